@@ -1,0 +1,19 @@
+//! What a Shoal tracker and a Shoal peer must agree on.
+//!
+//! Nothing here does IO except [`channel`], the framed and encrypted connection. In reading order:
+//!
+//! - [`id`], [`hash`]: 32-byte identifiers, SHA-256.
+//! - [`limits`]: every bound of the protocol with its reason.
+//! - [`layout`], [`chunk_set`]: how content is cut into chunks, and which of them somebody has.
+//! - [`merkle`]: BitTorrent v2's per-file hash tree, chunk hashes and proofs.
+//! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers.
+//! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links.
+//! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
+#![deny(missing_docs)]
+
+pub mod chunk_set;
+pub mod content;
+pub mod hash;
+pub mod id;
+pub mod layout;
+pub mod limits;
