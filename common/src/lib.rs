@@ -17,3 +17,4 @@ pub mod hash;
 pub mod id;
 pub mod layout;
 pub mod limits;
+pub mod wire;
