@@ -1,6 +1,7 @@
 //! What a Shoal tracker and a Shoal peer must agree on.
 //!
-//! Nothing here does IO except [`channel`], the framed and encrypted connection. In reading order:
+//! Nothing here does IO except [`channel`], the framed and encrypted connection, and [`identity`],
+//! which reads and creates the key file. In reading order:
 //!
 //! - [`id`], [`hash`]: 32-byte identifiers, SHA-256.
 //! - [`limits`]: every bound of the protocol with its reason.
@@ -11,10 +12,14 @@
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
 #![deny(missing_docs)]
 
+pub mod channel;
 pub mod chunk_set;
 pub mod content;
 pub mod hash;
 pub mod id;
+pub mod identity;
+pub mod join;
 pub mod layout;
 pub mod limits;
+pub mod membership;
 pub mod wire;

@@ -1,0 +1,240 @@
+//! Who somebody is: an Ed25519 key pair whose public half is the [`PeerId`].
+//!
+//! Besides [`crate::channel`] the one place of this crate that touches the outside: the key file.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data_encoding::BASE32_NOPAD;
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::id::PeerId;
+
+/// Length of an Ed25519 signature, in bytes (RFC 8032).
+pub const SIGNATURE_LEN: usize = 64;
+
+/// Length of an Ed25519 seed, in bytes (RFC 8032).
+const SEED_LEN: usize = 32;
+/// First line of a key file, so that a wrong file is noticed.
+const FILE_HEADER: &str = "shoal-identity/1";
+/// A key file is 17 + 104 bytes; more than this is some other file and is not read further.
+const MAX_FILE_LEN: u64 = 512;
+
+/// Why there is no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The operating system gave no random bytes.
+    #[error("the operating system gives no random numbers, so no key can be made")]
+    NoRandom,
+    /// The key file cannot be read or created.
+    #[error("cannot use identity key {}: {source}", path.display())]
+    Io {
+        /// The key file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others on this machine may read the key.
+    #[error(
+        "identity key {} can be read by others (mode {mode:04o}); run: chmod 600 {}",
+        path.display(), path.display()
+    )]
+    Exposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file is not a key: half written, damaged or something else.
+    #[error(
+        "{} is not a Shoal identity key ({what}); restore it from a backup, or move it away to get a new identity",
+        path.display()
+    )]
+    Damaged {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The seed is not usable as a key.
+    #[error("not an Ed25519 key")]
+    BadKey,
+}
+
+/// An Ed25519 key pair. Cheap to clone; never shown, not even by `Debug`.
+#[derive(Clone)]
+pub struct Identity {
+    key: Arc<Ed25519KeyPair>,
+    id: PeerId,
+}
+
+impl Identity {
+    /// A new random identity, kept in memory only.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoRandom`].
+    pub fn generate() -> Result<Self, IdentityError> {
+        Self::from_seed(&*random_seed()?)
+    }
+
+    /// The identity that follows from a seed: for tests and simulations that must repeat.
+    ///
+    /// # Errors
+    /// [`IdentityError::BadKey`], which no 32-byte seed causes today.
+    pub fn from_seed(seed: &[u8; SEED_LEN]) -> Result<Self, IdentityError> {
+        let key = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| IdentityError::BadKey)?;
+        Self::from_pair(key)
+    }
+
+    /// Reads the key file, or makes a new identity and writes it there (mode 0600, missing folders
+    /// 0700). Blocking.
+    ///
+    /// # Errors
+    /// A file that others may read, that is damaged, or that cannot be read or created. An existing
+    /// file is never overwritten.
+    pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
+        match load(path) {
+            Err(IdentityError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                match create(path) {
+                    // Somebody else was quicker: theirs counts.
+                    Err(IdentityError::Io { source, .. })
+                        if source.kind() == io::ErrorKind::AlreadyExists =>
+                    {
+                        load(path)
+                    }
+                    other => other,
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// The public key.
+    pub fn peer_id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Ed25519 signature of `message` (RFC 8032).
+    pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LEN] {
+        let mut out = [0; SIGNATURE_LEN];
+        out.copy_from_slice(self.key.sign(message).as_ref());
+        out
+    }
+
+    fn from_pair(key: Ed25519KeyPair) -> Result<Self, IdentityError> {
+        let id = PeerId::try_from(key.public_key().as_ref()).map_err(|_| IdentityError::BadKey)?;
+        Ok(Self { key: Arc::new(key), id })
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// True if `signature` over `message` was made with the private key of `peer`.
+pub fn verify(peer: &PeerId, message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, peer.as_bytes()).verify(message, signature).is_ok()
+}
+
+fn random_seed() -> Result<Zeroizing<[u8; SEED_LEN]>, IdentityError> {
+    let mut seed = Zeroizing::new([0; SEED_LEN]);
+    SystemRandom::new().fill(&mut *seed).map_err(|_| IdentityError::NoRandom)?;
+    Ok(seed)
+}
+
+fn load(path: &Path) -> Result<Identity, IdentityError> {
+    let io_error = |source| IdentityError::Io { path: path.to_owned(), source };
+    let damaged = |what| IdentityError::Damaged { path: path.to_owned(), what };
+
+    let file = std::fs::File::open(path).map_err(io_error)?;
+    let meta = file.metadata().map_err(io_error)?;
+    if !meta.is_file() {
+        return Err(damaged("not a regular file"));
+    }
+    refuse_exposed(path, &meta)?;
+    // Allocated at once: a buffer that grows leaves copies of the key behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN as usize + 1));
+    file.take(MAX_FILE_LEN + 1).read_to_end(&mut text).map_err(io_error)?;
+    parse(&text).map_err(damaged)
+}
+
+/// Key file: header line, then base32 of seed ‖ public key. The public key is the check value.
+fn parse(text: &[u8]) -> Result<Identity, &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() as u64 > MAX_FILE_LEN {
+        return Err("it is too long");
+    }
+    let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
+    let mut lines = text.lines();
+    if lines.next() != Some(FILE_HEADER) {
+        return Err("its first line is not that of a key file");
+    }
+    let line = lines.next().ok_or("it ends early")?.trim();
+    let bytes = Zeroizing::new(
+        BASE32_NOPAD.decode(line.as_bytes()).map_err(|_| "it ends early or is damaged")?,
+    );
+    let (seed, public) = bytes.split_at_checked(SEED_LEN).ok_or("it ends early")?;
+    let key = Ed25519KeyPair::from_seed_and_public_key(seed, public)
+        .map_err(|_| "it ends early or is damaged")?;
+    Identity::from_pair(key).map_err(|_| "its key is unusable")
+}
+
+fn create(path: &Path) -> Result<Identity, IdentityError> {
+    let io_error = |source| IdentityError::Io { path: path.to_owned(), source };
+    let seed = random_seed()?;
+    let identity = Identity::from_seed(&seed)?;
+
+    let mut bytes = Zeroizing::new([0; 2 * SEED_LEN]);
+    let (front, back) = bytes.split_at_mut(SEED_LEN);
+    front.copy_from_slice(&*seed);
+    back.copy_from_slice(identity.id.as_bytes());
+    let encoded = Zeroizing::new(BASE32_NOPAD.encode(&*bytes));
+    bytes.zeroize();
+    let text = Zeroizing::new(format!("{FILE_HEADER}\n{}\n", *encoded));
+
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        private_dir().create(parent).map_err(io_error)?;
+    }
+    let mut file = private_file().open(path).map_err(io_error)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error)?;
+    Ok(identity)
+}
+
+fn private_file() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn private_dir() -> std::fs::DirBuilder {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+#[cfg(unix)]
+fn refuse_exposed(path: &Path, meta: &std::fs::Metadata) -> Result<(), IdentityError> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o7777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(IdentityError::Exposed { path: path.to_owned(), mode })
+    }
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_path: &Path, _meta: &std::fs::Metadata) -> Result<(), IdentityError> {
+    Ok(())
+}

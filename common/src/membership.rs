@@ -1,0 +1,209 @@
+//! Memberships: what a tracker signs when it admits a peer, checked by other peers without asking it.
+//!
+//! `bytes ‖ signature`, where `bytes` is the MessagePack array `[1, tracker key, subject key, groups,
+//! serial, not before, not after]` with every number as a full u64 and the signature is Ed25519 over
+//! `"shoal member/1\0" ‖ bytes`. Full-width numbers give the encoding one length and every membership
+//! exactly one encoding, so no general decoder ever runs on it.
+
+use crate::id::{ID_LEN, PeerId};
+use crate::identity::{Identity, SIGNATURE_LEN, verify};
+use crate::limits::MAX_MEMBERSHIP;
+
+/// How far clocks may disagree, in seconds: what an unsynchronised laptop drifts in months.
+pub const MAX_SKEW_SECS: u64 = 10 * 60;
+/// Lifetime that trackers give, in seconds; peers renew at half of it.
+pub const LIFETIME_SECS: u64 = 24 * 3600;
+/// Grace for an expired membership while the tracker cannot be reached, in seconds.
+pub const GRACE_SECS: u64 = 24 * 3600;
+/// A member of every group.
+pub const ALL_GROUPS: u64 = u64::MAX;
+/// Length of an encoded membership, in bytes.
+pub const ENCODED_LEN: usize = BODY_LEN + SIGNATURE_LEN;
+
+const VERSION: u8 = 1;
+const CONTEXT: &[u8] = b"shoal member/1\0";
+/// MessagePack markers: array of 7, bin 8, uint 64.
+const ARRAY_7: u8 = 0x97;
+const BIN_8: u8 = 0xc4;
+const UINT_64: u8 = 0xcf;
+/// Array marker and version, two keys, four numbers.
+const BODY_LEN: usize = 2 + 2 * (2 + ID_LEN) + 4 * 9;
+
+const _: () = assert!(ENCODED_LEN <= MAX_MEMBERSHIP);
+
+/// Why a membership does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipError {
+    /// Not the bytes of a membership.
+    #[error("not a membership ({len} bytes)")]
+    Malformed {
+        /// How many bytes there were.
+        len: usize,
+    },
+    /// Made by a newer program.
+    #[error("membership of unknown version {0}")]
+    Version(u8),
+    /// Another network's.
+    #[error("membership of another network (tracker {})", .0.short())]
+    WrongTracker(PeerId),
+    /// The tracker did not sign these bytes.
+    #[error("membership not signed by the tracker it names")]
+    BadSignature,
+    /// Somebody else's.
+    #[error("membership of another peer ({})", .0.short())]
+    WrongSubject(PeerId),
+    /// Not valid yet, even if clocks disagree.
+    #[error("membership is not valid before {not_before} (unix seconds); check the clocks")]
+    NotYetValid {
+        /// Start of validity, unix seconds.
+        not_before: u64,
+    },
+    /// Not valid any more, and the grace is over.
+    #[error("membership expired at {not_after} (unix seconds)")]
+    Expired {
+        /// End of validity, unix seconds.
+        not_after: u64,
+    },
+}
+
+/// A membership whose signature, names and times have been checked: only [`Membership::check`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    tracker: PeerId,
+    subject: PeerId,
+    groups: u64,
+    serial: u64,
+    not_before: u64,
+    not_after: u64,
+}
+
+impl Membership {
+    /// Signs a membership of all groups for `subject`; times in unix seconds.
+    pub fn issue(
+        tracker: &Identity,
+        subject: &PeerId,
+        serial: u64,
+        not_before: u64,
+        not_after: u64,
+    ) -> Vec<u8> {
+        let member = Self {
+            tracker: tracker.peer_id(),
+            subject: *subject,
+            groups: ALL_GROUPS,
+            serial,
+            not_before,
+            not_after,
+        };
+        let mut bytes = member.encode();
+        let signature = tracker.sign(&[CONTEXT, &bytes].concat());
+        bytes.extend_from_slice(&signature);
+        bytes
+    }
+
+    /// Checks that `tracker` admitted `subject` and that this still holds at `now_unix` (seconds).
+    ///
+    /// Clocks may differ by [`MAX_SKEW_SECS`] either way. `grace_secs` prolongs an expired
+    /// membership: 0 normally, up to [`GRACE_SECS`] while the tracker cannot be reached.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn check(
+        encoded: &[u8],
+        tracker: &PeerId,
+        subject: &PeerId,
+        now_unix: u64,
+        grace_secs: u64,
+    ) -> Result<Self, MembershipError> {
+        let malformed = MembershipError::Malformed { len: encoded.len() };
+        if let [ARRAY_7, version, ..] = encoded
+            && *version != VERSION
+        {
+            return Err(MembershipError::Version(*version));
+        }
+        let (body, signature) = encoded
+            .split_last_chunk::<SIGNATURE_LEN>()
+            .filter(|(body, _)| body.len() == BODY_LEN)
+            .ok_or(malformed)?;
+        let member = Self::decode(body).ok_or(malformed)?;
+        if member.tracker != *tracker {
+            return Err(MembershipError::WrongTracker(member.tracker));
+        }
+        if !verify(tracker, &[CONTEXT, body].concat(), signature) {
+            return Err(MembershipError::BadSignature);
+        }
+        if member.subject != *subject {
+            return Err(MembershipError::WrongSubject(member.subject));
+        }
+        if now_unix.saturating_add(MAX_SKEW_SECS) < member.not_before {
+            return Err(MembershipError::NotYetValid { not_before: member.not_before });
+        }
+        let end = member.not_after.saturating_add(MAX_SKEW_SECS).saturating_add(grace_secs);
+        if now_unix > end {
+            return Err(MembershipError::Expired { not_after: member.not_after });
+        }
+        Ok(member)
+    }
+
+    /// The tracker that signed.
+    pub fn tracker(&self) -> PeerId {
+        self.tracker
+    }
+
+    /// The peer that was admitted.
+    pub fn subject(&self) -> PeerId {
+        self.subject
+    }
+
+    /// Bit mask of groups.
+    pub fn groups(&self) -> u64 {
+        self.groups
+    }
+
+    /// Number that the tracker may revoke.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Start of validity, unix seconds.
+    pub fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
+    /// End of validity, unix seconds.
+    pub fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(ENCODED_LEN);
+        out.extend_from_slice(&[ARRAY_7, VERSION]);
+        for key in [&self.tracker, &self.subject] {
+            out.extend_from_slice(&[BIN_8, ID_LEN as u8]);
+            out.extend_from_slice(key.as_bytes());
+        }
+        for number in [self.groups, self.serial, self.not_before, self.not_after] {
+            out.push(UINT_64);
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        out
+    }
+
+    /// `None` unless `body` is exactly what [`Self::encode`] writes. Says nothing about the signature.
+    fn decode(body: &[u8]) -> Option<Self> {
+        let mut rest = body.strip_prefix(&[ARRAY_7, VERSION])?;
+        let mut key = || {
+            let (bytes, after) = rest.strip_prefix(&[BIN_8, ID_LEN as u8])?.split_first_chunk()?;
+            rest = after;
+            Some(PeerId::from_bytes(*bytes))
+        };
+        let (tracker, subject) = (key()?, key()?);
+        let mut number = || {
+            let (bytes, after) = rest.strip_prefix(&[UINT_64])?.split_first_chunk()?;
+            rest = after;
+            Some(u64::from_be_bytes(*bytes))
+        };
+        let (groups, serial) = (number()?, number()?);
+        let (not_before, not_after) = (number()?, number()?);
+        rest.is_empty().then_some(Self { tracker, subject, groups, serial, not_before, not_after })
+    }
+}
