@@ -21,5 +21,8 @@ pub mod identity;
 pub mod join;
 pub mod layout;
 pub mod limits;
+pub mod manifest;
 pub mod membership;
+pub mod merkle;
+pub mod names;
 pub mod wire;

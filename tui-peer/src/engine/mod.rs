@@ -5,6 +5,9 @@
 //! of [`event::Event`]s for the log.
 
 pub mod command;
+pub mod conn;
 pub mod event;
+pub mod gate;
 pub mod handle;
+pub mod limiter;
 pub mod snapshot;

@@ -1,0 +1,240 @@
+//! Names from strangers: one function for disk ([`safe_component`]), one for terminals ([`show`]).
+//! Nothing else may join or print a name that came from elsewhere (protocol.md 9).
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_width::UnicodeWidthChar;
+
+use crate::limits::MAX_NAME_LEN;
+
+/// Widest name shown, in terminal columns.
+pub const MAX_SHOWN_WIDTH: usize = 200;
+
+/// A path component that no file may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing at all.
+    #[error("empty name")]
+    Empty,
+    /// `.` or `..`.
+    #[error("name is {0:?}, which would leave the folder")]
+    Dots(String),
+    /// Contains a slash or a NUL.
+    #[error("name contains a slash or a NUL byte")]
+    Separator,
+    /// Longer than 255 bytes.
+    #[error("name is {0} bytes long, the most is 255")]
+    TooLong(usize),
+    /// Not UTF-8.
+    #[error("name is not valid UTF-8")]
+    NotUtf8,
+}
+
+/// Checks a component as it may stand in a manifest: refuses what could leave the folder or what no
+/// file system can hold.
+///
+/// # Errors
+/// [`NameError`].
+pub fn check_component(raw: &str) -> Result<(), NameError> {
+    if raw.is_empty() {
+        Err(NameError::Empty)
+    } else if raw == "." || raw == ".." {
+        Err(NameError::Dots(raw.to_owned()))
+    } else if raw.contains(['/', '\0']) {
+        Err(NameError::Separator)
+    } else if raw.len() > MAX_NAME_LEN {
+        Err(NameError::TooLong(raw.len()))
+    } else {
+        Ok(())
+    }
+}
+
+/// Turns a checked component into one that every system can hold and no shell or device trips over:
+/// reserved and control characters become `_`, trailing dots and spaces go, Windows device names get
+/// an underscore in front, on every system, so that a folder travels.
+///
+/// # Errors
+/// [`NameError`] for what [`check_component`] refuses.
+pub fn safe_component(raw: &str) -> Result<String, NameError> {
+    check_component(raw)?;
+    let mut name: String = raw
+        .chars()
+        .map(|c| {
+            let reserved = matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+            if reserved || c.is_control() || is_invisible(c) { '_' } else { c }
+        })
+        .collect();
+    name.truncate(name.trim_end_matches(['.', ' ']).len());
+    if name.is_empty() {
+        name.push('_');
+    }
+    if is_device(&name) {
+        name.insert(0, '_');
+    }
+    while name.len() > MAX_NAME_LEN {
+        name.pop();
+    }
+    Ok(name)
+}
+
+/// A name fit for a terminal, a log or a window title: control, bidi, zero-width and tag characters
+/// become visible escapes, and it is at most 200 columns wide.
+pub fn show(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut width = 0;
+    for c in raw.chars() {
+        let before = out.len();
+        let hidden = c.is_control() || is_invisible(c);
+        let w = if hidden {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            out.len() - before
+        } else {
+            out.push(c);
+            c.width().unwrap_or(0)
+        };
+        if width + w > MAX_SHOWN_WIDTH - 1 {
+            out.truncate(before);
+            out.push('…');
+            break;
+        }
+        width += w;
+    }
+    out
+}
+
+/// As [`show`], for bytes that may not be UTF-8.
+pub fn show_bytes(raw: &[u8]) -> String {
+    show(&String::from_utf8_lossy(raw))
+}
+
+/// Makes paths distinct on file systems that fold case or normalise: a path that collides with an
+/// earlier one (after NFC and case folding) gets ` (2)`, ` (3)`… before its extension. Paths are
+/// lists of safe components; folders are compared component by component, so two folders that
+/// collide become one on such a system and their files are told apart.
+pub fn distinct_paths(paths: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let mut seen: HashSet<String> = HashSet::with_capacity(paths.len());
+    paths
+        .into_iter()
+        .map(|mut path| {
+            let original = path.last().cloned().unwrap_or_default();
+            let mut n = 1;
+            while !seen.insert(folded(&path)) {
+                n += 1;
+                if let Some(last) = path.last_mut() {
+                    *last = numbered(&original, n);
+                }
+            }
+            path
+        })
+        .collect()
+}
+
+/// `name (n)` with the number before the extension, within 255 bytes.
+pub fn numbered(name: &str, n: u32) -> String {
+    let suffix = format!(" ({n})");
+    let dot = name.rfind('.').filter(|dot| *dot > 0 && name.len() - dot <= 16);
+    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+    let mut stem = stem.to_owned();
+    while stem.len() + suffix.len() + extension.len() > MAX_NAME_LEN && stem.pop().is_some() {}
+    format!("{stem}{suffix}{extension}")
+}
+
+fn folded(path: &[String]) -> String {
+    path.iter().map(|c| c.nfc().collect::<String>().to_lowercase()).collect::<Vec<_>>().join("/")
+}
+
+/// Characters that change how others are shown, or do not show at all.
+fn is_invisible(c: char) -> bool {
+    matches!(u32::from(c),
+        0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F
+        | 0xFE00..=0xFE0F | 0xFEFF | 0xFFF9..=0xFFFB | 0xE0000..=0xE0FFF)
+}
+
+/// Windows device names, with superscript digits (CVE-2023-45284) and with any extension.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end().to_uppercase();
+    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$") {
+        return true;
+    }
+    let mut chars = stem.chars();
+    let prefix: String = chars.by_ref().take(3).collect();
+    let digit = matches!(chars.next(), Some('0'..='9' | '¹' | '²' | '³'));
+    matches!(prefix.as_str(), "COM" | "LPT") && digit && chars.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dangerous_components_are_refused() {
+        for bad in ["", ".", "..", "a/b", "/", "a\0b", &"x".repeat(256)] {
+            assert!(safe_component(bad).is_err(), "{bad:?}");
+        }
+        assert!(safe_component(&"x".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn awkward_components_are_mended() {
+        for (raw, safe) in [
+            ("plain name.txt", "plain name.txt"),
+            (".bashrc", ".bashrc"),
+            ("a\\b:c*d?e\"f<g>h|i", "a_b_c_d_e_f_g_h_i"),
+            ("tab\there\u{1b}[31m", "tab_here_[31m"),
+            ("trailing. . ", "trailing"),
+            ("...", "_"),
+            ("con", "_con"),
+            ("NUL.tar.gz", "_NUL.tar.gz"),
+            ("Com1.txt", "_Com1.txt"),
+            ("LPT\u{b9}", "_LPT\u{b9}"),
+            ("com10", "com10"),
+            ("console", "console"),
+            ("invoice\u{202e}fdp.exe", "invoice_fdp.exe"),
+            ("zero\u{200b}width", "zero_width"),
+            ("日本語.txt", "日本語.txt"),
+        ] {
+            assert_eq!(safe_component(raw).unwrap(), safe, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn shown_names_have_no_hidden_characters() {
+        assert_eq!(show("a\u{1b}]0;x\u{7}b"), "a\\u{1b}]0;x\\u{7}b");
+        assert_eq!(show("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(show("naïve 日本"), "naïve 日本");
+        let long = show(&"日".repeat(300));
+        assert!(long.ends_with('…') && unicode_width::UnicodeWidthStr::width(long.as_str()) <= 200);
+    }
+
+    #[test]
+    fn colliding_paths_are_told_apart() {
+        let path = |s: &str| s.split('/').map(str::to_owned).collect::<Vec<_>>();
+        let got = distinct_paths(vec![
+            path("a/Read.me"),
+            path("a/read.ME"),
+            path("a/read (2).ME"),
+            path("b/e\u{301}"),
+            path("b/\u{e9}"),
+        ]);
+        assert_eq!(got[1], path("a/read (2).ME"));
+        assert_eq!(got[2], path("a/read (2) (2).ME"));
+        assert_eq!(got[4], path("b/\u{e9} (2)"));
+    }
+
+    proptest! {
+        #[test]
+        fn safe_names_are_safe_and_stable(raw in "\\PC{0,40}|[\\x00-\\x7f]{0,10}") {
+            if let Ok(name) = safe_component(&raw) {
+                prop_assert!(!name.is_empty() && name.len() <= MAX_NAME_LEN);
+                prop_assert!(name != "." && name != ".." && !name.contains(['/', '\0']));
+                prop_assert_eq!(safe_component(&name).unwrap(), name);
+            }
+            prop_assert!(!show(&raw).chars().any(|c| c.is_control() || is_invisible(c)));
+        }
+    }
+}

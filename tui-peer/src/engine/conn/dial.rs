@@ -1,0 +1,61 @@
+//! Reaches a peer over the addresses the tracker gave, and makes sure it is the one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::channel::Purpose;
+use common::id::PeerId;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+
+use super::handshake::{HandshakeError, TLS_TIMEOUT};
+use super::{ConnEvent, Ours};
+
+/// Time for a TCP connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Head start of each address over the next (RFC 8305).
+const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses tried in one dial.
+const MAX_TRIES: usize = 4;
+
+/// One attempt over `addrs`; reports `Up` or `DialFailed`.
+pub async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
+    if let Err(error) = attempt(peer, &addrs, &ours).await {
+        let permanent = error.is_permanent();
+        let why = error.to_string();
+        let _ = ours.events.send(ConnEvent::DialFailed { peer, permanent, why }).await;
+    }
+}
+
+async fn attempt(peer: PeerId, addrs: &[SocketAddr], ours: &Ours) -> Result<(), HandshakeError> {
+    if ours.gate.get().is_none() {
+        return Err(HandshakeError::NoNetwork);
+    }
+    let (stream, addr) = connect(addrs).await.map_err(HandshakeError::Connect)?;
+    let _ = stream.set_nodelay(true);
+    let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
+    let secure =
+        tokio::time::timeout(TLS_TIMEOUT, connect).await.map_err(|_| HandshakeError::Timeout)??;
+    ours.finish(secure, addr, true).await
+}
+
+/// The first address that answers, each tried a little after the one before.
+async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let mut tries: FuturesUnordered<_> = (0u32..)
+        .zip(addrs.iter().take(MAX_TRIES))
+        .map(|(i, addr)| async move {
+            tokio::time::sleep(STAGGER * i).await;
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
+            connected.map_err(|_| std::io::ErrorKind::TimedOut)?.map(|stream| (stream, *addr))
+        })
+        .collect();
+    let mut last = std::io::Error::other("no address known");
+    while let Some(tried) = tries.next().await {
+        match tried {
+            Ok(connected) => return Ok(connected),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

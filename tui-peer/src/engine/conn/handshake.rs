@@ -1,0 +1,214 @@
+//! HELLO both ways on a fresh secure channel, then the two tasks of a connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use common::channel::{Channel, ChannelError, FrameError, FrameReader, FrameWriter, Secure};
+use common::id::PeerId;
+use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_QUEUED_BYTES, PROTOCOL_MIN, PROTOCOL_VERSION};
+use common::membership::MembershipError;
+use common::wire::peer::{Hello, PeerMsg};
+use common::wire::{Code, WireError};
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsStream;
+
+use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, reader, writer};
+use crate::engine::disk::{BufPool, Disk};
+use crate::engine::gate::{Admission, Gate};
+use crate::engine::limiter::Limiter;
+use crate::swarm::event::ConnId;
+
+/// Time for the TLS handshake.
+pub(super) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for HELLO.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What every connection of this peer shares. Cheap to clone.
+#[derive(Clone)]
+pub struct Ours {
+    /// Makes secure channels.
+    pub channel: Channel,
+    /// Who may talk to us.
+    pub gate: Gate,
+    /// Port we listen on.
+    pub port: u16,
+    /// Program and version.
+    pub agent: Arc<str>,
+    /// Buffers for payload.
+    pub pool: BufPool,
+    /// Reads what is served.
+    pub disk: Disk,
+    /// Limit on payload sent.
+    pub up: Arc<Limiter>,
+    /// Limit on payload received.
+    pub down: Arc<Limiter>,
+    /// Where connections report.
+    pub events: mpsc::Sender<ConnEvent>,
+    /// Gives every connection a number.
+    pub next: Arc<AtomicU64>,
+}
+
+/// Why a connection did not come up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandshakeError {
+    #[error("we are in no network")]
+    NoNetwork,
+    #[error("could not connect: {0}")]
+    Connect(#[source] std::io::Error),
+    #[error("no answer in time")]
+    Timeout,
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("no common protocol version (it speaks {0}-{1})")]
+    Version(u8, u8),
+    #[error("not a member of this network: {0}")]
+    Membership(#[from] MembershipError),
+    #[error("refused: {0}")]
+    Refused(Code, String),
+    #[error("it is ourselves")]
+    Ourselves,
+    #[error("first message was not HELLO")]
+    NotHello,
+}
+
+impl HandshakeError {
+    /// Whether dialling the same peer at the same address again makes no sense.
+    pub(super) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Channel(ChannelError::WrongKey { .. }) | Self::Ourselves => true,
+            Self::Refused(code, _) => {
+                matches!(code, Code::Auth | Code::NotMember | Code::Revoked | Code::BadData)
+            }
+            _ => false,
+        }
+    }
+
+    fn code(&self) -> Option<Code> {
+        match self {
+            Self::Version(..) => Some(Code::Version),
+            Self::Membership(MembershipError::Expired { .. }) => Some(Code::Expired),
+            Self::Membership(_) => Some(Code::NotMember),
+            Self::Ourselves => Some(Code::Duplicate),
+            Self::Wire(_) | Self::NotHello => Some(Code::Protocol),
+            _ => None,
+        }
+    }
+}
+
+type Frames =
+    (FrameReader<ReadHalf<TlsStream<TcpStream>>>, FrameWriter<WriteHalf<TlsStream<TcpStream>>>);
+
+impl Ours {
+    /// Exchanges HELLO; on success starts the connection's tasks and reports it.
+    pub(super) async fn finish(
+        &self,
+        secure: Secure<TcpStream>,
+        addr: SocketAddr,
+        dialed: bool,
+    ) -> Result<(), HandshakeError> {
+        let peer = secure.peer;
+        let admission = self.gate.get().ok_or(HandshakeError::NoNetwork)?;
+        let (mut reader, mut writer) = secure.into_frames();
+        let exchange = self.hello(&mut reader, &mut writer, &admission, &peer);
+        let hello = match tokio::time::timeout(HELLO_TIMEOUT, exchange).await {
+            Err(_) => return Err(HandshakeError::Timeout),
+            Ok(Err(error)) => {
+                if let Some(code) = error.code() {
+                    say_bye(&mut writer, code, &error.to_string()).await;
+                }
+                return Err(error);
+            }
+            Ok(Ok(hello)) => hello,
+        };
+        self.start((reader, writer), peer, addr, dialed, &hello).await;
+        Ok(())
+    }
+
+    async fn hello(
+        &self,
+        reader: &mut FrameReader<ReadHalf<TlsStream<TcpStream>>>,
+        writer: &mut FrameWriter<WriteHalf<TlsStream<TcpStream>>>,
+        admission: &Admission,
+        peer: &PeerId,
+    ) -> Result<Hello, HandshakeError> {
+        if *peer == self.channel.peer_id() {
+            return Err(HandshakeError::Ourselves);
+        }
+        let ours = PeerMsg::Hello(Hello {
+            versions: (PROTOCOL_MIN, PROTOCOL_VERSION),
+            agent: self.agent.to_string(),
+            membership: admission.membership.clone(),
+            port: self.port,
+            features: 0,
+            max_queued: u32::try_from(MAX_QUEUED_BYTES).unwrap_or(u32::MAX),
+        });
+        writer.write(ours.kind(), &ours.body()).await?;
+        writer.flush().await?;
+        let frame = reader.read(MAX_FRAME_BEFORE_HELLO).await?;
+        match PeerMsg::decode(frame.kind, &frame.body)? {
+            Some(PeerMsg::Hello(theirs)) => {
+                let (min, max) = theirs.versions;
+                if max < PROTOCOL_MIN || min > PROTOCOL_VERSION {
+                    return Err(HandshakeError::Version(min, max));
+                }
+                admission.check(peer, &theirs.membership)?;
+                Ok(theirs)
+            }
+            Some(PeerMsg::Bye { code, text }) => Err(HandshakeError::Refused(code, text)),
+            _ => Err(HandshakeError::NotHello),
+        }
+    }
+
+    async fn start(
+        &self,
+        (reader, writer): Frames,
+        peer: PeerId,
+        addr: SocketAddr,
+        dialed: bool,
+        hello: &Hello,
+    ) {
+        let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
+        let handle = ConnHandle { commands };
+        let max_queued = hello.max_queued;
+        let up = ConnEvent::Up { conn, peer, dialed, addr, max_queued, handle };
+        if self.events.send(up).await.is_err() {
+            return;
+        }
+        // Either side ending ends the other: the reader on a broken or closed stream, the writer when
+        // the session drops the handle.
+        let ours = self.clone();
+        let read = reader::run(reader, conn, self.clone());
+        let write = writer::run(writer, queue, conn, self.clone());
+        tokio::spawn(async move {
+            let why = tokio::select! {
+                why = read => why,
+                why = write => why,
+            };
+            // The session gone means there is nobody to tell.
+            let _ = ours.events.send(ConnEvent::Down { conn, why }).await;
+        });
+    }
+}
+
+/// Tells the other side why it is refused, if it still listens.
+async fn say_bye(
+    writer: &mut FrameWriter<WriteHalf<TlsStream<TcpStream>>>,
+    code: Code,
+    text: &str,
+) {
+    let bye = PeerMsg::Bye { code, text: common::names::show(text).chars().take(60).collect() };
+    let goodbye = async {
+        writer.write(bye.kind(), &bye.body()).await?;
+        writer.shutdown().await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+}

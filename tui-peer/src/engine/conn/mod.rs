@@ -1,0 +1,166 @@
+//! One connection to one peer: handshake, then a reader task and a writer task.
+//!
+//! The reader hands DATA payloads over in pooled buffers and everything else as messages. The writer
+//! sends control messages before payload, reads payload ahead from the disk while the last frame is
+//! being written, and reports when a request has been served.
+
+mod dial;
+mod handshake;
+mod listener;
+mod reader;
+mod writer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::id::PeerId;
+use common::wire::Code;
+use common::wire::peer::PeerMsg;
+use tokio::sync::mpsc;
+
+pub use dial::dial;
+pub use handshake::Ours;
+pub use listener::listen;
+
+use super::disk::{Buf, ChunkSource};
+use crate::swarm::event::ConnId;
+
+/// Commands waiting at a writer. A peer that lets this many pile up is not reading.
+const COMMAND_QUEUE: usize = 4096;
+
+/// What connections tell the session.
+#[derive(Debug)]
+pub enum ConnEvent {
+    /// A connection passed TLS and HELLO.
+    Up {
+        /// Its number.
+        conn: ConnId,
+        /// Who it is.
+        peer: PeerId,
+        /// Whether we dialled.
+        dialed: bool,
+        /// The other end.
+        addr: SocketAddr,
+        /// Most bytes it lets us have queued.
+        max_queued: u32,
+        /// Its writer.
+        handle: ConnHandle,
+    },
+    /// A dial came to nothing.
+    DialFailed {
+        /// Whom we tried to reach.
+        peer: PeerId,
+        /// Whether another try makes no sense.
+        permanent: bool,
+        /// Why, in words.
+        why: String,
+    },
+    /// A message other than HELLO and DATA.
+    Message {
+        /// From which connection.
+        conn: ConnId,
+        /// The message.
+        msg: PeerMsg,
+    },
+    /// A DATA frame.
+    Data {
+        /// From which connection.
+        conn: ConnId,
+        /// Request number.
+        rid: u32,
+        /// Where the payload starts within the request.
+        off: u32,
+        /// The payload.
+        buf: Buf,
+    },
+    /// A request was served entirely.
+    Served {
+        /// To which connection.
+        conn: ConnId,
+        /// The requester's number.
+        rid: u32,
+    },
+    /// A request could not be served to the end.
+    ServeFailed {
+        /// To which connection.
+        conn: ConnId,
+        /// The requester's number.
+        rid: u32,
+        /// Why.
+        code: Code,
+    },
+    /// The connection is gone.
+    Down {
+        /// Which.
+        conn: ConnId,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// What the session tells a connection's writer.
+#[derive(Debug)]
+pub enum ConnCommand {
+    /// Send a message.
+    Send(PeerMsg),
+    /// Serve a request.
+    Serve(ServeJob),
+    /// Stop serving a request.
+    Stop {
+        /// The requester's number.
+        rid: u32,
+    },
+    /// Send BYE and close.
+    Close {
+        /// Why.
+        code: Code,
+        /// Why, in words.
+        text: String,
+    },
+}
+
+/// A request to serve.
+pub struct ServeJob {
+    /// The requester's number.
+    pub rid: u32,
+    /// Where the bytes come from.
+    pub source: ServeSource,
+    /// First byte (within the chunk or the manifest).
+    pub off: u32,
+    /// How many bytes.
+    pub len: u32,
+}
+
+/// Where bytes to serve come from.
+#[derive(Clone)]
+pub enum ServeSource {
+    /// A chunk on disk.
+    Chunk(Arc<dyn ChunkSource>, u32),
+    /// A manifest in memory.
+    Memory(Bytes),
+}
+
+impl std::fmt::Debug for ServeJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServeJob")
+            .field("rid", &self.rid)
+            .field("off", &self.off)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The session's side of a connection. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct ConnHandle {
+    commands: mpsc::Sender<ConnCommand>,
+}
+
+impl ConnHandle {
+    /// Hands a command over; false if the writer is gone or hopelessly behind.
+    #[must_use]
+    pub fn send(&self, command: ConnCommand) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+}

@@ -1,0 +1,78 @@
+//! The reading half of a connection.
+
+use std::time::Duration;
+
+use common::channel::{FrameError, FrameReader};
+use common::limits::MAX_PEER_FRAME;
+use common::wire::peer::{DATA, DataHeader, PeerMsg};
+use tokio::io::AsyncRead;
+
+use super::{ConnEvent, Ours};
+use crate::swarm::event::ConnId;
+
+/// Silence after which a connection is dead: the core pings every 15 s.
+const SILENCE: Duration = Duration::from_secs(90);
+/// Time for one frame to arrive once it has begun: 4 KiB/s for the longest.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(64);
+
+/// Reads until the stream ends; says why it did.
+pub(super) async fn run<R: AsyncRead + Unpin>(
+    mut reader: FrameReader<R>,
+    conn: ConnId,
+    ours: Ours,
+) -> String {
+    loop {
+        let header = match tokio::time::timeout(SILENCE, reader.header(MAX_PEER_FRAME)).await {
+            Err(_) => return "silent for too long".to_owned(),
+            Ok(Err(FrameError::Closed)) => return "closed by the other side".to_owned(),
+            Ok(Err(error)) => return error.to_string(),
+            Ok(Ok(header)) => header,
+        };
+        let event = if header.kind == DATA {
+            match read_data(&mut reader, header.len, conn, &ours).await {
+                Ok(event) => event,
+                Err(why) => return why,
+            }
+        } else {
+            let body = match tokio::time::timeout(FRAME_TIMEOUT, reader.body()).await {
+                Err(_) => return "a message took too long".to_owned(),
+                Ok(Err(error)) => return error.to_string(),
+                Ok(Ok(body)) => body,
+            };
+            match PeerMsg::decode(header.kind, &body) {
+                Ok(Some(PeerMsg::Bye { code, text })) => {
+                    return format!("{code}: {}", common::names::show(&text));
+                }
+                Ok(Some(msg)) => ConnEvent::Message { conn, msg },
+                Ok(None) => continue,
+                Err(error) => return error.to_string(),
+            }
+        };
+        if ours.events.send(event).await.is_err() {
+            return "the engine stopped".to_owned();
+        }
+    }
+}
+
+async fn read_data<R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    body_len: usize,
+    conn: ConnId,
+    ours: &Ours,
+) -> Result<ConnEvent, String> {
+    let len = DataHeader::payload_len(body_len + 1).map_err(|error| error.to_string())?;
+    ours.down.take(len).await;
+    // Waits while the byte budget is used up: no buffer, no read, and TCP holds the sender back.
+    let mut buf = ours.pool.get(len).await;
+    let read = async {
+        let mut header = [0; DataHeader::LEN];
+        reader.read_exact_into(&mut header).await?;
+        reader.read_exact_into(&mut buf).await?;
+        Ok::<_, FrameError>(DataHeader::decode(header))
+    };
+    match tokio::time::timeout(FRAME_TIMEOUT, read).await {
+        Err(_) => Err("a frame took too long".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(DataHeader { rid, off })) => Ok(ConnEvent::Data { conn, rid, off, buf }),
+    }
+}

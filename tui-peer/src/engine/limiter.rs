@@ -1,0 +1,157 @@
+//! Token bucket for payload bytes. Control messages never pass through it.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// Tokens that may pile up while nobody sends: as much as flows in this time.
+const BURST: Duration = Duration::from_millis(50);
+/// Smallest amount worth a frame of its own, in bytes.
+const MIN_QUANTUM: usize = 16 * 1024;
+/// Frames per second aimed at under a limit, so that a low limit does not come in lumps.
+const FRAMES_PER_SECOND: u64 = 8;
+
+/// Limits bytes per second over all its users, first come first served.
+#[derive(Debug)]
+pub struct Limiter {
+    bucket: Mutex<Bucket>,
+    turn: tokio::sync::Mutex<()>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    /// Bytes per second; `None` is no limit.
+    rate: Option<u64>,
+    /// May be negative: a taker goes into debt and waits until it is paid.
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Limiter {
+    /// A limiter of `rate` bytes per second; `None` is no limit.
+    pub fn new(rate: Option<u64>) -> Self {
+        let bucket = Bucket { rate, tokens: 0.0, filled: Instant::now() };
+        Self {
+            bucket: Mutex::new(bucket),
+            turn: tokio::sync::Mutex::new(()),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Changes the limit; waiting takers notice.
+    pub fn set(&self, rate: Option<u64>) {
+        let mut bucket = self.lock();
+        bucket.fill(Instant::now());
+        bucket.rate = rate;
+        drop(bucket);
+        self.changed.notify_waiters();
+    }
+
+    /// The limit in bytes per second.
+    pub fn rate(&self) -> Option<u64> {
+        self.lock().rate
+    }
+
+    /// Bytes one frame should carry at most, so that the flow stays smooth.
+    pub fn quantum(&self, most: usize) -> usize {
+        match self.rate() {
+            None => most,
+            Some(rate) => usize::try_from(rate / FRAMES_PER_SECOND)
+                .unwrap_or(most)
+                .clamp(MIN_QUANTUM, most.max(MIN_QUANTUM)),
+        }
+    }
+
+    /// Waits until `bytes` may pass.
+    pub async fn take(&self, bytes: usize) {
+        if self.rate().is_none() {
+            return;
+        }
+        let _turn = self.turn.lock().await;
+        let mut pending = bytes;
+        loop {
+            let changed = self.changed.notified();
+            let wait = self.lock().take(std::mem::take(&mut pending), Instant::now());
+            let Some(wait) = wait else { return };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Bucket {
+    fn fill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.filled);
+        self.filled = now;
+        if let Some(rate) = self.rate {
+            let rate = rate as f64;
+            self.tokens =
+                (self.tokens + passed.as_secs_f64() * rate).min(BURST.as_secs_f64() * rate);
+        }
+    }
+
+    /// Takes `bytes` (into debt if need be); says how long until the debt is paid.
+    fn take(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
+        self.fill(now);
+        let rate = self.rate?;
+        self.tokens -= bytes as f64;
+        (self.tokens < 0.0).then(|| Duration::from_secs_f64(-self.tokens / rate.max(1) as f64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flow_is_exact_over_time_whatever_the_frame_size() {
+        for rate in [16 * 1024u64, 1_000_000, 1 << 30] {
+            for frame in [1000usize, 65_536, 262_144] {
+                let start = Instant::now();
+                let mut bucket = Bucket { rate: Some(rate), tokens: 0.0, filled: start };
+                let (mut now, mut sent) = (start, 0u64);
+                let end = start + Duration::from_secs(200);
+                while now < end {
+                    sent += frame as u64;
+                    if let Some(wait) = bucket.take(frame, now) {
+                        now += wait;
+                    }
+                }
+                let ideal = rate as f64 * (now - start).as_secs_f64();
+                let error = (sent as f64 - ideal).abs() / ideal;
+                assert!(error < 0.02, "rate {rate} frame {frame}: off by {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rest_does_not_earn_more_than_the_burst() {
+        let start = Instant::now();
+        let mut bucket = Bucket { rate: Some(1000), tokens: 0.0, filled: start };
+        let later = start + Duration::from_secs(3600);
+        assert_eq!(bucket.take(50, later), None);
+        assert!(bucket.take(1000, later).is_some());
+    }
+
+    #[tokio::test]
+    async fn no_limit_never_waits_and_a_lifted_limit_lets_go() {
+        let limiter = std::sync::Arc::new(Limiter::new(None));
+        limiter.take(usize::MAX / 2).await;
+        limiter.set(Some(1));
+        let waiting = tokio::spawn({
+            let limiter = limiter.clone();
+            async move { limiter.take(1_000_000).await }
+        });
+        tokio::task::yield_now().await;
+        limiter.set(None);
+        waiting.await.unwrap();
+    }
+}
