@@ -416,3 +416,6 @@ fn bad_host(text: &str) -> JoinError {
 fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).collect()
 }
+
+#[cfg(test)]
+mod tests;
