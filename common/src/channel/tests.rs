@@ -1,6 +1,8 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 use super::*;
 
@@ -12,14 +14,50 @@ fn person(seed: u8) -> (Channel, PeerId) {
 type Ended =
     (Result<Secure<DuplexStream>, ChannelError>, Result<Secure<DuplexStream>, ChannelError>);
 
-/// One handshake between `client` and `server` through a pipe of `room` bytes.
+/// Hands over one byte per call. (A pipe that *holds* one byte would not do: TLS may have both sides
+/// writing at once, and then needs room for a few hundred.)
+#[derive(Debug)]
+struct Trickle(DuplexStream);
+
+impl AsyncRead for Trickle {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        let mut one = ReadBuf::new(&mut byte);
+        let done = Pin::new(&mut self.0).poll_read(context, &mut one);
+        out.put_slice(one.filled());
+        done
+    }
+}
+
+impl AsyncWrite for Trickle {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, &bytes[..bytes.len().min(1)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// One handshake between `client` and `server` through a pipe.
 async fn handshake(
     (client, client_purpose): (&Channel, Purpose),
     (server, server_purpose): (&Channel, Purpose),
     expected: &PeerId,
-    room: usize,
 ) -> Ended {
-    let (near, far) = duplex(room);
+    let (near, far) = duplex(64 * 1024);
     let both = async {
         tokio::join!(
             client.connect(near, expected, client_purpose),
@@ -34,8 +72,7 @@ async fn both_ends_know_each_other_and_share_the_exporter() {
     let ((alice, alice_id), (bob, bob_id)) = (person(1), person(2));
     let mut exporters = Vec::new();
     for purpose in [Purpose::Peer, Purpose::Tracker, Purpose::Peer] {
-        let (client, server) =
-            handshake((&alice, purpose), (&bob, purpose), &bob_id, 64 * 1024).await;
+        let (client, server) = handshake((&alice, purpose), (&bob, purpose), &bob_id).await;
         let (client, server) = (client.unwrap(), server.unwrap());
         assert_eq!((client.peer, server.peer), (bob_id, alice_id));
         assert_eq!(client.exporter, server.exporter);
@@ -57,7 +94,7 @@ async fn both_ends_know_each_other_and_share_the_exporter() {
 async fn wrong_key_is_refused_before_any_application_byte() {
     let ((alice, _), (bob, bob_id), (_, carol_id)) = (person(1), person(2), person(3));
     let (client, server) =
-        handshake((&alice, Purpose::Peer), (&bob, Purpose::Peer), &carol_id, 64 * 1024).await;
+        handshake((&alice, Purpose::Peer), (&bob, Purpose::Peer), &carol_id).await;
     let ChannelError::WrongKey { expected, got } = client.unwrap_err() else { panic!("not named") };
     assert_eq!((expected, got), (carol_id, bob_id));
     // The server never had a connection it could have read from, nor learned who called.
@@ -75,7 +112,7 @@ async fn a_key_without_its_private_half_is_refused() {
     };
 
     let (client, server) =
-        handshake((&alice, Purpose::Peer), (&pose(&bob_id), Purpose::Peer), &bob_id, 65536).await;
+        handshake((&alice, Purpose::Peer), (&pose(&bob_id), Purpose::Peer), &bob_id).await;
     let bad_signature = |error: ChannelError| {
         let bad = rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature);
         matches!(error, ChannelError::Handshake(inner) if inner == bad)
@@ -84,7 +121,7 @@ async fn a_key_without_its_private_half_is_refused() {
     assert!(server.is_err());
 
     let (_, server) =
-        handshake((&pose(&alice_id), Purpose::Peer), (&bob, Purpose::Peer), &bob_id, 65536).await;
+        handshake((&pose(&alice_id), Purpose::Peer), (&bob, Purpose::Peer), &bob_id).await;
     assert!(bad_signature(server.unwrap_err()));
 }
 
@@ -92,7 +129,7 @@ async fn a_key_without_its_private_half_is_refused() {
 async fn peers_and_trackers_do_not_mix() {
     let ((alice, _), (bob, bob_id)) = (person(1), person(2));
     let (client, server) =
-        handshake((&alice, Purpose::Peer), (&bob, Purpose::Tracker), &bob_id, 64 * 1024).await;
+        handshake((&alice, Purpose::Peer), (&bob, Purpose::Tracker), &bob_id).await;
     assert!(matches!(client.unwrap_err(), ChannelError::WrongProtocol));
     assert!(matches!(server.unwrap_err(), ChannelError::WrongProtocol));
 }
@@ -159,8 +196,11 @@ async fn hanging_up_is_told_apart() {
 #[tokio::test]
 async fn frames_travel_one_byte_at_a_time() {
     let ((alice, _), (bob, bob_id)) = (person(1), person(2));
-    let (client, server) =
-        handshake((&alice, Purpose::Peer), (&bob, Purpose::Peer), &bob_id, 1).await;
+    let (near, far) = duplex(64 * 1024);
+    let (client, server) = tokio::join!(
+        alice.connect(Trickle(near), &bob_id, Purpose::Peer),
+        bob.accept(Trickle(far), Purpose::Peer)
+    );
     let (mut from_bob, mut to_bob) = client.unwrap().into_frames();
     let (mut from_alice, mut to_alice) = server.unwrap().into_frames();
     let payload: Vec<u8> = (0..40_000u32).map(|i| (i % 251) as u8).collect();
