@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 /// A set of chunk numbers below a fixed count.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ChunkSet {
     chunks: u32,
     count: u32,
@@ -303,25 +303,14 @@ impl ChunkSet {
     }
 }
 
-impl PartialEq for Form {
+impl PartialEq for ChunkSet {
+    /// Equal content, whatever the form.
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Complete, Self::Complete) => true,
-            (Self::Runs(a), Self::Runs(b)) => a == b,
-            (Self::Bits(a), Self::Bits(b)) => a == b,
-            (Self::Runs(runs), Self::Bits(bits)) | (Self::Bits(bits), Self::Runs(runs)) => {
-                let mut words = vec![0u64; bits.len()];
-                for (start, len) in runs {
-                    set_bits(&mut words, *start, start + len);
-                }
-                words[..] == bits[..]
-            }
-            _ => false,
-        }
+        self.chunks == other.chunks && self.count == other.count && self.runs().eq(other.runs())
     }
 }
 
-impl Eq for Form {}
+impl Eq for ChunkSet {}
 
 /// Iterator over the runs of a [`ChunkSet`].
 #[derive(Debug)]

@@ -22,3 +22,4 @@ pub mod join;
 pub mod layout;
 pub mod limits;
 pub mod membership;
+pub mod wire;

@@ -42,8 +42,8 @@ pub const MAX_PATH_LEN: usize = 4096;
 pub const MAX_FRAME_BEFORE_HELLO: usize = 4 * 1024;
 /// Payload of one DATA frame: 256 KiB halves the CPU cost of 16 KiB frames (protocol.md 1.2).
 pub const MAX_DATA_LEN: usize = 256 * 1024;
-/// Largest peer frame that is not DATA; holds a HASHES answer of 1024 hashes and its proof.
-pub const MAX_PEER_FRAME: usize = 64 * 1024;
+/// Largest peer frame: a full DATA payload, or the bitmap of 2^21 chunks, with its header.
+pub const MAX_PEER_FRAME: usize = MAX_DATA_LEN + 64;
 /// Largest frame between peer and tracker: a page of the catalogue or a batch of registrations.
 pub const MAX_TRACKER_FRAME: usize = 256 * 1024;
 /// Deepest nesting of MessagePack that is decoded.
@@ -100,3 +100,7 @@ pub const MAX_ALIASES: usize = 8;
 pub const MAX_ADDRS: usize = 8;
 /// Longest search text.
 pub const MAX_QUERY: usize = 128;
+/// Longest name a peer may give itself, in bytes.
+pub const MAX_NICK: usize = 64;
+/// Changes in one pushed delta.
+pub const MAX_DELTA: usize = 500;

@@ -1,0 +1,115 @@
+//! What happened, for logs and scripts: a bounded stream, oldest dropped first for a slow reader.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use common::id::{ContentId, PeerId};
+
+/// How important an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Something failed and somebody should know.
+    Error,
+    /// Something is not as it should be; it is being dealt with.
+    Warn,
+    /// What an operator wants to see.
+    Info,
+    /// Per peer.
+    Debug,
+}
+
+/// Which part of the program speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// The tracker and our membership.
+    Track,
+    /// Sharing and hashing.
+    Share,
+    /// Downloading.
+    Fetch,
+    /// Serving others.
+    Serve,
+    /// Connections.
+    Net,
+    /// Reading and writing files.
+    Disk,
+}
+
+impl Target {
+    /// A word of at most five letters.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Track => "track",
+            Self::Share => "share",
+            Self::Fetch => "fetch",
+            Self::Serve => "serve",
+            Self::Net => "net",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// One thing that happened. `text` is safe to show: names in it went through [`common::names::show`].
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When (wall clock).
+    pub at: SystemTime,
+    /// How important.
+    pub level: Level,
+    /// Which part.
+    pub target: Target,
+    /// In words.
+    pub text: String,
+    /// For programs.
+    pub what: What,
+}
+
+/// What happened, for programs.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// Only words.
+    Said,
+    /// A share is registered with the tracker and can be downloaded by others.
+    Shared {
+        /// Its id.
+        id: ContentId,
+        /// Its name.
+        name: String,
+        /// Bytes of all its files.
+        size: u64,
+        /// Its chunks.
+        chunks: u32,
+    },
+    /// A download is complete, verified, synced and in place.
+    Done {
+        /// Its id.
+        id: ContentId,
+        /// Where it is.
+        path: PathBuf,
+        /// Its payload bytes.
+        bytes: u64,
+        /// From the command (or the restart) to now.
+        seconds: f64,
+    },
+    /// Something failed; for a download or share if `id` says which.
+    Failed {
+        /// Which content, if one.
+        id: Option<ContentId>,
+        /// A stable word for scripts: `disk-full`, `io`, `changed`, `not-found`, `share`, `tracker`, …
+        code: &'static str,
+        /// What the user can do.
+        hint: String,
+    },
+    /// A peer connected or left.
+    Peer {
+        /// Who.
+        peer: PeerId,
+        /// Whether it came.
+        connected: bool,
+    },
+    /// A peer was banned.
+    Banned {
+        /// Who.
+        peer: PeerId,
+    },
+}

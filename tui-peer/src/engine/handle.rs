@@ -1,0 +1,108 @@
+//! The one way for a front end to reach the engine.
+
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::command::{Command, CommandError, CommandErrorKind, Reply};
+use super::event::Event;
+use super::snapshot::Snapshot;
+
+/// Commands waiting to be carried out: a user cannot type faster than the engine works.
+pub const COMMAND_QUEUE: usize = 64;
+/// Events kept for a slow reader before the oldest are dropped.
+pub const EVENT_QUEUE: usize = 4096;
+
+/// A command and where its answer goes.
+pub type Call = (Command, oneshot::Sender<Result<Reply, CommandError>>);
+
+/// Commands in, snapshots and events out. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EngineHandle {
+    commands: mpsc::Sender<Call>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    events: broadcast::Sender<Event>,
+    stop: watch::Sender<Stop>,
+}
+
+/// How the engine is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    No,
+    /// Finish transfers in progress (up to five seconds), unregister, sync, stop.
+    Gracefully,
+    /// Sync and stop at once.
+    Now,
+}
+
+/// The engine's side of a handle.
+#[derive(Debug)]
+pub struct HandleParts {
+    /// Commands to carry out.
+    pub commands: mpsc::Receiver<Call>,
+    /// Where snapshots go.
+    pub snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Where events go.
+    pub events: broadcast::Sender<Event>,
+    /// When to stop.
+    pub stop: watch::Receiver<Stop>,
+}
+
+/// Makes a handle and the engine's side of it. Front-end tests use this to play the engine.
+pub fn channel(first: Snapshot) -> (EngineHandle, HandleParts) {
+    let (commands_tx, commands) = mpsc::channel(COMMAND_QUEUE);
+    let (snapshots_tx, snapshots) = watch::channel(Arc::new(first));
+    let (events, _) = broadcast::channel(EVENT_QUEUE);
+    let (stop_tx, stop) = watch::channel(Stop::No);
+    let handle =
+        EngineHandle { commands: commands_tx, snapshots, events: events.clone(), stop: stop_tx };
+    (handle, HandleParts { commands, snapshots: snapshots_tx, events, stop })
+}
+
+impl EngineHandle {
+    /// Sends a command and waits for its answer.
+    ///
+    /// # Errors
+    /// What the engine says; [`CommandErrorKind::Stopped`] when it has stopped.
+    pub async fn call(&self, command: Command) -> Result<Reply, CommandError> {
+        let (tx, rx) = oneshot::channel();
+        self.commands.send((command, tx)).await.map_err(|_| stopped())?;
+        rx.await.map_err(|_| stopped())?
+    }
+
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+
+    /// A receiver that wakes for every new snapshot (newest wins).
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// Events from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Asks the engine to stop; a later call can only make it more urgent.
+    pub fn stop(&self, how: Stop) {
+        self.stop.send_if_modified(|now| {
+            let more = how > *now;
+            if more {
+                *now = how;
+            }
+            more
+        });
+    }
+
+    /// Resolves when the engine has stopped.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
+    }
+}
+
+fn stopped() -> CommandError {
+    CommandError { kind: CommandErrorKind::Stopped, message: "the engine has stopped".to_owned() }
+}

@@ -1,0 +1,395 @@
+//! The whole contract between the pure core and its shell: [`Input`]s say what happened (and carry no
+//! chunk bytes), [`Output`]s say what to do.
+//!
+//! **Life of one chunk.** The picker chooses it → `Send(Request)` → the shell's connection receives DATA
+//! frames into pooled buffers and reports `Data` for each → the last one makes the core say `Verify` →
+//! a disk worker hashes the buffers, compares, writes → `ChunkStored` → the core counts it, tells other
+//! peers with HAVE, serves it from then on, and says `Stored` so that the shell registers it with the
+//! tracker. A chunk that fails → `ChunkCorrupt` → back to the picker, its sender blamed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use common::chunk_set::ChunkSet;
+use common::content::Descriptor;
+use common::id::{ContentId, Hash, PeerId};
+use common::layout::Layout;
+use common::merkle::ChunkHashes;
+use common::wire::Code;
+use common::wire::peer::PeerMsg;
+
+/// A connection, numbered by the shell; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// A peer that may be a source, as the tracker names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceHint {
+    /// The peer's key.
+    pub peer: PeerId,
+    /// Where it may be reached, best first, already filtered by the shell's address policy.
+    pub addrs: Vec<SocketAddr>,
+    /// Chunks it has.
+    pub have: u32,
+    /// Which, if the tracker said.
+    pub set: Option<ChunkSet>,
+}
+
+/// Everything needed to exchange a content.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Kind, size and root.
+    pub descriptor: Descriptor,
+    /// Its chunks.
+    pub layout: Arc<Layout>,
+    /// Chunks on our disk, verified.
+    pub have: ChunkSet,
+    /// Chunks wanted (for a seed: equal to `have`).
+    pub wanted: ChunkSet,
+    /// Chunk hashes of every file, in manifest order; unknown ones are fetched from peers.
+    pub hashes: Vec<ChunkHashes>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The user wants (or shares) this content. `ready` is `None` for a download of which nothing
+    /// but the id is known yet: the core then asks sources for the descriptor and, for a folder, the
+    /// manifest.
+    ContentAdded {
+        /// Which content.
+        id: ContentId,
+        /// What is known of it.
+        ready: Option<Ready>,
+    },
+    /// The shell worked out what a `Described` or `ManifestFetched` content consists of.
+    ContentReady {
+        /// Which content.
+        id: ContentId,
+        /// All there is to know.
+        ready: Ready,
+    },
+    /// The assembled manifest does not have the right root: its sender lied.
+    ManifestRejected {
+        /// Which content.
+        id: ContentId,
+        /// Who sent it.
+        conn: ConnId,
+    },
+    /// The user chose other files of a folder.
+    WantedChanged {
+        /// Which content.
+        id: ContentId,
+        /// All chunks wanted now (those already held included).
+        wanted: ChunkSet,
+    },
+    /// Paused: no more requests (serving goes on), or resumed.
+    PausedChanged {
+        /// Which content.
+        id: ContentId,
+        /// Whether it rests.
+        paused: bool,
+    },
+    /// No longer shared nor wanted; connections with nothing else in common end.
+    ContentRemoved {
+        /// Which content.
+        id: ContentId,
+    },
+    /// Chunks were found lost or changed on our disk.
+    ChunksLost {
+        /// Which content.
+        id: ContentId,
+        /// Which chunks.
+        lost: ChunkSet,
+    },
+    /// The tracker named sources (joining ones or all of them).
+    SourcesFound {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        sources: Vec<SourceHint>,
+    },
+    /// The tracker says these peers no longer have the content.
+    SourcesLeft {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peers: Vec<PeerId>,
+    },
+    /// A connection passed TLS and HELLO.
+    Connected {
+        /// Its number.
+        conn: ConnId,
+        /// Who it is: the key proven in the TLS handshake.
+        peer: PeerId,
+        /// Whether we dialled.
+        dialed: bool,
+        /// The other end.
+        addr: SocketAddr,
+        /// Most bytes it lets us have queued (its HELLO).
+        max_queued: u32,
+    },
+    /// A dial came to nothing.
+    DialFailed {
+        /// Whom we tried to reach.
+        peer: PeerId,
+        /// Whether trying again later makes no sense (wrong key, refused for good).
+        permanent: bool,
+    },
+    /// The connection is gone.
+    Disconnected {
+        /// Which.
+        conn: ConnId,
+    },
+    /// A message other than HELLO and DATA arrived.
+    Message {
+        /// From which connection.
+        conn: ConnId,
+        /// The message.
+        msg: PeerMsg,
+    },
+    /// A DATA frame arrived; the shell holds its bytes.
+    Data {
+        /// From which connection.
+        conn: ConnId,
+        /// Request number.
+        rid: u32,
+        /// Where its payload starts within the request.
+        off: u32,
+        /// Payload length.
+        len: u32,
+    },
+    /// A `Serve` was written to the socket entirely.
+    Served {
+        /// To which connection.
+        conn: ConnId,
+        /// The requester's number.
+        rid: u32,
+    },
+    /// A `Serve` ended early: cancelled, or the disk could not deliver.
+    ServeFailed {
+        /// To which connection.
+        conn: ConnId,
+        /// The requester's number.
+        rid: u32,
+        /// Sent to the requester with REJECT. `Gone` also means: do not offer the chunk again.
+        code: Code,
+    },
+    /// A chunk was verified and written.
+    ChunkStored {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+    },
+    /// A chunk did not have the right hash.
+    ChunkCorrupt {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+        /// Hash of what arrived.
+        actual: Hash,
+    },
+    /// A chunk was right but could not be written; the shell pauses the content itself.
+    ChunkNotStored {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+    },
+    /// The moment named by `Node::next_deadline` has come.
+    Tick,
+}
+
+/// Part of a chunk that one request delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// From which connection.
+    pub conn: ConnId,
+    /// Request number.
+    pub rid: u32,
+    /// First byte within the chunk.
+    pub off: u32,
+    /// How many bytes.
+    pub len: u32,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Dial this peer (one attempt over its addresses).
+    Dial {
+        /// Whom.
+        peer: PeerId,
+        /// Where.
+        addrs: Vec<SocketAddr>,
+    },
+    /// Send a message.
+    Send {
+        /// On which connection.
+        conn: ConnId,
+        /// What.
+        msg: PeerMsg,
+    },
+    /// Send BYE and close.
+    Disconnect {
+        /// Which connection.
+        conn: ConnId,
+        /// Why.
+        code: Code,
+        /// Why, in words.
+        text: String,
+    },
+    /// Read these bytes of our copy and send them as DATA for `rid`.
+    Serve {
+        /// To which connection.
+        conn: ConnId,
+        /// The requester's number.
+        rid: u32,
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+        /// First byte within the chunk.
+        off: u32,
+        /// How many bytes.
+        len: u32,
+    },
+    /// Send these bytes of the folder's manifest as DATA for `rid`.
+    ServeManifest {
+        /// To which connection.
+        conn: ConnId,
+        /// The requester's number.
+        rid: u32,
+        /// Which content.
+        id: ContentId,
+        /// First byte.
+        off: u32,
+        /// How many bytes.
+        len: u32,
+    },
+    /// Stop a `Serve` at the next frame; answer with `Served` or `ServeFailed(Cancelled)`.
+    StopServing {
+        /// To which connection.
+        conn: ConnId,
+        /// The requester's number.
+        rid: u32,
+    },
+    /// All bytes of a chunk are there: hash, compare, write; answer with one of the `Chunk…` inputs.
+    Verify {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+        /// What its hash must be.
+        expected: Hash,
+        /// Where the bytes are, in order and without gaps.
+        parts: Vec<Part>,
+    },
+    /// Bytes of this request will not be used (or no longer).
+    Discard {
+        /// From which connection.
+        conn: ConnId,
+        /// Request number.
+        rid: u32,
+        /// Payload bytes already received that are thus wasted.
+        wasted: u64,
+    },
+    /// A source told us what the content is (checked against the id).
+    Described {
+        /// Which content.
+        id: ContentId,
+        /// What it is. For a file the shell answers `ContentReady`; for a folder the core fetches the manifest.
+        descriptor: Descriptor,
+    },
+    /// All bytes of a folder's manifest are there: check the root, parse, answer `ContentReady` or
+    /// `ManifestRejected`.
+    ManifestFetched {
+        /// Which content.
+        id: ContentId,
+        /// Where the bytes are.
+        parts: Vec<Part>,
+    },
+    /// A chunk is ours: register it with the tracker.
+    Stored {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+    },
+    /// All wanted chunks are there.
+    Completed {
+        /// Which content.
+        id: ContentId,
+    },
+    /// Nobody we know can help any further: ask the tracker.
+    NeedSources {
+        /// Which content.
+        id: ContentId,
+    },
+    /// Worth a line in the log.
+    Notice(Notice),
+}
+
+/// What people should be able to read about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A peer opened a content with us, or we with it.
+    SourceJoined {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+        /// Chunks it has.
+        have: u32,
+    },
+    /// A source is gone.
+    SourceLeft {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+        /// Requests that go to others now.
+        requeued: u32,
+    },
+    /// A source did not deliver in time.
+    Snubbed {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+    },
+    /// A chunk had the wrong hash.
+    BadChunk {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+        /// Who sent it, if one peer sent all of it or the liar among several was found.
+        peer: Option<PeerId>,
+        /// How often this peer did so, and how often is too often.
+        strikes: (u8, u8),
+    },
+    /// A peer will not be talked to for a while.
+    Banned {
+        /// Who.
+        peer: PeerId,
+        /// Why, in words.
+        why: &'static str,
+    },
+    /// A peer was allowed to request.
+    Unchoked {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+    },
+    /// A source dropped chunks it had advertised.
+    Withdrew {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+    },
+}
