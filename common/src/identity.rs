@@ -204,7 +204,11 @@ fn create(path: &Path) -> Result<Identity, IdentityError> {
         private_dir().create(parent).map_err(io_error)?;
     }
     let mut file = private_file().open(path).map_err(io_error)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error)?;
+    if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()) {
+        // Half a key would be refused for ever after; this one has never been used.
+        let _ = std::fs::remove_file(path);
+        return Err(io_error(error));
+    }
     Ok(identity)
 }
 
