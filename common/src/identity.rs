@@ -204,7 +204,11 @@ fn create(path: &Path) -> Result<Identity, IdentityError> {
         private_dir().create(parent).map_err(io_error)?;
     }
     let mut file = private_file().open(path).map_err(io_error)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error)?;
+    if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()) {
+        // Half a key would be refused for ever after; this one has never been used.
+        let _ = std::fs::remove_file(path);
+        return Err(io_error(error));
+    }
     Ok(identity)
 }
 
@@ -237,4 +241,94 @@ fn refuse_exposed(path: &Path, meta: &std::fs::Metadata) -> Result<(), IdentityE
 #[cfg(not(unix))]
 fn refuse_exposed(_path: &Path, _meta: &std::fs::Metadata) -> Result<(), IdentityError> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_bind_key_and_message() {
+        let (me, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        assert_ne!(me.peer_id(), other.peer_id());
+        let signature = me.sign(b"message");
+        assert!(verify(&me.peer_id(), b"message", &signature));
+        assert!(!verify(&me.peer_id(), b"massage", &signature));
+        assert!(!verify(&other.peer_id(), b"message", &signature));
+        assert!(!verify(&me.peer_id(), b"message", &signature[1..]));
+        assert!(!verify(&me.peer_id(), b"message", b""));
+    }
+
+    /// RFC 8032, section 7.1, test 1.
+    #[test]
+    fn seed_gives_the_key_of_the_standard() {
+        let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        let seed = data_encoding::HEXLOWER.decode(seed.as_bytes()).unwrap();
+        let id = Identity::from_seed(&seed.try_into().unwrap()).unwrap().peer_id();
+        assert_eq!(id.hex(), "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    }
+
+    #[test]
+    fn file_keeps_the_identity() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/folder/identity.key");
+        let first = Identity::load_or_create(&path).unwrap();
+        let again = Identity::load_or_create(&path).unwrap();
+        assert_eq!(first.peer_id(), again.peer_id());
+        assert!(verify(&first.peer_id(), b"x", &again.sign(b"x")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn file_is_private_and_must_stay_so() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.key");
+        Identity::load_or_create(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        for mode in [0o640, 0o604, 0o660, 0o601] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = Identity::load_or_create(&path).unwrap_err();
+            assert!(matches!(error, IdentityError::Exposed { mode: got, .. } if got == mode));
+            let text = error.to_string();
+            assert!(text.contains("chmod 600") && text.contains("identity.key"), "{text}");
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_named_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.key");
+        Identity::load_or_create(&path).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        let mut flipped = good.clone();
+        flipped[30] = if flipped[30] == b'A' { b'B' } else { b'A' };
+        let bad: [&[u8]; 7] = [
+            b"",
+            b"hello",
+            &good[..good.len() / 2],
+            &good[..FILE_HEADER.len() + 1],
+            &flipped,
+            &[0xff; 80],
+            &[b'a'; 5000],
+        ];
+        for bytes in bad {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Identity::load_or_create(&path).unwrap_err();
+            assert!(matches!(error, IdentityError::Damaged { .. }), "{error}");
+            assert!(error.to_string().contains("identity.key"));
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        }
+        let error = Identity::load_or_create(dir.path()).unwrap_err();
+        assert!(error.to_string().contains(&dir.path().display().to_string()));
+    }
+
+    #[test]
+    fn debug_shows_the_public_key_only() {
+        let seed = [0x42; 32];
+        let me = Identity::from_seed(&seed).unwrap();
+        let text = format!("{me:?}");
+        assert!(text.contains(&me.peer_id().short()));
+        assert_eq!(text, format!("Identity {{ id: {:?}, .. }}", me.peer_id()));
+    }
 }

@@ -207,3 +207,138 @@ impl Membership {
         rest.is_empty().then_some(Self { tracker, subject, groups, serial, not_before, not_after })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn people() -> (Identity, PeerId) {
+        let subject = Identity::from_seed(&[2; 32]).unwrap().peer_id();
+        (Identity::from_seed(&[1; 32]).unwrap(), subject)
+    }
+
+    fn sample() -> (Identity, PeerId, Vec<u8>) {
+        let (tracker, subject) = people();
+        let bytes = Membership::issue(&tracker, &subject, 7, NOW, NOW + LIFETIME_SECS);
+        (tracker, subject, bytes)
+    }
+
+    #[test]
+    fn issued_membership_is_accepted_and_read_back() {
+        let (tracker, subject, bytes) = sample();
+        assert_eq!(bytes.len(), ENCODED_LEN);
+        let member = Membership::check(&bytes, &tracker.peer_id(), &subject, NOW, 0).unwrap();
+        assert_eq!(member.tracker(), tracker.peer_id());
+        assert_eq!(member.subject(), subject);
+        assert_eq!((member.groups(), member.serial()), (ALL_GROUPS, 7));
+        assert_eq!((member.not_before(), member.not_after()), (NOW, NOW + LIFETIME_SECS));
+    }
+
+    #[test]
+    fn encoding_is_plain_message_pack() {
+        let (tracker, subject, bytes) = sample();
+        type Row = (u8, PeerId, PeerId, u64, u64, u64, u64);
+        let row: Row = rmp_serde::from_slice(&bytes[..BODY_LEN]).unwrap();
+        let end = NOW + LIFETIME_SECS;
+        assert_eq!(row, (1, tracker.peer_id(), subject, ALL_GROUPS, 7, NOW, end));
+    }
+
+    #[test]
+    fn time_is_checked_with_skew_and_grace() {
+        let (tracker, subject, bytes) = sample();
+        let check = |now, grace| {
+            Membership::check(&bytes, &tracker.peer_id(), &subject, now, grace).map(drop)
+        };
+        let end = NOW + LIFETIME_SECS;
+        let early = Err(MembershipError::NotYetValid { not_before: NOW });
+        let late = Err(MembershipError::Expired { not_after: end });
+        assert_eq!(check(NOW - MAX_SKEW_SECS, 0), Ok(()));
+        assert_eq!(check(NOW - MAX_SKEW_SECS - 1, 0), early);
+        assert_eq!(check(0, u64::MAX), early);
+        assert_eq!(check(end + MAX_SKEW_SECS, 0), Ok(()));
+        assert_eq!(check(end + MAX_SKEW_SECS + 1, 0), late);
+        assert_eq!(check(end + MAX_SKEW_SECS + GRACE_SECS, GRACE_SECS), Ok(()));
+        assert_eq!(check(end + MAX_SKEW_SECS + GRACE_SECS + 1, GRACE_SECS), late);
+        assert_eq!(check(u64::MAX, 0), late);
+        assert_eq!(check(u64::MAX, u64::MAX), Ok(()));
+    }
+
+    #[test]
+    fn other_networks_and_other_peers_are_refused() {
+        let (tracker, subject, bytes) = sample();
+        let other = Identity::from_seed(&[3; 32]).unwrap();
+        let foreign = Membership::issue(&other, &subject, 7, NOW, NOW + 1);
+        assert_eq!(
+            Membership::check(&foreign, &tracker.peer_id(), &subject, NOW, 0),
+            Err(MembershipError::WrongTracker(other.peer_id()))
+        );
+        assert_eq!(
+            Membership::check(&bytes, &tracker.peer_id(), &other.peer_id(), NOW, 0),
+            Err(MembershipError::WrongSubject(subject))
+        );
+        // The right tracker's name over somebody else's signature.
+        let mut forged = bytes[..BODY_LEN].to_vec();
+        forged.extend(other.sign(&[CONTEXT, &forged].concat()));
+        assert_eq!(
+            Membership::check(&forged, &tracker.peer_id(), &subject, NOW, 0),
+            Err(MembershipError::BadSignature)
+        );
+        // The tracker's own signature over the same bytes, made for something else.
+        let mut lifted = bytes[..BODY_LEN].to_vec();
+        lifted.extend(tracker.sign(&bytes[..BODY_LEN]));
+        assert_eq!(
+            Membership::check(&lifted, &tracker.peer_id(), &subject, NOW, 0),
+            Err(MembershipError::BadSignature)
+        );
+    }
+
+    #[test]
+    fn wrong_lengths_and_versions_are_told_apart() {
+        let (tracker, subject, bytes) = sample();
+        let check = |bytes: &[u8]| {
+            Membership::check(bytes, &tracker.peer_id(), &subject, NOW, 0).unwrap_err()
+        };
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(check(&longer), MembershipError::Malformed { len: ENCODED_LEN + 1 });
+        for len in 0..bytes.len() {
+            assert_eq!(check(&bytes[..len]), MembershipError::Malformed { len });
+        }
+        let mut newer = bytes;
+        newer[1] = 2;
+        assert_eq!(check(&newer), MembershipError::Version(2));
+    }
+
+    proptest! {
+        #[test]
+        fn any_changed_bit_is_noticed(at in 0..ENCODED_LEN, bit in 0..8u8) {
+            let (tracker, subject, mut bytes) = sample();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(
+                Membership::check(&bytes, &tracker.peer_id(), &subject, NOW, 0).is_err()
+            );
+        }
+
+        #[test]
+        fn rubbish_is_refused(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let (tracker, subject) = people();
+            prop_assert!(
+                Membership::check(&bytes, &tracker.peer_id(), &subject, NOW, 0).is_err()
+            );
+        }
+
+        #[test]
+        fn any_times_are_safe(start: u64, end: u64, now: u64, grace: u64) {
+            let (tracker, subject) = people();
+            let bytes = Membership::issue(&tracker, &subject, 0, start, end);
+            let checked = Membership::check(&bytes, &tracker.peer_id(), &subject, now, grace);
+            if start <= now && now <= end {
+                prop_assert!(checked.is_ok());
+            }
+        }
+    }
+}

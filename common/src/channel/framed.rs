@@ -362,3 +362,206 @@ fn at_least_one(read: io::Result<usize>, at_end: FrameError) -> Result<usize, Fr
         Err(error) => Err(FrameError::Io(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const MAX: usize = 1 << 20;
+
+    async fn written(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = FrameWriter::new(&mut out);
+        writer.write_parts(kind, parts).await.unwrap();
+        writer.flush().await.unwrap();
+        out
+    }
+
+    #[test]
+    fn header_bytes_are_fixed() {
+        assert_eq!(encode_header(0x20, 0x0102).unwrap(), [0x03, 0x01, 0, 0, 0x20]);
+        let header = decode_header([0x03, 0x01, 0, 0, 0x20], 0x103).unwrap();
+        assert_eq!(header, FrameHeader { kind: 0x20, len: 0x102 });
+        assert_eq!(decode_header([1, 0, 0, 0, 7], 1).unwrap(), FrameHeader { kind: 7, len: 0 });
+        assert!(matches!(
+            decode_header([0x04, 0x01, 0, 0, 0x20], 0x103),
+            Err(FrameError::TooLong { len: 0x104, max: 0x103 })
+        ));
+        assert!(matches!(decode_header([0, 0, 0, 0, 7], 9), Err(FrameError::Empty)));
+        assert!(matches!(decode_header([0xff; 5], MAX), Err(FrameError::TooLong { .. })));
+        assert!(matches!(encode_header(1, u32::MAX as usize), Err(FrameError::TooLong { .. })));
+        assert!(matches!(encode_header(1, usize::MAX), Err(FrameError::TooLong { .. })));
+    }
+
+    #[tokio::test]
+    async fn ends_are_told_apart() {
+        let whole = written(5, &[b"abc"]).await;
+        for cut in 0..whole.len() {
+            let mut reader = FrameReader::new(&whole[..cut]);
+            let error = reader.read(MAX).await.unwrap_err();
+            match cut {
+                0 => assert!(matches!(error, FrameError::Closed)),
+                _ => assert!(matches!(error, FrameError::Truncated), "{cut}"),
+            }
+        }
+        let mut reader = FrameReader::new(whole.as_slice());
+        assert_eq!(reader.read(4).await.unwrap(), Frame { kind: 5, body: Bytes::from("abc") });
+        assert!(matches!(reader.read(4).await, Err(FrameError::Closed)));
+        let mut reader = FrameReader::new(whole.as_slice());
+        assert!(matches!(reader.read(3).await, Err(FrameError::TooLong { len: 4, max: 3 })));
+        let mut reader = FrameReader::new([0; 5].as_slice());
+        assert!(matches!(reader.read(MAX).await, Err(FrameError::Empty)));
+        // A hopeless length is refused without waiting for the type byte.
+        let mut reader = FrameReader::new([0xff; 4].as_slice());
+        assert!(matches!(reader.read(MAX).await, Err(FrameError::TooLong { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_short_body_is_refused_and_a_rest_skipped() {
+        let mut bytes = written(1, &[b"abcdef"]).await;
+        bytes.extend(written(2, &[]).await);
+        bytes.extend(written(3, &[&[9; 20_000]]).await);
+        bytes.extend(written(4, &[b"end"]).await);
+        let mut reader = FrameReader::new(bytes.as_slice());
+        assert_eq!(reader.header(MAX).await.unwrap().kind, 1);
+        assert_eq!(reader.header(MAX).await.unwrap().kind, 1, "untouched: the same again");
+        let mut two = [0; 2];
+        reader.read_exact_into(&mut two).await.unwrap();
+        assert_eq!((&two, reader.remaining()), (b"ab", 4));
+        assert!(matches!(reader.read_exact_into(&mut [0; 5]).await, Err(FrameError::ShortBody)));
+        assert_eq!(reader.header(MAX).await.unwrap(), FrameHeader { kind: 2, len: 0 });
+        assert_eq!(reader.body().await.unwrap(), Bytes::new());
+        assert_eq!(reader.header(MAX).await.unwrap().kind, 3);
+        reader.read_exact_into(&mut two).await.unwrap();
+        assert_eq!(reader.read(MAX).await.unwrap().body, "end");
+    }
+
+    /// Polls once and drops the future, as `select!` does.
+    async fn cancelled<T>(future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| match future.as_mut().poll(context) {
+            std::task::Poll::Ready(done) => std::task::Poll::Ready(Some(done)),
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn cancelled_reads_lose_nothing() {
+        let body: Vec<u8> = (0..9_000u32).map(|i| (i % 253) as u8).collect();
+        let mut bytes = written(1, &[&body]).await;
+        bytes.extend(written(2, &[b"next"]).await);
+        let (mut far, near) = duplex(64 * 1024);
+        let mut reader = FrameReader::new(near);
+        let mut frames = Vec::new();
+        for piece in bytes.chunks(7) {
+            far.write_all(piece).await.unwrap();
+            while let Some(frame) = cancelled(reader.read(MAX)).await {
+                frames.push(frame.unwrap());
+            }
+        }
+        let first = Frame { kind: 1, body: body.into() };
+        assert_eq!(frames, [first, Frame { kind: 2, body: Bytes::from("next") }]);
+    }
+
+    #[tokio::test]
+    async fn small_frames_wait_for_the_flush() {
+        let (near, mut far) = duplex(1 << 16);
+        let mut writer = FrameWriter::new(near);
+        for _ in 0..100 {
+            writer.write(1, b"have").await.unwrap();
+        }
+        assert!(cancelled(far.read_u8()).await.is_none());
+        writer.flush().await.unwrap();
+        let mut got = vec![0; 900];
+        far.read_exact(&mut got).await.unwrap();
+        assert!(cancelled(far.read_u8()).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_write_given_up_halfway_ends_the_stream() {
+        let (near, mut far) = duplex(100);
+        let mut writer = FrameWriter::new(near);
+        assert!(cancelled(writer.write(1, &[0; 8192])).await.is_none());
+        assert!(matches!(writer.write(2, b"x").await, Err(FrameError::Torn)));
+        assert!(matches!(writer.flush().await, Err(FrameError::Torn)));
+        far.read_exact(&mut [0; 100]).await.unwrap();
+        drop(writer);
+        assert_eq!(far.read(&mut [0; 9]).await.unwrap(), 0, "nothing else was sent");
+    }
+
+    #[derive(Debug, Clone)]
+    struct Sent {
+        kind: u8,
+        parts: Vec<Vec<u8>>,
+        two_step: bool,
+    }
+
+    fn sent() -> impl Strategy<Value = Sent> {
+        let part = prop_oneof![0..40usize, 0..40usize, 4_000..9_000usize]
+            .prop_flat_map(|len| proptest::collection::vec(any::<u8>(), len));
+        (any::<u8>(), proptest::collection::vec(part, 0..4), any::<bool>())
+            .prop_map(|(kind, parts, two_step)| Sent { kind, parts, two_step })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn frames_arrive_as_written(
+            frames in proptest::collection::vec(sent(), 0..12),
+            room in prop_oneof![Just(1usize), 2..5000usize],
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (near, far) = duplex(room);
+                let (mut writer, mut reader) = (FrameWriter::new(near), FrameReader::new(far));
+                tokio::join!(
+                    async {
+                        for frame in &frames {
+                            let parts: Vec<&[u8]> = frame.parts.iter().map(Vec::as_slice).collect();
+                            writer.write_parts(frame.kind, &parts).await.unwrap();
+                        }
+                        writer.shutdown().await.unwrap();
+                    },
+                    async {
+                        for frame in &frames {
+                            let whole = frame.parts.concat();
+                            if frame.two_step {
+                                let header = reader.header(MAX).await.unwrap();
+                                assert_eq!(header, FrameHeader { kind: frame.kind, len: whole.len() });
+                                for part in &frame.parts {
+                                    let mut out = vec![0; part.len()];
+                                    reader.read_exact_into(&mut out).await.unwrap();
+                                    assert_eq!(&out, part);
+                                }
+                                assert_eq!(reader.remaining(), 0);
+                            } else {
+                                let got = reader.read(MAX).await.unwrap();
+                                assert_eq!((got.kind, &got.body[..]), (frame.kind, &whole[..]));
+                            }
+                        }
+                        assert!(matches!(reader.read(MAX).await, Err(FrameError::Closed)));
+                    }
+                );
+            });
+        }
+
+        #[test]
+        fn hostile_bytes_end_in_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let mut reader = FrameReader::new(bytes.as_slice());
+                for _ in 0..=bytes.len() {
+                    if reader.read(100).await.is_err() {
+                        return;
+                    }
+                }
+                panic!("more frames than bytes");
+            });
+        }
+    }
+}

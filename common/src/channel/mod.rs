@@ -90,13 +90,16 @@ pub struct Secure<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Secure<S> {
     /// Splits the stream into frames read and frames written, for use from two tasks.
-    pub fn into_frames(
-        self,
-    ) -> (FrameReader<ReadHalf<TlsStream<S>>>, FrameWriter<WriteHalf<TlsStream<S>>>) {
+    pub fn into_frames(self) -> (SecureReader<S>, SecureWriter<S>) {
         let (read, write) = tokio::io::split(self.stream);
         (FrameReader::new(read), FrameWriter::new(write))
     }
 }
+
+/// Frames read from a secure channel.
+pub type SecureReader<S> = FrameReader<ReadHalf<TlsStream<S>>>;
+/// Frames written to a secure channel.
+pub type SecureWriter<S> = FrameWriter<WriteHalf<TlsStream<S>>>;
 
 /// Makes secure channels for one identity. Cheap to clone.
 #[derive(Clone)]

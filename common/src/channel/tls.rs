@@ -84,6 +84,37 @@ impl Keys {
     }
 }
 
+#[cfg(test)]
+impl Keys {
+    /// Shows the key of `victim` and signs with the key of `me`: what an impostor would do.
+    pub(super) fn forged(me: &Identity, victim: &PeerId) -> Self {
+        let honest = Self::new(me);
+        let shown = CertificateDer::from(spki(victim));
+        let certified = CertifiedKey::new(vec![shown], Arc::clone(&honest.certified.key));
+        Self { certified: Arc::new(certified), ..honest }
+    }
+}
+
+/// A client that speaks raw public keys and then shows none.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct NoKey;
+
+#[cfg(test)]
+impl rustls::client::ResolvesClientCert for NoKey {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        true
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 /// Another key than the pinned one; travels inside the library's error.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("expected key {expected}, got {got}")]

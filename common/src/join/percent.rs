@@ -34,3 +34,28 @@ pub(super) fn decode(text: &str) -> Option<String> {
     }
     String::from_utf8(out).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn known_values() {
+        assert_eq!(encode("a b/ü~.txt"), "a%20b%2F%C3%BC~.txt");
+        assert_eq!(decode("a%20b%2f%c3%BC+~").as_deref(), Some("a b/ü+~"));
+        for bad in ["%", "%4", "%zz", "%C3", "a%", "%%41"] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(text in ".*") {
+            let encoded = encode(&text);
+            prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic()));
+            prop_assert_eq!(decode(&encoded), Some(text));
+        }
+    }
+}

@@ -119,3 +119,59 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(***)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPORTER: [u8; 32] = [9; 32];
+
+    #[test]
+    fn proof_holds_for_one_secret_role_and_channel() {
+        let secret: Secret = "correct horse battery".parse().unwrap();
+        let other: Secret = "correct horse batterz".parse().unwrap();
+        let proof = secret.proof("peer", &EXPORTER);
+        assert!(secret.verify("peer", &EXPORTER, &proof));
+        assert!(!secret.verify("tracker", &EXPORTER, &proof));
+        assert!(!secret.verify("peer", &[8; 32], &proof));
+        assert!(!other.verify("peer", &EXPORTER, &proof));
+        assert!(!secret.verify("peer", &EXPORTER, &proof[..31]));
+        assert!(!secret.verify("peer", &EXPORTER, b""));
+        assert_ne!(secret, other);
+        assert_eq!(secret, "correct horse battery\n".parse().unwrap());
+    }
+
+    /// Computed with Python: hmac.new(b"0123456789abcdef", b"shoal net/1" + b"peer" + bytes([9]) * 32, "sha256").
+    #[test]
+    fn proof_is_plain_hmac() {
+        let secret: Secret = "0123456789abcdef".parse().unwrap();
+        let proof = secret.proof("peer", &EXPORTER);
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&proof),
+            "21c881824057926b93440fe0e9c1805d64708260bf94d835d31a1c2e4b9a80af"
+        );
+    }
+
+    #[test]
+    fn generated_secrets_differ_and_parse() {
+        let (one, two) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.expose().len(), 26);
+        assert_eq!(one.expose().parse::<Secret>().unwrap(), one);
+    }
+
+    #[test]
+    fn unusable_secrets_are_refused_without_repeating_them() {
+        let refused = |text: &str| text.parse::<Secret>().unwrap_err();
+        assert_eq!(refused(" 123456789012345 "), SecretError::TooShort { got: 15 });
+        assert_eq!(refused(&"x".repeat(257)), SecretError::TooLong { got: 257 });
+        assert_eq!(refused("first line of it\nsecond"), SecretError::Control);
+        assert!(!refused("hunter2").to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn debug_is_redacted() {
+        let secret: Secret = "correct horse battery".parse().unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(***)");
+    }
+}
