@@ -10,6 +10,7 @@ pub mod config;
 pub mod event;
 // mod gate;
 pub mod handle;
+pub mod library;
 // mod limiter;
 pub mod snapshot;
 

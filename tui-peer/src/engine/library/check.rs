@@ -1,0 +1,214 @@
+//! At start: what changed since a share was hashed. By stat only; an unchanged share is not read.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use common::content::Kind;
+use common::id::{Hash, ID_LEN};
+use common::layout::Layout;
+use common::manifest::Manifest;
+use common::merkle::ChunkHashes;
+
+use super::error::{LibraryError, ShareError};
+use super::hasher::{Progress, prepare};
+use super::prepared::{Prepared, join};
+use super::record::ShareRecord;
+use super::scan::scan;
+use super::stat::Stat;
+use super::store::Library;
+
+/// How a share stands compared with its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// As it was hashed: [`restore`] it.
+    Unchanged,
+    /// These files (components below the folder; none for a single file) were changed, added or
+    /// removed, or may have been without a trace: [`refresh`] it.
+    Changed(Vec<Vec<String>>),
+    /// There is nothing at its path, or something else than a file or folder as before.
+    Gone,
+}
+
+/// Compares a share with its record, by stat only.
+///
+/// A folder is listed anew, so that added and removed files are noticed (empty folders are not); of one
+/// that was downloaded only the files that belong to it are looked at.
+pub fn check(record: &ShareRecord) -> Check {
+    let Ok(meta) = fs::symlink_metadata(&record.path) else { return Check::Gone };
+    let changed = match (record.descriptor.kind, &record.rel) {
+        (Kind::File, _) if meta.is_file() => {
+            let same = record.files.first().is_some_and(|was| same(record, was, &Stat::of(&meta)));
+            if same { Vec::new() } else { vec![Vec::new()] }
+        }
+        (Kind::Folder, Some(rel)) if meta.is_dir() => {
+            if record.downloaded {
+                changed_known(record, rel)
+            } else {
+                changed_any(record, rel)
+            }
+        }
+        _ => return Check::Gone,
+    };
+    if changed.is_empty() { Check::Unchanged } else { Check::Changed(changed) }
+}
+
+fn same(record: &ShareRecord, was: &Stat, is: &Stat) -> bool {
+    was == is && !record.is_racy(was)
+}
+
+/// Of the files that are known, those that changed.
+fn changed_known(record: &ShareRecord, rel: &[Vec<String>]) -> Vec<Vec<String>> {
+    let known = rel.iter().zip(record.files.iter());
+    let changed = known.filter(|(rel, was)| {
+        let now = fs::symlink_metadata(join(&record.path, rel));
+        !now.is_ok_and(|meta| meta.is_file() && same(record, was, &Stat::of(&meta)))
+    });
+    changed.map(|(rel, _)| rel.clone()).collect()
+}
+
+/// Files that changed, came or went. Both lists are in manifest order.
+fn changed_any(record: &ShareRecord, rel: &[Vec<String>]) -> Vec<Vec<String>> {
+    let Ok(now) = scan(&record.path) else {
+        // Not even listable: all of it.
+        return vec![Vec::new()];
+    };
+    let mut were: HashMap<&[String], &Stat> =
+        rel.iter().map(Vec::as_slice).zip(record.files.iter()).collect();
+    let mut changed = Vec::new();
+    for file in &now.files {
+        match were.remove(file.rel.as_slice()) {
+            Some(was) if same(record, was, &file.stat) => {}
+            _ => changed.push(file.rel.clone()),
+        }
+    }
+    changed.extend(were.into_keys().map(<[String]>::to_vec));
+    changed
+}
+
+/// A share as it was hashed, from what the library holds, without reading any of its files.
+///
+/// # Errors
+/// [`LibraryError::Incomplete`] when hashes or the manifest are missing or do not fit:
+/// [`refresh`] mends it.
+pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, LibraryError> {
+    let missing = |what| LibraryError::Incomplete { path: record.path.clone(), what };
+    let (manifest, layout, files) = match record.descriptor.kind {
+        Kind::File => {
+            let layout = Layout::for_file(record.descriptor.size).map_err(|_| missing("size"))?;
+            let file = (record.descriptor.root, record.descriptor.size);
+            (None, Arc::new(layout), vec![file])
+        }
+        Kind::Folder => {
+            let (manifest, bytes) = manifest_of(library, record)?;
+            let files = manifest.files().map(|entry| (entry.root, entry.size)).collect();
+            let layout = Arc::clone(manifest.layout());
+            (Some((Arc::new(manifest), bytes)), layout, files)
+        }
+    };
+    let paths = record.rel.as_ref().map_or(1, |rel| rel.len());
+    if record.files.len() != files.len() || paths != files.len() {
+        return Err(missing("list of files"));
+    }
+    let hashes = stored_hashes(library, &layout, &files)?.ok_or_else(|| missing("chunk hashes"))?;
+    let (manifest, manifest_bytes) = manifest.unzip();
+    Ok(Prepared {
+        path: record.path.clone(),
+        name: record.name.clone(),
+        kind: record.descriptor.kind,
+        descriptor: record.descriptor,
+        id: record.id,
+        layout,
+        manifest,
+        manifest_bytes,
+        rel: record.rel.clone(),
+        stats: Arc::clone(&record.files),
+        hashes,
+        hashed_at: record.hashed_at,
+    })
+}
+
+/// Looks at a changed share again; only files that changed are read.
+///
+/// # Errors
+/// As [`scan`] and [`prepare`].
+pub fn refresh(
+    library: &Library,
+    record: &ShareRecord,
+    threads: usize,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Prepared, ShareError> {
+    let found = scan(&record.path)?;
+    let known = known_files(library, record, found.layout.chunk_level())?;
+    let reuse = |rel: &[String], stat: &Stat| {
+        let (was, root, hashes) = known.get(rel)?;
+        same(record, was, stat).then(|| (*root, hashes.clone()))
+    };
+    let mut prepared = prepare(&found, &reuse, threads, progress, cancel)?;
+    prepared.name.clone_from(&record.name);
+    Ok(prepared)
+}
+
+type KnownFile = (Stat, Hash, Vec<Hash>);
+
+/// Stat, root and chunk hashes (at `level`) of every file of a share; none if its list is lost.
+fn known_files(
+    library: &Library,
+    record: &ShareRecord,
+    level: u8,
+) -> Result<HashMap<Vec<String>, KnownFile>, LibraryError> {
+    let files: Vec<(Vec<String>, Hash)> = match record.descriptor.kind {
+        Kind::File => vec![(Vec::new(), record.descriptor.root)],
+        Kind::Folder => match manifest_of(library, record) {
+            Ok((manifest, _)) => {
+                let rel = record.rel.as_deref().cloned().unwrap_or_default();
+                rel.into_iter().zip(manifest.files().map(|entry| entry.root)).collect()
+            }
+            Err(LibraryError::Incomplete { .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        },
+    };
+    let trees = library.trees(files.iter().map(|(_, root)| (*root, level)))?;
+    let known = files.into_iter().zip(record.files.iter()).zip(trees);
+    Ok(known
+        .map(|(((rel, root), stat), tree)| {
+            let hashes = tree.map_or_else(Vec::new, |bytes| {
+                bytes.chunks_exact(ID_LEN).filter_map(|hash| Hash::try_from(hash).ok()).collect()
+            });
+            (rel, (*stat, root, hashes))
+        })
+        .collect())
+}
+
+fn manifest_of(
+    library: &Library,
+    record: &ShareRecord,
+) -> Result<(Manifest, Arc<[u8]>), LibraryError> {
+    let missing = || LibraryError::Incomplete { path: record.path.clone(), what: "list of files" };
+    let bytes = library.manifest(&record.id)?.ok_or_else(missing)?;
+    if Manifest::descriptor_of(&bytes) != record.descriptor {
+        return Err(missing());
+    }
+    let manifest = Manifest::parse(&bytes).map_err(|_| missing())?;
+    Ok((manifest, bytes.into()))
+}
+
+/// Chunk hashes of all files, or nothing if one is missing.
+fn stored_hashes(
+    library: &Library,
+    layout: &Layout,
+    files: &[(Hash, u64)],
+) -> Result<Option<Vec<ChunkHashes>>, LibraryError> {
+    let level = layout.chunk_level();
+    let chunks = |file: usize| layout.file_chunks(file).map_or(0, |range| range.end - range.start);
+    let long = files.iter().enumerate().filter(|(file, _)| chunks(*file) > 1);
+    let mut trees = library.trees(long.map(|(_, (root, _))| (*root, level)))?.into_iter();
+    let hashes = files.iter().enumerate().map(|(file, (root, _))| {
+        let count = chunks(file);
+        let bytes = if count > 1 { trees.next()?? } else { Vec::new() };
+        ChunkHashes::from_bytes(*root, count, level, &bytes)
+    });
+    Ok(hashes.collect())
+}

@@ -1,0 +1,32 @@
+//! What this peer shares and downloads, remembered over restarts. Blocking code: call it from threads
+//! that may wait for a disk.
+//!
+//! - [`store`]: the one database of a profile: shares, downloads, chunk hashes, manifests, settings.
+//! - [`record`]: what it holds.
+//! - [`scan`]: what is in a file or folder, by stat only; [`hasher`]: its hashes, on all cores.
+//! - [`check`]: at start, what changed since; an unchanged share is restored without reading a byte of it.
+//! - [`verify`]: everything read again and compared.
+
+pub mod check;
+pub mod error;
+mod folder;
+pub mod hasher;
+pub mod prepared;
+pub mod record;
+pub mod scan;
+mod skip;
+pub mod stat;
+pub mod store;
+pub mod verify;
+mod work;
+
+pub use check::{Check, check, refresh, restore};
+pub use error::{LibraryError, ShareError};
+pub use hasher::{Progress, prepare};
+pub use prepared::Prepared;
+pub use record::{DownloadRecord, Loaded, ShareRecord};
+pub use scan::{Scan, ScanFile, scan};
+pub use skip::{Skip, Skipped};
+pub use stat::Stat;
+pub use store::Library;
+pub use verify::{hash_path, verify};

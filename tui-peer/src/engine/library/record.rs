@@ -1,0 +1,199 @@
+//! What the library remembers about shares and downloads.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::content::Descriptor;
+use common::id::ContentId;
+use serde::{Deserialize, Serialize};
+
+use super::stat::Stat;
+use crate::engine::command::Selection;
+
+/// A change this close to the moment a file was looked at may leave its time stamps as they are: two
+/// seconds is the resolution of the coarsest file systems in use (FAT), and covers a file server whose
+/// clock is a little off.
+pub const RACY_MS: i64 = 2_000;
+
+/// A file or folder that is shared from where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareRecord {
+    /// Absolute path, byte for byte as the operating system has it. Shares are told apart by it.
+    pub path: PathBuf,
+    /// Name in the catalogue.
+    pub name: String,
+    /// What it is.
+    pub id: ContentId,
+    /// Kind, size and root.
+    pub descriptor: Descriptor,
+    /// Bytes of all files together.
+    pub total: u64,
+    /// Number of chunks.
+    pub chunks: u32,
+    /// Every file as it was when hashed, in manifest order; one for a single file.
+    pub files: Arc<Vec<Stat>>,
+    /// Where the files of a folder lie, as path components below `path` in manifest order; `None` for
+    /// a single file. Differs from the manifest where names were made safe on download.
+    pub rel: Option<Arc<Vec<Vec<String>>>>,
+    /// When the files were looked at before hashing, milliseconds since 1970.
+    pub hashed_at: u64,
+    /// Whether this program wrote the files itself, having verified every chunk.
+    pub downloaded: bool,
+}
+
+impl ShareRecord {
+    /// Whether a file may have been changed after it was hashed without a trace in its stat, so that
+    /// it has to be hashed again at the next start (protocol.md 8). Files this program wrote itself
+    /// were hashed in memory, before anybody could see them.
+    pub fn is_racy(&self, stat: &Stat) -> bool {
+        let looked = i64::try_from(self.hashed_at).unwrap_or(i64::MAX);
+        !self.downloaded && stat.mtime_ms().abs_diff(looked) < RACY_MS.unsigned_abs()
+    }
+}
+
+/// A download that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadRecord {
+    /// What.
+    pub id: ContentId,
+    /// Its name as others gave it, not yet made safe.
+    pub name: String,
+    /// Folder it is saved in.
+    pub dir: PathBuf,
+    /// Kind, size and root, once known.
+    pub descriptor: Option<Descriptor>,
+    /// Which files of a folder.
+    pub selection: Selection,
+    /// Whether it rests.
+    pub paused: bool,
+    /// When the user asked for it, milliseconds since 1970.
+    pub added_ms: u64,
+    /// Where it lies, once finished.
+    pub finished: Option<PathBuf>,
+}
+
+/// All that a start needs to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Shares, by path.
+    pub shares: Vec<ShareRecord>,
+    /// Downloads, by id.
+    pub downloads: Vec<DownloadRecord>,
+    /// Settings that are no secrets.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A [`ShareRecord`] as it is stored under its path; fields by position.
+#[derive(Serialize, Deserialize)]
+struct StoredShare {
+    name: String,
+    descriptor: Descriptor,
+    total: u64,
+    chunks: u32,
+    hashed_at: u64,
+    downloaded: bool,
+}
+
+/// A [`DownloadRecord`] as it is stored under its id; fields by position.
+#[derive(Serialize, Deserialize)]
+struct StoredDownload {
+    name: String,
+    dir: Vec<u8>,
+    descriptor: Option<Descriptor>,
+    /// `None` is all.
+    selection: Option<Vec<String>>,
+    paused: bool,
+    added_ms: u64,
+    finished: Option<Vec<u8>>,
+}
+
+/// A share taken apart for storing: head, stats, relative paths.
+pub(super) struct ShareBytes {
+    pub(super) head: Vec<u8>,
+    pub(super) files: Vec<u8>,
+}
+
+impl ShareRecord {
+    pub(super) fn key(&self) -> &[u8] {
+        self.path.as_os_str().as_bytes()
+    }
+
+    /// The descriptor alone, which is all that collecting garbage needs.
+    pub(super) fn descriptor_in(head: &[u8]) -> Result<Descriptor, rmp_serde::decode::Error> {
+        rmp_serde::from_slice::<StoredShare>(head).map(|head| head.descriptor)
+    }
+
+    pub(super) fn encode(&self) -> Result<ShareBytes, rmp_serde::encode::Error> {
+        let head = StoredShare {
+            name: self.name.clone(),
+            descriptor: self.descriptor,
+            total: self.total,
+            chunks: self.chunks,
+            hashed_at: self.hashed_at,
+            downloaded: self.downloaded,
+        };
+        Ok(ShareBytes {
+            head: rmp_serde::to_vec(&head)?,
+            files: rmp_serde::to_vec(&(self.files.as_ref(), self.rel.as_deref()))?,
+        })
+    }
+
+    pub(super) fn decode(
+        key: &[u8],
+        head: &[u8],
+        files: &[u8],
+    ) -> Result<Self, rmp_serde::decode::Error> {
+        let head: StoredShare = rmp_serde::from_slice(head)?;
+        let (files, rel): (Vec<Stat>, Option<Vec<Vec<String>>>) = rmp_serde::from_slice(files)?;
+        Ok(Self {
+            path: path_from(key.to_vec()),
+            name: head.name,
+            id: head.descriptor.id(),
+            descriptor: head.descriptor,
+            total: head.total,
+            chunks: head.chunks,
+            files: Arc::new(files),
+            rel: rel.map(Arc::new),
+            hashed_at: head.hashed_at,
+            downloaded: head.downloaded,
+        })
+    }
+}
+
+impl DownloadRecord {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+        rmp_serde::to_vec(&StoredDownload {
+            name: self.name.clone(),
+            dir: self.dir.as_os_str().as_bytes().to_vec(),
+            descriptor: self.descriptor,
+            selection: match &self.selection {
+                Selection::All => None,
+                Selection::Paths(paths) => Some(paths.clone()),
+            },
+            paused: self.paused,
+            added_ms: self.added_ms,
+            finished: self.finished.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
+        })
+    }
+
+    pub(super) fn decode(id: ContentId, bytes: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+        let stored: StoredDownload = rmp_serde::from_slice(bytes)?;
+        Ok(Self {
+            id,
+            name: stored.name,
+            dir: path_from(stored.dir),
+            descriptor: stored.descriptor,
+            selection: stored.selection.map_or(Selection::All, Selection::Paths),
+            paused: stored.paused,
+            added_ms: stored.added_ms,
+            finished: stored.finished.map(path_from),
+        })
+    }
+}
+
+fn path_from(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes))
+}

@@ -1,0 +1,293 @@
+//! What there is to share, without reading any of it.
+
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::content::Kind;
+use common::layout::Layout;
+use common::limits::{MAX_MANIFEST_ENTRIES, MAX_NAME_LEN, MAX_PATH_DEPTH, MAX_PATH_LEN};
+use rustix::fs::{Access, access};
+
+use super::error::ShareError;
+use super::folder::in_manifest_order;
+use super::prepared::join;
+use super::skip::{Skip, Skipped};
+use super::stat::Stat;
+
+/// A file or folder as it lies on the disk now.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// Absolute path, links resolved.
+    pub path: PathBuf,
+    /// Its own name.
+    pub name: String,
+    /// File or folder.
+    pub kind: Kind,
+    /// Its files, in manifest order; one for a single file.
+    pub files: Vec<ScanFile>,
+    /// Folders without anything in them, in manifest order.
+    pub empty_dirs: Vec<Vec<String>>,
+    /// Its chunks.
+    pub layout: Arc<Layout>,
+    /// What was left out.
+    pub skipped: Skipped,
+    /// When the scan began, milliseconds since 1970.
+    pub looked_at: u64,
+}
+
+/// One file of a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanFile {
+    /// Components below the folder; empty for a single file.
+    pub rel: Vec<String>,
+    /// Size, times, identity.
+    pub stat: Stat,
+    /// Whether its owner may execute it.
+    pub exec: bool,
+}
+
+impl Scan {
+    /// Absolute path of one of its files.
+    pub fn file_path(&self, file: &ScanFile) -> PathBuf {
+        join(&self.path, &file.rel)
+    }
+}
+
+/// Looks at a file, or at everything below a folder. Links are not followed, except that `path` itself
+/// may be or contain one. Hidden files of a folder belong to it; our own unfinished downloads do not.
+/// Entries that cannot be shared are left out and listed in [`Scan::skipped`].
+///
+/// # Errors
+/// [`ShareError`] when `path` itself cannot be shared, or is beyond the limits of a share.
+pub fn scan(path: &Path) -> Result<Scan, ShareError> {
+    let looked_at = now_ms();
+    let real = fs::canonicalize(path).map_err(|source| at_root(path, source))?;
+    let meta = fs::symlink_metadata(&real).map_err(|source| at_root(&real, source))?;
+    let name = own_name(path, &real);
+    let (kind, walked) = if meta.is_dir() {
+        (Kind::Folder, walk(&real)?)
+    } else if meta.is_file() {
+        readable(&real).map_err(|source| at_root(&real, source))?;
+        (Kind::File, Walked { files: vec![scan_file(Vec::new(), &meta)], ..Walked::default() })
+    } else {
+        return Err(ShareError::NotShareable(real));
+    };
+    let Walked { mut files, mut empty_dirs, skipped } = walked;
+    files.sort_unstable_by(|a, b| in_manifest_order(&a.rel, &b.rel));
+    empty_dirs.sort_unstable_by(|a, b| in_manifest_order(a, b));
+    let layout = match kind {
+        Kind::File => Layout::for_file(meta.len()),
+        Kind::Folder => {
+            let sizes: Vec<u64> = files.iter().map(|file| file.stat.size).collect();
+            Layout::for_folder(&sizes)
+        }
+    }
+    .map_err(|source| ShareError::TooLarge { path: real.clone(), source })?;
+    let layout = Arc::new(layout);
+    Ok(Scan { path: real, name, kind, files, empty_dirs, layout, skipped, looked_at })
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The name the user wrote, or the real one if that was `.` or the like.
+fn own_name(written: &Path, real: &Path) -> String {
+    let name = written.file_name().or_else(|| real.file_name());
+    name.map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn at_root(path: &Path, source: io::Error) -> ShareError {
+    match source.kind() {
+        io::ErrorKind::NotFound => ShareError::NotFound(path.to_path_buf()),
+        _ => ShareError::Unreadable { path: path.to_path_buf(), source },
+    }
+}
+
+/// Whether the file could be opened for reading, without opening it.
+fn readable(path: &Path) -> io::Result<()> {
+    Ok(access(path, Access::READ_OK)?)
+}
+
+fn scan_file(rel: Vec<String>, meta: &Metadata) -> ScanFile {
+    ScanFile { rel, stat: Stat::of(meta), exec: meta.permissions().mode() & 0o100 != 0 }
+}
+
+#[derive(Default)]
+struct Walked {
+    files: Vec<ScanFile>,
+    empty_dirs: Vec<Vec<String>>,
+    skipped: Skipped,
+}
+
+/// Everything below `root`.
+fn walk(root: &Path) -> Result<Walked, ShareError> {
+    let mut walked = Walked::default();
+    let mut pending: Vec<Vec<String>> = vec![Vec::new()];
+    let mut entries = 0usize;
+    while let Some(rel) = pending.pop() {
+        let dir = join(root, &rel);
+        let listing = match fs::read_dir(&dir) {
+            Ok(listing) => listing,
+            Err(source) if rel.is_empty() => return Err(at_root(root, source)),
+            Err(_) => {
+                walked.skipped.add(dir, Skip::Unreadable);
+                continue;
+            }
+        };
+        let mut empty = true;
+        for entry in listing {
+            empty = false;
+            entries += 1;
+            if entries > MAX_MANIFEST_ENTRIES {
+                let max = MAX_MANIFEST_ENTRIES;
+                return Err(ShareError::TooManyEntries { path: root.to_path_buf(), max });
+            }
+            match entry
+                .map_err(|_| (dir.clone(), Skip::Unreadable))
+                .and_then(|e| sort_out(&rel, &e))
+            {
+                Ok(Found::File(file)) => walked.files.push(file),
+                Ok(Found::Dir(below)) => pending.push(below),
+                Err((path, why)) => walked.skipped.add(path, why),
+            }
+        }
+        if empty && !rel.is_empty() {
+            walked.empty_dirs.push(rel);
+        }
+    }
+    Ok(walked)
+}
+
+enum Found {
+    File(ScanFile),
+    Dir(Vec<String>),
+}
+
+fn sort_out(parent: &[String], entry: &DirEntry) -> Result<Found, (PathBuf, Skip)> {
+    let leave_out = |why| Err((entry.path(), why));
+    let name = match entry.file_name().into_string() {
+        Ok(name) => name,
+        Err(_) => return leave_out(Skip::NotUtf8),
+    };
+    // Of the entry itself, not of what a link points to.
+    let Ok(meta) = entry.metadata() else { return leave_out(Skip::Unreadable) };
+    if meta.is_symlink() {
+        return leave_out(Skip::Symlink);
+    }
+    if !meta.is_dir() && !meta.is_file() {
+        return leave_out(Skip::Special);
+    }
+    if is_partial(&name) {
+        return leave_out(Skip::Partial);
+    }
+    let length = parent.iter().map(|part| part.len() + 1).sum::<usize>() + name.len();
+    if parent.len() >= MAX_PATH_DEPTH || length > MAX_PATH_LEN || name.len() > MAX_NAME_LEN {
+        return leave_out(Skip::TooDeep);
+    }
+    let mut rel = Vec::with_capacity(parent.len() + 1);
+    rel.extend_from_slice(parent);
+    rel.push(name);
+    if meta.is_dir() {
+        return Ok(Found::Dir(rel));
+    }
+    if readable(&entry.path()).is_err() {
+        return leave_out(Skip::Unreadable);
+    }
+    Ok(Found::File(scan_file(rel, &meta)))
+}
+
+/// Whether a name is that of a download in progress or its journal: `.<name>.<id8>.part` or `.state`
+/// (protocol.md 8), `id8` being eight base32 characters.
+fn is_partial(name: &str) -> bool {
+    let inner = name.strip_prefix('.');
+    let stem = inner.and_then(|s| s.strip_suffix(".part").or_else(|| s.strip_suffix(".state")));
+    let id = stem.and_then(|s| s.rsplit_once('.')).map(|(_, id)| id);
+    id.is_some_and(|id| id.len() == 8 && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn own_partial_files_are_told_from_others() {
+        for ours in [".film.mkv.abcdef23.part", ".x.abcdefgh.state"] {
+            assert!(is_partial(ours), "{ours}");
+        }
+        for other in
+            [".bashrc", "a.abcdefgh.part", ".x.part", ".x.ABCDEFGH.part", ".x.abcdefg1.part"]
+        {
+            assert!(!is_partial(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn links_and_sockets_are_counted_and_bad_names_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("sub/empty")).unwrap();
+        fs::write(root.join("sub/file"), "x").unwrap();
+        fs::write(root.join(".hidden"), "y").unwrap();
+        fs::write(root.join(".z.abcdefgh.part"), "z").unwrap();
+        fs::write(root.join(OsStr::from_bytes(b"bad\xff")), "b").unwrap();
+        symlink("/etc", root.join("link-to-dir")).unwrap();
+        symlink("sub/file", root.join("link-to-file")).unwrap();
+        let _socket = UnixListener::bind(root.join("socket")).unwrap();
+
+        let scan = scan(&root).unwrap();
+        let names: Vec<String> = scan.files.iter().map(|f| f.rel.join("/")).collect();
+        assert_eq!(names, [".hidden", "sub/file"]);
+        assert_eq!(scan.empty_dirs, [["sub", "empty"]]);
+        assert_eq!((scan.skipped.symlinks, scan.skipped.special, scan.skipped.warned), (2, 1, 1));
+        assert_eq!(scan.skipped.listed.len(), 1);
+        assert_eq!(scan.skipped.listed[0].1, Skip::NotUtf8);
+        assert_eq!((scan.name.as_str(), scan.kind), ("root", Kind::Folder));
+    }
+
+    #[test]
+    fn what_cannot_be_shared_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        assert!(matches!(scan(&missing), Err(ShareError::NotFound(path)) if path == missing));
+        let socket = dir.path().join("socket");
+        let _socket = UnixListener::bind(&socket).unwrap();
+        assert!(matches!(scan(&socket), Err(ShareError::NotShareable(_))));
+    }
+
+    #[test]
+    fn a_link_named_by_the_user_is_followed_and_keeps_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("real"), "data").unwrap();
+        symlink("real", dir.path().join("alias")).unwrap();
+        let scan = scan(&dir.path().join("alias")).unwrap();
+        assert_eq!(scan.name, "alias");
+        assert!(scan.path.ends_with("real"));
+        assert_eq!(scan.layout.total(), 4);
+    }
+
+    /// As root everything is readable; as anybody else the file is left out and named.
+    #[test]
+    fn files_without_permission_are_left_out_with_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let locked = dir.path().join("locked");
+        fs::write(&locked, "x").unwrap();
+        fs::write(dir.path().join("open"), "x").unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+        let allowed = fs::File::open(&locked).is_ok();
+        let scan = scan(dir.path()).unwrap();
+        assert_eq!(scan.files.len(), if allowed { 2 } else { 1 });
+        assert_eq!(scan.skipped.warned, u64::from(!allowed));
+    }
+}

@@ -1,0 +1,478 @@
+//! The one database of a profile.
+//!
+//! redb: pure Rust, checksummed commits, one process at a time. Every method that writes is one
+//! durable commit. Chunk hashes are kept by root, so that they serve every share and download of the
+//! same file; what nobody needs any more goes with [`Library::collect_garbage`].
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use common::content::Kind;
+use common::id::{ContentId, Hash, ID_LEN};
+use common::layout::Layout;
+use common::manifest::Manifest;
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition,
+    WriteTransaction,
+};
+
+use super::error::LibraryError;
+use super::prepared::Prepared;
+use super::record::{DownloadRecord, Loaded, ShareRecord};
+
+/// Name of the database in the state folder.
+const FILE_NAME: &str = "library.redb";
+/// Format of the tables and records below.
+const SCHEMA: u32 = 1;
+/// Pages held in memory; the whole is read once at start, then hardly at all.
+const CACHE_LEN: usize = 16 * 1024 * 1024;
+
+const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
+const SETTINGS: TableDefinition<'_, &str, &str> = TableDefinition::new("settings");
+/// Path → record without its files.
+const SHARES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("shares");
+/// Path → stats and relative paths.
+const SHARE_FILES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("share_files");
+const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("downloads");
+const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("manifests");
+/// Root and tree level → chunk hashes, 32 bytes each.
+const TREES: TableDefinition<'_, &TreeKey, &[u8]> = TableDefinition::new("trees");
+
+const SCHEMA_KEY: &str = "schema";
+/// 1 once something was removed or replaced since the last collection.
+const GARBAGE_KEY: &str = "garbage";
+
+type TreeKey = [u8; ID_LEN + 1];
+
+/// What this profile shares and downloads.
+#[derive(Debug)]
+pub struct Library {
+    db: Database,
+    path: PathBuf,
+}
+
+/// What a collection removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Lists of chunk hashes.
+    pub trees: u64,
+    /// Manifests.
+    pub manifests: u64,
+}
+
+impl Library {
+    /// Opens (or creates) the library in `state_dir`, which is created for its owner alone.
+    ///
+    /// # Errors
+    /// [`LibraryError::Locked`] when another process has it, [`LibraryError::TooNew`],
+    /// [`LibraryError::Corrupt`], [`LibraryError::Io`].
+    pub fn open(state_dir: &Path) -> Result<(Self, Loaded), LibraryError> {
+        let path = state_dir.join(FILE_NAME);
+        let io = |at: &Path| {
+            let path = at.to_path_buf();
+            move |source| LibraryError::Io { path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(io(state_dir))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io(&path))?;
+        let fresh = file.metadata().map_err(io(&path))?.len() == 0;
+        let db = Database::builder()
+            .set_cache_size(CACHE_LEN)
+            .create_file(file)
+            .map_err(|error| open_error(state_dir, &path, error))?;
+        let library = Self { db, path };
+        library.prepare_tables()?;
+        if fresh {
+            // So that a power cut does not take the name of the new file.
+            fs::File::open(state_dir).and_then(|dir| dir.sync_all()).map_err(io(state_dir))?;
+        }
+        let loaded = library.load()?;
+        Ok((library, loaded))
+    }
+
+    /// Remembers a share and its hashes; replaces what was known of the same path.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn put_share(&self, record: &ShareRecord, prepared: &Prepared) -> Result<(), LibraryError> {
+        self.put_shares(&[(record, prepared)])
+    }
+
+    /// Remembers many shares in one commit.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn put_shares(&self, shares: &[(&ShareRecord, &Prepared)]) -> Result<(), LibraryError> {
+        self.write(|txn| {
+            let mut replaced = false;
+            {
+                let mut heads = txn.open_table(SHARES)?;
+                let mut files = txn.open_table(SHARE_FILES)?;
+                let mut trees = txn.open_table(TREES)?;
+                let mut manifests = txn.open_table(MANIFESTS)?;
+                for (record, prepared) in shares {
+                    let bytes = record.encode().map_err(|error| unencodable(&error))?;
+                    replaced |= heads.insert(record.key(), bytes.head.as_slice())?.is_some();
+                    files.insert(record.key(), bytes.files.as_slice())?;
+                    if let Some(manifest) = &prepared.manifest_bytes {
+                        put_if_new(&mut manifests, &prepared.id.as_bytes(), manifest)?;
+                    }
+                    let level = prepared.layout.chunk_level();
+                    for hashes in prepared.hashes.iter().filter(|hashes| hashes.chunks() > 1) {
+                        if let Some(bytes) = hashes.to_bytes() {
+                            put_if_new(&mut trees, &&tree_key(hashes.root(), level), &bytes)?;
+                        }
+                    }
+                }
+            }
+            if replaced { note_garbage(txn) } else { Ok(()) }
+        })
+    }
+
+    /// Forgets a share; says whether it was known. Files are not touched.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn remove_share(&self, path: &Path) -> Result<bool, LibraryError> {
+        self.write(|txn| {
+            let key = path.as_os_str().as_bytes();
+            let known = txn.open_table(SHARES)?.remove(key)?.is_some();
+            txn.open_table(SHARE_FILES)?.remove(key)?;
+            note_garbage(txn)?;
+            Ok(known)
+        })
+    }
+
+    /// Remembers a download, or what became of it.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn put_download(&self, record: &DownloadRecord) -> Result<(), LibraryError> {
+        self.write(|txn| {
+            let bytes = record.encode().map_err(|error| unencodable(&error))?;
+            txn.open_table(DOWNLOADS)?.insert(record.id.as_bytes(), bytes.as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// Forgets a download; says whether it was known. Files are not touched.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn remove_download(&self, id: &ContentId) -> Result<bool, LibraryError> {
+        self.write(|txn| {
+            let known = txn.open_table(DOWNLOADS)?.remove(id.as_bytes())?.is_some();
+            note_garbage(txn)?;
+            Ok(known)
+        })
+    }
+
+    /// Chunk hashes of a file, 32 bytes each, as [`common::merkle::ChunkHashes::to_bytes`] wrote them.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when the database cannot be read.
+    pub fn tree(&self, root: &Hash, chunk_level: u8) -> Result<Option<Vec<u8>>, LibraryError> {
+        Ok(self.trees([(*root, chunk_level)])?.pop().flatten())
+    }
+
+    /// Chunk hashes of many files, in order.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when the database cannot be read.
+    pub fn trees(
+        &self,
+        wanted: impl IntoIterator<Item = (Hash, u8)>,
+    ) -> Result<Vec<Option<Vec<u8>>>, LibraryError> {
+        let mut wanted = wanted.into_iter().peekable();
+        if wanted.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        self.read(|txn| {
+            let trees = txn.open_table(TREES)?;
+            let mut found = Vec::new();
+            for (root, level) in wanted {
+                found.push(trees.get(&tree_key(root, level))?.map(|bytes| bytes.value().to_vec()));
+            }
+            Ok(found)
+        })
+    }
+
+    /// Remembers the chunk hashes of a file that is being downloaded. Kept as long as a share or a
+    /// download (with its descriptor, and for a folder its manifest) needs them.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn put_tree(&self, root: &Hash, level: u8, bytes: &[u8]) -> Result<(), LibraryError> {
+        self.write(|txn| {
+            txn.open_table(TREES)?.insert(&tree_key(*root, level), bytes)?;
+            Ok(())
+        })
+    }
+
+    /// A folder's manifest.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when the database cannot be read.
+    pub fn manifest(&self, id: &ContentId) -> Result<Option<Vec<u8>>, LibraryError> {
+        self.read(|txn| {
+            let manifests = txn.open_table(MANIFESTS)?;
+            Ok(manifests.get(id.as_bytes())?.map(|bytes| bytes.value().to_vec()))
+        })
+    }
+
+    /// Remembers the manifest of a folder that is being downloaded. Kept as long as a share or a
+    /// download has this id.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn put_manifest(&self, id: &ContentId, bytes: &[u8]) -> Result<(), LibraryError> {
+        self.write(|txn| {
+            txn.open_table(MANIFESTS)?.insert(id.as_bytes(), bytes)?;
+            Ok(())
+        })
+    }
+
+    /// Sets a setting, or removes it. No secrets: those have files of their own.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn set_setting(&self, key: &str, value: Option<&str>) -> Result<(), LibraryError> {
+        self.write(|txn| {
+            let mut settings = txn.open_table(SETTINGS)?;
+            match value {
+                Some(value) => settings.insert(key, value)?,
+                None => settings.remove(key)?,
+            };
+            Ok(())
+        })
+    }
+
+    /// All there is, as [`open`](Self::open) returned it.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when the database cannot be read.
+    pub fn load(&self) -> Result<Loaded, LibraryError> {
+        self.read(|txn| {
+            let mut loaded = Loaded::default();
+            let files = txn.open_table(SHARE_FILES)?;
+            for row in txn.open_table(SHARES)?.iter()? {
+                let (key, head) = row?;
+                let files =
+                    files.get(key.value())?.ok_or_else(|| Failure::bad("a share has no files"))?;
+                let record = ShareRecord::decode(key.value(), head.value(), files.value());
+                loaded.shares.push(record.map_err(|error| Failure::bad(&error))?);
+            }
+            for row in txn.open_table(DOWNLOADS)?.iter()? {
+                let (key, bytes) = row?;
+                let id = ContentId::from_bytes(*key.value());
+                let record = DownloadRecord::decode(id, bytes.value());
+                loaded.downloads.push(record.map_err(|error| Failure::bad(&error))?);
+            }
+            for row in txn.open_table(SETTINGS)?.iter()? {
+                let (key, value) = row?;
+                loaded.settings.insert(key.value().to_owned(), value.value().to_owned());
+            }
+            Ok(loaded)
+        })
+    }
+
+    /// Removes chunk hashes and manifests that no share and no download needs. Cheap when nothing was
+    /// removed since the last time.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn collect_garbage(&self) -> Result<Collected, LibraryError> {
+        let dirty = self.read(|txn| {
+            Ok(txn.open_table(META)?.get(GARBAGE_KEY)?.is_some_and(|flag| flag.value() != 0))
+        })?;
+        if !dirty {
+            return Ok(Collected::default());
+        }
+        self.write(collect)
+    }
+
+    fn prepare_tables(&self) -> Result<(), LibraryError> {
+        let found = self.write(|txn| {
+            let mut meta = txn.open_table(META)?;
+            let found = meta.get(SCHEMA_KEY)?.map(|version| version.value());
+            if found.is_none() {
+                meta.insert(SCHEMA_KEY, SCHEMA)?;
+            }
+            drop(meta);
+            if found.unwrap_or(SCHEMA) == SCHEMA {
+                txn.open_table(SETTINGS)?;
+                txn.open_table(SHARES)?;
+                txn.open_table(SHARE_FILES)?;
+                txn.open_table(DOWNLOADS)?;
+                txn.open_table(MANIFESTS)?;
+                txn.open_table(TREES)?;
+            }
+            Ok(found.unwrap_or(SCHEMA))
+        })?;
+        if found == SCHEMA {
+            return Ok(());
+        }
+        Err(LibraryError::TooNew { path: self.path.clone(), found, known: SCHEMA })
+    }
+
+    fn write<R>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<R, Failure>,
+    ) -> Result<R, LibraryError> {
+        let run = || {
+            let txn = self.db.begin_write()?;
+            let result = change(&txn)?;
+            txn.commit()?;
+            Ok(result)
+        };
+        run().map_err(|failure: Failure| failure.at(&self.path))
+    }
+
+    fn read<R>(
+        &self,
+        look: impl FnOnce(&redb::ReadTransaction) -> Result<R, Failure>,
+    ) -> Result<R, LibraryError> {
+        let run = || look(&self.db.begin_read()?);
+        run().map_err(|failure: Failure| failure.at(&self.path))
+    }
+}
+
+fn tree_key(root: Hash, level: u8) -> TreeKey {
+    let mut key = [level; ID_LEN + 1];
+    if let Some(head) = key.first_chunk_mut::<ID_LEN>() {
+        *head = *root.as_bytes();
+    }
+    key
+}
+
+/// Values are named by their hash: what is there already is the same.
+fn put_if_new<K: redb::Key>(
+    table: &mut Table<'_, K, &'static [u8]>,
+    key: &K::SelfType<'_>,
+    value: &[u8],
+) -> Result<(), Failure> {
+    let known = table.get(key)?.is_some();
+    if !known {
+        table.insert(key, value)?;
+    }
+    Ok(())
+}
+
+fn note_garbage(txn: &WriteTransaction) -> Result<(), Failure> {
+    txn.open_table(META)?.insert(GARBAGE_KEY, 1)?;
+    Ok(())
+}
+
+/// Marks what shares and downloads need, and removes the rest.
+fn collect(txn: &WriteTransaction) -> Result<Collected, Failure> {
+    let mut contents = HashSet::new();
+    let mut needed: HashSet<TreeKey> = HashSet::new();
+    let mut file = |size: u64, root: Hash| {
+        if let Ok(layout) = Layout::for_file(size) {
+            needed.insert(tree_key(root, layout.chunk_level()));
+        }
+    };
+    for row in txn.open_table(SHARES)?.iter()? {
+        let (_, head) = row?;
+        let descriptor =
+            ShareRecord::descriptor_in(head.value()).map_err(|error| Failure::bad(&error))?;
+        contents.insert(descriptor.id());
+        if descriptor.kind == Kind::File {
+            file(descriptor.size, descriptor.root);
+        }
+    }
+    for row in txn.open_table(DOWNLOADS)?.iter()? {
+        let (key, bytes) = row?;
+        let id = ContentId::from_bytes(*key.value());
+        contents.insert(id);
+        let record =
+            DownloadRecord::decode(id, bytes.value()).map_err(|error| Failure::bad(&error))?;
+        if let Some(descriptor) = record.descriptor.filter(|d| d.kind == Kind::File) {
+            file(descriptor.size, descriptor.root);
+        }
+    }
+    let mut collected = Collected::default();
+    let mut manifests = txn.open_table(MANIFESTS)?;
+    for id in &contents {
+        if let Some(bytes) = manifests.get(id.as_bytes())?
+            && let Ok(manifest) = Manifest::parse(bytes.value())
+        {
+            let level = manifest.layout().chunk_level();
+            needed.extend(manifest.files().map(|entry| tree_key(entry.root, level)));
+        }
+    }
+    manifests.retain(|id, _| {
+        let keep = contents.contains(&ContentId::from_bytes(*id));
+        collected.manifests += u64::from(!keep);
+        keep
+    })?;
+    txn.open_table(TREES)?.retain(|key, _| {
+        let keep = needed.contains(key);
+        collected.trees += u64::from(!keep);
+        keep
+    })?;
+    txn.open_table(META)?.insert(GARBAGE_KEY, 0)?;
+    Ok(collected)
+}
+
+/// Whatever redb said, or a record that cannot be read.
+enum Failure {
+    Db(Box<redb::Error>),
+    Bad(String),
+}
+
+impl Failure {
+    fn bad(what: &(impl ToString + ?Sized)) -> Self {
+        Self::Bad(what.to_string())
+    }
+
+    fn at(self, path: &Path) -> LibraryError {
+        let path = path.to_path_buf();
+        match self {
+            Self::Bad(what) => LibraryError::Corrupt { path, what },
+            Self::Db(error) => match *error {
+                redb::Error::Io(source) => LibraryError::Io { path, source },
+                redb::Error::PreviousIo => LibraryError::Io {
+                    path,
+                    source: io::Error::other("an earlier write failed; start again"),
+                },
+                other => LibraryError::Corrupt { path, what: other.to_string() },
+            },
+        }
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Db(Box::new(error.into()))
+    }
+}
+
+fn unencodable(error: &rmp_serde::encode::Error) -> Failure {
+    Failure::Bad(format!("cannot write a record: {error}"))
+}
+
+fn open_error(state_dir: &Path, path: &Path, error: DatabaseError) -> LibraryError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => LibraryError::Locked(state_dir.to_path_buf()),
+        DatabaseError::Storage(StorageError::Io(source))
+            if !matches!(
+                source.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            LibraryError::Io { path: path.to_path_buf(), source }
+        }
+        other => LibraryError::Corrupt { path: path.to_path_buf(), what: other.to_string() },
+    }
+}

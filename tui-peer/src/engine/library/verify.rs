@@ -1,0 +1,116 @@
+//! Reading everything again and comparing: for `verify`, `hash`, and after somebody told us that what
+//! we sent is wrong.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::ShareError;
+use super::hasher::{Progress, prepare, reuse_nothing};
+use super::prepared::Prepared;
+use super::scan::scan;
+use super::work::{ReadError, Unit, for_units, units_of};
+
+/// Hashes everything again and returns the numbers of the chunks that are not (or no longer) what
+/// `prepared` says, in order. A file that is missing, unreadable or too short costs the chunks that
+/// cannot be read; one that grew, its last.
+///
+/// # Errors
+/// [`ShareError::Cancelled`] soon after `cancel` is set.
+pub fn verify(
+    prepared: &Prepared,
+    threads: usize,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Vec<u32>, ShareError> {
+    let layout = &prepared.layout;
+    progress.total.fetch_add(layout.total(), Ordering::Relaxed);
+    let mut units = Vec::new();
+    for file in 0..layout.files() {
+        units_of(layout, file, &mut units);
+    }
+    let parts = for_units(&units, threads, cancel, |reader, unit: Unit| {
+        let size = layout.file_size(unit.file).unwrap_or(0);
+        let path = || prepared.file_path(unit.file).unwrap_or_default();
+        let opened = reader.file(unit.file, path).and_then(|(file, _)| Ok(file.metadata()?.len()));
+        let Ok(actual_size) = opened else { return Ok(numbers(prepared, unit, |_| true)) };
+        // Chunk by chunk, so that one that cannot be read does not take its neighbours with it.
+        let mut bad = Vec::new();
+        for chunk in unit.first..unit.first + unit.count {
+            let one = Unit { first: chunk, count: 1, ..unit };
+            let good = match reader.hash(one, size, layout, progress, cancel) {
+                Ok(hashes) => {
+                    let expected = prepared.hashes.get(unit.file).and_then(|h| h.get(chunk));
+                    expected.is_some() && hashes.first().copied() == expected
+                }
+                Err(ReadError::Cancelled) => return Err(ShareError::Cancelled),
+                Err(ReadError::Short | ReadError::Io(_)) => false,
+            };
+            if !good {
+                bad.push(chunk);
+            }
+        }
+        let last = layout.file_chunks(unit.file).map_or(0, |range| range.end - range.start);
+        let grew = actual_size > size;
+        Ok(numbers(prepared, unit, |chunk| bad.contains(&chunk) || (grew && chunk + 1 == last)))
+    })?;
+    let mut bad: Vec<u32> = parts.into_iter().flatten().collect();
+    bad.sort_unstable();
+    Ok(bad)
+}
+
+/// Content-wide numbers of the chunks of a unit for which `is` holds.
+fn numbers(prepared: &Prepared, unit: Unit, is: impl Fn(u32) -> bool) -> Vec<u32> {
+    let base = prepared.layout.file_chunks(unit.file).map_or(0, |range| range.start);
+    (unit.first..unit.first + unit.count).filter(|chunk| is(*chunk)).map(|c| base + c).collect()
+}
+
+/// Hashes a file or folder that need not be in any library.
+///
+/// # Errors
+/// As [`scan`] and [`prepare`].
+pub fn hash_path(path: &Path, threads: usize) -> Result<Prepared, ShareError> {
+    let found = scan(path)?;
+    prepare(&found, &reuse_nothing, threads, &Progress::default(), &AtomicBool::new(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn bad_chunks(prepared: &Prepared) -> Vec<u32> {
+        verify(prepared, 2, &Progress::default(), &AtomicBool::new(false)).unwrap()
+    }
+
+    #[test]
+    fn flipped_truncated_grown_and_missing_chunks_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&a, vec![1; 300_000]).unwrap();
+        fs::write(&b, vec![2; 100_000]).unwrap();
+        let prepared = hash_path(dir.path(), 2).unwrap();
+        assert_eq!(prepared.layout.chunks(), 7);
+        assert_eq!(bad_chunks(&prepared), []);
+
+        let file = fs::OpenOptions::new().write(true).open(&a).unwrap();
+        file.write_all_at(&[9], 70_000).unwrap();
+        assert_eq!(bad_chunks(&prepared), [1]);
+        file.set_len(200_000).unwrap();
+        assert_eq!(bad_chunks(&prepared), [1, 3, 4]);
+        fs::OpenOptions::new().write(true).open(&b).unwrap().set_len(100_001).unwrap();
+        assert_eq!(bad_chunks(&prepared), [1, 3, 4, 6]);
+        fs::remove_file(&b).unwrap();
+        assert_eq!(bad_chunks(&prepared), [1, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn verifying_can_be_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), vec![1; 300_000]).unwrap();
+        let prepared = hash_path(dir.path(), 1).unwrap();
+        let outcome = verify(&prepared, 1, &Progress::default(), &AtomicBool::new(true));
+        assert!(matches!(outcome, Err(ShareError::Cancelled)));
+    }
+}
