@@ -23,10 +23,13 @@ mod work;
 pub use check::{Check, check, refresh, restore};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
-pub use prepared::Prepared;
+pub use prepared::{FolderParts, Prepared};
 pub use record::{DownloadRecord, Loaded, ShareRecord};
 pub use scan::{Scan, ScanFile, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;
 pub use store::Library;
 pub use verify::{hash_path, verify};
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,9 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// Stands for a file of a folder that was not chosen for download: no file has inode 0.
+    pub const ABSENT: Self = Self { dev: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0 };
+
     /// From what the operating system said.
     pub fn of(meta: &Metadata) -> Self {
         Self {
