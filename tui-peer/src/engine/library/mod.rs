@@ -9,7 +9,9 @@
 
 pub mod check;
 pub mod error;
+mod failure;
 mod folder;
+mod garbage;
 pub mod hasher;
 pub mod prepared;
 pub mod record;
@@ -28,7 +30,7 @@ pub use record::{DownloadRecord, Loaded, ShareRecord};
 pub use scan::{Scan, ScanFile, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;
-pub use store::Library;
+pub use store::{Collected, Library};
 pub use verify::{hash_path, verify};
 
 #[cfg(test)]

@@ -4,49 +4,46 @@
 //! durable commit. Chunk hashes are kept by root, so that they serve every share and download of the
 //! same file; what nobody needs any more goes with [`Library::collect_garbage`].
 
-use std::collections::HashSet;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use common::content::Kind;
 use common::id::{ContentId, Hash, ID_LEN};
-use common::layout::Layout;
-use common::manifest::Manifest;
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::error::LibraryError;
+use super::failure::{Failure, closed, guarded, open_error, unencodable};
+pub use super::garbage::Collected;
+use super::garbage::collect;
 use super::prepared::Prepared;
 use super::record::{DownloadRecord, Loaded, ShareRecord};
 
 /// Name of the database in the state folder.
-const FILE_NAME: &str = "library.redb";
+pub(super) const FILE_NAME: &str = "library.redb";
 /// Format of the tables and records below.
 const SCHEMA: u32 = 1;
 /// Pages held in memory; the whole is read once at start, then hardly at all.
 const CACHE_LEN: usize = 16 * 1024 * 1024;
 
-const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 const SETTINGS: TableDefinition<'_, &str, &str> = TableDefinition::new("settings");
 /// Path → record without its files.
-const SHARES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("shares");
+pub(super) const SHARES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("shares");
 /// Path → stats and relative paths.
 const SHARE_FILES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("share_files");
-const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("downloads");
-const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("manifests");
+pub(super) const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
+    TableDefinition::new("downloads");
+pub(super) const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
+    TableDefinition::new("manifests");
 /// Root and tree level → chunk hashes, 32 bytes each.
-const TREES: TableDefinition<'_, &TreeKey, &[u8]> = TableDefinition::new("trees");
+pub(super) const TREES: TableDefinition<'_, &TreeKey, &[u8]> = TableDefinition::new("trees");
 
 const SCHEMA_KEY: &str = "schema";
 /// 1 once something was removed or replaced since the last collection.
-const GARBAGE_KEY: &str = "garbage";
+pub(super) const GARBAGE_KEY: &str = "garbage";
 
-type TreeKey = [u8; ID_LEN + 1];
+pub(super) type TreeKey = [u8; ID_LEN + 1];
 
 /// What this profile shares and downloads.
 #[derive(Debug)]
@@ -65,15 +62,6 @@ impl Drop for Library {
             Ok(())
         });
     }
-}
-
-/// What a collection removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Collected {
-    /// Lists of chunk hashes.
-    pub trees: u64,
-    /// Manifests.
-    pub manifests: u64,
 }
 
 impl Library {
@@ -356,20 +344,7 @@ impl Library {
     }
 }
 
-fn closed() -> Failure {
-    Failure::Bad("closed".to_owned())
-}
-
-/// redb finds most damage by checksum, but trips over some (a test makes it): that must not take the
-/// peer down.
-fn guarded<R>(path: &Path, work: impl FnOnce() -> Result<R, Failure>) -> Result<R, LibraryError> {
-    // On a panic nothing of the transaction is kept, so nothing half-changed is seen afterwards.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-    let damaged = |_| Err(Failure::Bad("its pages contradict each other".to_owned()));
-    outcome.unwrap_or_else(damaged).map_err(|failure| failure.at(path))
-}
-
-fn tree_key(root: Hash, level: u8) -> TreeKey {
+pub(super) fn tree_key(root: Hash, level: u8) -> TreeKey {
     let mut key = [level; ID_LEN + 1];
     if let Some(head) = key.first_chunk_mut::<ID_LEN>() {
         *head = *root.as_bytes();
@@ -395,117 +370,13 @@ fn note_garbage(txn: &WriteTransaction) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Marks what shares and downloads need, and removes the rest.
-fn collect(txn: &WriteTransaction) -> Result<Collected, Failure> {
-    let mut contents = HashSet::new();
-    let mut needed: HashSet<TreeKey> = HashSet::new();
-    let mut file = |size: u64, root: Hash| {
-        if let Ok(layout) = Layout::for_file(size) {
-            needed.insert(tree_key(root, layout.chunk_level()));
-        }
-    };
-    for row in txn.open_table(SHARES)?.iter()? {
-        let (_, head) = row?;
-        let descriptor =
-            ShareRecord::descriptor_in(head.value()).map_err(|error| Failure::bad(&error))?;
-        contents.insert(descriptor.id());
-        if descriptor.kind == Kind::File {
-            file(descriptor.size, descriptor.root);
-        }
-    }
-    for row in txn.open_table(DOWNLOADS)?.iter()? {
-        let (key, bytes) = row?;
-        let id = ContentId::from_bytes(*key.value());
-        contents.insert(id);
-        let record =
-            DownloadRecord::decode(id, bytes.value()).map_err(|error| Failure::bad(&error))?;
-        if let Some(descriptor) = record.descriptor.filter(|d| d.kind == Kind::File) {
-            file(descriptor.size, descriptor.root);
-        }
-    }
-    let mut collected = Collected::default();
-    let mut manifests = txn.open_table(MANIFESTS)?;
-    for id in &contents {
-        if let Some(bytes) = manifests.get(id.as_bytes())?
-            && let Ok(manifest) = Manifest::parse(bytes.value())
-        {
-            let level = manifest.layout().chunk_level();
-            needed.extend(manifest.files().map(|entry| tree_key(entry.root, level)));
-        }
-    }
-    manifests.retain(|id, _| {
-        let keep = contents.contains(&ContentId::from_bytes(*id));
-        collected.manifests += u64::from(!keep);
-        keep
-    })?;
-    txn.open_table(TREES)?.retain(|key, _| {
-        let keep = needed.contains(key);
-        collected.trees += u64::from(!keep);
-        keep
-    })?;
-    txn.open_table(META)?.insert(GARBAGE_KEY, 0)?;
-    Ok(collected)
-}
-
-/// Whatever redb said, or a record that cannot be read.
-enum Failure {
-    Db(Box<redb::Error>),
-    Bad(String),
-}
-
-impl Failure {
-    fn bad(what: &(impl ToString + ?Sized)) -> Self {
-        Self::Bad(what.to_string())
-    }
-
-    fn at(self, path: &Path) -> LibraryError {
-        let path = path.to_path_buf();
-        match self {
-            Self::Bad(what) => LibraryError::Corrupt { path, what },
-            Self::Db(error) => match *error {
-                redb::Error::Io(source) => LibraryError::Io { path, source },
-                redb::Error::PreviousIo => LibraryError::Io {
-                    path,
-                    source: io::Error::other("an earlier write failed; start again"),
-                },
-                other => LibraryError::Corrupt { path, what: other.to_string() },
-            },
-        }
-    }
-}
-
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Db(Box::new(error.into()))
-    }
-}
-
-fn unencodable(error: &rmp_serde::encode::Error) -> Failure {
-    Failure::Bad(format!("cannot write a record: {error}"))
-}
-
-fn open_error(state_dir: &Path, path: &Path, error: DatabaseError) -> LibraryError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => LibraryError::Locked(state_dir.to_path_buf()),
-        DatabaseError::Storage(StorageError::Io(source))
-            if !matches!(
-                source.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
-            LibraryError::Io { path: path.to_path_buf(), source }
-        }
-        other => LibraryError::Corrupt { path: path.to_path_buf(), what: other.to_string() },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::fs::{FileExt, PermissionsExt};
     use std::sync::Arc;
 
-    use common::content::Descriptor;
+    use common::content::{Descriptor, Kind};
 
     use super::*;
     use crate::engine::command::Selection;

@@ -17,7 +17,8 @@ use proptest::prelude::*;
 use super::hasher::reuse_nothing;
 use super::*;
 
-const NO: AtomicBool = AtomicBool::new(false);
+/// For what is not to be stopped.
+static NO: AtomicBool = AtomicBool::new(false);
 
 /// Bytes that differ everywhere.
 fn noise(len: usize, seed: u64) -> Vec<u8> {
