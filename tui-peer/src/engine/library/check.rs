@@ -57,7 +57,7 @@ pub fn check(record: &ShareRecord) -> Check {
 }
 
 fn same(record: &ShareRecord, was: &Stat, is: &Stat) -> bool {
-    was == is && !record.is_racy(was)
+    was.same_but_for_device(is) && !record.is_racy(was)
 }
 
 /// Of the files that are known, those that changed.
@@ -128,7 +128,7 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
         manifest,
         manifest_bytes,
         rel: record.rel.clone(),
-        stats: Arc::clone(&record.files),
+        stats: with_present_devices(record),
         hashes,
         hashed_at: record.hashed_at,
     })
@@ -165,6 +165,30 @@ pub fn refresh(
     Ok(prepared)
 }
 
+/// The recorded stats with the device numbers of today, so that they compare equal to an `fstat`. One
+/// file per disk is looked at.
+fn with_present_devices(record: &ShareRecord) -> Arc<Vec<Stat>> {
+    let mut devices: HashMap<u64, u64> = HashMap::new();
+    for (file, was) in record.files.iter().enumerate() {
+        if *was != Stat::ABSENT && !devices.contains_key(&was.dev) {
+            let path = match &record.rel {
+                Some(rel) => rel.get(file).map(|parts| join(&record.path, parts)),
+                None => Some(record.path.clone()),
+            };
+            if let Some(is) = path.and_then(|path| stat_file(&path))
+                && was.same_but_for_device(&is)
+            {
+                devices.insert(was.dev, is.dev);
+            }
+        }
+    }
+    if devices.iter().all(|(was, is)| was == is) {
+        return Arc::clone(&record.files);
+    }
+    let present = |was: &Stat| Stat { dev: *devices.get(&was.dev).unwrap_or(&was.dev), ..*was };
+    Arc::new(record.files.iter().map(present).collect())
+}
+
 /// A downloaded folder with new stats, if the bytes of all its files are still right.
 fn still_intact(
     library: &Library,
@@ -191,7 +215,7 @@ fn still_intact(
     let Some(before) = stats_now(&prepared) else { return Ok(None) };
     let pairs = record.files.iter().zip(&before).enumerate();
     let changed: Vec<usize> =
-        pairs.filter(|(_, (was, is))| was != is).map(|(file, _)| file).collect();
+        pairs.filter(|(_, (was, is))| !was.same_but_for_device(is)).map(|(file, _)| file).collect();
     let resized = changed
         .iter()
         .any(|file| before.get(*file).map(|stat| stat.size) != prepared.layout.file_size(*file));

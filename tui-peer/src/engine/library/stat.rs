@@ -37,6 +37,13 @@ impl Stat {
         }
     }
 
+    /// Whether both are the same file unchanged, whatever number its disk has now: those of network
+    /// file systems, btrfs and plugged-in disks may differ after a restart, and a copy on another disk
+    /// cannot have the same ctime.
+    pub fn same_but_for_device(&self, other: &Self) -> bool {
+        Self { dev: other.dev, ..*self } == *other
+    }
+
     /// Last change of the contents, milliseconds since 1970.
     pub fn mtime_ms(&self) -> i64 {
         self.mtime_ns.div_euclid(1_000_000)

@@ -204,6 +204,20 @@ fn mtime_size_and_a_hidden_rewrite_are_noticed() {
 }
 
 #[test]
+fn a_disk_with_another_number_after_a_reboot_is_no_change() {
+    let home = Home::new(|path| make_folder(path, 20));
+    let prepared = home.share();
+    let (library, mut record) = home.reopen();
+    let moved = |stat: &Stat| Stat { dev: stat.dev + 1, ..*stat };
+    record.files = Arc::new(record.files.iter().map(moved).collect());
+    assert_eq!(check(&record), Check::Unchanged);
+    assert_eq!(restore(&library, &record).unwrap().stats, prepared.stats);
+    let progress = Progress::default();
+    assert_eq!(refresh(&library, &record, 1, &progress, &NO).unwrap().stats, prepared.stats);
+    assert_eq!(progress.done.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn a_file_changed_just_before_it_was_hashed_is_read_again_at_the_next_start() {
     let home = Home::new(|path| fs::write(path, b"just written").unwrap());
     let prepared = home.share();
