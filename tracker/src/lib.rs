@@ -1,1 +1,4 @@
-//! x
+//! Shoal's tracker.
+
+pub mod index;
+pub mod record;
