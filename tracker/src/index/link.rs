@@ -167,7 +167,8 @@ impl Index {
     fn replace_have(&mut self, peer: u32, file: u32, have: Have) {
         let Some(owner) = self.peers.get_mut(peer) else { return };
         let Some(entry) = owner.files.get_mut(&file) else { return };
-        owner.set_bytes = (owner.set_bytes + have.heap_bytes()).saturating_sub(entry.have.heap_bytes());
+        owner.set_bytes =
+            (owner.set_bytes + have.heap_bytes()).saturating_sub(entry.have.heap_bytes());
         entry.have = have;
         self.last_stamp += 1;
         entry.stamp = self.last_stamp;

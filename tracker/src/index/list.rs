@@ -114,11 +114,7 @@ impl<'a> Key<'a> {
             let (number, rest) = rest.split_first_chunk::<8>()?;
             let (id, text) = rest.split_first_chunk::<ID_LEN>()?;
             let text = std::str::from_utf8(text).ok()?;
-            Some(Self {
-                number: u64::from_be_bytes(*number),
-                text,
-                id: ContentId::from_bytes(*id),
-            })
+            Some(Self { number: u64::from_be_bytes(*number), text, id: ContentId::from_bytes(*id) })
         };
         parse().ok_or_else(|| {
             Refusal::new(Code::BadData, "this cursor is not of this order; start at the first page")

@@ -116,11 +116,8 @@ fn addresses(viewer: &Session, endpoint: &Endpoint) -> Vec<SocketAddr> {
         return Vec::new();
     }
     let same_machine = endpoint.observed.is_loopback();
-    let host = if same_machine && !viewer.observed.is_loopback() {
-        viewer.via
-    } else {
-        endpoint.observed
-    };
+    let host =
+        if same_machine && !viewer.observed.is_loopback() { viewer.via } else { endpoint.observed };
     let mut out = vec![SocketAddr::new(host, endpoint.port)];
     if viewer.observed == endpoint.observed && !same_machine {
         let local = endpoint.local.iter().filter(|addr| is_dialable(addr) && !out.contains(addr));

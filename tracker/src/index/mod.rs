@@ -185,6 +185,3 @@ impl Index {
 fn replaced() -> Refusal {
     Refusal::new(Code::Duplicate, "this connection was replaced by a newer one of the same peer")
 }
-
-
-

@@ -97,11 +97,7 @@ impl Peer {
             id,
             nick: record.nick,
             presence: Presence::Away,
-            endpoint: Endpoint {
-                observed: IpAddr::from([0, 0, 0, 0]),
-                port: 0,
-                local: Vec::new(),
-            },
+            endpoint: Endpoint { observed: IpAddr::from([0, 0, 0, 0]), port: 0, local: Vec::new() },
             files: HashMap::new(),
             shares: 0,
             digest: None,

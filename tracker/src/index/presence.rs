@@ -155,11 +155,8 @@ impl Index {
         self.withdraw(peer);
         let Some(owner) = self.peers.get_mut(peer) else { return false };
         owner.presence = Presence::Here(session);
-        owner.endpoint = Endpoint {
-            observed: arrival.observed,
-            port: arrival.port,
-            local: arrival.local,
-        };
+        owner.endpoint =
+            Endpoint { observed: arrival.observed, port: arrival.port, local: arrival.local };
         owner.last_seen = now_ms / 1000;
         owner.listing = None;
         if owner.nick != arrival.nick {

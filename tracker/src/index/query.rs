@@ -28,7 +28,9 @@ impl Query {
     pub(super) fn matches<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         self.alternatives.is_empty()
             || names.any(|name| {
-                self.alternatives.iter().any(|words| words.iter().all(|word| name.contains(&**word)))
+                self.alternatives
+                    .iter()
+                    .any(|words| words.iter().all(|word| name.contains(&**word)))
             })
     }
 }
@@ -45,7 +47,9 @@ mod tests {
     #[test]
     fn words_are_and_bars_are_or() {
         let names = ["Ubuntu 24.04 Desktop.iso"];
-        for query in ["", "  ", "|", "ubuntu", "DESKTOP ubu", "fedora|24.04", "fedora | iso ubuntu |"] {
+        for query in
+            ["", "  ", "|", "ubuntu", "DESKTOP ubu", "fedora|24.04", "fedora | iso ubuntu |"]
+        {
             assert!(matches(query, &names), "{query:?}");
         }
         for query in ["fedora", "ubuntu server", "fedora|debian", "fedora | ubuntu server"] {

@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 
 use common::id::{ContentId, PeerId};
-use common::limits::{DEFAULT_LOCATIONS, LOCATIONS_HAVE_BUDGET, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES};
+use common::limits::{
+    DEFAULT_LOCATIONS, LOCATIONS_HAVE_BUDGET, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES,
+};
 use common::wire::Code;
 use common::wire::tracker::{FileRow, Reply, Source};
 
