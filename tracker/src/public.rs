@@ -21,8 +21,28 @@ fn own_address(bound: SocketAddr) -> IpAddr {
         let target = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
         outgoing((Ipv6Addr::UNSPECIFIED, 0).into(), (target, 9).into())
     };
-    let found = if bound.is_ipv6() { v4().or_else(v6) } else { v4() };
+    let found = v4().or_else(neighbour);
+    let found = if bound.is_ipv6() { found.or_else(v6) } else { found };
     found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// The address used towards the first network that is directly attached: a LAN without a way out.
+fn neighbour() -> Option<IpAddr> {
+    let routes = std::fs::read_to_string("/proc/net/route").ok()?;
+    attached(&routes)
+        .find_map(|first| outgoing((Ipv4Addr::UNSPECIFIED, 0).into(), (first, 9).into()))
+}
+
+/// First hosts of the networks in a Linux routing table, whose numbers are hexadecimal in network order
+/// read as little endian.
+fn attached(routes: &str) -> impl Iterator<Item = Ipv4Addr> {
+    let number = |text: &str| u32::from_str_radix(text, 16).ok().map(u32::swap_bytes);
+    routes.lines().skip(1).filter_map(move |line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let network = number(fields.next()?)?;
+        let gateway = number(fields.next()?)?;
+        (gateway == 0 && network != 0).then(|| Ipv4Addr::from(network | 1))
+    })
 }
 
 fn outgoing(from: SocketAddr, to: SocketAddr) -> Option<IpAddr> {
@@ -64,6 +84,12 @@ mod tests {
         ] {
             assert_eq!(split(given, 7420), (host.to_owned(), port), "{given}");
         }
+    }
+
+    #[test]
+    fn attached_networks_are_found() {
+        let table = "Iface\tDestination\tGateway \tFlags\nwlan0\t00000000\t0101A8C0\t0003\nwlan0\t0001A8C0\t00000000\t0001\nrubbish\n";
+        assert_eq!(attached(table).collect::<Vec<_>>(), [Ipv4Addr::new(192, 168, 1, 1)]);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use common::join::{Secret, SecretError};
 use crate::config::{Admission, Config};
 use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
 
-const IDENTITY_FILE: &str = "identity.key";
+/// Not the name of a peer's key, so that one folder for both cannot make them one identity.
+const IDENTITY_FILE: &str = "tracker.key";
 const SECRET_FILE: &str = "network.secret";
 const STORE_FILE: &str = "tracker.redb";
 /// A secret has at most 256 bytes; a longer file is some other file.

@@ -109,8 +109,9 @@ mod tests {
     #[test]
     fn a_sample_mixes_seeds_and_partials() {
         let mut swarm = Swarm::default();
-        (0..1000).for_each(|peer| drop(swarm.add(peer, Part::Seeds)));
-        (1000..1010).for_each(|peer| drop(swarm.add(peer, Part::Partials)));
+        for peer in 0..1010 {
+            swarm.add(peer, if peer < 1000 { Part::Seeds } else { Part::Partials });
+        }
         let mut rng = fastrand::Rng::with_seed(1);
         let sample = swarm.sample(50, &mut rng);
         assert_eq!(sample.len(), 50);

@@ -1,5 +1,6 @@
 //! A tracker on a free port, and a small client that says what it is told to say.
 #![allow(dead_code, unreachable_pub, reason = "shared by test files, each of which uses a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
