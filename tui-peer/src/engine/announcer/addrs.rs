@@ -36,7 +36,9 @@ fn reach(ip: IpAddr) -> Reach {
     match ip {
         IpAddr::V4(ip) if ip.is_link_local() || ip.is_broadcast() => Reach::Never,
         // 100.64/10 is where carriers and overlay networks put their hosts.
-        IpAddr::V4(ip) if ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64) => {
+        IpAddr::V4(ip)
+            if ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64) =>
+        {
             Reach::Private
         }
         IpAddr::V6(ip) if is_link_local(ip) => Reach::Never,

@@ -316,7 +316,9 @@ mod tests {
         let mut desired = Desired::default();
         let (a, b) = (meta(1).descriptor.id(), meta(2).descriptor.id());
         desired.watch([a].into());
-        assert!(matches!(drain(&mut desired).as_slice(), [Request::Watch { ids, .. }] if *ids == [a]));
+        assert!(
+            matches!(drain(&mut desired).as_slice(), [Request::Watch { ids, .. }] if *ids == [a])
+        );
         desired.watch([b].into());
         assert_eq!(drain(&mut desired).len(), 2);
         desired.connected(true);

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::channel::{Channel, ChannelError, FrameError, FrameReader, FrameWriter, Secure};
+use common::channel::{Channel, ChannelError, FrameError, Secure, SecureReader, SecureWriter};
 use common::id::PeerId;
 use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_QUEUED_BYTES, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::membership::MembershipError;
 use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
-use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsStream;
 
 use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, reader, writer};
 use crate::engine::disk::{BufPool, Disk};
@@ -103,8 +101,7 @@ impl HandshakeError {
     }
 }
 
-type Frames =
-    (FrameReader<ReadHalf<TlsStream<TcpStream>>>, FrameWriter<WriteHalf<TlsStream<TcpStream>>>);
+type Frames = (SecureReader<TcpStream>, SecureWriter<TcpStream>);
 
 impl Ours {
     /// Exchanges HELLO; on success starts the connection's tasks and reports it.
@@ -134,8 +131,8 @@ impl Ours {
 
     async fn hello(
         &self,
-        reader: &mut FrameReader<ReadHalf<TlsStream<TcpStream>>>,
-        writer: &mut FrameWriter<WriteHalf<TlsStream<TcpStream>>>,
+        reader: &mut SecureReader<TcpStream>,
+        writer: &mut SecureWriter<TcpStream>,
         admission: &Admission,
         peer: &PeerId,
     ) -> Result<Hello, HandshakeError> {
@@ -200,11 +197,7 @@ impl Ours {
 }
 
 /// Tells the other side why it is refused, if it still listens.
-async fn say_bye(
-    writer: &mut FrameWriter<WriteHalf<TlsStream<TcpStream>>>,
-    code: Code,
-    text: &str,
-) {
+async fn say_bye(writer: &mut SecureWriter<TcpStream>, code: Code, text: &str) {
     let bye = PeerMsg::Bye { code, text: common::names::show(text).chars().take(60).collect() };
     let goodbye = async {
         writer.write(bye.kind(), &bye.body()).await?;

@@ -58,7 +58,11 @@ impl Session {
             }
             Command::Serve { on } => {
                 self.serving = on;
-                let text = if on { "serving others again" } else { "serving paused: others get nothing from us" };
+                let text = if on {
+                    "serving others again"
+                } else {
+                    "serving paused: others get nothing from us"
+                };
                 self.say(Level::Info, Target::Serve, text);
                 Ok(Reply::Accepted)
             }

@@ -120,7 +120,11 @@ impl Phase {
     pub(super) fn is_active(&self) -> bool {
         matches!(
             self,
-            Self::Resolving | Self::Opening | Self::Getting | Self::Finishing | Self::Blocked { .. }
+            Self::Resolving
+                | Self::Opening
+                | Self::Getting
+                | Self::Finishing
+                | Self::Blocked { .. }
         )
     }
 }

@@ -17,7 +17,7 @@ use super::content::{Content, Download, Phase, Role, bytes_of, wanted_chunks};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{self, CommandError, CommandErrorKind, Reply, Selection};
-use crate::engine::disk::{Buf, DiskError, Opened, Partial, PartialSpec, free_space};
+use crate::engine::disk::{Buf, DiskError, FinishPlan, Opened, Partial, PartialSpec, free_space};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::prepared::FolderParts;
 use crate::engine::library::{DownloadRecord, LibraryError, Prepared};
@@ -316,7 +316,8 @@ impl Session {
         let library = self.library.clone();
         self.background(move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
-                let path = partial.finish(manifest.as_deref(), &wanted)?;
+                let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
+                let path = partial.finish(&plan)?.path;
                 let folder = match (manifest, manifest_bytes, partial.rel()) {
                     (Some(manifest), Some(bytes), Some(rel)) => {
                         Some(FolderParts { manifest, bytes: Arc::from(bytes.as_ref()), rel })
@@ -324,7 +325,11 @@ impl Session {
                     _ => None,
                 };
                 let prepared = Prepared::downloaded(path.clone(), name, descriptor, folder, hashes)
-                    .map_err(|error| DiskError::Other(error.to_string()))?;
+                    .map_err(|error| DiskError::Io {
+                        doing: "look at",
+                        path: path.clone(),
+                        source: std::io::Error::other(error.to_string()),
+                    })?;
                 let remembered = library
                     .put_share(&prepared.record(true), &prepared)
                     .and_then(|()| library.remove_download(&id).map(drop));
@@ -463,7 +468,8 @@ impl Session {
         files: Selection,
     ) -> Result<Reply, CommandError> {
         let content = self.contents.get_mut(id);
-        let content = content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
+        let content =
+            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
         let (manifest, layout) = (content.manifest.clone(), content.layout.clone());
         let Role::Download(download) = &mut content.role else {
             return Err(refuse(CommandErrorKind::Invalid, "it is finished; nothing to choose"));
@@ -482,8 +488,9 @@ impl Session {
     /// What is in a folder, as far as that is known.
     pub(super) fn list_files(&self, id: &ContentId) -> Result<Reply, CommandError> {
         let content = self.contents.get(id);
-        let content = content
-            .ok_or_else(|| refuse(CommandErrorKind::NotFound, "neither shared nor downloaded here"))?;
+        let content = content.ok_or_else(|| {
+            refuse(CommandErrorKind::NotFound, "neither shared nor downloaded here")
+        })?;
         let (Some(manifest), Some(layout)) = (&content.manifest, &content.layout) else {
             return Err(refuse(
                 CommandErrorKind::Invalid,
@@ -565,7 +572,8 @@ impl Session {
 
     fn download_of(&mut self, id: &ContentId) -> Result<&mut Download, CommandError> {
         let content = self.contents.get_mut(id);
-        let content = content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
+        let content =
+            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
         match &mut content.role {
             Role::Download(download) => Ok(download),
             Role::Share(_) => {
@@ -632,7 +640,7 @@ fn open_partial(
                 let place = layout.place(layout.chunk(chunk)?);
                 hashes.get(place.file)?.get(place.chunk_in_file)
             };
-            let mut found = partial.recheck(&written, &expected);
+            let mut found = partial.recheck(&written, expected);
             for run in durable.runs() {
                 found.insert_run(run.start, run.end - run.start);
             }

@@ -81,15 +81,7 @@ impl Session {
         }
     }
 
-    fn serve(
-        &mut self,
-        conn: ConnId,
-        rid: u32,
-        id: &ContentId,
-        chunk: u32,
-        off: u32,
-        len: u32,
-    ) {
+    fn serve(&mut self, conn: ConnId, rid: u32, id: &ContentId, chunk: u32, off: u32, len: u32) {
         let source = self.contents.get(id).and_then(|content| content.source.clone());
         let Some(source) = source.filter(|_| self.serving) else {
             return self.feed(Input::ServeFailed { conn, rid, code: Code::NotPermitted });
@@ -101,13 +93,7 @@ impl Session {
         self.command(conn, ConnCommand::Serve(job));
     }
 
-    fn verify(
-        &mut self,
-        id: ContentId,
-        chunk: u32,
-        expected: common::id::Hash,
-        parts: &[Part],
-    ) {
+    fn verify(&mut self, id: ContentId, chunk: u32, expected: common::id::Hash, parts: &[Part]) {
         let bufs = self.take_bufs(parts);
         let job = self.contents.get_mut(&id).and_then(|content| {
             let layout = content.layout.clone()?;
@@ -182,8 +168,7 @@ impl Session {
                 self.say(Level::Debug, Target::Serve, text);
             }
             Notice::Withdrew { id, peer } => {
-                let text =
-                    format!("{}: {} no longer has some chunks", name(&id), self.who(&peer));
+                let text = format!("{}: {} no longer has some chunks", name(&id), self.who(&peer));
                 self.say(Level::Debug, Target::Fetch, text);
             }
         }
