@@ -7,6 +7,7 @@
 pub mod command;
 pub mod config;
 // mod conn;
+pub mod disk;
 pub mod event;
 // mod gate;
 pub mod handle;
