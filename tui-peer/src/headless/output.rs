@@ -188,7 +188,7 @@ fn clock(at: SystemTime) -> String {
 }
 
 /// Bytes with three significant digits.
-pub fn bytes(n: f64) -> String {
+pub(super) fn bytes(n: f64) -> String {
     let mut n = n;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if n < 1000.0 {

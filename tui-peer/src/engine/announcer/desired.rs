@@ -172,14 +172,18 @@ impl Desired {
         if self.full || !self.register.is_empty() {
             let ids: Vec<ContentId> = self.register.iter().copied().take(MAX_REGISTER).collect();
             let files = ids.iter().filter_map(|id| self.shares.get(id)).cloned().collect();
-            ids.iter().for_each(|id| drop(self.register.remove(id)));
+            for id in &ids {
+                self.register.remove(id);
+            }
             let (full, more) = (std::mem::take(&mut self.full), !self.register.is_empty());
             let q = self.ask(Pending::Register(ids));
             return Some(Request::Register { q, files, more, full });
         }
         if !self.unregister.is_empty() {
             let ids: Vec<ContentId> = self.unregister.iter().copied().take(MAX_REGISTER).collect();
-            ids.iter().for_each(|id| drop(self.unregister.remove(id)));
+            for id in &ids {
+                self.unregister.remove(id);
+            }
             let q = self.ask(Pending::Unregister);
             return Some(Request::Unregister { q, ids });
         }
@@ -220,7 +224,9 @@ impl Desired {
                 partial.set.encode()
             } else {
                 let mut delta = ChunkSet::empty(chunks);
-                news.iter().for_each(|chunk| drop(delta.insert(*chunk)));
+                for chunk in news {
+                    delta.insert(chunk);
+                }
                 delta.encode()
             };
             files.push(ChunkUpdate { id: *id, set, chunks, total, full });

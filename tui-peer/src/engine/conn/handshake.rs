@@ -27,27 +27,27 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every connection of this peer shares. Cheap to clone.
 #[derive(Clone)]
-pub struct Ours {
+pub(in crate::engine) struct Ours {
     /// Makes secure channels.
-    pub channel: Channel,
+    pub(in crate::engine) channel: Channel,
     /// Who may talk to us.
-    pub gate: Gate,
+    pub(in crate::engine) gate: Gate,
     /// Port we listen on.
-    pub port: u16,
+    pub(in crate::engine) port: u16,
     /// Program and version.
-    pub agent: Arc<str>,
+    pub(in crate::engine) agent: Arc<str>,
     /// Buffers for payload.
-    pub pool: BufPool,
+    pub(in crate::engine) pool: BufPool,
     /// Reads what is served.
-    pub disk: Disk,
+    pub(in crate::engine) disk: Disk,
     /// Limit on payload sent.
-    pub up: Arc<Limiter>,
+    pub(in crate::engine) up: Arc<Limiter>,
     /// Limit on payload received.
-    pub down: Arc<Limiter>,
+    pub(in crate::engine) down: Arc<Limiter>,
     /// Where connections report.
-    pub events: mpsc::Sender<ConnEvent>,
+    pub(in crate::engine) events: mpsc::Sender<ConnEvent>,
     /// Gives every connection a number.
-    pub next: Arc<AtomicU64>,
+    pub(in crate::engine) next: Arc<AtomicU64>,
 }
 
 /// Why a connection did not come up.
