@@ -26,8 +26,9 @@ pub(super) struct Conn {
     pub(super) next_handle: u16,
     /// Our live requests.
     pub(super) requests: HashMap<u32, Asked>,
-    /// Requests we cancelled whose end has not been said; late data for them is not a fault.
-    pub(super) cancelled: HashSet<u32>,
+    /// Requests we cancelled whose end has not been said, with the bytes that may still come (if it
+    /// was said how many): late data for them is not a fault.
+    pub(super) cancelled: HashMap<u32, Option<u32>>,
     pub(super) next_rid: u32,
     /// Payload bytes requested and not yet received.
     pub(super) outstanding: u64,
@@ -108,7 +109,7 @@ impl Conn {
             opening: HashMap::new(),
             next_handle: u16::from(!dialed),
             requests: HashMap::new(),
-            cancelled: HashSet::new(),
+            cancelled: HashMap::new(),
             next_rid: 0,
             outstanding: 0,
             progress: now,

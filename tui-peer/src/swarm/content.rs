@@ -52,6 +52,8 @@ pub(super) struct Body {
     pub(super) seeds: u16,
     /// Chunks requested or being verified.
     pub(super) flights: HashMap<u32, Flight>,
+    /// REQ_ANYs out whose chunk has not been named: they will take from what is pickable.
+    pub(super) any: u32,
     /// How often we sent each chunk: the least sent goes first.
     pub(super) sent: Vec<u16>,
     /// Chunks stored and not yet told to others, and since when.
@@ -186,6 +188,7 @@ impl Body {
             hash_asked: HashSet::new(),
             seeds: 0,
             flights: HashMap::new(),
+            any: 0,
             sent: Vec::new(),
             news: Vec::new(),
             news_since: Time::ZERO,

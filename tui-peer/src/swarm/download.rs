@@ -111,16 +111,10 @@ impl Node {
         if !able {
             return false;
         }
-        // REQ_ANYs not yet assigned will take from what is pickable too.
-        let any_pending = conn
-            .requests
-            .values()
-            .filter(|asked| matches!(asked, Asked::Any { id: of, .. } if *of == id))
-            .count();
         let usual = u64::from(body.layout.chunk_len());
         let room = (depth.max(2 * usual).saturating_sub(conn.outstanding) / usual).max(1);
         let budget = (self.cfg.budget.saturating_sub(self.outstanding) / usual).max(1);
-        let left = body.picker.pickable().saturating_sub(any_pending);
+        let left = body.picker.pickable().saturating_sub(body.any as usize);
         let count = usize::try_from(room.min(budget)).unwrap_or(most).min(most).min(left);
         if count == 0 {
             return false;
@@ -133,6 +127,7 @@ impl Node {
             let rid = conn.rid();
             let len = body.layout.chunk_len();
             conn.requests.insert(rid, Asked::Any { id, len });
+            body.any += 1;
             conn.outstanding += u64::from(len);
             self.outstanding += u64::from(len);
         }
@@ -153,16 +148,17 @@ impl Node {
             return false;
         };
         let usable = |chunk: u32| link.has.contains(chunk) && body.hash(chunk).is_some();
-        let picked = if body.have.count() < RANDOM_FIRST {
+        // What is left is spoken for by REQ_ANYs on their way.
+        let spoken_for = body.picker.pickable() <= body.any as usize;
+        let picked = if spoken_for {
+            None
+        } else if body.have.count() < RANDOM_FIRST {
             body.picker.pick_random(usable, &mut self.rng)
         } else {
             body.picker.pick(usable, &mut self.rng)
         };
         let picked = match picked {
-            Some(chunk) if self.is_too_slow_for_rest(cx, at, id) => {
-                let _left_to_faster_ones = chunk;
-                None
-            }
+            Some(_) if self.is_too_slow_for_rest(cx, at, id) => None,
             Some(chunk) => Some(chunk),
             None => self.steal(cx, at, id),
         };
@@ -184,7 +180,8 @@ impl Node {
         }
         let own = conn.down.get(cx.now);
         let total: f64 = content.links.values().map(|link| link.down.get(cx.now)).sum();
-        if own < 1.0 || total <= own * 1.01 {
+        // An idle source may always take one: should it be late, the others will ask for it too.
+        if own < 1.0 || total <= own * 1.01 || conn.pending() == 0 {
             return false;
         }
         let pending: u64 = body.flights.len() as u64 * body.usual_len();
@@ -198,7 +195,7 @@ impl Node {
         let content = self.contents.get(&id)?;
         let (link, body) = (content.links.get(&at)?, content.body.as_ref()?);
         let conn = self.conns.get(&at)?;
-        if body.picker.pickable() > 0 && conn.pending() > 0 {
+        if (body.picker.pickable() > 0 || body.any > 0) && conn.pending() > 0 {
             return None;
         }
         let own = conn.down.get(cx.now).max(64.0 * 1024.0);
@@ -246,7 +243,9 @@ impl Node {
     /// The source says which chunk it chose.
     pub(super) fn on_assign(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, chunk: u32) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
-        if conn.cancelled.contains(&rid) {
+        if let Some(left) = conn.cancelled.get_mut(&rid) {
+            // Cancelled before it was named: what may still come is a chunk at most.
+            left.get_or_insert(common::limits::MAX_CHUNK_LEN);
             return;
         }
         let Some(Asked::Any { id, len }) = conn.requests.get(&rid).cloned() else {
@@ -260,6 +259,7 @@ impl Node {
             // It came (or was asked) from elsewhere meanwhile.
             return self.cancel(cx, at, rid);
         }
+        body.any = body.any.saturating_sub(1);
         let real = body.len(chunk);
         let asked = Asked::Chunk { id, chunk, len: real, got: 0 };
         conn.requests.insert(rid, asked);
@@ -272,12 +272,16 @@ impl Node {
     pub(super) fn data(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, off: u32, len: u32) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
         conn.heard = cx.now;
-        if conn.cancelled.contains(&rid) {
+        conn.progress = cx.now;
+        if let Some(left) = conn.cancelled.get_mut(&rid) {
+            *left = left.map(|left| left.saturating_sub(len));
+            if *left == Some(0) {
+                conn.cancelled.remove(&rid);
+            }
             let wasted = u64::from(len);
             cx.out.push(Output::Discard { conn: at, rid, wasted });
             return;
         }
-        conn.progress = cx.now;
         conn.snubbed_until = None;
         conn.down.add(cx.now, u64::from(len));
         let Some(asked) = conn.requests.get_mut(&rid) else {
@@ -362,13 +366,17 @@ impl Node {
 
     /// A request of ours is no longer needed.
     pub(super) fn cancel(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) {
+        let left = self.conns.get(&at).and_then(|conn| match conn.requests.get(&rid)? {
+            Asked::Chunk { len, got, .. } => Some(len - got),
+            _ => None,
+        });
         if self.take_back(cx, at, rid) {
             cx.send(at, PeerMsg::Cancel { rid });
             if let Some(conn) = self.conns.get_mut(&at) {
                 if conn.cancelled.len() >= MAX_CANCELLED {
                     return self.close(cx, at, Code::Protocol, "never ends its requests");
                 }
-                conn.cancelled.insert(rid);
+                conn.cancelled.insert(rid, left);
             }
         }
     }
@@ -408,7 +416,7 @@ impl Node {
 
     pub(super) fn on_reject(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, code: Code) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
-        if conn.cancelled.remove(&rid) {
+        if conn.cancelled.remove(&rid).is_some() {
             return;
         }
         let Some(asked) = conn.requests.get(&rid).cloned() else { return };

@@ -274,7 +274,12 @@ impl Node {
                 }
                 u64::from(*len)
             }
-            Asked::Any { len, .. } => u64::from(*len),
+            Asked::Any { id, len } => {
+                if let Some(body) = self.body_mut(id) {
+                    body.any = body.any.saturating_sub(1);
+                }
+                u64::from(*len)
+            }
             Asked::Meta { id, got, .. } => {
                 if discard && *got > 0 {
                     cx.out.push(Output::Discard { conn: at, rid, wasted: u64::from(*got) });

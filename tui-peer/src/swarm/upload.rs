@@ -54,6 +54,9 @@ impl Node {
         if !body.have.contains(chunk) {
             return reject(cx, Code::Gone);
         }
+        if let Some(conn) = self.conns.get_mut(&at) {
+            conn.assigned.insert((id, chunk));
+        }
         self.enqueue(cx, at, Wanted::Chunk { rid, id, chunk, off, len });
     }
 

@@ -98,6 +98,8 @@ pub(crate) struct Network {
     peers: Vec<Peer>,
     /// Connection of each side to the other: `(peer, conn)`.
     wires: HashMap<(usize, ConnId), (usize, ConnId)>,
+    /// When the last bytes sent on a wire arrive: TCP keeps the order.
+    last_arrival: HashMap<(usize, ConnId), Time>,
     next_conn: u64,
     delay: Duration,
     pub(crate) layout: Arc<Layout>,
@@ -153,6 +155,7 @@ impl Network {
             count: 0,
             peers: Vec::new(),
             wires: HashMap::new(),
+            last_arrival: HashMap::new(),
             next_conn: 1,
             delay,
             layout: layout.clone(),
@@ -402,7 +405,8 @@ impl Network {
         if let Some((other, back)) = self.wires.get(&(i, conn)).copied() {
             // Every message crosses the wire format.
             let msg = PeerMsg::decode(msg.kind(), &msg.body()).unwrap().unwrap();
-            let later = self.now + self.delay;
+            let last = self.last_arrival.get(&(other, back)).copied().unwrap_or_default();
+            let later = (self.now + self.delay).max(last);
             self.at(later, Event::Input(other, Input::Message { conn: back, msg }));
         }
     }
@@ -453,6 +457,7 @@ impl Network {
         let took = Duration::from_secs_f64(f64::from(len) / there.spec.down);
         let arrives = (start + took).max(sent_at + self.delay);
         there.downlink_free = start + took;
+        self.last_arrival.insert((other, back), arrives);
         there.received += u64::from(len);
         if lie {
             self.at(arrives, Event::Taint(other, back, rid));
