@@ -295,11 +295,10 @@ impl Node {
         let mut news = std::mem::take(&mut body.news);
         news.sort_unstable();
         for (at, link) in &content.links {
-            if matches!(link.has, Has::All) {
-                continue;
-            }
+            // Complete sources want nothing, but choose for us: they must know what we have.
+            let all = matches!(link.has, Has::All);
             let mut runs: Vec<common::wire::peer::Run> = Vec::new();
-            for chunk in news.iter().copied().filter(|chunk| !link.has.contains(*chunk)) {
+            for chunk in news.iter().copied().filter(|chunk| all || !link.has.contains(*chunk)) {
                 match runs.last_mut() {
                     Some(run) if run.start + u32::from(run.len) == chunk && run.len < u16::MAX => {
                         run.len += 1;

@@ -156,4 +156,3 @@ fn table() {
         println!("{name:<44}{last:>8.3}{mean:>8.3}{copies:>8.3}{:>7.2}%", waste * 100.0);
     }
 }
-
