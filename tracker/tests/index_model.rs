@@ -161,7 +161,7 @@ impl World {
 
     fn arrive(&mut self, peer: usize, honest: bool) {
         let digest = if honest { self.digest_of(peer) } else { digest(&[file("unheard of", 1)]) };
-        let arrived = self.index.arrive(self.now, arrival(key(peer), digest));
+        let arrived = self.index.arrive(self.now, arrival(key(peer), digest)).unwrap();
         assert_eq!(arrived.share_ok, honest);
         assert_eq!(arrived.replaced, self.peers[peer].session);
         let files: Vec<usize> = self.peers[peer].shares.keys().copied().collect();
@@ -248,9 +248,9 @@ impl World {
         }
         assert_eq!(resend.len(), usize::from(!full && total != true_total));
         if next.is_empty() {
-            drop(model.have.remove(&file))
+            model.have.remove(&file);
         } else {
-            drop(model.have.insert(file, next))
+            model.have.insert(file, next);
         }
     }
 
@@ -368,7 +368,7 @@ proptest! {
     fn any_interleaving_ends_where_the_model_does(ops in proptest::collection::vec(op(), 1..60)) {
         let mut world = World::new(limits(100));
         let none = share_digest([]);
-        let viewer = world.index.arrive(world.now, arrival(key(99), none)).session;
+        let viewer = world.index.arrive(world.now, arrival(key(99), none)).unwrap().session;
         for op in &ops {
             world.run(op);
             world.check(viewer);
@@ -387,7 +387,7 @@ proptest! {
             .collect();
         prop_assert_eq!(kept, want);
         for peer in 0..PEERS {
-            let back = again.arrive(world.now, arrival(key(peer), world.digest_of(peer)));
+            let back = again.arrive(world.now, arrival(key(peer), world.digest_of(peer))).unwrap();
             prop_assert!(back.share_ok);
         }
     }
@@ -399,7 +399,7 @@ proptest! {
     ) {
         let mut world = World::new(limits(changes));
         let none = share_digest([]);
-        let viewer = world.index.arrive(world.now, arrival(key(99), none)).session;
+        let viewer = world.index.arrive(world.now, arrival(key(99), none)).unwrap().session;
         let ids: Vec<ContentId> = world.contents.iter().map(id).collect();
         world.index.watch(viewer, true, &ids).unwrap();
         let mut mirror = Mirror::default();
@@ -435,11 +435,11 @@ fn a_watcher_of_a_large_swarm_follows_fifty_and_gets_replacements() {
     };
     let mut sessions = HashMap::new();
     for n in 0..200 {
-        let session = index.arrive(0, arrival(key(n), digest(&[]))).session;
+        let session = index.arrive(0, arrival(key(n), digest(&[]))).unwrap().session;
         index.register(0, session, std::slice::from_ref(&big), false, false).unwrap();
         sessions.insert(key(n), session);
     }
-    let viewer = index.arrive(0, arrival(key(999), digest(&[]))).session;
+    let viewer = index.arrive(0, arrival(key(999), digest(&[]))).unwrap().session;
     index.watch(viewer, false, &[id(&big)]).unwrap();
     let mut mirror = Mirror::default();
     for _ in 0..3 {

@@ -22,6 +22,7 @@ impl Index {
         self.changes.push(Change::File(id, record.clone()));
         let file = self.files.insert(File::new(id, record));
         self.by_id.insert(id, file);
+        self.adopt_orphans(id);
         self.touch_row(id);
         self.touch_sources(id);
         file

@@ -9,7 +9,6 @@ use common::wire::tracker::{FileMeta, Source};
 
 use super::peer::{Endpoint, Entry, Have, Peer};
 use super::session::{Session, Told};
-use super::watch::MAX_TOLD;
 use super::{Index, Refusal, SessionId, replaced};
 
 /// Answer to the question who has a content.
@@ -60,10 +59,11 @@ impl Index {
             partial: row.swarm.partials(),
         };
         if let Some(viewer) = self.sessions.get_mut(&session) {
+            let most = viewer.most_told_per_watch();
             match viewer.watches.get_mut(&id) {
                 Some(watch) => {
                     for (peer, stamp) in told {
-                        if watch.told.len() < MAX_TOLD || watch.told.contains_key(&peer) {
+                        if watch.told.len() < most || watch.told.contains_key(&peer) {
                             watch.told.insert(peer, stamp);
                         }
                     }
