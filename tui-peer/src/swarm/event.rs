@@ -124,8 +124,6 @@ pub enum Input {
         peer: PeerId,
         /// Whether we dialled.
         dialed: bool,
-        /// The other end.
-        addr: SocketAddr,
         /// Most bytes it lets us have queued (its HELLO).
         max_queued: u32,
     },
@@ -303,13 +301,33 @@ pub enum Output {
         /// What it is. For a file the shell answers `ContentReady`; for a folder the core fetches the manifest.
         descriptor: Descriptor,
     },
-    /// All bytes of a folder's manifest are there: check the root, parse, answer `ContentReady` or
-    /// `ManifestRejected`.
+    /// The next bytes of a folder's manifest are there: keep them. The first part from another
+    /// connection than before starts anew.
+    ManifestPart {
+        /// Which content.
+        id: ContentId,
+        /// From which connection.
+        conn: ConnId,
+        /// Request number.
+        rid: u32,
+    },
+    /// The manifest is whole: check the root, parse, answer `ContentReady` or `ManifestRejected`.
     ManifestFetched {
         /// Which content.
         id: ContentId,
-        /// Where the bytes are.
-        parts: Vec<Part>,
+        /// Who sent it.
+        conn: ConnId,
+    },
+    /// Chunk hashes were learned and proven: worth keeping for a restart.
+    HashesLearned {
+        /// Which content.
+        id: ContentId,
+        /// Which of its files.
+        file: u32,
+        /// First chunk of the file.
+        index: u32,
+        /// The hashes.
+        hashes: Vec<Hash>,
     },
     /// A chunk is ours: register it with the tracker.
     Stored {

@@ -20,7 +20,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 const MAX_TRIES: usize = 4;
 
 /// One attempt over `addrs`; reports `Up` or `DialFailed`.
-pub async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
+pub(in crate::engine) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
     if let Err(error) = attempt(peer, &addrs, &ours).await {
         let permanent = error.is_permanent();
         let why = error.to_string();

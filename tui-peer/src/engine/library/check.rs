@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -15,9 +16,10 @@ use super::error::{LibraryError, ShareError};
 use super::hasher::{Progress, prepare};
 use super::prepared::{Prepared, join};
 use super::record::ShareRecord;
-use super::scan::scan;
+use super::scan::{now_ms, scan};
 use super::stat::Stat;
 use super::store::Library;
+use super::verify::verify_files;
 
 /// How a share stands compared with its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,13 +57,16 @@ pub fn check(record: &ShareRecord) -> Check {
 }
 
 fn same(record: &ShareRecord, was: &Stat, is: &Stat) -> bool {
-    was == is && !record.is_racy(was)
+    was.same_but_for_device(is) && !record.is_racy(was)
 }
 
 /// Of the files that are known, those that changed.
 fn changed_known(record: &ShareRecord, rel: &[Vec<String>]) -> Vec<Vec<String>> {
     let known = rel.iter().zip(record.files.iter());
     let changed = known.filter(|(rel, was)| {
+        if **was == Stat::ABSENT {
+            return false;
+        }
         let now = fs::symlink_metadata(join(&record.path, rel));
         !now.is_ok_and(|meta| meta.is_file() && same(record, was, &Stat::of(&meta)))
     });
@@ -97,12 +102,11 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
     let (manifest, layout, files) = match record.descriptor.kind {
         Kind::File => {
             let layout = Layout::for_file(record.descriptor.size).map_err(|_| missing("size"))?;
-            let file = (record.descriptor.root, record.descriptor.size);
-            (None, Arc::new(layout), vec![file])
+            (None, Arc::new(layout), vec![record.descriptor.root])
         }
         Kind::Folder => {
             let (manifest, bytes) = manifest_of(library, record)?;
-            let files = manifest.files().map(|entry| (entry.root, entry.size)).collect();
+            let files = manifest.files().map(|entry| entry.root).collect();
             let layout = Arc::clone(manifest.layout());
             (Some((Arc::new(manifest), bytes)), layout, files)
         }
@@ -111,7 +115,8 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
     if record.files.len() != files.len() || paths != files.len() {
         return Err(missing("list of files"));
     }
-    let hashes = stored_hashes(library, &layout, &files)?.ok_or_else(|| missing("chunk hashes"))?;
+    let hashes = stored_hashes(library, &layout, &files, &record.files)?
+        .ok_or_else(|| missing("chunk hashes"))?;
     let (manifest, manifest_bytes) = manifest.unzip();
     Ok(Prepared {
         path: record.path.clone(),
@@ -123,13 +128,16 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
         manifest,
         manifest_bytes,
         rel: record.rel.clone(),
-        stats: Arc::clone(&record.files),
+        stats: with_present_devices(record),
         hashes,
         hashed_at: record.hashed_at,
     })
 }
 
 /// Looks at a changed share again; only files that changed are read.
+///
+/// A downloaded folder stays what it is as long as its files hold the right bytes, whatever else lies
+/// beside them; once one differs it is taken as it lies, like any other folder.
 ///
 /// # Errors
 /// As [`scan`] and [`prepare`].
@@ -140,6 +148,12 @@ pub fn refresh(
     progress: &Progress,
     cancel: &AtomicBool,
 ) -> Result<Prepared, ShareError> {
+    if record.downloaded
+        && record.descriptor.kind == Kind::Folder
+        && let Some(same) = still_intact(library, record, threads, progress, cancel)?
+    {
+        return Ok(same);
+    }
     let found = scan(&record.path)?;
     let known = known_files(library, record, found.layout.chunk_level())?;
     let reuse = |rel: &[String], stat: &Stat| {
@@ -149,6 +163,76 @@ pub fn refresh(
     let mut prepared = prepare(&found, &reuse, threads, progress, cancel)?;
     prepared.name.clone_from(&record.name);
     Ok(prepared)
+}
+
+/// The recorded stats with the device numbers of today, so that they compare equal to an `fstat`. One
+/// file per disk is looked at.
+fn with_present_devices(record: &ShareRecord) -> Arc<Vec<Stat>> {
+    let mut devices: HashMap<u64, u64> = HashMap::new();
+    for (file, was) in record.files.iter().enumerate() {
+        if *was != Stat::ABSENT && !devices.contains_key(&was.dev) {
+            let path = match &record.rel {
+                Some(rel) => rel.get(file).map(|parts| join(&record.path, parts)),
+                None => Some(record.path.clone()),
+            };
+            if let Some(is) = path.and_then(|path| stat_file(&path))
+                && was.same_but_for_device(&is)
+            {
+                devices.insert(was.dev, is.dev);
+            }
+        }
+    }
+    if devices.iter().all(|(was, is)| was == is) {
+        return Arc::clone(&record.files);
+    }
+    let present = |was: &Stat| Stat { dev: *devices.get(&was.dev).unwrap_or(&was.dev), ..*was };
+    Arc::new(record.files.iter().map(present).collect())
+}
+
+/// A downloaded folder with new stats, if the bytes of all its files are still right.
+fn still_intact(
+    library: &Library,
+    record: &ShareRecord,
+    threads: usize,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Option<Prepared>, ShareError> {
+    let hashed_at = now_ms();
+    let mut prepared = match restore(library, record) {
+        Ok(prepared) => prepared,
+        Err(LibraryError::Incomplete { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let stats_now = |prepared: &Prepared| -> Option<Vec<Stat>> {
+        let known = record.files.iter().enumerate();
+        known
+            .map(|(file, was)| match *was {
+                Stat::ABSENT => Some(Stat::ABSENT),
+                _ => stat_file(&prepared.file_path(file)?),
+            })
+            .collect()
+    };
+    let Some(before) = stats_now(&prepared) else { return Ok(None) };
+    let pairs = record.files.iter().zip(&before).enumerate();
+    let changed: Vec<usize> =
+        pairs.filter(|(_, (was, is))| !was.same_but_for_device(is)).map(|(file, _)| file).collect();
+    let resized = changed
+        .iter()
+        .any(|file| before.get(*file).map(|stat| stat.size) != prepared.layout.file_size(*file));
+    if resized || !verify_files(&prepared, &changed, threads, progress, cancel)?.is_empty() {
+        return Ok(None);
+    }
+    if stats_now(&prepared).as_ref() != Some(&before) {
+        return Err(ShareError::Changed { path: record.path.clone() });
+    }
+    prepared.stats = Arc::new(before);
+    prepared.hashed_at = hashed_at;
+    Ok(Some(prepared))
+}
+
+fn stat_file(path: &Path) -> Option<Stat> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    meta.is_file().then(|| Stat::of(&meta))
 }
 
 type KnownFile = (Stat, Hash, Vec<Hash>);
@@ -195,20 +279,28 @@ fn manifest_of(
     Ok((manifest, bytes.into()))
 }
 
-/// Chunk hashes of all files, or nothing if one is missing.
+/// Chunk hashes of all files, or nothing if those of a file that is here are missing.
 fn stored_hashes(
     library: &Library,
     layout: &Layout,
-    files: &[(Hash, u64)],
+    files: &[Hash],
+    stats: &[Stat],
 ) -> Result<Option<Vec<ChunkHashes>>, LibraryError> {
     let level = layout.chunk_level();
     let chunks = |file: usize| layout.file_chunks(file).map_or(0, |range| range.end - range.start);
     let long = files.iter().enumerate().filter(|(file, _)| chunks(*file) > 1);
-    let mut trees = library.trees(long.map(|(_, (root, _))| (*root, level)))?.into_iter();
-    let hashes = files.iter().enumerate().map(|(file, (root, _))| {
+    let mut trees = library.trees(long.map(|(_, root)| (*root, level)))?.into_iter();
+    let known = files.iter().zip(stats).enumerate();
+    let hashes = known.map(|(file, (root, stat))| {
         let count = chunks(file);
-        let bytes = if count > 1 { trees.next()?? } else { Vec::new() };
-        ChunkHashes::from_bytes(*root, count, level, &bytes)
+        if count <= 1 {
+            return Some(ChunkHashes::unknown(*root, count, level));
+        }
+        match trees.next()? {
+            Some(bytes) => ChunkHashes::from_bytes(*root, count, level, &bytes),
+            None if *stat == Stat::ABSENT => Some(ChunkHashes::unknown(*root, count, level)),
+            None => None,
+        }
     });
     Ok(hashes.collect())
 }

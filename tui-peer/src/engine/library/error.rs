@@ -65,6 +65,9 @@ pub enum ShareError {
     /// Neither file nor folder.
     #[error("{} is neither a file nor a folder", .0.display())]
     NotShareable(PathBuf),
+    /// A state folder of this program.
+    #[error("{} holds the keys and secrets of a shoal peer and is not shared", .0.display())]
+    State(PathBuf),
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {

@@ -121,28 +121,38 @@ fn hash_units(
         }
         counts.into_iter().map(AtomicU32::new).collect()
     };
-    for_units(units, threads, cancel, |reader: &mut Reader, unit: Unit| {
-        let Some(file) = scan.files.get(unit.file) else { return Ok((unit, Vec::new())) };
-        let path = || scan.file_path(file);
-        let (open, fresh) = reader.file(unit.file, path).map_err(|e| gone_or(path(), e))?;
-        if fresh {
-            unchanged(open, &file.stat, path)?;
-        }
-        let hashes =
-            reader.hash(unit, file.stat.size, &scan.layout, progress, cancel).map_err(|error| {
-                match error {
-                    ReadError::Short => ShareError::Changed { path: path() },
-                    ReadError::Io(source) => ShareError::Unreadable { path: path(), source },
-                    ReadError::Cancelled => ShareError::Cancelled,
-                }
-            })?;
-        let last = left.get(unit.file).is_some_and(|n| n.fetch_sub(1, Ordering::AcqRel) == 1);
-        if last {
-            let (open, _) = reader.file(unit.file, path).map_err(|e| gone_or(path(), e))?;
-            unchanged(open, &file.stat, path)?;
-        }
-        Ok((unit, hashes))
+    for_units(units, threads, cancel, |reader, unit| {
+        let Some(left) = left.get(unit.file) else { return Ok((unit, Vec::new())) };
+        Ok((unit, hash_unit(scan, reader, unit, left, progress, cancel)?))
     })
+}
+
+/// Hashes one unit; `left` are the units of its file that nobody has finished.
+fn hash_unit(
+    scan: &Scan,
+    reader: &mut Reader,
+    unit: Unit,
+    left: &AtomicU32,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Vec<Hash>, ShareError> {
+    let Some(file) = scan.files.get(unit.file) else { return Ok(Vec::new()) };
+    let path = || scan.file_path(file);
+    let (open, fresh) = reader.file(unit.file, path).map_err(|e| gone_or(path(), e))?;
+    if fresh {
+        unchanged(open, &file.stat, path)?;
+    }
+    let hashed = reader.hash(unit, file.stat.size, &scan.layout, progress, cancel);
+    let hashes = hashed.map_err(|error| match error {
+        ReadError::Short => ShareError::Changed { path: path() },
+        ReadError::Io(source) => ShareError::Unreadable { path: path(), source },
+        ReadError::Cancelled => ShareError::Cancelled,
+    })?;
+    if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let (open, _) = reader.file(unit.file, path).map_err(|e| gone_or(path(), e))?;
+        unchanged(open, &file.stat, path)?;
+    }
+    Ok(hashes)
 }
 
 fn unchanged(
@@ -199,4 +209,39 @@ fn finish(scan: &Scan, hashes: Vec<ChunkHashes>) -> Result<Prepared, ShareError>
         hashes,
         hashed_at: scan.looked_at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::engine::library::scan::scan;
+
+    /// As a file that is being copied does: it was as the scan saw it when hashing began.
+    #[test]
+    fn a_file_that_grows_while_it_is_hashed_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, vec![7; 5 << 20]).unwrap();
+        let found = scan(&path).unwrap();
+        let mut units = Vec::new();
+        units_of(&found.layout, 0, &mut units);
+        assert_eq!(units.len(), 2);
+        let (progress, cancel) = (Progress::default(), AtomicBool::new(false));
+        let hash_both = |between: &dyn Fn()| {
+            let (mut reader, left) = (Reader::new(), AtomicU32::new(2));
+            let mut hash = |unit| hash_unit(&found, &mut reader, unit, &left, &progress, &cancel);
+            hash(units[0]).unwrap();
+            between();
+            hash(units[1])
+        };
+        assert_eq!(hash_both(&|| ()).unwrap().len(), 16);
+        let append = || {
+            let mut file = std::fs::File::options().append(true).open(&path).unwrap();
+            file.write_all(b"more").unwrap();
+        };
+        let outcome = hash_both(&append);
+        assert!(matches!(outcome, Err(ShareError::Changed { path }) if path.ends_with("log")));
+    }
 }

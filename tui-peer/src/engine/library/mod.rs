@@ -9,7 +9,9 @@
 
 pub mod check;
 pub mod error;
+mod failure;
 mod folder;
+mod garbage;
 pub mod hasher;
 pub mod prepared;
 pub mod record;
@@ -23,10 +25,13 @@ mod work;
 pub use check::{Check, check, refresh, restore};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
-pub use prepared::Prepared;
+pub use prepared::{FolderParts, Prepared};
 pub use record::{DownloadRecord, Loaded, ShareRecord};
 pub use scan::{Scan, ScanFile, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;
-pub use store::Library;
+pub use store::{Collected, Library};
 pub use verify::{hash_path, verify};
+
+#[cfg(test)]
+mod tests;

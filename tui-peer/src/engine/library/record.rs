@@ -33,7 +33,8 @@ pub struct ShareRecord {
     pub total: u64,
     /// Number of chunks.
     pub chunks: u32,
-    /// Every file as it was when hashed, in manifest order; one for a single file.
+    /// Every file as it was when hashed, in manifest order; one for a single file;
+    /// [`Stat::ABSENT`] for files of a downloaded folder that were not chosen.
     pub files: Arc<Vec<Stat>>,
     /// Where the files of a folder lie, as path components below `path` in manifest order; `None` for
     /// a single file. Differs from the manifest where names were made safe on download.

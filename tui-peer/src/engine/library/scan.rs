@@ -17,6 +17,7 @@ use super::folder::in_manifest_order;
 use super::prepared::join;
 use super::skip::{Skip, Skipped};
 use super::stat::Stat;
+use super::store::FILE_NAME;
 
 /// A file or folder as it lies on the disk now.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl Scan {
 }
 
 /// Looks at a file, or at everything below a folder. Links are not followed, except that `path` itself
-/// may be or contain one. Hidden files of a folder belong to it; our own unfinished downloads do not.
+/// may be or contain one. Hidden files of a folder belong to it; our own unfinished downloads and state folders do not.
 /// Entries that cannot be shared are left out and listed in [`Scan::skipped`].
 ///
 /// # Errors
@@ -133,6 +134,14 @@ fn walk(root: &Path) -> Result<Walked, ShareError> {
     let mut entries = 0usize;
     while let Some(rel) = pending.pop() {
         let dir = join(root, &rel);
+        // Whoever shares a home folder does not mean to give away the keys in it.
+        if dir.join(FILE_NAME).exists() {
+            if rel.is_empty() {
+                return Err(ShareError::State(dir));
+            }
+            walked.skipped.add(dir, Skip::State);
+            continue;
+        }
         let listing = match fs::read_dir(&dir) {
             Ok(listing) => listing,
             Err(source) if rel.is_empty() => return Err(at_root(root, source)),
@@ -254,6 +263,19 @@ mod tests {
         assert_eq!(scan.skipped.listed.len(), 1);
         assert_eq!(scan.skipped.listed[0].1, Skip::NotUtf8);
         assert_eq!((scan.name.as_str(), scan.kind), ("root", Kind::Folder));
+    }
+
+    #[test]
+    fn keys_of_this_program_are_never_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join(".local/state/shoal");
+        drop(crate::engine::library::Library::open(&state).unwrap());
+        fs::write(state.join("identity"), "secret").unwrap();
+        fs::write(dir.path().join("file"), "x").unwrap();
+        let found = scan(dir.path()).unwrap();
+        assert_eq!(found.files.len(), 1);
+        assert_eq!(found.skipped.listed[0].1, Skip::State);
+        assert!(matches!(scan(&state), Err(ShareError::State(_))));
     }
 
     #[test]

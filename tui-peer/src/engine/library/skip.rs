@@ -17,6 +17,8 @@ pub enum Skip {
     TooDeep,
     /// A download of ours in progress.
     Partial,
+    /// A state folder of this program: it holds keys and secrets.
+    State,
 }
 
 impl Skip {
@@ -29,6 +31,7 @@ impl Skip {
             Self::Unreadable => "cannot be read",
             Self::TooDeep => "path too long",
             Self::Partial => "unfinished download",
+            Self::State => "holds keys of shoal",
         }
     }
 }
@@ -55,7 +58,7 @@ impl Skipped {
             Skip::Symlink => self.symlinks += 1,
             Skip::Special => self.special += 1,
             Skip::Partial => {}
-            Skip::NotUtf8 | Skip::Unreadable | Skip::TooDeep => {
+            Skip::NotUtf8 | Skip::Unreadable | Skip::TooDeep | Skip::State => {
                 self.warned += 1;
                 if self.listed.len() < MAX_LISTED {
                     self.listed.push((path, why));

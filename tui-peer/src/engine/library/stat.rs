@@ -23,6 +23,9 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// Stands for a file of a folder that was not chosen for download: no file has inode 0.
+    pub const ABSENT: Self = Self { dev: 0, ino: 0, size: 0, mtime_ns: 0, ctime_ns: 0 };
+
     /// From what the operating system said.
     pub fn of(meta: &Metadata) -> Self {
         Self {
@@ -32,6 +35,13 @@ impl Stat {
             mtime_ns: nanoseconds(meta.mtime(), meta.mtime_nsec()),
             ctime_ns: nanoseconds(meta.ctime(), meta.ctime_nsec()),
         }
+    }
+
+    /// Whether both are the same file unchanged, whatever number its disk has now: those of network
+    /// file systems, btrfs and plugged-in disks may differ after a restart, and a copy on another disk
+    /// cannot have the same ctime.
+    pub fn same_but_for_device(&self, other: &Self) -> bool {
+        Self { dev: other.dev, ..*self } == *other
     }
 
     /// Last change of the contents, milliseconds since 1970.

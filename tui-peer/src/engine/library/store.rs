@@ -4,64 +4,64 @@
 //! durable commit. Chunk hashes are kept by root, so that they serve every share and download of the
 //! same file; what nobody needs any more goes with [`Library::collect_garbage`].
 
-use std::collections::HashSet;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use common::content::Kind;
 use common::id::{ContentId, Hash, ID_LEN};
-use common::layout::Layout;
-use common::manifest::Manifest;
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::error::LibraryError;
+use super::failure::{Failure, closed, guarded, open_error, unencodable};
+pub use super::garbage::Collected;
+use super::garbage::collect;
 use super::prepared::Prepared;
 use super::record::{DownloadRecord, Loaded, ShareRecord};
 
 /// Name of the database in the state folder.
-const FILE_NAME: &str = "library.redb";
+pub(super) const FILE_NAME: &str = "library.redb";
 /// Format of the tables and records below.
 const SCHEMA: u32 = 1;
 /// Pages held in memory; the whole is read once at start, then hardly at all.
 const CACHE_LEN: usize = 16 * 1024 * 1024;
 
-const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 const SETTINGS: TableDefinition<'_, &str, &str> = TableDefinition::new("settings");
 /// Path → record without its files.
-const SHARES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("shares");
+pub(super) const SHARES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("shares");
 /// Path → stats and relative paths.
 const SHARE_FILES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("share_files");
-const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("downloads");
-const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("manifests");
+pub(super) const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
+    TableDefinition::new("downloads");
+pub(super) const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
+    TableDefinition::new("manifests");
 /// Root and tree level → chunk hashes, 32 bytes each.
-const TREES: TableDefinition<'_, &TreeKey, &[u8]> = TableDefinition::new("trees");
+pub(super) const TREES: TableDefinition<'_, &TreeKey, &[u8]> = TableDefinition::new("trees");
 
 const SCHEMA_KEY: &str = "schema";
 /// 1 once something was removed or replaced since the last collection.
-const GARBAGE_KEY: &str = "garbage";
+pub(super) const GARBAGE_KEY: &str = "garbage";
 
-type TreeKey = [u8; ID_LEN + 1];
+pub(super) type TreeKey = [u8; ID_LEN + 1];
 
 /// What this profile shares and downloads.
 #[derive(Debug)]
 pub struct Library {
-    db: Database,
+    /// `None` only while it is dropped.
+    db: Option<Database>,
     path: PathBuf,
 }
 
-/// What a collection removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Collected {
-    /// Lists of chunk hashes.
-    pub trees: u64,
-    /// Manifests.
-    pub manifests: u64,
+impl Drop for Library {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        // Closing writes; what was committed is safe whether that works or not.
+        let _ = guarded(&self.path, || {
+            drop(db);
+            Ok(())
+        });
+    }
 }
 
 impl Library {
@@ -86,11 +86,10 @@ impl Library {
             .open(&path)
             .map_err(io(&path))?;
         let fresh = file.metadata().map_err(io(&path))?.len() == 0;
-        let db = Database::builder()
-            .set_cache_size(CACHE_LEN)
-            .create_file(file)
-            .map_err(|error| open_error(state_dir, &path, error))?;
-        let library = Self { db, path };
+        let db =
+            guarded(&path, || Ok(Database::builder().set_cache_size(CACHE_LEN).create_file(file)))?
+                .map_err(|error| open_error(state_dir, &path, error))?;
+        let library = Self { db: Some(db), path };
         library.prepare_tables()?;
         if fresh {
             // So that a power cut does not take the name of the new file.
@@ -257,6 +256,21 @@ impl Library {
         })
     }
 
+    /// What is remembered of one shared path.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when the database cannot be read.
+    pub fn share(&self, path: &Path) -> Result<Option<ShareRecord>, LibraryError> {
+        self.read(|txn| {
+            let key = path.as_os_str().as_bytes();
+            let head = txn.open_table(SHARES)?.get(key)?;
+            let files = txn.open_table(SHARE_FILES)?.get(key)?;
+            let (Some(head), Some(files)) = (head, files) else { return Ok(None) };
+            let record = ShareRecord::decode(key, head.value(), files.value());
+            record.map(Some).map_err(|error| Failure::bad(&error))
+        })
+    }
+
     /// All there is, as [`open`](Self::open) returned it.
     ///
     /// # Errors
@@ -329,25 +343,23 @@ impl Library {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<R, Failure>,
     ) -> Result<R, LibraryError> {
-        let run = || {
-            let txn = self.db.begin_write()?;
+        guarded(&self.path, || {
+            let txn = self.db.as_ref().ok_or_else(closed)?.begin_write()?;
             let result = change(&txn)?;
             txn.commit()?;
             Ok(result)
-        };
-        run().map_err(|failure: Failure| failure.at(&self.path))
+        })
     }
 
     fn read<R>(
         &self,
         look: impl FnOnce(&redb::ReadTransaction) -> Result<R, Failure>,
     ) -> Result<R, LibraryError> {
-        let run = || look(&self.db.begin_read()?);
-        run().map_err(|failure: Failure| failure.at(&self.path))
+        guarded(&self.path, || look(&self.db.as_ref().ok_or_else(closed)?.begin_read()?))
     }
 }
 
-fn tree_key(root: Hash, level: u8) -> TreeKey {
+pub(super) fn tree_key(root: Hash, level: u8) -> TreeKey {
     let mut key = [level; ID_LEN + 1];
     if let Some(head) = key.first_chunk_mut::<ID_LEN>() {
         *head = *root.as_bytes();
@@ -373,106 +385,204 @@ fn note_garbage(txn: &WriteTransaction) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Marks what shares and downloads need, and removes the rest.
-fn collect(txn: &WriteTransaction) -> Result<Collected, Failure> {
-    let mut contents = HashSet::new();
-    let mut needed: HashSet<TreeKey> = HashSet::new();
-    let mut file = |size: u64, root: Hash| {
-        if let Ok(layout) = Layout::for_file(size) {
-            needed.insert(tree_key(root, layout.chunk_level()));
-        }
-    };
-    for row in txn.open_table(SHARES)?.iter()? {
-        let (_, head) = row?;
-        let descriptor =
-            ShareRecord::descriptor_in(head.value()).map_err(|error| Failure::bad(&error))?;
-        contents.insert(descriptor.id());
-        if descriptor.kind == Kind::File {
-            file(descriptor.size, descriptor.root);
-        }
-    }
-    for row in txn.open_table(DOWNLOADS)?.iter()? {
-        let (key, bytes) = row?;
-        let id = ContentId::from_bytes(*key.value());
-        contents.insert(id);
-        let record =
-            DownloadRecord::decode(id, bytes.value()).map_err(|error| Failure::bad(&error))?;
-        if let Some(descriptor) = record.descriptor.filter(|d| d.kind == Kind::File) {
-            file(descriptor.size, descriptor.root);
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+    use std::sync::Arc;
+
+    use common::content::{Descriptor, Kind};
+
+    use super::*;
+    use crate::engine::command::Selection;
+    use crate::engine::library::{hash_path, restore};
+
+    fn download(seed: u8, selection: Selection) -> DownloadRecord {
+        DownloadRecord {
+            id: ContentId::from_bytes([seed; 32]),
+            name: "../\u{1b}[31mname".to_owned(),
+            dir: PathBuf::from(OsStr::from_bytes(b"/down\xff")),
+            descriptor: Some(Descriptor { kind: Kind::File, size: 5, root: Hash::ZERO }),
+            selection,
+            paused: seed == 1,
+            added_ms: 7,
+            finished: (seed == 2).then(|| PathBuf::from("/down/name (1)")),
         }
     }
-    let mut collected = Collected::default();
-    let mut manifests = txn.open_table(MANIFESTS)?;
-    for id in &contents {
-        if let Some(bytes) = manifests.get(id.as_bytes())?
-            && let Ok(manifest) = Manifest::parse(bytes.value())
+
+    /// A folder with a file of three chunks and one of one.
+    fn content(dir: &Path, fill: u8) -> Prepared {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("large"), vec![fill; 150_000]).unwrap();
+        fs::write(dir.join("small"), [fill]).unwrap();
+        hash_path(dir, 1).unwrap()
+    }
+
+    #[test]
+    fn everything_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("a/state");
+        let prepared = content(&dir.path().join("share"), 1);
+        let mut odd = prepared.record(true);
+        odd.path = PathBuf::from(OsStr::from_bytes(b"/not \xff utf-8"));
+        let downloads = vec![
+            download(1, Selection::All),
+            download(2, Selection::Paths(vec!["a/b".to_owned()])),
+        ];
         {
-            let level = manifest.layout().chunk_level();
-            needed.extend(manifest.files().map(|entry| tree_key(entry.root, level)));
+            let (library, loaded) = Library::open(&state).unwrap();
+            assert_eq!(loaded, Loaded::default());
+            library.put_share(&prepared.record(false), &prepared).unwrap();
+            library.put_share(&odd, &prepared).unwrap();
+            for record in &downloads {
+                library.put_download(record).unwrap();
+            }
+            library.set_setting("join-file", Some("/a")).unwrap();
+            library.set_setting("gone", Some("x")).unwrap();
+            library.set_setting("gone", None).unwrap();
+        }
+        let (library, loaded) = Library::open(&state).unwrap();
+        let mut shares = vec![odd.clone(), prepared.record(false)];
+        shares.sort_by(|a, b| a.path.cmp(&b.path));
+        assert_eq!(loaded.shares, shares);
+        assert_eq!(loaded.downloads, downloads);
+        assert_eq!(
+            loaded.settings.into_iter().collect::<Vec<_>>(),
+            [("join-file".to_owned(), "/a".to_owned())]
+        );
+        assert_eq!(restore(&library, &prepared.record(false)).unwrap(), prepared);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state), mode(&library.path)), (0o700, 0o600));
+
+        assert!(library.remove_share(&odd.path).unwrap());
+        assert!(!library.remove_share(&odd.path).unwrap());
+        assert!(library.remove_download(&downloads[0].id).unwrap());
+        assert!(!library.remove_download(&downloads[0].id).unwrap());
+        assert_eq!(library.load().unwrap().shares, [prepared.record(false)]);
+        assert_eq!(library.load().unwrap().downloads, downloads[1..]);
+    }
+
+    #[test]
+    fn a_second_process_is_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Library::open(dir.path()).unwrap();
+        let error = Library::open(dir.path()).unwrap_err();
+        assert!(matches!(&error, LibraryError::Locked(at) if at == dir.path()));
+        assert!(error.to_string().contains("already running"));
+        drop(first);
+        Library::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_newer_library_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (library, _) = Library::open(dir.path()).unwrap();
+        library
+            .write(|txn| {
+                txn.open_table(META)?.insert(SCHEMA_KEY, SCHEMA + 1)?;
+                Ok(())
+            })
+            .unwrap();
+        drop(library);
+        for _ in 0..2 {
+            let error = Library::open(dir.path()).unwrap_err();
+            assert!(
+                matches!(error, LibraryError::TooNew { found, known: SCHEMA, .. } if found == SCHEMA + 1)
+            );
         }
     }
-    manifests.retain(|id, _| {
-        let keep = contents.contains(&ContentId::from_bytes(*id));
-        collected.manifests += u64::from(!keep);
-        keep
-    })?;
-    txn.open_table(TREES)?.retain(|key, _| {
-        let keep = needed.contains(key);
-        collected.trees += u64::from(!keep);
-        keep
-    })?;
-    txn.open_table(META)?.insert(GARBAGE_KEY, 0)?;
-    Ok(collected)
-}
 
-/// Whatever redb said, or a record that cannot be read.
-enum Failure {
-    Db(Box<redb::Error>),
-    Bad(String),
-}
+    #[test]
+    fn damage_is_named_and_never_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        fs::write(&path, "not a library at all, but long enough to look at").unwrap();
+        let error = Library::open(dir.path()).unwrap_err();
+        assert!(matches!(error, LibraryError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains("move it away"), "{error}");
 
-impl Failure {
-    fn bad(what: &(impl ToString + ?Sized)) -> Self {
-        Self::Bad(what.to_string())
-    }
-
-    fn at(self, path: &Path) -> LibraryError {
-        let path = path.to_path_buf();
-        match self {
-            Self::Bad(what) => LibraryError::Corrupt { path, what },
-            Self::Db(error) => match *error {
-                redb::Error::Io(source) => LibraryError::Io { path, source },
-                redb::Error::PreviousIo => LibraryError::Io {
-                    path,
-                    source: io::Error::other("an earlier write failed; start again"),
-                },
-                other => LibraryError::Corrupt { path, what: other.to_string() },
-            },
+        fs::remove_file(&path).unwrap();
+        let prepared = content(&dir.path().join("share"), 1);
+        let (library, _) = Library::open(dir.path()).unwrap();
+        library.put_share(&prepared.record(false), &prepared).unwrap();
+        drop(library);
+        let good = fs::read(&path).unwrap();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut refused = 0;
+        for round in 0..100 {
+            fs::write(&path, &good).unwrap();
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            if round % 4 == 0 {
+                file.set_len(rng.u64(1..good.len() as u64)).unwrap();
+            } else {
+                let at = rng.u64(..good.len() as u64 - 64);
+                file.write_all_at(&[0xA5; 64], at).unwrap();
+            }
+            match Library::open(dir.path()) {
+                // Damage in a page that is not in use.
+                Ok((library, loaded)) => {
+                    for record in &loaded.shares {
+                        let _ = restore(&library, record);
+                    }
+                    let _ = library.put_download(&download(1, Selection::All));
+                }
+                Err(LibraryError::Corrupt { .. }) => refused += 1,
+                Err(other) => panic!("{other:?}"),
+            }
         }
+        assert!(refused > 0);
     }
-}
 
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Db(Box::new(error.into()))
+    #[test]
+    fn only_what_is_not_needed_is_collected() {
+        let dir = tempfile::tempdir().unwrap();
+        let (library, _) = Library::open(&dir.path().join("state")).unwrap();
+        let a = content(&dir.path().join("a"), 1);
+        let b = content(&dir.path().join("b"), 2);
+        library.put_shares(&[(&a.record(false), &a), (&b.record(false), &b)]).unwrap();
+        let root = Hash::from_bytes([9; 32]);
+        let wanted = Descriptor { kind: Kind::File, size: 1 << 20, root };
+        let record = DownloadRecord {
+            id: wanted.id(),
+            descriptor: Some(wanted),
+            ..download(3, Selection::All)
+        };
+        library.put_download(&record).unwrap();
+        library.put_tree(&root, 2, &[1; 64]).unwrap();
+        library.put_manifest(&record.id, b"kept while it is wanted").unwrap();
+        assert_eq!(library.collect_garbage().unwrap(), Collected::default());
+
+        library.remove_share(&a.path).unwrap();
+        assert_eq!(library.collect_garbage().unwrap(), Collected { trees: 1, manifests: 1 });
+        assert_eq!(restore(&library, &b.record(false)).unwrap(), b);
+        assert!(matches!(
+            restore(&library, &a.record(false)),
+            Err(LibraryError::Incomplete { .. })
+        ));
+        assert_eq!(library.tree(&root, 2).unwrap(), Some(vec![1; 64]));
+        assert_eq!(library.tree(&root, 3).unwrap(), None);
+
+        library.remove_download(&record.id).unwrap();
+        assert_eq!(library.collect_garbage().unwrap(), Collected { trees: 1, manifests: 1 });
+        assert_eq!(library.tree(&root, 2).unwrap(), None);
+        assert_eq!(library.collect_garbage().unwrap(), Collected::default());
     }
-}
 
-fn unencodable(error: &rmp_serde::encode::Error) -> Failure {
-    Failure::Bad(format!("cannot write a record: {error}"))
-}
-
-fn open_error(state_dir: &Path, path: &Path, error: DatabaseError) -> LibraryError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => LibraryError::Locked(state_dir.to_path_buf()),
-        DatabaseError::Storage(StorageError::Io(source))
-            if !matches!(
-                source.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
-            LibraryError::Io { path: path.to_path_buf(), source }
-        }
-        other => LibraryError::Corrupt { path: path.to_path_buf(), what: other.to_string() },
+    #[test]
+    fn threads_write_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (library, _) = Library::open(dir.path()).unwrap();
+        let library = Arc::new(library);
+        std::thread::scope(|scope| {
+            for thread in 0..4u8 {
+                let library = &library;
+                scope.spawn(move || {
+                    for i in 0..5 {
+                        library.put_download(&download(thread * 10 + i, Selection::All)).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(library.load().unwrap().downloads.len(), 20);
     }
 }

@@ -8,6 +8,7 @@ use super::error::ShareError;
 use super::hasher::{Progress, prepare, reuse_nothing};
 use super::prepared::Prepared;
 use super::scan::scan;
+use super::stat::Stat;
 use super::work::{ReadError, Unit, for_units, units_of};
 
 /// Hashes everything again and returns the numbers of the chunks that are not (or no longer) what
@@ -22,11 +23,24 @@ pub fn verify(
     progress: &Progress,
     cancel: &AtomicBool,
 ) -> Result<Vec<u32>, ShareError> {
+    let present = prepared.stats.iter().enumerate().filter(|(_, stat)| **stat != Stat::ABSENT);
+    let files: Vec<usize> = present.map(|(file, _)| file).collect();
+    verify_files(prepared, &files, threads, progress, cancel)
+}
+
+/// The same for some files, by their index.
+pub(super) fn verify_files(
+    prepared: &Prepared,
+    files: &[usize],
+    threads: usize,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Vec<u32>, ShareError> {
     let layout = &prepared.layout;
-    progress.total.fetch_add(layout.total(), Ordering::Relaxed);
     let mut units = Vec::new();
-    for file in 0..layout.files() {
-        units_of(layout, file, &mut units);
+    for file in files {
+        units_of(layout, *file, &mut units);
+        progress.total.fetch_add(layout.file_size(*file).unwrap_or(0), Ordering::Relaxed);
     }
     let parts = for_units(&units, threads, cancel, |reader, unit: Unit| {
         let size = layout.file_size(unit.file).unwrap_or(0);

@@ -145,7 +145,7 @@ impl From<std::io::Error> for ReadError {
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { buffer: vec![0; READ_LEN], open: None }
     }
 

@@ -1,0 +1,220 @@
+//! The exact bytes of every message. A change here is a change of the protocol: old and new programs
+//! stop understanding each other, unless the version goes up with it.
+
+use common::content::{Descriptor, Kind};
+use common::id::{ContentId, Hash, PeerId};
+use common::wire::peer::{DataHeader, HaveState, Hello, Open, OpenOk, PeerMsg, Run};
+use common::wire::tracker::{
+    self, ChunkUpdate, FileMeta, FileRow, Reply, Request, Sort, Source, Welcome,
+};
+use common::wire::{Code, WireError};
+
+fn id(byte: u8) -> ContentId {
+    ContentId::from_bytes([byte; 32])
+}
+
+fn hash(byte: u8) -> Hash {
+    Hash::from_bytes([byte; 32])
+}
+
+fn descriptor() -> Descriptor {
+    Descriptor { kind: Kind::File, size: 70_000, root: hash(3) }
+}
+
+fn meta() -> FileMeta {
+    FileMeta { descriptor: descriptor(), name: "a.iso".into(), total: 70_000, chunks: 2 }
+}
+
+fn source() -> Source {
+    Source {
+        peer: PeerId::from_bytes([9; 32]),
+        nick: "rack7".into(),
+        addrs: vec!["10.0.0.7:7421".parse().unwrap(), "[fe80::1]:1".parse().unwrap()],
+        have: 1,
+        set: Some(vec![1, 0, 1]),
+    }
+}
+
+fn row() -> FileRow {
+    FileRow { meta: meta(), aliases: vec!["b".into()], sources: 3, complete: 2, first_seen: 1700 }
+}
+
+fn peer_messages() -> Vec<PeerMsg> {
+    let hello = Hello {
+        versions: (1, 1),
+        agent: "shoal/0.1.0".into(),
+        membership: vec![1, 2, 3],
+        port: 7421,
+        features: 0,
+        max_queued: 1 << 24,
+    };
+    let (state, want) = (HaveState::Part, true);
+    vec![
+        PeerMsg::Hello(hello),
+        PeerMsg::Open(Open { handle: 2, id: id(1), state, want }),
+        PeerMsg::OpenOk(OpenOk { handle: 2, descriptor: descriptor(), state, want }),
+        PeerMsg::OpenNo { handle: 2, code: Code::UnknownContent },
+        PeerMsg::Close { handle: 2 },
+        PeerMsg::Bitfield { handle: 2, set: vec![1, 0, 1] },
+        PeerMsg::Have { handle: 2, runs: vec![Run { start: 5, len: 2 }] },
+        PeerMsg::DontHave { handle: 2, runs: vec![Run { start: 5, len: 2 }] },
+        PeerMsg::Want { handle: 2, want: true },
+        PeerMsg::Choke { handle: 2, choke: false },
+        PeerMsg::Request { handle: 2, rid: 7, chunk: 5, off: 65_536, len: 4464 },
+        PeerMsg::ReqAny { handle: 2, rid: 7, count: 2, except: vec![1, 2] },
+        PeerMsg::Assign { rid: 7, chunk: 5 },
+        PeerMsg::Cancel { rid: 7 },
+        PeerMsg::Reject { rid: 7, code: Code::Choked },
+        PeerMsg::HashReq { handle: 2, rid: 8, file: 0, level: 2, index: 0, count: 2 },
+        PeerMsg::Hashes { rid: 8, hashes: vec![hash(4), hash(5)], proof: vec![hash(6)] },
+        PeerMsg::MetaReq { handle: 2, rid: 9, off: 0, len: 100 },
+        PeerMsg::Corrupt { handle: 2, chunk: 5, bad: hash(7) },
+        PeerMsg::Ping(11),
+        PeerMsg::Pong(11),
+        PeerMsg::Bye { code: Code::Limit, text: "too many".into() },
+    ]
+}
+
+fn requests() -> Vec<Request> {
+    let hello = tracker::Hello {
+        versions: (1, 1),
+        agent: "shoal/0.1.0".into(),
+        nick: "rack7".into(),
+        port: 7421,
+        local: vec!["10.0.0.7:7421".parse().unwrap()],
+        proof: Some(hash(8)),
+        digest: hash(2),
+    };
+    let update = ChunkUpdate { id: id(1), set: vec![1, 0, 1], chunks: 2, total: 1, full: true };
+    vec![
+        Request::Hello(hello),
+        Request::Register { q: 1, files: vec![meta()], more: true, full: false },
+        Request::Unregister { q: 2, ids: vec![id(1)] },
+        Request::FileList {
+            q: 3,
+            query: "iso".into(),
+            cursor: vec![1],
+            limit: 100,
+            sort: Sort::Size,
+        },
+        Request::FileLocations { q: 4, id: id(1), want: 50 },
+        Request::ChunkRegister { files: vec![update] },
+        Request::Leave { q: 5 },
+        Request::Watch { q: 6, catalogue: true, ids: vec![id(1)] },
+        Request::Unwatch { catalogue: false, ids: vec![id(1)] },
+        Request::Ping { q: 7 },
+    ]
+}
+
+fn replies() -> Vec<Reply> {
+    let welcome = Welcome {
+        version: 1,
+        membership: vec![1, 2, 3],
+        observed: "10.0.0.7:50000".parse().unwrap(),
+        epoch: 12,
+        now_ms: 1_700_000_000_000,
+        heartbeat_s: 30,
+        have_interval_ms: 1000,
+        share_ok: true,
+    };
+    vec![
+        Reply::Welcome(welcome),
+        Reply::Done { q: 1 },
+        Reply::Files { q: 3, rows: vec![row()], total: 1, cursor: vec![] },
+        Reply::Locations {
+            q: 4,
+            id: id(1),
+            meta: Some(meta()),
+            sources: vec![source()],
+            complete: 2,
+            partial: 1,
+        },
+        Reply::Pong { q: 7 },
+        Reply::CatalogueDelta { upserts: vec![row()], removes: vec![id(2)], resync: false },
+        Reply::SourceDelta {
+            id: id(1),
+            joins: vec![source()],
+            leaves: vec![PeerId::from_bytes([8; 32])],
+        },
+        Reply::Pace { have_interval_ms: 2000 },
+        Reply::Resend { ids: vec![id(1)] },
+        Reply::Goaway { delay_ms: 500 },
+        Reply::Error { q: 4, code: Code::Rate, text: "slow down".into(), retry_ms: 100 },
+    ]
+}
+
+/// One line a message: type and body in hexadecimal.
+fn lines<'a>(messages: impl Iterator<Item = (u8, Vec<u8>)> + 'a) -> String {
+    messages
+        .map(|(kind, body)| {
+            let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{kind:02x} {hex}\n")
+        })
+        .collect()
+}
+
+#[test]
+fn peer_messages_have_their_bytes() {
+    let all = peer_messages();
+    let got = lines(all.iter().map(|m| (m.kind(), m.body())));
+    assert_eq!(got, include_str!("golden/peer.txt"), "got:\n{got}");
+    for message in all {
+        let (kind, body) = (message.kind(), message.body());
+        assert_eq!(PeerMsg::decode(kind, &body), Ok(Some(message)));
+        refuses_damage(|bytes| PeerMsg::decode(kind, bytes).map(drop), &body, kind == 0x10);
+    }
+}
+
+#[test]
+fn tracker_requests_have_their_bytes() {
+    let all = requests();
+    let got = lines(all.iter().map(|m| (m.kind(), m.body())));
+    assert_eq!(got, include_str!("golden/requests.txt"), "got:\n{got}");
+    for message in all {
+        let (kind, body) = (message.kind(), message.body());
+        assert_eq!(Request::decode(kind, &body), Ok(Some(message)));
+        refuses_damage(|bytes| Request::decode(kind, bytes).map(drop), &body, false);
+    }
+}
+
+#[test]
+fn tracker_replies_have_their_bytes() {
+    let all = replies();
+    let got = lines(all.iter().map(|m| (m.kind(), m.body())));
+    assert_eq!(got, include_str!("golden/replies.txt"), "got:\n{got}");
+    for message in all {
+        let (kind, body) = (message.kind(), message.body());
+        assert_eq!(Reply::decode(kind, &body), Ok(Some(message)));
+        refuses_damage(|bytes| Reply::decode(kind, bytes).map(drop), &body, false);
+    }
+}
+
+/// A body cut short or with a byte too many is refused (a bitmap has no length of its own).
+fn refuses_damage(decode: impl Fn(&[u8]) -> Result<(), WireError>, body: &[u8], open_ended: bool) {
+    let mut longer = body.to_vec();
+    longer.push(0xc0);
+    assert_eq!(decode(&longer).is_err(), !open_ended);
+    let shortest = if open_ended { 2 } else { body.len() };
+    for len in 0..shortest {
+        assert!(decode(&body[..len]).is_err(), "cut to {len} of {}", body.len());
+    }
+}
+
+#[test]
+fn data_headers_have_their_bytes() {
+    let header = DataHeader { rid: 0x0102_0304, off: 0x0506_0708 };
+    assert_eq!(header.encode(), [4, 3, 2, 1, 8, 7, 6, 5]);
+    assert_eq!(DataHeader::decode(header.encode()), header);
+    assert_eq!(DataHeader::payload_len(9 + 1), Ok(1));
+    assert_eq!(DataHeader::payload_len(9 + 262_144), Ok(262_144));
+    assert!(DataHeader::payload_len(9).is_err());
+    assert!(DataHeader::payload_len(9 + 262_145).is_err());
+}
+
+#[test]
+fn unknown_types_are_refused_unless_they_may_be_ignored() {
+    assert_eq!(PeerMsg::decode(0x6e, &[]), Err(WireError::UnknownType(0x6e)));
+    assert_eq!(PeerMsg::decode(0xee, &[1, 2]), Ok(None));
+    assert_eq!(Request::decode(0x6e, &[]), Err(WireError::UnknownType(0x6e)));
+    assert_eq!(Reply::decode(0xee, &[1, 2]), Ok(None));
+}

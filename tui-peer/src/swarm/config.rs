@@ -1,0 +1,84 @@
+//! Every number the core decides by, each with its reason (protocol.md 6).
+
+use std::time::Duration;
+
+/// Tunables of a node. The defaults are what the simulator and the measurements favour.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Payload bytes requested and not yet stored, over all contents: bounds memory.
+    pub budget: u64,
+    /// Least outstanding bytes per source: enough to keep a fast link busy until its rate is known.
+    pub min_depth: u64,
+    /// Most outstanding bytes per source: 10 Gbit/s at 13 ms.
+    pub max_depth: u64,
+    /// Seconds of a source's rate kept outstanding beside two round trips.
+    pub depth_time: Duration,
+    /// Upload slots: with fewer, chunks spread slower (protocol.md 1.5).
+    pub slots: usize,
+    /// How often slots rotate to the least served.
+    pub choke_interval: Duration,
+    /// HAVE waits for company at most this long: batching is free (protocol.md 1.5).
+    pub have_delay: Duration,
+    /// HAVE goes out at once with this many chunks.
+    pub have_batch: usize,
+    /// No byte for so long with requests pending: ask others.
+    pub snub_after: Duration,
+    /// A snubbed source gets one request again after this.
+    pub snub_time: Duration,
+    /// No byte for so long with requests pending: close.
+    pub drop_after: Duration,
+    /// Ban of a peer that sent two bad chunks.
+    pub ban_bad: Duration,
+    /// Ban of a peer that broke the protocol or advertises what it does not serve.
+    pub ban_rude: Duration,
+    /// Bad chunks from one peer before it is banned.
+    pub max_strikes: u8,
+    /// Rejections of advertised chunks before a source is dropped.
+    pub max_rejects: u8,
+    /// Connections per content that we dial.
+    pub dial_target: usize,
+    /// Connections per content.
+    pub max_links: usize,
+    /// Connections in all.
+    pub max_conns: usize,
+    /// Dials under way.
+    pub max_dialing: usize,
+    /// Silence after which a connection is pinged.
+    pub ping_after: Duration,
+    /// A connection with nothing in common ends after this.
+    pub idle_close: Duration,
+    /// Whether complete sources choose the chunks (uploader-side assignment).
+    pub assign: bool,
+    /// Bytes handed to a connection's writer ahead: the rest waits where it can still be reassigned.
+    pub pipe: u64,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            budget: 64 << 20,
+            min_depth: 512 << 10,
+            max_depth: 16 << 20,
+            depth_time: Duration::from_millis(500),
+            slots: 16,
+            choke_interval: Duration::from_secs(5),
+            have_delay: Duration::from_millis(100),
+            have_batch: 64,
+            snub_after: Duration::from_secs(5),
+            snub_time: Duration::from_secs(30),
+            drop_after: Duration::from_secs(30),
+            ban_bad: Duration::from_secs(24 * 3600),
+            ban_rude: Duration::from_secs(600),
+            max_strikes: 2,
+            max_rejects: 3,
+            dial_target: 20,
+            max_links: 30,
+            max_conns: 200,
+            max_dialing: 32,
+            ping_after: Duration::from_secs(15),
+            idle_close: Duration::from_secs(60),
+            assign: true,
+            pipe: 1 << 20,
+        }
+    }
+}

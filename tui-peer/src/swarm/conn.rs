@@ -1,0 +1,162 @@
+//! What the core keeps for one connection.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use common::id::{ContentId, PeerId};
+use common::merkle::HashRange;
+
+use super::event::ConnId;
+use super::rate::Rate;
+use super::time::Time;
+
+/// One connection to one peer.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) id: ConnId,
+    pub(super) peer: PeerId,
+    /// Whether we dialled: then our handles are even and theirs odd.
+    pub(super) dialed: bool,
+    /// Most bytes it lets us have queued.
+    pub(super) max_queued: u64,
+    /// Open contents by handle.
+    pub(super) handles: HashMap<u16, ContentId>,
+    /// OPENs of ours without an answer yet.
+    pub(super) opening: HashMap<u16, ContentId>,
+    pub(super) next_handle: u16,
+    /// Our live requests.
+    pub(super) requests: HashMap<u32, Asked>,
+    /// Requests we cancelled whose end has not been said; late data for them is not a fault.
+    pub(super) cancelled: HashSet<u32>,
+    pub(super) next_rid: u32,
+    /// Payload bytes requested and not yet received.
+    pub(super) outstanding: u64,
+    /// When payload last arrived, or the first request of an idle connection went out.
+    pub(super) progress: Time,
+    /// Stopped delivering: not asked until then.
+    pub(super) snubbed_until: Option<Time>,
+    /// Requests of the peer that wait here.
+    pub(super) queue: VecDeque<Wanted>,
+    /// Requests handed to the writer, with their lengths.
+    pub(super) in_pipe: HashMap<u32, u64>,
+    /// Which content each of those is of.
+    pub(super) pipe_of: HashMap<u32, ContentId>,
+    /// Chunks we chose for this peer: not chosen again.
+    pub(super) assigned: HashSet<(ContentId, u32)>,
+    pub(super) unchoked: bool,
+    pub(super) down: Rate,
+    pub(super) up: Rate,
+    /// Bytes sent in the last minute or so: halved every thirty seconds.
+    pub(super) recent_up: u64,
+    pub(super) heard: Time,
+    pub(super) ping: Option<(u64, Time)>,
+    pub(super) pinged: Time,
+    pub(super) rtt: Option<Duration>,
+    /// Since when no content is open.
+    pub(super) idle_since: Time,
+    /// HASH_REQ and META_REQ answered in the running second.
+    pub(super) cheap: (Time, u32),
+    pub(super) rejects: u8,
+}
+
+/// A request of ours.
+#[derive(Debug, Clone)]
+pub(super) enum Asked {
+    /// A whole chunk.
+    Chunk { id: ContentId, chunk: u32, len: u32, got: u32 },
+    /// Any chunk; the source has not said which yet.
+    Any { id: ContentId, len: u32 },
+    /// A slice of the manifest.
+    Meta { id: ContentId, len: u32, got: u32 },
+    /// Chunk hashes.
+    Hashes { id: ContentId, file: u32, range: HashRange, since: Time },
+}
+
+/// A request of the peer.
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    /// Bytes of a chunk.
+    Chunk { rid: u32, id: ContentId, chunk: u32, off: u32, len: u32 },
+    /// Any chunk but these.
+    Any { rid: u32, id: ContentId, except: std::sync::Arc<[u32]> },
+    /// Bytes of the manifest.
+    Meta { rid: u32, id: ContentId, off: u32, len: u32 },
+}
+
+impl Wanted {
+    pub(super) fn rid(&self) -> u32 {
+        match self {
+            Self::Chunk { rid, .. } | Self::Any { rid, .. } | Self::Meta { rid, .. } => *rid,
+        }
+    }
+
+    pub(super) fn id(&self) -> ContentId {
+        match self {
+            Self::Chunk { id, .. } | Self::Any { id, .. } | Self::Meta { id, .. } => *id,
+        }
+    }
+}
+
+impl Conn {
+    pub(super) fn new(id: ConnId, peer: PeerId, dialed: bool, max_queued: u32, now: Time) -> Self {
+        Self {
+            id,
+            peer,
+            dialed,
+            max_queued: u64::from(max_queued),
+            handles: HashMap::new(),
+            opening: HashMap::new(),
+            next_handle: u16::from(!dialed),
+            requests: HashMap::new(),
+            cancelled: HashSet::new(),
+            next_rid: 0,
+            outstanding: 0,
+            progress: now,
+            snubbed_until: None,
+            queue: VecDeque::new(),
+            in_pipe: HashMap::new(),
+            pipe_of: HashMap::new(),
+            assigned: HashSet::new(),
+            unchoked: false,
+            down: Rate::default(),
+            up: Rate::default(),
+            recent_up: 0,
+            heard: now,
+            ping: None,
+            pinged: Time::ZERO,
+            rtt: None,
+            idle_since: now,
+            cheap: (now, 0),
+            rejects: 0,
+        }
+    }
+
+    /// A fresh request number.
+    pub(super) fn rid(&mut self) -> u32 {
+        let rid = self.next_rid;
+        self.next_rid = self.next_rid.wrapping_add(1);
+        rid
+    }
+
+    /// A fresh handle of our parity.
+    pub(super) fn handle(&mut self) -> u16 {
+        loop {
+            let handle = self.next_handle;
+            self.next_handle = self.next_handle.wrapping_add(2);
+            if !self.handles.contains_key(&handle) && !self.opening.contains_key(&handle) {
+                return handle;
+            }
+        }
+    }
+
+    /// Payload requests under way.
+    pub(super) fn pending(&self) -> usize {
+        let payload = |asked: &&Asked| !matches!(asked, Asked::Hashes { .. });
+        self.requests.values().filter(payload).count()
+    }
+
+    /// Bytes handed to the writer and not yet written.
+    pub(super) fn piped(&self) -> u64 {
+        self.in_pipe.values().sum()
+    }
+}

@@ -1,0 +1,281 @@
+//! What the core keeps for one content.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use common::chunk_set::ChunkSet;
+use common::content::Descriptor;
+use common::id::{ContentId, PeerId};
+use common::layout::Layout;
+use common::merkle::ChunkHashes;
+
+use super::event::{ConnId, Ready, SourceHint};
+use super::picker::Picker;
+use super::rate::Rate;
+use super::time::Time;
+
+/// One content: wanted, shared, or both.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) id: ContentId,
+    pub(super) descriptor: Option<Descriptor>,
+    /// Known from the moment the shell worked it out.
+    pub(super) body: Option<Body>,
+    pub(super) paused: bool,
+    /// Peers with which it is open.
+    pub(super) links: BTreeMap<ConnId, Link>,
+    /// Peers that may have it, by the tracker's word.
+    pub(super) known: HashMap<PeerId, SourceHint>,
+    /// The manifest on its way.
+    pub(super) manifest: Option<ManifestFetch>,
+    pub(super) down: Rate,
+    pub(super) up: Rate,
+    /// When to ask the tracker again, and how often that was in vain.
+    pub(super) ask_at: Time,
+    pub(super) asked: u32,
+    pub(super) completed: bool,
+}
+
+/// All that exchanging chunks needs.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) layout: Arc<Layout>,
+    pub(super) have: ChunkSet,
+    pub(super) wanted: ChunkSet,
+    pub(super) hashes: Vec<ChunkHashes>,
+    /// Files of which some chunk hash is missing, with those ranges asked for.
+    pub(super) hashes_missing: Vec<u32>,
+    /// Hash ranges asked for: file and first chunk.
+    pub(super) hash_asked: HashSet<(u32, u32)>,
+    pub(super) picker: Picker,
+    /// Complete sources among the links.
+    pub(super) seeds: u16,
+    /// Chunks requested or being verified.
+    pub(super) flights: HashMap<u32, Flight>,
+    /// How often we sent each chunk: the least sent goes first.
+    pub(super) sent: Vec<u16>,
+    /// Chunks stored and not yet told to others, and since when.
+    pub(super) news: Vec<u32>,
+    pub(super) news_since: Time,
+    /// Bytes of wanted chunks that are here.
+    pub(super) done_bytes: u64,
+    /// Wanted chunks that are here.
+    pub(super) wanted_here: u32,
+}
+
+/// A chunk on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    /// Who was asked, and under which number; at most two.
+    pub(super) asked: Vec<(ConnId, u32)>,
+    /// All bytes are here; the disk is at work. Who sent them.
+    pub(super) verifying: Option<ConnId>,
+}
+
+/// A content on one connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) handle: u16,
+    /// What the peer has; `None` until its chunks can be counted (we do not know the layout yet).
+    pub(super) has: Has,
+    /// What it says of itself: it wants chunks.
+    pub(super) interesting: bool,
+    /// What we told it.
+    pub(super) interested: bool,
+    /// It does not let us request.
+    pub(super) choked_by: bool,
+    /// We do not let it request.
+    pub(super) choking: bool,
+    /// Chunks it has that we want and lack.
+    pub(super) useful: u32,
+    pub(super) down: Rate,
+    pub(super) up: Rate,
+    /// Chunks it sent.
+    pub(super) got: u32,
+    /// REQ_ANY came back empty-handed: wait for news.
+    pub(super) barren: bool,
+    /// Has not all chunk hashes itself: not asked for any until then.
+    pub(super) hashless_until: Time,
+}
+
+/// What a peer has of a content.
+#[derive(Debug)]
+pub(super) enum Has {
+    All,
+    Some(ChunkSet),
+    /// The layout is not known yet: what it sent, to be read later.
+    Unread {
+        all: bool,
+        bitfield: Option<Vec<u8>>,
+        runs: Vec<(u32, u16)>,
+    },
+}
+
+impl Has {
+    pub(super) fn contains(&self, chunk: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(set) => set.contains(chunk),
+            Self::Unread { .. } => false,
+        }
+    }
+
+    pub(super) fn is_all(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(set) => set.is_complete(),
+            Self::Unread { all, .. } => *all,
+        }
+    }
+}
+
+/// A folder's manifest being fetched from one peer, in slices.
+#[derive(Debug)]
+pub(super) struct ManifestFetch {
+    pub(super) conn: ConnId,
+    /// First byte not yet asked for.
+    pub(super) next: u32,
+    /// Slices asked for, in order; true when all its bytes are here.
+    pub(super) slices: Vec<(u32, bool)>,
+    /// Slices handed to the shell.
+    pub(super) delivered: usize,
+}
+
+impl Content {
+    pub(super) fn new(id: ContentId, now: Time) -> Self {
+        Self {
+            id,
+            descriptor: None,
+            body: None,
+            paused: false,
+            links: BTreeMap::new(),
+            known: HashMap::new(),
+            manifest: None,
+            down: Rate::default(),
+            up: Rate::default(),
+            ask_at: now,
+            asked: 0,
+            completed: false,
+        }
+    }
+
+    /// Whether something is still wanted.
+    pub(super) fn is_leeching(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| !body.is_done())
+    }
+
+    /// Whether something is wanted now.
+    pub(super) fn is_active(&self) -> bool {
+        !self.paused && self.is_leeching()
+    }
+}
+
+impl Body {
+    pub(super) fn new(ready: Ready) -> Self {
+        let Ready { layout, have, wanted, hashes, .. } = ready;
+        let chunks = layout.chunks();
+        let incomplete = (0u32..).zip(&hashes).filter(|(_, h)| !h.is_complete());
+        let hashes_missing: Vec<u32> = incomplete.map(|(file, _)| file).collect();
+        let mut body = Self {
+            picker: Picker::new(chunks),
+            layout,
+            have,
+            wanted: ChunkSet::empty(chunks),
+            hashes,
+            hashes_missing,
+            hash_asked: HashSet::new(),
+            seeds: 0,
+            flights: HashMap::new(),
+            sent: Vec::new(),
+            news: Vec::new(),
+            news_since: Time::ZERO,
+            done_bytes: 0,
+            wanted_here: 0,
+        };
+        body.want(wanted);
+        body
+    }
+
+    /// Changes which chunks are wanted; recounts everything that follows from it.
+    pub(super) fn want(&mut self, wanted: ChunkSet) {
+        self.wanted = wanted;
+        (self.done_bytes, self.wanted_here) = (0, 0);
+        for chunk in 0..self.layout.chunks() {
+            if self.have.contains(chunk) {
+                if self.wanted.contains(chunk) {
+                    self.wanted_here += 1;
+                    self.done_bytes += u64::from(self.len(chunk));
+                }
+                self.picker.remove(chunk);
+            } else if self.wanted.contains(chunk) && !self.flights.contains_key(&chunk) {
+                self.picker.insert(chunk);
+            } else {
+                self.picker.remove(chunk);
+            }
+        }
+    }
+
+    pub(super) fn len(&self, chunk: u32) -> u32 {
+        self.layout.chunk(chunk).map_or(0, |chunk| self.layout.len_of(chunk))
+    }
+
+    /// Length of most chunks, in bytes.
+    pub(super) fn usual_len(&self) -> u64 {
+        u64::from(self.layout.chunk_len()).min(self.layout.total().max(1))
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.wanted_here == self.wanted.count()
+    }
+
+    /// Wanted chunks that are not here.
+    pub(super) fn missing(&self) -> u32 {
+        self.wanted.count() - self.wanted_here
+    }
+
+    /// Whether we lack this chunk and want it.
+    pub(super) fn lacks(&self, chunk: u32) -> bool {
+        self.wanted.contains(chunk) && !self.have.contains(chunk)
+    }
+
+    /// What the chunk's hash must be, if that is known yet.
+    pub(super) fn hash(&self, chunk: u32) -> Option<common::id::Hash> {
+        let place = self.layout.place(self.layout.chunk(chunk)?);
+        self.hashes.get(place.file)?.get(place.chunk_in_file)
+    }
+
+    /// Connected copies of a chunk, ourselves not counted.
+    pub(super) fn copies(&self, chunk: u32) -> u16 {
+        let partial = self.picker.availability().get(chunk as usize).copied().unwrap_or(0);
+        partial.saturating_add(self.seeds)
+    }
+
+    /// Whether no chunk was sent less often than `count` times, as far as a look at some tells.
+    pub(super) fn least_sent_is(&self, count: u16) -> bool {
+        count == 0 || self.sent.iter().all(|sent| *sent >= count)
+    }
+
+    /// A chunk is ours now.
+    pub(super) fn store(&mut self, chunk: u32, now: Time) {
+        self.flights.remove(&chunk);
+        self.picker.remove(chunk);
+        if self.have.insert(chunk) {
+            if self.wanted.contains(chunk) {
+                self.wanted_here += 1;
+                self.done_bytes += u64::from(self.len(chunk));
+            }
+            if self.news.is_empty() {
+                self.news_since = now;
+            }
+            self.news.push(chunk);
+        }
+    }
+
+    /// A chunk is to be fetched (again).
+    pub(super) fn release(&mut self, chunk: u32) {
+        self.flights.remove(&chunk);
+        if self.lacks(chunk) {
+            self.picker.insert(chunk);
+        }
+    }
+}

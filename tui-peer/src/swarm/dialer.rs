@@ -1,0 +1,130 @@
+//! Whom to connect to: back-off after failures, bans, limits.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use common::id::PeerId;
+
+use super::time::Time;
+
+/// Wait after the first failed dial; doubles up to the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Longest wait between dials of one peer.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Wait after a dial that told us not to try again.
+const PERMANENT_WAIT: Duration = Duration::from_secs(600);
+/// Peers remembered with a back-off or a ban; beyond that the oldest waits go.
+const MAX_REMEMBERED: usize = 4096;
+
+/// Dials under way, waits and bans.
+#[derive(Debug, Default)]
+pub(super) struct Dialer {
+    dialing: HashSet<PeerId>,
+    waits: HashMap<PeerId, (Time, u32)>,
+    bans: HashMap<PeerId, Time>,
+}
+
+impl Dialer {
+    pub(super) fn dialing(&self) -> usize {
+        self.dialing.len()
+    }
+
+    pub(super) fn is_dialing(&self, peer: &PeerId) -> bool {
+        self.dialing.contains(peer)
+    }
+
+    pub(super) fn may_dial(&self, peer: &PeerId, now: Time) -> bool {
+        !self.dialing.contains(peer)
+            && !self.is_banned(peer, now)
+            && self.waits.get(peer).is_none_or(|(until, _)| *until <= now)
+    }
+
+    pub(super) fn started(&mut self, peer: PeerId) {
+        self.dialing.insert(peer);
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        peer: PeerId,
+        permanent: bool,
+        now: Time,
+        rng: &mut fastrand::Rng,
+    ) {
+        self.dialing.remove(&peer);
+        let fails = self.waits.get(&peer).map_or(0, |(_, fails)| *fails);
+        let wait = if permanent {
+            PERMANENT_WAIT
+        } else {
+            FIRST_WAIT.saturating_mul(1 << fails.min(16)).min(LONGEST_WAIT)
+        };
+        // Half to one and a half times, so that a crowd does not come back at once.
+        let wait = wait.mul_f64(0.5 + rng.f64());
+        self.remember_room(now);
+        self.waits.insert(peer, (now + wait, fails + 1));
+    }
+
+    pub(super) fn connected(&mut self, peer: &PeerId) {
+        self.dialing.remove(peer);
+        self.waits.remove(peer);
+    }
+
+    /// A connection ended: do not dial again at once.
+    pub(super) fn ended(&mut self, peer: PeerId, now: Time) {
+        self.remember_room(now);
+        self.waits.entry(peer).or_insert((now + FIRST_WAIT, 0));
+    }
+
+    pub(super) fn ban(&mut self, peer: PeerId, until: Time) {
+        if self.bans.len() < MAX_REMEMBERED {
+            self.bans.insert(peer, until);
+        }
+    }
+
+    pub(super) fn is_banned(&self, peer: &PeerId, now: Time) -> bool {
+        self.bans.get(peer).is_some_and(|until| *until > now)
+    }
+
+    fn remember_room(&mut self, now: Time) {
+        if self.waits.len() >= MAX_REMEMBERED {
+            self.waits.retain(|_, (until, _)| *until > now);
+        }
+        if self.waits.len() >= MAX_REMEMBERED {
+            self.waits.clear();
+        }
+        if self.bans.len() >= MAX_REMEMBERED {
+            self.bans.retain(|_, until| *until > now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_and_end_with_success() {
+        let (mut dialer, mut rng) = (Dialer::default(), fastrand::Rng::with_seed(1));
+        let peer = PeerId::from_bytes([1; 32]);
+        let mut now = Time::ZERO;
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            assert!(dialer.may_dial(&peer, now));
+            dialer.started(peer);
+            assert!(!dialer.may_dial(&peer, now));
+            dialer.failed(peer, false, now, &mut rng);
+            let mut waited = Duration::ZERO;
+            while !dialer.may_dial(&peer, now + waited) {
+                waited += Duration::from_millis(100);
+            }
+            waits.push(waited);
+            now = now + waited;
+        }
+        assert!(waits[0] <= Duration::from_millis(1500));
+        assert!(waits[11] >= LONGEST_WAIT / 2 && waits[11] <= LONGEST_WAIT.mul_f64(1.5));
+        dialer.connected(&peer);
+        assert!(dialer.may_dial(&peer, now));
+        dialer.ban(peer, now + Duration::from_secs(5));
+        assert!(!dialer.may_dial(&peer, now));
+        assert!(dialer.may_dial(&peer, now + Duration::from_secs(6)));
+    }
+}

@@ -1,0 +1,304 @@
+//! One peer's brain for all its contents and connections. This file only dispatches and holds what
+//! the policies share.
+
+use std::collections::{BTreeMap, HashMap};
+
+use common::id::{ContentId, PeerId};
+use common::wire::Code;
+use common::wire::peer::PeerMsg;
+
+use super::config::NodeConfig;
+use super::conn::{Asked, Conn};
+use super::content::{Body, Content};
+use super::dialer::Dialer;
+use super::event::{ConnId, Input, Notice, Output};
+use super::time::Time;
+
+/// The state machine. Feed it [`Input`]s with [`handle`](Self::handle), execute the [`Output`]s, call
+/// it again with [`Input::Tick`] at [`next_deadline`](Self::next_deadline).
+#[derive(Debug)]
+pub struct Node {
+    pub(super) cfg: NodeConfig,
+    pub(super) me: PeerId,
+    pub(super) rng: fastrand::Rng,
+    pub(super) contents: BTreeMap<ContentId, Content>,
+    pub(super) conns: BTreeMap<ConnId, Conn>,
+    pub(super) by_peer: HashMap<PeerId, ConnId>,
+    pub(super) dialer: Dialer,
+    /// Bad chunks per peer.
+    pub(super) strikes: HashMap<PeerId, u8>,
+    /// Payload bytes requested or being verified.
+    pub(super) outstanding: u64,
+    pub(super) rechoke_at: Time,
+    pub(super) tick_at: Time,
+    pub(super) halve_at: Time,
+}
+
+/// What handlers work with: the moment and where outputs go.
+pub(super) struct Cx<'a> {
+    pub(super) now: Time,
+    pub(super) out: &'a mut Vec<Output>,
+}
+
+impl Cx<'_> {
+    pub(super) fn send(&mut self, conn: ConnId, msg: PeerMsg) {
+        self.out.push(Output::Send { conn, msg });
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.out.push(Output::Notice(notice));
+    }
+}
+
+impl Node {
+    /// A node with nothing to do. `seed` makes every decision repeatable.
+    pub fn new(cfg: NodeConfig, me: PeerId, seed: u64) -> Self {
+        Self {
+            cfg,
+            me,
+            rng: fastrand::Rng::with_seed(seed),
+            contents: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            by_peer: HashMap::new(),
+            dialer: Dialer::default(),
+            strikes: HashMap::new(),
+            outstanding: 0,
+            rechoke_at: Time::ZERO,
+            tick_at: Time::ZERO,
+            halve_at: Time::ZERO,
+        }
+    }
+
+    /// Takes in what happened at `now`; appends what to do. Never blocks, never fails.
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Output>) {
+        let cx = &mut Cx { now, out };
+        match input {
+            Input::ContentAdded { id, ready } => self.add_content(cx, id, ready),
+            Input::ContentReady { id, ready } => self.content_ready(cx, id, ready),
+            Input::ManifestRejected { id, conn } => self.manifest_rejected(cx, id, conn),
+            Input::WantedChanged { id, wanted } => self.change_wanted(cx, id, wanted),
+            Input::PausedChanged { id, paused } => self.change_paused(cx, id, paused),
+            Input::ContentRemoved { id } => self.remove_content(cx, id),
+            Input::ChunksLost { id, lost } => self.chunks_lost(cx, id, &lost),
+            Input::SourcesFound { id, sources } => self.sources_found(cx, id, sources),
+            Input::SourcesLeft { id, peers } => {
+                if let Some(content) = self.contents.get_mut(&id) {
+                    peers.iter().for_each(|peer| drop(content.known.remove(peer)));
+                }
+            }
+            Input::Connected { conn, peer, dialed, max_queued } => {
+                let conn = Conn::new(conn, peer, dialed, max_queued, now);
+                self.connected(cx, conn);
+            }
+            Input::DialFailed { peer, permanent } => {
+                self.dialer.failed(peer, permanent, now, &mut self.rng);
+            }
+            Input::Disconnected { conn } => self.disconnected(cx, conn),
+            Input::Message { conn, msg } => self.message(cx, conn, msg),
+            Input::Data { conn, rid, off, len } => self.data(cx, conn, rid, off, len),
+            Input::Served { conn, rid } => self.served(cx, conn, rid),
+            Input::ServeFailed { conn, rid, code } => self.serve_failed(cx, conn, rid, code),
+            Input::ChunkStored { id, chunk } => self.chunk_stored(cx, id, chunk),
+            Input::ChunkCorrupt { id, chunk, actual } => self.chunk_corrupt(cx, id, chunk, actual),
+            Input::ChunkNotStored { id, chunk } => self.chunk_not_stored(cx, id, chunk),
+            Input::Tick => self.tick(cx),
+        }
+    }
+
+    /// When `Tick` is due next, if ever.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let rest = self.conns.is_empty() && !self.contents.values().any(Content::is_active);
+        (!rest).then_some(self.tick_at)
+    }
+
+    fn message(&mut self, cx: &mut Cx<'_>, at: ConnId, msg: PeerMsg) {
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        conn.heard = cx.now;
+        match msg {
+            PeerMsg::Hello(_) => self.fault(cx, at, "HELLO twice"),
+            PeerMsg::Open(open) => self.on_open(cx, at, open),
+            PeerMsg::OpenOk(ok) => self.on_open_ok(cx, at, ok),
+            PeerMsg::OpenNo { handle, code } => self.on_open_no(cx, at, handle, code),
+            PeerMsg::Close { handle } => self.on_close(cx, at, handle),
+            PeerMsg::Bitfield { handle, set } => self.on_bitfield(cx, at, handle, set),
+            PeerMsg::Have { handle, runs } => self.on_have(cx, at, handle, &runs),
+            PeerMsg::DontHave { handle, runs } => self.on_dont_have(cx, at, handle, &runs),
+            PeerMsg::Want { handle, want } => self.on_want(cx, at, handle, want),
+            PeerMsg::Choke { handle, choke } => self.on_choke(cx, at, handle, choke),
+            PeerMsg::Request { handle, rid, chunk, off, len } => {
+                self.on_request(cx, at, handle, rid, (chunk, off, len));
+            }
+            PeerMsg::ReqAny { handle, rid, count, except } => {
+                self.on_req_any(cx, at, handle, rid, count, except.into());
+            }
+            PeerMsg::Assign { rid, chunk } => self.on_assign(cx, at, rid, chunk),
+            PeerMsg::Cancel { rid } => self.on_cancel(cx, at, rid),
+            PeerMsg::Reject { rid, code } => self.on_reject(cx, at, rid, code),
+            PeerMsg::HashReq { handle, rid, file, level, index, count } => {
+                self.on_hash_req(cx, at, handle, rid, (file, level, index, count));
+            }
+            PeerMsg::Hashes { rid, hashes, proof } => {
+                self.on_hashes(cx, at, rid, &hashes, &proof);
+            }
+            PeerMsg::MetaReq { handle, rid, off, len } => {
+                self.on_meta_req(cx, at, handle, rid, off, len);
+            }
+            // What we serve was verified when it came or was hashed; a file that changed since is
+            // noticed when it is read.
+            PeerMsg::Corrupt { .. } => {}
+            PeerMsg::Ping(nonce) => cx.send(at, PeerMsg::Pong(nonce)),
+            PeerMsg::Pong(nonce) => {
+                if let Some((sent, when)) = conn.ping
+                    && sent == nonce
+                {
+                    conn.ping = None;
+                    conn.rtt = Some(cx.now.since(when));
+                }
+            }
+            PeerMsg::Bye { .. } => {}
+        }
+    }
+
+    /// The peer broke the protocol.
+    pub(super) fn fault(&mut self, cx: &mut Cx<'_>, at: ConnId, why: &'static str) {
+        self.ban_and_close(cx, at, Code::Protocol, why, self.cfg.ban_rude);
+    }
+
+    pub(super) fn ban_and_close(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: ConnId,
+        code: Code,
+        why: &'static str,
+        time: std::time::Duration,
+    ) {
+        if let Some(conn) = self.conns.get(&at) {
+            let peer = conn.peer;
+            self.dialer.ban(peer, cx.now + time);
+            cx.notice(Notice::Banned { peer, why });
+            self.close(cx, at, code, why);
+        }
+    }
+
+    /// Ends a connection from our side.
+    pub(super) fn close(&mut self, cx: &mut Cx<'_>, at: ConnId, code: Code, why: &str) {
+        if self.conns.contains_key(&at) {
+            cx.out.push(Output::Disconnect { conn: at, code, text: why.to_owned() });
+            self.disconnected(cx, at);
+        }
+    }
+
+    fn connected(&mut self, cx: &mut Cx<'_>, conn: Conn) {
+        let (at, peer) = (conn.id, conn.peer);
+        self.dialer.connected(&peer);
+        if self.dialer.is_banned(&peer, cx.now) {
+            let text = "banned for a while".to_owned();
+            cx.out.push(Output::Disconnect { conn: at, code: Code::NotPermitted, text });
+            return;
+        }
+        if let Some(old) = self.by_peer.get(&peer).copied().and_then(|old| self.conns.get(&old)) {
+            // Both ends keep the connection dialled by the smaller key; of two dialled by the same
+            // side, the newer (the older is dead, or its owner would not dial again).
+            let dialer = |conn: &Conn| if conn.dialed { self.me } else { peer };
+            let keep_old = dialer(old) < dialer(&conn);
+            let (loser, text) =
+                (if keep_old { at } else { old.id }, "another connection is open".to_owned());
+            let code = Code::Duplicate;
+            if keep_old {
+                cx.out.push(Output::Disconnect { conn: loser, code, text });
+                return;
+            }
+            self.close(cx, loser, code, &text);
+        }
+        if self.conns.len() >= self.cfg.max_conns {
+            let text = "too many connections".to_owned();
+            cx.out.push(Output::Disconnect { conn: at, code: Code::Busy, text });
+            return;
+        }
+        self.by_peer.insert(peer, at);
+        self.conns.insert(at, conn);
+        self.ping(cx, at);
+        self.open_wanted(cx, at);
+        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+    }
+
+    pub(super) fn disconnected(&mut self, cx: &mut Cx<'_>, at: ConnId) {
+        let Some(conn) = self.conns.remove(&at) else { return };
+        if self.by_peer.get(&conn.peer) == Some(&at) {
+            self.by_peer.remove(&conn.peer);
+        }
+        self.dialer.ended(conn.peer, cx.now);
+        let mut requeued: HashMap<ContentId, u32> = HashMap::new();
+        for (rid, asked) in &conn.requests {
+            self.outstanding -= self.undo(cx, at, *rid, asked, true).min(self.outstanding);
+            if let Asked::Chunk { id, .. } | Asked::Any { id, .. } = asked {
+                *requeued.entry(*id).or_default() += 1;
+            }
+        }
+        let ids: Vec<ContentId> = conn.handles.values().copied().collect();
+        for id in ids {
+            self.unlink(cx, at, id, conn.peer, requeued.get(&id).copied().unwrap_or(0));
+        }
+        for content in self.contents.values_mut() {
+            if content.manifest.as_ref().is_some_and(|fetch| fetch.conn == at) {
+                content.manifest = None;
+            }
+        }
+        self.fill_all(cx);
+        self.fill_slots(cx);
+    }
+
+    /// Takes back what a request of ours reserved; says how many outstanding bytes that were.
+    /// `discard`: tell the shell to drop what arrived.
+    pub(super) fn undo(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: ConnId,
+        rid: u32,
+        asked: &Asked,
+        discard: bool,
+    ) -> u64 {
+        match asked {
+            Asked::Chunk { id, chunk, len, got, .. } => {
+                if discard && *got > 0 {
+                    let wasted = u64::from(*got);
+                    cx.out.push(Output::Discard { conn: at, rid, wasted });
+                }
+                if let Some(body) = self.body_mut(id)
+                    && let Some(flight) = body.flights.get_mut(chunk)
+                {
+                    flight.asked.retain(|by| *by != (at, rid));
+                    if flight.asked.is_empty() && flight.verifying.is_none() {
+                        body.release(*chunk);
+                    }
+                }
+                u64::from(*len)
+            }
+            Asked::Any { len, .. } => u64::from(*len),
+            Asked::Meta { id, got, .. } => {
+                if discard && *got > 0 {
+                    cx.out.push(Output::Discard { conn: at, rid, wasted: u64::from(*got) });
+                }
+                if let Some(content) = self.contents.get_mut(id) {
+                    content.manifest = None;
+                }
+                0
+            }
+            Asked::Hashes { id, file, range, .. } => {
+                if let Some(body) = self.body_mut(id) {
+                    body.hash_asked.remove(&(*file, range.index));
+                }
+                0
+            }
+        }
+    }
+
+    pub(super) fn body_mut(&mut self, id: &ContentId) -> Option<&mut Body> {
+        self.contents.get_mut(id)?.body.as_mut()
+    }
+
+    /// The content a handle stands for, if both sides have opened it.
+    pub(super) fn by_handle(&self, at: ConnId, handle: u16) -> Option<ContentId> {
+        self.conns.get(&at)?.handles.get(&handle).copied()
+    }
+}

@@ -1,0 +1,256 @@
+//! Which chunk next: the rarest among connected peers, ties broken uniformly at random.
+//!
+//! Pickable chunks (wanted, not here, asked of nobody) stand in one array, sorted into buckets by the
+//! number of partial sources that have them; complete sources count for every chunk alike and so need
+//! no place here. A change of availability by one is one swap; a pick from a complete source is O(1).
+//! The structure is libtorrent's idea (its `piece_picker`), reduced to what is needed.
+
+/// Chunks of a bucket looked at from a random start before the whole bucket is searched.
+const PROBES: usize = 64;
+/// Not pickable.
+const NOWHERE: u32 = u32::MAX;
+
+/// Availability of chunks, and the pickable ones by rarity.
+#[derive(Debug, Clone)]
+pub struct Picker {
+    /// Partial sources per chunk, saturating.
+    availability: Vec<u16>,
+    /// Pickable chunks, rarest first.
+    order: Vec<u32>,
+    /// Where each chunk stands in `order`.
+    position: Vec<u32>,
+    /// End of each availability's bucket in `order`.
+    ends: Vec<u32>,
+}
+
+impl Picker {
+    /// `chunks` chunks that nobody has and none of which is pickable.
+    pub fn new(chunks: u32) -> Self {
+        Self {
+            availability: vec![0; chunks as usize],
+            order: Vec::new(),
+            position: vec![NOWHERE; chunks as usize],
+            ends: vec![0],
+        }
+    }
+
+    /// Partial sources per chunk.
+    pub fn availability(&self) -> &[u16] {
+        &self.availability
+    }
+
+    /// How many chunks can be picked.
+    pub fn pickable(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether a chunk can be picked.
+    pub fn is_pickable(&self, chunk: u32) -> bool {
+        self.position.get(chunk as usize).is_some_and(|at| *at != NOWHERE)
+    }
+
+    /// Makes a chunk pickable.
+    pub fn insert(&mut self, chunk: u32) {
+        if chunk as usize >= self.position.len() || self.is_pickable(chunk) {
+            return;
+        }
+        let bucket = self.bucket_of(chunk);
+        self.grow(bucket);
+        // Make room at the end of the bucket: the first of every later bucket moves to its end.
+        self.order.push(chunk);
+        let mut hole = self.order.len() - 1;
+        for later in (bucket + 1..self.ends.len()).rev() {
+            let first = self.start_of(later);
+            if let Some(moved) = self.order.get(first).copied() {
+                self.put(hole, moved);
+                hole = first;
+            }
+            self.ends[later] += 1;
+        }
+        self.ends[bucket] += 1;
+        self.put(hole, chunk);
+    }
+
+    /// Makes a chunk not pickable: requested, here, or not wanted.
+    pub fn remove(&mut self, chunk: u32) {
+        let Some(at) = self.position.get(chunk as usize).copied().filter(|at| *at != NOWHERE)
+        else {
+            return;
+        };
+        let bucket = self.bucket_of(chunk);
+        let mut hole = at as usize;
+        for later in bucket..self.ends.len() {
+            self.ends[later] -= 1;
+            let last = self.ends[later] as usize;
+            if let Some(moved) = self.order.get(last).copied().filter(|_| last != hole) {
+                self.put(hole, moved);
+            }
+            hole = last;
+        }
+        self.order.pop();
+        self.position[chunk as usize] = NOWHERE;
+    }
+
+    /// One more partial source has this chunk.
+    pub fn gained(&mut self, chunk: u32) {
+        let Some(count) = self.availability.get(chunk as usize).copied() else { return };
+        if count == u16::MAX {
+            return;
+        }
+        if self.is_pickable(chunk) {
+            let bucket = self.bucket_of(chunk);
+            self.grow(bucket + 1);
+            // Swap with the last of the bucket; the border moves down by one.
+            let last = self.ends[bucket] as usize - 1;
+            self.swap(self.position[chunk as usize] as usize, last);
+            self.ends[bucket] -= 1;
+        }
+        self.availability[chunk as usize] = count + 1;
+    }
+
+    /// One partial source fewer has this chunk.
+    pub fn lost(&mut self, chunk: u32) {
+        let Some(count) = self.availability.get(chunk as usize).copied() else { return };
+        if count == 0 {
+            return;
+        }
+        if self.is_pickable(chunk) {
+            let bucket = self.bucket_of(chunk);
+            let first = self.start_of(bucket);
+            self.swap(self.position[chunk as usize] as usize, first);
+            self.ends[bucket - 1] += 1;
+        }
+        self.availability[chunk as usize] = count - 1;
+    }
+
+    /// The rarest pickable chunk for which `usable` holds; among equally rare ones any with the same
+    /// probability (as long as few of a bucket are unusable).
+    pub fn pick(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
+        let mut start = 0usize;
+        for end in &self.ends {
+            let end = *end as usize;
+            if let Some(bucket) = self.order.get(start..end).filter(|bucket| !bucket.is_empty()) {
+                let from = rng.usize(..bucket.len());
+                let (before, after) = bucket.split_at(from);
+                let probe = |part: &[u32], most: usize| {
+                    part.iter().take(most).copied().find(|chunk| usable(*chunk))
+                };
+                let found = probe(after, PROBES)
+                    .or_else(|| probe(before, PROBES))
+                    .or_else(|| probe(after.get(PROBES..).unwrap_or_default(), usize::MAX))
+                    .or_else(|| probe(before.get(PROBES..).unwrap_or_default(), usize::MAX));
+                if found.is_some() {
+                    return found;
+                }
+            }
+            start = end;
+        }
+        None
+    }
+
+    /// Any pickable chunk for which `usable` holds, whatever its rarity.
+    pub fn pick_random(
+        &self,
+        usable: impl Fn(u32) -> bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<u32> {
+        if self.order.is_empty() {
+            return None;
+        }
+        let from = rng.usize(..self.order.len());
+        let (before, after) = self.order.split_at(from);
+        after.iter().chain(before).copied().find(|chunk| usable(*chunk))
+    }
+
+    fn bucket_of(&self, chunk: u32) -> usize {
+        self.availability.get(chunk as usize).map_or(0, |count| usize::from(*count))
+    }
+
+    fn start_of(&self, bucket: usize) -> usize {
+        bucket.checked_sub(1).and_then(|b| self.ends.get(b)).map_or(0, |end| *end as usize)
+    }
+
+    /// Makes buckets up to `bucket`, empty ones at the end.
+    fn grow(&mut self, bucket: usize) {
+        let end = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
+        while self.ends.len() <= bucket {
+            self.ends.push(end);
+        }
+    }
+
+    fn put(&mut self, at: usize, chunk: u32) {
+        self.order[at] = chunk;
+        self.position[chunk as usize] = u32::try_from(at).unwrap_or(NOWHERE);
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        let (x, y) = (self.order[a], self.order[b]);
+        self.put(a, y);
+        self.put(b, x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(picker: &Picker) {
+        let mut start = 0;
+        for (bucket, end) in picker.ends.iter().enumerate() {
+            for at in start..*end as usize {
+                let chunk = picker.order[at];
+                assert_eq!(picker.position[chunk as usize] as usize, at);
+                assert_eq!(usize::from(picker.availability[chunk as usize]), bucket);
+            }
+            start = *end as usize;
+        }
+        assert_eq!(start, picker.order.len());
+    }
+
+    proptest! {
+        #[test]
+        fn stays_sorted_and_picks_a_rarest(
+            ops in proptest::collection::vec((0u8..4, 0u32..30), 0..300),
+            seed in any::<u64>(),
+        ) {
+            let mut picker = Picker::new(30);
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut pickable = std::collections::BTreeSet::new();
+            let mut availability = [0u16; 30];
+            for (op, chunk) in ops {
+                match op {
+                    0 => { picker.insert(chunk); pickable.insert(chunk); }
+                    1 => { picker.remove(chunk); pickable.remove(&chunk); }
+                    2 => { picker.gained(chunk); availability[chunk as usize] += 1; }
+                    _ => {
+                        picker.lost(chunk);
+                        let count = &mut availability[chunk as usize];
+                        *count = count.saturating_sub(1);
+                    }
+                }
+                check(&picker);
+            }
+            prop_assert_eq!(picker.pickable(), pickable.len());
+            prop_assert_eq!(picker.availability(), &availability);
+            let usable = |chunk: u32| chunk % 3 != 0;
+            let rarest =
+                pickable.iter().filter(|c| usable(**c)).map(|c| availability[*c as usize]).min();
+            let picked = picker.pick(usable, &mut rng);
+            prop_assert_eq!(picked.map(|c| availability[c as usize]), rarest);
+        }
+    }
+
+    #[test]
+    fn ties_are_broken_uniformly() {
+        let mut picker = Picker::new(10);
+        (0..10).for_each(|chunk| picker.insert(chunk));
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut hits = [0u32; 10];
+        for _ in 0..10_000 {
+            hits[picker.pick(|_| true, &mut rng).unwrap() as usize] += 1;
+        }
+        assert!(hits.iter().all(|n| (800..1200).contains(n)), "{hits:?}");
+    }
+}

@@ -1,0 +1,267 @@
+//! What the core shows of itself, for snapshots.
+
+use std::time::Duration;
+
+use common::chunk_set::ChunkSet;
+use common::id::{ContentId, PeerId};
+use common::merkle::ChunkHashes;
+
+use super::content::{Body, Has};
+use super::event::ConnId;
+use super::node::Node;
+use super::time::Time;
+
+/// Bytes per second.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rates {
+    /// Coming in.
+    pub down: f64,
+    /// Going out.
+    pub up: f64,
+}
+
+/// One connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ConnView {
+    /// Bytes per second from it.
+    pub down_rate: f64,
+    /// Bytes per second to it.
+    pub up_rate: f64,
+    /// Contents open.
+    pub contents: u32,
+    /// Round trip in milliseconds.
+    pub rtt_ms: Option<u32>,
+}
+
+/// One content whose layout is known.
+#[derive(Debug)]
+pub struct ContentView<'a> {
+    body: &'a Body,
+    /// Chunks here.
+    pub have: &'a ChunkSet,
+    /// Chunks wanted.
+    pub wanted: &'a ChunkSet,
+    /// Wanted chunks that are here.
+    pub wanted_here: u32,
+    /// Their bytes.
+    pub done_bytes: u64,
+    /// Copies of each chunk among connected peers.
+    pub availability: Vec<u16>,
+    /// Missing chunks that no connected peer has.
+    pub unavailable: u32,
+    /// Copies of the rarest missing chunk, plus the share of missing chunks that have more.
+    pub copies: Option<f32>,
+    /// Bytes per second from all sources.
+    pub down_rate: f64,
+    /// Bytes per second to all peers.
+    pub up_rate: f64,
+    /// Payload sent.
+    pub uploaded: u64,
+    /// Sources with requests of ours.
+    pub active: u32,
+    /// Peers that are being served.
+    pub fetchers: u32,
+    /// Something is missing, and no connected peer has any of it.
+    pub stuck: bool,
+    /// Connected peers.
+    pub sources: Vec<SourceView>,
+}
+
+/// State of a source in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceWord {
+    /// Sending to us.
+    Open,
+    /// Sending, much slower than the fastest.
+    Slow,
+    /// Has nothing we lack.
+    NoData,
+    /// Does not let us request for now.
+    Choked,
+    /// Stopped delivering.
+    Snubbed,
+    /// About to be asked.
+    Waiting,
+    /// Fetching from us.
+    Fetching,
+}
+
+/// One connected peer of a content.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceView {
+    /// Its connection.
+    pub conn: ConnId,
+    /// Its key.
+    pub peer: PeerId,
+    /// In one word.
+    pub word: SourceWord,
+    /// Why, if that is not obvious.
+    pub why: &'static str,
+    /// Bytes per second from it.
+    pub down_rate: f64,
+    /// Bytes per second to it.
+    pub up_rate: f64,
+    /// Chunks it sent.
+    pub got: u32,
+    /// Chunks it has.
+    pub have: u32,
+    /// Requests outstanding, and how many fit.
+    pub pipe: (u32, u32),
+    /// Round trip in milliseconds.
+    pub rtt_ms: Option<u32>,
+    /// It does not let us request.
+    pub choked_by: bool,
+    /// It has something we want.
+    pub interested_in: bool,
+    /// We do not let it request.
+    pub choking: bool,
+    /// It wants something of ours.
+    pub interesting: bool,
+}
+
+/// A source this much slower than the fastest is called slow.
+const SLOW: f64 = 8.0;
+
+impl ContentView<'_> {
+    /// Whether a chunk is requested or being written.
+    pub fn in_flight(&self, chunk: u32) -> bool {
+        self.body.flights.contains_key(&chunk)
+    }
+}
+
+impl Node {
+    /// Whether the node has this content in any state.
+    pub fn knows(&self, id: &ContentId) -> bool {
+        self.contents.contains_key(id)
+    }
+
+    /// Chunks of a content that are here, once its layout is known.
+    pub fn have(&self, id: &ContentId) -> Option<&ChunkSet> {
+        self.contents.get(id)?.body.as_ref().map(|body| &body.have)
+    }
+
+    /// Whether all wanted chunks of a content are here.
+    pub fn is_complete(&self, id: &ContentId) -> bool {
+        self.contents.get(id).and_then(|c| c.body.as_ref()).is_some_and(Body::is_done)
+    }
+
+    /// Chunk hashes of a content, per file.
+    pub fn hashes(&self, id: &ContentId) -> Option<&[ChunkHashes]> {
+        self.contents.get(id)?.body.as_ref().map(|body| body.hashes.as_slice())
+    }
+
+    /// Payload rates over all connections.
+    pub fn rates(&self, now: Time) -> Rates {
+        let down = self.conns.values().map(|conn| conn.down.get(now)).sum();
+        let up = self.conns.values().map(|conn| conn.up.get(now)).sum();
+        Rates { down, up }
+    }
+
+    /// One connection, if it is up.
+    pub fn conn(&self, at: ConnId, now: Time) -> Option<ConnView> {
+        let conn = self.conns.get(&at)?;
+        Some(ConnView {
+            down_rate: conn.down.get(now),
+            up_rate: conn.up.get(now),
+            contents: u32::try_from(conn.handles.len()).unwrap_or(u32::MAX),
+            rtt_ms: conn.rtt.map(millis),
+        })
+    }
+
+    /// One content, once its layout is known. Costs a pass over its chunks.
+    pub fn content(&self, id: &ContentId, now: Time) -> Option<ContentView<'_>> {
+        let content = self.contents.get(id)?;
+        let body = content.body.as_ref()?;
+        let fastest = content.links.values().map(|link| link.down.get(now)).fold(0.0, f64::max);
+        let sources: Vec<SourceView> = content
+            .links
+            .iter()
+            .filter_map(|(at, link)| {
+                let conn = self.conns.get(at)?;
+                let pending = u32::try_from(conn.pending()).unwrap_or(u32::MAX);
+                let rate = link.down.get(now);
+                let (word, why) = match () {
+                    () if conn.snubbed_until.is_some() => {
+                        (SourceWord::Snubbed, "stopped delivering")
+                    }
+                    () if link.useful == 0 && link.interesting => (SourceWord::Fetching, ""),
+                    () if link.useful == 0 => (SourceWord::NoData, "has nothing we lack"),
+                    () if link.choked_by => (SourceWord::Choked, "serves others first"),
+                    () if pending == 0 => (SourceWord::Waiting, ""),
+                    () if rate * SLOW < fastest => (SourceWord::Slow, "much slower than the best"),
+                    () => (SourceWord::Open, ""),
+                };
+                let have = match &link.has {
+                    Has::All => body.layout.chunks(),
+                    Has::Some(set) => set.count(),
+                    Has::Unread { .. } => 0,
+                };
+                let fit = self.depth_at(now, *at) / body.usual_len().max(1);
+                Some(SourceView {
+                    conn: *at,
+                    peer: conn.peer,
+                    word,
+                    why,
+                    down_rate: rate,
+                    up_rate: link.up.get(now),
+                    got: link.got,
+                    have,
+                    pipe: (pending, u32::try_from(fit.max(2)).unwrap_or(u32::MAX)),
+                    rtt_ms: conn.rtt.map(millis),
+                    choked_by: link.choked_by,
+                    interested_in: link.interested,
+                    choking: link.choking,
+                    interesting: link.interesting,
+                })
+            })
+            .collect();
+        let seeds = body.seeds;
+        let availability: Vec<u16> =
+            body.picker.availability().iter().map(|n| n.saturating_add(seeds)).collect();
+        let (unavailable, copies) = scarcity(body, &availability);
+        Some(ContentView {
+            body,
+            have: &body.have,
+            wanted: &body.wanted,
+            wanted_here: body.wanted_here,
+            done_bytes: body.done_bytes,
+            unavailable,
+            copies: copies.filter(|_| !content.links.is_empty()),
+            availability,
+            down_rate: content.down.get(now),
+            up_rate: content.up.get(now),
+            uploaded: content.up.total,
+            active: count(&sources, |s| s.pipe.0 > 0 && s.interested_in),
+            fetchers: count(&sources, |s| s.interesting && !s.choking),
+            stuck: !body.is_done()
+                && body.flights.is_empty()
+                && content.links.values().all(|link| link.useful == 0),
+            sources,
+        })
+    }
+}
+
+fn count(sources: &[SourceView], which: impl Fn(&SourceView) -> bool) -> u32 {
+    u32::try_from(sources.iter().filter(|source| which(source)).count()).unwrap_or(u32::MAX)
+}
+
+/// Missing chunks nobody has, and how many copies there are of what is missing.
+fn scarcity(body: &Body, availability: &[u16]) -> (u32, Option<f32>) {
+    let missing = (0u32..).zip(availability).filter(|(chunk, _)| body.lacks(*chunk));
+    let (mut least, mut at_least, mut total, mut none) = (u16::MAX, 0u32, 0u32, 0u32);
+    for (_, copies) in missing {
+        total += 1;
+        none += u32::from(*copies == 0);
+        if *copies < least {
+            (least, at_least) = (*copies, 1);
+        } else if *copies == least {
+            at_least += 1;
+        }
+    }
+    let more = f64::from(total - at_least) / f64::from(total.max(1));
+    (none, (total > 0).then_some((f64::from(least) + more) as f32))
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
