@@ -25,7 +25,8 @@ pub struct Locations {
 }
 
 impl Index {
-    /// At most `want` random sources of a content. If it is watched, later deltas are about these too.
+    /// At most `want` random sources of a content. The answer replaces what the peer knew of them: if the content is
+    /// watched, now or next, deltas go on from here.
     ///
     /// # Errors
     /// If the session was replaced.
@@ -59,15 +60,8 @@ impl Index {
             partial: row.swarm.partials(),
         };
         if let Some(viewer) = self.sessions.get_mut(&session) {
-            let most = viewer.most_told_per_watch();
             match viewer.watches.get_mut(&id) {
-                Some(watch) => {
-                    for (peer, stamp) in told {
-                        if watch.told.len() < most || watch.told.contains_key(&peer) {
-                            watch.told.insert(peer, stamp);
-                        }
-                    }
-                }
+                Some(watch) => watch.told = told,
                 None => viewer.remember(id, told),
             }
         }

@@ -26,7 +26,8 @@ mod slab;
 mod swarm;
 mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
 use common::limits::MAX_FILES_PER_PEER;
@@ -113,6 +114,9 @@ pub struct Index {
     limits: Limits,
     files: Slab<File>,
     by_id: HashMap<ContentId, u32>,
+    /// All rows in the order of their folded names: reading the whole catalogue page by page costs no more
+    /// than its length.
+    by_name: BTreeMap<(Arc<str>, ContentId), u32>,
     peers: Slab<Peer>,
     by_key: HashMap<PeerId, u32>,
     sessions: HashMap<SessionId, Session>,
@@ -144,6 +148,7 @@ impl Index {
             limits,
             files: Slab::new(),
             by_id: HashMap::new(),
+            by_name: BTreeMap::new(),
             peers: Slab::new(),
             by_key: HashMap::new(),
             sessions: HashMap::new(),

@@ -17,17 +17,15 @@ use super::{Index, Refusal, SessionId, replaced};
 /// Sources followed per watch; lost ones are replaced up to here.
 const FOLLOWED: usize = DEFAULT_LOCATIONS;
 /// Sources followed by one session (40 bytes each), over all its watches: with many watches each follows fewer,
-/// but not fewer than [`MIN_FOLLOWED`].
+/// but not fewer than [`MIN_FOLLOWED`]. An answer to FileLocations may bring a watch up to what was asked for.
 const FOLLOWED_PER_SESSION: usize = 20_000;
 /// Enough to begin a download; the rest comes with FileLocations.
 const MIN_FOLLOWED: usize = 20;
-/// Sources followed per watch at most, when answers to FileLocations added to them.
-const MAX_TOLD: usize = MAX_LOCATIONS + FOLLOWED;
 /// Bytes of rows in one catalogue delta; a frame holds 256 KiB.
 const MAX_DELTA_BYTES: usize = 128 * 1024;
 
-// In the worst case everything followed leaves and is replaced.
-const _: () = assert!(MAX_TOLD * 2 <= MAX_DELTA);
+// In the worst case everything told leaves, and others take their places.
+const _: () = assert!(MAX_LOCATIONS + FOLLOWED <= MAX_DELTA);
 
 impl Index {
     /// Begins watches; what is watched already goes on.
@@ -247,11 +245,5 @@ impl Session {
     fn followed_per_watch(&self) -> usize {
         let share = FOLLOWED_PER_SESSION.checked_div(self.watches.len()).unwrap_or(FOLLOWED);
         share.clamp(MIN_FOLLOWED, FOLLOWED)
-    }
-
-    /// Sources that a watch may know in all.
-    pub(super) fn most_told_per_watch(&self) -> usize {
-        let share = FOLLOWED_PER_SESSION.checked_div(self.watches.len()).unwrap_or(MAX_TOLD);
-        share.clamp(MIN_FOLLOWED, MAX_TOLD)
     }
 }
