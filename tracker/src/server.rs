@@ -37,6 +37,14 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
+    if let Ok(addr) = listener.local_addr() {
+        let counts = shared.with_index(|index| index.counts());
+        tracing::info!(
+            "listening on {addr}; {} items of {} peers known",
+            counts.files,
+            counts.peers
+        );
+    }
     {
         let accepting = accept(&listener, &shared, &mut connections);
         let mut accepting = std::pin::pin!(accepting);
@@ -68,17 +76,22 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &mut 
     let all = Arc::new(Semaphore::new(limits.connections));
     let mut half_open = HalfOpen::new(limits.handshakes);
     let per_ip = PerIp::new(limits.per_ip);
+    let mut refused_before = false;
     loop {
         while connections.try_join_next().is_some() {}
         let Ok(permit) = Arc::clone(&all).acquire_owned().await else { return };
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!("cannot accept connections: {error}");
+                if !refused_before {
+                    tracing::warn!("cannot accept connections: {error}");
+                }
+                refused_before = true;
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        refused_before = false;
         let Some(slot) = per_ip.take(from.ip().to_canonical()) else {
             shared.metrics.refused.add(1);
             tracing::debug!(%from, "refused: too many connections from this address");

@@ -77,7 +77,7 @@ pub(crate) async fn serve(
             outbox.close();
             // Best effort.
             let _ = timeout(LAST_WORDS, outbox.write_to(writer, &shared.metrics)).await;
-            return tracing::warn!("refused: {text}");
+            return tracing::debug!(peer = %peer.short(), %from, "refused: {text}");
         }
     };
     tracing::debug!(peer = %peer.short(), %from, agent = ?hello.agent, "connected");
