@@ -117,7 +117,7 @@ fn disk_speed() {
     let dir = std::env::var_os("SHOAL_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let temp = tempfile::tempdir_in(dir).unwrap();
     let content = Content::file(SIZE);
-    for threads in [1, 2] {
+    for threads in [1, 2, 1, 2] {
         let Going { partial, .. } = content.open(temp.path());
         let pool = BufPool::new(96 << 20);
         let (tx, mut events) = mpsc::channel(1024);
