@@ -157,18 +157,22 @@ async fn serve(
                     let chunk = next % content.layout.chunks();
                     next += 1;
                     say(&mut writer, &PeerMsg::Assign { rid, chunk }).await;
-                    if !send(&mut writer, content, rid, chunk, manner).await {
-                        std::future::pending::<()>().await;
-                    }
+                    let goes_on = send(&mut writer, content, rid, chunk, manner).await;
+                    hang_unless(goes_on).await;
                 }
             }
             PeerMsg::Request { rid, chunk, .. } if manner != Manner::ServesNothing => {
-                if !send(&mut writer, content, rid, chunk, manner).await {
-                    std::future::pending::<()>().await;
-                }
+                let goes_on = send(&mut writer, content, rid, chunk, manner).await;
+                hang_unless(goes_on).await;
             }
             _ => {}
         }
+    }
+}
+
+async fn hang_unless(goes_on: bool) {
+    if !goes_on {
+        std::future::pending::<()>().await;
     }
 }
 

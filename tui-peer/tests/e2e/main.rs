@@ -1,4 +1,5 @@
 //! The real programs, end to end: what has to hold when things die, lie or fill up.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod evil;
 mod harness;

@@ -1,6 +1,6 @@
 //! The life of a download: asked for → (described, manifest) → opened → getting → finishing → a share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -251,7 +251,7 @@ impl Session {
         let partial = match opened.outcome {
             Outcome::Going(partial) => partial,
             Outcome::InPlace(path) => {
-                return self.finish_in_place(id, path);
+                return self.finish_in_place(id, &path);
             }
         };
         download.partial = Some(partial.clone());
@@ -340,14 +340,14 @@ impl Session {
     }
 
     /// A crash came between the rename and the record: hash it as what it is, a file of ours.
-    fn finish_in_place(&mut self, id: ContentId, path: PathBuf) {
+    fn finish_in_place(&mut self, id: ContentId, path: &Path) {
         self.forget(&id);
         let library = self.library.clone();
         self.background(move || {
             let forgotten = library.remove_download(&id).map(drop);
             Done::Forgotten { result: forgotten }
         });
-        if let Err(error) = self.share(&path, None) {
+        if let Err(error) = self.share(path, None) {
             self.say(Level::Error, Target::Share, error.message);
         }
     }
