@@ -61,7 +61,8 @@ impl Picker {
         let mut hole = self.order.len() - 1;
         for later in (bucket + 1..self.ends.len()).rev() {
             let first = self.start_of(later);
-            if let Some(moved) = self.order.get(first).copied() {
+            // An empty bucket has nothing to move: its place is the hole itself.
+            if let Some(moved) = self.order.get(first).copied().filter(|_| first != hole) {
                 self.put(hole, moved);
                 hole = first;
             }
