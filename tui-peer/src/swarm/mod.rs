@@ -9,8 +9,8 @@
 //! - [`dialer`]: whom to connect to, back-off, bans; [`tick`]: what time brings.
 //! - [`rate`], [`config`], [`view`].
 
-pub mod config;
 mod choker;
+pub mod config;
 mod conn;
 mod content;
 mod dialer;
@@ -21,6 +21,8 @@ mod node;
 mod open;
 pub mod picker;
 mod rate;
+#[cfg(test)]
+mod tests;
 mod tick;
 pub mod time;
 mod upload;
