@@ -358,12 +358,13 @@ impl Body {
         partial.saturating_add(self.seeds)
     }
 
-    /// A chunk is ours now.
-    pub(super) fn store(&mut self, chunk: u32, now: Time) {
+    /// A chunk is ours now; false if it was already.
+    pub(super) fn store(&mut self, chunk: u32, now: Time) -> bool {
         self.flights.remove(&chunk);
         self.picker.remove(chunk);
         self.withheld.remove(&chunk);
-        if self.have.insert(chunk) {
+        let new = self.have.insert(chunk);
+        if new {
             if let Some(sent) = &mut self.sent {
                 sent.insert(chunk);
             }
@@ -376,6 +377,7 @@ impl Body {
             }
             self.news.push(chunk);
         }
+        new
     }
 
     /// A chunk is to be fetched (again).

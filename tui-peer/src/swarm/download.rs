@@ -437,7 +437,7 @@ impl Node {
             cx.out.push(discard);
             return;
         };
-        self.verifying.insert((id, chunk), u64::from(len));
+        *self.verifying.entry((id, chunk)).or_default() += u64::from(len);
         let parts = vec![Part { conn: at, rid, off: 0, len }];
         cx.out.push(Output::Verify { id, chunk, expected, parts });
         for (other, rid) in others {
@@ -559,11 +559,11 @@ impl Node {
         }
         self.live.insert(id);
         let leftover = body.flights.get(&chunk).map(|flight| flight.asked.clone());
-        body.store(chunk, cx.now);
+        let new = body.store(chunk, cx.now);
         cx.out.push(Output::Stored { id, chunk });
         let mut bored = Vec::new();
         for (at, link) in &mut content.links {
-            if link.has.contains(chunk) && body.wanted.contains(chunk) {
+            if new && link.has.contains(chunk) && body.wanted.contains(chunk) {
                 link.useful = link.useful.saturating_sub(1);
                 if link.useful == 0 {
                     bored.push(*at);

@@ -551,7 +551,8 @@ impl Node {
             if set.is_complete() {
                 forget_has(link, body);
                 link.has = Has::All;
-                body.seeds = body.seeds.saturating_add(1);
+                count_has(link, body);
+                link.useful = useful(link, body);
             }
         }
         self.update_interest(cx, at, id);

@@ -530,7 +530,11 @@ impl Chaos {
                 let set = self.some_set(thing.chunks()).encode();
                 PeerMsg::Bitfield { handle, set }
             }
-            6 | 7 => PeerMsg::Have { handle, runs },
+            6 => {
+                let len = thing.chunks() as u16;
+                PeerMsg::Have { handle, runs: vec![Run { start: 0, len }] }
+            }
+            7 => PeerMsg::Have { handle, runs },
             8 => PeerMsg::DontHave { handle, runs },
             9 | 10 => PeerMsg::Want { handle, want: self.rng.bool() },
             11 => PeerMsg::Choke { handle, choke: self.rng.bool() },

@@ -12,7 +12,6 @@ use common::wire::Code;
 use common::wire::peer::{PeerMsg, Run};
 
 use super::conn::Wanted;
-use super::content::Has;
 use super::event::{ConnId, Output};
 use super::node::{Cx, Node};
 
