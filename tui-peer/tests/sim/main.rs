@@ -17,7 +17,20 @@ fn run(size: u64, specs: &[Spec], seed: u64) -> (Outcome, f64) {
     let delay = Duration::from_millis(2);
     let limit = Duration::from_secs_f64(bound(size, specs) * 20.0 + 120.0);
     let outcome = Network::new(size, specs, delay, &NodeConfig::default(), seed).run(limit);
-    assert_eq!(outcome.unfinished, 0, "seed {seed}: somebody never finished");
+    assert_eq!(
+        outcome.unfinished,
+        0,
+        "seed {seed}: never finished: {}",
+        outcome.stuck.join("\n")
+            + &format!(
+                "{:?}",
+                outcome
+                    .notices
+                    .iter()
+                    .filter(|n| matches!(n, Notice::Banned { .. } | Notice::Snubbed { .. }))
+                    .collect::<Vec<_>>()
+            )
+    );
     let last = outcome.times.iter().copied().fold(0.0, f64::max);
     (outcome, last / bound(size, specs))
 }

@@ -23,6 +23,8 @@ pub(super) struct Desired {
     watch: BTreeSet<ContentId>,
     unwatch: BTreeSet<ContentId>,
     locate: VecDeque<ContentId>,
+    /// Shares that were in the last digest, and so in what the tracker says it knows.
+    in_digest: BTreeSet<ContentId>,
     /// The next REGISTER starts a full list.
     full: bool,
     next_q: u32,
@@ -103,8 +105,10 @@ impl Desired {
         self.watched = ids;
     }
 
-    /// What the tracker compares with what it remembers of us.
-    pub(super) fn digest(&self) -> Hash {
+    /// What the tracker compares with what it remembers of us. Shares that come later are not in it.
+    pub(super) fn digest(&mut self) -> Hash {
+        self.in_digest = self.shares.keys().copied().collect();
+        self.register.clear();
         share_digest(self.shares.iter().map(|(id, meta)| (*id, meta.name.as_str())))
     }
 
@@ -114,7 +118,11 @@ impl Desired {
         self.pending.clear();
         self.unregister.clear();
         self.unwatch.clear();
-        self.register = self.shares.keys().copied().collect();
+        let (known, new): (BTreeSet<ContentId>, BTreeSet<ContentId>) = self
+            .shares
+            .keys()
+            .partition(|id| share_ok && self.in_digest.contains(id) && !self.register.contains(id));
+        self.register = new;
         self.full = !share_ok;
         self.watch = self.watched.iter().copied().collect();
         for id in &self.watched {
@@ -125,7 +133,7 @@ impl Desired {
         for partial in self.partials.values_mut() {
             partial.full = true;
         }
-        if share_ok { std::mem::take(&mut self.register).into_iter().collect() } else { Vec::new() }
+        known.into_iter().collect()
     }
 
     /// Shares named here are to be registered again, partial ones told in full.
@@ -261,8 +269,22 @@ mod tests {
     fn a_matching_digest_sends_no_registration() {
         let mut desired = Desired::default();
         (0..5).for_each(|n| desired.set_share(meta(n)));
+        desired.digest();
         assert_eq!(desired.connected(true).len(), 5);
         assert!(drain(&mut desired).is_empty());
+    }
+
+    #[test]
+    fn a_share_made_while_the_tracker_looked_at_the_digest_is_registered() {
+        let mut desired = Desired::default();
+        desired.set_share(meta(1));
+        desired.digest();
+        desired.set_share(meta(2));
+        assert_eq!(desired.connected(true), [meta(1).descriptor.id()]);
+        assert!(matches!(
+            drain(&mut desired).as_slice(),
+            [Request::Register { files, full: false, .. }] if *files == [meta(2)]
+        ));
     }
 
     #[test]
