@@ -41,7 +41,9 @@ async fn attempt(peer: PeerId, addrs: &[SocketAddr], ours: &Ours) -> Result<(), 
 }
 
 /// The first address that answers, each tried a little after the one before.
-async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, SocketAddr)> {
+pub(in crate::engine) async fn connect(
+    addrs: &[SocketAddr],
+) -> std::io::Result<(TcpStream, SocketAddr)> {
     let mut tries: FuturesUnordered<_> = (0u32..)
         .zip(addrs.iter().take(MAX_TRIES))
         .map(|(i, addr)| async move {

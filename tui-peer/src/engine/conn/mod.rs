@@ -19,7 +19,7 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 use tokio::sync::mpsc;
 
-pub(in crate::engine) use dial::dial;
+pub(in crate::engine) use dial::{connect, dial};
 pub(in crate::engine) use handshake::Ours;
 pub(in crate::engine) use listener::listen;
 

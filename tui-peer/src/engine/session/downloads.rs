@@ -396,9 +396,6 @@ impl Session {
             part,
         });
         if complete {
-            if let Some(announcer) = &self.net.announcer {
-                announcer.clear_partial(id);
-            }
             self.announce(&id);
         }
         self.changed();

@@ -242,9 +242,13 @@ impl Session {
                 let what = What::Failed { id: ids.first().copied(), code: "register", hint };
                 self.tell(Level::Error, Target::Track, text, what);
             }
-            TrackerEvent::Catalogue { catalogue, metas } => {
+            TrackerEvent::Catalogue { catalogue, metas, gone } => {
                 self.net.catalogue = catalogue;
-                self.net.metas = metas;
+                // What is ours is remembered also when nobody offers it any more.
+                for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
+                    self.net.metas.remove(id);
+                }
+                self.net.metas.extend(metas.into_iter().map(|meta| (meta.descriptor.id(), meta)));
                 self.count_other_copies();
             }
             TrackerEvent::Sources { id, meta, sources, complete, whole, .. } => {
