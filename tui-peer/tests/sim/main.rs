@@ -169,3 +169,17 @@ fn table() {
         println!("{name:<44}{last:>8.3}{mean:>8.3}{copies:>8.3}{:>7.2}%", waste * 100.0);
     }
 }
+
+#[test]
+#[ignore = "shows who was late in a crowd of 64"]
+fn late() {
+    for (dial, most, slots, floor) in [(20, 30, 16, 2048), (20, 80, 16, 2048), (20, 30, 16, 4096), (20, 30, 32, 2048), (20, 30, 32, 1024)] {
+        let specs = crowd(64, UNIT, UNIT);
+        let cfg = NodeConfig { max_links: most, dial_target: dial, slots, start_depth: floor << 10, ..NodeConfig::default() };
+        let outcome = Network::new(128 * MIB, &specs, Duration::from_millis(2), &cfg, 0).run(Duration::from_secs(500));
+        let mut times = outcome.times.clone();
+        times.sort_by(f64::total_cmp);
+        let b = bound(128 * MIB, &specs);
+        println!("{dial} {most} {slots} {floor}: last {:.3} median {:.3} copies {:.3} waste {:.4}", times[63] / b, times[32] / b, outcome.seed_copies, outcome.waste);
+    }
+}
