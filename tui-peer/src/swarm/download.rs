@@ -8,7 +8,7 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
 use super::conn::Asked;
-use super::content::{Body, Content, Flight, Has};
+use super::content::{Body, Content, Flight, Has, Link};
 use super::event::{ConnId, Notice, Output, Part};
 use super::node::{Cx, Node};
 use super::time::Time;
@@ -19,6 +19,11 @@ const RANDOM_FIRST: u32 = 4;
 const STEAL_FACTOR: f64 = 2.0;
 /// The part of the budget (one in so many) kept for contents that use less than their share.
 const KEPT: u64 = 4;
+/// Seconds that a late chunk must be late by before another source is asked, while there are chunks
+/// left that nobody was asked for: the swarm has better things to do than send a chunk twice.
+const PATIENCE: f64 = 2.0;
+/// The same at the end, when nothing else is left to ask for.
+const PATIENCE_AT_END: f64 = 0.2;
 /// Nothing is asked for a while after the disk refused a chunk; the shell pauses the content.
 const DISK_REST: Duration = Duration::from_secs(1);
 /// Peers whose bad chunks are remembered.
@@ -80,7 +85,7 @@ impl Node {
                 return false;
             }
         }
-        let depth = self.depth(cx, at).max(2 * usual).min(conn.max_queued);
+        let depth = self.depth(cx.now, at, content).min(conn.max_queued);
         let room = conn.outstanding + usual <= depth || pending == 0;
         room && self.may_reserve(content, usual) && pending < MAX_LIVE_REQUESTS
     }
@@ -95,23 +100,28 @@ impl Node {
         self.outstanding + bytes <= self.cfg.budget - kept || self.outstanding == 0
     }
 
-    /// Outstanding bytes that keep a source busy.
-    fn depth(&self, cx: &Cx<'_>, at: ConnId) -> u64 {
-        self.depth_at(cx.now, at)
-    }
-
-    pub(super) fn depth_at(&self, now: Time, at: ConnId) -> u64 {
+    /// Outstanding bytes that keep a source busy: its rate times the delay, and at the start, when the
+    /// rate is not known, its part of a window shared by all sources of the content. Without sharing,
+    /// many sources of a small content would soon have been asked for all of it, and what is asked
+    /// early is asked of the wrong peer (64 peers, 128 MiB: 1.67 of the bound, shared 1.3).
+    pub(super) fn depth(&self, now: Time, at: ConnId, content: &Content) -> u64 {
         let Some(conn) = self.conns.get(&at) else { return 0 };
         let rtt = conn.rtt.unwrap_or(Duration::from_millis(100));
         let time = (rtt * 2 + self.cfg.depth_time).as_secs_f64();
         let bytes = (conn.down.get(now) * time) as u64;
-        bytes.clamp(self.cfg.min_depth, self.cfg.max_depth)
+        let open = |link: &&Link| !link.choked_by && link.useful > 0;
+        let sources = content.links.values().filter(open).count() as u64;
+        let start = self.cfg.start_depth / sources.max(1);
+        let least = start.min(self.cfg.min_depth);
+        let usual = content.body.as_ref().map_or(0, Body::usual_len);
+        bytes.clamp(least, self.cfg.max_depth).max(2 * usual)
     }
 
     /// Lets a complete source choose (uploader-side assignment of first copies). True if asked.
     fn ask_any(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) -> bool {
         let (assign, most) = (self.cfg.assign, MAX_REQ_ANY);
-        let depth = self.depth(cx, at);
+        let Some(content) = self.contents.get(&id) else { return false };
+        let depth = self.depth(cx.now, at, content);
         let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
         else {
             return false;
@@ -131,7 +141,7 @@ impl Node {
         // REQ_ANYs not yet assigned will take from what is pickable too.
         let any_pending = conn.any_pending(&id);
         let usual = u64::from(body.layout.chunk_len());
-        let room = (depth.max(2 * usual).saturating_sub(conn.outstanding) / usual).max(1);
+        let room = (depth.saturating_sub(conn.outstanding) / usual).max(1);
         let share = self.cfg.budget / (self.live.len() as u64).max(1);
         let own = share.saturating_sub(content.outstanding);
         let common = (self.cfg.budget - self.cfg.budget / KEPT).saturating_sub(self.outstanding);
@@ -195,7 +205,7 @@ impl Node {
             None => self.steal(cx, at, id),
         };
         let Some(chunk) = picked else { return false };
-        self.drop_slowest(cx, id, chunk);
+        self.unburden(cx, id, chunk);
         self.request(cx, at, id, chunk);
         true
     }
@@ -227,9 +237,11 @@ impl Node {
         let content = self.contents.get(&id)?;
         let (link, body) = (content.links.get(&at)?, content.body.as_ref()?);
         let conn = self.conns.get(&at)?;
-        if body.picker.pickable() > 0 && conn.pending() > 0 {
+        // Only what would be idle otherwise takes over what others have begun.
+        if conn.pending() > 0 && body.picker.pickable() > 0 {
             return None;
         }
+        let patience = if body.picker.pickable() > 0 { PATIENCE } else { PATIENCE_AT_END };
         let now = cx.now;
         let own = conn.down.get(now).max(64.0 * 1024.0);
         let mine = (conn.outstanding + body.usual_len()) as f64 / own;
@@ -239,7 +251,7 @@ impl Node {
             }
             let etas = flight.asked.iter().filter_map(|(holder, rid)| self.eta(now, *holder, *rid));
             let eta = etas.min_by(f64::total_cmp)?;
-            (eta > mine * STEAL_FACTOR + 0.2).then_some(eta)
+            (eta > mine * STEAL_FACTOR + patience).then_some(eta)
         };
         let candidates = body.flights.iter().filter(|(chunk, _)| link.has.contains(**chunk));
         candidates
@@ -258,17 +270,25 @@ impl Node {
         Some(if rate < 1.0 { quiet * 4.0 } else { ahead as f64 / rate + quiet })
     }
 
-    /// Makes room for another source of a chunk: several slow ones together cannot keep it.
-    fn drop_slowest(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
+    /// Another source takes over a chunk. Who has not begun to send it need not; of those who have, one
+    /// may go on: several slow ones together cannot keep a chunk.
+    fn unburden(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
         let now = cx.now;
         let flight = self.contents.get(&id).and_then(|c| c.body.as_ref()?.flights.get(&chunk));
-        let Some(flight) = flight.filter(|flight| flight.asked.len() >= MAX_ASKED) else { return };
-        let slowest = flight
-            .asked
-            .iter()
-            .map(|(at, rid)| (self.eta(now, *at, *rid).unwrap_or(f64::MAX), *at, *rid))
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, at, rid)) = slowest {
+        let Some(flight) = flight else { return };
+        let begun = |at: &ConnId, rid: &u32| {
+            let request = self.conns.get(at).and_then(|conn| conn.requests.get(rid));
+            matches!(request, Some(Asked::Chunk { got, .. }) if *got > 0)
+        };
+        let (kept, mut gone): (Vec<_>, Vec<_>) =
+            flight.asked.iter().copied().partition(|(at, rid)| begun(at, rid));
+        let mut kept: Vec<_> = kept
+            .into_iter()
+            .map(|(at, rid)| (self.eta(now, at, rid).unwrap_or(f64::MAX), at, rid))
+            .collect();
+        kept.sort_by(|a, b| a.0.total_cmp(&b.0));
+        gone.extend(kept.into_iter().skip(MAX_ASKED - 1).map(|(_, at, rid)| (at, rid)));
+        for (at, rid) in gone {
             self.cancel(cx, at, rid);
         }
     }

@@ -262,10 +262,19 @@ impl Network {
             .sources
             .iter()
             .map(|s| {
-                format!("{:?} have {} pipe {:?} choked {}", s.word, s.have, s.pipe, s.choked_by)
+                format!(
+                    "{:?} have {} pipe {:?} choked {} rate {:.0} k",
+                    s.word,
+                    s.have,
+                    s.pipe,
+                    s.choked_by,
+                    s.down_rate / 1e3
+                )
             })
             .collect();
-        format!("lacks {lacks:?}, in flight {flying:?}, of {sources:#?}")
+        let rate = view.down_rate;
+        let n = view.wanted.count() - view.wanted_here;
+        format!("rate {rate} missing {n} lacks {lacks:?}, in flight {flying:?}, of {sources:#?}")
     }
 
     fn join(&mut self, i: usize) {
