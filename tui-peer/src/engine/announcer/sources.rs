@@ -46,12 +46,12 @@ impl Sources {
     ) -> Vec<SourceInfo> {
         let chunks = chunks.or_else(|| self.chunks.get(&id).copied());
         let others = sources.into_iter().filter(|source| source.peer != self.me);
-        others.map(|source| info(source, chunks, place)).collect()
+        others.map(|source| info(&source, chunks, place)).collect()
     }
 }
 
 /// A set that does not fit the number of chunks is left out: the peer itself will say what it has.
-fn info(source: Source, chunks: Option<u32>, place: &Place) -> SourceInfo {
+fn info(source: &Source, chunks: Option<u32>, place: &Place) -> SourceInfo {
     let set = chunks.and_then(|chunks| ChunkSet::decode(chunks, source.set.as_deref()?).ok());
     SourceInfo {
         peer: source.peer,

@@ -78,12 +78,12 @@ pub(super) struct Conn {
 
 impl Conn {
     pub(super) async fn send(&mut self, reply: &Reply) {
-        self.send_raw(reply.kind(), &reply.body()).await;
+        assert!(self.try_send(reply.kind(), &reply.body()).await, "the connection ended");
     }
 
-    pub(super) async fn send_raw(&mut self, kind: u8, body: &[u8]) {
-        self.writer.write(kind, body).await.unwrap();
-        self.writer.flush().await.unwrap();
+    /// Whatever bytes, to somebody who may hang up meanwhile; returns whether it went out.
+    pub(super) async fn try_send(&mut self, kind: u8, body: &[u8]) -> bool {
+        self.writer.write(kind, body).await.is_ok() && self.writer.flush().await.is_ok()
     }
 
     /// The next request; `None` if the connection ended.
