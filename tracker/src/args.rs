@@ -37,7 +37,7 @@ pub(crate) struct Args {
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Say things in JSON, one object a line
-    #[arg(long, env = "SHOAL_JSON")]
+    #[arg(long, env = "SHOAL_JSON", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) json: bool,
 
     /// Log more; twice for everything

@@ -40,7 +40,7 @@ pub enum Admission {
 pub struct ServerLimits {
     /// Connections at once; each costs a descriptor and about 50 KiB.
     pub connections: usize,
-    /// Connections that have not said hello yet: strangers get little.
+    /// Connections that have not said hello yet; the oldest is cut for a new one.
     pub handshakes: usize,
     /// Connections from one address (loopback excepted): a class behind one router fits.
     pub per_ip: usize,

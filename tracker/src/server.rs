@@ -1,15 +1,15 @@
 //! The accept loop, the ticker, and the end of it all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::session;
@@ -37,6 +37,14 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
+    if let Ok(addr) = listener.local_addr() {
+        let counts = shared.with_index(|index| index.counts());
+        tracing::info!(
+            "listening on {addr}; {} items of {} peers known",
+            counts.files,
+            counts.peers
+        );
+    }
     {
         let accepting = accept(&listener, &shared, &mut connections);
         let mut accepting = std::pin::pin!(accepting);
@@ -66,38 +74,74 @@ pub(crate) async fn serve(
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
     let limits = &shared.config.server;
     let all = Arc::new(Semaphore::new(limits.connections));
-    let half_open = Arc::new(Semaphore::new(limits.handshakes));
+    let mut half_open = HalfOpen::new(limits.handshakes);
     let per_ip = PerIp::new(limits.per_ip);
+    let mut refused_before = false;
     loop {
         while connections.try_join_next().is_some() {}
         let Ok(permit) = Arc::clone(&all).acquire_owned().await else { return };
-        let Ok(handshake) = Arc::clone(&half_open).acquire_owned().await else { return };
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!("cannot accept connections: {error}");
+                if !refused_before {
+                    tracing::warn!("cannot accept connections: {error}");
+                }
+                refused_before = true;
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        refused_before = false;
         let Some(slot) = per_ip.take(from.ip().to_canonical()) else {
             shared.metrics.refused.add(1);
             tracing::debug!(%from, "refused: too many connections from this address");
             continue;
         };
         shared.metrics.accepted.add(1);
-        connections.spawn(connection(stream, from, (permit, handshake, slot), Arc::clone(shared)));
+        let greeted = Arc::new(AtomicBool::new(false));
+        let task =
+            connection(stream, from, Arc::clone(&greeted), Arc::clone(shared), (permit, slot));
+        half_open.add(greeted, connections.spawn(task));
     }
 }
 
 async fn connection(
     stream: TcpStream,
     from: SocketAddr,
-    (permit, handshake, slot): (OwnedSemaphorePermit, OwnedSemaphorePermit, Slot),
+    greeted: Arc<AtomicBool>,
     shared: Arc<Shared>,
+    place: (OwnedSemaphorePermit, Slot),
 ) {
-    session::serve(stream, from, handshake, shared).await;
-    drop((permit, slot));
+    session::serve(stream, from, &greeted, &shared).await;
+    drop(place);
+}
+
+/// Connections that have not said hello. When there are too many, the oldest is cut: idle strangers cannot keep
+/// others from connecting.
+#[derive(Debug)]
+struct HalfOpen {
+    tasks: VecDeque<(Arc<AtomicBool>, AbortHandle)>,
+    most: usize,
+}
+
+impl HalfOpen {
+    fn new(most: usize) -> Self {
+        Self { tasks: VecDeque::new(), most }
+    }
+
+    fn add(&mut self, greeted: Arc<AtomicBool>, task: AbortHandle) {
+        if self.tasks.len() >= self.most {
+            self.tasks
+                .retain(|(greeted, task)| !greeted.load(Ordering::Relaxed) && !task.is_finished());
+        }
+        if self.tasks.len() >= self.most
+            && let Some((greeted, oldest)) = self.tasks.pop_front()
+            && !greeted.load(Ordering::Relaxed)
+        {
+            oldest.abort();
+        }
+        self.tasks.push_back((greeted, task));
+    }
 }
 
 /// Lets time pass in the index, and wakes those for whom something changed.

@@ -155,7 +155,8 @@ impl Shared {
 
     /// Commits what waits and ends the writer. Blocking.
     pub(crate) fn finish(self) {
-        self.writer.close();
+        let changes = self.lock_index().take_changes();
+        self.writer.close(changes);
     }
 
     fn lock_index(&self) -> MutexGuard<'_, Index> {

@@ -55,10 +55,10 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Store(StoreError::Locked { .. }) => 75,
-            Self::Store(StoreError::Io { kind: io::ErrorKind::PermissionDenied, .. })
-            | Self::Identity(IdentityError::Exposed { .. }) => 77,
+            Self::Identity(IdentityError::Exposed { .. }) => 77,
+            Self::Store(StoreError::Io { kind, .. }) if is_permission(*kind) => 77,
             Self::Folder { source, .. } | Self::Identity(IdentityError::Io { source, .. })
-                if is_permission(source) =>
+                if is_permission(source.kind()) =>
             {
                 77
             }
@@ -147,8 +147,8 @@ fn kept_secret(path: &Path) -> Result<Secret, StartError> {
     }
 }
 
-fn is_permission(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+fn is_permission(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn make_private(dir: &Path) -> io::Result<()> {

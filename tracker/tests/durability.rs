@@ -70,7 +70,25 @@ struct Program {
 
 impl Program {
     fn start(dir: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tracker"))
+        Self::launch(Command::new(env!("CARGO_BIN_EXE_tracker")), dir)
+    }
+
+    /// As a process to which a file-size limit is an error like a full disk, not a deadly signal.
+    fn start_limitable(dir: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_tracker")]);
+        Self::launch(shell, dir)
+    }
+
+    /// Lets no file of the process grow beyond `bytes`.
+    fn limit_files(&self, bytes: Option<u64>) {
+        let pid = rustix::process::Pid::from_raw(self.child.id().try_into().unwrap());
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+    }
+
+    fn launch(mut command: Command, dir: &Path) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--json", "--state"])
             .arg(dir)
             .stdout(Stdio::piped())
@@ -202,4 +220,31 @@ async fn a_full_disk_refuses_registrations_and_serves_the_rest() {
     full.store(false, Ordering::SeqCst);
     peer.must_register(&[during]).await;
     tracker.stop().await;
+}
+
+#[tokio::test]
+async fn the_program_survives_a_full_disk_and_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::start_limitable(dir.path());
+    let store = dir.path().join("tracker.redb");
+    let (mut peer, _) = Client::connect(&program.join, &Who::new(1)).await;
+    program.limit_files(Some(std::fs::metadata(&store).unwrap().len()));
+    let batch = |n: u32| (0..256).map(|i| file(&format!("{n} {i}"), 1)).collect::<Vec<_>>();
+    let mut acknowledged = 0;
+    // 256 records of some 200 bytes each, until the file would have to grow.
+    let refused = loop {
+        match peer.register(&batch(acknowledged)).await {
+            Reply::Done { .. } => acknowledged += 1,
+            Reply::Error { code: Code::LocalIo, text, .. } => break text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(acknowledged > 0 && refused.contains("tracker.redb"), "{acknowledged} {refused}");
+    assert!(peer.names("0 17").await.contains(&"0 17".to_owned()), "reads go on");
+    program.limit_files(None);
+    peer.must_register(&batch(acknowledged)).await;
+    program.kill();
+    let program = Program::start(dir.path());
+    let (mut peer, _) = Client::connect(&program.join, &Who::new(2)).await;
+    assert_eq!(peer.names("").await.len(), 256 * (acknowledged as usize + 1));
 }

@@ -195,3 +195,32 @@ async fn a_large_swarm_gives_a_bounded_mixed_subset() {
     assert_eq!(seen.len(), 11, "over time everybody is named");
     tracker.stop().await;
 }
+
+#[tokio::test]
+async fn a_large_catalogue_is_read_page_by_page_without_being_throttled() {
+    let tracker = Running::start(quick()).await;
+    let (mut peer, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    let files: Vec<_> = (0..1000).map(|n| file(&format!("{n:04}"), n)).collect();
+    for part in files.chunks(250) {
+        peer.must_register(part).await;
+    }
+    let (mut names, mut cursor) = (Vec::new(), Vec::new());
+    loop {
+        let q = peer.q();
+        let request =
+            Request::FileList { q, query: String::new(), cursor, limit: 7, sort: Sort::Name };
+        match peer.ask(q, &request).await {
+            Reply::Files { rows, total, cursor: next, .. } => {
+                assert_eq!(total, 1000);
+                names.extend(rows.into_iter().map(|row| row.meta.name));
+                cursor = next;
+            }
+            other => panic!("{other:?}"),
+        }
+        if cursor.is_empty() {
+            break;
+        }
+    }
+    assert!(names.iter().eq(files.iter().map(|meta| &meta.name)));
+    tracker.stop().await;
+}

@@ -62,11 +62,14 @@ fn failure(mut command: Command, code: i32) -> String {
 #[tokio::test]
 async fn it_prints_how_to_join_and_leaves_politely() {
     let dir = tempfile::tempdir().unwrap();
-    for (signal, args) in [("TERM", vec!["--json"]), ("INT", vec!["--public", "tracker.lab"])] {
+    for (signal, args) in [("TERM", vec![]), ("INT", vec!["--public", "tracker.lab"])] {
         let args = [&["--listen", "127.0.0.1:0"], args.as_slice()].concat();
-        let mut program = Program::start(tracker(dir.path(), &args));
+        let mut command = tracker(dir.path(), &args);
+        let json = signal == "TERM";
+        command.env("SHOAL_JSON", if json { "1" } else { "0" });
+        let mut program = Program::start(command);
         let line = program.line();
-        let join: JoinString = if args.contains(&"--json") {
+        let join: JoinString = if json {
             let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
             assert_eq!(ready["event"], "ready");
             let join: JoinString = ready["join"].as_str().unwrap().parse().unwrap();

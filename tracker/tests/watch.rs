@@ -126,3 +126,19 @@ async fn a_burst_of_registrations_arrives_whole() {
     }
     tracker.stop().await;
 }
+
+#[tokio::test]
+async fn chunks_of_a_content_known_too_late_are_asked_for_again() {
+    let tracker = Running::start(quick()).await;
+    let a = file("a", 5 * 65536);
+    let (mut half, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    half.chunks(vec![progress(&a, &[2], 1, true)]).await;
+    half.sync().await;
+    let (mut seed, _) = Client::connect(&tracker.join, &Who::new(2)).await;
+    seed.must_register(std::slice::from_ref(&a)).await;
+    assert_eq!(half.push().await, Reply::Resend { ids: vec![id(&a)] });
+    half.chunks(vec![progress(&a, &[2], 1, true)]).await;
+    half.sync().await;
+    assert_eq!(seed.locations(id(&a), 9).await.partial, 1);
+    tracker.stop().await;
+}

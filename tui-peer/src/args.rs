@@ -297,7 +297,9 @@ pub fn settings(common: &Common) -> Result<Settings, SettingsError> {
     }
     note("listen", engine.listen.to_string(), common.listen.is_some(), file.listen.is_some());
     engine.nick = common.nick.clone().or(file.nick.clone()).unwrap_or_else(host_name);
-    engine.nick.truncate(engine.nick.floor_char_boundary(common::limits::MAX_NICK));
+    while engine.nick.len() > common::limits::MAX_NICK {
+        engine.nick.pop();
+    }
     note("nick", engine.nick.clone(), common.nick.is_some(), file.nick.is_some());
 
     let rate = |name: &str, flag: Option<Rate>, file: &Option<String>| match (flag, file) {

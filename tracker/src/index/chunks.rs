@@ -12,9 +12,14 @@ use super::{Index, Refusal, SessionId};
 /// thousands of ordinary ones. Updates beyond it are not taken over.
 const MAX_SET_BYTES: usize = 8 * 1024 * 1024;
 
+/// Contents that nobody has registered, remembered per session: downloads that a tracker which lost its
+/// records is told of before their seeds are back.
+const MAX_ORPHANS: usize = 256;
+
 impl Index {
     /// Takes over what a peer has verified. Returns the contents whose full sets it should send again,
-    /// because an update in between was lost. Contents nobody has registered are skipped.
+    /// because an update in between was lost. Contents nobody has registered are
+    /// asked for again when somebody does.
     ///
     /// # Errors
     /// [`Refusal`] for a malformed set or a replaced session; updates before it are taken over.
@@ -29,15 +34,56 @@ impl Index {
             let set = ChunkSet::decode(update.chunks, &update.set).map_err(|error| {
                 Refusal::new(Code::Protocol, format!("chunk set of {}: {error}", update.id.short()))
             })?;
-            if self.merge(peer, update, set) == Verdict::Lost {
+            if self.merge(session, peer, update, set) == Verdict::Lost {
                 resend.push(update.id);
             }
         }
         Ok(resend)
     }
 
-    fn merge(&mut self, peer: u32, update: &ChunkUpdate, new: ChunkSet) -> Verdict {
-        let Some(file) = self.by_id.get(&update.id).copied() else { return Verdict::Taken };
+    /// Asks those who had chunks of a content before it was registered to say so again.
+    pub(super) fn adopt_orphans(&mut self, id: ContentId) {
+        for session in self.orphans.remove(&id).into_iter().flatten() {
+            if let Some(viewer) = self.sessions.get_mut(&session)
+                && viewer.orphans.remove(&id)
+            {
+                viewer.resend.push(id);
+                self.to_wake.insert(session);
+            }
+        }
+    }
+
+    /// Forgets what a session said about contents that nobody has registered.
+    pub(super) fn forget_orphans(&mut self, session: SessionId) {
+        let Some(viewer) = self.sessions.get_mut(&session) else { return };
+        for id in std::mem::take(&mut viewer.orphans) {
+            if let Some(sessions) = self.orphans.get_mut(&id) {
+                sessions.retain(|other| *other != session);
+                if sessions.is_empty() {
+                    self.orphans.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn remember_orphan(&mut self, session: SessionId, id: ContentId) {
+        let Some(viewer) = self.sessions.get_mut(&session) else { return };
+        if viewer.orphans.len() < MAX_ORPHANS && viewer.orphans.insert(id) {
+            self.orphans.entry(id).or_default().push(session);
+        }
+    }
+
+    fn merge(
+        &mut self,
+        session: SessionId,
+        peer: u32,
+        update: &ChunkUpdate,
+        new: ChunkSet,
+    ) -> Verdict {
+        let Some(file) = self.by_id.get(&update.id).copied() else {
+            self.remember_orphan(session, update.id);
+            return Verdict::Taken;
+        };
         let (Some(row), Some(owner)) = (self.files.get(file), self.peers.get(peer)) else {
             return Verdict::Taken;
         };

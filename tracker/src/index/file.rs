@@ -1,5 +1,7 @@
 //! A row of the catalogue and the names it goes by.
 
+use std::sync::Arc;
+
 use common::content::Descriptor;
 use common::id::ContentId;
 use common::limits::MAX_ALIASES;
@@ -22,6 +24,8 @@ pub(super) struct File {
     pub(super) first_seen: u64,
     /// The first is the one shown; never empty.
     names: Vec<Name>,
+    /// Under which folded name the row stands in the order by name.
+    pub(super) ordered_as: Option<Arc<str>>,
     /// Peers with an entry for it, connected or not. At 0 the row goes.
     pub(super) refs: u32,
     pub(super) swarm: Swarm,
@@ -48,6 +52,7 @@ impl File {
             chunks,
             first_seen,
             names: Vec::with_capacity(1),
+            ordered_as: None,
             refs: 0,
             swarm: Swarm::default(),
             row_version: 0,

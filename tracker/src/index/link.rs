@@ -1,6 +1,8 @@
 //! The ties between peers and contents. Every change of an entry goes through here, so that swarm,
 //! peer, row and counters cannot disagree.
 
+use std::sync::Arc;
+
 use common::id::ContentId;
 
 use super::Index;
@@ -22,6 +24,8 @@ impl Index {
         self.changes.push(Change::File(id, record.clone()));
         let file = self.files.insert(File::new(id, record));
         self.by_id.insert(id, file);
+        self.order(file);
+        self.adopt_orphans(id);
         self.touch_row(id);
         self.touch_sources(id);
         file
@@ -97,6 +101,7 @@ impl Index {
         if row.name() != first_before {
             self.changes.push(Change::File(id, row.record()));
         }
+        self.order(file);
         self.touch_row(id);
         let Some(owner) = self.peers.get_mut(peer) else { return };
         if owner.shares == 0 {
@@ -135,12 +140,36 @@ impl Index {
             }
         }
         if row.refs == 0 {
-            self.files.remove(file);
-            self.by_id.remove(&id);
-            self.changes.push(Change::FileGone(id));
-            self.touch_row(id);
-            self.touch_sources(id);
+            self.remove_row(file);
+        } else {
+            self.order(file);
         }
+    }
+
+    /// Removes a row that nobody refers to.
+    pub(super) fn remove_row(&mut self, file: u32) {
+        let Some(row) = self.files.remove(file) else { return };
+        self.by_id.remove(&row.id);
+        if let Some(name) = row.ordered_as {
+            self.by_name.remove(&(name, row.id));
+        }
+        self.changes.push(Change::FileGone(row.id));
+        self.touch_row(row.id);
+        self.touch_sources(row.id);
+    }
+
+    /// Puts a row where its name belongs.
+    pub(super) fn order(&mut self, file: u32) {
+        let Some(row) = self.files.get_mut(file) else { return };
+        if row.ordered_as.as_deref() == Some(row.folded()) {
+            return;
+        }
+        let name: Arc<str> = row.folded().into();
+        let (id, old) = (row.id, row.ordered_as.replace(Arc::clone(&name)));
+        if let Some(old) = old {
+            self.by_name.remove(&(old, id));
+        }
+        self.by_name.insert((name, id), file);
     }
 
     /// Notes that a row changed, for readers of the catalogue.

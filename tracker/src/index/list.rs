@@ -1,9 +1,11 @@
 //! Pages of the catalogue, filtered and sorted.
 //!
 //! A cursor is the sort key of the last row, not a position: rows that come and go in between shift
-//! nothing. A page is one pass over the catalogue that keeps the best `limit` rows after the cursor.
+//! nothing. A page is one pass over the catalogue that keeps the best `limit` rows after the cursor, except for the
+//! whole catalogue by name, which is kept in order.
 
 use std::collections::BinaryHeap;
+use std::ops::Bound;
 
 use common::id::{ContentId, ID_LEN};
 use common::wire::Code;
@@ -52,6 +54,9 @@ impl Index {
     ) -> Result<Page, Refusal> {
         let query = Query::parse(query);
         let after = if cursor.is_empty() { None } else { Some(Key::decode(cursor, sort)?) };
+        if query.is_all() && sort == Sort::Name {
+            return Ok(self.page_by_name(after, limit));
+        }
         let (mut total, mut later) = (0u32, 0usize);
         let mut best: BinaryHeap<(Key<'_>, u32)> = BinaryHeap::with_capacity(limit + 1);
         for (handle, file) in self.files.iter() {
@@ -72,19 +77,35 @@ impl Index {
                 *last = (key, handle);
             }
         }
-        let mut rows = Vec::with_capacity(best.len());
+        let files = best.into_sorted_vec().into_iter().map(|(_, handle)| handle);
+        Ok(self.page(files, total, later, sort))
+    }
+
+    /// A page of the whole catalogue by name: what a peer that mirrors it asks for. O(limit).
+    fn page_by_name(&self, after: Option<Key<'_>>, limit: usize) -> Page {
+        let start =
+            after.map_or(Bound::Unbounded, |key| Bound::Excluded((key.text.into(), key.id)));
+        // One more than wanted shows whether there is a next page.
+        let files = self.by_name.range((start, Bound::Unbounded)).map(|(_, handle)| *handle);
+        let later: Vec<u32> = files.take(limit + 1).collect();
+        let total = u32::try_from(self.by_name.len()).unwrap_or(u32::MAX);
+        self.page(later.iter().copied().take(limit), total, later.len(), Sort::Name)
+    }
+
+    /// The rows of `files` as far as they fit; `later` is how many there are from the first of them on.
+    fn page(&self, files: impl Iterator<Item = u32>, total: u32, later: usize, sort: Sort) -> Page {
+        let mut rows = Vec::new();
         let (mut bytes, mut last) = (0, None);
-        for (key, handle) in best.into_sorted_vec() {
-            let Some(file) = self.files.get(handle) else { continue };
+        for file in files.filter_map(|handle| self.files.get(handle)) {
             bytes += file.encoded_len();
             if bytes > MAX_PAGE_BYTES && !rows.is_empty() {
                 break;
             }
             rows.push(file.row());
-            last = Some(key);
+            last = Some(Key::of(file, sort));
         }
         let cursor = last.filter(|_| later > rows.len()).map(|key| key.encode(sort));
-        Ok(Page { rows, total, cursor: cursor.unwrap_or_default() })
+        Page { rows, total, cursor: cursor.unwrap_or_default() }
     }
 }
 

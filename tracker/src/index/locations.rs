@@ -9,7 +9,6 @@ use common::wire::tracker::{FileMeta, Source};
 
 use super::peer::{Endpoint, Entry, Have, Peer};
 use super::session::{Session, Told};
-use super::watch::MAX_TOLD;
 use super::{Index, Refusal, SessionId, replaced};
 
 /// Answer to the question who has a content.
@@ -26,7 +25,8 @@ pub struct Locations {
 }
 
 impl Index {
-    /// At most `want` random sources of a content. If it is watched, later deltas are about these too.
+    /// At most `want` random sources of a content. The answer replaces what the peer knew of them: if the content is
+    /// watched, now or next, deltas go on from here.
     ///
     /// # Errors
     /// If the session was replaced.
@@ -61,13 +61,7 @@ impl Index {
         };
         if let Some(viewer) = self.sessions.get_mut(&session) {
             match viewer.watches.get_mut(&id) {
-                Some(watch) => {
-                    for (peer, stamp) in told {
-                        if watch.told.len() < MAX_TOLD || watch.told.contains_key(&peer) {
-                            watch.told.insert(peer, stamp);
-                        }
-                    }
-                }
+                Some(watch) => watch.told = told,
                 None => viewer.remember(id, told),
             }
         }

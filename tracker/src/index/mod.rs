@@ -26,7 +26,8 @@ mod slab;
 mod swarm;
 mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
 use common::limits::MAX_FILES_PER_PEER;
@@ -53,6 +54,8 @@ pub struct SessionId(u64);
 pub struct Limits {
     /// Contents one peer may register.
     pub files_per_peer: usize,
+    /// Peers known: strangers make keys for nothing (a peer takes about 400 bytes).
+    pub peers: usize,
     /// Rows in the catalogue: strangers with many keys must not fill the memory (a row takes about 600 bytes).
     pub rows: usize,
     /// How long a lost peer is kept, in milliseconds: a router restart, a laptop changing networks.
@@ -67,6 +70,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             files_per_peer: MAX_FILES_PER_PEER,
+            peers: 1_000_000,
             rows: 2_000_000,
             grace_ms: 60_000,
             forget_ms: 30 * 24 * 3600 * 1000,
@@ -110,6 +114,9 @@ pub struct Index {
     limits: Limits,
     files: Slab<File>,
     by_id: HashMap<ContentId, u32>,
+    /// All rows in the order of their folded names: reading the whole catalogue page by page costs no more
+    /// than its length.
+    by_name: BTreeMap<(Arc<str>, ContentId), u32>,
     peers: Slab<Peer>,
     by_key: HashMap<PeerId, u32>,
     sessions: HashMap<SessionId, Session>,
@@ -124,6 +131,10 @@ pub struct Index {
     dirty_sources: HashSet<ContentId>,
     catalogue_watchers: HashSet<SessionId>,
     watchers: HashMap<ContentId, Vec<SessionId>>,
+    /// Who said to have chunks of a content that nobody has registered.
+    orphans: HashMap<ContentId, Vec<SessionId>>,
+    /// Sessions with something to be told at the next tick, beside what watches find.
+    to_wake: HashSet<SessionId>,
     grace: Expiry,
     forget: Expiry,
     changes: Vec<Change>,
@@ -137,6 +148,7 @@ impl Index {
             limits,
             files: Slab::new(),
             by_id: HashMap::new(),
+            by_name: BTreeMap::new(),
             peers: Slab::new(),
             by_key: HashMap::new(),
             sessions: HashMap::new(),
@@ -148,6 +160,8 @@ impl Index {
             dirty_sources: HashSet::new(),
             catalogue_watchers: HashSet::new(),
             watchers: HashMap::new(),
+            orphans: HashMap::new(),
+            to_wake: HashSet::new(),
             grace: Expiry::default(),
             forget: Expiry::default(),
             changes: Vec::new(),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use common::id::{Hash, PeerId};
+use common::wire::Code;
 use common::wire::tracker::share_digest;
 
 use super::peer::{Endpoint, Have, Peer, Presence};
@@ -42,7 +43,15 @@ pub struct Arrived {
 
 impl Index {
     /// A peer connects. What it had shared counts again at once if the digest matches.
-    pub fn arrive(&mut self, now_ms: u64, arrival: Arrival) -> Arrived {
+    ///
+    /// # Errors
+    /// [`Refusal`] when the tracker knows too many peers.
+    pub fn arrive(&mut self, now_ms: u64, arrival: Arrival) -> Result<Arrived, Refusal> {
+        let known = self.by_key.contains_key(&arrival.peer);
+        if !known && self.by_key.len() >= self.limits.peers {
+            let text = format!("this tracker is full ({} peers); ask its owner", self.limits.peers);
+            return Err(Refusal::new(Code::Busy, text));
+        }
         let peer = self.peer_or_new(&arrival, now_ms);
         let replaced = self.peers.get(peer).and_then(Peer::session);
         if let Some(old) = replaced {
@@ -53,7 +62,7 @@ impl Index {
         let session = SessionId(self.last_session);
         self.sessions.insert(session, Session::new(peer, arrival.via, arrival.observed));
         let share_ok = self.settle(peer, session, arrival, now_ms);
-        Arrived { session, share_ok, replaced }
+        Ok(Arrived { session, share_ok, replaced })
     }
 
     /// A connected peer says hello again: to come back after leaving, or with another address or nick.

@@ -24,6 +24,11 @@ impl Query {
         Self { alternatives }
     }
 
+    /// Whether every name matches.
+    pub(super) fn is_all(&self) -> bool {
+        self.alternatives.is_empty()
+    }
+
     /// Whether one of the folded `names` contains every word of one alternative.
     pub(super) fn matches<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         self.alternatives.is_empty()

@@ -53,12 +53,13 @@ impl Index {
             let Some(row) = self.files.get_mut(handle) else { continue };
             let (id, first) = (row.id, row.name().to_owned());
             if row.refs == 0 {
-                self.files.remove(handle);
-                self.by_id.remove(&id);
-                self.changes.push(Change::FileGone(id));
-            } else if row.prune_names() && row.name() != first {
+                self.remove_row(handle);
+                continue;
+            }
+            if row.prune_names() && row.name() != first {
                 self.changes.push(Change::File(id, row.record()));
             }
+            self.order(handle);
         }
         let peers: Vec<(u32, bool, u64)> =
             self.peers.iter().map(|(peer, p)| (peer, p.shares > 0, p.last_seen)).collect();

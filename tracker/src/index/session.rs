@@ -1,13 +1,13 @@
 //! What a connection watches, and what it has been told.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use common::id::{ContentId, PeerId};
 
 /// Answers remembered so that a watch begun right after one continues from it: asking before watching
 /// is what a download does.
-pub(super) const MAX_RECENT: usize = 64;
+pub(super) const MAX_RECENT: usize = 16;
 
 /// One connection.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub(super) struct Session {
     pub(super) queue: VecDeque<ContentId>,
     /// Last answers about sources of contents that are not watched.
     pub(super) recent: VecDeque<(ContentId, Told)>,
+    /// Contents it has chunks of that nobody has registered yet.
+    pub(super) orphans: HashSet<ContentId>,
+    /// Contents whose full chunk sets it should send again.
+    pub(super) resend: Vec<ContentId>,
 }
 
 /// Sources a peer was told of, each with the stamp of what was said.
@@ -48,6 +52,8 @@ impl Session {
             watches: HashMap::new(),
             queue: VecDeque::new(),
             recent: VecDeque::new(),
+            orphans: HashSet::new(),
+            resend: Vec::new(),
         }
     }
 

@@ -16,13 +16,16 @@ use super::{Index, Refusal, SessionId, replaced};
 
 /// Sources followed per watch; lost ones are replaced up to here.
 const FOLLOWED: usize = DEFAULT_LOCATIONS;
-/// Sources followed per watch at most, when answers to FileLocations added to them.
-pub(super) const MAX_TOLD: usize = MAX_LOCATIONS + FOLLOWED;
+/// Sources followed by one session (40 bytes each), over all its watches: with many watches each follows fewer,
+/// but not fewer than [`MIN_FOLLOWED`]. An answer to FileLocations may bring a watch up to what was asked for.
+const FOLLOWED_PER_SESSION: usize = 20_000;
+/// Enough to begin a download; the rest comes with FileLocations.
+const MIN_FOLLOWED: usize = 20;
 /// Bytes of rows in one catalogue delta; a frame holds 256 KiB.
 const MAX_DELTA_BYTES: usize = 128 * 1024;
 
-// In the worst case everything followed leaves and is replaced.
-const _: () = assert!(MAX_TOLD * 2 <= MAX_DELTA);
+// In the worst case everything told leaves, and others take their places.
+const _: () = assert!(MAX_LOCATIONS + FOLLOWED <= MAX_DELTA);
 
 impl Index {
     /// Begins watches; what is watched already goes on.
@@ -75,6 +78,10 @@ impl Index {
 
     /// The next push for a session, if it has one; call until `None`.
     pub fn poll(&mut self, session: SessionId, rng: &mut fastrand::Rng) -> Option<Reply> {
+        let viewer = self.sessions.get_mut(&session)?;
+        if !viewer.resend.is_empty() {
+            return Some(Reply::Resend { ids: std::mem::take(&mut viewer.resend) });
+        }
         if let Some(delta) = self.catalogue_delta(session) {
             return Some(delta);
         }
@@ -91,7 +98,7 @@ impl Index {
 
     /// Moves what changed since the last tick to where readers find it; returns them.
     pub(super) fn publish(&mut self) -> Vec<SessionId> {
-        let mut readers = HashSet::new();
+        let mut readers = std::mem::take(&mut self.to_wake);
         if !self.dirty_rows.is_empty() {
             readers.extend(self.catalogue_watchers.iter().copied());
         }
@@ -112,8 +119,10 @@ impl Index {
         readers.into_iter().collect()
     }
 
-    /// Ends everything a session watches.
+    /// Ends everything that refers to a session.
     pub(super) fn end_watches(&mut self, session: SessionId) {
+        self.forget_orphans(session);
+        self.to_wake.remove(&session);
         self.catalogue_watchers.remove(&session);
         let Some(viewer) = self.sessions.get_mut(&session) else { return };
         for (id, _) in std::mem::take(&mut viewer.watches) {
@@ -191,7 +200,7 @@ impl Index {
             }
         }
         let kept = told.len() - leaves.len();
-        let room = FOLLOWED.saturating_sub(kept);
+        let room = viewer.followed_per_watch().saturating_sub(kept);
         if let Some(row) = file.filter(|_| room > 0).and_then(|file| self.files.get(file)) {
             // Enough to find `room` others however many of the drawn ones are known already.
             let drawn = row.swarm.sample(room + kept + 1, rng);
@@ -228,5 +237,13 @@ impl Index {
         let (owner, entry) = self.member(peer, file)?;
         news.push((owner.id, entry.stamp));
         Some(source(viewer, owner, entry, row.chunks, budget))
+    }
+}
+
+impl Session {
+    /// Sources that each watch follows by itself.
+    fn followed_per_watch(&self) -> usize {
+        let share = FOLLOWED_PER_SESSION.checked_div(self.watches.len()).unwrap_or(FOLLOWED);
+        share.clamp(MIN_FOLLOWED, FOLLOWED)
     }
 }

@@ -9,7 +9,7 @@ mod requests;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::channel::{Frame, FrameError, SecureReader};
@@ -19,11 +19,10 @@ use common::membership::LIFETIME_SECS;
 use common::wire::Code;
 use common::wire::tracker::{Hello, Reply, Welcome};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::Clock;
-use crate::index::{Arrival, Arrived, SessionId};
+use crate::index::{Arrival, Arrived, Refusal, SessionId};
 use crate::shared::{Closing, Control, Shared};
 use crate::store::{Commit, StoreError};
 use handshake::{Admitted, plain};
@@ -38,17 +37,19 @@ const READ_PAUSE: usize = 64 * 1024;
 const MAX_PENDING: usize = 8;
 /// How often silence, stalls and the age of the membership are looked at.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// When to try again at a tracker that is full.
+const BUSY_RETRY_MS: u32 = 60_000;
 /// For the last words of a connection.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Memberships are renewed at half life.
 const RENEW_AFTER: Duration = Duration::from_secs(LIFETIME_SECS / 2);
 
-/// Serves one accepted connection to its end. `half_open` is given back once it has said hello.
+/// Serves one accepted connection to its end. Sets `greeted` once it has said hello.
 pub(crate) async fn serve(
     stream: TcpStream,
     from: SocketAddr,
-    half_open: OwnedSemaphorePermit,
-    shared: Arc<Shared>,
+    greeted: &AtomicBool,
+    shared: &Shared,
 ) {
     let observed = plain(from);
     let via = stream.local_addr().map_or(observed, plain);
@@ -56,7 +57,7 @@ pub(crate) async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let admitted = match handshake::admit(stream, &shared).await {
+    let admitted = match handshake::admit(stream, shared).await {
         Ok(admitted) => admitted,
         Err(refused) => {
             shared.metrics.refused.add(1);
@@ -64,16 +65,24 @@ pub(crate) async fn serve(
             return;
         }
     };
-    drop(half_open);
+    greeted.store(true, Ordering::Relaxed);
     let Admitted { mut reader, writer, peer, hello, version, exporter } = admitted;
     let outbox = Outbox::new();
     let place = Place { observed, via, exporter };
-    let mut session = match Session::begin(&shared, peer, place, &hello, version, &outbox).await {
+    let mut session = match Session::begin(shared, peer, place, &hello, version, &outbox) {
         Ok(session) => session,
-        Err(error) => return tracing::warn!("no session: {error}"),
+        Err(refusal) => {
+            let Refusal { code, text } = refusal;
+            outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms: BUSY_RETRY_MS });
+            outbox.close();
+            // Best effort.
+            let _ = timeout(LAST_WORDS, outbox.write_to(writer, &shared.metrics)).await;
+            return tracing::debug!(peer = %peer.short(), %from, "refused: {text}");
+        }
     };
     tracing::debug!(peer = %peer.short(), %from, agent = ?hello.agent, "connected");
-    let id = session.id;
+    // However this ends, also by a panic or at shutdown, the peer is not there any more.
+    let _departure = Departure { shared, session: session.id };
     let writing = outbox.write_to(writer, &shared.metrics);
     let reading = async {
         let why = session.run(&mut reader).await;
@@ -90,12 +99,22 @@ pub(crate) async fn serve(
         }
         () = &mut writing => End::Broken(FrameError::Closed),
     };
-    shared.remove_control(id);
-    let now = shared.clock.now_ms();
-    if let Err(error) = shared.change(|index| index.depart(now, id)).await {
-        tracing::warn!("departure not stored: {error}");
-    }
     tracing::debug!(peer = %peer.short(), %from, "gone: {why}");
+}
+
+/// Takes the peer out of the index when dropped. What must be stored goes with the next change: there is one
+/// every tick.
+struct Departure<'a> {
+    shared: &'a Shared,
+    session: SessionId,
+}
+
+impl Drop for Departure<'_> {
+    fn drop(&mut self) {
+        self.shared.remove_control(self.session);
+        let now = self.shared.clock.now_ms();
+        self.shared.with_index(|index| index.depart(now, self.session));
+    }
 }
 
 /// Where a connection comes from and goes to.
@@ -145,25 +164,23 @@ enum End {
 }
 
 impl<'a> Session<'a> {
-    async fn begin(
+    fn begin(
         shared: &'a Shared,
         peer: PeerId,
         place: Place,
         hello: &Hello,
         version: u8,
         outbox: &'a Outbox,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, Refusal> {
         let now = shared.clock.now_ms();
         let arrival = arrival(peer, place, hello);
         let control = Arc::new(Control::default());
-        let (arrived, _) = shared
-            .change(|index| {
-                let arrived = index.arrive(now, arrival);
-                // Under the index's lock: nobody can replace a session that cannot be found.
-                shared.add_control(arrived.session, Arc::clone(&control));
-                arrived
-            })
-            .await?;
+        let arrived = shared.with_index(|index| {
+            let arrived = index.arrive(now, arrival)?;
+            // Under the index's lock: nobody can replace a session that cannot be found.
+            shared.add_control(arrived.session, Arc::clone(&control));
+            Ok(arrived)
+        })?;
         let Arrived { session: id, share_ok, replaced } = arrived;
         if let Some(old) = replaced {
             shared.close(old, Closing::Replaced);

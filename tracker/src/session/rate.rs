@@ -17,6 +17,8 @@ struct Bucket {
 pub(super) struct Rates {
     /// A list is one pass over the catalogue; filtering while typing asks a few times a second.
     list: Bucket,
+    /// The next page waits for the one before, so reading on limits itself; 200 a second are 100,000 rows.
+    next_page: Bucket,
     locations: Bucket,
     /// 200 batches of 256 files are 51,200 files a second.
     register: Bucket,
@@ -35,6 +37,7 @@ impl Rates {
         };
         Self {
             list: bucket(20, 60),
+            next_page: bucket(200, 1000),
             locations: bucket(100, 500),
             register: bucket(200, 1000),
             chunks: bucket(20, 100),
@@ -48,7 +51,8 @@ impl Rates {
     /// Milliseconds until there is one.
     pub(super) fn take(&mut self, request: &Request, now_ms: u64) -> Result<(), u64> {
         let bucket = match request {
-            Request::FileList { .. } => &mut self.list,
+            Request::FileList { cursor, .. } if cursor.is_empty() => &mut self.list,
+            Request::FileList { .. } => &mut self.next_page,
             Request::FileLocations { .. } => &mut self.locations,
             Request::Register { .. } | Request::Unregister { .. } => &mut self.register,
             Request::ChunkRegister { .. } => &mut self.chunks,

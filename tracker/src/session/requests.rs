@@ -20,8 +20,8 @@ impl Session<'_> {
         if let Err(wait_ms) = self.rates.take(&request, now) {
             self.shared.metrics.throttled.add(1);
             match &request {
-                // Progress has no answer and must not get lost: it is taken, and then nothing is read for a while.
-                Request::ChunkRegister { .. } => {
+                // What has no answer must not get lost: it is taken, and then nothing is read for a while.
+                Request::ChunkRegister { .. } | Request::Unwatch { .. } => {
                     self.paused_until = Instant::now() + Duration::from_millis(wait_ms);
                 }
                 _ => return self.throttle(number(&request), wait_ms),

@@ -63,7 +63,7 @@ pub enum StoreError {
         why: String,
     },
     /// The system refused: no space, no permission, a dying disk.
-    #[error("cannot write {}: {why}", path.display())]
+    #[error("cannot write {}: {why}; check permissions and free space there", path.display())]
     Io {
         /// The file.
         path: PathBuf,

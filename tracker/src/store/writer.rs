@@ -80,8 +80,11 @@ impl Writer {
         self.state.backlog.load(Ordering::Relaxed) >= MAX_BACKLOG
     }
 
-    /// Commits what waits and ends the thread. Blocking.
-    pub(crate) fn close(self) {
+    /// Commits what waits and these last changes, and ends the thread. Blocking.
+    pub(crate) fn close(self, changes: Vec<Change>) {
+        let (done, _) = oneshot::channel();
+        // Fails only if the thread has ended, which is seen below.
+        let _ = self.jobs.blocking_send(Job { changes, done });
         drop(self.jobs);
         if self.thread.join().is_err() {
             tracing::error!("the store thread had panicked");

@@ -7,8 +7,10 @@ use std::time::Duration;
 pub struct NodeConfig {
     /// Payload bytes requested and not yet stored, over all contents: bounds memory.
     pub budget: u64,
-    /// Least outstanding bytes per source: enough to keep a fast link busy until its rate is known.
+    /// Outstanding bytes per source until its rate is known, at most: enough to keep a fast link busy.
     pub min_depth: u64,
+    /// The same of all sources of a content together.
+    pub start_depth: u64,
     /// Most outstanding bytes per source: 10 Gbit/s at 13 ms.
     pub max_depth: u64,
     /// Seconds of a source's rate kept outstanding beside two round trips.
@@ -58,6 +60,7 @@ impl Default for NodeConfig {
         Self {
             budget: 64 << 20,
             min_depth: 512 << 10,
+            start_depth: 2 << 20,
             max_depth: 16 << 20,
             depth_time: Duration::from_millis(500),
             slots: 16,

@@ -21,6 +21,8 @@ mod node;
 mod open;
 pub mod picker;
 mod rate;
+#[cfg(test)]
+mod tests;
 mod tick;
 pub mod time;
 mod upload;

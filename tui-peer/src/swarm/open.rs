@@ -1,5 +1,7 @@
 //! Contents coming and going, and being opened on connections: descriptors, manifests, bitfields.
 
+use std::time::Duration;
+
 use common::chunk_set::ChunkSet;
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
@@ -17,12 +19,23 @@ use super::rate::Rate;
 const MANIFEST_WINDOW: usize = 8;
 /// Runs of HAVE kept while the layout of a content is not known yet.
 const MAX_UNREAD_RUNS: usize = 4096;
+/// Wait before a content is opened again with a peer that did not know yet what it is.
+const RETRY_BUSY: Duration = Duration::from_secs(2);
+/// The same with a peer that had no room.
+const RETRY_FULL: Duration = Duration::from_secs(30);
+/// Period over which a peer's changes of what it has are counted.
+const CHURN_PERIOD: Duration = Duration::from_secs(60);
+/// Changes allowed in it: so many passes over all chunks of a content,
+const CHURN_PASSES: u64 = 8;
+/// and in small contents so many.
+const MAX_CHURN: u64 = 100_000;
 /// Sources remembered per content by the tracker's word.
 const MAX_KNOWN: usize = 1000;
 
 impl Node {
     pub(super) fn add_content(&mut self, cx: &mut Cx<'_>, id: ContentId, ready: Option<Ready>) {
-        self.contents.entry(id).or_insert_with(|| Content::new(id, cx.now));
+        self.contents.entry(id).or_insert_with(|| Content::new(cx.now));
+        self.live.insert(id);
         if let Some(ready) = ready {
             self.content_ready(cx, id, ready);
         }
@@ -30,12 +43,19 @@ impl Node {
     }
 
     pub(super) fn content_ready(&mut self, cx: &mut Cx<'_>, id: ContentId, ready: Ready) {
+        // What was asked for by an earlier state of things is of no use to this one.
+        self.cancel_requests(cx, |asked| asked.id() == id);
         let Some(content) = self.contents.get_mut(&id) else { return };
         content.descriptor = Some(ready.descriptor);
-        let body = Body::new(ready);
+        content.manifest = None;
+        let mut body = Body::new(ready);
         let chunks = body.layout.chunks();
+        for link in content.links.values_mut() {
+            count_has(link, &mut body);
+        }
         let was_waiting = content.body.replace(body).is_none();
         content.completed = false;
+        self.live.insert(id);
         let peers: Vec<(ConnId, u16)> = content.links.iter().map(|(c, l)| (*c, l.handle)).collect();
         for (conn, handle) in peers {
             if !self.read_unread(cx, conn, id, chunks) {
@@ -46,6 +66,7 @@ impl Node {
                 self.tell_have(cx, conn, handle, id);
             }
         }
+        self.recount(cx, id);
         // Data that a crash left complete, or an empty file, needs nobody.
         self.maybe_completed(cx, id);
         self.dial_for(cx, id);
@@ -54,24 +75,37 @@ impl Node {
 
     /// Removes a content; connections with nothing else in common end by themselves.
     pub(super) fn remove_content(&mut self, cx: &mut Cx<'_>, id: ContentId) {
-        self.cancel_requests(cx, id);
+        self.cancel_requests(cx, |asked| asked.id() == id);
+        self.live.remove(&id);
         let Some(content) = self.contents.remove(&id) else { return };
         for (at, link) in &content.links {
             cx.send(*at, PeerMsg::Close { handle: link.handle });
             if let Some(conn) = self.conns.get_mut(at) {
                 conn.handles.remove(&link.handle);
                 conn.idle_since = cx.now;
+                let serving = conn.pipe_of.iter().filter(|(_, (of, _))| *of == id);
+                for (rid, _) in serving {
+                    cx.out.push(Output::StopServing { conn: *at, rid: *rid });
+                }
             }
             self.drop_queued(cx, *at, id, Code::Gone);
         }
         for conn in self.conns.values_mut() {
-            conn.opening.retain(|_, opening| *opening != id);
+            conn.opening.retain(|_, (opening, _)| *opening != id);
         }
     }
 
     pub(super) fn change_wanted(&mut self, cx: &mut Cx<'_>, id: ContentId, wanted: ChunkSet) {
         let Some(body) = self.body_mut(&id) else { return };
         body.want(wanted);
+        let lacks = body.wanted.clone();
+        self.live.insert(id);
+        self.cancel_requests(cx, |asked| {
+            matches!(asked, Asked::Chunk { id: of, chunk, .. } if *of == id && !lacks.contains(*chunk))
+        });
+        if let Some(content) = self.contents.get_mut(&id) {
+            content.completed = false;
+        }
         self.recount(cx, id);
         self.maybe_completed(cx, id);
         self.fill(cx, id);
@@ -83,8 +117,9 @@ impl Node {
             return;
         }
         content.paused = paused;
+        self.live.insert(id);
         if paused {
-            self.cancel_requests(cx, id);
+            self.cancel_requests(cx, |asked| asked.is_chunk_of(id));
         } else {
             content.ask_at = cx.now;
             content.asked = 0;
@@ -103,11 +138,16 @@ impl Node {
         for run in lost.runs() {
             for chunk in run.clone() {
                 body.have.remove(chunk);
+                body.withheld.remove(&chunk);
+                if let Some(sent) = &mut body.sent {
+                    sent.remove(chunk);
+                }
             }
             runs.extend(wire_runs(run));
         }
         let wanted = body.wanted.clone();
         body.want(wanted);
+        self.live.insert(id);
         for (at, link) in &content.links {
             for part in runs.chunks(common::limits::MAX_HAVE_RUNS) {
                 let (handle, runs) = (link.handle, part.to_vec());
@@ -125,22 +165,20 @@ impl Node {
         sources: Vec<SourceHint>,
     ) {
         let Some(content) = self.contents.get_mut(&id) else { return };
-        for source in sources {
+        for mut source in sources {
+            // Peers say themselves what they have; the tracker's word on it is not needed here.
+            source.set = None;
             if source.peer != self.me
                 && (content.known.len() < MAX_KNOWN || content.known.contains_key(&source.peer))
             {
                 content.known.insert(source.peer, source);
             }
         }
-        let connected: Vec<ConnId> =
-            content.known.keys().filter_map(|peer| self.by_peer.get(peer).copied()).collect();
-        for at in connected {
-            self.open_wanted(cx, at);
-        }
+        self.open_known(cx, id);
         self.dial_for(cx, id);
     }
 
-    /// Dials known sources of a content that is wanted, rarest holders and fullest first.
+    /// Dials known sources of a content that is wanted, in random order.
     pub(super) fn dial_for(&mut self, cx: &mut Cx<'_>, id: ContentId) {
         let Some(content) = self.contents.get(&id) else { return };
         if !content.is_active() {
@@ -169,23 +207,40 @@ impl Node {
         }
     }
 
+    /// Opens a content on every connection to a peer known to have it.
+    pub(super) fn open_known(&mut self, cx: &mut Cx<'_>, id: ContentId) {
+        let Some(content) = self.contents.get(&id) else { return };
+        let connected: Vec<ConnId> =
+            content.known.keys().filter_map(|peer| self.by_peer.get(peer).copied()).collect();
+        for at in connected {
+            self.open(cx, at, id);
+        }
+    }
+
     /// Opens on a connection what we want and the peer may have.
     pub(super) fn open_wanted(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
-        for content in self.contents.values() {
-            let busy = content.links.contains_key(&at)
-                || conn.opening.values().any(|id| *id == content.id)
-                || content.links.len() >= self.cfg.max_links
-                || conn.handles.len() + conn.opening.len() >= MAX_OPEN_PER_PEER;
-            if busy || !content.is_active() || !content.known.contains_key(&conn.peer) {
-                continue;
-            }
-            let handle = conn.handle();
-            conn.opening.insert(handle, content.id);
-            let state = own_state(content);
-            let open = Open { handle, id: content.id, state, want: true };
-            cx.out.push(Output::Send { conn: at, msg: PeerMsg::Open(open) });
+        let ids: Vec<ContentId> = self.live.iter().copied().collect();
+        for id in ids {
+            self.open(cx, at, id);
         }
+    }
+
+    fn open(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) {
+        let (Some(conn), Some(content)) = (self.conns.get_mut(&at), self.contents.get(&id)) else {
+            return;
+        };
+        let busy = content.links.contains_key(&at)
+            || conn.is_opening(&id)
+            || content.links.len() >= self.cfg.max_links
+            || conn.handles.len() + conn.opening.len() >= MAX_OPEN_PER_PEER;
+        let later = content.retry.get(&conn.peer).is_some_and(|when| *when > cx.now);
+        if busy || later || !content.is_active() || !content.known.contains_key(&conn.peer) {
+            return;
+        }
+        let handle = conn.handle();
+        conn.opening.insert(handle, (id, cx.now));
+        let open = Open { handle, id, state: own_state(content), want: true };
+        cx.send(at, PeerMsg::Open(open));
     }
 
     pub(super) fn on_open(&mut self, cx: &mut Cx<'_>, at: ConnId, open: Open) {
@@ -193,11 +248,12 @@ impl Node {
         let Open { handle, id, state, want } = open;
         // Odd handles are the acceptor's.
         let theirs = (handle % 2 == 1) == conn.dialed;
-        if !theirs || conn.handles.contains_key(&handle) {
+        if !theirs || conn.handles.contains_key(&handle) || conn.opening.contains_key(&handle) {
             return self.fault(cx, at, "OPEN with a wrong handle");
         }
         let refuse = |cx: &mut Cx<'_>, code| cx.send(at, PeerMsg::OpenNo { handle, code });
-        let ours_pending = conn.opening.values().any(|pending| *pending == id);
+        let ours_pending = conn.is_opening(&id);
+        let full = conn.handles.len() >= MAX_OPEN_PER_PEER;
         let Some(content) = self.contents.get(&id) else {
             return refuse(cx, Code::UnknownContent);
         };
@@ -208,19 +264,42 @@ impl Node {
         let (Some(descriptor), true) = (content.descriptor, content.body.is_some()) else {
             return refuse(cx, Code::Busy);
         };
-        if content.links.len() >= self.cfg.max_links || conn.handles.len() >= MAX_OPEN_PER_PEER {
+        if full || (content.links.len() >= self.cfg.max_links && !self.drop_link(cx, id)) {
             return refuse(cx, Code::Limit);
         }
-        let ok =
-            OpenOk { handle, descriptor, state: own_state(content), want: content.is_active() };
+        let Some(content) = self.contents.get(&id) else { return };
+        let (ours, interested) = (own_state(content), content.is_active());
+        let ok = OpenOk { handle, descriptor, state: ours, want: interested };
         cx.send(at, PeerMsg::OpenOk(ok));
-        self.link(cx, at, handle, id, state, want);
+        self.link(cx, at, handle, id, (state, want), interested);
+    }
+
+    /// Closes a content with a peer to which it is of no use (any more) and which is of none to us;
+    /// false if there is no such peer.
+    fn drop_link(&mut self, cx: &mut Cx<'_>, id: ContentId) -> bool {
+        let Some(content) = self.contents.get(&id) else { return false };
+        let idle = |link: &Link| !link.interesting && link.useful == 0;
+        let found = content.links.iter().find(|(_, link)| idle(link)).map(|(at, _)| *at);
+        found.is_some_and(|at| {
+            self.close_link(cx, at, id);
+            true
+        })
+    }
+
+    /// Ends the exchange of a content on one connection from our side.
+    pub(super) fn close_link(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) {
+        let handle = self.contents.get(&id).and_then(|c| c.links.get(&at)).map(|l| l.handle);
+        if let Some(handle) = handle {
+            self.drop_queued(cx, at, id, Code::Gone);
+            cx.send(at, PeerMsg::Close { handle });
+            self.on_close(cx, at, handle);
+        }
     }
 
     pub(super) fn on_open_ok(&mut self, cx: &mut Cx<'_>, at: ConnId, ok: OpenOk) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
         let OpenOk { handle, descriptor, state, want } = ok;
-        let Some(id) = conn.opening.remove(&handle) else {
+        let Some((id, _)) = conn.opening.remove(&handle) else {
             // Removed while the answer was on its way.
             return cx.send(at, PeerMsg::Close { handle });
         };
@@ -231,23 +310,28 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else {
             return cx.send(at, PeerMsg::Close { handle });
         };
+        if content.links.contains_key(&at) {
+            return self.fault(cx, at, "opened a content twice");
+        }
         if content.descriptor.is_none() {
             content.descriptor = Some(descriptor);
             cx.out.push(Output::Described { id, descriptor });
         }
-        self.link(cx, at, handle, id, state, want);
+        self.link(cx, at, handle, id, (state, want), true);
     }
 
     pub(super) fn on_open_no(&mut self, cx: &mut Cx<'_>, at: ConnId, handle: u16, code: Code) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
         let peer = conn.peer;
-        if let Some(id) = conn.opening.remove(&handle) {
-            conn.idle_since = cx.now;
-            if code != Code::AlreadyOpen
-                && let Some(content) = self.contents.get_mut(&id)
-            {
-                content.known.remove(&peer);
-            }
+        let Some((id, _)) = conn.opening.remove(&handle) else { return };
+        conn.idle_since = cx.now;
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        match code {
+            Code::AlreadyOpen => {}
+            // It does not know yet what it is, or has no room just now.
+            Code::Busy => drop(content.retry.insert(peer, cx.now + RETRY_BUSY)),
+            Code::Limit => drop(content.retry.insert(peer, cx.now + RETRY_FULL)),
+            _ => content.forget(&peer),
         }
     }
 
@@ -259,16 +343,19 @@ impl Node {
         let gone: Vec<u32> = conn
             .requests
             .iter()
-            .filter(|(_, asked)| asked_of(asked) == id)
+            .filter(|(_, asked)| asked.id() == id)
             .map(|(rid, _)| *rid)
             .collect();
         let requeued = u32::try_from(gone.len()).unwrap_or(u32::MAX);
         for rid in gone {
-            self.take_back(cx, at, rid);
+            // What its writer has already will still come.
+            if let Some(asked) = self.take_back(cx, at, rid) {
+                self.expect_late(cx, at, rid, asked);
+            }
         }
         self.unlink(cx, at, id, peer, requeued);
         if let Some(content) = self.contents.get_mut(&id) {
-            content.known.remove(&peer);
+            content.forget(&peer);
         }
         self.fill(cx, id);
     }
@@ -280,8 +367,8 @@ impl Node {
         at: ConnId,
         handle: u16,
         id: ContentId,
-        state: HaveState,
-        want: bool,
+        (state, want): (HaveState, bool),
+        interested: bool,
     ) {
         let (Some(conn), Some(content)) = (self.conns.get_mut(&at), self.contents.get_mut(&id))
         else {
@@ -293,7 +380,7 @@ impl Node {
             handle,
             has,
             interesting: want,
-            interested: false,
+            interested,
             choked_by: true,
             choking: true,
             useful: 0,
@@ -302,6 +389,8 @@ impl Node {
             got: 0,
             barren: false,
             hashless_until: cx.now,
+            dry: None,
+            assigned: None,
         };
         content.links.insert(at, link);
         let chunks = content.body.as_ref().map(|body| body.layout.chunks());
@@ -320,11 +409,10 @@ impl Node {
     /// Sends our bitfield, if we have part of the content.
     fn tell_have(&mut self, cx: &mut Cx<'_>, at: ConnId, handle: u16, id: ContentId) {
         let Some(body) = self.body_mut(&id) else { return };
-        if !body.have.is_empty() && !body.have.is_complete() {
-            cx.send(at, PeerMsg::Bitfield { handle, set: body.have.encode() });
-        } else if body.have.is_complete() && body.layout.chunks() > 0 {
-            // Our OPEN may have said less than we have now.
-            cx.send(at, PeerMsg::Bitfield { handle, set: body.have.encode() });
+        // Even when we have all: our OPEN may have said less.
+        let offered = body.offered();
+        if !offered.is_empty() {
+            cx.send(at, PeerMsg::Bitfield { handle, set: offered.encode() });
         }
     }
 
@@ -367,6 +455,7 @@ impl Node {
             link.has = Has::Some(set);
         }
         link.barren = false;
+        link.dry = None;
         link.useful = useful(link, body);
         self.update_interest(cx, at, id);
     }
@@ -407,6 +496,11 @@ impl Node {
             }
             Some(chunks) => match ChunkSet::decode(chunks, &set) {
                 Ok(set) => {
+                    if !self.may_churn(cx, at, chunks, chunks) {
+                        return;
+                    }
+                    let Some(content) = self.contents.get_mut(&id) else { return };
+                    let Some(link) = content.links.get(&at) else { return };
                     let news = !link.has.is_all() && set.count() > 0;
                     self.set_has(cx, at, id, set);
                     if news {
@@ -433,10 +527,18 @@ impl Node {
             return;
         };
         let chunks = body.layout.chunks();
-        if runs.iter().any(|r| r.start.saturating_add(u32::from(r.len)) > chunks) {
+        if !are_runs_of(runs, chunks) {
             return self.fault(cx, at, "has chunks that do not exist");
         }
+        if !self.may_churn(cx, at, count_runs(runs), chunks) {
+            return;
+        }
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let (Some(link), Some(body)) = (content.links.get_mut(&at), content.body.as_mut()) else {
+            return;
+        };
         link.barren = false;
+        link.dry = None;
         if let Has::Some(set) = &mut link.has {
             for run in runs {
                 for chunk in run.start..run.start + u32::from(run.len) {
@@ -449,7 +551,8 @@ impl Node {
             if set.is_complete() {
                 forget_has(link, body);
                 link.has = Has::All;
-                body.seeds = body.seeds.saturating_add(1);
+                count_has(link, body);
+                link.useful = useful(link, body);
             }
         }
         self.update_interest(cx, at, id);
@@ -463,21 +566,50 @@ impl Node {
             return;
         };
         let chunks = body.layout.chunks();
-        let mut set = match &link.has {
-            Has::All => ChunkSet::full(chunks),
-            Has::Some(set) => set.clone(),
-            Has::Unread { .. } => return,
+        if !are_runs_of(runs, chunks) {
+            return self.fault(cx, at, "lost chunks that do not exist");
+        }
+        let whole = matches!(link.has, Has::All);
+        let changes = count_runs(runs).saturating_add(if whole { chunks } else { 0 });
+        if !self.may_churn(cx, at, changes, chunks) {
+            return;
+        }
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let (Some(link), Some(body)) = (content.links.get_mut(&at), content.body.as_mut()) else {
+            return;
         };
-        for run in runs {
-            let end = run.start.saturating_add(u32::from(run.len)).min(chunks);
-            for chunk in run.start..end {
-                set.remove(chunk);
+        if whole {
+            forget_has(link, body);
+            link.has = Has::Some(ChunkSet::full(chunks));
+            count_has(link, body);
+            link.useful = useful(link, body);
+        }
+        if let Has::Some(set) = &mut link.has {
+            for chunk in runs.iter().flat_map(|run| run.start..run.start + u32::from(run.len)) {
+                if set.remove(chunk) {
+                    body.picker.lost(chunk);
+                    link.useful -= u32::from(body.lacks(chunk)).min(link.useful);
+                }
             }
         }
-        self.set_has(cx, at, id, set);
+        self.update_interest(cx, at, id);
         if let Some(conn) = self.conns.get(&at) {
             cx.notice(Notice::Withdrew { id, peer: conn.peer });
         }
+    }
+
+    /// Counts changes to what a peer has; one that changes its mind all the time is closed.
+    fn may_churn(&mut self, cx: &mut Cx<'_>, at: ConnId, changes: u32, chunks: u32) -> bool {
+        let Some(conn) = self.conns.get_mut(&at) else { return false };
+        if cx.now.since(conn.churn.0) >= CHURN_PERIOD {
+            conn.churn = (cx.now, 0);
+        }
+        conn.churn.1 += u64::from(changes);
+        let fine = conn.churn.1 <= MAX_CHURN.max(CHURN_PASSES * u64::from(chunks));
+        if !fine {
+            self.fault(cx, at, "changes its mind about its chunks too often");
+        }
+        fine
     }
 
     /// Counts again what each peer has that we want, and tells it whether we are interested.
@@ -487,6 +619,7 @@ impl Node {
         for link in content.links.values_mut() {
             link.useful = useful(link, body);
             link.barren = false;
+            link.dry = None;
         }
         let conns: Vec<ConnId> = content.links.keys().copied().collect();
         for at in conns {
@@ -497,9 +630,9 @@ impl Node {
     /// Says WANT when that changed.
     pub(super) fn update_interest(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) {
         let Some(content) = self.contents.get_mut(&id) else { return };
-        let paused = content.paused;
+        let (paused, known) = (content.paused, content.body.is_some());
         let Some(link) = content.links.get_mut(&at) else { return };
-        let want = link.useful > 0 && !paused;
+        let want = (link.useful > 0 || !known) && !paused;
         if want != link.interested {
             link.interested = want;
             let handle = link.handle;
@@ -565,11 +698,21 @@ impl Node {
     }
 
     /// A slice of the manifest is here: hand over what is complete, in order.
-    pub(super) fn manifest_slice(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, id: ContentId) {
+    pub(super) fn manifest_slice(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: ConnId,
+        rid: u32,
+        id: ContentId,
+        len: u32,
+    ) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let size = content.descriptor.map_or(0, |d| d.size);
-        let Some(fetch) = content.manifest.as_mut().filter(|fetch| fetch.conn == at) else {
-            return;
+        let fetch = content.manifest.as_mut().filter(|fetch| fetch.has(at, rid));
+        let Some(fetch) = fetch else {
+            // Asked for by a fetch that was given up.
+            let wasted = u64::from(len);
+            return cx.out.push(Output::Discard { conn: at, rid, wasted });
         };
         if let Some(slice) = fetch.slices.iter_mut().find(|slice| slice.0 == rid) {
             slice.1 = true;
@@ -598,19 +741,35 @@ impl Node {
 /// What our OPEN or OPEN_OK says.
 fn own_state(content: &Content) -> HaveState {
     match &content.body {
-        Some(body) if body.have.is_complete() => HaveState::All,
+        Some(body) if body.have.is_complete() && body.withheld.is_empty() => HaveState::All,
         Some(body) if !body.have.is_empty() => HaveState::Part,
         _ => HaveState::None,
     }
 }
 
-fn asked_of(asked: &Asked) -> ContentId {
-    match asked {
-        Asked::Chunk { id, .. }
-        | Asked::Any { id, .. }
-        | Asked::Meta { id, .. }
-        | Asked::Hashes { id, .. } => *id,
+/// Counts a peer's chunks in a new body.
+fn count_has(link: &mut Link, body: &mut Body) {
+    match &link.has {
+        Has::All => body.seeds = body.seeds.saturating_add(1),
+        Has::Some(set) => set.iter().for_each(|chunk| body.picker.gained(chunk)),
+        Has::Unread { .. } => {}
     }
+}
+
+/// Whether runs lie within the content, in order and apart: then there is no more work in them than
+/// the content has chunks.
+fn are_runs_of(runs: &[Run], chunks: u32) -> bool {
+    let mut least = 0;
+    runs.iter().all(|run| {
+        let end = run.start.checked_add(u32::from(run.len));
+        let fits = run.start >= least && end.is_some_and(|end| end <= chunks);
+        least = end.unwrap_or(u32::MAX);
+        fits
+    })
+}
+
+fn count_runs(runs: &[Run]) -> u32 {
+    runs.iter().map(|run| u32::from(run.len)).sum()
 }
 
 /// Takes a peer's chunks out of the counts.

@@ -7,6 +7,8 @@
 
 /// Chunks of a bucket looked at from a random start before the whole bucket is searched.
 const PROBES: usize = 64;
+/// Chunks compared by their cost.
+const CANDIDATES: usize = 32;
 /// Not pickable.
 const NOWHERE: u32 = u32::MAX;
 
@@ -149,6 +151,30 @@ impl Picker {
         None
     }
 
+    /// Like [`pick`](Self::pick), but of several equally rare ones that with the least `cost`: a few
+    /// are compared.
+    pub fn pick_cheapest(
+        &self,
+        usable: impl Fn(u32) -> bool,
+        cost: impl Fn(u32) -> u16,
+        rng: &mut fastrand::Rng,
+    ) -> Option<u32> {
+        let mut start = 0usize;
+        for end in &self.ends {
+            let end = *end as usize;
+            if let Some(bucket) = self.order.get(start..end).filter(|bucket| !bucket.is_empty()) {
+                let (before, after) = bucket.split_at(rng.usize(..bucket.len()));
+                let candidates = after.iter().chain(before).copied().filter(|c| usable(*c));
+                let best = candidates.take(CANDIDATES).min_by_key(|chunk| cost(*chunk));
+                if best.is_some() {
+                    return best;
+                }
+            }
+            start = end;
+        }
+        None
+    }
+
     /// Any pickable chunk for which `usable` holds, whatever its rarity.
     pub fn pick_random(
         &self,
@@ -235,7 +261,7 @@ mod tests {
             }
             prop_assert_eq!(picker.pickable(), pickable.len());
             prop_assert_eq!(picker.availability(), &availability);
-            let usable = |chunk: u32| chunk % 3 != 0;
+            let usable = |chunk: u32| !chunk.is_multiple_of(3);
             let rarest =
                 pickable.iter().filter(|c| usable(**c)).map(|c| availability[*c as usize]).min();
             let picked = picker.pick(usable, &mut rng);

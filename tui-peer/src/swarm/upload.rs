@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
+use common::chunk_set::ChunkSet;
 use common::id::ContentId;
-use common::limits::{MAX_DATA_LEN, MAX_LIVE_REQUESTS, MAX_QUEUED_BYTES, REQUEST_ALIGN};
+use common::limits::{
+    MAX_DATA_LEN, MAX_HAVE_RUNS, MAX_LIVE_REQUESTS, MAX_QUEUED_BYTES, REQUEST_ALIGN,
+};
 use common::wire::Code;
-use common::wire::peer::PeerMsg;
+use common::wire::peer::{PeerMsg, Run};
 
 use super::conn::Wanted;
-use super::content::Has;
 use super::event::{ConnId, Output};
 use super::node::{Cx, Node};
 
 /// Requests handed to a writer at least, however large: the disk reads one while the other is sent.
 const MIN_PIPED: usize = 2;
-/// Chunks compared when we choose which goes out next.
-const CHOICES: usize = 64;
 
 impl Node {
     pub(super) fn on_want(&mut self, cx: &mut Cx<'_>, at: ConnId, handle: u16, want: bool) {
@@ -51,11 +51,13 @@ impl Node {
         if link.choking {
             return reject(cx, Code::Choked);
         }
-        if !body.have.contains(chunk) {
+        if !body.offers(chunk) {
             return reject(cx, Code::Gone);
         }
-        if let Some(conn) = self.conns.get_mut(&at) {
-            conn.assigned.insert((id, chunk));
+        let chunks = body.layout.chunks();
+        if let Some(link) = self.contents.get_mut(&id).and_then(|c| c.links.get_mut(&at)) {
+            // A REQ_ANY that crossed this request must not bring the same chunk.
+            link.assigned.get_or_insert_with(|| ChunkSet::empty(chunks)).insert(chunk);
         }
         self.enqueue(cx, at, Wanted::Chunk { rid, id, chunk, off, len });
     }
@@ -67,7 +69,7 @@ impl Node {
         handle: u16,
         rid: u32,
         count: u8,
-        except: Arc<[u32]>,
+        except: &Arc<[u32]>,
     ) {
         let id = self.by_handle(at, handle);
         let link = id.and_then(|id| self.contents.get(&id)?.links.get(&at));
@@ -146,7 +148,12 @@ impl Node {
             let Some(wanted) = conn.queue.pop_front() else { return };
             match wanted {
                 Wanted::Chunk { rid, id, chunk, off, len } => {
-                    self.hand_over(cx, at, rid, id, chunk, off, len);
+                    if self.body_mut(&id).is_some_and(|body| body.offers(chunk)) {
+                        self.hand_over(cx, at, rid, id, chunk, off, len);
+                    } else {
+                        // Lost while it waited.
+                        cx.send(at, PeerMsg::Reject { rid, code: Code::Gone });
+                    }
                 }
                 Wanted::Meta { rid, id, off, len } => {
                     conn.in_pipe.insert(rid, u64::from(len));
@@ -156,9 +163,6 @@ impl Node {
                     Some(chunk) => {
                         let len = self.body_mut(&id).map_or(0, |body| body.len(chunk));
                         cx.send(at, PeerMsg::Assign { rid, chunk });
-                        if let Some(conn) = self.conns.get_mut(&at) {
-                            conn.assigned.insert((id, chunk));
-                        }
                         self.hand_over(cx, at, rid, id, chunk, 0, len);
                     }
                     None => cx.send(at, PeerMsg::Reject { rid, code: Code::Gone }),
@@ -180,61 +184,35 @@ impl Node {
     ) {
         if let Some(conn) = self.conns.get_mut(&at) {
             conn.in_pipe.insert(rid, u64::from(len));
-            conn.pipe_of.insert(rid, id);
+            conn.pipe_of.insert(rid, (id, chunk));
         }
         if let Some(body) = self.body_mut(&id) {
-            if body.sent.is_empty() {
-                body.sent = vec![0; body.layout.chunks() as usize];
-            }
-            if let Some(sent) = body.sent.get_mut(chunk as usize) {
-                *sent = sent.saturating_add(1);
-            }
+            body.count_sent(chunk);
         }
         cx.out.push(Output::Serve { conn: at, rid, id, chunk, off, len });
     }
 
-    /// The chunk that helps the swarm most: the one we sent least often, then the one fewest have,
-    /// among some that the peer lacks (uploader-side assignment, protocol.md 6).
+    /// The chunk that helps the swarm most among those the peer lacks: one that we sent least often, of
+    /// those one that few have, of those any (uploader-side assignment, protocol.md 6).
     fn choose(&mut self, at: ConnId, id: ContentId, except: &[u32]) -> Option<u32> {
         let content = self.contents.get_mut(&id)?;
-        let (link, body) = (content.links.get(&at)?, content.body.as_mut()?);
-        let conn = self.conns.get(&at)?;
-        let chunks = body.layout.chunks();
-        if chunks == 0 || link.has.is_all() {
+        let (link, body) = (content.links.get_mut(&at)?, content.body.as_mut()?);
+        if link.has.is_all() {
             return None;
         }
-        if body.sent.is_empty() {
-            body.sent = vec![0; chunks as usize];
-        }
+        body.sent_counts();
+        let chunks = body.layout.chunks();
+        let assigned = link.assigned.get_or_insert_with(|| ChunkSet::empty(chunks));
         let usable = |chunk: u32| {
-            body.have.contains(chunk)
+            body.offers(chunk)
                 && !link.has.contains(chunk)
+                && !assigned.contains(chunk)
                 && !except.contains(&chunk)
-                && !conn.assigned.contains(&(id, chunk))
         };
-        let cost = |chunk: u32| {
-            let sent = body.sent.get(chunk as usize).copied().unwrap_or(0);
-            (sent, body.copies(chunk))
-        };
-        // From a random start, so that many peers asking at once get different chunks. The search ends
-        // at a chunk never sent, or after enough usable ones.
-        let start = self.rng.u32(..chunks);
-        let mut best: Option<((u16, u16), u32)> = None;
-        let mut seen = 0;
-        for chunk in (start..chunks).chain(0..start) {
-            if !usable(chunk) {
-                continue;
-            }
-            let cost = cost(chunk);
-            if best.is_none_or(|(least, _)| cost < least) {
-                best = Some((cost, chunk));
-            }
-            seen += 1;
-            if cost == (0, 0) || (seen >= CHOICES && body.least_sent_is(cost.0)) {
-                break;
-            }
-        }
-        best.map(|(_, chunk)| chunk)
+        let sent = body.sent.as_ref()?;
+        let chunk = sent.pick_cheapest(usable, |chunk| body.copies(chunk), &mut self.rng)?;
+        assigned.insert(chunk);
+        Some(chunk)
     }
 
     pub(super) fn on_cancel(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) {
@@ -252,7 +230,8 @@ impl Node {
         if let Some(len) = conn.in_pipe.remove(&rid) {
             conn.up.add(cx.now, len);
             conn.recent_up += len;
-            if let Some(id) = conn.pipe_of.remove(&rid)
+            self.uplink.served += len;
+            if let Some((id, _)) = conn.pipe_of.remove(&rid)
                 && let Some(content) = self.contents.get_mut(&id)
             {
                 content.up.add(cx.now, len);
@@ -266,11 +245,27 @@ impl Node {
 
     pub(super) fn serve_failed(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, code: Code) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
-        conn.pipe_of.remove(&rid);
+        let of = conn.pipe_of.remove(&rid);
         if conn.in_pipe.remove(&rid).is_some() {
             cx.send(at, PeerMsg::Reject { rid, code });
         }
+        if let (Some((id, chunk)), Code::Gone) = (of, code) {
+            self.withhold(cx, id, chunk);
+        }
         self.pump(cx, at);
+    }
+
+    /// A chunk could not be read: it is not offered again until it is stored anew.
+    fn withhold(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(body) = content.body.as_mut() else { return };
+        if !body.have.contains(chunk) || !body.withheld.insert(chunk) {
+            return;
+        }
+        for (at, link) in &content.links {
+            let (handle, runs) = (link.handle, vec![Run { start: chunk, len: 1 }]);
+            cx.send(*at, PeerMsg::DontHave { handle, runs });
+        }
     }
 
     /// Rejects what a peer has queued of a content.
@@ -285,31 +280,28 @@ impl Node {
         }
     }
 
-    /// Tells everybody who lacks them about chunks that came in.
+    /// Tells everybody about chunks that came in: also those who have them, or they would assign us
+    /// what we have and count too few copies.
     pub(super) fn tell_news(&mut self, cx: &mut Cx<'_>, id: ContentId) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Some(body) = content.body.as_mut() else { return };
-        if body.news.is_empty() {
-            return;
-        }
         let mut news = std::mem::take(&mut body.news);
+        news.retain(|chunk| body.offers(*chunk));
         news.sort_unstable();
-        for (at, link) in &content.links {
-            if matches!(link.has, Has::All) {
-                continue;
-            }
-            let mut runs: Vec<common::wire::peer::Run> = Vec::new();
-            for chunk in news.iter().copied().filter(|chunk| !link.has.contains(*chunk)) {
-                match runs.last_mut() {
-                    Some(run) if run.start + u32::from(run.len) == chunk && run.len < u16::MAX => {
-                        run.len += 1;
-                    }
-                    _ => runs.push(common::wire::peer::Run { start: chunk, len: 1 }),
+        news.dedup();
+        let mut runs: Vec<Run> = Vec::new();
+        for chunk in news {
+            match runs.last_mut() {
+                Some(run) if run.start + u32::from(run.len) == chunk && run.len < u16::MAX => {
+                    run.len += 1;
                 }
+                _ => runs.push(Run { start: chunk, len: 1 }),
             }
-            for part in runs.chunks(common::limits::MAX_HAVE_RUNS) {
+        }
+        for part in runs.chunks(MAX_HAVE_RUNS) {
+            for (at, link) in &content.links {
                 let (handle, runs) = (link.handle, part.to_vec());
-                cx.out.push(Output::Send { conn: *at, msg: PeerMsg::Have { handle, runs } });
+                cx.send(*at, PeerMsg::Have { handle, runs });
             }
         }
     }

@@ -196,7 +196,7 @@ impl Node {
                     Has::Some(set) => set.count(),
                     Has::Unread { .. } => 0,
                 };
-                let fit = self.depth_at(now, *at) / body.usual_len().max(1);
+                let fit = self.depth(now, *at, content) / body.usual_len().max(1);
                 Some(SourceView {
                     conn: *at,
                     peer: conn.peer,

@@ -16,6 +16,7 @@ mod error;
 mod finish;
 pub mod journal;
 mod names;
+mod open;
 pub mod partial;
 pub mod pool;
 mod queue;

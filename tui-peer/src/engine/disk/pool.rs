@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use common::limits::MAX_DATA_LEN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Unit of the budget: the shortest DATA frame a peer sends in practice.
-const UNIT: usize = 16 * 1024;
+/// Unit of the budget: a page of memory, so that what counts is what is used.
+const UNIT: usize = 4 * 1024;
 /// Frames on slow links, and the smallest chunk.
 const SMALL: usize = 64 * 1024;
 /// A full DATA frame.
@@ -105,13 +105,17 @@ impl BufPool {
     }
 }
 
-/// Bytes allocated for a buffer of `len`.
+/// Bytes allocated for a buffer of `len`: one of the two sizes if that is nearly filled. Frames of odd
+/// lengths get what they need and no more, or a peer that sends them could use up the budget with a
+/// fraction of the payload.
 fn size_for(len: usize) -> usize {
-    match len {
-        0..=UNIT => len,
-        ..=SMALL => SMALL,
-        ..=LARGE => LARGE,
-        _ => len,
+    let nearly = |size: usize| (size - size / 4..=size).contains(&len);
+    if nearly(SMALL) {
+        SMALL
+    } else if nearly(LARGE) {
+        LARGE
+    } else {
+        len
     }
 }
 
@@ -210,8 +214,8 @@ mod tests {
         assert_eq!(pool.in_use(), 0);
         let again = pool.get_now(LARGE).unwrap();
         assert_eq!((again.len(), again[0]), (LARGE, 7), "the same memory, not zeroed again");
-        let small = pool.get_now(1).unwrap();
-        assert_eq!((small.len(), pool.in_use()), (1, LARGE + UNIT));
+        let odd = pool.get_now(70_001).unwrap();
+        assert_eq!((odd.len(), pool.in_use()), (70_001, LARGE + 72 * 1024));
     }
 
     #[test]

@@ -114,11 +114,11 @@ impl Waiting {
 
     fn take(&mut self) -> Option<Job> {
         let others = !self.verifies.is_empty() || !self.misc.is_empty();
-        if self.reads_in_a_row < READS_IN_A_ROW || !others {
-            if let Some(read) = self.reads.pop_front() {
-                self.reads_in_a_row += 1;
-                return Some(Job::Read(read));
-            }
+        if (self.reads_in_a_row < READS_IN_A_ROW || !others)
+            && let Some(read) = self.reads.pop_front()
+        {
+            self.reads_in_a_row += 1;
+            return Some(Job::Read(read));
         }
         self.reads_in_a_row = 0;
         let verify = self.verifies.pop_front().map(Job::Verify);

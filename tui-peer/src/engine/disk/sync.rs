@@ -4,7 +4,8 @@ use common::chunk_set::ChunkSet;
 
 use super::error::{DiskError, SyncError};
 use super::journal::{Header, Record};
-use super::partial::{Partial, State, replace_journal};
+use super::open::replace_journal;
+use super::partial::{Partial, State};
 use super::sys::{self, Access, Step};
 
 /// Files synced one by one; more are left to one sync of the whole file system, which also takes the

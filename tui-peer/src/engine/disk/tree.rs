@@ -252,11 +252,11 @@ mod tests {
             &[],
         ];
         let tree = tree_of(&root, hostile);
-        for file in 0..hostile.len() {
+        for (file, path) in hostile.iter().enumerate() {
             for access in [Access::Read, Access::Write, Access::CreateNew] {
-                assert!(tree.open(file, access).is_err(), "{:?}", hostile[file]);
+                assert!(tree.open(file, access).is_err(), "{path:?}");
             }
-            assert!(tree.remove(file).is_err(), "{:?}", hostile[file]);
+            assert!(tree.remove(file).is_err(), "{path:?}");
         }
         assert!(tree.make_dirs(&["..".into(), "x".into()]).is_err());
         assert!(temp.path().join("secret").exists() && !temp.path().join("new").exists());

@@ -79,6 +79,8 @@ pub(super) struct Download {
     pub(super) found: ChunkSet,
     /// Hashes known when it was opened.
     pub(super) hashes: Vec<ChunkHashes>,
+    /// The user has been told what is wrong with it.
+    pub(super) told: bool,
     /// When the user (or a restart) asked for it.
     pub(super) asked: Instant,
     /// The manifest on its way: from whom, and what has come.
@@ -151,6 +153,7 @@ impl Content {
                 wanted: ChunkSet::empty(0),
                 found: ChunkSet::empty(0),
                 hashes: Vec::new(),
+                told: false,
                 asked: Instant::now(),
                 manifest: (None, Vec::new()),
                 saved_hashes: std::collections::HashSet::new(),
