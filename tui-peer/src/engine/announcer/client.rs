@@ -13,6 +13,7 @@ use super::connect::{Ended, Link, connect};
 use super::mirror::Mirror;
 use super::requests::Pending;
 use super::sources::Sources;
+use super::talk::Patience;
 use super::{AnnouncerConfig, Shared, TrackerEvent};
 use crate::engine::snapshot::NetState;
 
@@ -37,6 +38,7 @@ pub(super) struct Client {
     stop: watch::Receiver<Phase>,
     events: mpsc::Sender<TrackerEvent>,
     rng: fastrand::Rng,
+    pub(super) patience: Patience,
     backoff: Backoff,
     pub(super) mirror: Mirror,
     pub(super) sources: Sources,
@@ -54,7 +56,7 @@ impl Client {
         shared: Arc<Shared>,
         stop: watch::Receiver<Phase>,
         events: mpsc::Sender<TrackerEvent>,
-        rng: fastrand::Rng,
+        (rng, patience): (fastrand::Rng, Patience),
     ) -> Self {
         Self {
             sources: Sources::new(config.identity.peer_id()),
@@ -63,6 +65,7 @@ impl Client {
             stop,
             events,
             rng,
+            patience,
             backoff: Backoff::default(),
             mirror: Mirror::default(),
             epoch: None,

@@ -365,3 +365,340 @@ impl Desired {
 fn take(ids: &mut BTreeSet<ContentId>, most: usize) -> Vec<ContentId> {
     std::iter::from_fn(|| ids.pop_first()).take(most).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use common::content::{Descriptor, Kind};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn meta(n: u16) -> FileMeta {
+        let mut root = [0; 32];
+        root[..2].copy_from_slice(&n.to_be_bytes());
+        let descriptor = Descriptor { kind: Kind::File, size: 1, root: Hash::from_bytes(root) };
+        FileMeta { descriptor, name: format!("f{n}"), total: 1, chunks: 1 }
+    }
+
+    fn id(n: u16) -> ContentId {
+        meta(n).descriptor.id()
+    }
+
+    /// Sends all there is; `refuse` says what the tracker does not like. What it says yes to is returned.
+    fn drain(desired: &mut Desired, refuse: impl Fn(&Request) -> Option<Code>) -> Vec<Request> {
+        let mut all = Vec::new();
+        let mut now = Instant::now();
+        loop {
+            now += PAUSES.1;
+            let Some(request) = desired.next(now, || None) else { return all };
+            assert!(all.len() < 10_000, "no end");
+            let code = refuse(&request);
+            for q in 0..=desired.requests.ask(Pending::Leave, now) {
+                let Some(pending) = desired.requests.answered(q, |_| true) else { continue };
+                match (code, pending) {
+                    (_, Pending::Leave) => {}
+                    (Some(code), pending) => drop(desired.failed(pending, code, 0, now)),
+                    (None, Pending::Register { ids, begins }) => {
+                        drop(desired.registered(ids, begins));
+                    }
+                    (None, _) => {}
+                }
+            }
+            if code.is_none() {
+                all.push(request);
+            }
+        }
+    }
+
+    fn accepted(desired: &mut Desired) -> Vec<Request> {
+        drain(desired, |_| None)
+    }
+
+    /// A connection whose catalogue watch is already out.
+    fn online(desired: &mut Desired, share_ok: bool) -> Vec<ContentId> {
+        desired.hello();
+        let known = desired.connected(share_ok);
+        assert!(matches!(
+            desired.next(Instant::now(), || None),
+            Some(Request::Watch { catalogue: true, .. })
+        ));
+        desired.requests.drain();
+        known
+    }
+
+    fn flags(sent: &[Request]) -> Vec<(usize, bool, bool)> {
+        let flags = |request: &Request| match request {
+            Request::Register { files, more, full, .. } => (files.len(), *more, *full),
+            other => panic!("{other:?}"),
+        };
+        sent.iter().map(flags).collect()
+    }
+
+    #[test]
+    fn a_matching_digest_sends_no_registration() {
+        let mut desired = Desired::default();
+        (0..5).for_each(|n| desired.set_share(meta(n)));
+        assert_eq!(online(&mut desired, true).len(), 5);
+        assert!(accepted(&mut desired).is_empty());
+    }
+
+    #[test]
+    fn what_changes_between_hello_and_welcome_is_not_lost() {
+        let mut desired = Desired::default();
+        desired.set_share(meta(1));
+        desired.set_share(meta(2));
+        desired.hello();
+        desired.set_share(meta(3));
+        desired.remove_share(id(1));
+        assert_eq!(desired.connected(true), [id(2)]);
+        let sent = accepted(&mut desired);
+        assert!(
+            matches!(&sent[1], Request::Register { files, full: false, .. } if *files == [meta(3)])
+        );
+        assert!(matches!(&sent[2], Request::Unregister { ids, .. } if *ids == [id(1)]));
+    }
+
+    #[test]
+    fn an_unknown_digest_sends_the_full_list_in_batches() {
+        let mut desired = Desired::default();
+        (0..600).for_each(|n| desired.set_share(meta(n)));
+        assert!(online(&mut desired, false).is_empty());
+        let sent = accepted(&mut desired);
+        assert_eq!(flags(&sent), [(256, true, true), (256, true, false), (88, false, false)]);
+    }
+
+    #[test]
+    fn an_empty_full_list_is_sent_so_that_old_shares_are_forgotten() {
+        let mut desired = Desired::default();
+        online(&mut desired, false);
+        assert_eq!(flags(&accepted(&mut desired)), [(0, false, true)]);
+    }
+
+    #[test]
+    fn nothing_is_registered_until_the_beginning_of_the_list_is_acknowledged() {
+        let mut desired = Desired::default();
+        (0..300).for_each(|n| desired.set_share(meta(n)));
+        online(&mut desired, false);
+        let now = Instant::now();
+        let Some(Request::Register { q, full: true, .. }) = desired.next(now, || None) else {
+            panic!("no register");
+        };
+        assert_eq!(desired.next(now, || None), None);
+        let pending = desired.requests.answered(q, |_| true).unwrap();
+        desired.failed(pending, Code::Busy, 200, now);
+        assert_eq!(desired.next(now, || None), None, "it asked for a pause");
+        assert_eq!(desired.deadline(), Some(now + Duration::from_millis(200)));
+        assert_eq!(flags(&accepted(&mut desired)), [(256, true, true), (44, false, false)]);
+    }
+
+    #[test]
+    fn a_list_that_loses_its_last_batch_is_still_ended() {
+        let mut desired = Desired::default();
+        (0..257).for_each(|n| desired.set_share(meta(n)));
+        online(&mut desired, false);
+        let first = desired.next(Instant::now(), || None).unwrap();
+        let Request::Register { q, files, more: true, .. } = first else { panic!("{first:?}") };
+        let named: HashSet<_> = files.iter().map(|file| file.descriptor.id()).collect();
+        (0..257).map(id).filter(|id| !named.contains(id)).for_each(|id| desired.remove_share(id));
+        desired.requests.answered(q, |_| true);
+        desired.registered(Vec::new(), true);
+        let sent = accepted(&mut desired);
+        assert_eq!(flags(&sent[..1]), [(0, false, false)]);
+    }
+
+    #[test]
+    fn one_bad_share_does_not_keep_out_the_others() {
+        let mut desired = Desired::default();
+        (0..300).for_each(|n| desired.set_share(meta(n)));
+        online(&mut desired, false);
+        let bad = meta(77);
+        let is_bad = |request: &Request| match request {
+            Request::Register { files, .. } if files.contains(&bad) => Some(Code::BadData),
+            _ => None,
+        };
+        let sent = drain(&mut desired, is_bad);
+        let registered: usize = flags(&sent).iter().map(|(files, ..)| files).sum();
+        assert_eq!(registered, 299);
+        assert_eq!(flags(&sent).iter().filter(|(_, _, full)| *full).count(), 1);
+        assert!(flags(&sent)[0].2 && !flags(&sent).last().unwrap().1);
+    }
+
+    #[test]
+    fn refusals_for_now_are_tried_again() {
+        let mut desired = Desired::default();
+        online(&mut desired, true);
+        desired.set_share(meta(1));
+        desired.set_partial(id(3), ChunkSet::full(1));
+        desired.clear_partial(id(3));
+        desired.watch([id(2)].into());
+        desired.locate(id(2));
+        let once = std::cell::Cell::new(4);
+        let sent = drain(&mut desired, |_| {
+            once.set(once.get() - 1);
+            (once.get() >= 0).then_some(Code::Rate)
+        });
+        assert_eq!(sent.len(), 4, "{sent:?}");
+    }
+
+    #[test]
+    fn locates_and_withdrawals_survive_a_lost_connection() {
+        let mut desired = Desired::default();
+        online(&mut desired, true);
+        desired.set_partial(id(3), ChunkSet::full(1));
+        desired.clear_partial(id(3));
+        desired.locate(id(2));
+        while desired.next(Instant::now(), || None).is_some() {}
+        online(&mut desired, true);
+        let sent = accepted(&mut desired);
+        assert!(matches!(&sent[0], Request::Unregister { ids, .. } if *ids == [id(3)]));
+        assert!(matches!(&sent[1], Request::FileLocations { id: at, .. } if *at == id(2)));
+    }
+
+    #[test]
+    fn a_damaged_share_is_told_after_its_registration() {
+        let mut desired = Desired::default();
+        online(&mut desired, true);
+        desired.set_share(meta(1));
+        desired.set_partial(id(1), ChunkSet::empty(1));
+        assert_eq!(desired.next_progress(), None, "the registration would undo it");
+        assert_eq!(accepted(&mut desired).len(), 1);
+        assert!(desired.next_progress().is_some());
+        desired.resend(&[id(1)]);
+        assert_eq!(desired.next_progress(), None);
+        accepted(&mut desired);
+        assert!(desired.next_progress().is_some());
+        desired.set_share(meta(1));
+        accepted(&mut desired);
+        assert_eq!(desired.next_progress(), None, "mended");
+    }
+
+    #[test]
+    fn watches_are_told_as_differences_and_again_after_a_reconnect() {
+        let mut desired = Desired::default();
+        online(&mut desired, true);
+        let (a, b) = (id(1), id(2));
+        desired.watch([a].into());
+        assert!(
+            matches!(accepted(&mut desired).as_slice(), [Request::Watch { ids, .. }] if *ids == [a])
+        );
+        desired.watch([b].into());
+        let sent = accepted(&mut desired);
+        assert!(matches!(&sent[0], Request::Unwatch { ids, .. } if *ids == [a]));
+        assert!(matches!(&sent[1], Request::Watch { ids, .. } if *ids == [b]));
+        assert!(desired.is_watched(&b) && !desired.is_watched(&a));
+        online(&mut desired, true);
+        let sent = accepted(&mut desired);
+        assert!(matches!(&sent[0], Request::Watch { ids, .. } if *ids == [b]));
+        assert!(matches!(&sent[1], Request::FileLocations { id, .. } if *id == b));
+    }
+
+    #[test]
+    fn of_too_many_watches_the_present_ones_stay() {
+        let mut desired = Desired::default();
+        let many: HashSet<_> = (0..2000).map(id).collect();
+        desired.watch(many.clone());
+        let first = desired.watched.clone();
+        assert_eq!(first.len(), MAX_WATCHES);
+        desired.watch(many);
+        assert_eq!(desired.watched, first);
+    }
+
+    /// What a tracker would make of everything it accepts.
+    #[derive(Default)]
+    struct Model {
+        shares: BTreeSet<ContentId>,
+        watched: BTreeSet<ContentId>,
+        list: Option<BTreeSet<ContentId>>,
+    }
+
+    impl Model {
+        fn accept(&mut self, request: &Request) {
+            match request {
+                Request::Register { files, more, full, .. } => {
+                    let ids: Vec<_> = files.iter().map(|file| file.descriptor.id()).collect();
+                    if *full {
+                        self.list = Some(BTreeSet::new());
+                    }
+                    self.shares.extend(&ids);
+                    if let Some(list) = &mut self.list {
+                        list.extend(&ids);
+                    }
+                    if !more && let Some(list) = self.list.take() {
+                        self.shares = list;
+                    }
+                }
+                Request::Unregister { ids, .. } => {
+                    for id in ids {
+                        self.shares.remove(id);
+                    }
+                }
+                Request::Watch { ids, .. } => self.watched.extend(ids),
+                Request::Unwatch { ids, .. } => {
+                    for id in ids {
+                        self.watched.remove(id);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: in the end the tracker knows what it should.
+        #[test]
+        fn the_tracker_ends_up_knowing_what_is_desired(
+            steps in prop::collection::vec((0u8..7, 0u16..8, any::<bool>()), 1..60),
+        ) {
+            let mut desired = Desired::default();
+            let mut model = Model::default();
+            let mut shares = BTreeSet::new();
+            desired.hello();
+            desired.connected(false);
+            for (what, n, flag) in steps {
+                match what {
+                    0 => {
+                        desired.set_share(meta(n));
+                        shares.insert(id(n));
+                    }
+                    1 => {
+                        desired.remove_share(id(n));
+                        shares.remove(&id(n));
+                    }
+                    2 => desired.watch([id(n), id(n / 2)].into()),
+                    3 => {
+                        // One message gets through, and its answer or a refusal.
+                        let now = Instant::now() + PAUSES.1 * 2;
+                        if let Some(request) = desired.next(now, || None) {
+                            let last = desired.requests.ask(Pending::Ping, now);
+                            desired.requests.answered(last, |_| true);
+                            let pending = desired.requests.answered(last.wrapping_sub(1), |_| true);
+                            match pending {
+                                Some(pending) if flag => drop(desired.failed(pending, Code::Rate, 0, Instant::now())),
+                                Some(Pending::Register { ids, begins }) => {
+                                    model.accept(&request);
+                                    desired.registered(ids, begins);
+                                }
+                                _ => model.accept(&request),
+                            }
+                        }
+                    }
+                    4 => {
+                        // A new connection; watches ended with the old one.
+                        desired.hello();
+                        let share_ok = model.list.is_none() && model.shares == shares;
+                        model.list = None;
+                        model.watched.clear();
+                        desired.connected(share_ok);
+                    }
+                    _ => {}
+                }
+            }
+            for request in drain(&mut desired, |_| None) {
+                model.accept(&request);
+            }
+            prop_assert_eq!(&model.shares, &shares);
+            let watched: BTreeSet<_> = desired.watched.iter().copied().collect();
+            prop_assert_eq!(&model.watched, &watched);
+        }
+    }
+}

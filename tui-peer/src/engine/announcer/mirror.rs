@@ -92,11 +92,6 @@ impl Mirror {
         self.listing = Listing::Next(Vec::new());
     }
 
-    /// Whether a page should be asked for.
-    pub(super) fn wants_page(&self) -> bool {
-        matches!(self.listing, Listing::Next(_))
-    }
-
     /// The cursor of the page to ask for now.
     pub(super) fn ask_page(&mut self) -> Option<Vec<u8>> {
         let Listing::Next(cursor) = &mut self.listing else { return None };
@@ -262,6 +257,10 @@ mod tests {
         mirror
     }
 
+    fn wants_page(mirror: &Mirror) -> bool {
+        matches!(mirror.listing, Listing::Next(_))
+    }
+
     fn names(catalogue: &Catalogue) -> Vec<&str> {
         catalogue.rows.iter().map(|row| &*row.name).collect()
     }
@@ -318,11 +317,11 @@ mod tests {
         for _ in 0..1000 {
             mirror.resync();
         }
-        assert!(!mirror.wants_page());
+        assert!(!wants_page(&mirror));
         mirror.page(vec![row(1, "a")], vec![]);
         assert_eq!(mirror.ask_page(), Some(vec![]));
         mirror.page(vec![row(1, "a")], vec![]);
-        assert!(!mirror.wants_page());
+        assert!(!wants_page(&mirror));
         assert!(mirror.take().unwrap().catalogue.whole);
     }
 
@@ -344,13 +343,13 @@ mod tests {
         let mut mirror = listed(vec![row(1, "a")]);
         mirror.take();
         mirror.page(vec![row(2, "b")], b"more".to_vec());
-        assert!(!mirror.is_dirty() && !mirror.wants_page());
+        assert!(!mirror.is_dirty() && !wants_page(&mirror));
         mirror.connected();
         mirror.ask_page();
         mirror.page(vec![row(1, "a")], b"x".to_vec());
         mirror.ask_page();
         mirror.page(vec![], b"x".to_vec());
-        assert!(!mirror.wants_page());
+        assert!(!wants_page(&mirror));
     }
 
     #[test]
@@ -360,7 +359,7 @@ mod tests {
         mirror.ask_page();
         mirror.text_bytes = MAX_TEXT_BYTES;
         mirror.page(vec![row(1, "a")], b"a".to_vec());
-        assert!(!mirror.wants_page(), "no further pages are read for nothing");
+        assert!(!wants_page(&mirror), "no further pages are read for nothing");
         assert!(mirror.take().unwrap().catalogue.rows.is_empty());
     }
 }

@@ -41,6 +41,7 @@ use tokio::task::JoinHandle;
 use super::snapshot::{Catalogue, NetState};
 use client::Phase;
 use desired::Desired;
+use talk::Patience;
 
 /// Events waiting for the session. While they wait nothing more is read from the tracker.
 const EVENT_QUEUE: usize = 256;
@@ -149,18 +150,19 @@ struct Shared {
 pub(in crate::engine) fn start(
     config: AnnouncerConfig,
 ) -> (Announcer, mpsc::Receiver<TrackerEvent>) {
-    start_with(config, fastrand::Rng::new())
+    start_with(config, fastrand::Rng::new(), Patience::default())
 }
 
-/// [`start`] with a seeded generator for waits.
+/// [`start`] with a seeded generator for waits, and other limits for silence.
 fn start_with(
     config: AnnouncerConfig,
     rng: fastrand::Rng,
+    patience: Patience,
 ) -> (Announcer, mpsc::Receiver<TrackerEvent>) {
     let (events, receiver) = mpsc::channel(EVENT_QUEUE);
     let (stop, stopped) = watch::channel(Phase::Run);
     let shared = Arc::new(Shared::default());
-    let client = client::Client::new(config, shared.clone(), stopped, events, rng);
+    let client = client::Client::new(config, shared.clone(), stopped, events, (rng, patience));
     let task = tokio::spawn(client.run());
     (Announcer { shared, stop, task }, receiver)
 }

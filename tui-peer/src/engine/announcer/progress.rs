@@ -194,7 +194,9 @@ mod tests {
             if update.full {
                 known = set;
             } else {
-                set.iter().for_each(|chunk| drop(known.insert(chunk)));
+                for chunk in set.iter() {
+                    known.insert(chunk);
+                }
             }
             assert_eq!(known.count(), update.total);
         }
@@ -235,7 +237,9 @@ mod tests {
         let mut progress = Progress::default();
         for n in 0..600 {
             let mut set = ChunkSet::empty(4096);
-            (0..4096).step_by(2).for_each(|chunk| drop(set.insert(chunk)));
+            for chunk in (0..4096).step_by(2) {
+                set.insert(chunk);
+            }
             progress.set(id(n), set);
         }
         assert_eq!(updates(&mut progress).len(), 600);
@@ -276,7 +280,9 @@ mod tests {
                     0 => told.extend(updates(&mut progress)),
                     1 => progress.tell_all_again(),
                     _ => {
-                        chunks.iter().for_each(|chunk| drop(have.insert(*chunk)));
+                        for chunk in &chunks {
+                            have.insert(*chunk);
+                        }
                         progress.add(id(1), &chunks);
                     }
                 }

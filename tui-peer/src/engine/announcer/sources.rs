@@ -46,12 +46,12 @@ impl Sources {
     ) -> Vec<SourceInfo> {
         let chunks = chunks.or_else(|| self.chunks.get(&id).copied());
         let others = sources.into_iter().filter(|source| source.peer != self.me);
-        others.map(|source| info(source, chunks, place)).collect()
+        others.map(|source| info(&source, chunks, place)).collect()
     }
 }
 
 /// A set that does not fit the number of chunks is left out: the peer itself will say what it has.
-fn info(source: Source, chunks: Option<u32>, place: &Place) -> SourceInfo {
+fn info(source: &Source, chunks: Option<u32>, place: &Place) -> SourceInfo {
     let set = chunks.and_then(|chunks| ChunkSet::decode(chunks, source.set.as_deref()?).ok());
     SourceInfo {
         peer: source.peer,
@@ -75,7 +75,7 @@ mod tests {
         let mut sources = Sources::new(me);
         let descriptor = Descriptor { kind: Kind::File, size: 1, root: Hash::ZERO };
         let id = descriptor.id();
-        let meta = FileMeta { descriptor, name: "f".into(), total: 1, chunks: 10 };
+        let meta = FileMeta { descriptor, name: "f".into(), total: 1, chunks: 1000 };
         let other = ContentId::from_bytes([9; 32]);
         assert_eq!(sources.described(other, Some(meta.clone())), None, "of another content");
         assert_eq!(sources.described(id, Some(meta.clone())), Some(meta));
@@ -84,13 +84,13 @@ mod tests {
             tracker: "203.0.113.9:7420".parse().unwrap(),
             observed: "198.51.100.4:1".parse().unwrap(),
         };
-        let mut set = ChunkSet::empty(10);
+        let mut set = ChunkSet::empty(1000);
         set.insert(3);
         let source = |n: u8, set: Option<Vec<u8>>| Source {
             peer: PeerId::from_bytes([n; 32]),
             nick: "a\u{202e}b".into(),
             addrs: vec!["203.0.113.7:1".parse().unwrap(), "127.0.0.1:22".parse().unwrap()],
-            have: 99,
+            have: 9999,
             set,
         };
         let told = vec![source(1, None), source(2, Some(set.encode())), source(3, Some(vec![7]))];
@@ -98,12 +98,15 @@ mod tests {
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].nick, "a\\u{202e}b");
         assert_eq!(read[0].addrs, ["203.0.113.7:1".parse().unwrap()]);
-        assert_eq!((read[0].have, read[0].set.as_ref()), (10, Some(&set)));
+        assert_eq!((read[0].have, read[0].set.as_ref()), (1000, Some(&set)));
         assert_eq!(read[1].set, None, "rubbish is left out");
         // What we know ourselves counts more than what the tracker says; unknown sets stay unread.
         assert_eq!(
-            sources.read(id, told.clone(), Some(20), &place)[0].set.as_ref().map(ChunkSet::chunks),
-            Some(20)
+            sources.read(id, told.clone(), Some(2000), &place)[0]
+                .set
+                .as_ref()
+                .map(ChunkSet::chunks),
+            Some(2000)
         );
         assert_eq!(sources.read(other, told, None, &place)[0].set, None);
     }

@@ -18,10 +18,21 @@ use super::requests::Pending;
 use super::{Shared, SourceInfo, TrackerEvent};
 use crate::engine::snapshot::NetState;
 
-/// Time for the answer to a ping.
-const PONG_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the tracker to take what we write.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a tracker may be silent where it should not be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Time for the answer to a ping.
+    pub(super) pong: Duration,
+    /// Time for the tracker to take what we write.
+    pub(super) write: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { pong: Duration::from_secs(10), write: Duration::from_secs(20) }
+    }
+}
+
 /// Heartbeats that make sense, in seconds: a tracker that wants more is kept to these.
 const HEARTBEATS: (u16, u16) = (1, 300);
 /// Intervals of CHUNK_REGISTER that make sense, in milliseconds.
@@ -42,10 +53,12 @@ struct Talk {
     heard: Instant,
     /// The session was told that the tracker cannot register at present.
     told_failing: bool,
+    /// Time for the answer to a ping.
+    pong: Duration,
 }
 
 impl Talk {
-    fn new(welcome: &Welcome, now: Instant) -> Self {
+    fn new(welcome: &Welcome, now: Instant, pong: Duration) -> Self {
         Self {
             heartbeat: heartbeat(welcome),
             progress_every: interval(welcome.have_interval_ms),
@@ -55,12 +68,13 @@ impl Talk {
             pinged: None,
             heard: now,
             told_failing: false,
+            pong,
         }
     }
 
     /// When the unanswered ping means that nobody is there. Whoever still sends something is there.
     fn silent_at(&self) -> Option<Instant> {
-        self.pinged.map(|(_, at)| at.max(self.heard) + PONG_TIMEOUT)
+        self.pinged.map(|(_, at)| at.max(self.heard) + self.pong)
     }
 }
 
@@ -68,7 +82,7 @@ impl Client {
     /// Talks over the open connection until it ends.
     pub(super) async fn talk(&mut self) -> Result<Infallible, Ended> {
         let welcome = self.link()?.welcome.clone();
-        let mut talk = Talk::new(&welcome, Instant::now());
+        let mut talk = Talk::new(&welcome, Instant::now(), self.patience.pong);
         self.welcomed(&mut talk, welcome, true).await;
         let shared = self.shared.clone();
         loop {
@@ -132,8 +146,9 @@ impl Client {
                 talk.progress_at = now + talk.progress_every;
             }
         }
+        let patience = self.patience.write;
         let link = self.link()?;
-        timeout(WRITE_TIMEOUT, link.writer.flush()).await.map_err(|_| Ended::Timeout)??;
+        timeout(patience, link.writer.flush()).await.map_err(|_| Ended::Timeout)??;
         if now >= talk.catalogue_at
             && let Some(Changed { catalogue, metas, gone }) = self.mirror.take()
         {
@@ -306,9 +321,9 @@ impl Client {
     }
 
     async fn write(&mut self, request: &Request) -> Result<(), Ended> {
-        let body = request.body();
+        let (body, patience) = (request.body(), self.patience.write);
         let write = self.link()?.writer.write(request.kind(), &body);
-        Ok(timeout(WRITE_TIMEOUT, write).await.map_err(|_| Ended::Timeout)??)
+        Ok(timeout(patience, write).await.map_err(|_| Ended::Timeout)??)
     }
 
     fn link(&mut self) -> Result<&mut Link, Ended> {
