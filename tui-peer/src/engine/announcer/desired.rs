@@ -297,15 +297,16 @@ impl Desired {
             let q = self.requests.ask(Pending::Watch(ids.clone()), now);
             return Some(Request::Watch { q, catalogue: false, ids });
         }
-        if let Some(id) = self.locate.pop_first() {
-            let q = self.requests.ask(Pending::Locate(id), now);
-            let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
-            return Some(Request::FileLocations { q, id, want });
+        // One page is under way at a time, so it holds up nothing; a thousand locations would.
+        if let Some(cursor) = page() {
+            let (q, query) = (self.requests.ask(Pending::List, now), String::new());
+            let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
+            return Some(Request::FileList { q, query, cursor, limit, sort: Sort::Name });
         }
-        let cursor = page()?;
-        let q = self.requests.ask(Pending::List, now);
-        let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
-        Some(Request::FileList { q, query: String::new(), cursor, limit, sort: Sort::Name })
+        let id = self.locate.pop_first()?;
+        let q = self.requests.ask(Pending::Locate(id), now);
+        let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
+        Some(Request::FileLocations { q, id, want })
     }
 
     fn next_register(&mut self, now: Instant) -> Option<Request> {
