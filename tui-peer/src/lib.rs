@@ -20,5 +20,7 @@ pub mod demo;
 pub mod engine;
 pub mod headless;
 pub mod swarm;
+#[cfg(feature = "tui")]
+pub mod tui;
 
 pub use app::run;
