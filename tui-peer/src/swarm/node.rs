@@ -139,7 +139,7 @@ impl Node {
                 self.on_request(cx, at, handle, rid, (chunk, off, len));
             }
             PeerMsg::ReqAny { handle, rid, count, except } => {
-                self.on_req_any(cx, at, handle, rid, count, except.into());
+                self.on_req_any(cx, at, handle, rid, count, &except.into());
             }
             PeerMsg::Assign { rid, chunk } => self.on_assign(cx, at, rid, chunk),
             PeerMsg::Cancel { rid } => self.on_cancel(cx, at, rid),

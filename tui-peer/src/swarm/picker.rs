@@ -261,7 +261,7 @@ mod tests {
             }
             prop_assert_eq!(picker.pickable(), pickable.len());
             prop_assert_eq!(picker.availability(), &availability);
-            let usable = |chunk: u32| chunk % 3 != 0;
+            let usable = |chunk: u32| !chunk.is_multiple_of(3);
             let rarest =
                 pickable.iter().filter(|c| usable(**c)).map(|c| availability[*c as usize]).min();
             let picked = picker.pick(usable, &mut rng);

@@ -69,7 +69,7 @@ impl Node {
         handle: u16,
         rid: u32,
         count: u8,
-        except: Arc<[u32]>,
+        except: &Arc<[u32]>,
     ) {
         let id = self.by_handle(at, handle);
         let link = id.and_then(|id| self.contents.get(&id)?.links.get(&at));
