@@ -47,9 +47,8 @@ pub(in crate::engine) async fn start(
     let opened = tokio::task::spawn_blocking(move || tracker::Tracker::open(config)).await;
     let tracker = opened.map_err(|e| e.to_string())?.map_err(|error| error.to_string())?;
     let host = if bound.ip().is_unspecified() { own_address() } else { bound.ip() };
-    let join = tracker
-        .join_string(&host.to_string(), bound.port())
-        .map_err(|error| error.to_string())?;
+    let join =
+        tracker.join_string(&host.to_string(), bound.port()).map_err(|error| error.to_string())?;
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
         tracker

@@ -1,4 +1,5 @@
 //! Swarms of real cores on virtual time. Every run is repeatable from its seed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod network;
 mod scenarios;

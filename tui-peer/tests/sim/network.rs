@@ -359,7 +359,7 @@ impl Network {
         let later = self.now + self.delay;
         match output {
             Output::Dial { peer, .. } => self.dial(i, peer),
-            Output::Send { conn, msg } => self.send(i, conn, msg),
+            Output::Send { conn, msg } => self.send(i, conn, &msg),
             Output::Disconnect { conn, .. } => self.cut(i, conn),
             Output::Serve { conn, rid, chunk, len, .. } => {
                 let job = Job { rid, chunk, len, sent: 0 };
@@ -428,7 +428,7 @@ impl Network {
         self.at(later, Event::Input(other, up(b, peer_id(i), false)));
     }
 
-    fn send(&mut self, i: usize, conn: ConnId, msg: PeerMsg) {
+    fn send(&mut self, i: usize, conn: ConnId, msg: &PeerMsg) {
         if let Some((other, back)) = self.wires.get(&(i, conn)).copied() {
             // Every message crosses the wire format.
             let msg = PeerMsg::decode(msg.kind(), &msg.body()).unwrap().unwrap();

@@ -7,6 +7,9 @@ use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Call;
 
+/// What a caller gets.
+type Answer = Result<Reply, CommandError>;
+
 impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
         self.changed();
@@ -20,8 +23,8 @@ impl Session {
     fn answer(
         &mut self,
         command: Command,
-        reply: oneshot::Sender<Result<Reply, CommandError>>,
-    ) -> Option<(Result<Reply, CommandError>, oneshot::Sender<Result<Reply, CommandError>>)> {
+        reply: oneshot::Sender<Answer>,
+    ) -> Option<(Answer, oneshot::Sender<Answer>)> {
         let answer = match command {
             Command::Share { path, name } => self.share(&path, name),
             Command::Unshare { id } => self.unshare(&id),
@@ -58,7 +61,11 @@ impl Session {
             }
             Command::Serve { on } => {
                 self.serving = on;
-                let text = if on { "serving others again" } else { "serving paused: others get nothing from us" };
+                let text = if on {
+                    "serving others again"
+                } else {
+                    "serving paused: others get nothing from us"
+                };
                 self.say(Level::Info, Target::Serve, text);
                 Ok(Reply::Accepted)
             }

@@ -79,6 +79,8 @@ pub(super) struct Download {
     pub(super) found: ChunkSet,
     /// Hashes known when it was opened.
     pub(super) hashes: Vec<ChunkHashes>,
+    /// The user has been told what is wrong with it.
+    pub(super) told: bool,
     /// When the user (or a restart) asked for it.
     pub(super) asked: Instant,
     /// The manifest on its way: from whom, and what has come.
@@ -120,7 +122,11 @@ impl Phase {
     pub(super) fn is_active(&self) -> bool {
         matches!(
             self,
-            Self::Resolving | Self::Opening | Self::Getting | Self::Finishing | Self::Blocked { .. }
+            Self::Resolving
+                | Self::Opening
+                | Self::Getting
+                | Self::Finishing
+                | Self::Blocked { .. }
         )
     }
 }
@@ -147,6 +153,7 @@ impl Content {
                 wanted: ChunkSet::empty(0),
                 found: ChunkSet::empty(0),
                 hashes: Vec::new(),
+                told: false,
                 asked: Instant::now(),
                 manifest: (None, Vec::new()),
                 saved_hashes: std::collections::HashSet::new(),

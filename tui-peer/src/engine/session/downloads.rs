@@ -1,6 +1,6 @@
 //! The life of a download: asked for → (described, manifest) → opened → getting → finishing → a share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +17,7 @@ use super::content::{Content, Download, Phase, Role, bytes_of, wanted_chunks};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{self, CommandError, CommandErrorKind, Reply, Selection};
-use crate::engine::disk::{Buf, DiskError, Opened, Partial, PartialSpec, free_space};
+use crate::engine::disk::{Buf, DiskError, FinishPlan, Opened, Partial, PartialSpec, free_space};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::prepared::FolderParts;
 use crate::engine::library::{DownloadRecord, LibraryError, Prepared};
@@ -214,7 +214,10 @@ impl Session {
             },
             Step::Finished { id, result } => match result {
                 Ok(finished) => self.on_finished(id, *finished),
-                Err(error) => self.block(id, &error),
+                Err(error) => {
+                    self.block(id, &error);
+                    self.distrust(id);
+                }
             },
             Step::Deleted { result } => {
                 if let Err(error) = result {
@@ -251,9 +254,10 @@ impl Session {
         let partial = match opened.outcome {
             Outcome::Going(partial) => partial,
             Outcome::InPlace(path) => {
-                return self.finish_in_place(id, path);
+                return self.finish_in_place(id, &path);
             }
         };
+        let room = partial.check_room(&wanted);
         download.partial = Some(partial.clone());
         content.source = Some(partial);
         if opened.found.count() > 0 {
@@ -282,6 +286,9 @@ impl Session {
         }
         if let Some(announcer) = &self.net.announcer {
             announcer.set_partial(id, opened.found);
+        }
+        if let Err(error) = room {
+            self.block(id, &error);
         }
     }
 
@@ -316,7 +323,8 @@ impl Session {
         let library = self.library.clone();
         self.background(move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
-                let path = partial.finish(manifest.as_deref(), &wanted)?;
+                let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
+                let path = partial.place(&plan)?.path;
                 let folder = match (manifest, manifest_bytes, partial.rel()) {
                     (Some(manifest), Some(bytes), Some(rel)) => {
                         Some(FolderParts { manifest, bytes: Arc::from(bytes.as_ref()), rel })
@@ -324,10 +332,18 @@ impl Session {
                     _ => None,
                 };
                 let prepared = Prepared::downloaded(path.clone(), name, descriptor, folder, hashes)
-                    .map_err(|error| DiskError::Other(error.to_string()))?;
+                    .map_err(|error| DiskError::Io {
+                        doing: "look at",
+                        path: path.clone(),
+                        source: std::io::Error::other(error.to_string()),
+                    })?;
                 let remembered = library
                     .put_share(&prepared.record(true), &prepared)
                     .and_then(|()| library.remove_download(&id).map(drop));
+                // Only now: a crash before this line finds its way back here from the journal.
+                if remembered.is_ok() {
+                    partial.close_journal()?;
+                }
                 Ok(FinishedDownload { path, prepared, remembered })
             };
             Done::Download(Step::Finished { id, result: finish().map(Box::new) })
@@ -335,14 +351,14 @@ impl Session {
     }
 
     /// A crash came between the rename and the record: hash it as what it is, a file of ours.
-    fn finish_in_place(&mut self, id: ContentId, path: PathBuf) {
+    fn finish_in_place(&mut self, id: ContentId, path: &Path) {
         self.forget(&id);
         let library = self.library.clone();
         self.background(move || {
             let forgotten = library.remove_download(&id).map(drop);
             Done::Forgotten { result: forgotten }
         });
-        if let Err(error) = self.share(&path, None) {
+        if let Err(error) = self.share(path, None) {
             self.say(Level::Error, Target::Share, error.message);
         }
     }
@@ -380,12 +396,25 @@ impl Session {
             part,
         });
         if complete {
-            if let Some(announcer) = &self.net.announcer {
-                announcer.clear_partial(id);
-            }
             self.announce(&id);
         }
         self.changed();
+    }
+
+    /// A failed end may have lost what was written since the last good sync.
+    fn distrust(&mut self, id: ContentId) {
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let Some(download) = download else { return };
+        let Some(written) = download.partial.as_ref().map(|partial| partial.written()) else {
+            return;
+        };
+        let mut lost = ChunkSet::empty(written.chunks());
+        for chunk in download.wanted.iter().filter(|chunk| !written.contains(*chunk)) {
+            lost.insert(chunk);
+        }
+        if !lost.is_empty() {
+            self.feed(Input::ChunksLost { id, lost });
+        }
     }
 
     pub(super) fn pause(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
@@ -403,11 +432,18 @@ impl Session {
     }
 
     pub(super) fn resume(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
-        let download = self.download_of(id)?;
+        self.download_of(id)?.told = false;
+        self.try_again(id);
+        Ok(Reply::Accepted)
+    }
+
+    /// Goes on after a pause or an error.
+    fn try_again(&mut self, id: &ContentId) {
+        let Ok(download) = self.download_of(id) else { return };
         let opened = download.partial.is_some();
         match download.phase {
             Phase::Paused | Phase::Failed(_) | Phase::Blocked { .. } => {}
-            _ => return Ok(Reply::Accepted),
+            _ => return,
         }
         download.record.paused = false;
         let record = download.record.clone();
@@ -418,7 +454,6 @@ impl Session {
             self.retry_finish(*id);
         }
         self.start_queued();
-        Ok(Reply::Accepted)
     }
 
     /// A download whose last step failed (no room for the rename's folder, say) tries that step again.
@@ -463,7 +498,8 @@ impl Session {
         files: Selection,
     ) -> Result<Reply, CommandError> {
         let content = self.contents.get_mut(id);
-        let content = content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
+        let content =
+            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
         let (manifest, layout) = (content.manifest.clone(), content.layout.clone());
         let Role::Download(download) = &mut content.role else {
             return Err(refuse(CommandErrorKind::Invalid, "it is finished; nothing to choose"));
@@ -482,8 +518,9 @@ impl Session {
     /// What is in a folder, as far as that is known.
     pub(super) fn list_files(&self, id: &ContentId) -> Result<Reply, CommandError> {
         let content = self.contents.get(id);
-        let content = content
-            .ok_or_else(|| refuse(CommandErrorKind::NotFound, "neither shared nor downloaded here"))?;
+        let content = content.ok_or_else(|| {
+            refuse(CommandErrorKind::NotFound, "neither shared nor downloaded here")
+        })?;
         let (Some(manifest), Some(layout)) = (&content.manifest, &content.layout) else {
             return Err(refuse(
                 CommandErrorKind::Invalid,
@@ -519,7 +556,13 @@ impl Session {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let shown = content.shown.clone();
         let Some(download) = content.as_download() else { return };
-        let first = !matches!(download.phase, Phase::Blocked { .. } | Phase::Failed(_));
+        // The same trouble again after a try that nobody asked for is not told again.
+        let first = !std::mem::replace(&mut download.told, true);
+        let replaced = matches!(error, DiskError::Changed { .. });
+        if replaced {
+            // What we wrote is not there any more: the next start looks at the disk anew.
+            download.partial = None;
+        }
         let why = error.to_string();
         let (phase, code, hint) = if error.is_temporary() {
             let retry_at = Instant::now() + BLOCKED_RETRY;
@@ -534,7 +577,14 @@ impl Session {
         if !matches!(download.phase, Phase::Paused) {
             download.phase = phase;
         }
-        self.feed(Input::PausedChanged { id, paused: true });
+        if replaced {
+            if let Some(content) = self.contents.get_mut(&id) {
+                content.source = None;
+            }
+            self.feed(Input::ContentRemoved { id });
+        } else {
+            self.feed(Input::PausedChanged { id, paused: true });
+        }
         if first {
             let what = What::Failed { id: Some(id), code, hint };
             self.tell(Level::Error, Target::Disk, format!("{shown}: paused: {why}"), what);
@@ -558,14 +608,14 @@ impl Session {
             }
         }
         for id in ready {
-            // The user sees the outcome; a refusal here has nobody to go to.
-            let _ = self.resume(&id);
+            self.try_again(&id);
         }
     }
 
     fn download_of(&mut self, id: &ContentId) -> Result<&mut Download, CommandError> {
         let content = self.contents.get_mut(id);
-        let content = content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
+        let content =
+            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
         match &mut content.role {
             Role::Download(download) => Ok(download),
             Role::Share(_) => {
@@ -632,7 +682,7 @@ fn open_partial(
                 let place = layout.place(layout.chunk(chunk)?);
                 hashes.get(place.file)?.get(place.chunk_in_file)
             };
-            let mut found = partial.recheck(&written, &expected);
+            let mut found = partial.recheck(&written, expected);
             for run in durable.runs() {
                 found.insert_run(run.start, run.end - run.start);
             }

@@ -68,7 +68,7 @@ impl Session {
             Output::HashesLearned { id, file, index, hashes } => {
                 self.on_hashes(id, file, index, &hashes);
             }
-            Output::Notice(notice) => self.on_notice(notice),
+            Output::Notice(notice) => self.on_notice(&notice),
         }
     }
 
@@ -81,15 +81,7 @@ impl Session {
         }
     }
 
-    fn serve(
-        &mut self,
-        conn: ConnId,
-        rid: u32,
-        id: &ContentId,
-        chunk: u32,
-        off: u32,
-        len: u32,
-    ) {
+    fn serve(&mut self, conn: ConnId, rid: u32, id: &ContentId, chunk: u32, off: u32, len: u32) {
         let source = self.contents.get(id).and_then(|content| content.source.clone());
         let Some(source) = source.filter(|_| self.serving) else {
             return self.feed(Input::ServeFailed { conn, rid, code: Code::NotPermitted });
@@ -101,13 +93,7 @@ impl Session {
         self.command(conn, ConnCommand::Serve(job));
     }
 
-    fn verify(
-        &mut self,
-        id: ContentId,
-        chunk: u32,
-        expected: common::id::Hash,
-        parts: &[Part],
-    ) {
+    fn verify(&mut self, id: ContentId, chunk: u32, expected: common::id::Hash, parts: &[Part]) {
         let bufs = self.take_bufs(parts);
         let job = self.contents.get_mut(&id).and_then(|content| {
             let layout = content.layout.clone()?;
@@ -142,48 +128,47 @@ impl Session {
         bufs
     }
 
-    fn on_notice(&mut self, notice: Notice) {
+    fn on_notice(&self, notice: &Notice) {
         let name = |id: &ContentId| self.shown_name(id);
         match notice {
             Notice::SourceJoined { id, peer, have } => {
-                let text = format!("{}: {} joined ({have} chunks)", name(&id), self.who(&peer));
+                let text = format!("{}: {} joined ({have} chunks)", name(id), self.who(peer));
                 self.say(Level::Info, Target::Fetch, text);
             }
             Notice::SourceLeft { id, peer, requeued } => {
                 let text = format!(
                     "{}: {} left, {requeued} requests go to others",
-                    name(&id),
-                    self.who(&peer)
+                    name(id),
+                    self.who(peer)
                 );
                 self.say(Level::Info, Target::Fetch, text);
             }
             Notice::Snubbed { id, peer } => {
                 let text = format!(
                     "{}: {} stopped delivering, its chunks are asked elsewhere",
-                    name(&id),
-                    self.who(&peer)
+                    name(id),
+                    self.who(peer)
                 );
                 self.say(Level::Warn, Target::Fetch, text);
             }
             Notice::BadChunk { id, chunk, peer, strikes: (strike, of) } => {
-                let from = peer.map_or("several peers".to_owned(), |peer| self.who(&peer));
+                let from = peer.as_ref().map_or("several peers".to_owned(), |peer| self.who(peer));
                 let text = format!(
                     "{}: chunk {chunk} from {from} has a wrong hash, fetched again ({strike} of {of} before a ban)",
-                    name(&id)
+                    name(id)
                 );
                 self.say(Level::Error, Target::Fetch, text);
             }
             Notice::Banned { peer, why } => {
-                let text = format!("{} is banned: {why}", self.who(&peer));
-                self.tell(Level::Error, Target::Net, text, What::Banned { peer });
+                let text = format!("{} is banned: {why}", self.who(peer));
+                self.tell(Level::Error, Target::Net, text, What::Banned { peer: *peer });
             }
             Notice::Unchoked { id, peer } => {
-                let text = format!("{}: serving {}", name(&id), self.who(&peer));
+                let text = format!("{}: serving {}", name(id), self.who(peer));
                 self.say(Level::Debug, Target::Serve, text);
             }
             Notice::Withdrew { id, peer } => {
-                let text =
-                    format!("{}: {} no longer has some chunks", name(&id), self.who(&peer));
+                let text = format!("{}: {} no longer has some chunks", name(id), self.who(peer));
                 self.say(Level::Debug, Target::Fetch, text);
             }
         }

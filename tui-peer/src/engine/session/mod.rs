@@ -109,6 +109,7 @@ impl Session {
         while !self.is_stopped() {
             let due = self.next_due();
             // Receiving from the tracker's channel needs it outside of `self`.
+            self.net.replaced = false;
             let mut tracker = self.net.events.take();
             tokio::select! {
                 biased;
@@ -123,10 +124,9 @@ impl Session {
                 Some(event) = recv(&mut tracker) => self.on_tracker(event),
                 () = tokio::time::sleep_until(due.into()) => {}
             }
-            if self.net.events.is_none() && !self.net.replaced {
+            if !self.net.replaced {
                 self.net.events = tracker;
             }
-            self.net.replaced = false;
             self.drain(&mut queues);
             self.on_time();
         }

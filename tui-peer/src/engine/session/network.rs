@@ -13,9 +13,7 @@ use tokio::sync::mpsc;
 use super::content::{Role, ShareState};
 use super::shares::Done;
 use super::{Session, refuse};
-use crate::engine::announcer::{
-    self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent,
-};
+use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::conn::ConnCommand;
 use crate::engine::event::{Level, Target, What};
@@ -190,9 +188,10 @@ impl Session {
         reply: tokio::sync::oneshot::Sender<Result<Reply, CommandError>>,
     ) {
         if self.net.hosted.is_some() {
-            let answer = self.net.join.clone().map(Reply::Hosting).ok_or_else(|| {
-                refuse(CommandErrorKind::Invalid, "a tracker runs here already")
-            });
+            let answer =
+                self.net.join.clone().map(Reply::Hosting).ok_or_else(|| {
+                    refuse(CommandErrorKind::Invalid, "a tracker runs here already")
+                });
             let _ = reply.send(answer);
             return;
         }
@@ -243,9 +242,13 @@ impl Session {
                 let what = What::Failed { id: ids.first().copied(), code: "register", hint };
                 self.tell(Level::Error, Target::Track, text, what);
             }
-            TrackerEvent::Catalogue { catalogue, metas } => {
+            TrackerEvent::Catalogue { catalogue, metas, gone } => {
                 self.net.catalogue = catalogue;
-                self.net.metas = metas;
+                // What is ours is remembered also when nobody offers it any more.
+                for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
+                    self.net.metas.remove(id);
+                }
+                self.net.metas.extend(metas.into_iter().map(|meta| (meta.descriptor.id(), meta)));
                 self.count_other_copies();
             }
             TrackerEvent::Sources { id, meta, sources, complete, whole, .. } => {
@@ -253,9 +256,7 @@ impl Session {
                     self.net.metas.insert(id, meta);
                 }
                 self.on_sources(id, sources, whole);
-                if whole
-                    && let Some(content) = self.contents.get_mut(&id)
-                {
+                if whole && let Some(content) = self.contents.get_mut(&id) {
                     let own = u32::from(matches!(content.role, Role::Share(_)));
                     content.other_complete = complete.saturating_sub(own);
                 }
@@ -302,15 +303,14 @@ impl Session {
         let Some(meta) = content.meta() else { return };
         let shown = content.shown.to_string();
         let text = format!("{shown}: shared, {} chunks", meta.chunks);
-        let what =
-            What::Shared { id: *id, name: shown, size: meta.total, chunks: meta.chunks };
+        let what = What::Shared { id: *id, name: shown, size: meta.total, chunks: meta.chunks };
         self.tell(Level::Info, Target::Share, text, what);
     }
 
     fn on_sources(&mut self, id: ContentId, sources: Vec<SourceInfo>, whole: bool) {
         let mut hints = Vec::with_capacity(sources.len());
-        let watched = self.contents.get(&id).is_some_and(|c| c.phase().is_some())
-            || self.focus == Some(id);
+        let watched =
+            self.contents.get(&id).is_some_and(|c| c.phase().is_some()) || self.focus == Some(id);
         for source in sources {
             if source.peer == self.me {
                 continue;
@@ -364,4 +364,3 @@ pub(super) fn remembered(state_dir: &std::path::Path) -> Option<JoinString> {
     let text = std::fs::read_to_string(state_dir.join(JOIN_FILE)).ok()?;
     text.trim().parse().ok()
 }
-

@@ -61,7 +61,8 @@ impl Session {
                 let Some(entry) = self.conns.get_mut(&conn) else { return };
                 let what = entry.serving.remove(&rid);
                 self.feed(Input::ServeFailed { conn, rid, code });
-                if let Some((id, _)) = what.filter(|_| code == Code::Gone || code == Code::LocalIo) {
+                if let Some((id, _)) = what.filter(|_| code == Code::Gone || code == Code::LocalIo)
+                {
                     self.on_unreadable(id, code);
                 }
             }

@@ -225,17 +225,22 @@ impl Session {
         if let Some(existing) = self.contents.get_mut(&id) {
             match &mut existing.role {
                 // The same bytes under another path: one content.
-                Role::Share(share) if share.state == ShareState::Serving && share.part.is_none() => {
+                Role::Share(share)
+                    if share.state == ShareState::Serving && share.part.is_none() =>
+                {
                     if !share.paths.contains(&prepared.path) {
                         share.paths.push(prepared.path.clone());
                     }
                     return;
                 }
-                _ => self.forget(&id),
+                _ => {
+                    self.forget(&id);
+                }
             }
         }
         let have = prepared.have();
-        let tree = FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
+        let tree =
+            FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
         let source = SharedFiles::new(tree, prepared.stats.clone());
         let content = Content {
             id,
@@ -358,12 +363,7 @@ impl Session {
             let verify = || -> Result<Vec<u32>, ShareError> {
                 let record = library.share(&path)?.ok_or(ShareError::NotFound(path.clone()))?;
                 let prepared = library::restore(&library, &record)?;
-                library::verify(
-                    &prepared,
-                    threads(),
-                    &Progress::default(),
-                    &AtomicBool::new(false),
-                )
+                library::verify(&prepared, threads(), &Progress::default(), &AtomicBool::new(false))
             };
             Done::Verified { id, result: verify() }
         });

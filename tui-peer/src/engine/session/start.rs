@@ -55,8 +55,7 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
         io::ErrorKind::AddrInUse => StartError::PortInUse { addr },
         _ => StartError::Listen { addr, source },
     })?;
-    let listening =
-        listener.local_addr().map_err(|source| StartError::Listen { addr, source })?;
+    let listening = listener.local_addr().map_err(|source| StartError::Listen { addr, source })?;
 
     let (conn_tx, conns) = mpsc::channel(CONN_QUEUE);
     let (disk_tx, disk_rx) = mpsc::channel(DISK_QUEUE);
@@ -120,8 +119,9 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
     }
     session.restore_shares(loaded.shares);
     session.restore_downloads(loaded.downloads);
-    let queues =
-        Queues { commands: parts.commands, stop: parts.stop, conns, disk: disk_rx, done };
+    session.measure_disk();
+    session.publish();
+    let queues = Queues { commands: parts.commands, stop: parts.stop, conns, disk: disk_rx, done };
     tokio::spawn(async move {
         session.run(queues).await;
         accepting.abort();

@@ -84,7 +84,11 @@ impl Session {
         let synced = tokio::task::spawn_blocking(move || {
             // What is still in the workers' queue is written before the sync.
             disk.shutdown();
-            partials.iter().filter_map(|partial| partial.sync().err()).map(|e| e.to_string()).collect::<Vec<_>>()
+            partials
+                .iter()
+                .filter_map(|partial| partial.sync().err())
+                .map(|e| e.to_string())
+                .collect::<Vec<_>>()
         });
         for error in synced.await.unwrap_or_default() {
             self.say(Level::Error, Target::Disk, error);

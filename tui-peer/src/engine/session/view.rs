@@ -172,7 +172,7 @@ impl Session {
         let mut states = vec![ChunkState::Missing; chunks as usize];
         let mut rows = Vec::new();
         if let Some(view) = &view {
-            for (slot, copies) in availability.iter_mut().zip(view.availability) {
+            for (slot, copies) in availability.iter_mut().zip(&view.availability) {
                 *slot = *copies;
             }
             let stored = |chunk: u32| match chunk {
@@ -214,14 +214,12 @@ impl Session {
             });
         }
         rows.sort_by(|a, b| {
-            b.down_rate.total_cmp(&a.down_rate).then(a.state.cmp(&b.state)).then(a.peer.cmp(&b.peer))
+            b.down_rate
+                .total_cmp(&a.down_rate)
+                .then(a.state.cmp(&b.state))
+                .then(a.peer.cmp(&b.peer))
         });
-        Some(Focus {
-            id,
-            chunks: states.into(),
-            availability: availability.into(),
-            sources: rows,
-        })
+        Some(Focus { id, chunks: states.into(), availability: availability.into(), sources: rows })
     }
 
     fn source_row(&self, source: &SourceView) -> SourceRow {
