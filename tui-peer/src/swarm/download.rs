@@ -140,7 +140,7 @@ impl Node {
         }
         // REQ_ANYs not yet assigned will take from what is pickable too.
         let any_pending = conn.any_pending(&id);
-        let usual = u64::from(body.layout.chunk_len());
+        let usual = body.usual_len();
         let room = (depth.saturating_sub(conn.outstanding) / usual).max(1);
         let share = self.cfg.budget / (self.live.len() as u64).max(1);
         let own = share.saturating_sub(content.outstanding);
@@ -158,7 +158,7 @@ impl Node {
         let first = conn.next_rid;
         for _ in 0..count {
             let rid = conn.rid();
-            let len = body.layout.chunk_len();
+            let len = u32::try_from(usual).unwrap_or(u32::MAX);
             conn.requests.insert(rid, Asked::Any { id, len });
             conn.outstanding += u64::from(len);
             self.outstanding += u64::from(len);

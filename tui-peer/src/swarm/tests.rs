@@ -150,6 +150,10 @@ struct Pair {
     inbox: std::collections::VecDeque<(usize, Input)>,
     completed: [bool; 2],
     requested: u32,
+    /// What a folder turns out to be, once its manifest is here; `None`: the manifest was wrong.
+    folder: Option<Ready>,
+    manifest_parts: u32,
+    disconnects: Vec<String>,
 }
 
 impl Pair {
@@ -187,7 +191,26 @@ impl Pair {
                 self.inbox.push_back((from, Input::ChunkStored { id, chunk }));
             }
             Output::Completed { .. } => self.completed[from] = true,
-            Output::Disconnect { text, .. } => panic!("disconnected: {text}"),
+            Output::Disconnect { text, .. } => {
+                self.disconnects.push(text);
+                self.inbox.push_back((other, Input::Disconnected { conn }));
+            }
+            Output::ServeManifest { rid, len, .. } => {
+                self.inbox.push_back((other, Input::Data { conn, rid, off: 0, len }));
+                self.inbox.push_back((from, Input::Served { conn, rid }));
+            }
+            Output::ManifestPart { .. } => self.manifest_parts += 1,
+            Output::ManifestFetched { id, conn } => {
+                let input = match self.folder.clone() {
+                    Some(ready) => Input::ContentReady { id, ready },
+                    None => Input::ManifestRejected { id, conn },
+                };
+                self.inbox.push_back((from, input));
+            }
+            Output::StopServing { rid, .. } => {
+                let code = Code::Cancelled;
+                self.inbox.push_back((from, Input::ServeFailed { conn, rid, code }));
+            }
             _ => {}
         }
     }
@@ -218,6 +241,9 @@ fn pair() -> Pair {
         inbox: std::collections::VecDeque::new(),
         completed: [false; 2],
         requested: 0,
+        folder: None,
+        manifest_parts: 0,
+        disconnects: Vec::new(),
     }
 }
 
@@ -234,6 +260,7 @@ fn two_nodes_exchange_a_file() {
     pair.feed(1, Input::SourcesFound { id: thing.id, sources: vec![hint(1)] });
     pair.run(20);
     assert!(pair.completed[1]);
+    assert_eq!(pair.disconnects, Vec::<String>::new());
     assert!(pair.nodes[1].have(&thing.id).unwrap().is_complete());
     assert_eq!(pair.nodes[1].outstanding, 0);
 }
@@ -260,6 +287,142 @@ fn two_halves_make_a_whole_on_both_sides() {
     }
 }
 
+/// A folder of files of these sizes, of which all hashes are known or none.
+fn folder(sizes: &[u64], known: bool) -> Ready {
+    let layout = Arc::new(Layout::for_folder(sizes).unwrap());
+    let level = layout.chunk_level();
+    let hashes = sizes.iter().enumerate().map(|(file, size)| {
+        let list: Vec<Hash> =
+            layout.file_chunks(file).unwrap().map(|c| sha256(&c.to_le_bytes())).collect();
+        let chunks = list.len() as u32;
+        let complete = ChunkHashes::complete(*size, list, level);
+        if known { complete } else { ChunkHashes::unknown(complete.root(), chunks, level) }
+    });
+    let descriptor = Descriptor { kind: Kind::Folder, size: 700_000, root: sha256(b"manifest") };
+    let chunks = layout.chunks();
+    Ready {
+        descriptor,
+        hashes: hashes.collect(),
+        have: if known { ChunkSet::full(chunks) } else { ChunkSet::empty(chunks) },
+        wanted: ChunkSet::full(chunks),
+        layout,
+    }
+}
+
+#[test]
+fn a_folder_is_fetched_knowing_nothing_but_its_id() {
+    let sizes = [10, 300_000, 0, 2_000_000, 65_536, 70_000];
+    let seed = folder(&sizes, true);
+    let id = seed.descriptor.id();
+    let mut pair = pair();
+    pair.folder = Some(folder(&sizes, false));
+    pair.feed(0, Input::ContentAdded { id, ready: Some(seed) });
+    pair.feed(1, Input::ContentAdded { id, ready: None });
+    pair.feed(1, Input::SourcesFound { id, sources: vec![hint(1)] });
+    pair.run(20);
+    assert_eq!(pair.manifest_parts, 3, "700,000 bytes in slices of 256 KiB");
+    assert!(pair.completed[1]);
+    assert_eq!(pair.disconnects, Vec::<String>::new());
+}
+
+#[test]
+fn chosen_files_come_even_behind_a_thousand_others() {
+    // Every file has two chunks, so their hashes are to be fetched; only the last one is wanted.
+    let sizes = vec![100_000; 1000];
+    let seed = folder(&sizes, true);
+    let id = seed.descriptor.id();
+    let mut pair = pair();
+    pair.feed(0, Input::ContentAdded { id, ready: Some(seed) });
+    let mut wish = folder(&sizes, false);
+    let chunks = wish.layout.file_chunks(999).unwrap();
+    wish.wanted = ChunkSet::empty(wish.layout.chunks());
+    wish.wanted.insert_run(chunks.start, chunks.len() as u32);
+    pair.feed(1, Input::ContentAdded { id, ready: Some(wish) });
+    pair.feed(1, Input::SourcesFound { id, sources: vec![hint(1)] });
+    pair.run(5);
+    assert!(pair.completed[1]);
+    assert_eq!(pair.nodes[1].have(&id).unwrap().count(), 2, "nothing else was fetched");
+}
+
+#[test]
+fn a_wrong_manifest_bans_its_sender() {
+    let seed = folder(&[10, 300_000], true);
+    let id = seed.descriptor.id();
+    let mut pair = pair();
+    pair.feed(0, Input::ContentAdded { id, ready: Some(seed) });
+    pair.feed(1, Input::ContentAdded { id, ready: None });
+    pair.feed(1, Input::SourcesFound { id, sources: vec![hint(1)] });
+    pair.run(20);
+    assert_eq!(pair.disconnects, ["sent a wrong folder manifest"]);
+    assert!(pair.nodes[1].dialer.is_banned(&peer(1), pair.now));
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_is_not_offered_again() {
+    let thing = thing(200_000);
+    let mut node = Node::new(NodeConfig::default(), peer(1), 1);
+    let mut out = Vec::new();
+    let conn = ConnId(1);
+    let ready = thing.ready(ChunkSet::full(thing.chunks()), true);
+    node.handle(Time::ZERO, Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
+    let up = Input::Connected { conn, peer: peer(2), dialed: false, max_queued: 1 << 24 };
+    let open = Open { handle: 0, id: thing.id, state: HaveState::None, want: true };
+    let request = |rid| PeerMsg::Request { handle: 0, rid, chunk: 1, off: 0, len: 65_536 };
+    let say = |msg| Input::Message { conn, msg };
+    for input in [up, say(PeerMsg::Open(open)), say(request(0))] {
+        node.handle(Time::ZERO, input, &mut out);
+    }
+    assert!(out.iter().any(|o| matches!(o, Output::Serve { rid: 0, chunk: 1, .. })), "{out:?}");
+    out.clear();
+    node.handle(Time::ZERO, Input::ServeFailed { conn, rid: 0, code: Code::Gone }, &mut out);
+    node.handle(Time::ZERO, say(request(1)), &mut out);
+    let runs = vec![Run { start: 1, len: 1 }];
+    let send = |msg| Output::Send { conn, msg };
+    assert_eq!(
+        out,
+        [
+            send(PeerMsg::Reject { rid: 0, code: Code::Gone }),
+            send(PeerMsg::DontHave { handle: 0, runs }),
+            send(PeerMsg::Reject { rid: 1, code: Code::Gone }),
+        ]
+    );
+    assert!(node.next_deadline().is_some());
+}
+
+#[test]
+fn one_fast_download_does_not_keep_out_another() {
+    let things = [thing(64 << 20), thing(63 << 20)];
+    let cfg = NodeConfig { budget: 4 << 20, ..NodeConfig::default() };
+    let mut node = Node::new(cfg, peer(0), 1);
+    let mut out = Vec::new();
+    let mut say = |node: &mut Node, input| {
+        let mut now = Vec::new();
+        node.handle(Time::from_micros(1_000), input, &mut now);
+        check(node);
+        out.extend(now);
+    };
+    // Sources of the first come, and are asked, before there is one of the second.
+    for (n, thing) in [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 1)] {
+        let (thing, conn) = (&things[thing], ConnId(n));
+        let key = peer(n as u8);
+        let ready = thing.ready(ChunkSet::empty(thing.chunks()), true);
+        if !node.knows(&thing.id) {
+            say(&mut node, Input::ContentAdded { id: thing.id, ready: Some(ready) });
+        }
+        let up = Input::Connected { conn, peer: key, dialed: false, max_queued: 1 << 30 };
+        say(&mut node, up);
+        let open = Open { handle: 0, id: thing.id, state: HaveState::All, want: false };
+        say(&mut node, Input::Message { conn, msg: PeerMsg::Open(open) });
+        let msg = PeerMsg::Choke { handle: 0, choke: false };
+        say(&mut node, Input::Message { conn, msg });
+    }
+    let first = node.contents[&things[0].id].outstanding;
+    let second = node.contents[&things[1].id].outstanding;
+    assert!(first >= 2 << 20, "{first}");
+    assert!(second >= 512 << 10, "{second}");
+    assert!(node.outstanding <= 4 << 20);
+}
+
 /// A node among strangers: what it sent them and what its shell owes it.
 struct Chaos {
     node: Node,
@@ -274,6 +437,10 @@ struct Chaos {
     streams: Vec<(ConnId, u32, u32, u32)>,
     verify: Vec<(ContentId, u32)>,
     serve: Vec<(ConnId, u32)>,
+    /// Of a hundred steps, so many are rubbish: after little of it a connection is gone.
+    rudeness: u32,
+    /// How much happened: outputs by name.
+    seen: BTreeMap<String, u32>,
 }
 
 impl Chaos {
@@ -298,6 +465,8 @@ impl Chaos {
             streams: Vec::new(),
             verify: Vec::new(),
             serve: Vec::new(),
+            rudeness: [0, 1, 4, 15][(seed % 4) as usize],
+            seen: BTreeMap::new(),
         }
     }
 
@@ -309,10 +478,34 @@ impl Chaos {
         assert!(checked.is_ok(), "after {text}");
         assert!(out.len() < 5000, "one input, {} outputs: {text}", out.len());
         for output in out {
+            let name = match &output {
+                Output::Send { msg, .. } => format!("{msg:?}"),
+                Output::Disconnect { text, .. } => text.clone(),
+                output => format!("{output:?}"),
+            };
+            let name = name.split([' ', '(']).take(3).collect::<Vec<_>>();
+            let word = if matches!(output, Output::Disconnect { .. }) {
+                name.join(" ")
+            } else {
+                name[0].to_owned()
+            };
+            *self.seen.entry(word).or_default() += 1;
             match output {
                 Output::Send { conn, msg } => {
                     assert!(PeerMsg::decode(msg.kind(), &msg.body()).is_ok(), "{msg:?}");
-                    self.open.push((conn, msg));
+                    let deaf = matches!(
+                        msg,
+                        PeerMsg::Reject { .. }
+                            | PeerMsg::OpenNo { .. }
+                            | PeerMsg::OpenOk(_)
+                            | PeerMsg::Bitfield { .. }
+                            | PeerMsg::Want { .. }
+                            | PeerMsg::Have { .. }
+                            | PeerMsg::Choke { .. }
+                    );
+                    if !deaf {
+                        self.open.push((conn, msg));
+                    }
                 }
                 Output::Disconnect { conn, .. } => self.gone(conn),
                 Output::Serve { conn, rid, .. } | Output::ServeManifest { conn, rid, .. } => {
@@ -353,16 +546,20 @@ impl Chaos {
     }
 
     fn step(&mut self) {
+        if self.rng.u32(0..100) < self.rudeness {
+            return self.rubbish();
+        }
         match self.rng.u32(0..100) {
-            0..4 => self.connect(),
-            4..6 => {
+            0..4 if self.conns.len() < 4 || self.rng.u8(..16) == 0 => self.connect(),
+            0..4 => self.ask(),
+            4 => {
                 if let Some(conn) = self.conn() {
                     self.gone(conn);
                     self.feed(Input::Disconnected { conn });
                 }
             }
-            6..12 => self.shell(),
-            12..20 => self.disk(),
+            5..8 => self.shell(),
+            8..20 => self.disk(),
             20..26 => {
                 if let Some((conn, rid)) = self.serve.pop() {
                     let input = match self.rng.u32(0..4) {
@@ -382,8 +579,8 @@ impl Chaos {
                 self.feed(Input::Tick);
             }
             35..70 => self.answer(),
-            70..85 => self.stream(),
-            _ => self.rubbish(),
+            70..90 => self.stream(),
+            _ => self.ask(),
         }
     }
 
@@ -391,7 +588,7 @@ impl Chaos {
         let conn = ConnId(self.next);
         self.next += 1;
         self.conns.push(conn);
-        let peer = peer(self.rng.u8(1..8));
+        let peer = peer(self.rng.u8(1..40));
         let (dialed, max_queued) = (self.rng.bool(), self.rng.u32(..));
         self.feed(Input::Connected { conn, peer, dialed, max_queued });
     }
@@ -403,7 +600,7 @@ impl Chaos {
         let set = self.some_set(chunks);
         let known = self.rng.bool();
         let input = match self.rng.u32(0..16) {
-            0 => Input::ContentRemoved { id },
+            0 if self.rng.bool() => Input::ContentRemoved { id },
             1 => Input::ContentAdded { id, ready: None },
             2..5 => Input::ContentAdded { id, ready: Some(thing.ready(set, known)) },
             5 => Input::ContentReady { id, ready: thing.ready(set, known) },
@@ -413,8 +610,10 @@ impl Chaos {
             10 => Input::ChunksLost { id, lost: set },
             11 => Input::DialFailed { peer: peer(self.rng.u8(1..8)), permanent: false },
             12 => Input::SourcesLeft { id, peers: vec![peer(self.rng.u8(1..8))] },
-            13 => Input::ManifestRejected { id, conn: ConnId(self.rng.u64(0..self.next)) },
-            _ => Input::SourcesFound { id, sources: (0..8).map(hint).collect() },
+            13 if self.rng.u32(0..8) == 0 => {
+                Input::ManifestRejected { id, conn: ConnId(self.rng.u64(0..self.next)) }
+            }
+            _ => Input::SourcesFound { id, sources: (0..40).map(hint).collect() },
         };
         self.feed(input);
     }
@@ -481,6 +680,33 @@ impl Chaos {
             PeerMsg::Ping(nonce) => self.feed(say(PeerMsg::Pong(nonce))),
             _ => {}
         }
+    }
+
+    /// What a leecher may say to us.
+    fn ask(&mut self) {
+        let Some(conn) = self.conn() else { return };
+        let thing = self.thing();
+        let handles = self.node.conns.get(&conn).map(|conn| conn.handles.clone());
+        let handle = handles.into_iter().flatten().find(|(_, id)| *id == thing.id);
+        let dialed = self.node.conns.get(&conn).is_some_and(|conn| conn.dialed);
+        let rid = self.rng.u32(..);
+        let Some((handle, _)) = handle else {
+            let index = self.things.iter().position(|t| t.id == thing.id).unwrap() as u16;
+            let handle = 1000 + index * 2 + u16::from(dialed);
+            let state = [HaveState::None, HaveState::All][self.rng.usize(..2)];
+            let msg = PeerMsg::Open(Open { handle, id: thing.id, state, want: true });
+            return self.feed(Input::Message { conn, msg });
+        };
+        let chunk = self.rng.u32(..thing.chunks());
+        let len = thing.layout.len_of(thing.layout.chunk(chunk).unwrap());
+        let msg = match self.rng.u32(0..8) {
+            0..3 => PeerMsg::Request { handle, rid, chunk, off: 0, len },
+            3 | 4 => PeerMsg::ReqAny { handle, rid, count: 3, except: vec![chunk] },
+            5 => PeerMsg::Cancel { rid: self.serve.first().map_or(rid, |serve| serve.1) },
+            6 => PeerMsg::Have { handle, runs: vec![Run { start: chunk, len: 1 }] },
+            _ => PeerMsg::Want { handle, want: self.rng.bool() },
+        };
+        self.feed(Input::Message { conn, msg });
     }
 
     /// Payload of a request, in order.
@@ -563,13 +789,27 @@ impl Chaos {
 #[test]
 fn whatever_peers_say_nothing_is_lost_or_counted_wrong() {
     let seeds: u64 = std::env::var("SHOAL_CHAOS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for seed in 0..seeds {
         let mut chaos = Chaos::new(seed);
-        for step in 0..400 {
+        for thing in chaos.things.clone() {
+            let id = thing.id;
+            let ready = thing.ready(ChunkSet::empty(thing.chunks()), false);
+            chaos.feed(Input::ContentAdded { id, ready: Some(ready) });
+            chaos.feed(Input::SourcesFound { id, sources: (0..40).map(hint).collect() });
+        }
+        for step in 0..600 {
             let run = std::panic::AssertUnwindSafe(|| chaos.step());
             if std::panic::catch_unwind(run).is_err() {
                 panic!("seed {seed}, step {step}");
             }
         }
+        for (name, count) in chaos.seen {
+            *seen.entry(name).or_default() += count;
+        }
+    }
+    // A test that everybody is thrown out of at once would show nothing.
+    for name in ["Stored", "Serve", "Assign", "Cancel", "DontHave", "HashesLearned", "Discard"] {
+        assert!(seen.get(name).is_some_and(|count| *count > 100), "{name}: {seen:#?}");
     }
 }

@@ -55,12 +55,13 @@ fn table() {
         ("16 equal, symmetric, K=256", 16 * MIB, crowd(16, UNIT, UNIT)),
         ("16 equal, symmetric, K=1024", 64 * MIB, crowd(16, UNIT, UNIT)),
         ("16 equal, symmetric, K=2048", 128 * MIB, crowd(16, UNIT, UNIT)),
+        ("32 mixed uplinks, K=1024", 64 * MIB, mixed(32)),
         ("32 mixed uplinks, K=2048", 128 * MIB, mixed(32)),
         ("64 equal, symmetric, K=2048", 128 * MIB, crowd(64, UNIT, UNIT)),
         ("8 equal, symmetric, 1 GiB", 1024 * MIB, crowd(8, UNIT, UNIT)),
     ];
     for (name, size, specs) in scenarios {
-        let runs: Vec<(Outcome, f64)> = (0..2).map(|seed| run(size, &specs, seed)).collect();
+        let runs: Vec<(Outcome, f64)> = (0..3).map(|seed| run(size, &specs, seed)).collect();
         let n = runs.len() as f64;
         let last = runs.iter().map(|r| r.1).fold(0.0, f64::max);
         let bound = bound(size, &specs);

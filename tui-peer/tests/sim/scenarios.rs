@@ -20,8 +20,8 @@ fn one_source_one_peer_runs_at_line_rate() {
 #[test]
 fn a_crowd_finishes_together() {
     let specs = crowd(16, UNIT, UNIT * 4.0);
-    for seed in 0..3 {
-        let (outcome, ratio) = run(128 * MIB, &specs, seed);
+    for seed in 0..2 {
+        let (outcome, ratio) = run(64 * MIB, &specs, seed);
         assert!(ratio <= 1.10, "seed {seed}: {ratio:.3}");
         assert!(outcome.seed_copies <= 1.10, "seed {seed}: {} copies", outcome.seed_copies);
         assert!(outcome.waste <= 0.005, "seed {seed}: waste {}", outcome.waste);
