@@ -19,6 +19,8 @@ pub mod args;
 pub mod demo;
 pub mod engine;
 pub mod headless;
+#[cfg(feature = "tui")]
+mod screen;
 pub mod swarm;
 #[cfg(feature = "tui")]
 pub mod tui;

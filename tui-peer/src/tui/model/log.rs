@@ -9,7 +9,7 @@ use super::super::field::Field;
 use super::super::filter::fold;
 
 /// Lines kept: some hours of a busy peer, about a megabyte.
-pub const MAX_LINES: usize = 4096;
+pub(crate) const MAX_LINES: usize = 4096;
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -174,13 +174,7 @@ mod tests {
     use crate::engine::event::What;
 
     fn event(level: Level, text: &str) -> Event {
-        Event {
-            at: UNIX_EPOCH,
-            level,
-            target: Target::Net,
-            text: text.to_owned(),
-            what: What::Said,
-        }
+        Event { at: UNIX_EPOCH, level, target: Target::Net, text: text.to_owned(), what: What::Said }
     }
 
     #[test]
