@@ -12,7 +12,12 @@ use crate::tui::{self, ExitReason, Options};
 
 /// Shares `paths`, hosts a tracker if asked, shows the app, and stops the engine as the user left it;
 /// returns the exit code.
-pub(crate) async fn show(engine: EngineHandle, paths: Vec<PathBuf>, host: bool, out: &Output) -> u8 {
+pub(crate) async fn show(
+    engine: EngineHandle,
+    paths: Vec<PathBuf>,
+    host: bool,
+    out: &Output,
+) -> u8 {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         out.note("the app needs a terminal; without one use --serve-only, get or ls");
         return stop(engine, Stop::Now, exit::USAGE).await;

@@ -24,7 +24,12 @@ pub fn map_area(model: &Model) -> Rect {
         if line.height < 2 {
             return Rect::ZERO;
         }
-        return Rect { x: line.x + 1, y: line.y + 1, width: line.width.saturating_sub(2), height: 1 };
+        return Rect {
+            x: line.x + 1,
+            y: line.y + 1,
+            width: line.width.saturating_sub(2),
+            height: 1,
+        };
     }
     let inner = inside(areas.chunks);
     let words = u16::try_from(words(model, inner).len()).unwrap_or(0);
@@ -86,13 +91,22 @@ fn read_out(model: &Model) -> String {
             Standing::Unwanted => {}
         }
     }
-    let range = format!("#{}{}{}", format::count(chunks.start as u64), model.theme.range(), format::count(chunks.end as u64 - 1));
+    let range = format!(
+        "#{}{}{}",
+        format::count(chunks.start as u64),
+        model.theme.range(),
+        format::count(chunks.end as u64 - 1)
+    );
     let mut text = format!("{range} {dot} have {} of {}", counts[0], chunks.len());
     if counts[1] > 0 {
         text.push_str(&format!(" {dot} {} in flight", counts[1]));
     }
     if let Some(lowest) = lowest {
-        let sources = if lowest == 0 { "no source".to_owned() } else { format::plural(u64::from(lowest), "source") };
+        let sources = if lowest == 0 {
+            "no source".to_owned()
+        } else {
+            format::plural(u64::from(lowest), "source")
+        };
         text.push_str(&format!(" {dot} rarest missing: {sources}"));
     }
     if counts[2] > 0 {
@@ -116,9 +130,15 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         done
     };
     let room = usize::from(area.width).saturating_sub(20 + note.len());
-    let name = model.selected_name().map(|n| format::middle(&n, room, theme.ellipsis())).unwrap_or_default();
+    let name = model
+        .selected_name()
+        .map(|n| format::middle(&n, room, theme.ellipsis()))
+        .unwrap_or_default();
     let frame = paint::Frame {
-        title: vec![("2 Chunks ".to_owned(), if focused { theme.bold() } else { theme.dim() }), (name, Style::new())],
+        title: vec![
+            ("2 Chunks ".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            (name, Style::new()),
+        ],
         note: vec![(note, theme.bold())],
         ..paint::Frame::default()
     };
@@ -129,7 +149,11 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let lines = words(model, inner);
     let cells = map_area(model);
     if map.mode == Mode::Empty {
-        let text = if model.selected().is_some() { no_map(model) } else { "Select a file to see its chunks." };
+        let text = if model.selected().is_some() {
+            no_map(model)
+        } else {
+            "Select a file to see its chunks."
+        };
         paint::text(buf, inner.x + 1, inner.y, inner.width.saturating_sub(1), text, theme.dim());
     } else {
         self::cells(model, buf, cells, focused);
@@ -166,7 +190,8 @@ fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
             if let Some((glyph, style)) = cell_at(map, cell, model.theme)
                 && let Some(target) = buf.cell_mut((x, y))
             {
-                let style = if here == Some(cell) { style.add_modifier(Modifier::REVERSED) } else { style };
+                let style =
+                    if here == Some(cell) { style.add_modifier(Modifier::REVERSED) } else { style };
                 target.set_symbol(glyph).set_style(style);
                 if here == Some(cell) && model.theme.depth == Depth::Mono {
                     target.set_symbol("@");
@@ -192,7 +217,9 @@ fn cell_at(map: &Map, cell: usize, theme: Theme) -> Option<(&'static str, Style)
         }
         Mode::Level => {
             let bucket = map.buckets.get(cell)?;
-            if theme.backgrounds() { level(bucket, theme) } else {
+            if theme.backgrounds() {
+                level(bucket, theme)
+            } else {
                 let standing = bucket.worst()?;
                 Some((theme.chunk_glyph(standing), theme.chunk_style(standing)))
             }
@@ -224,14 +251,18 @@ fn level(bucket: &Bucket, theme: Theme) -> Option<(&'static str, Style)> {
         style = style.bg(theme.chunk_color(Standing::Lack(lowest)).unwrap_or(Color::Reset));
     }
     if bucket.lowest == Some(0) {
-        let ink = if theme.ground == Ground::Dark { Color::Indexed(231) } else { Color::Indexed(255) };
+        let ink =
+            if theme.ground == Ground::Dark { Color::Indexed(231) } else { Color::Indexed(255) };
         return Some(("×", style.fg(ink).add_modifier(Modifier::BOLD)));
     }
     let ink = if bucket.flight > 0 { Standing::Flight } else { Standing::Have };
     let eighths = bucket.eighths();
     // In flight shows even where nothing is here yet.
     let glyph = if eighths == 0 && bucket.flight > 0 { 1 } else { eighths };
-    Some((LEVELS.get(glyph).copied().unwrap_or("█"), style.fg(theme.chunk_color(ink).unwrap_or(Color::Reset))))
+    Some((
+        LEVELS.get(glyph).copied().unwrap_or("█"),
+        style.fg(theme.chunk_color(ink).unwrap_or(Color::Reset)),
+    ))
 }
 
 /// Glyph, word and exact count of every state; words, then counts are left out where it is narrow.
@@ -251,7 +282,11 @@ fn legend(model: &Model, width: u16) -> Vec<Piece> {
         (Standing::Unwanted, c.unwanted, ("not chosen".into(), "skip".into()), c.unwanted > 0),
     ];
     let per_cell = match model.map.mode {
-        Mode::Level => format!(" {} {}/cell", model.theme.dot(), model.map.chunks().div_ceil(model.map.buckets.len().max(1))),
+        Mode::Level => format!(
+            " {} {}/cell",
+            model.theme.dot(),
+            model.map.chunks().div_ceil(model.map.buckets.len().max(1))
+        ),
         _ => String::new(),
     };
     let build = |long: bool, counts: bool| {
@@ -260,9 +295,16 @@ fn legend(model: &Model, width: u16) -> Vec<Piece> {
             if !shown || (!long && *n == 0 && *standing != Standing::Have) {
                 continue;
             }
-            out.push((model.theme.chunk_glyph(*standing).to_owned(), model.theme.chunk_style(*standing)));
+            out.push((
+                model.theme.chunk_glyph(*standing).to_owned(),
+                model.theme.chunk_style(*standing),
+            ));
             let word = if long { word } else { short };
-            let text = if counts { format!(" {word} {}  ", format::count(*n)) } else { format!(" {word}  ") };
+            let text = if counts {
+                format!(" {word} {}  ", format::count(*n))
+            } else {
+                format!(" {word}  ")
+            };
             let alarm = *standing == Standing::Lack(0) && *n > 0;
             out.push((text, if alarm { model.theme.error() } else { Style::new() }));
         }

@@ -20,7 +20,14 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     let dot = format!(" {} ", theme.dot());
     let name = model.selected_name().unwrap_or_default();
     let (x, width) = (area.x + 1, area.width.saturating_sub(2));
-    paint::text(buf, x, area.y, width, &format::middle(&name, usize::from(width).saturating_sub(12), theme.ellipsis()), theme.bold());
+    paint::text(
+        buf,
+        x,
+        area.y,
+        width,
+        &format::middle(&name, usize::from(width).saturating_sub(12), theme.ellipsis()),
+        theme.bold(),
+    );
     paint::right(buf, x, area.y, width, "Esc back", theme.dim());
     let mut lines: Vec<String> = Vec::new();
     let transfer = model.selected_transfer();
@@ -37,7 +44,10 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
         if !outlook.is_empty() && outlook != words::state_word(&t.state) {
             let stop = (t.unavailable > 0).then(|| {
                 let wanted = u64::from(t.chunks);
-                format!(" to {}, then stuck", format::percent(wanted.saturating_sub(u64::from(t.unavailable)), wanted))
+                format!(
+                    " to {}, then stuck",
+                    format::percent(wanted.saturating_sub(u64::from(t.unavailable)), wanted)
+                )
             });
             parts.push(format!("ETA {outlook}{}", stop.unwrap_or_default()));
         }
@@ -68,7 +78,10 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
         parts.push(format!("availability {}{mark}", format::availability(copies)));
     }
     if let Some(r) = row {
-        parts.push(format!("first seen {}", format::age(model.now.unix().saturating_sub(r.first_seen))));
+        parts.push(format!(
+            "first seen {}",
+            format::age(model.now.unix().saturating_sub(r.first_seen))
+        ));
     }
     if kind == Some(Kind::Folder) {
         parts.push("folder: c chooses files".to_owned());
