@@ -1,0 +1,2 @@
+//! Screens.
+mod testkit;
