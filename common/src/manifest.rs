@@ -14,7 +14,7 @@ use crate::id::Hash;
 use crate::layout::{Layout, TooManyChunks};
 use crate::limits::{MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_PATH_DEPTH, MAX_PATH_LEN};
 use crate::merkle::{block_hashes, chunk_hash};
-use crate::names::{NameError, check_component, distinct_paths, safe_component};
+use crate::names::{NameError, Places, check_component, safe_component};
 use crate::wire::{WireError, pack};
 
 /// Version of the manifest format.
@@ -212,20 +212,27 @@ impl Manifest {
 
     /// A path for every file (in file order), safe on every system and distinct.
     pub fn disk_paths(&self) -> Vec<Vec<String>> {
-        let safe = |path: &[String]| -> Vec<String> {
-            // Components were checked; `_` is for what cannot happen.
-            path.iter().map(|c| safe_component(c).unwrap_or_else(|_| "_".to_owned())).collect()
-        };
-        distinct_paths(self.files().map(|entry| safe(&entry.path)).collect())
+        self.safe_paths(EntryKind::File)
     }
 
-    /// Safe paths of the folders that hold nothing.
+    /// Safe paths of the folders that hold nothing; none is a path of [`disk_paths`](Self::disk_paths).
     pub fn empty_dirs(&self) -> Vec<Vec<String>> {
-        let dirs = self.entries.iter().filter(|entry| entry.kind == EntryKind::Dir);
-        dirs.filter_map(|entry| {
-            entry.path.iter().map(|c| safe_component(c).ok()).collect::<Option<Vec<_>>>()
-        })
-        .collect()
+        self.safe_paths(EntryKind::Dir)
+    }
+
+    fn safe_paths(&self, wanted: EntryKind) -> Vec<Vec<String>> {
+        let mut places = Places::default();
+        let paths = self.entries.iter().map(|entry| {
+            // Components were checked; `_` is for what cannot happen.
+            let safe = |c: &String| safe_component(c).unwrap_or_else(|_| "_".to_owned());
+            let path = entry.path.iter().map(safe).collect();
+            let path = match entry.kind {
+                EntryKind::File => places.file(path),
+                EntryKind::Dir => places.dir(path),
+            };
+            (entry.kind == wanted).then_some(path)
+        });
+        paths.flatten().collect()
     }
 
     fn check(name: String, entries: Vec<Entry>) -> Result<Self, ManifestError> {
@@ -351,6 +358,14 @@ mod tests {
         let manifest =
             parse(vec![file("CON", 1), file("a\u{1b}[2Jb", 1), file("x\u{202e}y", 1)]).unwrap();
         assert_eq!(manifest.disk_paths(), [["_CON"], ["a_[2Jb"], ["x_y"]]);
+    }
+
+    #[test]
+    fn a_file_and_a_folder_never_get_the_same_disk_name() {
+        let dir = Entry { kind: EntryKind::Dir, ..file("a|", 0) };
+        let manifest = parse(vec![file("a*", 1), file("a?/b", 1), dir]).unwrap();
+        assert_eq!(manifest.disk_paths(), [vec!["a_"], vec!["a_ (2)", "b"]]);
+        assert_eq!(manifest.empty_dirs(), [["a_ (2)"]]);
     }
 
     #[test]
