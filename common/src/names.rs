@@ -86,9 +86,9 @@ pub fn safe_component(raw: &str) -> Result<String, NameError> {
 /// A name fit for a terminal, a log or a window title: control, bidi, zero-width and tag characters
 /// become visible escapes, and it is at most 200 columns wide.
 pub fn show(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
+    let mut out = String::with_capacity(raw.len().min(4 * MAX_SHOWN_WIDTH));
     let mut width = 0;
-    for c in raw.chars() {
+    for (i, c) in raw.chars().enumerate() {
         let before = out.len();
         let hidden = c.is_control() || is_invisible(c);
         let w = if hidden {
@@ -99,7 +99,8 @@ pub fn show(raw: &str) -> String {
             out.push(c);
             c.width().unwrap_or(0)
         };
-        if width + w > MAX_SHOWN_WIDTH - 1 {
+        // Characters of no width are bounded too.
+        if width + w > MAX_SHOWN_WIDTH - 1 || i >= 2 * MAX_SHOWN_WIDTH {
             out.truncate(before);
             out.push('…');
             break;

@@ -20,8 +20,7 @@ use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
 use tui_peer::tui::update::{start, update};
 use tui_peer::tui::view::view;
 
-const UNICODE: Theme =
-    Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark };
+const UNICODE: Theme = Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark };
 const ASCII: Theme = Theme { depth: Depth::Mono, glyphs: Glyphs::Ascii, ground: Ground::Dark };
 
 fn model(snap: Snapshot, theme: Theme, size: (u16, u16), at: Instant) -> Model {
