@@ -21,7 +21,11 @@ async fn main() -> anyhow::Result<()> {
         snap.catalogue = Arc::new(testkit::catalogue(100_000));
     }
     if kind == "lost" {
-        snap.network.state = NetState::Lost { since: now, retry_at: now + Duration::from_secs(60), why: "connection refused".to_owned() };
+        snap.network.state = NetState::Lost {
+            since: now,
+            retry_at: now + Duration::from_secs(60),
+            why: "connection refused".to_owned(),
+        };
     }
     let (handle, parts) = channel(snap.clone());
     let still = std::env::args().nth(2).is_some();
@@ -38,6 +42,7 @@ async fn engine(mut parts: HandleParts, mut snap: Snapshot, still: bool) {
         let _ = parts.events.send(event);
     }
     let mut sent_events = false;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     loop {
         tokio::select! {
             Some((command, reply)) = parts.commands.recv() => {
@@ -89,7 +94,8 @@ fn step(snap: &mut Snapshot) {
         focus.chunks = chunks.into();
         for (i, source) in focus.sources.iter_mut().enumerate() {
             if source.down_rate > 0.0 {
-                source.down_rate = 4_000_000.0 / (i as f64 + 1.0) * (1.0 + 0.5 * f64::sin(snap.seq as f64 / 5.0 + i as f64));
+                source.down_rate = 4_000_000.0 / (i as f64 + 1.0)
+                    * (1.0 + 0.5 * f64::sin(snap.seq as f64 / 5.0 + i as f64));
             }
         }
         snap.focus = Some(Arc::new(focus));
@@ -104,7 +110,12 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
                 let own = snap.transfers.iter().find(|t| t.id == row.id);
                 let share = own.map_or(0.0, |t| t.done as f64 / t.size.max(1) as f64);
                 let n = if row.id == testkit::content(0) { 23_593 } else { row.chunks as usize };
-                let mut focus = testkit::focus(row.id, n, share, if share > 0.0 && share < 1.0 { 3 } else { 0 });
+                let mut focus = testkit::focus(
+                    row.id,
+                    n,
+                    share,
+                    if share > 0.0 && share < 1.0 { 3 } else { 0 },
+                );
                 if share >= 1.0 {
                     focus.chunks = vec![ChunkState::Have; n].into();
                 }
@@ -131,11 +142,16 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
             Ok(Reply::Accepted)
         }
         Command::Rejoin | Command::Join { .. } => {
-            *snap = Snapshot { network: testkit::rich(snap.at).network, catalogue: testkit::rich(snap.at).catalogue, ..snap.clone() };
+            *snap = Snapshot {
+                network: testkit::rich(snap.at).network,
+                catalogue: testkit::rich(snap.at).catalogue,
+                ..snap.clone()
+            };
             Ok(Reply::Accepted)
         }
         Command::Host => {
-            let join: common::join::JoinString = testkit::join_string().parse().map_err(|_| failed("no"))?;
+            let join: common::join::JoinString =
+                testkit::join_string().parse().map_err(|_| failed("no"))?;
             snap.network = testkit::rich(snap.at).network;
             snap.network.hosting = true;
             Ok(Reply::Hosting(join))
@@ -152,7 +168,9 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
             snap.me.serving = on;
             Ok(Reply::Accepted)
         }
-        Command::Share { path, .. } if !path.exists() => Err(failed(&format!("{}: no such file or folder", path.display()))),
+        Command::Share { path, .. } if !path.exists() => {
+            Err(failed(&format!("{}: no such file or folder", path.display())))
+        }
         _ => Ok(Reply::Accepted),
     }
 }

@@ -134,4 +134,3 @@ impl Node {
         conn.cheap.1 <= CHEAP_PER_SECOND
     }
 }
-

@@ -9,8 +9,8 @@
 //! - [`dialer`]: whom to connect to, back-off, bans; [`tick`]: what time brings.
 //! - [`rate`], [`config`], [`view`].
 
-pub mod config;
 mod choker;
+pub mod config;
 mod conn;
 mod content;
 mod dialer;

@@ -146,7 +146,9 @@ where
         let mut next = Some(first);
         for _ in 0..MAX_BATCH {
             match next {
-                Some(Input::Key(key)) if key.kind != KeyEventKind::Release => self.message(Msg::Key(key)),
+                Some(Input::Key(key)) if key.kind != KeyEventKind::Release => {
+                    self.message(Msg::Key(key))
+                }
                 Some(Input::Paste(text)) => self.message(Msg::Paste(text)),
                 Some(Input::Mouse(mouse)) => self.mouse(mouse),
                 Some(Input::Resize(width, height)) => self.resize(width, height),
@@ -210,7 +212,9 @@ where
                 Err(_) => break,
             }
         }
-        if self.snapshots.has_changed().unwrap_or(false) || self.model.snap.seq != self.snapshots.borrow().seq {
+        if self.snapshots.has_changed().unwrap_or(false)
+            || self.model.snap.seq != self.snapshots.borrow().seq
+        {
             let snap = self.snapshots.borrow_and_update().clone();
             self.message(Msg::Snapshot(snap));
         }
@@ -283,7 +287,9 @@ where
                 Effect::Index(job) => self.work.push(
                     async move {
                         let work = job.clone();
-                        let rows = tokio::task::spawn_blocking(move || build(&work)).await.unwrap_or_default();
+                        let rows = tokio::task::spawn_blocking(move || build(&work))
+                            .await
+                            .unwrap_or_default();
                         Some(Msg::Indexed(job.generation, job, rows))
                     }
                     .boxed(),
@@ -347,7 +353,9 @@ fn list_dir(dir: &Path) -> Result<Vec<PathEntry>, String> {
             Some(PathEntry { name, is_dir, size: meta.map_or(0, |m| m.len()) })
         })
         .collect();
-    entries.sort_by(|a, b| b.is_dir.cmp(&a.is_dir).then_with(|| a.name.to_lowercase().cmp(&b.name.to_lowercase())));
+    entries.sort_by(|a, b| {
+        b.is_dir.cmp(&a.is_dir).then_with(|| a.name.to_lowercase().cmp(&b.name.to_lowercase()))
+    });
     Ok(entries)
 }
 

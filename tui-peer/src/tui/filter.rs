@@ -148,7 +148,9 @@ impl Filter {
 impl Test {
     fn matches(&self, row: &Subject<'_>) -> bool {
         match self {
-            Self::Has(word) => row.folded.contains(word.as_str()) || row.peer.contains(word.as_str()),
+            Self::Has(word) => {
+                row.folded.contains(word.as_str()) || row.peer.contains(word.as_str())
+            }
             Self::Exact(word) => row.name.contains(word.as_str()),
             Self::Fuzzy(word) => subsequence(word, row.folded),
             Self::Size(span) => span.holds(row.size as f64),
@@ -167,7 +169,9 @@ impl Test {
                 "mine" => row.state != "none",
                 wanted => row.state.replace(' ', "-").starts_with(wanted),
             },
-            Self::Hash(prefix) => row.id.is_some_and(|id| id.to_string().starts_with(prefix.as_str())),
+            Self::Hash(prefix) => {
+                row.id.is_some_and(|id| id.to_string().starts_with(prefix.as_str()))
+            }
             Self::Peer(wanted) => row.peer.contains(wanted.as_str()),
         }
     }
@@ -256,9 +260,8 @@ fn span(
     if matches!(value, "" | "<" | ">" | "<=" | ">=" | "=") {
         return Ok(None);
     }
-    let ends = |low: Option<f64>, high: Option<f64>, closed| {
-        Some(Span { low: low?, high: high?, closed })
-    };
+    let ends =
+        |low: Option<f64>, high: Option<f64>, closed| Some(Span { low: low?, high: high?, closed });
     let least = Some(f64::NEG_INFINITY);
     let most = Some(f64::INFINITY);
     let span = if let Some(n) = value.strip_prefix("<=") {
@@ -287,7 +290,10 @@ fn plain(text: &str) -> Option<f64> {
 fn bytes(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
     let stem = lower.strip_suffix("ib").or_else(|| lower.strip_suffix('b')).unwrap_or(&lower);
-    scaled(stem, &[('k', 1024.0), ('m', 1_048_576.0), ('g', 1_073_741_824.0), ('t', 1_099_511_627_776.0)])
+    scaled(
+        stem,
+        &[('k', 1024.0), ('m', 1_048_576.0), ('g', 1_073_741_824.0), ('t', 1_099_511_627_776.0)],
+    )
 }
 
 fn seconds(text: &str) -> Option<f64> {
@@ -353,10 +359,16 @@ mod tests {
     fn fields_compare() {
         let gib = 1 << 30;
         assert!(hit("size:<2G", "x", gib) && !hit("size:>2GiB", "x", gib));
-        assert!(hit("size:500M..2G", "x", gib) && hit("size:..1G", "x", gib) && hit("size:1g", "x", gib));
+        assert!(
+            hit("size:500M..2G", "x", gib)
+                && hit("size:..1G", "x", gib)
+                && hit("size:1g", "x", gib)
+        );
         assert!(hit("src:>2 src:<=3 avail:<1", "x", 1) && !hit("src:0", "x", 1));
         assert!(hit("age:>1h age:<1d type:iso", "x.iso", 1) && !hit("type:folder", "x.iso", 1));
-        assert!(hit("state:disk", "x", 1) && hit("state:mine", "x", 1) && !hit("state:none", "x", 1));
+        assert!(
+            hit("state:disk", "x", 1) && hit("state:mine", "x", 1) && !hit("state:none", "x", 1)
+        );
         assert!(hit("hash:aaaa", "x", 1) && !hit("hash:b", "x", 1));
         assert!(hit("!size:>2G|src:9", "x", gib));
     }

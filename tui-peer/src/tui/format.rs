@@ -75,7 +75,11 @@ pub fn percent(done: u64, total: u64) -> String {
         return "100%".to_owned();
     }
     let tenths = u128::from(done) * 1000 / u128::from(total.max(1));
-    if tenths >= 990 { format!("{}.{}%", tenths / 10, tenths % 10) } else { format!("{}%", tenths / 10) }
+    if tenths >= 990 {
+        format!("{}.{}%", tenths / 10, tenths % 10)
+    } else {
+        format!("{}%", tenths / 10)
+    }
 }
 
 /// Time to go in two units: `48s`, `1m 50s` (in steps of 5 s from a minute on), `3h 12m`, `3d 4h`, `>99d`.

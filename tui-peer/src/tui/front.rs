@@ -63,7 +63,12 @@ impl Tty {
         let guard = Guard::enter(mouse)?;
         let (width, height) = crossterm::terminal::size()?;
         let buffer = FrameBuffer::default();
-        Ok(Self { guard, terminal: terminal(&buffer, width, height)?, buffer, events: Some(EventStream::new()) })
+        Ok(Self {
+            guard,
+            terminal: terminal(&buffer, width, height)?,
+            buffer,
+            events: Some(EventStream::new()),
+        })
     }
 }
 
@@ -72,7 +77,11 @@ impl Tty {
 ///
 /// # Errors
 /// None in practice: the buffer is memory.
-pub fn terminal(buffer: &FrameBuffer, width: u16, height: u16) -> io::Result<Terminal<CrosstermBackend<FrameBuffer>>> {
+pub fn terminal(
+    buffer: &FrameBuffer,
+    width: u16,
+    height: u16,
+) -> io::Result<Terminal<CrosstermBackend<FrameBuffer>>> {
     let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
     Terminal::with_options(CrosstermBackend::new(buffer.clone()), TerminalOptions { viewport })
 }
@@ -112,7 +121,8 @@ impl Front for Tty {
         // The stream's thread must not eat what is typed into the shell.
         self.events = None;
         self.guard.release();
-        let stopped = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        let stopped =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
         // Here again after `fg`.
         self.guard.take()?;
         self.events = Some(EventStream::new());
@@ -125,5 +135,9 @@ impl Front for Tty {
 pub fn job_control() -> bool {
     let me = rustix::process::getpid();
     let leader = rustix::process::getsid(None).is_ok_and(|session| session == me);
-    !leader && rustix::process::getppid().is_some_and(|parent| rustix::process::getsid(Some(parent)).is_ok_and(|s| Some(s) == rustix::process::getsid(None).ok()))
+    !leader
+        && rustix::process::getppid().is_some_and(|parent| {
+            rustix::process::getsid(Some(parent))
+                .is_ok_and(|s| Some(s) == rustix::process::getsid(None).ok())
+        })
 }

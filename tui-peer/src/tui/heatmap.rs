@@ -163,7 +163,8 @@ impl Map {
             Mode::Half => cells * 2,
             Mode::Level => cells,
         };
-        let mut map = Self { mode, buckets: vec![Bucket::default(); buckets], counts: Counts::default() };
+        let mut map =
+            Self { mode, buckets: vec![Bucket::default(); buckets], counts: Counts::default() };
         let mut next = 0;
         for (i, bucket) in map.buckets.iter_mut().enumerate() {
             let end = first_chunk(i + 1, buckets, n);

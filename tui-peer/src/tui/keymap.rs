@@ -99,7 +99,9 @@ impl Key {
                 "tab" => KeyCode::Tab,
                 "backtab" => KeyCode::BackTab,
                 "del" => KeyCode::Delete,
-                _ => KeyCode::F(name.strip_prefix('f')?.parse().ok().filter(|n| (1..=24).contains(n))?),
+                _ => KeyCode::F(
+                    name.strip_prefix('f')?.parse().ok().filter(|n| (1..=24).contains(n))?,
+                ),
             },
         };
         Some(Self { code, ctrl })
@@ -271,13 +273,19 @@ mod tests {
 
     #[test]
     fn keys_can_be_changed_and_conflicts_are_named() {
-        let own = |name: &str, keys: &[&str]| (name.to_owned(), keys.iter().map(|k| (*k).to_owned()).collect());
+        let own = |name: &str, keys: &[&str]| {
+            (name.to_owned(), keys.iter().map(|k| (*k).to_owned()).collect())
+        };
         let map = Keymap::new(&[own("quit", &["ctrl-q"])]).unwrap();
         assert_eq!(map.key(Action::Quit).unwrap(), "^Q");
-        let errors = Keymap::new(&[own("quit", &["d"]), own("nope", &["x"]), own("share", &["hyper-x"])]).unwrap_err();
+        let errors =
+            Keymap::new(&[own("quit", &["d"]), own("nope", &["x"]), own("share", &["hyper-x"])])
+                .unwrap_err();
         let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert!(text.iter().any(|t| t.contains("both") && t.contains("quit")), "{text:?}");
-        assert!(text.iter().any(|t| t.contains("nope")) && text.iter().any(|t| t.contains("hyper-x")));
+        assert!(
+            text.iter().any(|t| t.contains("nope")) && text.iter().any(|t| t.contains("hyper-x"))
+        );
     }
 
     #[test]

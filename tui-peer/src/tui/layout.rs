@@ -68,7 +68,7 @@ pub struct Wish {
 /// Rows of the summary in the small layout.
 const SUMMARY: u16 = 4;
 /// Rows of the numbers in the details.
-const INFO: u16 = 5;
+const INFO: u16 = 6;
 /// Most rows the log takes in the large layouts.
 const MAX_LOG: u16 = 15;
 /// Rows of the transfers pane.
@@ -116,7 +116,8 @@ impl Areas {
         if class == Class::Card {
             return areas;
         }
-        let [header, body, footer] = rows(whole, [Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]);
+        let [header, body, footer] =
+            rows(whole, [Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]);
         areas.header = header;
         areas.footer = footer;
         if wish.details {
@@ -140,7 +141,8 @@ impl Areas {
 
     fn small(&mut self, body: Rect, wish: Wish) {
         let summary = if self.whole.height >= 16 && !wish.zoom { SUMMARY } else { 0 };
-        let [strip, pane, summary] = rows(body, [Constraint::Length(1), Constraint::Fill(1), Constraint::Length(summary)]);
+        let [strip, pane, summary] =
+            rows(body, [Constraint::Length(1), Constraint::Fill(1), Constraint::Length(summary)]);
         self.strip = strip;
         self.summary = summary;
         self.put(wish.focus, pane);
@@ -152,38 +154,47 @@ impl Areas {
             Class::Medium => {
                 let files = body.height * percent(46) / 100;
                 let rest = body.height - files;
-                let middle = (rest * 58 / 100).max(3);
-                let [files, middle, log] = rows(body, [Constraint::Length(files), Constraint::Length(middle), Constraint::Fill(1)]);
-                let [chunks, sources] = columns(middle, [Constraint::Percentage(46), Constraint::Fill(1)]);
+                let middle = (rest * 60 / 100).max(3);
+                let [files, middle, log] = rows(
+                    body,
+                    [Constraint::Length(files), Constraint::Length(middle), Constraint::Fill(1)],
+                );
+                let [chunks, sources] =
+                    columns(middle, [Constraint::Percentage(46), Constraint::Fill(1)]);
                 (self.files, self.chunks, self.sources, self.log) = (files, chunks, sources, log);
             }
             Class::Stacked => {
                 let files = body.height * percent(45) / 100;
                 let rest = body.height - files;
-                let [files, chunks, sources, log] = rows(body, [
-                    Constraint::Length(files),
-                    Constraint::Length(rest * 36 / 100),
-                    Constraint::Length(rest * 36 / 100),
-                    Constraint::Fill(1),
-                ]);
+                let [files, chunks, sources, log] = rows(
+                    body,
+                    [
+                        Constraint::Length(files),
+                        Constraint::Length(rest * 36 / 100),
+                        Constraint::Length(rest * 36 / 100),
+                        Constraint::Fill(1),
+                    ],
+                );
                 (self.files, self.chunks, self.sources, self.log) = (files, chunks, sources, log);
             }
             Class::Wide => {
                 let [top, log] = rows(body, [Constraint::Fill(1), Constraint::Length(5)]);
-                let [files, chunks, sources] = columns(top, [
-                    Constraint::Percentage(percent(42)),
-                    Constraint::Fill(1),
-                    Constraint::Fill(1),
-                ]);
+                let [files, chunks, sources] = columns(
+                    top,
+                    [Constraint::Percentage(percent(42)), Constraint::Fill(1), Constraint::Fill(1)],
+                );
                 (self.files, self.chunks, self.sources, self.log) = (files, chunks, sources, log);
             }
             _ => {
                 let log = (body.height * 28 / 100).clamp(5, MAX_LOG);
                 let [top, log] = rows(body, [Constraint::Fill(1), Constraint::Length(log)]);
-                let [left, right] = columns(top, [Constraint::Percentage(percent(55)), Constraint::Fill(1)]);
+                let [left, right] =
+                    columns(top, [Constraint::Percentage(percent(57)), Constraint::Fill(1)]);
                 let transfers = if self.class == Class::Huge { TRANSFERS } else { 0 };
-                let [files, transfers] = rows(left, [Constraint::Fill(1), Constraint::Length(transfers)]);
-                let [chunks, sources] = rows(right, [Constraint::Percentage(55), Constraint::Fill(1)]);
+                let [files, transfers] =
+                    rows(left, [Constraint::Fill(1), Constraint::Length(transfers)]);
+                let [chunks, sources] =
+                    rows(right, [Constraint::Percentage(55), Constraint::Fill(1)]);
                 (self.files, self.transfers, self.log) = (files, transfers, log);
                 (self.chunks, self.sources) = (chunks, sources);
             }
@@ -255,20 +266,38 @@ mod tests {
         for width in (1..=260).step_by(7).chain([40, 79, 80, 119, 120, 160, 180]) {
             for height in (1..=90).chain([200]) {
                 for focus in Pane::ALL {
-                    for (zoom, split, details) in [(false, 0, false), (true, 0, false), (false, -40, false), (false, 40, true)] {
+                    for (zoom, split, details) in [
+                        (false, 0, false),
+                        (true, 0, false),
+                        (false, -40, false),
+                        (false, 40, true),
+                    ] {
                         let wish = Wish { focus, zoom, split, details };
                         let areas = Areas::new(width, height, wish);
                         let all = [
-                            areas.header, areas.strip, areas.info, areas.files, areas.transfers, areas.chunks,
-                            areas.sources, areas.log, areas.summary, areas.footer,
+                            areas.header,
+                            areas.strip,
+                            areas.info,
+                            areas.files,
+                            areas.transfers,
+                            areas.chunks,
+                            areas.sources,
+                            areas.log,
+                            areas.summary,
+                            areas.footer,
                         ];
                         for (i, a) in all.iter().enumerate() {
-                            assert!(areas.whole.intersection(*a) == *a || a.is_empty(), "{width}x{height} {a}");
+                            assert!(
+                                areas.whole.intersection(*a) == *a || a.is_empty(),
+                                "{width}x{height} {a}"
+                            );
                             for b in all.iter().skip(i + 1) {
                                 assert!(a.intersection(*b).is_empty(), "{width}x{height}: {a} {b}");
                             }
                         }
-                        assert!(areas.class == Class::Card || details || !areas.of(focus).is_empty());
+                        assert!(
+                            areas.class == Class::Card || details || !areas.of(focus).is_empty()
+                        );
                     }
                 }
             }

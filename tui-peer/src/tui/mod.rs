@@ -78,13 +78,21 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         full_depth: if theme.depth == Depth::Mono { Depth::Full } else { theme.depth },
     };
     let mut kinds = Vec::new();
-    for (kind, number) in [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1), (SignalKind::interrupt(), 2)] {
+    for (kind, number) in
+        [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1), (SignalKind::interrupt(), 2)]
+    {
         kinds.push((signal(kind).context("cannot listen for signals")?, number));
     }
     let mut tty = Tty::open(!options.no_mouse).context("cannot use the terminal")?;
     let size = tty.terminal().get_frame().area();
-    let mut model =
-        Model::new(setting, theme, keymap, handle.snapshot(), (size.width, size.height), Now::read());
+    let mut model = Model::new(
+        setting,
+        theme,
+        keymap,
+        handle.snapshot(),
+        (size.width, size.height),
+        Now::read(),
+    );
     model.mouse = !options.no_mouse;
     let signals = pin!(async move {
         let waits = kinds.iter_mut().map(|(kind, number)| {

@@ -138,7 +138,11 @@ impl Guard {
     pub fn set_mouse(&mut self, on: bool) -> io::Result<()> {
         self.mouse = on;
         let mut out = io::stdout().lock();
-        if on { queue!(out, EnableMouseCapture)? } else { queue!(out, DisableMouseCapture)? }
+        if on {
+            queue!(out, EnableMouseCapture)?
+        } else {
+            queue!(out, DisableMouseCapture)?
+        }
         out.flush()
     }
 }
@@ -173,7 +177,10 @@ pub fn enter(out: &mut impl Write, mouse: bool, kitty: bool) -> io::Result<()> {
         queue!(out, EnableMouseCapture)?;
     }
     if kitty {
-        queue!(out, PushKeyboardEnhancementFlags(KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES))?;
+        queue!(
+            out,
+            PushKeyboardEnhancementFlags(KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES)
+        )?;
     }
     out.write_all(TITLE_PUSH.as_bytes())?;
     out.flush()
@@ -281,7 +288,9 @@ mod tests {
         for mode in modes {
             assert!(off.contains(&format!("\x1b[?{mode}l")), "mode {mode} stays on");
         }
-        assert!(off.contains("\x1b[?25h") && off.contains("\x1b[<1u") && off.contains("\x1b[23;2t"));
+        assert!(
+            off.contains("\x1b[?25h") && off.contains("\x1b[<1u") && off.contains("\x1b[23;2t")
+        );
     }
 
     #[test]

@@ -69,10 +69,14 @@ pub struct Lines {
     pub vertical: &'static str,
 }
 
-const ROUND: Lines = Lines { corners: ["╭", "╮", "╯", "╰"], horizontal: "─", vertical: "│" };
-const THICK: Lines = Lines { corners: ["┏", "┓", "┛", "┗"], horizontal: "━", vertical: "┃" };
-const SINGLE: Lines = Lines { corners: ["┌", "┐", "┘", "└"], horizontal: "─", vertical: "│" };
-const DOUBLE: Lines = Lines { corners: ["╔", "╗", "╝", "╚"], horizontal: "═", vertical: "║" };
+const ROUND: Lines =
+    Lines { corners: ["╭", "╮", "╯", "╰"], horizontal: "─", vertical: "│" };
+const THICK: Lines =
+    Lines { corners: ["┏", "┓", "┛", "┗"], horizontal: "━", vertical: "┃" };
+const SINGLE: Lines =
+    Lines { corners: ["┌", "┐", "┘", "└"], horizontal: "─", vertical: "│" };
+const DOUBLE: Lines =
+    Lines { corners: ["╔", "╗", "╝", "╚"], horizontal: "═", vertical: "║" };
 const PLAIN: Lines = Lines { corners: ["+", "+", "+", "+"], horizontal: "-", vertical: "|" };
 const HASHED: Lines = Lines { corners: ["#", "#", "#", "#"], horizontal: "=", vertical: "#" };
 
@@ -93,7 +97,9 @@ impl Theme {
     #[must_use]
     pub fn next(mut self, full: Depth) -> Self {
         (self.depth, self.ground) = match (self.depth, self.ground) {
-            (Depth::Mono, _) => (if full == Depth::Mono { Depth::Full } else { full }, Ground::Dark),
+            (Depth::Mono, _) => {
+                (if full == Depth::Mono { Depth::Full } else { full }, Ground::Dark)
+            }
             (depth, Ground::Dark) => (depth, Ground::Light),
             (_, Ground::Light) => (Depth::Mono, Ground::Light),
         };
@@ -189,9 +195,11 @@ impl Theme {
             Standing::Bad | Standing::Lack(0) => (160, 124, Color::LightRed),
             Standing::Unwanted => (237, 252, Color::DarkGray),
             Standing::Lack(copies) => match Rarity::of(copies) {
-                Rarity::Many => {
-                    (255, 234, if self.ground == Ground::Dark { Color::White } else { Color::Black })
-                }
+                Rarity::Many => (
+                    255,
+                    234,
+                    if self.ground == Ground::Dark { Color::White } else { Color::Black },
+                ),
                 Rarity::Some => (246, 240, Color::Gray),
                 Rarity::One | Rarity::None => (241, 245, Color::DarkGray),
             },
@@ -209,10 +217,28 @@ impl Theme {
         const DIGITS: [&str; 10] = ["x", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
         let ascii = self.glyphs == Glyphs::Ascii;
         match standing {
-            Standing::Have => if ascii { "#" } else { "█" },
-            Standing::Flight => if ascii { ">" } else { "▓" },
+            Standing::Have => {
+                if ascii {
+                    "#"
+                } else {
+                    "█"
+                }
+            }
+            Standing::Flight => {
+                if ascii {
+                    ">"
+                } else {
+                    "▓"
+                }
+            }
             Standing::Bad => "!",
-            Standing::Unwanted => if ascii { "." } else { "·" },
+            Standing::Unwanted => {
+                if ascii {
+                    "."
+                } else {
+                    "·"
+                }
+            }
             Standing::Lack(0) => match self.glyphs {
                 Glyphs::Unicode => "×",
                 Glyphs::Cp437 | Glyphs::Ascii => "x",
@@ -269,7 +295,12 @@ impl Theme {
         }
     }
 
-    fn glyph(self, unicode: &'static str, cp437: &'static str, ascii: &'static str) -> &'static str {
+    fn glyph(
+        self,
+        unicode: &'static str,
+        cp437: &'static str,
+        ascii: &'static str,
+    ) -> &'static str {
         match self.glyphs {
             Glyphs::Unicode => unicode,
             Glyphs::Cp437 => cp437,
@@ -353,11 +384,20 @@ impl Theme {
 /// 256 colours unless the environment says less. COLORTERM is not needed: the palette is 256.
 fn depth(env: Env<'_>) -> Depth {
     let term = env("TERM").unwrap_or_default();
-    if env("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" || term.starts_with("vt1") || term.starts_with("vt2") {
+    if env("NO_COLOR").is_some_and(|v| !v.is_empty())
+        || term == "dumb"
+        || term.starts_with("vt1")
+        || term.starts_with("vt2")
+    {
         Depth::Mono
     } else if term.contains("256color") || env("COLORTERM").is_some() {
         Depth::Full
-    } else if term == "linux" || term.starts_with("screen") || term == "ansi" || term.starts_with("rxvt") || term.is_empty() {
+    } else if term == "linux"
+        || term.starts_with("screen")
+        || term == "ansi"
+        || term.starts_with("rxvt")
+        || term.is_empty()
+    {
         Depth::Sixteen
     } else {
         // xterm, tmux, alacritty, foot, xterm-kitty, …: all of them know 256.
@@ -415,7 +455,15 @@ mod tests {
 
     #[test]
     fn every_standing_has_its_own_glyph_without_colour() {
-        let all = [Standing::Have, Standing::Flight, Standing::Bad, Standing::Unwanted, Standing::Lack(0), Standing::Lack(1), Standing::Lack(2)];
+        let all = [
+            Standing::Have,
+            Standing::Flight,
+            Standing::Bad,
+            Standing::Unwanted,
+            Standing::Lack(0),
+            Standing::Lack(1),
+            Standing::Lack(2),
+        ];
         for glyphs in [Glyphs::Unicode, Glyphs::Cp437, Glyphs::Ascii] {
             let theme = Theme { depth: Depth::Mono, glyphs, ground: Ground::Dark };
             let mut seen: Vec<&str> = all.iter().map(|s| theme.chunk_glyph(*s)).collect();

@@ -1,7 +1,9 @@
 //! What the chunk map means, in words: can this finish from who is online, and if not, why, and what
 //! to do. Pure.
 
-use crate::engine::snapshot::{CatalogueRow, ChunkState, Focus, SourceRow, SourceState, Transfer, TransferState};
+use crate::engine::snapshot::{
+    CatalogueRow, ChunkState, Focus, SourceRow, SourceState, Transfer, TransferState,
+};
 
 use super::format::{percent, plural};
 use super::heatmap::Counts;
@@ -22,6 +24,51 @@ pub fn verdict(
         Some(t) => fetching(t, focus, counts),
         None => foreign(row, focus, counts),
     }
+}
+
+/// The verdict in at most 34 columns, for where one line is all there is.
+pub fn headline(
+    transfer: Option<&Transfer>,
+    row: Option<&CatalogueRow>,
+    focus: Option<&Focus>,
+    counts: &Counts,
+) -> Option<Line> {
+    let known = focus.is_some_and(|focus| !focus.chunks.is_empty());
+    let Some(t) = transfer else {
+        return row.map(|row| match (row.sources, row.complete) {
+            (0, _) => (Tone::Warn, "Nobody online has it".to_owned()),
+            (n, 0) => (Tone::Plain, format!("{n} have parts, nobody all of it")),
+            (_, n) => (Tone::Good, format!("{} with all of it", plural(u64::from(n), "source"))),
+        });
+    };
+    let wanted = counts.wanted();
+    Some(match &t.state {
+        TransferState::Sharing if t.other_complete == 0 => {
+            (Tone::Warn, "Only you have all of it".to_owned())
+        }
+        TransferState::Sharing => {
+            (Tone::Good, format!("All here, {} more have it all", t.other_complete))
+        }
+        TransferState::DiskFull => (Tone::Bad, "Disk full; goes on when there is room".to_owned()),
+        TransferState::Failed(_) => (Tone::Bad, "Failed: i says why, r tries again".to_owned()),
+        TransferState::Changed => (Tone::Bad, "Changed on disk: hashed again".to_owned()),
+        _ if known && counts.none > 0 => {
+            let reach = percent(wanted - counts.none, wanted);
+            (Tone::Bad, format!("Stops at {reach}: {} lost", plural(counts.none, "chunk")))
+        }
+        _ if known && counts.one > 0 => match focus.and_then(sole_source) {
+            Some(source) => (
+                Tone::Warn,
+                format!("{} only at {}", plural(counts.one, "chunk"), source_name(source)),
+            ),
+            None => (Tone::Warn, format!("Can finish; {} with 1 source", counts.one)),
+        },
+        _ if known && wanted > counts.have => {
+            (Tone::Good, "Can finish from who is online".to_owned())
+        }
+        _ if t.sources == 0 => (Tone::Warn, "Nobody online has it".to_owned()),
+        state => (Tone::Dim, super::words::state_word(state).to_owned()),
+    })
 }
 
 fn shared(t: &Transfer) -> Vec<Line> {
@@ -62,7 +109,9 @@ fn fetching(t: &Transfer, focus: Option<&Focus>, counts: &Counts) -> Vec<Line> {
         let have = if counts.none == 1 { "has" } else { "have" };
         lines.push((
             Tone::Bad,
-            format!("Cannot finish now: {missing} {have} no source online. It will stop at {reach}. n jumps there."),
+            format!(
+                "Cannot finish now: {missing} {have} no source online; stops at {reach} (n jumps)."
+            ),
         ));
     } else {
         let margin = if counts.one == 0 {
@@ -85,7 +134,10 @@ fn sole(focus: Option<&Focus>, counts: &Counts) -> String {
         Some(source) => {
             let wanted = counts.wanted();
             let reach = percent(wanted.saturating_sub(counts.one + counts.none), wanted);
-            format!("Only {} has {chunks}: if it leaves, this stops at {reach}.", source_name(source))
+            format!(
+                "Only {} has {chunks}: if it leaves, this stops at {reach}.",
+                source_name(source)
+            )
         }
         None => format!("{chunks} {have} only one source."),
     }
@@ -111,19 +163,30 @@ pub fn source_name(source: &SourceRow) -> String {
 
 fn cause(t: &Transfer) -> Option<Line> {
     let line = match &t.state {
-        TransferState::DiskFull => {
-            (Tone::Bad, "The disk is full. It goes on by itself when there is room (r tries now).".to_owned())
+        TransferState::DiskFull => (
+            Tone::Bad,
+            "The disk is full. It goes on by itself when there is room (r tries now).".to_owned(),
+        ),
+        TransferState::Failed(why) => {
+            (Tone::Bad, format!("Failed: {}. r tries again.", common::names::show(why)))
         }
-        TransferState::Failed(why) => (Tone::Bad, format!("Failed: {}. r tries again.", common::names::show(why))),
-        TransferState::Changed => {
-            (Tone::Bad, "The file changed on disk: it is hashed again and not served meanwhile.".to_owned())
-        }
+        TransferState::Changed => (
+            Tone::Bad,
+            "The file changed on disk: it is hashed again and not served meanwhile.".to_owned(),
+        ),
         TransferState::Paused => (Tone::Plain, "You paused it. p goes on.".to_owned()),
         TransferState::Queued => (Tone::Plain, "Waits for other downloads to finish.".to_owned()),
-        TransferState::Resolving => (Tone::Plain, "Asking sources what this content is.".to_owned()),
+        TransferState::Resolving => {
+            (Tone::Plain, "Asking sources what this content is.".to_owned())
+        }
         TransferState::Checking => (Tone::Plain, "Checking what is on disk.".to_owned()),
-        TransferState::Finishing => (Tone::Plain, "All here; writing to disk and moving into place.".to_owned()),
-        TransferState::NoSource | TransferState::Getting | TransferState::Hashing | TransferState::Sharing => {
+        TransferState::Finishing => {
+            (Tone::Plain, "All here; writing to disk and moving into place.".to_owned())
+        }
+        TransferState::NoSource
+        | TransferState::Getting
+        | TransferState::Hashing
+        | TransferState::Sharing => {
             return None;
         }
     };
@@ -134,13 +197,22 @@ fn foreign(row: Option<&CatalogueRow>, focus: Option<&Focus>, counts: &Counts) -
     let Some(row) = row else { return Vec::new() };
     let lost = focus.is_some_and(|focus| !focus.availability.is_empty()) && counts.none > 0;
     let line = if row.sources == 0 {
-        (Tone::Warn, "Nobody online has it right now. d downloads it as soon as somebody comes.".to_owned())
+        (
+            Tone::Warn,
+            "Nobody online has it right now. d downloads it as soon as somebody comes.".to_owned(),
+        )
     } else if row.complete > 0 {
         let who = plural(u64::from(row.complete), "peer");
         let has = if row.complete == 1 { "has" } else { "have" };
         (Tone::Good, format!("Not on this machine. {who} online {has} all of it. d downloads it."))
     } else if lost {
-        (Tone::Warn, format!("Nobody online has all of it, and {} nobody has at all.", plural(counts.none, "chunk")))
+        (
+            Tone::Warn,
+            format!(
+                "Nobody online has all of it, and {} nobody has at all.",
+                plural(counts.none, "chunk")
+            ),
+        )
     } else {
         let who = plural(u64::from(row.sources), "peer");
         (Tone::Plain, format!("Nobody online has all of it, {who} parts. d downloads it."))
@@ -149,19 +221,48 @@ fn foreign(row: Option<&CatalogueRow>, focus: Option<&Focus>, counts: &Counts) -
 }
 
 /// The long answer to "why is this slow or stuck?".
-pub fn why(transfer: Option<&Transfer>, row: Option<&CatalogueRow>, focus: Option<&Focus>, counts: &Counts) -> Vec<Line> {
+pub fn why(
+    transfer: Option<&Transfer>,
+    row: Option<&CatalogueRow>,
+    focus: Option<&Focus>,
+    counts: &Counts,
+) -> Vec<Line> {
     let mut lines = verdict(transfer, row, focus, counts);
-    let Some(focus) = focus.filter(|_| transfer.is_none_or(|t| t.state != TransferState::Sharing)) else {
+    let Some(focus) = focus.filter(|_| transfer.is_none_or(|t| t.state != TransferState::Sharing))
+    else {
         return lines;
     };
-    let with = |state: SourceState| focus.sources.iter().filter(|s| s.state == state).count() as u64;
-    let tell = |n: u64, tone: Tone, text: &str| (n > 0).then(|| (tone, format!("{}: {text}", plural(n, "source"))));
+    let with =
+        |state: SourceState| focus.sources.iter().filter(|s| s.state == state).count() as u64;
+    let tell = |n: u64, tone: Tone, text: &str| {
+        (n > 0).then(|| (tone, format!("{}: {text}", plural(n, "source"))))
+    };
     lines.extend(tell(with(SourceState::Open), Tone::Good, "sending to us."));
-    lines.extend(tell(with(SourceState::Slow), Tone::Warn, "sending, but much slower than the others."));
-    lines.extend(tell(with(SourceState::Choked), Tone::Plain, "busy with other peers; our turn comes."));
-    lines.extend(tell(with(SourceState::Snubbed), Tone::Warn, "stopped delivering; its chunks were given to others."));
-    lines.extend(tell(with(SourceState::NoData), Tone::Dim, "connected, but with nothing that we lack."));
-    lines.extend(tell(with(SourceState::Waiting), Tone::Dim, "known, being dialled or waiting for a place."));
+    lines.extend(tell(
+        with(SourceState::Slow),
+        Tone::Warn,
+        "sending, but much slower than the others.",
+    ));
+    lines.extend(tell(
+        with(SourceState::Choked),
+        Tone::Plain,
+        "busy with other peers; our turn comes.",
+    ));
+    lines.extend(tell(
+        with(SourceState::Snubbed),
+        Tone::Warn,
+        "stopped delivering; its chunks were given to others.",
+    ));
+    lines.extend(tell(
+        with(SourceState::NoData),
+        Tone::Dim,
+        "connected, but with nothing that we lack.",
+    ));
+    lines.extend(tell(
+        with(SourceState::Waiting),
+        Tone::Dim,
+        "known, being dialled or waiting for a place.",
+    ));
     lines.extend(tell(with(SourceState::Fetching), Tone::Dim, "fetching from us."));
     let bad = focus.chunks.iter().filter(|c| **c == ChunkState::Bad).count() as u64;
     lines.extend(tell_bad(bad));
@@ -173,6 +274,12 @@ pub fn why(transfer: Option<&Transfer>, row: Option<&CatalogueRow>, focus: Optio
 
 fn tell_bad(n: u64) -> Option<Line> {
     (n > 0).then(|| {
-        (Tone::Warn, format!("{} failed verification just now and will be fetched again.", plural(n, "chunk")))
+        (
+            Tone::Warn,
+            format!(
+                "{} failed verification just now and will be fetched again.",
+                plural(n, "chunk")
+            ),
+        )
     })
 }

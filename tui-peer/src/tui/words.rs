@@ -28,10 +28,16 @@ pub fn state_word(state: &TransferState) -> &'static str {
 pub fn state_glyph(transfer: &Transfer, theme: Theme) -> &'static str {
     match transfer.state {
         TransferState::Hashing | TransferState::Checking => "?",
-        TransferState::Sharing if transfer.up_rate >= 1.0 || transfer.wanted_by > 0 => theme.sharing(),
+        TransferState::Sharing if transfer.up_rate >= 1.0 || transfer.wanted_by > 0 => {
+            theme.sharing()
+        }
         TransferState::Sharing => theme.check(),
         TransferState::Queued | TransferState::Resolving => {
-            if theme.ellipsis().len() > 2 { theme.ellipsis() } else { "." }
+            if theme.ellipsis().len() > 2 {
+                theme.ellipsis()
+            } else {
+                "."
+            }
         }
         TransferState::Getting | TransferState::Finishing => theme.down(),
         TransferState::Paused => theme.pause(),
@@ -56,7 +62,10 @@ pub fn outlook(transfer: &Transfer) -> String {
 pub fn is_wrong(transfer: &Transfer) -> bool {
     matches!(
         transfer.state,
-        TransferState::NoSource | TransferState::DiskFull | TransferState::Changed | TransferState::Failed(_)
+        TransferState::NoSource
+            | TransferState::DiskFull
+            | TransferState::Changed
+            | TransferState::Failed(_)
     )
 }
 

@@ -28,7 +28,13 @@ pub(crate) fn utc_offset(unix: u64) -> i32 {
 fn parse(bytes: &[u8], unix: i64) -> Option<i32> {
     let first = header(bytes)?;
     // Version 2 and later repeat everything with 64-bit times.
-    let skip = 44 + first.times * 5 + first.kinds * 6 + first.chars + first.leaps * 8 + first.isstd + first.isut;
+    let skip = 44
+        + first.times * 5
+        + first.kinds * 6
+        + first.chars
+        + first.leaps * 8
+        + first.isstd
+        + first.isut;
     let (body, width) = match (first.version, bytes.get(skip..)) {
         (2.., Some(second)) => (second, 8),
         _ => (bytes, 4),

@@ -61,7 +61,12 @@ const NAMES: [(&str, u64, u32, u32); 28] = [
     ("year-2025-photos-public", 10_608_872_325, 2, 2),
     ("zeek-traces-sample.pcapng.gz", 81_159_782, 4, 3),
     ("日本語の論文集-2025.pdf", 22_159_782, 4, 3),
-    ("a-very-long-name-that-goes-on-and-on-so-that-no-column-of-any-terminal-could-ever-hold-it.tar.gz", 7_340_032, 2, 1),
+    (
+        "a-very-long-name-that-goes-on-and-on-so-that-no-column-of-any-terminal-could-ever-hold-it.tar.gz",
+        7_340_032,
+        2,
+        1,
+    ),
     ("invoice\\u{202e}fdp.exe", 73_400, 1, 0),
     ("empty.txt", 0, 3, 3),
 ];
@@ -71,11 +76,18 @@ pub fn catalogue(n: u32) -> Catalogue {
     let mut rows: Vec<CatalogueRow> = (0..n)
         .map(|i| {
             let (name, size, sources, complete) = match NAMES.get(i as usize) {
-                Some((name, size, sources, complete)) => ((*name).to_owned(), *size, *sources, *complete),
+                Some((name, size, sources, complete)) => {
+                    ((*name).to_owned(), *size, *sources, *complete)
+                }
                 None => {
                     let sources = rng.u32(0..40);
                     let size = 1u64 << rng.u32(8..38);
-                    (format!("sample-{:05}-{}.dat", i, rng.u32(..)), size + rng.u64(0..size), sources, sources * 9 / 10)
+                    (
+                        format!("sample-{:05}-{}.dat", i, rng.u32(..)),
+                        size + rng.u64(0..size),
+                        sources,
+                        sources * 9 / 10,
+                    )
                 }
             };
             CatalogueRow {
@@ -149,7 +161,9 @@ pub fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
     let mut availability = Vec::with_capacity(n);
     for i in 0..n {
         let near = i.abs_diff(edge) < n / 12 + 1;
-        let state = if i < edge && !(near && rng.u32(0..3) == 0) || i > edge && near && rng.u32(0..6) == 0 {
+        let state = if i < edge && !(near && rng.u32(0..3) == 0)
+            || i > edge && near && rng.u32(0..6) == 0
+        {
             ChunkState::Have
         } else if near && rng.u32(0..5) == 0 {
             ChunkState::InFlight
@@ -167,7 +181,12 @@ pub fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
     for i in 0..lost.min(missing.len()) {
         availability[missing[i * missing.len() / lost.max(1)]] = 0;
     }
-    Focus { id, chunks: chunks.into(), availability: availability.into(), sources: sources(n as u32) }
+    Focus {
+        id,
+        chunks: chunks.into(),
+        availability: availability.into(),
+        sources: sources(n as u32),
+    }
 }
 
 pub fn sources(n: u32) -> Vec<SourceRow> {
@@ -235,7 +254,13 @@ pub fn rich(at: Instant) -> Snapshot {
             latency_ms: Some(12),
             hosting: false,
         },
-        totals: Totals { down_rate: 12_998_144.0, up_rate: 3_250_585.0, down: 1 << 32, up: 1 << 30, wasted: 0 },
+        totals: Totals {
+            down_rate: 12_998_144.0,
+            up_rate: 3_250_585.0,
+            down: 1 << 32,
+            up: 1 << 30,
+            wasted: 0,
+        },
         catalogue: Arc::new(catalogue(1204)),
         transfers: transfers().into(),
         peers: peers().into(),
@@ -246,7 +271,13 @@ pub fn rich(at: Instant) -> Snapshot {
 /// As at the first start.
 pub fn fresh(at: Instant) -> Snapshot {
     let mut snap = rich(at);
-    snap.network = Network { state: NetState::NoNetwork, tracker: String::new(), join: None, latency_ms: None, hosting: false };
+    snap.network = Network {
+        state: NetState::NoNetwork,
+        tracker: String::new(),
+        join: None,
+        latency_ms: None,
+        hosting: false,
+    };
     snap.catalogue = Arc::new(Catalogue::default());
     snap.transfers = Arc::new([]);
     snap.peers = Arc::new([]);
@@ -266,12 +297,32 @@ pub fn events() -> Vec<Event> {
     vec![
         line(40, Level::Info, Target::Serve, "10.0.0.90 connected (id 91be)"),
         line(33, Level::Debug, Target::Net, "connect 10.0.0.58:7421 timed out, retry in 4 s"),
-        line(29, Level::Info, Target::Share, "hashed lecture-07-consensus.mkv: 4,588 chunks in 2.9 s (396 MiB/s)"),
-        line(13, Level::Info, Target::Fetch, "ubuntu-24.04.1-desktop-amd64.iso: peer 10.0.0.31 joined (41% of chunks)"),
+        line(
+            29,
+            Level::Info,
+            Target::Share,
+            "hashed lecture-07-consensus.mkv: 4,588 chunks in 2.9 s (396 MiB/s)",
+        ),
+        line(
+            13,
+            Level::Info,
+            Target::Fetch,
+            "ubuntu-24.04.1-desktop-amd64.iso: peer 10.0.0.31 joined (41% of chunks)",
+        ),
         line(11, Level::Info, Target::Track, "registered: 1,204 files, 37 peers"),
-        line(4, Level::Warn, Target::Fetch, "chunk 9,102 of ubuntu-24.04.1-desktop-amd64.iso: bad hash from 10.0.0.44, discarded (1 of 3 before ban)"),
+        line(
+            4,
+            Level::Warn,
+            Target::Fetch,
+            "chunk 9,102 of ubuntu-24.04.1-desktop-amd64.iso: bad hash from 10.0.0.44, discarded (1 of 3 before ban)",
+        ),
         line(2, Level::Info, Target::Serve, "unchoked 10.0.0.90 for lecture-07-consensus.mkv"),
-        line(0, Level::Warn, Target::Fetch, "10.0.0.60 snubbed us: no data for 30 s, chunks given to others"),
+        line(
+            0,
+            Level::Warn,
+            Target::Fetch,
+            "10.0.0.60 snubbed us: no data for 30 s, chunks given to others",
+        ),
         line(0, Level::Info, Target::Fetch, "chunk 14,633 verified from 10.0.0.7 (12 ms)"),
     ]
 }

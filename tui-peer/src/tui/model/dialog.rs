@@ -191,7 +191,9 @@ impl Contents {
             Some(Ok(entries)) => entries
                 .iter()
                 .enumerate()
-                .filter(|(_, e)| needle.is_empty() || super::super::filter::fold(&e.path).contains(&needle))
+                .filter(|(_, e)| {
+                    needle.is_empty() || super::super::filter::fold(&e.path).contains(&needle)
+                })
                 .map(|(i, _)| i)
                 .collect(),
             _ => Vec::new(),
@@ -207,7 +209,13 @@ impl Contents {
 
 impl Default for SharePath {
     fn default() -> Self {
-        Self { field: Field::default(), dir: None, entries: Ok(Vec::new()), cursor: None, error: None }
+        Self {
+            field: Field::default(),
+            dir: None,
+            entries: Ok(Vec::new()),
+            cursor: None,
+            error: None,
+        }
     }
 }
 

@@ -40,7 +40,9 @@ impl Sort {
     pub fn choices(tab: Tab) -> &'static [Self] {
         match tab {
             Tab::Network => &[Self::Mine, Self::Name, Self::Size, Self::Sources, Self::Newest],
-            Tab::Downloads | Tab::Shared => &[Self::Given, Self::Name, Self::Size, Self::Sources, Self::Done],
+            Tab::Downloads | Tab::Shared => {
+                &[Self::Given, Self::Name, Self::Size, Self::Sources, Self::Done]
+            }
             Tab::Peers => &[Self::Sources, Self::Name, Self::Given],
         }
     }
@@ -89,7 +91,9 @@ pub fn build(job: &Job) -> Vec<u32> {
     } else {
         (0u32..)
             .zip(rows)
-            .filter(|(_, row)| catalogue_matches(&job.filter, row, mine.get(&row.id).copied(), job.unix))
+            .filter(|(_, row)| {
+                catalogue_matches(&job.filter, row, mine.get(&row.id).copied(), job.unix)
+            })
             .map(|(i, _)| i)
             .collect()
     };
@@ -99,9 +103,8 @@ pub fn build(job: &Job) -> Vec<u32> {
         Sort::Given | Sort::Name | Sort::Done => {}
         Sort::Mine if mine.is_empty() => {}
         Sort::Mine => {
-            let (first, rest): (Vec<u32>, Vec<u32>) = out
-                .into_iter()
-                .partition(|i| row(i).is_some_and(|row| mine.contains_key(&row.id)));
+            let (first, rest): (Vec<u32>, Vec<u32>) =
+                out.into_iter().partition(|i| row(i).is_some_and(|row| mine.contains_key(&row.id)));
             out = first;
             out.sort_by_key(|i| row(i).and_then(|row| mine.get(&row.id)).map_or(9, |t| rank(t)));
             out.extend(rest);
@@ -127,7 +130,12 @@ fn rank(transfer: &Transfer) -> u8 {
     }
 }
 
-fn catalogue_matches(filter: &Filter, row: &CatalogueRow, own: Option<&Transfer>, unix: u64) -> bool {
+fn catalogue_matches(
+    filter: &Filter,
+    row: &CatalogueRow,
+    own: Option<&Transfer>,
+    unix: u64,
+) -> bool {
     let folded = fold(&row.name);
     let subject = |name: &str, folded: &str| {
         filter.matches(&Subject {
@@ -165,18 +173,19 @@ pub fn transfers_for(
             continue;
         }
         total += 1;
-        let hit = filter.is_empty() || filter.matches(&Subject {
-            name: &t.name,
-            folded: &fold(&t.name),
-            size: t.size,
-            sources: t.sources,
-            availability: t.availability.unwrap_or(t.other_complete as f32),
-            kind: t.kind,
-            state: words::state_word(&t.state),
-            id: Some(t.id),
-            age: 0,
-            peer: "",
-        });
+        let hit = filter.is_empty()
+            || filter.matches(&Subject {
+                name: &t.name,
+                folded: &fold(&t.name),
+                size: t.size,
+                sources: t.sources,
+                availability: t.availability.unwrap_or(t.other_complete as f32),
+                kind: t.kind,
+                state: words::state_word(&t.state),
+                id: Some(t.id),
+                age: 0,
+                peer: "",
+            });
         if hit {
             out.push(i);
         }
@@ -209,18 +218,19 @@ pub(crate) fn peers_for(peers: &[PeerRow], filter: &Filter, sort: Sort, reverse:
         .zip(peers)
         .filter(|(_, p)| {
             let text = fold(&format!("{} {} {}", p.nick, p.peer.short(), p.addr));
-            filter.is_empty() || filter.matches(&Subject {
-                name: &p.nick,
-                folded: &text,
-                size: p.up.saturating_add(p.down),
-                sources: p.contents,
-                availability: 0.0,
-                kind: common::content::Kind::File,
-                state: "none",
-                id: None,
-                age: 0,
-                peer: &text,
-            })
+            filter.is_empty()
+                || filter.matches(&Subject {
+                    name: &p.nick,
+                    folded: &text,
+                    size: p.up.saturating_add(p.down),
+                    sources: p.contents,
+                    availability: 0.0,
+                    kind: common::content::Kind::File,
+                    state: "none",
+                    id: None,
+                    age: 0,
+                    peer: &text,
+                })
         })
         .map(|(i, _)| i)
         .collect();

@@ -55,7 +55,8 @@ impl List {
         let most = self.rows.len().saturating_sub(height.max(1));
         self.offset = self.offset.saturating_add_signed(by).min(most);
         let last = self.rows.len().saturating_sub(1);
-        self.cursor = self.cursor.max(self.offset).min(self.offset + height.saturating_sub(1)).min(last);
+        self.cursor =
+            self.cursor.max(self.offset).min(self.offset + height.saturating_sub(1)).min(last);
     }
 
     /// After the rows changed: puts the cursor back on its row, or, if that is gone, leaves it where it

@@ -174,7 +174,13 @@ mod tests {
     use crate::engine::event::What;
 
     fn event(level: Level, text: &str) -> Event {
-        Event { at: UNIX_EPOCH, level, target: Target::Net, text: text.to_owned(), what: What::Said }
+        Event {
+            at: UNIX_EPOCH,
+            level,
+            target: Target::Net,
+            text: text.to_owned(),
+            what: What::Said,
+        }
     }
 
     #[test]

@@ -300,7 +300,8 @@ impl Model {
 
     /// Where everything is.
     pub fn areas(&self) -> Areas {
-        let wish = Wish { focus: self.focus, zoom: self.zoom, details: self.details, split: self.split };
+        let wish =
+            Wish { focus: self.focus, zoom: self.zoom, details: self.details, split: self.split };
         Areas::new(self.size.0, self.size.1, wish)
     }
 

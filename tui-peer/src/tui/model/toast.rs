@@ -33,7 +33,12 @@ impl Toasts {
     /// Shows a message.
     pub fn push(&mut self, tone: Tone, text: String, now: Instant) {
         let until = now + if tone == Tone::Bad { LONG } else { SHORT };
-        let times = self.0.iter().position(|t| t.text == text).and_then(|at| self.0.remove(at)).map_or(1, |t| t.times + 1);
+        let times = self
+            .0
+            .iter()
+            .position(|t| t.text == text)
+            .and_then(|at| self.0.remove(at))
+            .map_or(1, |t| t.times + 1);
         if self.0.len() >= MAX {
             self.0.pop_front();
         }

@@ -11,7 +11,8 @@ use super::super::action::Action;
 use super::super::heatmap::{Standing, standing};
 use super::super::layout::inside;
 use super::super::model::{
-    Button, Choice, Confirm, Contents, Dialog, GetLink, Line, Model, Pane, SharePath, Sort, Tab, Tone,
+    Button, Choice, Confirm, Contents, Dialog, GetLink, Line, Model, Pane, SharePath, Sort, Tab,
+    Tone,
 };
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::super::{format, verdict, words};
@@ -25,21 +26,31 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
     let need = |ok: bool, why: &'static str| if ok { Ok(()) } else { Err(why) };
     let target = !model.targets().is_empty();
     let transfer = model.selected_transfer();
-    let on = matches!(model.snap.network.state, NetState::On | NetState::Lost { .. } | NetState::Connecting);
+    let on = matches!(
+        model.snap.network.state,
+        NetState::On | NetState::Lost { .. } | NetState::Connecting
+    );
     match action {
         Action::Download => {
             need(target, "no file is selected")?;
-            let all_here = model.targets().iter().all(|id| {
-                model.transfer(id).is_some_and(|t| t.state == TransferState::Sharing)
-            });
+            let all_here = model
+                .targets()
+                .iter()
+                .all(|id| model.transfer(id).is_some_and(|t| t.state == TransferState::Sharing));
             need(!all_here, "it is here already")
         }
-        Action::Pause => need(target && transfer.is_some_and(words::is_unfinished), "no download is selected"),
-        Action::PauseAll => need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads"),
+        Action::Pause => {
+            need(target && transfer.is_some_and(words::is_unfinished), "no download is selected")
+        }
+        Action::PauseAll => {
+            need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
+        }
         Action::Retry => need(transfer.is_some_and(words::is_wrong), "nothing failed here"),
         Action::Verify => need(transfer.is_some_and(|t| t.have > 0), "nothing of it is on disk"),
         Action::VerifyAll => need(!model.snap.transfers.is_empty(), "nothing of yours is here"),
-        Action::Remove => need(transfer.is_some_and(|t| t.downloaded), "no download is selected (u unshares)"),
+        Action::Remove => {
+            need(transfer.is_some_and(|t| t.downloaded), "no download is selected (u unshares)")
+        }
         Action::Unshare => need(
             transfer.is_some_and(|t| t.state == TransferState::Sharing || !t.downloaded),
             "you do not share it",
@@ -48,7 +59,9 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
             need(target, "no file is selected")?;
             need(model.snap.network.join.is_some(), "there is no network")
         }
-        Action::CopyHash | Action::Why | Action::Mark => need(target || model.selected().is_some(), "no file is selected"),
+        Action::CopyHash | Action::Why | Action::Mark => {
+            need(target || model.selected().is_some(), "no file is selected")
+        }
         Action::CopyPath => need(transfer.is_some(), "it is not on this machine"),
         Action::Contents => need(kind(model) == Some(Kind::Folder), "it is not a folder"),
         Action::NextActive => {
@@ -61,7 +74,9 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
             need(model.map.counts.none + model.map.counts.bad > 0, "every chunk has a source")
         }
         Action::Suspend => need(model.setting.job_control, "no shell is waiting for us"),
-        Action::Wider | Action::Narrower => need(!model.zoom && !model.details, "one pane fills the screen"),
+        Action::Wider | Action::Narrower => {
+            need(!model.zoom && !model.details, "one pane fills the screen")
+        }
         _ => Ok(()),
     }
 }
@@ -148,7 +163,9 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::GetLink => model.dialogs.push(Dialog::Link(GetLink::default())),
         Action::JoinOther => join(model),
         Action::Rejoin => match model.snap.network.state {
-            NetState::Left => out.push(Effect::Call(Command::Rejoin, Asked::Say("rejoining".to_owned()))),
+            NetState::Left => {
+                out.push(Effect::Call(Command::Rejoin, Asked::Say("rejoining".to_owned())))
+            }
             _ => join(model),
         },
         Action::Host => out.push(Effect::Call(Command::Host, Asked::Host)),
@@ -160,10 +177,16 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Leave => ask_leave(model, out),
         Action::Serving => {
             let on = !model.snap.me.serving;
-            let text = if on { "serving others again" } else { "serving paused: others cannot download from you" };
+            let text = if on {
+                "serving others again"
+            } else {
+                "serving paused: others cannot download from you"
+            };
             out.push(Effect::Call(Command::Serve { on }, Asked::Say(text.to_owned())));
         }
-        Action::Announce => out.push(Effect::Call(Command::Announce, Asked::Say("asking the tracker".to_owned()))),
+        Action::Announce => {
+            out.push(Effect::Call(Command::Announce, Asked::Say("asking the tracker".to_owned())))
+        }
         Action::Pane1 => model.focus = Pane::Files,
         Action::Pane2 => model.focus = Pane::Chunks,
         Action::Pane3 => model.focus = Pane::Sources,
@@ -193,10 +216,16 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Mouse => {
             model.mouse = !model.mouse;
             out.push(Effect::Mouse(model.mouse));
-            let text = if model.mouse { "mouse on (Shift-drag selects text)" } else { "mouse off: the terminal selects text" };
+            let text = if model.mouse {
+                "mouse on (Shift-drag selects text)"
+            } else {
+                "mouse off: the terminal selects text"
+            };
             toast(model, Tone::Plain, text);
         }
-        Action::Palette => model.dialogs.push(Dialog::Palette { query: Default::default(), cursor: 0 }),
+        Action::Palette => {
+            model.dialogs.push(Dialog::Palette { query: Default::default(), cursor: 0 })
+        }
         Action::Help => model.dialogs.push(Dialog::Help { scroll: 0, query: Default::default() }),
         Action::Redraw => out.push(Effect::Redraw),
         Action::Suspend => ask_suspend(model, out),
@@ -239,7 +268,8 @@ fn step(model: &mut Model, by: isize) {
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),
         Pane::Chunks => {
-            let width = isize::try_from(super::super::view::chunks::map_area(model).width.max(1)).unwrap_or(1);
+            let width = isize::try_from(super::super::view::chunks::map_area(model).width.max(1))
+                .unwrap_or(1);
             move_cell(model, by.saturating_mul(width));
         }
     }
@@ -271,7 +301,8 @@ fn move_cell(model: &mut Model, by: isize) {
         _ => 1,
     };
     let by = by.saturating_mul(isize::try_from(stride).unwrap_or(1));
-    let cell = model.map.cell_of(model.chunk).saturating_add_signed(by).min(cells.saturating_sub(1));
+    let cell =
+        model.map.cell_of(model.chunk).saturating_add_signed(by).min(cells.saturating_sub(1));
     if let Some(chunks) = model.map.chunks_at(cell) {
         model.chunk = chunks.start;
     }
@@ -292,7 +323,10 @@ fn problem(model: &mut Model, forward: bool) {
     let Some(focus) = model.focus_data().cloned() else { return };
     let n = focus.chunks.len();
     let is_problem = |i: &usize| {
-        matches!(standing(&focus.chunks, &focus.availability, *i), Standing::Lack(0) | Standing::Bad)
+        matches!(
+            standing(&focus.chunks, &focus.availability, *i),
+            Standing::Lack(0) | Standing::Bad
+        )
     };
     let here = model.chunk;
     let found = if forward {
@@ -411,7 +445,8 @@ fn download(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 fn pause(model: &mut Model, out: &mut Vec<Effect>) {
-    let resting = |t: &Transfer| matches!(t.state, TransferState::Paused | TransferState::Failed(_));
+    let resting =
+        |t: &Transfer| matches!(t.state, TransferState::Paused | TransferState::Failed(_));
     if model.selected_transfer().is_some_and(resting) {
         each(model, out, |id| Command::Resume { id }, "resumed");
     } else {
@@ -420,7 +455,8 @@ fn pause(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
-    let unfinished: Vec<&Transfer> = model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
+    let unfinished: Vec<&Transfer> =
+        model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
     let resume = unfinished.iter().all(|t| t.state == TransferState::Paused);
     for t in unfinished {
         let id = t.id;
@@ -518,7 +554,9 @@ fn named(model: &Model, ids: &[ContentId]) -> String {
         model
             .transfer(id)
             .map(|t| t.name.to_string())
-            .or_else(|| model.catalogue.rows.iter().find(|r| r.id == *id).map(|r| r.name.to_string()))
+            .or_else(|| {
+                model.catalogue.rows.iter().find(|r| r.id == *id).map(|r| r.name.to_string())
+            })
             .unwrap_or_else(|| id.short())
     };
     match ids {
@@ -530,15 +568,17 @@ fn named(model: &Model, ids: &[ContentId]) -> String {
 
 /// Who loses what if we stop serving: files that only we have all of.
 fn losses<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> Vec<Line> {
-    let only: Vec<&Transfer> = transfers
-        .filter(|t| t.state == TransferState::Sharing && t.other_complete == 0)
-        .collect();
+    let only: Vec<&Transfer> =
+        transfers.filter(|t| t.state == TransferState::Sharing && t.other_complete == 0).collect();
     if only.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![(
         Tone::Warn,
-        format!("You are the only complete source of {}:", format::plural(only.len() as u64, "file")),
+        format!(
+            "You are the only complete source of {}:",
+            format::plural(only.len() as u64, "file")
+        ),
     )];
     let mut sorted = only.clone();
     sorted.sort_by_key(|t| std::cmp::Reverse(t.wanted_by));
@@ -627,19 +667,32 @@ fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn leave_now(model: &mut Model, out: &mut Vec<Effect>) {
     model.when_idle = None;
-    out.push(Effect::Call(Command::Leave, Asked::Say("you left the network · J rejoins".to_owned())));
+    out.push(Effect::Call(
+        Command::Leave,
+        Asked::Say("you left the network · J rejoins".to_owned()),
+    ));
 }
 
 fn ask_remove(model: &mut Model) {
-    let ids: Vec<ContentId> =
-        model.targets().into_iter().filter(|id| model.transfer(id).is_some_and(|t| t.downloaded)).collect();
+    let ids: Vec<ContentId> = model
+        .targets()
+        .into_iter()
+        .filter(|id| model.transfer(id).is_some_and(|t| t.downloaded))
+        .collect();
     let transfers: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
     let mut lines: Vec<Line> = transfers
         .iter()
         .take(LISTED)
         .map(|t| {
             let done = format::percent(t.done, t.size);
-            (Tone::Plain, format!("{}  {done} of {}", format::middle(&t.name, 40, "..."), format::size(t.size)))
+            (
+                Tone::Plain,
+                format!(
+                    "{}  {done} of {}",
+                    format::middle(&t.name, 40, "..."),
+                    format::size(t.size)
+                ),
+            )
         })
         .collect();
     if transfers.len() > LISTED {
@@ -650,7 +703,11 @@ fn ask_remove(model: &mut Model) {
     let partial: u64 = transfers.iter().filter(|t| words::is_unfinished(t)).map(|t| t.done).sum();
     let tick = (partial > 0).then_some(("also delete what has been fetched so far", false));
     model.dialogs.push(Dialog::Confirm(Confirm {
-        title: if ids.len() == 1 { "Remove from the list?".to_owned() } else { format!("Remove {} from the list?", ids.len()) },
+        title: if ids.len() == 1 {
+            "Remove from the list?".to_owned()
+        } else {
+            format!("Remove {} from the list?", ids.len())
+        },
         lines,
         buttons: vec![button("Keep", Choice::Stay), button("Remove", Choice::Remove)],
         selected: 0,
@@ -684,7 +741,8 @@ fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect>) {
     let what = named(model, ids);
     for (i, id) in ids.iter().enumerate() {
-        let asked = if i == 0 { Asked::Say(format!("no longer shared: {what}")) } else { Asked::Quietly };
+        let asked =
+            if i == 0 { Asked::Say(format!("no longer shared: {what}")) } else { Asked::Quietly };
         out.push(Effect::Call(Command::Unshare { id: *id }, asked));
     }
     model.marks.clear();
@@ -696,7 +754,10 @@ fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
         return;
     }
     let lines = vec![
-        (Tone::Warn, "While suspended nothing is served or fetched: the whole program rests.".to_owned()),
+        (
+            Tone::Warn,
+            "While suspended nothing is served or fetched: the whole program rests.".to_owned(),
+        ),
         (Tone::Plain, "fg in the shell brings it back. Asked only this once.".to_owned()),
     ];
     let buttons = vec![button("Stay", Choice::Stay), button("Suspend", Choice::Suspend)];

@@ -68,7 +68,8 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
                 link.field.paste(text);
             }
             Dialog::Contents(contents) if contents.filtering => contents.query.paste(text),
-            Dialog::Contents(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {}
+            Dialog::Contents(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {
+            }
         }
         model.dialogs.push(dialog);
         return true;
@@ -88,7 +89,9 @@ pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
     let typing = model.welcome.choice == 0 && !model.welcome.field.text().is_empty();
     match key.code {
         KeyCode::Down | KeyCode::Tab => model.welcome.choice = (model.welcome.choice + 1) % choices,
-        KeyCode::Up | KeyCode::BackTab => model.welcome.choice = (model.welcome.choice + choices - 1) % choices,
+        KeyCode::Up | KeyCode::BackTab => {
+            model.welcome.choice = (model.welcome.choice + choices - 1) % choices
+        }
         KeyCode::Enter => welcome_enter(model, out),
         KeyCode::Esc => model.welcome.field.set(""),
         KeyCode::F(1) => keys::run(model, Action::Help, out),
@@ -144,7 +147,12 @@ fn join_of(dialog: &GetLink) -> Result<Command, String> {
     }
 }
 
-fn help_key(model: &Model, scroll: &mut usize, query: &mut super::super::field::Field, key: KeyEvent) -> bool {
+fn help_key(
+    model: &Model,
+    scroll: &mut usize,
+    query: &mut super::super::field::Field,
+    key: KeyEvent,
+) -> bool {
     let page = usize::from(model.size.1.saturating_sub(6)).max(1);
     let empty = query.text().is_empty();
     match key.code {
@@ -213,8 +221,12 @@ pub(crate) fn palette_rows(model: &Model, query: &str) -> Vec<Action> {
 fn sort_key(model: &mut Model, cursor: &mut usize, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
     let choices = Sort::choices(model.tab);
     match key.code {
-        KeyCode::Down | KeyCode::Tab | KeyCode::Char('j' | 'o') => *cursor = (*cursor + 1) % choices.len().max(1),
-        KeyCode::Up | KeyCode::Char('k') => *cursor = cursor.checked_sub(1).unwrap_or(choices.len().saturating_sub(1)),
+        KeyCode::Down | KeyCode::Tab | KeyCode::Char('j' | 'o') => {
+            *cursor = (*cursor + 1) % choices.len().max(1)
+        }
+        KeyCode::Up | KeyCode::Char('k') => {
+            *cursor = cursor.checked_sub(1).unwrap_or(choices.len().saturating_sub(1))
+        }
         KeyCode::Char('q') => return false,
         KeyCode::Enter | KeyCode::Char(' ') => {
             if let Some(sort) = choices.get(*cursor) {
@@ -238,7 +250,9 @@ fn sort_key(model: &mut Model, cursor: &mut usize, key: KeyEvent, out: &mut Vec<
 /// A path as typed, absolute.
 fn expand(model: &Model, text: &str) -> PathBuf {
     let path = match (text.strip_prefix('~'), &model.setting.home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
+        }
         _ => PathBuf::from(text),
     };
     model.setting.cwd.join(path)
@@ -273,15 +287,24 @@ pub(super) fn listed(model: &mut Model, dir: PathBuf, entries: Result<Vec<PathEn
     }
 }
 
-fn share_key(model: &mut Model, share: &mut SharePath, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
+fn share_key(
+    model: &mut Model,
+    share: &mut SharePath,
+    key: KeyEvent,
+    out: &mut Vec<Effect>,
+) -> bool {
     let matching: Vec<PathEntry> = share.matching().into_iter().cloned().collect();
     let n = matching.len();
     let chosen = share.cursor.and_then(|at| matching.get(at).cloned());
     match key.code {
         KeyCode::Down if n > 0 => share.cursor = Some(share.cursor.map_or(0, |at| (at + 1) % n)),
-        KeyCode::Up if n > 0 => share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n)),
+        KeyCode::Up if n > 0 => {
+            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n))
+        }
         KeyCode::Tab => complete(model, share, &matching, out),
-        KeyCode::BackTab if n > 0 => share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n)),
+        KeyCode::BackTab if n > 0 => {
+            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n))
+        }
         KeyCode::Right if share.field.at_end() && n > 0 => complete(model, share, &matching, out),
         KeyCode::Enter => {
             if let Some(entry) = chosen {
@@ -368,13 +391,23 @@ fn link_key(model: &mut Model, link: &mut GetLink, key: KeyEvent, out: &mut Vec<
     match link.parsed() {
         Some(Ok(Link::File(file))) => {
             // A link of another network cannot be fetched from this one.
-            let here = model.snap.network.join.as_deref().and_then(|j| j.parse::<common::join::JoinString>().ok());
+            let here = model
+                .snap
+                .network
+                .join
+                .as_deref()
+                .and_then(|j| j.parse::<common::join::JoinString>().ok());
             if here.is_none_or(|here| here.tracker() != file.join().tracker()) {
                 out.push(Effect::Call(Command::Join { join: file.join().clone() }, Asked::Join));
             }
             let name = file.name().map(str::to_owned);
             let shown = name.as_deref().map_or_else(|| file.id().short(), common::names::show);
-            let command = Command::Download(Download { id: file.id(), name, dir: None, files: Selection::All });
+            let command = Command::Download(Download {
+                id: file.id(),
+                name,
+                dir: None,
+                files: Selection::All,
+            });
             out.push(Effect::Call(command, Asked::Say(format!("downloading: {shown}"))));
             false
         }
@@ -396,8 +429,12 @@ fn link_key(model: &mut Model, link: &mut GetLink, key: KeyEvent, out: &mut Vec<
 fn confirm_key(confirm: &mut Confirm, key: KeyEvent) -> Option<Choice> {
     let n = confirm.buttons.len().max(1);
     match key.code {
-        KeyCode::Right | KeyCode::Tab | KeyCode::Down => confirm.selected = (confirm.selected + 1) % n,
-        KeyCode::Left | KeyCode::BackTab | KeyCode::Up => confirm.selected = (confirm.selected + n - 1) % n,
+        KeyCode::Right | KeyCode::Tab | KeyCode::Down => {
+            confirm.selected = (confirm.selected + 1) % n
+        }
+        KeyCode::Left | KeyCode::BackTab | KeyCode::Up => {
+            confirm.selected = (confirm.selected + n - 1) % n
+        }
         KeyCode::Enter => return confirm.buttons.get(confirm.selected).map(|b| b.choice),
         KeyCode::Char(' ') => {
             if let Some((_, ticked)) = &mut confirm.tick {
@@ -450,7 +487,12 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
 }
 
 /// Says whether the dialog stays open.
-fn contents_key(model: &mut Model, contents: &mut Contents, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
+fn contents_key(
+    model: &mut Model,
+    contents: &mut Contents,
+    key: KeyEvent,
+    out: &mut Vec<Effect>,
+) -> bool {
     let shown = contents.shown();
     let last = shown.len().saturating_sub(1);
     let page = super::super::view::dialogs::contents_rows(model.size);
@@ -506,7 +548,8 @@ fn contents_key(model: &mut Model, contents: &mut Contents, key: KeyEvent, out: 
 /// All shown files, or none of them if all are chosen.
 fn toggle_all(contents: &mut Contents, shown: &[usize]) {
     let Some(Ok(entries)) = &contents.entries else { return };
-    let raws: Vec<String> = shown.iter().filter_map(|i| entries.get(*i)).map(|e| e.raw.clone()).collect();
+    let raws: Vec<String> =
+        shown.iter().filter_map(|i| entries.get(*i)).map(|e| e.raw.clone()).collect();
     if raws.iter().all(|raw| contents.wanted.contains(raw)) {
         for raw in &raws {
             contents.wanted.remove(raw);
@@ -520,14 +563,24 @@ fn toggle_all(contents: &mut Contents, shown: &[usize]) {
 fn select(model: &mut Model, contents: &Contents, out: &mut Vec<Effect>) -> bool {
     let Some(Ok(entries)) = &contents.entries else { return false };
     if contents.wanted.is_empty() {
-        model.toasts.push(Tone::Warn, "no file is chosen · Space chooses".to_owned(), model.now.mono);
+        model.toasts.push(
+            Tone::Warn,
+            "no file is chosen · Space chooses".to_owned(),
+            model.now.mono,
+        );
         return false;
     }
     let id = contents.id;
     let files = if contents.wanted.len() == entries.len() {
         Selection::All
     } else {
-        Selection::Paths(entries.iter().filter(|e| contents.wanted.contains(&e.raw)).map(|e| e.raw.clone()).collect())
+        Selection::Paths(
+            entries
+                .iter()
+                .filter(|e| contents.wanted.contains(&e.raw))
+                .map(|e| e.raw.clone())
+                .collect(),
+        )
     };
     let n = contents.wanted.len();
     let say = Asked::Say(format!("{} of {} chosen: {}", n, entries.len(), contents.name));

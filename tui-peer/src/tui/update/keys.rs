@@ -37,13 +37,18 @@ fn is_interrupt(key: KeyEvent) -> bool {
 /// `^C`: twice within two seconds quits at once, wherever one is. Says whether the key is used up.
 fn interrupt(model: &mut Model, out: &mut Vec<Effect>) -> bool {
     let now = model.now.mono;
-    let second = model.interrupted.is_some_and(|at| now.saturating_duration_since(at) < INTERRUPT_WINDOW);
+    let second =
+        model.interrupted.is_some_and(|at| now.saturating_duration_since(at) < INTERRUPT_WINDOW);
     model.interrupted = Some(now);
     if second {
         out.push(Effect::Exit(ExitReason::QuitNow));
         return true;
     }
-    model.toasts.push(Tone::Warn, "^C again quits at once (state is saved) · q quits gracefully".to_owned(), now);
+    model.toasts.push(
+        Tone::Warn,
+        "^C again quits at once (state is saved) · q quits gracefully".to_owned(),
+        now,
+    );
     // In a field or dialog the first one also cancels.
     model.dialogs.is_empty() && !model.filtering
 }
@@ -96,7 +101,10 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
         Found::Prefix => model.prefix = sequence,
         Found::Nothing => {
             model.count = None;
-            let text = format!("{} does nothing here · ? shows the keys", super::super::keymap::show(&sequence));
+            let text = format!(
+                "{} does nothing here · ? shows the keys",
+                super::super::keymap::show(&sequence)
+            );
             model.toasts.push(Tone::Dim, text, model.now.mono);
         }
     }
@@ -111,6 +119,8 @@ fn is_count(model: &Model, digit: u32) -> bool {
 pub(super) fn run(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
     match actions::can(model, action) {
         Ok(()) => actions::act(model, action, None, out),
-        Err(why) => model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono),
+        Err(why) => {
+            model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono)
+        }
     }
 }

@@ -38,7 +38,11 @@ pub(super) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
 fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
     let snap = model.snap.clone();
     let sort = model.list_of(Tab::Network).sort;
-    let mine: Vec<ContentId> = if sort == Sort::Mine { model.snap.transfers.iter().map(|t| t.id).collect() } else { Vec::new() };
+    let mine: Vec<ContentId> = if sort == Sort::Mine {
+        model.snap.transfers.iter().map(|t| t.id).collect()
+    } else {
+        Vec::new()
+    };
     let same = Arc::ptr_eq(&model.catalogue, &snap.catalogue) && mine == model.mine_ids;
     if same && !asked {
         model.stale = false;
@@ -73,7 +77,13 @@ fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
 }
 
 /// A long list is ready. If more has changed meanwhile, it is shown and the next one started.
-pub(super) fn indexed(model: &mut Model, generation: u64, job: &Job, rows: Vec<u32>, out: &mut Vec<Effect>) {
+pub(super) fn indexed(
+    model: &mut Model,
+    generation: u64,
+    job: &Job,
+    rows: Vec<u32>,
+    out: &mut Vec<Effect>,
+) {
     model.job.1 = false;
     swap_in(model, job, rows);
     if generation != model.job.0 {
@@ -85,9 +95,9 @@ fn swap_in(model: &mut Model, job: &Job, rows: Vec<u32>) {
     model.catalogue = job.catalogue.clone();
     let key = model.list_of(Tab::Network).key.clone();
     let position = match key {
-        Some(RowKey::Content(id)) => {
-            rows.iter().position(|i| job.catalogue.rows.get(*i as usize).is_some_and(|row| row.id == id))
-        }
+        Some(RowKey::Content(id)) => rows
+            .iter()
+            .position(|i| job.catalogue.rows.get(*i as usize).is_some_and(|row| row.id == id)),
         _ => None,
     };
     let list = model.list_mut(Tab::Network);

@@ -44,13 +44,18 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Reply(asked, result) => reply::reply(model, asked, result),
         Msg::Dir(dir, entries) => dialogs::listed(model, dir, entries),
-        Msg::Indexed(generation, job, rows) => lists::indexed(model, generation, &job, rows, &mut out),
-        Msg::Copied(what, Ok(way)) => model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono),
+        Msg::Indexed(generation, job, rows) => {
+            lists::indexed(model, generation, &job, rows, &mut out)
+        }
+        Msg::Copied(what, Ok(way)) => {
+            model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono)
+        }
         Msg::Copied(what, Err(why)) => {
             model.toasts.push(Tone::Bad, format!("{what} not copied: {why}"), model.now.mono);
         }
         Msg::Panicked(at, text) => {
-            let mut event = said(model, Level::Error, format!("internal error, the rest goes on: {text}"));
+            let mut event =
+                said(model, Level::Error, format!("internal error, the rest goes on: {text}"));
             event.at = at;
             event_came(model, &event);
         }
@@ -119,19 +124,33 @@ fn event_came(model: &mut Model, event: &Event) {
     }
     let now = model.now.mono;
     match &event.what {
-        What::Done { .. } | What::Shared { .. } => model.toasts.push(Tone::Good, show(&event.text), now),
+        What::Done { .. } | What::Shared { .. } => {
+            model.toasts.push(Tone::Good, show(&event.text), now)
+        }
         What::Failed { hint, .. } => {
-            let text = if hint.is_empty() { event.text.clone() } else { format!("{} · {hint}", event.text) };
+            let text = if hint.is_empty() {
+                event.text.clone()
+            } else {
+                format!("{} · {hint}", event.text)
+            };
             model.toasts.push(Tone::Bad, show(&text), now);
         }
         What::Banned { .. } => model.toasts.push(Tone::Warn, show(&event.text), now),
-        What::Said if event.level == Level::Error => model.toasts.push(Tone::Bad, show(&event.text), now),
+        What::Said if event.level == Level::Error => {
+            model.toasts.push(Tone::Bad, show(&event.text), now)
+        }
         What::Said | What::Peer { .. } => {}
     }
 }
 
 fn said(model: &Model, level: Level, text: String) -> Event {
-    Event { at: model.now.wall, level, target: crate::engine::event::Target::Net, text, what: What::Said }
+    Event {
+        at: model.now.wall,
+        level,
+        target: crate::engine::event::Target::Net,
+        text,
+        what: What::Said,
+    }
 }
 
 /// Pasted text goes into the field that is open; a link opens its dialog; anything else is left alone.
@@ -154,7 +173,8 @@ fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
             model.toasts.push(Tone::Bad, error.to_string(), model.now.mono);
         }
         Err(_) => {
-            let hint = "Pasted text ignored: only shoal:// links are taken here · / filter · s share";
+            let hint =
+                "Pasted text ignored: only shoal:// links are taken here · / filter · s share";
             model.toasts.push(Tone::Plain, hint.to_owned(), model.now.mono);
         }
     }
@@ -170,7 +190,8 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     }
     let areas = model.areas();
     for tab in Tab::ALL {
-        let height = lists::height(&areas, model.filtering || !model.list_of(tab).field.text().is_empty());
+        let height =
+            lists::height(&areas, model.filtering || !model.list_of(tab).field.text().is_empty());
         model.list_mut(tab).settle(height);
     }
     let tab = model.tab;
@@ -186,6 +207,8 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     settle_log(&mut model.log, usize::from(inside(areas.log).height));
+    // What is said below the map depends on its counts, and its height on what is said.
+    settle_map(model);
     settle_map(model);
     let wanted = model.selected();
     if wanted != model.asked_focus {

@@ -17,7 +17,9 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, _out: &mut Vec<Effect>
     }
     let at = Position::new(event.column, event.row);
     let areas = model.areas();
-    let Some(pane) = Pane::ALL.into_iter().find(|pane| areas.of(*pane).contains(at)) else { return };
+    let Some(pane) = Pane::ALL.into_iter().find(|pane| areas.of(*pane).contains(at)) else {
+        return;
+    };
     match event.kind {
         MouseEventKind::ScrollDown => wheel(model, pane, WHEEL),
         MouseEventKind::ScrollUp => wheel(model, pane, -WHEEL),
@@ -72,7 +74,8 @@ fn click(model: &mut Model, pane: Pane, inner: Rect, at: Position) {
         Pane::Chunks => {
             let map = super::super::view::chunks::map_area(model);
             if map.contains(at) {
-                let cell = usize::from(at.y - map.y) * usize::from(map.width) + usize::from(at.x - map.x);
+                let cell =
+                    usize::from(at.y - map.y) * usize::from(map.width) + usize::from(at.x - map.x);
                 if let Some(chunks) = model.map.chunks_at(cell) {
                     model.chunk = chunks.start;
                 }

@@ -23,14 +23,18 @@ pub(super) fn reply(model: &mut Model, asked: Asked, result: Result<Reply, Comma
                     && contents.id == id
                 {
                     if let Ok(entries) = &entries {
-                        contents.wanted = entries.iter().filter(|e| e.wanted).map(|e| e.raw.clone()).collect();
+                        contents.wanted =
+                            entries.iter().filter(|e| e.wanted).map(|e| e.raw.clone()).collect();
                     }
                     contents.entries = Some(entries.clone());
                 }
             }
         }
         (Asked::Host, Ok(Reply::Hosting(join))) => {
-            let text = format!("hosting a network at {} · g y copies the join string for others", join.address());
+            let text = format!(
+                "hosting a network at {} · g y copies the join string for others",
+                join.address()
+            );
             model.toasts.push(Tone::Good, text, now);
         }
         (Asked::Say(text), Ok(_)) => model.toasts.push(Tone::Good, show(&text), now),

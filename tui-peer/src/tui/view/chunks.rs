@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::super::format;
-use super::super::heatmap::{Bucket, Counts, Map, Mode, Rarity, Standing, standing};
+use super::super::heatmap::{Bucket, Counts, Map, Mode, Standing, standing};
 use super::super::layout::{Areas, inside};
 use super::super::model::{Line, Model, Pane, Tone};
 use super::super::theme::{Depth, Ground, Theme};
@@ -24,7 +24,12 @@ pub fn map_area(model: &Model) -> Rect {
         if line.height < 2 {
             return Rect::ZERO;
         }
-        return Rect { x: line.x + 1, y: line.y + 1, width: line.width.saturating_sub(2), height: 1 };
+        return Rect {
+            x: line.x + 1,
+            y: line.y + 1,
+            width: line.width.saturating_sub(2),
+            height: 1,
+        };
     }
     let inner = inside(areas.chunks);
     let words = u16::try_from(words(model, inner).len()).unwrap_or(0);
@@ -43,7 +48,12 @@ fn words(model: &Model, inner: Rect) -> Vec<Line> {
     let most = usize::from(spare.min(if inner.height >= 12 { 5 } else { 2 }));
     let focus = model.focus_data().map(AsRef::as_ref);
     let transfer = model.selected_transfer();
-    let lines = verdict::verdict(transfer, model.selected_row(), focus, &model.map.counts);
+    let mut lines = verdict::verdict(transfer, model.selected_row(), focus, &model.map.counts);
+    if most <= 2 && inner.width < 60 {
+        lines = verdict::headline(transfer, model.selected_row(), focus, &model.map.counts)
+            .into_iter()
+            .collect();
+    }
     let mut out: Vec<Line> = Vec::new();
     for (tone, text) in lines {
         for line in paint::wrap(&text, usize::from(inner.width)) {
@@ -86,13 +96,22 @@ fn read_out(model: &Model) -> String {
             Standing::Unwanted => {}
         }
     }
-    let range = format!("#{}{}{}", format::count(chunks.start as u64), model.theme.range(), format::count(chunks.end as u64 - 1));
+    let range = format!(
+        "#{}{}{}",
+        format::count(chunks.start as u64),
+        model.theme.range(),
+        format::count(chunks.end as u64 - 1)
+    );
     let mut text = format!("{range} {dot} have {} of {}", counts[0], chunks.len());
     if counts[1] > 0 {
         text.push_str(&format!(" {dot} {} in flight", counts[1]));
     }
     if let Some(lowest) = lowest {
-        let sources = if lowest == 0 { "no source".to_owned() } else { format::plural(u64::from(lowest), "source") };
+        let sources = if lowest == 0 {
+            "no source".to_owned()
+        } else {
+            format::plural(u64::from(lowest), "source")
+        };
         text.push_str(&format!(" {dot} rarest missing: {sources}"));
     }
     if counts[2] > 0 {
@@ -116,9 +135,15 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         done
     };
     let room = usize::from(area.width).saturating_sub(20 + note.len());
-    let name = model.selected_name().map(|n| format::middle(&n, room, theme.ellipsis())).unwrap_or_default();
+    let name = model
+        .selected_name()
+        .map(|n| format::middle(&n, room, theme.ellipsis()))
+        .unwrap_or_default();
     let frame = paint::Frame {
-        title: vec![("2 Chunks ".to_owned(), if focused { theme.bold() } else { theme.dim() }), (name, Style::new())],
+        title: vec![
+            ("2 Chunks ".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            (name, Style::new()),
+        ],
         note: vec![(note, theme.bold())],
         ..paint::Frame::default()
     };
@@ -129,7 +154,11 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let lines = words(model, inner);
     let cells = map_area(model);
     if map.mode == Mode::Empty {
-        let text = if model.selected().is_some() { no_map(model) } else { "Select a file to see its chunks." };
+        let text = if model.selected().is_some() {
+            no_map(model)
+        } else {
+            "Select a file to see its chunks."
+        };
         paint::text(buf, inner.x + 1, inner.y, inner.width.saturating_sub(1), text, theme.dim());
     } else {
         self::cells(model, buf, cells, focused);
@@ -166,7 +195,8 @@ fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
             if let Some((glyph, style)) = cell_at(map, cell, model.theme)
                 && let Some(target) = buf.cell_mut((x, y))
             {
-                let style = if here == Some(cell) { style.add_modifier(Modifier::REVERSED) } else { style };
+                let style =
+                    if here == Some(cell) { style.add_modifier(Modifier::REVERSED) } else { style };
                 target.set_symbol(glyph).set_style(style);
                 if here == Some(cell) && model.theme.depth == Depth::Mono {
                     target.set_symbol("@");
@@ -192,7 +222,9 @@ fn cell_at(map: &Map, cell: usize, theme: Theme) -> Option<(&'static str, Style)
         }
         Mode::Level => {
             let bucket = map.buckets.get(cell)?;
-            if theme.backgrounds() { level(bucket, theme) } else {
+            if theme.backgrounds() {
+                level(bucket, theme)
+            } else {
                 let standing = bucket.worst()?;
                 Some((theme.chunk_glyph(standing), theme.chunk_style(standing)))
             }
@@ -224,14 +256,18 @@ fn level(bucket: &Bucket, theme: Theme) -> Option<(&'static str, Style)> {
         style = style.bg(theme.chunk_color(Standing::Lack(lowest)).unwrap_or(Color::Reset));
     }
     if bucket.lowest == Some(0) {
-        let ink = if theme.ground == Ground::Dark { Color::Indexed(231) } else { Color::Indexed(255) };
+        let ink =
+            if theme.ground == Ground::Dark { Color::Indexed(231) } else { Color::Indexed(255) };
         return Some(("×", style.fg(ink).add_modifier(Modifier::BOLD)));
     }
     let ink = if bucket.flight > 0 { Standing::Flight } else { Standing::Have };
     let eighths = bucket.eighths();
     // In flight shows even where nothing is here yet.
     let glyph = if eighths == 0 && bucket.flight > 0 { 1 } else { eighths };
-    Some((LEVELS.get(glyph).copied().unwrap_or("█"), style.fg(theme.chunk_color(ink).unwrap_or(Color::Reset))))
+    Some((
+        LEVELS.get(glyph).copied().unwrap_or("█"),
+        style.fg(theme.chunk_color(ink).unwrap_or(Color::Reset)),
+    ))
 }
 
 /// Glyph, word and exact count of every state; words, then counts are left out where it is narrow.
@@ -251,32 +287,56 @@ fn legend(model: &Model, width: u16) -> Vec<Piece> {
         (Standing::Unwanted, c.unwanted, ("not chosen".into(), "skip".into()), c.unwanted > 0),
     ];
     let per_cell = match model.map.mode {
-        Mode::Level => format!(" {} {}/cell", model.theme.dot(), model.map.chunks().div_ceil(model.map.buckets.len().max(1))),
+        Mode::Level => format!(
+            " {} {}/cell",
+            model.theme.dot(),
+            model.map.chunks().div_ceil(model.map.buckets.len().max(1))
+        ),
         _ => String::new(),
     };
-    let build = |long: bool, counts: bool| {
+    let build = |form: Form| {
         let mut out: Vec<Piece> = Vec::new();
         for (standing, n, (word, short), shown) in &items {
-            if !shown || (!long && *n == 0 && *standing != Standing::Have) {
+            let alarm = *standing == Standing::Lack(0) && *n > 0;
+            if !shown || (form != Form::Long && *n == 0 && *standing == Standing::Lack(0)) {
                 continue;
             }
-            out.push((model.theme.chunk_glyph(*standing).to_owned(), model.theme.chunk_style(*standing)));
-            let word = if long { word } else { short };
-            let text = if counts { format!(" {word} {}  ", format::count(*n)) } else { format!(" {word}  ") };
-            let alarm = *standing == Standing::Lack(0) && *n > 0;
+            out.push((
+                model.theme.chunk_glyph(*standing).to_owned(),
+                model.theme.chunk_style(*standing),
+            ));
+            let text = match form {
+                Form::Long => format!(" {word} {}  ", format::count(*n)),
+                Form::Short => format!(" {short} {}  ", format::count(*n)),
+                Form::Words if alarm => format!(" {}", format::count(*n)),
+                Form::Words => format!(" {short} "),
+                Form::Counts => format!("{} ", format::short_count(*n)),
+            };
             out.push((text, if alarm { model.theme.error() } else { Style::new() }));
         }
-        if long {
+        if form == Form::Long {
             out.push((per_cell.clone(), model.theme.dim()));
         }
         out
     };
-    for (long, counts) in [(true, true), (false, true), (false, false)] {
-        let line = build(long, counts);
-        if paint::width(&line) <= width + 2 {
+    for form in [Form::Long, Form::Short, Form::Words] {
+        let line = build(form);
+        if paint::width(&line) <= width + 1 {
             return line;
         }
     }
-    debug_assert!(Rarity::of(5) == Rarity::Many);
-    build(false, false)
+    build(Form::Counts)
+}
+
+/// How much of the legend there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Words and counts.
+    Long,
+    /// Short words and counts.
+    Short,
+    /// Short words; only lost chunks are counted.
+    Words,
+    /// Only counts.
+    Counts,
 }

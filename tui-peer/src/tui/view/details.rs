@@ -20,7 +20,14 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     let dot = format!(" {} ", theme.dot());
     let name = model.selected_name().unwrap_or_default();
     let (x, width) = (area.x + 1, area.width.saturating_sub(2));
-    paint::text(buf, x, area.y, width, &format::middle(&name, usize::from(width).saturating_sub(12), theme.ellipsis()), theme.bold());
+    paint::text(
+        buf,
+        x,
+        area.y,
+        width,
+        &format::middle(&name, usize::from(width).saturating_sub(12), theme.ellipsis()),
+        theme.bold(),
+    );
     paint::right(buf, x, area.y, width, "Esc back", theme.dim());
     let mut lines: Vec<String> = Vec::new();
     let transfer = model.selected_transfer();
@@ -31,20 +38,31 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
             words::state_word(&t.state).to_owned(),
             format!("{} of {}", format::size(t.done), format::size(t.size)),
             format::percent(t.done, t.size),
+        ];
+        let mut rates = vec![
             format!("{} {}", theme.down(), format::rate(t.down_rate, theme.dash())),
             format!("{} {}", theme.up(), format::rate(t.up_rate, theme.dash())),
         ];
         if !outlook.is_empty() && outlook != words::state_word(&t.state) {
             let stop = (t.unavailable > 0).then(|| {
                 let wanted = u64::from(t.chunks);
-                format!(" to {}, then stuck", format::percent(wanted.saturating_sub(u64::from(t.unavailable)), wanted))
+                format!(
+                    " to {}, then stuck",
+                    format::percent(wanted.saturating_sub(u64::from(t.unavailable)), wanted)
+                )
             });
             parts.push(format!("ETA {outlook}{}", stop.unwrap_or_default()));
         }
         if t.uploaded > 0 {
-            parts.push(format!("sent {}", format::size(t.uploaded)));
+            rates.push(format!("sent {}", format::size(t.uploaded)));
+        }
+        rates.push(format!("{} of {} sources send", t.active, t.sources));
+        if let Some(copies) = t.availability {
+            let mark = if copies < 1.0 { "!" } else { "" };
+            rates.push(format!("availability {}{mark}", format::availability(copies)));
         }
         lines.push(parts.join(&dot));
+        lines.push(rates.join(&dot));
     } else if let Some(r) = row {
         lines.push(
             [
@@ -63,12 +81,11 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
         parts.push(format!("id {}", if width >= 100 { id.to_string() } else { id.short() }));
     }
     parts.push(format::plural(u64::from(chunks), "chunk"));
-    if let Some(copies) = transfer.and_then(|t| t.availability) {
-        let mark = if copies < 1.0 { "!" } else { "" };
-        parts.push(format!("availability {}{mark}", format::availability(copies)));
-    }
     if let Some(r) = row {
-        parts.push(format!("first seen {}", format::age(model.now.unix().saturating_sub(r.first_seen))));
+        parts.push(format!(
+            "first seen {}",
+            format::age(model.now.unix().saturating_sub(r.first_seen))
+        ));
     }
     if kind == Some(Kind::Folder) {
         parts.push("folder: c chooses files".to_owned());

@@ -9,7 +9,14 @@ use super::super::theme::Theme;
 use super::paint;
 
 /// Draws a field on one line; `ghost` is what completion would add.
-pub(crate) fn draw(frame: &mut Frame<'_>, theme: Theme, at: (u16, u16), width: u16, field: &Field, ghost: &str) {
+pub(crate) fn draw(
+    frame: &mut Frame<'_>,
+    theme: Theme,
+    at: (u16, u16),
+    width: u16,
+    field: &Field,
+    ghost: &str,
+) {
     let (cursor, scroll) = field.cursor(usize::from(width.saturating_sub(1)));
     let mut shown = String::new();
     let mut column = 0;
@@ -28,7 +35,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, theme: Theme, at: (u16, u16), width: u
     paint::text(frame.buffer_mut(), end, y, room, ghost, theme.dim());
     let column = u16::try_from(cursor.saturating_sub(scroll)).unwrap_or(0);
     let area = frame.area();
-    let position = ((x + column.min(width.saturating_sub(1))).min(area.right().saturating_sub(1)), y);
+    let position =
+        ((x + column.min(width.saturating_sub(1))).min(area.right().saturating_sub(1)), y);
     if y < area.bottom() {
         frame.set_cursor_position(position);
     }

@@ -66,7 +66,7 @@ impl Column {
             Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
             Self::Bar => 12,
             Self::Rate | Self::Up | Self::Down | Self::Outlook => format::RATE_WIDTH,
-            Self::Others => 6,
+            Self::Others => 7,
             Self::Address => 21,
             Self::Rtt => 7,
         }
@@ -88,7 +88,15 @@ impl Column {
                 &[Self::Others, Self::Sent, Self::Outlook, Self::Up],
             ),
             Tab::Peers => (
-                &[Self::Address, Self::Down, Self::Up, Self::Got, Self::Sent, Self::Files, Self::Rtt],
+                &[
+                    Self::Address,
+                    Self::Down,
+                    Self::Up,
+                    Self::Got,
+                    Self::Sent,
+                    Self::Files,
+                    Self::Rtt,
+                ],
                 &[Self::Files, Self::Got, Self::Sent, Self::Rtt, Self::Address],
             ),
         }
@@ -129,10 +137,20 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let foot = if list.rows.is_empty() {
         Vec::new()
     } else {
-        let range = format!("{}{}{} of {}", visible.start + 1, theme.range(), visible.end, format::count(list.rows.len() as u64));
+        let range = format!(
+            "{}{}{} of {}",
+            visible.start + 1,
+            theme.range(),
+            visible.end,
+            format::count(list.rows.len() as u64)
+        );
         vec![(range, theme.dim())]
     };
-    let marks = if model.marks.is_empty() { String::new() } else { format!("{} marked {} ", model.marks.len(), theme.dot()) };
+    let marks = if model.marks.is_empty() {
+        String::new()
+    } else {
+        format!("{} marked {} ", model.marks.len(), theme.dot())
+    };
     let title = tabs(model, area.width, focused);
     let border = paint::Frame {
         title,
@@ -172,7 +190,11 @@ fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
         let count = if list.filter.is_empty() {
             format::count(list.total as u64)
         } else {
-            format!("{} of {}", format::count(list.rows.len() as u64), format::count(list.total as u64))
+            format!(
+                "{} of {}",
+                format::count(list.rows.len() as u64),
+                format::count(list.total as u64)
+            )
         };
         if tab != Tab::Network {
             title.push((format!(" {} ", theme.separator()), theme.line()));
@@ -216,12 +238,21 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         let long = list.field.text().get(range.clone()).unwrap_or_default().chars().count();
         for i in before..before + long {
             let x = x + u16::try_from(i).unwrap_or(u16::MAX).min(width);
-            if x < area.right() && let Some(cell) = buf.cell_mut((x, area.y)) {
+            if x < area.right()
+                && let Some(cell) = buf.cell_mut((x, area.y))
+            {
                 cell.set_style(theme.error().add_modifier(ratatui::style::Modifier::UNDERLINED));
             }
         }
     }
-    paint::right(buf, area.right().saturating_sub(note_width + 1), area.y, note_width, &note, style);
+    paint::right(
+        buf,
+        area.right().saturating_sub(note_width + 1),
+        area.y,
+        note_width,
+        &note,
+        style,
+    );
 }
 
 fn heads(model: &Model, buf: &mut Buffer, area: Rect, columns: &[Column], name: u16) {
@@ -250,7 +281,13 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
             let own = model.transfer(&entry.id);
             let marked = model.marks.contains(&entry.id);
             let glyph = own.map_or(" ", |t| words::state_glyph(t, model.theme));
-            base(model, buf, area, at, Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own });
+            base(
+                model,
+                buf,
+                area,
+                at,
+                Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own },
+            );
             let cell = |column| catalogue_cell(model, entry, own, column);
             cells(buf, area, name, columns, cell);
         }
@@ -258,22 +295,56 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
             let Some(t) = model.transfer_row(model.tab, at) else { return };
             let glyph = words::state_glyph(t, model.theme);
             let marked = model.marks.contains(&t.id);
-            base(model, buf, area, at, Base { name: &t.name, kind: t.kind, glyph, marked, width: name, own: Some(t) });
+            base(
+                model,
+                buf,
+                area,
+                at,
+                Base { name: &t.name, kind: t.kind, glyph, marked, width: name, own: Some(t) },
+            );
             cells(buf, area, name, columns, |column| transfer_cell(model, t, column));
         }
         Tab::Peers => {
             let Some(peer) = model.peer_row(at) else { return };
-            let glyph = if peer.up_rate >= 1.0 { model.theme.up() } else if peer.down_rate >= 1.0 { model.theme.down() } else { " " };
-            let shown = if peer.nick.is_empty() { peer.peer.short() } else { format!("{} ({})", peer.nick, peer.peer.short()) };
-            base(model, buf, area, at, Base { name: &shown, kind: Kind::File, glyph, marked: false, width: name, own: None });
+            let glyph = if peer.up_rate >= 1.0 {
+                model.theme.up()
+            } else if peer.down_rate >= 1.0 {
+                model.theme.down()
+            } else {
+                " "
+            };
+            let shown = if peer.nick.is_empty() {
+                peer.peer.short()
+            } else {
+                format!("{} ({})", peer.nick, peer.peer.short())
+            };
+            base(
+                model,
+                buf,
+                area,
+                at,
+                Base {
+                    name: &shown,
+                    kind: Kind::File,
+                    glyph,
+                    marked: false,
+                    width: name,
+                    own: None,
+                },
+            );
             cells(buf, area, name, columns, |column| peer_cell(model, peer, column));
         }
     }
     let list = model.list();
     if at == list.cursor {
-        let style = if model.focus == Pane::Files { model.theme.selected() } else { model.theme.bold() };
+        let focused = model.focus == Pane::Files;
+        let style = if focused { model.theme.selected() } else { model.theme.bold() };
         for x in area.x..area.right() {
             if let Some(cell) = buf.cell_mut((x, area.y)) {
+                // One colour under the cursor: the words say it as well.
+                if focused {
+                    cell.set_style(Style::reset());
+                }
                 cell.set_style(style);
             }
         }
@@ -292,7 +363,13 @@ struct Base<'a> {
 fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: Base<'_>) {
     let theme = model.theme;
     let list = model.list();
-    let edge = if at == list.cursor { theme.bar() } else if base.marked { theme.mark() } else { " " };
+    let edge = if at == list.cursor {
+        theme.bar()
+    } else if base.marked {
+        theme.mark()
+    } else {
+        " "
+    };
     paint::text(buf, area.x, area.y, 1, edge, Style::new());
     let glyph_style = match base.own {
         Some(t) if words::is_wrong(t) => theme.error(),
@@ -323,7 +400,13 @@ fn highlight(buf: &mut Buffer, x: u16, y: u16, ranges: &[Range<usize>], style: S
     }
 }
 
-fn cells(buf: &mut Buffer, area: Rect, name: u16, columns: &[Column], cell: impl Fn(Column) -> Piece) {
+fn cells(
+    buf: &mut Buffer,
+    area: Rect,
+    name: u16,
+    columns: &[Column],
+    cell: impl Fn(Column) -> Piece,
+) {
     let mut x = area.x + 3 + name;
     for column in columns {
         let (text, style) = cell(*column);
@@ -340,7 +423,12 @@ fn plain(text: String) -> Piece {
     (text, Style::new())
 }
 
-fn catalogue_cell(model: &Model, row: &CatalogueRow, own: Option<&Transfer>, column: Column) -> Piece {
+fn catalogue_cell(
+    model: &Model,
+    row: &CatalogueRow,
+    own: Option<&Transfer>,
+    column: Column,
+) -> Piece {
     let theme = model.theme;
     match column {
         Column::Size => plain(format::size(row.size)),
@@ -367,20 +455,34 @@ fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piece {
     match column {
         Column::Size => plain(format::size(t.size)),
         Column::Sources => plain(format::short_count(u64::from(t.sources))),
-        Column::Avail => t.availability.map_or_else(Piece::default, |copies| availability(model, copies)),
+        Column::Avail => {
+            t.availability.map_or_else(Piece::default, |copies| availability(model, copies))
+        }
         Column::Bar => (bar(model, t, 12), theme.accent()),
         Column::Done if t.state == TransferState::Queued && t.done == 0 => Piece::default(),
         Column::Done => {
             // All bytes here is not yet done: only verified and in place is.
-            let all = matches!(t.state, TransferState::Sharing | TransferState::Changed) || t.size == 0;
-            plain(if !all && t.done >= t.size { "99.9%".to_owned() } else { format::percent(t.done, t.size) })
+            let all =
+                matches!(t.state, TransferState::Sharing | TransferState::Changed) || t.size == 0;
+            plain(if !all && t.done >= t.size {
+                "99.9%".to_owned()
+            } else {
+                format::percent(t.done, t.size)
+            })
         }
         Column::Rate | Column::Down => plain(format::rate(t.down_rate, theme.dash())),
         Column::Up => plain(format::rate(t.up_rate, theme.dash())),
         Column::Sent | Column::Got => plain(format::size(t.uploaded)),
         Column::Others => {
             let style = if t.other_complete == 0 { theme.warn() } else { Style::new() };
-            (if t.other_complete == 0 { "only me".chars().take(6).collect::<String>() } else { t.other_complete.to_string() }, style)
+            (
+                if t.other_complete == 0 {
+                    "only me".to_owned()
+                } else {
+                    t.other_complete.to_string()
+                },
+                style,
+            )
         }
         Column::Outlook => {
             let text = match t.state {
@@ -432,33 +534,52 @@ fn empty(model: &Model, buf: &mut Buffer, area: Rect) {
         (format!("No match for \"{}\".", list.field.text()), "Esc clears the filter")
     } else {
         match (model.tab, &model.snap.network.state) {
-            (Tab::Network, NetState::Connecting) => ("Asking the tracker for the list of files.".to_owned(), ""),
-            (Tab::Network, NetState::Rejected { why }) => {
-                (format!("The tracker does not let us in: {}", common::names::show(why)), "g j  join another network")
+            (Tab::Network, NetState::Connecting) => {
+                ("Asking the tracker for the list of files.".to_owned(), "")
             }
+            (Tab::Network, NetState::Rejected { why }) => (
+                format!("The tracker does not let us in: {}", common::names::show(why)),
+                "g j  join another network",
+            ),
             (Tab::Network, NetState::Left) => ("You left the network.".to_owned(), "J  rejoin"),
-            (Tab::Network, _) if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() => {
+            (Tab::Network, _)
+                if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
+            {
                 ("The list of files is on its way.".to_owned(), "")
             }
-            (Tab::Network, _) if model.snap.catalogue.rows.is_empty() => {
-                ("No files on the network yet.".to_owned(), "s  share the first one    g y  copy the join string for others")
-            }
+            (Tab::Network, _) if model.snap.catalogue.rows.is_empty() => (
+                "No files on the network yet.".to_owned(),
+                "s  share the first one    g y  copy the join string for others",
+            ),
             (Tab::Network, _) => ("Ordering the list.".to_owned(), ""),
-            (Tab::Downloads, _) => ("No downloads.".to_owned(), "g n  pick a file of the network, then press d"),
+            (Tab::Downloads, _) => {
+                ("No downloads.".to_owned(), "g n  pick a file of the network, then press d")
+            }
             (Tab::Shared, _) => ("Nothing shared yet.".to_owned(), "s  share a file or a folder"),
-            (Tab::Peers, _) => ("Not connected to any peer.".to_owned(), "Connections open when something is fetched or served"),
+            (Tab::Peers, _) => (
+                "Not connected to any peer.".to_owned(),
+                "Connections open when something is fetched or served",
+            ),
         }
     };
     paint::text(buf, area.x + 3, area.y, area.width.saturating_sub(4), &first, Style::new());
     if area.height > 1 {
-        paint::text(buf, area.x + 5, area.y + 1, area.width.saturating_sub(6), second, model.theme.dim());
+        paint::text(
+            buf,
+            area.x + 5,
+            area.y + 1,
+            area.width.saturating_sub(6),
+            second,
+            model.theme.dim(),
+        );
     }
 }
 
 /// Transfers that are not finished, all the time.
 pub(crate) fn transfers(model: &Model, buf: &mut Buffer, area: Rect, tab: Tab) {
     let theme = model.theme;
-    let open: Vec<&Transfer> = model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
+    let open: Vec<&Transfer> =
+        model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
     let count = |state: fn(&TransferState) -> bool| open.iter().filter(|t| state(&t.state)).count();
     let mut parts = Vec::new();
     for (n, word) in [
@@ -473,12 +594,22 @@ pub(crate) fn transfers(model: &Model, buf: &mut Buffer, area: Rect, tab: Tab) {
     }
     let dot = format!(" {} ", theme.dot());
     let frame = paint::Frame {
-        title: vec![(format!("{} in progress  ", tab.title()), theme.dim()), (parts.join(&dot), theme.dim())],
+        title: vec![
+            (format!("{} in progress  ", tab.title()), theme.dim()),
+            (parts.join(&dot), theme.dim()),
+        ],
         ..paint::Frame::default()
     };
     let inner = paint::boxed(buf, area, theme, false, &frame);
     if open.is_empty() {
-        paint::text(buf, inner.x + 2, inner.y, inner.width, "No downloads. Pick a file, press d.", theme.dim());
+        paint::text(
+            buf,
+            inner.x + 2,
+            inner.y,
+            inner.width,
+            "No downloads. Pick a file, press d.",
+            theme.dim(),
+        );
     }
     let columns = [(25u16, 0u8), (5, 1), (10, 2), (10, 3)];
     let taken: u16 = columns.iter().map(|(w, _)| w + 2).sum();
@@ -486,7 +617,14 @@ pub(crate) fn transfers(model: &Model, buf: &mut Buffer, area: Rect, tab: Tab) {
     for (y, t) in (inner.y..inner.bottom()).zip(&open) {
         let style = if words::is_wrong(t) { theme.error() } else { Style::new() };
         paint::text(buf, inner.x + 1, y, 1, words::state_glyph(t, theme), style);
-        paint::text(buf, inner.x + 3, y, name, &format::middle(&t.name, usize::from(name), theme.ellipsis()), Style::new());
+        paint::text(
+            buf,
+            inner.x + 3,
+            y,
+            name,
+            &format::middle(&t.name, usize::from(name), theme.ellipsis()),
+            Style::new(),
+        );
         let mut x = inner.x + 3 + name;
         for (width, which) in columns {
             let (text, style) = match which {

@@ -43,7 +43,9 @@ fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
         model.keymap.key(*action).map(|key| (key, (*word).to_owned()))
     };
     let fixed: Vec<(String, String)> = always.iter().filter_map(label).collect();
-    let need = |items: &[(String, String)]| -> usize { items.iter().map(|(k, w)| k.width() + w.width() + 3).sum() };
+    let need = |items: &[(String, String)]| -> usize {
+        items.iter().map(|(k, w)| k.width() + w.width() + 3).sum()
+    };
     let room = usize::from(area.width).saturating_sub(1 + need(&fixed));
     let mut chosen: Vec<(String, String)> = Vec::new();
     for wish in wishes(model) {
@@ -58,8 +60,22 @@ fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     let mut x = area.x + 1;
     for (key, word) in chosen.iter().chain(&fixed) {
-        x = paint::text(buf, x, area.y, area.right().saturating_sub(x), key, theme.bold().patch(theme.accent()));
-        x = paint::text(buf, x, area.y, area.right().saturating_sub(x), &format!(" {word}  "), Style::new());
+        x = paint::text(
+            buf,
+            x,
+            area.y,
+            area.right().saturating_sub(x),
+            key,
+            theme.bold().patch(theme.accent()),
+        );
+        x = paint::text(
+            buf,
+            x,
+            area.y,
+            area.right().saturating_sub(x),
+            &format!(" {word}  "),
+            Style::new(),
+        );
     }
 }
 
@@ -125,10 +141,25 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
 fn continuations(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
     let prefix = super::super::keymap::show(&model.prefix);
-    let mut x = paint::text(buf, area.x + 1, area.y, area.width, &format!("{prefix} "), theme.bold());
+    let mut x =
+        paint::text(buf, area.x + 1, area.y, area.width, &format!("{prefix} "), theme.bold());
     x = paint::text(buf, x, area.y, area.right().saturating_sub(x), theme.ellipsis(), Style::new());
     for (key, action) in model.keymap.continuations(model.focus.place(), &model.prefix) {
-        x = paint::text(buf, x + 2, area.y, area.right().saturating_sub(x + 2), &key, theme.bold().patch(theme.accent()));
-        x = paint::text(buf, x + 1, area.y, area.right().saturating_sub(x + 1), action.name(), Style::new());
+        x = paint::text(
+            buf,
+            x + 2,
+            area.y,
+            area.right().saturating_sub(x + 2),
+            &key,
+            theme.bold().patch(theme.accent()),
+        );
+        x = paint::text(
+            buf,
+            x + 1,
+            area.y,
+            area.right().saturating_sub(x + 1),
+            action.name(),
+            Style::new(),
+        );
     }
 }

@@ -34,24 +34,38 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     let active = snap.transfers.iter().filter(|t| words::is_unfinished(t)).count() as u64;
     if area.width >= 160 && active > 0 {
-        let eta = snap.transfers.iter().filter(|t| words::is_unfinished(t)).filter_map(|t| t.eta_s).max();
+        let eta =
+            snap.transfers.iter().filter(|t| words::is_unfinished(t)).filter_map(|t| t.eta_s).max();
         let eta = eta.map_or_else(String::new, |s| format!(" {} {}", theme.dot(), format::eta(s)));
         parts.push(vec![plain(format!("{}{eta}", format::plural(active, "download")))]);
     }
-    let cells = if area.width >= 160 { 14 } else if wide { 8 } else { 6 };
+    let cells = match area.width {
+        160.. => 14,
+        100.. => 8,
+        76.. => 6,
+        // Narrow: the numbers are worth more.
+        _ => 0,
+    };
     parts.push(rate(model, theme.down(), snap.totals.down_rate, &model.history.down.last(cells)));
     parts.push(rate(model, theme.up(), snap.totals.up_rate, &model.history.up.last(cells)));
     if let Some(free) = snap.me.disk_free.filter(|_| wide) {
         parts.push(vec![plain(format!("disk {} free", format::size(free)))]);
     }
     if area.width >= 160 {
-        let name = if snap.me.nick.is_empty() { snap.me.peer.short() } else { snap.me.nick.clone() };
+        let name =
+            if snap.me.nick.is_empty() { snap.me.peer.short() } else { snap.me.nick.clone() };
         parts.push(vec![plain(format!("{name} on :{}", snap.me.listen.port()))]);
     }
     let mut x = area.x + 1;
     x = paint::text(buf, x, area.y, area.width, "shoal ", theme.bold());
     for (i, part) in parts.iter().enumerate() {
-        let gap = if !wide && i > 0 { "  ".to_owned() } else if i > 0 { format!(" {} ", theme.separator()) } else { String::new() };
+        let gap = if !wide && i > 0 {
+            "  ".to_owned()
+        } else if i > 0 {
+            format!(" {} ", theme.separator())
+        } else {
+            String::new()
+        };
         let need = paint::width(part) + if i > 0 { 3 } else { 0 };
         if x + need > area.right() + 1 {
             break;
@@ -67,9 +81,19 @@ fn plain(text: String) -> Piece {
 
 fn rate(model: &Model, arrow: &str, rate: f64, values: &[f64]) -> Vec<Piece> {
     let theme = model.theme;
-    let top = model.history.down.last(60).iter().chain(&model.history.up.last(60)).copied().fold(1.0, f64::max);
+    let top = model
+        .history
+        .down
+        .last(60)
+        .iter()
+        .chain(&model.history.up.last(60))
+        .copied()
+        .fold(1.0, f64::max);
     let number = format::rate(rate, theme.dash());
     let spark = format::sparkline(values, top, theme.levels());
+    if values.is_empty() {
+        return vec![plain(format!("{arrow} {number:>10}"))];
+    }
     vec![(format!("{arrow} {number:>10} "), Style::new()), (spark, theme.accent())]
 }
 
@@ -78,14 +102,26 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
     let theme = model.theme;
     let net = &model.snap.network;
     let now = model.now.mono;
-    let tracker = if width >= 160 && !net.tracker.is_empty() { format!("tracker {}", net.tracker) } else { "tracker".to_owned() };
+    let tracker = if width >= 160 && !net.tracker.is_empty() {
+        format!("tracker {}", net.tracker)
+    } else {
+        "tracker".to_owned()
+    };
     match &net.state {
         NetState::On => {
-            let latency = net.latency_ms.map_or_else(String::new, |ms| format!(" {ms} ms"));
+            let latency = net
+                .latency_ms
+                .filter(|_| width >= 76)
+                .map_or_else(String::new, |ms| format!(" {ms} ms"));
             let host = if net.hosting { " (here)" } else { "" };
-            vec![(format!("{} ", theme.on()), theme.accent()), plain(format!("{tracker}{host}{latency}"))]
+            vec![
+                (format!("{} ", theme.on()), theme.accent()),
+                plain(format!("{tracker}{host}{latency}")),
+            ]
         }
-        NetState::Connecting => vec![(format!("{} {tracker} {}", theme.half(), theme.ellipsis()), theme.warn())],
+        NetState::Connecting => {
+            vec![(format!("{} {tracker} {}", theme.half(), theme.ellipsis()), theme.warn())]
+        }
         NetState::Lost { since, retry_at, why } => {
             let age = format::clock(now.saturating_duration_since(*since));
             let left = retry_at.saturating_duration_since(now).as_secs_f64().ceil();
@@ -94,15 +130,22 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
                 text.push_str(&format!(" {} retry in {left} s {} A now", theme.dot(), theme.dot()));
             }
             if width >= 160 && !why.is_empty() {
-                text.push_str(&format!(" {} {}", theme.dot(), format::middle(&common::names::show(why), 40, theme.ellipsis())));
+                text.push_str(&format!(
+                    " {} {}",
+                    theme.dot(),
+                    format::middle(&common::names::show(why), 40, theme.ellipsis())
+                ));
             }
             vec![(text, theme.error())]
         }
         NetState::Rejected { why } => {
-            let why = format::middle(&common::names::show(why), usize::from(width / 2), theme.ellipsis());
+            let why =
+                format::middle(&common::names::show(why), usize::from(width / 2), theme.ellipsis());
             vec![(format!("! rejected: {why}"), theme.error())]
         }
-        NetState::Left => vec![(format!("{} offline {} J rejoins", theme.off(), theme.dot()), theme.warn())],
+        NetState::Left => {
+            vec![(format!("{} offline {} J rejoins", theme.off(), theme.dot()), theme.warn())]
+        }
         NetState::NoNetwork => vec![(format!("{} no network", theme.off()), theme.warn())],
     }
 }
@@ -138,18 +181,37 @@ pub(crate) fn summary(model: &Model, buf: &mut Buffer, area: Rect) {
         format!("{}  {}", format::percent(t.done, t.size), words::outlook(t))
     });
     let room = usize::from(width).saturating_sub(end.chars().count() + 2);
-    paint::text(buf, x, area.y, width, &format::middle(&name, room, theme.ellipsis()), theme.bold());
+    paint::text(
+        buf,
+        x,
+        area.y,
+        width,
+        &format::middle(&name, room, theme.ellipsis()),
+        theme.bold(),
+    );
     paint::right(buf, x, area.y, width, &end, Style::new());
     super::chunks::strip(model, buf, Rect { x, y: area.y + 1, width, height: 1 });
     let line = match transfer {
-        Some(t) => format!("{}/{} sources {} {}", t.active, t.sources, theme.dot(), format::rate(t.down_rate, theme.dash())),
+        Some(t) => format!(
+            "{}/{} sources {} {}",
+            t.active,
+            t.sources,
+            theme.dot(),
+            format::rate(t.down_rate, theme.dash())
+        ),
         None => model.selected_row().map_or_else(String::new, |r| {
-            format!("{} {} {}", format::plural(u64::from(r.sources), "source"), theme.dot(), format::size(r.size))
+            format!(
+                "{} {} {}",
+                format::plural(u64::from(r.sources), "source"),
+                theme.dot(),
+                format::size(r.size)
+            )
         }),
     };
     paint::text(buf, x, area.y + 2, width, &line, Style::new());
     let focus = model.focus_data().map(AsRef::as_ref);
-    let lines = verdict::verdict(transfer, model.selected_row(), focus, &super::chunks::counts(model));
+    let lines =
+        verdict::verdict(transfer, model.selected_row(), focus, &super::chunks::counts(model));
     if let Some((tone, text)) = lines.first() {
         paint::text(buf, x, area.y + 3, width, text, paint::tone(theme, *tone));
     }

@@ -25,7 +25,8 @@ fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
         for action in Action::ALL.iter().filter(|a| a.group() == group) {
             let keys = model.keymap.keys(*action);
             let keys = if keys.is_empty() { ":".to_owned() } else { keys.join(", ") };
-            let text = format!("{keys} {} {} {}", action.help(), action.name(), action.words()).to_lowercase();
+            let text = format!("{keys} {} {} {}", action.help(), action.name(), action.words())
+                .to_lowercase();
             if !text.contains(&needle) {
                 continue;
             }
@@ -79,7 +80,14 @@ fn signs(model: &Model) -> Vec<Vec<Piece>> {
     }
     out.push(Vec::new());
     out.push(vec![("FILTER ( / )".to_owned(), theme.bold())]);
-    for text in ["deb iso     both words", "!nightly    without", "\"a b\"       exactly", "a|b         either", "size:>1G    src: avail: age:", "type:iso    state: hash: peer:"] {
+    for text in [
+        "deb iso     both words",
+        "!nightly    without",
+        "\"a b\"       exactly",
+        "a|b         either",
+        "size:>1G    src: avail: age:",
+        "type:iso    state: hash: peer:",
+    ] {
         out.push(vec![(text.to_owned(), Style::new())]);
     }
     out.push(Vec::new());
@@ -108,9 +116,19 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, scroll: usize, query: &
     let per_column = rows.len().div_ceil(usize::from(columns)).max(1);
     let below = per_column.saturating_sub(scroll + height);
     let border = paint::Frame {
-        title: vec![(format!("Help: keys for {}", model.focus.title().get(2..).unwrap_or_default()), theme.bold())],
+        title: vec![(
+            format!("Help: keys for {}", model.focus.title().get(2..).unwrap_or_default()),
+            theme.bold(),
+        )],
         note: vec![("? or Esc closes".to_owned(), theme.dim())],
-        foot: vec![(if below > 0 { format!("{below} more below") } else { "generated from the keys in use".to_owned() }, theme.dim())],
+        foot: vec![(
+            if below > 0 {
+                format!("{below} more below")
+            } else {
+                "generated from the keys in use".to_owned()
+            },
+            theme.dim(),
+        )],
         scroll: Some((scroll, height, per_column)),
     };
     paint::clear(frame.buffer_mut(), area);
@@ -118,7 +136,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, scroll: usize, query: &
     if inner.height < 2 {
         return;
     }
-    let x = paint::text(frame.buffer_mut(), inner.x + 1, inner.y, inner.width, "Search: ", theme.dim());
+    let x =
+        paint::text(frame.buffer_mut(), inner.x + 1, inner.y, inner.width, "Search: ", theme.dim());
     super::field::draw(frame, theme, (x, inner.y), inner.width.saturating_sub(10), query, "");
     let buf = frame.buffer_mut();
     for column in 0..columns {

@@ -22,16 +22,21 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let mut note = format!("{}+  ", words::level_word(log.level));
     match log.paused {
         None => note.push_str("following"),
-        Some(_) if log.newer() > 0 => note.push_str(&format!("PAUSED, {} newer (f follows)", log.newer())),
+        Some(_) if log.newer() > 0 => {
+            note.push_str(&format!("PAUSED, {} newer (f follows)", log.newer()))
+        }
         Some(_) => note.push_str("PAUSED (f follows)"),
     }
     let title = if log.field.text().is_empty() {
         String::new()
     } else {
-        format!("with \"{}\" (Esc clears)", log.field.text())
+        format!(" with \"{}\" (Esc clears)", log.field.text())
     };
     let frame = paint::Frame {
-        title: vec![("4 Log ".to_owned(), if focused { theme.bold() } else { theme.dim() }), (title, Style::new())],
+        title: vec![
+            ("4 Log".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            (title, Style::new()),
+        ],
         note: vec![(note, if log.paused.is_some() { theme.warn() } else { theme.dim() })],
         ..paint::Frame::default()
     };
@@ -88,7 +93,8 @@ fn entry(
         x = paint::text(buf, x, area.y, area.right().saturating_sub(x), &target, theme.dim()) + 1;
     }
     let room = area.right().saturating_sub(x + 1);
-    let text = if line.times > 1 { format!("{} (x{})", line.text, line.times) } else { line.text.clone() };
+    let text =
+        if line.times > 1 { format!("{} (x{})", line.text, line.times) } else { line.text.clone() };
     let plain = if line.level == Level::Error { style } else { Style::new() };
     let mut y = area.y;
     if model.log.wrap {
@@ -103,7 +109,14 @@ fn entry(
     } else {
         let cut = format::start(&text, usize::from(room));
         let shown = if cut.len() < text.len() {
-            format!("{}{}", format::start(&text, usize::from(room).saturating_sub(theme.ellipsis().chars().count())), theme.ellipsis())
+            format!(
+                "{}{}",
+                format::start(
+                    &text,
+                    usize::from(room).saturating_sub(theme.ellipsis().chars().count())
+                ),
+                theme.ellipsis()
+            )
         } else {
             cut
         };
@@ -113,7 +126,7 @@ fn entry(
     if selected {
         for x in area.x..area.right() {
             if let Some(cell) = buf.cell_mut((x, area.y)) {
-                cell.set_style(theme.selected());
+                cell.set_style(Style::reset().patch(theme.selected()));
             }
         }
         paint::text(buf, area.x, area.y, 1, theme.bar(), Style::new());

@@ -66,7 +66,13 @@ pub(crate) struct Frame {
 }
 
 /// Draws a box and returns its inside.
-pub(crate) fn boxed(buf: &mut Buffer, area: Rect, theme: Theme, focused: bool, frame: &Frame) -> Rect {
+pub(crate) fn boxed(
+    buf: &mut Buffer,
+    area: Rect,
+    theme: Theme,
+    focused: bool,
+    frame: &Frame,
+) -> Rect {
     if area.width < 2 || area.height < 2 {
         return Rect::ZERO;
     }
@@ -133,7 +139,8 @@ pub(crate) fn wrap(s: &str, width: usize) -> Vec<String> {
         while line.width() + word.trim_end().width() > width {
             if line.trim().is_empty() {
                 // Longer than a line: cut it.
-                let head = super::super::format::start(&word, width.saturating_sub(line.width()).max(1));
+                let head =
+                    super::super::format::start(&word, width.saturating_sub(line.width()).max(1));
                 if head.is_empty() {
                     return lines;
                 }

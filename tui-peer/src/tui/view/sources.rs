@@ -28,11 +28,27 @@ enum Column {
 
 impl Column {
     const ALL: [Self; 10] = [
-        Self::Address, Self::Rate, Self::Spark, Self::Got, Self::Has, Self::Pipe, Self::Rtt, Self::Up, Self::State, Self::Why,
+        Self::Address,
+        Self::Rate,
+        Self::Spark,
+        Self::Got,
+        Self::Has,
+        Self::Pipe,
+        Self::Rtt,
+        Self::Up,
+        Self::State,
+        Self::Why,
     ];
     /// First to go when it gets narrow first.
     const DROPS: [Self; 8] = [
-        Self::Why, Self::Up, Self::Pipe, Self::Has, Self::Address, Self::Rtt, Self::Spark, Self::Got,
+        Self::Up,
+        Self::Pipe,
+        Self::Address,
+        Self::Has,
+        Self::Why,
+        Self::Rtt,
+        Self::Spark,
+        Self::Got,
     ];
 
     fn head(self) -> &'static str {
@@ -76,10 +92,14 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let rows = model.source_rows();
     let active = rows.iter().filter(|s| s.down_rate >= 1.0).count();
     let total: f64 = rows.iter().map(|s| s.down_rate).sum();
-    let count = if rows.is_empty() { String::new() } else { format!("{active} of {} active", rows.len()) };
+    let count =
+        if rows.is_empty() { String::new() } else { format!(" {active} of {} active", rows.len()) };
     let height = usize::from(area.height.saturating_sub(3));
     let frame = paint::Frame {
-        title: vec![("3 Sources ".to_owned(), if focused { theme.bold() } else { theme.dim() }), (count, Style::new())],
+        title: vec![
+            ("3 Sources".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            (count, Style::new()),
+        ],
         note: vec![(format::rate(total, theme.dash()), Style::new())],
         scroll: Some((model.sources.offset, height, rows.len())),
         ..paint::Frame::default()
@@ -91,7 +111,14 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if rows.is_empty() {
         let (first, second) = nobody(model);
         paint::text(buf, inner.x + 1, inner.y, inner.width.saturating_sub(1), &first, theme.dim());
-        paint::text(buf, inner.x + 1, inner.y + 1, inner.width.saturating_sub(1), second, theme.dim());
+        paint::text(
+            buf,
+            inner.x + 1,
+            inner.y + 1,
+            inner.width.saturating_sub(1),
+            second,
+            theme.dim(),
+        );
         return;
     }
     let (columns, name) = fit(inner.width);
@@ -103,7 +130,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
             paint::text(buf, inner.x, y, 1, theme.bar(), Style::new());
             for x in inner.x..inner.right() {
                 if let Some(cell) = buf.cell_mut((x, y)) {
-                    cell.set_style(theme.selected());
+                    cell.set_style(Style::reset().patch(theme.selected()));
                 }
             }
         }
@@ -113,12 +140,14 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
 fn nobody(model: &Model) -> (String, &'static str) {
     match (model.selected(), model.selected_row()) {
         (None, _) => ("Select a file to see its sources.".to_owned(), ""),
-        (_, Some(row)) if row.sources == 0 && model.selected_transfer().is_none() => {
-            ("No sources online for this file.".to_owned(), "d  downloads it as soon as somebody comes")
-        }
-        (_, Some(row)) if model.selected_transfer().is_none() => {
-            (format!("{} online.", format::plural(u64::from(row.sources), "source")), "d  downloads it from all of them")
-        }
+        (_, Some(row)) if row.sources == 0 && model.selected_transfer().is_none() => (
+            "No sources online for this file.".to_owned(),
+            "d  downloads it as soon as somebody comes",
+        ),
+        (_, Some(row)) if model.selected_transfer().is_none() => (
+            format!("{} online.", format::plural(u64::from(row.sources), "source")),
+            "d  downloads it from all of them",
+        ),
         _ => ("No sources are connected.".to_owned(), ""),
     }
 }
@@ -156,7 +185,14 @@ fn heads(model: &Model, buf: &mut Buffer, area: Rect, columns: &[Column], name: 
     }
 }
 
-fn row(model: &Model, buf: &mut Buffer, area: Rect, source: &SourceRow, columns: &[Column], name: u16) {
+fn row(
+    model: &Model,
+    buf: &mut Buffer,
+    area: Rect,
+    source: &SourceRow,
+    columns: &[Column],
+    name: u16,
+) {
     let theme = model.theme;
     let shown = format::middle(&source_name(source), usize::from(name), theme.ellipsis());
     paint::text(buf, area.x + 1, area.y, name, &shown, Style::new());
@@ -179,18 +215,29 @@ fn cell(model: &Model, source: &SourceRow, column: Column) -> Piece {
     let theme = model.theme;
     let plain = |text: String| (text, Style::new());
     match column {
-        Column::Address => plain(source.addr.map_or_else(|| theme.dash().to_owned(), |a| a.to_string())),
+        Column::Address => {
+            plain(source.addr.map_or_else(|| theme.dash().to_owned(), |a| a.to_string()))
+        }
         Column::Rate => plain(format::rate(source.down_rate, theme.dash())),
         Column::Up => plain(format::rate(source.up_rate, theme.dash())),
         Column::Spark => {
-            let values = model.history.sources.get(&source.peer).map(|s| s.last(8)).unwrap_or_else(|| vec![0.0; 8]);
+            let values = model
+                .history
+                .sources
+                .get(&source.peer)
+                .map(|s| s.last(8))
+                .unwrap_or_else(|| vec![0.0; 8]);
             let top = values.iter().copied().fold(1.0, f64::max);
             (format::sparkline(&values, top, theme.levels()), theme.accent())
         }
         Column::Got => plain(format::short_count(u64::from(source.got))),
         Column::Has => {
             let n = model.focus_data().map_or(0, |f| f.chunks.len() as u64);
-            plain(if n == 0 { "?".to_owned() } else { format::percent(u64::from(source.have).min(n), n) })
+            plain(if n == 0 {
+                "?".to_owned()
+            } else {
+                format::percent(u64::from(source.have).min(n), n)
+            })
         }
         Column::Pipe => plain(format!("{}/{}", source.pipe.0.min(99), source.pipe.1.min(99))),
         Column::Rtt => plain(rtt(source.rtt_ms, theme.dash())),
