@@ -62,7 +62,8 @@ impl Node {
             }
         }
         // A content opened since on a connection that has a slot.
-        let open: Vec<ConnId> = self.conns.values().filter(|c| c.unchoked).map(|c| c.id).collect();
+        let open: Vec<ConnId> =
+            self.conns.values().filter(|c| c.unchoked).map(|c| c.id).collect();
         for conn in open {
             self.say_choke(cx, conn, false);
         }

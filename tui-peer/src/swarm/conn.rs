@@ -98,7 +98,13 @@ impl Wanted {
 }
 
 impl Conn {
-    pub(super) fn new(id: ConnId, peer: PeerId, dialed: bool, max_queued: u32, now: Time) -> Self {
+    pub(super) fn new(
+        id: ConnId,
+        peer: PeerId,
+        dialed: bool,
+        max_queued: u32,
+        now: Time,
+    ) -> Self {
         Self {
             id,
             peer,

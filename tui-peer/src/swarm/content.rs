@@ -104,11 +104,7 @@ pub(super) enum Has {
     All,
     Some(ChunkSet),
     /// The layout is not known yet: what it sent, to be read later.
-    Unread {
-        all: bool,
-        bitfield: Option<Vec<u8>>,
-        runs: Vec<(u32, u16)>,
-    },
+    Unread { all: bool, bitfield: Option<Vec<u8>>, runs: Vec<(u32, u16)> },
 }
 
 impl Has {

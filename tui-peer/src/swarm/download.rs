@@ -554,9 +554,9 @@ impl Node {
 
 fn note_flight(body: &mut Body, chunk: u32, at: ConnId, rid: u32) {
     body.picker.remove(chunk);
-    let flight = body
-        .flights
-        .entry(chunk)
-        .or_insert_with(|| Flight { asked: Vec::with_capacity(1), verifying: None });
+    let flight = body.flights.entry(chunk).or_insert_with(|| Flight {
+        asked: Vec::with_capacity(1),
+        verifying: None,
+    });
     flight.asked.push((at, rid));
 }

@@ -134,3 +134,4 @@ impl Node {
         conn.cheap.1 <= CHEAP_PER_SECOND
     }
 }
+

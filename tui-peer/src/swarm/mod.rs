@@ -9,8 +9,8 @@
 //! - [`dialer`]: whom to connect to, back-off, bans; [`tick`]: what time brings.
 //! - [`rate`], [`config`], [`view`].
 
-mod choker;
 pub mod config;
+mod choker;
 mod conn;
 mod content;
 mod dialer;

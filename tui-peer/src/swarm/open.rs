@@ -211,8 +211,12 @@ impl Node {
         if content.links.len() >= self.cfg.max_links || conn.handles.len() >= MAX_OPEN_PER_PEER {
             return refuse(cx, Code::Limit);
         }
-        let ok =
-            OpenOk { handle, descriptor, state: own_state(content), want: content.is_active() };
+        let ok = OpenOk {
+            handle,
+            descriptor,
+            state: own_state(content),
+            want: content.is_active(),
+        };
         cx.send(at, PeerMsg::OpenOk(ok));
         self.link(cx, at, handle, id, state, want);
     }
@@ -288,7 +292,11 @@ impl Node {
             return;
         };
         conn.handles.insert(handle, id);
-        let has = Has::Unread { all: state == HaveState::All, bitfield: None, runs: Vec::new() };
+        let has = Has::Unread {
+            all: state == HaveState::All,
+            bitfield: None,
+            runs: Vec::new(),
+        };
         let link = Link {
             handle,
             has,
@@ -526,9 +534,7 @@ impl Node {
     /// Asks one source for (more of) a folder's manifest.
     pub(super) fn fetch_manifest(&mut self, cx: &mut Cx<'_>, id: ContentId) {
         let Some(content) = self.contents.get_mut(&id) else { return };
-        let Some(descriptor) = content.descriptor.filter(|d| d.kind == Kind::Folder) else {
-            return;
-        };
+        let Some(descriptor) = content.descriptor.filter(|d| d.kind == Kind::Folder) else { return };
         if content.body.is_some() || content.paused {
             return;
         }
@@ -568,9 +574,7 @@ impl Node {
     pub(super) fn manifest_slice(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, id: ContentId) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let size = content.descriptor.map_or(0, |d| d.size);
-        let Some(fetch) = content.manifest.as_mut().filter(|fetch| fetch.conn == at) else {
-            return;
-        };
+        let Some(fetch) = content.manifest.as_mut().filter(|fetch| fetch.conn == at) else { return };
         if let Some(slice) = fetch.slices.iter_mut().find(|slice| slice.0 == rid) {
             slice.1 = true;
         }

@@ -73,8 +73,7 @@ impl Picker {
 
     /// Makes a chunk not pickable: requested, here, or not wanted.
     pub fn remove(&mut self, chunk: u32) {
-        let Some(at) = self.position.get(chunk as usize).copied().filter(|at| *at != NOWHERE)
-        else {
+        let Some(at) = self.position.get(chunk as usize).copied().filter(|at| *at != NOWHERE) else {
             return;
         };
         let bucket = self.bucket_of(chunk);
@@ -149,11 +148,7 @@ impl Picker {
     }
 
     /// Any pickable chunk for which `usable` holds, whatever its rarity.
-    pub fn pick_random(
-        &self,
-        usable: impl Fn(u32) -> bool,
-        rng: &mut fastrand::Rng,
-    ) -> Option<u32> {
+    pub fn pick_random(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
         if self.order.is_empty() {
             return None;
         }

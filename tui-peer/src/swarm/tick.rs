@@ -59,10 +59,9 @@ impl Node {
 
     fn pace(&self) -> Duration {
         let moving = self.is_busy();
-        let news = self
-            .contents
-            .values()
-            .any(|content| content.body.as_ref().is_some_and(|body| !body.news.is_empty()));
+        let news = self.contents.values().any(|content| {
+            content.body.as_ref().is_some_and(|body| !body.news.is_empty())
+        });
         if moving || news {
             BUSY
         } else if self.contents.values().any(super::content::Content::is_active) {

@@ -273,9 +273,10 @@ impl Node {
     /// Rejects what a peer has queued of a content.
     pub(super) fn drop_queued(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, code: Code) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
-        let (drop, keep): (Vec<_>, Vec<_>) = std::mem::take(&mut conn.queue)
-            .into_iter()
-            .partition(|wanted| wanted.id() == id && !matches!(wanted, Wanted::Meta { .. }));
+        let (drop, keep): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut conn.queue).into_iter().partition(|wanted| {
+                wanted.id() == id && !matches!(wanted, Wanted::Meta { .. })
+            });
         conn.queue = keep.into();
         for wanted in drop {
             cx.send(at, PeerMsg::Reject { rid: wanted.rid(), code });
@@ -298,7 +299,9 @@ impl Node {
             let mut runs: Vec<common::wire::peer::Run> = Vec::new();
             for chunk in news.iter().copied().filter(|chunk| !link.has.contains(*chunk)) {
                 match runs.last_mut() {
-                    Some(run) if run.start + u32::from(run.len) == chunk && run.len < u16::MAX => {
+                    Some(run)
+                        if run.start + u32::from(run.len) == chunk && run.len < u16::MAX =>
+                    {
                         run.len += 1;
                     }
                     _ => runs.push(common::wire::peer::Run { start: chunk, len: 1 }),

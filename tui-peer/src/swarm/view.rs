@@ -172,7 +172,8 @@ impl Node {
     pub fn content(&self, id: &ContentId, now: Time) -> Option<ContentView<'_>> {
         let content = self.contents.get(id)?;
         let body = content.body.as_ref()?;
-        let fastest = content.links.values().map(|link| link.down.get(now)).fold(0.0, f64::max);
+        let fastest =
+            content.links.values().map(|link| link.down.get(now)).fold(0.0, f64::max);
         let sources: Vec<SourceView> = content
             .links
             .iter()

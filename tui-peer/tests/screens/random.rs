@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn data(now: Instant, n: u32, kind: u8) -> Snapshot {
     let mut snap = testkit::rich(now);
     snap.catalogue = Arc::new(testkit::catalogue(n));
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         snap.transfers = testkit::transfers().into_iter().take(n as usize % 8).collect();
         snap.peers = testkit::peers().into_iter().take(n as usize % 5).collect();
     }
@@ -57,7 +57,7 @@ fn data(now: Instant, n: u32, kind: u8) -> Snapshot {
         3 => snap.network.state = NetState::NoNetwork,
         _ => {
             snap.focus =
-                Some(Arc::new(testkit::focus(testkit::content(0), 1 << (kind * 2), 0.5, 1)))
+                Some(Arc::new(testkit::focus(testkit::content(0), 1 << (kind * 2), 0.5, 1)));
         }
     }
     snap

@@ -284,7 +284,7 @@ fn sharing_completes_paths() {
     stage.keys("<Enter>");
     match &calls(&mut stage)[..] {
         [Command::Share { path, .. }] => {
-            assert_eq!(path, std::path::Path::new("/home/ada/Videos/lecture-02.mkv"))
+            assert_eq!(path, std::path::Path::new("/home/ada/Videos/lecture-02.mkv"));
         }
         other => panic!("{other:?}"),
     }

@@ -11,27 +11,27 @@ use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::*;
 
 /// 12:04:31 UTC on some day in 2025.
-pub const UNIX: u64 = 1_763_726_671;
+pub(crate) const UNIX: u64 = 1_763_726_671;
 
-pub fn wall() -> SystemTime {
+pub(crate) fn wall() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(UNIX)
 }
 
-pub fn content(n: u32) -> ContentId {
+pub(crate) fn content(n: u32) -> ContentId {
     let mut rng = fastrand::Rng::with_seed(u64::from(n) + 77);
     let mut bytes = [0; 32];
     rng.fill(&mut bytes);
     ContentId::from_bytes(bytes)
 }
 
-pub fn peer(n: u32) -> PeerId {
+pub(crate) fn peer(n: u32) -> PeerId {
     let mut rng = fastrand::Rng::with_seed(u64::from(n) + 7777);
     let mut bytes = [0; 32];
     rng.fill(&mut bytes);
     PeerId::from_bytes(bytes)
 }
 
-pub fn join_string() -> String {
+pub(crate) fn join_string() -> String {
     format!("shoal://{}@10.0.0.2:7420", peer(999))
 }
 
@@ -71,7 +71,7 @@ const NAMES: [(&str, u64, u32, u32); 28] = [
     ("empty.txt", 0, 3, 3),
 ];
 
-pub fn catalogue(n: u32) -> Catalogue {
+pub(crate) fn catalogue(n: u32) -> Catalogue {
     let mut rng = fastrand::Rng::with_seed(5);
     let mut rows: Vec<CatalogueRow> = (0..n)
         .map(|i| {
@@ -112,7 +112,7 @@ fn chunks_of(size: u64) -> u32 {
     u32::try_from(size.div_ceil(chunk)).unwrap()
 }
 
-pub fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
+pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
     let (name, size, sources, complete) = NAMES[n as usize];
     let chunks = chunks_of(size);
     let done = size / 100 * percent + if percent == 100 { size % 100 } else { 0 };
@@ -141,7 +141,7 @@ pub fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
     }
 }
 
-pub fn transfers() -> Vec<Transfer> {
+pub(crate) fn transfers() -> Vec<Transfer> {
     vec![
         transfer(0, TransferState::Getting, 62),
         transfer(1, TransferState::Paused, 18),
@@ -154,7 +154,7 @@ pub fn transfers() -> Vec<Transfer> {
 }
 
 /// Chunk states and copies of a download that is mostly there.
-pub fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
+pub(crate) fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
     let mut rng = fastrand::Rng::with_seed(3);
     let edge = (n as f64 * have) as usize;
     let mut chunks = Vec::with_capacity(n);
@@ -189,7 +189,7 @@ pub fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
     }
 }
 
-pub fn sources(n: u32) -> Vec<SourceRow> {
+pub(crate) fn sources(n: u32) -> Vec<SourceRow> {
     use SourceState as S;
     let row = |i: u32, nick: &str, state, why: &str, rate: f64, got, have, pipe, rtt| SourceRow {
         peer: peer(i),
@@ -218,7 +218,7 @@ pub fn sources(n: u32) -> Vec<SourceRow> {
     ]
 }
 
-pub fn peers() -> Vec<PeerRow> {
+pub(crate) fn peers() -> Vec<PeerRow> {
     (0..37)
         .map(|i| PeerRow {
             peer: peer(i),
@@ -235,7 +235,7 @@ pub fn peers() -> Vec<PeerRow> {
 }
 
 /// A busy peer in a network of 1,204 files.
-pub fn rich(at: Instant) -> Snapshot {
+pub(crate) fn rich(at: Instant) -> Snapshot {
     Snapshot {
         seq: 1,
         at,
@@ -269,7 +269,7 @@ pub fn rich(at: Instant) -> Snapshot {
 }
 
 /// As at the first start.
-pub fn fresh(at: Instant) -> Snapshot {
+pub(crate) fn fresh(at: Instant) -> Snapshot {
     let mut snap = rich(at);
     snap.network = Network {
         state: NetState::NoNetwork,
@@ -286,7 +286,7 @@ pub fn fresh(at: Instant) -> Snapshot {
     snap
 }
 
-pub fn events() -> Vec<Event> {
+pub(crate) fn events() -> Vec<Event> {
     let line = |ago: u64, level, target, text: &str| Event {
         at: wall() - Duration::from_secs(ago),
         level,

@@ -56,12 +56,10 @@ fn a_liar_is_banned_and_costs_little() {
     specs.push(Spec { manner: Manner::Liar(10), ..Spec::new(UNIT, UNIT, true) });
     for seed in 0..5 {
         let (outcome, _) = run(64 * MIB, &specs, seed);
-        let banned =
-            |n: &Notice| matches!(n, Notice::Banned { peer, .. } if *peer == network::peer_id(4));
+        let banned = |n: &Notice| matches!(n, Notice::Banned { peer, .. } if *peer == network::peer_id(4));
         assert!(outcome.notices.iter().any(banned), "seed {seed}: {:?}", outcome.notices);
         assert!(outcome.times[0] <= honest * 1.2 + 0.5, "seed {seed}: {:?}", outcome.times);
-        let innocent =
-            |n: &Notice| matches!(n, Notice::Banned { peer, .. } if *peer != network::peer_id(4));
+        let innocent = |n: &Notice| matches!(n, Notice::Banned { peer, .. } if *peer != network::peer_id(4));
         assert!(!outcome.notices.iter().any(innocent), "seed {seed}: {:?}", outcome.notices);
     }
 }
@@ -75,11 +73,7 @@ fn sources_that_serve_nothing_or_stop_cost_only_their_share() {
     specs.push(Spec { manner: Manner::StopsAfter(5_000_000), ..Spec::new(UNIT, UNIT, true) });
     for seed in 0..5 {
         let (outcome, _) = run(96 * MIB, &specs, seed);
-        assert!(
-            outcome.times[0] <= honest * 1.25 + 1.0,
-            "seed {seed}: {:?} vs {honest}",
-            outcome.times
-        );
+        assert!(outcome.times[0] <= honest * 1.25 + 1.0, "seed {seed}: {:?} vs {honest}", outcome.times);
     }
 }
 
@@ -92,11 +86,7 @@ fn a_killed_source_is_replaced_at_once() {
         let (outcome, _) = run(96 * MIB, &specs, seed);
         // Two seconds at four units, the rest at two.
         let ideal = 2.0 + (96.0 * MIB as f64 - 2.0 * 4.0 * UNIT) / (2.0 * UNIT);
-        assert!(
-            outcome.times[0] <= ideal * 1.1 + 0.5,
-            "seed {seed}: {:?} vs {ideal}",
-            outcome.times
-        );
+        assert!(outcome.times[0] <= ideal * 1.1 + 0.5, "seed {seed}: {:?} vs {ideal}", outcome.times);
     }
 }
 

@@ -133,13 +133,7 @@ fn addr(i: usize) -> SocketAddr {
 }
 
 impl Network {
-    pub(crate) fn new(
-        size: u64,
-        specs: &[Spec],
-        delay: Duration,
-        cfg: &NodeConfig,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn new(size: u64, specs: &[Spec], delay: Duration, cfg: &NodeConfig, seed: u64) -> Self {
         let layout = Arc::new(Layout::for_file(size).unwrap());
         let hashes: Vec<Hash> = layout.all().map(|c| sha256(&c.get().to_le_bytes())).collect();
         let list = ChunkHashes::complete(size, hashes.clone(), layout.chunk_level());
@@ -348,8 +342,9 @@ impl Network {
                 self.at(later, Event::Input(i, Input::ServeFailed { conn, rid, code }));
             }
             Output::Verify { id, chunk, parts, .. } => {
-                let bad =
-                    parts.iter().any(|p| self.peers[i].tainted.remove(&(p.conn, p.rid)).is_some());
+                let bad = parts
+                    .iter()
+                    .any(|p| self.peers[i].tainted.remove(&(p.conn, p.rid)).is_some());
                 let actual = sha256(b"other bytes");
                 let verdict = if bad {
                     Input::ChunkCorrupt { id, chunk, actual }

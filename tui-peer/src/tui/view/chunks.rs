@@ -163,10 +163,8 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     } else {
         self::cells(model, buf, cells, focused);
     }
-    let mut y = cells.bottom();
-    for (tone, line) in &lines {
+    for (y, (tone, line)) in (cells.bottom()..).zip(&lines) {
         paint::text(buf, inner.x, y, inner.width, line, paint::tone(theme, *tone));
-        y += 1;
     }
     if inner.height > MIN_MAP && map.mode != Mode::Empty {
         let line = legend(model, inner.width);

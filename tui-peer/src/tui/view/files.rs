@@ -286,7 +286,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                 buf,
                 area,
                 at,
-                Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own },
+                &Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own },
             );
             let cell = |column| catalogue_cell(model, entry, own, column);
             cells(buf, area, name, columns, cell);
@@ -300,7 +300,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                 buf,
                 area,
                 at,
-                Base { name: &t.name, kind: t.kind, glyph, marked, width: name, own: Some(t) },
+                &Base { name: &t.name, kind: t.kind, glyph, marked, width: name, own: Some(t) },
             );
             cells(buf, area, name, columns, |column| transfer_cell(model, t, column));
         }
@@ -323,7 +323,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                 buf,
                 area,
                 at,
-                Base {
+                &Base {
                     name: &shown,
                     kind: Kind::File,
                     glyph,
@@ -360,7 +360,7 @@ struct Base<'a> {
     own: Option<&'a Transfer>,
 }
 
-fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: Base<'_>) {
+fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: &Base<'_>) {
     let theme = model.theme;
     let list = model.list();
     let edge = if at == list.cursor {

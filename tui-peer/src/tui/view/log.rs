@@ -23,7 +23,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     match log.paused {
         None => note.push_str("following"),
         Some(_) if log.newer() > 0 => {
-            note.push_str(&format!("PAUSED, {} newer (f follows)", log.newer()))
+            note.push_str(&format!("PAUSED, {} newer (f follows)", log.newer()));
         }
         Some(_) => note.push_str("PAUSED (f follows)"),
     }

@@ -221,12 +221,8 @@ fn cell(model: &Model, source: &SourceRow, column: Column) -> Piece {
         Column::Rate => plain(format::rate(source.down_rate, theme.dash())),
         Column::Up => plain(format::rate(source.up_rate, theme.dash())),
         Column::Spark => {
-            let values = model
-                .history
-                .sources
-                .get(&source.peer)
-                .map(|s| s.last(8))
-                .unwrap_or_else(|| vec![0.0; 8]);
+            let values =
+                model.history.sources.get(&source.peer).map_or_else(|| vec![0.0; 8], |s| s.last(8));
             let top = values.iter().copied().fold(1.0, f64::max);
             (format::sparkline(&values, top, theme.levels()), theme.accent())
         }
