@@ -1,6 +1,6 @@
 //! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big]`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "an example")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, reason = "an example")]
 
 #[allow(dead_code)]
 #[path = "../tests/screens/testkit.rs"]
@@ -44,6 +44,7 @@ async fn engine(mut parts: HandleParts, mut snap: Snapshot, still: bool) {
         let _ = parts.events.send(event);
     }
     let mut sent_events = false;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     loop {
         tokio::select! {
             Some((command, reply)) = parts.commands.recv() => {
