@@ -68,7 +68,7 @@ fn screen(run: Run) -> u8 {
     one_shot(
         &common,
         |_| (),
-        |engine, out| async move { crate::tui::run(engine, run.paths, run.host, &out).await },
+        |engine, out| async move { crate::screen::show(engine, run.paths, run.host, &out).await },
     )
 }
 

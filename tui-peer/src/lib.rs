@@ -19,6 +19,10 @@ pub mod args;
 pub mod demo;
 pub mod engine;
 pub mod headless;
+#[cfg(feature = "tui")]
+mod screen;
 pub mod swarm;
+#[cfg(feature = "tui")]
+pub mod tui;
 
 pub use app::run;

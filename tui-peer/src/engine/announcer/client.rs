@@ -128,7 +128,7 @@ impl Client {
         NetState::Lost { since, retry_at: now + pause, why: ended.to_string() }
     }
 
-    /// Says what the tracker should know to the last, then goodbye, and waits for the answer.
+    /// Says goodbye and waits for the answer. Progress not told yet does not matter any more.
     async fn farewell(&mut self, mut link: Link) {
         let goodbye = async {
             let q = {

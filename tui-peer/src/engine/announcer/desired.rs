@@ -16,6 +16,9 @@ use super::requests::{Pending, Requests};
 
 /// Shortest and longest pause after a refusal, whatever the tracker asks for.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+/// Refused REGISTERs that are split to find out which share is meant, per connection: enough for thirty bad ones
+/// (eight halvings each), and an end if the tracker takes none at all.
+const MAX_SPLITS: u32 = 256;
 /// Contents to be located that may wait; as many as one peer may have.
 const MAX_LOCATES: usize = MAX_FILES_PER_PEER;
 
@@ -37,6 +40,7 @@ pub(super) struct Desired {
     more_follow: bool,
     /// Shares the tracker refused one of; they are offered in ever smaller groups to find out which.
     suspects: Vec<Vec<ContentId>>,
+    splits: u32,
     /// Nothing is asked for before this.
     paused_until: Option<Instant>,
     pub(super) requests: Requests,
@@ -163,6 +167,7 @@ impl Desired {
         }
         self.paused_until = None;
         self.suspects.clear();
+        self.splits = 0;
         self.more_follow = false;
         self.unwatch.clear();
         self.watch = self.watched.iter().copied().collect();
@@ -252,7 +257,8 @@ impl Desired {
             // Other kinds of pauses pass unnoticed; a tracker that cannot write should be known of.
             return if code == Code::LocalIo { Failed::RegisterForNow(ids) } else { Failed::Other };
         }
-        if code != Code::Limit && ids.len() > 1 {
+        if ids.len() > 1 && self.splits < MAX_SPLITS {
+            self.splits += 1;
             let half = ids.split_off(ids.len() / 2);
             self.suspects.extend([half, ids]);
             return Failed::Other;
@@ -297,15 +303,16 @@ impl Desired {
             let q = self.requests.ask(Pending::Watch(ids.clone()), now);
             return Some(Request::Watch { q, catalogue: false, ids });
         }
-        if let Some(id) = self.locate.pop_first() {
-            let q = self.requests.ask(Pending::Locate(id), now);
-            let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
-            return Some(Request::FileLocations { q, id, want });
+        // One page is under way at a time, so it holds up nothing; a thousand locations would.
+        if let Some(cursor) = page() {
+            let (q, query) = (self.requests.ask(Pending::List, now), String::new());
+            let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
+            return Some(Request::FileList { q, query, cursor, limit, sort: Sort::Name });
         }
-        let cursor = page()?;
-        let q = self.requests.ask(Pending::List, now);
-        let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
-        Some(Request::FileList { q, query: String::new(), cursor, limit, sort: Sort::Name })
+        let id = self.locate.pop_first()?;
+        let q = self.requests.ask(Pending::Locate(id), now);
+        let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
+        Some(Request::FileLocations { q, id, want })
     }
 
     fn next_register(&mut self, now: Instant) -> Option<Request> {
@@ -521,6 +528,23 @@ mod tests {
         assert_eq!(registered, 299);
         assert_eq!(flags(&sent).iter().filter(|(_, _, full)| *full).count(), 1);
         assert!(flags(&sent)[0].2 && !flags(&sent).last().unwrap().1);
+    }
+
+    #[test]
+    fn a_tracker_that_takes_nothing_is_not_asked_forever() {
+        let mut desired = Desired::default();
+        (0..20_000).for_each(|n| desired.set_share(meta(n)));
+        online(&mut desired, false);
+        let asked = std::cell::Cell::new(0u32);
+        let none_but_empty = |request: &Request| match request {
+            Request::Register { files, .. } if !files.is_empty() => {
+                asked.set(asked.get() + 1);
+                Some(Code::Limit)
+            }
+            _ => None,
+        };
+        assert_eq!(flags(&drain(&mut desired, none_but_empty)), [(0, false, true)]);
+        assert!(asked.get() <= 2 * MAX_SPLITS + 80, "{}", asked.get());
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Client {
     /// Everything that is to be sent, or told to the session, by now.
     async fn send_all(&mut self, talk: &mut Talk) -> Result<(), Ended> {
         let now = Instant::now();
-        if talk.silent_at().is_some_and(|at| now >= at) || self.shared.desired().is_overdue(now) {
+        if self.shared.desired().is_overdue(now) {
             return Err(Ended::Timeout);
         }
         if now >= talk.ping_at && talk.pinged.is_none() {
@@ -173,6 +173,8 @@ impl Client {
         }
         let link = self.link()?;
         tokio::select! {
+            // What has come counts, even if it is only read now because the session was busy.
+            biased;
             frame = link.reader.read(MAX_TRACKER_FRAME) => {
                 let frame = frame?;
                 Ok(Reply::decode(frame.kind, &frame.body)?)
@@ -183,7 +185,12 @@ impl Client {
                 talk.ping_at = talk.progress_at;
                 Ok(None)
             }
-            () = tokio::time::sleep_until(due.into()) => Ok(None),
+            () = tokio::time::sleep_until(due.into()) => {
+                match talk.silent_at() {
+                    Some(at) if Instant::now() >= at => Err(Ended::Timeout),
+                    _ => Ok(None),
+                }
+            }
         }
     }
 

@@ -186,3 +186,29 @@ async fn leaving_does_not_need_a_session_that_listens() {
     drop(conn);
     timeout(PATIENCE, leaving).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_busy_session_is_not_mistaken_for_a_silent_tracker() {
+    let fake = Fake::new().await;
+    let patience = Patience { pong: Duration::from_millis(300), ..Patience::default() };
+    let (announcer, mut events) = join_with(1, &fake.join(), patience);
+    let meta = file("a", 1);
+    announcer.watch([id(&meta)].into());
+    let mut conn = fake.welcome(1, true).await;
+    let (_, ping) = conn.serve_until(|r| matches!(r, Request::Ping { .. })).await;
+    // More than the session's queue holds, and the answer behind it.
+    for _ in 0..1000 {
+        conn.send(&Reply::SourceDelta { id: id(&meta), joins: vec![source(2)], leaves: vec![] })
+            .await;
+    }
+    conn.answer(&ping, &[]).await;
+    // Longer than the tracker may be silent: that is what is tested.
+    tokio::time::sleep(patience.pong * 2).await;
+    events
+        .until(|event| match event {
+            TrackerEvent::State(NetState::Lost { why, .. }) => panic!("{why}"),
+            TrackerEvent::Latency(_) => Some(()),
+            _ => None,
+        })
+        .await;
+}

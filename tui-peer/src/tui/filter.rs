@@ -1,0 +1,410 @@
+//! The filter language: words AND, `!` not, `"exact"`, `a|b` or, `~fuzzy`, and fields such as
+//! `size:>1G`. Pure. A field that does not exist is reported and matches everything: a typing error
+//! never empties the list silently.
+
+use std::ops::Range;
+
+use common::content::Kind;
+use common::id::ContentId;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// Most terms looked at: nobody types more, and a paste must not slow every row down.
+const MAX_TERMS: usize = 32;
+
+/// What a row offers to a filter.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// As shown.
+    pub name: &'a str,
+    /// [`fold`] of the name.
+    pub folded: &'a str,
+    /// Bytes.
+    pub size: u64,
+    /// Sources.
+    pub sources: u32,
+    /// Copies of the rarest chunk.
+    pub availability: f32,
+    /// File or folder.
+    pub kind: Kind,
+    /// A word of [`super::words::state_word`], `none` if it is not ours.
+    pub state: &'a str,
+    /// Its id.
+    pub id: Option<ContentId>,
+    /// Seconds since it appeared.
+    pub age: u64,
+    /// Peer and address, for rows that have one.
+    pub peer: &'a str,
+}
+
+/// A parsed filter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    terms: Vec<Term>,
+    /// Parts of the text that mean nothing, with a hint for each.
+    pub problems: Vec<(Range<usize>, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Term {
+    not: bool,
+    any: Vec<Test>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Test {
+    Has(String),
+    Exact(String),
+    Fuzzy(String),
+    Size(Span),
+    Sources(Span),
+    Availability(Span),
+    Age(Span),
+    Type(String),
+    State(String),
+    Hash(String),
+    Peer(String),
+}
+
+/// From, to; inclusive as said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Span {
+    low: f64,
+    high: f64,
+    /// Whether the ends themselves belong to it.
+    closed: (bool, bool),
+}
+
+/// The fields there are.
+pub const FIELDS: [&str; 8] = ["size", "src", "avail", "type", "peer", "state", "hash", "age"];
+
+/// Lower case without accents, so that `cafe` finds `Café`.
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.nfd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
+    }
+}
+
+impl Filter {
+    /// Reads what the user typed; never fails.
+    pub fn parse(text: &str) -> Self {
+        let mut filter = Self::default();
+        for range in words(text).into_iter().take(MAX_TERMS) {
+            let Some(word) = text.get(range.clone()) else { continue };
+            let (not, body) = word.strip_prefix('!').map_or((false, word), |rest| (true, rest));
+            if body.is_empty() {
+                continue;
+            }
+            let mut any = Vec::new();
+            let mut hint = None;
+            for part in alternatives(body) {
+                match test(part) {
+                    Ok(test) => any.extend(test),
+                    Err(problem) => hint = Some(problem),
+                }
+            }
+            if let Some(hint) = hint {
+                filter.problems.push((range, hint));
+            } else if !any.is_empty() {
+                filter.terms.push(Term { not, any });
+            }
+        }
+        filter
+    }
+
+    /// Whether everything matches.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// Whether a row matches.
+    pub fn matches(&self, row: &Subject<'_>) -> bool {
+        self.terms.iter().all(|term| term.any.iter().any(|test| test.matches(row)) != term.not)
+    }
+
+    /// Parts of a name that words of the filter matched, as byte ranges. Only for names that folding
+    /// does not change in length (all ASCII ones).
+    pub fn highlights(&self, name: &str) -> Vec<Range<usize>> {
+        if !name.is_ascii() {
+            return Vec::new();
+        }
+        let folded = name.to_ascii_lowercase();
+        let mut out = Vec::new();
+        for test in self.terms.iter().filter(|term| !term.not).flat_map(|term| &term.any) {
+            let found = match test {
+                Test::Has(word) => folded.find(word.as_str()).map(|at| at..at + word.len()),
+                Test::Exact(word) => name.find(word.as_str()).map(|at| at..at + word.len()),
+                _ => None,
+            };
+            out.extend(found);
+        }
+        out.sort_by_key(|range: &Range<usize>| range.start);
+        out
+    }
+}
+
+impl Test {
+    fn matches(&self, row: &Subject<'_>) -> bool {
+        match self {
+            Self::Has(word) => {
+                row.folded.contains(word.as_str()) || row.peer.contains(word.as_str())
+            }
+            Self::Exact(word) => row.name.contains(word.as_str()),
+            Self::Fuzzy(word) => subsequence(word, row.folded),
+            Self::Size(span) => span.holds(row.size as f64),
+            Self::Sources(span) => span.holds(f64::from(row.sources)),
+            Self::Availability(span) => span.holds(f64::from(row.availability)),
+            Self::Age(span) => span.holds(row.age as f64),
+            Self::Type(wanted) => match wanted.as_str() {
+                "folder" | "dir" => row.kind == Kind::Folder,
+                "file" => row.kind == Kind::File,
+                extension => row
+                    .folded
+                    .rsplit_once('.')
+                    .is_some_and(|(_, last)| row.kind == Kind::File && last == extension),
+            },
+            Self::State(wanted) => match wanted.as_str() {
+                "mine" => row.state != "none",
+                wanted => row.state.replace(' ', "-").starts_with(wanted),
+            },
+            Self::Hash(prefix) => {
+                row.id.is_some_and(|id| id.to_string().starts_with(prefix.as_str()))
+            }
+            Self::Peer(wanted) => row.peer.contains(wanted.as_str()),
+        }
+    }
+}
+
+impl Span {
+    fn holds(self, value: f64) -> bool {
+        let low = if self.closed.0 { value >= self.low } else { value > self.low };
+        let high = if self.closed.1 { value <= self.high } else { value < self.high };
+        low && high
+    }
+}
+
+/// Words, separated by spaces outside quotes.
+fn words(text: &str) -> Vec<Range<usize>> {
+    let mut out = Vec::new();
+    let mut start = None;
+    let mut quoted = false;
+    for (at, c) in text.char_indices() {
+        if c == '"' {
+            quoted = !quoted;
+        }
+        if c.is_whitespace() && !quoted {
+            if let Some(from) = start.take() {
+                out.push(from..at);
+            }
+        } else if start.is_none() {
+            start = Some(at);
+        }
+    }
+    out.extend(start.map(|from| from..text.len()));
+    out
+}
+
+fn alternatives(body: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let mut from = 0;
+    let mut quoted = false;
+    for (at, c) in body.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '|' if !quoted => {
+                out.extend(body.get(from..at));
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    out.extend(body.get(from..));
+    out
+}
+
+/// One test; `None` while it is still being typed (`size:`), an error if it can mean nothing.
+fn test(part: &str) -> Result<Option<Test>, String> {
+    if let Some(exact) = part.strip_prefix('"') {
+        let exact = exact.strip_suffix('"').unwrap_or(exact);
+        return Ok((!exact.is_empty()).then(|| Test::Exact(exact.to_owned())));
+    }
+    if let Some(fuzzy) = part.strip_prefix('~') {
+        return Ok((!fuzzy.is_empty()).then(|| Test::Fuzzy(fold(fuzzy))));
+    }
+    let Some((field, value)) = part.split_once(':') else {
+        return Ok((!part.is_empty()).then(|| Test::Has(fold(part))));
+    };
+    let folded = fold(value);
+    let text = |make: fn(String) -> Test| Ok((!folded.is_empty()).then(|| make(folded.clone())));
+    match field {
+        "type" => text(Test::Type),
+        "state" => text(Test::State),
+        "hash" | "id" => text(Test::Hash),
+        "peer" => text(Test::Peer),
+        "size" => span(value, bytes, Test::Size, "size: takes bytes: >1G, <500M, 1M..2G"),
+        "src" => span(value, plain, Test::Sources, "src: takes a number: >5, 0, 2..4"),
+        "avail" => span(value, plain, Test::Availability, "avail: takes a number: <1, >=2"),
+        "age" => span(value, seconds, Test::Age, "age: takes a time: <2d, >1h"),
+        _ => Err(format!("no field {field:?}: {}; quote it to search for it", FIELDS.join(": "))),
+    }
+}
+
+fn span(
+    value: &str,
+    number: fn(&str) -> Option<f64>,
+    make: fn(Span) -> Test,
+    hint: &str,
+) -> Result<Option<Test>, String> {
+    if matches!(value, "" | "<" | ">" | "<=" | ">=" | "=") {
+        return Ok(None);
+    }
+    let ends =
+        |low: Option<f64>, high: Option<f64>, closed| Some(Span { low: low?, high: high?, closed });
+    let least = Some(f64::NEG_INFINITY);
+    let most = Some(f64::INFINITY);
+    let span = if let Some(n) = value.strip_prefix("<=") {
+        ends(least, number(n), (true, true))
+    } else if let Some(n) = value.strip_prefix(">=") {
+        ends(number(n), most, (true, true))
+    } else if let Some(n) = value.strip_prefix('<') {
+        ends(least, number(n), (true, false))
+    } else if let Some(n) = value.strip_prefix('>') {
+        ends(number(n), most, (false, true))
+    } else if let Some((low, high)) = value.split_once("..") {
+        let low = if low.is_empty() { least } else { number(low) };
+        let high = if high.is_empty() { most } else { number(high) };
+        ends(low, high, (true, true))
+    } else {
+        let n = number(value.strip_prefix('=').unwrap_or(value));
+        ends(n, n, (true, true))
+    };
+    span.map(|span| Some(make(span))).ok_or_else(|| hint.to_owned())
+}
+
+fn plain(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|n: &f64| n.is_finite())
+}
+
+fn bytes(text: &str) -> Option<f64> {
+    let lower = text.to_ascii_lowercase();
+    let stem = lower.strip_suffix("ib").or_else(|| lower.strip_suffix('b')).unwrap_or(&lower);
+    scaled(
+        stem,
+        &[('k', 1024.0), ('m', 1_048_576.0), ('g', 1_073_741_824.0), ('t', 1_099_511_627_776.0)],
+    )
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    scaled(text, &[('s', 1.0), ('m', 60.0), ('h', 3600.0), ('d', 86_400.0), ('w', 604_800.0)])
+}
+
+fn scaled(text: &str, units: &[(char, f64)]) -> Option<f64> {
+    for (unit, factor) in units {
+        if let Some(number) = text.strip_suffix(*unit) {
+            return plain(number).map(|n| n * factor);
+        }
+    }
+    plain(text)
+}
+
+/// Whether the letters of `needle` occur in `hay` in this order.
+fn subsequence(needle: &str, hay: &str) -> bool {
+    let mut hay = hay.chars();
+    needle.chars().all(|c| hay.any(|h| h == c))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row(name: &str, size: u64) -> (String, String, u64) {
+        (name.to_owned(), fold(name), size)
+    }
+
+    fn hit(filter: &str, name: &str, size: u64) -> bool {
+        let (name, folded, size) = row(name, size);
+        Filter::parse(filter).matches(&Subject {
+            name: &name,
+            folded: &folded,
+            size,
+            sources: 3,
+            availability: 0.99,
+            kind: Kind::File,
+            state: "disk full",
+            id: Some(ContentId::from_bytes([0; 32])),
+            age: 7200,
+            peer: "",
+        })
+    }
+
+    #[test]
+    fn words_are_all_needed() {
+        assert!(hit("deb iso", "Debian-12.iso", 1));
+        assert!(!hit("deb zip", "Debian-12.iso", 1));
+        assert!(!hit("deb !12", "Debian-12.iso", 1));
+        assert!(hit("zip|iso", "Debian-12.iso", 1));
+        assert!(hit("", "anything", 1));
+        assert!(hit("! |", "anything", 1));
+        assert!(hit("cafe", "Café.txt", 1) && hit("CAFÉ", "cafe.txt", 1));
+        assert!(hit("\"an-12\"", "Debian-12.iso", 1) && !hit("\"debian\"", "Debian-12.iso", 1));
+        assert!(hit("\"a b\"", "xa by", 1) && !hit("\"a b\"", "ab", 1));
+        assert!(hit("~dbiso", "Debian-12.iso", 1) && !hit("~isodb", "Debian-12.iso", 1));
+    }
+
+    #[test]
+    fn fields_compare() {
+        let gib = 1 << 30;
+        assert!(hit("size:<2G", "x", gib) && !hit("size:>2GiB", "x", gib));
+        assert!(
+            hit("size:500M..2G", "x", gib)
+                && hit("size:..1G", "x", gib)
+                && hit("size:1g", "x", gib)
+        );
+        assert!(hit("src:>2 src:<=3 avail:<1", "x", 1) && !hit("src:0", "x", 1));
+        assert!(hit("age:>1h age:<1d type:iso", "x.iso", 1) && !hit("type:folder", "x.iso", 1));
+        assert!(
+            hit("state:disk", "x", 1) && hit("state:mine", "x", 1) && !hit("state:none", "x", 1)
+        );
+        assert!(hit("hash:aaaa", "x", 1) && !hit("hash:b", "x", 1));
+        assert!(hit("!size:>2G|src:9", "x", gib));
+    }
+
+    #[test]
+    fn unknown_fields_are_reported_and_hide_nothing() {
+        let filter = Filter::parse("deb colour:red size:abc");
+        assert_eq!(filter.problems.len(), 2);
+        assert_eq!(filter.problems[0].0, 4..14);
+        assert!(hit("deb colour:red size:abc", "debian", 1));
+        assert!(Filter::parse("size: src:>").problems.is_empty());
+    }
+
+    #[test]
+    fn matched_parts_are_found() {
+        assert_eq!(Filter::parse("iso deb !x").highlights("Debian.iso"), [0..3, 7..10]);
+    }
+
+    proptest! {
+        #[test]
+        fn anything_can_be_typed(text in "\\PC{0,60}", name in "\\PC{0,30}") {
+            let filter = Filter::parse(&text);
+            hit(&text, &name, 7);
+            for range in filter.highlights(&name) {
+                prop_assert!(name.get(range).is_some());
+            }
+            for (range, _) in &filter.problems {
+                prop_assert!(text.get(range.clone()).is_some());
+            }
+        }
+
+        #[test]
+        fn a_word_finds_its_own_name(name in "[a-z0-9éäß.-]{1,20}") {
+            prop_assert!(hit(&name, &name, 1));
+            let negated = format!("!{name}");
+            prop_assert!(!hit(&negated, &name, 1));
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Numbers and names as people read them. Pure; every width is bounded so that columns stay aligned.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// Widest [`size`], in columns.
+pub const SIZE_WIDTH: u16 = 8;
+/// Widest [`rate`], in columns.
+pub const RATE_WIDTH: u16 = 10;
+
+const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Bytes with three significant digits in IEC units, at most eight columns: `999 B`, `1.00 KiB`,
+/// `102 GiB`; never `1024 KiB`.
+pub fn size(bytes: u64) -> String {
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64;
+    let mut text = String::new();
+    for unit in UNITS {
+        // 999.5 would be printed as 1000: it belongs to the next unit.
+        if unit != "B" && value < 999.5 {
+            let digits = three_digits(value);
+            text = format!("{digits} {unit}");
+            break;
+        }
+        value /= 1024.0;
+    }
+    text
+}
+
+/// Bytes per second; `none` (a dash) below one.
+pub fn rate(bytes_per_second: f64, none: &str) -> String {
+    // NaN is "no rate" too.
+    if bytes_per_second >= 1.0 {
+        format!("{}/s", size(bytes_per_second as u64))
+    } else {
+        none.to_owned()
+    }
+}
+
+/// With thousands separators: `23,593`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A count in at most five columns: `1,204`, `12.3k`, `1.2M`.
+pub fn short_count(n: u64) -> String {
+    match n {
+        0..10_000 => count(n),
+        10_000..100_000 => format!("{}.{}k", n / 1000, n % 1000 / 100),
+        100_000..1_000_000 => format!("{}k", n / 1000),
+        1_000_000..10_000_000 => format!("{}.{}M", n / 1_000_000, n % 1_000_000 / 100_000),
+        _ => format!("{}M", n / 1_000_000),
+    }
+}
+
+/// Progress, rounded down; 100 % only for all of it, 99.x % shortly before.
+pub fn percent(done: u64, total: u64) -> String {
+    if done >= total {
+        return "100%".to_owned();
+    }
+    let tenths = u128::from(done) * 1000 / u128::from(total.max(1));
+    if tenths >= 990 {
+        format!("{}.{}%", tenths / 10, tenths % 10)
+    } else {
+        format!("{}%", tenths / 10)
+    }
+}
+
+/// Time to go in two units: `48s`, `1m 50s` (in steps of 5 s from a minute on), `3h 12m`, `3d 4h`, `>99d`.
+pub fn eta(seconds: u64) -> String {
+    match seconds {
+        0..MINUTE => format!("{seconds}s"),
+        MINUTE..HOUR => {
+            let rounded = (seconds + 2) / 5 * 5;
+            if rounded >= HOUR {
+                return "1h 0m".to_owned();
+            }
+            format!("{}m {}s", rounded / MINUTE, rounded % MINUTE)
+        }
+        HOUR..DAY => format!("{}h {}m", seconds / HOUR, seconds % HOUR / MINUTE),
+        _ if seconds / DAY > 99 => ">99d".to_owned(),
+        _ => format!("{}d {}h", seconds / DAY, seconds % DAY / HOUR),
+    }
+}
+
+/// Copies of the rarest chunk, in at most four columns: `0.99`, `17.1`, `38`, `1204`.
+pub fn availability(copies: f32) -> String {
+    let copies = f64::from(copies.max(0.0));
+    if copies < 1.0 {
+        // 0.999 must not read 1.00: it means that something is missing.
+        format!("{:.2}", (copies * 100.0).floor() / 100.0)
+    } else if copies < 9.995 {
+        format!("{copies:.2}")
+    } else if copies < 99.95 {
+        format!("{copies:.1}")
+    } else {
+        format!("{copies:.0}")
+    }
+}
+
+/// How long something lasts, as a clock: `0:42`, `12:05`, `1:02:03`.
+pub fn clock(duration: Duration) -> String {
+    let s = duration.as_secs();
+    if s < HOUR {
+        format!("{}:{:02}", s / MINUTE, s % MINUTE)
+    } else {
+        format!("{}:{:02}:{:02}", s / HOUR, s % HOUR / MINUTE, s % MINUTE)
+    }
+}
+
+/// How long ago: `just now`, `12 s ago`, `2 h ago`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..2 => "just now".to_owned(),
+        2..MINUTE => format!("{seconds} s ago"),
+        MINUTE..HOUR => format!("{} min ago", seconds / MINUTE),
+        HOUR..DAY => format!("{} h ago", seconds / HOUR),
+        _ => format!("{} d ago", seconds / DAY),
+    }
+}
+
+/// Time of day, `HH:MM:SS`, `offset` seconds east of UTC.
+pub fn time_of_day(at: SystemTime, offset: i32) -> String {
+    let unix = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let day = i64::try_from(DAY).unwrap_or(i64::MAX);
+    let s = (i64::try_from(unix % DAY).unwrap_or(0) + i64::from(offset)).rem_euclid(day);
+    format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
+}
+
+/// `one chunk`, `2 chunks`.
+pub fn plural(n: u64, word: &str) -> String {
+    if n == 1 { format!("1 {word}") } else { format!("{} {word}s", count(n)) }
+}
+
+/// Shortens to `width` columns, leaving out the middle so that the end of a name (its extension)
+/// stays readable. Cuts between grapheme clusters.
+pub fn middle(text: &str, width: usize, ellipsis: &str) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let dots = ellipsis.width();
+    if width <= dots {
+        return start(text, width);
+    }
+    let tail_width = ((width - dots) / 3).min(12);
+    let mut tail = 0;
+    let mut from = text.len();
+    for (at, grapheme) in text.grapheme_indices(true).rev() {
+        if tail + grapheme.width() > tail_width {
+            break;
+        }
+        tail += grapheme.width();
+        from = at;
+    }
+    let head = start(text, width - dots - tail);
+    format!("{head}{ellipsis}{}", text.get(from..).unwrap_or_default())
+}
+
+/// The longest beginning that is at most `width` columns wide.
+pub fn start(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut used = 0;
+    for grapheme in text.graphemes(true) {
+        used += grapheme.width();
+        if used > width {
+            break;
+        }
+        out.push_str(grapheme);
+    }
+    out
+}
+
+/// One glyph per value, `levels` being the glyphs from lowest to highest; `top` is full height.
+pub fn sparkline(values: &[f64], top: f64, levels: &[char]) -> String {
+    let steps = levels.len();
+    values
+        .iter()
+        .map(|value| {
+            let share = if top > 0.0 { (value / top).clamp(0.0, 1.0) } else { 0.0 };
+            let step = ((share * steps as f64).ceil() as usize).clamp(1, steps.max(1));
+            levels.get(step - 1).copied().unwrap_or(' ')
+        })
+        .collect()
+}
+
+fn three_digits(value: f64) -> String {
+    if value < 9.995 {
+        format!("{value:.2}")
+    } else if value < 99.95 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "0.98 KiB"),
+            (1024, "1.00 KiB"),
+            (10_230, "9.99 KiB"),
+            (10_236, "10.0 KiB"),
+            (65_431_142, "62.4 MiB"),
+            (109_521_666_048, "102 GiB"),
+            (1_047_552, "1.00 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn progress_never_rounds_up_to_all() {
+        assert_eq!(percent(0, 7), "0%");
+        assert_eq!(percent(62, 100), "62%");
+        assert_eq!(percent(999_999, 1_000_000), "99.9%");
+        assert_eq!(percent(5, 5), "100%");
+        assert_eq!(percent(0, 0), "100%");
+        assert_eq!(percent(u64::MAX - 1, u64::MAX), "99.9%");
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (s, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m 0s"),
+            (108, "1m 50s"),
+            (3599, "1h 0m"),
+            (11_520, "3h 12m"),
+            (273_600, "3d 4h"),
+            (8_640_000, ">99d"),
+            (u64::MAX, ">99d"),
+        ] {
+            assert_eq!(eta(s), text, "{s}");
+        }
+        assert_eq!(clock(Duration::from_secs(42)), "0:42");
+        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
+        assert_eq!(age(7200), "2 h ago");
+        let at = UNIX_EPOCH + Duration::from_secs(1_763_726_671);
+        assert_eq!(time_of_day(at, 0), "12:04:31");
+        assert_eq!(time_of_day(at, -13 * 3600), "23:04:31");
+    }
+
+    #[test]
+    fn availability_below_one_never_reads_one() {
+        assert_eq!(availability(0.9999), "0.99");
+        assert_eq!(availability(3.41), "3.41");
+        assert_eq!(availability(17.13), "17.1");
+        assert_eq!(availability(1204.0), "1204");
+        assert_eq!(availability(f32::NAN), "0.00");
+    }
+
+    #[test]
+    fn long_names_keep_their_end() {
+        assert_eq!(middle("ubuntu-24.04.1-desktop-amd64.iso", 24, "…"), "ubuntu-24.04.1-d…d64.iso");
+        assert_eq!(middle("short", 5, "…"), "short");
+        assert_eq!(middle("日本語のファイル.txt", 9, "…"), "日本語…xt");
+        assert_eq!(middle("abcdef", 1, "…"), "a");
+        assert_eq!(middle("abcdef", 0, "…"), "");
+    }
+
+    #[test]
+    fn sparklines_show_every_level() {
+        let levels: Vec<char> = "12345678".chars().collect();
+        assert_eq!(sparkline(&[0.0, 1.0, 4.0, 8.0], 8.0, &levels), "1148");
+        assert_eq!(sparkline(&[0.0, 0.0], 0.0, &levels), "11");
+    }
+
+    proptest! {
+        #[test]
+        fn widths_are_bounded(n in any::<u64>(), f in any::<f32>()) {
+            prop_assert!(size(n).width() <= usize::from(SIZE_WIDTH));
+            prop_assert!(!size(n).starts_with("1024 "));
+            prop_assert!(rate(f64::from(f), "-").width() <= usize::from(RATE_WIDTH));
+            prop_assert!(eta(n).width() <= 7);
+            prop_assert!(short_count(n % 100_000_000).width() <= 5);
+            prop_assert!(availability((n % 10_000) as f32 / 7.0).width() <= 5);
+        }
+
+        #[test]
+        fn percent_is_monotone_and_honest(total in 1u64.., a in any::<u64>()) {
+            let done = a % total;
+            let text = percent(done, total);
+            prop_assert!(text.width() <= 5);
+            prop_assert_ne!(text, "100%");
+        }
+
+        #[test]
+        fn shortened_text_fits(text in "\\PC{0,40}", width in 0usize..50) {
+            prop_assert!(middle(&text, width, "…").width() <= width);
+            prop_assert!(start(&text, width).width() <= width);
+        }
+
+        #[test]
+        fn counts_keep_their_digits(n in any::<u64>()) {
+            prop_assert_eq!(count(n).replace(',', ""), n.to_string());
+        }
+    }
+}

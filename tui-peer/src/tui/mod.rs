@@ -1,0 +1,107 @@
+//! The full-screen terminal app.
+//!
+//! Elm shape: a [`model::Model`] is changed only by the pure [`update`](update::update) and drawn by the
+//! pure [`view`](view::view); what is to be done outside comes back as [`msg::Effect`]s, which
+//! [`app::drive`] carries out. The loop sleeps when nothing happens. Of the engine only its handle,
+//! commands, events and snapshots are used.
+//!
+//! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be
+//! done, and by which keys); [`heatmap`], [`verdict`], [`filter`], [`format`], [`layout`], [`theme`] (pure
+//! helpers); [`app`], [`front`], [`term`] (the shell around it).
+
+pub mod action;
+pub mod app;
+mod clipboard;
+pub mod field;
+pub mod filter;
+pub mod format;
+pub mod front;
+pub mod heatmap;
+pub mod keymap;
+pub mod layout;
+pub mod model;
+pub mod msg;
+pub mod term;
+pub mod theme;
+pub mod update;
+pub mod verdict;
+pub mod view;
+pub mod words;
+mod zone;
+
+use std::path::PathBuf;
+use std::pin::pin;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::engine::handle::EngineHandle;
+
+use front::{Front as _, Tty};
+use keymap::Keymap;
+use model::{Model, Now, Setting};
+use theme::{Depth, Look, Theme};
+
+pub use msg::ExitReason;
+
+/// What the app can be told at start; the default finds everything out by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Colours and characters.
+    pub look: Look,
+    /// Changed keys: names of actions and their keys.
+    pub keys: Vec<(String, Vec<String>)>,
+    /// Leave the mouse to the terminal.
+    pub no_mouse: bool,
+    /// Offer a demo on the welcome screen ([`ExitReason::Demo`]).
+    pub demo: bool,
+}
+
+/// Shows the app on the terminal until the user or a signal ends it. The engine runs on: stopping it is
+/// the caller's business ([`ExitReason`] says how).
+///
+/// # Errors
+/// If there is no terminal, it goes away, or the key bindings contradict each other.
+pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
+    let keymap = Keymap::new(&options.keys).map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("key bindings: {}", all.join("; "))
+    })?;
+    let env = |name: &str| std::env::var(name).ok();
+    let theme = Theme::resolve(options.look, &env);
+    let setting = Setting {
+        home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
+        cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        utc_offset: zone::utc_offset(Now::read().unix()),
+        job_control: front::job_control(),
+        demo: options.demo,
+        full_depth: if theme.depth == Depth::Mono { Depth::Full } else { theme.depth },
+    };
+    let mut kinds = Vec::new();
+    for (kind, number) in
+        [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1), (SignalKind::interrupt(), 2)]
+    {
+        kinds.push((signal(kind).context("cannot listen for signals")?, number));
+    }
+    let mut tty = Tty::open(!options.no_mouse).context("cannot use the terminal")?;
+    let size = tty.terminal().get_frame().area();
+    let mut model = Model::new(
+        setting,
+        theme,
+        keymap,
+        handle.snapshot(),
+        (size.width, size.height),
+        Now::read(),
+    );
+    model.mouse = !options.no_mouse;
+    let signals = pin!(async move {
+        let waits = kinds.iter_mut().map(|(kind, number)| {
+            Box::pin(async move {
+                kind.recv().await;
+                *number
+            })
+        });
+        futures_util::future::select_all(waits).await.0
+    });
+    Ok(app::drive(handle, model, &mut tty, signals).await?)
+}

@@ -1,0 +1,432 @@
+//! Everything the screen shows and remembers. Changed only by [`super::update`], read by [`super::view`].
+
+mod dialog;
+mod history;
+mod index;
+mod list;
+mod log;
+mod toast;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use common::id::ContentId;
+
+use crate::engine::snapshot::{
+    Catalogue, CatalogueRow, Focus, NetState, PeerRow, Snapshot, SourceRow, Transfer,
+};
+
+use super::action::Where;
+use super::heatmap::Map;
+use super::keymap::{Key, Keymap};
+use super::layout::{Areas, Wish};
+use super::theme::Theme;
+
+pub use dialog::{
+    Button, Choice, Confirm, Contents, Dialog, GetLink, Line, PathEntry, SharePath, Tone,
+};
+pub use history::{History, SLOTS, Slots};
+pub(crate) use index::peers_for;
+pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
+pub use list::{List, RowKey};
+pub use log::{Log, LogLine};
+pub use toast::{Toast, Toasts};
+
+/// How long a second `^C` counts as "now".
+pub const INTERRUPT_WINDOW: Duration = Duration::from_secs(2);
+
+/// The present moment, passed in so that tests own it.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For durations.
+    pub mono: Instant,
+    /// For the time of day.
+    pub wall: SystemTime,
+}
+
+impl Now {
+    /// Reads the clocks.
+    pub fn read() -> Self {
+        Self { mono: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// Seconds since 1970.
+    pub fn unix(&self) -> u64 {
+        self.wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+/// A pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pane {
+    /// Lists.
+    Files,
+    /// Chunk map.
+    Chunks,
+    /// Sources.
+    Sources,
+    /// Log.
+    Log,
+}
+
+impl Pane {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Files, Self::Chunks, Self::Sources, Self::Log];
+
+    /// For key look-up.
+    pub fn place(self) -> Where {
+        match self {
+            Self::Files => Where::FILES,
+            Self::Chunks => Where::CHUNKS,
+            Self::Sources => Where::SOURCES,
+            Self::Log => Where::LOG,
+        }
+    }
+
+    /// Its number and name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Files => "1 Files",
+            Self::Chunks => "2 Chunks",
+            Self::Sources => "3 Sources",
+            Self::Log => "4 Log",
+        }
+    }
+}
+
+/// A tab of the files pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tab {
+    /// The catalogue.
+    Network,
+    /// What we fetch or fetched.
+    Downloads,
+    /// What we share.
+    Shared,
+    /// Who we are connected to.
+    Peers,
+}
+
+impl Tab {
+    /// From left to right.
+    pub const ALL: [Self; 4] = [Self::Network, Self::Downloads, Self::Shared, Self::Peers];
+
+    /// Its name.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Network => "Network",
+            Self::Downloads => "Downloads",
+            Self::Shared => "Shared",
+            Self::Peers => "Peers",
+        }
+    }
+}
+
+/// What to do as soon as nothing runs any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenIdle {
+    /// Quit.
+    Quit,
+    /// Leave the network.
+    Leave,
+}
+
+/// The screen shown while there is no network.
+#[derive(Debug, Clone, Default)]
+pub struct Welcome {
+    /// Join string being typed.
+    pub field: super::field::Field,
+    /// Which line is chosen: 0 join, 1 host, 2 demo.
+    pub choice: usize,
+    /// What went wrong with the last try.
+    pub error: Option<String>,
+    /// Whether an answer is awaited.
+    pub busy: bool,
+}
+
+/// Things that never change while the app runs.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Home folder, shown as `~`.
+    pub home: Option<PathBuf>,
+    /// Where relative paths start.
+    pub cwd: PathBuf,
+    /// Seconds east of UTC.
+    pub utc_offset: i32,
+    /// Whether a shell could take over on `^Z`.
+    pub job_control: bool,
+    /// Whether the welcome screen offers a demo.
+    pub demo: bool,
+    /// Colours to return to from the monochrome theme.
+    pub full_depth: super::theme::Depth,
+}
+
+/// The whole state of the app.
+#[derive(Debug)]
+pub struct Model {
+    /// Constants.
+    pub setting: Setting,
+    /// Now.
+    pub now: Now,
+    /// Terminal size.
+    pub size: (u16, u16),
+    /// Look.
+    pub theme: Theme,
+    /// Keys.
+    pub keymap: Keymap,
+    /// The engine's newest word.
+    pub snap: Arc<Snapshot>,
+    /// The catalogue that the rows of the network tab refer to.
+    pub catalogue: Arc<Catalogue>,
+    /// Our transfers by id: places in `snap.transfers`.
+    pub mine: HashMap<ContentId, usize>,
+    /// Focused pane.
+    pub focus: Pane,
+    /// Open tab.
+    pub tab: Tab,
+    /// The four lists, in the order of [`Tab::ALL`].
+    pub lists: [List; 4],
+    /// Sources of the selected file.
+    pub sources: List,
+    /// Chunk under the cursor of the map.
+    pub chunk: usize,
+    /// Chunk map for the present size.
+    pub map: Map,
+    /// Log.
+    pub log: Log,
+    /// Whether the focused pane takes all the room.
+    pub zoom: bool,
+    /// Whether the details of the selected file take all the room.
+    pub details: bool,
+    /// Moved split, in percent.
+    pub split: i16,
+    /// Open dialogs, the top one last.
+    pub dialogs: Vec<Dialog>,
+    /// Short messages.
+    pub toasts: Toasts,
+    /// First key of a sequence.
+    pub prefix: Vec<Key>,
+    /// Count typed before a key.
+    pub count: Option<u32>,
+    /// Whether the filter field has the keys.
+    pub filtering: bool,
+    /// Marked files.
+    pub marks: HashSet<ContentId>,
+    /// Rates of the last minute.
+    pub history: History,
+    /// The screen without a network.
+    pub welcome: Welcome,
+    /// What to do when idle.
+    pub when_idle: Option<WhenIdle>,
+    /// Whether the mouse is ours.
+    pub mouse: bool,
+    /// Whether the terminal has the keyboard's attention.
+    pub attention: bool,
+    /// When `^C` was pressed last.
+    pub interrupted: Option<Instant>,
+    /// When a key was pressed last.
+    pub last_key: Option<Instant>,
+    /// Whether the network list waits for its order to be renewed.
+    pub stale: bool,
+    /// Generation of the newest index job, and whether one runs.
+    pub job: (u64, bool),
+    /// Content the engine was asked to give details of.
+    pub asked_focus: Option<ContentId>,
+    /// Whether suspending was confirmed once.
+    pub suspend_confirmed: bool,
+    pub(crate) map_key: Option<(usize, usize, usize, bool)>,
+    pub(crate) mine_ids: Vec<ContentId>,
+}
+
+impl Model {
+    /// The state at start.
+    pub fn new(
+        setting: Setting,
+        theme: Theme,
+        keymap: Keymap,
+        snap: Arc<Snapshot>,
+        size: (u16, u16),
+        now: Now,
+    ) -> Self {
+        let mut model = Self {
+            setting,
+            now,
+            size,
+            theme,
+            keymap,
+            catalogue: Arc::new(Catalogue::default()),
+            mine: HashMap::new(),
+            focus: Pane::Files,
+            tab: Tab::Network,
+            lists: Default::default(),
+            sources: List::default(),
+            chunk: 0,
+            map: Map::build(&[], &[], 0, false),
+            log: Log::default(),
+            zoom: false,
+            details: false,
+            split: 0,
+            dialogs: Vec::new(),
+            toasts: Toasts::default(),
+            prefix: Vec::new(),
+            count: None,
+            filtering: false,
+            marks: HashSet::new(),
+            history: History::new(now.mono),
+            welcome: Welcome::default(),
+            when_idle: None,
+            mouse: true,
+            attention: true,
+            interrupted: None,
+            last_key: None,
+            stale: false,
+            job: (0, false),
+            asked_focus: None,
+            suspend_confirmed: false,
+            map_key: None,
+            mine_ids: Vec::new(),
+            snap: snap.clone(),
+        };
+        model.list_mut(Tab::Network).sort = Sort::Mine;
+        model
+    }
+
+    /// Whether the welcome screen is shown.
+    pub fn is_welcome(&self) -> bool {
+        self.snap.network.state == NetState::NoNetwork
+    }
+
+    /// Where everything is.
+    pub fn areas(&self) -> Areas {
+        let wish =
+            Wish { focus: self.focus, zoom: self.zoom, details: self.details, split: self.split };
+        Areas::new(self.size.0, self.size.1, wish)
+    }
+
+    /// The list of the open tab.
+    pub fn list(&self) -> &List {
+        self.list_of(self.tab)
+    }
+
+    /// The list of a tab.
+    pub fn list_of(&self, tab: Tab) -> &List {
+        &self.lists[tab as usize]
+    }
+
+    /// The list of a tab, to be changed.
+    pub fn list_mut(&mut self, tab: Tab) -> &mut List {
+        &mut self.lists[tab as usize]
+    }
+
+    /// Row `at` of the network tab.
+    pub fn catalogue_row(&self, at: usize) -> Option<&CatalogueRow> {
+        let row = *self.list_of(Tab::Network).rows.get(at)?;
+        self.catalogue.rows.get(row as usize)
+    }
+
+    /// Row `at` of the downloads or shared tab.
+    pub fn transfer_row(&self, tab: Tab, at: usize) -> Option<&Transfer> {
+        let row = *self.list_of(tab).rows.get(at)?;
+        self.snap.transfers.get(row as usize)
+    }
+
+    /// Row `at` of the peers tab.
+    pub fn peer_row(&self, at: usize) -> Option<&PeerRow> {
+        let row = *self.list_of(Tab::Peers).rows.get(at)?;
+        self.snap.peers.get(row as usize)
+    }
+
+    /// What identifies row `at` of a tab.
+    pub fn row_key(&self, tab: Tab, at: usize) -> Option<RowKey> {
+        match tab {
+            Tab::Network => self.catalogue_row(at).map(|row| RowKey::Content(row.id)),
+            Tab::Downloads | Tab::Shared => self.transfer_row(tab, at).map(transfer_key),
+            Tab::Peers => self.peer_row(at).map(|row| RowKey::Peer(row.peer)),
+        }
+    }
+
+    /// The selected content.
+    pub fn selected(&self) -> Option<ContentId> {
+        match &self.list().key {
+            Some(RowKey::Content(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Our transfer of a content.
+    pub fn transfer(&self, id: &ContentId) -> Option<&Transfer> {
+        self.mine.get(id).and_then(|at| self.snap.transfers.get(*at))
+    }
+
+    /// The transfer under the cursor, also one that has no id yet.
+    pub fn selected_transfer(&self) -> Option<&Transfer> {
+        match self.tab {
+            Tab::Network => self.selected().and_then(|id| self.transfer(&id)),
+            Tab::Downloads | Tab::Shared => self.transfer_row(self.tab, self.list().cursor),
+            Tab::Peers => None,
+        }
+    }
+
+    /// The catalogue's row of the selected content, wherever the cursor is.
+    pub fn selected_row(&self) -> Option<&CatalogueRow> {
+        match self.tab {
+            Tab::Network => self.catalogue_row(self.list().cursor),
+            Tab::Peers => None,
+            _ => {
+                let id = self.selected()?;
+                self.catalogue.rows.iter().find(|row| row.id == id)
+            }
+        }
+    }
+
+    /// Name of the selected content.
+    pub fn selected_name(&self) -> Option<Arc<str>> {
+        self.selected_transfer()
+            .map(|t| t.name.clone())
+            .or_else(|| self.selected_row().map(|r| r.name.clone()))
+    }
+
+    /// The engine's details, if they are of the selected content.
+    pub fn focus_data(&self) -> Option<&Arc<Focus>> {
+        let id = self.selected()?;
+        self.snap.focus.as_ref().filter(|focus| focus.id == id)
+    }
+
+    /// The sources shown.
+    pub fn source_rows(&self) -> &[SourceRow] {
+        self.focus_data().map_or(&[], |focus| focus.sources.as_slice())
+    }
+
+    /// The contents an action is for: the marked ones, or the selected one.
+    pub fn targets(&self) -> Vec<ContentId> {
+        if self.marks.is_empty() || self.focus != Pane::Files {
+            self.selected().into_iter().collect()
+        } else {
+            let mut marked: Vec<ContentId> = self.marks.iter().copied().collect();
+            marked.sort_unstable();
+            marked
+        }
+    }
+
+    /// A path with the home folder as `~`, safe to show.
+    pub fn show_path(&self, path: &std::path::Path) -> String {
+        let home = self.setting.home.as_deref();
+        let text = match home.and_then(|home| path.strip_prefix(home).ok()) {
+            Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+            Some(rest) => format!("~/{}", rest.to_string_lossy()),
+            None => path.to_string_lossy().into_owned(),
+        };
+        common::names::show(&text)
+    }
+}
+
+/// What identifies a transfer: its id, or its path while it has none.
+pub fn transfer_key(transfer: &Transfer) -> RowKey {
+    if transfer.id.as_bytes().iter().all(|b| *b == 0) {
+        RowKey::Path(transfer.path.clone())
+    } else {
+        RowKey::Content(transfer.id)
+    }
+}

@@ -1,0 +1,102 @@
+//! What can happen to the screen, and what it wants done.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use common::id::ContentId;
+use crossterm::event::{KeyEvent, MouseEvent};
+
+use crate::engine::command::{Command, CommandError, Reply};
+use crate::engine::event::Event;
+use crate::engine::snapshot::Snapshot;
+
+use super::model::{Job, PathEntry};
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Msg {
+    /// A key went down.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The mouse did something.
+    Mouse(MouseEvent),
+    /// The terminal has another size.
+    Resize(u16, u16),
+    /// The terminal got or lost the keyboard.
+    Attention(bool),
+    /// The engine has a new snapshot.
+    Snapshot(Arc<Snapshot>),
+    /// The engine says something.
+    Event(Event),
+    /// So many events were lost because we were slow.
+    Missed(u64),
+    /// A command was answered.
+    Reply(Asked, Result<Reply, CommandError>),
+    /// Names in a folder of this machine.
+    Dir(PathBuf, Result<Vec<PathEntry>, String>),
+    /// A long list was ordered.
+    Indexed(u64, Job, Vec<u32>),
+    /// Something was copied (which, and by which way), or not (why).
+    Copied(&'static str, Result<&'static str, String>),
+    /// Another task of the program panicked; the message.
+    Panicked(SystemTime, String),
+    /// Time passed.
+    Tick,
+}
+
+/// Something is to be done outside.
+#[derive(Debug)]
+pub enum Effect {
+    /// Ask the engine.
+    Call(Command, Asked),
+    /// Ask the engine for details of this from now on.
+    Focus(Option<ContentId>),
+    /// List a folder of this machine.
+    ListDir(PathBuf),
+    /// Order a long list.
+    Index(Job),
+    /// Put this into the clipboard; what it is.
+    Copy(String, &'static str),
+    /// Take or give back the mouse.
+    Mouse(bool),
+    /// Stop the process until the shell continues it.
+    Suspend,
+    /// Paint everything anew.
+    Redraw,
+    /// End.
+    Exit(ExitReason),
+}
+
+/// What a command was for, to make sense of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// Say nothing if it went well.
+    Quietly,
+    /// Say this if it went well.
+    Say(String),
+    /// The files of this folder.
+    Files(ContentId),
+    /// A network hosted here.
+    Host,
+    /// A network joined.
+    Join,
+}
+
+/// Why the app ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The user quit: leave gracefully.
+    Quit,
+    /// The user quit at once (`^C` twice): save and stop.
+    QuitNow,
+    /// The user closed the screen only: go on serving without it.
+    ServeOn,
+    /// The user wants to see the demo.
+    Demo,
+    /// A signal (its number): leave gracefully.
+    Signal(i32),
+    /// The engine has stopped by itself.
+    EngineStopped,
+}

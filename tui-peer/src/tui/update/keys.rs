@@ -1,0 +1,126 @@
+//! A key press: to the dialog, the field or the pane it is meant for.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::super::action::Action;
+use super::super::keymap::{Found, Key};
+use super::super::model::{INTERRUPT_WINDOW, Model, Pane, Tone};
+use super::super::msg::{Effect, ExitReason};
+use super::{actions, dialogs, lists};
+
+/// Largest count typed before a key.
+const MAX_COUNT: u32 = 100_000;
+
+pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+    if key.kind == KeyEventKind::Release {
+        return;
+    }
+    if is_interrupt(key) && interrupt(model, out) {
+        return;
+    }
+    model.last_key = Some(model.now.mono);
+    if !model.dialogs.is_empty() {
+        dialogs::key(model, key, out);
+    } else if model.is_welcome() {
+        dialogs::welcome_key(model, key, out);
+    } else if model.filtering {
+        filter_key(model, key, out);
+    } else {
+        pane_key(model, key, out);
+    }
+}
+
+fn is_interrupt(key: KeyEvent) -> bool {
+    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)
+}
+
+/// `^C`: twice within two seconds quits at once, wherever one is. Says whether the key is used up.
+fn interrupt(model: &mut Model, out: &mut Vec<Effect>) -> bool {
+    let now = model.now.mono;
+    let second =
+        model.interrupted.is_some_and(|at| now.saturating_duration_since(at) < INTERRUPT_WINDOW);
+    model.interrupted = Some(now);
+    if second {
+        out.push(Effect::Exit(ExitReason::QuitNow));
+        return true;
+    }
+    model.toasts.push(
+        Tone::Warn,
+        "^C again quits at once (state is saved) · q quits gracefully".to_owned(),
+        now,
+    );
+    // In a field or dialog the first one also cancels.
+    model.dialogs.is_empty() && !model.filtering
+}
+
+fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+    if model.focus != Pane::Log {
+        lists::filter_key(model, key, out);
+        return;
+    }
+    match key.code {
+        KeyCode::Esc => {
+            model.log.field.set("");
+            model.filtering = false;
+        }
+        KeyCode::Enter => model.filtering = false,
+        KeyCode::Down => model.log.step(1),
+        KeyCode::Up => model.log.step(-1),
+        _ => {
+            model.log.field.key(key);
+            model.log.offset = 0;
+        }
+    }
+}
+
+fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
+    let key = Key::of(event);
+    if model.prefix.is_empty()
+        && let Some(digit) = key.digit()
+        && is_count(model, digit)
+    {
+        let count = model.count.unwrap_or(0).saturating_mul(10).saturating_add(digit);
+        model.count = Some(count.min(MAX_COUNT));
+        return;
+    }
+    let mut sequence = std::mem::take(&mut model.prefix);
+    if event.code == KeyCode::Esc && !sequence.is_empty() {
+        model.count = None;
+        return;
+    }
+    sequence.push(key);
+    match model.keymap.find(model.focus.place(), &sequence) {
+        Found::Action(action) => {
+            let count = model.count.take();
+            if let Err(why) = actions::can(model, action) {
+                model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);
+            } else {
+                actions::act(model, action, count, out);
+            }
+        }
+        Found::Prefix => model.prefix = sequence,
+        Found::Nothing => {
+            model.count = None;
+            let text = format!(
+                "{} does nothing here · ? shows the keys",
+                super::super::keymap::show(&sequence)
+            );
+            model.toasts.push(Tone::Dim, text, model.now.mono);
+        }
+    }
+}
+
+/// 1 to 4 focus panes, so a count begins with another digit; after that all count.
+fn is_count(model: &Model, digit: u32) -> bool {
+    model.count.is_some() || digit >= 5
+}
+
+/// Runs an action chosen by name.
+pub(super) fn run(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+    match actions::can(model, action) {
+        Ok(()) => actions::act(model, action, None, out),
+        Err(why) => {
+            model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono)
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The four lists: rows, order, filter.
+
+use std::sync::Arc;
+
+use common::id::ContentId;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::super::filter::Filter;
+use super::super::layout::{Areas, inside};
+use super::super::model::{
+    INLINE_ROWS, Job, Model, RowKey, Sort, Tab, build, peers_for, transfer_key, transfers_for,
+};
+use super::super::msg::Effect;
+use super::HOLD;
+
+/// Visible rows of the files pane: its inside without column titles and filter line.
+pub(super) fn height(areas: &Areas, filtering: bool) -> usize {
+    usize::from(inside(areas.files).height.saturating_sub(1 + u16::from(filtering)))
+}
+
+/// Brings all lists up to date with the snapshot.
+pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
+    refresh_network(model, out, false);
+    for tab in [Tab::Downloads, Tab::Shared, Tab::Peers] {
+        refresh_small(model, tab);
+    }
+}
+
+/// Renews the open list after its filter or order was changed by the user.
+pub(super) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.tab == Tab::Network {
+        refresh_network(model, out, true);
+    } else {
+        refresh_small(model, model.tab);
+    }
+}
+
+fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
+    let snap = model.snap.clone();
+    let sort = model.list_of(Tab::Network).sort;
+    let mine: Vec<ContentId> = if sort == Sort::Mine {
+        model.snap.transfers.iter().map(|t| t.id).collect()
+    } else {
+        Vec::new()
+    };
+    let same = Arc::ptr_eq(&model.catalogue, &snap.catalogue) && mine == model.mine_ids;
+    if same && !asked {
+        model.stale = false;
+        return;
+    }
+    let first = model.catalogue.rows.is_empty();
+    let held = model.last_key.is_some_and(|at| model.now.mono < at + HOLD);
+    if held && !asked && !first {
+        model.stale = true;
+        return;
+    }
+    model.stale = false;
+    model.mine_ids = mine;
+    model.job.0 += 1;
+    let list = model.list_of(Tab::Network);
+    let job = Job {
+        generation: model.job.0,
+        catalogue: snap.catalogue.clone(),
+        transfers: snap.transfers.clone(),
+        filter: list.filter.clone(),
+        sort,
+        reverse: list.reverse,
+        unix: model.now.unix(),
+    };
+    if job.catalogue.rows.len() <= INLINE_ROWS {
+        let rows = build(&job);
+        swap_in(model, &job, rows);
+    } else if !model.job.1 {
+        model.job.1 = true;
+        out.push(Effect::Index(job));
+    }
+}
+
+/// A long list is ready. If more has changed meanwhile, it is shown and the next one started.
+pub(super) fn indexed(
+    model: &mut Model,
+    generation: u64,
+    job: &Job,
+    rows: Vec<u32>,
+    out: &mut Vec<Effect>,
+) {
+    model.job.1 = false;
+    swap_in(model, job, rows);
+    if generation != model.job.0 {
+        refresh_network(model, out, true);
+    }
+}
+
+fn swap_in(model: &mut Model, job: &Job, rows: Vec<u32>) {
+    model.catalogue = job.catalogue.clone();
+    let key = model.list_of(Tab::Network).key.clone();
+    let position = match key {
+        Some(RowKey::Content(id)) => rows
+            .iter()
+            .position(|i| job.catalogue.rows.get(*i as usize).is_some_and(|row| row.id == id)),
+        _ => None,
+    };
+    let list = model.list_mut(Tab::Network);
+    list.total = job.catalogue.rows.len();
+    list.rows = rows;
+    list.find_again(position);
+}
+
+fn refresh_small(model: &mut Model, tab: Tab) {
+    let snap = model.snap.clone();
+    let list = model.list_of(tab);
+    let (rows, total) = if tab == Tab::Peers {
+        (peers_for(&snap.peers, &list.filter, list.sort, list.reverse), snap.peers.len())
+    } else {
+        transfers_for(tab, &snap.transfers, &list.filter, list.sort, list.reverse)
+    };
+    let position = list.key.as_ref().and_then(|key| {
+        rows.iter().position(|i| match key {
+            RowKey::Peer(peer) => snap.peers.get(*i as usize).is_some_and(|p| p.peer == *peer),
+            key => snap.transfers.get(*i as usize).is_some_and(|t| transfer_key(t) == *key),
+        })
+    });
+    let list = model.list_mut(tab);
+    list.rows = rows;
+    list.total = total;
+    list.find_again(position);
+}
+
+/// A key while the filter field is open.
+pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+    let page = isize::try_from(height(&model.areas(), true)).unwrap_or(1);
+    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+    let tab = model.tab;
+    match key.code {
+        KeyCode::Esc => {
+            model.filtering = false;
+            clear_filter(model, out);
+        }
+        KeyCode::Enter => model.filtering = false,
+        KeyCode::Down => model.list_mut(tab).step(1),
+        KeyCode::Up => model.list_mut(tab).step(-1),
+        KeyCode::PageDown => model.list_mut(tab).step(page),
+        KeyCode::PageUp => model.list_mut(tab).step(-page),
+        KeyCode::Backspace if model.list().field.text().is_empty() => model.filtering = false,
+        KeyCode::Char('c') if ctrl => {
+            model.filtering = false;
+            clear_filter(model, out);
+        }
+        _ => {
+            let list = model.list_mut(tab);
+            if list.field.key(key) {
+                filter_changed(model, out);
+            }
+        }
+    }
+}
+
+pub(super) fn paste_filter(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
+    let tab = model.tab;
+    model.list_mut(tab).field.paste(text);
+    filter_changed(model, out);
+}
+
+/// Shows everything again.
+pub(super) fn clear_filter(model: &mut Model, out: &mut Vec<Effect>) {
+    let tab = model.tab;
+    model.list_mut(tab).field.set("");
+    filter_changed(model, out);
+}
+
+fn filter_changed(model: &mut Model, out: &mut Vec<Effect>) {
+    let tab = model.tab;
+    let list = model.list_mut(tab);
+    let filter = Filter::parse(list.field.text());
+    if filter != list.filter {
+        list.filter = filter;
+        renew(model, out);
+    }
+}

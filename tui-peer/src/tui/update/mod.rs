@@ -1,0 +1,248 @@
+//! PURE: what happens to the model, and what is to be done outside. No clock, no IO.
+
+mod actions;
+mod dialogs;
+mod keys;
+mod lists;
+mod mouse;
+mod reply;
+
+pub use actions::can;
+pub(crate) use dialogs::palette_rows;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::join::Link;
+
+use crate::engine::event::{Event, Level, What};
+use crate::engine::snapshot::{NetState, Snapshot};
+
+use super::heatmap::Map;
+use super::layout::inside;
+use super::model::{Dialog, GetLink, Log, Model, Pane, Tab, Tone, WhenIdle};
+use super::msg::{Effect, ExitReason, Msg};
+use super::words;
+
+/// How long the order of a list holds still after a key was pressed.
+const HOLD: Duration = Duration::from_millis(1500);
+
+/// Handles one message. `model.now` must be set before.
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let mut out = Vec::new();
+    match msg {
+        Msg::Key(key) => keys::key(model, key, &mut out),
+        Msg::Paste(text) => paste(model, &text, &mut out),
+        Msg::Mouse(event) => mouse::mouse(model, event, &mut out),
+        Msg::Resize(width, height) => model.size = (width, height),
+        Msg::Attention(has) => model.attention = has,
+        Msg::Snapshot(snap) => snapshot(model, snap, &mut out),
+        Msg::Event(event) => event_came(model, &event),
+        Msg::Missed(n) => {
+            let text = format!("{n} log lines were lost: too many at once");
+            model.log.push(&said(model, Level::Warn, text));
+        }
+        Msg::Reply(asked, result) => reply::reply(model, asked, result),
+        Msg::Dir(dir, entries) => dialogs::listed(model, dir, entries),
+        Msg::Indexed(generation, job, rows) => {
+            lists::indexed(model, generation, &job, rows, &mut out)
+        }
+        Msg::Copied(what, Ok(way)) => {
+            model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono)
+        }
+        Msg::Copied(what, Err(why)) => {
+            model.toasts.push(Tone::Bad, format!("{what} not copied: {why}"), model.now.mono);
+        }
+        Msg::Panicked(at, text) => {
+            let mut event =
+                said(model, Level::Error, format!("internal error, the rest goes on: {text}"));
+            event.at = at;
+            event_came(model, &event);
+        }
+        Msg::Tick => {}
+    }
+    model.toasts.expire(model.now.mono);
+    settle(model, &mut out);
+    out
+}
+
+/// The state and effects at start.
+pub fn start(model: &mut Model) -> Vec<Effect> {
+    let mut out = Vec::new();
+    let snap = model.snap.clone();
+    snapshot(model, snap, &mut out);
+    settle(model, &mut out);
+    out
+}
+
+/// When the screen changes by itself, if nothing happens before.
+pub fn deadline(model: &Model) -> Option<Instant> {
+    let now = model.now.mono;
+    let second = Duration::from_secs(1);
+    let clock = match &model.snap.network.state {
+        // An age and a countdown are on the screen.
+        NetState::Lost { since, .. } => {
+            let into = now.saturating_duration_since(*since).subsec_nanos();
+            Some(now + second - Duration::from_nanos(u64::from(into)).min(second))
+        }
+        _ => None,
+    };
+    let reorder = model.last_key.filter(|_| model.stale).map(|at| (at + HOLD).max(now));
+    [model.toasts.deadline(), clock, reorder].into_iter().flatten().min()
+}
+
+fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
+    model.snap = snap;
+    let snap = model.snap.clone();
+    let focus = snap.focus.as_deref().filter(|focus| Some(focus.id) == model.selected());
+    model.history.note(snap.at, &snap.totals, focus);
+    model.mine = snap.transfers.iter().enumerate().map(|(i, t)| (t.id, i)).collect();
+    if snap.network.state == NetState::On {
+        model.welcome = super::model::Welcome::default();
+    }
+    lists::refresh(model, out);
+    when_idle(model, out);
+}
+
+fn when_idle(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(what) = model.when_idle else { return };
+    if model.snap.transfers.iter().any(|t| words::is_running(t) || t.wanted_by > 0) {
+        return;
+    }
+    model.when_idle = None;
+    match what {
+        WhenIdle::Quit => out.push(Effect::Exit(ExitReason::Quit)),
+        WhenIdle::Leave => actions::leave_now(model, out),
+    }
+}
+
+fn event_came(model: &mut Model, event: &Event) {
+    model.log.push(event);
+    let visible = !model.areas().log.is_empty();
+    if event.level == Level::Error && !visible {
+        model.log.unread += 1;
+    }
+    let now = model.now.mono;
+    match &event.what {
+        What::Done { .. } | What::Shared { .. } => {
+            model.toasts.push(Tone::Good, show(&event.text), now)
+        }
+        What::Failed { hint, .. } => {
+            let text = if hint.is_empty() {
+                event.text.clone()
+            } else {
+                format!("{} · {hint}", event.text)
+            };
+            model.toasts.push(Tone::Bad, show(&text), now);
+        }
+        What::Banned { .. } => model.toasts.push(Tone::Warn, show(&event.text), now),
+        What::Said if event.level == Level::Error => {
+            model.toasts.push(Tone::Bad, show(&event.text), now)
+        }
+        What::Said | What::Peer { .. } => {}
+    }
+}
+
+fn said(model: &Model, level: Level, text: String) -> Event {
+    Event {
+        at: model.now.wall,
+        level,
+        target: crate::engine::event::Target::Net,
+        text,
+        what: What::Said,
+    }
+}
+
+/// Pasted text goes into the field that is open; a link opens its dialog; anything else is left alone.
+fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
+    if dialogs::paste(model, text, out) {
+        return;
+    }
+    if model.filtering {
+        lists::paste_filter(model, text, out);
+        return;
+    }
+    match common::join::parse_any(text.trim()) {
+        Ok(link) => {
+            let joining = matches!(link, Link::Join(_));
+            let mut dialog = GetLink { joining, ..GetLink::default() };
+            dialog.field.paste(text);
+            model.dialogs.push(Dialog::Link(dialog));
+        }
+        Err(error) if text.trim_start().starts_with("shoal://") => {
+            model.toasts.push(Tone::Bad, error.to_string(), model.now.mono);
+        }
+        Err(_) => {
+            let hint =
+                "Pasted text ignored: only shoal:// links are taken here · / filter · s share";
+            model.toasts.push(Tone::Plain, hint.to_owned(), model.now.mono);
+        }
+    }
+}
+
+/// After every message: everything is where it can be seen, the engine knows what is looked at.
+fn settle(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.stale && model.last_key.is_none_or(|at| model.now.mono >= at + HOLD) {
+        lists::refresh(model, out);
+    }
+    if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
+        model.focus = Pane::Chunks;
+    }
+    let areas = model.areas();
+    for tab in Tab::ALL {
+        let height =
+            lists::height(&areas, model.filtering || !model.list_of(tab).field.text().is_empty());
+        model.list_mut(tab).settle(height);
+    }
+    let tab = model.tab;
+    let at = model.list().cursor;
+    let key = model.row_key(tab, at);
+    let list = model.list_mut(tab);
+    if list.key != key {
+        list.key = key;
+        model.chunk = 0;
+        model.history.sources.clear();
+    }
+    let sources = model.source_rows().len();
+    model.sources.rows.resize(sources, 0);
+    model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
+    settle_log(&mut model.log, usize::from(inside(areas.log).height));
+    settle_map(model);
+    let wanted = model.selected();
+    if wanted != model.asked_focus {
+        model.asked_focus = wanted;
+        out.push(Effect::Focus(wanted));
+    }
+}
+
+fn settle_log(log: &mut Log, height: usize) {
+    log.settle(height);
+    if height > 0 {
+        log.unread = 0;
+    }
+}
+
+/// Rebuilds the chunk map if the engine's details or its size are new.
+fn settle_map(model: &mut Model) {
+    let area = super::view::chunks::map_area(model);
+    let cells = usize::from(area.width) * usize::from(area.height);
+    let halves = model.theme.backgrounds();
+    let focus = model.focus_data().cloned();
+    let (chunks, availability) = focus.as_ref().map_or((0, 0), |focus| {
+        (focus.chunks.as_ptr() as usize, focus.availability.as_ptr() as usize)
+    });
+    let key = Some((chunks, availability, cells, halves));
+    if model.map_key == key {
+        return;
+    }
+    model.map_key = key;
+    model.map = match &focus {
+        Some(focus) => Map::build(&focus.chunks, &focus.availability, cells, halves),
+        None => Map::build(&[], &[], cells, halves),
+    };
+    model.chunk = model.chunk.min(model.map.chunks().saturating_sub(1));
+}
+
+fn show(text: &str) -> String {
+    common::names::show(text)
+}

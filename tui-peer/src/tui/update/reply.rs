@@ -1,0 +1,50 @@
+//! Answers of the engine.
+
+use crate::engine::command::{CommandError, Reply};
+
+use super::super::model::{Dialog, Model, Tone};
+use super::super::msg::Asked;
+use super::show;
+
+pub(super) fn reply(model: &mut Model, asked: Asked, result: Result<Reply, CommandError>) {
+    let now = model.now.mono;
+    if matches!(asked, Asked::Host | Asked::Join) {
+        model.welcome.busy = false;
+    }
+    match (asked, result) {
+        (Asked::Files(id), result) => {
+            let entries = match result {
+                Ok(Reply::Files(entries)) => Ok(entries),
+                Ok(_) => Err("no answer".to_owned()),
+                Err(error) => Err(show(&error.message)),
+            };
+            for dialog in &mut model.dialogs {
+                if let Dialog::Contents(contents) = dialog
+                    && contents.id == id
+                {
+                    if let Ok(entries) = &entries {
+                        contents.wanted =
+                            entries.iter().filter(|e| e.wanted).map(|e| e.raw.clone()).collect();
+                    }
+                    contents.entries = Some(entries.clone());
+                }
+            }
+        }
+        (Asked::Host, Ok(Reply::Hosting(join))) => {
+            let text = format!(
+                "hosting a network at {} · g y copies the join string for others",
+                join.address()
+            );
+            model.toasts.push(Tone::Good, text, now);
+        }
+        (Asked::Say(text), Ok(_)) => model.toasts.push(Tone::Good, show(&text), now),
+        (Asked::Join, Ok(_)) => model.toasts.push(Tone::Good, "joining".to_owned(), now),
+        (_, Ok(_)) => {}
+        (asked, Err(error)) => {
+            if matches!(asked, Asked::Host | Asked::Join) && model.is_welcome() {
+                model.welcome.error = Some(show(&error.message));
+            }
+            model.toasts.push(Tone::Bad, show(&error.message), now);
+        }
+    }
+}

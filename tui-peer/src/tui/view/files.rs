@@ -1,0 +1,636 @@
+//! The files pane with its tabs, and the transfers pane of the largest layout.
+
+use std::ops::Range;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use common::content::Kind;
+
+use crate::engine::snapshot::{CatalogueRow, NetState, PeerRow, Transfer, TransferState};
+
+use super::super::format;
+use super::super::model::{Model, Pane, Tab};
+use super::super::words;
+use super::paint::{self, Piece};
+
+/// Narrowest name column before a column is dropped.
+const MIN_NAME: u16 = 24;
+
+/// A column right of the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Size,
+    Sources,
+    Avail,
+    Bar,
+    Done,
+    Rate,
+    Up,
+    Sent,
+    Others,
+    Outlook,
+    Address,
+    Down,
+    Got,
+    Files,
+    Rtt,
+}
+
+impl Column {
+    fn head(self) -> &'static str {
+        match self {
+            Self::Size => "Size",
+            Self::Sources => "Src",
+            Self::Avail => "Avail",
+            Self::Bar => "",
+            Self::Done => "Done",
+            Self::Rate => "Rate",
+            Self::Up => "Up",
+            Self::Sent => "Sent",
+            Self::Others => "Others",
+            Self::Outlook => "ETA",
+            Self::Address => "Address",
+            Self::Down => "Down",
+            Self::Got => "Got",
+            Self::Files => "Files",
+            Self::Rtt => "RTT",
+        }
+    }
+
+    fn width(self) -> u16 {
+        match self {
+            Self::Size | Self::Sent | Self::Got => format::SIZE_WIDTH,
+            Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
+            Self::Bar => 12,
+            Self::Rate | Self::Up | Self::Down | Self::Outlook => format::RATE_WIDTH,
+            Self::Others => 6,
+            Self::Address => 21,
+            Self::Rtt => 7,
+        }
+    }
+
+    /// Columns of a tab from left to right, and in which order they go when it gets narrow.
+    fn of(tab: Tab) -> (&'static [Self], &'static [Self]) {
+        match tab {
+            Tab::Network => (
+                &[Self::Size, Self::Sources, Self::Avail, Self::Done, Self::Outlook],
+                &[Self::Avail, Self::Outlook, Self::Sources],
+            ),
+            Tab::Downloads => (
+                &[Self::Size, Self::Bar, Self::Done, Self::Rate, Self::Outlook],
+                &[Self::Bar, Self::Rate, Self::Outlook],
+            ),
+            Tab::Shared => (
+                &[Self::Size, Self::Others, Self::Up, Self::Sent, Self::Outlook],
+                &[Self::Others, Self::Sent, Self::Outlook, Self::Up],
+            ),
+            Tab::Peers => (
+                &[
+                    Self::Address,
+                    Self::Down,
+                    Self::Up,
+                    Self::Got,
+                    Self::Sent,
+                    Self::Files,
+                    Self::Rtt,
+                ],
+                &[Self::Files, Self::Got, Self::Sent, Self::Rtt, Self::Address],
+            ),
+        }
+    }
+}
+
+/// Columns that fit, and the width left for the name.
+fn fit(tab: Tab, width: u16) -> (Vec<Column>, u16) {
+    let (all, drops) = Column::of(tab);
+    let mut columns = all.to_vec();
+    let mut drops = drops.iter();
+    loop {
+        let taken: u16 = columns.iter().map(|c| c.width() + 1).sum();
+        // Cursor bar, glyph and a space stand before the name.
+        let name = width.saturating_sub(taken + 4);
+        if name >= MIN_NAME {
+            return (columns, name);
+        }
+        match drops.next() {
+            Some(drop) => columns.retain(|c| c != drop),
+            None => return (columns, name),
+        }
+    }
+}
+
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = model.theme;
+    let focused = model.focus == Pane::Files;
+    let list = model.list();
+    let filtered = model.filtering && focused || !list.field.text().is_empty();
+    let rows = usize::from(area.height.saturating_sub(3 + u16::from(filtered)));
+    let visible = list.visible(rows);
+    let order = list.sort.title(model.tab);
+    let arrow = if list.reverse { " (reversed)" } else { "" };
+    let foot = if list.rows.is_empty() {
+        Vec::new()
+    } else {
+        let range = format!(
+            "{}{}{} of {}",
+            visible.start + 1,
+            theme.range(),
+            visible.end,
+            format::count(list.rows.len() as u64)
+        );
+        vec![(range, theme.dim())]
+    };
+    let marks = if model.marks.is_empty() {
+        String::new()
+    } else {
+        format!("{} marked {} ", model.marks.len(), theme.dot())
+    };
+    let title = tabs(model, area.width, focused);
+    let border = paint::Frame {
+        title,
+        note: vec![(format!("{marks}{order}{arrow}"), theme.dim())],
+        foot,
+        scroll: Some((list.offset, rows, list.rows.len())),
+    };
+    let mut inner = paint::boxed(frame.buffer_mut(), area, theme, focused, &border);
+    if inner.is_empty() {
+        return;
+    }
+    if filtered {
+        filter_line(model, frame, Rect { height: 1, ..inner });
+        inner.y += 1;
+        inner.height = inner.height.saturating_sub(1);
+    }
+    let buf = frame.buffer_mut();
+    let (columns, name) = fit(model.tab, inner.width);
+    heads(model, buf, inner, &columns, name);
+    let first = inner.y + 1;
+    for (y, at) in (first..inner.bottom()).zip(visible) {
+        row(model, buf, Rect { y, height: 1, ..inner }, at, &columns, name);
+    }
+    if list.rows.is_empty() {
+        empty(model, buf, Rect { y: first, height: inner.height.saturating_sub(1), ..inner });
+    }
+}
+
+fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
+    let theme = model.theme;
+    let mut title: Vec<Piece> = Vec::new();
+    if width >= 70 {
+        title.push(("1 Files  ".to_owned(), if focused { theme.bold() } else { theme.dim() }));
+    }
+    for tab in Tab::ALL {
+        let list = model.list_of(tab);
+        let count = if list.filter.is_empty() {
+            format::count(list.total as u64)
+        } else {
+            format!(
+                "{} of {}",
+                format::count(list.rows.len() as u64),
+                format::count(list.total as u64)
+            )
+        };
+        if tab != Tab::Network {
+            title.push((format!(" {} ", theme.separator()), theme.line()));
+        }
+        let open = tab == model.tab;
+        let style = if open { theme.bold() } else { theme.dim() };
+        let mut text = tab.title().to_owned();
+        if open || width >= 56 {
+            text = format!("{text} {count}");
+        }
+        if open {
+            title.push((format!("[{text}]"), style));
+        } else {
+            title.push((text, style));
+        }
+    }
+    title
+}
+
+fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let theme = model.theme;
+    let list = model.list();
+    let note = match list.filter.problems.first() {
+        Some((_, hint)) => hint.clone(),
+        None if model.filtering => format!("{} match", format::count(list.rows.len() as u64)),
+        None => "Esc clears".to_owned(),
+    };
+    let style = if list.filter.problems.is_empty() { theme.dim() } else { theme.error() };
+    let x = paint::text(frame.buffer_mut(), area.x + 1, area.y, 2, "/ ", theme.bold());
+    let note_width = u16::try_from(note.chars().count()).unwrap_or(0).min(area.width / 2);
+    let width = area.width.saturating_sub(note_width + 5);
+    if model.filtering {
+        super::field::draw(frame, theme, (x, area.y), width, &list.field, "");
+    } else {
+        paint::text(frame.buffer_mut(), x, area.y, width, list.field.text(), Style::new());
+    }
+    let buf = frame.buffer_mut();
+    // What means nothing is underlined where it stands.
+    for (range, _) in &list.filter.problems {
+        let before = list.field.text().get(..range.start).unwrap_or_default().chars().count();
+        let long = list.field.text().get(range.clone()).unwrap_or_default().chars().count();
+        for i in before..before + long {
+            let x = x + u16::try_from(i).unwrap_or(u16::MAX).min(width);
+            if x < area.right()
+                && let Some(cell) = buf.cell_mut((x, area.y))
+            {
+                cell.set_style(theme.error().add_modifier(ratatui::style::Modifier::UNDERLINED));
+            }
+        }
+    }
+    paint::right(
+        buf,
+        area.right().saturating_sub(note_width + 1),
+        area.y,
+        note_width,
+        &note,
+        style,
+    );
+}
+
+fn heads(model: &Model, buf: &mut Buffer, area: Rect, columns: &[Column], name: u16) {
+    let dim = model.theme.dim();
+    let title = if model.tab == Tab::Peers { "Peer" } else { "Name" };
+    paint::text(buf, area.x + 3, area.y, name, title, dim);
+    let mut x = area.x + 3 + name;
+    for column in columns {
+        let head = match (column, model.tab) {
+            (Column::Outlook, Tab::Shared) => "State",
+            (column, _) => column.head(),
+        };
+        if matches!(column, Column::Address) {
+            paint::text(buf, x + 1, area.y, column.width(), head, dim);
+        } else {
+            paint::right(buf, x + 1, area.y, column.width(), head, dim);
+        }
+        x += column.width() + 1;
+    }
+}
+
+fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column], name: u16) {
+    match model.tab {
+        Tab::Network => {
+            let Some(entry) = model.catalogue_row(at) else { return };
+            let own = model.transfer(&entry.id);
+            let marked = model.marks.contains(&entry.id);
+            let glyph = own.map_or(" ", |t| words::state_glyph(t, model.theme));
+            base(
+                model,
+                buf,
+                area,
+                at,
+                Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own },
+            );
+            let cell = |column| catalogue_cell(model, entry, own, column);
+            cells(buf, area, name, columns, cell);
+        }
+        Tab::Downloads | Tab::Shared => {
+            let Some(t) = model.transfer_row(model.tab, at) else { return };
+            let glyph = words::state_glyph(t, model.theme);
+            let marked = model.marks.contains(&t.id);
+            base(
+                model,
+                buf,
+                area,
+                at,
+                Base { name: &t.name, kind: t.kind, glyph, marked, width: name, own: Some(t) },
+            );
+            cells(buf, area, name, columns, |column| transfer_cell(model, t, column));
+        }
+        Tab::Peers => {
+            let Some(peer) = model.peer_row(at) else { return };
+            let glyph = if peer.up_rate >= 1.0 {
+                model.theme.up()
+            } else if peer.down_rate >= 1.0 {
+                model.theme.down()
+            } else {
+                " "
+            };
+            let shown = if peer.nick.is_empty() {
+                peer.peer.short()
+            } else {
+                format!("{} ({})", peer.nick, peer.peer.short())
+            };
+            base(
+                model,
+                buf,
+                area,
+                at,
+                Base {
+                    name: &shown,
+                    kind: Kind::File,
+                    glyph,
+                    marked: false,
+                    width: name,
+                    own: None,
+                },
+            );
+            cells(buf, area, name, columns, |column| peer_cell(model, peer, column));
+        }
+    }
+    let list = model.list();
+    if at == list.cursor {
+        let style =
+            if model.focus == Pane::Files { model.theme.selected() } else { model.theme.bold() };
+        for x in area.x..area.right() {
+            if let Some(cell) = buf.cell_mut((x, area.y)) {
+                cell.set_style(style);
+            }
+        }
+    }
+}
+
+struct Base<'a> {
+    name: &'a str,
+    kind: Kind,
+    glyph: &'a str,
+    marked: bool,
+    width: u16,
+    own: Option<&'a Transfer>,
+}
+
+fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: Base<'_>) {
+    let theme = model.theme;
+    let list = model.list();
+    let edge = if at == list.cursor {
+        theme.bar()
+    } else if base.marked {
+        theme.mark()
+    } else {
+        " "
+    };
+    paint::text(buf, area.x, area.y, 1, edge, Style::new());
+    let glyph_style = match base.own {
+        Some(t) if words::is_wrong(t) => theme.error(),
+        Some(t) if words::is_running(t) => theme.warn(),
+        Some(_) => theme.accent(),
+        None => Style::new(),
+    };
+    let glyph = if base.marked && at == list.cursor { theme.mark() } else { base.glyph };
+    paint::text(buf, area.x + 1, area.y, 1, glyph, glyph_style);
+    let width = usize::from(base.width);
+    let suffix = if base.kind == Kind::Folder { "/" } else { "" };
+    let full = format!("{}{suffix}", base.name);
+    let shown = format::middle(&full, width, theme.ellipsis());
+    let whole = shown.len() == full.len();
+    paint::text(buf, area.x + 3, area.y, base.width, &shown, Style::new());
+    if whole && !list.filter.is_empty() {
+        highlight(buf, area.x + 3, area.y, &list.filter.highlights(base.name), theme.matched());
+    }
+}
+
+/// Byte ranges are columns here: only ASCII names have highlights.
+fn highlight(buf: &mut Buffer, x: u16, y: u16, ranges: &[Range<usize>], style: Style) {
+    for column in ranges.iter().flat_map(Clone::clone) {
+        let x = x.saturating_add(u16::try_from(column).unwrap_or(u16::MAX));
+        if let Some(cell) = buf.cell_mut((x, y)) {
+            cell.set_style(style);
+        }
+    }
+}
+
+fn cells(
+    buf: &mut Buffer,
+    area: Rect,
+    name: u16,
+    columns: &[Column],
+    cell: impl Fn(Column) -> Piece,
+) {
+    let mut x = area.x + 3 + name;
+    for column in columns {
+        let (text, style) = cell(*column);
+        if matches!(column, Column::Address) {
+            paint::text(buf, x + 1, area.y, column.width(), &text, style);
+        } else {
+            paint::right(buf, x + 1, area.y, column.width(), &text, style);
+        }
+        x += column.width() + 1;
+    }
+}
+
+fn plain(text: String) -> Piece {
+    (text, Style::new())
+}
+
+fn catalogue_cell(
+    model: &Model,
+    row: &CatalogueRow,
+    own: Option<&Transfer>,
+    column: Column,
+) -> Piece {
+    let theme = model.theme;
+    match column {
+        Column::Size => plain(format::size(row.size)),
+        Column::Sources => {
+            let style = if row.sources == 0 { theme.dim() } else { Style::new() };
+            (format::short_count(u64::from(row.sources)), style)
+        }
+        Column::Avail => match own.and_then(|t| t.availability) {
+            Some(copies) => availability(model, copies),
+            None if row.sources == 0 => (theme.dash().to_owned(), theme.dim()),
+            None => plain(format::short_count(u64::from(row.complete))),
+        },
+        column => own.map_or_else(Piece::default, |t| transfer_cell(model, t, column)),
+    }
+}
+
+fn availability(model: &Model, copies: f32) -> Piece {
+    let text = format::availability(copies);
+    if copies < 1.0 { (format!("{text}!"), model.theme.error()) } else { plain(text) }
+}
+
+fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piece {
+    let theme = model.theme;
+    match column {
+        Column::Size => plain(format::size(t.size)),
+        Column::Sources => plain(format::short_count(u64::from(t.sources))),
+        Column::Avail => {
+            t.availability.map_or_else(Piece::default, |copies| availability(model, copies))
+        }
+        Column::Bar => (bar(model, t, 12), theme.accent()),
+        Column::Done if t.state == TransferState::Queued && t.done == 0 => Piece::default(),
+        Column::Done => {
+            // All bytes here is not yet done: only verified and in place is.
+            let all =
+                matches!(t.state, TransferState::Sharing | TransferState::Changed) || t.size == 0;
+            plain(if !all && t.done >= t.size {
+                "99.9%".to_owned()
+            } else {
+                format::percent(t.done, t.size)
+            })
+        }
+        Column::Rate | Column::Down => plain(format::rate(t.down_rate, theme.dash())),
+        Column::Up => plain(format::rate(t.up_rate, theme.dash())),
+        Column::Sent | Column::Got => plain(format::size(t.uploaded)),
+        Column::Others => {
+            let style = if t.other_complete == 0 { theme.warn() } else { Style::new() };
+            (
+                if t.other_complete == 0 {
+                    "only me".chars().take(6).collect::<String>()
+                } else {
+                    t.other_complete.to_string()
+                },
+                style,
+            )
+        }
+        Column::Outlook => {
+            let text = match t.state {
+                TransferState::Sharing if t.wanted_by > 0 && model.tab == Tab::Shared => {
+                    format!("{} fetch", t.wanted_by)
+                }
+                _ => words::outlook(t),
+            };
+            (text, if words::is_wrong(t) { theme.error() } else { Style::new() })
+        }
+        Column::Address | Column::Files | Column::Rtt => Piece::default(),
+    }
+}
+
+fn peer_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece {
+    let theme = model.theme;
+    match column {
+        Column::Address => plain(peer.addr.to_string()),
+        Column::Down | Column::Rate => plain(format::rate(peer.down_rate, theme.dash())),
+        Column::Up => plain(format::rate(peer.up_rate, theme.dash())),
+        Column::Got => plain(format::size(peer.down)),
+        Column::Sent => plain(format::size(peer.up)),
+        Column::Files => plain(format::short_count(u64::from(peer.contents))),
+        Column::Rtt => plain(rtt(peer.rtt_ms, theme.dash())),
+        _ => Piece::default(),
+    }
+}
+
+/// A round trip in at most seven columns.
+pub(crate) fn rtt(ms: Option<u32>, none: &str) -> String {
+    match ms {
+        None => none.to_owned(),
+        Some(ms @ 0..1000) => format!("{ms} ms"),
+        Some(ms) => format!("{:.1} s", (f64::from(ms) / 1000.0).min(9999.0)),
+    }
+}
+
+/// A progress bar.
+fn bar(model: &Model, t: &Transfer, cells: usize) -> String {
+    let (full, empty) = model.theme.bar_parts();
+    let share = t.done.min(t.size) as f64 / t.size.max(1) as f64;
+    let n = if t.size == 0 { cells } else { (share * cells as f64).floor() as usize };
+    full.repeat(n) + &empty.repeat(cells - n.min(cells))
+}
+
+fn empty(model: &Model, buf: &mut Buffer, area: Rect) {
+    let list = model.list();
+    let (first, second) = if !list.filter.is_empty() {
+        (format!("No match for \"{}\".", list.field.text()), "Esc clears the filter")
+    } else {
+        match (model.tab, &model.snap.network.state) {
+            (Tab::Network, NetState::Connecting) => {
+                ("Asking the tracker for the list of files.".to_owned(), "")
+            }
+            (Tab::Network, NetState::Rejected { why }) => (
+                format!("The tracker does not let us in: {}", common::names::show(why)),
+                "g j  join another network",
+            ),
+            (Tab::Network, NetState::Left) => ("You left the network.".to_owned(), "J  rejoin"),
+            (Tab::Network, _)
+                if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
+            {
+                ("The list of files is on its way.".to_owned(), "")
+            }
+            (Tab::Network, _) if model.snap.catalogue.rows.is_empty() => (
+                "No files on the network yet.".to_owned(),
+                "s  share the first one    g y  copy the join string for others",
+            ),
+            (Tab::Network, _) => ("Ordering the list.".to_owned(), ""),
+            (Tab::Downloads, _) => {
+                ("No downloads.".to_owned(), "g n  pick a file of the network, then press d")
+            }
+            (Tab::Shared, _) => ("Nothing shared yet.".to_owned(), "s  share a file or a folder"),
+            (Tab::Peers, _) => (
+                "Not connected to any peer.".to_owned(),
+                "Connections open when something is fetched or served",
+            ),
+        }
+    };
+    paint::text(buf, area.x + 3, area.y, area.width.saturating_sub(4), &first, Style::new());
+    if area.height > 1 {
+        paint::text(
+            buf,
+            area.x + 5,
+            area.y + 1,
+            area.width.saturating_sub(6),
+            second,
+            model.theme.dim(),
+        );
+    }
+}
+
+/// Transfers that are not finished, all the time.
+pub(crate) fn transfers(model: &Model, buf: &mut Buffer, area: Rect, tab: Tab) {
+    let theme = model.theme;
+    let open: Vec<&Transfer> =
+        model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
+    let count = |state: fn(&TransferState) -> bool| open.iter().filter(|t| state(&t.state)).count();
+    let mut parts = Vec::new();
+    for (n, word) in [
+        (count(|s| matches!(s, TransferState::Getting)), "active"),
+        (count(|s| matches!(s, TransferState::Paused)), "paused"),
+        (count(|s| matches!(s, TransferState::Queued)), "queued"),
+        (open.iter().filter(|t| words::is_wrong(t)).count(), "wrong"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {word}"));
+        }
+    }
+    let dot = format!(" {} ", theme.dot());
+    let frame = paint::Frame {
+        title: vec![
+            (format!("{} in progress  ", tab.title()), theme.dim()),
+            (parts.join(&dot), theme.dim()),
+        ],
+        ..paint::Frame::default()
+    };
+    let inner = paint::boxed(buf, area, theme, false, &frame);
+    if open.is_empty() {
+        paint::text(
+            buf,
+            inner.x + 2,
+            inner.y,
+            inner.width,
+            "No downloads. Pick a file, press d.",
+            theme.dim(),
+        );
+    }
+    let columns = [(25u16, 0u8), (5, 1), (10, 2), (10, 3)];
+    let taken: u16 = columns.iter().map(|(w, _)| w + 2).sum();
+    let name = inner.width.saturating_sub(taken + 4);
+    for (y, t) in (inner.y..inner.bottom()).zip(&open) {
+        let style = if words::is_wrong(t) { theme.error() } else { Style::new() };
+        paint::text(buf, inner.x + 1, y, 1, words::state_glyph(t, theme), style);
+        paint::text(
+            buf,
+            inner.x + 3,
+            y,
+            name,
+            &format::middle(&t.name, usize::from(name), theme.ellipsis()),
+            Style::new(),
+        );
+        let mut x = inner.x + 3 + name;
+        for (width, which) in columns {
+            let (text, style) = match which {
+                0 => (bar(model, t, 25), theme.accent()),
+                1 => transfer_cell(model, t, Column::Done),
+                2 => transfer_cell(model, t, Column::Rate),
+                _ => transfer_cell(model, t, Column::Outlook),
+            };
+            paint::right(buf, x + 2, y, width, &text, style);
+            x += width + 2;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Help, made from the key map in use.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
+
+use super::super::action::{Action, Group};
+use super::super::field::Field;
+use super::super::heatmap::Standing;
+use super::super::layout::centred;
+use super::super::model::Model;
+use super::paint::{self, Piece};
+
+/// Columns of one help column.
+const COLUMN: u16 = 38;
+
+/// Rows of the help for a query: heading or keys and what they do.
+fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
+    let theme = model.theme;
+    let needle = query.to_lowercase();
+    let mut out: Vec<Vec<Piece>> = Vec::new();
+    for group in Group::ALL {
+        let mut lines: Vec<Vec<Piece>> = Vec::new();
+        for action in Action::ALL.iter().filter(|a| a.group() == group) {
+            let keys = model.keymap.keys(*action);
+            let keys = if keys.is_empty() { ":".to_owned() } else { keys.join(", ") };
+            let text = format!("{keys} {} {} {}", action.help(), action.name(), action.words())
+                .to_lowercase();
+            if !text.contains(&needle) {
+                continue;
+            }
+            let pad = 11usize.saturating_sub(keys.width()) + 1;
+            lines.push(vec![
+                (keys, theme.bold().patch(theme.accent())),
+                (format!("{}{}", " ".repeat(pad), action.help()), Style::new()),
+            ]);
+        }
+        if !lines.is_empty() {
+            if !out.is_empty() {
+                out.push(Vec::new());
+            }
+            out.push(vec![(group.title().to_owned(), theme.bold())]);
+            out.extend(lines);
+        }
+    }
+    if query.is_empty() {
+        out.extend(signs(model));
+    }
+    out
+}
+
+fn signs(model: &Model) -> Vec<Vec<Piece>> {
+    let theme = model.theme;
+    let mut out = vec![Vec::new(), vec![("SIGNS".to_owned(), theme.bold())]];
+    let wait = if theme.ellipsis().len() > 2 { theme.ellipsis() } else { "." };
+    for (a, a_text, b, b_text) in [
+        (theme.down(), "getting", theme.check(), "have"),
+        (theme.sharing(), "sending", theme.pause(), "paused"),
+        (wait, "queued", "!", "needs attention"),
+    ] {
+        out.push(vec![(format!("{a} {a_text:<12}{b} {b_text}"), Style::new())]);
+    }
+    out.push(Vec::new());
+    out.push(vec![("CHUNKS".to_owned(), theme.bold())]);
+    for (standing, text) in [
+        (Standing::Have, "have, verified"),
+        (Standing::Flight, "in flight"),
+        (Standing::Lack(5), "missing, 5 or more sources"),
+        (Standing::Lack(2), "missing, 2 to 4 sources"),
+        (Standing::Lack(1), "missing, 1 source"),
+        (Standing::Lack(0), "missing, nobody online has it"),
+        (Standing::Bad, "failed verification just now"),
+        (Standing::Unwanted, "not chosen"),
+    ] {
+        out.push(vec![
+            (theme.chunk_glyph(standing).to_owned(), theme.chunk_style(standing)),
+            (format!(" {text}"), Style::new()),
+        ]);
+    }
+    out.push(Vec::new());
+    out.push(vec![("FILTER ( / )".to_owned(), theme.bold())]);
+    for text in [
+        "deb iso     both words",
+        "!nightly    without",
+        "\"a b\"       exactly",
+        "a|b         either",
+        "size:>1G    src: avail: age:",
+        "type:iso    state: hash: peer:",
+    ] {
+        out.push(vec![(text.to_owned(), Style::new())]);
+    }
+    out.push(Vec::new());
+    out.push(vec![("Esc slow in tmux? set -sg escape-time 10".to_owned(), theme.dim())]);
+    out
+}
+
+fn geometry(model: &Model) -> (Rect, u16, usize) {
+    let whole = Rect::new(0, 0, model.size.0, model.size.1);
+    let columns = ((whole.width.saturating_sub(4)) / COLUMN).clamp(1, 3);
+    let area = centred(whole, columns * COLUMN + 4, whole.height.saturating_sub(2));
+    (area, columns, usize::from(area.height.saturating_sub(3)))
+}
+
+/// How far the help can be scrolled.
+pub fn last_scroll(model: &Model, query: &str) -> usize {
+    let (_, columns, height) = geometry(model);
+    let n = rows(model, query).len().div_ceil(usize::from(columns));
+    n.saturating_sub(height)
+}
+
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, scroll: usize, query: &Field) {
+    let theme = model.theme;
+    let (area, columns, height) = geometry(model);
+    let rows = rows(model, query.text());
+    let per_column = rows.len().div_ceil(usize::from(columns)).max(1);
+    let below = per_column.saturating_sub(scroll + height);
+    let border = paint::Frame {
+        title: vec![(
+            format!("Help: keys for {}", model.focus.title().get(2..).unwrap_or_default()),
+            theme.bold(),
+        )],
+        note: vec![("? or Esc closes".to_owned(), theme.dim())],
+        foot: vec![(
+            if below > 0 {
+                format!("{below} more below")
+            } else {
+                "generated from the keys in use".to_owned()
+            },
+            theme.dim(),
+        )],
+        scroll: Some((scroll, height, per_column)),
+    };
+    paint::clear(frame.buffer_mut(), area);
+    let inner = paint::boxed(frame.buffer_mut(), area, theme, true, &border);
+    if inner.height < 2 {
+        return;
+    }
+    let x =
+        paint::text(frame.buffer_mut(), inner.x + 1, inner.y, inner.width, "Search: ", theme.dim());
+    super::field::draw(frame, theme, (x, inner.y), inner.width.saturating_sub(10), query, "");
+    let buf = frame.buffer_mut();
+    for column in 0..columns {
+        let first = usize::from(column) * per_column;
+        let lines = rows.iter().take(first + per_column).skip(first + scroll).take(height);
+        for (y, line) in (inner.y + 1..inner.bottom()).zip(lines) {
+            paint::pieces(buf, inner.x + 1 + column * COLUMN, y, COLUMN - 1, line);
+        }
+    }
+}

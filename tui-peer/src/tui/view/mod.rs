@@ -1,0 +1,51 @@
+//! PURE: the model on the screen. Only what is visible is built.
+
+pub mod chunks;
+pub mod details;
+pub mod dialogs;
+mod field;
+mod files;
+mod footer;
+mod header;
+pub mod help;
+mod log;
+mod paint;
+mod sources;
+mod welcome;
+
+use ratatui::Frame;
+
+use super::layout::Class;
+use super::model::{Model, Tab};
+
+/// Draws everything.
+pub fn view(model: &Model, frame: &mut Frame<'_>) {
+    let areas = model.areas();
+    // The terminal may have shrunk before the resize arrived.
+    if frame.area() != areas.whole {
+        return;
+    }
+    if areas.class == Class::Card {
+        header::card(model, frame.buffer_mut(), areas.whole);
+        return;
+    }
+    if model.is_welcome() {
+        welcome::draw(model, frame);
+    } else {
+        let buf = frame.buffer_mut();
+        header::draw(model, buf, areas.header);
+        header::strip(model, buf, areas.strip);
+        details::info(model, buf, areas.info);
+        chunks::draw(model, buf, areas.chunks);
+        sources::draw(model, buf, areas.sources);
+        log::draw(model, buf, areas.log);
+        header::summary(model, buf, areas.summary);
+        if !areas.transfers.is_empty() {
+            files::transfers(model, buf, areas.transfers, Tab::Downloads);
+        }
+        files::draw(model, frame, areas.files);
+        log::cursor(model, frame, areas.log);
+        footer::draw(model, frame.buffer_mut(), areas.footer);
+    }
+    dialogs::draw(model, frame);
+}

@@ -1,0 +1,97 @@
+//! Words and glyphs for states, the same everywhere.
+
+use crate::engine::event::Level;
+use crate::engine::snapshot::{Transfer, TransferState};
+
+use super::format;
+use super::theme::Theme;
+
+/// State of a transfer in one or two words.
+pub fn state_word(state: &TransferState) -> &'static str {
+    match state {
+        TransferState::Hashing => "hashing",
+        TransferState::Checking => "checking",
+        TransferState::Sharing => "sharing",
+        TransferState::Queued => "queued",
+        TransferState::Resolving => "asking",
+        TransferState::Getting => "getting",
+        TransferState::NoSource => "no source",
+        TransferState::Finishing => "finishing",
+        TransferState::Paused => "paused",
+        TransferState::DiskFull => "disk full",
+        TransferState::Changed => "changed",
+        TransferState::Failed(_) => "failed",
+    }
+}
+
+/// State of a transfer as a glyph.
+pub fn state_glyph(transfer: &Transfer, theme: Theme) -> &'static str {
+    match transfer.state {
+        TransferState::Hashing | TransferState::Checking => "?",
+        TransferState::Sharing if transfer.up_rate >= 1.0 || transfer.wanted_by > 0 => {
+            theme.sharing()
+        }
+        TransferState::Sharing => theme.check(),
+        TransferState::Queued | TransferState::Resolving => {
+            if theme.ellipsis().len() > 2 {
+                theme.ellipsis()
+            } else {
+                "."
+            }
+        }
+        TransferState::Getting | TransferState::Finishing => theme.down(),
+        TransferState::Paused => theme.pause(),
+        TransferState::NoSource
+        | TransferState::DiskFull
+        | TransferState::Changed
+        | TransferState::Failed(_) => "!",
+    }
+}
+
+/// The last column of a row: time to go, or why there is none.
+pub fn outlook(transfer: &Transfer) -> String {
+    match transfer.state {
+        TransferState::Sharing => String::new(),
+        TransferState::Getting if transfer.down_rate < 1.0 => "stalled".to_owned(),
+        TransferState::Getting => transfer.eta_s.map_or_else(|| "getting".to_owned(), format::eta),
+        ref state => state_word(state).to_owned(),
+    }
+}
+
+/// Whether a transfer needs the user or the network to do something.
+pub fn is_wrong(transfer: &Transfer) -> bool {
+    matches!(
+        transfer.state,
+        TransferState::NoSource
+            | TransferState::DiskFull
+            | TransferState::Changed
+            | TransferState::Failed(_)
+    )
+}
+
+/// Whether a transfer is a download that has not ended.
+pub fn is_unfinished(transfer: &Transfer) -> bool {
+    transfer.downloaded && transfer.state != TransferState::Sharing
+}
+
+/// Whether something moves or will without anybody's doing.
+pub fn is_running(transfer: &Transfer) -> bool {
+    matches!(
+        transfer.state,
+        TransferState::Getting
+            | TransferState::Resolving
+            | TransferState::Queued
+            | TransferState::Finishing
+            | TransferState::Checking
+    )
+}
+
+/// Level of a log line, five columns.
+pub fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "ERROR",
+        Level::Warn => "WARN",
+        Level::Info => "INFO",
+        Level::Debug => "DEBUG",
+    }
+}
