@@ -8,7 +8,7 @@ use common::wire::peer::PeerMsg;
 
 use super::conn::Asked;
 use super::content::Has;
-use super::event::{ConnId, Notice, Output};
+use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
 use super::time::Time;
 
@@ -26,14 +26,6 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const DEAD_AFTER: Duration = Duration::from_secs(90);
 /// "Lately" for fairness: counts are halved this often.
 const HALVE: Duration = Duration::from_secs(30);
-/// Waits between asking the tracker for more sources, the last one repeated.
-const ASK: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(60),
-];
-
 impl Node {
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
         self.tick_at = cx.now + self.pace();
@@ -198,28 +190,6 @@ impl Node {
             conn.ping = Some((nonce, cx.now));
             conn.pinged = cx.now;
             cx.send(at, PeerMsg::Ping(nonce));
-        }
-    }
-
-    /// Connects a wanted content to more sources, or asks the tracker for some.
-    fn seek(&mut self, cx: &mut Cx<'_>, id: ContentId) {
-        let Some(content) = self.contents.get(&id) else { return };
-        if !content.is_active() {
-            return;
-        }
-        self.dial_for(cx, id);
-        self.open_known(cx, id);
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let helped = content.links.values().any(|link| link.useful > 0)
-            || (content.body.is_none() && !content.links.is_empty());
-        if helped {
-            content.asked = 0;
-            content.ask_at = cx.now + ASK[0];
-        } else if cx.now >= content.ask_at {
-            let wait = ASK.get(content.asked as usize).copied().unwrap_or(ASK[3]);
-            content.ask_at = cx.now + wait;
-            content.asked = content.asked.saturating_add(1);
-            cx.out.push(Output::NeedSources { id });
         }
     }
 }

@@ -1,15 +1,10 @@
-//! Serving: what peers ask of us, in which order it goes out, and which chunk goes out when the choice
-//! is ours.
-
-use std::sync::Arc;
+//! Serving: what peers ask of us, and in which order it goes out.
 
 use common::chunk_set::ChunkSet;
 use common::id::ContentId;
-use common::limits::{
-    MAX_DATA_LEN, MAX_HAVE_RUNS, MAX_LIVE_REQUESTS, MAX_QUEUED_BYTES, REQUEST_ALIGN,
-};
+use common::limits::{MAX_LIVE_REQUESTS, MAX_QUEUED_BYTES, REQUEST_ALIGN};
 use common::wire::Code;
-use common::wire::peer::{PeerMsg, Run};
+use common::wire::peer::PeerMsg;
 
 use super::conn::Wanted;
 use super::event::{ConnId, Output};
@@ -62,64 +57,7 @@ impl Node {
         self.enqueue(cx, at, Wanted::Chunk { rid, id, chunk, off, len });
     }
 
-    pub(super) fn on_req_any(
-        &mut self,
-        cx: &mut Cx<'_>,
-        at: ConnId,
-        handle: u16,
-        rid: u32,
-        count: u8,
-        except: &Arc<[u32]>,
-    ) {
-        let id = self.by_handle(at, handle);
-        let link = id.and_then(|id| self.contents.get(&id)?.links.get(&at));
-        let code = match link {
-            None => Some(Code::Gone),
-            Some(link) if link.choking => Some(Code::Choked),
-            Some(_) => None,
-        };
-        for rid in (0..u32::from(count)).map(|i| rid.wrapping_add(i)) {
-            match (code, id) {
-                (None, Some(id)) => {
-                    self.enqueue(cx, at, Wanted::Any { rid, id, except: except.clone() });
-                }
-                (code, _) => {
-                    let code = code.unwrap_or(Code::Gone);
-                    cx.send(at, PeerMsg::Reject { rid, code });
-                }
-            }
-        }
-    }
-
-    pub(super) fn on_meta_req(
-        &mut self,
-        cx: &mut Cx<'_>,
-        at: ConnId,
-        handle: u16,
-        rid: u32,
-        off: u32,
-        len: u32,
-    ) {
-        let size = self.by_handle(at, handle).and_then(|id| {
-            let content = self.contents.get(&id)?;
-            content.body.as_ref()?;
-            Some((id, content.descriptor?.size))
-        });
-        let code = match size {
-            Some(_) if !self.allow_cheap(cx, at) => Code::Rate,
-            Some((id, size)) => {
-                let end = u64::from(off) + u64::from(len);
-                if len == 0 || len as usize > MAX_DATA_LEN || end > size {
-                    return self.fault(cx, at, "asked for manifest bytes that do not exist");
-                }
-                return self.enqueue(cx, at, Wanted::Meta { rid, id, off, len });
-            }
-            None => Code::Gone,
-        };
-        cx.send(at, PeerMsg::Reject { rid, code });
-    }
-
-    fn enqueue(&mut self, cx: &mut Cx<'_>, at: ConnId, wanted: Wanted) {
+    pub(super) fn enqueue(&mut self, cx: &mut Cx<'_>, at: ConnId, wanted: Wanted) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
         let rid = wanted.rid();
         let queued: u64 = conn
@@ -192,29 +130,6 @@ impl Node {
         cx.out.push(Output::Serve { conn: at, rid, id, chunk, off, len });
     }
 
-    /// The chunk that helps the swarm most among those the peer lacks: one that we sent least often, of
-    /// those one that few have, of those any (uploader-side assignment, protocol.md 6).
-    fn choose(&mut self, at: ConnId, id: ContentId, except: &[u32]) -> Option<u32> {
-        let content = self.contents.get_mut(&id)?;
-        let (link, body) = (content.links.get_mut(&at)?, content.body.as_mut()?);
-        if link.has.is_all() {
-            return None;
-        }
-        body.sent_counts();
-        let chunks = body.layout.chunks();
-        let assigned = link.assigned.get_or_insert_with(|| ChunkSet::empty(chunks));
-        let usable = |chunk: u32| {
-            body.offers(chunk)
-                && !link.has.contains(chunk)
-                && !assigned.contains(chunk)
-                && !except.contains(&chunk)
-        };
-        let sent = body.sent.as_ref()?;
-        let chunk = sent.pick_cheapest(usable, |chunk| body.copies(chunk), &mut self.rng)?;
-        assigned.insert(chunk);
-        Some(chunk)
-    }
-
     pub(super) fn on_cancel(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
         if let Some(i) = conn.queue.iter().position(|wanted| wanted.rid() == rid) {
@@ -255,19 +170,6 @@ impl Node {
         self.pump(cx, at);
     }
 
-    /// A chunk could not be read: it is not offered again until it is stored anew.
-    fn withhold(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let Some(body) = content.body.as_mut() else { return };
-        if !body.have.contains(chunk) || !body.withheld.insert(chunk) {
-            return;
-        }
-        for (at, link) in &content.links {
-            let (handle, runs) = (link.handle, vec![Run { start: chunk, len: 1 }]);
-            cx.send(*at, PeerMsg::DontHave { handle, runs });
-        }
-    }
-
     /// Rejects what a peer has queued of a content.
     pub(super) fn drop_queued(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, code: Code) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
@@ -277,32 +179,6 @@ impl Node {
         conn.queue = keep.into();
         for wanted in drop {
             cx.send(at, PeerMsg::Reject { rid: wanted.rid(), code });
-        }
-    }
-
-    /// Tells everybody about chunks that came in: also those who have them, or they would assign us
-    /// what we have and count too few copies.
-    pub(super) fn tell_news(&mut self, cx: &mut Cx<'_>, id: ContentId) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let Some(body) = content.body.as_mut() else { return };
-        let mut news = std::mem::take(&mut body.news);
-        news.retain(|chunk| body.offers(*chunk));
-        news.sort_unstable();
-        news.dedup();
-        let mut runs: Vec<Run> = Vec::new();
-        for chunk in news {
-            match runs.last_mut() {
-                Some(run) if run.start + u32::from(run.len) == chunk && run.len < u16::MAX => {
-                    run.len += 1;
-                }
-                _ => runs.push(Run { start: chunk, len: 1 }),
-            }
-        }
-        for part in runs.chunks(MAX_HAVE_RUNS) {
-            for (at, link) in &content.links {
-                let (handle, runs) = (link.handle, part.to_vec());
-                cx.send(*at, PeerMsg::Have { handle, runs });
-            }
         }
     }
 }
