@@ -1,6 +1,12 @@
 //! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big]`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, reason = "an example")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "an example"
+)]
 
 #[allow(dead_code)]
 #[path = "../tests/screens/testkit.rs"]
