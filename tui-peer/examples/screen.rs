@@ -1,5 +1,7 @@
 //! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big]`.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a toy
+
 #[allow(dead_code)]
 #[path = "../tests/screens/testkit.rs"]
 mod testkit;
@@ -157,11 +159,11 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
             Ok(Reply::Hosting(join))
         }
         Command::Pause { id } => {
-            set(snap, id, TransferState::Paused);
+            set(snap, id, &TransferState::Paused);
             Ok(Reply::Accepted)
         }
         Command::Resume { id } => {
-            set(snap, id, TransferState::Getting);
+            set(snap, id, &TransferState::Getting);
             Ok(Reply::Accepted)
         }
         Command::Serve { on } => {
@@ -175,7 +177,7 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
     }
 }
 
-fn set(snap: &mut Snapshot, id: common::id::ContentId, state: TransferState) {
+fn set(snap: &mut Snapshot, id: common::id::ContentId, state: &TransferState) {
     let mut transfers = snap.transfers.to_vec();
     for t in transfers.iter_mut().filter(|t| t.id == id) {
         t.state = state.clone();

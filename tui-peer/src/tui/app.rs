@@ -159,8 +159,11 @@ where
             if self.exit.is_some() {
                 return;
             }
-            next = match self.front.event().now_or_never() {
-                Some(Some(Ok(input))) => Some(input),
+            // Polled with this task's own waker: crossterm's stream keeps the first one it sees, and a
+            // no-op waker would leave the screen one key behind.
+            let ready = futures_util::poll!(std::pin::pin!(self.front.event()));
+            next = match ready {
+                std::task::Poll::Ready(Some(Ok(input))) => Some(input),
                 _ => return,
             };
         }

@@ -1,5 +1,7 @@
 //! The screen as users see it: keys in, text out; no terminal and no clock.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
+
 mod bytes;
 mod random;
 mod stage;
