@@ -1,4 +1,4 @@
-//! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big]`.
+//! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big|panic] [still]`.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a toy
 
@@ -32,6 +32,13 @@ async fn main() -> anyhow::Result<()> {
     let (handle, parts) = channel(snap.clone());
     let still = std::env::args().nth(2).is_some();
     let engine = tokio::spawn(engine(parts, snap, still));
+    if kind == "panic" {
+        tokio::spawn(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let nothing: Option<u8> = None;
+            nothing.unwrap();
+        });
+    }
     let reason = run(handle, Options { demo: true, ..Options::default() }).await?;
     engine.abort();
     eprintln!("{reason:?}");
