@@ -1,5 +1,6 @@
 //! The exact bytes of every message. A change here is a change of the protocol: old and new programs
 //! stop understanding each other, unless the version goes up with it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, PeerId};

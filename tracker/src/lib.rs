@@ -1,1 +1,148 @@
-//! x
+//! Shoal's tracker: who is there, which contents exist, who has which chunks.
+//!
+//! A pure state machine ([`index`]) inside a thin shell of connections, with a store ([`store`]) that keeps what
+//! must outlive the process. Bytes of shared files never come near it. It dials nobody.
+//!
+//! ```text
+//! server ─► session ─► index (pure) ─► record::Change ─► store (one thread)
+//! ```
+//!
+//! To run one inside another program, see [`Tracker::open`] and [`Tracker::run`].
+
+mod clock;
+mod config;
+pub mod index;
+mod metrics;
+mod metrics_http;
+pub mod record;
+mod server;
+mod session;
+mod shared;
+mod state;
+pub mod store;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use common::channel::Channel;
+use common::id::PeerId;
+use common::join::{JoinError, JoinString, Secret};
+use tokio::net::TcpListener;
+
+use clock::Clock;
+use index::Index;
+use shared::{Seeds, Shared};
+use state::State;
+use store::{MetaStore, Writer};
+
+pub use config::{Admission, Config, ServerLimits, Timing};
+pub use session::PROOF_ROLE;
+pub use state::{StartError, read_secret};
+
+/// A tracker that has its state but does not serve yet.
+pub struct Tracker {
+    shared: Arc<Shared>,
+    metrics: Option<TcpListener>,
+}
+
+impl Tracker {
+    /// Opens the state folder, or starts empty in memory if the configuration has none. Blocking.
+    ///
+    /// # Errors
+    /// [`StartError`]: what, where, what to do.
+    pub fn open(config: Config) -> Result<Self, StartError> {
+        let state = State::open(&config)?;
+        Self::start(config, state)
+    }
+
+    /// The same with another store, and everything else in memory unless the configuration has a folder.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn open_with(config: Config, store: Box<dyn MetaStore>) -> Result<Self, StartError> {
+        let state = State::open(&config)?;
+        Self::start(config, State { store, ..state })
+    }
+
+    /// The key that peers pin.
+    pub fn peer_id(&self) -> PeerId {
+        self.shared.identity.peer_id()
+    }
+
+    /// The secret that peers need, if the network is closed.
+    pub fn secret(&self) -> Option<&Secret> {
+        self.shared.secret.as_ref()
+    }
+
+    /// What to give to others so that they can join, for a tracker reached at `host` and `port`.
+    ///
+    /// # Errors
+    /// [`JoinError`] for an impossible host or port 0.
+    pub fn join_string(&self, host: &str, port: u16) -> Result<JoinString, JoinError> {
+        JoinString::new(self.peer_id(), host, port, self.shared.secret.clone())
+    }
+
+    /// Also answers `/metrics` and `/healthz` over plain HTTP on this listener, while it runs.
+    #[must_use]
+    pub fn with_metrics(mut self, listener: TcpListener) -> Self {
+        self.metrics = Some(listener);
+        self
+    }
+
+    /// Serves until `shutdown` resolves; then everybody is told, and what waits is written. Needs a tokio
+    /// runtime with I/O and time.
+    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        {
+            let serving = server::serve(listener, Arc::clone(&self.shared), shutdown);
+            match self.metrics {
+                Some(listener) => tokio::select! {
+                    () = serving => {}
+                    () = metrics_http::serve(listener, &self.shared) => {}
+                },
+                None => serving.await,
+            }
+        }
+        // All tasks are gone, so this is the last one.
+        if let Some(shared) = Arc::into_inner(self.shared) {
+            let finished = tokio::task::spawn_blocking(|| shared.finish()).await;
+            if finished.is_err() {
+                tracing::error!("the store did not close");
+            }
+        }
+    }
+
+    fn start(config: Config, state: State) -> Result<Self, StartError> {
+        let State { identity, secret, mut store } = state;
+        let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
+        let clock = Clock::start();
+        let saved = store.load()?;
+        let index = Index::restore(config.limits.clone(), saved, clock.now_ms());
+        let channel = Channel::new(&identity).map_err(|error| system(&error))?;
+        let writer = Writer::start(store).map_err(|error| system(&error))?;
+        let mut rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let seeds = Seeds { epoch: rng.u64(..), serial: rng.u64(..) };
+        let shared = Shared::new(config, identity, secret, channel, &seeds, (index, writer, clock));
+        Ok(Self { shared: Arc::new(shared), metrics: None })
+    }
+}
+
+impl std::fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tracker").field("id", &self.peer_id()).finish_non_exhaustive()
+    }
+}
+
+/// Opens a tracker and runs it: [`Tracker::open`] and [`Tracker::run`] in one, for callers that need no join string.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let opened = tokio::task::spawn_blocking(|| Tracker::open(config)).await;
+    let tracker = opened.map_err(|error| StartError::System(error.to_string()))??;
+    tracker.run(listener, shutdown).await;
+    Ok(())
+}

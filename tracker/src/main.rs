@@ -1,1 +1,153 @@
-fn main() {}
+//! The tracker's program: arguments, socket, signals, exit code.
+
+mod args;
+mod public;
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+use tracker::{StartError, Tracker};
+
+use args::Args;
+
+/// The exit code of a failure without one of its own.
+const EXIT_OTHER: u8 = 1;
+const EXIT_CONFIG: u8 = 65;
+const EXIT_IO: u8 = 74;
+const EXIT_PERMISSION: u8 = 77;
+const EXIT_PORT: u8 = 98;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr(args.verbose);
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("tracker: {error:#}"));
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn start(args: &Args) -> anyhow::Result<()> {
+    raise_descriptor_limit();
+    let config = args.config()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Before anything is announced: a signal from here on is never lost.
+        let (interrupt, terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut tracker = Tracker::open(config)?;
+        let listener = bind(args.listen, "--listen").await?;
+        if let Some(addr) = args.metrics {
+            tracker = tracker.with_metrics(bind(addr, "--metrics").await?);
+        }
+        announce(args, &tracker, listener.local_addr()?)?;
+        tracker.run(listener, until_signal(interrupt, terminate)).await;
+        Ok(())
+    })
+}
+
+/// Resolves at the first signal; a second one ends the process at once.
+async fn until_signal(mut interrupt: Signal, mut terminate: Signal) {
+    next_signal(&mut interrupt, &mut terminate).await;
+    tracing::info!("stopping; once more to stop at once");
+    tokio::spawn(async move {
+        std::process::exit(next_signal(&mut interrupt, &mut terminate).await);
+    });
+}
+
+/// The exit code that stands for the next signal: 128 and its number.
+async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    }
+}
+
+async fn bind(addr: SocketAddr, option: &str) -> Result<TcpListener, BindError> {
+    let option = option.to_owned();
+    TcpListener::bind(addr).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { addr, option },
+        _ => BindError::Other { addr, source },
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum BindError {
+    #[error(
+        "{addr} is in use by another program; choose another address with {option}, or port 0 for any free one"
+    )]
+    InUse { addr: SocketAddr, option: String },
+    #[error("cannot listen on {addr}: {source}")]
+    Other { addr: SocketAddr, source: io::Error },
+}
+
+/// Tells how to join, on standard output.
+fn announce(args: &Args, tracker: &Tracker, bound: SocketAddr) -> anyhow::Result<()> {
+    let (host, port) = public::host_and_port(args.public.as_deref(), bound);
+    let join = tracker.join_string(&host, port)?;
+    let line = if args.json {
+        let addr = bound.to_string();
+        serde_json::json!({ "event": "ready", "addr": addr, "join": join.to_string() }).to_string()
+    } else {
+        format!("join {join}")
+    };
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        // Nobody reads it; the tracker is of use all the same.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Every connection is a descriptor, and the usual soft limit is 1024.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+}
+
+fn complain(line: &str) {
+    // There is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<StartError>() {
+        return error.exit_code();
+    }
+    match error.downcast_ref::<BindError>() {
+        Some(BindError::InUse { .. }) => EXIT_PORT,
+        Some(BindError::Other { source, .. })
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            EXIT_PERMISSION
+        }
+        Some(BindError::Other { .. }) => EXIT_IO,
+        None if error.is::<common::join::JoinError>() => EXIT_CONFIG,
+        None => EXIT_OTHER,
+    }
+}

@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a toy
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "an example"
+)]
+
 #[allow(dead_code)]
 #[path = "../tests/screens/testkit.rs"]
 mod testkit;

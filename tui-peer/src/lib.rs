@@ -2,15 +2,27 @@
 //!
 //! In reading order:
 //!
+//! - [`args`]: what the user typed, and the settings that follow.
 //! - [`swarm`]: PURE. Who is asked for what, who is served, who is believed. Events in, effects out.
 //! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
-//! - `tui`: the full-screen terminal app (feature `tui`).
+//! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
+//! - `tui`: the full-screen app (feature `tui`).
+//! - [`app`]: which of them runs.
 //!
-//! Arrows point one way: front ends use [`engine::handle`], [`engine::command`], [`engine::event`] and
-//! [`engine::snapshot`] and nothing else of the engine; the engine knows no front end; `swarm` knows
+//! Arrows point one way: front ends use [`engine::handle`], [`engine::command`], [`engine::event`],
+//! [`engine::snapshot`], [`engine::config`] and (for `hash` and `verify`, which need no engine)
+//! [`engine::library`], and nothing else of the engine; the engine knows no front end; `swarm` knows
 //! only `common`. `tests/tidy.rs` holds this.
 
+mod app;
+pub mod args;
+pub mod demo;
 pub mod engine;
+pub mod headless;
+#[cfg(feature = "tui")]
+mod screen;
 pub mod swarm;
 #[cfg(feature = "tui")]
 pub mod tui;
+
+pub use app::run;

@@ -14,7 +14,7 @@ const FRAMES_PER_SECOND: u64 = 8;
 
 /// Limits bytes per second over all its users, first come first served.
 #[derive(Debug)]
-pub struct Limiter {
+pub(in crate::engine) struct Limiter {
     bucket: Mutex<Bucket>,
     turn: tokio::sync::Mutex<()>,
     changed: Notify,
@@ -31,7 +31,7 @@ struct Bucket {
 
 impl Limiter {
     /// A limiter of `rate` bytes per second; `None` is no limit.
-    pub fn new(rate: Option<u64>) -> Self {
+    pub(in crate::engine) fn new(rate: Option<u64>) -> Self {
         let bucket = Bucket { rate, tokens: 0.0, filled: Instant::now() };
         Self {
             bucket: Mutex::new(bucket),
@@ -41,7 +41,7 @@ impl Limiter {
     }
 
     /// Changes the limit; waiting takers notice.
-    pub fn set(&self, rate: Option<u64>) {
+    pub(in crate::engine) fn set(&self, rate: Option<u64>) {
         let mut bucket = self.lock();
         bucket.fill(Instant::now());
         bucket.rate = rate;
@@ -50,12 +50,12 @@ impl Limiter {
     }
 
     /// The limit in bytes per second.
-    pub fn rate(&self) -> Option<u64> {
+    pub(in crate::engine) fn rate(&self) -> Option<u64> {
         self.lock().rate
     }
 
     /// Bytes one frame should carry at most, so that the flow stays smooth.
-    pub fn quantum(&self, most: usize) -> usize {
+    pub(in crate::engine) fn quantum(&self, most: usize) -> usize {
         match self.rate() {
             None => most,
             Some(rate) => usize::try_from(rate / FRAMES_PER_SECOND)
@@ -65,7 +65,7 @@ impl Limiter {
     }
 
     /// Waits until `bytes` may pass.
-    pub async fn take(&self, bytes: usize) {
+    pub(in crate::engine) async fn take(&self, bytes: usize) {
         if self.rate().is_none() {
             return;
         }

@@ -3,15 +3,26 @@
 //! The engine does not know who is looking. A front end holds an [`handle::EngineHandle`]: bounded
 //! [`command::Command`]s in, a `watch` of an immutable [`snapshot::Snapshot`] out, plus a bounded stream
 //! of [`event::Event`]s for the log.
+//!
+//! - `session`: the one task that owns the core and everything the user has; executes its outputs.
+//! - `conn`: dialling, listening, one reader and one writer task per peer; `gate`: who may talk to us;
+//!   `limiter`: token buckets.
+//! - `disk`: buffers, worker threads, journal and `.part` files; [`library`]: what is shared and
+//!   remembered.
+//! - `announcer`: the tracker client; `host`: a tracker inside this process.
 
+mod announcer;
 pub mod command;
 pub mod config;
-// mod conn;
+mod conn;
+pub mod disk;
 pub mod event;
-// mod gate;
+mod gate;
 pub mod handle;
+mod host;
 pub mod library;
-// mod limiter;
+mod limiter;
+mod session;
 pub mod snapshot;
 
 use config::{EngineConfig, StartError};
@@ -23,5 +34,5 @@ use handle::EngineHandle;
 /// # Errors
 /// [`StartError`]; nothing is left running then.
 pub async fn start(config: EngineConfig) -> Result<EngineHandle, StartError> {
-    Err(StartError::State(format!("not built yet: {}", config.nick)))
+    session::start(config).await
 }

@@ -7,6 +7,47 @@ use common::wire::peer::PeerMsg;
 
 use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
+use super::time::Time;
+
+/// A slot should move a chunk in this many seconds, so that what is sent can be passed on soon.
+const CHUNK_TIME: f64 = 4.0;
+/// Slots on the slowest uplink: one may be with a peer that does not ask.
+const MIN_SLOTS: usize = 2;
+/// Weight of the last period in the uplink's rate: payload counts when a whole request is out, which
+/// on slow links is seldom.
+const SMOOTH: f64 = 0.25;
+
+/// What our uplink was seen to carry while it was the bottleneck.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Uplink {
+    /// Bytes served in the running period, and when that began.
+    pub(super) served: u64,
+    since: Time,
+    /// Bytes per second; zero until known.
+    rate: f64,
+}
+
+impl Uplink {
+    /// Ends a period in which somebody was waiting all the time.
+    fn measure(&mut self, now: Time, saturated: bool) {
+        let seconds = now.since(self.since).as_secs_f64();
+        if saturated && seconds > 0.0 {
+            let rate = self.served as f64 / seconds;
+            self.rate =
+                if self.rate > 0.0 { self.rate + (rate - self.rate) * SMOOTH } else { rate };
+        }
+        (self.since, self.served) = (now, 0);
+    }
+
+    /// How many peers to serve at once, at most `most`.
+    fn slots(&self, chunk: u64, most: usize) -> usize {
+        if self.rate <= 0.0 {
+            return most;
+        }
+        let slots = self.rate * CHUNK_TIME / chunk.max(1) as f64;
+        (slots as usize).clamp(MIN_SLOTS.min(most), most)
+    }
+}
 
 /// A peer as the policy sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,20 +91,28 @@ impl Node {
             .collect()
     }
 
+    fn slots(&self) -> usize {
+        let served = self.conns.values().flat_map(|conn| conn.pipe_of.values());
+        let chunk = served
+            .filter_map(|(id, _)| self.contents.get(id)?.body.as_ref())
+            .map(super::content::Body::usual_len)
+            .max();
+        self.uplink.slots(chunk.unwrap_or(1), self.cfg.slots)
+    }
+
     /// Gives free slots to whoever waits; takes none away.
     pub(super) fn fill_slots(&mut self, cx: &mut Cx<'_>) {
         let mut waiting = self.candidates();
         let taken = waiting.iter().filter(|c| c.unchoked).count();
         waiting.retain(|c| !c.unchoked);
-        let free = self.cfg.slots.saturating_sub(taken);
+        let free = self.slots().saturating_sub(taken);
         if free > 0 {
             for conn in choose(waiting, free, &mut self.rng) {
                 self.set_choke(cx, conn, false);
             }
         }
         // A content opened since on a connection that has a slot.
-        let open: Vec<ConnId> =
-            self.conns.values().filter(|c| c.unchoked).map(|c| c.id).collect();
+        let open: Vec<ConnId> = self.conns.values().filter(|c| c.unchoked).map(|c| c.id).collect();
         for conn in open {
             self.say_choke(cx, conn, false);
         }
@@ -71,7 +120,10 @@ impl Node {
 
     /// Rotates slots.
     pub(super) fn rechoke(&mut self, cx: &mut Cx<'_>) {
-        let chosen = choose(self.candidates(), self.cfg.slots, &mut self.rng);
+        let waiting = |conn: &super::conn::Conn| !conn.in_pipe.is_empty();
+        let serving = self.conns.values().filter(|conn| waiting(conn)).count();
+        self.uplink.measure(cx.now, serving >= MIN_SLOTS);
+        let chosen = choose(self.candidates(), self.slots(), &mut self.rng);
         let all: Vec<(ConnId, bool)> = self.conns.values().map(|c| (c.id, c.unchoked)).collect();
         for (conn, unchoked) in all {
             let keep = chosen.contains(&conn);
@@ -130,6 +182,24 @@ mod tests {
             lucky.insert(chosen[3]);
         }
         assert_eq!(lucky.len(), 17, "everybody else has a chance");
+    }
+
+    #[test]
+    fn a_slow_uplink_serves_few_at_once() {
+        let mut uplink = Uplink::default();
+        assert_eq!(uplink.slots(4 << 20, 16), 16, "not known yet");
+        let at = |s: u64| Time::from_micros(s * 1_000_000);
+        uplink.measure(at(0), false);
+        for period in 1..20 {
+            // One 4 MiB chunk every 20 s: 200 KiB/s, of which most periods see nothing.
+            uplink.served = if period % 4 == 0 { 4 << 20 } else { 0 };
+            uplink.measure(at(period * 5), true);
+        }
+        assert_eq!(uplink.slots(4 << 20, 16), 2);
+        assert!(uplink.slots(64 << 10, 16) >= 8, "small chunks move soon enough");
+        let known = uplink.rate;
+        uplink.measure(at(200), false);
+        assert_eq!(uplink.rate, known, "nobody asked: that says nothing about the link");
     }
 
     #[test]

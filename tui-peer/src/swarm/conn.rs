@@ -1,6 +1,6 @@
 //! What the core keeps for one connection.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
@@ -22,12 +22,12 @@ pub(super) struct Conn {
     /// Open contents by handle.
     pub(super) handles: HashMap<u16, ContentId>,
     /// OPENs of ours without an answer yet.
-    pub(super) opening: HashMap<u16, ContentId>,
+    pub(super) opening: HashMap<u16, (ContentId, Time)>,
     pub(super) next_handle: u16,
     /// Our live requests.
     pub(super) requests: HashMap<u32, Asked>,
-    /// Requests we cancelled whose end has not been said; late data for them is not a fault.
-    pub(super) cancelled: HashSet<u32>,
+    /// Requests we cancelled whose end has not been said; late answers to them are no fault.
+    pub(super) cancelled: HashMap<u32, Asked>,
     pub(super) next_rid: u32,
     /// Payload bytes requested and not yet received.
     pub(super) outstanding: u64,
@@ -39,10 +39,8 @@ pub(super) struct Conn {
     pub(super) queue: VecDeque<Wanted>,
     /// Requests handed to the writer, with their lengths.
     pub(super) in_pipe: HashMap<u32, u64>,
-    /// Which content each of those is of.
-    pub(super) pipe_of: HashMap<u32, ContentId>,
-    /// Chunks we chose for this peer: not chosen again.
-    pub(super) assigned: HashSet<(ContentId, u32)>,
+    /// Of which chunk of which content each of those is.
+    pub(super) pipe_of: HashMap<u32, (ContentId, u32)>,
     pub(super) unchoked: bool,
     pub(super) down: Rate,
     pub(super) up: Rate,
@@ -57,6 +55,10 @@ pub(super) struct Conn {
     /// HASH_REQ and META_REQ answered in the running second.
     pub(super) cheap: (Time, u32),
     pub(super) rejects: u8,
+    /// When it was made.
+    pub(super) since: Time,
+    /// Chunks that its messages gave or took, in the running period.
+    pub(super) churn: (Time, u64),
 }
 
 /// A request of ours.
@@ -70,6 +72,22 @@ pub(super) enum Asked {
     Meta { id: ContentId, len: u32, got: u32 },
     /// Chunk hashes.
     Hashes { id: ContentId, file: u32, range: HashRange, since: Time },
+}
+
+impl Asked {
+    pub(super) fn id(&self) -> ContentId {
+        match self {
+            Self::Chunk { id, .. }
+            | Self::Any { id, .. }
+            | Self::Meta { id, .. }
+            | Self::Hashes { id, .. } => *id,
+        }
+    }
+
+    /// Whether it is about payload of this content.
+    pub(super) fn is_chunk_of(&self, of: ContentId) -> bool {
+        matches!(self, Self::Chunk { id, .. } | Self::Any { id, .. } if *id == of)
+    }
 }
 
 /// A request of the peer.
@@ -98,13 +116,7 @@ impl Wanted {
 }
 
 impl Conn {
-    pub(super) fn new(
-        id: ConnId,
-        peer: PeerId,
-        dialed: bool,
-        max_queued: u32,
-        now: Time,
-    ) -> Self {
+    pub(super) fn new(id: ConnId, peer: PeerId, dialed: bool, max_queued: u32, now: Time) -> Self {
         Self {
             id,
             peer,
@@ -114,7 +126,7 @@ impl Conn {
             opening: HashMap::new(),
             next_handle: u16::from(!dialed),
             requests: HashMap::new(),
-            cancelled: HashSet::new(),
+            cancelled: HashMap::new(),
             next_rid: 0,
             outstanding: 0,
             progress: now,
@@ -122,7 +134,6 @@ impl Conn {
             queue: VecDeque::new(),
             in_pipe: HashMap::new(),
             pipe_of: HashMap::new(),
-            assigned: HashSet::new(),
             unchoked: false,
             down: Rate::default(),
             up: Rate::default(),
@@ -134,7 +145,14 @@ impl Conn {
             idle_since: now,
             cheap: (now, 0),
             rejects: 0,
+            since: now,
+            churn: (now, 0),
         }
+    }
+
+    /// Whether we asked to open this content and have no answer yet.
+    pub(super) fn is_opening(&self, id: &ContentId) -> bool {
+        self.opening.values().any(|(opening, _)| opening == id)
     }
 
     /// A fresh request number.
@@ -159,6 +177,12 @@ impl Conn {
     pub(super) fn pending(&self) -> usize {
         let payload = |asked: &&Asked| !matches!(asked, Asked::Hashes { .. });
         self.requests.values().filter(payload).count()
+    }
+
+    /// Chunks of a content that the peer was asked to choose and has not.
+    pub(super) fn any_pending(&self, id: &ContentId) -> usize {
+        let any = |asked: &&Asked| matches!(asked, Asked::Any { id: of, .. } if of == id);
+        self.requests.values().filter(any).count()
     }
 
     /// Bytes handed to the writer and not yet written.

@@ -1,23 +1,25 @@
 //! What the core keeps for one content.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
 use common::content::Descriptor;
-use common::id::{ContentId, PeerId};
+use common::id::PeerId;
 use common::layout::Layout;
-use common::merkle::ChunkHashes;
+use common::merkle::{ChunkHashes, HashRange};
 
 use super::event::{ConnId, Ready, SourceHint};
 use super::picker::Picker;
 use super::rate::Rate;
 use super::time::Time;
 
+/// Sendings of a chunk are counted up to here; beyond it all are equally well spread.
+const MAX_SENT: u16 = 1000;
+
 /// One content: wanted, shared, or both.
 #[derive(Debug)]
 pub(super) struct Content {
-    pub(super) id: ContentId,
     pub(super) descriptor: Option<Descriptor>,
     /// Known from the moment the shell worked it out.
     pub(super) body: Option<Body>,
@@ -34,6 +36,12 @@ pub(super) struct Content {
     pub(super) ask_at: Time,
     pub(super) asked: u32,
     pub(super) completed: bool,
+    /// Payload bytes requested and not yet received or being verified, of this content.
+    pub(super) outstanding: u64,
+    /// The disk refused a chunk: nothing is asked until then.
+    pub(super) rest_until: Time,
+    /// Peers that could not open it just now, and when to try again; a subset of `known`.
+    pub(super) retry: HashMap<PeerId, Time>,
 }
 
 /// All that exchanging chunks needs.
@@ -43,17 +51,24 @@ pub(super) struct Body {
     pub(super) have: ChunkSet,
     pub(super) wanted: ChunkSet,
     pub(super) hashes: Vec<ChunkHashes>,
-    /// Files of which some chunk hash is missing, with those ranges asked for.
-    pub(super) hashes_missing: Vec<u32>,
+    /// Files of which some chunk hash is missing.
+    pub(super) hashes_missing: BTreeSet<u32>,
+    /// Ranges of hashes of wanted chunks that nobody was asked for yet.
+    pub(super) hash_todo: VecDeque<(u32, HashRange)>,
     /// Hash ranges asked for: file and first chunk.
     pub(super) hash_asked: HashSet<(u32, u32)>,
+    /// Chunks to ask for: wanted, not here, asked of nobody, their hash known.
     pub(super) picker: Picker,
+    /// Counts what became pickable: a source without any of it need not be searched again before.
+    pub(super) offers: u64,
     /// Complete sources among the links.
     pub(super) seeds: u16,
     /// Chunks requested or being verified.
     pub(super) flights: HashMap<u32, Flight>,
-    /// How often we sent each chunk: the least sent goes first.
-    pub(super) sent: Vec<u16>,
+    /// Chunks we have, by how often we sent them; made when first needed.
+    pub(super) sent: Option<Picker>,
+    /// Chunks that could not be read: ours, and not offered.
+    pub(super) withheld: HashSet<u32>,
     /// Chunks stored and not yet told to others, and since when.
     pub(super) news: Vec<u32>,
     pub(super) news_since: Time,
@@ -96,6 +111,10 @@ pub(super) struct Link {
     pub(super) barren: bool,
     /// Has not all chunk hashes itself: not asked for any until then.
     pub(super) hashless_until: Time,
+    /// It had nothing to pick when `Body::offers` stood here.
+    pub(super) dry: Option<u64>,
+    /// Chunks we chose for it: not chosen again.
+    pub(super) assigned: Option<ChunkSet>,
 }
 
 /// What a peer has of a content.
@@ -104,7 +123,11 @@ pub(super) enum Has {
     All,
     Some(ChunkSet),
     /// The layout is not known yet: what it sent, to be read later.
-    Unread { all: bool, bitfield: Option<Vec<u8>>, runs: Vec<(u32, u16)> },
+    Unread {
+        all: bool,
+        bitfield: Option<Vec<u8>>,
+        runs: Vec<(u32, u16)>,
+    },
 }
 
 impl Has {
@@ -137,10 +160,16 @@ pub(super) struct ManifestFetch {
     pub(super) delivered: usize,
 }
 
+impl ManifestFetch {
+    /// Whether a request is one of its slices.
+    pub(super) fn has(&self, at: ConnId, rid: u32) -> bool {
+        self.conn == at && self.slices.iter().any(|slice| slice.0 == rid)
+    }
+}
+
 impl Content {
-    pub(super) fn new(id: ContentId, now: Time) -> Self {
+    pub(super) fn new(now: Time) -> Self {
         Self {
-            id,
             descriptor: None,
             body: None,
             paused: false,
@@ -152,7 +181,16 @@ impl Content {
             ask_at: now,
             asked: 0,
             completed: false,
+            outstanding: 0,
+            rest_until: Time::ZERO,
+            retry: HashMap::new(),
         }
+    }
+
+    /// A peer no longer counts as a source.
+    pub(super) fn forget(&mut self, peer: &PeerId) {
+        self.known.remove(peer);
+        self.retry.remove(peer);
     }
 
     /// Whether something is still wanted.
@@ -171,7 +209,7 @@ impl Body {
         let Ready { layout, have, wanted, hashes, .. } = ready;
         let chunks = layout.chunks();
         let incomplete = (0u32..).zip(&hashes).filter(|(_, h)| !h.is_complete());
-        let hashes_missing: Vec<u32> = incomplete.map(|(file, _)| file).collect();
+        let hashes_missing: BTreeSet<u32> = incomplete.map(|(file, _)| file).collect();
         let mut body = Self {
             picker: Picker::new(chunks),
             layout,
@@ -179,10 +217,13 @@ impl Body {
             wanted: ChunkSet::empty(chunks),
             hashes,
             hashes_missing,
+            hash_todo: VecDeque::new(),
             hash_asked: HashSet::new(),
+            offers: 0,
             seeds: 0,
             flights: HashMap::new(),
-            sent: Vec::new(),
+            sent: None,
+            withheld: HashSet::new(),
             news: Vec::new(),
             news_since: Time::ZERO,
             done_bytes: 0,
@@ -203,12 +244,83 @@ impl Body {
                     self.done_bytes += u64::from(self.len(chunk));
                 }
                 self.picker.remove(chunk);
-            } else if self.wanted.contains(chunk) && !self.flights.contains_key(&chunk) {
-                self.picker.insert(chunk);
+            } else if self.wanted.contains(chunk) {
+                self.offer(chunk);
             } else {
                 self.picker.remove(chunk);
             }
         }
+        self.plan_hashes();
+    }
+
+    /// Makes a chunk pickable, if it is to be asked for at all.
+    pub(super) fn offer(&mut self, chunk: u32) {
+        let free = self.lacks(chunk) && !self.flights.contains_key(&chunk);
+        if free && self.hash(chunk).is_some() {
+            self.picker.insert(chunk);
+            self.offers += 1;
+        }
+    }
+
+    /// Lists the hash ranges that wanted chunks need.
+    fn plan_hashes(&mut self) {
+        let mut todo = VecDeque::new();
+        for file in &self.hashes_missing {
+            let Some(hashes) = self.hashes.get(*file as usize) else { continue };
+            let first = self.layout.file_chunks(*file as usize).map_or(0, |chunks| chunks.start);
+            let mut chunk = 0;
+            while chunk < hashes.chunks() {
+                let Some(range) = hashes.missing_range_for(chunk) else {
+                    chunk += 1;
+                    continue;
+                };
+                let end = (range.index + u32::from(range.count)).clamp(chunk + 1, hashes.chunks());
+                let needed = (chunk..end).any(|chunk| self.lacks(first + chunk));
+                if needed && !self.hash_asked.contains(&(*file, range.index)) {
+                    todo.push_back((*file, range));
+                }
+                chunk = end;
+            }
+        }
+        self.hash_todo = todo;
+    }
+
+    /// The chunks, in the content's numbering, whose hashes a range holds.
+    pub(super) fn chunks_of(&self, file: u32, range: HashRange) -> std::ops::Range<u32> {
+        let chunks = self.layout.file_chunks(file as usize).unwrap_or(0..0);
+        let start = chunks.start.saturating_add(range.index).min(chunks.end);
+        start..start.saturating_add(u32::from(range.count)).min(chunks.end)
+    }
+
+    /// Whether others may have this chunk of us.
+    pub(super) fn offers(&self, chunk: u32) -> bool {
+        self.have.contains(chunk) && !self.withheld.contains(&chunk)
+    }
+
+    /// What others may have of us.
+    pub(super) fn offered(&self) -> ChunkSet {
+        let mut set = self.have.clone();
+        for chunk in &self.withheld {
+            set.remove(*chunk);
+        }
+        set
+    }
+
+    /// Counts one more sending of a chunk.
+    pub(super) fn count_sent(&mut self, chunk: u32) {
+        let sent = self.sent_counts();
+        if sent.availability().get(chunk as usize).is_some_and(|times| *times < MAX_SENT) {
+            sent.gained(chunk);
+        }
+    }
+
+    pub(super) fn sent_counts(&mut self) -> &mut Picker {
+        let (have, chunks) = (&self.have, self.layout.chunks());
+        self.sent.get_or_insert_with(|| {
+            let mut sent = Picker::new(chunks);
+            have.iter().for_each(|chunk| sent.insert(chunk));
+            sent
+        })
     }
 
     pub(super) fn len(&self, chunk: u32) -> u32 {
@@ -246,16 +358,16 @@ impl Body {
         partial.saturating_add(self.seeds)
     }
 
-    /// Whether no chunk was sent less often than `count` times, as far as a look at some tells.
-    pub(super) fn least_sent_is(&self, count: u16) -> bool {
-        count == 0 || self.sent.iter().all(|sent| *sent >= count)
-    }
-
-    /// A chunk is ours now.
-    pub(super) fn store(&mut self, chunk: u32, now: Time) {
+    /// A chunk is ours now; false if it was already.
+    pub(super) fn store(&mut self, chunk: u32, now: Time) -> bool {
         self.flights.remove(&chunk);
         self.picker.remove(chunk);
-        if self.have.insert(chunk) {
+        self.withheld.remove(&chunk);
+        let new = self.have.insert(chunk);
+        if new {
+            if let Some(sent) = &mut self.sent {
+                sent.insert(chunk);
+            }
             if self.wanted.contains(chunk) {
                 self.wanted_here += 1;
                 self.done_bytes += u64::from(self.len(chunk));
@@ -265,13 +377,12 @@ impl Body {
             }
             self.news.push(chunk);
         }
+        new
     }
 
     /// A chunk is to be fetched (again).
     pub(super) fn release(&mut self, chunk: u32) {
         self.flights.remove(&chunk);
-        if self.lacks(chunk) {
-            self.picker.insert(chunk);
-        }
+        self.offer(chunk);
     }
 }

@@ -11,6 +11,8 @@ use super::time::Time;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Longest wait between dials of one peer.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// A connection that lasted so long was a good one.
+const LASTING: Duration = Duration::from_secs(60);
 /// Wait after a dial that told us not to try again.
 const PERMANENT_WAIT: Duration = Duration::from_secs(600);
 /// Peers remembered with a back-off or a ban; beyond that the oldest waits go.
@@ -60,24 +62,35 @@ impl Dialer {
         // Half to one and a half times, so that a crowd does not come back at once.
         let wait = wait.mul_f64(0.5 + rng.f64());
         self.remember_room(now);
-        self.waits.insert(peer, (now + wait, fails + 1));
+        self.waits.insert(peer, (now + wait, fails.saturating_add(1)));
     }
 
     pub(super) fn connected(&mut self, peer: &PeerId) {
         self.dialing.remove(peer);
-        self.waits.remove(peer);
     }
 
-    /// A connection ended: do not dial again at once.
-    pub(super) fn ended(&mut self, peer: PeerId, now: Time) {
-        self.remember_room(now);
-        self.waits.entry(peer).or_insert((now + FIRST_WAIT, 0));
+    /// A connection ended: one that did not last is a failure like any other, so that a peer that
+    /// closes at once is not dialled every second.
+    pub(super) fn ended(
+        &mut self,
+        peer: PeerId,
+        lived: Duration,
+        now: Time,
+        rng: &mut fastrand::Rng,
+    ) {
+        if lived >= LASTING {
+            self.waits.remove(&peer);
+        }
+        self.failed(peer, false, now, rng);
     }
 
     pub(super) fn ban(&mut self, peer: PeerId, until: Time) {
-        if self.bans.len() < MAX_REMEMBERED {
-            self.bans.insert(peer, until);
+        if self.bans.len() >= MAX_REMEMBERED {
+            // The ban that ends first makes room: a crowd of new keys must not outlast an old ban.
+            let first = self.bans.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
+            first.and_then(|peer| self.bans.remove(&peer));
         }
+        self.bans.insert(peer, until);
     }
 
     pub(super) fn is_banned(&self, peer: &PeerId, now: Time) -> bool {
@@ -122,6 +135,10 @@ mod tests {
         assert!(waits[0] <= Duration::from_millis(1500));
         assert!(waits[11] >= LONGEST_WAIT / 2 && waits[11] <= LONGEST_WAIT.mul_f64(1.5));
         dialer.connected(&peer);
+        dialer.ended(peer, Duration::from_secs(1), now, &mut rng);
+        assert!(!dialer.may_dial(&peer, now + LONGEST_WAIT / 3), "it did not last");
+        dialer.ended(peer, LASTING, now, &mut rng);
+        now = now + FIRST_WAIT * 2;
         assert!(dialer.may_dial(&peer, now));
         dialer.ban(peer, now + Duration::from_secs(5));
         assert!(!dialer.may_dial(&peer, now));

@@ -11,7 +11,7 @@ use super::node::{Cx, Node};
 
 /// HASH_REQs outstanding at one source.
 const WINDOW: usize = 4;
-/// Files looked at for missing hashes per turn.
+/// Ranges looked at per turn for one that a source can answer.
 const LOOK: usize = 64;
 /// How long a source that could not prove its hashes is left alone: it is still learning them itself.
 pub(super) const HASHLESS: std::time::Duration = std::time::Duration::from_secs(3);
@@ -31,45 +31,36 @@ impl Node {
         let (Some(body), Some(link)) = (content.body.as_mut(), content.links.get(&at)) else {
             return;
         };
-        if body.hashes_missing.is_empty() || link.useful == 0 || link.hashless_until > cx.now {
+        if body.hash_todo.is_empty() || link.useful == 0 || link.hashless_until > cx.now {
             return;
         }
         let asked_here = |conn: &super::conn::Conn| {
             let ours = |asked: &&Asked| matches!(asked, Asked::Hashes { id: of, .. } if *of == id);
             conn.requests.values().filter(ours).count()
         };
-        let mut room = WINDOW.saturating_sub(asked_here(conn));
+        let room = WINDOW.saturating_sub(asked_here(conn));
         let level = body.layout.chunk_level();
-        for file in body.hashes_missing.iter().copied().take(LOOK) {
-            if room == 0 {
+        let mut asked = 0;
+        for _ in 0..LOOK.min(body.hash_todo.len()) {
+            if asked >= room {
                 break;
             }
-            let Some(hashes) = body.hashes.get(file as usize) else { continue };
-            let chunks = body.layout.file_chunks(file as usize).unwrap_or(0..0);
-            let mut chunk = 0;
-            while chunk < hashes.chunks() && room > 0 {
-                let Some(range) = hashes.missing_range_for(chunk) else {
-                    // Known: on to the next range.
-                    chunk += 1;
-                    continue;
-                };
-                let end = range.index + u32::from(range.count);
-                let here = range.index..end.min(hashes.chunks());
-                let first = chunks.start;
-                let wanted = here.clone().any(|c| body.lacks(first + c));
-                let source = here.clone().any(|c| link.has.contains(first + c));
-                let key = (file, range.index);
-                if wanted && source && !body.hash_asked.contains(&key) {
-                    let rid = conn.rid();
-                    body.hash_asked.insert(key);
-                    conn.requests.insert(rid, Asked::Hashes { id, file, range, since: cx.now });
-                    let HashRange { index, count } = range;
-                    let handle = link.handle;
-                    cx.send(at, PeerMsg::HashReq { handle, rid, file, level, index, count });
-                    room -= 1;
-                }
-                chunk = end;
+            let Some((file, range)) = body.hash_todo.pop_front() else { break };
+            if !body.chunks_of(file, range).any(|chunk| body.lacks(chunk)) {
+                continue;
             }
+            if !body.chunks_of(file, range).any(|chunk| link.has.contains(chunk)) {
+                // For another source.
+                body.hash_todo.push_back((file, range));
+                continue;
+            }
+            let rid = conn.rid();
+            body.hash_asked.insert((file, range.index));
+            conn.requests.insert(rid, Asked::Hashes { id, file, range, since: cx.now });
+            let HashRange { index, count } = range;
+            let handle = link.handle;
+            cx.send(at, PeerMsg::HashReq { handle, rid, file, level, index, count });
+            asked += 1;
         }
     }
 
@@ -82,6 +73,10 @@ impl Node {
         proof: &[Hash],
     ) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
+        if let Some(Asked::Hashes { .. }) = conn.cancelled.get(&rid) {
+            conn.cancelled.remove(&rid);
+            return;
+        }
         let Some(Asked::Hashes { id, file, range, .. }) = conn.requests.get(&rid).cloned() else {
             return self.fault(cx, at, "sent hashes nobody asked for");
         };
@@ -90,11 +85,15 @@ impl Node {
         body.hash_asked.remove(&(file, range.index));
         let Some(hashes) = body.hashes.get_mut(file as usize) else { return };
         if hashes.accept(range, list, proof).is_err() {
+            body.hash_todo.push_front((file, range));
             let (code, time) = (Code::BadData, self.cfg.ban_bad);
             return self.ban_and_close(cx, at, code, "sent hashes that lead nowhere", time);
         }
         if hashes.is_complete() {
-            body.hashes_missing.retain(|missing| *missing != file);
+            body.hashes_missing.remove(&file);
+        }
+        for chunk in body.chunks_of(file, range) {
+            body.offer(chunk);
         }
         let (index, hashes) = (range.index, list.to_vec());
         cx.out.push(Output::HashesLearned { id, file, index, hashes });
@@ -134,4 +133,3 @@ impl Node {
         conn.cheap.1 <= CHEAP_PER_SECOND
     }
 }
-

@@ -2,28 +2,39 @@
 //! Bytes of chunks never pass through it: it sees who sent how much of which request.
 //!
 //! - [`event`]: the contract with the shell; [`time`]: time as it is passed in.
-//! - [`node`]: one peer's brain; dispatches to the parts below.
-//! - [`open`]: contents opened on connections, descriptors and manifests.
-//! - [`download`]: requests, deadlines, verdicts; [`picker`]: rarest first; [`hashes`]: chunk hashes.
-//! - [`upload`]: serving, uploader-side assignment; [`choker`]: who may request.
-//! - [`dialer`]: whom to connect to, back-off, bans; [`tick`]: what time brings.
+//! - [`node`]: one peer's brain; dispatches to the parts below. [`content`], [`conn`]: what it keeps.
+//! - Contents and peers: [`lifecycle`], [`open`], [`availability`], [`manifest`], [`hashes`].
+//! - Fetching: [`picker`] (rarest first), [`request`], [`pipeline`] (how much at once), [`endgame`] (late
+//!   chunks), [`assembly`] (what arrives, and who is believed).
+//! - Serving: [`choker`] (who may request), [`serve`], [`assign`] (uploader-side assignment).
+//! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
 //! - [`rate`], [`config`], [`view`].
 
-pub mod config;
+mod assembly;
+mod assign;
+mod availability;
 mod choker;
+pub mod config;
 mod conn;
 mod content;
 mod dialer;
-mod download;
+mod endgame;
 pub mod event;
 mod hashes;
+mod lifecycle;
+mod manifest;
 mod node;
 mod open;
 pub mod picker;
+mod pipeline;
 mod rate;
+mod request;
+mod seek;
+mod serve;
+#[cfg(test)]
+mod tests;
 mod tick;
 pub mod time;
-mod upload;
 pub mod view;
 
 pub use config::NodeConfig;

@@ -1,12 +1,13 @@
 //! One peer's brain for all its contents and connections. This file only dispatches and holds what
 //! the policies share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use common::id::{ContentId, PeerId};
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
+use super::choker::Uplink;
 use super::config::NodeConfig;
 use super::conn::{Asked, Conn};
 use super::content::{Body, Content};
@@ -29,6 +30,12 @@ pub struct Node {
     pub(super) strikes: HashMap<PeerId, u8>,
     /// Payload bytes requested or being verified.
     pub(super) outstanding: u64,
+    /// Lengths of chunks that the disk has.
+    pub(super) verifying: HashMap<(ContentId, u32), u64>,
+    /// Contents that time may have to look after: those wanted and those with news.
+    pub(super) live: BTreeSet<ContentId>,
+    /// What our uplink carries.
+    pub(super) uplink: Uplink,
     pub(super) rechoke_at: Time,
     pub(super) tick_at: Time,
     pub(super) halve_at: Time,
@@ -63,6 +70,9 @@ impl Node {
             dialer: Dialer::default(),
             strikes: HashMap::new(),
             outstanding: 0,
+            verifying: HashMap::new(),
+            live: BTreeSet::new(),
+            uplink: Uplink::default(),
             rechoke_at: Time::ZERO,
             tick_at: Time::ZERO,
             halve_at: Time::ZERO,
@@ -83,7 +93,7 @@ impl Node {
             Input::SourcesFound { id, sources } => self.sources_found(cx, id, sources),
             Input::SourcesLeft { id, peers } => {
                 if let Some(content) = self.contents.get_mut(&id) {
-                    peers.iter().for_each(|peer| drop(content.known.remove(peer)));
+                    peers.iter().for_each(|peer| content.forget(peer));
                 }
             }
             Input::Connected { conn, peer, dialed, max_queued } => {
@@ -107,7 +117,7 @@ impl Node {
 
     /// When `Tick` is due next, if ever.
     pub fn next_deadline(&self) -> Option<Time> {
-        let rest = self.conns.is_empty() && !self.contents.values().any(Content::is_active);
+        let rest = self.conns.is_empty() && self.live.is_empty();
         (!rest).then_some(self.tick_at)
     }
 
@@ -129,7 +139,7 @@ impl Node {
                 self.on_request(cx, at, handle, rid, (chunk, off, len));
             }
             PeerMsg::ReqAny { handle, rid, count, except } => {
-                self.on_req_any(cx, at, handle, rid, count, except.into());
+                self.on_req_any(cx, at, handle, rid, count, &except.into());
             }
             PeerMsg::Assign { rid, chunk } => self.on_assign(cx, at, rid, chunk),
             PeerMsg::Cancel { rid } => self.on_cancel(cx, at, rid),
@@ -211,6 +221,9 @@ impl Node {
             self.close(cx, loser, code, &text);
         }
         if self.conns.len() >= self.cfg.max_conns {
+            self.evict(cx);
+        }
+        if self.conns.len() >= self.cfg.max_conns {
             let text = "too many connections".to_owned();
             cx.out.push(Output::Disconnect { conn: at, code: Code::Busy, text });
             return;
@@ -227,10 +240,11 @@ impl Node {
         if self.by_peer.get(&conn.peer) == Some(&at) {
             self.by_peer.remove(&conn.peer);
         }
-        self.dialer.ended(conn.peer, cx.now);
+        let lived = cx.now.since(conn.since);
+        self.dialer.ended(conn.peer, lived, cx.now, &mut self.rng);
         let mut requeued: HashMap<ContentId, u32> = HashMap::new();
         for (rid, asked) in &conn.requests {
-            self.outstanding -= self.undo(cx, at, *rid, asked, true).min(self.outstanding);
+            self.undo(cx, at, *rid, asked);
             if let Asked::Chunk { id, .. } | Asked::Any { id, .. } = asked {
                 *requeued.entry(*id).or_default() += 1;
             }
@@ -239,31 +253,19 @@ impl Node {
         for id in ids {
             self.unlink(cx, at, id, conn.peer, requeued.get(&id).copied().unwrap_or(0));
         }
-        for content in self.contents.values_mut() {
-            if content.manifest.as_ref().is_some_and(|fetch| fetch.conn == at) {
-                content.manifest = None;
-            }
-        }
         self.fill_all(cx);
         self.fill_slots(cx);
     }
 
-    /// Takes back what a request of ours reserved; says how many outstanding bytes that were.
-    /// `discard`: tell the shell to drop what arrived.
-    pub(super) fn undo(
-        &mut self,
-        cx: &mut Cx<'_>,
-        at: ConnId,
-        rid: u32,
-        asked: &Asked,
-        discard: bool,
-    ) -> u64 {
+    /// Takes back what a request of ours reserved; says how many bytes that were.
+    pub(super) fn undo(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, asked: &Asked) -> u64 {
         match asked {
             Asked::Chunk { id, chunk, len, got, .. } => {
-                if discard && *got > 0 {
+                if *got > 0 {
                     let wasted = u64::from(*got);
                     cx.out.push(Output::Discard { conn: at, rid, wasted });
                 }
+                self.free(id, u64::from(*len));
                 if let Some(body) = self.body_mut(id)
                     && let Some(flight) = body.flights.get_mut(chunk)
                 {
@@ -274,12 +276,17 @@ impl Node {
                 }
                 u64::from(*len)
             }
-            Asked::Any { len, .. } => u64::from(*len),
+            Asked::Any { id, len } => {
+                self.free(id, u64::from(*len));
+                u64::from(*len)
+            }
             Asked::Meta { id, got, .. } => {
-                if discard && *got > 0 {
+                if *got > 0 {
                     cx.out.push(Output::Discard { conn: at, rid, wasted: u64::from(*got) });
                 }
-                if let Some(content) = self.contents.get_mut(id) {
+                if let Some(content) = self.contents.get_mut(id)
+                    && content.manifest.as_ref().is_some_and(|fetch| fetch.has(at, rid))
+                {
                     content.manifest = None;
                 }
                 0
@@ -287,9 +294,35 @@ impl Node {
             Asked::Hashes { id, file, range, .. } => {
                 if let Some(body) = self.body_mut(id) {
                     body.hash_asked.remove(&(*file, range.index));
+                    body.hash_todo.push_back((*file, *range));
                 }
                 0
             }
+        }
+    }
+
+    /// Counts payload bytes as asked for.
+    pub(super) fn reserve(&mut self, id: &ContentId, bytes: u64) {
+        self.outstanding += bytes;
+        if let Some(content) = self.contents.get_mut(id) {
+            content.outstanding += bytes;
+        }
+    }
+
+    /// Payload bytes are no longer asked for, nor with the disk.
+    pub(super) fn free(&mut self, id: &ContentId, bytes: u64) {
+        self.outstanding = self.outstanding.saturating_sub(bytes);
+        if let Some(content) = self.contents.get_mut(id) {
+            content.outstanding = content.outstanding.saturating_sub(bytes);
+        }
+    }
+
+    /// Ends one connection that has nothing open, to make room.
+    fn evict(&mut self, cx: &mut Cx<'_>) {
+        let idle = |conn: &&Conn| conn.handles.is_empty() && conn.opening.is_empty();
+        let oldest = self.conns.values().filter(idle).min_by_key(|conn| conn.idle_since);
+        if let Some(at) = oldest.map(|conn| conn.id) {
+            self.close(cx, at, Code::Busy, "room is needed for others");
         }
     }
 

@@ -7,6 +7,8 @@
 
 /// Chunks of a bucket looked at from a random start before the whole bucket is searched.
 const PROBES: usize = 64;
+/// Chunks compared by their cost.
+const CANDIDATES: usize = 32;
 /// Not pickable.
 const NOWHERE: u32 = u32::MAX;
 
@@ -61,7 +63,8 @@ impl Picker {
         let mut hole = self.order.len() - 1;
         for later in (bucket + 1..self.ends.len()).rev() {
             let first = self.start_of(later);
-            if let Some(moved) = self.order.get(first).copied() {
+            // An empty bucket has nothing to move: its place is the hole itself.
+            if let Some(moved) = self.order.get(first).copied().filter(|_| first != hole) {
                 self.put(hole, moved);
                 hole = first;
             }
@@ -73,7 +76,8 @@ impl Picker {
 
     /// Makes a chunk not pickable: requested, here, or not wanted.
     pub fn remove(&mut self, chunk: u32) {
-        let Some(at) = self.position.get(chunk as usize).copied().filter(|at| *at != NOWHERE) else {
+        let Some(at) = self.position.get(chunk as usize).copied().filter(|at| *at != NOWHERE)
+        else {
             return;
         };
         let bucket = self.bucket_of(chunk);
@@ -147,8 +151,36 @@ impl Picker {
         None
     }
 
+    /// Like [`pick`](Self::pick), but of several equally rare ones that with the least `cost`: a few
+    /// are compared.
+    pub fn pick_cheapest(
+        &self,
+        usable: impl Fn(u32) -> bool,
+        cost: impl Fn(u32) -> u16,
+        rng: &mut fastrand::Rng,
+    ) -> Option<u32> {
+        let mut start = 0usize;
+        for end in &self.ends {
+            let end = *end as usize;
+            if let Some(bucket) = self.order.get(start..end).filter(|bucket| !bucket.is_empty()) {
+                let (before, after) = bucket.split_at(rng.usize(..bucket.len()));
+                let candidates = after.iter().chain(before).copied().filter(|c| usable(*c));
+                let best = candidates.take(CANDIDATES).min_by_key(|chunk| cost(*chunk));
+                if best.is_some() {
+                    return best;
+                }
+            }
+            start = end;
+        }
+        None
+    }
+
     /// Any pickable chunk for which `usable` holds, whatever its rarity.
-    pub fn pick_random(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
+    pub fn pick_random(
+        &self,
+        usable: impl Fn(u32) -> bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<u32> {
         if self.order.is_empty() {
             return None;
         }
@@ -229,7 +261,7 @@ mod tests {
             }
             prop_assert_eq!(picker.pickable(), pickable.len());
             prop_assert_eq!(picker.availability(), &availability);
-            let usable = |chunk: u32| chunk % 3 != 0;
+            let usable = |chunk: u32| !chunk.is_multiple_of(3);
             let rarest =
                 pickable.iter().filter(|c| usable(**c)).map(|c| availability[*c as usize]).min();
             let picked = picker.pick(usable, &mut rng);

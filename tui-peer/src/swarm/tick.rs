@@ -7,8 +7,10 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
 use super::conn::Asked;
-use super::event::{ConnId, Notice, Output};
+use super::content::Has;
+use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
+use super::time::Time;
 
 /// Resolution while something moves.
 pub(super) const BUSY: Duration = Duration::from_millis(100);
@@ -18,20 +20,16 @@ const WAITING: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(5);
 /// Hash requests without an answer go elsewhere after this.
 const HASH_TIMEOUT: Duration = Duration::from_secs(10);
+/// OPEN without an answer ends a connection after this (protocol.md 5.1).
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection is dead when nothing at all was heard for so long; PING asks every 15 s.
+const DEAD_AFTER: Duration = Duration::from_secs(90);
 /// "Lately" for fairness: counts are halved this often.
 const HALVE: Duration = Duration::from_secs(30);
-/// Waits between asking the tracker for more sources, the last one repeated.
-const ASK: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(60),
-];
-
 impl Node {
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
         self.tick_at = cx.now + self.pace();
-        let ids: Vec<ContentId> = self.contents.keys().copied().collect();
+        let ids: Vec<ContentId> = self.live.iter().copied().collect();
         for id in &ids {
             let due = self.body_mut(id).is_some_and(|body| !body.news.is_empty());
             let since = self.body_mut(id).map(|body| body.news_since);
@@ -46,6 +44,7 @@ impl Node {
         if cx.now >= self.rechoke_at {
             self.rechoke_at = cx.now + self.cfg.choke_interval;
             self.rechoke(cx);
+            self.part_seeds(cx);
         }
         if cx.now >= self.halve_at {
             self.halve_at = cx.now + HALVE;
@@ -53,18 +52,53 @@ impl Node {
         }
         for id in &ids {
             self.seek(cx, *id);
+            self.rest(id);
         }
         self.fill_all(cx);
     }
 
+    /// A content that nothing is wanted of, and of which nothing is to be told, needs no looking after.
+    fn rest(&mut self, id: &ContentId) {
+        let idle = self.contents.get(id).is_none_or(|content| {
+            let told = content.body.as_ref().is_none_or(|body| body.news.is_empty());
+            !content.is_active() && told
+        });
+        if idle {
+            self.live.remove(id);
+        }
+    }
+
+    /// Ends exchanges between two that both have everything; the connection stays for other contents,
+    /// and ends by itself if there are none.
+    fn part_seeds(&mut self, cx: &mut Cx<'_>) {
+        let mut done = Vec::new();
+        for conn in self.conns.values() {
+            for id in conn.handles.values() {
+                let Some(content) = self.contents.get(id) else { continue };
+                let whole = content.body.as_ref().is_some_and(|body| body.have.is_complete());
+                let both = whole
+                    && content
+                        .links
+                        .get(&conn.id)
+                        .is_some_and(|link| matches!(link.has, Has::All) && !link.interesting);
+                if both {
+                    done.push((conn.id, *id));
+                }
+            }
+        }
+        for (at, id) in done {
+            self.close_link(cx, at, id);
+        }
+    }
+
     fn pace(&self) -> Duration {
         let moving = self.is_busy();
-        let news = self.contents.values().any(|content| {
-            content.body.as_ref().is_some_and(|body| !body.news.is_empty())
-        });
+        let live = || self.live.iter().filter_map(|id| self.contents.get(id));
+        let news =
+            live().any(|content| content.body.as_ref().is_some_and(|body| !body.news.is_empty()));
         if moving || news {
             BUSY
-        } else if self.contents.values().any(super::content::Content::is_active) {
+        } else if live().any(super::content::Content::is_active) {
             WAITING
         } else {
             IDLE
@@ -94,9 +128,21 @@ impl Node {
         if !stale.is_empty() {
             return self.close(cx, at, Code::Timeout, "did not answer a question about hashes");
         }
+        let late = |(_, since): &(ContentId, Time)| cx.now.since(*since) >= OPEN_TIMEOUT;
+        if conn.opening.values().any(late) {
+            return self.close(cx, at, Code::Timeout, "did not answer OPEN");
+        }
+        if cx.now.since(conn.heard) >= DEAD_AFTER {
+            return self.close(cx, at, Code::Timeout, "was silent for too long");
+        }
         let quiet = cx.now.since(conn.progress);
         if conn.pending() > 0 && quiet >= self.cfg.drop_after {
-            let (code, time) = (Code::Timeout, self.cfg.ban_rude);
+            let code = Code::Timeout;
+            if conn.down.total > 0 {
+                // It was of use before: a broken link, not a liar.
+                return self.close(cx, at, code, "stopped delivering");
+            }
+            let time = self.cfg.ban_rude;
             return self.ban_and_close(cx, at, code, "advertises and does not deliver", time);
         }
         if conn.pending() > 0 && quiet >= self.cfg.snub_after && conn.snubbed_until.is_none() {
@@ -144,37 +190,6 @@ impl Node {
             conn.ping = Some((nonce, cx.now));
             conn.pinged = cx.now;
             cx.send(at, PeerMsg::Ping(nonce));
-        }
-    }
-
-    /// Connects a wanted content to more sources, or asks the tracker for some.
-    fn seek(&mut self, cx: &mut Cx<'_>, id: ContentId) {
-        let Some(content) = self.contents.get(&id) else { return };
-        if !content.is_active() {
-            return;
-        }
-        self.dial_for(cx, id);
-        let connected: Vec<ConnId> = self
-            .contents
-            .get(&id)
-            .into_iter()
-            .flat_map(|content| content.known.keys())
-            .filter_map(|peer| self.by_peer.get(peer).copied())
-            .collect();
-        for at in connected {
-            self.open_wanted(cx, at);
-        }
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let helped = content.links.values().any(|link| link.useful > 0)
-            || (content.body.is_none() && !content.links.is_empty());
-        if helped {
-            content.asked = 0;
-            content.ask_at = cx.now + ASK[0];
-        } else if cx.now >= content.ask_at {
-            let wait = ASK.get(content.asked as usize).copied().unwrap_or(ASK[3]);
-            content.ask_at = cx.now + wait;
-            content.asked = content.asked.saturating_add(1);
-            cx.out.push(Output::NeedSources { id });
         }
     }
 }

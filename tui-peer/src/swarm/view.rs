@@ -172,8 +172,7 @@ impl Node {
     pub fn content(&self, id: &ContentId, now: Time) -> Option<ContentView<'_>> {
         let content = self.contents.get(id)?;
         let body = content.body.as_ref()?;
-        let fastest =
-            content.links.values().map(|link| link.down.get(now)).fold(0.0, f64::max);
+        let fastest = content.links.values().map(|link| link.down.get(now)).fold(0.0, f64::max);
         let sources: Vec<SourceView> = content
             .links
             .iter()
@@ -197,7 +196,7 @@ impl Node {
                     Has::Some(set) => set.count(),
                     Has::Unread { .. } => 0,
                 };
-                let fit = self.depth_at(now, *at) / body.usual_len().max(1);
+                let fit = self.depth(now, *at, content) / body.usual_len().max(1);
                 Some(SourceView {
                     conn: *at,
                     peer: conn.peer,

@@ -98,6 +98,8 @@ pub(crate) struct Network {
     peers: Vec<Peer>,
     /// Connection of each side to the other: `(peer, conn)`.
     wires: HashMap<(usize, ConnId), (usize, ConnId)>,
+    /// When the last payload sent so far arrives at each end: a stream keeps its order.
+    arrived: HashMap<(usize, ConnId), Time>,
     next_conn: u64,
     delay: Duration,
     pub(crate) layout: Arc<Layout>,
@@ -120,6 +122,8 @@ pub(crate) struct Outcome {
     /// Notices of everybody.
     pub(crate) notices: Vec<Notice>,
     pub(crate) unfinished: usize,
+    /// What those who never finished look like.
+    pub(crate) stuck: Vec<String>,
 }
 
 pub(crate) fn peer_id(i: usize) -> PeerId {
@@ -133,7 +137,13 @@ fn addr(i: usize) -> SocketAddr {
 }
 
 impl Network {
-    pub(crate) fn new(size: u64, specs: &[Spec], delay: Duration, cfg: &NodeConfig, seed: u64) -> Self {
+    pub(crate) fn new(
+        size: u64,
+        specs: &[Spec],
+        delay: Duration,
+        cfg: &NodeConfig,
+        seed: u64,
+    ) -> Self {
         let layout = Arc::new(Layout::for_file(size).unwrap());
         let hashes: Vec<Hash> = layout.all().map(|c| sha256(&c.get().to_le_bytes())).collect();
         let list = ChunkHashes::complete(size, hashes.clone(), layout.chunk_level());
@@ -147,6 +157,7 @@ impl Network {
             count: 0,
             peers: Vec::new(),
             wires: HashMap::new(),
+            arrived: HashMap::new(),
             next_conn: 1,
             delay,
             layout: layout.clone(),
@@ -237,8 +248,33 @@ impl Network {
             seed_copies: seeds.map(|p| p.sent as f64).sum::<f64>() / total,
             waste: wasted as f64 / received.max(1) as f64,
             notices: self.peers.iter().flat_map(|p| p.notices.clone()).collect(),
+            stuck: counted.iter().filter(|p| p.done.is_none()).map(|p| self.describe(p)).collect(),
             unfinished: counted.iter().filter(|p| p.done.is_none()).count(),
         }
+    }
+
+    fn describe(&self, peer: &Peer) -> String {
+        let Some(view) = peer.node.content(&self.id, self.now) else { return "unknown".to_owned() };
+        let lacks: Vec<u32> =
+            (0..self.layout.chunks()).filter(|c| !view.have.contains(*c)).take(8).collect();
+        let flying: Vec<bool> = lacks.iter().map(|c| view.in_flight(*c)).collect();
+        let sources: Vec<String> = view
+            .sources
+            .iter()
+            .map(|s| {
+                format!(
+                    "{:?} have {} pipe {:?} choked {} rate {:.0} k",
+                    s.word,
+                    s.have,
+                    s.pipe,
+                    s.choked_by,
+                    s.down_rate / 1e3
+                )
+            })
+            .collect();
+        let rate = view.down_rate;
+        let n = view.wanted.count() - view.wanted_here;
+        format!("rate {rate} missing {n} lacks {lacks:?}, in flight {flying:?}, of {sources:#?}")
     }
 
     fn join(&mut self, i: usize) {
@@ -323,7 +359,7 @@ impl Network {
         let later = self.now + self.delay;
         match output {
             Output::Dial { peer, .. } => self.dial(i, peer),
-            Output::Send { conn, msg } => self.send(i, conn, msg),
+            Output::Send { conn, msg } => self.send(i, conn, &msg),
             Output::Disconnect { conn, .. } => self.cut(i, conn),
             Output::Serve { conn, rid, chunk, len, .. } => {
                 let job = Job { rid, chunk, len, sent: 0 };
@@ -342,9 +378,8 @@ impl Network {
                 self.at(later, Event::Input(i, Input::ServeFailed { conn, rid, code }));
             }
             Output::Verify { id, chunk, parts, .. } => {
-                let bad = parts
-                    .iter()
-                    .any(|p| self.peers[i].tainted.remove(&(p.conn, p.rid)).is_some());
+                let bad =
+                    parts.iter().any(|p| self.peers[i].tainted.remove(&(p.conn, p.rid)).is_some());
                 let actual = sha256(b"other bytes");
                 let verdict = if bad {
                     Input::ChunkCorrupt { id, chunk, actual }
@@ -393,11 +428,12 @@ impl Network {
         self.at(later, Event::Input(other, up(b, peer_id(i), false)));
     }
 
-    fn send(&mut self, i: usize, conn: ConnId, msg: PeerMsg) {
+    fn send(&mut self, i: usize, conn: ConnId, msg: &PeerMsg) {
         if let Some((other, back)) = self.wires.get(&(i, conn)).copied() {
             // Every message crosses the wire format.
             let msg = PeerMsg::decode(msg.kind(), &msg.body()).unwrap().unwrap();
-            let later = self.now + self.delay;
+            let behind = self.arrived.get(&(other, back)).copied().unwrap_or(Time::ZERO);
+            let later = (self.now + self.delay).max(behind);
             self.at(later, Event::Input(other, Input::Message { conn: back, msg }));
         }
     }
@@ -449,6 +485,7 @@ impl Network {
         let arrives = (start + took).max(sent_at + self.delay);
         there.downlink_free = start + took;
         there.received += u64::from(len);
+        self.arrived.insert((other, back), arrives);
         if lie {
             self.at(arrives, Event::Taint(other, back, rid));
         }

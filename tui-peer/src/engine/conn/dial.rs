@@ -20,7 +20,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 const MAX_TRIES: usize = 4;
 
 /// One attempt over `addrs`; reports `Up` or `DialFailed`.
-pub async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
+pub(in crate::engine) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
     if let Err(error) = attempt(peer, &addrs, &ours).await {
         let permanent = error.is_permanent();
         let why = error.to_string();
@@ -41,7 +41,9 @@ async fn attempt(peer: PeerId, addrs: &[SocketAddr], ours: &Ours) -> Result<(), 
 }
 
 /// The first address that answers, each tried a little after the one before.
-async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, SocketAddr)> {
+pub(in crate::engine) async fn connect(
+    addrs: &[SocketAddr],
+) -> std::io::Result<(TcpStream, SocketAddr)> {
     let mut tries: FuturesUnordered<_> = (0u32..)
         .zip(addrs.iter().take(MAX_TRIES))
         .map(|(i, addr)| async move {

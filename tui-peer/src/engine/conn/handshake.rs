@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::channel::{Channel, ChannelError, FrameError, FrameReader, FrameWriter, Secure};
+use common::channel::{Channel, ChannelError, FrameError, Secure, SecureReader, SecureWriter};
 use common::id::PeerId;
 use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_QUEUED_BYTES, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::membership::MembershipError;
 use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
-use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsStream;
 
 use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, reader, writer};
 use crate::engine::disk::{BufPool, Disk};
@@ -29,27 +27,27 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every connection of this peer shares. Cheap to clone.
 #[derive(Clone)]
-pub struct Ours {
+pub(in crate::engine) struct Ours {
     /// Makes secure channels.
-    pub channel: Channel,
+    pub(in crate::engine) channel: Channel,
     /// Who may talk to us.
-    pub gate: Gate,
+    pub(in crate::engine) gate: Gate,
     /// Port we listen on.
-    pub port: u16,
+    pub(in crate::engine) port: u16,
     /// Program and version.
-    pub agent: Arc<str>,
+    pub(in crate::engine) agent: Arc<str>,
     /// Buffers for payload.
-    pub pool: BufPool,
+    pub(in crate::engine) pool: BufPool,
     /// Reads what is served.
-    pub disk: Disk,
+    pub(in crate::engine) disk: Disk,
     /// Limit on payload sent.
-    pub up: Arc<Limiter>,
+    pub(in crate::engine) up: Arc<Limiter>,
     /// Limit on payload received.
-    pub down: Arc<Limiter>,
+    pub(in crate::engine) down: Arc<Limiter>,
     /// Where connections report.
-    pub events: mpsc::Sender<ConnEvent>,
+    pub(in crate::engine) events: mpsc::Sender<ConnEvent>,
     /// Gives every connection a number.
-    pub next: Arc<AtomicU64>,
+    pub(in crate::engine) next: Arc<AtomicU64>,
 }
 
 /// Why a connection did not come up.
@@ -103,8 +101,7 @@ impl HandshakeError {
     }
 }
 
-type Frames =
-    (FrameReader<ReadHalf<TlsStream<TcpStream>>>, FrameWriter<WriteHalf<TlsStream<TcpStream>>>);
+type Frames = (SecureReader<TcpStream>, SecureWriter<TcpStream>);
 
 impl Ours {
     /// Exchanges HELLO; on success starts the connection's tasks and reports it.
@@ -134,8 +131,8 @@ impl Ours {
 
     async fn hello(
         &self,
-        reader: &mut FrameReader<ReadHalf<TlsStream<TcpStream>>>,
-        writer: &mut FrameWriter<WriteHalf<TlsStream<TcpStream>>>,
+        reader: &mut SecureReader<TcpStream>,
+        writer: &mut SecureWriter<TcpStream>,
         admission: &Admission,
         peer: &PeerId,
     ) -> Result<Hello, HandshakeError> {
@@ -200,11 +197,7 @@ impl Ours {
 }
 
 /// Tells the other side why it is refused, if it still listens.
-async fn say_bye(
-    writer: &mut FrameWriter<WriteHalf<TlsStream<TcpStream>>>,
-    code: Code,
-    text: &str,
-) {
+async fn say_bye(writer: &mut SecureWriter<TcpStream>, code: Code, text: &str) {
     let bye = PeerMsg::Bye { code, text: common::names::show(text).chars().take(60).collect() };
     let goodbye = async {
         writer.write(bye.kind(), &bye.body()).await?;

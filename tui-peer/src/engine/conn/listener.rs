@@ -21,7 +21,7 @@ const MAX_HALF_OPEN_PER_IP: usize = 8;
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Accepts until the task is aborted.
-pub async fn listen(listener: TcpListener, ours: Ours) {
+pub(in crate::engine) async fn listen(listener: TcpListener, ours: Ours) {
     let permits = Arc::new(Semaphore::new(MAX_HALF_OPEN));
     let per_ip = Arc::new(Mutex::new(HashMap::<IpAddr, usize>::new()));
     loop {

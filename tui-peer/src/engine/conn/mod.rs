@@ -19,9 +19,9 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 use tokio::sync::mpsc;
 
-pub use dial::dial;
-pub use handshake::Ours;
-pub use listener::listen;
+pub(in crate::engine) use dial::{connect, dial};
+pub(in crate::engine) use handshake::Ours;
+pub(in crate::engine) use listener::listen;
 
 use super::disk::{Buf, ChunkSource};
 use crate::swarm::event::ConnId;
@@ -31,7 +31,7 @@ const COMMAND_QUEUE: usize = 4096;
 
 /// What connections tell the session.
 #[derive(Debug)]
-pub enum ConnEvent {
+pub(in crate::engine) enum ConnEvent {
     /// A connection passed TLS and HELLO.
     Up {
         /// Its number.
@@ -101,7 +101,7 @@ pub enum ConnEvent {
 
 /// What the session tells a connection's writer.
 #[derive(Debug)]
-pub enum ConnCommand {
+pub(in crate::engine) enum ConnCommand {
     /// Send a message.
     Send(PeerMsg),
     /// Serve a request.
@@ -121,20 +121,20 @@ pub enum ConnCommand {
 }
 
 /// A request to serve.
-pub struct ServeJob {
+pub(in crate::engine) struct ServeJob {
     /// The requester's number.
-    pub rid: u32,
+    pub(in crate::engine) rid: u32,
     /// Where the bytes come from.
-    pub source: ServeSource,
+    pub(in crate::engine) source: ServeSource,
     /// First byte (within the chunk or the manifest).
-    pub off: u32,
+    pub(in crate::engine) off: u32,
     /// How many bytes.
-    pub len: u32,
+    pub(in crate::engine) len: u32,
 }
 
 /// Where bytes to serve come from.
 #[derive(Clone)]
-pub enum ServeSource {
+pub(in crate::engine) enum ServeSource {
     /// A chunk on disk.
     Chunk(Arc<dyn ChunkSource>, u32),
     /// A manifest in memory.
@@ -153,14 +153,14 @@ impl std::fmt::Debug for ServeJob {
 
 /// The session's side of a connection. Dropping it closes the connection.
 #[derive(Debug)]
-pub struct ConnHandle {
+pub(in crate::engine) struct ConnHandle {
     commands: mpsc::Sender<ConnCommand>,
 }
 
 impl ConnHandle {
     /// Hands a command over; false if the writer is gone or hopelessly behind.
     #[must_use]
-    pub fn send(&self, command: ConnCommand) -> bool {
+    pub(in crate::engine) fn send(&self, command: ConnCommand) -> bool {
         self.commands.try_send(command).is_ok()
     }
 }

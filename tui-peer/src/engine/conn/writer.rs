@@ -218,7 +218,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.active = Some(active);
         self.wait_turn(len, commands).await?;
         let begun = Instant::now();
-        let write = self.frames.write_parts(DATA, &[&header, payload.bytes()]);
+        let parts: [&[u8]; 2] = [&header, payload.bytes()];
+        let write = self.frames.write_parts(DATA, &parts);
         match tokio::time::timeout(WRITE_TIMEOUT, write).await {
             Err(_) => return Err("it stopped reading".to_owned()),
             Ok(written) => written.map_err(|error| error.to_string())?,
@@ -292,12 +293,13 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(())
     }
 
-    async fn report(&self, event: ConnEvent) -> Result<(), String> {
+    async fn report(&mut self, event: ConnEvent) -> Result<(), String> {
         self.ours.events.send(event).await.map_err(|_| "the engine stopped".to_owned())
     }
 
     async fn write(&mut self, msg: &PeerMsg) -> Result<(), String> {
-        let write = self.frames.write(msg.kind(), &msg.body());
+        let body = msg.body();
+        let write = self.frames.write(msg.kind(), &body);
         match tokio::time::timeout(WRITE_TIMEOUT, write).await {
             Err(_) => Err("it stopped reading".to_owned()),
             Ok(written) => written.map_err(|error| error.to_string()),

@@ -256,6 +256,21 @@ impl Library {
         })
     }
 
+    /// What is remembered of one shared path.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when the database cannot be read.
+    pub fn share(&self, path: &Path) -> Result<Option<ShareRecord>, LibraryError> {
+        self.read(|txn| {
+            let key = path.as_os_str().as_bytes();
+            let head = txn.open_table(SHARES)?.get(key)?;
+            let files = txn.open_table(SHARE_FILES)?.get(key)?;
+            let (Some(head), Some(files)) = (head, files) else { return Ok(None) };
+            let record = ShareRecord::decode(key, head.value(), files.value());
+            record.map(Some).map_err(|error| Failure::bad(&error))
+        })
+    }
+
     /// All there is, as [`open`](Self::open) returned it.
     ///
     /// # Errors

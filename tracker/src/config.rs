@@ -1,0 +1,102 @@
+//! What a tracker needs to know before it starts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::join::Secret;
+
+use crate::index::Limits;
+
+/// Everything that does not change while a tracker runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where identity, secret and records are kept; `None` keeps all in memory.
+    pub state_dir: Option<PathBuf>,
+    /// Who may join.
+    pub admission: Admission,
+    /// Bounds of the index.
+    pub limits: Limits,
+    /// Bounds of the server.
+    pub server: ServerLimits,
+    /// Intervals and deadlines.
+    pub timing: Timing,
+    /// Seed of the tracker's randomness; `None` takes one from the system.
+    pub seed: Option<u64>,
+}
+
+/// Who may join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// Whoever knows the tracker's key.
+    Open,
+    /// Whoever knows the secret kept in the state folder; it is made at the first start.
+    Kept,
+    /// Whoever knows this secret.
+    Secret(Secret),
+}
+
+/// Bounds of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Connections at once; each costs a descriptor and about 50 KiB.
+    pub connections: usize,
+    /// Connections that have not said hello yet; the oldest is cut for a new one.
+    pub handshakes: usize,
+    /// Connections from one address (loopback excepted): a class behind one router fits.
+    pub per_ip: usize,
+    /// Unsent bytes at which a connection gets no more pushes.
+    pub unsent: usize,
+}
+
+/// Intervals and deadlines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two rounds of pushes.
+    pub tick: Duration,
+    /// For the TLS handshake.
+    pub tls: Duration,
+    /// For the first message after it.
+    pub hello: Duration,
+    /// Silence after which a peer should ping.
+    pub heartbeat: Duration,
+    /// Silence after which a connection is closed.
+    pub silence: Duration,
+    /// Time without a byte taken by the peer, while there is something to send, after which its connection
+    /// is closed.
+    pub stalled: Duration,
+    /// For saying goodbye to everybody at the end.
+    pub goodbye: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: None,
+            admission: Admission::Open,
+            limits: Limits::default(),
+            server: ServerLimits::default(),
+            timing: Timing::default(),
+            seed: None,
+        }
+    }
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self { connections: 20_000, handshakes: 256, per_ip: 256, unsent: 256 * 1024 }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(500),
+            tls: Duration::from_secs(10),
+            hello: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(30),
+            silence: Duration::from_secs(90),
+            stalled: Duration::from_secs(30),
+            goodbye: Duration::from_secs(8),
+        }
+    }
+}

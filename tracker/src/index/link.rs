@@ -1,0 +1,205 @@
+//! The ties between peers and contents. Every change of an entry goes through here, so that swarm,
+//! peer, row and counters cannot disagree.
+
+use std::sync::Arc;
+
+use common::id::ContentId;
+
+use super::Index;
+use super::file::File;
+use super::peer::{Entry, Have, Share};
+use crate::record::{Change, FileRecord};
+
+impl Index {
+    /// The row of `id`, made from `record` if there is none.
+    pub(super) fn file_or_new(
+        &mut self,
+        id: ContentId,
+        record: impl FnOnce() -> FileRecord,
+    ) -> u32 {
+        if let Some(file) = self.by_id.get(&id) {
+            return *file;
+        }
+        let record = record();
+        self.changes.push(Change::File(id, record.clone()));
+        let file = self.files.insert(File::new(id, record));
+        self.by_id.insert(id, file);
+        self.order(file);
+        self.adopt_orphans(id);
+        self.touch_row(id);
+        self.touch_sources(id);
+        file
+    }
+
+    /// Sets what a peer has of a content; makes an entry if there is none.
+    pub(super) fn set_have(&mut self, peer: u32, file: u32, have: Have) {
+        let Some(entry) = self.entry_or_new(peer, file) else { return };
+        let stays = entry.place.map(|place| place.part) == have.part();
+        if stays && entry.place.is_some() {
+            self.replace_have(peer, file, have);
+            if let Some(file) = self.files.get(file) {
+                self.touch_sources(file.id);
+            }
+        } else {
+            self.leave_swarm(peer, file);
+            self.replace_have(peer, file, have);
+            self.enter_swarm(peer, file);
+        }
+    }
+
+    /// Puts a peer that is here into the swarm, if it has anything.
+    pub(super) fn enter_swarm(&mut self, peer: u32, file: u32) {
+        let Some(owner) = self.peers.get_mut(peer).filter(|owner| owner.is_here()) else { return };
+        let Some(entry) = owner.files.get_mut(&file) else { return };
+        let Some(row) = self.files.get_mut(file) else { return };
+        // A set about another number of chunks is left from before the folder was claimed anew.
+        let fits = entry.place.is_none() && entry.have.is_about(row.chunks);
+        let Some(part) = entry.have.part().filter(|_| fits) else { return };
+        entry.place = Some(row.swarm.add(peer, part));
+        self.last_stamp += 1;
+        entry.stamp = self.last_stamp;
+        self.memberships += 1;
+        let id = row.id;
+        self.touch_row(id);
+        self.touch_sources(id);
+    }
+
+    /// Takes a peer out of the swarm; what it has stays known.
+    pub(super) fn leave_swarm(&mut self, peer: u32, file: u32) {
+        let Some(entry) = self.peers.get_mut(peer).and_then(|p| p.files.get_mut(&file)) else {
+            return;
+        };
+        let Some(place) = entry.place.take() else { return };
+        let Some(row) = self.files.get_mut(file) else { return };
+        let id = row.id;
+        if let Some(moved) = row.swarm.remove(place)
+            && let Some(entry) = self.peers.get_mut(moved).and_then(|p| p.files.get_mut(&file))
+        {
+            entry.place = Some(place);
+        }
+        self.memberships = self.memberships.saturating_sub(1);
+        self.touch_row(id);
+        self.touch_sources(id);
+    }
+
+    /// Registers a content for a peer under a name; makes an entry if there is none.
+    pub(super) fn set_share(&mut self, peer: u32, file: u32, name: &str, generation: u32) {
+        let Some(entry) = self.entry_or_new(peer, file) else { return };
+        if let Some(share) = entry.share.as_mut().filter(|share| *share.name == *name) {
+            share.generation = generation;
+            return;
+        }
+        let old = entry.share.take();
+        let Some(row) = self.files.get_mut(file) else { return };
+        let first_before = row.name().to_owned();
+        if let Some(old) = old.as_ref().filter(|old| old.held) {
+            row.release_name(&old.name);
+        }
+        let held = row.hold_name(name);
+        row.prune_names();
+        let id = row.id;
+        if row.name() != first_before {
+            self.changes.push(Change::File(id, row.record()));
+        }
+        self.order(file);
+        self.touch_row(id);
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        if owner.shares == 0 {
+            self.changes.push(Change::Peer(owner.id, owner.record()));
+        }
+        self.changes.push(Change::Share(owner.id, id, name.into()));
+        owner.shares += usize::from(old.is_none());
+        owner.digest = None;
+        if let Some(entry) = owner.files.get_mut(&file) {
+            entry.share = Some(Share { name: name.into(), held, generation });
+        }
+    }
+
+    /// Ends whatever a peer has to do with a content. The row goes with its last entry.
+    pub(super) fn drop_entry(&mut self, peer: u32, file: u32) {
+        self.leave_swarm(peer, file);
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        let Some(entry) = owner.files.remove(&file) else { return };
+        owner.set_bytes = owner.set_bytes.saturating_sub(entry.have.heap_bytes());
+        let Some(row) = self.files.get_mut(file) else { return };
+        let id = row.id;
+        row.refs = row.refs.saturating_sub(1);
+        if let Some(share) = entry.share {
+            owner.shares = owner.shares.saturating_sub(1);
+            owner.digest = None;
+            self.changes.push(Change::ShareGone(owner.id, id));
+            let first_before = row.name().to_owned();
+            if share.held {
+                row.release_name(&share.name);
+            }
+            if row.prune_names() {
+                self.dirty_rows.insert(id);
+            }
+            if row.refs > 0 && row.name() != first_before {
+                self.changes.push(Change::File(id, row.record()));
+            }
+        }
+        if row.refs == 0 {
+            self.remove_row(file);
+        } else {
+            self.order(file);
+        }
+    }
+
+    /// Removes a row that nobody refers to.
+    pub(super) fn remove_row(&mut self, file: u32) {
+        let Some(row) = self.files.remove(file) else { return };
+        self.by_id.remove(&row.id);
+        if let Some(name) = row.ordered_as {
+            self.by_name.remove(&(name, row.id));
+        }
+        self.changes.push(Change::FileGone(row.id));
+        self.touch_row(row.id);
+        self.touch_sources(row.id);
+    }
+
+    /// Puts a row where its name belongs.
+    pub(super) fn order(&mut self, file: u32) {
+        let Some(row) = self.files.get_mut(file) else { return };
+        if row.ordered_as.as_deref() == Some(row.folded()) {
+            return;
+        }
+        let name: Arc<str> = row.folded().into();
+        let (id, old) = (row.id, row.ordered_as.replace(Arc::clone(&name)));
+        if let Some(old) = old {
+            self.by_name.remove(&(old, id));
+        }
+        self.by_name.insert((name, id), file);
+    }
+
+    /// Notes that a row changed, for readers of the catalogue.
+    pub(super) fn touch_row(&mut self, id: ContentId) {
+        self.dirty_rows.insert(id);
+    }
+
+    /// Notes that the sources of a content changed, if anybody watches them.
+    pub(super) fn touch_sources(&mut self, id: ContentId) {
+        if self.watchers.contains_key(&id) {
+            self.dirty_sources.insert(id);
+        }
+    }
+
+    pub(super) fn entry_or_new(&mut self, peer: u32, file: u32) -> Option<&mut Entry> {
+        let owner = self.peers.get_mut(peer)?;
+        let row = self.files.get_mut(file)?;
+        Some(owner.files.entry(file).or_insert_with(|| {
+            row.refs += 1;
+            Entry::new()
+        }))
+    }
+
+    fn replace_have(&mut self, peer: u32, file: u32, have: Have) {
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        let Some(entry) = owner.files.get_mut(&file) else { return };
+        owner.set_bytes =
+            (owner.set_bytes + have.heap_bytes()).saturating_sub(entry.have.heap_bytes());
+        entry.have = have;
+        self.last_stamp += 1;
+        entry.stamp = self.last_stamp;
+    }
+}

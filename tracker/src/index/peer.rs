@@ -1,0 +1,170 @@
+//! A peer: where it is, what it shares, what it has.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use common::chunk_set::ChunkSet;
+use common::id::{Hash, PeerId};
+
+use super::SessionId;
+use super::swarm::{Part, Place};
+use crate::record::PeerRecord;
+
+/// One peer, connected or remembered.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) nick: String,
+    pub(super) presence: Presence,
+    pub(super) endpoint: Endpoint,
+    /// By file handle.
+    pub(super) files: HashMap<u32, Entry>,
+    /// Entries that are shares.
+    pub(super) shares: usize,
+    /// Digest of the shares, while it is known.
+    pub(super) digest: Option<Hash>,
+    /// Which full list a share was last named in.
+    pub(super) generation: u32,
+    /// Files named so far in a full list that is not finished.
+    pub(super) listing: Option<usize>,
+    /// Heap bytes of all chunk sets.
+    pub(super) set_bytes: usize,
+    /// Seconds since 1970.
+    pub(super) last_seen: u64,
+    /// Whether a check for forgetting it is due some day.
+    pub(super) forget_due: bool,
+}
+
+/// Whether a peer is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Connected and part of the network.
+    Here(SessionId),
+    /// Connected, but it said that it leaves.
+    Left(SessionId),
+    /// Lost a moment ago; kept, not handed out, until then (milliseconds).
+    Grace(u64),
+    /// Only its shares are remembered.
+    Away,
+}
+
+/// Where a peer can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// As the tracker saw it.
+    pub(super) observed: IpAddr,
+    /// As the peer declared it; 0 if it does not listen.
+    pub(super) port: u16,
+    /// Addresses in its own network.
+    pub(super) local: Vec<SocketAddr>,
+}
+
+/// What a peer has to do with one content.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Set while it is registered (and so remembered).
+    pub(super) share: Option<Share>,
+    pub(super) have: Have,
+    /// Where it stands in the swarm, while it does.
+    pub(super) place: Option<Place>,
+    /// Grows with every change that a watcher should see.
+    pub(super) stamp: u64,
+}
+
+/// A registration.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) name: Box<str>,
+    /// Whether the row counts this peer as a holder of the name.
+    pub(super) held: bool,
+    pub(super) generation: u32,
+}
+
+/// Chunks a peer has of a content, as far as it said in this session.
+#[derive(Debug)]
+pub(super) enum Have {
+    /// It has not said.
+    Nothing,
+    /// Some; never none and never all.
+    Some(Box<ChunkSet>),
+    /// All.
+    All,
+}
+
+impl Peer {
+    pub(super) fn new(id: PeerId, record: PeerRecord) -> Self {
+        Self {
+            id,
+            nick: record.nick,
+            presence: Presence::Away,
+            endpoint: Endpoint { observed: IpAddr::from([0, 0, 0, 0]), port: 0, local: Vec::new() },
+            files: HashMap::new(),
+            shares: 0,
+            digest: None,
+            generation: 0,
+            listing: None,
+            set_bytes: 0,
+            last_seen: record.last_seen,
+            forget_due: false,
+        }
+    }
+
+    pub(super) fn record(&self) -> PeerRecord {
+        PeerRecord { nick: self.nick.clone(), last_seen: self.last_seen }
+    }
+
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.presence, Presence::Here(_))
+    }
+
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self.presence {
+            Presence::Here(session) | Presence::Left(session) => Some(session),
+            Presence::Grace(_) | Presence::Away => None,
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn new() -> Self {
+        Self { share: None, have: Have::Nothing, place: None, stamp: 0 }
+    }
+}
+
+impl Have {
+    /// The part of the swarm it belongs in.
+    pub(super) fn part(&self) -> Option<Part> {
+        match self {
+            Self::Nothing => None,
+            Self::Some(_) => Some(Part::Partials),
+            Self::All => Some(Part::Seeds),
+        }
+    }
+
+    /// Whether it makes sense for a content of `chunks` chunks.
+    pub(super) fn is_about(&self, chunks: u32) -> bool {
+        match self {
+            Self::Some(set) => set.chunks() == chunks,
+            Self::Nothing | Self::All => true,
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Some(set) => set.heap_bytes(),
+            Self::Nothing | Self::All => 0,
+        }
+    }
+}
+
+impl From<ChunkSet> for Have {
+    fn from(set: ChunkSet) -> Self {
+        if set.is_complete() {
+            Self::All
+        } else if set.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Some(Box::new(set))
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Coming, going and being forgotten.
+
+use std::net::{IpAddr, SocketAddr};
+
+use common::id::{Hash, PeerId};
+use common::wire::Code;
+use common::wire::tracker::share_digest;
+
+use super::peer::{Endpoint, Have, Peer, Presence};
+use super::session::Session;
+use super::{Index, Refusal, SessionId, replaced};
+use crate::record::{Change, PeerRecord};
+
+/// A peer that has been admitted.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// Its key, proved by the channel.
+    pub peer: PeerId,
+    /// What it calls itself.
+    pub nick: String,
+    /// Its address as the tracker sees it.
+    pub observed: IpAddr,
+    /// The tracker's address as the peer sees it.
+    pub via: IpAddr,
+    /// The port it listens on; 0 if it does not.
+    pub port: u16,
+    /// Its addresses in its own network.
+    pub local: Vec<SocketAddr>,
+    /// Digest of its shares.
+    pub digest: Hash,
+}
+
+/// What became of an arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrived {
+    /// Names the connection from now on.
+    pub session: SessionId,
+    /// Whether the shares are known already.
+    pub share_ok: bool,
+    /// The connection of the same peer that this one replaces; it must be closed.
+    pub replaced: Option<SessionId>,
+}
+
+impl Index {
+    /// A peer connects. What it had shared counts again at once if the digest matches.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the tracker knows too many peers.
+    pub fn arrive(&mut self, now_ms: u64, arrival: Arrival) -> Result<Arrived, Refusal> {
+        let known = self.by_key.contains_key(&arrival.peer);
+        if !known && self.by_key.len() >= self.limits.peers {
+            let text = format!("this tracker is full ({} peers); ask its owner", self.limits.peers);
+            return Err(Refusal::new(Code::Busy, text));
+        }
+        let peer = self.peer_or_new(&arrival, now_ms);
+        let replaced = self.peers.get(peer).and_then(Peer::session);
+        if let Some(old) = replaced {
+            self.end_watches(old);
+            self.sessions.remove(&old);
+        }
+        self.last_session += 1;
+        let session = SessionId(self.last_session);
+        self.sessions.insert(session, Session::new(peer, arrival.via, arrival.observed));
+        let share_ok = self.settle(peer, session, arrival, now_ms);
+        Ok(Arrived { session, share_ok, replaced })
+    }
+
+    /// A connected peer says hello again: to come back after leaving, or with another address or nick.
+    ///
+    /// # Errors
+    /// If the session was replaced.
+    pub fn arrive_again(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        arrival: Arrival,
+    ) -> Result<bool, Refusal> {
+        let peer = self.session_peer(session).ok_or_else(replaced)?;
+        Ok(self.settle(peer, session, arrival, now_ms))
+    }
+
+    /// The connection is gone. The peer is kept for a while, but not handed out.
+    pub fn depart(&mut self, now_ms: u64, session: SessionId) {
+        self.end_watches(session);
+        let Some(Session { peer, .. }) = self.sessions.remove(&session) else { return };
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        owner.last_seen = now_ms / 1000;
+        owner.listing = None;
+        if owner.shares > 0 {
+            self.changes.push(Change::Peer(owner.id, owner.record()));
+        }
+        if owner.is_here() {
+            let until = now_ms.saturating_add(self.limits.grace_ms);
+            owner.presence = Presence::Grace(until);
+            self.grace.add(until, peer);
+            self.withdraw(peer);
+        } else {
+            self.retire(now_ms, peer);
+        }
+    }
+
+    /// The peer leaves the network on purpose: it is no source any more, at once. Its registrations stay
+    /// remembered, so that it can come back without naming them again.
+    ///
+    /// # Errors
+    /// If the session was replaced.
+    pub fn leave(&mut self, session: SessionId) -> Result<(), Refusal> {
+        let peer = self.session_peer(session).ok_or_else(replaced)?;
+        self.withdraw(peer);
+        self.forget_soft_state(peer);
+        if let Some(owner) = self.peers.get_mut(peer) {
+            owner.presence = Presence::Left(session);
+            owner.listing = None;
+        }
+        Ok(())
+    }
+
+    /// Who asks, if its session is current; a peer that had left is back with its first registration.
+    pub(super) fn come_back(&mut self, session: SessionId) -> Result<u32, Refusal> {
+        let peer = self.session_peer(session).ok_or_else(replaced)?;
+        let owner = self.peers.get_mut(peer).ok_or_else(replaced)?;
+        owner.presence = Presence::Here(session);
+        Ok(peer)
+    }
+
+    /// Removes lost peers whose grace is over, and forgets those away for too long.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        while let Some(due) = self.grace.take_due(now_ms) {
+            for peer in due {
+                let presence = self.peers.get(peer).map(|owner| owner.presence);
+                if matches!(presence, Some(Presence::Grace(until)) if until <= now_ms) {
+                    self.retire(now_ms, peer);
+                }
+            }
+        }
+        while let Some(due) = self.forget.take_due(now_ms) {
+            for peer in due {
+                self.forget_if_due(now_ms, peer);
+            }
+        }
+    }
+
+    /// Remembers to look at an absent peer when it may be forgotten.
+    pub(super) fn plan_forgetting(&mut self, peer: u32, at_ms: u64) {
+        if let Some(owner) = self.peers.get_mut(peer).filter(|owner| !owner.forget_due) {
+            owner.forget_due = true;
+            self.forget.add(at_ms, peer);
+        }
+    }
+
+    fn peer_or_new(&mut self, arrival: &Arrival, now_ms: u64) -> u32 {
+        if let Some(peer) = self.by_key.get(&arrival.peer) {
+            return *peer;
+        }
+        let record = PeerRecord { nick: arrival.nick.clone(), last_seen: now_ms / 1000 };
+        let peer = self.peers.insert(Peer::new(arrival.peer, record));
+        self.by_key.insert(arrival.peer, peer);
+        peer
+    }
+
+    /// Makes a peer present with what is known of it; returns whether its shares are.
+    fn settle(&mut self, peer: u32, session: SessionId, arrival: Arrival, now_ms: u64) -> bool {
+        let share_ok = self.known_digest(peer) == Some(arrival.digest);
+        self.withdraw(peer);
+        let Some(owner) = self.peers.get_mut(peer) else { return false };
+        owner.presence = Presence::Here(session);
+        owner.endpoint =
+            Endpoint { observed: arrival.observed, port: arrival.port, local: arrival.local };
+        owner.last_seen = now_ms / 1000;
+        owner.listing = None;
+        if owner.nick != arrival.nick {
+            owner.nick = arrival.nick;
+            if owner.shares > 0 {
+                self.changes.push(Change::Peer(owner.id, owner.record()));
+            }
+        }
+        for (file, shared) in self.entries_of(peer) {
+            if shared {
+                self.set_have(peer, file, if share_ok { Have::All } else { Have::Nothing });
+            } else {
+                self.enter_swarm(peer, file);
+            }
+        }
+        share_ok
+    }
+
+    fn known_digest(&mut self, peer: u32) -> Option<Hash> {
+        let owner = self.peers.get_mut(peer)?;
+        if owner.digest.is_none() {
+            let shares = owner.files.iter().filter_map(|(file, entry)| {
+                Some((self.files.get(*file)?.id, &*entry.share.as_ref()?.name))
+            });
+            owner.digest = Some(share_digest(shares));
+        }
+        owner.digest
+    }
+
+    /// Takes a peer out of all its swarms.
+    fn withdraw(&mut self, peer: u32) {
+        for (file, _) in self.entries_of(peer) {
+            self.leave_swarm(peer, file);
+        }
+    }
+
+    /// Forgets what a peer said it has, but not what it registered.
+    fn forget_soft_state(&mut self, peer: u32) {
+        for (file, shared) in self.entries_of(peer) {
+            if shared {
+                self.set_have(peer, file, Have::Nothing);
+            } else {
+                self.drop_entry(peer, file);
+            }
+        }
+    }
+
+    fn retire(&mut self, now_ms: u64, peer: u32) {
+        self.forget_soft_state(peer);
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        owner.presence = Presence::Away;
+        if owner.shares > 0 {
+            self.plan_forgetting(peer, now_ms.saturating_add(self.limits.forget_ms));
+        } else {
+            self.remove_peer(peer);
+        }
+    }
+
+    fn forget_if_due(&mut self, now_ms: u64, peer: u32) {
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        owner.forget_due = false;
+        if owner.presence != Presence::Away {
+            return;
+        }
+        let due = (owner.last_seen.saturating_mul(1000)).saturating_add(self.limits.forget_ms);
+        if due > now_ms {
+            return self.plan_forgetting(peer, due);
+        }
+        for (file, _) in self.entries_of(peer) {
+            self.drop_entry(peer, file);
+        }
+        self.remove_peer(peer);
+    }
+
+    pub(super) fn remove_peer(&mut self, peer: u32) {
+        if let Some(owner) = self.peers.remove(peer) {
+            self.by_key.remove(&owner.id);
+            self.changes.push(Change::PeerGone(owner.id));
+        }
+    }
+
+    /// Handles of a peer's contents, and whether each is registered.
+    pub(super) fn entries_of(&self, peer: u32) -> Vec<(u32, bool)> {
+        let Some(owner) = self.peers.get(peer) else { return Vec::new() };
+        owner.files.iter().map(|(file, entry)| (*file, entry.share.is_some())).collect()
+    }
+}

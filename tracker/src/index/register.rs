@@ -1,0 +1,179 @@
+//! Registering complete contents, and taking registrations back.
+
+use std::collections::HashSet;
+
+use common::content::Kind;
+use common::id::ContentId;
+use common::layout::Layout;
+use common::limits::MAX_CONTENT_SIZE;
+use common::names::{check_component, show};
+use common::wire::Code;
+use common::wire::tracker::FileMeta;
+
+use super::peer::Have;
+use super::{Index, Refusal, SessionId, replaced};
+use crate::record::{Change, FileRecord};
+
+impl Index {
+    /// A peer has these completely. With `full` a list begins that replaces all it had registered; the
+    /// list goes on while `more` is set.
+    ///
+    /// # Errors
+    /// [`Refusal`] for impossible claims, too many files or a replaced session.
+    pub fn register(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        files: &[FileMeta],
+        more: bool,
+        full: bool,
+    ) -> Result<(), Refusal> {
+        files.iter().try_for_each(check_claim)?;
+        let ids: Vec<ContentId> = files.iter().map(|meta| meta.descriptor.id()).collect();
+        self.check_quota(session, &ids, full)?;
+        let peer = self.come_back(session)?;
+        let owner = self.peers.get_mut(peer).ok_or_else(replaced)?;
+        if full {
+            owner.generation = owner.generation.wrapping_add(1);
+            owner.listing = Some(0);
+        }
+        if let Some(named) = &mut owner.listing {
+            *named += files.len();
+        }
+        let generation = owner.generation;
+        for (meta, id) in files.iter().zip(ids) {
+            let file = self.file_or_new(id, || record_of(meta, now_ms));
+            self.adopt_claim(file, meta);
+            self.set_share(peer, file, &meta.name, generation);
+            self.set_have(peer, file, Have::All);
+        }
+        if !more {
+            self.finish_list(peer);
+        }
+        Ok(())
+    }
+
+    /// A peer no longer has these: neither as shares nor in part.
+    ///
+    /// # Errors
+    /// If the session was replaced.
+    pub fn unregister(&mut self, session: SessionId, ids: &[ContentId]) -> Result<(), Refusal> {
+        let peer = self.session_peer(session).ok_or_else(replaced)?;
+        for id in ids {
+            if let Some(file) = self.by_id.get(id) {
+                self.drop_entry(peer, *file);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_quota(
+        &self,
+        session: SessionId,
+        ids: &[ContentId],
+        full: bool,
+    ) -> Result<(), Refusal> {
+        let peer = self.session_peer(session).ok_or_else(replaced)?;
+        let owner = self.peers.get(peer).ok_or_else(replaced)?;
+        let fresh: HashSet<_> = ids.iter().filter(|id| !self.by_id.contains_key(id)).collect();
+        if self.by_id.len() + fresh.len() > self.limits.rows {
+            return Err(Refusal::new(
+                Code::Limit,
+                format!("this tracker is full ({} contents); ask its owner", self.limits.rows),
+            ));
+        }
+        let named = match owner.listing.filter(|_| !full) {
+            Some(named) => named + ids.len(),
+            None if full => ids.len(),
+            None => {
+                let known = |id: &&ContentId| {
+                    self.by_id.get(id).is_some_and(|file| owner.files.contains_key(file))
+                };
+                owner.files.len() + ids.iter().filter(|id| !known(id)).count()
+            }
+        };
+        if named > self.limits.files_per_peer {
+            return Err(Refusal::new(
+                Code::Limit,
+                format!(
+                    "a peer may share {} items; share folders as one item each instead of single files",
+                    self.limits.files_per_peer
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What a folder's numbers are said to be: the first claim counts while the folder has sources.
+    fn adopt_claim(&mut self, file: u32, meta: &FileMeta) {
+        let Some(row) = self.files.get_mut(file) else { return };
+        if row.swarm.is_empty() && (row.total, row.chunks) != (meta.total, meta.chunks) {
+            (row.total, row.chunks) = (meta.total, meta.chunks);
+            let id = row.id;
+            self.changes.push(Change::File(id, row.record()));
+            self.touch_row(id);
+        }
+    }
+
+    /// The last part of a full list has come: whatever it did not name is registered no longer.
+    fn finish_list(&mut self, peer: u32) {
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        if owner.listing.take().is_none() {
+            return;
+        }
+        let unnamed: Vec<u32> = owner
+            .files
+            .iter()
+            .filter(|(_, entry)| {
+                entry.share.as_ref().is_some_and(|share| share.generation != owner.generation)
+            })
+            .map(|(file, _)| *file)
+            .collect();
+        for file in unnamed {
+            self.drop_entry(peer, file);
+        }
+    }
+}
+
+fn record_of(meta: &FileMeta, now_ms: u64) -> FileRecord {
+    FileRecord {
+        descriptor: meta.descriptor,
+        name: meta.name.clone(),
+        total: meta.total,
+        chunks: meta.chunks,
+        first_seen: now_ms / 1000,
+    }
+}
+
+/// Refuses what cannot be true whoever says it.
+fn check_claim(meta: &FileMeta) -> Result<(), Refusal> {
+    let bad = |why: String| Refusal::new(Code::BadData, format!("{}: {why}", short(&meta.name)));
+    check_component(&meta.name).map_err(|error| bad(error.to_string()))?;
+    if !meta.descriptor.is_sane() {
+        return Err(bad("its size is not possible".to_owned()));
+    }
+    match meta.descriptor.kind {
+        Kind::File => {
+            let layout =
+                Layout::for_file(meta.descriptor.size).map_err(|error| bad(error.to_string()))?;
+            if (meta.total, meta.chunks) != (meta.descriptor.size, layout.chunks()) {
+                return Err(bad(format!(
+                    "a file of {} bytes has {} chunks, not {}",
+                    meta.descriptor.size,
+                    layout.chunks(),
+                    meta.chunks
+                )));
+            }
+        }
+        Kind::Folder if meta.total > MAX_CONTENT_SIZE => {
+            return Err(bad(format!("a folder cannot have {} bytes", meta.total)));
+        }
+        Kind::Folder => {}
+    }
+    Ok(())
+}
+
+/// Enough of a name to recognise it, within the length of an error text.
+fn short(name: &str) -> String {
+    show(&name.chars().take(40).collect::<String>())
+}

@@ -1,0 +1,75 @@
+//! From what a store holds to an index in which nobody is connected.
+
+use super::file::File;
+use super::peer::Peer;
+use super::{Index, Limits};
+use crate::record::{Change, Saved};
+
+/// After a start nobody is forgotten for this long, in milliseconds: those who were connected when the
+/// tracker died had no chance to be seen since.
+const FORGET_NOT_BEFORE_MS: u64 = 24 * 3600 * 1000;
+
+impl Index {
+    /// Rebuilds the index. What refers to nothing is left out and taken back from the store with the next
+    /// changes; names and claims are as they were.
+    pub fn restore(limits: Limits, saved: Saved, now_ms: u64) -> Self {
+        let mut index = Self::new(limits);
+        for (id, record) in saved.files {
+            // An id that is not that of its descriptor would let bytes be verified against the wrong root.
+            if record.descriptor.id() == id {
+                let file = index.files.insert(File::new(id, record));
+                index.by_id.insert(id, file);
+            } else {
+                index.changes.push(Change::FileGone(id));
+            }
+        }
+        for (id, record) in saved.peers {
+            let peer = index.peers.insert(Peer::new(id, record));
+            index.by_key.insert(id, peer);
+        }
+        for (key, id, name) in saved.shares {
+            match (index.by_key.get(&key).copied(), index.by_id.get(&id).copied()) {
+                (Some(peer), Some(file)) => index.restore_share(peer, file, name),
+                _ => index.changes.push(Change::ShareGone(key, id)),
+            }
+        }
+        index.sweep(now_ms);
+        index
+    }
+
+    fn restore_share(&mut self, peer: u32, file: u32, name: Box<str>) {
+        let held = self.files.get_mut(file).is_some_and(|row| row.hold_name(&name));
+        let Some(entry) = self.entry_or_new(peer, file) else { return };
+        entry.share = Some(super::peer::Share { name, held, generation: 0 });
+        if let Some(owner) = self.peers.get_mut(peer) {
+            owner.shares += 1;
+        }
+    }
+
+    /// Drops names nobody holds, rows nobody has and peers that share nothing.
+    fn sweep(&mut self, now_ms: u64) {
+        let rows: Vec<u32> = self.files.iter().map(|(handle, _)| handle).collect();
+        for handle in rows {
+            let Some(row) = self.files.get_mut(handle) else { continue };
+            let (id, first) = (row.id, row.name().to_owned());
+            if row.refs == 0 {
+                self.remove_row(handle);
+                continue;
+            }
+            if row.prune_names() && row.name() != first {
+                self.changes.push(Change::File(id, row.record()));
+            }
+            self.order(handle);
+        }
+        let peers: Vec<(u32, bool, u64)> =
+            self.peers.iter().map(|(peer, p)| (peer, p.shares > 0, p.last_seen)).collect();
+        for (peer, shares, last_seen) in peers {
+            if shares {
+                let due = last_seen.saturating_mul(1000).saturating_add(self.limits.forget_ms);
+                self.plan_forgetting(peer, due.max(now_ms.saturating_add(FORGET_NOT_BEFORE_MS)));
+            } else {
+                self.remove_peer(peer);
+            }
+        }
+    }
+}

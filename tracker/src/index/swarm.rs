@@ -1,0 +1,159 @@
+//! The connected sources of one content: who has all of it, who has part of it.
+//!
+//! Two vectors with swap-remove: joining, leaving and drawing `k` members at random cost the same in a
+//! swarm of ten and of a hundred thousand. Each member's place is kept with the peer; whoever takes
+//! one out must tell the peer that moved into the gap.
+
+use std::collections::HashSet;
+
+/// Which of the two vectors a member is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Has every chunk.
+    Seeds,
+    /// Has some chunks.
+    Partials,
+}
+
+/// Where a member stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) part: Part,
+    pub(super) at: u32,
+}
+
+/// Handles of the connected peers that have at least one chunk.
+#[derive(Debug, Default)]
+pub(super) struct Swarm {
+    seeds: Vec<u32>,
+    partials: Vec<u32>,
+}
+
+impl Swarm {
+    pub(super) fn seeds(&self) -> u32 {
+        u32::try_from(self.seeds.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn partials(&self) -> u32 {
+        u32::try_from(self.partials.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.seeds.len() + self.partials.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a peer that is not in it.
+    pub(super) fn add(&mut self, peer: u32, part: Part) -> Place {
+        let members = self.part_mut(part);
+        let at = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        members.push(peer);
+        Place { part, at }
+    }
+
+    /// Takes a member out. Returns the peer that now stands at `place`, if one moved there.
+    pub(super) fn remove(&mut self, place: Place) -> Option<u32> {
+        let members = self.part_mut(place.part);
+        let at = place.at as usize;
+        if at < members.len() {
+            members.swap_remove(at);
+        }
+        members.get(at).copied()
+    }
+
+    /// At most `k` distinct members, drawn at random: half seeds, half partials, and more of the one
+    /// where the other has not enough. O(k).
+    pub(super) fn sample(&self, k: usize, rng: &mut fastrand::Rng) -> Vec<u32> {
+        let k = k.min(self.len());
+        let half = k.div_ceil(2);
+        let seeds = half.min(self.seeds.len()).max(k.saturating_sub(self.partials.len()));
+        let mut out = draw(&self.seeds, seeds, rng);
+        out.extend(draw(&self.partials, k.saturating_sub(seeds), rng));
+        rng.shuffle(&mut out);
+        out
+    }
+
+    fn part_mut(&mut self, part: Part) -> &mut Vec<u32> {
+        match part {
+            Part::Seeds => &mut self.seeds,
+            Part::Partials => &mut self.partials,
+        }
+    }
+}
+
+/// `k` distinct elements, every subset equally likely (R. Floyd, Communications of the ACM 30(9), 1987).
+fn draw(from: &[u32], k: usize, rng: &mut fastrand::Rng) -> Vec<u32> {
+    let k = k.min(from.len());
+    if k == from.len() {
+        return from.to_vec();
+    }
+    let mut chosen = HashSet::with_capacity(k);
+    for last in from.len() - k..from.len() {
+        let pick = rng.usize(..=last);
+        if !chosen.insert(pick) {
+            chosen.insert(last);
+        }
+    }
+    chosen.into_iter().filter_map(|at| from.get(at).copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_sample_mixes_seeds_and_partials() {
+        let mut swarm = Swarm::default();
+        for peer in 0..1010 {
+            swarm.add(peer, if peer < 1000 { Part::Seeds } else { Part::Partials });
+        }
+        let mut rng = fastrand::Rng::with_seed(1);
+        let sample = swarm.sample(50, &mut rng);
+        assert_eq!(sample.len(), 50);
+        assert_eq!(sample.iter().filter(|peer| **peer >= 1000).count(), 10);
+        assert_eq!(swarm.sample(10, &mut rng).iter().filter(|peer| **peer >= 1000).count(), 5);
+        assert_eq!(swarm.sample(5000, &mut rng).len(), 1010);
+        assert!(swarm.sample(0, &mut rng).is_empty());
+    }
+
+    #[test]
+    fn every_member_is_drawn_as_often() {
+        let members: Vec<u32> = (0..20).collect();
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut seen = [0u32; 20];
+        for _ in 0..4000 {
+            draw(&members, 5, &mut rng).into_iter().for_each(|m| seen[m as usize] += 1);
+        }
+        // 1000 expected each; 5 standard deviations are about 137.
+        assert!(seen.iter().all(|n| (850..1150).contains(n)), "{seen:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_those_added_and_not_removed(ops in proptest::collection::vec((any::<bool>(), 0usize..30), 0..200)) {
+            let mut swarm = Swarm::default();
+            let mut places: Vec<(u32, Place)> = Vec::new();
+            for (next, (add, at)) in (0u32..).zip(ops) {
+                if add || places.is_empty() {
+                    let part = if at % 2 == 0 { Part::Seeds } else { Part::Partials };
+                    places.push((next, swarm.add(next, part)));
+                } else {
+                    let (_, place) = places.swap_remove(at % places.len());
+                    if let Some(moved) = swarm.remove(place) {
+                        places.iter_mut().find(|(peer, _)| *peer == moved).unwrap().1 = place;
+                    }
+                }
+            }
+            let mut all = swarm.sample(usize::MAX, &mut fastrand::Rng::with_seed(1));
+            let mut want: Vec<_> = places.into_iter().map(|(peer, _)| peer).collect();
+            all.sort_unstable();
+            want.sort_unstable();
+            prop_assert_eq!(all, want);
+        }
+    }
+}

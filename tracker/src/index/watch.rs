@@ -1,0 +1,249 @@
+//! Telling readers what changed. State, not queues: a session remembers what it was told, and a delta is the
+//! difference to what is true when it is written. However slow a reader is, it costs no memory.
+
+use std::collections::HashSet;
+
+use common::id::{ContentId, PeerId};
+use common::limits::{
+    DEFAULT_LOCATIONS, LOCATIONS_HAVE_BUDGET, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES,
+};
+use common::wire::Code;
+use common::wire::tracker::{FileRow, Reply, Source};
+
+use super::locations::source;
+use super::session::{Session, Watch};
+use super::{Index, Refusal, SessionId, replaced};
+
+/// Sources followed per watch; lost ones are replaced up to here.
+const FOLLOWED: usize = DEFAULT_LOCATIONS;
+/// Sources followed by one session (40 bytes each), over all its watches: with many watches each follows fewer,
+/// but not fewer than [`MIN_FOLLOWED`]. An answer to FileLocations may bring a watch up to what was asked for.
+const FOLLOWED_PER_SESSION: usize = 20_000;
+/// Enough to begin a download; the rest comes with FileLocations.
+const MIN_FOLLOWED: usize = 20;
+/// Bytes of rows in one catalogue delta; a frame holds 256 KiB.
+const MAX_DELTA_BYTES: usize = 128 * 1024;
+
+// In the worst case everything told leaves, and others take their places.
+const _: () = assert!(MAX_LOCATIONS + FOLLOWED <= MAX_DELTA);
+
+impl Index {
+    /// Begins watches; what is watched already goes on.
+    ///
+    /// # Errors
+    /// [`Refusal`] for too many watches or a replaced session.
+    pub fn watch(
+        &mut self,
+        session: SessionId,
+        catalogue: bool,
+        ids: &[ContentId],
+    ) -> Result<(), Refusal> {
+        let viewer = self.sessions.get_mut(&session).ok_or_else(replaced)?;
+        let fresh: HashSet<_> = ids.iter().filter(|id| !viewer.watches.contains_key(*id)).collect();
+        if viewer.watches.len() + fresh.len() > MAX_WATCHES {
+            return Err(Refusal::new(
+                Code::Limit,
+                format!("a connection may watch {MAX_WATCHES} contents; end other watches first"),
+            ));
+        }
+        if catalogue {
+            viewer.cursor.get_or_insert(self.log.end());
+            self.catalogue_watchers.insert(session);
+        }
+        for id in fresh {
+            let told = viewer.recall(id);
+            viewer.watches.insert(*id, Watch { told, queued: false });
+            viewer.enqueue(*id);
+            self.watchers.entry(*id).or_default().push(session);
+            // What it was not told yet is found at the next tick.
+            self.dirty_sources.insert(*id);
+        }
+        Ok(())
+    }
+
+    /// Ends watches.
+    pub fn unwatch(&mut self, session: SessionId, catalogue: bool, ids: &[ContentId]) {
+        let Some(viewer) = self.sessions.get_mut(&session) else { return };
+        if catalogue {
+            viewer.cursor = None;
+            self.catalogue_watchers.remove(&session);
+        }
+        let ended: Vec<_> =
+            ids.iter().filter(|id| viewer.watches.remove(*id).is_some()).copied().collect();
+        viewer.queue.retain(|id| viewer.watches.contains_key(id));
+        for id in ended {
+            self.remove_watcher(session, id);
+        }
+    }
+
+    /// The next push for a session, if it has one; call until `None`.
+    pub fn poll(&mut self, session: SessionId, rng: &mut fastrand::Rng) -> Option<Reply> {
+        let viewer = self.sessions.get_mut(&session)?;
+        if !viewer.resend.is_empty() {
+            return Some(Reply::Resend { ids: std::mem::take(&mut viewer.resend) });
+        }
+        if let Some(delta) = self.catalogue_delta(session) {
+            return Some(delta);
+        }
+        while let Some(id) = self.sessions.get_mut(&session)?.queue.pop_front() {
+            if let Some(watch) = self.sessions.get_mut(&session)?.watches.get_mut(&id) {
+                watch.queued = false;
+            }
+            if let Some(delta) = self.source_delta(session, id, rng) {
+                return Some(delta);
+            }
+        }
+        None
+    }
+
+    /// Moves what changed since the last tick to where readers find it; returns them.
+    pub(super) fn publish(&mut self) -> Vec<SessionId> {
+        let mut readers = std::mem::take(&mut self.to_wake);
+        if !self.dirty_rows.is_empty() {
+            readers.extend(self.catalogue_watchers.iter().copied());
+        }
+        for id in std::mem::take(&mut self.dirty_rows) {
+            let position = self.log.push(id);
+            if let Some(row) = self.by_id.get(&id).and_then(|file| self.files.get_mut(*file)) {
+                row.row_version = position;
+            }
+        }
+        for id in std::mem::take(&mut self.dirty_sources) {
+            for session in self.watchers.get(&id).into_iter().flatten() {
+                if let Some(viewer) = self.sessions.get_mut(session) {
+                    viewer.enqueue(id);
+                    readers.insert(*session);
+                }
+            }
+        }
+        readers.into_iter().collect()
+    }
+
+    /// Ends everything that refers to a session.
+    pub(super) fn end_watches(&mut self, session: SessionId) {
+        self.forget_orphans(session);
+        self.to_wake.remove(&session);
+        self.catalogue_watchers.remove(&session);
+        let Some(viewer) = self.sessions.get_mut(&session) else { return };
+        for (id, _) in std::mem::take(&mut viewer.watches) {
+            self.remove_watcher(session, id);
+        }
+    }
+
+    fn remove_watcher(&mut self, session: SessionId, id: ContentId) {
+        if let Some(watchers) = self.watchers.get_mut(&id) {
+            watchers.retain(|watcher| *watcher != session);
+            if watchers.is_empty() {
+                self.watchers.remove(&id);
+            }
+        }
+    }
+
+    fn catalogue_delta(&mut self, session: SessionId) -> Option<Reply> {
+        let viewer = self.sessions.get_mut(&session)?;
+        let cursor = viewer.cursor?;
+        let end = self.log.end();
+        let Some(entries) = self.log.since(cursor) else {
+            viewer.cursor = Some(end);
+            return Some(Reply::CatalogueDelta {
+                upserts: Vec::new(),
+                removes: Vec::new(),
+                resync: true,
+            });
+        };
+        let mut upserts: Vec<FileRow> = Vec::new();
+        let mut removes: HashSet<ContentId> = HashSet::new();
+        let (mut bytes, mut next) = (0, end);
+        for (position, id) in entries {
+            if upserts.len() + removes.len() >= MAX_DELTA || bytes >= MAX_DELTA_BYTES {
+                next = position;
+                break;
+            }
+            match self.by_id.get(&id).and_then(|file| self.files.get(*file)) {
+                // A later entry, or the next tick, says the same and more.
+                Some(row) if row.row_version != position => {}
+                Some(row) => {
+                    bytes += row.encoded_len();
+                    upserts.push(row.row());
+                }
+                None => {
+                    removes.insert(id);
+                }
+            }
+        }
+        viewer.cursor = Some(next);
+        let removes: Vec<_> = removes.into_iter().collect();
+        let empty = upserts.is_empty() && removes.is_empty();
+        (!empty).then_some(Reply::CatalogueDelta { upserts, removes, resync: false })
+    }
+
+    fn source_delta(
+        &mut self,
+        session: SessionId,
+        id: ContentId,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Reply> {
+        let viewer = self.sessions.get(&session)?;
+        let told = &viewer.watches.get(&id)?.told;
+        let file = self.by_id.get(&id).copied();
+        let mut budget = LOCATIONS_HAVE_BUDGET;
+        let (mut joins, mut leaves) = (Vec::new(), Vec::new());
+        let mut news: Vec<(PeerId, u64)> = Vec::new();
+        for (peer, stamp) in told {
+            let handle = self.by_key.get(peer).copied();
+            match handle.zip(file).and_then(|(peer, file)| self.member(peer, file)) {
+                None => leaves.push(*peer),
+                Some((_, entry)) if entry.stamp == *stamp => {}
+                Some(_) => {
+                    joins.extend(self.describe(viewer, handle, file, &mut budget, &mut news));
+                }
+            }
+        }
+        let kept = told.len() - leaves.len();
+        let room = viewer.followed_per_watch().saturating_sub(kept);
+        if let Some(row) = file.filter(|_| room > 0).and_then(|file| self.files.get(file)) {
+            // Enough to find `room` others however many of the drawn ones are known already.
+            let drawn = row.swarm.sample(room + kept + 1, rng);
+            let unknown = drawn.into_iter().filter(|peer| {
+                let key = self.peers.get(*peer).map(|owner| owner.id);
+                *peer != viewer.peer && key.is_some_and(|key| !told.contains_key(&key))
+            });
+            for peer in unknown.take(room) {
+                joins.extend(self.describe(viewer, Some(peer), file, &mut budget, &mut news));
+            }
+        }
+        if joins.is_empty() && leaves.is_empty() {
+            return None;
+        }
+        let watch = self.sessions.get_mut(&session)?.watches.get_mut(&id)?;
+        for peer in &leaves {
+            watch.told.remove(peer);
+        }
+        watch.told.extend(news);
+        Some(Reply::SourceDelta { id, joins, leaves })
+    }
+
+    /// A source as it is now; notes in `news` what the viewer is told with it.
+    fn describe(
+        &self,
+        viewer: &Session,
+        peer: Option<u32>,
+        file: Option<u32>,
+        budget: &mut usize,
+        news: &mut Vec<(PeerId, u64)>,
+    ) -> Option<Source> {
+        let (peer, file) = peer.zip(file)?;
+        let row = self.files.get(file)?;
+        let (owner, entry) = self.member(peer, file)?;
+        news.push((owner.id, entry.stamp));
+        Some(source(viewer, owner, entry, row.chunks, budget))
+    }
+}
+
+impl Session {
+    /// Sources that each watch follows by itself.
+    fn followed_per_watch(&self) -> usize {
+        let share = FOLLOWED_PER_SESSION.checked_div(self.watches.len()).unwrap_or(FOLLOWED);
+        share.clamp(MIN_FOLLOWED, FOLLOWED)
+    }
+}

@@ -1,0 +1,389 @@
+//! One connection: frames in, calls to the index, frames out. A slow or hostile peer costs its own
+//! connection and nothing else.
+
+mod handshake;
+mod outbox;
+mod rate;
+mod requests;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::channel::{Frame, FrameError, SecureReader};
+use common::id::PeerId;
+use common::limits::{MAX_TEXT, MAX_TRACKER_FRAME};
+use common::membership::LIFETIME_SECS;
+use common::wire::Code;
+use common::wire::tracker::{Hello, Reply, Welcome};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::clock::Clock;
+use crate::index::{Arrival, Arrived, Refusal, SessionId};
+use crate::shared::{Closing, Control, Shared};
+use crate::store::{Commit, StoreError};
+use handshake::{Admitted, plain};
+use outbox::Outbox;
+use rate::Rates;
+
+pub use handshake::PROOF_ROLE;
+
+/// Unsent bytes at which no further request is read: who does not read answers gets no more of them.
+const READ_PAUSE: usize = 64 * 1024;
+/// Registrations waiting for the disk; further requests wait until one is through.
+const MAX_PENDING: usize = 8;
+/// How often silence, stalls and the age of the membership are looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// When to try again at a tracker that is full.
+const BUSY_RETRY_MS: u32 = 60_000;
+/// For the last words of a connection.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Memberships are renewed at half life.
+const RENEW_AFTER: Duration = Duration::from_secs(LIFETIME_SECS / 2);
+
+/// Serves one accepted connection to its end. Sets `greeted` once it has said hello.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    from: SocketAddr,
+    greeted: &AtomicBool,
+    shared: &Shared,
+) {
+    let observed = plain(from);
+    let via = stream.local_addr().map_or(observed, plain);
+    // Small answers should not wait for more.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let admitted = match handshake::admit(stream, shared).await {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            shared.metrics.refused.add(1);
+            tracing::debug!(%from, "refused: {refused}");
+            return;
+        }
+    };
+    greeted.store(true, Ordering::Relaxed);
+    let Admitted { mut reader, writer, peer, hello, version, exporter } = admitted;
+    let outbox = Outbox::new();
+    let place = Place { observed, via, exporter };
+    let mut session = match Session::begin(shared, peer, place, &hello, version, &outbox) {
+        Ok(session) => session,
+        Err(refusal) => {
+            let Refusal { code, text } = refusal;
+            outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms: BUSY_RETRY_MS });
+            outbox.close();
+            // Best effort.
+            let _ = timeout(LAST_WORDS, outbox.write_to(writer, &shared.metrics)).await;
+            return tracing::debug!(peer = %peer.short(), %from, "refused: {text}");
+        }
+    };
+    tracing::debug!(peer = %peer.short(), %from, agent = ?hello.agent, "connected");
+    // However this ends, also by a panic or at shutdown, the peer is not there any more.
+    let _departure = Departure { shared, session: session.id };
+    let writing = outbox.write_to(writer, &shared.metrics);
+    let reading = async {
+        let why = session.run(&mut reader).await;
+        outbox.close();
+        why
+    };
+    let mut writing = std::pin::pin!(writing);
+    let mut reading = std::pin::pin!(reading);
+    let why = tokio::select! {
+        why = &mut reading => {
+            // What was said last should arrive, if the peer still listens.
+            let _ = timeout(LAST_WORDS, &mut writing).await;
+            why
+        }
+        () = &mut writing => End::Broken(FrameError::Closed),
+    };
+    tracing::debug!(peer = %peer.short(), %from, "gone: {why}");
+}
+
+/// Takes the peer out of the index when dropped. What must be stored goes with the next change: there is one
+/// every tick.
+struct Departure<'a> {
+    shared: &'a Shared,
+    session: SessionId,
+}
+
+impl Drop for Departure<'_> {
+    fn drop(&mut self) {
+        self.shared.remove_control(self.session);
+        let now = self.shared.clock.now_ms();
+        self.shared.with_index(|index| index.depart(now, self.session));
+    }
+}
+
+/// Where a connection comes from and goes to.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    observed: SocketAddr,
+    via: SocketAddr,
+    exporter: [u8; 32],
+}
+
+/// An admitted connection.
+struct Session<'a> {
+    shared: &'a Shared,
+    outbox: &'a Outbox,
+    control: Arc<Control>,
+    id: SessionId,
+    peer: PeerId,
+    place: Place,
+    version: u8,
+    rates: Rates,
+    rng: fastrand::Rng,
+    /// Registrations waiting for the disk, oldest first.
+    pending: VecDeque<(u32, Commit)>,
+    heard: Instant,
+    renewed: Instant,
+    /// Nothing is read before this: the peer sends faster than it may.
+    paused_until: Instant,
+    /// Requests refused for their rate since one was served.
+    ignored: u32,
+    /// Interval that the peer was last told.
+    told_interval: u32,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("{0}")]
+    Broken(#[from] FrameError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("silent for too long")]
+    Silent,
+    #[error("took nothing for too long")]
+    Stalled,
+    #[error("{}", .0.code())]
+    Closed(Closing),
+}
+
+impl<'a> Session<'a> {
+    fn begin(
+        shared: &'a Shared,
+        peer: PeerId,
+        place: Place,
+        hello: &Hello,
+        version: u8,
+        outbox: &'a Outbox,
+    ) -> Result<Self, Refusal> {
+        let now = shared.clock.now_ms();
+        let arrival = arrival(peer, place, hello);
+        let control = Arc::new(Control::default());
+        let arrived = shared.with_index(|index| {
+            let arrived = index.arrive(now, arrival)?;
+            // Under the index's lock: nobody can replace a session that cannot be found.
+            shared.add_control(arrived.session, Arc::clone(&control));
+            Ok(arrived)
+        })?;
+        let Arrived { session: id, share_ok, replaced } = arrived;
+        if let Some(old) = replaced {
+            shared.close(old, Closing::Replaced);
+        }
+        let start = Instant::now();
+        let session = Self {
+            shared,
+            outbox,
+            control,
+            id,
+            peer,
+            place,
+            version,
+            rates: Rates::new(now),
+            rng: fastrand::Rng::new(),
+            pending: VecDeque::new(),
+            heard: start,
+            renewed: start,
+            paused_until: start,
+            ignored: 0,
+            told_interval: shared.have_interval_ms.load(Ordering::Relaxed),
+        };
+        session.welcome(share_ok);
+        Ok(session)
+    }
+
+    async fn run(&mut self, reader: &mut SecureReader<TcpStream>) -> End {
+        loop {
+            if let Some(closing) = self.control.closing() {
+                return self.say_goodbye(closing).await;
+            }
+            self.push_news();
+            let now = Instant::now();
+            let may_read = self.outbox.unsent() < READ_PAUSE
+                && self.pending.len() < MAX_PENDING
+                && now >= self.paused_until;
+            let paused = self.paused_until.saturating_duration_since(now);
+            let check_at =
+                now + if paused.is_zero() { CHECK_EVERY } else { paused.min(CHECK_EVERY) };
+            tokio::select! {
+                biased;
+                () = self.control.wake.notified() => {}
+                done = first(&mut self.pending) => self.finish_pending(done),
+                frame = reader.read(MAX_TRACKER_FRAME), if may_read => {
+                    let handled = match frame {
+                        Ok(frame) => self.handle(&frame).await,
+                        Err(error) => Err(self.broken(error)),
+                    };
+                    if let Err(end) = handled {
+                        return end;
+                    }
+                }
+                () = self.outbox.written() => {}
+                () = sleep_until(check_at) => {
+                    if let Err(end) = self.check() {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn handle(&mut self, frame: &Frame) -> Result<(), End> {
+        self.heard = Instant::now();
+        self.shared.metrics.frames_in.add(1);
+        match common::wire::tracker::Request::decode(frame.kind, &frame.body) {
+            Ok(Some(request)) => self.request(request).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(self.refuse(Code::Protocol, &error.to_string())),
+        }
+    }
+
+    /// Writes what changed, as much as the peer takes. What it does not take now it is told later, as it is then.
+    fn push_news(&mut self) {
+        while self.outbox.unsent() < self.shared.config.server.unsent {
+            let Self { id, rng, .. } = self;
+            let Some(delta) = self.shared.with_index(|index| index.poll(*id, rng)) else {
+                return self.push_pace();
+            };
+            self.shared.metrics.deltas.add(1);
+            self.outbox.push(&delta);
+        }
+        self.shared.metrics.skipped_pushes.add(1);
+    }
+
+    fn push_pace(&mut self) {
+        let have_interval_ms = self.shared.have_interval_ms.load(Ordering::Relaxed);
+        if self.told_interval != have_interval_ms {
+            self.told_interval = have_interval_ms;
+            self.outbox.push(&Reply::Pace { have_interval_ms });
+        }
+    }
+
+    fn check(&mut self) -> Result<(), End> {
+        let timing = &self.shared.config.timing;
+        if self.outbox.is_stalled(timing.stalled) {
+            self.shared.metrics.stalled.add(1);
+            return Err(End::Stalled);
+        }
+        // Who may not be read cannot be blamed for being silent.
+        let waited = self.outbox.unsent() >= READ_PAUSE || !self.pending.is_empty();
+        if self.heard.elapsed() >= timing.silence && !waited {
+            self.say(
+                Code::Timeout,
+                "nothing heard for too long; send Ping while there is nothing to say",
+            );
+            return Err(End::Silent);
+        }
+        if self.renewed.elapsed() >= RENEW_AFTER {
+            self.renewed = Instant::now();
+            self.welcome(true);
+        }
+        Ok(())
+    }
+
+    fn finish_pending(&mut self, result: Result<(), StoreError>) {
+        let Some((q, _)) = self.pending.pop_front() else { return };
+        match result {
+            Ok(()) => self.outbox.push(&Reply::Done { q }),
+            Err(error) => {
+                self.shared.metrics.store_errors.add(1);
+                self.fail(q, Code::LocalIo, &error.to_string(), requests::DISK_RETRY_MS);
+            }
+        }
+    }
+
+    async fn say_goodbye(&mut self, closing: Closing) -> End {
+        match closing {
+            Closing::Replaced => {
+                self.say(closing.code(), "the same peer connected again; this connection ends");
+            }
+            Closing::Goaway(delay_ms) => {
+                self.outbox.push(&Reply::Goaway { delay_ms });
+                while !self.pending.is_empty() {
+                    let done = first(&mut self.pending).await;
+                    self.finish_pending(done);
+                }
+            }
+        }
+        End::Closed(closing)
+    }
+
+    fn welcome(&self, share_ok: bool) {
+        let heartbeat = self.shared.config.timing.heartbeat.as_secs();
+        self.outbox.push(&Reply::Welcome(Welcome {
+            version: self.version,
+            membership: self.shared.membership(&self.peer),
+            observed: self.place.observed,
+            epoch: self.shared.epoch,
+            now_ms: Clock::wall_ms(),
+            heartbeat_s: u16::try_from(heartbeat).unwrap_or(u16::MAX),
+            have_interval_ms: self.told_interval,
+            share_ok,
+        }));
+    }
+
+    fn broken(&self, error: FrameError) -> End {
+        if matches!(error, FrameError::TooLong { .. } | FrameError::Empty) {
+            self.say(Code::Protocol, &error.to_string());
+        }
+        End::Broken(error)
+    }
+
+    /// Ends the connection with a reason.
+    fn refuse(&self, code: Code, text: &str) -> End {
+        self.say(code, text);
+        End::Refused(text.to_owned())
+    }
+
+    fn say(&self, code: Code, text: &str) {
+        self.fail(0, code, text, 0);
+    }
+
+    fn fail(&self, q: u32, code: Code, text: &str, retry_ms: u32) {
+        self.outbox.push(&Reply::Error { q, code, text: clip(text), retry_ms });
+    }
+}
+
+/// Resolves when the oldest pending registration is on disk; never while there is none.
+async fn first(pending: &mut VecDeque<(u32, Commit)>) -> Result<(), StoreError> {
+    match pending.front_mut() {
+        Some((_, commit)) => commit.await.unwrap_or(Err(StoreError::Closed)),
+        None => std::future::pending().await,
+    }
+}
+
+fn arrival(peer: PeerId, place: Place, hello: &Hello) -> Arrival {
+    Arrival {
+        peer,
+        nick: hello.nick.clone(),
+        observed: place.observed.ip(),
+        via: place.via.ip(),
+        port: hello.port,
+        local: hello.local.clone(),
+        digest: hello.digest,
+    }
+}
+
+/// A text within the limit of the wire.
+fn clip(text: &str) -> String {
+    let mut text = text.to_owned();
+    while text.len() > MAX_TEXT {
+        text.pop();
+    }
+    text
+}

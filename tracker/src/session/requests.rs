@@ -1,0 +1,189 @@
+//! What each request does.
+
+use common::wire::Code;
+use common::wire::tracker::{Hello, Reply, Request};
+use tokio::time::{Duration, Instant};
+
+use super::{End, Session, arrival, handshake};
+use crate::index::{Page, Refusal};
+use crate::store::{Commit, StoreError};
+
+/// When to try again after the disk failed.
+pub(super) const DISK_RETRY_MS: u32 = 5_000;
+/// Requests refused for their rate, one after the other, before the connection ends.
+const MAX_IGNORED: u32 = 50;
+
+impl Session<'_> {
+    /// Carries out one request.
+    pub(super) async fn request(&mut self, request: Request) -> Result<(), End> {
+        let now = self.shared.clock.now_ms();
+        if let Err(wait_ms) = self.rates.take(&request, now) {
+            self.shared.metrics.throttled.add(1);
+            match &request {
+                // What has no answer must not get lost: it is taken, and then nothing is read for a while.
+                Request::ChunkRegister { .. } | Request::Unwatch { .. } => {
+                    self.paused_until = Instant::now() + Duration::from_millis(wait_ms);
+                }
+                _ => return self.throttle(number(&request), wait_ms),
+            }
+        }
+        self.ignored = 0;
+        match request {
+            Request::Hello(hello) => self.hello_again(&hello).await,
+            Request::Register { q, files, more, full } => {
+                if self.shared.is_full() {
+                    let text = "the tracker's disk is full or failing; known files stay available";
+                    self.fail(q, Code::LocalIo, text, DISK_RETRY_MS);
+                    return Ok(());
+                }
+                self.shared.metrics.registered.add(files.len() as u64);
+                let id = self.id;
+                let outcome =
+                    self.shared.change(|index| index.register(now, id, &files, more, full));
+                self.await_commit(q, outcome.await)
+            }
+            Request::Unregister { q, ids } => {
+                let id = self.id;
+                let outcome = self.shared.change(|index| index.unregister(id, &ids)).await;
+                self.await_commit(q, outcome)
+            }
+            Request::FileList { q, query, cursor, limit, sort } => {
+                let page = self
+                    .shared
+                    .with_index(|index| index.list(&query, &cursor, usize::from(limit), sort));
+                match page {
+                    Ok(Page { rows, total, cursor }) => {
+                        self.outbox.push(&Reply::Files { q, rows, total, cursor });
+                        Ok(())
+                    }
+                    Err(refusal) => self.answer(q, Err(refusal)),
+                }
+            }
+            Request::FileLocations { q, id, want } => {
+                let Self { id: session, rng, .. } = self;
+                let found = self
+                    .shared
+                    .with_index(|index| index.locations(*session, id, usize::from(want), rng));
+                match found {
+                    Ok(found) => {
+                        self.outbox.push(&Reply::Locations {
+                            q,
+                            id,
+                            meta: found.meta,
+                            sources: found.sources,
+                            complete: found.complete,
+                            partial: found.partial,
+                        });
+                        Ok(())
+                    }
+                    Err(refusal) => self.answer(q, Err(refusal)),
+                }
+            }
+            Request::ChunkRegister { files } => {
+                self.shared.metrics.chunk_updates.add(files.len() as u64);
+                let id = self.id;
+                let outcome = self.shared.change(|index| index.chunk_register(id, &files)).await;
+                match self.settled(outcome)? {
+                    Ok(ids) if ids.is_empty() => Ok(()),
+                    Ok(ids) => {
+                        self.outbox.push(&Reply::Resend { ids });
+                        Ok(())
+                    }
+                    Err(refusal) => Err(self.refuse(refusal.code, &refusal.text)),
+                }
+            }
+            Request::Leave { q } => {
+                let id = self.id;
+                let outcome = self.shared.change(|index| index.leave(id)).await;
+                let result = self.settled(outcome)?;
+                self.answer(q, result)
+            }
+            Request::Watch { q, catalogue, ids } => {
+                let id = self.id;
+                let result = self.shared.with_index(|index| index.watch(id, catalogue, &ids));
+                self.answer(q, result)
+            }
+            Request::Unwatch { catalogue, ids } => {
+                let id = self.id;
+                self.shared.with_index(|index| index.unwatch(id, catalogue, &ids));
+                Ok(())
+            }
+            Request::Ping { q } => {
+                self.outbox.push(&Reply::Pong { q });
+                Ok(())
+            }
+        }
+    }
+
+    /// Hello again: back after leaving, or a new nick, port or address. Renews the membership too.
+    async fn hello_again(&mut self, hello: &Hello) -> Result<(), End> {
+        match handshake::check(hello, self.shared, &self.place.exporter) {
+            Ok(version) => self.version = version,
+            Err(refused) => return Err(self.refuse(Code::Auth, &refused.to_string())),
+        }
+        let (id, now) = (self.id, self.shared.clock.now_ms());
+        let arrival = arrival(self.peer, self.place, hello);
+        let outcome = self.shared.change(|index| index.arrive_again(now, id, arrival)).await;
+        match self.settled(outcome)? {
+            Ok(share_ok) => {
+                self.renewed = Instant::now();
+                self.welcome(share_ok);
+                Ok(())
+            }
+            Err(refusal) => Err(self.refuse(refusal.code, &refusal.text)),
+        }
+    }
+
+    /// Answers when the change is on disk.
+    fn await_commit(
+        &mut self,
+        q: u32,
+        outcome: Result<(Result<(), Refusal>, Commit), StoreError>,
+    ) -> Result<(), End> {
+        match outcome {
+            Ok((Ok(()), commit)) => self.pending.push_back((q, commit)),
+            Ok((Err(refusal), _)) => self.fail(q, refusal.code, &refusal.text, 0),
+            Err(error) => self.fail(q, Code::LocalIo, &error.to_string(), DISK_RETRY_MS),
+        }
+        Ok(())
+    }
+
+    /// The outcome of a change that nobody waits to see on disk.
+    fn settled<T>(&self, outcome: Result<(T, Commit), StoreError>) -> Result<T, End> {
+        outcome
+            .map(|(value, _)| value)
+            .map_err(|error| self.refuse(Code::LocalIo, &error.to_string()))
+    }
+
+    fn answer(&self, q: u32, result: Result<(), Refusal>) -> Result<(), End> {
+        match result {
+            Ok(()) => self.outbox.push(&Reply::Done { q }),
+            Err(refusal) => self.fail(q, refusal.code, &refusal.text, 0),
+        }
+        Ok(())
+    }
+
+    fn throttle(&mut self, q: u32, wait_ms: u64) -> Result<(), End> {
+        self.ignored += 1;
+        if self.ignored > MAX_IGNORED {
+            return Err(self.refuse(Code::Rate, "too many requests, and answers ignored"));
+        }
+        let retry_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
+        self.fail(q, Code::Rate, "too many requests of this kind; slow down", retry_ms);
+        Ok(())
+    }
+}
+
+/// The number a request wants back; 0 if none.
+fn number(request: &Request) -> u32 {
+    match request {
+        Request::Register { q, .. }
+        | Request::Unregister { q, .. }
+        | Request::FileList { q, .. }
+        | Request::FileLocations { q, .. }
+        | Request::Leave { q }
+        | Request::Watch { q, .. }
+        | Request::Ping { q } => *q,
+        Request::Hello(_) | Request::ChunkRegister { .. } | Request::Unwatch { .. } => 0,
+    }
+}

@@ -1,0 +1,191 @@
+//! What all connections of one tracker share, and the two ways to touch the index.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use common::channel::Channel;
+use common::id::PeerId;
+use common::identity::Identity;
+use common::join::Secret;
+use common::membership::{LIFETIME_SECS, Membership};
+use common::wire::Code;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::index::{Index, SessionId};
+use crate::metrics::Metrics;
+use crate::store::{Commit, StoreError, Writer};
+
+/// The state of one tracker.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) channel: Channel,
+    pub(crate) clock: Clock,
+    /// Says that this is another run: soft state is gone.
+    pub(crate) epoch: u64,
+    pub(crate) metrics: Metrics,
+    /// Milliseconds between two CHUNK_REGISTER; stretched when many are connected.
+    pub(crate) have_interval_ms: AtomicU32,
+    serial: AtomicU64,
+    writer: Writer,
+    index: Mutex<Index>,
+    controls: Mutex<HashMap<SessionId, Arc<Control>>>,
+}
+
+/// How others reach a session's task.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    /// There is something to push, or a reason to close.
+    pub(crate) wake: Notify,
+    closing: OnceLock<Closing>,
+}
+
+/// Why a session should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The same peer connected again.
+    Replaced,
+    /// The tracker ends; come back after so many milliseconds.
+    Goaway(u32),
+}
+
+/// Random numbers that strangers need not guess, once per start.
+pub(crate) struct Seeds {
+    pub(crate) epoch: u64,
+    pub(crate) serial: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        identity: Identity,
+        secret: Option<Secret>,
+        channel: Channel,
+        seeds: &Seeds,
+        (index, writer, clock): (Index, Writer, Clock),
+    ) -> Self {
+        Self {
+            config,
+            identity,
+            secret,
+            channel,
+            clock,
+            epoch: seeds.epoch,
+            metrics: Metrics::default(),
+            have_interval_ms: AtomicU32::new(crate::server::MIN_HAVE_INTERVAL_MS),
+            serial: AtomicU64::new(seeds.serial),
+            writer,
+            index: Mutex::new(index),
+            controls: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Looks at the index, or changes what need not be stored.
+    pub(crate) fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
+        work(&mut self.lock_index())
+    }
+
+    /// Changes the index, and hands what must be stored to the writer before anybody else can change it
+    /// again: the disk sees changes in the order in which memory did. The commit resolves when
+    /// all up to this change is on disk.
+    pub(crate) async fn change<T>(
+        &self,
+        work: impl FnOnce(&mut Index) -> T,
+    ) -> Result<(T, Commit), StoreError> {
+        let permit = self.writer.reserve().await?;
+        let mut index = self.lock_index();
+        let value = work(&mut index);
+        let commit = permit.send(index.take_changes());
+        Ok((value, commit))
+    }
+
+    /// Whether the disk has failed so long that nothing new should be taken on.
+    pub(crate) fn is_full(&self) -> bool {
+        self.writer.is_full()
+    }
+
+    /// Whether the last commit failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.writer.is_failing()
+    }
+
+    /// A fresh membership for `peer`, of the usual lifetime from now.
+    pub(crate) fn membership(&self, peer: &PeerId) -> Vec<u8> {
+        let now = Clock::wall_ms() / 1000;
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        Membership::issue(&self.identity, peer, serial, now, now.saturating_add(LIFETIME_SECS))
+    }
+
+    pub(crate) fn add_control(&self, session: SessionId, control: Arc<Control>) {
+        self.lock_controls().insert(session, control);
+    }
+
+    pub(crate) fn remove_control(&self, session: SessionId) {
+        self.lock_controls().remove(&session);
+    }
+
+    /// Wakes the tasks of these sessions.
+    pub(crate) fn wake(&self, sessions: &[SessionId]) {
+        let controls = self.lock_controls();
+        for control in sessions.iter().filter_map(|session| controls.get(session)) {
+            control.wake.notify_one();
+        }
+    }
+
+    /// Wakes all sessions.
+    pub(crate) fn wake_all(&self) {
+        self.lock_controls().values().for_each(|control| control.wake.notify_one());
+    }
+
+    /// Asks one session to end.
+    pub(crate) fn close(&self, session: SessionId, why: Closing) {
+        if let Some(control) = self.lock_controls().get(&session) {
+            control.close(why);
+        }
+    }
+
+    /// Asks all sessions to end, each with a reason of its own.
+    pub(crate) fn close_all(&self, mut why: impl FnMut() -> Closing) {
+        self.lock_controls().values().for_each(|control| control.close(why()));
+    }
+
+    /// Commits what waits and ends the writer. Blocking.
+    pub(crate) fn finish(self) {
+        let changes = self.lock_index().take_changes();
+        self.writer.close(changes);
+    }
+
+    fn lock_index(&self) -> MutexGuard<'_, Index> {
+        // A panic in the index is a bug; the others are better served than not.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_controls(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Control>>> {
+        self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Control {
+    pub(crate) fn closing(&self) -> Option<Closing> {
+        self.closing.get().copied()
+    }
+
+    fn close(&self, why: Closing) {
+        // The first reason counts.
+        let _ = self.closing.set(why);
+        self.wake.notify_one();
+    }
+}
+
+impl Closing {
+    pub(crate) fn code(self) -> Code {
+        match self {
+            Self::Replaced => Code::Duplicate,
+            Self::Goaway(_) => Code::ShuttingDown,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The state folder: identity, secret and records of one tracker.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use common::identity::{Identity, IdentityError};
+use common::join::{Secret, SecretError};
+
+use crate::config::{Admission, Config};
+use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
+
+/// Not the name of a peer's key, so that one folder for both cannot make them one identity.
+const IDENTITY_FILE: &str = "tracker.key";
+const SECRET_FILE: &str = "network.secret";
+const STORE_FILE: &str = "tracker.redb";
+/// A secret has at most 256 bytes; a longer file is some other file.
+const MAX_SECRET_FILE: u64 = 1024;
+
+/// Why a tracker does not start: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder cannot be made or written.
+    #[error("cannot use the state folder {}: {source}; check its permissions or choose another with --state", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The key cannot be read or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The secret cannot be read or made.
+    #[error("cannot use the secret file {}: {why}", path.display())]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// No secret could be made.
+    #[error(transparent)]
+    NoSecret(SecretError),
+    /// The records cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The TLS library or the system refused something that always works.
+    #[error("cannot start: {0}")]
+    System(String),
+}
+
+impl StartError {
+    /// Exit code of a program that ends because of this (`tui.md` 3).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Store(StoreError::Locked { .. }) => 75,
+            Self::Identity(IdentityError::Exposed { .. }) => 77,
+            Self::Store(StoreError::Io { kind, .. }) if is_permission(*kind) => 77,
+            Self::Folder { source, .. } | Self::Identity(IdentityError::Io { source, .. })
+                if is_permission(source.kind()) =>
+            {
+                77
+            }
+            Self::Folder { .. } => 73,
+            Self::Store(_) | Self::Identity(_) => 74,
+            Self::Secret { .. } => 65,
+            Self::NoSecret(_) | Self::System(_) => 1,
+        }
+    }
+}
+
+/// What a tracker starts with.
+pub(crate) struct State {
+    pub(crate) identity: Identity,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) store: Box<dyn MetaStore>,
+}
+
+impl State {
+    /// Opens or makes what the configuration asks for. Blocking.
+    pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
+        let Some(dir) = &config.state_dir else {
+            let secret = match &config.admission {
+                Admission::Open => None,
+                Admission::Kept => Some(Secret::generate().map_err(StartError::NoSecret)?),
+                Admission::Secret(secret) => Some(secret.clone()),
+            };
+            let store = Box::new(MemoryStore::default());
+            return Ok(Self { identity: Identity::generate()?, secret, store });
+        };
+        make_private(dir).map_err(|source| StartError::Folder { path: dir.clone(), source })?;
+        // First the store: its lock keeps a second tracker from touching anything else.
+        let store = Box::new(RedbStore::open(&dir.join(STORE_FILE))?);
+        let identity = Identity::load_or_create(&dir.join(IDENTITY_FILE))?;
+        let secret = match &config.admission {
+            Admission::Open => None,
+            Admission::Kept => Some(kept_secret(&dir.join(SECRET_FILE))?),
+            Admission::Secret(secret) => Some(secret.clone()),
+        };
+        Ok(Self { identity, secret, store })
+    }
+}
+
+/// Reads a secret that an operator keeps in a file; others must not be able to read it.
+///
+/// # Errors
+/// [`StartError::Secret`], which never repeats the text.
+pub fn read_secret(path: &Path) -> Result<Secret, StartError> {
+    let bad = |why: String| StartError::Secret { path: path.to_owned(), why };
+    let file = fs::File::open(path).map_err(|error| bad(error.to_string()))?;
+    #[cfg(unix)]
+    {
+        let meta = file.metadata().map_err(|error| bad(error.to_string()))?;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o7777;
+        if meta.is_file() && mode & 0o077 != 0 {
+            let fix =
+                format!("others can read it (mode {mode:04o}); run: chmod 600 {}", path.display());
+            return Err(bad(fix));
+        }
+    }
+    let mut text = String::new();
+    file.take(MAX_SECRET_FILE).read_to_string(&mut text).map_err(|error| bad(error.to_string()))?;
+    text.parse().map_err(|error: SecretError| bad(error.to_string()))
+}
+
+/// The secret of the state folder, made at the first start.
+fn kept_secret(path: &Path) -> Result<Secret, StartError> {
+    if path.exists() {
+        return read_secret(path);
+    }
+    let secret = Secret::generate().map_err(StartError::NoSecret)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{}", secret.expose()).and_then(|()| file.sync_all()));
+    match written {
+        Ok(()) => Ok(secret),
+        Err(error) => {
+            // Half a secret would shut everybody out.
+            let _ = fs::remove_file(path);
+            Err(StartError::Secret { path: path.to_owned(), why: error.to_string() })
+        }
+    }
+}
+
+fn is_permission(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn make_private(dir: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}

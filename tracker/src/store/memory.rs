@@ -1,0 +1,44 @@
+//! Records that end with the process: for a network that lasts an evening, and for tests.
+
+use std::collections::BTreeMap;
+
+use common::id::{ContentId, PeerId};
+
+use super::{MetaStore, StoreError};
+use crate::record::{Change, FileRecord, PeerRecord, Saved};
+
+/// Keeps records in memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    files: BTreeMap<ContentId, FileRecord>,
+    peers: BTreeMap<PeerId, PeerRecord>,
+    shares: BTreeMap<(PeerId, ContentId), Box<str>>,
+}
+
+impl MetaStore for MemoryStore {
+    fn load(&mut self) -> Result<Saved, StoreError> {
+        Ok(Saved {
+            files: self.files.iter().map(|(id, record)| (*id, record.clone())).collect(),
+            peers: self.peers.iter().map(|(id, record)| (*id, record.clone())).collect(),
+            shares: self
+                .shares
+                .iter()
+                .map(|((peer, id), name)| (*peer, *id, name.clone()))
+                .collect(),
+        })
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes.iter().cloned() {
+            match change {
+                Change::File(id, record) => drop(self.files.insert(id, record)),
+                Change::FileGone(id) => drop(self.files.remove(&id)),
+                Change::Peer(id, record) => drop(self.peers.insert(id, record)),
+                Change::PeerGone(id) => drop(self.peers.remove(&id)),
+                Change::Share(peer, id, name) => drop(self.shares.insert((peer, id), name)),
+                Change::ShareGone(peer, id) => drop(self.shares.remove(&(peer, id))),
+            }
+        }
+        Ok(())
+    }
+}

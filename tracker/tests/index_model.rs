@@ -1,0 +1,151 @@
+//! The index against a model that is too simple to be wrong: any interleaving of what peers do, and of when
+//! watchers look, ends in what the model says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
+mod common;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ::common::id::{ContentId, PeerId};
+use ::common::wire::tracker::{FileRow, Reply, Source, share_digest};
+use common::{digest, file, id};
+use proptest::prelude::*;
+use tracker::index::{Index, Limits};
+use tracker::record::Change;
+use tracker::store::MetaStore;
+
+use world::*;
+
+/// What a watcher knows: a snapshot and every delta since.
+#[derive(Default)]
+struct Mirror {
+    rows: BTreeMap<ContentId, FileRow>,
+    sources: BTreeMap<ContentId, BTreeMap<PeerId, Source>>,
+}
+
+impl Mirror {
+    fn take(&mut self, push: Reply, index: &Index) {
+        match push {
+            Reply::CatalogueDelta { resync: true, .. } => {
+                self.rows = all_rows(index)
+                    .into_iter()
+                    .map(|row| (row.meta.descriptor.id(), row))
+                    .collect();
+            }
+            Reply::CatalogueDelta { upserts, removes, .. } => {
+                self.rows.extend(upserts.into_iter().map(|row| (row.meta.descriptor.id(), row)));
+                removes.iter().for_each(|id| drop(self.rows.remove(id)));
+            }
+            Reply::SourceDelta { id, joins, leaves } => {
+                let known = self.sources.entry(id).or_default();
+                leaves.iter().for_each(|peer| assert!(known.remove(peer).is_some()));
+                known.extend(joins.into_iter().map(|source| (source.peer, source)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn limits(changes: usize) -> Limits {
+    Limits { grace_ms: GRACE_MS, changes, ..Limits::default() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_interleaving_ends_where_the_model_does(ops in proptest::collection::vec(op(), 1..60)) {
+        let mut world = World::new(limits(100));
+        let none = share_digest([]);
+        let viewer = world.index.arrive(world.now, arrival(key(99), none)).unwrap().session;
+        for op in &ops {
+            world.run(op);
+            world.check(viewer);
+        }
+        // What was stored makes the same shares known after a restart.
+        let saved = world.store.load().unwrap();
+        let mut again = Index::restore(limits(100), saved, world.now);
+        // Rows of downloads that nobody has completely are not kept, nor peers that share nothing any more.
+        let mended = again.take_changes();
+        let only_gone =
+            mended.iter().all(|change| matches!(change, Change::FileGone(_) | Change::PeerGone(_)));
+        prop_assert!(only_gone, "{:?}", mended);
+        let kept: BTreeSet<ContentId> = all_rows(&again).iter().map(|row| row.meta.descriptor.id()).collect();
+        let want: BTreeSet<ContentId> = world.peers.iter()
+            .flat_map(|peer| peer.shares.keys().map(|file| id(&world.contents[*file])))
+            .collect();
+        prop_assert_eq!(kept, want);
+        for peer in 0..PEERS {
+            let back = again.arrive(world.now, arrival(key(peer), world.digest_of(peer))).unwrap();
+            prop_assert!(back.share_ok);
+        }
+    }
+
+    #[test]
+    fn snapshot_and_deltas_end_in_the_true_state(
+        ops in proptest::collection::vec(op(), 1..80),
+        changes in 1usize..20,
+    ) {
+        let mut world = World::new(limits(changes));
+        let none = share_digest([]);
+        let viewer = world.index.arrive(world.now, arrival(key(99), none)).unwrap().session;
+        let ids: Vec<ContentId> = world.contents.iter().map(id).collect();
+        world.index.watch(viewer, true, &ids).unwrap();
+        let mut mirror = Mirror::default();
+        for op in ops.iter().chain([&Op::Look]) {
+            world.run(op);
+            if matches!(op, Op::Look) {
+                world.index.tick(world.now);
+                while let Some(push) = world.index.poll(viewer, &mut world.rng) {
+                    mirror.take(push, &world.index);
+                }
+            }
+        }
+        let rows: BTreeMap<_, _> =
+            all_rows(&world.index).into_iter().map(|row| (row.meta.descriptor.id(), row)).collect();
+        prop_assert_eq!(&mirror.rows, &rows);
+        for file in 0..world.contents.len() {
+            let content = id(&world.contents[file]);
+            let told: Vec<Source> = mirror.sources.get(&content).into_iter().flat_map(BTreeMap::values).cloned().collect();
+            prop_assert_eq!(decode(&told, &world.contents[file]), world.sources(file));
+        }
+    }
+}
+
+#[test]
+fn a_watcher_of_a_large_swarm_follows_fifty_and_gets_replacements() {
+    let mut index = Index::new(Limits::default());
+    let mut rng = fastrand::Rng::with_seed(5);
+    let big = file("big", 20 * 65536);
+    let key = |n: u16| {
+        let mut bytes = [1; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        PeerId::from_bytes(bytes)
+    };
+    let mut sessions = HashMap::new();
+    for n in 0..200 {
+        let session = index.arrive(0, arrival(key(n), digest(&[]))).unwrap().session;
+        index.register(0, session, std::slice::from_ref(&big), false, false).unwrap();
+        sessions.insert(key(n), session);
+    }
+    let viewer = index.arrive(0, arrival(key(999), digest(&[]))).unwrap().session;
+    index.watch(viewer, false, &[id(&big)]).unwrap();
+    let mut mirror = Mirror::default();
+    for _ in 0..3 {
+        assert_eq!(index.tick(0), [viewer]);
+        while let Some(push) = index.poll(viewer, &mut rng) {
+            mirror.take(push, &index);
+        }
+        let followed: Vec<PeerId> = mirror.sources[&id(&big)].keys().copied().collect();
+        assert_eq!(followed.len(), 50);
+        assert!(followed.iter().all(|peer| sessions.contains_key(peer)));
+        for peer in followed.iter().take(20) {
+            index.depart(0, sessions.remove(peer).unwrap());
+        }
+    }
+    // Nobody else's progress is told: only followed sources are looked at.
+    index.tick(0);
+    while index.poll(viewer, &mut rng).is_some() {}
+    assert!(index.tick(0).is_empty());
+}

@@ -1,0 +1,156 @@
+//! The program as people start it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use ::common::join::JoinString;
+use ::common::wire::tracker::Reply;
+use common::{Client, Who};
+
+fn tracker(state: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracker"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SHOAL_")) {
+        command.env_remove(name);
+    }
+    command.args(args).arg("--state").arg(state).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A started program, killed at the end whatever happens.
+struct Program(Child, BufReader<ChildStdout>);
+
+impl Program {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Self(child, out)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn failure(mut command: Command, code: i32) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(code), "{stderr}");
+    assert!(stdout.is_empty());
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+#[tokio::test]
+async fn it_prints_how_to_join_and_leaves_politely() {
+    let dir = tempfile::tempdir().unwrap();
+    for (signal, args) in [("TERM", vec![]), ("INT", vec!["--public", "tracker.lab"])] {
+        let args = [&["--listen", "127.0.0.1:0"], args.as_slice()].concat();
+        let mut command = tracker(dir.path(), &args);
+        let json = signal == "TERM";
+        command.env("SHOAL_JSON", if json { "1" } else { "0" });
+        let mut program = Program::start(command);
+        let line = program.line();
+        let join: JoinString = if json {
+            let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(ready["event"], "ready");
+            let join: JoinString = ready["join"].as_str().unwrap().parse().unwrap();
+            assert_eq!(ready["addr"], join.address());
+            join
+        } else {
+            let join: JoinString = line.strip_prefix("join ").unwrap().parse().unwrap();
+            assert_eq!(join.host(), "tracker.lab");
+            JoinString::new(join.tracker(), "127.0.0.1", join.port(), None).unwrap()
+        };
+        let (mut peer, _) = Client::connect(&join, &Who::new(1)).await;
+        let start = Instant::now();
+        program.signal(signal);
+        assert!(matches!(peer.receive().await, Reply::Goaway { .. }));
+        assert!(program.0.wait().unwrap().success());
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_said_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Program::start(tracker(&dir.path().join("a"), &["--listen", "127.0.0.1:0"]));
+    let line = first.line();
+    let join: JoinString = line.strip_prefix("join ").unwrap().parse().unwrap();
+
+    let taken = failure(tracker(&dir.path().join("b"), &["--listen", &join.address()]), 98);
+    assert!(taken.contains(&join.address()) && taken.contains("--listen"), "{taken}");
+    let locked = failure(tracker(&dir.path().join("a"), &["--listen", "127.0.0.1:0"]), 75);
+    assert!(locked.contains("another tracker") && locked.contains("--state"), "{locked}");
+    let blocked = dir.path().join("file");
+    std::fs::write(&blocked, "").unwrap();
+    let blocked = failure(tracker(&blocked.join("state"), &["--listen", "127.0.0.1:0"]), 73);
+    assert!(blocked.contains("file/state"), "{blocked}");
+    let usage = tracker(dir.path(), &["--listen", "nowhere"]).output().unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn a_secret_is_kept_for_the_next_start_and_can_be_given_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let join_of = |command| {
+        let mut program = Program::start(command);
+        let line = program.line();
+        line.strip_prefix("join ").unwrap().parse::<JoinString>().unwrap()
+    };
+    let args = ["--listen", "127.0.0.1:0", "--admission", "secret"];
+    let first = join_of(tracker(&state, &args));
+    let secret = first.secret().unwrap().clone();
+    // The same by way of the environment.
+    let mut command = tracker(&state, &["--listen", "127.0.0.1:0"]);
+    command.env("SHOAL_ADMISSION", "secret");
+    assert_eq!(join_of(command).secret(), Some(&secret));
+    assert_eq!(join_of(tracker(&state, &["--listen", "127.0.0.1:0"])).secret(), None);
+
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "chosen by the operator\n").unwrap();
+    let path = file.to_str().unwrap();
+    let args = ["--listen", "127.0.0.1:0", "--secret-file", path];
+    let exposed = failure(tracker(&state, &args), 65);
+    assert!(exposed.contains("chmod 600") && !exposed.contains("chosen"), "{exposed}");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, mode).unwrap();
+    assert_eq!(
+        join_of(tracker(&state, &args)).secret().unwrap().expose(),
+        "chosen by the operator"
+    );
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = Program::start(tracker(dir.path(), &["--listen", "127.0.0.1:0", "--json"]));
+    program.line();
+    program.signal("TERM");
+    program.signal("INT");
+    // Whichever is seen first: it ends at once, as a success or with the number of the second signal.
+    let status = program.0.wait().unwrap();
+    assert!(matches!(status.code(), Some(0 | 130 | 143)), "{status}");
+    let mut log = String::new();
+    program.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("stopping"), "{log}");
+}

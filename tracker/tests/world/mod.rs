@@ -1,0 +1,333 @@
+//! The model: peers as sets, and every operation done to the index and to the sets.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use super::common::{digest, file, folder, id, progress};
+use ::common::chunk_set::ChunkSet;
+use ::common::id::{ContentId, PeerId};
+use ::common::wire::tracker::{FileMeta, FileRow, Sort, Source, share_digest};
+use proptest::prelude::*;
+use tracker::index::{Arrival, Index, Limits, SessionId};
+use tracker::store::{MemoryStore, MetaStore};
+
+pub(crate) const PEERS: usize = 4;
+pub(crate) const GRACE_MS: u64 = 60_000;
+
+pub(crate) fn contents() -> Vec<FileMeta> {
+    vec![
+        file("empty", 0),
+        file("small", 10),
+        file("five chunks", 5 * 65536),
+        folder("folder", 99, 3),
+        file("other", 2 * 65536),
+    ]
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    Arrive { peer: usize, honest: bool },
+    Depart { peer: usize },
+    Leave { peer: usize },
+    Register { peer: usize, files: Vec<(usize, u8)>, more: bool, full: bool },
+    Unregister { peer: usize, file: usize },
+    Chunks { peer: usize, file: usize, chunks: BTreeSet<u32>, full: bool, lost: bool },
+    Pass { ms: u64 },
+    Look,
+}
+
+pub(crate) fn op() -> impl Strategy<Value = Op> {
+    let (peer, file) = (0..PEERS, 0usize..5);
+    let chunks = proptest::collection::btree_set(0u32..5, 0..6);
+    prop_oneof![
+        3 => (peer.clone(), prop::bool::weighted(0.7)).prop_map(|(peer, honest)| Op::Arrive { peer, honest }),
+        2 => peer.clone().prop_map(|peer| Op::Depart { peer }),
+        1 => peer.clone().prop_map(|peer| Op::Leave { peer }),
+        5 => (peer.clone(), proptest::collection::vec((0usize..5, 0u8..3), 0..4), any::<bool>(), any::<bool>())
+            .prop_map(|(peer, files, more, full)| Op::Register { peer, files, more, full }),
+        2 => (peer.clone(), file.clone()).prop_map(|(peer, file)| Op::Unregister { peer, file }),
+        6 => (peer, file, chunks, any::<bool>(), prop::bool::weighted(0.1))
+            .prop_map(|(peer, file, chunks, full, lost)| Op::Chunks { peer, file, chunks, full, lost }),
+        2 => (0u64..2 * GRACE_MS).prop_map(|ms| Op::Pass { ms }),
+        4 => Just(Op::Look),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Here,
+    Left,
+    Grace(u64),
+    Away,
+}
+
+#[derive(Debug)]
+pub(crate) struct ModelPeer {
+    pub(crate) state: State,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) shares: BTreeMap<usize, String>,
+    pub(crate) have: BTreeMap<usize, BTreeSet<u32>>,
+    pub(crate) named: Option<BTreeSet<usize>>,
+}
+
+/// The empty file is all there when nothing of it is missing, so having it is an entry in `have`.
+pub(crate) struct World {
+    pub(crate) index: Index,
+    pub(crate) store: MemoryStore,
+    pub(crate) peers: Vec<ModelPeer>,
+    pub(crate) contents: Vec<FileMeta>,
+    pub(crate) now: u64,
+    pub(crate) rng: fastrand::Rng,
+}
+
+pub(crate) fn key(peer: usize) -> PeerId {
+    PeerId::from_bytes([u8::try_from(peer).unwrap() + 1; 32])
+}
+
+pub(crate) fn arrival(peer: PeerId, digest: ::common::id::Hash) -> Arrival {
+    let ip = IpAddr::from([10, 0, 0, 1]);
+    Arrival { peer, nick: String::new(), observed: ip, via: ip, port: 7, local: vec![], digest }
+}
+
+impl World {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let peer = |_| ModelPeer {
+            state: State::Away,
+            session: None,
+            shares: BTreeMap::new(),
+            have: BTreeMap::new(),
+            named: None,
+        };
+        Self {
+            index: Index::new(limits),
+            store: MemoryStore::default(),
+            peers: (0..PEERS).map(peer).collect(),
+            contents: contents(),
+            now: 1_700_000_000_000,
+            rng: fastrand::Rng::with_seed(3),
+        }
+    }
+
+    pub(crate) fn all(&self, file: usize) -> BTreeSet<u32> {
+        (0..self.contents[file].chunks).collect()
+    }
+
+    pub(crate) fn is_known(&self, file: usize) -> bool {
+        self.peers.iter().any(|p| p.shares.contains_key(&file) || p.have.contains_key(&file))
+    }
+
+    pub(crate) fn digest_of(&self, peer: usize) -> ::common::id::Hash {
+        let shares = &self.peers[peer].shares;
+        share_digest(shares.iter().map(|(file, name)| (id(&self.contents[*file]), name.as_str())))
+    }
+
+    pub(crate) fn run(&mut self, op: &Op) {
+        match op {
+            Op::Arrive { peer, honest } => self.arrive(*peer, *honest),
+            Op::Depart { peer } => self.depart(*peer),
+            Op::Leave { peer } => self.leave(*peer),
+            Op::Register { peer, files, more, full } => self.register(*peer, files, *more, *full),
+            Op::Unregister { peer, file } => {
+                if let Some(session) = self.peers[*peer].session {
+                    self.index.unregister(session, &[id(&self.contents[*file])]).unwrap();
+                    self.peers[*peer].shares.remove(file);
+                    self.peers[*peer].have.remove(file);
+                }
+            }
+            Op::Chunks { peer, file, chunks, full, lost } => {
+                self.chunks(*peer, *file, chunks, *full, *lost);
+            }
+            Op::Pass { ms } => {
+                self.now += ms;
+                self.index.tick(self.now);
+                let now = self.now;
+                for peer in &mut self.peers {
+                    // Buckets of a second: due is what was due at the start of this one.
+                    if matches!(peer.state, State::Grace(until) if until / 1000 < now / 1000) {
+                        peer.go_away();
+                    }
+                }
+            }
+            Op::Look => {}
+        }
+        let changes = self.index.take_changes();
+        self.store.apply(&changes).unwrap();
+    }
+
+    pub(crate) fn arrive(&mut self, peer: usize, honest: bool) {
+        let digest = if honest { self.digest_of(peer) } else { digest(&[file("unheard of", 1)]) };
+        let arrived = self.index.arrive(self.now, arrival(key(peer), digest)).unwrap();
+        assert_eq!(arrived.share_ok, honest);
+        assert_eq!(arrived.replaced, self.peers[peer].session);
+        let files: Vec<usize> = self.peers[peer].shares.keys().copied().collect();
+        for file in files {
+            let all = self.all(file);
+            let have = &mut self.peers[peer].have;
+            if honest { drop(have.insert(file, all)) } else { drop(have.remove(&file)) }
+        }
+        let model = &mut self.peers[peer];
+        (model.state, model.session, model.named) = (State::Here, Some(arrived.session), None);
+    }
+
+    pub(crate) fn depart(&mut self, peer: usize) {
+        let model = &mut self.peers[peer];
+        let Some(session) = model.session.take() else { return };
+        self.index.depart(self.now, session);
+        model.named = None;
+        match model.state {
+            State::Here => model.state = State::Grace(self.now + GRACE_MS),
+            _ => model.go_away(),
+        }
+    }
+
+    pub(crate) fn leave(&mut self, peer: usize) {
+        let model = &mut self.peers[peer];
+        let Some(session) = model.session else { return };
+        self.index.leave(session).unwrap();
+        (model.state, model.named) = (State::Left, None);
+        model.have.clear();
+    }
+
+    pub(crate) fn register(&mut self, peer: usize, files: &[(usize, u8)], more: bool, full: bool) {
+        let Some(session) = self.peers[peer].session else { return };
+        let named: Vec<_> = files
+            .iter()
+            .map(|(file, name)| FileMeta {
+                name: format!("{} {name}", self.contents[*file].name),
+                ..self.contents[*file].clone()
+            })
+            .collect();
+        self.index.register(self.now, session, &named, more, full).unwrap();
+        let all: Vec<_> = files.iter().map(|(file, _)| self.all(*file)).collect();
+        let model = &mut self.peers[peer];
+        model.state = State::Here;
+        if full {
+            model.named = Some(BTreeSet::new());
+        }
+        for (((file, _), meta), all) in files.iter().zip(named).zip(all) {
+            model.shares.insert(*file, meta.name);
+            model.have.insert(*file, all);
+            model.named.iter_mut().for_each(|named| {
+                named.insert(*file);
+            });
+        }
+        if !more && let Some(named) = model.named.take() {
+            let gone: Vec<_> =
+                model.shares.keys().filter(|file| !named.contains(file)).copied().collect();
+            for file in gone {
+                model.shares.remove(&file);
+                model.have.remove(&file);
+            }
+        }
+    }
+
+    pub(crate) fn chunks(
+        &mut self,
+        peer: usize,
+        file: usize,
+        chunks: &BTreeSet<u32>,
+        full: bool,
+        lost: bool,
+    ) {
+        let Some(session) = self.peers[peer].session else { return };
+        let known = self.is_known(file);
+        let all = self.all(file);
+        let new: BTreeSet<u32> = chunks.intersection(&all).copied().collect();
+        let old = self.peers[peer].have.get(&file).cloned().unwrap_or_default();
+        let next: BTreeSet<u32> =
+            if full { new.clone() } else { old.union(&new).copied().collect() };
+        let true_total = u32::try_from(next.len()).unwrap();
+        let total =
+            if lost { (true_total + 1) % (self.contents[file].chunks + 1) } else { true_total };
+        let list: Vec<u32> = new.iter().copied().collect();
+        let update = progress(&self.contents[file], &list, total, full);
+        let resend = self.index.chunk_register(session, &[update]).unwrap();
+        let model = &mut self.peers[peer];
+        model.state = State::Here;
+        if !known || all.is_empty() {
+            assert!(resend.is_empty());
+            return;
+        }
+        assert_eq!(resend.len(), usize::from(!full && total != true_total));
+        if next.is_empty() {
+            model.have.remove(&file);
+        } else {
+            model.have.insert(file, next);
+        }
+    }
+
+    /// Who is a source of what, as the model has it.
+    pub(crate) fn sources(&self, file: usize) -> BTreeMap<PeerId, BTreeSet<u32>> {
+        let here = (0..PEERS).filter(|peer| self.peers[*peer].state == State::Here);
+        here.filter_map(|peer| Some((key(peer), self.peers[peer].have.get(&file)?.clone())))
+            .collect()
+    }
+
+    pub(crate) fn check(&mut self, viewer: SessionId) {
+        let rows: HashMap<ContentId, FileRow> =
+            all_rows(&self.index).into_iter().map(|row| (row.meta.descriptor.id(), row)).collect();
+        let by_name = self.index.list("", &[], 500, Sort::Name).unwrap();
+        assert!(by_name.rows.is_sorted_by_key(|row| row.meta.name.to_lowercase()));
+        assert_eq!((by_name.rows.len(), by_name.total as usize), (rows.len(), rows.len()));
+        let mut memberships = 0;
+        for file in 0..self.contents.len() {
+            let content = id(&self.contents[file]);
+            let sources = self.sources(file);
+            memberships += sources.len() as u64;
+            let all = self.all(file);
+            let complete =
+                u32::try_from(sources.values().filter(|have| **have == all).count()).unwrap();
+            let row = rows.get(&content);
+            assert_eq!(row.is_some(), self.is_known(file), "{}", self.contents[file].name);
+            if let Some(row) = row {
+                assert_eq!(
+                    (row.sources, row.complete),
+                    (u32::try_from(sources.len()).unwrap(), complete)
+                );
+                let mut names: BTreeSet<&str> = row.aliases.iter().map(String::as_str).collect();
+                names.insert(&row.meta.name);
+                let held: BTreeSet<&str> = self
+                    .peers
+                    .iter()
+                    .filter_map(|p| p.shares.get(&file))
+                    .map(String::as_str)
+                    .collect();
+                assert!(held.is_empty() || names == held, "{names:?} {held:?}");
+            }
+            let found = self.index.locations(viewer, content, 200, &mut self.rng).unwrap();
+            assert_eq!(found.complete, complete);
+            assert_eq!(decode(&found.sources, &self.contents[file]), sources);
+        }
+        assert_eq!(self.index.counts().memberships, memberships);
+        assert_eq!(self.index.counts().files, rows.len());
+    }
+}
+
+impl ModelPeer {
+    pub(crate) fn go_away(&mut self) {
+        self.state = State::Away;
+        self.have.clear();
+    }
+}
+
+pub(crate) fn all_rows(index: &Index) -> Vec<FileRow> {
+    let (mut rows, mut cursor) = (Vec::new(), Vec::new());
+    loop {
+        let page = index.list("", &cursor, 2, Sort::Newest).unwrap();
+        rows.extend(page.rows);
+        cursor = page.cursor;
+        if cursor.is_empty() {
+            assert_eq!(rows.len(), page.total as usize);
+            return rows;
+        }
+    }
+}
+
+pub(crate) fn decode(sources: &[Source], meta: &FileMeta) -> BTreeMap<PeerId, BTreeSet<u32>> {
+    let chunks = |source: &Source| {
+        let set = ChunkSet::decode(meta.chunks, source.set.as_ref().unwrap()).unwrap();
+        assert_eq!(set.count(), source.have);
+        set.iter().collect()
+    };
+    sources.iter().map(|source| (source.peer, chunks(source))).collect()
+}

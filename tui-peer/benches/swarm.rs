@@ -1,0 +1,168 @@
+//! What the core costs per chunk at the largest size it takes: 2^20 chunks.
+//! `cargo bench -p tui-peer --no-default-features --bench swarm`
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::chunk_set::ChunkSet;
+use common::content::{Descriptor, Kind};
+use common::id::{Hash, PeerId};
+use common::layout::Layout;
+use common::merkle::ChunkHashes;
+use common::wire::peer::{HaveState, Open, PeerMsg, Run};
+use tui_peer::swarm::event::{ConnId, Input, Output, Ready};
+use tui_peer::swarm::time::Time;
+use tui_peer::swarm::{Node, NodeConfig};
+
+const CHUNKS: u32 = 1 << 20;
+const ROUNDS: u32 = 2000;
+
+struct World {
+    node: Node,
+    now: Time,
+    out: Vec<Output>,
+}
+
+impl World {
+    fn feed(&mut self, input: Input) {
+        self.node.handle(self.now, input, &mut self.out);
+    }
+
+    fn say(&mut self, conn: u64, msg: PeerMsg) {
+        self.feed(Input::Message { conn: ConnId(conn), msg });
+    }
+
+    /// A node with the content, of which it has all or nothing, and `peers` connections.
+    fn new(size: u64, hashes: &ChunkHashes, seed: bool, peers: u64, state: HaveState) -> Self {
+        let layout = Arc::new(Layout::for_file(size).unwrap());
+        let descriptor = Descriptor { kind: Kind::File, size, root: hashes.root() };
+        let id = descriptor.id();
+        let cfg = NodeConfig { budget: 1 << 40, max_links: 100, ..NodeConfig::default() };
+        let node = Node::new(cfg, PeerId::from_bytes([0; 32]), 1);
+        let mut world = Self { node, now: Time::from_micros(1), out: Vec::new() };
+        let have = if seed { ChunkSet::full(CHUNKS) } else { ChunkSet::empty(CHUNKS) };
+        let wanted = ChunkSet::full(CHUNKS);
+        let ready = Ready { descriptor, layout, have, wanted, hashes: vec![hashes.clone()] };
+        world.feed(Input::ContentAdded { id, ready: Some(ready) });
+        for n in 1..=peers {
+            let peer = PeerId::from_bytes([u8::try_from(n).unwrap(); 32]);
+            let conn = ConnId(n);
+            world.feed(Input::Connected { conn, peer, dialed: false, max_queued: 1 << 30 });
+            world.say(n, PeerMsg::Open(Open { handle: 0, id, state, want: seed }));
+        }
+        world.out.clear();
+        world
+    }
+}
+
+fn show(what: &str, times: u32, took: Duration) {
+    println!("{what:<56}{:>10.1} us", took.as_secs_f64() * 1e6 / f64::from(times));
+}
+
+/// Everything a request of ours leads to, until there is none left: data, verdict.
+fn deliver(world: &mut World, most: u32) -> u32 {
+    let mut done = 0;
+    while done < most {
+        let batch = std::mem::take(&mut world.out);
+        let mut progress = false;
+        for output in batch {
+            match output {
+                Output::Send { conn, msg: PeerMsg::Request { rid, len, .. } } => {
+                    progress = true;
+                    world.feed(Input::Data { conn, rid, off: 0, len });
+                }
+                Output::Verify { id, chunk, .. } => {
+                    done += 1;
+                    world.now = world.now + Duration::from_micros(200);
+                    world.feed(Input::ChunkStored { id, chunk });
+                }
+                _ => {}
+            }
+        }
+        if !progress {
+            world.now = world.now + Duration::from_millis(100);
+            world.feed(Input::Tick);
+        }
+    }
+    done
+}
+
+fn main() {
+    let size = u64::from(CHUNKS) * (4 << 20);
+    let list: Vec<Hash> = (0..CHUNKS)
+        .map(|chunk| {
+            let mut bytes = [7; 32];
+            bytes[..4].copy_from_slice(&chunk.to_le_bytes());
+            Hash::from_bytes(bytes)
+        })
+        .collect();
+    let level = Layout::for_file(size).unwrap().chunk_level();
+    let hashes = ChunkHashes::complete(size, list, level);
+
+    let begun = Instant::now();
+    let mut world = World::new(size, &hashes, false, 30, HaveState::Part);
+    show("add a content, 30 peers", 1, begun.elapsed());
+
+    // Every peer has another half.
+    let begun = Instant::now();
+    for n in 1..=30u64 {
+        let mut set = ChunkSet::empty(CHUNKS);
+        let mut rng = fastrand::Rng::with_seed(n);
+        (0..CHUNKS).filter(|_| rng.bool()).for_each(|chunk| {
+            set.insert(chunk);
+        });
+        let msg = PeerMsg::Bitfield { handle: 0, set: set.encode() };
+        world.say(n, msg);
+    }
+    show("bitfield of scattered halves (with making it)", 30, begun.elapsed());
+
+    for n in 1..=30 {
+        world.say(n, PeerMsg::Choke { handle: 0, choke: false });
+    }
+    let begun = Instant::now();
+    let done = deliver(&mut world, ROUNDS);
+    show("request, data, stored: from 30 partial sources", done, begun.elapsed());
+
+    let begun = Instant::now();
+    for i in 0..ROUNDS {
+        let runs = vec![Run { start: i * 7, len: 3 }];
+        world.say(u64::from(i % 30) + 1, PeerMsg::Have { handle: 0, runs });
+    }
+    show("HAVE of three chunks", ROUNDS, begun.elapsed());
+
+    // A peer with one chunk in a million.
+    let mut world = World::new(size, &hashes, false, 30, HaveState::None);
+    for n in 1..=30u32 {
+        let conn = u64::from(n);
+        world.say(conn, PeerMsg::Choke { handle: 0, choke: false });
+        let runs = vec![Run { start: n * 30_000, len: 1 }];
+        world.say(conn, PeerMsg::Have { handle: 0, runs });
+    }
+    let begun = Instant::now();
+    for i in 0..100 {
+        world.now = world.now + Duration::from_millis(100);
+        world.feed(Input::Tick);
+        world.say(i % 30 + 1, PeerMsg::Ping(0));
+    }
+    show("tick with 30 sources of one chunk each", 100, begun.elapsed());
+
+    let mut world = World::new(size, &hashes, true, 30, HaveState::None);
+    let mut rid = 0;
+    let begun = Instant::now();
+    let mut served = 0;
+    while served < ROUNDS {
+        for n in 1..=30u64 {
+            let msg = PeerMsg::ReqAny { handle: 0, rid, count: 4, except: Vec::new() };
+            rid += 4;
+            world.say(n, msg);
+        }
+        for output in std::mem::take(&mut world.out) {
+            if let Output::Serve { conn, rid, .. } = output {
+                served += 1;
+                world.feed(Input::Served { conn, rid });
+            }
+        }
+    }
+    show("assign and serve a chunk of our choice", served, begun.elapsed());
+}

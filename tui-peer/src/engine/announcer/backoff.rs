@@ -1,0 +1,91 @@
+//! How long to wait before the next try.
+
+use std::time::Duration;
+
+/// Wait before the first try after a connection that had lasted: with jitter at most this.
+const FIRST: Duration = Duration::from_secs(1);
+/// Longest wait: somebody who mends a tracker should not have to wait longer for everybody.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Wait after the tracker refused us: a person has to do something first.
+const REFUSED: Duration = Duration::from_secs(60);
+/// Longest wait a tracker may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
+/// A connection that lasted this long was a good one; a shorter one counts as another failure, so that
+/// a tracker that hangs up at once is not dialled every second.
+const LASTED: Duration = Duration::from_secs(20);
+
+/// Why we wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It could not be reached, or the connection broke.
+    Broken,
+    /// It does not let us in.
+    Refused,
+    /// It asked for a pause.
+    Asked(Duration),
+}
+
+/// Doubling waits with jitter: 1, 2, 4 … 60 s, each between half and all of that.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The wait before the next try. `lived` is how long the connection lasted, zero if it never came up.
+    pub(super) fn wait(&mut self, why: Why, lived: Duration, rng: &mut fastrand::Rng) -> Duration {
+        if lived >= LASTED {
+            self.failures = 0;
+        }
+        let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        match why {
+            Why::Broken => jitter(doubled, rng),
+            Why::Refused => REFUSED,
+            // Everybody was told the same moment or a random one: a little more does no harm.
+            Why::Asked(pause) => pause.min(LONGEST_ASKED) + jitter(FIRST / 4, rng),
+        }
+    }
+
+    /// Somebody is impatient: begin anew.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+fn jitter(wait: Duration, rng: &mut fastrand::Rng) -> Duration {
+    wait.mul_f64(0.5 + rng.f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_begin_anew_after_a_good_connection() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut backoff = Backoff::default();
+        for full in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            let wait = backoff.wait(Why::Broken, Duration::ZERO, &mut rng);
+            let full = Duration::from_secs(full);
+            assert!((full / 2..=full).contains(&wait), "{wait:?} of {full:?}");
+        }
+        let wait = backoff.wait(Why::Broken, Duration::from_secs(30), &mut rng);
+        assert!(wait <= FIRST);
+        let wait = backoff.wait(Why::Broken, Duration::from_secs(1), &mut rng);
+        assert!(wait >= FIRST, "a tracker that hangs up at once: {wait:?}");
+        backoff.reset();
+        assert!(backoff.wait(Why::Broken, Duration::ZERO, &mut rng) <= FIRST);
+    }
+
+    #[test]
+    fn what_a_tracker_asks_for_is_honoured_within_reason() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut backoff = Backoff::default();
+        let mut asked =
+            |ms| backoff.wait(Why::Asked(Duration::from_millis(ms)), Duration::ZERO, &mut rng);
+        assert!((Duration::from_millis(700)..Duration::from_secs(1)).contains(&asked(700)));
+        assert!(asked(u64::from(u32::MAX)) <= LONGEST_ASKED + FIRST);
+        assert_eq!(backoff.wait(Why::Refused, Duration::ZERO, &mut rng), REFUSED);
+    }
+}

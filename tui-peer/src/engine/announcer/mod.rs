@@ -1,0 +1,239 @@
+//! The tracker client: one task per joined network that owns the standing connection and what the
+//! tracker should know, so that after any interruption it puts everything right by itself.
+//!
+//! - [`desired`]: PURE. What the tracker should know, and the messages that get it there;
+//!   [`progress`] is its part about unfinished downloads, [`requests`] what waits for answers.
+//! - [`mirror`]: PURE. The catalogue as the tracker tells it.
+//! - [`sources`], [`addrs`]: PURE. Who has what, and which announced addresses may be dialled.
+//! - [`backoff`]: PURE. When to try again.
+//! - [`connect`]: from a join string to a welcome; [`client`]: keeps a connection up; [`talk`]: one
+//!   open connection.
+//!
+//! Setting what the tracker should know never waits and is never lost: it goes into the desired state,
+//! and the task is woken to make it true.
+
+mod addrs;
+mod backoff;
+mod client;
+mod connect;
+mod desired;
+mod mirror;
+mod progress;
+mod requests;
+mod sources;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::chunk_set::ChunkSet;
+use common::id::{ContentId, PeerId};
+use common::identity::Identity;
+use common::join::JoinString;
+use common::wire::tracker::FileMeta;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::snapshot::{Catalogue, NetState};
+use client::Phase;
+use desired::Desired;
+use talk::Patience;
+
+/// Events waiting for the session. While they wait nothing more is read from the tracker.
+const EVENT_QUEUE: usize = 256;
+/// Longest time that leaving takes.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Who we are and where the tracker is.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct AnnouncerConfig {
+    pub(in crate::engine) identity: Arc<Identity>,
+    pub(in crate::engine) join: JoinString,
+    /// Our name for others; cut if it is too long for the wire.
+    pub(in crate::engine) nick: String,
+    /// The port we listen on.
+    pub(in crate::engine) port: u16,
+    /// Addresses for peers behind the same router; the first eight are used.
+    pub(in crate::engine) local: Vec<SocketAddr>,
+    /// Program and version.
+    pub(in crate::engine) agent: String,
+}
+
+/// A peer that has (part of) a content. Never ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct SourceInfo {
+    pub(in crate::engine) peer: PeerId,
+    /// Safe to show.
+    pub(in crate::engine) nick: String,
+    /// Those that may be dialled (protocol.md 7); may be none.
+    pub(in crate::engine) addrs: Vec<SocketAddr>,
+    /// Chunks it has, by the tracker's word.
+    pub(in crate::engine) have: u32,
+    /// Which, if the tracker said and the number of chunks is known.
+    pub(in crate::engine) set: Option<ChunkSet>,
+}
+
+/// What the tracker said, or how we stand with it.
+#[derive(Debug)]
+#[allow(dead_code, reason = "a whole description; the session takes what it needs")]
+pub(in crate::engine) enum TrackerEvent {
+    /// How we stand.
+    State(NetState),
+    /// We were let in, or our membership was renewed.
+    Welcomed {
+        /// To be shown to other peers.
+        membership: Vec<u8>,
+        /// Our address as the tracker sees it.
+        observed: SocketAddr,
+        /// The tracker's address as connected.
+        tracker: SocketAddr,
+        /// The tracker has no memory of an earlier connection of this announcer.
+        new_epoch: bool,
+        /// The tracker's clock: milliseconds since 1970.
+        now_ms: u64,
+    },
+    /// These are on the tracker's disk: others can find them. Said again after every reconnect.
+    Registered { ids: Vec<ContentId> },
+    /// These were not taken.
+    RegisterFailed { ids: Vec<ContentId>, why: String },
+    /// The catalogue changed.
+    Catalogue {
+        /// All of it, as it may be shown.
+        catalogue: Arc<Catalogue>,
+        /// Rows that are new or different since the last event, with their names as they were sent.
+        metas: Vec<FileMeta>,
+        /// Rows that are gone since the last event.
+        gone: Vec<ContentId>,
+    },
+    /// Sources of a content.
+    Sources {
+        id: ContentId,
+        /// What it is (checked against the id); in answers to `locate`, if the tracker knows.
+        meta: Option<FileMeta>,
+        sources: Vec<SourceInfo>,
+        /// Connected peers that have all of it, ourselves included; in answers to `locate`.
+        complete: u32,
+        /// Connected peers that have part of it, ourselves included; in answers to `locate`.
+        partial: u32,
+        /// An answer to `locate`, not a change.
+        whole: bool,
+    },
+    /// These peers are no longer sources.
+    SourcesLeft { id: ContentId, peers: Vec<PeerId> },
+    /// Round trip to the tracker in milliseconds.
+    Latency(u32),
+}
+
+/// The session's side. Dropping it ends the task without a farewell.
+#[derive(Debug)]
+pub(in crate::engine) struct Announcer {
+    shared: Arc<Shared>,
+    stop: watch::Sender<Phase>,
+    task: JoinHandle<()>,
+}
+
+/// What the session and the task share.
+#[derive(Debug, Default)]
+struct Shared {
+    desired: Mutex<Desired>,
+    /// `desired` is different.
+    changed: Notify,
+    /// Do at once what would be done later.
+    hurry: Notify,
+}
+
+/// Starts the task.
+pub(in crate::engine) fn start(
+    config: AnnouncerConfig,
+) -> (Announcer, mpsc::Receiver<TrackerEvent>) {
+    start_with(config, fastrand::Rng::new(), Patience::default())
+}
+
+/// [`start`] with a seeded generator for waits, and other limits for silence.
+fn start_with(
+    config: AnnouncerConfig,
+    rng: fastrand::Rng,
+    patience: Patience,
+) -> (Announcer, mpsc::Receiver<TrackerEvent>) {
+    let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+    let (stop, stopped) = watch::channel(Phase::Run);
+    let shared = Arc::new(Shared::default());
+    let client = client::Client::new(config, shared.clone(), stopped, events, (rng, patience));
+    let task = tokio::spawn(client.run());
+    (Announcer { shared, stop, task }, receiver)
+}
+
+impl Announcer {
+    /// We have this completely.
+    pub(in crate::engine) fn set_share(&self, meta: FileMeta) {
+        self.with(|desired| desired.set_share(meta));
+    }
+
+    /// We no longer share this.
+    pub(in crate::engine) fn remove_share(&self, id: ContentId) {
+        self.with(|desired| desired.remove_share(id));
+    }
+
+    /// We have exactly these chunks: of an unfinished download, or of a share that is damaged.
+    pub(in crate::engine) fn set_partial(&self, id: ContentId, set: ChunkSet) {
+        self.with(|desired| desired.set_partial(id, set));
+    }
+
+    /// We have these chunks more. Needs a `set_partial` before, which says how many there are.
+    pub(in crate::engine) fn add_chunks(&self, id: ContentId, chunks: &[u32]) {
+        self.with(|desired| desired.add_chunks(id, chunks));
+    }
+
+    /// It is no longer an unfinished download. Not needed before `set_share`.
+    pub(in crate::engine) fn clear_partial(&self, id: ContentId) {
+        self.with(|desired| desired.clear_partial(id));
+    }
+
+    /// Who has this? The answer comes as an event.
+    pub(in crate::engine) fn locate(&self, id: ContentId) {
+        self.with(|desired| desired.locate(id));
+    }
+
+    /// Exactly these are watched from now on; at most 1000.
+    pub(in crate::engine) fn watch(&self, ids: HashSet<ContentId>) {
+        self.with(|desired| desired.watch(ids));
+    }
+
+    /// Try to connect, or tell what is new, now instead of later.
+    pub(in crate::engine) fn announce_now(&self) {
+        self.shared.hurry.notify_one();
+    }
+
+    /// Tells the tracker that we leave, and ends the task; within two seconds.
+    pub(in crate::engine) async fn leave(self) {
+        self.end(Phase::Leave).await;
+    }
+
+    /// Ends the task at once; the tracker keeps our place for a minute.
+    #[allow(dead_code, reason = "for a session that changes its network")]
+    pub(in crate::engine) async fn close(self) {
+        self.end(Phase::Close).await;
+    }
+
+    async fn end(mut self, phase: Phase) {
+        self.stop.send_replace(phase);
+        if tokio::time::timeout(LEAVE_TIMEOUT, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Desired)) {
+        change(&mut self.shared.desired());
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Shared {
+    fn desired(&self) -> std::sync::MutexGuard<'_, Desired> {
+        self.desired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,177 @@
+//! What a disk can answer instead of doing what it should.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use common::chunk_set::ChunkSet;
+use rustix::io::Errno;
+
+/// A chunk cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file is not the one that was hashed any more.
+    #[error("the file has changed")]
+    Changed,
+    /// There is no such file any more, or the chunk is not there (yet).
+    #[error("the file is gone")]
+    Gone,
+    /// The operating system could not read it.
+    #[error("cannot read: {0}")]
+    Io(#[from] io::Error),
+    /// No such chunk, or no such bytes in it.
+    #[error("no such bytes in this content")]
+    OutOfRange,
+}
+
+/// A download cannot be created, written, synced or finished: what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiskError {
+    /// No room (or no quota) left.
+    #[error(
+        "no room in {}: {} needed, {} free; delete something or choose another folder",
+        path.display(), Mib(*needed), Mib(*free)
+    )]
+    Full {
+        /// Target folder.
+        path: PathBuf,
+        /// Bytes that did not fit.
+        needed: u64,
+        /// Bytes free for us.
+        free: u64,
+    },
+    /// The file system is mounted read-only.
+    #[error("{} is read-only; mount it writable or choose another folder", path.display())]
+    ReadOnly {
+        /// Where.
+        path: PathBuf,
+    },
+    /// We may not write there.
+    #[error("no permission to write {}; change its owner or choose another folder", path.display())]
+    Permission {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Another running program has this download open.
+    #[error("{} is in use by another running peer; stop that one first", path.display())]
+    InUse {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The part file was moved, replaced or deleted while we wrote to it.
+    #[error("{} was moved, replaced or deleted by somebody; resume to start it over", path.display())]
+    Changed {
+        /// The part file or folder.
+        path: PathBuf,
+    },
+    /// A name that no file may have. Whoever made the spec should have used `common::names`.
+    #[error("the name {0:?} cannot be used on disk")]
+    BadName(String),
+    /// More than this version (or this file system) can hold in one file.
+    #[error("too large for this program or this file system")]
+    TooLarge,
+    /// Some wanted chunks are not here.
+    #[error("{missing} wanted chunks are not on disk; resume to fetch them")]
+    Incomplete {
+        /// How many.
+        missing: u32,
+    },
+    /// Anything else the operating system said.
+    #[error("cannot {doing} {}: {source}; check the disk and resume", path.display())]
+    Io {
+        /// What we were doing, as a verb.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl DiskError {
+    /// Sorts an error of the operating system; `needed` bytes were to be written under `path`.
+    pub(super) fn sort(doing: &'static str, path: &Path, needed: u64, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        let is = |errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
+        if is(Errno::NOSPC) || is(Errno::DQUOT) {
+            let dir = path.parent().unwrap_or(&path);
+            let free = super::free_space(dir).unwrap_or(0);
+            Self::Full { path: dir.to_path_buf(), needed, free }
+        } else if is(Errno::ROFS) {
+            Self::ReadOnly { path }
+        } else if is(Errno::ACCESS) || is(Errno::PERM) {
+            Self::Permission { path }
+        } else if is(Errno::FBIG) {
+            Self::TooLarge
+        } else {
+            Self::Io { doing, path, source }
+        }
+    }
+
+    /// Whether there is no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    /// Whether trying again later may help without anybody resuming it.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::ReadOnly { .. } | Self::InUse { .. })
+    }
+
+    /// A stable word for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "disk-full",
+            Self::ReadOnly { .. } => "read-only",
+            Self::Permission { .. } => "permission",
+            Self::InUse { .. } => "in-use",
+            Self::Changed { .. } => "changed",
+            _ => "io",
+        }
+    }
+}
+
+/// A sync failed: everything written since the last good one is to be treated as missing. Linux may
+/// report a lost write only once, so a second try that succeeds proves nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SyncError {
+    /// Chunks that must be fetched again.
+    pub lost: ChunkSet,
+    /// Why.
+    pub error: DiskError,
+}
+
+/// Bytes as people read them.
+struct Mib(u64);
+
+impl std::fmt::Display for Mib {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MIB: u64 = 1024 * 1024;
+        match self.0 {
+            n if n >= 10 * 1024 * MIB => write!(f, "{} GiB", n / (1024 * MIB)),
+            n if n >= MIB => write!(f, "{} MiB", n / MIB),
+            n => write!(f, "{} KiB", n.div_ceil(1024)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_sorted_and_say_what_to_do() {
+        let sort =
+            |errno: Errno| DiskError::sort("write", Path::new("/tmp/x"), 5 << 20, errno.into());
+        let full = sort(Errno::NOSPC);
+        assert!(full.is_full() && full.is_temporary());
+        assert!(full.to_string().contains("/tmp: 5 MiB needed"), "{full}");
+        assert!(sort(Errno::DQUOT).is_full());
+        assert_eq!(sort(Errno::ROFS).code(), "read-only");
+        assert!(matches!(sort(Errno::ACCESS), DiskError::Permission { .. }));
+        let io = sort(Errno::IO);
+        assert!(!io.is_temporary());
+        assert!(io.to_string().starts_with("cannot write /tmp/x"), "{io}");
+    }
+}

@@ -1,0 +1,286 @@
+//! The end of a download: everything durable, then one rename.
+
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::chunk_set::ChunkSet;
+use common::layout::Layout;
+use common::manifest::Manifest;
+
+use super::error::DiskError;
+use super::journal::Record;
+use super::names::MAX_NUMBERED;
+use super::partial::Partial;
+use super::sys::{self, Access, Step};
+use crate::engine::library::Stat;
+
+/// What a finished download should look like.
+#[derive(Debug, Clone)]
+pub struct FinishPlan {
+    wanted: ChunkSet,
+    /// For a folder, in layout order; empty for a single file.
+    files: Vec<FilePlan>,
+    empty_dirs: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FilePlan {
+    /// Seconds since 1970.
+    mtime: i64,
+    exec: bool,
+    /// Has no bytes, and is created all the same.
+    make_empty: bool,
+}
+
+/// A download in place.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Where: the wanted name, or `name (1)` and so on if that was taken.
+    pub path: PathBuf,
+    /// What `stat` says of every file, in layout order; [`Stat::ABSENT`] for those that were not wanted.
+    pub stats: Vec<Stat>,
+}
+
+impl FinishPlan {
+    /// Everything of `wanted`, with the times the manifest names. Executable bits stay off unless
+    /// [`Self::with_exec_bits`]. Empty files and folders are created if everything is wanted; of an
+    /// empty file in a chosen folder that is taken to be so if all other files beside it are wanted.
+    pub fn new(manifest: Option<&Manifest>, layout: &Layout, wanted: &ChunkSet) -> Self {
+        let Some(manifest) = manifest else {
+            return Self { wanted: wanted.clone(), files: Vec::new(), empty_dirs: Vec::new() };
+        };
+        let all = wanted.is_complete();
+        let mut beside = Beside::default();
+        for (i, entry) in manifest.files().enumerate() {
+            beside.add(&entry.path, layout.file_chunks(i).unwrap_or(0..0), wanted);
+        }
+        let files = manifest.files().map(|entry| FilePlan {
+            mtime: entry.mtime,
+            exec: false,
+            make_empty: entry.size == 0 && (all || beside.all_wanted(&entry.path)),
+        });
+        let files = files.collect();
+        let empty_dirs = if all { manifest.empty_dirs() } else { Vec::new() };
+        Self { wanted: wanted.clone(), files, empty_dirs }
+    }
+
+    /// Also makes those files executable that were at their owner's. Off by default: content from the
+    /// network should not run by accident.
+    #[must_use]
+    pub fn with_exec_bits(mut self, manifest: &Manifest) -> Self {
+        for (plan, entry) in self.files.iter_mut().zip(manifest.files()) {
+            plan.exec = entry.exec;
+        }
+        self
+    }
+}
+
+/// Whether the files with bytes in each folder are all wanted.
+#[derive(Default)]
+struct Beside<'a>(std::collections::HashMap<&'a [String], bool>);
+
+impl<'a> Beside<'a> {
+    fn add(&mut self, path: &'a [String], mut chunks: std::ops::Range<u32>, wanted: &ChunkSet) {
+        if chunks.is_empty() {
+            return;
+        }
+        let folder = path.split_last().map_or(path, |(_, folder)| folder);
+        let all = chunks.all(|chunk| wanted.contains(chunk));
+        *self.0.entry(folder).or_insert(true) &= all;
+    }
+
+    fn all_wanted(&self, path: &[String]) -> bool {
+        let folder = path.split_last().map_or(path, |(_, folder)| folder);
+        self.0.get(folder).copied().unwrap_or(false)
+    }
+}
+
+impl Partial {
+    /// Puts the download in its place and forgets the journal: [`Self::place`] and
+    /// [`Self::close_journal`] in one.
+    ///
+    /// # Errors
+    /// As those two. Can be called again.
+    pub fn finish(&self, plan: &FinishPlan) -> Result<Finished, DiskError> {
+        let finished = self.place(plan)?;
+        self.close_journal()?;
+        Ok(finished)
+    }
+
+    /// Syncs, renames to the final name without replacing anything, syncs the folder. Until
+    /// [`Self::close_journal`], opening the download again finds it finished, whatever happens.
+    /// Files of a folder that are not complete are removed from it. Nothing can be written afterwards.
+    ///
+    /// # Errors
+    /// [`DiskError`]: after [`DiskError::Incomplete`], or when a sync failed, [`Self::written`] tells
+    /// which chunks are left. Can be called again.
+    pub fn place(&self, plan: &FinishPlan) -> Result<Finished, DiskError> {
+        let placed = self.state().placed.clone();
+        let stats = if placed.is_none() {
+            self.check_complete(plan)?;
+            let stats = self.dress(plan)?;
+            self.sync().map_err(|error| error.error)?;
+            self.check_complete(plan)?;
+            self.announce_end()?;
+            self.rename()?;
+            stats
+        } else {
+            self.stats()?
+        };
+        self.hook
+            .before(Step::SyncDir)
+            .and_then(|()| Ok(rustix::fs::fsync(&self.dir)?))
+            .map_err(|error| self.error("sync the folder of", 0, error))?;
+        // A file's ctime changes with its name, that of a folder's files does not.
+        let stats = if self.tree.rel().is_some() { stats } else { self.stats()? };
+        Ok(Finished { path: self.path(), stats })
+    }
+
+    /// Removes the journal of a finished download: once it is remembered elsewhere what it is.
+    ///
+    /// # Errors
+    /// [`DiskError`] if it could not be removed; harmless but for a file left behind.
+    pub fn close_journal(&self) -> Result<(), DiskError> {
+        self.tree.close();
+        self.forget_journal()
+    }
+
+    fn check_complete(&self, plan: &FinishPlan) -> Result<(), DiskError> {
+        let state = self.state();
+        let missing = plan.wanted.iter().filter(|chunk| !state.written.contains(*chunk)).count();
+        match u32::try_from(missing).unwrap_or(u32::MAX) {
+            0 => Ok(()),
+            missing => Err(DiskError::Incomplete { missing }),
+        }
+    }
+
+    /// Gives files their times and modes, creates what is empty, removes what is incomplete.
+    fn dress(&self, plan: &FinishPlan) -> Result<Vec<Stat>, DiskError> {
+        if self.tree.rel().is_none() {
+            return Ok(Vec::new());
+        }
+        let error = |error| self.error("finish", 0, error);
+        self.hook.before(Step::Metadata).map_err(error)?;
+        for dir in &plan.empty_dirs {
+            self.tree.make_dirs(dir).map_err(error)?;
+        }
+        let mut stats = Vec::with_capacity(self.layout().files());
+        for file in 0..self.layout().files() {
+            let plan = plan.files.get(file);
+            let keep = match self.is_whole(file) {
+                None => plan.is_some_and(|plan| plan.make_empty),
+                Some(whole) => whole,
+            };
+            if !keep {
+                self.drop_file(file)?;
+                stats.push(Stat::ABSENT);
+                continue;
+            }
+            let handle = self.tree.open_uncached(file, Access::Write).map_err(error)?;
+            if let Some(plan) = plan {
+                plan.apply(&handle).map_err(error)?;
+            }
+            stats.push(Stat::of(&handle.metadata().map_err(error)?));
+        }
+        // One sync of the file system takes all of the above.
+        self.state().created = true;
+        Ok(stats)
+    }
+
+    /// Whether all chunks of a file are here; `None` for a file without any.
+    fn is_whole(&self, file: usize) -> Option<bool> {
+        let chunks = self.layout().file_chunks(file)?;
+        let state = self.state();
+        (!chunks.is_empty()).then(|| chunks.clone().all(|chunk| state.written.contains(chunk)))
+    }
+
+    fn drop_file(&self, file: usize) -> Result<(), DiskError> {
+        let chunks = self.layout().file_chunks(file).unwrap_or(0..0);
+        let mut state = self.state();
+        for chunk in chunks {
+            state.written.remove(chunk);
+            state.durable.remove(chunk);
+        }
+        state.dirty.remove(&file);
+        state.pending.retain(|chunk| {
+            let place = self.layout().chunk(*chunk).map(|chunk| self.layout().place(chunk));
+            place.is_some_and(|place| place.file != file)
+        });
+        drop(state);
+        self.tree.remove(file).map_err(|error| self.error("delete", 0, error))
+    }
+
+    /// After this record a missing part means that the rename has happened.
+    fn announce_end(&self) -> Result<(), DiskError> {
+        let file = {
+            let mut journal = self.journal();
+            self.append(&mut journal, &[Record::Finishing])?;
+            journal.file()
+        };
+        self.sync_journal(&file)
+    }
+
+    fn rename(&self) -> Result<(), DiskError> {
+        self.state().closed = true;
+        let renamed = self.tree.renaming(|| {
+            for name in self.names.targets() {
+                let path = self.dir_path.join(&name);
+                let renamed = self
+                    .hook
+                    .before(Step::Rename)
+                    .and_then(|()| sys::rename_new(&self.dir, &self.names.part, &name));
+                match renamed {
+                    Ok(true) => return Ok(path),
+                    Ok(false) => {}
+                    Err(error) => return Err(DiskError::sort("rename to", &path, 0, error)),
+                }
+            }
+            let target = &self.names.target;
+            Err(DiskError::BadName(format!("{target} (taken {MAX_NUMBERED} times)")))
+        });
+        let mut state = self.state();
+        match renamed {
+            Ok(path) => {
+                state.placed = Some(path);
+                Ok(())
+            }
+            Err(error) => {
+                state.closed = false;
+                Err(error)
+            }
+        }
+    }
+
+    fn stats(&self) -> Result<Vec<Stat>, DiskError> {
+        let stat = |file| match self.tree.open_uncached(file, Access::Read) {
+            Ok(handle) => handle.metadata().map(|meta| Stat::of(&meta)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Stat::ABSENT),
+            Err(error) => Err(error),
+        };
+        let stats = (0..self.layout().files()).map(stat).collect::<Result<_, _>>();
+        stats.map_err(|error| self.error("look at", 0, error))
+    }
+}
+
+impl FilePlan {
+    fn apply(&self, file: &File) -> std::io::Result<()> {
+        if self.exec {
+            let mut permissions = file.metadata()?.permissions();
+            // Whoever may read it may run it.
+            let mode = permissions.mode() | (permissions.mode() & 0o444) >> 2;
+            permissions.set_mode(mode);
+            file.set_permissions(permissions)?;
+        }
+        file.set_modified(time(self.mtime))
+    }
+}
+
+/// Seconds since 1970 as a time; the present for what no clock can show.
+fn time(seconds: i64) -> SystemTime {
+    let span = Duration::from_secs(seconds.unsigned_abs());
+    let time =
+        if seconds < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) };
+    time.unwrap_or_else(SystemTime::now)
+}

@@ -1,0 +1,41 @@
+//! Reading and writing content: own threads, positional reads and writes, no memory maps.
+//!
+//! In reading order:
+//!
+//! - [`pool`]: the memory through which all payload passes, under one budget.
+//! - [`tree`]: where a content's files are, and how they are opened without following a link.
+//! - [`shared`]: complete files, served only while they are what was hashed.
+//! - [`journal`]: which chunks of a download are on disk, in a file that survives any crash.
+//! - [`partial`]: a download in progress, from creation to the rename at its end.
+//! - [`workers`]: the threads that verify, write, read and sync.
+//!
+//! Everything here but the boundary of [`workers`] and [`pool`] is plain blocking code.
+
+mod cache;
+mod error;
+mod finish;
+pub mod journal;
+mod names;
+mod open;
+pub mod partial;
+pub mod pool;
+mod queue;
+pub mod shared;
+mod sync;
+mod sys;
+pub mod tree;
+mod verify;
+pub mod workers;
+
+pub use error::{DiskError, ReadError, SyncError};
+pub use finish::{FinishPlan, Finished};
+pub use partial::{Opened, Partial, PartialSpec};
+pub use pool::{Buf, BufPool};
+pub use shared::SharedFiles;
+pub use sys::free_space;
+pub use tree::{ChunkSource, FileTree};
+pub use verify::VerifyJob;
+pub use workers::{Disk, DiskEvent, Stopped};
+
+#[cfg(test)]
+mod tests;

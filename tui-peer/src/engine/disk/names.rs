@@ -1,0 +1,73 @@
+//! Names of what a download leaves in its folder while it runs.
+
+use common::id::ContentId;
+use common::limits::MAX_NAME_LEN;
+use common::names::check_component;
+
+use super::error::DiskError;
+
+/// Names tried before giving up on finding a free one: more equal names than this is no accident.
+pub(super) const MAX_NUMBERED: u32 = 1000;
+/// Bytes of a name kept, so that the longest of the suffixes still fits.
+const MAX_STEM: usize = MAX_NAME_LEN - ".".len() - ".12345678.state.new".len();
+
+/// Names of one download, all in its target folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    /// What it will be called.
+    pub(super) target: String,
+    /// Data.
+    pub(super) part: String,
+    /// Journal.
+    pub(super) state: String,
+    /// Journal being rewritten.
+    pub(super) state_new: String,
+}
+
+impl Names {
+    /// For a download to be called `target`.
+    ///
+    /// # Errors
+    /// [`DiskError::BadName`] for what is not one component.
+    pub(super) fn new(target: &str, id: &ContentId) -> Result<Self, DiskError> {
+        check_component(target).map_err(|_| DiskError::BadName(target.to_owned()))?;
+        let mut stem = target.to_owned();
+        while stem.len() > MAX_STEM {
+            stem.pop();
+        }
+        let short = id.short();
+        Ok(Self {
+            target: target.to_owned(),
+            part: format!(".{stem}.{short}.part"),
+            state: format!(".{stem}.{short}.state"),
+            state_new: format!(".{stem}.{short}.state.new"),
+        })
+    }
+
+    /// What it may be called, best first.
+    pub(super) fn targets(&self) -> impl Iterator<Item = String> + '_ {
+        let numbered = (1..=MAX_NUMBERED).map(|n| common::names::numbered(&self.target, n));
+        std::iter::once(self.target.clone()).chain(numbered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_and_cannot_leave_the_folder() {
+        let id = ContentId::from_bytes([1; 32]);
+        for bad in ["", ".", "..", "a/b", "/etc/passwd", "a\0b"] {
+            assert!(Names::new(bad, &id).is_err(), "{bad:?}");
+        }
+        let long = Names::new(&"ä".repeat(127), &id).unwrap();
+        for name in [&long.part, &long.state, &long.state_new] {
+            assert!(name.len() <= MAX_NAME_LEN, "{}", name.len());
+        }
+        let names = Names::new("a.iso", &id).unwrap();
+        assert_eq!(names.part, format!(".a.iso.{}.part", id.short()));
+        let first: Vec<_> = names.targets().take(2).collect();
+        assert_eq!(first, ["a.iso", "a (1).iso"]);
+    }
+}

@@ -1,0 +1,246 @@
+//! The memory through which all payload passes: buffers of two sizes, reused, under one budget.
+//!
+//! No permit, no read: a connection that cannot get a buffer does not read from its socket, and TCP
+//! holds the sender back. That is the whole of our back-pressure.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common::limits::MAX_DATA_LEN;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Unit of the budget: a page of memory, so that what counts is what is used.
+const UNIT: usize = 4 * 1024;
+/// Frames on slow links, and the smallest chunk.
+const SMALL: usize = 64 * 1024;
+/// A full DATA frame.
+const LARGE: usize = MAX_DATA_LEN;
+
+/// Buffers under one budget. Clones share it.
+#[derive(Clone)]
+pub struct BufPool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    budget_units: u32,
+    permits: Arc<Semaphore>,
+    free: Mutex<Free>,
+}
+
+/// Buffers waiting for their next use. Together with those in use never more than the budget.
+#[derive(Default)]
+struct Free {
+    small: Vec<Box<[u8]>>,
+    large: Vec<Box<[u8]>>,
+    /// Bytes of all buffers that exist, in use or free.
+    exist: usize,
+}
+
+/// Memory of a [`BufPool`], of exactly the length asked for. Its first content is arbitrary (whatever
+/// the last user left). Dropping it gives it back.
+pub struct Buf {
+    data: Box<[u8]>,
+    len: usize,
+    pool: Arc<Inner>,
+    /// Held until the memory is back in the free list.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl BufPool {
+    /// A pool of at most `budget_bytes` (at least one full frame).
+    pub fn new(budget_bytes: usize) -> Self {
+        let units = budget_bytes.max(LARGE) / UNIT;
+        let budget_units = u32::try_from(units).unwrap_or(u32::MAX);
+        let permits = Arc::new(Semaphore::new(budget_units as usize));
+        Self { inner: Arc::new(Inner { budget_units, permits, free: Mutex::default() }) }
+    }
+
+    /// A buffer of `len` bytes (at most [`MAX_DATA_LEN`] in normal use; longer ones are allocated
+    /// freshly and count as what they are). Waits, first come first served, while the budget is used up.
+    pub async fn get(&self, len: usize) -> Buf {
+        // The semaphore is never closed; if it were, memory without a permit beats a crash.
+        let permits = self.inner.permits.clone();
+        let permit = permits.acquire_many_owned(self.inner.units(len)).await.ok();
+        self.make(len, permit)
+    }
+
+    /// A buffer now, or none while the budget is used up.
+    pub fn get_now(&self, len: usize) -> Option<Buf> {
+        let permits = self.inner.permits.clone();
+        let permit = permits.try_acquire_many_owned(self.inner.units(len)).ok()?;
+        Some(self.make(len, Some(permit)))
+    }
+
+    /// Bytes in use.
+    pub fn in_use(&self) -> usize {
+        let free = u32::try_from(self.inner.permits.available_permits()).unwrap_or(u32::MAX);
+        self.inner.budget_units.saturating_sub(free) as usize * UNIT
+    }
+
+    /// The budget in bytes.
+    pub fn budget(&self) -> usize {
+        self.inner.budget_units as usize * UNIT
+    }
+
+    /// Most buffers that can be in use at once.
+    pub(super) fn max_bufs(&self) -> usize {
+        self.inner.budget_units as usize
+    }
+
+    /// Gives unused memory back to the system: for when nothing has moved for a while.
+    pub fn trim(&self) {
+        let mut free = self.inner.free();
+        let unused = free.small.len() * SMALL + free.large.len() * LARGE;
+        free.exist = free.exist.saturating_sub(unused);
+        free.small = Vec::new();
+        free.large = Vec::new();
+    }
+
+    fn make(&self, len: usize, permit: Option<OwnedSemaphorePermit>) -> Buf {
+        let size = size_for(len);
+        let data = self.inner.take(size);
+        Buf { data, len, pool: self.inner.clone(), permit }
+    }
+}
+
+/// Bytes allocated for a buffer of `len`: one of the two sizes if that is nearly filled. Frames of odd
+/// lengths get what they need and no more, or a peer that sends them could use up the budget with a
+/// fraction of the payload.
+fn size_for(len: usize) -> usize {
+    let nearly = |size: usize| (size - size / 4..=size).contains(&len);
+    if nearly(SMALL) {
+        SMALL
+    } else if nearly(LARGE) {
+        LARGE
+    } else {
+        len
+    }
+}
+
+impl Inner {
+    fn units(&self, len: usize) -> u32 {
+        let units = size_for(len).div_ceil(UNIT).max(1);
+        u32::try_from(units).unwrap_or(u32::MAX).min(self.budget_units)
+    }
+
+    fn free(&self) -> MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, size: usize) -> Box<[u8]> {
+        let budget = self.budget_units as usize * UNIT;
+        let mut free = self.free();
+        let found = match size {
+            SMALL => free.small.pop(),
+            LARGE => free.large.pop(),
+            _ => return vec![0; size].into_boxed_slice(),
+        };
+        if let Some(data) = found {
+            return data;
+        }
+        // Buffers of the other size must make room, or both lists could grow to a budget each.
+        while free.exist + size > budget {
+            let other = if size == LARGE { free.small.pop() } else { free.large.pop() };
+            let Some(other) = other else { break };
+            free.exist -= other.len();
+        }
+        free.exist += size;
+        drop(free);
+        vec![0; size].into_boxed_slice()
+    }
+
+    fn put(&self, data: Box<[u8]>) {
+        match data.len() {
+            SMALL => self.free().small.push(data),
+            LARGE => self.free().large.push(data),
+            _ => {}
+        }
+    }
+}
+
+impl Deref for Buf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.data.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Buf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.data.get_mut(..self.len).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Buf {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Drop for Buf {
+    fn drop(&mut self) {
+        self.pool.put(std::mem::take(&mut self.data));
+        // Only now may somebody else count on the memory.
+        self.permit.take();
+    }
+}
+
+impl fmt::Debug for Buf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buf({} bytes)", self.len)
+    }
+}
+
+impl fmt::Debug for BufPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BufPool({} of {} bytes in use)", self.in_use(), self.budget())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_reused_and_exactly_as_long_as_asked_for() {
+        let pool = BufPool::new(1 << 20);
+        let mut buf = pool.get_now(200_000).unwrap();
+        assert_eq!((buf.len(), pool.in_use()), (200_000, LARGE));
+        buf.fill(7);
+        drop(buf);
+        assert_eq!(pool.in_use(), 0);
+        let again = pool.get_now(LARGE).unwrap();
+        assert_eq!((again.len(), again[0]), (LARGE, 7), "the same memory, not zeroed again");
+        let odd = pool.get_now(70_001).unwrap();
+        assert_eq!((odd.len(), pool.in_use()), (70_001, LARGE + 72 * 1024));
+    }
+
+    #[test]
+    fn the_budget_holds_whatever_the_mix_of_sizes() {
+        let pool = BufPool::new(1 << 20);
+        let large: Vec<_> = (0..4).map(|_| pool.get_now(LARGE).unwrap()).collect();
+        assert!(pool.get_now(1).is_none(), "used up");
+        drop(large);
+        let small: Vec<_> = (0..16).map(|_| pool.get_now(SMALL).unwrap()).collect();
+        assert!(pool.get_now(1).is_none());
+        assert!(pool.inner.free().exist <= pool.budget(), "large ones made room");
+        drop(small);
+        pool.trim();
+        assert_eq!(pool.inner.free().exist, 0);
+    }
+
+    #[tokio::test]
+    async fn a_waiter_gets_what_another_gives_back() {
+        let pool = BufPool::new(LARGE);
+        let first = pool.get(LARGE).await;
+        let other = pool.clone();
+        let waiting = tokio::spawn(async move { other.get(LARGE).await.len() });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        assert_eq!(waiting.await.unwrap(), LARGE);
+    }
+}

@@ -1,0 +1,155 @@
+//! What waits for the workers, by urgency: reads first, for somebody's socket runs dry without them.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::verify::VerifyJob;
+
+/// After so many reads in a row a chunk is written, if one waits: heavy serving must not stop a
+/// download altogether.
+const READS_IN_A_ROW: u32 = 8;
+
+/// Work that is neither.
+pub(super) type Work = Box<dyn FnOnce() + Send>;
+
+/// One thing to do.
+pub(super) enum Job {
+    Read(Work),
+    Verify(VerifyJob),
+    Misc(Work),
+}
+
+#[derive(Default)]
+struct Waiting {
+    reads: VecDeque<Work>,
+    verifies: VecDeque<VerifyJob>,
+    misc: VecDeque<Work>,
+    /// Chunks of downloads with too much unsynced data.
+    parked: Vec<VerifyJob>,
+    reads_in_a_row: u32,
+    closing: bool,
+}
+
+/// The queue of all workers. Bounded by what feeds it: every read and every chunk holds memory of the
+/// pool, and other work a permit.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    bound: usize,
+}
+
+impl Queue {
+    /// A queue whose feeders keep it within `bound` jobs.
+    pub(super) fn new(bound: usize) -> Self {
+        Self { waiting: Mutex::default(), wake: Condvar::new(), bound }
+    }
+
+    /// Adds a job; gives it back when the queue is closed.
+    pub(super) fn push(&self, job: Job) -> Result<(), Job> {
+        let mut waiting = self.lock();
+        if waiting.closing {
+            return Err(job);
+        }
+        match job {
+            Job::Read(work) => waiting.reads.push_back(work),
+            Job::Verify(job) => waiting.verifies.push_back(job),
+            Job::Misc(work) => waiting.misc.push_back(work),
+        }
+        debug_assert!(waiting.len() <= self.bound, "more jobs than memory to hold them");
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Waits for a job; `None` when the queue is closed and empty. Chunks for which `must_wait` holds
+    /// are parked (and `on_park` told) until [`Self::unpark`].
+    pub(super) fn pop(
+        &self,
+        must_wait: impl Fn(&VerifyJob) -> bool,
+        on_park: impl Fn(&VerifyJob),
+    ) -> Option<Job> {
+        let mut waiting = self.lock();
+        loop {
+            match waiting.take() {
+                // Decided under the lock, so that an unpark cannot come between.
+                Some(Job::Verify(job)) if must_wait(&job) => {
+                    on_park(&job);
+                    waiting.parked.push(job);
+                }
+                Some(job) => return Some(job),
+                None if waiting.closing && waiting.parked.is_empty() => return None,
+                None => waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Lets parked chunks try again.
+    pub(super) fn unpark(&self) {
+        let mut waiting = self.lock();
+        let parked = std::mem::take(&mut waiting.parked);
+        waiting.verifies.extend(parked);
+        drop(waiting);
+        self.wake.notify_all();
+    }
+
+    /// Takes no more jobs; what waits is done.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.wake.notify_all();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.reads.len() + self.verifies.len() + self.misc.len() + self.parked.len()
+    }
+
+    fn take(&mut self) -> Option<Job> {
+        let others = !self.verifies.is_empty() || !self.misc.is_empty();
+        if (self.reads_in_a_row < READS_IN_A_ROW || !others)
+            && let Some(read) = self.reads.pop_front()
+        {
+            self.reads_in_a_row += 1;
+            return Some(Job::Read(read));
+        }
+        self.reads_in_a_row = 0;
+        let verify = self.verifies.pop_front().map(Job::Verify);
+        verify.or_else(|| self.misc.pop_front().map(Job::Misc))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(queue: &Queue) -> char {
+        match queue.pop(|_| false, |_| {}) {
+            Some(Job::Read(_)) => 'r',
+            Some(Job::Verify(_)) => 'v',
+            Some(Job::Misc(_)) => 'm',
+            None => '-',
+        }
+    }
+
+    #[test]
+    fn reads_go_first_but_not_for_ever() {
+        let queue = Queue::new(100);
+        assert!(queue.push(Job::Misc(Box::new(|| {}))).is_ok());
+        for _ in 0..10 {
+            assert!(queue.push(Job::Read(Box::new(|| {}))).is_ok());
+        }
+        queue.close();
+        assert!(queue.push(Job::Misc(Box::new(|| {}))).is_err());
+        let order: String = (0..12).map(|_| kind(&queue)).collect();
+        assert_eq!(order, "rrrrrrrrmrr-");
+        assert_eq!(queue.len(), 0);
+    }
+}

@@ -1,0 +1,273 @@
+//! Calls of the operating system that the standard library does not offer, and the seam at which
+//! tests make them fail.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+/// Slices per vectored write: the kernel takes 1024, and gains nothing past a few.
+const MAX_SLICES: usize = 64;
+
+/// A step that changes the disk, named for the [`Hook`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Create,
+    Write { chunk: u32 },
+    Append { len: usize },
+    SyncData,
+    SyncState,
+    Compact,
+    Metadata,
+    Rename,
+    SyncDir,
+    Unlink,
+}
+
+/// Asked before every [`Step`]; an error is what the operating system would have said. Nothing but
+/// tests has one.
+pub(super) trait Hook: Send + Sync {
+    fn before(&self, step: Step) -> io::Result<()>;
+}
+
+/// Lets everything happen.
+pub(super) struct NoHook;
+
+impl Hook for NoHook {
+    fn before(&self, _: Step) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes free for us on the file system that holds `path`.
+///
+/// # Errors
+/// If there is no such path.
+pub fn free_space(path: &Path) -> io::Result<u64> {
+    let stat = fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Flags every open has: no inheritance, no waiting for the other end of a pipe put in our way.
+const BASE: OFlags = OFlags::CLOEXEC.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Opens a folder by a path that we were given by the user: links in it are followed.
+pub(super) fn open_root_dir(path: &Path) -> io::Result<OwnedFd> {
+    Ok(fs::open(path, BASE | OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?)
+}
+
+/// Opens a folder within `dir`; a link in its place is refused.
+pub(super) fn open_dir(dir: impl AsFd, name: impl Arg) -> io::Result<OwnedFd> {
+    let flags = BASE | OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+    Ok(fs::openat(dir, name, flags, Mode::empty())?)
+}
+
+/// What an open may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Access {
+    Read,
+    /// Read and write, and create if need be.
+    Write,
+    /// Read and write, created by this call.
+    CreateNew,
+}
+
+/// Opens a regular file within `dir`; links and everything else in its place are refused.
+pub(super) fn open_file(dir: impl AsFd, name: impl Arg, access: Access) -> io::Result<File> {
+    let flags = match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Write => OFlags::RDWR | OFlags::CREATE,
+        Access::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+    };
+    // The umask takes away what others should not have.
+    let fd = fs::openat(dir, name, BASE | flags | OFlags::NOFOLLOW, Mode::from_raw_mode(0o666))?;
+    let file = File::from(fd);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::LOOP.into()) }
+}
+
+/// Creates a folder; one that is there already is fine.
+pub(super) fn make_dir(dir: impl AsFd, name: impl Arg) -> io::Result<bool> {
+    match fs::mkdirat(dir, name, Mode::from_raw_mode(0o777)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reserves room for the whole file, where the file system can; a sparse file elsewhere.
+pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
+    if len == 0 {
+        return Ok(());
+    }
+    match fs::fallocate(file, FallocateFlags::empty(), 0, len) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(len),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes buffers one after the other from `offset` on.
+pub(super) fn write_all(file: &File, bufs: &[&[u8]], mut offset: u64) -> io::Result<()> {
+    for batch in bufs.chunks(MAX_SLICES) {
+        let slices: Vec<IoSlice<'_>> = batch.iter().map(|buf| IoSlice::new(buf)).collect();
+        let total: usize = batch.iter().map(|buf| buf.len()).sum();
+        let mut written = match rustix::io::pwritev(file, &slices, offset) {
+            Ok(n) => n,
+            Err(Errno::INTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        offset += written as u64;
+        if written < total {
+            // Rare (a signal, a nearly full disk): the rest one by one, with its proper error.
+            for buf in batch {
+                let skip = written.min(buf.len());
+                written -= skip;
+                let rest = buf.get(skip..).unwrap_or_default();
+                file.write_all_at(rest, offset)?;
+                offset += rest.len() as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Renames within `dir`; never replaces anything. `false`: the new name is taken.
+pub(super) fn rename_new(dir: impl AsFd, from: &str, to: &str) -> io::Result<bool> {
+    let dir = dir.as_fd();
+    match fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            rename_new_without_help(dir, from, to)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// For file systems that cannot rename without replacing: a hard link is as good; where there are none
+/// either, looking first must do.
+fn rename_new_without_help(dir: impl AsFd, from: &str, to: &str) -> io::Result<bool> {
+    let dir = dir.as_fd();
+    match fs::linkat(dir, from, dir, to, AtFlags::empty()) {
+        Ok(()) => {
+            fs::unlinkat(dir, from, AtFlags::empty())?;
+            Ok(true)
+        }
+        Err(Errno::EXIST) => Ok(false),
+        // Folders, and file systems without links.
+        Err(_) => match fs::statat(dir, to, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(false),
+            Err(Errno::NOENT) => {
+                fs::renameat(dir, from, dir, to)?;
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// Removes a file; one that is not there is fine.
+pub(super) fn remove_file(dir: impl AsFd, name: impl Arg) -> io::Result<()> {
+    match fs::unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Device, inode and length of what stands at `name`, no link followed; `None` if nothing does.
+pub(super) fn look(dir: impl AsFd, name: impl Arg) -> io::Result<Option<Seen>> {
+    match fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(Seen::from(&stat))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same of something open.
+pub(super) fn look_at(fd: impl AsFd) -> io::Result<Seen> {
+    Ok(Seen::from(&fs::fstat(fd)?))
+}
+
+/// What [`look`] sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) dev: u64,
+    pub(super) ino: u64,
+    pub(super) size: u64,
+    pub(super) is_file: bool,
+    pub(super) is_dir: bool,
+    /// Whether it has no name any more.
+    pub(super) unlinked: bool,
+}
+
+impl From<&fs::Stat> for Seen {
+    fn from(stat: &fs::Stat) -> Self {
+        let kind = fs::FileType::from_raw_mode(stat.st_mode);
+        Self {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            is_file: kind == fs::FileType::RegularFile,
+            is_dir: kind == fs::FileType::Directory,
+            unlinked: stat.st_nlink == 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn many_buffers_are_written_in_order() {
+        let mut file = tempfile::tempfile().unwrap();
+        let bufs: Vec<Vec<u8>> = (0..200u8).map(|n| vec![n; usize::from(n % 7)]).collect();
+        let slices: Vec<&[u8]> = bufs.iter().map(Vec::as_slice).collect();
+        write_all(&file, &slices, 3).unwrap();
+        let mut read = Vec::new();
+        file.read_to_end(&mut read).unwrap();
+        assert_eq!(read[3..], bufs.concat());
+    }
+
+    #[test]
+    fn renaming_never_replaces_with_and_without_the_kernels_help() {
+        type Rename = fn(&OwnedFd, &str, &str) -> io::Result<bool>;
+        let ways: [Rename; 2] =
+            [|d, a, b| rename_new(d, a, b), |d, a, b| rename_new_without_help(d, a, b)];
+        for rename in ways {
+            let temp = tempfile::tempdir().unwrap();
+            let dir = open_root_dir(temp.path()).unwrap();
+            for name in ["a", "taken"] {
+                std::fs::write(temp.path().join(name), name).unwrap();
+            }
+            std::fs::create_dir(temp.path().join("dir")).unwrap();
+            std::fs::create_dir(temp.path().join("other")).unwrap();
+            assert!(!rename(&dir, "a", "taken").unwrap());
+            assert!(!rename(&dir, "dir", "other").unwrap());
+            assert!(rename(&dir, "a", "b").unwrap());
+            assert!(rename(&dir, "dir", "dir2").unwrap());
+            assert_eq!(std::fs::read(temp.path().join("taken")).unwrap(), b"taken");
+            assert_eq!(std::fs::read(temp.path().join("b")).unwrap(), b"a");
+            assert!(!temp.path().join("a").exists() && temp.path().join("dir2").is_dir());
+        }
+    }
+
+    #[test]
+    fn links_and_pipes_are_not_opened() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = open_root_dir(temp.path()).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", temp.path().join("link")).unwrap();
+        fs::mknodat(&dir, "pipe", fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        for access in [Access::Read, Access::Write, Access::CreateNew] {
+            assert!(open_file(&dir, "link", access).is_err());
+            assert!(open_file(&dir, "pipe", access).is_err());
+        }
+    }
+}

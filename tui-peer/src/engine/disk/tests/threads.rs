@@ -1,0 +1,169 @@
+//! The worker threads.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::super::queue::{Job, Queue};
+use super::*;
+
+fn job(content: &Content, partial: &Arc<Partial>, pool: &BufPool, chunk: u32) -> VerifyJob {
+    let place = content.layout.place(content.layout.chunk(chunk).unwrap());
+    // Frames of an unusual length.
+    let bufs = content.chunk(chunk).chunks(20_000).map(|bytes| {
+        let mut buf = pool.get_now(bytes.len()).unwrap();
+        buf.copy_from_slice(bytes);
+        buf
+    });
+    VerifyJob {
+        id: content.descriptor.id(),
+        chunk,
+        expected: content.hash(chunk).unwrap(),
+        chunk_level: content.layout.chunk_level(),
+        single_chunk_file: content.layout.file_chunks(place.file).unwrap().len() == 1,
+        target: partial.clone(),
+        bufs: bufs.collect(),
+    }
+}
+
+async fn next(events: &mut mpsc::Receiver<DiskEvent>) -> DiskEvent {
+    tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn chunks_are_verified_written_read_back_and_synced() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::folder(&[("a", 200_000), ("b", 5)]);
+    let Going { partial, .. } = content.open(temp.path());
+    let pool = BufPool::new(4 << 20);
+    let (tx, mut events) = mpsc::channel(100);
+    let disk = Disk::start(2, pool.clone(), tx);
+    for chunk in 0..content.layout.chunks() {
+        disk.verify(job(&content, &partial, &pool, chunk));
+    }
+    let mut bad = job(&content, &partial, &pool, 1);
+    bad.bufs[0][7] ^= 1;
+    disk.verify(bad);
+    let (mut stored, mut corrupt, mut synced) = (Vec::new(), 0, ChunkSet::empty(5));
+    while !(stored.len() == 5 && corrupt == 1 && synced.count() == 5) {
+        match next(&mut events).await {
+            DiskEvent::ChunkStored { chunk, .. } => stored.push(chunk),
+            DiskEvent::ChunkCorrupt { chunk: 1, actual, .. } => {
+                assert_ne!(Some(actual), content.hash(1));
+                corrupt += 1;
+            }
+            DiskEvent::Synced { chunks, .. } => {
+                chunks.iter().for_each(|chunk| _ = synced.insert(chunk));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(pool.in_use(), 0, "memory is back");
+    let source: Arc<dyn ChunkSource> = partial.clone();
+    let buf = disk.read(source.clone(), 1, 100, 200).await.unwrap();
+    assert_eq!(*buf, content.chunk(1)[100..300]);
+    assert!(matches!(disk.read(source.clone(), 9, 0, 1).await, Err(ReadError::OutOfRange)));
+    assert_eq!(disk.run(|| 7).await, Ok(7));
+    assert_eq!(disk.run::<()>(|| panic!("of a job")).await, Err(Stopped));
+    assert_eq!(disk.run(|| 8).await, Ok(8), "the threads live on");
+    disk.shutdown();
+    assert!(matches!(disk.read(source, 1, 0, 1).await, Err(ReadError::Io(_))));
+    assert_eq!(disk.run(|| 9).await, Err(Stopped));
+}
+
+#[test]
+fn shutting_down_writes_and_syncs_what_waits_even_if_nobody_listens() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(40 * 65_536);
+    let Going { partial, .. } = content.open(temp.path());
+    let pool = BufPool::new(8 << 20);
+    let (tx, events) = mpsc::channel(1);
+    let disk = Disk::start(1, pool.clone(), tx);
+    for chunk in 0..40 {
+        disk.verify(job(&content, &partial, &pool, chunk));
+    }
+    disk.shutdown();
+    assert_eq!((partial.unsynced(), partial.written().count()), (0, 40));
+    drop((partial, disk, events));
+    assert_eq!(content.open(temp.path()).durable.count(), 40);
+}
+
+#[test]
+fn a_download_that_must_wait_for_its_sync_does_not_hold_up_others() {
+    let temp = tempfile::tempdir().unwrap();
+    let (slow, fast) = (Content::file(100_000), Content::file(200_000));
+    let pool = BufPool::new(1 << 20);
+    let (a, b) = (slow.open(temp.path()).partial, fast.open(temp.path()).partial);
+    let queue = Queue::new(10);
+    for (content, partial) in [(&slow, &a), (&fast, &b)] {
+        assert!(queue.push(Job::Verify(job(content, partial, &pool, 0))).is_ok());
+    }
+    let asked = Mutex::new(0);
+    let full = |job: &VerifyJob| Arc::ptr_eq(&job.target, &a);
+    let first = queue.pop(full, |_| *asked.lock().unwrap() += 1);
+    assert!(matches!(first, Some(Job::Verify(job)) if Arc::ptr_eq(&job.target, &b)));
+    assert_eq!((*asked.lock().unwrap(), queue.len()), (1, 1), "parked, and a sync asked for");
+    queue.unpark();
+    assert!(matches!(queue.pop(|_| false, |_| {}), Some(Job::Verify(_))));
+    queue.close();
+    assert!(queue.pop(|_| false, |_| {}).is_none());
+}
+
+/// `cargo test --release -p tui-peer --no-default-features -- --ignored --nocapture disk_speed`
+#[test]
+#[ignore = "a measurement"]
+fn disk_speed() {
+    const SIZE: usize = 1 << 30;
+    let dir = std::env::var_os("SHOAL_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+    let temp = tempfile::tempdir_in(dir).unwrap();
+    let content = Content::file(SIZE);
+    for threads in [1, 2, 1, 2] {
+        let Going { partial, .. } = content.open(temp.path());
+        let pool = BufPool::new(96 << 20);
+        let (tx, mut events) = mpsc::channel(1024);
+        let disk = Disk::start(threads, pool.clone(), tx);
+        let begun = std::time::Instant::now();
+        let mut stored = 0;
+        let mut take = |event: Option<DiskEvent>| match event {
+            Some(DiskEvent::ChunkStored { .. }) => stored += 1,
+            Some(DiskEvent::Synced { .. }) => {}
+            other => panic!("{other:?}"),
+        };
+        for chunk in 0..content.layout.chunks() {
+            let mut bufs = Vec::new();
+            for bytes in content.chunk(chunk).chunks(256 * 1024) {
+                let mut buf = loop {
+                    match pool.get_now(bytes.len()) {
+                        Some(buf) => break buf,
+                        None => take(events.blocking_recv()),
+                    }
+                };
+                buf.copy_from_slice(bytes);
+                bufs.push(buf);
+            }
+            disk.verify(VerifyJob {
+                id: content.descriptor.id(),
+                chunk,
+                expected: content.hash(chunk).unwrap(),
+                chunk_level: content.layout.chunk_level(),
+                single_chunk_file: false,
+                target: partial.clone(),
+                bufs,
+            });
+            while let Ok(event) = events.try_recv() {
+                take(Some(event));
+            }
+        }
+        disk.shutdown();
+        let written = begun.elapsed();
+        let done = partial.finish(&content.plan()).unwrap();
+        let finished = begun.elapsed();
+        let rate = |time: Duration| SIZE as f64 / 1e6 / time.as_secs_f64();
+        println!(
+            "{threads} threads: verified, written and synced {:.0} MB/s; with finish {:.0} MB/s",
+            rate(written),
+            rate(finished)
+        );
+        fs::remove_file(done.path).unwrap();
+    }
+}

@@ -1,0 +1,302 @@
+//! Where a content's files are, and how they are opened: beneath a folder, component by component,
+//! never through a link.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use common::layout::{Layout, Place};
+use common::names::check_component;
+
+use super::cache::{FdCache, Key};
+use super::error::ReadError;
+use super::sys::{self, Access};
+
+/// Somewhere chunks can be read from.
+pub trait ChunkSource: Send + Sync {
+    /// Fills `out` with the bytes of chunk `chunk` from `off` (bytes, within the chunk) on. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `out` is in disorder then.
+    fn read(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError>;
+}
+
+/// The files of a content: one file, or those of a folder. Opens nothing until it is used.
+#[derive(Debug)]
+pub struct FileTree {
+    layout: Arc<Layout>,
+    /// Path of the file or folder itself. Renaming holds it for writing.
+    root: RwLock<PathBuf>,
+    rel: Option<Arc<Vec<Vec<String>>>>,
+    number: u64,
+}
+
+impl FileTree {
+    /// The file at `root`, or the files at `rel` (components below `root`, per file of the layout).
+    /// Links on the way to the folder that holds `root` are the user's own and followed; the last
+    /// component and everything below is not.
+    pub fn new(layout: Arc<Layout>, root: PathBuf, rel: Option<Arc<Vec<Vec<String>>>>) -> Self {
+        let number = FdCache::shared().new_tree();
+        Self { layout, root: RwLock::new(root), rel, number }
+    }
+
+    /// How the content is cut into chunks.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Told apart from every other tree of this process by this.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Where it is now.
+    pub fn root(&self) -> PathBuf {
+        self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Paths of a folder's files below it.
+    pub fn rel(&self) -> Option<Arc<Vec<Vec<String>>>> {
+        self.rel.clone()
+    }
+
+    /// Where a chunk lives, for `len` bytes from `off` on.
+    pub(super) fn place(&self, chunk: u32, off: u32, len: usize) -> Result<Place, ReadError> {
+        let place = self.layout.place(self.layout.chunk(chunk).ok_or(ReadError::OutOfRange)?);
+        let end = u64::from(off).saturating_add(len as u64);
+        if end > u64::from(place.len) { Err(ReadError::OutOfRange) } else { Ok(place) }
+    }
+
+    /// Reads from a file of the tree.
+    pub(super) fn read_at(&self, file: usize, at: u64, out: &mut [u8]) -> Result<(), ReadError> {
+        let file = self.open(file, Access::Read).map_err(gone)?;
+        read_exact(&file, at, out)
+    }
+
+    /// A file of the tree, from the cache if it is open already.
+    pub(super) fn open(&self, file: usize, access: Access) -> io::Result<Arc<File>> {
+        let key = Key { tree: self.number, file, access };
+        let cache = FdCache::shared();
+        match cache.get(key) {
+            Some(file) => Ok(file),
+            None => Ok(cache.put(key, self.open_uncached(file, access)?)),
+        }
+    }
+
+    /// The same without the cache: for passes over all files.
+    pub(super) fn open_uncached(&self, file: usize, access: Access) -> io::Result<File> {
+        // Held while opening, so that a rename does not come between.
+        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        let (parent, name) = split(&root)?;
+        let parent = sys::open_root_dir(parent)?;
+        let Some(rel) = &self.rel else {
+            return if file == 0 {
+                sys::open_file(parent, name, access)
+            } else {
+                Err(no_such_file())
+            };
+        };
+        let parts = rel.get(file).ok_or_else(no_such_file)?;
+        let (last, folders) = parts.split_last().ok_or_else(no_such_file)?;
+        let dir = walk(sys::open_dir(parent, name)?, folders, access != Access::Read)?;
+        check(last)?;
+        sys::open_file(dir, last.as_str(), access)
+    }
+
+    /// Creates a folder (and those above it) within the tree.
+    pub(super) fn make_dirs(&self, parts: &[String]) -> io::Result<()> {
+        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        walk(open_beside(&root)?, parts, true).map(drop)
+    }
+
+    /// Removes a file of the tree, and the folders above it that are empty then.
+    pub(super) fn remove(&self, file: usize) -> io::Result<()> {
+        FdCache::shared().forget_file(self.number, file);
+        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((last, folders)) =
+            self.rel.as_ref().and_then(|rel| rel.get(file)).and_then(|parts| parts.split_last())
+        else {
+            return Err(no_such_file());
+        };
+        check(last)?;
+        match walk(open_beside(&root)?, folders, false) {
+            Ok(dir) => sys::remove_file(dir, last.as_str())?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        for depth in (0..folders.len()).rev() {
+            let (above, at) = folders.split_at(depth);
+            let Some(name) = at.first() else { break };
+            let dir = walk(open_beside(&root)?, above, false)?;
+            if rustix::fs::unlinkat(dir, name.as_str(), rustix::fs::AtFlags::REMOVEDIR).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `rename`, which moves the root; nothing is opened meanwhile. `Some` is the new root.
+    pub(super) fn renaming<E>(
+        &self,
+        rename: impl FnOnce() -> Result<PathBuf, E>,
+    ) -> Result<PathBuf, E> {
+        let mut root = self.root.write().unwrap_or_else(PoisonError::into_inner);
+        let new = rename()?;
+        root.clone_from(&new);
+        Ok(new)
+    }
+
+    /// Closes what is open.
+    pub(super) fn close(&self) {
+        FdCache::shared().forget(self.number);
+    }
+}
+
+impl Drop for FileTree {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The folder that is the root.
+fn open_beside(root: &Path) -> io::Result<OwnedFd> {
+    let (parent, name) = split(root)?;
+    sys::open_dir(sys::open_root_dir(parent)?, name)
+}
+
+/// Steps down from `dir`, creating folders on the way if asked to.
+fn walk(mut dir: OwnedFd, parts: &[String], create: bool) -> io::Result<OwnedFd> {
+    for part in parts {
+        check(part)?;
+        dir = match sys::open_dir(&dir, part.as_str()) {
+            Err(error) if create && error.kind() == io::ErrorKind::NotFound => {
+                sys::make_dir(&dir, part.as_str())?;
+                sys::open_dir(&dir, part.as_str())?
+            }
+            other => other?,
+        };
+    }
+    Ok(dir)
+}
+
+/// Whoever made the paths has checked them; what would leave the tree is refused here all the same.
+fn check(part: &str) -> io::Result<()> {
+    check_component(part).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// Folder and name of a path.
+fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
+        (Some(parent), Some(name)) => Ok((parent, name)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "a path without a name")),
+    }
+}
+
+fn no_such_file() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
+}
+
+/// Reads all of `out` or says why not; a file that ends early has changed.
+pub(super) fn read_exact(file: &File, at: u64, out: &mut [u8]) -> Result<(), ReadError> {
+    file.read_exact_at(out, at).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => ReadError::Changed,
+        _ => ReadError::Io(error),
+    })
+}
+
+/// A file that cannot be opened because it (or its folder) is not there, or is a link now.
+pub(super) fn gone(error: io::Error) -> ReadError {
+    use rustix::io::Errno;
+    let link = Errno::LOOP.raw_os_error();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Gone,
+        _ if error.raw_os_error() == Some(link) => ReadError::Gone,
+        _ => ReadError::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn tree_of(root: &Path, rel: &[&[&str]]) -> FileTree {
+        let rel: Vec<Vec<String>> =
+            rel.iter().map(|parts| parts.iter().map(|p| (*p).to_owned()).collect()).collect();
+        let layout = Layout::for_folder(&vec![3; rel.len()]).unwrap();
+        FileTree::new(Arc::new(layout), root.to_path_buf(), Some(Arc::new(rel)))
+    }
+
+    #[test]
+    fn hostile_paths_cannot_leave_the_folder() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("in");
+        fs::create_dir(&root).unwrap();
+        fs::write(temp.path().join("secret"), "abc").unwrap();
+        let hostile: &[&[&str]] = &[
+            &["..", "secret"],
+            &["../secret"],
+            &["/etc/hostname"],
+            &["a", "..", "..", "secret"],
+            &["."],
+            &["..", "new"],
+            &["a\0b"],
+            &[""],
+            &[],
+        ];
+        let tree = tree_of(&root, hostile);
+        for (file, path) in hostile.iter().enumerate() {
+            for access in [Access::Read, Access::Write, Access::CreateNew] {
+                assert!(tree.open(file, access).is_err(), "{path:?}");
+            }
+            assert!(tree.remove(file).is_err(), "{path:?}");
+        }
+        assert!(tree.make_dirs(&["..".into(), "x".into()]).is_err());
+        assert!(temp.path().join("secret").exists() && !temp.path().join("new").exists());
+    }
+
+    #[test]
+    fn a_link_put_in_the_place_of_a_folder_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let (root, outside) = (temp.path().join("in"), temp.path().join("out"));
+        fs::create_dir_all(root.join("sub")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(root.join("sub/a"), "abc").unwrap();
+        fs::write(outside.join("a"), "xyz").unwrap();
+        let tree = tree_of(&root, &[&["sub", "a"], &["sub", "b"]]);
+        let mut out = [0; 3];
+        tree.read_at(0, 0, &mut out).unwrap();
+        assert_eq!(&out, b"abc");
+
+        fs::rename(root.join("sub"), temp.path().join("moved")).unwrap();
+        symlink(&outside, root.join("sub")).unwrap();
+        tree.close();
+        assert!(matches!(tree.read_at(0, 0, &mut out), Err(ReadError::Gone)));
+        assert!(tree.open(1, Access::Write).is_err());
+        assert!(!outside.join("b").exists());
+        // The same for the root itself.
+        fs::rename(&root, temp.path().join("moved-root")).unwrap();
+        symlink(temp.path().join("moved-root"), &root).unwrap();
+        assert!(tree.open(1, Access::Write).is_err());
+    }
+
+    #[test]
+    fn removing_takes_empty_folders_along_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("in");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/keep"), "").unwrap();
+        fs::write(root.join("a/b/c"), "").unwrap();
+        let tree = tree_of(&root, &[&["a", "b", "c"], &["x", "y"]]);
+        tree.remove(0).unwrap();
+        tree.remove(1).unwrap();
+        assert!(root.join("a/keep").exists() && !root.join("a/b").exists());
+    }
+}

@@ -1,0 +1,132 @@
+//! Hashing chunks: those that arrived, in memory, and those a crash left unsure, from disk.
+
+use std::sync::Arc;
+
+use common::chunk_set::ChunkSet;
+use common::hash::sha256;
+use common::id::{ContentId, Hash};
+use common::limits::BLOCK_LEN;
+use common::merkle::{block_hashes_of, chunk_hash};
+
+use super::partial::Partial;
+use super::pool::Buf;
+
+/// A chunk all of whose bytes are here.
+#[derive(Debug)]
+pub struct VerifyJob {
+    /// Of which content.
+    pub id: ContentId,
+    /// Which chunk.
+    pub chunk: u32,
+    /// What its hash must be.
+    pub expected: Hash,
+    /// Tree level of the content's chunk hashes.
+    pub chunk_level: u8,
+    /// Whether it is the only chunk of its file.
+    pub single_chunk_file: bool,
+    /// Where it goes.
+    pub target: Arc<Partial>,
+    /// Its bytes in order, cut anywhere.
+    pub bufs: Vec<Buf>,
+}
+
+const BLOCK: usize = BLOCK_LEN as usize;
+
+/// Block hashes of consecutive spans of any lengths: frames of strangers need not end with a block.
+pub(super) fn blocks_of(spans: &[&[u8]]) -> Vec<Hash> {
+    let aligned = spans
+        .split_last()
+        .is_none_or(|(_, rest)| rest.iter().all(|span| span.len().is_multiple_of(BLOCK)));
+    if aligned {
+        return block_hashes_of(spans);
+    }
+    let mut hashes = Vec::new();
+    // The block that two spans share.
+    let mut carry: Vec<u8> = Vec::with_capacity(BLOCK);
+    for span in spans {
+        let missing = (BLOCK - carry.len()) % BLOCK;
+        let (head, rest) = span.split_at(missing.min(span.len()));
+        carry.extend_from_slice(head);
+        if carry.len() == BLOCK {
+            hashes.push(sha256(&carry));
+            carry.clear();
+        }
+        let whole = rest.chunks_exact(BLOCK);
+        carry.extend_from_slice(whole.remainder());
+        hashes.extend(whole.map(sha256));
+    }
+    if !carry.is_empty() {
+        hashes.push(sha256(&carry));
+    }
+    hashes
+}
+
+/// Hash of a chunk that arrived in `spans`.
+pub(super) fn hash_of(spans: &[&[u8]], chunk_level: u8, single_chunk_file: bool) -> Hash {
+    chunk_hash(&blocks_of(spans), chunk_level, single_chunk_file)
+}
+
+impl Partial {
+    /// Reads the chunks of `written` (as [`Partial::open`] found them), compares each with what
+    /// `expected` says its hash is, and returns those that are right; the others are missing, as are
+    /// those whose hash nobody knows.
+    pub fn recheck(&self, written: &ChunkSet, expected: impl Fn(u32) -> Option<Hash>) -> ChunkSet {
+        self.recheck_with(written, expected, |_| {})
+    }
+
+    /// The same, telling after each chunk how many are done.
+    pub fn recheck_with(
+        &self,
+        written: &ChunkSet,
+        expected: impl Fn(u32) -> Option<Hash>,
+        mut on_progress: impl FnMut(u32),
+    ) -> ChunkSet {
+        let layout = self.layout();
+        let mut good = ChunkSet::empty(layout.chunks());
+        let mut bytes = Vec::new();
+        for (done, number) in (1..).zip(written.iter()) {
+            if let (Some(chunk), Some(expected)) = (layout.chunk(number), expected(number)) {
+                let place = layout.place(chunk);
+                bytes.resize(place.len as usize, 0);
+                let only = layout.file_chunks(place.file).is_some_and(|chunks| chunks.len() == 1);
+                let read = self.tree.read_at(place.file, place.offset, &mut bytes).is_ok();
+                if read && hash_of(&[&bytes], layout.chunk_level(), only) == expected {
+                    good.insert(number);
+                }
+            }
+            on_progress(done);
+        }
+        let mut state = self.state();
+        for chunk in good.iter() {
+            state.written.insert(chunk);
+            // Durable with the next sync.
+            state.pending.push(chunk);
+            if let Some(chunk) = layout.chunk(chunk) {
+                state.dirty.insert(layout.place(chunk).file);
+            }
+        }
+        good
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn where_frames_are_cut_makes_no_difference(
+            len in 1usize..70_000,
+            cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..8),
+        ) {
+            let bytes: Vec<u8> = (0..len).map(|n| (n % 253) as u8).collect();
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(len)).collect();
+            at.extend([0, len]);
+            at.sort_unstable();
+            let spans: Vec<&[u8]> = at.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            prop_assert_eq!(blocks_of(&spans), common::merkle::block_hashes(&bytes));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A tracker inside this process, and the addresses of this machine.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::join::{DEFAULT_TRACKER_PORT, JoinString};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Time for the tracker to say goodbye to everybody.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// A tracker running in this process; stops when told to, or when dropped.
+#[derive(Debug)]
+pub(in crate::engine) struct HostedTracker {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl HostedTracker {
+    pub(in crate::engine) async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = tokio::time::timeout(GOODBYE, self.task).await;
+    }
+}
+
+/// Starts a tracker that keeps its state in `state_dir` and listens where the peer does, on the
+/// usual port or, if that is taken, on any free one.
+pub(in crate::engine) async fn start(
+    state_dir: PathBuf,
+    peer_listen: SocketAddr,
+) -> Result<(HostedTracker, JoinString), String> {
+    let usual = SocketAddr::new(peer_listen.ip(), DEFAULT_TRACKER_PORT);
+    let any = SocketAddr::new(peer_listen.ip(), 0);
+    let listener = match TcpListener::bind(usual).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind(any)
+            .await
+            .map_err(|error| format!("cannot listen for a tracker on {any}: {error}"))?,
+    };
+    let bound = listener.local_addr().map_err(|error| error.to_string())?;
+    let config = tracker::Config { state_dir: Some(state_dir), ..tracker::Config::default() };
+    let opened = tokio::task::spawn_blocking(move || tracker::Tracker::open(config)).await;
+    let tracker = opened.map_err(|e| e.to_string())?.map_err(|error| error.to_string())?;
+    let host = if bound.ip().is_unspecified() { own_address() } else { bound.ip() };
+    let join =
+        tracker.join_string(&host.to_string(), bound.port()).map_err(|error| error.to_string())?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(async move {
+        tracker
+            .run(listener, async {
+                let _ = stopped.await;
+            })
+            .await;
+    });
+    Ok((HostedTracker { stop, task }, join))
+}
+
+/// Addresses at which peers behind the same router may reach us.
+pub(in crate::engine) fn local_addrs(listen: SocketAddr) -> Vec<SocketAddr> {
+    let ip = if listen.ip().is_unspecified() { own_address() } else { listen.ip() };
+    if ip.is_loopback() { Vec::new() } else { vec![SocketAddr::new(ip, listen.port())] }
+}
+
+/// The address that leads out of this machine; loopback if it is alone.
+fn own_address() -> IpAddr {
+    // Connecting a UDP socket sends nothing; it only asks the system which address it would use. The
+    // target is from the range for documentation (RFC 5737).
+    let outgoing = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+        socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    outgoing().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// Writes a file that only its owner may read, all of it or nothing.
+pub(in crate::engine) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
+}

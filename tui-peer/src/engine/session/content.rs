@@ -1,0 +1,240 @@
+//! What the engine knows about one content of ours: a share, a download, or one that became the other.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use common::chunk_set::ChunkSet;
+use common::content::{Descriptor, Kind};
+use common::id::ContentId;
+use common::layout::Layout;
+use common::manifest::Manifest;
+use common::merkle::ChunkHashes;
+use common::wire::tracker::FileMeta;
+
+use crate::engine::disk::{ChunkSource, Partial};
+use crate::engine::library::DownloadRecord;
+use crate::swarm::event::ConnId;
+
+/// One content of ours.
+pub(super) struct Content {
+    pub(super) id: ContentId,
+    /// As its owner gave it; goes to the tracker, never to a screen.
+    pub(super) name: String,
+    /// Safe to show.
+    pub(super) shown: Arc<str>,
+    pub(super) kind: Kind,
+    pub(super) descriptor: Option<Descriptor>,
+    pub(super) layout: Option<Arc<Layout>>,
+    pub(super) manifest: Option<Arc<Manifest>>,
+    pub(super) manifest_bytes: Option<Bytes>,
+    /// Where chunks are read from.
+    pub(super) source: Option<Arc<dyn ChunkSource>>,
+    pub(super) role: Role,
+    /// Peers of the network that have all of it, ourselves not counted, as the tracker says.
+    pub(super) other_complete: u32,
+    /// Whether the tracker has acknowledged it.
+    pub(super) registered: bool,
+}
+
+/// Why we have it.
+pub(super) enum Role {
+    /// Complete (or what was wanted of it is), and served.
+    Share(Share),
+    /// On its way.
+    Download(Box<Download>),
+}
+
+/// A complete content.
+pub(super) struct Share {
+    /// Everywhere it lies on our disk; served from the first.
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) state: ShareState,
+    /// Whether it was fetched by us.
+    pub(super) downloaded: bool,
+    /// Chunks that are there, if only some files of a folder were wanted.
+    pub(super) part: Option<ChunkSet>,
+}
+
+/// What a share is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ShareState {
+    /// Being served.
+    Serving,
+    /// Being hashed again on request.
+    Verifying,
+    /// Its file changed or vanished; not served.
+    Gone(String),
+}
+
+/// A download that is not finished.
+pub(super) struct Download {
+    pub(super) record: DownloadRecord,
+    pub(super) phase: Phase,
+    pub(super) partial: Option<Arc<Partial>>,
+    /// All chunks wanted, those already here included.
+    pub(super) wanted: ChunkSet,
+    /// Chunks found on disk when it was opened.
+    pub(super) found: ChunkSet,
+    /// Hashes known when it was opened.
+    pub(super) hashes: Vec<ChunkHashes>,
+    /// The user has been told what is wrong with it.
+    pub(super) told: bool,
+    /// When the user (or a restart) asked for it.
+    pub(super) asked: Instant,
+    /// The manifest on its way: from whom, and what has come.
+    pub(super) manifest: (Option<ConnId>, Vec<u8>),
+    /// Hash ranges already written to the journal, per file.
+    pub(super) saved_hashes: std::collections::HashSet<(u32, u32)>,
+}
+
+/// What a download is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Waiting for others to finish.
+    Queued,
+    /// Asking sources what it is.
+    Resolving,
+    /// Looking at what is on disk already.
+    Opening,
+    /// Chunks may come.
+    Getting,
+    /// Sync and rename.
+    Finishing,
+    /// The user paused it.
+    Paused,
+    /// The disk is full or not writable for now; tried again at `retry_at`.
+    Blocked {
+        /// Whether it is for lack of room.
+        full: bool,
+        /// Why, in words.
+        why: String,
+        /// When to try again.
+        retry_at: Instant,
+    },
+    /// It failed, and why.
+    Failed(String),
+}
+
+impl Phase {
+    /// Whether it counts among the downloads that run at once.
+    pub(super) fn is_active(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolving
+                | Self::Opening
+                | Self::Getting
+                | Self::Finishing
+                | Self::Blocked { .. }
+        )
+    }
+}
+
+impl Content {
+    /// A download of which only the record is known.
+    pub(super) fn download(record: DownloadRecord) -> Self {
+        let name = record.name.clone();
+        let descriptor = record.descriptor;
+        Self {
+            id: record.id,
+            shown: common::names::show(&name).into(),
+            name,
+            kind: descriptor.map_or(Kind::File, |d| d.kind),
+            descriptor,
+            layout: None,
+            manifest: None,
+            manifest_bytes: None,
+            source: None,
+            role: Role::Download(Box::new(Download {
+                phase: if record.paused { Phase::Paused } else { Phase::Queued },
+                record,
+                partial: None,
+                wanted: ChunkSet::empty(0),
+                found: ChunkSet::empty(0),
+                hashes: Vec::new(),
+                told: false,
+                asked: Instant::now(),
+                manifest: (None, Vec::new()),
+                saved_hashes: std::collections::HashSet::new(),
+            })),
+            other_complete: 0,
+            registered: false,
+        }
+    }
+
+    /// What the tracker is told about it, once that is known.
+    pub(super) fn meta(&self) -> Option<FileMeta> {
+        let layout = self.layout.as_ref()?;
+        Some(FileMeta {
+            descriptor: self.descriptor?,
+            name: self.name.clone(),
+            total: layout.total(),
+            chunks: layout.chunks(),
+        })
+    }
+
+    pub(super) fn as_download(&mut self) -> Option<&mut Download> {
+        match &mut self.role {
+            Role::Download(download) => Some(download),
+            Role::Share(_) => None,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Option<&Phase> {
+        match &self.role {
+            Role::Download(download) => Some(&download.phase),
+            Role::Share(_) => None,
+        }
+    }
+}
+
+/// Bytes in the chunks of `set`.
+pub(super) fn bytes_of(layout: &Layout, set: &ChunkSet) -> u64 {
+    if set.is_complete() && set.chunks() == layout.chunks() {
+        return layout.total();
+    }
+    set.iter().filter_map(|n| layout.chunk(n)).map(|c| u64::from(layout.len_of(c))).sum()
+}
+
+/// Chunks of the files of a folder that a selection names; everything for a single file.
+pub(super) fn wanted_chunks(
+    manifest: Option<&Manifest>,
+    layout: &Layout,
+    selection: &crate::engine::command::Selection,
+) -> ChunkSet {
+    use crate::engine::command::Selection;
+    let (Selection::Paths(paths), Some(manifest)) = (selection, manifest) else {
+        return ChunkSet::full(layout.chunks());
+    };
+    let mut wanted = ChunkSet::empty(layout.chunks());
+    for (i, entry) in manifest.files().enumerate() {
+        let path = entry.path.join("/");
+        if paths.iter().any(|chosen| selects(chosen, &path))
+            && let Some(range) = layout.file_chunks(i)
+        {
+            wanted.insert_run(range.start, range.end - range.start);
+        }
+    }
+    wanted
+}
+
+/// Whether choosing `chosen` chooses the file at `path`: the file itself or a folder above it.
+pub(super) fn selects(chosen: &str, path: &str) -> bool {
+    let chosen = chosen.trim_end_matches('/');
+    path == chosen || path.strip_prefix(chosen).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::selects;
+
+    #[test]
+    fn a_selection_names_a_file_or_all_below_a_folder() {
+        assert!(selects("a/b.txt", "a/b.txt"));
+        assert!(selects("a", "a/b.txt"));
+        assert!(selects("a/", "a/b.txt"));
+        assert!(!selects("a/b", "a/b.txt"));
+        assert!(!selects("b.txt", "a/b.txt"));
+    }
+}

@@ -1,0 +1,264 @@
+//! The one task that owns the swarm core and everything the user has: it feeds the core what happened,
+//! executes what it says, and carries out commands. Blocking work (hashing, opening, renaming, the
+//! library) runs elsewhere and reports back as [`Done`].
+
+mod commands;
+mod content;
+mod downloads;
+mod effects;
+mod network;
+mod peers;
+mod shares;
+mod start;
+mod stop;
+mod view;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use common::id::{ContentId, PeerId};
+use common::identity::Identity;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use self::content::Content;
+use self::network::Net;
+use self::peers::Conn;
+use self::shares::{Done, HashJob};
+use super::announcer::TrackerEvent;
+use super::command::CommandError;
+use super::config::EngineConfig;
+use super::conn::{ConnEvent, Ours};
+use super::disk::{Disk, DiskEvent};
+use super::event::{Event, Level, Target, What};
+use super::handle::{Call, Stop};
+use super::library::Library;
+use super::snapshot::Snapshot;
+use crate::swarm::Node;
+use crate::swarm::event::{ConnId, Input, Output};
+use crate::swarm::time::Time;
+
+pub(super) use start::start;
+
+/// Events taken from one queue before the others get their turn.
+const BATCH: usize = 256;
+/// Results of background work waiting to be taken; each job reports once.
+const DONE_QUEUE: usize = 256;
+/// Snapshots per second while something moves.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
+/// Housekeeping: retries of blocked downloads, rates that fade.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+pub(super) struct Session {
+    config: EngineConfig,
+    identity: Arc<Identity>,
+    me: PeerId,
+    listen: SocketAddr,
+    began: Instant,
+    node: Node,
+    /// What the core said and has not been executed yet.
+    effects: VecDeque<Output>,
+    executing: bool,
+    conns: HashMap<ConnId, Conn>,
+    contents: HashMap<ContentId, Content>,
+    /// Ids of `contents` in the order in which they were added.
+    order: Vec<ContentId>,
+    jobs: Vec<HashJob>,
+    next_job: u64,
+    net: Net,
+    /// Names peers gave themselves, as the tracker passed them on.
+    nicks: HashMap<PeerId, String>,
+    disk: Disk,
+    ours: Ours,
+    library: Arc<Library>,
+    done_tx: mpsc::Sender<Done>,
+    events: broadcast::Sender<Event>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    focus: Option<ContentId>,
+    serving: bool,
+    totals: Totals,
+    stopping: Option<stop::Stopping>,
+    /// Something changed since the last snapshot.
+    dirty: bool,
+    published: Instant,
+    housekept: Instant,
+    disk_free: Option<u64>,
+}
+
+/// Payload moved in this run.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    down: u64,
+    up: u64,
+    wasted: u64,
+}
+
+/// The queues a session reads.
+pub(super) struct Queues {
+    commands: mpsc::Receiver<Call>,
+    stop: watch::Receiver<Stop>,
+    conns: mpsc::Receiver<ConnEvent>,
+    disk: mpsc::Receiver<DiskEvent>,
+    done: mpsc::Receiver<Done>,
+}
+
+impl Session {
+    /// Runs until stopped.
+    async fn run(mut self, mut queues: Queues) {
+        while !self.is_stopped() {
+            let due = self.next_due();
+            // Receiving from the tracker's channel needs it outside of `self`.
+            self.net.replaced = false;
+            let mut tracker = self.net.events.take();
+            tokio::select! {
+                biased;
+                changed = queues.stop.changed() => {
+                    let how = if changed.is_err() { Stop::Now } else { *queues.stop.borrow() };
+                    self.stop(how);
+                }
+                Some(event) = queues.conns.recv() => self.on_conn(event),
+                Some(event) = queues.disk.recv() => self.on_disk(event),
+                Some(call) = queues.commands.recv() => self.on_call(call),
+                Some(done) = queues.done.recv() => self.on_done(done),
+                Some(event) = recv(&mut tracker) => self.on_tracker(event),
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            if !self.net.replaced {
+                self.net.events = tracker;
+            }
+            self.drain(&mut queues);
+            self.on_time();
+        }
+        self.finish().await;
+    }
+
+    /// Takes what else is waiting, a bounded number from each queue, so that none starves.
+    fn drain(&mut self, queues: &mut Queues) {
+        for _ in 0..BATCH {
+            let Ok(event) = queues.conns.try_recv() else { break };
+            self.on_conn(event);
+        }
+        for _ in 0..BATCH {
+            let Ok(event) = queues.disk.try_recv() else { break };
+            self.on_disk(event);
+        }
+        for _ in 0..BATCH {
+            let Ok(event) = queues.done.try_recv().map(|done| self.on_done(done)) else { break };
+            let () = event;
+        }
+        for _ in 0..BATCH {
+            let received = self.net.events.as_mut().and_then(|events| events.try_recv().ok());
+            let Some(event) = received else { break };
+            self.on_tracker(event);
+        }
+    }
+
+    /// When there is something to do even if nothing happens.
+    fn next_due(&self) -> Instant {
+        let mut due = self.housekept + self.housekeeping_interval();
+        if let Some(deadline) = self.node.next_deadline() {
+            due = due.min(self.began + Duration::from_micros(deadline.as_micros()));
+        }
+        if self.dirty {
+            due = due.min(self.published + SNAPSHOT_EVERY);
+        }
+        due
+    }
+
+    /// At rest nothing needs a second's resolution.
+    fn housekeeping_interval(&self) -> Duration {
+        if self.is_busy() { HOUSEKEEPING } else { HOUSEKEEPING * 30 }
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        if self.node.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
+            self.feed(Input::Tick);
+        }
+        if now >= self.housekept + self.housekeeping_interval() {
+            self.housekept = now;
+            self.retry_blocked(now);
+            self.measure_disk();
+            self.dirty |= self.is_busy();
+        }
+        self.check_stopping(now);
+        if self.dirty && now >= self.published + SNAPSHOT_EVERY {
+            self.publish();
+        }
+    }
+
+    /// The core's clock.
+    fn now(&self) -> Time {
+        let micros = self.began.elapsed().as_micros();
+        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    /// Tells the core what happened and does what it says.
+    fn feed(&mut self, input: Input) {
+        let now = self.now();
+        let mut out = Vec::new();
+        self.node.handle(now, input, &mut out);
+        self.effects.extend(out);
+        self.dirty = true;
+        if self.executing {
+            return;
+        }
+        self.executing = true;
+        while let Some(output) = self.effects.pop_front() {
+            self.execute(output);
+        }
+        self.executing = false;
+    }
+
+    /// Runs blocking work on a thread of its own; its result comes back through [`Self::on_done`].
+    fn background(&self, work: impl FnOnce() -> Done + Send + 'static) {
+        let tx = self.done_tx.clone();
+        tokio::task::spawn_blocking(move || {
+            // Nobody left to tell: the engine has stopped.
+            let _ = tx.blocking_send(work());
+        });
+    }
+
+    /// Says something in the log.
+    fn say(&self, level: Level, target: Target, text: impl Into<String>) {
+        self.tell(level, target, text, What::Said);
+    }
+
+    /// Says something in the log, for programs too.
+    fn tell(&self, level: Level, target: Target, text: impl Into<String>, what: What) {
+        let event = Event { at: SystemTime::now(), level, target, text: text.into(), what };
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+
+    /// A peer as people know it: its own name, or the start of its key.
+    fn who(&self, peer: &PeerId) -> String {
+        match self.nicks.get(peer) {
+            Some(nick) if !nick.is_empty() => format!("{nick} ({})", peer.short()),
+            _ => peer.short(),
+        }
+    }
+
+    /// Something that deserves a snapshot soon, even if nothing else moves.
+    fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    fn shown_name(&self, id: &ContentId) -> String {
+        self.contents.get(id).map_or_else(|| id.short(), |content| content.shown.to_string())
+    }
+}
+
+/// Waits for the tracker's next event; for ever if there is no tracker.
+async fn recv(events: &mut Option<mpsc::Receiver<TrackerEvent>>) -> Option<TrackerEvent> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error for the user.
+fn refuse(kind: super::command::CommandErrorKind, message: impl Into<String>) -> CommandError {
+    CommandError { kind, message: message.into() }
+}

@@ -1,0 +1,366 @@
+//! Joining, leaving and hosting a network; what the tracker says.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use common::id::{ContentId, PeerId};
+use common::join::JoinString;
+use common::wire::Code;
+use common::wire::tracker::FileMeta;
+use tokio::sync::mpsc;
+
+use super::content::{Role, ShareState};
+use super::shares::Done;
+use super::{Session, refuse};
+use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
+use crate::engine::command::{CommandError, CommandErrorKind, Reply};
+use crate::engine::conn::ConnCommand;
+use crate::engine::event::{Level, Target, What};
+use crate::engine::gate::Admission;
+use crate::engine::host::{self, HostedTracker};
+use crate::engine::snapshot::{Catalogue, NetState};
+use crate::swarm::event::{Input, SourceHint};
+
+/// Setting of the library that holds the remembered network (never its secret: that is in a file of
+/// its own, readable by the owner only).
+const JOIN_FILE: &str = "network.join";
+
+/// Our tracker and what it said.
+pub(super) struct Net {
+    pub(super) announcer: Option<Announcer>,
+    pub(super) events: Option<mpsc::Receiver<TrackerEvent>>,
+    /// `events` was exchanged while the session waited on the old one.
+    pub(super) replaced: bool,
+    pub(super) join: Option<JoinString>,
+    /// The tracker's address as connected.
+    pub(super) tracker_addr: Option<SocketAddr>,
+    pub(super) state: NetState,
+    pub(super) latency_ms: Option<u32>,
+    pub(super) catalogue: Arc<Catalogue>,
+    /// What is known of contents that were located, by the tracker's word, bound to the id.
+    pub(super) metas: HashMap<ContentId, FileMeta>,
+    /// Sources of watched contents, as the tracker names them.
+    pub(super) sources: HashMap<ContentId, HashMap<PeerId, SourceInfo>>,
+    pub(super) hosted: Option<HostedTracker>,
+}
+
+/// A tracker in this process: the join string for others, or why not; and who asked.
+pub(super) struct Hosted {
+    pub(super) result: Result<(HostedTracker, JoinString), String>,
+    pub(super) reply: Option<tokio::sync::oneshot::Sender<Result<Reply, CommandError>>>,
+}
+
+impl Net {
+    pub(super) fn new() -> Self {
+        Self {
+            announcer: None,
+            events: None,
+            replaced: false,
+            join: None,
+            tracker_addr: None,
+            state: NetState::NoNetwork,
+            latency_ms: None,
+            catalogue: Arc::new(Catalogue::default()),
+            metas: HashMap::new(),
+            sources: HashMap::new(),
+            hosted: None,
+        }
+    }
+
+    /// What the tracker said about a content.
+    pub(super) fn row(&self, id: &ContentId) -> Option<&FileMeta> {
+        self.metas.get(id)
+    }
+}
+
+impl Session {
+    /// Joins a network, leaving the present one.
+    pub(super) fn join(&mut self, join: JoinString) {
+        self.disconnect_all(Code::ShuttingDown, "joining another network");
+        self.ours.gate.set(None);
+        if let Some(old) = self.net.announcer.take() {
+            tokio::spawn(async move { old.leave().await });
+        }
+        let config = AnnouncerConfig {
+            identity: self.identity.clone(),
+            join: join.clone(),
+            nick: self.config.nick.clone(),
+            port: self.listen.port(),
+            local: host::local_addrs(self.listen),
+            agent: self.ours.agent.to_string(),
+        };
+        let (announcer, events) = announcer::start(config);
+        self.net.announcer = Some(announcer);
+        self.net.events = Some(events);
+        self.net.replaced = true;
+        self.net.state = NetState::Connecting;
+        self.net.catalogue = Arc::new(Catalogue::default());
+        self.net.sources.clear();
+        self.net.metas.clear();
+        if self.config.remember {
+            self.remember_network(&join);
+        }
+        self.net.join = Some(join);
+        let ids: Vec<ContentId> = self.order.clone();
+        for id in &ids {
+            if let Some(content) = self.contents.get_mut(id) {
+                content.registered = false;
+            }
+            self.announce(id);
+        }
+        self.watch_sources();
+        self.changed();
+    }
+
+    /// Tells the tracker (again) about a content of ours.
+    pub(super) fn announce(&mut self, id: &ContentId) {
+        let Some(announcer) = &self.net.announcer else { return };
+        let Some(content) = self.contents.get(id) else { return };
+        match &content.role {
+            Role::Share(share) if share.state == ShareState::Serving => {
+                match (&share.part, content.meta()) {
+                    (None, Some(meta)) => announcer.set_share(meta),
+                    (Some(part), _) => announcer.set_partial(*id, part.clone()),
+                    _ => {}
+                }
+            }
+            Role::Share(_) => {}
+            Role::Download(_) => {
+                if let Some(have) = self.node.have(id) {
+                    announcer.set_partial(*id, have.clone());
+                }
+                announcer.locate(*id);
+            }
+        }
+    }
+
+    /// Watches the sources of everything that is being downloaded or looked at.
+    pub(super) fn watch_sources(&mut self) {
+        let Some(announcer) = &self.net.announcer else { return };
+        let downloads = self.contents.values().filter(|c| c.phase().is_some()).map(|c| c.id);
+        let ids: HashSet<ContentId> = downloads.chain(self.focus).collect();
+        self.net.sources.retain(|id, _| ids.contains(id));
+        announcer.watch(ids);
+    }
+
+    pub(super) fn leave(&mut self) -> Result<Reply, CommandError> {
+        let Some(announcer) = self.net.announcer.take() else {
+            return Err(refuse(CommandErrorKind::Invalid, "not in a network"));
+        };
+        tokio::spawn(async move { announcer.leave().await });
+        self.net.events = None;
+        self.net.replaced = true;
+        self.net.state = NetState::Left;
+        self.net.latency_ms = None;
+        self.ours.gate.set(None);
+        self.disconnect_all(Code::ShuttingDown, "left the network");
+        self.say(Level::Info, Target::Track, "left the network; downloads rest, progress is kept");
+        self.changed();
+        Ok(Reply::Accepted)
+    }
+
+    pub(super) fn rejoin(&mut self) -> Result<Reply, CommandError> {
+        match (self.net.announcer.is_some(), self.net.join.clone()) {
+            (true, _) => Ok(Reply::Accepted),
+            (false, Some(join)) => {
+                self.join(join);
+                Ok(Reply::Accepted)
+            }
+            (false, None) => Err(refuse(
+                CommandErrorKind::Invalid,
+                "no network is known yet; join one with its join string, or host one",
+            )),
+        }
+    }
+
+    pub(super) fn disconnect_all(&mut self, code: Code, text: &str) {
+        let conns: Vec<_> = self.conns.keys().copied().collect();
+        for conn in conns {
+            let text = text.to_owned();
+            self.command(conn, ConnCommand::Close { code, text });
+        }
+    }
+
+    /// Starts a tracker in this process, then joins it.
+    pub(super) fn host(
+        &mut self,
+        reply: tokio::sync::oneshot::Sender<Result<Reply, CommandError>>,
+    ) {
+        if self.net.hosted.is_some() {
+            let answer =
+                self.net.join.clone().map(Reply::Hosting).ok_or_else(|| {
+                    refuse(CommandErrorKind::Invalid, "a tracker runs here already")
+                });
+            let _ = reply.send(answer);
+            return;
+        }
+        let (state_dir, listen) = (self.config.state_dir.join("tracker"), self.listen);
+        let tx = self.done_tx.clone();
+        tokio::spawn(async move {
+            let result = host::start(state_dir, listen).await;
+            let hosted = Hosted { result, reply: Some(reply) };
+            let _ = tx.send(Done::Hosted(hosted)).await;
+        });
+    }
+
+    pub(super) fn on_hosted(&mut self, hosted: Hosted) {
+        let answer = match hosted.result {
+            Ok((tracker, join)) => {
+                self.net.hosted = Some(tracker);
+                let text = format!("tracker running here, at {}", join.address());
+                self.say(Level::Info, Target::Track, text);
+                self.join(join.clone());
+                Ok(Reply::Hosting(join))
+            }
+            Err(why) => Err(refuse(CommandErrorKind::Io, why)),
+        };
+        if let Some(reply) = hosted.reply {
+            let _ = reply.send(answer);
+        }
+    }
+
+    pub(super) fn on_tracker(&mut self, event: TrackerEvent) {
+        self.changed();
+        match event {
+            TrackerEvent::State(state) => self.on_net_state(state),
+            TrackerEvent::Welcomed { membership, tracker, .. } => {
+                if let Some(join) = &self.net.join {
+                    let admission = Admission { tracker: join.tracker(), membership };
+                    self.ours.gate.set(Some(admission));
+                }
+                self.net.tracker_addr = Some(tracker);
+            }
+            TrackerEvent::Registered { ids } => {
+                for id in ids {
+                    self.on_registered(&id);
+                }
+            }
+            TrackerEvent::RegisterFailed { ids, why } => {
+                let text = format!("the tracker did not take {} shares: {why}", ids.len());
+                let hint = "others cannot find them until that is mended".to_owned();
+                let what = What::Failed { id: ids.first().copied(), code: "register", hint };
+                self.tell(Level::Error, Target::Track, text, what);
+            }
+            TrackerEvent::Catalogue { catalogue, metas, gone } => {
+                self.net.catalogue = catalogue;
+                // What is ours is remembered also when nobody offers it any more.
+                for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
+                    self.net.metas.remove(id);
+                }
+                self.net.metas.extend(metas.into_iter().map(|meta| (meta.descriptor.id(), meta)));
+                self.count_other_copies();
+            }
+            TrackerEvent::Sources { id, meta, sources, complete, whole, .. } => {
+                if let Some(meta) = meta {
+                    self.net.metas.insert(id, meta);
+                }
+                self.on_sources(id, sources, whole);
+                if whole && let Some(content) = self.contents.get_mut(&id) {
+                    let own = u32::from(matches!(content.role, Role::Share(_)));
+                    content.other_complete = complete.saturating_sub(own);
+                }
+            }
+            TrackerEvent::SourcesLeft { id, peers } => {
+                if let Some(known) = self.net.sources.get_mut(&id) {
+                    peers.iter().for_each(|peer| drop(known.remove(peer)));
+                }
+                self.feed(Input::SourcesLeft { id, peers });
+            }
+            TrackerEvent::Latency(ms) => self.net.latency_ms = Some(ms),
+        }
+    }
+
+    fn on_net_state(&mut self, state: NetState) {
+        let before = std::mem::discriminant(&self.net.state);
+        if before != std::mem::discriminant(&state) {
+            match &state {
+                NetState::On => {
+                    self.say(Level::Info, Target::Track, "connected to the tracker");
+                }
+                NetState::Lost { why, .. } => {
+                    let text = format!("tracker lost: {why}; transfers go on with known peers");
+                    let hint = "nothing to do; it is tried again by itself".to_owned();
+                    let what = What::Failed { id: None, code: "tracker", hint };
+                    self.tell(Level::Warn, Target::Track, text, what);
+                }
+                NetState::Rejected { why } => {
+                    let hint = "ask for a new join string".to_owned();
+                    let what = What::Failed { id: None, code: "rejected", hint };
+                    self.tell(Level::Error, Target::Track, why.clone(), what);
+                }
+                _ => {}
+            }
+        }
+        self.net.state = state;
+    }
+
+    fn on_registered(&mut self, id: &ContentId) {
+        let Some(content) = self.contents.get_mut(id) else { return };
+        if std::mem::replace(&mut content.registered, true) {
+            return;
+        }
+        let Some(meta) = content.meta() else { return };
+        let shown = content.shown.to_string();
+        let text = format!("{shown}: shared, {} chunks", meta.chunks);
+        let what = What::Shared { id: *id, name: shown, size: meta.total, chunks: meta.chunks };
+        self.tell(Level::Info, Target::Share, text, what);
+    }
+
+    fn on_sources(&mut self, id: ContentId, sources: Vec<SourceInfo>, whole: bool) {
+        let mut hints = Vec::with_capacity(sources.len());
+        let watched =
+            self.contents.get(&id).is_some_and(|c| c.phase().is_some()) || self.focus == Some(id);
+        for source in sources {
+            if source.peer == self.me {
+                continue;
+            }
+            self.nicks.insert(source.peer, source.nick.clone());
+            hints.push(SourceHint {
+                peer: source.peer,
+                addrs: source.addrs.clone(),
+                have: source.have,
+                set: source.set.clone(),
+            });
+            if watched {
+                self.net.sources.entry(id).or_default().insert(source.peer, source);
+            }
+        }
+        // Names are kept only for as long as they may be shown.
+        if self.nicks.len() > MAX_NICKS {
+            let conns: HashSet<PeerId> = self.conns.values().map(|conn| conn.peer).collect();
+            self.nicks.retain(|peer, _| conns.contains(peer));
+        }
+        if self.contents.contains_key(&id) && (whole || !hints.is_empty()) {
+            self.feed(Input::SourcesFound { id, sources: hints });
+        }
+    }
+
+    /// How many others have all of what we have: who must not leave.
+    fn count_other_copies(&mut self) {
+        for row in &self.net.catalogue.rows {
+            if let Some(content) = self.contents.get_mut(&row.id) {
+                let share = matches!(&content.role, Role::Share(share) if share.part.is_none());
+                let own = u32::from(share && content.registered);
+                content.other_complete = row.complete.saturating_sub(own);
+            }
+        }
+    }
+
+    fn remember_network(&mut self, join: &JoinString) {
+        let path = self.config.state_dir.join(JOIN_FILE);
+        if let Err(error) = host::write_private(&path, &join.to_string()) {
+            let text = format!("could not remember the network in {}: {error}", path.display());
+            self.say(Level::Warn, Target::Track, text);
+        }
+    }
+}
+
+/// Names of peers remembered for display.
+const MAX_NICKS: usize = 10_000;
+
+/// The network remembered in a state folder, if any.
+pub(super) fn remembered(state_dir: &std::path::Path) -> Option<JoinString> {
+    let text = std::fs::read_to_string(state_dir.join(JOIN_FILE)).ok()?;
+    text.trim().parse().ok()
+}

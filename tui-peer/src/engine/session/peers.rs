@@ -1,0 +1,119 @@
+//! What connections and disk workers report.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use common::id::{ContentId, PeerId};
+use common::wire::Code;
+
+use super::Session;
+use crate::engine::conn::{ConnEvent, ConnHandle};
+use crate::engine::disk::{Buf, DiskEvent};
+use crate::engine::event::{Level, Target, What};
+use crate::swarm::event::{ConnId, Input};
+
+/// A connection and what the shell keeps for it.
+pub(super) struct Conn {
+    pub(super) peer: PeerId,
+    pub(super) addr: SocketAddr,
+    pub(super) handle: ConnHandle,
+    /// Payload received for requests not yet complete, in order of arrival.
+    pub(super) bufs: HashMap<u32, Vec<Buf>>,
+    /// Requests being served: content and length.
+    pub(super) serving: HashMap<u32, (ContentId, u32)>,
+    pub(super) down: u64,
+    pub(super) up: u64,
+}
+
+impl Session {
+    pub(super) fn on_conn(&mut self, event: ConnEvent) {
+        match event {
+            ConnEvent::Up { conn, peer, dialed, addr, max_queued, handle } => {
+                let (bufs, serving) = (HashMap::new(), HashMap::new());
+                let entry = Conn { peer, addr, handle, bufs, serving, down: 0, up: 0 };
+                self.conns.insert(conn, entry);
+                let text = format!("{} connected ({addr})", self.who(&peer));
+                let what = What::Peer { peer, connected: true };
+                self.tell(Level::Debug, Target::Net, text, what);
+                self.feed(Input::Connected { conn, peer, dialed, max_queued });
+            }
+            ConnEvent::DialFailed { peer, permanent, why } => {
+                let text = format!("could not reach {}: {why}", self.who(&peer));
+                self.say(Level::Debug, Target::Net, text);
+                self.feed(Input::DialFailed { peer, permanent });
+            }
+            ConnEvent::Message { conn, msg } => {
+                if self.conns.contains_key(&conn) {
+                    self.feed(Input::Message { conn, msg });
+                }
+            }
+            ConnEvent::Data { conn, rid, off, buf } => self.on_data(conn, rid, off, buf),
+            ConnEvent::Served { conn, rid } => {
+                if let Some(entry) = self.conns.get_mut(&conn) {
+                    if let Some((_, len)) = entry.serving.remove(&rid) {
+                        entry.up += u64::from(len);
+                        self.totals.up += u64::from(len);
+                    }
+                    self.feed(Input::Served { conn, rid });
+                }
+            }
+            ConnEvent::ServeFailed { conn, rid, code } => {
+                let Some(entry) = self.conns.get_mut(&conn) else { return };
+                let what = entry.serving.remove(&rid);
+                self.feed(Input::ServeFailed { conn, rid, code });
+                if let Some((id, _)) = what.filter(|_| code == Code::Gone || code == Code::LocalIo)
+                {
+                    self.on_unreadable(id, code);
+                }
+            }
+            ConnEvent::Down { conn, why } => {
+                if let Some(entry) = self.conns.remove(&conn) {
+                    let text = format!("{} disconnected: {why}", self.who(&entry.peer));
+                    let what = What::Peer { peer: entry.peer, connected: false };
+                    self.tell(Level::Debug, Target::Net, text, what);
+                    self.feed(Input::Disconnected { conn });
+                }
+            }
+        }
+    }
+
+    fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let len = u32::try_from(buf.len()).unwrap_or(u32::MAX);
+        entry.down += u64::from(len);
+        entry.bufs.entry(rid).or_default().push(buf);
+        self.totals.down += u64::from(len);
+        self.feed(Input::Data { conn, rid, off, len });
+    }
+
+    /// Forgets a connection whose writer cannot keep up; its tasks end by themselves.
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        if self.conns.remove(&conn).is_some() {
+            self.feed(Input::Disconnected { conn });
+        }
+    }
+
+    pub(super) fn on_disk(&mut self, event: DiskEvent) {
+        match event {
+            DiskEvent::ChunkStored { id, chunk } => self.feed(Input::ChunkStored { id, chunk }),
+            DiskEvent::ChunkCorrupt { id, chunk, actual } => {
+                self.feed(Input::ChunkCorrupt { id, chunk, actual });
+            }
+            DiskEvent::ChunkNotStored { id, chunk, error } => {
+                self.block(id, &error);
+                self.feed(Input::ChunkNotStored { id, chunk });
+            }
+            DiskEvent::Synced { .. } => {}
+            DiskEvent::SyncFailed { id, lost, error } => {
+                let text = format!(
+                    "{}: the disk lost {} chunks: {error}",
+                    self.shown_name(&id),
+                    lost.count()
+                );
+                self.say(Level::Error, Target::Disk, text);
+                self.feed(Input::ChunksLost { id, lost });
+                self.block(id, &error);
+            }
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! Sharing: hashing what the user offers, restoring what was shared before, noticing changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use bytes::Bytes;
+use common::id::ContentId;
+use common::wire::Code;
+
+use super::content::{Content, Role, Share, ShareState};
+use super::{Session, downloads};
+use crate::engine::command::{CommandError, CommandErrorKind, Reply};
+use crate::engine::disk::{FileTree, SharedFiles};
+use crate::engine::event::{Level, Target, What};
+use crate::engine::library::{
+    self, Check, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord,
+};
+use crate::swarm::event::{Input, Ready};
+
+/// A share being hashed.
+pub(super) struct HashJob {
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+    pub(super) shown: Arc<str>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) cancel: Arc<AtomicBool>,
+    pub(super) began: Instant,
+}
+
+/// Results of background work.
+pub(super) enum Done {
+    /// Something was hashed (or restored) and remembered.
+    Prepared { job: Option<u64>, downloaded: bool, result: Result<Box<Prepared>, ShareError> },
+    /// Remembered shares were looked at: what is unchanged, and what has to be hashed again or is gone.
+    Restored(Vec<Restored>),
+    /// A share was taken out of the library.
+    Forgotten { result: Result<(), LibraryError> },
+    /// Everything was read again: chunks that no longer fit.
+    Verified { id: ContentId, result: Result<Vec<u32>, ShareError> },
+    /// A download got on.
+    Download(downloads::Step),
+    /// A tracker runs in this process, or could not.
+    Hosted(super::network::Hosted),
+}
+
+/// A remembered share after a look at the disk.
+pub(super) enum Restored {
+    Unchanged(Box<Prepared>, bool),
+    Changed(ShareRecord),
+    Gone(ShareRecord),
+}
+
+impl Session {
+    /// Begins to share a file or folder; the answer comes at once, the rest shows in the snapshot.
+    pub(super) fn share(
+        &mut self,
+        path: &Path,
+        name: Option<String>,
+    ) -> Result<Reply, CommandError> {
+        let real = std::fs::canonicalize(path).map_err(|error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => CommandErrorKind::NotFound,
+                std::io::ErrorKind::PermissionDenied => CommandErrorKind::Permission,
+                _ => CommandErrorKind::Io,
+            };
+            super::refuse(kind, format!("cannot share {}: {error}", path.display()))
+        })?;
+        if self.jobs.iter().any(|job| job.path == real) || self.is_shared(&real) {
+            return Ok(Reply::Accepted);
+        }
+        self.hash(real, name, None);
+        Ok(Reply::Accepted)
+    }
+
+    fn is_shared(&self, path: &Path) -> bool {
+        self.contents.values().any(|content| match &content.role {
+            Role::Share(share) => {
+                share.state == ShareState::Serving && share.paths.iter().any(|p| p == path)
+            }
+            Role::Download(_) => false,
+        })
+    }
+
+    /// Hashes `path` in the background; `known` is what was remembered of it, so that unchanged files
+    /// of a folder are not read again.
+    fn hash(&mut self, path: PathBuf, name: Option<String>, known: Option<ShareRecord>) {
+        let number = self.next_job;
+        self.next_job += 1;
+        let progress = Arc::new(Progress::default());
+        let cancel = Arc::new(AtomicBool::new(false));
+        let shown = name.clone().unwrap_or_else(|| {
+            path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        });
+        self.jobs.push(HashJob {
+            number,
+            path: path.clone(),
+            shown: common::names::show(&shown).into(),
+            progress: progress.clone(),
+            cancel: cancel.clone(),
+            began: Instant::now(),
+        });
+        let library = self.library.clone();
+        self.background(move || {
+            let result = hash_and_remember(&library, &path, name, known, &progress, &cancel);
+            Done::Prepared { job: Some(number), downloaded: false, result: result.map(Box::new) }
+        });
+        self.changed();
+    }
+
+    /// Looks at everything that was shared before.
+    pub(super) fn restore_shares(&mut self, records: Vec<ShareRecord>) {
+        if records.is_empty() {
+            return;
+        }
+        let library = self.library.clone();
+        self.background(move || {
+            let look = |record: ShareRecord| match library::check(&record) {
+                Check::Gone => Restored::Gone(record),
+                Check::Changed(_) => Restored::Changed(record),
+                Check::Unchanged => match library::restore(&library, &record) {
+                    Ok(prepared) => Restored::Unchanged(Box::new(prepared), record.downloaded),
+                    Err(_) => Restored::Changed(record),
+                },
+            };
+            Done::Restored(records.into_iter().map(look).collect())
+        });
+    }
+
+    pub(super) fn on_done(&mut self, done: Done) {
+        self.changed();
+        match done {
+            Done::Prepared { job, downloaded, result } => self.on_prepared(job, downloaded, result),
+            Done::Restored(all) => all.into_iter().for_each(|one| self.on_restored(one)),
+            Done::Forgotten { result } => {
+                if let Err(error) = result {
+                    self.say(Level::Error, Target::Disk, error.to_string());
+                }
+            }
+            Done::Verified { id, result } => self.on_verified(id, result),
+            Done::Download(step) => self.on_step(step),
+            Done::Hosted(hosted) => self.on_hosted(hosted),
+        }
+    }
+
+    fn on_restored(&mut self, restored: Restored) {
+        match restored {
+            Restored::Unchanged(prepared, downloaded) => self.serve_prepared(*prepared, downloaded),
+            Restored::Changed(record) => {
+                let text = format!(
+                    "{} changed since it was hashed; hashing it again",
+                    common::names::show(&record.name)
+                );
+                self.say(Level::Info, Target::Share, text);
+                self.hash(record.path.clone(), Some(record.name.clone()), Some(record));
+            }
+            Restored::Gone(record) => {
+                let why = format!("{} is gone", record.path.display());
+                let what = What::Failed {
+                    id: Some(record.id),
+                    code: "gone",
+                    hint: "put it back, or unshare it".to_owned(),
+                };
+                self.tell(Level::Warn, Target::Share, why.clone(), what);
+                let mut content = Content::download(crate::engine::library::DownloadRecord {
+                    id: record.id,
+                    name: record.name.clone(),
+                    dir: PathBuf::new(),
+                    descriptor: Some(record.descriptor),
+                    selection: crate::engine::command::Selection::All,
+                    paused: true,
+                    added_ms: 0,
+                    finished: None,
+                });
+                content.role = Role::Share(Share {
+                    paths: vec![record.path],
+                    state: ShareState::Gone(why),
+                    downloaded: record.downloaded,
+                    part: None,
+                });
+                self.insert(content);
+            }
+        }
+    }
+
+    fn on_prepared(
+        &mut self,
+        job: Option<u64>,
+        downloaded: bool,
+        result: Result<Box<Prepared>, ShareError>,
+    ) {
+        let job = job.and_then(|number| {
+            let at = self.jobs.iter().position(|job| job.number == number)?;
+            Some(self.jobs.remove(at))
+        });
+        match result {
+            Ok(prepared) => {
+                if let Some(job) = &job {
+                    let seconds = job.began.elapsed().as_secs_f64();
+                    let text = format!(
+                        "hashed {}: {} chunks in {seconds:.1} s",
+                        common::names::show(&prepared.name),
+                        prepared.layout.chunks()
+                    );
+                    self.say(Level::Info, Target::Share, text);
+                }
+                self.serve_prepared(*prepared, downloaded);
+            }
+            Err(ShareError::Cancelled) => {}
+            Err(error) => {
+                let what = What::Failed {
+                    id: None,
+                    code: "share",
+                    hint: "share it again once that is mended".to_owned(),
+                };
+                self.tell(Level::Error, Target::Share, error.to_string(), what);
+            }
+        }
+    }
+
+    /// Serves content that lies complete on our disk.
+    pub(super) fn serve_prepared(&mut self, prepared: Prepared, downloaded: bool) {
+        let id = prepared.id;
+        if let Some(existing) = self.contents.get_mut(&id) {
+            match &mut existing.role {
+                // The same bytes under another path: one content.
+                Role::Share(share)
+                    if share.state == ShareState::Serving && share.part.is_none() =>
+                {
+                    if !share.paths.contains(&prepared.path) {
+                        share.paths.push(prepared.path.clone());
+                    }
+                    return;
+                }
+                _ => {
+                    self.forget(&id);
+                }
+            }
+        }
+        let have = prepared.have();
+        let tree =
+            FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
+        let source = SharedFiles::new(tree, prepared.stats.clone());
+        let content = Content {
+            id,
+            name: prepared.name.clone(),
+            shown: common::names::show(&prepared.name).into(),
+            kind: prepared.kind,
+            descriptor: Some(prepared.descriptor),
+            layout: Some(prepared.layout.clone()),
+            manifest: prepared.manifest.clone(),
+            manifest_bytes: prepared.manifest_bytes.clone().map(Bytes::from_owner),
+            source: Some(Arc::new(source)),
+            role: Role::Share(Share {
+                paths: vec![prepared.path],
+                state: ShareState::Serving,
+                downloaded,
+                part: (!have.is_complete()).then(|| have.clone()),
+            }),
+            other_complete: 0,
+            registered: false,
+        };
+        let ready = Ready {
+            descriptor: prepared.descriptor,
+            layout: prepared.layout,
+            have: have.clone(),
+            wanted: have,
+            hashes: prepared.hashes,
+        };
+        self.insert(content);
+        self.feed(Input::ContentAdded { id, ready: Some(ready) });
+        self.announce(&id);
+    }
+
+    pub(super) fn insert(&mut self, content: Content) {
+        if !self.order.contains(&content.id) {
+            self.order.push(content.id);
+        }
+        self.contents.insert(content.id, content);
+        self.changed();
+    }
+
+    /// Takes a content out of the core, the tracker and the lists; touches no file.
+    pub(super) fn forget(&mut self, id: &ContentId) -> Option<Content> {
+        let content = self.contents.remove(id)?;
+        self.order.retain(|other| other != id);
+        self.feed(Input::ContentRemoved { id: *id });
+        if let Some(announcer) = &self.net.announcer {
+            announcer.remove_share(*id);
+            announcer.clear_partial(*id);
+        }
+        self.watch_sources();
+        self.changed();
+        Some(content)
+    }
+
+    pub(super) fn unshare(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
+        match self.contents.get(id).map(|content| &content.role) {
+            Some(Role::Share(_)) => {}
+            Some(Role::Download(_)) => {
+                return Err(super::refuse(
+                    CommandErrorKind::Invalid,
+                    "that is a download; remove it instead",
+                ));
+            }
+            None => return Err(super::refuse(CommandErrorKind::NotFound, "not shared here")),
+        }
+        if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
+            self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
+            let (library, id) = (self.library.clone(), *id);
+            self.background(move || {
+                let forget = |path: &PathBuf| library.remove_share(path).map(drop);
+                let result = share.paths.iter().try_for_each(forget);
+                let result = result.and_then(|()| library.remove_download(&id).map(drop));
+                Done::Forgotten { result }
+            });
+        }
+        Ok(Reply::Accepted)
+    }
+
+    /// A chunk could not be read for serving: the file changed, vanished, or the disk is failing.
+    pub(super) fn on_unreadable(&mut self, id: ContentId, code: Code) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let shown = content.shown.clone();
+        let Role::Share(share) = &mut content.role else {
+            let text = format!("{shown}: a chunk could not be read back from disk");
+            return self.say(Level::Error, Target::Disk, text);
+        };
+        if share.state != ShareState::Serving || code != Code::Gone {
+            return;
+        }
+        let paths = share.paths.clone();
+        let text = format!("{shown} changed on disk: not served any more, hashing it again");
+        let hint = "nothing to do; others get the new version".to_owned();
+        let what = What::Failed { id: Some(id), code: "changed", hint };
+        self.tell(Level::Warn, Target::Share, text, what);
+        self.forget(&id);
+        for path in paths {
+            if path.exists() {
+                self.hash(path, None, None);
+            }
+        }
+    }
+
+    /// Reads everything again and compares.
+    pub(super) fn check(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
+        let Some(content) = self.contents.get_mut(id) else {
+            return Err(super::refuse(CommandErrorKind::NotFound, "not shared or downloaded here"));
+        };
+        let Role::Share(share) = &mut content.role else {
+            return Err(super::refuse(
+                CommandErrorKind::Invalid,
+                "not finished yet: every chunk is verified before it is written",
+            ));
+        };
+        let Some(path) = share.paths.first().cloned() else {
+            return Err(super::refuse(CommandErrorKind::NotFound, "no path known"));
+        };
+        share.state = ShareState::Verifying;
+        let (library, id) = (self.library.clone(), *id);
+        self.background(move || {
+            let verify = || -> Result<Vec<u32>, ShareError> {
+                let record = library.share(&path)?.ok_or(ShareError::NotFound(path.clone()))?;
+                let prepared = library::restore(&library, &record)?;
+                library::verify(&prepared, threads(), &Progress::default(), &AtomicBool::new(false))
+            };
+            Done::Verified { id, result: verify() }
+        });
+        self.changed();
+        Ok(Reply::Accepted)
+    }
+
+    fn on_verified(&mut self, id: ContentId, result: Result<Vec<u32>, ShareError>) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let shown = content.shown.clone();
+        if let Role::Share(share) = &mut content.role
+            && share.state == ShareState::Verifying
+        {
+            share.state = ShareState::Serving;
+        }
+        match result {
+            Ok(bad) if bad.is_empty() => {
+                self.say(Level::Info, Target::Share, format!("{shown}: every chunk is right"));
+            }
+            Ok(bad) => {
+                let text = format!("{shown}: {} chunks are damaged on disk", bad.len());
+                let hint = "unshare it, then download it again".to_owned();
+                self.tell(
+                    Level::Error,
+                    Target::Disk,
+                    text,
+                    What::Failed { id: Some(id), code: "damaged", hint },
+                );
+                self.on_unreadable(id, Code::Gone);
+            }
+            Err(error) => {
+                let hint = "check the file, then verify again".to_owned();
+                let what = What::Failed { id: Some(id), code: "verify", hint };
+                self.tell(Level::Error, Target::Disk, error.to_string(), what);
+            }
+        }
+    }
+}
+
+/// Threads for hashing: all cores.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn hash_and_remember(
+    library: &Library,
+    path: &Path,
+    name: Option<String>,
+    known: Option<ShareRecord>,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Prepared, ShareError> {
+    // Shared before (then unshared and shared again, or the program was restarted with the same path):
+    // whatever did not change is not read again.
+    let known = match known {
+        Some(record) => Some(record),
+        None => library.share(path)?,
+    };
+    let mut prepared = match &known {
+        Some(record) => match (library::check(record), library::restore(library, record)) {
+            (Check::Unchanged, Ok(prepared)) => prepared,
+            _ => library::refresh(library, record, threads(), progress, cancel)?,
+        },
+        None => {
+            let found = library::scan(path)?;
+            library::prepare(&found, &library::hasher::reuse_nothing, threads(), progress, cancel)?
+        }
+    };
+    if let Some(name) = name {
+        prepared.name = name;
+    }
+    let record = prepared.record(false);
+    library.put_share(&record, &prepared)?;
+    Ok(prepared)
+}

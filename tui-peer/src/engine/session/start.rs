@@ -1,0 +1,177 @@
+//! From a configuration to a running session.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use common::channel::Channel;
+use common::identity::{Identity, IdentityError};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::network::{Net, remembered};
+use super::{DONE_QUEUE, Queues, Session, Totals, shares};
+use crate::engine::config::{EngineConfig, StartError};
+use crate::engine::conn::{Ours, listen};
+use crate::engine::disk::{BufPool, Disk};
+use crate::engine::gate::Gate;
+use crate::engine::handle::{self, EngineHandle};
+use crate::engine::library::{Library, LibraryError};
+use crate::engine::limiter::Limiter;
+use crate::engine::snapshot::{Me, NetState, Network, Snapshot};
+use crate::swarm::{Node, NodeConfig};
+
+/// Bytes of payload in memory at most: received and not yet written, or read and not yet sent. Enough
+/// for a fast link's delay, little enough that the whole peer stays under 150 MB.
+const BUFFER_BUDGET: usize = 96 * 1024 * 1024;
+/// Bytes of payload requested and not yet written. Less than the buffers, so that serving always finds
+/// some and a full budget can never stand still.
+const REQUEST_BUDGET: u64 = 64 * 1024 * 1024;
+/// Events of connections waiting for the session.
+const CONN_QUEUE: usize = 4096;
+/// Results of disk workers waiting for the session.
+const DISK_QUEUE: usize = 1024;
+
+/// Opens the state folder, binds the port, and starts the session's task.
+pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandle, StartError> {
+    make_folder(&config.state_dir)?;
+    make_folder(&config.downloads)?;
+    let (library, loaded) = Library::open(&config.state_dir).map_err(|error| match error {
+        LibraryError::Locked(path) => StartError::Locked { dir: path.display().to_string() },
+        LibraryError::Io { path, source } => {
+            StartError::Folder { dir: path.display().to_string(), source }
+        }
+        other => StartError::State(other.to_string()),
+    })?;
+    let identity = identity(&config.state_dir)?;
+    let me = identity.peer_id();
+    let channel = Channel::new(&identity).map_err(|e| StartError::State(e.to_string()))?;
+    let addr = config.listen;
+    let listener = TcpListener::bind(addr).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse { addr },
+        _ => StartError::Listen { addr, source },
+    })?;
+    let listening = listener.local_addr().map_err(|source| StartError::Listen { addr, source })?;
+
+    let (conn_tx, conns) = mpsc::channel(CONN_QUEUE);
+    let (disk_tx, disk_rx) = mpsc::channel(DISK_QUEUE);
+    let (done_tx, done) = mpsc::channel(DONE_QUEUE);
+    let pool = BufPool::new(BUFFER_BUDGET);
+    let disk = Disk::start(shares::threads(), pool.clone(), disk_tx);
+    let ours = Ours {
+        channel,
+        gate: Gate::new(),
+        port: listening.port(),
+        agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).into(),
+        pool,
+        disk: disk.clone(),
+        up: Arc::new(Limiter::new(config.up)),
+        down: Arc::new(Limiter::new(config.down)),
+        events: conn_tx,
+        next: Arc::new(AtomicU64::new(1)),
+    };
+    let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
+    let node = Node::new(NodeConfig { budget: REQUEST_BUDGET, ..NodeConfig::default() }, me, seed);
+    let (handle, parts) = handle::channel(first_snapshot(&config, me, listening));
+    let accepting = tokio::spawn(listen(listener, ours.clone()));
+
+    let mut session = Session {
+        identity: Arc::new(identity),
+        me,
+        listen: listening,
+        began: Instant::now(),
+        node,
+        effects: VecDeque::new(),
+        executing: false,
+        conns: HashMap::new(),
+        contents: HashMap::new(),
+        order: Vec::new(),
+        jobs: Vec::new(),
+        next_job: 0,
+        net: Net::new(),
+        nicks: HashMap::new(),
+        disk,
+        ours,
+        library: Arc::new(library),
+        done_tx,
+        events: parts.events,
+        snapshots: parts.snapshots,
+        focus: None,
+        serving: true,
+        totals: Totals::default(),
+        stopping: None,
+        dirty: true,
+        published: Instant::now(),
+        housekept: Instant::now(),
+        disk_free: None,
+        config,
+    };
+    let join = session.config.join.clone();
+    let join = join.or_else(|| {
+        session.config.remember.then(|| remembered(&session.config.state_dir)).flatten()
+    });
+    if let Some(join) = join {
+        session.join(join);
+    }
+    session.restore_shares(loaded.shares);
+    session.restore_downloads(loaded.downloads);
+    session.measure_disk();
+    session.publish();
+    let queues = Queues { commands: parts.commands, stop: parts.stop, conns, disk: disk_rx, done };
+    tokio::spawn(async move {
+        session.run(queues).await;
+        accepting.abort();
+    });
+    Ok(handle)
+}
+
+fn make_folder(dir: &Path) -> Result<(), StartError> {
+    fs::create_dir_all(dir)
+        .map_err(|source| StartError::Folder { dir: dir.display().to_string(), source })
+}
+
+fn identity(state_dir: &Path) -> Result<Identity, StartError> {
+    let path = state_dir.join("identity.key");
+    Identity::load_or_create(&path).map_err(|error| match error {
+        IdentityError::Io { source, .. } => {
+            StartError::Folder { dir: path.display().to_string(), source }
+        }
+        other => StartError::State(other.to_string()),
+    })
+}
+
+fn first_snapshot(
+    config: &EngineConfig,
+    me: common::id::PeerId,
+    listen: std::net::SocketAddr,
+) -> Snapshot {
+    let network = Network {
+        state: NetState::NoNetwork,
+        tracker: String::new(),
+        join: None,
+        latency_ms: None,
+        hosting: false,
+    };
+    Snapshot {
+        seq: 0,
+        at: Instant::now(),
+        me: Me {
+            peer: me,
+            nick: config.nick.clone(),
+            listen,
+            downloads: config.downloads.clone(),
+            disk_free: None,
+            serving: true,
+        },
+        network,
+        totals: Default::default(),
+        catalogue: Arc::default(),
+        transfers: Arc::new([]),
+        peers: Arc::new([]),
+        focus: None,
+    }
+}

@@ -1,0 +1,104 @@
+//! Leaving in good order: transfers in progress get a few seconds, then we unregister, sync, stop.
+
+use std::time::{Duration, Instant};
+
+use common::wire::Code;
+
+use super::Session;
+use super::content::Role;
+use crate::engine::event::{Level, Target};
+use crate::engine::handle::Stop;
+use crate::swarm::event::Input;
+
+/// Time for transfers in progress.
+const TRANSFERS: Duration = Duration::from_secs(5);
+/// Time for the tracker to take our leave.
+const LEAVE: Duration = Duration::from_secs(2);
+/// Time for BYE to go out.
+const GOODBYE: Duration = Duration::from_millis(300);
+
+/// How far stopping has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stopping {
+    deadline: Instant,
+}
+
+impl Session {
+    pub(super) fn stop(&mut self, how: Stop) {
+        let now = Instant::now();
+        match how {
+            Stop::No => {}
+            Stop::Gracefully if self.stopping.is_none() => {
+                self.say(Level::Info, Target::Net, "stopping: finishing transfers in progress");
+                self.stopping = Some(Stopping { deadline: now + TRANSFERS });
+                let downloads: Vec<_> = self
+                    .contents
+                    .values()
+                    .filter(|content| matches!(content.role, Role::Download(_)))
+                    .map(|content| content.id)
+                    .collect();
+                for id in downloads {
+                    self.feed(Input::PausedChanged { id, paused: true });
+                }
+            }
+            Stop::Gracefully => {}
+            Stop::Now => self.stopping = Some(Stopping { deadline: now }),
+        }
+    }
+
+    /// While stopping: is there anything left to wait for?
+    pub(super) fn check_stopping(&mut self, now: Instant) {
+        if let Some(stopping) = &mut self.stopping
+            && stopping.deadline > now
+        {
+            let in_progress =
+                self.conns.values().any(|c| !c.serving.is_empty() || !c.bufs.is_empty());
+            if !in_progress && !self.node.is_busy() {
+                stopping.deadline = now;
+            }
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopping.is_some_and(|stopping| stopping.deadline <= Instant::now())
+    }
+
+    /// Says goodbye, syncs everything, publishes the last snapshot.
+    pub(super) async fn finish(mut self) {
+        for job in &self.jobs {
+            job.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        self.disconnect_all(Code::ShuttingDown, "the peer is stopping");
+        if let Some(announcer) = self.net.announcer.take() {
+            let _ = tokio::time::timeout(LEAVE, announcer.leave()).await;
+        }
+        let partials: Vec<_> = self
+            .contents
+            .values()
+            .filter_map(|content| match &content.role {
+                Role::Download(download) => download.partial.clone(),
+                Role::Share(_) => None,
+            })
+            .collect();
+        let disk = self.disk.clone();
+        let synced = tokio::task::spawn_blocking(move || {
+            // What is still in the workers' queue is written before the sync.
+            disk.shutdown();
+            partials
+                .iter()
+                .filter_map(|partial| partial.sync().err())
+                .map(|e| e.to_string())
+                .collect::<Vec<_>>()
+        });
+        for error in synced.await.unwrap_or_default() {
+            self.say(Level::Error, Target::Disk, error);
+        }
+        if !self.conns.is_empty() {
+            tokio::time::sleep(GOODBYE).await;
+        }
+        if let Some(hosted) = self.net.hosted.take() {
+            hosted.stop().await;
+        }
+        self.publish();
+    }
+}

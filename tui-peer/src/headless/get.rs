@@ -1,0 +1,329 @@
+//! `get`: downloads by name, id or link; the exit code says how it went.
+
+use std::collections::HashMap;
+use std::str::FromStr as _;
+use std::time::{Duration, Instant};
+
+use common::id::ContentId;
+use common::join::{FileLink, Link, parse_any};
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::output::{Output, bytes};
+use super::signals::Signals;
+use crate::args::{Get, exit};
+use crate::engine::command::{Command, Download, Selection};
+use crate::engine::event::{Event, What};
+use crate::engine::handle::{EngineHandle, Stop};
+use crate::engine::snapshot::{Catalogue, NetState, Snapshot, Transfer, TransferState};
+
+/// Progress events and the bottom line at most this often.
+const PROGRESS: Duration = Duration::from_millis(500);
+/// How long an unreachable tracker is waited for before a name that cannot be looked up is given up.
+const TRACKER_WAIT: Duration = Duration::from_secs(20);
+
+/// What became of a wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fate {
+    Unresolved,
+    Getting,
+    Done,
+    Failed(u8),
+}
+
+/// Runs until everything is there, or cannot be; returns the exit code.
+pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
+    let mut events = engine.events();
+    let mut snapshots = engine.snapshots();
+    let Ok(mut signals) = Signals::new() else { return exit::OTHER };
+    let began = Instant::now();
+    out.ready(&engine.snapshot(), None);
+    let mut wanted: Vec<(String, Option<ContentId>, Fate)> =
+        wish.what.iter().map(|what| (what.clone(), None, Fate::Unresolved)).collect();
+    let mut ticker = tokio::time::interval(PROGRESS);
+    let mut reported: HashMap<ContentId, u32> = HashMap::new();
+    let mut stopped_by = None;
+    loop {
+        resolve(&engine, &wish, &mut wanted, began, out).await;
+        let open = |fate: &Fate| matches!(fate, Fate::Unresolved | Fate::Getting);
+        let all_ended = !wanted.iter().any(|(_, _, fate)| open(fate));
+        if (all_ended && !wish.seed) || out.broken {
+            break;
+        }
+        if wish.timeout.is_some_and(|s| began.elapsed() >= Duration::from_secs(s)) && !all_ended {
+            out.note("not done in time; run the same command again to go on");
+            stopped_by = Some(exit::OTHER);
+            break;
+        }
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => on_event(&event, &mut wanted, &engine, out, &mut reported),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => break,
+            },
+            changed = snapshots.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                snapshots.borrow_and_update();
+            }
+            _ = signals.next(&engine) => {
+                stopped_by = Some(exit::INTERRUPTED);
+                break;
+            }
+            _ = ticker.tick() => {
+                let snapshot = engine.snapshot();
+                show(&snapshot, &wanted, out, &mut reported);
+                catch_up(&snapshot, &mut wanted);
+            }
+        }
+    }
+    engine.stop(Stop::Gracefully);
+    while let Some(event) = next_until_stopped(&mut events, &engine).await {
+        on_event(&event, &mut wanted, &engine, out, &mut reported);
+    }
+    out.clear();
+    out.exit(&engine.snapshot());
+    stopped_by.unwrap_or_else(|| code(&wanted))
+}
+
+async fn next_until_stopped(
+    events: &mut tokio::sync::broadcast::Receiver<Event>,
+    engine: &EngineHandle,
+) -> Option<Event> {
+    loop {
+        tokio::select! {
+            biased;
+            event = events.recv() => match event {
+                Ok(event) => return Some(event),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            },
+            () = engine.stopped() => return events.try_recv().ok(),
+        }
+    }
+}
+
+/// Turns names into ids as the catalogue allows, and starts what can start.
+async fn resolve(
+    engine: &EngineHandle,
+    wish: &Get,
+    wanted: &mut [(String, Option<ContentId>, Fate)],
+    began: Instant,
+    out: &mut Output,
+) {
+    let snapshot = engine.snapshot();
+    for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Unresolved) {
+        let found = match find(what, &snapshot, began) {
+            Found::Yes(id, name) => (id, name),
+            Found::NotYet => continue,
+            Found::No(code, why) => {
+                out.note(&why);
+                let hint = "tui-peer ls lists what there is";
+                let code_word = if code == exit::NOT_FOUND { "not-found" } else { "tracker" };
+                out.json(
+                    &json!({"event": "error", "code": code_word, "message": why, "hint": hint}),
+                );
+                *fate = Fate::Failed(code);
+                continue;
+            }
+        };
+        if let Ok(Link::File(link)) = parse_any(what)
+            && !joined(&snapshot, &link)
+        {
+            // A link names its network.
+            let join = Command::Join { join: link.join().clone() };
+            if let Err(error) = engine.call(join).await {
+                out.note(&error.message);
+            }
+        }
+        let files = if wish.files.is_empty() {
+            Selection::All
+        } else {
+            Selection::Paths(wish.files.clone())
+        };
+        let dir = wish.output.clone();
+        let download = Download { id: found.0, name: found.1, dir, files };
+        match engine.call(Command::Download(download)).await {
+            Ok(_) => (*id, *fate) = (Some(found.0), Fate::Getting),
+            Err(error) => {
+                out.note(&error.message);
+                *fate = Fate::Failed(exit::OTHER);
+            }
+        }
+    }
+}
+
+fn joined(snapshot: &Snapshot, link: &FileLink) -> bool {
+    let join = snapshot.network.join.as_deref().unwrap_or_default();
+    join.contains(&link.join().tracker().to_string())
+}
+
+enum Found {
+    Yes(ContentId, Option<String>),
+    NotYet,
+    No(u8, String),
+}
+
+fn find(what: &str, snapshot: &Snapshot, began: Instant) -> Found {
+    if let Ok(id) = ContentId::from_str(what) {
+        // Its name comes with the catalogue; without one, the id does.
+        let row = snapshot.catalogue.rows.iter().find(|row| row.id == id);
+        let ready = row.is_some() || snapshot.catalogue.whole || began.elapsed() > TRACKER_WAIT;
+        return if ready { Found::Yes(id, None) } else { Found::NotYet };
+    }
+    match parse_any(what) {
+        Ok(Link::File(link)) => return Found::Yes(link.id(), link.name().map(str::to_owned)),
+        Ok(Link::Join(_)) => {
+            let why = format!("{what} is a join string, not a file; give it with --tracker");
+            return Found::No(exit::USAGE, why);
+        }
+        Err(_) => {}
+    }
+    if !snapshot.catalogue.whole {
+        return match &snapshot.network.state {
+            NetState::NoNetwork => {
+                Found::No(exit::TRACKER, "no network: give a join string with --tracker".to_owned())
+            }
+            NetState::Rejected { why } => Found::No(exit::TRACKER, why.clone()),
+            NetState::Lost { why, .. } if began.elapsed() > TRACKER_WAIT => {
+                Found::No(exit::TRACKER, format!("the tracker cannot be reached: {why}"))
+            }
+            _ => Found::NotYet,
+        };
+    }
+    by_name(what, &snapshot.catalogue)
+}
+
+/// The exact name, or the only one that contains the text.
+fn by_name(what: &str, catalogue: &Catalogue) -> Found {
+    let exact: Vec<_> = catalogue
+        .rows
+        .iter()
+        .filter(|row| &*row.name == what || row.aliases.iter().any(|name| &**name == what))
+        .collect();
+    let lower = what.to_lowercase();
+    let contains: Vec<_> =
+        catalogue.rows.iter().filter(|row| row.name.to_lowercase().contains(&lower)).collect();
+    match (exact.as_slice(), contains.as_slice()) {
+        ([only], _) => Found::Yes(only.id, Some(what.to_owned())),
+        ([], [only]) => Found::Yes(only.id, None),
+        ([], []) => Found::No(exit::NOT_FOUND, format!("nothing called {what:?} in this network")),
+        (many, others) => {
+            let rows = if many.is_empty() { others } else { many };
+            let mut why = format!("{what:?} could be {} files; give the id:", rows.len());
+            for row in rows.iter().take(10) {
+                why.push_str(&format!("\n  {}  {}", row.id, row.name));
+            }
+            Found::No(exit::NOT_FOUND, why)
+        }
+    }
+}
+
+fn on_event(
+    event: &Event,
+    wanted: &mut [(String, Option<ContentId>, Fate)],
+    engine: &EngineHandle,
+    out: &mut Output,
+    reported: &mut HashMap<ContentId, u32>,
+) {
+    if let What::Done { id, .. } = &event.what {
+        // The last progress before the end, so that programs see all chunks.
+        let snapshot = engine.snapshot();
+        if let Some(transfer) = snapshot.transfers.iter().find(|t| t.id == *id) {
+            let whole = Transfer { have: transfer.chunks, ..transfer.clone() };
+            out.progress(id, &whole);
+            reported.insert(*id, whole.have);
+        }
+    }
+    out.event(event);
+    for (_, id, fate) in wanted.iter_mut().filter(|(_, id, _)| id.is_some()) {
+        match &event.what {
+            What::Done { id: done, path, .. } if *id == Some(*done) => {
+                *fate = Fate::Done;
+                out.line(&path.to_string_lossy());
+            }
+            What::Failed { id: failed, code, .. } if failed.is_some() && id == failed => {
+                let fatal = !matches!(*code, "disk-full" | "disk-blocked" | "register");
+                if fatal && *fate == Fate::Getting {
+                    *fate = Fate::Failed(exit::IO);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A wish whose content is complete already ends without an event.
+fn catch_up(snapshot: &Snapshot, wanted: &mut [(String, Option<ContentId>, Fate)]) {
+    for (_, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Getting) {
+        let transfer = snapshot.transfers.iter().find(|t| Some(t.id) == *id);
+        if transfer.is_some_and(|t| t.state == TransferState::Sharing) {
+            *fate = Fate::Done;
+        }
+    }
+}
+
+fn show(
+    snapshot: &Snapshot,
+    wanted: &[(String, Option<ContentId>, Fate)],
+    out: &mut Output,
+    reported: &mut HashMap<ContentId, u32>,
+) {
+    let mut parts = Vec::new();
+    for id in wanted.iter().filter_map(|(_, id, _)| *id) {
+        let Some(transfer) = snapshot.transfers.iter().find(|t| t.id == id) else { continue };
+        if reported.get(&id) != Some(&transfer.have) {
+            reported.insert(id, transfer.have);
+            out.progress(&id, transfer);
+        }
+        parts.push(line(transfer));
+    }
+    if !parts.is_empty() {
+        out.status(&parts.join("\n"));
+    } else if !snapshot.catalogue.whole {
+        out.status("asking the tracker …");
+    }
+}
+
+fn line(transfer: &Transfer) -> String {
+    let percent = transfer.done as f64 * 100.0 / transfer.size.max(1) as f64;
+    let state = match &transfer.state {
+        TransferState::Getting => format!("{}/s", bytes(transfer.down_rate)),
+        TransferState::NoSource => "nobody online has what is missing".to_owned(),
+        TransferState::DiskFull => "disk full, waiting for room".to_owned(),
+        TransferState::Resolving => "asking what it is …".to_owned(),
+        TransferState::Checking => "checking what is here …".to_owned(),
+        TransferState::Finishing => "finishing …".to_owned(),
+        TransferState::Failed(why) => why.clone(),
+        TransferState::Sharing => "done".to_owned(),
+        TransferState::Queued => "queued".to_owned(),
+        _ => String::new(),
+    };
+    let eta =
+        transfer.eta_s.map_or(String::new(), |s| format!(" · {}m {:02}s left", s / 60, s % 60));
+    // Never 100 before the end.
+    format!(
+        "{} {:>5.1}% of {} · {state} · {} sources{eta}",
+        transfer.name,
+        percent.min(99.9),
+        bytes(transfer.size as f64),
+        transfer.active
+    )
+}
+
+fn code(wanted: &[(String, Option<ContentId>, Fate)]) -> u8 {
+    let failed: Vec<u8> = wanted
+        .iter()
+        .filter_map(|(_, _, fate)| match fate {
+            Fate::Done => None,
+            Fate::Failed(code) => Some(*code),
+            Fate::Unresolved | Fate::Getting => Some(exit::OTHER),
+        })
+        .collect();
+    match failed.as_slice() {
+        [] => exit::OK,
+        some if some.len() < wanted.len() => exit::PARTIAL,
+        [first, ..] => *first,
+    }
+}

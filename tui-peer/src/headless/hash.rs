@@ -1,0 +1,44 @@
+//! `hash`: id and root of files and folders, without any network.
+
+use common::content::Kind;
+use serde_json::json;
+
+use super::output::Output;
+use crate::args::exit;
+use crate::engine::library::{ShareError, hash_path};
+
+/// Hashes every path; returns the exit code.
+pub fn hash(paths: &[std::path::PathBuf], out: &mut Output) -> u8 {
+    let mut failed = Vec::new();
+    for path in paths {
+        match hash_path(path, 0) {
+            Ok(prepared) => {
+                let kind = if prepared.kind == Kind::Folder { "folder" } else { "file" };
+                let (id, root) = (prepared.id.to_string(), prepared.descriptor.root.hex());
+                out.json(&json!({
+                    "path": path.to_string_lossy(), "kind": kind, "size": prepared.layout.total(),
+                    "chunks": prepared.layout.chunks(), "chunk_size": prepared.layout.chunk_len(),
+                    "root": root, "id": id,
+                }));
+                out.line(&format!(
+                    "{id}  {root}  {}",
+                    common::names::show(&path.to_string_lossy())
+                ));
+            }
+            Err(error) => {
+                out.note(&error.to_string());
+                out.json(&json!({"event": "error", "code": "hash", "message": error.to_string(),
+                    "hint": "check the path"}));
+                failed.push(match error {
+                    ShareError::NotFound(_) => exit::NOT_FOUND,
+                    _ => exit::IO,
+                });
+            }
+        }
+    }
+    match failed.as_slice() {
+        [] => exit::OK,
+        some if some.len() < paths.len() => exit::PARTIAL,
+        [first, ..] => *first,
+    }
+}

@@ -1,0 +1,84 @@
+//! Around the full-screen app: what the command line asked for before it, and what becomes of the
+//! engine after it.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use crate::args::{Demo, exit};
+use crate::engine::command::{Command, Reply};
+use crate::engine::handle::{EngineHandle, Stop};
+use crate::headless::{self, Output};
+use crate::tui::{self, ExitReason, Options};
+
+/// Shares `paths`, hosts a tracker if asked, shows the app, and stops the engine as the user left it;
+/// returns the exit code.
+pub(crate) async fn show(
+    engine: EngineHandle,
+    paths: Vec<PathBuf>,
+    host: bool,
+    out: &Output,
+) -> u8 {
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        out.note("the app needs a terminal; without one use --serve-only, get or ls");
+        return stop(engine, Stop::Now, exit::USAGE).await;
+    }
+    let mut join = None;
+    if host {
+        match engine.call(Command::Host).await {
+            Ok(Reply::Hosting(string)) => join = Some(string.to_string()),
+            Ok(_) => {}
+            Err(error) => {
+                out.note(&error.message);
+                return stop(engine, Stop::Now, exit::OTHER).await;
+            }
+        }
+    }
+    for path in paths {
+        // A refusal shows again in the app's log; here it would be lost behind the screen.
+        if let Err(error) = engine.call(Command::Share { path, name: None }).await {
+            out.note(&error.message);
+        }
+    }
+    let options = Options { demo: true, ..Options::default() };
+    match tui::run(engine.clone(), options).await {
+        Ok(reason) => leave(engine, reason, join, out).await,
+        Err(error) => {
+            out.note(&format!("tui-peer: {error:#}"));
+            stop(engine, Stop::Gracefully, exit::OTHER).await
+        }
+    }
+}
+
+/// After the screen: says goodbye to the network, or goes on serving without it.
+async fn leave(engine: EngineHandle, reason: ExitReason, join: Option<String>, out: &Output) -> u8 {
+    match reason {
+        ExitReason::ServeOn => {
+            let mut out = Output::new(false, 0);
+            if let Some(join) = join {
+                out.line(&format!("join {join}"));
+            }
+            headless::serve(engine, Vec::new(), false, &mut out).await
+        }
+        ExitReason::QuitNow => stop(engine, Stop::Now, exit::OK).await,
+        ExitReason::Demo => {
+            stop(engine, Stop::Gracefully, exit::OK).await;
+            Box::pin(crate::demo::run(Demo { headless: false, json: false })).await
+        }
+        ExitReason::Signal(number) => {
+            let code = u8::try_from(128 + number).unwrap_or(exit::OTHER);
+            stop(engine, Stop::Gracefully, code).await
+        }
+        ExitReason::Quit | ExitReason::EngineStopped => {
+            if engine.snapshot().transfers.iter().any(|transfer| transfer.wanted_by > 0) {
+                out.note("finishing transfers in progress (at most 5 s) …");
+            }
+            stop(engine, Stop::Gracefully, exit::OK).await
+        }
+    }
+}
+
+async fn stop(engine: EngineHandle, how: Stop, code: u8) -> u8 {
+    engine.stop(how);
+    engine.stopped().await;
+    code
+}

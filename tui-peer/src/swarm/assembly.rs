@@ -1,0 +1,275 @@
+//! Payload becomes chunks: what arrives must fit its request exactly; the disk's verdict decides who is
+//! believed. A chunk comes from one source whole, so a bad one has one sender.
+
+use std::time::Duration;
+
+use common::id::{ContentId, Hash};
+use common::wire::Code;
+use common::wire::peer::PeerMsg;
+
+use super::conn::Asked;
+use super::content::Body;
+use super::event::{ConnId, Notice, Output, Part};
+use super::node::{Cx, Node};
+use super::request::note_flight;
+
+/// Nothing is asked for a while after the disk refused a chunk; the shell pauses the content.
+const DISK_REST: Duration = Duration::from_secs(1);
+/// Peers whose bad chunks are remembered.
+const MAX_STRUCK: usize = 4096;
+
+impl Node {
+    /// The source says which chunk it chose.
+    pub(super) fn on_assign(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, chunk: u32) {
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        if let Some(Asked::Any { id, len }) = conn.cancelled.get(&rid).cloned() {
+            let body = self.contents.get(&id).and_then(|content| content.body.as_ref());
+            let len = body.map_or(len, |body| body.len(chunk).min(len));
+            if len > 0 {
+                conn.cancelled.insert(rid, Asked::Chunk { id, chunk, len, got: 0 });
+            }
+            return;
+        }
+        let Some(Asked::Any { id, len }) = conn.requests.get(&rid).cloned() else {
+            return self.fault(cx, at, "assigned a chunk nobody asked for");
+        };
+        let Some(body) = self.contents.get_mut(&id).and_then(|c| c.body.as_mut()) else { return };
+        if body.layout.chunk(chunk).is_none() {
+            return self.fault(cx, at, "assigned a chunk that does not exist");
+        }
+        let real = body.len(chunk);
+        if !body.lacks(chunk) || body.flights.contains_key(&chunk) {
+            // It came (or was asked) from elsewhere meanwhile.
+            self.take_back(cx, at, rid);
+            cx.send(at, PeerMsg::Cancel { rid });
+            return self.expect_late(cx, at, rid, Asked::Chunk { id, chunk, len: real, got: 0 });
+        }
+        let asked = Asked::Chunk { id, chunk, len: real, got: 0 };
+        conn.requests.insert(rid, asked);
+        conn.outstanding = conn.outstanding.saturating_sub(u64::from(len)) + u64::from(real);
+        note_flight(body, chunk, at, rid);
+        self.free(&id, u64::from(len));
+        self.reserve(&id, u64::from(real));
+    }
+
+    /// Payload arrived.
+    pub(super) fn data(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, off: u32, len: u32) {
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        conn.heard = cx.now;
+        if conn.cancelled.contains_key(&rid) {
+            return self.late_data(cx, at, rid, off, len);
+        }
+        conn.progress = cx.now;
+        conn.snubbed_until = None;
+        conn.down.add(cx.now, u64::from(len));
+        let Some(asked) = conn.requests.get_mut(&rid) else {
+            return self.fault(cx, at, "sent data nobody asked for");
+        };
+        match asked {
+            Asked::Chunk { id, chunk, len: whole, got, .. } => {
+                let end = off.checked_add(len).filter(|end| *end <= *whole);
+                if off != *got || end.is_none() {
+                    return self.fault(cx, at, "sent data that does not fit its request");
+                }
+                *got += len;
+                let (id, chunk, whole, done) = (*id, *chunk, *whole, got == whole);
+                conn.outstanding = conn.outstanding.saturating_sub(u64::from(len));
+                if let Some(content) = self.contents.get_mut(&id) {
+                    content.down.add(cx.now, u64::from(len));
+                    if let Some(link) = content.links.get_mut(&at) {
+                        link.down.add(cx.now, u64::from(len));
+                    }
+                }
+                if done {
+                    self.chunk_arrived(cx, at, rid, id, chunk, whole);
+                }
+                self.fill_link(cx, at, id);
+            }
+            Asked::Meta { id, len: whole, got } => {
+                let end = off.checked_add(len).filter(|end| *end <= *whole);
+                if off != *got || end.is_none() {
+                    return self.fault(cx, at, "sent data that does not fit its request");
+                }
+                *got += len;
+                if got == whole {
+                    let (id, whole) = (*id, *whole);
+                    conn.requests.remove(&rid);
+                    self.manifest_slice(cx, at, rid, id, whole);
+                }
+            }
+            Asked::Any { .. } => self.fault(cx, at, "sent data before saying of which chunk"),
+            Asked::Hashes { .. } => self.fault(cx, at, "sent data instead of hashes"),
+        }
+    }
+
+    /// Payload of a request we cancelled. Bounded like any other.
+    fn late_data(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, off: u32, len: u32) {
+        cx.out.push(Output::Discard { conn: at, rid, wasted: u64::from(len) });
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        let fits = match conn.cancelled.get_mut(&rid) {
+            Some(Asked::Chunk { len: whole, got, .. } | Asked::Meta { len: whole, got, .. }) => {
+                let end = off.checked_add(len).filter(|end| *end <= *whole);
+                let fits = off == *got && end.is_some();
+                *got = end.unwrap_or(*got);
+                if got == whole {
+                    // It was sent before our CANCEL came: there will be no REJECT.
+                    conn.cancelled.remove(&rid);
+                }
+                fits
+            }
+            _ => false,
+        };
+        if !fits {
+            self.fault(cx, at, "sent data that does not fit its request");
+        }
+    }
+
+    fn chunk_arrived(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: ConnId,
+        rid: u32,
+        id: ContentId,
+        chunk: u32,
+        len: u32,
+    ) {
+        if let Some(conn) = self.conns.get_mut(&at) {
+            conn.requests.remove(&rid);
+        }
+        let discard = Output::Discard { conn: at, rid, wasted: u64::from(len) };
+        let verified = self.contents.get_mut(&id).and_then(|content| {
+            let body = content.body.as_mut()?;
+            let expected = body.hash(chunk);
+            let flight = body.flights.get_mut(&chunk)?;
+            flight.asked.retain(|by| *by != (at, rid));
+            if flight.verifying.is_some() {
+                return None;
+            }
+            let Some(expected) = expected.filter(|_| !body.have.contains(chunk)) else {
+                if flight.asked.is_empty() {
+                    body.release(chunk);
+                }
+                return None;
+            };
+            flight.verifying = Some(at);
+            let others = std::mem::take(&mut flight.asked);
+            if let Some(link) = content.links.get_mut(&at) {
+                link.got += 1;
+            }
+            Some((expected, others))
+        });
+        let Some((expected, others)) = verified else {
+            self.free(&id, u64::from(len));
+            cx.out.push(discard);
+            return;
+        };
+        *self.verifying.entry((id, chunk)).or_default() += u64::from(len);
+        let parts = vec![Part { conn: at, rid, off: 0, len }];
+        cx.out.push(Output::Verify { id, chunk, expected, parts });
+        for (other, rid) in others {
+            self.cancel(cx, other, rid);
+        }
+    }
+
+    pub(super) fn chunk_stored(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
+        self.disk_done(id, chunk);
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(body) = content.body.as_mut() else { return };
+        if body.layout.chunk(chunk).is_none() {
+            return;
+        }
+        self.live.insert(id);
+        let leftover = body.flights.get(&chunk).map(|flight| flight.asked.clone());
+        let new = body.store(chunk, cx.now);
+        cx.out.push(Output::Stored { id, chunk });
+        let mut bored = Vec::new();
+        for (at, link) in &mut content.links {
+            if new && link.has.contains(chunk) && body.wanted.contains(chunk) {
+                link.useful = link.useful.saturating_sub(1);
+                if link.useful == 0 {
+                    bored.push(*at);
+                }
+            }
+        }
+        for at in bored {
+            self.update_interest(cx, at, id);
+        }
+        for (at, rid) in leftover.unwrap_or_default() {
+            self.cancel(cx, at, rid);
+        }
+        let news = self.body_mut(&id).map_or(0, |body| body.news.len());
+        if news >= self.cfg.have_batch {
+            self.tell_news(cx, id);
+        }
+        self.maybe_completed(cx, id);
+        self.fill(cx, id);
+    }
+
+    pub(super) fn maybe_completed(&mut self, cx: &mut Cx<'_>, id: ContentId) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let done = content.body.as_ref().is_some_and(Body::is_done);
+        if done && !std::mem::replace(&mut content.completed, true) {
+            cx.out.push(Output::Completed { id });
+            self.cancel_requests(cx, |asked| asked.is_chunk_of(id));
+            self.tell_news(cx, id);
+        }
+    }
+
+    pub(super) fn chunk_corrupt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ContentId,
+        chunk: u32,
+        actual: Hash,
+    ) {
+        let sender = self.end_verifying(id, chunk);
+        let peer = sender.and_then(|at| self.conns.get(&at)).map(|conn| conn.peer);
+        let mut strikes = 0;
+        if let Some(peer) = peer {
+            if self.strikes.len() >= MAX_STRUCK {
+                self.strikes.clear();
+            }
+            let count = self.strikes.entry(peer).or_default();
+            *count = count.saturating_add(1);
+            strikes = *count;
+        }
+        let most = self.cfg.max_strikes;
+        cx.notice(Notice::BadChunk { id, chunk, peer, strikes: (strikes, most) });
+        if let Some(at) = sender {
+            let handle = self.contents.get(&id).and_then(|c| c.links.get(&at)).map(|l| l.handle);
+            if let Some(handle) = handle {
+                cx.send(at, PeerMsg::Corrupt { handle, chunk, bad: actual });
+            }
+            if strikes >= most {
+                let (code, time) = (Code::BadData, self.cfg.ban_bad);
+                self.ban_and_close(cx, at, code, "sent chunks with wrong hashes", time);
+            }
+        }
+        self.fill(cx, id);
+    }
+
+    pub(super) fn chunk_not_stored(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
+        self.end_verifying(id, chunk);
+        if let Some(content) = self.contents.get_mut(&id) {
+            content.rest_until = cx.now + DISK_REST;
+        }
+    }
+
+    fn disk_done(&mut self, id: ContentId, chunk: u32) {
+        if let Some(len) = self.verifying.remove(&(id, chunk)) {
+            self.free(&id, len);
+        }
+    }
+
+    /// The disk is done with a chunk that did not make it; who sent it.
+    fn end_verifying(&mut self, id: ContentId, chunk: u32) -> Option<ConnId> {
+        self.disk_done(id, chunk);
+        let body = self.body_mut(&id)?;
+        let flight = body.flights.get_mut(&chunk)?;
+        let sender = flight.verifying.take();
+        if flight.asked.is_empty() {
+            body.release(chunk);
+        }
+        sender
+    }
+}

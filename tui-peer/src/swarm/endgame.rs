@@ -1,0 +1,104 @@
+//! Late chunks: a slow or dying source never holds up a download.
+
+use common::id::ContentId;
+
+use super::conn::Asked;
+use super::content::Flight;
+use super::event::ConnId;
+use super::node::{Cx, Node};
+use super::time::Time;
+
+/// A second source is asked for a chunk if the first is expected to need this many times longer.
+const STEAL_FACTOR: f64 = 2.0;
+/// Seconds that a late chunk must be late by before another source is asked, while there are chunks
+/// left that nobody was asked for: the swarm has better things to do than send a chunk twice.
+const PATIENCE: f64 = 2.0;
+/// The same at the end, when nothing else is left to ask for.
+const PATIENCE_AT_END: f64 = 0.2;
+/// Sources asked for one chunk at once, at most.
+const MAX_ASKED: usize = 2;
+
+impl Node {
+    /// Near the end a slow source would only make the last chunk late: the others will be done sooner
+    /// with all that is left.
+    pub(super) fn is_too_slow_for_rest(&self, cx: &Cx<'_>, at: ConnId, id: ContentId) -> bool {
+        let (Some(content), Some(conn)) = (self.contents.get(&id), self.conns.get(&at)) else {
+            return false;
+        };
+        let Some(body) = content.body.as_ref() else { return false };
+        let left = body.picker.pickable() as u64 * body.usual_len();
+        if left > self.cfg.max_depth {
+            return false;
+        }
+        let own = conn.down.get(cx.now);
+        let total: f64 = content.links.values().map(|link| link.down.get(cx.now)).sum();
+        if own < 1.0 || total <= own * 1.01 {
+            return false;
+        }
+        let pending: u64 = body.flights.len() as u64 * body.usual_len();
+        let mine = (conn.outstanding + body.usual_len()) as f64 / own;
+        let rest = (left + pending) as f64 / (total - own);
+        mine > rest * STEAL_FACTOR + 0.5
+    }
+
+    /// With nothing left to ask for: a chunk that another source will be late with.
+    pub(super) fn steal(&self, cx: &Cx<'_>, at: ConnId, id: ContentId) -> Option<u32> {
+        let content = self.contents.get(&id)?;
+        let (link, body) = (content.links.get(&at)?, content.body.as_ref()?);
+        let conn = self.conns.get(&at)?;
+        // Only what would be idle otherwise takes over what others have begun.
+        if conn.pending() > 0 && body.picker.pickable() > 0 {
+            return None;
+        }
+        let patience = if body.picker.pickable() > 0 { PATIENCE } else { PATIENCE_AT_END };
+        let now = cx.now;
+        let own = conn.down.get(now).max(64.0 * 1024.0);
+        let mine = (conn.outstanding + body.usual_len()) as f64 / own;
+        let late = |flight: &Flight| -> Option<f64> {
+            if flight.verifying.is_some() || flight.asked.iter().any(|(holder, _)| *holder == at) {
+                return None;
+            }
+            let etas = flight.asked.iter().filter_map(|(holder, rid)| self.eta(now, *holder, *rid));
+            let eta = etas.min_by(f64::total_cmp)?;
+            (eta > mine * STEAL_FACTOR + patience).then_some(eta)
+        };
+        let candidates = body.flights.iter().filter(|(chunk, _)| link.has.contains(**chunk));
+        candidates
+            .filter_map(|(chunk, flight)| Some((late(flight)?, *chunk)))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
+            .map(|(_, chunk)| chunk)
+    }
+
+    /// Seconds until a request of ours is expected to be complete.
+    fn eta(&self, now: Time, at: ConnId, rid: u32) -> Option<f64> {
+        let conn = self.conns.get(&at)?;
+        let Some(Asked::Chunk { len, got, .. }) = conn.requests.get(&rid) else { return None };
+        let quiet = now.since(conn.progress).as_secs_f64();
+        let rate = conn.down.get(now);
+        let ahead = if *got > 0 { u64::from(len - got) } else { conn.outstanding };
+        Some(if rate < 1.0 { quiet * 4.0 } else { ahead as f64 / rate + quiet })
+    }
+
+    /// Another source takes over a chunk. Who has not begun to send it need not; of those who have, one
+    /// may go on: several slow ones together cannot keep a chunk.
+    pub(super) fn unburden(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
+        let now = cx.now;
+        let flight = self.contents.get(&id).and_then(|c| c.body.as_ref()?.flights.get(&chunk));
+        let Some(flight) = flight else { return };
+        let begun = |at: &ConnId, rid: &u32| {
+            let request = self.conns.get(at).and_then(|conn| conn.requests.get(rid));
+            matches!(request, Some(Asked::Chunk { got, .. }) if *got > 0)
+        };
+        let (kept, mut gone): (Vec<_>, Vec<_>) =
+            flight.asked.iter().copied().partition(|(at, rid)| begun(at, rid));
+        let mut kept: Vec<_> = kept
+            .into_iter()
+            .map(|(at, rid)| (self.eta(now, at, rid).unwrap_or(f64::MAX), at, rid))
+            .collect();
+        kept.sort_by(|a, b| a.0.total_cmp(&b.0));
+        gone.extend(kept.into_iter().skip(MAX_ASKED - 1).map(|(_, at, rid)| (at, rid)));
+        for (at, rid) in gone {
+            self.cancel(cx, at, rid);
+        }
+    }
+}

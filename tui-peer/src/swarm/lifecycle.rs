@@ -1,0 +1,149 @@
+//! Contents come, change and go.
+
+use common::chunk_set::ChunkSet;
+use common::id::ContentId;
+use common::limits::MAX_HAVE_RUNS;
+use common::wire::Code;
+use common::wire::peer::{PeerMsg, Run};
+
+use super::availability::count_has;
+use super::conn::Asked;
+use super::content::{Body, Content};
+use super::event::{ConnId, Output, Ready};
+use super::node::{Cx, Node};
+
+impl Node {
+    pub(super) fn add_content(&mut self, cx: &mut Cx<'_>, id: ContentId, ready: Option<Ready>) {
+        self.contents.entry(id).or_insert_with(|| Content::new(cx.now));
+        self.live.insert(id);
+        if let Some(ready) = ready {
+            self.content_ready(cx, id, ready);
+        }
+        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+    }
+
+    pub(super) fn content_ready(&mut self, cx: &mut Cx<'_>, id: ContentId, ready: Ready) {
+        // What was asked for by an earlier state of things is of no use to this one.
+        self.cancel_requests(cx, |asked| asked.id() == id);
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        content.descriptor = Some(ready.descriptor);
+        content.manifest = None;
+        let mut body = Body::new(ready);
+        let chunks = body.layout.chunks();
+        for link in content.links.values_mut() {
+            count_has(link, &mut body);
+        }
+        let was_waiting = content.body.replace(body).is_none();
+        content.completed = false;
+        self.live.insert(id);
+        let peers: Vec<(ConnId, u16)> = content.links.iter().map(|(c, l)| (*c, l.handle)).collect();
+        for (conn, handle) in peers {
+            if !self.read_unread(cx, conn, id, chunks) {
+                continue;
+            }
+            // They opened it before we knew what we have.
+            if was_waiting {
+                self.tell_have(cx, conn, handle, id);
+            }
+        }
+        self.recount(cx, id);
+        // Data that a crash left complete, or an empty file, needs nobody.
+        self.maybe_completed(cx, id);
+        self.dial_for(cx, id);
+        self.fill(cx, id);
+    }
+
+    /// Removes a content; connections with nothing else in common end by themselves.
+    pub(super) fn remove_content(&mut self, cx: &mut Cx<'_>, id: ContentId) {
+        self.cancel_requests(cx, |asked| asked.id() == id);
+        self.live.remove(&id);
+        let Some(content) = self.contents.remove(&id) else { return };
+        for (at, link) in &content.links {
+            cx.send(*at, PeerMsg::Close { handle: link.handle });
+            if let Some(conn) = self.conns.get_mut(at) {
+                conn.handles.remove(&link.handle);
+                conn.idle_since = cx.now;
+                let serving = conn.pipe_of.iter().filter(|(_, (of, _))| *of == id);
+                for (rid, _) in serving {
+                    cx.out.push(Output::StopServing { conn: *at, rid: *rid });
+                }
+            }
+            self.drop_queued(cx, *at, id, Code::Gone);
+        }
+        for conn in self.conns.values_mut() {
+            conn.opening.retain(|_, (opening, _)| *opening != id);
+        }
+    }
+
+    pub(super) fn change_wanted(&mut self, cx: &mut Cx<'_>, id: ContentId, wanted: ChunkSet) {
+        let Some(body) = self.body_mut(&id) else { return };
+        body.want(wanted);
+        let lacks = body.wanted.clone();
+        self.live.insert(id);
+        self.cancel_requests(cx, |asked| {
+            matches!(asked, Asked::Chunk { id: of, chunk, .. } if *of == id && !lacks.contains(*chunk))
+        });
+        if let Some(content) = self.contents.get_mut(&id) {
+            content.completed = false;
+        }
+        self.recount(cx, id);
+        self.maybe_completed(cx, id);
+        self.fill(cx, id);
+    }
+
+    pub(super) fn change_paused(&mut self, cx: &mut Cx<'_>, id: ContentId, paused: bool) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        if content.paused == paused {
+            return;
+        }
+        content.paused = paused;
+        self.live.insert(id);
+        if paused {
+            self.cancel_requests(cx, |asked| asked.is_chunk_of(id));
+        } else {
+            content.ask_at = cx.now;
+            content.asked = 0;
+        }
+        self.recount(cx, id);
+        self.dial_for(cx, id);
+        self.fill(cx, id);
+        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+    }
+
+    pub(super) fn chunks_lost(&mut self, cx: &mut Cx<'_>, id: ContentId, lost: &ChunkSet) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(body) = content.body.as_mut() else { return };
+        content.completed = false;
+        let mut runs = Vec::new();
+        for run in lost.runs() {
+            for chunk in run.clone() {
+                body.have.remove(chunk);
+                body.withheld.remove(&chunk);
+                if let Some(sent) = &mut body.sent {
+                    sent.remove(chunk);
+                }
+            }
+            runs.extend(wire_runs(run));
+        }
+        let wanted = body.wanted.clone();
+        body.want(wanted);
+        self.live.insert(id);
+        for (at, link) in &content.links {
+            for part in runs.chunks(MAX_HAVE_RUNS) {
+                let (handle, runs) = (link.handle, part.to_vec());
+                cx.out.push(Output::Send { conn: *at, msg: PeerMsg::DontHave { handle, runs } });
+            }
+        }
+        self.recount(cx, id);
+        self.fill(cx, id);
+    }
+}
+
+/// A range as runs of the wire, whose length is two bytes.
+pub(super) fn wire_runs(range: std::ops::Range<u32>) -> impl Iterator<Item = Run> {
+    let most = u32::from(u16::MAX);
+    (range.start..range.end).step_by(most as usize).map(move |start| {
+        let len = (range.end - start).min(most);
+        Run { start, len: u16::try_from(len).unwrap_or(u16::MAX) }
+    })
+}

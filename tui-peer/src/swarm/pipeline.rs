@@ -1,0 +1,108 @@
+//! How much is asked of whom at once: a source's rate times the delay, within a byte budget that all
+//! contents share.
+
+use std::time::Duration;
+
+use common::id::ContentId;
+use common::limits::MAX_LIVE_REQUESTS;
+
+use super::content::{Body, Content, Link};
+use super::event::ConnId;
+use super::node::{Cx, Node};
+use super::time::Time;
+
+/// The part of the budget (one in so many) kept for contents that use less than their share.
+const KEPT: u64 = 4;
+
+impl Node {
+    /// Asks for as much as makes sense, of every content and source.
+    pub(super) fn fill_all(&mut self, cx: &mut Cx<'_>) {
+        let ids: Vec<ContentId> = self.live.iter().copied().collect();
+        // Another content goes first every time, so that a spent budget is shared.
+        let turn = if ids.is_empty() { 0 } else { self.rng.usize(..ids.len()) };
+        let (before, after) = ids.split_at(turn);
+        for id in after.iter().chain(before) {
+            self.fill(cx, *id);
+        }
+    }
+
+    pub(super) fn fill(&mut self, cx: &mut Cx<'_>, id: ContentId) {
+        let Some(content) = self.contents.get(&id).filter(|content| content.is_active()) else {
+            return;
+        };
+        let mut links: Vec<ConnId> = content.links.keys().copied().collect();
+        self.rng.shuffle(&mut links);
+        for at in links {
+            self.fill_link(cx, at, id);
+        }
+    }
+
+    /// Keeps a source busy: rate × delay bytes outstanding.
+    pub(super) fn fill_link(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) {
+        self.fetch_hashes(cx, at, id);
+        while self.may_ask(cx, at, id) {
+            if !self.ask_any(cx, at, id) && !self.ask_chunk(cx, at, id) {
+                break;
+            }
+        }
+    }
+
+    fn may_ask(&self, cx: &Cx<'_>, at: ConnId, id: ContentId) -> bool {
+        let (Some(content), Some(conn)) = (self.contents.get(&id), self.conns.get(&at)) else {
+            return false;
+        };
+        let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_ref()) else {
+            return false;
+        };
+        let resting = !content.is_active() || content.rest_until > cx.now;
+        if resting || link.choked_by || link.useful == 0 {
+            return false;
+        }
+        let usual = body.usual_len();
+        let pending = conn.pending();
+        if let Some(until) = conn.snubbed_until {
+            // One request now and then shows whether it has come back to life.
+            if until > cx.now || pending > 0 {
+                return false;
+            }
+        }
+        let depth = self.depth(cx.now, at, content).min(conn.max_queued);
+        let room = conn.outstanding + usual <= depth || pending == 0;
+        room && self.may_reserve(content, usual) && pending < MAX_LIVE_REQUESTS
+    }
+
+    /// Whether the byte budget lets a content ask for more. The last part of it is kept for contents
+    /// that use less than their share, so that one fast download never keeps out the others.
+    fn may_reserve(&self, content: &Content, bytes: u64) -> bool {
+        let share = self.cfg.budget / (self.live.len() as u64).max(1);
+        let modest = content.outstanding == 0 || content.outstanding + bytes <= share;
+        let kept = if modest { 0 } else { self.cfg.budget / KEPT };
+        // A chunk larger than the budget must be possible: then it is the only one.
+        self.outstanding + bytes <= self.cfg.budget - kept || self.outstanding == 0
+    }
+
+    /// Bytes a content may ask for beyond what it has asked, by the same rule.
+    pub(super) fn budget_for(&self, content: &Content) -> u64 {
+        let share = self.cfg.budget / (self.live.len() as u64).max(1);
+        let own = share.saturating_sub(content.outstanding);
+        let common = (self.cfg.budget - self.cfg.budget / KEPT).saturating_sub(self.outstanding);
+        own.max(common).min(self.cfg.budget.saturating_sub(self.outstanding))
+    }
+
+    /// Outstanding bytes that keep a source busy: its rate times the delay, and at the start, when the
+    /// rate is not known, its part of a window shared by all sources of the content. Without sharing,
+    /// many sources of a small content would soon have been asked for all of it, and what is asked
+    /// early is asked of the wrong peer (64 peers, 128 MiB: 1.67 of the bound, shared 1.3).
+    pub(super) fn depth(&self, now: Time, at: ConnId, content: &Content) -> u64 {
+        let Some(conn) = self.conns.get(&at) else { return 0 };
+        let rtt = conn.rtt.unwrap_or(Duration::from_millis(100));
+        let time = (rtt * 2 + self.cfg.depth_time).as_secs_f64();
+        let bytes = (conn.down.get(now) * time) as u64;
+        let open = |link: &&Link| !link.choked_by && link.useful > 0;
+        let sources = content.links.values().filter(open).count() as u64;
+        let start = self.cfg.start_depth / sources.max(1);
+        let least = start.min(self.cfg.min_depth);
+        let usual = content.body.as_ref().map_or(0, Body::usual_len);
+        bytes.clamp(least, self.cfg.max_depth).max(2 * usual)
+    }
+}

@@ -1,0 +1,242 @@
+//! Which chunk is asked of a source, and how a request of ours ends without data.
+
+use common::id::ContentId;
+use common::limits::{MAX_REQ_ANY, MAX_REQ_ANY_EXCLUDES};
+use common::wire::Code;
+use common::wire::peer::PeerMsg;
+
+use super::conn::Asked;
+use super::content::{Body, Flight, Has};
+use super::event::ConnId;
+use super::node::{Cx, Node};
+
+/// The first chunks of a newcomer are random: it has something to give soon (protocol.md 6).
+const RANDOM_FIRST: u32 = 4;
+/// Cancelled requests of a connection whose end has not been said, at most.
+const MAX_CANCELLED: usize = 1024;
+
+impl Node {
+    /// Lets a complete source choose (uploader-side assignment of first copies). True if asked.
+    pub(super) fn ask_any(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) -> bool {
+        let (assign, most) = (self.cfg.assign, MAX_REQ_ANY);
+        let Some(content) = self.contents.get(&id) else { return false };
+        let depth = self.depth(cx.now, at, content);
+        let may_have = self.budget_for(content);
+        let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
+        else {
+            return false;
+        };
+        let Some(body) = content.body.as_mut() else { return false };
+        let Some(link) = content.links.get_mut(&at) else { return false };
+        let able = assign
+            && matches!(link.has, Has::All)
+            && !link.barren
+            && body.wanted.is_complete()
+            && body.hashes_missing.is_empty()
+            && body.picker.pickable() > 0
+            && body.flights.len() <= MAX_REQ_ANY_EXCLUDES;
+        if !able {
+            return false;
+        }
+        // REQ_ANYs not yet assigned will take from what is pickable too.
+        let any_pending = conn.any_pending(&id);
+        let usual = body.usual_len();
+        let room = (depth.saturating_sub(conn.outstanding) / usual).max(1);
+        let budget = (may_have / usual).max(1);
+        let left = body.picker.pickable().saturating_sub(any_pending);
+        let count = usize::try_from(room.min(budget)).unwrap_or(most).min(most).min(left);
+        if count == 0 {
+            return false;
+        }
+        if conn.pending() == 0 {
+            conn.progress = cx.now;
+        }
+        let first = conn.next_rid;
+        for _ in 0..count {
+            let rid = conn.rid();
+            let len = u32::try_from(usual).unwrap_or(u32::MAX);
+            conn.requests.insert(rid, Asked::Any { id, len });
+            conn.outstanding += u64::from(len);
+            self.outstanding += u64::from(len);
+            content.outstanding += u64::from(len);
+        }
+        let msg = PeerMsg::ReqAny {
+            handle: link.handle,
+            rid: first,
+            count: u8::try_from(count).unwrap_or(1),
+            except: body.flights.keys().copied().collect(),
+        };
+        cx.send(at, msg);
+        true
+    }
+
+    /// Asks for a chunk of our choice. True if asked.
+    pub(super) fn ask_chunk(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) -> bool {
+        let Some(content) = self.contents.get_mut(&id) else { return false };
+        let (Some(link), Some(body)) = (content.links.get_mut(&at), content.body.as_ref()) else {
+            return false;
+        };
+        // What the source was asked to choose is as good as chosen.
+        let any = self.conns.get(&at).map_or(0, |conn| conn.any_pending(&id));
+        if any > 0 && any >= body.picker.pickable() {
+            return false;
+        }
+        let usable = |chunk: u32| link.has.contains(chunk);
+        let picked = if link.dry == Some(body.offers) {
+            None
+        } else if body.have.count() < RANDOM_FIRST {
+            body.picker.pick_random(usable, &mut self.rng)
+        } else {
+            body.picker.pick(usable, &mut self.rng)
+        };
+        if picked.is_none() {
+            link.dry = Some(body.offers);
+        }
+        let picked = match picked {
+            Some(chunk) if self.is_too_slow_for_rest(cx, at, id) => {
+                let _left_to_faster_ones = chunk;
+                None
+            }
+            Some(chunk) => Some(chunk),
+            None => self.steal(cx, at, id),
+        };
+        let Some(chunk) = picked else { return false };
+        self.unburden(cx, id, chunk);
+        self.request(cx, at, id, chunk);
+        true
+    }
+
+    fn request(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, chunk: u32) {
+        let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
+        else {
+            return;
+        };
+        let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_mut()) else {
+            return;
+        };
+        let (handle, len) = (link.handle, body.len(chunk));
+        if conn.pending() == 0 {
+            conn.progress = cx.now;
+        }
+        let rid = conn.rid();
+        conn.requests.insert(rid, Asked::Chunk { id, chunk, len, got: 0 });
+        conn.outstanding += u64::from(len);
+        note_flight(body, chunk, at, rid);
+        self.reserve(&id, u64::from(len));
+        cx.send(at, PeerMsg::Request { handle, rid, chunk, off: 0, len });
+    }
+
+    pub(super) fn on_choke(&mut self, cx: &mut Cx<'_>, at: ConnId, handle: u16, choke: bool) {
+        let Some(id) = self.by_handle(at, handle) else { return };
+        let Some(link) = self.contents.get_mut(&id).and_then(|c| c.links.get_mut(&at)) else {
+            return;
+        };
+        link.choked_by = choke;
+        if !choke {
+            link.barren = false;
+            self.fill_link(cx, at, id);
+        }
+    }
+
+    /// A request of ours is no longer needed.
+    pub(super) fn cancel(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) {
+        let Some(asked) = self.take_back(cx, at, rid) else { return };
+        if !matches!(asked, Asked::Hashes { .. }) {
+            cx.send(at, PeerMsg::Cancel { rid });
+        }
+        self.expect_late(cx, at, rid, asked);
+    }
+
+    /// Answers to this request may still come.
+    pub(super) fn expect_late(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, asked: Asked) {
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        conn.cancelled.insert(rid, asked);
+        if conn.cancelled.len() > MAX_CANCELLED {
+            self.close(cx, at, Code::Protocol, "never ends its requests");
+        }
+    }
+
+    /// Forgets a request of ours, if there is one; what it reserved is free again.
+    pub(super) fn take_back(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) -> Option<Asked> {
+        let asked = self.conns.get_mut(&at)?.requests.remove(&rid)?;
+        let received = match &asked {
+            Asked::Chunk { got, .. } => u64::from(*got),
+            _ => 0,
+        };
+        let freed = self.undo(cx, at, rid, &asked);
+        if let Some(conn) = self.conns.get_mut(&at) {
+            conn.outstanding = conn.outstanding.saturating_sub(freed.saturating_sub(received));
+        }
+        Some(asked)
+    }
+
+    /// Cancels the requests of which this is so.
+    pub(super) fn cancel_requests(&mut self, cx: &mut Cx<'_>, of: impl Fn(&Asked) -> bool) {
+        let mut all = Vec::new();
+        for conn in self.conns.values() {
+            all.extend(
+                conn.requests.iter().filter(|(_, asked)| of(asked)).map(|(rid, _)| (conn.id, *rid)),
+            );
+        }
+        for (at, rid) in all {
+            self.cancel(cx, at, rid);
+        }
+    }
+
+    pub(super) fn on_reject(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, code: Code) {
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        if conn.cancelled.remove(&rid).is_some() {
+            return;
+        }
+        let Some(asked) = self.take_back(cx, at, rid) else { return };
+        match (&asked, code) {
+            (Asked::Any { id, .. }, _) => {
+                // It has nothing for us beyond what is on its way: ordinary requests take over.
+                if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {
+                    link.barren = code != Code::Choked;
+                }
+                self.fill(cx, *id);
+            }
+            (Asked::Chunk { .. }, Code::Choked | Code::Cancelled) => {}
+            (Asked::Chunk { id, chunk, .. }, _) => self.withdrawn(cx, at, *id, *chunk),
+            (Asked::Hashes { id, .. }, _) => {
+                if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {
+                    link.hashless_until = cx.now + super::hashes::HASHLESS;
+                }
+                self.fill(cx, *id);
+            }
+            (Asked::Meta { .. }, Code::Rate) => {}
+            (Asked::Meta { .. }, _) => self.count_reject(cx, at),
+        }
+    }
+
+    /// A source does not serve what it advertised.
+    fn withdrawn(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, chunk: u32) {
+        let link = self.contents.get(&id).and_then(|c| c.links.get(&at));
+        // One that said DONT_HAVE meanwhile is honest.
+        if let Some(handle) = link.filter(|link| link.has.contains(chunk)).map(|l| l.handle) {
+            let runs = [common::wire::peer::Run { start: chunk, len: 1 }];
+            self.on_dont_have(cx, at, handle, &runs);
+            self.count_reject(cx, at);
+        }
+        self.fill(cx, id);
+    }
+
+    fn count_reject(&mut self, cx: &mut Cx<'_>, at: ConnId) {
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        conn.rejects = conn.rejects.saturating_add(1);
+        if conn.rejects >= self.cfg.max_rejects {
+            let (code, time) = (Code::BadData, self.cfg.ban_rude);
+            self.ban_and_close(cx, at, code, "does not serve what it advertises", time);
+        }
+    }
+}
+
+pub(super) fn note_flight(body: &mut Body, chunk: u32, at: ConnId, rid: u32) {
+    body.picker.remove(chunk);
+    let flight = body
+        .flights
+        .entry(chunk)
+        .or_insert_with(|| Flight { asked: Vec::with_capacity(1), verifying: None });
+    flight.asked.push((at, rid));
+}

@@ -1,0 +1,91 @@
+//! Where more sources come from: known peers are dialled, then the tracker is asked.
+
+use std::time::Duration;
+
+use common::id::{ContentId, PeerId};
+
+use super::event::{Output, SourceHint};
+use super::node::{Cx, Node};
+
+/// Sources remembered per content by the tracker's word.
+const MAX_KNOWN: usize = 1000;
+/// Waits between asking the tracker for more sources, the last one repeated.
+const ASK: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+];
+
+impl Node {
+    pub(super) fn sources_found(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ContentId,
+        sources: Vec<SourceHint>,
+    ) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        for mut source in sources {
+            // Peers say themselves what they have; the tracker's word on it is not needed here.
+            source.set = None;
+            if source.peer != self.me
+                && (content.known.len() < MAX_KNOWN || content.known.contains_key(&source.peer))
+            {
+                content.known.insert(source.peer, source);
+            }
+        }
+        self.open_known(cx, id);
+        self.dial_for(cx, id);
+    }
+
+    /// Dials known sources of a content that is wanted, in random order.
+    pub(super) fn dial_for(&mut self, cx: &mut Cx<'_>, id: ContentId) {
+        let Some(content) = self.contents.get(&id) else { return };
+        if !content.is_active() {
+            return;
+        }
+        let dialing = content.known.keys().filter(|p| self.dialer.is_dialing(p)).count();
+        let room = self.cfg.dial_target.saturating_sub(content.links.len() + dialing);
+        let free = self.cfg.max_dialing.saturating_sub(self.dialer.dialing());
+        let room = room.min(free).min(self.cfg.max_conns.saturating_sub(self.conns.len()));
+        if room == 0 {
+            return;
+        }
+        let mut candidates: Vec<&SourceHint> = content
+            .known
+            .values()
+            .filter(|s| !self.by_peer.contains_key(&s.peer) && !s.addrs.is_empty())
+            .filter(|s| self.dialer.may_dial(&s.peer, cx.now))
+            .collect();
+        candidates.sort_by_key(|s| s.peer);
+        self.rng.shuffle(&mut candidates);
+        let chosen: Vec<(PeerId, _)> =
+            candidates.into_iter().take(room).map(|s| (s.peer, s.addrs.clone())).collect();
+        for (peer, addrs) in chosen {
+            self.dialer.started(peer);
+            cx.out.push(Output::Dial { peer, addrs });
+        }
+    }
+
+    /// Connects a wanted content to more sources, or asks the tracker for some.
+    pub(super) fn seek(&mut self, cx: &mut Cx<'_>, id: ContentId) {
+        let Some(content) = self.contents.get(&id) else { return };
+        if !content.is_active() {
+            return;
+        }
+        self.dial_for(cx, id);
+        self.open_known(cx, id);
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let helped = content.links.values().any(|link| link.useful > 0)
+            || (content.body.is_none() && !content.links.is_empty());
+        if helped {
+            content.asked = 0;
+            content.ask_at = cx.now + ASK[0];
+        } else if cx.now >= content.ask_at {
+            let wait = ASK.get(content.asked as usize).copied().unwrap_or(ASK[3]);
+            content.ask_at = cx.now + wait;
+            content.asked = content.asked.saturating_add(1);
+            cx.out.push(Output::NeedSources { id });
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! A node among peers that say anything at any time.
+
+use super::*;
+
+/// A node among strangers: what it sent them and what its shell owes it.
+struct Chaos {
+    node: Node,
+    now: Time,
+    rng: fastrand::Rng,
+    things: Vec<Thing>,
+    conns: Vec<ConnId>,
+    next: u64,
+    /// Messages of the node to which nobody has answered.
+    open: Vec<(ConnId, PeerMsg)>,
+    /// Requests the node made: connection, number, bytes delivered, length.
+    streams: Vec<(ConnId, u32, u32, u32)>,
+    verify: Vec<(ContentId, u32)>,
+    serve: Vec<(ConnId, u32)>,
+    /// Of a hundred steps, so many are rubbish: after little of it a connection is gone.
+    rudeness: u32,
+    /// How much happened: outputs by name.
+    seen: BTreeMap<String, u32>,
+}
+
+impl Chaos {
+    fn new(seed: u64) -> Self {
+        let cfg = NodeConfig {
+            budget: 1 << 20,
+            max_conns: 4,
+            max_links: 3,
+            dial_target: 2,
+            ban_bad: Duration::from_secs(3),
+            ban_rude: Duration::from_secs(2),
+            ..NodeConfig::default()
+        };
+        Self {
+            node: Node::new(cfg, peer(0), seed),
+            now: Time::ZERO,
+            rng: fastrand::Rng::with_seed(seed),
+            things: vec![thing(2_000_000), thing(700_000), thing(1)],
+            conns: Vec::new(),
+            next: 1,
+            open: Vec::new(),
+            streams: Vec::new(),
+            verify: Vec::new(),
+            serve: Vec::new(),
+            rudeness: [0, 1, 4, 15][(seed % 4) as usize],
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut out = Vec::new();
+        let text = format!("{input:?}");
+        self.node.handle(self.now, input, &mut out);
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&self.node)));
+        assert!(checked.is_ok(), "after {text}");
+        assert!(out.len() < 5000, "one input, {} outputs: {text}", out.len());
+        for output in out {
+            let name = match &output {
+                Output::Send { msg, .. } => format!("{msg:?}"),
+                Output::Disconnect { text, .. } => text.clone(),
+                output => format!("{output:?}"),
+            };
+            let name = name.split([' ', '(']).take(3).collect::<Vec<_>>();
+            let word = if matches!(output, Output::Disconnect { .. }) {
+                name.join(" ")
+            } else {
+                name[0].to_owned()
+            };
+            *self.seen.entry(word).or_default() += 1;
+            match output {
+                Output::Send { conn, msg } => {
+                    assert!(PeerMsg::decode(msg.kind(), &msg.body()).is_ok(), "{msg:?}");
+                    let deaf = matches!(
+                        msg,
+                        PeerMsg::Reject { .. }
+                            | PeerMsg::OpenNo { .. }
+                            | PeerMsg::OpenOk(_)
+                            | PeerMsg::Bitfield { .. }
+                            | PeerMsg::Want { .. }
+                            | PeerMsg::Have { .. }
+                            | PeerMsg::Choke { .. }
+                    );
+                    if !deaf {
+                        self.open.push((conn, msg));
+                    }
+                }
+                Output::Disconnect { conn, .. } => self.gone(conn),
+                Output::Serve { conn, rid, .. } | Output::ServeManifest { conn, rid, .. } => {
+                    self.serve.push((conn, rid));
+                }
+                Output::Verify { id, chunk, .. } => self.verify.push((id, chunk)),
+                _ => {}
+            }
+        }
+        let most = self.open.len().saturating_sub(300);
+        self.open.drain(..most);
+    }
+
+    fn gone(&mut self, conn: ConnId) {
+        self.conns.retain(|c| *c != conn);
+        self.open.retain(|(c, _)| *c != conn);
+        self.streams.retain(|s| s.0 != conn);
+        self.serve.retain(|s| s.0 != conn);
+    }
+
+    fn thing(&mut self) -> Thing {
+        self.things[self.rng.usize(..self.things.len())].clone()
+    }
+
+    fn some_set(&mut self, chunks: u32) -> ChunkSet {
+        let mut set = ChunkSet::empty(chunks);
+        let density = self.rng.u32(0..4);
+        for chunk in 0..chunks {
+            if self.rng.u32(0..4) < density {
+                set.insert(chunk);
+            }
+        }
+        set
+    }
+
+    fn conn(&mut self) -> Option<ConnId> {
+        (!self.conns.is_empty()).then(|| self.conns[self.rng.usize(..self.conns.len())])
+    }
+
+    fn step(&mut self) {
+        if self.rng.u32(0..100) < self.rudeness {
+            return self.rubbish();
+        }
+        match self.rng.u32(0..100) {
+            0..4 if self.conns.len() < 4 || self.rng.u8(..16) == 0 => self.connect(),
+            0..4 => self.ask(),
+            4 => {
+                if let Some(conn) = self.conn() {
+                    self.gone(conn);
+                    self.feed(Input::Disconnected { conn });
+                }
+            }
+            5..8 => self.shell(),
+            8..20 => self.disk(),
+            20..26 => {
+                if let Some((conn, rid)) = self.serve.pop() {
+                    let input = match self.rng.u32(0..4) {
+                        0 => Input::ServeFailed { conn, rid, code: Code::Gone },
+                        1 => Input::ServeFailed { conn, rid, code: Code::Cancelled },
+                        _ => Input::Served { conn, rid },
+                    };
+                    self.feed(input);
+                }
+            }
+            26..34 => {
+                self.now = self.now + Duration::from_millis(self.rng.u64(1..400));
+                self.feed(Input::Tick);
+            }
+            34 => {
+                self.now = self.now + Duration::from_secs(self.rng.u64(1..40));
+                self.feed(Input::Tick);
+            }
+            35..70 => self.answer(),
+            70..90 => self.stream(),
+            _ => self.ask(),
+        }
+    }
+
+    fn connect(&mut self) {
+        let conn = ConnId(self.next);
+        self.next += 1;
+        self.conns.push(conn);
+        let peer = peer(self.rng.u8(1..40));
+        let (dialed, max_queued) = (self.rng.bool(), self.rng.u32(..));
+        self.feed(Input::Connected { conn, peer, dialed, max_queued });
+    }
+
+    /// Something the user, the tracker or the disk does.
+    fn shell(&mut self) {
+        let thing = self.thing();
+        let (id, chunks) = (thing.id, thing.chunks());
+        let set = self.some_set(chunks);
+        let known = self.rng.bool();
+        let input = match self.rng.u32(0..16) {
+            0 if self.rng.bool() => Input::ContentRemoved { id },
+            1 => Input::ContentAdded { id, ready: None },
+            2..5 => Input::ContentAdded { id, ready: Some(thing.ready(set, known)) },
+            5 => Input::ContentReady { id, ready: thing.ready(set, known) },
+            6 => Input::WantedChanged { id, wanted: set },
+            7 => Input::PausedChanged { id, paused: true },
+            8..10 => Input::PausedChanged { id, paused: false },
+            10 => Input::ChunksLost { id, lost: set },
+            11 => Input::DialFailed { peer: peer(self.rng.u8(1..8)), permanent: false },
+            12 => Input::SourcesLeft { id, peers: vec![peer(self.rng.u8(1..8))] },
+            13 if self.rng.u32(0..8) == 0 => {
+                Input::ManifestRejected { id, conn: ConnId(self.rng.u64(0..self.next)) }
+            }
+            _ => Input::SourcesFound { id, sources: (0..40).map(hint).collect() },
+        };
+        self.feed(input);
+    }
+
+    fn disk(&mut self) {
+        let Some((id, chunk)) = self.verify.pop() else { return };
+        let input = match self.rng.u32(0..8) {
+            0 => Input::ChunkCorrupt { id, chunk, actual: Hash::ZERO },
+            1 => Input::ChunkNotStored { id, chunk },
+            _ => Input::ChunkStored { id, chunk },
+        };
+        self.feed(input);
+    }
+
+    /// An answer to something the node sent, as an honest peer would give it.
+    fn answer(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let (conn, msg) = self.open.swap_remove(self.rng.usize(..self.open.len()));
+        let say = |msg| Input::Message { conn, msg };
+        match msg {
+            PeerMsg::Open(Open { handle, id, .. }) => {
+                let Some(thing) = self.things.iter().find(|t| t.id == id).cloned() else { return };
+                let state = [HaveState::None, HaveState::Part, HaveState::All][self.rng.usize(..3)];
+                let want = self.rng.bool();
+                let ok = OpenOk { handle, descriptor: thing.descriptor, state, want };
+                self.feed(say(PeerMsg::OpenOk(ok)));
+                if state == HaveState::Part {
+                    let set = self.some_set(thing.chunks()).encode();
+                    self.feed(say(PeerMsg::Bitfield { handle, set }));
+                }
+                self.feed(say(PeerMsg::Choke { handle, choke: false }));
+            }
+            PeerMsg::Request { rid, len, .. } => self.streams.push((conn, rid, 0, len)),
+            PeerMsg::ReqAny { handle, rid, count, .. } => {
+                let id = self.node.by_handle(conn, handle);
+                let Some(thing) = self.things.iter().find(|t| Some(t.id) == id).cloned() else {
+                    return;
+                };
+                for rid in rid..rid + u32::from(count) {
+                    let chunk = self.rng.u32(..thing.chunks());
+                    let len = thing.layout.len_of(thing.layout.chunk(chunk).unwrap());
+                    self.feed(say(PeerMsg::Assign { rid, chunk }));
+                    self.streams.push((conn, rid, 0, len));
+                }
+            }
+            PeerMsg::HashReq { handle, rid, index, count, .. } => {
+                let id = self.node.by_handle(conn, handle);
+                let proof = self
+                    .things
+                    .iter()
+                    .find(|t| Some(t.id) == id)
+                    .and_then(|thing| thing.hashes.prove(HashRange { index, count }));
+                if let Some(proof) = proof {
+                    let (hashes, proof) = (proof.hashes, proof.uncles);
+                    self.feed(say(PeerMsg::Hashes { rid, hashes, proof }));
+                }
+            }
+            PeerMsg::Cancel { rid } => {
+                self.streams.retain(|s| (s.0, s.1) != (conn, rid));
+                self.feed(say(PeerMsg::Reject { rid, code: Code::Cancelled }));
+            }
+            PeerMsg::Ping(nonce) => self.feed(say(PeerMsg::Pong(nonce))),
+            _ => {}
+        }
+    }
+
+    /// What a leecher may say to us.
+    fn ask(&mut self) {
+        let Some(conn) = self.conn() else { return };
+        let thing = self.thing();
+        let handles = self.node.conns.get(&conn).map(|conn| conn.handles.clone());
+        let handle = handles.into_iter().flatten().find(|(_, id)| *id == thing.id);
+        let dialed = self.node.conns.get(&conn).is_some_and(|conn| conn.dialed);
+        let rid = self.rng.u32(..);
+        let Some((handle, _)) = handle else {
+            let index = self.things.iter().position(|t| t.id == thing.id).unwrap() as u16;
+            let handle = 1000 + index * 2 + u16::from(dialed);
+            let state = [HaveState::None, HaveState::All][self.rng.usize(..2)];
+            let msg = PeerMsg::Open(Open { handle, id: thing.id, state, want: true });
+            return self.feed(Input::Message { conn, msg });
+        };
+        let chunk = self.rng.u32(..thing.chunks());
+        let len = thing.layout.len_of(thing.layout.chunk(chunk).unwrap());
+        let msg = match self.rng.u32(0..8) {
+            0..3 => PeerMsg::Request { handle, rid, chunk, off: 0, len },
+            3 | 4 => PeerMsg::ReqAny { handle, rid, count: 3, except: vec![chunk] },
+            5 => PeerMsg::Cancel { rid: self.serve.first().map_or(rid, |serve| serve.1) },
+            6 => PeerMsg::Have { handle, runs: vec![Run { start: chunk, len: 1 }] },
+            _ => PeerMsg::Want { handle, want: self.rng.bool() },
+        };
+        self.feed(Input::Message { conn, msg });
+    }
+
+    /// Payload of a request, in order.
+    fn stream(&mut self) {
+        if self.streams.is_empty() {
+            return;
+        }
+        let i = self.rng.usize(..self.streams.len());
+        let (conn, rid, off, len) = self.streams[i];
+        let part = if self.rng.bool() { len - off } else { self.rng.u32(1..=len - off) };
+        if off + part == len {
+            self.streams.swap_remove(i);
+        } else {
+            self.streams[i].2 += part;
+        }
+        self.feed(Input::Data { conn, rid, off, len: part });
+    }
+
+    /// What no honest peer would say, or not now.
+    fn rubbish(&mut self) {
+        let Some(conn) = self.conn() else { return };
+        let handle = self.rng.u16(0..6);
+        let rid = self.rng.u32(0..40);
+        let chunk = self.rng.u32(0..35);
+        let thing = self.thing();
+        let mut runs: Vec<Run> = (0..self.rng.usize(1..4))
+            .map(|_| Run { start: self.rng.u32(0..30), len: self.rng.u16(1..5) })
+            .collect();
+        if self.rng.bool() {
+            runs.truncate(1);
+        }
+        let code = Code::from(self.rng.u8(..25));
+        let len = self.rng.u32(0..3) * 65_536;
+        let msg = match self.rng.u32(0..22) {
+            0 | 1 => {
+                let state = [HaveState::None, HaveState::Part, HaveState::All][self.rng.usize(..3)];
+                PeerMsg::Open(Open { handle, id: thing.id, state, want: self.rng.bool() })
+            }
+            2 => {
+                let state = HaveState::All;
+                let descriptor = thing.descriptor;
+                PeerMsg::OpenOk(OpenOk { handle, descriptor, state, want: true })
+            }
+            3 => PeerMsg::OpenNo { handle, code },
+            4 => PeerMsg::Close { handle },
+            5 => {
+                let set = self.some_set(thing.chunks()).encode();
+                PeerMsg::Bitfield { handle, set }
+            }
+            6 => {
+                let len = thing.chunks() as u16;
+                PeerMsg::Have { handle, runs: vec![Run { start: 0, len }] }
+            }
+            7 => PeerMsg::Have { handle, runs },
+            8 => PeerMsg::DontHave { handle, runs },
+            9 | 10 => PeerMsg::Want { handle, want: self.rng.bool() },
+            11 => PeerMsg::Choke { handle, choke: self.rng.bool() },
+            12 | 13 => PeerMsg::Request { handle, rid, chunk, off: 0, len: len.max(65_536) },
+            14 => {
+                let count = self.rng.u8(1..=16);
+                PeerMsg::ReqAny { handle, rid, count, except: vec![chunk] }
+            }
+            15 => PeerMsg::Assign { rid, chunk },
+            16 => PeerMsg::Cancel { rid },
+            17 | 18 => PeerMsg::Reject { rid, code },
+            19 => {
+                let (level, index) = (thing.layout.chunk_level(), self.rng.u32(0..32));
+                PeerMsg::HashReq { handle, rid, file: 0, level, index, count: 1 }
+            }
+            20 => PeerMsg::MetaReq { handle, rid, off: 0, len },
+            _ => {
+                let off = self.rng.u32(0..2) * 65_536;
+                return self.feed(Input::Data { conn, rid, off, len: len.max(1) });
+            }
+        };
+        self.feed(Input::Message { conn, msg });
+    }
+}
+
+#[test]
+fn whatever_peers_say_nothing_is_lost_or_counted_wrong() {
+    let seeds: u64 = std::env::var("SHOAL_CHAOS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in 0..seeds {
+        let mut chaos = Chaos::new(seed);
+        for thing in chaos.things.clone() {
+            let id = thing.id;
+            let ready = thing.ready(ChunkSet::empty(thing.chunks()), false);
+            chaos.feed(Input::ContentAdded { id, ready: Some(ready) });
+            chaos.feed(Input::SourcesFound { id, sources: (0..40).map(hint).collect() });
+        }
+        for step in 0..600 {
+            let run = std::panic::AssertUnwindSafe(|| chaos.step());
+            if std::panic::catch_unwind(run).is_err() {
+                panic!("seed {seed}, step {step}");
+            }
+        }
+        for (name, count) in chaos.seen {
+            *seen.entry(name).or_default() += count;
+        }
+    }
+    // A test that everybody is thrown out of at once would show nothing.
+    for name in ["Stored", "Serve", "Assign", "Cancel", "DontHave", "HashesLearned", "Discard"] {
+        assert!(seen.get(name).is_some_and(|count| *count > 100), "{name}: {seen:#?}");
+    }
+}

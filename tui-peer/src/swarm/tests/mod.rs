@@ -1,0 +1,147 @@
+//! The core as a whole: a shell of a few lines between two nodes, and a node among peers that say
+//! anything at any time, held to its invariants after every step.
+
+mod chaos;
+mod pair;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::chunk_set::ChunkSet;
+use common::content::{Descriptor, Kind};
+use common::hash::sha256;
+use common::id::{ContentId, Hash, PeerId};
+use common::layout::Layout;
+use common::limits::{MAX_LIVE_REQUESTS, MAX_REQ_ANY};
+use common::merkle::{ChunkHashes, HashRange};
+use common::wire::Code;
+use common::wire::peer::{HaveState, Open, OpenOk, PeerMsg, Run};
+
+use super::conn::Asked;
+use super::content::Has;
+use super::event::{ConnId, Input, Output, Ready, SourceHint};
+use super::time::Time;
+use super::{Node, NodeConfig};
+
+/// A content with made-up chunk hashes.
+#[derive(Clone)]
+struct Thing {
+    id: ContentId,
+    descriptor: Descriptor,
+    layout: Arc<Layout>,
+    hashes: ChunkHashes,
+}
+
+fn thing(size: u64) -> Thing {
+    let layout = Arc::new(Layout::for_file(size).unwrap());
+    let list = layout.all().map(|c| sha256(&c.get().to_le_bytes())).collect();
+    let hashes = ChunkHashes::complete(size, list, layout.chunk_level());
+    let descriptor = Descriptor { kind: Kind::File, size, root: hashes.root() };
+    Thing { id: descriptor.id(), descriptor, layout, hashes }
+}
+
+impl Thing {
+    fn chunks(&self) -> u32 {
+        self.layout.chunks()
+    }
+
+    fn ready(&self, have: ChunkSet, known: bool) -> Ready {
+        let unknown =
+            ChunkHashes::unknown(self.hashes.root(), self.chunks(), self.layout.chunk_level());
+        Ready {
+            descriptor: self.descriptor,
+            layout: self.layout.clone(),
+            have,
+            wanted: ChunkSet::full(self.chunks()),
+            hashes: vec![if known { self.hashes.clone() } else { unknown }],
+        }
+    }
+}
+
+fn peer(n: u8) -> PeerId {
+    PeerId::from_bytes([n; 32])
+}
+
+fn hint(n: u8) -> SourceHint {
+    let addrs = vec![([10, 0, 0, n], 7421).into()];
+    SourceHint { peer: peer(n), addrs, have: 1, set: None }
+}
+
+/// Everything that must hold after every step.
+fn check(node: &Node) {
+    let mut total = 0;
+    let mut per_content: HashMap<ContentId, u64> = HashMap::new();
+    let mut asked: BTreeMap<(ContentId, u32), BTreeSet<(ConnId, u32)>> = BTreeMap::new();
+    for (at, conn) in &node.conns {
+        let mut own = 0;
+        for (rid, request) in &conn.requests {
+            let (len, got) = match request {
+                Asked::Chunk { id, chunk, len, got } => {
+                    asked.entry((*id, *chunk)).or_default().insert((*at, *rid));
+                    (*len, *got)
+                }
+                Asked::Any { len, .. } => (*len, 0),
+                Asked::Meta { .. } | Asked::Hashes { .. } => (0, 0),
+            };
+            assert!(got <= len);
+            own += u64::from(len - got);
+            total += u64::from(len);
+            *per_content.entry(request.id()).or_default() += u64::from(len);
+            assert!(node.contents.contains_key(&request.id()), "a request of nothing");
+            assert!(!conn.cancelled.contains_key(rid));
+        }
+        assert_eq!(conn.outstanding, own, "bytes asked of one connection");
+        assert!(conn.requests.len() <= MAX_LIVE_REQUESTS + MAX_REQ_ANY + 16);
+        assert!(conn.cancelled.len() <= 1025);
+        assert!(conn.queue.len() <= MAX_LIVE_REQUESTS * 2);
+        assert_eq!(node.by_peer.get(&conn.peer), Some(at));
+        for (handle, id) in &conn.handles {
+            assert_eq!(node.contents[id].links[at].handle, *handle);
+        }
+    }
+    for ((id, _), len) in &node.verifying {
+        total += len;
+        *per_content.entry(*id).or_default() += len;
+    }
+    assert_eq!(node.outstanding, total, "bytes asked in all");
+    for (id, content) in &node.contents {
+        // A content removed and added again starts at zero while the disk still has its chunks.
+        assert!(content.outstanding <= per_content.get(id).copied().unwrap_or(0));
+        let Some(body) = &content.body else { continue };
+        let mut seeds = 0;
+        let mut availability = vec![0u16; body.layout.chunks() as usize];
+        for (at, link) in &content.links {
+            assert_eq!(node.conns[at].handles.get(&link.handle), Some(id));
+            match &link.has {
+                Has::All => seeds += 1,
+                Has::Some(set) => set.iter().for_each(|c| availability[c as usize] += 1),
+                Has::Unread { .. } => panic!("unread although the layout is known"),
+            }
+            let useful =
+                (0..body.layout.chunks()).filter(|c| link.has.contains(*c) && body.lacks(*c));
+            assert_eq!(link.useful as usize, useful.count(), "useful chunks of a source");
+        }
+        assert_eq!(body.seeds, seeds);
+        assert_eq!(body.picker.availability(), availability);
+        let here = (0..body.layout.chunks())
+            .filter(|c| body.have.contains(*c) && body.wanted.contains(*c));
+        assert_eq!(body.wanted_here as usize, here.count());
+        for chunk in 0..body.layout.chunks() {
+            let flight = body.flights.get(&chunk);
+            let live: BTreeSet<(ConnId, u32)> =
+                flight.map(|f| f.asked.iter().copied().collect()).unwrap_or_default();
+            assert_eq!(live, asked.get(&(*id, chunk)).cloned().unwrap_or_default());
+            if let Some(flight) = flight {
+                assert!(flight.verifying.is_some() || !flight.asked.is_empty(), "lost chunk");
+                assert!(flight.asked.len() <= 2);
+            }
+            let pickable = body.lacks(chunk) && flight.is_none() && body.hash(chunk).is_some();
+            assert_eq!(body.picker.is_pickable(chunk), pickable, "chunk {chunk}");
+        }
+        assert!(node.live.contains(id) || !content.is_active(), "wanted and forgotten");
+    }
+    let budget = node.cfg.budget;
+    let single = node.contents.values().any(|c| c.outstanding == node.outstanding);
+    assert!(node.outstanding <= budget || single, "{} of {budget}", node.outstanding);
+}

@@ -1,0 +1,213 @@
+//! The real programs, end to end: what has to hold when things die, lie or fill up.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod evil;
+mod harness;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use harness::{Net, PATIENCE, last, same};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn three_seeders_one_is_killed_half_way_and_no_gap_is_felt() {
+    let net = Net::start();
+    let file = net.file("big.bin", 256 * MIB, 1);
+    let first = net.seeder("s1", &file, &["--up", "30M"]);
+    let _second = net.seeder("s2", &file, &["--up", "30M"]);
+    let _third = net.seeder("s3", &file, &["--up", "30M"]);
+    let mut getter = net.peer("l", &["get", "big.bin"]);
+    let half = |v: &serde_json::Value| {
+        v["event"] == "progress" && v["have"].as_u64() >= v["chunks"].as_u64().map(|c| c / 2)
+    };
+    let at = getter.expect(half);
+    first.kill();
+    let (mut have, mut moved) = (at["have"].as_u64().unwrap(), Instant::now());
+    let mut gap = Duration::ZERO;
+    while let Some(line) = getter.next_within(PATIENCE) {
+        if line["event"] == "progress" && line["have"].as_u64().unwrap() > have {
+            have = line["have"].as_u64().unwrap();
+            gap = gap.max(moved.elapsed());
+            moved = Instant::now();
+        }
+        if line["event"] == "done" {
+            break;
+        }
+    }
+    assert_eq!(getter.finish().1, 0);
+    same(&file, &net.downloaded("l", "big.bin"));
+    // Progress is told every half second.
+    assert!(gap < Duration::from_millis(2500), "a gap of {gap:?}");
+}
+
+#[test]
+fn a_killed_download_goes_on_where_it_was() {
+    let net = Net::start();
+    let file = net.file("big.bin", 128 * MIB, 2);
+    let seeder = net.seeder("s", &file, &["--up", "40M"]);
+    let mut getter = net.peer("l", &["get", "big.bin"]);
+    getter.expect(|v| {
+        v["event"] == "progress" && v["have"].as_u64() >= v["chunks"].as_u64().map(|c| c / 2)
+    });
+    getter.kill();
+    let (lines, code) = net.peer("l", &["get", "big.bin"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&file, &net.downloaded("l", "big.bin"));
+    let sent = seeder.stop()["up"].as_u64().unwrap();
+    let size = 128 * MIB as u64;
+    assert!(sent <= size * 105 / 100, "{sent} bytes sent for {size}");
+    let down = last(&lines, "exit")["down"].as_u64().unwrap();
+    assert!(down < size * 60 / 100, "the second run fetched {down}");
+}
+
+#[test]
+fn a_killed_tracker_stops_nothing_and_comes_back_knowing_everything() {
+    let mut net = Net::start();
+    let file = net.file("big.bin", 96 * MIB, 3);
+    let _s1 = net.seeder("s1", &file, &["--up", "10M"]);
+    let _s2 = net.seeder("s2", &file, &["--up", "10M"]);
+    let mut getter = net.peer("l", &["get", "big.bin", "--seed"]);
+    getter.expect(|v| v["event"] == "progress" && v["have"].as_u64() > Some(50));
+    net.kill_tracker();
+    getter.expect(|v| v["event"] == "done");
+    same(&file, &net.downloaded("l", "big.bin"));
+    net.start_tracker();
+    let begun = Instant::now();
+    // The catalogue is there at once; the peers come back by themselves.
+    loop {
+        let (rows, code) = net.peer("ls", &["ls"]).finish();
+        assert_eq!(code, 0);
+        assert_eq!(rows[0]["name"], "big.bin");
+        if rows[0]["complete"] == 3 {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{rows:?}");
+    }
+    let (lines, code) = net.peer("l2", &["get", "big.bin"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&file, &net.downloaded("l2", "big.bin"));
+}
+
+#[test]
+fn liars_and_sleepers_among_honest_sources_change_nothing() {
+    let net = Net::start();
+    let file = net.file("big.bin", 48 * MIB, 4);
+    let _s1 = net.seeder("s1", &file, &["--up", "8M"]);
+    let _s2 = net.seeder("s2", &file, &["--up", "8M"]);
+    let liar = evil::start(&net.join, &file, evil::Manner::AltersEveryTenth);
+    let _silent = evil::start(&net.join, &file, evil::Manner::ServesNothing);
+    let _stops = evil::start(&net.join, &file, evil::Manner::StopsInMidChunk);
+    let (lines, code) = net.peer("l", &["get", "big.bin"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&file, &net.downloaded("l", "big.bin"));
+    let banned = lines.iter().find(|v| v["banned"] == true && v["peer"] == liar.peer.to_string());
+    let banned = banned.unwrap_or_else(|| panic!("the liar was not banned: {lines:?}"));
+    let message = banned["message"].as_str().unwrap();
+    assert!(message.contains(&liar.peer.short()) && message.contains("wrong hashes"), "{message}");
+}
+
+#[test]
+fn the_same_bytes_under_two_names_are_one_row_with_two_sources() {
+    let net = Net::start();
+    let (a, b) = (net.file("a/one.bin", MIB, 5), net.file("b/two.bin", MIB, 5));
+    let _s1 = net.seeder("s1", &a, &[]);
+    let _s2 = net.seeder("s2", &b, &[]);
+    let (rows, code) = net.peer("ls", &["ls"]).finish();
+    assert_eq!((rows.len(), code), (1, 0), "{rows:?}");
+    assert_eq!((&rows[0]["sources"], &rows[0]["complete"]), (&2.into(), &2.into()));
+    for name in ["one.bin", "two.bin"] {
+        let (lines, code) = net.peer(name, &["get", name]).finish();
+        assert_eq!(code, 0, "{lines:?}");
+        same(&a, &net.downloaded(name, name));
+    }
+}
+
+#[test]
+fn a_folder_arrives_whole_and_chosen_files_alone() {
+    let net = Net::start();
+    for i in 0..1000 {
+        net.file(&format!("tree/{}/f{i}", i % 7), i * 13 % 5000, i as u64);
+    }
+    net.file("tree/large.bin", 3 * MIB, 77);
+    fs::create_dir_all(net.path("tree/empty")).unwrap();
+    let _seeder = net.seeder("s", &net.path("tree"), &[]);
+    let (lines, code) = net.peer("l", &["get", "tree"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    let copy = net.downloaded("l", "tree");
+    for i in 0..1000 {
+        let name = format!("{}/f{i}", i % 7);
+        same(&net.path("tree").join(&name), &copy.join(&name));
+    }
+    same(&net.path("tree/large.bin"), &copy.join("large.bin"));
+    assert!(copy.join("empty").is_dir());
+
+    let (lines, code) = net.peer("some", &["get", "tree", "--files", "0/f7,1/f1,2/f9"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    let copy = net.downloaded("some", "tree");
+    for name in ["0/f7", "1/f1", "2/f9"] {
+        same(&net.path("tree").join(name), &copy.join(name));
+    }
+    assert!(!copy.join("large.bin").exists());
+    let wanted = 7 * 13 + 13 + 9 * 13;
+    assert!(last(&lines, "done")["bytes"] == wanted, "{lines:?}");
+}
+
+#[test]
+fn an_empty_file_and_a_tiny_one_arrive() {
+    let net = Net::start();
+    for (name, size) in [("empty", 0), ("tiny", 1), ("odd", 65_537)] {
+        let file = net.file(name, size, 6);
+        let _seeder = net.seeder(&format!("s-{name}"), &file, &[]);
+        let (lines, code) = net.peer(&format!("l-{name}"), &["get", name]).finish();
+        assert_eq!(code, 0, "{name}: {lines:?}");
+        same(&file, &net.downloaded(&format!("l-{name}"), name));
+    }
+}
+
+#[test]
+fn a_restart_with_unchanged_shares_reads_nothing() {
+    let net = Net::start();
+    let file = net.file("big.bin", 8 * MIB, 8);
+    // A file changed within two seconds of being hashed is hashed again, to be sure; this one is old.
+    let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+    net.seeder("s", &file, &[]).stop();
+    let mut command = net.command("s", &["--serve-only"]);
+    command.stderr(fs::File::create(net.path("log")).unwrap());
+    let mut again = harness::Program::spawn(command);
+    again.expect(|v| v["event"] == "shared");
+    again.stop();
+    let log = fs::read_to_string(net.path("log")).unwrap();
+    assert!(!log.contains("hashed big.bin"), "{log}");
+}
+
+#[test]
+fn a_changed_share_is_noticed_before_it_is_served() {
+    let net = Net::start();
+    let file = net.file("doc", 300_000, 9);
+    let mut seeder = net.seeder("s", &file, &[]);
+    net.file("doc", 300_000, 10);
+    // Nobody gets the old name with new bytes: the old content vanishes and the new one appears.
+    let (rows, _) = net.peer("ls", &["ls"]).finish();
+    let old = rows[0]["id"].as_str().unwrap().to_owned();
+    let mut getter = net.peer("l", &["get", &old, "--timeout", "5"]);
+    seeder.expect(|v| v["event"] == "error" && v["code"] == "changed");
+    let new = seeder.expect(|v| v["event"] == "shared");
+    assert_ne!(new["id"].as_str(), Some(old.as_str()));
+    assert!(getter.next_within(PATIENCE).is_some());
+    assert_ne!(getter.finish().1, 0);
+    assert!(!net.downloaded("l", "doc").exists());
+}
+
+#[test]
+fn what_is_not_there_is_said_with_its_own_exit_code() {
+    let net = Net::start();
+    let (lines, code) = net.peer("l", &["get", "no such thing"]).finish();
+    assert_eq!(code, 4, "{lines:?}");
+    assert_eq!(last(&lines, "error")["code"], "not-found");
+    let mut nowhere = net.command("n", &["ls"]);
+    nowhere.env_remove("SHOAL_TRACKER");
+    assert_eq!(harness::Program::spawn(nowhere).finish().1, 3);
+}

@@ -1,0 +1,99 @@
+//! What the compiler does not hold: which part may know which.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(dir: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+    assert!(root.exists(), "{} is gone: mend this test", root.display());
+    let (mut files, mut dirs) = (Vec::new(), vec![root]);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                // Comments may name what code may not.
+                let code: Vec<&str> =
+                    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+                files.push((path, code.join("\n")));
+            }
+        }
+    }
+    files
+}
+
+fn forbid(dir: &str, words: &[&str]) {
+    for (path, code) in sources(dir) {
+        for word in words {
+            assert!(!code.contains(word), "{} mentions {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_swarm_core_is_pure() {
+    forbid(
+        "src/swarm",
+        &[
+            "tokio",
+            "std::net::Tcp",
+            "std::fs",
+            "Instant::now",
+            "SystemTime::now",
+            "std::thread",
+            "crate::engine",
+            "crate::tui",
+            "crate::headless",
+            "crate::demo",
+            "getrandom",
+        ],
+    );
+}
+
+#[test]
+fn the_engine_knows_no_front_end() {
+    forbid("src/engine", &["crate::tui", "crate::headless", "crate::demo", "ratatui", "crossterm"]);
+}
+
+#[test]
+fn front_ends_know_only_the_handle_of_the_engine() {
+    let allowed = ["handle", "command", "event", "snapshot", "config", "library"];
+    for dir in ["src/headless", "src/tui"] {
+        if dir == "src/tui" && !Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).exists() {
+            continue;
+        }
+        for (path, code) in sources(dir) {
+            for (at, _) in code.match_indices("engine::") {
+                let rest = &code[at + "engine::".len()..];
+                let fine = allowed.iter().any(|word| rest.starts_with(word));
+                assert!(fine, "{}: {}", path.display(), &rest[..rest.len().min(40)]);
+            }
+            for word in ["crate::swarm", "tracker::"] {
+                assert!(!code.contains(word), "{} mentions {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn common_depends_on_nobody_in_the_workspace() {
+    forbid("../common/src", &["tui_peer", "tracker::Tracker", "use tracker::"]);
+    let manifest =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../common/Cargo.toml"));
+    let manifest = manifest.unwrap();
+    assert!(
+        !manifest.contains("tui-peer") && !manifest.contains("tracker.workspace"),
+        "{manifest}"
+    );
+}
+
+#[test]
+fn the_trackers_index_is_pure() {
+    forbid(
+        "../tracker/src/index",
+        &["tokio", "std::net::Tcp", "std::fs", "Instant::now", "SystemTime::now", "std::thread"],
+    );
+}
