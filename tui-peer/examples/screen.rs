@@ -1,4 +1,6 @@
-//! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big]`.
+//! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big|panic] [still]`.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a toy
 
 #![allow(
     clippy::unwrap_used,
@@ -38,6 +40,13 @@ async fn main() -> anyhow::Result<()> {
     let (handle, parts) = channel(snap.clone());
     let still = std::env::args().nth(2).is_some();
     let engine = tokio::spawn(engine(parts, snap, still));
+    if kind == "panic" {
+        tokio::spawn(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let nothing: Option<u8> = None;
+            nothing.unwrap();
+        });
+    }
     let reason = run(handle, Options { demo: true, ..Options::default() }).await?;
     engine.abort();
     eprintln!("{reason:?}");
@@ -165,11 +174,11 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
             Ok(Reply::Hosting(join))
         }
         Command::Pause { id } => {
-            set(snap, id, TransferState::Paused);
+            set(snap, id, &TransferState::Paused);
             Ok(Reply::Accepted)
         }
         Command::Resume { id } => {
-            set(snap, id, TransferState::Getting);
+            set(snap, id, &TransferState::Getting);
             Ok(Reply::Accepted)
         }
         Command::Serve { on } => {
@@ -183,7 +192,7 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
     }
 }
 
-fn set(snap: &mut Snapshot, id: common::id::ContentId, state: TransferState) {
+fn set(snap: &mut Snapshot, id: common::id::ContentId, state: &TransferState) {
     let mut transfers = snap.transfers.to_vec();
     for t in transfers.iter_mut().filter(|t| t.id == id) {
         t.state = state.clone();

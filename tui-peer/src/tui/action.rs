@@ -155,7 +155,7 @@ actions! {
     Rejoin      "rejoin"      Network ALL ["J"], "rejoin, or join a network", "connect online tracker";
     JoinOther   "join"        Network ALL ["g j"], "join another network", "connect tracker switch";
     Host        "host"        Network ALL [], "host a network here", "tracker start";
-    CopyJoin    "copy-join"   Network ALL ["g y"], "copy the join string", "invite yank";
+    CopyJoin    "copy-join"   Network ALL ["g y"], "invite: the join string", "copy yank join";
     Serving     "serving"     Network ALL ["S"], "pause / resume serving", "upload seed";
     Announce    "announce"    Network ALL ["A"], "ask the tracker now", "retry reconnect";
 

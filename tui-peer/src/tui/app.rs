@@ -17,7 +17,7 @@ use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::handle::EngineHandle;
 
-use super::front::Front;
+use super::front::{Front, Happened};
 use super::model::{Model, Now, PathEntry, build};
 use super::msg::{Asked, Effect, ExitReason, Msg};
 use super::term::{self, Notes};
@@ -142,25 +142,29 @@ where
     }
 
     /// One input, and those that are ready behind it.
-    async fn inputs(&mut self, first: Input) {
+    async fn inputs(&mut self, first: Happened) {
         let mut next = Some(first);
         for _ in 0..MAX_BATCH {
             match next {
-                Some(Input::Key(key)) if key.kind != KeyEventKind::Release => {
+                Some(Happened::Input(Input::Key(key))) if key.kind != KeyEventKind::Release => {
                     self.message(Msg::Key(key));
                 }
-                Some(Input::Paste(text)) => self.message(Msg::Paste(text)),
-                Some(Input::Mouse(mouse)) => self.mouse(mouse),
-                Some(Input::Resize(width, height)) => self.resize(width, height),
-                Some(Input::FocusGained) => self.message(Msg::Attention(true)),
-                Some(Input::FocusLost) => self.message(Msg::Attention(false)),
+                Some(Happened::Input(Input::Paste(text))) => self.message(Msg::Paste(text)),
+                Some(Happened::Input(Input::Mouse(mouse))) => self.mouse(mouse),
+                Some(Happened::Input(Input::Resize(width, height))) => self.resize(width, height),
+                Some(Happened::Input(Input::FocusGained)) => self.message(Msg::Attention(true)),
+                Some(Happened::Input(Input::FocusLost)) => self.message(Msg::Attention(false)),
+                Some(Happened::Stop) => self.suspend(),
                 _ => {}
             }
             if self.exit.is_some() {
                 return;
             }
-            next = match self.front.event().now_or_never() {
-                Some(Some(Ok(input))) => Some(input),
+            // Polled with this task's own waker: crossterm's stream keeps the first one it sees, and a
+            // no-op waker would leave the screen one key behind.
+            let ready = futures_util::poll!(std::pin::pin!(self.front.event()));
+            next = match ready {
+                std::task::Poll::Ready(Some(Ok(input))) => Some(input),
                 _ => return,
             };
         }

@@ -9,8 +9,19 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::clipboard;
 use super::term::{FrameBuffer, Guard};
+
+/// What a terminal tells us.
+#[derive(Debug)]
+pub enum Happened {
+    /// Keys, mouse, paste, size, focus.
+    Input(Event),
+    /// Somebody wants the program to stop for a while (SIGTSTP from outside).
+    Stop,
+}
 
 /// A terminal with its input; tests play one.
 pub trait Front {
@@ -27,7 +38,7 @@ pub trait Front {
     fn commit(&mut self) -> io::Result<()>;
 
     /// The next input; `None` when there will be none. Can be dropped and asked again.
-    fn event(&mut self) -> impl Future<Output = Option<io::Result<Event>>> + Send;
+    fn event(&mut self) -> impl Future<Output = Option<io::Result<Happened>>> + Send;
 
     /// Switches mouse reports.
     fn mouse(&mut self, on: bool);
@@ -52,6 +63,7 @@ pub struct Tty {
     terminal: Terminal<CrosstermBackend<FrameBuffer>>,
     buffer: FrameBuffer,
     events: Option<EventStream>,
+    stop: Signal,
 }
 
 impl Tty {
@@ -60,6 +72,7 @@ impl Tty {
     /// # Errors
     /// If there is none.
     pub fn open(mouse: bool) -> io::Result<Self> {
+        let stop = signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;
         let guard = Guard::enter(mouse)?;
         let (width, height) = crossterm::terminal::size()?;
         let buffer = FrameBuffer::default();
@@ -68,6 +81,7 @@ impl Tty {
             terminal: terminal(&buffer, width, height)?,
             buffer,
             events: Some(EventStream::new()),
+            stop,
         })
     }
 }
@@ -97,10 +111,12 @@ impl Front for Tty {
         self.buffer.commit(&mut io::stdout().lock())
     }
 
-    async fn event(&mut self) -> Option<io::Result<Event>> {
-        match &mut self.events {
-            Some(events) => events.next().await,
-            None => std::future::pending().await,
+    async fn event(&mut self) -> Option<io::Result<Happened>> {
+        let Some(events) = &mut self.events else { return std::future::pending().await };
+        tokio::select! {
+            biased;
+            input = events.next() => input.map(|input| input.map(Happened::Input)),
+            Some(()) = self.stop.recv() => Some(Ok(Happened::Stop)),
         }
     }
 

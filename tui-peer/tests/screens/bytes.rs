@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::tui::app::drive;
-use tui_peer::tui::front::{Front, terminal};
+use tui_peer::tui::front::{Front, Happened, terminal};
 use tui_peer::tui::msg::ExitReason;
 use tui_peer::tui::term::FrameBuffer;
 use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
@@ -40,8 +40,8 @@ impl Front for Memory {
         self.frames.try_send(frame).map_err(io::Error::other)
     }
 
-    async fn event(&mut self) -> Option<io::Result<Event>> {
-        self.input.recv().await.map(Ok)
+    async fn event(&mut self) -> Option<io::Result<Happened>> {
+        self.input.recv().await.map(|input| Ok(Happened::Input(input)))
     }
 
     fn mouse(&mut self, _on: bool) {}

@@ -238,6 +238,8 @@ pub struct Model {
     pub suspend_confirmed: bool,
     pub(crate) map_key: Option<(usize, usize, usize, bool)>,
     pub(crate) mine_ids: Vec<ContentId>,
+    /// Place in the catalogue of the content last looked for, so that drawing need not search.
+    pub(crate) row_place: Option<(ContentId, usize)>,
 }
 
 impl Model {
@@ -287,6 +289,7 @@ impl Model {
             suspend_confirmed: false,
             map_key: None,
             mine_ids: Vec::new(),
+            row_place: None,
             snap,
         };
         model.list_mut(Tab::Network).sort = Sort::Mine;
@@ -376,7 +379,9 @@ impl Model {
             Tab::Peers => None,
             _ => {
                 let id = self.selected()?;
-                self.catalogue.rows.iter().find(|row| row.id == id)
+                let (of, at) = self.row_place?;
+                let row = self.catalogue.rows.get(at)?;
+                (of == id && row.id == id).then_some(row)
             }
         }
     }

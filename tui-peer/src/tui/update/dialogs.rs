@@ -1,18 +1,16 @@
 //! Keys and pastes while a dialog or the welcome screen is open.
 
-use std::path::{Path, PathBuf};
-
-use common::join::Link;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::engine::command::{Command, Download, Selection};
+use crate::engine::command::Command;
 
 use super::super::action::Action;
-use super::super::model::{
-    Choice, Confirm, Contents, Dialog, GetLink, Model, PathEntry, SharePath, Sort, Tone, WhenIdle,
-};
+use super::super::model::{Choice, Confirm, Dialog, Model, Sort, Tone, WhenIdle};
 use super::super::msg::{Asked, Effect, ExitReason};
-use super::{actions, keys, lists};
+use super::contents::contents_key;
+use super::share::{look_again, share_key};
+use super::welcome::link_key;
+use super::{keys, lists};
 
 /// A key while a dialog is open. The dialog is taken out, changed, and put back unless it is done.
 pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
@@ -46,7 +44,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     }
 }
 
-fn ctrl(key: KeyEvent) -> bool {
+pub(super) fn ctrl(key: KeyEvent) -> bool {
     key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
@@ -81,70 +79,6 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
         return true;
     }
     false
-}
-
-/// A key on the welcome screen.
-pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
-    let choices = 2 + usize::from(model.setting.demo);
-    let typing = model.welcome.choice == 0 && !model.welcome.field.text().is_empty();
-    match key.code {
-        KeyCode::Down | KeyCode::Tab => model.welcome.choice = (model.welcome.choice + 1) % choices,
-        KeyCode::Up | KeyCode::BackTab => {
-            model.welcome.choice = (model.welcome.choice + choices - 1) % choices;
-        }
-        KeyCode::Enter => welcome_enter(model, out),
-        KeyCode::Esc => model.welcome.field.set(""),
-        KeyCode::F(1) => keys::run(model, Action::Help, out),
-        KeyCode::Char('l') if ctrl(key) => out.push(Effect::Redraw),
-        KeyCode::Char('z') if ctrl(key) => keys::run(model, Action::Suspend, out),
-        KeyCode::Char('q') if !typing && !ctrl(key) => out.push(Effect::Exit(ExitReason::Quit)),
-        KeyCode::Char('?') if !typing => keys::run(model, Action::Help, out),
-        KeyCode::Char('h') if !typing && !ctrl(key) => {
-            model.welcome.choice = 1;
-            welcome_enter(model, out);
-        }
-        KeyCode::Char('d') if !typing && !ctrl(key) && model.setting.demo => {
-            out.push(Effect::Exit(ExitReason::Demo));
-        }
-        _ => {
-            model.welcome.error = None;
-            if model.welcome.field.key(key) {
-                model.welcome.choice = 0;
-            }
-        }
-    }
-}
-
-fn welcome_enter(model: &mut Model, out: &mut Vec<Effect>) {
-    if model.welcome.busy {
-        return;
-    }
-    match model.welcome.choice {
-        0 => {
-            let dialog = GetLink { field: model.welcome.field.clone(), joining: true, error: None };
-            match join_of(&dialog) {
-                Ok(command) => {
-                    model.welcome.busy = true;
-                    out.push(Effect::Call(command, Asked::Join));
-                }
-                Err(why) => model.welcome.error = Some(why),
-            }
-        }
-        1 => {
-            model.welcome.busy = true;
-            out.push(Effect::Call(Command::Host, Asked::Host));
-        }
-        _ => out.push(Effect::Exit(ExitReason::Demo)),
-    }
-}
-
-fn join_of(dialog: &GetLink) -> Result<Command, String> {
-    match dialog.parsed() {
-        None => Err("paste the line that the tracker printed, shoal://…".to_owned()),
-        Some(Err(why)) => Err(why),
-        Some(Ok(Link::Join(join))) => Ok(Command::Join { join }),
-        Some(Ok(Link::File(link))) => Ok(Command::Join { join: link.join().clone() }),
-    }
 }
 
 fn help_key(
@@ -247,185 +181,6 @@ fn sort_key(model: &mut Model, cursor: &mut usize, key: KeyEvent, out: &mut Vec<
     true
 }
 
-/// A path as typed, absolute.
-fn expand(model: &Model, text: &str) -> PathBuf {
-    let path = match (text.strip_prefix('~'), &model.setting.home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-            home.join(rest.trim_start_matches('/'))
-        }
-        _ => PathBuf::from(text),
-    };
-    model.setting.cwd.join(path)
-}
-
-/// The folder whose names can complete what was typed.
-pub(super) fn wanted_dir(model: &Model, share: &SharePath) -> Option<PathBuf> {
-    let (dir, _) = share.split();
-    Some(if share.field.text() == "~" { model.setting.cwd.clone() } else { expand(model, dir) })
-}
-
-fn look_again(model: &Model, share: &mut SharePath, out: &mut Vec<Effect>) {
-    share.error = None;
-    share.cursor = None;
-    let dir = wanted_dir(model, share);
-    if dir != share.dir {
-        share.dir.clone_from(&dir);
-        share.entries = Ok(Vec::new());
-        out.extend(dir.map(Effect::ListDir));
-    }
-}
-
-/// Names of a folder arrived.
-pub(super) fn listed(model: &mut Model, dir: PathBuf, entries: &Result<Vec<PathEntry>, String>) {
-    let dir = Some(dir);
-    for dialog in &mut model.dialogs {
-        if let Dialog::Share(share) = dialog
-            && share.dir == dir
-        {
-            share.entries.clone_from(entries);
-        }
-    }
-}
-
-fn share_key(
-    model: &mut Model,
-    share: &mut SharePath,
-    key: KeyEvent,
-    out: &mut Vec<Effect>,
-) -> bool {
-    let matching: Vec<PathEntry> = share.matching().into_iter().cloned().collect();
-    let n = matching.len();
-    let chosen = share.cursor.and_then(|at| matching.get(at).cloned());
-    match key.code {
-        KeyCode::Down if n > 0 => share.cursor = Some(share.cursor.map_or(0, |at| (at + 1) % n)),
-        KeyCode::Up if n > 0 => {
-            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
-        }
-        KeyCode::Tab => complete(model, share, &matching, out),
-        KeyCode::BackTab if n > 0 => {
-            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
-        }
-        KeyCode::Right if share.field.at_end() && n > 0 => complete(model, share, &matching, out),
-        KeyCode::Enter => {
-            if let Some(entry) = chosen {
-                take(model, share, &entry, out);
-                if entry.is_dir {
-                    return true;
-                }
-            }
-            return !share_now(model, share, out);
-        }
-        _ => {
-            if share.field.key(key) {
-                look_again(model, share, out);
-            }
-        }
-    }
-    true
-}
-
-/// Tab: the longest common beginning, then one name after the other.
-fn complete(model: &Model, share: &mut SharePath, matching: &[PathEntry], out: &mut Vec<Effect>) {
-    let Some(first) = matching.first() else { return };
-    let stem_len = share.split().1.len();
-    let mut common = first.name.clone();
-    for entry in matching {
-        while !entry.name.starts_with(&common) && common.pop().is_some() {}
-    }
-    if matching.len() == 1 {
-        take(model, share, &first.clone(), out);
-    } else if common.len() > stem_len {
-        let (dir, _) = share.split();
-        let text = format!("{dir}{common}");
-        share.field.set(&text);
-        look_again(model, share, out);
-    } else {
-        let n = matching.len();
-        share.cursor = Some(share.cursor.map_or(0, |at| (at + 1) % n));
-    }
-}
-
-fn take(model: &Model, share: &mut SharePath, entry: &PathEntry, out: &mut Vec<Effect>) {
-    let (dir, _) = share.split();
-    let slash = if entry.is_dir { "/" } else { "" };
-    let text = format!("{dir}{}{slash}", entry.name);
-    share.field.set(&text);
-    look_again(model, share, out);
-}
-
-/// Says whether the dialog is done.
-fn share_now(model: &mut Model, share: &mut SharePath, out: &mut Vec<Effect>) -> bool {
-    let text = share.field.text().trim();
-    if text.is_empty() {
-        share.error = Some("type a path, or choose a name with the arrow keys".to_owned());
-        return false;
-    }
-    let path = expand(model, text);
-    if path == Path::new("/") {
-        share.error = Some("the whole machine is too much: choose a folder".to_owned());
-        return false;
-    }
-    let say = format!("hashing {} · others see it when that is done", model.show_path(&path));
-    out.push(Effect::Call(Command::Share { path, name: None }, Asked::Say(say)));
-    true
-}
-
-fn link_key(model: &mut Model, link: &mut GetLink, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
-    if key.code != KeyCode::Enter {
-        link.error = None;
-        link.field.key(key);
-        return true;
-    }
-    if link.joining {
-        return match join_of(link) {
-            Ok(command) => {
-                out.push(Effect::Call(command, Asked::Join));
-                false
-            }
-            Err(why) => {
-                link.error = Some(why);
-                true
-            }
-        };
-    }
-    match link.parsed() {
-        Some(Ok(Link::File(file))) => {
-            // A link of another network cannot be fetched from this one.
-            let here = model
-                .snap
-                .network
-                .join
-                .as_deref()
-                .and_then(|j| j.parse::<common::join::JoinString>().ok());
-            if here.is_none_or(|here| here.tracker() != file.join().tracker()) {
-                out.push(Effect::Call(Command::Join { join: file.join().clone() }, Asked::Join));
-            }
-            let name = file.name().map(str::to_owned);
-            let shown = name.as_deref().map_or_else(|| file.id().short(), common::names::show);
-            let command = Command::Download(Download {
-                id: file.id(),
-                name,
-                dir: None,
-                files: Selection::All,
-            });
-            out.push(Effect::Call(command, Asked::Say(format!("downloading: {shown}"))));
-            false
-        }
-        Some(Ok(Link::Join(_))) => {
-            link.joining = true;
-            true
-        }
-        Some(Err(why)) => {
-            link.error = Some(why);
-            true
-        }
-        None => {
-            link.error = Some("paste a link, shoal://…".to_owned());
-            true
-        }
-    }
-}
-
 fn confirm_key(confirm: &mut Confirm, key: KeyEvent) -> Option<Choice> {
     let n = confirm.buttons.len().max(1);
     match key.code {
@@ -469,7 +224,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
             super::when_idle(model, out);
         }
-        Choice::Leave => actions::leave_now(model, out),
+        Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {
             let delete_partial = confirm.tick.is_some_and(|(_, ticked)| ticked);
             for id in ids {
@@ -478,117 +233,10 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             model.marks.clear();
             model.toasts.push(Tone::Good, "removed from the list".to_owned(), model.now.mono);
         }
-        Choice::Unshare => actions::unshare(model, ids, out),
+        Choice::Unshare => super::transfers::unshare(model, ids, out),
         Choice::Suspend => {
             model.suspend_confirmed = true;
             out.push(Effect::Suspend);
         }
     }
-}
-
-/// Says whether the dialog stays open.
-fn contents_key(
-    model: &mut Model,
-    contents: &mut Contents,
-    key: KeyEvent,
-    out: &mut Vec<Effect>,
-) -> bool {
-    let shown = contents.shown();
-    let last = shown.len().saturating_sub(1);
-    let page = super::super::view::dialogs::contents_rows(model.size);
-    let close = key.code == KeyCode::Esc || key.code == KeyCode::Char('c') && ctrl(key);
-    if contents.filtering {
-        match key.code {
-            _ if close => {
-                contents.filtering = false;
-                contents.query.set("");
-            }
-            KeyCode::Enter => contents.filtering = false,
-            KeyCode::Down => contents.cursor = (contents.cursor + 1).min(last),
-            KeyCode::Up => contents.cursor = contents.cursor.saturating_sub(1),
-            _ => {
-                contents.query.key(key);
-                contents.cursor = 0;
-            }
-        }
-    } else {
-        match key.code {
-            _ if close => return false,
-            KeyCode::Char('q') => return false,
-            KeyCode::Down | KeyCode::Char('j') => contents.cursor = (contents.cursor + 1).min(last),
-            KeyCode::Up | KeyCode::Char('k') => contents.cursor = contents.cursor.saturating_sub(1),
-            KeyCode::PageDown => contents.cursor = (contents.cursor + page).min(last),
-            KeyCode::PageUp => contents.cursor = contents.cursor.saturating_sub(page),
-            KeyCode::Home | KeyCode::Char('g') => contents.cursor = 0,
-            KeyCode::End | KeyCode::Char('G') => contents.cursor = last,
-            KeyCode::Char('/') => contents.filtering = true,
-            KeyCode::Char(' ') => {
-                if let Some(raw) = contents.under_cursor().map(|e| e.raw.clone()) {
-                    if !contents.wanted.remove(&raw) {
-                        contents.wanted.insert(raw);
-                    }
-                    contents.cursor = (contents.cursor + 1).min(last);
-                }
-            }
-            KeyCode::Char('*' | 'a') => toggle_all(contents, &shown),
-            KeyCode::Enter | KeyCode::Char('d') => return !select(model, contents, out),
-            _ => {}
-        }
-    }
-    let shown = contents.shown().len();
-    contents.cursor = contents.cursor.min(shown.saturating_sub(1));
-    if contents.cursor < contents.offset {
-        contents.offset = contents.cursor;
-    } else if contents.cursor >= contents.offset + page {
-        contents.offset = contents.cursor + 1 - page;
-    }
-    true
-}
-
-/// All shown files, or none of them if all are chosen.
-fn toggle_all(contents: &mut Contents, shown: &[usize]) {
-    let Some(Ok(entries)) = &contents.entries else { return };
-    let raws: Vec<String> =
-        shown.iter().filter_map(|i| entries.get(*i)).map(|e| e.raw.clone()).collect();
-    if raws.iter().all(|raw| contents.wanted.contains(raw)) {
-        for raw in &raws {
-            contents.wanted.remove(raw);
-        }
-    } else {
-        contents.wanted.extend(raws);
-    }
-}
-
-/// Fetches what is chosen; says whether that was possible.
-fn select(model: &mut Model, contents: &Contents, out: &mut Vec<Effect>) -> bool {
-    let Some(Ok(entries)) = &contents.entries else { return false };
-    if contents.wanted.is_empty() {
-        model.toasts.push(
-            Tone::Warn,
-            "no file is chosen · Space chooses".to_owned(),
-            model.now.mono,
-        );
-        return false;
-    }
-    let id = contents.id;
-    let files = if contents.wanted.len() == entries.len() {
-        Selection::All
-    } else {
-        Selection::Paths(
-            entries
-                .iter()
-                .filter(|e| contents.wanted.contains(&e.raw))
-                .map(|e| e.raw.clone())
-                .collect(),
-        )
-    };
-    let n = contents.wanted.len();
-    let say = Asked::Say(format!("{} of {} chosen: {}", n, entries.len(), contents.name));
-    let command = if model.transfer(&id).is_some() {
-        Command::Select { id, files }
-    } else {
-        Command::Download(Download { id, name: None, dir: None, files })
-    };
-    out.push(Effect::Call(command, say));
-    true
 }

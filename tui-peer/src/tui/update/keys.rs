@@ -6,7 +6,7 @@ use super::super::action::Action;
 use super::super::keymap::{Found, Key};
 use super::super::model::{INTERRUPT_WINDOW, Model, Pane, Tone};
 use super::super::msg::{Effect, ExitReason};
-use super::{actions, dialogs, lists};
+use super::{actions, can, dialogs, lists, welcome};
 
 /// Largest count typed before a key.
 const MAX_COUNT: u32 = 100_000;
@@ -22,7 +22,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     if !model.dialogs.is_empty() {
         dialogs::key(model, key, out);
     } else if model.is_welcome() {
-        dialogs::welcome_key(model, key, out);
+        welcome::welcome_key(model, key, out);
     } else if model.filtering {
         filter_key(model, key, out);
     } else {
@@ -92,7 +92,7 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
     match model.keymap.find(model.focus.place(), &sequence) {
         Found::Action(action) => {
             let count = model.count.take();
-            if let Err(why) = actions::can(model, action) {
+            if let Err(why) = can::can(model, action) {
                 model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);
             } else {
                 actions::act(model, action, count, out);
@@ -117,7 +117,7 @@ fn is_count(model: &Model, digit: u32) -> bool {
 
 /// Runs an action chosen by name.
 pub(super) fn run(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
-    match actions::can(model, action) {
+    match can::can(model, action) {
         Ok(()) => actions::act(model, action, None, out),
         Err(why) => {
             model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);

@@ -1,13 +1,20 @@
 //! PURE: what happens to the model, and what is to be done outside. No clock, no IO.
 
 mod actions;
+mod ask;
+mod can;
+mod contents;
 mod dialogs;
 mod keys;
 mod lists;
 mod mouse;
+mod moves;
 mod reply;
+mod share;
+mod transfers;
+mod welcome;
 
-pub use actions::can;
+pub use can::can;
 pub(crate) use dialogs::palette_rows;
 
 use std::sync::Arc;
@@ -43,7 +50,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.log.push(&said(model, Level::Warn, text));
         }
         Msg::Reply(asked, result) => reply::reply(model, asked, result),
-        Msg::Dir(dir, entries) => dialogs::listed(model, dir, &entries),
+        Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
         Msg::Indexed(generation, job, rows) => {
             lists::indexed(model, generation, &job, rows, &mut out);
         }
@@ -92,11 +99,14 @@ pub fn deadline(model: &Model) -> Option<Instant> {
 }
 
 fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
+    let same = Arc::ptr_eq(&model.snap.transfers, &snap.transfers);
+    if !same || model.mine.len() != snap.transfers.len() {
+        model.mine = snap.transfers.iter().enumerate().map(|(i, t)| (t.id, i)).collect();
+    }
     model.snap = snap;
     let snap = model.snap.clone();
     let focus = snap.focus.as_deref().filter(|focus| Some(focus.id) == model.selected());
     model.history.note(snap.at, &snap.totals, focus);
-    model.mine = snap.transfers.iter().enumerate().map(|(i, t)| (t.id, i)).collect();
     if snap.network.state == NetState::On {
         model.welcome = super::model::Welcome::default();
     }
@@ -112,7 +122,7 @@ fn when_idle(model: &mut Model, out: &mut Vec<Effect>) {
     model.when_idle = None;
     match what {
         WhenIdle::Quit => out.push(Effect::Exit(ExitReason::Quit)),
-        WhenIdle::Leave => actions::leave_now(model, out),
+        WhenIdle::Leave => ask::leave_now(model, out),
     }
 }
 
@@ -203,6 +213,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         model.chunk = 0;
         model.history.sources.clear();
     }
+    settle_row(model);
     let sources = model.source_rows().len();
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
@@ -214,6 +225,18 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if wanted != model.asked_focus {
         model.asked_focus = wanted;
         out.push(Effect::Focus(wanted));
+    }
+}
+
+/// Looks up the selected download or share in the catalogue when it may have moved.
+fn settle_row(model: &mut Model) {
+    let Some(id) = model.selected().filter(|_| model.tab != Tab::Network) else { return };
+    let rows = &model.catalogue.rows;
+    let known = model
+        .row_place
+        .filter(|(of, at)| *of == id && rows.get(*at).is_some_and(|row| row.id == id));
+    if known.is_none() {
+        model.row_place = rows.iter().position(|row| row.id == id).map(|at| (id, at));
     }
 }
 

@@ -31,10 +31,8 @@ pub(super) fn reply(model: &mut Model, asked: Asked, result: Result<Reply, Comma
             }
         }
         (Asked::Host, Ok(Reply::Hosting(join))) => {
-            let text = format!(
-                "hosting a network at {} · g y copies the join string for others",
-                join.address()
-            );
+            super::ask::invite(model, &join.to_string());
+            let text = format!("hosting a network at {}", join.address());
             model.toasts.push(Tone::Good, text, now);
         }
         (Asked::Say(text), Ok(_)) => model.toasts.push(Tone::Good, show(&text), now),

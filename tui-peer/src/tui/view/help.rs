@@ -30,7 +30,7 @@ fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
             if !text.contains(&needle) {
                 continue;
             }
-            let pad = 11usize.saturating_sub(keys.width()) + 1;
+            let pad = 10usize.saturating_sub(keys.width()) + 1;
             lines.push(vec![
                 (keys, theme.bold().patch(theme.accent())),
                 (format!("{}{}", " ".repeat(pad), action.help()), Style::new()),

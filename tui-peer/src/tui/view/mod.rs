@@ -1,6 +1,8 @@
 //! PURE: the model on the screen. Only what is visible is built.
 
+mod cells;
 pub mod chunks;
+mod columns;
 pub mod details;
 pub mod dialogs;
 mod field;
@@ -11,6 +13,7 @@ pub mod help;
 mod log;
 mod paint;
 mod sources;
+mod transfers;
 mod welcome;
 
 use ratatui::Frame;
@@ -41,7 +44,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         log::draw(model, buf, areas.log);
         header::summary(model, buf, areas.summary);
         if !areas.transfers.is_empty() {
-            files::transfers(model, buf, areas.transfers, Tab::Downloads);
+            transfers::transfers(model, buf, areas.transfers, Tab::Downloads);
         }
         files::draw(model, frame, areas.files);
         log::cursor(model, frame, areas.log);

@@ -9,7 +9,7 @@ use crate::engine::snapshot::{SourceRow, SourceState};
 use super::super::format;
 use super::super::model::{Model, Pane};
 use super::super::verdict::source_name;
-use super::files::rtt;
+use super::cells::rtt;
 use super::paint::{self, Piece};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +70,9 @@ impl Column {
         match self {
             Self::Address => 21,
             Self::Rate | Self::Up => format::RATE_WIDTH,
-            Self::Spark => 8,
+            Self::Spark => 6,
             Self::Got | Self::Has | Self::Pipe => 5,
-            Self::Rtt => 7,
+            Self::Rtt => 6,
             Self::State => 8,
             Self::Why => 18,
         }
@@ -222,7 +222,7 @@ fn cell(model: &Model, source: &SourceRow, column: Column) -> Piece {
         Column::Up => plain(format::rate(source.up_rate, theme.dash())),
         Column::Spark => {
             let values =
-                model.history.sources.get(&source.peer).map_or_else(|| vec![0.0; 8], |s| s.last(8));
+                model.history.sources.get(&source.peer).map_or_else(|| vec![0.0; 6], |s| s.last(6));
             let top = values.iter().copied().fold(1.0, f64::max);
             (format::sparkline(&values, top, theme.levels()), theme.accent())
         }

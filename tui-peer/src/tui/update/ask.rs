@@ -1,0 +1,221 @@
+//! Questions before something is lost: who loses what.
+
+use common::id::ContentId;
+
+use crate::engine::command::Command;
+use crate::engine::snapshot::{Transfer, TransferState};
+
+use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
+use super::super::msg::{Asked, Effect, ExitReason};
+use super::super::{format, words};
+use super::transfers::unshare;
+
+/// Names listed in a question before "and n more".
+const LISTED: usize = 4;
+
+/// Shows the join string, for terminals that do not take copies.
+pub(super) fn invite(model: &mut Model, join: &str) {
+    let mut lines = vec![
+        (Tone::Plain, "Others join with this line (welcome screen, J, or --tracker):".to_owned()),
+        (Tone::Good, join.to_owned()),
+    ];
+    if join.contains("secret=") {
+        lines.push((
+            Tone::Warn,
+            "It holds the secret: give it only to those who may come in.".to_owned(),
+        ));
+    }
+    model.dialogs.push(Dialog::Why { title: "Invite others".to_owned(), lines });
+}
+
+/// Who loses what if we stop serving: files that only we have all of.
+pub(super) fn losses<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> Vec<Line> {
+    let only: Vec<&Transfer> =
+        transfers.filter(|t| t.state == TransferState::Sharing && t.other_complete == 0).collect();
+    if only.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![(
+        Tone::Warn,
+        format!(
+            "You are the only complete source of {}:",
+            format::plural(only.len() as u64, "file")
+        ),
+    )];
+    let mut sorted = only.clone();
+    sorted.sort_by_key(|t| std::cmp::Reverse(t.wanted_by));
+    for t in sorted.iter().take(LISTED) {
+        let wait = match t.wanted_by {
+            0 => String::new(),
+            1 => "  1 peer waits".to_owned(),
+            n => format!("  {n} peers wait"),
+        };
+        lines.push((Tone::Plain, format!("  {}{wait}", format::middle(&t.name, 40, "..."))));
+    }
+    if only.len() > LISTED {
+        lines.push((Tone::Dim, format!("  and {} more", only.len() - LISTED)));
+    }
+    lines
+}
+
+/// Who loses what if everything stops.
+pub(super) fn all_losses(model: &Model) -> Vec<Line> {
+    let transfers = &model.snap.transfers;
+    let mut lines = losses(transfers.iter());
+    let unfinished: Vec<&Transfer> =
+        transfers.iter().filter(|t| words::is_unfinished(t) && words::is_running(t)).collect();
+    if !unfinished.is_empty() {
+        let kept = format::size(unfinished.iter().map(|t| t.done).sum());
+        let (what, verb) = match unfinished.len() {
+            1 => ("1 download".to_owned(), "stops"),
+            n => (format!("{n} downloads"), "stop"),
+        };
+        lines.push((Tone::Plain, format!("{what} {verb}; progress is kept ({kept}).")));
+    }
+    let fetching: u32 = transfers.iter().map(|t| t.wanted_by).sum();
+    if fetching > 0 {
+        let text = match fetching {
+            1 => "1 transfer from you to another peer breaks off.".to_owned(),
+            n => format!("{n} transfers from you to other peers break off."),
+        };
+        lines.push((Tone::Warn, text));
+    }
+    lines
+}
+
+pub(super) fn button(label: &'static str, choice: Choice) -> Button {
+    Button { label, choice }
+}
+
+pub(super) fn ask(model: &mut Model, title: &str, lines: Vec<Line>, buttons: Vec<Button>) {
+    model.dialogs.push(Dialog::Confirm(Confirm {
+        title: title.to_owned(),
+        lines,
+        buttons,
+        selected: 0,
+        tick: None,
+        ids: Vec::new(),
+    }));
+}
+
+pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
+    let lines = all_losses(model);
+    if lines.is_empty() {
+        out.push(Effect::Exit(ExitReason::Quit));
+        return;
+    }
+    let buttons = vec![
+        button("Stay", Choice::Stay),
+        button("Quit when idle", Choice::QuitWhenIdle),
+        button("Keep serving without screen", Choice::ServeOn),
+        button("Quit now", Choice::Quit),
+    ];
+    ask(model, "Quit?", lines, buttons);
+}
+
+pub(super) fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
+    let lines = all_losses(model);
+    if lines.is_empty() {
+        leave_now(model, out);
+        return;
+    }
+    let buttons = vec![
+        button("Stay", Choice::Stay),
+        button("Leave when idle", Choice::LeaveWhenIdle),
+        button("Leave now", Choice::Leave),
+    ];
+    ask(model, "Leave the network?", lines, buttons);
+}
+
+pub(super) fn leave_now(model: &mut Model, out: &mut Vec<Effect>) {
+    model.when_idle = None;
+    out.push(Effect::Call(
+        Command::Leave,
+        Asked::Say("you left the network · J rejoins".to_owned()),
+    ));
+}
+
+pub(super) fn ask_remove(model: &mut Model) {
+    let ids: Vec<ContentId> = model
+        .targets()
+        .into_iter()
+        .filter(|id| model.transfer(id).is_some_and(|t| t.downloaded))
+        .collect();
+    let transfers: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
+    let mut lines: Vec<Line> = transfers
+        .iter()
+        .take(LISTED)
+        .map(|t| {
+            let done = format::percent(t.done, t.size);
+            (
+                Tone::Plain,
+                format!(
+                    "{}  {done} of {}",
+                    format::middle(&t.name, 40, "..."),
+                    format::size(t.size)
+                ),
+            )
+        })
+        .collect();
+    if transfers.len() > LISTED {
+        lines.push((Tone::Dim, format!("and {} more", transfers.len() - LISTED)));
+    }
+    lines.extend(losses(transfers.iter().copied()));
+    lines.push((Tone::Dim, "Finished files stay on disk.".to_owned()));
+    let partial: u64 = transfers.iter().filter(|t| words::is_unfinished(t)).map(|t| t.done).sum();
+    let tick = (partial > 0).then_some(("also delete what has been fetched so far", false));
+    model.dialogs.push(Dialog::Confirm(Confirm {
+        title: if ids.len() == 1 {
+            "Remove from the list?".to_owned()
+        } else {
+            format!("Remove {} from the list?", ids.len())
+        },
+        lines,
+        buttons: vec![button("Keep", Choice::Stay), button("Remove", Choice::Remove)],
+        selected: 0,
+        tick,
+        ids,
+    }));
+}
+
+pub(super) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
+    let ids = model.targets();
+    let shares: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
+    let mut lines = losses(shares.iter().copied());
+    if shares.iter().any(|t| t.wanted_by > 0) && lines.is_empty() {
+        lines.push((Tone::Warn, "Somebody is fetching it from you right now.".to_owned()));
+    }
+    if lines.is_empty() {
+        unshare(model, &ids, out);
+        return;
+    }
+    lines.push((Tone::Dim, "The files on disk are not touched.".to_owned()));
+    model.dialogs.push(Dialog::Confirm(Confirm {
+        title: "No longer share?".to_owned(),
+        lines,
+        buttons: vec![button("Keep sharing", Choice::Stay), button("Unshare", Choice::Unshare)],
+        selected: 0,
+        tick: None,
+        ids,
+    }));
+}
+
+pub(super) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.suspend_confirmed {
+        out.push(Effect::Suspend);
+        return;
+    }
+    let lines = vec![
+        (
+            Tone::Warn,
+            "While suspended nothing is served or fetched: the whole program rests.".to_owned(),
+        ),
+        (Tone::Plain, "fg in the shell brings it back. Asked only this once.".to_owned()),
+    ];
+    let buttons = vec![button("Stay", Choice::Stay), button("Suspend", Choice::Suspend)];
+    ask(model, "Suspend?", lines, buttons);
+}
+
+pub(super) fn join(model: &mut Model) {
+    model.dialogs.push(Dialog::Link(GetLink { joining: true, ..GetLink::default() }));
+}

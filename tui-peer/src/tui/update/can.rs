@@ -1,0 +1,74 @@
+//! When an action makes sense.
+
+use common::content::Kind;
+
+use crate::engine::snapshot::{NetState, TransferState};
+
+use super::super::action::Action;
+use super::super::model::Model;
+use super::super::words;
+
+/// Whether an action makes sense now; if not, why.
+pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
+    let need = |ok: bool, why: &'static str| if ok { Ok(()) } else { Err(why) };
+    let target = !model.targets().is_empty();
+    let transfer = model.selected_transfer();
+    let on = matches!(
+        model.snap.network.state,
+        NetState::On | NetState::Lost { .. } | NetState::Connecting
+    );
+    match action {
+        Action::Download => {
+            need(target, "no file is selected")?;
+            let all_here = model
+                .targets()
+                .iter()
+                .all(|id| model.transfer(id).is_some_and(|t| t.state == TransferState::Sharing));
+            need(!all_here, "it is here already")
+        }
+        Action::Pause => {
+            need(target && transfer.is_some_and(words::is_unfinished), "no download is selected")
+        }
+        Action::PauseAll => {
+            need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
+        }
+        Action::Retry => need(transfer.is_some_and(words::is_wrong), "nothing failed here"),
+        Action::Verify => need(transfer.is_some_and(|t| t.have > 0), "nothing of it is on disk"),
+        Action::VerifyAll => need(!model.snap.transfers.is_empty(), "nothing of yours is here"),
+        Action::Remove => {
+            need(transfer.is_some_and(|t| t.downloaded), "no download is selected (u unshares)")
+        }
+        Action::Unshare => need(
+            transfer.is_some_and(|t| t.state == TransferState::Sharing || !t.downloaded),
+            "you do not share it",
+        ),
+        Action::CopyLink => {
+            need(target, "no file is selected")?;
+            need(model.snap.network.join.is_some(), "there is no network")
+        }
+        Action::CopyHash | Action::Why | Action::Mark => {
+            need(target || model.selected().is_some(), "no file is selected")
+        }
+        Action::CopyPath => need(transfer.is_some(), "it is not on this machine"),
+        Action::Contents => need(kind(model) == Some(Kind::Folder), "it is not a folder"),
+        Action::NextActive => {
+            need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
+        }
+        Action::Leave => need(on, "you are not in a network"),
+        Action::Announce => need(on, "you are not in a network · J joins"),
+        Action::CopyJoin => need(model.snap.network.join.is_some(), "there is no network"),
+        Action::NextMatch | Action::PrevMatch => {
+            need(model.map.counts.none + model.map.counts.bad > 0, "every chunk has a source")
+        }
+        Action::Suspend => need(model.setting.job_control, "no shell is waiting for us"),
+        Action::Wider | Action::Narrower => {
+            need(!model.zoom && !model.details, "one pane fills the screen")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// File or folder, of the selected content.
+pub(super) fn kind(model: &Model) -> Option<Kind> {
+    model.selected_transfer().map(|t| t.kind).or_else(|| model.selected_row().map(|r| r.kind))
+}

@@ -1,0 +1,180 @@
+//! Moving about: cursors, panes, tabs.
+
+use common::content::Kind;
+
+use super::super::heatmap::{Standing, standing};
+use super::super::layout::inside;
+use super::super::model::{Model, Pane, Tab, Tone};
+use super::super::msg::Effect;
+use super::super::words;
+use super::actions::toast;
+use super::can::kind;
+use super::lists;
+use super::transfers::contents;
+
+pub(super) fn page(model: &Model) -> isize {
+    let areas = model.areas();
+    let area = areas.of(model.focus);
+    isize::try_from(inside(area).height.saturating_sub(1).max(1)).unwrap_or(1)
+}
+
+pub(super) fn step(model: &mut Model, by: isize) {
+    match model.focus {
+        Pane::Files => {
+            let tab = model.tab;
+            model.list_mut(tab).step(by);
+        }
+        Pane::Sources => model.sources.step(by),
+        Pane::Log => model.log.step(by),
+        Pane::Chunks => {
+            let width = isize::try_from(super::super::view::chunks::map_area(model).width.max(1))
+                .unwrap_or(1);
+            move_cell(model, by.saturating_mul(width));
+        }
+    }
+}
+
+pub(super) fn scroll(model: &mut Model, by: isize) {
+    if model.focus == Pane::Files {
+        let height = lists::height(&model.areas(), model.filtering);
+        let tab = model.tab;
+        model.list_mut(tab).scroll(by, height);
+    } else {
+        step(model, by);
+    }
+}
+
+pub(super) fn sideways(model: &mut Model, by: isize) {
+    match model.focus {
+        Pane::Chunks => move_cell(model, by),
+        Pane::Files => turn_tab(model, if by > 0 { 1 } else { 3 }),
+        Pane::Sources | Pane::Log => {}
+    }
+}
+
+/// Moves the map's cursor by cells.
+pub(super) fn move_cell(model: &mut Model, by: isize) {
+    let cells = model.map.cell_of(model.map.chunks().saturating_sub(1)) + 1;
+    let stride = match model.map.mode {
+        super::super::heatmap::Mode::Brick(k) if by.unsigned_abs() == 1 => k,
+        _ => 1,
+    };
+    let by = by.saturating_mul(isize::try_from(stride).unwrap_or(1));
+    let cell =
+        model.map.cell_of(model.chunk).saturating_add_signed(by).min(cells.saturating_sub(1));
+    if let Some(chunks) = model.map.chunks_at(cell) {
+        model.chunk = chunks.start;
+    }
+}
+
+pub(super) fn edge(model: &mut Model, end: bool) {
+    let far = isize::MAX / 2;
+    match model.focus {
+        Pane::Log if !end => model.log.set_paused(false),
+        Pane::Log => model.log.step(far),
+        Pane::Chunks => model.chunk = if end { model.map.chunks().saturating_sub(1) } else { 0 },
+        _ => step(model, if end { far } else { -far }),
+    }
+}
+
+/// Jumps to the next chunk that nobody has or that was bad.
+pub(super) fn problem(model: &mut Model, forward: bool) {
+    let Some(focus) = model.focus_data().cloned() else { return };
+    let n = focus.chunks.len();
+    let is_problem = |i: &usize| {
+        matches!(
+            standing(&focus.chunks, &focus.availability, *i),
+            Standing::Lack(0) | Standing::Bad
+        )
+    };
+    let here = model.chunk;
+    let found = if forward {
+        (here + 1..n).chain(0..(here + 1).min(n)).find(is_problem)
+    } else {
+        (0..here.min(n)).rev().chain((here.min(n)..n).rev()).find(is_problem)
+    };
+    if let Some(chunk) = found {
+        model.chunk = chunk;
+    }
+}
+
+pub(super) fn next_active(model: &mut Model) {
+    if !matches!(model.tab, Tab::Network | Tab::Downloads) {
+        open_tab(model, Tab::Downloads);
+    }
+    let list = model.list();
+    let n = list.rows.len();
+    let found = (1..=n).map(|i| (list.cursor + i) % n).find(|at| match model.tab {
+        Tab::Network => model
+            .catalogue_row(*at)
+            .and_then(|row| model.transfer(&row.id))
+            .is_some_and(words::is_unfinished),
+        tab => model.transfer_row(tab, *at).is_some_and(words::is_unfinished),
+    });
+    let tab = model.tab;
+    if let Some(at) = found {
+        model.list_mut(tab).cursor = at;
+    }
+}
+
+pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
+    match model.focus {
+        _ if model.details && kind(model) == Some(Kind::Folder) => contents(model, out),
+        Pane::Files if model.selected().is_some() => {
+            model.details = true;
+            model.zoom = false;
+            model.focus = Pane::Chunks;
+        }
+        Pane::Files => {}
+        Pane::Chunks | Pane::Sources if !model.details => {
+            model.details = model.selected().is_some();
+            model.zoom = false;
+        }
+        _ => {}
+    }
+}
+
+/// One step back: details, filter, zoom, marks, then nothing.
+pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
+    if model.when_idle.take().is_some() {
+        toast(model, Tone::Good, "staying");
+    } else if model.count.take().is_some() {
+        // Only the count.
+    } else if model.details {
+        model.details = false;
+        model.focus = Pane::Files;
+    } else if model.focus == Pane::Log && !model.log.field.text().is_empty() {
+        model.log.field.set("");
+    } else if model.focus == Pane::Log && model.log.paused.is_some() {
+        model.log.set_paused(false);
+    } else if !model.list().field.text().is_empty() {
+        lists::clear_filter(model, out);
+    } else if model.zoom {
+        model.zoom = false;
+    } else if !model.marks.is_empty() {
+        model.marks.clear();
+    } else {
+        model.toasts.clear();
+    }
+}
+
+pub(super) fn turn_pane(model: &mut Model, by: usize) {
+    if model.details {
+        model.focus = if model.focus == Pane::Chunks { Pane::Sources } else { Pane::Chunks };
+        return;
+    }
+    let at = Pane::ALL.iter().position(|p| *p == model.focus).unwrap_or(0);
+    model.focus = Pane::ALL[(at + by) % Pane::ALL.len()];
+}
+
+pub(super) fn turn_tab(model: &mut Model, by: usize) {
+    let at = Tab::ALL.iter().position(|t| *t == model.tab).unwrap_or(0);
+    open_tab(model, Tab::ALL[(at + by) % Tab::ALL.len()]);
+}
+
+pub(super) fn open_tab(model: &mut Model, tab: Tab) {
+    model.tab = tab;
+    model.details = false;
+    model.focus = Pane::Files;
+    model.marks.clear();
+}

@@ -1,0 +1,165 @@
+//! What is done with the selected or marked files.
+
+use common::id::ContentId;
+use common::join::{FileLink, JoinString};
+
+use crate::engine::command::{Command, Download, Selection};
+use crate::engine::snapshot::{Transfer, TransferState};
+
+use super::super::model::{Contents, Dialog, Model, Tone};
+use super::super::msg::{Asked, Effect};
+use super::super::{verdict, words};
+use super::actions::toast;
+use super::moves::step;
+
+pub(super) fn each(
+    model: &mut Model,
+    out: &mut Vec<Effect>,
+    make: fn(ContentId) -> Command,
+    say: &str,
+) {
+    let ids = model.targets();
+    let what = named(model, &ids);
+    for (i, id) in ids.into_iter().enumerate() {
+        let asked = if i == 0 { Asked::Say(format!("{say}: {what}")) } else { Asked::Quietly };
+        out.push(Effect::Call(make(id), asked));
+    }
+    model.marks.clear();
+}
+
+pub(super) fn download(model: &mut Model, out: &mut Vec<Effect>) {
+    each(
+        model,
+        out,
+        |id| Command::Download(Download { id, name: None, dir: None, files: Selection::All }),
+        "downloading",
+    );
+}
+
+pub(super) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
+    let resting =
+        |t: &Transfer| matches!(t.state, TransferState::Paused | TransferState::Failed(_));
+    if model.selected_transfer().is_some_and(resting) {
+        each(model, out, |id| Command::Resume { id }, "resumed");
+    } else {
+        each(model, out, |id| Command::Pause { id }, "paused");
+    }
+}
+
+pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
+    let unfinished: Vec<&Transfer> =
+        model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
+    let resume = unfinished.iter().all(|t| t.state == TransferState::Paused);
+    for t in unfinished {
+        let id = t.id;
+        let command = if resume { Command::Resume { id } } else { Command::Pause { id } };
+        out.push(Effect::Call(command, Asked::Quietly));
+    }
+    toast(model, Tone::Good, if resume { "all downloads resumed" } else { "all downloads paused" });
+}
+
+pub(super) fn contents(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(id) = model.selected() else { return };
+    let name = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
+    model.dialogs.push(Dialog::Contents(Contents {
+        id,
+        name,
+        entries: None,
+        wanted: Default::default(),
+        cursor: 0,
+        offset: 0,
+        query: Default::default(),
+        filtering: false,
+    }));
+    out.push(Effect::Call(Command::ListFiles { id }, Asked::Files(id)));
+}
+
+pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
+    let join = model.snap.network.join.as_deref().and_then(|text| text.parse::<JoinString>().ok());
+    let Some(join) = join else {
+        toast(model, Tone::Bad, "the network has no usable join string");
+        return;
+    };
+    let links: Vec<String> = model
+        .targets()
+        .iter()
+        .map(|id| {
+            let transfer = model.transfer(id);
+            let row = model.catalogue.rows.iter().find(|row| row.id == *id);
+            let kind = transfer.map(|t| t.kind).or_else(|| row.map(|r| r.kind));
+            let name = transfer.map(|t| t.name.clone()).or_else(|| row.map(|r| r.name.clone()));
+            FileLink::new(&join, *id, kind, name.as_deref()).to_string()
+        })
+        .collect();
+    out.push(Effect::Copy(links.join("\n"), "link"));
+}
+
+pub(super) fn explain(model: &mut Model) {
+    let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
+    let lines = verdict::why(
+        model.selected_transfer(),
+        model.selected_row(),
+        model.focus_data().map(AsRef::as_ref),
+        &model.map.counts,
+    );
+    model.dialogs.push(Dialog::Why { title, lines });
+}
+
+pub(super) fn mark(model: &mut Model) {
+    if let Some(id) = model.selected() {
+        if !model.marks.remove(&id) {
+            model.marks.insert(id);
+        }
+        step(model, 1);
+    }
+}
+
+pub(super) fn mark_all(model: &mut Model) {
+    /// More marks than this are a mistake, and every one becomes a command.
+    const MOST: usize = 1000;
+    if !model.marks.is_empty() {
+        model.marks.clear();
+        return;
+    }
+    let tab = model.tab;
+    let n = model.list().rows.len();
+    if n > MOST {
+        toast(model, Tone::Warn, "too many to mark at once: filter first");
+        return;
+    }
+    let ids: Vec<ContentId> = (0..n)
+        .filter_map(|at| match model.row_key(tab, at) {
+            Some(super::super::model::RowKey::Content(id)) => Some(id),
+            _ => None,
+        })
+        .collect();
+    model.marks.extend(ids);
+}
+
+/// "a, b and 3 more".
+pub(super) fn named(model: &Model, ids: &[ContentId]) -> String {
+    let name = |id: &ContentId| {
+        model
+            .transfer(id)
+            .map(|t| t.name.to_string())
+            .or_else(|| {
+                model.catalogue.rows.iter().find(|r| r.id == *id).map(|r| r.name.to_string())
+            })
+            .unwrap_or_else(|| id.short())
+    };
+    match ids {
+        [] => String::new(),
+        [one] => name(one),
+        [first, rest @ ..] => format!("{} and {} more", name(first), rest.len()),
+    }
+}
+
+pub(super) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect>) {
+    let what = named(model, ids);
+    for (i, id) in ids.iter().enumerate() {
+        let asked =
+            if i == 0 { Asked::Say(format!("no longer shared: {what}")) } else { Asked::Quietly };
+        out.push(Effect::Call(Command::Unshare { id: *id }, asked));
+    }
+    model.marks.clear();
+}

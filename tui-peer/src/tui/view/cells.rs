@@ -1,0 +1,120 @@
+//! Cells of the lists.
+
+use ratatui::style::Style;
+
+use crate::engine::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState};
+
+use super::super::format;
+use super::super::model::{Model, Tab};
+use super::super::words;
+use super::columns::Column;
+use super::paint::Piece;
+
+pub(super) fn plain(text: String) -> Piece {
+    (text, Style::new())
+}
+
+pub(super) fn catalogue_cell(
+    model: &Model,
+    row: &CatalogueRow,
+    own: Option<&Transfer>,
+    column: Column,
+) -> Piece {
+    let theme = model.theme;
+    match column {
+        Column::Size => plain(format::size(row.size)),
+        Column::Sources => {
+            let style = if row.sources == 0 { theme.dim() } else { Style::new() };
+            (format::short_count(u64::from(row.sources)), style)
+        }
+        Column::Avail => match own.and_then(|t| t.availability) {
+            Some(copies) => availability(model, copies),
+            None if row.sources == 0 => (theme.dash().to_owned(), theme.dim()),
+            None => plain(format::short_count(u64::from(row.complete))),
+        },
+        column => own.map_or_else(Piece::default, |t| transfer_cell(model, t, column)),
+    }
+}
+
+pub(super) fn availability(model: &Model, copies: f32) -> Piece {
+    let text = format::availability(copies);
+    if copies < 1.0 { (format!("{text}!"), model.theme.error()) } else { plain(text) }
+}
+
+pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piece {
+    let theme = model.theme;
+    match column {
+        Column::Size => plain(format::size(t.size)),
+        Column::Sources => plain(format::short_count(u64::from(t.sources))),
+        Column::Avail => {
+            t.availability.map_or_else(Piece::default, |copies| availability(model, copies))
+        }
+        Column::Bar => (bar(model, t, 12), theme.accent()),
+        Column::Done if t.state == TransferState::Queued && t.done == 0 => Piece::default(),
+        Column::Done => {
+            // All bytes here is not yet done: only verified and in place is.
+            let all =
+                matches!(t.state, TransferState::Sharing | TransferState::Changed) || t.size == 0;
+            plain(if !all && t.done >= t.size {
+                "99.9%".to_owned()
+            } else {
+                format::percent(t.done, t.size)
+            })
+        }
+        Column::Rate | Column::Down => plain(format::rate(t.down_rate, theme.dash())),
+        Column::Up => plain(format::rate(t.up_rate, theme.dash())),
+        Column::Sent | Column::Got => plain(format::size(t.uploaded)),
+        Column::Others => {
+            let style = if t.other_complete == 0 { theme.warn() } else { Style::new() };
+            (
+                if t.other_complete == 0 {
+                    "only me".to_owned()
+                } else {
+                    t.other_complete.to_string()
+                },
+                style,
+            )
+        }
+        Column::Outlook => {
+            let text = match t.state {
+                TransferState::Sharing if t.wanted_by > 0 && model.tab == Tab::Shared => {
+                    format!("{} fetch", t.wanted_by)
+                }
+                _ => words::outlook(t),
+            };
+            (text, if words::is_wrong(t) { theme.error() } else { Style::new() })
+        }
+        Column::Address | Column::Files | Column::Rtt => Piece::default(),
+    }
+}
+
+pub(super) fn peer_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece {
+    let theme = model.theme;
+    match column {
+        Column::Address => plain(peer.addr.to_string()),
+        Column::Down | Column::Rate => plain(format::rate(peer.down_rate, theme.dash())),
+        Column::Up => plain(format::rate(peer.up_rate, theme.dash())),
+        Column::Got => plain(format::size(peer.down)),
+        Column::Sent => plain(format::size(peer.up)),
+        Column::Files => plain(format::short_count(u64::from(peer.contents))),
+        Column::Rtt => plain(rtt(peer.rtt_ms, theme.dash())),
+        _ => Piece::default(),
+    }
+}
+
+/// A round trip in at most seven columns.
+pub(crate) fn rtt(ms: Option<u32>, none: &str) -> String {
+    match ms {
+        None => none.to_owned(),
+        Some(ms @ 0..1000) => format!("{ms} ms"),
+        Some(ms) => format!("{:.1} s", (f64::from(ms) / 1000.0).min(9999.0)),
+    }
+}
+
+/// A progress bar.
+pub(super) fn bar(model: &Model, t: &Transfer, cells: usize) -> String {
+    let (full, empty) = model.theme.bar_parts();
+    let share = t.done.min(t.size) as f64 / t.size.max(1) as f64;
+    let n = if t.size == 0 { cells } else { (share * cells as f64).floor() as usize };
+    full.repeat(n) + &empty.repeat(cells - n.min(cells))
+}

@@ -1,0 +1,110 @@
+//! Columns of the lists, and which of them fit.
+
+use super::super::format;
+use super::super::model::Tab;
+
+/// Narrowest name column before a column is dropped.
+const MIN_NAME: u16 = 24;
+
+/// A column right of the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    Size,
+    Sources,
+    Avail,
+    Bar,
+    Done,
+    Rate,
+    Up,
+    Sent,
+    Others,
+    Outlook,
+    Address,
+    Down,
+    Got,
+    Files,
+    Rtt,
+}
+
+impl Column {
+    pub(super) fn head(self) -> &'static str {
+        match self {
+            Self::Size => "Size",
+            Self::Sources => "Src",
+            Self::Avail => "Avail",
+            Self::Bar => "",
+            Self::Done => "Done",
+            Self::Rate => "Rate",
+            Self::Up => "Up",
+            Self::Sent => "Sent",
+            Self::Others => "Others",
+            Self::Outlook => "ETA",
+            Self::Address => "Address",
+            Self::Down => "Down",
+            Self::Got => "Got",
+            Self::Files => "Files",
+            Self::Rtt => "RTT",
+        }
+    }
+
+    pub(super) fn width(self) -> u16 {
+        match self {
+            Self::Size | Self::Sent | Self::Got => format::SIZE_WIDTH,
+            Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
+            Self::Bar => 12,
+            Self::Rate | Self::Up | Self::Down | Self::Outlook => format::RATE_WIDTH,
+            Self::Others => 7,
+            Self::Address => 21,
+            Self::Rtt => 7,
+        }
+    }
+
+    /// Columns of a tab from left to right, and in which order they go when it gets narrow.
+    pub(super) fn of(tab: Tab) -> (&'static [Self], &'static [Self]) {
+        match tab {
+            Tab::Network => (
+                &[Self::Size, Self::Sources, Self::Avail, Self::Done, Self::Outlook],
+                &[Self::Avail, Self::Outlook, Self::Sources],
+            ),
+            Tab::Downloads => (
+                &[Self::Size, Self::Bar, Self::Done, Self::Rate, Self::Outlook],
+                &[Self::Bar, Self::Rate, Self::Outlook],
+            ),
+            Tab::Shared => (
+                &[Self::Size, Self::Others, Self::Up, Self::Sent, Self::Outlook],
+                &[Self::Others, Self::Sent, Self::Outlook, Self::Up],
+            ),
+            Tab::Peers => (
+                &[
+                    Self::Address,
+                    Self::Down,
+                    Self::Up,
+                    Self::Got,
+                    Self::Sent,
+                    Self::Files,
+                    Self::Rtt,
+                ],
+                &[Self::Files, Self::Got, Self::Sent, Self::Rtt, Self::Address],
+            ),
+        }
+    }
+}
+
+/// Columns that fit, and the width left for the name.
+pub(super) fn fit(tab: Tab, width: u16) -> (Vec<Column>, u16) {
+    let (all, drops) = Column::of(tab);
+    let mut columns = all.to_vec();
+    let mut drops = drops.iter();
+    loop {
+        let taken: u16 = columns.iter().map(|c| c.width() + 1).sum();
+        // Cursor bar, glyph and a space stand before the name.
+        let name = width.saturating_sub(taken + 4);
+        if name >= MIN_NAME {
+            return (columns, name);
+        }
+        match drops.next() {
+            Some(drop) => columns.retain(|c| c != drop),
+            None => return (columns, name),
+        }
+    }
+}
