@@ -136,6 +136,18 @@ fn sources_of_very_different_rates_add_up() {
 }
 
 #[test]
+fn a_crowd_whose_links_are_slower_than_any_patience_finishes() {
+    // Every chunk is seconds on its way: taking late chunks away from their sources, again and again,
+    // once kept all of them from ever arriving.
+    for unit in [UNIT / 10.0, UNIT / 100.0] {
+        let mut specs = vec![Spec::new(unit, unit, true)];
+        specs.extend((0..16).map(|_| Spec::new(unit, unit, false)));
+        let (_, ratio) = run(16 * MIB, &specs, 1);
+        assert!(ratio <= 2.5, "{unit}: {ratio:.3}");
+    }
+}
+
+#[test]
 fn over_a_long_slow_path_the_link_is_full() {
     let specs = vec![Spec::new(0.02 * UNIT, UNIT, true), Spec::new(0.02 * UNIT, UNIT, false)];
     let (outcome, ratio) = run(8 * MIB, &specs, 1);
