@@ -49,11 +49,13 @@ impl Node {
         let content = self.contents.get(&id)?;
         let (link, body) = (content.links.get(&at)?, content.body.as_ref()?);
         let conn = self.conns.get(&at)?;
+        let end = body.picker.pickable() == 0;
         // Only what would be idle otherwise takes over what others have begun.
         if conn.pending() > 0 {
             return None;
         }
-        let patience = if body.picker.pickable() > 0 { PATIENCE } else { PATIENCE_AT_END };
+        let (factor, patience) =
+            if end { (STEAL_FACTOR, PATIENCE_AT_END) } else { (STEAL_FACTOR * 2.0, PATIENCE) };
         let now = cx.now;
         let own = conn.down.get(now).max(64.0 * 1024.0);
         let mine = (conn.outstanding + body.usual_len()) as f64 / own;
@@ -66,7 +68,7 @@ impl Node {
             // Every move doubles the patience: were all sources slower than it, a chunk that is
             // always taken away before it comes would never come.
             let patience = patience * f64::from(1u32 << flight.moves.min(MOST_DOUBLINGS));
-            (eta > mine * STEAL_FACTOR + patience).then_some(eta)
+            (eta > mine * factor + patience).then_some(eta)
         };
         let candidates = body.flights.iter().filter(|(chunk, _)| link.has.contains(**chunk));
         candidates
