@@ -14,7 +14,7 @@ use crate::id::Hash;
 use crate::layout::{Layout, TooManyChunks};
 use crate::limits::{MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_PATH_DEPTH, MAX_PATH_LEN};
 use crate::merkle::{block_hashes, chunk_hash};
-use crate::names::{NameError, check_component, distinct_paths, safe_component};
+use crate::names::{NameError, Places, check_component, safe_component};
 use crate::wire::{WireError, pack};
 
 /// Version of the manifest format.
@@ -54,7 +54,7 @@ impl TryFrom<u8> for EntryKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Path below the folder, component by component.
-    #[serde(rename = "p")]
+    #[serde(rename = "p", deserialize_with = "bounded_path")]
     pub path: Vec<String>,
     /// File or folder.
     #[serde(rename = "k")]
@@ -212,20 +212,27 @@ impl Manifest {
 
     /// A path for every file (in file order), safe on every system and distinct.
     pub fn disk_paths(&self) -> Vec<Vec<String>> {
-        let safe = |path: &[String]| -> Vec<String> {
-            // Components were checked; `_` is for what cannot happen.
-            path.iter().map(|c| safe_component(c).unwrap_or_else(|_| "_".to_owned())).collect()
-        };
-        distinct_paths(self.files().map(|entry| safe(&entry.path)).collect())
+        self.safe_paths(EntryKind::File)
     }
 
-    /// Safe paths of the folders that hold nothing.
+    /// Safe paths of the folders that hold nothing; none is a path of [`disk_paths`](Self::disk_paths).
     pub fn empty_dirs(&self) -> Vec<Vec<String>> {
-        let dirs = self.entries.iter().filter(|entry| entry.kind == EntryKind::Dir);
-        dirs.filter_map(|entry| {
-            entry.path.iter().map(|c| safe_component(c).ok()).collect::<Option<Vec<_>>>()
-        })
-        .collect()
+        self.safe_paths(EntryKind::Dir)
+    }
+
+    fn safe_paths(&self, wanted: EntryKind) -> Vec<Vec<String>> {
+        let mut places = Places::default();
+        let paths = self.entries.iter().map(|entry| {
+            // Components were checked; `_` is for what cannot happen.
+            let safe = |c: &String| safe_component(c).unwrap_or_else(|_| "_".to_owned());
+            let path = entry.path.iter().map(safe).collect();
+            let path = match entry.kind {
+                EntryKind::File => places.file(path),
+                EntryKind::Dir => places.dir(path),
+            };
+            (entry.kind == wanted).then_some(path)
+        });
+        paths.flatten().collect()
     }
 
     fn check(name: String, entries: Vec<Entry>) -> Result<Self, ManifestError> {
@@ -273,6 +280,34 @@ impl Manifest {
 /// Root of bytes held in memory.
 pub fn root_of(bytes: &[u8]) -> Hash {
     if bytes.is_empty() { sha256(b"") } else { chunk_hash(&block_hashes(bytes), 0, true) }
+}
+
+/// Reads a path without keeping more components than a path may have: a long list of empty strings
+/// would otherwise take many times its own size in memory.
+fn bounded_path<'de, D: serde::Deserializer<'de>>(decoder: D) -> Result<Vec<String>, D::Error> {
+    struct Components;
+    impl<'de> serde::de::Visitor<'de> for Components {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "a path of at most {MAX_PATH_DEPTH} components")
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(
+            self,
+            mut seq: A,
+        ) -> Result<Vec<String>, A::Error> {
+            let mut path = Vec::new();
+            while let Some(component) = seq.next_element::<String>()? {
+                if path.len() >= MAX_PATH_DEPTH {
+                    return Err(serde::de::Error::custom("path is too deep"));
+                }
+                path.push(component);
+            }
+            Ok(path)
+        }
+    }
+    decoder.deserialize_seq(Components)
 }
 
 /// Order of paths: by components, each by its bytes.
@@ -340,7 +375,7 @@ mod tests {
         let long = "x".repeat(256);
         assert!(parse(vec![file(&long, 1)]).is_err());
         let deep = vec!["d"; 65].join("/");
-        assert_eq!(parse(vec![file(&deep, 1)]), Err(ManifestError::Path { entry: 0 }));
+        assert!(matches!(parse(vec![file(&deep, 1)]), Err(ManifestError::Malformed(_))));
         let mut nowhere = file("x", 1);
         nowhere.path.clear();
         assert_eq!(parse(vec![nowhere]), Err(ManifestError::Path { entry: 0 }));
@@ -351,6 +386,14 @@ mod tests {
         let manifest =
             parse(vec![file("CON", 1), file("a\u{1b}[2Jb", 1), file("x\u{202e}y", 1)]).unwrap();
         assert_eq!(manifest.disk_paths(), [["_CON"], ["a_[2Jb"], ["x_y"]]);
+    }
+
+    #[test]
+    fn a_file_and_a_folder_never_get_the_same_disk_name() {
+        let dir = Entry { kind: EntryKind::Dir, ..file("a|", 0) };
+        let manifest = parse(vec![file("a*", 1), file("a?/b", 1), dir]).unwrap();
+        assert_eq!(manifest.disk_paths(), [vec!["a_"], vec!["a_ (2)", "b"]]);
+        assert_eq!(manifest.empty_dirs(), [["a_ (2)"]]);
     }
 
     #[test]

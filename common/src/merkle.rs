@@ -153,7 +153,7 @@ impl ChunkHashes {
         let hashes: Vec<Hash> =
             bytes.chunks_exact(ID_LEN).filter_map(|h| Hash::try_from(h).ok()).collect();
         let fits = bytes.len() == chunks as usize * ID_LEN;
-        (fits && file_root(1, &hashes, chunk_level) == root)
+        (fits && !hashes.contains(&Hash::ZERO) && file_root(1, &hashes, chunk_level) == root)
             .then(|| Self::complete(1, hashes, chunk_level))
     }
 
@@ -235,6 +235,10 @@ impl ChunkHashes {
         if hashes.len() != end - first || uncles.len() != usize::from(top - range_height) {
             return Err(ProofError::WrongLength);
         }
+        // A hash of zeros means "not known" here; no chunk has it.
+        if hashes.contains(&Hash::ZERO) {
+            return Err(ProofError::WrongRoot);
+        }
         let mut at = if self.chunks == 1 {
             *hashes.first().ok_or(ProofError::WrongLength)?
         } else {
@@ -260,8 +264,10 @@ impl ChunkHashes {
         }
         self.hashes.resize(self.chunks as usize, Hash::ZERO);
         for (slot, hash) in self.hashes.iter_mut().skip(index as usize).zip(hashes) {
-            self.known += u32::from(*slot == Hash::ZERO && *hash != Hash::ZERO);
-            *slot = *hash;
+            if *hash != Hash::ZERO {
+                self.known += u32::from(*slot == Hash::ZERO);
+                *slot = *hash;
+            }
         }
         if self.is_complete() {
             self.settle();
@@ -381,6 +387,15 @@ mod tests {
         let bytes = full.to_bytes().unwrap();
         assert_eq!(ChunkHashes::from_bytes(full.root(), chunks, 8, &bytes), Some(full.clone()));
         assert_eq!(ChunkHashes::from_bytes(full.root(), chunks, 8, &bytes[32..]), None);
+    }
+
+    #[test]
+    fn a_chunk_hash_of_zeros_is_refused_instead_of_asked_for_for_ever() {
+        let list = vec![sha256(b"a"), Hash::ZERO];
+        let root = file_root(1, &list, 2);
+        let mut learner = ChunkHashes::unknown(root, 2, 2);
+        let range = learner.missing_range_for(1).unwrap();
+        assert_eq!(learner.accept(range, &list, &[]), Err(ProofError::WrongRoot));
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! Names from strangers: one function for disk ([`safe_component`]), one for terminals ([`show`]).
 //! Nothing else may join or print a name that came from elsewhere (protocol.md 9).
 
-use std::collections::HashSet;
+mod collisions;
+
 use std::fmt::Write as _;
 
-use unicode_normalization::UnicodeNormalization;
 use unicode_width::UnicodeWidthChar;
 
+pub(crate) use self::collisions::Places;
+pub use self::collisions::distinct_paths;
 use crate::limits::MAX_NAME_LEN;
 
 /// Widest name shown, in terminal columns.
 pub const MAX_SHOWN_WIDTH: usize = 200;
+/// Longest extension that a number goes in front of, in bytes; what is longer is part of the name.
+const MAX_EXTENSION: usize = 16;
 
 /// A path component that no file may have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,9 +86,9 @@ pub fn safe_component(raw: &str) -> Result<String, NameError> {
 /// A name fit for a terminal, a log or a window title: control, bidi, zero-width and tag characters
 /// become visible escapes, and it is at most 200 columns wide.
 pub fn show(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
+    let mut out = String::with_capacity(raw.len().min(4 * MAX_SHOWN_WIDTH));
     let mut width = 0;
-    for c in raw.chars() {
+    for (i, c) in raw.chars().enumerate() {
         let before = out.len();
         let hidden = c.is_control() || is_invisible(c);
         let w = if hidden {
@@ -95,7 +99,8 @@ pub fn show(raw: &str) -> String {
             out.push(c);
             c.width().unwrap_or(0)
         };
-        if width + w > MAX_SHOWN_WIDTH - 1 {
+        // Characters of no width are bounded too.
+        if width + w > MAX_SHOWN_WIDTH - 1 || i >= 2 * MAX_SHOWN_WIDTH {
             out.truncate(before);
             out.push('…');
             break;
@@ -110,40 +115,19 @@ pub fn show_bytes(raw: &[u8]) -> String {
     show(&String::from_utf8_lossy(raw))
 }
 
-/// Makes paths distinct on file systems that fold case or normalise: a path that collides with an
-/// earlier one (after NFC and case folding) gets ` (2)`, ` (3)`… before its extension. Paths are
-/// lists of safe components; folders are compared component by component, so two folders that
-/// collide become one on such a system and their files are told apart.
-pub fn distinct_paths(paths: Vec<Vec<String>>) -> Vec<Vec<String>> {
-    let mut seen: HashSet<String> = HashSet::with_capacity(paths.len());
-    paths
-        .into_iter()
-        .map(|mut path| {
-            let original = path.last().cloned().unwrap_or_default();
-            let mut n = 1;
-            while !seen.insert(folded(&path)) {
-                n += 1;
-                if let Some(last) = path.last_mut() {
-                    *last = numbered(&original, n);
-                }
-            }
-            path
-        })
-        .collect()
-}
-
 /// `name (n)` with the number before the extension, within 255 bytes.
 pub fn numbered(name: &str, n: u32) -> String {
     let suffix = format!(" ({n})");
-    let dot = name.rfind('.').filter(|dot| *dot > 0 && name.len() - dot <= 16);
-    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+    let (stem, extension) = split_extension(name);
     let mut stem = stem.to_owned();
     while stem.len() + suffix.len() + extension.len() > MAX_NAME_LEN && stem.pop().is_some() {}
     format!("{stem}{suffix}{extension}")
 }
 
-fn folded(path: &[String]) -> String {
-    path.iter().map(|c| c.nfc().collect::<String>().to_lowercase()).collect::<Vec<_>>().join("/")
+/// `name` up to the extension, and the extension with its dot, if there is a short one.
+fn split_extension(name: &str) -> (&str, &str) {
+    let dot = name.rfind('.').filter(|dot| *dot > 0 && name.len() - dot <= MAX_EXTENSION);
+    name.split_at(dot.unwrap_or(name.len()))
 }
 
 /// Characters that change how others are shown, or do not show at all.

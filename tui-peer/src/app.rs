@@ -72,13 +72,24 @@ fn screen(run: Run) -> u8 {
     )
 }
 
+/// `-vv` shows what the program's parts trace beside the log.
+const TRACED: u8 = 2;
+
 /// Settings, runtime, engine, then the command; errors of each become words and a code.
 fn one_shot<F, Fut>(common: &Common, adjust: impl FnOnce(&mut EngineConfig), command: F) -> u8
 where
     F: FnOnce(EngineHandle, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
+    let traced = common.verbose >= TRACED;
     with_settings(common, |settings, out| {
+        if traced {
+            // What no user needs: refused strangers, failed accepts.
+            let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
+            let to = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+            // Set once per process; a second time would change nothing.
+            let _ = to.try_init();
+        }
         let mut config = settings.engine;
         adjust(&mut config);
         block_on(async move {

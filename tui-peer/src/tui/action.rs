@@ -126,9 +126,9 @@ actions! {
     Bottom      "bottom"      Move ALL ["G", "end"], "to the bottom", "last";
 
     Filter      "filter"      Find ALL ["/"], "filter", "search find";
-    NextMatch   "next"        Find CHUNKS ["n"], "next problem (chunk nobody has)", "missing";
-    PrevMatch   "previous"    Find CHUNKS ["N"], "previous problem", "missing";
-    NextActive  "next-active" Find FILES ["'"], "jump to the next active download", "downloading";
+    NextMatch   "next"        Find CHUNKS ["n"], "next lost or bad chunk", "missing problem";
+    PrevMatch   "previous"    Find CHUNKS ["N"], "previous lost or bad chunk", "missing";
+    NextActive  "next-active" Find FILES ["'"], "next active download", "downloading";
     Sort        "sort"        Find FILES ["o"], "sort by", "order";
     Reverse     "reverse"     Find FILES ["O"], "reverse the order", "sort";
 
@@ -172,8 +172,8 @@ actions! {
     TabShared   "tab-shared"  View ALL ["g s"], "Shared tab", "";
     TabPeers    "tab-peers"   View ALL ["g p"], "Peers tab", "uploads";
     Zoom        "zoom"        View ALL ["z"], "zoom this pane", "maximise";
-    Wider       "wider"       View ALL [">"], "move the split right / down", "resize";
-    Narrower    "narrower"    View ALL ["<"], "move the split left / up", "resize";
+    Wider       "wider"       View ALL [">"], "split right / down", "resize";
+    Narrower    "narrower"    View ALL ["<"], "split left / up", "resize";
     Theme       "theme"       View ALL ["T"], "dark, light, monochrome", "color colour";
     Mouse       "mouse"       View ALL ["m"], "mouse on / off", "";
     Palette     "commands"    View ALL [":"], "command palette", "";

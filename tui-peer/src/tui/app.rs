@@ -147,7 +147,7 @@ where
         for _ in 0..MAX_BATCH {
             match next {
                 Some(Input::Key(key)) if key.kind != KeyEventKind::Release => {
-                    self.message(Msg::Key(key))
+                    self.message(Msg::Key(key));
                 }
                 Some(Input::Paste(text)) => self.message(Msg::Paste(text)),
                 Some(Input::Mouse(mouse)) => self.mouse(mouse),

@@ -68,7 +68,7 @@ pub struct Wish {
 /// Rows of the summary in the small layout.
 const SUMMARY: u16 = 4;
 /// Rows of the numbers in the details.
-const INFO: u16 = 5;
+const INFO: u16 = 6;
 /// Most rows the log takes in the large layouts.
 const MAX_LOG: u16 = 15;
 /// Rows of the transfers pane.
@@ -154,7 +154,7 @@ impl Areas {
             Class::Medium => {
                 let files = body.height * percent(46) / 100;
                 let rest = body.height - files;
-                let middle = (rest * 58 / 100).max(3);
+                let middle = (rest * 60 / 100).max(3);
                 let [files, middle, log] = rows(
                     body,
                     [Constraint::Length(files), Constraint::Length(middle), Constraint::Fill(1)],
@@ -189,7 +189,7 @@ impl Areas {
                 let log = (body.height * 28 / 100).clamp(5, MAX_LOG);
                 let [top, log] = rows(body, [Constraint::Fill(1), Constraint::Length(log)]);
                 let [left, right] =
-                    columns(top, [Constraint::Percentage(percent(55)), Constraint::Fill(1)]);
+                    columns(top, [Constraint::Percentage(percent(57)), Constraint::Fill(1)]);
                 let transfers = if self.class == Class::Huge { TRANSFERS } else { 0 };
                 let [files, transfers] =
                     rows(left, [Constraint::Fill(1), Constraint::Length(transfers)]);

@@ -139,9 +139,9 @@ impl Guard {
         self.mouse = on;
         let mut out = io::stdout().lock();
         if on {
-            queue!(out, EnableMouseCapture)?
+            queue!(out, EnableMouseCapture)?;
         } else {
-            queue!(out, DisableMouseCapture)?
+            queue!(out, DisableMouseCapture)?;
         }
         out.flush()
     }

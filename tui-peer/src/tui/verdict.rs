@@ -26,6 +26,51 @@ pub fn verdict(
     }
 }
 
+/// The verdict in at most 34 columns, for where one line is all there is.
+pub fn headline(
+    transfer: Option<&Transfer>,
+    row: Option<&CatalogueRow>,
+    focus: Option<&Focus>,
+    counts: &Counts,
+) -> Option<Line> {
+    let known = focus.is_some_and(|focus| !focus.chunks.is_empty());
+    let Some(t) = transfer else {
+        return row.map(|row| match (row.sources, row.complete) {
+            (0, _) => (Tone::Warn, "Nobody online has it".to_owned()),
+            (n, 0) => (Tone::Plain, format!("{n} have parts, nobody all of it")),
+            (_, n) => (Tone::Good, format!("{} with all of it", plural(u64::from(n), "source"))),
+        });
+    };
+    let wanted = counts.wanted();
+    Some(match &t.state {
+        TransferState::Sharing if t.other_complete == 0 => {
+            (Tone::Warn, "Only you have all of it".to_owned())
+        }
+        TransferState::Sharing => {
+            (Tone::Good, format!("All here, {} more have it all", t.other_complete))
+        }
+        TransferState::DiskFull => (Tone::Bad, "Disk full; goes on when there is room".to_owned()),
+        TransferState::Failed(_) => (Tone::Bad, "Failed: i says why, r tries again".to_owned()),
+        TransferState::Changed => (Tone::Bad, "Changed on disk: hashed again".to_owned()),
+        _ if known && counts.none > 0 => {
+            let reach = percent(wanted - counts.none, wanted);
+            (Tone::Bad, format!("Stops at {reach}: {} lost", plural(counts.none, "chunk")))
+        }
+        _ if known && counts.one > 0 => match focus.and_then(sole_source) {
+            Some(source) => (
+                Tone::Warn,
+                format!("{} only at {}", plural(counts.one, "chunk"), source_name(source)),
+            ),
+            None => (Tone::Warn, format!("Can finish; {} with 1 source", counts.one)),
+        },
+        _ if known && wanted > counts.have => {
+            (Tone::Good, "Can finish from who is online".to_owned())
+        }
+        _ if t.sources == 0 => (Tone::Warn, "Nobody online has it".to_owned()),
+        state => (Tone::Dim, super::words::state_word(state).to_owned()),
+    })
+}
+
 fn shared(t: &Transfer) -> Vec<Line> {
     let others = match t.other_complete {
         0 => (Tone::Warn, "You are the only one who has all of it.".to_owned()),
@@ -64,7 +109,9 @@ fn fetching(t: &Transfer, focus: Option<&Focus>, counts: &Counts) -> Vec<Line> {
         let have = if counts.none == 1 { "has" } else { "have" };
         lines.push((
             Tone::Bad,
-            format!("Cannot finish now: {missing} {have} no source online. It will stop at {reach}. n jumps there."),
+            format!(
+                "Cannot finish now: {missing} {have} no source online; stops at {reach} (n jumps)."
+            ),
         ));
     } else {
         let margin = if counts.one == 0 {

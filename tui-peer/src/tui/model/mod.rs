@@ -287,7 +287,7 @@ impl Model {
             suspend_confirmed: false,
             map_key: None,
             mine_ids: Vec::new(),
-            snap: snap.clone(),
+            snap,
         };
         model.list_mut(Tab::Network).sort = Sort::Mine;
         model

@@ -164,7 +164,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::JoinOther => join(model),
         Action::Rejoin => match model.snap.network.state {
             NetState::Left => {
-                out.push(Effect::Call(Command::Rejoin, Asked::Say("rejoining".to_owned())))
+                out.push(Effect::Call(Command::Rejoin, Asked::Say("rejoining".to_owned())));
             }
             _ => join(model),
         },
@@ -185,7 +185,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             out.push(Effect::Call(Command::Serve { on }, Asked::Say(text.to_owned())));
         }
         Action::Announce => {
-            out.push(Effect::Call(Command::Announce, Asked::Say("asking the tracker".to_owned())))
+            out.push(Effect::Call(Command::Announce, Asked::Say("asking the tracker".to_owned())));
         }
         Action::Pane1 => model.focus = Pane::Files,
         Action::Pane2 => model.focus = Pane::Chunks,
@@ -224,7 +224,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             toast(model, Tone::Plain, text);
         }
         Action::Palette => {
-            model.dialogs.push(Dialog::Palette { query: Default::default(), cursor: 0 })
+            model.dialogs.push(Dialog::Palette { query: Default::default(), cursor: 0 });
         }
         Action::Help => model.dialogs.push(Dialog::Help { scroll: 0, query: Default::default() }),
         Action::Redraw => out.push(Effect::Redraw),

@@ -90,7 +90,7 @@ pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
     match key.code {
         KeyCode::Down | KeyCode::Tab => model.welcome.choice = (model.welcome.choice + 1) % choices,
         KeyCode::Up | KeyCode::BackTab => {
-            model.welcome.choice = (model.welcome.choice + choices - 1) % choices
+            model.welcome.choice = (model.welcome.choice + choices - 1) % choices;
         }
         KeyCode::Enter => welcome_enter(model, out),
         KeyCode::Esc => model.welcome.field.set(""),
@@ -222,10 +222,10 @@ fn sort_key(model: &mut Model, cursor: &mut usize, key: KeyEvent, out: &mut Vec<
     let choices = Sort::choices(model.tab);
     match key.code {
         KeyCode::Down | KeyCode::Tab | KeyCode::Char('j' | 'o') => {
-            *cursor = (*cursor + 1) % choices.len().max(1)
+            *cursor = (*cursor + 1) % choices.len().max(1);
         }
         KeyCode::Up | KeyCode::Char('k') => {
-            *cursor = cursor.checked_sub(1).unwrap_or(choices.len().saturating_sub(1))
+            *cursor = cursor.checked_sub(1).unwrap_or(choices.len().saturating_sub(1));
         }
         KeyCode::Char('q') => return false,
         KeyCode::Enter | KeyCode::Char(' ') => {
@@ -276,13 +276,13 @@ fn look_again(model: &Model, share: &mut SharePath, out: &mut Vec<Effect>) {
 }
 
 /// Names of a folder arrived.
-pub(super) fn listed(model: &mut Model, dir: PathBuf, entries: Result<Vec<PathEntry>, String>) {
+pub(super) fn listed(model: &mut Model, dir: PathBuf, entries: &Result<Vec<PathEntry>, String>) {
     let dir = Some(dir);
     for dialog in &mut model.dialogs {
         if let Dialog::Share(share) = dialog
             && share.dir == dir
         {
-            share.entries = entries.clone();
+            share.entries.clone_from(entries);
         }
     }
 }
@@ -299,11 +299,11 @@ fn share_key(
     match key.code {
         KeyCode::Down if n > 0 => share.cursor = Some(share.cursor.map_or(0, |at| (at + 1) % n)),
         KeyCode::Up if n > 0 => {
-            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n))
+            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
         }
         KeyCode::Tab => complete(model, share, &matching, out),
         KeyCode::BackTab if n > 0 => {
-            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n))
+            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
         }
         KeyCode::Right if share.field.at_end() && n > 0 => complete(model, share, &matching, out),
         KeyCode::Enter => {
@@ -430,10 +430,10 @@ fn confirm_key(confirm: &mut Confirm, key: KeyEvent) -> Option<Choice> {
     let n = confirm.buttons.len().max(1);
     match key.code {
         KeyCode::Right | KeyCode::Tab | KeyCode::Down => {
-            confirm.selected = (confirm.selected + 1) % n
+            confirm.selected = (confirm.selected + 1) % n;
         }
         KeyCode::Left | KeyCode::BackTab | KeyCode::Up => {
-            confirm.selected = (confirm.selected + n - 1) % n
+            confirm.selected = (confirm.selected + n - 1) % n;
         }
         KeyCode::Enter => return confirm.buttons.get(confirm.selected).map(|b| b.choice),
         KeyCode::Char(' ') => {

@@ -120,7 +120,7 @@ pub(super) fn run(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
     match actions::can(model, action) {
         Ok(()) => actions::act(model, action, None, out),
         Err(why) => {
-            model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono)
+            model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);
         }
     }
 }

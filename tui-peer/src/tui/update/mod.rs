@@ -43,12 +43,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.log.push(&said(model, Level::Warn, text));
         }
         Msg::Reply(asked, result) => reply::reply(model, asked, result),
-        Msg::Dir(dir, entries) => dialogs::listed(model, dir, entries),
+        Msg::Dir(dir, entries) => dialogs::listed(model, dir, &entries),
         Msg::Indexed(generation, job, rows) => {
-            lists::indexed(model, generation, &job, rows, &mut out)
+            lists::indexed(model, generation, &job, rows, &mut out);
         }
         Msg::Copied(what, Ok(way)) => {
-            model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono)
+            model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono);
         }
         Msg::Copied(what, Err(why)) => {
             model.toasts.push(Tone::Bad, format!("{what} not copied: {why}"), model.now.mono);
@@ -125,7 +125,7 @@ fn event_came(model: &mut Model, event: &Event) {
     let now = model.now.mono;
     match &event.what {
         What::Done { .. } | What::Shared { .. } => {
-            model.toasts.push(Tone::Good, show(&event.text), now)
+            model.toasts.push(Tone::Good, show(&event.text), now);
         }
         What::Failed { hint, .. } => {
             let text = if hint.is_empty() {
@@ -137,7 +137,7 @@ fn event_came(model: &mut Model, event: &Event) {
         }
         What::Banned { .. } => model.toasts.push(Tone::Warn, show(&event.text), now),
         What::Said if event.level == Level::Error => {
-            model.toasts.push(Tone::Bad, show(&event.text), now)
+            model.toasts.push(Tone::Bad, show(&event.text), now);
         }
         What::Said | What::Peer { .. } => {}
     }
@@ -207,6 +207,8 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     settle_log(&mut model.log, usize::from(inside(areas.log).height));
+    // What is said below the map depends on its counts, and its height on what is said.
+    settle_map(model);
     settle_map(model);
     let wanted = model.selected();
     if wanted != model.asked_focus {

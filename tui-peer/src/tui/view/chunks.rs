@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::super::format;
-use super::super::heatmap::{Bucket, Counts, Map, Mode, Rarity, Standing, standing};
+use super::super::heatmap::{Bucket, Counts, Map, Mode, Standing, standing};
 use super::super::layout::{Areas, inside};
 use super::super::model::{Line, Model, Pane, Tone};
 use super::super::theme::{Depth, Ground, Theme};
@@ -48,7 +48,12 @@ fn words(model: &Model, inner: Rect) -> Vec<Line> {
     let most = usize::from(spare.min(if inner.height >= 12 { 5 } else { 2 }));
     let focus = model.focus_data().map(AsRef::as_ref);
     let transfer = model.selected_transfer();
-    let lines = verdict::verdict(transfer, model.selected_row(), focus, &model.map.counts);
+    let mut lines = verdict::verdict(transfer, model.selected_row(), focus, &model.map.counts);
+    if most <= 2 && inner.width < 60 {
+        lines = verdict::headline(transfer, model.selected_row(), focus, &model.map.counts)
+            .into_iter()
+            .collect();
+    }
     let mut out: Vec<Line> = Vec::new();
     for (tone, text) in lines {
         for line in paint::wrap(&text, usize::from(inner.width)) {
@@ -158,10 +163,8 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     } else {
         self::cells(model, buf, cells, focused);
     }
-    let mut y = cells.bottom();
-    for (tone, line) in &lines {
+    for (y, (tone, line)) in (cells.bottom()..).zip(&lines) {
         paint::text(buf, inner.x, y, inner.width, line, paint::tone(theme, *tone));
-        y += 1;
     }
     if inner.height > MIN_MAP && map.mode != Mode::Empty {
         let line = legend(model, inner.width);
@@ -289,36 +292,49 @@ fn legend(model: &Model, width: u16) -> Vec<Piece> {
         ),
         _ => String::new(),
     };
-    let build = |long: bool, counts: bool| {
+    let build = |form: Form| {
         let mut out: Vec<Piece> = Vec::new();
         for (standing, n, (word, short), shown) in &items {
-            if !shown || (!long && *n == 0 && *standing != Standing::Have) {
+            let alarm = *standing == Standing::Lack(0) && *n > 0;
+            if !shown || (form != Form::Long && *n == 0 && *standing == Standing::Lack(0)) {
                 continue;
             }
             out.push((
                 model.theme.chunk_glyph(*standing).to_owned(),
                 model.theme.chunk_style(*standing),
             ));
-            let word = if long { word } else { short };
-            let text = if counts {
-                format!(" {word} {}  ", format::count(*n))
-            } else {
-                format!(" {word}  ")
+            let text = match form {
+                Form::Long => format!(" {word} {}  ", format::count(*n)),
+                Form::Short => format!(" {short} {}  ", format::count(*n)),
+                Form::Words if alarm => format!(" {}", format::count(*n)),
+                Form::Words => format!(" {short} "),
+                Form::Counts => format!("{} ", format::short_count(*n)),
             };
-            let alarm = *standing == Standing::Lack(0) && *n > 0;
             out.push((text, if alarm { model.theme.error() } else { Style::new() }));
         }
-        if long {
+        if form == Form::Long {
             out.push((per_cell.clone(), model.theme.dim()));
         }
         out
     };
-    for (long, counts) in [(true, true), (false, true), (false, false)] {
-        let line = build(long, counts);
-        if paint::width(&line) <= width + 2 {
+    for form in [Form::Long, Form::Short, Form::Words] {
+        let line = build(form);
+        if paint::width(&line) <= width + 1 {
             return line;
         }
     }
-    debug_assert!(Rarity::of(5) == Rarity::Many);
-    build(false, false)
+    build(Form::Counts)
+}
+
+/// How much of the legend there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Words and counts.
+    Long,
+    /// Short words and counts.
+    Short,
+    /// Short words; only lost chunks are counted.
+    Words,
+    /// Only counts.
+    Counts,
 }

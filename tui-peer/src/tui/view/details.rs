@@ -38,6 +38,8 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
             words::state_word(&t.state).to_owned(),
             format!("{} of {}", format::size(t.done), format::size(t.size)),
             format::percent(t.done, t.size),
+        ];
+        let mut rates = vec![
             format!("{} {}", theme.down(), format::rate(t.down_rate, theme.dash())),
             format!("{} {}", theme.up(), format::rate(t.up_rate, theme.dash())),
         ];
@@ -52,9 +54,15 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
             parts.push(format!("ETA {outlook}{}", stop.unwrap_or_default()));
         }
         if t.uploaded > 0 {
-            parts.push(format!("sent {}", format::size(t.uploaded)));
+            rates.push(format!("sent {}", format::size(t.uploaded)));
+        }
+        rates.push(format!("{} of {} sources send", t.active, t.sources));
+        if let Some(copies) = t.availability {
+            let mark = if copies < 1.0 { "!" } else { "" };
+            rates.push(format!("availability {}{mark}", format::availability(copies)));
         }
         lines.push(parts.join(&dot));
+        lines.push(rates.join(&dot));
     } else if let Some(r) = row {
         lines.push(
             [
@@ -73,10 +81,6 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
         parts.push(format!("id {}", if width >= 100 { id.to_string() } else { id.short() }));
     }
     parts.push(format::plural(u64::from(chunks), "chunk"));
-    if let Some(copies) = transfer.and_then(|t| t.availability) {
-        let mark = if copies < 1.0 { "!" } else { "" };
-        parts.push(format!("availability {}{mark}", format::availability(copies)));
-    }
     if let Some(r) = row {
         parts.push(format!(
             "first seen {}",

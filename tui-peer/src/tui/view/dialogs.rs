@@ -368,7 +368,7 @@ fn confirm(model: &Model, frame: &mut Frame<'_>, confirm: &Confirm) {
     let area =
         open(model, frame, tall(content.len() + tick + rows.len() + 3), &confirm.title, foot);
     lines(model, frame, area, &content);
-    let mut y = area.bottom().saturating_sub(tall(rows.len()));
+    let y = area.bottom().saturating_sub(tall(rows.len()));
     if let Some((label, ticked)) = confirm.tick {
         let mark = if ticked { "[x]" } else { "[ ]" };
         let style = if ticked { theme.error() } else { Style::new() };
@@ -381,9 +381,8 @@ fn confirm(model: &Model, frame: &mut Frame<'_>, confirm: &Confirm) {
             style,
         );
     }
-    for row in &rows {
+    for (y, row) in (y..).zip(&rows) {
         paint::pieces(frame.buffer_mut(), area.x, y, area.width, row);
-        y += 1;
     }
 }
 

@@ -66,7 +66,7 @@ impl Column {
             Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
             Self::Bar => 12,
             Self::Rate | Self::Up | Self::Down | Self::Outlook => format::RATE_WIDTH,
-            Self::Others => 6,
+            Self::Others => 7,
             Self::Address => 21,
             Self::Rtt => 7,
         }
@@ -286,7 +286,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                 buf,
                 area,
                 at,
-                Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own },
+                &Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own },
             );
             let cell = |column| catalogue_cell(model, entry, own, column);
             cells(buf, area, name, columns, cell);
@@ -300,7 +300,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                 buf,
                 area,
                 at,
-                Base { name: &t.name, kind: t.kind, glyph, marked, width: name, own: Some(t) },
+                &Base { name: &t.name, kind: t.kind, glyph, marked, width: name, own: Some(t) },
             );
             cells(buf, area, name, columns, |column| transfer_cell(model, t, column));
         }
@@ -323,7 +323,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                 buf,
                 area,
                 at,
-                Base {
+                &Base {
                     name: &shown,
                     kind: Kind::File,
                     glyph,
@@ -337,10 +337,14 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
     }
     let list = model.list();
     if at == list.cursor {
-        let style =
-            if model.focus == Pane::Files { model.theme.selected() } else { model.theme.bold() };
+        let focused = model.focus == Pane::Files;
+        let style = if focused { model.theme.selected() } else { model.theme.bold() };
         for x in area.x..area.right() {
             if let Some(cell) = buf.cell_mut((x, area.y)) {
+                // One colour under the cursor: the words say it as well.
+                if focused {
+                    cell.set_style(Style::reset());
+                }
                 cell.set_style(style);
             }
         }
@@ -356,7 +360,7 @@ struct Base<'a> {
     own: Option<&'a Transfer>,
 }
 
-fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: Base<'_>) {
+fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: &Base<'_>) {
     let theme = model.theme;
     let list = model.list();
     let edge = if at == list.cursor {
@@ -473,7 +477,7 @@ fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piece {
             let style = if t.other_complete == 0 { theme.warn() } else { Style::new() };
             (
                 if t.other_complete == 0 {
-                    "only me".chars().take(6).collect::<String>()
+                    "only me".to_owned()
                 } else {
                     t.other_complete.to_string()
                 },

@@ -39,12 +39,12 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         let eta = eta.map_or_else(String::new, |s| format!(" {} {}", theme.dot(), format::eta(s)));
         parts.push(vec![plain(format!("{}{eta}", format::plural(active, "download")))]);
     }
-    let cells = if area.width >= 160 {
-        14
-    } else if wide {
-        8
-    } else {
-        6
+    let cells = match area.width {
+        160.. => 14,
+        100.. => 8,
+        76.. => 6,
+        // Narrow: the numbers are worth more.
+        _ => 0,
     };
     parts.push(rate(model, theme.down(), snap.totals.down_rate, &model.history.down.last(cells)));
     parts.push(rate(model, theme.up(), snap.totals.up_rate, &model.history.up.last(cells)));
@@ -91,6 +91,9 @@ fn rate(model: &Model, arrow: &str, rate: f64, values: &[f64]) -> Vec<Piece> {
         .fold(1.0, f64::max);
     let number = format::rate(rate, theme.dash());
     let spark = format::sparkline(values, top, theme.levels());
+    if values.is_empty() {
+        return vec![plain(format!("{arrow} {number:>10}"))];
+    }
     vec![(format!("{arrow} {number:>10} "), Style::new()), (spark, theme.accent())]
 }
 
@@ -106,7 +109,10 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
     };
     match &net.state {
         NetState::On => {
-            let latency = net.latency_ms.map_or_else(String::new, |ms| format!(" {ms} ms"));
+            let latency = net
+                .latency_ms
+                .filter(|_| width >= 76)
+                .map_or_else(String::new, |ms| format!(" {ms} ms"));
             let host = if net.hosting { " (here)" } else { "" };
             vec![
                 (format!("{} ", theme.on()), theme.accent()),

@@ -23,18 +23,18 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     match log.paused {
         None => note.push_str("following"),
         Some(_) if log.newer() > 0 => {
-            note.push_str(&format!("PAUSED, {} newer (f follows)", log.newer()))
+            note.push_str(&format!("PAUSED, {} newer (f follows)", log.newer()));
         }
         Some(_) => note.push_str("PAUSED (f follows)"),
     }
     let title = if log.field.text().is_empty() {
         String::new()
     } else {
-        format!("with \"{}\" (Esc clears)", log.field.text())
+        format!(" with \"{}\" (Esc clears)", log.field.text())
     };
     let frame = paint::Frame {
         title: vec![
-            ("4 Log ".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            ("4 Log".to_owned(), if focused { theme.bold() } else { theme.dim() }),
             (title, Style::new()),
         ],
         note: vec![(note, if log.paused.is_some() { theme.warn() } else { theme.dim() })],
@@ -126,7 +126,7 @@ fn entry(
     if selected {
         for x in area.x..area.right() {
             if let Some(cell) = buf.cell_mut((x, area.y)) {
-                cell.set_style(theme.selected());
+                cell.set_style(Style::reset().patch(theme.selected()));
             }
         }
         paint::text(buf, area.x, area.y, 1, theme.bar(), Style::new());

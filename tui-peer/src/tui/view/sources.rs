@@ -41,11 +41,11 @@ impl Column {
     ];
     /// First to go when it gets narrow first.
     const DROPS: [Self; 8] = [
-        Self::Why,
         Self::Up,
         Self::Pipe,
-        Self::Has,
         Self::Address,
+        Self::Has,
+        Self::Why,
         Self::Rtt,
         Self::Spark,
         Self::Got,
@@ -93,11 +93,11 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let active = rows.iter().filter(|s| s.down_rate >= 1.0).count();
     let total: f64 = rows.iter().map(|s| s.down_rate).sum();
     let count =
-        if rows.is_empty() { String::new() } else { format!("{active} of {} active", rows.len()) };
+        if rows.is_empty() { String::new() } else { format!(" {active} of {} active", rows.len()) };
     let height = usize::from(area.height.saturating_sub(3));
     let frame = paint::Frame {
         title: vec![
-            ("3 Sources ".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            ("3 Sources".to_owned(), if focused { theme.bold() } else { theme.dim() }),
             (count, Style::new()),
         ],
         note: vec![(format::rate(total, theme.dash()), Style::new())],
@@ -130,7 +130,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
             paint::text(buf, inner.x, y, 1, theme.bar(), Style::new());
             for x in inner.x..inner.right() {
                 if let Some(cell) = buf.cell_mut((x, y)) {
-                    cell.set_style(theme.selected());
+                    cell.set_style(Style::reset().patch(theme.selected()));
                 }
             }
         }
@@ -221,12 +221,8 @@ fn cell(model: &Model, source: &SourceRow, column: Column) -> Piece {
         Column::Rate => plain(format::rate(source.down_rate, theme.dash())),
         Column::Up => plain(format::rate(source.up_rate, theme.dash())),
         Column::Spark => {
-            let values = model
-                .history
-                .sources
-                .get(&source.peer)
-                .map(|s| s.last(8))
-                .unwrap_or_else(|| vec![0.0; 8]);
+            let values =
+                model.history.sources.get(&source.peer).map_or_else(|| vec![0.0; 8], |s| s.last(8));
             let top = values.iter().copied().fold(1.0, f64::max);
             (format::sparkline(&values, top, theme.levels()), theme.accent())
         }

@@ -1,0 +1,193 @@
+//! The whole loop on a terminal made of memory: what reaches it, and when.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use tokio::sync::mpsc;
+use tui_peer::engine::command::{Command, Reply};
+use tui_peer::engine::handle::{HandleParts, channel};
+use tui_peer::tui::app::drive;
+use tui_peer::tui::front::{Front, terminal};
+use tui_peer::tui::msg::ExitReason;
+use tui_peer::tui::term::FrameBuffer;
+use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
+
+use super::stage;
+use super::testkit;
+
+/// A terminal of memory. Every frame goes to the test.
+struct Memory {
+    terminal: Terminal<CrosstermBackend<FrameBuffer>>,
+    buffer: FrameBuffer,
+    input: mpsc::Receiver<Event>,
+    frames: mpsc::Sender<Vec<u8>>,
+}
+
+impl Front for Memory {
+    type Backend = CrosstermBackend<FrameBuffer>;
+
+    fn terminal(&mut self) -> &mut Terminal<Self::Backend> {
+        &mut self.terminal
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        let mut frame = Vec::new();
+        self.buffer.commit(&mut frame)?;
+        self.frames.try_send(frame).map_err(io::Error::other)
+    }
+
+    async fn event(&mut self) -> Option<io::Result<Event>> {
+        self.input.recv().await.map(Ok)
+    }
+
+    fn mouse(&mut self, _on: bool) {}
+
+    fn copy(&mut self, _text: &str) -> Result<&'static str, String> {
+        Ok("memory")
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Play {
+    input: mpsc::Sender<Event>,
+    frames: mpsc::Receiver<Vec<u8>>,
+    parts: HandleParts,
+    screen: vt100::Parser,
+    app: tokio::task::JoinHandle<io::Result<ExitReason>>,
+    signal: tokio::sync::oneshot::Sender<i32>,
+}
+
+fn play(width: u16, height: u16) -> Play {
+    let snap = testkit::rich(Instant::now());
+    let (handle, parts) = channel(snap.clone());
+    let (input, input_rx) = mpsc::channel(64);
+    let (frames_tx, frames) = mpsc::channel(1024);
+    let theme = Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark };
+    let model = stage::model(snap, width, height, theme);
+    let (signal, signal_rx) = tokio::sync::oneshot::channel();
+    let app = tokio::spawn(async move {
+        let buffer = FrameBuffer::default();
+        let mut front = Memory {
+            terminal: terminal(&buffer, width, height)?,
+            buffer,
+            input: input_rx,
+            frames: frames_tx,
+        };
+        let signal = Box::pin(async move {
+            match signal_rx.await {
+                Ok(number) => number,
+                Err(_) => std::future::pending().await,
+            }
+        });
+        drive(handle, model, &mut front, signal).await
+    });
+    Play { input, frames, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
+}
+
+impl Play {
+    async fn key(&self, code: KeyCode) {
+        self.input.send(Event::Key(KeyEvent::new(code, KeyModifiers::NONE))).await.unwrap();
+    }
+
+    /// Takes frames until the screen shows `text`.
+    async fn until(&mut self, text: &str) {
+        let wait = async {
+            while !self.screen.screen().contents().contains(text) {
+                let frame = self.frames.recv().await.expect("a frame");
+                assert!(
+                    frame.starts_with(b"\x1b[?2026h") && frame.ends_with(b"\x1b[?2026l"),
+                    "frames appear at once"
+                );
+                self.screen.process(&frame);
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(20), wait).await.is_err() {
+            panic!("never saw {text:?} in\n{}", self.screen.screen().contents());
+        }
+    }
+
+    async fn command(&mut self) -> Command {
+        loop {
+            let (command, reply) = self.parts.commands.recv().await.unwrap();
+            let _ = reply.send(Ok(Reply::Accepted));
+            if !matches!(command, Command::Focus { .. }) {
+                return command;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_and_data_reach_the_screen_and_rest_is_silent() {
+    let mut play = play(80, 24);
+    play.until("Network 1,204").await;
+    let (command, reply) = play.parts.commands.recv().await.unwrap();
+    assert!(
+        matches!(command, Command::Focus { id: Some(_) }),
+        "the engine is told what is looked at"
+    );
+    reply.send(Ok(Reply::Accepted)).unwrap();
+    // Nothing happens: nothing is written, however long.
+    let silent = tokio::time::timeout(Duration::from_millis(400), play.frames.recv()).await;
+    assert!(silent.is_err(), "a frame at rest");
+    let mut snap = testkit::rich(Instant::now());
+    snap.seq = 2;
+    snap.catalogue = Arc::new(testkit::catalogue(27));
+    play.parts.snapshots.send_replace(Arc::new(snap));
+    play.until("Network 27").await;
+    play.parts.events.send(testkit::events().remove(0)).unwrap();
+    play.until("91be").await;
+    play.key(KeyCode::Char('A')).await;
+    assert!(matches!(play.command().await, Command::Announce));
+    play.until("asking the tracker").await;
+    play.input.send(Event::Resize(60, 20)).await.unwrap();
+    play.screen.screen_mut().set_size(20, 60);
+    play.until("[1 Files]").await;
+    play.input
+        .send(Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)))
+        .await
+        .unwrap();
+    play.input
+        .send(Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)))
+        .await
+        .unwrap();
+    assert_eq!(play.app.await.unwrap().unwrap(), ExitReason::QuitNow);
+}
+
+#[tokio::test]
+async fn the_bytes_draw_the_same_screen_as_the_view() {
+    let mut play = play(120, 40);
+    play.until("Network 1,204").await;
+    let expected = stage::Stage::new(
+        testkit::rich(Instant::now()),
+        120,
+        40,
+        Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark },
+    );
+    let shown = play.screen.screen().contents();
+    let wanted = expected.screen();
+    // The log differs: no events were sent here.
+    for (shown, wanted) in shown.lines().zip(wanted.lines()).take(26) {
+        assert_eq!(shown.trim_end(), wanted.trim_end());
+    }
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+}
+
+#[tokio::test]
+async fn signals_and_the_end_of_the_engine_end_the_app() {
+    let mut first = play(80, 24);
+    first.until("Network").await;
+    first.signal.send(15).unwrap();
+    assert_eq!(first.app.await.unwrap().unwrap(), ExitReason::Signal(15));
+    let mut second = play(80, 24);
+    second.until("Network").await;
+    drop(second.parts);
+    assert_eq!(second.app.await.unwrap().unwrap(), ExitReason::EngineStopped);
+}

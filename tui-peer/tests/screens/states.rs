@@ -1,0 +1,374 @@
+//! What the user does and what is asked of the engine; states of the network; dialogs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::join::FileLink;
+use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use tui_peer::engine::event::{Event, Level, Target, What};
+use tui_peer::engine::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
+use tui_peer::tui::model::{Dialog, Pane, RowKey, Tab};
+use tui_peer::tui::msg::{Asked, Effect, ExitReason, Msg};
+
+use super::stage::Stage;
+use super::testkit;
+
+fn calls(stage: &mut Stage) -> Vec<Command> {
+    std::mem::take(&mut stage.effects)
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Call(command, _) => Some(command),
+            _ => None,
+        })
+        .collect()
+}
+
+fn exits(stage: &Stage) -> Option<ExitReason> {
+    stage.effects.iter().find_map(|effect| match effect {
+        Effect::Exit(reason) => Some(*reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn first_start_welcomes_and_joins() {
+    let mut stage = Stage::of(testkit::fresh(Instant::now()), 80, 24);
+    insta::assert_snapshot!("welcome", stage.screen());
+    stage.send(Msg::Paste("shoal://nonsense".to_owned()));
+    assert!(stage.screen().contains("! "), "says what is wrong while typing");
+    stage.keys("<Enter>");
+    assert!(calls(&mut stage).is_empty());
+    stage.keys("<Esc>");
+    stage.send(Msg::Paste(format!("{}\n", testkit::join_string())));
+    insta::assert_snapshot!("welcome_pasted", stage.screen());
+    stage.keys("<Enter>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Join { .. }]));
+    let error = CommandError {
+        kind: CommandErrorKind::Invalid,
+        message: "10.0.0.2:7420 does not answer".to_owned(),
+    };
+    stage.send(Msg::Reply(Asked::Join, Err(error)));
+    assert!(stage.screen().contains("does not answer"));
+    stage.keys("<Esc>h");
+    assert!(matches!(calls(&mut stage)[..], [Command::Host]));
+    stage.keys("d");
+    assert_eq!(exits(&stage), Some(ExitReason::Demo));
+}
+
+#[test]
+fn network_states_are_in_the_header() {
+    let now = Instant::now();
+    let cases = [
+        (
+            "lost",
+            NetState::Lost {
+                since: now - Duration::from_secs(42),
+                retry_at: now + Duration::from_secs(8),
+                why: "connection refused".into(),
+            },
+            "lost 0:42",
+        ),
+        ("left", NetState::Left, "offline"),
+        ("connecting", NetState::Connecting, "tracker …"),
+        (
+            "rejected",
+            NetState::Rejected { why: "wrong secret\u{1b}[2J".into() },
+            "rejected: wrong secret\\u{1b}",
+        ),
+    ];
+    for (name, state, expected) in cases {
+        let mut snap = testkit::rich(now);
+        snap.network.state = state;
+        let stage = Stage::of(snap, 120, 40);
+        let screen = stage.screen();
+        assert!(screen.contains(expected), "{name}: {}", screen.lines().next().unwrap());
+    }
+}
+
+#[test]
+fn lost_tracker_counts_once_a_second_and_rest_needs_no_timer() {
+    let now = Instant::now();
+    let mut snap = testkit::rich(now);
+    let stage = Stage::of(snap.clone(), 80, 24);
+    assert_eq!(tui_peer::tui::update::deadline(&stage.model), None);
+    snap.network.state = NetState::Lost { since: now, retry_at: now, why: String::new() };
+    let stage = Stage::of(snap, 80, 24);
+    let due = tui_peer::tui::update::deadline(&stage.model).unwrap();
+    assert!(due <= stage.model.now.mono + Duration::from_secs(1));
+}
+
+#[test]
+fn the_cursor_stays_on_its_file() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("oname<Enter>");
+    stage.keys("G");
+    let before = stage.model.list().key.clone();
+    let mut snap = testkit::rich(stage.model.now.mono);
+    let mut catalogue = testkit::catalogue(700);
+    catalogue.rows.extend(
+        testkit::catalogue(1204).rows.into_iter().filter(|r| Some(RowKey::Content(r.id)) == before),
+    );
+    catalogue.rows.sort_by(|a, b| a.name.cmp(&b.name));
+    catalogue.rows.dedup_by_key(|r| r.id);
+    snap.catalogue = Arc::new(catalogue);
+    stage.send(Msg::Snapshot(Arc::new(snap)));
+    assert!(stage.model.stale, "the order holds still while keys are pressed");
+    stage.pass(Duration::from_secs(2));
+    assert!(!stage.model.stale);
+    assert_eq!(stage.model.list().key, before);
+    assert_eq!(stage.model.row_key(Tab::Network, stage.model.list().cursor), before);
+}
+
+#[test]
+fn keys_ask_the_engine() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("jjjjjjjd");
+    assert!(matches!(calls(&mut stage)[..], [Command::Download(_)]));
+    stage.keys("ggp");
+    assert!(matches!(calls(&mut stage)[..], [Command::Pause { .. }]));
+    stage.keys("jp");
+    assert!(matches!(calls(&mut stage)[..], [Command::Resume { .. }]));
+    stage.keys("jjr");
+    assert!(matches!(calls(&mut stage)[..], [Command::Resume { .. }]));
+    stage.keys("AS");
+    assert!(matches!(calls(&mut stage)[..], [Command::Announce, Command::Serve { on: false }]));
+    stage.keys("jd");
+    assert!(calls(&mut stage).is_empty());
+    assert!(stage.screen().contains("it is here already"));
+    stage.keys("y");
+    let copied = stage.effects.iter().find_map(|e| match e {
+        Effect::Copy(text, _) => Some(text.clone()),
+        _ => None,
+    });
+    let link: FileLink = copied.unwrap().parse().unwrap();
+    assert_eq!(link.id(), testkit::content(4));
+    stage.keys("gg  d");
+    assert_eq!(calls(&mut stage).len(), 2, "all marked ones");
+}
+
+#[test]
+fn focus_follows_the_cursor_once_per_file() {
+    let mut stage = Stage::rich(80, 24);
+    stage.effects.clear();
+    stage.keys("j");
+    stage.pass(Duration::from_secs(1));
+    let focus: Vec<_> =
+        stage.effects.iter().filter(|e| matches!(e, Effect::Focus(Some(_)))).collect();
+    assert_eq!(focus.len(), 1);
+}
+
+#[test]
+fn quitting_asks_only_if_somebody_loses_something() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("q");
+    assert_eq!(exits(&stage), None);
+    let screen = stage.screen();
+    assert!(screen.contains("lecture-07-consensus.mkv") && screen.contains("[ Stay ]"));
+    stage.keys("<Enter>");
+    assert!(exits(&stage).is_none() && stage.model.dialogs.is_empty(), "Enter is the safe answer");
+    stage.keys("qQ");
+    assert_eq!(exits(&stage), None, "a letter only marks");
+    stage.keys("QQ<Enter>");
+    assert!(stage.model.when_idle.is_some() || exits(&stage) == Some(ExitReason::Quit));
+
+    let mut snap = testkit::rich(Instant::now());
+    snap.transfers = vec![testkit::transfer(4, TransferState::Sharing, 100)].into();
+    let mut stage = Stage::of(snap, 80, 24);
+    stage.keys("<Esc><Esc><Esc>");
+    assert_eq!(exits(&stage), None, "Escape never quits");
+    stage.keys("q");
+    assert_eq!(exits(&stage), Some(ExitReason::Quit));
+}
+
+#[test]
+fn quit_when_idle_waits_and_can_be_taken_back() {
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("q<Right><Enter>");
+    assert!(stage.screen().contains("quits when idle"));
+    stage.keys("<Esc>");
+    assert!(stage.model.when_idle.is_none());
+    stage.keys("q<Right><Enter>");
+    let mut snap = testkit::rich(stage.model.now.mono);
+    snap.transfers = vec![testkit::transfer(4, TransferState::Sharing, 100)].into();
+    stage.send(Msg::Snapshot(Arc::new(snap)));
+    assert_eq!(exits(&stage), Some(ExitReason::Quit));
+}
+
+#[test]
+fn interrupting_twice_quits_from_anywhere() {
+    for keys in ["", "?", "/abc", "q", "s"] {
+        let mut stage = Stage::rich(80, 24);
+        stage.keys(keys);
+        stage.keys("<C-c>");
+        assert_eq!(exits(&stage), None, "{keys:?}");
+        stage.keys("<C-c>");
+        assert_eq!(exits(&stage), Some(ExitReason::QuitNow), "{keys:?}");
+    }
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("<C-c>");
+    stage.pass(Duration::from_secs(3));
+    stage.keys("<C-c>");
+    assert_eq!(exits(&stage), None, "too late");
+}
+
+#[test]
+fn leaving_names_the_losses_and_removing_keeps_data() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("L");
+    assert!(stage.screen().contains("Leave the network?"));
+    stage.keys("<Left><Enter>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Leave]));
+    stage.keys("gd");
+    stage.keys("x<Right><Enter>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Remove { delete_partial: false, .. }]));
+    stage.keys("x <Right><Enter>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Remove { delete_partial: true, .. }]));
+    stage.keys("gsju");
+    assert!(calls(&mut stage).is_empty());
+    assert!(stage.screen().contains("only complete source"));
+    stage.keys("<Right><Enter>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Unshare { .. }]));
+}
+
+#[test]
+fn pasted_links_open_a_question_and_rubbish_is_left_alone() {
+    let mut stage = Stage::rich(80, 24);
+    stage.send(Msg::Paste("dddq\nxx".to_owned()));
+    assert!(stage.model.dialogs.is_empty() && calls(&mut stage).is_empty());
+    assert!(stage.screen().contains("ignored"));
+    let join = testkit::join_string().parse().unwrap();
+    let link = FileLink::new(&join, testkit::content(7), None, Some("x\u{202e}y.iso"));
+    stage.send(Msg::Paste(link.to_string()));
+    insta::assert_snapshot!("get_link", stage.screen());
+    stage.keys("<Enter>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Download(_)]), "the same network: no join");
+    let other = format!("shoal://{}@example.org:7420", testkit::peer(1));
+    stage.send(Msg::Paste(other));
+    assert!(stage.screen().contains("Join a network"));
+    stage.keys("<Enter>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Join { .. }]));
+}
+
+#[test]
+fn sharing_completes_paths() {
+    use tui_peer::tui::model::PathEntry;
+    let entry = |name: &str, is_dir| PathEntry { name: name.to_owned(), is_dir, size: 812 << 20 };
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("s");
+    stage.keys("~/Videos/lec");
+    let dirs: Vec<_> = stage
+        .effects
+        .iter()
+        .filter_map(|e| match e {
+            Effect::ListDir(d) => Some(d.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(dirs.last().unwrap(), std::path::Path::new("/home/ada/Videos"));
+    let entries = vec![
+        entry("lectures-old", true),
+        entry("lecture-01\u{1b}x.mkv", false),
+        entry("lecture-02.mkv", false),
+        entry("other", false),
+    ];
+    stage.send(Msg::Dir(dirs.last().unwrap().clone(), Ok(entries)));
+    insta::assert_snapshot!("share_names", stage.screen());
+    stage.keys("<Tab>");
+    let text = |stage: &Stage| match stage.model.dialogs.last() {
+        Some(Dialog::Share(share)) => share.field.text().to_owned(),
+        _ => String::new(),
+    };
+    assert_eq!(text(&stage), "~/Videos/lecture");
+    stage.keys("-02<Tab>");
+    assert_eq!(text(&stage), "~/Videos/lecture-02.mkv");
+    stage.keys("<Enter>");
+    match &calls(&mut stage)[..] {
+        [Command::Share { path, .. }] => {
+            assert_eq!(path, std::path::Path::new("/home/ada/Videos/lecture-02.mkv"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn files_of_a_folder_can_be_chosen() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("/common-voice<Enter>c");
+    assert!(matches!(calls(&mut stage)[..], [Command::ListFiles { .. }]));
+    let files = (0..40)
+        .map(|i| FolderEntry {
+            path: format!("clips/{i:03}.mp3"),
+            raw: format!("clips/{i:03}.mp3"),
+            size: 40_000,
+            done: 0,
+            wanted: true,
+        })
+        .collect();
+    let id = stage.model.selected().unwrap();
+    stage.send(Msg::Reply(Asked::Files(id), Ok(Reply::Files(files))));
+    stage.keys("*j j ");
+    insta::assert_snapshot!("contents", stage.screen());
+    stage.keys("<Enter>");
+    match &calls(&mut stage)[..] {
+        [Command::Download(d)] => {
+            assert!(
+                matches!(&d.files, tui_peer::engine::command::Selection::Paths(p) if p.len() == 2)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn empty_lists_say_what_to_do() {
+    let mut snap = testkit::rich(Instant::now());
+    snap.catalogue = Arc::new(Catalogue { version: 2, rows: Vec::new(), whole: true });
+    snap.transfers = Arc::new([]);
+    snap.peers = Arc::new([]);
+    snap.focus = None;
+    let mut stage = Stage::of(snap, 80, 24);
+    for expected in
+        ["No files on the network yet", "No downloads", "Nothing shared yet", "Not connected"]
+    {
+        assert!(stage.screen().contains(expected), "{expected}");
+        stage.keys("]");
+    }
+}
+
+#[test]
+fn events_reach_the_log_and_failures_the_footer() {
+    let mut stage = Stage::rich(60, 20);
+    let event = Event {
+        at: testkit::wall(),
+        level: Level::Error,
+        target: Target::Disk,
+        text: "write failed\u{1b}[2J".to_owned(),
+        what: What::Failed { id: None, code: "io", hint: "r retries".to_owned() },
+    };
+    stage.send(Msg::Event(event));
+    let screen = stage.screen();
+    assert!(screen.contains("write failed\\u{1b}[2J") && screen.contains("4 Log ●1"), "{screen}");
+    stage.keys("4");
+    assert!(stage.screen().contains("ERROR"));
+    assert_eq!(stage.model.focus, Pane::Log);
+}
+
+#[test]
+fn a_long_list_is_ordered_elsewhere() {
+    let mut snap = testkit::rich(Instant::now());
+    snap.catalogue = Arc::new(testkit::catalogue(30_000));
+    let mut stage = Stage::of(snap, 80, 24);
+    let job = stage
+        .effects
+        .iter()
+        .find_map(|e| match e {
+            Effect::Index(job) => Some(job.clone()),
+            _ => None,
+        })
+        .unwrap();
+    assert!(stage.model.list().rows.is_empty());
+    let rows = tui_peer::tui::model::build(&job);
+    stage.send(Msg::Indexed(job.generation, job, rows));
+    assert_eq!(stage.model.list().rows.len(), 30_000);
+    assert!(stage.screen().contains("of 30,000"));
+}
