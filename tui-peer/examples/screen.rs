@@ -1,7 +1,6 @@
 //! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big|panic] [still]`.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a toy
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
