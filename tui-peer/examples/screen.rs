@@ -1,9 +1,9 @@
 //! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big|panic] [still]`.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // a toy
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stderr,
     unreachable_pub,
     reason = "an example"
@@ -42,8 +42,7 @@ async fn main() -> anyhow::Result<()> {
     if kind == "panic" {
         tokio::spawn(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let nothing: Option<u8> = None;
-            nothing.unwrap();
+            panic!("a task of the engine panics");
         });
     }
     let reason = run(handle, Options { demo: true, ..Options::default() }).await?;
