@@ -1,7 +1,5 @@
 //! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big|panic] [still]`.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // a toy
-
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -43,8 +41,8 @@ async fn main() -> anyhow::Result<()> {
     if kind == "panic" {
         tokio::spawn(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let nothing: Option<u8> = None;
-            nothing.unwrap();
+            let number: u8 = "x".parse().unwrap();
+            eprintln!("{number}");
         });
     }
     let reason = run(handle, Options { demo: true, ..Options::default() }).await?;

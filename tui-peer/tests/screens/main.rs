@@ -8,8 +8,6 @@
     reason = "tests"
 )]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
-
 mod bytes;
 mod random;
 mod stage;
