@@ -168,6 +168,20 @@ fn a_click_opens_a_tab_and_alt_does_nothing() {
 }
 
 #[test]
+fn downloads_can_go_elsewhere() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("/blender<Enter>D");
+    assert!(stage.screen().contains("~/Downloads/"));
+    stage.keys("big<Enter>");
+    match &calls(&mut stage)[..] {
+        [Command::Download(d)] => {
+            assert_eq!(d.dir.as_deref(), Some(std::path::Path::new("/home/ada/Downloads/big")));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn focus_follows_the_cursor_once_per_file() {
     let mut stage = Stage::rich(80, 24);
     stage.effects.clear();
