@@ -10,6 +10,9 @@ use super::event::ConnId;
 use super::rate::Rate;
 use super::time::Time;
 
+/// Longest chunk time that counts, in seconds: an idle connection has a low average, too.
+const MOST_CHUNK_TIME: f64 = 10.0;
+
 /// One connection to one peer.
 #[derive(Debug)]
 pub(super) struct Conn {
@@ -183,6 +186,20 @@ impl Conn {
     pub(super) fn any_pending(&self, id: &ContentId) -> usize {
         let any = |asked: &&Asked| matches!(asked, Asked::Any { id: of, .. } if of == id);
         self.requests.values().filter(any).count()
+    }
+
+    /// How long one of its chunks took so far, at its average rate since it connected; zero if unknown.
+    pub(super) fn chunk_time(&self, now: Time) -> Duration {
+        let len = self.requests.values().map(|asked| match asked {
+            Asked::Chunk { len, .. } | Asked::Any { len, .. } | Asked::Meta { len, .. } => *len,
+            Asked::Hashes { .. } => 0,
+        });
+        let (len, total) = (u64::from(len.max().unwrap_or(0)), self.down.total);
+        let lived = now.since(self.since).as_secs_f64();
+        if total == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64((lived * len as f64 / total as f64).min(MOST_CHUNK_TIME))
     }
 
     /// Bytes handed to the writer and not yet written.

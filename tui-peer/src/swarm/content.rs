@@ -85,6 +85,8 @@ pub(super) struct Flight {
     pub(super) asked: Vec<(ConnId, u32)>,
     /// All bytes are here; the disk is at work. Who sent them.
     pub(super) verifying: Option<ConnId>,
+    /// How often it was taken from one source to be asked of another.
+    pub(super) moves: u8,
 }
 
 /// A content on one connection.

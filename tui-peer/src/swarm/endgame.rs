@@ -18,6 +18,9 @@ const PATIENCE_AT_END: f64 = 0.2;
 /// Sources asked for one chunk at once, at most.
 const MAX_ASKED: usize = 2;
 
+/// Patience is not doubled more often: 0.2 s become more than any deadline.
+const MOST_DOUBLINGS: u8 = 12;
+
 impl Node {
     /// Near the end a slow source would only make the last chunk late: the others will be done sooner
     /// with all that is left.
@@ -46,11 +49,13 @@ impl Node {
         let content = self.contents.get(&id)?;
         let (link, body) = (content.links.get(&at)?, content.body.as_ref()?);
         let conn = self.conns.get(&at)?;
+        let end = body.picker.pickable() == 0;
         // Only what would be idle otherwise takes over what others have begun.
-        if conn.pending() > 0 && body.picker.pickable() > 0 {
+        if conn.pending() > 0 {
             return None;
         }
-        let patience = if body.picker.pickable() > 0 { PATIENCE } else { PATIENCE_AT_END };
+        let (factor, patience) =
+            if end { (STEAL_FACTOR, PATIENCE_AT_END) } else { (STEAL_FACTOR * 2.0, PATIENCE) };
         let now = cx.now;
         let own = conn.down.get(now).max(64.0 * 1024.0);
         let mine = (conn.outstanding + body.usual_len()) as f64 / own;
@@ -60,7 +65,10 @@ impl Node {
             }
             let etas = flight.asked.iter().filter_map(|(holder, rid)| self.eta(now, *holder, *rid));
             let eta = etas.min_by(f64::total_cmp)?;
-            (eta > mine * STEAL_FACTOR + patience).then_some(eta)
+            // Every move doubles the patience: were all sources slower than it, a chunk that is
+            // always taken away before it comes would never come.
+            let patience = patience * f64::from(1u32 << flight.moves.min(MOST_DOUBLINGS));
+            (eta > mine * factor + patience).then_some(eta)
         };
         let candidates = body.flights.iter().filter(|(chunk, _)| link.has.contains(**chunk));
         candidates
@@ -80,11 +88,12 @@ impl Node {
     }
 
     /// Another source takes over a chunk. Who has not begun to send it need not; of those who have, one
-    /// may go on: several slow ones together cannot keep a chunk.
-    pub(super) fn unburden(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
+    /// may go on: several slow ones together cannot keep a chunk. Says how often it has moved then.
+    pub(super) fn unburden(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) -> u8 {
         let now = cx.now;
         let flight = self.contents.get(&id).and_then(|c| c.body.as_ref()?.flights.get(&chunk));
-        let Some(flight) = flight else { return };
+        let Some(flight) = flight else { return 0 };
+        let moves = flight.moves.saturating_add(1);
         let begun = |at: &ConnId, rid: &u32| {
             let request = self.conns.get(at).and_then(|conn| conn.requests.get(rid));
             matches!(request, Some(Asked::Chunk { got, .. }) if *got > 0)
@@ -100,5 +109,6 @@ impl Node {
         for (at, rid) in gone {
             self.cancel(cx, at, rid);
         }
+        moves
     }
 }

@@ -101,8 +101,11 @@ impl Node {
             None => self.steal(cx, at, id),
         };
         let Some(chunk) = picked else { return false };
-        self.unburden(cx, id, chunk);
+        let moves = self.unburden(cx, id, chunk);
         self.request(cx, at, id, chunk);
+        if let Some(flight) = self.body_mut(&id).and_then(|body| body.flights.get_mut(&chunk)) {
+            flight.moves = moves;
+        }
         true
     }
 
@@ -234,9 +237,10 @@ impl Node {
 
 pub(super) fn note_flight(body: &mut Body, chunk: u32, at: ConnId, rid: u32) {
     body.picker.remove(chunk);
-    let flight = body
-        .flights
-        .entry(chunk)
-        .or_insert_with(|| Flight { asked: Vec::with_capacity(1), verifying: None });
+    let flight = body.flights.entry(chunk).or_insert_with(|| Flight {
+        asked: Vec::with_capacity(1),
+        verifying: None,
+        moves: 0,
+    });
     flight.asked.push((at, rid));
 }

@@ -20,6 +20,8 @@ const WAITING: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(5);
 /// Hash requests without an answer go elsewhere after this.
 const HASH_TIMEOUT: Duration = Duration::from_secs(10);
+/// A source is snubbed when it took so many times longer than its chunks took so far.
+const SNUB_FACTOR: u32 = 4;
 /// OPEN without an answer ends a connection after this (protocol.md 5.1).
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection is dead when nothing at all was heard for so long; PING asks every 15 s.
@@ -145,7 +147,8 @@ impl Node {
             let time = self.cfg.ban_rude;
             return self.ban_and_close(cx, at, code, "advertises and does not deliver", time);
         }
-        if conn.pending() > 0 && quiet >= self.cfg.snub_after && conn.snubbed_until.is_none() {
+        let patience = self.cfg.snub_after.max(conn.chunk_time(cx.now) * SNUB_FACTOR);
+        if conn.pending() > 0 && quiet >= patience && conn.snubbed_until.is_none() {
             conn.snubbed_until = Some(cx.now + self.cfg.snub_time);
             self.snub(cx, at);
         }

@@ -32,6 +32,13 @@ fn crowd(n: usize, up: f64, down: f64) -> Vec<Spec> {
     specs
 }
 
+/// A seed and `n` leechers of `rate`, downlinks so many times wider.
+fn equal(n: usize, rate: f64, wider: f64) -> Vec<Spec> {
+    let mut specs = vec![Spec::new(rate, f64::MAX / 4.0, true)];
+    specs.extend((0..n).map(|_| Spec::new(rate, rate * wider, false)));
+    specs
+}
+
 /// Leechers whose uplinks are a quarter, one, one and two units, and whose downlinks are twice that,
 /// but at least two units.
 fn mixed(n: usize) -> Vec<Spec> {
@@ -55,6 +62,9 @@ fn table() {
         ("16 equal, symmetric, K=256", 16 * MIB, crowd(16, UNIT, UNIT)),
         ("16 equal, symmetric, K=1024", 64 * MIB, crowd(16, UNIT, UNIT)),
         ("16 equal, symmetric, K=2048", 128 * MIB, crowd(16, UNIT, UNIT)),
+        ("16 equal, wide, K=256, links of 1 MB/s", 16 * MIB, equal(16, UNIT / 10.0, 100.0)),
+        ("16 equal, symmetric, K=256, 1 MB/s", 16 * MIB, equal(16, UNIT / 10.0, 1.0)),
+        ("16 equal, symmetric, K=256, 0.1 MB/s", 16 * MIB, equal(16, UNIT / 100.0, 1.0)),
         ("32 mixed uplinks, K=1024", 64 * MIB, mixed(32)),
         ("32 mixed uplinks, K=2048", 128 * MIB, mixed(32)),
         ("64 equal, symmetric, K=2048", 128 * MIB, crowd(64, UNIT, UNIT)),

@@ -1,0 +1,100 @@
+//! Real engines and a real tracker in one process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::join::JoinString;
+use tokio::net::TcpListener;
+use tui_peer::engine::command::Command;
+use tui_peer::engine::config::EngineConfig;
+use tui_peer::engine::handle::{EngineHandle, Stop};
+use tui_peer::engine::snapshot::Snapshot;
+use tui_peer::engine::start;
+
+/// Longest any step may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn tracker() -> JoinString {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tracker = tracker::Tracker::open(tracker::Config::default()).unwrap();
+    let join = tracker.join_string("127.0.0.1", port).unwrap();
+    tokio::spawn(tracker.run(listener, std::future::pending()));
+    join
+}
+
+async fn peer(dir: &Path, name: &str, join: &JoinString) -> EngineHandle {
+    let mut config = EngineConfig::new(dir.join(name).join("state"), dir.join(name).join("d"));
+    config.listen = ([127, 0, 0, 1], 0).into();
+    config.nick = name.to_owned();
+    config.join = Some(join.clone());
+    start(config).await.unwrap()
+}
+
+async fn until(engine: &EngineHandle, what: &str, holds: impl Fn(&Snapshot) -> bool) {
+    let mut snapshots = engine.snapshots();
+    let wait = async {
+        while !holds(&snapshots.borrow_and_update()) {
+            snapshots.changed().await.unwrap();
+        }
+    };
+    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        panic!("never: {what}; catalogue: {:?}", engine.snapshot().catalogue.rows);
+    }
+}
+
+fn sources(snapshot: &Snapshot, name: &str) -> Option<u32> {
+    snapshot.catalogue.rows.iter().find(|row| &*row.name == name).map(|row| row.sources)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watching_peer_sees_files_and_sources_come_and_go() {
+    let temp = tempfile::tempdir().unwrap();
+    let join = tracker().await;
+    let watcher = peer(temp.path(), "watcher", &join).await;
+    until(&watcher, "the catalogue is whole", |s| s.catalogue.whole).await;
+    let mut sharers = Vec::new();
+    for n in 1..=3u32 {
+        let sharer = peer(temp.path(), &format!("p{n}"), &join).await;
+        for name in ["same", &format!("own{n}")] {
+            let path = temp.path().join(format!("{n}")).join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, name.repeat(800_000)).unwrap();
+            sharer.call(Command::Share { path, name: None }).await.unwrap();
+        }
+        sharers.push(sharer);
+        until(&watcher, "one more source", |s| sources(s, "same") == Some(n)).await;
+        until(&watcher, "one more file", |s| s.catalogue.rows.len() as u32 == n + 1).await;
+        // Looking at one file must not stop the others from being told.
+        let id = watcher.snapshot().catalogue.rows.first().map(|row| row.id);
+        watcher.call(Command::Focus { id }).await.unwrap();
+    }
+    let gone = sharers.remove(0);
+    gone.stop(Stop::Gracefully);
+    gone.stopped().await;
+    until(&watcher, "one source fewer", |s| sources(s, "same") == Some(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_joins_amid_registrations_ends_up_seeing_all() {
+    let temp = tempfile::tempdir().unwrap();
+    for round in 0..6 {
+        let dir = temp.path().join(format!("{round}"));
+        let join = tracker().await;
+        let mut sharers = Vec::new();
+        for n in 1..=4u32 {
+            let sharer = peer(&dir, &format!("p{n}"), &join).await;
+            for name in ["same", &format!("own{n}")] {
+                let path = dir.join(format!("{n}")).join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, name.repeat(800_000)).unwrap();
+                sharer.call(Command::Share { path, name: None }).await.unwrap();
+            }
+            sharers.push(sharer);
+        }
+        let watcher = peer(&dir, "watcher", &join).await;
+        until(&watcher, "all sources", |s| sources(s, "same") == Some(4)).await;
+        until(&watcher, "all files", |s| s.catalogue.rows.len() == 5).await;
+    }
+}
