@@ -3,7 +3,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::print_stderr,
     unreachable_pub,
     reason = "an example"
@@ -42,7 +41,8 @@ async fn main() -> anyhow::Result<()> {
     if kind == "panic" {
         tokio::spawn(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            panic!("a task of the engine panics");
+            let number: u8 = "x".parse().unwrap();
+            eprintln!("{number}");
         });
     }
     let reason = run(handle, Options { demo: true, ..Options::default() }).await?;

@@ -134,6 +134,7 @@ actions! {
 
     Enter       "details"     File ALL ["enter"], "details / open", "info heatmap";
     Download    "download"    File FILE ["d"], "download, or resume", "get fetch";
+    DownloadTo  "download-to" File FILE ["D"], "download to another folder", "save directory";
     Pause       "pause"       File FILE ["p"], "pause / resume", "stop continue";
     PauseAll    "pause-all"   File FILE ["P"], "pause or resume all", "stop continue";
     Contents    "contents"    File FILE ["c"], "choose files in the folder", "select folder";

@@ -7,7 +7,6 @@
     unreachable_pub,
     reason = "tests"
 )]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
 
 mod bytes;
 mod random;

@@ -147,6 +147,41 @@ fn keys_ask_the_engine() {
 }
 
 #[test]
+fn a_click_opens_a_tab_and_alt_does_nothing() {
+    use crossterm::event::{
+        KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+    };
+    let mut stage = Stage::rich(80, 24);
+    let title = stage.screen().lines().nth(1).unwrap().to_owned();
+    for (word, tab) in [("Shared", Tab::Shared), ("Peers", Tab::Peers), ("Network", Tab::Network)] {
+        let column = title.chars().collect::<String>().split(word).next().unwrap().chars().count();
+        stage.send(Msg::Mouse(MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column: u16::try_from(column + 1).unwrap(),
+            row: 1,
+            modifiers: KeyModifiers::NONE,
+        }));
+        assert_eq!(stage.model.tab, tab);
+    }
+    stage.send(Msg::Key(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::ALT)));
+    assert!(exits(&stage).is_none() && stage.model.dialogs.is_empty());
+}
+
+#[test]
+fn downloads_can_go_elsewhere() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("/blender<Enter>D");
+    assert!(stage.screen().contains("~/Downloads/"));
+    stage.keys("big<Enter>");
+    match &calls(&mut stage)[..] {
+        [Command::Download(d)] => {
+            assert_eq!(d.dir.as_deref(), Some(std::path::Path::new("/home/ada/Downloads/big")));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn focus_follows_the_cursor_once_per_file() {
     let mut stage = Stage::rich(80, 24);
     stage.effects.clear();

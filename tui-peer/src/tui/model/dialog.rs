@@ -92,6 +92,8 @@ pub struct SharePath {
     pub cursor: Option<usize>,
     /// What went wrong.
     pub error: Option<String>,
+    /// If not empty, the path is where to download these to.
+    pub save: Vec<ContentId>,
 }
 
 /// The dialog for links and join strings.
@@ -215,6 +217,7 @@ impl Default for SharePath {
             entries: Ok(Vec::new()),
             cursor: None,
             error: None,
+            save: Vec::new(),
         }
     }
 }
@@ -237,7 +240,7 @@ impl SharePath {
         let lower = stem.to_lowercase();
         entries
             .iter()
-            .filter(|e| hidden || !e.name.starts_with('.'))
+            .filter(|e| (hidden || !e.name.starts_with('.')) && (self.save.is_empty() || e.is_dir))
             .filter(|e| e.name.starts_with(stem) || e.name.to_lowercase().starts_with(&lower))
             .collect()
     }

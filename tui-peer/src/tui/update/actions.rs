@@ -89,8 +89,13 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Why => explain(model),
         Action::Mark => mark(model),
         Action::MarkAll => mark_all(model),
-        Action::Share => {
+        Action::Share | Action::DownloadTo => {
             let mut dialog = SharePath::default();
+            if action == Action::DownloadTo {
+                dialog.save = model.targets();
+                let downloads = model.show_path(&model.snap.me.downloads);
+                dialog.field.set(&format!("{downloads}/"));
+            }
             if let Some(dir) = share::wanted_dir(model, &dialog) {
                 dialog.dir = Some(dir.clone());
                 out.push(Effect::ListDir(dir));

@@ -18,7 +18,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
         NetState::On | NetState::Lost { .. } | NetState::Connecting
     );
     match action {
-        Action::Download => {
+        Action::Download | Action::DownloadTo => {
             need(target, "no file is selected")?;
             let all_here = model
                 .targets()

@@ -74,6 +74,10 @@ fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
 }
 
 fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
+    // Alt belongs to multiplexers; and Esc followed quickly by q arrives as Alt-q, which must not quit.
+    if event.modifiers.contains(KeyModifiers::ALT) {
+        return;
+    }
     let key = Key::of(event);
     if model.prefix.is_empty()
         && let Some(digit) = key.digit()

@@ -100,6 +100,9 @@ fn swap_in(model: &mut Model, job: &Job, rows: Vec<u32>) {
             .position(|i| job.catalogue.rows.get(*i as usize).is_some_and(|row| row.id == id)),
         _ => None,
     };
+    // Until a key is pressed the cursor has no file of its own: it stays at the top.
+    let untouched = model.last_key.is_none() && model.list_of(Tab::Network).cursor == 0;
+    let position = if untouched { None } else { position };
     let list = model.list_mut(Tab::Network);
     list.total = job.catalogue.rows.len();
     list.rows = rows;

@@ -25,6 +25,12 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, _out: &mut Vec<Effect>
         MouseEventKind::ScrollUp => wheel(model, pane, -WHEEL),
         MouseEventKind::Down(MouseButton::Left) => {
             model.focus = pane;
+            if pane == Pane::Files && at.y == areas.files.y {
+                if let Some(tab) = super::super::view::files::tab_at(model, areas.files, at.x) {
+                    super::moves::open_tab(model, tab);
+                }
+                return;
+            }
             click(model, pane, inside(areas.of(pane)), at);
         }
         _ => {}

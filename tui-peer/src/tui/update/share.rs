@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::Command;
+use crate::engine::command::{Command, Download, Selection};
 
 use super::super::model::{Dialog, Model, PathEntry, SharePath};
 use super::super::msg::{Asked, Effect};
@@ -131,6 +131,17 @@ pub(super) fn share_now(model: &mut Model, share: &mut SharePath, out: &mut Vec<
     if path == Path::new("/") {
         share.error = Some("the whole machine is too much: choose a folder".to_owned());
         return false;
+    }
+    if !share.save.is_empty() {
+        let text = format!("downloading to {}", model.show_path(&path));
+        for (i, id) in share.save.iter().enumerate() {
+            let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
+            let dir = Some(path.clone());
+            let download = Download { id: *id, name: None, dir, files: Selection::All };
+            out.push(Effect::Call(Command::Download(download), asked));
+        }
+        model.marks.clear();
+        return true;
     }
     let say = format!("hashing {} · others see it when that is done", model.show_path(&path));
     out.push(Effect::Call(Command::Share { path, name: None }, Asked::Say(say)));

@@ -258,6 +258,10 @@ fn level(bucket: &Bucket, theme: Theme) -> Option<(&'static str, Style)> {
             if theme.ground == Ground::Dark { Color::Indexed(231) } else { Color::Indexed(255) };
         return Some(("×", style.fg(ink).add_modifier(Modifier::BOLD)));
     }
+    // Nothing of it here or coming: the same sign as in the legend instead of a block of colour.
+    if bucket.have == 0 && bucket.flight == 0 {
+        return Some((theme.chunk_glyph(worst), theme.chunk_style(worst)));
+    }
     let ink = if bucket.flight > 0 { Standing::Flight } else { Standing::Have };
     let eighths = bucket.eighths();
     // In flight shows even where nothing is here yet.

@@ -194,14 +194,19 @@ fn palette(
 
 fn share(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
     let theme = model.theme;
+    let saving = !share.save.is_empty();
     let matching = share.matching();
     let names = NAMES.min(usize::from(frame.area().height.saturating_sub(9)));
     let area = open(
         model,
         frame,
         tall(names + 7),
-        "Share a file or folder",
-        "Tab completes - Up Down choose - Enter shares - Esc cancels",
+        if saving { "Download to" } else { "Share a file or folder" },
+        if saving {
+            "Tab completes - Up Down choose - Enter downloads - Esc cancels"
+        } else {
+            "Tab completes - Up Down choose - Enter shares - Esc cancels"
+        },
     );
     let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "Path ", theme.bold());
     let (_, stem) = share.split();
@@ -244,9 +249,14 @@ fn share(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
         (None, Ok(_)) if matching.len() > names => {
             (Tone::Dim, format!("{} names, type to narrow", format::count(matching.len() as u64)))
         }
-        (None, Ok(_)) if matching.is_empty() => {
-            (Tone::Dim, "No such name; Enter shares the path as typed.".to_owned())
-        }
+        (None, Ok(_)) if matching.is_empty() => (
+            Tone::Dim,
+            if saving {
+                String::new()
+            } else {
+                "No such name; Enter shares the path as typed.".to_owned()
+            },
+        ),
         (None, Ok(_)) => (Tone::Dim, String::new()),
     };
     paint::text(frame.buffer_mut(), area.x, below, area.width, &text, paint::tone(theme, tone));
@@ -257,6 +267,7 @@ fn share(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
     } else {
         note
     };
+    let note = if saving { "A folder that does not exist is made." } else { note };
     paint::text(frame.buffer_mut(), area.x, below + 2, area.width, note, theme.dim());
 }
 

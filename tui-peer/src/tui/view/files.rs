@@ -75,6 +75,20 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
+/// The tab whose title is at column `x` of the pane's upper border.
+pub fn tab_at(model: &Model, area: Rect, x: u16) -> Option<Tab> {
+    let mut at = area.x + 3;
+    let titles = tabs(model, area.width, true);
+    for (text, style) in &titles {
+        let end = at + paint::width(&[(text.clone(), *style)]);
+        if (at..end).contains(&x) {
+            return Tab::ALL.into_iter().find(|tab| text.contains(tab.title()));
+        }
+        at = end;
+    }
+    None
+}
+
 fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
     let theme = model.theme;
     let mut title: Vec<Piece> = Vec::new();

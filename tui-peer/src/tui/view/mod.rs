@@ -6,7 +6,7 @@ mod columns;
 pub mod details;
 pub mod dialogs;
 mod field;
-mod files;
+pub mod files;
 mod footer;
 mod header;
 pub mod help;
