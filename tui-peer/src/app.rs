@@ -2,10 +2,11 @@
 
 use std::future::Future;
 
-use crate::args::{Cli, Command, Common, Run, Settings, SettingsError, exit, settings};
+use crate::args::{Cli, Command, Common, Run, exit};
 use crate::engine::config::EngineConfig;
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
+use crate::settings::{Settings, SettingsError, settings};
 use crate::{demo, engine};
 
 /// Runs what the command line says; returns the exit code.

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //!
-//! - [`args`]: what the user typed, and the settings that follow.
+//! - [`args`]: what the user typed; [`settings`]: what follows from it and the configuration file.
 //! - [`swarm`]: PURE. Who is asked for what, who is served, who is believed. Events in, effects out.
 //! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
@@ -21,6 +21,7 @@ pub mod engine;
 pub mod headless;
 #[cfg(feature = "tui")]
 mod screen;
+pub mod settings;
 pub mod swarm;
 #[cfg(feature = "tui")]
 pub mod tui;
