@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod join;
 mod rate;
+mod units;
 
 use etcetera::BaseStrategy as _;
 
@@ -14,6 +15,7 @@ use crate::engine::config::EngineConfig;
 pub use error::SettingsError;
 pub use join::parse_join;
 pub use rate::{Rate, parse_rate};
+pub use units::Units;
 
 use file::read_config;
 use join::read_secret;

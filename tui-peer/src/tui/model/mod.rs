@@ -17,6 +17,7 @@ use common::id::ContentId;
 use crate::engine::snapshot::{
     Catalogue, CatalogueRow, Focus, NetState, PeerRow, Snapshot, SourceRow, Transfer,
 };
+use crate::settings::Units;
 
 use super::action::Where;
 use super::heatmap::Map;
@@ -174,6 +175,8 @@ pub struct Model {
     pub size: (u16, u16),
     /// Look.
     pub theme: Theme,
+    /// In what sizes and rates are shown.
+    pub units: Units,
     /// Keys.
     pub keymap: Keymap,
     /// The engine's newest word.
@@ -257,6 +260,7 @@ impl Model {
             now,
             size,
             theme,
+            units: Units::default(),
             keymap,
             catalogue: Arc::new(Catalogue::default()),
             mine: HashMap::new(),
