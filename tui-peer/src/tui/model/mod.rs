@@ -5,6 +5,7 @@ mod history;
 mod index;
 mod list;
 mod log;
+mod prefs;
 mod toast;
 
 use std::collections::{HashMap, HashSet};
@@ -33,6 +34,7 @@ pub(crate) use index::peers_for;
 pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
+pub use prefs::Prefs;
 pub use toast::{Toast, Toasts};
 
 /// How long a second `^C` counts as "now".
@@ -160,8 +162,6 @@ pub struct Setting {
     pub job_control: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
-    /// Colours to return to from the monochrome theme.
-    pub full_depth: super::theme::Depth,
 }
 
 /// The whole state of the app.
@@ -173,6 +173,8 @@ pub struct Model {
     pub now: Now,
     /// Terminal size.
     pub size: (u16, u16),
+    /// Settings.
+    pub prefs: Prefs,
     /// Look.
     pub theme: Theme,
     /// In what sizes and rates are shown.
@@ -259,6 +261,7 @@ impl Model {
             setting,
             now,
             size,
+            prefs: Prefs::default(),
             theme,
             units: Units::default(),
             keymap,
