@@ -65,7 +65,7 @@ pub(super) fn all_losses(model: &Model) -> Vec<Line> {
     let unfinished: Vec<&Transfer> =
         transfers.iter().filter(|t| words::is_unfinished(t) && words::is_running(t)).collect();
     if !unfinished.is_empty() {
-        let kept = format::size(unfinished.iter().map(|t| t.done).sum());
+        let kept = format::size(unfinished.iter().map(|t| t.done).sum(), model.units);
         let (what, verb) = match unfinished.len() {
             1 => ("1 download".to_owned(), "stops"),
             n => (format!("{n} downloads"), "stop"),
@@ -152,7 +152,7 @@ pub(super) fn ask_remove(model: &mut Model) {
                 format!(
                     "{}  {done} of {}",
                     format::middle(&t.name, 40, "..."),
-                    format::size(t.size)
+                    format::size(t.size, model.units)
                 ),
             )
         })

@@ -10,6 +10,7 @@ mod lists;
 mod mouse;
 mod moves;
 mod reply;
+mod settings;
 mod share;
 mod transfers;
 mod welcome;
