@@ -125,6 +125,17 @@ impl Table {
         self.get(item).0.to_string_lossy()
     }
 
+    /// The value in force as it may be shown: without the secret of a network.
+    pub fn shown(&self, item: Item) -> String {
+        let text = self.text(item);
+        match text.parse::<common::join::JoinString>() {
+            Ok(join) if join.secret().is_some() => {
+                format!("{} (with its secret)", join.with_secret(None))
+            }
+            _ => text.into_owned(),
+        }
+    }
+
     /// Where the value in force comes from.
     pub fn origin(&self, item: Item) -> Origin {
         self.get(item).1
@@ -199,6 +210,17 @@ mod tests {
         table.env = Layer::default();
         table.reset(Item::Units);
         assert_eq!(now(&table), ("iec".to_owned(), Origin::Default));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut table = Table::default();
+        let key = common::id::PeerId::from_bytes([7; 32]);
+        let secret = "a".repeat(52);
+        let join = format!("shoal://{key}@host:1?secret={secret}");
+        table.set(Item::Tracker, &join).unwrap();
+        let shown = table.shown(Item::Tracker);
+        assert!(shown.contains("host:1 (with its secret)") && !shown.contains(&secret), "{shown}");
     }
 
     #[test]
