@@ -112,6 +112,16 @@ impl Default for Table {
 }
 
 impl Table {
+    /// What holds for an item if nobody says anything, on this machine.
+    pub fn set_default(&mut self, item: Item, text: &str) {
+        self.defaults.set(item, text.into());
+    }
+
+    /// What the command line and the environment say.
+    pub fn set_layers(&mut self, flags: Layer, env: Layer) {
+        (self.flags, self.env) = (flags, env);
+    }
+
     /// The value in force, and where it comes from.
     pub fn get(&self, item: Item) -> (&OsStr, Origin) {
         [(&self.flags, Origin::Flag), (&self.env, Origin::Env), (&self.file, Origin::File)]

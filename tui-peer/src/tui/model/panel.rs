@@ -85,20 +85,25 @@ impl Panel {
     }
 }
 
-/// Rows with all words of a query in what is shown of them, or in their names.
+/// Rows with all words of a query in what is known of them; those that show the words come first.
 fn found(model: &Model, query: &str) -> Vec<Row> {
     let query = query.to_lowercase();
-    let has = |text: String| {
-        let text = text.to_lowercase();
-        query.split_whitespace().all(|word| text.contains(word))
+    let rank = |shown: &str, rest: String| {
+        let shown = shown.to_lowercase();
+        let all = format!("{shown} {}", rest.to_lowercase());
+        let has = |text: &str| query.split_whitespace().all(|word| text.contains(word));
+        has(&all).then(|| u8::from(!has(&shown)))
     };
-    let items = Item::ALL.iter().copied().filter(|item| {
-        let page = item.page().title();
-        has(format!("{} {} {} {page}", item.label(), item.key(), item.help()))
+    let items = Item::ALL.iter().filter_map(|item| {
+        let rest = format!("{} {} {}", item.key(), item.help(), item.page().title());
+        Some((rank(item.label(), rest)?, Row::Item(*item)))
     });
-    let actions = Action::ALL.iter().copied().filter(|action| {
+    let actions = Action::ALL.iter().filter_map(|action| {
         let keys = model.keymap.keys(*action).join(" ");
-        has(format!("{} {} {} {keys} keys", action.help(), action.name(), action.words()))
+        let rest = format!("{} {} {keys} keys", action.name(), action.words());
+        Some((rank(action.help(), rest)?, Row::Keys(*action)))
     });
-    items.map(Row::Item).chain(actions.map(Row::Keys)).collect()
+    let mut rows: Vec<(u8, Row)> = items.chain(actions).collect();
+    rows.sort_by_key(|(rank, _)| *rank);
+    rows.into_iter().map(|(_, row)| row).collect()
 }

@@ -80,10 +80,8 @@ fn reset(model: &mut Model, item: Item, out: &mut Vec<Effect>) -> Result<(), Str
 
 fn unlocked(model: &Model, item: Item) -> Result<(), String> {
     match model.prefs.table.origin(item) {
-        Origin::Flag => Err(format!("{} is fixed by an option of this run", item.label())),
-        Origin::Env => {
-            Err(format!("{} is fixed by the environment ({})", item.label(), item.env()))
-        }
+        Origin::Flag => Err(format!("{}: fixed by an option of this run", item.label())),
+        Origin::Env => Err(format!("{}: fixed by the environment ({})", item.label(), item.env())),
         Origin::File | Origin::Default => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use super::paint::{self, Piece};
 /// Widest box: longer lines are harder to read than to scroll.
 const WIDE: u16 = 100;
 /// Tallest box.
-const TALL: u16 = 34;
+const TALL: u16 = 28;
 /// Columns of the pages' names.
 const PAGES: u16 = 12;
 /// Narrower boxes show the open page in the title instead.
@@ -151,8 +151,8 @@ fn about(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         ("Your key", me.peer.short()),
         ("Listening on", me.listen.to_string()),
         ("", String::new()),
-        ("In the shell", "tui-peer config          all settings and where each is from".to_owned()),
-        ("", "tui-peer config check    what is wrong in the file".to_owned()),
+        ("In the shell", "tui-peer config".to_owned()),
+        ("", "tui-peer config check".to_owned()),
     ]) {
         paint::text(frame.buffer_mut(), area.x, y, row::LABEL, label, model.theme.dim());
         let (x, room) = (area.x + row::LABEL, area.width.saturating_sub(row::LABEL));
@@ -164,7 +164,18 @@ fn about(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 /// What the look is like, what the row is for, and what became of the last key.
 fn said(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Panel) {
     if panel.page == Page::Look && panel.query.is_none() && area.height >= BELOW {
-        paint::pieces(frame.buffer_mut(), area.x, area.y, area.width, &preview(model));
+        let (map, words) = preview(model);
+        let x = paint::text(
+            frame.buffer_mut(),
+            area.x,
+            area.y,
+            area.width,
+            "Preview  ",
+            model.theme.dim(),
+        );
+        let room = area.right().saturating_sub(x);
+        paint::pieces(frame.buffer_mut(), x, area.y, room, &map);
+        paint::pieces(frame.buffer_mut(), x, area.y + 1, room, &words);
     }
     let width = usize::from(area.width);
     let mut lines: Vec<Line> = Vec::new();
@@ -175,6 +186,7 @@ fn said(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Panel) {
     };
     lines.extend(paint::wrap(&help, width).into_iter().map(|line| (Tone::Dim, line)));
     let (tone, text) = note(model, panel);
+    let text = text.replace('—', model.theme.dash());
     lines.extend(paint::wrap(&text, width).into_iter().map(|line| (tone, line)));
     let top = area.y + area.height.min(2);
     for (y, (tone, text)) in (top..area.bottom()).zip(&lines) {
@@ -212,9 +224,10 @@ fn note(model: &Model, panel: &Panel) -> Line {
     }
 }
 
-fn preview(model: &Model) -> Vec<Piece> {
+/// The look: a map with numbers, and words in every colour.
+fn preview(model: &Model) -> (Vec<Piece>, Vec<Piece>) {
     let theme = model.theme;
-    let mut pieces = vec![("Preview  ".to_owned(), theme.dim())];
+    let mut map = Vec::new();
     for (standing, times) in [
         (Standing::Have, 5),
         (Standing::Flight, 2),
@@ -224,13 +237,17 @@ fn preview(model: &Model) -> Vec<Piece> {
         (Standing::Lack(0), 1),
         (Standing::Bad, 1),
     ] {
-        pieces.push((theme.chunk_glyph(standing).repeat(times), theme.chunk_style(standing)));
+        map.push((theme.chunk_glyph(standing).repeat(times), theme.chunk_style(standing)));
     }
     let rate = format::rate(13_002_342.0, theme.dash(), model.units);
-    pieces.push((format!("  {} {rate}  ", theme.down()), Style::new()));
-    pieces.push((format!("ETA {} ", format::eta(108)), Style::new()));
-    pieces.push((" key ".to_owned(), theme.bold().patch(theme.accent())));
-    pieces.push((" careful ".to_owned(), theme.warn()));
-    pieces.push((" wrong".to_owned(), theme.error()));
-    pieces
+    let text = format!("  {} {rate}  ETA {}", theme.down(), format::eta(108));
+    map.push((text, Style::new()));
+    let words = vec![
+        ("key  ".to_owned(), theme.bold().patch(theme.accent())),
+        ("careful  ".to_owned(), theme.warn()),
+        ("wrong".to_owned(), theme.error()),
+        ("  less important  ".to_owned(), theme.dim()),
+        (" chosen ".to_owned(), theme.selected()),
+    ];
+    (map, words)
 }

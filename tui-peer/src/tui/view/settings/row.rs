@@ -17,7 +17,7 @@ use super::super::{field, paint};
 pub(super) const LABEL: u16 = 20;
 /// Columns of an action's keys.
 const KEYS: u16 = 16;
-/// Columns of the mark at the right: `[flag]`.
+/// Columns of the mark at the right, if there is one: `[flag]`, `changed`.
 const MARK: u16 = 8;
 
 pub(super) fn draw(
@@ -32,8 +32,9 @@ pub(super) fn draw(
     let typing = panel.edit.as_ref().filter(|_| selected);
     let (label, wide, value, mark) = match row {
         Row::Item(item) => {
-            let room = area.width.saturating_sub(LABEL + MARK);
-            (item.label().to_owned(), LABEL, value(model, item, room), mark(model, item))
+            let mark = mark(model, item);
+            let room = area.width.saturating_sub(LABEL + room_of(mark));
+            (item.label().to_owned(), LABEL, value(model, item, room), mark)
         }
         Row::Keys(action) => {
             let waiting = panel.capture.as_ref().filter(|_| selected);
@@ -51,7 +52,7 @@ pub(super) fn draw(
     let pad = " ".repeat(usize::from(wide).saturating_sub(1 + label.width()));
     let value = format::middle(
         &value,
-        usize::from(area.width.saturating_sub(wide + MARK)),
+        usize::from(area.width.saturating_sub(wide + room_of(mark))),
         theme.ellipsis(),
     );
     let mut text = format!("{bar}{label}{pad}{value}");
@@ -67,6 +68,10 @@ pub(super) fn draw(
         paint::clear(frame.buffer_mut(), Rect { x, width: room, ..area });
         field::draw(frame, theme, (x, area.y), room, &edit.field, "");
     }
+}
+
+fn room_of(mark: &str) -> u16 {
+    if mark.is_empty() { 0 } else { MARK }
 }
 
 fn keys(model: &Model, action: Action) -> String {
