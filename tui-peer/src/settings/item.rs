@@ -109,8 +109,8 @@ macro_rules! items {
 items! {
     Downloads General "downloads" "DOWNLOADS" Kind::Path, true, "",
         "Download folder", "Where new downloads go.";
-    KeepFree General "keep_free" "KEEP_FREE" Kind::Size, true, "512M",
-        "Keep free at least", "Downloads pause while less than this is free on their disk.";
+    KeepFree General "keep_free" "KEEP_FREE" Kind::Size, true, "auto",
+        "Keep free at least", "Downloads pause while less is free on their disk; auto: 1 GiB or 1%.";
     OnStart General "on_start" "ON_START" Kind::Choice(STARTS), false, "resume",
         "On start", "Rejoin the network and go on with downloads, ask first, or stay off.";
     Quit General "quit" "QUIT" Kind::Choice(QUITS), true, "ask-if-busy",

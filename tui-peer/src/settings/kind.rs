@@ -31,7 +31,7 @@ pub enum Kind {
     Path,
     /// Bytes per second.
     Rate,
-    /// Bytes.
+    /// Bytes, or `auto`.
     Size,
     /// A join string, or `@FILE` holding one.
     Join,
@@ -69,6 +69,7 @@ impl Kind {
                 Some(_) => text.to_owned(),
                 None => "none".to_owned(),
             }),
+            Self::Size if text == "auto" => Ok(text.to_owned()),
             Self::Size => parse_size(text).map(|_| text.to_owned()),
             Self::Join if text.starts_with('@') => Ok(text.to_owned()),
             Self::Join => match text.parse::<common::join::JoinString>() {

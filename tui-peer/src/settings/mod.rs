@@ -36,6 +36,7 @@ pub use units::Units;
 pub use write::{Change, WriteError, write};
 
 use join::read_secret;
+#[cfg(feature = "tui")]
 pub(crate) use kind::nearest;
 
 /// Everything decided.

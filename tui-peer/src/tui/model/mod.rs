@@ -5,6 +5,7 @@ mod history;
 mod index;
 mod list;
 mod log;
+mod panel;
 mod prefs;
 mod toast;
 
@@ -34,6 +35,7 @@ pub(crate) use index::peers_for;
 pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
+pub use panel::{Capture, Edit, Panel, Row};
 pub use prefs::Prefs;
 pub use toast::{Toast, Toasts};
 
