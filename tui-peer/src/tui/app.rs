@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
@@ -20,7 +19,8 @@ use crate::engine::handle::EngineHandle;
 use crate::settings::{Change, Item, write};
 
 use super::front::{Front, Happened};
-use super::model::{Model, Now, PathEntry, build};
+use super::model::{Model, Now, build};
+use super::probe::{Probes, list_dir, open};
 use super::msg::{Asked, Effect, ExitReason, Msg};
 use super::term::{self, Notes};
 use super::update::{deadline, start, update};
@@ -40,8 +40,6 @@ const MAX_CALLS: usize = 2048;
 const MAX_SAVES: usize = 64;
 /// How long the end waits for settings to be written: a hanging disk must not keep the terminal.
 const SAVE_PATIENCE: Duration = Duration::from_secs(1);
-/// Names taken from one folder for completion.
-const MAX_NAMES: usize = 5000;
 /// A frame that takes longer to write than this came over a slow line.
 const SLOW_WRITE: Duration = Duration::from_millis(50);
 
@@ -52,6 +50,7 @@ struct App<'a, F> {
     snapshots: watch::Receiver<std::sync::Arc<crate::engine::snapshot::Snapshot>>,
     events: broadcast::Receiver<Event>,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
+    probes: Probes,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
     focus: (Option<ContentId>, bool),
     dirty: bool,
@@ -85,6 +84,7 @@ where
         front,
         handle,
         work: FuturesUnordered::new(),
+        probes: Probes::default(),
         focus: (None, false),
         dirty: true,
         data_waits: false,
@@ -309,6 +309,27 @@ where
                     }
                     .boxed(),
                 ),
+                Effect::Probe(probe) => {
+                    // `None` would mean a change of focus; a probe that was overtaken says nothing.
+                    let looking = self.probes.look(probe);
+                    self.work.push(
+                        async move {
+                            Some(match looking.await {
+                                Some((probe, found)) => Msg::Probed(probe, found),
+                                None => Msg::Overtaken,
+                            })
+                        }
+                        .boxed(),
+                    );
+                }
+                Effect::Open(path) => self.work.push(
+                    async move {
+                        let shown = path.clone();
+                        let opened = tokio::task::spawn_blocking(move || open(&path)).await;
+                        Some(Msg::Opened(shown, opened.unwrap_or_else(|e| Err(e.to_string()))))
+                    }
+                    .boxed(),
+                ),
                 Effect::Index(job) => self.work.push(
                     async move {
                         let work = job.clone();
@@ -394,41 +415,5 @@ where
         // Forgets what is on the screen; an error shows at the next frame.
         let _ = self.front.terminal().clear();
         self.dirty = true;
-    }
-}
-
-/// Names in a folder, folders first; symbolic links are shown as what they lead to.
-fn list_dir(dir: &Path) -> Result<Vec<PathEntry>, String> {
-    let names = std::fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let mut entries: Vec<PathEntry> = names
-        .flatten()
-        .take(MAX_NAMES)
-        .filter_map(|entry| {
-            // A name that is not text cannot be typed; its folder can be shared.
-            let name = entry.file_name().into_string().ok()?;
-            let meta = std::fs::metadata(PathBuf::from(dir).join(&name)).ok();
-            let is_dir = meta.as_ref().is_some_and(std::fs::Metadata::is_dir);
-            Some(PathEntry { name, is_dir, size: meta.map_or(0, |m| m.len()) })
-        })
-        .collect();
-    entries.sort_by(|a, b| {
-        b.is_dir.cmp(&a.is_dir).then_with(|| a.name.to_lowercase().cmp(&b.name.to_lowercase()))
-    });
-    Ok(entries)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_come_first() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.txt"), b"abc").unwrap();
-        std::fs::create_dir(dir.path().join("z")).unwrap();
-        let entries = list_dir(dir.path()).unwrap();
-        assert_eq!(entries[0], PathEntry { name: "z".into(), is_dir: true, size: entries[0].size });
-        assert_eq!(entries[1], PathEntry { name: "a.txt".into(), is_dir: false, size: 3 });
-        assert!(list_dir(&dir.path().join("nope")).unwrap_err().contains("nope"));
     }
 }

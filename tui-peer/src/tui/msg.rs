@@ -13,6 +13,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::settings::{Change, Item};
 
 use super::model::{Job, PathEntry};
+use super::probe::{Found, Probe};
 
 /// Something happened.
 #[derive(Debug)]
@@ -37,6 +38,12 @@ pub enum Msg {
     Reply(Asked, Result<Reply, CommandError>),
     /// Names in a folder of this machine.
     Dir(PathBuf, Result<Vec<PathEntry>, String>),
+    /// Something outside was looked at.
+    Probed(Probe, Found),
+    /// A look was given up for a newer one.
+    Overtaken,
+    /// A folder was shown by the desktop, or why not.
+    Opened(PathBuf, Result<(), String>),
     /// A long list was ordered.
     Indexed(u64, Job, Vec<u32>),
     /// Something was copied (which, and by which way), or not (why).
@@ -58,6 +65,10 @@ pub enum Effect {
     Focus(Option<ContentId>),
     /// List a folder of this machine.
     ListDir(PathBuf),
+    /// Look at something outside, once the typing rests.
+    Probe(Probe),
+    /// Show a folder by the desktop's means.
+    Open(PathBuf),
     /// Order a long list.
     Index(Job),
     /// Put this into the clipboard; what it is.

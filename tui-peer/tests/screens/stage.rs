@@ -27,6 +27,7 @@ pub(crate) fn setting() -> Setting {
         cwd: PathBuf::from("/home/ada"),
         utc_offset: 0,
         job_control: true,
+        desktop: false,
         demo: true,
     }
 }

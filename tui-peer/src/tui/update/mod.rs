@@ -6,9 +6,14 @@ mod can;
 mod contents;
 mod dialogs;
 mod keys;
+mod link;
 mod lists;
+mod marks;
 mod mouse;
 mod moves;
+mod palette;
+mod picker;
+mod probes;
 mod reply;
 mod settings;
 mod share;
@@ -16,7 +21,8 @@ mod transfers;
 mod welcome;
 
 pub use can::can;
-pub(crate) use dialogs::palette_rows;
+pub(crate) use palette::palette_rows;
+pub(crate) use welcome::{downloads_text, listen_text, stops};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +59,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Reply(asked, result) => reply::reply(model, asked, result, &mut out),
         Msg::Saved(result) => settings::saved(model, result),
         Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
+        Msg::Probed(probe, found) => probes::found(model, &probe, &found),
+        Msg::Overtaken => {}
+        Msg::Opened(path, result) => probes::opened(model, &path, result),
         Msg::Indexed(generation, job, rows) => {
             lists::indexed(model, generation, &job, rows, &mut out);
         }

@@ -1,5 +1,6 @@
 //! What is done with the selected or marked files.
 
+use common::content::Kind;
 use common::id::ContentId;
 use common::join::{FileLink, JoinString};
 
@@ -61,16 +62,7 @@ pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn contents(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(id) = model.selected() else { return };
     let name = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
-    model.dialogs.push(Dialog::Contents(Contents {
-        id,
-        name,
-        entries: None,
-        wanted: Default::default(),
-        cursor: 0,
-        offset: 0,
-        query: Default::default(),
-        filtering: false,
-    }));
+    model.dialogs.push(Dialog::Contents(Contents::new(id, name)));
     out.push(Effect::Call(Command::ListFiles { id }, Asked::Files(id)));
 }
 
@@ -162,4 +154,18 @@ pub(super) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect
         out.push(Effect::Call(Command::Unshare { id: *id }, asked));
     }
     model.marks.clear();
+}
+
+/// Opens the folder of the selected file where there is a desktop, else copies the path.
+pub(super) fn open_folder(model: &Model, out: &mut Vec<Effect>) {
+    let Some(t) = model.selected_transfer() else { return };
+    if !model.setting.desktop {
+        out.push(Effect::Copy(t.path.to_string_lossy().into_owned(), "path"));
+        return;
+    }
+    let dir = match t.kind {
+        Kind::Folder => Some(t.path.as_path()),
+        Kind::File => t.path.parent(),
+    };
+    out.extend(dir.map(|dir| Effect::Open(dir.to_owned())));
 }
