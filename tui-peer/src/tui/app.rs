@@ -20,8 +20,8 @@ use crate::settings::{Change, Item, write};
 
 use super::front::{Front, Happened};
 use super::model::{Model, Now, build};
-use super::probe::{Probes, list_dir, open};
 use super::msg::{Asked, Effect, ExitReason, Msg};
+use super::outside::{Probes, list_dir, open};
 use super::term::{self, Notes};
 use super::update::{deadline, start, update};
 use super::view::view;

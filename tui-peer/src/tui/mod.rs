@@ -21,7 +21,7 @@ pub mod keymap;
 pub mod layout;
 pub mod model;
 pub mod msg;
-pub mod probe;
+pub mod outside;
 pub mod term;
 pub mod theme;
 pub mod update;
@@ -72,7 +72,7 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
-        desktop: probe::has_desktop(&env),
+        desktop: outside::has_desktop(&env),
         demo: options.demo,
     };
     let mut kinds = Vec::new();

@@ -13,7 +13,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::settings::{Change, Item};
 
 use super::model::{Job, PathEntry};
-use super::probe::{Found, Probe};
+use super::outside::{Found, Probe};
 
 /// Something happened.
 #[derive(Debug)]

@@ -32,15 +32,15 @@ use super::theme::Theme;
 
 pub use contents::{Contents, Node};
 pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
-pub use paths::{
-    MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
-};
 pub use history::{History, SLOTS, Slots};
 pub(crate) use index::peers_for;
 pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
 pub use panel::{Capture, Edit, Panel, Row};
+pub use paths::{
+    MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
+};
 pub use prefs::Prefs;
 pub use toast::{Toast, Toasts};
 pub use welcome::{Check, Stop, Welcome};

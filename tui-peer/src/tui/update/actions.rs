@@ -14,7 +14,7 @@ use super::moves::{
     turn_tab,
 };
 use super::transfers::{
-    contents, open_folder, copy_link, download, each, explain, mark, mark_all, pause, pause_all,
+    contents, copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all,
 };
 use super::{keys, lists, marks, share};
 

@@ -86,11 +86,8 @@ fn select(model: &mut Model, contents: &Contents, out: &mut Vec<Effect>) -> bool
     }
     let id = contents.id;
     let text = format!("{} of {} chosen: {}", wanted.len(), contents.len(), contents.name);
-    let files = if wanted.len() == contents.len() {
-        Selection::All
-    } else {
-        Selection::Paths(wanted)
-    };
+    let files =
+        if wanted.len() == contents.len() { Selection::All } else { Selection::Paths(wanted) };
     let command = if model.transfer(&id).is_some() {
         Command::Select { id, files }
     } else {

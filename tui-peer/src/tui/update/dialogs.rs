@@ -7,11 +7,11 @@ use crate::engine::command::Command;
 use super::super::model::{Choice, Confirm, Dialog, Model, ShareField, Sort, Tone, WhenIdle};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::contents::contents_key;
-use super::settings::settings_key;
+use super::link::link_key;
 use super::palette::palette_key;
 use super::picker::picker_key;
+use super::settings::settings_key;
 use super::share::{look_again, share_key};
-use super::link::link_key;
 use super::{keys, lists};
 
 /// A key while a dialog is open. The dialog is taken out, changed, and put back unless it is done.
@@ -73,8 +73,7 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
             Dialog::Contents(contents) => super::contents::paste(contents, text),
             Dialog::Picker(picker) if picker.filtering => picker.query.paste(text),
             Dialog::Settings(panel) => super::settings::paste(panel, text),
-            Dialog::Picker(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {
-            }
+            Dialog::Picker(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {}
         }
         model.dialogs.push(dialog);
         return true;

@@ -124,12 +124,7 @@ fn is_count(model: &Model, digit: u32) -> bool {
 }
 
 /// Runs an action chosen by name.
-pub(super) fn run(
-    model: &mut Model,
-    action: Action,
-    count: Option<u32>,
-    out: &mut Vec<Effect>,
-) {
+pub(super) fn run(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
     match can::can(model, action) {
         Ok(()) => {
             if marks::repeats(action) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::model::{Model, Tone};
-use super::super::probe::{Found, Probe};
+use super::super::outside::{Found, Probe};
 use super::share;
 
 pub(super) fn found(model: &mut Model, probe: &Probe, found: &Found) {

@@ -11,7 +11,7 @@ use super::super::model::{
     Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath, typed, untyped,
 };
 use super::super::msg::{Asked, Effect};
-use super::super::probe::Probe;
+use super::super::outside::Probe;
 
 /// A path as typed, absolute.
 pub(super) fn expand(model: &Model, text: &str) -> PathBuf {
@@ -170,12 +170,7 @@ fn browse(model: &mut Model, share: &SharePath, out: &mut Vec<Effect>) -> bool {
 }
 
 /// Tab: the longest common beginning, then one name after the other.
-fn complete(
-    model: &Model,
-    share: &mut SharePath,
-    matching: &[PathEntry],
-    out: &mut Vec<Effect>,
-) {
+fn complete(model: &Model, share: &mut SharePath, matching: &[PathEntry], out: &mut Vec<Effect>) {
     let Some(first) = matching.first() else { return };
     let stem_len = share.split().1.len();
     let mut common = first.name.clone();

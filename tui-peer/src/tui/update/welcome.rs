@@ -9,7 +9,7 @@ use super::super::action::Action;
 use super::super::field::Field;
 use super::super::model::{Dialog, Model, Picker, Stop};
 use super::super::msg::{Asked, Effect, ExitReason};
-use super::super::probe::{Found, Probe};
+use super::super::outside::{Found, Probe};
 use super::dialogs::ctrl;
 use super::share::{expand, written};
 use super::{keys, settings};

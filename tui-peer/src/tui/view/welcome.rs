@@ -31,7 +31,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let mut y = inner.y;
     let roomy = inner.height >= 15;
     if roomy {
-        let intro = "Files travel straight between the machines of a network. Join one, or start one here.";
+        let intro =
+            "Files travel straight between the machines of a network. Join one, or start one here.";
         for line in paint::wrap(intro, usize::from(width)) {
             paint::text(frame.buffer_mut(), x, y, width, &line, Style::new());
             y += 1;
@@ -44,8 +45,20 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         }
         let line = Rect { x, y, width, height: 1 };
         match stop {
-            Stop::Host => offer(model, frame, line, stop, "Host here: start a tracker in this program and join it (h)"),
-            Stop::Demo => offer(model, frame, line, stop, "Demo: a small network on this machine, to look around (d)"),
+            Stop::Host => offer(
+                model,
+                frame,
+                line,
+                stop,
+                "Host here: start a tracker in this program and join it (h)",
+            ),
+            Stop::Demo => offer(
+                model,
+                frame,
+                line,
+                stop,
+                "Demo: a small network on this machine, to look around (d)",
+            ),
             stop => y += value(model, frame, line, stop, number + 1),
         }
         y += 1;
@@ -96,7 +109,8 @@ fn value(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, number: u
     if stop == Stop::Tracker {
         let field = &model.welcome.field;
         if has_keys {
-            let ghost = if field.text().is_empty() { "shoal:// paste the tracker's line" } else { "" };
+            let ghost =
+                if field.text().is_empty() { "shoal:// paste the tracker's line" } else { "" };
             super::field::draw(frame, theme, (x, line.y), room, field, ghost);
         } else {
             super::field::still(frame, (x, line.y), room, field.text());
@@ -205,16 +219,24 @@ fn hint(model: &Model) -> String {
         return format!("! {error}");
     }
     let text = match model.welcome.stop {
-        Stop::Tracker => "The join string: one line that the tracker printed, or that others see with g y.",
+        Stop::Tracker => {
+            "The join string: one line that the tracker printed, or that others see with g y."
+        }
         Stop::Listen if model.welcome.listen.is_some() => {
             "Enter saves this address; it is in force from the next start. a picks a free port, Esc takes it back."
         }
-        Stop::Listen => "Other peers reach you here. a picks a free port; a change counts from the next start.",
+        Stop::Listen => {
+            "Other peers reach you here. a picks a free port; a change counts from the next start."
+        }
         Stop::Downloads if model.welcome.downloads.is_some() => {
             "Enter makes this the folder for downloads, at once. Esc takes it back."
         }
-        Stop::Downloads => "Where downloads go. Type another folder if you like; it is made if it does not exist.",
-        Stop::Share => "Shared where they are: nothing is copied. You can share more at any time with s.",
+        Stop::Downloads => {
+            "Where downloads go. Type another folder if you like; it is made if it does not exist."
+        }
+        Stop::Share => {
+            "Shared where they are: nothing is copied. You can share more at any time with s."
+        }
         Stop::Host => "You get a line for the others to paste.",
         Stop::Demo => "Nothing leaves this machine; everything is removed at the end.",
     };

@@ -27,7 +27,13 @@ pub(super) fn shade(model: &Model, frame: &mut Frame<'_>) {
 }
 
 /// An empty box in the middle.
-pub(super) fn open(model: &Model, frame: &mut Frame<'_>, height: u16, title: &str, foot: &str) -> Rect {
+pub(super) fn open(
+    model: &Model,
+    frame: &mut Frame<'_>,
+    height: u16,
+    title: &str,
+    foot: &str,
+) -> Rect {
     let whole = frame.area();
     let area =
         centred(whole, WIDE.min(whole.width.saturating_sub(2).max(10)), height.min(whole.height));

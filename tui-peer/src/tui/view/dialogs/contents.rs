@@ -42,7 +42,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
         row(model, frame, line, contents, *node, at == contents.cursor);
     }
     if contents.rows.is_empty() {
-        let text = if contents.is_empty() { "It is empty." } else { "No such file. Esc shows all." };
+        let text =
+            if contents.is_empty() { "It is empty." } else { "No such file. Esc shows all." };
         paint::text(frame.buffer_mut(), area.x, area.y + 1, area.width, text, theme.dim());
     }
     let total = contents.total();

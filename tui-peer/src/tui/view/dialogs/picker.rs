@@ -126,7 +126,8 @@ fn marked(model: &Model, picker: &Picker) -> String {
     let bytes = picker.marked.values().filter(|(_, dir)| !dir).map(|(size, _)| size).sum();
     let folders = picker.marked.values().filter(|(_, dir)| *dir).count() as u64;
     let dot = model.theme.dot();
-    let mut text = format!("{} marked {dot} {}", picker.marked.len(), format::size(bytes, model.units));
+    let mut text =
+        format!("{} marked {dot} {}", picker.marked.len(), format::size(bytes, model.units));
     if folders > 0 {
         text.push_str(&format!(" and {}", format::plural(folders, "folder")));
     }

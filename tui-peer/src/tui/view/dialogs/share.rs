@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::super::super::format;
 use super::super::super::model::{Line, Measure, Model, PathEntry, ShareField, SharePath, Tone};
-use super::super::super::probe::{MAX_ITEMS, MAX_NAMES};
+use super::super::super::outside::{MAX_ITEMS, MAX_NAMES};
 use super::super::{field, paint};
 use super::base::{chosen, lines, open, tall};
 
@@ -47,11 +47,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
     name(model, frame, below, share);
     let mut content = said(share, &matching, names);
     content.extend(summary(model, share));
-    let room = Rect {
-        y: below.y + 1,
-        height: area.bottom().saturating_sub(below.y + 1),
-        ..area
-    };
+    let room = Rect { y: below.y + 1, height: area.bottom().saturating_sub(below.y + 1), ..area };
     if content.len() < 4 {
         content.push((
             Tone::Dim,
@@ -85,9 +81,7 @@ fn candidates(
     let offset = share.cursor.map_or(0, |at| at.saturating_sub(names.saturating_sub(1)));
     let ascii = !theme.ellipsis().starts_with('…');
     let last = (offset + names).min(matching.len());
-    for (y, (i, entry)) in
-        (area.y..).zip(matching.iter().enumerate().take(last).skip(offset))
-    {
+    for (y, (i, entry)) in (area.y..).zip(matching.iter().enumerate().take(last).skip(offset)) {
         let selected = share.cursor == Some(i);
         let branch = match (ascii, i + 1 == matching.len()) {
             (true, _) => "|",
@@ -132,7 +126,8 @@ fn name(model: &Model, frame: &mut Frame<'_>, area: Rect, share: &SharePath) {
     if share.active == ShareField::Name {
         field::draw(frame, theme, (x, area.y), room, &share.name, &ghost);
     } else if share.name.text().is_empty() {
-        let note = if ghost.is_empty() { String::new() } else { format!("{ghost}  (S-Tab changes it)") };
+        let note =
+            if ghost.is_empty() { String::new() } else { format!("{ghost}  (S-Tab changes it)") };
         let note = format::middle(&note, usize::from(room), theme.ellipsis());
         paint::text(frame.buffer_mut(), x, area.y, room, &note, theme.dim());
     } else {
@@ -146,7 +141,8 @@ fn said(share: &SharePath, matching: &[&PathEntry], names: usize) -> Vec<Line> {
         (Some(error), _) => (Tone::Bad, error.clone()),
         (None, Err(why)) => (Tone::Bad, common::names::show(why)),
         (None, Ok(all)) if all.len() >= MAX_NAMES => {
-            let text = format!("Only the first {} names are listed.", format::count(MAX_NAMES as u64));
+            let text =
+                format!("Only the first {} names are listed.", format::count(MAX_NAMES as u64));
             (Tone::Warn, text)
         }
         (None, Ok(_)) if matching.len() > names => {
@@ -173,12 +169,9 @@ fn summary(model: &Model, share: &SharePath) -> Vec<Line> {
         let text = format!("{} not readable: left out", format::count(measure.unreadable));
         content.push((Tone::Warn, text));
     }
-    let below = model
-        .snap
-        .transfers
-        .iter()
-        .filter(|t| t.path == *path || t.path.starts_with(path))
-        .count() as u64;
+    let below =
+        model.snap.transfers.iter().filter(|t| t.path == *path || t.path.starts_with(path)).count()
+            as u64;
     let name = path.file_name().map(|n| common::names::show(&n.to_string_lossy()));
     let same = model
         .catalogue

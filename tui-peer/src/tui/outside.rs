@@ -235,9 +235,8 @@ fn folder(path: &Path) -> Result<(Option<u64>, bool), String> {
     if access(existing, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         return Err(format!("not writable: {}", existing.display()));
     }
-    let free = rustix::fs::statvfs(existing)
-        .ok()
-        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let free =
+        rustix::fs::statvfs(existing).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
     Ok((free, existing == path))
 }
 
