@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => prop::sample::select("jkhlgGdpxsuLJz?:qi/yYoO*' fwvrcPS12345[]<>+-AnNeTm".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         3 => prop::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
-            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace, KeyCode::F(1),
+            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace, KeyCode::F(1), KeyCode::F(2),
         ]),
     ];
     prop_oneof![
