@@ -8,7 +8,7 @@
 //!   chunks), [`assembly`] (what arrives, and who is believed).
 //! - Serving: [`choker`] (who may request), [`serve`], [`assign`] (uploader-side assignment).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
-//! - [`rate`], [`config`], [`view`].
+//! - [`policy`]: weights, order, limits and bans the user wishes. [`rate`], [`config`], [`view`].
 
 mod assembly;
 mod assign;
@@ -27,6 +27,7 @@ mod node;
 mod open;
 pub mod picker;
 mod pipeline;
+pub mod policy;
 mod rate;
 mod request;
 mod seek;

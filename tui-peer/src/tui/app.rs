@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, watch};
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::handle::EngineHandle;
+use crate::engine::replay::Events;
 
 use super::front::{Front, Happened};
 use super::model::{Model, Now, PathEntry, build};
@@ -44,7 +45,7 @@ struct App<'a, F> {
     front: &'a mut F,
     handle: EngineHandle,
     snapshots: watch::Receiver<std::sync::Arc<crate::engine::snapshot::Snapshot>>,
-    events: broadcast::Receiver<Event>,
+    events: Events,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
     focus: (Option<ContentId>, bool),

@@ -15,6 +15,7 @@ use common::wire::tracker::FileMeta;
 
 use crate::engine::disk::{ChunkSource, Partial};
 use crate::engine::library::DownloadRecord;
+use crate::engine::limiter::Limiter;
 use crate::swarm::event::ConnId;
 
 /// One content of ours.
@@ -36,6 +37,8 @@ pub(super) struct Content {
     pub(super) other_complete: u32,
     /// Whether the tracker has acknowledged it.
     pub(super) registered: bool,
+    /// Limit for uploads of it, if there ever was one.
+    pub(super) limit: Option<Arc<Limiter>>,
 }
 
 /// Why we have it.
@@ -53,6 +56,8 @@ pub(super) struct Share {
     pub(super) state: ShareState,
     /// Whether it was fetched by us.
     pub(super) downloaded: bool,
+    /// When its files were looked at; for a download: when it was finished. Milliseconds since 1970.
+    pub(super) finished_ms: u64,
     /// Chunks that are there, if only some files of a folder were wanted.
     pub(super) part: Option<ChunkSet>,
 }
@@ -79,6 +84,8 @@ pub(super) struct Download {
     pub(super) found: ChunkSet,
     /// Hashes known when it was opened.
     pub(super) hashes: Vec<ChunkHashes>,
+    /// Since when nobody has had anything for it.
+    pub(super) stuck_since: Option<Instant>,
     /// The user has been told what is wrong with it.
     pub(super) told: bool,
     /// When the user (or a restart) asked for it.
@@ -94,6 +101,8 @@ pub(super) struct Download {
 pub(super) enum Phase {
     /// Waiting for others to finish.
     Queued,
+    /// Waiting for somebody who has it.
+    Watching,
     /// Asking sources what it is.
     Resolving,
     /// Looking at what is on disk already.
@@ -147,12 +156,17 @@ impl Content {
             manifest_bytes: None,
             source: None,
             role: Role::Download(Box::new(Download {
-                phase: if record.paused { Phase::Paused } else { Phase::Queued },
+                phase: match &record {
+                    record if record.paused => Phase::Paused,
+                    record if record.wish.watch => Phase::Watching,
+                    _ => Phase::Queued,
+                },
                 record,
                 partial: None,
                 wanted: ChunkSet::empty(0),
                 found: ChunkSet::empty(0),
                 hashes: Vec::new(),
+                stuck_since: None,
                 told: false,
                 asked: Instant::now(),
                 manifest: (None, Vec::new()),
@@ -160,6 +174,7 @@ impl Content {
             })),
             other_complete: 0,
             registered: false,
+            limit: None,
         }
     }
 
