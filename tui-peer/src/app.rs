@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use crate::args::{Cli, Command, Common, Run, exit};
+use crate::args::{Cli, Command, Common, Config, ConfigCommand, Run, exit};
 use crate::engine::config::{EngineConfig, OnStart};
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
-use crate::settings::{Settings, SettingsError, settings};
+use crate::settings::{KeyCheck, Settings, SettingsError, settings};
 use crate::{demo, engine};
 
 /// Runs what the command line says; returns the exit code.
@@ -35,18 +35,13 @@ pub fn run(cli: Cli) -> u8 {
             headless::verify(&settings.engine.state_dir, &verify.what, &mut out)
         }),
         Some(Command::Demo(wish)) => block_on(demo::run(wish)),
-        Some(Command::Config(common)) => with_settings(&common, |settings, mut out| {
-            for (name, value, origin) in &settings.origins {
-                out.line(&format!("{name:<10} {value}   ({origin})"));
-                out.json(&serde_json::json!({"name": name, "value": value, "origin": origin}));
-            }
-            exit::OK
-        }),
+        Some(Command::Config(wish)) => config(wish),
     }
 }
 
 fn app(run: Run) -> u8 {
-    let common = run.common.clone();
+    let mut common = run.common.clone();
+    common.look = run.look.clone();
     if run.serve_only {
         return one_shot(
             &common,
@@ -67,16 +62,31 @@ fn screen(_: Run) -> u8 {
 
 #[cfg(feature = "tui")]
 fn screen(run: Run) -> u8 {
-    let common = run.common.clone();
-    one_shot(
-        &common,
-        |config| {
-            // Somebody looks at the screen and is told; a server that others reach by its port is not.
-            config.port_fallback.get_or_insert(true);
-        },
-        |engine, out| async move { crate::screen::show(engine, run.paths, run.host, &out).await },
-    )
+    let mut common = run.common;
+    common.look = run.look;
+    with_settings(&common, |mut settings, out| {
+        // Somebody looks at the screen and is told; a server that others reach by its port is not.
+        settings.engine.port_fallback.get_or_insert(true);
+        start(&common, settings.engine, out, |engine, out| async move {
+            crate::screen::show(engine, run.paths, run.host, settings.table, &out).await
+        })
+    })
 }
+
+fn config(wish: Config) -> u8 {
+    if let Some(ConfigCommand::Check { file, json }) = wish.what {
+        return headless::config_check(file, KEYS, &mut Output::new(json, 0));
+    }
+    let mut common = wish.common;
+    common.look = wish.look;
+    with_settings(&common, |settings, mut out| headless::config(&settings.table, &mut out))
+}
+
+/// Only the app knows its actions; without it, any are taken.
+#[cfg(feature = "tui")]
+const KEYS: KeyCheck = crate::tui::keymap::check;
+#[cfg(not(feature = "tui"))]
+const KEYS: KeyCheck = |_| Vec::new();
 
 /// `-vv` shows what the program's parts trace beside the log.
 const TRACED: u8 = 2;
@@ -87,37 +97,46 @@ where
     F: FnOnce(EngineHandle, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    let traced = common.verbose >= TRACED;
     with_settings(common, |settings, out| {
-        if traced {
-            // What no user needs: refused strangers, failed accepts.
-            let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
-            let to = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-            // Set once per process; a second time would change nothing.
-            let _ = to.try_init();
-        }
         let mut config = settings.engine;
         adjust(&mut config);
-        block_on(async move {
-            match engine::start(config).await {
-                Ok(engine) => command(engine, out).await,
-                Err(error) => {
-                    out.note(&format!("tui-peer: {error}"));
-                    headless::start_code(&error)
-                }
+        start(common, config, out, command)
+    })
+}
+
+/// Runtime, engine, then the command.
+fn start<F, Fut>(common: &Common, config: EngineConfig, out: Output, command: F) -> u8
+where
+    F: FnOnce(EngineHandle, Output) -> Fut,
+    Fut: Future<Output = u8>,
+{
+    if common.verbose >= TRACED {
+        // What no user needs: refused strangers, failed accepts.
+        let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
+        let to = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+        // Set once per process; a second time would change nothing.
+        let _ = to.try_init();
+    }
+    block_on(async move {
+        match engine::start(config).await {
+            Ok(engine) => command(engine, out).await,
+            Err(error) => {
+                out.note(&format!("tui-peer: {error}"));
+                headless::start_code(&error)
             }
-        })
+        }
     })
 }
 
 fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
     let out = Output::new(common.json, common.verbose);
-    match settings(common) {
+    match settings(common, KEYS) {
         Ok(settings) => then(settings, out),
         Err(error) => {
             out.note(&format!("tui-peer: {error}"));
             match error {
                 SettingsError::File { .. } => exit::CONFIG,
+                SettingsError::Unreadable { .. } => exit::IO,
                 SettingsError::Option(_) => exit::USAGE,
             }
         }

@@ -146,6 +146,17 @@ pub enum Command {
         /// Whether to.
         on: bool,
     },
+    /// Where downloads go that begin from now on; the folder is made if it does not exist.
+    Downloads {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Free space that downloads leave on their volume in bytes; `None` is the default
+    /// ([`super::config::DEFAULT_KEEP_FREE`]).
+    KeepFree {
+        /// From now on.
+        bytes: Option<u64>,
+    },
     /// Rate limits in bytes per second; `None` is no limit.
     Limits {
         /// For uploads.

@@ -248,6 +248,8 @@ pub struct Plan {
     pub up: Option<u64>,
     /// Limit of what comes in of it in bytes per second.
     pub down: Option<u64>,
+    /// Other peers of the network that have begun to fetch it and are not done.
+    pub waiting: u32,
     /// It starts when somebody has it.
     pub watch: bool,
     /// It is finished and no longer belongs into a list of downloads (an hour old, or cleared).

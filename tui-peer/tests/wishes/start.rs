@@ -62,7 +62,8 @@ async fn downloads_leave_room_on_the_disk_and_go_on_when_there_is_some() {
         .count();
     assert_eq!(told, 1);
     stop(peer).await;
-    config.keep_free = Some(0);
     let peer = start_again(config).await;
+    until(&peer, "it rests still", |s| is(s, id, &TransferState::DiskFull)).await;
+    ok(&peer, Command::KeepFree { bytes: Some(0) }).await;
     until(&peer, "it goes on", |s| is(s, id, &TransferState::Sharing)).await;
 }

@@ -132,6 +132,18 @@ impl Session {
         }
     }
 
+    /// Looks at once at what rests for lack of room.
+    pub(super) fn retry_blocked_now(&mut self, now: Instant) {
+        for content in self.contents.values_mut() {
+            if let Some(download) = content.as_download()
+                && let Phase::Blocked { retry_at, .. } = &mut download.phase
+            {
+                *retry_at = now;
+            }
+        }
+        self.retry_blocked(now);
+    }
+
     /// Downloads that the disk refused: go on if it might work now.
     pub(super) fn retry_blocked(&mut self, now: Instant) {
         let mut due = Vec::new();

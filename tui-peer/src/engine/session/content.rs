@@ -35,6 +35,8 @@ pub(super) struct Content {
     pub(super) role: Role,
     /// Peers of the network that have all of it, ourselves not counted, as the tracker says.
     pub(super) other_complete: u32,
+    /// Other peers that have some of it, as the tracker says.
+    pub(super) other_partial: u32,
     /// Whether the tracker has acknowledged it.
     pub(super) registered: bool,
     /// Limit for uploads of it, if there ever was one.
@@ -173,6 +175,7 @@ impl Content {
                 saved_hashes: std::collections::HashSet::new(),
             })),
             other_complete: 0,
+            other_partial: 0,
             registered: false,
             limit: None,
         }
@@ -187,6 +190,16 @@ impl Content {
             total: layout.total(),
             chunks: layout.chunks(),
         })
+    }
+
+    /// What the tracker says about all who have it, ourselves included as far as it knows of us.
+    pub(super) fn note_others(&mut self, complete: u32, partial: u32) {
+        let (whole, part) = match &self.role {
+            Role::Share(share) => (share.part.is_none() && self.registered, share.part.is_some()),
+            Role::Download(download) => (false, !download.found.is_empty()),
+        };
+        self.other_complete = complete.saturating_sub(u32::from(whole));
+        self.other_partial = partial.saturating_sub(u32::from(part));
     }
 
     pub(super) fn as_download(&mut self) -> Option<&mut Download> {

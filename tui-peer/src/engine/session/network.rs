@@ -257,11 +257,16 @@ impl Session {
                 for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
                     self.net.metas.remove(id);
                 }
+                for id in &gone {
+                    if let Some(content) = self.contents.get_mut(id) {
+                        (content.other_complete, content.other_partial) = (0, 0);
+                    }
+                }
                 self.net.metas.extend(metas.into_iter().map(|meta| (meta.descriptor.id(), meta)));
                 self.count_other_copies();
                 self.check_watches();
             }
-            TrackerEvent::Sources { id, meta, sources, complete, whole, .. } => {
+            TrackerEvent::Sources { id, meta, sources, complete, partial, whole } => {
                 if let Some(meta) = meta {
                     self.net.metas.insert(id, meta);
                 }
@@ -270,8 +275,7 @@ impl Session {
                     self.check_watches();
                 }
                 if whole && let Some(content) = self.contents.get_mut(&id) {
-                    let own = u32::from(matches!(content.role, Role::Share(_)));
-                    content.other_complete = complete.saturating_sub(own);
+                    content.note_others(complete, partial);
                 }
             }
             TrackerEvent::SourcesLeft { id, peers } => {
@@ -353,9 +357,7 @@ impl Session {
     fn count_other_copies(&mut self) {
         for row in &self.net.catalogue.rows {
             if let Some(content) = self.contents.get_mut(&row.id) {
-                let share = matches!(&content.role, Role::Share(share) if share.part.is_none());
-                let own = u32::from(share && content.registered);
-                content.other_complete = row.complete.saturating_sub(own);
+                content.note_others(row.complete, row.sources.saturating_sub(row.complete));
             }
         }
     }

@@ -267,6 +267,7 @@ impl Session {
                 part: (!have.is_complete()).then(|| have.clone()),
             }),
             other_complete: 0,
+            other_partial: 0,
             registered: false,
             limit: None,
         };

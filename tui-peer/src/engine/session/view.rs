@@ -109,6 +109,7 @@ impl Session {
             other_complete: content.other_complete,
             ..blank(content.id)
         };
+        row.plan.waiting = content.other_partial;
         row.plan.up = content.limit.as_ref().and_then(|limit| limit.rate());
         if let Some(layout) = &content.layout {
             (row.size, row.chunks) = (layout.total(), layout.chunks());
@@ -147,7 +148,7 @@ impl Session {
     ) {
         row.downloaded = true;
         row.path = download.record.dir.join(content.shown.as_ref());
-        row.plan = self.plan(download);
+        row.plan = Plan { waiting: row.plan.waiting, ..self.plan(download) };
         let Some(layout) = &content.layout else {
             row.state = phase_state(&download.phase, false);
             return;
