@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::args::{Cli, Command, Common, Config, ConfigCommand, Run, exit};
-use crate::engine::config::EngineConfig;
+use crate::engine::config::{EngineConfig, OnStart};
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
 use crate::settings::{KeyCheck, Settings, SettingsError, settings};
@@ -18,6 +18,7 @@ pub fn run(cli: Cli) -> u8 {
             |config| {
                 // `get` may run beside another peer of this machine.
                 config.listen.set_port(0);
+                config.on_start = OnStart::Resume;
             },
             |engine, mut out| async move { headless::get(engine, get, &mut out).await },
         ),
@@ -25,6 +26,7 @@ pub fn run(cli: Cli) -> u8 {
             &ls.common.clone(),
             |config| {
                 config.listen.set_port(0);
+                config.on_start = OnStart::Resume;
             },
             |engine, mut out| async move { headless::ls(engine, ls.query.as_deref(), &mut out).await },
         ),
@@ -43,7 +45,7 @@ fn app(run: Run) -> u8 {
     if run.serve_only {
         return one_shot(
             &common,
-            |_| (),
+            |config| config.on_start = OnStart::Resume,
             |engine, mut out| async move {
                 headless::serve(engine, run.paths, run.host, &mut out).await
             },
@@ -62,7 +64,9 @@ fn screen(_: Run) -> u8 {
 fn screen(run: Run) -> u8 {
     let mut common = run.common;
     common.look = run.look;
-    with_settings(&common, |settings, out| {
+    with_settings(&common, |mut settings, out| {
+        // Somebody looks at the screen and is told; a server that others reach by its port is not.
+        settings.engine.port_fallback.get_or_insert(true);
         start(&common, settings.engine, out, |engine, out| async move {
             crate::screen::show(engine, run.paths, run.host, settings.table, &out).await
         })

@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, watch};
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::handle::EngineHandle;
+use crate::engine::replay::Events;
 use crate::settings::{Change, Item, write};
 
 use super::front::{Front, Happened};
@@ -52,7 +53,7 @@ struct App<'a, F> {
     front: &'a mut F,
     handle: EngineHandle,
     snapshots: watch::Receiver<std::sync::Arc<crate::engine::snapshot::Snapshot>>,
-    events: broadcast::Receiver<Event>,
+    events: Events,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
     focus: (Option<ContentId>, bool),

@@ -149,7 +149,7 @@ async fn keys_and_data_reach_the_screen_and_rest_is_silent() {
     snap.catalogue = Arc::new(testkit::catalogue(27));
     play.parts.snapshots.send_replace(Arc::new(snap));
     play.until("Network 27").await;
-    play.parts.events.send(testkit::events().remove(0)).unwrap();
+    play.parts.events.send(testkit::events().remove(0));
     play.until("91be").await;
     play.key(KeyCode::Char('A')).await;
     assert!(matches!(play.command().await, Command::Announce));

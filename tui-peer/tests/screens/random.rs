@@ -46,7 +46,7 @@ fn data(now: Instant, n: u32, kind: u8) -> Snapshot {
     snap.catalogue = Arc::new(testkit::catalogue(n));
     if n.is_multiple_of(2) {
         snap.transfers = testkit::transfers().into_iter().take(n as usize % 8).collect();
-        snap.peers = testkit::peers().into_iter().take(n as usize % 5).collect();
+        snap.peers = testkit::peers(snap.at).into_iter().take(n as usize % 5).collect();
     }
     match kind {
         0 => snap.network.state = NetState::Left,
