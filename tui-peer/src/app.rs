@@ -1,11 +1,18 @@
 //! From the command line to the front end that runs.
 
 use std::future::Future;
+use std::path::PathBuf;
+
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::{Cli, Command, Common, Run, exit};
 use crate::engine::config::EngineConfig;
+use crate::engine::event::Level;
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
+use crate::logfile::{LogLayer, LogTo, Logs};
 use crate::settings::{Settings, SettingsError, settings};
 use crate::{demo, engine};
 
@@ -66,8 +73,10 @@ fn screen(_: Run) -> u8 {
 #[cfg(feature = "tui")]
 fn screen(run: Run) -> u8 {
     let common = run.common.clone();
-    one_shot(
+    started(
         &common,
+        // The screen has the terminal.
+        false,
         |_| (),
         |engine, out| async move { crate::screen::show(engine, run.paths, run.host, &out).await },
     )
@@ -82,27 +91,75 @@ where
     F: FnOnce(EngineHandle, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    let traced = common.verbose >= TRACED;
+    started(common, true, adjust, command)
+}
+
+fn started<F, Fut>(
+    common: &Common,
+    stderr: bool,
+    adjust: impl FnOnce(&mut EngineConfig),
+    command: F,
+) -> u8
+where
+    F: FnOnce(EngineHandle, Output) -> Fut,
+    Fut: Future<Output = u8>,
+{
+    let traced = stderr && common.verbose >= TRACED;
+    let (to, level) = (common.log.clone().unwrap_or_default(), common.log_level);
     with_settings(common, |settings, out| {
-        if traced {
-            // What no user needs: refused strangers, failed accepts.
-            let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
-            let to = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-            // Set once per process; a second time would change nothing.
-            let _ = to.try_init();
-        }
+        let logs = Logs::shared();
+        logs.set_level(level.unwrap_or(Level::Info));
+        trace(&logs, traced);
         let mut config = settings.engine;
         adjust(&mut config);
-        block_on(async move {
+        let path = match to {
+            LogTo::State => Some(config.state_dir.join("log").join("shoal.log")),
+            LogTo::File(path) => Some(path),
+            LogTo::None => None,
+        };
+        let code = block_on(async move {
             match engine::start(config).await {
-                Ok(engine) => command(engine, out).await,
+                Ok(engine) => {
+                    // Only now is the state folder ours.
+                    if let Some(path) = path {
+                        record(&engine, path, &out);
+                    }
+                    command(engine, out).await
+                }
                 Err(error) => {
                     out.note(&format!("tui-peer: {error}"));
                     headless::start_code(&error)
                 }
             }
-        })
+        });
+        logs.flush();
+        code
     })
+}
+
+/// Traces go to the log, with `-vv` to standard error as well: refused strangers, failed accepts.
+fn trace(logs: &Logs, traced: bool) {
+    let stderr = traced.then(|| {
+        let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter)
+    });
+    let to = tracing_subscriber::registry().with(LogLayer::new(logs.clone())).with(stderr);
+    // Set once per process; a second time would change nothing.
+    let _ = to.try_init();
+}
+
+/// Writes down what the engine says from now on. Without a log one can work.
+fn record(engine: &EngineHandle, path: PathBuf, out: &Output) {
+    let logs = Logs::shared();
+    match logs.open(path.clone()) {
+        Ok(()) => {
+            tokio::spawn(logs.follow(engine.events()));
+        }
+        Err(error) => out.note(&format!(
+            "no log is written: {}: {error}; choose another file with --log",
+            path.display()
+        )),
+    }
 }
 
 fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {

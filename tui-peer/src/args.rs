@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::engine::event::Level;
+use crate::logfile::{LogTo, parse_level};
+
 use crate::settings::{Rate, parse_rate};
 
 /// Exit codes, as the help lists them.
@@ -98,6 +101,12 @@ pub struct Common {
     /// Download limit per second.
     #[arg(long, env = "SHOAL_DOWN", value_name = "RATE", value_parser = parse_rate)]
     pub down: Option<Rate>,
+    /// Where the log goes: a file, or none; log/shoal.log in the state folder by default.
+    #[arg(long, env = "SHOAL_LOG", value_name = "FILE|none")]
+    pub log: Option<LogTo>,
+    /// Least important lines in the log: error, warn, info or debug.
+    #[arg(long, env = "SHOAL_LOG_LEVEL", value_name = "LEVEL", value_parser = parse_level)]
+    pub log_level: Option<Level>,
     /// One JSON object a line on standard output.
     #[arg(long, env = "SHOAL_JSON")]
     pub json: bool,

@@ -364,6 +364,16 @@ impl Theme {
     pub fn dot(self) -> &'static str {
         self.glyph("·", "·", "-")
     }
+
+    /// Before the number of repeats.
+    pub fn times(self) -> &'static str {
+        self.glyph("×", "x", "x")
+    }
+
+    /// Before a line that belongs to the one above.
+    pub fn branch(self) -> &'static str {
+        self.glyph("└", "└", "`-")
+    }
     /// Between groups.
     pub fn separator(self) -> &'static str {
         self.glyph("│", "│", "|")
