@@ -73,12 +73,16 @@ fn screen(_: Run) -> u8 {
 #[cfg(feature = "tui")]
 fn screen(run: Run) -> u8 {
     let common = run.common.clone();
+    let port = std::cell::Cell::new(0);
     started(
         &common,
         // The screen has the terminal.
         false,
-        |_| (),
-        |engine, out| async move { crate::screen::show(engine, run.paths, run.host, &out).await },
+        |config| port.set(config.listen.port()),
+        |engine, out| async {
+            let (out, port) = (out, port.get());
+            crate::screen::show(engine, run.paths, run.host, port, &out).await
+        },
     )
 }
 

@@ -207,7 +207,7 @@ async fn front_end(wish: Demo, own: EngineHandle, out: &mut Output) -> u8 {
     if wish.headless {
         headless::serve(own, Vec::new(), false, out).await
     } else {
-        crate::screen::show(own, Vec::new(), false, out).await
+        crate::screen::show(own, Vec::new(), false, 0, out).await
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
     host: bool,
+    wanted_port: u16,
     out: &Output,
 ) -> u8 {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
@@ -39,7 +40,7 @@ pub(crate) async fn show(
             out.note(&error.message);
         }
     }
-    let options = Options { demo: true, ..Options::default() };
+    let options = Options { demo: true, wanted_port: Some(wanted_port), ..Options::default() };
     match tui::run(engine.clone(), options).await {
         Ok(reason) => leave(engine, reason, join, out).await,
         Err(error) => {
@@ -60,6 +61,7 @@ async fn leave(engine: EngineHandle, reason: ExitReason, join: Option<String>, o
             headless::serve(engine, Vec::new(), false, &mut out).await
         }
         ExitReason::QuitNow => stop(engine, Stop::Now, exit::OK).await,
+        ExitReason::Panicked => stop(engine, Stop::Gracefully, exit::OTHER).await,
         ExitReason::Demo => {
             stop(engine, Stop::Gracefully, exit::OK).await;
             Box::pin(crate::demo::run(Demo { headless: false, json: false })).await

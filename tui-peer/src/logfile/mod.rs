@@ -86,6 +86,7 @@ pub struct Logs(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     file: OnceLock<SyncSender<Job>>,
+    dir: OnceLock<PathBuf>,
     /// Lines that the file missed.
     dropped: AtomicU64,
     /// Least important level written: place in [`LEVELS`].
@@ -116,14 +117,22 @@ impl Logs {
     /// # Errors
     /// If the file cannot be opened, or there is one already.
     pub fn open(&self, path: PathBuf) -> std::io::Result<()> {
+        let dir = path.parent().map(PathBuf::from);
         let file = Rotating::open(path, MAX_FILE, KEEP)?;
         let (tx, rx) = sync_channel(QUEUE);
         let inner = self.0.clone();
         self.0.file.set(tx).map_err(|_| std::io::Error::other("the log is open already"))?;
+        // Set together with the file, so never before.
+        let _ = self.0.dir.set(dir.unwrap_or_default());
         std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write(&inner, file, &rx))?;
         Ok(())
+    }
+
+    /// The folder of the file, if one is written.
+    pub fn dir(&self) -> Option<PathBuf> {
+        self.0.dir.get().cloned()
     }
 
     /// Least important level written down.

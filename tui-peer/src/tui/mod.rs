@@ -21,6 +21,11 @@ pub mod keymap;
 pub mod layout;
 pub mod model;
 pub mod msg;
+pub mod output;
+pub mod pace;
+mod panics;
+pub mod probe;
+pub mod signs;
 pub mod term;
 pub mod theme;
 pub mod update;
@@ -36,6 +41,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine::handle::EngineHandle;
+use crate::logfile::Logs;
 
 use front::{Front as _, Tty};
 use keymap::Keymap;
@@ -55,6 +61,14 @@ pub struct Options {
     pub no_mouse: bool,
     /// Offer a demo on the welcome screen ([`ExitReason::Demo`]).
     pub demo: bool,
+    /// Ask the terminal for its colours also over ssh (`theme = auto-ssh`).
+    pub ask_over_ssh: bool,
+    /// No motion: numbers change once a second. `NO_MOTION` in the environment says the same.
+    pub reduce_motion: bool,
+    /// When the terminal hangs up: go on serving without it instead of quitting.
+    pub outlive_terminal: bool,
+    /// The port asked for; another one in use is told.
+    pub wanted_port: Option<u16>,
 }
 
 /// Shows the app on the terminal until the user or a signal ends it. The engine runs on: stopping it is
@@ -68,22 +82,31 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         anyhow::anyhow!("key bindings: {}", all.join("; "))
     })?;
     let env = |name: &str| std::env::var(name).ok();
-    let theme = Theme::resolve(options.look, &env);
+    let mut kinds = Vec::new();
+    for (kind, number) in [
+        (SignalKind::terminate(), 15),
+        (SignalKind::hangup(), HANGUP),
+        (SignalKind::interrupt(), 2),
+    ] {
+        kinds.push((signal(kind).context("cannot listen for signals")?, number));
+    }
+    let logs = Logs::shared();
+    panics::install(logs.dir().unwrap_or_else(std::env::temp_dir));
+    let ask = options.look.ground.is_none() && probe::may_ask(&env, options.ask_over_ssh);
+    let mut tty = Tty::open(!options.no_mouse, ask).context("cannot use the terminal")?;
+    let mut look = options.look;
+    look.ground = look.ground.or(tty.background());
+    let theme = Theme::resolve(look, &env);
     let setting = Setting {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
         demo: options.demo,
+        calm: options.reduce_motion || env("NO_MOTION").is_some_and(|value| !value.is_empty()),
+        wanted_port: options.wanted_port,
         full_depth: if theme.depth == Depth::Mono { Depth::Full } else { theme.depth },
     };
-    let mut kinds = Vec::new();
-    for (kind, number) in
-        [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1), (SignalKind::interrupt(), 2)]
-    {
-        kinds.push((signal(kind).context("cannot listen for signals")?, number));
-    }
-    let mut tty = Tty::open(!options.no_mouse).context("cannot use the terminal")?;
     let size = tty.terminal().get_frame().area();
     let mut model = Model::new(
         setting,
@@ -103,5 +126,17 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         });
         futures_util::future::select_all(waits).await.0
     });
-    Ok(app::drive(handle, model, &mut tty, signals).await?)
+    logs.watch(true);
+    let known = tty.known();
+    let reason = app::drive(handle, model, &mut tty, known, signals).await;
+    logs.watch(false);
+    drop(tty);
+    if reason == ExitReason::Signal(HANGUP) && options.outlive_terminal {
+        term::detach();
+        return Ok(ExitReason::ServeOn);
+    }
+    Ok(reason)
 }
+
+/// SIGHUP: the terminal hung up.
+const HANGUP: i32 = 1;

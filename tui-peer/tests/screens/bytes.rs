@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use futures_util::future::BoxFuture;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
 use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::tui::app::drive;
-use tui_peer::tui::front::{Front, Happened, terminal};
+use tui_peer::tui::front::{Copied, Front, Happened, terminal};
 use tui_peer::tui::msg::ExitReason;
-use tui_peer::tui::term::FrameBuffer;
+use tui_peer::tui::output::FrameBuffer;
+use tui_peer::tui::signs::Known;
 use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
 
 use super::stage;
@@ -25,6 +27,7 @@ struct Memory {
     buffer: FrameBuffer,
     input: mpsc::Receiver<Event>,
     frames: mpsc::Sender<Vec<u8>>,
+    asides: mpsc::Sender<Vec<u8>>,
 }
 
 impl Front for Memory {
@@ -34,10 +37,16 @@ impl Front for Memory {
         &mut self.terminal
     }
 
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     fn commit(&mut self) -> io::Result<()> {
-        let mut frame = Vec::new();
-        self.buffer.commit(&mut frame)?;
-        self.frames.try_send(frame).map_err(io::Error::other)
+        self.frames.try_send(self.buffer.take()).map_err(io::Error::other)
+    }
+
+    fn aside(&mut self, bytes: &[u8]) {
+        self.asides.try_send(bytes.to_vec()).expect("room");
     }
 
     async fn event(&mut self) -> Option<io::Result<Happened>> {
@@ -46,18 +55,27 @@ impl Front for Memory {
 
     fn mouse(&mut self, _on: bool) {}
 
-    fn copy(&mut self, _text: &str) -> Result<&'static str, String> {
-        Ok("memory")
+    fn copy(&mut self, _text: String) -> BoxFuture<'static, Copied> {
+        Box::pin(std::future::ready(Ok("memory")))
     }
 
     fn suspend(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> Option<(u16, u16)> {
+        None
     }
 }
 
 struct Play {
     input: mpsc::Sender<Event>,
     frames: mpsc::Receiver<Vec<u8>>,
+    asides: mpsc::Receiver<Vec<u8>>,
     parts: HandleParts,
     screen: vt100::Parser,
     app: tokio::task::JoinHandle<io::Result<ExitReason>>,
@@ -65,10 +83,15 @@ struct Play {
 }
 
 fn play(width: u16, height: u16) -> Play {
+    play_with(width, height, Known::default())
+}
+
+fn play_with(width: u16, height: u16, known: Known) -> Play {
     let snap = testkit::rich(Instant::now());
     let (handle, parts) = channel(snap.clone());
     let (input, input_rx) = mpsc::channel(64);
     let (frames_tx, frames) = mpsc::channel(1024);
+    let (asides_tx, asides) = mpsc::channel(1024);
     let theme = Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark };
     let model = stage::model(snap, width, height, theme);
     let (signal, signal_rx) = tokio::sync::oneshot::channel();
@@ -79,6 +102,7 @@ fn play(width: u16, height: u16) -> Play {
             buffer,
             input: input_rx,
             frames: frames_tx,
+            asides: asides_tx,
         };
         let signal = Box::pin(async move {
             match signal_rx.await {
@@ -86,9 +110,9 @@ fn play(width: u16, height: u16) -> Play {
                 Err(_) => std::future::pending().await,
             }
         });
-        drive(handle, model, &mut front, signal).await
+        Ok(drive(handle, model, &mut front, known, signal).await)
     });
-    Play { input, frames, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
+    Play { input, frames, asides, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
 }
 
 impl Play {

@@ -159,6 +159,10 @@ pub struct Setting {
     pub job_control: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
+    /// Whether motion is unwanted: numbers change once a second.
+    pub calm: bool,
+    /// The port asked for.
+    pub wanted_port: Option<u16>,
     /// Colours to return to from the monochrome theme.
     pub full_depth: super::theme::Depth,
 }

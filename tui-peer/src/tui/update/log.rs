@@ -3,6 +3,9 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
+use crate::engine::event::Level;
+use crate::logfile::Entry;
+
 use super::super::format;
 use super::super::model::{LogLine, Model, Tone};
 use super::super::msg::Effect;
@@ -16,6 +19,16 @@ pub(super) fn settle(model: &mut Model, area: Rect) {
     model.log.settle(usize::from(area.height), |line| shape.rows(line));
     if area.height > 0 {
         model.log.unread = 0;
+    }
+}
+
+/// What the program's parts traced; an error of theirs is told like one of the engine's.
+pub(super) fn traces(model: &mut Model, entries: Vec<Entry>) {
+    for entry in entries {
+        if entry.level == Level::Error {
+            model.toasts.push(Tone::Bad, common::names::show(&entry.text), model.now.mono);
+        }
+        model.log.add(entry);
     }
 }
 

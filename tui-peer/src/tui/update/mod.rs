@@ -46,6 +46,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Attention(has) => model.attention = has,
         Msg::Snapshot(snap) => snapshot(model, snap, &mut out),
         Msg::Event(event) => event_came(model, &event),
+        Msg::Events(events) => events.iter().for_each(|event| event_came(model, event)),
+        Msg::Traces(entries) => log::traces(model, entries),
         Msg::Missed(n) => {
             let text = format!("{n} log lines were lost: too many at once");
             model.log.push(&said(model, Level::Warn, text));
