@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::engine::event::Level;
-use crate::logfile::{LogTo, parse_level};
-
-use crate::settings::{Rate, parse_rate};
+use crate::logfile::LogTo;
+use crate::settings::{Item, Layer, parse_rate};
 
 /// Exit codes, as the help lists them.
 pub mod exit {
@@ -70,49 +68,69 @@ pub enum Command {
     Verify(Verify),
     /// Show a whole small network on this machine.
     Demo(Demo),
-    /// Print the settings in force and where each comes from.
-    Config(Common),
+    /// Print the settings in force and where each comes from, or check the file.
+    Config(Config),
 }
 
 /// Options of every command that talks to a network.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
     /// Join string (shoal://…) of the network, or @FILE holding it.
-    #[arg(long, env = "SHOAL_TRACKER", value_name = "JOIN", hide_env_values = true)]
+    #[arg(long, value_name = "JOIN")]
     pub tracker: Option<String>,
     /// File holding the network's secret, if the join string does not.
-    #[arg(long, env = "SHOAL_SECRET_FILE", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// Where to listen for peers; port 0 is any free port.
-    #[arg(long, env = "SHOAL_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
     /// Where downloads go.
-    #[arg(long, env = "SHOAL_DOWNLOADS", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub downloads: Option<PathBuf>,
     /// Where identity and library are kept; one running peer per folder.
-    #[arg(long, env = "SHOAL_STATE", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Name shown to others; the host name by default.
-    #[arg(long, env = "SHOAL_NICK", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
-    /// Upload limit per second, as 800K, 10M, 1.5GiB; 0 is none.
-    #[arg(long, env = "SHOAL_UP", value_name = "RATE", value_parser = parse_rate)]
-    pub up: Option<Rate>,
+    /// Upload limit per second, as 800K, 10M, 1.5GiB, 20Mbit; 0 is none.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub up: Option<String>,
     /// Download limit per second.
-    #[arg(long, env = "SHOAL_DOWN", value_name = "RATE", value_parser = parse_rate)]
-    pub down: Option<Rate>,
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub down: Option<String>,
     /// Where the log goes: a file, or none; log/shoal.log in the state folder by default.
-    #[arg(long, env = "SHOAL_LOG", value_name = "FILE|none")]
-    pub log: Option<LogTo>,
+    #[arg(long, value_name = "FILE|none", value_parser = log)]
+    pub log: Option<String>,
     /// Least important lines in the log: error, warn, info or debug.
-    #[arg(long, env = "SHOAL_LOG_LEVEL", value_name = "LEVEL", value_parser = parse_level)]
-    pub log_level: Option<Level>,
+    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug"])]
+    pub log_level: Option<String>,
+    /// How the app looks; only it has these options.
+    #[arg(skip)]
+    pub look: Look,
     /// One JSON object a line on standard output.
     #[arg(long, env = "SHOAL_JSON")]
     pub json: bool,
     /// Say more (twice: still more).
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// How the app looks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Look {
+    /// Colours: auto, dark, light, high-contrast, mono, or a theme of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// How many colours: auto, 256, 16, never.
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<String>,
+    /// Characters: auto, unicode, cp437, ascii.
+    #[arg(long, value_name = "SET")]
+    pub glyphs: Option<String>,
+    /// Leave the mouse to the terminal.
+    #[arg(long)]
+    pub no_mouse: bool,
 }
 
 /// Options of the app and of --serve-only.
@@ -126,6 +144,9 @@ pub struct Run {
     /// Serve without a screen.
     #[arg(long, env = "SHOAL_SERVE_ONLY")]
     pub serve_only: bool,
+    /// How the app looks.
+    #[command(flatten)]
+    pub look: Look,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -185,6 +206,34 @@ pub struct Verify {
     pub common: Common,
 }
 
+/// Options of `config`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Config {
+    /// What to do instead of printing.
+    #[command(subcommand)]
+    pub what: Option<ConfigCommand>,
+    /// How the app looks.
+    #[command(flatten)]
+    pub look: Look,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What else `config` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Report what is wrong with a configuration file, line by line.
+    Check {
+        /// The file; the one that is used if there is none.
+        file: Option<PathBuf>,
+        /// One JSON object a line on standard output.
+        #[arg(long, env = "SHOAL_JSON")]
+        json: bool,
+    },
+}
+
 /// Options of `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
@@ -194,6 +243,38 @@ pub struct Demo {
     /// One JSON object a line on standard output (with --headless).
     #[arg(long)]
     pub json: bool,
+}
+
+impl Common {
+    /// What was given, for the settings.
+    pub fn flags(&self) -> Layer {
+        let mut flags = Layer::default();
+        flags.set_if(Item::Tracker, self.tracker.clone());
+        flags.set_if(Item::SecretFile, self.secret_file.clone());
+        flags.set_if(Item::Listen, self.listen.map(|listen| listen.to_string()));
+        flags.set_if(Item::Downloads, self.downloads.clone());
+        flags.set_if(Item::State, self.state.clone());
+        flags.set_if(Item::Nick, self.nick.clone());
+        flags.set_if(Item::Up, self.up.clone());
+        flags.set_if(Item::Down, self.down.clone());
+        flags.set_if(Item::Log, self.log.clone());
+        flags.set_if(Item::LogLevel, self.log_level.clone());
+        flags.set_if(Item::Theme, self.look.theme.clone());
+        flags.set_if(Item::Color, self.look.color.clone());
+        flags.set_if(Item::Glyphs, self.look.glyphs.clone());
+        flags.set_if(Item::Mouse, self.look.no_mouse.then_some("false"));
+        flags
+    }
+}
+
+/// A file name, or `none`.
+fn log(text: &str) -> Result<String, String> {
+    text.parse::<LogTo>().map(|_| text.to_owned())
+}
+
+/// A rate as it was typed, once it makes sense.
+fn rate(text: &str) -> Result<String, String> {
+    parse_rate(text).map(|_| text.to_owned())
 }
 
 #[cfg(test)]

@@ -19,9 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
-use crate::engine::event::{Event, Level};
+use crate::engine::event::Level;
+use crate::engine::replay::Events;
 
 pub use entry::Entry;
 pub use layer::LogLayer;
@@ -52,7 +53,8 @@ impl FromStr for LogTo {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim() {
-            "" => Err("write a file name, or \"none\"".to_owned()),
+            "" => Err("write a file name, \"none\" or \"state\"".to_owned()),
+            "state" => Ok(Self::State),
             "none" => Ok(Self::None),
             path => Ok(Self::File(PathBuf::from(path))),
         }
@@ -198,7 +200,7 @@ impl Logs {
     }
 
     /// Writes down what the engine says, until it ends.
-    pub async fn follow(self, mut events: broadcast::Receiver<Event>) {
+    pub async fn follow(self, mut events: Events) {
         loop {
             match events.recv().await {
                 Ok(event) => self.write(Entry::of(&event)),

@@ -1,9 +1,10 @@
 //! The loop: waits for one thing, takes what else is ready, updates, draws once. Sleeps when nothing
 //! happens: there is no tick.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::id::ContentId;
 use crossterm::event::{Event as Input, KeyEventKind, MouseEventKind};
@@ -16,8 +17,10 @@ use tokio::sync::{broadcast, watch};
 use crate::engine::command::Command;
 use crate::engine::event::{Event, What};
 use crate::engine::handle::EngineHandle;
+use crate::engine::replay::Events;
 use crate::engine::snapshot::Snapshot;
 use crate::logfile::Logs;
+use crate::settings::{Change, Item, write};
 
 use super::HANGUP;
 use super::front::{Front, Happened};
@@ -35,6 +38,10 @@ const MAX_BATCH: usize = 256;
 const MAX_EVENTS: usize = 2048;
 /// Calls to the engine under way; more means that it hangs, and the user is told.
 const MAX_CALLS: usize = 2048;
+/// Changes of settings that wait to be written; nobody makes more while the disk hangs.
+const MAX_SAVES: usize = 64;
+/// How long the end waits for settings to be written: a hanging disk must not keep the terminal.
+const SAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// Names taken from one folder for completion.
 const MAX_NAMES: usize = 5000;
 
@@ -43,7 +50,7 @@ struct App<'a, F> {
     front: &'a mut F,
     handle: EngineHandle,
     snapshots: watch::Receiver<std::sync::Arc<Snapshot>>,
-    events: broadcast::Receiver<Event>,
+    events: Events,
     logs: Logs,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
@@ -57,6 +64,8 @@ struct App<'a, F> {
     traces: bool,
     /// A snapshot waits for its time.
     rates: bool,
+    /// Changes of the configuration file that wait, and whether one is under way: one at a time, in order.
+    saves: (VecDeque<Change>, bool),
     exit: Option<ExitReason>,
 }
 
@@ -76,7 +85,7 @@ where
     let mut app = App {
         snapshots: handle.snapshots(),
         events: handle.events(),
-        pace: Pace::new(Instant::now(), model.setting.calm),
+        pace: Pace::new(Instant::now()),
         signs: Signs::new(known),
         model,
         front,
@@ -88,6 +97,7 @@ where
         line: None,
         traces: false,
         rates: false,
+        saves: (VecDeque::new(), false),
         exit: None,
     };
     match in_screen(|| start(&mut app.model)) {
@@ -98,23 +108,23 @@ where
     let mut stopped = std::pin::pin!(engine.stopped());
     loop {
         if let Some(reason) = app.exit {
-            return reason;
+            return app.end(reason).await;
         }
         if let Err(error) = app.paint() {
             tracing::warn!("cannot write to the terminal: {error}");
-            return ExitReason::Signal(HANGUP);
+            return app.end(ExitReason::Signal(HANGUP)).await;
         }
         if let Some(reason) = app.exit {
-            return reason;
+            return app.end(reason).await;
         }
         let wake = app.wake();
         tokio::select! {
             biased;
-            number = &mut signal => return ExitReason::Signal(number),
+            number = &mut signal => return app.end(ExitReason::Signal(number)).await,
             input = app.front.event() => match input {
                 Some(Ok(input)) => app.inputs(input).await,
                 // As if it had hung up, which it mostly has.
-                Some(Err(_)) | None => return ExitReason::Signal(HANGUP),
+                Some(Err(_)) | None => return app.end(ExitReason::Signal(HANGUP)).await,
             },
             () = &mut stopped => return ExitReason::EngineStopped,
             Some(msg) = app.work.next(), if !app.work.is_empty() => app.done(msg),
@@ -241,13 +251,20 @@ where
         }
     }
 
+    /// Whether somebody looks who likes numbers to move.
+    fn is_watched(&self) -> bool {
+        self.model.attention
+            && !self.model.setting.calm
+            && !self.model.prefs.table.is_on(Item::ReduceMotion)
+    }
+
     fn has_lines(&self) -> bool {
         self.line.is_some() || self.traces
     }
 
     /// Takes what was said since the last time.
     fn lines(&mut self, now: Instant) {
-        self.pace.took_data(now, self.model.attention);
+        self.pace.took_data(now, self.is_watched());
         let (mut events, mut missed) = (Vec::new(), 0);
         let mut next = self.line.take();
         while let Some(event) = next {
@@ -272,7 +289,7 @@ where
         self.traces = false;
         let (traces, more) = self.logs.take(MAX_EVENTS);
         for event in &events {
-            self.signs.event(event, self.model.attention, now);
+            self.signs.event(event, &self.model, now);
         }
         let level = self.model.log.level();
         let seen = events
@@ -296,7 +313,7 @@ where
     /// Takes the newest snapshot. One that looks like the last is not worth a frame.
     fn snapshot(&mut self, now: Instant) {
         self.rates = false;
-        self.pace.took_rates(now, self.model.attention);
+        self.pace.took_rates(now, self.is_watched());
         let snap = self.snapshots.borrow_and_update().clone();
         if !same_picture(&self.model.snap, &snap) {
             self.message(Msg::Snapshot(snap));
@@ -340,7 +357,16 @@ where
 
     fn done(&mut self, msg: Option<Msg>) {
         match msg {
-            Some(msg) => self.message(msg),
+            Some(msg) => {
+                let saved = matches!(msg, Msg::Saved(_));
+                self.message(msg);
+                if saved {
+                    self.saves.1 = false;
+                    if let Some(next) = self.saves.0.pop_front() {
+                        self.save(next);
+                    }
+                }
+            }
             None => {
                 // A change of focus was taken; ask for the newest wish if that is another.
                 let wanted = self.focus.0;
@@ -399,6 +425,7 @@ where
                 Effect::Mouse(on) => self.front.mouse(on),
                 Effect::Suspend => self.suspend(),
                 Effect::Redraw => self.repaint(),
+                Effect::Save(change) => self.save(change),
                 Effect::Exit(reason) => self.exit = Some(reason),
             }
         }
@@ -417,6 +444,49 @@ where
             }
             .boxed(),
         );
+    }
+
+    fn save(&mut self, change: Change) {
+        let Some(path) = self.model.prefs.table.path.clone() else { return };
+        if self.saves.1 {
+            if self.saves.0.len() < MAX_SAVES {
+                self.saves.0.push_back(change);
+            }
+            return;
+        }
+        self.saves.1 = true;
+        self.work.push(
+            async move {
+                let written = tokio::task::spawn_blocking(move || write(&path, &change)).await;
+                Some(Msg::Saved(match written {
+                    Ok(result) => result.map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                }))
+            }
+            .boxed(),
+        );
+    }
+
+    /// The last things to do. A terminal that went away ends the app or only its screen, as the settings
+    /// say.
+    async fn end(&mut self, end: ExitReason) -> ExitReason {
+        self.finish_saving().await;
+        let gone = end == ExitReason::Signal(HANGUP);
+        if gone && self.model.prefs.table.serves_after_hangup() {
+            return ExitReason::ServeOn;
+        }
+        end
+    }
+
+    /// Writes what was changed just before the end.
+    async fn finish_saving(&mut self) {
+        let deadline = Instant::now() + SAVE_PATIENCE;
+        while self.saves.1 {
+            match tokio::time::timeout_at(deadline.into(), self.work.next()).await {
+                Ok(Some(msg)) => self.done(msg),
+                _ => return,
+            }
+        }
     }
 
     fn suspend(&mut self) {
@@ -463,6 +533,9 @@ fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
         && a.catalogue.whole == b.catalogue.whole
         && a.transfers == b.transfers
         && a.peers == b.peers
+        && a.uploads == b.uploads
+        && a.bans == b.bans
+        && a.watches == b.watches
 }
 
 /// Names in a folder, folders first; symbolic links are shown as what they lead to.

@@ -97,6 +97,7 @@ pub struct Tty {
     cont: Signal,
     /// The next SIGCONT ends our own suspension, which has set everything already.
     expected: bool,
+    resized: Signal,
     answers: Answers,
     known: Known,
 }
@@ -110,6 +111,7 @@ impl Tty {
         let listen = |of: rustix::process::Signal| signal(SignalKind::from_raw(of.as_raw()));
         let stop = listen(rustix::process::Signal::TSTP)?;
         let cont = listen(rustix::process::Signal::CONT)?;
+        let resized = signal(SignalKind::window_change())?;
         let known = Known::by(&|name| std::env::var(name).ok());
         let mut guard = Guard::enter()?;
         let mut out = term::tty()?;
@@ -130,6 +132,7 @@ impl Tty {
             stop,
             cont,
             expected: false,
+            resized,
             answers,
             known,
         })
@@ -192,8 +195,15 @@ impl Front for Tty {
             let Some(events) = &mut self.events else { return std::future::pending().await };
             tokio::select! {
                 biased;
+                // crossterm 0.29 forgets a resize that comes together with a key (it returns from the middle
+                // of a batch of edge-triggered events), so sizes are not taken from its stream.
+                Some(()) = self.resized.recv() => {
+                    let size = crossterm::terminal::size();
+                    return Some(size.map(|(width, height)| Happened::Input(Event::Resize(width, height))));
+                }
                 input = events.next() => match input {
                     Some(Ok(Event::Key(key))) if self.late.swallows(&key) => {}
+                    Some(Ok(Event::Resize(..))) => {}
                     other => return other.map(|input| input.map(Happened::Input)),
                 },
                 took = self.writer.written() => return Some(Ok(Happened::Written(took))),

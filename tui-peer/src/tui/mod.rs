@@ -43,30 +43,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::engine::handle::EngineHandle;
 use crate::logfile::Logs;
 
+use crate::settings::{Item, Table};
 use front::{Front as _, Tty};
 use keymap::Keymap;
-use model::{Model, Now, Setting};
-use theme::{Depth, Look, Theme};
+use model::{Model, Now, Prefs, Setting};
+use theme::Detected;
 
 pub use msg::ExitReason;
 
 /// What the app can be told at start; the default finds everything out by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Colours and characters.
-    pub look: Look,
-    /// Changed keys: names of actions and their keys.
-    pub keys: Vec<(String, Vec<String>)>,
-    /// Leave the mouse to the terminal.
-    pub no_mouse: bool,
+    /// Settings in force.
+    pub table: Table,
     /// Offer a demo on the welcome screen ([`ExitReason::Demo`]).
     pub demo: bool,
-    /// Ask the terminal for its colours also over ssh (`theme = auto-ssh`).
-    pub ask_over_ssh: bool,
-    /// No motion: numbers change once a second. `NO_MOTION` in the environment says the same.
-    pub reduce_motion: bool,
-    /// When the terminal hangs up: go on serving without it instead of quitting.
-    pub outlive_terminal: bool,
     /// The port asked for; another one in use is told.
     pub wanted_port: Option<u16>,
 }
@@ -77,7 +68,7 @@ pub struct Options {
 /// # Errors
 /// If there is no terminal, it goes away, or the key bindings contradict each other.
 pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
-    let keymap = Keymap::new(&options.keys).map_err(|errors| {
+    let keymap = Keymap::new(&options.table.keys).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("key bindings: {}", all.join("; "))
     })?;
@@ -92,31 +83,33 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
     }
     let logs = Logs::shared();
     panics::install(logs.dir().unwrap_or_else(std::env::temp_dir));
-    let ask = options.look.ground.is_none() && probe::may_ask(&env, options.ask_over_ssh);
-    let mut tty = Tty::open(!options.no_mouse, ask).context("cannot use the terminal")?;
-    let mut look = options.look;
-    look.ground = look.ground.or(tty.background());
-    let theme = Theme::resolve(look, &env);
+    let mut prefs = Prefs::new(options.table, Detected::from(&env));
+    let wish = prefs.table.text(Item::Theme).into_owned();
+    let ask = probe::may_ask(&env, wish == "auto-ssh");
+    let mut tty =
+        Tty::open(prefs.table.is_on(Item::Mouse), ask).context("cannot use the terminal")?;
+    if let Some(ground) = tty.background() {
+        prefs.detected.ground = ground;
+    }
     let setting = Setting {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
         demo: options.demo,
-        calm: options.reduce_motion || env("NO_MOTION").is_some_and(|value| !value.is_empty()),
+        calm: env("NO_MOTION").is_some_and(|value| !value.is_empty()),
         wanted_port: options.wanted_port,
-        full_depth: if theme.depth == Depth::Mono { Depth::Full } else { theme.depth },
     };
     let size = tty.terminal().get_frame().area();
     let mut model = Model::new(
         setting,
-        theme,
+        prefs.theme(),
         keymap,
         handle.snapshot(),
         (size.width, size.height),
         Now::read(),
     );
-    model.mouse = !options.no_mouse;
+    model.set_prefs(prefs);
     let signals = pin!(async move {
         let waits = kinds.iter_mut().map(|(kind, number)| {
             Box::pin(async move {
@@ -131,10 +124,7 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
     let reason = app::drive(handle, model, &mut tty, known, signals).await;
     logs.watch(false);
     drop(tty);
-    if reason == ExitReason::Signal(HANGUP) && options.outlive_terminal {
-        term::detach();
-        return Ok(ExitReason::ServeOn);
-    }
+    term::detach_if_gone();
     Ok(reason)
 }
 

@@ -25,7 +25,6 @@ const MAX_FACTOR: u32 = 4;
 /// Keeps the times.
 #[derive(Debug)]
 pub struct Pace {
-    calm: bool,
     factor: u32,
     hangs: bool,
     data: Instant,
@@ -36,22 +35,13 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// From now on; `calm` if motion is unwanted.
-    pub fn new(now: Instant, calm: bool) -> Self {
-        Self {
-            calm,
-            factor: 1,
-            hangs: false,
-            data: now,
-            rates: now,
-            key: None,
-            hold: None,
-            resize: None,
-        }
+    /// From now on.
+    pub fn new(now: Instant) -> Self {
+        Self { factor: 1, hangs: false, data: now, rates: now, key: None, hold: None, resize: None }
     }
 
-    fn interval(&self, base: Duration, attention: bool) -> Duration {
-        if !attention || self.calm || self.hangs { SELDOM.max(base) } else { base * self.factor }
+    fn interval(&self, base: Duration, often: bool) -> Duration {
+        if !often || self.hangs { SELDOM.max(base) } else { base * self.factor }
     }
 
     /// When log lines may be taken.
@@ -68,16 +58,16 @@ impl Pace {
         }
     }
 
-    /// Log lines were taken.
-    pub fn took_data(&mut self, now: Instant, attention: bool) {
-        self.data = now + self.interval(DATA, attention);
+    /// Log lines were taken; `often` if somebody looks and motion is welcome.
+    pub fn took_data(&mut self, now: Instant, often: bool) {
+        self.data = now + self.interval(DATA, often);
     }
 
     /// A snapshot was taken.
-    pub fn took_rates(&mut self, now: Instant, attention: bool) {
+    pub fn took_rates(&mut self, now: Instant, often: bool) {
         let answering = self.key.is_some_and(|at| now < at + ANSWERING);
         let base = if answering { DATA } else { RATES };
-        self.rates = now + self.interval(base, attention);
+        self.rates = now + self.interval(base, often);
     }
 
     /// Somebody looks again: do not let them wait.
@@ -135,7 +125,7 @@ mod tests {
     #[test]
     fn of_a_burst_of_sizes_the_last_is_painted_after_30_ms() {
         let start = Instant::now();
-        let mut pace = Pace::new(start, false);
+        let mut pace = Pace::new(start);
         let mut painted = Vec::new();
         // 200 sizes, one a millisecond; virtual time.
         for i in 0..300u16 {
@@ -156,10 +146,10 @@ mod tests {
     #[test]
     fn data_is_taken_less_often_the_less_it_is_wanted() {
         let now = Instant::now();
-        let mut pace = Pace::new(now, false);
-        let mut interval = |change: &dyn Fn(&mut Pace), attention| {
+        let mut pace = Pace::new(now);
+        let mut interval = |change: &dyn Fn(&mut Pace), often| {
             change(&mut pace);
-            pace.took_data(now, attention);
+            pace.took_data(now, often);
             pace.data_at() - now
         };
         assert_eq!(interval(&|_| (), true), DATA);
@@ -171,15 +161,12 @@ mod tests {
         assert_eq!(interval(&|p| p.written(300 * MS), true), SELDOM);
         assert_eq!(interval(&|p| p.written(MS), true), DATA * 2);
         assert_eq!(interval(&|p| p.written(MS), true), DATA);
-        let mut calm = Pace::new(now, true);
-        calm.took_data(now, true);
-        assert_eq!(calm.data_at(), now + SELDOM);
     }
 
     #[test]
     fn rates_change_four_times_a_second_unless_a_key_waits_for_its_effect() {
         let now = Instant::now();
-        let mut pace = Pace::new(now, false);
+        let mut pace = Pace::new(now);
         pace.took_rates(now, true);
         assert_eq!(pace.rates_at(), now + RATES);
         pace.key(now + 10 * MS);
@@ -193,7 +180,7 @@ mod tests {
     #[test]
     fn the_wheel_paints_thirty_times_a_second_and_keys_at_once() {
         let start = Instant::now();
-        let mut pace = Pace::new(start, false);
+        let mut pace = Pace::new(start);
         let mut paints = 0;
         for i in 0..1000 {
             let now = start + MS * i;

@@ -77,9 +77,10 @@ pub struct Signs {
     title: String,
     progress: Option<u64>,
     next: Option<Instant>,
-    /// Names of what ended well and badly, how many, and when it is told.
+    /// Names of what ended well, what badly, who came; how many; and when it is told.
     done: (Vec<String>, usize),
     failed: (Vec<String>, usize),
+    came: (Vec<String>, usize),
     tell: Option<Instant>,
 }
 
@@ -93,24 +94,30 @@ impl Signs {
             next: None,
             done: (Vec::new(), 0),
             failed: (Vec::new(), 0),
+            came: (Vec::new(), 0),
             tell: None,
         }
     }
 
     /// Something happened; it is told later if nobody looks.
-    pub fn event(&mut self, event: &Event, attention: bool, now: Instant) {
-        if attention || self.known.notify.is_none() {
+    pub fn event(&mut self, event: &Event, model: &Model, now: Instant) {
+        if model.attention || self.known.notify.is_none() {
             return;
         }
+        let wish = model.prefs.table.notify();
         let (names, n) = match &event.what {
-            What::Done { path, .. } => {
+            What::Done { path, .. } if wish.done => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 add(&mut self.done.0, name);
                 (&self.done.0, &mut self.done.1)
             }
-            What::Failed { .. } => {
+            What::Failed { .. } if wish.error => {
                 add(&mut self.failed.0, event.text.clone());
                 (&self.failed.0, &mut self.failed.1)
+            }
+            What::Peer { connected: true, .. } if wish.peer => {
+                add(&mut self.came.0, event.text.clone());
+                (&self.came.0, &mut self.came.1)
             }
             _ => return,
         };
@@ -166,7 +173,8 @@ impl Signs {
     }
 
     fn forget(&mut self) {
-        (self.done, self.failed, self.tell) = ((Vec::new(), 0), (Vec::new(), 0), None);
+        (self.done, self.failed) = ((Vec::new(), 0), (Vec::new(), 0));
+        (self.came, self.tell) = ((Vec::new(), 0), None);
     }
 
     fn text(&self) -> String {
@@ -176,7 +184,8 @@ impl Signs {
             let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
             (*n > 0).then(|| format!("{word}: {}{rest}", shown.join(", ")))
         };
-        let parts = [part(&self.done, "Done"), part(&self.failed, "Failed")];
+        let parts =
+            [part(&self.done, "Done"), part(&self.failed, "Failed"), part(&self.came, "Peers")];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" - ")
     }
 }
@@ -217,12 +226,17 @@ fn title(model: &Model) -> String {
     let theme = model.theme;
     let totals = &model.snap.totals;
     let state = if let Some(percent) = progress(model) {
-        let rate = format::rate(totals.down_rate, theme.dash());
+        let rate = format::rate(totals.down_rate, theme.dash(), model.units);
         format!("{} {percent}% {rate} {} ", theme.down(), theme.dash())
     } else if matches!(model.snap.network.state, NetState::Lost { .. }) {
         format!("tracker lost {} ", theme.dash())
     } else if totals.up_rate >= 1.0 {
-        format!("{} {} {} ", theme.up(), format::rate(totals.up_rate, theme.dash()), theme.dash())
+        format!(
+            "{} {} {} ",
+            theme.up(),
+            format::rate(totals.up_rate, theme.dash(), model.units),
+            theme.dash()
+        )
     } else {
         String::new()
     };

@@ -215,8 +215,12 @@ pub fn leave(out: &mut impl Write, modes: Modes) -> io::Result<()> {
     out.flush()
 }
 
-/// Lets go of a terminal that is gone: what is read is empty, what is written vanishes.
-pub(super) fn detach() {
+/// Lets go of a terminal that is gone: what is read is empty, what is written vanishes, and whoever goes
+/// on serving meets no errors.
+pub(super) fn detach_if_gone() {
+    if rustix::termios::tcgetattr(io::stdout()).is_ok() {
+        return;
+    }
     let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return };
     // Whatever cannot be replaced fails as before.
     let _ = rustix::stdio::dup2_stdin(&null);

@@ -12,6 +12,7 @@ mod header;
 pub mod help;
 pub(crate) mod log;
 mod paint;
+pub(crate) mod settings;
 mod sources;
 mod transfers;
 mod welcome;
