@@ -10,6 +10,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
+use crate::logfile::Entry;
 use crate::settings::{Change, Item};
 
 use super::model::{Job, PathEntry};
@@ -32,6 +33,10 @@ pub enum Msg {
     Snapshot(Arc<Snapshot>),
     /// The engine says something.
     Event(Event),
+    /// The engine said all this.
+    Events(Vec<Event>),
+    /// The program's parts traced this.
+    Traces(Vec<Entry>),
     /// So many events were lost because we were slow.
     Missed(u64),
     /// A command was answered.
@@ -40,8 +45,8 @@ pub enum Msg {
     Dir(PathBuf, Result<Vec<PathEntry>, String>),
     /// Something outside was looked at.
     Probed(Probe, Found),
-    /// A look was given up for a newer one.
-    Overtaken,
+    /// Something outside has ended and has nothing to say.
+    Nothing,
     /// A folder was shown by the desktop, or why not.
     Opened(PathBuf, Result<(), String>),
     /// A long list was ordered.
@@ -79,6 +84,8 @@ pub enum Effect {
     Suspend,
     /// Paint everything anew.
     Redraw,
+    /// Keep the filters used before, one a line.
+    KeepFilters(String),
     /// Change an entry of the configuration file.
     Save(Change),
     /// End.
@@ -117,4 +124,6 @@ pub enum ExitReason {
     Signal(i32),
     /// The engine has stopped by itself.
     EngineStopped,
+    /// The screen failed; the terminal was given back and the user told.
+    Panicked,
 }

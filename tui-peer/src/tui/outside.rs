@@ -252,6 +252,31 @@ fn listen(addr: SocketAddr) -> Result<SocketAddr, String> {
     listener.local_addr().map_err(|error| error.to_string())
 }
 
+/// Where the filters used before are kept, in the state folder.
+const FILTERS: &str = "filters";
+/// A longer file is not ours.
+const MAX_FILTERS: u64 = 64 * 1024;
+
+/// Reads the filters used before; none if there are none or they cannot be read.
+pub fn read_filters(dir: &Path) -> String {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let file = fs::File::open(dir.join(FILTERS));
+    // What cannot be read is not remembered: typing goes on without it.
+    let _ = file.and_then(|file| file.take(MAX_FILTERS).read_to_string(&mut text));
+    text
+}
+
+/// Writes the filters used before, whole or not at all.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub fn write_filters(dir: &Path, text: &str) -> std::io::Result<()> {
+    let part = dir.join("filters.new");
+    fs::write(&part, text)?;
+    fs::rename(part, dir.join(FILTERS))
+}
+
 /// Whether a desktop can show folders to whoever sits at this terminal.
 pub fn has_desktop(env: &dyn Fn(&str) -> Option<String>) -> bool {
     let is = |name: &str| env(name).is_some_and(|value| !value.is_empty());

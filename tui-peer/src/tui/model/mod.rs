@@ -9,6 +9,7 @@ mod log;
 mod panel;
 mod paths;
 mod prefs;
+mod recall;
 mod toast;
 mod welcome;
 
@@ -42,6 +43,7 @@ pub use paths::{
     MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
 };
 pub use prefs::Prefs;
+pub use recall::Recall;
 pub use toast::{Toast, Toasts};
 pub use welcome::{Check, Stop, Welcome};
 
@@ -168,6 +170,10 @@ pub struct Setting {
     pub desktop: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
+    /// Whether the environment says that motion is unwanted (`NO_MOTION`).
+    pub calm: bool,
+    /// The port asked for.
+    pub wanted_port: Option<u16>,
 }
 
 /// The whole state of the app.
@@ -223,6 +229,11 @@ pub struct Model {
     pub count: Option<u32>,
     /// Whether the filter field has the keys.
     pub filtering: bool,
+    /// Filters used before.
+    pub recall: Recall,
+    /// For a filter without any match: its text, a word of it, and the word probably meant (both
+    /// empty if there is none).
+    pub meant: Option<(String, String, String)>,
     /// Range of marks being made.
     pub range: Option<Range>,
     /// What `.` does again.
@@ -249,6 +260,8 @@ pub struct Model {
     pub job: (u64, bool),
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
+    /// Whether it was asked at the start whether to go on.
+    pub asked_start: bool,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
     pub(crate) map_key: Option<(usize, usize, usize, bool)>,
@@ -292,6 +305,8 @@ impl Model {
             prefix: Vec::new(),
             count: None,
             filtering: false,
+            recall: Recall::default(),
+            meant: None,
             range: None,
             repeat: None,
             marks: HashSet::new(),
@@ -305,6 +320,7 @@ impl Model {
             stale: false,
             job: (0, false),
             asked_focus: None,
+            asked_start: false,
             suspend_confirmed: false,
             map_key: None,
             mine_ids: Vec::new(),

@@ -16,7 +16,7 @@ use super::moves::{
 use super::transfers::{
     contents, copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all,
 };
-use super::{keys, lists, marks, share};
+use super::{keys, lists, log, marks, share};
 
 /// Most rows marked by one key with a count.
 const MAX_TIMES: isize = 1000;
@@ -86,7 +86,12 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         }
         Action::OpenFolder => open_folder(model, out),
         Action::Why => explain(model),
-        Action::Mark => (0..times.clamp(1, MAX_TIMES)).for_each(|_| mark(model)),
+        Action::Mark => {
+            // Not twice on the last row: that would take the mark back.
+            let below = model.list().rows.len().saturating_sub(model.list().cursor);
+            let below = isize::try_from(below).unwrap_or(MAX_TIMES);
+            (0..times.min(below).clamp(1, MAX_TIMES)).for_each(|_| mark(model));
+        }
         Action::MarkRange => marks::range(model),
         Action::Repeat => {
             if let Some((action, count)) = model.repeat {
@@ -177,12 +182,11 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             model.log.set_paused(pause);
         }
         Action::Wrap => model.log.wrap = !model.log.wrap,
-        Action::CopyLine => {
-            let at = model.log.position();
-            if let Some(line) = model.log.shown().nth(at) {
-                out.push(Effect::Copy(line.text.clone(), "line"));
-            }
-        }
+        Action::LogTarget => model.log.next_target(),
+        Action::LogNext => log::search(model, true),
+        Action::LogPrev => log::search(model, false),
+        Action::CopyLine => log::copy_line(model, out),
+        Action::CopyLog => log::copy_all(model, out),
     }
 }
 

@@ -73,7 +73,10 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
             Dialog::Contents(contents) => super::contents::paste(contents, text),
             Dialog::Picker(picker) if picker.filtering => picker.query.paste(text),
             Dialog::Settings(panel) => super::settings::paste(panel, text),
-            Dialog::Picker(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {}
+            Dialog::Picker(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {
+                let hint = "Pasted text ignored: there is no field here".to_owned();
+                model.toasts.push(Tone::Plain, hint, model.now.mono);
+            }
         }
         model.dialogs.push(dialog);
         return true;
@@ -181,6 +184,9 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             let quit = choice == Choice::QuitWhenIdle;
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
             super::when_idle(model, out);
+        }
+        Choice::Rejoin => {
+            super::actions::act(model, super::super::action::Action::Rejoin, None, out)
         }
         Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {

@@ -5,9 +5,11 @@ mod ask;
 mod can;
 mod contents;
 mod dialogs;
+mod filtering;
 mod keys;
 mod link;
 mod lists;
+mod log;
 mod marks;
 mod mouse;
 mod moves;
@@ -20,6 +22,7 @@ mod share;
 mod transfers;
 mod welcome;
 
+pub(crate) use ask::waits_for;
 pub use can::can;
 pub(crate) use palette::palette_rows;
 pub(crate) use welcome::{downloads_text, listen_text, stops};
@@ -34,7 +37,7 @@ use crate::engine::snapshot::{NetState, Snapshot};
 
 use super::heatmap::Map;
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Log, Model, Pane, Tab, Tone, WhenIdle};
+use super::model::{Dialog, GetLink, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
 use super::words;
 
@@ -52,6 +55,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Attention(has) => model.attention = has,
         Msg::Snapshot(snap) => snapshot(model, snap, &mut out),
         Msg::Event(event) => event_came(model, &event),
+        Msg::Events(events) => events.iter().for_each(|event| event_came(model, event)),
+        Msg::Traces(entries) => log::traces(model, entries),
         Msg::Missed(n) => {
             let text = format!("{n} log lines were lost: too many at once");
             model.log.push(&said(model, Level::Warn, text));
@@ -60,7 +65,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Saved(result) => settings::saved(model, result),
         Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
         Msg::Probed(probe, found) => probes::found(model, &probe, &found),
-        Msg::Overtaken => {}
+        Msg::Nothing => {}
         Msg::Opened(path, result) => probes::opened(model, &path, result),
         Msg::Indexed(generation, job, rows) => {
             lists::indexed(model, generation, &job, rows, &mut out);
@@ -122,6 +127,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
         model.welcome = super::model::Welcome::default();
     }
     lists::refresh(model, out);
+    ask::ask_start(model);
     when_idle(model, out);
 }
 
@@ -224,11 +230,12 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         model.chunk = 0;
         model.history.sources.clear();
     }
+    filtering::settle(model);
     settle_row(model);
     let sources = model.source_rows().len();
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
-    settle_log(&mut model.log, usize::from(inside(areas.log).height));
+    log::settle(model, areas.log);
     // What is said below the map depends on its counts, and its height on what is said.
     settle_map(model);
     settle_map(model);
@@ -248,13 +255,6 @@ fn settle_row(model: &mut Model) {
         .filter(|(of, at)| *of == id && rows.get(*at).is_some_and(|row| row.id == id));
     if known.is_none() {
         model.row_place = rows.iter().position(|row| row.id == id).map(|at| (id, at));
-    }
-}
-
-fn settle_log(log: &mut Log, height: usize) {
-    log.settle(height);
-    if height > 0 {
-        log.unread = 0;
     }
 }
 

@@ -65,8 +65,15 @@ pub(crate) fn palette_rows(model: &Model, query: &str) -> Vec<Action> {
         })
         .collect();
     found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    // Letters scattered over a sentence are no match beside a word that begins with them.
+    let best = found.iter().map(|(score, _)| *score).find(|score| *score != u32::MAX);
+    found.retain(|(score, _)| {
+        score.saturating_mul(NEAR.1) >= best.unwrap_or(0).saturating_mul(NEAR.0)
+    });
     found.into_iter().map(|(_, action)| action).collect()
 }
 
+/// A match is listed if its score is at least this part of the best one (two of three).
+const NEAR: (u32, u32) = (2, 3);
 /// What is shown counts more than what is only known.
 const HELP_BONUS: u32 = 20;

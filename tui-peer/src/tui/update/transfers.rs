@@ -7,7 +7,7 @@ use common::join::{FileLink, JoinString};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::snapshot::{Transfer, TransferState};
 
-use super::super::model::{Contents, Dialog, Model, Tone};
+use super::super::model::{Contents, Dialog, Model, RowKey, Tone};
 use super::super::msg::{Asked, Effect};
 use super::super::{verdict, words};
 use super::actions::toast;
@@ -98,7 +98,8 @@ pub(super) fn explain(model: &mut Model) {
 }
 
 pub(super) fn mark(model: &mut Model) {
-    if let Some(id) = model.selected() {
+    // By place: with a count, the cursor is ahead of what is known to be selected.
+    if let Some(RowKey::Content(id)) = model.row_key(model.tab, model.list().cursor) {
         if !model.marks.remove(&id) {
             model.marks.insert(id);
         }
@@ -121,7 +122,7 @@ pub(super) fn mark_all(model: &mut Model) {
     }
     let ids: Vec<ContentId> = (0..n)
         .filter_map(|at| match model.row_key(tab, at) {
-            Some(super::super::model::RowKey::Content(id)) => Some(id),
+            Some(RowKey::Content(id)) => Some(id),
             _ => None,
         })
         .collect();

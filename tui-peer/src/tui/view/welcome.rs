@@ -45,20 +45,12 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         }
         let line = Rect { x, y, width, height: 1 };
         match stop {
-            Stop::Host => offer(
-                model,
-                frame,
-                line,
-                stop,
-                "Host here: start a tracker in this program and join it (h)",
-            ),
-            Stop::Demo => offer(
-                model,
-                frame,
-                line,
-                stop,
-                "Demo: a small network on this machine, to look around (d)",
-            ),
+            Stop::Host => {
+                offer(model, frame, line, stop, "Host here: run a tracker in this program (h)")
+            }
+            Stop::Demo => {
+                offer(model, frame, line, stop, "Demo: a small network on this machine (d)")
+            }
             stop => y += value(model, frame, line, stop, number + 1),
         }
         y += 1;

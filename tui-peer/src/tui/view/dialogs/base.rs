@@ -26,6 +26,15 @@ pub(super) fn shade(model: &Model, frame: &mut Frame<'_>) {
     }
 }
 
+/// Hints that fit, of those separated by " - "; the last one, how to get out, stays longest.
+fn fitting(foot: &str, room: usize) -> String {
+    let mut parts: Vec<&str> = foot.split(" - ").collect();
+    while parts.len() > 1 && parts.join(" - ").width() > room {
+        parts.remove(parts.len() - 2);
+    }
+    parts.join(" - ")
+}
+
 /// An empty box in the middle.
 pub(super) fn open(
     model: &Model,
@@ -40,7 +49,7 @@ pub(super) fn open(
     paint::clear(frame.buffer_mut(), area);
     let border = paint::Frame {
         title: vec![(title.to_owned(), model.theme.bold())],
-        foot: vec![(foot.to_owned(), model.theme.dim())],
+        foot: vec![(fitting(foot, usize::from(area.width.saturating_sub(6))), model.theme.dim())],
         ..paint::Frame::default()
     };
     let inner = paint::boxed(frame.buffer_mut(), area, model.theme, true, &border);

@@ -19,11 +19,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
     let height = frame.area().height.saturating_sub(2).min(30);
     let title =
         format::middle(&contents.name, text_width(frame).saturating_sub(4), theme.ellipsis());
-    let foot = if text_width(frame) >= 66 {
-        "Space chooses - * all - Left Right fold - / filter - Enter fetches"
-    } else {
-        "Space * choose - Left Right fold - / filter - Enter"
-    };
+    let foot = "Space choose - * all - Left Right fold - / filter - Enter fetches";
     let area = open(model, frame, height, &title, foot);
     if let Some(why) = &contents.error {
         let content = wrapped(&[(Tone::Bad, why.clone())], usize::from(area.width));

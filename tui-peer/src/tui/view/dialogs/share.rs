@@ -148,7 +148,7 @@ fn said(share: &SharePath, matching: &[&PathEntry], names: usize) -> Vec<Line> {
         (None, Ok(_)) if matching.len() > names => {
             (Tone::Dim, format!("{} names, type to narrow", format::count(matching.len() as u64)))
         }
-        (None, Ok(_)) => (Tone::Dim, String::new()),
+        (None, Ok(_)) => return Vec::new(),
     };
     vec![line]
 }
