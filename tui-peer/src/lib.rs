@@ -16,6 +16,7 @@
 
 mod app;
 pub mod args;
+pub mod control;
 pub mod demo;
 pub mod engine;
 pub mod headless;

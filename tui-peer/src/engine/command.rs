@@ -4,16 +4,19 @@ use std::path::PathBuf;
 
 use common::id::ContentId;
 use common::join::JoinString;
+use serde::{Deserialize, Serialize};
 
+use super::plain;
 use super::snapshot::FolderEntry;
 
 /// A request of the user.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
     /// Share a file or a folder where it is. Answered by [`Reply::Accepted`] at once; hashing shows in
     /// the snapshot, the end as an event.
     Share {
         /// What.
+        #[serde(with = "plain::path")]
         path: PathBuf,
         /// Under another name than its own.
         name: Option<String>,
@@ -62,6 +65,7 @@ pub enum Command {
     /// Join a network (leaving the present one).
     Join {
         /// Which.
+        #[serde(with = "plain::text")]
         join: JoinString,
     },
     /// Start a tracker in this process and join it; answered by [`Reply::Hosting`].
@@ -92,20 +96,21 @@ pub enum Command {
 }
 
 /// What to download and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Download {
     /// Which content.
     pub id: ContentId,
     /// Name to save it under, before it is made safe; the catalogue's if `None`.
     pub name: Option<String>,
     /// Folder to save it in; the configured one if `None`.
+    #[serde(with = "plain::maybe_path")]
     pub dir: Option<PathBuf>,
     /// Which files of a folder.
     pub files: Selection,
 }
 
 /// Which files of a folder are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Selection {
     /// All of them.
     #[default]
@@ -115,18 +120,18 @@ pub enum Selection {
 }
 
 /// Answer to a [`Command`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Reply {
     /// Done, or begun and visible in the snapshot.
     Accepted,
     /// Contents of a folder.
     Files(Vec<FolderEntry>),
     /// The join string of the tracker now running here.
-    Hosting(JoinString),
+    Hosting(#[serde(with = "plain::text")] JoinString),
 }
 
 /// Why a command was refused: what, where, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct CommandError {
     /// For programs.
@@ -136,7 +141,7 @@ pub struct CommandError {
 }
 
 /// Why a command was refused, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CommandErrorKind {
     /// No such content, file or path.

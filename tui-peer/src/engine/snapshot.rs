@@ -10,13 +10,17 @@ use std::time::Instant;
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
+use serde::{Deserialize, Serialize};
+
+use super::plain;
 
 /// Everything at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Counts up with every snapshot.
     pub seq: u64,
     /// When it was made.
+    #[serde(with = "plain::instant")]
     pub at: Instant,
     /// Ourselves.
     pub me: Me,
@@ -24,7 +28,8 @@ pub struct Snapshot {
     pub network: Network,
     /// Sums over everything.
     pub totals: Totals,
-    /// The network's files. Replaced only when they change.
+    /// The network's files. Replaced only when they change; between processes sent apart, page by page.
+    #[serde(skip)]
     pub catalogue: Arc<Catalogue>,
     /// Our downloads and shares, in the order they were added.
     pub transfers: Arc<[Transfer]>,
@@ -35,7 +40,7 @@ pub struct Snapshot {
 }
 
 /// Ourselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
     /// Our key.
     pub peer: PeerId,
@@ -44,6 +49,7 @@ pub struct Me {
     /// Where we listen.
     pub listen: SocketAddr,
     /// Where downloads go.
+    #[serde(with = "plain::path")]
     pub downloads: PathBuf,
     /// Free bytes there, if known.
     pub disk_free: Option<u64>,
@@ -52,7 +58,7 @@ pub struct Me {
 }
 
 /// Our tracker and how we stand with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// How we stand.
     pub state: NetState,
@@ -67,7 +73,7 @@ pub struct Network {
 }
 
 /// How we stand with our tracker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetState {
     /// There is none: nothing configured, nothing joined.
     NoNetwork,
@@ -78,8 +84,10 @@ pub enum NetState {
     /// Not reachable since; transfers go on with the peers we know.
     Lost {
         /// Since when.
+        #[serde(with = "plain::instant")]
         since: Instant,
         /// When we try again.
+        #[serde(with = "plain::instant")]
         retry_at: Instant,
         /// Why, in words.
         why: String,
@@ -94,7 +102,7 @@ pub enum NetState {
 }
 
 /// Sums over everything; rates in bytes per second, smoothed.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Payload coming in.
     pub down_rate: f64,
@@ -109,7 +117,7 @@ pub struct Totals {
 }
 
 /// The network's files.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Catalogue {
     /// Counts up with every change.
     pub version: u64,
@@ -120,7 +128,7 @@ pub struct Catalogue {
 }
 
 /// One content of the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogueRow {
     /// Its id.
     pub id: ContentId,
@@ -143,7 +151,7 @@ pub struct CatalogueRow {
 }
 
 /// A download or a share of ours.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Its id; all zero while a new share is being hashed.
     pub id: ContentId,
@@ -162,6 +170,7 @@ pub struct Transfer {
     /// Chunks of it on our disk.
     pub have: u32,
     /// Where it is, or will be.
+    #[serde(with = "plain::path")]
     pub path: PathBuf,
     /// Bytes per second, smoothed.
     pub down_rate: f64,
@@ -189,7 +198,7 @@ pub struct Transfer {
 }
 
 /// What a transfer is doing; the words the row shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TransferState {
     /// A new share is being hashed.
     Hashing,
@@ -218,7 +227,7 @@ pub enum TransferState {
 }
 
 /// A connected peer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerRow {
     /// Its key.
     pub peer: PeerId,
@@ -241,11 +250,12 @@ pub struct PeerRow {
 }
 
 /// Details of one content: its chunks and sources.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Focus {
     /// Which.
     pub id: ContentId,
     /// How each chunk stands with us.
+    #[serde(with = "plain::chunks")]
     pub chunks: Arc<[ChunkState]>,
     /// Copies of each chunk among the sources known (connected ones exactly, others as the tracker
     /// says), ourselves not counted; saturating.
@@ -271,7 +281,7 @@ pub enum ChunkState {
 }
 
 /// One source of the focused content.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRow {
     /// Its key.
     pub peer: PeerId,
@@ -300,7 +310,7 @@ pub struct SourceRow {
 }
 
 /// The four choke and interest flags between us and a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Flags {
     /// It does not let us request.
     pub choked_by: bool,
@@ -313,7 +323,7 @@ pub struct Flags {
 }
 
 /// State of a source in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SourceState {
     /// Sending to us.
     Open,
@@ -347,7 +357,7 @@ impl SourceState {
 }
 
 /// One entry of a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderEntry {
     /// Path within the folder, components separated by `/`, safe to show.
     pub path: String,
