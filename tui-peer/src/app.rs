@@ -1,60 +1,147 @@
-//! From the command line to the front end that runs.
+//! From the command line to what runs.
 
-use std::future::Future;
+pub(crate) mod background;
+mod reach;
+mod start;
 
-use crate::args::{Cli, Command, Common, Run, exit};
-use crate::engine::config::EngineConfig;
-use crate::engine::handle::EngineHandle;
-use crate::headless::{self, Output};
-use crate::settings::{Settings, SettingsError, settings};
-use crate::{demo, engine};
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use self::reach::{beside, reach, reach_or};
+use self::start::{Plan, block_on, with_settings};
+use crate::args::{Cli, Command, Common, Get, Run, exit, misplaced};
+use crate::demo;
+use crate::headless::{self, Output, Reload, Service};
+use crate::settings::settings;
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {
-    match cli.command {
-        None => app(cli.run),
-        Some(Command::Get(get)) => one_shot(
-            &get.common.clone(),
-            |config| {
-                // `get` may run beside another peer of this machine.
-                config.listen.set_port(0);
-            },
-            |engine, mut out| async move { headless::get(engine, get, &mut out).await },
-        ),
-        Some(Command::Ls(ls)) => one_shot(
-            &ls.common.clone(),
-            |config| {
-                config.listen.set_port(0);
-            },
-            |engine, mut out| async move { headless::ls(engine, ls.query.as_deref(), &mut out).await },
-        ),
-        Some(Command::Hash(hash)) => headless::hash(&hash.paths, &mut Output::new(hash.json, 0)),
-        Some(Command::Verify(verify)) => with_settings(&verify.common, |settings, mut out| {
-            headless::verify(&settings.engine.state_dir, &verify.what, &mut out)
-        }),
-        Some(Command::Demo(wish)) => block_on(demo::run(wish)),
-        Some(Command::Config(common)) => with_settings(&common, |settings, mut out| {
-            for (name, value, origin) in &settings.origins {
-                out.line(&format!("{name:<10} {value}   ({origin})"));
-                out.json(&serde_json::json!({"name": name, "value": value, "origin": origin}));
+    let Some(command) = cli.command else { return app(cli.run) };
+    match command {
+        Command::Get(wish) => get(wish),
+        Command::Ls(wish) => {
+            let common = wish.common.clone();
+            beside(&common, "ls", |engine, mut out| async move {
+                headless::ls(engine, &wish, &mut out).await
+            })
+        }
+        Command::Hash(hash) => headless::hash(&hash.paths, &mut Output::new(hash.json, 0)),
+        Command::Verify(wish) => {
+            let alone = wish.what.clone();
+            reach_or(
+                &wish.common.clone(),
+                "verify",
+                |state, out| headless::verify(state, &alone, out),
+                |peer, mut out| async move { headless::verify_there(peer, &wish, &mut out).await },
+            )
+        }
+        Command::Status(wish) => {
+            let patience = wish.wait.then_some(wish.timeout);
+            reach(&wish.common.clone(), "status", patience, true, |peer, mut out| async move {
+                headless::status(peer, &wish, &mut out).await
+            })
+        }
+        Command::Peers(wish) => {
+            let patience = wish.wait.then_some(wish.timeout);
+            reach(&wish.common.clone(), "peers", patience, false, |peer, mut out| async move {
+                headless::peers(peer, &wish, &mut out).await
+            })
+        }
+        Command::Share(wish) => {
+            if wish.name.is_some() && wish.paths.len() > 1 {
+                let mut out = Output::new(wish.common.json, 0);
+                out.error("usage", "--name is for one path", "share them one by one");
+                return exit::USAGE;
             }
+            let common = wish.common.clone();
+            let later = wish.clone();
+            reach_or(
+                &common,
+                "share",
+                |state: &Path, out: &mut Output| headless::share_later(state, &later, out),
+                |peer, mut out| async move { headless::share(peer, &wish, &mut out).await },
+            )
+        }
+        Command::Unshare(wish) => {
+            let common = wish.common.clone();
+            let later = wish.clone();
+            reach_or(
+                &common,
+                "unshare",
+                |state: &Path, out: &mut Output| headless::unshare_later(state, &later, out),
+                |peer, mut out| async move { headless::unshare(peer, &wish, &mut out).await },
+            )
+        }
+        Command::Stop(wish) => {
+            reach(&wish.common.clone(), "stop", None, false, |peer, mut out| async move {
+                headless::stop(peer, &wish, &mut out).await
+            })
+        }
+        #[cfg(feature = "tui")]
+        Command::Attach(common) => {
+            reach(&common, "attach", None, true, |peer, mut out| async move {
+                crate::screen::attach(peer, &mut out).await
+            })
+        }
+        Command::Demo(wish) => block_on(demo::run(wish)),
+        Command::Config(common) => config(&common),
+        Command::Completions(wish) => {
+            let mut command = Cli::command();
+            clap_complete::generate(wish.shell, &mut command, "tui-peer", &mut std::io::stdout());
             exit::OK
-        }),
+        }
     }
+}
+
+fn config(common: &Common) -> u8 {
+    with_settings(common, |settings, mut out| {
+        for (name, value, origin) in &settings.origins {
+            out.line(&format!("{name:<10} {value}   ({origin})"));
+            out.json(&serde_json::json!({"name": name, "value": value, "origin": origin}));
+        }
+        exit::OK
+    })
+}
+
+/// Through the running peer, or with an engine of its own.
+fn get(mut wish: Get) -> u8 {
+    // The running peer's folder is another.
+    wish.output = wish.output.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    let common = wish.common.clone();
+    beside(
+        &common,
+        "get",
+        |engine, mut out| async move { headless::get(engine, wish, &mut out).await },
+    )
 }
 
 fn app(run: Run) -> u8 {
     let common = run.common.clone();
-    if run.serve_only {
-        return one_shot(
-            &common,
-            |_| (),
-            |engine, mut out| async move {
-                headless::serve(engine, run.paths, run.host, &mut out).await
-            },
-        );
+    if let Some(why) = misplaced(&run) {
+        Output::new(common.json, 0).error("usage", &why, "tui-peer --help");
+        return exit::USAGE;
     }
-    screen(run)
+    if !run.serve_only {
+        return screen(run);
+    }
+    if run.detached {
+        // Already the leader of a session: fine.
+        let _ = rustix::process::setsid();
+    }
+    let plan = Plan { what: "serve-only", take_over: run.take_over, patient: run.detached };
+    start::run(&common.clone(), &plan, |engine, mut out, config| async move {
+        let read = Box::new(move || {
+            settings(&common).map(|s| s.engine).map_err(|error| error.to_string())
+        });
+        let service = Service {
+            paths: run.paths,
+            host: run.host,
+            require_tracker: run.require_tracker,
+            reload: Some(Reload::new(config, read)),
+        };
+        (headless::serve(engine, service, &mut out).await, None)
+    })
 }
 
 #[cfg(not(feature = "tui"))]
@@ -65,71 +152,12 @@ fn screen(_: Run) -> u8 {
 
 #[cfg(feature = "tui")]
 fn screen(run: Run) -> u8 {
-    let common = run.common.clone();
-    one_shot(
-        &common,
-        |_| (),
-        |engine, out| async move { crate::screen::show(engine, run.paths, run.host, &out).await },
-    )
-}
-
-/// `-vv` shows what the program's parts trace beside the log.
-const TRACED: u8 = 2;
-
-/// Settings, runtime, engine, then the command; errors of each become words and a code.
-fn one_shot<F, Fut>(common: &Common, adjust: impl FnOnce(&mut EngineConfig), command: F) -> u8
-where
-    F: FnOnce(EngineHandle, Output) -> Fut,
-    Fut: Future<Output = u8>,
-{
-    let traced = common.verbose >= TRACED;
-    with_settings(common, |settings, out| {
-        if traced {
-            // What no user needs: refused strangers, failed accepts.
-            let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
-            let to = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-            // Set once per process; a second time would change nothing.
-            let _ = to.try_init();
-        }
-        let mut config = settings.engine;
-        adjust(&mut config);
-        block_on(async move {
-            match engine::start(config).await {
-                Ok(engine) => command(engine, out).await,
-                Err(error) => {
-                    out.note(&format!("tui-peer: {error}"));
-                    headless::start_code(&error)
-                }
-            }
-        })
+    if let Err(why) = crate::screen::terminal() {
+        Output::new(run.common.json, 0).error("usage", why, "tui-peer --help");
+        return exit::USAGE;
+    }
+    let plan = Plan { what: "app", take_over: run.take_over, patient: false };
+    start::run(&run.common.clone(), &plan, |engine, out, _| async move {
+        crate::screen::show(engine, run.paths, run.host, &out).await
     })
-}
-
-fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
-    let out = Output::new(common.json, common.verbose);
-    match settings(common) {
-        Ok(settings) => then(settings, out),
-        Err(error) => {
-            out.note(&format!("tui-peer: {error}"));
-            match error {
-                SettingsError::File { .. } => exit::CONFIG,
-                SettingsError::Option(_) => exit::USAGE,
-            }
-        }
-    }
-}
-
-fn block_on(future: impl Future<Output = u8>) -> u8 {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(future);
-            // Whatever blocks (a share being hashed) is not waited for.
-            runtime.shutdown_background();
-            code
-        }
-        Err(error) => {
-            Output::new(false, 0).note(&format!("tui-peer: cannot start: {error}"));
-            exit::OTHER
-        }
-    }
 }

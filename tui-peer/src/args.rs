@@ -1,50 +1,22 @@
 //! The command line: what the user typed, or said in the environment.
 
+pub mod exit;
+mod parse;
+mod remote;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::{Rate, parse_rate};
 
-/// Exit codes, as the help lists them.
-pub mod exit {
-    /// All went well.
-    pub const OK: u8 = 0;
-    /// Anything without a code of its own.
-    pub const OTHER: u8 = 1;
-    /// The command line makes no sense.
-    pub const USAGE: u8 = 2;
-    /// The tracker cannot be reached.
-    pub const TRACKER: u8 = 3;
-    /// No such file in the network or on disk.
-    pub const NOT_FOUND: u8 = 4;
-    /// Bytes on disk are not what they should be.
-    pub const DAMAGED: u8 = 5;
-    /// The configuration file makes no sense.
-    pub const CONFIG: u8 = 65;
-    /// Some of several things failed.
-    pub const PARTIAL: u8 = 69;
-    /// Reading or writing failed.
-    pub const IO: u8 = 74;
-    /// Another peer uses the state folder.
-    pub const LOCKED: u8 = 75;
-    /// Not allowed.
-    pub const PERMISSION: u8 = 77;
-    /// The port is in use.
-    pub const PORT: u8 = 98;
-    /// Stopped by SIGINT.
-    pub const INTERRUPTED: u8 = 130;
-}
-
-const CODES: &str = "Exit codes: 0 ok, 1 other, 2 usage, 3 tracker unreachable, 4 not found, \
-5 damaged, 65 bad configuration, 69 some of several failed, 74 read or write error, 75 state folder \
-in use, 77 not permitted, 98 port in use, 130 interrupted twice.\n\
-Every option also as SHOAL_<OPTION> in the environment and in config.toml.";
+pub use parse::{misplaced, parse};
+pub use remote::{Completions, Peers, Share, Status, Stop, Unshare};
 
 /// Share files with everybody in a network, and fetch theirs.
 #[derive(Debug, Parser)]
-#[command(name = "tui-peer", version, about, after_help = CODES, args_conflicts_with_subcommands = true)]
+#[command(name = "tui-peer", version, about, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do; without it, the full-screen app.
     #[command(subcommand)]
@@ -60,7 +32,21 @@ pub enum Command {
     /// Download files of the network; the exit code says how it went.
     Get(Get),
     /// List the network's files.
+    #[command(visible_alias = "list")]
     Ls(Ls),
+    /// How the running peer does: network, transfers, rates.
+    Status(Status),
+    /// Peers the running peer is connected to.
+    Peers(Peers),
+    /// Share files or folders, by the running peer or at its next start.
+    Share(Share),
+    /// No longer share something; files are not touched.
+    Unshare(Unshare),
+    /// Stop the running peer in good order.
+    Stop(Stop),
+    /// Show the full-screen app on the running peer; quitting it lets the peer run on.
+    #[cfg(feature = "tui")]
+    Attach(Common),
     /// Print id and root of files or folders; needs no network.
     Hash(Hash),
     /// Read shared or downloaded files again and compare.
@@ -69,6 +55,8 @@ pub enum Command {
     Demo(Demo),
     /// Print the settings in force and where each comes from.
     Config(Common),
+    /// Print a script that completes this command line in a shell.
+    Completions(Completions),
 }
 
 /// Options of every command that talks to a network.
@@ -101,9 +89,23 @@ pub struct Common {
     /// One JSON object a line on standard output.
     #[arg(long, env = "SHOAL_JSON")]
     pub json: bool,
+    /// How the log on standard error looks; found out by itself as a rule.
+    #[arg(long, env = "SHOAL_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// Say more (twice: still more).
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Time, level, part, words.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// For the journal: a priority and no time.
+    Journal,
 }
 
 /// Options of the app and of --serve-only.
@@ -117,6 +119,15 @@ pub struct Run {
     /// Serve without a screen.
     #[arg(long, env = "SHOAL_SERVE_ONLY")]
     pub serve_only: bool,
+    /// With --serve-only: end if the tracker cannot be reached at the start.
+    #[arg(long, env = "SHOAL_REQUIRE_TRACKER", requires = "serve_only")]
+    pub require_tracker: bool,
+    /// Stop the peer that runs on this state folder, then start.
+    #[arg(long)]
+    pub take_over: bool,
+    /// Started by a quitting app: in a session of its own, and patient about the state folder.
+    #[arg(long, hide = true, requires = "serve_only")]
+    pub detached: bool,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -137,6 +148,9 @@ pub struct Get {
     /// Go on serving when done.
     #[arg(long)]
     pub seed: bool,
+    /// Wait for what is not in the network yet.
+    #[arg(long)]
+    pub wait: bool,
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
@@ -150,6 +164,15 @@ pub struct Get {
 pub struct Ls {
     /// Words that must occur in the name.
     pub query: Option<String>,
+    /// The same.
+    #[arg(long, value_name = "WORDS", conflicts_with = "query")]
+    pub filter: Option<String>,
+    /// Wait until something fits.
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -170,7 +193,11 @@ pub struct Hash {
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
     /// Names, ids or paths; everything if there are none.
+    #[arg(value_name = "NAME|ID|PATH")]
     pub what: Vec<String>,
+    /// Give up after so many seconds (when a running peer does it).
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,

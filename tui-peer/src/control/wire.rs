@@ -125,9 +125,11 @@ pub async fn write<T: Serialize>(
 ) -> io::Result<()> {
     let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     let mut frame = vec![0; 4];
-    rmp_serde::encode::write_named(&mut frame, value).map_err(|error| invalid(error.to_string()))?;
+    rmp_serde::encode::write_named(&mut frame, value)
+        .map_err(|error| invalid(error.to_string()))?;
     let len = u32::try_from(frame.len() - 4).ok().filter(|len| *len <= limit);
-    let len = len.ok_or_else(|| invalid(format!("{} bytes are too many for a frame", frame.len())))?;
+    let len =
+        len.ok_or_else(|| invalid(format!("{} bytes are too many for a frame", frame.len())))?;
     if let Some(head) = frame.first_chunk_mut::<4>() {
         *head = len.to_be_bytes();
     }

@@ -75,6 +75,21 @@ pub type Word = &'static str;
 pub enum What {
     /// Only words.
     Said,
+    /// A file or folder was hashed and is remembered; [`What::Shared`] follows once the tracker has it.
+    Hashed {
+        /// Its id.
+        id: ContentId,
+        /// Where it is.
+        #[serde(with = "plain::path")]
+        path: PathBuf,
+    },
+    /// Something was read again and compared with what was hashed.
+    Verified {
+        /// Which content.
+        id: ContentId,
+        /// Chunks that are no longer what they should be.
+        bad: u32,
+    },
     /// A share is registered with the tracker and can be downloaded by others.
     Shared {
         /// Its id.
