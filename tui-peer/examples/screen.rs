@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::engine::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
+use tui_peer::settings::load;
 use tui_peer::tui::{Options, run};
 
 #[tokio::main]
@@ -45,7 +46,8 @@ async fn main() -> anyhow::Result<()> {
             eprintln!("{number}");
         });
     }
-    let reason = run(handle, Options { demo: true, ..Options::default() }).await?;
+    let table = load::table(Default::default(), tui_peer::tui::keymap::check)?;
+    let reason = run(handle, Options { table, demo: true }).await?;
     engine.abort();
     eprintln!("{reason:?}");
     Ok(())

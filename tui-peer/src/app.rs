@@ -10,10 +10,10 @@ use clap::CommandFactory as _;
 
 use self::reach::{beside, reach, reach_or};
 use self::start::{Plan, block_on, with_settings};
-use crate::args::{Cli, Command, Common, Get, Run, exit, misplaced};
+use crate::args::{Cli, Command, Common, Config, ConfigCommand, Get, Run, exit, misplaced};
 use crate::demo;
 use crate::headless::{self, Output, Reload, Service};
-use crate::settings::settings;
+use crate::settings::{KeyCheck, settings};
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {
@@ -81,11 +81,13 @@ pub fn run(cli: Cli) -> u8 {
         #[cfg(feature = "tui")]
         Command::Attach(common) => {
             reach(&common, "attach", None, true, |peer, mut out| async move {
-                crate::screen::attach(peer, &mut out).await
+                // As the user has it; what is wrong in the file was told already.
+                let table = settings(&Common::default(), KEYS).map(|settings| settings.table);
+                crate::screen::attach(peer, table.unwrap_or_default(), &mut out).await
             })
         }
         Command::Demo(wish) => block_on(demo::run(wish)),
-        Command::Config(common) => config(&common),
+        Command::Config(wish) => config(wish),
         Command::Completions(wish) => {
             let mut command = Cli::command();
             clap_complete::generate(wish.shell, &mut command, "tui-peer", &mut std::io::stdout());
@@ -94,15 +96,20 @@ pub fn run(cli: Cli) -> u8 {
     }
 }
 
-fn config(common: &Common) -> u8 {
-    with_settings(common, |settings, mut out| {
-        for (name, value, origin) in &settings.origins {
-            out.line(&format!("{name:<10} {value}   ({origin})"));
-            out.json(&serde_json::json!({"name": name, "value": value, "origin": origin}));
-        }
-        exit::OK
-    })
+fn config(wish: Config) -> u8 {
+    if let Some(ConfigCommand::Check { file, json }) = wish.what {
+        return headless::config_check(file, KEYS, &mut Output::new(json, 0));
+    }
+    let mut common = wish.common;
+    common.look = wish.look;
+    with_settings(&common, |settings, mut out| headless::config(&settings.table, &mut out))
 }
+
+/// Only the app knows its actions; without it, any are taken.
+#[cfg(feature = "tui")]
+const KEYS: KeyCheck = crate::tui::keymap::check;
+#[cfg(not(feature = "tui"))]
+const KEYS: KeyCheck = |_| Vec::new();
 
 /// Through the running peer, or with an engine of its own.
 fn get(mut wish: Get) -> u8 {
@@ -117,47 +124,48 @@ fn get(mut wish: Get) -> u8 {
 }
 
 fn app(run: Run) -> u8 {
-    let common = run.common.clone();
+    let mut common = run.common.clone();
+    common.look = run.look.clone();
     if let Some(why) = misplaced(&run) {
         Output::new(common.json, 0).error("usage", &why, "tui-peer --help");
         return exit::USAGE;
     }
     if !run.serve_only {
-        return screen(run);
+        return screen(run, &common);
     }
     if run.detached {
         // Already the leader of a session: fine.
         let _ = rustix::process::setsid();
     }
     let plan = Plan { what: "serve-only", take_over: run.take_over, patient: run.detached };
-    start::run(&common.clone(), &plan, |engine, mut out, config| async move {
+    start::run(&common.clone(), &plan, |engine, mut out, now| async move {
         let read = Box::new(move || {
-            settings(&common).map(|s| s.engine).map_err(|error| error.to_string())
+            settings(&common, KEYS).map(|s| s.engine).map_err(|error| error.to_string())
         });
         let service = Service {
             paths: run.paths,
             host: run.host,
             require_tracker: run.require_tracker,
-            reload: Some(Reload::new(config, read)),
+            reload: Some(Reload::new(now.engine, read)),
         };
         (headless::serve(engine, service, &mut out).await, None)
     })
 }
 
 #[cfg(not(feature = "tui"))]
-fn screen(_: Run) -> u8 {
+fn screen(_: Run, _: &Common) -> u8 {
     Output::new(false, 0).note("built without the full-screen app; use --serve-only, get or ls");
     exit::USAGE
 }
 
 #[cfg(feature = "tui")]
-fn screen(run: Run) -> u8 {
+fn screen(run: Run, common: &Common) -> u8 {
     if let Err(why) = crate::screen::terminal() {
-        Output::new(run.common.json, 0).error("usage", why, "tui-peer --help");
+        Output::new(common.json, 0).error("usage", why, "tui-peer --help");
         return exit::USAGE;
     }
     let plan = Plan { what: "app", take_over: run.take_over, patient: false };
-    start::run(&run.common.clone(), &plan, |engine, out, _| async move {
-        crate::screen::show(engine, run.paths, run.host, &out).await
+    start::run(common, &plan, |engine, out, settings| async move {
+        crate::screen::show(engine, run.paths, run.host, settings.table, &out).await
     })
 }

@@ -7,9 +7,10 @@ mod remote;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::settings::{Rate, parse_rate};
+use crate::settings::{Item, Layer, parse_rate};
 
 pub use parse::{misplaced, parse};
 pub use remote::{Completions, Peers, Share, Status, Stop, Unshare};
@@ -53,8 +54,8 @@ pub enum Command {
     Verify(Verify),
     /// Show a whole small network on this machine.
     Demo(Demo),
-    /// Print the settings in force and where each comes from.
-    Config(Common),
+    /// Print the settings in force and where each comes from, or check the file.
+    Config(Config),
     /// Print a script that completes this command line in a shell.
     Completions(Completions),
 }
@@ -63,31 +64,34 @@ pub enum Command {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
     /// Join string (shoal://…) of the network, or @FILE holding it.
-    #[arg(long, env = "SHOAL_TRACKER", value_name = "JOIN", hide_env_values = true)]
+    #[arg(long, value_name = "JOIN")]
     pub tracker: Option<String>,
     /// File holding the network's secret, if the join string does not.
-    #[arg(long, env = "SHOAL_SECRET_FILE", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// Where to listen for peers; port 0 is any free port.
-    #[arg(long, env = "SHOAL_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen)]
     pub listen: Option<SocketAddr>,
     /// Where downloads go.
-    #[arg(long, env = "SHOAL_DOWNLOADS", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub downloads: Option<PathBuf>,
     /// Where identity and library are kept; one running peer per folder.
-    #[arg(long, env = "SHOAL_STATE", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Name shown to others; the host name by default.
-    #[arg(long, env = "SHOAL_NICK", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
-    /// Upload limit per second, as 800K, 10M, 1.5GiB; 0 is none.
-    #[arg(long, env = "SHOAL_UP", value_name = "RATE", value_parser = parse_rate)]
-    pub up: Option<Rate>,
+    /// Upload limit per second, as 800K, 10M, 1.5GiB, 20Mbit; 0 is none.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub up: Option<String>,
     /// Download limit per second.
-    #[arg(long, env = "SHOAL_DOWN", value_name = "RATE", value_parser = parse_rate)]
-    pub down: Option<Rate>,
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub down: Option<String>,
+    /// How the app looks; only it has these options.
+    #[arg(skip)]
+    pub look: Look,
     /// One JSON object a line on standard output.
-    #[arg(long, env = "SHOAL_JSON")]
+    #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
     /// How the log on standard error looks; found out by itself as a rule.
     #[arg(long, env = "SHOAL_LOG_FORMAT", value_name = "FORMAT")]
@@ -108,19 +112,36 @@ pub enum LogFormat {
     Journal,
 }
 
+/// How the app looks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Look {
+    /// Colours: auto, dark, light, high-contrast, mono, or a theme of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// How many colours: auto, 256, 16, never.
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<String>,
+    /// Characters: auto, unicode, cp437, ascii.
+    #[arg(long, value_name = "SET")]
+    pub glyphs: Option<String>,
+    /// Leave the mouse to the terminal.
+    #[arg(long)]
+    pub no_mouse: bool,
+}
+
 /// Options of the app and of --serve-only.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Run {
     /// Files and folders to share.
     pub paths: Vec<PathBuf>,
     /// Run a tracker inside this peer and print its join string.
-    #[arg(long, env = "SHOAL_HOST")]
+    #[arg(long, env = "SHOAL_HOST", value_parser = FalseyValueParser::new())]
     pub host: bool,
     /// Serve without a screen.
-    #[arg(long, env = "SHOAL_SERVE_ONLY")]
+    #[arg(long, env = "SHOAL_SERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub serve_only: bool,
     /// With --serve-only: end if the tracker cannot be reached at the start.
-    #[arg(long, env = "SHOAL_REQUIRE_TRACKER", requires = "serve_only")]
+    #[arg(long, env = "SHOAL_REQUIRE_TRACKER", requires = "serve_only", value_parser = FalseyValueParser::new())]
     pub require_tracker: bool,
     /// Stop the peer that runs on this state folder, then start.
     #[arg(long)]
@@ -128,6 +149,9 @@ pub struct Run {
     /// Started by a quitting app: in a session of its own, and patient about the state folder.
     #[arg(long, hide = true, requires = "serve_only")]
     pub detached: bool,
+    /// How the app looks.
+    #[command(flatten)]
+    pub look: Look,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -185,7 +209,7 @@ pub struct Hash {
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// One JSON object a line on standard output.
-    #[arg(long, env = "SHOAL_JSON")]
+    #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
 }
 
@@ -203,6 +227,34 @@ pub struct Verify {
     pub common: Common,
 }
 
+/// Options of `config`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Config {
+    /// What to do instead of printing.
+    #[command(subcommand)]
+    pub what: Option<ConfigCommand>,
+    /// How the app looks.
+    #[command(flatten)]
+    pub look: Look,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What else `config` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Report what is wrong with a configuration file, line by line.
+    Check {
+        /// The file; the one that is used if there is none.
+        file: Option<PathBuf>,
+        /// One JSON object a line on standard output.
+        #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
+        json: bool,
+    },
+}
+
 /// Options of `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct Demo {
@@ -212,6 +264,37 @@ pub struct Demo {
     /// One JSON object a line on standard output (with --headless).
     #[arg(long)]
     pub json: bool,
+}
+
+impl Common {
+    /// What was given, for the settings.
+    pub fn flags(&self) -> Layer {
+        let mut flags = Layer::default();
+        flags.set_if(Item::Tracker, self.tracker.clone());
+        flags.set_if(Item::SecretFile, self.secret_file.clone());
+        flags.set_if(Item::Listen, self.listen.map(|listen| listen.to_string()));
+        flags.set_if(Item::Downloads, self.downloads.clone());
+        flags.set_if(Item::State, self.state.clone());
+        flags.set_if(Item::Nick, self.nick.clone());
+        flags.set_if(Item::Up, self.up.clone());
+        flags.set_if(Item::Down, self.down.clone());
+        flags.set_if(Item::Theme, self.look.theme.clone());
+        flags.set_if(Item::Color, self.look.color.clone());
+        flags.set_if(Item::Glyphs, self.look.glyphs.clone());
+        flags.set_if(Item::Mouse, self.look.no_mouse.then_some("false"));
+        flags
+    }
+}
+
+/// An address to listen on.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an address and a port, as 0.0.0.0:7421; port 0 is any".to_owned())
+}
+
+/// A rate as it was typed, once it makes sense.
+fn rate(text: &str) -> Result<String, String> {
+    parse_rate(text).map(|_| text.to_owned())
 }
 
 #[cfg(test)]

@@ -223,8 +223,11 @@ async fn front_end(wish: Demo, own: EngineHandle, out: &mut Output) -> u8 {
     if wish.headless || wish.json {
         headless::serve(own, Service::default(), out).await
     } else {
+        // As the user has it; what is wrong in the file is told when it matters.
+        let table = crate::settings::load::table(Default::default(), crate::tui::keymap::check)
+            .unwrap_or_default();
         // Nothing of a demo is left to go on in the background.
-        crate::screen::show(own, Vec::new(), false, out).await.0
+        crate::screen::show(own, Vec::new(), false, table, out).await.0
     }
 }
 

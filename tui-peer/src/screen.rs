@@ -11,6 +11,7 @@ use crate::engine::command::Command;
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::TransferState;
 use crate::headless::Output;
+use crate::settings::Table;
 use crate::tui::{self, ExitReason, Options};
 
 /// Whether there is a terminal to show the app on; otherwise what to do instead.
@@ -28,6 +29,7 @@ pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
     host: bool,
+    table: Table,
     out: &Output,
 ) -> (u8, Option<Wish>) {
     if let Err(why) = terminal() {
@@ -44,7 +46,7 @@ pub(crate) async fn show(
             out.note(&error.message);
         }
     }
-    let options = Options { demo: true, ..Options::default() };
+    let options = Options { table, demo: true };
     match tui::run(engine.clone(), options).await {
         Ok(reason) => leave(engine, reason, out).await,
         Err(error) => {
@@ -55,13 +57,13 @@ pub(crate) async fn show(
 }
 
 /// Shows the app on a peer that runs elsewhere; that one runs on afterwards. Returns the exit code.
-pub(crate) async fn attach(peer: Attached, out: &mut Output) -> u8 {
+pub(crate) async fn attach(peer: Attached, table: Table, out: &mut Output) -> u8 {
     if let Err(why) = terminal() {
         out.error("usage", why, "tui-peer status");
         return exit::USAGE;
     }
     let pid = peer.peer.pid;
-    match tui::run(peer.engine.clone(), Options::default()).await {
+    match tui::run(peer.engine.clone(), Options { table, demo: false }).await {
         Ok(ExitReason::EngineStopped) => {
             out.note(&format!("process {pid} has stopped"));
             exit::OK

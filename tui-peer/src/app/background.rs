@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::args::exit;
+use crate::args::{Common, exit};
 use crate::control;
 use crate::engine::config::EngineConfig;
 use crate::headless::Output;
+use crate::settings::settings;
 
 /// Its log, in the state folder.
 const LOG: &str = "serve.log";
@@ -32,10 +33,10 @@ pub(crate) struct Wish {
 
 /// Starts it, once this process has let go of the state folder, and says how to reach it; returns the
 /// exit code, `code` if all is well.
-pub(super) async fn start(config: &EngineConfig, wish: Wish, code: u8) -> u8 {
+pub(super) async fn start(common: &Common, config: &EngineConfig, wish: Wish, code: u8) -> u8 {
     let mut out = Output::new(false, 0);
     let log = config.state_dir.join(LOG);
-    let mut child = match spawn(config, &wish, &log) {
+    let mut child = match spawn(common, config, &wish, &log) {
         Ok(child) => child,
         Err(error) => {
             let hint = "tui-peer --serve-only does it by hand";
@@ -74,22 +75,29 @@ pub(super) async fn start(config: &EngineConfig, wish: Wish, code: u8) -> u8 {
 
 /// What has to be typed to reach this state folder, if it is not the usual one.
 fn state_option(state: &Path) -> String {
-    let usual = crate::settings::settings(&crate::args::Common::default());
+    let usual = settings(&Common::default(), super::KEYS);
     if usual.is_ok_and(|usual| usual.engine.state_dir == state) {
         return String::new();
     }
     format!(" --state {}", state.display())
 }
 
-fn spawn(config: &EngineConfig, wish: &Wish, log: &Path) -> io::Result<Child> {
+fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(log)?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--serve-only", "--detached"]);
     command.arg("--state").arg(std::path::absolute(&config.state_dir)?);
-    command.arg("--downloads").arg(std::path::absolute(&config.downloads)?);
-    command.args(["--listen", &wish.listen.to_string(), "--nick", &config.nick]);
-    for (option, rate) in [("--up", config.up), ("--down", config.down)] {
-        command.args([option, &rate.unwrap_or(0).to_string()]);
+    command.args(["--listen", &wish.listen.to_string()]);
+    // What was typed; the rest is found in the environment and the configuration file again.
+    if let Some(dir) = &common.downloads {
+        command.arg("--downloads").arg(std::path::absolute(dir)?);
+    }
+    for (option, value) in
+        [("--nick", &common.nick), ("--up", &common.up), ("--down", &common.down)]
+    {
+        if let Some(value) = value {
+            command.args([option, value]);
+        }
     }
     if wish.hosting.is_some() {
         command.arg("--host");

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use super::KEYS;
 use super::background::{self, Wish};
 use crate::args::{Common, exit};
 use crate::control::{self, PidFile};
@@ -34,12 +35,12 @@ pub(super) struct Plan {
 /// Runs a peer that others can reach, and what it leaves behind; returns the exit code.
 pub(super) fn run<F, Fut>(common: &Common, plan: &Plan, front: F) -> u8
 where
-    F: FnOnce(EngineHandle, Output, EngineConfig) -> Fut,
+    F: FnOnce(EngineHandle, Output, Settings) -> Fut,
     Fut: Future<Output = (u8, Option<Wish>)>,
 {
     with_settings(common, |settings, mut out| {
         trace(common);
-        let config = settings.engine;
+        let config = settings.engine.clone();
         block_on(async move {
             let mut patient = plan.patient;
             if plan.take_over {
@@ -64,13 +65,13 @@ where
                 let why = "tui-peer status, stop and the like will not reach this peer";
                 out.note(&format!("no control socket: {error}; {why}"));
             }
-            let (code, wish) = front(engine, out, config.clone()).await;
+            let (code, wish) = front(engine, out, settings).await;
             drop(pid);
             if let Ok(control) = control {
                 control.close().await;
             }
             match wish {
-                Some(wish) => background::start(&config, wish, code).await,
+                Some(wish) => background::start(common, &config, wish, code).await,
                 None => code,
             }
         })
@@ -107,8 +108,7 @@ async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, St
 }
 
 fn refuse(error: &StartError, config: &EngineConfig, out: &mut Output) -> u8 {
-    let hint =
-        "tui-peer status, attach and stop reach the one that runs; --take-over stops it first";
+    let hint = "tui-peer status shows it, tui-peer attach looks at it, tui-peer stop ends it, --take-over stops it first";
     let message = match (error, control::place::holder(&config.state_dir)) {
         (StartError::Locked { dir }, Some(pid)) => format!(
             "{dir} is in use by another tui-peer, process {pid}: {hint}; or give this one another folder with --state"
@@ -139,11 +139,12 @@ pub(super) fn trace(common: &Common) {
 
 pub(super) fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
     let mut out = Output::with_format(common.json, common.verbose, common.log_format);
-    match settings(common) {
+    match settings(common, KEYS) {
         Ok(settings) => then(settings, out),
         Err(error) => {
             let (word, code, hint) = match error {
                 SettingsError::File { .. } => ("config", exit::CONFIG, "mend the file"),
+                SettingsError::Unreadable { .. } => ("config", exit::IO, "check its permissions"),
                 SettingsError::Option(_) => ("usage", exit::USAGE, "tui-peer --help"),
             };
             out.error(word, &error.to_string(), hint);

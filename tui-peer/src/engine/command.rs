@@ -86,6 +86,12 @@ pub enum Command {
         /// Whether to.
         on: bool,
     },
+    /// Where downloads go that begin from now on; the folder is made if it does not exist.
+    Downloads {
+        /// The folder.
+        #[serde(with = "plain::path")]
+        dir: PathBuf,
+    },
     /// Rate limits in bytes per second; `None` is no limit.
     Limits {
         /// For uploads.

@@ -58,7 +58,7 @@ pub(super) fn line(snapshot: &Snapshot) -> String {
 pub(super) fn object(event: &str, snapshot: &Snapshot) -> Value {
     let totals = &snapshot.totals;
     json!({
-        "event": event, "up_rate": totals.up_rate.round(), "down_rate": totals.down_rate.round(),
+        "event": event, "up_rate": totals.up_rate.abs().round(), "down_rate": totals.down_rate.abs().round(),
         "up": totals.up, "down": totals.down, "wasted": totals.wasted,
         "peers": snapshot.peers.len(),
         "shared": count(snapshot, |state| *state == TransferState::Sharing),

@@ -7,6 +7,7 @@
 //! Commands that a running peer can carry out take an engine handle that may be remote
 //! ([`crate::control`]), and do not care.
 
+mod config;
 mod figures;
 mod find;
 mod get;
@@ -23,6 +24,7 @@ mod systemd;
 mod verify;
 mod wait;
 
+pub use config::{config, config_check};
 pub use get::get;
 pub use hash::hash;
 pub use ls::ls;

@@ -67,11 +67,14 @@ fn changes(old: &EngineConfig, new: &EngineConfig) -> Changes {
         words.push(format!("joining {}", join.address()));
         commands.push(Command::Join { join: join.clone() });
     }
+    if old.downloads != new.downloads {
+        words.push(format!("downloads go to {}", new.downloads.display()));
+        commands.push(Command::Downloads { dir: new.downloads.clone() });
+    }
     let mut later = Vec::new();
     for (name, differs) in [
         ("nick", old.nick != new.nick),
         ("listen", old.listen != new.listen),
-        ("downloads", old.downloads != new.downloads),
         ("state", old.state_dir != new.state_dir),
     ] {
         if differs {

@@ -165,6 +165,7 @@ impl Serving {
         let line = figures::line(snapshot);
         out.status(&line);
         out.work(snapshot);
+        out.look();
         for transfer in snapshot.transfers.iter().filter(|t| t.state == TransferState::Getting) {
             if self.reported.insert(transfer.id, transfer.have) != Some(transfer.have) {
                 out.progress(&transfer.id, transfer);

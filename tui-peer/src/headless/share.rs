@@ -80,6 +80,7 @@ async fn hashed(
 ) -> Result<(), Failed> {
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut signals = Signals::new().map_err(|_| Failed::Ended(Ended::Stopped))?;
+    let mut snapshots = peer.engine.snapshots();
     let mut registered = HashSet::new();
     // Shared before: nothing will happen, and nothing has to.
     let first = peer.engine.snapshot();
@@ -93,6 +94,10 @@ async fn hashed(
             return Ok(());
         }
         let event = tokio::select! {
+            changed = snapshots.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return Err(Failed::Ended(Ended::Stopped)),
+            },
             event = events.recv() => match event {
                 Ok(event) => event,
                 Err(RecvError::Lagged(_)) => continue,
@@ -125,12 +130,14 @@ fn done(peer: &Attached, id: &ContentId, known: &HashSet<ContentId>, out: &mut O
     if !known.contains(id) && !alone {
         return false;
     }
-    let row = snapshot.transfers.iter().find(|transfer| transfer.id == *id);
-    let (name, size, chunks) = row.map_or(("", 0, 0), |row| (&*row.name, row.size, row.chunks));
+    let Some(row) = snapshot.transfers.iter().find(|transfer| transfer.id == *id) else {
+        return false;
+    };
     out.json(&json!({
-        "event": "shared", "id": id.to_string(), "name": name, "size": size, "chunks": chunks,
+        "event": "shared", "id": id.to_string(), "name": &*row.name, "size": row.size,
+        "chunks": row.chunks,
     }));
-    out.line(&format!("{id}  {name}"));
+    out.line(&format!("{id}  {}", row.name));
     true
 }
 

@@ -11,7 +11,7 @@ use tokio::time::sleep_until;
 use super::output::Output;
 use super::signals::Signals;
 use super::wait::{Ended, deadline};
-use super::{find, library_code};
+use super::{find, library_code, refused};
 use crate::args::{Verify, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
@@ -102,7 +102,10 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
     for transfer in chosen {
         let asked = peer.engine.call(Command::Verify { id: transfer.id }).await;
         let result = match asked {
-            Err(error) => Err(error.message),
+            Err(error) => {
+                out.error("verify", &error.message, "tui-peer status lists what there is");
+                return refused(&error);
+            }
             Ok(_) => loop {
                 let event = tokio::select! {
                     event = events.recv() => match event {

@@ -1,101 +1,84 @@
 //! The settings in force: what the command line, the environment and the configuration file say, put
 //! together. Order: flag, environment, file, default.
+//!
+//! [`Item`] lists every setting; [`Table`] holds their values with where they come from; `file` reads
+//! the configuration file and [`write()`] changes one entry of it; [`load`] puts all together.
 
 mod error;
 mod file;
+mod item;
 mod join;
+mod kind;
+pub mod load;
 mod rate;
+mod table;
+mod themes;
+mod typed;
+mod units;
+mod write;
 
-use etcetera::BaseStrategy as _;
+use std::path::PathBuf;
 
 use crate::args::Common;
 use crate::engine::config::EngineConfig;
 
-pub use error::SettingsError;
+pub use error::{Problem, SettingsError};
+pub use file::Binding;
+pub use item::{Item, Page};
 pub use join::parse_join;
-pub use rate::{Rate, parse_rate};
+pub use kind::Kind;
+pub use load::KeyCheck;
+pub use rate::{Rate, parse_rate, parse_size};
+pub use table::{Layer, Origin, Table};
+pub use themes::{Base, OwnTheme, Paint, Role};
+pub use typed::{AskQuit, Notify, OnStart};
+pub use units::Units;
+pub use write::{Change, WriteError, write};
 
-use file::read_config;
 use join::read_secret;
+#[cfg(feature = "tui")]
+pub(crate) use kind::nearest;
 
 /// Everything decided.
 #[derive(Debug)]
 pub struct Settings {
     /// For the engine.
     pub engine: EngineConfig,
-    /// Name, value and origin of every setting.
-    pub origins: Vec<(&'static str, String, &'static str)>,
+    /// All of it, with where it comes from.
+    pub table: Table,
 }
 
 /// Puts flags, environment, file and defaults together.
 ///
 /// # Errors
 /// [`SettingsError`]: what, where, what to do.
-pub fn settings(common: &Common) -> Result<Settings, SettingsError> {
-    let base = etcetera::choose_base_strategy().map_err(|_| {
-        SettingsError::Option("no home folder: set HOME, or use --state and --downloads".into())
-    })?;
-    let file = read_config(&base.config_dir().join("shoal").join("config.toml"))?;
-    let mut origins = Vec::new();
-    let mut note = |name, value: String, set: bool, in_file: bool| {
-        let origin = if set {
-            "flag or environment"
-        } else if in_file {
-            "config.toml"
-        } else {
-            "default"
-        };
-        origins.push((name, value, origin));
-    };
-
-    let home = base.home_dir();
-    let default_state = base.state_dir().unwrap_or_else(|| base.data_dir()).join("shoal");
-    let state = common.state.clone().or(file.state.clone()).unwrap_or(default_state);
-    note("state", state.display().to_string(), common.state.is_some(), file.state.is_some());
-    let downloads = common.downloads.clone().or(file.downloads.clone());
-    let downloads = downloads.unwrap_or_else(|| home.join("Downloads"));
-    let from_file = file.downloads.is_some();
-    note("downloads", downloads.display().to_string(), common.downloads.is_some(), from_file);
-
-    let mut engine = EngineConfig::new(state, downloads);
-    engine.remember = true;
-    if let Some(listen) = common.listen.or(file.listen) {
-        engine.listen = listen;
-    }
-    note("listen", engine.listen.to_string(), common.listen.is_some(), file.listen.is_some());
-    engine.nick = common.nick.clone().or(file.nick.clone()).unwrap_or_else(host_name);
-    while engine.nick.len() > common::limits::MAX_NICK {
-        engine.nick.pop();
-    }
-    note("nick", engine.nick.clone(), common.nick.is_some(), file.nick.is_some());
-
-    let rate = |name: &str, flag: Option<Rate>, file: &Option<String>| match (flag, file) {
-        (Some(rate), _) => Ok(rate.0),
-        (None, Some(text)) => parse_rate(text)
-            .map(|rate| rate.0)
-            .map_err(|why| SettingsError::Option(format!("config.toml: {name}: {why}"))),
-        (None, None) => Ok(None),
-    };
-    engine.up = rate("up", common.up, &file.up)?;
-    engine.down = rate("down", common.down, &file.down)?;
-    let show = |rate: Option<u64>| rate.map_or("none".to_owned(), |rate| format!("{rate} B/s"));
-    note("up", show(engine.up), common.up.is_some(), file.up.is_some());
-    note("down", show(engine.down), common.down.is_some(), file.down.is_some());
-
-    let tracker = common.tracker.clone().or(file.tracker.clone());
-    if let Some(text) = tracker {
-        let mut join = parse_join(&text)?;
-        if let Some(path) = common.secret_file.as_ref().or(file.secret_file.as_ref()) {
-            join = join.with_secret(Some(read_secret(path)?));
-        }
-        note("tracker", join.address(), common.tracker.is_some(), file.tracker.is_some());
-        engine.join = Some(join);
-    } else {
-        note("tracker", "the one joined last".to_owned(), false, false);
-    }
-    Ok(Settings { engine, origins })
+pub fn settings(common: &Common, keys: KeyCheck) -> Result<Settings, SettingsError> {
+    let table = load::table(common.flags(), keys)?;
+    Ok(Settings { engine: engine(&table)?, table })
 }
 
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
+    let path = |item| {
+        let none = || SettingsError::Option(format!("{} is empty: write a path", Item::key(item)));
+        table.path_of(item).ok_or_else(none)
+    };
+    let state: PathBuf = path(Item::State)?;
+    let mut engine = EngineConfig::new(state, path(Item::Downloads)?);
+    engine.remember = true;
+    if let Ok(listen) = table.text(Item::Listen).parse() {
+        engine.listen = listen;
+    }
+    engine.nick = table.text(Item::Nick).into_owned();
+    engine.up = table.rate(Item::Up);
+    engine.down = table.rate(Item::Down);
+    engine.max_active = table.text(Item::Active).parse().unwrap_or(engine.max_active);
+    let tracker = table.text(Item::Tracker);
+    if !tracker.is_empty() {
+        let mut join = parse_join(&tracker)?;
+        if let Some(path) = table.path_of(Item::SecretFile) {
+            join = join.with_secret(Some(read_secret(&path)?));
+        }
+        engine.join = Some(join);
+    }
+    Ok(engine)
 }

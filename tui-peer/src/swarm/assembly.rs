@@ -180,7 +180,7 @@ impl Node {
         }
         self.live.insert(id);
         let leftover = body.flights.get(&chunk).map(|flight| flight.asked.clone());
-        let new = body.store(chunk, cx.now);
+        let new = body.store(chunk);
         cx.out.push(Output::Stored { id, chunk });
         let mut bored = Vec::new();
         for (at, link) in &mut content.links {
@@ -197,10 +197,7 @@ impl Node {
         for (at, rid) in leftover.unwrap_or_default() {
             self.cancel(cx, at, rid);
         }
-        let news = self.body_mut(&id).map_or(0, |body| body.news.len());
-        if news >= self.cfg.have_batch {
-            self.tell_news(cx, id);
-        }
+        self.spread_news(cx);
         self.maybe_completed(cx, id);
         self.fill(cx, id);
     }

@@ -7,6 +7,7 @@ use common::wire::peer::PeerMsg;
 
 use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
+use super::rate::Rate;
 use super::time::Time;
 
 /// A slot should move a chunk in this many seconds, so that what is sent can be passed on soon.
@@ -21,13 +22,26 @@ const SMOOTH: f64 = 0.25;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Uplink {
     /// Bytes served in the running period, and when that began.
-    pub(super) served: u64,
+    served: u64,
     since: Time,
     /// Bytes per second; zero until known.
     rate: f64,
+    /// What it carries now, saturated or not.
+    flow: Rate,
 }
 
 impl Uplink {
+    /// So many bytes were handed to the network.
+    pub(super) fn served(&mut self, now: Time, bytes: u64) {
+        self.served += bytes;
+        self.flow.add(now, bytes);
+    }
+
+    /// Bytes per second in the last moments.
+    pub(super) fn rate(&self, now: Time) -> f64 {
+        self.flow.get(now)
+    }
+
     /// Ends a period in which somebody was waiting all the time.
     fn measure(&mut self, now: Time, saturated: bool) {
         let seconds = now.since(self.since).as_secs_f64();

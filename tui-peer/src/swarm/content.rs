@@ -69,9 +69,8 @@ pub(super) struct Body {
     pub(super) sent: Option<Picker>,
     /// Chunks that could not be read: ours, and not offered.
     pub(super) withheld: HashSet<u32>,
-    /// Chunks stored and not yet told to others, and since when.
+    /// Chunks stored and not yet told to others.
     pub(super) news: Vec<u32>,
-    pub(super) news_since: Time,
     /// Bytes of wanted chunks that are here.
     pub(super) done_bytes: u64,
     /// Wanted chunks that are here.
@@ -227,7 +226,6 @@ impl Body {
             sent: None,
             withheld: HashSet::new(),
             news: Vec::new(),
-            news_since: Time::ZERO,
             done_bytes: 0,
             wanted_here: 0,
         };
@@ -361,7 +359,7 @@ impl Body {
     }
 
     /// A chunk is ours now; false if it was already.
-    pub(super) fn store(&mut self, chunk: u32, now: Time) -> bool {
+    pub(super) fn store(&mut self, chunk: u32) -> bool {
         self.flights.remove(&chunk);
         self.picker.remove(chunk);
         self.withheld.remove(&chunk);
@@ -373,9 +371,6 @@ impl Body {
             if self.wanted.contains(chunk) {
                 self.wanted_here += 1;
                 self.done_bytes += u64::from(self.len(chunk));
-            }
-            if self.news.is_empty() {
-                self.news_since = now;
             }
             self.news.push(chunk);
         }

@@ -6,7 +6,8 @@
 //! - Contents and peers: [`lifecycle`], [`open`], [`availability`], [`manifest`], [`hashes`].
 //! - Fetching: [`picker`] (rarest first), [`request`], [`pipeline`] (how much at once), [`endgame`] (late
 //!   chunks), [`assembly`] (what arrives, and who is believed).
-//! - Serving: [`choker`] (who may request), [`serve`], [`assign`] (uploader-side assignment).
+//! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
+//!   (uploader-side assignment).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
 //! - [`rate`], [`config`], [`view`].
 
@@ -35,6 +36,7 @@ mod serve;
 mod tests;
 mod tick;
 pub mod time;
+mod turns;
 pub mod view;
 
 pub use config::NodeConfig;

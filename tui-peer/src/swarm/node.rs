@@ -36,6 +36,11 @@ pub struct Node {
     pub(super) live: BTreeSet<ContentId>,
     /// What our uplink carries.
     pub(super) uplink: Uplink,
+    /// How far serving has come: the turn of whoever was served last.
+    pub(super) turn: u64,
+    /// When HAVE is due, and went out last.
+    pub(super) news_at: Option<Time>,
+    pub(super) told_at: Time,
     pub(super) rechoke_at: Time,
     pub(super) tick_at: Time,
     pub(super) halve_at: Time,
@@ -73,6 +78,9 @@ impl Node {
             verifying: HashMap::new(),
             live: BTreeSet::new(),
             uplink: Uplink::default(),
+            turn: 0,
+            news_at: None,
+            told_at: Time::ZERO,
             rechoke_at: Time::ZERO,
             tick_at: Time::ZERO,
             halve_at: Time::ZERO,
@@ -118,7 +126,7 @@ impl Node {
     /// When `Tick` is due next, if ever.
     pub fn next_deadline(&self) -> Option<Time> {
         let rest = self.conns.is_empty() && self.live.is_empty();
-        (!rest).then_some(self.tick_at)
+        (!rest).then_some(self.news_at.map_or(self.tick_at, |news| news.min(self.tick_at)))
     }
 
     fn message(&mut self, cx: &mut Cx<'_>, at: ConnId, msg: PeerMsg) {
@@ -255,6 +263,7 @@ impl Node {
         }
         self.fill_all(cx);
         self.fill_slots(cx);
+        self.pump(cx);
     }
 
     /// Takes back what a request of ours reserved; says how many bytes that were.

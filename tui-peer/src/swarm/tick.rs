@@ -30,15 +30,14 @@ const DEAD_AFTER: Duration = Duration::from_secs(90);
 const HALVE: Duration = Duration::from_secs(30);
 impl Node {
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
+        if self.news_at.is_some_and(|due| cx.now >= due) {
+            self.tell_all_news(cx);
+        }
+        if cx.now < self.tick_at {
+            return;
+        }
         self.tick_at = cx.now + self.pace();
         let ids: Vec<ContentId> = self.live.iter().copied().collect();
-        for id in &ids {
-            let due = self.body_mut(id).is_some_and(|body| !body.news.is_empty());
-            let since = self.body_mut(id).map(|body| body.news_since);
-            if due && since.is_some_and(|since| cx.now.since(since) >= self.cfg.have_delay) {
-                self.tell_news(cx, *id);
-            }
-        }
         let conns: Vec<ConnId> = self.conns.keys().copied().collect();
         for at in conns {
             self.watch(cx, at);
@@ -57,6 +56,7 @@ impl Node {
             self.rest(id);
         }
         self.fill_all(cx);
+        self.pump(cx);
     }
 
     /// A content that nothing is wanted of, and of which nothing is to be told, needs no looking after.

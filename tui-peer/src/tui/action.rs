@@ -175,7 +175,8 @@ actions! {
     Zoom        "zoom"        View ALL ["z"], "zoom this pane", "maximise";
     Wider       "wider"       View ALL [">"], "split right / down", "resize";
     Narrower    "narrower"    View ALL ["<"], "split left / up", "resize";
-    Theme       "theme"       View ALL ["T"], "dark, light, monochrome", "color colour";
+    Settings    "settings"    View ALL ["f2"], "settings", "options preferences configuration";
+    Theme       "theme"       View ALL ["T"], "next theme", "color colour dark light contrast mono";
     Mouse       "mouse"       View ALL ["m"], "mouse on / off", "";
     Palette     "commands"    View ALL [":"], "command palette", "";
     Help        "help"        View ALL ["?", "f1"], "help", "keys";

@@ -1,6 +1,7 @@
 //! The loop: waits for one thing, takes what else is ready, updates, draws once. Sleeps when nothing
 //! happens: there is no tick.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use tokio::sync::{broadcast, watch};
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::handle::EngineHandle;
+use crate::settings::{Change, Item, write};
 
 use super::front::{Front, Happened};
 use super::model::{Model, Now, PathEntry, build};
@@ -34,6 +36,10 @@ const MAX_BATCH: usize = 256;
 const MAX_EVENTS: usize = 512;
 /// Calls to the engine under way; more means that it hangs, and the user is told.
 const MAX_CALLS: usize = 2048;
+/// Changes of settings that wait to be written; nobody makes more while the disk hangs.
+const MAX_SAVES: usize = 64;
+/// How long the end waits for settings to be written: a hanging disk must not keep the terminal.
+const SAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// Names taken from one folder for completion.
 const MAX_NAMES: usize = 5000;
 /// A frame that takes longer to write than this came over a slow line.
@@ -52,6 +58,8 @@ struct App<'a, F> {
     next_data: Instant,
     data_waits: bool,
     slow: bool,
+    /// Changes of the configuration file that wait, and whether one is under way: one at a time, in order.
+    saves: (VecDeque<Change>, bool),
     exit: Option<ExitReason>,
 }
 
@@ -81,6 +89,7 @@ where
         dirty: true,
         data_waits: false,
         slow: false,
+        saves: (VecDeque::new(), false),
         exit: None,
     };
     let effects = term::in_screen(|| start(&mut app.model));
@@ -89,6 +98,7 @@ where
     let mut stopped = std::pin::pin!(engine.stopped());
     loop {
         if let Some(reason) = app.exit {
+            app.finish_saving().await;
             return Ok(reason);
         }
         app.paint()?;
@@ -207,7 +217,9 @@ where
     fn data(&mut self, now: Instant) {
         self.data_waits = false;
         let factor = if self.slow { 2 } else { 1 };
-        let interval = if self.model.attention { DATA_INTERVAL * factor } else { UNSEEN_INTERVAL };
+        let calm = self.model.prefs.table.is_on(Item::ReduceMotion);
+        let often = self.model.attention && !calm;
+        let interval = if often { DATA_INTERVAL * factor } else { UNSEEN_INTERVAL };
         self.next_data = now + interval;
         for _ in 0..MAX_EVENTS {
             match self.events.try_recv() {
@@ -246,7 +258,16 @@ where
 
     fn done(&mut self, msg: Option<Msg>) {
         match msg {
-            Some(msg) => self.message(msg),
+            Some(msg) => {
+                let saved = matches!(msg, Msg::Saved(_));
+                self.message(msg);
+                if saved {
+                    self.saves.1 = false;
+                    if let Some(next) = self.saves.0.pop_front() {
+                        self.save(next);
+                    }
+                }
+            }
             None => {
                 // A change of focus was taken; ask for the newest wish if that is another.
                 let wanted = self.focus.0;
@@ -305,6 +326,7 @@ where
                 Effect::Mouse(on) => self.front.mouse(on),
                 Effect::Suspend => self.suspend(),
                 Effect::Redraw => self.repaint(),
+                Effect::Save(change) => self.save(change),
                 Effect::Exit(reason) => self.exit = Some(reason),
             }
         }
@@ -323,6 +345,38 @@ where
             }
             .boxed(),
         );
+    }
+
+    fn save(&mut self, change: Change) {
+        let Some(path) = self.model.prefs.table.path.clone() else { return };
+        if self.saves.1 {
+            if self.saves.0.len() < MAX_SAVES {
+                self.saves.0.push_back(change);
+            }
+            return;
+        }
+        self.saves.1 = true;
+        self.work.push(
+            async move {
+                let written = tokio::task::spawn_blocking(move || write(&path, &change)).await;
+                Some(Msg::Saved(match written {
+                    Ok(result) => result.map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                }))
+            }
+            .boxed(),
+        );
+    }
+
+    /// Writes what was changed just before the end.
+    async fn finish_saving(&mut self) {
+        let deadline = Instant::now() + SAVE_PATIENCE;
+        while self.saves.1 {
+            match tokio::time::timeout_at(deadline.into(), self.work.next()).await {
+                Ok(Some(msg)) => self.done(msg),
+                _ => return,
+            }
+        }
     }
 
     fn suspend(&mut self) {

@@ -64,6 +64,7 @@ pub struct Tty {
     buffer: FrameBuffer,
     events: Option<EventStream>,
     stop: Signal,
+    resized: Signal,
 }
 
 impl Tty {
@@ -73,6 +74,7 @@ impl Tty {
     /// If there is none.
     pub fn open(mouse: bool) -> io::Result<Self> {
         let stop = signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;
+        let resized = signal(SignalKind::window_change())?;
         let guard = Guard::enter(mouse)?;
         let (width, height) = crossterm::terminal::size()?;
         let buffer = FrameBuffer::default();
@@ -82,6 +84,7 @@ impl Tty {
             buffer,
             events: Some(EventStream::new()),
             stop,
+            resized,
         })
     }
 }
@@ -113,10 +116,21 @@ impl Front for Tty {
 
     async fn event(&mut self) -> Option<io::Result<Happened>> {
         let Some(events) = &mut self.events else { return std::future::pending().await };
-        tokio::select! {
-            biased;
-            input = events.next() => input.map(|input| input.map(Happened::Input)),
-            Some(()) = self.stop.recv() => Some(Ok(Happened::Stop)),
+        loop {
+            tokio::select! {
+                biased;
+                // crossterm 0.29 forgets a resize that comes together with a key (it returns from the middle
+                // of a batch of edge-triggered events), so sizes are not taken from its stream.
+                Some(()) = self.resized.recv() => {
+                    let size = crossterm::terminal::size();
+                    return Some(size.map(|(width, height)| Happened::Input(Event::Resize(width, height))));
+                }
+                input = events.next() => match input {
+                    Some(Ok(Event::Resize(..))) => {}
+                    input => return input.map(|input| input.map(Happened::Input)),
+                },
+                Some(()) = self.stop.recv() => return Some(Ok(Happened::Stop)),
+            }
         }
     }
 

@@ -37,22 +37,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine::handle::EngineHandle;
 
+use crate::settings::{Item, Table};
 use front::{Front as _, Tty};
 use keymap::Keymap;
-use model::{Model, Now, Setting};
-use theme::{Depth, Look, Theme};
+use model::{Model, Now, Prefs, Setting};
+use theme::Detected;
 
 pub use msg::ExitReason;
 
 /// What the app can be told at start; the default finds everything out by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Colours and characters.
-    pub look: Look,
-    /// Changed keys: names of actions and their keys.
-    pub keys: Vec<(String, Vec<String>)>,
-    /// Leave the mouse to the terminal.
-    pub no_mouse: bool,
+    /// Settings in force.
+    pub table: Table,
     /// Offer a demo on the welcome screen ([`ExitReason::Demo`]).
     pub demo: bool,
 }
@@ -63,19 +60,18 @@ pub struct Options {
 /// # Errors
 /// If there is no terminal, it goes away, or the key bindings contradict each other.
 pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
-    let keymap = Keymap::new(&options.keys).map_err(|errors| {
+    let keymap = Keymap::new(&options.table.keys).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("key bindings: {}", all.join("; "))
     })?;
     let env = |name: &str| std::env::var(name).ok();
-    let theme = Theme::resolve(options.look, &env);
+    let prefs = Prefs::new(options.table, Detected::from(&env));
     let setting = Setting {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
         demo: options.demo,
-        full_depth: if theme.depth == Depth::Mono { Depth::Full } else { theme.depth },
     };
     let mut kinds = Vec::new();
     for (kind, number) in
@@ -83,17 +79,18 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
     {
         kinds.push((signal(kind).context("cannot listen for signals")?, number));
     }
-    let mut tty = Tty::open(!options.no_mouse).context("cannot use the terminal")?;
+    let mouse = prefs.table.is_on(Item::Mouse);
+    let mut tty = Tty::open(mouse).context("cannot use the terminal")?;
     let size = tty.terminal().get_frame().area();
     let mut model = Model::new(
         setting,
-        theme,
+        prefs.theme(),
         keymap,
         handle.snapshot(),
         (size.width, size.height),
         Now::read(),
     );
-    model.mouse = !options.no_mouse;
+    model.set_prefs(prefs);
     let signals = pin!(async move {
         let waits = kinds.iter_mut().map(|(kind, number)| {
             Box::pin(async move {

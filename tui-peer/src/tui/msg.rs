@@ -10,6 +10,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
+use crate::settings::{Change, Item};
 
 use super::model::{Job, PathEntry};
 
@@ -42,6 +43,8 @@ pub enum Msg {
     Copied(&'static str, Result<&'static str, String>),
     /// Another task of the program panicked; the message.
     Panicked(SystemTime, String),
+    /// A setting was saved, or why not.
+    Saved(Result<(), String>),
     /// Time passed.
     Tick,
 }
@@ -65,6 +68,8 @@ pub enum Effect {
     Suspend,
     /// Paint everything anew.
     Redraw,
+    /// Change an entry of the configuration file.
+    Save(Change),
     /// End.
     Exit(ExitReason),
 }
@@ -82,6 +87,8 @@ pub enum Asked {
     Host,
     /// A network joined.
     Join,
+    /// A setting that the engine may refuse, with its value (`None` is the default).
+    Setting(Item, Option<String>),
 }
 
 /// Why the app ended.

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Longest any single step may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A home folder.
 pub(crate) struct Place(tempfile::TempDir);
@@ -62,9 +62,18 @@ impl Place {
     /// Another peer, in the network of a hosting one.
     pub(crate) fn other(&self, name: &str, host: &Value, args: &[&str]) -> Command {
         let mut command = self.command(args);
-        command.env("SHOAL_TRACKER", host["join"].as_str().unwrap());
+        if let Some(join) = host["join"].as_str() {
+            command.env("SHOAL_TRACKER", join);
+        }
         command.env("SHOAL_STATE", self.path(name)).env("SHOAL_NICK", name);
         command
+    }
+
+    /// The join string of a tracker nobody runs.
+    pub(crate) fn gone_tracker(&self) -> String {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let key = common::id::PeerId::from_bytes([7; 32]);
+        format!("shoal://{key}@{}", socket.local_addr().unwrap())
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> End {
@@ -90,28 +99,41 @@ pub(crate) fn values(text: &str) -> Vec<Value> {
 pub(crate) struct Running {
     child: Child,
     lines: Option<Receiver<Value>>,
-    close: Option<std::sync::mpsc::Sender<()>>,
+    log: Option<Receiver<String>>,
     pub(crate) ready: Value,
 }
 
 impl Running {
+    /// Waits until it is ready; its log can be read.
+    pub(crate) fn logged(mut command: Command) -> Self {
+        command.stderr(Stdio::piped());
+        Self::start(command)
+    }
+
     /// Waits until it is ready.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (tx, lines) = channel();
-        let (close, closed) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let value = serde_json::from_str(&line)
                     .unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
-                if closed.try_recv().is_ok() || tx.send(value).is_err() {
+                if tx.send(value).is_err() {
                     break;
                 }
             }
         });
-        let (lines, close) = (Some(lines), Some(close));
-        let mut running = Self { child, lines, close, ready: Value::Null };
+        let log = child.stderr.take().map(|stderr| {
+            let (tx, log) = channel();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let _ = tx.send(line);
+                }
+            });
+            log
+        });
+        let mut running = Self { child, lines: Some(lines), log, ready: Value::Null };
         running.ready = running.expect("ready");
         running
     }
@@ -119,15 +141,16 @@ impl Running {
     /// Does not wait for anything.
     pub(crate) fn silent(mut command: Command) -> Self {
         let child = command.stdout(Stdio::null()).spawn().unwrap();
-        Self { child, lines: None, close: None, ready: Value::Null }
+        Self { child, lines: None, log: None, ready: Value::Null }
     }
 
     /// The next event of this kind.
     pub(crate) fn expect(&mut self, event: &str) -> Value {
         let lines = self.lines.as_ref().unwrap();
+        let end = Instant::now() + PATIENCE;
         loop {
-            let value =
-                lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {event} in time"));
+            let left = end.saturating_duration_since(Instant::now());
+            let value = lines.recv_timeout(left).unwrap_or_else(|_| panic!("no {event} in time"));
             if value["event"] == event {
                 return value;
             }
@@ -138,17 +161,28 @@ impl Running {
         self.child.id()
     }
 
-    /// Nobody reads any more; the reader's end of the pipe is closed with the next line.
-    pub(crate) fn close_output(&mut self) {
-        self.lines = None;
-        self.close = None;
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// As SIGTERM; the exit code.
-    pub(crate) fn stop(mut self) -> i32 {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        self.child.wait().unwrap().code().unwrap_or(-1)
+    pub(crate) fn stop(self) -> i32 {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// The next line of its log that contains `text`, if [`Running::logged`].
+    pub(crate) fn log(&mut self, text: &str) -> String {
+        let log = self.log.as_ref().unwrap();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line = log.recv_timeout(left).unwrap_or_else(|_| panic!("no {text} in time"));
+            if line.contains(text) {
+                return line;
+            }
+        }
     }
 
     pub(crate) fn wait(mut self) -> i32 {

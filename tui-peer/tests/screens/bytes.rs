@@ -69,7 +69,7 @@ fn play(width: u16, height: u16) -> Play {
     let (handle, parts) = channel(snap.clone());
     let (input, input_rx) = mpsc::channel(64);
     let (frames_tx, frames) = mpsc::channel(1024);
-    let theme = Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark };
+    let theme = Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark);
     let model = stage::model(snap, width, height, theme);
     let (signal, signal_rx) = tokio::sync::oneshot::channel();
     let app = tokio::spawn(async move {
@@ -169,7 +169,7 @@ async fn the_bytes_draw_the_same_screen_as_the_view() {
         testkit::rich(Instant::now()),
         120,
         40,
-        Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark },
+        Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark),
     );
     let shown = play.screen.screen().contents();
     let wanted = expected.screen();

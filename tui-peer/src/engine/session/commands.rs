@@ -1,9 +1,12 @@
 //! Carrying out what the user asks for.
 
+use std::io;
+use std::path::PathBuf;
+
 use tokio::sync::oneshot;
 
-use super::Session;
-use crate::engine::command::{Command, CommandError, Reply};
+use super::{Session, refuse};
+use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Call;
 
@@ -69,6 +72,7 @@ impl Session {
                 self.say(Level::Info, Target::Serve, text);
                 Ok(Reply::Accepted)
             }
+            Command::Downloads { dir } => self.download_to(dir),
             Command::Limits { up, down } => {
                 self.ours.up.set(up);
                 self.ours.down.set(down);
@@ -76,6 +80,25 @@ impl Session {
             }
         };
         Some((answer, reply))
+    }
+
+    /// Another folder for downloads. Asked so rarely that it may touch the disk here.
+    fn download_to(&mut self, dir: PathBuf) -> Answer {
+        let refused = |error: &io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::PermissionDenied => CommandErrorKind::Permission,
+                _ => CommandErrorKind::Io,
+            };
+            let text =
+                format!("cannot use {}: {error}; downloads go where they went", dir.display());
+            refuse(kind, text)
+        };
+        std::fs::create_dir_all(&dir).map_err(|error| refused(&error))?;
+        rustix::fs::access(&dir, rustix::fs::Access::WRITE_OK)
+            .map_err(|error| refused(&error.into()))?;
+        self.config.downloads = dir;
+        self.measure_disk();
+        Ok(Reply::Accepted)
     }
 
     /// Asks the tracker who has what the user looks at.

@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::time::SystemTime;
 
 use common::id::ContentId;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use self::bars::Bars;
@@ -113,6 +114,16 @@ impl Output {
     pub fn error(&mut self, code: &str, message: &str, hint: &str) {
         self.log(SystemTime::now(), Level::Error, "shoal", message);
         self.json(&json!({"event": "error", "code": code, "message": message, "hint": hint}));
+    }
+
+    /// Looks whether somebody still reads standard output, without writing to it.
+    pub fn look(&mut self) {
+        let stdout = std::io::stdout();
+        let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+        // A pipe nobody reads is in error; files and terminals never are.
+        if poll(&mut polled, Some(&Timespec::default())).is_ok() {
+            self.broken |= polled.iter().any(|fd| fd.revents().contains(PollFlags::ERR));
+        }
     }
 
     /// The line at the bottom of a terminal.
@@ -227,7 +238,8 @@ fn print(text: &str) -> bool {
 
 /// Bytes with three significant digits.
 pub(super) fn bytes(n: f64) -> String {
-    let mut n = n;
+    // Rates fade to a zero that may be negative.
+    let mut n = n.abs();
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if n < 1000.0 {
             return if unit == "B" { format!("{n:.0} B") } else { format!("{n:.1} {unit}") };
@@ -244,6 +256,7 @@ mod tests {
     #[test]
     fn sizes_are_short() {
         assert_eq!(bytes(999.0), "999 B");
+        assert_eq!(bytes(-0.0), "0 B");
         assert_eq!(bytes(1536.0), "1.5 KiB");
         assert_eq!(bytes(3.0 * 1024.0 * 1024.0 * 1024.0), "3.0 GiB");
     }

@@ -151,11 +151,8 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         }
         Action::Wider => model.split = (model.split + 5).min(35),
         Action::Narrower => model.split = (model.split - 5).max(-35),
-        Action::Theme => {
-            model.theme = model.theme.next(model.setting.full_depth);
-            let text = format!("theme: {}", model.theme.name());
-            toast(model, Tone::Plain, &text);
-        }
+        Action::Settings => super::settings::open(model),
+        Action::Theme => super::settings::next_theme(model, out),
         Action::Mouse => {
             model.mouse = !model.mouse;
             out.push(Effect::Mouse(model.mouse));

@@ -4,6 +4,7 @@ use common::id::ContentId;
 
 use crate::engine::command::Command;
 use crate::engine::snapshot::{Transfer, TransferState};
+use crate::settings::AskQuit;
 
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
 use super::super::msg::{Asked, Effect, ExitReason};
@@ -65,7 +66,7 @@ pub(super) fn all_losses(model: &Model) -> Vec<Line> {
     let unfinished: Vec<&Transfer> =
         transfers.iter().filter(|t| words::is_unfinished(t) && words::is_running(t)).collect();
     if !unfinished.is_empty() {
-        let kept = format::size(unfinished.iter().map(|t| t.done).sum());
+        let kept = format::size(unfinished.iter().map(|t| t.done).sum(), model.units);
         let (what, verb) = match unfinished.len() {
             1 => ("1 download".to_owned(), "stops"),
             n => (format!("{n} downloads"), "stop"),
@@ -99,10 +100,18 @@ pub(super) fn ask(model: &mut Model, title: &str, lines: Vec<Line>, buttons: Vec
 }
 
 pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
-    let lines = all_losses(model);
-    if lines.is_empty() {
+    let mut lines = all_losses(model);
+    let asks = match model.prefs.table.ask_quit() {
+        AskQuit::IfBusy => !lines.is_empty(),
+        AskQuit::Always => true,
+        AskQuit::Never => false,
+    };
+    if !asks {
         out.push(Effect::Exit(ExitReason::Quit));
         return;
+    }
+    if lines.is_empty() {
+        lines.push((Tone::Plain, "Nothing runs, nobody loses anything.".to_owned()));
     }
     let buttons = vec![
         button("Stay", Choice::Stay),
@@ -152,7 +161,7 @@ pub(super) fn ask_remove(model: &mut Model) {
                 format!(
                     "{}  {done} of {}",
                     format::middle(&t.name, 40, "..."),
-                    format::size(t.size)
+                    format::size(t.size, model.units)
                 ),
             )
         })

@@ -10,6 +10,7 @@ mod lists;
 mod mouse;
 mod moves;
 mod reply;
+mod settings;
 mod share;
 mod transfers;
 mod welcome;
@@ -49,7 +50,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             let text = format!("{n} log lines were lost: too many at once");
             model.log.push(&said(model, Level::Warn, text));
         }
-        Msg::Reply(asked, result) => reply::reply(model, asked, result),
+        Msg::Reply(asked, result) => reply::reply(model, asked, result, &mut out),
+        Msg::Saved(result) => settings::saved(model, result),
         Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
         Msg::Indexed(generation, job, rows) => {
             lists::indexed(model, generation, &job, rows, &mut out);
