@@ -12,6 +12,7 @@ use self::reach::{beside, reach, reach_or};
 use self::start::{Plan, block_on, with_settings};
 use crate::args::{Cli, Command, Common, Config, ConfigCommand, Get, Run, exit, misplaced};
 use crate::demo;
+use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
 use crate::settings::{KeyCheck, settings};
 
@@ -137,7 +138,12 @@ fn app(run: Run) -> u8 {
         // Already the leader of a session: fine.
         let _ = rustix::process::setsid();
     }
-    let plan = Plan { what: "serve-only", take_over: run.take_over, patient: run.detached };
+    let plan = Plan {
+        what: "serve-only",
+        take_over: run.take_over,
+        patient: run.detached,
+        adjust: |config| config.on_start = OnStart::Resume,
+    };
     start::run(&common.clone(), &plan, |engine, mut out, now| async move {
         let read = Box::new(move || {
             settings(&common, KEYS).map(|s| s.engine).map_err(|error| error.to_string())
@@ -164,7 +170,15 @@ fn screen(run: Run, common: &Common) -> u8 {
         Output::new(common.json, 0).error("usage", why, "tui-peer --help");
         return exit::USAGE;
     }
-    let plan = Plan { what: "app", take_over: run.take_over, patient: false };
+    let plan = Plan {
+        what: "app",
+        take_over: run.take_over,
+        patient: false,
+        // Somebody looks at the screen and is told; a server that others reach by its port is not.
+        adjust: |config| {
+            config.port_fallback.get_or_insert(true);
+        },
+    };
     start::run(common, &plan, |engine, out, settings| async move {
         crate::screen::show(engine, run.paths, run.host, settings.table, &out).await
     })

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::start::{self, block_on, with_settings};
 use crate::args::{Common, exit};
 use crate::control::{self, Attached, ControlError};
-use crate::engine::config::EngineConfig;
+use crate::engine::config::{EngineConfig, OnStart};
 use crate::engine::handle::EngineHandle;
 use crate::headless::Output;
 
@@ -92,6 +92,7 @@ where
                 },
                 Ok(None) => {
                     config.listen.set_port(0);
+                    config.on_start = OnStart::Resume;
                     start::private(config, out, command).await
                 }
                 Err(error) => cannot(&error, &mut out),

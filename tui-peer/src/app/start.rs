@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) take_over: bool,
     /// Wait for the state folder to be free.
     pub(super) patient: bool,
+    /// What this front end wants otherwise than the settings say.
+    pub(super) adjust: fn(&mut EngineConfig),
 }
 
 /// Runs a peer that others can reach, and what it leaves behind; returns the exit code.
@@ -40,7 +42,8 @@ where
 {
     with_settings(common, |settings, mut out| {
         trace(common);
-        let config = settings.engine.clone();
+        let mut config = settings.engine.clone();
+        (plan.adjust)(&mut config);
         block_on(async move {
             let mut patient = plan.patient;
             if plan.take_over {

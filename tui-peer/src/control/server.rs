@@ -173,7 +173,7 @@ async fn write(
     catalogue: bool,
     mut answers: mpsc::Receiver<Answer>,
 ) -> io::Result<()> {
-    let mut events = engine.events();
+    let mut events = engine.live_events();
     let mut snapshots = engine.snapshots();
     snapshots.mark_changed();
     let mut sent: Option<Arc<Catalogue>> = None;

@@ -40,6 +40,29 @@ pub(super) mod instant {
     }
 }
 
+/// [`instant`], or none.
+pub(super) mod maybe_instant {
+    use std::time::Instant;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Wrapped(#[serde(with = "super::instant")] Instant);
+
+    pub(in crate::engine) fn serialize<S: Serializer>(
+        at: &Option<Instant>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        at.map(Wrapped).serialize(serializer)
+    }
+
+    pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Instant>, D::Error> {
+        Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
+    }
+}
+
 /// Paths byte for byte, as the operating system has them: not every one is text.
 pub(super) mod path {
     use std::ffi::OsString;

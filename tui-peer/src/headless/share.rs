@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use common::id::ContentId;
 use serde_json::json;
-use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
@@ -16,8 +15,9 @@ use super::{find, library_code, refused};
 use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
-use crate::engine::event::{Event, What};
+use crate::engine::event::What;
 use crate::engine::library::{Library, hash_path};
+use crate::engine::replay::Events;
 use crate::engine::snapshot::{NetState, TransferState};
 
 /// The exit code of several things of which some failed.
@@ -74,7 +74,7 @@ enum Failed {
 async fn hashed(
     peer: &Attached,
     path: &Path,
-    events: &mut Receiver<Event>,
+    events: &mut Events,
     end: Instant,
     out: &mut Output,
 ) -> Result<(), Failed> {

@@ -20,7 +20,7 @@ mod write;
 use std::path::PathBuf;
 
 use crate::args::Common;
-use crate::engine::config::EngineConfig;
+use crate::engine::config::{self, EngineConfig};
 
 pub use error::{Problem, SettingsError};
 pub use file::Binding;
@@ -72,6 +72,12 @@ fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
     engine.up = table.rate(Item::Up);
     engine.down = table.rate(Item::Down);
     engine.max_active = table.text(Item::Active).parse().unwrap_or(engine.max_active);
+    engine.keep_free = table.keep_free();
+    engine.on_start = match table.on_start() {
+        OnStart::Resume => config::OnStart::Resume,
+        OnStart::Ask => config::OnStart::Ask,
+        OnStart::Off => config::OnStart::StayOff,
+    };
     let tracker = table.text(Item::Tracker);
     if !tracker.is_empty() {
         let mut join = parse_join(&tracker)?;

@@ -9,7 +9,7 @@
 //! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
 //!   (uploader-side assignment).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
-//! - [`rate`], [`config`], [`view`].
+//! - [`policy`]: weights, order, limits and bans the user wishes. [`rate`], [`config`], [`view`].
 
 mod assembly;
 mod assign;
@@ -28,6 +28,7 @@ mod node;
 mod open;
 pub mod picker;
 mod pipeline;
+pub mod policy;
 mod rate;
 mod request;
 mod seek;

@@ -138,7 +138,9 @@ impl Node {
             return self.close(cx, at, Code::Timeout, "was silent for too long");
         }
         let quiet = cx.now.since(conn.progress);
-        if conn.pending() > 0 && quiet >= self.cfg.drop_after {
+        let slack = self.limit_delay();
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        if conn.pending() > 0 && quiet >= self.cfg.drop_after.max(slack) {
             let code = Code::Timeout;
             if conn.down.total > 0 {
                 // It was of use before: a broken link, not a liar.
@@ -147,7 +149,7 @@ impl Node {
             let time = self.cfg.ban_rude;
             return self.ban_and_close(cx, at, code, "advertises and does not deliver", time);
         }
-        let patience = self.cfg.snub_after.max(conn.chunk_time(cx.now) * SNUB_FACTOR);
+        let patience = self.cfg.snub_after.max(conn.chunk_time(cx.now) * SNUB_FACTOR).max(slack);
         if conn.pending() > 0 && quiet >= patience && conn.snubbed_until.is_none() {
             conn.snubbed_until = Some(cx.now + self.cfg.snub_time);
             self.snub(cx, at);

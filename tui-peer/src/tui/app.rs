@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, watch};
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::handle::EngineHandle;
+use crate::engine::replay::Events;
 use crate::settings::{Change, Item, write};
 
 use super::front::{Front, Happened};
@@ -36,6 +37,8 @@ const MAX_BATCH: usize = 256;
 const MAX_EVENTS: usize = 512;
 /// Calls to the engine under way; more means that it hangs, and the user is told.
 const MAX_CALLS: usize = 2048;
+/// The signal of a terminal that goes away.
+const HANGUP: i32 = 1;
 /// Changes of settings that wait to be written; nobody makes more while the disk hangs.
 const MAX_SAVES: usize = 64;
 /// How long the end waits for settings to be written: a hanging disk must not keep the terminal.
@@ -50,7 +53,7 @@ struct App<'a, F> {
     front: &'a mut F,
     handle: EngineHandle,
     snapshots: watch::Receiver<std::sync::Arc<crate::engine::snapshot::Snapshot>>,
-    events: broadcast::Receiver<Event>,
+    events: Events,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
     focus: (Option<ContentId>, bool),
@@ -98,19 +101,20 @@ where
     let mut stopped = std::pin::pin!(engine.stopped());
     loop {
         if let Some(reason) = app.exit {
-            app.finish_saving().await;
-            return Ok(reason);
+            return app.end(Ok(reason)).await;
         }
-        app.paint()?;
+        if let Err(error) = app.paint() {
+            return app.end(Err(error)).await;
+        }
         let wake = app.wake();
         let open = !app.data_waits;
         tokio::select! {
             biased;
-            number = &mut signal => return Ok(ExitReason::Signal(number)),
+            number = &mut signal => return app.end(Ok(ExitReason::Signal(number))).await,
             input = app.front.event() => match input {
                 Some(Ok(input)) => app.inputs(input).await,
-                Some(Err(error)) => return Err(error),
-                None => return Ok(ExitReason::Quit),
+                Some(Err(error)) => return app.end(Err(error)).await,
+                None => return app.end(Ok(ExitReason::Quit)).await,
             },
             () = &mut stopped => return Ok(ExitReason::EngineStopped),
             Some(msg) = app.work.next(), if !app.work.is_empty() => app.done(msg),
@@ -366,6 +370,17 @@ where
             }
             .boxed(),
         );
+    }
+
+    /// The last things to do. A terminal that went away ends the app or only its screen, as the settings
+    /// say.
+    async fn end(&mut self, end: io::Result<ExitReason>) -> io::Result<ExitReason> {
+        self.finish_saving().await;
+        let gone = matches!(end, Err(_) | Ok(ExitReason::Signal(HANGUP)));
+        if gone && self.model.prefs.table.serves_after_hangup() {
+            return Ok(ExitReason::ServeOn);
+        }
+        end
     }
 
     /// Writes what was changed just before the end.

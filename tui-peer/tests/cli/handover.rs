@@ -7,6 +7,15 @@ use serde_json::json;
 use crate::program::{Place, values};
 use crate::terminal::Terminal;
 
+/// Leaves no process behind, whatever the test says.
+struct Stop<'a>(&'a Place);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.run(&["stop", "--now"]);
+    }
+}
+
 fn app(place: &Place, args: &[&str]) -> Command {
     let mut command = place.command(args);
     command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
@@ -16,6 +25,7 @@ fn app(place: &Place, args: &[&str]) -> Command {
 #[test]
 fn quitting_the_app_can_leave_a_seeder_in_the_background() {
     let place = Place::new();
+    let _end = Stop(&place);
     place.config("quit = \"always\"\n");
     let file = place.write("file", &[5; 100_000]);
     let mut me = Terminal::start(app(&place, &["--host", &file]), 120, 30);

@@ -10,11 +10,13 @@ use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
 use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
+use tui_peer::settings::{Item, Table};
 use tui_peer::tui::app::drive;
 use tui_peer::tui::front::{Front, Happened, terminal};
+use tui_peer::tui::model::Prefs;
 use tui_peer::tui::msg::ExitReason;
 use tui_peer::tui::term::FrameBuffer;
-use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
+use tui_peer::tui::theme::{Depth, Detected, Glyphs, Ground, Theme};
 
 use super::stage;
 use super::testkit;
@@ -65,12 +67,17 @@ struct Play {
 }
 
 fn play(width: u16, height: u16) -> Play {
+    play_with(width, height, Table::default())
+}
+
+fn play_with(width: u16, height: u16, table: Table) -> Play {
     let snap = testkit::rich(Instant::now());
     let (handle, parts) = channel(snap.clone());
     let (input, input_rx) = mpsc::channel(64);
     let (frames_tx, frames) = mpsc::channel(1024);
     let theme = Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark);
-    let model = stage::model(snap, width, height, theme);
+    let mut model = stage::model(snap, width, height, theme);
+    model.set_prefs(Prefs::new(table, Detected::default()));
     let (signal, signal_rx) = tokio::sync::oneshot::channel();
     let app = tokio::spawn(async move {
         let buffer = FrameBuffer::default();
@@ -142,7 +149,7 @@ async fn keys_and_data_reach_the_screen_and_rest_is_silent() {
     snap.catalogue = Arc::new(testkit::catalogue(27));
     play.parts.snapshots.send_replace(Arc::new(snap));
     play.until("Network 27").await;
-    play.parts.events.send(testkit::events().remove(0)).unwrap();
+    play.parts.events.send(testkit::events().remove(0));
     play.until("91be").await;
     play.key(KeyCode::Char('A')).await;
     assert!(matches!(play.command().await, Command::Announce));
@@ -190,4 +197,38 @@ async fn signals_and_the_end_of_the_engine_end_the_app() {
     second.until("Network").await;
     drop(second.parts);
     assert_eq!(second.app.await.unwrap().unwrap(), ExitReason::EngineStopped);
+}
+
+#[tokio::test]
+async fn settings_changed_just_before_the_end_are_saved() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("shoal/config.toml");
+    let mut table = Table::default();
+    table.path = Some(path.clone());
+    let mut play = play_with(80, 24, table);
+    play.until("Network").await;
+    for _ in 0..3 {
+        play.key(KeyCode::Char('T')).await;
+    }
+    for _ in 0..2 {
+        let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        play.input.send(Event::Key(ctrl_c)).await.unwrap();
+    }
+    assert_eq!(play.app.await.unwrap().unwrap(), ExitReason::QuitNow);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "[look]\ntheme = \"mono\"\n");
+}
+
+#[tokio::test]
+async fn a_terminal_that_goes_away_may_leave_the_peer_serving() {
+    const HANGUP: i32 = 1;
+    let mut plain = play(80, 24);
+    plain.until("Network").await;
+    plain.signal.send(HANGUP).unwrap();
+    assert_eq!(plain.app.await.unwrap().unwrap(), ExitReason::Signal(HANGUP));
+    let mut table = Table::default();
+    table.set(Item::Hangup, "serve").unwrap();
+    let mut serving = play_with(80, 24, table);
+    serving.until("Network").await;
+    serving.signal.send(HANGUP).unwrap();
+    assert_eq!(serving.app.await.unwrap().unwrap(), ExitReason::ServeOn);
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use tui_peer::settings::{Binding, Change, Item, Layer, OwnTheme, Page, Paint, Role, Table, Units};
 use tui_peer::tui::action::Action;
@@ -304,4 +304,25 @@ fn own_keys_are_in_force_from_the_start() {
     assert!(stage.model.dialogs.is_empty());
     stage.keys("<C-o>");
     assert_eq!(panel(&stage).page, Page::General);
+}
+
+#[test]
+fn the_mouse_opens_pages_and_changes_values() {
+    let mut stage = opened(80, 24);
+    let mut at = |column, row, kind| {
+        let modifiers = KeyModifiers::NONE;
+        stage.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers }));
+        stage.screen()
+    };
+    let left = MouseEventKind::Down(MouseButton::Left);
+    // Look, its row Units, and that again.
+    assert!(at(5, 4, left).contains("Preview"));
+    at(30, 4, left);
+    let screen = at(30, 4, left);
+    assert!(screen.contains("(•) MB/s"), "{screen}");
+    let screen = at(30, 4, MouseEventKind::ScrollDown);
+    assert!(screen.contains("▌Reduce motion"), "{screen}");
+    at(2, 20, left);
+    assert_eq!(stage.model.units, Units::Si);
+    assert_eq!(saves(&mut stage), [saved(Item::Units, "si")]);
 }

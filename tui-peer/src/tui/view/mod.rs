@@ -12,7 +12,7 @@ mod header;
 pub mod help;
 mod log;
 mod paint;
-mod settings;
+pub(crate) mod settings;
 mod sources;
 mod transfers;
 mod welcome;

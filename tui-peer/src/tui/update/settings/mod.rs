@@ -2,8 +2,10 @@
 //! made.
 
 mod capture;
+mod mouse;
 mod screen;
 
+pub(super) use mouse::mouse;
 pub(super) use screen::{paste, settings_key};
 
 use crate::engine::command::Command;

@@ -9,7 +9,7 @@ use ratatui::style::Style;
 use crate::settings::{Item, Page};
 
 use super::super::heatmap::Standing;
-use super::super::layout::centred;
+use super::super::layout::{centred, inside};
 use super::super::model::{Line, Model, Panel, Row, Tone};
 use super::super::{format, keymap};
 use super::paint::{self, Piece};
@@ -25,13 +25,61 @@ const NARROW: u16 = 64;
 /// Lines below the rows: preview, explanation (two), message (two).
 const BELOW: u16 = 6;
 
+/// Where everything is.
+pub(crate) struct Places {
+    /// The box.
+    area: Rect,
+    /// Names of the pages; empty where it is too narrow.
+    pub(crate) pages: Rect,
+    /// The field to find rows by, if it is open.
+    find: Rect,
+    /// The rows.
+    pub(crate) rows: Rect,
+    /// First visible row.
+    pub(crate) first: usize,
+    /// What is said below.
+    below: Rect,
+}
+
+impl Places {
+    /// For the present size.
+    pub(crate) fn new(model: &Model, panel: &Panel) -> Self {
+        let whole = Rect::new(0, 0, model.size.0, model.size.1);
+        let width = whole.width.saturating_sub(2).clamp(10, WIDE);
+        let height = whole.height.min(TALL);
+        let height = height.saturating_sub(u16::from(height > 20)).max(6);
+        let area = centred(whole, width, height);
+        let inner = inside(area);
+        let narrow = area.width < NARROW;
+        let pages = Rect { width: if narrow { 0 } else { PAGES }, ..inner };
+        let right = Rect {
+            x: inner.x + 1 + pages.width,
+            width: inner.width.saturating_sub(2 + pages.width),
+            ..inner
+        };
+        let below = BELOW.min(right.height / 2);
+        let find = u16::from(panel.query.is_some()).min(right.height - below);
+        let rows = Rect { y: right.y + find, height: right.height - below - find, ..right };
+        let height = usize::from(rows.height);
+        // With room to spare, the cursor is not at the very edge.
+        let first = panel.cursor.saturating_sub(height.saturating_sub(2).max(1).min(height));
+        let first = first.min(panel.rows(model).len().saturating_sub(height));
+        Self {
+            area,
+            pages,
+            find: Rect { height: find, ..right },
+            rows,
+            first,
+            below: Rect { y: rows.bottom(), height: below, ..right },
+        }
+    }
+}
+
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
-    let whole = frame.area();
-    let (width, height) = (whole.width.saturating_sub(2).min(WIDE), whole.height.min(TALL));
-    let area = centred(whole, width.max(10), height.saturating_sub(u16::from(height > 20)).max(6));
-    paint::clear(frame.buffer_mut(), area);
+    let places = Places::new(model, panel);
+    paint::clear(frame.buffer_mut(), places.area);
     let theme = model.theme;
-    let narrow = area.width < NARROW;
+    let narrow = places.pages.width == 0;
     let title =
         if narrow { format!("Settings: {}", panel.page.title()) } else { "Settings".into() };
     let border = paint::Frame {
@@ -40,22 +88,16 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
         foot: vec![(foot(model, panel).to_owned(), theme.dim())],
         ..paint::Frame::default()
     };
-    let inner = paint::boxed(frame.buffer_mut(), area, theme, true, &border);
-    let mut right = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    paint::boxed(frame.buffer_mut(), places.area, theme, true, &border);
     if !narrow {
-        pages(model, frame, inner, panel);
-        right.x += PAGES;
-        right.width = right.width.saturating_sub(PAGES);
+        pages(model, frame, places.pages, panel);
     }
-    let below = BELOW.min(right.height / 2);
-    let rows = Rect { height: right.height - below, ..right };
-    let below = Rect { y: rows.bottom(), height: below, ..right };
     if panel.query.is_none() && panel.page == Page::About {
-        about(model, frame, rows);
+        about(model, frame, places.rows);
     } else {
-        list(model, frame, rows, panel);
+        list(model, frame, &places, panel);
     }
-    said(model, frame, below, panel);
+    said(model, frame, places.below, panel);
 }
 
 fn foot(model: &Model, panel: &Panel) -> &'static str {
@@ -72,14 +114,14 @@ fn foot(model: &Model, panel: &Panel) -> &'static str {
     }
 }
 
-fn pages(model: &Model, frame: &mut Frame<'_>, inner: Rect, panel: &Panel) {
-    for (y, page) in (inner.y..inner.bottom()).zip(Page::ALL) {
+fn pages(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Panel) {
+    for (y, page) in (area.y..area.bottom()).zip(Page::ALL) {
         let open = page == panel.page && panel.query.is_none();
         let bar = if open { model.theme.bar() } else { " " };
         let style = if open { model.theme.bold() } else { Style::new() };
         paint::text(
             frame.buffer_mut(),
-            inner.x,
+            area.x,
             y,
             PAGES,
             &format!("{bar} {}", page.title()),
@@ -88,26 +130,19 @@ fn pages(model: &Model, frame: &mut Frame<'_>, inner: Rect, panel: &Panel) {
     }
 }
 
-fn list(model: &Model, frame: &mut Frame<'_>, mut area: Rect, panel: &Panel) {
-    if let Some(query) = &panel.query {
-        let x = paint::text(
-            frame.buffer_mut(),
-            area.x,
-            area.y,
-            area.width,
-            "Find ",
-            model.theme.bold(),
-        );
+fn list(model: &Model, frame: &mut Frame<'_>, places: &Places, panel: &Panel) {
+    if let Some(query) = &panel.query
+        && places.find.height > 0
+    {
+        let area = places.find;
+        let bold = model.theme.bold();
+        let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "Find ", bold);
         let room = area.right().saturating_sub(x);
         super::field::draw(frame, model.theme, (x, area.y), room, query, "");
-        area.y += 1;
-        area.height = area.height.saturating_sub(1);
     }
+    let (area, offset) = (places.rows, places.first);
     let rows = panel.rows(model);
     let height = usize::from(area.height);
-    // With room to spare, the cursor is not at the very edge.
-    let offset = panel.cursor.saturating_sub(height.saturating_sub(2).max(1).min(height));
-    let offset = offset.min(rows.len().saturating_sub(height));
     for (y, (i, row)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(offset)) {
         let line = Rect { y, height: 1, ..area };
         row::draw(model, frame, line, panel, *row, i == panel.cursor);
