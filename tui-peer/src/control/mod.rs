@@ -11,6 +11,8 @@
 pub mod client;
 pub mod place;
 pub mod server;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 pub use client::{Attached, ControlError, attach, attach_if_running};
