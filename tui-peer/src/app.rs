@@ -1,6 +1,7 @@
 //! From the command line to what runs.
 
 pub(crate) mod background;
+mod log;
 mod reach;
 mod start;
 
@@ -171,7 +172,7 @@ fn screen(run: Run, common: &Common) -> u8 {
         return exit::USAGE;
     }
     let plan = Plan {
-        what: "app",
+        what: start::APP,
         take_over: run.take_over,
         patient: false,
         // Somebody looks at the screen and is told; a server that others reach by its port is not.
@@ -180,6 +181,7 @@ fn screen(run: Run, common: &Common) -> u8 {
         },
     };
     start::run(common, &plan, |engine, out, settings| async move {
-        crate::screen::show(engine, run.paths, run.host, settings.table, &out).await
+        let port = settings.engine.listen.port();
+        crate::screen::show(engine, run.paths, run.host, port, settings.table, &out).await
     })
 }

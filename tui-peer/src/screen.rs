@@ -29,6 +29,7 @@ pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
     host: bool,
+    wanted_port: u16,
     table: Table,
     out: &Output,
 ) -> (u8, Option<Wish>) {
@@ -46,7 +47,7 @@ pub(crate) async fn show(
             out.note(&error.message);
         }
     }
-    let options = Options { table, demo: true };
+    let options = Options { table, demo: true, wanted_port: Some(wanted_port) };
     match tui::run(engine.clone(), options).await {
         Ok(reason) => leave(engine, reason, out).await,
         Err(error) => {
@@ -63,7 +64,7 @@ pub(crate) async fn attach(peer: Attached, table: Table, out: &mut Output) -> u8
         return exit::USAGE;
     }
     let pid = peer.peer.pid;
-    match tui::run(peer.engine.clone(), Options { table, demo: false }).await {
+    match tui::run(peer.engine.clone(), Options { table, demo: false, wanted_port: None }).await {
         Ok(ExitReason::EngineStopped) => {
             out.note(&format!("process {pid} has stopped"));
             exit::OK
@@ -98,6 +99,7 @@ async fn leave(engine: EngineHandle, reason: ExitReason, out: &Output) -> (u8, O
             return (stop(engine, Stop::Gracefully, exit::OK).await, Some(wish));
         }
         ExitReason::QuitNow => stop(engine, Stop::Now, exit::OK).await,
+        ExitReason::Panicked => stop(engine, Stop::Gracefully, exit::OTHER).await,
         ExitReason::Demo => {
             stop(engine, Stop::Gracefully, exit::OK).await;
             Box::pin(crate::demo::run(Demo { headless: false, json: false })).await

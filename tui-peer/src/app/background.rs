@@ -13,7 +13,7 @@ use crate::engine::config::EngineConfig;
 use crate::headless::Output;
 use crate::settings::settings;
 
-/// Its log, in the state folder.
+/// What it says on standard error, in the state folder.
 const LOG: &str = "serve.log";
 /// How long it may take to start: the state folder is ours for a moment longer.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::log;
 use super::start::{self, block_on, with_settings};
 use crate::args::{Common, exit};
 use crate::control::{self, Attached, ControlError};
@@ -27,7 +28,7 @@ where
     Fut: Future<Output = u8>,
 {
     with_settings(common, |settings, mut out| {
-        start::trace(common);
+        log::trace(&settings.table, common.verbose, false);
         block_on(async move {
             let state = &settings.engine.state_dir;
             let began = Instant::now();
@@ -59,7 +60,7 @@ where
     Fut: Future<Output = u8>,
 {
     with_settings(common, |settings, mut out| {
-        start::trace(common);
+        log::trace(&settings.table, common.verbose, false);
         block_on(async move {
             let state = settings.engine.state_dir;
             match control::attach_if_running(&state, what, false).await {
@@ -78,7 +79,7 @@ where
     Fut: Future<Output = u8>,
 {
     with_settings(common, |settings, mut out| {
-        start::trace(common);
+        log::trace(&settings.table, common.verbose, false);
         let mut config = settings.engine;
         block_on(async move {
             match control::attach_if_running(&config.state_dir, what, true).await {
@@ -93,7 +94,7 @@ where
                 Ok(None) => {
                     config.listen.set_port(0);
                     config.on_start = OnStart::Resume;
-                    start::private(config, out, command).await
+                    start::private(config, &settings.table, out, command).await
                 }
                 Err(error) => cannot(&error, &mut out),
             }

@@ -4,23 +4,25 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::KEYS;
 use super::background::{self, Wish};
+use super::{KEYS, log};
 use crate::args::{Common, exit};
 use crate::control::{self, PidFile};
 use crate::engine;
 use crate::engine::config::{EngineConfig, StartError};
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
-use crate::settings::{Settings, SettingsError, settings};
+use crate::logfile::Logs;
+use crate::settings::{Settings, SettingsError, Table, settings};
 
-/// `-vv` shows what the program's parts trace beside the log.
-const TRACED: u8 = 2;
 /// How long the state folder and port of a peer that is stopping are waited for: its transfers get 5 s,
 /// the tracker 2 s, and then everything is synced.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is tried meanwhile.
 const TRY: Duration = Duration::from_millis(50);
+
+/// What a plan says that shows the screen.
+pub(super) const APP: &str = "app";
 
 /// How to start.
 pub(super) struct Plan {
@@ -41,7 +43,7 @@ where
     Fut: Future<Output = (u8, Option<Wish>)>,
 {
     with_settings(common, |settings, mut out| {
-        trace(common);
+        log::trace(&settings.table, common.verbose, plan.what == APP);
         let mut config = settings.engine.clone();
         (plan.adjust)(&mut config);
         block_on(async move {
@@ -68,6 +70,7 @@ where
                 let why = "tui-peer status, stop and the like will not reach this peer";
                 out.note(&format!("no control socket: {error}; {why}"));
             }
+            log::record(&engine, &settings.table, &config.state_dir, &out);
             let (code, wish) = front(engine, out, settings).await;
             drop(pid);
             if let Ok(control) = control {
@@ -82,7 +85,12 @@ where
 }
 
 /// An engine for one command, with nobody reaching it.
-pub(super) async fn private<F, Fut>(config: EngineConfig, mut out: Output, command: F) -> u8
+pub(super) async fn private<F, Fut>(
+    config: EngineConfig,
+    table: &Table,
+    mut out: Output,
+    command: F,
+) -> u8
 where
     F: FnOnce(EngineHandle, Output) -> Fut,
     Fut: Future<Output = u8>,
@@ -90,6 +98,7 @@ where
     match engine(&config, false).await {
         Ok(engine) => {
             let _pid = PidFile::write(&config.state_dir);
+            log::record(&engine, table, &config.state_dir, &out);
             command(engine, out).await
         }
         Err(error) => refuse(&error, &config, &mut out),
@@ -130,16 +139,6 @@ fn hint_of(error: &StartError) -> &'static str {
     }
 }
 
-/// With `-vv`: what no user needs, refused strangers, failed accepts.
-pub(super) fn trace(common: &Common) {
-    if common.verbose >= TRACED {
-        let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
-        let to = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-        // Set once per process; a second time would change nothing.
-        let _ = to.try_init();
-    }
-}
-
 pub(super) fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
     let mut out = Output::with_format(common.json, common.verbose, common.log_format);
     match settings(common, KEYS) {
@@ -162,6 +161,7 @@ pub(super) fn block_on(future: impl Future<Output = u8>) -> u8 {
             let code = runtime.block_on(future);
             // Whatever blocks (a share being hashed) is not waited for.
             runtime.shutdown_background();
+            Logs::shared().flush();
             code
         }
         Err(error) => {

@@ -97,14 +97,19 @@ async fn what_the_engine_says_arrives_elsewhere() {
     assert_eq!(there.me, here.me);
     assert_eq!(there.catalogue.rows, here.catalogue.rows);
     assert_eq!(there.focus.as_ref().unwrap().chunks, here.focus.as_ref().unwrap().chunks);
-    let NetState::Lost { retry_at, .. } = &there.network.state else { panic!("{:?}", there.network) };
+    let NetState::Lost { retry_at, .. } = &there.network.state else {
+        panic!("{:?}", there.network)
+    };
     let left = retry_at.saturating_duration_since(Instant::now());
     assert!(left > PATIENCE / 2 && left <= PATIENCE, "{left:?}");
 
     // A command, its answer, its refusal.
     let calls = tokio::spawn(async move {
         let (command, answer) = parts.commands.recv().await.unwrap();
-        assert!(matches!(&command, Command::Share { path, .. } if *path == strange()), "{command:?}");
+        assert!(
+            matches!(&command, Command::Share { path, .. } if *path == strange()),
+            "{command:?}"
+        );
         answer.send(Ok(Reply::Accepted)).unwrap();
         let (_, answer) = parts.commands.recv().await.unwrap();
         let kind = CommandErrorKind::NotFound;
@@ -163,7 +168,10 @@ async fn another_version_is_told_apart() {
         wire::write(&mut stream, &hello, MAX_ANSWER).await.unwrap();
     });
     let error = soon(attach(temp.path(), "t", false)).await.unwrap_err();
-    assert!(matches!(&error, ControlError::Version { version, .. } if version == "0.0.1"), "{error}");
+    assert!(
+        matches!(&error, ControlError::Version { version, .. } if version == "0.0.1"),
+        "{error}"
+    );
     old.await.unwrap();
 }
 

@@ -4,6 +4,7 @@ use super::output::Output;
 use crate::engine::command::Command;
 use crate::engine::config::EngineConfig;
 use crate::engine::handle::EngineHandle;
+use crate::logfile::Logs;
 
 /// Reads the settings as the program did at its start; what is wrong with them otherwise.
 type ReadAgain = Box<dyn FnMut() -> Result<EngineConfig, String> + Send>;
@@ -25,6 +26,8 @@ impl Reload {
 
     /// Reads them again and carries out what changed. A mistake in the file changes nothing.
     pub(super) async fn reload(&mut self, engine: &EngineHandle, out: &mut Output) {
+        // A log that was moved away goes on under its name.
+        Logs::shared().reopen();
         let new = match (self.read)() {
             Ok(new) => new,
             Err(why) => {

@@ -17,6 +17,7 @@ use crate::args::exit;
 use crate::engine::command::{Command, Reply};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{NetState, Snapshot, TransferState};
+use crate::logfile::Logs;
 
 /// How often the bottom line of a terminal changes, and the service manager's status is looked at.
 const STATUS: Duration = Duration::from_secs(1);
@@ -213,8 +214,9 @@ impl Serving {
                 out.say(&format!("stats: {}", figures::line(&snapshot)));
             }
             Heard::Level => {
-                let level = out.cycle_level();
-                out.always(&format!("log level {level}"));
+                let (level, word) = out.cycle_level();
+                Logs::shared().set_level(level);
+                out.always(&format!("log level {word}"));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use futures_util::future::BoxFuture;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
@@ -12,10 +13,11 @@ use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::settings::{Item, Table};
 use tui_peer::tui::app::drive;
-use tui_peer::tui::front::{Front, Happened, terminal};
+use tui_peer::tui::front::{Copied, Front, Happened, terminal};
 use tui_peer::tui::model::Prefs;
 use tui_peer::tui::msg::ExitReason;
-use tui_peer::tui::term::FrameBuffer;
+use tui_peer::tui::output::FrameBuffer;
+use tui_peer::tui::signs::Known;
 use tui_peer::tui::theme::{Depth, Detected, Glyphs, Ground, Theme};
 
 use super::stage;
@@ -27,6 +29,7 @@ struct Memory {
     buffer: FrameBuffer,
     input: mpsc::Receiver<Event>,
     frames: mpsc::Sender<Vec<u8>>,
+    asides: mpsc::Sender<Vec<u8>>,
 }
 
 impl Front for Memory {
@@ -36,10 +39,16 @@ impl Front for Memory {
         &mut self.terminal
     }
 
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     fn commit(&mut self) -> io::Result<()> {
-        let mut frame = Vec::new();
-        self.buffer.commit(&mut frame)?;
-        self.frames.try_send(frame).map_err(io::Error::other)
+        self.frames.try_send(self.buffer.take()).map_err(io::Error::other)
+    }
+
+    fn aside(&mut self, bytes: &[u8]) {
+        self.asides.try_send(bytes.to_vec()).expect("room");
     }
 
     async fn event(&mut self) -> Option<io::Result<Happened>> {
@@ -48,18 +57,27 @@ impl Front for Memory {
 
     fn mouse(&mut self, _on: bool) {}
 
-    fn copy(&mut self, _text: &str) -> Result<&'static str, String> {
-        Ok("memory")
+    fn copy(&mut self, _text: String) -> BoxFuture<'static, Copied> {
+        Box::pin(std::future::ready(Ok("memory")))
     }
 
     fn suspend(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> Option<(u16, u16)> {
+        None
     }
 }
 
 struct Play {
     input: mpsc::Sender<Event>,
     frames: mpsc::Receiver<Vec<u8>>,
+    asides: mpsc::Receiver<Vec<u8>>,
     parts: HandleParts,
     screen: vt100::Parser,
     app: tokio::task::JoinHandle<io::Result<ExitReason>>,
@@ -71,10 +89,15 @@ fn play(width: u16, height: u16) -> Play {
 }
 
 fn play_with(width: u16, height: u16, table: Table) -> Play {
+    play_on(width, height, table, Known::default())
+}
+
+fn play_on(width: u16, height: u16, table: Table, known: Known) -> Play {
     let snap = testkit::rich(Instant::now());
     let (handle, parts) = channel(snap.clone());
     let (input, input_rx) = mpsc::channel(64);
     let (frames_tx, frames) = mpsc::channel(1024);
+    let (asides_tx, asides) = mpsc::channel(1024);
     let theme = Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark);
     let mut model = stage::model(snap, width, height, theme);
     model.set_prefs(Prefs::new(table, Detected::default()));
@@ -86,6 +109,7 @@ fn play_with(width: u16, height: u16, table: Table) -> Play {
             buffer,
             input: input_rx,
             frames: frames_tx,
+            asides: asides_tx,
         };
         let signal = Box::pin(async move {
             match signal_rx.await {
@@ -93,9 +117,9 @@ fn play_with(width: u16, height: u16, table: Table) -> Play {
                 Err(_) => std::future::pending().await,
             }
         });
-        drive(handle, model, &mut front, signal).await
+        Ok(drive(handle, model, &mut front, known, signal).await)
     });
-    Play { input, frames, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
+    Play { input, frames, asides, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
 }
 
 impl Play {

@@ -64,14 +64,14 @@ impl Output {
     }
 
     /// The next level of the log, from few words to many and around; says it.
-    pub fn cycle_level(&mut self) -> &'static str {
+    pub fn cycle_level(&mut self) -> (Level, &'static str) {
         self.level = match self.level {
             Level::Error => Level::Warn,
             Level::Warn => Level::Info,
             Level::Info => Level::Debug,
             Level::Debug => Level::Error,
         };
-        style::word(self.level)
+        (self.level, style::word(self.level))
     }
 
     /// One JSON object, flushed (with `--json`; nothing otherwise).

@@ -10,7 +10,7 @@ pub mod files;
 mod footer;
 mod header;
 pub mod help;
-mod log;
+pub(crate) mod log;
 mod paint;
 pub(crate) mod settings;
 mod sources;
