@@ -15,6 +15,7 @@ mod stage;
 mod states;
 #[allow(dead_code)]
 mod testkit;
+mod wishes;
 
 use stage::Stage;
 use tui_peer::tui::theme::{Depth, Glyphs, Ground};

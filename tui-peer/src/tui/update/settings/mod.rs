@@ -108,6 +108,10 @@ fn changed(model: &mut Model, item: Item, out: &mut Vec<Effect>) {
             model.mouse = table.is_on(Item::Mouse);
             out.push(Effect::Mouse(model.mouse));
         }
+        Item::KeepFree => {
+            let bytes = table.keep_free();
+            out.push(Effect::Call(Command::KeepFree { bytes }, Asked::Quietly));
+        }
         Item::Up | Item::Down => {
             let (up, down) = (table.rate(Item::Up), table.rate(Item::Down));
             out.push(Effect::Call(Command::Limits { up, down }, Asked::Quietly));
