@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
         });
     }
     let table = load::table(Default::default(), tui_peer::tui::keymap::check)?;
-    let reason = run(handle, Options { table, demo: true }).await?;
+    let reason = run(handle, Options { table, demo: true, ..Options::default() }).await?;
     engine.abort();
     eprintln!("{reason:?}");
     Ok(())

@@ -86,6 +86,11 @@ impl EngineHandle {
         self.events.subscribe()
     }
 
+    /// The same for a recorder beside the front ends: it takes nothing away from them.
+    pub fn record(&self) -> Events {
+        self.events.record()
+    }
+
     /// Asks the engine to stop; a later call can only make it more urgent.
     pub fn stop(&self, how: Stop) {
         self.stop.send_if_modified(|now| {

@@ -17,7 +17,15 @@ const KEPT: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct EventSender {
     live: broadcast::Sender<Event>,
-    kept: Arc<Mutex<VecDeque<Event>>>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// What the next front end gets.
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Event>,
+    /// A front end has listened: what comes while one does is not kept any more.
+    claimed: bool,
 }
 
 /// A front end's end.
@@ -37,23 +45,30 @@ impl EventSender {
     pub fn send(&self, event: Event) {
         // Held while sending, so that a listener that comes now gets it exactly once.
         let mut kept = self.kept();
-        if self.live.receiver_count() > 0 {
-            // The last one may have gone just now; then nobody misses it.
-            let _ = self.live.send(event);
-            return;
+        let heard = self.live.receiver_count() > 0;
+        if !heard || !kept.claimed {
+            if kept.events.len() >= KEPT {
+                kept.events.pop_front();
+            }
+            kept.events.push_back(event.clone());
         }
-        if kept.len() >= KEPT {
-            kept.pop_front();
-        }
-        kept.push_back(event);
+        // The last one may have gone just now; then nobody misses it.
+        let _ = self.live.send(event);
     }
 
     pub(super) fn subscribe(&self) -> Events {
         let mut kept = self.kept();
-        Events { earlier: std::mem::take(&mut kept), live: self.live.subscribe() }
+        kept.claimed = true;
+        Events { earlier: std::mem::take(&mut kept.events), live: self.live.subscribe() }
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<Event>> {
+    /// As [`Self::subscribe`] for somebody who only writes down: what was kept stays for a front end.
+    pub(super) fn record(&self) -> Events {
+        let kept = self.kept();
+        Events { earlier: kept.events.clone(), live: self.live.subscribe() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

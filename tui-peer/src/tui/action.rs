@@ -208,7 +208,11 @@ actions! {
     LogLess     "log-less"    Log LOG ["-"], "less detail", "level error";
     Follow      "follow"      Log LOG ["f"], "follow / pause", "";
     Wrap        "wrap"        Log LOG ["w"], "wrap long lines", "";
+    LogTarget   "log-target"  Log LOG ["t"], "one part of the program", "filter source";
+    LogNext     "log-next"    Log LOG ["n"], "next (older) match", "search find";
+    LogPrev     "log-previous" Log LOG ["N"], "previous match", "search find";
     CopyLine    "copy-line"   Log LOG ["y"], "copy the line", "yank";
+    CopyLog     "copy-log"    Log LOG ["Y"], "copy all lines shown", "yank";
 }
 
 impl Action {

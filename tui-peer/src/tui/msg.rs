@@ -10,6 +10,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
+use crate::logfile::Entry;
 use crate::settings::{Change, Item};
 
 use super::model::{Job, PathEntry};
@@ -31,6 +32,10 @@ pub enum Msg {
     Snapshot(Arc<Snapshot>),
     /// The engine says something.
     Event(Event),
+    /// The engine said all this.
+    Events(Vec<Event>),
+    /// The program's parts traced this.
+    Traces(Vec<Entry>),
     /// So many events were lost because we were slow.
     Missed(u64),
     /// A command was answered.
@@ -106,4 +111,6 @@ pub enum ExitReason {
     Signal(i32),
     /// The engine has stopped by itself.
     EngineStopped,
+    /// The screen failed; the terminal was given back and the user told.
+    Panicked,
 }

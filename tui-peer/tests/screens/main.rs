@@ -62,7 +62,7 @@ fn other_screens() {
         ("details", "<Enter>"),
         ("downloads", "]"),
         ("shared", "]]"),
-        ("peers", "[[["),
+        ("peers", "["),
         ("prefix", "g"),
         ("chunks_zoomed", "2z"),
         ("chunk_cursor", "2nn"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tui_peer::engine::command::{Command, Priority, Reorder};
-use tui_peer::engine::snapshot::{NetState, TransferState};
+use tui_peer::engine::snapshot::TransferState;
 use tui_peer::tui::model::{Dialog, Pane, Tab};
 use tui_peer::tui::msg::{Effect, Msg};
 
@@ -202,15 +202,4 @@ fn the_largest_layout_has_a_pane_of_downloads() {
     assert_eq!((stage.model.focus, stage.model.tab), (Pane::Files, Tab::Downloads));
     stage.keys("gn5");
     assert_eq!((stage.model.focus, stage.model.tab), (Pane::Files, Tab::Downloads));
-}
-
-#[test]
-fn a_start_that_asks_is_answered_once() {
-    let mut snap = testkit::rich(Instant::now());
-    snap.network.state = NetState::Left;
-    snap.network.asking = true;
-    let mut stage = Stage::of(snap, 80, 24);
-    assert!(stage.screen().contains("Rejoin the network?"));
-    stage.keys("<Right><Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Rejoin]));
 }

@@ -139,6 +139,8 @@ pub enum Choice {
     Quit,
     /// Close the screen, go on serving.
     ServeOn,
+    /// Rejoin the network of the last run.
+    Rejoin,
     /// Leave as soon as nothing runs.
     LeaveWhenIdle,
     /// Leave.
@@ -151,8 +153,6 @@ pub enum Choice {
     Suspend,
     /// Do not talk to this peer, for ever or for a while.
     Ban(PeerId, bool),
-    /// Rejoin the network of the last run.
-    Rejoin,
 }
 
 /// A button.

@@ -171,6 +171,10 @@ pub struct Setting {
     pub job_control: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
+    /// Whether the environment says that motion is unwanted (`NO_MOTION`).
+    pub calm: bool,
+    /// The port asked for.
+    pub wanted_port: Option<u16>,
 }
 
 /// The whole state of the app.
@@ -252,6 +256,8 @@ pub struct Model {
     pub job: (u64, bool),
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
+    /// Whether it was asked at the start whether to go on.
+    pub asked_start: bool,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
     pub(crate) map_key: Option<(usize, usize, usize, bool)>,
@@ -308,6 +314,7 @@ impl Model {
             stale: false,
             job: (0, false),
             asked_focus: None,
+            asked_start: false,
             suspend_confirmed: false,
             map_key: None,
             mine_ids: Vec::new(),

@@ -18,7 +18,7 @@ use super::moves::{
 use super::transfers::{
     contents, copy_link, download, each, explain, mark, mark_all, pause, pause_all,
 };
-use super::{lists, share, wishes};
+use super::{lists, log, share, wishes};
 
 /// Does it.
 pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
@@ -202,12 +202,11 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             model.log.set_paused(pause);
         }
         Action::Wrap => model.log.wrap = !model.log.wrap,
-        Action::CopyLine => {
-            let at = model.log.position();
-            if let Some(line) = model.log.shown().nth(at) {
-                out.push(Effect::Copy(line.text.clone(), "line"));
-            }
-        }
+        Action::LogTarget => model.log.next_target(),
+        Action::LogNext => log::search(model, true),
+        Action::LogPrev => log::search(model, false),
+        Action::CopyLine => log::copy_line(model, out),
+        Action::CopyLog => log::copy_all(model, out),
     }
 }
 

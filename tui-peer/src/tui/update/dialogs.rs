@@ -233,6 +233,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
             super::when_idle(model, out);
         }
+        Choice::Rejoin => super::actions::act(model, Action::Rejoin, None, out),
         Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {
             let delete_partial = confirm.tick.is_some_and(|(_, ticked)| ticked);
@@ -244,10 +245,6 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
         }
         Choice::Unshare => super::transfers::unshare(model, ids, out),
         Choice::Ban(peer, for_ever) => super::wishes::ban(peer, for_ever, out),
-        Choice::Rejoin => {
-            let say = Asked::Say("rejoining".to_owned());
-            out.push(Effect::Call(Command::Rejoin, say));
-        }
         Choice::Suspend => {
             model.suspend_confirmed = true;
             out.push(Effect::Suspend);

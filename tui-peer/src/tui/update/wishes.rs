@@ -238,25 +238,6 @@ pub(super) fn picks_key(
     true
 }
 
-/// The network of the last run is known and was not joined: asks.
-pub(super) fn ask_start(model: &mut Model) {
-    if !model.snap.network.asking {
-        return;
-    }
-    let unfinished = model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).count();
-    let downloads = match unfinished {
-        0 => "No download waits.".to_owned(),
-        n => format!("{} go on then.", format::plural(n as u64, "download")),
-    };
-    let lines = vec![
-        (Tone::Plain, format!("The network at {} is known.", model.snap.network.tracker)),
-        (Tone::Plain, downloads),
-        (Tone::Dim, "on_start in the settings (F2) decides whether this is asked.".to_owned()),
-    ];
-    let buttons = vec![button("Stay off", Choice::Stay), button("Rejoin", Choice::Rejoin)];
-    super::ask::ask(model, "Rejoin the network?", lines, buttons);
-}
-
 /// What a peer takes from us, and gives.
 pub(super) fn about_peer(model: &mut Model) {
     let Some(row) = model.peer_row(model.list().cursor).cloned() else { return };

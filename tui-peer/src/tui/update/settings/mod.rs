@@ -2,8 +2,10 @@
 //! made.
 
 mod capture;
+mod mouse;
 mod screen;
 
+pub(super) use mouse::mouse;
 pub(super) use screen::{paste, settings_key};
 
 use crate::engine::command::Command;
@@ -108,13 +110,13 @@ fn changed(model: &mut Model, item: Item, out: &mut Vec<Effect>) {
             model.mouse = table.is_on(Item::Mouse);
             out.push(Effect::Mouse(model.mouse));
         }
-        Item::KeepFree => {
-            let bytes = table.keep_free();
-            out.push(Effect::Call(Command::KeepFree { bytes }, Asked::Quietly));
-        }
         Item::Up | Item::Down => {
             let (up, down) = (table.rate(Item::Up), table.rate(Item::Down));
             out.push(Effect::Call(Command::Limits { up, down }, Asked::Quietly));
+        }
+        Item::KeepFree => {
+            let command = Command::KeepFree { bytes: table.keep_free() };
+            out.push(Effect::Call(command, Asked::Quietly));
         }
         _ => {}
     }
