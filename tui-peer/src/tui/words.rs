@@ -61,7 +61,6 @@ pub fn outlook(transfer: &Transfer) -> String {
             .place
             .map_or_else(|| "queued".to_owned(), |place| format!("queued #{place}")),
         TransferState::NoSource if transfer.plan.watch => "watching".to_owned(),
-        TransferState::Changed => "changed on disk".to_owned(),
         TransferState::Getting => transfer.eta_s.map_or_else(|| "getting".to_owned(), format::eta),
         ref state => state_word(state).to_owned(),
     }

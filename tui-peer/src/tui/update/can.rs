@@ -34,7 +34,10 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
             need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
         }
         Action::Retry => need(transfer.is_some_and(words::is_wrong), "nothing failed here"),
-        Action::Verify => need(transfer.is_some_and(|t| t.have > 0), "nothing of it is on disk"),
+        Action::Verify => need(
+            transfer.is_some_and(|t| t.have > 0 || t.state == TransferState::Changed),
+            "nothing of it is on disk",
+        ),
         Action::VerifyAll => need(!model.snap.transfers.is_empty(), "nothing of yours is here"),
         Action::Remove => {
             need(transfer.is_some_and(|t| t.downloaded), "no download is selected (u unshares)")
