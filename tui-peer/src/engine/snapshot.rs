@@ -291,7 +291,7 @@ pub enum TransferState {
     Paused,
     /// The disk is full; goes on by itself when there is room.
     DiskFull,
-    /// The shared file changed; it is hashed again, and not served meanwhile.
+    /// What was shared changed on disk or vanished; it is not served. Verifying looks at it again.
     Changed,
     /// It failed; why, and what to do.
     Failed(String),
