@@ -207,7 +207,10 @@ async fn front_end(wish: Demo, own: EngineHandle, out: &mut Output) -> u8 {
     if wish.headless {
         headless::serve(own, Vec::new(), false, out).await
     } else {
-        crate::screen::show(own, Vec::new(), false, out).await
+        // As the user has it; what is wrong in the file is told when it matters.
+        let table = crate::settings::load::table(Default::default(), crate::tui::keymap::check)
+            .unwrap_or_default();
+        crate::screen::show(own, Vec::new(), false, 0, table, out).await
     }
 }
 

@@ -8,6 +8,7 @@ use crate::args::{Demo, exit};
 use crate::engine::command::{Command, Reply};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::headless::{self, Output};
+use crate::settings::Table;
 use crate::tui::{self, ExitReason, Options};
 
 /// Shares `paths`, hosts a tracker if asked, shows the app, and stops the engine as the user left it;
@@ -16,6 +17,8 @@ pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
     host: bool,
+    wanted_port: u16,
+    table: Table,
     out: &Output,
 ) -> u8 {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
@@ -39,7 +42,7 @@ pub(crate) async fn show(
             out.note(&error.message);
         }
     }
-    let options = Options { demo: true, ..Options::default() };
+    let options = Options { table, demo: true, wanted_port: Some(wanted_port) };
     match tui::run(engine.clone(), options).await {
         Ok(reason) => leave(engine, reason, join, out).await,
         Err(error) => {
@@ -60,6 +63,7 @@ async fn leave(engine: EngineHandle, reason: ExitReason, join: Option<String>, o
             headless::serve(engine, Vec::new(), false, &mut out).await
         }
         ExitReason::QuitNow => stop(engine, Stop::Now, exit::OK).await,
+        ExitReason::Panicked => stop(engine, Stop::Gracefully, exit::OTHER).await,
         ExitReason::Demo => {
             stop(engine, Stop::Gracefully, exit::OK).await;
             Box::pin(crate::demo::run(Demo { headless: false, json: false })).await

@@ -1,9 +1,10 @@
-//! The peer without a screen: `--serve-only`, `get`, `ls`, `hash`, `verify`.
+//! The peer without a screen: `--serve-only`, `get`, `ls`, `hash`, `verify`, `config`.
 //!
 //! Off a terminal everything is plain lines; on one there is a progress line. With `--json` standard
 //! output carries one JSON object a line and nothing else; what people should read goes to standard
 //! error.
 
+mod config;
 mod get;
 mod hash;
 mod ls;
@@ -12,6 +13,7 @@ mod serve;
 mod signals;
 mod verify;
 
+pub use config::{config, config_check};
 pub use get::get;
 pub use hash::hash;
 pub use ls::ls;

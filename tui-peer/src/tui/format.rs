@@ -5,44 +5,60 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use crate::settings::Units;
+
 /// Widest [`size`], in columns.
 pub const SIZE_WIDTH: u16 = 8;
 /// Widest [`rate`], in columns.
 pub const RATE_WIDTH: u16 = 10;
 
-const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+const IEC: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+const SI: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+const BITS: [&str; 7] = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s", "Ebit/s"];
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Bytes with three significant digits in IEC units, at most eight columns: `999 B`, `1.00 KiB`,
-/// `102 GiB`; never `1024 KiB`.
-pub fn size(bytes: u64) -> String {
+/// Bytes with three significant digits, at most eight columns: `999 B`, `1.00 KiB`, `102 GiB`; never
+/// `1024 KiB`.
+pub fn size(bytes: u64, units: Units) -> String {
     if bytes < 1000 {
         return format!("{bytes} B");
     }
-    let mut value = bytes as f64;
-    let mut text = String::new();
-    for unit in UNITS {
-        // 999.5 would be printed as 1000: it belongs to the next unit.
-        if unit != "B" && value < 999.5 {
-            let digits = three_digits(value);
-            text = format!("{digits} {unit}");
-            break;
-        }
-        value /= 1024.0;
+    match units {
+        Units::Iec => scaled(bytes as f64, 1024.0, &IEC, three_digits),
+        Units::Si | Units::Bits => scaled(bytes as f64, 1000.0, &SI, three_digits),
     }
-    text
 }
 
-/// Bytes per second; `none` (a dash) below one.
-pub fn rate(bytes_per_second: f64, none: &str) -> String {
+/// Bytes per second, at most ten columns; `none` (a dash) below one.
+pub fn rate(bytes_per_second: f64, none: &str, units: Units) -> String {
     // NaN is "no rate" too.
     if bytes_per_second >= 1.0 {
-        format!("{}/s", size(bytes_per_second as u64))
+        match units {
+            Units::Iec | Units::Si => format!("{}/s", size(bytes_per_second as u64, units)),
+            // "Mbit/s" is long: two digits below ten, so that the column does not grow.
+            Units::Bits if bytes_per_second < 125.0 => {
+                format!("{} bit/s", (bytes_per_second * 8.0) as u64)
+            }
+            Units::Bits => scaled(bytes_per_second * 8.0, 1000.0, &BITS, two_digits),
+        }
     } else {
         none.to_owned()
     }
+}
+
+/// The largest unit in which the value has at most three digits before the point.
+fn scaled(mut value: f64, step: f64, units: &[&str], digits: fn(f64) -> String) -> String {
+    let last = units.len().saturating_sub(1);
+    for (i, unit) in units.iter().enumerate().skip(1) {
+        value /= step;
+        // 999.5 would be printed as 1000: it belongs to the next unit.
+        if value < 999.5 || i == last {
+            return format!("{} {unit}", digits(value.min(999.0)));
+        }
+    }
+    String::new()
 }
 
 /// With thousands separators: `23,593`.
@@ -199,6 +215,10 @@ pub fn sparkline(values: &[f64], top: f64, levels: &[char]) -> String {
         .collect()
 }
 
+fn two_digits(value: f64) -> String {
+    if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
 fn three_digits(value: f64) -> String {
     if value < 9.995 {
         format!("{value:.2}")
@@ -229,8 +249,20 @@ mod tests {
             (1_047_552, "1.00 MiB"),
             (u64::MAX, "16.0 EiB"),
         ] {
-            assert_eq!(size(bytes), text, "{bytes}");
+            assert_eq!(size(bytes, Units::Iec), text, "{bytes}");
         }
+    }
+
+    #[test]
+    fn other_units_have_their_own_steps() {
+        assert_eq!(size(1000, Units::Si), "1.00 kB");
+        assert_eq!(size(65_431_142, Units::Bits), "65.4 MB");
+        assert_eq!(rate(13_002_342.0, "-", Units::Iec), "12.4 MiB/s");
+        assert_eq!(rate(13_002_342.0, "-", Units::Si), "13.0 MB/s");
+        assert_eq!(rate(13_002_342.0, "-", Units::Bits), "104 Mbit/s");
+        assert_eq!(rate(1_000_000.0, "-", Units::Bits), "8.0 Mbit/s");
+        assert_eq!(rate(2.0, "-", Units::Bits), "16 bit/s");
+        assert_eq!(rate(f64::NAN, "-", Units::Bits), "-");
     }
 
     #[test]
@@ -294,9 +326,11 @@ mod tests {
     proptest! {
         #[test]
         fn widths_are_bounded(n in any::<u64>(), f in any::<f32>()) {
-            prop_assert!(size(n).width() <= usize::from(SIZE_WIDTH));
-            prop_assert!(!size(n).starts_with("1024 "));
-            prop_assert!(rate(f64::from(f), "-").width() <= usize::from(RATE_WIDTH));
+            for units in [Units::Iec, Units::Si, Units::Bits] {
+                prop_assert!(size(n, units).width() <= usize::from(SIZE_WIDTH));
+                prop_assert!(!size(n, units).starts_with("1024 "));
+                prop_assert!(rate(f64::from(f), "-", units).width() <= usize::from(RATE_WIDTH));
+            }
             prop_assert!(eta(n).width() <= 7);
             prop_assert!(short_count(n % 100_000_000).width() <= 5);
             prop_assert!(availability((n % 10_000) as f32 / 7.0).width() <= 5);

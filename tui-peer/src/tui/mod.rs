@@ -21,6 +21,11 @@ pub mod keymap;
 pub mod layout;
 pub mod model;
 pub mod msg;
+pub mod output;
+pub mod pace;
+mod panics;
+pub mod probe;
+pub mod signs;
 pub mod term;
 pub mod theme;
 pub mod update;
@@ -36,25 +41,25 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine::handle::EngineHandle;
+use crate::logfile::Logs;
 
+use crate::settings::{Item, Table};
 use front::{Front as _, Tty};
 use keymap::Keymap;
-use model::{Model, Now, Setting};
-use theme::{Depth, Look, Theme};
+use model::{Model, Now, Prefs, Setting};
+use theme::Detected;
 
 pub use msg::ExitReason;
 
 /// What the app can be told at start; the default finds everything out by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Colours and characters.
-    pub look: Look,
-    /// Changed keys: names of actions and their keys.
-    pub keys: Vec<(String, Vec<String>)>,
-    /// Leave the mouse to the terminal.
-    pub no_mouse: bool,
+    /// Settings in force.
+    pub table: Table,
     /// Offer a demo on the welcome screen ([`ExitReason::Demo`]).
     pub demo: bool,
+    /// The port asked for; another one in use is told.
+    pub wanted_port: Option<u16>,
 }
 
 /// Shows the app on the terminal until the user or a signal ends it. The engine runs on: stopping it is
@@ -63,37 +68,48 @@ pub struct Options {
 /// # Errors
 /// If there is no terminal, it goes away, or the key bindings contradict each other.
 pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
-    let keymap = Keymap::new(&options.keys).map_err(|errors| {
+    let keymap = Keymap::new(&options.table.keys).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("key bindings: {}", all.join("; "))
     })?;
     let env = |name: &str| std::env::var(name).ok();
-    let theme = Theme::resolve(options.look, &env);
+    let mut kinds = Vec::new();
+    for (kind, number) in [
+        (SignalKind::terminate(), 15),
+        (SignalKind::hangup(), HANGUP),
+        (SignalKind::interrupt(), 2),
+    ] {
+        kinds.push((signal(kind).context("cannot listen for signals")?, number));
+    }
+    let logs = Logs::shared();
+    panics::install(logs.dir().unwrap_or_else(std::env::temp_dir));
+    let mut prefs = Prefs::new(options.table, Detected::from(&env));
+    let wish = prefs.table.text(Item::Theme).into_owned();
+    let ask = probe::may_ask(&env, wish == "auto-ssh");
+    let mut tty =
+        Tty::open(prefs.table.is_on(Item::Mouse), ask).context("cannot use the terminal")?;
+    if let Some(ground) = tty.background() {
+        prefs.detected.ground = ground;
+    }
     let setting = Setting {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
         demo: options.demo,
-        full_depth: if theme.depth == Depth::Mono { Depth::Full } else { theme.depth },
+        calm: env("NO_MOTION").is_some_and(|value| !value.is_empty()),
+        wanted_port: options.wanted_port,
     };
-    let mut kinds = Vec::new();
-    for (kind, number) in
-        [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1), (SignalKind::interrupt(), 2)]
-    {
-        kinds.push((signal(kind).context("cannot listen for signals")?, number));
-    }
-    let mut tty = Tty::open(!options.no_mouse).context("cannot use the terminal")?;
     let size = tty.terminal().get_frame().area();
     let mut model = Model::new(
         setting,
-        theme,
+        prefs.theme(),
         keymap,
         handle.snapshot(),
         (size.width, size.height),
         Now::read(),
     );
-    model.mouse = !options.no_mouse;
+    model.set_prefs(prefs);
     let signals = pin!(async move {
         let waits = kinds.iter_mut().map(|(kind, number)| {
             Box::pin(async move {
@@ -103,5 +119,14 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         });
         futures_util::future::select_all(waits).await.0
     });
-    Ok(app::drive(handle, model, &mut tty, signals).await?)
+    logs.watch(true);
+    let known = tty.known();
+    let reason = app::drive(handle, model, &mut tty, known, signals).await;
+    logs.watch(false);
+    drop(tty);
+    term::detach_if_gone();
+    Ok(reason)
 }
+
+/// SIGHUP: the terminal hung up.
+const HANGUP: i32 = 1;

@@ -28,7 +28,8 @@ pub(crate) fn setting() -> Setting {
         utc_offset: 0,
         job_control: true,
         demo: true,
-        full_depth: Depth::Full,
+        calm: false,
+        wanted_port: None,
     }
 }
 
@@ -49,12 +50,12 @@ impl Stage {
         glyphs: Glyphs,
         ground: Ground,
     ) -> Self {
-        let theme = Theme { depth, glyphs, ground };
+        let theme = Theme::new(depth, glyphs, ground);
         Self::new(testkit::rich(Instant::now()), width, height, theme)
     }
 
     pub(crate) fn of(snap: Snapshot, width: u16, height: u16) -> Self {
-        let theme = Theme { depth: Depth::Full, glyphs: Glyphs::Unicode, ground: Ground::Dark };
+        let theme = Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark);
         Self::new(snap, width, height, theme)
     }
 
@@ -158,6 +159,9 @@ fn named(name: &str) -> (KeyCode, KeyModifiers) {
         "Left" => (KeyCode::Left, none),
         "Right" => (KeyCode::Right, none),
         "PgDn" => (KeyCode::PageDown, none),
+        "S-Tab" => (KeyCode::BackTab, none),
+        "F2" => (KeyCode::F(2), none),
+        "Insert" => (KeyCode::Insert, none),
         "Back" => (KeyCode::Backspace, none),
         other => {
             let c = other.strip_prefix("C-").and_then(|c| c.chars().next()).expect("a key");

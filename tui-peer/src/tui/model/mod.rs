@@ -5,6 +5,8 @@ mod history;
 mod index;
 mod list;
 mod log;
+mod panel;
+mod prefs;
 mod toast;
 
 use std::collections::{HashMap, HashSet};
@@ -17,6 +19,7 @@ use common::id::ContentId;
 use crate::engine::snapshot::{
     Catalogue, CatalogueRow, Focus, NetState, PeerRow, Snapshot, SourceRow, Transfer,
 };
+use crate::settings::Units;
 
 use super::action::Where;
 use super::heatmap::Map;
@@ -32,6 +35,8 @@ pub(crate) use index::peers_for;
 pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
+pub use panel::{Capture, Edit, Panel, Row};
+pub use prefs::Prefs;
 pub use toast::{Toast, Toasts};
 
 /// How long a second `^C` counts as "now".
@@ -159,8 +164,10 @@ pub struct Setting {
     pub job_control: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
-    /// Colours to return to from the monochrome theme.
-    pub full_depth: super::theme::Depth,
+    /// Whether the environment says that motion is unwanted (`NO_MOTION`).
+    pub calm: bool,
+    /// The port asked for.
+    pub wanted_port: Option<u16>,
 }
 
 /// The whole state of the app.
@@ -172,8 +179,12 @@ pub struct Model {
     pub now: Now,
     /// Terminal size.
     pub size: (u16, u16),
+    /// Settings.
+    pub prefs: Prefs,
     /// Look.
     pub theme: Theme,
+    /// In what sizes and rates are shown.
+    pub units: Units,
     /// Keys.
     pub keymap: Keymap,
     /// The engine's newest word.
@@ -234,6 +245,8 @@ pub struct Model {
     pub job: (u64, bool),
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
+    /// Whether it was asked at the start whether to go on.
+    pub asked_start: bool,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
     pub(crate) map_key: Option<(usize, usize, usize, bool)>,
@@ -256,7 +269,9 @@ impl Model {
             setting,
             now,
             size,
+            prefs: Prefs::default(),
             theme,
+            units: Units::default(),
             keymap,
             catalogue: Arc::new(Catalogue::default()),
             mine: HashMap::new(),
@@ -286,6 +301,7 @@ impl Model {
             stale: false,
             job: (0, false),
             asked_focus: None,
+            asked_start: false,
             suspend_confirmed: false,
             map_key: None,
             mine_ids: Vec::new(),

@@ -22,7 +22,7 @@ pub(super) fn catalogue_cell(
 ) -> Piece {
     let theme = model.theme;
     match column {
-        Column::Size => plain(format::size(row.size)),
+        Column::Size => plain(format::size(row.size, model.units)),
         Column::Sources => {
             let style = if row.sources == 0 { theme.dim() } else { Style::new() };
             (format::short_count(u64::from(row.sources)), style)
@@ -44,7 +44,7 @@ pub(super) fn availability(model: &Model, copies: f32) -> Piece {
 pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piece {
     let theme = model.theme;
     match column {
-        Column::Size => plain(format::size(t.size)),
+        Column::Size => plain(format::size(t.size, model.units)),
         Column::Sources => plain(format::short_count(u64::from(t.sources))),
         Column::Avail => {
             t.availability.map_or_else(Piece::default, |copies| availability(model, copies))
@@ -61,9 +61,9 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
                 format::percent(t.done, t.size)
             })
         }
-        Column::Rate | Column::Down => plain(format::rate(t.down_rate, theme.dash())),
-        Column::Up => plain(format::rate(t.up_rate, theme.dash())),
-        Column::Sent | Column::Got => plain(format::size(t.uploaded)),
+        Column::Rate | Column::Down => plain(format::rate(t.down_rate, theme.dash(), model.units)),
+        Column::Up => plain(format::rate(t.up_rate, theme.dash(), model.units)),
+        Column::Sent | Column::Got => plain(format::size(t.uploaded, model.units)),
         Column::Others => {
             let style = if t.other_complete == 0 { theme.warn() } else { Style::new() };
             (
@@ -92,10 +92,12 @@ pub(super) fn peer_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece 
     let theme = model.theme;
     match column {
         Column::Address => plain(peer.addr.to_string()),
-        Column::Down | Column::Rate => plain(format::rate(peer.down_rate, theme.dash())),
-        Column::Up => plain(format::rate(peer.up_rate, theme.dash())),
-        Column::Got => plain(format::size(peer.down)),
-        Column::Sent => plain(format::size(peer.up)),
+        Column::Down | Column::Rate => {
+            plain(format::rate(peer.down_rate, theme.dash(), model.units))
+        }
+        Column::Up => plain(format::rate(peer.up_rate, theme.dash(), model.units)),
+        Column::Got => plain(format::size(peer.down, model.units)),
+        Column::Sent => plain(format::size(peer.up, model.units)),
         Column::Files => plain(format::short_count(u64::from(peer.contents))),
         Column::Rtt => plain(rtt(peer.rtt_ms, theme.dash())),
         _ => Piece::default(),

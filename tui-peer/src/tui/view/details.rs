@@ -36,12 +36,16 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
         let outlook = words::outlook(t);
         let mut parts = vec![
             words::state_word(&t.state).to_owned(),
-            format!("{} of {}", format::size(t.done), format::size(t.size)),
+            format!(
+                "{} of {}",
+                format::size(t.done, model.units),
+                format::size(t.size, model.units)
+            ),
             format::percent(t.done, t.size),
         ];
         let mut rates = vec![
-            format!("{} {}", theme.down(), format::rate(t.down_rate, theme.dash())),
-            format!("{} {}", theme.up(), format::rate(t.up_rate, theme.dash())),
+            format!("{} {}", theme.down(), format::rate(t.down_rate, theme.dash(), model.units)),
+            format!("{} {}", theme.up(), format::rate(t.up_rate, theme.dash(), model.units)),
         ];
         if !outlook.is_empty() && outlook != words::state_word(&t.state) {
             let stop = (t.unavailable > 0).then(|| {
@@ -54,7 +58,7 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
             parts.push(format!("ETA {outlook}{}", stop.unwrap_or_default()));
         }
         if t.uploaded > 0 {
-            rates.push(format!("sent {}", format::size(t.uploaded)));
+            rates.push(format!("sent {}", format::size(t.uploaded, model.units)));
         }
         rates.push(format!("{} of {} sources send", t.active, t.sources));
         if let Some(copies) = t.availability {
@@ -67,7 +71,7 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
         lines.push(
             [
                 "not on this machine".to_owned(),
-                format::size(r.size),
+                format::size(r.size, model.units),
                 format::plural(u64::from(r.sources), "source"),
                 format!("{} complete", r.complete),
             ]

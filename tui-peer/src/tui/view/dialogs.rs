@@ -30,6 +30,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Dialog::Link(link) => self::link(model, frame, link),
         Dialog::Confirm(confirm) => self::confirm(model, frame, confirm),
         Dialog::Contents(contents) => self::contents(model, frame, contents),
+        Dialog::Settings(panel) => super::settings::draw(model, frame, panel),
     }
 }
 
@@ -238,7 +239,8 @@ fn share(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
         let bar = if selected { theme.bar() } else { " " };
         let line = Rect { x: area.x + 4, y, width: area.width.saturating_sub(4), height: 1 };
         chosen(model, frame, line, &format!("{bar}{name}"), selected);
-        let size = if entry.is_dir { "folder".to_owned() } else { format::size(entry.size) };
+        let size =
+            if entry.is_dir { "folder".to_owned() } else { format::size(entry.size, model.units) };
         let style = if selected { theme.selected() } else { theme.dim() };
         paint::right(frame.buffer_mut(), line.x, y, line.width, &size, style);
     }
@@ -318,7 +320,7 @@ fn link(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
                     Tone::Plain,
                     format!(
                         "{}, {}.",
-                        format::size(row.size),
+                        format::size(row.size, model.units),
                         format::plural(u64::from(row.sources), "source")
                     ),
                 ));
@@ -475,7 +477,7 @@ fn contents(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
         chosen(model, frame, line, &format!(" {mark} {name}"), selected);
         let numbers = format!(
             "{:>8} {:>5}",
-            format::size(entry.size),
+            format::size(entry.size, model.units),
             format::percent(entry.done, entry.size)
         );
         paint::right(
@@ -493,7 +495,7 @@ fn contents(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
         "{} of {} files chosen, {}",
         format::count(chosen.len() as u64),
         format::count(entries.len() as u64),
-        format::size(size)
+        format::size(size, model.units)
     );
     paint::text(
         frame.buffer_mut(),

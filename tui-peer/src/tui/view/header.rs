@@ -49,7 +49,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     parts.push(rate(model, theme.down(), snap.totals.down_rate, &model.history.down.last(cells)));
     parts.push(rate(model, theme.up(), snap.totals.up_rate, &model.history.up.last(cells)));
     if let Some(free) = snap.me.disk_free.filter(|_| wide) {
-        parts.push(vec![plain(format!("disk {} free", format::size(free)))]);
+        parts.push(vec![plain(format!("disk {} free", format::size(free, model.units)))]);
     }
     if area.width >= 160 {
         let name =
@@ -89,7 +89,7 @@ fn rate(model: &Model, arrow: &str, rate: f64, values: &[f64]) -> Vec<Piece> {
         .chain(&model.history.up.last(60))
         .copied()
         .fold(1.0, f64::max);
-    let number = format::rate(rate, theme.dash());
+    let number = format::rate(rate, theme.dash(), model.units);
     let spark = format::sparkline(values, top, theme.levels());
     if values.is_empty() {
         return vec![plain(format!("{arrow} {number:>10}"))];
@@ -197,14 +197,14 @@ pub(crate) fn summary(model: &Model, buf: &mut Buffer, area: Rect) {
             t.active,
             t.sources,
             theme.dot(),
-            format::rate(t.down_rate, theme.dash())
+            format::rate(t.down_rate, theme.dash(), model.units)
         ),
         None => model.selected_row().map_or_else(String::new, |r| {
             format!(
                 "{} {} {}",
                 format::plural(u64::from(r.sources), "source"),
                 theme.dot(),
-                format::size(r.size)
+                format::size(r.size, model.units)
             )
         }),
     };
@@ -225,9 +225,9 @@ pub(crate) fn card(model: &Model, buf: &mut Buffer, area: Rect) {
     first.push(plain(format!(
         " {}{} {}{}",
         theme.down(),
-        format::rate(snap.totals.down_rate, theme.dash()),
+        format::rate(snap.totals.down_rate, theme.dash(), model.units),
         theme.up(),
-        format::rate(snap.totals.up_rate, theme.dash())
+        format::rate(snap.totals.up_rate, theme.dash(), model.units)
     )));
     paint::pieces(buf, area.x, area.y, area.width, &first);
     let best = snap

@@ -100,7 +100,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
             ("3 Sources".to_owned(), if focused { theme.bold() } else { theme.dim() }),
             (count, Style::new()),
         ],
-        note: vec![(format::rate(total, theme.dash()), Style::new())],
+        note: vec![(format::rate(total, theme.dash(), model.units), Style::new())],
         scroll: Some((model.sources.offset, height, rows.len())),
         ..paint::Frame::default()
     };
@@ -218,8 +218,8 @@ fn cell(model: &Model, source: &SourceRow, column: Column) -> Piece {
         Column::Address => {
             plain(source.addr.map_or_else(|| theme.dash().to_owned(), |a| a.to_string()))
         }
-        Column::Rate => plain(format::rate(source.down_rate, theme.dash())),
-        Column::Up => plain(format::rate(source.up_rate, theme.dash())),
+        Column::Rate => plain(format::rate(source.down_rate, theme.dash(), model.units)),
+        Column::Up => plain(format::rate(source.up_rate, theme.dash(), model.units)),
         Column::Spark => {
             let values =
                 model.history.sources.get(&source.peer).map_or_else(|| vec![0.0; 6], |s| s.last(6));

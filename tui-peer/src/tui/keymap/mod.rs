@@ -1,21 +1,12 @@
 //! Keys and what they do. The help screen, the footer and the command palette are made from this
 //! table, so they cannot lie.
 
-use std::fmt;
-
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+mod key;
 
 use super::action::{Action, Where};
+use crate::settings::{Binding, Problem, nearest};
 
-/// One key with its modifiers, in a form that compares: Shift is part of a letter's case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
-    code: KeyCode,
-    ctrl: bool,
-}
-
-/// One key, or a prefix and a key.
-pub type Sequence = Vec<Key>;
+pub use key::{Key, Sequence, show, write};
 
 /// What a key press means at this point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +26,21 @@ pub enum KeymapError {
     #[error("{0:?} is not a key; examples: d, D, ctrl-d, f5, space, g g")]
     Key(String),
     /// No such action.
-    #[error("{0:?} is not an action; the command palette (:) lists them")]
-    Action(String),
+    #[error("{name:?} is not an action{}", meant.map_or(String::new(), |meant| format!("; did you mean {meant}?")))]
+    Action {
+        /// As it was written.
+        name: String,
+        /// What was probably meant.
+        meant: Option<&'static str>,
+    },
+    /// A key that means something before any action is looked for.
+    #[error("{keys:?} cannot be bound: {why}")]
+    Taken {
+        /// The key.
+        keys: String,
+        /// What it is for.
+        why: &'static str,
+    },
     /// Two actions on one key.
     #[error("{keys} is bound to both {first} and {second}")]
     Conflict {
@@ -55,116 +59,77 @@ pub struct Keymap {
     bindings: Vec<(Sequence, Action)>,
 }
 
-impl Key {
-    /// Of a key press.
-    pub fn of(event: KeyEvent) -> Self {
-        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-        let shift = event.modifiers.contains(KeyModifiers::SHIFT);
-        let code = match event.code {
-            KeyCode::Char(c) if shift && c.is_lowercase() => {
-                KeyCode::Char(c.to_uppercase().next().unwrap_or(c))
-            }
-            KeyCode::Char(c) if ctrl => KeyCode::Char(c.to_ascii_lowercase()),
-            KeyCode::Tab if shift => KeyCode::BackTab,
-            code => code,
-        };
-        Self { code, ctrl }
-    }
-
-    /// A digit, for counts.
-    pub fn digit(self) -> Option<u32> {
-        match self.code {
-            KeyCode::Char(c) if !self.ctrl => c.to_digit(10),
-            _ => None,
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (ctrl, name) = text.strip_prefix("ctrl-").map_or((false, text), |rest| (true, rest));
-        let mut chars = name.chars();
-        let code = match (chars.next(), chars.next()) {
-            (Some(c), None) => KeyCode::Char(c),
-            _ => match name {
-                "space" => KeyCode::Char(' '),
-                "up" => KeyCode::Up,
-                "down" => KeyCode::Down,
-                "left" => KeyCode::Left,
-                "right" => KeyCode::Right,
-                "pgup" => KeyCode::PageUp,
-                "pgdn" => KeyCode::PageDown,
-                "home" => KeyCode::Home,
-                "end" => KeyCode::End,
-                "enter" => KeyCode::Enter,
-                "esc" => KeyCode::Esc,
-                "tab" => KeyCode::Tab,
-                "backtab" => KeyCode::BackTab,
-                "del" => KeyCode::Delete,
-                _ => KeyCode::F(
-                    name.strip_prefix('f')?.parse().ok().filter(|n| (1..=24).contains(n))?,
-                ),
-            },
-        };
-        Some(Self { code, ctrl })
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ctrl {
-            f.write_str("^")?;
-        }
-        match self.code {
-            KeyCode::Char(' ') => f.write_str("Space"),
-            KeyCode::Char(c) if self.ctrl => write!(f, "{}", c.to_ascii_uppercase()),
-            KeyCode::Char(c) => write!(f, "{c}"),
-            KeyCode::Up => f.write_str("Up"),
-            KeyCode::Down => f.write_str("Down"),
-            KeyCode::Left => f.write_str("Left"),
-            KeyCode::Right => f.write_str("Right"),
-            KeyCode::PageUp => f.write_str("PgUp"),
-            KeyCode::PageDown => f.write_str("PgDn"),
-            KeyCode::BackTab => f.write_str("S-Tab"),
-            KeyCode::Delete => f.write_str("Del"),
-            KeyCode::F(n) => write!(f, "F{n}"),
-            other => write!(f, "{other:?}"),
-        }
-    }
-}
-
-/// As people write it: `g g`, `^D`, `Enter`.
-pub fn show(sequence: &[Key]) -> String {
-    sequence.iter().map(Key::to_string).collect::<Vec<_>>().join(" ")
-}
-
 fn parse_sequence(text: &str) -> Result<Sequence, KeymapError> {
     let keys: Option<Sequence> = text.split_whitespace().map(Key::parse).collect();
     keys.filter(|keys| !keys.is_empty() && keys.len() <= 2)
         .ok_or_else(|| KeymapError::Key(text.to_owned()))
 }
 
+/// Keys that cannot be given to an action, and why.
+fn taken(sequence: &[Key], action: Action) -> Option<&'static str> {
+    let first = *sequence.first()?;
+    if first.digit().is_some_and(|digit| digit >= 5) {
+        return Some("5 to 9 begin a count");
+    }
+    let is = |name: &str| Key::parse(name) == Some(first);
+    if is("ctrl-c") && action != Action::Interrupt {
+        return Some("twice it always quits");
+    }
+    None
+}
+
+/// What is wrong with the changed keys of a configuration file.
+pub fn check(bindings: &[Binding]) -> Vec<Problem> {
+    let line_of = |name: &str| {
+        bindings.iter().find(|binding| binding.action == name).map(|binding| binding.line)
+    };
+    let Err(errors) = Keymap::new(bindings) else { return Vec::new() };
+    errors
+        .into_iter()
+        .map(|error| {
+            let line = match &error {
+                KeymapError::Action { name, .. } => line_of(name),
+                KeymapError::Key(keys) | KeymapError::Taken { keys, .. } => bindings
+                    .iter()
+                    .find(|binding| binding.keys.contains(keys))
+                    .map(|binding| binding.line),
+                // The later of the two, if both are in the file: that is the one just added.
+                KeymapError::Conflict { first, second, .. } => line_of(first).max(line_of(second)),
+            };
+            Problem { line: line.unwrap_or(1), what: format!("keys: {error}") }
+        })
+        .collect()
+}
+
 impl Keymap {
-    /// The default keys with `changes` on top: pairs of an action's name and its keys, which replace
-    /// the default ones.
+    /// The default keys with `changes` on top, which replace the default ones of their actions.
     ///
     /// # Errors
     /// What cannot be bound; every problem, not only the first.
-    pub fn new(changes: &[(String, Vec<String>)]) -> Result<Self, Vec<KeymapError>> {
+    pub fn new(changes: &[Binding]) -> Result<Self, Vec<KeymapError>> {
         let mut errors = Vec::new();
         let mut bindings = Vec::new();
-        for (name, _) in changes {
+        for Binding { action: name, .. } in changes {
             if !Action::ALL.iter().any(|action| action.name() == name) {
-                errors.push(KeymapError::Action(name.clone()));
+                let meant = nearest(name, Action::ALL.iter().map(|action| action.name()));
+                // Of the table, not of the text.
+                let meant =
+                    Action::ALL.iter().map(|a| a.name()).find(|known| Some(*known) == meant);
+                errors.push(KeymapError::Action { name: name.clone(), meant });
             }
         }
         for action in Action::ALL {
-            let changed = changes.iter().find(|(name, _)| name == action.name());
+            let changed = changes.iter().find(|binding| binding.action == action.name());
             let own: Vec<&str> = match changed {
-                Some((_, keys)) => keys.iter().map(String::as_str).collect(),
+                Some(binding) => binding.keys.iter().map(String::as_str).collect(),
                 None => action.default_keys().to_vec(),
             };
             for keys in own {
                 match parse_sequence(keys) {
-                    Ok(sequence) => bindings.push((sequence, *action)),
+                    Ok(sequence) => match taken(&sequence, *action) {
+                        Some(why) => errors.push(KeymapError::Taken { keys: keys.to_owned(), why }),
+                        None => bindings.push((sequence, *action)),
+                    },
                     Err(error) => errors.push(error),
                 }
             }
@@ -172,6 +137,15 @@ impl Keymap {
         let map = Self { bindings };
         errors.extend(map.conflicts());
         if errors.is_empty() { Ok(map) } else { Err(errors) }
+    }
+
+    /// The keys of an action, as the configuration file has them.
+    pub fn written(&self, action: Action) -> Vec<String> {
+        self.bindings
+            .iter()
+            .filter(|(_, a)| *a == action)
+            .filter_map(|(keys, _)| write(keys))
+            .collect()
     }
 
     /// The default keys.
@@ -271,28 +245,47 @@ mod tests {
         assert_eq!(names.len(), n);
     }
 
-    #[test]
-    fn keys_can_be_changed_and_conflicts_are_named() {
-        let own = |name: &str, keys: &[&str]| {
-            (name.to_owned(), keys.iter().map(|k| (*k).to_owned()).collect())
-        };
-        let map = Keymap::new(&[own("quit", &["ctrl-q"])]).unwrap();
-        assert_eq!(map.key(Action::Quit).unwrap(), "^Q");
-        let errors =
-            Keymap::new(&[own("quit", &["d"]), own("nope", &["x"]), own("share", &["hyper-x"])])
-                .unwrap_err();
-        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert!(text.iter().any(|t| t.contains("both") && t.contains("quit")), "{text:?}");
-        assert!(
-            text.iter().any(|t| t.contains("nope")) && text.iter().any(|t| t.contains("hyper-x"))
-        );
+    fn own(action: &str, keys: &[&str], line: usize) -> Binding {
+        Binding {
+            action: action.to_owned(),
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            line,
+        }
     }
 
     #[test]
-    fn shift_is_part_of_the_letter() {
-        let plain = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::NONE);
-        let kitty = KeyEvent::new(KeyCode::Char('g'), KeyModifiers::SHIFT);
-        assert_eq!(Key::of(plain), Key::of(kitty));
-        assert_eq!(Key::of(KeyEvent::new(KeyCode::Tab, KeyModifiers::SHIFT)).to_string(), "S-Tab");
+    fn keys_can_be_changed_and_conflicts_are_named() {
+        let map = Keymap::new(&[own("quit", &["ctrl-q"], 1)]).unwrap();
+        assert_eq!(map.key(Action::Quit).unwrap(), "^Q");
+        assert_eq!(map.written(Action::Quit), ["ctrl-q"]);
+        let problems = check(&[
+            own("quit", &["d"], 3),
+            own("nope", &["x"], 4),
+            own("share", &["hyper-x"], 5),
+            own("leav", &["X"], 6),
+            own("help", &["7"], 7),
+            own("zoom", &["ctrl-c"], 8),
+        ]);
+        let all: Vec<String> =
+            problems.iter().map(|problem| format!("{}: {}", problem.line, problem.what)).collect();
+        let has = |parts: &[&str]| all.iter().any(|t| parts.iter().all(|part| t.contains(part)));
+        assert!(has(&["3: ", "d is bound to both download and quit"]), "{all:#?}");
+        assert!(has(&["4: ", "nope"]) && has(&["5: ", "hyper-x"]), "{all:#?}");
+        assert!(has(&["6: ", "did you mean leave?"]) && has(&["7: ", "count"]), "{all:#?}");
+        assert!(has(&["8: ", "always quits"]), "{all:#?}");
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let map = Keymap::standard();
+        let all: Vec<Binding> = Action::ALL
+            .iter()
+            .map(|action| Binding {
+                action: action.name().to_owned(),
+                keys: map.written(*action),
+                line: 1,
+            })
+            .collect();
+        assert_eq!(Keymap::new(&all).unwrap().bindings, map.bindings);
     }
 }
