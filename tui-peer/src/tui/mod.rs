@@ -99,7 +99,6 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         job_control: front::job_control(),
         desktop: outside::has_desktop(&env),
         demo: options.demo,
-        calm: env("NO_MOTION").is_some_and(|value| !value.is_empty()),
         wanted_port: options.wanted_port,
     };
     let size = tty.terminal().get_frame().area();

@@ -29,7 +29,6 @@ pub(crate) fn setting() -> Setting {
         job_control: true,
         desktop: false,
         demo: true,
-        calm: false,
         wanted_port: None,
     }
 }

@@ -1,11 +1,11 @@
 //! What is asked in front of the panes.
 
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use common::join::{Link, parse_any};
 
 use super::super::field::Field;
 use super::super::layout::Class;
-use super::{Contents, Panel, Picker, SharePath};
+use super::{Contents, LimitOne, Panel, Picker, Picks, SharePath};
 
 /// Good, bad or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,10 @@ pub enum Dialog {
     Confirm(Confirm),
     /// Files of a folder.
     Contents(Contents),
+    /// Bans, or names waited for.
+    Picks(Picks),
+    /// Limits of one content.
+    Limit(LimitOne),
     /// Settings.
     Settings(Panel),
 }
@@ -110,6 +114,8 @@ pub enum Choice {
     Unshare,
     /// Stop the program and return to the shell.
     Suspend,
+    /// Do not talk to this peer, for ever or for a while.
+    Ban(PeerId, bool),
 }
 
 /// A button.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use common::id::ContentId;
 
+use crate::engine::command::Priority;
+
 use super::super::field::Field;
 use super::super::filter::fold;
 
@@ -123,6 +125,10 @@ pub struct SharePath {
     pub error: Option<String>,
     /// If not empty, the path is where to download these to.
     pub save: Vec<ContentId>,
+    /// How important these are.
+    pub priority: Priority,
+    /// Whether their chunks come in order.
+    pub sequential: bool,
 }
 
 impl Default for SharePath {
@@ -137,6 +143,8 @@ impl Default for SharePath {
             measured: None,
             error: None,
             save: Vec::new(),
+            priority: Priority::Normal,
+            sequential: false,
         }
     }
 }

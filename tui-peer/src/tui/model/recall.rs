@@ -1,7 +1,7 @@
 //! Filters used before, the newest first.
 
 /// Most kept; older ones are forgotten.
-pub const MAX_RECALLED: usize = 50;
+const MAX_RECALLED: usize = 50;
 /// Longest one kept, in bytes: what is pasted by mistake is not worth keeping.
 const MAX_LEN: usize = 200;
 

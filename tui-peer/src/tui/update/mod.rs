@@ -21,6 +21,7 @@ mod settings;
 mod share;
 mod transfers;
 mod welcome;
+mod wishes;
 
 pub(crate) use ask::waits_for;
 pub use can::can;
@@ -166,7 +167,7 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);
         }
-        What::Said | What::Peer { .. } => {}
+        What::Said | What::Peer { .. } | What::Hashed { .. } | What::Verified { .. } => {}
     }
 }
 
@@ -212,6 +213,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if model.stale && model.last_key.is_none_or(|at| model.now.mono >= at + HOLD) {
         lists::refresh(model, out);
     }
+    moves::settle_focus(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
         model.focus = Pane::Chunks;
     }
@@ -221,7 +223,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
             lists::height(&areas, model.filtering || !model.list_of(tab).field.text().is_empty());
         model.list_mut(tab).settle(height);
     }
-    let tab = model.tab;
+    let tab = model.at();
     let at = model.list().cursor;
     let key = model.row_key(tab, at);
     let list = model.list_mut(tab);
@@ -248,7 +250,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Looks up the selected download or share in the catalogue when it may have moved.
 fn settle_row(model: &mut Model) {
-    let Some(id) = model.selected().filter(|_| model.tab != Tab::Network) else { return };
+    let Some(id) = model.selected().filter(|_| model.at() != Tab::Network) else { return };
     let rows = &model.catalogue.rows;
     let known = model
         .row_place

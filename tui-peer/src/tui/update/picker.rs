@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::Command;
 
-use super::super::model::{Dialog, MAX_MARKED, Marked, Model, Picker, Tone, typed};
+use super::super::model::{Dialog, MAX_MARKED, Marked, Model, Picker, SharePath, Tone, typed};
 use super::super::msg::{Asked, Effect};
 use super::dialogs::ctrl;
 use super::share::{save_to, share_path};
@@ -188,7 +188,12 @@ fn mark_all(model: &mut Model, picker: &mut Picker) {
 /// Shares what is marked, or what the cursor is on; or downloads to the folder shown.
 fn take(model: &mut Model, picker: &mut Picker, out: &mut Vec<Effect>) -> After {
     if !picker.save.is_empty() {
-        save_to(model, &picker.save, &picker.dir, out);
+        // What else is wished for stands in the dialog behind.
+        let behind = match model.dialogs.last() {
+            Some(Dialog::Share(share)) => share.clone(),
+            _ => SharePath { save: picker.save.clone(), ..SharePath::default() },
+        };
+        save_to(model, &behind, &picker.dir, out);
         return After::Done;
     }
     if picker.marked.is_empty() {

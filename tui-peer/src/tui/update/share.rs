@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use common::id::ContentId;
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::{Command, Download, Selection};
+use crate::engine::command::{Command, Download, Priority, Selection};
 
 use super::super::model::{
     Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath, typed, untyped,
@@ -145,6 +145,11 @@ pub(super) fn share_key(
         }
         KeyCode::PageUp => share.cursor = share.cursor.and_then(|at| at.checked_sub(10)),
         KeyCode::BackTab if share.save.is_empty() => share.active = ShareField::Name,
+        KeyCode::F(5) if !share.save.is_empty() => {
+            let at = Priority::ALL.iter().position(|p| *p == share.priority).unwrap_or(0);
+            share.priority = Priority::ALL[(at + 1) % Priority::ALL.len()];
+        }
+        KeyCode::F(6) if !share.save.is_empty() => share.sequential = !share.sequential,
         KeyCode::Tab => complete(model, share, &matching, out),
         KeyCode::Right if share.field.at_end() && n > 0 => complete(model, share, &matching, out),
         KeyCode::F(3) => return !browse(model, share, out),
@@ -211,7 +216,7 @@ fn enter(model: &mut Model, share: &mut SharePath, out: &mut Vec<Effect>) -> boo
     }
     let path = expand(model, &text);
     if !share.save.is_empty() {
-        save_to(model, &share.save, &path, out);
+        save_to(model, share, &path, out);
         return true;
     }
     if path == Path::new("/") {
@@ -230,13 +235,20 @@ fn enter(model: &mut Model, share: &mut SharePath, out: &mut Vec<Effect>) -> boo
 }
 
 /// Downloads these to a folder.
-pub(super) fn save_to(model: &mut Model, ids: &[ContentId], dir: &Path, out: &mut Vec<Effect>) {
+pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mut Vec<Effect>) {
     let text = format!("downloading to {}", model.show_path(dir));
-    for (i, id) in ids.iter().enumerate() {
+    for (i, id) in share.save.iter().enumerate() {
         let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
         let dir = Some(dir.to_owned());
         let download = Download { id: *id, name: None, dir, files: Selection::All };
         out.push(Effect::Call(Command::Download(download), asked));
+        if share.priority != Priority::Normal {
+            let command = Command::Prioritize { id: *id, priority: share.priority };
+            out.push(Effect::Call(command, Asked::Quietly));
+        }
+        if share.sequential {
+            out.push(Effect::Call(Command::Sequential { id: *id, on: true }, Asked::Quietly));
+        }
     }
     model.marks.clear();
 }

@@ -36,7 +36,7 @@ fn fitting(foot: &str, room: usize) -> String {
 }
 
 /// An empty box in the middle.
-pub(super) fn open(
+pub(in super::super) fn open(
     model: &Model,
     frame: &mut Frame<'_>,
     height: u16,
@@ -56,7 +56,7 @@ pub(super) fn open(
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 
-pub(super) fn lines(model: &Model, frame: &mut Frame<'_>, area: Rect, content: &[Line]) {
+pub(in super::super) fn lines(model: &Model, frame: &mut Frame<'_>, area: Rect, content: &[Line]) {
     for (y, (tone, text)) in (area.y..area.bottom()).zip(content) {
         paint::text(
             frame.buffer_mut(),
@@ -82,11 +82,17 @@ pub(super) fn text_width(frame: &Frame<'_>) -> usize {
     usize::from(WIDE.min(frame.area().width.saturating_sub(2)).saturating_sub(4))
 }
 
-pub(super) fn tall(n: usize) -> u16 {
+pub(in super::super) fn tall(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 
-pub(super) fn chosen(model: &Model, frame: &mut Frame<'_>, area: Rect, text: &str, selected: bool) {
+pub(in super::super) fn chosen(
+    model: &Model,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    text: &str,
+    selected: bool,
+) {
     let style = if selected { model.theme.selected() } else { Style::new() };
     // By columns: wide characters count twice.
     let missing = usize::from(area.width).saturating_sub(text.width());

@@ -14,6 +14,7 @@ use ratatui::Frame;
 
 use super::super::model::{Dialog, Model};
 
+pub(super) use base::{chosen, lines, open, tall};
 pub use contents::contents_rows;
 pub use picker::picker_rows;
 
@@ -31,6 +32,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Dialog::Link(link) => link::draw(model, frame, link),
         Dialog::Confirm(confirm) => confirm::draw(model, frame, confirm),
         Dialog::Contents(contents) => contents::draw(model, frame, contents),
+        Dialog::Picks(picks) => super::picks::draw(model, frame, picks),
+        Dialog::Limit(limit) => super::picks::limit(model, frame, limit),
         Dialog::Settings(panel) => super::settings::draw(model, frame, panel),
     }
 }

@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::super::super::format;
 use super::super::super::model::{Line, Measure, Model, PathEntry, ShareField, SharePath, Tone};
@@ -23,7 +24,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
         tall(names + 8),
         if saving { "Download to" } else { "Share a file or folder" },
         if saving {
-            "Tab completes - F3 browse - Enter downloads - Esc cancels"
+            "Tab completes - F3 browse - F5 priority - F6 order - Enter - Esc"
         } else {
             "Tab completes - F3 browse - Enter shares - Esc cancels"
         },
@@ -41,7 +42,10 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
         let says = said(share, &matching, names);
         lines(model, frame, Rect { height: 1, ..below }, &says);
         let note = "A folder that does not exist is made.";
-        paint::text(frame.buffer_mut(), area.x, below.y + 2, area.width, note, theme.dim());
+        paint::text(frame.buffer_mut(), area.x, below.y + 1, area.width, note, theme.dim());
+        let order = if share.sequential { "in order" } else { "rarest chunks first" };
+        let text = format!("priority {} (F5)   {order} (F6)", share.priority.word());
+        paint::text(frame.buffer_mut(), area.x, below.y + 2, area.width, &text, Style::new());
         return;
     }
     name(model, frame, below, share);
