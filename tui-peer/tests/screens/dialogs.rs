@@ -203,7 +203,7 @@ fn what_cannot_be_shared_is_said_before_and_after_enter() {
 
 fn contents(width: u16, height: u16, files: usize) -> Stage {
     let mut stage = Stage::rich(width, height);
-    stage.keys("/common-voice<Enter>c");
+    stage.keys("/common-voice<Enter>C");
     let entry = |i: usize| {
         let path = match i % 3 {
             0 => format!("clips/00/{i:06}.mp3"),
@@ -321,8 +321,8 @@ fn a_range_is_marked_and_dropped() {
     assert_eq!(stage.model.marks.len(), 2, "it has ended");
     stage.keys("<Esc>");
     assert!(stage.model.marks.is_empty() && stage.model.range.is_none());
-    stage.keys("5 ");
-    assert_eq!(stage.model.marks.len(), 5, "a count marks rows");
+    stage.keys("6 ");
+    assert_eq!(stage.model.marks.len(), 6, "a count marks rows");
 }
 
 #[test]

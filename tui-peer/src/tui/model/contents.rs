@@ -290,12 +290,12 @@ impl Contents {
                 }
                 self.refresh();
             }
-            _ if !open && !self.is_flat() => self.to_parent(node),
+            _ if !open && !self.is_flat() => self.climb(node),
             _ => {}
         }
     }
 
-    fn to_parent(&mut self, node: Node) {
+    fn climb(&mut self, node: Node) {
         let inside = self.files_of(node);
         let before = self.rows.get(..self.cursor).unwrap_or_default();
         let parent = before.iter().rposition(|row| match row {

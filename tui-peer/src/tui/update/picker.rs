@@ -102,10 +102,10 @@ fn plain_key(
         KeyCode::Home | KeyCode::Char('g') => picker.cursor = 0,
         KeyCode::End | KeyCode::Char('G') => picker.cursor = picker.rows(),
         KeyCode::Backspace | KeyCode::Left | KeyCode::Char('h') => up(picker, out),
-        KeyCode::Right | KeyCode::Char('l') => {
-            if picker.under_cursor().is_some_and(|entry| entry.is_dir) {
-                return enter(model, picker, out);
-            }
+        KeyCode::Right | KeyCode::Char('l')
+            if picker.under_cursor().is_some_and(|entry| entry.is_dir) =>
+        {
+            return enter(model, picker, out);
         }
         KeyCode::Char('.') => picker.hidden = !picker.hidden,
         KeyCode::Char('~') => {
