@@ -22,7 +22,7 @@ pub mod handle;
 mod host;
 pub mod library;
 mod limiter;
-pub mod replay;
+mod replay;
 mod session;
 pub mod snapshot;
 
