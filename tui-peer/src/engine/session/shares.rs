@@ -221,7 +221,8 @@ impl Session {
                         common::names::show(&prepared.name),
                         prepared.layout.chunks()
                     );
-                    self.say(Level::Info, Target::Share, text);
+                    let what = What::Hashed { id: prepared.id, path: prepared.path.clone() };
+                    self.tell(Level::Info, Target::Share, text, what);
                 }
                 self.replace_altered(&prepared);
                 self.serve_prepared(*prepared, downloaded);
@@ -383,10 +384,14 @@ impl Session {
         }
         match result {
             Ok(bad) if bad.is_empty() => {
-                self.say(Level::Info, Target::Share, format!("{shown}: every chunk is right"));
+                let text = format!("{shown}: every chunk is right");
+                self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
             }
             Ok(bad) => {
                 let text = format!("{shown}: {} chunks are damaged on disk", bad.len());
+                let count = u32::try_from(bad.len()).unwrap_or(u32::MAX);
+                let verified = What::Verified { id, bad: count };
+                self.tell(Level::Debug, Target::Disk, text.clone(), verified);
                 let hint = "unshare it, then download it again".to_owned();
                 self.tell(
                     Level::Error,

@@ -171,8 +171,6 @@ pub struct Setting {
     pub job_control: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
-    /// Whether the environment says that motion is unwanted (`NO_MOTION`).
-    pub calm: bool,
     /// The port asked for.
     pub wanted_port: Option<u16>,
 }

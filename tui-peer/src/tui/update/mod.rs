@@ -156,7 +156,7 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);
         }
-        What::Said | What::Peer { .. } => {}
+        What::Said | What::Peer { .. } | What::Hashed { .. } | What::Verified { .. } => {}
     }
 }
 
