@@ -159,9 +159,10 @@ actions! {
     Unshare     "unshare"     File FILE ["u"], "no longer share it", "remove stop";
     CopyLink    "copy-link"   File FILE ["y"], "copy link", "yank url";
     CopyHash    "copy-id"     File FILE ["Y"], "copy id", "yank hash";
-    CopyPath    "copy-path"   File FILE ["e"], "copy the path on disk", "open folder yank";
+    OpenFolder  "open-folder" File FILE ["e"], "open its folder (over ssh: copy the path)", "show xdg file manager yank path";
     Why         "why"         File FILE ["i"], "why is this slow or stuck?", "explain info";
     Mark        "mark"        File FILES ["space"], "mark", "select";
+    MarkRange   "mark-range"  File FILES ["V"], "mark a range: V, move, V", "select visual";
     MarkAll     "mark-all"    File FILES ["*"], "mark all / none", "select";
 
     Share       "share"       Network ALL ["s"], "share a file or folder", "add upload seed";
@@ -198,6 +199,8 @@ actions! {
     Mouse       "mouse"       View ALL ["m"], "mouse on / off", "";
     Palette     "commands"    View ALL [":"], "command palette", "";
     Help        "help"        View ALL ["?", "f1"], "help", "keys";
+    Repeat      "repeat"      View ALL ["."], "repeat the last action", "again";
+    Version     "version"     View ALL [], "show version and build", "about release";
     Redraw      "redraw"      View ALL ["ctrl-l"], "redraw", "refresh";
     Suspend     "suspend"     View ALL ["ctrl-z"], "suspend (serving stops)", "background shell";
     Back        "back"        View ALL ["esc"], "back", "cancel close";

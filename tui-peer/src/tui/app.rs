@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
@@ -24,8 +23,9 @@ use crate::settings::{Change, Item, write};
 
 use super::HANGUP;
 use super::front::{Front, Happened};
-use super::model::{Model, Now, PathEntry, build};
+use super::model::{Model, Now, build};
 use super::msg::{Asked, Effect, ExitReason, Msg};
+use super::outside::{Probes, list_dir, open, write_filters};
 use super::pace::Pace;
 use super::panics::{Notes, in_screen};
 use super::signs::{Known, Signs};
@@ -42,8 +42,6 @@ const MAX_CALLS: usize = 2048;
 const MAX_SAVES: usize = 64;
 /// How long the end waits for settings to be written: a hanging disk must not keep the terminal.
 const SAVE_PATIENCE: Duration = Duration::from_secs(1);
-/// Names taken from one folder for completion.
-const MAX_NAMES: usize = 5000;
 
 struct App<'a, F> {
     model: Model,
@@ -53,6 +51,7 @@ struct App<'a, F> {
     events: Events,
     logs: Logs,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
+    probes: Probes,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
     focus: (Option<ContentId>, bool),
     dirty: bool,
@@ -92,6 +91,7 @@ where
         handle,
         logs: logs.clone(),
         work: FuturesUnordered::new(),
+        probes: Probes::default(),
         focus: (None, false),
         dirty: true,
         line: None,
@@ -406,6 +406,31 @@ where
                     }
                     .boxed(),
                 ),
+                Effect::Probe(probe) => {
+                    // `None` would mean a change of focus; a probe that was overtaken says nothing.
+                    let looking = self.probes.look(probe);
+                    self.work.push(
+                        async move {
+                            Some(match looking.await {
+                                Some((probe, found)) => Msg::Probed(probe, found),
+                                None => Msg::Nothing,
+                            })
+                        }
+                        .boxed(),
+                    );
+                }
+                Effect::KeepFilters(text) => {
+                    let path = self.model.prefs.table.path_of(Item::State);
+                    self.work.extend(path.map(|dir| keep_filters(dir, text).boxed()));
+                }
+                Effect::Open(path) => self.work.push(
+                    async move {
+                        let shown = path.clone();
+                        let opened = tokio::task::spawn_blocking(move || open(&path)).await;
+                        Some(Msg::Opened(shown, opened.unwrap_or_else(|e| Err(e.to_string()))))
+                    }
+                    .boxed(),
+                ),
                 Effect::Index(job) => self.work.push(
                     async move {
                         let work = job.clone();
@@ -510,6 +535,15 @@ where
     }
 }
 
+/// Writes the filters used before into the state folder. Losing them is no error worth a word.
+async fn keep_filters(dir: std::path::PathBuf, text: String) -> Option<Msg> {
+    let written = tokio::task::spawn_blocking(move || write_filters(&dir, &text)).await;
+    if let Ok(Err(error)) = written {
+        tracing::debug!("filters are not kept: {error}");
+    }
+    Some(Msg::Nothing)
+}
+
 /// Whether two snapshots look the same: at rest the engine still makes one now and then.
 fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
     let same_focus = match (&a.focus, &b.focus) {
@@ -534,40 +568,4 @@ fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
         && a.uploads == b.uploads
         && a.bans == b.bans
         && a.watches == b.watches
-}
-
-/// Names in a folder, folders first; symbolic links are shown as what they lead to.
-fn list_dir(dir: &Path) -> Result<Vec<PathEntry>, String> {
-    let names = std::fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let mut entries: Vec<PathEntry> = names
-        .flatten()
-        .take(MAX_NAMES)
-        .filter_map(|entry| {
-            // A name that is not text cannot be typed; its folder can be shared.
-            let name = entry.file_name().into_string().ok()?;
-            let meta = std::fs::metadata(PathBuf::from(dir).join(&name)).ok();
-            let is_dir = meta.as_ref().is_some_and(std::fs::Metadata::is_dir);
-            Some(PathEntry { name, is_dir, size: meta.map_or(0, |m| m.len()) })
-        })
-        .collect();
-    entries.sort_by(|a, b| {
-        b.is_dir.cmp(&a.is_dir).then_with(|| a.name.to_lowercase().cmp(&b.name.to_lowercase()))
-    });
-    Ok(entries)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_come_first() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.txt"), b"abc").unwrap();
-        std::fs::create_dir(dir.path().join("z")).unwrap();
-        let entries = list_dir(dir.path()).unwrap();
-        assert_eq!(entries[0], PathEntry { name: "z".into(), is_dir: true, size: entries[0].size });
-        assert_eq!(entries[1], PathEntry { name: "a.txt".into(), is_dir: false, size: 3 });
-        assert!(list_dir(&dir.path().join("nope")).unwrap_err().contains("nope"));
-    }
 }

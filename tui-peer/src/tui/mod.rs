@@ -22,6 +22,7 @@ pub mod layout;
 pub mod model;
 pub mod msg;
 pub mod output;
+pub mod outside;
 pub mod pace;
 mod panics;
 pub mod probe;
@@ -96,6 +97,7 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
+        desktop: outside::has_desktop(&env),
         demo: options.demo,
         wanted_port: options.wanted_port,
     };
@@ -109,6 +111,9 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         Now::read(),
     );
     model.set_prefs(prefs);
+    if let Some(state) = model.prefs.table.path_of(crate::settings::Item::State) {
+        model.recall = model::Recall::parse(&outside::read_filters(&state));
+    }
     let signals = pin!(async move {
         let waits = kinds.iter_mut().map(|(kind, number)| {
             Box::pin(async move {

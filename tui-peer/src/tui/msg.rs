@@ -14,6 +14,7 @@ use crate::logfile::Entry;
 use crate::settings::{Change, Item};
 
 use super::model::{Job, PathEntry};
+use super::outside::{Found, Probe};
 
 /// Something happened.
 #[derive(Debug)]
@@ -42,6 +43,12 @@ pub enum Msg {
     Reply(Asked, Result<Reply, CommandError>),
     /// Names in a folder of this machine.
     Dir(PathBuf, Result<Vec<PathEntry>, String>),
+    /// Something outside was looked at.
+    Probed(Probe, Found),
+    /// Something outside has ended and has nothing to say.
+    Nothing,
+    /// A folder was shown by the desktop, or why not.
+    Opened(PathBuf, Result<(), String>),
     /// A long list was ordered.
     Indexed(u64, Job, Vec<u32>),
     /// Something was copied (which, and by which way), or not (why).
@@ -63,6 +70,10 @@ pub enum Effect {
     Focus(Option<ContentId>),
     /// List a folder of this machine.
     ListDir(PathBuf),
+    /// Look at something outside, once the typing rests.
+    Probe(Probe),
+    /// Show a folder by the desktop's means.
+    Open(PathBuf),
     /// Order a long list.
     Index(Job),
     /// Put this into the clipboard; what it is.
@@ -73,6 +84,8 @@ pub enum Effect {
     Suspend,
     /// Paint everything anew.
     Redraw,
+    /// Keep the filters used before, one a line.
+    KeepFilters(String),
     /// Change an entry of the configuration file.
     Save(Change),
     /// End.

@@ -9,6 +9,7 @@
 )]
 
 mod bytes;
+mod dialogs;
 mod random;
 mod settings;
 mod stage;

@@ -1,14 +1,18 @@
 //! Everything the screen shows and remembers. Changed only by [`super::update`], read by [`super::view`].
 
+mod contents;
 mod dialog;
 mod history;
 mod index;
 mod list;
 mod log;
 mod panel;
+mod paths;
 mod picks;
 mod prefs;
+mod recall;
 mod toast;
+mod welcome;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -22,24 +26,28 @@ use crate::engine::snapshot::{
 };
 use crate::settings::Units;
 
-use super::action::Where;
+use super::action::{Action, Where};
 use super::heatmap::Map;
 use super::keymap::{Key, Keymap};
 use super::layout::{Areas, Wish};
 use super::theme::Theme;
 
-pub use dialog::{
-    Button, Choice, Confirm, Contents, Dialog, GetLink, Line, PathEntry, SharePath, Tone,
-};
+pub use contents::{Contents, Node};
+pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
 pub use history::{History, SLOTS, Slots};
 pub(crate) use index::peers_for;
 pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
 pub use panel::{Capture, Edit, Panel, Row};
+pub use paths::{
+    MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
+};
 pub use picks::{LimitOne, PickKind, Picks};
 pub use prefs::Prefs;
+pub use recall::Recall;
 pub use toast::{Toast, Toasts};
+pub use welcome::{Check, Stop, Welcome};
 
 /// How long a second `^C` counts as "now".
 pub const INTERRUPT_WINDOW: Duration = Duration::from_secs(2);
@@ -136,6 +144,15 @@ impl Tab {
     }
 }
 
+/// A range of marks: where it began, and what was marked before.
+#[derive(Debug, Clone)]
+pub struct Range {
+    /// The row it began at.
+    pub anchor: ContentId,
+    /// Marks that stay when it shrinks.
+    pub before: HashSet<ContentId>,
+}
+
 /// What to do as soon as nothing runs any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenIdle {
@@ -143,19 +160,6 @@ pub enum WhenIdle {
     Quit,
     /// Leave the network.
     Leave,
-}
-
-/// The screen shown while there is no network.
-#[derive(Debug, Clone, Default)]
-pub struct Welcome {
-    /// Join string being typed.
-    pub field: super::field::Field,
-    /// Which line is chosen: 0 join, 1 host, 2 demo.
-    pub choice: usize,
-    /// What went wrong with the last try.
-    pub error: Option<String>,
-    /// Whether an answer is awaited.
-    pub busy: bool,
 }
 
 /// Things that never change while the app runs.
@@ -169,6 +173,8 @@ pub struct Setting {
     pub utc_offset: i32,
     /// Whether a shell could take over on `^Z`.
     pub job_control: bool,
+    /// Whether a desktop can show folders: a local session with a display.
+    pub desktop: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
     /// The port asked for.
@@ -232,6 +238,15 @@ pub struct Model {
     pub count: Option<u32>,
     /// Whether the filter field has the keys.
     pub filtering: bool,
+    /// Filters used before.
+    pub recall: Recall,
+    /// For a filter without any match: its text, a word of it, and the word probably meant (both
+    /// empty if there is none).
+    pub meant: Option<(String, String, String)>,
+    /// Range of marks being made.
+    pub range: Option<Range>,
+    /// What `.` does again.
+    pub repeat: Option<(Action, Option<u32>)>,
     /// Marked files.
     pub marks: HashSet<ContentId>,
     /// Rates of the last minute.
@@ -301,6 +316,10 @@ impl Model {
             prefix: Vec::new(),
             count: None,
             filtering: false,
+            recall: Recall::default(),
+            meant: None,
+            range: None,
+            repeat: None,
             marks: HashSet::new(),
             history: History::new(now.mono),
             welcome: Welcome::default(),

@@ -6,9 +6,7 @@ use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
 
 use super::super::action::Action;
-use super::super::model::{
-    Dialog, GetLink, Model, Pane, PickKind, Picks, SharePath, Sort, Tab, Tone,
-};
+use super::super::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
 use super::super::msg::{Asked, Effect};
 use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invite, join};
 use super::moves::{
@@ -16,9 +14,12 @@ use super::moves::{
     turn_pane, turn_tab,
 };
 use super::transfers::{
-    contents, copy_link, download, each, explain, mark, mark_all, pause, pause_all,
+    contents, copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all,
 };
-use super::{lists, log, share, wishes};
+use super::{keys, lists, log, marks, share, wishes};
+
+/// Most rows marked by one key with a count.
+const MAX_TIMES: isize = 1000;
 
 /// Does it.
 pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
@@ -102,26 +103,25 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             let ids: Vec<String> = model.targets().iter().map(ContentId::to_string).collect();
             out.push(Effect::Copy(ids.join("\n"), "id"));
         }
-        Action::CopyPath => {
-            if let Some(t) = model.selected_transfer() {
-                out.push(Effect::Copy(t.path.to_string_lossy().into_owned(), "path"));
+        Action::OpenFolder => open_folder(model, out),
+        Action::Why => explain(model),
+        Action::Mark => {
+            // Not twice on the last row: that would take the mark back.
+            let below = model.list().rows.len().saturating_sub(model.list().cursor);
+            let below = isize::try_from(below).unwrap_or(MAX_TIMES);
+            (0..times.min(below).clamp(1, MAX_TIMES)).for_each(|_| mark(model));
+        }
+        Action::MarkRange => marks::range(model),
+        Action::Repeat => {
+            if let Some((action, count)) = model.repeat {
+                keys::run(model, action, count, out);
             }
         }
-        Action::Why => explain(model),
-        Action::Mark => mark(model),
+        Action::Version => version(model),
         Action::MarkAll => mark_all(model),
         Action::Share | Action::DownloadTo => {
-            let mut dialog = SharePath::default();
-            if action == Action::DownloadTo {
-                dialog.save = model.targets();
-                let downloads = model.show_path(&model.snap.me.downloads);
-                dialog.field.set(&format!("{downloads}/"));
-            }
-            if let Some(dir) = share::wanted_dir(model, &dialog) {
-                dialog.dir = Some(dir.clone());
-                out.push(Effect::ListDir(dir));
-            }
-            model.dialogs.push(Dialog::Share(dialog));
+            let save = if action == Action::DownloadTo { model.targets() } else { Vec::new() };
+            share::open(model, save, out);
         }
         Action::GetLink => model.dialogs.push(Dialog::Link(GetLink::default())),
         Action::JoinOther => join(model),
@@ -212,4 +212,15 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
 
 pub(super) fn toast(model: &mut Model, tone: Tone, text: &str) {
     model.toasts.push(tone, text.to_owned(), model.now.mono);
+}
+
+fn version(model: &mut Model) {
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let lines = vec![
+        (Tone::Plain, format!("tui-peer {} ({build} build)", env!("CARGO_PKG_VERSION"))),
+        (Tone::Plain, format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH)),
+        (Tone::Dim, format!("protocol version {}", common::limits::PROTOCOL_VERSION)),
+        (Tone::Dim, format!("this peer is {}", model.snap.me.peer)),
+    ];
+    model.dialogs.push(Dialog::Why { title: "Shoal".to_owned(), lines });
 }

@@ -3,7 +3,7 @@
 use common::id::ContentId;
 
 use crate::engine::command::Command;
-use crate::engine::snapshot::{Transfer, TransferState};
+use crate::engine::snapshot::{PeerRow, Transfer, TransferState};
 use crate::settings::AskQuit;
 
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
@@ -74,15 +74,70 @@ pub(super) fn all_losses(model: &Model) -> Vec<Line> {
         };
         lines.push((Tone::Plain, format!("{what} {verb}; progress is kept ({kept}).")));
     }
-    let fetching: u32 = transfers.iter().map(|t| t.wanted_by).sum();
-    if fetching > 0 {
-        let text = match fetching {
-            1 => "1 transfer from you to another peer breaks off.".to_owned(),
-            n => format!("{n} transfers from you to other peers break off."),
-        };
-        lines.push((Tone::Warn, text));
-    }
+    lines.extend(uploads(model));
     lines
+}
+
+/// Seconds to go beyond which a guess helps nobody.
+const FAR: f64 = 86_400.0;
+
+/// Whether a peer takes something of ours.
+fn takes(model: &Model, peer: &PeerRow) -> bool {
+    peer.takes.iter().any(|take| model.transfer(&take.id).is_some())
+}
+
+/// Who is downloading from us, and for how long at the most.
+fn uploads(model: &Model) -> Option<Line> {
+    let busy: Vec<_> = model.snap.peers.iter().filter(|p| takes(model, p)).collect();
+    let count = busy.len() as u64;
+    if count == 0 {
+        // Known by content only.
+        let wanted = model.snap.transfers.iter().map(|t| u64::from(t.wanted_by)).max()?;
+        return (wanted > 0).then(|| (Tone::Warn, downloading(wanted, "")));
+    }
+    // They may fetch from others as well, so this is the most it can take.
+    let left = busy
+        .iter()
+        .flat_map(|peer| &peer.takes)
+        .filter_map(|take| {
+            let size = model.transfer(&take.id)?.size;
+            (take.rate >= 1.0).then(|| size.saturating_sub(take.sent) as f64 / take.rate)
+        })
+        .fold(0.0, f64::max);
+    let text = if left > 0.0 && left < FAR {
+        // In range: below a day.
+        format!(" (at most {} left)", format::eta(left.ceil() as u64))
+    } else {
+        String::new()
+    };
+    Some((Tone::Warn, downloading(count, &text)))
+}
+
+fn downloading(peers: u64, left: &str) -> String {
+    match peers {
+        1 => format!("1 peer is downloading from you{left}."),
+        n => format!("{} peers are downloading from you{left}.", format::count(n)),
+    }
+}
+
+/// What "when idle" still waits for.
+pub(crate) fn waits_for(model: &Model) -> String {
+    let running = model.snap.transfers.iter().filter(|t| words::is_running(t));
+    let (mut downloads, mut eta) = (0u64, None);
+    for t in running {
+        downloads += 1;
+        eta = eta.max(t.eta_s);
+    }
+    let peers = model.snap.peers.iter().filter(|p| takes(model, p)).count() as u64;
+    let mut parts = Vec::new();
+    if downloads > 0 {
+        let eta = eta.map_or_else(String::new, |s| format!(" {}", format::eta(s)));
+        parts.push(format!("{}{eta}", format::plural(downloads, "download")));
+    }
+    if peers > 0 {
+        parts.push(format!("{} served", format::plural(peers, "peer")));
+    }
+    parts.join(", ")
 }
 
 pub(super) fn button(label: &'static str, choice: Choice) -> Button {
@@ -117,7 +172,7 @@ pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
     let buttons = vec![
         button("Stay", Choice::Stay),
         button("Quit when idle", Choice::QuitWhenIdle),
-        button("Keep serving without screen", Choice::ServeOn),
+        button("Serve on without the screen", Choice::ServeOn),
         button("Quit now", Choice::Quit),
     ];
     ask(model, "Quit?", lines, buttons);

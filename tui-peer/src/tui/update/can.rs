@@ -84,11 +84,16 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
         Action::CopyHash | Action::Why | Action::Mark => {
             need(target || model.selected().is_some(), "no file is selected")
         }
-        Action::CopyPath => need(transfer.is_some(), "it is not on this machine"),
+        Action::OpenFolder => need(transfer.is_some(), "it is not on this machine"),
         Action::Contents => need(kind(model) == Some(Kind::Folder), "it is not a folder"),
         Action::NextActive => {
             need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
         }
+        Action::MarkRange => need(
+            target || model.range.is_some() || model.selected().is_some(),
+            "no file is selected",
+        ),
+        Action::Repeat => need(model.repeat.is_some(), "nothing was done yet"),
         Action::Leave => need(on, "you are not in a network"),
         Action::Announce => need(on, "you are not in a network · J joins"),
         Action::CopyJoin => need(model.snap.network.join.is_some(), "there is no network"),

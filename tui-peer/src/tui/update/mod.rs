@@ -5,11 +5,17 @@ mod ask;
 mod can;
 mod contents;
 mod dialogs;
+mod filtering;
 mod keys;
+mod link;
 mod lists;
 mod log;
+mod marks;
 mod mouse;
 mod moves;
+mod palette;
+mod picker;
+mod probes;
 mod reply;
 mod settings;
 mod share;
@@ -17,8 +23,10 @@ mod transfers;
 mod welcome;
 mod wishes;
 
+pub(crate) use ask::waits_for;
 pub use can::can;
-pub(crate) use dialogs::palette_rows;
+pub(crate) use palette::palette_rows;
+pub(crate) use welcome::{downloads_text, listen_text, stops};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +65,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Reply(asked, result) => reply::reply(model, asked, result, &mut out),
         Msg::Saved(result) => settings::saved(model, result),
         Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
+        Msg::Probed(probe, found) => probes::found(model, &probe, &found),
+        Msg::Nothing => {}
+        Msg::Opened(path, result) => probes::opened(model, &path, result),
         Msg::Indexed(generation, job, rows) => {
             lists::indexed(model, generation, &job, rows, &mut out);
         }
@@ -221,6 +232,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         model.chunk = 0;
         model.history.sources.clear();
     }
+    filtering::settle(model);
     settle_row(model);
     let sources = model.source_rows().len();
     model.sources.rows.resize(sources, 0);

@@ -157,6 +157,7 @@ pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
     } else if model.zoom {
         model.zoom = false;
     } else if !model.marks.is_empty() {
+        model.range = None;
         model.marks.clear();
     } else {
         model.toasts.clear();

@@ -352,7 +352,14 @@ fn cells(
 
 fn empty(model: &Model, buf: &mut Buffer, area: Rect) {
     let list = model.list_of(model.tab);
-    let (first, second) = if !list.filter.is_empty() {
+    let near = model.meant.as_ref().filter(|(_, word, _)| !word.is_empty());
+    let meant = near.map(|(_, _, near)| {
+        let then = if model.filtering { "Tab takes it" } else { "/ then Tab takes it" };
+        format!("Did you mean \"{near}\"? {then} {} Esc clears the filter", model.theme.dot())
+    });
+    let (first, second) = if let Some(meant) = &meant {
+        (format!("No match for \"{}\".", list.field.text()), meant.as_str())
+    } else if !list.filter.is_empty() {
         let second = if super::super::update::can(model, Action::Watch).is_ok() {
             "W  watch: download the first that appears    Esc clears the filter"
         } else {
