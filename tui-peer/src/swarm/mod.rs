@@ -5,7 +5,7 @@
 //! - [`node`]: one peer's brain; dispatches to the parts below. [`content`], [`conn`]: what it keeps.
 //! - Contents and peers: [`lifecycle`], [`open`], [`availability`], [`manifest`], [`hashes`].
 //! - Fetching: [`picker`] (rarest first), [`request`], [`pipeline`] (how much at once), [`endgame`] (late
-//!   chunks), [`assembly`] (what arrives, and who is believed).
+//!   chunks), [`recall`] (waiting ones), [`assembly`] (what arrives, and who is believed).
 //! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
 //!   (uploader-side assignment).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
@@ -29,6 +29,7 @@ mod open;
 pub mod picker;
 mod pipeline;
 mod rate;
+mod recall;
 mod request;
 mod seek;
 mod serve;
