@@ -62,7 +62,7 @@ impl Default for NodeConfig {
             min_depth: 512 << 10,
             start_depth: 2 << 20,
             max_depth: 16 << 20,
-            depth_time: Duration::from_millis(300),
+            depth_time: Duration::from_millis(500),
             slots: 32,
             choke_interval: Duration::from_secs(5),
             have_delay: Duration::from_millis(20),

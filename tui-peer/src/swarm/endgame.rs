@@ -15,6 +15,8 @@ const STEAL_FACTOR: f64 = 2.0;
 const PATIENCE: f64 = 2.0;
 /// The same at the end, when nothing else is left to ask for.
 const PATIENCE_AT_END: f64 = 0.2;
+/// The same in rounds of the source: its turns come no more often.
+const ROUNDS: f64 = 1.5;
 /// Sources asked for one chunk at once, at most.
 const MAX_ASKED: usize = 2;
 
@@ -71,7 +73,7 @@ impl Node {
                 Some((self.eta(now, *holder, *rid, usual)?, round))
             });
             let (eta, round) = etas.min_by(|a, b| a.0.total_cmp(&b.0))?;
-            let patience = patience.max(round / 2.0);
+            let patience = patience.max(round * ROUNDS);
             // Every move doubles the patience: were all sources slower than it, a chunk that is
             // always taken away before it comes would never come.
             let patience = patience * f64::from(1u32 << flight.moves.min(MOST_DOUBLINGS));

@@ -21,9 +21,10 @@ const MIN_PIPED: usize = 2;
 const WINDOW_TIME: Duration = Duration::from_millis(100);
 /// They hold this much at least, in bytes: the rate of an idle uplink is not known.
 const MIN_WINDOW: u64 = 128 << 10;
-/// How much being ahead of the others by all chunks would make a byte dearer: a peer a thirtieth behind
-/// gets double.
-const BEHIND: f64 = 16.0;
+/// Peers differ by this share of the chunks by chance alone.
+const USUAL: f64 = 0.02;
+/// How much being ahead of the others by all chunks, beyond that, would make a byte dearer.
+const BEHIND: f64 = 30.0;
 /// Bounds of what a byte costs of a peer's turn: nobody can talk himself to more than that.
 const CHEAPEST: f64 = 0.4;
 const DEAREST: f64 = 2.5;
@@ -86,6 +87,8 @@ impl Node {
             (sum, peers) = (sum + has(link), peers + 1.0);
         }
         let Some(link) = content.links.get(&at).filter(|_| peers > 1.0) else { return 1.0 };
-        (1.0 + (has(link) - sum / peers) * BEHIND).clamp(CHEAPEST, DEAREST)
+        let ahead = has(link) - sum / peers;
+        let beyond = ahead - ahead.clamp(-USUAL, USUAL);
+        (1.0 + beyond * BEHIND).clamp(CHEAPEST, DEAREST)
     }
 }
