@@ -5,6 +5,8 @@
 //! over its blocks. A file of at most one chunk has only as many leaves as its blocks need, so its
 //! one chunk hash is its root.
 
+use std::collections::BTreeMap;
+
 use crate::hash::{hash_blocks, hash_pairs, node, sha256};
 use crate::id::{Hash, ID_LEN};
 use crate::limits::{BLOCK_LEN, MAX_HASHES, MAX_PROOF};
@@ -109,6 +111,13 @@ pub struct ChunkHashes {
     known: u32,
     /// Layers above complete `hashes`, from the level of the widest range up to below the root.
     upper: Vec<Vec<Hash>>,
+    /// Uncles that came with ranges, by level above the chunk hashes and place in it: with them a
+    /// range can be handed on while others are missing. Empty once all is known.
+    uncles: BTreeMap<(u8, u32), Hash>,
+}
+
+fn are_known(hashes: &[Hash]) -> bool {
+    !hashes.contains(&Hash::ZERO)
 }
 
 /// log2 of [`MAX_HASHES`]: upper layers are kept from this height on, so that a proof costs at most
@@ -121,14 +130,30 @@ impl ChunkHashes {
     /// file of one chunk).
     pub fn unknown(root: Hash, chunks: u32, chunk_level: u8) -> Self {
         let known = chunks.min(1) * u32::from(chunks == 1);
-        Self { root, chunks, chunk_level, hashes: Vec::new(), known, upper: Vec::new() }
+        Self {
+            root,
+            chunks,
+            chunk_level,
+            hashes: Vec::new(),
+            known,
+            upper: Vec::new(),
+            uncles: BTreeMap::new(),
+        }
     }
 
     /// A file of `size` bytes whose chunk hashes were computed from its bytes.
     pub fn complete(size: u64, hashes: Vec<Hash>, chunk_level: u8) -> Self {
         let root = file_root(size, &hashes, chunk_level);
         let chunks = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
-        let mut this = Self { root, chunks, chunk_level, hashes, known: chunks, upper: Vec::new() };
+        let mut this = Self {
+            root,
+            chunks,
+            chunk_level,
+            hashes,
+            known: chunks,
+            upper: Vec::new(),
+            uncles: BTreeMap::new(),
+        };
         this.settle();
         this
     }
@@ -187,22 +212,20 @@ impl ChunkHashes {
         Some(HashRange { index: chunk_in_file / count * count, count: u16::try_from(count).ok()? })
     }
 
-    /// Hashes and uncles of a range, if all of it is known.
+    /// Hashes and uncles of a range, if all of it is known and so are its uncles: always when every
+    /// hash is known, otherwise when the range came from somebody else with a proof.
     pub fn prove(&self, range: HashRange) -> Option<HashProof> {
         let (first, end) = self.bounds(range).ok()?;
-        if !self.is_complete() {
-            return None;
-        }
         if self.chunks == 1 {
             return Some(HashProof { hashes: vec![self.root], uncles: Vec::new() });
         }
-        let hashes = self.hashes.get(first..end)?.to_vec();
+        let hashes = self.hashes.get(first..end).filter(|hashes| are_known(hashes))?.to_vec();
         let mut uncles = Vec::new();
         let range_height = height(usize::from(range.count));
         let top = height(self.chunks as usize);
         for level in range_height..top {
             let sibling = (first >> level) ^ 1;
-            uncles.push(self.node_at(level, sibling));
+            uncles.push(self.known_node(level, sibling)?);
         }
         Some(HashProof { hashes, uncles })
     }
@@ -232,14 +255,17 @@ impl ChunkHashes {
         } else {
             subtree_root(hashes, self.chunk_level, range_height)
         };
-        let mut position = first >> range_height;
-        for uncle in uncles {
+        let mut position = range.index >> range_height;
+        let mut places = Vec::with_capacity(uncles.len());
+        for (uncle, level) in uncles.iter().zip(range_height..) {
+            places.push(((level, position ^ 1), *uncle));
             at = if position & 1 == 0 { node(&at, uncle) } else { node(uncle, &at) };
             position >>= 1;
         }
         if at != self.root {
             return Err(ProofError::WrongRoot);
         }
+        self.uncles.extend(places);
         self.restore(range.index, hashes);
         Ok(())
     }
@@ -286,6 +312,7 @@ impl ChunkHashes {
     fn settle(&mut self) {
         let top = height(self.chunks as usize);
         self.upper.clear();
+        self.uncles.clear();
         if self.chunks <= 1 || top <= RANGE_HEIGHT {
             return;
         }
@@ -298,6 +325,21 @@ impl ChunkHashes {
                 self.upper.push(layer.clone());
             }
         }
+    }
+
+    /// Node `index` at `level` above the chunk hashes, if it can be told.
+    fn known_node(&self, level: u8, index: usize) -> Option<Hash> {
+        if self.is_complete() {
+            return Some(self.node_at(level, index));
+        }
+        let place = (level, u32::try_from(index).ok()?);
+        if let Some(uncle) = self.uncles.get(&place) {
+            return Some(*uncle);
+        }
+        // From its chunk hashes where these are few; higher nodes are uncles of a range or not known.
+        let (first, end) = (index << level, ((index + 1) << level).min(self.hashes.len()));
+        let below = self.hashes.get(first..end).unwrap_or_default();
+        (level <= RANGE_HEIGHT && are_known(below)).then(|| self.node_at(level, index))
     }
 
     /// Node `index` at `level` above the chunk hashes.
@@ -375,6 +417,31 @@ mod tests {
         let bytes = full.to_bytes().unwrap();
         assert_eq!(ChunkHashes::from_bytes(full.root(), chunks, 8, &bytes), Some(full.clone()));
         assert_eq!(ChunkHashes::from_bytes(full.root(), chunks, 8, &bytes[32..]), None);
+    }
+
+    #[test]
+    fn ranges_learned_with_a_proof_are_handed_on_before_all_is_known() {
+        let chunks = 5000;
+        let full = ChunkHashes::complete(1 << 40, hashes(chunks), 8);
+        let range = |index, count| HashRange { index, count };
+        let mut learner = ChunkHashes::unknown(full.root(), chunks, 8);
+        assert_eq!(learner.prove(range(1024, 1024)), None);
+        for wide in [range(1024, 1024), range(4096, 1024)] {
+            let proof = full.prove(wide).unwrap();
+            learner.accept(wide, &proof.hashes, &proof.uncles).unwrap();
+            // The whole of it and parts of it, exactly as somebody who knows everything would.
+            for (index, count) in [(0, 1024), (0, 512), (512, 256), (7, 1)] {
+                let part = range(wide.index + index, count);
+                assert_eq!(learner.prove(part), full.prove(part), "{part:?}");
+            }
+        }
+        for unknown in [range(0, 1024), range(3072, 1024), range(0, 1)] {
+            assert_eq!(learner.prove(unknown), None, "{unknown:?}");
+        }
+        // Known by our own word only: nothing that convinces others, until all is known.
+        let mut restored = ChunkHashes::unknown(full.root(), chunks, 8);
+        restored.restore(1024, &full.prove(range(1024, 1024)).unwrap().hashes);
+        assert_eq!(restored.prove(range(1024, 1024)), None);
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn peer_messages() -> Vec<PeerMsg> {
         PeerMsg::ReqAny { handle: 2, rid: 7, count: 2, except: vec![1, 2] },
         PeerMsg::Assign { rid: 7, chunk: 5 },
         PeerMsg::Cancel { rid: 7 },
+        PeerMsg::Recall { rid: 7 },
         PeerMsg::Reject { rid: 7, code: Code::Choked },
         PeerMsg::HashReq { handle: 2, rid: 8, file: 0, level: 2, index: 0, count: 2 },
         PeerMsg::Hashes { rid: 8, hashes: vec![hash(4), hash(5)], proof: vec![hash(6)] },

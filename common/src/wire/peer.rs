@@ -17,6 +17,8 @@ use crate::limits::{
 
 /// Frame type of DATA.
 pub const DATA: u8 = 0x20;
+/// Frame type of RECALL: who does not know it may ignore it, the request just stays where it is.
+const RECALL: u8 = 0x26 | IGNORABLE;
 
 /// How much of a content somebody has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,6 +229,12 @@ pub enum PeerMsg {
         /// Request number.
         rid: u32,
     },
+    /// If the request is still waiting, it is to end with REJECT; once begun it goes on. It can then be
+    /// asked of somebody else without anything being sent twice.
+    Recall {
+        /// Request number.
+        rid: u32,
+    },
     /// The request will not be (further) served.
     Reject {
         /// Request number.
@@ -310,6 +318,7 @@ impl PeerMsg {
             Self::Assign { .. } => 0x23,
             Self::Cancel { .. } => 0x24,
             Self::Reject { .. } => 0x25,
+            Self::Recall { .. } => RECALL,
             Self::HashReq { .. } => 0x30,
             Self::Hashes { .. } => 0x31,
             Self::Corrupt { .. } => 0x32,
@@ -354,7 +363,7 @@ impl PeerMsg {
                 w.done()
             }
             Self::Assign { rid, chunk } => w.u32(*rid).u32(*chunk).done(),
-            Self::Cancel { rid } => w.u32(*rid).done(),
+            Self::Cancel { rid } | Self::Recall { rid } => w.u32(*rid).done(),
             Self::Reject { rid, code } => w.u32(*rid).u8((*code).into()).done(),
             Self::HashReq { handle, rid, file, level, index, count } => {
                 w.u16(*handle).u32(*rid).u32(*file).u8(*level).u32(*index).u16(*count).done()
@@ -417,6 +426,7 @@ impl PeerMsg {
                 Self::Choke { handle, choke }
             }
             0x21..=0x25 => decode_request(kind, body)?,
+            RECALL => decode_request(kind, body)?,
             0x30..=0x33 => decode_hashes(kind, body)?,
             0x40 => Self::Ping(decode_nonce("PING", body)?),
             0x41 => Self::Pong(decode_nonce("PONG", body)?),
@@ -533,6 +543,7 @@ fn decode_request(kind: u8, body: &[u8]) -> Result<PeerMsg, WireError> {
         }
         0x23 => PeerMsg::Assign { rid: r.u32()?, chunk: r.u32()? },
         0x24 => PeerMsg::Cancel { rid: r.u32()? },
+        RECALL => PeerMsg::Recall { rid: r.u32()? },
         _ => PeerMsg::Reject { rid: r.u32()?, code: r.u8()?.into() },
     };
     r.finish()?;

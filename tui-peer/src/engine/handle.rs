@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Command, CommandError, CommandErrorKind, Reply};
-use super::replay::{EventSender, Events};
+pub use super::replay::{EventSender, Events};
 use super::snapshot::Snapshot;
 
 /// Commands waiting to be carried out: a user cannot type faster than the engine works.

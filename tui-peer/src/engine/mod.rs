@@ -6,7 +6,7 @@
 //!
 //! - `session`: the one task that owns the core and everything the user has; executes its outputs.
 //! - `conn`: dialling, listening, one reader and one writer task per peer; `gate`: who may talk to us;
-//!   `limiter`: token buckets; [`replay`]: events nobody has heard yet.
+//!   `limiter`: token buckets; `replay`: events nobody has heard yet.
 //! - `disk`: buffers, worker threads, journal and `.part` files; [`library`]: what is shared and
 //!   remembered.
 //! - `announcer`: the tracker client; `host`: a tracker inside this process.
@@ -23,7 +23,7 @@ mod host;
 pub mod library;
 mod limiter;
 mod plain;
-pub mod replay;
+mod replay;
 mod session;
 pub mod snapshot;
 

@@ -95,7 +95,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
 }
 
 async fn next_until_stopped(
-    events: &mut crate::engine::replay::Events,
+    events: &mut crate::engine::handle::Events,
     engine: &EngineHandle,
     signals: &mut Signals,
 ) -> Option<Event> {

@@ -16,8 +16,8 @@ use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
 use crate::engine::event::What;
+use crate::engine::handle::Events;
 use crate::engine::library::{Library, hash_path};
-use crate::engine::replay::Events;
 use crate::engine::snapshot::{NetState, TransferState};
 
 /// The exit code of several things of which some failed.

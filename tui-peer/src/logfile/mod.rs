@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::engine::event::Level;
-use crate::engine::replay::Events;
+use crate::engine::handle::Events;
 
 pub use entry::Entry;
 pub use layer::LogLayer;

@@ -136,6 +136,8 @@ impl Node {
     ) {
         if let Some(conn) = self.conns.get_mut(&at) {
             conn.requests.remove(&rid);
+            conn.recalled.remove(&rid);
+            conn.finished(cx.now, len);
         }
         let discard = Output::Discard { conn: at, rid, wasted: u64::from(len) };
         let verified = self.contents.get_mut(&id).and_then(|content| {

@@ -11,8 +11,9 @@ use super::node::{Cx, Node};
 use super::rate::Rate;
 use super::time::Time;
 
-/// A slot should move a chunk in this many seconds, so that what is sent can be passed on soon.
-const CHUNK_TIME: f64 = 4.0;
+/// A round over all slots should take no more than this many seconds per peer: who waits longer had
+/// better ask somebody else. Chunks go out one after the other, so this does not make them late.
+const CHUNK_TIME: f64 = 30.0;
 /// Slots on the slowest uplink: one may be with a peer that does not ask.
 const MIN_SLOTS: usize = 2;
 /// Weight of the last period in the uplink's rate: payload counts when a whole request is out, which
@@ -47,7 +48,8 @@ impl Uplink {
     fn measure(&mut self, now: Time, saturated: bool) {
         let seconds = now.since(self.since).as_secs_f64();
         if saturated && seconds > 0.0 {
-            let rate = self.served as f64 / seconds;
+            // One byte: not even one request went out.
+            let rate = self.served.max(1) as f64 / seconds;
             self.rate =
                 if self.rate > 0.0 { self.rate + (rate - self.rate) * SMOOTH } else { rate };
         }

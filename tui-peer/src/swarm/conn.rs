@@ -10,8 +10,10 @@ use super::event::ConnId;
 use super::rate::Rate;
 use super::time::Time;
 
-/// Longest chunk time that counts, in seconds: an idle connection has a low average, too.
-const MOST_CHUNK_TIME: f64 = 10.0;
+/// Weight of the last chunk in a source's pace.
+const PACE_WEIGHT: f64 = 0.25;
+/// Seconds between chunks from which on a rate over two seconds says too little.
+const SLOW_ROUND: f64 = 0.4;
 
 /// One connection to one peer.
 #[derive(Debug)]
@@ -31,11 +33,15 @@ pub(super) struct Conn {
     pub(super) requests: HashMap<u32, Asked>,
     /// Requests we cancelled whose end has not been said; late answers to them are no fault.
     pub(super) cancelled: HashMap<u32, Asked>,
+    /// Live requests that it was asked to give back, and the idle source they are for.
+    pub(super) recalled: HashMap<u32, ConnId>,
     pub(super) next_rid: u32,
     /// Payload bytes requested and not yet received.
     pub(super) outstanding: u64,
     /// When payload last arrived, or the first request of an idle connection went out.
     pub(super) progress: Time,
+    /// Seconds per byte of its chunks, and since when the next one is on its way.
+    pub(super) pace: (f64, Time),
     /// Stopped delivering: not asked until then.
     pub(super) snubbed_until: Option<Time>,
     /// Requests of the peer that wait here.
@@ -143,9 +149,11 @@ impl Conn {
             next_handle: u16::from(!dialed),
             requests: HashMap::new(),
             cancelled: HashMap::new(),
+            recalled: HashMap::new(),
             next_rid: 0,
             outstanding: 0,
             progress: now,
+            pace: (0.0, now),
             snubbed_until: None,
             queue: VecDeque::new(),
             in_pipe: HashMap::new(),
@@ -203,18 +211,40 @@ impl Conn {
         self.requests.values().filter(any).count()
     }
 
-    /// How long one of its chunks took so far, at its average rate since it connected; zero if unknown.
-    pub(super) fn chunk_time(&self, now: Time) -> Duration {
+    /// A request is about to go out: an idle connection's time begins.
+    pub(super) fn wake(&mut self, now: Time) {
+        if self.pending() == 0 {
+            (self.progress, self.pace.1) = (now, now);
+        }
+    }
+
+    /// A whole chunk arrived.
+    pub(super) fn finished(&mut self, now: Time, len: u32) {
+        let took = now.since(self.pace.1).as_secs_f64() / f64::from(len.max(1));
+        let (pace, _) = self.pace;
+        let pace = if pace > 0.0 { pace + (took - pace) * PACE_WEIGHT } else { took };
+        self.pace = (pace, now);
+    }
+
+    /// Length of the largest request, in bytes; zero if there is none.
+    pub(super) fn largest(&self) -> u64 {
         let len = self.requests.values().map(|asked| match asked {
             Asked::Chunk { len, .. } | Asked::Any { len, .. } | Asked::Meta { len, .. } => *len,
             Asked::Hashes { .. } => 0,
         });
-        let (len, total) = (u64::from(len.max().unwrap_or(0)), self.down.total);
-        let lived = now.since(self.since).as_secs_f64();
-        if total == 0 {
-            return Duration::ZERO;
-        }
-        Duration::from_secs_f64((lived * len as f64 / total as f64).min(MOST_CHUNK_TIME))
+        u64::from(len.max().unwrap_or(0))
+    }
+
+    /// Seconds between its chunks, as long as it is asked for some: its round over all whom it serves
+    /// is part of it. Zero if unknown.
+    pub(super) fn round(&self, len: u64) -> f64 {
+        self.pace.0 * len as f64
+    }
+
+    /// Bytes per second to expect of it. A rate over two seconds says little of a source whose chunks
+    /// come seconds apart; there the time between them counts.
+    pub(super) fn speed(&self, now: Time, len: u64) -> f64 {
+        if self.round(len) > SLOW_ROUND { 1.0 / self.pace.0 } else { self.down.get(now) }
     }
 
     /// The writer is done with a request; its length, if it had it.

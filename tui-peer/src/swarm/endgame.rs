@@ -3,7 +3,7 @@
 use common::id::ContentId;
 
 use super::conn::Asked;
-use super::content::Flight;
+use super::content::{Body, Flight};
 use super::event::ConnId;
 use super::node::{Cx, Node};
 use super::time::Time;
@@ -15,6 +15,8 @@ const STEAL_FACTOR: f64 = 2.0;
 const PATIENCE: f64 = 2.0;
 /// The same at the end, when nothing else is left to ask for.
 const PATIENCE_AT_END: f64 = 0.2;
+/// The same in rounds of the source: its turns come no more often.
+const ROUNDS: f64 = 1.5;
 /// Sources asked for one chunk at once, at most.
 const MAX_ASKED: usize = 2;
 
@@ -33,8 +35,10 @@ impl Node {
         if left > self.cfg.max_depth {
             return false;
         }
-        let own = conn.down.get(cx.now);
-        let total: f64 = content.links.values().map(|link| link.down.get(cx.now)).sum();
+        let usual = body.usual_len();
+        let own = conn.speed(cx.now, usual);
+        let sources = content.links.keys().filter_map(|at| self.conns.get(at));
+        let total: f64 = sources.map(|conn| conn.speed(cx.now, usual)).sum();
         if own < 1.0 || total <= own * 1.01 {
             return false;
         }
@@ -57,14 +61,19 @@ impl Node {
         let (factor, patience) =
             if end { (STEAL_FACTOR, PATIENCE_AT_END) } else { (STEAL_FACTOR * 2.0, PATIENCE) };
         let now = cx.now;
-        let own = conn.down.get(now).max(64.0 * 1024.0);
-        let mine = (conn.outstanding + body.usual_len()) as f64 / own;
+        let usual = body.usual_len();
+        let own = conn.speed(now, usual).max(64.0 * 1024.0);
+        let mine = (conn.outstanding + usual) as f64 / own;
         let late = |flight: &Flight| -> Option<f64> {
             if flight.verifying.is_some() || flight.asked.iter().any(|(holder, _)| *holder == at) {
                 return None;
             }
-            let etas = flight.asked.iter().filter_map(|(holder, rid)| self.eta(now, *holder, *rid));
-            let eta = etas.min_by(f64::total_cmp)?;
+            let etas = flight.asked.iter().filter_map(|(holder, rid)| {
+                let round = self.conns.get(holder)?.round(usual);
+                Some((self.eta(now, *holder, *rid, usual)?, round))
+            });
+            let (eta, round) = etas.min_by(|a, b| a.0.total_cmp(&b.0))?;
+            let patience = patience.max(round * ROUNDS);
             // Every move doubles the patience: were all sources slower than it, a chunk that is
             // always taken away before it comes would never come.
             let patience = patience * f64::from(1u32 << flight.moves.min(MOST_DOUBLINGS));
@@ -77,32 +86,44 @@ impl Node {
             .map(|(_, chunk)| chunk)
     }
 
-    /// Seconds until a request of ours is expected to be complete.
-    fn eta(&self, now: Time, at: ConnId, rid: u32) -> Option<f64> {
+    /// Whether a source has sent some of what this request is about.
+    pub(super) fn has_begun(&self, at: ConnId, rid: u32) -> bool {
+        let request = self.conns.get(&at).and_then(|conn| conn.requests.get(&rid));
+        matches!(request, Some(Asked::Chunk { got, .. }) if *got > 0)
+    }
+
+    /// Seconds until a request of ours is expected to be complete. Silence longer than usual counts
+    /// against it.
+    pub(super) fn eta(&self, now: Time, at: ConnId, rid: u32, usual: u64) -> Option<f64> {
         let conn = self.conns.get(&at)?;
         let Some(Asked::Chunk { len, got, .. }) = conn.requests.get(&rid) else { return None };
         let quiet = now.since(conn.progress).as_secs_f64();
-        let rate = conn.down.get(now);
-        let ahead = if *got > 0 { u64::from(len - got) } else { conn.outstanding };
-        Some(if rate < 1.0 { quiet * 4.0 } else { ahead as f64 / rate + quiet })
+        let (speed, recent) = (conn.speed(now, usual), conn.down.get(now));
+        let (ahead, speed, usual_quiet) = if *got > 0 {
+            (u64::from(len - got), speed.max(recent), 0.0)
+        } else {
+            (conn.outstanding, speed, conn.round(usual))
+        };
+        if speed < 1.0 {
+            return Some(quiet * 4.0);
+        }
+        let over = (quiet - usual_quiet).max(0.0);
+        Some((ahead as f64 / speed - quiet.min(usual_quiet)).max(0.0) + over)
     }
 
     /// Another source takes over a chunk. Who has not begun to send it need not; of those who have, one
     /// may go on: several slow ones together cannot keep a chunk. Says how often it has moved then.
     pub(super) fn unburden(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) -> u8 {
         let now = cx.now;
-        let flight = self.contents.get(&id).and_then(|c| c.body.as_ref()?.flights.get(&chunk));
-        let Some(flight) = flight else { return 0 };
+        let body = self.contents.get(&id).and_then(|content| content.body.as_ref());
+        let usual = body.map_or(0, Body::usual_len);
+        let Some(flight) = body.and_then(|body| body.flights.get(&chunk)) else { return 0 };
         let moves = flight.moves.saturating_add(1);
-        let begun = |at: &ConnId, rid: &u32| {
-            let request = self.conns.get(at).and_then(|conn| conn.requests.get(rid));
-            matches!(request, Some(Asked::Chunk { got, .. }) if *got > 0)
-        };
         let (kept, mut gone): (Vec<_>, Vec<_>) =
-            flight.asked.iter().copied().partition(|(at, rid)| begun(at, rid));
+            flight.asked.iter().copied().partition(|(at, rid)| self.has_begun(*at, *rid));
         let mut kept: Vec<_> = kept
             .into_iter()
-            .map(|(at, rid)| (self.eta(now, at, rid).unwrap_or(f64::MAX), at, rid))
+            .map(|(at, rid)| (self.eta(now, at, rid, usual).unwrap_or(f64::MAX), at, rid))
             .collect();
         kept.sort_by(|a, b| a.0.total_cmp(&b.0));
         gone.extend(kept.into_iter().skip(MAX_ASKED - 1).map(|(_, at, rid)| (at, rid)));

@@ -43,9 +43,7 @@ impl Node {
         while fetch.slices.len() - fetch.delivered < MANIFEST_WINDOW && fetch.next < size {
             let len = (size - fetch.next).min(u32::try_from(MAX_DATA_LEN).unwrap_or(u32::MAX));
             let (rid, off) = (conn.rid(), fetch.next);
-            if conn.pending() == 0 {
-                conn.progress = cx.now;
-            }
+            conn.wake(cx.now);
             conn.requests.insert(rid, Asked::Meta { id, len, got: 0 });
             cx.out.push(Output::Send {
                 conn: fetch.conn,

@@ -5,7 +5,7 @@
 //! - [`node`]: one peer's brain; dispatches to the parts below. [`content`], [`conn`]: what it keeps.
 //! - Contents and peers: [`lifecycle`], [`open`], [`availability`], [`manifest`], [`hashes`].
 //! - Fetching: [`picker`] (rarest first), [`request`], [`pipeline`] (how much at once), [`endgame`] (late
-//!   chunks), [`assembly`] (what arrives, and who is believed).
+//!   chunks), [`recall`] (waiting ones), [`assembly`] (what arrives, and who is believed).
 //! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
 //!   (uploader-side assignment).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
@@ -30,6 +30,7 @@ pub mod picker;
 mod pipeline;
 pub mod policy;
 mod rate;
+mod recall;
 mod request;
 mod seek;
 mod serve;

@@ -163,6 +163,7 @@ impl Node {
             }
             PeerMsg::Assign { rid, chunk } => self.on_assign(cx, at, rid, chunk),
             PeerMsg::Cancel { rid } => self.on_cancel(cx, at, rid),
+            PeerMsg::Recall { rid } => self.on_recall(cx, at, rid),
             PeerMsg::Reject { rid, code } => self.on_reject(cx, at, rid, code),
             PeerMsg::HashReq { handle, rid, file, level, index, count } => {
                 self.on_hash_req(cx, at, handle, rid, (file, level, index, count));

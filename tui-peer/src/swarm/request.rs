@@ -52,9 +52,7 @@ impl Node {
         if count == 0 {
             return false;
         }
-        if conn.pending() == 0 {
-            conn.progress = cx.now;
-        }
+        conn.wake(cx.now);
         let first = conn.next_rid;
         for _ in 0..count {
             let rid = conn.rid();
@@ -106,7 +104,10 @@ impl Node {
             Some(chunk) => Some(chunk),
             None => self.steal(cx, at, id),
         };
-        let Some(chunk) = picked else { return false };
+        let Some(chunk) = picked else {
+            self.recall(cx, at, id);
+            return false;
+        };
         let moves = self.unburden(cx, id, chunk);
         self.request(cx, at, id, chunk);
         if let Some(flight) = self.body_mut(&id).and_then(|body| body.flights.get_mut(&chunk)) {
@@ -124,9 +125,7 @@ impl Node {
             return;
         };
         let (handle, len) = (link.handle, body.len(chunk));
-        if conn.pending() == 0 {
-            conn.progress = cx.now;
-        }
+        conn.wake(cx.now);
         let rid = conn.rid();
         conn.requests.insert(rid, Asked::Chunk { id, chunk, len, got: 0 });
         conn.outstanding += u64::from(len);
@@ -174,6 +173,7 @@ impl Node {
         };
         let freed = self.undo(cx, at, rid, &asked);
         if let Some(conn) = self.conns.get_mut(&at) {
+            conn.recalled.remove(&rid);
             conn.outstanding = conn.outstanding.saturating_sub(freed.saturating_sub(received));
         }
         Some(asked)
@@ -197,6 +197,7 @@ impl Node {
         if conn.cancelled.remove(&rid).is_some() {
             return;
         }
+        let recalled_for = conn.recalled.get(&rid).copied();
         let Some(asked) = self.take_back(cx, at, rid) else { return };
         match (&asked, code) {
             (Asked::Any { id, .. }, _) => {
@@ -206,7 +207,12 @@ impl Node {
                 }
                 self.fill(cx, *id);
             }
-            (Asked::Chunk { .. }, Code::Choked | Code::Cancelled) => {}
+            (Asked::Chunk { id, .. }, Code::Cancelled) => {
+                if let Some(idle) = recalled_for {
+                    self.fill_link(cx, idle, *id);
+                }
+            }
+            (Asked::Chunk { .. }, Code::Choked) => {}
             (Asked::Chunk { id, chunk, .. }, _) => self.withdrawn(cx, at, *id, *chunk),
             (Asked::Hashes { id, .. }, _) => {
                 if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {

@@ -20,8 +20,12 @@ const WAITING: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(5);
 /// Hash requests without an answer go elsewhere after this.
 const HASH_TIMEOUT: Duration = Duration::from_secs(10);
-/// A source is snubbed when it took so many times longer than its chunks took so far.
+/// A source is snubbed when nothing came for so many times the time between its chunks,
 const SNUB_FACTOR: u32 = 4;
+/// and dropped after so many.
+const DROP_FACTOR: u32 = 8;
+/// Longest time between chunks that counts, in seconds.
+const MOST_ROUND: f64 = 600.0;
 /// OPEN without an answer ends a connection after this (protocol.md 5.1).
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection is dead when nothing at all was heard for so long; PING asks every 15 s.
@@ -140,7 +144,9 @@ impl Node {
         let quiet = cx.now.since(conn.progress);
         let slack = self.limit_delay();
         let Some(conn) = self.conns.get_mut(&at) else { return };
-        if conn.pending() > 0 && quiet >= self.cfg.drop_after.max(slack) {
+        let round = Duration::from_secs_f64(conn.round(conn.largest()).min(MOST_ROUND));
+        let longest = self.cfg.drop_after.max(round * DROP_FACTOR).max(slack);
+        if conn.pending() > 0 && quiet >= longest {
             let code = Code::Timeout;
             if conn.down.total > 0 {
                 // It was of use before: a broken link, not a liar.
@@ -149,7 +155,7 @@ impl Node {
             let time = self.cfg.ban_rude;
             return self.ban_and_close(cx, at, code, "advertises and does not deliver", time);
         }
-        let patience = self.cfg.snub_after.max(conn.chunk_time(cx.now) * SNUB_FACTOR).max(slack);
+        let patience = self.cfg.snub_after.max(round * SNUB_FACTOR).max(slack);
         if conn.pending() > 0 && quiet >= patience && conn.snubbed_until.is_none() {
             conn.snubbed_until = Some(cx.now + self.cfg.snub_time);
             self.snub(cx, at);

@@ -7,7 +7,10 @@
 
 use std::time::Duration;
 
+use common::id::ContentId;
+
 use super::conn::Conn;
+use super::content::{Has, Link};
 use super::event::ConnId;
 use super::node::Node;
 use super::time::Time;
@@ -17,7 +20,14 @@ const MIN_PIPED: usize = 2;
 /// The writers together hold what the uplink carries in this time: more would only wait there.
 const WINDOW_TIME: Duration = Duration::from_millis(100);
 /// They hold this much at least, in bytes: the rate of an idle uplink is not known.
-const MIN_WINDOW: u64 = 512 << 10;
+const MIN_WINDOW: u64 = 128 << 10;
+/// Peers differ by this share of the chunks by chance alone.
+const USUAL: f64 = 0.02;
+/// How much being ahead of the others by all chunks, beyond that, would make a byte dearer.
+const BEHIND: f64 = 30.0;
+/// Bounds of what a byte costs of a peer's turn: nobody can talk himself to more than that.
+const CHEAPEST: f64 = 0.4;
+const DEAREST: f64 = 2.5;
 /// A connection whose writer finished nothing for so long is slow itself.
 const SLOW_AFTER: Duration = Duration::from_millis(500);
 /// The same in multiples of the time in which everything handed over should be out.
@@ -51,13 +61,34 @@ impl Node {
 
     /// A request is handed to a writer. The turn of its connection comes again when the others had as
     /// many bytes; who did not ask for a while has saved nothing up.
-    pub(super) fn into_pipe(&mut self, now: Time, at: ConnId, rid: u32, len: u32) {
+    pub(super) fn into_pipe(&mut self, now: Time, at: ConnId, id: ContentId, rid: u32, len: u32) {
+        let cost = (f64::from(len) * self.cost(at, id)) as u64;
         let Some(conn) = self.conns.get_mut(&at) else { return };
         self.turn = self.turn.max(conn.turn);
-        conn.turn = conn.turn.max(self.turn) + u64::from(len);
+        conn.turn = self.turn + cost;
         if conn.in_pipe.is_empty() {
             conn.pipe_moved = now;
         }
         conn.in_pipe.insert(rid, u64::from(len));
+    }
+
+    /// What a byte costs a peer of its turn: less if it is behind the others, more if it is ahead, so
+    /// that a crowd finishes together although some have more sources than others.
+    fn cost(&self, at: ConnId, id: ContentId) -> f64 {
+        let Some(content) = self.contents.get(&id) else { return 1.0 };
+        let Some(body) = content.body.as_ref() else { return 1.0 };
+        let chunks = f64::from(body.layout.chunks().max(1));
+        let has = |link: &Link| match &link.has {
+            Has::Some(set) => f64::from(set.count()) / chunks,
+            _ => 1.0,
+        };
+        let (mut sum, mut peers) = (0.0, 0.0);
+        for link in content.links.values().filter(|link| link.interesting) {
+            (sum, peers) = (sum + has(link), peers + 1.0);
+        }
+        let Some(link) = content.links.get(&at).filter(|_| peers > 1.0) else { return 1.0 };
+        let ahead = has(link) - sum / peers;
+        let beyond = ahead - ahead.clamp(-USUAL, USUAL);
+        (1.0 + beyond * BEHIND).clamp(CHEAPEST, DEAREST)
     }
 }

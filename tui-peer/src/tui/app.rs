@@ -16,7 +16,7 @@ use tokio::sync::{broadcast, watch};
 use crate::engine::command::Command;
 use crate::engine::event::{Event, What};
 use crate::engine::handle::EngineHandle;
-use crate::engine::replay::Events;
+use crate::engine::handle::Events;
 use crate::engine::snapshot::Snapshot;
 use crate::logfile::Logs;
 use crate::settings::{Change, Item, write};

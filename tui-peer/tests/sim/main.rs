@@ -19,7 +19,31 @@ use spec::{Spec, bound};
 use tui_peer::swarm::NodeConfig;
 
 fn network(size: u64, specs: &[Spec], seed: u64) -> Network {
-    Network::new(Matter::file(size), specs, &NodeConfig::default(), seed)
+    Network::new(Matter::file(size), specs, &config(), seed)
+}
+
+/// The defaults, but for what `SIM_CFG` says: `slots=8 depth_ms=200`. What changing a number does.
+fn config() -> NodeConfig {
+    let mut cfg = NodeConfig::default();
+    let changes = std::env::var("SIM_CFG").unwrap_or_default();
+    for (name, value) in changes.split_whitespace().filter_map(|change| change.split_once('=')) {
+        let n: u64 = value.parse().expect("a number");
+        let millis = Duration::from_millis(n);
+        match name {
+            "slots" => cfg.slots = n as usize,
+            "depth_ms" => cfg.depth_time = millis,
+            "have_ms" => cfg.have_delay = millis,
+            "choke_ms" => cfg.choke_interval = millis,
+            "min_depth" => cfg.min_depth = n,
+            "start_depth" => cfg.start_depth = n,
+            "pipe" => cfg.pipe = n,
+            "links" => cfg.max_links = n as usize,
+            "dial" => cfg.dial_target = n as usize,
+            "assign" => cfg.assign = n > 0,
+            _ => panic!("SIM_CFG: {name} is not known"),
+        }
+    }
+    cfg
 }
 
 /// A swarm to its end; the outcome, and the last completion over the fluid bound.
