@@ -20,7 +20,7 @@ fn any(seed: u64) -> (Network, f64) {
         Matter::folder(&files)
     };
     let rates = [0.1, 0.5, 1.0, 4.0];
-    let mut rate = |rng: &mut fastrand::Rng| rates[rng.usize(..rates.len())] * UNIT;
+    let rate = |rng: &mut fastrand::Rng| rates[rng.usize(..rates.len())] * UNIT;
     let seconds = |rng: &mut fastrand::Rng| Duration::from_secs_f64(rng.f64() * 3.0);
     let mut specs = vec![Spec::new(rate(&mut rng), UNIT, true)];
     for _ in 0..rng.usize(1..9) {

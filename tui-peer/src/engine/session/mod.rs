@@ -8,6 +8,7 @@ mod downloads;
 mod effects;
 mod network;
 mod peers;
+mod recheck;
 mod shares;
 mod start;
 mod stop;

@@ -39,6 +39,8 @@ pub(super) enum Done {
     Forgotten { result: Result<(), LibraryError> },
     /// Everything was read again: chunks that no longer fit.
     Verified { id: ContentId, result: Result<Vec<u32>, ShareError> },
+    /// A chunk of which a peer complained was read again: it is wrong.
+    Damaged { id: ContentId, chunk: u32 },
     /// A download got on.
     Download(downloads::Step),
     /// A tracker runs in this process, or could not.
@@ -139,6 +141,7 @@ impl Session {
                 }
             }
             Done::Verified { id, result } => self.on_verified(id, result),
+            Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
             Done::Hosted(hosted) => self.on_hosted(hosted),
         }
