@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
         });
     }
     let table = load::table(Default::default(), tui_peer::tui::keymap::check)?;
-    let reason = run(handle, Options { table, demo: true }).await?;
+    let reason = run(handle, Options { table, demo: true, ..Options::default() }).await?;
     engine.abort();
     eprintln!("{reason:?}");
     Ok(())
@@ -56,7 +56,7 @@ async fn main() -> anyhow::Result<()> {
 async fn engine(mut parts: HandleParts, mut snap: Snapshot, still: bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     for event in testkit::events() {
-        let _ = parts.events.send(event);
+        parts.events.send(event);
     }
     let mut sent_events = false;
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -70,7 +70,7 @@ async fn engine(mut parts: HandleParts, mut snap: Snapshot, still: bool) {
                 if !sent_events {
                     sent_events = true;
                     for event in testkit::events() {
-                        let _ = parts.events.send(event);
+                        parts.events.send(event);
                     }
                 }
                 if snap.network.state == NetState::On && !still {

@@ -1,19 +1,23 @@
 //! What a front end can ask of the engine. Plain data, so that a handle could be remote.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use common::join::JoinString;
+use serde::{Deserialize, Serialize};
 
+use super::plain;
 use super::snapshot::FolderEntry;
 
 /// A request of the user.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
     /// Share a file or a folder where it is. Answered by [`Reply::Accepted`] at once; hashing shows in
     /// the snapshot, the end as an event.
     Share {
         /// What.
+        #[serde(with = "plain::path")]
         path: PathBuf,
         /// Under another name than its own.
         name: Option<String>,
@@ -42,6 +46,69 @@ pub enum Command {
         /// Also delete what has been fetched so far.
         delete_partial: bool,
     },
+    /// Take back a [`Command::Remove`] of the last seconds ([`UNDO_TIME`]), deleted data included.
+    Restore {
+        /// What.
+        id: ContentId,
+    },
+    /// Take finished downloads out of the list; they go on being shared.
+    ClearFinished,
+    /// How important a download is.
+    Prioritize {
+        /// Which.
+        id: ContentId,
+        /// From now on.
+        priority: Priority,
+    },
+    /// Another place in the queue, among downloads of the same priority.
+    Reorder {
+        /// Which.
+        id: ContentId,
+        /// Where to.
+        to: Reorder,
+    },
+    /// Chunks in order (to watch or read while it comes), or rarest first.
+    Sequential {
+        /// Which download.
+        id: ContentId,
+        /// Whether in order.
+        on: bool,
+    },
+    /// Limits of one content in bytes per second, beside those for everything; `None` is no limit.
+    LimitOne {
+        /// Which.
+        id: ContentId,
+        /// For uploads of it.
+        up: Option<u64>,
+        /// For downloading it.
+        down: Option<u64>,
+    },
+    /// Start a download as soon as somebody has it; or no longer.
+    Watch {
+        /// Which.
+        id: ContentId,
+        /// Whether to.
+        on: bool,
+    },
+    /// Download the first content that appears with all these words in its name; or no longer.
+    WatchFor {
+        /// Words, separated by spaces; case does not matter.
+        words: String,
+        /// Whether to.
+        on: bool,
+    },
+    /// Do not talk to a peer.
+    Ban {
+        /// Whom.
+        peer: PeerId,
+        /// For how long; `None` is for ever, over restarts.
+        time: Option<Duration>,
+    },
+    /// Talk to it again.
+    Unban {
+        /// Whom.
+        peer: PeerId,
+    },
     /// Hash what is on disk again and compare.
     Verify {
         /// What.
@@ -62,6 +129,7 @@ pub enum Command {
     /// Join a network (leaving the present one).
     Join {
         /// Which.
+        #[serde(with = "plain::text")]
         join: JoinString,
     },
     /// Start a tracker in this process and join it; answered by [`Reply::Hosting`].
@@ -85,7 +153,14 @@ pub enum Command {
     /// Where downloads go that begin from now on; the folder is made if it does not exist.
     Downloads {
         /// The folder.
+        #[serde(with = "plain::path")]
         dir: PathBuf,
+    },
+    /// Free space that downloads leave on their volume in bytes; `None` is the default
+    /// ([`super::config::DEFAULT_KEEP_FREE`]).
+    KeepFree {
+        /// From now on.
+        bytes: Option<u64>,
     },
     /// Rate limits in bytes per second; `None` is no limit.
     Limits {
@@ -97,20 +172,93 @@ pub enum Command {
 }
 
 /// What to download and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Download {
     /// Which content.
     pub id: ContentId,
     /// Name to save it under, before it is made safe; the catalogue's if `None`.
     pub name: Option<String>,
     /// Folder to save it in; the configured one if `None`.
+    #[serde(with = "plain::maybe_path")]
     pub dir: Option<PathBuf>,
     /// Which files of a folder.
     pub files: Selection,
 }
 
+/// How long a removed download can be taken back; somewhat longer than front ends offer it.
+pub const UNDO_TIME: Duration = Duration::from_secs(12);
+
+/// How important a download is: which one starts first, and who gets how much when several run.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Priority {
+    /// A quarter of what a normal one gets.
+    Low,
+    /// As usual.
+    #[default]
+    Normal,
+    /// Four times as much.
+    High,
+    /// Before everything else.
+    First,
+}
+
+impl Priority {
+    /// From the least to the most important.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::First];
+
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::First => "first",
+        }
+    }
+
+    /// The next higher one.
+    pub fn raised(self) -> Self {
+        match self {
+            Self::Low => Self::Normal,
+            Self::Normal => Self::High,
+            Self::High | Self::First => Self::First,
+        }
+    }
+
+    /// The next lower one.
+    pub fn lowered(self) -> Self {
+        match self {
+            Self::First => Self::High,
+            Self::High => Self::Normal,
+            Self::Normal | Self::Low => Self::Low,
+        }
+    }
+
+    /// Its part of what is asked for at once, against others; [`crate::swarm::policy::NORMAL_WEIGHT`]
+    /// is normal.
+    pub fn weight(self) -> u32 {
+        match self {
+            Self::Low => 1,
+            Self::Normal => crate::swarm::policy::NORMAL_WEIGHT,
+            Self::High => 16,
+            Self::First => 64,
+        }
+    }
+}
+
+/// Where to move a download in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reorder {
+    /// Before the one before it.
+    Up,
+    /// Behind the one behind it.
+    Down,
+}
+
 /// Which files of a folder are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Selection {
     /// All of them.
     #[default]
@@ -120,18 +268,18 @@ pub enum Selection {
 }
 
 /// Answer to a [`Command`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Reply {
     /// Done, or begun and visible in the snapshot.
     Accepted,
     /// Contents of a folder.
     Files(Vec<FolderEntry>),
     /// The join string of the tracker now running here.
-    Hosting(JoinString),
+    Hosting(#[serde(with = "plain::text")] JoinString),
 }
 
 /// Why a command was refused: what, where, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct CommandError {
     /// For programs.
@@ -141,7 +289,7 @@ pub struct CommandError {
 }
 
 /// Why a command was refused, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CommandErrorKind {
     /// No such content, file or path.

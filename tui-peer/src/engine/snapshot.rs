@@ -10,13 +10,19 @@ use std::time::Instant;
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
+use serde::{Deserialize, Serialize};
+
+use super::plain;
+
+use super::command::Priority;
 
 /// Everything at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Counts up with every snapshot.
     pub seq: u64,
     /// When it was made.
+    #[serde(with = "plain::instant")]
     pub at: Instant,
     /// Ourselves.
     pub me: Me,
@@ -24,7 +30,8 @@ pub struct Snapshot {
     pub network: Network,
     /// Sums over everything.
     pub totals: Totals,
-    /// The network's files. Replaced only when they change.
+    /// The network's files. Replaced only when they change; between processes sent apart, page by page.
+    #[serde(skip)]
     pub catalogue: Arc<Catalogue>,
     /// Our downloads and shares, in the order they were added.
     pub transfers: Arc<[Transfer]>,
@@ -32,10 +39,49 @@ pub struct Snapshot {
     pub peers: Arc<[PeerRow]>,
     /// Details of the content asked for by [`super::command::Command::Focus`].
     pub focus: Option<Arc<Focus>>,
+    /// What is known about serving as a whole.
+    pub uploads: Uploads,
+    /// Peers that are not talked to.
+    pub bans: Arc<[BanRow]>,
+    /// Words waited for ([`super::command::Command::WatchFor`]).
+    pub watches: Arc<[Arc<str>]>,
+}
+
+/// Serving as a whole, and the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Uploads {
+    /// Peers that may be served at once, as the uplink allows.
+    pub slots: u32,
+    /// Peers that are being served.
+    pub used: u32,
+    /// Peers that want something and wait for their turn.
+    pub waiting: u32,
+    /// Limit for all uploads in bytes per second.
+    pub up_limit: Option<u64>,
+    /// Limit for all downloads in bytes per second.
+    pub down_limit: Option<u64>,
+    /// Payload sent since midnight (UTC), earlier runs included.
+    pub today: u64,
+}
+
+/// A peer that is not talked to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself, if known.
+    pub nick: String,
+    /// Why.
+    pub why: String,
+    /// Until when; `None` is for ever.
+    #[serde(with = "plain::maybe_instant")]
+    pub until: Option<Instant>,
+    /// Whether the user did it.
+    pub by_user: bool,
 }
 
 /// Ourselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
     /// Our key.
     pub peer: PeerId,
@@ -44,6 +90,7 @@ pub struct Me {
     /// Where we listen.
     pub listen: SocketAddr,
     /// Where downloads go.
+    #[serde(with = "plain::path")]
     pub downloads: PathBuf,
     /// Free bytes there, if known.
     pub disk_free: Option<u64>,
@@ -52,7 +99,7 @@ pub struct Me {
 }
 
 /// Our tracker and how we stand with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// How we stand.
     pub state: NetState,
@@ -64,10 +111,13 @@ pub struct Network {
     pub latency_ms: Option<u32>,
     /// Whether the tracker runs in this process.
     pub hosting: bool,
+    /// We stayed out of it at the start until the user says so: ask
+    /// ([`super::config::OnStart::Ask`]).
+    pub asking: bool,
 }
 
 /// How we stand with our tracker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetState {
     /// There is none: nothing configured, nothing joined.
     NoNetwork,
@@ -78,8 +128,10 @@ pub enum NetState {
     /// Not reachable since; transfers go on with the peers we know.
     Lost {
         /// Since when.
+        #[serde(with = "plain::instant")]
         since: Instant,
         /// When we try again.
+        #[serde(with = "plain::instant")]
         retry_at: Instant,
         /// Why, in words.
         why: String,
@@ -94,7 +146,7 @@ pub enum NetState {
 }
 
 /// Sums over everything; rates in bytes per second, smoothed.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Payload coming in.
     pub down_rate: f64,
@@ -109,7 +161,7 @@ pub struct Totals {
 }
 
 /// The network's files.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Catalogue {
     /// Counts up with every change.
     pub version: u64,
@@ -120,7 +172,7 @@ pub struct Catalogue {
 }
 
 /// One content of the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogueRow {
     /// Its id.
     pub id: ContentId,
@@ -143,7 +195,7 @@ pub struct CatalogueRow {
 }
 
 /// A download or a share of ours.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Its id; all zero while a new share is being hashed.
     pub id: ContentId,
@@ -162,6 +214,7 @@ pub struct Transfer {
     /// Chunks of it on our disk.
     pub have: u32,
     /// Where it is, or will be.
+    #[serde(with = "plain::path")]
     pub path: PathBuf,
     /// Bytes per second, smoothed.
     pub down_rate: f64,
@@ -186,10 +239,37 @@ pub struct Transfer {
     pub wanted_by: u32,
     /// Connected peers of the network known to have all of it, ourselves not counted.
     pub other_complete: u32,
+    /// Its place in the queue, and what the user wishes for it.
+    pub plan: Plan,
+}
+
+/// Where a transfer stands in the queue, and what the user wishes for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its place in the list of unfinished downloads, from 0.
+    pub order: u32,
+    /// Its place among those that wait, from 1, if it waits.
+    pub place: Option<u32>,
+    /// How important it is.
+    pub priority: Priority,
+    /// Chunks in order.
+    pub sequential: bool,
+    /// Limit of what goes out of it in bytes per second.
+    pub up: Option<u64>,
+    /// Limit of what comes in of it in bytes per second.
+    pub down: Option<u64>,
+    /// Other peers of the network that have begun to fetch it and are not done.
+    pub waiting: u32,
+    /// It starts when somebody has it.
+    pub watch: bool,
+    /// It is finished and no longer belongs into a list of downloads (an hour old, or cleared).
+    pub cleared: bool,
+    /// Why it waits or rests, in words, if the state does not say all.
+    pub why: String,
 }
 
 /// What a transfer is doing; the words the row shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TransferState {
     /// A new share is being hashed.
     Hashing,
@@ -211,14 +291,14 @@ pub enum TransferState {
     Paused,
     /// The disk is full; goes on by itself when there is room.
     DiskFull,
-    /// The shared file changed; it is hashed again, and not served meanwhile.
+    /// What was shared changed on disk or vanished; it is not served. Verifying looks at it again.
     Changed,
     /// It failed; why, and what to do.
     Failed(String),
 }
 
 /// A connected peer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerRow {
     /// Its key.
     pub peer: PeerId,
@@ -238,14 +318,49 @@ pub struct PeerRow {
     pub contents: u32,
     /// Round trip in milliseconds, if measured.
     pub rtt_ms: Option<u32>,
+    /// When it connected.
+    #[serde(with = "plain::instant")]
+    pub since: Instant,
+    /// How it stands with our uploads.
+    pub upload: Upload,
+    /// What it takes from us.
+    pub takes: Vec<Take>,
+}
+
+/// How a peer stands with our uploads.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Upload {
+    /// It has a slot, and something is on its way.
+    Sending,
+    /// It wants something and waits; its place in the line, from 1.
+    Queued(u32),
+    /// It wants nothing.
+    #[default]
+    Idle,
+}
+
+/// Something a peer takes from us.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Take {
+    /// Which content.
+    pub id: ContentId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Bytes per second to this peer.
+    pub rate: f64,
+    /// Payload sent to it since it opened this content.
+    pub sent: u64,
 }
 
 /// Details of one content: its chunks and sources.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Focus {
     /// Which.
     pub id: ContentId,
     /// How each chunk stands with us.
+    #[serde(with = "plain::chunks")]
     pub chunks: Arc<[ChunkState]>,
     /// Copies of each chunk among the sources known (connected ones exactly, others as the tracker
     /// says), ourselves not counted; saturating.
@@ -271,7 +386,7 @@ pub enum ChunkState {
 }
 
 /// One source of the focused content.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRow {
     /// Its key.
     pub peer: PeerId,
@@ -300,7 +415,7 @@ pub struct SourceRow {
 }
 
 /// The four choke and interest flags between us and a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Flags {
     /// It does not let us request.
     pub choked_by: bool,
@@ -313,7 +428,7 @@ pub struct Flags {
 }
 
 /// State of a source in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SourceState {
     /// Sending to us.
     Open,
@@ -347,7 +462,7 @@ impl SourceState {
 }
 
 /// One entry of a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderEntry {
     /// Path within the folder, components separated by `/`, safe to show.
     pub path: String,

@@ -2,7 +2,7 @@
 //! settings screen know of it is in this one table.
 
 use super::kind::{
-    COLORS, GLYPHS, HANGUPS, Kind, MAX_ACTIVE, QUITS, STARTS, THEMES, UNITS, expect_address,
+    COLORS, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, QUITS, STARTS, THEMES, UNITS, expect_address,
 };
 
 /// A page of the settings screen.
@@ -22,6 +22,10 @@ pub enum Page {
     Notify,
     /// Version and file.
     About,
+}
+
+fn expect_log(text: &str) -> Result<(), String> {
+    text.parse::<crate::logfile::LogTo>().map(drop)
 }
 
 impl Page {
@@ -119,6 +123,10 @@ items! {
         "Terminal closes", "Leave the network, or go on serving without a screen.";
     State General "state" "STATE" Kind::Path, false, "",
         "State folder", "Where identity and library are kept.";
+    Log General "log" "LOG" Kind::Text(expect_log), false, "state",
+        "Log file", "A file, none, or state: log/shoal.log in the state folder.";
+    LogLevel General "log_level" "LOG_LEVEL" Kind::Choice(LEVELS), false, "info",
+        "Log level", "The least important lines that are written down.";
 
     Tracker Network "tracker" "TRACKER" Kind::Join, false, "",
         "Tracker", "Join string of the network, or @FILE holding it; the one joined last if empty.";
@@ -126,6 +134,8 @@ items! {
         "Secret file", "File holding the network's secret, if the join string does not.";
     Listen Network "listen" "LISTEN" Kind::Text(expect_address), false, "0.0.0.0:7421",
         "Listen on", "Address and port for other peers; port 0 is any free one.";
+    PortFallback Network "port_fallback" "PORT_FALLBACK" Kind::Toggle, false, "true",
+        "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
     Nick Network "nick" "NICK" Kind::Nick, false, "",
         "Name", "Shown to others; the host name by default.";
 
@@ -137,7 +147,7 @@ items! {
         "Downloads at once", "More wait in the queue.";
 
     Theme Look "look.theme" "THEME" Kind::Theme(THEMES), true, "auto",
-        "Theme", "Colours; auto is dark or light, as the terminal is.";
+        "Theme", "auto is dark or light, as the terminal says; over ssh it is asked only with auto-ssh.";
     Color Look "look.color" "COLOR" Kind::Choice(COLORS), true, "auto",
         "Colours", "How many the terminal shows; never uses bold and reverse only.";
     Glyphs Look "look.glyphs" "GLYPHS" Kind::Choice(GLYPHS), true, "auto",

@@ -74,6 +74,7 @@ impl Node {
                 *got += len;
                 let (id, chunk, whole, done) = (*id, *chunk, *whole, got == whole);
                 conn.outstanding = conn.outstanding.saturating_sub(u64::from(len));
+                self.spend(cx.now, &id, u64::from(len));
                 if let Some(content) = self.contents.get_mut(&id) {
                     content.down.add(cx.now, u64::from(len));
                     if let Some(link) = content.links.get_mut(&at) {
@@ -83,7 +84,7 @@ impl Node {
                 if done {
                     self.chunk_arrived(cx, at, rid, id, chunk, whole);
                 }
-                self.fill_link(cx, at, id);
+                self.fill_beside(cx, at, id);
             }
             Asked::Meta { id, len: whole, got } => {
                 let end = off.checked_add(len).filter(|end| *end <= *whole);

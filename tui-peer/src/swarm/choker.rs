@@ -2,6 +2,7 @@
 //! once and rotates to those who got least (protocol.md 6: 1.16 of the bound, where tit-for-tat took
 //! 1.32 and no choking at all 1.46).
 
+use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
@@ -91,7 +92,43 @@ pub(super) fn choose(
     candidates.into_iter().take(slots).map(|c| c.conn).collect()
 }
 
+/// Who is served, and who waits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UploadLine {
+    /// Peers served at once, as the uplink allows.
+    pub slots: usize,
+    /// Peers that are.
+    pub used: usize,
+    /// Those who wait, the next one first.
+    pub waiting: Vec<ConnId>,
+}
+
 impl Node {
+    /// Who is served, and who waits.
+    pub fn upload_line(&self) -> UploadLine {
+        let (served, mut waiting): (Vec<_>, Vec<_>) =
+            self.candidates().into_iter().partition(|candidate| candidate.unchoked);
+        waiting.sort_by_key(|candidate| (candidate.recent, candidate.conn));
+        UploadLine {
+            slots: self.slots(),
+            used: served.len(),
+            waiting: waiting.into_iter().map(|candidate| candidate.conn).collect(),
+        }
+    }
+
+    /// Contents that the peer of a connection takes from us: rate in bytes per second, bytes sent.
+    pub fn takes(&self, at: ConnId, now: Time) -> Vec<(ContentId, f64, u64)> {
+        let Some(conn) = self.conns.get(&at) else { return Vec::new() };
+        let taken = conn.handles.values().filter_map(|id| {
+            let link = self.contents.get(id)?.links.get(&at)?;
+            let wants = link.interesting || link.up.get(now) > 0.0;
+            wants.then(|| (*id, link.up.get(now), link.up.total))
+        });
+        let mut taken: Vec<_> = taken.collect();
+        taken.sort_by_key(|(id, ..)| *id);
+        taken
+    }
+
     /// Peers that want something of ours.
     fn candidates(&self) -> Vec<Candidate> {
         let interested = |conn: &&super::conn::Conn| {

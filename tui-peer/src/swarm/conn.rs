@@ -97,6 +97,15 @@ impl Asked {
         }
     }
 
+    /// Payload bytes it still stands for.
+    pub(super) fn left(&self) -> u64 {
+        match self {
+            Self::Chunk { len, got, .. } => u64::from(len.saturating_sub(*got)),
+            Self::Any { len, .. } => u64::from(*len),
+            Self::Meta { .. } | Self::Hashes { .. } => 0,
+        }
+    }
+
     /// Whether it is about payload of this content.
     pub(super) fn is_chunk_of(&self, of: ContentId) -> bool {
         matches!(self, Self::Chunk { id, .. } | Self::Any { id, .. } if *id == of)

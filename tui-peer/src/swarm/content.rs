@@ -11,6 +11,7 @@ use common::merkle::{ChunkHashes, HashRange};
 
 use super::event::{ConnId, Ready, SourceHint};
 use super::picker::Picker;
+use super::policy::{Pace, Policy};
 use super::rate::Rate;
 use super::time::Time;
 
@@ -42,6 +43,10 @@ pub(super) struct Content {
     pub(super) rest_until: Time,
     /// Peers that could not open it just now, and when to try again; a subset of `known`.
     pub(super) retry: HashMap<PeerId, Time>,
+    /// What the user wishes for it.
+    pub(super) policy: Policy,
+    /// Its limit.
+    pub(super) pace: Option<Pace>,
 }
 
 /// All that exchanging chunks needs.
@@ -185,6 +190,8 @@ impl Content {
             outstanding: 0,
             rest_until: Time::ZERO,
             retry: HashMap::new(),
+            policy: Policy::default(),
+            pace: None,
         }
     }
 

@@ -9,7 +9,7 @@
 //! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
 //!   (uploader-side assignment), [`doubt`] (when a peer says that our copy is wrong).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
-//! - [`rate`], [`config`], [`view`].
+//! - [`policy`]: weights, order, limits and bans the user wishes. [`rate`], [`config`], [`view`].
 
 mod assembly;
 mod assign;
@@ -29,6 +29,7 @@ mod node;
 mod open;
 pub mod picker;
 mod pipeline;
+pub mod policy;
 mod rate;
 mod recall;
 mod request;

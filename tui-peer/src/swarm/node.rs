@@ -13,6 +13,7 @@ use super::conn::{Asked, Conn};
 use super::content::{Body, Content};
 use super::dialer::Dialer;
 use super::event::{ConnId, Input, Notice, Output};
+use super::policy::Pace;
 use super::time::Time;
 
 /// The state machine. Feed it [`Input`]s with [`handle`](Self::handle), execute the [`Output`]s, call
@@ -46,6 +47,10 @@ pub struct Node {
     pub(super) rechoke_at: Time,
     pub(super) tick_at: Time,
     pub(super) halve_at: Time,
+    /// Some content has another weight than usual.
+    pub(super) mixed: bool,
+    /// Our limit for all that comes in.
+    pub(super) pace: Option<Pace>,
 }
 
 /// What handlers work with: the moment and where outputs go.
@@ -87,6 +92,8 @@ impl Node {
             rechoke_at: Time::ZERO,
             tick_at: Time::ZERO,
             halve_at: Time::ZERO,
+            mixed: false,
+            pace: None,
         }
     }
 
@@ -99,6 +106,11 @@ impl Node {
             Input::ManifestRejected { id, conn } => self.manifest_rejected(cx, id, conn),
             Input::WantedChanged { id, wanted } => self.change_wanted(cx, id, wanted),
             Input::PausedChanged { id, paused } => self.change_paused(cx, id, paused),
+            Input::PolicyChanged { id, policy } => self.set_policy(cx, id, policy),
+            Input::DownLimit(rate) => self.set_down_limit(cx.now, rate),
+            Input::Ban { peer, time } => self.ban_peer(cx, peer, time),
+            Input::Unban { peer } => self.unban(&peer),
+            Input::Woke => self.woke(cx),
             Input::ContentRemoved { id } => self.remove_content(cx, id),
             Input::ChunksLost { id, lost } => self.chunks_lost(cx, id, &lost),
             Input::SourcesFound { id, sources } => self.sources_found(cx, id, sources),
@@ -196,7 +208,7 @@ impl Node {
         if let Some(conn) = self.conns.get(&at) {
             let peer = conn.peer;
             self.dialer.ban(peer, cx.now + time);
-            cx.notice(Notice::Banned { peer, why });
+            Self::say_banned(cx, peer, why, time);
             self.close(cx, at, code, why);
         }
     }

@@ -142,8 +142,11 @@ impl Node {
             return self.close(cx, at, Code::Timeout, "was silent for too long");
         }
         let quiet = cx.now.since(conn.progress);
+        let slack = self.limit_delay();
+        let Some(conn) = self.conns.get_mut(&at) else { return };
         let round = Duration::from_secs_f64(conn.round(conn.largest()).min(MOST_ROUND));
-        if conn.pending() > 0 && quiet >= self.cfg.drop_after.max(round * DROP_FACTOR) {
+        let longest = self.cfg.drop_after.max(round * DROP_FACTOR).max(slack);
+        if conn.pending() > 0 && quiet >= longest {
             let code = Code::Timeout;
             if conn.down.total > 0 {
                 // It was of use before: a broken link, not a liar.
@@ -152,7 +155,7 @@ impl Node {
             let time = self.cfg.ban_rude;
             return self.ban_and_close(cx, at, code, "advertises and does not deliver", time);
         }
-        let patience = self.cfg.snub_after.max(round * SNUB_FACTOR);
+        let patience = self.cfg.snub_after.max(round * SNUB_FACTOR).max(slack);
         if conn.pending() > 0 && quiet >= patience && conn.snubbed_until.is_none() {
             conn.snubbed_until = Some(cx.now + self.cfg.snub_time);
             self.snub(cx, at);

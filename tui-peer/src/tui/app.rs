@@ -3,11 +3,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
-use crossterm::event::{Event as Input, KeyEventKind};
+use crossterm::event::{Event as Input, KeyEventKind, MouseEventKind};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -15,113 +14,126 @@ use ratatui::layout::Rect;
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::command::Command;
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
 use crate::engine::handle::EngineHandle;
+use crate::engine::handle::Events;
+use crate::engine::snapshot::Snapshot;
+use crate::logfile::Logs;
 use crate::settings::{Change, Item, write};
 
+use super::HANGUP;
 use super::front::{Front, Happened};
-use super::model::{Model, Now, PathEntry, build};
+use super::model::{Model, Now, build};
 use super::msg::{Asked, Effect, ExitReason, Msg};
-use super::term::{self, Notes};
+use super::outside::{Probes, list_dir, open, write_filters};
+use super::pace::Pace;
+use super::panics::{Notes, in_screen};
+use super::signs::{Known, Signs};
 use super::update::{deadline, start, update};
 use super::view::view;
 
-/// Data is painted at most ten times a second; what is typed, at once.
-const DATA_INTERVAL: Duration = Duration::from_millis(100);
-/// ... and once a second while nobody looks.
-const UNSEEN_INTERVAL: Duration = Duration::from_secs(1);
 /// Inputs handled before the next frame: a paste or a held key must not starve the screen.
 const MAX_BATCH: usize = 256;
-/// Log events taken at once.
-const MAX_EVENTS: usize = 512;
+/// Log lines taken at once: ten times a second, this is more than anybody can produce.
+const MAX_EVENTS: usize = 2048;
 /// Calls to the engine under way; more means that it hangs, and the user is told.
 const MAX_CALLS: usize = 2048;
 /// Changes of settings that wait to be written; nobody makes more while the disk hangs.
 const MAX_SAVES: usize = 64;
 /// How long the end waits for settings to be written: a hanging disk must not keep the terminal.
 const SAVE_PATIENCE: Duration = Duration::from_secs(1);
-/// Names taken from one folder for completion.
-const MAX_NAMES: usize = 5000;
-/// A frame that takes longer to write than this came over a slow line.
-const SLOW_WRITE: Duration = Duration::from_millis(50);
 
 struct App<'a, F> {
     model: Model,
     front: &'a mut F,
     handle: EngineHandle,
-    snapshots: watch::Receiver<std::sync::Arc<crate::engine::snapshot::Snapshot>>,
-    events: broadcast::Receiver<Event>,
+    snapshots: watch::Receiver<std::sync::Arc<Snapshot>>,
+    events: Events,
+    logs: Logs,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
+    probes: Probes,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
     focus: (Option<ContentId>, bool),
     dirty: bool,
-    next_data: Instant,
-    data_waits: bool,
-    slow: bool,
+    pace: Pace,
+    signs: Signs,
+    /// A log line that came; it and what follows wait for their time.
+    line: Option<Result<Event, broadcast::error::RecvError>>,
+    /// Traces wait for their time.
+    traces: bool,
+    /// A snapshot waits for its time.
+    rates: bool,
     /// Changes of the configuration file that wait, and whether one is under way: one at a time, in order.
     saves: (VecDeque<Change>, bool),
     exit: Option<ExitReason>,
 }
 
-/// Runs the app on a terminal until it ends.
-///
-/// # Errors
-/// If the terminal is gone.
+/// Runs the app on a terminal until it ends. A terminal that is gone counts as hung up.
 pub async fn drive<F: Front>(
     handle: EngineHandle,
     model: Model,
     front: &mut F,
+    known: Known,
     mut signal: impl Future<Output = i32> + Unpin,
-) -> io::Result<ExitReason>
+) -> ExitReason
 where
     io::Error: From<<F::Backend as ratatui::backend::Backend>::Error>,
 {
     let notes = Notes::shared();
+    let logs = Logs::shared();
     let mut app = App {
         snapshots: handle.snapshots(),
         events: handle.events(),
-        next_data: Instant::now(),
+        pace: Pace::new(Instant::now()),
+        signs: Signs::new(known),
         model,
         front,
         handle,
+        logs: logs.clone(),
         work: FuturesUnordered::new(),
+        probes: Probes::default(),
         focus: (None, false),
         dirty: true,
-        data_waits: false,
-        slow: false,
+        line: None,
+        traces: false,
+        rates: false,
         saves: (VecDeque::new(), false),
         exit: None,
     };
-    let effects = term::in_screen(|| start(&mut app.model));
-    app.carry_out(effects);
+    match in_screen(|| start(&mut app.model)) {
+        Some(effects) => app.carry_out(effects),
+        None => return ExitReason::Panicked,
+    }
     let engine = app.handle.clone();
     let mut stopped = std::pin::pin!(engine.stopped());
     loop {
         if let Some(reason) = app.exit {
-            app.finish_saving().await;
-            return Ok(reason);
+            return app.end(reason).await;
         }
-        app.paint()?;
+        if let Err(error) = app.paint() {
+            tracing::warn!("cannot write to the terminal: {error}");
+            return app.end(ExitReason::Signal(HANGUP)).await;
+        }
+        if let Some(reason) = app.exit {
+            return app.end(reason).await;
+        }
         let wake = app.wake();
-        let open = !app.data_waits;
         tokio::select! {
             biased;
-            number = &mut signal => return Ok(ExitReason::Signal(number)),
+            number = &mut signal => return app.end(ExitReason::Signal(number)).await,
             input = app.front.event() => match input {
                 Some(Ok(input)) => app.inputs(input).await,
-                Some(Err(error)) => return Err(error),
-                None => return Ok(ExitReason::Quit),
+                // As if it had hung up, which it mostly has.
+                Some(Err(_)) | None => return app.end(ExitReason::Signal(HANGUP)).await,
             },
-            () = &mut stopped => return Ok(ExitReason::EngineStopped),
+            () = &mut stopped => return ExitReason::EngineStopped,
             Some(msg) = app.work.next(), if !app.work.is_empty() => app.done(msg),
-            changed = app.snapshots.changed(), if open => match changed {
-                Ok(()) => app.data_waits = true,
-                Err(_) => return Ok(ExitReason::EngineStopped),
+            changed = app.snapshots.changed(), if !app.rates => match changed {
+                Ok(()) => app.rates = true,
+                Err(_) => return ExitReason::EngineStopped,
             },
-            event = app.events.recv(), if open => {
-                app.event(event);
-                app.data_waits = true;
-            }
+            event = app.events.recv(), if app.line.is_none() => app.line = Some(event),
+            () = logs.bell().notified(), if !app.traces => app.traces = true,
             () = notes.bell.notified() => {
                 for (at, text) in notes.take() {
                     app.message(Msg::Panicked(at, text));
@@ -144,11 +156,17 @@ where
     io::Error: From<<F::Backend as ratatui::backend::Backend>::Error>,
 {
     fn message(&mut self, msg: Msg) {
+        if self.exit.is_some() {
+            return;
+        }
         self.model.now = Now::read();
         let model = &mut self.model;
-        let effects = term::in_screen(|| update(model, msg));
+        let effects = in_screen(|| update(model, msg));
         self.dirty = true;
-        self.carry_out(effects);
+        match effects {
+            Some(effects) => self.carry_out(effects),
+            None => self.exit = Some(ExitReason::Panicked),
+        }
     }
 
     /// One input, and those that are ready behind it.
@@ -156,16 +174,15 @@ where
         let mut next = Some(first);
         for _ in 0..MAX_BATCH {
             match next {
-                Some(Happened::Input(Input::Key(key))) if key.kind != KeyEventKind::Release => {
-                    self.message(Msg::Key(key));
-                }
-                Some(Happened::Input(Input::Paste(text))) => self.message(Msg::Paste(text)),
-                Some(Happened::Input(Input::Mouse(mouse))) => self.mouse(mouse),
-                Some(Happened::Input(Input::Resize(width, height))) => self.resize(width, height),
-                Some(Happened::Input(Input::FocusGained)) => self.message(Msg::Attention(true)),
-                Some(Happened::Input(Input::FocusLost)) => self.message(Msg::Attention(false)),
+                Some(Happened::Input(input)) => self.input(input),
                 Some(Happened::Stop) => self.suspend(),
-                _ => {}
+                Some(Happened::Continued) => {
+                    // An error shows at the next frame.
+                    let _ = self.front.resume();
+                    self.refit();
+                }
+                Some(Happened::Written(took)) => self.pace.written(took),
+                None => {}
             }
             if self.exit.is_some() {
                 return;
@@ -182,10 +199,29 @@ where
         tokio::task::yield_now().await;
     }
 
-    /// Moves alone change nothing: they must not cause a frame.
-    fn mouse(&mut self, mouse: crossterm::event::MouseEvent) {
-        if !matches!(mouse.kind, crossterm::event::MouseEventKind::Moved) {
-            self.message(Msg::Mouse(mouse));
+    fn input(&mut self, input: Input) {
+        let now = Instant::now();
+        match input {
+            Input::Key(key) if key.kind != KeyEventKind::Release => {
+                self.pace.key(now);
+                self.message(Msg::Key(key));
+            }
+            Input::Paste(text) => self.message(Msg::Paste(text)),
+            // Moves alone change nothing: they must not cause a frame.
+            Input::Mouse(mouse) if mouse.kind != MouseEventKind::Moved => {
+                match mouse.kind {
+                    MouseEventKind::Down(_) | MouseEventKind::Up(_) => self.pace.key(now),
+                    _ => self.pace.scrolled(now),
+                }
+                self.message(Msg::Mouse(mouse));
+            }
+            Input::Resize(width, height) => self.pace.resized((width, height), now),
+            Input::FocusGained => {
+                self.pace.looked_at(now);
+                self.message(Msg::Attention(true));
+            }
+            Input::FocusLost => self.message(Msg::Attention(false)),
+            Input::Key(_) | Input::Mouse(_) => {}
         }
     }
 
@@ -195,65 +231,126 @@ where
         self.message(Msg::Resize(width, height));
     }
 
-    fn event(&mut self, event: Result<Event, broadcast::error::RecvError>) {
-        match event {
-            Ok(event) => self.message(Msg::Event(event)),
-            Err(broadcast::error::RecvError::Lagged(n)) => self.message(Msg::Missed(n)),
-            // The engine's end is noticed elsewhere.
-            Err(broadcast::error::RecvError::Closed) => {}
-        }
-    }
-
-    /// Something is due: data, or a change of the screen by itself.
+    /// Something is due: data, a new size, or a change of the screen by itself.
     fn time(&mut self) {
         let now = Instant::now();
-        if self.data_waits && now >= self.next_data {
-            self.data(now);
-        } else {
+        if let Some((width, height)) = self.pace.new_size(now) {
+            self.resize(width, height);
+        }
+        let mut any = false;
+        if self.has_lines() && now >= self.pace.data_at() {
+            self.lines(now);
+            any = true;
+        }
+        if self.rates && now >= self.pace.rates_at() {
+            self.snapshot(now);
+            any = true;
+        }
+        if !any && deadline(&self.model).is_some_and(|at| at <= now) {
             self.message(Msg::Tick);
         }
     }
 
-    fn data(&mut self, now: Instant) {
-        self.data_waits = false;
-        let factor = if self.slow { 2 } else { 1 };
-        let calm = self.model.prefs.table.is_on(Item::ReduceMotion);
-        let often = self.model.attention && !calm;
-        let interval = if often { DATA_INTERVAL * factor } else { UNSEEN_INTERVAL };
-        self.next_data = now + interval;
-        for _ in 0..MAX_EVENTS {
-            match self.events.try_recv() {
-                Ok(event) => self.event(Ok(event)),
-                Err(broadcast::error::TryRecvError::Lagged(n)) => self.message(Msg::Missed(n)),
-                Err(_) => break,
+    /// Whether somebody looks who likes numbers to move.
+    fn is_watched(&self) -> bool {
+        self.model.attention && !self.model.prefs.table.is_on(Item::ReduceMotion)
+    }
+
+    fn has_lines(&self) -> bool {
+        self.line.is_some() || self.traces
+    }
+
+    /// Takes what was said since the last time.
+    fn lines(&mut self, now: Instant) {
+        self.pace.took_data(now, self.is_watched());
+        let (mut events, mut missed) = (Vec::new(), 0);
+        let mut next = self.line.take();
+        while let Some(event) = next {
+            match event {
+                Ok(event) => events.push(event),
+                Err(broadcast::error::RecvError::Lagged(n)) => missed += n,
+                // The engine's end is noticed elsewhere.
+                Err(broadcast::error::RecvError::Closed) => break,
             }
+            next = if events.len() < MAX_EVENTS {
+                match self.events.try_recv() {
+                    Ok(event) => Some(Ok(event)),
+                    Err(broadcast::error::TryRecvError::Lagged(n)) => {
+                        Some(Err(broadcast::error::RecvError::Lagged(n)))
+                    }
+                    Err(_) => None,
+                }
+            } else {
+                None
+            };
         }
-        if self.snapshots.has_changed().unwrap_or(false)
-            || self.model.snap.seq != self.snapshots.borrow().seq
-        {
-            let snap = self.snapshots.borrow_and_update().clone();
+        self.traces = false;
+        let (traces, more) = self.logs.take(MAX_EVENTS);
+        for event in &events {
+            self.signs.event(event, &self.model, now);
+        }
+        let level = self.model.log.level();
+        let seen = events
+            .iter()
+            .any(|e| e.level <= level || !matches!(e.what, What::Said | What::Peer { .. }))
+            || traces.iter().any(|t| t.level <= level);
+        let dirty = self.dirty;
+        if !traces.is_empty() {
+            self.message(Msg::Traces(traces));
+        }
+        if !events.is_empty() {
+            self.message(Msg::Events(events));
+        }
+        // What the log does not show needs no frame.
+        self.dirty = dirty || seen;
+        if missed + more > 0 {
+            self.message(Msg::Missed(missed + more));
+        }
+    }
+
+    /// Takes the newest snapshot. One that looks like the last is not worth a frame.
+    fn snapshot(&mut self, now: Instant) {
+        self.rates = false;
+        self.pace.took_rates(now, self.is_watched());
+        let snap = self.snapshots.borrow_and_update().clone();
+        if !same_picture(&self.model.snap, &snap) {
             self.message(Msg::Snapshot(snap));
         }
     }
 
     fn wake(&self) -> Option<Instant> {
-        let data = self.data_waits.then_some(self.next_data);
-        [data, deadline(&self.model)].into_iter().flatten().min()
+        let now = Instant::now();
+        let lines = self.has_lines().then(|| self.pace.data_at());
+        let rates = self.rates.then(|| self.pace.rates_at());
+        // A frame on its way wakes us by itself.
+        let hold = self.pace.holds(now);
+        let signs = self.signs.deadline(&self.model);
+        [lines, rates, hold, signs, deadline(&self.model)].into_iter().flatten().min()
     }
 
     fn paint(&mut self) -> io::Result<()> {
-        if !self.dirty {
+        let now = Instant::now();
+        if self.front.is_ready() {
+            let signs = self.signs.due(&self.model, now);
+            if !signs.is_empty() {
+                self.front.aside(&signs);
+            }
+        }
+        if !self.dirty || self.pace.holds(now).is_some() || !self.front.is_ready() {
             return Ok(());
         }
         self.dirty = false;
         self.model.now = Now::read();
         let model = &self.model;
         let terminal = self.front.terminal();
-        term::in_screen(|| terminal.draw(|frame| view(model, frame)).map(drop))?;
-        let before = Instant::now();
-        self.front.commit()?;
-        self.slow = before.elapsed() > SLOW_WRITE;
-        Ok(())
+        match in_screen(|| terminal.draw(|frame| view(model, frame)).map(drop)) {
+            Some(drawn) => drawn?,
+            None => {
+                self.exit = Some(ExitReason::Panicked);
+                return Ok(());
+            }
+        }
+        self.front.commit()
     }
 
     fn done(&mut self, msg: Option<Msg>) {
@@ -309,6 +406,31 @@ where
                     }
                     .boxed(),
                 ),
+                Effect::Probe(probe) => {
+                    // `None` would mean a change of focus; a probe that was overtaken says nothing.
+                    let looking = self.probes.look(probe);
+                    self.work.push(
+                        async move {
+                            Some(match looking.await {
+                                Some((probe, found)) => Msg::Probed(probe, found),
+                                None => Msg::Nothing,
+                            })
+                        }
+                        .boxed(),
+                    );
+                }
+                Effect::KeepFilters(text) => {
+                    let path = self.model.prefs.table.path_of(Item::State);
+                    self.work.extend(path.map(|dir| keep_filters(dir, text).boxed()));
+                }
+                Effect::Open(path) => self.work.push(
+                    async move {
+                        let shown = path.clone();
+                        let opened = tokio::task::spawn_blocking(move || open(&path)).await;
+                        Some(Msg::Opened(shown, opened.unwrap_or_else(|e| Err(e.to_string()))))
+                    }
+                    .boxed(),
+                ),
                 Effect::Index(job) => self.work.push(
                     async move {
                         let work = job.clone();
@@ -320,8 +442,8 @@ where
                     .boxed(),
                 ),
                 Effect::Copy(text, what) => {
-                    let result = self.front.copy(&text);
-                    self.message(Msg::Copied(what, result));
+                    let copying = self.front.copy(text);
+                    self.work.push(async move { Some(Msg::Copied(what, copying.await)) }.boxed());
                 }
                 Effect::Mouse(on) => self.front.mouse(on),
                 Effect::Suspend => self.suspend(),
@@ -368,6 +490,17 @@ where
         );
     }
 
+    /// The last things to do. A terminal that went away ends the app or only its screen, as the settings
+    /// say.
+    async fn end(&mut self, end: ExitReason) -> ExitReason {
+        self.finish_saving().await;
+        let gone = end == ExitReason::Signal(HANGUP);
+        if gone && self.model.prefs.table.serves_after_hangup() {
+            return ExitReason::ServeOn;
+        }
+        end
+    }
+
     /// Writes what was changed just before the end.
     async fn finish_saving(&mut self) {
         let deadline = Instant::now() + SAVE_PATIENCE;
@@ -383,8 +516,13 @@ where
         if let Err(error) = self.front.suspend() {
             tracing::warn!("cannot suspend: {error}");
         }
-        // The terminal may have another size now.
-        if let Ok((width, height)) = crossterm::terminal::size() {
+        self.refit();
+    }
+
+    /// After somebody else had the terminal: it may have another size, and shows something else.
+    fn refit(&mut self) {
+        self.signs.reset();
+        if let Some((width, height)) = self.front.size() {
             self.resize(width, height);
         }
         self.repaint();
@@ -397,38 +535,37 @@ where
     }
 }
 
-/// Names in a folder, folders first; symbolic links are shown as what they lead to.
-fn list_dir(dir: &Path) -> Result<Vec<PathEntry>, String> {
-    let names = std::fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let mut entries: Vec<PathEntry> = names
-        .flatten()
-        .take(MAX_NAMES)
-        .filter_map(|entry| {
-            // A name that is not text cannot be typed; its folder can be shared.
-            let name = entry.file_name().into_string().ok()?;
-            let meta = std::fs::metadata(PathBuf::from(dir).join(&name)).ok();
-            let is_dir = meta.as_ref().is_some_and(std::fs::Metadata::is_dir);
-            Some(PathEntry { name, is_dir, size: meta.map_or(0, |m| m.len()) })
-        })
-        .collect();
-    entries.sort_by(|a, b| {
-        b.is_dir.cmp(&a.is_dir).then_with(|| a.name.to_lowercase().cmp(&b.name.to_lowercase()))
-    });
-    Ok(entries)
+/// Writes the filters used before into the state folder. Losing them is no error worth a word.
+async fn keep_filters(dir: std::path::PathBuf, text: String) -> Option<Msg> {
+    let written = tokio::task::spawn_blocking(move || write_filters(&dir, &text)).await;
+    if let Ok(Err(error)) = written {
+        tracing::debug!("filters are not kept: {error}");
+    }
+    Some(Msg::Nothing)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_come_first() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.txt"), b"abc").unwrap();
-        std::fs::create_dir(dir.path().join("z")).unwrap();
-        let entries = list_dir(dir.path()).unwrap();
-        assert_eq!(entries[0], PathEntry { name: "z".into(), is_dir: true, size: entries[0].size });
-        assert_eq!(entries[1], PathEntry { name: "a.txt".into(), is_dir: false, size: 3 });
-        assert!(list_dir(&dir.path().join("nope")).unwrap_err().contains("nope"));
-    }
+/// Whether two snapshots look the same: at rest the engine still makes one now and then.
+fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
+    let same_focus = match (&a.focus, &b.focus) {
+        (None, None) => true,
+        (Some(a), Some(b)) => {
+            std::sync::Arc::ptr_eq(a, b)
+                || (a.id == b.id
+                    && a.chunks == b.chunks
+                    && a.availability == b.availability
+                    && a.sources == b.sources)
+        }
+        _ => false,
+    };
+    same_focus
+        && a.me == b.me
+        && a.network == b.network
+        && a.totals == b.totals
+        && a.catalogue.version == b.catalogue.version
+        && a.catalogue.whole == b.catalogue.whole
+        && a.transfers == b.transfers
+        && a.peers == b.peers
+        && a.uploads == b.uploads
+        && a.bans == b.bans
+        && a.watches == b.watches
 }

@@ -10,9 +10,11 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
+use crate::logfile::Entry;
 use crate::settings::{Change, Item};
 
 use super::model::{Job, PathEntry};
+use super::outside::{Found, Probe};
 
 /// Something happened.
 #[derive(Debug)]
@@ -31,12 +33,22 @@ pub enum Msg {
     Snapshot(Arc<Snapshot>),
     /// The engine says something.
     Event(Event),
+    /// The engine said all this.
+    Events(Vec<Event>),
+    /// The program's parts traced this.
+    Traces(Vec<Entry>),
     /// So many events were lost because we were slow.
     Missed(u64),
     /// A command was answered.
     Reply(Asked, Result<Reply, CommandError>),
     /// Names in a folder of this machine.
     Dir(PathBuf, Result<Vec<PathEntry>, String>),
+    /// Something outside was looked at.
+    Probed(Probe, Found),
+    /// Something outside has ended and has nothing to say.
+    Nothing,
+    /// A folder was shown by the desktop, or why not.
+    Opened(PathBuf, Result<(), String>),
     /// A long list was ordered.
     Indexed(u64, Job, Vec<u32>),
     /// Something was copied (which, and by which way), or not (why).
@@ -58,6 +70,10 @@ pub enum Effect {
     Focus(Option<ContentId>),
     /// List a folder of this machine.
     ListDir(PathBuf),
+    /// Look at something outside, once the typing rests.
+    Probe(Probe),
+    /// Show a folder by the desktop's means.
+    Open(PathBuf),
     /// Order a long list.
     Index(Job),
     /// Put this into the clipboard; what it is.
@@ -68,6 +84,8 @@ pub enum Effect {
     Suspend,
     /// Paint everything anew.
     Redraw,
+    /// Keep the filters used before, one a line.
+    KeepFilters(String),
     /// Change an entry of the configuration file.
     Save(Change),
     /// End.
@@ -106,4 +124,6 @@ pub enum ExitReason {
     Signal(i32),
     /// The engine has stopped by itself.
     EngineStopped,
+    /// The screen failed; the terminal was given back and the user told.
+    Panicked,
 }

@@ -9,12 +9,14 @@
 )]
 
 mod bytes;
+mod dialogs;
 mod random;
 mod settings;
 mod stage;
 mod states;
 #[allow(dead_code)]
 mod testkit;
+mod wishes;
 
 use stage::Stage;
 use tui_peer::tui::theme::{Depth, Glyphs, Ground};
@@ -61,7 +63,7 @@ fn other_screens() {
         ("details", "<Enter>"),
         ("downloads", "]"),
         ("shared", "]]"),
-        ("peers", "[[["),
+        ("peers", "["),
         ("prefix", "g"),
         ("chunks_zoomed", "2z"),
         ("chunk_cursor", "2nn"),

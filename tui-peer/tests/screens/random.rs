@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => prop::sample::select("jkhlgGdpxsuLJz?:qi/yYoO*' fwvrcPS12345[]<>+-AnNeTm".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         3 => prop::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
-            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace, KeyCode::F(1),
+            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace, KeyCode::F(1), KeyCode::F(2),
         ]),
     ];
     prop_oneof![
@@ -46,7 +46,7 @@ fn data(now: Instant, n: u32, kind: u8) -> Snapshot {
     snap.catalogue = Arc::new(testkit::catalogue(n));
     if n.is_multiple_of(2) {
         snap.transfers = testkit::transfers().into_iter().take(n as usize % 8).collect();
-        snap.peers = testkit::peers().into_iter().take(n as usize % 5).collect();
+        snap.peers = testkit::peers(snap.at).into_iter().take(n as usize % 5).collect();
     }
     match kind {
         0 => snap.network.state = NetState::Left,
@@ -94,7 +94,7 @@ proptest! {
                 prop_assert!(list.rows.is_empty() && list.cursor == 0 || list.cursor < list.rows.len());
                 prop_assert!(list.rows.len() <= list.total);
             }
-            prop_assert_eq!(model.list().key.clone(), model.row_key(model.tab, model.list().cursor));
+            prop_assert_eq!(model.list().key.clone(), model.row_key(model.at(), model.list().cursor));
             let areas = model.areas();
             prop_assert!(areas.class == Class::Card || !areas.of(model.focus).is_empty());
             prop_assert!(model.dialogs.len() <= 2);
@@ -127,7 +127,7 @@ fn frame_cost() {
     let n = tui_peer::tui::model::build(&filtered).len();
     println!("filter 100k rows: {:?}, {n} match", before.elapsed());
     let mut out = Vec::new();
-    let buffer = tui_peer::tui::term::FrameBuffer::default();
+    let buffer = tui_peer::tui::output::FrameBuffer::default();
     let mut terminal = tui_peer::tui::front::terminal(&buffer, 200, 60).unwrap();
     let mut costs = Vec::new();
     for i in 0..400u64 {
@@ -143,7 +143,7 @@ fn frame_cost() {
         stage.keys("j");
         terminal.draw(|frame| tui_peer::tui::view::view(&stage.model, frame)).unwrap();
         out.clear();
-        buffer.commit(&mut out).unwrap();
+        out.extend(buffer.take());
         costs.push((before.elapsed(), out.len()));
     }
     costs.sort();

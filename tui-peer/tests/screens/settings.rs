@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use tui_peer::engine::snapshot::NetState;
 use tui_peer::settings::{Binding, Change, Item, Layer, OwnTheme, Page, Paint, Role, Table, Units};
 use tui_peer::tui::action::Action;
 use tui_peer::tui::keymap::Keymap;
@@ -84,9 +85,10 @@ fn every_page() {
 fn choices_and_toggles_change_with_enter_and_are_in_force_at_once() {
     let mut stage = opened(80, 24);
     stage.keys("<Tab><Tab><Tab>");
-    stage.keys("<Enter><Enter>");
+    stage.keys("<Enter><Enter><Enter>");
     assert_eq!(stage.model.theme.ground, Ground::Light);
-    assert_eq!(saves(&mut stage), [saved(Item::Theme, "dark"), saved(Item::Theme, "light")]);
+    let expected = ["auto-ssh", "dark", "light"].map(|name| saved(Item::Theme, name));
+    assert_eq!(saves(&mut stage), expected);
     stage.keys("-");
     assert_eq!(stage.model.theme.ground, Ground::Dark);
     stage.keys("j<Enter><Enter><Enter>");
@@ -304,4 +306,56 @@ fn own_keys_are_in_force_from_the_start() {
     assert!(stage.model.dialogs.is_empty());
     stage.keys("<C-o>");
     assert_eq!(panel(&stage).page, Page::General);
+}
+
+#[test]
+fn the_mouse_opens_pages_and_changes_values() {
+    let mut stage = opened(80, 24);
+    let mut at = |column, row, kind| {
+        let modifiers = KeyModifiers::NONE;
+        stage.send(Msg::Mouse(MouseEvent { kind, column, row, modifiers }));
+        stage.screen()
+    };
+    let left = MouseEventKind::Down(MouseButton::Left);
+    // Look, its row Units, and that again.
+    assert!(at(5, 4, left).contains("Preview"));
+    at(30, 4, left);
+    let screen = at(30, 4, left);
+    assert!(screen.contains("(•) MB/s"), "{screen}");
+    let screen = at(30, 4, MouseEventKind::ScrollDown);
+    assert!(screen.contains("▌Reduce motion"), "{screen}");
+    at(2, 20, left);
+    assert_eq!(stage.model.units, Units::Si);
+    assert_eq!(saves(&mut stage), [saved(Item::Units, "si")]);
+}
+
+#[test]
+fn at_the_start_it_is_asked_once_whether_to_go_on() {
+    let mut snap = super::testkit::rich(std::time::Instant::now());
+    snap.network.state = NetState::Left;
+    snap.network.asking = true;
+    let mut stage = Stage::of(snap.clone(), 80, 24);
+    insta::assert_snapshot!("settings_ask_start", stage.screen());
+    stage.keys("<Esc>");
+    stage.send(Msg::Snapshot(snap.clone().into()));
+    assert!(stage.model.dialogs.is_empty(), "not again");
+    let rejoins = |stage: &Stage| {
+        stage.effects.iter().any(|effect| matches!(effect, Effect::Call(Command::Rejoin, _)))
+    };
+    assert!(!rejoins(&stage));
+    let mut stage = Stage::of(snap, 80, 24);
+    stage.keys("<Enter>");
+    assert!(rejoins(&stage));
+}
+
+#[test]
+fn room_to_be_kept_reaches_the_engine() {
+    let mut stage = opened(80, 24);
+    stage.keys("j<Enter><C-u>5G<Enter>");
+    let asked = stage.effects.iter().find_map(|effect| match effect {
+        Effect::Call(Command::KeepFree { bytes }, _) => Some(*bytes),
+        _ => None,
+    });
+    assert_eq!(asked, Some(Some(5 << 30)));
+    assert!(stage.screen().contains("5.00 GiB"), "{}", stage.screen());
 }

@@ -27,7 +27,9 @@ pub(crate) fn setting() -> Setting {
         cwd: PathBuf::from("/home/ada"),
         utc_offset: 0,
         job_control: true,
+        desktop: false,
         demo: true,
+        wanted_port: None,
     }
 }
 
@@ -161,6 +163,7 @@ fn named(name: &str) -> (KeyCode, KeyModifiers) {
         "F2" => (KeyCode::F(2), none),
         "Insert" => (KeyCode::Insert, none),
         "Back" => (KeyCode::Backspace, none),
+        "F3" => (KeyCode::F(3), none),
         other => {
             let c = other.strip_prefix("C-").and_then(|c| c.chars().next()).expect("a key");
             (KeyCode::Char(c), KeyModifiers::CONTROL)

@@ -287,7 +287,13 @@ fn pasted_links_open_a_question_and_rubbish_is_left_alone() {
 #[test]
 fn sharing_completes_paths() {
     use tui_peer::tui::model::PathEntry;
-    let entry = |name: &str, is_dir| PathEntry { name: name.to_owned(), is_dir, size: 812 << 20 };
+    let entry = |name: &str, is_dir| PathEntry {
+        name: name.to_owned(),
+        is_dir,
+        size: 812 << 20,
+        items: is_dir.then_some(41),
+        readable: true,
+    };
     let mut stage = Stage::rich(80, 24);
     stage.keys("s");
     stage.keys("~/Videos/lec");
@@ -328,7 +334,7 @@ fn sharing_completes_paths() {
 #[test]
 fn files_of_a_folder_can_be_chosen() {
     let mut stage = Stage::rich(80, 24);
-    stage.keys("/common-voice<Enter>c");
+    stage.keys("/common-voice<Enter>C");
     assert!(matches!(calls(&mut stage)[..], [Command::ListFiles { .. }]));
     let files = (0..40)
         .map(|i| FolderEntry {

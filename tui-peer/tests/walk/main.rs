@@ -157,3 +157,37 @@ fn restored(terminal: &Terminal) {
     assert!(!screen.bracketed_paste(), "bracketed paste stayed on");
     assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
 }
+
+#[test]
+fn a_changed_setting_is_in_the_file_and_there_at_the_next_start() {
+    const F2: &str = "\x1bOQ";
+    let net = Net::start();
+    let file = net.temp.path().join(".config/shoal/config.toml");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "# mine\nnick = \"ada\" # short\n").unwrap();
+    let mut me = Terminal::start(app(&net, "ada", &[]), 80, 24);
+    me.sees("1 Files");
+    me.keys(F2);
+    me.sees("Download folder");
+    // Its own name is fixed by an option of this run.
+    me.keys("/name\r");
+    me.sees("[flag]");
+    me.keys("/units\r\r");
+    me.sees("(•) MB/s");
+    me.sees("Saved.");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "# mine\nnick = \"ada\" # short\n\n[look]\nunits = \"si\"\n");
+    me.keys("\x03\x03");
+    me.keys("\x03\x03");
+    assert!(me.wait().success());
+
+    let mut again = Terminal::start(app(&net, "ada", &[]), 80, 24);
+    again.sees("1 Files");
+    again.keys(F2);
+    again.sees("Download folder");
+    again.keys("/units\r");
+    again.sees("(•) MB/s");
+    again.keys("\x1b");
+    again.keys("\x03\x03");
+    assert!(again.wait().success());
+}

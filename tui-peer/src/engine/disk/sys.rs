@@ -53,6 +53,12 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Bytes a volume holds in all, as far as an ordinary user may fill it.
+pub fn volume_size(path: &Path) -> io::Result<u64> {
+    let stat = fs::statvfs(path)?;
+    Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+}
+
 /// Flags every open has: no inheritance, no waiting for the other end of a pipe put in our way.
 const BASE: OFlags = OFlags::CLOEXEC.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
@@ -134,6 +140,29 @@ pub(super) fn write_all(file: &File, bufs: &[&[u8]], mut offset: u64) -> io::Res
         }
     }
     Ok(())
+}
+
+/// Fills `out` from `offset` on if that needs no disk; `false` if it would, or the file system or the
+/// operating system cannot tell.
+#[cfg(target_os = "linux")]
+pub(super) fn read_cached(file: &File, out: &mut [u8], offset: u64) -> bool {
+    let want = out.len();
+    let mut slices = [io::IoSliceMut::new(out)];
+    let flags = rustix::io::ReadWriteFlags::NOWAIT;
+    rustix::io::preadv2(file, &mut slices, offset, flags).is_ok_and(|got| got == want)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_cached(_: &File, _: &mut [u8], _: u64) -> bool {
+    false
+}
+
+/// Tells the system that the bytes from `offset` on will be read soon. Only a hint: a file system that
+/// does not take it is read all the same.
+pub(super) fn will_read(file: &File, offset: u64, len: u64) {
+    if let Some(len) = std::num::NonZeroU64::new(len) {
+        let _ = fs::fadvise(file, offset, Some(len), fs::Advice::WillNeed);
+    }
 }
 
 /// Renames within `dir`; never replaces anything. `false`: the new name is taken.

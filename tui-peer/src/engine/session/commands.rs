@@ -35,6 +35,19 @@ impl Session {
             Command::Pause { id } => self.pause(&id),
             Command::Resume { id } => self.resume(&id),
             Command::Remove { id, delete_partial } => self.remove(&id, delete_partial),
+            Command::Restore { id } => self.restore_removed(&id),
+            Command::ClearFinished => {
+                self.clear_finished();
+                Ok(Reply::Accepted)
+            }
+            Command::Prioritize { id, priority } => self.prioritize(&id, priority),
+            Command::Reorder { id, to } => self.reorder(&id, to),
+            Command::Sequential { id, on } => self.sequential(&id, on),
+            Command::LimitOne { id, up, down } => self.limit_one(&id, up, down),
+            Command::Watch { id, on } => self.watch(&id, on),
+            Command::WatchFor { words, on } => self.watch_for(&words, on),
+            Command::Ban { peer, time } => self.ban(peer, time),
+            Command::Unban { peer } => self.unban(&peer),
             Command::Verify { id } => self.check(&id),
             Command::Select { id, files } => self.select(&id, files),
             Command::ListFiles { id } => self.list_files(&id),
@@ -73,9 +86,15 @@ impl Session {
                 Ok(Reply::Accepted)
             }
             Command::Downloads { dir } => self.download_to(dir),
+            Command::KeepFree { bytes } => {
+                self.config.keep_free = bytes;
+                let now = std::time::Instant::now();
+                self.leave_room();
+                self.retry_blocked_now(now);
+                Ok(Reply::Accepted)
+            }
             Command::Limits { up, down } => {
-                self.ours.up.set(up);
-                self.ours.down.set(down);
+                self.limits(up, down);
                 Ok(Reply::Accepted)
             }
         };

@@ -11,8 +11,8 @@ use super::content::{Content, Download, Phase, Role, Share, ShareState, bytes_of
 use super::{Session, Totals};
 use crate::engine::disk::free_space;
 use crate::engine::snapshot::{
-    self, ChunkState, Flags, Focus, Me, Network, PeerRow, Snapshot, SourceRow, SourceState,
-    Transfer, TransferState,
+    self, ChunkState, Flags, Focus, Me, Network, Plan, Snapshot, SourceRow, SourceState, Transfer,
+    TransferState,
 };
 use crate::swarm::view::{ContentView, SourceView, SourceWord};
 
@@ -39,6 +39,9 @@ impl Session {
             transfers: self.transfers(),
             peers: self.peers(),
             focus: self.focus.and_then(|id| self.focus_view(id)).map(Arc::new),
+            uploads: self.uploads(),
+            bans: self.ban_rows(),
+            watches: self.keeping.kept.watches.iter().map(|words| words.as_str().into()).collect(),
         };
         // Rates fade for a while after the last byte: keep drawing until they have.
         self.dirty = rates.down > 0.0 || rates.up > 0.0 || !self.jobs.is_empty();
@@ -57,6 +60,7 @@ impl Session {
             join: join.map(ToString::to_string),
             latency_ms: self.net.latency_ms,
             hosting: self.net.hosted.is_some(),
+            asking: self.asking,
         }
     }
 
@@ -74,7 +78,27 @@ impl Session {
             }
         });
         let own = self.order.iter().filter_map(|id| self.contents.get(id));
-        own.map(|content| self.transfer(content)).chain(jobs).collect()
+        let mut rows: Vec<Transfer> =
+            own.map(|content| self.transfer(content)).chain(jobs).collect();
+        self.number(&mut rows);
+        rows.into()
+    }
+
+    /// Places in the line of unfinished downloads.
+    fn number(&self, rows: &mut [Transfer]) {
+        let line: HashMap<ContentId, u32> = self.line().into_iter().zip(0u32..).collect();
+        let mut queued: Vec<(u32, &mut Plan)> = Vec::new();
+        for row in rows {
+            let Some(order) = line.get(&row.id) else { continue };
+            row.plan.order = *order;
+            if row.state == TransferState::Queued {
+                queued.push((*order, &mut row.plan));
+            }
+        }
+        queued.sort_by_key(|(order, _)| *order);
+        for (place, (_, plan)) in (1u32..).zip(queued) {
+            plan.place = Some(place);
+        }
     }
 
     fn transfer(&self, content: &Content) -> Transfer {
@@ -85,6 +109,8 @@ impl Session {
             other_complete: content.other_complete,
             ..blank(content.id)
         };
+        row.plan.waiting = content.other_partial;
+        row.plan.up = content.limit.as_ref().and_then(|limit| limit.rate());
         if let Some(layout) = &content.layout {
             (row.size, row.chunks) = (layout.total(), layout.chunks());
         } else if let Some(meta) = self.net.row(&content.id) {
@@ -104,7 +130,10 @@ impl Session {
         let connected = view.as_ref().map_or(0, |view| view.sources.len());
         row.sources = u32::try_from(known.max(connected)).unwrap_or(u32::MAX);
         match &content.role {
-            Role::Share(share) => share_row(&mut row, content, share),
+            Role::Share(share) => {
+                share_row(&mut row, content, share);
+                row.plan.cleared = self.is_hidden(&content.id, share);
+            }
             Role::Download(download) => self.download_row(&mut row, content, download, view),
         }
         row
@@ -119,6 +148,7 @@ impl Session {
     ) {
         row.downloaded = true;
         row.path = download.record.dir.join(content.shown.as_ref());
+        row.plan = Plan { waiting: row.plan.waiting, ..self.plan(download) };
         let Some(layout) = &content.layout else {
             row.state = phase_state(&download.phase, false);
             return;
@@ -139,25 +169,24 @@ impl Session {
         row.eta_s = moving.then(|| (left as f64 / row.down_rate).ceil() as u64);
     }
 
-    fn peers(&self) -> Arc<[PeerRow]> {
-        let now = self.now();
-        let rows = self.conns.iter().map(|(id, conn)| {
-            let view = self.node.conn(*id, now).unwrap_or_default();
-            PeerRow {
-                peer: conn.peer,
-                nick: self.nick(&conn.peer),
-                addr: conn.addr,
-                down_rate: view.down_rate,
-                up_rate: view.up_rate,
-                down: conn.down,
-                up: conn.up,
-                contents: view.contents,
-                rtt_ms: view.rtt_ms,
-            }
-        });
-        let mut rows: Vec<PeerRow> = rows.collect();
-        rows.sort_by_key(|row| row.peer);
-        rows.into()
+    fn plan(&self, download: &Download) -> Plan {
+        let wish = &download.record.wish;
+        let why = match &download.phase {
+            Phase::Queued => format!("{} run at once; + raises it", self.config.max_active),
+            Phase::Watching => "starts when somebody has it".to_owned(),
+            Phase::Blocked { why, .. } => why.clone(),
+            Phase::Paused => "by you".to_owned(),
+            _ => String::new(),
+        };
+        Plan {
+            priority: wish.priority,
+            sequential: wish.sequential,
+            up: wish.up,
+            down: wish.down,
+            watch: download.phase == Phase::Watching,
+            why,
+            ..Plan::default()
+        }
     }
 
     /// Chunks and sources of one content: exact if it is ours, else as the tracker says.
@@ -253,7 +282,7 @@ impl Session {
         }
     }
 
-    fn nick(&self, peer: &PeerId) -> String {
+    pub(super) fn nick(&self, peer: &PeerId) -> String {
         self.nicks.get(peer).cloned().unwrap_or_default()
     }
 }
@@ -272,7 +301,10 @@ fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
     row.state = match &share.state {
         ShareState::Serving => TransferState::Sharing,
         ShareState::Verifying => TransferState::Checking,
-        ShareState::Gone(why) => TransferState::Failed(why.clone()),
+        ShareState::Gone(why) => {
+            row.plan.why.clone_from(why);
+            TransferState::Changed
+        }
     };
     if matches!(share.state, ShareState::Gone(_)) {
         (row.done, row.have) = (0, 0);
@@ -282,6 +314,7 @@ fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
 fn phase_state(phase: &Phase, stuck: bool) -> TransferState {
     match phase {
         Phase::Queued => TransferState::Queued,
+        Phase::Watching => TransferState::NoSource,
         Phase::Resolving if stuck => TransferState::NoSource,
         Phase::Resolving => TransferState::Resolving,
         Phase::Opening => TransferState::Checking,
@@ -317,5 +350,6 @@ fn blank(id: ContentId) -> Transfer {
         downloaded: false,
         wanted_by: 0,
         other_complete: 0,
+        plan: Plan::default(),
     }
 }

@@ -1,16 +1,11 @@
 //! What is asked in front of the panes.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
-
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use common::join::{Link, parse_any};
-
-use crate::engine::snapshot::FolderEntry;
 
 use super::super::field::Field;
 use super::super::layout::Class;
-use super::Panel;
+use super::{Contents, LimitOne, Panel, Picker, Picks, SharePath};
 
 /// Good, bad or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,42 +56,20 @@ pub enum Dialog {
     },
     /// Share a path.
     Share(SharePath),
+    /// Choose files of this machine.
+    Picker(Picker),
     /// Get a link, or join a network.
     Link(GetLink),
     /// A question.
     Confirm(Confirm),
     /// Files of a folder.
     Contents(Contents),
+    /// Bans, or names waited for.
+    Picks(Picks),
+    /// Limits of one content.
+    Limit(LimitOne),
     /// Settings.
     Settings(Panel),
-}
-
-/// A name in a folder of this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathEntry {
-    /// As the system gives it.
-    pub name: String,
-    /// Folder or file.
-    pub is_dir: bool,
-    /// Bytes, of a file.
-    pub size: u64,
-}
-
-/// The share dialog.
-#[derive(Debug, Clone)]
-pub struct SharePath {
-    /// Path being typed.
-    pub field: Field,
-    /// The folder that `entries` are of.
-    pub dir: Option<PathBuf>,
-    /// Its names, or why it cannot be read.
-    pub entries: Result<Vec<PathEntry>, String>,
-    /// Chosen one of the matching names.
-    pub cursor: Option<usize>,
-    /// What went wrong.
-    pub error: Option<String>,
-    /// If not empty, the path is where to download these to.
-    pub save: Vec<ContentId>,
 }
 
 /// The dialog for links and join strings.
@@ -129,6 +102,8 @@ pub enum Choice {
     Quit,
     /// Close the screen, go on serving.
     ServeOn,
+    /// Rejoin the network of the last run.
+    Rejoin,
     /// Leave as soon as nothing runs.
     LeaveWhenIdle,
     /// Leave.
@@ -139,6 +114,8 @@ pub enum Choice {
     Unshare,
     /// Stop the program and return to the shell.
     Suspend,
+    /// Do not talk to this peer, for ever or for a while.
+    Ban(PeerId, bool),
 }
 
 /// A button.
@@ -165,88 +142,6 @@ pub struct Confirm {
     pub tick: Option<(&'static str, bool)>,
     /// What it is about.
     pub ids: Vec<ContentId>,
-}
-
-/// The files of a folder.
-#[derive(Debug, Clone)]
-pub struct Contents {
-    /// Which folder.
-    pub id: ContentId,
-    /// Its name.
-    pub name: String,
-    /// Its files, once known, or why not.
-    pub entries: Option<Result<Vec<FolderEntry>, String>>,
-    /// Chosen files, by their raw path.
-    pub wanted: HashSet<String>,
-    /// Cursor.
-    pub cursor: usize,
-    /// First visible row.
-    pub offset: usize,
-    /// Only paths with this.
-    pub query: Field,
-    /// Whether the query has the keys.
-    pub filtering: bool,
-}
-
-impl Contents {
-    /// Files that match the query, as places in the list.
-    pub fn shown(&self) -> Vec<usize> {
-        let needle = super::super::filter::fold(self.query.text());
-        match &self.entries {
-            Some(Ok(entries)) => entries
-                .iter()
-                .enumerate()
-                .filter(|(_, e)| {
-                    needle.is_empty() || super::super::filter::fold(&e.path).contains(&needle)
-                })
-                .map(|(i, _)| i)
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The file under the cursor.
-    pub fn under_cursor(&self) -> Option<&FolderEntry> {
-        let at = *self.shown().get(self.cursor)?;
-        self.entries.as_ref()?.as_ref().ok()?.get(at)
-    }
-}
-
-impl Default for SharePath {
-    fn default() -> Self {
-        Self {
-            field: Field::default(),
-            dir: None,
-            entries: Ok(Vec::new()),
-            cursor: None,
-            error: None,
-            save: Vec::new(),
-        }
-    }
-}
-
-impl SharePath {
-    /// The folder named so far and the beginning of a name in it, as typed.
-    pub fn split(&self) -> (&str, &str) {
-        let text = self.field.text();
-        match text.rfind('/') {
-            Some(at) => text.split_at(at + 1),
-            None => ("", text),
-        }
-    }
-
-    /// Names that complete what was typed.
-    pub fn matching(&self) -> Vec<&PathEntry> {
-        let (_, stem) = self.split();
-        let Ok(entries) = &self.entries else { return Vec::new() };
-        let hidden = stem.starts_with('.');
-        let lower = stem.to_lowercase();
-        entries
-            .iter()
-            .filter(|e| (hidden || !e.name.starts_with('.')) && (self.save.is_empty() || e.is_dir))
-            .filter(|e| e.name.starts_with(stem) || e.name.to_lowercase().starts_with(&lower))
-            .collect()
-    }
 }
 
 impl Dialog {

@@ -1,13 +1,18 @@
 //! Everything the screen shows and remembers. Changed only by [`super::update`], read by [`super::view`].
 
+mod contents;
 mod dialog;
 mod history;
 mod index;
 mod list;
 mod log;
 mod panel;
+mod paths;
+mod picks;
 mod prefs;
+mod recall;
 mod toast;
+mod welcome;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -21,23 +26,28 @@ use crate::engine::snapshot::{
 };
 use crate::settings::Units;
 
-use super::action::Where;
+use super::action::{Action, Where};
 use super::heatmap::Map;
 use super::keymap::{Key, Keymap};
 use super::layout::{Areas, Wish};
 use super::theme::Theme;
 
-pub use dialog::{
-    Button, Choice, Confirm, Contents, Dialog, GetLink, Line, PathEntry, SharePath, Tone,
-};
+pub use contents::{Contents, Node};
+pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
 pub use history::{History, SLOTS, Slots};
 pub(crate) use index::peers_for;
 pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
 pub use panel::{Capture, Edit, Panel, Row};
+pub use paths::{
+    MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
+};
+pub use picks::{LimitOne, PickKind, Picks};
 pub use prefs::Prefs;
+pub use recall::Recall;
 pub use toast::{Toast, Toasts};
+pub use welcome::{Check, Stop, Welcome};
 
 /// How long a second `^C` counts as "now".
 pub const INTERRUPT_WINDOW: Duration = Duration::from_secs(2);
@@ -74,11 +84,14 @@ pub enum Pane {
     Sources,
     /// Log.
     Log,
+    /// Downloads, in the largest layout.
+    Transfers,
 }
 
 impl Pane {
     /// In the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Files, Self::Chunks, Self::Sources, Self::Log];
+    pub const ALL: [Self; 5] =
+        [Self::Files, Self::Chunks, Self::Sources, Self::Log, Self::Transfers];
 
     /// For key look-up.
     pub fn place(self) -> Where {
@@ -87,6 +100,7 @@ impl Pane {
             Self::Chunks => Where::CHUNKS,
             Self::Sources => Where::SOURCES,
             Self::Log => Where::LOG,
+            Self::Transfers => Where::TRANSFERS,
         }
     }
 
@@ -97,6 +111,7 @@ impl Pane {
             Self::Chunks => "2 Chunks",
             Self::Sources => "3 Sources",
             Self::Log => "4 Log",
+            Self::Transfers => "5 Transfers",
         }
     }
 }
@@ -129,6 +144,15 @@ impl Tab {
     }
 }
 
+/// A range of marks: where it began, and what was marked before.
+#[derive(Debug, Clone)]
+pub struct Range {
+    /// The row it began at.
+    pub anchor: ContentId,
+    /// Marks that stay when it shrinks.
+    pub before: HashSet<ContentId>,
+}
+
 /// What to do as soon as nothing runs any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenIdle {
@@ -136,19 +160,6 @@ pub enum WhenIdle {
     Quit,
     /// Leave the network.
     Leave,
-}
-
-/// The screen shown while there is no network.
-#[derive(Debug, Clone, Default)]
-pub struct Welcome {
-    /// Join string being typed.
-    pub field: super::field::Field,
-    /// Which line is chosen: 0 join, 1 host, 2 demo.
-    pub choice: usize,
-    /// What went wrong with the last try.
-    pub error: Option<String>,
-    /// Whether an answer is awaited.
-    pub busy: bool,
 }
 
 /// Things that never change while the app runs.
@@ -162,8 +173,12 @@ pub struct Setting {
     pub utc_offset: i32,
     /// Whether a shell could take over on `^Z`.
     pub job_control: bool,
+    /// Whether a desktop can show folders: a local session with a display.
+    pub desktop: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
+    /// The port asked for.
+    pub wanted_port: Option<u16>,
 }
 
 /// The whole state of the app.
@@ -193,6 +208,10 @@ pub struct Model {
     pub focus: Pane,
     /// Open tab.
     pub tab: Tab,
+    /// The selection is that of the Transfers pane, not of the open tab.
+    pub in_transfers: bool,
+    /// What was removed just now, and when.
+    pub removed: Option<(Vec<ContentId>, Instant)>,
     /// The four lists, in the order of [`Tab::ALL`].
     pub lists: [List; 4],
     /// Sources of the selected file.
@@ -219,6 +238,15 @@ pub struct Model {
     pub count: Option<u32>,
     /// Whether the filter field has the keys.
     pub filtering: bool,
+    /// Filters used before.
+    pub recall: Recall,
+    /// For a filter without any match: its text, a word of it, and the word probably meant (both
+    /// empty if there is none).
+    pub meant: Option<(String, String, String)>,
+    /// Range of marks being made.
+    pub range: Option<Range>,
+    /// What `.` does again.
+    pub repeat: Option<(Action, Option<u32>)>,
     /// Marked files.
     pub marks: HashSet<ContentId>,
     /// Rates of the last minute.
@@ -241,6 +269,8 @@ pub struct Model {
     pub job: (u64, bool),
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
+    /// Whether it was asked at the start whether to go on.
+    pub asked_start: bool,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
     pub(crate) map_key: Option<(usize, usize, usize, bool)>,
@@ -271,6 +301,8 @@ impl Model {
             mine: HashMap::new(),
             focus: Pane::Files,
             tab: Tab::Network,
+            in_transfers: false,
+            removed: None,
             lists: Default::default(),
             sources: List::default(),
             chunk: 0,
@@ -284,6 +316,10 @@ impl Model {
             prefix: Vec::new(),
             count: None,
             filtering: false,
+            recall: Recall::default(),
+            meant: None,
+            range: None,
+            repeat: None,
             marks: HashSet::new(),
             history: History::new(now.mono),
             welcome: Welcome::default(),
@@ -295,6 +331,7 @@ impl Model {
             stale: false,
             job: (0, false),
             asked_focus: None,
+            asked_start: false,
             suspend_confirmed: false,
             map_key: None,
             mine_ids: Vec::new(),
@@ -317,9 +354,14 @@ impl Model {
         Areas::new(self.size.0, self.size.1, wish)
     }
 
-    /// The list of the open tab.
+    /// The list in which something is selected: that of the Transfers pane, or of the open tab.
+    pub fn at(&self) -> Tab {
+        if self.in_transfers { Tab::Downloads } else { self.tab }
+    }
+
+    /// That list.
     pub fn list(&self) -> &List {
-        self.list_of(self.tab)
+        self.list_of(self.at())
     }
 
     /// The list of a tab.
@@ -374,16 +416,16 @@ impl Model {
 
     /// The transfer under the cursor, also one that has no id yet.
     pub fn selected_transfer(&self) -> Option<&Transfer> {
-        match self.tab {
+        match self.at() {
             Tab::Network => self.selected().and_then(|id| self.transfer(&id)),
-            Tab::Downloads | Tab::Shared => self.transfer_row(self.tab, self.list().cursor),
+            Tab::Downloads | Tab::Shared => self.transfer_row(self.at(), self.list().cursor),
             Tab::Peers => None,
         }
     }
 
     /// The catalogue's row of the selected content, wherever the cursor is.
     pub fn selected_row(&self) -> Option<&CatalogueRow> {
-        match self.tab {
+        match self.at() {
             Tab::Network => self.catalogue_row(self.list().cursor),
             Tab::Peers => None,
             _ => {
@@ -415,7 +457,7 @@ impl Model {
 
     /// The contents an action is for: the marked ones, or the selected one.
     pub fn targets(&self) -> Vec<ContentId> {
-        if self.marks.is_empty() || self.focus != Pane::Files {
+        if self.marks.is_empty() || self.focus != Pane::Files || self.in_transfers {
             self.selected().into_iter().collect()
         } else {
             let mut marked: Vec<ContentId> = self.marks.iter().copied().collect();

@@ -122,6 +122,14 @@ impl Theme {
     pub fn range(self) -> &'static str {
         self.glyph("–", "-", "-")
     }
+    /// Before the number of repeats.
+    pub fn times(self) -> &'static str {
+        self.glyph("×", "x", "x")
+    }
+    /// Before a line that belongs to the one above.
+    pub fn branch(self) -> &'static str {
+        self.glyph("└", "└", "`-")
+    }
     /// Between two things.
     pub fn dot(self) -> &'static str {
         self.glyph("·", "·", "-")

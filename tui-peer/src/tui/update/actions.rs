@@ -2,21 +2,24 @@
 
 use common::id::ContentId;
 
-use crate::engine::command::Command;
+use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
 
 use super::super::action::Action;
-use super::super::model::{Dialog, GetLink, Model, Pane, SharePath, Sort, Tab, Tone};
+use super::super::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
 use super::super::msg::{Asked, Effect};
 use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invite, join};
 use super::moves::{
-    back, edge, enter, next_active, open_tab, page, problem, scroll, sideways, step, turn_pane,
-    turn_tab,
+    back, edge, enter, focus, next_active, open_tab, page, problem, scroll, sideways, step,
+    turn_pane, turn_tab,
 };
 use super::transfers::{
-    contents, copy_link, download, each, explain, mark, mark_all, pause, pause_all,
+    contents, copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all,
 };
-use super::{lists, share};
+use super::{keys, lists, log, marks, share, wishes};
+
+/// Most rows marked by one key with a count.
+const MAX_TIMES: isize = 1000;
 
 /// Does it.
 pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
@@ -42,7 +45,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         },
         Action::Filter => {
             if model.focus != Pane::Log {
-                model.focus = Pane::Files;
+                focus(model, Pane::Files);
                 model.details = false;
             }
             model.filtering = true;
@@ -75,32 +78,50 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             toast(model, Tone::Good, "verifying everything on disk");
         }
         Action::Remove => ask_remove(model),
+        Action::Undo => wishes::undo(model, out),
+        Action::Clear => {
+            let say = Asked::Say("finished downloads cleared · they go on being shared".to_owned());
+            out.push(Effect::Call(Command::ClearFinished, say));
+        }
+        Action::Raise => wishes::prioritize(model, true, out),
+        Action::Lower => wishes::prioritize(model, false, out),
+        Action::QueueUp => wishes::reorder(model, Reorder::Up, out),
+        Action::QueueDown => wishes::reorder(model, Reorder::Down, out),
+        Action::InOrder => wishes::sequential(model, out),
+        Action::LimitOne => wishes::ask_limit(model),
+        Action::Watch => wishes::watch(model, out),
+        Action::Ban => wishes::ask_ban(model),
+        Action::Bans => {
+            model.dialogs.push(Dialog::Picks(Picks { kind: PickKind::Bans, cursor: 0 }))
+        }
+        Action::Watches => {
+            model.dialogs.push(Dialog::Picks(Picks { kind: PickKind::Watches, cursor: 0 }));
+        }
         Action::Unshare => ask_unshare(model, out),
         Action::CopyLink => copy_link(model, out),
         Action::CopyHash => {
             let ids: Vec<String> = model.targets().iter().map(ContentId::to_string).collect();
             out.push(Effect::Copy(ids.join("\n"), "id"));
         }
-        Action::CopyPath => {
-            if let Some(t) = model.selected_transfer() {
-                out.push(Effect::Copy(t.path.to_string_lossy().into_owned(), "path"));
+        Action::OpenFolder => open_folder(model, out),
+        Action::Why => explain(model),
+        Action::Mark => {
+            // Not twice on the last row: that would take the mark back.
+            let below = model.list().rows.len().saturating_sub(model.list().cursor);
+            let below = isize::try_from(below).unwrap_or(MAX_TIMES);
+            (0..times.min(below).clamp(1, MAX_TIMES)).for_each(|_| mark(model));
+        }
+        Action::MarkRange => marks::range(model),
+        Action::Repeat => {
+            if let Some((action, count)) = model.repeat {
+                keys::run(model, action, count, out);
             }
         }
-        Action::Why => explain(model),
-        Action::Mark => mark(model),
+        Action::Version => version(model),
         Action::MarkAll => mark_all(model),
         Action::Share | Action::DownloadTo => {
-            let mut dialog = SharePath::default();
-            if action == Action::DownloadTo {
-                dialog.save = model.targets();
-                let downloads = model.show_path(&model.snap.me.downloads);
-                dialog.field.set(&format!("{downloads}/"));
-            }
-            if let Some(dir) = share::wanted_dir(model, &dialog) {
-                dialog.dir = Some(dir.clone());
-                out.push(Effect::ListDir(dir));
-            }
-            model.dialogs.push(Dialog::Share(dialog));
+            let save = if action == Action::DownloadTo { model.targets() } else { Vec::new() };
+            share::open(model, save, out);
         }
         Action::GetLink => model.dialogs.push(Dialog::Link(GetLink::default())),
         Action::JoinOther => join(model),
@@ -130,12 +151,13 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Announce => {
             out.push(Effect::Call(Command::Announce, Asked::Say("asking the tracker".to_owned())));
         }
-        Action::Pane1 => model.focus = Pane::Files,
-        Action::Pane2 => model.focus = Pane::Chunks,
-        Action::Pane3 => model.focus = Pane::Sources,
-        Action::Pane4 => model.focus = Pane::Log,
+        Action::Pane1 => focus(model, Pane::Files),
+        Action::Pane2 => focus(model, Pane::Chunks),
+        Action::Pane3 => focus(model, Pane::Sources),
+        Action::Pane4 => focus(model, Pane::Log),
+        Action::Pane5 => focus(model, Pane::Transfers),
         Action::NextPane => turn_pane(model, 1),
-        Action::PrevPane => turn_pane(model, 3),
+        Action::PrevPane => turn_pane(model, 4),
         Action::NextTab => turn_tab(model, 1),
         Action::PrevTab => turn_tab(model, 3),
         Action::TabNetwork => open_tab(model, Tab::Network),
@@ -180,15 +202,25 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             model.log.set_paused(pause);
         }
         Action::Wrap => model.log.wrap = !model.log.wrap,
-        Action::CopyLine => {
-            let at = model.log.position();
-            if let Some(line) = model.log.shown().nth(at) {
-                out.push(Effect::Copy(line.text.clone(), "line"));
-            }
-        }
+        Action::LogTarget => model.log.next_target(),
+        Action::LogNext => log::search(model, true),
+        Action::LogPrev => log::search(model, false),
+        Action::CopyLine => log::copy_line(model, out),
+        Action::CopyLog => log::copy_all(model, out),
     }
 }
 
 pub(super) fn toast(model: &mut Model, tone: Tone, text: &str) {
     model.toasts.push(tone, text.to_owned(), model.now.mono);
+}
+
+fn version(model: &mut Model) {
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let lines = vec![
+        (Tone::Plain, format!("tui-peer {} ({build} build)", env!("CARGO_PKG_VERSION"))),
+        (Tone::Plain, format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH)),
+        (Tone::Dim, format!("protocol version {}", common::limits::PROTOCOL_VERSION)),
+        (Tone::Dim, format!("this peer is {}", model.snap.me.peer)),
+    ];
+    model.dialogs.push(Dialog::Why { title: "Shoal".to_owned(), lines });
 }

@@ -3,7 +3,7 @@
 use common::id::ContentId;
 
 use crate::engine::command::Command;
-use crate::engine::snapshot::{Transfer, TransferState};
+use crate::engine::snapshot::{PeerRow, Transfer, TransferState};
 use crate::settings::AskQuit;
 
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
@@ -44,9 +44,10 @@ pub(super) fn losses<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> Vec<L
         ),
     )];
     let mut sorted = only.clone();
-    sorted.sort_by_key(|t| std::cmp::Reverse(t.wanted_by));
+    let waiting = |t: &Transfer| t.wanted_by.max(t.plan.waiting);
+    sorted.sort_by_key(|t| std::cmp::Reverse(waiting(t)));
     for t in sorted.iter().take(LISTED) {
-        let wait = match t.wanted_by {
+        let wait = match waiting(t) {
             0 => String::new(),
             1 => "  1 peer waits".to_owned(),
             n => format!("  {n} peers wait"),
@@ -73,15 +74,70 @@ pub(super) fn all_losses(model: &Model) -> Vec<Line> {
         };
         lines.push((Tone::Plain, format!("{what} {verb}; progress is kept ({kept}).")));
     }
-    let fetching: u32 = transfers.iter().map(|t| t.wanted_by).sum();
-    if fetching > 0 {
-        let text = match fetching {
-            1 => "1 transfer from you to another peer breaks off.".to_owned(),
-            n => format!("{n} transfers from you to other peers break off."),
-        };
-        lines.push((Tone::Warn, text));
-    }
+    lines.extend(uploads(model));
     lines
+}
+
+/// Seconds to go beyond which a guess helps nobody.
+const FAR: f64 = 86_400.0;
+
+/// Whether a peer takes something of ours.
+fn takes(model: &Model, peer: &PeerRow) -> bool {
+    peer.takes.iter().any(|take| model.transfer(&take.id).is_some())
+}
+
+/// Who is downloading from us, and for how long at the most.
+fn uploads(model: &Model) -> Option<Line> {
+    let busy: Vec<_> = model.snap.peers.iter().filter(|p| takes(model, p)).collect();
+    let count = busy.len() as u64;
+    if count == 0 {
+        // Known by content only.
+        let wanted = model.snap.transfers.iter().map(|t| u64::from(t.wanted_by)).max()?;
+        return (wanted > 0).then(|| (Tone::Warn, downloading(wanted, "")));
+    }
+    // They may fetch from others as well, so this is the most it can take.
+    let left = busy
+        .iter()
+        .flat_map(|peer| &peer.takes)
+        .filter_map(|take| {
+            let size = model.transfer(&take.id)?.size;
+            (take.rate >= 1.0).then(|| size.saturating_sub(take.sent) as f64 / take.rate)
+        })
+        .fold(0.0, f64::max);
+    let text = if left > 0.0 && left < FAR {
+        // In range: below a day.
+        format!(" (at most {} left)", format::eta(left.ceil() as u64))
+    } else {
+        String::new()
+    };
+    Some((Tone::Warn, downloading(count, &text)))
+}
+
+fn downloading(peers: u64, left: &str) -> String {
+    match peers {
+        1 => format!("1 peer is downloading from you{left}."),
+        n => format!("{} peers are downloading from you{left}.", format::count(n)),
+    }
+}
+
+/// What "when idle" still waits for.
+pub(crate) fn waits_for(model: &Model) -> String {
+    let running = model.snap.transfers.iter().filter(|t| words::is_running(t));
+    let (mut downloads, mut eta) = (0u64, None);
+    for t in running {
+        downloads += 1;
+        eta = eta.max(t.eta_s);
+    }
+    let peers = model.snap.peers.iter().filter(|p| takes(model, p)).count() as u64;
+    let mut parts = Vec::new();
+    if downloads > 0 {
+        let eta = eta.map_or_else(String::new, |s| format!(" {}", format::eta(s)));
+        parts.push(format!("{}{eta}", format::plural(downloads, "download")));
+    }
+    if peers > 0 {
+        parts.push(format!("{} served", format::plural(peers, "peer")));
+    }
+    parts.join(", ")
 }
 
 pub(super) fn button(label: &'static str, choice: Choice) -> Button {
@@ -116,10 +172,36 @@ pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
     let buttons = vec![
         button("Stay", Choice::Stay),
         button("Quit when idle", Choice::QuitWhenIdle),
-        button("Keep serving without screen", Choice::ServeOn),
+        button("Serve on without the screen", Choice::ServeOn),
         button("Quit now", Choice::Quit),
     ];
     ask(model, "Quit?", lines, buttons);
+}
+
+/// At the start, if the settings say so: whether to go on where the last run ended.
+pub(super) fn ask_start(model: &mut Model) {
+    if !model.snap.network.asking || std::mem::replace(&mut model.asked_start, true) {
+        return;
+    }
+    let waiting = model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).count();
+    let network = format!("The network at {} was left when you quit.", model.snap.network.tracker);
+    let downloads = match waiting {
+        0 => "No download waits.".to_owned(),
+        n => format!("{} would go on.", format::plural(n as u64, "download")),
+    };
+    model.dialogs.push(Dialog::Confirm(Confirm {
+        title: "Rejoin and go on?".to_owned(),
+        lines: vec![
+            (Tone::Plain, network),
+            (Tone::Plain, downloads),
+            (Tone::Dim, "F2 changes whether this is asked (On start).".to_owned()),
+        ],
+        buttons: vec![button("Stay off", Choice::Stay), button("Rejoin", Choice::Rejoin)],
+        // What the app was started for; staying off is one Esc away.
+        selected: 1,
+        tick: None,
+        ids: Vec::new(),
+    }));
 }
 
 pub(super) fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
@@ -148,7 +230,7 @@ pub(super) fn ask_remove(model: &mut Model) {
     let ids: Vec<ContentId> = model
         .targets()
         .into_iter()
-        .filter(|id| model.transfer(id).is_some_and(|t| t.downloaded))
+        .filter(|id| model.transfer(id).is_some_and(|t| t.downloaded && !t.plan.cleared))
         .collect();
     let transfers: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
     let mut lines: Vec<Line> = transfers
@@ -169,8 +251,10 @@ pub(super) fn ask_remove(model: &mut Model) {
     if transfers.len() > LISTED {
         lines.push((Tone::Dim, format!("and {} more", transfers.len() - LISTED)));
     }
-    lines.extend(losses(transfers.iter().copied()));
-    lines.push((Tone::Dim, "Finished files stay on disk.".to_owned()));
+    if transfers.iter().any(|t| !words::is_unfinished(t)) {
+        let text = "Finished files stay on disk and go on being shared (u unshares).";
+        lines.push((Tone::Dim, text.to_owned()));
+    }
     let partial: u64 = transfers.iter().filter(|t| words::is_unfinished(t)).map(|t| t.done).sum();
     let tick = (partial > 0).then_some(("also delete what has been fetched so far", false));
     model.dialogs.push(Dialog::Confirm(Confirm {

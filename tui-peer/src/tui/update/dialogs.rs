@@ -4,13 +4,14 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::engine::command::Command;
 
-use super::super::action::Action;
-use super::super::model::{Choice, Confirm, Dialog, Model, Sort, Tone, WhenIdle};
+use super::super::model::{Choice, Confirm, Dialog, Model, ShareField, Sort, Tone, WhenIdle};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::contents::contents_key;
+use super::link::link_key;
+use super::palette::palette_key;
+use super::picker::picker_key;
 use super::settings::settings_key;
 use super::share::{look_again, share_key};
-use super::welcome::link_key;
 use super::{keys, lists};
 
 /// A key while a dialog is open. The dialog is taken out, changed, and put back unless it is done.
@@ -19,17 +20,20 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     let cancelled = key.code == KeyCode::Esc || key.code == KeyCode::Char('c') && ctrl(key);
     let keep = match &mut dialog {
         Dialog::Contents(contents) => contents_key(model, contents, key, out),
+        Dialog::Picker(picker) => picker_key(model, picker, key, out),
         Dialog::Settings(panel) => settings_key(model, panel, key, out),
         _ if cancelled => false,
         Dialog::Help { scroll, query } => help_key(model, scroll, query, key),
         Dialog::Palette { query, cursor } => match palette_key(model, query, cursor, key) {
             Ok(keep) => keep,
             Err(action) => {
-                keys::run(model, action, out);
+                keys::run(model, action, None, out);
                 return;
             }
         },
         Dialog::Sort { cursor } => sort_key(model, cursor, key, out),
+        Dialog::Picks(picks) => super::wishes::picks_key(model, picks, key, out),
+        Dialog::Limit(limit) => super::wishes::limit_key(limit, key, out),
         Dialog::Why { .. } => false,
         Dialog::Share(share) => share_key(model, share, key, out),
         Dialog::Link(link) => link_key(model, link, key, out),
@@ -59,6 +63,7 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
                 query.paste(text);
                 *cursor = 0;
             }
+            Dialog::Share(share) if share.active == ShareField::Name => share.name.paste(text),
             Dialog::Share(share) => {
                 share.field.paste(text);
                 look_again(model, share, out);
@@ -67,18 +72,24 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
                 link.error = None;
                 link.field.paste(text);
             }
-            Dialog::Contents(contents) if contents.filtering => contents.query.paste(text),
+            Dialog::Contents(contents) => super::contents::paste(contents, text),
+            Dialog::Picker(picker) if picker.filtering => picker.query.paste(text),
             Dialog::Settings(panel) => super::settings::paste(panel, text),
-            Dialog::Contents(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {
+            Dialog::Limit(limit) => limit.field.paste(text),
+            Dialog::Picks(_)
+            | Dialog::Picker(_)
+            | Dialog::Confirm(_)
+            | Dialog::Sort { .. }
+            | Dialog::Why { .. } => {
+                let hint = "Pasted text ignored: there is no field here".to_owned();
+                model.toasts.push(Tone::Plain, hint, model.now.mono);
             }
         }
         model.dialogs.push(dialog);
         return true;
     }
     if model.is_welcome() {
-        model.welcome.choice = 0;
-        model.welcome.error = None;
-        model.welcome.field.paste(text);
+        super::welcome::paste(model, text, out);
         return true;
     }
     false
@@ -107,52 +118,6 @@ fn help_key(
     }
     *scroll = (*scroll).min(super::super::view::help::last_scroll(model, query.text()));
     true
-}
-
-/// `Err` is the action to run.
-fn palette_key(
-    model: &Model,
-    query: &mut super::super::field::Field,
-    cursor: &mut usize,
-    key: KeyEvent,
-) -> Result<bool, Action> {
-    let found = palette_rows(model, query.text());
-    match key.code {
-        KeyCode::Enter => return found.get(*cursor).copied().map_or(Ok(true), Err),
-        KeyCode::Down | KeyCode::Tab => *cursor += 1,
-        KeyCode::Up | KeyCode::BackTab => *cursor = cursor.saturating_sub(1),
-        KeyCode::PageDown => *cursor += 10,
-        KeyCode::PageUp => *cursor = cursor.saturating_sub(10),
-        KeyCode::Backspace if query.text().is_empty() => return Ok(false),
-        _ => {
-            query.key(key);
-            *cursor = 0;
-        }
-    }
-    *cursor = (*cursor).min(palette_rows(model, query.text()).len().saturating_sub(1));
-    Ok(true)
-}
-
-/// Commands that match, best first: by name, help, other words and key.
-pub(crate) fn palette_rows(model: &Model, query: &str) -> Vec<Action> {
-    let words: Vec<String> = query.to_lowercase().split_whitespace().map(str::to_owned).collect();
-    let mut found: Vec<(u8, Action)> = Action::ALL
-        .iter()
-        .filter(|action| action.palette())
-        .filter_map(|action| {
-            let help = action.help().to_lowercase();
-            let keys = model.keymap.keys(*action);
-            let all = format!("{help} {} {}", action.name(), action.words());
-            if keys.iter().any(|k| k == query) {
-                return Some((0, *action));
-            }
-            let hit = words.iter().all(|word| all.contains(word.as_str()));
-            let begins = words.first().is_none_or(|word| help.starts_with(word.as_str()));
-            hit.then_some((if begins { 1 } else { 2 }, *action))
-        })
-        .collect();
-    found.sort_by_key(|(rank, _)| *rank);
-    found.into_iter().map(|(_, action)| action).collect()
 }
 
 fn sort_key(model: &mut Model, cursor: &mut usize, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
@@ -227,6 +192,9 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
             super::when_idle(model, out);
         }
+        Choice::Rejoin => {
+            super::actions::act(model, super::super::action::Action::Rejoin, None, out)
+        }
         Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {
             let delete_partial = confirm.tick.is_some_and(|(_, ticked)| ticked);
@@ -234,9 +202,10 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
                 out.push(Effect::Call(Command::Remove { id: *id, delete_partial }, Asked::Quietly));
             }
             model.marks.clear();
-            model.toasts.push(Tone::Good, "removed from the list".to_owned(), model.now.mono);
+            super::wishes::removed(model, ids);
         }
         Choice::Unshare => super::transfers::unshare(model, ids, out),
+        Choice::Ban(peer, for_ever) => super::wishes::ban(peer, for_ever, out),
         Choice::Suspend => {
             model.suspend_confirmed = true;
             out.push(Effect::Suspend);

@@ -6,7 +6,7 @@ use super::super::action::Action;
 use super::super::keymap::{Found, Key};
 use super::super::model::{INTERRUPT_WINDOW, Model, Pane, Tone};
 use super::super::msg::{Effect, ExitReason};
-use super::{actions, can, dialogs, lists, welcome};
+use super::{actions, can, dialogs, lists, marks, welcome};
 
 /// Largest count typed before a key.
 const MAX_COUNT: u32 = 100_000;
@@ -58,19 +58,7 @@ fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         lists::filter_key(model, key, out);
         return;
     }
-    match key.code {
-        KeyCode::Esc => {
-            model.log.field.set("");
-            model.filtering = false;
-        }
-        KeyCode::Enter => model.filtering = false,
-        KeyCode::Down => model.log.step(1),
-        KeyCode::Up => model.log.step(-1),
-        _ => {
-            model.log.field.key(key);
-            model.log.offset = 0;
-        }
-    }
+    super::log::search_key(model, key);
 }
 
 fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
@@ -99,7 +87,11 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
             if let Err(why) = can::can(model, action) {
                 model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);
             } else {
+                if marks::repeats(action) {
+                    model.repeat = Some((action, count));
+                }
                 actions::act(model, action, count, out);
+                marks::extend(model, action);
             }
         }
         Found::Prefix => model.prefix = sequence,
@@ -114,15 +106,20 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
     }
 }
 
-/// 1 to 4 focus panes, so a count begins with another digit; after that all count.
+/// 1 to 5 focus panes, so a count begins with another digit; after that all count.
 fn is_count(model: &Model, digit: u32) -> bool {
-    model.count.is_some() || digit >= 5
+    model.count.is_some() || digit >= 6
 }
 
 /// Runs an action chosen by name.
-pub(super) fn run(model: &mut Model, action: Action, out: &mut Vec<Effect>) {
+pub(super) fn run(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
     match can::can(model, action) {
-        Ok(()) => actions::act(model, action, None, out),
+        Ok(()) => {
+            if marks::repeats(action) {
+                model.repeat = Some((action, count));
+            }
+            actions::act(model, action, count, out);
+        }
         Err(why) => {
             model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);
         }

@@ -11,7 +11,7 @@ use super::super::model::{
     INLINE_ROWS, Job, Model, RowKey, Sort, Tab, build, peers_for, transfer_key, transfers_for,
 };
 use super::super::msg::Effect;
-use super::HOLD;
+use super::{HOLD, filtering};
 
 /// Visible rows of the files pane: its inside without column titles and filter line.
 pub(super) fn height(areas: &Areas, filtering: bool) -> usize {
@@ -28,10 +28,9 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Renews the open list after its filter or order was changed by the user.
 pub(super) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
-    if model.tab == Tab::Network {
-        refresh_network(model, out, true);
-    } else {
-        refresh_small(model, model.tab);
+    match model.at() {
+        Tab::Network => refresh_network(model, out, true),
+        tab => refresh_small(model, tab),
     }
 }
 
@@ -139,7 +138,12 @@ pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>
             model.filtering = false;
             clear_filter(model, out);
         }
-        KeyCode::Enter => model.filtering = false,
+        KeyCode::Enter => {
+            model.filtering = false;
+            filtering::keep(model, out);
+        }
+        KeyCode::Tab => filtering::take_meant(model, out),
+        KeyCode::Char('r') if ctrl => filtering::recall(model, out),
         KeyCode::Down => model.list_mut(tab).step(1),
         KeyCode::Up => model.list_mut(tab).step(-1),
         KeyCode::PageDown => model.list_mut(tab).step(page),
@@ -152,6 +156,7 @@ pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>
         _ => {
             let list = model.list_mut(tab);
             if list.field.key(key) {
+                model.recall.rewind();
                 filter_changed(model, out);
             }
         }
@@ -159,20 +164,20 @@ pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>
 }
 
 pub(super) fn paste_filter(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
-    let tab = model.tab;
+    let tab = model.at();
     model.list_mut(tab).field.paste(text);
     filter_changed(model, out);
 }
 
 /// Shows everything again.
 pub(super) fn clear_filter(model: &mut Model, out: &mut Vec<Effect>) {
-    let tab = model.tab;
+    let tab = model.at();
     model.list_mut(tab).field.set("");
     filter_changed(model, out);
 }
 
-fn filter_changed(model: &mut Model, out: &mut Vec<Effect>) {
-    let tab = model.tab;
+pub(super) fn filter_changed(model: &mut Model, out: &mut Vec<Effect>) {
+    let tab = model.at();
     let list = model.list_mut(tab);
     let filter = Filter::parse(list.field.text());
     if filter != list.filter {

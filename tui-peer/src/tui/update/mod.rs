@@ -5,18 +5,28 @@ mod ask;
 mod can;
 mod contents;
 mod dialogs;
+mod filtering;
 mod keys;
+mod link;
 mod lists;
+mod log;
+mod marks;
 mod mouse;
 mod moves;
+mod palette;
+mod picker;
+mod probes;
 mod reply;
 mod settings;
 mod share;
 mod transfers;
 mod welcome;
+mod wishes;
 
+pub(crate) use ask::waits_for;
 pub use can::can;
-pub(crate) use dialogs::palette_rows;
+pub(crate) use palette::palette_rows;
+pub(crate) use welcome::{downloads_text, listen_text, stops};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +38,7 @@ use crate::engine::snapshot::{NetState, Snapshot};
 
 use super::heatmap::Map;
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Log, Model, Pane, Tab, Tone, WhenIdle};
+use super::model::{Dialog, GetLink, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
 use super::words;
 
@@ -46,6 +56,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Attention(has) => model.attention = has,
         Msg::Snapshot(snap) => snapshot(model, snap, &mut out),
         Msg::Event(event) => event_came(model, &event),
+        Msg::Events(events) => events.iter().for_each(|event| event_came(model, event)),
+        Msg::Traces(entries) => log::traces(model, entries),
         Msg::Missed(n) => {
             let text = format!("{n} log lines were lost: too many at once");
             model.log.push(&said(model, Level::Warn, text));
@@ -53,6 +65,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Reply(asked, result) => reply::reply(model, asked, result, &mut out),
         Msg::Saved(result) => settings::saved(model, result),
         Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
+        Msg::Probed(probe, found) => probes::found(model, &probe, &found),
+        Msg::Nothing => {}
+        Msg::Opened(path, result) => probes::opened(model, &path, result),
         Msg::Indexed(generation, job, rows) => {
             lists::indexed(model, generation, &job, rows, &mut out);
         }
@@ -113,6 +128,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
         model.welcome = super::model::Welcome::default();
     }
     lists::refresh(model, out);
+    ask::ask_start(model);
     when_idle(model, out);
 }
 
@@ -151,7 +167,7 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);
         }
-        What::Said | What::Peer { .. } => {}
+        What::Said | What::Peer { .. } | What::Hashed { .. } | What::Verified { .. } => {}
     }
 }
 
@@ -197,6 +213,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if model.stale && model.last_key.is_none_or(|at| model.now.mono >= at + HOLD) {
         lists::refresh(model, out);
     }
+    moves::settle_focus(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
         model.focus = Pane::Chunks;
     }
@@ -206,7 +223,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
             lists::height(&areas, model.filtering || !model.list_of(tab).field.text().is_empty());
         model.list_mut(tab).settle(height);
     }
-    let tab = model.tab;
+    let tab = model.at();
     let at = model.list().cursor;
     let key = model.row_key(tab, at);
     let list = model.list_mut(tab);
@@ -215,11 +232,12 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         model.chunk = 0;
         model.history.sources.clear();
     }
+    filtering::settle(model);
     settle_row(model);
     let sources = model.source_rows().len();
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
-    settle_log(&mut model.log, usize::from(inside(areas.log).height));
+    log::settle(model, areas.log);
     // What is said below the map depends on its counts, and its height on what is said.
     settle_map(model);
     settle_map(model);
@@ -232,20 +250,13 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Looks up the selected download or share in the catalogue when it may have moved.
 fn settle_row(model: &mut Model) {
-    let Some(id) = model.selected().filter(|_| model.tab != Tab::Network) else { return };
+    let Some(id) = model.selected().filter(|_| model.at() != Tab::Network) else { return };
     let rows = &model.catalogue.rows;
     let known = model
         .row_place
         .filter(|(of, at)| *of == id && rows.get(*at).is_some_and(|row| row.id == id));
     if known.is_none() {
         model.row_place = rows.iter().position(|row| row.id == id).map(|at| (id, at));
-    }
-}
-
-fn settle_log(log: &mut Log, height: usize) {
-    log.settle(height);
-    if height > 0 {
-        log.unread = 0;
     }
 }
 

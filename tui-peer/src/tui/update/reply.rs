@@ -27,11 +27,10 @@ pub(super) fn reply(
                 if let Dialog::Contents(contents) = dialog
                     && contents.id == id
                 {
-                    if let Ok(entries) = &entries {
-                        contents.wanted =
-                            entries.iter().filter(|e| e.wanted).map(|e| e.raw.clone()).collect();
+                    match &entries {
+                        Ok(entries) => contents.fill(entries.clone()),
+                        Err(why) => contents.error = Some(why.clone()),
                     }
-                    contents.entries = Some(entries.clone());
                 }
             }
         }

@@ -1,39 +1,95 @@
-//! The share dialog: a path with completion.
+//! The share dialog: a path with completion, a name, and what sharing it would mean.
 
 use std::path::{Path, PathBuf};
 
+use common::id::ContentId;
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::{Command, Download, Selection};
+use crate::engine::command::{Command, Download, Priority, Selection};
 
-use super::super::model::{Dialog, Model, PathEntry, SharePath};
+use super::super::model::{
+    Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath, typed, untyped,
+};
 use super::super::msg::{Asked, Effect};
+use super::super::outside::Probe;
 
 /// A path as typed, absolute.
 pub(super) fn expand(model: &Model, text: &str) -> PathBuf {
     let path = match (text.strip_prefix('~'), &model.setting.home) {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-            home.join(rest.trim_start_matches('/'))
+            home.join(untyped(rest.trim_start_matches('/')))
         }
-        _ => PathBuf::from(text),
+        _ => PathBuf::from(untyped(text)),
     };
     model.setting.cwd.join(path)
 }
 
-/// The folder whose names can complete what was typed.
-pub(super) fn wanted_dir(model: &Model, share: &SharePath) -> Option<PathBuf> {
-    let (dir, _) = share.split();
-    Some(if share.field.text() == "~" { model.setting.cwd.clone() } else { expand(model, dir) })
+/// The other way: how a path is typed.
+pub(super) fn written(model: &Model, path: &Path) -> String {
+    let home = model.setting.home.as_deref();
+    match home.and_then(|home| path.strip_prefix(home).ok()) {
+        Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+        Some(rest) => format!("~/{}", typed(rest.as_os_str())),
+        None => typed(path.as_os_str()),
+    }
 }
 
+/// Opens the dialog for a path to share, or to download `save` to.
+pub(super) fn open(model: &mut Model, save: Vec<ContentId>, out: &mut Vec<Effect>) {
+    let mut dialog = SharePath { save, ..SharePath::default() };
+    if !dialog.save.is_empty() {
+        let downloads = written(model, &model.snap.me.downloads);
+        dialog.field.set(&format!("{downloads}/"));
+    }
+    look_again(model, &mut dialog, out);
+    model.dialogs.push(Dialog::Share(dialog));
+}
+
+/// The folder whose names can complete what was typed.
+fn wanted_dir(model: &Model, share: &SharePath) -> PathBuf {
+    let (dir, _) = share.split();
+    if share.field.text() == "~" { model.setting.cwd.clone() } else { expand(model, dir) }
+}
+
+/// After the path was changed: other names may complete it.
 pub(super) fn look_again(model: &Model, share: &mut SharePath, out: &mut Vec<Effect>) {
     share.error = None;
     share.cursor = None;
-    let dir = wanted_dir(model, share);
+    let dir = Some(wanted_dir(model, share));
     if dir != share.dir {
         share.dir.clone_from(&dir);
         share.entries = Ok(Vec::new());
         out.extend(dir.map(Effect::ListDir));
+    }
+    measure(model, share, out);
+}
+
+/// After another path is meant: what would it mean to share it?
+fn measure(model: &Model, share: &mut SharePath, out: &mut Vec<Effect>) {
+    if !share.save.is_empty() {
+        return;
+    }
+    let meant = share.meant();
+    if meant.is_empty() {
+        share.measured = None;
+        return;
+    }
+    let path = expand(model, &meant);
+    if share.measured.as_ref().is_none_or(|(of, _)| *of != path) {
+        share.measured = Some((path.clone(), None));
+        out.push(Effect::Probe(Probe::Measure(path)));
+    }
+}
+
+/// A measure arrived.
+pub(super) fn measured(model: &mut Model, path: &Path, result: &Result<Measure, String>) {
+    for dialog in &mut model.dialogs {
+        if let Dialog::Share(share) = dialog
+            && let Some((of, answer)) = &mut share.measured
+            && of == path
+        {
+            *answer = Some(result.clone());
+        }
     }
 }
 
@@ -41,109 +97,169 @@ pub(super) fn look_again(model: &Model, share: &mut SharePath, out: &mut Vec<Eff
 pub(super) fn listed(model: &mut Model, dir: PathBuf, entries: &Result<Vec<PathEntry>, String>) {
     let dir = Some(dir);
     for dialog in &mut model.dialogs {
-        if let Dialog::Share(share) = dialog
-            && share.dir == dir
-        {
-            share.entries.clone_from(entries);
+        match dialog {
+            Dialog::Share(share) if share.dir == dir => share.entries.clone_from(entries),
+            Dialog::Picker(picker) if Some(&picker.dir) == dir.as_ref() => picker.fill(entries),
+            _ => {}
         }
     }
 }
 
+/// Whether the dialog stays open.
 pub(super) fn share_key(
     model: &mut Model,
     share: &mut SharePath,
     key: KeyEvent,
     out: &mut Vec<Effect>,
 ) -> bool {
+    if key.code == KeyCode::Enter {
+        return !enter(model, share, out);
+    }
+    if share.active == ShareField::Name {
+        match key.code {
+            KeyCode::Tab | KeyCode::BackTab | KeyCode::Up => share.active = ShareField::Path,
+            _ => {
+                share.name.key(key);
+            }
+        }
+        return true;
+    }
     let matching: Vec<PathEntry> = share.matching().into_iter().cloned().collect();
     let n = matching.len();
-    let chosen = share.cursor.and_then(|at| matching.get(at).cloned());
     match key.code {
-        KeyCode::Down if n > 0 => share.cursor = Some(share.cursor.map_or(0, |at| (at + 1) % n)),
-        KeyCode::Up if n > 0 => {
-            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
+        // The name is below the list; a download has none.
+        KeyCode::Down => match share.cursor {
+            Some(at) if at + 1 < n => share.cursor = Some(at + 1),
+            None if n > 0 => share.cursor = Some(0),
+            _ if share.save.is_empty() => share.active = ShareField::Name,
+            _ => share.cursor = None,
+        },
+        KeyCode::Up => {
+            share.cursor = match share.cursor {
+                Some(at) => at.checked_sub(1),
+                None => n.checked_sub(1),
+            };
         }
+        KeyCode::PageDown if n > 0 => {
+            share.cursor = Some(share.cursor.map_or(0, |at| (at + 10).min(n - 1)));
+        }
+        KeyCode::PageUp => share.cursor = share.cursor.and_then(|at| at.checked_sub(10)),
+        KeyCode::BackTab if share.save.is_empty() => share.active = ShareField::Name,
+        KeyCode::F(5) if !share.save.is_empty() => {
+            let at = Priority::ALL.iter().position(|p| *p == share.priority).unwrap_or(0);
+            share.priority = Priority::ALL[(at + 1) % Priority::ALL.len()];
+        }
+        KeyCode::F(6) if !share.save.is_empty() => share.sequential = !share.sequential,
         KeyCode::Tab => complete(model, share, &matching, out),
-        KeyCode::BackTab if n > 0 => {
-            share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
-        }
         KeyCode::Right if share.field.at_end() && n > 0 => complete(model, share, &matching, out),
-        KeyCode::Enter => {
-            if let Some(entry) = chosen {
-                take(model, share, &entry, out);
-                if entry.is_dir {
-                    return true;
-                }
-            }
-            return !share_now(model, share, out);
-        }
+        KeyCode::F(3) => return !browse(model, share, out),
         _ => {
             if share.field.key(key) {
                 look_again(model, share, out);
             }
+            return true;
         }
     }
+    measure(model, share, out);
+    true
+}
+
+/// Opens the picker in the folder being typed, in front of this dialog; says whether this one is done.
+fn browse(model: &mut Model, share: &SharePath, out: &mut Vec<Effect>) -> bool {
+    let dir = wanted_dir(model, share);
+    out.push(Effect::ListDir(dir.clone()));
+    model.dialogs.push(Dialog::Share(share.clone()));
+    model.dialogs.push(Dialog::Picker(Picker::new(dir, share.save.clone())));
+    // A copy of it stands behind the picker already.
     true
 }
 
 /// Tab: the longest common beginning, then one name after the other.
-pub(super) fn complete(
-    model: &Model,
-    share: &mut SharePath,
-    matching: &[PathEntry],
-    out: &mut Vec<Effect>,
-) {
+fn complete(model: &Model, share: &mut SharePath, matching: &[PathEntry], out: &mut Vec<Effect>) {
     let Some(first) = matching.first() else { return };
     let stem_len = share.split().1.len();
     let mut common = first.name.clone();
     for entry in matching {
         while !entry.name.starts_with(&common) && common.pop().is_some() {}
     }
-    if matching.len() == 1 {
-        take(model, share, &first.clone(), out);
+    if let [only] = matching {
+        take(model, share, only, out);
     } else if common.len() > stem_len {
-        let (dir, _) = share.split();
-        let text = format!("{dir}{common}");
+        let text = format!("{}{common}", share.split().0);
         share.field.set(&text);
         look_again(model, share, out);
     } else {
-        let n = matching.len();
-        share.cursor = Some(share.cursor.map_or(0, |at| (at + 1) % n));
+        share.cursor = Some(share.cursor.map_or(0, |at| (at + 1) % matching.len()));
     }
 }
 
-pub(super) fn take(model: &Model, share: &mut SharePath, entry: &PathEntry, out: &mut Vec<Effect>) {
-    let (dir, _) = share.split();
+fn take(model: &Model, share: &mut SharePath, entry: &PathEntry, out: &mut Vec<Effect>) {
     let slash = if entry.is_dir { "/" } else { "" };
-    let text = format!("{dir}{}{slash}", entry.name);
+    let text = format!("{}{}{slash}", share.split().0, entry.name);
     share.field.set(&text);
     look_again(model, share, out);
 }
 
-/// Says whether the dialog is done.
-pub(super) fn share_now(model: &mut Model, share: &mut SharePath, out: &mut Vec<Effect>) -> bool {
-    let text = share.field.text().trim();
+/// Enter: goes into the chosen folder, or does it. Says whether the dialog is done.
+fn enter(model: &mut Model, share: &mut SharePath, out: &mut Vec<Effect>) -> bool {
+    let chosen = share.cursor.and_then(|at| share.matching().get(at).copied().cloned());
+    if let Some(entry) = chosen {
+        take(model, share, &entry, out);
+        if entry.is_dir {
+            return false;
+        }
+    }
+    let text = share.field.text().trim_start().to_owned();
     if text.is_empty() {
         share.error = Some("type a path, or choose a name with the arrow keys".to_owned());
         return false;
     }
-    let path = expand(model, text);
+    let path = expand(model, &text);
+    if !share.save.is_empty() {
+        save_to(model, share, &path, out);
+        return true;
+    }
     if path == Path::new("/") {
         share.error = Some("the whole machine is too much: choose a folder".to_owned());
         return false;
     }
-    if !share.save.is_empty() {
-        let text = format!("downloading to {}", model.show_path(&path));
-        for (i, id) in share.save.iter().enumerate() {
-            let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
-            let dir = Some(path.clone());
-            let download = Download { id: *id, name: None, dir, files: Selection::All };
-            out.push(Effect::Call(Command::Download(download), asked));
-        }
-        model.marks.clear();
-        return true;
+    if let Some((of, Some(Err(why)))) = &share.measured
+        && *of == path
+    {
+        share.error = Some(format!("{}: {why}", model.show_path(&path)));
+        return false;
     }
-    let say = format!("hashing {} · others see it when that is done", model.show_path(&path));
-    out.push(Effect::Call(Command::Share { path, name: None }, Asked::Say(say)));
+    let name = Some(share.name.text().trim().to_owned()).filter(|name| !name.is_empty());
+    share_path(model, path, name, out);
     true
+}
+
+/// Downloads these to a folder.
+pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mut Vec<Effect>) {
+    let text = format!("downloading to {}", model.show_path(dir));
+    for (i, id) in share.save.iter().enumerate() {
+        let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
+        let dir = Some(dir.to_owned());
+        let download = Download { id: *id, name: None, dir, files: Selection::All };
+        out.push(Effect::Call(Command::Download(download), asked));
+        if share.priority != Priority::Normal {
+            let command = Command::Prioritize { id: *id, priority: share.priority };
+            out.push(Effect::Call(command, Asked::Quietly));
+        }
+        if share.sequential {
+            out.push(Effect::Call(Command::Sequential { id: *id, on: true }, Asked::Quietly));
+        }
+    }
+    model.marks.clear();
+}
+
+/// Shares a file or folder.
+pub(super) fn share_path(
+    model: &Model,
+    path: PathBuf,
+    name: Option<String>,
+    out: &mut Vec<Effect>,
+) {
+    let say = format!("hashing {} · others see it when that is done", model.show_path(&path));
+    out.push(Effect::Call(Command::Share { path, name }, Asked::Say(say)));
 }

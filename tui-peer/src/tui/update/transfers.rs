@@ -1,12 +1,13 @@
 //! What is done with the selected or marked files.
 
+use common::content::Kind;
 use common::id::ContentId;
 use common::join::{FileLink, JoinString};
 
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::snapshot::{Transfer, TransferState};
 
-use super::super::model::{Contents, Dialog, Model, Tone};
+use super::super::model::{Contents, Dialog, Model, RowKey, Tone};
 use super::super::msg::{Asked, Effect};
 use super::super::{verdict, words};
 use super::actions::toast;
@@ -61,16 +62,7 @@ pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn contents(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(id) = model.selected() else { return };
     let name = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
-    model.dialogs.push(Dialog::Contents(Contents {
-        id,
-        name,
-        entries: None,
-        wanted: Default::default(),
-        cursor: 0,
-        offset: 0,
-        query: Default::default(),
-        filtering: false,
-    }));
+    model.dialogs.push(Dialog::Contents(Contents::new(id, name)));
     out.push(Effect::Call(Command::ListFiles { id }, Asked::Files(id)));
 }
 
@@ -96,17 +88,22 @@ pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn explain(model: &mut Model) {
     let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
-    let lines = verdict::why(
+    let why = model.selected_transfer().map(|t| super::show(&t.plan.why)).unwrap_or_default();
+    let mut lines = verdict::why(
         model.selected_transfer(),
         model.selected_row(),
         model.focus_data().map(AsRef::as_ref),
         &model.map.counts,
     );
+    if !why.is_empty() {
+        lines.insert(0, (Tone::Warn, why));
+    }
     model.dialogs.push(Dialog::Why { title, lines });
 }
 
 pub(super) fn mark(model: &mut Model) {
-    if let Some(id) = model.selected() {
+    // By place: with a count, the cursor is ahead of what is known to be selected.
+    if let Some(RowKey::Content(id)) = model.row_key(model.tab, model.list().cursor) {
         if !model.marks.remove(&id) {
             model.marks.insert(id);
         }
@@ -129,7 +126,7 @@ pub(super) fn mark_all(model: &mut Model) {
     }
     let ids: Vec<ContentId> = (0..n)
         .filter_map(|at| match model.row_key(tab, at) {
-            Some(super::super::model::RowKey::Content(id)) => Some(id),
+            Some(RowKey::Content(id)) => Some(id),
             _ => None,
         })
         .collect();
@@ -162,4 +159,18 @@ pub(super) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect
         out.push(Effect::Call(Command::Unshare { id: *id }, asked));
     }
     model.marks.clear();
+}
+
+/// Opens the folder of the selected file where there is a desktop, else copies the path.
+pub(super) fn open_folder(model: &Model, out: &mut Vec<Effect>) {
+    let Some(t) = model.selected_transfer() else { return };
+    if !model.setting.desktop {
+        out.push(Effect::Copy(t.path.to_string_lossy().into_owned(), "path"));
+        return;
+    }
+    let dir = match t.kind {
+        Kind::Folder => Some(t.path.as_path()),
+        Kind::File => t.path.parent(),
+    };
+    out.extend(dir.map(|dir| Effect::Open(dir.to_owned())));
 }

@@ -1,138 +1,268 @@
-//! The welcome screen, and the dialog for links and join strings.
+//! The welcome screen: fields with live checks, and what Enter does on each line.
 
-use common::join::Link;
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::{Command, Download, Selection};
+use crate::engine::command::Command;
+use crate::settings::Item;
 
 use super::super::action::Action;
-use super::super::model::{GetLink, Model};
+use super::super::field::Field;
+use super::super::model::{Dialog, Model, Picker, Stop};
 use super::super::msg::{Asked, Effect, ExitReason};
+use super::super::outside::{Found, Probe};
 use super::dialogs::ctrl;
-use super::keys;
+use super::share::{expand, written};
+use super::{keys, settings};
 
 /// A key on the welcome screen.
 pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
-    let choices = 2 + usize::from(model.setting.demo);
-    let typing = model.welcome.choice == 0 && !model.welcome.field.text().is_empty();
     match key.code {
-        KeyCode::Down | KeyCode::Tab => model.welcome.choice = (model.welcome.choice + 1) % choices,
-        KeyCode::Up | KeyCode::BackTab => {
-            model.welcome.choice = (model.welcome.choice + choices - 1) % choices;
-        }
-        KeyCode::Enter => welcome_enter(model, out),
-        KeyCode::Esc => model.welcome.field.set(""),
-        KeyCode::F(1) => keys::run(model, Action::Help, out),
-        KeyCode::F(2) => keys::run(model, Action::Settings, out),
+        KeyCode::Down | KeyCode::Tab => turn(model, 1),
+        KeyCode::Up | KeyCode::BackTab => turn(model, -1),
+        KeyCode::Enter => enter(model, out),
+        KeyCode::Esc => escape(model),
+        KeyCode::F(1) => keys::run(model, Action::Help, None, out),
+        KeyCode::F(2) => keys::run(model, Action::Settings, None, out),
         KeyCode::Char('l') if ctrl(key) => out.push(Effect::Redraw),
-        KeyCode::Char('z') if ctrl(key) => keys::run(model, Action::Suspend, out),
-        KeyCode::Char('q') if !typing && !ctrl(key) => out.push(Effect::Exit(ExitReason::Quit)),
-        KeyCode::Char('?') if !typing => keys::run(model, Action::Help, out),
-        KeyCode::Char('h') if !typing && !ctrl(key) => {
-            model.welcome.choice = 1;
-            welcome_enter(model, out);
+        KeyCode::Char('z') if ctrl(key) => keys::run(model, Action::Suspend, None, out),
+        KeyCode::Char(c) if !ctrl(key) && !is_typing(model) && shortcut(model, c, out) => {}
+        KeyCode::Char('a') if !ctrl(key) && model.welcome.stop == Stop::Listen => {
+            let mut any = listen_text(model).parse().unwrap_or(model.snap.me.listen);
+            any.set_port(0);
+            model.welcome.listen_check = Some((any, None));
+            out.push(Effect::Probe(Probe::Listen(any)));
         }
-        KeyCode::Char('d') if !typing && !ctrl(key) && model.setting.demo => {
-            out.push(Effect::Exit(ExitReason::Demo));
-        }
-        _ => {
-            model.welcome.error = None;
-            if model.welcome.field.key(key) {
-                model.welcome.choice = 0;
-            }
-        }
+        _ => edit(model, |field| field.key(key), out),
     }
 }
 
-pub(super) fn welcome_enter(model: &mut Model, out: &mut Vec<Effect>) {
+/// Pasted text goes into the chosen field, or is a join string.
+pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
+    if text.trim_start().starts_with("shoal:") || current(model).is_none() {
+        model.welcome.stop = Stop::Tracker;
+    }
+    edit(
+        model,
+        |field| {
+            field.paste(text);
+            true
+        },
+        out,
+    );
+}
+
+fn turn(model: &mut Model, by: isize) {
+    let stops = stops(model);
+    let at = stops.iter().position(|stop| *stop == model.welcome.stop).unwrap_or(0);
+    let n = isize::try_from(stops.len()).unwrap_or(1);
+    let next = (isize::try_from(at).unwrap_or(0) + by).rem_euclid(n.max(1));
+    let next = usize::try_from(next).ok().and_then(|at| stops.get(at));
+    model.welcome.stop = next.copied().unwrap_or_default();
+}
+
+/// The lines there are.
+pub(crate) fn stops(model: &Model) -> Vec<Stop> {
+    Stop::ALL.into_iter().filter(|stop| *stop != Stop::Demo || model.setting.demo).collect()
+}
+
+/// Whether letters belong to a field.
+fn is_typing(model: &Model) -> bool {
+    match model.welcome.stop {
+        Stop::Tracker => !model.welcome.field.text().is_empty(),
+        Stop::Listen | Stop::Downloads => true,
+        Stop::Share | Stop::Host | Stop::Demo => false,
+    }
+}
+
+fn shortcut(model: &mut Model, c: char, out: &mut Vec<Effect>) -> bool {
+    match c {
+        'q' => out.push(Effect::Exit(ExitReason::Quit)),
+        '?' => keys::run(model, Action::Help, None, out),
+        'h' => {
+            model.welcome.stop = Stop::Host;
+            enter(model, out);
+        }
+        'd' if model.setting.demo => out.push(Effect::Exit(ExitReason::Demo)),
+        _ => return false,
+    }
+    true
+}
+
+/// Esc takes back what was typed on this line.
+fn escape(model: &mut Model) {
+    let welcome = &mut model.welcome;
+    welcome.error = None;
+    match welcome.stop {
+        Stop::Tracker => {
+            welcome.field.set("");
+            welcome.tracker_check = None;
+        }
+        Stop::Listen => (welcome.listen, welcome.listen_check) = (None, None),
+        Stop::Downloads => (welcome.downloads, welcome.folder_check) = (None, None),
+        Stop::Share | Stop::Host | Stop::Demo => welcome.stop = Stop::Tracker,
+    }
+}
+
+/// The text of the chosen field.
+fn current(model: &Model) -> Option<String> {
+    match model.welcome.stop {
+        Stop::Tracker => Some(model.welcome.field.text().to_owned()),
+        Stop::Listen => Some(listen_text(model)),
+        Stop::Downloads => Some(downloads_text(model)),
+        Stop::Share | Stop::Host | Stop::Demo => None,
+    }
+}
+
+/// The address to listen on, as it stands in its field.
+pub(crate) fn listen_text(model: &Model) -> String {
+    let now = || model.snap.me.listen.to_string();
+    model.welcome.listen.as_ref().map_or_else(now, |field| field.text().to_owned())
+}
+
+/// The folder for downloads, as it stands in its field.
+pub(crate) fn downloads_text(model: &Model) -> String {
+    let now = || written(model, &model.snap.me.downloads);
+    model.welcome.downloads.as_ref().map_or_else(now, |field| field.text().to_owned())
+}
+
+/// Changes the chosen field and has the new text checked.
+fn edit(model: &mut Model, change: impl FnOnce(&mut Field) -> bool, out: &mut Vec<Effect>) {
+    let Some(text) = current(model) else { return };
+    let welcome = &mut model.welcome;
+    let field = match welcome.stop {
+        Stop::Listen => welcome.listen.get_or_insert_with(|| Field::with(&text)),
+        Stop::Downloads => welcome.downloads.get_or_insert_with(|| Field::with(&text)),
+        _ => &mut welcome.field,
+    };
+    if change(field) && field.text() != text {
+        welcome.error = None;
+        check(model, out);
+    }
+}
+
+fn check(model: &mut Model, out: &mut Vec<Effect>) {
+    match model.welcome.stop {
+        Stop::Tracker => {
+            let join = model.welcome.parsed().and_then(Result::ok);
+            let known = model.welcome.tracker_check.as_ref().map(|(of, _)| of);
+            if join.as_ref() != known {
+                model.welcome.tracker_check = join.clone().map(|join| (join, None));
+                out.extend(join.map(|join| Effect::Probe(Probe::Tracker(join))));
+            }
+        }
+        Stop::Listen => {
+            let addr = listen_text(model).parse().ok();
+            // Our own address is not free: we listen on it.
+            let addr = addr.filter(|addr| *addr != model.snap.me.listen);
+            model.welcome.listen_check = addr.map(|addr| (addr, None));
+            out.extend(addr.map(|addr| Effect::Probe(Probe::Listen(addr))));
+        }
+        Stop::Downloads => {
+            let path = expand(model, downloads_text(model).trim());
+            model.welcome.folder_check = Some((path.clone(), None));
+            out.push(Effect::Probe(Probe::Folder(path)));
+        }
+        Stop::Share | Stop::Host | Stop::Demo => {}
+    }
+}
+
+/// A check has an answer, if it is still wanted.
+pub(super) fn checked(model: &mut Model, probe: &Probe, found: &Found) {
+    let welcome = &mut model.welcome;
+    match (probe, found) {
+        (Probe::Tracker(of), Found::Tracker(result)) => {
+            if let Some((wanted, answer)) = &mut welcome.tracker_check
+                && wanted == of
+            {
+                *answer = Some(result.clone());
+            }
+        }
+        (Probe::Folder(of), Found::Folder(result)) => {
+            if let Some((wanted, answer)) = &mut welcome.folder_check
+                && wanted == of
+            {
+                *answer = Some(result.clone());
+            }
+        }
+        (Probe::Listen(of), Found::Listen(result)) => {
+            let Some((wanted, answer)) = &mut welcome.listen_check else { return };
+            if wanted != of {
+                return;
+            }
+            match result {
+                // A free port was looked for: it is the address now.
+                Ok(free) if of.port() == 0 => {
+                    welcome.listen = Some(Field::with(&free.to_string()));
+                    welcome.listen_check = Some((*free, Some(Ok(*free))));
+                }
+                result => *answer = Some(result.clone()),
+            }
+        }
+        _ => {}
+    }
+}
+
+fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     if model.welcome.busy {
         return;
     }
-    match model.welcome.choice {
-        0 => {
-            let dialog = GetLink { field: model.welcome.field.clone(), joining: true, error: None };
-            match join_of(&dialog) {
-                Ok(command) => {
-                    model.welcome.busy = true;
-                    out.push(Effect::Call(command, Asked::Join));
-                }
-                Err(why) => model.welcome.error = Some(why),
+    match model.welcome.stop {
+        Stop::Tracker => match model.welcome.parsed() {
+            Some(Ok(join)) => {
+                model.welcome.busy = true;
+                out.push(Effect::Call(Command::Join { join }, Asked::Join));
+            }
+            Some(Err(why)) => model.welcome.error = Some(why),
+            None => {
+                let text = "paste the line that the tracker printed, shoal://…, or go on with Tab";
+                model.welcome.error = Some(text.to_owned());
+            }
+        },
+        Stop::Listen => {
+            if let Some(field) = &model.welcome.listen {
+                let text = field.text().trim().to_owned();
+                keep(model, Item::Listen, &text, out);
+            } else {
+                turn(model, 1);
             }
         }
-        1 => {
+        Stop::Downloads => {
+            if let Some(field) = &model.welcome.downloads {
+                let text = field.text().trim().to_owned();
+                keep(model, Item::Downloads, &text, out);
+            } else {
+                turn(model, 1);
+            }
+        }
+        Stop::Share => {
+            let dir = model.setting.home.clone().unwrap_or_else(|| model.setting.cwd.clone());
+            out.push(Effect::ListDir(dir.clone()));
+            model.dialogs.push(Dialog::Picker(Picker::new(dir, Vec::new())));
+        }
+        Stop::Host => {
             model.welcome.busy = true;
             out.push(Effect::Call(Command::Host, Asked::Host));
         }
-        _ => out.push(Effect::Exit(ExitReason::Demo)),
+        Stop::Demo => out.push(Effect::Exit(ExitReason::Demo)),
     }
 }
 
-pub(super) fn join_of(dialog: &GetLink) -> Result<Command, String> {
-    match dialog.parsed() {
-        None => Err("paste the line that the tracker printed, shoal://…".to_owned()),
-        Some(Err(why)) => Err(why),
-        Some(Ok(Link::Join(join))) => Ok(Command::Join { join }),
-        Some(Ok(Link::File(link))) => Ok(Command::Join { join: link.join().clone() }),
+/// Makes a changed field the setting.
+fn keep(model: &mut Model, item: Item, text: &str, out: &mut Vec<Effect>) {
+    let failed = match item {
+        Item::Listen => model.welcome.listen_check.as_ref().and_then(|(_, answer)| failure(answer)),
+        _ => model.welcome.folder_check.as_ref().and_then(|(_, answer)| failure(answer)),
+    };
+    let done = match failed {
+        Some(why) => Err(why),
+        None => settings::change(model, item, text, out),
+    };
+    match done {
+        Ok(()) => turn(model, 1),
+        Err(why) => model.welcome.error = Some(super::show(&why)),
     }
 }
 
-pub(super) fn link_key(
-    model: &mut Model,
-    link: &mut GetLink,
-    key: KeyEvent,
-    out: &mut Vec<Effect>,
-) -> bool {
-    if key.code != KeyCode::Enter {
-        link.error = None;
-        link.field.key(key);
-        return true;
-    }
-    if link.joining {
-        return match join_of(link) {
-            Ok(command) => {
-                out.push(Effect::Call(command, Asked::Join));
-                false
-            }
-            Err(why) => {
-                link.error = Some(why);
-                true
-            }
-        };
-    }
-    match link.parsed() {
-        Some(Ok(Link::File(file))) => {
-            // A link of another network cannot be fetched from this one.
-            let here = model
-                .snap
-                .network
-                .join
-                .as_deref()
-                .and_then(|j| j.parse::<common::join::JoinString>().ok());
-            if here.is_none_or(|here| here.tracker() != file.join().tracker()) {
-                out.push(Effect::Call(Command::Join { join: file.join().clone() }, Asked::Join));
-            }
-            let name = file.name().map(str::to_owned);
-            let shown = name.as_deref().map_or_else(|| file.id().short(), common::names::show);
-            let command = Command::Download(Download {
-                id: file.id(),
-                name,
-                dir: None,
-                files: Selection::All,
-            });
-            out.push(Effect::Call(command, Asked::Say(format!("downloading: {shown}"))));
-            false
-        }
-        Some(Ok(Link::Join(_))) => {
-            link.joining = true;
-            true
-        }
-        Some(Err(why)) => {
-            link.error = Some(why);
-            true
-        }
-        None => {
-            link.error = Some("paste a link, shoal://…".to_owned());
-            true
-        }
-    }
+fn failure<Answer>(answer: &Option<Result<Answer, String>>) -> Option<String> {
+    answer.as_ref().and_then(|result| result.as_ref().err()).cloned()
 }

@@ -8,7 +8,7 @@ use super::super::format;
 use super::super::heatmap::{Bucket, Counts, Map, Mode, Standing, standing};
 use super::super::layout::{Areas, inside};
 use super::super::model::{Line, Model, Pane, Tone};
-use super::super::theme::{Depth, Ground, Theme};
+use super::super::theme::{Depth, Theme};
 use super::super::verdict;
 use super::paint::{self, Piece};
 
@@ -254,9 +254,7 @@ fn level(bucket: &Bucket, theme: Theme) -> Option<(&'static str, Style)> {
         style = style.bg(theme.chunk_color(Standing::Lack(lowest)).unwrap_or(Color::Reset));
     }
     if bucket.lowest == Some(0) {
-        let ink =
-            if theme.ground == Ground::Dark { Color::Indexed(231) } else { Color::Indexed(255) };
-        return Some(("×", style.fg(ink).add_modifier(Modifier::BOLD)));
+        return Some(("×", style.fg(theme.lost_ink()).add_modifier(Modifier::BOLD)));
     }
     // Nothing of it here or coming: the same sign as in the legend instead of a block of colour.
     if bucket.have == 0 && bucket.flight == 0 {

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::engine::snapshot::NetState;
 
 use super::super::action::Action;
-use super::super::model::{Model, Pane};
+use super::super::model::{Model, Pane, Tab};
 use super::super::update;
 use super::paint;
 
@@ -30,6 +30,10 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         }
         let style = paint::tone(model.theme, toast.tone).patch(model.theme.bold());
         paint::text(buf, area.x + 1, area.y, area.width.saturating_sub(2), &text, style);
+        return;
+    }
+    if model.filtering && model.focus == Pane::Files {
+        filter_keys(model, buf, area);
         return;
     }
     keys(model, buf, area);
@@ -91,9 +95,44 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
         out.push((Action::Back, "back"));
     }
     match model.focus {
+        Pane::Files if model.tab == Tab::Peers => out.extend([
+            (Action::Enter, "what it takes"),
+            (Action::Ban, "ban"),
+            (Action::Bans, "bans"),
+            (Action::Filter, "filter"),
+            (Action::Sort, "sort"),
+            (Action::NextPane, "pane"),
+        ]),
+        Pane::Transfers => out.extend([
+            (Action::Retry, "retry"),
+            (Action::Pause, "pause"),
+            (Action::Enter, "details"),
+            (Action::Raise, "raise"),
+            (Action::Lower, "lower"),
+            (Action::QueueUp, "up"),
+            (Action::QueueDown, "down"),
+            (Action::Remove, "remove"),
+            (Action::Clear, "clear finished"),
+            (Action::NextPane, "pane"),
+        ]),
+        Pane::Files if model.tab == Tab::Downloads => out.extend([
+            (Action::Retry, "retry"),
+            (Action::Pause, "pause"),
+            (Action::Enter, "details"),
+            (Action::Raise, "raise"),
+            (Action::QueueUp, "up"),
+            (Action::Remove, "remove"),
+            (Action::Clear, "clear finished"),
+            (Action::Filter, "filter"),
+            (Action::Sort, "sort"),
+            (Action::Why, "why?"),
+            (Action::NextPane, "pane"),
+            (Action::Zoom, "zoom"),
+        ]),
         Pane::Files => out.extend([
             (Action::Retry, "retry"),
             (Action::Download, "download"),
+            (Action::Watch, "watch"),
             (Action::Pause, "pause"),
             (Action::Enter, "details"),
             (Action::Filter, "filter"),
@@ -121,6 +160,7 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
         Pane::Sources => out.extend([
             (Action::Why, "why?"),
             (Action::Pause, "pause"),
+            (Action::Ban, "ban"),
             (Action::Enter, "details"),
             (Action::Zoom, "zoom"),
             (Action::NextPane, "pane"),
@@ -138,28 +178,72 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
     out
 }
 
+/// Rows of the box with what can follow a key, at most: a small screen keeps its list in sight.
+const MAX_FOLLOW: usize = 12;
+/// Columns of one of its entries.
+const FOLLOW: u16 = 36;
+
+/// What can follow the first key of a sequence, in a box above the footer.
 fn continuations(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
     let prefix = super::super::keymap::show(&model.prefix);
-    let mut x =
-        paint::text(buf, area.x + 1, area.y, area.width, &format!("{prefix} "), theme.bold());
-    x = paint::text(buf, x, area.y, area.right().saturating_sub(x), theme.ellipsis(), Style::new());
-    for (key, action) in model.keymap.continuations(model.focus.place(), &model.prefix) {
-        x = paint::text(
-            buf,
-            x + 2,
-            area.y,
-            area.right().saturating_sub(x + 2),
-            &key,
-            theme.bold().patch(theme.accent()),
-        );
-        x = paint::text(
-            buf,
-            x + 1,
-            area.y,
-            area.right().saturating_sub(x + 1),
-            action.name(),
-            Style::new(),
-        );
+    let end = paint::text(buf, area.x + 1, area.y, area.width, &prefix, theme.bold());
+    let text = format!(" {} Esc cancels", theme.ellipsis());
+    paint::text(buf, end, area.y, area.right().saturating_sub(end), &text, theme.dim());
+    let all = model.keymap.continuations(model.focus.place(), &model.prefix);
+    let columns = if area.width >= 2 * FOLLOW + 4 { 2 } else { 1 };
+    let rows = all.len().div_ceil(usize::from(columns)).min(MAX_FOLLOW);
+    let height = u16::try_from(rows).unwrap_or(0) + 2;
+    let whole = Rect {
+        x: area.x,
+        y: area.y.saturating_sub(height),
+        width: (columns * FOLLOW + 3).min(area.width),
+        height: height.min(area.y),
+    };
+    paint::clear(buf, whole);
+    let border = paint::Frame {
+        title: vec![(format!("{prefix} then"), theme.bold())],
+        ..paint::Frame::default()
+    };
+    let inner = paint::boxed(buf, whole, theme, true, &border);
+    for (i, (key, action)) in all.iter().enumerate() {
+        let (column, row) = (i / rows.max(1), i % rows.max(1));
+        let (Ok(column), Ok(row)) = (u16::try_from(column), u16::try_from(row)) else { break };
+        if row >= inner.height || column >= columns {
+            break;
+        }
+        let (x, y) = (inner.x + 1 + column * FOLLOW, inner.y + row);
+        let room = FOLLOW.min(inner.right().saturating_sub(x + 1));
+        let why = update::can(model, *action).is_err();
+        let style = if why { theme.dim() } else { theme.bold().patch(theme.accent()) };
+        let end = paint::text(buf, x, y, room, key, style);
+        let style = if why { theme.dim() } else { Style::new() };
+        let room = (x + room).saturating_sub(end + 1);
+        paint::text(buf, end + 1, y, room, action.help(), style);
+    }
+}
+
+/// What helps while a filter is typed.
+fn filter_keys(model: &Model, buf: &mut Buffer, area: Rect) {
+    let theme = model.theme;
+    let mut x = area.x + 1;
+    let mut say = |key: &str, word: &str, buf: &mut Buffer| {
+        let gap = if word.ends_with(':') { "" } else { " " };
+        let need = u16::try_from(key.width() + word.width() + 3).unwrap_or(u16::MAX);
+        if need > area.right().saturating_sub(x) {
+            return;
+        }
+        let style = theme.bold().patch(theme.accent());
+        x = paint::text(buf, x, area.y, area.right().saturating_sub(x), key, style);
+        let space = if key.is_empty() { "" } else { " " };
+        let text = format!("{space}{word} {gap}");
+        x = paint::text(buf, x, area.y, area.right().saturating_sub(x), &text, Style::new());
+    };
+    for (key, word) in [("Enter", "keep"), ("Esc", "clear"), ("^R", "history"), ("!", "not")] {
+        say(key, word, buf);
+    }
+    // As many as fit, the most used ones first.
+    for (i, field) in super::super::filter::FIELDS.iter().enumerate() {
+        say(if i == 0 { "fields" } else { "" }, &format!("{field}:"), buf);
     }
 }

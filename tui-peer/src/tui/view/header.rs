@@ -23,7 +23,10 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let mut parts: Vec<Vec<Piece>> = vec![connection(model, area.width)];
     if let Some(what) = model.when_idle {
         let text = if what == WhenIdle::Quit { "quits when idle" } else { "leaves when idle" };
-        parts.push(vec![(format!("{text} (Esc cancels)"), theme.warn())]);
+        let left = super::super::update::waits_for(model);
+        let left = if left.is_empty() || area.width < 76 { left } else { format!(": {left}") };
+        let left = if area.width < 76 { "" } else { left.as_str() };
+        parts.push(vec![(format!("{text}{left} (Esc cancels)"), theme.warn())]);
     }
     if !snap.me.serving {
         parts.push(vec![(format!("{} serving paused (S)", theme.pause()), theme.warn())]);
@@ -154,7 +157,7 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
 pub(crate) fn strip(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
     let mut x = area.x + 1;
-    for pane in Pane::ALL {
+    for pane in Pane::ALL.into_iter().filter(|pane| *pane != Pane::Transfers) {
         let style = if pane == model.focus { theme.bold() } else { theme.dim() };
         let mut text = pane.title().to_owned();
         if pane == Pane::Log && model.log.unread > 0 {

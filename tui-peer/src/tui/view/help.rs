@@ -52,7 +52,7 @@ fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
 
 fn signs(model: &Model) -> Vec<Vec<Piece>> {
     let theme = model.theme;
-    let mut out = vec![Vec::new(), vec![("SIGNS".to_owned(), theme.bold())]];
+    let mut out = vec![Vec::new(), vec![("GLYPHS".to_owned(), theme.bold())]];
     let wait = if theme.ellipsis().len() > 2 { theme.ellipsis() } else { "." };
     for (a, a_text, b, b_text) in [
         (theme.down(), "getting", theme.check(), "have"),
@@ -62,7 +62,7 @@ fn signs(model: &Model) -> Vec<Vec<Piece>> {
         out.push(vec![(format!("{a} {a_text:<12}{b} {b_text}"), Style::new())]);
     }
     out.push(Vec::new());
-    out.push(vec![("CHUNKS".to_owned(), theme.bold())]);
+    out.push(vec![("COLOURS of chunks".to_owned(), theme.bold())]);
     for (standing, text) in [
         (Standing::Have, "have, verified"),
         (Standing::Flight, "in flight"),

@@ -1,160 +1,261 @@
-//! The screen without a network: join, host, demo.
+//! The screen without a network: join, listen, downloads, share; host; demo.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::super::format;
 use super::super::layout::centred;
-use super::super::model::{GetLink, Model};
+use super::super::model::{Check, Line, Model, Stop, Tone};
+use super::super::update::{downloads_text, listen_text, stops};
 use super::paint;
-use common::join::Link;
+
+/// Columns before the values.
+const LABEL: u16 = 13;
+/// Rows of the lines with a value, the join string's check included.
+const FIELDS: u16 = 6;
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let theme = model.theme;
-    let welcome = &model.welcome;
     let whole = frame.area();
-    let area = centred(Rect { height: whole.height.saturating_sub(1), ..whole }, 76, 20);
+    let area = centred(Rect { height: whole.height.saturating_sub(1), ..whole }, 76, 21);
     let border = paint::Frame {
         title: vec![("Welcome to Shoal".to_owned(), theme.bold())],
         ..paint::Frame::default()
     };
     let inner = paint::boxed(frame.buffer_mut(), area, theme, true, &border);
-    if inner.height < 6 {
+    if inner.height < FIELDS + 3 {
         return;
     }
     let (x, width) = (inner.x + 2, inner.width.saturating_sub(4));
     let mut y = inner.y;
-    let roomy = inner.height >= 16;
+    let roomy = inner.height >= 15;
     if roomy {
-        let intro = "Files travel straight between the machines of a network. To take part, join one or start one.";
+        let intro =
+            "Files travel straight between the machines of a network. Join one, or start one here.";
         for line in paint::wrap(intro, usize::from(width)) {
             paint::text(frame.buffer_mut(), x, y, width, &line, Style::new());
             y += 1;
         }
         y += 1;
     }
-    let choice = |n: usize| {
-        if welcome.choice == n { (theme.bar(), theme.bold()) } else { (" ", Style::new()) }
-    };
-    let (bar, style) = choice(0);
-    paint::text(frame.buffer_mut(), x - 1, y, 1, bar, Style::new());
-    paint::text(
-        frame.buffer_mut(),
-        x + 1,
-        y,
-        width,
-        "Join a network: paste the line that its tracker printed",
-        style,
-    );
-    y += 1;
-    let label = paint::text(frame.buffer_mut(), x + 3, y, width, "> ", theme.bold());
-    let field_width = width.saturating_sub(6);
-    if welcome.choice == 0 && model.dialogs.is_empty() {
-        super::field::draw(
-            frame,
-            theme,
-            (label, y),
-            field_width,
-            &welcome.field,
-            if welcome.field.text().is_empty() { "shoal://" } else { "" },
-        );
-    } else {
-        paint::text(frame.buffer_mut(), label, y, field_width, welcome.field.text(), Style::new());
-    }
-    y += 1;
-    let buf = frame.buffer_mut();
-    let checked = GetLink { field: welcome.field.clone(), joining: true, error: None }.parsed();
-    let (text, tone) = match (&welcome.error, checked) {
-        (Some(error), _) => (format!("! {error}"), theme.error()),
-        (None, Some(Err(why))) => (format!("! {why}"), theme.warn()),
-        (None, Some(Ok(link))) => {
-            let join = match &link {
-                Link::Join(join) => join,
-                Link::File(file) => file.join(),
-            };
-            let kind = if join.secret().is_some() { "closed network" } else { "open network" };
-            (format!("{} {kind} at {}; Enter joins", theme.check(), join.address()), theme.accent())
-        }
-        (None, None) if welcome.busy => ("working".to_owned(), theme.dim()),
-        (None, None) => (String::new(), Style::new()),
-    };
-    let lines = paint::wrap(&text, usize::from(field_width));
-    for line in lines.iter().take(2) {
-        paint::text(buf, x + 3, y, field_width, line, tone);
-        y += 1;
-    }
-    y += u16::from(lines.is_empty());
-    let mut offers = vec![(
-        "Host here: start a tracker in this program and join it",
-        "You get a line for the others to paste.",
-        1,
-    )];
-    if model.setting.demo {
-        offers.push((
-            "Demo: a small network on this machine, to look around",
-            "Nothing leaves this machine; everything is removed at the end.",
-            2,
-        ));
-    }
-    for (title, note, n) in offers {
-        y += u16::from(roomy);
-        let (bar, style) = choice(n);
-        paint::text(buf, x - 1, y, 1, bar, Style::new());
-        paint::text(buf, x + 1, y, width, title, style);
-        y += 1;
-        if roomy {
-            paint::text(buf, x + 3, y, width.saturating_sub(3), note, theme.dim());
+    for (number, stop) in stops(model).into_iter().enumerate() {
+        if stop == Stop::Host && roomy {
             y += 1;
         }
+        let line = Rect { x, y, width, height: 1 };
+        match stop {
+            Stop::Host => {
+                offer(model, frame, line, stop, "Host here: run a tracker in this program (h)")
+            }
+            Stop::Demo => {
+                offer(model, frame, line, stop, "Demo: a small network on this machine (d)")
+            }
+            stop => y += value(model, frame, line, stop, number + 1),
+        }
+        y += 1;
     }
-    if roomy {
-        let privacy = "Others will see: your address and port, and names, sizes and hashes of what you share. Nothing else.";
-        let lines = paint::wrap(privacy, usize::from(width));
-        let first = inner.bottom().saturating_sub(u16::try_from(lines.len()).unwrap_or(0));
-        for (y, line) in (first.max(y + 1)..inner.bottom()).zip(&lines) {
-            paint::text(buf, x, y, width, line, theme.dim());
+    y += 1;
+    let hint = paint::wrap(&hint(model), usize::from(width));
+    let style = if model.welcome.error.is_some() { theme.error() } else { theme.dim() };
+    for (y, line) in (y..inner.bottom()).zip(hint.iter().take(2)) {
+        paint::text(frame.buffer_mut(), x, y, width, line, style);
+    }
+    y += 3;
+    let privacy = "Others will see: your address and port, and names, sizes and hashes of what you share. Nothing else.";
+    for (y, line) in (y..inner.bottom()).zip(&paint::wrap(privacy, usize::from(width))) {
+        paint::text(frame.buffer_mut(), x, y, width, line, Style::new());
+    }
+    foot(model, frame, whole);
+}
+
+fn offer(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, text: &str) {
+    let style = head(model, frame, line, stop);
+    paint::text(frame.buffer_mut(), line.x + 1, line.y, line.width, text, style);
+}
+
+/// The bar of the chosen line; returns the style of its text.
+fn head(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop) -> Style {
+    if model.welcome.stop != stop {
+        return Style::new();
+    }
+    let bar = model.theme.bar();
+    paint::text(frame.buffer_mut(), line.x.saturating_sub(1), line.y, 1, bar, Style::new());
+    model.theme.bold()
+}
+
+/// A line with a value and its check; returns how many more rows it took.
+fn value(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, number: usize) -> u16 {
+    let theme = model.theme;
+    let style = head(model, frame, line, stop);
+    let label = format!("{number} {}", stop.label());
+    paint::text(frame.buffer_mut(), line.x + 1, line.y, LABEL, &label, style);
+    let x = line.x + LABEL;
+    let room = line.width.saturating_sub(LABEL);
+    let (tone, check) = checked(model, stop);
+    let style = match tone {
+        Tone::Good => theme.accent(),
+        tone => paint::tone(theme, tone),
+    };
+    let has_keys = model.welcome.stop == stop && model.dialogs.is_empty();
+    if stop == Stop::Tracker {
+        let field = &model.welcome.field;
+        if has_keys {
+            let ghost =
+                if field.text().is_empty() { "shoal:// paste the tracker's line" } else { "" };
+            super::field::draw(frame, theme, (x, line.y), room, field, ghost);
+        } else {
+            super::field::still(frame, (x, line.y), room, field.text());
+        }
+        let lines = paint::wrap(&check, usize::from(room));
+        for (y, text) in (line.y + 1..).zip(lines.iter().take(2)) {
+            paint::text(frame.buffer_mut(), x, y, room, text, style);
+        }
+        return u16::try_from(lines.len()).unwrap_or(1).clamp(1, 2);
+    }
+    let half = (room / 2).min(26);
+    match stop {
+        Stop::Listen | Stop::Downloads if has_keys => {
+            let (text, edited) = match stop {
+                Stop::Listen => (listen_text(model), &model.welcome.listen),
+                _ => (downloads_text(model), &model.welcome.downloads),
+            };
+            let shown = edited.clone().unwrap_or_else(|| super::super::field::Field::with(&text));
+            super::field::draw(frame, theme, (x, line.y), half, &shown, "");
+        }
+        Stop::Listen => super::field::still(frame, (x, line.y), half, &listen_text(model)),
+        Stop::Downloads => super::field::still(frame, (x, line.y), half, &downloads_text(model)),
+        _ => {
+            let text = shares(model);
+            paint::text(frame.buffer_mut(), x, line.y, half, &text, Style::new());
         }
     }
+    let room = room.saturating_sub(half + 1);
+    let check = format::middle(&check, usize::from(room), theme.ellipsis());
+    paint::text(frame.buffer_mut(), x + half + 1, line.y, room, &check, style);
+    0
+}
+
+fn shares(model: &Model) -> String {
+    let (all, hashing) = model.snap.transfers.iter().filter(|t| !t.downloaded).fold(
+        (0u64, 0u64),
+        |(all, hashing), t| {
+            let now = t.state == crate::engine::snapshot::TransferState::Hashing;
+            (all + 1, hashing + u64::from(now))
+        },
+    );
+    match (all, hashing) {
+        (0, _) => "nothing yet".to_owned(),
+        (n, 0) => format::plural(n, "share"),
+        (n, hashing) => format!("{}, {hashing} being hashed", format::plural(n, "share")),
+    }
+}
+
+fn pending<Of, Answer>(check: &Check<Of, Answer>) -> Option<&Option<Result<Answer, String>>> {
+    check.as_ref().map(|(_, answer)| answer)
+}
+
+/// How a line stands.
+fn checked(model: &Model, stop: Stop) -> Line {
+    let theme = model.theme;
+    let welcome = &model.welcome;
+    let wait = || (Tone::Dim, format!("{} looking", theme.half()));
+    let good = |text: String| (Tone::Good, format!("{} {text}", theme.on()));
+    let bad = |text: &str| (Tone::Warn, format!("! {}", common::names::show(text)));
+    match stop {
+        Stop::Tracker => match (welcome.parsed(), pending(&welcome.tracker_check)) {
+            _ if welcome.busy => (Tone::Dim, format!("{} joining", theme.half())),
+            (None, _) => (Tone::Plain, String::new()),
+            (Some(Err(why)), _) => bad(&why),
+            (Some(Ok(join)), Some(Some(Ok(ms)))) => {
+                let kind = if join.secret().is_some() { "closed" } else { "open" };
+                good(format!("answers, {ms} ms {} {kind} network; Enter joins", theme.dot()))
+            }
+            (Some(Ok(_)), Some(Some(Err(why)))) => bad(why),
+            (Some(Ok(join)), _) => {
+                (Tone::Dim, format!("{} asking {}; Enter joins", theme.half(), join.address()))
+            }
+        },
+        Stop::Listen => {
+            let own = listen_text(model).parse().ok() == Some(model.snap.me.listen);
+            match pending(&welcome.listen_check) {
+                Some(None) => wait(),
+                _ if own => good("listening".to_owned()),
+                Some(Some(Ok(_))) => good("free".to_owned()),
+                Some(Some(Err(why))) => bad(why),
+                None => bad("write ADDRESS:PORT"),
+            }
+        }
+        Stop::Downloads => match pending(&welcome.folder_check) {
+            None => match model.snap.me.disk_free {
+                Some(free) => good(format!("{} free", format::size(free, model.units))),
+                None => (Tone::Plain, String::new()),
+            },
+            Some(None) => wait(),
+            Some(Some(Err(why))) => bad(why),
+            Some(Some(Ok((free, there)))) => {
+                let free = free.map_or_else(String::new, |free| {
+                    format!("{} free", format::size(free, model.units))
+                });
+                good(if *there { free } else { format!("new, {free}") })
+            }
+        },
+        Stop::Share => (Tone::Dim, "Enter picks files".to_owned()),
+        Stop::Host | Stop::Demo => (Tone::Plain, String::new()),
+    }
+}
+
+/// What the chosen line is for, or what went wrong.
+fn hint(model: &Model) -> String {
+    if let Some(error) = &model.welcome.error {
+        return format!("! {error}");
+    }
+    let text = match model.welcome.stop {
+        Stop::Tracker => {
+            "The join string: one line that the tracker printed, or that others see with g y."
+        }
+        Stop::Listen if model.welcome.listen.is_some() => {
+            "Enter saves this address; it is in force from the next start. a picks a free port, Esc takes it back."
+        }
+        Stop::Listen => {
+            "Other peers reach you here. a picks a free port; a change counts from the next start."
+        }
+        Stop::Downloads if model.welcome.downloads.is_some() => {
+            "Enter makes this the folder for downloads, at once. Esc takes it back."
+        }
+        Stop::Downloads => {
+            "Where downloads go. Type another folder if you like; it is made if it does not exist."
+        }
+        Stop::Share => {
+            "Shared where they are: nothing is copied. You can share more at any time with s."
+        }
+        Stop::Host => "You get a line for the others to paste.",
+        Stop::Demo => "Nothing leaves this machine; everything is removed at the end.",
+    };
+    text.to_owned()
+}
+
+fn foot(model: &Model, frame: &mut Frame<'_>, whole: Rect) {
+    let theme = model.theme;
+    let buf = frame.buffer_mut();
     let bottom = whole.bottom().saturating_sub(1);
     let mut at = whole.x + 1;
+    let room = whole.width.saturating_sub(2);
     if let Some(toast) = model.toasts.newest() {
-        paint::text(
-            buf,
-            at,
-            bottom,
-            whole.width.saturating_sub(2),
-            &toast.text,
-            paint::tone(theme, toast.tone),
-        );
+        let style = paint::tone(theme, toast.tone);
+        paint::text(buf, at, bottom, room, &toast.text, style);
         return;
     }
-    let demo = if model.setting.demo { "d" } else { "" };
     for (key, word) in [
-        ("Up Down", "choose"),
         ("Enter", "do it"),
-        ("h", "host"),
-        (demo, "demo"),
+        ("Tab", "next"),
+        ("Esc", "undo"),
         ("F1", "help"),
+        ("F2", "settings"),
         ("q", "quit"),
     ] {
-        if key.is_empty() {
-            continue;
-        }
-        at = paint::text(
-            buf,
-            at,
-            bottom,
-            whole.right().saturating_sub(at),
-            key,
-            theme.bold().patch(theme.accent()),
-        );
-        at = paint::text(
-            buf,
-            at,
-            bottom,
-            whole.right().saturating_sub(at),
-            &format!(" {word}  "),
-            Style::new(),
-        );
+        let room = |at: u16| whole.right().saturating_sub(at);
+        at = paint::text(buf, at, bottom, room(at), key, theme.bold().patch(theme.accent()));
+        at = paint::text(buf, at, bottom, room(at), &format!(" {word}  "), Style::new());
     }
 }

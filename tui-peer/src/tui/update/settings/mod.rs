@@ -2,8 +2,10 @@
 //! made.
 
 mod capture;
+mod mouse;
 mod screen;
 
+pub(super) use mouse::mouse;
 pub(super) use screen::{paste, settings_key};
 
 use crate::engine::command::Command;
@@ -111,6 +113,10 @@ fn changed(model: &mut Model, item: Item, out: &mut Vec<Effect>) {
         Item::Up | Item::Down => {
             let (up, down) = (table.rate(Item::Up), table.rate(Item::Down));
             out.push(Effect::Call(Command::Limits { up, down }, Asked::Quietly));
+        }
+        Item::KeepFree => {
+            let command = Command::KeepFree { bytes: table.keep_free() };
+            out.push(Effect::Call(command, Asked::Quietly));
         }
         _ => {}
     }

@@ -86,12 +86,18 @@ fn turn(panel: &mut Panel, by: isize) {
     let pages = Page::ALL;
     let now = pages.iter().position(|page| *page == panel.page).unwrap_or(0);
     let to = now.checked_add_signed(by).unwrap_or(pages.len() - 1) % pages.len();
-    panel.page = pages.get(to).copied().unwrap_or(Page::General);
+    open_page(panel, pages.get(to).copied().unwrap_or(Page::General));
+}
+
+pub(super) fn open_page(panel: &mut Panel, page: Page) {
+    panel.page = page;
+    panel.query = None;
+    panel.note = None;
     panel.cursor = 0;
 }
 
 /// Changes the value of the row, or begins to.
-fn enter(model: &mut Model, panel: &mut Panel, by: isize, out: &mut Vec<Effect>) {
+pub(super) fn enter(model: &mut Model, panel: &mut Panel, by: isize, out: &mut Vec<Effect>) {
     match panel.row(model) {
         Some(Row::Item(item)) => {
             if let Err(why) = super::unlocked(model, item) {

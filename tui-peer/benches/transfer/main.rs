@@ -1,0 +1,358 @@
+//! The data path of the real program, beside what the machine can do at best in the same run.
+//!
+//! `cargo bench -p tui-peer --bench transfer [-- one four share small restart memory growth]`
+//!
+//! - `one`: one source, one peer. `four`: four sources. `memory`: peak of both while moving ten times as much.
+//! - `share`: a large file. `small`: 20,000 small ones. `restart`: with 1,000 shares.
+//! - `growth`: CPU per GB and memory against chunks, sources, and downloads at once.
+//!
+//! `SHOAL_BENCH_MIB` (512) is the size of a transfer, `SHOAL_BENCH_TURNS` (3) how often each is tried:
+//! all take turns, and the best counts. Uses `curl` with `nginx`, and `mktorrent`, where they are
+//! installed. Needs some five times the size in the temporary folder.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
+
+mod limits;
+mod peer;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use peer::{Cost, Peer, downloads};
+
+const MIB: u64 = 1 << 20;
+const SMALL_FILES: usize = 20_000;
+const SHARES: usize = 1_000;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// A file of bytes that cannot be compressed, in the cache.
+fn make(path: &Path, len: u64) {
+    let mut rng = fastrand::Rng::with_seed(len);
+    let mut out = File::create(path).unwrap();
+    let mut buffer = vec![0; MIB as usize];
+    let mut left = len;
+    while left > 0 {
+        rng.fill(&mut buffer);
+        let now = left.min(MIB);
+        out.write_all(&buffer[..now as usize]).unwrap();
+        left -= now;
+    }
+}
+
+/// One transfer: seconds as the program counts them, cost of the receiver, and of all sources together.
+struct Run {
+    seconds: f64,
+    receiver: Cost,
+    sources: Cost,
+}
+
+/// Peers that have all of some files.
+struct Network {
+    dir: PathBuf,
+    join: String,
+    sources: Vec<Peer>,
+    getters: usize,
+}
+
+impl Network {
+    fn new(dir: &Path, files: &[&Path], sources: usize) -> Self {
+        let paths: Vec<&str> = files.iter().map(|path| path.to_str().unwrap()).collect();
+        let mut network =
+            Self { dir: dir.to_path_buf(), join: String::new(), sources: Vec::new(), getters: 0 };
+        for n in 0..sources {
+            let mut args = vec!["--serve-only"];
+            if n == 0 {
+                args.push("--host");
+            } else {
+                args.extend(["--tracker", network.join.as_str()]);
+            }
+            args.extend(&paths);
+            let source = Peer::start(dir, &format!("source{n}"), &args);
+            if n == 0 {
+                network.join = source.wait("ready")["join"].as_str().unwrap().to_owned();
+            }
+            for _ in files {
+                source.wait("shared");
+            }
+            network.sources.push(source);
+        }
+        network
+    }
+
+    /// Fetches files at once on a fresh peer.
+    fn get(&mut self, files: &[&Path]) -> Run {
+        self.getters += 1;
+        let name = format!("getter{}", self.getters);
+        let mut args = vec!["get", "--seed", "--tracker", self.join.as_str()];
+        args.extend(files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()));
+        let cpu = |sources: &[Peer]| sources.iter().map(|peer| peer.cost().cpu).sum::<f64>();
+        let before = cpu(&self.sources);
+        let begun = Instant::now();
+        let getter = Peer::start(&self.dir, &name, &args);
+        let mut seconds: f64 = 0.0;
+        for _ in files {
+            seconds = seconds.max(getter.wait("done")["seconds"].as_f64().unwrap());
+        }
+        if files.len() > 1 {
+            seconds = begun.elapsed().as_secs_f64();
+        }
+        let receiver = getter.cost();
+        let peak = self.sources.iter().map(|peer| peer.cost().peak).fold(0.0, f64::max);
+        let sources = Cost { cpu: cpu(&self.sources) - before, peak };
+        getter.stop();
+        for file in files {
+            let got = downloads(&self.dir, &name).join(file.file_name().unwrap());
+            assert!(same(file, &got), "{} arrived damaged", got.display());
+        }
+        fs::remove_dir_all(downloads(&self.dir, &name)).unwrap();
+        Run { seconds, receiver, sources }
+    }
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    fs::metadata(a).unwrap().len() == fs::metadata(b).unwrap().len()
+        && limits::timed("cmp", &["-s", a.to_str().unwrap(), b.to_str().unwrap()]).is_some()
+}
+
+/// Something that takes so many seconds, if it can be done here.
+type Thing<'a> = (&'a str, Box<dyn FnMut() -> Option<f64> + 'a>);
+
+/// The best of each of several things that take turns; those that cannot be measured are left out.
+fn best_of<'a>(turns: u64, things: &mut [Thing<'a>]) -> Vec<(&'a str, f64)> {
+    let mut best = vec![f64::INFINITY; things.len()];
+    for _ in 0..turns {
+        for ((_, thing), best) in things.iter_mut().zip(&mut best) {
+            *best = thing().unwrap_or(f64::INFINITY).min(*best);
+        }
+    }
+    let named = things.iter().map(|(name, _)| *name).zip(best);
+    named.filter(|(_, seconds)| seconds.is_finite()).collect()
+}
+
+/// Rates, and how the first compares with each of the others.
+fn show(title: &str, bytes: u64, rows: &[(&str, f64)]) {
+    println!("\n{title}");
+    let ours = rows.first().map_or(f64::NAN, |row| row.1);
+    for (n, (what, seconds)) in rows.iter().enumerate() {
+        let rate = bytes as f64 / 1e6 / seconds;
+        let ratio = if n == 0 { String::new() } else { format!("x {:.2}", seconds / ours) };
+        println!("  {what:<46}{rate:>8.0} MB/s {seconds:>8.2} s  {ratio}");
+    }
+}
+
+fn transfers(dir: &Path, len: u64, turns: u64, sources: usize) {
+    let file = dir.join("data.bin");
+    make(&file, len);
+    let mut alone = Network::new(dir, &[&file], sources);
+    let gb = len as f64 / 1e9;
+    let nginx = limits::Nginx::start(dir, dir);
+    let url = nginx.as_ref().map(|nginx| format!("http://127.0.0.1:{}/data.bin", nginx.port));
+    let copy = dir.join("copy.bin");
+    let (mut receive, mut send) = (f64::INFINITY, f64::INFINITY);
+    let mut peak = (0.0, 0.0);
+    let rows = best_of(
+        turns,
+        &mut [
+            (
+                "Shoal: encrypted, verified, synced",
+                Box::new(|| {
+                    let run = alone.get(&[&file]);
+                    receive = receive.min(run.receiver.cpu / gb);
+                    send = send.min(run.sources.cpu / gb);
+                    peak = (run.receiver.peak, run.sources.peak);
+                    Some(run.seconds)
+                }),
+            ),
+            (
+                "curl from nginx, plain HTTP, no check",
+                Box::new(|| limits::timed("curl", &["-s", "-o", copy.to_str()?, url.as_deref()?])),
+            ),
+            ("raw TCP over loopback, dropped", Box::new(|| Some(limits::raw_tcp(&file)))),
+            (
+                "read + sha2 + write + sync, all cores, no network",
+                Box::new(|| Some(limits::read_hash_write(&file, &dir.join("written.bin")))),
+            ),
+        ],
+    );
+    let title = if sources == 1 { "One source, one peer" } else { "Four sources, one peer" };
+    show(&format!("{title}, {} MiB, both ends on this machine", len / MIB), len, &rows);
+    println!(
+        "  CPU seconds per GB: receiving {receive:.2}, sending {send:.2}; peak MB: {:.0} and {:.0}",
+        peak.0, peak.1
+    );
+}
+
+fn share(dir: &Path, len: u64, turns: u64) {
+    let file = dir.join("data.bin");
+    make(&file, len);
+    let path = file.to_str().unwrap();
+    let torrent = dir.join("out.torrent");
+    let threads = limits::cores().to_string();
+    let rows = best_of(
+        turns,
+        &mut [
+            ("Shoal: hash", Box::new(|| limits::timed(peer::program(), &["hash", path]))),
+            (
+                "mktorrent on all cores (SHA-1)",
+                Box::new(|| {
+                    let _ = fs::remove_file(&torrent);
+                    limits::timed(
+                        "mktorrent",
+                        &["-t", &threads, "-l", "20", "-o", torrent.to_str()?, path],
+                    )
+                }),
+            ),
+            ("sha2 on all cores", Box::new(|| Some(limits::read_hash(&file)))),
+        ],
+    );
+    show(&format!("Hashing a cached file of {} MiB", len / MIB), len, &rows);
+}
+
+fn small(dir: &Path, turns: u64) {
+    let folder = dir.join("small");
+    let mut rng = fastrand::Rng::with_seed(2);
+    let mut bytes = 0;
+    for n in 0..SMALL_FILES {
+        let sub = folder.join(format!("d{:02}", n % 100));
+        if n < 100 {
+            fs::create_dir_all(&sub).unwrap();
+        }
+        // As many between 1 and 2 KiB as between 32 and 64.
+        let len = (rng.f64() * 16.0).exp2() as u64;
+        make(&sub.join(format!("f{n:05}")), len);
+        bytes += len;
+    }
+    let path = folder.to_str().unwrap();
+    let torrent = dir.join("out.torrent");
+    let threads = limits::cores().to_string();
+    let rows = best_of(
+        turns,
+        &mut [
+            ("Shoal: hash", Box::new(|| limits::timed(peer::program(), &["hash", path]))),
+            (
+                "mktorrent on all cores (SHA-1)",
+                Box::new(|| {
+                    let _ = fs::remove_file(&torrent);
+                    limits::timed(
+                        "mktorrent",
+                        &["-t", &threads, "-l", "18", "-o", torrent.to_str()?, path],
+                    )
+                }),
+            ),
+        ],
+    );
+    show(&format!("Hashing {SMALL_FILES} cached files of 1 B to 64 KiB"), bytes, &rows);
+}
+
+fn restart(dir: &Path) {
+    let mut paths = Vec::new();
+    for n in 0..SHARES {
+        let path = dir.join(format!("share{n:04}"));
+        make(&path, 64 * 1024);
+        paths.push(path);
+    }
+    // The library hashes files again that changed in the last seconds before it looked.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let args: Vec<&str> = ["--serve-only", "--host"]
+        .into_iter()
+        .chain(paths.iter().map(|p| p.to_str().unwrap()))
+        .collect();
+    let until_shared = |args: &[&str]| {
+        let begun = Instant::now();
+        let peer = Peer::start(dir, "sharer", args);
+        for _ in 0..SHARES {
+            peer.wait("shared");
+        }
+        let (took, cost) = (begun.elapsed().as_secs_f64(), peer.cost());
+        peer.stop();
+        (took, cost)
+    };
+    println!("\n{SHARES} shares, until all are registered");
+    for (what, args) in
+        [("first time", args.as_slice()), ("after a restart", &["--serve-only", "--host"])]
+    {
+        let (took, cost) = until_shared(args);
+        println!("  {what:<20}{took:>8.2} s, {:.2} s of CPU, {:.0} MB", cost.cpu, cost.peak);
+    }
+}
+
+fn growth(dir: &Path, len: u64) {
+    println!("\nCost against size: CPU seconds per GB, the best of two; peak MB");
+    println!(
+        "  {:<34}{:>8}{:>10}{:>10}{:>14}",
+        "", "chunks", "receiving", "sending", "peak (r, s)"
+    );
+    let row = |what: String, chunks: u64, bytes: u64, runs: [Run; 2]| {
+        let gb = bytes as f64 / 1e9;
+        let best = |of: fn(&Run) -> f64| runs.iter().map(of).fold(f64::INFINITY, f64::min);
+        let (receive, send) = (best(|r| r.receiver.cpu) / gb, best(|r| r.sources.cpu) / gb);
+        let peaks = format!("{:.0}, {:.0}", best(|r| r.receiver.peak), best(|r| r.sources.peak));
+        println!("  {what:<34}{chunks:>8}{receive:>10.2}{send:>10.2}{peaks:>14}");
+    };
+    let chunks = |len: u64| u64::from(common::layout::Layout::for_file(len).unwrap().chunks());
+    // Below 128 MiB chunks stay at 64 KiB: twice the size is twice the chunks.
+    for mib in [16, 32, 64, 128] {
+        let file = dir.join(format!("size{mib}"));
+        make(&file, mib * MIB);
+        let mut network = Network::new(&dir.join(format!("n{mib}")), &[&file], 1);
+        let runs = [network.get(&[&file]), network.get(&[&file])];
+        row(format!("{mib} MiB"), chunks(mib * MIB), mib * MIB, runs);
+    }
+    let file = dir.join("all.bin");
+    make(&file, len);
+    for sources in [1, 2, 4, 8] {
+        let mut network = Network::new(&dir.join(format!("s{sources}")), &[&file], sources);
+        let runs = [network.get(&[&file]), network.get(&[&file])];
+        row(format!("{sources} sources, {} MiB", len / MIB), chunks(len), len, runs);
+    }
+    let parts: Vec<PathBuf> = (0..8).map(|n| dir.join(format!("part{n}.bin"))).collect();
+    for (n, part) in parts.iter().enumerate() {
+        make(part, len / 4 + n as u64);
+    }
+    for many in [1, 2, 4, 8] {
+        let files: Vec<&Path> = parts[..many].iter().map(PathBuf::as_path).collect();
+        let mut network = Network::new(&dir.join(format!("d{many}")), &files, 1);
+        let runs = [network.get(&files), network.get(&files)];
+        let bytes = len / 4 * many as u64;
+        row(
+            format!("{many} downloads of {} MiB at once", len / 4 / MIB),
+            chunks(len / 4),
+            bytes,
+            runs,
+        );
+    }
+}
+
+fn main() {
+    let len = setting("SHOAL_BENCH_MIB", 512) * MIB;
+    let turns = setting("SHOAL_BENCH_TURNS", 3);
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let wants = |what: &str| wanted.is_empty() || wanted.iter().any(|w| w == what);
+    let temp = |_: ()| tempfile::tempdir().unwrap();
+    if wants("one") {
+        transfers(temp(()).path(), len, turns, 1);
+    }
+    if wants("four") {
+        transfers(temp(()).path(), len, turns, 4);
+    }
+    if wants("share") {
+        share(temp(()).path(), len, turns);
+    }
+    if wants("small") {
+        small(temp(()).path(), turns);
+    }
+    if wants("restart") {
+        restart(temp(()).path());
+    }
+    if wants("growth") {
+        growth(temp(()).path(), len);
+    }
+    if wants("memory") {
+        transfers(temp(()).path(), len * 10, 1, 1);
+    }
+}

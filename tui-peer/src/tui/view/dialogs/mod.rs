@@ -1,0 +1,39 @@
+//! Dialogs in front of the panes, one file each.
+
+mod base;
+mod confirm;
+mod contents;
+mod link;
+mod palette;
+mod picker;
+mod share;
+mod sort;
+mod why;
+
+use ratatui::Frame;
+
+use super::super::model::{Dialog, Model};
+
+pub(super) use base::{chosen, lines, open, tall};
+pub use contents::contents_rows;
+pub use picker::picker_rows;
+
+/// Draws the open dialog, if any, over what is there.
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
+    let Some(dialog) = model.dialogs.last() else { return };
+    base::shade(model, frame);
+    match dialog {
+        Dialog::Help { scroll, query } => super::help::draw(model, frame, *scroll, query),
+        Dialog::Palette { query, cursor } => palette::draw(model, frame, query, *cursor),
+        Dialog::Sort { cursor } => sort::draw(model, frame, *cursor),
+        Dialog::Why { title, lines } => why::draw(model, frame, title, lines),
+        Dialog::Share(share) => share::draw(model, frame, share),
+        Dialog::Picker(picker) => picker::draw(model, frame, picker),
+        Dialog::Link(link) => link::draw(model, frame, link),
+        Dialog::Confirm(confirm) => confirm::draw(model, frame, confirm),
+        Dialog::Contents(contents) => contents::draw(model, frame, contents),
+        Dialog::Picks(picks) => super::picks::draw(model, frame, picks),
+        Dialog::Limit(limit) => super::picks::limit(model, frame, limit),
+        Dialog::Settings(panel) => super::settings::draw(model, frame, panel),
+    }
+}

@@ -1,0 +1,49 @@
+//! All commands, found by typing.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::super::super::field::Field;
+use super::super::super::model::Model;
+use super::super::super::update;
+use super::super::{field, paint};
+use super::base::{chosen, open};
+
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: usize) {
+    let theme = model.theme;
+    let found = update::palette_rows(model, query.text());
+    let height = frame.area().height.saturating_sub(4).min(20);
+    let foot = "Enter runs - Esc closes - matches name, synonyms and key";
+    let area = open(model, frame, height, "Command palette", foot);
+    let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "> ", theme.bold());
+    field::draw(frame, theme, (x, area.y), area.width.saturating_sub(3), query, "");
+    let rows = usize::from(area.height.saturating_sub(2));
+    let offset = cursor.saturating_sub(rows.saturating_sub(1));
+    for (y, (i, action)) in (area.y + 2..area.bottom()).zip(found.iter().enumerate().skip(offset)) {
+        let line = Rect { y, height: 1, ..area };
+        let why = update::can(model, *action).err();
+        let keys = model.keymap.keys(*action).join(", ");
+        let keys = if keys.is_empty() { format!(":{}", action.name()) } else { keys };
+        let bar = if i == cursor { theme.bar() } else { " " };
+        let help = capital(action.help());
+        let text = match why {
+            Some(why) => format!("{bar} {help} ({why})"),
+            None => format!("{bar} {help}"),
+        };
+        chosen(model, frame, line, &text, i == cursor);
+        let style = if i == cursor { theme.selected() } else { theme.accent() };
+        if why.is_some() && i != cursor {
+            frame.buffer_mut().set_style(line, theme.shade());
+        }
+        paint::right(frame.buffer_mut(), area.x, y, area.width, &format!(" {keys}"), style);
+    }
+    if found.is_empty() {
+        let text = "No such command. Backspace widens the search.";
+        paint::text(frame.buffer_mut(), area.x, area.y + 2, area.width, text, theme.dim());
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,24 @@
+//! The order of a list.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::super::super::model::{Model, Sort};
+use super::base::{chosen, open, tall};
+
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, cursor: usize) {
+    let choices = Sort::choices(model.tab);
+    let area = open(
+        model,
+        frame,
+        tall(choices.len() + 2),
+        "Sort by",
+        "Enter chooses - O reverses - Esc closes",
+    );
+    for (i, (y, sort)) in (area.y..area.bottom()).zip(choices).enumerate() {
+        let bar = if i == cursor { model.theme.bar() } else { " " };
+        let now = if *sort == model.list().sort { "  (now)" } else { "" };
+        let text = format!("{bar} {}{now}", sort.title(model.tab));
+        chosen(model, frame, Rect { y, height: 1, ..area }, &text, i == cursor);
+    }
+}
