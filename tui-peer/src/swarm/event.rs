@@ -215,6 +215,13 @@ pub enum Input {
         /// Hash of what arrived.
         actual: Hash,
     },
+    /// A chunk of ours, read again, does not have the right hash (or cannot be read).
+    ChunkDamaged {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+    },
     /// A chunk was right but could not be written; the shell pauses the content itself.
     ChunkNotStored {
         /// Which content.
@@ -310,6 +317,15 @@ pub enum Output {
         expected: Hash,
         /// Where the bytes are, in order and without gaps.
         parts: Vec<Part>,
+    },
+    /// A peer says that our copy of a chunk is wrong: read and hash it, answer `ChunkDamaged` if so.
+    Recheck {
+        /// Which content.
+        id: ContentId,
+        /// Which chunk.
+        chunk: u32,
+        /// What its hash must be.
+        expected: Hash,
     },
     /// Bytes of this request will not be used (or no longer).
     Discard {

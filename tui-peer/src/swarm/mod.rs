@@ -7,7 +7,7 @@
 //! - Fetching: [`picker`] (rarest first), [`request`], [`pipeline`] (how much at once), [`endgame`] (late
 //!   chunks), [`recall`] (waiting ones), [`assembly`] (what arrives, and who is believed).
 //! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
-//!   (uploader-side assignment).
+//!   (uploader-side assignment), [`doubt`] (when a peer says that our copy is wrong).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
 //! - [`policy`]: weights, order, limits and bans the user wishes. [`rate`], [`config`], [`view`].
 
@@ -19,6 +19,7 @@ pub mod config;
 mod conn;
 mod content;
 mod dialer;
+mod doubt;
 mod endgame;
 pub mod event;
 mod hashes;

@@ -42,6 +42,8 @@ pub struct Node {
     /// When HAVE is due, and went out last.
     pub(super) news_at: Option<Time>,
     pub(super) told_at: Time,
+    /// When a chunk of ours was last read again because a peer complained.
+    pub(super) checked_at: Option<Time>,
     pub(super) rechoke_at: Time,
     pub(super) tick_at: Time,
     pub(super) halve_at: Time,
@@ -86,6 +88,7 @@ impl Node {
             turn: 0,
             news_at: None,
             told_at: Time::ZERO,
+            checked_at: None,
             rechoke_at: Time::ZERO,
             tick_at: Time::ZERO,
             halve_at: Time::ZERO,
@@ -130,6 +133,7 @@ impl Node {
             Input::ServeFailed { conn, rid, code } => self.serve_failed(cx, conn, rid, code),
             Input::ChunkStored { id, chunk } => self.chunk_stored(cx, id, chunk),
             Input::ChunkCorrupt { id, chunk, actual } => self.chunk_corrupt(cx, id, chunk, actual),
+            Input::ChunkDamaged { id, chunk } => self.withhold(cx, id, chunk),
             Input::ChunkNotStored { id, chunk } => self.chunk_not_stored(cx, id, chunk),
             Input::Tick => self.tick(cx),
         }
@@ -174,9 +178,7 @@ impl Node {
             PeerMsg::MetaReq { handle, rid, off, len } => {
                 self.on_meta_req(cx, at, handle, rid, off, len);
             }
-            // What we serve was verified when it came or was hashed; a file that changed since is
-            // noticed when it is read.
-            PeerMsg::Corrupt { .. } => {}
+            PeerMsg::Corrupt { handle, chunk, bad } => self.on_corrupt(cx, at, handle, chunk, bad),
             PeerMsg::Ping(nonce) => cx.send(at, PeerMsg::Pong(nonce)),
             PeerMsg::Pong(nonce) => {
                 if let Some((sent, when)) = conn.ping

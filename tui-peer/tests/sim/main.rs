@@ -7,6 +7,7 @@ mod network;
 mod outcome;
 mod scenarios;
 mod shell;
+mod soak;
 mod spec;
 mod table;
 

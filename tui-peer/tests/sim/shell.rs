@@ -55,7 +55,10 @@ impl Network {
                     self.soon(i, Input::ContentReady { id, ready });
                 }
             }
-            Output::Stored { .. } | Output::HashesLearned { .. } | Output::ManifestPart { .. } => {}
+            Output::Recheck { .. }
+            | Output::Stored { .. }
+            | Output::HashesLearned { .. }
+            | Output::ManifestPart { .. } => {}
         }
     }
 

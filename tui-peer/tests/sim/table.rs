@@ -83,6 +83,18 @@ fn table() {
     assert!(missed.is_empty(), "beyond their limits: {missed:?}");
 }
 
+/// The scenarios that take seconds without optimisation, each with one seed.
+#[test]
+fn small_crowds_keep_to_their_limits() {
+    for s in scenarios().into_iter().filter(|s| s.size <= 16 * MIB) {
+        let (outcome, last) = run(s.size, &s.specs, 1);
+        assert!(last <= s.last, "{}: last at {last:.3}", s.name);
+        assert!(outcome.seed_copies <= s.copies, "{}: {} copies", s.name, outcome.seed_copies);
+        assert!(outcome.waste <= s.waste, "{}: waste {}", s.name, outcome.waste);
+        assert!(outcome.mean() >= 0.9 * outcome.last(), "{}: not together", s.name);
+    }
+}
+
 /// Copies over time in the scenarios that `SIM` names.
 #[test]
 #[ignore = "prints what happens over time"]

@@ -41,6 +41,7 @@ impl Session {
             Output::Verify { id, chunk, expected, parts } => {
                 self.verify(id, chunk, expected, &parts);
             }
+            Output::Recheck { id, chunk, expected } => self.recheck(id, chunk, expected),
             Output::Discard { conn, rid, wasted } => {
                 self.totals.wasted += wasted;
                 if let Some(conn) = self.conns.get_mut(&conn) {

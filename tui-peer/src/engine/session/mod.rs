@@ -16,6 +16,7 @@ mod kept;
 mod network;
 mod peers;
 mod queue;
+mod recheck;
 mod removed;
 mod shares;
 mod start;

@@ -39,6 +39,8 @@ pub(super) enum Done {
     Forgotten { result: Result<(), LibraryError> },
     /// Everything was read again: chunks that no longer fit.
     Verified { id: ContentId, result: Result<Vec<u32>, ShareError> },
+    /// A chunk of which a peer complained was read again: it is wrong.
+    Damaged { id: ContentId, chunk: u32 },
     /// Shares were looked at: those that do not lie on disk as they were hashed.
     Looked { altered: Vec<ContentId> },
     /// A download got on.
@@ -147,6 +149,7 @@ impl Session {
             }
             Done::Looked { altered } => self.on_looked(altered),
             Done::Verified { id, result } => self.on_verified(id, result),
+            Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
             Done::Hosted(hosted) => self.on_hosted(hosted),
         }

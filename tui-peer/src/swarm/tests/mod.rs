@@ -3,6 +3,7 @@
 
 mod chaos;
 mod pair;
+mod serving;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

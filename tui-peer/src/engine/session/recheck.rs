@@ -1,0 +1,63 @@
+//! A chunk of ours that a peer got wrong is read and hashed again.
+
+use std::sync::Arc;
+
+use common::id::{ContentId, Hash};
+use common::limits::MAX_DATA_LEN;
+use common::merkle::{block_hashes, chunk_hash};
+
+use super::Session;
+use super::shares::Done;
+use crate::engine::disk::{ChunkSource, Disk};
+use crate::engine::event::{Level, Target};
+use crate::swarm::event::Input;
+
+impl Session {
+    pub(super) fn recheck(&mut self, id: ContentId, chunk: u32, expected: Hash) {
+        let Some(content) = self.contents.get(&id) else { return };
+        let (Some(source), Some(layout)) = (content.source.clone(), content.layout.clone()) else {
+            return;
+        };
+        let Some(number) = layout.chunk(chunk) else { return };
+        let file = layout.place(number).file;
+        let only = layout.file_chunks(file).is_some_and(|chunks| chunks.len() == 1);
+        let (len, level) = (layout.len_of(number), layout.chunk_level());
+        let (disk, done) = (self.disk.clone(), self.done_tx.clone());
+        tokio::spawn(async move {
+            let actual = read_again(&disk, source, chunk, len).await;
+            let right = actual.is_some_and(|blocks| chunk_hash(&blocks, level, only) == expected);
+            if !right {
+                // Nobody left to tell: the engine has stopped.
+                let _ = done.send(Done::Damaged { id, chunk }).await;
+            }
+        });
+    }
+
+    pub(super) fn on_damaged(&mut self, id: ContentId, chunk: u32) {
+        let text = format!(
+            "{}: chunk {chunk} is damaged on disk and not served any more; verify the file",
+            self.shown_name(&id)
+        );
+        self.say(Level::Error, Target::Disk, text);
+        self.feed(Input::ChunkDamaged { id, chunk });
+    }
+}
+
+/// Block hashes of a chunk as it is on disk; `None` if it cannot be read.
+async fn read_again(
+    disk: &Disk,
+    source: Arc<dyn ChunkSource>,
+    chunk: u32,
+    len: u32,
+) -> Option<Vec<Hash>> {
+    let step = u32::try_from(MAX_DATA_LEN).ok()?;
+    let mut blocks = Vec::new();
+    let mut off = 0;
+    while off < len {
+        let part = step.min(len - off);
+        let buf = disk.read(source.clone(), chunk, off, part).await.ok()?;
+        blocks.extend(block_hashes(&buf));
+        off += part;
+    }
+    Some(blocks)
+}

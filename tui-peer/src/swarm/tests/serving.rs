@@ -1,0 +1,97 @@
+//! A complete node among peers that ask, complain and ask for requests back.
+
+use super::*;
+
+/// A seed and so many connected leechers, numbered from one, that may request.
+fn seed(thing: &Thing, leechers: u8) -> (Node, Vec<Output>) {
+    let mut node = Node::new(NodeConfig::default(), peer(0), 1);
+    let mut out = Vec::new();
+    let ready = thing.ready(ChunkSet::full(thing.chunks()), true);
+    node.handle(at(0), Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
+    for n in 1..=leechers {
+        let conn = ConnId(u64::from(n));
+        let connected =
+            Input::Connected { conn, peer: peer(n), dialed: false, max_queued: 1 << 24 };
+        node.handle(at(0), connected, &mut out);
+        let open = Open { handle: 0, id: thing.id, state: HaveState::None, want: true };
+        node.handle(at(0), Input::Message { conn, msg: PeerMsg::Open(open) }, &mut out);
+    }
+    out.clear();
+    (node, out)
+}
+
+fn at(ms: u64) -> Time {
+    Time::from_micros(1_000_000 + ms * 1000)
+}
+
+fn say(node: &mut Node, ms: u64, conn: u64, msg: PeerMsg) -> Vec<Output> {
+    let mut out = Vec::new();
+    node.handle(at(ms), Input::Message { conn: ConnId(conn), msg }, &mut out);
+    check(node);
+    out
+}
+
+fn request(thing: &Thing, rid: u32, chunk: u32) -> PeerMsg {
+    let len = thing.layout.len_of(thing.layout.chunk(chunk).unwrap());
+    PeerMsg::Request { handle: 0, rid, chunk, off: 0, len }
+}
+
+fn served(out: &[Output]) -> Vec<(u64, u32)> {
+    let serve = |o: &Output| match o {
+        Output::Serve { conn, rid, .. } => Some((conn.0, *rid)),
+        _ => None,
+    };
+    out.iter().filter_map(serve).collect()
+}
+
+#[test]
+fn a_complaint_is_followed_up_and_a_damaged_chunk_is_not_offered_any_more() {
+    let thing = thing(1_000_000);
+    let (mut node, _) = seed(&thing, 2);
+    let complain = |bad| PeerMsg::Corrupt { handle: 0, chunk: 3, bad };
+    let expected = thing.hashes.get(3).unwrap();
+    assert_eq!(say(&mut node, 0, 1, complain(expected)), [], "nothing to complain about");
+    let out = say(&mut node, 0, 1, complain(sha256(b"rot")));
+    assert_eq!(out, [Output::Recheck { id: thing.id, chunk: 3, expected }]);
+    assert_eq!(say(&mut node, 999, 2, complain(sha256(b"rot"))), [], "not twice a second");
+    let mut out = Vec::new();
+    node.handle(at(1000), Input::ChunkDamaged { id: thing.id, chunk: 3 }, &mut out);
+    let told = |o: &&Output| matches!(o, Output::Send { msg: PeerMsg::DontHave { .. }, .. });
+    assert_eq!(out.iter().filter(told).count(), 2);
+    let out = say(&mut node, 2000, 1, request(&thing, 9, 3));
+    let reject = PeerMsg::Reject { rid: 9, code: Code::Gone };
+    assert_eq!(out, [Output::Send { conn: ConnId(1), msg: reject }]);
+    assert_eq!(say(&mut node, 5000, 1, complain(sha256(b"rot"))), [], "known by now");
+}
+
+#[test]
+fn everybody_is_served_in_turn_and_the_rest_waits_where_it_can_be_recalled() {
+    let thing = thing(8 << 20);
+    let (mut node, _) = seed(&thing, 4);
+    let mut begun = Vec::new();
+    for rid in 0..8 {
+        for conn in 1..=4 {
+            let msg = request(&thing, rid, rid * 4 + conn as u32);
+            begun.extend(served(&say(&mut node, 0, conn, msg)));
+        }
+    }
+    assert!(begun.len() < 12, "a moment's worth goes out at once: {begun:?}");
+    // Each that is out makes room for the next, in turn.
+    for i in 0..20 {
+        let mut out = Vec::new();
+        let (conn, rid) = begun[i];
+        node.handle(at(1 + i as u64), Input::Served { conn: ConnId(conn), rid }, &mut out);
+        begun.extend(served(&out));
+    }
+    for conn in 1..=4 {
+        let turns = begun.iter().take(20).filter(|served| served.0 == conn).count();
+        assert!((4..=6).contains(&turns), "{conn} had {turns} turns: {begun:?}");
+    }
+    // What waits is given back, what is out is not.
+    let rejected = |out: &[Output]| {
+        out.iter().any(|o| matches!(o, Output::Send { msg: PeerMsg::Reject { .. }, .. }))
+    };
+    assert!(rejected(&say(&mut node, 30, 1, PeerMsg::Recall { rid: 7 })));
+    let (conn, rid) = *begun.last().unwrap();
+    assert!(!rejected(&say(&mut node, 30, conn, PeerMsg::Recall { rid })));
+}
