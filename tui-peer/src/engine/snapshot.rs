@@ -11,6 +11,9 @@ use std::time::Instant;
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
 
+use super::chunks::Chunks;
+use super::why::Cause;
+
 /// Everything at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -186,6 +189,8 @@ pub struct Transfer {
     pub wanted_by: u32,
     /// Connected peers of the network known to have all of it, ourselves not counted.
     pub other_complete: u32,
+    /// Why it is not faster or does not move; `None` if nothing is to be said.
+    pub why: Option<Cause>,
 }
 
 /// What a transfer is doing; the words the row shows.
@@ -245,13 +250,55 @@ pub struct PeerRow {
 pub struct Focus {
     /// Which.
     pub id: ContentId,
-    /// How each chunk stands with us.
-    pub chunks: Arc<[ChunkState]>,
-    /// Copies of each chunk among the sources known (connected ones exactly, others as the tracker
-    /// says), ourselves not counted; saturating.
-    pub availability: Arc<[u16]>,
+    /// How each chunk stands with us, and how many copies of it the sources known have (connected ones
+    /// exactly, others as the tracker says).
+    pub chunks: Chunks,
+    /// Bytes of most chunks, 0 if not known.
+    pub chunk_len: u64,
     /// Sources, the busiest first.
     pub sources: Vec<SourceRow>,
+    /// Chunks in flight, in order, with the place in `sources` of whom was asked (one entry for each);
+    /// at most [`MAX_FLIGHTS`].
+    pub flights: Vec<(u32, u16)>,
+    /// The chunk that was verified last.
+    pub newest: Option<u32>,
+    /// Who has missing chunks that nobody else has, the most such chunks first.
+    pub sole: Vec<Sole>,
+    /// The last source that left while something was missing.
+    pub left: Option<Departed>,
+    /// When the user asked for it, in seconds since 1970.
+    pub added: Option<u64>,
+    /// Why it is not faster, the most important cause first.
+    pub causes: Vec<Cause>,
+}
+
+/// Chunks in flight that [`Focus::flights`] names: more than a screen has cells for.
+pub const MAX_FLIGHTS: usize = 4096;
+
+/// Somebody who has chunks that we miss and nobody else has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sole {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself.
+    pub nick: String,
+    /// How many.
+    pub chunks: u32,
+    /// Whether we are connected to it.
+    pub connected: bool,
+}
+
+/// A source that left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Departed {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself.
+    pub nick: String,
+    /// When it was last there.
+    pub at: Instant,
+    /// Chunks it had.
+    pub have: u32,
 }
 
 /// How a chunk stands with us.
@@ -268,6 +315,8 @@ pub enum ChunkState {
     Have,
     /// Failed verification in the last ten seconds.
     Bad,
+    /// What is on disk is being checked.
+    Checking,
 }
 
 /// One source of the focused content.

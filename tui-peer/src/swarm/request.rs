@@ -237,6 +237,7 @@ impl Node {
 
 pub(super) fn note_flight(body: &mut Body, chunk: u32, at: ConnId, rid: u32) {
     body.picker.remove(chunk);
+    body.census.touch(chunk);
     let flight = body.flights.entry(chunk).or_insert_with(|| Flight {
         asked: Vec::with_capacity(1),
         verifying: None,

@@ -18,6 +18,7 @@ use crate::engine::event::Event;
 use crate::engine::handle::EngineHandle;
 
 use super::front::{Front, Happened};
+use super::heatmap::Map;
 use super::model::{Model, Now, PathEntry, build};
 use super::msg::{Asked, Effect, ExitReason, Msg};
 use super::term::{self, Notes};
@@ -295,6 +296,15 @@ where
                             .await
                             .unwrap_or_default();
                         Some(Msg::Indexed(job.generation, job, rows))
+                    }
+                    .boxed(),
+                ),
+                Effect::Map(job) => self.work.push(
+                    async move {
+                        let work = job.clone();
+                        let build = move || Map::build(&work.chunks, work.cells, work.halves);
+                        let map = tokio::task::spawn_blocking(build).await;
+                        Some(Msg::Mapped(job, map.unwrap_or_else(|_| Map::empty())))
                     }
                     .boxed(),
                 ),

@@ -11,7 +11,8 @@ use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
 
-use super::model::{Job, PathEntry};
+use super::heatmap::Map;
+use super::model::{Job, MapJob, PathEntry};
 
 /// Something happened.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub enum Msg {
     Dir(PathBuf, Result<Vec<PathEntry>, String>),
     /// A long list was ordered.
     Indexed(u64, Job, Vec<u32>),
+    /// A chunk map was built.
+    Mapped(MapJob, Map),
     /// Something was copied (which, and by which way), or not (why).
     Copied(&'static str, Result<&'static str, String>),
     /// Another task of the program panicked; the message.
@@ -57,6 +60,8 @@ pub enum Effect {
     ListDir(PathBuf),
     /// Order a long list.
     Index(Job),
+    /// Build a chunk map.
+    Map(MapJob),
     /// Put this into the clipboard; what it is.
     Copy(String, &'static str),
     /// Take or give back the mouse.

@@ -55,6 +55,9 @@ impl Session {
             }
             Output::ManifestFetched { id, conn } => self.on_manifest(id, conn),
             Output::Stored { id, chunk } => {
+                if let Some(lens) = self.lens.as_mut().filter(|lens| lens.id == id) {
+                    lens.newest = Some(chunk);
+                }
                 if let Some(announcer) = &self.net.announcer {
                     announcer.add_chunks(id, &[chunk]);
                 }
@@ -128,7 +131,8 @@ impl Session {
         bufs
     }
 
-    fn on_notice(&self, notice: &Notice) {
+    fn on_notice(&mut self, notice: &Notice) {
+        self.lens_notice(notice);
         let name = |id: &ContentId| self.shown_name(id);
         match notice {
             Notice::SourceJoined { id, peer, have } => {

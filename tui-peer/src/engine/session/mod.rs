@@ -6,6 +6,8 @@ mod commands;
 mod content;
 mod downloads;
 mod effects;
+mod facts;
+mod lens;
 mod network;
 mod peers;
 mod shares;
@@ -76,6 +78,9 @@ pub(super) struct Session {
     events: broadcast::Sender<Event>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     focus: Option<ContentId>,
+    /// Chunks of the content somebody looks at.
+    lens: Option<lens::Lens>,
+    meters: facts::Meters,
     serving: bool,
     totals: Totals,
     stopping: Option<stop::Stopping>,

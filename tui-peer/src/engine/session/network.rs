@@ -262,6 +262,9 @@ impl Session {
                 }
             }
             TrackerEvent::SourcesLeft { id, peers } => {
+                if let Some(peer) = peers.last().filter(|_| self.focus == Some(id)) {
+                    self.lens_left(*peer);
+                }
                 if let Some(known) = self.net.sources.get_mut(&id) {
                     peers.iter().for_each(|peer| drop(known.remove(peer)));
                 }

@@ -5,6 +5,7 @@ mod history;
 mod index;
 mod list;
 mod log;
+mod map;
 mod prefs;
 mod toast;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::id::ContentId;
 
+use crate::engine::chunks::Chunks;
 use crate::engine::snapshot::{
     Catalogue, CatalogueRow, Focus, NetState, PeerRow, Snapshot, SourceRow, Transfer,
 };
@@ -34,6 +36,7 @@ pub(crate) use index::peers_for;
 pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
+pub use map::MapJob;
 pub use prefs::Prefs;
 pub use toast::{Toast, Toasts};
 
@@ -199,6 +202,12 @@ pub struct Model {
     pub chunk: usize,
     /// Chunk map for the present size.
     pub map: Map,
+    /// What the map shows: of which content, and how its chunks stood.
+    pub map_of: Option<(ContentId, Chunks)>,
+    /// Whether a map is being built elsewhere.
+    pub map_job: bool,
+    /// Whether the map's cursor goes to the newest verified chunk.
+    pub follow_chunks: bool,
     /// Log.
     pub log: Log,
     /// Whether the focused pane takes all the room.
@@ -241,7 +250,6 @@ pub struct Model {
     pub asked_focus: Option<ContentId>,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
-    pub(crate) map_key: Option<(usize, usize, usize, bool)>,
     pub(crate) mine_ids: Vec<ContentId>,
     /// Place in the catalogue of the content last looked for, so that drawing need not search.
     pub(crate) row_place: Option<(ContentId, usize)>,
@@ -272,7 +280,10 @@ impl Model {
             lists: Default::default(),
             sources: List::default(),
             chunk: 0,
-            map: Map::build(&[], &[], 0, false),
+            map: Map::empty(),
+            map_of: None,
+            map_job: false,
+            follow_chunks: false,
             log: Log::default(),
             zoom: false,
             details: false,
@@ -294,7 +305,6 @@ impl Model {
             job: (0, false),
             asked_focus: None,
             suspend_confirmed: false,
-            map_key: None,
             mine_ids: Vec::new(),
             row_place: None,
             snap,
@@ -404,6 +414,18 @@ impl Model {
     pub fn focus_data(&self) -> Option<&Arc<Focus>> {
         let id = self.selected()?;
         self.snap.focus.as_ref().filter(|focus| focus.id == id)
+    }
+
+    /// The selected content, to be judged.
+    pub fn case(&self) -> super::verdict::Case<'_> {
+        super::verdict::Case {
+            transfer: self.selected_transfer(),
+            row: self.selected_row(),
+            focus: self.focus_data().map(AsRef::as_ref),
+            counts: self.map.counts(),
+            now: self.now.mono,
+            units: self.units,
+        }
     }
 
     /// The sources shown.

@@ -134,6 +134,13 @@ impl Theme {
     pub fn thumb(self) -> &'static str {
         self.glyph("█", "█", "#")
     }
+    /// To the left and to the right.
+    pub fn arrows(self) -> (&'static str, &'static str) {
+        match self.glyphs {
+            Glyphs::Unicode | Glyphs::Cp437 => ("←", "→"),
+            Glyphs::Ascii => ("<-", "->"),
+        }
+    }
     /// Full and empty parts of a progress bar.
     pub fn bar_parts(self) -> (&'static str, &'static str) {
         match self.glyphs {

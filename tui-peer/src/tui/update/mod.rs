@@ -7,6 +7,7 @@ mod contents;
 mod dialogs;
 mod keys;
 mod lists;
+mod map;
 mod mouse;
 mod moves;
 mod reply;
@@ -26,7 +27,6 @@ use common::join::Link;
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
 
-use super::heatmap::Map;
 use super::layout::inside;
 use super::model::{Dialog, GetLink, Log, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
@@ -55,6 +55,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Indexed(generation, job, rows) => {
             lists::indexed(model, generation, &job, rows, &mut out);
         }
+        Msg::Mapped(job, map) => map::mapped(model, job, map),
         Msg::Copied(what, Ok(way)) => {
             model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono);
         }
@@ -212,6 +213,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if list.key != key {
         list.key = key;
         model.chunk = 0;
+        model.follow_chunks = false;
         model.history.sources.clear();
     }
     settle_row(model);
@@ -219,9 +221,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     settle_log(&mut model.log, usize::from(inside(areas.log).height));
-    // What is said below the map depends on its counts, and its height on what is said.
-    settle_map(model);
-    settle_map(model);
+    map::settle(model, &mut *out);
     let wanted = model.selected();
     if wanted != model.asked_focus {
         model.asked_focus = wanted;
@@ -246,27 +246,6 @@ fn settle_log(log: &mut Log, height: usize) {
     if height > 0 {
         log.unread = 0;
     }
-}
-
-/// Rebuilds the chunk map if the engine's details or its size are new.
-fn settle_map(model: &mut Model) {
-    let area = super::view::chunks::map_area(model);
-    let cells = usize::from(area.width) * usize::from(area.height);
-    let halves = model.theme.backgrounds();
-    let focus = model.focus_data().cloned();
-    let (chunks, availability) = focus.as_ref().map_or((0, 0), |focus| {
-        (focus.chunks.as_ptr() as usize, focus.availability.as_ptr() as usize)
-    });
-    let key = Some((chunks, availability, cells, halves));
-    if model.map_key == key {
-        return;
-    }
-    model.map_key = key;
-    model.map = match &focus {
-        Some(focus) => Map::build(&focus.chunks, &focus.availability, cells, halves),
-        None => Map::build(&[], &[], cells, halves),
-    };
-    model.chunk = model.chunk.min(model.map.chunks().saturating_sub(1));
 }
 
 fn show(text: &str) -> String {

@@ -96,12 +96,7 @@ pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn explain(model: &mut Model) {
     let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
-    let lines = verdict::why(
-        model.selected_transfer(),
-        model.selected_row(),
-        model.focus_data().map(AsRef::as_ref),
-        &model.map.counts,
-    );
+    let lines = verdict::why(&model.case());
     model.dialogs.push(Dialog::Why { title, lines });
 }
 

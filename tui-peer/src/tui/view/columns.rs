@@ -53,7 +53,7 @@ impl Column {
             Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
             Self::Bar => 12,
             Self::Rate | Self::Up | Self::Down => format::RATE_WIDTH,
-            Self::Outlook => 9,
+            Self::Outlook => 10,
             Self::Others => 7,
             Self::Address => 21,
             Self::Rtt => 7,

@@ -11,6 +11,7 @@ mod footer;
 mod header;
 pub mod help;
 mod log;
+mod map;
 mod paint;
 mod sources;
 mod transfers;
