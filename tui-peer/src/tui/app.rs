@@ -292,10 +292,8 @@ where
                 Effect::Index(job) => self.work.push(
                     async move {
                         let work = job.clone();
-                        let rows = tokio::task::spawn_blocking(move || build(&work))
-                            .await
-                            .unwrap_or_default();
-                        Some(Msg::Indexed(job.generation, job, rows))
+                        let built = tokio::task::spawn_blocking(move || build(&work)).await;
+                        Some(Msg::Indexed(job.generation, job, built.unwrap_or_default()))
                     }
                     .boxed(),
                 ),

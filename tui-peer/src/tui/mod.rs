@@ -21,6 +21,7 @@ pub mod keymap;
 pub mod layout;
 pub mod model;
 pub mod msg;
+pub mod names;
 pub mod term;
 pub mod theme;
 pub mod update;

@@ -12,7 +12,7 @@ use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
 
 use super::heatmap::Map;
-use super::model::{Job, MapJob, PathEntry};
+use super::model::{Built, Job, MapJob, PathEntry};
 
 /// Something happened.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub enum Msg {
     /// Names in a folder of this machine.
     Dir(PathBuf, Result<Vec<PathEntry>, String>),
     /// A long list was ordered.
-    Indexed(u64, Job, Vec<u32>),
+    Indexed(u64, Job, Built),
     /// A chunk map was built.
     Mapped(MapJob, Map),
     /// Something was copied (which, and by which way), or not (why).

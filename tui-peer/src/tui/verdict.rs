@@ -155,7 +155,7 @@ impl Case<'_> {
             lines.push((
                 Tone::Bad,
                 format!(
-                    "Cannot finish now: gets to {}, then it is stuck. {} {have} with nobody online (n jumps).",
+                    "Cannot finish now: gets to {}, then stuck: {} {have} with nobody online (n jumps).",
                     self.reach(counts.none),
                     chunks(counts.none),
                 ),
@@ -476,7 +476,7 @@ mod tests {
         let lines = say(counts, &focus(Vec::new(), Some(left)));
         assert_eq!(
             lines[0],
-            "Cannot finish now: gets to 99.9%, then it is stuck. 1 chunk is with nobody online (n jumps)."
+            "Cannot finish now: gets to 99.9%, then stuck: 1 chunk is with nobody online (n jumps)."
         );
         assert_eq!(lines[1], "linus left 12 min ago with 41% of it; it may have had them.");
         assert!(

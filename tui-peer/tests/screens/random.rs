@@ -118,13 +118,13 @@ fn frame_cost() {
         })
         .unwrap();
     let before = Instant::now();
-    let rows = tui_peer::tui::model::build(&job);
+    let built = tui_peer::tui::model::build(&job);
     println!("order 100k rows: {:?}", before.elapsed());
-    stage.send(Msg::Indexed(job.generation, job.clone(), rows));
+    stage.send(Msg::Indexed(job.generation, job.clone(), built.clone()));
     let mut filtered = job;
     filtered.filter = tui_peer::tui::filter::Filter::parse("sample 7");
     let before = Instant::now();
-    let n = tui_peer::tui::model::build(&filtered).len();
+    let n = tui_peer::tui::model::build(&filtered).rows.len();
     println!("filter 100k rows: {:?}, {n} match", before.elapsed());
     let mut out = Vec::new();
     let buffer = tui_peer::tui::term::FrameBuffer::default();

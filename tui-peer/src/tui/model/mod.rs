@@ -33,7 +33,7 @@ pub use dialog::{
 };
 pub use history::{History, SLOTS, Slots};
 pub(crate) use index::peers_for;
-pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
+pub use index::{Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
 pub use map::MapJob;
@@ -246,6 +246,8 @@ pub struct Model {
     pub stale: bool,
     /// Generation of the newest index job, and whether one runs.
     pub job: (u64, bool),
+    /// What index jobs found out.
+    pub index: Cache,
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
     /// Whether suspending was confirmed once.
@@ -303,6 +305,7 @@ impl Model {
             last_key: None,
             stale: false,
             job: (0, false),
+            index: Cache::default(),
             asked_focus: None,
             suspend_confirmed: false,
             mine_ids: Vec::new(),

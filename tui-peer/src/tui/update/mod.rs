@@ -52,8 +52,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Reply(asked, result) => reply::reply(model, asked, result),
         Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
-        Msg::Indexed(generation, job, rows) => {
-            lists::indexed(model, generation, &job, rows, &mut out);
+        Msg::Indexed(generation, job, built) => {
+            lists::indexed(model, generation, &job, built, &mut out);
         }
         Msg::Mapped(job, map) => map::mapped(model, job, map),
         Msg::Copied(what, Ok(way)) => {

@@ -47,8 +47,8 @@ fn word_rows(model: &Model, inner: Rect) -> u16 {
         0..=4 => 0,
         5..=7 => 1,
         8..=11 => 2,
-        12..=17 => 3,
-        _ => 4,
+        12..=17 => 4,
+        _ => 5,
     };
     // The details have a line for the cursor as well.
     most + u16::from(model.details && inner.height >= 8)

@@ -141,6 +141,9 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
             let text = match words {
                 Words::Long => format!(" {long}{count}  "),
                 Words::Short => format!(" {short}{count} "),
+                // The lost ones are counted instead of named.
+                Words::Tight if alarm => format!("{} ", format::count(*n)),
+                Words::Tight => format!("{short} "),
                 Words::None => format!("{} ", count.trim_start()),
             };
             out.push((text, if alarm { model.theme.error() } else { Style::new() }));
@@ -151,7 +154,7 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
         out
     };
     let forms =
-        [(true, Words::Long), (true, Words::Short), (false, Words::Long), (false, Words::Short)];
+        [(true, Words::Long), (true, Words::Short), (false, Words::Long), (false, Words::Short), (false, Words::Tight)];
     let fits = |line: &Vec<Piece>| paint::width(line) <= width + 1;
     forms.into_iter().map(build).find(fits).unwrap_or_else(|| build((false, Words::None)))
 }
@@ -161,5 +164,6 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
 enum Words {
     Long,
     Short,
+    Tight,
     None,
 }
