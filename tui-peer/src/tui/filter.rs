@@ -447,7 +447,9 @@ mod tests {
     #[test]
     fn a_longer_filter_narrows_a_shorter_one() {
         let narrows = |new: &str, old: &str| Filter::parse(new).narrows(&Filter::parse(old));
-        assert!(narrows("debi", "deb") && narrows("iso deb", "deb") && narrows("xdeb size:>1G", "deb"));
+        assert!(
+            narrows("debi", "deb") && narrows("iso deb", "deb") && narrows("xdeb size:>1G", "deb")
+        );
         assert!(narrows("deb", "") && narrows("deb !x iso", "deb !x"));
         assert!(!narrows("de", "deb") && !narrows("deb !xy", "deb !x") && !narrows("iso", "deb"));
         assert!(!narrows("deb|iso", "deb") && !narrows("state:mine x", "state:mine"));

@@ -27,7 +27,8 @@ pub struct Hits(Vec<u64>);
 impl Names {
     /// Reads all names. Rows beyond four gigabytes of names are not found by name.
     pub fn of(catalogue: &Catalogue) -> Self {
-        let mut names = Self { text: String::new(), ends: Vec::with_capacity(catalogue.rows.len()) };
+        let mut names =
+            Self { text: String::new(), ends: Vec::with_capacity(catalogue.rows.len()) };
         for row in &catalogue.rows {
             names.push(&row.name);
             for alias in &row.aliases {

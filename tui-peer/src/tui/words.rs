@@ -2,6 +2,7 @@
 
 use crate::engine::event::Level;
 use crate::engine::snapshot::{Transfer, TransferState};
+use crate::engine::why::Cause;
 
 use super::format;
 use super::theme::Theme;
@@ -48,12 +49,19 @@ pub fn state_glyph(transfer: &Transfer, theme: Theme) -> &'static str {
     }
 }
 
-/// The last column of a row: time to go, or why there is none.
+/// The last column of a row: time to go, or why there is none; empty if neither can be said yet.
 pub fn outlook(transfer: &Transfer) -> String {
+    let why = || transfer.why.as_ref().map(Cause::short);
     match transfer.state {
         TransferState::Sharing => String::new(),
-        TransferState::Getting if transfer.down_rate < 1.0 => "stalled".to_owned(),
-        TransferState::Getting => transfer.eta_s.map_or_else(|| "getting".to_owned(), format::eta),
+        TransferState::Getting => match transfer.eta_s {
+            Some(seconds) => format::eta(seconds),
+            None if transfer.down_rate >= 1.0 => String::new(),
+            None => why().unwrap_or_else(|| "stalled".to_owned()),
+        },
+        TransferState::Queued | TransferState::Resolving => {
+            why().unwrap_or_else(|| state_word(&transfer.state).to_owned())
+        }
         ref state => state_word(state).to_owned(),
     }
 }

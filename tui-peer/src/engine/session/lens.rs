@@ -1,7 +1,7 @@
 //! The content somebody looks at: how each of its chunks stands, kept up to date change by change. What
 //! the swarm says of connected peers is exact; of others the tracker's word is counted.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
@@ -69,11 +69,12 @@ struct Claims {
     who: Vec<u32>,
     /// Peers that have everything.
     whole: u16,
+    /// Peers of which the tracker said something that is not taken in yet.
+    heard: HashSet<PeerId>,
 }
 
 struct Claim {
     number: u32,
-    have: u32,
     /// `None` is everything.
     set: Option<ChunkSet>,
 }
@@ -101,6 +102,11 @@ impl Lens {
             self.bad.pop_front();
         }
         self.bad.push_back((at, chunk));
+    }
+
+    /// The tracker says what a peer has.
+    pub(super) fn heard(&mut self, peer: PeerId) {
+        self.claims.heard.insert(peer);
     }
 
     /// Whether something will change by itself.
@@ -296,12 +302,14 @@ impl Claims {
         for peer in gone {
             self.drop_peer(&peer, changed);
         }
+        self.heard.retain(|peer| known.others.iter().any(|other| other.peer == *peer));
         let mut steps = 0;
         for other in &known.others {
-            let same = self.peers.get(&other.peer).is_some_and(|claim| claim.have == other.have);
+            let same = self.peers.contains_key(&other.peer) && !self.heard.contains(&other.peer);
             if same || steps > CLAIM_STEPS {
                 continue;
             }
+            self.heard.remove(&other.peer);
             let whole = other.have >= known.chunks && known.chunks > 0;
             let set = other.set.as_ref().filter(|set| !whole && set.chunks() == known.chunks);
             let set = set.filter(|set| !set.is_complete());
@@ -349,7 +357,7 @@ impl Claims {
             self.whole = self.whole.saturating_sub(1);
         }
         self.whole = self.whole.saturating_add(u16::from(set.is_none()));
-        let claim = Claim { number, have: other.have, set: set.cloned() };
+        let claim = Claim { number, set: set.cloned() };
         self.peers.insert(other.peer, claim);
     }
 
@@ -376,5 +384,84 @@ impl Claims {
         let at = chunk as usize;
         let copies = self.copies.get(at).copied().unwrap_or(0);
         (copies, self.who.get(at).copied().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CHUNKS: u32 = 700;
+
+    fn source(n: u8, kind: u8, first: u32, len: u32) -> SourceInfo {
+        let mut set = ChunkSet::empty(CHUNKS);
+        set.insert_run(first, len);
+        if kind == 0 {
+            set = ChunkSet::full(CHUNKS);
+        }
+        SourceInfo {
+            peer: PeerId::from_bytes([n; 32]),
+            nick: String::new(),
+            addrs: Vec::new(),
+            have: set.count(),
+            set: (kind != 1).then_some(set),
+        }
+    }
+
+    fn known<'a>(others: &'a [SourceInfo], found: &'a ChunkSet, doing: Doing) -> Known<'a> {
+        Known { chunks: CHUNKS, doing, found: Some(found), others: others.iter().collect() }
+    }
+
+    proptest! {
+        /// Following what the tracker says step by step ends where a first look would.
+        #[test]
+        fn step_by_step_is_the_same_as_at_once(
+            steps in prop::collection::vec((0u8..5, 0u8..5, 0u32..CHUNKS, 1u32..300, 0u32..3), 1..30),
+        ) {
+            let now = Instant::now();
+            let id = ContentId::from_bytes([7; 32]);
+            let mut lens = Lens::new(id);
+            let mut others: Vec<SourceInfo> = Vec::new();
+            let mut found = ChunkSet::empty(CHUNKS);
+            for (n, kind, first, len, bad) in steps {
+                others.retain(|other| other.peer != PeerId::from_bytes([n; 32]));
+                lens.heard(PeerId::from_bytes([n; 32]));
+                if kind != 2 {
+                    others.push(source(n, kind, first, len));
+                }
+                found.insert_run(first, bad);
+                let doing = if kind == 4 { Doing::Checking } else { Doing::Ordinary };
+                lens.update(&known(&others, &found, doing), None, Touched::default(), now);
+                let mut fresh = Lens::new(id);
+                fresh.update(&known(&others, &found, doing), None, Touched::default(), now);
+                prop_assert_eq!(lens.chunks.base(), fresh.chunks.base());
+                for chunk in 0..CHUNKS as usize {
+                    prop_assert_eq!(lens.chunks.state(chunk), fresh.chunks.state(chunk));
+                    prop_assert_eq!(lens.chunks.partial(chunk), fresh.chunks.partial(chunk));
+                }
+                let soles = lens.soles(&[]);
+                prop_assert_eq!(&soles, &fresh.soles(&[]));
+                // Everybody named has exactly the missing chunks that only one has.
+                let only = (0..CHUNKS as usize)
+                    .filter(|c| lens.chunks.state(*c) == Some(ChunkState::Missing))
+                    .filter(|c| lens.chunks.copies(*c) == 1)
+                    .count();
+                prop_assert_eq!(soles.iter().map(|(_, n)| *n as usize).sum::<usize>(), only);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_chunk_is_shown_for_ten_seconds() {
+        let now = Instant::now();
+        let mut lens = Lens::new(ContentId::from_bytes([7; 32]));
+        let empty = ChunkSet::empty(CHUNKS);
+        lens.update(&known(&[], &empty, Doing::Ordinary), None, Touched::default(), now);
+        lens.was_bad(3, now);
+        assert!(lens.is_waiting());
+        lens.update(&known(&[], &empty, Doing::Ordinary), None, Touched::default(), now + BAD_FOR);
+        assert!(!lens.is_waiting());
     }
 }

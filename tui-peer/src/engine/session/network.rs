@@ -325,6 +325,9 @@ impl Session {
                 have: source.have,
                 set: source.set.clone(),
             });
+            if let Some(lens) = self.lens.as_mut().filter(|lens| lens.id == id) {
+                lens.heard(source.peer);
+            }
             if watched {
                 self.net.sources.entry(id).or_default().insert(source.peer, source);
             }

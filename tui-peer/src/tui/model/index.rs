@@ -151,8 +151,7 @@ pub fn build(job: &Job) -> Built {
     let mut rows = if job.filter.is_empty() {
         order.rows.clone()
     } else {
-        let names =
-            cache.names.get_or_insert_with(|| Arc::new(Names::of(&job.catalogue))).clone();
+        let names = cache.names.get_or_insert_with(|| Arc::new(Names::of(&job.catalogue))).clone();
         let shown = cache.shown.as_ref().filter(|(old, _)| ordered && job.filter.narrows(old));
         let matches = |i: &u32| job.matches(&names, &mine, *i);
         match (shown, job.filter.needed_word()) {

@@ -141,6 +141,18 @@ impl Theme {
             Glyphs::Ascii => ("<-", "->"),
         }
     }
+    /// Between a size and how many of it.
+    pub fn times(self) -> &'static str {
+        self.glyph("×", "x", "x")
+    }
+    /// Parts of one cell of a progress bar, the first being none of it.
+    pub fn bar_eighths(self) -> &'static [&'static str] {
+        match self.glyphs {
+            Glyphs::Unicode => &["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"],
+            Glyphs::Cp437 => &["", "▌"],
+            Glyphs::Ascii => &[""],
+        }
+    }
     /// Full and empty parts of a progress bar.
     pub fn bar_parts(self) -> (&'static str, &'static str) {
         match self.glyphs {

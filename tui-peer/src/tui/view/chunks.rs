@@ -47,6 +47,8 @@ fn word_rows(model: &Model, inner: Rect) -> u16 {
         0..=4 => 0,
         5..=7 => 1,
         8..=11 => 2,
+        // Long sentences need a second row where it is narrow.
+        _ if inner.width >= 70 => 3,
         12..=17 => 4,
         _ => 5,
     };

@@ -153,8 +153,13 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
         }
         out
     };
-    let forms =
-        [(true, Words::Long), (true, Words::Short), (false, Words::Long), (false, Words::Short), (false, Words::Tight)];
+    let forms = [
+        (true, Words::Long),
+        (true, Words::Short),
+        (false, Words::Long),
+        (false, Words::Short),
+        (false, Words::Tight),
+    ];
     let fits = |line: &Vec<Piece>| paint::width(line) <= width + 1;
     forms.into_iter().map(build).find(fits).unwrap_or_else(|| build((false, Words::None)))
 }

@@ -9,7 +9,7 @@ use crate::engine::snapshot::{Transfer, TransferState};
 use super::super::format;
 use super::super::model::{Model, Tab};
 use super::super::words;
-use super::cells::{bar, transfer_cell};
+use super::cells::{progress, transfer_cell};
 use super::columns::Column;
 use super::paint::{self};
 
@@ -66,7 +66,7 @@ pub(crate) fn transfers(model: &Model, buf: &mut Buffer, area: Rect, tab: Tab) {
         let mut x = inner.x + 3 + name;
         for (width, which) in columns {
             let (text, style) = match which {
-                0 => (bar(model, t, 25), theme.accent()),
+                0 => (progress(theme, t, 25), theme.accent()),
                 1 => transfer_cell(model, t, Column::Done),
                 2 => transfer_cell(model, t, Column::Rate),
                 _ => transfer_cell(model, t, Column::Outlook),
