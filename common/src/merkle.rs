@@ -5,7 +5,7 @@
 //! over its blocks. A file of at most one chunk has only as many leaves as its blocks need, so its
 //! one chunk hash is its root.
 
-use crate::hash::{hash_blocks, node, sha256};
+use crate::hash::{hash_blocks, hash_pairs, node, sha256};
 use crate::id::{Hash, ID_LEN};
 use crate::limits::{BLOCK_LEN, MAX_HASHES, MAX_PROOF};
 
@@ -59,22 +59,10 @@ fn subtree_root(nodes: &[Hash], base: u8, up: u8) -> Hash {
     let mut layer = nodes.to_vec();
     let mut pad = pad_hash(base);
     for _ in 0..up {
-        layer = parents(&layer, &pad);
+        layer = hash_pairs(&layer, &pad);
         pad = node(&pad, &pad);
     }
     layer.first().copied().unwrap_or(pad)
-}
-
-/// The layer above `layer`, whose missing right neighbour is `pad`.
-fn parents(layer: &[Hash], pad: &Hash) -> Vec<Hash> {
-    layer
-        .chunks(2)
-        .map(|pair| match pair {
-            [left, right] => node(left, right),
-            [left] => node(left, pad),
-            _ => *pad,
-        })
-        .collect()
 }
 
 /// A range of chunk hashes as HASH_REQ names it: a power of two of them, aligned.
@@ -304,7 +292,7 @@ impl ChunkHashes {
         let mut layer = self.hashes.clone();
         let mut pad = pad_hash(self.chunk_level);
         for level in 1..top {
-            layer = parents(&layer, &pad);
+            layer = hash_pairs(&layer, &pad);
             pad = node(&pad, &pad);
             if level >= RANGE_HEIGHT {
                 self.upper.push(layer.clone());

@@ -19,6 +19,7 @@ use tui_peer::engine::chunks::Chunks;
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::engine::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
+use tui_peer::settings::load;
 use tui_peer::tui::{Options, run};
 
 #[tokio::main]
@@ -46,7 +47,8 @@ async fn main() -> anyhow::Result<()> {
             eprintln!("{number}");
         });
     }
-    let reason = run(handle, Options { demo: true, ..Options::default() }).await?;
+    let table = load::table(Default::default(), tui_peer::tui::keymap::check)?;
+    let reason = run(handle, Options { table, demo: true, ..Options::default() }).await?;
     engine.abort();
     eprintln!("{reason:?}");
     Ok(())
@@ -55,7 +57,7 @@ async fn main() -> anyhow::Result<()> {
 async fn engine(mut parts: HandleParts, mut snap: Snapshot, still: bool) {
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     for event in testkit::events() {
-        let _ = parts.events.send(event);
+        parts.events.send(event);
     }
     let mut sent_events = false;
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -69,7 +71,7 @@ async fn engine(mut parts: HandleParts, mut snap: Snapshot, still: bool) {
                 if !sent_events {
                     sent_events = true;
                     for event in testkit::events() {
-                        let _ = parts.events.send(event);
+                        parts.events.send(event);
                     }
                 }
                 if snap.network.state == NetState::On && !still {

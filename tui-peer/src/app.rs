@@ -1,12 +1,19 @@
 //! From the command line to the front end that runs.
 
 use std::future::Future;
+use std::path::PathBuf;
+
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::{Cli, Command, Common, Config, ConfigCommand, Run, exit};
-use crate::engine::config::EngineConfig;
+use crate::engine::config::{EngineConfig, OnStart};
+use crate::engine::event::Level;
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
-use crate::settings::{KeyCheck, Settings, SettingsError, settings};
+use crate::logfile::{LogLayer, LogTo, Logs, parse_level};
+use crate::settings::{Item, KeyCheck, Settings, SettingsError, Table, settings};
 use crate::{demo, engine};
 
 /// Runs what the command line says; returns the exit code.
@@ -18,6 +25,7 @@ pub fn run(cli: Cli) -> u8 {
             |config| {
                 // `get` may run beside another peer of this machine.
                 config.listen.set_port(0);
+                config.on_start = OnStart::Resume;
             },
             |engine, mut out| async move { headless::get(engine, get, &mut out).await },
         ),
@@ -25,6 +33,7 @@ pub fn run(cli: Cli) -> u8 {
             &ls.common.clone(),
             |config| {
                 config.listen.set_port(0);
+                config.on_start = OnStart::Resume;
             },
             |engine, mut out| async move { headless::ls(engine, ls.query.as_deref(), &mut out).await },
         ),
@@ -43,7 +52,7 @@ fn app(run: Run) -> u8 {
     if run.serve_only {
         return one_shot(
             &common,
-            |_| (),
+            |config| config.on_start = OnStart::Resume,
             |engine, mut out| async move {
                 headless::serve(engine, run.paths, run.host, &mut out).await
             },
@@ -62,9 +71,13 @@ fn screen(_: Run) -> u8 {
 fn screen(run: Run) -> u8 {
     let mut common = run.common;
     common.look = run.look;
-    with_settings(&common, |settings, out| {
-        start(&common, settings.engine, out, |engine, out| async move {
-            crate::screen::show(engine, run.paths, run.host, settings.table, &out).await
+    with_settings(&common, |mut settings, out| {
+        // Somebody looks at the screen and is told; a server that others reach by its port is not.
+        settings.engine.port_fallback.get_or_insert(true);
+        let port = settings.engine.listen.port();
+        let logging = Logging::new(&settings.table, 0);
+        start(logging, settings.engine, out, |engine, out| async move {
+            crate::screen::show(engine, run.paths, run.host, port, settings.table, &out).await
         })
     })
 }
@@ -96,32 +109,85 @@ where
     with_settings(common, |settings, out| {
         let mut config = settings.engine;
         adjust(&mut config);
-        start(common, config, out, command)
+        start(Logging::new(&settings.table, common.verbose), config, out, command)
     })
 }
 
+/// Where the log goes.
+struct Logging {
+    to: LogTo,
+    level: Level,
+    /// Traces go to standard error as well; not while the screen has it.
+    traced: bool,
+}
+
+impl Logging {
+    fn new(table: &Table, verbose: u8) -> Self {
+        Self {
+            // Checked when the settings were read.
+            to: table.text(Item::Log).parse().unwrap_or_default(),
+            level: parse_level(&table.text(Item::LogLevel)).unwrap_or(Level::Info),
+            traced: verbose >= TRACED,
+        }
+    }
+}
+
 /// Runtime, engine, then the command.
-fn start<F, Fut>(common: &Common, config: EngineConfig, out: Output, command: F) -> u8
+fn start<F, Fut>(logging: Logging, config: EngineConfig, out: Output, command: F) -> u8
 where
     F: FnOnce(EngineHandle, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    if common.verbose >= TRACED {
-        // What no user needs: refused strangers, failed accepts.
-        let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
-        let to = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-        // Set once per process; a second time would change nothing.
-        let _ = to.try_init();
-    }
-    block_on(async move {
+    let logs = Logs::shared();
+    logs.set_level(logging.level);
+    trace(&logs, logging.traced);
+    let path = match logging.to {
+        LogTo::State => Some(config.state_dir.join("log").join("shoal.log")),
+        LogTo::File(path) => Some(path),
+        LogTo::None => None,
+    };
+    let code = block_on(async move {
         match engine::start(config).await {
-            Ok(engine) => command(engine, out).await,
+            Ok(engine) => {
+                // Only now is the state folder ours.
+                if let Some(path) = path {
+                    record(&engine, path, &out);
+                }
+                command(engine, out).await
+            }
             Err(error) => {
                 out.note(&format!("tui-peer: {error}"));
                 headless::start_code(&error)
             }
         }
-    })
+    });
+    logs.flush();
+    code
+}
+
+/// Traces go to the log, with `-vv` to standard error as well: refused strangers, failed accepts.
+fn trace(logs: &Logs, traced: bool) {
+    let stderr = traced.then(|| {
+        let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter)
+    });
+    let to = tracing_subscriber::registry().with(LogLayer::new(logs.clone())).with(stderr);
+    // Set once per process; a second time would change nothing.
+    let _ = to.try_init();
+}
+
+/// Writes down what the engine says from now on. Without a log one can work.
+fn record(engine: &EngineHandle, path: PathBuf, out: &Output) {
+    let logs = Logs::shared();
+    match logs.open(path.clone()) {
+        Ok(()) => {
+            tokio::spawn(logs.follow(engine.record()));
+        }
+        Err(error) => out.note(&format!(
+            "no log is written: {}: {error}; choose another file with --log",
+            path.display()
+        )),
+    }
 }
 
 fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::logfile::LogTo;
 use crate::settings::{Item, Layer, parse_rate};
 
 /// Exit codes, as the help lists them.
@@ -98,6 +99,12 @@ pub struct Common {
     /// Download limit per second.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub down: Option<String>,
+    /// Where the log goes: a file, or none; log/shoal.log in the state folder by default.
+    #[arg(long, value_name = "FILE|none", value_parser = log)]
+    pub log: Option<String>,
+    /// Least important lines in the log: error, warn, info or debug.
+    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug"])]
+    pub log_level: Option<String>,
     /// How the app looks; only it has these options.
     #[arg(skip)]
     pub look: Look,
@@ -250,12 +257,19 @@ impl Common {
         flags.set_if(Item::Nick, self.nick.clone());
         flags.set_if(Item::Up, self.up.clone());
         flags.set_if(Item::Down, self.down.clone());
+        flags.set_if(Item::Log, self.log.clone());
+        flags.set_if(Item::LogLevel, self.log_level.clone());
         flags.set_if(Item::Theme, self.look.theme.clone());
         flags.set_if(Item::Color, self.look.color.clone());
         flags.set_if(Item::Glyphs, self.look.glyphs.clone());
         flags.set_if(Item::Mouse, self.look.no_mouse.then_some("false"));
         flags
     }
+}
+
+/// A file name, or `none`.
+fn log(text: &str) -> Result<String, String> {
+    text.parse::<LogTo>().map(|_| text.to_owned())
 }
 
 /// A rate as it was typed, once it makes sense.

@@ -5,6 +5,7 @@
 //! - [`args`]: what the user typed; [`settings`]: what follows from it and the configuration file.
 //! - [`swarm`]: PURE. Who is asked for what, who is served, who is believed. Events in, effects out.
 //! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
+//! - [`logfile`]: what is written down.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
 //! - `tui`: the full-screen app (feature `tui`).
 //! - [`app`]: which of them runs.
@@ -19,6 +20,7 @@ pub mod args;
 pub mod demo;
 pub mod engine;
 pub mod headless;
+pub mod logfile;
 #[cfg(feature = "tui")]
 mod screen;
 pub mod settings;

@@ -17,6 +17,7 @@ pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
     host: bool,
+    wanted_port: u16,
     table: Table,
     out: &Output,
 ) -> u8 {
@@ -41,7 +42,7 @@ pub(crate) async fn show(
             out.note(&error.message);
         }
     }
-    let options = Options { table, demo: true };
+    let options = Options { table, demo: true, wanted_port: Some(wanted_port) };
     match tui::run(engine.clone(), options).await {
         Ok(reason) => leave(engine, reason, join, out).await,
         Err(error) => {
@@ -62,6 +63,7 @@ async fn leave(engine: EngineHandle, reason: ExitReason, join: Option<String>, o
             headless::serve(engine, Vec::new(), false, &mut out).await
         }
         ExitReason::QuitNow => stop(engine, Stop::Now, exit::OK).await,
+        ExitReason::Panicked => stop(engine, Stop::Gracefully, exit::OTHER).await,
         ExitReason::Demo => {
             stop(engine, Stop::Gracefully, exit::OK).await;
             Box::pin(crate::demo::run(Demo { headless: false, json: false })).await

@@ -98,3 +98,21 @@ async fn a_peer_that_joins_amid_registrations_ends_up_seeing_all() {
         until(&watcher, "all files", |s| s.catalogue.rows.len() == 5).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_download_folder_can_be_changed_and_an_unusable_one_is_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let join = tracker().await;
+    let engine = peer(temp.path(), "p", &join).await;
+    let dir = temp.path().join("other/folder");
+    engine.call(Command::Downloads { dir: dir.clone() }).await.unwrap();
+    until(&engine, "the new folder", |s| s.me.downloads == dir).await;
+    assert!(dir.is_dir(), "it is made");
+    let file = temp.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    let error = engine.call(Command::Downloads { dir: file.join("below") }).await.unwrap_err();
+    assert!(error.message.contains("cannot use"), "{}", error.message);
+    assert_eq!(engine.snapshot().me.downloads, dir, "the old one stays");
+    engine.stop(Stop::Now);
+    engine.stopped().await;
+}

@@ -19,7 +19,7 @@ pub struct Page {
 }
 
 /// All chunks of a content. A clone is cheap and does not change any more.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunks {
     len: usize,
     base: u16,

@@ -1,8 +1,9 @@
 //! What a front end can ask of the engine. Plain data, so that a handle could be remote.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use common::join::JoinString;
 
 use super::snapshot::FolderEntry;
@@ -41,6 +42,69 @@ pub enum Command {
         id: ContentId,
         /// Also delete what has been fetched so far.
         delete_partial: bool,
+    },
+    /// Take back a [`Command::Remove`] of the last seconds ([`UNDO_TIME`]), deleted data included.
+    Restore {
+        /// What.
+        id: ContentId,
+    },
+    /// Take finished downloads out of the list; they go on being shared.
+    ClearFinished,
+    /// How important a download is.
+    Prioritize {
+        /// Which.
+        id: ContentId,
+        /// From now on.
+        priority: Priority,
+    },
+    /// Another place in the queue, among downloads of the same priority.
+    Reorder {
+        /// Which.
+        id: ContentId,
+        /// Where to.
+        to: Reorder,
+    },
+    /// Chunks in order (to watch or read while it comes), or rarest first.
+    Sequential {
+        /// Which download.
+        id: ContentId,
+        /// Whether in order.
+        on: bool,
+    },
+    /// Limits of one content in bytes per second, beside those for everything; `None` is no limit.
+    LimitOne {
+        /// Which.
+        id: ContentId,
+        /// For uploads of it.
+        up: Option<u64>,
+        /// For downloading it.
+        down: Option<u64>,
+    },
+    /// Start a download as soon as somebody has it; or no longer.
+    Watch {
+        /// Which.
+        id: ContentId,
+        /// Whether to.
+        on: bool,
+    },
+    /// Download the first content that appears with all these words in its name; or no longer.
+    WatchFor {
+        /// Words, separated by spaces; case does not matter.
+        words: String,
+        /// Whether to.
+        on: bool,
+    },
+    /// Do not talk to a peer.
+    Ban {
+        /// Whom.
+        peer: PeerId,
+        /// For how long; `None` is for ever, over restarts.
+        time: Option<Duration>,
+    },
+    /// Talk to it again.
+    Unban {
+        /// Whom.
+        peer: PeerId,
     },
     /// Hash what is on disk again and compare.
     Verify {
@@ -82,6 +146,17 @@ pub enum Command {
         /// Whether to.
         on: bool,
     },
+    /// Where downloads go that begin from now on; the folder is made if it does not exist.
+    Downloads {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Free space that downloads leave on their volume in bytes; `None` is the default
+    /// ([`super::config::DEFAULT_KEEP_FREE`]).
+    KeepFree {
+        /// From now on.
+        bytes: Option<u64>,
+    },
     /// Rate limits in bytes per second; `None` is no limit.
     Limits {
         /// For uploads.
@@ -102,6 +177,76 @@ pub struct Download {
     pub dir: Option<PathBuf>,
     /// Which files of a folder.
     pub files: Selection,
+}
+
+/// How long a removed download can be taken back; somewhat longer than front ends offer it.
+pub const UNDO_TIME: Duration = Duration::from_secs(12);
+
+/// How important a download is: which one starts first, and who gets how much when several run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Priority {
+    /// A quarter of what a normal one gets.
+    Low,
+    /// As usual.
+    #[default]
+    Normal,
+    /// Four times as much.
+    High,
+    /// Before everything else.
+    First,
+}
+
+impl Priority {
+    /// From the least to the most important.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::First];
+
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::First => "first",
+        }
+    }
+
+    /// The next higher one.
+    pub fn raised(self) -> Self {
+        match self {
+            Self::Low => Self::Normal,
+            Self::Normal => Self::High,
+            Self::High | Self::First => Self::First,
+        }
+    }
+
+    /// The next lower one.
+    pub fn lowered(self) -> Self {
+        match self {
+            Self::First => Self::High,
+            Self::High => Self::Normal,
+            Self::Normal | Self::Low => Self::Low,
+        }
+    }
+
+    /// Its part of what is asked for at once, against others; [`crate::swarm::policy::NORMAL_WEIGHT`]
+    /// is normal.
+    pub fn weight(self) -> u32 {
+        match self {
+            Self::Low => 1,
+            Self::Normal => crate::swarm::policy::NORMAL_WEIGHT,
+            Self::High => 16,
+            Self::First => 64,
+        }
+    }
+}
+
+/// Where to move a download in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reorder {
+    /// Before the one before it.
+    Up,
+    /// Behind the one behind it.
+    Down,
 }
 
 /// Which files of a folder are wanted.

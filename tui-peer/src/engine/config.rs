@@ -9,6 +9,24 @@ use common::join::JoinString;
 /// Downloads that run at once unless configured otherwise; more wait in the queue.
 pub const DEFAULT_ACTIVE: usize = 5;
 
+/// Free space that downloads leave on their volume unless configured otherwise, in bytes ...
+pub const DEFAULT_KEEP_FREE: u64 = 1 << 30;
+/// ... or this part of the volume (one in so many), whichever is less.
+pub const DEFAULT_KEEP_PART: u64 = 100;
+
+/// What a start does with the network and the downloads of the last run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStart {
+    /// Join the network and go on.
+    #[default]
+    Resume,
+    /// Stay out of the network until the front end has asked the user
+    /// ([`super::snapshot::Network::asking`]); [`super::command::Command::Rejoin`] goes on.
+    Ask,
+    /// Stay out of the network until [`super::command::Command::Rejoin`].
+    StayOff,
+}
+
 /// Everything that does not change while the engine runs (limits and network can, by command).
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -30,6 +48,14 @@ pub struct EngineConfig {
     pub down: Option<u64>,
     /// Downloads that run at once.
     pub max_active: usize,
+    /// Downloads pause while less than so many bytes are free on their volume; `None` is
+    /// [`DEFAULT_KEEP_FREE`] or one in [`DEFAULT_KEEP_PART`] of the volume, whichever is less.
+    pub keep_free: Option<u64>,
+    /// What to do with the network and the downloads of the last run.
+    pub on_start: OnStart,
+    /// Whether to take the next free port if the wanted one is in use; `None` leaves it to the front
+    /// end ([`super::start`] itself does not).
+    pub port_fallback: Option<bool>,
     /// Seed of the engine's randomness; `None` takes one from the system.
     pub seed: Option<u64>,
 }
@@ -47,6 +73,9 @@ impl EngineConfig {
             up: None,
             down: None,
             max_active: DEFAULT_ACTIVE,
+            keep_free: None,
+            on_start: OnStart::default(),
+            port_fallback: None,
             seed: None,
         }
     }

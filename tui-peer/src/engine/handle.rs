@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Command, CommandError, CommandErrorKind, Reply};
-use super::event::Event;
+use super::replay::{EventSender, Events};
 use super::snapshot::Snapshot;
 
 /// Commands waiting to be carried out: a user cannot type faster than the engine works.
@@ -21,7 +21,7 @@ pub type Call = (Command, oneshot::Sender<Result<Reply, CommandError>>);
 pub struct EngineHandle {
     commands: mpsc::Sender<Call>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    events: broadcast::Sender<Event>,
+    events: EventSender,
     stop: watch::Sender<Stop>,
 }
 
@@ -44,7 +44,7 @@ pub struct HandleParts {
     /// Where snapshots go.
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     /// Where events go.
-    pub events: broadcast::Sender<Event>,
+    pub events: EventSender,
     /// When to stop.
     pub stop: watch::Receiver<Stop>,
 }
@@ -53,7 +53,7 @@ pub struct HandleParts {
 pub fn channel(first: Snapshot) -> (EngineHandle, HandleParts) {
     let (commands_tx, commands) = mpsc::channel(COMMAND_QUEUE);
     let (snapshots_tx, snapshots) = watch::channel(Arc::new(first));
-    let (events, _) = broadcast::channel(EVENT_QUEUE);
+    let events = EventSender::new();
     let (stop_tx, stop) = watch::channel(Stop::No);
     let handle =
         EngineHandle { commands: commands_tx, snapshots, events: events.clone(), stop: stop_tx };
@@ -81,9 +81,14 @@ impl EngineHandle {
         self.snapshots.clone()
     }
 
-    /// Events from now on.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
+    /// Events from now on, after those that nobody has heard yet.
+    pub fn events(&self) -> Events {
         self.events.subscribe()
+    }
+
+    /// The same for a recorder beside the front ends: it takes nothing away from them.
+    pub fn record(&self) -> Events {
+        self.events.record()
     }
 
     /// Asks the engine to stop; a later call can only make it more urgent.

@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Tokens that may pile up while nobody sends: as much as flows in this time.
-const BURST: Duration = Duration::from_millis(50);
+/// Tokens that may pile up while nobody sends: as much as flows in this time. Longer than a busy machine
+/// oversleeps, so that a late wake-up costs no speed.
+const BURST: Duration = Duration::from_millis(200);
+/// Longest sleep before a debt is looked at again: the limit may have been changed meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Smallest amount worth a frame of its own, in bytes.
 const MIN_QUANTUM: usize = 16 * 1024;
 /// Frames per second aimed at under a limit, so that a low limit does not come in lumps.
@@ -49,6 +52,8 @@ impl Limiter {
         let mut bucket = self.lock();
         bucket.fill(Instant::now());
         bucket.rate = rate;
+        // An old debt at a new rate would be paid for ever.
+        bucket.tokens = 0.0;
         drop(bucket);
         self.changed.notify_waiters();
     }
@@ -92,6 +97,16 @@ impl Limiter {
     /// Time in which somebody waited for their turn to be paid.
     pub(in crate::engine) fn waited(&self) -> Duration {
         Duration::from_nanos(self.waited.load(Ordering::Relaxed))
+    }
+
+    /// Takes `bytes` without waiting; who does so asks [`Self::debt`] before the next.
+    pub(in crate::engine) fn charge(&self, bytes: usize) {
+        self.lock().take(bytes, Instant::now());
+    }
+
+    /// How long to wait until what was taken is paid for (at most a second, then ask again).
+    pub(in crate::engine) fn debt(&self) -> Option<Duration> {
+        self.lock().take(0, Instant::now()).map(|wait| wait.min(LOOK_AGAIN))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Bucket> {
@@ -145,11 +160,47 @@ mod tests {
     }
 
     #[test]
+    fn late_wake_ups_cost_no_speed() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for rate in [16 * 1024u64, 1 << 20, 1 << 30] {
+            let start = Instant::now();
+            let mut bucket = Bucket { rate: Some(rate), tokens: 0.0, filled: start };
+            let (mut now, mut sent) = (start, 0u64);
+            let end = start + Duration::from_secs(400);
+            while now < end {
+                sent += 65_536;
+                if let Some(wait) = bucket.take(65_536, now) {
+                    now += wait + Duration::from_micros(rng.u64(..150_000));
+                }
+            }
+            let ideal = rate as f64 * (now - start).as_secs_f64();
+            let error = (sent as f64 - ideal).abs() / ideal;
+            assert!(error < 0.02, "rate {rate}: off by {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_charged_is_paid_before_the_next() {
+        let limiter = Limiter::new(Some(100_000));
+        assert_eq!(limiter.debt(), None);
+        limiter.charge(50_000);
+        let debt = limiter.debt().unwrap();
+        assert!(
+            debt > Duration::from_millis(100) && debt <= Duration::from_millis(500),
+            "{debt:?}"
+        );
+        limiter.charge(1_000_000);
+        assert_eq!(limiter.debt(), Some(LOOK_AGAIN));
+        limiter.set(None);
+        assert_eq!(limiter.debt(), None);
+    }
+
+    #[test]
     fn a_rest_does_not_earn_more_than_the_burst() {
         let start = Instant::now();
         let mut bucket = Bucket { rate: Some(1000), tokens: 0.0, filled: start };
         let later = start + Duration::from_secs(3600);
-        assert_eq!(bucket.take(50, later), None);
+        assert_eq!(bucket.take(150, later), None);
         assert!(bucket.take(1000, later).is_some());
     }
 

@@ -6,7 +6,7 @@
 //!
 //! - `session`: the one task that owns the core and everything the user has; executes its outputs.
 //! - `conn`: dialling, listening, one reader and one writer task per peer; `gate`: who may talk to us;
-//!   `limiter`: token buckets.
+//!   `limiter`: token buckets; [`replay`]: events nobody has heard yet.
 //! - `disk`: buffers, worker threads, journal and `.part` files; [`library`]: what is shared and
 //!   remembered.
 //! - [`chunks`]: how every chunk stands, shared page by page; `meter`: rates as people read them;
@@ -26,6 +26,7 @@ mod host;
 pub mod library;
 mod limiter;
 mod meter;
+pub mod replay;
 mod session;
 pub mod snapshot;
 pub mod why;

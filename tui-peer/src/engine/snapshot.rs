@@ -12,6 +12,7 @@ use common::content::Kind;
 use common::id::{ContentId, PeerId};
 
 use super::chunks::Chunks;
+use super::command::Priority;
 use super::why::Cause;
 
 /// Everything at one moment.
@@ -35,6 +36,44 @@ pub struct Snapshot {
     pub peers: Arc<[PeerRow]>,
     /// Details of the content asked for by [`super::command::Command::Focus`].
     pub focus: Option<Arc<Focus>>,
+    /// What is known about serving as a whole.
+    pub uploads: Uploads,
+    /// Peers that are not talked to.
+    pub bans: Arc<[BanRow]>,
+    /// Words waited for ([`super::command::Command::WatchFor`]).
+    pub watches: Arc<[Arc<str>]>,
+}
+
+/// Serving as a whole, and the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Uploads {
+    /// Peers that may be served at once, as the uplink allows.
+    pub slots: u32,
+    /// Peers that are being served.
+    pub used: u32,
+    /// Peers that want something and wait for their turn.
+    pub waiting: u32,
+    /// Limit for all uploads in bytes per second.
+    pub up_limit: Option<u64>,
+    /// Limit for all downloads in bytes per second.
+    pub down_limit: Option<u64>,
+    /// Payload sent since midnight (UTC), earlier runs included.
+    pub today: u64,
+}
+
+/// A peer that is not talked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BanRow {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself, if known.
+    pub nick: String,
+    /// Why.
+    pub why: String,
+    /// Until when; `None` is for ever.
+    pub until: Option<Instant>,
+    /// Whether the user did it.
+    pub by_user: bool,
 }
 
 /// Ourselves.
@@ -67,6 +106,9 @@ pub struct Network {
     pub latency_ms: Option<u32>,
     /// Whether the tracker runs in this process.
     pub hosting: bool,
+    /// We stayed out of it at the start until the user says so: ask
+    /// ([`super::config::OnStart::Ask`]).
+    pub asking: bool,
 }
 
 /// How we stand with our tracker.
@@ -191,6 +233,33 @@ pub struct Transfer {
     pub other_complete: u32,
     /// Why it is not faster or does not move; `None` if nothing is to be said.
     pub why: Option<Cause>,
+    /// Its place in the queue, and what the user wishes for it.
+    pub plan: Plan,
+}
+
+/// Where a transfer stands in the queue, and what the user wishes for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Its place in the list of unfinished downloads, from 0.
+    pub order: u32,
+    /// Its place among those that wait, from 1, if it waits.
+    pub place: Option<u32>,
+    /// How important it is.
+    pub priority: Priority,
+    /// Chunks in order.
+    pub sequential: bool,
+    /// Limit of what goes out of it in bytes per second.
+    pub up: Option<u64>,
+    /// Limit of what comes in of it in bytes per second.
+    pub down: Option<u64>,
+    /// Other peers of the network that have begun to fetch it and are not done.
+    pub waiting: u32,
+    /// It starts when somebody has it.
+    pub watch: bool,
+    /// It is finished and no longer belongs into a list of downloads (an hour old, or cleared).
+    pub cleared: bool,
+    /// Why it waits or rests, in words, if the state does not say all.
+    pub why: String,
 }
 
 /// What a transfer is doing; the words the row shows.
@@ -243,6 +312,37 @@ pub struct PeerRow {
     pub contents: u32,
     /// Round trip in milliseconds, if measured.
     pub rtt_ms: Option<u32>,
+    /// When it connected.
+    pub since: Instant,
+    /// How it stands with our uploads.
+    pub upload: Upload,
+    /// What it takes from us.
+    pub takes: Vec<Take>,
+}
+
+/// How a peer stands with our uploads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Upload {
+    /// It has a slot, and something is on its way.
+    Sending,
+    /// It wants something and waits; its place in the line, from 1.
+    Queued(u32),
+    /// It wants nothing.
+    #[default]
+    Idle,
+}
+
+/// Something a peer takes from us.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Take {
+    /// Which content.
+    pub id: ContentId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Bytes per second to this peer.
+    pub rate: f64,
+    /// Payload sent to it since it opened this content.
+    pub sent: u64,
 }
 
 /// Details of one content: its chunks and sources.

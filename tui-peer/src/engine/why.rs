@@ -23,6 +23,8 @@ pub enum Cause {
     DiskFull,
     /// Something else is wrong with it, in words.
     Failed(String),
+    /// It starts when somebody has it.
+    Watching,
     /// Sources are being asked what it is.
     Resolving,
     /// What is on disk is being checked.
@@ -67,6 +69,7 @@ impl Cause {
             Self::Paused => "paused".into(),
             Self::DiskFull => "disk full".into(),
             Self::Failed(_) => "failed".into(),
+            Self::Watching => "watching".into(),
             Self::Resolving => "asking".into(),
             Self::Checking => "checking".into(),
             Self::Finishing => "finishing".into(),
@@ -101,6 +104,7 @@ impl Cause {
                 "The disk is full. It goes on by itself when there is room (r tries now).".into()
             }
             Self::Failed(why) => format!("Failed: {}. r tries again.", common::names::show(why)),
+            Self::Watching => "Nobody has it yet. It starts by itself when somebody does.".into(),
             Self::Resolving => "Asking sources what this content is.".into(),
             Self::Checking => "Checking what is on disk.".into(),
             Self::Finishing => "All here; writing to disk and moving into place.".into(),
@@ -160,6 +164,8 @@ pub enum Stage {
     DiskFull,
     /// In words.
     Failed(String),
+    /// Until somebody has it.
+    Watching,
     /// Asking what it is.
     Resolving,
     /// Looking at what is there.
@@ -220,6 +226,7 @@ pub fn causes(facts: &Facts) -> Vec<Cause> {
     match &facts.stage {
         Stage::Queued(n) => out.push(Cause::Queued(*n)),
         Stage::Paused => out.push(Cause::Paused),
+        Stage::Watching => out.push(Cause::Watching),
         Stage::DiskFull => out.push(Cause::DiskFull),
         Stage::Failed(why) => out.push(Cause::Failed(why.clone())),
         Stage::Checking => out.push(Cause::Checking),
@@ -444,6 +451,7 @@ mod tests {
         let all = [
             Cause::Queued(1234),
             Cause::Paused,
+            Cause::Watching,
             Cause::DiskFull,
             Cause::Failed("x".into()),
             Cause::Resolving,

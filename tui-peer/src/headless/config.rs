@@ -14,8 +14,8 @@ pub fn config(table: &Table, out: &mut Output) -> u8 {
         out.line(&format!("# {}", path.display()));
     }
     for item in Item::ALL {
-        let (value, origin) = (table.text(*item), table.origin(*item));
-        let shown = if value.is_empty() { "-" } else { value.as_ref() };
+        let (value, origin) = (table.shown(*item), table.origin(*item));
+        let shown = if value.is_empty() { "-" } else { value.as_str() };
         out.line(&format!("{:<20} {shown}   ({})", item.key(), origin.name()));
         out.json(&json!({
             "name": item.key(), "value": value, "origin": origin.name(),

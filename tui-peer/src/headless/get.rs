@@ -88,7 +88,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
 }
 
 async fn next_until_stopped(
-    events: &mut tokio::sync::broadcast::Receiver<Event>,
+    events: &mut crate::engine::replay::Events,
     engine: &EngineHandle,
 ) -> Option<Event> {
     loop {

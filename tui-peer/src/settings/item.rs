@@ -2,7 +2,7 @@
 //! settings screen know of it is in this one table.
 
 use super::kind::{
-    COLORS, GLYPHS, HANGUPS, Kind, MAX_ACTIVE, QUITS, STARTS, THEMES, UNITS, expect_address,
+    COLORS, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, QUITS, STARTS, THEMES, UNITS, expect_address,
 };
 
 /// A page of the settings screen.
@@ -22,6 +22,10 @@ pub enum Page {
     Notify,
     /// Version and file.
     About,
+}
+
+fn expect_log(text: &str) -> Result<(), String> {
+    text.parse::<crate::logfile::LogTo>().map(drop)
 }
 
 impl Page {
@@ -109,8 +113,8 @@ macro_rules! items {
 items! {
     Downloads General "downloads" "DOWNLOADS" Kind::Path, true, "",
         "Download folder", "Where new downloads go.";
-    KeepFree General "keep_free" "KEEP_FREE" Kind::Size, true, "512M",
-        "Keep free at least", "Downloads pause while less than this is free on their disk.";
+    KeepFree General "keep_free" "KEEP_FREE" Kind::Size, true, "auto",
+        "Keep free at least", "Downloads pause while less is free on their disk; auto: 1 GiB or 1%.";
     OnStart General "on_start" "ON_START" Kind::Choice(STARTS), false, "resume",
         "On start", "Rejoin the network and go on with downloads, ask first, or stay off.";
     Quit General "quit" "QUIT" Kind::Choice(QUITS), true, "ask-if-busy",
@@ -119,6 +123,10 @@ items! {
         "Terminal closes", "Leave the network, or go on serving without a screen.";
     State General "state" "STATE" Kind::Path, false, "",
         "State folder", "Where identity and library are kept.";
+    Log General "log" "LOG" Kind::Text(expect_log), false, "state",
+        "Log file", "A file, none, or state: log/shoal.log in the state folder.";
+    LogLevel General "log_level" "LOG_LEVEL" Kind::Choice(LEVELS), false, "info",
+        "Log level", "The least important lines that are written down.";
 
     Tracker Network "tracker" "TRACKER" Kind::Join, false, "",
         "Tracker", "Join string of the network, or @FILE holding it; the one joined last if empty.";
@@ -126,6 +134,8 @@ items! {
         "Secret file", "File holding the network's secret, if the join string does not.";
     Listen Network "listen" "LISTEN" Kind::Text(expect_address), false, "0.0.0.0:7421",
         "Listen on", "Address and port for other peers; port 0 is any free one.";
+    PortFallback Network "port_fallback" "PORT_FALLBACK" Kind::Toggle, false, "true",
+        "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
     Nick Network "nick" "NICK" Kind::Nick, false, "",
         "Name", "Shown to others; the host name by default.";
 

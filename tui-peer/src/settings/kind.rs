@@ -11,7 +11,8 @@ pub(super) const MAX_ACTIVE: u32 = 100;
 pub(super) const STARTS: &[&str] = &["resume", "ask", "off"];
 pub(super) const QUITS: &[&str] = &["ask-if-busy", "always", "never"];
 pub(super) const HANGUPS: &[&str] = &["quit", "serve"];
-pub(super) const THEMES: &[&str] = &["auto", "dark", "light", "high-contrast", "mono"];
+pub(super) const THEMES: &[&str] = &["auto", "dark", "light", "high-contrast", "mono", "auto-ssh"];
+pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug"];
 pub(super) const COLORS: &[&str] = &["auto", "256", "16", "never"];
 pub(super) const GLYPHS: &[&str] = &["auto", "unicode", "cp437", "ascii"];
 pub(super) const UNITS: &[&str] = &["iec", "si", "bits"];
@@ -31,7 +32,7 @@ pub enum Kind {
     Path,
     /// Bytes per second.
     Rate,
-    /// Bytes.
+    /// Bytes, or `auto`.
     Size,
     /// A join string, or `@FILE` holding one.
     Join,
@@ -69,6 +70,7 @@ impl Kind {
                 Some(_) => text.to_owned(),
                 None => "none".to_owned(),
             }),
+            Self::Size if text == "auto" => Ok(text.to_owned()),
             Self::Size => parse_size(text).map(|_| text.to_owned()),
             Self::Join if text.starts_with('@') => Ok(text.to_owned()),
             Self::Join => match text.parse::<common::join::JoinString>() {

@@ -27,9 +27,11 @@ pub fn table(flags: Layer, keys: KeyCheck) -> Result<Table, SettingsError> {
     })?;
     let home = base.home_dir();
     let state = base.state_dir().unwrap_or_else(|| base.data_dir()).join("shoal");
-    let mut machine = Table::default();
-    machine.path = Some(path_in(&base.config_dir()));
-    machine.home = Some(home.to_owned());
+    let mut machine = Table {
+        path: Some(path_in(&base.config_dir())),
+        home: Some(home.to_owned()),
+        ..Table::default()
+    };
     machine.defaults.set(Item::State, state.into());
     machine.defaults.set(Item::Downloads, home.join("Downloads").into());
     machine.defaults.set(Item::Nick, host_name().into());

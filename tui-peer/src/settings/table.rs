@@ -112,6 +112,16 @@ impl Default for Table {
 }
 
 impl Table {
+    /// What holds for an item if nobody says anything, on this machine.
+    pub fn set_default(&mut self, item: Item, text: &str) {
+        self.defaults.set(item, text.into());
+    }
+
+    /// What the command line and the environment say.
+    pub fn set_layers(&mut self, flags: Layer, env: Layer) {
+        (self.flags, self.env) = (flags, env);
+    }
+
     /// The value in force, and where it comes from.
     pub fn get(&self, item: Item) -> (&OsStr, Origin) {
         [(&self.flags, Origin::Flag), (&self.env, Origin::Env), (&self.file, Origin::File)]
@@ -123,6 +133,17 @@ impl Table {
     /// The value in force as text.
     pub fn text(&self, item: Item) -> Cow<'_, str> {
         self.get(item).0.to_string_lossy()
+    }
+
+    /// The value in force as it may be shown: without the secret of a network.
+    pub fn shown(&self, item: Item) -> String {
+        let text = self.text(item);
+        match text.parse::<common::join::JoinString>() {
+            Ok(join) if join.secret().is_some() => {
+                format!("{} (with its secret)", join.with_secret(None))
+            }
+            _ => text.into_owned(),
+        }
     }
 
     /// Where the value in force comes from.
@@ -199,6 +220,17 @@ mod tests {
         table.env = Layer::default();
         table.reset(Item::Units);
         assert_eq!(now(&table), ("iec".to_owned(), Origin::Default));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut table = Table::default();
+        let key = common::id::PeerId::from_bytes([7; 32]);
+        let secret = "a".repeat(52);
+        let join = format!("shoal://{key}@host:1?secret={secret}");
+        table.set(Item::Tracker, &join).unwrap();
+        let shown = table.shown(Item::Tracker);
+        assert!(shown.contains("host:1 (with its secret)") && !shown.contains(&secret), "{shown}");
     }
 
     #[test]

@@ -5,18 +5,7 @@ use super::item::Item;
 use super::rate::{parse_rate, parse_size};
 use super::table::Table;
 use super::units::Units;
-
-/// What happens to the network and the downloads of last time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnStart {
-    /// They go on.
-    #[default]
-    Resume,
-    /// The user is asked.
-    Ask,
-    /// Nothing, until the user rejoins.
-    Off,
-}
+use crate::engine::config::OnStart;
 
 /// When `q` asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,11 +36,11 @@ impl Table {
         self.text(item) == "true"
     }
 
-    /// See [`OnStart`].
+    /// What a start does with the network and the downloads of the last run.
     pub fn on_start(&self) -> OnStart {
         match self.text(Item::OnStart).as_ref() {
             "ask" => OnStart::Ask,
-            "off" => OnStart::Off,
+            "off" => OnStart::StayOff,
             _ => OnStart::Resume,
         }
     }
@@ -93,9 +82,9 @@ impl Table {
         parse_rate(&self.text(item)).ok().and_then(|rate| rate.0)
     }
 
-    /// Bytes to be left free on the disk of a download.
-    pub fn keep_free(&self) -> u64 {
-        parse_size(&self.text(Item::KeepFree)).unwrap_or(0)
+    /// Bytes to be left free on the disk of a download; `None` leaves it to the engine.
+    pub fn keep_free(&self) -> Option<u64> {
+        parse_size(&self.text(Item::KeepFree)).ok()
     }
 }
 
@@ -107,7 +96,7 @@ mod tests {
     fn words_become_values() {
         let mut table = Table::default();
         assert_eq!((table.on_start(), table.ask_quit()), (OnStart::Resume, AskQuit::IfBusy));
-        assert_eq!((table.units(), table.keep_free()), (Units::Iec, 512 << 20));
+        assert_eq!((table.units(), table.keep_free()), (Units::Iec, None));
         assert_eq!(table.rate(Item::Up), None);
         assert_eq!(table.notify(), Notify { done: true, error: true, peer: false });
         assert!(!table.serves_after_hangup());
@@ -123,10 +112,10 @@ mod tests {
             table.set(item, text).unwrap();
         }
         assert_eq!((table.on_start(), table.ask_quit()), (OnStart::Ask, AskQuit::Never));
-        assert_eq!((table.units(), table.keep_free()), (Units::Bits, 5 << 30));
+        assert_eq!((table.units(), table.keep_free()), (Units::Bits, Some(5 << 30)));
         assert_eq!(table.rate(Item::Up), Some(2 << 20));
         assert!(!table.notify().done && table.serves_after_hangup());
         table.set(Item::OnStart, "off").unwrap();
-        assert_eq!(table.on_start(), OnStart::Off);
+        assert_eq!(table.on_start(), OnStart::StayOff);
     }
 }

@@ -74,6 +74,7 @@ impl Node {
                 *got += len;
                 let (id, chunk, whole, done) = (*id, *chunk, *whole, got == whole);
                 conn.outstanding = conn.outstanding.saturating_sub(u64::from(len));
+                self.spend(cx.now, &id, u64::from(len));
                 if let Some(content) = self.contents.get_mut(&id) {
                     content.down.add(cx.now, u64::from(len));
                     if let Some(link) = content.links.get_mut(&at) {
@@ -83,7 +84,7 @@ impl Node {
                 if done {
                     self.chunk_arrived(cx, at, rid, id, chunk, whole);
                 }
-                self.fill_link(cx, at, id);
+                self.fill_beside(cx, at, id);
             }
             Asked::Meta { id, len: whole, got } => {
                 let end = off.checked_add(len).filter(|end| *end <= *whole);
@@ -180,7 +181,7 @@ impl Node {
         }
         self.live.insert(id);
         let leftover = body.flights.get(&chunk).map(|flight| flight.asked.clone());
-        let new = body.store(chunk, cx.now);
+        let new = body.store(chunk);
         cx.out.push(Output::Stored { id, chunk });
         let mut bored = Vec::new();
         for (at, link) in &mut content.links {
@@ -197,10 +198,7 @@ impl Node {
         for (at, rid) in leftover.unwrap_or_default() {
             self.cancel(cx, at, rid);
         }
-        let news = self.body_mut(&id).map_or(0, |body| body.news.len());
-        if news >= self.cfg.have_batch {
-            self.tell_news(cx, id);
-        }
+        self.spread_news(cx);
         self.maybe_completed(cx, id);
         self.fill(cx, id);
     }

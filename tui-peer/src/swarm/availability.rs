@@ -32,6 +32,29 @@ impl Node {
         }
     }
 
+    /// A chunk came in: others hear of it at once, or soon if they heard of some a moment ago.
+    pub(super) fn spread_news(&mut self, cx: &mut Cx<'_>) {
+        let due = self.told_at + self.cfg.have_delay;
+        if cx.now >= due {
+            self.tell_all_news(cx);
+        } else {
+            self.news_at = Some(due);
+        }
+    }
+
+    /// Tells what came in, of all contents.
+    pub(super) fn tell_all_news(&mut self, cx: &mut Cx<'_>) {
+        (self.news_at, self.told_at) = (None, cx.now);
+        let has_news = |id: &&ContentId| {
+            let body = self.contents.get(id).and_then(|content| content.body.as_ref());
+            body.is_some_and(|body| !body.news.is_empty())
+        };
+        let ids: Vec<ContentId> = self.live.iter().filter(has_news).copied().collect();
+        for id in ids {
+            self.tell_news(cx, id);
+        }
+    }
+
     /// Tells everybody about chunks that came in: also those who have them, or they would assign us
     /// what we have and count too few copies.
     pub(super) fn tell_news(&mut self, cx: &mut Cx<'_>, id: ContentId) {

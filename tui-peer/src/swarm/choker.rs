@@ -2,11 +2,13 @@
 //! once and rotates to those who got least (protocol.md 6: 1.16 of the bound, where tit-for-tat took
 //! 1.32 and no choking at all 1.46).
 
+use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
 use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
+use super::rate::Rate;
 use super::time::Time;
 
 /// A slot should move a chunk in this many seconds, so that what is sent can be passed on soon.
@@ -21,13 +23,26 @@ const SMOOTH: f64 = 0.25;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Uplink {
     /// Bytes served in the running period, and when that began.
-    pub(super) served: u64,
+    served: u64,
     since: Time,
     /// Bytes per second; zero until known.
     rate: f64,
+    /// What it carries now, saturated or not.
+    flow: Rate,
 }
 
 impl Uplink {
+    /// So many bytes were handed to the network.
+    pub(super) fn served(&mut self, now: Time, bytes: u64) {
+        self.served += bytes;
+        self.flow.add(now, bytes);
+    }
+
+    /// Bytes per second in the last moments.
+    pub(super) fn rate(&self, now: Time) -> f64 {
+        self.flow.get(now)
+    }
+
     /// Ends a period in which somebody was waiting all the time.
     fn measure(&mut self, now: Time, saturated: bool) {
         let seconds = now.since(self.since).as_secs_f64();
@@ -75,7 +90,43 @@ pub(super) fn choose(
     candidates.into_iter().take(slots).map(|c| c.conn).collect()
 }
 
+/// Who is served, and who waits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UploadLine {
+    /// Peers served at once, as the uplink allows.
+    pub slots: usize,
+    /// Peers that are.
+    pub used: usize,
+    /// Those who wait, the next one first.
+    pub waiting: Vec<ConnId>,
+}
+
 impl Node {
+    /// Who is served, and who waits.
+    pub fn upload_line(&self) -> UploadLine {
+        let (served, mut waiting): (Vec<_>, Vec<_>) =
+            self.candidates().into_iter().partition(|candidate| candidate.unchoked);
+        waiting.sort_by_key(|candidate| (candidate.recent, candidate.conn));
+        UploadLine {
+            slots: self.slots(),
+            used: served.len(),
+            waiting: waiting.into_iter().map(|candidate| candidate.conn).collect(),
+        }
+    }
+
+    /// Contents that the peer of a connection takes from us: rate in bytes per second, bytes sent.
+    pub fn takes(&self, at: ConnId, now: Time) -> Vec<(ContentId, f64, u64)> {
+        let Some(conn) = self.conns.get(&at) else { return Vec::new() };
+        let taken = conn.handles.values().filter_map(|id| {
+            let link = self.contents.get(id)?.links.get(&at)?;
+            let wants = link.interesting || link.up.get(now) > 0.0;
+            wants.then(|| (*id, link.up.get(now), link.up.total))
+        });
+        let mut taken: Vec<_> = taken.collect();
+        taken.sort_by_key(|(id, ..)| *id);
+        taken
+    }
+
     /// Peers that want something of ours.
     fn candidates(&self) -> Vec<Candidate> {
         let interested = |conn: &&super::conn::Conn| {

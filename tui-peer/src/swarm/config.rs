@@ -21,10 +21,8 @@ pub struct NodeConfig {
     pub slots: usize,
     /// How often slots rotate to the least served.
     pub choke_interval: Duration,
-    /// HAVE waits for company at most this long: batching is free (protocol.md 1.5).
+    /// Least time between HAVEs: what comes in meanwhile goes out together.
     pub have_delay: Duration,
-    /// HAVE goes out at once with this many chunks.
-    pub have_batch: usize,
     /// No byte for so long with requests pending: ask others.
     pub snub_after: Duration,
     /// A snubbed source gets one request again after this.
@@ -67,8 +65,7 @@ impl Default for NodeConfig {
             depth_time: Duration::from_millis(500),
             slots: 24,
             choke_interval: Duration::from_secs(5),
-            have_delay: Duration::from_millis(100),
-            have_batch: 64,
+            have_delay: Duration::from_millis(20),
             snub_after: Duration::from_secs(5),
             snub_time: Duration::from_secs(30),
             drop_after: Duration::from_secs(30),

@@ -44,6 +44,10 @@ pub(super) struct Conn {
     pub(super) in_pipe: HashMap<u32, u64>,
     /// Of which chunk of which content each of those is.
     pub(super) pipe_of: HashMap<u32, (ContentId, u32)>,
+    /// When its writer last finished one of them, or had nothing before.
+    pub(super) pipe_moved: Time,
+    /// Whose turn it is to be served: the least.
+    pub(super) turn: u64,
     pub(super) unchoked: bool,
     pub(super) down: Rate,
     pub(super) up: Rate,
@@ -84,6 +88,15 @@ impl Asked {
             | Self::Any { id, .. }
             | Self::Meta { id, .. }
             | Self::Hashes { id, .. } => *id,
+        }
+    }
+
+    /// Payload bytes it still stands for.
+    pub(super) fn left(&self) -> u64 {
+        match self {
+            Self::Chunk { len, got, .. } => u64::from(len.saturating_sub(*got)),
+            Self::Any { len, .. } => u64::from(*len),
+            Self::Meta { .. } | Self::Hashes { .. } => 0,
         }
     }
 
@@ -137,6 +150,8 @@ impl Conn {
             queue: VecDeque::new(),
             in_pipe: HashMap::new(),
             pipe_of: HashMap::new(),
+            pipe_moved: now,
+            turn: 0,
             unchoked: false,
             down: Rate::default(),
             up: Rate::default(),
@@ -200,6 +215,12 @@ impl Conn {
             return Duration::ZERO;
         }
         Duration::from_secs_f64((lived * len as f64 / total as f64).min(MOST_CHUNK_TIME))
+    }
+
+    /// The writer is done with a request; its length, if it had it.
+    pub(super) fn out_of_pipe(&mut self, now: Time, rid: u32) -> Option<u64> {
+        self.pipe_moved = now;
+        self.in_pipe.remove(&rid)
     }
 
     /// Bytes handed to the writer and not yet written.

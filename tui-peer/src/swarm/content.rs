@@ -12,6 +12,7 @@ use common::merkle::{ChunkHashes, HashRange};
 use super::census::Census;
 use super::event::{ConnId, Ready, SourceHint};
 use super::picker::Picker;
+use super::policy::{Pace, Policy};
 use super::rate::Rate;
 use super::time::Time;
 
@@ -43,6 +44,10 @@ pub(super) struct Content {
     pub(super) rest_until: Time,
     /// Peers that could not open it just now, and when to try again; a subset of `known`.
     pub(super) retry: HashMap<PeerId, Time>,
+    /// What the user wishes for it.
+    pub(super) policy: Policy,
+    /// Its limit.
+    pub(super) pace: Option<Pace>,
 }
 
 /// All that exchanging chunks needs.
@@ -70,9 +75,8 @@ pub(super) struct Body {
     pub(super) sent: Option<Picker>,
     /// Chunks that could not be read: ours, and not offered.
     pub(super) withheld: HashSet<u32>,
-    /// Chunks stored and not yet told to others, and since when.
+    /// Chunks stored and not yet told to others.
     pub(super) news: Vec<u32>,
-    pub(super) news_since: Time,
     /// Bytes of wanted chunks that are here.
     pub(super) done_bytes: u64,
     /// Wanted chunks that are here.
@@ -189,6 +193,8 @@ impl Content {
             outstanding: 0,
             rest_until: Time::ZERO,
             retry: HashMap::new(),
+            policy: Policy::default(),
+            pace: None,
         }
     }
 
@@ -230,7 +236,6 @@ impl Body {
             sent: None,
             withheld: HashSet::new(),
             news: Vec::new(),
-            news_since: Time::ZERO,
             done_bytes: 0,
             wanted_here: 0,
             census: Census::default(),
@@ -366,7 +371,7 @@ impl Body {
     }
 
     /// A chunk is ours now; false if it was already.
-    pub(super) fn store(&mut self, chunk: u32, now: Time) -> bool {
+    pub(super) fn store(&mut self, chunk: u32) -> bool {
         self.flights.remove(&chunk);
         self.picker.remove(chunk);
         self.withheld.remove(&chunk);
@@ -382,9 +387,6 @@ impl Body {
             if self.wanted.contains(chunk) {
                 self.wanted_here += 1;
                 self.done_bytes += u64::from(self.len(chunk));
-            }
-            if self.news.is_empty() {
-                self.news_since = now;
             }
             self.news.push(chunk);
         }

@@ -108,6 +108,16 @@ impl Dialer {
         self.bans.insert(peer, until);
     }
 
+    pub(super) fn unban(&mut self, peer: &PeerId) {
+        self.bans.remove(peer);
+        self.waits.remove(peer);
+    }
+
+    /// Forgets all waits: what failed may work now.
+    pub(super) fn forgive(&mut self) {
+        self.waits.clear();
+    }
+
     pub(super) fn is_banned(&self, peer: &PeerId, now: Time) -> bool {
         self.bans.get(peer).is_some_and(|until| *until > now)
     }

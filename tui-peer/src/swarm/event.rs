@@ -9,6 +9,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::chunk_set::ChunkSet;
 use common::content::Descriptor;
@@ -17,6 +18,8 @@ use common::layout::Layout;
 use common::merkle::ChunkHashes;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
+
+use super::policy::Policy;
 
 /// A connection, numbered by the shell; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +93,29 @@ pub enum Input {
         /// Whether it rests.
         paused: bool,
     },
+    /// How important a content is, in which order and how fast it comes. Before that: as usual.
+    PolicyChanged {
+        /// Which content.
+        id: ContentId,
+        /// What the user wishes.
+        policy: Policy,
+    },
+    /// Payload bytes per second that may come in over all contents; `None` is no limit.
+    DownLimit(Option<u64>),
+    /// Do not talk to a peer.
+    Ban {
+        /// Whom.
+        peer: PeerId,
+        /// For how long; `None` is for ever.
+        time: Option<Duration>,
+    },
+    /// Talk to it again.
+    Unban {
+        /// Whom.
+        peer: PeerId,
+    },
+    /// The machine slept: old connections are dead, old rates mean nothing.
+    Woke,
     /// No longer shared nor wanted; connections with nothing else in common end.
     ContentRemoved {
         /// Which content.
@@ -395,6 +421,8 @@ pub enum Notice {
         peer: PeerId,
         /// Why, in words.
         why: &'static str,
+        /// For how long.
+        time: Duration,
     },
     /// A peer was allowed to request.
     Unchoked {

@@ -58,6 +58,7 @@ impl Node {
         self.cancel_requests(cx, |asked| asked.id() == id);
         self.live.remove(&id);
         let Some(content) = self.contents.remove(&id) else { return };
+        self.weigh();
         for (at, link) in &content.links {
             cx.send(*at, PeerMsg::Close { handle: link.handle });
             if let Some(conn) = self.conns.get_mut(at) {

@@ -6,9 +6,10 @@
 //! - Contents and peers: [`lifecycle`], [`open`], [`availability`], [`manifest`], [`hashes`].
 //! - Fetching: [`picker`] (rarest first), [`request`], [`pipeline`] (how much at once), [`endgame`] (late
 //!   chunks), [`assembly`] (what arrives, and who is believed).
-//! - Serving: [`choker`] (who may request), [`serve`], [`assign`] (uploader-side assignment).
+//! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
+//!   (uploader-side assignment).
 //! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
-//! - [`rate`], [`config`], [`view`].
+//! - [`policy`]: weights, order, limits and bans the user wishes. [`rate`], [`config`], [`view`].
 
 mod assembly;
 mod assign;
@@ -28,6 +29,7 @@ mod node;
 mod open;
 pub mod picker;
 mod pipeline;
+pub mod policy;
 mod rate;
 mod request;
 mod seek;
@@ -36,6 +38,7 @@ mod serve;
 mod tests;
 mod tick;
 pub mod time;
+mod turns;
 pub mod view;
 
 pub use config::NodeConfig;

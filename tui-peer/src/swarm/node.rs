@@ -13,6 +13,7 @@ use super::conn::{Asked, Conn};
 use super::content::{Body, Content};
 use super::dialer::Dialer;
 use super::event::{ConnId, Input, Notice, Output};
+use super::policy::Pace;
 use super::time::Time;
 
 /// The state machine. Feed it [`Input`]s with [`handle`](Self::handle), execute the [`Output`]s, call
@@ -36,9 +37,18 @@ pub struct Node {
     pub(super) live: BTreeSet<ContentId>,
     /// What our uplink carries.
     pub(super) uplink: Uplink,
+    /// How far serving has come: the turn of whoever was served last.
+    pub(super) turn: u64,
+    /// When HAVE is due, and went out last.
+    pub(super) news_at: Option<Time>,
+    pub(super) told_at: Time,
     pub(super) rechoke_at: Time,
     pub(super) tick_at: Time,
     pub(super) halve_at: Time,
+    /// Some content has another weight than usual.
+    pub(super) mixed: bool,
+    /// Our limit for all that comes in.
+    pub(super) pace: Option<Pace>,
 }
 
 /// What handlers work with: the moment and where outputs go.
@@ -73,9 +83,14 @@ impl Node {
             verifying: HashMap::new(),
             live: BTreeSet::new(),
             uplink: Uplink::default(),
+            turn: 0,
+            news_at: None,
+            told_at: Time::ZERO,
             rechoke_at: Time::ZERO,
             tick_at: Time::ZERO,
             halve_at: Time::ZERO,
+            mixed: false,
+            pace: None,
         }
     }
 
@@ -88,6 +103,11 @@ impl Node {
             Input::ManifestRejected { id, conn } => self.manifest_rejected(cx, id, conn),
             Input::WantedChanged { id, wanted } => self.change_wanted(cx, id, wanted),
             Input::PausedChanged { id, paused } => self.change_paused(cx, id, paused),
+            Input::PolicyChanged { id, policy } => self.set_policy(cx, id, policy),
+            Input::DownLimit(rate) => self.set_down_limit(cx.now, rate),
+            Input::Ban { peer, time } => self.ban_peer(cx, peer, time),
+            Input::Unban { peer } => self.unban(&peer),
+            Input::Woke => self.woke(cx),
             Input::ContentRemoved { id } => self.remove_content(cx, id),
             Input::ChunksLost { id, lost } => self.chunks_lost(cx, id, &lost),
             Input::SourcesFound { id, sources } => self.sources_found(cx, id, sources),
@@ -118,7 +138,7 @@ impl Node {
     /// When `Tick` is due next, if ever.
     pub fn next_deadline(&self) -> Option<Time> {
         let rest = self.conns.is_empty() && self.live.is_empty();
-        (!rest).then_some(self.tick_at)
+        (!rest).then_some(self.news_at.map_or(self.tick_at, |news| news.min(self.tick_at)))
     }
 
     fn message(&mut self, cx: &mut Cx<'_>, at: ConnId, msg: PeerMsg) {
@@ -185,7 +205,7 @@ impl Node {
         if let Some(conn) = self.conns.get(&at) {
             let peer = conn.peer;
             self.dialer.ban(peer, cx.now + time);
-            cx.notice(Notice::Banned { peer, why });
+            Self::say_banned(cx, peer, why, time);
             self.close(cx, at, code, why);
         }
     }
@@ -255,6 +275,7 @@ impl Node {
         }
         self.fill_all(cx);
         self.fill_slots(cx);
+        self.pump(cx);
     }
 
     /// Takes back what a request of ours reserved; says how many bytes that were.

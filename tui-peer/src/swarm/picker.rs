@@ -180,6 +180,12 @@ impl Picker {
         None
     }
 
+    /// The first pickable chunk from `from` on for which `usable` holds.
+    pub fn pick_first(&self, from: u32, usable: impl Fn(u32) -> bool) -> Option<u32> {
+        let end = u32::try_from(self.position.len()).unwrap_or(u32::MAX);
+        (from..end).find(|chunk| self.is_pickable(*chunk) && usable(*chunk))
+    }
+
     /// Any pickable chunk for which `usable` holds, whatever its rarity.
     pub fn pick_random(
         &self,

@@ -68,13 +68,16 @@ impl Node {
         }
         let depth = self.depth(cx.now, at, content).min(conn.max_queued);
         let room = conn.outstanding + usual <= depth || pending == 0;
-        room && self.may_reserve(content, usual) && pending < MAX_LIVE_REQUESTS
+        room && self.may_pace(cx.now, content)
+            && self.may_weigh(at, &id, depth, usual)
+            && self.may_reserve(content, usual)
+            && pending < MAX_LIVE_REQUESTS
     }
 
     /// Whether the byte budget lets a content ask for more. The last part of it is kept for contents
     /// that use less than their share, so that one fast download never keeps out the others.
     fn may_reserve(&self, content: &Content, bytes: u64) -> bool {
-        let share = self.cfg.budget / (self.live.len() as u64).max(1);
+        let share = self.part_of(self.cfg.budget, content);
         let modest = content.outstanding == 0 || content.outstanding + bytes <= share;
         let kept = if modest { 0 } else { self.cfg.budget / KEPT };
         // A chunk larger than the budget must be possible: then it is the only one.
@@ -83,7 +86,7 @@ impl Node {
 
     /// Bytes a content may ask for beyond what it has asked, by the same rule.
     pub(super) fn budget_for(&self, content: &Content) -> u64 {
-        let share = self.cfg.budget / (self.live.len() as u64).max(1);
+        let share = self.part_of(self.cfg.budget, content);
         let own = share.saturating_sub(content.outstanding);
         let common = (self.cfg.budget - self.cfg.budget / KEPT).saturating_sub(self.outstanding);
         own.max(common).min(self.cfg.budget.saturating_sub(self.outstanding))

@@ -35,6 +35,11 @@ impl Rate {
         last.max(current)
     }
 
+    /// Forgets how fast it was; not how much.
+    pub(super) fn reset(&mut self) {
+        (self.current, self.last) = (0, 0);
+    }
+
     fn roll(&mut self, now: Time) {
         let passed = now.since(self.start);
         if passed >= WINDOW {

@@ -29,6 +29,7 @@ impl Node {
         let Some(body) = content.body.as_mut() else { return false };
         let Some(link) = content.links.get_mut(&at) else { return false };
         let able = assign
+            && !content.policy.sequential
             && matches!(link.has, Has::All)
             && !link.barren
             && body.wanted.is_complete()
@@ -44,6 +45,9 @@ impl Node {
         let room = (depth.saturating_sub(conn.outstanding) / usual).max(1);
         let budget = (may_have / usual).max(1);
         let left = body.picker.pickable().saturating_sub(any_pending);
+        // Under a limit or beside weightier downloads every single chunk has to be allowed.
+        let most =
+            if self.mixed || self.pace.is_some() || content.pace.is_some() { 1 } else { most };
         let count = usize::try_from(room.min(budget)).unwrap_or(most).min(most).min(left);
         if count == 0 {
             return false;
@@ -84,6 +88,8 @@ impl Node {
         let usable = |chunk: u32| link.has.contains(chunk);
         let picked = if link.dry == Some(body.offers) {
             None
+        } else if content.policy.sequential {
+            body.picker.pick_first(first_missing(&body.have), usable)
         } else if body.have.count() < RANDOM_FIRST {
             body.picker.pick_random(usable, &mut self.rng)
         } else {
@@ -233,6 +239,11 @@ impl Node {
             self.ban_and_close(cx, at, code, "does not serve what it advertises", time);
         }
     }
+}
+
+/// The chunk after the run that begins at the start, if there is one.
+fn first_missing(have: &common::chunk_set::ChunkSet) -> u32 {
+    have.runs().next().filter(|run| run.start == 0).map_or(0, |run| run.end)
 }
 
 pub(super) fn note_flight(body: &mut Body, chunk: u32, at: ConnId, rid: u32) {

@@ -10,9 +10,6 @@ use super::conn::Wanted;
 use super::event::{ConnId, Output};
 use super::node::{Cx, Node};
 
-/// Requests handed to a writer at least, however large: the disk reads one while the other is sent.
-const MIN_PIPED: usize = 2;
-
 impl Node {
     pub(super) fn on_want(&mut self, cx: &mut Cx<'_>, at: ConnId, handle: u16, want: bool) {
         let Some(id) = self.by_handle(at, handle) else { return };
@@ -73,39 +70,42 @@ impl Node {
             return self.fault(cx, at, "asked for more than we allow");
         }
         conn.queue.push_back(wanted);
-        self.pump(cx, at);
+        self.pump(cx);
     }
 
-    /// Hands requests to the writer, as many as keep it busy.
-    pub(super) fn pump(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        loop {
-            let Some(conn) = self.conns.get_mut(&at) else { return };
-            if conn.piped() >= self.cfg.pipe && conn.in_pipe.len() >= MIN_PIPED {
+    /// Hands what waits at a connection to its writer, if it is its turn and there is room.
+    pub(super) fn pump(&mut self, cx: &mut Cx<'_>) {
+        while let Some(at) = self.next_turn(cx.now) {
+            let Some(wanted) = self.conns.get_mut(&at).and_then(|conn| conn.queue.pop_front())
+            else {
                 return;
-            }
-            let Some(wanted) = conn.queue.pop_front() else { return };
-            match wanted {
-                Wanted::Chunk { rid, id, chunk, off, len } => {
-                    if self.body_mut(&id).is_some_and(|body| body.offers(chunk)) {
-                        self.hand_over(cx, at, rid, id, chunk, off, len);
-                    } else {
-                        // Lost while it waited.
-                        cx.send(at, PeerMsg::Reject { rid, code: Code::Gone });
-                    }
+            };
+            self.start(cx, at, wanted);
+        }
+    }
+
+    fn start(&mut self, cx: &mut Cx<'_>, at: ConnId, wanted: Wanted) {
+        match wanted {
+            Wanted::Chunk { rid, id, chunk, off, len } => {
+                if self.body_mut(&id).is_some_and(|body| body.offers(chunk)) {
+                    self.hand_over(cx, at, rid, id, chunk, off, len);
+                } else {
+                    // Lost while it waited.
+                    cx.send(at, PeerMsg::Reject { rid, code: Code::Gone });
                 }
-                Wanted::Meta { rid, id, off, len } => {
-                    conn.in_pipe.insert(rid, u64::from(len));
-                    cx.out.push(Output::ServeManifest { conn: at, rid, id, off, len });
-                }
-                Wanted::Any { rid, id, except } => match self.choose(at, id, &except) {
-                    Some(chunk) => {
-                        let len = self.body_mut(&id).map_or(0, |body| body.len(chunk));
-                        cx.send(at, PeerMsg::Assign { rid, chunk });
-                        self.hand_over(cx, at, rid, id, chunk, 0, len);
-                    }
-                    None => cx.send(at, PeerMsg::Reject { rid, code: Code::Gone }),
-                },
             }
+            Wanted::Meta { rid, id, off, len } => {
+                self.into_pipe(cx.now, at, rid, len);
+                cx.out.push(Output::ServeManifest { conn: at, rid, id, off, len });
+            }
+            Wanted::Any { rid, id, except } => match self.choose(at, id, &except) {
+                Some(chunk) => {
+                    let len = self.body_mut(&id).map_or(0, |body| body.len(chunk));
+                    cx.send(at, PeerMsg::Assign { rid, chunk });
+                    self.hand_over(cx, at, rid, id, chunk, 0, len);
+                }
+                None => cx.send(at, PeerMsg::Reject { rid, code: Code::Gone }),
+            },
         }
     }
 
@@ -120,8 +120,8 @@ impl Node {
         off: u32,
         len: u32,
     ) {
+        self.into_pipe(cx.now, at, rid, len);
         if let Some(conn) = self.conns.get_mut(&at) {
-            conn.in_pipe.insert(rid, u64::from(len));
             conn.pipe_of.insert(rid, (id, chunk));
         }
         if let Some(body) = self.body_mut(&id) {
@@ -142,10 +142,10 @@ impl Node {
 
     pub(super) fn served(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
-        if let Some(len) = conn.in_pipe.remove(&rid) {
+        if let Some(len) = conn.out_of_pipe(cx.now, rid) {
             conn.up.add(cx.now, len);
             conn.recent_up += len;
-            self.uplink.served += len;
+            self.uplink.served(cx.now, len);
             if let Some((id, _)) = conn.pipe_of.remove(&rid)
                 && let Some(content) = self.contents.get_mut(&id)
             {
@@ -155,19 +155,19 @@ impl Node {
                 }
             }
         }
-        self.pump(cx, at);
+        self.pump(cx);
     }
 
     pub(super) fn serve_failed(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, code: Code) {
         let Some(conn) = self.conns.get_mut(&at) else { return };
         let of = conn.pipe_of.remove(&rid);
-        if conn.in_pipe.remove(&rid).is_some() {
+        if conn.out_of_pipe(cx.now, rid).is_some() {
             cx.send(at, PeerMsg::Reject { rid, code });
         }
         if let (Some((id, chunk)), Code::Gone) = (of, code) {
             self.withhold(cx, id, chunk);
         }
-        self.pump(cx, at);
+        self.pump(cx);
     }
 
     /// Rejects what a peer has queued of a content.

@@ -30,15 +30,14 @@ const DEAD_AFTER: Duration = Duration::from_secs(90);
 const HALVE: Duration = Duration::from_secs(30);
 impl Node {
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
+        if self.news_at.is_some_and(|due| cx.now >= due) {
+            self.tell_all_news(cx);
+        }
+        if cx.now < self.tick_at {
+            return;
+        }
         self.tick_at = cx.now + self.pace();
         let ids: Vec<ContentId> = self.live.iter().copied().collect();
-        for id in &ids {
-            let due = self.body_mut(id).is_some_and(|body| !body.news.is_empty());
-            let since = self.body_mut(id).map(|body| body.news_since);
-            if due && since.is_some_and(|since| cx.now.since(since) >= self.cfg.have_delay) {
-                self.tell_news(cx, *id);
-            }
-        }
         let conns: Vec<ConnId> = self.conns.keys().copied().collect();
         for at in conns {
             self.watch(cx, at);
@@ -57,6 +56,7 @@ impl Node {
             self.rest(id);
         }
         self.fill_all(cx);
+        self.pump(cx);
     }
 
     /// A content that nothing is wanted of, and of which nothing is to be told, needs no looking after.
@@ -138,7 +138,9 @@ impl Node {
             return self.close(cx, at, Code::Timeout, "was silent for too long");
         }
         let quiet = cx.now.since(conn.progress);
-        if conn.pending() > 0 && quiet >= self.cfg.drop_after {
+        let slack = self.limit_delay();
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        if conn.pending() > 0 && quiet >= self.cfg.drop_after.max(slack) {
             let code = Code::Timeout;
             if conn.down.total > 0 {
                 // It was of use before: a broken link, not a liar.
@@ -147,7 +149,7 @@ impl Node {
             let time = self.cfg.ban_rude;
             return self.ban_and_close(cx, at, code, "advertises and does not deliver", time);
         }
-        let patience = self.cfg.snub_after.max(conn.chunk_time(cx.now) * SNUB_FACTOR);
+        let patience = self.cfg.snub_after.max(conn.chunk_time(cx.now) * SNUB_FACTOR).max(slack);
         if conn.pending() > 0 && quiet >= patience && conn.snubbed_until.is_none() {
             conn.snubbed_until = Some(cx.now + self.cfg.snub_time);
             self.snub(cx, at);

@@ -175,7 +175,8 @@ actions! {
     Zoom        "zoom"        View ALL ["z"], "zoom this pane", "maximise";
     Wider       "wider"       View ALL [">"], "split right / down", "resize";
     Narrower    "narrower"    View ALL ["<"], "split left / up", "resize";
-    Theme       "theme"       View ALL ["T"], "dark, light, monochrome", "color colour";
+    Settings    "settings"    View ALL ["f2"], "settings", "options preferences configuration";
+    Theme       "theme"       View ALL ["T"], "next theme", "color colour dark light contrast mono";
     Mouse       "mouse"       View ALL ["m"], "mouse on / off", "";
     Palette     "commands"    View ALL [":"], "command palette", "";
     Help        "help"        View ALL ["?", "f1"], "help", "keys";
@@ -189,7 +190,11 @@ actions! {
     LogLess     "log-less"    Log LOG ["-"], "less detail", "level error";
     Follow      "follow"      Log LOG ["f"], "follow / pause", "";
     Wrap        "wrap"        Log LOG ["w"], "wrap long lines", "";
+    LogTarget   "log-target"  Log LOG ["t"], "one part of the program", "filter source";
+    LogNext     "log-next"    Log LOG ["n"], "next (older) match", "search find";
+    LogPrev     "log-previous" Log LOG ["N"], "previous match", "search find";
     CopyLine    "copy-line"   Log LOG ["y"], "copy the line", "yank";
+    CopyLog     "copy-log"    Log LOG ["Y"], "copy all lines shown", "yank";
 }
 
 impl Action {

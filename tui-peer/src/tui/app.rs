@@ -1,12 +1,13 @@
 //! The loop: waits for one thing, takes what else is ready, updates, draws once. Sleeps when nothing
 //! happens: there is no tick.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
-use crossterm::event::{Event as Input, KeyEventKind};
+use crossterm::event::{Event as Input, KeyEventKind, MouseEventKind};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -14,105 +15,126 @@ use ratatui::layout::Rect;
 use tokio::sync::{broadcast, watch};
 
 use crate::engine::command::Command;
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
 use crate::engine::handle::EngineHandle;
+use crate::engine::replay::Events;
+use crate::engine::snapshot::Snapshot;
+use crate::logfile::Logs;
+use crate::settings::{Change, Item, write};
 
+use super::HANGUP;
 use super::front::{Front, Happened};
 use super::heatmap::Map;
 use super::model::{Model, Now, PathEntry, build};
 use super::msg::{Asked, Effect, ExitReason, Msg};
-use super::term::{self, Notes};
+use super::pace::Pace;
+use super::panics::{Notes, in_screen};
+use super::signs::{Known, Signs};
 use super::update::{deadline, start, update};
 use super::view::view;
 
-/// Data is painted at most ten times a second; what is typed, at once.
-const DATA_INTERVAL: Duration = Duration::from_millis(100);
-/// ... and once a second while nobody looks.
-const UNSEEN_INTERVAL: Duration = Duration::from_secs(1);
 /// Inputs handled before the next frame: a paste or a held key must not starve the screen.
 const MAX_BATCH: usize = 256;
-/// Log events taken at once.
-const MAX_EVENTS: usize = 512;
+/// Log lines taken at once: ten times a second, this is more than anybody can produce.
+const MAX_EVENTS: usize = 2048;
 /// Calls to the engine under way; more means that it hangs, and the user is told.
 const MAX_CALLS: usize = 2048;
+/// Changes of settings that wait to be written; nobody makes more while the disk hangs.
+const MAX_SAVES: usize = 64;
+/// How long the end waits for settings to be written: a hanging disk must not keep the terminal.
+const SAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// Names taken from one folder for completion.
 const MAX_NAMES: usize = 5000;
-/// A frame that takes longer to write than this came over a slow line.
-const SLOW_WRITE: Duration = Duration::from_millis(50);
 
 struct App<'a, F> {
     model: Model,
     front: &'a mut F,
     handle: EngineHandle,
-    snapshots: watch::Receiver<std::sync::Arc<crate::engine::snapshot::Snapshot>>,
-    events: broadcast::Receiver<Event>,
+    snapshots: watch::Receiver<std::sync::Arc<Snapshot>>,
+    events: Events,
+    logs: Logs,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
     focus: (Option<ContentId>, bool),
     dirty: bool,
-    next_data: Instant,
-    data_waits: bool,
-    slow: bool,
+    pace: Pace,
+    signs: Signs,
+    /// A log line that came; it and what follows wait for their time.
+    line: Option<Result<Event, broadcast::error::RecvError>>,
+    /// Traces wait for their time.
+    traces: bool,
+    /// A snapshot waits for its time.
+    rates: bool,
+    /// Changes of the configuration file that wait, and whether one is under way: one at a time, in order.
+    saves: (VecDeque<Change>, bool),
     exit: Option<ExitReason>,
 }
 
-/// Runs the app on a terminal until it ends.
-///
-/// # Errors
-/// If the terminal is gone.
+/// Runs the app on a terminal until it ends. A terminal that is gone counts as hung up.
 pub async fn drive<F: Front>(
     handle: EngineHandle,
     model: Model,
     front: &mut F,
+    known: Known,
     mut signal: impl Future<Output = i32> + Unpin,
-) -> io::Result<ExitReason>
+) -> ExitReason
 where
     io::Error: From<<F::Backend as ratatui::backend::Backend>::Error>,
 {
     let notes = Notes::shared();
+    let logs = Logs::shared();
     let mut app = App {
         snapshots: handle.snapshots(),
         events: handle.events(),
-        next_data: Instant::now(),
+        pace: Pace::new(Instant::now()),
+        signs: Signs::new(known),
         model,
         front,
         handle,
+        logs: logs.clone(),
         work: FuturesUnordered::new(),
         focus: (None, false),
         dirty: true,
-        data_waits: false,
-        slow: false,
+        line: None,
+        traces: false,
+        rates: false,
+        saves: (VecDeque::new(), false),
         exit: None,
     };
-    let effects = term::in_screen(|| start(&mut app.model));
-    app.carry_out(effects);
+    match in_screen(|| start(&mut app.model)) {
+        Some(effects) => app.carry_out(effects),
+        None => return ExitReason::Panicked,
+    }
     let engine = app.handle.clone();
     let mut stopped = std::pin::pin!(engine.stopped());
     loop {
         if let Some(reason) = app.exit {
-            return Ok(reason);
+            return app.end(reason).await;
         }
-        app.paint()?;
+        if let Err(error) = app.paint() {
+            tracing::warn!("cannot write to the terminal: {error}");
+            return app.end(ExitReason::Signal(HANGUP)).await;
+        }
+        if let Some(reason) = app.exit {
+            return app.end(reason).await;
+        }
         let wake = app.wake();
-        let open = !app.data_waits;
         tokio::select! {
             biased;
-            number = &mut signal => return Ok(ExitReason::Signal(number)),
+            number = &mut signal => return app.end(ExitReason::Signal(number)).await,
             input = app.front.event() => match input {
                 Some(Ok(input)) => app.inputs(input).await,
-                Some(Err(error)) => return Err(error),
-                None => return Ok(ExitReason::Quit),
+                // As if it had hung up, which it mostly has.
+                Some(Err(_)) | None => return app.end(ExitReason::Signal(HANGUP)).await,
             },
-            () = &mut stopped => return Ok(ExitReason::EngineStopped),
+            () = &mut stopped => return ExitReason::EngineStopped,
             Some(msg) = app.work.next(), if !app.work.is_empty() => app.done(msg),
-            changed = app.snapshots.changed(), if open => match changed {
-                Ok(()) => app.data_waits = true,
-                Err(_) => return Ok(ExitReason::EngineStopped),
+            changed = app.snapshots.changed(), if !app.rates => match changed {
+                Ok(()) => app.rates = true,
+                Err(_) => return ExitReason::EngineStopped,
             },
-            event = app.events.recv(), if open => {
-                app.event(event);
-                app.data_waits = true;
-            }
+            event = app.events.recv(), if app.line.is_none() => app.line = Some(event),
+            () = logs.bell().notified(), if !app.traces => app.traces = true,
             () = notes.bell.notified() => {
                 for (at, text) in notes.take() {
                     app.message(Msg::Panicked(at, text));
@@ -135,11 +157,17 @@ where
     io::Error: From<<F::Backend as ratatui::backend::Backend>::Error>,
 {
     fn message(&mut self, msg: Msg) {
+        if self.exit.is_some() {
+            return;
+        }
         self.model.now = Now::read();
         let model = &mut self.model;
-        let effects = term::in_screen(|| update(model, msg));
+        let effects = in_screen(|| update(model, msg));
         self.dirty = true;
-        self.carry_out(effects);
+        match effects {
+            Some(effects) => self.carry_out(effects),
+            None => self.exit = Some(ExitReason::Panicked),
+        }
     }
 
     /// One input, and those that are ready behind it.
@@ -147,16 +175,15 @@ where
         let mut next = Some(first);
         for _ in 0..MAX_BATCH {
             match next {
-                Some(Happened::Input(Input::Key(key))) if key.kind != KeyEventKind::Release => {
-                    self.message(Msg::Key(key));
-                }
-                Some(Happened::Input(Input::Paste(text))) => self.message(Msg::Paste(text)),
-                Some(Happened::Input(Input::Mouse(mouse))) => self.mouse(mouse),
-                Some(Happened::Input(Input::Resize(width, height))) => self.resize(width, height),
-                Some(Happened::Input(Input::FocusGained)) => self.message(Msg::Attention(true)),
-                Some(Happened::Input(Input::FocusLost)) => self.message(Msg::Attention(false)),
+                Some(Happened::Input(input)) => self.input(input),
                 Some(Happened::Stop) => self.suspend(),
-                _ => {}
+                Some(Happened::Continued) => {
+                    // An error shows at the next frame.
+                    let _ = self.front.resume();
+                    self.refit();
+                }
+                Some(Happened::Written(took)) => self.pace.written(took),
+                None => {}
             }
             if self.exit.is_some() {
                 return;
@@ -173,10 +200,29 @@ where
         tokio::task::yield_now().await;
     }
 
-    /// Moves alone change nothing: they must not cause a frame.
-    fn mouse(&mut self, mouse: crossterm::event::MouseEvent) {
-        if !matches!(mouse.kind, crossterm::event::MouseEventKind::Moved) {
-            self.message(Msg::Mouse(mouse));
+    fn input(&mut self, input: Input) {
+        let now = Instant::now();
+        match input {
+            Input::Key(key) if key.kind != KeyEventKind::Release => {
+                self.pace.key(now);
+                self.message(Msg::Key(key));
+            }
+            Input::Paste(text) => self.message(Msg::Paste(text)),
+            // Moves alone change nothing: they must not cause a frame.
+            Input::Mouse(mouse) if mouse.kind != MouseEventKind::Moved => {
+                match mouse.kind {
+                    MouseEventKind::Down(_) | MouseEventKind::Up(_) => self.pace.key(now),
+                    _ => self.pace.scrolled(now),
+                }
+                self.message(Msg::Mouse(mouse));
+            }
+            Input::Resize(width, height) => self.pace.resized((width, height), now),
+            Input::FocusGained => {
+                self.pace.looked_at(now);
+                self.message(Msg::Attention(true));
+            }
+            Input::FocusLost => self.message(Msg::Attention(false)),
+            Input::Key(_) | Input::Mouse(_) => {}
         }
     }
 
@@ -186,68 +232,142 @@ where
         self.message(Msg::Resize(width, height));
     }
 
-    fn event(&mut self, event: Result<Event, broadcast::error::RecvError>) {
-        match event {
-            Ok(event) => self.message(Msg::Event(event)),
-            Err(broadcast::error::RecvError::Lagged(n)) => self.message(Msg::Missed(n)),
-            // The engine's end is noticed elsewhere.
-            Err(broadcast::error::RecvError::Closed) => {}
-        }
-    }
-
-    /// Something is due: data, or a change of the screen by itself.
+    /// Something is due: data, a new size, or a change of the screen by itself.
     fn time(&mut self) {
         let now = Instant::now();
-        if self.data_waits && now >= self.next_data {
-            self.data(now);
-        } else {
+        if let Some((width, height)) = self.pace.new_size(now) {
+            self.resize(width, height);
+        }
+        let mut any = false;
+        if self.has_lines() && now >= self.pace.data_at() {
+            self.lines(now);
+            any = true;
+        }
+        if self.rates && now >= self.pace.rates_at() {
+            self.snapshot(now);
+            any = true;
+        }
+        if !any && deadline(&self.model).is_some_and(|at| at <= now) {
             self.message(Msg::Tick);
         }
     }
 
-    fn data(&mut self, now: Instant) {
-        self.data_waits = false;
-        let factor = if self.slow { 2 } else { 1 };
-        let interval = if self.model.attention { DATA_INTERVAL * factor } else { UNSEEN_INTERVAL };
-        self.next_data = now + interval;
-        for _ in 0..MAX_EVENTS {
-            match self.events.try_recv() {
-                Ok(event) => self.event(Ok(event)),
-                Err(broadcast::error::TryRecvError::Lagged(n)) => self.message(Msg::Missed(n)),
-                Err(_) => break,
+    /// Whether somebody looks who likes numbers to move.
+    fn is_watched(&self) -> bool {
+        self.model.attention
+            && !self.model.setting.calm
+            && !self.model.prefs.table.is_on(Item::ReduceMotion)
+    }
+
+    fn has_lines(&self) -> bool {
+        self.line.is_some() || self.traces
+    }
+
+    /// Takes what was said since the last time.
+    fn lines(&mut self, now: Instant) {
+        self.pace.took_data(now, self.is_watched());
+        let (mut events, mut missed) = (Vec::new(), 0);
+        let mut next = self.line.take();
+        while let Some(event) = next {
+            match event {
+                Ok(event) => events.push(event),
+                Err(broadcast::error::RecvError::Lagged(n)) => missed += n,
+                // The engine's end is noticed elsewhere.
+                Err(broadcast::error::RecvError::Closed) => break,
             }
+            next = if events.len() < MAX_EVENTS {
+                match self.events.try_recv() {
+                    Ok(event) => Some(Ok(event)),
+                    Err(broadcast::error::TryRecvError::Lagged(n)) => {
+                        Some(Err(broadcast::error::RecvError::Lagged(n)))
+                    }
+                    Err(_) => None,
+                }
+            } else {
+                None
+            };
         }
-        if self.snapshots.has_changed().unwrap_or(false)
-            || self.model.snap.seq != self.snapshots.borrow().seq
-        {
-            let snap = self.snapshots.borrow_and_update().clone();
+        self.traces = false;
+        let (traces, more) = self.logs.take(MAX_EVENTS);
+        for event in &events {
+            self.signs.event(event, &self.model, now);
+        }
+        let level = self.model.log.level();
+        let seen = events
+            .iter()
+            .any(|e| e.level <= level || !matches!(e.what, What::Said | What::Peer { .. }))
+            || traces.iter().any(|t| t.level <= level);
+        let dirty = self.dirty;
+        if !traces.is_empty() {
+            self.message(Msg::Traces(traces));
+        }
+        if !events.is_empty() {
+            self.message(Msg::Events(events));
+        }
+        // What the log does not show needs no frame.
+        self.dirty = dirty || seen;
+        if missed + more > 0 {
+            self.message(Msg::Missed(missed + more));
+        }
+    }
+
+    /// Takes the newest snapshot. One that looks like the last is not worth a frame.
+    fn snapshot(&mut self, now: Instant) {
+        self.rates = false;
+        self.pace.took_rates(now, self.is_watched());
+        let snap = self.snapshots.borrow_and_update().clone();
+        if !same_picture(&self.model.snap, &snap) {
             self.message(Msg::Snapshot(snap));
         }
     }
 
     fn wake(&self) -> Option<Instant> {
-        let data = self.data_waits.then_some(self.next_data);
-        [data, deadline(&self.model)].into_iter().flatten().min()
+        let now = Instant::now();
+        let lines = self.has_lines().then(|| self.pace.data_at());
+        let rates = self.rates.then(|| self.pace.rates_at());
+        // A frame on its way wakes us by itself.
+        let hold = self.pace.holds(now);
+        let signs = self.signs.deadline(&self.model);
+        [lines, rates, hold, signs, deadline(&self.model)].into_iter().flatten().min()
     }
 
     fn paint(&mut self) -> io::Result<()> {
-        if !self.dirty {
+        let now = Instant::now();
+        if self.front.is_ready() {
+            let signs = self.signs.due(&self.model, now);
+            if !signs.is_empty() {
+                self.front.aside(&signs);
+            }
+        }
+        if !self.dirty || self.pace.holds(now).is_some() || !self.front.is_ready() {
             return Ok(());
         }
         self.dirty = false;
         self.model.now = Now::read();
         let model = &self.model;
         let terminal = self.front.terminal();
-        term::in_screen(|| terminal.draw(|frame| view(model, frame)).map(drop))?;
-        let before = Instant::now();
-        self.front.commit()?;
-        self.slow = before.elapsed() > SLOW_WRITE;
-        Ok(())
+        match in_screen(|| terminal.draw(|frame| view(model, frame)).map(drop)) {
+            Some(drawn) => drawn?,
+            None => {
+                self.exit = Some(ExitReason::Panicked);
+                return Ok(());
+            }
+        }
+        self.front.commit()
     }
 
     fn done(&mut self, msg: Option<Msg>) {
         match msg {
-            Some(msg) => self.message(msg),
+            Some(msg) => {
+                let saved = matches!(msg, Msg::Saved(_));
+                self.message(msg);
+                if saved {
+                    self.saves.1 = false;
+                    if let Some(next) = self.saves.0.pop_front() {
+                        self.save(next);
+                    }
+                }
+            }
             None => {
                 // A change of focus was taken; ask for the newest wish if that is another.
                 let wanted = self.focus.0;
@@ -307,12 +427,13 @@ where
                     .boxed(),
                 ),
                 Effect::Copy(text, what) => {
-                    let result = self.front.copy(&text);
-                    self.message(Msg::Copied(what, result));
+                    let copying = self.front.copy(text);
+                    self.work.push(async move { Some(Msg::Copied(what, copying.await)) }.boxed());
                 }
                 Effect::Mouse(on) => self.front.mouse(on),
                 Effect::Suspend => self.suspend(),
                 Effect::Redraw => self.repaint(),
+                Effect::Save(change) => self.save(change),
                 Effect::Exit(reason) => self.exit = Some(reason),
             }
         }
@@ -333,12 +454,60 @@ where
         );
     }
 
+    fn save(&mut self, change: Change) {
+        let Some(path) = self.model.prefs.table.path.clone() else { return };
+        if self.saves.1 {
+            if self.saves.0.len() < MAX_SAVES {
+                self.saves.0.push_back(change);
+            }
+            return;
+        }
+        self.saves.1 = true;
+        self.work.push(
+            async move {
+                let written = tokio::task::spawn_blocking(move || write(&path, &change)).await;
+                Some(Msg::Saved(match written {
+                    Ok(result) => result.map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                }))
+            }
+            .boxed(),
+        );
+    }
+
+    /// The last things to do. A terminal that went away ends the app or only its screen, as the settings
+    /// say.
+    async fn end(&mut self, end: ExitReason) -> ExitReason {
+        self.finish_saving().await;
+        let gone = end == ExitReason::Signal(HANGUP);
+        if gone && self.model.prefs.table.serves_after_hangup() {
+            return ExitReason::ServeOn;
+        }
+        end
+    }
+
+    /// Writes what was changed just before the end.
+    async fn finish_saving(&mut self) {
+        let deadline = Instant::now() + SAVE_PATIENCE;
+        while self.saves.1 {
+            match tokio::time::timeout_at(deadline.into(), self.work.next()).await {
+                Ok(Some(msg)) => self.done(msg),
+                _ => return,
+            }
+        }
+    }
+
     fn suspend(&mut self) {
         if let Err(error) = self.front.suspend() {
             tracing::warn!("cannot suspend: {error}");
         }
-        // The terminal may have another size now.
-        if let Ok((width, height)) = crossterm::terminal::size() {
+        self.refit();
+    }
+
+    /// After somebody else had the terminal: it may have another size, and shows something else.
+    fn refit(&mut self) {
+        self.signs.reset();
+        if let Some((width, height)) = self.front.size() {
             self.resize(width, height);
         }
         self.repaint();
@@ -349,6 +518,33 @@ where
         let _ = self.front.terminal().clear();
         self.dirty = true;
     }
+}
+
+/// Whether two snapshots look the same: at rest the engine still makes one now and then.
+fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
+    let same_focus = match (&a.focus, &b.focus) {
+        (None, None) => true,
+        (Some(a), Some(b)) => {
+            std::sync::Arc::ptr_eq(a, b)
+                || (a.id == b.id
+                    && a.chunks == b.chunks
+                    && a.sources == b.sources
+                    && a.sole == b.sole
+                    && a.causes == b.causes)
+        }
+        _ => false,
+    };
+    same_focus
+        && a.me == b.me
+        && a.network == b.network
+        && a.totals == b.totals
+        && a.catalogue.version == b.catalogue.version
+        && a.catalogue.whole == b.catalogue.whole
+        && a.transfers == b.transfers
+        && a.peers == b.peers
+        && a.uploads == b.uploads
+        && a.bans == b.bans
+        && a.watches == b.watches
 }
 
 /// Names in a folder, folders first; symbolic links are shown as what they lead to.

@@ -22,6 +22,11 @@ pub mod layout;
 pub mod model;
 pub mod msg;
 pub mod names;
+pub mod output;
+pub mod pace;
+mod panics;
+pub mod probe;
+pub mod signs;
 pub mod term;
 pub mod theme;
 pub mod update;
@@ -37,6 +42,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine::handle::EngineHandle;
+use crate::logfile::Logs;
 
 use crate::settings::{Item, Table};
 use front::{Front as _, Tty};
@@ -53,6 +59,8 @@ pub struct Options {
     pub table: Table,
     /// Offer a demo on the welcome screen ([`ExitReason::Demo`]).
     pub demo: bool,
+    /// The port asked for; another one in use is told.
+    pub wanted_port: Option<u16>,
 }
 
 /// Shows the app on the terminal until the user or a signal ends it. The engine runs on: stopping it is
@@ -66,22 +74,33 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         anyhow::anyhow!("key bindings: {}", all.join("; "))
     })?;
     let env = |name: &str| std::env::var(name).ok();
-    let prefs = Prefs::new(options.table, Detected::from(&env));
+    let mut kinds = Vec::new();
+    for (kind, number) in [
+        (SignalKind::terminate(), 15),
+        (SignalKind::hangup(), HANGUP),
+        (SignalKind::interrupt(), 2),
+    ] {
+        kinds.push((signal(kind).context("cannot listen for signals")?, number));
+    }
+    let logs = Logs::shared();
+    panics::install(logs.dir().unwrap_or_else(std::env::temp_dir));
+    let mut prefs = Prefs::new(options.table, Detected::from(&env));
+    let wish = prefs.table.text(Item::Theme).into_owned();
+    let ask = probe::may_ask(&env, wish == "auto-ssh");
+    let mut tty =
+        Tty::open(prefs.table.is_on(Item::Mouse), ask).context("cannot use the terminal")?;
+    if let Some(ground) = tty.background() {
+        prefs.detected.ground = ground;
+    }
     let setting = Setting {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
         demo: options.demo,
+        calm: env("NO_MOTION").is_some_and(|value| !value.is_empty()),
+        wanted_port: options.wanted_port,
     };
-    let mut kinds = Vec::new();
-    for (kind, number) in
-        [(SignalKind::terminate(), 15), (SignalKind::hangup(), 1), (SignalKind::interrupt(), 2)]
-    {
-        kinds.push((signal(kind).context("cannot listen for signals")?, number));
-    }
-    let mouse = prefs.table.is_on(Item::Mouse);
-    let mut tty = Tty::open(mouse).context("cannot use the terminal")?;
     let size = tty.terminal().get_frame().area();
     let mut model = Model::new(
         setting,
@@ -101,5 +120,14 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         });
         futures_util::future::select_all(waits).await.0
     });
-    Ok(app::drive(handle, model, &mut tty, signals).await?)
+    logs.watch(true);
+    let known = tty.known();
+    let reason = app::drive(handle, model, &mut tty, known, signals).await;
+    logs.watch(false);
+    drop(tty);
+    term::detach_if_gone();
+    Ok(reason)
 }
+
+/// SIGHUP: the terminal hung up.
+const HANGUP: i32 = 1;

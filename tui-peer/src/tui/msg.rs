@@ -10,6 +10,8 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
+use crate::logfile::Entry;
+use crate::settings::{Change, Item};
 
 use super::heatmap::Map;
 use super::model::{Built, Job, MapJob, PathEntry};
@@ -31,6 +33,10 @@ pub enum Msg {
     Snapshot(Arc<Snapshot>),
     /// The engine says something.
     Event(Event),
+    /// The engine said all this.
+    Events(Vec<Event>),
+    /// The program's parts traced this.
+    Traces(Vec<Entry>),
     /// So many events were lost because we were slow.
     Missed(u64),
     /// A command was answered.
@@ -45,6 +51,8 @@ pub enum Msg {
     Copied(&'static str, Result<&'static str, String>),
     /// Another task of the program panicked; the message.
     Panicked(SystemTime, String),
+    /// A setting was saved, or why not.
+    Saved(Result<(), String>),
     /// Time passed.
     Tick,
 }
@@ -70,6 +78,8 @@ pub enum Effect {
     Suspend,
     /// Paint everything anew.
     Redraw,
+    /// Change an entry of the configuration file.
+    Save(Change),
     /// End.
     Exit(ExitReason),
 }
@@ -87,6 +97,8 @@ pub enum Asked {
     Host,
     /// A network joined.
     Join,
+    /// A setting that the engine may refuse, with its value (`None` is the default).
+    Setting(Item, Option<String>),
 }
 
 /// Why the app ended.
@@ -104,4 +116,6 @@ pub enum ExitReason {
     Signal(i32),
     /// The engine has stopped by itself.
     EngineStopped,
+    /// The screen failed; the terminal was given back and the user told.
+    Panicked,
 }

@@ -1,129 +1,107 @@
 //! The terminal: taken once, given back whatever happens, exactly once.
 //!
 //! `ratatui::init()` is not used: its panic hook leaves the alternate screen when any task panics while
-//! the app goes on drawing. Here a panic of the screen's own code restores the terminal and is reported;
-//! a panic of another task is shown in the log, and the screen stays.
+//! the app goes on drawing. See [`super::panics`].
 
-use std::cell::Cell;
-use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::panic::PanicHookInfo;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use crossterm::event::{
-    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
-    EnableFocusChange, EnableMouseCapture, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags,
-    PushKeyboardEnhancementFlags,
+    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange,
+    KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
 };
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue, style};
-use tokio::sync::Notify;
 
-/// Panic messages kept for the screen; more are only counted in what is printed at the end.
-const MAX_NOTES: usize = 16;
+use super::output::FRAME_END;
 
-/// Saves, sets and at the end restores the window's title.
-const TITLE_PUSH: &str = "\x1b[22;2t\x1b]2;Shoal\x1b\\";
+/// Saves and at the end restores the window's title.
+const TITLE_PUSH: &str = "\x1b[22;2t";
 const TITLE_POP: &str = "\x1b[23;2t";
-/// Begin and end of a frame that appears at once (DEC private mode 2026).
-const FRAME_BEGIN: &[u8] = b"\x1b[?2026h";
-const FRAME_END: &[u8] = b"\x1b[?2026l";
+/// No progress (ConEmu's sequence).
+const PROGRESS_CLEAR: &str = "\x1b]9;4;0;\x1b\\";
+/// Buttons, wheel and drags, with coordinates beyond 223. Moves alone (mode 1003) would only wake us.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1002l\x1b[?1000l";
+/// How long giving back may take when nobody reads the terminal any more.
+const RESTORE: Duration = Duration::from_millis(200);
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
-/// Whether the kitty keyboard protocol was switched on.
-static KITTY: AtomicBool = AtomicBool::new(false);
+/// What was set that other terminals would not understand ([`Modes::bits`]).
+static SET: AtomicU8 = AtomicU8::new(0);
 
-thread_local! {
-    /// Whether this thread is in the screen's own code right now.
-    static IN_SCREEN: Cell<bool> = const { Cell::new(false) };
+/// What is set on the terminal beside the alternate screen, paste and focus reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Modes {
+    /// Mouse reports.
+    pub mouse: bool,
+    /// The kitty keyboard protocol.
+    pub kitty: bool,
+    /// The window's title.
+    pub title: bool,
+    /// Progress in the task bar or tab.
+    pub progress: bool,
 }
 
-/// Panics of other tasks, for the screen.
-#[derive(Debug, Default)]
-pub struct Notes {
-    waiting: Mutex<VecDeque<(SystemTime, String)>>,
-    /// Rung when there is a new one.
-    pub bell: Notify,
-}
-
-impl Notes {
-    /// The one that the panic hook writes to.
-    pub fn shared() -> Arc<Self> {
-        static NOTES: OnceLock<Arc<Notes>> = OnceLock::new();
-        NOTES.get_or_init(Arc::default).clone()
+impl Modes {
+    fn bits(self) -> u8 {
+        u8::from(self.mouse)
+            | u8::from(self.kitty) << 1
+            | u8::from(self.title) << 2
+            | u8::from(self.progress) << 3
     }
 
-    /// Takes all.
-    pub fn take(&self) -> Vec<(SystemTime, String)> {
-        self.lock().drain(..).collect()
-    }
-
-    fn push(&self, text: String) {
-        let mut waiting = self.lock();
-        if waiting.len() < MAX_NOTES {
-            waiting.push_back((SystemTime::now(), text));
-        }
-        drop(waiting);
-        self.bell.notify_one();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(SystemTime, String)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Runs the screen's own code: a panic inside gives the terminal back before it is reported.
-pub fn in_screen<T>(code: impl FnOnce() -> T) -> T {
-    struct Reset(bool);
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            IN_SCREEN.set(self.0);
+    fn of(bits: u8) -> Self {
+        Self {
+            mouse: bits & 1 != 0,
+            kitty: bits & 2 != 0,
+            title: bits & 4 != 0,
+            progress: bits & 8 != 0,
         }
     }
-    let _reset = Reset(IN_SCREEN.replace(true));
-    code()
 }
 
 /// Holds the terminal; gives it back when dropped.
 #[derive(Debug)]
 pub struct Guard {
-    mouse: bool,
+    modes: Modes,
 }
 
 impl Guard {
-    /// Takes the terminal: raw mode, alternate screen, mouse, paste and focus reports.
+    /// Takes the keyboard: raw mode, so that questions to the terminal can be asked.
     ///
     /// # Errors
     /// If there is no terminal, or it cannot be set.
-    pub fn enter(mouse: bool) -> io::Result<Self> {
+    pub fn enter() -> io::Result<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(io::Error::new(
                 io::ErrorKind::NotConnected,
                 "the full-screen app needs a terminal; without one use --serve-only, get, ls or verify",
             ));
         }
-        install_hook();
         // NO_COLOR is the theme's business: crossterm would take reverse video away as well.
         style::force_color_output(true);
-        let guard = Self { mouse };
-        guard.take()?;
-        Ok(guard)
+        crossterm::terminal::enable_raw_mode()?;
+        Ok(Self { modes: Modes::default() })
     }
 
-    /// Takes the terminal again after [`Guard::release`].
+    /// Takes the screen.
     ///
     /// # Errors
     /// If it cannot be set.
-    pub fn take(&self) -> io::Result<()> {
+    pub fn take(&mut self, modes: Modes) -> io::Result<()> {
+        self.modes = modes;
+        SET.store(modes.bits(), Ordering::SeqCst);
         TAKEN.store(true, Ordering::SeqCst);
         crossterm::terminal::enable_raw_mode()?;
-        let kitty = knows_kitty(&|name| std::env::var(name).ok());
-        KITTY.store(kitty, Ordering::SeqCst);
-        let mut out = io::stdout().lock();
-        enter(&mut out, self.mouse, kitty)
+        let mut bytes = Vec::new();
+        enter(&mut bytes, modes)?;
+        tty()?.write_all(&bytes)
     }
 
     /// Gives the terminal back for a while.
@@ -131,141 +109,123 @@ impl Guard {
         restore();
     }
 
-    /// Switches mouse reports.
+    /// Takes it again after [`Guard::release`], or after somebody else has changed it.
     ///
     /// # Errors
-    /// If the terminal is gone.
-    pub fn set_mouse(&mut self, on: bool) -> io::Result<()> {
-        self.mouse = on;
-        let mut out = io::stdout().lock();
-        if on {
-            queue!(out, EnableMouseCapture)?;
-        } else {
-            queue!(out, DisableMouseCapture)?;
-        }
-        out.flush()
+    /// If it cannot be set.
+    pub fn retake(&mut self) -> io::Result<()> {
+        restore();
+        self.take(self.modes)
+    }
+
+    /// What is set.
+    pub fn modes(&self) -> Modes {
+        self.modes
+    }
+
+    /// The bytes that switch mouse reports.
+    pub fn set_mouse(&mut self, on: bool) -> &'static [u8] {
+        self.modes.mouse = on;
+        SET.store(self.modes.bits(), Ordering::SeqCst);
+        if on { MOUSE_ON.as_bytes() } else { MOUSE_OFF.as_bytes() }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         restore();
-        // What other tasks said while the screen was up must not be lost.
-        for (_, text) in Notes::shared().take() {
-            let _ = writeln!(io::stderr(), "internal error: {text}");
-        }
+        // Also if the screen was never taken.
+        let _ = crossterm::terminal::disable_raw_mode();
     }
 }
 
-/// Gives the terminal back if it is ours. Safe to call from anywhere, any number of times.
+/// The terminal without std's buffer and lock, which a stuck write may hold.
+///
+/// # Errors
+/// If standard output is closed.
+pub(super) fn tty() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Whether the terminal is ours at the moment.
+pub(super) fn is_taken() -> bool {
+    TAKEN.load(Ordering::SeqCst)
+}
+
+/// Gives the terminal back if it is ours. Never takes longer than 200 ms, even if the terminal is gone.
 pub fn restore() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
-    // Nothing can be done about errors here: the terminal may be gone.
-    let _ = leave(&mut io::stdout(), KITTY.swap(false, Ordering::SeqCst));
+    let modes = Modes::of(SET.load(Ordering::SeqCst));
+    // Nothing can be done about errors: the terminal may be gone.
     let _ = crossterm::terminal::disable_raw_mode();
+    let (tx, rx) = sync_channel(1);
+    let give_back = move || {
+        let mut bytes = Vec::new();
+        let _ = leave(&mut bytes, modes);
+        let _ = tty().and_then(|mut tty| tty.write_all(&bytes));
+        let _ = tx.try_send(());
+    };
+    if std::thread::Builder::new().spawn(give_back).is_ok() {
+        let _ = rx.recv_timeout(RESTORE);
+    }
 }
 
 /// The bytes that take the terminal.
 ///
 /// # Errors
 /// If they cannot be written.
-pub fn enter(out: &mut impl Write, mouse: bool, kitty: bool) -> io::Result<()> {
+pub fn enter(out: &mut impl Write, modes: Modes) -> io::Result<()> {
     queue!(out, EnterAlternateScreen, cursor::Hide, EnableBracketedPaste, EnableFocusChange)?;
-    if mouse {
-        queue!(out, EnableMouseCapture)?;
+    if modes.mouse {
+        out.write_all(MOUSE_ON.as_bytes())?;
     }
-    if kitty {
+    if modes.kitty {
         queue!(
             out,
             PushKeyboardEnhancementFlags(KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES)
         )?;
     }
-    out.write_all(TITLE_PUSH.as_bytes())?;
+    if modes.title {
+        out.write_all(TITLE_PUSH.as_bytes())?;
+    }
     out.flush()
 }
 
-/// The bytes that give it back: every mode of [`enter`] reset, also if it was not set.
+/// The bytes that give it back: every mode of [`enter`] reset, the common ones also if they were not set.
 ///
 /// # Errors
 /// If they cannot be written.
-pub fn leave(out: &mut impl Write, kitty: bool) -> io::Result<()> {
+pub fn leave(out: &mut impl Write, modes: Modes) -> io::Result<()> {
     out.write_all(FRAME_END)?;
-    if kitty {
+    if modes.kitty {
         queue!(out, PopKeyboardEnhancementFlags)?;
     }
-    queue!(out, DisableMouseCapture, DisableFocusChange, DisableBracketedPaste)?;
+    out.write_all(MOUSE_OFF.as_bytes())?;
+    queue!(out, DisableFocusChange, DisableBracketedPaste)?;
     queue!(out, style::ResetColor, style::SetAttribute(style::Attribute::Reset))?;
+    if modes.progress {
+        out.write_all(PROGRESS_CLEAR.as_bytes())?;
+    }
     queue!(out, LeaveAlternateScreen, cursor::Show)?;
-    out.write_all(TITLE_POP.as_bytes())?;
+    if modes.title {
+        out.write_all(TITLE_POP.as_bytes())?;
+    }
     out.flush()
 }
 
-/// Terminals known to speak the kitty keyboard protocol; others are not asked, for answers that come
-/// late would be typed text.
-fn knows_kitty(env: &dyn Fn(&str) -> Option<String>) -> bool {
-    let term = env("TERM").unwrap_or_default();
-    let program = env("TERM_PROGRAM").unwrap_or_default();
-    let multiplexed = env("TMUX").is_some() || env("STY").is_some() || env("ZELLIJ").is_some();
-    !multiplexed
-        && (["kitty", "foot", "ghostty", "alacritty"].iter().any(|name| term.contains(name))
-            || ["WezTerm", "ghostty", "iTerm.app"].contains(&program.as_str()))
-}
-
-fn install_hook() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| hook(info, &before)));
-    });
-}
-
-fn hook(info: &PanicHookInfo<'_>, before: &(dyn Fn(&PanicHookInfo<'_>) + Send + Sync)) {
-    if IN_SCREEN.get() {
-        restore();
-        before(info);
-    } else if TAKEN.load(Ordering::SeqCst) {
-        Notes::shared().push(info.to_string().replace('\n', " "));
-    } else {
-        before(info);
+/// Lets go of a terminal that is gone: what is read is empty, what is written vanishes, and whoever goes
+/// on serving meets no errors.
+pub(super) fn detach_if_gone() {
+    if rustix::termios::tcgetattr(io::stdout()).is_ok() {
+        return;
     }
-}
-
-/// Collects a frame, so that it reaches the terminal in one write.
-#[derive(Debug, Clone, Default)]
-pub struct FrameBuffer(Arc<Mutex<Vec<u8>>>);
-
-impl FrameBuffer {
-    /// Writes what was collected as one frame; nothing if nothing was.
-    ///
-    /// # Errors
-    /// If the terminal is gone.
-    pub fn commit(&self, out: &mut impl Write) -> io::Result<()> {
-        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        let mut frame = Vec::with_capacity(buffer.len() + FRAME_BEGIN.len() + FRAME_END.len());
-        frame.extend_from_slice(FRAME_BEGIN);
-        frame.append(&mut buffer);
-        frame.extend_from_slice(FRAME_END);
-        drop(buffer);
-        out.write_all(&frame)?;
-        out.flush()
-    }
-}
-
-impl Write for FrameBuffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    /// Keeps everything: only [`FrameBuffer::commit`] writes.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return };
+    // Whatever cannot be replaced fails as before.
+    let _ = rustix::stdio::dup2_stdin(&null);
+    let _ = rustix::stdio::dup2_stdout(&null);
+    let _ = rustix::stdio::dup2_stderr(&null);
 }
 
 #[cfg(test)]
@@ -274,51 +234,32 @@ mod tests {
 
     #[test]
     fn leaving_resets_every_mode_that_entering_set() {
+        let modes = Modes { mouse: true, kitty: true, title: true, progress: true };
         let (mut on, mut off) = (Vec::new(), Vec::new());
-        enter(&mut on, true, true).unwrap();
-        leave(&mut off, true).unwrap();
+        enter(&mut on, modes).unwrap();
+        leave(&mut off, modes).unwrap();
         let (on, off) = (String::from_utf8(on).unwrap(), String::from_utf8(off).unwrap());
-        let modes: Vec<&str> = on
+        let set: Vec<&str> = on
             .split("\x1b[?")
             .skip(1)
             .filter_map(|part| part.split_once('h').map(|(mode, _)| mode))
             .filter(|mode| mode.chars().all(|c| c.is_ascii_digit()))
             .collect();
-        assert!(modes.len() >= 6, "{modes:?}");
-        for mode in modes {
+        assert!(set.len() >= 6, "{set:?}");
+        for mode in set {
             assert!(off.contains(&format!("\x1b[?{mode}l")), "mode {mode} stays on");
         }
-        assert!(
-            off.contains("\x1b[?25h") && off.contains("\x1b[<1u") && off.contains("\x1b[23;2t")
-        );
+        for rest in ["\x1b[?25h", "\x1b[<1u", "\x1b[23;2t", "\x1b]9;4;0;"] {
+            assert!(off.contains(rest), "{rest:?}");
+        }
     }
 
     #[test]
-    fn frames_are_one_bracketed_write_and_nothing_is_nothing() {
-        let mut buffer = FrameBuffer::default();
-        let mut out = Vec::new();
-        buffer.commit(&mut out).unwrap();
-        assert!(out.is_empty());
-        buffer.write_all(b"abc").unwrap();
-        buffer.flush().unwrap();
-        buffer.commit(&mut out).unwrap();
-        assert_eq!(out, b"\x1b[?2026habc\x1b[?2026l");
-    }
-
-    #[test]
-    fn only_known_terminals_get_the_kitty_protocol() {
-        let env = |vars: &'static [(&str, &str)]| {
-            move |name: &str| vars.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned())
-        };
-        assert!(knows_kitty(&env(&[("TERM", "xterm-kitty")])));
-        assert!(!knows_kitty(&env(&[("TERM", "xterm-256color")])));
-        assert!(!knows_kitty(&env(&[("TERM", "foot"), ("TMUX", "/tmp/x")])));
-    }
-
-    #[test]
-    fn a_panic_elsewhere_is_noted_and_one_in_the_screen_is_known() {
-        assert!(!IN_SCREEN.get());
-        let caught = std::panic::catch_unwind(|| in_screen(|| assert!(!IN_SCREEN.get(), "inside")));
-        assert!(caught.is_err() && !IN_SCREEN.get());
+    fn terminals_get_nothing_they_may_not_understand() {
+        let mut off = Vec::new();
+        leave(&mut off, Modes::default()).unwrap();
+        let off = String::from_utf8(off).unwrap();
+        assert!(!off.contains("\x1b[<") && !off.contains("\x1b]9") && !off.contains("23;2t"));
+        assert_eq!(Modes::of(Modes { kitty: true, ..Modes::default() }.bits()).kitty, true);
     }
 }

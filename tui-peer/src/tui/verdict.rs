@@ -417,6 +417,7 @@ mod tests {
             wanted_by: 0,
             other_complete: 0,
             why: None,
+            plan: Default::default(),
         }
     }
 

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use futures_util::future::BoxFuture;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::mpsc;
 use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
+use tui_peer::settings::{Item, Table};
 use tui_peer::tui::app::drive;
-use tui_peer::tui::front::{Front, Happened, terminal};
+use tui_peer::tui::front::{Copied, Front, Happened, terminal};
+use tui_peer::tui::model::Prefs;
 use tui_peer::tui::msg::ExitReason;
-use tui_peer::tui::term::FrameBuffer;
-use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
+use tui_peer::tui::output::FrameBuffer;
+use tui_peer::tui::signs::Known;
+use tui_peer::tui::theme::{Depth, Detected, Glyphs, Ground, Theme};
 
 use super::stage;
 use super::testkit;
@@ -25,6 +29,7 @@ struct Memory {
     buffer: FrameBuffer,
     input: mpsc::Receiver<Event>,
     frames: mpsc::Sender<Vec<u8>>,
+    asides: mpsc::Sender<Vec<u8>>,
 }
 
 impl Front for Memory {
@@ -34,10 +39,16 @@ impl Front for Memory {
         &mut self.terminal
     }
 
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     fn commit(&mut self) -> io::Result<()> {
-        let mut frame = Vec::new();
-        self.buffer.commit(&mut frame)?;
-        self.frames.try_send(frame).map_err(io::Error::other)
+        self.frames.try_send(self.buffer.take()).map_err(io::Error::other)
+    }
+
+    fn aside(&mut self, bytes: &[u8]) {
+        self.asides.try_send(bytes.to_vec()).expect("room");
     }
 
     async fn event(&mut self) -> Option<io::Result<Happened>> {
@@ -46,18 +57,27 @@ impl Front for Memory {
 
     fn mouse(&mut self, _on: bool) {}
 
-    fn copy(&mut self, _text: &str) -> Result<&'static str, String> {
-        Ok("memory")
+    fn copy(&mut self, _text: String) -> BoxFuture<'static, Copied> {
+        Box::pin(std::future::ready(Ok("memory")))
     }
 
     fn suspend(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> Option<(u16, u16)> {
+        None
     }
 }
 
 struct Play {
     input: mpsc::Sender<Event>,
     frames: mpsc::Receiver<Vec<u8>>,
+    asides: mpsc::Receiver<Vec<u8>>,
     parts: HandleParts,
     screen: vt100::Parser,
     app: tokio::task::JoinHandle<io::Result<ExitReason>>,
@@ -65,12 +85,22 @@ struct Play {
 }
 
 fn play(width: u16, height: u16) -> Play {
+    play_with(width, height, Table::default())
+}
+
+fn play_with(width: u16, height: u16, table: Table) -> Play {
+    play_on(width, height, table, Known::default())
+}
+
+fn play_on(width: u16, height: u16, table: Table, known: Known) -> Play {
     let snap = testkit::rich(Instant::now());
     let (handle, parts) = channel(snap.clone());
     let (input, input_rx) = mpsc::channel(64);
     let (frames_tx, frames) = mpsc::channel(1024);
+    let (asides_tx, asides) = mpsc::channel(1024);
     let theme = Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark);
-    let model = stage::model(snap, width, height, theme);
+    let mut model = stage::model(snap, width, height, theme);
+    model.set_prefs(Prefs::new(table, Detected::default()));
     let (signal, signal_rx) = tokio::sync::oneshot::channel();
     let app = tokio::spawn(async move {
         let buffer = FrameBuffer::default();
@@ -79,6 +109,7 @@ fn play(width: u16, height: u16) -> Play {
             buffer,
             input: input_rx,
             frames: frames_tx,
+            asides: asides_tx,
         };
         let signal = Box::pin(async move {
             match signal_rx.await {
@@ -86,9 +117,9 @@ fn play(width: u16, height: u16) -> Play {
                 Err(_) => std::future::pending().await,
             }
         });
-        drive(handle, model, &mut front, signal).await
+        Ok(drive(handle, model, &mut front, known, signal).await)
     });
-    Play { input, frames, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
+    Play { input, frames, asides, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
 }
 
 impl Play {
@@ -142,7 +173,7 @@ async fn keys_and_data_reach_the_screen_and_rest_is_silent() {
     snap.catalogue = Arc::new(testkit::catalogue(27));
     play.parts.snapshots.send_replace(Arc::new(snap));
     play.until("Network 27").await;
-    play.parts.events.send(testkit::events().remove(0)).unwrap();
+    play.parts.events.send(testkit::events().remove(0));
     play.until("91be").await;
     play.key(KeyCode::Char('A')).await;
     assert!(matches!(play.command().await, Command::Announce));
@@ -190,4 +221,38 @@ async fn signals_and_the_end_of_the_engine_end_the_app() {
     second.until("Network").await;
     drop(second.parts);
     assert_eq!(second.app.await.unwrap().unwrap(), ExitReason::EngineStopped);
+}
+
+#[tokio::test]
+async fn settings_changed_just_before_the_end_are_saved() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("shoal/config.toml");
+    let mut table = Table::default();
+    table.path = Some(path.clone());
+    let mut play = play_with(80, 24, table);
+    play.until("Network").await;
+    for _ in 0..3 {
+        play.key(KeyCode::Char('T')).await;
+    }
+    for _ in 0..2 {
+        let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        play.input.send(Event::Key(ctrl_c)).await.unwrap();
+    }
+    assert_eq!(play.app.await.unwrap().unwrap(), ExitReason::QuitNow);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "[look]\ntheme = \"mono\"\n");
+}
+
+#[tokio::test]
+async fn a_terminal_that_goes_away_may_leave_the_peer_serving() {
+    const HANGUP: i32 = 1;
+    let mut plain = play(80, 24);
+    plain.until("Network").await;
+    plain.signal.send(HANGUP).unwrap();
+    assert_eq!(plain.app.await.unwrap().unwrap(), ExitReason::Signal(HANGUP));
+    let mut table = Table::default();
+    table.set(Item::Hangup, "serve").unwrap();
+    let mut serving = play_with(80, 24, table);
+    serving.until("Network").await;
+    serving.signal.send(HANGUP).unwrap();
+    assert_eq!(serving.app.await.unwrap().unwrap(), ExitReason::ServeOn);
 }

@@ -10,6 +10,7 @@
 
 mod bytes;
 mod random;
+mod settings;
 mod stage;
 mod states;
 #[allow(dead_code)]

@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => prop::sample::select("jkhlgGdpxsuLJz?:qi/yYoO*' fwvrcPS12345[]<>+-AnNeTm".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         3 => prop::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
-            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace, KeyCode::F(1),
+            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End, KeyCode::Backspace, KeyCode::F(1), KeyCode::F(2),
         ]),
     ];
     prop_oneof![
@@ -46,7 +46,7 @@ fn data(now: Instant, n: u32, kind: u8) -> Snapshot {
     snap.catalogue = Arc::new(testkit::catalogue(n));
     if n.is_multiple_of(2) {
         snap.transfers = testkit::transfers().into_iter().take(n as usize % 8).collect();
-        snap.peers = testkit::peers().into_iter().take(n as usize % 5).collect();
+        snap.peers = testkit::peers(snap.at).into_iter().take(n as usize % 5).collect();
     }
     match kind {
         0 => snap.network.state = NetState::Left,
@@ -194,7 +194,7 @@ fn frame_cost() {
     let n = tui_peer::tui::model::build(&filtered).rows.len();
     println!("filter 100k rows: {:?}, {n} match", before.elapsed());
     let mut out = Vec::new();
-    let buffer = tui_peer::tui::term::FrameBuffer::default();
+    let buffer = tui_peer::tui::output::FrameBuffer::default();
     let mut terminal = tui_peer::tui::front::terminal(&buffer, 200, 60).unwrap();
     let mut costs = Vec::new();
     for i in 0..400u64 {
@@ -210,7 +210,7 @@ fn frame_cost() {
         stage.keys("j");
         terminal.draw(|frame| tui_peer::tui::view::view(&stage.model, frame)).unwrap();
         out.clear();
-        buffer.commit(&mut out).unwrap();
+        out.extend(buffer.take());
         costs.push((before.elapsed(), out.len()));
     }
     costs.sort();

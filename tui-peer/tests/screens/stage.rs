@@ -28,6 +28,8 @@ pub(crate) fn setting() -> Setting {
         utc_offset: 0,
         job_control: true,
         demo: true,
+        calm: false,
+        wanted_port: None,
     }
 }
 
@@ -157,6 +159,9 @@ fn named(name: &str) -> (KeyCode, KeyModifiers) {
         "Left" => (KeyCode::Left, none),
         "Right" => (KeyCode::Right, none),
         "PgDn" => (KeyCode::PageDown, none),
+        "S-Tab" => (KeyCode::BackTab, none),
+        "F2" => (KeyCode::F(2), none),
+        "Insert" => (KeyCode::Insert, none),
         "Back" => (KeyCode::Backspace, none),
         other => {
             let c = other.strip_prefix("C-").and_then(|c| c.chars().next()).expect("a key");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
 use tui_peer::engine::chunks::Chunks;
+use tui_peer::engine::command::Priority;
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::*;
 use tui_peer::engine::why::Cause;
@@ -146,7 +147,23 @@ pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
             TransferState::DiskFull => Some(Cause::DiskFull),
             _ => None,
         },
+        plan: plan(n, &state),
         state,
+    }
+}
+
+fn plan(n: u32, state: &TransferState) -> Plan {
+    let why = match state {
+        TransferState::DiskFull => "/home/ada/Downloads: 300 MiB free, 1024 MiB are to be kept",
+        TransferState::Queued => "5 run at once; + raises it",
+        _ => "",
+    };
+    Plan {
+        order: n,
+        place: (*state == TransferState::Queued).then_some(1),
+        priority: if n == 0 { Priority::High } else { Priority::Normal },
+        why: why.to_owned(),
+        ..Plan::default()
     }
 }
 
@@ -236,7 +253,7 @@ pub(crate) fn sources(n: u32) -> Vec<SourceRow> {
     ]
 }
 
-pub(crate) fn peers() -> Vec<PeerRow> {
+pub(crate) fn peers(at: Instant) -> Vec<PeerRow> {
     (0..37)
         .map(|i| PeerRow {
             peer: peer(i),
@@ -248,6 +265,22 @@ pub(crate) fn peers() -> Vec<PeerRow> {
             up: if i % 4 == 1 { 1_095_216_660 } else { 0 },
             contents: i % 5 + 1,
             rtt_ms: Some(3 + i * 7),
+            since: at - Duration::from_secs(u64::from(i) * 113 + 7),
+            upload: match i {
+                9 | 13 => Upload::Sending,
+                17 => Upload::Queued(1),
+                _ => Upload::Idle,
+            },
+            takes: if i == 9 {
+                vec![Take {
+                    id: content(5),
+                    name: NAMES[5].0.into(),
+                    rate: 2_841_640.0,
+                    sent: 1_095_216_660,
+                }]
+            } else {
+                Vec::new()
+            },
         })
         .collect()
 }
@@ -271,6 +304,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
             join: Some(join_string()),
             latency_ms: Some(12),
             hosting: false,
+            asking: false,
         },
         totals: Totals {
             down_rate: 12_998_144.0,
@@ -281,8 +315,34 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
         },
         catalogue: Arc::new(catalogue(1204)),
         transfers: transfers().into(),
-        peers: peers().into(),
+        peers: peers(at).into(),
         focus: Some(Arc::new(focus(content(0), 23_593, 0.62, 3))),
+        uploads: Uploads {
+            slots: 4,
+            used: 2,
+            waiting: 1,
+            up_limit: Some(8 << 20),
+            down_limit: None,
+            today: 15_247_063_449,
+        },
+        bans: vec![
+            BanRow {
+                peer: peer(44),
+                nick: "mallory".to_owned(),
+                why: "sent bad data".to_owned(),
+                until: Some(at + Duration::from_secs(540)),
+                by_user: false,
+            },
+            BanRow {
+                peer: peer(45),
+                nick: String::new(),
+                why: "by you".to_owned(),
+                until: None,
+                by_user: true,
+            },
+        ]
+        .into(),
+        watches: vec!["fedora 43 iso".into()].into(),
     }
 }
 
@@ -295,6 +355,7 @@ pub(crate) fn fresh(at: Instant) -> Snapshot {
         join: None,
         latency_ms: None,
         hosting: false,
+        asking: false,
     };
     snap.catalogue = Arc::new(Catalogue::default());
     snap.transfers = Arc::new([]);

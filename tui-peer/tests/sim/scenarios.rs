@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tui_peer::swarm::event::Notice;
 
-use super::network::{Manner, Spec, peer_id};
-use super::{MIB, UNIT, crowd, equal, mixed, run};
+use super::network::peer_id;
+use super::run;
+use super::spec::{MIB, Manner, Spec, UNIT, crowd, equal, mixed};
 
 #[test]
 fn one_source_one_peer_runs_at_line_rate() {

@@ -24,6 +24,7 @@ pub(in crate::engine) use handshake::Ours;
 pub(in crate::engine) use listener::listen;
 
 use super::disk::{Buf, ChunkSource};
+use super::limiter::Limiter;
 use crate::swarm::event::ConnId;
 
 /// Commands waiting at a writer. A peer that lets this many pile up is not reading.
@@ -130,6 +131,8 @@ pub(in crate::engine) struct ServeJob {
     pub(in crate::engine) off: u32,
     /// How many bytes.
     pub(in crate::engine) len: u32,
+    /// The limit of its content, beside the one for everything.
+    pub(in crate::engine) limit: Option<Arc<Limiter>>,
 }
 
 /// Where bytes to serve come from.

@@ -61,18 +61,27 @@ async fn read_data<R: AsyncRead + Unpin>(
     ours: &Ours,
 ) -> Result<ConnEvent, String> {
     let len = DataHeader::payload_len(body_len + 1).map_err(|error| error.to_string())?;
-    ours.down.take(len).await;
     // Waits while the byte budget is used up: no buffer, no read, and TCP holds the sender back.
     let mut buf = ours.pool.get(len).await;
-    let read = async {
-        let mut header = [0; DataHeader::LEN];
-        reader.read_exact_into(&mut header).await?;
-        reader.read_exact_into(&mut buf).await?;
-        Ok::<_, FrameError>(DataHeader::decode(header))
-    };
-    match tokio::time::timeout(FRAME_TIMEOUT, read).await {
+    let mut header = [0; DataHeader::LEN];
+    fill(reader, &mut header).await?;
+    // Under a limit in small parts, so that TCP slows the sender down evenly.
+    let part = ours.down.quantum(len).max(1);
+    for part in buf.chunks_mut(part) {
+        ours.down.take(part.len()).await;
+        fill(reader, part).await?;
+    }
+    let DataHeader { rid, off } = DataHeader::decode(header);
+    Ok(ConnEvent::Data { conn, rid, off, buf })
+}
+
+/// Reads into `out` what belongs there, within the time a frame may take.
+async fn fill<R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    out: &mut [u8],
+) -> Result<(), String> {
+    match tokio::time::timeout(FRAME_TIMEOUT, reader.read_exact_into(out)).await {
         Err(_) => Err("a frame took too long".to_owned()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(DataHeader { rid, off })) => Ok(ConnEvent::Data { conn, rid, off, buf }),
+        Ok(read) => read.map_err(|error| error.to_string()),
     }
 }

@@ -46,6 +46,8 @@ type Fetch = Pin<Box<dyn Future<Output = Result<Payload, ReadError>> + Send>>;
 /// A request being served.
 struct Active {
     job: ServeJob,
+    /// Whether anything of it was asked from the disk.
+    begun: bool,
     /// Bytes handed to the stream.
     sent: u32,
     /// Bytes asked from the disk.
@@ -54,11 +56,22 @@ struct Active {
     next: Option<Fetch>,
 }
 
+impl Active {
+    fn new(job: ServeJob) -> Self {
+        Self { job, begun: false, sent: 0, fetched: 0, next: None }
+    }
+
+    /// How long until the limit of its content lets it go on.
+    fn debt(&self) -> Option<Duration> {
+        self.job.limit.as_ref()?.debt()
+    }
+}
+
 struct Writer<W> {
     frames: FrameWriter<W>,
     conn: ConnId,
     ours: Ours,
-    waiting: VecDeque<ServeJob>,
+    waiting: VecDeque<Active>,
     active: Option<Active>,
     frame_len: usize,
 }
@@ -93,6 +106,19 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 }
             }
             self.start_next();
+            if let Some(wait) = self.give_way() {
+                self.flush().await?;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    command = commands.recv() => {
+                        let Some(command) = command else { return Ok("closed".to_owned()) };
+                        if let Some(end) = self.obey(command).await? {
+                            return Ok(end);
+                        }
+                    }
+                }
+                continue;
+            }
             let Some(active) = self.active.as_mut() else {
                 self.flush().await?;
                 match commands.recv().await {
@@ -140,12 +166,11 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn obey(&mut self, command: ConnCommand) -> Result<Option<String>, String> {
         match command {
             ConnCommand::Send(msg) => self.write(&msg).await?,
-            ConnCommand::Serve(job) => self.waiting.push_back(job),
+            ConnCommand::Serve(job) => self.waiting.push_back(Active::new(job)),
             ConnCommand::Stop { rid } => {
                 if self.active.as_ref().is_some_and(|active| active.job.rid == rid) {
                     self.fail_active(Code::Cancelled).await?;
-                } else if let Some(i) = self.waiting.iter().position(|job| job.rid == rid) {
-                    self.waiting.remove(i);
+                } else if self.drop_waiting(rid) {
                     self.report(ConnEvent::ServeFailed {
                         conn: self.conn,
                         rid,
@@ -167,21 +192,51 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Ok(None)
     }
 
+    /// Forgets a request that waits; says whether there was one.
+    fn drop_waiting(&mut self, rid: u32) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|next| next.job.rid != rid);
+        self.waiting.len() < before
+    }
+
     fn start_next(&mut self) {
         if self.active.is_none()
-            && let Some(job) = self.waiting.pop_front()
+            && let Some(mut active) = self.waiting.pop_front()
         {
-            let mut active = Active { job, sent: 0, fetched: 0, next: None };
-            self.fetch_next(&mut active);
+            if !std::mem::replace(&mut active.begun, true) {
+                self.fetch_next(&mut active);
+            }
             self.active = Some(active);
         }
+    }
+
+    /// If the request being served has used up the limit of its content, one that has not goes first;
+    /// if all have, says how long to wait.
+    fn give_way(&mut self) -> Option<Duration> {
+        let wait = self.active.as_ref().filter(|active| active.next.is_some())?.debt()?;
+        let debts = self.waiting.iter().map(Active::debt);
+        let soonest = debts.enumerate().min_by_key(|(_, debt)| debt.unwrap_or_default());
+        let Some((at, debt)) = soonest else { return Some(wait) };
+        if debt.is_some() {
+            return Some(wait.min(debt.unwrap_or_default()));
+        }
+        let next = self.waiting.remove(at);
+        self.waiting.extend(self.active.take());
+        if let Some(next) = next {
+            self.waiting.push_front(next);
+        }
+        self.start_next();
+        None
     }
 
     /// Starts reading the frame after those already read.
     fn fetch_next(&self, active: &mut Active) {
         let off = active.job.off + active.fetched;
         let left = active.job.len - active.fetched;
-        let most = self.ours.up.quantum(self.frame_len);
+        let mut most = self.ours.up.quantum(self.frame_len);
+        if let Some(limit) = &active.job.limit {
+            most = limit.quantum(most);
+        }
         let len = left.min(u32::try_from(most).unwrap_or(left));
         active.next = (len > 0).then(|| {
             active.fetched += len;
@@ -213,6 +268,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         let header = DataHeader { rid: active.job.rid, off: active.sent }.encode();
         active.sent += u32::try_from(len).unwrap_or(u32::MAX);
         active.next = None;
+        if let Some(limit) = &active.job.limit {
+            limit.charge(len);
+        }
         self.fetch_next(&mut active);
         // The disk reads the next frame while this one waits for its turn and is written.
         self.active = Some(active);
@@ -255,7 +313,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                         self.write(&msg).await?;
                         self.flush().await?;
                     }
-                    Some(ConnCommand::Serve(job)) => self.waiting.push_back(job),
+                    Some(ConnCommand::Serve(job)) => self.waiting.push_back(Active::new(job)),
                     // The frame at hand is paid for: obey after it.
                     Some(other) => {
                         turn.await;

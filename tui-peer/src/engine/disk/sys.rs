@@ -53,6 +53,12 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Bytes a volume holds in all, as far as an ordinary user may fill it.
+pub fn volume_size(path: &Path) -> io::Result<u64> {
+    let stat = fs::statvfs(path)?;
+    Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+}
+
 /// Flags every open has: no inheritance, no waiting for the other end of a pipe put in our way.
 const BASE: OFlags = OFlags::CLOEXEC.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 

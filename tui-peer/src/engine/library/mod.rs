@@ -26,7 +26,7 @@ pub use check::{Check, check, refresh, restore};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
 pub use prepared::{FolderParts, Prepared};
-pub use record::{DownloadRecord, Loaded, ShareRecord};
+pub use record::{DownloadRecord, Loaded, ShareRecord, Wish};
 pub use scan::{Scan, ScanFile, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;

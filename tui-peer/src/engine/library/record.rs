@@ -11,7 +11,7 @@ use common::id::ContentId;
 use serde::{Deserialize, Serialize};
 
 use super::stat::Stat;
-use crate::engine::command::Selection;
+use crate::engine::command::{Priority, Selection};
 
 /// A change this close to the moment a file was looked at may leave its time stamps as they are: two
 /// seconds is the resolution of the coarsest file systems in use (FAT), and covers a file server whose
@@ -74,6 +74,25 @@ pub struct DownloadRecord {
     pub added_ms: u64,
     /// Where it lies, once finished.
     pub finished: Option<PathBuf>,
+    /// What the user wishes for it.
+    pub wish: Wish,
+}
+
+/// What the user wishes for a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// How important it is.
+    pub priority: Priority,
+    /// Its place among those of its priority: the lowest first.
+    pub rank: i64,
+    /// Chunks in order.
+    pub sequential: bool,
+    /// Bytes per second that may go out of it.
+    pub up: Option<u64>,
+    /// Bytes per second that may come in of it.
+    pub down: Option<u64>,
+    /// It starts when somebody has it.
+    pub watch: bool,
 }
 
 /// All that a start needs to know.
@@ -109,6 +128,46 @@ struct StoredDownload {
     paused: bool,
     added_ms: u64,
     finished: Option<Vec<u8>>,
+    /// Absent in records of earlier versions, which knew no wishes.
+    #[serde(default)]
+    wish: Option<StoredWish>,
+}
+
+/// A [`Wish`] as it is stored; fields by position.
+#[derive(Serialize, Deserialize)]
+struct StoredWish {
+    /// Place in [`Priority::ALL`].
+    priority: u8,
+    rank: i64,
+    sequential: bool,
+    up: Option<u64>,
+    down: Option<u64>,
+    watch: bool,
+}
+
+impl StoredWish {
+    fn of(wish: &Wish) -> Self {
+        let place = Priority::ALL.iter().position(|priority| *priority == wish.priority);
+        Self {
+            priority: place.and_then(|place| u8::try_from(place).ok()).unwrap_or(1),
+            rank: wish.rank,
+            sequential: wish.sequential,
+            up: wish.up,
+            down: wish.down,
+            watch: wish.watch,
+        }
+    }
+
+    fn wish(&self) -> Wish {
+        Wish {
+            priority: Priority::ALL.get(usize::from(self.priority)).copied().unwrap_or_default(),
+            rank: self.rank,
+            sequential: self.sequential,
+            up: self.up,
+            down: self.down,
+            watch: self.watch,
+        }
+    }
 }
 
 /// A share taken apart for storing: head, stats, relative paths.
@@ -177,6 +236,7 @@ impl DownloadRecord {
             paused: self.paused,
             added_ms: self.added_ms,
             finished: self.finished.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
+            wish: Some(StoredWish::of(&self.wish)),
         })
     }
 
@@ -191,10 +251,36 @@ impl DownloadRecord {
             paused: stored.paused,
             added_ms: stored.added_ms,
             finished: stored.finished.map(path_from),
+            wish: stored.wish.as_ref().map_or_else(
+                || Wish { rank: i64::try_from(stored.added_ms).unwrap_or(0), ..Wish::default() },
+                StoredWish::wish,
+            ),
         })
     }
 }
 
 fn path_from(bytes: Vec<u8>) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_version_without_wishes_is_read() {
+        let old = (
+            "name",
+            b"/d".to_vec(),
+            None::<Descriptor>,
+            None::<Vec<String>>,
+            true,
+            7u64,
+            None::<Vec<u8>>,
+        );
+        let id = ContentId::from_bytes([1; 32]);
+        let record = DownloadRecord::decode(id, &rmp_serde::to_vec(&old).unwrap()).unwrap();
+        assert_eq!((record.name.as_str(), record.paused, record.wish.rank), ("name", true, 7));
+        assert_eq!(record.wish.priority, Priority::Normal);
+    }
 }

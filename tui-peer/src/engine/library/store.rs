@@ -394,8 +394,8 @@ mod tests {
     use common::content::{Descriptor, Kind};
 
     use super::*;
-    use crate::engine::command::Selection;
-    use crate::engine::library::{hash_path, restore};
+    use crate::engine::command::{Priority, Selection};
+    use crate::engine::library::{Wish, hash_path, restore};
 
     fn download(seed: u8, selection: Selection) -> DownloadRecord {
         DownloadRecord {
@@ -407,6 +407,14 @@ mod tests {
             paused: seed == 1,
             added_ms: 7,
             finished: (seed == 2).then(|| PathBuf::from("/down/name (1)")),
+            wish: Wish {
+                priority: Priority::High,
+                rank: -5,
+                sequential: seed == 1,
+                up: Some(1),
+                down: None,
+                watch: seed == 2,
+            },
         }
     }
 

@@ -1,9 +1,12 @@
 //! Carrying out what the user asks for.
 
+use std::io;
+use std::path::PathBuf;
+
 use tokio::sync::oneshot;
 
-use super::Session;
-use crate::engine::command::{Command, CommandError, Reply};
+use super::{Session, refuse};
+use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Call;
 
@@ -32,6 +35,19 @@ impl Session {
             Command::Pause { id } => self.pause(&id),
             Command::Resume { id } => self.resume(&id),
             Command::Remove { id, delete_partial } => self.remove(&id, delete_partial),
+            Command::Restore { id } => self.restore_removed(&id),
+            Command::ClearFinished => {
+                self.clear_finished();
+                Ok(Reply::Accepted)
+            }
+            Command::Prioritize { id, priority } => self.prioritize(&id, priority),
+            Command::Reorder { id, to } => self.reorder(&id, to),
+            Command::Sequential { id, on } => self.sequential(&id, on),
+            Command::LimitOne { id, up, down } => self.limit_one(&id, up, down),
+            Command::Watch { id, on } => self.watch(&id, on),
+            Command::WatchFor { words, on } => self.watch_for(&words, on),
+            Command::Ban { peer, time } => self.ban(peer, time),
+            Command::Unban { peer } => self.unban(&peer),
             Command::Verify { id } => self.check(&id),
             Command::Select { id, files } => self.select(&id, files),
             Command::ListFiles { id } => self.list_files(&id),
@@ -72,13 +88,39 @@ impl Session {
                 self.say(Level::Info, Target::Serve, text);
                 Ok(Reply::Accepted)
             }
+            Command::Downloads { dir } => self.download_to(dir),
+            Command::KeepFree { bytes } => {
+                self.config.keep_free = bytes;
+                let now = std::time::Instant::now();
+                self.leave_room();
+                self.retry_blocked_now(now);
+                Ok(Reply::Accepted)
+            }
             Command::Limits { up, down } => {
-                self.ours.up.set(up);
-                self.ours.down.set(down);
+                self.limits(up, down);
                 Ok(Reply::Accepted)
             }
         };
         Some((answer, reply))
+    }
+
+    /// Another folder for downloads. Asked so rarely that it may touch the disk here.
+    fn download_to(&mut self, dir: PathBuf) -> Answer {
+        let refused = |error: &io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::PermissionDenied => CommandErrorKind::Permission,
+                _ => CommandErrorKind::Io,
+            };
+            let text =
+                format!("cannot use {}: {error}; downloads go where they went", dir.display());
+            refuse(kind, text)
+        };
+        std::fs::create_dir_all(&dir).map_err(|error| refused(&error))?;
+        rustix::fs::access(&dir, rustix::fs::Access::WRITE_OK)
+            .map_err(|error| refused(&error.into()))?;
+        self.config.downloads = dir;
+        self.measure_disk();
+        Ok(Reply::Accepted)
     }
 
     /// Asks the tracker who has what the user looks at.

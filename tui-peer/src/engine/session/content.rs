@@ -15,6 +15,7 @@ use common::wire::tracker::FileMeta;
 
 use crate::engine::disk::{ChunkSource, Partial};
 use crate::engine::library::DownloadRecord;
+use crate::engine::limiter::Limiter;
 use crate::swarm::event::ConnId;
 
 /// One content of ours.
@@ -34,8 +35,12 @@ pub(super) struct Content {
     pub(super) role: Role,
     /// Peers of the network that have all of it, ourselves not counted, as the tracker says.
     pub(super) other_complete: u32,
+    /// Other peers that have some of it, as the tracker says.
+    pub(super) other_partial: u32,
     /// Whether the tracker has acknowledged it.
     pub(super) registered: bool,
+    /// Limit for uploads of it, if there ever was one.
+    pub(super) limit: Option<Arc<Limiter>>,
 }
 
 /// Why we have it.
@@ -53,6 +58,8 @@ pub(super) struct Share {
     pub(super) state: ShareState,
     /// Whether it was fetched by us.
     pub(super) downloaded: bool,
+    /// When its files were looked at; for a download: when it was finished. Milliseconds since 1970.
+    pub(super) finished_ms: u64,
     /// Chunks that are there, if only some files of a folder were wanted.
     pub(super) part: Option<ChunkSet>,
 }
@@ -79,6 +86,8 @@ pub(super) struct Download {
     pub(super) found: ChunkSet,
     /// Hashes known when it was opened.
     pub(super) hashes: Vec<ChunkHashes>,
+    /// Since when nobody has had anything for it.
+    pub(super) stuck_since: Option<Instant>,
     /// The user has been told what is wrong with it.
     pub(super) told: bool,
     /// When the user (or a restart) asked for it.
@@ -94,6 +103,8 @@ pub(super) struct Download {
 pub(super) enum Phase {
     /// Waiting for others to finish.
     Queued,
+    /// Waiting for somebody who has it.
+    Watching,
     /// Asking sources what it is.
     Resolving,
     /// Looking at what is on disk already.
@@ -147,19 +158,26 @@ impl Content {
             manifest_bytes: None,
             source: None,
             role: Role::Download(Box::new(Download {
-                phase: if record.paused { Phase::Paused } else { Phase::Queued },
+                phase: match &record {
+                    record if record.paused => Phase::Paused,
+                    record if record.wish.watch => Phase::Watching,
+                    _ => Phase::Queued,
+                },
                 record,
                 partial: None,
                 wanted: ChunkSet::empty(0),
                 found: ChunkSet::empty(0),
                 hashes: Vec::new(),
+                stuck_since: None,
                 told: false,
                 asked: Instant::now(),
                 manifest: (None, Vec::new()),
                 saved_hashes: std::collections::HashSet::new(),
             })),
             other_complete: 0,
+            other_partial: 0,
             registered: false,
+            limit: None,
         }
     }
 
@@ -172,6 +190,16 @@ impl Content {
             total: layout.total(),
             chunks: layout.chunks(),
         })
+    }
+
+    /// What the tracker says about all who have it, ourselves included as far as it knows of us.
+    pub(super) fn note_others(&mut self, complete: u32, partial: u32) {
+        let (whole, part) = match &self.role {
+            Role::Share(share) => (share.part.is_none() && self.registered, share.part.is_some()),
+            Role::Download(download) => (false, !download.found.is_empty()),
+        };
+        self.other_complete = complete.saturating_sub(u32::from(whole));
+        self.other_partial = partial.saturating_sub(u32::from(part));
     }
 
     pub(super) fn as_download(&mut self) -> Option<&mut Download> {

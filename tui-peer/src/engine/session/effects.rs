@@ -31,7 +31,7 @@ impl Session {
                 match bytes {
                     Some(bytes) => {
                         let source = ServeSource::Memory(bytes);
-                        let job = ServeJob { rid, source, off, len };
+                        let job = ServeJob { rid, source, off, len, limit: None };
                         self.command(conn, ConnCommand::Serve(job));
                     }
                     None => self.feed(Input::ServeFailed { conn, rid, code: Code::Gone }),
@@ -92,7 +92,9 @@ impl Session {
         if let Some(conn) = self.conns.get_mut(&conn) {
             conn.serving.insert(rid, (*id, len));
         }
-        let job = ServeJob { rid, source: ServeSource::Chunk(source, chunk), off, len };
+        let limit = self.contents.get(id).and_then(|content| content.limit.clone());
+        let source = ServeSource::Chunk(source, chunk);
+        let job = ServeJob { rid, source, off, len, limit };
         self.command(conn, ConnCommand::Serve(job));
     }
 
@@ -133,6 +135,9 @@ impl Session {
 
     fn on_notice(&mut self, notice: &Notice) {
         self.lens_notice(notice);
+        if let Notice::Banned { peer, why, time } = notice {
+            self.banned(*peer, why, *time);
+        }
         let name = |id: &ContentId| self.shown_name(id);
         match notice {
             Notice::SourceJoined { id, peer, have } => {
@@ -163,7 +168,7 @@ impl Session {
                 );
                 self.say(Level::Error, Target::Fetch, text);
             }
-            Notice::Banned { peer, why } => {
+            Notice::Banned { peer, why, .. } => {
                 let text = format!("{} is banned: {why}", self.who(peer));
                 self.tell(Level::Error, Target::Net, text, What::Banned { peer: *peer });
             }

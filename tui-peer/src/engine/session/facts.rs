@@ -138,7 +138,7 @@ impl Session {
         (rate, left): (f64, u64),
     ) -> (Option<u64>, Vec<Cause>) {
         let now = self.now();
-        let stage = self.stage(content, download);
+        let stage = Self::stage(download);
         let moving = matches!(download.phase, Phase::Getting);
         let total = view.map_or(0, |view| view.downloaded);
         let eta = if moving { meters.eta(content.id, now, total, left) } else { None };
@@ -188,9 +188,11 @@ impl Session {
         meters.rate(Of::All(false), self.now(), self.totals.down)
     }
 
-    fn stage(&self, content: &Content, download: &Download) -> Stage {
+    fn stage(download: &Download) -> Stage {
         match &download.phase {
-            Phase::Queued => Stage::Queued(self.queue_place(&content.id)),
+            // The place is known when all are looked at: see `queue_place`.
+            Phase::Queued => Stage::Queued(1),
+            Phase::Watching => Stage::Watching,
             Phase::Resolving => Stage::Resolving,
             Phase::Opening => Stage::Checking,
             Phase::Getting => Stage::Getting,
@@ -201,13 +203,13 @@ impl Session {
         }
     }
 
-    /// Its number among the queued downloads, which begin in the order in which they were added.
-    fn queue_place(&self, id: &ContentId) -> u32 {
-        let queued = |other: &&ContentId| {
-            self.contents.get(*other).is_some_and(|c| c.phase() == Some(&Phase::Queued))
+    /// Its number among the downloads that wait for others.
+    pub(super) fn queue_place(&self, id: &ContentId) -> u32 {
+        let queued = |other: &ContentId| {
+            self.contents.get(other).is_some_and(|c| c.phase() == Some(&Phase::Queued))
         };
-        let place = self.order.iter().filter(queued).position(|other| other == id);
-        u32::try_from(place.map_or(0, |at| at + 1)).unwrap_or(u32::MAX)
+        let place = self.line().into_iter().filter(queued).position(|other| other == *id);
+        u32::try_from(place.map_or(1, |at| at + 1)).unwrap_or(u32::MAX)
     }
 
     /// Why a connected source sends little or nothing.

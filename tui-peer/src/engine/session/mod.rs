@@ -2,18 +2,28 @@
 //! executes what it says, and carries out commands. Blocking work (hashing, opening, renaming, the
 //! library) runs elsewhere and reports back as [`Done`].
 
+mod bans;
+mod blocked;
+mod clock;
 mod commands;
 mod content;
 mod downloads;
 mod effects;
 mod facts;
+mod finishing;
+mod folder;
+mod kept;
 mod lens;
 mod network;
 mod peers;
+mod queue;
+mod removed;
 mod shares;
 mod start;
 mod stop;
+mod uploads;
 mod view;
+mod watches;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -22,11 +32,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::id::{ContentId, PeerId};
 use common::identity::Identity;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
+use self::bans::Ban;
+use self::clock::{Clocks, Jump};
 use self::content::Content;
+use self::kept::Keeping;
 use self::network::Net;
 use self::peers::Conn;
+use self::removed::Removed;
 use self::shares::{Done, HashJob};
 use super::announcer::TrackerEvent;
 use super::command::CommandError;
@@ -36,6 +50,7 @@ use super::disk::{Disk, DiskEvent};
 use super::event::{Event, Level, Target, What};
 use super::handle::{Call, Stop};
 use super::library::Library;
+use super::replay::EventSender;
 use super::snapshot::Snapshot;
 use crate::swarm::Node;
 use crate::swarm::event::{ConnId, Input, Output};
@@ -75,7 +90,7 @@ pub(super) struct Session {
     ours: Ours,
     library: Arc<Library>,
     done_tx: mpsc::Sender<Done>,
-    events: broadcast::Sender<Event>,
+    events: EventSender,
     snapshots: watch::Sender<Arc<Snapshot>>,
     focus: Option<ContentId>,
     /// Chunks of the content somebody looks at.
@@ -89,6 +104,15 @@ pub(super) struct Session {
     published: Instant,
     housekept: Instant,
     disk_free: Option<u64>,
+    clocks: Clocks,
+    /// Downloads that can be taken back.
+    removed: VecDeque<Removed>,
+    bans: Vec<Ban>,
+    keeping: Keeping,
+    /// Writes of what is kept, one after the other.
+    keeping_turn: Arc<std::sync::Mutex<()>>,
+    /// The front end has to ask the user before the network is joined.
+    asking: bool,
 }
 
 /// Payload moved in this run.
@@ -168,7 +192,7 @@ impl Session {
         if self.dirty {
             due = due.min(self.published + SNAPSHOT_EVERY);
         }
-        due
+        self.removal_due().map_or(due, |removal| due.min(removal))
     }
 
     /// At rest nothing needs a second's resolution.
@@ -183,13 +207,39 @@ impl Session {
         }
         if now >= self.housekept + self.housekeeping_interval() {
             self.housekept = now;
+            self.leave_room();
             self.retry_blocked(now);
+            self.note_stuck(now);
+            self.end_bans(now);
+            self.count_served(now);
             self.measure_disk();
             self.dirty |= self.is_busy();
+        }
+        self.bury_removed(Some(now));
+        if let Some(jump) = self.clocks.look(now, SystemTime::now()) {
+            self.on_jump(jump);
         }
         self.check_stopping(now);
         if self.dirty && now >= self.published + SNAPSHOT_EVERY {
             self.publish();
+        }
+    }
+
+    /// The machine slept, or its clock was set: whoever we were connected to is gone or soon will be.
+    fn on_jump(&mut self, jump: Jump) {
+        match jump {
+            Jump::Back(by) => {
+                let text = format!("the clock was set back by {} s", by.as_secs());
+                self.say(Level::Info, Target::Net, text);
+            }
+            Jump::Ahead(by) => {
+                let text = format!("{} s passed at once: reconnecting", by.as_secs());
+                self.say(Level::Info, Target::Net, text);
+                self.feed(Input::Woke);
+                if let Some(announcer) = &self.net.announcer {
+                    announcer.announce_now();
+                }
+            }
         }
     }
 
@@ -233,8 +283,7 @@ impl Session {
     /// Says something in the log, for programs too.
     fn tell(&self, level: Level, target: Target, text: impl Into<String>, what: What) {
         let event = Event { at: SystemTime::now(), level, target, text: text.into(), what };
-        // Nobody listening is fine.
-        let _ = self.events.send(event);
+        self.events.send(event);
     }
 
     /// A peer as people know it: its own name, or the start of its key.

@@ -10,7 +10,7 @@ use common::wire::Code;
 use common::wire::tracker::FileMeta;
 use tokio::sync::mpsc;
 
-use super::content::{Role, ShareState};
+use super::content::{Phase, Role, ShareState};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
@@ -78,6 +78,7 @@ impl Session {
     /// Joins a network, leaving the present one.
     pub(super) fn join(&mut self, join: JoinString) {
         self.disconnect_all(Code::ShuttingDown, "joining another network");
+        self.asking = false;
         self.ours.gate.set(None);
         if let Some(old) = self.net.announcer.take() {
             tokio::spawn(async move { old.leave().await });
@@ -142,6 +143,14 @@ impl Session {
         let ids: HashSet<ContentId> = downloads.chain(self.focus).collect();
         self.net.sources.retain(|id, _| ids.contains(id));
         announcer.watch(ids);
+    }
+
+    /// Knows the network and stays out of it, until told to rejoin; asks for that if `asking`.
+    pub(super) fn stay_off(&mut self, join: JoinString, asking: bool) {
+        self.net.join = Some(join);
+        self.net.state = NetState::Left;
+        self.asking = asking;
+        self.say(Level::Info, Target::Track, "staying out of the network, as configured");
     }
 
     pub(super) fn leave(&mut self) -> Result<Reply, CommandError> {
@@ -248,17 +257,25 @@ impl Session {
                 for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
                     self.net.metas.remove(id);
                 }
+                for id in &gone {
+                    if let Some(content) = self.contents.get_mut(id) {
+                        (content.other_complete, content.other_partial) = (0, 0);
+                    }
+                }
                 self.net.metas.extend(metas.into_iter().map(|meta| (meta.descriptor.id(), meta)));
                 self.count_other_copies();
+                self.check_watches();
             }
-            TrackerEvent::Sources { id, meta, sources, complete, whole, .. } => {
+            TrackerEvent::Sources { id, meta, sources, complete, partial, whole } => {
                 if let Some(meta) = meta {
                     self.net.metas.insert(id, meta);
                 }
                 self.on_sources(id, sources, whole);
+                if self.contents.get(&id).is_some_and(|c| c.phase() == Some(&Phase::Watching)) {
+                    self.check_watches();
+                }
                 if whole && let Some(content) = self.contents.get_mut(&id) {
-                    let own = u32::from(matches!(content.role, Role::Share(_)));
-                    content.other_complete = complete.saturating_sub(own);
+                    content.note_others(complete, partial);
                 }
             }
             TrackerEvent::SourcesLeft { id, peers } => {
@@ -346,9 +363,7 @@ impl Session {
     fn count_other_copies(&mut self) {
         for row in &self.net.catalogue.rows {
             if let Some(content) = self.contents.get_mut(&row.id) {
-                let share = matches!(&content.role, Role::Share(share) if share.part.is_none());
-                let own = u32::from(share && content.registered);
-                content.other_complete = row.complete.saturating_sub(own);
+                content.note_others(row.complete, row.sources.saturating_sub(row.complete));
             }
         }
     }

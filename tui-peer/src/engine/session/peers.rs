@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use common::id::{ContentId, PeerId};
 use common::wire::Code;
@@ -23,6 +24,7 @@ pub(super) struct Conn {
     pub(super) serving: HashMap<u32, (ContentId, u32)>,
     pub(super) down: u64,
     pub(super) up: u64,
+    pub(super) since: Instant,
 }
 
 impl Session {
@@ -30,7 +32,8 @@ impl Session {
         match event {
             ConnEvent::Up { conn, peer, dialed, addr, max_queued, handle } => {
                 let (bufs, serving) = (HashMap::new(), HashMap::new());
-                let entry = Conn { peer, addr, handle, bufs, serving, down: 0, up: 0 };
+                let since = Instant::now();
+                let entry = Conn { peer, addr, handle, bufs, serving, down: 0, up: 0, since };
                 self.conns.insert(conn, entry);
                 let text = format!("{} connected ({addr})", self.who(&peer));
                 let what = What::Peer { peer, connected: true };

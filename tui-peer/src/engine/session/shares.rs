@@ -15,7 +15,7 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{FileTree, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{
-    self, Check, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord,
+    self, Check, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord, Wish,
 };
 use crate::swarm::event::{Input, Ready};
 
@@ -81,6 +81,11 @@ impl Session {
             }
             Role::Download(_) => false,
         })
+    }
+
+    /// Shares again what is remembered of `path`.
+    pub(super) fn share_again(&mut self, path: PathBuf) {
+        self.hash(path, None, None);
     }
 
     /// Hashes `path` in the background; `known` is what was remembered of it, so that unchanged files
@@ -172,11 +177,13 @@ impl Session {
                     paused: true,
                     added_ms: 0,
                     finished: None,
+                    wish: Wish::default(),
                 });
                 content.role = Role::Share(Share {
                     paths: vec![record.path],
                     state: ShareState::Gone(why),
                     downloaded: record.downloaded,
+                    finished_ms: record.hashed_at,
                     part: None,
                 });
                 self.insert(content);
@@ -256,10 +263,13 @@ impl Session {
                 paths: vec![prepared.path],
                 state: ShareState::Serving,
                 downloaded,
+                finished_ms: prepared.hashed_at,
                 part: (!have.is_complete()).then(|| have.clone()),
             }),
             other_complete: 0,
+            other_partial: 0,
             registered: false,
+            limit: None,
         };
         let ready = Ready {
             descriptor: prepared.descriptor,
@@ -270,6 +280,7 @@ impl Session {
         };
         self.insert(content);
         self.feed(Input::ContentAdded { id, ready: Some(ready) });
+        self.recall_limit(&id);
         self.announce(&id);
     }
 

@@ -3,26 +3,31 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use common::channel::Channel;
 use common::identity::{Identity, IdentityError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::clock::Clocks;
+use super::kept::Keeping;
 use super::network::{Net, remembered};
 use super::{DONE_QUEUE, Queues, Session, Totals, shares};
-use crate::engine::config::{EngineConfig, StartError};
+use crate::engine::config::{EngineConfig, OnStart, StartError};
 use crate::engine::conn::{Ours, listen};
 use crate::engine::disk::{BufPool, Disk};
+use crate::engine::event::{Level, Target};
 use crate::engine::gate::Gate;
 use crate::engine::handle::{self, EngineHandle};
 use crate::engine::library::{Library, LibraryError};
 use crate::engine::limiter::Limiter;
 use crate::engine::snapshot::{Me, NetState, Network, Snapshot};
+use crate::swarm::event::Input;
 use crate::swarm::{Node, NodeConfig};
 
 /// Bytes of payload in memory at most: received and not yet written, or read and not yet sent. Enough
@@ -51,10 +56,7 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
     let me = identity.peer_id();
     let channel = Channel::new(&identity).map_err(|e| StartError::State(e.to_string()))?;
     let addr = config.listen;
-    let listener = TcpListener::bind(addr).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortInUse { addr },
-        _ => StartError::Listen { addr, source },
-    })?;
+    let (listener, fallback) = bind(addr, config.port_fallback.unwrap_or(false)).await?;
     let listening = listener.local_addr().map_err(|source| StartError::Listen { addr, source })?;
 
     let (conn_tx, conns) = mpsc::channel(CONN_QUEUE);
@@ -110,14 +112,27 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
         published: Instant::now(),
         housekept: Instant::now(),
         disk_free: None,
+        clocks: Clocks::new(Instant::now(), SystemTime::now()),
+        removed: VecDeque::new(),
+        bans: Vec::new(),
+        keeping: Keeping::load(&loaded.settings, Instant::now()),
+        keeping_turn: Arc::default(),
+        asking: false,
         config,
     };
+    if let Some(text) = fallback {
+        session.say(Level::Warn, Target::Net, text);
+    }
+    session.restore_bans();
+    session.feed(Input::DownLimit(session.config.down));
     let join = session.config.join.clone();
     let join = join.or_else(|| {
         session.config.remember.then(|| remembered(&session.config.state_dir)).flatten()
     });
-    if let Some(join) = join {
-        session.join(join);
+    match (join, session.config.on_start) {
+        (Some(join), OnStart::Resume) => session.join(join),
+        (Some(join), wish) => session.stay_off(join, wish == OnStart::Ask),
+        (None, _) => {}
     }
     session.restore_shares(loaded.shares);
     session.restore_downloads(loaded.downloads);
@@ -129,6 +144,40 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
         accepting.abort();
     });
     Ok(handle)
+}
+
+/// Ports tried after the wanted one before the system chooses one.
+const NEXT_PORTS: u16 = 20;
+
+/// Listens on `addr`; if that is in use and `fallback`, on the next port that is free. Says so then.
+async fn bind(
+    addr: SocketAddr,
+    fallback: bool,
+) -> Result<(TcpListener, Option<String>), StartError> {
+    let in_use = match TcpListener::bind(addr).await {
+        Ok(listener) => return Ok((listener, None)),
+        Err(error) => error,
+    };
+    if in_use.kind() != io::ErrorKind::AddrInUse {
+        return Err(StartError::Listen { addr, source: in_use });
+    }
+    if !fallback {
+        return Err(StartError::PortInUse { addr });
+    }
+    let next = (1..=NEXT_PORTS).filter_map(|n| addr.port().checked_add(n));
+    for port in next.chain([0]) {
+        let mut other = addr;
+        other.set_port(port);
+        if let Ok(listener) = TcpListener::bind(other).await {
+            let port = listener.local_addr().map_or(port, |addr| addr.port());
+            let text = format!(
+                "port {} is in use by another program: listening on {port} instead",
+                addr.port()
+            );
+            return Ok((listener, Some(text)));
+        }
+    }
+    Err(StartError::PortInUse { addr })
 }
 
 fn make_folder(dir: &Path) -> Result<(), StartError> {
@@ -157,6 +206,7 @@ fn first_snapshot(
         join: None,
         latency_ms: None,
         hosting: false,
+        asking: false,
     };
     Snapshot {
         seq: 0,
@@ -175,5 +225,8 @@ fn first_snapshot(
         transfers: Arc::new([]),
         peers: Arc::new([]),
         focus: None,
+        uploads: Default::default(),
+        bans: Arc::new([]),
+        watches: Arc::new([]),
     }
 }

@@ -80,15 +80,18 @@ impl Session {
                 Role::Share(_) => None,
             })
             .collect();
-        let disk = self.disk.clone();
+        let (disk, library) = (self.disk.clone(), self.library.clone());
+        let (deletions, kept) = (self.take_deletions(), self.last_kept());
         let synced = tokio::task::spawn_blocking(move || {
             // What is still in the workers' queue is written before the sync.
             disk.shutdown();
-            partials
-                .iter()
-                .filter_map(|partial| partial.sync().err())
-                .map(|e| e.to_string())
-                .collect::<Vec<_>>()
+            let synced = partials.iter().filter_map(|partial| partial.sync().err());
+            let mut errors: Vec<String> = synced.map(|error| error.to_string()).collect();
+            let deleted = deletions.iter().filter_map(|partial| partial.delete().err());
+            errors.extend(deleted.map(|error| error.to_string()));
+            let written = kept.map(|(key, text)| library.set_setting(key, Some(&text)));
+            errors.extend(written.and_then(Result::err).map(|error| error.to_string()));
+            errors
         });
         for error in synced.await.unwrap_or_default() {
             self.say(Level::Error, Target::Disk, error);

@@ -13,9 +13,10 @@ use super::lens::{Doing, Known, Lens};
 use super::{Session, Totals};
 use crate::engine::disk::free_space;
 use crate::engine::snapshot::{
-    self, Flags, Focus, MAX_FLIGHTS, Me, Network, PeerRow, Snapshot, Sole, SourceRow, SourceState,
+    self, Flags, Focus, MAX_FLIGHTS, Me, Network, Plan, Snapshot, Sole, SourceRow, SourceState,
     Transfer, TransferState,
 };
+use crate::engine::why::Cause;
 use crate::swarm::view::{ContentView, SourceView, SourceWord, sole_key};
 
 impl Session {
@@ -48,6 +49,9 @@ impl Session {
             transfers,
             peers,
             focus,
+            uploads: self.uploads(),
+            bans: self.ban_rows(),
+            watches: self.keeping.kept.watches.iter().map(|words| words.as_str().into()).collect(),
         };
         // Rates fade for a while after the last byte: keep drawing until they have.
         let moving = meters.end();
@@ -69,6 +73,7 @@ impl Session {
             join: join.map(ToString::to_string),
             latency_ms: self.net.latency_ms,
             hosting: self.net.hosted.is_some(),
+            asking: self.asking,
         }
     }
 
@@ -86,7 +91,28 @@ impl Session {
             }
         });
         let own = self.order.iter().filter_map(|id| self.contents.get(id));
-        own.map(|content| self.transfer(content, meters)).chain(jobs).collect()
+        let mut rows: Vec<Transfer> =
+            own.map(|content| self.transfer(content, meters)).chain(jobs).collect();
+        self.number(&mut rows);
+        rows.into()
+    }
+
+    /// Places in the line of unfinished downloads.
+    fn number(&self, rows: &mut [Transfer]) {
+        let line: HashMap<ContentId, u32> = self.line().into_iter().zip(0u32..).collect();
+        let mut queued: Vec<(u32, &mut Plan, &mut Option<Cause>)> = Vec::new();
+        for row in rows {
+            let Some(order) = line.get(&row.id) else { continue };
+            row.plan.order = *order;
+            if row.state == TransferState::Queued {
+                queued.push((*order, &mut row.plan, &mut row.why));
+            }
+        }
+        queued.sort_by_key(|(order, ..)| *order);
+        for (place, (_, plan, why)) in (1u32..).zip(queued) {
+            plan.place = Some(place);
+            *why = Some(Cause::Queued(place));
+        }
     }
 
     fn transfer(&self, content: &Content, meters: &mut Meters) -> Transfer {
@@ -98,6 +124,8 @@ impl Session {
             other_complete: content.other_complete,
             ..blank(content.id)
         };
+        row.plan.waiting = content.other_partial;
+        row.plan.up = content.limit.as_ref().and_then(|limit| limit.rate());
         if let Some(layout) = &content.layout {
             (row.size, row.chunks) = (layout.total(), layout.chunks());
         } else if let Some(meta) = self.net.row(&content.id) {
@@ -117,7 +145,10 @@ impl Session {
         let connected = view.as_ref().map_or(0, |view| view.sources.len());
         row.sources = u32::try_from(known.max(connected)).unwrap_or(u32::MAX);
         match &content.role {
-            Role::Share(share) => share_row(&mut row, content, share),
+            Role::Share(share) => {
+                share_row(&mut row, content, share);
+                row.plan.cleared = self.is_hidden(&content.id, share);
+            }
             Role::Download(download) => {
                 self.download_row(&mut row, content, download, view.as_ref(), meters);
             }
@@ -135,6 +166,7 @@ impl Session {
     ) {
         row.downloaded = true;
         row.path = download.record.dir.join(content.shown.as_ref());
+        row.plan = Plan { waiting: row.plan.waiting, ..self.plan(download) };
         let Some(layout) = &content.layout else {
             row.state = phase_state(&download.phase, false);
             row.why = self.outlook(meters, content, download, view, (0.0, 0)).1.into_iter().next();
@@ -157,25 +189,24 @@ impl Session {
         row.why = outlook.1.into_iter().next();
     }
 
-    fn peers(&self, meters: &mut Meters) -> Arc<[PeerRow]> {
-        let now = self.now();
-        let rows = self.conns.iter().map(|(id, conn)| {
-            let view = self.node.conn(*id, now).unwrap_or_default();
-            PeerRow {
-                peer: conn.peer,
-                nick: self.nick(&conn.peer),
-                addr: conn.addr,
-                down_rate: meters.rate(Of::Conn(*id, false), now, view.down),
-                up_rate: meters.rate(Of::Conn(*id, true), now, view.up),
-                down: conn.down,
-                up: conn.up,
-                contents: view.contents,
-                rtt_ms: view.rtt_ms,
-            }
-        });
-        let mut rows: Vec<PeerRow> = rows.collect();
-        rows.sort_by_key(|row| row.peer);
-        rows.into()
+    fn plan(&self, download: &Download) -> Plan {
+        let wish = &download.record.wish;
+        let why = match &download.phase {
+            Phase::Queued => format!("{} run at once; + raises it", self.config.max_active),
+            Phase::Watching => "starts when somebody has it".to_owned(),
+            Phase::Blocked { why, .. } => why.clone(),
+            Phase::Paused => "by you".to_owned(),
+            _ => String::new(),
+        };
+        Plan {
+            priority: wish.priority,
+            sequential: wish.sequential,
+            up: wish.up,
+            down: wish.down,
+            watch: download.phase == Phase::Watching,
+            why,
+            ..Plan::default()
+        }
     }
 
     /// Chunks and sources of one content: exact if it is ours, else as the tracker says.
@@ -272,7 +303,12 @@ impl Session {
                     now,
                     view.as_ref().map_or(0, |view| view.downloaded),
                 );
-                self.outlook(meters, content, download, view.as_ref(), (rate, 0)).1
+                let mut causes =
+                    self.outlook(meters, content, download, view.as_ref(), (rate, 0)).1;
+                if let [Cause::Queued(place)] = causes.as_mut_slice() {
+                    *place = self.queue_place(&id);
+                }
+                causes
             }
             _ => Vec::new(),
         };
@@ -324,7 +360,7 @@ impl Session {
         }
     }
 
-    fn nick(&self, peer: &PeerId) -> String {
+    pub(super) fn nick(&self, peer: &PeerId) -> String {
         self.nicks.get(peer).cloned().unwrap_or_default()
     }
 }
@@ -374,6 +410,7 @@ fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
 fn phase_state(phase: &Phase, stuck: bool) -> TransferState {
     match phase {
         Phase::Queued => TransferState::Queued,
+        Phase::Watching => TransferState::NoSource,
         Phase::Resolving if stuck => TransferState::NoSource,
         Phase::Resolving => TransferState::Resolving,
         Phase::Opening => TransferState::Checking,
@@ -410,5 +447,6 @@ fn blank(id: ContentId) -> Transfer {
         wanted_by: 0,
         other_complete: 0,
         why: None,
+        plan: Plan::default(),
     }
 }

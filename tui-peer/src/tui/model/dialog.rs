@@ -10,6 +10,7 @@ use crate::engine::snapshot::FolderEntry;
 
 use super::super::field::Field;
 use super::super::layout::Class;
+use super::Panel;
 
 /// Good, bad or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub enum Dialog {
     Confirm(Confirm),
     /// Files of a folder.
     Contents(Contents),
+    /// Settings.
+    Settings(Panel),
 }
 
 /// A name in a folder of this machine.
@@ -126,6 +129,8 @@ pub enum Choice {
     Quit,
     /// Close the screen, go on serving.
     ServeOn,
+    /// Rejoin the network of the last run.
+    Rejoin,
     /// Leave as soon as nothing runs.
     LeaveWhenIdle,
     /// Leave.

@@ -6,6 +6,7 @@ mod index;
 mod list;
 mod log;
 mod map;
+mod panel;
 mod prefs;
 mod toast;
 
@@ -37,6 +38,7 @@ pub use index::{Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_fo
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
 pub use map::MapJob;
+pub use panel::{Capture, Edit, Panel, Row};
 pub use prefs::Prefs;
 pub use toast::{Toast, Toasts};
 
@@ -165,6 +167,10 @@ pub struct Setting {
     pub job_control: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
+    /// Whether the environment says that motion is unwanted (`NO_MOTION`).
+    pub calm: bool,
+    /// The port asked for.
+    pub wanted_port: Option<u16>,
 }
 
 /// The whole state of the app.
@@ -250,6 +256,8 @@ pub struct Model {
     pub index: Cache,
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
+    /// Whether it was asked at the start whether to go on.
+    pub asked_start: bool,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
     pub(crate) mine_ids: Vec<ContentId>,
@@ -307,6 +315,7 @@ impl Model {
             job: (0, false),
             index: Cache::default(),
             asked_focus: None,
+            asked_start: false,
             suspend_confirmed: false,
             mine_ids: Vec::new(),
             row_place: None,

@@ -1,6 +1,6 @@
 //! The settings as the app has them: with what was found out about the terminal.
 
-use crate::settings::Table;
+use crate::settings::{Item, Table};
 
 use super::super::theme::{Detected, Theme};
 use super::Model;
@@ -12,12 +12,14 @@ pub struct Prefs {
     pub table: Table,
     /// What the terminal is.
     pub detected: Detected,
+    /// Changed in this run, in force from the next start.
+    pub restart: Vec<Item>,
 }
 
 impl Prefs {
     /// From the settings at start.
     pub fn new(table: Table, detected: Detected) -> Self {
-        Self { table, detected }
+        Self { table, detected, restart: Vec::new() }
     }
 
     /// The look that follows.
@@ -31,7 +33,7 @@ impl Model {
     pub fn set_prefs(&mut self, prefs: Prefs) {
         self.theme = prefs.theme();
         self.units = prefs.table.units();
-        self.mouse = prefs.table.is_on(crate::settings::Item::Mouse);
+        self.mouse = prefs.table.is_on(Item::Mouse);
         self.prefs = prefs;
     }
 }

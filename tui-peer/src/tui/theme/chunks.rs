@@ -3,6 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use super::super::heatmap::{Rarity, Standing};
+use super::palette::ink;
 use super::{Depth, Glyphs, Theme};
 use crate::settings::Role;
 
@@ -79,6 +80,11 @@ impl Theme {
             }
             _ => style,
         }
+    }
+
+    /// Colour of a sign on the background of chunks that nobody has.
+    pub fn lost_ink(self) -> Color {
+        ink(self.palette.get(Role::Lost).unwrap_or(Color::Reset))
     }
 
     /// Whether cells may have a background of their own.

@@ -122,6 +122,14 @@ impl Theme {
     pub fn range(self) -> &'static str {
         self.glyph("–", "-", "-")
     }
+    /// Before the number of repeats, and between a size and how many of it.
+    pub fn times(self) -> &'static str {
+        self.glyph("×", "x", "x")
+    }
+    /// Before a line that belongs to the one above.
+    pub fn branch(self) -> &'static str {
+        self.glyph("└", "└", "`-")
+    }
     /// Between two things.
     pub fn dot(self) -> &'static str {
         self.glyph("·", "·", "-")
@@ -140,10 +148,6 @@ impl Theme {
             Glyphs::Unicode | Glyphs::Cp437 => ("←", "→"),
             Glyphs::Ascii => ("<-", "->"),
         }
-    }
-    /// Between a size and how many of it.
-    pub fn times(self) -> &'static str {
-        self.glyph("×", "x", "x")
     }
     /// Parts of one cell of a progress bar, the first being none of it.
     pub fn bar_eighths(self) -> &'static [&'static str] {

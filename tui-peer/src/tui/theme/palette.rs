@@ -149,9 +149,29 @@ const fn sixteen_contrast(many: Color) -> Palette {
     palette
 }
 
+/// Black or white, whichever can be read better on a colour of the palette or of a user's own.
+pub(super) fn ink(on: Color) -> Color {
+    /// Relative luminance at which black and white have the same contrast: sqrt(1.05 * 0.05) - 0.05.
+    const MIDDLE: f64 = 0.179;
+    let [r, g, b] = match on {
+        Color::Rgb(r, g, b) => [r, g, b],
+        Color::Indexed(i @ 232..) => [8 + 10 * (i - 232); 3],
+        Color::Indexed(i @ 16..=231) => {
+            [(i - 16) / 36, (i - 16) / 6 % 6, (i - 16) % 6].map(|s| STEPS[usize::from(s % 6)])
+        }
+        // The terminal's own colours: what they are is not known.
+        _ => return Color::Indexed(231),
+    };
+    let linear = |v: u8| (f64::from(v) / 255.0).powf(2.2);
+    let luminance = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    Color::Indexed(if luminance > MIDDLE { 16 } else { 231 })
+}
+
+/// Levels of red, green and blue in the colours 16 to 231.
+const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+
 /// The nearest of the colours 16 to 255 to a red, green and blue; for terminals that have no others.
 pub(super) fn nearest(red: u8, green: u8, blue: u8) -> u8 {
-    const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let off = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
     let step = |v: u8| (0..6u8).min_by_key(|i| off(STEPS[usize::from(*i)], v)).unwrap_or(0);
     let (r, g, b) = (step(red), step(green), step(blue));
@@ -167,7 +187,6 @@ mod tests {
     use super::*;
 
     fn rgb(color: Color) -> [f64; 3] {
-        const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
         let Color::Indexed(i) = color else { panic!("{color:?}") };
         let parts = if i >= 232 {
             [8 + 10 * (i - 232); 3]
@@ -225,6 +244,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn signs_can_be_read_on_the_colours_of_the_map() {
+        for ground in [Ground::Dark, Ground::Light] {
+            for palette in
+                [Palette::standard(Depth::Full, ground), Palette::contrast(Depth::Full, ground)]
+            {
+                let on = palette.get(Role::Lost).unwrap();
+                let (a, b) = (luminance(rgb(on)) + 0.05, luminance(rgb(ink(on))) + 0.05);
+                assert!(f64::max(a, b) / f64::min(a, b) > 4.5, "{ground:?} {on:?}");
+            }
+        }
+        assert_eq!(ink(Color::Rgb(255, 255, 0)), Color::Indexed(16));
+        assert_eq!(ink(Color::Rgb(0, 0, 90)), Color::Indexed(231));
     }
 
     #[test]

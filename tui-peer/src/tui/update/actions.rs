@@ -15,7 +15,7 @@ use super::moves::{
 use super::transfers::{
     contents, copy_link, download, each, explain, mark, mark_all, pause, pause_all,
 };
-use super::{lists, map, share};
+use super::{lists, log, map, share};
 
 /// Does it.
 pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
@@ -150,9 +150,8 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         }
         Action::Wider => model.split = (model.split + 5).min(35),
         Action::Narrower => model.split = (model.split - 5).max(-35),
-        Action::Theme => {
-            super::settings::next_theme(model, out);
-        }
+        Action::Settings => super::settings::open(model),
+        Action::Theme => super::settings::next_theme(model, out),
         Action::Mouse => {
             model.mouse = !model.mouse;
             out.push(Effect::Mouse(model.mouse));
@@ -184,12 +183,11 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             model.log.set_paused(pause);
         }
         Action::Wrap => model.log.wrap = !model.log.wrap,
-        Action::CopyLine => {
-            let at = model.log.position();
-            if let Some(line) = model.log.shown().nth(at) {
-                out.push(Effect::Copy(line.text.clone(), "line"));
-            }
-        }
+        Action::LogTarget => model.log.next_target(),
+        Action::LogNext => log::search(model, true),
+        Action::LogPrev => log::search(model, false),
+        Action::CopyLine => log::copy_line(model, out),
+        Action::CopyLog => log::copy_all(model, out),
     }
 }
 

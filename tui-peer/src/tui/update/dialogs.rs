@@ -8,6 +8,7 @@ use super::super::action::Action;
 use super::super::model::{Choice, Confirm, Dialog, Model, Sort, Tone, WhenIdle};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::contents::contents_key;
+use super::settings::settings_key;
 use super::share::{look_again, share_key};
 use super::welcome::link_key;
 use super::{keys, lists};
@@ -18,6 +19,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     let cancelled = key.code == KeyCode::Esc || key.code == KeyCode::Char('c') && ctrl(key);
     let keep = match &mut dialog {
         Dialog::Contents(contents) => contents_key(model, contents, key, out),
+        Dialog::Settings(panel) => settings_key(model, panel, key, out),
         _ if cancelled => false,
         Dialog::Help { scroll, query } => help_key(model, scroll, query, key),
         Dialog::Palette { query, cursor } => match palette_key(model, query, cursor, key) {
@@ -66,6 +68,7 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
                 link.field.paste(text);
             }
             Dialog::Contents(contents) if contents.filtering => contents.query.paste(text),
+            Dialog::Settings(panel) => super::settings::paste(panel, text),
             Dialog::Contents(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {
             }
         }
@@ -224,6 +227,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
             super::when_idle(model, out);
         }
+        Choice::Rejoin => super::actions::act(model, Action::Rejoin, None, out),
         Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {
             let delete_partial = confirm.tick.is_some_and(|(_, ticked)| ticked);

@@ -58,19 +58,7 @@ fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         lists::filter_key(model, key, out);
         return;
     }
-    match key.code {
-        KeyCode::Esc => {
-            model.log.field.set("");
-            model.filtering = false;
-        }
-        KeyCode::Enter => model.filtering = false,
-        KeyCode::Down => model.log.step(1),
-        KeyCode::Up => model.log.step(-1),
-        _ => {
-            model.log.field.key(key);
-            model.log.offset = 0;
-        }
-    }
+    super::log::search_key(model, key);
 }
 
 fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {

@@ -7,6 +7,7 @@ mod contents;
 mod dialogs;
 mod keys;
 mod lists;
+mod log;
 mod map;
 mod mouse;
 mod moves;
@@ -28,7 +29,7 @@ use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
 
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Log, Model, Pane, Tab, Tone, WhenIdle};
+use super::model::{Dialog, GetLink, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
 use super::words;
 
@@ -46,11 +47,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Attention(has) => model.attention = has,
         Msg::Snapshot(snap) => snapshot(model, snap, &mut out),
         Msg::Event(event) => event_came(model, &event),
+        Msg::Events(events) => events.iter().for_each(|event| event_came(model, event)),
+        Msg::Traces(entries) => log::traces(model, entries),
         Msg::Missed(n) => {
             let text = format!("{n} log lines were lost: too many at once");
             model.log.push(&said(model, Level::Warn, text));
         }
-        Msg::Reply(asked, result) => reply::reply(model, asked, result),
+        Msg::Reply(asked, result) => reply::reply(model, asked, result, &mut out),
+        Msg::Saved(result) => settings::saved(model, result),
         Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
         Msg::Indexed(generation, job, built) => {
             lists::indexed(model, generation, &job, built, &mut out);
@@ -113,6 +117,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
         model.welcome = super::model::Welcome::default();
     }
     lists::refresh(model, out);
+    ask::ask_start(model);
     when_idle(model, out);
 }
 
@@ -220,7 +225,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     let sources = model.source_rows().len();
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
-    settle_log(&mut model.log, usize::from(inside(areas.log).height));
+    log::settle(model, areas.log);
     map::settle(model, &mut *out);
     let wanted = model.selected();
     if wanted != model.asked_focus {
@@ -238,13 +243,6 @@ fn settle_row(model: &mut Model) {
         .filter(|(of, at)| *of == id && rows.get(*at).is_some_and(|row| row.id == id));
     if known.is_none() {
         model.row_place = rows.iter().position(|row| row.id == id).map(|at| (id, at));
-    }
-}
-
-fn settle_log(log: &mut Log, height: usize) {
-    log.settle(height);
-    if height > 0 {
-        log.unread = 0;
     }
 }
 

@@ -4,14 +4,21 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use super::super::layout::inside;
-use super::super::model::{Model, Pane};
+use super::super::model::{Dialog, Model, Pane};
 use super::super::msg::Effect;
 use super::lists;
 
 /// Rows per notch of the wheel.
 const WHEEL: isize = 3;
 
-pub(super) fn mouse(model: &mut Model, event: MouseEvent, _out: &mut Vec<Effect>) {
+pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>) {
+    if let Some(Dialog::Settings(panel)) = model.dialogs.last() {
+        let mut panel = panel.clone();
+        super::settings::mouse(model, &mut panel, event, out);
+        model.dialogs.pop();
+        model.dialogs.push(Dialog::Settings(panel));
+        return;
+    }
     if !model.dialogs.is_empty() || model.is_welcome() {
         return;
     }

@@ -3,10 +3,15 @@
 use crate::engine::command::{CommandError, Reply};
 
 use super::super::model::{Dialog, Model, Tone};
-use super::super::msg::Asked;
+use super::super::msg::{Asked, Effect};
 use super::show;
 
-pub(super) fn reply(model: &mut Model, asked: Asked, result: Result<Reply, CommandError>) {
+pub(super) fn reply(
+    model: &mut Model,
+    asked: Asked,
+    result: Result<Reply, CommandError>,
+    out: &mut Vec<Effect>,
+) {
     let now = model.now.mono;
     if matches!(asked, Asked::Host | Asked::Join) {
         model.welcome.busy = false;
@@ -37,6 +42,7 @@ pub(super) fn reply(model: &mut Model, asked: Asked, result: Result<Reply, Comma
         }
         (Asked::Say(text), Ok(_)) => model.toasts.push(Tone::Good, show(&text), now),
         (Asked::Join, Ok(_)) => model.toasts.push(Tone::Good, "joining".to_owned(), now),
+        (Asked::Setting(item, text), Ok(_)) => super::settings::agreed(model, item, text, out),
         (_, Ok(_)) => {}
         (asked, Err(error)) => {
             if matches!(asked, Asked::Host | Asked::Join) && model.is_welcome() {

@@ -23,6 +23,7 @@ pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
         KeyCode::Enter => welcome_enter(model, out),
         KeyCode::Esc => model.welcome.field.set(""),
         KeyCode::F(1) => keys::run(model, Action::Help, out),
+        KeyCode::F(2) => keys::run(model, Action::Settings, out),
         KeyCode::Char('l') if ctrl(key) => out.push(Effect::Redraw),
         KeyCode::Char('z') if ctrl(key) => keys::run(model, Action::Suspend, out),
         KeyCode::Char('q') if !typing && !ctrl(key) => out.push(Effect::Exit(ExitReason::Quit)),

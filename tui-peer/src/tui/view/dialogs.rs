@@ -30,6 +30,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Dialog::Link(link) => self::link(model, frame, link),
         Dialog::Confirm(confirm) => self::confirm(model, frame, confirm),
         Dialog::Contents(contents) => self::contents(model, frame, contents),
+        Dialog::Settings(panel) => super::settings::draw(model, frame, panel),
     }
 }
 

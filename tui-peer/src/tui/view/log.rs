@@ -7,10 +7,57 @@ use ratatui::style::Style;
 
 use crate::engine::event::Level;
 
+use super::super::filter::fold;
 use super::super::format;
-use super::super::model::{Model, Pane};
+use super::super::layout::inside;
+use super::super::model::{Log, LogLine, Model, Pane};
 use super::super::words;
-use super::paint;
+use super::paint::{self, Piece};
+
+/// Rows inside a zoomed log from which on what is filtered and the keys get rows of their own.
+const ROOMY: u16 = 8;
+/// Width from which on the part of the program is named.
+const WITH_TARGET: u16 = 60;
+
+/// How lines are laid out: what decides how many rows each takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    room: usize,
+    wrap: bool,
+    details: bool,
+}
+
+impl Shape {
+    pub(crate) fn of(model: &Model, area: Rect) -> Self {
+        // Time, level, margins; and the target.
+        let before = if area.width >= WITH_TARGET { 1 + 9 + 6 + 6 } else { 1 + 9 + 6 };
+        Self {
+            room: usize::from(area.width.saturating_sub(before + 1)),
+            wrap: model.log.wrap,
+            details: model.log.wrap || is_zoomed(model),
+        }
+    }
+
+    /// Rows that a line takes.
+    pub(crate) fn rows(self, line: &LogLine) -> usize {
+        let text = if self.wrap { paint::wrap(&line.text, self.room).len().max(1) } else { 1 };
+        text + if self.details { line.details.len() } else { 0 }
+    }
+}
+
+fn is_zoomed(model: &Model) -> bool {
+    model.zoom && model.focus == Pane::Log
+}
+
+/// Where the lines are.
+pub(crate) fn list_area(model: &Model, area: Rect) -> Rect {
+    let inner = inside(area);
+    if is_zoomed(model) && inner.height >= ROOMY {
+        Rect { y: inner.y + 1, height: inner.height - 3, ..inner }
+    } else {
+        inner
+    }
+}
 
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if area.is_empty() {
@@ -19,62 +66,116 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
     let log = &model.log;
     let focused = model.focus == Pane::Log;
-    let mut note = format!("{}+  ", words::level_word(log.level));
-    match log.paused {
-        None => note.push_str("following"),
-        Some(_) if log.newer() > 0 => {
-            note.push_str(&format!("PAUSED, {} newer (f follows)", log.newer()));
-        }
-        Some(_) => note.push_str("PAUSED (f follows)"),
+    let roomy = list_area(model, area) != inside(area);
+    let mut title = vec![("4 Log".to_owned(), if focused { theme.bold() } else { theme.dim() })];
+    if roomy {
+        title.push((" zoomed".to_owned(), Style::new()));
+    } else if !log.field.text().is_empty() {
+        title.push((format!(" / {}", log.field.text()), Style::new()));
     }
-    let title = if log.field.text().is_empty() {
-        String::new()
-    } else {
-        format!(" with \"{}\" (Esc clears)", log.field.text())
-    };
+    let mut note = format!("{}+", words::level_word(log.level()));
+    if let Some(target) = log.target() {
+        note.push_str(&format!("  {target} only"));
+    }
+    note.push_str("  ");
+    note.push_str(&standing(model));
     let frame = paint::Frame {
-        title: vec![
-            ("4 Log".to_owned(), if focused { theme.bold() } else { theme.dim() }),
-            (title, Style::new()),
-        ],
+        title,
         note: vec![(note, if log.paused.is_some() { theme.warn() } else { theme.dim() })],
+        scroll: focused.then(|| (log.offset, usize::from(inside(area).height), log.count())),
         ..paint::Frame::default()
     };
     let inner = paint::boxed(buf, area, theme, focused, &frame);
     if inner.is_empty() {
         return;
     }
+    if roomy {
+        around(model, buf, inner);
+    }
+    let inner = list_area(model, area);
     let cursor = log.position();
+    let shape = Shape::of(model, inner);
+    let needle = log.needle();
     let mut y = inner.y;
-    let mut any = false;
-    for (at, line) in log.shown().enumerate().skip(log.offset) {
+    for (at, line) in log.shown_from(log.offset).enumerate() {
         if y >= inner.bottom() {
             break;
         }
-        any = true;
-        let selected = focused && at == cursor && log.paused.is_some();
-        y = entry(model, buf, Rect { y, height: inner.bottom() - y, ..inner }, line, selected);
+        let selected = focused && at + log.offset == cursor && log.paused.is_some();
+        let row = Rect { y, height: inner.bottom() - y, ..inner };
+        y = entry(model, buf, row, line, (shape, selected, needle.as_deref()));
     }
-    if !any {
-        let level = words::level_word(log.level);
-        let text = if log.is_empty() {
-            "Nothing has happened yet.".to_owned()
-        } else if log.field.text().is_empty() {
-            format!("Nothing at {level} or above. + shows more.")
-        } else {
-            "No line has this. Esc clears the search.".to_owned()
-        };
+    if y == inner.y {
+        let text = nothing(log);
         paint::text(buf, inner.x + 1, inner.y, inner.width.saturating_sub(1), &text, theme.dim());
     }
 }
 
-/// One line, or more when wrapped; returns the row below.
+/// Following, or since when not.
+fn standing(model: &Model) -> String {
+    let log = &model.log;
+    if log.paused.is_none() {
+        return "following".to_owned();
+    }
+    let at = log.paused_at.map_or_else(String::new, |at| {
+        format!(" at {}", format::time_of_day(at, model.setting.utc_offset))
+    });
+    match log.newer() {
+        0 => format!("[PAUSED{at}]"),
+        n => format!("[PAUSED{at}, {} newer]", format::count(n as u64)),
+    }
+}
+
+fn nothing(log: &Log) -> String {
+    let level = words::level_word(log.level());
+    match log.target() {
+        _ if log.is_empty() => "Nothing has happened yet.".to_owned(),
+        Some(target) => format!("Nothing from {target} at {level}. t next part, + shows more."),
+        None => format!("Log is empty at {level}. + shows more."),
+    }
+}
+
+/// What is filtered above the lines, how many there are and the keys below.
+fn around(model: &Model, buf: &mut Buffer, inner: Rect) {
+    let theme = model.theme;
+    let log = &model.log;
+    let (x, width) = (inner.x + 1, inner.width.saturating_sub(2));
+    let mut top: Vec<Piece> = vec![("level ".to_owned(), theme.dim())];
+    for level in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
+        let word = words::level_word(level).trim_end();
+        top.push(if level == log.level() {
+            (format!("[{word}] "), theme.bold())
+        } else {
+            (format!("{word}  "), if level < log.level() { Style::new() } else { theme.dim() })
+        });
+    }
+    top.push(("  target ".to_owned(), theme.dim()));
+    top.push((log.target().unwrap_or("all").to_owned(), theme.bold()));
+    if !model.filtering && !log.field.text().is_empty() {
+        top.push((format!("   / {}", log.field.text()), theme.bold()));
+    }
+    paint::pieces(buf, x, inner.y, width, &top);
+    let y = inner.bottom().saturating_sub(2);
+    let counts = format!(
+        "{} of {} {} {}",
+        format::count(log.count() as u64),
+        format::plural(log.len() as u64, "line"),
+        theme.dot(),
+        standing(model)
+    );
+    paint::text(buf, x, y, width, &counts, theme.dim());
+    let keys =
+        "+ - more/less detail  t target  / search  n N next  f follow  w wrap  y copy  Y all";
+    paint::text(buf, x, y + 1, width, keys, theme.dim());
+}
+
+/// One line, or more when wrapped or with details; returns the row below.
 fn entry(
     model: &Model,
     buf: &mut Buffer,
     area: Rect,
-    line: &super::super::model::LogLine,
-    selected: bool,
+    line: &LogLine,
+    (shape, selected, needle): (Shape, bool, Option<&str>),
 ) -> u16 {
     let theme = model.theme;
     let style = match line.level {
@@ -83,45 +184,50 @@ fn entry(
         Level::Info => Style::new(),
         Level::Debug => theme.dim(),
     };
+    let room = |x: u16| area.right().saturating_sub(x);
     let mut x = area.x + 1;
     let time = format::time_of_day(line.at, model.setting.utc_offset);
-    x = paint::text(buf, x, area.y, area.right().saturating_sub(x), &time, theme.dim()) + 1;
+    x = paint::text(buf, x, area.y, room(x), &time, theme.dim()) + 1;
     let level = format!("{:<5}", words::level_word(line.level));
-    x = paint::text(buf, x, area.y, area.right().saturating_sub(x), &level, style) + 1;
-    if area.width >= 60 {
-        let target = format!("{:<5}", line.target.word());
-        x = paint::text(buf, x, area.y, area.right().saturating_sub(x), &target, theme.dim()) + 1;
+    x = paint::text(buf, x, area.y, room(x), &level, style) + 1;
+    if area.width >= WITH_TARGET {
+        x = paint::text(buf, x, area.y, room(x), &format!("{:<5}", line.target), theme.dim()) + 1;
     }
-    let room = area.right().saturating_sub(x + 1);
-    let text =
-        if line.times > 1 { format!("{} (x{})", line.text, line.times) } else { line.text.clone() };
+    let width = u16::try_from(shape.room).unwrap_or(u16::MAX);
     let plain = if line.level == Level::Error { style } else { Style::new() };
+    let times = match line.times {
+        1 => String::new(),
+        n => format!(" {}{}", theme.times(), format::count(u64::from(n))),
+    };
     let mut y = area.y;
-    if model.log.wrap {
-        for part in paint::wrap(&text, usize::from(room)) {
+    if shape.wrap {
+        for part in paint::wrap(&format!("{}{times}", line.text), shape.room) {
             if y >= area.bottom() {
                 break;
             }
-            paint::text(buf, x, y, room, &part, plain);
+            paint::text(buf, x, y, width, &part, plain);
+            mark(buf, (x, y), &part, needle, theme.matched());
             y += 1;
         }
         y = y.max(area.y + 1);
     } else {
-        let cut = format::start(&text, usize::from(room));
-        let shown = if cut.len() < text.len() {
-            format!(
-                "{}{}",
-                format::start(
-                    &text,
-                    usize::from(room).saturating_sub(theme.ellipsis().chars().count())
-                ),
-                theme.ellipsis()
-            )
-        } else {
-            cut
-        };
-        paint::text(buf, x, y, room, &shown, plain);
+        let shown =
+            cut(&line.text, shape.room.saturating_sub(times.chars().count()), theme.ellipsis());
+        let end = paint::text(buf, x, y, width, &shown, plain);
+        mark(buf, (x, y), &shown, needle, theme.matched());
+        paint::text(buf, end, y, room(end), &times, theme.bold());
         y += 1;
+    }
+    if shape.details {
+        for detail in &line.details {
+            if y >= area.bottom() {
+                break;
+            }
+            let shown = cut(&format!("{} {detail}", theme.branch()), shape.room, theme.ellipsis());
+            paint::text(buf, x, y, width, &shown, theme.dim());
+            mark(buf, (x, y), &shown, needle, theme.matched());
+            y += 1;
+        }
     }
     if selected {
         for x in area.x..area.right() {
@@ -132,6 +238,30 @@ fn entry(
         paint::text(buf, area.x, area.y, 1, theme.bar(), Style::new());
     }
     y
+}
+
+fn cut(text: &str, room: usize, ellipsis: &str) -> String {
+    let shown = format::start(text, room);
+    if shown.len() == text.len() {
+        return shown;
+    }
+    format!("{}{ellipsis}", format::start(text, room.saturating_sub(ellipsis.chars().count())))
+}
+
+/// Marks where the search is found, if folding kept the number of characters.
+fn mark(buf: &mut Buffer, (x, y): (u16, u16), text: &str, needle: Option<&str>, style: Style) {
+    let Some(needle) = needle else { return };
+    let folded = fold(text);
+    if folded.chars().count() != text.chars().count() {
+        return;
+    }
+    let columns =
+        |part: &str| u16::try_from(unicode_width::UnicodeWidthStr::width(part)).unwrap_or(0);
+    for (at, found) in folded.match_indices(needle) {
+        let Some(before) = folded.get(..at) else { continue };
+        let area = Rect { x: x + columns(before), y, width: columns(found), height: 1 };
+        buf.set_style(area.intersection(buf.area), style);
+    }
 }
 
 /// The search field, in the bottom border.

@@ -7,7 +7,7 @@ use ratatui::style::{Color, Modifier, Style};
 use super::super::format;
 use super::super::heatmap::{Bucket, Map, Mode, Standing};
 use super::super::model::Model;
-use super::super::theme::{Depth, Ground, Theme};
+use super::super::theme::{Depth, Theme};
 use super::paint::{self, Piece};
 
 pub(super) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
@@ -85,9 +85,7 @@ fn level(
         style = style.bg(theme.chunk_color(Standing::Lack(lowest)).unwrap_or(Color::Reset));
     }
     if lowest == Some(0) {
-        let ink =
-            if theme.ground == Ground::Dark { Color::Indexed(231) } else { Color::Indexed(255) };
-        return (theme.chunk_glyph(worst), style.fg(ink).add_modifier(Modifier::BOLD));
+        return (theme.chunk_glyph(worst), style.fg(theme.lost_ink()).add_modifier(Modifier::BOLD));
     }
     // Nothing of it here or coming: the same sign as in the legend instead of a block of colour.
     if bucket.have == 0 && bucket.flight == 0 {

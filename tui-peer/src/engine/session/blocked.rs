@@ -1,0 +1,178 @@
+//! Downloads that the disk refuses, or that must leave room on it: they rest and go on by themselves.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::id::ContentId;
+
+use super::Session;
+use super::content::{Content, Phase};
+use crate::engine::config::{DEFAULT_KEEP_FREE, DEFAULT_KEEP_PART};
+use crate::engine::disk::{DiskError, free_space, volume_size};
+use crate::engine::event::{Level, Target, What};
+use crate::swarm::event::Input;
+
+/// How long a full or read-only disk is left alone before the next look.
+const BLOCKED_RETRY: Duration = Duration::from_secs(3);
+/// Room that must be there beyond what is kept free before a download that ran out of it goes on: a few
+/// chunks of the largest usual size, so that it does not stop again at once.
+const ROOM_TO_RESUME: u64 = 16 * 1024 * 1024;
+
+/// Bytes to be left free on a volume of `size` bytes.
+fn kept_free(wanted: Option<u64>, size: u64) -> u64 {
+    wanted.unwrap_or_else(|| DEFAULT_KEEP_FREE.min(size / DEFAULT_KEEP_PART))
+}
+
+impl Session {
+    /// Bytes to be left free where `dir` is; nothing where that cannot be known.
+    fn kept_free(&self, dir: &Path) -> u64 {
+        kept_free(self.config.keep_free, volume_size(dir).unwrap_or(0))
+    }
+
+    /// Why nothing may be written to `dir` for now, if so.
+    pub(super) fn lacks_room(&self, dir: &Path) -> Option<String> {
+        let (free, keep) = (free_space(dir).ok()?, self.kept_free(dir));
+        (free < keep).then(|| {
+            format!(
+                "{}: {} MiB free, {} MiB are to be kept; make room, or lower keep_free",
+                dir.display(),
+                free >> 20,
+                keep >> 20
+            )
+        })
+    }
+
+    /// The disk refuses: rest, say why, and look again from time to time.
+    pub(super) fn block(&mut self, id: ContentId, error: &DiskError) {
+        let why = error.to_string();
+        let (phase, code, hint) = if error.is_temporary() {
+            let retry_at = Instant::now() + BLOCKED_RETRY;
+            let full = error.is_full();
+            let code = if full { "disk-full" } else { "disk-blocked" };
+            let hint = "it goes on by itself when that is mended";
+            (Phase::Blocked { full, why: why.clone(), retry_at }, code, hint)
+        } else {
+            (Phase::Failed(why.clone()), "io", "resume it when that is mended")
+        };
+        self.rest(id, phase, &why, code, hint, matches!(error, DiskError::Changed { .. }));
+    }
+
+    /// Leaves room on the volume.
+    fn keep_room(&mut self, id: ContentId, why: String) {
+        let retry_at = Instant::now() + BLOCKED_RETRY;
+        let phase = Phase::Blocked { full: true, why: why.clone(), retry_at };
+        self.rest(id, phase, &why, "disk-full", "it goes on by itself when there is room", false);
+    }
+
+    fn rest(
+        &mut self,
+        id: ContentId,
+        phase: Phase,
+        why: &str,
+        code: &'static str,
+        hint: &str,
+        replaced: bool,
+    ) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let shown = content.shown.clone();
+        let Some(download) = content.as_download() else { return };
+        // The same trouble again after a try that nobody asked for is not told again.
+        let first = !std::mem::replace(&mut download.told, true);
+        if replaced {
+            // What we wrote is not there any more: the next start looks at the disk anew.
+            download.partial = None;
+        }
+        if !matches!(download.phase, Phase::Paused) {
+            download.phase = phase;
+        }
+        if replaced {
+            if let Some(content) = self.contents.get_mut(&id) {
+                content.source = None;
+            }
+            self.feed(Input::ContentRemoved { id });
+        } else {
+            self.feed(Input::PausedChanged { id, paused: true });
+        }
+        if first {
+            let what = What::Failed { id: Some(id), code, hint: hint.to_owned() };
+            self.tell(Level::Error, Target::Disk, format!("{shown}: paused: {why}"), what);
+        }
+        self.start_queued();
+    }
+
+    /// Downloads on volumes that are getting full rest before they are.
+    pub(super) fn leave_room(&mut self) {
+        let mut by_dir: HashMap<PathBuf, Vec<ContentId>> = HashMap::new();
+        for content in self.contents.values_mut() {
+            let id = content.id;
+            if let Some(download) = content.as_download()
+                && download.phase == Phase::Getting
+            {
+                by_dir.entry(download.record.dir.clone()).or_default().push(id);
+            }
+        }
+        for (dir, ids) in by_dir {
+            if let Some(why) = self.lacks_room(&dir) {
+                ids.into_iter().for_each(|id| self.keep_room(id, why.clone()));
+            }
+        }
+    }
+
+    /// Whether a download may begin to write; it rests if not.
+    pub(super) fn has_room(&mut self, id: ContentId) -> bool {
+        let dir = self.contents.get_mut(&id).and_then(Content::as_download);
+        let Some(dir) = dir.map(|download| download.record.dir.clone()) else { return false };
+        match self.lacks_room(&dir) {
+            Some(why) => {
+                self.keep_room(id, why);
+                false
+            }
+            None => true,
+        }
+    }
+
+    /// Looks at once at what rests for lack of room.
+    pub(super) fn retry_blocked_now(&mut self, now: Instant) {
+        for content in self.contents.values_mut() {
+            if let Some(download) = content.as_download()
+                && let Phase::Blocked { retry_at, .. } = &mut download.phase
+            {
+                *retry_at = now;
+            }
+        }
+        self.retry_blocked(now);
+    }
+
+    /// Downloads that the disk refused: go on if it might work now.
+    pub(super) fn retry_blocked(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for content in self.contents.values_mut() {
+            let Some(download) = content.as_download() else { continue };
+            if let Phase::Blocked { full, retry_at, .. } = &mut download.phase
+                && *retry_at <= now
+            {
+                *retry_at = now + BLOCKED_RETRY;
+                due.push((download.record.id, *full, download.record.dir.clone()));
+            }
+        }
+        for (id, full, dir) in due {
+            let free = free_space(&dir).unwrap_or(u64::MAX);
+            if !full || free >= self.kept_free(&dir).saturating_add(ROOM_TO_RESUME) {
+                self.try_again(&id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gibibyte_or_a_hundredth_is_kept_whichever_is_less() {
+        assert_eq!(kept_free(None, 1 << 40), 1 << 30);
+        assert_eq!(kept_free(None, 10_000 << 20), 100 << 20);
+        assert_eq!(kept_free(Some(7), 1 << 40), 7);
+    }
+}

@@ -1,0 +1,127 @@
+//! The end of a download: everything in place, and shared from there.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::chunk_set::ChunkSet;
+use common::id::ContentId;
+
+use super::Session;
+use super::content::{Content, Phase, Role, Share, ShareState, bytes_of};
+use super::downloads::{FinishedDownload, Step};
+use super::shares::Done;
+use crate::engine::disk::{DiskError, FileTree, FinishPlan, SharedFiles};
+use crate::engine::event::{Level, Target, What};
+use crate::engine::library::Prepared;
+use crate::engine::library::prepared::FolderParts;
+use crate::swarm::event::Input;
+
+impl Session {
+    pub(super) fn on_completed(&mut self, id: ContentId) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let (Some(layout), Some(descriptor)) = (content.layout.clone(), content.descriptor) else {
+            return;
+        };
+        let (name, manifest) = (content.name.clone(), content.manifest.clone());
+        let manifest_bytes = content.manifest_bytes.clone();
+        let Role::Download(download) = &mut content.role else { return };
+        let Some(partial) = download.partial.clone() else { return };
+        let wanted = download.wanted.clone();
+        self.set_phase(&id, Phase::Finishing);
+        let hashes = self.node.hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
+        let library = self.library.clone();
+        self.background(move || {
+            let finish = || -> Result<FinishedDownload, DiskError> {
+                let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
+                let path = partial.place(&plan)?.path;
+                let folder = match (manifest, manifest_bytes, partial.rel()) {
+                    (Some(manifest), Some(bytes), Some(rel)) => {
+                        Some(FolderParts { manifest, bytes: Arc::from(bytes.as_ref()), rel })
+                    }
+                    _ => None,
+                };
+                let prepared = Prepared::downloaded(path.clone(), name, descriptor, folder, hashes)
+                    .map_err(|error| DiskError::Io {
+                        doing: "look at",
+                        path: path.clone(),
+                        source: std::io::Error::other(error.to_string()),
+                    })?;
+                let remembered = library
+                    .put_share(&prepared.record(true), &prepared)
+                    .and_then(|()| library.remove_download(&id).map(drop));
+                // Only now: a crash before this line finds its way back here from the journal.
+                if remembered.is_ok() {
+                    partial.close_journal()?;
+                }
+                Ok(FinishedDownload { path, prepared, remembered })
+            };
+            Done::Download(Step::Finished { id, result: finish().map(Box::new) })
+        });
+    }
+
+    /// A crash came between the rename and the record: hash it as what it is, a file of ours.
+    pub(super) fn finish_in_place(&mut self, id: ContentId, path: &Path) {
+        self.forget(&id);
+        let library = self.library.clone();
+        self.background(move || {
+            let forgotten = library.remove_download(&id).map(drop);
+            Done::Forgotten { result: forgotten }
+        });
+        if let Err(error) = self.share(path, None) {
+            self.say(Level::Error, Target::Share, error.message);
+        }
+    }
+
+    pub(super) fn on_finished(&mut self, id: ContentId, finished: FinishedDownload) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Role::Download(download) = &content.role else { return };
+        let bytes = content.layout.as_ref().map_or(0, |l| bytes_of(l, &download.wanted));
+        let seconds = download.asked.elapsed().as_secs_f64();
+        let (shown, wanted) = (content.shown.clone(), download.wanted.clone());
+        if let Err(error) = &finished.remembered {
+            self.say(Level::Error, Target::Disk, error.to_string());
+        }
+        let FinishedDownload { path, prepared, .. } = finished;
+        let part = (!wanted.is_complete()).then_some(wanted);
+        self.become_share(id, prepared, part);
+        let text = format!("{shown}: done in {seconds:.1} s, at {}", path.display());
+        self.tell(Level::Info, Target::Fetch, text, What::Done { id, path, bytes, seconds });
+        self.start_queued();
+    }
+
+    /// The download goes on as a share, without a moment in which it is not served.
+    fn become_share(&mut self, id: ContentId, prepared: Prepared, part: Option<ChunkSet>) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let tree =
+            FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
+        content.source = Some(Arc::new(SharedFiles::new(tree, prepared.stats.clone())));
+        let complete = part.is_none();
+        content.role = Role::Share(Share {
+            paths: vec![prepared.path],
+            state: ShareState::Serving,
+            downloaded: true,
+            finished_ms: prepared.hashed_at,
+            part,
+        });
+        if complete {
+            self.announce(&id);
+        }
+        self.changed();
+    }
+
+    /// A failed end may have lost what was written since the last good sync.
+    pub(super) fn distrust(&mut self, id: ContentId) {
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let Some(download) = download else { return };
+        let Some(written) = download.partial.as_ref().map(|partial| partial.written()) else {
+            return;
+        };
+        let mut lost = ChunkSet::empty(written.chunks());
+        for chunk in download.wanted.iter().filter(|chunk| !written.contains(*chunk)) {
+            lost.insert(chunk);
+        }
+        if !lost.is_empty() {
+            self.feed(Input::ChunksLost { id, lost });
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Files of a folder: which are there, which are wanted, and more of them later.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use common::chunk_set::ChunkSet;
+use common::id::{ContentId, Hash};
+use common::manifest::Manifest;
+use common::merkle::ChunkHashes;
+use common::names::{safe_component, show};
+
+use super::content::{Content, Phase, Role, ShareState, selects, wanted_chunks};
+use super::downloads::{self, Step};
+use super::shares::Done;
+use super::{Session, refuse};
+use crate::engine::command::{CommandError, CommandErrorKind, Reply, Selection};
+use crate::engine::disk::{DiskError, PartialSpec, reclaim};
+use crate::engine::event::{Level, Target, What};
+use crate::engine::library::{self, Check, DownloadRecord, Wish};
+use crate::engine::snapshot::FolderEntry;
+use crate::swarm::event::Input;
+
+impl Session {
+    /// Chooses other files of a folder that is being downloaded, or more of one that is finished.
+    pub(super) fn select(
+        &mut self,
+        id: &ContentId,
+        files: Selection,
+    ) -> Result<Reply, CommandError> {
+        let content = self.contents.get_mut(id);
+        let content =
+            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
+        let (manifest, layout) = (content.manifest.clone(), content.layout.clone());
+        let Role::Download(download) = &mut content.role else {
+            return self.widen(id, &files);
+        };
+        download.record.selection = files;
+        let record = download.record.clone();
+        if let Some(layout) = layout {
+            let wanted = wanted_chunks(manifest.as_deref(), &layout, &record.selection);
+            download.wanted = wanted.clone();
+            self.feed(Input::WantedChanged { id: *id, wanted });
+        }
+        self.remember(&record);
+        Ok(Reply::Accepted)
+    }
+
+    /// A finished folder of which only some files were wanted becomes a download of these and more:
+    /// what is here stays, is served meanwhile, and is not fetched again.
+    fn widen(&mut self, id: &ContentId, files: &Selection) -> Result<Reply, CommandError> {
+        let invalid = |text: &str| Err(refuse(CommandErrorKind::Invalid, text));
+        let Some(content) = self.contents.get(id) else { return invalid("no such folder") };
+        let Role::Share(share) = &content.role else { return invalid("it is not finished") };
+        let (Some(part), Some(manifest)) = (&share.part, &content.manifest) else {
+            return Ok(Reply::Accepted);
+        };
+        let (Some(descriptor), Some(layout)) = (content.descriptor, content.layout.clone()) else {
+            return invalid("not a folder");
+        };
+        if share.state != ShareState::Serving {
+            return invalid("it is not in order just now: verify it first (v)");
+        }
+        let path = share.paths.first().cloned().unwrap_or_default();
+        let Some(dir) = path.parent().map(PathBuf::from) else {
+            return invalid("it is not in a folder");
+        };
+        let selection = union(manifest, files, |file| {
+            let mut chunks = layout.file_chunks(file).unwrap_or(0..0);
+            !chunks.is_empty() && chunks.all(|chunk| part.contains(chunk))
+        });
+        let wanted = wanted_chunks(Some(manifest), &layout, &selection);
+        if wanted.count() == part.count() {
+            return Ok(Reply::Accepted);
+        }
+        let record = DownloadRecord {
+            id: *id,
+            name: content.name.clone(),
+            dir: dir.clone(),
+            descriptor: Some(descriptor),
+            selection,
+            paused: false,
+            added_ms: downloads::unix_ms(),
+            finished: None,
+            wish: Wish {
+                rank: self.last_rank(),
+                up: content.limit.as_ref().and_then(|limit| limit.rate()),
+                ..Wish::default()
+            },
+        };
+        let (have, shown) = (part.clone(), content.shown.clone());
+        let hashes = known_hashes(self.node.hashes(id).unwrap_or_default());
+        let spec = PartialSpec {
+            id: *id,
+            descriptor,
+            layout,
+            rel: Some(std::sync::Arc::new(manifest.disk_paths())),
+            name: safe_component(&content.name).unwrap_or_else(|_| id.short()),
+            dir,
+        };
+        let mut download = Content::download(record.clone());
+        let Some(content) = self.contents.get_mut(id) else { return Ok(Reply::Accepted) };
+        std::mem::swap(&mut content.role, &mut download.role);
+        self.set_phase(id, Phase::Opening);
+        self.changed();
+        let text = format!("{shown}: fetching more of its files");
+        self.say(Level::Info, Target::Fetch, text);
+        let (library, id) = (self.library.clone(), *id);
+        self.background(move || {
+            // The wish first: after a crash it is taken up again.
+            let take = || -> Result<(), DiskError> {
+                let other = |why: String| DiskError::Io {
+                    doing: "take up again",
+                    path: path.clone(),
+                    source: std::io::Error::other(why),
+                };
+                library.put_download(&record).map_err(|error| other(error.to_string()))?;
+                let share = library.share(&path).map_err(|error| other(error.to_string()))?;
+                let unchanged =
+                    share.is_some_and(|share| library::check(&share) == Check::Unchanged);
+                if !unchanged {
+                    return Err(DiskError::Changed { path: path.clone() });
+                }
+                reclaim(&spec, &path, &have, &hashes)?;
+                library.remove_share(&path).map_err(|error| other(error.to_string()))?;
+                Ok(())
+            };
+            let result = take();
+            Done::Download(Step::Widened { id, path, result })
+        });
+        Ok(Reply::Accepted)
+    }
+
+    /// The finished folder is a download again; or it stays what it was.
+    pub(super) fn on_widened(
+        &mut self,
+        id: ContentId,
+        path: PathBuf,
+        result: Result<(), DiskError>,
+    ) {
+        let Err(error) = result else {
+            return self.begin(id);
+        };
+        let text = format!("{}: {error}", self.shown_name(&id));
+        let hint = "verify it (v), then choose its files again".to_owned();
+        let what = What::Failed { id: Some(id), code: "widen", hint };
+        self.tell(Level::Error, Target::Disk, text, what);
+        self.forget(&id);
+        let library = self.library.clone();
+        self.background(move || Done::Forgotten { result: library.remove_download(&id).map(drop) });
+        self.share_again(path);
+    }
+
+    /// What is in a folder, as far as that is known.
+    pub(super) fn list_files(&self, id: &ContentId) -> Result<Reply, CommandError> {
+        let content = self.contents.get(id);
+        let content = content.ok_or_else(|| {
+            refuse(CommandErrorKind::NotFound, "neither shared nor downloaded here")
+        })?;
+        let (Some(manifest), Some(layout)) = (&content.manifest, &content.layout) else {
+            return Err(refuse(
+                CommandErrorKind::Invalid,
+                "not a folder, or its contents are not known yet",
+            ));
+        };
+        let have = self.node.have(id);
+        let wanted = match &content.role {
+            Role::Download(download) => Some(&download.wanted),
+            Role::Share(share) => share.part.as_ref(),
+        };
+        let entries = manifest.files().enumerate().map(|(i, entry)| {
+            let chunks = layout.file_chunks(i).unwrap_or(0..0);
+            let inside = |set: &ChunkSet| chunks.clone().filter(|c| set.contains(*c)).count();
+            let done = have.map_or(0, |have| {
+                let here = chunks.clone().filter(|c| have.contains(*c));
+                here.filter_map(|c| layout.chunk(c)).map(|c| u64::from(layout.len_of(c))).sum()
+            });
+            let raw = entry.path.join("/");
+            FolderEntry {
+                path: show(&raw),
+                raw,
+                size: entry.size,
+                done,
+                wanted: wanted.is_none_or(|set| chunks.is_empty() || inside(set) > 0),
+            }
+        });
+        Ok(Reply::Files(entries.collect()))
+    }
+}
+
+/// The files that are here and those that are chosen.
+fn union(manifest: &Manifest, files: &Selection, here: impl Fn(usize) -> bool) -> Selection {
+    let Selection::Paths(chosen) = files else { return Selection::All };
+    let mut all = true;
+    let paths: HashSet<String> = manifest
+        .files()
+        .enumerate()
+        .filter_map(|(i, entry)| {
+            let path = entry.path.join("/");
+            let wanted = here(i) || chosen.iter().any(|chosen| selects(chosen, &path));
+            all &= wanted || entry.size == 0;
+            wanted.then_some(path)
+        })
+        .collect();
+    if all {
+        return Selection::All;
+    }
+    let mut paths: Vec<String> = paths.into_iter().collect();
+    paths.sort_unstable();
+    Selection::Paths(paths)
+}
+
+/// Runs of known chunk hashes: file, first, hashes.
+fn known_hashes(files: &[ChunkHashes]) -> Vec<(u32, u32, Vec<Hash>)> {
+    let mut runs: Vec<(u32, u32, Vec<Hash>)> = Vec::new();
+    for (file, hashes) in (0u32..).zip(files) {
+        let mut run: Option<(u32, Vec<Hash>)> = None;
+        for chunk in 0..hashes.chunks() {
+            match (hashes.get(chunk), &mut run) {
+                (Some(hash), Some((_, list))) => list.push(hash),
+                (Some(hash), None) => run = Some((chunk, vec![hash])),
+                (None, _) => runs.extend(run.take().map(|(first, list)| (file, first, list))),
+            }
+        }
+        runs.extend(run.map(|(first, list)| (file, first, list)));
+    }
+    runs
+}

@@ -1,0 +1,123 @@
+//! Downloads the user took out of the list, and for some seconds can have back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::id::ContentId;
+
+use super::content::{Content, Phase, Role};
+use super::downloads::Step;
+use super::shares::Done;
+use super::{Session, refuse};
+use crate::engine::command::{CommandError, CommandErrorKind, Reply, UNDO_TIME};
+use crate::engine::disk::Partial;
+use crate::engine::event::{Level, Target};
+use crate::engine::library::DownloadRecord;
+
+/// Removed downloads that can be taken back at once; more than anybody marks in a few seconds by hand.
+const MAX_REMOVED: usize = 1000;
+
+/// A download that was removed just now.
+pub(super) struct Removed {
+    record: DownloadRecord,
+    /// To be deleted when it can no longer be taken back.
+    delete: Option<Arc<Partial>>,
+    at: Instant,
+}
+
+impl Session {
+    pub(super) fn remove(
+        &mut self,
+        id: &ContentId,
+        delete_partial: bool,
+    ) -> Result<Reply, CommandError> {
+        match self.contents.get(id).map(|content| &content.role) {
+            None => return Err(refuse(CommandErrorKind::NotFound, "no such download")),
+            Some(Role::Share(share)) if !share.downloaded => {
+                let text = "that is a share of yours; unshare it instead";
+                return Err(refuse(CommandErrorKind::Invalid, text));
+            }
+            // Finished: only the list forgets it.
+            Some(Role::Share(_)) => {
+                self.keep_cleared(id, true);
+                return Ok(Reply::Accepted);
+            }
+            Some(Role::Download(download)) if download.phase == Phase::Finishing => {
+                let text = "it is just being put in place; remove it when that is done";
+                return Err(refuse(CommandErrorKind::Invalid, text));
+            }
+            Some(Role::Download(_)) => {}
+        }
+        let Some(content) = self.forget(id) else { return Ok(Reply::Accepted) };
+        let text = format!("{}: removed", content.shown);
+        self.say(Level::Info, Target::Fetch, text);
+        if let Role::Download(download) = content.role {
+            let delete = download.partial.filter(|_| delete_partial);
+            if self.removed.len() >= MAX_REMOVED
+                && let Some(oldest) = self.removed.pop_front()
+            {
+                self.bury(oldest);
+            }
+            let record = download.record;
+            self.removed.push_back(Removed { record, delete, at: Instant::now() });
+        }
+        let (library, id) = (self.library.clone(), *id);
+        self.background(move || Done::Forgotten { result: library.remove_download(&id).map(drop) });
+        self.start_queued();
+        Ok(Reply::Accepted)
+    }
+
+    /// Takes a removal back.
+    pub(super) fn restore_removed(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
+        if self.is_cleared(id) {
+            self.keep_cleared(id, false);
+            return Ok(Reply::Accepted);
+        }
+        let Some(removed) = self.take_removed(id) else {
+            let text = "it is too late to take that back; download it again";
+            return Err(refuse(CommandErrorKind::NotFound, text));
+        };
+        let record = removed.record.clone();
+        // Opened anew, and it is locked while the old one lives.
+        drop(removed);
+        if !self.contents.contains_key(id) {
+            self.remember(&record);
+            self.insert(Content::download(record));
+            self.start_queued();
+        }
+        Ok(Reply::Accepted)
+    }
+
+    /// A removed download that is wanted again: what there is of it is not deleted.
+    pub(super) fn take_removed(&mut self, id: &ContentId) -> Option<Removed> {
+        let at = self.removed.iter().position(|removed| removed.record.id == *id)?;
+        self.removed.remove(at)
+    }
+
+    /// When the next one can no longer be taken back.
+    pub(super) fn removal_due(&self) -> Option<Instant> {
+        self.removed.front().map(|removed| removed.at + UNDO_TIME)
+    }
+
+    /// Ends the time to take back, of those whose time is over, or of all.
+    pub(super) fn bury_removed(&mut self, now: Option<Instant>) {
+        while let Some(due) = self.removal_due()
+            && now.is_none_or(|now| now >= due)
+        {
+            if let Some(removed) = self.removed.pop_front() {
+                self.bury(removed);
+            }
+        }
+    }
+
+    fn bury(&self, removed: Removed) {
+        if let Some(partial) = removed.delete {
+            self.background(move || Done::Download(Step::Deleted { result: partial.delete() }));
+        }
+    }
+
+    /// Deletes what is still to be deleted; blocks.
+    pub(super) fn take_deletions(&mut self) -> Vec<Arc<Partial>> {
+        self.removed.drain(..).filter_map(|removed| removed.delete).collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! The settings screen.
+
+use crate::settings::{Item, Page};
+
+use super::super::action::Action;
+use super::super::field::Field;
+use super::super::keymap::Sequence;
+use super::{Line, Model};
+
+/// A row of the settings screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    /// A setting.
+    Item(Item),
+    /// The keys of an action.
+    Keys(Action),
+}
+
+/// A value being typed.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// Of which setting.
+    pub item: Item,
+    /// The text.
+    pub field: Field,
+}
+
+/// A key being waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// For which action.
+    pub action: Action,
+    /// Whether it is to be added to those that the action has.
+    pub add: bool,
+    /// Pressed so far.
+    pub pressed: Sequence,
+}
+
+/// State of the settings screen.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// Open page.
+    pub page: Page,
+    /// Row under the cursor.
+    pub cursor: usize,
+    /// Text to find rows by, on all pages.
+    pub query: Option<Field>,
+    /// A value being typed.
+    pub edit: Option<Edit>,
+    /// A key being waited for.
+    pub capture: Option<Capture>,
+    /// What became of the last key.
+    pub note: Option<Line>,
+}
+
+impl Default for Panel {
+    fn default() -> Self {
+        Self { page: Page::General, cursor: 0, query: None, edit: None, capture: None, note: None }
+    }
+}
+
+impl Panel {
+    /// The rows to choose from: those of the page, or those that are being looked for.
+    pub fn rows(&self, model: &Model) -> Vec<Row> {
+        match &self.query {
+            Some(query) => found(model, query.text()),
+            None if self.page == Page::Keys => Action::ALL.iter().copied().map(Row::Keys).collect(),
+            None => Item::on(self.page).map(Row::Item).collect(),
+        }
+    }
+
+    /// The row under the cursor.
+    pub fn row(&self, model: &Model) -> Option<Row> {
+        self.rows(model).get(self.cursor).copied()
+    }
+
+    /// Goes to a row on its page.
+    pub fn go_to(&mut self, model: &Model, row: Row) {
+        self.query = None;
+        self.page = match row {
+            Row::Item(item) => item.page(),
+            Row::Keys(_) => Page::Keys,
+        };
+        self.cursor = self.rows(model).iter().position(|r| *r == row).unwrap_or(0);
+    }
+}
+
+/// Rows with all words of a query in what is known of them; those that show the words come first.
+fn found(model: &Model, query: &str) -> Vec<Row> {
+    let query = query.to_lowercase();
+    let rank = |shown: &str, rest: String| {
+        let shown = shown.to_lowercase();
+        let all = format!("{shown} {}", rest.to_lowercase());
+        let has = |text: &str| query.split_whitespace().all(|word| text.contains(word));
+        has(&all).then(|| u8::from(!has(&shown)))
+    };
+    let items = Item::ALL.iter().filter_map(|item| {
+        let rest = format!("{} {} {}", item.key(), item.help(), item.page().title());
+        Some((rank(item.label(), rest)?, Row::Item(*item)))
+    });
+    let actions = Action::ALL.iter().filter_map(|action| {
+        let keys = model.keymap.keys(*action).join(" ");
+        let rest = format!("{} {} {keys} keys", action.name(), action.words());
+        Some((rank(action.help(), rest)?, Row::Keys(*action)))
+    });
+    let mut rows: Vec<(u8, Row)> = items.chain(actions).collect();
+    rows.sort_by_key(|(rank, _)| *rank);
+    rows.into_iter().map(|(_, row)| row).collect()
+}

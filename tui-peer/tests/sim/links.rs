@@ -1,0 +1,181 @@
+//! Links: an uplink sends the requests it serves in frames, round robin over its connections; a frame
+//! then queues at the receiver's downlink. A connection has only so much under way that has not
+//! arrived, as in TCP. Control messages take the delay only, but never overtake payload.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use tui_peer::swarm::event::{ConnId, Input};
+use tui_peer::swarm::time::Time;
+
+use super::network::{DELAY, Event, Network};
+use super::spec::Manner;
+
+/// Longest and shortest frame; one takes a tenth of a second on slow links, as the writer sees to.
+const FRAME: (f64, f64) = (256.0 * 1024.0, 16.0 * 1024.0);
+const FRAME_TIME: f64 = 0.1;
+/// Bytes of a connection under way at most: its window.
+const WINDOW: u32 = 512 << 10;
+
+/// What a peer sends.
+#[derive(Debug, Default)]
+pub(crate) struct Uplink {
+    queues: BTreeMap<ConnId, VecDeque<Job>>,
+    /// Sent and not arrived.
+    under_way: HashMap<ConnId, u32>,
+    last: ConnIdOrNone,
+    busy: bool,
+    pub(crate) sent: u64,
+}
+
+type ConnIdOrNone = Option<ConnId>;
+
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) rid: u32,
+    /// `None`: part of a manifest.
+    pub(crate) chunk: Option<u32>,
+    pub(crate) len: u32,
+    pub(crate) sent: u32,
+}
+
+/// How links misbehave.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Weather {
+    /// Every frame and message takes up to this much longer.
+    pub(crate) jitter: Duration,
+    /// One frame in so many is lost and comes after a retransmission timeout; 0: none.
+    pub(crate) lost: u32,
+    /// An uplink stands still for up to a second, once in so many seconds; 0: never.
+    pub(crate) stalls: f64,
+}
+
+/// What a lost frame costs: the least retransmission timeout of Linux.
+const RETRANSMISSION: Duration = Duration::from_millis(200);
+
+impl Uplink {
+    pub(crate) fn clear(&mut self) {
+        self.queues.clear();
+    }
+
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        self.queues.remove(&conn);
+        self.under_way.remove(&conn);
+    }
+
+    /// Takes a job back; false if it is out already.
+    pub(crate) fn stop(&mut self, conn: ConnId, rid: u32) -> bool {
+        let Some(queue) = self.queues.get_mut(&conn) else { return false };
+        let before = queue.len();
+        queue.retain(|job| job.rid != rid);
+        queue.len() < before
+    }
+
+    /// The next connection in turn that has something to send and room for it.
+    fn next(&self) -> Option<ConnId> {
+        let ready = |(conn, queue): &(&ConnId, &VecDeque<Job>)| {
+            !queue.is_empty() && self.under_way.get(conn).is_none_or(|bytes| *bytes < WINDOW)
+        };
+        let after = |conn: &ConnId| self.last.is_none_or(|last| *conn > last);
+        let mut later = self.queues.iter().filter(|(conn, _)| after(conn)).filter(ready);
+        let first = || self.queues.iter().find(ready);
+        later.next().or_else(first).map(|(conn, _)| *conn)
+    }
+}
+
+impl Network {
+    pub(crate) fn enqueue(&mut self, i: usize, conn: ConnId, job: Job) {
+        self.peers[i].uplink.queues.entry(conn).or_default().push_back(job);
+        self.kick(i);
+    }
+
+    fn kick(&mut self, i: usize) {
+        if !self.peers[i].uplink.busy {
+            self.peers[i].uplink.busy = true;
+            self.at(self.now, i, Event::Uplink);
+        }
+    }
+
+    /// A frame arrived at the other end: there is room for more.
+    pub(crate) fn arrived(&mut self, i: usize, conn: ConnId, len: u32) {
+        if let Some(bytes) = self.peers[i].uplink.under_way.get_mut(&conn) {
+            *bytes = bytes.saturating_sub(len);
+            self.kick(i);
+        }
+    }
+
+    /// Sends one frame of the next connection in turn.
+    pub(crate) fn uplink(&mut self, i: usize) {
+        let peer = &mut self.peers[i];
+        let silent = match peer.spec.manner {
+            Manner::Silent => true,
+            Manner::StopsAfter(most) => peer.uplink.sent >= most,
+            _ => false,
+        };
+        let (Some(conn), false, true) = (peer.uplink.next(), silent, peer.alive) else {
+            peer.uplink.busy = false;
+            return;
+        };
+        let rate = peer.spec.up;
+        let frame = (rate * FRAME_TIME).clamp(FRAME.1, FRAME.0) as u32;
+        peer.uplink.last = Some(conn);
+        let Some(queue) = peer.uplink.queues.get_mut(&conn) else { return };
+        let Some(job) = queue.front_mut() else { return };
+        let len = frame.min(job.len - job.sent);
+        let (rid, off, chunk) = (job.rid, job.sent, job.chunk);
+        job.sent += len;
+        let finished = job.sent == job.len;
+        if finished {
+            queue.pop_front();
+        }
+        let lie = match (peer.spec.manner, chunk) {
+            (Manner::Liar(n), Some(chunk)) => finished && chunk.is_multiple_of(n),
+            _ => false,
+        };
+        peer.uplink.sent += u64::from(len);
+        *peer.uplink.under_way.entry(conn).or_default() += len;
+        let took = f64::from(len) / rate;
+        let sent_at = self.now + Duration::from_secs_f64(took);
+        let standstill = self.standstill(took);
+        self.at(sent_at + standstill, i, Event::Uplink);
+        if finished {
+            self.at(sent_at, i, Event::Input(Input::Served { conn, rid }));
+        }
+        let Some((other, back)) = self.wires.get(&(i, conn)).copied() else { return };
+        let extra = self.bad_luck();
+        let there = &mut self.peers[other];
+        let start = there.downlink_free.max(self.now + DELAY);
+        let took = Duration::from_secs_f64(f64::from(len) / there.spec.down);
+        there.downlink_free = start + took;
+        there.received += u64::from(len);
+        let behind = self.arrived.get(&(other, back)).copied().unwrap_or(Time::ZERO);
+        let arrives = (start + took).max(sent_at + DELAY).max(behind) + extra;
+        self.arrived.insert((other, back), arrives);
+        if lie {
+            self.at(arrives, other, Event::Taint(back, rid));
+        }
+        self.at(arrives, other, Event::Input(Input::Data { conn: back, rid, off, len }));
+        self.at(arrives, i, Event::Arrived(conn, len));
+    }
+
+    /// How much later a frame comes than it could.
+    fn bad_luck(&mut self) -> Duration {
+        let Weather { jitter, lost, .. } = self.weather;
+        let lost = lost > 0 && self.rng.u32(..lost) == 0;
+        jitter.mul_f64(self.rng.f64()) + if lost { RETRANSMISSION } else { Duration::ZERO }
+    }
+
+    fn standstill(&mut self, took: f64) -> Duration {
+        let every = self.weather.stalls;
+        let stands = every > 0.0 && self.rng.f64() < took / every;
+        if stands { Duration::from_secs_f64(self.rng.f64()) } else { Duration::ZERO }
+    }
+
+    /// When a message sent now arrives.
+    pub(crate) fn message_time(&mut self, to: (usize, ConnId)) -> Time {
+        let behind = self.arrived.get(&to).copied().unwrap_or(Time::ZERO);
+        let time = (self.now + DELAY).max(behind) + self.weather.jitter.mul_f64(self.rng.f64());
+        self.arrived.insert(to, time);
+        time
+    }
+}

@@ -1,0 +1,72 @@
+//! Executes what a core says, as the engine's session does.
+
+use std::time::Duration;
+
+use common::hash::sha256;
+use common::wire::Code;
+use common::wire::peer::PeerMsg;
+use tui_peer::swarm::event::{ConnId, Input, Output};
+
+use super::links::Job;
+use super::network::{Event, Network};
+
+/// Hashing and writing a chunk.
+const DISK: Duration = Duration::from_micros(500);
+
+impl Network {
+    pub(crate) fn execute(&mut self, i: usize, output: Output) {
+        match output {
+            Output::Dial { peer, .. } => self.dial(i, peer),
+            Output::Send { conn, msg } => self.send(i, conn, &msg),
+            Output::Disconnect { conn, .. } => self.cut(i, conn),
+            Output::Serve { conn, rid, chunk, len, .. } => {
+                self.enqueue(i, conn, Job { rid, chunk: Some(chunk), len, sent: 0 });
+            }
+            Output::ServeManifest { conn, rid, len, .. } => {
+                self.enqueue(i, conn, Job { rid, chunk: None, len, sent: 0 });
+            }
+            Output::StopServing { conn, rid } => {
+                if self.peers[i].uplink.stop(conn, rid) {
+                    self.soon(i, Input::ServeFailed { conn, rid, code: Code::Cancelled });
+                }
+            }
+            Output::Verify { id, chunk, parts, .. } => {
+                let tainted = &mut self.peers[i].tainted;
+                let bad = parts.iter().any(|p| tainted.remove(&(p.conn, p.rid)).is_some());
+                let actual = sha256(b"other bytes");
+                let verdict = if bad {
+                    Input::ChunkCorrupt { id, chunk, actual }
+                } else {
+                    Input::ChunkStored { id, chunk }
+                };
+                self.at(self.now + DISK, i, Event::Input(verdict));
+            }
+            Output::Discard { wasted, .. } => self.peers[i].wasted += wasted,
+            Output::Completed { .. } => self.peers[i].done = Some(self.now),
+            Output::NeedSources { .. } => self.name_sources(i, usize::MAX),
+            Output::Notice(notice) => self.peers[i].notices.push(notice),
+            Output::ManifestFetched { id, .. } => {
+                let ready = self.matter.nothing();
+                self.soon(i, Input::ContentReady { id, ready });
+            }
+            Output::Described { id, .. } => {
+                if !self.matter.is_folder() {
+                    let ready = self.matter.nothing();
+                    self.soon(i, Input::ContentReady { id, ready });
+                }
+            }
+            Output::Stored { .. } | Output::HashesLearned { .. } | Output::ManifestPart { .. } => {}
+        }
+    }
+
+    fn send(&mut self, i: usize, conn: ConnId, msg: &PeerMsg) {
+        if let Some((other, back)) = self.wires.get(&(i, conn)).copied() {
+            self.peers[i].messages += 1;
+            self.peers[i].answered_hashes += u64::from(matches!(msg, PeerMsg::Hashes { .. }));
+            // Every message crosses the wire format.
+            let msg = PeerMsg::decode(msg.kind(), &msg.body()).unwrap().unwrap();
+            let time = self.message_time((other, back));
+            self.at(time, other, Event::Input(Input::Message { conn: back, msg }));
+        }
+    }
+}

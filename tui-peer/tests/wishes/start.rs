@@ -1,0 +1,69 @@
+//! What a start does, and what front ends hear of it; room on the disk.
+
+use tui_peer::engine::command::Command;
+use tui_peer::engine::config::{OnStart, StartError};
+use tui_peer::engine::event::What;
+use tui_peer::engine::snapshot::{NetState, TransferState};
+
+use super::net::{Net, download, is, ok, share, start_again, stop, transfer, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_can_stay_off_until_the_user_says_so() {
+    let net = Net::start().await;
+    let mut config = net.config("peer");
+    config.on_start = OnStart::Ask;
+    let peer = tui_peer::engine::start(config.clone()).await.unwrap();
+    let network = peer.snapshot().network.clone();
+    assert_eq!((network.state, network.asking), (NetState::Left, true));
+    ok(&peer, Command::Rejoin).await;
+    until(&peer, "joined", |s| s.network.state == NetState::On && !s.network.asking).await;
+    stop(peer).await;
+    config.on_start = OnStart::StayOff;
+    let peer = start_again(config).await;
+    let network = peer.snapshot().network.clone();
+    assert_eq!((network.state, network.asking), (NetState::Left, false));
+    assert!(network.join.is_some(), "known all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_an_error_or_the_next_one_is_taken_and_said() {
+    let net = Net::start().await;
+    let first = net.peer("first").await;
+    let mut config = net.config("second");
+    config.listen = first.snapshot().me.listen;
+    let error = tui_peer::engine::start(config.clone()).await.unwrap_err();
+    assert!(matches!(error, StartError::PortInUse { .. }));
+    config.port_fallback = Some(true);
+    let second = start_again(config).await;
+    let listen = second.snapshot().me.listen;
+    assert_ne!(listen.port(), first.snapshot().me.listen.port());
+    // Said before anybody could listen, and heard all the same.
+    let mut events = second.events();
+    let said = std::iter::from_fn(|| events.try_recv().ok()).find(|e| e.text.contains("in use"));
+    assert!(said.unwrap().text.contains(&listen.port().to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_leave_room_on_the_disk_and_go_on_when_there_is_some() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &net.file("a", 300_000)).await;
+    let mut config = net.config("peer");
+    config.keep_free = Some(u64::MAX / 2);
+    let peer = tui_peer::engine::start(config.clone()).await.unwrap();
+    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    let mut events = peer.events();
+    download(&peer, id).await;
+    until(&peer, "it rests", |s| is(s, id, &TransferState::DiskFull)).await;
+    let why = transfer(&peer.snapshot(), id).unwrap().plan.why.clone();
+    assert!(why.contains("are to be kept"), "{why}");
+    let told = std::iter::from_fn(|| events.try_recv().ok())
+        .filter(|e| matches!(e.what, What::Failed { code: "disk-full", .. }))
+        .count();
+    assert_eq!(told, 1);
+    stop(peer).await;
+    let peer = start_again(config).await;
+    until(&peer, "it rests still", |s| is(s, id, &TransferState::DiskFull)).await;
+    ok(&peer, Command::KeepFree { bytes: Some(0) }).await;
+    until(&peer, "it goes on", |s| is(s, id, &TransferState::Sharing)).await;
+}
