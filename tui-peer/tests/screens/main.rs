@@ -9,6 +9,7 @@
 )]
 
 mod bytes;
+mod map;
 mod random;
 mod settings;
 mod stage;

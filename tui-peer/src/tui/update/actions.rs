@@ -174,7 +174,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Interrupt => {}
         Action::LogMore => model.log.change_level(true),
         Action::LogLess => model.log.change_level(false),
-        Action::Follow if model.focus == Pane::Chunks => {
+        Action::FollowMap => {
             let text = map::toggle_follow(model);
             toast(model, Tone::Plain, text);
         }
