@@ -26,6 +26,7 @@ mod host;
 pub mod library;
 mod limiter;
 mod meter;
+mod plain;
 pub mod replay;
 mod session;
 pub mod snapshot;

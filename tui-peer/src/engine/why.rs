@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Share of the time that must have gone into waiting for something before it is named.
 const NAMED: f32 = 0.3;
 /// A source this much slower to answer than the quickest is called so.
@@ -13,7 +15,7 @@ const NEAR_MS: u32 = 20;
 const OTHERS: f64 = 2.0;
 
 /// What keeps a download from being faster, or from moving at all.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Cause {
     /// Others go first; it is so many-th in the queue.
     Queued(u32),

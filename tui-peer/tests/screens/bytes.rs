@@ -77,7 +77,8 @@ impl Front for Memory {
 struct Play {
     input: mpsc::Sender<Event>,
     frames: mpsc::Receiver<Vec<u8>>,
-    asides: mpsc::Receiver<Vec<u8>>,
+    /// Kept open: whoever sends must not find it closed.
+    _asides: mpsc::Receiver<Vec<u8>>,
     parts: HandleParts,
     screen: vt100::Parser,
     app: tokio::task::JoinHandle<io::Result<ExitReason>>,
@@ -119,7 +120,15 @@ fn play_on(width: u16, height: u16, table: Table, known: Known) -> Play {
         });
         Ok(drive(handle, model, &mut front, known, signal).await)
     });
-    Play { input, frames, asides, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
+    Play {
+        input,
+        frames,
+        _asides: asides,
+        parts,
+        screen: vt100::Parser::new(height, width, 0),
+        app,
+        signal,
+    }
 }
 
 impl Play {

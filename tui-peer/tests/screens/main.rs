@@ -16,6 +16,7 @@ mod stage;
 mod states;
 #[allow(dead_code)]
 mod testkit;
+mod wishes;
 
 use stage::Stage;
 use tui_peer::tui::theme::{Depth, Glyphs, Ground};
@@ -62,7 +63,7 @@ fn other_screens() {
         ("details", "<Enter>"),
         ("downloads", "]"),
         ("shared", "]]"),
-        ("peers", "[[["),
+        ("peers", "["),
         ("prefix", "g"),
         ("chunks_zoomed", "2z"),
         ("chunk_cursor", "2nn"),

@@ -60,7 +60,11 @@ fn every_mode_on_every_terminal() {
             let lines: Vec<&str> = screen.lines().collect();
             let top = lines.iter().position(|l| l.contains("2 Chunks")).unwrap();
             let end = lines.iter().position(|l| l.contains("3 Sources")).unwrap_or(lines.len());
-            all += &format!("{n} chunks, {:?}\n{}\n", stage.model.map.mode, lines[top..end].join("\n"));
+            all += &format!(
+                "{n} chunks, {:?}\n{}\n",
+                stage.model.map.mode,
+                lines[top..end].join("\n")
+            );
         }
         insta::assert_snapshot!(format!("map_{look}"), all);
     }

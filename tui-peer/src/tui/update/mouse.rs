@@ -4,7 +4,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use super::super::layout::inside;
-use super::super::model::{Dialog, Model, Pane};
+use super::super::model::{Dialog, Model, Pane, Tab};
 use super::super::msg::Effect;
 use super::lists;
 
@@ -31,7 +31,7 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>)
         MouseEventKind::ScrollDown => wheel(model, pane, WHEEL),
         MouseEventKind::ScrollUp => wheel(model, pane, -WHEEL),
         MouseEventKind::Down(MouseButton::Left) => {
-            model.focus = pane;
+            super::moves::focus(model, pane);
             if pane == Pane::Files && at.y == areas.files.y {
                 if let Some(tab) = super::super::view::files::tab_at(model, areas.files, at.x) {
                     super::moves::open_tab(model, tab);
@@ -53,6 +53,7 @@ fn wheel(model: &mut Model, pane: Pane, by: isize) {
         }
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),
+        Pane::Transfers => model.list_mut(Tab::Downloads).step(by),
         Pane::Chunks => {}
     }
 }
@@ -70,6 +71,13 @@ fn click(model: &mut Model, pane: Pane, inner: Rect, at: Position) {
             let list = model.list_mut(tab);
             let to = list.offset + row.saturating_sub(above);
             if row >= above && to < list.rows.len() {
+                list.cursor = to;
+            }
+        }
+        Pane::Transfers => {
+            let to = super::super::view::transfers::first(model, inner) + row;
+            let list = model.list_mut(Tab::Downloads);
+            if to < list.rows.len() {
                 list.cursor = to;
             }
         }
