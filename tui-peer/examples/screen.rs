@@ -15,6 +15,7 @@ mod testkit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tui_peer::engine::chunks::Chunks;
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::engine::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
@@ -101,14 +102,19 @@ fn step(snap: &mut Snapshot) {
     snap.transfers = transfers.into();
     if let Some(focus) = &snap.focus {
         let mut focus = (**focus).clone();
-        let mut chunks = focus.chunks.to_vec();
-        if let Some(c) = chunks.iter_mut().find(|c| **c == ChunkState::InFlight) {
-            *c = ChunkState::Have;
+        let next =
+            |of: ChunkState| (0..focus.chunks.len()).find(|i| focus.chunks.state(*i) == Some(of));
+        let (flying, missing) = (next(ChunkState::InFlight), next(ChunkState::Missing));
+        if let Some(i) = flying {
+            focus.chunks.set(i, ChunkState::Have, focus.chunks.partial(i));
+            focus.newest = u32::try_from(i).ok();
+            focus.flights.retain(|(chunk, _)| *chunk as usize != i);
         }
-        if let Some(c) = chunks.iter_mut().find(|c| **c == ChunkState::Missing) {
-            *c = ChunkState::InFlight;
+        if let Some(i) = missing {
+            focus.chunks.set(i, ChunkState::InFlight, focus.chunks.partial(i));
+            focus.flights.push((i as u32, 0));
+            focus.flights.sort_unstable();
         }
-        focus.chunks = chunks.into();
         for (i, source) in focus.sources.iter_mut().enumerate() {
             if source.down_rate > 0.0 {
                 source.down_rate = 4_000_000.0 / (i as f64 + 1.0)
@@ -134,7 +140,7 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
                     if share > 0.0 && share < 1.0 { 3 } else { 0 },
                 );
                 if share >= 1.0 {
-                    focus.chunks = vec![ChunkState::Have; n].into();
+                    focus.chunks = Chunks::of(&vec![ChunkState::Have; n], &[]);
                 }
                 if row.sources == 0 {
                     focus.sources.clear();

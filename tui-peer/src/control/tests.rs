@@ -66,9 +66,18 @@ fn snapshot(rows: u32) -> Snapshot {
         focus: Some(
             Focus {
                 id: ContentId::from_bytes([1; 32]),
-                chunks: [ChunkState::Have, ChunkState::Bad, ChunkState::Missing].into(),
-                availability: [1, 2, 3].into(),
+                chunks: crate::engine::chunks::Chunks::of(
+                    &[ChunkState::Have, ChunkState::Bad, ChunkState::Missing],
+                    &[1, 2, 3],
+                ),
+                chunk_len: 65_536,
                 sources: Vec::new(),
+                flights: Vec::new(),
+                newest: Some(1),
+                sole: Vec::new(),
+                left: None,
+                added: None,
+                causes: Vec::new(),
             }
             .into(),
         ),

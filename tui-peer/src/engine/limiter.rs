@@ -1,6 +1,7 @@
 //! Token bucket for payload bytes. Control messages never pass through it.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -21,6 +22,8 @@ pub(in crate::engine) struct Limiter {
     bucket: Mutex<Bucket>,
     turn: tokio::sync::Mutex<()>,
     changed: Notify,
+    /// Nanoseconds that takers waited, summed.
+    waited: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,7 @@ impl Limiter {
             bucket: Mutex::new(bucket),
             turn: tokio::sync::Mutex::new(()),
             changed: Notify::new(),
+            waited: AtomicU64::new(0),
         }
     }
 
@@ -80,11 +84,19 @@ impl Limiter {
             let changed = self.changed.notified();
             let wait = self.lock().take(std::mem::take(&mut pending), Instant::now());
             let Some(wait) = wait else { return };
+            let began = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = changed => {}
             }
+            let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.waited.fetch_add(nanos, Ordering::Relaxed);
         }
+    }
+
+    /// Time in which somebody waited for their turn to be paid.
+    pub(in crate::engine) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
     }
 
     /// Takes `bytes` without waiting; who does so asks [`Self::debt`] before the next.

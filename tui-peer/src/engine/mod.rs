@@ -9,9 +9,12 @@
 //!   `limiter`: token buckets; `replay`: events nobody has heard yet.
 //! - `disk`: buffers, worker threads, journal and `.part` files; [`library`]: what is shared and
 //!   remembered.
+//! - [`chunks`]: how every chunk stands, shared page by page; `meter`: rates as people read them;
+//!   [`why`]: why something is slow.
 //! - `announcer`: the tracker client; `host`: a tracker inside this process.
 
 mod announcer;
+pub mod chunks;
 pub mod command;
 pub mod config;
 mod conn;
@@ -22,10 +25,12 @@ pub mod handle;
 mod host;
 pub mod library;
 mod limiter;
+mod meter;
 mod plain;
 mod replay;
 mod session;
 pub mod snapshot;
+pub mod why;
 
 use config::{EngineConfig, StartError};
 use handle::EngineHandle;

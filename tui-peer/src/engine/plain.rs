@@ -149,28 +149,37 @@ pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'stati
     Ok(word)
 }
 
-/// The states of up to a million chunks: a byte each.
+/// How up to a million chunks stand: a byte and a number each, and the copies all of them have.
 pub(super) mod chunks {
-    use std::sync::Arc;
+    use common::limits::MAX_CHUNKS;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de};
+    use serde_bytes::ByteBuf;
 
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
+    use crate::engine::chunks::Chunks;
     use crate::engine::snapshot::ChunkState;
 
     pub(in crate::engine) fn serialize<S: Serializer>(
-        chunks: &Arc<[ChunkState]>,
+        chunks: &Chunks,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = chunks.iter().map(|state| code(*state)).collect();
-        serializer.serialize_bytes(&bytes)
+        let states = chunks.pages().flat_map(|(states, _)| states.iter().map(|s| code(*s)));
+        let states = ByteBuf::from(states.collect::<Vec<u8>>());
+        let partial: Vec<u16> = chunks.pages().flat_map(|(_, partial)| partial).copied().collect();
+        (chunks.base(), states, partial).serialize(serializer)
     }
 
     pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Arc<[ChunkState]>, D::Error> {
-        let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
+    ) -> Result<Chunks, D::Error> {
+        let (base, bytes, partial) = <(u16, ByteBuf, Vec<u16>)>::deserialize(deserializer)?;
+        if bytes.len() > MAX_CHUNKS as usize || partial.len() != bytes.len() {
+            return Err(de::Error::custom("chunks without number"));
+        }
         let state = |byte: &u8| state(*byte).ok_or_else(|| de::Error::custom("chunk state"));
-        bytes.iter().map(state).collect()
+        let states: Vec<ChunkState> = bytes.iter().map(state).collect::<Result<_, _>>()?;
+        let mut chunks = Chunks::of(&states, &partial);
+        chunks.set_base(base);
+        Ok(chunks)
     }
 
     fn code(state: ChunkState) -> u8 {
@@ -180,6 +189,7 @@ pub(super) mod chunks {
             ChunkState::InFlight => 2,
             ChunkState::Have => 3,
             ChunkState::Bad => 4,
+            ChunkState::Checking => 5,
         }
     }
 
@@ -190,6 +200,7 @@ pub(super) mod chunks {
             2 => ChunkState::InFlight,
             3 => ChunkState::Have,
             4 => ChunkState::Bad,
+            5 => ChunkState::Checking,
             _ => return None,
         })
     }

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::plain;
 
+use super::chunks::Chunks;
 use super::command::Priority;
+use super::why::Cause;
 
 /// Everything at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -239,6 +241,8 @@ pub struct Transfer {
     pub wanted_by: u32,
     /// Connected peers of the network known to have all of it, ourselves not counted.
     pub other_complete: u32,
+    /// Why it is not faster or does not move; `None` if nothing is to be said.
+    pub why: Option<Cause>,
     /// Its place in the queue, and what the user wishes for it.
     pub plan: Plan,
 }
@@ -359,14 +363,57 @@ pub struct Take {
 pub struct Focus {
     /// Which.
     pub id: ContentId,
-    /// How each chunk stands with us.
+    /// How each chunk stands with us, and how many copies of it the sources known have (connected ones
+    /// exactly, others as the tracker says).
     #[serde(with = "plain::chunks")]
-    pub chunks: Arc<[ChunkState]>,
-    /// Copies of each chunk among the sources known (connected ones exactly, others as the tracker
-    /// says), ourselves not counted; saturating.
-    pub availability: Arc<[u16]>,
+    pub chunks: Chunks,
+    /// Bytes of most chunks, 0 if not known.
+    pub chunk_len: u64,
     /// Sources, the busiest first.
     pub sources: Vec<SourceRow>,
+    /// Chunks in flight, in order, with the place in `sources` of whom was asked (one entry for each);
+    /// at most [`MAX_FLIGHTS`].
+    pub flights: Vec<(u32, u16)>,
+    /// The chunk that was verified last.
+    pub newest: Option<u32>,
+    /// Who has missing chunks that nobody else has, the most such chunks first.
+    pub sole: Vec<Sole>,
+    /// The last source that left while something was missing.
+    pub left: Option<Departed>,
+    /// When the user asked for it, in seconds since 1970.
+    pub added: Option<u64>,
+    /// Why it is not faster, the most important cause first.
+    pub causes: Vec<Cause>,
+}
+
+/// Chunks in flight that [`Focus::flights`] names: more than a screen has cells for.
+pub const MAX_FLIGHTS: usize = 4096;
+
+/// Somebody who has chunks that we miss and nobody else has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sole {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself.
+    pub nick: String,
+    /// How many.
+    pub chunks: u32,
+    /// Whether we are connected to it.
+    pub connected: bool,
+}
+
+/// A source that left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Departed {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself.
+    pub nick: String,
+    /// When it was last there.
+    #[serde(with = "plain::instant")]
+    pub at: Instant,
+    /// Chunks it had.
+    pub have: u32,
 }
 
 /// How a chunk stands with us.
@@ -383,6 +430,8 @@ pub enum ChunkState {
     Have,
     /// Failed verification in the last ten seconds.
     Bad,
+    /// What is on disk is being checked.
+    Checking,
 }
 
 /// One source of the focused content.

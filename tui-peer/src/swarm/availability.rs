@@ -130,12 +130,12 @@ impl Node {
         let (Some(link), Some(body)) = (content.links.get_mut(&at), content.body.as_mut()) else {
             return;
         };
-        forget_has(link, body);
+        forget_has(at, link, body);
         if set.is_complete() {
             link.has = Has::All;
             body.seeds = body.seeds.saturating_add(1);
         } else {
-            set.iter().for_each(|chunk| body.picker.gained(chunk));
+            set.iter().for_each(|chunk| body.gained(at, chunk));
             link.has = Has::Some(set);
         }
         link.barren = false;
@@ -204,15 +204,15 @@ impl Node {
             for run in runs {
                 for chunk in run.start..run.start + u32::from(run.len) {
                     if set.insert(chunk) {
-                        body.picker.gained(chunk);
+                        body.gained(at, chunk);
                         link.useful += u32::from(body.lacks(chunk));
                     }
                 }
             }
             if set.is_complete() {
-                forget_has(link, body);
+                forget_has(at, link, body);
                 link.has = Has::All;
-                count_has(link, body);
+                count_has(at, link, body);
                 link.useful = useful(link, body);
             }
         }
@@ -240,15 +240,15 @@ impl Node {
             return;
         };
         if whole {
-            forget_has(link, body);
+            forget_has(at, link, body);
             link.has = Has::Some(ChunkSet::full(chunks));
-            count_has(link, body);
+            count_has(at, link, body);
             link.useful = useful(link, body);
         }
         if let Has::Some(set) = &mut link.has {
             for chunk in runs.iter().flat_map(|run| run.start..run.start + u32::from(run.len)) {
                 if set.remove(chunk) {
-                    body.picker.lost(chunk);
+                    body.lost(at, chunk);
                     link.useful -= u32::from(body.lacks(chunk)).min(link.useful);
                 }
             }
@@ -319,10 +319,10 @@ impl Node {
 }
 
 /// Counts a peer's chunks in a new body.
-pub(super) fn count_has(link: &mut Link, body: &mut Body) {
+pub(super) fn count_has(at: ConnId, link: &mut Link, body: &mut Body) {
     match &link.has {
         Has::All => body.seeds = body.seeds.saturating_add(1),
-        Has::Some(set) => set.iter().for_each(|chunk| body.picker.gained(chunk)),
+        Has::Some(set) => set.iter().for_each(|chunk| body.gained(at, chunk)),
         Has::Unread { .. } => {}
     }
 }
@@ -344,11 +344,11 @@ fn count_runs(runs: &[Run]) -> u32 {
 }
 
 /// Takes a peer's chunks out of the counts.
-pub(super) fn forget_has(link: &mut Link, body: &mut Body) {
+pub(super) fn forget_has(at: ConnId, link: &mut Link, body: &mut Body) {
     let nothing = Has::Unread { all: false, bitfield: None, runs: Vec::new() };
     match std::mem::replace(&mut link.has, nothing) {
         Has::All => body.seeds = body.seeds.saturating_sub(1),
-        Has::Some(set) => set.iter().for_each(|chunk| body.picker.lost(chunk)),
+        Has::Some(set) => set.iter().for_each(|chunk| body.lost(at, chunk)),
         Has::Unread { .. } => {}
     }
     link.useful = 0;

@@ -9,6 +9,7 @@ use common::id::PeerId;
 use common::layout::Layout;
 use common::merkle::{ChunkHashes, HashRange};
 
+use super::census::Census;
 use super::event::{ConnId, Ready, SourceHint};
 use super::picker::Picker;
 use super::policy::{Pace, Policy};
@@ -80,6 +81,8 @@ pub(super) struct Body {
     pub(super) done_bytes: u64,
     /// Wanted chunks that are here.
     pub(super) wanted_here: u32,
+    /// For those who look.
+    pub(super) census: Census,
 }
 
 /// A chunk on its way.
@@ -235,6 +238,7 @@ impl Body {
             news: Vec::new(),
             done_bytes: 0,
             wanted_here: 0,
+            census: Census::default(),
         };
         body.want(wanted);
         body
@@ -244,6 +248,7 @@ impl Body {
     pub(super) fn want(&mut self, wanted: ChunkSet) {
         self.wanted = wanted;
         (self.done_bytes, self.wanted_here) = (0, 0);
+        self.census.recount();
         for chunk in 0..self.layout.chunks() {
             if self.have.contains(chunk) {
                 if self.wanted.contains(chunk) {
@@ -253,6 +258,7 @@ impl Body {
                 self.picker.remove(chunk);
             } else if self.wanted.contains(chunk) {
                 self.offer(chunk);
+                self.census.came(self.picker.copies(chunk));
             } else {
                 self.picker.remove(chunk);
             }
@@ -361,8 +367,7 @@ impl Body {
 
     /// Connected copies of a chunk, ourselves not counted.
     pub(super) fn copies(&self, chunk: u32) -> u16 {
-        let partial = self.picker.availability().get(chunk as usize).copied().unwrap_or(0);
-        partial.saturating_add(self.seeds)
+        self.picker.copies(chunk).saturating_add(self.seeds)
     }
 
     /// A chunk is ours now; false if it was already.
@@ -370,6 +375,10 @@ impl Body {
         self.flights.remove(&chunk);
         self.picker.remove(chunk);
         self.withheld.remove(&chunk);
+        self.census.touch(chunk);
+        if self.lacks(chunk) {
+            self.census.left(self.picker.copies(chunk));
+        }
         let new = self.have.insert(chunk);
         if new {
             if let Some(sent) = &mut self.sent {
@@ -387,6 +396,30 @@ impl Body {
     /// A chunk is to be fetched (again).
     pub(super) fn release(&mut self, chunk: u32) {
         self.flights.remove(&chunk);
+        self.census.touch(chunk);
         self.offer(chunk);
+    }
+
+    /// A partial source has one chunk more.
+    pub(super) fn gained(&mut self, at: ConnId, chunk: u32) {
+        let before = self.picker.copies(chunk);
+        self.picker.gained(chunk);
+        self.count_again(at, chunk, before);
+    }
+
+    /// A partial source has one chunk less.
+    pub(super) fn lost(&mut self, at: ConnId, chunk: u32) {
+        let before = self.picker.copies(chunk);
+        self.picker.lost(chunk);
+        self.count_again(at, chunk, before);
+    }
+
+    fn count_again(&mut self, at: ConnId, chunk: u32, before: u16) {
+        let now = self.picker.copies(chunk);
+        self.census.holder(chunk, at, self.layout.chunks());
+        if self.lacks(chunk) {
+            self.census.moved(before, now);
+        }
+        self.census.touch(chunk);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::id::PeerId;
 
 use super::time::Time;
+use super::view::DialState;
 
 /// Wait after the first failed dial; doubles up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -39,6 +40,20 @@ impl Dialer {
         !self.dialing.contains(peer)
             && !self.is_banned(peer, now)
             && self.waits.get(peer).is_none_or(|(until, _)| *until <= now)
+    }
+
+    pub(super) fn state(&self, peer: &PeerId, now: Time) -> DialState {
+        let later = |until: &Time| *until > now;
+        if self.dialing.contains(peer) {
+            DialState::Dialing
+        } else if let Some(until) = self.bans.get(peer).filter(|until| later(until)) {
+            DialState::Banned { left: until.since(now) }
+        } else if let Some((until, fails)) = self.waits.get(peer).filter(|(until, _)| later(until))
+        {
+            DialState::Waiting { fails: *fails, left: until.since(now) }
+        } else {
+            DialState::Free
+        }
     }
 
     pub(super) fn started(&mut self, peer: PeerId) {

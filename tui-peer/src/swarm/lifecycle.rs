@@ -30,8 +30,8 @@ impl Node {
         content.manifest = None;
         let mut body = Body::new(ready);
         let chunks = body.layout.chunks();
-        for link in content.links.values_mut() {
-            count_has(link, &mut body);
+        for (at, link) in &mut content.links {
+            count_has(*at, link, &mut body);
         }
         let was_waiting = content.body.replace(body).is_none();
         content.completed = false;

@@ -14,6 +14,7 @@
 mod assembly;
 mod assign;
 mod availability;
+mod census;
 mod choker;
 pub mod config;
 mod conn;

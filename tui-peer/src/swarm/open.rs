@@ -230,7 +230,7 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Some(mut link) = content.links.remove(&at) else { return };
         if let Some(body) = content.body.as_mut() {
-            forget_has(&mut link, body);
+            forget_has(at, &mut link, body);
         }
         if content.manifest.as_ref().is_some_and(|fetch| fetch.conn == at) {
             content.manifest = None;

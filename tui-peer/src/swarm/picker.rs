@@ -41,6 +41,11 @@ impl Picker {
         &self.availability
     }
 
+    /// Partial sources of one chunk.
+    pub fn copies(&self, chunk: u32) -> u16 {
+        self.availability.get(chunk as usize).copied().unwrap_or(0)
+    }
+
     /// How many chunks can be picked.
     pub fn pickable(&self) -> usize {
         self.order.len()

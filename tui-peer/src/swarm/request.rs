@@ -254,6 +254,7 @@ fn first_missing(have: &common::chunk_set::ChunkSet) -> u32 {
 
 pub(super) fn note_flight(body: &mut Body, chunk: u32, at: ConnId, rid: u32) {
     body.picker.remove(chunk);
+    body.census.touch(chunk);
     let flight = body.flights.entry(chunk).or_insert_with(|| Flight {
         asked: Vec::with_capacity(1),
         verifying: None,

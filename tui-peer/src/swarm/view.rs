@@ -6,6 +6,8 @@ use common::chunk_set::ChunkSet;
 use common::id::{ContentId, PeerId};
 use common::merkle::ChunkHashes;
 
+pub use super::census::Touched;
+use super::census::key;
 use super::content::{Body, Has};
 use super::event::ConnId;
 use super::node::Node;
@@ -27,10 +29,35 @@ pub struct ConnView {
     pub down_rate: f64,
     /// Bytes per second to it.
     pub up_rate: f64,
+    /// Payload from it so far.
+    pub down: u64,
+    /// Payload to it so far.
+    pub up: u64,
     /// Contents open.
     pub contents: u32,
     /// Round trip in milliseconds.
     pub rtt_ms: Option<u32>,
+}
+
+/// How it stands with a peer we are not connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialState {
+    /// Not tried, or due.
+    Free,
+    /// Being dialled.
+    Dialing,
+    /// Could not be reached so many times; tried again after this time.
+    Waiting {
+        /// How often in a row.
+        fails: u32,
+        /// From now.
+        left: Duration,
+    },
+    /// It sent rubbish; not dialled for this time.
+    Banned {
+        /// From now.
+        left: Duration,
+    },
 }
 
 /// One content whose layout is known.
@@ -45,8 +72,6 @@ pub struct ContentView<'a> {
     pub wanted_here: u32,
     /// Their bytes.
     pub done_bytes: u64,
-    /// Copies of each chunk among connected peers.
-    pub availability: Vec<u16>,
     /// Missing chunks that no connected peer has.
     pub unavailable: u32,
     /// Copies of the rarest missing chunk, plus the share of missing chunks that have more.
@@ -55,6 +80,8 @@ pub struct ContentView<'a> {
     pub down_rate: f64,
     /// Bytes per second to all peers.
     pub up_rate: f64,
+    /// Payload received.
+    pub downloaded: u64,
     /// Payload sent.
     pub uploaded: u64,
     /// Sources with requests of ours.
@@ -101,10 +128,18 @@ pub struct SourceView {
     pub down_rate: f64,
     /// Bytes per second to it.
     pub up_rate: f64,
+    /// Payload from it so far.
+    pub down_total: u64,
+    /// Payload to it so far.
+    pub up_total: u64,
     /// Chunks it sent.
     pub got: u32,
     /// Chunks it has.
     pub have: u32,
+    /// Chunks it has that we want and lack.
+    pub useful: u32,
+    /// Seconds since it last sent something.
+    pub quiet_s: u64,
     /// Requests outstanding, and how many fit.
     pub pipe: (u32, u32),
     /// Round trip in milliseconds.
@@ -127,6 +162,49 @@ impl ContentView<'_> {
     pub fn in_flight(&self, chunk: u32) -> bool {
         self.body.flights.contains_key(&chunk)
     }
+
+    /// Chunks that are requested or being written, and the connections asked.
+    pub fn flights(&self) -> impl Iterator<Item = (u32, Vec<ConnId>)> + '_ {
+        self.body.flights.iter().map(|(chunk, flight)| {
+            let asked = flight.asked.iter().map(|(at, _)| *at);
+            (*chunk, asked.chain(flight.verifying).collect())
+        })
+    }
+
+    /// Connected peers that have a chunk and not all of them.
+    pub fn partial(&self, chunk: u32) -> u16 {
+        self.body.picker.copies(chunk)
+    }
+
+    /// The same of all chunks.
+    pub fn partials(&self) -> &[u16] {
+        self.body.picker.availability()
+    }
+
+    /// Connected peers that have every chunk.
+    pub fn seeds(&self) -> u16 {
+        self.body.seeds
+    }
+
+    /// The only partial source of a chunk that has one.
+    pub fn sole(&self, chunk: u32) -> Option<u32> {
+        (self.partial(chunk) == 1).then(|| self.body.census.sole(chunk))
+    }
+
+    /// Bytes of most chunks.
+    pub fn usual_len(&self) -> u64 {
+        self.body.usual_len()
+    }
+
+    /// Chunks that cannot be asked for yet because their hashes are not known.
+    pub fn hashless(&self) -> bool {
+        !self.body.hashes_missing.is_empty()
+    }
+}
+
+/// A connection as [`ContentView::sole`] names it.
+pub fn sole_key(at: ConnId) -> u32 {
+    key(at)
 }
 
 impl Node {
@@ -163,12 +241,34 @@ impl Node {
         Some(ConnView {
             down_rate: conn.down.get(now),
             up_rate: conn.up.get(now),
+            down: conn.down.total,
+            up: conn.up.total,
             contents: u32::try_from(conn.handles.len()).unwrap_or(u32::MAX),
             rtt_ms: conn.rtt.map(millis),
         })
     }
 
-    /// One content, once its layout is known. Costs a pass over its chunks.
+    /// Which chunks of a content may stand otherwise since this was asked last; a list is kept from
+    /// the first time on, until [`Self::unwatch`].
+    pub fn touched(&mut self, id: &ContentId) -> Touched {
+        let body = self.contents.get_mut(id).and_then(|content| content.body.as_mut());
+        body.map(|body| body.census.take_touched()).unwrap_or_default()
+    }
+
+    /// Nobody looks at the chunks of this content any more.
+    pub fn unwatch(&mut self, id: &ContentId) {
+        let body = self.contents.get_mut(id).and_then(|content| content.body.as_mut());
+        if let Some(body) = body {
+            body.census.unwatch();
+        }
+    }
+
+    /// Whether and when a peer is dialled.
+    pub fn dial_state(&self, peer: &PeerId, now: Time) -> DialState {
+        self.dialer.state(peer, now)
+    }
+
+    /// One content, once its layout is known. Costs no pass over its chunks.
     pub fn content(&self, id: &ContentId, now: Time) -> Option<ContentView<'_>> {
         let content = self.contents.get(id)?;
         let body = content.body.as_ref()?;
@@ -204,8 +304,12 @@ impl Node {
                     why,
                     down_rate: rate,
                     up_rate: link.up.get(now),
+                    down_total: link.down.total,
+                    up_total: link.up.total,
                     got: link.got,
                     have,
+                    useful: link.useful,
+                    quiet_s: now.since(conn.progress).as_secs(),
                     pipe: (pending, u32::try_from(fit.max(2)).unwrap_or(u32::MAX)),
                     rtt_ms: conn.rtt.map(millis),
                     choked_by: link.choked_by,
@@ -215,10 +319,7 @@ impl Node {
                 })
             })
             .collect();
-        let seeds = body.seeds;
-        let availability: Vec<u16> =
-            body.picker.availability().iter().map(|n| n.saturating_add(seeds)).collect();
-        let (unavailable, copies) = scarcity(body, &availability);
+        let (unavailable, copies) = body.census.scarcity(body.seeds);
         Some(ContentView {
             body,
             have: &body.have,
@@ -227,9 +328,9 @@ impl Node {
             done_bytes: body.done_bytes,
             unavailable,
             copies: copies.filter(|_| !content.links.is_empty()),
-            availability,
             down_rate: content.down.get(now),
             up_rate: content.up.get(now),
+            downloaded: content.down.total,
             uploaded: content.up.total,
             active: count(&sources, |s| s.pipe.0 > 0 && s.interested_in),
             fetchers: count(&sources, |s| s.interesting && !s.choking),
@@ -243,23 +344,6 @@ impl Node {
 
 fn count(sources: &[SourceView], which: impl Fn(&SourceView) -> bool) -> u32 {
     u32::try_from(sources.iter().filter(|source| which(source)).count()).unwrap_or(u32::MAX)
-}
-
-/// Missing chunks nobody has, and how many copies there are of what is missing.
-fn scarcity(body: &Body, availability: &[u16]) -> (u32, Option<f32>) {
-    let missing = (0u32..).zip(availability).filter(|(chunk, _)| body.lacks(*chunk));
-    let (mut least, mut at_least, mut total, mut none) = (u16::MAX, 0u32, 0u32, 0u32);
-    for (_, copies) in missing {
-        total += 1;
-        none += u32::from(*copies == 0);
-        if *copies < least {
-            (least, at_least) = (*copies, 1);
-        } else if *copies == least {
-            at_least += 1;
-        }
-    }
-    let more = f64::from(total - at_least) / f64::from(total.max(1));
-    (none, (total > 0).then_some((f64::from(least) + more) as f32))
 }
 
 fn millis(duration: Duration) -> u32 {

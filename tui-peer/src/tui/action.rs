@@ -133,6 +133,7 @@ actions! {
     Filter      "filter"      Find ALL ["/"], "filter", "search find";
     NextMatch   "next"        Find CHUNKS ["n"], "next lost or bad chunk", "missing problem";
     PrevMatch   "previous"    Find CHUNKS ["N"], "previous lost or bad chunk", "missing";
+    FollowMap   "follow-map"  Find CHUNKS ["f"], "follow the newest chunk", "verified cursor";
     NextActive  "next-active" Find FILES ["'"], "next active download", "downloading";
     Sort        "sort"        Find FILES ["o"], "sort by", "order";
     Reverse     "reverse"     Find FILES ["O"], "reverse the order", "sort";

@@ -23,6 +23,7 @@ use crate::settings::{Change, Item, write};
 
 use super::HANGUP;
 use super::front::{Front, Happened};
+use super::heatmap::Map;
 use super::model::{Model, Now, build};
 use super::msg::{Asked, Effect, ExitReason, Msg};
 use super::outside::{Probes, list_dir, open, write_filters};
@@ -434,10 +435,17 @@ where
                 Effect::Index(job) => self.work.push(
                     async move {
                         let work = job.clone();
-                        let rows = tokio::task::spawn_blocking(move || build(&work))
-                            .await
-                            .unwrap_or_default();
-                        Some(Msg::Indexed(job.generation, job, rows))
+                        let built = tokio::task::spawn_blocking(move || build(&work)).await;
+                        Some(Msg::Indexed(job.generation, job, built.unwrap_or_default()))
+                    }
+                    .boxed(),
+                ),
+                Effect::Map(job) => self.work.push(
+                    async move {
+                        let work = job.clone();
+                        let build = move || Map::build(&work.chunks, work.cells, work.halves);
+                        let map = tokio::task::spawn_blocking(build).await;
+                        Some(Msg::Mapped(job, map.unwrap_or_else(|_| Map::empty())))
                     }
                     .boxed(),
                 ),
@@ -552,8 +560,9 @@ fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
             std::sync::Arc::ptr_eq(a, b)
                 || (a.id == b.id
                     && a.chunks == b.chunks
-                    && a.availability == b.availability
-                    && a.sources == b.sources)
+                    && a.sources == b.sources
+                    && a.sole == b.sole
+                    && a.causes == b.causes)
         }
         _ => false,
     };

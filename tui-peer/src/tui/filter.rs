@@ -3,9 +3,11 @@
 //! never empties the list silently.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use common::content::Kind;
 use common::id::ContentId;
+use nucleo_matcher::{Config, Matcher, Utf32Str};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -17,7 +19,9 @@ const MAX_TERMS: usize = 32;
 pub struct Subject<'a> {
     /// As shown.
     pub name: &'a str,
-    /// [`fold`] of the name.
+    /// Its other names.
+    pub aliases: &'a [Arc<str>],
+    /// [`fold`] of the names, [`super::names::ALIAS`] between them.
     pub folded: &'a str,
     /// Bytes.
     pub size: u64,
@@ -124,6 +128,69 @@ impl Filter {
         self.terms.iter().all(|term| term.any.iter().any(|test| test.matches(row)) != term.not)
     }
 
+    /// Whether its result can only be a part of what `old` gave: every old term is still there, or has
+    /// become a longer word. Only for old filters about names, which do not change meanwhile.
+    pub fn narrows(&self, old: &Self) -> bool {
+        let kept = |old: &Term| {
+            self.terms.iter().any(|new| match (old.any.as_slice(), new.any.as_slice()) {
+                ([Test::Has(old_word)], [Test::Has(word)]) if !old.not && !new.not => {
+                    word.contains(old_word.as_str())
+                }
+                _ => new == old,
+            })
+        };
+        let about_names = |test: &Test| matches!(test, Test::Has(_) | Test::Exact(_));
+        old.terms.iter().all(|term| term.any.iter().all(about_names) && kept(term))
+    }
+
+    /// The longest word that every matching name must contain, if there is one.
+    pub fn needed_word(&self) -> Option<&str> {
+        let words = self.terms.iter().filter(|term| !term.not).filter_map(|term| {
+            match term.any.as_slice() {
+                [Test::Has(word)] => Some(word.as_str()),
+                _ => None,
+            }
+        });
+        words.max_by_key(|word| word.len())
+    }
+
+    /// Whether it asks for what only our own transfers have.
+    pub fn needs_own(&self) -> bool {
+        let own = |test: &Test| matches!(test, Test::State(_) | Test::Availability(_));
+        self.terms.iter().any(|term| term.any.iter().any(own))
+    }
+
+    /// Whether matches are better and worse ones.
+    pub fn ranks(&self) -> bool {
+        self.fuzzy().next().is_some()
+    }
+
+    fn fuzzy(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().filter(|term| !term.not).flat_map(|term| &term.any).filter_map(|test| {
+            match test {
+                Test::Fuzzy(word) => Some(word.as_str()),
+                _ => None,
+            }
+        })
+    }
+
+    /// A measure of how well each of some folded names matches, higher is better.
+    pub fn scores<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<u32> {
+        let mut matcher = Matcher::new(Config::DEFAULT);
+        let (mut needle, mut hay) = (Vec::new(), Vec::new());
+        let mut scores = Vec::new();
+        for name in names {
+            let mut score = 0;
+            for word in self.fuzzy() {
+                let word = Utf32Str::new(word, &mut needle);
+                let name = Utf32Str::new(name, &mut hay);
+                score += u32::from(matcher.fuzzy_match(name, word).unwrap_or(0));
+            }
+            scores.push(score);
+        }
+        scores
+    }
+
     /// Parts of a name that words of the filter matched, as byte ranges. Only for names that folding
     /// does not change in length (all ASCII ones).
     pub fn highlights(&self, name: &str) -> Vec<Range<usize>> {
@@ -151,7 +218,10 @@ impl Test {
             Self::Has(word) => {
                 row.folded.contains(word.as_str()) || row.peer.contains(word.as_str())
             }
-            Self::Exact(word) => row.name.contains(word.as_str()),
+            Self::Exact(word) => {
+                row.name.contains(word.as_str())
+                    || row.aliases.iter().any(|alias| alias.contains(word.as_str()))
+            }
             Self::Fuzzy(word) => subsequence(word, row.folded),
             Self::Size(span) => span.holds(row.size as f64),
             Self::Sources(span) => span.holds(f64::from(row.sources)),
@@ -160,10 +230,10 @@ impl Test {
             Self::Type(wanted) => match wanted.as_str() {
                 "folder" | "dir" => row.kind == Kind::Folder,
                 "file" => row.kind == Kind::File,
-                extension => row
-                    .folded
-                    .rsplit_once('.')
-                    .is_some_and(|(_, last)| row.kind == Kind::File && last == extension),
+                extension => row.folded.split(super::names::ALIAS).any(|name| {
+                    let last = name.rsplit_once('.').map(|(_, last)| last);
+                    row.kind == Kind::File && last == Some(extension)
+                }),
             },
             Self::State(wanted) => match wanted.as_str() {
                 "mine" => row.state != "none",
@@ -329,6 +399,7 @@ mod tests {
         let (name, folded, size) = row(name, size);
         Filter::parse(filter).matches(&Subject {
             name: &name,
+            aliases: &[],
             folded: &folded,
             size,
             sources: 3,
@@ -371,6 +442,25 @@ mod tests {
         );
         assert!(hit("hash:aaaa", "x", 1) && !hit("hash:b", "x", 1));
         assert!(hit("!size:>2G|src:9", "x", gib));
+    }
+
+    #[test]
+    fn a_longer_filter_narrows_a_shorter_one() {
+        let narrows = |new: &str, old: &str| Filter::parse(new).narrows(&Filter::parse(old));
+        assert!(
+            narrows("debi", "deb") && narrows("iso deb", "deb") && narrows("xdeb size:>1G", "deb")
+        );
+        assert!(narrows("deb", "") && narrows("deb !x iso", "deb !x"));
+        assert!(!narrows("de", "deb") && !narrows("deb !xy", "deb !x") && !narrows("iso", "deb"));
+        assert!(!narrows("deb|iso", "deb") && !narrows("state:mine x", "state:mine"));
+    }
+
+    #[test]
+    fn better_fuzzy_matches_score_higher() {
+        let filter = Filter::parse("~deb");
+        assert!(filter.ranks() && !Filter::parse("deb").ranks());
+        let scores = filter.scores(["debian.iso", "d-x-e-x-b", "nothing"].into_iter());
+        assert!(scores[0] > scores[1] && scores[1] > scores[2]);
     }
 
     #[test]

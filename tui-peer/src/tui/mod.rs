@@ -21,6 +21,7 @@ pub mod keymap;
 pub mod layout;
 pub mod model;
 pub mod msg;
+pub mod names;
 pub mod output;
 pub mod outside;
 pub mod pace;

@@ -13,7 +13,8 @@ use crate::engine::snapshot::Snapshot;
 use crate::logfile::Entry;
 use crate::settings::{Change, Item};
 
-use super::model::{Job, PathEntry};
+use super::heatmap::Map;
+use super::model::{Built, Job, MapJob, PathEntry};
 use super::outside::{Found, Probe};
 
 /// Something happened.
@@ -50,7 +51,9 @@ pub enum Msg {
     /// A folder was shown by the desktop, or why not.
     Opened(PathBuf, Result<(), String>),
     /// A long list was ordered.
-    Indexed(u64, Job, Vec<u32>),
+    Indexed(u64, Job, Built),
+    /// A chunk map was built.
+    Mapped(MapJob, Map),
     /// Something was copied (which, and by which way), or not (why).
     Copied(&'static str, Result<&'static str, String>),
     /// Another task of the program panicked; the message.
@@ -76,6 +79,8 @@ pub enum Effect {
     Open(PathBuf),
     /// Order a long list.
     Index(Job),
+    /// Build a chunk map.
+    Map(MapJob),
     /// Put this into the clipboard; what it is.
     Copy(String, &'static str),
     /// Take or give back the mouse.

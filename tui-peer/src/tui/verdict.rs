@@ -1,47 +1,60 @@
-//! What the chunk map means, in words: can this finish from who is online, and if not, why, and what
-//! to do. Pure.
+//! What the chunk map means, in words: can this finish from who is online, and if not, why, who could
+//! leave before it is done, and what to do. Pure.
+
+use std::time::Instant;
 
 use crate::engine::snapshot::{
-    CatalogueRow, ChunkState, Focus, SourceRow, SourceState, Transfer, TransferState,
+    CatalogueRow, Focus, Sole, SourceRow, SourceState, Transfer, TransferState,
 };
+use crate::engine::why::Cause;
+use crate::settings::Units;
 
-use super::format::{percent, plural};
+use super::format::{self, percent, plural};
 use super::heatmap::Counts;
 use super::model::{Line, Tone};
 
+/// Holders of last copies that are named one by one.
+const NAMED: usize = 3;
+
+/// What there is to judge.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// Ours, if it is.
+    pub transfer: Option<&'a Transfer>,
+    /// The network's word, if it is on.
+    pub row: Option<&'a CatalogueRow>,
+    /// The engine's details, once they are here.
+    pub focus: Option<&'a Focus>,
+    /// How its chunks stand.
+    pub counts: Counts,
+    /// Now.
+    pub now: Instant,
+    /// How sizes and rates are written.
+    pub units: Units,
+}
+
 /// Verdict on a content, most important line first.
-pub fn verdict(
-    transfer: Option<&Transfer>,
-    row: Option<&CatalogueRow>,
-    focus: Option<&Focus>,
-    counts: &Counts,
-) -> Vec<Line> {
-    match transfer {
+pub fn verdict(case: &Case<'_>) -> Vec<Line> {
+    match case.transfer {
         Some(t) if t.state == TransferState::Sharing => shared(t),
         Some(t) if t.state == TransferState::Hashing => {
             vec![(Tone::Plain, "Being hashed; others see it when this is done.".to_owned())]
         }
-        Some(t) => fetching(t, focus, counts),
-        None => foreign(row, focus, counts),
+        Some(t) => case.fetching(t),
+        None => case.foreign(),
     }
 }
 
 /// The verdict in at most 34 columns, for where one line is all there is.
-pub fn headline(
-    transfer: Option<&Transfer>,
-    row: Option<&CatalogueRow>,
-    focus: Option<&Focus>,
-    counts: &Counts,
-) -> Option<Line> {
-    let known = focus.is_some_and(|focus| !focus.chunks.is_empty());
-    let Some(t) = transfer else {
-        return row.map(|row| match (row.sources, row.complete) {
+pub fn headline(case: &Case<'_>) -> Option<Line> {
+    let Some(t) = case.transfer else {
+        return case.row.map(|row| match (row.sources, row.complete) {
             (0, _) => (Tone::Warn, "Nobody online has it".to_owned()),
             (n, 0) => (Tone::Plain, format!("{n} have parts, nobody all of it")),
             (_, n) => (Tone::Good, format!("{} with all of it", plural(u64::from(n), "source"))),
         });
     };
-    let wanted = counts.wanted();
+    let counts = &case.counts;
     Some(match &t.state {
         TransferState::Sharing if t.other_complete == 0 => {
             (Tone::Warn, "Only you have all of it".to_owned())
@@ -52,23 +65,278 @@ pub fn headline(
         TransferState::DiskFull => (Tone::Bad, "Disk full; goes on when there is room".to_owned()),
         TransferState::Failed(_) => (Tone::Bad, "Failed: i says why, r tries again".to_owned()),
         TransferState::Changed => (Tone::Bad, "Changed on disk: hashed again".to_owned()),
-        _ if known && counts.none > 0 => {
-            let reach = percent(wanted - counts.none, wanted);
-            (Tone::Bad, format!("Stops at {reach}: {} lost", plural(counts.none, "chunk")))
-        }
-        _ if known && counts.one > 0 => match focus.and_then(sole_source) {
-            Some(source) => (
-                Tone::Warn,
-                format!("{} only at {}", plural(counts.one, "chunk"), source_name(source)),
-            ),
-            None => (Tone::Warn, format!("Can finish; {} with 1 source", counts.one)),
+        TransferState::Checking => (Tone::Plain, "Checking what is on disk".to_owned()),
+        _ if case.known() && counts.none > 0 => (
+            Tone::Bad,
+            format!("Stops at {}: {} lost", case.reach(counts.none), chunks(counts.none)),
+        ),
+        _ if case.known() && counts.one > 0 => match case.soles() {
+            [] => (Tone::Warn, format!("Can finish; {} with 1 source", counts.one)),
+            [sole] => {
+                let who = format::start(&sole_name(sole), 12);
+                (Tone::Warn, format!("{} only at {who}", chunks(u64::from(sole.chunks))))
+            }
+            all => (Tone::Warn, format!("{} each at 1 of {} peers", chunks(counts.one), all.len())),
         },
-        _ if known && wanted > counts.have => {
+        _ if case.known() && counts.wanted() > counts.have => {
             (Tone::Good, "Can finish from who is online".to_owned())
         }
         _ if t.sources == 0 => (Tone::Warn, "Nobody online has it".to_owned()),
         state => (Tone::Dim, super::words::state_word(state).to_owned()),
     })
+}
+
+/// The long answer to "why is this slow or stuck?".
+pub fn why(case: &Case<'_>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let rate = |bytes: f64| format::rate(bytes, "nothing", case.units);
+    let causes = case.focus.map_or(&[][..], |focus| focus.causes.as_slice());
+    if case.transfer.is_some_and(|t| t.state == TransferState::Getting) {
+        let t = case.transfer.map_or(0.0, |t| t.down_rate);
+        lines.push(match (t >= 1.0, causes.first()) {
+            (true, Some(_)) => {
+                (Tone::Plain, format!("Comes in at {}. What holds it back:", rate(t)))
+            }
+            (true, None) => {
+                (Tone::Good, format!("Comes in at {}; nothing holds it back.", rate(t)))
+            }
+            (false, _) => (Tone::Warn, "Nothing comes in right now.".to_owned()),
+        });
+    }
+    // What the verdict says anyway needs not be said twice.
+    let said = |cause: &Cause| matches!(cause, Cause::Lost(_) | Cause::NoSource(_));
+    let verdict = verdict(case);
+    for cause in causes.iter().filter(|cause| !said(cause)) {
+        let text = cause.long(rate);
+        if !verdict.iter().any(|(_, line)| *line == text) {
+            lines.push((tone(cause), text));
+        }
+    }
+    lines.extend(verdict);
+    lines.extend(case.copies());
+    lines.extend(case.sources());
+    lines
+}
+
+impl Case<'_> {
+    fn known(&self) -> bool {
+        self.focus.is_some_and(|focus| !focus.chunks.is_empty())
+    }
+
+    fn soles(&self) -> &[Sole] {
+        self.focus.map_or(&[], |focus| focus.sole.as_slice())
+    }
+
+    /// How far it gets without so many chunks.
+    fn reach(&self, without: u64) -> String {
+        let wanted = self.counts.wanted();
+        percent(wanted.saturating_sub(without), wanted)
+    }
+
+    fn fetching(&self, t: &Transfer) -> Vec<Line> {
+        let mut lines = Vec::new();
+        lines.extend(self.state(t));
+        if !self.known() {
+            if t.sources == 0 {
+                lines.push((Tone::Warn, "Nobody online has it.".to_owned()));
+            }
+            return lines;
+        }
+        let counts = &self.counts;
+        if counts.checking > 0 {
+            return lines;
+        }
+        if counts.wanted() <= counts.have {
+            lines.push((Tone::Good, "Every chunk is here.".to_owned()));
+            return lines;
+        }
+        if counts.none > 0 {
+            let have = if counts.none == 1 { "is" } else { "are" };
+            lines.push((
+                Tone::Bad,
+                format!(
+                    "Cannot finish now: gets to {}, then stuck: {} {have} with nobody online (n jumps).",
+                    self.reach(counts.none),
+                    chunks(counts.none),
+                ),
+            ));
+            lines.extend(self.departed());
+        } else {
+            let margin = if counts.one == 0 {
+                "every missing chunk has 2 or more sources"
+            } else {
+                "every missing chunk has a source"
+            };
+            lines.push((Tone::Good, format!("Can finish from who is online: {margin}.")));
+        }
+        if counts.one > 0 {
+            lines.push((Tone::Warn, self.sole()));
+        }
+        lines
+    }
+
+    /// What its state says, beyond "getting".
+    fn state(&self, t: &Transfer) -> Option<Line> {
+        let cause = match &t.state {
+            TransferState::NoSource
+            | TransferState::Getting
+            | TransferState::Hashing
+            | TransferState::Sharing => return None,
+            TransferState::Changed => {
+                let text = "The file changed on disk: it is hashed again and not served meanwhile.";
+                return Some((Tone::Bad, text.to_owned()));
+            }
+            TransferState::DiskFull => Cause::DiskFull,
+            TransferState::Failed(why) => Cause::Failed(why.clone()),
+            TransferState::Paused => Cause::Paused,
+            TransferState::Queued => match &t.why {
+                Some(Cause::Queued(n)) => Cause::Queued(*n),
+                _ => Cause::Queued(1),
+            },
+            TransferState::Resolving => Cause::Resolving,
+            TransferState::Checking => Cause::Checking,
+            TransferState::Finishing => Cause::Finishing,
+        };
+        let text = cause.long(|bytes| format::rate(bytes, "nothing", self.units));
+        Some((tone(&cause), text))
+    }
+
+    /// The last one who left, when something is with nobody.
+    fn departed(&self) -> Option<Line> {
+        let left = self.focus?.left.as_ref()?;
+        let who = if left.nick.is_empty() { left.peer.short() } else { left.nick.clone() };
+        let ago = format::age(self.now.saturating_duration_since(left.at).as_secs());
+        let n = self.focus.map_or(0, |focus| focus.chunks.len() as u64);
+        let had = match u64::from(left.have).min(n) {
+            0 => String::new(),
+            have => format!(" with {} of it", percent(have, n)),
+        };
+        Some((Tone::Plain, format!("{who} left {ago}{had}; it may have had them.")))
+    }
+
+    /// Who has chunks that nobody else has.
+    fn sole(&self) -> String {
+        let counts = &self.counts;
+        let soles = self.soles();
+        let named: u64 = soles.iter().map(|sole| u64::from(sole.chunks)).sum();
+        let without = |n: u64| self.reach(n + counts.none);
+        match soles {
+            [] => {
+                let have = if counts.one == 1 { "has" } else { "have" };
+                format!("{} {have} only one source.", chunks(counts.one))
+            }
+            [sole] if named >= counts.one => {
+                let (who, n) = (sole_name(sole), u64::from(sole.chunks));
+                let it = if n == 1 { "1 chunk".to_owned() } else { chunks(n) };
+                let away = if sole.connected { "" } else { " (not connected)" };
+                format!("Only {who}{away} has {it}: if it leaves, this stops at {}.", without(n))
+            }
+            all => {
+                let mut who: Vec<String> = all
+                    .iter()
+                    .take(NAMED)
+                    .map(|sole| {
+                        format!("{} {}", sole_name(sole), format::count(sole.chunks.into()))
+                    })
+                    .collect();
+                let rest = counts.one.saturating_sub(
+                    all.iter().take(NAMED).map(|sole| u64::from(sole.chunks)).sum::<u64>(),
+                );
+                if rest > 0 {
+                    who.push(format!("others {}", format::count(rest)));
+                }
+                format!(
+                    "{} only at one peer each: {}. Without them this stops at {}.",
+                    chunks(counts.one),
+                    who.join(", "),
+                    without(counts.one)
+                )
+            }
+        }
+    }
+
+    /// What the number of copies means.
+    fn copies(&self) -> Option<Line> {
+        let t = self.transfer.filter(|t| t.state != TransferState::Sharing)?;
+        let copies = t.availability?;
+        let (whole, more) = (copies.floor(), copies.fract() * 100.0);
+        let of = match whole as u32 {
+            0 => "no copy".to_owned(),
+            n => format!("{} online", copies_word(n)),
+        };
+        let mark = if copies < 1.0 { "!" } else { "" };
+        let tone = if copies < 1.0 { Tone::Bad } else { Tone::Plain };
+        let text = format!(
+            "Copies {}{mark}: the rarest missing chunk has {of}, {more:.0} % of the missing ones have more.",
+            format::availability(copies),
+        );
+        Some((tone, text))
+    }
+
+    /// What every source is doing.
+    fn sources(&self) -> Vec<Line> {
+        let sharing = self.transfer.is_some_and(|t| t.state == TransferState::Sharing);
+        let Some(focus) = self.focus.filter(|_| !sharing) else { return Vec::new() };
+        let mut lines = Vec::new();
+        let all = [
+            (SourceState::Open, Tone::Good, "sending to us."),
+            (SourceState::Slow, Tone::Warn, "sending, but much slower than the others."),
+            (SourceState::Choked, Tone::Plain, "busy with other peers; our turn comes."),
+            (
+                SourceState::Snubbed,
+                Tone::Warn,
+                "stopped delivering; its chunks were given to others.",
+            ),
+            (SourceState::NoData, Tone::Dim, "connected, but with nothing that we lack."),
+            (SourceState::Waiting, Tone::Dim, "known, being dialled or waiting for a place."),
+            (SourceState::Fetching, Tone::Dim, "fetching from us."),
+        ];
+        for (state, tone, text) in all {
+            let who: Vec<&SourceRow> =
+                focus.sources.iter().filter(|source| source.state == state).collect();
+            if let [only] = who.as_slice() {
+                let why =
+                    if only.why.is_empty() { String::new() } else { format!(" ({})", only.why) };
+                lines.push((tone, format!("{}: {text}{why}", source_name(only))));
+            } else if !who.is_empty() {
+                lines.push((tone, format!("{}: {text}", plural(who.len() as u64, "source"))));
+            }
+        }
+        if self.counts.bad > 0 {
+            let text = "failed verification just now and will be fetched again.";
+            lines.push((Tone::Warn, format!("{} {text}", chunks(self.counts.bad))));
+        }
+        if focus.sources.is_empty() && self.transfer.is_some() {
+            lines.push((Tone::Warn, "No sources are known. A asks the tracker now.".to_owned()));
+        }
+        lines
+    }
+
+    fn foreign(&self) -> Vec<Line> {
+        let Some(row) = self.row else { return Vec::new() };
+        let lost = self.known() && self.counts.none > 0;
+        let line = if row.sources == 0 {
+            (
+                Tone::Warn,
+                "Nobody online has it right now. d downloads it as soon as somebody comes."
+                    .to_owned(),
+            )
+        } else if row.complete > 0 {
+            let who = plural(u64::from(row.complete), "peer");
+            let has = if row.complete == 1 { "has" } else { "have" };
+            let text =
+                format!("Not on this machine. {who} online {has} all of it. d downloads it.");
+            (Tone::Good, text)
+        } else if lost {
+            let n = chunks(self.counts.none);
+            (Tone::Warn, format!("Nobody online has all of it, and {n} nobody has at all."))
+        } else {
+            let who = plural(u64::from(row.sources), "peer");
+            let text = format!("Nobody online has all of it, {who} parts. d downloads it.");
+            (Tone::Plain, text)
+        };
+        vec![line]
+    }
 }
 
 fn shared(t: &Transfer) -> Vec<Line> {
@@ -85,75 +353,30 @@ fn shared(t: &Transfer) -> Vec<Line> {
     vec![others, wanted]
 }
 
-fn fetching(t: &Transfer, focus: Option<&Focus>, counts: &Counts) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if let Some(cause) = cause(t) {
-        lines.push(cause);
-    }
-    let known = focus.is_some_and(|focus| !focus.chunks.is_empty());
-    if !known {
-        if t.sources == 0 {
-            lines.push((Tone::Warn, "Nobody online has it.".to_owned()));
-        }
-        return lines;
-    }
-    let wanted = counts.wanted();
-    let lacking = wanted - counts.have.min(wanted);
-    if lacking == 0 {
-        lines.push((Tone::Good, "Every chunk is here.".to_owned()));
-        return lines;
-    }
-    if counts.none > 0 {
-        let reach = percent(wanted - counts.none, wanted);
-        let missing = plural(counts.none, "chunk");
-        let have = if counts.none == 1 { "has" } else { "have" };
-        lines.push((
-            Tone::Bad,
-            format!(
-                "Cannot finish now: {missing} {have} no source online; stops at {reach} (n jumps)."
-            ),
-        ));
-    } else {
-        let margin = if counts.one == 0 {
-            "every missing chunk has 2 or more sources"
-        } else {
-            "every missing chunk has a source"
-        };
-        lines.push((Tone::Good, format!("Can finish from who is online: {margin}.")));
-    }
-    if counts.one > 0 {
-        lines.push((Tone::Warn, sole(focus, counts)));
-    }
-    lines
+fn chunks(n: u64) -> String {
+    plural(n, "chunk")
 }
 
-fn sole(focus: Option<&Focus>, counts: &Counts) -> String {
-    let chunks = plural(counts.one, "chunk");
-    let have = if counts.one == 1 { "has" } else { "have" };
-    match focus.and_then(sole_source) {
-        Some(source) => {
-            let wanted = counts.wanted();
-            let reach = percent(wanted.saturating_sub(counts.one + counts.none), wanted);
-            format!(
-                "Only {} has {chunks}: if it leaves, this stops at {reach}.",
-                source_name(source)
-            )
-        }
-        None => format!("{chunks} {have} only one source."),
+fn copies_word(n: u32) -> String {
+    if n == 1 { "1 copy".to_owned() } else { format!("{n} copies") }
+}
+
+fn tone(cause: &Cause) -> Tone {
+    match cause {
+        Cause::DiskFull | Cause::Failed(_) | Cause::NoSource(_) | Cause::Lost(_) => Tone::Bad,
+        Cause::Offline
+        | Cause::TrackerLost(_)
+        | Cause::OwnLimit(_)
+        | Cause::OurDisk(_)
+        | Cause::Hashing(_)
+        | Cause::Snubbed(_)
+        | Cause::Unreachable(_) => Tone::Warn,
+        _ => Tone::Plain,
     }
 }
 
-/// Who has the chunks that only one peer has, if that can be said: somebody who has everything, or the
-/// only one who has anything.
-pub fn sole_source(focus: &Focus) -> Option<&SourceRow> {
-    let n = u32::try_from(focus.chunks.len()).unwrap_or(u32::MAX);
-    let mut holders = focus.sources.iter().filter(|s| s.have > 0);
-    let complete = focus.sources.iter().find(|s| s.have >= n && n > 0);
-    match (complete, holders.next(), holders.next()) {
-        (Some(complete), _, _) => Some(complete),
-        (None, Some(only), None) => Some(only),
-        _ => None,
-    }
+fn sole_name(sole: &Sole) -> String {
+    if sole.nick.is_empty() { sole.peer.short() } else { sole.nick.clone() }
 }
 
 /// A peer for people: its name for itself, or the beginning of its key.
@@ -161,125 +384,107 @@ pub fn source_name(source: &SourceRow) -> String {
     if source.nick.is_empty() { source.peer.short() } else { source.nick.clone() }
 }
 
-fn cause(t: &Transfer) -> Option<Line> {
-    let line = match &t.state {
-        TransferState::DiskFull => (
-            Tone::Bad,
-            "The disk is full. It goes on by itself when there is room (r tries now).".to_owned(),
-        ),
-        TransferState::Failed(why) => {
-            (Tone::Bad, format!("Failed: {}. r tries again.", common::names::show(why)))
-        }
-        TransferState::Changed => (
-            Tone::Bad,
-            "The file changed on disk: it is hashed again and not served meanwhile.".to_owned(),
-        ),
-        TransferState::Paused => (Tone::Plain, "You paused it. p goes on.".to_owned()),
-        TransferState::Queued => (Tone::Plain, "Waits for other downloads to finish.".to_owned()),
-        TransferState::Resolving => {
-            (Tone::Plain, "Asking sources what this content is.".to_owned())
-        }
-        TransferState::Checking => (Tone::Plain, "Checking what is on disk.".to_owned()),
-        TransferState::Finishing => {
-            (Tone::Plain, "All here; writing to disk and moving into place.".to_owned())
-        }
-        TransferState::NoSource
-        | TransferState::Getting
-        | TransferState::Hashing
-        | TransferState::Sharing => {
-            return None;
-        }
-    };
-    Some(line)
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-fn foreign(row: Option<&CatalogueRow>, focus: Option<&Focus>, counts: &Counts) -> Vec<Line> {
-    let Some(row) = row else { return Vec::new() };
-    let lost = focus.is_some_and(|focus| !focus.availability.is_empty()) && counts.none > 0;
-    let line = if row.sources == 0 {
-        (
-            Tone::Warn,
-            "Nobody online has it right now. d downloads it as soon as somebody comes.".to_owned(),
-        )
-    } else if row.complete > 0 {
-        let who = plural(u64::from(row.complete), "peer");
-        let has = if row.complete == 1 { "has" } else { "have" };
-        (Tone::Good, format!("Not on this machine. {who} online {has} all of it. d downloads it."))
-    } else if lost {
-        (
-            Tone::Warn,
-            format!(
-                "Nobody online has all of it, and {} nobody has at all.",
-                plural(counts.none, "chunk")
-            ),
-        )
-    } else {
-        let who = plural(u64::from(row.sources), "peer");
-        (Tone::Plain, format!("Nobody online has all of it, {who} parts. d downloads it."))
-    };
-    vec![line]
-}
+    use common::id::{ContentId, PeerId};
 
-/// The long answer to "why is this slow or stuck?".
-pub fn why(
-    transfer: Option<&Transfer>,
-    row: Option<&CatalogueRow>,
-    focus: Option<&Focus>,
-    counts: &Counts,
-) -> Vec<Line> {
-    let mut lines = verdict(transfer, row, focus, counts);
-    let Some(focus) = focus.filter(|_| transfer.is_none_or(|t| t.state != TransferState::Sharing))
-    else {
-        return lines;
-    };
-    let with =
-        |state: SourceState| focus.sources.iter().filter(|s| s.state == state).count() as u64;
-    let tell = |n: u64, tone: Tone, text: &str| {
-        (n > 0).then(|| (tone, format!("{}: {text}", plural(n, "source"))))
-    };
-    lines.extend(tell(with(SourceState::Open), Tone::Good, "sending to us."));
-    lines.extend(tell(
-        with(SourceState::Slow),
-        Tone::Warn,
-        "sending, but much slower than the others.",
-    ));
-    lines.extend(tell(
-        with(SourceState::Choked),
-        Tone::Plain,
-        "busy with other peers; our turn comes.",
-    ));
-    lines.extend(tell(
-        with(SourceState::Snubbed),
-        Tone::Warn,
-        "stopped delivering; its chunks were given to others.",
-    ));
-    lines.extend(tell(
-        with(SourceState::NoData),
-        Tone::Dim,
-        "connected, but with nothing that we lack.",
-    ));
-    lines.extend(tell(
-        with(SourceState::Waiting),
-        Tone::Dim,
-        "known, being dialled or waiting for a place.",
-    ));
-    lines.extend(tell(with(SourceState::Fetching), Tone::Dim, "fetching from us."));
-    let bad = focus.chunks.iter().filter(|c| **c == ChunkState::Bad).count() as u64;
-    lines.extend(tell_bad(bad));
-    if focus.sources.is_empty() && transfer.is_some() {
-        lines.push((Tone::Warn, "No sources are known. A asks the tracker now.".to_owned()));
+    use super::*;
+    use crate::engine::chunks::Chunks;
+    use crate::engine::snapshot::{ChunkState, Departed};
+
+    fn transfer(state: TransferState) -> Transfer {
+        Transfer {
+            id: ContentId::from_bytes([1; 32]),
+            name: "x".into(),
+            kind: common::content::Kind::File,
+            state,
+            size: 1000,
+            done: 500,
+            chunks: 1000,
+            have: 500,
+            path: "x".into(),
+            down_rate: 0.0,
+            up_rate: 0.0,
+            uploaded: 0,
+            eta_s: None,
+            active: 0,
+            sources: 2,
+            availability: Some(0.99),
+            unavailable: 0,
+            downloaded: true,
+            wanted_by: 0,
+            other_complete: 0,
+            why: None,
+            plan: Default::default(),
+        }
     }
-    lines
-}
 
-fn tell_bad(n: u64) -> Option<Line> {
-    (n > 0).then(|| {
-        (
-            Tone::Warn,
-            format!(
-                "{} failed verification just now and will be fetched again.",
-                plural(n, "chunk")
-            ),
-        )
-    })
+    fn focus(sole: Vec<Sole>, left: Option<Departed>) -> Focus {
+        Focus {
+            id: ContentId::from_bytes([1; 32]),
+            chunks: Chunks::of(&[ChunkState::Missing; 1000], &[]),
+            chunk_len: 65_536,
+            sources: Vec::new(),
+            flights: Vec::new(),
+            newest: None,
+            sole,
+            left,
+            added: None,
+            causes: vec![Cause::Choked(2)],
+        }
+    }
+
+    fn sole(n: u8, nick: &str, chunks: u32) -> Sole {
+        let peer = PeerId::from_bytes([n; 32]);
+        Sole { peer, nick: nick.to_owned(), chunks, connected: true }
+    }
+
+    fn say(counts: Counts, focus: &Focus) -> Vec<String> {
+        let transfer = transfer(TransferState::Getting);
+        let case = Case {
+            transfer: Some(&transfer),
+            row: None,
+            focus: Some(focus),
+            counts,
+            now: Instant::now() + Duration::from_secs(720),
+            units: Units::Iec,
+        };
+        assert!(headline(&case).is_some_and(|(_, text)| text.chars().count() <= 34));
+        verdict(&case).into_iter().chain(why(&case)).map(|(_, text)| text).collect()
+    }
+
+    #[test]
+    fn names_who_must_not_leave_and_where_it_would_stop() {
+        let counts = Counts { total: 1000, have: 934, one: 66, ..Counts::default() };
+        let lines = say(counts, &focus(vec![sole(1, "lab-3", 66)], None));
+        assert_eq!(lines[1], "Only lab-3 has 66 chunks: if it leaves, this stops at 93%.");
+        let many =
+            vec![sole(1, "lab-3", 40), sole(2, "grace", 20), sole(3, "rack", 4), sole(4, "b", 2)];
+        let lines = say(counts, &focus(many, None));
+        assert_eq!(
+            lines[1],
+            "66 chunks only at one peer each: lab-3 40, grace 20, rack 4, others 2. Without them this stops at 93%."
+        );
+    }
+
+    #[test]
+    fn says_where_it_stops_and_who_left() {
+        let counts = Counts { total: 1000, have: 900, none: 1, many: 99, ..Counts::default() };
+        let peer = PeerId::from_bytes([9; 32]);
+        let left = Departed { peer, nick: "linus".into(), at: Instant::now(), have: 410 };
+        let lines = say(counts, &focus(Vec::new(), Some(left)));
+        assert_eq!(
+            lines[0],
+            "Cannot finish now: gets to 99.9%, then stuck: 1 chunk is with nobody online (n jumps)."
+        );
+        assert_eq!(lines[1], "linus left 12 min ago with 41% of it; it may have had them.");
+        assert!(
+            lines
+                .iter()
+                .any(|l| l.starts_with("Copies 0.99!: the rarest missing chunk has no copy"))
+        );
+        assert!(lines.iter().any(|l| l.starts_with("2 sources serve others first")));
+    }
 }

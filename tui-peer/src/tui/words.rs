@@ -4,6 +4,7 @@ use crate::engine::event::Level;
 use std::time::Instant;
 
 use crate::engine::snapshot::{Transfer, TransferState, Upload};
+use crate::engine::why::Cause;
 
 use super::format;
 use super::model::Model;
@@ -51,17 +52,20 @@ pub fn state_glyph(transfer: &Transfer, theme: Theme) -> &'static str {
     }
 }
 
-/// The last column of a row: time to go, or why there is none.
+/// The last column of a row: time to go, or why there is none; empty if neither can be said yet.
 pub fn outlook(transfer: &Transfer) -> String {
+    let why = || transfer.why.as_ref().map(Cause::short);
     match transfer.state {
         TransferState::Sharing => String::new(),
-        TransferState::Getting if transfer.down_rate < 1.0 => "stalled".to_owned(),
-        TransferState::Queued => transfer
-            .plan
-            .place
-            .map_or_else(|| "queued".to_owned(), |place| format!("queued #{place}")),
+        TransferState::Getting => match transfer.eta_s {
+            Some(seconds) => format::eta(seconds),
+            None if transfer.down_rate >= 1.0 => String::new(),
+            None => why().unwrap_or_else(|| "stalled".to_owned()),
+        },
+        TransferState::Queued | TransferState::Resolving => {
+            why().unwrap_or_else(|| state_word(&transfer.state).to_owned())
+        }
         TransferState::NoSource if transfer.plan.watch => "watching".to_owned(),
-        TransferState::Getting => transfer.eta_s.map_or_else(|| "getting".to_owned(), format::eta),
         ref state => state_word(state).to_owned(),
     }
 }

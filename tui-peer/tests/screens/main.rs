@@ -10,6 +10,7 @@
 
 mod bytes;
 mod dialogs;
+mod map;
 mod random;
 mod settings;
 mod stage;

@@ -102,6 +102,73 @@ proptest! {
     }
 }
 
+/// Prints what the chunk map and the filter cost; run with `--release --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn map_and_filter_cost() {
+    use tui_peer::engine::chunks::Chunks;
+    use tui_peer::engine::snapshot::ChunkState;
+    use tui_peer::tui::filter::Filter;
+    use tui_peer::tui::heatmap::Map;
+    use tui_peer::tui::model::build;
+    fn time<T>(what: &str, work: impl FnOnce() -> T) -> T {
+        let before = Instant::now();
+        let out = work();
+        println!("{what}: {:?}", before.elapsed());
+        out
+    }
+    const N: usize = 1_000_000;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut states = vec![ChunkState::Missing; N];
+    states.iter_mut().take(N / 2).for_each(|s| *s = ChunkState::Have);
+    let copies: Vec<u16> = (0..N).map(|_| rng.u16(0..9)).collect();
+    time("before: two arrays per snapshot, 1M chunks", || {
+        (
+            std::sync::Arc::<[ChunkState]>::from(states.clone()),
+            std::sync::Arc::<[u16]>::from(copies.clone()),
+        )
+    });
+    let mut chunks = time("engine: all 1M chunks anew", || Chunks::of(&states, &copies));
+    let mut map = time("screen: map of 1M chunks", || Map::build(&chunks, 5000, true));
+    let mut worst = [Duration::ZERO; 2];
+    for _ in 0..40 {
+        let shown = chunks.clone();
+        let before = Instant::now();
+        for _ in 0..200 {
+            let i = rng.usize(..N);
+            chunks.set(i, ChunkState::Have, 3);
+        }
+        let handed_out = chunks.clone();
+        worst[0] = worst[0].max(before.elapsed());
+        let before = Instant::now();
+        map.apply(&shown, &handed_out);
+        worst[1] = worst[1].max(before.elapsed());
+    }
+    println!("200 chunk events of 1M, worst of 40: engine {:?}, screen {:?}", worst[0], worst[1]);
+    let mut snap = testkit::rich(Instant::now());
+    for n in [100_000, 1_000_000] {
+        snap.catalogue = Arc::new(testkit::catalogue(n));
+        let mut stage = Stage::of(snap.clone(), 80, 24);
+        let mut job = stage
+            .effects
+            .drain(..)
+            .find_map(|e| match e {
+                tui_peer::tui::msg::Effect::Index(job) => Some(job),
+                _ => None,
+            })
+            .unwrap();
+        job.cache = time(&format!("order {n}"), || build(&job)).cache;
+        for typed in
+            ["s", "sa", "sample-9", "sample-99", "7 .dat", "size:>1G src:>5 9", "~smp77", ""]
+        {
+            job.filter = Filter::parse(typed);
+            let built = time(&format!("filter {n} by {typed:?}"), || build(&job));
+            job.cache = built.cache;
+        }
+        println!("index of {n}: {} bytes a file", job.cache.heap_bytes() / n as usize);
+    }
+}
+
 /// Prints what a frame costs; run with `--release --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
@@ -118,13 +185,13 @@ fn frame_cost() {
         })
         .unwrap();
     let before = Instant::now();
-    let rows = tui_peer::tui::model::build(&job);
+    let built = tui_peer::tui::model::build(&job);
     println!("order 100k rows: {:?}", before.elapsed());
-    stage.send(Msg::Indexed(job.generation, job.clone(), rows));
+    stage.send(Msg::Indexed(job.generation, job.clone(), built.clone()));
     let mut filtered = job;
     filtered.filter = tui_peer::tui::filter::Filter::parse("sample 7");
     let before = Instant::now();
-    let n = tui_peer::tui::model::build(&filtered).len();
+    let n = tui_peer::tui::model::build(&filtered).rows.len();
     println!("filter 100k rows: {:?}, {n} match", before.elapsed());
     let mut out = Vec::new();
     let buffer = tui_peer::tui::output::FrameBuffer::default();

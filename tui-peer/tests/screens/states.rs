@@ -408,8 +408,8 @@ fn a_long_list_is_ordered_elsewhere() {
         })
         .unwrap();
     assert!(stage.model.list().rows.is_empty());
-    let rows = tui_peer::tui::model::build(&job);
-    stage.send(Msg::Indexed(job.generation, job, rows));
+    let built = tui_peer::tui::model::build(&job);
+    stage.send(Msg::Indexed(job.generation, job, built));
     assert_eq!(stage.model.list().rows.len(), 30_000);
     assert!(stage.screen().contains("of 30,000"));
 }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
+use tui_peer::engine::chunks::Chunks;
 use tui_peer::engine::command::Priority;
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::*;
+use tui_peer::engine::why::Cause;
 
 /// 12:04:31 UTC on some day in 2025.
 pub(crate) const UNIX: u64 = 1_763_726_671;
@@ -138,6 +140,13 @@ pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
         unavailable: if getting { 3 } else { 0 },
         wanted_by: if n == 5 { 2 } else { 0 },
         other_complete: if n == 5 { 0 } else { complete },
+        why: match &state {
+            TransferState::Getting => Some(Cause::TheirUplink(4)),
+            TransferState::Queued => Some(Cause::Queued(1)),
+            TransferState::Paused => Some(Cause::Paused),
+            TransferState::DiskFull => Some(Cause::DiskFull),
+            _ => None,
+        },
         plan: plan(n, &state),
         state,
     }
@@ -198,11 +207,20 @@ pub(crate) fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
     for i in 0..lost.min(missing.len()) {
         availability[missing[i * missing.len() / lost.max(1)]] = 0;
     }
+    let only = (0..n).filter(|i| chunks[*i] == ChunkState::Missing && availability[*i] == 1);
+    let only = u32::try_from(only.count()).unwrap();
+    let flying = (0..n).filter(|i| chunks[*i] == ChunkState::InFlight);
     Focus {
         id,
-        chunks: chunks.into(),
-        availability: availability.into(),
+        chunks: Chunks::of(&chunks, &availability),
+        chunk_len: 262_144,
         sources: sources(n as u32),
+        flights: flying.map(|i| (i as u32, (i % 3) as u16)).collect(),
+        newest: Some(edge as u32),
+        sole: vec![Sole { peer: peer(0), nick: "lab-3".to_owned(), chunks: only, connected: true }],
+        left: None,
+        added: Some(UNIX - 210),
+        causes: vec![Cause::TheirUplink(4), Cause::Choked(1), Cause::Snubbed(1)],
     }
 }
 

@@ -149,7 +149,7 @@ async fn chunks_come_in_order_if_that_is_wished() {
     until(&peer, "half of it", |s| transfer(s, id).is_some_and(|t| t.have * 2 > t.chunks)).await;
     let snap = peer.snapshot();
     let chunks = snap.focus.as_ref().unwrap().chunks.clone();
-    let have = |n: &usize| chunks[*n] == tui_peer::engine::snapshot::ChunkState::Have;
+    let have = |n: &usize| chunks.state(*n) == Some(tui_peer::engine::snapshot::ChunkState::Have);
     let first_gap = (0..chunks.len()).find(|n| !have(n)).unwrap();
     let beyond = (first_gap..chunks.len()).filter(have).count();
     // What was asked before the wish, and what is asked ahead of the first gap.

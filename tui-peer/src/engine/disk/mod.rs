@@ -37,7 +37,7 @@ pub use shared::SharedFiles;
 pub use sys::{free_space, volume_size};
 pub use tree::{ChunkSource, FileTree};
 pub use verify::VerifyJob;
-pub use workers::{Disk, DiskEvent, Stopped};
+pub use workers::{Disk, DiskEvent, Spent, Stopped};
 
 #[cfg(test)]
 mod tests;

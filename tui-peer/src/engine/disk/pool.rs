@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use common::limits::MAX_DATA_LEN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,6 +29,8 @@ struct Inner {
     budget_units: u32,
     permits: Arc<Semaphore>,
     free: Mutex<Free>,
+    /// Nanoseconds that users waited, summed.
+    waited: AtomicU64,
 }
 
 /// Buffers waiting for their next use. Together with those in use never more than the budget.
@@ -54,16 +58,31 @@ impl BufPool {
         let units = budget_bytes.max(LARGE) / UNIT;
         let budget_units = u32::try_from(units).unwrap_or(u32::MAX);
         let permits = Arc::new(Semaphore::new(budget_units as usize));
-        Self { inner: Arc::new(Inner { budget_units, permits, free: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                budget_units,
+                permits,
+                free: Mutex::default(),
+                waited: AtomicU64::new(0),
+            }),
+        }
     }
 
     /// A buffer of `len` bytes (at most [`MAX_DATA_LEN`] in normal use; longer ones are allocated
     /// freshly and count as what they are). Waits, first come first served, while the budget is used up.
     pub async fn get(&self, len: usize) -> Buf {
         // The semaphore is never closed; if it were, memory without a permit beats a crash.
-        let permits = self.inner.permits.clone();
-        let permit = permits.acquire_many_owned(self.inner.units(len)).await.ok();
+        let (permits, units) = (self.inner.permits.clone(), self.inner.units(len));
+        let began = Instant::now();
+        let permit = permits.acquire_many_owned(units).await.ok();
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.inner.waited.fetch_add(nanos, Ordering::Relaxed);
         self.make(len, permit)
+    }
+
+    /// Time that users waited because the budget was used up, summed over all of them.
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.inner.waited.load(Ordering::Relaxed))
     }
 
     /// A buffer now, or none while the budget is used up.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -107,6 +107,23 @@ struct Shared {
     leaving: AtomicBool,
     /// Workers that have not ended; the last one lets the syncs end.
     working: AtomicUsize,
+    spent: SpentNanos,
+}
+
+/// What [`Spent`] is made of, in nanoseconds.
+#[derive(Default)]
+struct SpentNanos {
+    hashing: AtomicU64,
+    writing: AtomicU64,
+}
+
+/// What the workers spent their time on, summed over all of them since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Verifying.
+    pub hashing: Duration,
+    /// Writing.
+    pub writing: Duration,
 }
 
 /// Downloads with unsynced data, and when they are to be synced.
@@ -129,6 +146,7 @@ impl Disk {
             events,
             leaving: AtomicBool::new(false),
             working: AtomicUsize::new(0),
+            spent: SpentNanos::default(),
         });
         let spawn = |name: String, run: fn(&Shared)| {
             let shared = shared.clone();
@@ -225,6 +243,13 @@ impl Disk {
         self.guard.shared.queue.len()
     }
 
+    /// What the workers have spent their time on.
+    pub fn spent(&self) -> Spent {
+        let spent = &self.guard.shared.spent;
+        let read = |nanos: &AtomicU64| Duration::from_nanos(nanos.load(Ordering::Relaxed));
+        Spent { hashing: read(&spent.hashing), writing: read(&spent.writing) }
+    }
+
     /// Does what waits, syncs everything, ends the threads. Blocks until then; do not call it from one
     /// of the disk's own jobs. Events that do not fit into their queue are dropped meanwhile.
     pub fn shutdown(&self) {
@@ -243,6 +268,10 @@ impl Drop for Guard {
     }
 }
 
+fn add(sum: &AtomicU64, time: Duration) {
+    sum.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
 fn join_all(threads: &Mutex<Vec<JoinHandle<()>>>) {
     let threads = std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
     for thread in threads {
@@ -259,7 +288,9 @@ impl Shared {
         while let Some(job) = self.queue.pop(full, hurry) {
             match job {
                 Job::Verify(jobs) => {
+                    let began = Instant::now();
                     let hashes = hashes_of(&jobs);
+                    add(&self.spent.hashing, began.elapsed());
                     jobs.into_iter().zip(hashes).for_each(|(job, hash)| self.store(job, hash));
                 }
                 Job::Read(work) | Job::Misc(work) => {
@@ -286,7 +317,9 @@ impl Shared {
             return self.tell(DiskEvent::ChunkCorrupt { id, chunk, actual });
         }
         let spans: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
+        let began = Instant::now();
         let stored = target.write_chunk(chunk, &spans);
+        add(&self.spent.writing, began.elapsed());
         // Back to the pool before the event may have to wait.
         drop(bufs);
         match stored {

@@ -69,6 +69,9 @@ impl Session {
             }
             Command::Focus { id } => {
                 if self.focus != id {
+                    if let Some(lens) = self.lens.take() {
+                        self.node.unwatch(&lens.id);
+                    }
                     self.focus = id;
                     self.watch_sources();
                     self.locate_focus();

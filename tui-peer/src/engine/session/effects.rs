@@ -56,6 +56,9 @@ impl Session {
             }
             Output::ManifestFetched { id, conn } => self.on_manifest(id, conn),
             Output::Stored { id, chunk } => {
+                if let Some(lens) = self.lens.as_mut().filter(|lens| lens.id == id) {
+                    lens.newest = Some(chunk);
+                }
                 if let Some(announcer) = &self.net.announcer {
                     announcer.add_chunks(id, &[chunk]);
                 }
@@ -132,6 +135,7 @@ impl Session {
     }
 
     fn on_notice(&mut self, notice: &Notice) {
+        self.lens_notice(notice);
         if let Notice::Banned { peer, why, time } = notice {
             self.banned(*peer, why, *time);
         }

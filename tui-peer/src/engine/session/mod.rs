@@ -10,9 +10,11 @@ mod commands;
 mod content;
 mod downloads;
 mod effects;
+mod facts;
 mod finishing;
 mod folder;
 mod kept;
+mod lens;
 mod network;
 mod peers;
 mod queue;
@@ -93,6 +95,9 @@ pub(super) struct Session {
     events: EventSender,
     snapshots: watch::Sender<Arc<Snapshot>>,
     focus: Option<ContentId>,
+    /// Chunks of the content somebody looks at.
+    lens: Option<lens::Lens>,
+    meters: facts::Meters,
     serving: bool,
     totals: Totals,
     stopping: Option<stop::Stopping>,

@@ -281,6 +281,9 @@ impl Session {
                 }
             }
             TrackerEvent::SourcesLeft { id, peers } => {
+                if let Some(peer) = peers.last().filter(|_| self.focus == Some(id)) {
+                    self.lens_left(*peer);
+                }
                 if let Some(known) = self.net.sources.get_mut(&id) {
                     peers.iter().for_each(|peer| drop(known.remove(peer)));
                 }
@@ -341,6 +344,9 @@ impl Session {
                 have: source.have,
                 set: source.set.clone(),
             });
+            if let Some(lens) = self.lens.as_mut().filter(|lens| lens.id == id) {
+                lens.heard(source.peer);
+            }
             if watched {
                 self.net.sources.entry(id).or_default().insert(source.peer, source);
             }

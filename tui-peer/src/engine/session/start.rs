@@ -103,6 +103,8 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
         events: parts.events,
         snapshots: parts.snapshots,
         focus: None,
+        lens: None,
+        meters: Default::default(),
         serving: true,
         totals: Totals::default(),
         stopping: None,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Session;
+use super::facts::{Meters, Of};
 use crate::engine::snapshot::{PeerRow, Take, Upload, Uploads};
 use crate::swarm::event::ConnId;
 
@@ -22,7 +23,7 @@ impl Session {
     }
 
     /// Connected peers.
-    pub(super) fn peers(&self) -> Arc<[PeerRow]> {
+    pub(super) fn peers(&self, meters: &mut Meters) -> Arc<[PeerRow]> {
         let now = self.now();
         let line = self.node.upload_line();
         let places: HashMap<ConnId, u32> = line.waiting.iter().copied().zip(1u32..).collect();
@@ -43,8 +44,8 @@ impl Session {
                 peer: conn.peer,
                 nick: self.nick(&conn.peer),
                 addr: conn.addr,
-                down_rate: view.down_rate,
-                up_rate: view.up_rate,
+                down_rate: meters.rate(Of::Conn(*id, false), now, view.down),
+                up_rate: meters.rate(Of::Conn(*id, true), now, view.up),
                 down: conn.down,
                 up: conn.up,
                 contents: view.contents,

@@ -8,20 +8,30 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 
 use super::content::{Content, Download, Phase, Role, Share, ShareState, bytes_of};
+use super::facts::{Meters, Of};
+use super::lens::{Doing, Known, Lens};
 use super::{Session, Totals};
 use crate::engine::disk::free_space;
 use crate::engine::snapshot::{
-    self, ChunkState, Flags, Focus, Me, Network, Plan, Snapshot, SourceRow, SourceState, Transfer,
-    TransferState,
+    self, Flags, Focus, MAX_FLIGHTS, Me, Network, Plan, Snapshot, Sole, SourceRow, SourceState,
+    Transfer, TransferState,
 };
-use crate::swarm::view::{ContentView, SourceView, SourceWord};
+use crate::engine::why::Cause;
+use crate::swarm::view::{ContentView, SourceView, SourceWord, sole_key};
 
 impl Session {
     pub(super) fn publish(&mut self) {
         self.published = Instant::now();
         let now = self.now();
-        let rates = self.node.rates(now);
+        let mut meters = std::mem::take(&mut self.meters);
+        meters.begin();
+        self.read_gauges(&mut meters, now);
         let Totals { down, up, wasted } = self.totals;
+        let down_rate = meters.rate(Of::All(false), now, down);
+        let up_rate = meters.rate(Of::All(true), now, up);
+        let transfers = self.transfers(&mut meters);
+        let peers = self.peers(&mut meters);
+        let focus = self.focus.and_then(|id| self.focus_view(id, &mut meters)).map(Arc::new);
         let snapshot = Snapshot {
             seq: self.snapshots.borrow().seq + 1,
             at: self.published,
@@ -34,17 +44,20 @@ impl Session {
                 serving: self.serving,
             },
             network: self.network_view(),
-            totals: snapshot::Totals { down_rate: rates.down, up_rate: rates.up, down, up, wasted },
+            totals: snapshot::Totals { down_rate, up_rate, down, up, wasted },
             catalogue: self.net.catalogue.clone(),
-            transfers: self.transfers(),
-            peers: self.peers(),
-            focus: self.focus.and_then(|id| self.focus_view(id)).map(Arc::new),
+            transfers,
+            peers,
+            focus,
             uploads: self.uploads(),
             bans: self.ban_rows(),
             watches: self.keeping.kept.watches.iter().map(|words| words.as_str().into()).collect(),
         };
         // Rates fade for a while after the last byte: keep drawing until they have.
-        self.dirty = rates.down > 0.0 || rates.up > 0.0 || !self.jobs.is_empty();
+        let moving = meters.end();
+        self.meters = meters;
+        self.dirty =
+            moving || !self.jobs.is_empty() || self.lens.as_ref().is_some_and(Lens::is_waiting);
         self.snapshots.send_replace(Arc::new(snapshot));
     }
 
@@ -64,7 +77,7 @@ impl Session {
         }
     }
 
-    fn transfers(&self) -> Arc<[Transfer]> {
+    fn transfers(&self, meters: &mut Meters) -> Arc<[Transfer]> {
         let jobs = self.jobs.iter().map(|job| {
             let total = job.progress.total.load(Ordering::Relaxed);
             let done = job.progress.done.load(Ordering::Relaxed);
@@ -79,7 +92,7 @@ impl Session {
         });
         let own = self.order.iter().filter_map(|id| self.contents.get(id));
         let mut rows: Vec<Transfer> =
-            own.map(|content| self.transfer(content)).chain(jobs).collect();
+            own.map(|content| self.transfer(content, meters)).chain(jobs).collect();
         self.number(&mut rows);
         rows.into()
     }
@@ -87,22 +100,24 @@ impl Session {
     /// Places in the line of unfinished downloads.
     fn number(&self, rows: &mut [Transfer]) {
         let line: HashMap<ContentId, u32> = self.line().into_iter().zip(0u32..).collect();
-        let mut queued: Vec<(u32, &mut Plan)> = Vec::new();
+        let mut queued: Vec<(u32, &mut Plan, &mut Option<Cause>)> = Vec::new();
         for row in rows {
             let Some(order) = line.get(&row.id) else { continue };
             row.plan.order = *order;
             if row.state == TransferState::Queued {
-                queued.push((*order, &mut row.plan));
+                queued.push((*order, &mut row.plan, &mut row.why));
             }
         }
-        queued.sort_by_key(|(order, _)| *order);
-        for (place, (_, plan)) in (1u32..).zip(queued) {
+        queued.sort_by_key(|(order, ..)| *order);
+        for (place, (_, plan, why)) in (1u32..).zip(queued) {
             plan.place = Some(place);
+            *why = Some(Cause::Queued(place));
         }
     }
 
-    fn transfer(&self, content: &Content) -> Transfer {
-        let view = self.node.content(&content.id, self.now());
+    fn transfer(&self, content: &Content, meters: &mut Meters) -> Transfer {
+        let now = self.now();
+        let view = self.node.content(&content.id, now);
         let mut row = Transfer {
             name: content.shown.clone(),
             kind: content.kind,
@@ -118,8 +133,8 @@ impl Session {
         }
         if let Some(view) = &view {
             row.have = view.have.count();
-            row.down_rate = view.down_rate;
-            row.up_rate = view.up_rate;
+            row.down_rate = meters.rate(Of::Content(content.id, false), now, view.downloaded);
+            row.up_rate = meters.rate(Of::Content(content.id, true), now, view.uploaded);
             row.uploaded = view.uploaded;
             row.active = view.active;
             row.wanted_by = view.fetchers;
@@ -134,7 +149,9 @@ impl Session {
                 share_row(&mut row, content, share);
                 row.plan.cleared = self.is_hidden(&content.id, share);
             }
-            Role::Download(download) => self.download_row(&mut row, content, download, view),
+            Role::Download(download) => {
+                self.download_row(&mut row, content, download, view.as_ref(), meters);
+            }
         }
         row
     }
@@ -144,18 +161,20 @@ impl Session {
         row: &mut Transfer,
         content: &Content,
         download: &Download,
-        view: Option<ContentView<'_>>,
+        view: Option<&ContentView<'_>>,
+        meters: &mut Meters,
     ) {
         row.downloaded = true;
         row.path = download.record.dir.join(content.shown.as_ref());
         row.plan = Plan { waiting: row.plan.waiting, ..self.plan(download) };
         let Some(layout) = &content.layout else {
             row.state = phase_state(&download.phase, false);
+            row.why = self.outlook(meters, content, download, view, (0.0, 0)).1.into_iter().next();
             return;
         };
         row.size = bytes_of(layout, &download.wanted);
         row.chunks = download.wanted.count();
-        let none_left = view.as_ref().is_some_and(|view| view.stuck);
+        let none_left = view.is_some_and(|view| view.stuck);
         row.state = phase_state(&download.phase, none_left);
         if let Some(view) = view {
             row.have = view.wanted_here;
@@ -165,8 +184,9 @@ impl Session {
             row.done = bytes_of(layout, &download.found);
         }
         let left = row.size.saturating_sub(row.done);
-        let moving = matches!(download.phase, Phase::Getting) && row.down_rate >= 1.0;
-        row.eta_s = moving.then(|| (left as f64 / row.down_rate).ceil() as u64);
+        let outlook = self.outlook(meters, content, download, view, (row.down_rate, left));
+        row.eta_s = outlook.0;
+        row.why = outlook.1.into_iter().next();
     }
 
     fn plan(&self, download: &Download) -> Plan {
@@ -190,65 +210,123 @@ impl Session {
     }
 
     /// Chunks and sources of one content: exact if it is ours, else as the tracker says.
-    fn focus_view(&self, id: ContentId) -> Option<Focus> {
-        let view = self.node.content(&id, self.now());
-        let claimed = self.net.sources.get(&id);
-        let chunks = match &view {
-            Some(view) => view.have.chunks(),
-            None => self.net.row(&id)?.chunks,
+    fn focus_view(&mut self, id: ContentId, meters: &mut Meters) -> Option<Focus> {
+        let known = self.lens.take().filter(|lens| lens.id == id);
+        let mut lens = known.unwrap_or_else(|| Lens::new(id));
+        let touched = self.node.touched(&id);
+        let now = self.now();
+        let view = self.node.content(&id, now);
+        let content = self.contents.get(&id);
+        let download = content.and_then(|content| match &content.role {
+            Role::Download(download) => Some(download),
+            Role::Share(_) => None,
+        });
+        let checking = download.is_some_and(|download| download.phase == Phase::Opening)
+            || content.is_some_and(|content| match &content.role {
+                Role::Share(share) => share.state == ShareState::Verifying,
+                Role::Download(_) => false,
+            });
+        let layout = content.and_then(|content| content.layout.as_ref());
+        let meta = self.net.row(&id);
+        let chunks = match (&view, layout, meta) {
+            (Some(view), _, _) => Some(view.have.chunks()),
+            (_, Some(layout), _) => Some(layout.chunks()),
+            (_, _, Some(meta)) => Some(meta.chunks),
+            _ => None,
         };
-        let mut availability = vec![0u16; chunks as usize];
-        let mut states = vec![ChunkState::Missing; chunks as usize];
-        let mut rows = Vec::new();
-        if let Some(view) = &view {
-            for (slot, copies) in availability.iter_mut().zip(&view.availability) {
-                *slot = *copies;
-            }
-            let stored = |chunk: u32| match chunk {
-                c if view.have.contains(c) => ChunkState::Have,
-                c if view.in_flight(c) => ChunkState::InFlight,
-                c if !view.wanted.contains(c) => ChunkState::Unwanted,
-                _ => ChunkState::Missing,
-            };
-            for (chunk, slot) in (0u32..).zip(states.iter_mut()) {
-                *slot = stored(chunk);
-            }
-            rows.extend(view.sources.iter().map(|source| self.source_row(source)));
+        let Some(chunks) = chunks else {
+            drop(view);
+            self.lens = Some(lens);
+            return None;
+        };
+        let others = self.others(&id, view.as_ref());
+        let known = Known {
+            chunks,
+            doing: if checking { Doing::Checking } else { Doing::Ordinary },
+            found: download.map(|download| &download.found),
+            others,
+        };
+        lens.update(&known, view.as_ref(), touched, self.published);
+
+        let wanting = download.is_some_and(|download| download.phase == Phase::Getting);
+        let links = view.as_ref().map_or(&[][..], |view| view.sources.as_slice());
+        let rates: Vec<(f64, f64)> = links
+            .iter()
+            .map(|link| {
+                let down = meters.rate(Of::Link(id, link.conn, false), now, link.down_total);
+                (down, meters.rate(Of::Link(id, link.conn, true), now, link.up_total))
+            })
+            .collect();
+        let best_rate = rates.iter().map(|rate| rate.0).fold(0.0, f64::max);
+        let best = (best_rate, links.iter().filter_map(|link| link.rtt_ms).min());
+        let mut sources: Vec<SourceRow> = Vec::with_capacity(links.len() + known.others.len());
+        for (link, (down, up)) in links.iter().zip(rates) {
+            let why = self.source_why(link, down, best, wanting);
+            sources.push(SourceRow { why, down_rate: down, up_rate: up, ..self.source_row(link) });
         }
-        let connected: Vec<PeerId> = rows.iter().map(|row: &SourceRow| row.peer).collect();
-        for source in claimed.into_iter().flat_map(HashMap::values) {
-            if connected.contains(&source.peer) {
-                continue;
-            }
-            if let Some(set) = source.set.as_ref().filter(|set| set.chunks() == chunks) {
-                for chunk in set.iter() {
-                    if let Some(slot) = availability.get_mut(chunk as usize) {
-                        *slot = slot.saturating_add(1);
-                    }
-                }
-            }
-            rows.push(SourceRow {
-                peer: source.peer,
-                nick: source.nick.clone(),
-                addr: source.addrs.first().copied(),
+        for other in &known.others {
+            let why = self.other_why(&other.peer, wanting);
+            sources.push(SourceRow {
+                peer: other.peer,
+                nick: other.nick.clone(),
+                addr: other.addrs.first().copied(),
                 state: SourceState::Waiting,
-                why: String::new(),
+                why,
                 down_rate: 0.0,
                 up_rate: 0.0,
                 got: 0,
-                have: source.have,
+                have: other.have,
                 pipe: (0, 0),
                 rtt_ms: None,
                 flags: Flags::default(),
             });
         }
-        rows.sort_by(|a, b| {
-            b.down_rate
-                .total_cmp(&a.down_rate)
-                .then(a.state.cmp(&b.state))
-                .then(a.peer.cmp(&b.peer))
+        sources.sort_by(|a, b| {
+            let (fast, slow) = (b.down_rate, a.down_rate);
+            fast.total_cmp(&slow).then(a.state.cmp(&b.state)).then(a.peer.cmp(&b.peer))
         });
-        Some(Focus { id, chunks: states.into(), availability: availability.into(), sources: rows })
+
+        let keys: Vec<(u32, PeerId, bool)> = links
+            .iter()
+            .map(|link| (sole_key(link.conn), link.peer, link.have >= chunks))
+            .collect();
+        let sole = lens.soles(&keys).into_iter().map(|(peer, chunks)| Sole {
+            peer,
+            nick: self.nick(&peer),
+            chunks,
+            connected: keys.iter().any(|(_, connected, _)| *connected == peer),
+        });
+        let causes = match (content, download) {
+            (Some(content), Some(download)) => {
+                let rate = meters.rate(
+                    Of::Content(id, false),
+                    now,
+                    view.as_ref().map_or(0, |view| view.downloaded),
+                );
+                let mut causes =
+                    self.outlook(meters, content, download, view.as_ref(), (rate, 0)).1;
+                if let [Cause::Queued(place)] = causes.as_mut_slice() {
+                    *place = self.queue_place(&id);
+                }
+                causes
+            }
+            _ => Vec::new(),
+        };
+        let focus = Focus {
+            id,
+            chunks: lens.chunks.clone(),
+            chunk_len: layout.map_or(0, |layout| u64::from(layout.chunk_len())),
+            flights: flights(view.as_ref(), links, &sources),
+            sources,
+            newest: lens.newest,
+            sole: sole.collect(),
+            left: lens.left.clone(),
+            added: download.map(|download| download.record.added_ms / 1000),
+            causes,
+        };
+        drop(view);
+        self.lens = Some(lens);
+        Some(focus)
     }
 
     fn source_row(&self, source: &SourceView) -> SourceRow {
@@ -266,9 +344,9 @@ impl Session {
             nick: self.nick(&source.peer),
             addr: self.conns.get(&source.conn).map(|conn| conn.addr),
             state,
-            why: source.why.to_owned(),
-            down_rate: source.down_rate,
-            up_rate: source.up_rate,
+            why: String::new(),
+            down_rate: 0.0,
+            up_rate: 0.0,
             got: source.got,
             have: source.have,
             pipe: source.pipe,
@@ -285,6 +363,27 @@ impl Session {
     pub(super) fn nick(&self, peer: &PeerId) -> String {
         self.nicks.get(peer).cloned().unwrap_or_default()
     }
+}
+
+/// Chunks in flight, with the places of whom was asked among the rows shown.
+fn flights(
+    view: Option<&ContentView<'_>>,
+    links: &[SourceView],
+    rows: &[SourceRow],
+) -> Vec<(u32, u16)> {
+    let place = |link: &SourceView| rows.iter().position(|row| row.peer == link.peer);
+    let places: HashMap<_, u16> = links
+        .iter()
+        .filter_map(|link| Some((link.conn, u16::try_from(place(link)?).ok()?)))
+        .collect();
+    let all = view.into_iter().flat_map(ContentView::flights);
+    let mut out: Vec<(u32, u16)> = all
+        .flat_map(|(chunk, asked)| asked.into_iter().map(move |at| (chunk, at)))
+        .filter_map(|(chunk, at)| Some((chunk, *places.get(&at)?)))
+        .take(MAX_FLIGHTS)
+        .collect();
+    out.sort_unstable();
+    out
 }
 
 fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
@@ -350,6 +449,7 @@ fn blank(id: ContentId) -> Transfer {
         downloaded: false,
         wanted_by: 0,
         other_complete: 0,
+        why: None,
         plan: Plan::default(),
     }
 }

@@ -3,6 +3,9 @@
 use super::*;
 
 /// A node among strangers: what it sent them and what its shell owes it.
+/// Have, in flight, wanted; partial sources; the only one.
+type Stands = ((bool, bool, bool), u16, Option<u32>);
+
 struct Chaos {
     node: Node,
     now: Time,
@@ -20,6 +23,7 @@ struct Chaos {
     rudeness: u32,
     /// How much happened: outputs by name.
     seen: BTreeMap<String, u32>,
+    looks: BTreeMap<ContentId, Vec<Stands>>,
 }
 
 impl Chaos {
@@ -46,6 +50,33 @@ impl Chaos {
             serve: Vec::new(),
             rudeness: [0, 1, 4, 15][(seed % 4) as usize],
             seen: BTreeMap::new(),
+            looks: BTreeMap::new(),
+        }
+    }
+
+    /// Who follows the listed changes sees what a look at all chunks sees.
+    fn look(&mut self) {
+        let ids: Vec<ContentId> = self.things.iter().map(|thing| thing.id).collect();
+        for id in ids {
+            let touched = self.node.touched(&id);
+            let Some(view) = self.node.content(&id, self.now) else {
+                self.looks.remove(&id);
+                continue;
+            };
+            let stands = |c: u32| {
+                let flags = (view.have.contains(c), view.in_flight(c), view.wanted.contains(c));
+                (flags, view.partial(c), view.sole(c))
+            };
+            let all: Vec<Stands> = (0..view.have.chunks()).map(stands).collect();
+            let seen = self.looks.entry(id).or_default();
+            if touched.all || seen.len() != all.len() {
+                assert!(touched.all, "another content without a word");
+                seen.clone_from(&all);
+            }
+            for chunk in touched.chunks {
+                seen[chunk as usize] = stands(chunk);
+            }
+            assert_eq!(*seen, all);
         }
     }
 
@@ -55,6 +86,9 @@ impl Chaos {
         self.node.handle(self.now, input, &mut out);
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&self.node)));
         assert!(checked.is_ok(), "after {text}");
+        if self.rng.u8(..8) == 0 {
+            self.look();
+        }
         assert!(out.len() < 5000, "one input, {} outputs: {text}", out.len());
         for output in out {
             let name = match &output {

@@ -125,6 +125,23 @@ fn check(node: &Node) {
         }
         assert_eq!(body.seeds, seeds);
         assert_eq!(body.picker.availability(), availability);
+        // What is kept for those who look is what counting anew gives.
+        let missing: Vec<u16> = (0..body.layout.chunks())
+            .filter(|c| body.lacks(*c))
+            .map(|c| availability[c as usize] + body.seeds)
+            .collect();
+        let least = missing.iter().min().copied();
+        let more = missing.iter().filter(|n| Some(**n) > least).count() as f32;
+        let copies = least.map(|least| f32::from(least) + more / missing.len() as f32);
+        let (none, counted) = body.census.scarcity(body.seeds);
+        assert_eq!(none as usize, missing.iter().filter(|n| **n == 0).count());
+        assert!((counted.unwrap_or(-1.0) - copies.unwrap_or(-1.0)).abs() < 1e-4);
+        for (at, link) in &content.links {
+            let Has::Some(set) = &link.has else { continue };
+            for chunk in set.iter().filter(|c| availability[*c as usize] == 1) {
+                assert_eq!(body.census.sole(chunk), super::census::key(*at));
+            }
+        }
         let here = (0..body.layout.chunks())
             .filter(|c| body.have.contains(*c) && body.wanted.contains(*c));
         assert_eq!(body.wanted_here as usize, here.count());

@@ -60,6 +60,18 @@ impl Slots {
     }
 }
 
+impl Slots {
+    /// The last minute in `cells` parts, oldest first, each the mean of its seconds.
+    pub fn minute(&self, cells: usize) -> Vec<f64> {
+        let all = self.last(SLOTS);
+        let cells = cells.clamp(1, SLOTS);
+        let part =
+            |i: usize| all.get(i * SLOTS / cells..(i + 1) * SLOTS / cells).unwrap_or_default();
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
+        (0..cells).map(|i| mean(part(i))).collect()
+    }
+}
+
 impl History {
     /// Empty.
     pub fn new(start: Instant) -> Self {
@@ -93,6 +105,9 @@ mod tests {
         slots.push(8, 3.0);
         assert_eq!(slots.last(5), [0.0, 2.0, 0.0, 0.0, 3.0]);
         assert_eq!(slots.last(2), [0.0, 3.0]);
+        assert_eq!(slots.minute(30).len(), 30);
+        assert_eq!(slots.minute(30)[29], 1.5, "two seconds each");
+        assert_eq!(slots.minute(7).len(), 7);
         slots.push(u64::MAX, 4.0);
         assert_eq!(slots.values.len(), SLOTS);
     }

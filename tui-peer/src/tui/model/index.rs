@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use common::id::ContentId;
 
-use crate::engine::snapshot::{Catalogue, CatalogueRow, PeerRow, Transfer};
+use crate::engine::snapshot::{Catalogue, PeerRow, Transfer};
 
 use super::super::filter::{Filter, Subject, fold};
+use super::super::names::Names;
 use super::super::words;
 use super::Tab;
 
@@ -81,23 +82,111 @@ pub struct Job {
     pub reverse: bool,
     /// Now, in seconds since 1970.
     pub unix: u64,
+    /// What is under the cursor.
+    pub key: Option<ContentId>,
+    /// What earlier jobs found out.
+    pub cache: Cache,
 }
 
-/// The rows to show, as places in the catalogue.
-pub fn build(job: &Job) -> Vec<u32> {
-    let mine: HashMap<ContentId, &Transfer> = job.transfers.iter().map(|t| (t.id, t)).collect();
-    let rows = &job.catalogue.rows;
-    let mut out: Vec<u32> = if job.filter.is_empty() {
-        (0..u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect()
-    } else {
-        (0u32..)
-            .zip(rows)
-            .filter(|(_, row)| {
-                catalogue_matches(&job.filter, row, mine.get(&row.id).copied(), job.unix)
-            })
-            .map(|(i, _)| i)
-            .collect()
+/// What does not change with every key: names in searchable form, the order of all files, the last
+/// result. Each belongs to one catalogue. Clones share all of it.
+#[derive(Debug, Clone, Default)]
+pub struct Cache {
+    catalogue: Option<Arc<Catalogue>>,
+    names: Option<Arc<Names>>,
+    order: Option<Arc<Order>>,
+    shown: Option<(Filter, Arc<[u32]>)>,
+}
+
+#[derive(Debug)]
+struct Order {
+    sort: Sort,
+    reverse: bool,
+    mine: Vec<ContentId>,
+    rows: Vec<u32>,
+}
+
+/// The rows to show.
+#[derive(Debug, Clone, Default)]
+pub struct Built {
+    /// Places in the catalogue.
+    pub rows: Vec<u32>,
+    /// Where in them the file under the cursor is.
+    pub at: Option<usize>,
+    /// For the next job.
+    pub cache: Cache,
+}
+
+impl Cache {
+    /// Heap bytes used, the catalogue itself not counted.
+    pub fn heap_bytes(&self) -> usize {
+        self.names.as_ref().map_or(0, |names| names.heap_bytes())
+            + self.order.as_ref().map_or(0, |order| order.rows.capacity() * 4)
+            + self.shown.as_ref().map_or(0, |(_, rows)| rows.len() * 4)
+    }
+}
+
+/// Orders and filters. What the cache has is not done again: a longer filter looks only at the rows that
+/// the shorter one left, a new one searches all names in one pass.
+pub fn build(job: &Job) -> Built {
+    let known = job.cache.catalogue.as_ref();
+    let mut cache = match known.is_some_and(|known| Arc::ptr_eq(known, &job.catalogue)) {
+        true => job.cache.clone(),
+        false => Cache { catalogue: Some(job.catalogue.clone()), ..Cache::default() },
     };
+    let mine: HashMap<ContentId, &Transfer> = job.transfers.iter().map(|t| (t.id, t)).collect();
+    let mut ids: Vec<ContentId> = Vec::new();
+    if job.sort == Sort::Mine {
+        ids.extend(job.transfers.iter().map(|t| t.id));
+    }
+    let same = |order: &&Arc<Order>| {
+        (order.sort, order.reverse) == (job.sort, job.reverse) && order.mine == ids
+    };
+    let kept = cache.order.as_ref().filter(same).cloned();
+    let ordered = kept.is_some();
+    let order = kept.unwrap_or_else(|| {
+        let rows = order(job, &mine);
+        Arc::new(Order { sort: job.sort, reverse: job.reverse, mine: ids, rows })
+    });
+    cache.order = Some(order.clone());
+    let mut rows = if job.filter.is_empty() {
+        order.rows.clone()
+    } else {
+        let names = cache.names.get_or_insert_with(|| Arc::new(Names::of(&job.catalogue))).clone();
+        let shown = cache.shown.as_ref().filter(|(old, _)| ordered && job.filter.narrows(old));
+        let matches = |i: &u32| job.matches(&names, &mine, *i);
+        match (shown, job.filter.needed_word()) {
+            (Some((_, shown)), _) => shown.iter().copied().filter(matches).collect(),
+            (None, Some(word)) => {
+                let hits = names.find(word);
+                let hit = |i: &u32| hits.contains(*i) && matches(i);
+                order.rows.iter().copied().filter(hit).collect()
+            }
+            (None, None) => order.rows.iter().copied().filter(matches).collect(),
+        }
+    };
+    // In the order of the list, so that the next longer filter can go on from here.
+    cache.shown = (!job.filter.is_empty()).then(|| (job.filter.clone(), rows.as_slice().into()));
+    if let Some(names) = cache.names.as_ref().filter(|_| job.filter.ranks()) {
+        let scores = job.filter.scores(rows.iter().map(|i| names.row(*i as usize)));
+        let mut best: Vec<(Reverse<u32>, u32)> =
+            scores.into_iter().map(Reverse).zip(rows.iter().copied()).collect();
+        best.sort_by_key(|(score, _)| *score);
+        rows = best.into_iter().map(|(_, row)| row).collect();
+    }
+    let at = job.key.and_then(|key| place(&job.catalogue, &rows, key));
+    Built { rows, at, cache }
+}
+
+/// Where a file is among some rows.
+pub fn place(catalogue: &Catalogue, rows: &[u32], key: ContentId) -> Option<usize> {
+    rows.iter().position(|i| catalogue.rows.get(*i as usize).is_some_and(|row| row.id == key))
+}
+
+/// All rows in order.
+fn order(job: &Job, mine: &HashMap<ContentId, &Transfer>) -> Vec<u32> {
+    let rows = &job.catalogue.rows;
+    let mut out: Vec<u32> = (0..u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect();
     let row = |i: &u32| rows.get(*i as usize);
     // Stable sorts on a list that is already in the order of names.
     match job.sort {
@@ -131,28 +220,24 @@ fn rank(transfer: &Transfer) -> u8 {
     }
 }
 
-fn catalogue_matches(
-    filter: &Filter,
-    row: &CatalogueRow,
-    own: Option<&Transfer>,
-    unix: u64,
-) -> bool {
-    let folded = fold(&row.name);
-    let subject = |name: &str, folded: &str| {
-        filter.matches(&Subject {
-            name,
-            folded,
+impl Job {
+    fn matches(&self, names: &Names, mine: &HashMap<ContentId, &Transfer>, i: u32) -> bool {
+        let Some(row) = self.catalogue.rows.get(i as usize) else { return false };
+        let own = if self.filter.needs_own() { mine.get(&row.id) } else { None };
+        self.filter.matches(&Subject {
+            name: &row.name,
+            aliases: &row.aliases,
+            folded: names.row(i as usize),
             size: row.size,
             sources: row.sources,
             availability: own.and_then(|t| t.availability).unwrap_or(row.complete as f32),
             kind: row.kind,
             state: own.map_or("none", |t| words::state_word(&t.state)),
             id: Some(row.id),
-            age: unix.saturating_sub(row.first_seen),
+            age: self.unix.saturating_sub(row.first_seen),
             peer: "",
         })
-    };
-    subject(&row.name, &folded) || row.aliases.iter().any(|alias| subject(alias, &fold(alias)))
+    }
 }
 
 /// The rows of the downloads or shared tab, and how many there are without the filter.
@@ -177,6 +262,7 @@ pub fn transfers_for(
         let hit = filter.is_empty()
             || filter.matches(&Subject {
                 name: &t.name,
+                aliases: &[],
                 folded: &fold(&t.name),
                 size: t.size,
                 sources: t.sources,
@@ -228,6 +314,7 @@ pub(crate) fn peers_for(peers: &[PeerRow], filter: &Filter, sort: Sort, reverse:
             filter.is_empty()
                 || filter.matches(&Subject {
                     name: &p.nick,
+                    aliases: &[],
                     folded: &text,
                     size: p.up.saturating_add(p.down),
                     sources: p.contents,

@@ -6,6 +6,7 @@ mod history;
 mod index;
 mod list;
 mod log;
+mod map;
 mod panel;
 mod paths;
 mod picks;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::id::ContentId;
 
+use crate::engine::chunks::Chunks;
 use crate::engine::snapshot::{
     Catalogue, CatalogueRow, Focus, NetState, PeerRow, Snapshot, SourceRow, Transfer,
 };
@@ -36,9 +38,10 @@ pub use contents::{Contents, Node};
 pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
 pub use history::{History, SLOTS, Slots};
 pub(crate) use index::peers_for;
-pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
+pub use index::{Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
+pub use map::MapJob;
 pub use panel::{Capture, Edit, Panel, Row};
 pub use paths::{
     MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
@@ -220,6 +223,12 @@ pub struct Model {
     pub chunk: usize,
     /// Chunk map for the present size.
     pub map: Map,
+    /// What the map shows: of which content, and how its chunks stood.
+    pub map_of: Option<(ContentId, Chunks)>,
+    /// Whether a map is being built elsewhere.
+    pub map_job: bool,
+    /// Whether the map's cursor goes to the newest verified chunk.
+    pub follow_chunks: bool,
     /// Log.
     pub log: Log,
     /// Whether the focused pane takes all the room.
@@ -267,13 +276,14 @@ pub struct Model {
     pub stale: bool,
     /// Generation of the newest index job, and whether one runs.
     pub job: (u64, bool),
+    /// What index jobs found out.
+    pub index: Cache,
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
     /// Whether it was asked at the start whether to go on.
     pub asked_start: bool,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
-    pub(crate) map_key: Option<(usize, usize, usize, bool)>,
     pub(crate) mine_ids: Vec<ContentId>,
     /// Place in the catalogue of the content last looked for, so that drawing need not search.
     pub(crate) row_place: Option<(ContentId, usize)>,
@@ -306,7 +316,10 @@ impl Model {
             lists: Default::default(),
             sources: List::default(),
             chunk: 0,
-            map: Map::build(&[], &[], 0, false),
+            map: Map::empty(),
+            map_of: None,
+            map_job: false,
+            follow_chunks: false,
             log: Log::default(),
             zoom: false,
             details: false,
@@ -330,10 +343,10 @@ impl Model {
             last_key: None,
             stale: false,
             job: (0, false),
+            index: Cache::default(),
             asked_focus: None,
             asked_start: false,
             suspend_confirmed: false,
-            map_key: None,
             mine_ids: Vec::new(),
             row_place: None,
             snap,
@@ -448,6 +461,18 @@ impl Model {
     pub fn focus_data(&self) -> Option<&Arc<Focus>> {
         let id = self.selected()?;
         self.snap.focus.as_ref().filter(|focus| focus.id == id)
+    }
+
+    /// The selected content, to be judged.
+    pub fn case(&self) -> super::verdict::Case<'_> {
+        super::verdict::Case {
+            transfer: self.selected_transfer(),
+            row: self.selected_row(),
+            focus: self.focus_data().map(AsRef::as_ref),
+            counts: self.map.counts(),
+            now: self.now.mono,
+            units: self.units,
+        }
     }
 
     /// The sources shown.

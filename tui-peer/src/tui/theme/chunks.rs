@@ -15,6 +15,7 @@ impl Theme {
             Standing::Flight => Role::Flight,
             Standing::Bad | Standing::Lack(0) => Role::Lost,
             Standing::Unwanted => Role::Unwanted,
+            Standing::Checking => Role::Some,
             Standing::Lack(copies) => match Rarity::of(copies) {
                 Rarity::Many => Role::Many,
                 Rarity::Some => Role::Some,
@@ -43,6 +44,7 @@ impl Theme {
                 }
             }
             Standing::Bad => "!",
+            Standing::Checking => "?",
             Standing::Unwanted => {
                 if ascii {
                     "."

@@ -122,7 +122,7 @@ impl Theme {
     pub fn range(self) -> &'static str {
         self.glyph("–", "-", "-")
     }
-    /// Before the number of repeats.
+    /// Before the number of repeats, and between a size and how many of it.
     pub fn times(self) -> &'static str {
         self.glyph("×", "x", "x")
     }
@@ -141,6 +141,21 @@ impl Theme {
     /// The position in a list, in its right border.
     pub fn thumb(self) -> &'static str {
         self.glyph("█", "█", "#")
+    }
+    /// To the left and to the right.
+    pub fn arrows(self) -> (&'static str, &'static str) {
+        match self.glyphs {
+            Glyphs::Unicode | Glyphs::Cp437 => ("←", "→"),
+            Glyphs::Ascii => ("<-", "->"),
+        }
+    }
+    /// Parts of one cell of a progress bar, the first being none of it.
+    pub fn bar_eighths(self) -> &'static [&'static str] {
+        match self.glyphs {
+            Glyphs::Unicode => &["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"],
+            Glyphs::Cp437 => &["", "▌"],
+            Glyphs::Ascii => &[""],
+        }
     }
     /// Full and empty parts of a progress bar.
     pub fn bar_parts(self) -> (&'static str, &'static str) {

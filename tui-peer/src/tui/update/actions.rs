@@ -10,13 +10,13 @@ use super::super::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, T
 use super::super::msg::{Asked, Effect};
 use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invite, join};
 use super::moves::{
-    back, edge, enter, focus, next_active, open_tab, page, problem, scroll, sideways, step,
-    turn_pane, turn_tab,
+    back, edge, enter, focus, next_active, open_tab, page, scroll, sideways, step, turn_pane,
+    turn_tab,
 };
 use super::transfers::{
     contents, copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all,
 };
-use super::{keys, lists, log, marks, share, wishes};
+use super::{keys, lists, log, map, marks, share, wishes};
 
 /// Most rows marked by one key with a count.
 const MAX_TIMES: isize = 1000;
@@ -50,8 +50,8 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             }
             model.filtering = true;
         }
-        Action::NextMatch => problem(model, true),
-        Action::PrevMatch => problem(model, false),
+        Action::NextMatch => map::problem(model, true),
+        Action::PrevMatch => map::problem(model, false),
         Action::NextActive => next_active(model),
         Action::Sort => {
             let now = model.list().sort;
@@ -197,6 +197,10 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Interrupt => {}
         Action::LogMore => model.log.change_level(true),
         Action::LogLess => model.log.change_level(false),
+        Action::FollowMap => {
+            let text = map::toggle_follow(model);
+            toast(model, Tone::Plain, text);
+        }
         Action::Follow => {
             let pause = model.log.paused.is_none();
             model.log.set_paused(pause);

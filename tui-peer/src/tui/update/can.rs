@@ -98,7 +98,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
         Action::Announce => need(on, "you are not in a network · J joins"),
         Action::CopyJoin => need(model.snap.network.join.is_some(), "there is no network"),
         Action::NextMatch | Action::PrevMatch => {
-            need(model.map.counts.none + model.map.counts.bad > 0, "every chunk has a source")
+            need(model.map.counts().none + model.map.counts().bad > 0, "every chunk has a source")
         }
         Action::Suspend => need(model.setting.job_control, "no shell is waiting for us"),
         Action::Wider | Action::Narrower => {

@@ -8,7 +8,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::super::filter::Filter;
 use super::super::layout::{Areas, inside};
 use super::super::model::{
-    INLINE_ROWS, Job, Model, RowKey, Sort, Tab, build, peers_for, transfer_key, transfers_for,
+    Built, INLINE_ROWS, Job, Model, RowKey, Sort, Tab, build, peers_for, place, transfer_key,
+    transfers_for,
 };
 use super::super::msg::Effect;
 use super::{HOLD, filtering};
@@ -65,10 +66,15 @@ fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
         sort,
         reverse: list.reverse,
         unix: model.now.unix(),
+        key: match &list.key {
+            Some(RowKey::Content(id)) => Some(*id),
+            _ => None,
+        },
+        cache: model.index.clone(),
     };
     if job.catalogue.rows.len() <= INLINE_ROWS {
-        let rows = build(&job);
-        swap_in(model, &job, rows);
+        let built = build(&job);
+        swap_in(model, &job, built);
     } else if !model.job.1 {
         model.job.1 = true;
         out.push(Effect::Index(job));
@@ -80,23 +86,25 @@ pub(super) fn indexed(
     model: &mut Model,
     generation: u64,
     job: &Job,
-    rows: Vec<u32>,
+    built: Built,
     out: &mut Vec<Effect>,
 ) {
     model.job.1 = false;
-    swap_in(model, job, rows);
+    swap_in(model, job, built);
     if generation != model.job.0 {
         refresh_network(model, out, true);
     }
 }
 
-fn swap_in(model: &mut Model, job: &Job, rows: Vec<u32>) {
+fn swap_in(model: &mut Model, job: &Job, built: Built) {
+    let Built { rows, at, cache } = built;
+    model.index = cache;
     model.catalogue = job.catalogue.clone();
     let key = model.list_of(Tab::Network).key.clone();
     let position = match key {
-        Some(RowKey::Content(id)) => rows
-            .iter()
-            .position(|i| job.catalogue.rows.get(*i as usize).is_some_and(|row| row.id == id)),
+        Some(RowKey::Content(id)) if Some(id) == job.key => at,
+        // The cursor moved while the job ran.
+        Some(RowKey::Content(id)) => place(&job.catalogue, &rows, id),
         _ => None,
     };
     // Until a key is pressed the cursor has no file of its own: it stays at the top.

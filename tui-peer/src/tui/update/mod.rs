@@ -11,6 +11,7 @@ mod link;
 mod lists;
 mod log;
 mod marks;
+mod map;
 mod mouse;
 mod moves;
 mod palette;
@@ -36,7 +37,6 @@ use common::join::Link;
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
 
-use super::heatmap::Map;
 use super::layout::inside;
 use super::model::{Dialog, GetLink, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
@@ -68,9 +68,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Probed(probe, found) => probes::found(model, &probe, &found),
         Msg::Nothing => {}
         Msg::Opened(path, result) => probes::opened(model, &path, result),
-        Msg::Indexed(generation, job, rows) => {
-            lists::indexed(model, generation, &job, rows, &mut out);
+        Msg::Indexed(generation, job, built) => {
+            lists::indexed(model, generation, &job, built, &mut out);
         }
+        Msg::Mapped(job, map) => map::mapped(model, job, map),
         Msg::Copied(what, Ok(way)) => {
             model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono);
         }
@@ -230,6 +231,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if list.key != key {
         list.key = key;
         model.chunk = 0;
+        model.follow_chunks = false;
         model.history.sources.clear();
     }
     filtering::settle(model);
@@ -238,9 +240,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     log::settle(model, areas.log);
-    // What is said below the map depends on its counts, and its height on what is said.
-    settle_map(model);
-    settle_map(model);
+    map::settle(model, &mut *out);
     let wanted = model.selected();
     if wanted != model.asked_focus {
         model.asked_focus = wanted;
@@ -258,27 +258,6 @@ fn settle_row(model: &mut Model) {
     if known.is_none() {
         model.row_place = rows.iter().position(|row| row.id == id).map(|at| (id, at));
     }
-}
-
-/// Rebuilds the chunk map if the engine's details or its size are new.
-fn settle_map(model: &mut Model) {
-    let area = super::view::chunks::map_area(model);
-    let cells = usize::from(area.width) * usize::from(area.height);
-    let halves = model.theme.backgrounds();
-    let focus = model.focus_data().cloned();
-    let (chunks, availability) = focus.as_ref().map_or((0, 0), |focus| {
-        (focus.chunks.as_ptr() as usize, focus.availability.as_ptr() as usize)
-    });
-    let key = Some((chunks, availability, cells, halves));
-    if model.map_key == key {
-        return;
-    }
-    model.map_key = key;
-    model.map = match &focus {
-        Some(focus) => Map::build(&focus.chunks, &focus.availability, cells, halves),
-        None => Map::build(&[], &[], cells, halves),
-    };
-    model.chunk = model.chunk.min(model.map.chunks().saturating_sub(1));
 }
 
 fn show(text: &str) -> String {

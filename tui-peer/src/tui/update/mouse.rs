@@ -97,9 +97,7 @@ fn click(model: &mut Model, pane: Pane, inner: Rect, at: Position) {
             if map.contains(at) {
                 let cell =
                     usize::from(at.y - map.y) * usize::from(map.width) + usize::from(at.x - map.x);
-                if let Some(chunks) = model.map.chunks_at(cell) {
-                    model.chunk = chunks.start;
-                }
+                super::map::point(model, cell);
             }
         }
     }

@@ -2,15 +2,14 @@
 
 use common::content::Kind;
 
-use super::super::heatmap::{Standing, standing};
 use super::super::layout::{Class, class, inside};
 use super::super::model::{Model, Pane, Tab, Tone};
 use super::super::msg::Effect;
 use super::super::words;
 use super::actions::toast;
 use super::can::kind;
-use super::lists;
 use super::transfers::contents;
+use super::{lists, map};
 
 /// From left to right, from top to bottom.
 const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
@@ -33,7 +32,7 @@ pub(super) fn step(model: &mut Model, by: isize) {
         Pane::Chunks => {
             let width = isize::try_from(super::super::view::chunks::map_area(model).width.max(1))
                 .unwrap_or(1);
-            move_cell(model, by.saturating_mul(width));
+            map::step(model, by.saturating_mul(width));
         }
     }
 }
@@ -50,24 +49,9 @@ pub(super) fn scroll(model: &mut Model, by: isize) {
 
 pub(super) fn sideways(model: &mut Model, by: isize) {
     match model.focus {
-        Pane::Chunks => move_cell(model, by),
+        Pane::Chunks => map::step(model, by),
         Pane::Files => turn_tab(model, if by > 0 { 1 } else { 3 }),
         Pane::Sources | Pane::Log | Pane::Transfers => {}
-    }
-}
-
-/// Moves the map's cursor by cells.
-pub(super) fn move_cell(model: &mut Model, by: isize) {
-    let cells = model.map.cell_of(model.map.chunks().saturating_sub(1)) + 1;
-    let stride = match model.map.mode {
-        super::super::heatmap::Mode::Brick(k) if by.unsigned_abs() == 1 => k,
-        _ => 1,
-    };
-    let by = by.saturating_mul(isize::try_from(stride).unwrap_or(1));
-    let cell =
-        model.map.cell_of(model.chunk).saturating_add_signed(by).min(cells.saturating_sub(1));
-    if let Some(chunks) = model.map.chunks_at(cell) {
-        model.chunk = chunks.start;
     }
 }
 
@@ -76,29 +60,8 @@ pub(super) fn edge(model: &mut Model, end: bool) {
     match model.focus {
         Pane::Log if !end => model.log.set_paused(false),
         Pane::Log => model.log.step(far),
-        Pane::Chunks => model.chunk = if end { model.map.chunks().saturating_sub(1) } else { 0 },
+        Pane::Chunks => map::edge(model, end),
         _ => step(model, if end { far } else { -far }),
-    }
-}
-
-/// Jumps to the next chunk that nobody has or that was bad.
-pub(super) fn problem(model: &mut Model, forward: bool) {
-    let Some(focus) = model.focus_data().cloned() else { return };
-    let n = focus.chunks.len();
-    let is_problem = |i: &usize| {
-        matches!(
-            standing(&focus.chunks, &focus.availability, *i),
-            Standing::Lack(0) | Standing::Bad
-        )
-    };
-    let here = model.chunk;
-    let found = if forward {
-        (here + 1..n).chain(0..(here + 1).min(n)).find(is_problem)
-    } else {
-        (0..here.min(n)).rev().chain((here.min(n)..n).rev()).find(is_problem)
-    };
-    if let Some(chunk) = found {
-        model.chunk = chunk;
     }
 }
 

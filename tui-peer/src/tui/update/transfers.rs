@@ -88,16 +88,7 @@ pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn explain(model: &mut Model) {
     let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
-    let why = model.selected_transfer().map(|t| super::show(&t.plan.why)).unwrap_or_default();
-    let mut lines = verdict::why(
-        model.selected_transfer(),
-        model.selected_row(),
-        model.focus_data().map(AsRef::as_ref),
-        &model.map.counts,
-    );
-    if !why.is_empty() {
-        lines.insert(0, (Tone::Warn, why));
-    }
+    let lines = verdict::why(&model.case());
     model.dialogs.push(Dialog::Why { title, lines });
 }
 

@@ -7,6 +7,7 @@ use crate::engine::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState, Up
 
 use super::super::format;
 use super::super::model::{Model, Tab};
+use super::super::theme::Theme;
 use super::super::words;
 use super::columns::Column;
 use super::paint::Piece;
@@ -50,18 +51,9 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
         Column::Avail => {
             t.availability.map_or_else(Piece::default, |copies| availability(model, copies))
         }
-        Column::Bar => (bar(model, t, 12), theme.accent()),
+        Column::Bar => (progress(theme, t, 12), theme.accent()),
         Column::Done if t.state == TransferState::Queued && t.done == 0 => Piece::default(),
-        Column::Done => {
-            // All bytes here is not yet done: only verified and in place is.
-            let all =
-                matches!(t.state, TransferState::Sharing | TransferState::Changed) || t.size == 0;
-            plain(if !all && t.done >= t.size {
-                "99.9%".to_owned()
-            } else {
-                format::percent(t.done, t.size)
-            })
-        }
+        Column::Done => plain(done(t)),
         Column::Rate | Column::Down => plain(format::rate(t.down_rate, theme.dash(), model.units)),
         Column::Up => plain(format::rate(t.up_rate, theme.dash(), model.units)),
         Column::Sent | Column::Got => plain(format::size(t.uploaded, model.units)),
@@ -80,6 +72,9 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
             let text = match t.state {
                 TransferState::Sharing if t.wanted_by > 0 && model.tab == Tab::Shared => {
                     format!("{} fetch", t.wanted_by)
+                }
+                TransferState::Getting if t.eta_s.is_none() && t.down_rate >= 1.0 => {
+                    theme.dash().to_owned()
                 }
                 _ => words::outlook(t),
             };
@@ -131,10 +126,32 @@ pub(crate) fn rtt(ms: Option<u32>, none: &str) -> String {
     }
 }
 
-/// A progress bar.
-pub(super) fn bar(model: &Model, t: &Transfer, cells: usize) -> String {
-    let (full, empty) = model.theme.bar_parts();
+/// How much of it is here. All bytes here is not yet all: only verified and in place is.
+pub(super) fn done(t: &Transfer) -> String {
+    if !is_whole(t) && t.done >= t.size {
+        "99.9%".to_owned()
+    } else {
+        format::percent(t.done, t.size)
+    }
+}
+
+fn is_whole(t: &Transfer) -> bool {
+    matches!(t.state, TransferState::Sharing | TransferState::Changed) || t.size == 0
+}
+
+/// A progress bar, in eighths of a cell where there are signs for them; full only when [`done`] is.
+pub(super) fn progress(theme: Theme, t: &Transfer, cells: usize) -> String {
+    let (full, empty) = theme.bar_parts();
+    let parts = theme.bar_eighths();
+    let steps = cells * parts.len();
     let share = t.done.min(t.size) as f64 / t.size.max(1) as f64;
-    let n = if t.size == 0 { cells } else { (share * cells as f64).floor() as usize };
-    full.repeat(n) + &empty.repeat(cells - n.min(cells))
+    let most = if is_whole(t) { steps } else { steps.saturating_sub(1) };
+    let step = if t.size == 0 { steps } else { ((share * steps as f64) as usize).min(most) };
+    let (whole, rest) = (step / parts.len().max(1), step % parts.len().max(1));
+    let mut out = full.repeat(whole);
+    if rest > 0 {
+        out.push_str(parts.get(rest).copied().unwrap_or(empty));
+    }
+    let used = whole + usize::from(rest > 0);
+    out + &empty.repeat(cells.saturating_sub(used))
 }

@@ -6,10 +6,13 @@ use ratatui::style::Style;
 
 use common::content::Kind;
 
+use crate::engine::snapshot::{Transfer, TransferState};
+
 use super::super::format;
 use super::super::model::Model;
 use super::super::words;
-use super::paint;
+use super::cells::{done, progress};
+use super::paint::{self, Piece};
 
 /// The upper part of the details.
 pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
@@ -17,93 +20,161 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
         return;
     }
     let theme = model.theme;
-    let dot = format!(" {} ", theme.dot());
     let name = model.selected_name().unwrap_or_default();
     let (x, width) = (area.x + 1, area.width.saturating_sub(2));
-    paint::text(
-        buf,
-        x,
-        area.y,
-        width,
-        &format::middle(&name, usize::from(width).saturating_sub(12), theme.ellipsis()),
-        theme.bold(),
-    );
+    let room = usize::from(width).saturating_sub(12);
+    let shown = format::middle(&name, room, theme.ellipsis());
+    paint::text(buf, x, area.y, width, &shown, theme.bold());
     paint::right(buf, x, area.y, width, "Esc back", theme.dim());
-    let mut lines: Vec<String> = Vec::new();
-    let transfer = model.selected_transfer();
-    let row = model.selected_row();
-    if let Some(t) = transfer {
-        let outlook = words::outlook(t);
-        let mut parts = vec![
-            words::state_word(&t.state).to_owned(),
-            format!(
-                "{} of {}",
-                format::size(t.done, model.units),
-                format::size(t.size, model.units)
-            ),
-            format::percent(t.done, t.size),
-        ];
-        let mut rates = vec![
-            format!("{} {}", theme.down(), format::rate(t.down_rate, theme.dash(), model.units)),
-            format!("{} {}", theme.up(), format::rate(t.up_rate, theme.dash(), model.units)),
-        ];
-        if !outlook.is_empty() && outlook != words::state_word(&t.state) {
-            let stop = (t.unavailable > 0).then(|| {
-                let wanted = u64::from(t.chunks);
-                format!(
-                    " to {}, then stuck",
-                    format::percent(wanted.saturating_sub(u64::from(t.unavailable)), wanted)
-                )
-            });
-            parts.push(format!("ETA {outlook}{}", stop.unwrap_or_default()));
+    let mut lines: Vec<Vec<Piece>> = Vec::new();
+    match model.selected_transfer() {
+        Some(t) => {
+            lines.push(fitting(width, state(model, t)));
+            lines.push(vec![(progress(theme, t, usize::from(width)), theme.accent())]);
         }
-        if t.uploaded > 0 {
-            rates.push(format!("sent {}", format::size(t.uploaded, model.units)));
-        }
-        rates.push(format!("{} of {} sources send", t.active, t.sources));
-        if let Some(copies) = t.availability {
-            let mark = if copies < 1.0 { "!" } else { "" };
-            rates.push(format!("availability {}{mark}", format::availability(copies)));
-        }
-        lines.push(parts.join(&dot));
-        lines.push(rates.join(&dot));
-    } else if let Some(r) = row {
-        lines.push(
-            [
-                "not on this machine".to_owned(),
-                format::size(r.size, model.units),
-                format::plural(u64::from(r.sources), "source"),
-                format!("{} complete", r.complete),
-            ]
-            .join(&dot),
-        );
+        None => lines.push(fitting(width, foreign(model))),
     }
-    let chunks = transfer.map(|t| t.chunks).or_else(|| row.map(|r| r.chunks)).unwrap_or(0);
-    let kind = transfer.map(|t| t.kind).or_else(|| row.map(|r| r.kind));
-    let mut parts = Vec::new();
-    if let Some(id) = model.selected() {
-        parts.push(format!("id {}", if width >= 100 { id.to_string() } else { id.short() }));
-    }
-    parts.push(format::plural(u64::from(chunks), "chunk"));
-    if let Some(r) = row {
-        parts.push(format!(
-            "first seen {}",
-            format::age(model.now.unix().saturating_sub(r.first_seen))
-        ));
-    }
-    if kind == Some(Kind::Folder) {
-        parts.push("folder: c chooses files".to_owned());
-    }
-    lines.push(parts.join(&dot));
-    if let Some(t) = transfer {
-        lines.push(model.show_path(&t.path));
-    }
-    if let Some(r) = row.filter(|r| !r.aliases.is_empty()) {
+    lines.push(fitting(width, identity(model)));
+    lines.push(fitting(width, place(model)));
+    if let Some(r) = model.selected_row().filter(|r| !r.aliases.is_empty()) {
         let names: Vec<&str> = r.aliases.iter().map(AsRef::as_ref).collect();
-        lines.push(format!("also called {}", names.join(", ")));
+        let text = format!("also called {}", names.join(", "));
+        lines.push(vec![(format::start(&text, usize::from(width)), Style::new())]);
     }
     for (y, line) in (area.y + 1..area.bottom()).zip(&lines) {
-        let shown = format::middle(line, usize::from(width), theme.ellipsis());
-        paint::text(buf, x, y, width, &shown, Style::new());
+        paint::pieces(buf, x, y, width, line);
     }
+}
+
+/// As many parts as fit, two spaces between them; the last ones are left out first.
+fn fitting(width: u16, parts: Vec<Piece>) -> Vec<Piece> {
+    let mut out: Vec<Piece> = Vec::new();
+    for part in parts.into_iter().filter(|(text, _)| !text.is_empty()) {
+        let mut longer = out.clone();
+        if !longer.is_empty() {
+            longer.push(("  ".to_owned(), Style::new()));
+        }
+        longer.push(part);
+        if paint::width(&longer) > width && !out.is_empty() {
+            break;
+        }
+        out = longer;
+    }
+    out
+}
+
+/// State, bytes, rate, time to go and where it will stop.
+fn state(model: &Model, t: &Transfer) -> Vec<Piece> {
+    let (theme, units) = (model.theme, model.units);
+    let plain = |text: String| (text, Style::new());
+    let word = format!("{} {}", words::state_glyph(t, theme), words::state_word(&t.state));
+    let style = if words::is_wrong(t) { theme.error() } else { Style::new() };
+    let complete = t.state == TransferState::Sharing;
+    let bytes = if complete {
+        format::size(t.size, units)
+    } else {
+        let (here, all) = (format::size(t.done, units), format::size(t.size, units));
+        // The unit once, if it is the same.
+        match (here.split_once(' '), all.split_once(' ')) {
+            (Some((here, unit)), Some((_, other))) if unit == other => format!("{here} of {all}"),
+            _ => format!("{here} of {all}"),
+        }
+    };
+    let mut parts = vec![(word, style), plain(bytes), (done(t), theme.bold())];
+    if !complete {
+        let rate = format::rate(t.down_rate, theme.dash(), units);
+        parts.push(plain(format!("{} {rate}", theme.down())));
+        let outlook = words::outlook(t);
+        if t.state == TransferState::Getting && t.eta_s.is_some() {
+            parts.push(plain(format!("ETA {outlook}")));
+        } else if outlook != words::state_word(&t.state) {
+            parts.push((outlook, theme.warn()));
+        }
+        let counts = model.map.counts();
+        if counts.none > 0 && counts.wanted() > 0 {
+            let reach = format::percent(counts.wanted() - counts.none, counts.wanted());
+            parts.push((format!("to {reach}, then stuck"), theme.error()));
+        }
+    }
+    let up = format::rate(t.up_rate, theme.dash(), units);
+    parts.push(plain(format!("{} {up}", theme.up())));
+    if t.uploaded > 0 {
+        parts.push(plain(format!("sent {}", format::size(t.uploaded, units))));
+    }
+    parts
+}
+
+/// What the network says of a content that is not ours.
+fn foreign(model: &Model) -> Vec<Piece> {
+    let Some(r) = model.selected_row() else { return Vec::new() };
+    let parts = [
+        "not on this machine".to_owned(),
+        format::size(r.size, model.units),
+        format::plural(u64::from(r.sources), "source"),
+        format!("{} complete", r.complete),
+    ];
+    parts.into_iter().map(|text| (text, Style::new())).collect()
+}
+
+/// Id, chunks, copies, sources, age.
+fn identity(model: &Model) -> Vec<Piece> {
+    let (theme, transfer, row) = (model.theme, model.selected_transfer(), model.selected_row());
+    let plain = |text: String| (text, Style::new());
+    let mut parts = Vec::new();
+    if let Some(id) = model.selected() {
+        parts.push(plain(format!("id {}", id.short())));
+    }
+    let focus = model.focus_data();
+    let chunks = focus.map(|f| f.chunks.len() as u64).filter(|n| *n > 0);
+    let chunks = chunks.or_else(|| transfer.map(|t| t.chunks.into()));
+    let chunks = chunks.or_else(|| row.map(|r| r.chunks.into())).unwrap_or(0);
+    let len = focus.map_or(0, |focus| focus.chunk_len);
+    let of = if len > 0 {
+        format!("{} {} ", format::size(len, model.units), theme.times())
+    } else {
+        String::new()
+    };
+    parts.push(plain(format!("{of}{}", format::plural(chunks, "chunk"))));
+    if let Some(copies) = transfer.and_then(|t| t.availability) {
+        let (text, style) = super::cells::availability(model, copies);
+        parts.push((format!("avail {text}"), style));
+    }
+    if let Some(t) = transfer.filter(|t| t.state != TransferState::Sharing) {
+        let known = t.sources.max(u32::try_from(model.source_rows().len()).unwrap_or(0));
+        parts.push(plain(format!("sources {} active / {known} known", t.active)));
+    }
+    if let Some(at) = focus.and_then(|focus| focus.added).filter(|at| *at > 0) {
+        parts.push(plain(format!("added {}", when(model, at))));
+    } else if let Some(r) = row {
+        let ago = format::age(model.now.unix().saturating_sub(r.first_seen));
+        parts.push(plain(format!("first seen {ago}")));
+    }
+    if transfer.map(|t| t.kind).or_else(|| row.map(|r| r.kind)) == Some(Kind::Folder) {
+        parts.push(plain("folder: c chooses files".to_owned()));
+    }
+    parts
+}
+
+/// A time of day today, an age before.
+fn when(model: &Model, unix: u64) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let ago = model.now.unix().saturating_sub(unix);
+    if ago >= DAY {
+        return format::age(ago);
+    }
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(unix);
+    let clock = format::time_of_day(at, model.setting.utc_offset);
+    clock.get(..5).unwrap_or_default().to_owned()
+}
+
+/// Where it is, and what holds it back.
+fn place(model: &Model) -> Vec<Piece> {
+    let Some(t) = model.selected_transfer() else { return Vec::new() };
+    let theme = model.theme;
+    let mut parts = vec![(model.show_path(&t.path), theme.dim())];
+    if let Some(cause) = t.why.as_ref().filter(|_| words::is_unfinished(t)) {
+        let rate = |bytes: f64| format::rate(bytes, "nothing", model.units);
+        parts.push((format!("{} {}", theme.dot(), cause.long(rate)), Style::new()));
+    }
+    parts
 }

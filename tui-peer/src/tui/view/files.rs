@@ -29,7 +29,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let filtered = model.filtering && focused || !list.field.text().is_empty();
     let rows = usize::from(area.height.saturating_sub(3 + u16::from(filtered)));
     let visible = list.visible(rows);
-    let order = list.sort.title(model.tab);
+    let ranked = model.tab == Tab::Network && list.filter.ranks();
+    let order = if ranked { "relevance" } else { list.sort.title(model.tab) };
     let arrow = if list.reverse { " (reversed)" } else { "" };
     let foot = if list.rows.is_empty() {
         Vec::new()
@@ -150,6 +151,7 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let list = model.list_of(model.tab);
     let note = match list.filter.problems.first() {
         Some((_, hint)) => hint.clone(),
+        None if model.job.1 && model.tab == Tab::Network => "searching".to_owned(),
         None if model.filtering => format!("{} match", format::count(list.rows.len() as u64)),
         None => "Esc clears".to_owned(),
     };

@@ -212,10 +212,7 @@ pub(crate) fn summary(model: &Model, buf: &mut Buffer, area: Rect) {
         }),
     };
     paint::text(buf, x, area.y + 2, width, &line, Style::new());
-    let focus = model.focus_data().map(AsRef::as_ref);
-    let lines =
-        verdict::verdict(transfer, model.selected_row(), focus, &super::chunks::counts(model));
-    if let Some((tone, text)) = lines.first() {
+    if let Some((tone, text)) = verdict::verdict(&model.case()).first() {
         paint::text(buf, x, area.y + 3, width, text, paint::tone(theme, *tone));
     }
 }

@@ -11,6 +11,7 @@ mod footer;
 mod header;
 pub mod help;
 pub(crate) mod log;
+mod map;
 mod paint;
 mod picks;
 pub(crate) mod settings;

@@ -55,7 +55,7 @@ impl Column {
         match self {
             Self::Address => "Address",
             Self::Rate => "Down",
-            Self::Spark => "",
+            Self::Spark => "60 s",
             Self::Got => "Got",
             Self::Has => "Has",
             Self::Pipe => "Pipe",
@@ -66,11 +66,17 @@ impl Column {
         }
     }
 
-    fn width(self) -> u16 {
+    /// In a pane of this width.
+    fn width(self, pane: u16) -> u16 {
         match self {
             Self::Address => 21,
             Self::Rate | Self::Up => format::RATE_WIDTH,
-            Self::Spark => 6,
+            Self::Spark => match pane {
+                ..80 => 6,
+                80..120 => 10,
+                120..180 => 20,
+                _ => 30,
+            },
             Self::Got | Self::Has | Self::Pipe => 5,
             Self::Rtt => 6,
             Self::State => 8,
@@ -156,7 +162,7 @@ fn fit(width: u16) -> (Vec<Column>, u16) {
     let mut columns = Column::ALL.to_vec();
     let mut drops = Column::DROPS.iter();
     loop {
-        let taken: u16 = columns.iter().map(|c| c.width() + 1).sum();
+        let taken: u16 = columns.iter().map(|c| c.width(width) + 1).sum();
         let name = width.saturating_sub(taken + 1);
         if name >= MIN_NAME {
             // What is left over beyond a comfortable name goes to the last column by itself.
@@ -174,13 +180,13 @@ fn heads(model: &Model, buf: &mut Buffer, area: Rect, columns: &[Column], name: 
     paint::text(buf, area.x + 1, area.y, name, "Peer", dim);
     let mut x = area.x + 1 + name;
     for column in columns {
-        let width = column.width().min(area.right().saturating_sub(x + 1));
+        let width = column.width(area.width).min(area.right().saturating_sub(x + 1));
         if column.left() {
             paint::text(buf, x + 1, area.y, width, column.head(), dim);
         } else {
             paint::right(buf, x + 1, area.y, width, column.head(), dim);
         }
-        x += column.width() + 1;
+        x += column.width(area.width) + 1;
     }
 }
 
@@ -199,18 +205,18 @@ fn row(
     for column in columns {
         let last = *column == Column::Why;
         let room = area.right().saturating_sub(x + 1);
-        let width = if last { room } else { column.width().min(room) };
-        let (text, style) = cell(model, source, *column);
+        let width = if last { room } else { column.width(area.width).min(room) };
+        let (text, style) = cell(model, source, *column, width);
         if column.left() {
             paint::text(buf, x + 1, area.y, width, &text, style);
         } else {
             paint::right(buf, x + 1, area.y, width, &text, style);
         }
-        x += column.width() + 1;
+        x += column.width(area.width) + 1;
     }
 }
 
-fn cell(model: &Model, source: &SourceRow, column: Column) -> Piece {
+fn cell(model: &Model, source: &SourceRow, column: Column, width: u16) -> Piece {
     let theme = model.theme;
     let plain = |text: String| (text, Style::new());
     match column {
@@ -220,8 +226,9 @@ fn cell(model: &Model, source: &SourceRow, column: Column) -> Piece {
         Column::Rate => plain(format::rate(source.down_rate, theme.dash(), model.units)),
         Column::Up => plain(format::rate(source.up_rate, theme.dash(), model.units)),
         Column::Spark => {
-            let values =
-                model.history.sources.get(&source.peer).map_or_else(|| vec![0.0; 6], |s| s.last(6));
+            let cells = usize::from(width);
+            let known = model.history.sources.get(&source.peer);
+            let values = known.map_or_else(|| vec![0.0; cells], |slots| slots.minute(cells));
             let top = values.iter().copied().fold(1.0, f64::max);
             (format::sparkline(&values, top, theme.levels()), theme.accent())
         }

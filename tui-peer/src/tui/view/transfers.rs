@@ -10,7 +10,7 @@ use crate::engine::snapshot::{Transfer, TransferState};
 use super::super::format;
 use super::super::model::{Model, Pane, Tab};
 use super::super::words;
-use super::cells::{bar, transfer_cell};
+use super::cells::{progress, transfer_cell};
 use super::columns::Column;
 use super::paint::{self, Piece};
 
@@ -122,7 +122,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, t: &Transfer) {
     let mut x = area.x + 3 + room;
     for (width, cell) in COLUMNS {
         let (text, style): Piece = match cell {
-            Cell::Bar => (bar(model, t, usize::from(BAR)), theme.accent()),
+            Cell::Bar => (progress(theme, t, usize::from(BAR)), theme.accent()),
             Cell::Done => transfer_cell(model, t, Column::Done),
             Cell::Rate => transfer_cell(model, t, Column::Rate),
             Cell::Why => {
