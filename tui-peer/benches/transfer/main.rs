@@ -17,6 +17,7 @@ mod peer;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use peer::{Cost, Peer, downloads};
@@ -29,15 +30,16 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// A file of bytes that cannot be compressed, in the cache.
+/// A file of bytes that cannot be compressed, in the cache; no two are alike.
 fn make(path: &Path, len: u64) {
-    let mut rng = fastrand::Rng::with_seed(len);
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let mut rng = fastrand::Rng::with_seed(MADE.fetch_add(1, Ordering::Relaxed));
     let mut out = File::create(path).unwrap();
-    let mut buffer = vec![0; MIB as usize];
+    let mut buffer = vec![0; len.min(MIB) as usize];
     let mut left = len;
     while left > 0 {
-        rng.fill(&mut buffer);
         let now = left.min(MIB);
+        rng.fill(&mut buffer[..now as usize]);
         out.write_all(&buffer[..now as usize]).unwrap();
         left -= now;
     }
@@ -135,7 +137,7 @@ fn best_of<'a>(turns: u64, things: &mut [Thing<'a>]) -> Vec<(&'a str, f64)> {
 
 /// Rates, and how the first compares with each of the others.
 fn show(title: &str, bytes: u64, rows: &[(&str, f64)]) {
-    println!("\n{title}");
+    println!("\n{title} (x: our rate over theirs)");
     let ours = rows.first().map_or(f64::NAN, |row| row.1);
     for (n, (what, seconds)) in rows.iter().enumerate() {
         let rate = bytes as f64 / 1e6 / seconds;
