@@ -1,5 +1,6 @@
 //! PURE: the model on the screen. Only what is visible is built.
 
+pub(crate) mod banner;
 mod cells;
 pub mod chunks;
 mod columns;
@@ -12,6 +13,7 @@ mod header;
 pub mod help;
 pub(crate) mod log;
 mod paint;
+pub(crate) mod pointing;
 pub(crate) mod settings;
 mod sources;
 mod transfers;
@@ -38,6 +40,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     } else {
         let buf = frame.buffer_mut();
         header::draw(model, buf, areas.header);
+        banner::draw(model, buf, areas.banner);
         header::strip(model, buf, areas.strip);
         details::info(model, buf, areas.info);
         chunks::draw(model, buf, areas.chunks);
