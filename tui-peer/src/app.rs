@@ -77,7 +77,9 @@ fn screen(run: Run) -> u8 {
         let port = settings.engine.listen.port();
         let logging = Logging::new(&settings.table, 0);
         start(logging, settings.engine, out, |engine, out| async move {
-            crate::screen::show(engine, run.paths, run.host, port, settings.table, &out).await
+            let plain = run.plain;
+            crate::screen::show(engine, run.paths, run.host, (port, plain), settings.table, &out)
+                .await
         })
     })
 }

@@ -144,6 +144,9 @@ pub struct Run {
     /// Serve without a screen.
     #[arg(long, env = "SHOAL_SERVE_ONLY")]
     pub serve_only: bool,
+    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
+    #[arg(long, env = "SHOAL_PLAIN")]
+    pub plain: bool,
     /// How the app looks.
     #[command(flatten)]
     pub look: Look,

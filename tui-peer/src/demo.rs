@@ -210,7 +210,7 @@ async fn front_end(wish: Demo, own: EngineHandle, out: &mut Output) -> u8 {
         // As the user has it; what is wrong in the file is told when it matters.
         let table = crate::settings::load::table(Default::default(), crate::tui::keymap::check)
             .unwrap_or_default();
-        crate::screen::show(own, Vec::new(), false, 0, table, out).await
+        crate::screen::show(own, Vec::new(), false, (0, false), table, out).await
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) const MAX_FILE: u64 = 1 << 20;
 /// Problems listed of one file.
 const MAX_PROBLEMS: usize = 100;
 /// Names that a theme of the user's own cannot have.
-const TAKEN: [&str; 6] = ["auto", "dark", "light", "high-contrast", "mono", "monochrome"];
+const TAKEN: [&str; 7] =
+    ["auto", "auto-ssh", "dark", "light", "high-contrast", "mono", "monochrome"];
 
 /// Keys of an action, as the file gives them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,10 +9,13 @@
 )]
 
 mod bytes;
+#[cfg(target_os = "linux")]
+mod pty;
 mod random;
 mod settings;
 mod stage;
 mod states;
+mod terminal;
 #[allow(dead_code)]
 mod testkit;
 
