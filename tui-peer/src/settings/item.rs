@@ -134,6 +134,8 @@ items! {
         "Secret file", "File holding the network's secret, if the join string does not.";
     Listen Network "listen" "LISTEN" Kind::Text(expect_address), false, "0.0.0.0:7421",
         "Listen on", "Address and port for other peers; port 0 is any free one.";
+    PortFallback Network "port_fallback" "PORT_FALLBACK" Kind::Toggle, false, "true",
+        "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
     Nick Network "nick" "NICK" Kind::Nick, false, "",
         "Name", "Shown to others; the host name by default.";
 

@@ -20,7 +20,7 @@ mod write;
 use std::path::PathBuf;
 
 use crate::args::Common;
-use crate::engine::config::{self, EngineConfig};
+use crate::engine::config::EngineConfig;
 
 pub use error::{Problem, SettingsError};
 pub use file::Binding;
@@ -31,7 +31,7 @@ pub use load::KeyCheck;
 pub use rate::{Rate, parse_rate, parse_size};
 pub use table::{Layer, Origin, Table};
 pub use themes::{Base, OwnTheme, Paint, Role};
-pub use typed::{AskQuit, Notify, OnStart};
+pub use typed::{AskQuit, Notify};
 pub use units::Units;
 pub use write::{Change, WriteError, write};
 
@@ -73,11 +73,11 @@ fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
     engine.down = table.rate(Item::Down);
     engine.max_active = table.text(Item::Active).parse().unwrap_or(engine.max_active);
     engine.keep_free = table.keep_free();
-    engine.on_start = match table.on_start() {
-        OnStart::Resume => config::OnStart::Resume,
-        OnStart::Ask => config::OnStart::Ask,
-        OnStart::Off => config::OnStart::StayOff,
-    };
+    engine.on_start = table.on_start();
+    // Unless the user says something, it depends on what runs.
+    if table.origin(Item::PortFallback) != Origin::Default {
+        engine.port_fallback = Some(table.is_on(Item::PortFallback));
+    }
     let tracker = table.text(Item::Tracker);
     if !tracker.is_empty() {
         let mut join = parse_join(&tracker)?;

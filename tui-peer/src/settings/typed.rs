@@ -5,18 +5,7 @@ use super::item::Item;
 use super::rate::{parse_rate, parse_size};
 use super::table::Table;
 use super::units::Units;
-
-/// What happens to the network and the downloads of last time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnStart {
-    /// They go on.
-    #[default]
-    Resume,
-    /// The user is asked.
-    Ask,
-    /// Nothing, until the user rejoins.
-    Off,
-}
+use crate::engine::config::OnStart;
 
 /// When `q` asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,11 +36,11 @@ impl Table {
         self.text(item) == "true"
     }
 
-    /// See [`OnStart`].
+    /// What a start does with the network and the downloads of the last run.
     pub fn on_start(&self) -> OnStart {
         match self.text(Item::OnStart).as_ref() {
             "ask" => OnStart::Ask,
-            "off" => OnStart::Off,
+            "off" => OnStart::StayOff,
             _ => OnStart::Resume,
         }
     }
@@ -127,6 +116,6 @@ mod tests {
         assert_eq!(table.rate(Item::Up), Some(2 << 20));
         assert!(!table.notify().done && table.serves_after_hangup());
         table.set(Item::OnStart, "off").unwrap();
-        assert_eq!(table.on_start(), OnStart::Off);
+        assert_eq!(table.on_start(), OnStart::StayOff);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use tui_peer::engine::snapshot::NetState;
 use tui_peer::settings::{Binding, Change, Item, Layer, OwnTheme, Page, Paint, Role, Table, Units};
 use tui_peer::tui::action::Action;
 use tui_peer::tui::keymap::Keymap;
@@ -325,4 +326,35 @@ fn the_mouse_opens_pages_and_changes_values() {
     at(2, 20, left);
     assert_eq!(stage.model.units, Units::Si);
     assert_eq!(saves(&mut stage), [saved(Item::Units, "si")]);
+}
+
+#[test]
+fn at_the_start_it_is_asked_once_whether_to_go_on() {
+    let mut snap = super::testkit::rich(std::time::Instant::now());
+    snap.network.state = NetState::Left;
+    snap.network.asking = true;
+    let mut stage = Stage::of(snap.clone(), 80, 24);
+    insta::assert_snapshot!("settings_ask_start", stage.screen());
+    stage.keys("<Esc>");
+    stage.send(Msg::Snapshot(snap.clone().into()));
+    assert!(stage.model.dialogs.is_empty(), "not again");
+    let rejoins = |stage: &Stage| {
+        stage.effects.iter().any(|effect| matches!(effect, Effect::Call(Command::Rejoin, _)))
+    };
+    assert!(!rejoins(&stage));
+    let mut stage = Stage::of(snap, 80, 24);
+    stage.keys("<Enter>");
+    assert!(rejoins(&stage));
+}
+
+#[test]
+fn room_to_be_kept_reaches_the_engine() {
+    let mut stage = opened(80, 24);
+    stage.keys("j<Enter><C-u>5G<Enter>");
+    let asked = stage.effects.iter().find_map(|effect| match effect {
+        Effect::Call(Command::KeepFree { bytes }, _) => Some(*bytes),
+        _ => None,
+    });
+    assert_eq!(asked, Some(Some(5 << 30)));
+    assert!(stage.screen().contains("5.00 GiB"), "{}", stage.screen());
 }

@@ -129,6 +129,8 @@ pub enum Choice {
     Quit,
     /// Close the screen, go on serving.
     ServeOn,
+    /// Rejoin the network of the last run.
+    Rejoin,
     /// Leave as soon as nothing runs.
     LeaveWhenIdle,
     /// Leave.

@@ -249,6 +249,8 @@ pub struct Model {
     pub job: (u64, bool),
     /// Content the engine was asked to give details of.
     pub asked_focus: Option<ContentId>,
+    /// Whether it was asked at the start whether to go on.
+    pub asked_start: bool,
     /// Whether suspending was confirmed once.
     pub suspend_confirmed: bool,
     pub(crate) map_key: Option<(usize, usize, usize, bool)>,
@@ -305,6 +307,7 @@ impl Model {
             stale: false,
             job: (0, false),
             asked_focus: None,
+            asked_start: false,
             suspend_confirmed: false,
             map_key: None,
             mine_ids: Vec::new(),

@@ -122,6 +122,32 @@ pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
     ask(model, "Quit?", lines, buttons);
 }
 
+/// At the start, if the settings say so: whether to go on where the last run ended.
+pub(super) fn ask_start(model: &mut Model) {
+    if !model.snap.network.asking || std::mem::replace(&mut model.asked_start, true) {
+        return;
+    }
+    let waiting = model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).count();
+    let network = format!("The network at {} was left when you quit.", model.snap.network.tracker);
+    let downloads = match waiting {
+        0 => "No download waits.".to_owned(),
+        n => format!("{} would go on.", format::plural(n as u64, "download")),
+    };
+    model.dialogs.push(Dialog::Confirm(Confirm {
+        title: "Rejoin and go on?".to_owned(),
+        lines: vec![
+            (Tone::Plain, network),
+            (Tone::Plain, downloads),
+            (Tone::Dim, "F2 changes whether this is asked (On start).".to_owned()),
+        ],
+        buttons: vec![button("Stay off", Choice::Stay), button("Rejoin", Choice::Rejoin)],
+        // What the app was started for; staying off is one Esc away.
+        selected: 1,
+        tick: None,
+        ids: Vec::new(),
+    }));
+}
+
 pub(super) fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
     let lines = all_losses(model);
     if lines.is_empty() {

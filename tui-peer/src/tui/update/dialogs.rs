@@ -227,6 +227,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
             super::when_idle(model, out);
         }
+        Choice::Rejoin => super::actions::act(model, Action::Rejoin, None, out),
         Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {
             let delete_partial = confirm.tick.is_some_and(|(_, ticked)| ticked);

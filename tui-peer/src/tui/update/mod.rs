@@ -120,6 +120,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
         model.welcome = super::model::Welcome::default();
     }
     lists::refresh(model, out);
+    ask::ask_start(model);
     when_idle(model, out);
 }
 

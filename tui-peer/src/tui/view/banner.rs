@@ -43,7 +43,7 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
     if let Some(first) = full.first() {
         let folder = first.path.parent().map_or_else(String::new, |dir| model.show_path(dir));
         let text = format!(
-            "! disk full {folder}: {} paused {dot} goes on by itself when there is room {dot} r retry",
+            "! disk full {folder}: {} paused {dot} resumes by itself {dot} r retry",
             full.len()
         );
         out.push((Tone::Bad, text));

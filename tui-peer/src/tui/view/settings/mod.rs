@@ -1,6 +1,8 @@
 //! The settings screen: pages at the left, rows at the right, below them what is to be said.
 
+mod places;
 mod row;
+mod said;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -8,72 +10,13 @@ use ratatui::style::Style;
 
 use crate::settings::{Item, Page};
 
-use super::super::heatmap::Standing;
-use super::super::layout::{centred, inside};
-use super::super::model::{Line, Model, Panel, Row, Tone};
-use super::super::{format, keymap};
-use super::paint::{self, Piece};
+use super::super::format;
+use super::super::model::{Model, Panel, Row};
+use super::paint;
 
-/// Widest box: longer lines are harder to read than to scroll.
-const WIDE: u16 = 100;
-/// Tallest box.
-const TALL: u16 = 28;
-/// Columns of the pages' names.
-const PAGES: u16 = 12;
-/// Narrower boxes show the open page in the title instead.
-const NARROW: u16 = 64;
-/// Lines below the rows: preview, explanation (two), message (two).
-const BELOW: u16 = 6;
+pub(crate) use places::Places;
 
-/// Where everything is.
-pub(crate) struct Places {
-    /// The box.
-    area: Rect,
-    /// Names of the pages; empty where it is too narrow.
-    pub(crate) pages: Rect,
-    /// The field to find rows by, if it is open.
-    find: Rect,
-    /// The rows.
-    pub(crate) rows: Rect,
-    /// First visible row.
-    pub(crate) first: usize,
-    /// What is said below.
-    below: Rect,
-}
-
-impl Places {
-    /// For the present size.
-    pub(crate) fn new(model: &Model, panel: &Panel) -> Self {
-        let whole = Rect::new(0, 0, model.size.0, model.size.1);
-        let width = whole.width.saturating_sub(2).clamp(10, WIDE);
-        let height = whole.height.min(TALL);
-        let height = height.saturating_sub(u16::from(height > 20)).max(6);
-        let area = centred(whole, width, height);
-        let inner = inside(area);
-        let narrow = area.width < NARROW;
-        let pages = Rect { width: if narrow { 0 } else { PAGES }, ..inner };
-        let right = Rect {
-            x: inner.x + 1 + pages.width,
-            width: inner.width.saturating_sub(2 + pages.width),
-            ..inner
-        };
-        let below = BELOW.min(right.height / 2);
-        let find = u16::from(panel.query.is_some()).min(right.height - below);
-        let rows = Rect { y: right.y + find, height: right.height - below - find, ..right };
-        let height = usize::from(rows.height);
-        // With room to spare, the cursor is not at the very edge.
-        let first = panel.cursor.saturating_sub(height.saturating_sub(2).max(1).min(height));
-        let first = first.min(panel.rows(model).len().saturating_sub(height));
-        Self {
-            area,
-            pages,
-            find: Rect { height: find, ..right },
-            rows,
-            first,
-            below: Rect { y: rows.bottom(), height: below, ..right },
-        }
-    }
-}
+use places::PAGES;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     let places = Places::new(model, panel);
@@ -97,7 +40,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     } else {
         list(model, frame, &places, panel);
     }
-    said(model, frame, places.below, panel);
+    said::draw(model, frame, places.below, panel);
 }
 
 fn foot(model: &Model, panel: &Panel) -> &'static str {
@@ -194,95 +137,4 @@ fn about(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         let text = format::middle(&text, usize::from(room), model.theme.ellipsis());
         paint::text(frame.buffer_mut(), x, y, room, &text, Style::new());
     }
-}
-
-/// What the look is like, what the row is for, and what became of the last key.
-fn said(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Panel) {
-    if panel.page == Page::Look && panel.query.is_none() && area.height >= BELOW {
-        let (map, words) = preview(model);
-        let x = paint::text(
-            frame.buffer_mut(),
-            area.x,
-            area.y,
-            area.width,
-            "Preview  ",
-            model.theme.dim(),
-        );
-        let room = area.right().saturating_sub(x);
-        paint::pieces(frame.buffer_mut(), x, area.y, room, &map);
-        paint::pieces(frame.buffer_mut(), x, area.y + 1, room, &words);
-    }
-    let width = usize::from(area.width);
-    let mut lines: Vec<Line> = Vec::new();
-    let help = match panel.row(model) {
-        Some(Row::Item(item)) => item.help().to_owned(),
-        Some(Row::Keys(action)) => format!("{:?} in [keys]: {}", action.name(), action.help()),
-        None => String::new(),
-    };
-    lines.extend(paint::wrap(&help, width).into_iter().map(|line| (Tone::Dim, line)));
-    let (tone, text) = note(model, panel);
-    let text = text.replace('—', model.theme.dash());
-    lines.extend(paint::wrap(&text, width).into_iter().map(|line| (tone, line)));
-    let top = area.y + area.height.min(2);
-    for (y, (tone, text)) in (top..area.bottom()).zip(&lines) {
-        let style = paint::tone(model.theme, *tone);
-        paint::text(frame.buffer_mut(), area.x, y, area.width, text, style);
-    }
-}
-
-fn note(model: &Model, panel: &Panel) -> Line {
-    if let Some(capture) = &panel.capture
-        && panel.note.is_none()
-    {
-        let text = if capture.pressed.is_empty() {
-            format!("Press the key for \"{}\".", capture.action.help())
-        } else {
-            format!("{} and then? Press the second key.", keymap::show(&capture.pressed))
-        };
-        return (Tone::Warn, text);
-    }
-    if let Some(note) = &panel.note {
-        return note.clone();
-    }
-    if let Some(Row::Item(item)) = panel.row(model)
-        && model.prefs.restart.contains(&item)
-    {
-        return (Tone::Warn, "In force from the next start on.".to_owned());
-    }
-    match &model.prefs.table.path {
-        Some(path) => {
-            let text =
-                format!("Saved to {} as you change it; comments are kept.", model.show_path(path));
-            (Tone::Dim, text)
-        }
-        None => (Tone::Dim, "Changes hold for this run.".to_owned()),
-    }
-}
-
-/// The look: a map with numbers, and words in every colour.
-fn preview(model: &Model) -> (Vec<Piece>, Vec<Piece>) {
-    let theme = model.theme;
-    let mut map = Vec::new();
-    for (standing, times) in [
-        (Standing::Have, 5),
-        (Standing::Flight, 2),
-        (Standing::Lack(6), 2),
-        (Standing::Lack(3), 2),
-        (Standing::Lack(1), 2),
-        (Standing::Lack(0), 1),
-        (Standing::Bad, 1),
-    ] {
-        map.push((theme.chunk_glyph(standing).repeat(times), theme.chunk_style(standing)));
-    }
-    let rate = format::rate(13_002_342.0, theme.dash(), model.units);
-    let text = format!("  {} {rate}  ETA {}", theme.down(), format::eta(108));
-    map.push((text, Style::new()));
-    let words = vec![
-        ("key  ".to_owned(), theme.bold().patch(theme.accent())),
-        ("careful  ".to_owned(), theme.warn()),
-        ("wrong".to_owned(), theme.error()),
-        ("  less important  ".to_owned(), theme.dim()),
-        (" chosen ".to_owned(), theme.selected()),
-    ];
-    (map, words)
 }
