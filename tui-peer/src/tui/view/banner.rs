@@ -62,14 +62,17 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
             let age = now.mono.saturating_duration_since(*since);
             let then = now.wall.checked_sub(age).unwrap_or(now.wall);
             let when = format::time_of_day(then, model.setting.utc_offset);
-            let peers = format::plural(snap.peers.len() as u64, "peer");
+            let peers = match snap.peers.len() {
+                0 => String::new(),
+                n => format!("{} still usable, ", format::plural(n as u64, "peer")),
+            };
             let why = if why.is_empty() {
                 String::new()
             } else {
                 format!(" {dot} {}", common::names::show(why))
             };
             let text = format!(
-                "{} retry in {left} s {dot} A now {dot} {peers} still usable, list from {when}{why}",
+                "{} retry in {left} s {dot} A now {dot} {peers}list from {when}{why}",
                 theme.off()
             );
             out.push((Tone::Warn, text));
