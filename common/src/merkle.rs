@@ -23,8 +23,8 @@ pub fn block_hashes(data: &[u8]) -> Vec<Hash> {
     block_hashes_of(&[data])
 }
 
-/// Hash of every 16 KiB block of consecutive spans. Every span but the last must be a multiple of
-/// 16 KiB long.
+/// Hash of every 16 KiB block of each of several spans, all in one list: spans of one file (every one
+/// but the last must be a multiple of 16 KiB long then), or files.
 pub fn block_hashes_of(spans: &[&[u8]]) -> Vec<Hash> {
     let blocks: Vec<&[u8]> =
         spans.iter().flat_map(|span| span.chunks(BLOCK_LEN as usize)).collect();

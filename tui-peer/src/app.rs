@@ -1,87 +1,101 @@
-//! From the command line to the front end that runs.
+//! From the command line to what runs.
 
-use std::future::Future;
-use std::path::PathBuf;
+pub(crate) mod background;
+mod log;
+mod reach;
+mod start;
 
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use std::path::Path;
 
-use crate::args::{Cli, Command, Common, Config, ConfigCommand, Run, exit};
-use crate::engine::config::{EngineConfig, OnStart};
-use crate::engine::event::Level;
-use crate::engine::handle::EngineHandle;
-use crate::headless::{self, Output};
-use crate::logfile::{LogLayer, LogTo, Logs, parse_level};
-use crate::settings::{Item, KeyCheck, Settings, SettingsError, Table, settings};
-use crate::{demo, engine};
+use clap::CommandFactory as _;
+
+use self::reach::{beside, reach, reach_or};
+use self::start::{Plan, block_on, with_settings};
+use crate::args::{Cli, Command, Common, Config, ConfigCommand, Get, Run, exit, misplaced};
+use crate::demo;
+use crate::engine::config::OnStart;
+use crate::headless::{self, Output, Reload, Service};
+use crate::settings::{KeyCheck, settings};
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {
-    match cli.command {
-        None => app(cli.run),
-        Some(Command::Get(get)) => one_shot(
-            &get.common.clone(),
-            |config| {
-                // `get` may run beside another peer of this machine.
-                config.listen.set_port(0);
-                config.on_start = OnStart::Resume;
-            },
-            |engine, mut out| async move { headless::get(engine, get, &mut out).await },
-        ),
-        Some(Command::Ls(ls)) => one_shot(
-            &ls.common.clone(),
-            |config| {
-                config.listen.set_port(0);
-                config.on_start = OnStart::Resume;
-            },
-            |engine, mut out| async move { headless::ls(engine, ls.query.as_deref(), &mut out).await },
-        ),
-        Some(Command::Hash(hash)) => headless::hash(&hash.paths, &mut Output::new(hash.json, 0)),
-        Some(Command::Verify(verify)) => with_settings(&verify.common, |settings, mut out| {
-            headless::verify(&settings.engine.state_dir, &verify.what, &mut out)
-        }),
-        Some(Command::Demo(wish)) => block_on(demo::run(wish)),
-        Some(Command::Config(wish)) => config(wish),
+    let Some(command) = cli.command else { return app(cli.run) };
+    match command {
+        Command::Get(wish) => get(wish),
+        Command::Ls(wish) => {
+            let common = wish.common.clone();
+            beside(&common, "ls", |engine, mut out| async move {
+                headless::ls(engine, &wish, &mut out).await
+            })
+        }
+        Command::Hash(hash) => headless::hash(&hash.paths, &mut Output::new(hash.json, 0)),
+        Command::Verify(wish) => {
+            let alone = wish.what.clone();
+            reach_or(
+                &wish.common.clone(),
+                "verify",
+                |state, out| headless::verify(state, &alone, out),
+                |peer, mut out| async move { headless::verify_there(peer, &wish, &mut out).await },
+            )
+        }
+        Command::Status(wish) => {
+            let patience = wish.wait.then_some(wish.timeout);
+            reach(&wish.common.clone(), "status", patience, true, |peer, mut out| async move {
+                headless::status(peer, &wish, &mut out).await
+            })
+        }
+        Command::Peers(wish) => {
+            let patience = wish.wait.then_some(wish.timeout);
+            reach(&wish.common.clone(), "peers", patience, false, |peer, mut out| async move {
+                headless::peers(peer, &wish, &mut out).await
+            })
+        }
+        Command::Share(wish) => {
+            if wish.name.is_some() && wish.paths.len() > 1 {
+                let mut out = Output::new(wish.common.json, 0);
+                out.error("usage", "--name is for one path", "share them one by one");
+                return exit::USAGE;
+            }
+            let common = wish.common.clone();
+            let later = wish.clone();
+            reach_or(
+                &common,
+                "share",
+                |state: &Path, out: &mut Output| headless::share_later(state, &later, out),
+                |peer, mut out| async move { headless::share(peer, &wish, &mut out).await },
+            )
+        }
+        Command::Unshare(wish) => {
+            let common = wish.common.clone();
+            let later = wish.clone();
+            reach_or(
+                &common,
+                "unshare",
+                |state: &Path, out: &mut Output| headless::unshare_later(state, &later, out),
+                |peer, mut out| async move { headless::unshare(peer, &wish, &mut out).await },
+            )
+        }
+        Command::Stop(wish) => {
+            reach(&wish.common.clone(), "stop", None, false, |peer, mut out| async move {
+                headless::stop(peer, &wish, &mut out).await
+            })
+        }
+        #[cfg(feature = "tui")]
+        Command::Attach(common) => {
+            reach(&common, "attach", None, true, |peer, mut out| async move {
+                // As the user has it; what is wrong in the file was told already.
+                let table = settings(&Common::default(), KEYS).map(|settings| settings.table);
+                crate::screen::attach(peer, table.unwrap_or_default(), &mut out).await
+            })
+        }
+        Command::Demo(wish) => block_on(demo::run(wish)),
+        Command::Config(wish) => config(wish),
+        Command::Completions(wish) => {
+            let mut command = Cli::command();
+            clap_complete::generate(wish.shell, &mut command, "tui-peer", &mut std::io::stdout());
+            exit::OK
+        }
     }
-}
-
-fn app(run: Run) -> u8 {
-    let mut common = run.common.clone();
-    common.look = run.look.clone();
-    if run.serve_only {
-        return one_shot(
-            &common,
-            |config| config.on_start = OnStart::Resume,
-            |engine, mut out| async move {
-                headless::serve(engine, run.paths, run.host, &mut out).await
-            },
-        );
-    }
-    screen(run)
-}
-
-#[cfg(not(feature = "tui"))]
-fn screen(_: Run) -> u8 {
-    Output::new(false, 0).note("built without the full-screen app; use --serve-only, get or ls");
-    exit::USAGE
-}
-
-#[cfg(feature = "tui")]
-fn screen(run: Run) -> u8 {
-    let mut common = run.common;
-    common.look = run.look;
-    with_settings(&common, |mut settings, out| {
-        // Somebody looks at the screen and is told; a server that others reach by its port is not.
-        settings.engine.port_fallback.get_or_insert(true);
-        let port = settings.engine.listen.port();
-        let logging = Logging::new(&settings.table, 0);
-        start(logging, settings.engine, out, |engine, out| async move {
-            let plain = run.plain;
-            crate::screen::show(engine, run.paths, run.host, (port, plain), settings.table, &out)
-                .await
-        })
-    })
 }
 
 fn config(wish: Config) -> u8 {
@@ -99,125 +113,75 @@ const KEYS: KeyCheck = crate::tui::keymap::check;
 #[cfg(not(feature = "tui"))]
 const KEYS: KeyCheck = |_| Vec::new();
 
-/// `-vv` shows what the program's parts trace beside the log.
-const TRACED: u8 = 2;
+/// Through the running peer, or with an engine of its own.
+fn get(mut wish: Get) -> u8 {
+    // The running peer's folder is another.
+    wish.output = wish.output.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    let common = wish.common.clone();
+    beside(
+        &common,
+        "get",
+        |engine, mut out| async move { headless::get(engine, wish, &mut out).await },
+    )
+}
 
-/// Settings, runtime, engine, then the command; errors of each become words and a code.
-fn one_shot<F, Fut>(common: &Common, adjust: impl FnOnce(&mut EngineConfig), command: F) -> u8
-where
-    F: FnOnce(EngineHandle, Output) -> Fut,
-    Fut: Future<Output = u8>,
-{
-    with_settings(common, |settings, out| {
-        let mut config = settings.engine;
-        adjust(&mut config);
-        start(Logging::new(&settings.table, common.verbose), config, out, command)
+fn app(run: Run) -> u8 {
+    let mut common = run.common.clone();
+    common.look = run.look.clone();
+    if let Some(why) = misplaced(&run) {
+        Output::new(common.json, 0).error("usage", &why, "tui-peer --help");
+        return exit::USAGE;
+    }
+    if !run.serve_only {
+        return screen(run, &common);
+    }
+    if run.detached {
+        // Already the leader of a session: fine.
+        let _ = rustix::process::setsid();
+    }
+    let plan = Plan {
+        what: "serve-only",
+        take_over: run.take_over,
+        patient: run.detached,
+        adjust: |config| config.on_start = OnStart::Resume,
+    };
+    start::run(&common.clone(), &plan, |engine, mut out, now| async move {
+        let read = Box::new(move || {
+            settings(&common, KEYS).map(|s| s.engine).map_err(|error| error.to_string())
+        });
+        let service = Service {
+            paths: run.paths,
+            host: run.host,
+            require_tracker: run.require_tracker,
+            reload: Some(Reload::new(now.engine, read)),
+        };
+        (headless::serve(engine, service, &mut out).await, None)
     })
 }
 
-/// Where the log goes.
-struct Logging {
-    to: LogTo,
-    level: Level,
-    /// Traces go to standard error as well; not while the screen has it.
-    traced: bool,
+#[cfg(not(feature = "tui"))]
+fn screen(_: Run, _: &Common) -> u8 {
+    Output::new(false, 0).note("built without the full-screen app; use --serve-only, get or ls");
+    exit::USAGE
 }
 
-impl Logging {
-    fn new(table: &Table, verbose: u8) -> Self {
-        Self {
-            // Checked when the settings were read.
-            to: table.text(Item::Log).parse().unwrap_or_default(),
-            level: parse_level(&table.text(Item::LogLevel)).unwrap_or(Level::Info),
-            traced: verbose >= TRACED,
-        }
+#[cfg(feature = "tui")]
+fn screen(run: Run, common: &Common) -> u8 {
+    if let Err(why) = crate::screen::terminal() {
+        Output::new(common.json, 0).error("usage", why, "tui-peer --help");
+        return exit::USAGE;
     }
-}
-
-/// Runtime, engine, then the command.
-fn start<F, Fut>(logging: Logging, config: EngineConfig, out: Output, command: F) -> u8
-where
-    F: FnOnce(EngineHandle, Output) -> Fut,
-    Fut: Future<Output = u8>,
-{
-    let logs = Logs::shared();
-    logs.set_level(logging.level);
-    trace(&logs, logging.traced);
-    let path = match logging.to {
-        LogTo::State => Some(config.state_dir.join("log").join("shoal.log")),
-        LogTo::File(path) => Some(path),
-        LogTo::None => None,
+    let plan = Plan {
+        what: start::APP,
+        take_over: run.take_over,
+        patient: false,
+        // Somebody looks at the screen and is told; a server that others reach by its port is not.
+        adjust: |config| {
+            config.port_fallback.get_or_insert(true);
+        },
     };
-    let code = block_on(async move {
-        match engine::start(config).await {
-            Ok(engine) => {
-                // Only now is the state folder ours.
-                if let Some(path) = path {
-                    record(&engine, path, &out);
-                }
-                command(engine, out).await
-            }
-            Err(error) => {
-                out.note(&format!("tui-peer: {error}"));
-                headless::start_code(&error)
-            }
-        }
-    });
-    logs.flush();
-    code
-}
-
-/// Traces go to the log, with `-vv` to standard error as well: refused strangers, failed accepts.
-fn trace(logs: &Logs, traced: bool) {
-    let stderr = traced.then(|| {
-        let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter)
-    });
-    let to = tracing_subscriber::registry().with(LogLayer::new(logs.clone())).with(stderr);
-    // Set once per process; a second time would change nothing.
-    let _ = to.try_init();
-}
-
-/// Writes down what the engine says from now on. Without a log one can work.
-fn record(engine: &EngineHandle, path: PathBuf, out: &Output) {
-    let logs = Logs::shared();
-    match logs.open(path.clone()) {
-        Ok(()) => {
-            tokio::spawn(logs.follow(engine.record()));
-        }
-        Err(error) => out.note(&format!(
-            "no log is written: {}: {error}; choose another file with --log",
-            path.display()
-        )),
-    }
-}
-
-fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
-    let out = Output::new(common.json, common.verbose);
-    match settings(common, KEYS) {
-        Ok(settings) => then(settings, out),
-        Err(error) => {
-            out.note(&format!("tui-peer: {error}"));
-            match error {
-                SettingsError::File { .. } => exit::CONFIG,
-                SettingsError::Unreadable { .. } => exit::IO,
-                SettingsError::Option(_) => exit::USAGE,
-            }
-        }
-    }
-}
-
-fn block_on(future: impl Future<Output = u8>) -> u8 {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(future);
-            // Whatever blocks (a share being hashed) is not waited for.
-            runtime.shutdown_background();
-            code
-        }
-        Err(error) => {
-            Output::new(false, 0).note(&format!("tui-peer: cannot start: {error}"));
-            exit::OTHER
-        }
-    }
+    start::run(common, &plan, |engine, out, settings| async move {
+        let wish = (settings.engine.listen.port(), run.plain);
+        crate::screen::show(engine, run.paths, run.host, wish, settings.table, &out).await
+    })
 }

@@ -1,51 +1,24 @@
 //! The command line: what the user typed, or said in the environment.
 
+pub mod exit;
+mod parse;
+mod remote;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::logfile::LogTo;
 use crate::settings::{Item, Layer, parse_rate};
 
-/// Exit codes, as the help lists them.
-pub mod exit {
-    /// All went well.
-    pub const OK: u8 = 0;
-    /// Anything without a code of its own.
-    pub const OTHER: u8 = 1;
-    /// The command line makes no sense.
-    pub const USAGE: u8 = 2;
-    /// The tracker cannot be reached.
-    pub const TRACKER: u8 = 3;
-    /// No such file in the network or on disk.
-    pub const NOT_FOUND: u8 = 4;
-    /// Bytes on disk are not what they should be.
-    pub const DAMAGED: u8 = 5;
-    /// The configuration file makes no sense.
-    pub const CONFIG: u8 = 65;
-    /// Some of several things failed.
-    pub const PARTIAL: u8 = 69;
-    /// Reading or writing failed.
-    pub const IO: u8 = 74;
-    /// Another peer uses the state folder.
-    pub const LOCKED: u8 = 75;
-    /// Not allowed.
-    pub const PERMISSION: u8 = 77;
-    /// The port is in use.
-    pub const PORT: u8 = 98;
-    /// Stopped by SIGINT.
-    pub const INTERRUPTED: u8 = 130;
-}
-
-const CODES: &str = "Exit codes: 0 ok, 1 other, 2 usage, 3 tracker unreachable, 4 not found, \
-5 damaged, 65 bad configuration, 69 some of several failed, 74 read or write error, 75 state folder \
-in use, 77 not permitted, 98 port in use, 130 interrupted twice.\n\
-Every option also as SHOAL_<OPTION> in the environment and in config.toml.";
+pub use parse::{misplaced, parse};
+pub use remote::{Completions, Peers, Share, Status, Stop, Unshare};
 
 /// Share files with everybody in a network, and fetch theirs.
 #[derive(Debug, Parser)]
-#[command(name = "tui-peer", version, about, after_help = CODES, args_conflicts_with_subcommands = true)]
+#[command(name = "tui-peer", version, about, after_help = exit::HELP, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do; without it, the full-screen app.
     #[command(subcommand)]
@@ -61,7 +34,21 @@ pub enum Command {
     /// Download files of the network; the exit code says how it went.
     Get(Get),
     /// List the network's files.
+    #[command(visible_alias = "list")]
     Ls(Ls),
+    /// How the running peer does: network, transfers, rates.
+    Status(Status),
+    /// Peers the running peer is connected to.
+    Peers(Peers),
+    /// Share files or folders, by the running peer or at its next start.
+    Share(Share),
+    /// No longer share something; files are not touched.
+    Unshare(Unshare),
+    /// Stop the running peer in good order.
+    Stop(Stop),
+    /// Show the full-screen app on the running peer; quitting it lets the peer run on.
+    #[cfg(feature = "tui")]
+    Attach(Common),
     /// Print id and root of files or folders; needs no network.
     Hash(Hash),
     /// Read shared or downloaded files again and compare.
@@ -70,6 +57,8 @@ pub enum Command {
     Demo(Demo),
     /// Print the settings in force and where each comes from, or check the file.
     Config(Config),
+    /// Print a script that completes this command line in a shell.
+    Completions(Completions),
 }
 
 /// Options of every command that talks to a network.
@@ -82,7 +71,7 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// Where to listen for peers; port 0 is any free port.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen)]
     pub listen: Option<SocketAddr>,
     /// Where downloads go.
     #[arg(long, value_name = "DIR")]
@@ -109,11 +98,25 @@ pub struct Common {
     #[arg(skip)]
     pub look: Look,
     /// One JSON object a line on standard output.
-    #[arg(long, env = "SHOAL_JSON")]
+    #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
+    /// How the log on standard error looks; found out by itself as a rule.
+    #[arg(long, env = "SHOAL_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// Say more (twice: still more).
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Time, level, part, words.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// For the journal: a priority and no time.
+    Journal,
 }
 
 /// How the app looks.
@@ -139,14 +142,23 @@ pub struct Run {
     /// Files and folders to share.
     pub paths: Vec<PathBuf>,
     /// Run a tracker inside this peer and print its join string.
-    #[arg(long, env = "SHOAL_HOST")]
+    #[arg(long, env = "SHOAL_HOST", value_parser = FalseyValueParser::new())]
     pub host: bool,
     /// Serve without a screen.
-    #[arg(long, env = "SHOAL_SERVE_ONLY")]
+    #[arg(long, env = "SHOAL_SERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub serve_only: bool,
     /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
-    #[arg(long, env = "SHOAL_PLAIN")]
+    #[arg(long, env = "SHOAL_PLAIN", value_parser = FalseyValueParser::new())]
     pub plain: bool,
+    /// With --serve-only: end if the tracker cannot be reached at the start.
+    #[arg(long, env = "SHOAL_REQUIRE_TRACKER", requires = "serve_only", value_parser = FalseyValueParser::new())]
+    pub require_tracker: bool,
+    /// Stop the peer that runs on this state folder, then start.
+    #[arg(long)]
+    pub take_over: bool,
+    /// Started by a quitting app: in a session of its own, and patient about the state folder.
+    #[arg(long, hide = true, requires = "serve_only")]
+    pub detached: bool,
     /// How the app looks.
     #[command(flatten)]
     pub look: Look,
@@ -170,6 +182,9 @@ pub struct Get {
     /// Go on serving when done.
     #[arg(long)]
     pub seed: bool,
+    /// Wait for what is not in the network yet.
+    #[arg(long)]
+    pub wait: bool,
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
@@ -183,6 +198,15 @@ pub struct Get {
 pub struct Ls {
     /// Words that must occur in the name.
     pub query: Option<String>,
+    /// The same.
+    #[arg(long, value_name = "WORDS", conflicts_with = "query")]
+    pub filter: Option<String>,
+    /// Wait until something fits.
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -195,7 +219,7 @@ pub struct Hash {
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// One JSON object a line on standard output.
-    #[arg(long, env = "SHOAL_JSON")]
+    #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
 }
 
@@ -203,7 +227,11 @@ pub struct Hash {
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
     /// Names, ids or paths; everything if there are none.
+    #[arg(value_name = "NAME|ID|PATH")]
     pub what: Vec<String>,
+    /// Give up after so many seconds (when a running peer does it).
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -232,7 +260,7 @@ pub enum ConfigCommand {
         /// The file; the one that is used if there is none.
         file: Option<PathBuf>,
         /// One JSON object a line on standard output.
-        #[arg(long, env = "SHOAL_JSON")]
+        #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
         json: bool,
     },
 }
@@ -268,6 +296,12 @@ impl Common {
         flags.set_if(Item::Mouse, self.look.no_mouse.then_some("false"));
         flags
     }
+}
+
+/// An address to listen on.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an address and a port, as 0.0.0.0:7421; port 0 is any".to_owned())
 }
 
 /// A file name, or `none`.

@@ -5,6 +5,8 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::id::ContentId;
@@ -17,7 +19,7 @@ use crate::engine::command::{Command, Download, Selection};
 use crate::engine::config::EngineConfig;
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::{self};
-use crate::headless::{self, Output};
+use crate::headless::{self, Output, Service, stop_signal};
 
 /// Sample files: name and MiB. Small enough to be made in a moment, large enough to watch.
 const FILES: [(&str, usize); 4] = [
@@ -43,6 +45,8 @@ const PEERS: [(&str, u64, &[usize], &[usize]); 4] = [
     ("build-box", 2 << 20, &[0], &[1, 2]),
     ("attic-nas", 1 << 20, &[3], &[0]),
 ];
+/// How often it is looked whether the samples' writer has let go.
+const LET_GO: Duration = Duration::from_millis(5);
 /// When one of the full sources goes away, to be seen leaving.
 const LEAVES_AFTER: Duration = Duration::from_secs(25);
 /// When it comes back.
@@ -58,7 +62,19 @@ pub async fn run(wish: Demo) -> u8 {
             return exit::IO;
         }
     };
-    match build(&root.0).await {
+    let stop = Arc::new(AtomicBool::new(false));
+    let built = tokio::select! {
+        built = build(&root.0, stop.clone()) => built,
+        code = stop_signal() => {
+            // What still writes samples stops at the next block, then the folder goes.
+            stop.store(true, Ordering::Relaxed);
+            while Arc::strong_count(&stop) > 1 {
+                tokio::time::sleep(LET_GO).await;
+            }
+            return code;
+        }
+    };
+    match built {
         Ok(network) => {
             let code = network.show(wish, &mut out).await;
             drop(root);
@@ -97,10 +113,10 @@ struct Network {
     tracker: oneshot::Sender<()>,
 }
 
-async fn build(root: &Path) -> Result<Network, String> {
+async fn build(root: &Path, stop: Arc<AtomicBool>) -> Result<Network, String> {
     let samples = root.join("samples");
     let made = samples.clone();
-    tokio::task::spawn_blocking(move || make_samples(&made))
+    tokio::task::spawn_blocking(move || make_samples(&made, &stop))
         .await
         .map_err(|error| error.to_string())?
         .map_err(|error| format!("cannot write sample files: {error}"))?;
@@ -204,19 +220,20 @@ impl Network {
 
 #[cfg(feature = "tui")]
 async fn front_end(wish: Demo, own: EngineHandle, out: &mut Output) -> u8 {
-    if wish.headless {
-        headless::serve(own, Vec::new(), false, out).await
+    if wish.headless || wish.json {
+        headless::serve(own, Service::default(), out).await
     } else {
         // As the user has it; what is wrong in the file is told when it matters.
         let table = crate::settings::load::table(Default::default(), crate::tui::keymap::check)
             .unwrap_or_default();
-        crate::screen::show(own, Vec::new(), false, (0, false), table, out).await
+        // Nothing of a demo is left to go on in the background.
+        crate::screen::show(own, Vec::new(), false, (0, false), table, out).await.0
     }
 }
 
 #[cfg(not(feature = "tui"))]
 async fn front_end(_: Demo, own: EngineHandle, out: &mut Output) -> u8 {
-    headless::serve(own, Vec::new(), false, out).await
+    headless::serve(own, Service::default(), out).await
 }
 
 /// The only holder of one file leaves after a while, and comes back: the heatmap shows what that means.
@@ -235,26 +252,34 @@ async fn come_and_go(root: PathBuf, join: JoinString, peer_to_leave: Option<Engi
     }
 }
 
-fn make_samples(dir: &Path) -> io::Result<()> {
+fn make_samples(dir: &Path, stop: &AtomicBool) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let mut rng = fastrand::Rng::with_seed(7);
     for (name, mib) in FILES {
-        write_random(&dir.join(name), mib << 20, &mut rng)?;
+        write_random(&dir.join(name), mib << 20, &mut rng, stop)?;
     }
     for (name, kib) in FOLDER {
         let path = dir.join(name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        write_random(&path, kib << 10, &mut rng)?;
+        write_random(&path, kib << 10, &mut rng, stop)?;
     }
     Ok(())
 }
 
-fn write_random(path: &Path, len: usize, rng: &mut fastrand::Rng) -> io::Result<()> {
+fn write_random(
+    path: &Path,
+    len: usize,
+    rng: &mut fastrand::Rng,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut file = io::BufWriter::new(fs::File::create(path)?);
     let mut block = [0u8; 4096];
     for _ in 0..len / block.len() {
+        if stop.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         rng.fill(&mut block);
         file.write_all(&block)?;
     }

@@ -17,6 +17,7 @@
 
 mod app;
 pub mod args;
+pub mod control;
 pub mod demo;
 pub mod engine;
 pub mod headless;

@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use tui_peer::args::Cli;
-
 fn main() -> ExitCode {
-    ExitCode::from(tui_peer::run(Cli::parse()))
+    ExitCode::from(tui_peer::run(tui_peer::args::parse()))
 }

@@ -4,15 +4,27 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
+use crate::app::background::Wish;
 use crate::args::{Demo, exit};
-use crate::engine::command::{Command, Reply};
+use crate::control::Attached;
+use crate::engine::command::Command;
 use crate::engine::handle::{EngineHandle, Stop};
-use crate::headless::{self, Output};
+use crate::engine::snapshot::TransferState;
+use crate::headless::Output;
 use crate::settings::Table;
 use crate::tui::{self, ExitReason, Options};
 
+/// Whether there is a terminal to show the app on; otherwise what to do instead.
+pub(crate) fn terminal() -> Result<(), &'static str> {
+    if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        Ok(())
+    } else {
+        Err("the app needs a terminal; without one use --serve-only, get or ls")
+    }
+}
+
 /// Shares `paths`, hosts a tracker if asked, shows the app, and stops the engine as the user left it;
-/// returns the exit code.
+/// returns the exit code, and what is to go on in the background.
 pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
@@ -20,21 +32,14 @@ pub(crate) async fn show(
     (wanted_port, plain): (u16, bool),
     table: Table,
     out: &Output,
-) -> u8 {
-    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        out.note("the app needs a terminal; without one use --serve-only, get or ls");
-        return stop(engine, Stop::Now, exit::USAGE).await;
+) -> (u8, Option<Wish>) {
+    if let Err(why) = terminal() {
+        out.note(why);
+        return (stop(engine, Stop::Now, exit::USAGE).await, None);
     }
-    let mut join = None;
-    if host {
-        match engine.call(Command::Host).await {
-            Ok(Reply::Hosting(string)) => join = Some(string.to_string()),
-            Ok(_) => {}
-            Err(error) => {
-                out.note(&error.message);
-                return stop(engine, Stop::Now, exit::OTHER).await;
-            }
-        }
+    if host && let Err(error) = engine.call(Command::Host).await {
+        out.note(&error.message);
+        return (stop(engine, Stop::Now, exit::OTHER).await, None);
     }
     for path in paths {
         // A refusal shows again in the app's log; here it would be lost behind the screen.
@@ -49,10 +54,10 @@ pub(crate) async fn show(
         tui::run(engine.clone(), options).await
     };
     match ended {
-        Ok(reason) => leave(engine, reason, join, out).await,
+        Ok(reason) => leave(engine, reason, out).await,
         Err(error) => {
             out.note(&format!("tui-peer: {error:#}"));
-            stop(engine, Stop::Gracefully, exit::OTHER).await
+            (stop(engine, Stop::Gracefully, exit::OTHER).await, None)
         }
     }
 }
@@ -69,15 +74,46 @@ fn wants_plain(env: &dyn Fn(&str) -> Option<String>, out: &Output) -> bool {
     dumb
 }
 
-/// After the screen: says goodbye to the network, or goes on serving without it.
-async fn leave(engine: EngineHandle, reason: ExitReason, join: Option<String>, out: &Output) -> u8 {
-    match reason {
-        ExitReason::ServeOn => {
-            let mut out = Output::new(false, 0);
-            if let Some(join) = join {
-                out.line(&format!("join {join}"));
+/// Shows the app on a peer that runs elsewhere; that one runs on afterwards. Returns the exit code.
+pub(crate) async fn attach(peer: Attached, table: Table, out: &mut Output) -> u8 {
+    if let Err(why) = terminal() {
+        out.error("usage", why, "tui-peer status");
+        return exit::USAGE;
+    }
+    let pid = peer.peer.pid;
+    match tui::run(peer.engine.clone(), Options { table, demo: false, wanted_port: None }).await {
+        Ok(ExitReason::EngineStopped) => {
+            out.note(&format!("process {pid} has stopped"));
+            exit::OK
+        }
+        Ok(reason) => {
+            peer.engine.stop(Stop::Now);
+            out.note(&format!("process {pid} goes on; tui-peer stop ends it"));
+            match reason {
+                ExitReason::Signal(number) => u8::try_from(128 + number).unwrap_or(exit::OTHER),
+                _ => exit::OK,
             }
-            headless::serve(engine, Vec::new(), false, &mut out).await
+        }
+        Err(error) => {
+            out.error("screen", &format!("{error:#}"), "tui-peer status");
+            exit::OTHER
+        }
+    }
+}
+
+/// After the screen: says goodbye to the network, or lets a peer in the background go on.
+async fn leave(engine: EngineHandle, reason: ExitReason, out: &Output) -> (u8, Option<Wish>) {
+    let code = match reason {
+        ExitReason::ServeOn => {
+            let snapshot = engine.snapshot();
+            let hashing = |state: &TransferState| *state == TransferState::Hashing;
+            let unfinished = snapshot.transfers.iter().filter(|t| hashing(&t.state));
+            let wish = Wish {
+                paths: unfinished.map(|transfer| transfer.path.clone()).collect(),
+                hosting: snapshot.network.join.clone().filter(|_| snapshot.network.hosting),
+                listen: snapshot.me.listen,
+            };
+            return (stop(engine, Stop::Gracefully, exit::OK).await, Some(wish));
         }
         ExitReason::QuitNow => stop(engine, Stop::Now, exit::OK).await,
         ExitReason::Panicked => stop(engine, Stop::Gracefully, exit::OTHER).await,
@@ -95,7 +131,8 @@ async fn leave(engine: EngineHandle, reason: ExitReason, join: Option<String>, o
             }
             stop(engine, Stop::Gracefully, exit::OK).await
         }
-    }
+    };
+    (code, None)
 }
 
 async fn stop(engine: EngineHandle, how: Stop, code: u8) -> u8 {

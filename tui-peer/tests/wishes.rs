@@ -1,6 +1,8 @@
 //! What the user can tell the engine, with real engines and a real tracker in one process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "wishes/altered.rs"]
+mod altered;
 #[path = "wishes/bans.rs"]
 mod bans;
 #[path = "wishes/folder.rs"]

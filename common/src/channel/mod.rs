@@ -16,6 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::id::PeerId;
 use crate::identity::Identity;
+use crate::limits::MAX_PEER_FRAME;
 
 pub use framed::{
     Frame, FrameError, FrameHeader, FrameReader, FrameWriter, HEADER_LEN, decode_header,
@@ -24,6 +25,10 @@ pub use framed::{
 
 /// Label under which the exporter is derived (RFC 8446, section 7.5).
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-shoal-admit";
+
+/// Encrypted bytes that may wait for the kernel: a full DATA frame, handed over in one system call. The
+/// library's 64 KiB would take four, and as many wake-ups of the receiver.
+const SEAL_AHEAD: usize = MAX_PEER_FRAME + 8 * 1024;
 
 /// What a connection is for. Both ends must agree (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,7 +96,12 @@ pub struct Secure<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Secure<S> {
     /// Splits the stream into frames read and frames written, for use from two tasks.
     pub fn into_frames(self) -> (SecureReader<S>, SecureWriter<S>) {
-        let (read, write) = tokio::io::split(self.stream);
+        let mut stream = self.stream;
+        match &mut stream {
+            TlsStream::Client(client) => client.get_mut().1.set_buffer_limit(Some(SEAL_AHEAD)),
+            TlsStream::Server(server) => server.get_mut().1.set_buffer_limit(Some(SEAL_AHEAD)),
+        }
+        let (read, write) = tokio::io::split(stream);
         (FrameReader::new(read), FrameWriter::new(write))
     }
 }

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 use common::join::JoinString;
+use serde::{Deserialize, Serialize};
 
+use super::plain;
 use super::snapshot::FolderEntry;
 
 /// A request of the user.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
     /// Share a file or a folder where it is. Answered by [`Reply::Accepted`] at once; hashing shows in
     /// the snapshot, the end as an event.
     Share {
         /// What.
+        #[serde(with = "plain::path")]
         path: PathBuf,
         /// Under another name than its own.
         name: Option<String>,
@@ -126,6 +129,7 @@ pub enum Command {
     /// Join a network (leaving the present one).
     Join {
         /// Which.
+        #[serde(with = "plain::text")]
         join: JoinString,
     },
     /// Start a tracker in this process and join it; answered by [`Reply::Hosting`].
@@ -149,6 +153,7 @@ pub enum Command {
     /// Where downloads go that begin from now on; the folder is made if it does not exist.
     Downloads {
         /// The folder.
+        #[serde(with = "plain::path")]
         dir: PathBuf,
     },
     /// Free space that downloads leave on their volume in bytes; `None` is the default
@@ -167,13 +172,14 @@ pub enum Command {
 }
 
 /// What to download and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Download {
     /// Which content.
     pub id: ContentId,
     /// Name to save it under, before it is made safe; the catalogue's if `None`.
     pub name: Option<String>,
     /// Folder to save it in; the configured one if `None`.
+    #[serde(with = "plain::maybe_path")]
     pub dir: Option<PathBuf>,
     /// Which files of a folder.
     pub files: Selection,
@@ -183,7 +189,9 @@ pub struct Download {
 pub const UNDO_TIME: Duration = Duration::from_secs(12);
 
 /// How important a download is: which one starts first, and who gets how much when several run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Priority {
     /// A quarter of what a normal one gets.
     Low,
@@ -241,7 +249,7 @@ impl Priority {
 }
 
 /// Where to move a download in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reorder {
     /// Before the one before it.
     Up,
@@ -250,7 +258,7 @@ pub enum Reorder {
 }
 
 /// Which files of a folder are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Selection {
     /// All of them.
     #[default]
@@ -260,18 +268,18 @@ pub enum Selection {
 }
 
 /// Answer to a [`Command`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Reply {
     /// Done, or begun and visible in the snapshot.
     Accepted,
     /// Contents of a folder.
     Files(Vec<FolderEntry>),
     /// The join string of the tracker now running here.
-    Hosting(JoinString),
+    Hosting(#[serde(with = "plain::text")] JoinString),
 }
 
 /// Why a command was refused: what, where, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct CommandError {
     /// For programs.
@@ -281,7 +289,7 @@ pub struct CommandError {
 }
 
 /// Why a command was refused, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum CommandErrorKind {
     /// No such content, file or path.

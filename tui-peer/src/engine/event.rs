@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use common::id::{ContentId, PeerId};
+use serde::{Deserialize, Serialize};
+
+use super::plain;
 
 /// How important an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// Something failed and somebody should know.
     Error,
@@ -19,7 +22,7 @@ pub enum Level {
 }
 
 /// Which part of the program speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Target {
     /// The tracker and our membership.
     Track,
@@ -50,7 +53,7 @@ impl Target {
 }
 
 /// One thing that happened. `text` is safe to show: names in it went through [`common::names::show`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
     /// When (wall clock).
     pub at: SystemTime,
@@ -64,11 +67,29 @@ pub struct Event {
     pub what: What,
 }
 
+/// A stable word for scripts.
+pub type Word = &'static str;
+
 /// What happened, for programs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum What {
     /// Only words.
     Said,
+    /// A file or folder was hashed and is remembered; [`What::Shared`] follows once the tracker has it.
+    Hashed {
+        /// Its id.
+        id: ContentId,
+        /// Where it is.
+        #[serde(with = "plain::path")]
+        path: PathBuf,
+    },
+    /// Something was read again and compared with what was hashed.
+    Verified {
+        /// Which content.
+        id: ContentId,
+        /// Chunks that are no longer what they should be.
+        bad: u32,
+    },
     /// A share is registered with the tracker and can be downloaded by others.
     Shared {
         /// Its id.
@@ -85,6 +106,7 @@ pub enum What {
         /// Its id.
         id: ContentId,
         /// Where it is.
+        #[serde(with = "plain::path")]
         path: PathBuf,
         /// Its payload bytes.
         bytes: u64,
@@ -96,7 +118,8 @@ pub enum What {
         /// Which content, if one.
         id: Option<ContentId>,
         /// A stable word for scripts: `disk-full`, `io`, `changed`, `not-found`, `share`, `tracker`, …
-        code: &'static str,
+        #[serde(deserialize_with = "plain::word")]
+        code: Word,
         /// What the user can do.
         hint: String,
     },

@@ -86,6 +86,11 @@ impl EngineHandle {
         self.events.subscribe()
     }
 
+    /// Events from now on; what nobody has heard yet is left to the next caller of [`Self::events`].
+    pub fn live_events(&self) -> Events {
+        self.events.subscribe_live()
+    }
+
     /// The same for a recorder beside the front ends: it takes nothing away from them.
     pub fn record(&self) -> Events {
         self.events.record()

@@ -22,6 +22,7 @@ pub mod handle;
 mod host;
 pub mod library;
 mod limiter;
+mod plain;
 pub mod replay;
 mod session;
 pub mod snapshot;

@@ -68,6 +68,11 @@ impl EventSender {
         Events { earlier: kept.events.clone(), live: self.live.subscribe() }
     }
 
+    /// Events from now on only: for a listener beside the one that has the log.
+    pub(super) fn subscribe_live(&self) -> Events {
+        Events { earlier: VecDeque::new(), live: self.live.subscribe() }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,15 +10,19 @@ use std::time::Instant;
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
+use serde::{Deserialize, Serialize};
+
+use super::plain;
 
 use super::command::Priority;
 
 /// Everything at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Counts up with every snapshot.
     pub seq: u64,
     /// When it was made.
+    #[serde(with = "plain::instant")]
     pub at: Instant,
     /// Ourselves.
     pub me: Me,
@@ -26,7 +30,8 @@ pub struct Snapshot {
     pub network: Network,
     /// Sums over everything.
     pub totals: Totals,
-    /// The network's files. Replaced only when they change.
+    /// The network's files. Replaced only when they change; between processes sent apart, page by page.
+    #[serde(skip)]
     pub catalogue: Arc<Catalogue>,
     /// Our downloads and shares, in the order they were added.
     pub transfers: Arc<[Transfer]>,
@@ -43,7 +48,7 @@ pub struct Snapshot {
 }
 
 /// Serving as a whole, and the limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Uploads {
     /// Peers that may be served at once, as the uplink allows.
     pub slots: u32,
@@ -60,7 +65,7 @@ pub struct Uploads {
 }
 
 /// A peer that is not talked to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanRow {
     /// Its key.
     pub peer: PeerId,
@@ -69,13 +74,14 @@ pub struct BanRow {
     /// Why.
     pub why: String,
     /// Until when; `None` is for ever.
+    #[serde(with = "plain::maybe_instant")]
     pub until: Option<Instant>,
     /// Whether the user did it.
     pub by_user: bool,
 }
 
 /// Ourselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Me {
     /// Our key.
     pub peer: PeerId,
@@ -84,6 +90,7 @@ pub struct Me {
     /// Where we listen.
     pub listen: SocketAddr,
     /// Where downloads go.
+    #[serde(with = "plain::path")]
     pub downloads: PathBuf,
     /// Free bytes there, if known.
     pub disk_free: Option<u64>,
@@ -92,7 +99,7 @@ pub struct Me {
 }
 
 /// Our tracker and how we stand with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// How we stand.
     pub state: NetState,
@@ -110,7 +117,7 @@ pub struct Network {
 }
 
 /// How we stand with our tracker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetState {
     /// There is none: nothing configured, nothing joined.
     NoNetwork,
@@ -121,8 +128,10 @@ pub enum NetState {
     /// Not reachable since; transfers go on with the peers we know.
     Lost {
         /// Since when.
+        #[serde(with = "plain::instant")]
         since: Instant,
         /// When we try again.
+        #[serde(with = "plain::instant")]
         retry_at: Instant,
         /// Why, in words.
         why: String,
@@ -137,7 +146,7 @@ pub enum NetState {
 }
 
 /// Sums over everything; rates in bytes per second, smoothed.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Payload coming in.
     pub down_rate: f64,
@@ -152,7 +161,7 @@ pub struct Totals {
 }
 
 /// The network's files.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Catalogue {
     /// Counts up with every change.
     pub version: u64,
@@ -163,7 +172,7 @@ pub struct Catalogue {
 }
 
 /// One content of the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogueRow {
     /// Its id.
     pub id: ContentId,
@@ -186,7 +195,7 @@ pub struct CatalogueRow {
 }
 
 /// A download or a share of ours.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Its id; all zero while a new share is being hashed.
     pub id: ContentId,
@@ -205,6 +214,7 @@ pub struct Transfer {
     /// Chunks of it on our disk.
     pub have: u32,
     /// Where it is, or will be.
+    #[serde(with = "plain::path")]
     pub path: PathBuf,
     /// Bytes per second, smoothed.
     pub down_rate: f64,
@@ -234,7 +244,7 @@ pub struct Transfer {
 }
 
 /// Where a transfer stands in the queue, and what the user wishes for it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// Its place in the list of unfinished downloads, from 0.
     pub order: u32,
@@ -259,7 +269,7 @@ pub struct Plan {
 }
 
 /// What a transfer is doing; the words the row shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TransferState {
     /// A new share is being hashed.
     Hashing,
@@ -281,14 +291,14 @@ pub enum TransferState {
     Paused,
     /// The disk is full; goes on by itself when there is room.
     DiskFull,
-    /// The shared file changed; it is hashed again, and not served meanwhile.
+    /// What was shared changed on disk or vanished; it is not served. Verifying looks at it again.
     Changed,
     /// It failed; why, and what to do.
     Failed(String),
 }
 
 /// A connected peer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerRow {
     /// Its key.
     pub peer: PeerId,
@@ -309,6 +319,7 @@ pub struct PeerRow {
     /// Round trip in milliseconds, if measured.
     pub rtt_ms: Option<u32>,
     /// When it connected.
+    #[serde(with = "plain::instant")]
     pub since: Instant,
     /// How it stands with our uploads.
     pub upload: Upload,
@@ -317,7 +328,9 @@ pub struct PeerRow {
 }
 
 /// How a peer stands with our uploads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Upload {
     /// It has a slot, and something is on its way.
     Sending,
@@ -329,7 +342,7 @@ pub enum Upload {
 }
 
 /// Something a peer takes from us.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Take {
     /// Which content.
     pub id: ContentId,
@@ -342,11 +355,12 @@ pub struct Take {
 }
 
 /// Details of one content: its chunks and sources.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Focus {
     /// Which.
     pub id: ContentId,
     /// How each chunk stands with us.
+    #[serde(with = "plain::chunks")]
     pub chunks: Arc<[ChunkState]>,
     /// Copies of each chunk among the sources known (connected ones exactly, others as the tracker
     /// says), ourselves not counted; saturating.
@@ -372,7 +386,7 @@ pub enum ChunkState {
 }
 
 /// One source of the focused content.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRow {
     /// Its key.
     pub peer: PeerId,
@@ -401,7 +415,7 @@ pub struct SourceRow {
 }
 
 /// The four choke and interest flags between us and a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Flags {
     /// It does not let us request.
     pub choked_by: bool,
@@ -414,7 +428,7 @@ pub struct Flags {
 }
 
 /// State of a source in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SourceState {
     /// Sending to us.
     Open,
@@ -448,7 +462,7 @@ impl SourceState {
 }
 
 /// One entry of a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderEntry {
     /// Path within the folder, components separated by `/`, safe to show.
     pub path: String,

@@ -10,7 +10,8 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::output::{Output, bytes};
-use super::signals::Signals;
+use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
+use super::signals::{Heard, Signals};
 use crate::args::{Get, exit};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::event::{Event, What};
@@ -67,8 +68,14 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
                 }
                 snapshots.borrow_and_update();
             }
-            _ = signals.next(&engine) => {
-                stopped_by = Some(exit::INTERRUPTED);
+            code = signals.stop(&engine) => {
+                stopped_by = Some(code);
+                break;
+            }
+            // The running peer that does it for us.
+            () = engine.stopped() => {
+                out.error("stopped", "the running peer stopped", "start it, then run this again");
+                stopped_by = Some(exit::OTHER);
                 break;
             }
             _ = ticker.tick() => {
@@ -79,7 +86,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
         }
     }
     engine.stop(Stop::Gracefully);
-    while let Some(event) = next_until_stopped(&mut events, &engine).await {
+    while let Some(event) = next_until_stopped(&mut events, &engine, &mut signals).await {
         on_event(&event, &mut wanted, &engine, out, &mut reported);
     }
     out.clear();
@@ -90,6 +97,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
 async fn next_until_stopped(
     events: &mut crate::engine::replay::Events,
     engine: &EngineHandle,
+    signals: &mut Signals,
 ) -> Option<Event> {
     loop {
         tokio::select! {
@@ -100,6 +108,8 @@ async fn next_until_stopped(
                 Err(RecvError::Closed) => return None,
             },
             () = engine.stopped() => return events.try_recv().ok(),
+            // A second one: not in good order.
+            Heard::Stop { .. } = signals.next() => engine.stop(Stop::Now),
         }
     }
 }
@@ -114,16 +124,17 @@ async fn resolve(
 ) {
     let snapshot = engine.snapshot();
     for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Unresolved) {
-        let found = match find(what, &snapshot, began) {
+        let found = match find(what, &snapshot, began, wish.wait) {
             Found::Yes(id, name) => (id, name),
             Found::NotYet => continue,
             Found::No(code, why) => {
-                out.note(&why);
-                let hint = "tui-peer ls lists what there is";
-                let code_word = if code == exit::NOT_FOUND { "not-found" } else { "tracker" };
-                out.json(
-                    &json!({"event": "error", "code": code_word, "message": why, "hint": hint}),
-                );
+                let (word, hint) = match code {
+                    exit::TRACKER if why == NO_NETWORK => ("no-network", NO_NETWORK_HINT),
+                    exit::TRACKER => ("tracker", "check the join string and that the tracker runs"),
+                    exit::USAGE => ("usage", "tui-peer get --help"),
+                    _ => ("not-found", "tui-peer ls lists what there is"),
+                };
+                out.error(word, &why, hint);
                 *fate = Fate::Failed(code);
                 continue;
             }
@@ -136,6 +147,10 @@ async fn resolve(
             if let Err(error) = engine.call(join).await {
                 out.note(&error.message);
             }
+        }
+        if here(&snapshot, &found.0, out) {
+            (*id, *fate) = (Some(found.0), Fate::Done);
+            continue;
         }
         let files = if wish.files.is_empty() {
             Selection::All
@@ -154,6 +169,20 @@ async fn resolve(
     }
 }
 
+/// Whether all of it is here already; says where.
+fn here(snapshot: &Snapshot, id: &ContentId, out: &mut Output) -> bool {
+    let whole = |t: &&Transfer| t.state == TransferState::Sharing && t.have == t.chunks;
+    let Some(transfer) = snapshot.transfers.iter().filter(whole).find(|t| t.id == *id) else {
+        return false;
+    };
+    let path = transfer.path.to_string_lossy();
+    out.json(&json!({
+        "event": "done", "id": id.to_string(), "path": path, "bytes": 0, "seconds": 0.0,
+    }));
+    out.line(&path);
+    true
+}
+
 fn joined(snapshot: &Snapshot, link: &FileLink) -> bool {
     let join = snapshot.network.join.as_deref().unwrap_or_default();
     join.contains(&link.join().tracker().to_string())
@@ -165,7 +194,7 @@ enum Found {
     No(u8, String),
 }
 
-fn find(what: &str, snapshot: &Snapshot, began: Instant) -> Found {
+fn find(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) -> Found {
     if let Ok(id) = ContentId::from_str(what) {
         // Its name comes with the catalogue; without one, the id does.
         let row = snapshot.catalogue.rows.iter().find(|row| row.id == id);
@@ -182,9 +211,7 @@ fn find(what: &str, snapshot: &Snapshot, began: Instant) -> Found {
     }
     if !snapshot.catalogue.whole {
         return match &snapshot.network.state {
-            NetState::NoNetwork => {
-                Found::No(exit::TRACKER, "no network: give a join string with --tracker".to_owned())
-            }
+            NetState::NoNetwork => Found::No(exit::TRACKER, NO_NETWORK.to_owned()),
             NetState::Rejected { why } => Found::No(exit::TRACKER, why.clone()),
             NetState::Lost { why, .. } if began.elapsed() > TRACKER_WAIT => {
                 Found::No(exit::TRACKER, format!("the tracker cannot be reached: {why}"))
@@ -192,7 +219,10 @@ fn find(what: &str, snapshot: &Snapshot, began: Instant) -> Found {
             _ => Found::NotYet,
         };
     }
-    by_name(what, &snapshot.catalogue)
+    match by_name(what, &snapshot.catalogue) {
+        Found::No(exit::NOT_FOUND, _) if wait => Found::NotYet,
+        found => found,
+    }
 }
 
 /// The exact name, or the only one that contains the text.
@@ -286,7 +316,7 @@ fn show(
     }
 }
 
-fn line(transfer: &Transfer) -> String {
+pub(super) fn line(transfer: &Transfer) -> String {
     let percent = transfer.done as f64 * 100.0 / transfer.size.max(1) as f64;
     let state = match &transfer.state {
         TransferState::Getting => format!("{}/s", bytes(transfer.down_rate)),

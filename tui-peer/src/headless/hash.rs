@@ -4,8 +4,9 @@ use common::content::Kind;
 use serde_json::json;
 
 use super::output::Output;
+use super::share_code;
 use crate::args::exit;
-use crate::engine::library::{ShareError, hash_path};
+use crate::engine::library::hash_path;
 
 /// Hashes every path; returns the exit code.
 pub fn hash(paths: &[std::path::PathBuf], out: &mut Output) -> u8 {
@@ -26,13 +27,10 @@ pub fn hash(paths: &[std::path::PathBuf], out: &mut Output) -> u8 {
                 ));
             }
             Err(error) => {
-                out.note(&error.to_string());
-                out.json(&json!({"event": "error", "code": "hash", "message": error.to_string(),
-                    "hint": "check the path"}));
-                failed.push(match error {
-                    ShareError::NotFound(_) => exit::NOT_FOUND,
-                    _ => exit::IO,
-                });
+                let code = share_code(&error);
+                let word = if code == exit::NOT_FOUND { "not-found" } else { "hash" };
+                out.error(word, &error.to_string(), "check the path");
+                failed.push(code);
             }
         }
     }

@@ -1,28 +1,55 @@
-//! The peer without a screen: `--serve-only`, `get`, `ls`, `hash`, `verify`, `config`.
+//! The peer without a screen: `--serve-only` and all one-shot commands.
 //!
-//! Off a terminal everything is plain lines; on one there is a progress line. With `--json` standard
-//! output carries one JSON object a line and nothing else; what people should read goes to standard
-//! error.
+//! Off a terminal everything is plain lines; on one there are bars and a line at the bottom. With
+//! `--json` standard output carries one JSON object a line and nothing else; what people should read
+//! goes to standard error.
+//!
+//! Commands that a running peer can carry out take an engine handle that may be remote
+//! ([`crate::control`]), and do not care.
 
 mod config;
+mod figures;
+mod find;
 mod get;
 mod hash;
 mod ls;
 mod output;
+mod reload;
 mod serve;
+mod share;
 mod signals;
+mod status;
+mod stop;
+mod systemd;
 mod verify;
+mod wait;
 
 pub use config::{config, config_check};
 pub use get::get;
 pub use hash::hash;
 pub use ls::ls;
 pub use output::Output;
-pub use serve::serve;
-pub use verify::verify;
+pub use reload::Reload;
+pub use serve::{Service, serve};
+pub use share::{share, share_later, unshare, unshare_later};
+pub use status::{peers, status};
+pub use stop::stop;
+pub use verify::{verify, verify_there};
 
 use crate::args::exit;
+use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::config::StartError;
+use crate::engine::library::{LibraryError, ShareError};
+
+/// Waits for a signal to stop, before there is an engine; its exit code.
+pub async fn stop_signal() -> u8 {
+    let Ok(mut signals) = signals::Signals::new() else { return std::future::pending().await };
+    loop {
+        if let signals::Heard::Stop { code, .. } = signals.next().await {
+            return code;
+        }
+    }
+}
 
 /// The exit code for an engine that did not start.
 pub fn start_code(error: &StartError) -> u8 {
@@ -34,7 +61,50 @@ pub fn start_code(error: &StartError) -> u8 {
         {
             exit::PERMISSION
         }
-        StartError::Folder { .. } => exit::IO,
+        StartError::Folder { .. } => exit::CANNOT_CREATE,
         StartError::Listen { .. } | StartError::State(_) => exit::OTHER,
+    }
+}
+
+/// The same as a word for programs.
+pub fn start_word(error: &StartError) -> &'static str {
+    match error {
+        StartError::PortInUse { .. } => "port",
+        StartError::Listen { .. } => "listen",
+        StartError::Locked { .. } => "locked",
+        StartError::Folder { .. } => "folder",
+        StartError::State(_) => "state",
+    }
+}
+
+/// The exit code for a command the engine refused.
+fn refused(error: &CommandError) -> u8 {
+    match error.kind {
+        CommandErrorKind::NotFound => exit::NOT_FOUND,
+        CommandErrorKind::Io => exit::IO,
+        CommandErrorKind::Permission => exit::PERMISSION,
+        CommandErrorKind::Invalid | CommandErrorKind::Stopped => exit::OTHER,
+    }
+}
+
+/// The exit code for a library that cannot be used.
+fn library_code(error: &LibraryError) -> u8 {
+    match error {
+        LibraryError::Locked(_) => exit::LOCKED,
+        _ => exit::IO,
+    }
+}
+
+/// The exit code for something that cannot be shared.
+fn share_code(error: &ShareError) -> u8 {
+    match error {
+        ShareError::NotFound(_) => exit::NOT_FOUND,
+        ShareError::Unreadable { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            exit::PERMISSION
+        }
+        ShareError::Library(error) => library_code(error),
+        _ => exit::IO,
     }
 }

@@ -1,36 +1,82 @@
 //! `--serve-only`: shares and serves until told to stop.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use common::id::ContentId;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::output::{Output, bytes};
-use super::signals::Signals;
+use super::figures;
+use super::output::Output;
+use super::reload::Reload;
+use super::signals::{Heard, Signals};
+use super::systemd::Manager;
 use crate::args::exit;
 use crate::engine::command::{Command, Reply};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{NetState, Snapshot, TransferState};
+use crate::logfile::Logs;
 
-/// How often the bottom line of a terminal changes.
+/// How often the bottom line of a terminal changes, and the service manager's status is looked at.
 const STATUS: Duration = Duration::from_secs(1);
+/// How often figures go into a log, and to programs.
+const STATS: Duration = Duration::from_secs(60);
+/// With `--require-tracker`: how long it is waited for.
+const TRACKER: Duration = Duration::from_secs(20);
+
+/// What a service does beside serving what it remembers.
+#[derive(Default)]
+pub struct Service {
+    /// To share.
+    pub paths: Vec<PathBuf>,
+    /// Run a tracker too.
+    pub host: bool,
+    /// End if the tracker cannot be reached at the start.
+    pub require_tracker: bool,
+    /// For SIGHUP.
+    pub reload: Option<Reload>,
+}
 
 /// Runs until a signal; returns the exit code.
-pub async fn serve(engine: EngineHandle, paths: Vec<PathBuf>, host: bool, out: &mut Output) -> u8 {
-    let mut events = engine.events();
-    let Ok(mut signals) = Signals::new() else { return exit::OTHER };
-    let join = if host {
+pub async fn serve(engine: EngineHandle, service: Service, out: &mut Output) -> u8 {
+    out.service();
+    let Ok(signals) = Signals::new() else { return exit::OTHER };
+    let began = match begin(&engine, &service, out).await {
+        Ok(code) => code,
+        Err(code) => {
+            engine.stop(Stop::Now);
+            engine.stopped().await;
+            return code;
+        }
+    };
+    let Service { require_tracker, reload, .. } = service;
+    let serving = Serving {
+        engine: engine.clone(),
+        signals,
+        manager: Manager::new(),
+        reload,
+        deadline: require_tracker.then(|| Instant::now() + TRACKER),
+        code: began,
+        reported: HashMap::new(),
+    };
+    let code = serving.run(out).await;
+    out.clear();
+    out.exit(&engine.snapshot());
+    code
+}
+
+/// Hosts, says where we are, shares; the exit code so far, or the final one.
+async fn begin(engine: &EngineHandle, service: &Service, out: &mut Output) -> Result<u8, u8> {
+    let join = if service.host {
         match engine.call(Command::Host).await {
             Ok(Reply::Hosting(join)) => Some(join.to_string()),
             Ok(_) => None,
             Err(error) => {
-                out.note(&error.message);
-                out.json(&json!({"event": "error", "code": "host", "message": error.message,
-                    "hint": "free the port or the state folder, then start again"}));
-                engine.stop(Stop::Now);
-                engine.stopped().await;
-                return exit::OTHER;
+                let hint = "free the port or the state folder, then start again";
+                out.error("host", &error.message, hint);
+                return Err(exit::OTHER);
             }
         }
     } else {
@@ -41,68 +87,161 @@ pub async fn serve(engine: EngineHandle, paths: Vec<PathBuf>, host: bool, out: &
     if let Some(join) = &join {
         out.line(&format!("join {join}"));
     }
-    out.line(&format!("listening on {}, peer {}", first.me.listen, first.me.peer.short()));
+    let stops = if out.is_terminal() { " · ^C stops" } else { "" };
+    out.line(&format!(
+        "listening on {}, peer {} · {} remembered{stops}",
+        first.me.listen,
+        first.me.peer.short(),
+        first.transfers.len()
+    ));
     if matches!(first.network.state, NetState::NoNetwork) && join.is_none() {
-        out.note("no network: give a join string with --tracker, or use --host");
+        if service.require_tracker {
+            out.error("no-network", NO_NETWORK, NO_NETWORK_HINT);
+            return Err(exit::TRACKER);
+        }
+        out.note(&format!("{NO_NETWORK}: {NO_NETWORK_HINT}"));
     }
     let mut code = exit::OK;
-    for path in paths {
-        if let Err(error) = engine.call(Command::Share { path, name: None }).await {
-            out.note(&error.message);
-            out.json(&json!({"event": "error", "code": "share", "message": error.message,
-                "hint": "check the path"}));
+    for path in &service.paths {
+        let share = Command::Share { path: path.clone(), name: None };
+        if let Err(error) = engine.call(share).await {
+            out.error("share", &error.message, "check the path");
             code = exit::PARTIAL;
         }
     }
-    let mut ticker = tokio::time::interval(STATUS);
-    let mut open = true;
-    while open {
-        tokio::select! {
-            event = events.recv() => match event {
-                Ok(event) => out.event(&event),
-                Err(RecvError::Lagged(n)) => out.note(&format!("{n} log lines dropped")),
-                Err(RecvError::Closed) => open = false,
-            },
-            twice = signals.next(&engine) => {
-                if twice {
-                    code = exit::INTERRUPTED;
-                }
-            }
-            _ = ticker.tick() => {
-                out.status(&status(&engine.snapshot()));
-                if out.broken {
-                    engine.stop(Stop::Gracefully);
-                }
-            }
-            () = engine.stopped() => open = false,
-        }
-    }
-    while let Ok(event) = events.try_recv() {
-        out.event(&event);
-    }
-    out.clear();
-    out.exit(&engine.snapshot());
-    code
+    Ok(code)
 }
 
-fn status(snapshot: &Snapshot) -> String {
-    let sharing = snapshot
-        .transfers
-        .iter()
-        .filter(|transfer| transfer.state == TransferState::Sharing)
-        .count();
-    let tracker = match &snapshot.network.state {
-        NetState::NoNetwork => "no network",
-        NetState::Connecting => "tracker …",
-        NetState::On => "tracker ok",
-        NetState::Lost { .. } => "tracker lost",
-        NetState::Rejected { .. } => "tracker refuses us",
-        NetState::Left => "left",
-    };
-    format!(
-        "↑ {}/s · {} peers · {sharing} shared · {} served · {tracker} · ^C stops",
-        bytes(snapshot.totals.up_rate),
-        snapshot.peers.len(),
-        bytes(snapshot.totals.up as f64),
-    )
+/// What is said when there is no network, and what to do about it.
+pub(super) const NO_NETWORK: &str = "no network";
+pub(super) const NO_NETWORK_HINT: &str = "give a join string with --tracker, or use --host";
+
+/// A service at work.
+struct Serving {
+    engine: EngineHandle,
+    signals: Signals,
+    manager: Manager,
+    reload: Option<Reload>,
+    /// The tracker is to be reached by then.
+    deadline: Option<Instant>,
+    code: u8,
+    /// Chunks of each download as last told to programs.
+    reported: HashMap<ContentId, u32>,
+}
+
+impl Serving {
+    async fn run(mut self, out: &mut Output) -> u8 {
+        let mut events = self.engine.events();
+        let mut status = every(STATUS);
+        let mut stats = every(STATS);
+        stats.reset();
+        let mut beat = self.manager.beat().map(every);
+        let engine = self.engine.clone();
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Ok(event) => out.event(&event),
+                    Err(RecvError::Lagged(n)) => out.note(&format!("{n} log lines dropped")),
+                    Err(RecvError::Closed) => break,
+                },
+                heard = self.signals.next() => self.on_signal(heard, out).await,
+                _ = status.tick() => self.look(&engine.snapshot(), out),
+                _ = stats.tick() => report(&engine.snapshot(), out),
+                () = tick(&mut beat) => self.manager.alive(),
+                () = engine.stopped() => break,
+            }
+            if out.broken {
+                // Nobody reads any more.
+                self.engine.stop(Stop::Gracefully);
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            out.event(&event);
+        }
+        self.code
+    }
+
+    /// Once a second.
+    fn look(&mut self, snapshot: &Snapshot, out: &mut Output) {
+        let line = figures::line(snapshot);
+        out.status(&line);
+        out.work(snapshot);
+        out.look();
+        for transfer in snapshot.transfers.iter().filter(|t| t.state == TransferState::Getting) {
+            if self.reported.insert(transfer.id, transfer.have) != Some(transfer.have) {
+                out.progress(&transfer.id, transfer);
+            }
+        }
+        self.reported.retain(|id, _| snapshot.transfers.iter().any(|t| t.id == *id));
+        self.manager.look(snapshot, &line, Instant::now());
+        if snapshot.network.state == NetState::On {
+            self.deadline = None;
+        }
+        let refused = matches!(snapshot.network.state, NetState::Rejected { .. });
+        if self.deadline.is_some_and(|deadline| refused || Instant::now() >= deadline) {
+            self.deadline = None;
+            let why = match &snapshot.network.state {
+                NetState::Lost { why, .. } | NetState::Rejected { why } => why,
+                _ => "it does not answer",
+            };
+            let message = format!("{}: {why}", snapshot.network.tracker);
+            let hint = "check the join string and that the tracker runs";
+            out.error("tracker", &message, hint);
+            self.code = exit::TRACKER;
+            self.engine.stop(Stop::Gracefully);
+        }
+    }
+
+    async fn on_signal(&mut self, heard: Heard, out: &mut Output) {
+        match heard {
+            Heard::Stop { code, again } => {
+                self.manager.stopping();
+                self.engine.stop(if again { Stop::Now } else { Stop::Gracefully });
+                if again {
+                    self.code = code;
+                }
+            }
+            Heard::Reload => {
+                self.manager.reloading();
+                if let Some(reload) = &mut self.reload {
+                    reload.reload(&self.engine, out).await;
+                }
+                self.manager.reloaded();
+            }
+            Heard::Stats => {
+                let snapshot = self.engine.snapshot();
+                out.json(&figures::object("stats", &snapshot));
+                out.say(&format!("stats: {}", figures::line(&snapshot)));
+            }
+            Heard::Level => {
+                let (level, word) = out.cycle_level();
+                Logs::shared().set_level(level);
+                out.always(&format!("log level {word}"));
+            }
+        }
+    }
+}
+
+/// Figures for a log (a terminal has them at its bottom) and for programs.
+fn report(snapshot: &Snapshot, out: &mut Output) {
+    out.json(&figures::object("stats", snapshot));
+    if !out.is_terminal() {
+        out.say(&format!("stats: {}", figures::line(snapshot)));
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    // After a suspended laptop once is enough.
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
 }

@@ -1,15 +1,33 @@
-//! SIGINT and SIGTERM: the first asks the engine to leave in good order, the second to stop now.
+//! What signals mean to a command: INT and TERM stop (the second at once), HUP reloads, USR1 asks for a
+//! line of figures, USR2 changes how much is said. PIPE is ignored by the runtime; TSTP and CONT are
+//! left to the system.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::args::exit;
 use crate::engine::handle::{EngineHandle, Stop};
 
-/// Signals that end a command.
+/// Signals a command listens for.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
-    count: u32,
+    user1: Signal,
+    user2: Signal,
+    stops: u32,
+}
+
+/// What was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Stop; the exit code if this command is not done. `again`: this was not the first.
+    Stop {
+        code: u8,
+        again: bool,
+    },
+    Reload,
+    Stats,
+    Level,
 }
 
 impl Signals {
@@ -20,19 +38,40 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
-            count: 0,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+            stops: 0,
         })
     }
 
-    /// Waits for one and passes it on; says whether it was the second.
-    pub(super) async fn next(&mut self, engine: &EngineHandle) -> bool {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+    /// The next signal.
+    pub(super) async fn next(&mut self) -> Heard {
+        let code = tokio::select! {
+            _ = self.interrupt.recv() => exit::INTERRUPTED,
+            _ = self.terminate.recv() => exit::TERMINATED,
+            _ = self.hangup.recv() => return Heard::Reload,
+            _ = self.user1.recv() => return Heard::Stats,
+            _ = self.user2.recv() => return Heard::Level,
+        };
+        self.stops += 1;
+        Heard::Stop { code, again: self.stops > 1 }
+    }
+
+    /// For commands that end by themselves: waits for a reason to stop and passes it on to the engine;
+    /// the exit code. Their terminal hanging up is one.
+    pub(super) async fn stop(&mut self, engine: &EngineHandle) -> u8 {
+        loop {
+            match self.next().await {
+                Heard::Stop { code, again } => {
+                    engine.stop(if again { Stop::Now } else { Stop::Gracefully });
+                    return code;
+                }
+                Heard::Reload => {
+                    engine.stop(Stop::Gracefully);
+                    return exit::HUNG_UP;
+                }
+                Heard::Stats | Heard::Level => {}
+            }
         }
-        self.count += 1;
-        engine.stop(if self.count == 1 { Stop::Gracefully } else { Stop::Now });
-        self.count > 1
     }
 }

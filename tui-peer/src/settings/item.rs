@@ -147,7 +147,7 @@ items! {
         "Downloads at once", "More wait in the queue.";
 
     Theme Look "look.theme" "THEME" Kind::Theme(THEMES), true, "auto",
-        "Theme", "Colours; auto is dark or light, as the terminal is (auto-ssh: ask it over ssh too).";
+        "Theme", "auto is dark or light, as the terminal says; over ssh it is asked only with auto-ssh.";
     Color Look "look.color" "COLOR" Kind::Choice(COLORS), true, "auto",
         "Colours", "How many the terminal shows; never uses bold and reverse only.";
     Glyphs Look "look.glyphs" "GLYPHS" Kind::Choice(GLYPHS), true, "auto",

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, DocumentMut, Item as Toml, Table, TableLike, Value};
@@ -179,7 +180,13 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     }
     let temp = dir.join(format!(".config.toml.{}", std::process::id()));
     let written = (|| {
-        let mut file = fs::File::create(&temp)?;
+        // Nobody else may read it meanwhile, nor a new file later: a join string in it may hold a secret.
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temp)?;
         if let Some(meta) = &old {
             file.set_permissions(meta.permissions())?;
         }
@@ -286,6 +293,7 @@ mod tests {
         let path = temp.path().join("a/b/config.toml");
         write(&path, &set(Item::Up, "2M")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "up = \"2M\"\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&path, "up = \n").unwrap();
         let why = write(&path, &set(Item::Up, "3M")).unwrap_err().to_string();
         assert!(why.contains("line 1") && why.contains("left alone"), "{why}");

@@ -13,12 +13,17 @@ impl Where {
     pub const SOURCES: Self = Self(4);
     /// The log.
     pub const LOG: Self = Self(8);
+    /// The downloads, where they have a pane of their own.
+    pub const TRANSFERS: Self = Self(16);
     /// Everywhere.
-    pub const ALL: Self = Self(15);
+    pub const ALL: Self = Self(31);
     /// Panes that show the selected file.
-    pub const FILE: Self = Self(7);
-    /// The four panes.
-    pub const PANES: [Self; 4] = [Self::FILES, Self::CHUNKS, Self::SOURCES, Self::LOG];
+    pub const FILE: Self = Self(23);
+    /// Panes with a list of peers.
+    pub const PEERS: Self = Self(5);
+    /// The five panes.
+    pub const PANES: [Self; 5] =
+        [Self::FILES, Self::CHUNKS, Self::SOURCES, Self::LOG, Self::TRANSFERS];
 
     /// Whether `pane` is in this set.
     pub fn covers(self, pane: Self) -> bool {
@@ -137,11 +142,20 @@ actions! {
     DownloadTo  "download-to" File FILE ["D"], "download to another folder", "save directory";
     Pause       "pause"       File FILE ["p"], "pause / resume", "stop continue";
     PauseAll    "pause-all"   File FILE ["P"], "pause or resume all", "stop continue";
-    Contents    "contents"    File FILE ["c"], "choose files in the folder", "select folder";
+    Contents    "contents"    File FILE ["C"], "choose files in the folder", "select folder";
     Retry       "retry"       File FILE ["r"], "retry what failed", "again error";
     Verify      "verify"      File FILE ["v"], "verify on disk", "check hash";
     VerifyAll   "verify-all"  File ALL ["g v"], "verify all of mine", "check hash";
     Remove      "remove"      File FILE ["x"], "remove from the list", "delete forget cancel";
+    Undo        "undo-remove" File ALL ["U"], "take a removal back", "undo restore";
+    Clear       "clear"       File ALL ["c"], "clear finished downloads", "remove done list";
+    Raise       "raise"       File FILE ["+", "="], "raise the priority", "important first high";
+    Lower       "lower"       File FILE ["-"], "lower the priority", "unimportant low";
+    QueueUp     "queue-up"    File FILE ["{"], "move up in the queue", "earlier order";
+    QueueDown   "queue-down"  File FILE ["}"], "move down in the queue", "later order";
+    InOrder     "in-order"    File FILE ["g o"], "chunks in order / rarest first", "sequential stream";
+    LimitOne    "limit"       File FILE ["g r"], "limit the speed of this one", "rate bandwidth";
+    Watch       "watch"       File FILE ["W"], "start when somebody has it", "wait source";
     Unshare     "unshare"     File FILE ["u"], "no longer share it", "remove stop";
     CopyLink    "copy-link"   File FILE ["y"], "copy link", "yank url";
     CopyHash    "copy-id"     File FILE ["Y"], "copy id", "yank hash";
@@ -158,12 +172,16 @@ actions! {
     Host        "host"        Network ALL [], "host a network here", "tracker start";
     CopyJoin    "copy-join"   Network ALL ["g y"], "invite: the join string", "copy yank join";
     Serving     "serving"     Network ALL ["S"], "pause / resume serving", "upload seed";
+    Ban         "ban"         Network PEERS ["b"], "ban this peer", "block";
+    Bans        "bans"        Network ALL ["B"], "banned peers", "block unban lift";
+    Watches     "watches"     Network ALL ["g w"], "names waited for", "watch list";
     Announce    "announce"    Network ALL ["A"], "ask the tracker now", "retry reconnect";
 
     Pane1       "files"       View ALL ["1"], "Files pane", "focus";
     Pane2       "chunks"      View ALL ["2"], "Chunks pane", "focus heatmap map";
     Pane3       "sources"     View ALL ["3"], "Sources pane", "focus peers";
     Pane4       "log"         View ALL ["4"], "Log pane", "focus";
+    Pane5       "transfers"   View ALL ["5"], "Transfers pane", "focus downloads queue";
     NextPane    "next-pane"   View ALL ["tab"], "next pane", "focus";
     PrevPane    "prev-pane"   View ALL ["backtab"], "previous pane", "focus";
     NextTab     "next-tab"    View ALL ["]"], "next tab", "";

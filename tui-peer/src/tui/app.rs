@@ -253,9 +253,7 @@ where
 
     /// Whether somebody looks who likes numbers to move.
     fn is_watched(&self) -> bool {
-        self.model.attention
-            && !self.model.setting.calm
-            && !self.model.prefs.table.is_on(Item::ReduceMotion)
+        self.model.attention && !self.model.prefs.table.is_on(Item::ReduceMotion)
     }
 
     fn has_lines(&self) -> bool {

@@ -225,6 +225,7 @@ impl Areas {
             Pane::Chunks => self.chunks,
             Pane::Sources => self.sources,
             Pane::Log => self.log,
+            Pane::Transfers => self.transfers,
         }
     }
 
@@ -234,6 +235,7 @@ impl Areas {
             Pane::Chunks => &mut self.chunks,
             Pane::Sources => &mut self.sources,
             Pane::Log => &mut self.log,
+            Pane::Transfers => &mut self.transfers,
         }
     }
 }
@@ -310,7 +312,10 @@ mod tests {
                             }
                         }
                         assert!(
-                            areas.class == Class::Card || details || !areas.of(focus).is_empty()
+                            areas.class == Class::Card
+                                || details
+                                || focus == Pane::Transfers
+                                || !areas.of(focus).is_empty()
                         );
                     }
                 }

@@ -93,7 +93,6 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         utc_offset: zone::utc_offset(Now::read().unix()),
         job_control: front::job_control(),
         demo: options.demo,
-        calm: env("NO_MOTION").is_some_and(|value| !value.is_empty()),
         wanted_port: options.wanted_port,
     };
     let size = tty.terminal().get_frame().area();

@@ -1,9 +1,12 @@
 //! Words and glyphs for states, the same everywhere.
 
 use crate::engine::event::Level;
-use crate::engine::snapshot::{Transfer, TransferState};
+use std::time::Instant;
+
+use crate::engine::snapshot::{Transfer, TransferState, Upload};
 
 use super::format;
+use super::model::Model;
 use super::theme::Theme;
 
 /// State of a transfer in one or two words.
@@ -53,6 +56,11 @@ pub fn outlook(transfer: &Transfer) -> String {
     match transfer.state {
         TransferState::Sharing => String::new(),
         TransferState::Getting if transfer.down_rate < 1.0 => "stalled".to_owned(),
+        TransferState::Queued => transfer
+            .plan
+            .place
+            .map_or_else(|| "queued".to_owned(), |place| format!("queued #{place}")),
+        TransferState::NoSource if transfer.plan.watch => "watching".to_owned(),
         TransferState::Getting => transfer.eta_s.map_or_else(|| "getting".to_owned(), format::eta),
         ref state => state_word(state).to_owned(),
     }
@@ -84,6 +92,25 @@ pub fn is_running(transfer: &Transfer) -> bool {
             | TransferState::Finishing
             | TransferState::Checking
     )
+}
+
+/// How a peer stands with our uploads.
+pub fn upload(upload: Upload) -> String {
+    match upload {
+        Upload::Sending => "sending".to_owned(),
+        Upload::Queued(place) => format!("queued #{place}"),
+        Upload::Idle => "idle".to_owned(),
+    }
+}
+
+/// How long something lasts, in at most seven columns: `04:12`, `1h 02m`, `3d 4h`.
+pub fn age(model: &Model, since: Instant) -> String {
+    let seconds = model.snap.at.saturating_duration_since(since).as_secs();
+    match seconds {
+        0..3600 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h", (seconds / 86_400).min(9999), seconds / 3600 % 24),
+    }
 }
 
 /// Level of a log line, five columns.

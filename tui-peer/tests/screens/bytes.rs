@@ -77,6 +77,7 @@ impl Front for Memory {
 struct Play {
     input: mpsc::Sender<Event>,
     frames: mpsc::Receiver<Vec<u8>>,
+    /// Kept open: whoever sends must not find it closed.
     asides: mpsc::Receiver<Vec<u8>>,
     parts: HandleParts,
     screen: vt100::Parser,

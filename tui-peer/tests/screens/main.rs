@@ -18,6 +18,7 @@ mod states;
 mod terminal;
 #[allow(dead_code)]
 mod testkit;
+mod wishes;
 
 use stage::Stage;
 use tui_peer::tui::theme::{Depth, Glyphs, Ground};
@@ -64,7 +65,7 @@ fn other_screens() {
         ("details", "<Enter>"),
         ("downloads", "]"),
         ("shared", "]]"),
-        ("peers", "[[["),
+        ("peers", "["),
         ("prefix", "g"),
         ("chunks_zoomed", "2z"),
         ("chunk_cursor", "2nn"),

@@ -94,7 +94,7 @@ proptest! {
                 prop_assert!(list.rows.is_empty() && list.cursor == 0 || list.cursor < list.rows.len());
                 prop_assert!(list.rows.len() <= list.total);
             }
-            prop_assert_eq!(model.list().key.clone(), model.row_key(model.tab, model.list().cursor));
+            prop_assert_eq!(model.list().key.clone(), model.row_key(model.at(), model.list().cursor));
             let areas = model.areas();
             prop_assert!(areas.class == Class::Card || !areas.of(model.focus).is_empty());
             prop_assert!(model.dialogs.len() <= 2);

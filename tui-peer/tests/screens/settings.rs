@@ -85,9 +85,10 @@ fn every_page() {
 fn choices_and_toggles_change_with_enter_and_are_in_force_at_once() {
     let mut stage = opened(80, 24);
     stage.keys("<Tab><Tab><Tab>");
-    stage.keys("<Enter><Enter>");
+    stage.keys("<Enter><Enter><Enter>");
     assert_eq!(stage.model.theme.ground, Ground::Light);
-    assert_eq!(saves(&mut stage), [saved(Item::Theme, "dark"), saved(Item::Theme, "light")]);
+    let expected = ["auto-ssh", "dark", "light"].map(|name| saved(Item::Theme, name));
+    assert_eq!(saves(&mut stage), expected);
     stage.keys("-");
     assert_eq!(stage.model.theme.ground, Ground::Dark);
     stage.keys("j<Enter><Enter><Enter>");

@@ -28,7 +28,6 @@ pub(crate) fn setting() -> Setting {
         utc_offset: 0,
         job_control: true,
         demo: true,
-        calm: false,
         wanted_port: None,
     }
 }

@@ -329,7 +329,7 @@ fn sharing_completes_paths() {
 #[test]
 fn files_of_a_folder_can_be_chosen() {
     let mut stage = Stage::rich(80, 24);
-    stage.keys("/common-voice<Enter>c");
+    stage.keys("/common-voice<Enter>C");
     assert!(matches!(calls(&mut stage)[..], [Command::ListFiles { .. }]));
     let files = (0..40)
         .map(|i| FolderEntry {

@@ -363,6 +363,12 @@ impl ChunkSource for Partial {
         }
         self.tree.read_at(place.file, place.offset + u64::from(off), out)
     }
+
+    fn read_cached(&self, chunk: u32, off: u32, out: &mut [u8]) -> bool {
+        let Ok(place) = self.tree.place(chunk, off, out.len()) else { return false };
+        self.state().written.contains(chunk)
+            && self.tree.read_cached(place.file, place.offset + u64::from(off), out).is_some()
+    }
 }
 
 impl std::fmt::Debug for Partial {

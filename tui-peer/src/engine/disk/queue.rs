@@ -9,13 +9,17 @@ use super::verify::VerifyJob;
 /// download altogether.
 const READS_IN_A_ROW: u32 = 8;
 
+/// Small chunks are taken several at once, so that hashing them fills all lanes: up to so many bytes.
+const BATCH_BYTES: usize = 256 * 1024;
+
 /// Work that is neither.
 pub(super) type Work = Box<dyn FnOnce() + Send>;
 
 /// One thing to do.
 pub(super) enum Job {
     Read(Work),
-    Verify(VerifyJob),
+    /// One chunk, or some small ones. Pushed one by one.
+    Verify(Vec<VerifyJob>),
     Misc(Work),
 }
 
@@ -52,7 +56,7 @@ impl Queue {
         }
         match job {
             Job::Read(work) => waiting.reads.push_back(work),
-            Job::Verify(job) => waiting.verifies.push_back(job),
+            Job::Verify(jobs) => waiting.verifies.extend(jobs),
             Job::Misc(work) => waiting.misc.push_back(work),
         }
         debug_assert!(waiting.len() <= self.bound, "more jobs than memory to hold them");
@@ -72,9 +76,12 @@ impl Queue {
         loop {
             match waiting.take() {
                 // Decided under the lock, so that an unpark cannot come between.
-                Some(Job::Verify(job)) if must_wait(&job) => {
-                    on_park(&job);
-                    waiting.parked.push(job);
+                Some(Job::Verify(mut jobs)) => {
+                    let Waiting { parked, .. } = &mut *waiting;
+                    parked.extend(jobs.extract_if(.., |job| must_wait(job)).inspect(&on_park));
+                    if !jobs.is_empty() {
+                        return Some(Job::Verify(jobs));
+                    }
                 }
                 Some(job) => return Some(job),
                 None if waiting.closing && waiting.parked.is_empty() => return None,
@@ -121,8 +128,17 @@ impl Waiting {
             return Some(Job::Read(read));
         }
         self.reads_in_a_row = 0;
-        let verify = self.verifies.pop_front().map(Job::Verify);
-        verify.or_else(|| self.misc.pop_front().map(Job::Misc))
+        self.take_verifies().or_else(|| self.misc.pop_front().map(Job::Misc))
+    }
+
+    fn take_verifies(&mut self) -> Option<Job> {
+        let mut bytes = 0;
+        let fit = self.verifies.iter().take_while(|job| {
+            bytes += job.bytes();
+            bytes <= BATCH_BYTES
+        });
+        let many = fit.count().max(1).min(self.verifies.len());
+        (many > 0).then(|| Job::Verify(self.verifies.drain(..many).collect()))
     }
 }
 

@@ -142,6 +142,29 @@ pub(super) fn write_all(file: &File, bufs: &[&[u8]], mut offset: u64) -> io::Res
     Ok(())
 }
 
+/// Fills `out` from `offset` on if that needs no disk; `false` if it would, or the file system or the
+/// operating system cannot tell.
+#[cfg(target_os = "linux")]
+pub(super) fn read_cached(file: &File, out: &mut [u8], offset: u64) -> bool {
+    let want = out.len();
+    let mut slices = [io::IoSliceMut::new(out)];
+    let flags = rustix::io::ReadWriteFlags::NOWAIT;
+    rustix::io::preadv2(file, &mut slices, offset, flags).is_ok_and(|got| got == want)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_cached(_: &File, _: &mut [u8], _: u64) -> bool {
+    false
+}
+
+/// Tells the system that the bytes from `offset` on will be read soon. Only a hint: a file system that
+/// does not take it is read all the same.
+pub(super) fn will_read(file: &File, offset: u64, len: u64) {
+    if let Some(len) = std::num::NonZeroU64::new(len) {
+        let _ = fs::fadvise(file, offset, Some(len), fs::Advice::WillNeed);
+    }
+}
+
 /// Renames within `dir`; never replaces anything. `false`: the new name is taken.
 pub(super) fn rename_new(dir: impl AsFd, from: &str, to: &str) -> io::Result<bool> {
     let dir = dir.as_fd();

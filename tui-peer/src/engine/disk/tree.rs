@@ -23,6 +23,13 @@ pub trait ChunkSource: Send + Sync {
     /// # Errors
     /// [`ReadError`]; `out` is in disorder then.
     fn read(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError>;
+
+    /// The same if it can be had at once, from the system's memory and an open file; `false` if not,
+    /// whatever the reason: [`Self::read`] finds it.
+    fn read_cached(&self, chunk: u32, off: u32, out: &mut [u8]) -> bool {
+        let _ = (chunk, off, out);
+        false
+    }
 }
 
 /// The files of a content: one file, or those of a folder. Opens nothing until it is used.
@@ -75,6 +82,12 @@ impl FileTree {
     pub(super) fn read_at(&self, file: usize, at: u64, out: &mut [u8]) -> Result<(), ReadError> {
         let file = self.open(file, Access::Read).map_err(gone)?;
         read_exact(&file, at, out)
+    }
+
+    /// Fills `out` from a file that is open already, if all of it is in the system's memory; the file.
+    pub(super) fn read_cached(&self, file: usize, at: u64, out: &mut [u8]) -> Option<Arc<File>> {
+        let open = FdCache::shared().get(Key { tree: self.number, file, access: Access::Read })?;
+        sys::read_cached(&open, out, at).then_some(open)
     }
 
     /// A file of the tree, from the cache if it is open already.

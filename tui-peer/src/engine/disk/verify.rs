@@ -30,6 +30,41 @@ pub struct VerifyJob {
     pub bufs: Vec<Buf>,
 }
 
+impl VerifyJob {
+    /// Length of the chunk.
+    pub(super) fn bytes(&self) -> usize {
+        self.bufs.iter().map(|buf| buf.len()).sum()
+    }
+}
+
+/// Hashes of several chunks, all lanes working on all of them.
+pub(super) fn hashes_of(jobs: &[VerifyJob]) -> Vec<Hash> {
+    if let [job] = jobs {
+        let spans: Vec<&[u8]> = job.bufs.iter().map(|buf| &**buf).collect();
+        return vec![hash_of(&spans, job.chunk_level, job.single_chunk_file)];
+    }
+    let mut spans: Vec<&[u8]> = Vec::new();
+    for job in jobs {
+        spans.extend(job.bufs.iter().map(|buf| &**buf));
+    }
+    let aligned = |job: &VerifyJob| {
+        let (_, rest) = job.bufs.split_last()?;
+        rest.iter().all(|buf| buf.len().is_multiple_of(BLOCK)).then_some(())
+    };
+    if !jobs.iter().all(|job| aligned(job).is_some()) {
+        return jobs.iter().flat_map(|job| hashes_of(std::slice::from_ref(job))).collect();
+    }
+    let mut blocks = block_hashes_of(&spans).into_iter();
+    let mut own = Vec::new();
+    jobs.iter()
+        .map(|job| {
+            own.clear();
+            own.extend(blocks.by_ref().take(job.bytes().div_ceil(BLOCK)));
+            chunk_hash(&own, job.chunk_level, job.single_chunk_file)
+        })
+        .collect()
+}
+
 const BLOCK: usize = BLOCK_LEN as usize;
 
 /// Block hashes of consecutive spans of any lengths: frames of strangers need not end with a block.

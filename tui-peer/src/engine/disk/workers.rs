@@ -17,7 +17,7 @@ use super::partial::Partial;
 use super::pool::{Buf, BufPool};
 use super::queue::{Job, Queue, Work};
 use super::tree::ChunkSource;
-use super::verify::{VerifyJob, hash_of};
+use super::verify::{VerifyJob, hashes_of};
 
 /// A download is synced after so many bytes…
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
@@ -156,15 +156,19 @@ impl Disk {
     /// Verifies a chunk and writes it, beside the caller; the outcome is a [`DiskEvent`].
     pub fn verify(&self, job: VerifyJob) {
         let shared = &self.guard.shared;
-        if let Err(Job::Verify(job)) = shared.queue.push(Job::Verify(job)) {
-            let (id, chunk) = (job.id, job.chunk);
-            let error = job.target.misuse("the disk threads have stopped");
-            // Stopping: nobody may be there to hear it.
-            let _ = shared.events.try_send(DiskEvent::ChunkNotStored { id, chunk, error });
+        if let Err(Job::Verify(jobs)) = shared.queue.push(Job::Verify(vec![job])) {
+            for job in jobs {
+                let (id, chunk) = (job.id, job.chunk);
+                let error = job.target.misuse("the disk threads have stopped");
+                // Stopping: nobody may be there to hear it.
+                let _ = shared.events.try_send(DiskEvent::ChunkNotStored { id, chunk, error });
+            }
         }
     }
 
-    /// Reads `len` bytes of a chunk from `off` on, on a worker. Waits for memory first.
+    /// Reads `len` bytes of a chunk from `off` on: at once if the system has them in memory (a worker
+    /// would cost two wake-ups, and have them in the wrong core's cache), otherwise on a worker. Waits
+    /// for memory of ours first.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -177,6 +181,13 @@ impl Disk {
     ) -> Result<Buf, ReadError> {
         let shared = &self.guard.shared;
         let mut buf = shared.pool.get(len as usize).await;
+        let stopped = || ReadError::Io(io::Error::other(Stopped));
+        if shared.leaving.load(Ordering::Relaxed) {
+            return Err(stopped());
+        }
+        if source.read_cached(chunk, off, &mut buf) {
+            return Ok(buf);
+        }
         let (tx, rx) = oneshot::channel();
         let work: Work = Box::new(move || {
             // Whoever asked may be gone (a closed connection).
@@ -185,7 +196,6 @@ impl Disk {
                 let _ = tx.send(read.map(|()| buf));
             }
         });
-        let stopped = || ReadError::Io(io::Error::other(Stopped));
         shared.queue.push(Job::Read(work)).map_err(|_| stopped())?;
         rx.await.map_err(|_| stopped())?
     }
@@ -248,7 +258,10 @@ impl Shared {
         let hurry = |job: &VerifyJob| self.sync_by(&job.target, Instant::now());
         while let Some(job) = self.queue.pop(full, hurry) {
             match job {
-                Job::Verify(job) => self.store(job),
+                Job::Verify(jobs) => {
+                    let hashes = hashes_of(&jobs);
+                    jobs.into_iter().zip(hashes).for_each(|(job, hash)| self.store(job, hash));
+                }
                 Job::Read(work) | Job::Misc(work) => {
                     // The panic message is out; others still need this thread.
                     let _ = catch_unwind(AssertUnwindSafe(work));
@@ -265,14 +278,14 @@ impl Shared {
         }
     }
 
-    fn store(&self, job: VerifyJob) {
-        let VerifyJob { id, chunk, expected, chunk_level, single_chunk_file, target, bufs } = job;
-        let spans: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
-        let actual = hash_of(&spans, chunk_level, single_chunk_file);
+    /// Writes a chunk if its hash, which is `actual`, is right.
+    fn store(&self, job: VerifyJob, actual: Hash) {
+        let VerifyJob { id, chunk, expected, target, bufs, .. } = job;
         if actual != expected {
             drop(bufs);
             return self.tell(DiskEvent::ChunkCorrupt { id, chunk, actual });
         }
+        let spans: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
         let stored = target.write_chunk(chunk, &spans);
         // Back to the pool before the event may have to wait.
         drop(bufs);

@@ -230,6 +230,23 @@ fn still_intact(
     Ok(Some(prepared))
 }
 
+/// Whether a share does not lie on disk any more as it was hashed: something vanished, or its stat says
+/// that it may have been changed. Cheaper than [`check`], and knows no doubt: what cannot be told from
+/// the stat counts as unchanged.
+pub fn is_altered(record: &ShareRecord) -> bool {
+    record.files.iter().enumerate().filter(|(_, was)| **was != Stat::ABSENT).any(|(i, was)| {
+        let path = match &record.rel {
+            None => record.path.clone(),
+            Some(rel) => {
+                let mut path = record.path.clone();
+                path.extend(rel.get(i).map_or(&[][..], Vec::as_slice));
+                path
+            }
+        };
+        stat_file(&path).is_none_or(|is| !was.same_but_for_device(&is))
+    })
+}
+
 fn stat_file(path: &Path) -> Option<Stat> {
     let meta = fs::symlink_metadata(path).ok()?;
     meta.is_file().then(|| Stat::of(&meta))

@@ -121,10 +121,55 @@ fn hash_units(
         }
         counts.into_iter().map(AtomicU32::new).collect()
     };
-    for_units(units, threads, cancel, |reader, unit| {
-        let Some(left) = left.get(unit.file) else { return Ok((unit, Vec::new())) };
-        Ok((unit, hash_unit(scan, reader, unit, left, progress, cancel)?))
+    for_units(&scan.layout, units, threads, cancel, |reader, batch| {
+        let mut hashed = Vec::with_capacity(batch.len());
+        let (small, long): (Vec<Unit>, Vec<Unit>) =
+            batch.iter().partition(|unit| unit.is_small_file(&scan.layout));
+        for unit in long {
+            let Some(left) = left.get(unit.file) else { continue };
+            hashed.push((unit, hash_unit(scan, reader, unit, left, progress, cancel)?));
+        }
+        hashed.extend(hash_small(scan, reader, &small, progress)?);
+        Ok(hashed)
     })
+}
+
+/// Hashes whole files that fit into the reader's buffer together.
+fn hash_small(
+    scan: &Scan,
+    reader: &mut Reader,
+    units: &[Unit],
+    progress: &Progress,
+) -> Result<Vec<(Unit, Vec<Hash>)>, ShareError> {
+    let mut sizes = Vec::with_capacity(units.len());
+    let mut filled = 0;
+    for unit in units {
+        let Some(file) = scan.files.get(unit.file) else { continue };
+        let path = || scan.file_path(file);
+        reader.file(unit.file, path).map_err(|e| gone_or(path(), e))?;
+        match reader.gather(filled, file.stat.size) {
+            // The batch was made to fit.
+            Ok(true) => {}
+            Ok(false) | Err(ReadError::Short) => return Err(ShareError::Changed { path: path() }),
+            Err(ReadError::Cancelled) => return Err(ShareError::Cancelled),
+            Err(ReadError::Io(source)) => {
+                return Err(ShareError::Unreadable { path: path(), source });
+            }
+        }
+        // As the scan saw it after it was read: then it was so before, too.
+        let (open, _) = reader.file(unit.file, path).map_err(|e| gone_or(path(), e))?;
+        unchanged(open, &file.stat, path)?;
+        let size = usize::try_from(file.stat.size).unwrap_or(usize::MAX);
+        filled += size;
+        sizes.push(size);
+    }
+    let hashes = reader.hash_gathered(&sizes, &scan.layout);
+    progress.done.fetch_add(filled as u64, Ordering::Relaxed);
+    Ok(units
+        .iter()
+        .copied()
+        .zip(hashes.into_iter().map(|hash| hash.into_iter().collect()))
+        .collect())
 }
 
 /// Hashes one unit; `left` are the units of its file that nobody has finished.
@@ -142,7 +187,7 @@ fn hash_unit(
     if fresh {
         unchanged(open, &file.stat, path)?;
     }
-    let hashed = reader.hash(unit, file.stat.size, &scan.layout, progress, cancel);
+    let hashed = reader.hash(unit, &scan.layout, progress, cancel);
     let hashes = hashed.map_err(|error| match error {
         ReadError::Short => ShareError::Changed { path: path() },
         ReadError::Io(source) => ShareError::Unreadable { path: path(), source },

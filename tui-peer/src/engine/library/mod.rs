@@ -22,7 +22,7 @@ pub mod store;
 pub mod verify;
 mod work;
 
-pub use check::{Check, check, refresh, restore};
+pub use check::{Check, check, is_altered, refresh, restore};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
 pub use prepared::{FolderParts, Prepared};

@@ -4,12 +4,14 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use common::id::Hash;
+
 use super::error::ShareError;
 use super::hasher::{Progress, prepare, reuse_nothing};
 use super::prepared::Prepared;
 use super::scan::scan;
 use super::stat::Stat;
-use super::work::{ReadError, Unit, for_units, units_of};
+use super::work::{ReadError, Reader, Unit, for_units, units_of};
 
 /// Hashes everything again and returns the numbers of the chunks that are not (or no longer) what
 /// `prepared` says, in order. A file that is missing, unreadable or too short costs the chunks that
@@ -42,34 +44,57 @@ pub(super) fn verify_files(
         units_of(layout, *file, &mut units);
         progress.total.fetch_add(layout.file_size(*file).unwrap_or(0), Ordering::Relaxed);
     }
-    let parts = for_units(&units, threads, cancel, |reader, unit: Unit| {
-        let size = layout.file_size(unit.file).unwrap_or(0);
-        let path = || prepared.file_path(unit.file).unwrap_or_default();
-        let opened = reader.file(unit.file, path).and_then(|(file, _)| Ok(file.metadata()?.len()));
-        let Ok(actual_size) = opened else { return Ok(numbers(prepared, unit, |_| true)) };
-        // Chunk by chunk, so that one that cannot be read does not take its neighbours with it.
+    let mut bad = for_units(layout, &units, threads, cancel, |reader, batch| {
         let mut bad = Vec::new();
-        for chunk in unit.first..unit.first + unit.count {
-            let one = Unit { first: chunk, count: 1, ..unit };
-            let good = match reader.hash(one, size, layout, progress, cancel) {
-                Ok(hashes) => {
-                    let expected = prepared.hashes.get(unit.file).and_then(|h| h.get(chunk));
-                    expected.is_some() && hashes.first().copied() == expected
-                }
-                Err(ReadError::Cancelled) => return Err(ShareError::Cancelled),
-                Err(ReadError::Short | ReadError::Io(_)) => false,
-            };
-            if !good {
-                bad.push(chunk);
-            }
+        for unit in batch {
+            bad.extend(bad_in(prepared, reader, *unit, progress, cancel)?);
         }
-        let last = layout.file_chunks(unit.file).map_or(0, |range| range.end - range.start);
-        let grew = actual_size > size;
-        Ok(numbers(prepared, unit, |chunk| bad.contains(&chunk) || (grew && chunk + 1 == last)))
+        Ok(bad)
     })?;
-    let mut bad: Vec<u32> = parts.into_iter().flatten().collect();
     bad.sort_unstable();
     Ok(bad)
+}
+
+/// Chunks of one unit, by their number in the content, that are not what `prepared` says.
+fn bad_in(
+    prepared: &Prepared,
+    reader: &mut Reader,
+    unit: Unit,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Vec<u32>, ShareError> {
+    let layout = &prepared.layout;
+    let size = layout.file_size(unit.file).unwrap_or(0);
+    let path = || prepared.file_path(unit.file).unwrap_or_default();
+    let opened = reader.file(unit.file, path).and_then(|(file, _)| Ok(file.metadata()?.len()));
+    let Ok(actual_size) = opened else { return Ok(numbers(prepared, unit, |_| true)) };
+    let known = prepared.hashes.get(unit.file);
+    let mut bad = Vec::new();
+    let mut compare = |first: u32, hashes: &[Hash]| {
+        let differ = (first..).zip(hashes).filter(|(chunk, hash)| {
+            known.and_then(|known| known.get(*chunk)).as_ref() != Some(*hash)
+        });
+        bad.extend(differ.map(|(chunk, _)| chunk));
+    };
+    match reader.hash(unit, layout, progress, cancel) {
+        Ok(hashes) => compare(unit.first, &hashes),
+        Err(ReadError::Cancelled) => return Err(ShareError::Cancelled),
+        // Chunk by chunk, so that one that cannot be read does not take its neighbours with it.
+        Err(ReadError::Short | ReadError::Io(_)) => {
+            let silent = Progress::default();
+            for chunk in unit.first..unit.first + unit.count {
+                let one = Unit { first: chunk, count: 1, ..unit };
+                match reader.hash(one, layout, &silent, cancel) {
+                    Ok(hashes) => compare(chunk, &hashes),
+                    Err(ReadError::Cancelled) => return Err(ShareError::Cancelled),
+                    Err(ReadError::Short | ReadError::Io(_)) => compare(chunk, &[Hash::ZERO]),
+                }
+            }
+        }
+    }
+    let last = layout.file_chunks(unit.file).map_or(0, |range| range.end - range.start);
+    let grew = actual_size > size;
+    Ok(numbers(prepared, unit, |chunk| bad.contains(&chunk) || (grew && chunk + 1 == last)))
 }
 
 /// Content-wide numbers of the chunks of a unit for which `is` holds.

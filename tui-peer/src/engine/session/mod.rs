@@ -2,6 +2,7 @@
 //! executes what it says, and carries out commands. Blocking work (hashing, opening, renaming, the
 //! library) runs elsewhere and reports back as [`Done`].
 
+mod altered;
 mod bans;
 mod blocked;
 mod clock;
@@ -106,6 +107,10 @@ pub(super) struct Session {
     keeping: Keeping,
     /// Writes of what is kept, one after the other.
     keeping_turn: Arc<std::sync::Mutex<()>>,
+    /// When shares were looked at last, whether they are just now, and where the next look begins.
+    looked: Instant,
+    looking: bool,
+    look_from: usize,
     /// The front end has to ask the user before the network is joined.
     asking: bool,
 }
@@ -206,6 +211,7 @@ impl Session {
             self.retry_blocked(now);
             self.note_stuck(now);
             self.end_bans(now);
+            self.look_at_shares(now);
             self.count_served(now);
             self.measure_disk();
             self.dirty |= self.is_busy();

@@ -224,6 +224,8 @@ impl Session {
             }
             Err(why) => Err(refuse(CommandErrorKind::Io, why)),
         };
+        // Whoever asked finds it in the next snapshot it looks at.
+        self.publish();
         if let Some(reply) = hosted.reply {
             let _ = reply.send(answer);
         }

@@ -39,6 +39,8 @@ pub(super) enum Done {
     Forgotten { result: Result<(), LibraryError> },
     /// Everything was read again: chunks that no longer fit.
     Verified { id: ContentId, result: Result<Vec<u32>, ShareError> },
+    /// Shares were looked at: those that do not lie on disk as they were hashed.
+    Looked { altered: Vec<ContentId> },
     /// A download got on.
     Download(downloads::Step),
     /// A tracker runs in this process, or could not.
@@ -143,6 +145,7 @@ impl Session {
                     self.say(Level::Error, Target::Disk, error.to_string());
                 }
             }
+            Done::Looked { altered } => self.on_looked(altered),
             Done::Verified { id, result } => self.on_verified(id, result),
             Done::Download(step) => self.on_step(step),
             Done::Hosted(hosted) => self.on_hosted(hosted),
@@ -168,6 +171,14 @@ impl Session {
                     hint: "put it back, or unshare it".to_owned(),
                 };
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
+                if self.contents.contains_key(&record.id) {
+                    // It is a download again (more files of a folder were wanted).
+                    let library = self.library.clone();
+                    return self.background(move || {
+                        let result = library.remove_share(&record.path).map(drop);
+                        Done::Forgotten { result }
+                    });
+                }
                 let mut content = Content::download(crate::engine::library::DownloadRecord {
                     id: record.id,
                     name: record.name.clone(),
@@ -210,8 +221,10 @@ impl Session {
                         common::names::show(&prepared.name),
                         prepared.layout.chunks()
                     );
-                    self.say(Level::Info, Target::Share, text);
+                    let what = What::Hashed { id: prepared.id, path: prepared.path.clone() };
+                    self.tell(Level::Info, Target::Share, text, what);
                 }
+                self.replace_altered(&prepared);
                 self.serve_prepared(*prepared, downloaded);
             }
             Err(ShareError::Cancelled) => {}
@@ -330,30 +343,6 @@ impl Session {
         Ok(Reply::Accepted)
     }
 
-    /// A chunk could not be read for serving: the file changed, vanished, or the disk is failing.
-    pub(super) fn on_unreadable(&mut self, id: ContentId, code: Code) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let shown = content.shown.clone();
-        let Role::Share(share) = &mut content.role else {
-            let text = format!("{shown}: a chunk could not be read back from disk");
-            return self.say(Level::Error, Target::Disk, text);
-        };
-        if share.state != ShareState::Serving || code != Code::Gone {
-            return;
-        }
-        let paths = share.paths.clone();
-        let text = format!("{shown} changed on disk: not served any more, hashing it again");
-        let hint = "nothing to do; others get the new version".to_owned();
-        let what = What::Failed { id: Some(id), code: "changed", hint };
-        self.tell(Level::Warn, Target::Share, text, what);
-        self.forget(&id);
-        for path in paths {
-            if path.exists() {
-                self.hash(path, None, None);
-            }
-        }
-    }
-
     /// Reads everything again and compares.
     pub(super) fn check(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
         let Some(content) = self.contents.get_mut(id) else {
@@ -368,6 +357,9 @@ impl Session {
         let Some(path) = share.paths.first().cloned() else {
             return Err(super::refuse(CommandErrorKind::NotFound, "no path known"));
         };
+        if matches!(share.state, ShareState::Gone(_)) {
+            return self.look_again(path);
+        }
         share.state = ShareState::Verifying;
         let (library, id) = (self.library.clone(), *id);
         self.background(move || {
@@ -392,10 +384,14 @@ impl Session {
         }
         match result {
             Ok(bad) if bad.is_empty() => {
-                self.say(Level::Info, Target::Share, format!("{shown}: every chunk is right"));
+                let text = format!("{shown}: every chunk is right");
+                self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
             }
             Ok(bad) => {
                 let text = format!("{shown}: {} chunks are damaged on disk", bad.len());
+                let count = u32::try_from(bad.len()).unwrap_or(u32::MAX);
+                let verified = What::Verified { id, bad: count };
+                self.tell(Level::Debug, Target::Disk, text.clone(), verified);
                 let hint = "unshare it, then download it again".to_owned();
                 self.tell(
                     Level::Error,

@@ -115,6 +115,9 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
         bans: Vec::new(),
         keeping: Keeping::load(&loaded.settings, Instant::now()),
         keeping_turn: Arc::default(),
+        looked: Instant::now(),
+        looking: false,
+        look_from: 0,
         asking: false,
         config,
     };

@@ -301,7 +301,10 @@ fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
     row.state = match &share.state {
         ShareState::Serving => TransferState::Sharing,
         ShareState::Verifying => TransferState::Checking,
-        ShareState::Gone(why) => TransferState::Failed(why.clone()),
+        ShareState::Gone(why) => {
+            row.plan.why.clone_from(why);
+            TransferState::Changed
+        }
     };
     if matches!(share.state, ShareState::Gone(_)) {
         (row.done, row.have) = (0, 0);

@@ -68,8 +68,8 @@ fn parse_sequence(text: &str) -> Result<Sequence, KeymapError> {
 /// Keys that cannot be given to an action, and why.
 fn taken(sequence: &[Key], action: Action) -> Option<&'static str> {
     let first = *sequence.first()?;
-    if first.digit().is_some_and(|digit| digit >= 5) {
-        return Some("5 to 9 begin a count");
+    if first.digit().is_some_and(|digit| digit >= 6) {
+        return Some("6 to 9 begin a count");
     }
     let is = |name: &str| Key::parse(name) == Some(first);
     if is("ctrl-c") && action != Action::Interrupt {

@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use common::join::{Link, parse_any};
 
+use crate::engine::command::Priority;
 use crate::engine::snapshot::FolderEntry;
 
 use super::super::field::Field;
 use super::super::layout::Class;
 use super::Panel;
+use super::{LimitOne, Picks};
 
 /// Good, bad or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,10 @@ pub enum Dialog {
     Confirm(Confirm),
     /// Files of a folder.
     Contents(Contents),
+    /// Bans, or names waited for.
+    Picks(Picks),
+    /// Limits of one content.
+    Limit(LimitOne),
     /// Settings.
     Settings(Panel),
 }
@@ -97,6 +103,10 @@ pub struct SharePath {
     pub error: Option<String>,
     /// If not empty, the path is where to download these to.
     pub save: Vec<ContentId>,
+    /// How important these are.
+    pub priority: Priority,
+    /// Whether their chunks come in order.
+    pub sequential: bool,
 }
 
 /// The dialog for links and join strings.
@@ -141,6 +151,8 @@ pub enum Choice {
     Unshare,
     /// Stop the program and return to the shell.
     Suspend,
+    /// Do not talk to this peer, for ever or for a while.
+    Ban(PeerId, bool),
 }
 
 /// A button.
@@ -223,6 +235,8 @@ impl Default for SharePath {
             cursor: None,
             error: None,
             save: Vec::new(),
+            priority: Priority::Normal,
+            sequential: false,
         }
     }
 }

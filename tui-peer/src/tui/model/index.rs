@@ -43,15 +43,16 @@ impl Sort {
             Tab::Downloads | Tab::Shared => {
                 &[Self::Given, Self::Name, Self::Size, Self::Sources, Self::Done]
             }
-            Tab::Peers => &[Self::Sources, Self::Name, Self::Given],
+            Tab::Peers => &[Self::Given, Self::Sources, Self::Name],
         }
     }
 
     /// In words.
     pub fn title(self, tab: Tab) -> &'static str {
         match (self, tab) {
-            (Self::Given, Tab::Downloads | Tab::Shared) => "as added",
-            (Self::Given, _) => "as connected",
+            (Self::Given, Tab::Downloads) => "queue",
+            (Self::Given, Tab::Shared) => "as added",
+            (Self::Given, _) => "uploads first",
             (Self::Mine, _) => "mine first",
             (Self::Name, _) => "name",
             (Self::Size, _) => "size",
@@ -163,7 +164,7 @@ pub fn transfers_for(
     reverse: bool,
 ) -> (Vec<u32>, usize) {
     let belongs = |t: &Transfer| match tab {
-        Tab::Downloads => t.downloaded,
+        Tab::Downloads => t.downloaded && !t.plan.cleared,
         _ => !t.downloaded || t.state == crate::engine::snapshot::TransferState::Sharing,
     };
     let mut total = 0;
@@ -198,6 +199,8 @@ pub fn transfers_for(
             Sort::Size => b.size.cmp(&a.size),
             Sort::Sources => (b.down_rate + b.up_rate).total_cmp(&(a.down_rate + a.up_rate)),
             Sort::Done => share(b).total_cmp(&share(a)),
+            // The queue; what is finished stands below it.
+            Sort::Given if tab == Tab::Downloads => queue_key(a).cmp(&queue_key(b)),
             Sort::Given | Sort::Mine | Sort::Newest => Ordering::Equal,
         }
     };
@@ -206,6 +209,10 @@ pub fn transfers_for(
         out.reverse();
     }
     (out, total)
+}
+
+fn queue_key(t: &Transfer) -> (bool, u32) {
+    (!words::is_unfinished(t), t.plan.order)
 }
 
 fn share(t: &Transfer) -> f64 {
@@ -241,6 +248,12 @@ pub(crate) fn peers_for(peers: &[PeerRow], filter: &Filter, sort: Sort, reverse:
         match sort {
             Sort::Sources => (b.down_rate + b.up_rate).total_cmp(&(a.down_rate + a.up_rate)),
             Sort::Name => a.nick.cmp(&b.nick),
+            Sort::Given => a
+                .upload
+                .cmp(&b.upload)
+                .then(b.up_rate.total_cmp(&a.up_rate))
+                .then(b.up.cmp(&a.up))
+                .then(a.peer.cmp(&b.peer)),
             _ => Ordering::Equal,
         }
     });

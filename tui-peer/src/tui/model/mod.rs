@@ -6,6 +6,7 @@ mod index;
 mod list;
 mod log;
 mod panel;
+mod picks;
 mod prefs;
 mod toast;
 
@@ -36,6 +37,7 @@ pub use index::{INLINE_ROWS, Job, Sort, build, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
 pub use panel::{Capture, Edit, Panel, Row};
+pub use picks::{LimitOne, PickKind, Picks};
 pub use prefs::Prefs;
 pub use toast::{Toast, Toasts};
 
@@ -74,11 +76,14 @@ pub enum Pane {
     Sources,
     /// Log.
     Log,
+    /// Downloads, in the largest layout.
+    Transfers,
 }
 
 impl Pane {
     /// In the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Files, Self::Chunks, Self::Sources, Self::Log];
+    pub const ALL: [Self; 5] =
+        [Self::Files, Self::Chunks, Self::Sources, Self::Log, Self::Transfers];
 
     /// For key look-up.
     pub fn place(self) -> Where {
@@ -87,6 +92,7 @@ impl Pane {
             Self::Chunks => Where::CHUNKS,
             Self::Sources => Where::SOURCES,
             Self::Log => Where::LOG,
+            Self::Transfers => Where::TRANSFERS,
         }
     }
 
@@ -97,6 +103,7 @@ impl Pane {
             Self::Chunks => "2 Chunks",
             Self::Sources => "3 Sources",
             Self::Log => "4 Log",
+            Self::Transfers => "5 Transfers",
         }
     }
 }
@@ -164,8 +171,6 @@ pub struct Setting {
     pub job_control: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
-    /// Whether the environment says that motion is unwanted (`NO_MOTION`).
-    pub calm: bool,
     /// The port asked for.
     pub wanted_port: Option<u16>,
 }
@@ -197,6 +202,10 @@ pub struct Model {
     pub focus: Pane,
     /// Open tab.
     pub tab: Tab,
+    /// The selection is that of the Transfers pane, not of the open tab.
+    pub in_transfers: bool,
+    /// What was removed just now, and when.
+    pub removed: Option<(Vec<ContentId>, Instant)>,
     /// The four lists, in the order of [`Tab::ALL`].
     pub lists: [List; 4],
     /// Sources of the selected file.
@@ -281,6 +290,8 @@ impl Model {
             mine: HashMap::new(),
             focus: Pane::Files,
             tab: Tab::Network,
+            in_transfers: false,
+            removed: None,
             lists: Default::default(),
             sources: List::default(),
             chunk: 0,
@@ -339,9 +350,14 @@ impl Model {
         }
     }
 
-    /// The list of the open tab.
+    /// The list in which something is selected: that of the Transfers pane, or of the open tab.
+    pub fn at(&self) -> Tab {
+        if self.in_transfers { Tab::Downloads } else { self.tab }
+    }
+
+    /// That list.
     pub fn list(&self) -> &List {
-        self.list_of(self.tab)
+        self.list_of(self.at())
     }
 
     /// The list of a tab.
@@ -396,16 +412,16 @@ impl Model {
 
     /// The transfer under the cursor, also one that has no id yet.
     pub fn selected_transfer(&self) -> Option<&Transfer> {
-        match self.tab {
+        match self.at() {
             Tab::Network => self.selected().and_then(|id| self.transfer(&id)),
-            Tab::Downloads | Tab::Shared => self.transfer_row(self.tab, self.list().cursor),
+            Tab::Downloads | Tab::Shared => self.transfer_row(self.at(), self.list().cursor),
             Tab::Peers => None,
         }
     }
 
     /// The catalogue's row of the selected content, wherever the cursor is.
     pub fn selected_row(&self) -> Option<&CatalogueRow> {
-        match self.tab {
+        match self.at() {
             Tab::Network => self.catalogue_row(self.list().cursor),
             Tab::Peers => None,
             _ => {
@@ -437,7 +453,7 @@ impl Model {
 
     /// The contents an action is for: the marked ones, or the selected one.
     pub fn targets(&self) -> Vec<ContentId> {
-        if self.marks.is_empty() || self.focus != Pane::Files {
+        if self.marks.is_empty() || self.focus != Pane::Files || self.in_transfers {
             self.selected().into_iter().collect()
         } else {
             let mut marked: Vec<ContentId> = self.marks.iter().copied().collect();

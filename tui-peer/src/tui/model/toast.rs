@@ -45,6 +45,14 @@ impl Toasts {
         self.0.push_back(Toast { text, tone, times, until });
     }
 
+    /// Shows a message for a time of its own.
+    pub fn push_for(&mut self, tone: Tone, text: String, now: Instant, time: Duration) {
+        self.push(tone, text, now);
+        if let Some(toast) = self.0.back_mut() {
+            toast.until = now + time;
+        }
+    }
+
     /// Removes what was shown long enough.
     pub fn expire(&mut self, now: Instant) {
         self.0.retain(|toast| toast.until > now);

@@ -67,10 +67,11 @@ fn paint(mut palette: Palette, own: &OwnTheme, depth: Depth, rgb: bool) -> Palet
 /// The theme after this one, for the key that changes it: what is found out by itself is left out, as it
 /// would look like one of the others.
 pub fn next_theme(table: &Table, shown: Theme) -> String {
-    let mut names = Item::Theme.kind().words(&table.themes);
-    names.retain(|name| !name.starts_with("auto"));
+    let found = |name: &str| matches!(name, "auto" | "auto-ssh");
+    let names: Vec<String> =
+        Item::Theme.kind().words(&table.themes).into_iter().filter(|name| !found(name)).collect();
     let now = match table.text(Item::Theme).into_owned() {
-        auto if auto.starts_with("auto") => match (shown.depth, shown.ground) {
+        auto if found(&auto) => match (shown.depth, shown.ground) {
             (Depth::Mono, _) => "mono".to_owned(),
             (_, Ground::Dark) => "dark".to_owned(),
             (_, Ground::Light) => "light".to_owned(),

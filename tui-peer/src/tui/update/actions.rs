@@ -2,21 +2,23 @@
 
 use common::id::ContentId;
 
-use crate::engine::command::Command;
+use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
 
 use super::super::action::Action;
-use super::super::model::{Dialog, GetLink, Model, Pane, SharePath, Sort, Tab, Tone};
+use super::super::model::{
+    Dialog, GetLink, Model, Pane, PickKind, Picks, SharePath, Sort, Tab, Tone,
+};
 use super::super::msg::{Asked, Effect};
 use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invite, join};
 use super::moves::{
-    back, edge, enter, next_active, open_tab, page, problem, scroll, sideways, step, turn_pane,
-    turn_tab,
+    back, edge, enter, focus, next_active, open_tab, page, problem, scroll, sideways, step,
+    turn_pane, turn_tab,
 };
 use super::transfers::{
     contents, copy_link, download, each, explain, mark, mark_all, pause, pause_all,
 };
-use super::{lists, log, share};
+use super::{lists, log, share, wishes};
 
 /// Does it.
 pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
@@ -42,7 +44,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         },
         Action::Filter => {
             if model.focus != Pane::Log {
-                model.focus = Pane::Files;
+                focus(model, Pane::Files);
                 model.details = false;
             }
             model.filtering = true;
@@ -75,6 +77,25 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             toast(model, Tone::Good, "verifying everything on disk");
         }
         Action::Remove => ask_remove(model),
+        Action::Undo => wishes::undo(model, out),
+        Action::Clear => {
+            let say = Asked::Say("finished downloads cleared · they go on being shared".to_owned());
+            out.push(Effect::Call(Command::ClearFinished, say));
+        }
+        Action::Raise => wishes::prioritize(model, true, out),
+        Action::Lower => wishes::prioritize(model, false, out),
+        Action::QueueUp => wishes::reorder(model, Reorder::Up, out),
+        Action::QueueDown => wishes::reorder(model, Reorder::Down, out),
+        Action::InOrder => wishes::sequential(model, out),
+        Action::LimitOne => wishes::ask_limit(model),
+        Action::Watch => wishes::watch(model, out),
+        Action::Ban => wishes::ask_ban(model),
+        Action::Bans => {
+            model.dialogs.push(Dialog::Picks(Picks { kind: PickKind::Bans, cursor: 0 }))
+        }
+        Action::Watches => {
+            model.dialogs.push(Dialog::Picks(Picks { kind: PickKind::Watches, cursor: 0 }));
+        }
         Action::Unshare => ask_unshare(model, out),
         Action::CopyLink => copy_link(model, out),
         Action::CopyHash => {
@@ -130,12 +151,13 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Announce => {
             out.push(Effect::Call(Command::Announce, Asked::Say("asking the tracker".to_owned())));
         }
-        Action::Pane1 => model.focus = Pane::Files,
-        Action::Pane2 => model.focus = Pane::Chunks,
-        Action::Pane3 => model.focus = Pane::Sources,
-        Action::Pane4 => model.focus = Pane::Log,
+        Action::Pane1 => focus(model, Pane::Files),
+        Action::Pane2 => focus(model, Pane::Chunks),
+        Action::Pane3 => focus(model, Pane::Sources),
+        Action::Pane4 => focus(model, Pane::Log),
+        Action::Pane5 => focus(model, Pane::Transfers),
         Action::NextPane => turn_pane(model, 1),
-        Action::PrevPane => turn_pane(model, 3),
+        Action::PrevPane => turn_pane(model, 4),
         Action::NextTab => turn_tab(model, 1),
         Action::PrevTab => turn_tab(model, 3),
         Action::TabNetwork => open_tab(model, Tab::Network),

@@ -44,9 +44,10 @@ pub(super) fn losses<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> Vec<L
         ),
     )];
     let mut sorted = only.clone();
-    sorted.sort_by_key(|t| std::cmp::Reverse(t.wanted_by));
+    let waiting = |t: &Transfer| t.wanted_by.max(t.plan.waiting);
+    sorted.sort_by_key(|t| std::cmp::Reverse(waiting(t)));
     for t in sorted.iter().take(LISTED) {
-        let wait = match t.wanted_by {
+        let wait = match waiting(t) {
             0 => String::new(),
             1 => "  1 peer waits".to_owned(),
             n => format!("  {n} peers wait"),
@@ -174,7 +175,7 @@ pub(super) fn ask_remove(model: &mut Model) {
     let ids: Vec<ContentId> = model
         .targets()
         .into_iter()
-        .filter(|id| model.transfer(id).is_some_and(|t| t.downloaded))
+        .filter(|id| model.transfer(id).is_some_and(|t| t.downloaded && !t.plan.cleared))
         .collect();
     let transfers: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
     let mut lines: Vec<Line> = transfers
@@ -195,8 +196,10 @@ pub(super) fn ask_remove(model: &mut Model) {
     if transfers.len() > LISTED {
         lines.push((Tone::Dim, format!("and {} more", transfers.len() - LISTED)));
     }
-    lines.extend(losses(transfers.iter().copied()));
-    lines.push((Tone::Dim, "Finished files stay on disk.".to_owned()));
+    if transfers.iter().any(|t| !words::is_unfinished(t)) {
+        let text = "Finished files stay on disk and go on being shared (u unshares).";
+        lines.push((Tone::Dim, text.to_owned()));
+    }
     let partial: u64 = transfers.iter().filter(|t| words::is_unfinished(t)).map(|t| t.done).sum();
     let tick = (partial > 0).then_some(("also delete what has been fetched so far", false));
     model.dialogs.push(Dialog::Confirm(Confirm {

@@ -7,6 +7,7 @@ use crate::engine::snapshot::{NetState, TransferState};
 use super::super::action::Action;
 use super::super::model::Model;
 use super::super::words;
+use super::wishes;
 
 /// Whether an action makes sense now; if not, why.
 pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
@@ -33,11 +34,45 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
             need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
         }
         Action::Retry => need(transfer.is_some_and(words::is_wrong), "nothing failed here"),
-        Action::Verify => need(transfer.is_some_and(|t| t.have > 0), "nothing of it is on disk"),
+        Action::Verify => need(
+            transfer.is_some_and(|t| t.have > 0 || t.state == TransferState::Changed),
+            "nothing of it is on disk",
+        ),
         Action::VerifyAll => need(!model.snap.transfers.is_empty(), "nothing of yours is here"),
         Action::Remove => {
             need(transfer.is_some_and(|t| t.downloaded), "no download is selected (u unshares)")
         }
+        Action::Undo => {
+            need(wishes::can_undo(model, model.now.mono), "nothing was removed just now")
+        }
+        Action::Clear => need(
+            model
+                .snap
+                .transfers
+                .iter()
+                .any(|t| t.downloaded && t.state == TransferState::Sharing && !t.plan.cleared),
+            "no finished download is in the list",
+        ),
+        Action::Raise | Action::Lower | Action::QueueUp | Action::QueueDown | Action::InOrder => {
+            need(transfer.is_some_and(words::is_unfinished), "no unfinished download is selected")
+        }
+        Action::LimitOne => need(
+            transfer.is_some_and(|t| t.state != TransferState::Hashing),
+            "it is not on this machine",
+        ),
+        Action::Watch => {
+            if wishes::words_to_watch(model).is_some() {
+                return Ok(());
+            }
+            need(target, "no file is selected")?;
+            need(
+                !transfer.is_some_and(|t| t.state == TransferState::Sharing),
+                "it is here already",
+            )?;
+            let offered = model.selected_row().is_some_and(|row| row.sources > 0);
+            need(!offered, "somebody has it: d downloads it")
+        }
+        Action::Ban => need(wishes::peer(model).is_some(), "no peer is selected"),
         Action::Unshare => need(
             transfer.is_some_and(|t| t.state == TransferState::Sharing || !t.downloaded),
             "you do not share it",

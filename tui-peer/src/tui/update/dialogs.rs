@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::engine::command::Command;
 
 use super::super::action::Action;
-use super::super::model::{Choice, Confirm, Dialog, Model, Sort, Tone, WhenIdle};
+use super::super::model::{Choice, Confirm, Dialog, Model, Sort, WhenIdle};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::contents::contents_key;
 use super::settings::settings_key;
@@ -30,6 +30,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
             }
         },
         Dialog::Sort { cursor } => sort_key(model, cursor, key, out),
+        Dialog::Picks(picks) => super::wishes::picks_key(model, picks, key, out),
+        Dialog::Limit(limit) => super::wishes::limit_key(limit, key, out),
         Dialog::Why { .. } => false,
         Dialog::Share(share) => share_key(model, share, key, out),
         Dialog::Link(link) => link_key(model, link, key, out),
@@ -69,8 +71,12 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
             }
             Dialog::Contents(contents) if contents.filtering => contents.query.paste(text),
             Dialog::Settings(panel) => super::settings::paste(panel, text),
-            Dialog::Contents(_) | Dialog::Confirm(_) | Dialog::Sort { .. } | Dialog::Why { .. } => {
-            }
+            Dialog::Limit(limit) => limit.field.paste(text),
+            Dialog::Picks(_)
+            | Dialog::Contents(_)
+            | Dialog::Confirm(_)
+            | Dialog::Sort { .. }
+            | Dialog::Why { .. } => {}
         }
         model.dialogs.push(dialog);
         return true;
@@ -235,9 +241,10 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
                 out.push(Effect::Call(Command::Remove { id: *id, delete_partial }, Asked::Quietly));
             }
             model.marks.clear();
-            model.toasts.push(Tone::Good, "removed from the list".to_owned(), model.now.mono);
+            super::wishes::removed(model, ids);
         }
         Choice::Unshare => super::transfers::unshare(model, ids, out),
+        Choice::Ban(peer, for_ever) => super::wishes::ban(peer, for_ever, out),
         Choice::Suspend => {
             model.suspend_confirmed = true;
             out.push(Effect::Suspend);

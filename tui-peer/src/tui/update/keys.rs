@@ -102,9 +102,9 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
     }
 }
 
-/// 1 to 4 focus panes, so a count begins with another digit; after that all count.
+/// 1 to 5 focus panes, so a count begins with another digit; after that all count.
 fn is_count(model: &Model, digit: u32) -> bool {
-    model.count.is_some() || digit >= 5
+    model.count.is_some() || digit >= 6
 }
 
 /// Runs an action chosen by name.

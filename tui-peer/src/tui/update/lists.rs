@@ -28,10 +28,9 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Renews the open list after its filter or order was changed by the user.
 pub(super) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
-    if model.tab == Tab::Network {
-        refresh_network(model, out, true);
-    } else {
-        refresh_small(model, model.tab);
+    match model.at() {
+        Tab::Network => refresh_network(model, out, true),
+        tab => refresh_small(model, tab),
     }
 }
 
@@ -159,20 +158,20 @@ pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>
 }
 
 pub(super) fn paste_filter(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
-    let tab = model.tab;
+    let tab = model.at();
     model.list_mut(tab).field.paste(text);
     filter_changed(model, out);
 }
 
 /// Shows everything again.
 pub(super) fn clear_filter(model: &mut Model, out: &mut Vec<Effect>) {
-    let tab = model.tab;
+    let tab = model.at();
     model.list_mut(tab).field.set("");
     filter_changed(model, out);
 }
 
 fn filter_changed(model: &mut Model, out: &mut Vec<Effect>) {
-    let tab = model.tab;
+    let tab = model.at();
     let list = model.list_mut(tab);
     let filter = Filter::parse(list.field.text());
     if filter != list.filter {

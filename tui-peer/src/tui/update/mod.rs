@@ -15,6 +15,7 @@ mod settings;
 mod share;
 mod transfers;
 mod welcome;
+mod wishes;
 
 pub use can::can;
 pub(crate) use dialogs::palette_rows;
@@ -165,7 +166,7 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);
         }
-        What::Said | What::Peer { .. } => {}
+        What::Said | What::Peer { .. } | What::Hashed { .. } | What::Verified { .. } => {}
     }
 }
 
@@ -211,6 +212,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if model.stale && model.last_key.is_none_or(|at| model.now.mono >= at + HOLD) {
         lists::refresh(model, out);
     }
+    moves::settle_focus(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
         model.focus = Pane::Chunks;
     }
@@ -220,7 +222,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
             lists::height(&areas, model.filtering || !model.list_of(tab).field.text().is_empty());
         model.list_mut(tab).settle(height);
     }
-    let tab = model.tab;
+    let tab = model.at();
     let at = model.list().cursor;
     let key = model.row_key(tab, at);
     let list = model.list_mut(tab);
@@ -246,7 +248,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 
 /// Looks up the selected download or share in the catalogue when it may have moved.
 fn settle_row(model: &mut Model) {
-    let Some(id) = model.selected().filter(|_| model.tab != Tab::Network) else { return };
+    let Some(id) = model.selected().filter(|_| model.at() != Tab::Network) else { return };
     let rows = &model.catalogue.rows;
     let known = model
         .row_place

@@ -7,7 +7,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use super::super::layout::{Areas, Wish, inside};
-use super::super::model::{Dialog, Model, Pane};
+use super::super::model::{Dialog, Model, Pane, Tab};
 use super::super::msg::Effect;
 use super::super::view::files;
 use super::super::view::log::{Shape, list_area};
@@ -58,7 +58,7 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>)
         MouseEventKind::ScrollDown => wheel(model, pane, WHEEL),
         MouseEventKind::ScrollUp => wheel(model, pane, -WHEEL),
         MouseEventKind::Down(MouseButton::Left) => {
-            model.focus = pane;
+            moves::focus(model, pane);
             let again = model.pointer.clicked.is_some_and(|(when, place)| {
                 place == at && model.now.mono.saturating_duration_since(when) < DOUBLE
             });
@@ -91,7 +91,7 @@ fn is_row(model: &Model, pane: Pane, areas: &Areas, at: Position) -> bool {
         Pane::Files => pointing::row_at(model, areas.files, at).is_some(),
         Pane::Chunks => super::super::view::chunks::map_area(model).contains(at),
         Pane::Sources => at.y > areas.sources.y + 1,
-        Pane::Log => false,
+        Pane::Log | Pane::Transfers => false,
     }
 }
 
@@ -104,6 +104,7 @@ fn wheel(model: &mut Model, pane: Pane, by: isize) {
         }
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),
+        Pane::Transfers => model.list_mut(Tab::Downloads).step(by),
         Pane::Chunks => {}
     }
 }
@@ -144,6 +145,13 @@ fn click(model: &mut Model, pane: Pane, area: Rect, at: Position) {
             if let Some(to) = pointing::row_at(model, area, at) {
                 let tab = model.tab;
                 model.list_mut(tab).cursor = to;
+            }
+        }
+        Pane::Transfers => {
+            let to = super::super::view::transfers::first(model, inner) + row;
+            let list = model.list_mut(Tab::Downloads);
+            if to < list.rows.len() {
+                list.cursor = to;
             }
         }
         Pane::Sources => {

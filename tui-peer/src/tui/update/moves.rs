@@ -3,7 +3,7 @@
 use common::content::Kind;
 
 use super::super::heatmap::{Standing, standing};
-use super::super::layout::inside;
+use super::super::layout::{Class, class, inside};
 use super::super::model::{Model, Pane, Tab, Tone};
 use super::super::msg::Effect;
 use super::super::words;
@@ -11,6 +11,9 @@ use super::actions::toast;
 use super::can::kind;
 use super::lists;
 use super::transfers::contents;
+
+/// From left to right, from top to bottom.
+const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
 
 pub(super) fn page(model: &Model) -> isize {
     let areas = model.areas();
@@ -24,6 +27,7 @@ pub(super) fn step(model: &mut Model, by: isize) {
             let tab = model.tab;
             model.list_mut(tab).step(by);
         }
+        Pane::Transfers => model.list_mut(Tab::Downloads).step(by),
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),
         Pane::Chunks => {
@@ -48,7 +52,7 @@ pub(super) fn sideways(model: &mut Model, by: isize) {
     match model.focus {
         Pane::Chunks => move_cell(model, by),
         Pane::Files => turn_tab(model, if by > 0 { 1 } else { 3 }),
-        Pane::Sources | Pane::Log => {}
+        Pane::Sources | Pane::Log | Pane::Transfers => {}
     }
 }
 
@@ -120,7 +124,8 @@ pub(super) fn next_active(model: &mut Model) {
 pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
         _ if model.details && kind(model) == Some(Kind::Folder) => contents(model, out),
-        Pane::Files if model.selected().is_some() => {
+        Pane::Files if model.tab == Tab::Peers => super::wishes::about_peer(model),
+        Pane::Files | Pane::Transfers if model.selected().is_some() => {
             model.details = true;
             model.zoom = false;
             model.focus = Pane::Chunks;
@@ -142,7 +147,7 @@ pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
         // Only the count.
     } else if model.details {
         model.details = false;
-        model.focus = Pane::Files;
+        model.focus = if model.in_transfers { Pane::Transfers } else { Pane::Files };
     } else if model.focus == Pane::Log && !model.log.field.text().is_empty() {
         model.log.field.set("");
     } else if model.focus == Pane::Log && model.log.paused.is_some() {
@@ -163,8 +168,45 @@ pub(super) fn turn_pane(model: &mut Model, by: usize) {
         model.focus = if model.focus == Pane::Chunks { Pane::Sources } else { Pane::Chunks };
         return;
     }
-    let at = Pane::ALL.iter().position(|p| *p == model.focus).unwrap_or(0);
-    model.focus = Pane::ALL[(at + by) % Pane::ALL.len()];
+    let n = PANES.len();
+    let at = PANES.iter().position(|p| *p == model.focus).unwrap_or(0);
+    // The Transfers pane is only there where there is room.
+    let there = |pane: &Pane| *pane != Pane::Transfers || has_transfers(model);
+    let next = (1..=n).map(|step| PANES[(at + step * by) % n]).find(there);
+    focus(model, next.unwrap_or(Pane::Files));
+}
+
+/// Whether the Transfers pane has a place.
+fn has_transfers(model: &Model) -> bool {
+    class(model.size.0, model.size.1) == Class::Huge
+}
+
+/// Gives a pane the keys. Where there is no Transfers pane, its list is a tab.
+pub(super) fn focus(model: &mut Model, pane: Pane) {
+    if pane == Pane::Transfers && !has_transfers(model) {
+        return open_tab(model, Tab::Downloads);
+    }
+    match pane {
+        Pane::Files => model.in_transfers = false,
+        Pane::Transfers => {
+            model.in_transfers = true;
+            model.details = false;
+            model.marks.clear();
+        }
+        _ => {}
+    }
+    model.focus = pane;
+}
+
+/// After a change of size: a pane that is gone has no keys.
+pub(super) fn settle_focus(model: &mut Model) {
+    if model.in_transfers && !has_transfers(model) {
+        model.in_transfers = false;
+        if model.focus == Pane::Transfers {
+            model.tab = Tab::Downloads;
+            model.focus = Pane::Files;
+        }
+    }
 }
 
 pub(super) fn turn_tab(model: &mut Model, by: usize) {
@@ -175,6 +217,7 @@ pub(super) fn turn_tab(model: &mut Model, by: usize) {
 pub(super) fn open_tab(model: &mut Model, tab: Tab) {
     model.tab = tab;
     model.details = false;
+    model.in_transfers = false;
     model.focus = Pane::Files;
     model.marks.clear();
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::{Command, Download, Selection};
+use crate::engine::command::{Command, Download, Priority, Selection};
 
 use super::super::model::{Dialog, Model, PathEntry, SharePath};
 use super::super::msg::{Asked, Effect};
@@ -63,6 +63,11 @@ pub(super) fn share_key(
         KeyCode::Up if n > 0 => {
             share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
         }
+        KeyCode::F(5) if !share.save.is_empty() => {
+            let at = Priority::ALL.iter().position(|p| *p == share.priority).unwrap_or(0);
+            share.priority = Priority::ALL[(at + 1) % Priority::ALL.len()];
+        }
+        KeyCode::F(6) if !share.save.is_empty() => share.sequential = !share.sequential,
         KeyCode::Tab => complete(model, share, &matching, out),
         KeyCode::BackTab if n > 0 => {
             share.cursor = Some(share.cursor.map_or(n - 1, |at| (at + n - 1) % n));
@@ -139,6 +144,13 @@ pub(super) fn share_now(model: &mut Model, share: &mut SharePath, out: &mut Vec<
             let dir = Some(path.clone());
             let download = Download { id: *id, name: None, dir, files: Selection::All };
             out.push(Effect::Call(Command::Download(download), asked));
+            if share.priority != Priority::Normal {
+                let command = Command::Prioritize { id: *id, priority: share.priority };
+                out.push(Effect::Call(command, Asked::Quietly));
+            }
+            if share.sequential {
+                out.push(Effect::Call(Command::Sequential { id: *id, on: true }, Asked::Quietly));
+            }
         }
         model.marks.clear();
         return true;

@@ -96,12 +96,16 @@ pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn explain(model: &mut Model) {
     let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
-    let lines = verdict::why(
+    let why = model.selected_transfer().map(|t| super::show(&t.plan.why)).unwrap_or_default();
+    let mut lines = verdict::why(
         model.selected_transfer(),
         model.selected_row(),
         model.focus_data().map(AsRef::as_ref),
         &model.map.counts,
     );
+    if !why.is_empty() {
+        lines.insert(0, (Tone::Warn, why));
+    }
     model.dialogs.push(Dialog::Why { title, lines });
 }
 

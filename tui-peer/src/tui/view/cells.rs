@@ -2,7 +2,8 @@
 
 use ratatui::style::Style;
 
-use crate::engine::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState};
+use crate::engine::command::Priority;
+use crate::engine::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState, Upload};
 
 use super::super::format;
 use super::super::model::{Model, Tab};
@@ -84,7 +85,15 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
             };
             (text, if words::is_wrong(t) { theme.error() } else { Style::new() })
         }
-        Column::Address | Column::Files | Column::Rtt => Piece::default(),
+        Column::Priority => match t.plan.priority {
+            Priority::Normal => Piece::default(),
+            _ if !words::is_unfinished(t) => Piece::default(),
+            Priority::Low => (t.plan.priority.word().to_owned(), theme.dim()),
+            Priority::High | Priority::First => (t.plan.priority.word().to_owned(), theme.bold()),
+        },
+        Column::Address | Column::Files | Column::Rtt | Column::Since | Column::State => {
+            Piece::default()
+        }
     }
 }
 
@@ -100,6 +109,15 @@ pub(super) fn peer_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece 
         Column::Sent => plain(format::size(peer.up, model.units)),
         Column::Files => plain(format::short_count(u64::from(peer.contents))),
         Column::Rtt => plain(rtt(peer.rtt_ms, theme.dash())),
+        Column::Since => plain(words::age(model, peer.since)),
+        Column::State => {
+            let style = match peer.upload {
+                Upload::Sending => theme.accent(),
+                Upload::Queued(_) => theme.warn(),
+                Upload::Idle => theme.dim(),
+            };
+            (words::upload(peer.upload), style)
+        }
         _ => Piece::default(),
     }
 }

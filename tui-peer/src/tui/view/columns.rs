@@ -6,6 +6,9 @@ use super::super::model::Tab;
 /// Narrowest name column before a column is dropped.
 const MIN_NAME: u16 = 24;
 
+/// The same for peers, whose names are mostly the start of a key.
+const MIN_PEER: u16 = 16;
+
 /// A column right of the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
@@ -24,6 +27,9 @@ pub(super) enum Column {
     Got,
     Files,
     Rtt,
+    Priority,
+    Since,
+    State,
 }
 
 impl Column {
@@ -44,6 +50,9 @@ impl Column {
             Self::Got => "Got",
             Self::Files => "Files",
             Self::Rtt => "RTT",
+            Self::Priority => "Prio",
+            Self::Since => "Since",
+            Self::State => "State",
         }
     }
 
@@ -53,10 +62,11 @@ impl Column {
             Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
             Self::Bar => 12,
             Self::Rate | Self::Up | Self::Down => format::RATE_WIDTH,
-            Self::Outlook => 9,
+            Self::Outlook | Self::State => 10,
+            Self::Priority => 5,
             Self::Others => 7,
             Self::Address => 21,
-            Self::Rtt => 7,
+            Self::Rtt | Self::Since => 7,
         }
     }
 
@@ -68,8 +78,8 @@ impl Column {
                 &[Self::Avail, Self::Outlook, Self::Sources],
             ),
             Tab::Downloads => (
-                &[Self::Size, Self::Bar, Self::Done, Self::Rate, Self::Outlook],
-                &[Self::Bar, Self::Rate, Self::Outlook],
+                &[Self::Size, Self::Priority, Self::Bar, Self::Done, Self::Rate, Self::Outlook],
+                &[Self::Bar, Self::Priority, Self::Rate, Self::Outlook],
             ),
             Tab::Shared => (
                 &[Self::Size, Self::Others, Self::Up, Self::Sent, Self::Outlook],
@@ -78,14 +88,24 @@ impl Column {
             Tab::Peers => (
                 &[
                     Self::Address,
-                    Self::Down,
                     Self::Up,
-                    Self::Got,
                     Self::Sent,
+                    Self::Down,
+                    Self::Got,
                     Self::Files,
                     Self::Rtt,
+                    Self::Since,
+                    Self::State,
                 ],
-                &[Self::Files, Self::Got, Self::Sent, Self::Rtt, Self::Address],
+                &[
+                    Self::Got,
+                    Self::Rtt,
+                    Self::Down,
+                    Self::Address,
+                    Self::Files,
+                    Self::Since,
+                    Self::Sent,
+                ],
             ),
         }
     }
@@ -100,7 +120,8 @@ pub(super) fn fit(tab: Tab, width: u16) -> (Vec<Column>, u16) {
         let taken: u16 = columns.iter().map(|c| c.width() + 1).sum();
         // Cursor bar, glyph and a space stand before the name.
         let name = width.saturating_sub(taken + 4);
-        if name >= MIN_NAME {
+        let least = if tab == Tab::Peers { MIN_PEER } else { MIN_NAME };
+        if name >= least {
             return (columns, name);
         }
         match drops.next() {

@@ -30,6 +30,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Dialog::Link(link) => self::link(model, frame, link),
         Dialog::Confirm(confirm) => self::confirm(model, frame, confirm),
         Dialog::Contents(contents) => self::contents(model, frame, contents),
+        Dialog::Picks(picks) => super::picks::draw(model, frame, picks),
+        Dialog::Limit(limit) => super::picks::limit(model, frame, limit),
         Dialog::Settings(panel) => super::settings::draw(model, frame, panel),
     }
 }
@@ -49,7 +51,13 @@ fn shade(model: &Model, frame: &mut Frame<'_>) {
 }
 
 /// An empty box in the middle.
-fn open(model: &Model, frame: &mut Frame<'_>, height: u16, title: &str, foot: &str) -> Rect {
+pub(super) fn open(
+    model: &Model,
+    frame: &mut Frame<'_>,
+    height: u16,
+    title: &str,
+    foot: &str,
+) -> Rect {
     let whole = frame.area();
     let area =
         centred(whole, WIDE.min(whole.width.saturating_sub(2).max(10)), height.min(whole.height));
@@ -63,7 +71,7 @@ fn open(model: &Model, frame: &mut Frame<'_>, height: u16, title: &str, foot: &s
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 
-fn lines(model: &Model, frame: &mut Frame<'_>, area: Rect, content: &[Line]) {
+pub(super) fn lines(model: &Model, frame: &mut Frame<'_>, area: Rect, content: &[Line]) {
     for (y, (tone, text)) in (area.y..area.bottom()).zip(content) {
         paint::text(
             frame.buffer_mut(),
@@ -89,7 +97,7 @@ fn text_width(frame: &Frame<'_>) -> usize {
     usize::from(WIDE.min(frame.area().width.saturating_sub(2)).saturating_sub(4))
 }
 
-fn tall(n: usize) -> u16 {
+pub(super) fn tall(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 
@@ -128,7 +136,7 @@ fn sort(model: &Model, frame: &mut Frame<'_>, cursor: usize) {
     }
 }
 
-fn chosen(model: &Model, frame: &mut Frame<'_>, area: Rect, text: &str, selected: bool) {
+pub(super) fn chosen(model: &Model, frame: &mut Frame<'_>, area: Rect, text: &str, selected: bool) {
     let style = if selected { model.theme.selected() } else { Style::new() };
     let padded = format!("{text:<width$}", width = usize::from(area.width));
     paint::text(
@@ -204,12 +212,18 @@ fn share(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
         tall(names + 7),
         if saving { "Download to" } else { "Share a file or folder" },
         if saving {
-            "Tab completes - Up Down choose - Enter downloads - Esc cancels"
+            "Tab completes - F5 priority - F6 order - Enter downloads - Esc"
         } else {
             "Tab completes - Up Down choose - Enter shares - Esc cancels"
         },
     );
     let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "Path ", theme.bold());
+    if saving {
+        let order = if share.sequential { "in order" } else { "rarest chunks first" };
+        let text = format!("priority {} (F5)   {order} (F6)", share.priority.word());
+        let y = area.bottom().saturating_sub(2);
+        paint::text(frame.buffer_mut(), area.x, y, area.width, &text, Style::new());
+    }
     let (_, stem) = share.split();
     let best = share.cursor.and_then(|at| matching.get(at)).or(matching.first());
     let ghost = best

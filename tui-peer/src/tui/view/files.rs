@@ -11,6 +11,7 @@ use common::content::Kind;
 
 use crate::engine::snapshot::{NetState, Transfer};
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::{Model, Pane, Tab};
 use super::super::words;
@@ -24,7 +25,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     }
     let theme = model.theme;
     let focused = model.focus == Pane::Files;
-    let list = model.list();
+    let list = model.list_of(model.tab);
     let filtered = model.filtering && focused || !list.field.text().is_empty();
     let rows = usize::from(area.height.saturating_sub(3 + u16::from(filtered)));
     let visible = list.visible(rows);
@@ -40,7 +41,11 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             visible.end,
             format::count(list.rows.len() as u64)
         );
-        vec![(range, theme.dim())]
+        let mut foot = vec![(range, theme.dim())];
+        if model.tab == Tab::Peers {
+            foot.push((uploads(model), theme.dim()));
+        }
+        foot
     };
     let marks = if model.marks.is_empty() {
         String::new()
@@ -73,6 +78,22 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     if list.rows.is_empty() {
         empty(model, buf, Rect { y: first, height: inner.height.saturating_sub(1), ..inner });
     }
+}
+
+/// Slots, limit and what was served today, for the foot of the list of peers.
+fn uploads(model: &Model) -> String {
+    let uploads = &model.snap.uploads;
+    let dot = model.theme.dot();
+    let limit = uploads.up_limit.map_or_else(
+        || "no limit".to_owned(),
+        |limit| format!("limit {}", format::rate(limit as f64, "", model.units).trim()),
+    );
+    format!(
+        " {dot} {} of {} upload slots {dot} {limit} {dot} today {}",
+        uploads.used,
+        uploads.slots,
+        format::size(uploads.today, model.units).trim()
+    )
 }
 
 /// The tab whose title is at column `x` of the pane's upper border.
@@ -126,7 +147,7 @@ fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
 
 fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = model.theme;
-    let list = model.list();
+    let list = model.list_of(model.tab);
     let note = match list.filter.problems.first() {
         Some((_, hint)) => hint.clone(),
         None if model.filtering => format!("{} match", format::count(list.rows.len() as u64)),
@@ -175,7 +196,7 @@ fn heads(model: &Model, buf: &mut Buffer, area: Rect, columns: &[Column], name: 
             (Column::Outlook, Tab::Shared) => "State",
             (column, _) => column.head(),
         };
-        if matches!(column, Column::Address) {
+        if matches!(column, Column::Address | Column::State) {
             paint::text(buf, x + 1, area.y, column.width(), head, dim);
         } else {
             paint::right(buf, x + 1, area.y, column.width(), head, dim);
@@ -245,7 +266,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
             cells(buf, area, name, columns, |column| peer_cell(model, peer, column));
         }
     }
-    let list = model.list();
+    let list = model.list_of(model.tab);
     if at == list.cursor {
         let focused = model.focus == Pane::Files;
         let style = if focused { model.theme.selected() } else { model.theme.bold() };
@@ -272,7 +293,7 @@ struct Base<'a> {
 
 fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: &Base<'_>) {
     let theme = model.theme;
-    let list = model.list();
+    let list = model.list_of(model.tab);
     let edge = if at == list.cursor {
         theme.bar()
     } else if base.marked {
@@ -320,7 +341,7 @@ fn cells(
     let mut x = area.x + 3 + name;
     for column in columns {
         let (text, style) = cell(*column);
-        if matches!(column, Column::Address) {
+        if matches!(column, Column::Address | Column::State) {
             paint::text(buf, x + 1, area.y, column.width(), &text, style);
         } else {
             paint::right(buf, x + 1, area.y, column.width(), &text, style);
@@ -330,9 +351,14 @@ fn cells(
 }
 
 fn empty(model: &Model, buf: &mut Buffer, area: Rect) {
-    let list = model.list();
+    let list = model.list_of(model.tab);
     let (first, second) = if !list.filter.is_empty() {
-        (format!("No match for \"{}\".", list.field.text()), "Esc clears the filter")
+        let second = if super::super::update::can(model, Action::Watch).is_ok() {
+            "W  watch: download the first that appears    Esc clears the filter"
+        } else {
+            "Esc clears the filter"
+        };
+        (format!("No match for \"{}\".", list.field.text()), second)
     } else {
         match (model.tab, &model.snap.network.state) {
             (Tab::Network, NetState::Connecting) => {

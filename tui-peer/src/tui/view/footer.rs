@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::engine::snapshot::NetState;
 
 use super::super::action::Action;
-use super::super::model::{Model, Pane};
+use super::super::model::{Model, Pane, Tab};
 use super::super::update;
 use super::paint;
 
@@ -91,9 +91,44 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
         out.push((Action::Back, "back"));
     }
     match model.focus {
+        Pane::Files if model.tab == Tab::Peers => out.extend([
+            (Action::Enter, "what it takes"),
+            (Action::Ban, "ban"),
+            (Action::Bans, "bans"),
+            (Action::Filter, "filter"),
+            (Action::Sort, "sort"),
+            (Action::NextPane, "pane"),
+        ]),
+        Pane::Transfers => out.extend([
+            (Action::Retry, "retry"),
+            (Action::Pause, "pause"),
+            (Action::Enter, "details"),
+            (Action::Raise, "raise"),
+            (Action::Lower, "lower"),
+            (Action::QueueUp, "up"),
+            (Action::QueueDown, "down"),
+            (Action::Remove, "remove"),
+            (Action::Clear, "clear finished"),
+            (Action::NextPane, "pane"),
+        ]),
+        Pane::Files if model.tab == Tab::Downloads => out.extend([
+            (Action::Retry, "retry"),
+            (Action::Pause, "pause"),
+            (Action::Enter, "details"),
+            (Action::Raise, "raise"),
+            (Action::QueueUp, "up"),
+            (Action::Remove, "remove"),
+            (Action::Clear, "clear finished"),
+            (Action::Filter, "filter"),
+            (Action::Sort, "sort"),
+            (Action::Why, "why?"),
+            (Action::NextPane, "pane"),
+            (Action::Zoom, "zoom"),
+        ]),
         Pane::Files => out.extend([
             (Action::Retry, "retry"),
             (Action::Download, "download"),
+            (Action::Watch, "watch"),
             (Action::Pause, "pause"),
             (Action::Enter, "details"),
             (Action::Filter, "filter"),
@@ -121,6 +156,7 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
         Pane::Sources => out.extend([
             (Action::Why, "why?"),
             (Action::Pause, "pause"),
+            (Action::Ban, "ban"),
             (Action::Enter, "details"),
             (Action::Zoom, "zoom"),
             (Action::NextPane, "pane"),

@@ -154,7 +154,7 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
 pub(crate) fn strip(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
     let mut x = area.x + 1;
-    for pane in Pane::ALL {
+    for pane in Pane::ALL.into_iter().filter(|pane| *pane != Pane::Transfers) {
         let style = if pane == model.focus { theme.bold() } else { theme.dim() };
         let mut text = pane.title().to_owned();
         if pane == Pane::Log && model.log.unread > 0 {

@@ -13,16 +13,17 @@ mod header;
 pub mod help;
 pub(crate) mod log;
 mod paint;
+mod picks;
 pub(crate) mod pointing;
 pub(crate) mod settings;
 mod sources;
-mod transfers;
+pub(crate) mod transfers;
 mod welcome;
 
 use ratatui::Frame;
 
 use super::layout::Class;
-use super::model::{Model, Tab};
+use super::model::Model;
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -48,7 +49,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         log::draw(model, buf, areas.log);
         header::summary(model, buf, areas.summary);
         if !areas.transfers.is_empty() {
-            transfers::transfers(model, buf, areas.transfers, Tab::Downloads);
+            transfers::draw(model, buf, areas.transfers);
         }
         files::draw(model, frame, areas.files);
         log::cursor(model, frame, areas.log);

@@ -140,10 +140,9 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
 fn nobody(model: &Model) -> (String, &'static str) {
     match (model.selected(), model.selected_row()) {
         (None, _) => ("Select a file to see its sources.".to_owned(), ""),
-        (_, Some(row)) if row.sources == 0 && model.selected_transfer().is_none() => (
-            "No sources online for this file.".to_owned(),
-            "d  downloads it as soon as somebody comes",
-        ),
+        (_, Some(row)) if row.sources == 0 && model.selected_transfer().is_none() => {
+            ("No sources online for this file.".to_owned(), "W  watch: starts when somebody has it")
+        }
         (_, Some(row)) if model.selected_transfer().is_none() => (
             format!("{} online.", format::plural(u64::from(row.sources), "source")),
             "d  downloads it from all of them",

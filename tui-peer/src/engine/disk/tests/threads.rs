@@ -5,12 +5,23 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::super::queue::{Job, Queue};
+use super::super::verify::hashes_of;
 use super::*;
 
 fn job(content: &Content, partial: &Arc<Partial>, pool: &BufPool, chunk: u32) -> VerifyJob {
-    let place = content.layout.place(content.layout.chunk(chunk).unwrap());
     // Frames of an unusual length.
-    let bufs = content.chunk(chunk).chunks(20_000).map(|bytes| {
+    job_cut(content, partial, pool, chunk, 20_000)
+}
+
+fn job_cut(
+    content: &Content,
+    partial: &Arc<Partial>,
+    pool: &BufPool,
+    chunk: u32,
+    frame: usize,
+) -> VerifyJob {
+    let place = content.layout.place(content.layout.chunk(chunk).unwrap());
+    let bufs = content.chunk(chunk).chunks(frame).map(|bytes| {
         let mut buf = pool.get_now(bytes.len()).unwrap();
         buf.copy_from_slice(bytes);
         buf
@@ -89,6 +100,48 @@ fn shutting_down_writes_and_syncs_what_waits_even_if_nobody_listens() {
 }
 
 #[test]
+fn small_chunks_hashed_together_are_told_apart() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::folder(&[("a", 200_000), ("b", 5), ("c", 16_384), ("d", 65_537)]);
+    let Going { partial, .. } = content.open(temp.path());
+    let pool = BufPool::new(4 << 20);
+    let chunks = content.layout.chunks();
+    let expected: Vec<_> = (0..chunks).map(|chunk| content.hash(chunk).unwrap()).collect();
+    for frames in [[65_536, 65_536], [32_768, 16_384], [65_536, 20_000]] {
+        let cut = |chunk: u32| frames[chunk as usize % 2];
+        let mut jobs: Vec<VerifyJob> = (0..chunks)
+            .map(|chunk| job_cut(&content, &partial, &pool, chunk, cut(chunk)))
+            .collect();
+        assert_eq!(hashes_of(&jobs), expected, "{frames:?}");
+        jobs[2].bufs[0][9] ^= 1;
+        let wrong: Vec<_> = hashes_of(&jobs).iter().zip(&expected).map(|(a, b)| a == b).collect();
+        assert_eq!(wrong.iter().position(|same| !same), Some(2));
+        assert_eq!(wrong.iter().filter(|same| !**same).count(), 1);
+    }
+}
+
+#[test]
+fn small_chunks_are_taken_together_and_long_ones_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(10 * 65_536);
+    let Going { partial, .. } = content.open(temp.path());
+    let (pool, queue) = (BufPool::new(4 << 20), Queue::new(100));
+    for chunk in 0..10 {
+        let one = job_cut(&content, &partial, &pool, chunk, 65_536);
+        assert!(queue.push(Job::Verify(vec![one])).is_ok());
+    }
+    let mut long = job_cut(&content, &partial, &pool, 0, 65_536);
+    long.bufs.push(pool.get_now(1 << 20).unwrap());
+    assert!(queue.push(Job::Verify(vec![long])).is_ok());
+    queue.close();
+    let mut taken = Vec::new();
+    while let Some(Job::Verify(jobs)) = queue.pop(|_| false, |_| {}) {
+        taken.push(jobs.len());
+    }
+    assert_eq!(taken, [4, 4, 2, 1]);
+}
+
+#[test]
 fn a_download_that_must_wait_for_its_sync_does_not_hold_up_others() {
     let temp = tempfile::tempdir().unwrap();
     let (slow, fast) = (Content::file(100_000), Content::file(200_000));
@@ -96,12 +149,14 @@ fn a_download_that_must_wait_for_its_sync_does_not_hold_up_others() {
     let (a, b) = (slow.open(temp.path()).partial, fast.open(temp.path()).partial);
     let queue = Queue::new(10);
     for (content, partial) in [(&slow, &a), (&fast, &b)] {
-        assert!(queue.push(Job::Verify(job(content, partial, &pool, 0))).is_ok());
+        assert!(queue.push(Job::Verify(vec![job(content, partial, &pool, 0)])).is_ok());
     }
     let asked = Mutex::new(0);
     let full = |job: &VerifyJob| Arc::ptr_eq(&job.target, &a);
     let first = queue.pop(full, |_| *asked.lock().unwrap() += 1);
-    assert!(matches!(first, Some(Job::Verify(job)) if Arc::ptr_eq(&job.target, &b)));
+    assert!(
+        matches!(first, Some(Job::Verify(jobs)) if jobs.len() == 1 && Arc::ptr_eq(&jobs[0].target, &b))
+    );
     assert_eq!((*asked.lock().unwrap(), queue.len()), (1, 1), "parked, and a sync asked for");
     queue.unpark();
     assert!(matches!(queue.pop(|_| false, |_| {}), Some(Job::Verify(_))));

@@ -143,7 +143,7 @@ fn choice(model: &Model, item: Item, words: &[String], now: &str, room: usize) -
 fn spelt(model: &Model, item: Item, word: &str) -> String {
     let found = &model.prefs.detected;
     let meant = match (item, word) {
-        (Item::Theme, "auto") => match found.ground {
+        (Item::Theme, "auto" | "auto-ssh") => match found.ground {
             Ground::Dark => "dark",
             Ground::Light => "light",
         },

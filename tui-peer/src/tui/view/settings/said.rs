@@ -57,13 +57,17 @@ fn note(model: &Model, panel: &Panel) -> Line {
         };
         return (Tone::Warn, text);
     }
-    if let Some(note) = &panel.note {
-        return note.clone();
-    }
-    if let Some(Row::Item(item)) = panel.row(model)
-        && model.prefs.restart.contains(&item)
-    {
-        return (Tone::Warn, "In force from the next start on.".to_owned());
+    let later = match panel.row(model) {
+        Some(Row::Item(item)) => model.prefs.restart.contains(&item),
+        _ => false,
+    };
+    match &panel.note {
+        // That it is saved goes without saying here.
+        Some((Tone::Dim, _)) | None if later => {
+            return (Tone::Warn, "In force from the next start on.".to_owned());
+        }
+        Some(note) => return note.clone(),
+        None => {}
     }
     match &model.prefs.table.path {
         Some(path) => {

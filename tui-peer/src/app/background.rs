@@ -1,0 +1,112 @@
+//! Handing over to a peer in the background: the same profile goes on serving without a terminal.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::args::{Common, exit};
+use crate::control;
+use crate::engine::config::EngineConfig;
+use crate::headless::Output;
+use crate::settings::settings;
+
+/// What it says on standard error, in the state folder.
+const LOG: &str = "serve.log";
+/// How long it may take to start: the state folder is ours for a moment longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked for meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is to go on.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    /// Shares that were still being hashed.
+    pub(crate) paths: Vec<PathBuf>,
+    /// A tracker ran here: its join string.
+    pub(crate) hosting: Option<String>,
+    /// Where we listened, so that others find it again.
+    pub(crate) listen: SocketAddr,
+}
+
+/// Starts it, once this process has let go of the state folder, and says how to reach it; returns the
+/// exit code, `code` if all is well.
+pub(super) async fn start(common: &Common, config: &EngineConfig, wish: Wish, code: u8) -> u8 {
+    let mut out = Output::new(false, 0);
+    let log = config.state_dir.join(LOG);
+    let mut child = match spawn(common, config, &wish, &log) {
+        Ok(child) => child,
+        Err(error) => {
+            let hint = "tui-peer --serve-only does it by hand";
+            out.error("background", &format!("cannot go on in the background: {error}"), hint);
+            return exit::OTHER;
+        }
+    };
+    let pid = child.id();
+    let began = Instant::now();
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            let message =
+                format!("the peer in the background ended ({status}): see {}", log.display());
+            out.error("background", &message, "tui-peer --serve-only");
+            return exit::OTHER;
+        }
+        let found = control::attach_if_running(&config.state_dir, "hand-over", false).await;
+        if found.is_ok_and(|peer| peer.is_some_and(|peer| peer.peer.pid == pid)) {
+            break;
+        }
+        if began.elapsed() > PATIENCE {
+            let message = format!("process {pid} does not answer: see {}", log.display());
+            out.error("background", &message, "tui-peer status");
+            return exit::OTHER;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let state = state_option(&config.state_dir);
+    out.line(&format!("serving on in the background as process {pid}; log: {}", log.display()));
+    out.line(&format!("tui-peer status{state} shows it, tui-peer stop{state} ends it"));
+    if let Some(join) = wish.hosting {
+        out.line(&format!("join {join}"));
+    }
+    code
+}
+
+/// What has to be typed to reach this state folder, if it is not the usual one.
+fn state_option(state: &Path) -> String {
+    let usual = settings(&Common::default(), super::KEYS);
+    if usual.is_ok_and(|usual| usual.engine.state_dir == state) {
+        return String::new();
+    }
+    format!(" --state {}", state.display())
+}
+
+fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--serve-only", "--detached"]);
+    command.arg("--state").arg(std::path::absolute(&config.state_dir)?);
+    command.args(["--listen", &wish.listen.to_string()]);
+    // What was typed; the rest is found in the environment and the configuration file again.
+    if let Some(dir) = &common.downloads {
+        command.arg("--downloads").arg(std::path::absolute(dir)?);
+    }
+    for (option, value) in
+        [("--nick", &common.nick), ("--up", &common.up), ("--down", &common.down)]
+    {
+        if let Some(value) = value {
+            command.args([option, value]);
+        }
+    }
+    if wish.hosting.is_some() {
+        command.arg("--host");
+    }
+    command.arg("--").args(&wish.paths);
+    // Its lines go to the log; the network is the one remembered in the state folder.
+    command.env_remove("SHOAL_JSON").env_remove("SHOAL_TRACKER").env_remove("SHOAL_HOST");
+    command.env_remove("SHOAL_SERVE_ONLY").env_remove("SHOAL_REQUIRE_TRACKER");
+    // No folder is kept busy, and no terminal is held.
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.spawn()
+}

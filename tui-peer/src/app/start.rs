@@ -1,0 +1,172 @@
+//! Settings, runtime, engine, control socket, then what was asked for; errors of each become words and
+//! an exit code.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use super::background::{self, Wish};
+use super::{KEYS, log};
+use crate::args::{Common, exit};
+use crate::control::{self, PidFile};
+use crate::engine;
+use crate::engine::config::{EngineConfig, StartError};
+use crate::engine::handle::EngineHandle;
+use crate::headless::{self, Output};
+use crate::logfile::Logs;
+use crate::settings::{Settings, SettingsError, Table, settings};
+
+/// How long the state folder and port of a peer that is stopping are waited for: its transfers get 5 s,
+/// the tracker 2 s, and then everything is synced.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is tried meanwhile.
+const TRY: Duration = Duration::from_millis(50);
+
+/// What a plan says that shows the screen.
+pub(super) const APP: &str = "app";
+
+/// How to start.
+pub(super) struct Plan {
+    /// What will run, for people.
+    pub(super) what: &'static str,
+    /// Stop whoever runs on the state folder.
+    pub(super) take_over: bool,
+    /// Wait for the state folder to be free.
+    pub(super) patient: bool,
+    /// What this front end wants otherwise than the settings say.
+    pub(super) adjust: fn(&mut EngineConfig),
+}
+
+/// Runs a peer that others can reach, and what it leaves behind; returns the exit code.
+pub(super) fn run<F, Fut>(common: &Common, plan: &Plan, front: F) -> u8
+where
+    F: FnOnce(EngineHandle, Output, Settings) -> Fut,
+    Fut: Future<Output = (u8, Option<Wish>)>,
+{
+    with_settings(common, |settings, mut out| {
+        log::trace(&settings.table, common.verbose, plan.what == APP);
+        let mut config = settings.engine.clone();
+        (plan.adjust)(&mut config);
+        block_on(async move {
+            let mut patient = plan.patient;
+            if plan.take_over {
+                match control::attach_if_running(&config.state_dir, "take-over", false).await {
+                    Ok(None) => {}
+                    Ok(Some(peer)) => {
+                        out.note(&format!("stopping process {} …", peer.peer.pid));
+                        peer.stop(false).await;
+                        let _ = tokio::time::timeout(PATIENCE, peer.engine.stopped()).await;
+                        patient = true;
+                    }
+                    Err(error) => out.note(&error.to_string()),
+                }
+            }
+            let engine = match engine(&config, patient).await {
+                Ok(engine) => engine,
+                Err(error) => return refuse(&error, &config, &mut out),
+            };
+            let pid = PidFile::write(&config.state_dir);
+            let control = control::serve(engine.clone(), &config.state_dir, plan.what);
+            if let Err(error) = &control {
+                let why = "tui-peer status, stop and the like will not reach this peer";
+                out.note(&format!("no control socket: {error}; {why}"));
+            }
+            log::record(&engine, &settings.table, &config.state_dir, &out);
+            let (code, wish) = front(engine, out, settings).await;
+            drop(pid);
+            if let Ok(control) = control {
+                control.close().await;
+            }
+            match wish {
+                Some(wish) => background::start(common, &config, wish, code).await,
+                None => code,
+            }
+        })
+    })
+}
+
+/// An engine for one command, with nobody reaching it.
+pub(super) async fn private<F, Fut>(
+    config: EngineConfig,
+    table: &Table,
+    mut out: Output,
+    command: F,
+) -> u8
+where
+    F: FnOnce(EngineHandle, Output) -> Fut,
+    Fut: Future<Output = u8>,
+{
+    match engine(&config, false).await {
+        Ok(engine) => {
+            let _pid = PidFile::write(&config.state_dir);
+            log::record(&engine, table, &config.state_dir, &out);
+            command(engine, out).await
+        }
+        Err(error) => refuse(&error, &config, &mut out),
+    }
+}
+
+async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, StartError> {
+    let began = Instant::now();
+    loop {
+        match engine::start(config.clone()).await {
+            Err(StartError::Locked { .. } | StartError::PortInUse { .. })
+                if patient && began.elapsed() < PATIENCE =>
+            {
+                tokio::time::sleep(TRY).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn refuse(error: &StartError, config: &EngineConfig, out: &mut Output) -> u8 {
+    let hint = "tui-peer status shows it, tui-peer attach looks at it, tui-peer stop ends it, --take-over stops it first";
+    let message = match (error, control::place::holder(&config.state_dir)) {
+        (StartError::Locked { dir }, Some(pid)) => format!(
+            "{dir} is in use by another tui-peer, process {pid}: {hint}; or give this one another folder with --state"
+        ),
+        _ => error.to_string(),
+    };
+    out.error(headless::start_word(error), &message, hint_of(error));
+    headless::start_code(error)
+}
+
+fn hint_of(error: &StartError) -> &'static str {
+    match error {
+        StartError::PortInUse { .. } | StartError::Listen { .. } => "--listen",
+        StartError::Locked { .. } => "tui-peer status; tui-peer stop; --take-over; --state",
+        StartError::Folder { .. } | StartError::State(_) => "--state; --downloads",
+    }
+}
+
+pub(super) fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
+    let mut out = Output::with_format(common.json, common.verbose, common.log_format);
+    match settings(common, KEYS) {
+        Ok(settings) => then(settings, out),
+        Err(error) => {
+            let (word, code, hint) = match error {
+                SettingsError::File { .. } => ("config", exit::CONFIG, "mend the file"),
+                SettingsError::Unreadable { .. } => ("config", exit::IO, "check its permissions"),
+                SettingsError::Option(_) => ("usage", exit::USAGE, "tui-peer --help"),
+            };
+            out.error(word, &error.to_string(), hint);
+            code
+        }
+    }
+}
+
+pub(super) fn block_on(future: impl Future<Output = u8>) -> u8 {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(future);
+            // Whatever blocks (a share being hashed) is not waited for.
+            runtime.shutdown_background();
+            Logs::shared().flush();
+            code
+        }
+        Err(error) => {
+            Output::new(false, 0).note(&format!("tui-peer: cannot start: {error}"));
+            exit::OTHER
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Exit codes, as the help lists them; from 64 on as in `sysexits.h` where it has one.
+
+/// All went well.
+pub const OK: u8 = 0;
+/// Anything without a code of its own.
+pub const OTHER: u8 = 1;
+/// The command line makes no sense.
+pub const USAGE: u8 = 2;
+/// The tracker cannot be reached.
+pub const TRACKER: u8 = 3;
+/// No such file in the network or on disk, or no running peer.
+pub const NOT_FOUND: u8 = 4;
+/// Bytes on disk are not what they should be.
+pub const DAMAGED: u8 = 5;
+/// The configuration file makes no sense.
+pub const CONFIG: u8 = 65;
+/// Some of several things failed.
+pub const PARTIAL: u8 = 69;
+/// A folder for data cannot be made.
+pub const CANNOT_CREATE: u8 = 73;
+/// Reading or writing failed.
+pub const IO: u8 = 74;
+/// Another peer uses the state folder.
+pub const LOCKED: u8 = 75;
+/// Not allowed.
+pub const PERMISSION: u8 = 77;
+/// The port is in use.
+pub const PORT: u8 = 98;
+/// Stopped by the terminal hanging up.
+pub const HUNG_UP: u8 = 129;
+/// Stopped by SIGINT.
+pub const INTERRUPTED: u8 = 130;
+/// Stopped by SIGTERM.
+pub const TERMINATED: u8 = 143;
+
+/// For the help.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0        all went well
+  1        anything else
+  2        the command line makes no sense
+  3        tracker unreachable (--serve-only: only with --require-tracker)
+  4        not found: no such file, or no running peer
+  5        damaged: bytes on disk are not what they should be
+  65       the configuration file makes no sense
+  69       some of several failed
+  73       a folder for data cannot be made
+  74       read or write error
+  75       the state folder is in use by another tui-peer
+  77       not permitted
+  98       the port is in use
+  130/143  stopped by SIGINT/SIGTERM before it was done, or by a second one
+Signals to --serve-only: INT and TERM stop, HUP reads the settings again, USR1 prints figures,
+USR2 changes how much is said.
+Every option also as SHOAL_<OPTION> in the environment and in config.toml.";

@@ -1,0 +1,88 @@
+//! Options of the commands that reach a running peer.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap_complete::Shell;
+
+use super::Common;
+
+/// Options of `status`.
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Wait until a peer runs and has its tracker, and nothing is being hashed.
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub timeout: Option<u64>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `peers`.
+#[derive(Debug, Clone, Args)]
+pub struct Peers {
+    /// Wait until there is one.
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub timeout: Option<u64>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `share`.
+#[derive(Debug, Clone, Args)]
+pub struct Share {
+    /// Files and folders.
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Under another name than its own (one path only).
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Wait until others can download it.
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up after so many seconds; the sharing goes on.
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub timeout: Option<u64>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `unshare`.
+#[derive(Debug, Clone, Args)]
+pub struct Unshare {
+    /// Names, ids or paths.
+    #[arg(required = true, value_name = "NAME|ID|PATH")]
+    pub what: Vec<String>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `stop`.
+#[derive(Debug, Clone, Args)]
+pub struct Stop {
+    /// At once, without letting transfers in progress finish.
+    #[arg(long)]
+    pub now: bool,
+    /// Wait at most so many seconds for its end (30 unless told otherwise).
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct Completions {
+    /// For which shell.
+    pub shell: Shell,
+}

@@ -1,0 +1,198 @@
+//! Both ends in one process, with an engine played by the test.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::content::Kind;
+use common::id::{ContentId, PeerId};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::wire::{self, Hello, MAX_ANSWER, MAX_REQUEST};
+use super::{ControlError, attach, place, serve};
+use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use crate::engine::event::{Event, Level, Target, What};
+use crate::engine::handle::{EngineHandle, HandleParts, Stop, channel};
+use crate::engine::snapshot::{
+    Catalogue, CatalogueRow, ChunkState, Focus, Me, NetState, Network, Snapshot,
+};
+
+/// Longer than any step takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A path that is not text: nothing on the way may mind.
+fn strange() -> PathBuf {
+    use std::os::unix::ffi::OsStringExt as _;
+    std::ffi::OsString::from_vec(b"/d/\xff\xfe".to_vec()).into()
+}
+
+fn snapshot(rows: u32) -> Snapshot {
+    let row = |n: u32| CatalogueRow {
+        id: ContentId::from_bytes([1; 32]),
+        name: format!("file {n}").as_str().into(),
+        aliases: vec!["alias".into()],
+        kind: Kind::File,
+        size: 5,
+        chunks: 1,
+        sources: 2,
+        complete: 1,
+        first_seen: 0,
+    };
+    let now = Instant::now();
+    let state = NetState::Lost { since: now, retry_at: now + PATIENCE, why: "why".into() };
+    Snapshot {
+        seq: 1,
+        at: now,
+        me: Me {
+            peer: PeerId::from_bytes([2; 32]),
+            nick: "me".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 1)),
+            downloads: strange(),
+            disk_free: None,
+            serving: true,
+        },
+        network: Network {
+            state,
+            tracker: "t:1".into(),
+            join: None,
+            latency_ms: None,
+            hosting: false,
+            asking: false,
+        },
+        totals: Default::default(),
+        catalogue: Catalogue { version: 7, rows: (0..rows).map(row).collect(), whole: true }.into(),
+        transfers: [].into(),
+        peers: [].into(),
+        focus: Some(
+            Focus {
+                id: ContentId::from_bytes([1; 32]),
+                chunks: [ChunkState::Have, ChunkState::Bad, ChunkState::Missing].into(),
+                availability: [1, 2, 3].into(),
+                sources: Vec::new(),
+            }
+            .into(),
+        ),
+        uploads: Default::default(),
+        bans: [].into(),
+        watches: [].into(),
+    }
+}
+
+fn engine(rows: u32) -> (EngineHandle, HandleParts) {
+    channel(snapshot(rows))
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("in time")
+}
+
+#[tokio::test]
+async fn what_the_engine_says_arrives_elsewhere() {
+    let temp = tempfile::tempdir().unwrap();
+    let (handle, mut parts) = engine(5000);
+    let _control = serve(handle, temp.path(), "test").unwrap();
+    let remote = attach(temp.path(), "t", true).await.unwrap();
+    assert_eq!((remote.peer.what.as_str(), remote.peer.pid), ("test", std::process::id()));
+    let (here, there) = (snapshot(5000), remote.engine.snapshot());
+    assert_eq!(there.me, here.me);
+    assert_eq!(there.catalogue.rows, here.catalogue.rows);
+    assert_eq!(there.focus.as_ref().unwrap().chunks, here.focus.as_ref().unwrap().chunks);
+    let NetState::Lost { retry_at, .. } = &there.network.state else {
+        panic!("{:?}", there.network)
+    };
+    let left = retry_at.saturating_duration_since(Instant::now());
+    assert!(left > PATIENCE / 2 && left <= PATIENCE, "{left:?}");
+
+    // A command, its answer, its refusal.
+    let calls = tokio::spawn(async move {
+        let (command, answer) = parts.commands.recv().await.unwrap();
+        assert!(
+            matches!(&command, Command::Share { path, .. } if *path == strange()),
+            "{command:?}"
+        );
+        answer.send(Ok(Reply::Accepted)).unwrap();
+        let (_, answer) = parts.commands.recv().await.unwrap();
+        let kind = CommandErrorKind::NotFound;
+        answer.send(Err(CommandError { kind, message: "no".into() })).unwrap();
+        parts
+    });
+    let share = Command::Share { path: strange(), name: None };
+    assert!(matches!(soon(remote.engine.call(share)).await, Ok(Reply::Accepted)));
+    let refused = soon(remote.engine.call(Command::Leave)).await.unwrap_err();
+    assert_eq!((refused.kind, refused.message.as_str()), (CommandErrorKind::NotFound, "no"));
+    let parts = calls.await.unwrap();
+
+    // An event with a word of its own, and a snapshot with another catalogue.
+    let mut events = remote.engine.events();
+    let what = What::Failed { id: None, code: "disk-full", hint: String::new() };
+    let (at, level, target) = (std::time::SystemTime::now(), Level::Warn, Target::Disk);
+    parts.events.send(Event { at, level, target, text: "full".into(), what });
+    let event = soon(events.recv()).await.unwrap();
+    assert!(matches!(event.what, What::Failed { code: "disk-full", .. }), "{event:?}");
+    parts.snapshots.send_replace(snapshot(3).into());
+    let mut snapshots = remote.engine.snapshots();
+    soon(snapshots.wait_for(|snapshot| snapshot.catalogue.rows.len() == 3)).await.unwrap();
+
+    // Detaching leaves the engine alone; stopping does not.
+    assert_eq!(*parts.stop.borrow(), Stop::No);
+    let other = attach(temp.path(), "t", false).await.unwrap();
+    assert!(other.engine.snapshot().catalogue.rows.is_empty());
+    remote.engine.stop(Stop::Now);
+    soon(remote.engine.stopped()).await;
+    assert_eq!(*parts.stop.borrow(), Stop::No);
+    other.stop(false).await;
+    let mut stop = parts.stop.clone();
+    soon(stop.wait_for(|stop| *stop == Stop::Gracefully)).await.unwrap();
+    drop(parts);
+    soon(other.engine.stopped()).await;
+}
+
+#[tokio::test]
+async fn another_version_is_told_apart() {
+    let temp = tempfile::tempdir().unwrap();
+    let (handle, _parts) = engine(0);
+    let control = serve(handle, temp.path(), "test").unwrap();
+    let mut stream = UnixStream::connect(control.path()).await.unwrap();
+    let hello = Hello { protocol: wire::PROTOCOL + 1, ..Hello::ours("future", true) };
+    wire::write(&mut stream, &hello, MAX_REQUEST).await.unwrap();
+    let answer: Hello = soon(wire::read(&mut stream, MAX_ANSWER)).await.unwrap().unwrap();
+    assert_eq!(answer.protocol, wire::PROTOCOL);
+    assert!(soon(wire::read::<Hello>(&mut stream, MAX_ANSWER)).await.unwrap().is_none());
+    drop(control);
+
+    let listener = UnixListener::bind(place::socket(temp.path())).unwrap();
+    let old = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _: Option<Hello> = wire::read(&mut stream, MAX_REQUEST).await.unwrap();
+        let hello = Hello { protocol: 0, version: "0.0.1".into(), ..Hello::ours("old", false) };
+        wire::write(&mut stream, &hello, MAX_ANSWER).await.unwrap();
+    });
+    let error = soon(attach(temp.path(), "t", false)).await.unwrap_err();
+    assert!(
+        matches!(&error, ControlError::Version { version, .. } if version == "0.0.1"),
+        "{error}"
+    );
+    old.await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_what_to_do() {
+    let error = attach(Path::new("/nowhere"), "t", false).await.unwrap_err();
+    assert!(matches!(error, ControlError::NotRunning(_)));
+    assert!(error.to_string().contains("--state"), "{error}");
+}
+
+#[tokio::test]
+async fn a_frame_is_bounded_and_whole() {
+    let (mut a, mut b) = tokio::io::duplex(64);
+    let long = wire::write(&mut a, &"x".repeat(100), 50).await;
+    assert_eq!(long.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    tokio::io::AsyncWriteExt::write_all(&mut a, &[0, 0, 0, 51]).await.unwrap();
+    let read = wire::read::<String>(&mut b, 50).await;
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    let (mut a, mut b) = tokio::io::duplex(64);
+    tokio::io::AsyncWriteExt::write_all(&mut a, &[0, 0, 0, 9, 1, 2]).await.unwrap();
+    drop(a);
+    // Cut off in the middle.
+    assert!(wire::read::<String>(&mut b, 50).await.unwrap().is_none());
+}

@@ -1,0 +1,139 @@
+//! Shares whose files were changed or vanished: taken from the network at once, and looked at again.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::id::ContentId;
+use common::wire::Code;
+
+use super::content::{Role, ShareState};
+use super::shares::Done;
+use super::{Session, refuse};
+use crate::engine::command::{CommandError, CommandErrorKind, Reply};
+use crate::engine::event::{Level, Target, What};
+use crate::engine::library::{self, Prepared};
+use crate::swarm::event::Input;
+
+/// How often shares are looked at beside being looked at whenever they are read.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Files looked at in one go, over all shares: the others have their turn next time. A stat takes
+/// microseconds on a disk and a millisecond on a file server.
+const LOOK_FILES: usize = 2_000;
+
+impl Session {
+    /// A chunk could not be read for serving: the file changed, vanished, or the disk is failing.
+    pub(super) fn on_unreadable(&mut self, id: ContentId, code: Code) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let shown = content.shown.clone();
+        let Role::Share(share) = &mut content.role else {
+            let text = format!("{shown}: a chunk could not be read back from disk");
+            return self.say(Level::Error, Target::Disk, text);
+        };
+        if share.state != ShareState::Serving || code != Code::Gone {
+            return;
+        }
+        let paths = share.paths.clone();
+        let there = paths.iter().any(|path| path.exists());
+        let (why, hint) = if there {
+            ("changed on disk: not served any more, hashing it again", "others get the new version")
+        } else {
+            ("vanished from disk: not served any more", "put it back and verify it, or unshare it")
+        };
+        let text = format!("{shown} {why}");
+        share.state = ShareState::Gone(text.clone());
+        content.source = None;
+        content.registered = false;
+        let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
+        self.tell(Level::Warn, Target::Share, text, what);
+        self.feed(Input::ContentRemoved { id });
+        if let Some(announcer) = &self.net.announcer {
+            announcer.remove_share(id);
+            announcer.clear_partial(id);
+        }
+        self.changed();
+        for path in paths.into_iter().filter(|path| path.exists()) {
+            self.share_again(path);
+        }
+    }
+
+    /// The user wants an altered share looked at again.
+    pub(super) fn look_again(&mut self, path: PathBuf) -> Result<Reply, CommandError> {
+        if !path.exists() {
+            let text = format!("{} is not there; put it back, or unshare it", path.display());
+            return Err(refuse(CommandErrorKind::NotFound, text));
+        }
+        if !self.jobs.iter().any(|job| job.path == path) {
+            self.share_again(path);
+        }
+        Ok(Reply::Accepted)
+    }
+
+    /// What lies at a path now takes the place of what lay there before.
+    pub(super) fn replace_altered(&mut self, prepared: &Prepared) {
+        let was_here = |path: &Path, state: &ShareState| {
+            path == prepared.path && matches!(state, ShareState::Gone(_))
+        };
+        let old: Vec<ContentId> = self
+            .contents
+            .values()
+            .filter(|content| match &content.role {
+                Role::Share(share) => share.paths.iter().any(|path| was_here(path, &share.state)),
+                Role::Download(_) => false,
+            })
+            .map(|content| content.id)
+            .collect();
+        for id in old {
+            self.forget(&id);
+        }
+    }
+
+    /// Looks at shares, some thousand files at a time.
+    pub(super) fn look_at_shares(&mut self, now: Instant) {
+        if self.looking || now < self.looked + LOOK_EVERY {
+            return;
+        }
+        let mut chosen = Vec::new();
+        let mut files = 0;
+        let n = self.order.len();
+        for step in 0..n {
+            let at = (self.look_from + step) % n.max(1);
+            let Some(content) = self.order.get(at).and_then(|id| self.contents.get(id)) else {
+                continue;
+            };
+            let Role::Share(share) = &content.role else { continue };
+            let count = content.layout.as_ref().map_or(1, |layout| layout.files());
+            // Large folders are looked at where they are read: a stat of each file for nothing would
+            // keep a disk awake.
+            if share.state != ShareState::Serving || count > LOOK_FILES {
+                continue;
+            }
+            if files + count > LOOK_FILES {
+                self.look_from = at;
+                break;
+            }
+            files += count;
+            chosen.extend(share.paths.first().map(|path| (content.id, path.clone())));
+        }
+        self.looked = now;
+        if chosen.is_empty() {
+            return;
+        }
+        self.looking = true;
+        let library = self.library.clone();
+        self.background(move || {
+            let altered = |path: &PathBuf| {
+                let record = library.share(path).ok().flatten();
+                record.is_some_and(|record| library::is_altered(&record))
+            };
+            let found = chosen.into_iter().filter(|(_, path)| altered(path)).map(|(id, _)| id);
+            Done::Looked { altered: found.collect() }
+        });
+    }
+
+    pub(super) fn on_looked(&mut self, altered: Vec<ContentId>) {
+        self.looking = false;
+        for id in altered {
+            self.on_unreadable(id, Code::Gone);
+        }
+    }
+}

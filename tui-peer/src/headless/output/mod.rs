@@ -1,0 +1,263 @@
+//! Where words go: JSON lines, plain lines, or lines above what sticks to the bottom of a terminal.
+
+mod bars;
+mod clock;
+mod style;
+
+use std::io::Write as _;
+use std::time::SystemTime;
+
+use common::id::ContentId;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::{Value, json};
+
+use self::bars::Bars;
+use self::style::Style;
+use crate::args::LogFormat;
+use crate::engine::event::{Event, Level, What};
+use crate::engine::snapshot::{Snapshot, Transfer};
+
+/// Version of the JSON lines, in the `ready` event. Counts up when a field changes its meaning or goes;
+/// new events and fields may come at any time.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// Standard output and standard error of a command.
+pub struct Output {
+    json: bool,
+    style: Style,
+    format: Option<LogFormat>,
+    level: Level,
+    /// On a terminal, and only there.
+    bars: Option<Bars>,
+    /// Standard output is gone (a closed pipe): time to stop.
+    pub broken: bool,
+}
+
+impl Output {
+    /// Decides by what standard output and error are.
+    pub fn new(json: bool, verbose: u8) -> Self {
+        Self::with_format(json, verbose, None)
+    }
+
+    /// As [`Output::new`]; the log looks as `format` says.
+    pub fn with_format(json: bool, verbose: u8, format: Option<LogFormat>) -> Self {
+        let style = Style::choose(format, false);
+        let plain = matches!(style, Style::Bare | Style::Text);
+        let bars = if plain && !json { Bars::on_terminal() } else { None };
+        let level = if verbose == 0 { Level::Info } else { Level::Debug };
+        Self { json, style, format, level, bars, broken: false }
+    }
+
+    /// From here on this is a service: lines of the log have a time.
+    pub fn service(&mut self) {
+        self.style = Style::choose(self.format, true);
+    }
+
+    /// Whether standard output carries JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether there is a terminal to keep a line on.
+    pub fn is_terminal(&self) -> bool {
+        self.bars.is_some()
+    }
+
+    /// The next level of the log, from few words to many and around; says it.
+    pub fn cycle_level(&mut self) -> (Level, &'static str) {
+        self.level = match self.level {
+            Level::Error => Level::Warn,
+            Level::Warn => Level::Info,
+            Level::Info => Level::Debug,
+            Level::Debug => Level::Error,
+        };
+        (self.level, style::word(self.level))
+    }
+
+    /// One JSON object, flushed (with `--json`; nothing otherwise).
+    pub fn json(&mut self, value: &Value) {
+        if self.json {
+            self.print(&value.to_string());
+        }
+    }
+
+    /// A line on standard output, for people (without `--json`).
+    pub fn line(&mut self, text: &str) {
+        if !self.json {
+            match &self.bars {
+                Some(bars) => {
+                    let mut fine = true;
+                    bars.above(|| fine = print(text));
+                    self.broken |= !fine;
+                }
+                None => self.print(text),
+            }
+        }
+    }
+
+    /// A line on standard error.
+    pub fn note(&self, text: &str) {
+        self.log(SystemTime::now(), Level::Warn, "shoal", text);
+    }
+
+    /// A line of the log that is no event of the engine.
+    pub fn say(&self, text: &str) {
+        self.log(SystemTime::now(), Level::Info, "shoal", text);
+    }
+
+    /// A line of the log whatever its level.
+    pub fn always(&self, text: &str) {
+        self.write(&self.style.line(SystemTime::now(), Level::Info, "shoal", text));
+    }
+
+    /// What went wrong, for people and programs.
+    pub fn error(&mut self, code: &str, message: &str, hint: &str) {
+        self.log(SystemTime::now(), Level::Error, "shoal", message);
+        self.json(&json!({"event": "error", "code": code, "message": message, "hint": hint}));
+    }
+
+    /// Looks whether somebody still reads standard output, without writing to it.
+    pub fn look(&mut self) {
+        let stdout = std::io::stdout();
+        let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+        // A pipe nobody reads is in error; files and terminals never are.
+        if poll(&mut polled, Some(&Timespec::default())).is_ok() {
+            self.broken |= polled.iter().any(|fd| fd.revents().contains(PollFlags::ERR));
+        }
+    }
+
+    /// The line at the bottom of a terminal.
+    pub fn status(&self, text: &str) {
+        if let Some(bars) = &self.bars {
+            bars.bottom(text);
+        }
+    }
+
+    /// The bars above it.
+    pub fn work(&mut self, snapshot: &Snapshot) {
+        if let Some(bars) = &mut self.bars {
+            bars.work(snapshot);
+        }
+    }
+
+    /// Takes bars and bottom line away.
+    pub fn clear(&mut self) {
+        if let Some(bars) = &mut self.bars {
+            bars.clear();
+        }
+    }
+
+    /// An event of the engine: a log line, and JSON for programs.
+    pub fn event(&mut self, event: &Event) {
+        let value = match &event.what {
+            What::Said | What::Hashed { .. } | What::Verified { .. } => None,
+            What::Shared { id, name, size, chunks } => Some(json!({
+                "event": "shared", "id": id.to_string(), "name": name, "size": size, "chunks": chunks,
+            })),
+            What::Done { id, path, bytes, seconds } => Some(json!({
+                "event": "done", "id": id.to_string(), "path": path.to_string_lossy(),
+                "bytes": bytes, "seconds": seconds,
+            })),
+            What::Failed { id, code, hint } => Some(json!({
+                "event": "error", "id": id.map(|id| id.to_string()), "code": code,
+                "message": event.text, "hint": hint,
+            })),
+            What::Peer { peer, connected } => Some(json!({
+                "event": "peer", "peer": peer.to_string(), "connected": connected,
+            })),
+            What::Banned { peer } => Some(json!({
+                "event": "peer", "peer": peer.to_string(), "banned": true, "message": event.text,
+            })),
+        };
+        if let Some(value) = value {
+            self.json(&value);
+        }
+        if event.level <= self.level {
+            // Also for one-shot commands: what the engine says is a log.
+            let style = if self.style == Style::Bare { Style::Text } else { self.style };
+            let line = style.line(event.at, event.level, event.target.word(), &event.text);
+            self.write(&line);
+        }
+    }
+
+    /// The progress of a download, for programs.
+    pub fn progress(&mut self, id: &ContentId, transfer: &Transfer) {
+        self.json(&json!({
+            "event": "progress", "id": id.to_string(), "have": transfer.have,
+            "chunks": transfer.chunks, "down_rate": transfer.down_rate.round(),
+            "sources": transfer.active,
+        }));
+    }
+
+    /// The engine listens.
+    pub fn ready(&mut self, snapshot: &Snapshot, join: Option<&str>) {
+        let mut value = json!({
+            "event": "ready", "schema": SCHEMA, "addr": snapshot.me.listen.to_string(),
+            "peer": snapshot.me.peer.to_string(), "pid": std::process::id(),
+        });
+        if let (Some(join), Some(object)) = (join, value.as_object_mut()) {
+            object.insert("join".to_owned(), join.into());
+        }
+        self.json(&value);
+    }
+
+    /// Payload of this run.
+    pub fn exit(&mut self, snapshot: &Snapshot) {
+        let totals = &snapshot.totals;
+        self.json(&json!({
+            "event": "exit", "down": totals.down, "up": totals.up, "wasted": totals.wasted,
+        }));
+    }
+
+    fn log(&self, at: SystemTime, level: Level, part: &str, text: &str) {
+        if level <= self.level {
+            self.write(&self.style.line(at, level, part, text));
+        }
+    }
+
+    fn write(&self, line: &str) {
+        let write = || {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        };
+        match &self.bars {
+            Some(bars) => bars.above(write),
+            None => write(),
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        self.broken |= !print(text);
+    }
+}
+
+/// Whether somebody still reads it.
+fn print(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
+/// Bytes with three significant digits.
+pub(super) fn bytes(n: f64) -> String {
+    // Rates fade to a zero that may be negative.
+    let mut n = n.abs();
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if n < 1000.0 {
+            return if unit == "B" { format!("{n:.0} B") } else { format!("{n:.1} {unit}") };
+        }
+        n /= 1024.0;
+    }
+    format!("{n:.1} TiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(bytes(999.0), "999 B");
+        assert_eq!(bytes(-0.0), "0 B");
+        assert_eq!(bytes(1536.0), "1.5 KiB");
+        assert_eq!(bytes(3.0 * 1024.0 * 1024.0 * 1024.0), "3.0 GiB");
+    }
+}

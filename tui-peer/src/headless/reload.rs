@@ -1,0 +1,115 @@
+//! SIGHUP: the settings are read again, and what may change while the engine runs does.
+
+use super::output::Output;
+use crate::engine::command::Command;
+use crate::engine::config::EngineConfig;
+use crate::engine::handle::EngineHandle;
+use crate::logfile::Logs;
+
+/// Reads the settings as the program did at its start; what is wrong with them otherwise.
+type ReadAgain = Box<dyn FnMut() -> Result<EngineConfig, String> + Send>;
+
+/// The settings in force and how to read them again.
+pub struct Reload {
+    now: EngineConfig,
+    read: ReadAgain,
+}
+
+impl Reload {
+    /// With the settings the engine was started with.
+    pub fn new(
+        now: EngineConfig,
+        read: Box<dyn FnMut() -> Result<EngineConfig, String> + Send>,
+    ) -> Self {
+        Self { now, read }
+    }
+
+    /// Reads them again and carries out what changed. A mistake in the file changes nothing.
+    pub(super) async fn reload(&mut self, engine: &EngineHandle, out: &mut Output) {
+        // A log that was moved away goes on under its name.
+        Logs::shared().reopen();
+        let new = match (self.read)() {
+            Ok(new) => new,
+            Err(why) => {
+                let hint = "mend it, then send SIGHUP again; the settings before it stay in force";
+                return out.error("config", &why, hint);
+            }
+        };
+        let changes = changes(&self.now, &new);
+        for command in changes.commands {
+            if let Err(error) = engine.call(command).await {
+                out.note(&error.message);
+            }
+        }
+        for name in changes.later {
+            out.note(&format!("{name} changed: takes effect at the next start"));
+        }
+        out.say(&format!("settings read again: {}", changes.words));
+        self.now = new;
+    }
+}
+
+struct Changes {
+    commands: Vec<Command>,
+    /// Settings that only a start can change.
+    later: Vec<&'static str>,
+    words: String,
+}
+
+fn changes(old: &EngineConfig, new: &EngineConfig) -> Changes {
+    let (mut commands, mut words) = (Vec::new(), Vec::new());
+    if (old.up, old.down) != (new.up, new.down) {
+        let show = |rate: Option<u64>| rate.map_or("none".to_owned(), |rate| format!("{rate} B/s"));
+        words.push(format!("limits {} up, {} down", show(new.up), show(new.down)));
+        commands.push(Command::Limits { up: new.up, down: new.down });
+    }
+    let text = |config: &EngineConfig| config.join.as_ref().map(ToString::to_string);
+    if let Some(join) = &new.join
+        && text(old) != text(new)
+    {
+        words.push(format!("joining {}", join.address()));
+        commands.push(Command::Join { join: join.clone() });
+    }
+    if old.downloads != new.downloads {
+        words.push(format!("downloads go to {}", new.downloads.display()));
+        commands.push(Command::Downloads { dir: new.downloads.clone() });
+    }
+    let mut later = Vec::new();
+    for (name, differs) in [
+        ("nick", old.nick != new.nick),
+        ("listen", old.listen != new.listen),
+        ("state", old.state_dir != new.state_dir),
+    ] {
+        if differs {
+            later.push(name);
+        }
+    }
+    let words = if words.is_empty() { "nothing new".to_owned() } else { words.join(", ") };
+    Changes { commands, later, words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_carried_out() {
+        let old = EngineConfig::new("/s".into(), "/d".into());
+        let same = changes(&old, &old);
+        assert!(same.commands.is_empty() && same.later.is_empty());
+        assert_eq!(same.words, "nothing new");
+        let key = common::id::PeerId::from_bytes([7; 32]);
+        let join = format!("shoal://{key}@host:1").parse().unwrap();
+        let new = EngineConfig { up: Some(5), nick: "n".into(), join: Some(join), ..old.clone() };
+        let some = changes(&old, &new);
+        assert!(
+            matches!(
+                some.commands[..],
+                [Command::Limits { up: Some(5), down: None }, Command::Join { .. }]
+            ),
+            "{:?}",
+            some.commands
+        );
+        assert_eq!(some.later, ["nick"]);
+    }
+}

@@ -1,0 +1,137 @@
+//! `status` and `peers`: how the running peer does.
+
+use serde_json::json;
+
+use super::output::{Output, bytes};
+use super::wait::{deadline, until};
+use super::{figures, get};
+use crate::args::{Peers, Status, exit};
+use crate::control::Attached;
+use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+
+/// Prints it; returns the exit code.
+pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
+    let settled = |snapshot: &Snapshot| {
+        let hashing = |t: &Transfer| t.state == TransferState::Hashing;
+        let on =
+            matches!(snapshot.network.state, NetState::On | NetState::NoNetwork | NetState::Left);
+        on && !snapshot.transfers.iter().any(hashing)
+    };
+    let end = deadline(wish.timeout);
+    let snapshot = match until(&peer.engine, end, |s| !wish.wait || settled(s)).await {
+        Ok(snapshot) => snapshot,
+        Err(ended) => {
+            let (why, code) = ended.words();
+            out.error("wait", why, "tui-peer status shows how far it is");
+            return code;
+        }
+    };
+    let mut object = figures::object("status", &snapshot);
+    if let Some(fields) = object.as_object_mut() {
+        let (me, network) = (&snapshot.me, &snapshot.network);
+        fields.insert("pid".into(), peer.peer.pid.into());
+        fields.insert("runs".into(), peer.peer.what.clone().into());
+        fields.insert("version".into(), peer.peer.version.clone().into());
+        fields.insert("peer_id".into(), me.peer.to_string().into());
+        fields.insert("nick".into(), me.nick.clone().into());
+        fields.insert("addr".into(), me.listen.to_string().into());
+        fields.insert("tracker".into(), network.tracker.clone().into());
+        fields.insert("downloads".into(), me.downloads.to_string_lossy().into());
+        fields.insert("files".into(), snapshot.catalogue.rows.len().into());
+        fields.insert("transfers".into(), snapshot.transfers.iter().map(row).collect());
+    }
+    out.json(&object);
+    out.line(&format!(
+        "{} ({}, process {}) on {}",
+        snapshot.me.nick, peer.peer.what, peer.peer.pid, snapshot.me.listen
+    ));
+    let tracker = figures::tracker(&snapshot.network.state);
+    out.line(&format!("{tracker}  {}", snapshot.network.tracker).trim_end().to_owned());
+    out.line(&figures::line(&snapshot));
+    for transfer in snapshot.transfers.iter() {
+        out.line(&format!("  {}  {}", short(transfer), line(transfer)));
+    }
+    exit::OK
+}
+
+/// Prints the connected peers; returns the exit code.
+pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
+    let end = deadline(wish.timeout);
+    let snapshot = match until(&peer.engine, end, |s| !wish.wait || !s.peers.is_empty()).await {
+        Ok(snapshot) => snapshot,
+        Err(ended) => {
+            let (why, code) = ended.words();
+            out.error("wait", why, "tui-peer status shows how the network does");
+            return code;
+        }
+    };
+    for row in snapshot.peers.iter() {
+        out.json(&json!({
+            "event": "connected", "peer": row.peer.to_string(), "nick": row.nick,
+            "addr": row.addr.to_string(), "down_rate": row.down_rate.round(),
+            "up_rate": row.up_rate.round(), "down": row.down, "up": row.up,
+            "contents": row.contents, "rtt_ms": row.rtt_ms,
+        }));
+        let nick = if row.nick.is_empty() { "-" } else { &row.nick };
+        out.line(&format!(
+            "{}  {nick:<16} {:<21} ↓ {:>9} ({}/s)  ↑ {:>9} ({}/s)",
+            row.peer.short(),
+            row.addr.to_string(),
+            bytes(row.down as f64),
+            bytes(row.down_rate),
+            bytes(row.up as f64),
+            bytes(row.up_rate),
+        ));
+    }
+    if snapshot.peers.is_empty() {
+        out.note("connected to nobody just now");
+    }
+    exit::OK
+}
+
+fn short(transfer: &Transfer) -> String {
+    if transfer.state == TransferState::Hashing { "--------".into() } else { transfer.id.short() }
+}
+
+fn line(transfer: &Transfer) -> String {
+    match transfer.state {
+        TransferState::Sharing => {
+            format!("{} · {} · sharing", transfer.name, bytes(transfer.size as f64))
+        }
+        TransferState::Hashing => format!(
+            "{} · hashing, {} of {}",
+            transfer.name,
+            bytes(transfer.done as f64),
+            bytes(transfer.size as f64)
+        ),
+        _ => get::line(transfer),
+    }
+}
+
+fn row(transfer: &Transfer) -> serde_json::Value {
+    let id = (transfer.state != TransferState::Hashing).then(|| transfer.id.to_string());
+    json!({
+        "id": id, "name": &*transfer.name, "state": word(&transfer.state),
+        "size": transfer.size, "done": transfer.done, "chunks": transfer.chunks,
+        "have": transfer.have, "path": transfer.path.to_string_lossy(),
+        "down_rate": transfer.down_rate.round(), "up_rate": transfer.up_rate.round(),
+        "sources": transfer.sources, "downloaded": transfer.downloaded,
+    })
+}
+
+fn word(state: &TransferState) -> &'static str {
+    match state {
+        TransferState::Hashing => "hashing",
+        TransferState::Checking => "checking",
+        TransferState::Sharing => "sharing",
+        TransferState::Queued => "queued",
+        TransferState::Resolving => "resolving",
+        TransferState::Getting => "getting",
+        TransferState::NoSource => "no-source",
+        TransferState::Finishing => "finishing",
+        TransferState::Paused => "paused",
+        TransferState::DiskFull => "disk-full",
+        TransferState::Changed => "changed",
+        TransferState::Failed(_) => "failed",
+    }
+}

@@ -1,0 +1,63 @@
+//! Waiting for a snapshot that is as wished, for a signal, or for the time to be over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::signals::Signals;
+use crate::args::exit;
+use crate::engine::handle::EngineHandle;
+use crate::engine::snapshot::Snapshot;
+
+/// Years: for "no limit".
+const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// When `seconds` from now are over; far away for `None`.
+pub(super) fn deadline(seconds: Option<u64>) -> Instant {
+    Instant::now() + seconds.map_or(LONG, |seconds| Duration::from_secs(seconds).min(LONG))
+}
+
+/// Why there was no such snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The time is over.
+    TooLate,
+    /// The peer stopped.
+    Stopped,
+    /// A signal, with its exit code.
+    Signal(u8),
+}
+
+impl Ended {
+    /// For people, and the exit code.
+    pub(super) fn words(self) -> (&'static str, u8) {
+        match self {
+            Self::TooLate => ("not within the time given", exit::OTHER),
+            Self::Stopped => ("the running peer stopped", exit::OTHER),
+            Self::Signal(code) => ("interrupted", code),
+        }
+    }
+}
+
+/// The first snapshot for which `holds`.
+pub(super) async fn until(
+    engine: &EngineHandle,
+    end: Instant,
+    mut holds: impl FnMut(&Snapshot) -> bool,
+) -> Result<Arc<Snapshot>, Ended> {
+    let mut snapshots = engine.snapshots();
+    let mut signals = Signals::new().map_err(|_| Ended::Stopped)?;
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        if holds(&snapshot) {
+            return Ok(snapshot);
+        }
+        tokio::select! {
+            changed = snapshots.changed() => changed.map_err(|_| Ended::Stopped)?,
+            () = engine.stopped() => return Err(Ended::Stopped),
+            () = sleep_until(end) => return Err(Ended::TooLate),
+            code = signals.stop(engine) => return Err(Ended::Signal(code)),
+        }
+    }
+}

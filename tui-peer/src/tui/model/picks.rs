@@ -1,0 +1,82 @@
+//! Lists of standing wishes, from which one can be ended.
+
+use common::id::ContentId;
+
+use crate::engine::command::Command;
+
+use super::super::field::Field;
+use super::Model;
+
+/// Which list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PickKind {
+    /// Peers not talked to.
+    Bans,
+    /// Names waited for.
+    Watches,
+}
+
+/// An open list.
+#[derive(Debug, Clone)]
+pub struct Picks {
+    /// Which.
+    pub kind: PickKind,
+    /// Chosen row.
+    pub cursor: usize,
+}
+
+impl Picks {
+    /// Rows.
+    pub fn len(&self, model: &Model) -> usize {
+        match self.kind {
+            PickKind::Bans => model.snap.bans.len(),
+            PickKind::Watches => model.snap.watches.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self, model: &Model) -> bool {
+        self.len(model) == 0
+    }
+
+    /// What ends the chosen one.
+    pub fn end(&self, model: &Model) -> Option<Command> {
+        match self.kind {
+            PickKind::Bans => {
+                let ban = model.snap.bans.get(self.cursor)?;
+                Some(Command::Unban { peer: ban.peer })
+            }
+            PickKind::Watches => {
+                let words = model.snap.watches.get(self.cursor)?.to_string();
+                Some(Command::WatchFor { words, on: false })
+            }
+        }
+    }
+}
+
+/// The limits of one content being typed.
+#[derive(Debug, Clone)]
+pub struct LimitOne {
+    /// Which content.
+    pub id: ContentId,
+    /// Its name.
+    pub name: String,
+    /// Whether it is still coming in.
+    pub downloading: bool,
+    /// Text being typed.
+    pub field: Field,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+impl Default for LimitOne {
+    fn default() -> Self {
+        Self {
+            id: ContentId::from_bytes([0; 32]),
+            name: String::new(),
+            downloading: false,
+            field: Field::default(),
+            error: None,
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What the user wishes beyond having a file: order, speed, patience, and whom to do without.
+
+use std::time::{Duration, Instant};
+
+use common::id::{ContentId, PeerId};
+use crossterm::event::{KeyCode, KeyEvent};
+
+use crate::engine::command::{Command, Priority, Reorder};
+use crate::engine::snapshot::{PeerRow, Transfer};
+use crate::settings::parse_rate;
+
+use super::super::model::{Choice, Confirm, Dialog, LimitOne, Model, Pane, Picks, Tab, Tone};
+use super::super::msg::{Asked, Effect};
+use super::super::{format, words};
+use super::ask::button;
+use super::transfers::named;
+
+/// How long a removal is offered to be taken back.
+pub(super) const UNDO: Duration = Duration::from_secs(8);
+/// A ban that is not for ever.
+const A_WHILE: Duration = Duration::from_secs(600);
+
+/// Raises or lowers the priority of the chosen downloads.
+pub(super) fn prioritize(model: &mut Model, up: bool, out: &mut Vec<Effect>) {
+    let chosen: Vec<(ContentId, Priority)> = unfinished(model)
+        .map(|t| {
+            let now = t.plan.priority;
+            (t.id, if up { now.raised() } else { now.lowered() })
+        })
+        .collect();
+    let Some((_, first)) = chosen.first().copied() else { return };
+    let ids: Vec<ContentId> = chosen.iter().map(|(id, _)| *id).collect();
+    let text = format!("priority {}: {}", first.word(), named(model, &ids));
+    for (i, (id, priority)) in chosen.into_iter().enumerate() {
+        let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
+        out.push(Effect::Call(Command::Prioritize { id, priority }, asked));
+    }
+}
+
+/// Moves the download under the cursor in the queue.
+pub(super) fn reorder(model: &Model, to: Reorder, out: &mut Vec<Effect>) {
+    if let Some(t) = model.selected_transfer() {
+        out.push(Effect::Call(Command::Reorder { id: t.id, to }, Asked::Quietly));
+    }
+}
+
+/// In order, or rarest first.
+pub(super) fn sequential(model: &Model, out: &mut Vec<Effect>) {
+    let Some(t) = model.selected_transfer() else { return };
+    let (id, on) = (t.id, !t.plan.sequential);
+    let text = if on {
+        format!("{}: chunks come in order (slower for everybody)", t.name)
+    } else {
+        format!("{}: rarest chunks first", t.name)
+    };
+    out.push(Effect::Call(Command::Sequential { id, on }, Asked::Say(text)));
+}
+
+/// Asks for the limits of one content.
+pub(super) fn ask_limit(model: &mut Model) {
+    let Some(t) = model.selected_transfer() else { return };
+    let show = |rate: Option<u64>| {
+        rate.map_or_else(|| "none".to_owned(), |rate| format!("{}K", rate.div_ceil(1024)))
+    };
+    let mut limit = LimitOne {
+        id: t.id,
+        name: t.name.to_string(),
+        downloading: words::is_unfinished(t),
+        ..LimitOne::default()
+    };
+    let text = if limit.downloading {
+        format!("down {} up {}", show(t.plan.down), show(t.plan.up))
+    } else {
+        format!("up {}", show(t.plan.up))
+    };
+    limit.field.set(&text);
+    model.dialogs.push(Dialog::Limit(limit));
+}
+
+/// Says whether the dialog stays open.
+pub(super) fn limit_key(limit: &mut LimitOne, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
+    if key.code != KeyCode::Enter {
+        limit.field.key(key);
+        limit.error = None;
+        return true;
+    }
+    match parse_limits(limit.field.text()) {
+        Ok((up, down)) => {
+            let say = Asked::Say(format!("limits set: {}", limit.name));
+            out.push(Effect::Call(Command::LimitOne { id: limit.id, up, down }, say));
+            false
+        }
+        Err(why) => {
+            limit.error = Some(why);
+            true
+        }
+    }
+}
+
+/// `down 1M up 500K`, in any order; what is not named has no limit.
+fn parse_limits(text: &str) -> Result<(Option<u64>, Option<u64>), String> {
+    let (mut up, mut down) = (None, None);
+    let mut parts = text.split_whitespace();
+    while let Some(which) = parts.next() {
+        let slot = match which {
+            "up" => &mut up,
+            "down" => &mut down,
+            other => return Err(format!("write \"down 1M\" or \"up 500K\", not \"{other}\"")),
+        };
+        let rate = parts.next().ok_or_else(|| format!("how much {which}? for example 1M"))?;
+        *slot = parse_rate(rate)?.0;
+    }
+    Ok((up, down))
+}
+
+/// Waits for a file that nobody has, or for the words of the filter.
+pub(super) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
+    if let Some(words) = words_to_watch(model) {
+        let text =
+            format!("downloads the first \"{words}\" that appears · g w lists what is awaited");
+        out.push(Effect::Call(Command::WatchFor { words, on: true }, Asked::Say(text)));
+        return;
+    }
+    let Some(id) = model.selected() else { return };
+    let on = !model.selected_transfer().is_some_and(|t| t.plan.watch);
+    let name = model.selected_name().unwrap_or_default();
+    let text = if on {
+        format!("{name}: starts when somebody has it")
+    } else {
+        format!("{name}: no longer waited for")
+    };
+    out.push(Effect::Call(Command::Watch { id, on }, Asked::Say(text)));
+}
+
+/// The words of a filter that finds nothing, if they are only words.
+pub(super) fn words_to_watch(model: &Model) -> Option<String> {
+    let list = model.list();
+    let text = list.field.text().trim();
+    let empty = model.tab == Tab::Network && list.rows.is_empty() && !text.is_empty();
+    let plain = !text.contains([':', '!', '|', '~', '"']);
+    (empty && plain).then(|| text.to_owned())
+}
+
+/// What can be taken back was removed just now.
+pub(super) fn removed(model: &mut Model, ids: &[ContentId]) {
+    let now = model.now.mono;
+    let what = named(model, ids);
+    model.removed = Some((ids.to_vec(), now));
+    let key = model.keymap.key(super::super::action::Action::Undo).unwrap_or_else(|| ":".into());
+    model.toasts.push_for(Tone::Good, format!("removed: {what} · {key} takes it back"), now, UNDO);
+}
+
+/// Whether there is something to take back.
+pub(super) fn can_undo(model: &Model, now: Instant) -> bool {
+    model.removed.as_ref().is_some_and(|(_, at)| now < *at + UNDO)
+}
+
+/// Takes the removal back.
+pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some((ids, _)) = model.removed.take() else { return };
+    model.toasts.clear();
+    for (i, id) in ids.iter().enumerate() {
+        let asked = if i == 0 { Asked::Say("taken back".to_owned()) } else { Asked::Quietly };
+        out.push(Effect::Call(Command::Restore { id: *id }, asked));
+    }
+}
+
+/// The peer that an action is for.
+pub(super) fn peer(model: &Model) -> Option<(PeerId, String)> {
+    let shown = |peer: PeerId, nick: &str| {
+        let short = peer.short();
+        (peer, if nick.is_empty() { short } else { format!("{nick} ({short})") })
+    };
+    match model.focus {
+        Pane::Sources => {
+            let row = model.source_rows().get(model.sources.cursor)?;
+            Some(shown(row.peer, &row.nick))
+        }
+        Pane::Files if model.tab == Tab::Peers => {
+            let row = model.peer_row(model.list().cursor)?;
+            Some(shown(row.peer, &row.nick))
+        }
+        _ => None,
+    }
+}
+
+/// Asks for how long.
+pub(super) fn ask_ban(model: &mut Model) {
+    let Some((peer, name)) = peer(model) else { return };
+    let lines = vec![
+        (Tone::Plain, format!("Nothing is fetched from {name}, and nothing served to it.")),
+        (Tone::Dim, "B lists the bans; there they can be lifted.".to_owned()),
+    ];
+    let buttons = vec![
+        button("Cancel", Choice::Stay),
+        button("10 minutes", Choice::Ban(peer, false)),
+        button("For ever", Choice::Ban(peer, true)),
+    ];
+    model.dialogs.push(Dialog::Confirm(Confirm {
+        title: format!("Ban {name}?"),
+        lines,
+        buttons,
+        selected: 0,
+        tick: None,
+        ids: Vec::new(),
+    }));
+}
+
+pub(super) fn ban(peer: PeerId, for_ever: bool, out: &mut Vec<Effect>) {
+    let time = (!for_ever).then_some(A_WHILE);
+    let text = if for_ever { "banned for ever" } else { "banned for 10 minutes" };
+    let say = Asked::Say(format!("{} {text} · B lists the bans", peer.short()));
+    out.push(Effect::Call(Command::Ban { peer, time }, say));
+}
+
+/// Says whether the list stays open.
+pub(super) fn picks_key(
+    model: &Model,
+    picks: &mut Picks,
+    key: KeyEvent,
+    out: &mut Vec<Effect>,
+) -> bool {
+    let last = picks.len(model).saturating_sub(1);
+    match key.code {
+        KeyCode::Char('q') => return false,
+        KeyCode::Down | KeyCode::Char('j') => picks.cursor = (picks.cursor + 1).min(last),
+        KeyCode::Up | KeyCode::Char('k') => picks.cursor = picks.cursor.saturating_sub(1),
+        KeyCode::Enter | KeyCode::Char('x' | 'u') | KeyCode::Delete => {
+            out.extend(
+                picks
+                    .end(model)
+                    .map(|command| Effect::Call(command, Asked::Say("lifted".to_owned()))),
+            );
+        }
+        _ => {}
+    }
+    picks.cursor = picks.cursor.min(last);
+    true
+}
+
+/// What a peer takes from us, and gives.
+pub(super) fn about_peer(model: &mut Model) {
+    let Some(row) = model.peer_row(model.list().cursor).cloned() else { return };
+    let Some((_, name)) = peer(model) else { return };
+    let lines = peer_lines(model, &row);
+    model.dialogs.push(Dialog::Why { title: name, lines });
+}
+
+fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::model::Line> {
+    let units = model.units;
+    let dash = model.theme.dash();
+    let mut lines = vec![
+        (Tone::Plain, format!("{}   connected {}", row.addr, words::age(model, row.since))),
+        (Tone::Plain, format!("It is {}.", words::upload(row.upload))),
+    ];
+    if row.takes.is_empty() {
+        lines.push((Tone::Dim, "It takes nothing from us just now.".to_owned()));
+    } else {
+        lines.push((Tone::Plain, "It takes:".to_owned()));
+    }
+    for take in &row.takes {
+        lines.push((
+            Tone::Good,
+            format!(
+                "  {}  {}  {} sent",
+                format::middle(&take.name, 36, model.theme.ellipsis()),
+                format::rate(take.rate, dash, units),
+                format::size(take.sent, units)
+            ),
+        ));
+    }
+    lines.push((
+        Tone::Dim,
+        format!(
+            "{} sent, {} received in this run",
+            format::size(row.up, units),
+            format::size(row.down, units)
+        ),
+    ));
+    lines
+}
+
+fn unfinished(model: &Model) -> impl Iterator<Item = &Transfer> {
+    model
+        .targets()
+        .into_iter()
+        .filter_map(|id| model.transfer(&id))
+        .filter(|t| words::is_unfinished(t))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_limits;
+
+    #[test]
+    fn limits_are_read_in_any_order() {
+        assert_eq!(parse_limits("up 500K down 1M"), Ok((Some(500 << 10), Some(1 << 20))));
+        assert_eq!(parse_limits("down none"), Ok((None, None)));
+        assert_eq!(parse_limits(""), Ok((None, None)));
+        assert!(parse_limits("1M").is_err() && parse_limits("up").is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! A peer as a service: signals, the service manager, the journal.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixDatagram;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::program::{PATIENCE, Place, Running};
+
+const SERVE: [&str; 3] = ["--serve-only", "--host", "--json"];
+
+#[test]
+fn signals_reload_report_and_change_the_log() {
+    let place = Place::new();
+    place.config("up = \"1M\"\n");
+    let mut peer = Running::logged(place.command(&SERVE));
+    assert_eq!(peer.ready["schema"], 1);
+    peer.signal(Signal::USR1);
+    let stats = peer.expect("stats");
+    assert_ne!(stats["network"], "none");
+    assert_eq!(stats["up"], 0);
+    assert!(peer.log("stats:").contains("INFO"));
+    place.config("up = \"2M\"\nnick = \"new\"\n");
+    peer.signal(Signal::HUP);
+    peer.log("nick changed: takes effect at the next start");
+    peer.log("settings read again: limits 2097152 B/s up");
+    place.config("upp = 1\n");
+    peer.signal(Signal::HUP);
+    assert_eq!(peer.expect("error")["code"], "config");
+    for level in ["debug", "error", "warn"] {
+        peer.signal(Signal::USR2);
+        peer.log(&format!("log level {level}"));
+    }
+    peer.signal(Signal::PIPE);
+    assert_eq!(peer.stop(), 0);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::new();
+    let file = place.write("file", &vec![3; 4 << 20]);
+    let args = ["--serve-only", "--host", "--json", "--up", "64K", &file];
+    let mut peer = Running::logged(place.command(&args));
+    peer.expect("shared");
+    let mut get = Running::start(place.other("b", &peer.ready, &["get", "file", "--json"]));
+    get.expect("progress");
+    peer.signal(Signal::TERM);
+    peer.log("stopping");
+    peer.signal(Signal::INT);
+    assert_eq!(peer.wait(), 130);
+}
+
+/// The next datagram that contains `wanted`.
+fn hears(socket: &UnixDatagram, wanted: &str) -> String {
+    loop {
+        let mut buffer = [0; 4096];
+        let n = socket.recv(&mut buffer).unwrap_or_else(|_| panic!("never heard {wanted}"));
+        let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+        if text.contains(wanted) {
+            return text;
+        }
+    }
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let place = Place::new();
+    let path = place.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hears = |wanted: &str| hears(&socket, wanted);
+    let mut command = place.command(&SERVE);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000");
+    let peer = Running::start(command);
+    let ready = hears("READY=1");
+    assert!(ready.contains("STATUS=") && ready.contains("tracker ok"), "{ready}");
+    hears("WATCHDOG=1");
+    hears("WATCHDOG=1");
+    peer.signal(Signal::HUP);
+    let reloading = hears("RELOADING=1");
+    let at = reloading.split("MONOTONIC_USEC=").nth(1).unwrap().trim();
+    assert!(at.parse::<u64>().unwrap() > 0);
+    hears("READY=1");
+    peer.signal(Signal::TERM);
+    hears("STOPPING=1");
+    assert_eq!(peer.wait(), 0);
+}
+
+#[test]
+fn ready_does_not_wait_for_a_tracker_that_is_gone() {
+    let place = Place::new();
+    let path = place.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let gone = place.gone_tracker();
+    let mut command = place.command(&["--serve-only", "--json"]);
+    command.env("NOTIFY_SOCKET", &path).env("SHOAL_TRACKER", gone);
+    let peer = Running::start(command);
+    let text = hears(&socket, "READY=1");
+    assert!(text.contains("tracker lost"), "{text}");
+    assert_eq!(peer.stop(), 0);
+}
+
+#[test]
+fn a_required_tracker_that_is_gone_has_its_own_code() {
+    let place = Place::new();
+    let args = ["--serve-only", "--require-tracker", "--json"];
+    assert_eq!(place.run(&args).code, 3);
+    let gone = place.gone_tracker();
+    let end = place.run_with(&args, &[("SHOAL_TRACKER", &gone)]);
+    assert_eq!(end.code, 3, "{}", end.err);
+    assert!(end.out.contains("\"code\":\"tracker\""), "{}", end.out);
+}
+
+#[test]
+fn the_journal_gets_priorities_and_no_times() {
+    let place = Place::new();
+    let log = place.path("log");
+    let file = fs::File::create(&log).unwrap();
+    let meta = file.metadata().unwrap();
+    let mut command = place.command(&["--serve-only", "--host", "--json", "/nowhere"]);
+    command.env("JOURNAL_STREAM", format!("{}:{}", meta.dev(), meta.ino())).stderr(file);
+    let mut peer = Running::start(command);
+    peer.expect("error");
+    assert_eq!(peer.stop(), 69);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.lines().all(|line| line.starts_with('<') && line[2..].starts_with('>')), "{text}");
+    assert!(text.contains("<3>shoal: cannot share /nowhere"), "{text}");
+
+    // Told otherwise.
+    let mut command = place.command(&["--serve-only", "--host", "--json", "--log-format", "json"]);
+    command.env("JOURNAL_STREAM", "1:1").stderr(fs::File::create(&log).unwrap());
+    assert_eq!(Running::start(command).stop(), 0);
+    let text = fs::read_to_string(&log).unwrap();
+    for line in text.lines() {
+        let value: Value = serde_json::from_str(line).unwrap();
+        assert!(value["time"].is_string() && value["message"].is_string(), "{line}");
+    }
+    assert!(!text.is_empty());
+}
+
+#[test]
+fn the_unit_file_fits_the_program() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/shoal.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let place = Place::new();
+    let args: Vec<&str> = start.split_whitespace().skip(2).collect();
+    // Every option is known: what is missing is only the network.
+    let end = place.run_with(&args, &[("SHOAL_REQUIRE_TRACKER", "1")]);
+    assert_eq!(end.code, 3, "{start}: {}", end.err);
+    for line in ["Type=notify-reload", "WatchdogSec="] {
+        assert!(unit.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn shells_complete_every_command() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let end = place.run(&["completions", shell]);
+        assert_eq!(end.code, 0, "{}", end.err);
+        for command in ["status", "unshare", "take-over"] {
+            assert!(end.out.contains(command), "{shell}: {command}");
+        }
+    }
+    assert_eq!(place.run(&["completions", "word"]).code, 2);
+}
