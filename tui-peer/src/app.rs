@@ -181,7 +181,7 @@ fn screen(run: Run, common: &Common) -> u8 {
         },
     };
     start::run(common, &plan, |engine, out, settings| async move {
-        let port = settings.engine.listen.port();
-        crate::screen::show(engine, run.paths, run.host, port, settings.table, &out).await
+        let wish = (settings.engine.listen.port(), run.plain);
+        crate::screen::show(engine, run.paths, run.host, wish, settings.table, &out).await
     })
 }

@@ -147,6 +147,9 @@ pub struct Run {
     /// Serve without a screen.
     #[arg(long, env = "SHOAL_SERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub serve_only: bool,
+    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
+    #[arg(long, env = "SHOAL_PLAIN", value_parser = FalseyValueParser::new())]
+    pub plain: bool,
     /// With --serve-only: end if the tracker cannot be reached at the start.
     #[arg(long, env = "SHOAL_REQUIRE_TRACKER", requires = "serve_only", value_parser = FalseyValueParser::new())]
     pub require_tracker: bool,

@@ -227,7 +227,7 @@ async fn front_end(wish: Demo, own: EngineHandle, out: &mut Output) -> u8 {
         let table = crate::settings::load::table(Default::default(), crate::tui::keymap::check)
             .unwrap_or_default();
         // Nothing of a demo is left to go on in the background.
-        crate::screen::show(own, Vec::new(), false, 0, table, out).await.0
+        crate::screen::show(own, Vec::new(), false, (0, false), table, out).await.0
     }
 }
 

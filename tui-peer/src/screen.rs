@@ -29,7 +29,7 @@ pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
     host: bool,
-    wanted_port: u16,
+    (wanted_port, plain): (u16, bool),
     table: Table,
     out: &Output,
 ) -> (u8, Option<Wish>) {
@@ -48,13 +48,30 @@ pub(crate) async fn show(
         }
     }
     let options = Options { table, demo: true, wanted_port: Some(wanted_port) };
-    match tui::run(engine.clone(), options).await {
+    let ended = if plain || wants_plain(&|name| std::env::var(name).ok(), out) {
+        tui::run_plain(engine.clone(), options).await
+    } else {
+        tui::run(engine.clone(), options).await
+    };
+    match ended {
         Ok(reason) => leave(engine, reason, out).await,
         Err(error) => {
             out.note(&format!("tui-peer: {error:#}"));
             (stop(engine, Stop::Gracefully, exit::OTHER).await, None)
         }
     }
+}
+
+/// Whether the environment asks for lines instead of a screen, or the terminal can show nothing else.
+fn wants_plain(env: &dyn Fn(&str) -> Option<String>, out: &Output) -> bool {
+    if env("ACCESSIBLE").is_some_and(|value| !value.is_empty() && value != "0") {
+        return true;
+    }
+    let dumb = env("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if dumb {
+        out.note("this terminal (TERM) has no screen to draw on: line by line, as with --plain");
+    }
+    dumb
 }
 
 /// Shows the app on a peer that runs elsewhere; that one runs on afterwards. Returns the exit code.

@@ -174,7 +174,7 @@ async fn pump(
                         }
                     }
                     Some(Answer::Event(event)) => {
-                        let _ = parts.events.send(event);
+                        parts.events.send(event);
                     }
                     Some(Answer::Catalogue(page)) => taken.add(page),
                     Some(Answer::Snapshot(snapshot)) => {

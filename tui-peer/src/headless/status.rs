@@ -46,7 +46,7 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         snapshot.me.nick, peer.peer.what, peer.peer.pid, snapshot.me.listen
     ));
     let tracker = figures::tracker(&snapshot.network.state);
-    out.line(&format!("{tracker}  {}", snapshot.network.tracker).trim_end().to_owned());
+    out.line(format!("{tracker}  {}", snapshot.network.tracker).trim_end());
     out.line(&figures::line(&snapshot));
     for transfer in snapshot.transfers.iter() {
         out.line(&format!("  {}  {}", short(transfer), line(transfer)));

@@ -95,7 +95,7 @@ impl Node {
                 }
             }
             Wanted::Meta { rid, id, off, len } => {
-                self.into_pipe(cx.now, at, id, rid, len);
+                self.put_in_pipe(cx.now, at, id, rid, len);
                 cx.out.push(Output::ServeManifest { conn: at, rid, id, off, len });
             }
             Wanted::Any { rid, id, except } => match self.choose(at, id, &except) {
@@ -120,7 +120,7 @@ impl Node {
         off: u32,
         len: u32,
     ) {
-        self.into_pipe(cx.now, at, id, rid, len);
+        self.put_in_pipe(cx.now, at, id, rid, len);
         if let Some(conn) = self.conns.get_mut(&at) {
             conn.pipe_of.insert(rid, (id, chunk));
         }

@@ -61,7 +61,7 @@ impl Node {
 
     /// A request is handed to a writer. The turn of its connection comes again when the others had as
     /// many bytes; who did not ask for a while has saved nothing up.
-    pub(super) fn into_pipe(&mut self, now: Time, at: ConnId, id: ContentId, rid: u32, len: u32) {
+    pub(super) fn put_in_pipe(&mut self, now: Time, at: ConnId, id: ContentId, rid: u32, len: u32) {
         let cost = (f64::from(len) * self.cost(at, id)) as u64;
         let Some(conn) = self.conns.get_mut(&at) else { return };
         self.turn = self.turn.max(conn.turn);

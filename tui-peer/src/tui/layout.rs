@@ -32,6 +32,8 @@ pub struct Areas {
     pub whole: Rect,
     /// First line.
     pub header: Rect,
+    /// What is wrong, if something is.
+    pub banner: Rect,
     /// Names of the panes (small layout).
     pub strip: Rect,
     /// Numbers of the selected file (details).
@@ -63,6 +65,8 @@ pub struct Wish {
     pub details: bool,
     /// Percentage added to the files pane.
     pub split: i16,
+    /// Whether something is wrong that gets a line of its own.
+    pub banner: bool,
 }
 
 /// Rows of the summary in the small layout.
@@ -103,6 +107,7 @@ impl Areas {
             class,
             whole,
             header: none,
+            banner: none,
             strip: none,
             info: none,
             files: none,
@@ -116,9 +121,17 @@ impl Areas {
         if class == Class::Card {
             return areas;
         }
-        let [header, body, footer] =
-            rows(whole, [Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]);
+        let [header, banner, body, footer] = rows(
+            whole,
+            [
+                Constraint::Length(1),
+                Constraint::Length(u16::from(wish.banner)),
+                Constraint::Fill(1),
+                Constraint::Length(1),
+            ],
+        );
         areas.header = header;
+        areas.banner = banner;
         areas.footer = footer;
         if wish.details {
             areas.detailed(body);
@@ -274,10 +287,11 @@ mod tests {
                         (false, -40, false),
                         (false, 40, true),
                     ] {
-                        let wish = Wish { focus, zoom, split, details };
+                        let wish = Wish { focus, zoom, split, details, banner: zoom };
                         let areas = Areas::new(width, height, wish);
                         let all = [
                             areas.header,
+                            areas.banner,
                             areas.strip,
                             areas.info,
                             areas.files,

@@ -7,7 +7,8 @@
 //!
 //! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be
 //! done, and by which keys); [`heatmap`], [`verdict`], [`filter`], [`format`], [`layout`], [`theme`] (pure
-//! helpers); [`app`], [`front`], [`term`] (the shell around it).
+//! helpers); [`app`], [`front`], [`term`], [`output`], [`pace`], [`signs`], [`probe`] (the shell around
+//! it); [`plain`] (the same without a screen).
 
 pub mod action;
 pub mod app;
@@ -26,6 +27,7 @@ pub mod output;
 pub mod outside;
 pub mod pace;
 mod panics;
+pub mod plain;
 pub mod probe;
 pub mod signs;
 pub mod term;
@@ -75,14 +77,8 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         anyhow::anyhow!("key bindings: {}", all.join("; "))
     })?;
     let env = |name: &str| std::env::var(name).ok();
-    let mut kinds = Vec::new();
-    for (kind, number) in [
-        (SignalKind::terminate(), 15),
-        (SignalKind::hangup(), HANGUP),
-        (SignalKind::interrupt(), 2),
-    ] {
-        kinds.push((signal(kind).context("cannot listen for signals")?, number));
-    }
+    // Before the terminal is taken: a signal in between must find somebody.
+    let signals = signals()?;
     let logs = Logs::shared();
     panics::install(logs.dir().unwrap_or_else(std::env::temp_dir));
     let mut prefs = Prefs::new(options.table, Detected::from(&env));
@@ -115,18 +111,9 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
     if let Some(state) = model.prefs.table.path_of(crate::settings::Item::State) {
         model.recall = model::Recall::parse(&outside::read_filters(&state));
     }
-    let signals = pin!(async move {
-        let waits = kinds.iter_mut().map(|(kind, number)| {
-            Box::pin(async move {
-                kind.recv().await;
-                *number
-            })
-        });
-        futures_util::future::select_all(waits).await.0
-    });
     logs.watch(true);
     let known = tty.known();
-    let reason = app::drive(handle, model, &mut tty, known, signals).await;
+    let reason = app::drive(handle, model, &mut tty, known, pin!(signals)).await;
     logs.watch(false);
     drop(tty);
     term::detach_if_gone();
@@ -135,3 +122,34 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
 
 /// SIGHUP: the terminal hung up.
 const HANGUP: i32 = 1;
+
+/// The same app without a screen: lines and numbered questions.
+///
+/// # Errors
+/// If there is no input.
+pub async fn run_plain(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
+    let signals = signals()?;
+    let reason = plain::run(handle, options.table.units(), pin!(signals)).await;
+    reason.context("cannot read what is typed")
+}
+
+/// The number of the first signal that ends the app.
+fn signals() -> anyhow::Result<impl Future<Output = i32>> {
+    let mut kinds = Vec::new();
+    for (kind, number) in [
+        (SignalKind::terminate(), 15),
+        (SignalKind::hangup(), HANGUP),
+        (SignalKind::interrupt(), 2),
+    ] {
+        kinds.push((signal(kind).context("cannot listen for signals")?, number));
+    }
+    Ok(async move {
+        let waits = kinds.iter_mut().map(|(kind, number)| {
+            Box::pin(async move {
+                kind.recv().await;
+                *number
+            })
+        });
+        futures_util::future::select_all(waits).await.0
+    })
+}

@@ -78,7 +78,7 @@ struct Play {
     input: mpsc::Sender<Event>,
     frames: mpsc::Receiver<Vec<u8>>,
     /// Kept open: whoever sends must not find it closed.
-    _asides: mpsc::Receiver<Vec<u8>>,
+    asides: mpsc::Receiver<Vec<u8>>,
     parts: HandleParts,
     screen: vt100::Parser,
     app: tokio::task::JoinHandle<io::Result<ExitReason>>,
@@ -120,15 +120,7 @@ fn play_on(width: u16, height: u16, table: Table, known: Known) -> Play {
         });
         Ok(drive(handle, model, &mut front, known, signal).await)
     });
-    Play {
-        input,
-        frames,
-        _asides: asides,
-        parts,
-        screen: vt100::Parser::new(height, width, 0),
-        app,
-        signal,
-    }
+    Play { input, frames, asides, parts, screen: vt100::Parser::new(height, width, 0), app, signal }
 }
 
 impl Play {
@@ -264,4 +256,124 @@ async fn a_terminal_that_goes_away_may_leave_the_peer_serving() {
     serving.until("Network").await;
     serving.signal.send(HANGUP).unwrap();
     assert_eq!(serving.app.await.unwrap().unwrap(), ExitReason::ServeOn);
+}
+
+/// A terminal that breaks when it is drawn to.
+#[derive(Debug, Clone, Default)]
+struct Broken;
+
+impl io::Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        panic!("a mistake in the screen's own code");
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct BrokenFront(Terminal<CrosstermBackend<Broken>>);
+
+impl Front for BrokenFront {
+    type Backend = CrosstermBackend<Broken>;
+
+    fn terminal(&mut self) -> &mut Terminal<Self::Backend> {
+        &mut self.0
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn aside(&mut self, _bytes: &[u8]) {}
+
+    async fn event(&mut self) -> Option<io::Result<Happened>> {
+        std::future::pending().await
+    }
+
+    fn mouse(&mut self, _on: bool) {}
+
+    fn copy(&mut self, _text: String) -> BoxFuture<'static, Copied> {
+        Box::pin(std::future::ready(Ok("nowhere")))
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> Option<(u16, u16)> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_screen_ends_the_app_in_order() {
+    let snap = testkit::rich(Instant::now());
+    let (handle, _parts) = channel(snap.clone());
+    let theme = Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark);
+    let model = stage::model(snap, 80, 24, theme);
+    let options = ratatui::TerminalOptions {
+        viewport: ratatui::Viewport::Fixed(ratatui::layout::Rect::new(0, 0, 80, 24)),
+    };
+    let mut front =
+        BrokenFront(Terminal::with_options(CrosstermBackend::new(Broken), options).unwrap());
+    let never = Box::pin(std::future::pending());
+    let reason = drive(handle, model, &mut front, Known::default(), never).await;
+    assert_eq!(reason, ExitReason::Panicked);
+}
+
+#[tokio::test]
+async fn the_title_says_how_it_goes_and_repeats_nothing() {
+    let known = Known { title: true, progress: true, notify: None };
+    let mut play = play_on(80, 24, Table::default(), known);
+    play.until("Network").await;
+    let first = String::from_utf8(play.asides.recv().await.unwrap()).unwrap();
+    assert!(first.starts_with("\x1b]2;↓ ") && first.contains("MiB/s — Shoal\x1b\\"), "{first:?}");
+    assert!(first.contains("\x1b]9;4;1;"), "{first:?}");
+    play.key(KeyCode::Char('A')).await;
+    assert!(matches!(play.command().await, Command::Announce));
+    play.until("asking the tracker").await;
+    assert!(play.asides.try_recv().is_err(), "the same again");
+}
+
+#[tokio::test]
+async fn a_burst_of_sizes_is_painted_once() {
+    let mut play = play(80, 24);
+    play.until("Network").await;
+    for width in 81..=120 {
+        play.input.send(Event::Resize(width, 40)).await.unwrap();
+    }
+    play.screen.screen_mut().set_size(40, 120);
+    play.until("3 Sources").await;
+    // One for the new size; a second one if the burst took longer than 30 ms.
+    let mut more = 0;
+    while play.frames.try_recv().is_ok() {
+        more += 1;
+    }
+    assert!(more <= 3, "{more} frames for one burst");
+}
+
+#[tokio::test]
+async fn what_the_log_does_not_show_costs_no_frame() {
+    let mut play = play(80, 24);
+    play.until("Network").await;
+    let mut event = testkit::events().remove(0);
+    event.level = tui_peer::engine::event::Level::Debug;
+    event.what = tui_peer::engine::event::What::Said;
+    play.parts.events.send(event);
+    // A snapshot that looks the same.
+    let same = play.parts.snapshots.borrow().clone();
+    let mut next = (*same).clone();
+    next.seq += 1;
+    play.parts.snapshots.send_replace(Arc::new(next));
+    let silent = tokio::time::timeout(Duration::from_millis(600), play.frames.recv()).await;
+    assert!(silent.is_err(), "a frame for nothing");
 }

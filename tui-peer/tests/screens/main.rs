@@ -11,10 +11,13 @@
 mod bytes;
 mod dialogs;
 mod map;
+#[cfg(target_os = "linux")]
+mod pty;
 mod random;
 mod settings;
 mod stage;
 mod states;
+mod terminal;
 #[allow(dead_code)]
 mod testkit;
 mod wishes;

@@ -152,13 +152,14 @@ fn a_click_opens_a_tab_and_alt_does_nothing() {
         KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
     };
     let mut stage = Stage::rich(80, 24);
-    let title = stage.screen().lines().nth(1).unwrap().to_owned();
+    let row = stage.model.areas().files.y;
+    let title = stage.screen().lines().nth(usize::from(row)).unwrap().to_owned();
     for (word, tab) in [("Shared", Tab::Shared), ("Peers", Tab::Peers), ("Network", Tab::Network)] {
         let column = title.chars().collect::<String>().split(word).next().unwrap().chars().count();
         stage.send(Msg::Mouse(MouseEvent {
             kind: MouseEventKind::Down(MouseButton::Left),
             column: u16::try_from(column + 1).unwrap(),
-            row: 1,
+            row,
             modifiers: KeyModifiers::NONE,
         }));
         assert_eq!(stage.model.tab, tab);

@@ -266,6 +266,10 @@ pub struct Model {
     pub when_idle: Option<WhenIdle>,
     /// Whether the mouse is ours.
     pub mouse: bool,
+    /// What the mouse did last.
+    pub pointer: super::update::Pointer,
+    /// Bans that came lately, and when.
+    pub told_bans: Vec<(common::id::PeerId, Instant)>,
     /// Whether the terminal has the keyboard's attention.
     pub attention: bool,
     /// When `^C` was pressed last.
@@ -338,6 +342,8 @@ impl Model {
             welcome: Welcome::default(),
             when_idle: None,
             mouse: true,
+            pointer: Default::default(),
+            told_bans: Vec::new(),
             attention: true,
             interrupted: None,
             last_key: None,
@@ -362,9 +368,18 @@ impl Model {
 
     /// Where everything is.
     pub fn areas(&self) -> Areas {
-        let wish =
-            Wish { focus: self.focus, zoom: self.zoom, details: self.details, split: self.split };
-        Areas::new(self.size.0, self.size.1, wish)
+        Areas::new(self.size.0, self.size.1, self.wish())
+    }
+
+    /// What decides about it besides the size.
+    pub fn wish(&self) -> Wish {
+        Wish {
+            focus: self.focus,
+            zoom: self.zoom,
+            details: self.details,
+            split: self.split,
+            banner: super::view::banner::has(self),
+        }
     }
 
     /// The list in which something is selected: that of the Transfers pane, or of the open tab.

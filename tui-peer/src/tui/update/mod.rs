@@ -10,8 +10,8 @@ mod keys;
 mod link;
 mod lists;
 mod log;
-mod marks;
 mod map;
+mod marks;
 mod mouse;
 mod moves;
 mod palette;
@@ -26,6 +26,7 @@ mod wishes;
 
 pub(crate) use ask::waits_for;
 pub use can::can;
+pub use mouse::Pointer;
 pub(crate) use palette::palette_rows;
 pub(crate) use welcome::{downloads_text, listen_text, stops};
 
@@ -42,6 +43,8 @@ use super::model::{Dialog, GetLink, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
 use super::words;
 
+/// Bans told in the banner at once; the others are in the log.
+const MAX_BANS: usize = 8;
 /// How long the order of a list holds still after a key was pressed.
 const HOLD: Duration = Duration::from_millis(1500);
 
@@ -113,7 +116,8 @@ pub fn deadline(model: &Model) -> Option<Instant> {
         _ => None,
     };
     let reorder = model.last_key.filter(|_| model.stale).map(|at| (at + HOLD).max(now));
-    [model.toasts.deadline(), clock, reorder].into_iter().flatten().min()
+    let banner = super::view::banner::deadline(model);
+    [model.toasts.deadline(), clock, reorder, banner].into_iter().flatten().min()
 }
 
 fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
@@ -164,7 +168,13 @@ fn event_came(model: &mut Model, event: &Event) {
             };
             model.toasts.push(Tone::Bad, show(&text), now);
         }
-        What::Banned { .. } => model.toasts.push(Tone::Warn, show(&event.text), now),
+        What::Banned { peer } => {
+            if model.told_bans.len() >= MAX_BANS {
+                model.told_bans.remove(0);
+            }
+            model.told_bans.push((*peer, now));
+            model.toasts.push(Tone::Warn, show(&event.text), now);
+        }
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);
         }

@@ -1,15 +1,33 @@
-//! The mouse: wheel scrolls what is under it, a click focuses and selects.
+//! The mouse: wheel scrolls what is under it; a click focuses and selects, sorts by a heading, opens a
+//! tab; a second click is Enter; the border between panes can be dragged.
+
+use std::time::{Duration, Instant};
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
-use super::super::layout::inside;
+use super::super::layout::{Areas, Wish, inside};
 use super::super::model::{Dialog, Model, Pane, Tab};
 use super::super::msg::Effect;
-use super::lists;
+use super::super::view::files;
+use super::super::view::log::{Shape, list_area};
+use super::super::view::pointing;
+use super::{lists, moves};
 
 /// Rows per notch of the wheel.
 const WHEEL: isize = 3;
+/// A second click on the same cell within this time is Enter.
+const DOUBLE: Duration = Duration::from_millis(400);
+/// How far a split moves either way, in percent.
+const MAX_SPLIT: i16 = 35;
+
+/// What the mouse did last.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pointer {
+    clicked: Option<(Instant, Position)>,
+    /// The border beside the files is being dragged.
+    dragging: bool,
+}
 
 pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>) {
     if let Some(Dialog::Settings(panel)) = model.dialogs.last() {
@@ -24,6 +42,15 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>)
     }
     let at = Position::new(event.column, event.row);
     let areas = model.areas();
+    match event.kind {
+        MouseEventKind::Drag(MouseButton::Left) if model.pointer.dragging => {
+            drag(model, at);
+            return;
+        }
+        MouseEventKind::Up(_) => model.pointer.dragging = false,
+        MouseEventKind::Down(MouseButton::Left) => model.pointer.dragging = is_split(&areas, at),
+        _ => {}
+    }
     let Some(pane) = Pane::ALL.into_iter().find(|pane| areas.of(*pane).contains(at)) else {
         return;
     };
@@ -31,16 +58,40 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>)
         MouseEventKind::ScrollDown => wheel(model, pane, WHEEL),
         MouseEventKind::ScrollUp => wheel(model, pane, -WHEEL),
         MouseEventKind::Down(MouseButton::Left) => {
-            super::moves::focus(model, pane);
+            moves::focus(model, pane);
+            let again = model.pointer.clicked.is_some_and(|(when, place)| {
+                place == at && model.now.mono.saturating_duration_since(when) < DOUBLE
+            });
+            // Three clicks are not two double clicks.
+            model.pointer.clicked = (!again).then_some((model.now.mono, at));
             if pane == Pane::Files && at.y == areas.files.y {
-                if let Some(tab) = super::super::view::files::tab_at(model, areas.files, at.x) {
-                    super::moves::open_tab(model, tab);
+                if let Some(tab) = files::tab_at(model, areas.files, at.x) {
+                    moves::open_tab(model, tab);
                 }
-                return;
+            } else if let Some(sort) = pointing::sort_at(model, areas.files, at) {
+                let tab = model.tab;
+                let list = model.list_mut(tab);
+                list.reverse = list.sort == sort && !list.reverse;
+                list.sort = sort;
+                lists::renew(model, out);
+            } else if inside(areas.of(pane)).contains(at) {
+                click(model, pane, areas.of(pane), at);
+                if again && is_row(model, pane, &areas, at) {
+                    moves::enter(model, out);
+                }
             }
-            click(model, pane, inside(areas.of(pane)), at);
         }
         _ => {}
+    }
+}
+
+/// Whether a double click here means the thing under it.
+fn is_row(model: &Model, pane: Pane, areas: &Areas, at: Position) -> bool {
+    match pane {
+        Pane::Files => pointing::row_at(model, areas.files, at).is_some(),
+        Pane::Chunks => super::super::view::chunks::map_area(model).contains(at),
+        Pane::Sources => at.y > areas.sources.y + 1,
+        Pane::Log | Pane::Transfers => false,
     }
 }
 
@@ -58,20 +109,42 @@ fn wheel(model: &mut Model, pane: Pane, by: isize) {
     }
 }
 
-fn click(model: &mut Model, pane: Pane, inner: Rect, at: Position) {
-    let row = usize::from(at.y.saturating_sub(inner.y));
-    if !inner.contains(at) {
-        return;
+/// Whether this is the border that the files share with what is beside or below them.
+fn is_split(areas: &Areas, at: Position) -> bool {
+    let files = areas.files;
+    if files.is_empty() || areas.chunks.is_empty() {
+        return false;
     }
+    if areas.chunks.x >= files.right() {
+        (files.top()..files.bottom()).contains(&at.y)
+            && (at.x + 1 == files.right() || at.x == files.right())
+    } else {
+        // The lower border: the upper one of the panes below has their titles.
+        at.y + 1 == files.bottom() && files.x < at.x
+    }
+}
+
+/// Moves the split so that the border comes as near to the pointer as it can.
+fn drag(model: &mut Model, at: Position) {
+    let now = model.areas();
+    let beside = now.chunks.x >= now.files.right();
+    let distance = |split: i16| {
+        let wish = Wish { split, ..model.wish() };
+        let files = Areas::new(model.size.0, model.size.1, wish).files;
+        if beside { files.right().abs_diff(at.x + 1) } else { files.bottom().abs_diff(at.y + 1) }
+    };
+    let best = (-MAX_SPLIT..=MAX_SPLIT).min_by_key(|split| (distance(*split), split.abs()));
+    model.split = best.unwrap_or(model.split);
+}
+
+fn click(model: &mut Model, pane: Pane, area: Rect, at: Position) {
+    let inner = inside(area);
+    let row = usize::from(at.y.saturating_sub(inner.y));
     match pane {
         Pane::Files => {
-            let filter = model.filtering || !model.list().field.text().is_empty();
-            let above = 1 + usize::from(filter);
-            let tab = model.tab;
-            let list = model.list_mut(tab);
-            let to = list.offset + row.saturating_sub(above);
-            if row >= above && to < list.rows.len() {
-                list.cursor = to;
+            if let Some(to) = pointing::row_at(model, area, at) {
+                let tab = model.tab;
+                model.list_mut(tab).cursor = to;
             }
         }
         Pane::Transfers => {
@@ -87,11 +160,7 @@ fn click(model: &mut Model, pane: Pane, inner: Rect, at: Position) {
                 model.sources.cursor = to;
             }
         }
-        Pane::Log => {
-            let to = isize::try_from(model.log.offset + row).unwrap_or(0);
-            let from = isize::try_from(model.log.position()).unwrap_or(0);
-            model.log.step(to - from);
-        }
+        Pane::Log => log_click(model, area, at),
         Pane::Chunks => {
             let map = super::super::view::chunks::map_area(model);
             if map.contains(at) {
@@ -100,5 +169,27 @@ fn click(model: &mut Model, pane: Pane, inner: Rect, at: Position) {
                 super::map::point(model, cell);
             }
         }
+    }
+}
+
+/// Lines may take several rows.
+fn log_click(model: &mut Model, area: Rect, at: Position) {
+    let list = list_area(model, area);
+    if !list.contains(at) {
+        return;
+    }
+    let shape = Shape::of(model, list);
+    let mut left = usize::from(at.y - list.y);
+    let offset = model.log.offset;
+    let hit = model.log.shown_from(offset).position(|line| {
+        let rows = shape.rows(line);
+        let here = left < rows;
+        left = left.saturating_sub(rows);
+        here
+    });
+    if let Some(place) = hit {
+        let to = isize::try_from(offset + place).unwrap_or(0);
+        let from = isize::try_from(model.log.position()).unwrap_or(0);
+        model.log.step(to - from);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         let left = if area.width < 76 { "" } else { left.as_str() };
         parts.push(vec![(format!("{text}{left} (Esc cancels)"), theme.warn())]);
     }
-    if !snap.me.serving {
+    if !snap.me.serving && !super::banner::has(model) {
         parts.push(vec![(format!("{} serving paused (S)", theme.pause()), theme.warn())]);
     }
     parts.push(vec![plain(format::plural(snap.peers.len() as u64, "peer"))]);
@@ -129,10 +129,10 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
             let age = format::clock(now.saturating_duration_since(*since));
             let left = retry_at.saturating_duration_since(now).as_secs_f64().ceil();
             let mut text = format!("{} {tracker} lost {age}", theme.off());
-            if width >= 100 {
+            if width >= 100 && !super::banner::has(model) {
                 text.push_str(&format!(" {} retry in {left} s {} A now", theme.dot(), theme.dot()));
             }
-            if width >= 160 && !why.is_empty() {
+            if width >= 160 && !super::banner::has(model) && !why.is_empty() {
                 text.push_str(&format!(
                     " {} {}",
                     theme.dot(),

@@ -1,5 +1,6 @@
 //! PURE: the model on the screen. Only what is visible is built.
 
+pub(crate) mod banner;
 mod cells;
 pub mod chunks;
 mod columns;
@@ -14,6 +15,7 @@ pub(crate) mod log;
 mod map;
 mod paint;
 mod picks;
+pub(crate) mod pointing;
 pub(crate) mod settings;
 mod sources;
 pub(crate) mod transfers;
@@ -40,6 +42,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     } else {
         let buf = frame.buffer_mut();
         header::draw(model, buf, areas.header);
+        banner::draw(model, buf, areas.banner);
         header::strip(model, buf, areas.strip);
         details::info(model, buf, areas.info);
         chunks::draw(model, buf, areas.chunks);

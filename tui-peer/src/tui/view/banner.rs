@@ -1,0 +1,123 @@
+//! The line below the header while something is wrong that the user may want to act on. It takes no keys
+//! and goes away by itself.
+
+use std::time::{Duration, Instant};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::engine::snapshot::{NetState, TransferState};
+
+use super::super::format;
+use super::super::layout::Class;
+use super::super::model::{Model, Tone};
+use super::paint;
+
+/// Lowest terminal that gives a row to it; the header and the rows say the same in short.
+const MIN_HEIGHT: u16 = 20;
+/// How long a ban is told, of the ten minutes or more that it lasts.
+const BAN_SHOWN: Duration = Duration::from_secs(60);
+
+/// Whether there is a banner.
+pub(crate) fn has(model: &Model) -> bool {
+    let (width, height) = model.size;
+    height >= MIN_HEIGHT
+        && super::super::layout::class(width, height) != Class::Card
+        && !model.is_welcome()
+        && !lines(model).is_empty()
+}
+
+/// When a banner goes away by itself though nothing happens.
+pub(crate) fn deadline(model: &Model) -> Option<Instant> {
+    model.told_bans.iter().map(|(_, at)| *at + BAN_SHOWN).filter(|at| *at > model.now.mono).min()
+}
+
+/// Everything to be said, the worst first.
+pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
+    let theme = model.theme;
+    let dot = theme.dot();
+    let snap = &model.snap;
+    let mut out = Vec::new();
+    let full: Vec<_> =
+        snap.transfers.iter().filter(|t| t.state == TransferState::DiskFull).collect();
+    if let Some(first) = full.first() {
+        let folder = first.path.parent().map_or_else(String::new, |dir| model.show_path(dir));
+        let text = format!(
+            "! disk full {folder}: {} paused {dot} resumes by itself {dot} r retry",
+            full.len()
+        );
+        out.push((Tone::Bad, text));
+    }
+    match &snap.network.state {
+        NetState::Rejected { why } => {
+            let why = common::names::show(why);
+            out.push((
+                Tone::Bad,
+                format!("! the tracker refuses us: {why} {dot} g j join another"),
+            ));
+        }
+        NetState::Lost { since, retry_at, why } => {
+            let now = model.now;
+            let left = retry_at.saturating_duration_since(now.mono).as_secs_f64().ceil();
+            let age = now.mono.saturating_duration_since(*since);
+            let then = now.wall.checked_sub(age).unwrap_or(now.wall);
+            let when = format::time_of_day(then, model.setting.utc_offset);
+            let peers = match snap.peers.len() {
+                0 => String::new(),
+                n => format!("{} still usable, ", format::plural(n as u64, "peer")),
+            };
+            let why = if why.is_empty() {
+                String::new()
+            } else {
+                format!(" {dot} {}", common::names::show(why))
+            };
+            let text = format!(
+                "{} retry in {left} s {dot} A now {dot} {peers}list from {when}{why}",
+                theme.off()
+            );
+            out.push((Tone::Warn, text));
+        }
+        NetState::Left => {
+            let text = format!("{} you left the network (L) {dot} J rejoins", theme.off());
+            out.push((Tone::Warn, text));
+        }
+        NetState::NoNetwork | NetState::Connecting | NetState::On => {}
+    }
+    for (peer, at) in &model.told_bans {
+        let row = snap.bans.iter().find(|ban| ban.peer == *peer && !ban.by_user);
+        if let Some(ban) = row.filter(|_| model.now.mono < *at + BAN_SHOWN) {
+            let name = if ban.nick.is_empty() { ban.peer.short() } else { ban.nick.clone() };
+            let until = ban.until.map_or_else(String::new, |until| {
+                let left = until.saturating_duration_since(model.now.mono).as_secs();
+                // To the minute: it need not be painted every second.
+                format!(" for {} min", left.div_ceil(60))
+            });
+            out.push((Tone::Warn, format!("! {name} banned{until}: {}", ban.why)));
+        }
+    }
+    let port = snap.me.listen.port();
+    if let Some(wanted) = model.setting.wanted_port.filter(|wanted| *wanted != 0 && *wanted != port)
+    {
+        let text = format!("! port {wanted} is in use: listening on {port} {dot} F2 changes it");
+        out.push((Tone::Warn, text));
+    }
+    if !snap.me.serving {
+        let text = format!("{} serving paused (S): others cannot download from you", theme.pause());
+        out.push((Tone::Warn, text));
+    }
+    out
+}
+
+pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let lines = lines(model);
+    let Some((tone, text)) = lines.first() else { return };
+    let more = if lines.len() > 1 { format!("  (+{})", lines.len() - 1) } else { String::new() };
+    let room = usize::from(area.width.saturating_sub(2)).saturating_sub(more.len());
+    let text = format::start(text, room);
+    let style = paint::tone(model.theme, *tone);
+    let x = paint::text(buf, area.x + 1, area.y, area.width.saturating_sub(2), &text, style);
+    paint::text(buf, x, area.y, area.right().saturating_sub(x), &more, model.theme.dim());
+}

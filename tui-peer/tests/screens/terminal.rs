@@ -1,0 +1,207 @@
+//! The log, the banner, the mouse, and the app line by line.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use tui_peer::engine::command::Command;
+use tui_peer::engine::event::{Event, Level, Target, What};
+use tui_peer::engine::snapshot::{NetState, TransferState};
+use tui_peer::settings::Units;
+use tui_peer::tui::model::Sort;
+use tui_peer::tui::msg::{Effect, Msg};
+use tui_peer::tui::plain::{Out, Plain};
+
+use super::stage::Stage;
+use super::testkit;
+
+fn mouse(stage: &mut Stage, kind: MouseEventKind, column: u16, row: u16) {
+    let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+    stage.send(Msg::Mouse(event));
+}
+
+fn click(stage: &mut Stage, column: u16, row: u16) {
+    mouse(stage, MouseEventKind::Down(MouseButton::Left), column, row);
+    mouse(stage, MouseEventKind::Up(MouseButton::Left), column, row);
+}
+
+/// Where a text stands on the screen.
+fn find(stage: &Stage, text: &str) -> (u16, u16) {
+    for (y, line) in stage.screen().lines().enumerate() {
+        if let Some(at) = line.find(text) {
+            let x = line[..at].chars().count();
+            return (u16::try_from(x).unwrap(), u16::try_from(y).unwrap());
+        }
+    }
+    panic!("{text:?} is not in\n{}", stage.screen());
+}
+
+#[test]
+fn headings_sort_and_a_second_click_opens() {
+    let mut stage = Stage::rich(120, 40);
+    let (x, y) = find(&stage, "Size");
+    click(&mut stage, x, y);
+    assert_eq!(stage.model.list().sort, Sort::Size);
+    stage.pass(Duration::from_secs(1));
+    click(&mut stage, x, y);
+    assert!(stage.model.list().reverse);
+    let (x, y) = find(&stage, "empty.txt  ");
+    click(&mut stage, x, y);
+    assert!(!stage.model.details);
+    click(&mut stage, x, y);
+    assert!(stage.model.details, "the second click within 400 ms is Enter");
+    stage.keys("<Esc>");
+    stage.pass(Duration::from_secs(1));
+    click(&mut stage, x, y);
+    stage.pass(Duration::from_secs(1));
+    click(&mut stage, x, y);
+    assert!(!stage.model.details, "two slow clicks are two clicks");
+}
+
+#[test]
+fn the_border_between_panes_can_be_dragged() {
+    let mut stage = Stage::rich(120, 40);
+    let files = stage.model.areas().files;
+    let (x, y) = (files.right() - 1, files.y + 5);
+    mouse(&mut stage, MouseEventKind::Down(MouseButton::Left), x, y);
+    mouse(&mut stage, MouseEventKind::Drag(MouseButton::Left), x - 12, y);
+    assert!(stage.model.areas().files.right().abs_diff(x - 11) <= 1);
+    mouse(&mut stage, MouseEventKind::Up(MouseButton::Left), x - 12, y);
+    mouse(&mut stage, MouseEventKind::Drag(MouseButton::Left), x + 9, y);
+    assert!(stage.model.areas().files.right() < x, "let go of");
+}
+
+fn said(text: &str, hint: &str) -> Event {
+    Event {
+        at: testkit::wall(),
+        level: Level::Error,
+        target: Target::Disk,
+        text: text.to_owned(),
+        what: What::Failed { id: None, code: "io", hint: hint.to_owned() },
+    }
+}
+
+#[test]
+fn the_zoomed_log_shows_details_filters_and_keys() {
+    let mut stage = Stage::rich(100, 30);
+    stage.send(Msg::Event(said("write failed: no space left", "paused, r retries")));
+    stage.keys("4z");
+    let screen = stage.screen();
+    assert!(screen.contains("└ paused, r retries"), "{screen}");
+    assert!(screen.contains("[INFO]") && screen.contains("target all"), "{screen}");
+    stage.keys("t");
+    assert_eq!(stage.model.log.target(), Some("track"));
+    stage.keys("ttttt");
+    assert_eq!(stage.model.log.target(), Some("disk"));
+    assert!(stage.model.log.shown().all(|line| line.target == "disk"));
+    stage.keys("ttt/no space<Enter>");
+    assert!(stage.model.log.current().unwrap().text.contains("no space"));
+    stage.send(Msg::Event(said("later", "")));
+    let screen = stage.screen();
+    assert!(screen.contains("[PAUSED at ") && screen.contains("1 newer]"), "{screen}");
+    stage.effects.clear();
+    stage.keys("yY");
+    let copied: Vec<&String> = stage
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Copy(text, _) => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert!(copied[0].contains("ERROR disk  write failed") && copied[0].contains("r retries"));
+    assert!(copied[1].lines().count() > copied[0].lines().count());
+}
+
+#[test]
+fn ten_thousand_lines_cost_no_more_than_a_few() {
+    let mut stage = Stage::rich(100, 30);
+    stage.send(Msg::Events((0..20_000).map(|i| said(&i.to_string(), "")).collect()));
+    assert!(stage.model.log.len() < 10_000);
+    assert!(stage.screen().contains("19999"));
+}
+
+#[test]
+fn the_banner_says_what_is_wrong_and_goes_by_itself() {
+    let mut stage = Stage::rich(100, 30);
+    let now = stage.model.now.mono;
+    let change = |stage: &mut Stage, change: &dyn Fn(&mut tui_peer::engine::snapshot::Snapshot)| {
+        let mut snap = (*stage.model.snap).clone();
+        snap.seq += 1;
+        change(&mut snap);
+        stage.send(Msg::Snapshot(std::sync::Arc::new(snap)));
+    };
+    change(&mut stage, &|snap| {
+        snap.transfers = snap
+            .transfers
+            .iter()
+            .cloned()
+            .map(|mut t| {
+                if t.state == TransferState::DiskFull {
+                    t.state = TransferState::Getting;
+                }
+                t
+            })
+            .collect();
+        snap.network.state = NetState::On;
+    });
+    let height = stage.model.areas().files.height;
+    assert!(stage.model.areas().banner.is_empty());
+    change(&mut stage, &|snap| {
+        snap.network.state = NetState::Lost {
+            since: now,
+            retry_at: now + Duration::from_secs(8),
+            why: "connection refused".to_owned(),
+        };
+    });
+    assert!(!stage.model.areas().banner.is_empty());
+    let screen = stage.screen();
+    assert!(screen.contains("retry in 8 s") && screen.contains("still usable"), "{screen}");
+    change(&mut stage, &|snap| snap.me.serving = false);
+    assert!(stage.screen().contains("(+1)"));
+    change(&mut stage, &|snap| {
+        snap.me.serving = true;
+        snap.network.state = NetState::On;
+    });
+    assert_eq!(stage.model.areas().files.height, height);
+}
+
+#[test]
+fn line_by_line_one_can_find_download_share_and_quit() {
+    let snap = testkit::rich(std::time::Instant::now());
+    let mut plain = Plain::new(Some("/home/ada".into()), Units::Iec);
+    let texts = |out: Vec<Out>| -> Vec<String> {
+        out.into_iter()
+            .map(|out| match out {
+                Out::Say(text) => text,
+                Out::Call(command, text) => format!("{command:?} {text}"),
+                Out::Quit => "QUIT".to_owned(),
+            })
+            .collect()
+    };
+    let greeting = texts(plain.greeting(&snap)).join("\n");
+    assert!(greeting.contains("Connected, 37 peers"), "{greeting}");
+    let list = texts(plain.answer(&snap, "1\n"));
+    assert_eq!(list.len(), 21, "twenty and a summary");
+    assert!(list[20].starts_with("20 of 1204"), "{}", list[20]);
+    assert!(plain.answer(&snap, "2").is_empty() && plain.prompt().contains("Words"));
+    let list = texts(plain.answer(&snap, "UBUNTU desktop"));
+    assert!(list[0].starts_with("1. ubuntu-24.04.1-desktop-amd64.iso, 5.76 GiB, 12 sources"));
+    assert!(plain.answer(&snap, "3").is_empty());
+    assert!(texts(plain.answer(&snap, "7"))[0].contains("not in the list"));
+    let out = plain.answer(&snap, "download 1");
+    assert!(
+        matches!(&out[..], [Out::Call(Command::Download(d), text)]
+            if d.id == testkit::content(0) && text.contains("ubuntu")),
+        "{out:?}"
+    );
+    let out = plain.answer(&snap, "share ~/notes");
+    assert!(
+        matches!(&out[..], [Out::Call(Command::Share { path, .. }, _)]
+            if path.as_os_str() == "/home/ada/notes"),
+        "{out:?}"
+    );
+    assert!(texts(plain.answer(&snap, "dance"))[0].contains("none of"));
+    assert!(matches!(plain.answer(&snap, "0")[..], [Out::Quit]));
+    let all = texts(plain.answer(&snap, "5")).join("");
+    assert!(!all.chars().any(char::is_control));
+}
