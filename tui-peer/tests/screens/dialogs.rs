@@ -34,11 +34,11 @@ fn probes(stage: &Stage) -> Vec<Probe> {
 }
 
 fn last_dir(stage: &Stage) -> PathBuf {
-    let dirs = stage.effects.iter().filter_map(|effect| match effect {
+    let mut dirs = stage.effects.iter().filter_map(|effect| match effect {
         Effect::ListDir(dir) => Some(dir.clone()),
         _ => None,
     });
-    dirs.last().unwrap()
+    dirs.next_back().unwrap()
 }
 
 fn file(name: &str, size: u64) -> PathEntry {

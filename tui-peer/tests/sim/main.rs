@@ -1,5 +1,11 @@
 //! Swarms of real cores on virtual time. Every run is repeatable from its seed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests; some of them print tables"
+)]
 
 mod links;
 mod matter;
