@@ -46,8 +46,8 @@ pub(super) struct Conn {
     pub(super) snubbed_until: Option<Time>,
     /// Requests of the peer that wait here.
     pub(super) queue: VecDeque<Wanted>,
-    /// Requests handed to the writer, with their lengths.
-    pub(super) in_pipe: HashMap<u32, u64>,
+    /// Requests handed to the writer.
+    pub(super) in_pipe: HashMap<u32, Piped>,
     /// Of which chunk of which content each of those is.
     pub(super) pipe_of: HashMap<u32, (ContentId, u32)>,
     /// When its writer last finished one of them, or had nothing before.
@@ -110,6 +110,16 @@ impl Asked {
     pub(super) fn is_chunk_of(&self, of: ContentId) -> bool {
         matches!(self, Self::Chunk { id, .. } | Self::Any { id, .. } if *id == of)
     }
+}
+
+/// A request that the writer has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piped {
+    /// Its length in bytes.
+    pub(super) len: u64,
+    /// Its content, if that has an upload limit of its own: then it waits for that in the writer, and
+    /// nobody else waits for it.
+    pub(super) limited: Option<ContentId>,
 }
 
 /// A request of the peer.
@@ -250,11 +260,17 @@ impl Conn {
     /// The writer is done with a request; its length, if it had it.
     pub(super) fn out_of_pipe(&mut self, now: Time, rid: u32) -> Option<u64> {
         self.pipe_moved = now;
-        self.in_pipe.remove(&rid)
+        self.in_pipe.remove(&rid).map(|piped| piped.len)
     }
 
-    /// Bytes handed to the writer and not yet written.
-    pub(super) fn piped(&self) -> u64 {
-        self.in_pipe.values().sum()
+    /// Requests, and bytes, handed to the writer and not yet written that take part in the turns.
+    pub(super) fn piped(&self) -> (usize, u64) {
+        let free = self.in_pipe.values().filter(|piped| piped.limited.is_none());
+        free.fold((0, 0), |(requests, bytes), piped| (requests + 1, bytes + piped.len))
+    }
+
+    /// Requests handed to the writer of a content that has an upload limit of its own.
+    pub(super) fn piped_limited(&self, id: &ContentId) -> usize {
+        self.in_pipe.values().filter(|piped| piped.limited.as_ref() == Some(id)).count()
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Content {
     pub(super) policy: Policy,
     /// Its limit.
     pub(super) pace: Option<Pace>,
+    /// Its uploads have a limit of their own, which the shell keeps to.
+    pub(super) up_limited: bool,
 }
 
 /// All that exchanging chunks needs.
@@ -195,6 +197,7 @@ impl Content {
             retry: HashMap::new(),
             policy: Policy::default(),
             pace: None,
+            up_limited: false,
         }
     }
 

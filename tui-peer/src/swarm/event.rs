@@ -100,6 +100,13 @@ pub enum Input {
         /// What the user wishes.
         policy: Policy,
     },
+    /// Whether uploads of a content have a limit of their own, which the shell keeps to.
+    UpLimited {
+        /// Which content.
+        id: ContentId,
+        /// Whether there is one.
+        limited: bool,
+    },
     /// Payload bytes per second that may come in over all contents; `None` is no limit.
     DownLimit(Option<u64>),
     /// Do not talk to a peer.

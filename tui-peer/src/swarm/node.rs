@@ -49,6 +49,8 @@ pub struct Node {
     pub(super) halve_at: Time,
     /// Some content has another weight than usual.
     pub(super) mixed: bool,
+    /// Contents whose uploads have a limit of their own.
+    pub(super) up_limited: usize,
     /// Our limit for all that comes in.
     pub(super) pace: Option<Pace>,
 }
@@ -93,6 +95,7 @@ impl Node {
             tick_at: Time::ZERO,
             halve_at: Time::ZERO,
             mixed: false,
+            up_limited: 0,
             pace: None,
         }
     }
@@ -107,6 +110,10 @@ impl Node {
             Input::WantedChanged { id, wanted } => self.change_wanted(cx, id, wanted),
             Input::PausedChanged { id, paused } => self.change_paused(cx, id, paused),
             Input::PolicyChanged { id, policy } => self.set_policy(cx, id, policy),
+            Input::UpLimited { id, limited } => {
+                self.set_up_limited(&id, limited);
+                self.pump(cx);
+            }
             Input::DownLimit(rate) => self.set_down_limit(cx.now, rate),
             Input::Ban { peer, time } => self.ban_peer(cx, peer, time),
             Input::Unban { peer } => self.unban(&peer),

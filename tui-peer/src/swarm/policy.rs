@@ -94,8 +94,10 @@ impl Node {
         self.fill(cx, id);
     }
 
-    /// Notes whether weights matter at all: as a rule they do not, and then cost nothing.
+    /// Notes whether weights and limits of single contents matter at all: as a rule they do not, and
+    /// then cost nothing.
     pub(super) fn weigh(&mut self) {
+        self.up_limited = self.contents.values().filter(|content| content.up_limited).count();
         self.mixed = self.contents.values().any(|c| c.policy.weight != NORMAL_WEIGHT);
     }
 

@@ -75,8 +75,8 @@ impl Node {
 
     /// Hands what waits at a connection to its writer, if it is its turn and there is room.
     pub(super) fn pump(&mut self, cx: &mut Cx<'_>) {
-        while let Some(at) = self.next_turn(cx.now) {
-            let Some(wanted) = self.conns.get_mut(&at).and_then(|conn| conn.queue.pop_front())
+        while let Some((at, which)) = self.next_turn(cx.now) {
+            let Some(wanted) = self.conns.get_mut(&at).and_then(|conn| conn.queue.remove(which))
             else {
                 return;
             };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::id::ContentId;
 
-use super::conn::Conn;
+use super::conn::{Conn, Piped, Wanted};
 use super::content::{Has, Link};
 use super::event::ConnId;
 use super::node::Node;
@@ -34,42 +34,67 @@ const SLOW_AFTER: Duration = Duration::from_millis(500);
 const SLOW_FACTOR: f64 = 4.0;
 
 impl Node {
-    /// The connection whose request goes out next, if there is room for any.
-    pub(super) fn next_turn(&self, now: Time) -> Option<ConnId> {
+    /// The connection whose request goes out next, and which of those that wait there, if there is
+    /// room for any.
+    pub(super) fn next_turn(&self, now: Time) -> Option<(ConnId, usize)> {
         let rate = self.uplink.rate(now);
         let window = ((rate * WINDOW_TIME.as_secs_f64()) as u64).max(MIN_WINDOW);
         let drain = Duration::from_secs_f64(window as f64 / rate.max(1.0) * SLOW_FACTOR);
         let patience = if rate < 1.0 { SLOW_AFTER } else { SLOW_AFTER.max(drain) };
         let is_slow = |conn: &Conn| now.since(conn.pipe_moved) > patience;
-        let piped = |conn: &Conn| if is_slow(conn) { 0 } else { conn.piped() };
         let (mut bytes, mut requests) = (0, 0);
-        for conn in self.conns.values().filter(|conn| !conn.in_pipe.is_empty()) {
-            bytes += piped(conn);
-            requests += if is_slow(conn) { 0 } else { conn.in_pipe.len() };
+        for conn in self.conns.values().filter(|conn| !conn.in_pipe.is_empty() && !is_slow(conn)) {
+            let (its_requests, its_bytes) = conn.piped();
+            bytes += its_bytes;
+            requests += its_requests;
         }
         let full = bytes >= window && requests >= MIN_PIPED;
-        let ready = |conn: &&Conn| {
+        let ready = |conn: &Conn| {
             if conn.queue.is_empty() {
-                return false;
+                return None;
             }
-            let idle = conn.in_pipe.len() < MIN_PIPED;
+            let (requests, bytes) = conn.piped();
+            let idle = requests < MIN_PIPED;
             let own = if is_slow(conn) { idle } else { !full };
-            own && (idle || conn.piped() < self.cfg.pipe)
+            let open = own && (idle || bytes < self.cfg.pipe);
+            // What waits for a limit of its own content waits for nobody, and nobody for it.
+            let goes = |wanted: &Wanted| match self.has_up_limit(&wanted.id()) {
+                true => conn.piped_limited(&wanted.id()) < MIN_PIPED,
+                false => open,
+            };
+            Some((conn.turn, conn.id, conn.queue.iter().position(goes)?))
         };
-        self.conns.values().filter(ready).min_by_key(|conn| conn.turn).map(|conn| conn.id)
+        let next = self.conns.values().filter_map(ready).min_by_key(|(turn, _, _)| *turn);
+        next.map(|(_, at, which)| (at, which))
+    }
+
+    fn has_up_limit(&self, id: &ContentId) -> bool {
+        self.up_limited > 0 && self.contents.get(id).is_some_and(|content| content.up_limited)
+    }
+
+    /// Uploads of a content have a limit of their own now, or no longer. The shell keeps to it; we see
+    /// to it that others are not held up.
+    pub(super) fn set_up_limited(&mut self, id: &ContentId, limited: bool) {
+        if let Some(content) = self.contents.get_mut(id) {
+            content.up_limited = limited;
+        }
+        self.weigh();
     }
 
     /// A request is handed to a writer. The turn of its connection comes again when the others had as
     /// many bytes; who did not ask for a while has saved nothing up.
     pub(super) fn put_in_pipe(&mut self, now: Time, at: ConnId, id: ContentId, rid: u32, len: u32) {
         let cost = (f64::from(len) * self.cost(at, id)) as u64;
+        let limited = self.has_up_limit(&id).then_some(id);
         let Some(conn) = self.conns.get_mut(&at) else { return };
-        self.turn = self.turn.max(conn.turn);
-        conn.turn = self.turn + cost;
+        if limited.is_none() {
+            self.turn = self.turn.max(conn.turn);
+            conn.turn = self.turn + cost;
+        }
         if conn.in_pipe.is_empty() {
             conn.pipe_moved = now;
         }
-        conn.in_pipe.insert(rid, u64::from(len));
+        conn.in_pipe.insert(rid, Piped { len: u64::from(len), limited });
     }
 
     /// What a byte costs a peer of its turn: less if it is behind the others, more if it is ahead, so

@@ -16,7 +16,12 @@ type Answer = Result<Reply, CommandError>;
 impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
         self.changed();
+        let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin);
         if let Some((answer, reply)) = self.answer(command, reply) {
+            if moves {
+                // Whoever reads that we left may ask to rejoin at once: the state is out before.
+                self.publish();
+            }
             // A caller that no longer waits is fine.
             let _ = reply.send(answer);
         }

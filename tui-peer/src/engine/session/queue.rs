@@ -239,8 +239,9 @@ impl Session {
         match (&content.limit, up) {
             (Some(limit), up) => limit.set(up),
             (None, Some(_)) => content.limit = Some(Arc::new(Limiter::new(up))),
-            (None, None) => {}
+            (None, None) => return,
         }
+        self.feed(Input::UpLimited { id: *id, limited: up.is_some() });
         self.changed();
     }
 

@@ -95,3 +95,39 @@ fn everybody_is_served_in_turn_and_the_rest_waits_where_it_can_be_recalled() {
     let (conn, rid) = *begun.last().unwrap();
     assert!(!rejected(&say(&mut node, 30, conn, PeerMsg::Recall { rid })));
 }
+
+#[test]
+fn an_upload_limit_of_one_content_holds_nobody_else_up() {
+    let (slow, fast) = (thing(8 << 20), thing((8 << 20) + 1));
+    let (mut node, _) = seed(&slow, 1);
+    let mut out = Vec::new();
+    let ready = fast.ready(ChunkSet::full(fast.chunks()), true);
+    node.handle(at(0), Input::ContentAdded { id: fast.id, ready: Some(ready) }, &mut out);
+    node.handle(at(0), Input::UpLimited { id: slow.id, limited: true }, &mut out);
+    let open = Open { handle: 2, id: fast.id, state: HaveState::None, want: true };
+    say(&mut node, 0, 1, PeerMsg::Open(open));
+    let mut limited = Vec::new();
+    for rid in 0..40 {
+        limited.extend(served(&say(&mut node, 0, 1, request(&slow, rid, rid))));
+    }
+    assert_eq!(limited.len(), 2, "one is read while the other is sent: {limited:?}");
+    let mut others = Vec::new();
+    for rid in 100..120 {
+        let PeerMsg::Request { chunk, off, len, .. } = request(&fast, rid, rid - 100) else {
+            panic!()
+        };
+        let msg = PeerMsg::Request { handle: 2, rid, chunk, off, len };
+        others.extend(served(&say(&mut node, 0, 1, msg)));
+    }
+    for i in 0..20 {
+        let mut out = Vec::new();
+        let rid = others[i].1;
+        assert!(rid >= 100, "the limited one has its two: {others:?}");
+        node.handle(at(1), Input::Served { conn: ConnId(1), rid }, &mut out);
+        others.extend(served(&out));
+    }
+    // Lifted, all of it goes.
+    let mut out = Vec::new();
+    node.handle(at(2), Input::UpLimited { id: slow.id, limited: false }, &mut out);
+    assert!(!served(&out).is_empty());
+}
