@@ -55,6 +55,8 @@ const RETURNS_AFTER: Duration = Duration::from_secs(15);
 /// Runs until the user quits; returns the exit code.
 pub async fn run(wish: Demo) -> u8 {
     let mut out = Output::new(wish.json, 0);
+    // Before there is anything to clean up.
+    let stopped = stop_signal();
     let root = match Root::new() {
         Ok(root) => root,
         Err(error) => {
@@ -65,7 +67,7 @@ pub async fn run(wish: Demo) -> u8 {
     let stop = Arc::new(AtomicBool::new(false));
     let built = tokio::select! {
         built = build(&root.0, stop.clone()) => built,
-        code = stop_signal() => {
+        code = stopped => {
             // What still writes samples stops at the next block, then the folder goes.
             stop.store(true, Ordering::Relaxed);
             while Arc::strong_count(&stop) > 1 {

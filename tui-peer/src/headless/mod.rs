@@ -41,12 +41,16 @@ use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::config::StartError;
 use crate::engine::library::{LibraryError, ShareError};
 
-/// Waits for a signal to stop, before there is an engine; its exit code.
-pub async fn stop_signal() -> u8 {
-    let Ok(mut signals) = signals::Signals::new() else { return std::future::pending().await };
-    loop {
-        if let signals::Heard::Stop { code, .. } = signals.next().await {
-            return code;
+/// Waits for a signal to stop, before there is an engine; its exit code. Signals are caught from the
+/// call on, not from the first time it is waited for.
+pub fn stop_signal() -> impl Future<Output = u8> {
+    let signals = signals::Signals::new();
+    async move {
+        let Ok(mut signals) = signals else { return std::future::pending().await };
+        loop {
+            if let signals::Heard::Stop { code, .. } = signals.next().await {
+                return code;
+            }
         }
     }
 }
