@@ -60,7 +60,8 @@ fn the_engine_knows_no_front_end() {
 
 #[test]
 fn front_ends_know_only_the_handle_of_the_engine() {
-    let allowed = ["handle", "command", "event", "replay", "snapshot", "chunks", "config", "library"];
+    let allowed =
+        ["handle", "command", "event", "replay", "snapshot", "chunks", "why", "config", "library"];
     for dir in ["src/headless", "src/control", "src/tui"] {
         if dir == "src/tui" && !Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).exists() {
             continue;

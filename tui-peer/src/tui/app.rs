@@ -358,6 +358,10 @@ where
         match msg {
             Some(msg) => {
                 let saved = matches!(msg, Msg::Saved(_));
+                if matches!(msg, Msg::Reply(..)) && self.snapshots.has_changed().unwrap_or(false) {
+                    // What was asked for is shown, and known to the next key, with the answer.
+                    self.snapshot(Instant::now());
+                }
                 self.message(msg);
                 if saved {
                     self.saves.1 = false;
