@@ -23,6 +23,8 @@ pub enum Cause {
     Paused,
     /// The disk is full.
     DiskFull,
+    /// It was complete and is no longer on our disk.
+    Vanished,
     /// Something else is wrong with it, in words.
     Failed(String),
     /// It starts when somebody has it.
@@ -70,6 +72,7 @@ impl Cause {
             Self::Queued(n) => format!("queued #{}", (*n).min(99)),
             Self::Paused => "paused".into(),
             Self::DiskFull => "disk full".into(),
+            Self::Vanished => "gone".into(),
             Self::Failed(_) => "failed".into(),
             Self::Watching => "watching".into(),
             Self::Resolving => "asking".into(),
@@ -104,6 +107,11 @@ impl Cause {
             Self::Paused => "You paused it. p goes on.".into(),
             Self::DiskFull => {
                 "The disk is full. It goes on by itself when there is room (r tries now).".into()
+            }
+            Self::Vanished => {
+                "It is gone from disk and not served: v looks again once it is back, \
+                               d fetches it again, u forgets it."
+                    .into()
             }
             Self::Failed(why) => format!("Failed: {}. r tries again.", common::names::show(why)),
             Self::Watching => "Nobody has it yet. It starts by itself when somebody does.".into(),
@@ -455,6 +463,7 @@ mod tests {
             Cause::Paused,
             Cause::Watching,
             Cause::DiskFull,
+            Cause::Vanished,
             Cause::Failed("x".into()),
             Cause::Resolving,
             Cause::Checking,

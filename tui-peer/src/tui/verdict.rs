@@ -59,11 +59,17 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
         TransferState::Sharing if t.other_complete == 0 => {
             (Tone::Warn, "Only you have all of it".to_owned())
         }
+        TransferState::Sharing if t.other_complete == 1 => {
+            (Tone::Good, "All here; 1 other has it all too".to_owned())
+        }
         TransferState::Sharing => {
-            (Tone::Good, format!("All here, {} more have it all", t.other_complete))
+            (Tone::Good, format!("All here; {} others have it too", t.other_complete))
         }
         TransferState::DiskFull => (Tone::Bad, "Disk full; goes on when there is room".to_owned()),
         TransferState::Failed(_) => (Tone::Bad, "Failed: i says why, r tries again".to_owned()),
+        TransferState::Changed if t.why == Some(Cause::Vanished) => {
+            (Tone::Bad, "Gone from disk: d fetches it again".to_owned())
+        }
         TransferState::Changed => (Tone::Bad, "Changed on disk: hashed again".to_owned()),
         TransferState::Checking => (Tone::Plain, "Checking what is on disk".to_owned()),
         _ if case.known() && counts.none > 0 => (
@@ -84,6 +90,17 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
         _ if t.sources == 0 => (Tone::Warn, "Nobody online has it".to_owned()),
         state => (Tone::Dim, super::words::state_word(state).to_owned()),
     })
+}
+
+/// The most important line of the verdict that fits in `width` columns: in full, in fewer words, or the
+/// headline.
+pub fn line(case: &Case<'_>, width: usize) -> Option<Line> {
+    use unicode_width::UnicodeWidthStr;
+    let full = verdict(case).into_iter().next();
+    full.into_iter()
+        .chain(case.stuck())
+        .find(|(_, text)| text.width() <= width)
+        .or_else(|| headline(case))
 }
 
 /// The long answer to "why is this slow or stuck?".
@@ -131,6 +148,20 @@ impl Case<'_> {
     fn reach(&self, without: u64) -> String {
         let wanted = self.counts.wanted();
         percent(wanted.saturating_sub(without), wanted)
+    }
+
+    /// That it cannot finish, without what to do.
+    fn stuck(&self) -> Option<Line> {
+        let none = self.counts.none;
+        let fetched = self.transfer.is_some_and(|t| t.state != TransferState::Sharing);
+        (fetched && self.known() && none > 0).then(|| {
+            let text = format!(
+                "Gets to {}, then stuck: {} with nobody online",
+                self.reach(none),
+                chunks(none)
+            );
+            (Tone::Bad, text)
+        })
     }
 
     fn fetching(&self, t: &Transfer) -> Vec<Line> {
@@ -182,6 +213,7 @@ impl Case<'_> {
             | TransferState::Getting
             | TransferState::Hashing
             | TransferState::Sharing => return None,
+            TransferState::Changed if t.why == Some(Cause::Vanished) => Cause::Vanished,
             TransferState::Changed => {
                 let text = "The file changed on disk: it is hashed again and not served meanwhile.";
                 return Some((Tone::Bad, text.to_owned()));
@@ -208,10 +240,11 @@ impl Case<'_> {
         let ago = format::age(self.now.saturating_duration_since(left.at).as_secs());
         let n = self.focus.map_or(0, |focus| focus.chunks.len() as u64);
         let had = match u64::from(left.have).min(n) {
-            0 => String::new(),
-            have => format!(" with {} of it", percent(have, n)),
+            0 => "; it may have had them".to_owned(),
+            have if have == n => " with all of it".to_owned(),
+            have => format!(" with {} of it; it may have had them", percent(have, n)),
         };
-        Some((Tone::Plain, format!("{who} left {ago}{had}; it may have had them.")))
+        Some((Tone::Plain, format!("{who} left {ago}{had}.")))
     }
 
     /// Who has chunks that nobody else has.
@@ -363,7 +396,11 @@ fn copies_word(n: u32) -> String {
 
 fn tone(cause: &Cause) -> Tone {
     match cause {
-        Cause::DiskFull | Cause::Failed(_) | Cause::NoSource(_) | Cause::Lost(_) => Tone::Bad,
+        Cause::DiskFull
+        | Cause::Vanished
+        | Cause::Failed(_)
+        | Cause::NoSource(_)
+        | Cause::Lost(_) => Tone::Bad,
         Cause::Offline
         | Cause::TrackerLost(_)
         | Cause::OwnLimit(_)

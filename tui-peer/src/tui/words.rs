@@ -65,6 +65,7 @@ pub fn outlook(transfer: &Transfer) -> String {
         TransferState::Queued | TransferState::Resolving => {
             why().unwrap_or_else(|| state_word(&transfer.state).to_owned())
         }
+        TransferState::Changed => why().unwrap_or_else(|| state_word(&transfer.state).to_owned()),
         TransferState::NoSource if transfer.plan.watch => "watching".to_owned(),
         ref state => state_word(state).to_owned(),
     }

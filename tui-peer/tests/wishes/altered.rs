@@ -26,3 +26,22 @@ async fn a_vanished_share_is_off_the_network_at_once_and_comes_back_when_verifie
     until(&seed, "shared again", |s| is(s, id, &TransferState::Sharing)).await;
     until(&peer, "it comes", |s| is(s, id, &TransferState::Sharing)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_download_that_vanished_from_disk_can_be_fetched_again() {
+    let net = Net::start().await;
+    let path = net.file("a", 300_000);
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &path).await;
+    let peer = net.peer("peer").await;
+    until(&peer, "the catalogue", |s| s.catalogue.rows.iter().any(|r| r.sources == 1)).await;
+    download(&peer, id).await;
+    until(&peer, "it comes", |s| is(s, id, &TransferState::Sharing)).await;
+    let there = transfer(&peer.snapshot(), id).unwrap().path.clone();
+    std::fs::remove_file(&there).unwrap();
+    ok(&peer, Command::Verify { id }).await;
+    until(&peer, "it is noticed", |s| is(s, id, &TransferState::Changed)).await;
+    download(&peer, id).await;
+    until(&peer, "it comes again", |s| is(s, id, &TransferState::Sharing)).await;
+    assert_eq!(std::fs::read(&there).unwrap(), std::fs::read(&path).unwrap());
+}

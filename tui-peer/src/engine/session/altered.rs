@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use common::id::ContentId;
 use common::wire::Code;
 
-use super::content::{Role, ShareState};
+use super::content::{Content, Role, ShareState};
 use super::shares::Done;
 use super::{Session, refuse};
-use crate::engine::command::{CommandError, CommandErrorKind, Reply};
+use crate::engine::command::{CommandError, CommandErrorKind, Download, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{self, Prepared};
 use crate::swarm::event::Input;
@@ -37,10 +37,13 @@ impl Session {
         let (why, hint) = if there {
             ("changed on disk: not served any more, hashing it again", "others get the new version")
         } else {
-            ("vanished from disk: not served any more", "put it back and verify it, or unshare it")
+            (
+                "vanished from disk: not served any more",
+                "put it back and verify it, download it again, or unshare it",
+            )
         };
         let text = format!("{shown} {why}");
-        share.state = ShareState::Gone(text.clone());
+        share.state = ShareState::Gone { why: text.clone(), there };
         content.source = None;
         content.registered = false;
         let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
@@ -68,10 +71,23 @@ impl Session {
         Ok(Reply::Accepted)
     }
 
+    /// Fetches from others what the user had and no longer has on disk.
+    pub(super) fn fetch_again(&mut self, wish: Download) -> Result<Reply, CommandError> {
+        if let Some(Content { role: Role::Share(share), .. }) = self.forget(&wish.id) {
+            let library = self.library.clone();
+            // The record of the download is written anew: only that of the share is in the way.
+            self.background(move || {
+                let forget = |path: &PathBuf| library.remove_share(path).map(drop);
+                Done::Forgotten { result: share.paths.iter().try_for_each(forget) }
+            });
+        }
+        self.download(wish)
+    }
+
     /// What lies at a path now takes the place of what lay there before.
     pub(super) fn replace_altered(&mut self, prepared: &Prepared) {
         let was_here = |path: &Path, state: &ShareState| {
-            path == prepared.path && matches!(state, ShareState::Gone(_))
+            path == prepared.path && matches!(state, ShareState::Gone { .. })
         };
         let old: Vec<ContentId> = self
             .contents

@@ -64,6 +64,14 @@ pub(super) struct Share {
     pub(super) part: Option<ChunkSet>,
 }
 
+impl Share {
+    /// Whether nothing of it was on our disk any more, and nothing is now.
+    pub(super) fn has_vanished(&self) -> bool {
+        matches!(self.state, ShareState::Gone { there: false, .. })
+            && !self.paths.iter().any(|path| path.exists())
+    }
+}
+
 /// What a share is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ShareState {
@@ -71,8 +79,13 @@ pub(super) enum ShareState {
     Serving,
     /// Being hashed again on request.
     Verifying,
-    /// Its file changed or vanished; not served.
-    Gone(String),
+    /// Its file changed, or vanished; not served.
+    Gone {
+        /// In words.
+        why: String,
+        /// Whether something else lies there now.
+        there: bool,
+    },
 }
 
 /// A download that is not finished.

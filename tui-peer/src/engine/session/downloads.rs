@@ -62,6 +62,7 @@ impl Session {
     pub(super) fn download(&mut self, wish: command::Download) -> Result<Reply, CommandError> {
         if let Some(content) = self.contents.get_mut(&wish.id) {
             return match &content.role {
+                Role::Share(share) if share.has_vanished() => self.fetch_again(wish),
                 Role::Share(share) if share.part.is_none() => Ok(Reply::Accepted),
                 Role::Share(_) => self.select(&wish.id, wish.files),
                 Role::Download(_) => self.resume(&wish.id),

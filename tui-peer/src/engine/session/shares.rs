@@ -171,7 +171,7 @@ impl Session {
                 let what = What::Failed {
                     id: Some(record.id),
                     code: "gone",
-                    hint: "put it back, or unshare it".to_owned(),
+                    hint: "put it back and verify it, download it again, or unshare it".to_owned(),
                 };
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
                 if self.contents.contains_key(&record.id) {
@@ -195,7 +195,7 @@ impl Session {
                 });
                 content.role = Role::Share(Share {
                     paths: vec![record.path],
-                    state: ShareState::Gone(why),
+                    state: ShareState::Gone { why, there: false },
                     downloaded: record.downloaded,
                     finished_ms: record.hashed_at,
                     part: None,
@@ -360,7 +360,7 @@ impl Session {
         let Some(path) = share.paths.first().cloned() else {
             return Err(super::refuse(CommandErrorKind::NotFound, "no path known"));
         };
-        if matches!(share.state, ShareState::Gone(_)) {
+        if matches!(share.state, ShareState::Gone { .. }) {
             return self.look_again(path);
         }
         share.state = ShareState::Verifying;

@@ -400,12 +400,13 @@ fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
     row.state = match &share.state {
         ShareState::Serving => TransferState::Sharing,
         ShareState::Verifying => TransferState::Checking,
-        ShareState::Gone(why) => {
+        ShareState::Gone { why, there } => {
             row.plan.why.clone_from(why);
+            row.why = (!there).then_some(Cause::Vanished);
             TransferState::Changed
         }
     };
-    if matches!(share.state, ShareState::Gone(_)) {
+    if matches!(share.state, ShareState::Gone { .. }) {
         (row.done, row.have) = (0, 0);
     }
 }

@@ -15,6 +15,7 @@ use super::moves::{
 };
 use super::transfers::{
     contents, copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all,
+    retry,
 };
 use super::{keys, lists, log, map, marks, share, wishes};
 
@@ -69,7 +70,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Pause => pause(model, out),
         Action::PauseAll => pause_all(model, out),
         Action::Contents => contents(model, out),
-        Action::Retry => each(model, out, |id| Command::Resume { id }, "trying again"),
+        Action::Retry => retry(model, out),
         Action::Verify => each(model, out, |id| Command::Verify { id }, "verifying"),
         Action::VerifyAll => {
             for t in model.snap.transfers.iter().filter(|t| t.have > 0) {

@@ -74,7 +74,9 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
         }
         Action::Ban => need(wishes::peer(model).is_some(), "no peer is selected"),
         Action::Unshare => need(
-            transfer.is_some_and(|t| t.state == TransferState::Sharing || !t.downloaded),
+            transfer.is_some_and(|t| {
+                matches!(t.state, TransferState::Sharing | TransferState::Changed) || !t.downloaded
+            }),
             "you do not share it",
         ),
         Action::CopyLink => {

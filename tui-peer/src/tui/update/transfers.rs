@@ -37,6 +37,15 @@ pub(super) fn download(model: &mut Model, out: &mut Vec<Effect>) {
     );
 }
 
+pub(super) fn retry(model: &mut Model, out: &mut Vec<Effect>) {
+    // What changed or vanished after it was complete is looked at again, not resumed.
+    if model.selected_transfer().is_some_and(|t| t.state == TransferState::Changed) {
+        each(model, out, |id| Command::Verify { id }, "looking again");
+    } else {
+        each(model, out, |id| Command::Resume { id }, "trying again");
+    }
+}
+
 pub(super) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
     let resting =
         |t: &Transfer| matches!(t.state, TransferState::Paused | TransferState::Failed(_));
