@@ -11,6 +11,7 @@
 mod bytes;
 mod dialogs;
 mod map;
+mod narrow;
 #[cfg(target_os = "linux")]
 mod pty;
 mod random;

@@ -140,6 +140,18 @@ fn limits_reach_the_engine() {
 }
 
 #[test]
+fn a_limit_typed_where_there_is_none_is_not_added_to_the_word() {
+    let mut stage = opened(80, 24);
+    stage.keys("<Tab><Tab><Enter>");
+    assert!(stage.screen().contains("Upload limit       none"), "shown until something is typed");
+    stage.keys("2M<Enter>");
+    assert!(stage.screen().contains("2.00 MiB/s"), "{}", stage.screen());
+    stage.keys("<Enter><C-u>none<Enter><Enter><Enter>");
+    assert!(panel(&stage).edit.is_none(), "empty leaves it as it is");
+    assert_eq!(panel(&stage).note, None);
+}
+
+#[test]
 fn the_download_folder_is_kept_only_if_the_engine_can_use_it() {
     let mut stage = opened(80, 24);
     stage.keys("<Enter><C-u>/mnt/big<Enter>");

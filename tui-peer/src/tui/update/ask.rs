@@ -3,7 +3,7 @@
 use common::id::ContentId;
 
 use crate::engine::command::Command;
-use crate::engine::snapshot::{PeerRow, Transfer, TransferState};
+use crate::engine::snapshot::{NetState, PeerRow, Transfer, TransferState};
 use crate::settings::AskQuit;
 
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
@@ -63,7 +63,9 @@ pub(super) fn losses<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> Vec<L
 /// Who loses what if everything stops.
 pub(super) fn all_losses(model: &Model) -> Vec<Line> {
     let transfers = &model.snap.transfers;
-    let mut lines = losses(transfers.iter());
+    // Without a network nobody fetches from us.
+    let alone = model.snap.network.state == NetState::NoNetwork;
+    let mut lines = if alone { Vec::new() } else { losses(transfers.iter()) };
     let unfinished: Vec<&Transfer> =
         transfers.iter().filter(|t| words::is_unfinished(t) && words::is_running(t)).collect();
     if !unfinished.is_empty() {

@@ -38,6 +38,7 @@ use common::join::Link;
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
 
+use super::action::Action;
 use super::layout::inside;
 use super::model::{Dialog, GetLink, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
@@ -157,9 +158,19 @@ fn event_came(model: &mut Model, event: &Event) {
     }
     let now = model.now.mono;
     match &event.what {
-        What::Done { .. } | What::Shared { .. } => {
-            model.toasts.push(Tone::Good, show(&event.text), now);
+        What::Done { id, .. } => {
+            let mut text = show(&event.text);
+            let key = model.keymap.key(Action::OpenFolder);
+            if let Some(key) = key.filter(|_| model.selected() == Some(*id)) {
+                let does =
+                    if model.setting.desktop { "opens its folder" } else { "copies its path" };
+                text = format!("{text} · {key} {does}");
+            }
+            model.toasts.push(Tone::Good, text, now);
         }
+        // That a download is shared from now on would hide that it is done.
+        What::Shared { id, .. } if model.transfer(id).is_some_and(|t| t.downloaded) => {}
+        What::Shared { .. } => model.toasts.push(Tone::Good, show(&event.text), now),
         What::Failed { hint, .. } => {
             let text = if hint.is_empty() {
                 event.text.clone()

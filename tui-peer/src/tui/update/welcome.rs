@@ -76,7 +76,7 @@ fn is_typing(model: &Model) -> bool {
 
 fn shortcut(model: &mut Model, c: char, out: &mut Vec<Effect>) -> bool {
     match c {
-        'q' => out.push(Effect::Exit(ExitReason::Quit)),
+        'q' => keys::run(model, Action::Quit, None, out),
         '?' => keys::run(model, Action::Help, None, out),
         'h' => {
             model.welcome.stop = Stop::Host;

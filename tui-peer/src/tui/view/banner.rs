@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use unicode_width::UnicodeWidthStr;
 
 use crate::engine::snapshot::{NetState, TransferState};
 
@@ -43,7 +44,7 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
     if let Some(first) = full.first() {
         let folder = first.path.parent().map_or_else(String::new, |dir| model.show_path(dir));
         let text = format!(
-            "! disk full {folder}: {} paused {dot} resumes by itself {dot} r retry",
+            "! disk full {folder}: {} paused {dot} r retry {dot} resumes by itself",
             full.len()
         );
         out.push((Tone::Bad, text));
@@ -53,7 +54,7 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
             let why = common::names::show(why);
             out.push((
                 Tone::Bad,
-                format!("! the tracker refuses us: {why} {dot} g j join another"),
+                format!("! the tracker refuses us {dot} g j joins another {dot} {why}"),
             ));
         }
         NetState::Lost { since, retry_at, why } => {
@@ -108,6 +109,18 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
     out
 }
 
+/// As many of the parts between dots as fit; the most important ones stand first.
+fn fitting(text: &str, dot: &str, room: usize, ellipsis: &str) -> String {
+    let mut rest = text;
+    while rest.width() > room {
+        match rest.rsplit_once(&format!(" {dot} ")) {
+            Some((before, _)) => rest = before,
+            None => return format::middle(rest, room, ellipsis),
+        }
+    }
+    rest.to_owned()
+}
+
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if area.is_empty() {
         return;
@@ -116,7 +129,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let Some((tone, text)) = lines.first() else { return };
     let more = if lines.len() > 1 { format!("  (+{})", lines.len() - 1) } else { String::new() };
     let room = usize::from(area.width.saturating_sub(2)).saturating_sub(more.len());
-    let text = format::start(text, room);
+    let text = fitting(text, model.theme.dot(), room, model.theme.ellipsis());
     let style = paint::tone(model.theme, *tone);
     let x = paint::text(buf, area.x + 1, area.y, area.width.saturating_sub(2), &text, style);
     paint::text(buf, x, area.y, area.right().saturating_sub(x), &more, model.theme.dim());

@@ -26,8 +26,11 @@ pub(super) fn catalogue_cell(
     match column {
         Column::Size => plain(format::size(row.size, model.units)),
         Column::Sources => {
-            let style = if row.sources == 0 { theme.dim() } else { Style::new() };
-            (format::short_count(u64::from(row.sources)), style)
+            // Ourselves not counted: the sources of a download are others.
+            let sources =
+                own.filter(|t| words::is_unfinished(t)).map_or(row.sources, |t| t.sources);
+            let style = if sources == 0 { theme.dim() } else { Style::new() };
+            (format::short_count(u64::from(sources)), style)
         }
         Column::Avail => match own.and_then(|t| t.availability) {
             Some(copies) => availability(model, copies),

@@ -29,7 +29,7 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     let mut lines: Vec<Vec<Piece>> = Vec::new();
     match model.selected_transfer() {
         Some(t) => {
-            lines.push(fitting(width, state(model, t)));
+            lines.push(shortened(width, state(model, t)));
             lines.push(vec![(progress(theme, t, usize::from(width)), theme.accent())]);
         }
         None => lines.push(fitting(width, foreign(model))),
@@ -43,6 +43,45 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     for (y, line) in (area.y + 1..area.bottom()).zip(&lines) {
         paint::pieces(buf, x, y, width, line);
+    }
+}
+
+/// A part of the first line.
+struct Part {
+    piece: Piece,
+    /// Fewer words for the same, if there are.
+    short: Option<String>,
+    /// How little it is missed; 0 stays whatever happens.
+    rank: u8,
+}
+
+/// Parts from this rank on are left out before words are shortened.
+const IDLE: u8 = 4;
+
+/// What fits of `parts`, two spaces between them; what is missed least is left out first.
+fn shortened(width: u16, mut parts: Vec<Part>) -> Vec<Piece> {
+    loop {
+        let mut line: Vec<Piece> = Vec::new();
+        for part in &parts {
+            if !line.is_empty() {
+                line.push(("  ".to_owned(), Style::new()));
+            }
+            line.push(part.piece.clone());
+        }
+        let least = parts.iter().map(|part| part.rank).max().unwrap_or(0);
+        let shorten = least < IDLE && parts.iter().any(|part| part.short.is_some());
+        if paint::width(&line) <= width || least == 0 && !shorten {
+            return line;
+        }
+        if shorten {
+            for part in &mut parts {
+                if let Some(short) = part.short.take() {
+                    part.piece.0 = short;
+                }
+            }
+        } else {
+            parts.retain(|part| part.rank != least);
+        }
     }
 }
 
@@ -64,7 +103,7 @@ fn fitting(width: u16, parts: Vec<Piece>) -> Vec<Piece> {
 }
 
 /// State, bytes, rate, time to go and where it will stop.
-fn state(model: &Model, t: &Transfer) -> Vec<Piece> {
+fn state(model: &Model, t: &Transfer) -> Vec<Part> {
     let (theme, units) = (model.theme, model.units);
     let plain = |text: String| (text, Style::new());
     let word = format!("{} {}", words::state_glyph(t, theme), words::state_word(&t.state));
@@ -80,28 +119,31 @@ fn state(model: &Model, t: &Transfer) -> Vec<Piece> {
             _ => format!("{here} of {all}"),
         }
     };
-    let mut parts = vec![(word, style), plain(bytes), (done(t), theme.bold())];
+    let part = |rank: u8, piece: Piece| Part { piece, short: None, rank };
+    let mut parts =
+        vec![part(0, (word, style)), part(3, plain(bytes)), part(0, (done(t), theme.bold()))];
     if !complete {
         let rate = format::rate(t.down_rate, theme.dash(), units);
-        parts.push(plain(format!("{} {rate}", theme.down())));
+        parts.push(part(2, plain(format!("{} {rate}", theme.down()))));
         let outlook = words::outlook(t);
         if t.state == TransferState::Getting && t.eta_s.is_some() {
-            parts.push(plain(format!("ETA {outlook}")));
+            parts.push(part(1, plain(format!("ETA {outlook}"))));
         } else if outlook != words::state_word(&t.state) {
-            parts.push((outlook, theme.warn()));
+            parts.push(part(1, (outlook, theme.warn())));
         }
         let counts = model.map.counts();
         if counts.none > 0 && counts.wanted() > 0 {
             let reach = format::percent(counts.wanted() - counts.none, counts.wanted());
-            parts.push((format!("to {reach}, then stuck"), theme.error()));
+            let piece = (format!("to {reach}, then stuck"), theme.error());
+            parts.push(Part { piece, short: Some(format!("stops at {reach}")), rank: 0 });
         }
     }
     let up = format::rate(t.up_rate, theme.dash(), units);
-    parts.push(plain(format!("{} {up}", theme.up())));
+    parts.push(part(IDLE, plain(format!("{} {up}", theme.up()))));
     if t.uploaded > 0 {
-        parts.push(plain(format!("sent {}", format::size(t.uploaded, units))));
+        parts.push(part(IDLE + 1, plain(format!("sent {}", format::size(t.uploaded, units)))));
     }
-    parts
+    parts.into_iter().filter(|part| !part.piece.0.is_empty()).collect()
 }
 
 /// What the network says of a content that is not ours.

@@ -20,16 +20,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         continuations(model, buf, area);
         return;
     }
-    if let Some(toast) = model.toasts.newest() {
-        let mut text = toast.text.clone();
-        if toast.times > 1 {
-            text = format!("{text} (x{})", toast.times);
-        }
-        if model.toasts.len() > 1 {
-            text = format!("{text}  (+{} more in the log)", model.toasts.len() - 1);
-        }
-        let style = paint::tone(model.theme, toast.tone).patch(model.theme.bold());
-        paint::text(buf, area.x + 1, area.y, area.width.saturating_sub(2), &text, style);
+    if toast(model, buf, area) {
         return;
     }
     if model.filtering && model.focus == Pane::Files {
@@ -37,6 +28,38 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         return;
     }
     keys(model, buf, area);
+}
+
+/// Rows that a long message takes at most, the footer's own included.
+const TALL_TOAST: usize = 3;
+
+/// The newest message, if there is one: in the footer, and over the rows above it as far as it is longer.
+pub(super) fn toast(model: &Model, buf: &mut Buffer, area: Rect) -> bool {
+    let Some(toast) = model.toasts.newest() else { return false };
+    let mut text = toast.text.clone();
+    if toast.times > 1 {
+        text = format!("{text} (x{})", toast.times);
+    }
+    if model.toasts.len() > 1 {
+        text = format!("{text}  (+{} more in the log)", model.toasts.len() - 1);
+    }
+    let style = paint::tone(model.theme, toast.tone).patch(model.theme.bold());
+    let width = area.width.saturating_sub(2);
+    let mut lines = paint::wrap(&text, usize::from(width));
+    if lines.len() > TALL_TOAST {
+        lines.truncate(TALL_TOAST);
+        let room = usize::from(width).saturating_sub(model.theme.ellipsis().width());
+        if let Some(last) = lines.last_mut() {
+            *last =
+                format!("{}{}", super::super::format::start(last, room), model.theme.ellipsis());
+        }
+    }
+    for (up, line) in lines.iter().rev().enumerate() {
+        let y = area.y.saturating_sub(u16::try_from(up).unwrap_or(0));
+        paint::clear(buf, Rect { y, height: 1, ..area });
+        paint::text(buf, area.x + 1, y, width, line, style);
+    }
+    true
 }
 
 /// Keys of the focused pane, those that make sense now first; help is always there.

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
 
 use crate::engine::snapshot::{NetState, TransferState};
 
@@ -31,6 +32,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if !snap.me.serving && !super::banner::has(model) {
         parts.push(vec![(format!("{} serving paused (S)", theme.pause()), theme.warn())]);
     }
+    let peers = parts.len();
     parts.push(vec![plain(format::plural(snap.peers.len() as u64, "peer"))]);
     if wide {
         parts.push(vec![plain(format::plural(snap.catalogue.rows.len() as u64, "file"))]);
@@ -58,6 +60,12 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         let name =
             if snap.me.nick.is_empty() { snap.me.peer.short() } else { snap.me.nick.clone() };
         parts.push(vec![plain(format!("{name} on :{}", snap.me.listen.port()))]);
+    }
+    // Where it is narrow: rather both rates than the number of peers.
+    let gaps = 2 * u16::try_from(parts.len()).unwrap_or(0);
+    let all: u16 = parts.iter().map(|part| paint::width(part)).sum();
+    if cells == 0 && all + gaps + 5 > area.width {
+        parts.remove(peers);
     }
     let mut x = area.x + 1;
     x = paint::text(buf, x, area.y, area.width, "shoal ", theme.bold());
@@ -95,7 +103,8 @@ fn rate(model: &Model, arrow: &str, rate: f64, values: &[f64]) -> Vec<Piece> {
     let number = format::rate(rate, theme.dash(), model.units);
     let spark = format::sparkline(values, top, theme.levels());
     if values.is_empty() {
-        return vec![plain(format!("{arrow} {number:>10}"))];
+        // Where it is narrow, blanks would cost the other rate.
+        return vec![plain(format!("{arrow} {number}"))];
     }
     vec![(format!("{arrow} {number:>10} "), Style::new()), (spark, theme.accent())]
 }
@@ -212,8 +221,8 @@ pub(crate) fn summary(model: &Model, buf: &mut Buffer, area: Rect) {
         }),
     };
     paint::text(buf, x, area.y + 2, width, &line, Style::new());
-    if let Some((tone, text)) = verdict::verdict(&model.case()).first() {
-        paint::text(buf, x, area.y + 3, width, text, paint::tone(theme, *tone));
+    if let Some((tone, text)) = verdict::line(&model.case(), usize::from(width)) {
+        paint::text(buf, x, area.y + 3, width, &text, paint::tone(theme, tone));
     }
 }
 
@@ -222,13 +231,20 @@ pub(crate) fn card(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
     let snap = &model.snap;
     let mut first = connection(model, area.width);
-    first.push(plain(format!(
+    let rates = format!(
         " {}{} {}{}",
         theme.down(),
         format::rate(snap.totals.down_rate, theme.dash(), model.units),
         theme.up(),
         format::rate(snap.totals.up_rate, theme.dash(), model.units)
-    )));
+    );
+    let wide = |first: &[Piece]| usize::from(paint::width(first)) + rates.width();
+    if wide(&first) > usize::from(area.width) {
+        // The sign says it as well.
+        let sign = |text: &str| text.chars().next().map_or_else(String::new, String::from);
+        first = first.into_iter().take(1).map(|(text, style)| (sign(&text), style)).collect();
+    }
+    first.push(plain(rates));
     paint::pieces(buf, area.x, area.y, area.width, &first);
     let best = snap
         .transfers
@@ -236,14 +252,25 @@ pub(crate) fn card(model: &Model, buf: &mut Buffer, area: Rect) {
         .filter(|t| t.downloaded && t.state != TransferState::Sharing)
         .max_by_key(|t| t.done.saturating_mul(100) / t.size.max(1));
     let second = match best {
-        Some(t) => format!("{} {}", format::percent(t.done, t.size), t.name),
+        Some(t) => {
+            let done = format::percent(t.done, t.size);
+            let room = usize::from(area.width).saturating_sub(done.len() + 1);
+            format!("{done} {}", format::middle(&t.name, room, theme.ellipsis()))
+        }
         None => format::plural(model.list_of(Tab::Shared).total as u64, "file") + " shared",
     };
-    let hint = match model.dialogs.last() {
-        Some(_) => "make the window larger, or Esc",
-        None => "make the window larger · q quits",
+    let dot = theme.dot();
+    let hints = match model.dialogs.last() {
+        Some(_) => vec!["make the window larger, or Esc".to_owned(), "larger, or Esc".to_owned()],
+        None => vec![
+            format!("make the window larger {dot} q quits"),
+            format!("larger shows more {dot} q quits"),
+            "q quits".to_owned(),
+        ],
     };
-    for (y, line) in [(1, second.as_str()), (2, hint)] {
+    let room = usize::from(area.width);
+    let hint = hints.iter().find(|hint| hint.width() <= room).cloned().unwrap_or_default();
+    for (y, line) in [(1, second.as_str()), (2, hint.as_str())] {
         if y < area.height {
             paint::text(buf, area.x, area.y + y, area.width, line, Style::new());
         }

@@ -149,6 +149,13 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
         if counts || words == Words::Long {
             out.push((per_cell.clone(), model.theme.dim()));
         }
+        // The space after the last one needs no room.
+        while out.last().is_some_and(|(text, _)| text.is_empty()) {
+            out.pop();
+        }
+        if let Some((text, _)) = out.last_mut() {
+            text.truncate(text.trim_end().len());
+        }
         out
     };
     let forms = [
@@ -158,7 +165,7 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
         (false, Words::Short),
         (false, Words::Tight),
     ];
-    let fits = |line: &Vec<Piece>| paint::width(line) <= width + 1;
+    let fits = |line: &Vec<Piece>| paint::width(line) <= width;
     forms.into_iter().map(build).find(fits).unwrap_or_else(|| build((false, Words::None)))
 }
 

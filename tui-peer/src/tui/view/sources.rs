@@ -4,11 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::engine::snapshot::{SourceRow, SourceState};
+use crate::engine::snapshot::{SourceRow, SourceState, TransferState};
 
 use super::super::format;
 use super::super::model::{Model, Pane};
 use super::super::verdict::source_name;
+use super::super::words;
 use super::cells::rtt;
 use super::paint::{self, Piece};
 
@@ -98,8 +99,11 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let rows = model.source_rows();
     let active = rows.iter().filter(|s| s.down_rate >= 1.0).count();
     let total: f64 = rows.iter().map(|s| s.down_rate).sum();
-    let count =
-        if rows.is_empty() { String::new() } else { format!(" {active} of {} active", rows.len()) };
+    let count = match rows.len() {
+        0 => String::new(),
+        n if active > 0 || is_fetched(model) => format!(" {active} of {n} active"),
+        n => format!(" {n} online"),
+    };
     let height = usize::from(area.height.saturating_sub(3));
     let frame = paint::Frame {
         title: vec![
@@ -153,8 +157,32 @@ fn nobody(model: &Model) -> (String, &'static str) {
             format!("{} online.", format::plural(u64::from(row.sources), "source")),
             "d  downloads it from all of them",
         ),
-        _ => ("No sources are connected.".to_owned(), ""),
+        _ if !is_fetched(model) && others(model) > 0 => (
+            format!("{} with all of it, none connected.", format::plural(others(model), "other")),
+            "",
+        ),
+        _ if !is_fetched(model) => ("No other peer has any of it online.".to_owned(), ""),
+        _ => {
+            let left = model.focus_data().and_then(|focus| focus.left.as_ref());
+            let left = left.map_or_else(String::new, |left| {
+                let who = if left.nick.is_empty() { left.peer.short() } else { left.nick.clone() };
+                // The time of day: an age would have to be painted again and again.
+                let ago = model.now.mono.saturating_duration_since(left.at);
+                let at = model.now.wall.checked_sub(ago).unwrap_or(model.now.wall);
+                format!(" ({who} left at {})", format::time_of_day(at, model.setting.utc_offset))
+            });
+            let running = model
+                .selected_transfer()
+                .is_some_and(|t| words::is_running(t) || t.state == TransferState::NoSource);
+            let then = if running { "It goes on by itself when one comes." } else { "" };
+            (format!("No sources online{left}."), then)
+        }
     }
+}
+
+/// How many others have all of what we share.
+fn others(model: &Model) -> u64 {
+    model.selected_transfer().map_or(0, |t| u64::from(t.other_complete))
 }
 
 fn fit(width: u16) -> (Vec<Column>, u16) {
@@ -216,6 +244,25 @@ fn row(
     }
 }
 
+/// Whether anything of the selected file is still to come from its sources.
+fn is_fetched(model: &Model) -> bool {
+    model.selected_transfer().is_some_and(words::is_unfinished)
+}
+
+/// What a source has, where we want nothing of it: that it "waits" or "has no data for us" would puzzle.
+fn holding(model: &Model, source: &SourceRow) -> Option<&'static str> {
+    let rests = matches!(source.state, SourceState::Waiting | SourceState::NoData);
+    if !rests || is_fetched(model) {
+        return None;
+    }
+    let n = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
+    match u64::from(source.have) {
+        0 => None,
+        have if have >= n => Some("has all"),
+        _ => Some("has part"),
+    }
+}
+
 fn cell(model: &Model, source: &SourceRow, column: Column, width: u16) -> Piece {
     let theme = model.theme;
     let plain = |text: String| (text, Style::new());
@@ -250,7 +297,10 @@ fn cell(model: &Model, source: &SourceRow, column: Column, width: u16) -> Piece 
                 SourceState::Snubbed => theme.error(),
                 SourceState::NoData | SourceState::Waiting => theme.dim(),
             };
-            (source.state.word().to_owned(), style)
+            match holding(model, source) {
+                Some(word) => (word.to_owned(), theme.dim()),
+                None => (source.state.word().to_owned(), style),
+            }
         }
         Column::Why => (source.why.clone(), theme.dim()),
     }

@@ -240,10 +240,7 @@ fn foot(model: &Model, frame: &mut Frame<'_>, whole: Rect) {
     let buf = frame.buffer_mut();
     let bottom = whole.bottom().saturating_sub(1);
     let mut at = whole.x + 1;
-    let room = whole.width.saturating_sub(2);
-    if let Some(toast) = model.toasts.newest() {
-        let style = paint::tone(theme, toast.tone);
-        paint::text(buf, at, bottom, room, &toast.text, style);
+    if super::footer::toast(model, buf, Rect { y: bottom, height: 1, ..whole }) {
         return;
     }
     for (key, word) in [

@@ -107,12 +107,17 @@ pub(super) fn enter(model: &mut Model, panel: &mut Panel, by: isize, out: &mut V
             let table = &model.prefs.table;
             let words = item.kind().words(&table.themes);
             if words.is_empty() {
-                let text = if table.is_set(item) || !matches!(item.kind(), Kind::Join) {
-                    table.text(item).into_owned()
-                } else {
-                    String::new()
+                let text = table.text(item);
+                // A word such as "none" is not begun with: what is typed would be added to it.
+                let keep = match item.kind() {
+                    Kind::Join => table.is_set(item),
+                    Kind::Rate | Kind::Size | Kind::Number(..) => {
+                        text.starts_with(|c: char| c.is_ascii_digit())
+                    }
+                    _ => true,
                 };
-                panel.edit = Some(Edit { item, field: Field::with(&text) });
+                let field = if keep { Field::with(&text) } else { Field::default() };
+                panel.edit = Some(Edit { item, field });
                 return;
             }
             let now = table.text(item).into_owned();
@@ -151,7 +156,9 @@ fn edit_key(
     }
     let text = edit.field.text().trim();
     // Emptied is as reset, where empty means nothing.
-    let result = if text.is_empty() && item_may_be_empty(edit.item) {
+    let result = if text.is_empty() && is_left_alone(model, edit.item) {
+        Ok(())
+    } else if text.is_empty() && item_may_be_empty(edit.item) {
         reset(model, edit.item, out)
     } else {
         change(model, edit.item, text, out)
@@ -163,6 +170,12 @@ fn edit_key(
             panel.edit = Some(edit);
         }
     }
+}
+
+/// Whether a number was not given before either: an empty field leaves it so.
+fn is_left_alone(model: &Model, item: Item) -> bool {
+    matches!(item.kind(), Kind::Rate | Kind::Size | Kind::Number(..))
+        && !model.prefs.table.text(item).starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn item_may_be_empty(item: Item) -> bool {

@@ -55,7 +55,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
     if content.len() < 4 {
         content.push((
             Tone::Dim,
-            "Shared where it is, also after a restart; nothing is copied.".to_owned(),
+            "Shared in place, also after a restart; nothing is copied".to_owned(),
         ));
     }
     lines(model, frame, room, &content);

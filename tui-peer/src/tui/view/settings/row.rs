@@ -66,7 +66,9 @@ pub(super) fn draw(
     if let Some(edit) = typing {
         let (x, room) = (area.x + wide, area.width.saturating_sub(wide));
         paint::clear(frame.buffer_mut(), Rect { x, width: room, ..area });
-        field::draw(frame, theme, (x, area.y), room, &edit.field, "");
+        let ghost = model.prefs.table.shown(edit.item);
+        let ghost = if edit.field.text().is_empty() { ghost.as_ref() } else { "" };
+        field::draw(frame, theme, (x, area.y), room, &edit.field, ghost);
     }
 }
 

@@ -1,0 +1,200 @@
+//! What matters is said in whole words where there is little room, and what is said is true.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tui_peer::engine::command::Command;
+use tui_peer::engine::event::{Event, Level, Target, What};
+use tui_peer::engine::snapshot::{NetState, Snapshot, TransferState};
+use tui_peer::engine::why::Cause;
+use tui_peer::settings::{Item, Table};
+use tui_peer::tui::model::{Dialog, Prefs};
+use tui_peer::tui::msg::{Effect, ExitReason, Msg};
+use tui_peer::tui::theme::Detected;
+
+use super::stage::Stage;
+use super::testkit;
+
+fn line(stage: &Stage, part: &str) -> String {
+    let screen = stage.screen();
+    screen.lines().find(|line| line.contains(part)).unwrap_or_default().trim_end().to_owned()
+}
+
+#[test]
+fn details_say_where_it_stops_at_every_width() {
+    for (width, height, expected) in [
+        (120, 40, "ETA 1m 50s  to 99.9%, then stuck"),
+        (80, 24, "ETA 1m 50s  stops at 99.9%"),
+        (60, 20, "ETA 1m 50s  stops at 99.9%"),
+        (40, 10, "stops at 99.9%"),
+    ] {
+        let mut stage = Stage::rich(width, height);
+        stage.keys("<Enter>");
+        let said = line(&stage, "getting");
+        assert!(said.contains(expected), "{width}: {said}");
+    }
+}
+
+#[test]
+fn the_summary_of_the_small_layout_is_never_cut() {
+    for width in [45, 50, 60, 66, 79] {
+        let stage = Stage::rich(width, 20);
+        let screen = stage.screen();
+        let said = screen.lines().rev().nth(1).unwrap().trim().to_owned();
+        assert!(
+            said.ends_with("with nobody online") || said.ends_with("3 chunks lost"),
+            "{width}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_banner_leaves_out_whole_parts() {
+    let stage = Stage::rich(60, 20);
+    assert_eq!(line(&stage, "disk full ~"), " ! disk full ~/Downloads: 1 paused · r retry");
+}
+
+#[test]
+fn a_long_message_takes_the_rows_above_the_footer() {
+    let mut stage = Stage::rich(60, 20);
+    let text = "field-recordings-2025.flac.zip vanished from disk: not served any more";
+    let hint = "put it back and verify it, download it again, or unshare it".to_owned();
+    stage.send(Msg::Event(Event {
+        at: testkit::wall(),
+        level: Level::Warn,
+        target: Target::Share,
+        text: text.to_owned(),
+        what: What::Failed { id: None, code: "changed", hint },
+    }));
+    let screen = stage.screen();
+    let last: Vec<&str> = screen.lines().rev().take(3).map(str::trim).collect();
+    let said = [last[2], last[1], last[0]].join(" ");
+    assert!(said.starts_with("field-recordings-2025.flac.zip vanished"), "{said}");
+    assert!(said.contains("or unshare it"), "{said}");
+}
+
+#[test]
+fn the_card_fits_its_lines() {
+    for (width, hint) in
+        [(39, "make the window larger · q quits"), (30, "larger shows more · q quits")]
+    {
+        let mut snap = testkit::rich(Instant::now());
+        snap.network.state =
+            NetState::Lost { since: snap.at, retry_at: snap.at, why: String::new() };
+        let stage = Stage::of(snap, width, 5);
+        let screen = stage.screen();
+        assert!(screen.contains(hint), "{screen}");
+        assert!(screen.contains("↑3.10 MiB/s"), "{screen}");
+    }
+}
+
+#[test]
+fn both_rates_are_in_the_header_at_60_columns() {
+    let mut snap = testkit::rich(Instant::now());
+    snap.network.state = NetState::Lost { since: snap.at, retry_at: snap.at, why: String::new() };
+    let header = Stage::of(snap, 60, 20).screen().lines().next().unwrap().to_owned();
+    assert!(header.contains("↓ 12.4 MiB/s") && header.contains("↑ 3.10 MiB/s"), "{header}");
+}
+
+fn with(change: impl FnOnce(&mut Snapshot)) -> Stage {
+    let mut snap = testkit::rich(Instant::now());
+    change(&mut snap);
+    Stage::of(snap, 80, 24)
+}
+
+#[test]
+fn sources_of_a_finished_file_are_not_said_to_wait() {
+    let mut stage = with(|snap| {
+        let mut transfers = snap.transfers.to_vec();
+        transfers[0].state = TransferState::Sharing;
+        snap.transfers = transfers.into();
+        let mut focus = (**snap.focus.as_ref().unwrap()).clone();
+        focus.sources.truncate(2);
+        for source in &mut focus.sources {
+            source.down_rate = 0.0;
+            source.state = tui_peer::engine::snapshot::SourceState::Waiting;
+        }
+        focus.sources[0].have = u32::MAX;
+        focus.sources[1].have = 1;
+        snap.focus = Some(Arc::new(focus));
+    });
+    stage.keys("/ubuntu-24<Enter>");
+    let screen = stage.screen();
+    assert!(screen.contains("3 Sources 2 online"), "{screen}");
+    assert!(screen.contains("has all") && screen.contains("has part"), "{screen}");
+    assert!(!screen.contains("waiting"), "{screen}");
+}
+
+#[test]
+fn what_vanished_from_disk_is_said_and_can_be_fetched_looked_at_or_forgotten() {
+    let mut stage = with(|snap| {
+        let mut transfers = snap.transfers.to_vec();
+        transfers[0].state = TransferState::Changed;
+        transfers[0].why = Some(Cause::Vanished);
+        snap.transfers = transfers.into();
+    });
+    stage.keys("/ubuntu-24<Enter>");
+    assert!(line(&stage, "▌").contains("gone"));
+    assert!(stage.screen().contains("Gone from disk: d fetches it again"), "{}", stage.screen());
+    stage.keys("i");
+    assert!(stage.screen().contains("v looks again once it is back"));
+    stage.keys("<Esc>");
+    stage.effects.clear();
+    stage.keys("d");
+    stage.keys("r");
+    stage.keys("v");
+    stage.keys("u");
+    let calls: Vec<_> = stage
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Call(command, _) => Some(command.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(
+        matches!(
+            calls[..],
+            [
+                Command::Download(_),
+                Command::Verify { .. },
+                Command::Verify { .. },
+                Command::Unshare { .. }
+            ]
+        ),
+        "{calls:?}"
+    );
+}
+
+#[test]
+fn that_a_download_is_done_is_not_hidden_by_its_being_shared() {
+    let mut stage = Stage::rich(120, 40);
+    stage.pass(Duration::from_secs(10));
+    let id = testkit::transfers()[0].id;
+    let event = |text: &str, what| {
+        let (at, level, target) = (testkit::wall(), Level::Info, Target::Fetch);
+        Msg::Event(Event { at, level, target, text: text.to_owned(), what })
+    };
+    let path = "/home/ada/Downloads/ubuntu".into();
+    let done = What::Done { id, path, bytes: 1, seconds: 2.0 };
+    stage.send(event("ubuntu: done in 2.0 s", done));
+    let shared = What::Shared { id, name: "ubuntu".into(), size: 1, chunks: 1 };
+    stage.send(event("ubuntu: shared, 1 chunks", shared));
+    let screen = stage.screen();
+    assert_eq!(screen.lines().last().unwrap().trim(), "ubuntu: done in 2.0 s · e copies its path");
+}
+
+#[test]
+fn quit_on_the_welcome_screen_asks_if_the_settings_say_so() {
+    let mut stage = Stage::of(testkit::fresh(Instant::now()), 80, 24);
+    let mut table = Table::default();
+    table.set(Item::Quit, "always").unwrap();
+    stage.model.set_prefs(Prefs::new(table, Detected::default()));
+    stage.keys("q");
+    assert!(matches!(stage.model.dialogs.last(), Some(Dialog::Confirm(_))), "asks");
+    stage.keys("<Esc>");
+    assert!(!stage.effects.iter().any(|effect| matches!(effect, Effect::Exit(_))));
+    let mut stage = Stage::of(testkit::fresh(Instant::now()), 80, 24);
+    stage.keys("q");
+    assert!(stage.effects.iter().any(|e| matches!(e, Effect::Exit(ExitReason::Quit))));
+}
