@@ -263,7 +263,8 @@ pub enum Selection {
     /// All of them.
     #[default]
     All,
-    /// Files whose path equals one of these or lies below it (`a/b` separated by `/`).
+    /// Files whose path equals one of these or lies below it (`a/b` separated by `/`). With none of
+    /// them, a download of a folder fetches the list of its files and rests until some are chosen.
     Paths(Vec<String>),
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::join::FileLink;
-use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply, Selection};
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
 use tui_peer::tui::model::{Dialog, Pane, RowKey, Tab};
@@ -336,7 +336,14 @@ fn sharing_completes_paths() {
 fn files_of_a_folder_can_be_chosen() {
     let mut stage = Stage::rich(80, 24);
     stage.keys("/common-voice<Enter>C");
-    assert!(matches!(calls(&mut stage)[..], [Command::ListFiles { .. }]));
+    let looks = |files: &Selection| matches!(files, Selection::Paths(paths) if paths.is_empty());
+    assert!(matches!(&calls(&mut stage)[..], [Command::Download(d)] if looks(&d.files)));
+    assert!(stage.screen().contains("Asking for the list of files."));
+    let mut snap = testkit::rich(stage.model.now.mono);
+    let here = testkit::transfer(10, TransferState::Paused, 0);
+    snap.transfers = snap.transfers.iter().cloned().chain([here]).collect();
+    stage.send(Msg::Snapshot(Arc::new(snap)));
+    assert!(matches!(calls(&mut stage)[..], [Command::ListFiles { .. }]), "once it rests");
     let files = (0..40)
         .map(|i| FolderEntry {
             path: format!("clips/{i:03}.mp3"),
@@ -352,13 +359,19 @@ fn files_of_a_folder_can_be_chosen() {
     insta::assert_snapshot!("contents", stage.screen());
     stage.keys("<Enter>");
     match &calls(&mut stage)[..] {
-        [Command::Download(d)] => {
-            assert!(
-                matches!(&d.files, tui_peer::engine::command::Selection::Paths(p) if p.len() == 2)
-            );
+        [Command::Select { files, .. }] => {
+            assert!(matches!(files, Selection::Paths(p) if p.len() == 2));
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_folder_that_was_only_looked_into_is_not_kept() {
+    let mut stage = Stage::rich(80, 24);
+    stage.keys("/common-voice<Enter>C<Esc>");
+    assert!(matches!(calls(&mut stage)[..], [Command::Download(_), Command::Remove { .. }]));
+    assert!(stage.model.dialogs.is_empty());
 }
 
 #[test]

@@ -69,3 +69,36 @@ async fn a_folder_that_was_changed_stays_what_it_is() {
     until(&peer, "it is refused", |s| transfer(s, id).is_none()).await;
     assert_eq!(std::fs::read(&file).unwrap(), b"mine now", "nobody's work is lost");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_listed_before_anything_is_fetched_and_then_chosen() {
+    let net = Net::start().await;
+    for (name, size) in [("a", 400_000), ("sub/c", 300_000)] {
+        net.file(&format!("folder/{name}"), size);
+    }
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &net.temp.path().join("files/folder")).await;
+    let peer = net.peer("peer").await;
+    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    let downloads = net.temp.path().join("peer/d");
+    let on_disk = || std::fs::read_dir(&downloads).map_or(0, Iterator::count);
+
+    pick(&peer, id, Selection::Paths(Vec::new())).await;
+    until(&peer, "it rests", |s| is(s, id, &TransferState::Paused)).await;
+    let Ok(Reply::Files(files)) = peer.call(Command::ListFiles { id }).await else { panic!() };
+    let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(names, ["a", "sub/c"]);
+    assert!(files.iter().all(|file| file.wanted && file.done == 0));
+    assert_eq!(on_disk(), 0, "only looked");
+    let forget = Command::Remove { id, delete_partial: true };
+    assert!(peer.call(forget).await.is_ok());
+    until(&peer, "it is gone", |s| transfer(s, id).is_none()).await;
+
+    pick(&peer, id, Selection::Paths(Vec::new())).await;
+    until(&peer, "it rests again", |s| is(s, id, &TransferState::Paused)).await;
+    let files = Selection::Paths(vec!["sub/c".to_owned()]);
+    assert!(peer.call(Command::Select { id, files }).await.is_ok());
+    until(&peer, "the chosen file", |s| is(s, id, &TransferState::Sharing)).await;
+    assert_eq!(transfer(&peer.snapshot(), id).unwrap().size, 300_000);
+    assert!(!downloads.join("folder/a").exists());
+}

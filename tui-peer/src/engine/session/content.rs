@@ -13,6 +13,7 @@ use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
 use common::wire::tracker::FileMeta;
 
+use crate::engine::command::Selection;
 use crate::engine::disk::{ChunkSource, Partial};
 use crate::engine::library::DownloadRecord;
 use crate::engine::limiter::Limiter;
@@ -69,6 +70,13 @@ impl Share {
     pub(super) fn has_vanished(&self) -> bool {
         matches!(self.state, ShareState::Gone { there: false, .. })
             && !self.paths.iter().any(|path| path.exists())
+    }
+}
+
+impl Download {
+    /// Whether it was begun only to see what files there are: none of them is chosen yet.
+    pub(super) fn only_looks(&self) -> bool {
+        matches!(&self.record.selection, Selection::Paths(paths) if paths.is_empty())
     }
 }
 
@@ -242,9 +250,8 @@ pub(super) fn bytes_of(layout: &Layout, set: &ChunkSet) -> u64 {
 pub(super) fn wanted_chunks(
     manifest: Option<&Manifest>,
     layout: &Layout,
-    selection: &crate::engine::command::Selection,
+    selection: &Selection,
 ) -> ChunkSet {
-    use crate::engine::command::Selection;
     let (Selection::Paths(paths), Some(manifest)) = (selection, manifest) else {
         return ChunkSet::full(layout.chunks());
     };

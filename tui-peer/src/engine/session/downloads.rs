@@ -72,10 +72,17 @@ impl Session {
         drop(self.take_removed(&wish.id));
         let record = self.new_record(wish);
         self.remember(&record);
-        let content = Content::download(record);
-        let text = format!("{}: download begun", content.shown);
+        let id = record.id;
+        let mut content = Content::download(record);
+        let looks = content.as_download().is_some_and(|download| download.only_looks());
+        let what = if looks { "its list of files is fetched" } else { "download begun" };
+        let text = format!("{}: {what}", content.shown);
         self.say(Level::Info, Target::Fetch, text);
         self.insert(content);
+        if looks {
+            // Somebody waits for it: it does not stand in line.
+            self.begin(id);
+        }
         self.start_queued();
         Ok(Reply::Accepted)
     }
@@ -115,10 +122,12 @@ impl Session {
             None => false,
         };
         if known {
-            self.open(id);
+            self.open_unless_looking(id);
         } else {
             self.set_phase(&id, Phase::Resolving);
             self.feed(Input::ContentAdded { id, ready: None });
+            // It may have been paused before it was known.
+            self.feed(Input::PausedChanged { id, paused: false });
             self.tell_policy(&id);
         }
         if let Some(announcer) = &self.net.announcer {
@@ -140,7 +149,7 @@ impl Session {
     }
 
     /// A manifest fetched in an earlier run.
-    fn recall_manifest(&mut self, id: ContentId) -> bool {
+    pub(super) fn recall_manifest(&mut self, id: ContentId) -> bool {
         let Ok(Some(bytes)) = self.library.manifest(&id) else { return false };
         let Ok(manifest) = Manifest::parse(&bytes) else { return false };
         if let Some(content) = self.contents.get_mut(&id) {
@@ -199,7 +208,7 @@ impl Session {
                     if let Some(content) = self.contents.get_mut(&id) {
                         content.manifest = Some(Arc::new(manifest));
                         content.manifest_bytes = Some(bytes);
-                        self.open(id);
+                        self.open_unless_looking(id);
                     }
                 }
                 None => self.feed(Input::ManifestRejected { id, conn }),
@@ -221,6 +230,17 @@ impl Session {
                     self.say(Level::Error, Target::Disk, error.to_string());
                 }
             }
+        }
+    }
+
+    /// Goes on with what is known now; rests if only the list of files was wanted.
+    fn open_unless_looking(&mut self, id: ContentId) {
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        if download.is_some_and(|download| download.only_looks()) {
+            // It cannot fail: it is a download, and not finishing.
+            let _ = self.pause(&id);
+        } else {
+            self.open(id);
         }
     }
 
@@ -278,9 +298,7 @@ impl Session {
         } else {
             self.feed(Input::ContentAdded { id, ready: Some(ready) });
         }
-        if paused {
-            self.feed(Input::PausedChanged { id, paused: true });
-        }
+        self.feed(Input::PausedChanged { id, paused });
         self.tell_policy(&id);
         if let Some(announcer) = &self.net.announcer {
             announcer.set_partial(id, opened.found);

@@ -34,7 +34,9 @@ impl Session {
         let Role::Download(download) = &mut content.role else {
             return self.widen(id, &files);
         };
+        let looked = download.only_looks();
         download.record.selection = files;
+        let goes_on = looked && !download.only_looks();
         let record = download.record.clone();
         if let Some(layout) = layout {
             let wanted = wanted_chunks(manifest.as_deref(), &layout, &record.selection);
@@ -42,6 +44,9 @@ impl Session {
             self.feed(Input::WantedChanged { id: *id, wanted });
         }
         self.remember(&record);
+        if goes_on {
+            self.try_again(id);
+        }
         Ok(Reply::Accepted)
     }
 
@@ -151,20 +156,24 @@ impl Session {
     }
 
     /// What is in a folder, as far as that is known.
-    pub(super) fn list_files(&self, id: &ContentId) -> Result<Reply, CommandError> {
+    pub(super) fn list_files(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
+        if self.contents.get(id).is_some_and(|content| content.manifest.is_none()) {
+            self.recall_manifest(*id);
+        }
         let content = self.contents.get(id);
         let content = content.ok_or_else(|| {
             refuse(CommandErrorKind::NotFound, "neither shared nor downloaded here")
         })?;
-        let (Some(manifest), Some(layout)) = (&content.manifest, &content.layout) else {
+        let Some(manifest) = &content.manifest else {
             return Err(refuse(
                 CommandErrorKind::Invalid,
                 "not a folder, or its contents are not known yet",
             ));
         };
+        let layout = manifest.layout();
         let have = self.node.have(id);
         let wanted = match &content.role {
-            Role::Download(download) => Some(&download.wanted),
+            Role::Download(download) => Some(&download.wanted).filter(|_| !download.only_looks()),
             Role::Share(share) => share.part.as_ref(),
         };
         let entries = manifest.files().enumerate().map(|(i, entry)| {

@@ -8,7 +8,7 @@ use common::id::ContentId;
 use super::content::{Content, Download, Phase, Role};
 use super::downloads::unix_ms;
 use super::{Session, refuse};
-use crate::engine::command::{CommandError, CommandErrorKind, Priority, Reorder, Reply};
+use crate::engine::command::{CommandError, CommandErrorKind, Priority, Reorder, Reply, Selection};
 use crate::engine::event::{Level, Target};
 use crate::engine::library::DownloadRecord;
 use crate::engine::limiter::Limiter;
@@ -131,7 +131,11 @@ impl Session {
     }
 
     pub(super) fn resume(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
-        self.download_of(id)?.told = false;
+        let download = self.download_of(id)?;
+        download.told = false;
+        if download.only_looks() {
+            download.record.selection = Selection::All;
+        }
         self.try_again(id);
         Ok(Reply::Accepted)
     }

@@ -63,6 +63,10 @@ pub struct Contents {
     pub error: Option<String>,
     /// Whether the files are there.
     pub ready: bool,
+    /// A download was begun only to see the files; it goes when none is chosen.
+    pub looking: bool,
+    /// Whether the list was asked for.
+    pub asked: bool,
     /// Cursor among `rows`.
     pub cursor: usize,
     /// First visible row.
@@ -90,6 +94,8 @@ impl Contents {
             name,
             error: None,
             ready: false,
+            looking: false,
+            asked: false,
             cursor: 0,
             offset: 0,
             query: Field::default(),

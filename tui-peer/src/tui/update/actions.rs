@@ -14,10 +14,9 @@ use super::moves::{
     turn_tab,
 };
 use super::transfers::{
-    contents, copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all,
-    retry,
+    copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all, retry,
 };
-use super::{keys, lists, log, map, marks, share, wishes};
+use super::{contents, keys, lists, log, map, marks, share, wishes};
 
 /// Most rows marked by one key with a count.
 const MAX_TIMES: isize = 1000;
@@ -69,7 +68,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Download => download(model, out),
         Action::Pause => pause(model, out),
         Action::PauseAll => pause_all(model, out),
-        Action::Contents => contents(model, out),
+        Action::Contents => contents::open(model, out),
         Action::Retry => retry(model, out),
         Action::Verify => each(model, out, |id| Command::Verify { id }, "verifying"),
         Action::VerifyAll => {

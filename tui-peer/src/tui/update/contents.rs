@@ -4,12 +4,68 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Download, Selection};
 
-use super::super::model::{Contents, Model, Tone};
+use crate::engine::snapshot::TransferState;
+
+use super::super::model::{Contents, Dialog, Model, Tone};
 use super::super::msg::{Asked, Effect};
 use super::dialogs::ctrl;
 
+/// Opens the dialog. The list of a folder that is not ours has to be fetched first.
+pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(id) = model.selected() else { return };
+    let name = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
+    let mut contents = Contents::new(id, name);
+    if model.transfer(&id).is_some() {
+        contents.asked = true;
+        out.push(Effect::Call(Command::ListFiles { id }, Asked::Files(id)));
+    } else {
+        contents.looking = true;
+        let files = Selection::Paths(Vec::new());
+        let look = Command::Download(Download { id, name: None, dir: None, files });
+        out.push(Effect::Call(look, Asked::Quietly));
+    }
+    model.dialogs.push(Dialog::Contents(contents));
+}
+
+/// Asks for the list once it is there.
+pub(super) fn look(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(Dialog::Contents(contents)) = model.dialogs.last_mut() else { return };
+    if contents.asked {
+        return;
+    }
+    let id = contents.id;
+    let place = model.mine.get(&id).copied();
+    let transfer = place.and_then(|at| model.snap.transfers.get(at));
+    contents.error = match transfer.map(|t| &t.state) {
+        Some(TransferState::Paused) => {
+            contents.asked = true;
+            out.push(Effect::Call(Command::ListFiles { id }, Asked::Files(id)));
+            None
+        }
+        Some(TransferState::NoSource) => {
+            Some("Nobody online has its list of files; it comes when somebody does.".to_owned())
+        }
+        Some(TransferState::Failed(why)) => Some(super::show(why)),
+        _ => None,
+    };
+}
+
 /// Says whether the dialog stays open.
 pub(super) fn contents_key(
+    model: &mut Model,
+    contents: &mut Contents,
+    key: KeyEvent,
+    out: &mut Vec<Effect>,
+) -> bool {
+    let stays = pressed(model, contents, key, out);
+    if !stays && contents.looking {
+        let id = contents.id;
+        out.push(Effect::Call(Command::Remove { id, delete_partial: true }, Asked::Quietly));
+    }
+    stays
+}
+
+fn pressed(
     model: &mut Model,
     contents: &mut Contents,
     key: KeyEvent,
@@ -74,7 +130,7 @@ pub(super) fn paste(contents: &mut Contents, text: &str) {
 }
 
 /// Fetches what is chosen; says whether that was possible.
-fn select(model: &mut Model, contents: &Contents, out: &mut Vec<Effect>) -> bool {
+fn select(model: &mut Model, contents: &mut Contents, out: &mut Vec<Effect>) -> bool {
     if !contents.ready {
         return false;
     }
@@ -94,5 +150,6 @@ fn select(model: &mut Model, contents: &Contents, out: &mut Vec<Effect>) -> bool
         Command::Download(Download { id, name: None, dir: None, files })
     };
     out.push(Effect::Call(command, Asked::Say(text)));
+    contents.looking = false;
     true
 }

@@ -135,6 +135,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
     }
     lists::refresh(model, out);
     ask::ask_start(model);
+    contents::look(model, out);
     when_idle(model, out);
 }
 

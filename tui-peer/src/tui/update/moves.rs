@@ -8,8 +8,7 @@ use super::super::msg::Effect;
 use super::super::words;
 use super::actions::toast;
 use super::can::kind;
-use super::transfers::contents;
-use super::{lists, map};
+use super::{contents, lists, map};
 
 /// From left to right, from top to bottom.
 const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
@@ -86,7 +85,7 @@ pub(super) fn next_active(model: &mut Model) {
 
 pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
-        _ if model.details && kind(model) == Some(Kind::Folder) => contents(model, out),
+        _ if model.details && kind(model) == Some(Kind::Folder) => contents::open(model, out),
         Pane::Files if model.tab == Tab::Peers => super::wishes::about_peer(model),
         Pane::Files | Pane::Transfers if model.selected().is_some() => {
             model.details = true;

@@ -7,7 +7,7 @@ use common::join::{FileLink, JoinString};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::snapshot::{Transfer, TransferState};
 
-use super::super::model::{Contents, Dialog, Model, RowKey, Tone};
+use super::super::model::{Dialog, Model, RowKey, Tone};
 use super::super::msg::{Asked, Effect};
 use super::super::{verdict, words};
 use super::actions::toast;
@@ -66,13 +66,6 @@ pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
         out.push(Effect::Call(command, Asked::Quietly));
     }
     toast(model, Tone::Good, if resume { "all downloads resumed" } else { "all downloads paused" });
-}
-
-pub(super) fn contents(model: &mut Model, out: &mut Vec<Effect>) {
-    let Some(id) = model.selected() else { return };
-    let name = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
-    model.dialogs.push(Dialog::Contents(Contents::new(id, name)));
-    out.push(Effect::Call(Command::ListFiles { id }, Asked::Files(id)));
 }
 
 pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
