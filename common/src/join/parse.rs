@@ -56,13 +56,16 @@ fn without_scheme(text: &str) -> Result<&str, JoinError> {
     if text.len() > MAX_LINK_LEN {
         return Err(JoinError::TooLong { got: text.len() });
     }
+    // First: where a blank is in something else altogether helps nobody.
+    let rest = text
+        .split_at_checked(SCHEME.len())
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
+        .map(|(_, rest)| rest)
+        .ok_or(JoinError::Scheme)?;
     if let Some(at) = text.chars().position(|c| c.is_control() || c.is_whitespace()) {
         return Err(JoinError::Control { at: at + 1 });
     }
-    text.split_at_checked(SCHEME.len())
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
-        .map(|(_, rest)| rest)
-        .ok_or(JoinError::Scheme)
+    Ok(rest)
 }
 
 /// Splits `host`, `host:port`, `[v6]` or `[v6]:port`.

@@ -133,6 +133,7 @@ fn rubbish_is_refused_with_what_is_wrong() {
         (format!("shoal://{key}@host:+1"), port("+1")),
         (format!("shoal://{key}@host:65536"), port("65536")),
         (format!("shoal://{key}@host:http"), port("http")),
+        ("some other text".to_owned(), JoinError::Scheme),
         (format!("shoal://{key}@ho st"), JoinError::Control { at: 64 }),
         (format!("shoal://{key}@host\x1b[2J"), JoinError::Control { at: 66 }),
         (format!("shoal://{key}@host\nshoal://"), JoinError::Control { at: 66 }),

@@ -195,7 +195,7 @@ actions! {
     Zoom        "zoom"        View ALL ["z"], "zoom this pane", "maximise";
     Wider       "wider"       View ALL [">"], "split right / down", "resize";
     Narrower    "narrower"    View ALL ["<"], "split left / up", "resize";
-    Settings    "settings"    View ALL ["f2"], "settings", "options preferences configuration";
+    Settings    "settings"    View ALL ["f2"], "settings", "options preferences configuration limit speed rate port folder notify units colours";
     Theme       "theme"       View ALL ["T"], "next theme", "color colour dark light contrast mono";
     Mouse       "mouse"       View ALL ["m"], "mouse on / off", "";
     Palette     "commands"    View ALL [":"], "command palette", "";

@@ -198,3 +198,30 @@ fn quit_on_the_welcome_screen_asks_if_the_settings_say_so() {
     stage.keys("q");
     assert!(stage.effects.iter().any(|e| matches!(e, Effect::Exit(ExitReason::Quit))));
 }
+
+#[test]
+fn sources_of_one_name_are_told_apart_by_their_keys() {
+    let stage = with(|snap| {
+        let mut focus = (**snap.focus.as_ref().unwrap()).clone();
+        for source in &mut focus.sources {
+            source.nick = "vm".to_owned();
+        }
+        snap.focus = Some(Arc::new(focus));
+    });
+    let key = stage.model.source_rows()[0].peer.short();
+    let expected = format!("vm {}", &key[..4]);
+    assert!(stage.screen().contains(&expected), "{}", stage.screen());
+}
+
+#[test]
+fn why_says_how_it_is_now_and_not_how_it_was() {
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("/ubuntu-24<Enter>i");
+    assert!(stage.screen().contains("Cannot finish now"), "{}", stage.screen());
+    let mut snap = testkit::rich(stage.model.now.mono);
+    let mut transfers = snap.transfers.to_vec();
+    transfers[0].state = TransferState::Paused;
+    snap.transfers = transfers.into();
+    stage.send(Msg::Snapshot(Arc::new(snap)));
+    assert!(stage.screen().contains("You paused it. p goes on."), "{}", stage.screen());
+}

@@ -53,6 +53,8 @@ pub enum Dialog {
         title: String,
         /// The answer.
         lines: Vec<Line>,
+        /// What it is about: as long as it is selected, the answer is that of now.
+        about: Option<ContentId>,
     },
     /// Share a path.
     Share(SharePath),

@@ -226,5 +226,5 @@ fn version(model: &mut Model) {
         (Tone::Dim, format!("protocol version {}", common::limits::PROTOCOL_VERSION)),
         (Tone::Dim, format!("this peer is {}", model.snap.me.peer)),
     ];
-    model.dialogs.push(Dialog::Why { title: "Shoal".to_owned(), lines });
+    model.dialogs.push(Dialog::Why { title: "Shoal".to_owned(), lines, about: None });
 }

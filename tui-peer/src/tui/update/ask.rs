@@ -26,7 +26,7 @@ pub(super) fn invite(model: &mut Model, join: &str) {
             "It holds the secret: give it only to those who may come in.".to_owned(),
         ));
     }
-    model.dialogs.push(Dialog::Why { title: "Invite others".to_owned(), lines });
+    model.dialogs.push(Dialog::Why { title: "Invite others".to_owned(), lines, about: None });
 }
 
 /// Who loses what if we stop serving: files that only we have all of.

@@ -91,7 +91,7 @@ pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
 pub(super) fn explain(model: &mut Model) {
     let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
     let lines = verdict::why(&model.case());
-    model.dialogs.push(Dialog::Why { title, lines });
+    model.dialogs.push(Dialog::Why { title, lines, about: model.selected() });
 }
 
 pub(super) fn mark(model: &mut Model) {

@@ -243,7 +243,7 @@ pub(super) fn about_peer(model: &mut Model) {
     let Some(row) = model.peer_row(model.list().cursor).cloned() else { return };
     let Some((_, name)) = peer(model) else { return };
     let lines = peer_lines(model, &row);
-    model.dialogs.push(Dialog::Why { title: name, lines });
+    model.dialogs.push(Dialog::Why { title: name, lines, about: None });
 }
 
 fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::model::Line> {

@@ -19,6 +19,7 @@ pub(crate) mod pointing;
 pub(crate) mod settings;
 mod sources;
 pub(crate) mod transfers;
+mod vacant;
 mod welcome;
 
 use ratatui::Frame;

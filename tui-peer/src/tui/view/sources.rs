@@ -180,6 +180,19 @@ fn nobody(model: &Model) -> (String, &'static str) {
     }
 }
 
+/// First letters of a key that tell peers of the same name apart.
+const KEY: usize = 4;
+
+/// The name of a source, with the beginning of its key if another one has the same name.
+fn distinct(model: &Model, source: &SourceRow) -> String {
+    let name = source_name(source);
+    let same = |other: &&SourceRow| other.nick == source.nick;
+    if source.nick.is_empty() || model.source_rows().iter().filter(same).count() < 2 {
+        return name;
+    }
+    format!("{name} {}", format::start(&source.peer.short(), KEY))
+}
+
 /// How many others have all of what we share.
 fn others(model: &Model) -> u64 {
     model.selected_transfer().map_or(0, |t| u64::from(t.other_complete))
@@ -227,7 +240,7 @@ fn row(
     name: u16,
 ) {
     let theme = model.theme;
-    let shown = format::middle(&source_name(source), usize::from(name), theme.ellipsis());
+    let shown = format::middle(&distinct(model, source), usize::from(name), theme.ellipsis());
     paint::text(buf, area.x + 1, area.y, name, &shown, Style::new());
     let mut x = area.x + 1 + name;
     for column in columns {

@@ -13,6 +13,7 @@ mod why;
 use ratatui::Frame;
 
 use super::super::model::{Dialog, Model};
+use super::super::verdict;
 
 pub(super) use base::{chosen, lines, open, tall};
 pub use contents::contents_rows;
@@ -26,7 +27,11 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Dialog::Help { scroll, query } => super::help::draw(model, frame, *scroll, query),
         Dialog::Palette { query, cursor } => palette::draw(model, frame, query, *cursor),
         Dialog::Sort { cursor } => sort::draw(model, frame, *cursor),
-        Dialog::Why { title, lines } => why::draw(model, frame, title, lines),
+        Dialog::Why { title, about: Some(id), .. } if Some(*id) == model.selected() => {
+            // As it is now, not as it was when it was asked.
+            why::draw(model, frame, title, &verdict::why(&model.case()));
+        }
+        Dialog::Why { title, lines, .. } => why::draw(model, frame, title, lines),
         Dialog::Share(share) => share::draw(model, frame, share),
         Dialog::Picker(picker) => picker::draw(model, frame, picker),
         Dialog::Link(link) => link::draw(model, frame, link),
