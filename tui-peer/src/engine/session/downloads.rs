@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use common::chunk_set::ChunkSet;
@@ -253,7 +253,8 @@ impl Session {
         let Some(download) = content.as_download() else { return };
         let dir = download.record.dir.clone();
         self.background(move || {
-            let result = open_partial(id, descriptor, manifest.as_deref(), &name, dir);
+            let result =
+                when_free(|| open_partial(id, descriptor, manifest.as_deref(), &name, dir.clone()));
             Done::Download(Step::Opened { id, result: result.map(Box::new) })
         });
     }
@@ -339,6 +340,23 @@ impl Session {
     }
 }
 
+/// How long a download that was removed and wanted again waits for what was still being written of it
+/// before.
+const FREE_TRIES: u32 = 150;
+const FREE_WAIT: Duration = Duration::from_millis(20);
+
+/// Opens once nobody else has it open any more: mostly that is ourselves, before a removal was taken back.
+/// Blocks.
+fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, DiskError> {
+    for _ in 0..FREE_TRIES {
+        match open() {
+            Err(DiskError::InUse { .. }) => std::thread::sleep(FREE_WAIT),
+            result => return result,
+        }
+    }
+    open()
+}
+
 fn open_partial(
     id: ContentId,
     descriptor: Descriptor,
@@ -395,4 +413,21 @@ fn open_partial(
 pub(super) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_taken_back_waits_for_the_old_handle_instead_of_failing() {
+        let mut tries = 0;
+        let result = when_free(|| {
+            tries += 1;
+            if tries < 3 { Err(DiskError::InUse { path: PathBuf::new() }) } else { Ok(tries) }
+        });
+        assert!(matches!(result, Ok(3)));
+        let other: Result<(), _> = when_free(|| Err(DiskError::TooLarge));
+        assert!(matches!(other, Err(DiskError::TooLarge)), "everything else is said at once");
+    }
 }

@@ -1,17 +1,19 @@
 //! What the chunk map means, in words: can this finish from who is online, and if not, why, who could
 //! leave before it is done, and what to do. Pure.
 
+mod why;
+
 use std::time::Instant;
 
-use crate::engine::snapshot::{
-    CatalogueRow, Focus, Sole, SourceRow, SourceState, Transfer, TransferState,
-};
+use crate::engine::snapshot::{CatalogueRow, Focus, Sole, SourceRow, Transfer, TransferState};
 use crate::engine::why::Cause;
 use crate::settings::Units;
 
 use super::format::{self, percent, plural};
 use super::heatmap::Counts;
 use super::model::{Line, Tone};
+
+pub use why::why;
 
 /// Holders of last copies that are named one by one.
 const NAMED: usize = 3;
@@ -101,38 +103,6 @@ pub fn line(case: &Case<'_>, width: usize) -> Option<Line> {
         .chain(case.stuck())
         .find(|(_, text)| text.width() <= width)
         .or_else(|| headline(case))
-}
-
-/// The long answer to "why is this slow or stuck?".
-pub fn why(case: &Case<'_>) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let rate = |bytes: f64| format::rate(bytes, "nothing", case.units);
-    let causes = case.focus.map_or(&[][..], |focus| focus.causes.as_slice());
-    if case.transfer.is_some_and(|t| t.state == TransferState::Getting) {
-        let t = case.transfer.map_or(0.0, |t| t.down_rate);
-        lines.push(match (t >= 1.0, causes.first()) {
-            (true, Some(_)) => {
-                (Tone::Plain, format!("Comes in at {}. What holds it back:", rate(t)))
-            }
-            (true, None) => {
-                (Tone::Good, format!("Comes in at {}; nothing holds it back.", rate(t)))
-            }
-            (false, _) => (Tone::Warn, "Nothing comes in right now.".to_owned()),
-        });
-    }
-    // What the verdict says anyway needs not be said twice.
-    let said = |cause: &Cause| matches!(cause, Cause::Lost(_) | Cause::NoSource(_));
-    let verdict = verdict(case);
-    for cause in causes.iter().filter(|cause| !said(cause)) {
-        let text = cause.long(rate);
-        if !verdict.iter().any(|(_, line)| *line == text) {
-            lines.push((tone(cause), text));
-        }
-    }
-    lines.extend(verdict);
-    lines.extend(case.copies());
-    lines.extend(case.sources());
-    lines
 }
 
 impl Case<'_> {
@@ -286,63 +256,6 @@ impl Case<'_> {
                 )
             }
         }
-    }
-
-    /// What the number of copies means.
-    fn copies(&self) -> Option<Line> {
-        let t = self.transfer.filter(|t| t.state != TransferState::Sharing)?;
-        let copies = t.availability?;
-        let (whole, more) = (copies.floor(), copies.fract() * 100.0);
-        let of = match whole as u32 {
-            0 => "no copy".to_owned(),
-            n => format!("{} online", copies_word(n)),
-        };
-        let mark = if copies < 1.0 { "!" } else { "" };
-        let tone = if copies < 1.0 { Tone::Bad } else { Tone::Plain };
-        let text = format!(
-            "Copies {}{mark}: the rarest missing chunk has {of}, {more:.0} % of the missing ones have more.",
-            format::availability(copies),
-        );
-        Some((tone, text))
-    }
-
-    /// What every source is doing.
-    fn sources(&self) -> Vec<Line> {
-        let sharing = self.transfer.is_some_and(|t| t.state == TransferState::Sharing);
-        let Some(focus) = self.focus.filter(|_| !sharing) else { return Vec::new() };
-        let mut lines = Vec::new();
-        let all = [
-            (SourceState::Open, Tone::Good, "sending to us."),
-            (SourceState::Slow, Tone::Warn, "sending, but much slower than the others."),
-            (SourceState::Choked, Tone::Plain, "busy with other peers; our turn comes."),
-            (
-                SourceState::Snubbed,
-                Tone::Warn,
-                "stopped delivering; its chunks were given to others.",
-            ),
-            (SourceState::NoData, Tone::Dim, "connected, but with nothing that we lack."),
-            (SourceState::Waiting, Tone::Dim, "known, being dialled or waiting for a place."),
-            (SourceState::Fetching, Tone::Dim, "fetching from us."),
-        ];
-        for (state, tone, text) in all {
-            let who: Vec<&SourceRow> =
-                focus.sources.iter().filter(|source| source.state == state).collect();
-            if let [only] = who.as_slice() {
-                let why =
-                    if only.why.is_empty() { String::new() } else { format!(" ({})", only.why) };
-                lines.push((tone, format!("{}: {text}{why}", source_name(only))));
-            } else if !who.is_empty() {
-                lines.push((tone, format!("{}: {text}", plural(who.len() as u64, "source"))));
-            }
-        }
-        if self.counts.bad > 0 {
-            let text = "failed verification just now and will be fetched again.";
-            lines.push((Tone::Warn, format!("{} {text}", chunks(self.counts.bad))));
-        }
-        if focus.sources.is_empty() && self.transfer.is_some() {
-            lines.push((Tone::Warn, "No sources are known. A asks the tracker now.".to_owned()));
-        }
-        lines
     }
 
     fn foreign(&self) -> Vec<Line> {
