@@ -225,3 +225,16 @@ fn why_says_how_it_is_now_and_not_how_it_was() {
     stage.send(Msg::Snapshot(Arc::new(snap)));
     assert!(stage.screen().contains("You paused it. p goes on."), "{}", stage.screen());
 }
+
+#[test]
+fn what_to_do_where_nothing_matches_is_not_cut() {
+    let mut stage = Stage::rich(60, 20);
+    stage.keys("/zebra-nobody-has<Enter>");
+    let screen = stage.screen();
+    let words: Vec<&str> = screen.split_whitespace().collect();
+    let said = words.join(" ").replace(" ┃ ┃ ", " ");
+    assert!(
+        said.contains("W watch: download the first that appears Esc clears the filter"),
+        "{said}"
+    );
+}

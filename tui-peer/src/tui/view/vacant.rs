@@ -58,14 +58,9 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         }
     };
     paint::text(buf, area.x + 3, area.y, area.width.saturating_sub(4), &first, Style::new());
-    if area.height > 1 {
-        paint::text(
-            buf,
-            area.x + 5,
-            area.y + 1,
-            area.width.saturating_sub(6),
-            second,
-            model.theme.dim(),
-        );
+    let room = area.width.saturating_sub(6);
+    let below = area.y.saturating_add(1)..area.bottom();
+    for (y, line) in below.zip(paint::wrap(second, usize::from(room))) {
+        paint::text(buf, area.x + 5, y, room, &line, model.theme.dim());
     }
 }
