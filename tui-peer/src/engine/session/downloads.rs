@@ -315,8 +315,8 @@ impl Session {
     }
 
     pub(super) fn remember(&self, record: &DownloadRecord) {
-        let (library, record) = (self.library.clone(), record.clone());
-        self.background(move || Done::Forgotten { result: library.put_download(&record) });
+        let record = record.clone();
+        self.write_down(move |library| library.put_download(&record));
     }
 }
 

@@ -104,7 +104,7 @@ impl Session {
         self.changed();
         let text = format!("{shown}: fetching more of its files");
         self.say(Level::Info, Target::Fetch, text);
-        let (library, id) = (self.library.clone(), *id);
+        let (library, ledger, id) = (self.library.clone(), self.ledger(), *id);
         self.background(move || {
             // The wish first: after a crash it is taken up again.
             let take = || -> Result<(), DiskError> {
@@ -113,7 +113,10 @@ impl Session {
                     path: path.clone(),
                     source: std::io::Error::other(why),
                 };
-                library.put_download(&record).map_err(|error| other(error.to_string()))?;
+                ledger
+                    .settle(&library)
+                    .and_then(|()| library.put_download(&record))
+                    .map_err(|error| other(error.to_string()))?;
                 let share = library.share(&path).map_err(|error| other(error.to_string()))?;
                 let unchanged =
                     share.is_some_and(|share| library::check(&share) == Check::Unchanged);
@@ -145,8 +148,7 @@ impl Session {
         let what = What::Failed { id: Some(id), code: "widen", hint };
         self.tell(Level::Error, Target::Disk, text, what);
         self.forget(&id);
-        let library = self.library.clone();
-        self.background(move || Done::Forgotten { result: library.remove_download(&id).map(drop) });
+        self.write_down(move |library| library.remove_download(&id).map(drop));
         self.share_again(path);
     }
 

@@ -14,6 +14,7 @@ mod facts;
 mod finishing;
 mod folder;
 mod kept;
+mod ledger;
 mod lens;
 mod network;
 mod peers;
@@ -111,8 +112,8 @@ pub(super) struct Session {
     removed: VecDeque<Removed>,
     bans: Vec<Ban>,
     keeping: Keeping,
-    /// Writes of what is kept, one after the other.
-    keeping_turn: Arc<std::sync::Mutex<()>>,
+    /// What is to be written into the library, in order.
+    ledger: Arc<ledger::Ledger>,
     /// When shares were looked at last, whether they are just now, and where the next look begins.
     looked: Instant,
     looking: bool,

@@ -61,8 +61,8 @@ impl Session {
             let record = download.record;
             self.removed.push_back(Removed { record, delete, at: Instant::now() });
         }
-        let (library, id) = (self.library.clone(), *id);
-        self.background(move || Done::Forgotten { result: library.remove_download(&id).map(drop) });
+        let id = *id;
+        self.write_down(move |library| library.remove_download(&id).map(drop));
         self.start_queued();
         Ok(Reply::Accepted)
     }

@@ -35,7 +35,7 @@ pub(super) enum Done {
     Prepared { job: Option<u64>, downloaded: bool, result: Result<Box<Prepared>, ShareError> },
     /// Remembered shares were looked at: what is unchanged, and what has to be hashed again or is gone.
     Restored(Vec<Restored>),
-    /// A share was taken out of the library.
+    /// Something was written into the library.
     Forgotten { result: Result<(), LibraryError> },
     /// Everything was read again: chunks that no longer fit.
     Verified { id: ContentId, result: Result<Vec<u32>, ShareError> },
@@ -110,9 +110,13 @@ impl Session {
             cancel: cancel.clone(),
             began: Instant::now(),
         });
-        let library = self.library.clone();
+        let (library, ledger) = (self.library.clone(), self.ledger());
         self.background(move || {
-            let result = hash_and_remember(&library, &path, name, known, &progress, &cancel);
+            // What was unshared just now must not be forgotten after it is remembered anew.
+            let settled = ledger.settle(&library).map_err(ShareError::from);
+            let result = settled.and_then(|()| {
+                hash_and_remember(&library, &path, name, known, &progress, &cancel)
+            });
             Done::Prepared { job: Some(number), downloaded: false, result: result.map(Box::new) }
         });
         self.changed();
@@ -176,11 +180,8 @@ impl Session {
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
                 if self.contents.contains_key(&record.id) {
                     // It is a download again (more files of a folder were wanted).
-                    let library = self.library.clone();
-                    return self.background(move || {
-                        let result = library.remove_share(&record.path).map(drop);
-                        Done::Forgotten { result }
-                    });
+                    let gone = record.path;
+                    return self.write_down(move |library| library.remove_share(&gone).map(drop));
                 }
                 let mut content = Content::download(crate::engine::library::DownloadRecord {
                     id: record.id,
@@ -335,12 +336,11 @@ impl Session {
         }
         if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
             self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
-            let (library, id) = (self.library.clone(), *id);
-            self.background(move || {
+            let id = *id;
+            self.write_down(move |library| {
                 let forget = |path: &PathBuf| library.remove_share(path).map(drop);
-                let result = share.paths.iter().try_for_each(forget);
-                let result = result.and_then(|()| library.remove_download(&id).map(drop));
-                Done::Forgotten { result }
+                share.paths.iter().try_for_each(forget)?;
+                library.remove_download(&id).map(drop)
             });
         }
         Ok(Reply::Accepted)

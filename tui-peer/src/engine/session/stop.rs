@@ -81,7 +81,9 @@ impl Session {
             })
             .collect();
         let (disk, library) = (self.disk.clone(), self.library.clone());
-        let (deletions, kept) = (self.take_deletions(), self.last_kept());
+        let deletions = self.take_deletions();
+        self.last_kept();
+        let ledger = self.ledger();
         let synced = tokio::task::spawn_blocking(move || {
             // What is still in the workers' queue is written before the sync.
             disk.shutdown();
@@ -89,8 +91,7 @@ impl Session {
             let mut errors: Vec<String> = synced.map(|error| error.to_string()).collect();
             let deleted = deletions.iter().filter_map(|partial| partial.delete().err());
             errors.extend(deleted.map(|error| error.to_string()));
-            let written = kept.map(|(key, text)| library.set_setting(key, Some(&text)));
-            errors.extend(written.and_then(Result::err).map(|error| error.to_string()));
+            errors.extend(ledger.settle(&library).err().map(|error| error.to_string()));
             errors
         });
         for error in synced.await.unwrap_or_default() {
