@@ -37,8 +37,8 @@ pub(super) enum Done {
     Restored(Vec<Restored>),
     /// Something was written into the library.
     Forgotten { result: Result<(), LibraryError> },
-    /// Everything was read again: chunks that no longer fit.
-    Verified { id: ContentId, result: Result<Vec<u32>, ShareError> },
+    /// Everything was read again.
+    Verified { id: ContentId, result: Result<Verified, ShareError> },
     /// A chunk of which a peer complained was read again: it is wrong.
     Damaged { id: ContentId, chunk: u32 },
     /// Shares were looked at: those that do not lie on disk as they were hashed.
@@ -47,6 +47,14 @@ pub(super) enum Done {
     Download(downloads::Step),
     /// A tracker runs in this process, or could not.
     Hosted(super::network::Hosted),
+}
+
+/// A share after it was read again.
+pub(super) struct Verified {
+    /// Chunks that are not (or no longer) what they were.
+    bad: usize,
+    /// Whether the disk says that somebody changed it; if not, bad chunks are damage.
+    changed: bool,
 }
 
 /// A remembered share after a look at the disk.
@@ -366,10 +374,19 @@ impl Session {
         share.state = ShareState::Verifying;
         let (library, id) = (self.library.clone(), *id);
         self.background(move || {
-            let verify = || -> Result<Vec<u32>, ShareError> {
+            let verify = || -> Result<Verified, ShareError> {
                 let record = library.share(&path)?.ok_or(ShareError::NotFound(path.clone()))?;
                 let prepared = library::restore(&library, &record)?;
-                library::verify(&prepared, threads(), &Progress::default(), &AtomicBool::new(false))
+                let (progress, cancel) = (Progress::default(), AtomicBool::new(false));
+                let bad = library::verify(&prepared, threads(), &progress, &cancel)?;
+                let changed = library::check(&record) != Check::Unchanged;
+                if !bad.is_empty() && !changed {
+                    // Nothing but reading shows it: the next look must not believe the disk.
+                    let files = bad.iter().filter_map(|chunk| prepared.layout.chunk(*chunk));
+                    let files = files.map(|chunk| prepared.layout.place(chunk).file);
+                    library.put_share(&record.doubted(files), &prepared)?;
+                }
+                Ok(Verified { bad: bad.len(), changed })
             };
             Done::Verified { id, result: verify() }
         });
@@ -377,7 +394,7 @@ impl Session {
         Ok(Reply::Accepted)
     }
 
-    fn on_verified(&mut self, id: ContentId, result: Result<Vec<u32>, ShareError>) {
+    fn on_verified(&mut self, id: ContentId, result: Result<Verified, ShareError>) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let shown = content.shown.clone();
         if let Role::Share(share) = &mut content.role
@@ -386,23 +403,22 @@ impl Session {
             share.state = ShareState::Serving;
         }
         match result {
-            Ok(bad) if bad.is_empty() => {
+            Ok(Verified { bad: 0, .. }) => {
                 let text = format!("{shown}: every chunk is right");
                 self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
             }
-            Ok(bad) => {
-                let text = format!("{shown}: {} chunks are damaged on disk", bad.len());
-                let count = u32::try_from(bad.len()).unwrap_or(u32::MAX);
+            Ok(Verified { bad, changed }) => {
+                let text = format!("{shown}: {bad} chunks are damaged on disk: not served any more");
+                let count = u32::try_from(bad).unwrap_or(u32::MAX);
                 let verified = What::Verified { id, bad: count };
                 self.tell(Level::Debug, Target::Disk, text.clone(), verified);
+                if changed {
+                    return self.on_unreadable(id, Code::Gone);
+                }
                 let hint = "unshare it, then download it again".to_owned();
-                self.tell(
-                    Level::Error,
-                    Target::Disk,
-                    text,
-                    What::Failed { id: Some(id), code: "damaged", hint },
-                );
-                self.on_unreadable(id, Code::Gone);
+                let what = What::Failed { id: Some(id), code: "damaged", hint };
+                self.tell(Level::Error, Target::Disk, text.clone(), what);
+                self.take_off(id, text);
             }
             Err(error) => {
                 let hint = "check the file, then verify again".to_owned();
