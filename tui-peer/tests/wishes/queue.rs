@@ -190,6 +190,29 @@ async fn a_removal_can_be_taken_back_with_what_was_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_removed_download_that_was_not_opened_since_the_start_leaves_nothing_behind() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &net.file("a", 6_000_000)).await;
+    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
+    let peer = net.peer("peer").await;
+    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    download(&peer, id).await;
+    until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 0)).await;
+    ok(&peer, Command::Pause { id }).await;
+    stop(peer).await;
+    let left = || std::fs::read_dir(net.temp.path().join("peer/d")).unwrap().count();
+    assert_eq!(left(), 2, "part and journal");
+    let peer = start_again(net.config("peer")).await;
+    until(&peer, "it rests", |s| is(s, id, &TransferState::Paused)).await;
+    ok(&peer, Command::Remove { id, delete_partial: true }).await;
+    stop(peer).await;
+    // The end of the engine is told before its last work is done.
+    drop(start_again(net.config("peer")).await);
+    assert_eq!(left(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn finished_downloads_leave_the_list_and_go_on_being_shared() {
     let net = Net::start().await;
     let seed = net.peer("seed").await;

@@ -12,6 +12,7 @@
 //! Everything here but the boundary of [`workers`] and [`pool`] is plain blocking code.
 
 mod cache;
+mod discard;
 mod error;
 mod finish;
 pub mod journal;
@@ -29,6 +30,7 @@ mod verify;
 pub mod workers;
 
 pub use error::{DiskError, ReadError, SyncError};
+pub use discard::discard;
 pub use finish::{FinishPlan, Finished};
 pub use partial::{Opened, Partial, PartialSpec};
 pub use pool::{Buf, BufPool};

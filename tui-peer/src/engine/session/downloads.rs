@@ -346,8 +346,8 @@ fn open_partial(
             .collect(),
     };
     let rel = manifest.map(|manifest| Arc::new(manifest.disk_paths()));
-    let safe = safe_component(name).unwrap_or_else(|_| id.short());
-    let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name: safe, dir };
+    let name = disk_name(name, &id);
+    let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name, dir };
     match Partial::open(spec)? {
         Opened::Finished(path) => {
             let found = ChunkSet::full(layout.chunks());
@@ -370,6 +370,11 @@ fn open_partial(
             Ok(OpenedDownload { layout, hashes, found, outcome: Outcome::Going(partial) })
         }
     }
+}
+
+/// What a download is called on disk.
+pub(super) fn disk_name(name: &str, id: &ContentId) -> String {
+    safe_component(name).unwrap_or_else(|_| id.short())
 }
 
 /// Milliseconds since 1970.

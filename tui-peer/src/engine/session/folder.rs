@@ -7,7 +7,7 @@ use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
-use common::names::{safe_component, show};
+use common::names::show;
 
 use super::content::{Content, Phase, Role, ShareState, selects, wanted_chunks};
 use super::downloads::{self, Step};
@@ -94,7 +94,7 @@ impl Session {
             descriptor,
             layout,
             rel: Some(std::sync::Arc::new(manifest.disk_paths())),
-            name: safe_component(&content.name).unwrap_or_else(|_| id.short()),
+            name: downloads::disk_name(&content.name, id),
             dir,
         };
         let mut download = Content::download(record.clone());

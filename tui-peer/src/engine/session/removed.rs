@@ -6,11 +6,11 @@ use std::time::Instant;
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role};
-use super::downloads::Step;
+use super::downloads::{Step, disk_name};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, UNDO_TIME};
-use crate::engine::disk::Partial;
+use crate::engine::disk::{DiskError, Partial, discard};
 use crate::engine::event::{Level, Target};
 use crate::engine::library::DownloadRecord;
 
@@ -20,9 +20,22 @@ const MAX_REMOVED: usize = 1000;
 /// A download that was removed just now.
 pub(super) struct Removed {
     record: DownloadRecord,
-    /// To be deleted when it can no longer be taken back.
-    delete: Option<Arc<Partial>>,
+    /// It is open, and nobody else may open it.
+    partial: Option<Arc<Partial>>,
+    /// What there is of it is to be deleted when it can no longer be taken back.
+    delete: bool,
     at: Instant,
+}
+
+impl Removed {
+    /// Deletes what there is of it on disk, whether it was opened in this run or not; blocks.
+    pub(super) fn delete(self) -> Result<(), DiskError> {
+        let Self { record, partial, .. } = self;
+        match partial {
+            Some(partial) => partial.delete(),
+            None => discard(&record.dir, &disk_name(&record.name, &record.id), &record.id),
+        }
+    }
 }
 
 impl Session {
@@ -52,14 +65,15 @@ impl Session {
         let text = format!("{}: removed", content.shown);
         self.say(Level::Info, Target::Fetch, text);
         if let Role::Download(download) = content.role {
-            let delete = download.partial.filter(|_| delete_partial);
+            let partial = download.partial.filter(|_| delete_partial);
             if self.removed.len() >= MAX_REMOVED
                 && let Some(oldest) = self.removed.pop_front()
             {
                 self.bury(oldest);
             }
             let record = download.record;
-            self.removed.push_back(Removed { record, delete, at: Instant::now() });
+            let (delete, at) = (delete_partial, Instant::now());
+            self.removed.push_back(Removed { record, partial, delete, at });
         }
         let id = *id;
         self.write_down(move |library| library.remove_download(&id).map(drop));
@@ -111,13 +125,13 @@ impl Session {
     }
 
     fn bury(&self, removed: Removed) {
-        if let Some(partial) = removed.delete {
-            self.background(move || Done::Download(Step::Deleted { result: partial.delete() }));
+        if removed.delete {
+            self.background(move || Done::Download(Step::Deleted { result: removed.delete() }));
         }
     }
 
-    /// Deletes what is still to be deleted; blocks.
-    pub(super) fn take_deletions(&mut self) -> Vec<Arc<Partial>> {
-        self.removed.drain(..).filter_map(|removed| removed.delete).collect()
+    /// What is still to be deleted.
+    pub(super) fn take_deletions(&mut self) -> Vec<Removed> {
+        self.removed.drain(..).filter(|removed| removed.delete).collect()
     }
 }

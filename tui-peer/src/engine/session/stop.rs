@@ -89,7 +89,7 @@ impl Session {
             disk.shutdown();
             let synced = partials.iter().filter_map(|partial| partial.sync().err());
             let mut errors: Vec<String> = synced.map(|error| error.to_string()).collect();
-            let deleted = deletions.iter().filter_map(|partial| partial.delete().err());
+            let deleted = deletions.into_iter().filter_map(|removed| removed.delete().err());
             errors.extend(deleted.map(|error| error.to_string()));
             errors.extend(ledger.settle(&library).err().map(|error| error.to_string()));
             errors
