@@ -27,7 +27,10 @@ impl Session {
         let Role::Download(download) = &mut content.role else { return };
         let Some(partial) = download.partial.clone() else { return };
         let wanted = download.wanted.clone();
-        self.set_phase(&id, Phase::Finishing);
+        // Also if it was paused with its last chunks on their way: what removes or changes a download
+        // must know that this has begun.
+        download.phase = Phase::Finishing;
+        self.changed();
         let hashes = self.node.hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
         let (library, ledger) = (self.library.clone(), self.ledger());
         self.background(move || {

@@ -34,6 +34,11 @@ impl Session {
         let Role::Download(download) = &mut content.role else {
             return self.widen(id, &files);
         };
+        if download.phase == Phase::Finishing {
+            // What is put in place now is what was wanted until now.
+            let text = "it is just being put in place; choose more of it when that is done";
+            return Err(refuse(CommandErrorKind::Invalid, text));
+        }
         download.record.selection = files;
         let record = download.record.clone();
         if let Some(layout) = layout {
