@@ -69,7 +69,7 @@ impl Session {
             let text = format!("{} is not there; put it back, or unshare it", path.display());
             return Err(refuse(CommandErrorKind::NotFound, text));
         }
-        if !self.jobs.iter().any(|job| job.path == path) {
+        if !self.is_being_hashed(&path) {
             self.share_again(path);
         }
         Ok(Reply::Accepted)

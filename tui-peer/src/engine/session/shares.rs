@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -79,11 +79,16 @@ impl Session {
             };
             super::refuse(kind, format!("cannot share {}: {error}", path.display()))
         })?;
-        if self.jobs.iter().any(|job| job.path == real) || self.is_shared(&real) {
+        if self.is_being_hashed(&real) || self.is_shared(&real) {
             return Ok(Reply::Accepted);
         }
         self.hash(real, name, None);
         Ok(Reply::Accepted)
+    }
+
+    /// Whether it is hashed just now, to be shared.
+    pub(super) fn is_being_hashed(&self, path: &Path) -> bool {
+        self.jobs.iter().any(|job| job.path == path && !job.cancel.load(Ordering::Relaxed))
     }
 
     fn is_shared(&self, path: &Path) -> bool {
@@ -225,6 +230,13 @@ impl Session {
             Some(self.jobs.remove(at))
         });
         match result {
+            Ok(prepared) if job.as_ref().is_some_and(|job| job.cancel.load(Ordering::Relaxed)) => {
+                // Unshared when it was all but done: it is remembered already.
+                let path = prepared.path;
+                if !self.is_being_hashed(&path) && !self.is_shared(&path) {
+                    self.write_down(move |library| library.remove_share(&path).map(drop));
+                }
+            }
             Ok(prepared) => {
                 if let Some(job) = &job {
                     let seconds = job.began.elapsed().as_secs_f64();
@@ -344,6 +356,10 @@ impl Session {
         }
         if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
             self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
+            // One that is just looked at again must not come back.
+            for job in self.jobs.iter().filter(|job| share.paths.contains(&job.path)) {
+                job.cancel.store(true, Ordering::Relaxed);
+            }
             let id = *id;
             self.write_down(move |library| {
                 let forget = |path: &PathBuf| library.remove_share(path).map(drop);
