@@ -119,7 +119,7 @@ impl Session {
         let Some(announcer) = &self.net.announcer else { return };
         let Some(content) = self.contents.get(id) else { return };
         match &content.role {
-            Role::Share(share) if share.state == ShareState::Serving => {
+            Role::Share(share) if !matches!(share.state, ShareState::Gone(_)) => {
                 match (&share.part, content.meta()) {
                     (None, Some(meta)) => announcer.set_share(meta),
                     (Some(part), _) => announcer.set_partial(*id, part.clone()),

@@ -94,7 +94,7 @@ impl Session {
     fn is_shared(&self, path: &Path) -> bool {
         self.contents.values().any(|content| match &content.role {
             Role::Share(share) => {
-                share.state == ShareState::Serving && share.paths.iter().any(|p| p == path)
+                !matches!(share.state, ShareState::Gone(_)) && share.paths.iter().any(|p| p == path)
             }
             Role::Download(_) => false,
         })
@@ -270,7 +270,7 @@ impl Session {
             match &mut existing.role {
                 // The same bytes under another path: one content.
                 Role::Share(share)
-                    if share.state == ShareState::Serving && share.part.is_none() =>
+                    if !matches!(share.state, ShareState::Gone(_)) && share.part.is_none() =>
                 {
                     if !share.paths.contains(&prepared.path) {
                         share.paths.push(prepared.path.clone());
