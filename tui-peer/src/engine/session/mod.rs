@@ -179,9 +179,14 @@ impl Session {
             let Ok(event) = queues.disk.try_recv() else { break };
             self.on_disk(event);
         }
+        // The user is heard also while there is never a moment without an event of a connection.
         for _ in 0..BATCH {
-            let Ok(event) = queues.done.try_recv().map(|done| self.on_done(done)) else { break };
-            let () = event;
+            let Ok(call) = queues.commands.try_recv() else { break };
+            self.on_call(call);
+        }
+        for _ in 0..BATCH {
+            let Ok(done) = queues.done.try_recv() else { break };
+            self.on_done(done);
         }
         for _ in 0..BATCH {
             let received = self.net.events.as_mut().and_then(|events| events.try_recv().ok());
