@@ -180,9 +180,16 @@ impl Session {
         let expected = content.descriptor;
         let Some(download) = content.as_download() else { return };
         let (_, bytes) = std::mem::take(&mut download.manifest);
+        let library = self.library.clone();
         self.background(move || {
             let right = expected == Some(Manifest::descriptor_of(&bytes));
             let manifest = right.then(|| Manifest::parse(&bytes).ok()).flatten();
+            if manifest.is_some()
+                && let Err(error) = library.put_manifest(&id, &bytes)
+            {
+                // It is fetched again after a restart.
+                tracing::warn!(%error, "manifest not remembered");
+            }
             let manifest = manifest.map(|manifest| (manifest, Bytes::from(bytes)));
             Done::Download(Step::Manifest { id, conn, manifest })
         });
@@ -192,9 +199,6 @@ impl Session {
         match step {
             Step::Manifest { id, conn, manifest } => match manifest {
                 Some((manifest, bytes)) => {
-                    if let Err(error) = self.library.put_manifest(&id, &bytes) {
-                        self.say(Level::Error, Target::Disk, error.to_string());
-                    }
                     if let Some(content) = self.contents.get_mut(&id) {
                         content.manifest = Some(Arc::new(manifest));
                         content.manifest_bytes = Some(bytes);
