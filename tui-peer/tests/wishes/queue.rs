@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tui_peer::engine::command::{Command, Priority, Reorder};
+use tui_peer::engine::event::{Event, Level, What};
 use tui_peer::engine::handle::EngineHandle;
 use tui_peer::engine::snapshot::{Snapshot, TransferState};
 
@@ -187,6 +188,27 @@ async fn a_removal_can_be_taken_back_with_what_was_fetched() {
     }
     let why = refused(&peer, Command::Restore { id }).await;
     assert!(why.contains("too late"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_paused_and_resumed_while_it_is_opened_does_not_stand_in_its_own_way() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let peer = net.peer("peer").await;
+    for n in 0..8 {
+        let id = share(&seed, &net.file(&n.to_string(), 100_000 + n)).await;
+        until(&peer, "the catalogue", |s| s.catalogue.rows.iter().any(|r| r.id == id)).await;
+        let mut events = peer.events();
+        download(&peer, id).await;
+        ok(&peer, Command::Pause { id }).await;
+        ok(&peer, Command::Resume { id }).await;
+        loop {
+            match events.recv().await.unwrap() {
+                Event { what: What::Done { id: done, .. }, .. } if done == id => break,
+                event => assert!(event.level != Level::Error, "{event:?}"),
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -107,6 +107,10 @@ impl Session {
         if content.as_download().is_some_and(|download| download.partial.is_some()) {
             return self.go_on(id);
         }
+        if content.as_download().is_some_and(|download| download.opening) {
+            // Paused and resumed while it is being opened.
+            return self.set_phase(&id, Phase::Opening);
+        }
         let descriptor = content.descriptor;
         let known = match descriptor {
             Some(descriptor) if descriptor.kind == Kind::File => true,
@@ -207,10 +211,15 @@ impl Session {
                 }
                 None => self.feed(Input::ManifestRejected { id, conn }),
             },
-            Step::Opened { id, result } => match result {
-                Ok(opened) => self.on_opened(id, *opened),
-                Err(error) => self.block(id, &error),
-            },
+            Step::Opened { id, result } => {
+                if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
+                    download.opening = false;
+                }
+                match result {
+                    Ok(opened) => self.on_opened(id, *opened),
+                    Err(error) => self.block(id, &error),
+                }
+            }
             Step::Finished { id, result } => match result {
                 Ok(finished) => self.on_finished(id, *finished),
                 Err(error) => {
@@ -234,6 +243,9 @@ impl Session {
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
         let manifest = content.manifest.clone();
         let Some(download) = content.as_download() else { return };
+        if std::mem::replace(&mut download.opening, true) {
+            return;
+        }
         let dir = download.record.dir.clone();
         self.background(move || {
             let result = open_partial(id, descriptor, manifest.as_deref(), &name, dir);

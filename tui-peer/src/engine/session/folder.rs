@@ -103,6 +103,9 @@ impl Session {
             dir,
         };
         let mut download = Content::download(record.clone());
+        if let Some(download) = download.as_download() {
+            download.opening = true;
+        }
         let Some(content) = self.contents.get_mut(id) else { return Ok(Reply::Accepted) };
         std::mem::swap(&mut content.role, &mut download.role);
         self.set_phase(id, Phase::Opening);
@@ -145,6 +148,9 @@ impl Session {
         path: PathBuf,
         result: Result<(), DiskError>,
     ) {
+        if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
+            download.opening = false;
+        }
         let Err(error) = result else {
             return self.begin(id);
         };
