@@ -212,6 +212,25 @@ async fn a_download_paused_and_resumed_while_it_is_opened_does_not_stand_in_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_turns_out_to_be_here_already_ends_and_leaves_nothing_behind() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let path = net.file("a", 6_000_000);
+    let id = share(&seed, &path).await;
+    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
+    let peer = net.peer("peer").await;
+    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    download(&peer, id).await;
+    until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 0)).await;
+    assert_eq!(share(&peer, &path).await, id);
+    stop(peer).await;
+    let peer = start_again(net.config("peer")).await;
+    until(&peer, "it is a share", |s| is(s, id, &TransferState::Sharing)).await;
+    assert!(!transfer(&peer.snapshot(), id).unwrap().downloaded);
+    assert_eq!(std::fs::read_dir(net.temp.path().join("peer/d")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_removed_download_that_was_not_opened_since_the_start_leaves_nothing_behind() {
     let net = Net::start().await;
     let seed = net.peer("seed").await;

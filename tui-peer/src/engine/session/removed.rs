@@ -12,7 +12,7 @@ use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, UNDO_TIME};
 use crate::engine::disk::{DiskError, Partial, discard};
 use crate::engine::event::{Level, Target};
-use crate::engine::library::DownloadRecord;
+use crate::engine::library::{DownloadRecord, Prepared};
 
 /// Removed downloads that can be taken back at once; more than anybody marks in a few seconds by hand.
 const MAX_REMOVED: usize = 1000;
@@ -79,6 +79,20 @@ impl Session {
         self.write_down(move |library| library.remove_download(&id).map(drop));
         self.start_queued();
         Ok(Reply::Accepted)
+    }
+
+    /// What is being downloaded lies complete elsewhere on our disk: nothing more is to be fetched.
+    pub(super) fn supersede(&mut self, prepared: &Prepared) {
+        let id = prepared.id;
+        let Some(content) = self.forget(&id) else { return };
+        let Role::Download(download) = content.role else { return };
+        let text =
+            format!("{}: all of it is here already, at {}", content.shown, prepared.path.display());
+        self.say(Level::Info, Target::Fetch, text);
+        self.write_down(move |library| library.remove_download(&id).map(drop));
+        let (record, partial) = (download.record, download.partial);
+        self.bury(Removed { record, partial, delete: true, at: Instant::now() });
+        self.start_queued();
     }
 
     /// Takes a removal back.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use common::id::ContentId;
 use common::wire::Code;
 
-use super::content::{Content, Role, Share, ShareState};
+use super::content::{Content, Phase, Role, Share, ShareState};
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{FileTree, SharedFiles};
@@ -277,6 +277,9 @@ impl Session {
                     }
                     return;
                 }
+                // It is about to be a share by itself.
+                Role::Download(download) if download.phase == Phase::Finishing => return,
+                Role::Download(_) if prepared.have().is_complete() => self.supersede(&prepared),
                 _ => {
                     self.forget(&id);
                 }
