@@ -252,7 +252,7 @@ impl Partial {
         self.append(&mut journal, &[Record::Written { start: chunk, run: 1 }])?;
         let mut state = self.open_state()?;
         if state.failures != failures {
-            return Err(self.misuse("the disk failed meanwhile"));
+            return Err(DiskError::Unsure { path: self.path() });
         }
         state.written.insert(chunk);
         state.pending.push(chunk);
