@@ -266,6 +266,8 @@ impl Partial {
     /// # Errors
     /// [`DiskError`] if something of it could not be deleted.
     pub fn delete(&self) -> Result<(), DiskError> {
+        // A sync opens the files it syncs, which would make them anew.
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let placed = {
             let mut state = self.state();
             state.closed = true;

@@ -111,6 +111,10 @@ impl Session {
             }
             DiskEvent::Synced { .. } => {}
             DiskEvent::SyncFailed { id, lost, error } => {
+                if self.download_of(&id).is_err() {
+                    // Removed meanwhile, and perhaps shared from elsewhere.
+                    return;
+                }
                 let text = format!(
                     "{}: the disk lost {} chunks: {error}",
                     self.shown_name(&id),
