@@ -1,9 +1,11 @@
 //! Shares that change or vanish under our hands.
 
+use std::os::unix::fs::FileExt as _;
+
 use tui_peer::engine::command::Command;
 use tui_peer::engine::event::What;
 use tui_peer::engine::library::{Library, ShareRecord, Stat, restore};
-use tui_peer::engine::snapshot::{Snapshot, TransferState};
+use tui_peer::engine::snapshot::{ChunkState, Snapshot, TransferState};
 
 use super::net::{Net, download, is, ok, refused, share, start_again, stop, transfer, until};
 
@@ -27,6 +29,41 @@ async fn a_vanished_share_is_off_the_network_at_once_and_comes_back_when_verifie
     ok(&seed, Command::Verify { id }).await;
     until(&seed, "shared again", |s| is(s, id, &TransferState::Sharing)).await;
     until(&peer, "it comes", |s| is(s, id, &TransferState::Sharing)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_of_a_download_that_is_damaged_on_disk_is_fetched_again() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &net.file("a", 6_000_000)).await;
+    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
+    let first = net.peer("first").await;
+    until(&first, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    download(&first, id).await;
+    ok(&first, Command::Focus { id: Some(id) }).await;
+    until(&first, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 2_000_000)).await;
+    ok(&first, Command::Pause { id }).await;
+    ok(&seed, Command::Leave).await;
+    until(&first, "the seed is gone", |s| s.peers.is_empty()).await;
+    let have = |s: &Snapshot| transfer(s, id).map_or(0, |t| t.have);
+    let before = have(&first.snapshot());
+    let here = |s: &Snapshot| s.focus.as_ref().and_then(|focus| {
+        (0..focus.chunks.len()).find(|chunk| focus.chunks.state(*chunk) == Some(ChunkState::Have))
+    });
+    let chunk = here(&first.snapshot()).unwrap();
+    let part = std::fs::read_dir(net.temp.path().join("first/d")).unwrap();
+    let part = part.map(|e| e.unwrap().path()).find(|p| p.to_string_lossy().ends_with(".part"));
+    let file = std::fs::File::options().write(true).open(part.unwrap()).unwrap();
+    file.write_all_at(&[0; 100], chunk as u64 * 65_536).unwrap();
+    let second = net.peer("second").await;
+    download(&second, id).await;
+    until(&first, "it is noticed", |s| have(s) == before - 1).await;
+    ok(&seed, Command::Rejoin).await;
+    ok(&seed, Command::Limits { up: None, down: None }).await;
+    ok(&first, Command::Resume { id }).await;
+    until(&first, "all of it", |s| is(s, id, &TransferState::Sharing)).await;
+    let bytes = std::fs::read(transfer(&first.snapshot(), id).unwrap().path.clone()).unwrap();
+    assert_eq!(bytes, std::fs::read(net.temp.path().join("files/a")).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

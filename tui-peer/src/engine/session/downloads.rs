@@ -32,6 +32,8 @@ pub(super) enum Step {
     Finished { id: ContentId, result: Result<Box<FinishedDownload>, DiskError> },
     /// A finished folder is a download again (or could not be).
     Widened { id: ContentId, path: PathBuf, result: Result<(), DiskError> },
+    /// Chunks of it were found damaged, and do not count as fetched any more.
+    Distrusted { id: ContentId, lost: ChunkSet, result: Result<(), DiskError> },
     /// What was fetched so far is deleted (or could not be).
     Deleted { result: Result<(), DiskError> },
 }
@@ -228,6 +230,12 @@ impl Session {
                 }
             },
             Step::Widened { id, path, result } => self.on_widened(id, path, result),
+            Step::Distrusted { id, lost, result } => {
+                if let Err(error) = result {
+                    self.say(Level::Warn, Target::Disk, error.to_string());
+                }
+                self.feed(Input::ChunksLost { id, lost });
+            }
             Step::Deleted { result } => {
                 if let Err(error) = result {
                     self.say(Level::Error, Target::Disk, error.to_string());
