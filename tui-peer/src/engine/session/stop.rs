@@ -100,7 +100,7 @@ impl Session {
         if !self.conns.is_empty() {
             tokio::time::sleep(GOODBYE).await;
         }
-        if let Some(hosted) = self.net.hosted.take() {
+        if let Some((hosted, _)) = self.net.hosted.take() {
             hosted.stop().await;
         }
         self.publish();
