@@ -325,10 +325,10 @@ impl Session {
     }
 
     pub(super) fn insert(&mut self, content: Content) {
-        if !self.order.contains(&content.id) {
-            self.order.push(content.id);
+        let id = content.id;
+        if self.contents.insert(id, content).is_none() {
+            self.order.push(id);
         }
-        self.contents.insert(content.id, content);
         self.changed();
     }
 
