@@ -148,19 +148,35 @@ fn main() {
     show("tick with 30 sources of one chunk each", 100, begun.elapsed());
 
     let mut world = World::new(size, &hashes, true, 30, HaveState::None);
+    let ask = |world: &mut World, conn: u64, rid: &mut u32, count: u8| {
+        world.say(conn, PeerMsg::ReqAny { handle: 0, rid: *rid, count, except: Vec::new() });
+        *rid += u32::from(count);
+    };
     let mut rid = 0;
+    (1..=30).for_each(|conn| ask(&mut world, conn, &mut rid, 4));
     let begun = Instant::now();
-    let mut served = 0;
+    let (mut served, mut idle) = (0, 0);
     while served < ROUNDS {
-        for n in 1..=30u64 {
-            let msg = PeerMsg::ReqAny { handle: 0, rid, count: 4, except: Vec::new() };
-            rid += 4;
-            world.say(n, msg);
+        assert!(idle < 100, "nobody is served");
+        world.now = world.now + Duration::from_millis(1);
+        idle += 1;
+        let batch = std::mem::take(&mut world.out);
+        if batch.is_empty() {
+            world.now = world.now + Duration::from_millis(100);
+            world.feed(Input::Tick);
         }
-        for output in std::mem::take(&mut world.out) {
-            if let Output::Serve { conn, rid, .. } = output {
-                served += 1;
-                world.feed(Input::Served { conn, rid });
+        for output in batch {
+            match output {
+                Output::Serve { conn, rid: done, .. } => {
+                    (served, idle) = (served + 1, 0);
+                    world.feed(Input::Served { conn, rid: done });
+                    ask(&mut world, conn.0, &mut rid, 1);
+                }
+                // Not its turn to ask yet.
+                Output::Send { conn, msg: PeerMsg::Choke { choke: false, .. } } => {
+                    ask(&mut world, conn.0, &mut rid, 4);
+                }
+                _ => {}
             }
         }
     }
