@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use tui_peer::engine::command::Command;
 use tui_peer::engine::event::What;
 use tui_peer::engine::library::{Library, ShareRecord, Stat, restore};
-use tui_peer::engine::snapshot::{ChunkState, Snapshot, TransferState};
+use tui_peer::engine::snapshot::{ChunkState, NetState, Snapshot, TransferState};
 
 use super::net::{Net, download, is, ok, refused, share, start_again, stop, transfer, until};
 
@@ -47,9 +47,12 @@ async fn a_chunk_of_a_download_that_is_damaged_on_disk_is_fetched_again() {
     until(&first, "the seed is gone", |s| s.peers.is_empty()).await;
     let have = |s: &Snapshot| transfer(s, id).map_or(0, |t| t.have);
     let before = have(&first.snapshot());
-    let here = |s: &Snapshot| s.focus.as_ref().and_then(|focus| {
-        (0..focus.chunks.len()).find(|chunk| focus.chunks.state(*chunk) == Some(ChunkState::Have))
-    });
+    let here = |s: &Snapshot| {
+        s.focus.as_ref().and_then(|focus| {
+            (0..focus.chunks.len())
+                .find(|chunk| focus.chunks.state(*chunk) == Some(ChunkState::Have))
+        })
+    };
     let chunk = here(&first.snapshot()).unwrap();
     let part = std::fs::read_dir(net.temp.path().join("first/d")).unwrap();
     let part = part.map(|e| e.unwrap().path()).find(|p| p.to_string_lossy().ends_with(".part"));
@@ -104,4 +107,41 @@ async fn a_share_found_damaged_is_not_served_again_by_itself() {
     ok(&seed, Command::Verify { id }).await;
     let other = |s: &Snapshot| s.transfers.iter().any(|t| t.id != id && t.path == path);
     until(&seed, "other content", |s| other(s) && transfer(s, id).is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unshared_while_it_is_hashed_again_does_not_come_back() {
+    let net = Net::start().await;
+    let path = net.file("a", 300_000);
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &path).await;
+    // Hashing so much takes longer than the test needs to unshare it.
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(2 << 30).unwrap();
+    ok(&seed, Command::Verify { id }).await;
+    until(&seed, "it is hashed again", |s| {
+        is(s, id, &TransferState::Changed)
+            && s.transfers.iter().any(|t| t.state == TransferState::Hashing)
+    })
+    .await;
+    ok(&seed, Command::Unshare { id }).await;
+    until(&seed, "the hashing ends", |s| s.transfers.is_empty()).await;
+    stop(seed).await;
+    let seed = start_again(net.config("seed")).await;
+    until(&seed, "joined", |s| s.network.state == NetState::On).await;
+    assert!(seed.snapshot().transfers.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_that_is_verified_while_a_network_is_joined_is_found_there() {
+    let net = Net::start().await;
+    let path = net.file("a", 300_000);
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(400 << 20).unwrap();
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &path).await;
+    ok(&seed, Command::Verify { id }).await;
+    ok(&seed, Command::Leave).await;
+    ok(&seed, Command::Rejoin).await;
+    until(&seed, "verified", |s| is(s, id, &TransferState::Sharing)).await;
+    let peer = net.peer("peer").await;
+    until(&peer, "it is offered", |s| s.catalogue.rows.iter().any(|r| r.sources == 1)).await;
 }

@@ -29,8 +29,8 @@ pub mod tree;
 mod verify;
 pub mod workers;
 
-pub use error::{DiskError, ReadError, SyncError};
 pub use discard::discard;
+pub use error::{DiskError, ReadError, SyncError};
 pub use finish::{FinishPlan, Finished};
 pub use partial::{Opened, Partial, PartialSpec};
 pub use pool::{Buf, BufPool};

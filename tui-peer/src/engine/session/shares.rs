@@ -127,9 +127,8 @@ impl Session {
         self.background(move || {
             // What was unshared just now must not be forgotten after it is remembered anew.
             let settled = ledger.settle(&library).map_err(ShareError::from);
-            let result = settled.and_then(|()| {
-                hash_and_remember(&library, &path, name, known, &progress, &cancel)
-            });
+            let result = settled
+                .and_then(|()| hash_and_remember(&library, &path, name, known, &progress, &cancel));
             Done::Prepared { job: Some(number), downloaded: false, result: result.map(Box::new) }
         });
         self.changed();
@@ -427,7 +426,8 @@ impl Session {
                 self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
             }
             Ok(Verified { bad, changed }) => {
-                let text = format!("{shown}: {bad} chunks are damaged on disk: not served any more");
+                let text =
+                    format!("{shown}: {bad} chunks are damaged on disk: not served any more");
                 let count = u32::try_from(bad).unwrap_or(u32::MAX);
                 let verified = What::Verified { id, bad: count };
                 self.tell(Level::Debug, Target::Disk, text.clone(), verified);
