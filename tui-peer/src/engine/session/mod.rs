@@ -25,6 +25,7 @@ mod shares;
 mod start;
 mod stop;
 mod uploads;
+mod verified;
 mod view;
 mod watches;
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use common::id::ContentId;
-use common::wire::Code;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
 use super::{Session, downloads};
@@ -38,7 +37,7 @@ pub(super) enum Done {
     /// Something was written into the library.
     Forgotten { result: Result<(), LibraryError> },
     /// Everything was read again.
-    Verified { id: ContentId, result: Result<Verified, ShareError> },
+    Verified { id: ContentId, result: Result<super::verified::Verified, ShareError> },
     /// A chunk of which a peer complained was read again: it is wrong.
     Damaged { id: ContentId, chunk: u32 },
     /// Shares were looked at: those that do not lie on disk as they were hashed.
@@ -47,14 +46,6 @@ pub(super) enum Done {
     Download(downloads::Step),
     /// A tracker runs in this process, or could not.
     Hosted(super::network::Hosted),
-}
-
-/// A share after it was read again.
-pub(super) struct Verified {
-    /// Chunks that are not (or no longer) what they were.
-    bad: usize,
-    /// Whether the disk says that somebody changed it; if not, bad chunks are damage.
-    changed: bool,
 }
 
 /// A remembered share after a look at the disk.
@@ -370,81 +361,6 @@ impl Session {
             });
         }
         Ok(Reply::Accepted)
-    }
-
-    /// Reads everything again and compares.
-    pub(super) fn check(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
-        let Some(content) = self.contents.get_mut(id) else {
-            return Err(super::refuse(CommandErrorKind::NotFound, "not shared or downloaded here"));
-        };
-        let Role::Share(share) = &mut content.role else {
-            return Err(super::refuse(
-                CommandErrorKind::Invalid,
-                "not finished yet: every chunk is verified before it is written",
-            ));
-        };
-        let Some(path) = share.paths.first().cloned() else {
-            return Err(super::refuse(CommandErrorKind::NotFound, "no path known"));
-        };
-        if matches!(share.state, ShareState::Gone(_)) {
-            return self.look_again(path);
-        }
-        share.state = ShareState::Verifying;
-        let (library, id) = (self.library.clone(), *id);
-        self.background(move || {
-            let verify = || -> Result<Verified, ShareError> {
-                let record = library.share(&path)?.ok_or(ShareError::NotFound(path.clone()))?;
-                let prepared = library::restore(&library, &record)?;
-                let (progress, cancel) = (Progress::default(), AtomicBool::new(false));
-                let bad = library::verify(&prepared, threads(), &progress, &cancel)?;
-                let changed = library::check(&record) != Check::Unchanged;
-                if !bad.is_empty() && !changed {
-                    // Nothing but reading shows it: the next look must not believe the disk.
-                    let files = bad.iter().filter_map(|chunk| prepared.layout.chunk(*chunk));
-                    let files = files.map(|chunk| prepared.layout.place(chunk).file);
-                    library.put_share(&record.doubted(files), &prepared)?;
-                }
-                Ok(Verified { bad: bad.len(), changed })
-            };
-            Done::Verified { id, result: verify() }
-        });
-        self.changed();
-        Ok(Reply::Accepted)
-    }
-
-    fn on_verified(&mut self, id: ContentId, result: Result<Verified, ShareError>) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let shown = content.shown.clone();
-        if let Role::Share(share) = &mut content.role
-            && share.state == ShareState::Verifying
-        {
-            share.state = ShareState::Serving;
-        }
-        match result {
-            Ok(Verified { bad: 0, .. }) => {
-                let text = format!("{shown}: every chunk is right");
-                self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
-            }
-            Ok(Verified { bad, changed }) => {
-                let text =
-                    format!("{shown}: {bad} chunks are damaged on disk: not served any more");
-                let count = u32::try_from(bad).unwrap_or(u32::MAX);
-                let verified = What::Verified { id, bad: count };
-                self.tell(Level::Debug, Target::Disk, text.clone(), verified);
-                if changed {
-                    return self.on_unreadable(id, Code::Gone);
-                }
-                let hint = "unshare it, then download it again".to_owned();
-                let what = What::Failed { id: Some(id), code: "damaged", hint };
-                self.tell(Level::Error, Target::Disk, text.clone(), what);
-                self.take_off(id, text);
-            }
-            Err(error) => {
-                let hint = "check the file, then verify again".to_owned();
-                let what = What::Failed { id: Some(id), code: "verify", hint };
-                self.tell(Level::Error, Target::Disk, error.to_string(), what);
-            }
-        }
     }
 }
 
