@@ -74,11 +74,17 @@ fn changes(old: &EngineConfig, new: &EngineConfig) -> Changes {
         words.push(format!("downloads go to {}", new.downloads.display()));
         commands.push(Command::Downloads { dir: new.downloads.clone() });
     }
+    if old.keep_free != new.keep_free {
+        let show = |bytes: Option<u64>| bytes.map_or("as usual".to_owned(), |n| format!("{n} B"));
+        words.push(format!("room kept free {}", show(new.keep_free)));
+        commands.push(Command::KeepFree { bytes: new.keep_free });
+    }
     let mut later = Vec::new();
     for (name, differs) in [
         ("nick", old.nick != new.nick),
         ("listen", old.listen != new.listen),
         ("state", old.state_dir != new.state_dir),
+        ("max_active", old.max_active != new.max_active),
     ] {
         if differs {
             later.push(name);
@@ -111,5 +117,9 @@ mod tests {
             some.commands
         );
         assert_eq!(some.later, ["nick"]);
+        let new = EngineConfig { keep_free: Some(7), max_active: 9, ..old.clone() };
+        let some = changes(&old, &new);
+        assert!(matches!(some.commands[..], [Command::KeepFree { bytes: Some(7) }]));
+        assert_eq!(some.later, ["max_active"]);
     }
 }

@@ -36,6 +36,10 @@ impl Rotating {
     /// Adds whole lines. A disk that is full loses them: the log must not stop the program.
     pub fn write(&mut self, lines: &[u8]) {
         let len = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        if self.file.is_none() {
+            // It could not be opened when it was put aside or moved: perhaps now.
+            self.reopen();
+        }
         if self.size > 0 && self.size.saturating_add(len) > self.most {
             self.rotate();
         }
@@ -126,6 +130,20 @@ mod tests {
             prop_assert!(all.ends_with(&kept) && !kept.is_empty());
             prop_assert!(std::fs::read_dir(dir.path()).unwrap().count() <= keep as usize + 1);
         }
+    }
+
+    #[test]
+    fn a_log_that_could_not_be_opened_once_goes_on_when_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log/x.log");
+        let mut log = Rotating::open(path.clone(), 100, 1).unwrap();
+        std::fs::remove_dir_all(dir.path().join("log")).unwrap();
+        log.reopen();
+        log.write(b"lost\n");
+        std::fs::create_dir(dir.path().join("log")).unwrap();
+        log.write(b"kept\n");
+        log.flush();
+        assert_eq!(read(&path), "kept\n");
     }
 
     #[test]

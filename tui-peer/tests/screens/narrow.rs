@@ -238,3 +238,11 @@ fn what_to_do_where_nothing_matches_is_not_cut() {
         "{said}"
     );
 }
+
+#[test]
+fn keys_of_the_zoomed_log_are_whole() {
+    let mut stage = Stage::rich(60, 20);
+    stage.keys("4z");
+    let keys = line(&stage, "more/less");
+    assert!(keys.trim_end_matches('┃').trim_end().ends_with("n N next"), "{keys}");
+}

@@ -1,8 +1,10 @@
 //! Order, priorities, limits, removal and the list of what is finished.
 
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use tui_peer::engine::command::{Command, Priority, Reorder};
+use tui_peer::engine::event::{Event, Level, What};
 use tui_peer::engine::handle::EngineHandle;
 use tui_peer::engine::snapshot::{Snapshot, TransferState};
 
@@ -187,6 +189,70 @@ async fn a_removal_can_be_taken_back_with_what_was_fetched() {
     }
     let why = refused(&peer, Command::Restore { id }).await;
     assert!(why.contains("too late"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_paused_and_resumed_while_it_is_opened_does_not_stand_in_its_own_way() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let peer = net.peer("peer").await;
+    for n in 0..8 {
+        let id = share(&seed, &net.file(&n.to_string(), 100_000 + n)).await;
+        until(&peer, "the catalogue", |s| s.catalogue.rows.iter().any(|r| r.id == id)).await;
+        let mut events = peer.events();
+        download(&peer, id).await;
+        ok(&peer, Command::Pause { id }).await;
+        ok(&peer, Command::Resume { id }).await;
+        loop {
+            match events.recv().await.unwrap() {
+                Event { what: What::Done { id: done, .. }, .. } if done == id => break,
+                event => assert!(event.level != Level::Error, "{event:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_turns_out_to_be_here_already_ends_and_leaves_nothing_behind() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let path = net.file("a", 6_000_000);
+    let id = share(&seed, &path).await;
+    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
+    let peer = net.peer("peer").await;
+    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    download(&peer, id).await;
+    until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 0)).await;
+    assert_eq!(share(&peer, &path).await, id);
+    stop(peer).await;
+    let peer = start_again(net.config("peer")).await;
+    until(&peer, "it is a share", |s| is(s, id, &TransferState::Sharing)).await;
+    assert!(!transfer(&peer.snapshot(), id).unwrap().downloaded);
+    let left = std::fs::read_dir(net.temp.path().join("peer/d")).unwrap();
+    assert_eq!(left.map(|e| e.unwrap().file_name()).collect::<Vec<_>>(), Vec::<OsString>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_download_that_was_not_opened_since_the_start_leaves_nothing_behind() {
+    let net = Net::start().await;
+    let seed = net.peer("seed").await;
+    let id = share(&seed, &net.file("a", 6_000_000)).await;
+    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
+    let peer = net.peer("peer").await;
+    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    download(&peer, id).await;
+    until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 0)).await;
+    ok(&peer, Command::Pause { id }).await;
+    stop(peer).await;
+    let left = || std::fs::read_dir(net.temp.path().join("peer/d")).unwrap().count();
+    assert_eq!(left(), 2, "part and journal");
+    let peer = start_again(net.config("peer")).await;
+    until(&peer, "it rests", |s| is(s, id, &TransferState::Paused)).await;
+    ok(&peer, Command::Remove { id, delete_partial: true }).await;
+    stop(peer).await;
+    // The end of the engine is told before its last work is done.
+    drop(start_again(net.config("peer")).await);
+    assert_eq!(left(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

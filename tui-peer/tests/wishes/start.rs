@@ -1,6 +1,6 @@
 //! What a start does, and what front ends hear of it; room on the disk.
 
-use tui_peer::engine::command::Command;
+use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::config::{OnStart, StartError};
 use tui_peer::engine::event::What;
 use tui_peer::engine::snapshot::{NetState, TransferState};
@@ -23,6 +23,26 @@ async fn a_start_can_stay_off_until_the_user_says_so() {
     let network = peer.snapshot().network.clone();
     assert_eq!((network.state, network.asking), (NetState::Left, false));
     assert!(network.join.is_some(), "known all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosting_again_after_joining_another_network_names_and_joins_ones_own() {
+    let net = Net::start().await;
+    let mut config = net.config("host");
+    config.join = None;
+    let host = start_again(config).await;
+    let hosting = async || match host.call(Command::Host).await.unwrap() {
+        Reply::Hosting(join) => join,
+        other => panic!("{other:?}"),
+    };
+    let own = hosting().await;
+    ok(&host, Command::Join { join: net.join.clone() }).await;
+    assert_eq!(hosting().await, own);
+    let text = own.to_string();
+    until(&host, "back at home", |s| {
+        s.network.state == NetState::On && s.network.join.as_deref() == Some(&text)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,6 +70,13 @@ pub enum DiskError {
     /// More than this version (or this file system) can hold in one file.
     #[error("too large for this program or this file system")]
     TooLarge,
+    /// A sync failed while a chunk was written: nobody knows whether it is there. The sync's own error
+    /// says what is wrong and whether that passes.
+    #[error("a sync failed while {} was written", path.display())]
+    Unsure {
+        /// The part file or folder.
+        path: PathBuf,
+    },
     /// Some wanted chunks are not here.
     #[error("{missing} wanted chunks are not on disk; resume to fetch them")]
     Incomplete {

@@ -12,6 +12,7 @@
 //! Everything here but the boundary of [`workers`] and [`pool`] is plain blocking code.
 
 mod cache;
+mod discard;
 mod error;
 mod finish;
 pub mod journal;
@@ -28,6 +29,7 @@ pub mod tree;
 mod verify;
 pub mod workers;
 
+pub use discard::discard;
 pub use error::{DiskError, ReadError, SyncError};
 pub use finish::{FinishPlan, Finished};
 pub use partial::{Opened, Partial, PartialSpec};

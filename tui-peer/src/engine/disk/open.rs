@@ -231,7 +231,7 @@ impl Opening<'_> {
 
 /// Keeps a second program (or a second run) from writing the same download. Where locks do not work
 /// (some network file systems), nothing is kept.
-fn lock(file: &fs::File) -> io::Result<()> {
+pub(super) fn lock(file: &fs::File) -> io::Result<()> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
         _ => Ok(()),

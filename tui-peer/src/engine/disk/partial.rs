@@ -252,7 +252,7 @@ impl Partial {
         self.append(&mut journal, &[Record::Written { start: chunk, run: 1 }])?;
         let mut state = self.open_state()?;
         if state.failures != failures {
-            return Err(self.misuse("the disk failed meanwhile"));
+            return Err(DiskError::Unsure { path: self.path() });
         }
         state.written.insert(chunk);
         state.pending.push(chunk);
@@ -266,6 +266,8 @@ impl Partial {
     /// # Errors
     /// [`DiskError`] if something of it could not be deleted.
     pub fn delete(&self) -> Result<(), DiskError> {
+        // A sync opens the files it syncs, which would make them anew.
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let placed = {
             let mut state = self.state();
             state.closed = true;

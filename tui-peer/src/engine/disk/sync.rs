@@ -24,6 +24,10 @@ impl Partial {
         let chunks = self.layout().chunks();
         let (batch, dirty, created, bytes) = {
             let mut state = self.state();
+            if state.closed {
+                // Deleted, or just being renamed, which was synced before.
+                return Ok(ChunkSet::empty(chunks));
+            }
             let created = std::mem::take(&mut state.created);
             let dirty = std::mem::take(&mut state.dirty);
             let batch = std::mem::take(&mut state.pending);

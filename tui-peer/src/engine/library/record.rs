@@ -53,6 +53,20 @@ impl ShareRecord {
         let looked = i64::try_from(self.hashed_at).unwrap_or(i64::MAX);
         !self.downloaded && stat.mtime_ms().abs_diff(looked) < RACY_MS.unsigned_abs()
     }
+
+    /// The same, with the stats of these files forgotten: at the next look they count as changed and are
+    /// read, whatever the disk says of them.
+    #[must_use]
+    pub fn doubted(mut self, files: impl Iterator<Item = usize>) -> Self {
+        let stats = Arc::make_mut(&mut self.files);
+        for file in files {
+            if let Some(stat) = stats.get_mut(file).filter(|stat| **stat != Stat::ABSENT) {
+                // No file has inode 0.
+                *stat = Stat { ino: 0, ..*stat };
+            }
+        }
+        self
+    }
 }
 
 /// A download that was begun.

@@ -43,20 +43,28 @@ impl Session {
             )
         };
         let text = format!("{shown} {why}");
-        share.state = ShareState::Gone { why: text.clone(), there };
+        let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
+        self.tell(Level::Warn, Target::Share, text.clone(), what);
+        self.take_off(id, text);
+        for path in paths.into_iter().filter(|path| path.exists()) {
+            self.share_again(path);
+        }
+    }
+
+    /// Takes a share from the network that does not hold what it should; it stays in the list.
+    pub(super) fn take_off(&mut self, id: ContentId, why: String) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Role::Share(share) = &mut content.role else { return };
+        let there = share.paths.iter().any(|path| path.exists());
+        share.state = ShareState::Gone { why, there };
         content.source = None;
         content.registered = false;
-        let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
-        self.tell(Level::Warn, Target::Share, text, what);
         self.feed(Input::ContentRemoved { id });
         if let Some(announcer) = &self.net.announcer {
             announcer.remove_share(id);
             announcer.clear_partial(id);
         }
         self.changed();
-        for path in paths.into_iter().filter(|path| path.exists()) {
-            self.share_again(path);
-        }
     }
 
     /// The user wants an altered share looked at again.
@@ -65,7 +73,7 @@ impl Session {
             let text = format!("{} is not there; put it back, or unshare it", path.display());
             return Err(refuse(CommandErrorKind::NotFound, text));
         }
-        if !self.jobs.iter().any(|job| job.path == path) {
+        if !self.is_being_hashed(&path) {
             self.share_again(path);
         }
         Ok(Reply::Accepted)

@@ -101,6 +101,8 @@ pub(super) struct Download {
     pub(super) record: DownloadRecord,
     pub(super) phase: Phase,
     pub(super) partial: Option<Arc<Partial>>,
+    /// Just being opened (or taken up again): nobody else can open it meanwhile.
+    pub(super) opening: bool,
     /// All chunks wanted, those already here included.
     pub(super) wanted: ChunkSet,
     /// Chunks found on disk when it was opened.
@@ -186,6 +188,7 @@ impl Content {
                 },
                 record,
                 partial: None,
+                opening: false,
                 wanted: ChunkSet::empty(0),
                 found: ChunkSet::empty(0),
                 hashes: Vec::new(),

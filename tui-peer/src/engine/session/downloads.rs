@@ -32,6 +32,8 @@ pub(super) enum Step {
     Finished { id: ContentId, result: Result<Box<FinishedDownload>, DiskError> },
     /// A finished folder is a download again (or could not be).
     Widened { id: ContentId, path: PathBuf, result: Result<(), DiskError> },
+    /// Chunks of it were found damaged, and do not count as fetched any more.
+    Distrusted { id: ContentId, lost: ChunkSet, result: Result<(), DiskError> },
     /// What was fetched so far is deleted (or could not be).
     Deleted { result: Result<(), DiskError> },
 }
@@ -115,6 +117,10 @@ impl Session {
         if content.as_download().is_some_and(|download| download.partial.is_some()) {
             return self.go_on(id);
         }
+        if content.as_download().is_some_and(|download| download.opening) {
+            // Paused and resumed while it is being opened.
+            return self.set_phase(&id, Phase::Opening);
+        }
         let descriptor = content.descriptor;
         let known = match descriptor {
             Some(descriptor) if descriptor.kind == Kind::File => true,
@@ -190,9 +196,16 @@ impl Session {
         let expected = content.descriptor;
         let Some(download) = content.as_download() else { return };
         let (_, bytes) = std::mem::take(&mut download.manifest);
+        let library = self.library.clone();
         self.background(move || {
             let right = expected == Some(Manifest::descriptor_of(&bytes));
             let manifest = right.then(|| Manifest::parse(&bytes).ok()).flatten();
+            if manifest.is_some()
+                && let Err(error) = library.put_manifest(&id, &bytes)
+            {
+                // It is fetched again after a restart.
+                tracing::warn!(%error, "manifest not remembered");
+            }
             let manifest = manifest.map(|manifest| (manifest, Bytes::from(bytes)));
             Done::Download(Step::Manifest { id, conn, manifest })
         });
@@ -202,9 +215,6 @@ impl Session {
         match step {
             Step::Manifest { id, conn, manifest } => match manifest {
                 Some((manifest, bytes)) => {
-                    if let Err(error) = self.library.put_manifest(&id, &bytes) {
-                        self.say(Level::Error, Target::Disk, error.to_string());
-                    }
                     if let Some(content) = self.contents.get_mut(&id) {
                         content.manifest = Some(Arc::new(manifest));
                         content.manifest_bytes = Some(bytes);
@@ -213,10 +223,15 @@ impl Session {
                 }
                 None => self.feed(Input::ManifestRejected { id, conn }),
             },
-            Step::Opened { id, result } => match result {
-                Ok(opened) => self.on_opened(id, *opened),
-                Err(error) => self.block(id, &error),
-            },
+            Step::Opened { id, result } => {
+                if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
+                    download.opening = false;
+                }
+                match result {
+                    Ok(opened) => self.on_opened(id, *opened),
+                    Err(error) => self.block(id, &error),
+                }
+            }
             Step::Finished { id, result } => match result {
                 Ok(finished) => self.on_finished(id, *finished),
                 Err(error) => {
@@ -225,6 +240,12 @@ impl Session {
                 }
             },
             Step::Widened { id, path, result } => self.on_widened(id, path, result),
+            Step::Distrusted { id, lost, result } => {
+                if let Err(error) = result {
+                    self.say(Level::Warn, Target::Disk, error.to_string());
+                }
+                self.feed(Input::ChunksLost { id, lost });
+            }
             Step::Deleted { result } => {
                 if let Err(error) = result {
                     self.say(Level::Error, Target::Disk, error.to_string());
@@ -251,6 +272,9 @@ impl Session {
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
         let manifest = content.manifest.clone();
         let Some(download) = content.as_download() else { return };
+        if std::mem::replace(&mut download.opening, true) {
+            return;
+        }
         let dir = download.record.dir.clone();
         self.background(move || {
             let result =
@@ -335,8 +359,8 @@ impl Session {
     }
 
     pub(super) fn remember(&self, record: &DownloadRecord) {
-        let (library, record) = (self.library.clone(), record.clone());
-        self.background(move || Done::Forgotten { result: library.put_download(&record) });
+        let record = record.clone();
+        self.write_down(move |library| library.put_download(&record));
     }
 }
 
@@ -383,8 +407,8 @@ fn open_partial(
             .collect(),
     };
     let rel = manifest.map(|manifest| Arc::new(manifest.disk_paths()));
-    let safe = safe_component(name).unwrap_or_else(|_| id.short());
-    let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name: safe, dir };
+    let name = disk_name(name, &id);
+    let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name, dir };
     match Partial::open(spec)? {
         Opened::Finished(path) => {
             let found = ChunkSet::full(layout.chunks());
@@ -407,6 +431,11 @@ fn open_partial(
             Ok(OpenedDownload { layout, hashes, found, outcome: Outcome::Going(partial) })
         }
     }
+}
+
+/// What a download is called on disk.
+pub(super) fn disk_name(name: &str, id: &ContentId) -> String {
+    safe_component(name).unwrap_or_else(|_| id.short())
 }
 
 /// Milliseconds since 1970.

@@ -27,9 +27,12 @@ impl Session {
         let Role::Download(download) = &mut content.role else { return };
         let Some(partial) = download.partial.clone() else { return };
         let wanted = download.wanted.clone();
-        self.set_phase(&id, Phase::Finishing);
+        // Also if it was paused with its last chunks on their way: what removes or changes a download
+        // must know that this has begun.
+        download.phase = Phase::Finishing;
+        self.changed();
         let hashes = self.node.hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
-        let library = self.library.clone();
+        let (library, ledger) = (self.library.clone(), self.ledger());
         self.background(move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
                 let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
@@ -46,8 +49,10 @@ impl Session {
                         path: path.clone(),
                         source: std::io::Error::other(error.to_string()),
                     })?;
-                let remembered = library
-                    .put_share(&prepared.record(true), &prepared)
+                // What was wished for it earlier must not come after its removal.
+                let remembered = ledger
+                    .settle(&library)
+                    .and_then(|()| library.put_share(&prepared.record(true), &prepared))
                     .and_then(|()| library.remove_download(&id).map(drop));
                 // Only now: a crash before this line finds its way back here from the journal.
                 if remembered.is_ok() {
@@ -62,11 +67,7 @@ impl Session {
     /// A crash came between the rename and the record: hash it as what it is, a file of ours.
     pub(super) fn finish_in_place(&mut self, id: ContentId, path: &Path) {
         self.forget(&id);
-        let library = self.library.clone();
-        self.background(move || {
-            let forgotten = library.remove_download(&id).map(drop);
-            Done::Forgotten { result: forgotten }
-        });
+        self.write_down(move |library| library.remove_download(&id).map(drop));
         if let Err(error) = self.share(path, None) {
             self.say(Level::Error, Target::Share, error.message);
         }

@@ -7,7 +7,7 @@ use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
-use common::names::{safe_component, show};
+use common::names::show;
 
 use super::content::{Content, Phase, Role, ShareState, selects, wanted_chunks};
 use super::downloads::{self, Step};
@@ -34,6 +34,11 @@ impl Session {
         let Role::Download(download) = &mut content.role else {
             return self.widen(id, &files);
         };
+        if download.phase == Phase::Finishing {
+            // What is put in place now is what was wanted until now.
+            let text = "it is just being put in place; choose more of it when that is done";
+            return Err(refuse(CommandErrorKind::Invalid, text));
+        }
         let looked = download.only_looks();
         download.record.selection = files;
         let goes_on = looked && !download.only_looks();
@@ -99,17 +104,20 @@ impl Session {
             descriptor,
             layout,
             rel: Some(std::sync::Arc::new(manifest.disk_paths())),
-            name: safe_component(&content.name).unwrap_or_else(|_| id.short()),
+            name: downloads::disk_name(&content.name, id),
             dir,
         };
         let mut download = Content::download(record.clone());
+        if let Some(download) = download.as_download() {
+            download.opening = true;
+        }
         let Some(content) = self.contents.get_mut(id) else { return Ok(Reply::Accepted) };
         std::mem::swap(&mut content.role, &mut download.role);
         self.set_phase(id, Phase::Opening);
         self.changed();
         let text = format!("{shown}: fetching more of its files");
         self.say(Level::Info, Target::Fetch, text);
-        let (library, id) = (self.library.clone(), *id);
+        let (library, ledger, id) = (self.library.clone(), self.ledger(), *id);
         self.background(move || {
             // The wish first: after a crash it is taken up again.
             let take = || -> Result<(), DiskError> {
@@ -118,7 +126,10 @@ impl Session {
                     path: path.clone(),
                     source: std::io::Error::other(why),
                 };
-                library.put_download(&record).map_err(|error| other(error.to_string()))?;
+                ledger
+                    .settle(&library)
+                    .and_then(|()| library.put_download(&record))
+                    .map_err(|error| other(error.to_string()))?;
                 let share = library.share(&path).map_err(|error| other(error.to_string()))?;
                 let unchanged =
                     share.is_some_and(|share| library::check(&share) == Check::Unchanged);
@@ -142,6 +153,9 @@ impl Session {
         path: PathBuf,
         result: Result<(), DiskError>,
     ) {
+        if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
+            download.opening = false;
+        }
         let Err(error) = result else {
             return self.begin(id);
         };
@@ -150,8 +164,7 @@ impl Session {
         let what = What::Failed { id: Some(id), code: "widen", hint };
         self.tell(Level::Error, Target::Disk, text, what);
         self.forget(&id);
-        let library = self.library.clone();
-        self.background(move || Done::Forgotten { result: library.remove_download(&id).map(drop) });
+        self.write_down(move |library| library.remove_download(&id).map(drop));
         self.share_again(path);
     }
 

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::Session;
 use super::content::{Content, Role, Share};
 use super::downloads::unix_ms;
-use super::shares::Done;
 use crate::engine::event::{Level, Target};
 
 /// Setting of the library that holds it, as JSON.
@@ -165,13 +164,7 @@ impl Session {
         self.keeping.dirty = false;
         self.keeping.written = Instant::now();
         let Some(text) = self.kept_text() else { return };
-        let library = self.library.clone();
-        // In order: a later state must not be overtaken by an earlier one.
-        let turn = self.keeping_turn.clone();
-        self.background(move || {
-            let _turn = turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            Done::Forgotten { result: library.set_setting(KEY, Some(&text)) }
-        });
+        self.write_down(move |library| library.set_setting(KEY, Some(&text)));
     }
 
     fn kept_text(&self) -> Option<String> {
@@ -180,10 +173,10 @@ impl Session {
             .ok()
     }
 
-    /// Writes what is kept at the end; blocks for one commit.
-    pub(super) fn last_kept(&mut self) -> Option<(&'static str, String)> {
+    /// Writes what is kept at the end.
+    pub(super) fn last_kept(&mut self) {
         self.count_served(Instant::now());
-        self.kept_text().map(|text| (KEY, text))
+        self.write_kept();
     }
 }
 

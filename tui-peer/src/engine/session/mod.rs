@@ -14,6 +14,7 @@ mod facts;
 mod finishing;
 mod folder;
 mod kept;
+mod ledger;
 mod lens;
 mod network;
 mod peers;
@@ -24,6 +25,7 @@ mod shares;
 mod start;
 mod stop;
 mod uploads;
+mod verified;
 mod view;
 mod watches;
 
@@ -111,8 +113,8 @@ pub(super) struct Session {
     removed: VecDeque<Removed>,
     bans: Vec<Ban>,
     keeping: Keeping,
-    /// Writes of what is kept, one after the other.
-    keeping_turn: Arc<std::sync::Mutex<()>>,
+    /// What is to be written into the library, in order.
+    ledger: Arc<ledger::Ledger>,
     /// When shares were looked at last, whether they are just now, and where the next look begins.
     looked: Instant,
     looking: bool,
@@ -178,9 +180,14 @@ impl Session {
             let Ok(event) = queues.disk.try_recv() else { break };
             self.on_disk(event);
         }
+        // The user is heard also while there is never a moment without an event of a connection.
         for _ in 0..BATCH {
-            let Ok(event) = queues.done.try_recv().map(|done| self.on_done(done)) else { break };
-            let () = event;
+            let Ok(call) = queues.commands.try_recv() else { break };
+            self.on_call(call);
+        }
+        for _ in 0..BATCH {
+            let Ok(done) = queues.done.try_recv() else { break };
+            self.on_done(done);
         }
         for _ in 0..BATCH {
             let received = self.net.events.as_mut().and_then(|events| events.try_recv().ok());

@@ -42,7 +42,8 @@ pub(super) struct Net {
     pub(super) metas: HashMap<ContentId, FileMeta>,
     /// Sources of watched contents, as the tracker names them.
     pub(super) sources: HashMap<ContentId, HashMap<PeerId, SourceInfo>>,
-    pub(super) hosted: Option<HostedTracker>,
+    /// Our own tracker, and the way to it for others.
+    pub(super) hosted: Option<(HostedTracker, JoinString)>,
 }
 
 /// A tracker in this process: the join string for others, or why not; and who asked.
@@ -119,7 +120,7 @@ impl Session {
         let Some(announcer) = &self.net.announcer else { return };
         let Some(content) = self.contents.get(id) else { return };
         match &content.role {
-            Role::Share(share) if share.state == ShareState::Serving => {
+            Role::Share(share) if !matches!(share.state, ShareState::Gone { .. }) => {
                 match (&share.part, content.meta()) {
                     (None, Some(meta)) => announcer.set_share(meta),
                     (Some(part), _) => announcer.set_partial(*id, part.clone()),
@@ -196,12 +197,14 @@ impl Session {
         &mut self,
         reply: tokio::sync::oneshot::Sender<Result<Reply, CommandError>>,
     ) {
-        if self.net.hosted.is_some() {
-            let answer =
-                self.net.join.clone().map(Reply::Hosting).ok_or_else(|| {
-                    refuse(CommandErrorKind::Invalid, "a tracker runs here already")
-                });
-            let _ = reply.send(answer);
+        if let Some((_, join)) = &self.net.hosted {
+            let join = join.clone();
+            let there = self.net.announcer.is_some() && self.net.join.as_ref() == Some(&join);
+            if !there {
+                // Another network was joined since, or this one left.
+                self.join(join.clone());
+            }
+            let _ = reply.send(Ok(Reply::Hosting(join)));
             return;
         }
         let (state_dir, listen) = (self.config.state_dir.join("tracker"), self.listen);
@@ -216,7 +219,7 @@ impl Session {
     pub(super) fn on_hosted(&mut self, hosted: Hosted) {
         let answer = match hosted.result {
             Ok((tracker, join)) => {
-                self.net.hosted = Some(tracker);
+                self.net.hosted = Some((tracker, join.clone()));
                 let text = format!("tracker running here, at {}", join.address());
                 self.say(Level::Info, Target::Track, text);
                 self.join(join.clone());

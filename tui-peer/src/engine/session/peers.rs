@@ -9,7 +9,7 @@ use common::wire::Code;
 
 use super::Session;
 use crate::engine::conn::{ConnEvent, ConnHandle};
-use crate::engine::disk::{Buf, DiskEvent};
+use crate::engine::disk::{Buf, DiskError, DiskEvent};
 use crate::engine::event::{Level, Target, What};
 use crate::swarm::event::{ConnId, Input};
 
@@ -103,11 +103,18 @@ impl Session {
                 self.feed(Input::ChunkCorrupt { id, chunk, actual });
             }
             DiskEvent::ChunkNotStored { id, chunk, error } => {
-                self.block(id, &error);
+                // What the sync said counts, and comes with an event of its own.
+                if !matches!(error, DiskError::Unsure { .. }) {
+                    self.block(id, &error);
+                }
                 self.feed(Input::ChunkNotStored { id, chunk });
             }
             DiskEvent::Synced { .. } => {}
             DiskEvent::SyncFailed { id, lost, error } => {
+                if self.download_of(&id).is_err() {
+                    // Removed meanwhile, and perhaps shared from elsewhere.
+                    return;
+                }
                 let text = format!(
                     "{}: the disk lost {} chunks: {error}",
                     self.shown_name(&id),

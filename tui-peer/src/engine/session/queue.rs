@@ -147,11 +147,14 @@ impl Session {
             Phase::Paused | Phase::Failed(_) | Phase::Blocked { .. } | Phase::Watching => {}
             _ => return,
         }
-        download.record.paused = false;
-        download.record.wish.watch = false;
         download.phase = Phase::Queued;
-        let record = download.record.clone();
-        self.remember(&record);
+        // One that rests for want of room is tried every few seconds, and nothing else changes.
+        let record = &mut download.record;
+        let other = std::mem::take(&mut record.paused) | std::mem::take(&mut record.wish.watch);
+        if other {
+            let record = record.clone();
+            self.remember(&record);
+        }
         self.start_queued();
     }
 

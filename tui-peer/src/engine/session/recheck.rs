@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
 use common::limits::MAX_DATA_LEN;
 use common::merkle::{block_hashes, chunk_hash};
 
 use super::Session;
+use super::content::{Content, Phase};
+use super::downloads::Step;
 use super::shares::Done;
 use crate::engine::disk::{ChunkSource, Disk};
 use crate::engine::event::{Level, Target};
@@ -34,6 +37,24 @@ impl Session {
     }
 
     pub(super) fn on_damaged(&mut self, id: ContentId, chunk: u32) {
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let partial = download
+            .filter(|download| download.phase != Phase::Finishing)
+            .and_then(|download| download.partial.clone());
+        if let Some(partial) = partial {
+            // Not finished yet: the journal must not vouch for it, then it is fetched again.
+            let text = format!(
+                "{}: chunk {chunk} was damaged on disk and is fetched again; check the disk",
+                self.shown_name(&id)
+            );
+            self.say(Level::Error, Target::Disk, text);
+            return self.background(move || {
+                let mut lost = ChunkSet::empty(partial.layout().chunks());
+                lost.insert(chunk);
+                let result = partial.distrust(&lost);
+                Done::Download(Step::Distrusted { id, lost, result })
+            });
+        }
         let text = format!(
             "{}: chunk {chunk} is damaged on disk and not served any more; verify the file",
             self.shown_name(&id)

@@ -6,13 +6,13 @@ use std::time::Instant;
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role};
-use super::downloads::Step;
+use super::downloads::{Step, disk_name};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, UNDO_TIME};
-use crate::engine::disk::Partial;
+use crate::engine::disk::{DiskError, Partial, discard};
 use crate::engine::event::{Level, Target};
-use crate::engine::library::DownloadRecord;
+use crate::engine::library::{DownloadRecord, Prepared};
 
 /// Removed downloads that can be taken back at once; more than anybody marks in a few seconds by hand.
 const MAX_REMOVED: usize = 1000;
@@ -20,9 +20,22 @@ const MAX_REMOVED: usize = 1000;
 /// A download that was removed just now.
 pub(super) struct Removed {
     record: DownloadRecord,
-    /// To be deleted when it can no longer be taken back.
-    delete: Option<Arc<Partial>>,
+    /// It is open, and nobody else may open it.
+    partial: Option<Arc<Partial>>,
+    /// What there is of it is to be deleted when it can no longer be taken back.
+    delete: bool,
     at: Instant,
+}
+
+impl Removed {
+    /// Deletes what there is of it on disk, whether it was opened in this run or not; blocks.
+    pub(super) fn delete(self) -> Result<(), DiskError> {
+        let Self { record, partial, .. } = self;
+        match partial {
+            Some(partial) => partial.delete(),
+            None => discard(&record.dir, &disk_name(&record.name, &record.id), &record.id),
+        }
+    }
 }
 
 impl Session {
@@ -52,19 +65,34 @@ impl Session {
         let text = format!("{}: removed", content.shown);
         self.say(Level::Info, Target::Fetch, text);
         if let Role::Download(download) = content.role {
-            let delete = download.partial.filter(|_| delete_partial);
+            let partial = download.partial.filter(|_| delete_partial);
             if self.removed.len() >= MAX_REMOVED
                 && let Some(oldest) = self.removed.pop_front()
             {
                 self.bury(oldest);
             }
             let record = download.record;
-            self.removed.push_back(Removed { record, delete, at: Instant::now() });
+            let (delete, at) = (delete_partial, Instant::now());
+            self.removed.push_back(Removed { record, partial, delete, at });
         }
-        let (library, id) = (self.library.clone(), *id);
-        self.background(move || Done::Forgotten { result: library.remove_download(&id).map(drop) });
+        let id = *id;
+        self.write_down(move |library| library.remove_download(&id).map(drop));
         self.start_queued();
         Ok(Reply::Accepted)
+    }
+
+    /// What is being downloaded lies complete elsewhere on our disk: nothing more is to be fetched.
+    pub(super) fn supersede(&mut self, prepared: &Prepared) {
+        let id = prepared.id;
+        let Some(content) = self.forget(&id) else { return };
+        let Role::Download(download) = content.role else { return };
+        let text =
+            format!("{}: all of it is here already, at {}", content.shown, prepared.path.display());
+        self.say(Level::Info, Target::Fetch, text);
+        self.write_down(move |library| library.remove_download(&id).map(drop));
+        let (record, partial) = (download.record, download.partial);
+        self.bury(Removed { record, partial, delete: true, at: Instant::now() });
+        self.start_queued();
     }
 
     /// Takes a removal back.
@@ -111,13 +139,13 @@ impl Session {
     }
 
     fn bury(&self, removed: Removed) {
-        if let Some(partial) = removed.delete {
-            self.background(move || Done::Download(Step::Deleted { result: partial.delete() }));
+        if removed.delete {
+            self.background(move || Done::Download(Step::Deleted { result: removed.delete() }));
         }
     }
 
-    /// Deletes what is still to be deleted; blocks.
-    pub(super) fn take_deletions(&mut self) -> Vec<Arc<Partial>> {
-        self.removed.drain(..).filter_map(|removed| removed.delete).collect()
+    /// What is still to be deleted.
+    pub(super) fn take_deletions(&mut self) -> Vec<Removed> {
+        self.removed.drain(..).filter(|removed| removed.delete).collect()
     }
 }

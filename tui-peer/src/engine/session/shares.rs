@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use common::id::ContentId;
-use common::wire::Code;
 
-use super::content::{Content, Role, Share, ShareState};
+use super::content::{Content, Phase, Role, Share, ShareState};
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{FileTree, SharedFiles};
@@ -35,10 +34,10 @@ pub(super) enum Done {
     Prepared { job: Option<u64>, downloaded: bool, result: Result<Box<Prepared>, ShareError> },
     /// Remembered shares were looked at: what is unchanged, and what has to be hashed again or is gone.
     Restored(Vec<Restored>),
-    /// A share was taken out of the library.
+    /// Something was written into the library.
     Forgotten { result: Result<(), LibraryError> },
-    /// Everything was read again: chunks that no longer fit.
-    Verified { id: ContentId, result: Result<Vec<u32>, ShareError> },
+    /// Everything was read again.
+    Verified { id: ContentId, result: Result<super::verified::Verified, ShareError> },
     /// A chunk of which a peer complained was read again: it is wrong.
     Damaged { id: ContentId, chunk: u32 },
     /// Shares were looked at: those that do not lie on disk as they were hashed.
@@ -71,17 +70,23 @@ impl Session {
             };
             super::refuse(kind, format!("cannot share {}: {error}", path.display()))
         })?;
-        if self.jobs.iter().any(|job| job.path == real) || self.is_shared(&real) {
+        if self.is_being_hashed(&real) || self.is_shared(&real) {
             return Ok(Reply::Accepted);
         }
         self.hash(real, name, None);
         Ok(Reply::Accepted)
     }
 
+    /// Whether it is hashed just now, to be shared.
+    pub(super) fn is_being_hashed(&self, path: &Path) -> bool {
+        self.jobs.iter().any(|job| job.path == path && !job.cancel.load(Ordering::Relaxed))
+    }
+
     fn is_shared(&self, path: &Path) -> bool {
         self.contents.values().any(|content| match &content.role {
             Role::Share(share) => {
-                share.state == ShareState::Serving && share.paths.iter().any(|p| p == path)
+                !matches!(share.state, ShareState::Gone { .. })
+                    && share.paths.iter().any(|p| p == path)
             }
             Role::Download(_) => false,
         })
@@ -110,9 +115,12 @@ impl Session {
             cancel: cancel.clone(),
             began: Instant::now(),
         });
-        let library = self.library.clone();
+        let (library, ledger) = (self.library.clone(), self.ledger());
         self.background(move || {
-            let result = hash_and_remember(&library, &path, name, known, &progress, &cancel);
+            // What was unshared just now must not be forgotten after it is remembered anew.
+            let settled = ledger.settle(&library).map_err(ShareError::from);
+            let result = settled
+                .and_then(|()| hash_and_remember(&library, &path, name, known, &progress, &cancel));
             Done::Prepared { job: Some(number), downloaded: false, result: result.map(Box::new) }
         });
         self.changed();
@@ -176,11 +184,8 @@ impl Session {
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
                 if self.contents.contains_key(&record.id) {
                     // It is a download again (more files of a folder were wanted).
-                    let library = self.library.clone();
-                    return self.background(move || {
-                        let result = library.remove_share(&record.path).map(drop);
-                        Done::Forgotten { result }
-                    });
+                    let gone = record.path;
+                    return self.write_down(move |library| library.remove_share(&gone).map(drop));
                 }
                 let mut content = Content::download(crate::engine::library::DownloadRecord {
                     id: record.id,
@@ -216,6 +221,13 @@ impl Session {
             Some(self.jobs.remove(at))
         });
         match result {
+            Ok(prepared) if job.as_ref().is_some_and(|job| job.cancel.load(Ordering::Relaxed)) => {
+                // Unshared when it was all but done: it is remembered already.
+                let path = prepared.path;
+                if !self.is_being_hashed(&path) && !self.is_shared(&path) {
+                    self.write_down(move |library| library.remove_share(&path).map(drop));
+                }
+            }
             Ok(prepared) => {
                 if let Some(job) = &job {
                     let seconds = job.began.elapsed().as_secs_f64();
@@ -249,13 +261,16 @@ impl Session {
             match &mut existing.role {
                 // The same bytes under another path: one content.
                 Role::Share(share)
-                    if share.state == ShareState::Serving && share.part.is_none() =>
+                    if !matches!(share.state, ShareState::Gone { .. }) && share.part.is_none() =>
                 {
                     if !share.paths.contains(&prepared.path) {
                         share.paths.push(prepared.path.clone());
                     }
                     return;
                 }
+                // It is about to be a share by itself.
+                Role::Download(download) if download.phase == Phase::Finishing => return,
+                Role::Download(_) if prepared.have().is_complete() => self.supersede(&prepared),
                 _ => {
                     self.forget(&id);
                 }
@@ -301,10 +316,10 @@ impl Session {
     }
 
     pub(super) fn insert(&mut self, content: Content) {
-        if !self.order.contains(&content.id) {
-            self.order.push(content.id);
+        let id = content.id;
+        if self.contents.insert(id, content).is_none() {
+            self.order.push(id);
         }
-        self.contents.insert(content.id, content);
         self.changed();
     }
 
@@ -335,81 +350,18 @@ impl Session {
         }
         if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
             self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
-            let (library, id) = (self.library.clone(), *id);
-            self.background(move || {
+            // One that is just looked at again must not come back.
+            for job in self.jobs.iter().filter(|job| share.paths.contains(&job.path)) {
+                job.cancel.store(true, Ordering::Relaxed);
+            }
+            let id = *id;
+            self.write_down(move |library| {
                 let forget = |path: &PathBuf| library.remove_share(path).map(drop);
-                let result = share.paths.iter().try_for_each(forget);
-                let result = result.and_then(|()| library.remove_download(&id).map(drop));
-                Done::Forgotten { result }
+                share.paths.iter().try_for_each(forget)?;
+                library.remove_download(&id).map(drop)
             });
         }
         Ok(Reply::Accepted)
-    }
-
-    /// Reads everything again and compares.
-    pub(super) fn check(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
-        let Some(content) = self.contents.get_mut(id) else {
-            return Err(super::refuse(CommandErrorKind::NotFound, "not shared or downloaded here"));
-        };
-        let Role::Share(share) = &mut content.role else {
-            return Err(super::refuse(
-                CommandErrorKind::Invalid,
-                "not finished yet: every chunk is verified before it is written",
-            ));
-        };
-        let Some(path) = share.paths.first().cloned() else {
-            return Err(super::refuse(CommandErrorKind::NotFound, "no path known"));
-        };
-        if matches!(share.state, ShareState::Gone { .. }) {
-            return self.look_again(path);
-        }
-        share.state = ShareState::Verifying;
-        let (library, id) = (self.library.clone(), *id);
-        self.background(move || {
-            let verify = || -> Result<Vec<u32>, ShareError> {
-                let record = library.share(&path)?.ok_or(ShareError::NotFound(path.clone()))?;
-                let prepared = library::restore(&library, &record)?;
-                library::verify(&prepared, threads(), &Progress::default(), &AtomicBool::new(false))
-            };
-            Done::Verified { id, result: verify() }
-        });
-        self.changed();
-        Ok(Reply::Accepted)
-    }
-
-    fn on_verified(&mut self, id: ContentId, result: Result<Vec<u32>, ShareError>) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let shown = content.shown.clone();
-        if let Role::Share(share) = &mut content.role
-            && share.state == ShareState::Verifying
-        {
-            share.state = ShareState::Serving;
-        }
-        match result {
-            Ok(bad) if bad.is_empty() => {
-                let text = format!("{shown}: every chunk is right");
-                self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
-            }
-            Ok(bad) => {
-                let text = format!("{shown}: {} chunks are damaged on disk", bad.len());
-                let count = u32::try_from(bad.len()).unwrap_or(u32::MAX);
-                let verified = What::Verified { id, bad: count };
-                self.tell(Level::Debug, Target::Disk, text.clone(), verified);
-                let hint = "unshare it, then download it again".to_owned();
-                self.tell(
-                    Level::Error,
-                    Target::Disk,
-                    text,
-                    What::Failed { id: Some(id), code: "damaged", hint },
-                );
-                self.on_unreadable(id, Code::Gone);
-            }
-            Err(error) => {
-                let hint = "check the file, then verify again".to_owned();
-                let what = What::Failed { id: Some(id), code: "verify", hint };
-                self.tell(Level::Error, Target::Disk, error.to_string(), what);
-            }
-        }
     }
 }
 

@@ -116,7 +116,7 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
         removed: VecDeque::new(),
         bans: Vec::new(),
         keeping: Keeping::load(&loaded.settings, Instant::now()),
-        keeping_turn: Arc::default(),
+        ledger: Arc::default(),
         looked: Instant::now(),
         looking: false,
         look_from: 0,

@@ -81,16 +81,17 @@ impl Session {
             })
             .collect();
         let (disk, library) = (self.disk.clone(), self.library.clone());
-        let (deletions, kept) = (self.take_deletions(), self.last_kept());
+        let deletions = self.take_deletions();
+        self.last_kept();
+        let ledger = self.ledger();
         let synced = tokio::task::spawn_blocking(move || {
             // What is still in the workers' queue is written before the sync.
             disk.shutdown();
             let synced = partials.iter().filter_map(|partial| partial.sync().err());
             let mut errors: Vec<String> = synced.map(|error| error.to_string()).collect();
-            let deleted = deletions.iter().filter_map(|partial| partial.delete().err());
+            let deleted = deletions.into_iter().filter_map(|removed| removed.delete().err());
             errors.extend(deleted.map(|error| error.to_string()));
-            let written = kept.map(|(key, text)| library.set_setting(key, Some(&text)));
-            errors.extend(written.and_then(Result::err).map(|error| error.to_string()));
+            errors.extend(ledger.settle(&library).err().map(|error| error.to_string()));
             errors
         });
         for error in synced.await.unwrap_or_default() {
@@ -99,7 +100,7 @@ impl Session {
         if !self.conns.is_empty() {
             tokio::time::sleep(GOODBYE).await;
         }
-        if let Some(hosted) = self.net.hosted.take() {
+        if let Some((hosted, _)) = self.net.hosted.take() {
             hosted.stop().await;
         }
         self.publish();

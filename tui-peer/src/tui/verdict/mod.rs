@@ -72,7 +72,7 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
         TransferState::Changed if t.why == Some(Cause::Vanished) => {
             (Tone::Bad, "Gone from disk: d fetches it again".to_owned())
         }
-        TransferState::Changed => (Tone::Bad, "Changed on disk: hashed again".to_owned()),
+        TransferState::Changed => (Tone::Bad, "Changed on disk; i says more".to_owned()),
         TransferState::Checking => (Tone::Plain, "Checking what is on disk".to_owned()),
         _ if case.known() && counts.none > 0 => (
             Tone::Bad,
@@ -184,6 +184,11 @@ impl Case<'_> {
             | TransferState::Hashing
             | TransferState::Sharing => return None,
             TransferState::Changed if t.why == Some(Cause::Vanished) => Cause::Vanished,
+            TransferState::Changed if !t.plan.why.is_empty() => {
+                // Changed and hashed again, or damaged: the engine knows which.
+                let text = format!("{}. v looks again.", common::names::show(&t.plan.why));
+                return Some((Tone::Bad, text));
+            }
             TransferState::Changed => {
                 let text = "The file changed on disk: it is hashed again and not served meanwhile.";
                 return Some((Tone::Bad, text.to_owned()));

@@ -16,6 +16,17 @@ use super::paint::{self, Piece};
 
 /// Rows inside a zoomed log from which on what is filtered and the keys get rows of their own.
 const ROOMY: u16 = 8;
+/// Keys of the zoomed log, the most used ones first: as many as fit.
+const KEYS: [&str; 8] = [
+    "+ - more/less detail",
+    "t target",
+    "/ search",
+    "n N next",
+    "f follow",
+    "w wrap",
+    "y copy",
+    "Y all",
+];
 /// Width from which on the part of the program is named.
 const WITH_TARGET: u16 = 60;
 
@@ -164,9 +175,16 @@ fn around(model: &Model, buf: &mut Buffer, inner: Rect) {
         standing(model)
     );
     paint::text(buf, x, y, width, &counts, theme.dim());
-    let keys =
-        "+ - more/less detail  t target  / search  n N next  f follow  w wrap  y copy  Y all";
-    paint::text(buf, x, y + 1, width, keys, theme.dim());
+    let mut keys = String::new();
+    for part in KEYS {
+        let gap = if keys.is_empty() { "" } else { "  " };
+        if keys.len() + gap.len() + part.len() > usize::from(width) {
+            break;
+        }
+        keys.push_str(gap);
+        keys.push_str(part);
+    }
+    paint::text(buf, x, y + 1, width, &keys, theme.dim());
 }
 
 /// One line, or more when wrapped or with details; returns the row below.

@@ -302,3 +302,36 @@ fn a_long_journal_is_rewritten_short_and_says_the_same() {
     let again = content.open(temp.path());
     assert_eq!((numbers(&again.durable), numbers(&again.written)), (vec![0], vec![2]));
 }
+
+/// A sync that fails while a chunk is being written.
+#[derive(Default)]
+struct SyncFailsMeanwhile {
+    partial: std::sync::OnceLock<std::sync::Weak<Partial>>,
+}
+
+impl Hook for SyncFailsMeanwhile {
+    fn before(&self, step: Step) -> io::Result<()> {
+        match step {
+            Step::Write { chunk: 1 } => {
+                let partial = self.partial.get().and_then(std::sync::Weak::upgrade).unwrap();
+                assert!(partial.sync().unwrap_err().error.is_full());
+                Ok(())
+            }
+            Step::SyncData => Err(Errno::NOSPC.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_write_beside_a_failed_sync_does_not_turn_a_full_disk_into_a_failed_download() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(3 * 65_536);
+    let hook = Arc::new(SyncFailsMeanwhile::default());
+    let opened = Partial::open_with(content.spec(temp.path()), hook.clone()).unwrap();
+    let Going { partial, .. } = going(opened);
+    hook.partial.set(Arc::downgrade(&partial)).unwrap();
+    partial.write_chunk(0, &[content.chunk(0)]).unwrap();
+    let error = partial.write_chunk(1, &[content.chunk(1)]).unwrap_err();
+    assert!(matches!(error, DiskError::Unsure { .. }), "{error}");
+}

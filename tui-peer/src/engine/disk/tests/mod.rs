@@ -311,3 +311,15 @@ fn what_does_not_fit_the_content_is_refused() {
     assert!(matches!(Partial::open(spec), Err(DiskError::Full { .. })), "asked before reserving");
     assert_eq!(names_in(temp.path()).len(), 2, "nothing left of what did not fit");
 }
+
+#[test]
+fn a_deleted_download_does_not_come_back_with_the_next_sync() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(3 * 65_536);
+    let Going { partial, .. } = going(Partial::open(content.spec(temp.path())).unwrap());
+    partial.write_chunk(0, &[content.chunk(0)]).unwrap();
+    partial.delete().unwrap();
+    assert!(partial.sync().unwrap().is_empty());
+    assert!(partial.write_chunk(1, &[content.chunk(1)]).is_err());
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+}
