@@ -27,8 +27,12 @@ impl Node {
             return false;
         };
         let Some(body) = content.body.as_mut() else { return false };
+        // Its choice spreads first copies among many. Where most are complete there is nothing to
+        // spread, and several that choose for one would choose the same.
+        let spreads = content.links.len() >= 2 * usize::from(body.seeds);
         let Some(link) = content.links.get_mut(&at) else { return false };
         let able = assign
+            && spreads
             && !content.policy.sequential
             && matches!(link.has, Has::All)
             && !link.barren
