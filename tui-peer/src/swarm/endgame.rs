@@ -63,9 +63,7 @@ impl Node {
         let now = cx.now;
         let usual = body.usual_len();
         let own = conn.speed(now, usual).max(64.0 * 1024.0);
-        // If our own link is what is full, another source cannot be sooner than all that is under way.
-        let drain = content.outstanding as f64 / content.down.get(now).max(own);
-        let mine = ((conn.outstanding + usual) as f64 / own).max(drain);
+        let mine = (conn.outstanding + usual) as f64 / own;
         let late = |flight: &Flight| -> Option<f64> {
             if flight.verifying.is_some() || flight.asked.iter().any(|(holder, _)| *holder == at) {
                 return None;
