@@ -141,6 +141,7 @@ fn app(run: Run) -> u8 {
     }
     let plan = Plan {
         what: "serve-only",
+        host: run.host,
         take_over: run.take_over,
         patient: run.detached,
         adjust: |config| config.on_start = OnStart::Resume,
@@ -173,6 +174,7 @@ fn screen(run: Run, common: &Common) -> u8 {
     }
     let plan = Plan {
         what: start::APP,
+        host: run.host,
         take_over: run.take_over,
         patient: false,
         // Somebody looks at the screen and is told; a server that others reach by its port is not.

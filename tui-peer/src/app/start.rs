@@ -28,6 +28,8 @@ pub(super) const APP: &str = "app";
 pub(super) struct Plan {
     /// What will run, for people.
     pub(super) what: &'static str,
+    /// It runs a tracker of its own.
+    pub(super) host: bool,
     /// Stop whoever runs on the state folder.
     pub(super) take_over: bool,
     /// Wait for the state folder to be free.
@@ -45,6 +47,7 @@ where
     with_settings(common, |settings, mut out| {
         log::trace(&settings.table, common.verbose, plan.what == APP);
         let mut config = settings.engine.clone();
+        config.will_host = plan.host;
         (plan.adjust)(&mut config);
         block_on(async move {
             let mut patient = plan.patient;

@@ -42,6 +42,8 @@ pub struct EngineConfig {
     pub join: Option<JoinString>,
     /// Whether to remember the network for the next start, and to use the remembered one.
     pub remember: bool,
+    /// [`super::command::Command::Host`] comes at once: the remembered network is not joined before.
+    pub will_host: bool,
     /// Payload sent per second; `None` is no limit.
     pub up: Option<u64>,
     /// Payload received per second; `None` is no limit.
@@ -70,6 +72,7 @@ impl EngineConfig {
             nick: String::new(),
             join: None,
             remember: false,
+            will_host: false,
             up: None,
             down: None,
             max_active: DEFAULT_ACTIVE,

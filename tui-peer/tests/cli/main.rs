@@ -274,3 +274,22 @@ fn the_demo_leaves_nothing_behind() {
     assert_eq!(demo.stop(), 143);
     assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
 }
+
+#[test]
+fn a_host_that_starts_again_does_not_look_for_its_own_tracker_first() {
+    let place = Place::new();
+    let start = || {
+        Running::logged(place.command(&[
+            "--serve-only",
+            "--host",
+            "--json",
+            "--log-format",
+            "text",
+        ]))
+    };
+    assert_eq!(start().stop(), 0);
+    let mut again = start();
+    let first = again.log("track");
+    assert!(first.contains("running here"), "{first}");
+    assert_eq!(again.stop(), 0);
+}

@@ -130,7 +130,8 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
     session.feed(Input::DownLimit(session.config.down));
     let join = session.config.join.clone();
     let join = join.or_else(|| {
-        session.config.remember.then(|| remembered(&session.config.state_dir)).flatten()
+        let recalls = session.config.remember && !session.config.will_host;
+        recalls.then(|| remembered(&session.config.state_dir)).flatten()
     });
     match (join, session.config.on_start) {
         (Some(join), OnStart::Resume) => session.join(join),
