@@ -41,6 +41,8 @@ pub(crate) struct Network {
     home: tempfile::TempDir,
     pub(crate) join: String,
     seeder: Child,
+    /// Kept open: a program that nobody listens to ends.
+    _out: std::io::BufReader<std::process::ChildStdout>,
 }
 
 impl Network {
@@ -53,9 +55,9 @@ impl Network {
         command.args(["--serve-only", "--host", "--json"]).arg(&path);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut seeder = command.spawn().unwrap();
-        let out = std::io::BufReader::new(seeder.stdout.take().unwrap());
+        let mut out = std::io::BufReader::new(seeder.stdout.take().unwrap());
         let (mut join, mut shared) = (String::new(), false);
-        for line in std::io::BufRead::lines(out).map_while(Result::ok) {
+        for line in std::io::BufRead::lines(&mut out).map_while(Result::ok) {
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
             if let Some(text) = value["join"].as_str() {
                 text.clone_into(&mut join);
@@ -66,7 +68,7 @@ impl Network {
             }
         }
         assert!(shared && !join.is_empty(), "the seeder did not start");
-        Self { home, join, seeder }
+        Self { home, join, seeder, _out: out }
     }
 
     pub(crate) fn home(&self) -> &Path {
