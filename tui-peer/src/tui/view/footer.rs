@@ -9,7 +9,7 @@ use crate::engine::snapshot::NetState;
 
 use super::super::action::Action;
 use super::super::model::{Model, Pane, Tab};
-use super::super::update;
+use super::super::{update, words};
 use super::paint;
 
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
@@ -76,7 +76,7 @@ fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
     let room = usize::from(area.width).saturating_sub(1 + need(&fixed));
     let mut chosen: Vec<(String, String)> = Vec::new();
     for wish in wishes(model) {
-        if update::can(model, wish.0).is_err() {
+        if update::can(model, wish.0).is_err() || is_done(model, wish.0) {
             continue;
         }
         let Some(item) = label(&wish) else { continue };
@@ -103,6 +103,17 @@ fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
             &format!(" {word}  "),
             Style::new(),
         );
+    }
+}
+
+/// Whether what a key asks for is so already: it may be pressed, but need not be shown.
+fn is_done(model: &Model, action: Action) -> bool {
+    match action {
+        Action::Download => {
+            model.targets().len() == 1 && model.selected_transfer().is_some_and(words::is_running)
+        }
+        Action::Enter => model.details && model.focus != Pane::Transfers,
+        _ => false,
     }
 }
 
