@@ -1,7 +1,6 @@
 //! Where words go: JSON lines, plain lines, or lines above what sticks to the bottom of a terminal.
 
 mod bars;
-mod clock;
 mod style;
 
 use std::io::Write as _;

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::clock::clock;
 use crate::args::LogFormat;
 use crate::engine::event::Level;
+use crate::logfile::stamp;
 
 /// How lines of the log are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl Style {
             // One event, one line: whoever reads lines sees no half of one.
             Self::Text => format!(
                 "{} {:<5} {part:<5} {}",
-                clock(at),
+                stamp(at),
                 word(level).to_ascii_uppercase(),
                 text.replace('\n', " ")
             ),
             Self::Journal => format!("<{}>{part}: {}", priority(level), text.replace('\n', " ")),
             Self::Json => json!({
-                "time": clock(at), "level": word(level), "target": part, "message": text,
+                "time": stamp(at), "level": word(level), "target": part, "message": text,
             })
             .to_string(),
         }
