@@ -11,8 +11,12 @@ use crate::engine::command::Command;
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::TransferState;
 use crate::headless::Output;
+use crate::logfile::Logs;
 use crate::settings::Table;
 use crate::tui::{self, ExitReason, Options};
+
+/// The exit code of a program whose terminal is gone: 128 and SIGHUP.
+const HUNG_UP: u8 = 129;
 
 /// Whether there is a terminal to show the app on; otherwise what to do instead.
 pub(crate) fn terminal() -> Result<(), &'static str> {
@@ -91,6 +95,10 @@ pub(crate) async fn attach(peer: Attached, table: Table, out: &mut Output) -> u8
             out.note(&format!("process {pid} goes on; tui-peer stop ends it"));
             match reason {
                 ExitReason::Signal(number) => u8::try_from(128 + number).unwrap_or(exit::OTHER),
+                ExitReason::Gone(why) => {
+                    out.note(&why);
+                    HUNG_UP
+                }
                 _ => exit::OK,
             }
         }
@@ -125,6 +133,20 @@ async fn leave(engine: EngineHandle, reason: ExitReason, out: &Output) -> (u8, O
             let code = u8::try_from(128 + number).unwrap_or(exit::OTHER);
             stop(engine, Stop::Gracefully, code).await
         }
+        ExitReason::Gone(why) => {
+            // Seen only where the terminal is still there after all.
+            out.note(&why);
+            stop(engine, Stop::Gracefully, HUNG_UP).await
+        }
+        ExitReason::EngineStopped if engine.stop_asked() == Stop::No => {
+            out.note(
+                "serving and downloading ended by themselves, which is an error of this program",
+            );
+            if let Some(dir) = Logs::shared().dir() {
+                out.note(&format!("the log says more: {}", dir.display()));
+            }
+            exit::OTHER
+        }
         ExitReason::Quit | ExitReason::EngineStopped => {
             if engine.snapshot().transfers.iter().any(|transfer| transfer.wanted_by > 0) {
                 out.note("finishing transfers in progress (at most 5 s) …");
@@ -139,4 +161,43 @@ async fn stop(engine: EngineHandle, how: Stop, code: u8) -> u8 {
     engine.stop(how);
     engine.stopped().await;
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::handle::{HandleParts, channel};
+    use crate::engine::snapshot::{Me, Snapshot};
+
+    fn engine() -> (EngineHandle, HandleParts) {
+        channel(Snapshot::first(Me {
+            peer: common::id::PeerId::from_bytes([1; 32]),
+            nick: "me".into(),
+            listen: ([127, 0, 0, 1], 1).into(),
+            downloads: PathBuf::from("/"),
+            disk_free: None,
+            serving: true,
+        }))
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_ends_by_itself_is_an_error_and_a_stopped_one_is_not() {
+        for (asked, wanted) in [(Stop::No, exit::OTHER), (Stop::Gracefully, exit::OK)] {
+            let (engine, parts) = engine();
+            engine.stop(asked);
+            drop(parts);
+            let (code, _) = leave(engine, ExitReason::EngineStopped, &Output::new(false, 0)).await;
+            assert_eq!(code, wanted, "{asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_is_gone_ends_as_hung_up() {
+        let (engine, parts) = engine();
+        drop(parts);
+        let why = "the terminal gives no more input".to_owned();
+        let (code, wish) = leave(engine, ExitReason::Gone(why), &Output::new(false, 0)).await;
+        assert!(wish.is_none());
+        assert_eq!(code, HUNG_UP);
+    }
 }

@@ -107,6 +107,11 @@ impl EngineHandle {
         });
     }
 
+    /// How it was asked to stop, by whoever has a handle.
+    pub fn stop_asked(&self) -> Stop {
+        *self.stop.borrow()
+    }
+
     /// Resolves when the engine has stopped.
     pub async fn stopped(&self) {
         self.commands.closed().await;

@@ -49,6 +49,34 @@ pub struct Snapshot {
     pub watches: Arc<[Arc<str>]>,
 }
 
+impl Snapshot {
+    /// Of a peer that has just begun: without a network, shares and downloads.
+    pub fn first(me: Me) -> Self {
+        let network = Network {
+            state: NetState::NoNetwork,
+            tracker: String::new(),
+            join: None,
+            latency_ms: None,
+            hosting: false,
+            asking: false,
+        };
+        Self {
+            seq: 0,
+            at: Instant::now(),
+            me,
+            network,
+            totals: Totals::default(),
+            catalogue: Arc::default(),
+            transfers: Arc::new([]),
+            peers: Arc::new([]),
+            focus: None,
+            uploads: Uploads::default(),
+            bans: Arc::new([]),
+            watches: Arc::new([]),
+        }
+    }
+}
+
 /// Serving as a whole, and the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Uploads {

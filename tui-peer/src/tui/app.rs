@@ -108,14 +108,14 @@ where
     let engine = app.handle.clone();
     let mut stopped = std::pin::pin!(engine.stopped());
     loop {
-        if let Some(reason) = app.exit {
+        if let Some(reason) = app.exit.take() {
             return app.end(reason).await;
         }
         if let Err(error) = app.paint() {
-            tracing::warn!("cannot write to the terminal: {error}");
-            return app.end(ExitReason::Signal(HANGUP)).await;
+            let why = format!("cannot write to the terminal: {error}");
+            return app.end(ExitReason::Gone(why)).await;
         }
-        if let Some(reason) = app.exit {
+        if let Some(reason) = app.exit.take() {
             return app.end(reason).await;
         }
         let wake = app.wake();
@@ -124,8 +124,14 @@ where
             number = &mut signal => return app.end(ExitReason::Signal(number)).await,
             input = app.front.event() => match input {
                 Some(Ok(input)) => app.inputs(input).await,
-                // As if it had hung up, which it mostly has.
-                Some(Err(_)) | None => return app.end(ExitReason::Signal(HANGUP)).await,
+                Some(Err(error)) => {
+                    let why = format!("cannot read from the terminal: {error}");
+                    return app.end(ExitReason::Gone(why)).await;
+                }
+                None => {
+                    let why = "the terminal gives no more input".to_owned();
+                    return app.end(ExitReason::Gone(why)).await;
+                }
             },
             () = &mut stopped => return ExitReason::EngineStopped,
             Some(msg) = app.work.next(), if !app.work.is_empty() => app.done(msg),
@@ -506,7 +512,10 @@ where
     /// say.
     async fn end(&mut self, end: ExitReason) -> ExitReason {
         self.finish_saving().await;
-        let gone = end == ExitReason::Signal(HANGUP);
+        if let ExitReason::Gone(why) = &end {
+            tracing::warn!("{why}");
+        }
+        let gone = matches!(end, ExitReason::Signal(HANGUP) | ExitReason::Gone(_));
         if gone && self.model.prefs.table.serves_after_hangup() {
             return ExitReason::ServeOn;
         }

@@ -38,6 +38,7 @@ pub mod view;
 pub mod words;
 mod zone;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -116,6 +117,10 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
     let reason = app::drive(handle, model, &mut tty, known, pin!(signals)).await;
     logs.watch(false);
     drop(tty);
+    for (_, text) in panics::Notes::shared().take() {
+        // Too late for the screen's log.
+        let _ = writeln!(std::io::stderr(), "tui-peer: internal error: {text}");
+    }
     term::detach_if_gone();
     Ok(reason)
 }

@@ -115,7 +115,7 @@ pub enum Asked {
 }
 
 /// Why the app ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExitReason {
     /// The user quit: leave gracefully.
     Quit,
@@ -127,7 +127,9 @@ pub enum ExitReason {
     Demo,
     /// A signal (its number): leave gracefully.
     Signal(i32),
-    /// The engine has stopped by itself.
+    /// The terminal cannot be read or written any more, and why: leave gracefully, as if it had hung up.
+    Gone(String),
+    /// The engine has stopped: somebody else asked for it, or it failed.
     EngineStopped,
     /// The screen failed; the terminal was given back and the user told.
     Panicked,

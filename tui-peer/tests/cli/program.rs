@@ -23,6 +23,22 @@ pub(crate) struct End {
     pub(crate) err: String,
 }
 
+impl Drop for Place {
+    /// A test that failed shows what the programs wrote down.
+    #[allow(clippy::print_stdout, reason = "the harness shows it beside the failure")]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for log in ["log/shoal.log", "serve.log"] {
+            let path = self.path(".local/state/shoal").join(log);
+            if let Ok(text) = fs::read_to_string(&path) {
+                println!("{}:\n{text}", path.display());
+            }
+        }
+    }
+}
+
 impl Place {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())

@@ -222,6 +222,11 @@ async fn signals_and_the_end_of_the_engine_end_the_app() {
     second.until("Network").await;
     drop(second.parts);
     assert_eq!(second.app.await.unwrap().unwrap(), ExitReason::EngineStopped);
+    let mut third = play(80, 24);
+    third.until("Network").await;
+    drop(third.input);
+    let end = third.app.await.unwrap().unwrap();
+    assert_eq!(end, ExitReason::Gone("the terminal gives no more input".to_owned()));
 }
 
 #[tokio::test]

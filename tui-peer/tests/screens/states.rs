@@ -25,7 +25,7 @@ fn calls(stage: &mut Stage) -> Vec<Command> {
 
 fn exits(stage: &Stage) -> Option<ExitReason> {
     stage.effects.iter().find_map(|effect| match effect {
-        Effect::Exit(reason) => Some(*reason),
+        Effect::Exit(reason) => Some(reason.clone()),
         _ => None,
     })
 }

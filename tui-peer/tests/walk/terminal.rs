@@ -115,8 +115,33 @@ impl Terminal {
             }
             let left = end.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "never saw {what} in\n{text}");
-            assert!(!seen.ended, "the program ended before {what} in\n{text}");
+            if seen.ended {
+                drop(seen);
+                let how = self.ending();
+                panic!("the program ended ({how}) before {what} in\n{text}");
+            }
             seen = self.shared.changed.wait_timeout(seen, left).unwrap().0;
+        }
+    }
+
+    /// How the program ended, for the words of a failure.
+    fn ending(&self) -> String {
+        let options = rustix::process::WaitOptions::NOHANG;
+        let reaped = || rustix::process::waitpid(Some(self.pid()), options);
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            match reaped() {
+                Ok(Some((_, status))) => {
+                    return format!(
+                        "code {:?}, signal {:?}",
+                        status.exit_status(),
+                        status.terminating_signal()
+                    );
+                }
+                Ok(None) if Instant::now() < end => std::thread::yield_now(),
+                Ok(None) => return "it still runs, but its terminal is closed".to_owned(),
+                Err(error) => return error.to_string(),
+            }
         }
     }
 
@@ -168,8 +193,15 @@ fn read(mut output: File, shared: &Shared) {
     let mut buffer = vec![0; 64 * 1024];
     let mut answered = 0;
     loop {
-        // At the end of the program the kernel says EIO.
-        let n = output.read(&mut buffer).unwrap_or(0);
+        let n = match output.read(&mut buffer) {
+            Ok(n) => n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            // At the end of the program the kernel says EIO.
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::IO.raw_os_error()));
+                0
+            }
+        };
         let mut seen = shared.seen.lock().unwrap();
         let part = &buffer[..n];
         // Programs ask what the terminal is; a terminal that does not answer costs them their patience.

@@ -26,7 +26,7 @@ use crate::engine::gate::Gate;
 use crate::engine::handle::{self, EngineHandle};
 use crate::engine::library::{Library, LibraryError};
 use crate::engine::limiter::Limiter;
-use crate::engine::snapshot::{Me, NetState, Network, Snapshot};
+use crate::engine::snapshot::{Me, Snapshot};
 use crate::swarm::event::Input;
 use crate::swarm::{Node, NodeConfig};
 
@@ -78,7 +78,14 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
     };
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
     let node = Node::new(NodeConfig { budget: REQUEST_BUDGET, ..NodeConfig::default() }, me, seed);
-    let (handle, parts) = handle::channel(first_snapshot(&config, me, listening));
+    let (handle, parts) = handle::channel(Snapshot::first(Me {
+        peer: me,
+        nick: config.nick.clone(),
+        listen: listening,
+        downloads: config.downloads.clone(),
+        disk_free: None,
+        serving: true,
+    }));
     let accepting = tokio::spawn(listen(listener, ours.clone()));
 
     let mut session = Session {
@@ -197,40 +204,4 @@ fn identity(state_dir: &Path) -> Result<Identity, StartError> {
         }
         other => StartError::State(other.to_string()),
     })
-}
-
-fn first_snapshot(
-    config: &EngineConfig,
-    me: common::id::PeerId,
-    listen: std::net::SocketAddr,
-) -> Snapshot {
-    let network = Network {
-        state: NetState::NoNetwork,
-        tracker: String::new(),
-        join: None,
-        latency_ms: None,
-        hosting: false,
-        asking: false,
-    };
-    Snapshot {
-        seq: 0,
-        at: Instant::now(),
-        me: Me {
-            peer: me,
-            nick: config.nick.clone(),
-            listen,
-            downloads: config.downloads.clone(),
-            disk_free: None,
-            serving: true,
-        },
-        network,
-        totals: Default::default(),
-        catalogue: Arc::default(),
-        transfers: Arc::new([]),
-        peers: Arc::new([]),
-        focus: None,
-        uploads: Default::default(),
-        bans: Arc::new([]),
-        watches: Arc::new([]),
-    }
 }
