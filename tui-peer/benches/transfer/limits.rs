@@ -97,6 +97,15 @@ pub(crate) fn timed(program: &str, args: &[&str]) -> Option<f64> {
     status.success().then(|| begun.elapsed().as_secs_f64())
 }
 
+/// Seconds mktorrent takes to hash `path` on all cores, in pieces of two to the power of `piece_log`
+/// bytes; `dir` is for what it writes.
+pub(crate) fn mktorrent(dir: &Path, path: &str, piece_log: &str) -> Option<f64> {
+    let torrent = dir.join("out.torrent");
+    let _ = std::fs::remove_file(&torrent);
+    let threads = cores().to_string();
+    timed("mktorrent", &["-t", &threads, "-l", piece_log, "-o", torrent.to_str()?, path])
+}
+
 /// nginx serving a folder over plain HTTP, if it is installed.
 pub(crate) struct Nginx {
     child: Child,

@@ -192,22 +192,11 @@ fn share(dir: &Path, len: u64, turns: u64) {
     let file = dir.join("data.bin");
     make(&file, len);
     let path = file.to_str().unwrap();
-    let torrent = dir.join("out.torrent");
-    let threads = limits::cores().to_string();
     let rows = best_of(
         turns,
         &mut [
             ("Shoal: hash", Box::new(|| limits::timed(peer::program(), &["hash", path]))),
-            (
-                "mktorrent on all cores (SHA-1)",
-                Box::new(|| {
-                    let _ = fs::remove_file(&torrent);
-                    limits::timed(
-                        "mktorrent",
-                        &["-t", &threads, "-l", "20", "-o", torrent.to_str()?, path],
-                    )
-                }),
-            ),
+            ("mktorrent on all cores (SHA-1)", Box::new(|| limits::mktorrent(dir, path, "20"))),
             ("sha2 on all cores", Box::new(|| Some(limits::read_hash(&file)))),
         ],
     );
@@ -229,22 +218,11 @@ fn small(dir: &Path, turns: u64) {
         bytes += len;
     }
     let path = folder.to_str().unwrap();
-    let torrent = dir.join("out.torrent");
-    let threads = limits::cores().to_string();
     let rows = best_of(
         turns,
         &mut [
             ("Shoal: hash", Box::new(|| limits::timed(peer::program(), &["hash", path]))),
-            (
-                "mktorrent on all cores (SHA-1)",
-                Box::new(|| {
-                    let _ = fs::remove_file(&torrent);
-                    limits::timed(
-                        "mktorrent",
-                        &["-t", &threads, "-l", "18", "-o", torrent.to_str()?, path],
-                    )
-                }),
-            ),
+            ("mktorrent on all cores (SHA-1)", Box::new(|| limits::mktorrent(dir, path, "18"))),
         ],
     );
     show(&format!("Hashing {SMALL_FILES} cached files of 1 B to 64 KiB"), bytes, &rows);
