@@ -24,16 +24,16 @@ use super::stage;
 use super::testkit;
 
 /// A terminal of memory. Every frame goes to the test.
-struct Memory {
-    terminal: Terminal<CrosstermBackend<FrameBuffer>>,
+struct Memory<W: io::Write = FrameBuffer> {
+    terminal: Terminal<CrosstermBackend<W>>,
     buffer: FrameBuffer,
     input: mpsc::Receiver<Event>,
     frames: mpsc::Sender<Vec<u8>>,
     asides: mpsc::Sender<Vec<u8>>,
 }
 
-impl Front for Memory {
-    type Backend = CrosstermBackend<FrameBuffer>;
+impl<W: io::Write + Send> Front for Memory<W> {
+    type Backend = CrosstermBackend<W>;
 
     fn terminal(&mut self) -> &mut Terminal<Self::Backend> {
         &mut self.terminal
@@ -277,48 +277,6 @@ impl io::Write for Broken {
     }
 }
 
-struct BrokenFront(Terminal<CrosstermBackend<Broken>>);
-
-impl Front for BrokenFront {
-    type Backend = CrosstermBackend<Broken>;
-
-    fn terminal(&mut self) -> &mut Terminal<Self::Backend> {
-        &mut self.0
-    }
-
-    fn is_ready(&self) -> bool {
-        true
-    }
-
-    fn commit(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn aside(&mut self, _bytes: &[u8]) {}
-
-    async fn event(&mut self) -> Option<io::Result<Happened>> {
-        std::future::pending().await
-    }
-
-    fn mouse(&mut self, _on: bool) {}
-
-    fn copy(&mut self, _text: String) -> BoxFuture<'static, Copied> {
-        Box::pin(std::future::ready(Ok("nowhere")))
-    }
-
-    fn suspend(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn resume(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn size(&self) -> Option<(u16, u16)> {
-        None
-    }
-}
-
 #[tokio::test]
 async fn a_panic_of_the_screen_ends_the_app_in_order() {
     let snap = testkit::rich(Instant::now());
@@ -328,8 +286,14 @@ async fn a_panic_of_the_screen_ends_the_app_in_order() {
     let options = ratatui::TerminalOptions {
         viewport: ratatui::Viewport::Fixed(ratatui::layout::Rect::new(0, 0, 80, 24)),
     };
-    let mut front =
-        BrokenFront(Terminal::with_options(CrosstermBackend::new(Broken), options).unwrap());
+    let (_keep_open, input) = mpsc::channel(1);
+    let mut front = Memory {
+        terminal: Terminal::with_options(CrosstermBackend::new(Broken), options).unwrap(),
+        buffer: FrameBuffer::default(),
+        input,
+        frames: mpsc::channel(1).0,
+        asides: mpsc::channel(1).0,
+    };
     let never = Box::pin(std::future::pending());
     let reason = drive(handle, model, &mut front, Known::default(), never).await;
     assert_eq!(reason, ExitReason::Panicked);

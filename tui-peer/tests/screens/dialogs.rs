@@ -15,16 +15,6 @@ use tui_peer::tui::theme::{Depth, Glyphs, Ground};
 use super::stage::Stage;
 use super::testkit;
 
-fn calls(stage: &mut Stage) -> Vec<Command> {
-    std::mem::take(&mut stage.effects)
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::Call(command, _) => Some(command),
-            _ => None,
-        })
-        .collect()
-}
-
 fn probes(stage: &Stage) -> Vec<Probe> {
     let all = stage.effects.iter().filter_map(|effect| match effect {
         Effect::Probe(probe) => Some(probe.clone()),
@@ -87,7 +77,7 @@ fn the_picker_shares_what_is_marked() {
     stage.keys(".");
     assert!(stage.screen().contains("1000+ items") || stage.screen().contains("1,000+ items"));
     stage.keys("/lecture-07<Enter>");
-    match &calls(&mut stage)[..] {
+    match &stage.calls()[..] {
         [Command::Share { path, .. }] => {
             assert_eq!(path.as_os_str().as_encoded_bytes(), b"/home/ada/Videos/caf\xE9 menu.txt");
         }
@@ -118,7 +108,7 @@ fn the_picker_moves_about() {
     assert!(matches!(stage.model.dialogs[..], [Dialog::Share(_)]), "back to the path");
     let mut stage = picker(80, 24);
     stage.keys("*s");
-    assert_eq!(calls(&mut stage).len(), 4, "all readable files, no folders");
+    assert_eq!(stage.calls().len(), 4, "all readable files, no folders");
 }
 
 #[test]
@@ -132,7 +122,7 @@ fn a_folder_to_download_to_is_picked() {
     stage.keys("<Enter>");
     stage.send(Msg::Dir(last_dir(&stage), Ok(Vec::new())));
     stage.keys("d");
-    match &calls(&mut stage)[..] {
+    match &stage.calls()[..] {
         [Command::Download(d)] => {
             assert_eq!(d.dir.as_deref(), Some(Path::new("/home/ada/Downloads/slides")));
         }
@@ -175,7 +165,7 @@ fn a_share_can_have_another_name() {
     stage.keys("s/srv/data.bin<S-Tab>");
     stage.send(Msg::Paste("Data of\nMay".to_owned()));
     stage.keys("<Enter>");
-    match &calls(&mut stage)[..] {
+    match &stage.calls()[..] {
         [Command::Share { path, name }] => {
             assert_eq!(path, Path::new("/srv/data.bin"));
             assert_eq!(name.as_deref(), Some("Data of May"));
@@ -192,7 +182,7 @@ fn what_cannot_be_shared_is_said_before_and_after_enter() {
     stage.send(Msg::Probed(probe, Found::Measure(Err("not readable".to_owned()))));
     assert!(stage.screen().contains("not readable"));
     stage.keys("<Enter>");
-    assert!(calls(&mut stage).is_empty());
+    assert!(stage.calls().is_empty());
     assert!(stage.screen().contains("/root/x: not readable"));
     // An answer for another path is not taken.
     stage.keys("y");
@@ -234,7 +224,7 @@ fn folders_of_a_folder_fold_and_are_chosen_whole() {
     stage.keys("<Esc>");
     assert_eq!(stage.model.dialogs.len(), 1, "the first Esc ends the search");
     stage.keys("<Enter>");
-    match &calls(&mut stage)[..] {
+    match &stage.calls()[..] {
         [Command::Download(_)] => {}
         other => panic!("{other:?}"),
     }
@@ -282,7 +272,7 @@ fn welcome_checks_its_fields() {
     assert_eq!(folder, Probe::Folder(PathBuf::from("/home/ada/Downloads/q")), "q is a letter here");
     stage.send(Msg::Probed(folder, Found::Folder(Err("not writable: /home".to_owned()))));
     stage.keys("<Enter>");
-    assert!(calls(&mut stage).is_empty() && stage.screen().contains("not writable"));
+    assert!(stage.calls().is_empty() && stage.screen().contains("not writable"));
     stage.keys("<Esc><Tab><Enter>");
     assert!(matches!(stage.model.dialogs.last(), Some(Dialog::Picker(_))));
 }
@@ -331,9 +321,9 @@ fn the_last_action_is_repeated() {
     stage.keys(".");
     assert!(stage.screen().contains("nothing was done yet"));
     stage.keys("pj.");
-    assert_eq!(calls(&mut stage).len(), 2);
+    assert_eq!(stage.calls().len(), 2);
     stage.keys("j.j");
-    assert_eq!(calls(&mut stage).len(), 1, "moving is not an action");
+    assert_eq!(stage.calls().len(), 1, "moving is not an action");
 }
 
 #[test]

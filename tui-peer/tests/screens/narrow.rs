@@ -144,14 +144,7 @@ fn what_vanished_from_disk_is_said_and_can_be_fetched_looked_at_or_forgotten() {
     stage.keys("r");
     stage.keys("v");
     stage.keys("u");
-    let calls: Vec<_> = stage
-        .effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Call(command, _) => Some(command.clone()),
-            _ => None,
-        })
-        .collect();
+    let calls = stage.calls();
     assert!(
         matches!(
             calls[..],

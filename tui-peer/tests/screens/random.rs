@@ -149,14 +149,7 @@ fn map_and_filter_cost() {
     for n in [100_000, 1_000_000] {
         snap.catalogue = Arc::new(testkit::catalogue(n));
         let mut stage = Stage::of(snap.clone(), 80, 24);
-        let mut job = stage
-            .effects
-            .drain(..)
-            .find_map(|e| match e {
-                tui_peer::tui::msg::Effect::Index(job) => Some(job),
-                _ => None,
-            })
-            .unwrap();
+        let mut job = stage.job();
         job.cache = time(&format!("order {n}"), || build(&job)).cache;
         for typed in
             ["s", "sa", "sample-9", "sample-99", "7 .dat", "size:>1G src:>5 9", "~smp77", ""]
@@ -176,14 +169,7 @@ fn frame_cost() {
     let mut snap = testkit::rich(Instant::now());
     snap.catalogue = Arc::new(testkit::catalogue(100_000));
     let mut stage = Stage::of(snap.clone(), 200, 60);
-    let job = stage
-        .effects
-        .drain(..)
-        .find_map(|e| match e {
-            tui_peer::tui::msg::Effect::Index(job) => Some(job),
-            _ => None,
-        })
-        .unwrap();
+    let job = stage.job();
     let before = Instant::now();
     let built = tui_peer::tui::model::build(&job);
     println!("order 100k rows: {:?}", before.elapsed());

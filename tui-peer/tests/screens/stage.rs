@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use tui_peer::engine::command::Command;
 use tui_peer::engine::snapshot::Snapshot;
 use tui_peer::tui::keymap::Keymap;
-use tui_peer::tui::model::{Model, Now, Setting};
+use tui_peer::tui::model::{Job, Model, Now, Setting};
 use tui_peer::tui::msg::{Effect, Msg};
 use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
 use tui_peer::tui::{update, view};
@@ -71,6 +72,24 @@ impl Stage {
 
     pub(crate) fn send(&mut self, msg: Msg) {
         self.effects.extend(update::update(&mut self.model, msg));
+    }
+
+    /// What was asked of the engine since the last time; other effects are dropped.
+    pub(crate) fn calls(&mut self) -> Vec<Command> {
+        let calls = self.effects.drain(..).filter_map(|effect| match effect {
+            Effect::Call(command, _) => Some(command),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    /// The order of a long list that is to be worked out elsewhere; other effects are dropped.
+    pub(crate) fn job(&mut self) -> Job {
+        let mut jobs = self.effects.drain(..).filter_map(|effect| match effect {
+            Effect::Index(job) => Some(job),
+            _ => None,
+        });
+        jobs.next().unwrap()
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {

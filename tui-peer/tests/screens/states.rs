@@ -13,16 +13,6 @@ use tui_peer::tui::msg::{Asked, Effect, ExitReason, Msg};
 use super::stage::Stage;
 use super::testkit;
 
-fn calls(stage: &mut Stage) -> Vec<Command> {
-    std::mem::take(&mut stage.effects)
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::Call(command, _) => Some(command),
-            _ => None,
-        })
-        .collect()
-}
-
 fn exits(stage: &Stage) -> Option<ExitReason> {
     stage.effects.iter().find_map(|effect| match effect {
         Effect::Exit(reason) => Some(reason.clone()),
@@ -37,12 +27,12 @@ fn first_start_welcomes_and_joins() {
     stage.send(Msg::Paste("shoal://nonsense".to_owned()));
     assert!(stage.screen().contains("! "), "says what is wrong while typing");
     stage.keys("<Enter>");
-    assert!(calls(&mut stage).is_empty());
+    assert!(stage.calls().is_empty());
     stage.keys("<Esc>");
     stage.send(Msg::Paste(format!("{}\n", testkit::join_string())));
     insta::assert_snapshot!("welcome_pasted", stage.screen());
     stage.keys("<Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Join { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Join { .. }]));
     let error = CommandError {
         kind: CommandErrorKind::Invalid,
         message: "10.0.0.2:7420 does not answer".to_owned(),
@@ -50,7 +40,7 @@ fn first_start_welcomes_and_joins() {
     stage.send(Msg::Reply(Asked::Join, Err(error)));
     assert!(stage.screen().contains("does not answer"));
     stage.keys("<Esc>h");
-    assert!(matches!(calls(&mut stage)[..], [Command::Host]));
+    assert!(matches!(stage.calls()[..], [Command::Host]));
     stage.keys("d");
     assert_eq!(exits(&stage), Some(ExitReason::Demo));
 }
@@ -123,17 +113,17 @@ fn the_cursor_stays_on_its_file() {
 fn keys_ask_the_engine() {
     let mut stage = Stage::rich(80, 24);
     stage.keys("jjjjjjjd");
-    assert!(matches!(calls(&mut stage)[..], [Command::Download(_)]));
+    assert!(matches!(stage.calls()[..], [Command::Download(_)]));
     stage.keys("ggp");
-    assert!(matches!(calls(&mut stage)[..], [Command::Pause { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Pause { .. }]));
     stage.keys("jp");
-    assert!(matches!(calls(&mut stage)[..], [Command::Resume { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Resume { .. }]));
     stage.keys("jjr");
-    assert!(matches!(calls(&mut stage)[..], [Command::Resume { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Resume { .. }]));
     stage.keys("AS");
-    assert!(matches!(calls(&mut stage)[..], [Command::Announce, Command::Serve { on: false }]));
+    assert!(matches!(stage.calls()[..], [Command::Announce, Command::Serve { on: false }]));
     stage.keys("jd");
-    assert!(calls(&mut stage).is_empty());
+    assert!(stage.calls().is_empty());
     assert!(stage.screen().contains("it is here already"));
     stage.keys("y");
     let copied = stage.effects.iter().find_map(|e| match e {
@@ -143,7 +133,7 @@ fn keys_ask_the_engine() {
     let link: FileLink = copied.unwrap().parse().unwrap();
     assert_eq!(link.id(), testkit::content(4));
     stage.keys("gg  d");
-    assert_eq!(calls(&mut stage).len(), 2, "all marked ones");
+    assert_eq!(stage.calls().len(), 2, "all marked ones");
 }
 
 #[test]
@@ -174,7 +164,7 @@ fn downloads_can_go_elsewhere() {
     stage.keys("/blender<Enter>D");
     assert!(stage.screen().contains("~/Downloads/"));
     stage.keys("big<Enter>");
-    match &calls(&mut stage)[..] {
+    match &stage.calls()[..] {
         [Command::Download(d)] => {
             assert_eq!(d.dir.as_deref(), Some(std::path::Path::new("/home/ada/Downloads/big")));
         }
@@ -253,36 +243,36 @@ fn leaving_names_the_losses_and_removing_keeps_data() {
     stage.keys("L");
     assert!(stage.screen().contains("Leave the network?"));
     stage.keys("<Left><Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Leave]));
+    assert!(matches!(stage.calls()[..], [Command::Leave]));
     stage.keys("gd");
     stage.keys("x<Right><Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Remove { delete_partial: false, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Remove { delete_partial: false, .. }]));
     stage.keys("x <Right><Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Remove { delete_partial: true, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Remove { delete_partial: true, .. }]));
     stage.keys("gsju");
-    assert!(calls(&mut stage).is_empty());
+    assert!(stage.calls().is_empty());
     assert!(stage.screen().contains("only complete source"));
     stage.keys("<Right><Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Unshare { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Unshare { .. }]));
 }
 
 #[test]
 fn pasted_links_open_a_question_and_rubbish_is_left_alone() {
     let mut stage = Stage::rich(80, 24);
     stage.send(Msg::Paste("dddq\nxx".to_owned()));
-    assert!(stage.model.dialogs.is_empty() && calls(&mut stage).is_empty());
+    assert!(stage.model.dialogs.is_empty() && stage.calls().is_empty());
     assert!(stage.screen().contains("ignored"));
     let join = testkit::join_string().parse().unwrap();
     let link = FileLink::new(&join, testkit::content(7), None, Some("x\u{202e}y.iso"));
     stage.send(Msg::Paste(link.to_string()));
     insta::assert_snapshot!("get_link", stage.screen());
     stage.keys("<Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Download(_)]), "the same network: no join");
+    assert!(matches!(stage.calls()[..], [Command::Download(_)]), "the same network: no join");
     let other = format!("shoal://{}@example.org:7420", testkit::peer(1));
     stage.send(Msg::Paste(other));
     assert!(stage.screen().contains("Join a network"));
     stage.keys("<Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Join { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Join { .. }]));
 }
 
 #[test]
@@ -324,7 +314,7 @@ fn sharing_completes_paths() {
     stage.keys("-02<Tab>");
     assert_eq!(text(&stage), "~/Videos/lecture-02.mkv");
     stage.keys("<Enter>");
-    match &calls(&mut stage)[..] {
+    match &stage.calls()[..] {
         [Command::Share { path, .. }] => {
             assert_eq!(path, std::path::Path::new("/home/ada/Videos/lecture-02.mkv"));
         }
@@ -337,13 +327,13 @@ fn files_of_a_folder_can_be_chosen() {
     let mut stage = Stage::rich(80, 24);
     stage.keys("/common-voice<Enter>C");
     let looks = |files: &Selection| matches!(files, Selection::Paths(paths) if paths.is_empty());
-    assert!(matches!(&calls(&mut stage)[..], [Command::Download(d)] if looks(&d.files)));
+    assert!(matches!(&stage.calls()[..], [Command::Download(d)] if looks(&d.files)));
     assert!(stage.screen().contains("Asking for the list of files."));
     let mut snap = testkit::rich(stage.model.now.mono);
     let here = testkit::transfer(10, TransferState::Paused, 0);
     snap.transfers = snap.transfers.iter().cloned().chain([here]).collect();
     stage.send(Msg::Snapshot(Arc::new(snap)));
-    assert!(matches!(calls(&mut stage)[..], [Command::ListFiles { .. }]), "once it rests");
+    assert!(matches!(stage.calls()[..], [Command::ListFiles { .. }]), "once it rests");
     let files = (0..40)
         .map(|i| FolderEntry {
             path: format!("clips/{i:03}.mp3"),
@@ -358,7 +348,7 @@ fn files_of_a_folder_can_be_chosen() {
     stage.keys("*j j ");
     insta::assert_snapshot!("contents", stage.screen());
     stage.keys("<Enter>");
-    match &calls(&mut stage)[..] {
+    match &stage.calls()[..] {
         [Command::Select { files, .. }] => {
             assert!(matches!(files, Selection::Paths(p) if p.len() == 2));
         }
@@ -370,7 +360,7 @@ fn files_of_a_folder_can_be_chosen() {
 fn a_folder_that_was_only_looked_into_is_not_kept() {
     let mut stage = Stage::rich(80, 24);
     stage.keys("/common-voice<Enter>C<Esc>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Download(_), Command::Remove { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Download(_), Command::Remove { .. }]));
     assert!(stage.model.dialogs.is_empty());
 }
 
@@ -413,14 +403,7 @@ fn a_long_list_is_ordered_elsewhere() {
     let mut snap = testkit::rich(Instant::now());
     snap.catalogue = Arc::new(testkit::catalogue(30_000));
     let mut stage = Stage::of(snap, 80, 24);
-    let job = stage
-        .effects
-        .iter()
-        .find_map(|e| match e {
-            Effect::Index(job) => Some(job.clone()),
-            _ => None,
-        })
-        .unwrap();
+    let job = stage.job();
     assert!(stage.model.list().rows.is_empty());
     let built = tui_peer::tui::model::build(&job);
     stage.send(Msg::Indexed(job.generation, job, built));

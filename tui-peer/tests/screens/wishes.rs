@@ -6,57 +6,47 @@ use std::time::{Duration, Instant};
 use tui_peer::engine::command::{Command, Priority, Reorder};
 use tui_peer::engine::snapshot::TransferState;
 use tui_peer::tui::model::{Dialog, Pane, Tab};
-use tui_peer::tui::msg::{Effect, Msg};
+use tui_peer::tui::msg::Msg;
 
 use super::stage::Stage;
 use super::testkit;
-
-fn calls(stage: &mut Stage) -> Vec<Command> {
-    std::mem::take(&mut stage.effects)
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::Call(command, _) => Some(command),
-            _ => None,
-        })
-        .collect()
-}
 
 #[test]
 fn the_queue_is_moved_and_weighed_with_single_keys() {
     let mut stage = Stage::rich(120, 40);
     stage.keys("gdj");
-    calls(&mut stage);
+    stage.calls();
     let id = testkit::content(1);
     assert_eq!(stage.model.selected(), Some(id));
     stage.keys("+");
-    assert!(matches!(calls(&mut stage)[..],
+    assert!(matches!(stage.calls()[..],
         [Command::Prioritize { id: of, priority: Priority::High }] if of == id));
     stage.keys("-");
-    assert!(matches!(calls(&mut stage)[..], [Command::Prioritize { priority: Priority::Low, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Prioritize { priority: Priority::Low, .. }]));
     stage.keys("{");
-    assert!(matches!(calls(&mut stage)[..], [Command::Reorder { to: Reorder::Up, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Reorder { to: Reorder::Up, .. }]));
     stage.keys("}");
-    assert!(matches!(calls(&mut stage)[..], [Command::Reorder { to: Reorder::Down, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Reorder { to: Reorder::Down, .. }]));
     stage.keys("go");
-    assert!(matches!(calls(&mut stage)[..], [Command::Sequential { on: true, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Sequential { on: true, .. }]));
     stage.keys("gr");
     insta::assert_snapshot!("limit_one", stage.screen());
     for _ in 0..30 {
         stage.keys("<Back>");
     }
     stage.keys("down nonsense<Enter>");
-    assert!(calls(&mut stage).is_empty() && stage.model.dialogs.len() == 1, "says what is wrong");
+    assert!(stage.calls().is_empty() && stage.model.dialogs.len() == 1, "says what is wrong");
     for _ in 0..30 {
         stage.keys("<Back>");
     }
     stage.keys("up 500K down 1M<Enter>");
     assert!(matches!(
-        calls(&mut stage)[..],
+        stage.calls()[..],
         [Command::LimitOne { up: Some(512_000), down: Some(1_048_576), .. }]
     ));
     // A file that is only in the catalogue has no place in a queue.
     stage.keys("gn/kernel<Enter>+");
-    assert!(calls(&mut stage).is_empty());
+    assert!(stage.calls().is_empty());
     assert!(stage.screen().contains("no unfinished download"));
 }
 
@@ -64,20 +54,20 @@ fn the_queue_is_moved_and_weighed_with_single_keys() {
 fn a_removal_is_offered_back_for_eight_seconds() {
     let mut stage = Stage::rich(80, 24);
     stage.keys("gdx<Right><Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Remove { delete_partial: false, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Remove { delete_partial: false, .. }]));
     let screen = stage.screen();
     assert!(screen.contains("removed: ubuntu") && screen.contains("U takes it back"), "{screen}");
     stage.pass(Duration::from_secs(7));
     assert!(stage.screen().contains("U takes it back"));
     stage.keys("U");
-    assert!(matches!(calls(&mut stage)[..], [Command::Restore { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Restore { .. }]));
     stage.keys("U");
-    assert!(calls(&mut stage).is_empty(), "only once");
+    assert!(stage.calls().is_empty(), "only once");
     stage.keys("x<Right><Enter>");
-    calls(&mut stage);
+    stage.calls();
     stage.pass(Duration::from_secs(9));
     stage.keys("U");
-    assert!(calls(&mut stage).is_empty(), "too late");
+    assert!(stage.calls().is_empty(), "too late");
 }
 
 #[test]
@@ -86,7 +76,7 @@ fn finished_downloads_are_cleared_and_folders_open_with_another_key() {
     stage.keys("gd");
     assert!(stage.screen().contains("debian-12.7.0"));
     stage.keys("c");
-    assert!(matches!(calls(&mut stage)[..], [Command::ClearFinished]));
+    assert!(matches!(stage.calls()[..], [Command::ClearFinished]));
     let mut snap = testkit::rich(stage.model.now.mono);
     let mut transfers = testkit::transfers();
     transfers.iter_mut().for_each(|t| t.plan.cleared = t.state == TransferState::Sharing);
@@ -95,10 +85,10 @@ fn finished_downloads_are_cleared_and_folders_open_with_another_key() {
     assert_eq!(stage.model.list_of(Tab::Downloads).rows.len(), 4);
     assert_eq!(stage.model.list_of(Tab::Shared).rows.len(), 3, "shared all the same");
     stage.keys("c");
-    assert!(calls(&mut stage).is_empty(), "nothing left to clear");
+    assert!(stage.calls().is_empty(), "nothing left to clear");
     // This folder is shared by us: its files are known.
     stage.keys("gn/year-2025<Enter>C");
-    assert!(matches!(calls(&mut stage)[..], [Command::ListFiles { .. }]));
+    assert!(matches!(stage.calls()[..], [Command::ListFiles { .. }]));
 }
 
 #[test]
@@ -111,17 +101,17 @@ fn peers_are_banned_after_a_question_and_the_list_lifts_it() {
     stage.keys("<Esc>b");
     insta::assert_snapshot!("ban", stage.screen());
     stage.keys("<Enter>");
-    assert!(calls(&mut stage).is_empty(), "the safe answer is chosen");
+    assert!(stage.calls().is_empty(), "the safe answer is chosen");
     let first = testkit::peer(9);
     stage.keys("b<Right><Enter>");
-    assert!(matches!(calls(&mut stage)[..],
+    assert!(matches!(stage.calls()[..],
         [Command::Ban { peer, time: Some(_) }] if peer == first));
     stage.keys("b<Right><Right><Enter>");
-    assert!(matches!(calls(&mut stage)[..], [Command::Ban { time: None, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Ban { time: None, .. }]));
     stage.keys("B");
     insta::assert_snapshot!("bans", stage.screen());
     stage.keys("j<Enter>");
-    assert!(matches!(calls(&mut stage)[..],
+    assert!(matches!(stage.calls()[..],
         [Command::Unban { peer }] if peer == testkit::peer(45)));
     stage.keys("<Esc>gn3b");
     assert!(matches!(stage.model.dialogs.last(), Some(Dialog::Confirm(_))), "a source, too");
@@ -133,15 +123,15 @@ fn what_nobody_has_is_watched() {
     stage.keys("/no such thing<Enter>");
     insta::assert_snapshot!("no_match_watch", stage.screen());
     stage.keys("W");
-    assert!(matches!(&calls(&mut stage)[..],
+    assert!(matches!(&stage.calls()[..],
         [Command::WatchFor { words, on: true }] if words == "no such thing"));
     stage.keys("gw");
     assert!(stage.screen().contains("fedora 43 iso"));
     stage.keys("<Enter>");
-    assert!(matches!(&calls(&mut stage)[..],
+    assert!(matches!(&stage.calls()[..],
         [Command::WatchFor { words, on: false }] if words == "fedora 43 iso"));
     stage.keys("<Esc><Esc>/size:>1T nothing<Enter>W");
-    assert!(calls(&mut stage).is_empty(), "only words can be watched for");
+    assert!(stage.calls().is_empty(), "only words can be watched for");
 
     let mut snap = testkit::rich(Instant::now());
     let mut catalogue = testkit::catalogue(20);
@@ -152,7 +142,7 @@ fn what_nobody_has_is_watched() {
     snap.transfers = Arc::new([]);
     let mut stage = Stage::of(snap, 80, 24);
     stage.keys("W");
-    assert!(matches!(calls(&mut stage)[..], [Command::Watch { on: true, .. }]));
+    assert!(matches!(stage.calls()[..], [Command::Watch { on: true, .. }]));
 }
 
 #[test]
@@ -167,7 +157,7 @@ fn downloading_to_a_folder_takes_priority_and_order() {
     stage.effects.clear();
     stage.keys("<Enter>");
     assert!(matches!(
-        &calls(&mut stage)[..],
+        &stage.calls()[..],
         [
             Command::Download(wish),
             Command::Prioritize { priority: Priority::High, .. },
@@ -185,7 +175,7 @@ fn the_largest_layout_has_a_pane_of_downloads() {
     assert_eq!(stage.model.selected(), Some(testkit::content(2)));
     insta::assert_snapshot!("transfers_200x60", stage.screen());
     stage.keys("{");
-    assert!(matches!(calls(&mut stage)[..],
+    assert!(matches!(stage.calls()[..],
         [Command::Reorder { id, to: Reorder::Up }] if id == testkit::content(2)));
     // The selection stays with the pane when the map gets the keys, and goes back with 1.
     stage.keys("2");
