@@ -4,8 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::log;
-use super::start::{self, block_on, with_settings};
+use super::start::{self, in_runtime};
 use crate::args::{Common, exit};
 use crate::control::{self, Attached, ControlError};
 use crate::engine::config::{EngineConfig, OnStart};
@@ -27,24 +26,21 @@ where
     F: FnOnce(Attached, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    with_settings(common, |settings, mut out| {
-        log::trace(&settings.table, common.verbose, false);
-        block_on(async move {
-            let state = &settings.engine.state_dir;
-            let began = Instant::now();
-            loop {
-                let late = match patience {
-                    None => true,
-                    Some(None) => false,
-                    Some(Some(seconds)) => began.elapsed() >= Duration::from_secs(seconds),
-                };
-                match control::attach(state, what, catalogue).await {
-                    Ok(peer) => return then(peer, out).await,
-                    Err(ControlError::NotRunning(_)) if !late => tokio::time::sleep(LOOK).await,
-                    Err(error) => return cannot(&error, &mut out),
-                }
+    in_runtime(common, false, |settings, mut out| async move {
+        let state = &settings.engine.state_dir;
+        let began = Instant::now();
+        loop {
+            let late = match patience {
+                None => true,
+                Some(None) => false,
+                Some(Some(seconds)) => began.elapsed() >= Duration::from_secs(seconds),
+            };
+            match control::attach(state, what, catalogue).await {
+                Ok(peer) => return then(peer, out).await,
+                Err(ControlError::NotRunning(_)) if !late => tokio::time::sleep(LOOK).await,
+                Err(error) => return cannot(&error, &mut out),
             }
-        })
+        }
     })
 }
 
@@ -59,16 +55,13 @@ where
     F: FnOnce(Attached, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    with_settings(common, |settings, mut out| {
-        log::trace(&settings.table, common.verbose, false);
-        block_on(async move {
-            let state = settings.engine.state_dir;
-            match control::attach_if_running(&state, what, false).await {
-                Ok(Some(peer)) => then(peer, out).await,
-                Ok(None) => tokio::task::block_in_place(|| alone(&state, &mut out)),
-                Err(error) => cannot(&error, &mut out),
-            }
-        })
+    in_runtime(common, false, |settings, mut out| async move {
+        let state = settings.engine.state_dir;
+        match control::attach_if_running(&state, what, false).await {
+            Ok(Some(peer)) => then(peer, out).await,
+            Ok(None) => tokio::task::block_in_place(|| alone(&state, &mut out)),
+            Err(error) => cannot(&error, &mut out),
+        }
     })
 }
 
@@ -78,27 +71,24 @@ where
     F: FnOnce(EngineHandle, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    with_settings(common, |settings, mut out| {
-        log::trace(&settings.table, common.verbose, false);
+    in_runtime(common, false, |settings, mut out| async move {
         let mut config = settings.engine;
-        block_on(async move {
-            match control::attach_if_running(&config.state_dir, what, true).await {
-                Ok(Some(peer)) => match elsewhere(&peer, &config) {
-                    None => command(peer.engine, out).await,
-                    Some(why) => {
-                        let hint = "leave --tracker away, or give another folder with --state";
-                        out.error("network", &format!("{why}; {hint}"), hint);
-                        exit::LOCKED
-                    }
-                },
-                Ok(None) => {
-                    config.listen.set_port(0);
-                    config.on_start = OnStart::Resume;
-                    start::private(config, &settings.table, out, command).await
+        match control::attach_if_running(&config.state_dir, what, true).await {
+            Ok(Some(peer)) => match elsewhere(&peer, &config) {
+                None => command(peer.engine, out).await,
+                Some(why) => {
+                    let hint = "leave --tracker away, or give another folder with --state";
+                    out.error("network", &format!("{why}; {hint}"), hint);
+                    exit::LOCKED
                 }
-                Err(error) => cannot(&error, &mut out),
+            },
+            Ok(None) => {
+                config.listen.set_port(0);
+                config.on_start = OnStart::Resume;
+                start::private(config, &settings.table, out, command).await
             }
-        })
+            Err(error) => cannot(&error, &mut out),
+        }
     })
 }
 

@@ -44,46 +44,43 @@ where
     F: FnOnce(EngineHandle, Output, Settings) -> Fut,
     Fut: Future<Output = (u8, Option<Wish>)>,
 {
-    with_settings(common, |settings, mut out| {
-        log::trace(&settings.table, common.verbose, plan.what == APP);
+    in_runtime(common, plan.what == APP, |settings, mut out| async move {
         let mut config = settings.engine.clone();
         config.will_host = plan.host;
         (plan.adjust)(&mut config);
-        block_on(async move {
-            let mut patient = plan.patient;
-            if plan.take_over {
-                match control::attach_if_running(&config.state_dir, "take-over", false).await {
-                    Ok(None) => {}
-                    Ok(Some(peer)) => {
-                        out.note(&format!("stopping process {} …", peer.peer.pid));
-                        peer.stop(false).await;
-                        let _ = tokio::time::timeout(PATIENCE, peer.engine.stopped()).await;
-                        patient = true;
-                    }
-                    Err(error) => out.note(&error.to_string()),
+        let mut patient = plan.patient;
+        if plan.take_over {
+            match control::attach_if_running(&config.state_dir, "take-over", false).await {
+                Ok(None) => {}
+                Ok(Some(peer)) => {
+                    out.note(&format!("stopping process {} …", peer.peer.pid));
+                    peer.stop(false).await;
+                    let _ = tokio::time::timeout(PATIENCE, peer.engine.stopped()).await;
+                    patient = true;
                 }
+                Err(error) => out.note(&error.to_string()),
             }
-            let engine = match engine(&config, patient).await {
-                Ok(engine) => engine,
-                Err(error) => return refuse(&error, &config, &mut out),
-            };
-            let pid = PidFile::write(&config.state_dir);
-            let control = control::serve(engine.clone(), &config.state_dir, plan.what);
-            if let Err(error) = &control {
-                let why = "tui-peer status, stop and the like will not reach this peer";
-                out.note(&format!("no control socket: {error}; {why}"));
-            }
-            log::record(&engine, &settings.table, &config.state_dir, &out);
-            let (code, wish) = front(engine, out, settings).await;
-            drop(pid);
-            if let Ok(control) = control {
-                control.close().await;
-            }
-            match wish {
-                Some(wish) => background::start(common, &config, wish, code).await,
-                None => code,
-            }
-        })
+        }
+        let engine = match engine(&config, patient).await {
+            Ok(engine) => engine,
+            Err(error) => return refuse(&error, &config, &mut out),
+        };
+        let pid = PidFile::write(&config.state_dir);
+        let control = control::serve(engine.clone(), &config.state_dir, plan.what);
+        if let Err(error) = &control {
+            let why = "tui-peer status, stop and the like will not reach this peer";
+            out.note(&format!("no control socket: {error}; {why}"));
+        }
+        log::record(&engine, &settings.table, &config.state_dir, &out);
+        let (code, wish) = front(engine, out, settings).await;
+        drop(pid);
+        if let Ok(control) = control {
+            control.close().await;
+        }
+        match wish {
+            Some(wish) => background::start(common, &config, wish, code).await,
+            None => code,
+        }
     })
 }
 
@@ -140,6 +137,18 @@ fn hint_of(error: &StartError) -> &'static str {
         StartError::Locked { .. } => "tui-peer status; tui-peer stop; --take-over; --state",
         StartError::Folder { .. } | StartError::State(_) => "--state; --downloads",
     }
+}
+
+/// Settings, then the log and a runtime for `work`; `screen` whether that draws on the terminal.
+pub(super) fn in_runtime<F, Fut>(common: &Common, screen: bool, work: F) -> u8
+where
+    F: FnOnce(Settings, Output) -> Fut,
+    Fut: Future<Output = u8>,
+{
+    with_settings(common, |settings, out| {
+        log::trace(&settings.table, common.verbose, screen);
+        block_on(work(settings, out))
+    })
 }
 
 pub(super) fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
