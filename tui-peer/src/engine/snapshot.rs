@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
+use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
 use super::plain;
@@ -144,6 +145,13 @@ pub struct Network {
     /// We stayed out of it at the start until the user says so: ask
     /// ([`super::config::OnStart::Ask`]).
     pub asking: bool,
+}
+
+impl Network {
+    /// The network's join string, if there is one that can be read.
+    pub fn joined(&self) -> Option<JoinString> {
+        self.join.as_deref()?.parse().ok()
+    }
 }
 
 /// How we stand with our tracker.

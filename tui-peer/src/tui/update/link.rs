@@ -43,12 +43,7 @@ pub(super) fn link_key(
     match link.parsed() {
         Some(Ok(Link::File(file))) => {
             // A link of another network cannot be fetched from this one.
-            let here = model
-                .snap
-                .network
-                .join
-                .as_deref()
-                .and_then(|j| j.parse::<common::join::JoinString>().ok());
+            let here = model.snap.network.joined();
             if here.is_none_or(|here| here.tracker() != file.join().tracker()) {
                 out.push(Effect::Call(Command::Join { join: file.join().clone() }, Asked::Join));
             }

@@ -2,7 +2,7 @@
 
 use common::content::Kind;
 use common::id::ContentId;
-use common::join::{FileLink, JoinString};
+use common::join::FileLink;
 
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::snapshot::{Transfer, TransferState};
@@ -69,8 +69,7 @@ pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
-    let join = model.snap.network.join.as_deref().and_then(|text| text.parse::<JoinString>().ok());
-    let Some(join) = join else {
+    let Some(join) = model.snap.network.joined() else {
         toast(model, Tone::Bad, "the network has no usable join string");
         return;
     };

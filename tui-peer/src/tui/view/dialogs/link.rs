@@ -43,12 +43,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
         }
         (None, Some(Ok(Link::File(file)))) => {
             let name = file.name().map_or_else(|| file.id().short(), common::names::show);
-            let here = model
-                .snap
-                .network
-                .join
-                .as_deref()
-                .and_then(|j| j.parse::<common::join::JoinString>().ok());
+            let here = model.snap.network.joined();
             let same = here.is_some_and(|here| here.tracker() == file.join().tracker());
             let known = model.catalogue.rows.iter().find(|row| row.id == file.id());
             let mut content = vec![(Tone::Good, format!("Get \"{name}\"?"))];
