@@ -13,10 +13,7 @@ use super::net::{Net, download, is, ok, refused, share, start_again, stop, trans
 async fn a_vanished_share_is_off_the_network_at_once_and_comes_back_when_verified() {
     let net = Net::start().await;
     let path = net.file("a", 300_000);
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &path).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.iter().any(|r| r.sources == 1)).await;
+    let (seed, peer, [id]) = net.offered([&path]).await;
     let aside = net.temp.path().join("aside");
     std::fs::rename(&path, &aside).unwrap();
     download(&peer, id).await;
@@ -34,11 +31,8 @@ async fn a_vanished_share_is_off_the_network_at_once_and_comes_back_when_verifie
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_of_a_download_that_is_damaged_on_disk_is_fetched_again() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.file("a", 6_000_000)).await;
+    let (seed, first, [id]) = net.offered([&net.file("a", 6_000_000)]).await;
     ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
-    let first = net.peer("first").await;
-    until(&first, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
     download(&first, id).await;
     ok(&first, Command::Focus { id: Some(id) }).await;
     until(&first, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 2_000_000)).await;
@@ -54,7 +48,7 @@ async fn a_chunk_of_a_download_that_is_damaged_on_disk_is_fetched_again() {
         })
     };
     let chunk = here(&first.snapshot()).unwrap();
-    let part = std::fs::read_dir(net.temp.path().join("first/d")).unwrap();
+    let part = std::fs::read_dir(net.temp.path().join("peer/d")).unwrap();
     let part = part.map(|e| e.unwrap().path()).find(|p| p.to_string_lossy().ends_with(".part"));
     let file = std::fs::File::options().write(true).open(part.unwrap()).unwrap();
     file.write_all_at(&[0; 100], chunk as u64 * 65_536).unwrap();
@@ -150,10 +144,7 @@ async fn a_share_that_is_verified_while_a_network_is_joined_is_found_there() {
 async fn a_finished_download_that_vanished_from_disk_can_be_fetched_again() {
     let net = Net::start().await;
     let path = net.file("a", 300_000);
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &path).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.iter().any(|r| r.sources == 1)).await;
+    let (_seed, peer, [id]) = net.offered([&path]).await;
     download(&peer, id).await;
     until(&peer, "it comes", |s| is(s, id, &TransferState::Sharing)).await;
     let there = transfer(&peer.snapshot(), id).unwrap().path.clone();

@@ -5,16 +5,13 @@ use std::time::Duration;
 use tui_peer::engine::command::Command;
 use tui_peer::engine::snapshot::TransferState;
 
-use super::net::{Net, download, is, ok, refused, share, start_again, stop, until};
+use super::net::{Net, download, is, ok, refused, start_again, stop, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_banned_peer_gives_and_gets_nothing_until_the_ban_is_lifted() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.file("a", 3_000_000)).await;
+    let (seed, peer, [id]) = net.offered([&net.file("a", 3_000_000)]).await;
     ok(&seed, Command::Limits { up: Some(256 << 10), down: None }).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
     download(&peer, id).await;
     until(&peer, "connected", |s| s.peers.len() == 1).await;
     let who = seed.snapshot().me.peer;

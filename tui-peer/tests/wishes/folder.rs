@@ -3,18 +3,13 @@
 use tui_peer::engine::command::{Command, Reply, Selection};
 use tui_peer::engine::snapshot::TransferState;
 
-use super::net::{Net, is, pick, share, start_again, stop, transfer, until};
+use super::net::{Net, is, pick, start_again, stop, transfer, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_files_of_a_finished_folder_are_fetched_and_nothing_twice() {
     let net = Net::start().await;
-    for (name, size) in [("a", 400_000), ("b", 500_000), ("sub/c", 300_000), ("d", 200_000)] {
-        net.file(&format!("folder/{name}"), size);
-    }
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.temp.path().join("files/folder")).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    let folder = net.folder(&[("a", 400_000), ("b", 500_000), ("sub/c", 300_000), ("d", 200_000)]);
+    let (_seed, peer, [id]) = net.offered([&folder]).await;
     let paths = |names: &[&str]| Selection::Paths(names.iter().map(|n| (*n).to_owned()).collect());
     pick(&peer, id, paths(&["a"])).await;
     until(&peer, "the first file", |s| is(s, id, &TransferState::Sharing)).await;
@@ -54,13 +49,8 @@ async fn more_files_of_a_finished_folder_are_fetched_and_nothing_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_was_changed_stays_what_it_is() {
     let net = Net::start().await;
-    for (name, size) in [("a", 400_000), ("b", 500_000)] {
-        net.file(&format!("folder/{name}"), size);
-    }
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.temp.path().join("files/folder")).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    let folder = net.folder(&[("a", 400_000), ("b", 500_000)]);
+    let (_seed, peer, [id]) = net.offered([&folder]).await;
     pick(&peer, id, Selection::Paths(vec!["a".into()])).await;
     until(&peer, "the first file", |s| is(s, id, &TransferState::Sharing)).await;
     let file = net.temp.path().join("peer/d/folder/a");
@@ -73,13 +63,8 @@ async fn a_folder_that_was_changed_stays_what_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_listed_before_anything_is_fetched_and_then_chosen() {
     let net = Net::start().await;
-    for (name, size) in [("a", 400_000), ("sub/c", 300_000)] {
-        net.file(&format!("folder/{name}"), size);
-    }
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.temp.path().join("files/folder")).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    let folder = net.folder(&[("a", 400_000), ("sub/c", 300_000)]);
+    let (_seed, peer, [id]) = net.offered([&folder]).await;
     let downloads = net.temp.path().join("peer/d");
     let on_disk = || std::fs::read_dir(&downloads).map_or(0, Iterator::count);
 

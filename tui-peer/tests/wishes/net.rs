@@ -44,6 +44,46 @@ impl Net {
         start(self.config(name)).await.unwrap()
     }
 
+    /// `seed` shares all of `paths`, and `peer` sees them.
+    pub(crate) async fn offered<const N: usize>(
+        &self,
+        paths: [&Path; N],
+    ) -> (EngineHandle, EngineHandle, [ContentId; N]) {
+        let seed = self.peer("seed").await;
+        let mut ids = [ContentId::from_bytes([0; 32]); N];
+        for (id, path) in ids.iter_mut().zip(paths) {
+            *id = share(&seed, path).await;
+        }
+        let peer = self.peer("peer").await;
+        until(&peer, "the catalogue", |s| {
+            s.catalogue.rows.iter().filter(|row| row.sources == 1).count() == N
+        })
+        .await;
+        (seed, peer, ids)
+    }
+
+    /// As [`Self::offered`], and `peer` has fetched more than `least` bytes of it at 1 MiB/s, which goes
+    /// on.
+    pub(crate) async fn begun(
+        &self,
+        path: &Path,
+        least: u64,
+    ) -> (EngineHandle, EngineHandle, ContentId) {
+        let (seed, peer, [id]) = self.offered([path]).await;
+        ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
+        download(&peer, id).await;
+        until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > least)).await;
+        (seed, peer, id)
+    }
+
+    /// A folder of files with these paths and sizes.
+    pub(crate) fn folder(&self, files: &[(&str, usize)]) -> PathBuf {
+        for (name, size) in files {
+            self.file(&format!("folder/{name}"), *size);
+        }
+        self.temp.path().join("files/folder")
+    }
+
     /// A file of repeatable bytes.
     pub(crate) fn file(&self, name: &str, size: usize) -> PathBuf {
         let path = self.temp.path().join("files").join(name);

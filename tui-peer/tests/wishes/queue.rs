@@ -76,11 +76,8 @@ async fn the_queue_has_an_order_that_the_user_changes_and_a_restart_keeps() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_more_important_download_gets_more() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
     let (a, b) = (net.file("a", 24_000_000), net.file("b", 24_000_001));
-    let (a, b) = (share(&seed, &a).await, share(&seed, &b).await);
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 2).await;
+    let (seed, peer, [a, b]) = net.offered([&a, &b]).await;
     ok(&seed, Command::Limits { up: Some(4 << 20), down: None }).await;
     for id in [a, b] {
         download(&peer, id).await;
@@ -106,11 +103,8 @@ async fn rate_of(peer: &EngineHandle, id: common::id::ContentId) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_download_and_one_upload_have_limits_of_their_own() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
     let (a, b) = (net.file("a", 12_000_000), net.file("b", 12_000_001));
-    let (a, b) = (share(&seed, &a).await, share(&seed, &b).await);
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 2).await;
+    let (seed, peer, [a, b]) = net.offered([&a, &b]).await;
     download(&peer, a).await;
     ok(&peer, Command::LimitOne { id: a, up: None, down: Some(1 << 20) }).await;
     let rate = rate_of(&peer, a).await;
@@ -139,11 +133,8 @@ async fn one_download_and_one_upload_have_limits_of_their_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn chunks_come_in_order_if_that_is_wished() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.file("film", 8_000_000)).await;
+    let (seed, peer, [id]) = net.offered([&net.file("film", 8_000_000)]).await;
     ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
     ok(&peer, Command::Limits { up: None, down: Some(1 << 20) }).await;
     download(&peer, id).await;
     ok(&peer, Command::Sequential { id, on: true }).await;
@@ -161,13 +152,7 @@ async fn chunks_come_in_order_if_that_is_wished() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_can_be_taken_back_with_what_was_fetched() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.file("a", 6_000_000)).await;
-    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
-    download(&peer, id).await;
-    until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 1_000_000)).await;
+    let (_seed, peer, id) = net.begun(&net.file("a", 6_000_000), 1_000_000).await;
     ok(&peer, Command::Prioritize { id, priority: Priority::High }).await;
     ok(&peer, Command::Remove { id, delete_partial: true }).await;
     until(&peer, "gone", |s| transfer(s, id).is_none()).await;
@@ -215,14 +200,8 @@ async fn a_download_paused_and_resumed_while_it_is_opened_does_not_stand_in_its_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_turns_out_to_be_here_already_ends_and_leaves_nothing_behind() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
     let path = net.file("a", 6_000_000);
-    let id = share(&seed, &path).await;
-    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
-    download(&peer, id).await;
-    until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 0)).await;
+    let (_seed, peer, id) = net.begun(&path, 0).await;
     assert_eq!(share(&peer, &path).await, id);
     stop(peer).await;
     let peer = start_again(net.config("peer")).await;
@@ -235,13 +214,7 @@ async fn a_download_that_turns_out_to_be_here_already_ends_and_leaves_nothing_be
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_download_that_was_not_opened_since_the_start_leaves_nothing_behind() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &net.file("a", 6_000_000)).await;
-    ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
-    download(&peer, id).await;
-    until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 0)).await;
+    let (_seed, peer, id) = net.begun(&net.file("a", 6_000_000), 0).await;
     ok(&peer, Command::Pause { id }).await;
     stop(peer).await;
     let left = || std::fs::read_dir(net.temp.path().join("peer/d")).unwrap().count();
@@ -258,11 +231,8 @@ async fn a_removed_download_that_was_not_opened_since_the_start_leaves_nothing_b
 #[tokio::test(flavor = "multi_thread")]
 async fn finished_downloads_leave_the_list_and_go_on_being_shared() {
     let net = Net::start().await;
-    let seed = net.peer("seed").await;
     let (a, b) = (net.file("a", 100_000), net.file("b", 100_001));
-    let (a, b) = (share(&seed, &a).await, share(&seed, &b).await);
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 2).await;
+    let (_seed, peer, [a, b]) = net.offered([&a, &b]).await;
     for id in [a, b] {
         download(&peer, id).await;
         until(&peer, "done", |s| is(s, id, &TransferState::Sharing)).await;

@@ -9,10 +9,7 @@ use super::net::{Net, is, ok, refused, share, start_again, stop, transfer, until
 async fn a_watched_file_starts_when_somebody_has_it_also_after_a_restart() {
     let net = Net::start().await;
     let path = net.file("a", 300_000);
-    let seed = net.peer("seed").await;
-    let id = share(&seed, &path).await;
-    let peer = net.peer("peer").await;
-    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    let (seed, peer, [id]) = net.offered([&path]).await;
     let why = refused(&peer, Command::Watch { id, on: true }).await;
     assert!(why.contains("somebody has it"), "{why}");
     stop(seed).await;
