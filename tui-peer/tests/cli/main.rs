@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod handover;
+#[path = "../e2e/lines.rs"]
+mod lines;
 mod program;
 mod remote;
 mod service;

@@ -1,14 +1,15 @@
 //! The program in a home folder of its own.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+use super::lines::{json, lines};
 
 /// Longest any single step may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -129,27 +130,9 @@ impl Running {
     /// Waits until it is ready.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = child.stdout.take().unwrap();
-        let (tx, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line)
-                    .unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
-                if tx.send(value).is_err() {
-                    break;
-                }
-            }
-        });
-        let log = child.stderr.take().map(|stderr| {
-            let (tx, log) = channel();
-            std::thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    let _ = tx.send(line);
-                }
-            });
-            log
-        });
-        let mut running = Self { child, lines: Some(lines), log, ready: Value::Null };
+        let out = lines(child.stdout.take().unwrap(), json);
+        let log = child.stderr.take().map(|stderr| lines(stderr, |line| line));
+        let mut running = Self { child, lines: Some(out), log, ready: Value::Null };
         running.ready = running.expect("ready");
         running
     }

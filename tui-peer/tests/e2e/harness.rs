@@ -1,13 +1,17 @@
 //! Real programs in their own folders, on ports the system chooses; nothing waits by sleeping.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+#[path = "lines.rs"]
+mod lines;
+
+use lines::{json, lines};
 
 /// Longest any single step may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -105,17 +109,7 @@ impl Program {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let stdout = child.stdout.take().unwrap();
-        let (tx, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line)
-                    .unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
-                if tx.send(value).is_err() {
-                    break;
-                }
-            }
-        });
+        let lines = lines(child.stdout.take().unwrap(), json);
         Self { child, lines }
     }
 
