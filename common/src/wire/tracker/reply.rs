@@ -1,0 +1,247 @@
+//! What a tracker answers, and what it pushes unasked.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{Code, IGNORABLE, WireError, bounded, pack};
+use super::parts::{check_meta, check_row, check_source};
+use super::{FileMeta, FileRow, IdsBody, OnlyQ, Source, Welcome};
+use crate::id::{ContentId, PeerId};
+use crate::limits::{MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_TEXT};
+
+/// Tracker to peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Answer to `Hello`.
+    Welcome(Welcome),
+    /// The request was carried out (for `Register`: it is on disk).
+    Done {
+        /// Which request.
+        q: u32,
+    },
+    /// Answer to `FileList`.
+    Files {
+        /// Which request.
+        q: u32,
+        /// Rows in the asked order.
+        rows: Vec<FileRow>,
+        /// Rows that match in all.
+        total: u32,
+        /// For the next page; empty at the end.
+        cursor: Vec<u8>,
+    },
+    /// Answer to `FileLocations`.
+    Locations {
+        /// Which request.
+        q: u32,
+        /// The content.
+        id: ContentId,
+        /// What is known of it, if anything.
+        meta: Option<FileMeta>,
+        /// A random subset of its sources, without the asking peer.
+        sources: Vec<Source>,
+        /// Connected peers that have all of it (the asking one too).
+        complete: u32,
+        /// Connected peers that have part of it (the asking one too).
+        partial: u32,
+    },
+    /// Push: the catalogue changed.
+    CatalogueDelta {
+        /// New or changed rows.
+        upserts: Vec<FileRow>,
+        /// Rows that are gone.
+        removes: Vec<ContentId>,
+        /// Too much was missed: list again.
+        resync: bool,
+    },
+    /// Push: sources of a watched content changed. A source named again replaces what was known.
+    SourceDelta {
+        /// The content.
+        id: ContentId,
+        /// New or changed sources.
+        joins: Vec<Source>,
+        /// Peers that are no longer sources.
+        leaves: Vec<PeerId>,
+    },
+    /// Push: the interval of CHUNK_REGISTER changed.
+    Pace {
+        /// Milliseconds between two.
+        have_interval_ms: u32,
+    },
+    /// Push: send the full chunk sets (or registrations) of these again; an update was lost.
+    Resend {
+        /// The contents.
+        ids: Vec<ContentId>,
+    },
+    /// Push: the tracker is going away; reconnect after this many milliseconds.
+    Goaway {
+        /// Milliseconds to wait.
+        delay_ms: u32,
+    },
+    /// Answer to `Ping`.
+    Pong {
+        /// Which request.
+        q: u32,
+    },
+    /// The request failed (`q` 0: the connection did).
+    Error {
+        /// Which request.
+        q: u32,
+        /// Why.
+        code: Code,
+        /// For people: what, where, what to do.
+        text: String,
+        /// For `Rate` and `Busy`: try again after this many milliseconds.
+        retry_ms: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct FilesBody {
+    q: u32,
+    f: Vec<FileRow>,
+    t: u32,
+    #[serde(with = "serde_bytes")]
+    c: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SourcesBody {
+    q: u32,
+    i: ContentId,
+    #[serde(default)]
+    m: Option<FileMeta>,
+    s: Vec<Source>,
+    k: u32,
+    p: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CatalogueBody {
+    u: Vec<FileRow>,
+    r: Vec<ContentId>,
+    #[serde(default)]
+    x: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SourceDeltaBody {
+    i: ContentId,
+    j: Vec<Source>,
+    l: Vec<PeerId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MillisBody {
+    d: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ErrorBody {
+    q: u32,
+    e: u8,
+    t: String,
+    #[serde(default)]
+    d: u32,
+}
+
+impl Reply {
+    /// The frame type.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Welcome(_) => 0x41,
+            Self::Done { .. } => 0x42,
+            Self::Files { .. } => 0x44,
+            Self::Locations { .. } => 0x45,
+            Self::Pong { .. } => 0x4a,
+            Self::CatalogueDelta { .. } => 0x50,
+            Self::SourceDelta { .. } => 0x51,
+            Self::Pace { .. } => 0x52,
+            Self::Resend { .. } => 0x53,
+            Self::Goaway { .. } => 0x54,
+            Self::Error { .. } => 0x7f,
+        }
+    }
+
+    /// The frame body.
+    pub fn body(&self) -> Vec<u8> {
+        match self {
+            Self::Welcome(welcome) => pack::encode(welcome),
+            Self::Done { q } | Self::Pong { q } => pack::encode(&OnlyQ { q: *q }),
+            Self::Files { q, rows, total, cursor } => {
+                pack::encode(&FilesBody { q: *q, f: rows.clone(), t: *total, c: cursor.clone() })
+            }
+            Self::Locations { q, id, meta, sources, complete, partial } => {
+                pack::encode(&SourcesBody {
+                    q: *q,
+                    i: *id,
+                    m: meta.clone(),
+                    s: sources.clone(),
+                    k: *complete,
+                    p: *partial,
+                })
+            }
+            Self::CatalogueDelta { upserts, removes, resync } => {
+                pack::encode(&CatalogueBody { u: upserts.clone(), r: removes.clone(), x: *resync })
+            }
+            Self::SourceDelta { id, joins, leaves } => {
+                pack::encode(&SourceDeltaBody { i: *id, j: joins.clone(), l: leaves.clone() })
+            }
+            Self::Pace { have_interval_ms: d } | Self::Goaway { delay_ms: d } => {
+                pack::encode(&MillisBody { d: *d })
+            }
+            Self::Resend { ids } => pack::encode(&IdsBody { q: 0, c: false, i: ids.clone() }),
+            Self::Error { q, code, text, retry_ms } => {
+                let e = (*code).into();
+                pack::encode(&ErrorBody { q: *q, e, t: text.clone(), d: *retry_ms })
+            }
+        }
+    }
+
+    /// Reads a frame. `Ok(None)` is a message of a newer version that may be ignored.
+    ///
+    /// # Errors
+    /// [`WireError`] on anything but exactly one well-formed message within all limits.
+    pub fn decode(kind: u8, body: &[u8]) -> Result<Option<Self>, WireError> {
+        let reply = match kind {
+            0x41 => Self::Welcome(pack::decode("Welcome", body)?),
+            0x42 => Self::Done { q: pack::decode::<OnlyQ>("Done", body)?.q },
+            0x44 => {
+                let FilesBody { q, f, t, c } = pack::decode("Files", body)?;
+                bounded(f.len() <= MAX_LIST_ROWS, "Files", "number of rows")?;
+                f.iter().try_for_each(check_row)?;
+                Self::Files { q, rows: f, total: t, cursor: c }
+            }
+            0x45 => {
+                let SourcesBody { q, i, m, s, k, p } = pack::decode("Locations", body)?;
+                bounded(s.len() <= MAX_LOCATIONS, "Locations", "number of sources")?;
+                m.iter().try_for_each(check_meta)?;
+                s.iter().try_for_each(check_source)?;
+                Self::Locations { q, id: i, meta: m, sources: s, complete: k, partial: p }
+            }
+            0x4a => Self::Pong { q: pack::decode::<OnlyQ>("Pong", body)?.q },
+            0x50 => {
+                let CatalogueBody { u, r, x } = pack::decode("CatalogueDelta", body)?;
+                bounded(u.len() + r.len() <= MAX_DELTA, "CatalogueDelta", "number of rows")?;
+                u.iter().try_for_each(check_row)?;
+                Self::CatalogueDelta { upserts: u, removes: r, resync: x }
+            }
+            0x51 => {
+                let SourceDeltaBody { i, j, l } = pack::decode("SourceDelta", body)?;
+                bounded(j.len() + l.len() <= MAX_DELTA, "SourceDelta", "number of sources")?;
+                j.iter().try_for_each(check_source)?;
+                Self::SourceDelta { id: i, joins: j, leaves: l }
+            }
+            0x52 => Self::Pace { have_interval_ms: pack::decode::<MillisBody>("Pace", body)?.d },
+            0x53 => Self::Resend { ids: pack::decode::<IdsBody>("Resend", body)?.i },
+            0x54 => Self::Goaway { delay_ms: pack::decode::<MillisBody>("Goaway", body)?.d },
+            0x7f => {
+                let ErrorBody { q, e, t, d } = pack::decode("Error", body)?;
+                bounded(t.len() <= MAX_TEXT, "Error", "text")?;
+                Self::Error { q, code: e.into(), text: t, retry_ms: d }
+            }
+            other if other & IGNORABLE != 0 => return Ok(None),
+            other => return Err(WireError::UnknownType(other)),
+        };
+        Ok(Some(reply))
+    }
+}

@@ -1,0 +1,227 @@
+//! What a peer asks of its tracker.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{IGNORABLE, WireError, bounded, pack};
+use super::parts::{check_meta, decode_hello};
+use super::{ChunkUpdate, FileMeta, Hello, IdsBody, OnlyQ, Sort};
+use crate::id::ContentId;
+use crate::limits::{
+    MAX_CHUNK_REGISTER, MAX_FOLDER_CHUNKS, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_NAME_LEN, MAX_QUERY,
+    MAX_REGISTER, MAX_WATCHES,
+};
+
+/// Peer to tracker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// First message.
+    Hello(Hello),
+    /// "I have these completely"; answered by `Done` once it is on disk.
+    Register {
+        /// Echoed by the answer.
+        q: u32,
+        /// At most 256.
+        files: Vec<FileMeta>,
+        /// More REGISTER of the same list follow; with the last one the tracker forgets what the
+        /// peer had registered earlier and did not name again.
+        more: bool,
+        /// This REGISTER starts a full list (it replaces what was known), instead of adding to it.
+        full: bool,
+    },
+    /// "I no longer share these."
+    Unregister {
+        /// Echoed by the answer.
+        q: u32,
+        /// At most 256.
+        ids: Vec<ContentId>,
+    },
+    /// A page of the catalogue.
+    FileList {
+        /// Echoed by the answer.
+        q: u32,
+        /// Words that must all occur in a name; several queries are separated by `|`. Empty: all.
+        query: String,
+        /// Where the last page ended; empty for the first.
+        cursor: Vec<u8>,
+        /// Rows wanted, at most 500.
+        limit: u16,
+        /// In which order.
+        sort: Sort,
+    },
+    /// Who has a content.
+    FileLocations {
+        /// Echoed by the answer.
+        q: u32,
+        /// The content.
+        id: ContentId,
+        /// Sources wanted, at most 200.
+        want: u16,
+    },
+    /// Chunks verified since the last one; one-way.
+    ChunkRegister {
+        /// At most 256.
+        files: Vec<ChunkUpdate>,
+    },
+    /// Leaves the network but keeps the connection's right to come back; answered by `Done`.
+    Leave {
+        /// Echoed by the answer.
+        q: u32,
+    },
+    /// Subscribes to pushes; adds to what is watched.
+    Watch {
+        /// Echoed by the answer.
+        q: u32,
+        /// Watch the catalogue from now on.
+        catalogue: bool,
+        /// Watch the sources of these.
+        ids: Vec<ContentId>,
+    },
+    /// Ends subscriptions; one-way.
+    Unwatch {
+        /// Stop watching the catalogue.
+        catalogue: bool,
+        /// Stop watching the sources of these.
+        ids: Vec<ContentId>,
+    },
+    /// Are you there?
+    Ping {
+        /// Echoed by the answer.
+        q: u32,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct RegisterBody {
+    q: u32,
+    f: Vec<FileMeta>,
+    #[serde(default)]
+    m: bool,
+    #[serde(default)]
+    x: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FileListBody {
+    q: u32,
+    t: String,
+    #[serde(with = "serde_bytes")]
+    c: Vec<u8>,
+    n: u16,
+    s: Sort,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LocationsBody {
+    q: u32,
+    i: ContentId,
+    n: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChunkRegisterBody {
+    f: Vec<ChunkUpdate>,
+}
+
+impl Request {
+    /// The frame type.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Hello(_) => 0x01,
+            Self::Register { .. } => 0x02,
+            Self::Unregister { .. } => 0x03,
+            Self::FileList { .. } => 0x04,
+            Self::FileLocations { .. } => 0x05,
+            Self::ChunkRegister { .. } => 0x06,
+            Self::Leave { .. } => 0x07,
+            Self::Watch { .. } => 0x08,
+            Self::Unwatch { .. } => 0x09,
+            Self::Ping { .. } => 0x0a,
+        }
+    }
+
+    /// The frame body.
+    pub fn body(&self) -> Vec<u8> {
+        match self {
+            Self::Hello(hello) => pack::encode(hello),
+            Self::Register { q, files, more, full } => {
+                pack::encode(&RegisterBody { q: *q, f: files.clone(), m: *more, x: *full })
+            }
+            Self::Unregister { q, ids } => {
+                pack::encode(&IdsBody { q: *q, c: false, i: ids.clone() })
+            }
+            Self::FileList { q, query, cursor, limit, sort } => pack::encode(&FileListBody {
+                q: *q,
+                t: query.clone(),
+                c: cursor.clone(),
+                n: *limit,
+                s: *sort,
+            }),
+            Self::FileLocations { q, id, want } => {
+                pack::encode(&LocationsBody { q: *q, i: *id, n: *want })
+            }
+            Self::ChunkRegister { files } => pack::encode(&ChunkRegisterBody { f: files.clone() }),
+            Self::Leave { q } | Self::Ping { q } => pack::encode(&OnlyQ { q: *q }),
+            Self::Watch { q, catalogue, ids } => {
+                pack::encode(&IdsBody { q: *q, c: *catalogue, i: ids.clone() })
+            }
+            Self::Unwatch { catalogue, ids } => {
+                pack::encode(&IdsBody { q: 0, c: *catalogue, i: ids.clone() })
+            }
+        }
+    }
+
+    /// Reads a frame. `Ok(None)` is a message of a newer version that may be ignored.
+    ///
+    /// # Errors
+    /// [`WireError`] on anything but exactly one well-formed message within all limits.
+    pub fn decode(kind: u8, body: &[u8]) -> Result<Option<Self>, WireError> {
+        let request = match kind {
+            0x01 => Self::Hello(decode_hello(body)?),
+            0x02 => {
+                let RegisterBody { q, f, m, x } = pack::decode("Register", body)?;
+                bounded(f.len() <= MAX_REGISTER, "Register", "number of files")?;
+                f.iter().try_for_each(check_meta)?;
+                Self::Register { q, files: f, more: m, full: x }
+            }
+            0x03 => {
+                let IdsBody { q, i, .. } = pack::decode("Unregister", body)?;
+                bounded(i.len() <= MAX_REGISTER, "Unregister", "number of files")?;
+                Self::Unregister { q, ids: i }
+            }
+            0x04 => {
+                let FileListBody { q, t, c, n, s } = pack::decode("FileList", body)?;
+                bounded(t.len() <= MAX_QUERY, "FileList", "query")?;
+                bounded(c.len() <= MAX_NAME_LEN * 4 + 64, "FileList", "cursor")?;
+                bounded((1..=MAX_LIST_ROWS).contains(&usize::from(n)), "FileList", "limit")?;
+                Self::FileList { q, query: t, cursor: c, limit: n, sort: s }
+            }
+            0x05 => {
+                let LocationsBody { q, i, n } = pack::decode("FileLocations", body)?;
+                bounded(usize::from(n) <= MAX_LOCATIONS, "FileLocations", "limit")?;
+                Self::FileLocations { q, id: i, want: n }
+            }
+            0x06 => {
+                let ChunkRegisterBody { f } = pack::decode("ChunkRegister", body)?;
+                bounded(f.len() <= MAX_CHUNK_REGISTER, "ChunkRegister", "number of files")?;
+                let fits = f.iter().all(|u| u.chunks <= MAX_FOLDER_CHUNKS && u.total <= u.chunks);
+                bounded(fits, "ChunkRegister", "chunk count")?;
+                Self::ChunkRegister { files: f }
+            }
+            0x07 => Self::Leave { q: pack::decode::<OnlyQ>("Leave", body)?.q },
+            0x08 => {
+                let IdsBody { q, c, i } = pack::decode("Watch", body)?;
+                bounded(i.len() <= MAX_WATCHES, "Watch", "number of files")?;
+                Self::Watch { q, catalogue: c, ids: i }
+            }
+            0x09 => {
+                let IdsBody { c, i, .. } = pack::decode("Unwatch", body)?;
+                bounded(i.len() <= MAX_WATCHES, "Unwatch", "number of files")?;
+                Self::Unwatch { catalogue: c, ids: i }
+            }
+            0x0a => Self::Ping { q: pack::decode::<OnlyQ>("Ping", body)?.q },
+            other if other & IGNORABLE != 0 => return Ok(None),
+            other => return Err(WireError::UnknownType(other)),
+        };
+        Ok(Some(request))
+    }
+}
