@@ -1,0 +1,237 @@
+//! What a front end may show: plain immutable data, made a few times a second while something moves
+//! and not at all at rest. Front ends compute no engine fact from it; what they need is here.
+//!
+//! Strings that came from the network are already safe to show ([`common::names::show`]).
+
+mod focus;
+mod peer;
+mod transfer;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::content::Kind;
+use common::id::{ContentId, PeerId};
+use common::join::JoinString;
+use serde::{Deserialize, Serialize};
+
+pub use focus::{ChunkState, Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
+pub use peer::{PeerRow, Take, Upload};
+pub use transfer::{FolderEntry, Plan, Transfer, TransferState};
+
+use super::plain;
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Counts up with every snapshot.
+    pub seq: u64,
+    /// When it was made.
+    #[serde(with = "plain::instant")]
+    pub at: Instant,
+    /// Ourselves.
+    pub me: Me,
+    /// Our tracker.
+    pub network: Network,
+    /// Sums over everything.
+    pub totals: Totals,
+    /// The network's files. Replaced only when they change; between processes sent apart, page by page.
+    #[serde(skip)]
+    pub catalogue: Arc<Catalogue>,
+    /// Our downloads and shares, in the order they were added.
+    pub transfers: Arc<[Transfer]>,
+    /// Peers we are connected to.
+    pub peers: Arc<[PeerRow]>,
+    /// Details of the content asked for by [`super::command::Command::Focus`].
+    pub focus: Option<Arc<Focus>>,
+    /// What is known about serving as a whole.
+    pub uploads: Uploads,
+    /// Peers that are not talked to.
+    pub bans: Arc<[BanRow]>,
+    /// Words waited for ([`super::command::Command::WatchFor`]).
+    pub watches: Arc<[Arc<str>]>,
+}
+
+impl Snapshot {
+    /// Of a peer that has just begun: without a network, shares and downloads.
+    pub fn first(me: Me) -> Self {
+        let network = Network {
+            state: NetState::NoNetwork,
+            tracker: String::new(),
+            join: None,
+            latency_ms: None,
+            hosting: false,
+            asking: false,
+        };
+        Self {
+            seq: 0,
+            at: Instant::now(),
+            me,
+            network,
+            totals: Totals::default(),
+            catalogue: Arc::default(),
+            transfers: Arc::new([]),
+            peers: Arc::new([]),
+            focus: None,
+            uploads: Uploads::default(),
+            bans: Arc::new([]),
+            watches: Arc::new([]),
+        }
+    }
+}
+
+/// Serving as a whole, and the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Uploads {
+    /// Peers that may be served at once, as the uplink allows.
+    pub slots: u32,
+    /// Peers that are being served.
+    pub used: u32,
+    /// Peers that want something and wait for their turn.
+    pub waiting: u32,
+    /// Limit for all uploads in bytes per second.
+    pub up_limit: Option<u64>,
+    /// Limit for all downloads in bytes per second.
+    pub down_limit: Option<u64>,
+    /// Payload sent since midnight (UTC), earlier runs included.
+    pub today: u64,
+}
+
+/// A peer that is not talked to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself, if known.
+    pub nick: String,
+    /// Why.
+    pub why: String,
+    /// Until when; `None` is for ever.
+    #[serde(with = "plain::maybe_instant")]
+    pub until: Option<Instant>,
+    /// Whether the user did it.
+    pub by_user: bool,
+}
+
+/// Ourselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// Our key.
+    pub peer: PeerId,
+    /// Our name for others.
+    pub nick: String,
+    /// Where we listen.
+    pub listen: SocketAddr,
+    /// Where downloads go.
+    #[serde(with = "plain::path")]
+    pub downloads: PathBuf,
+    /// Free bytes there, if known.
+    pub disk_free: Option<u64>,
+    /// Whether we serve others.
+    pub serving: bool,
+}
+
+/// Our tracker and how we stand with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// How we stand.
+    pub state: NetState,
+    /// `host:port` of the tracker, empty if there is none.
+    pub tracker: String,
+    /// The join string for others (with the secret, if there is one), if there is a network.
+    pub join: Option<String>,
+    /// Round trip to the tracker in milliseconds, if measured.
+    pub latency_ms: Option<u32>,
+    /// Whether the tracker runs in this process.
+    pub hosting: bool,
+    /// We stayed out of it at the start until the user says so: ask
+    /// ([`super::config::OnStart::Ask`]).
+    pub asking: bool,
+}
+
+impl Network {
+    /// The network's join string, if there is one that can be read.
+    pub fn joined(&self) -> Option<JoinString> {
+        self.join.as_deref()?.parse().ok()
+    }
+}
+
+/// How we stand with our tracker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetState {
+    /// There is none: nothing configured, nothing joined.
+    NoNetwork,
+    /// First contact.
+    Connecting,
+    /// Connected.
+    On,
+    /// Not reachable since; transfers go on with the peers we know.
+    Lost {
+        /// Since when.
+        #[serde(with = "plain::instant")]
+        since: Instant,
+        /// When we try again.
+        #[serde(with = "plain::instant")]
+        retry_at: Instant,
+        /// Why, in words.
+        why: String,
+    },
+    /// It does not let us in.
+    Rejected {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The user left.
+    Left,
+}
+
+/// Sums over everything; rates in bytes per second, smoothed.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Payload coming in.
+    pub down_rate: f64,
+    /// Payload going out.
+    pub up_rate: f64,
+    /// Payload received in this run.
+    pub down: u64,
+    /// Payload sent in this run.
+    pub up: u64,
+    /// Payload received and not used in this run.
+    pub wasted: u64,
+}
+
+/// The network's files.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// Counts up with every change.
+    pub version: u64,
+    /// Sorted by name, then id.
+    pub rows: Vec<CatalogueRow>,
+    /// Whether all pages have arrived since we (re)joined.
+    pub whole: bool,
+}
+
+/// One content of the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogueRow {
+    /// Its id.
+    pub id: ContentId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its other names.
+    pub aliases: Vec<Arc<str>>,
+    /// File or folder.
+    pub kind: Kind,
+    /// Bytes of all its files (a claim until it is downloaded).
+    pub size: u64,
+    /// Its chunks (a claim until it is downloaded).
+    pub chunks: u32,
+    /// Connected peers with at least one chunk.
+    pub sources: u32,
+    /// Connected peers with all chunks.
+    pub complete: u32,
+    /// When it first appeared, in seconds since 1970.
+    pub first_seen: u64,
+}

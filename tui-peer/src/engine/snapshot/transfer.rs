@@ -1,0 +1,132 @@
+//! Downloads and shares, and the files of a folder among them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::content::Kind;
+use common::id::ContentId;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::command::Priority;
+use crate::engine::plain;
+use crate::engine::why::Cause;
+
+/// A download or a share of ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Its id; all zero while a new share is being hashed.
+    pub id: ContentId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// File or folder.
+    pub kind: Kind,
+    /// What it is doing.
+    pub state: TransferState,
+    /// Bytes wanted (for a share: all of them).
+    pub size: u64,
+    /// Bytes of it on our disk, verified.
+    pub done: u64,
+    /// Chunks wanted.
+    pub chunks: u32,
+    /// Chunks of it on our disk.
+    pub have: u32,
+    /// Where it is, or will be.
+    #[serde(with = "plain::path")]
+    pub path: PathBuf,
+    /// Bytes per second, smoothed.
+    pub down_rate: f64,
+    /// Bytes per second, smoothed.
+    pub up_rate: f64,
+    /// Payload sent to others in this run.
+    pub uploaded: u64,
+    /// Seconds to the end at the present rate, if that can be said.
+    pub eta_s: Option<u64>,
+    /// Sources that are sending.
+    pub active: u32,
+    /// Sources we know.
+    pub sources: u32,
+    /// Copies of the rarest missing chunk among connected sources, plus the share of missing chunks
+    /// that have more. `None` when nothing is missing or nobody is connected.
+    pub availability: Option<f32>,
+    /// Missing chunks that nobody we are connected to has.
+    pub unavailable: u32,
+    /// Whether this was a download (not a share from our own disk).
+    pub downloaded: bool,
+    /// Whether somebody is fetching it from us right now.
+    pub wanted_by: u32,
+    /// Connected peers of the network known to have all of it, ourselves not counted.
+    pub other_complete: u32,
+    /// Why it is not faster or does not move; `None` if nothing is to be said.
+    pub why: Option<Cause>,
+    /// Its place in the queue, and what the user wishes for it.
+    pub plan: Plan,
+}
+
+/// Where a transfer stands in the queue, and what the user wishes for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its place in the list of unfinished downloads, from 0.
+    pub order: u32,
+    /// Its place among those that wait, from 1, if it waits.
+    pub place: Option<u32>,
+    /// How important it is.
+    pub priority: Priority,
+    /// Chunks in order.
+    pub sequential: bool,
+    /// Limit of what goes out of it in bytes per second.
+    pub up: Option<u64>,
+    /// Limit of what comes in of it in bytes per second.
+    pub down: Option<u64>,
+    /// Other peers of the network that have begun to fetch it and are not done.
+    pub waiting: u32,
+    /// It starts when somebody has it.
+    pub watch: bool,
+    /// It is finished and no longer belongs into a list of downloads (an hour old, or cleared).
+    pub cleared: bool,
+    /// Why it waits or rests, in words, if the state does not say all.
+    pub why: String,
+}
+
+/// What a transfer is doing; the words the row shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransferState {
+    /// A new share is being hashed.
+    Hashing,
+    /// On-disk data is being checked (after a crash, or on request).
+    Checking,
+    /// Complete, and served to whoever asks.
+    Sharing,
+    /// A download waiting for others to finish.
+    Queued,
+    /// Asking sources what this content is.
+    Resolving,
+    /// Chunks are coming in, or could.
+    Getting,
+    /// Nobody online has what is missing.
+    NoSource,
+    /// Sync and rename.
+    Finishing,
+    /// The user paused it.
+    Paused,
+    /// The disk is full; goes on by itself when there is room.
+    DiskFull,
+    /// What was shared changed on disk or vanished; it is not served. Verifying looks at it again.
+    Changed,
+    /// It failed; why, and what to do.
+    Failed(String),
+}
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderEntry {
+    /// Path within the folder, components separated by `/`, safe to show.
+    pub path: String,
+    /// The same as it stands in the manifest; [`crate::engine::command::Selection::Paths`] takes this.
+    pub raw: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Bytes of it on our disk.
+    pub done: u64,
+    /// Whether it is wanted.
+    pub wanted: bool,
+}
