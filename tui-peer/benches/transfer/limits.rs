@@ -6,9 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::hash::sha256;
+
+use crate::cost::{Spent, spent};
 
 const STEP: usize = 256 * 1024;
 const BLOCK: usize = 16 * 1024;
@@ -18,9 +20,8 @@ pub(crate) fn cores() -> usize {
 }
 
 /// Reads a file from the cache, hashes its blocks one by one with `sha2`, writes it elsewhere and syncs
-/// it, on all cores; seconds.
-pub(crate) fn read_hash_write(from: &Path, to: &Path) -> f64 {
-    let begun = Instant::now();
+/// it, on all cores.
+pub(crate) fn read_hash_write(from: &Path, to: &Path) {
     let (input, output) = (File::open(from).unwrap(), File::create(to).unwrap());
     let len = input.metadata().unwrap().len();
     rustix::fs::fallocate(&output, rustix::fs::FallocateFlags::empty(), 0, len).unwrap();
@@ -31,20 +32,15 @@ pub(crate) fn read_hash_write(from: &Path, to: &Path) -> f64 {
         output.write_all_at(span, at).unwrap();
     });
     output.sync_data().unwrap();
-    let took = begun.elapsed().as_secs_f64();
-    std::fs::remove_file(to).unwrap();
-    took
 }
 
-/// Hashes a cached file's blocks one by one with `sha2` on all cores; seconds.
-pub(crate) fn read_hash(from: &Path) -> f64 {
-    let begun = Instant::now();
+/// Hashes a cached file's blocks one by one with `sha2` on all cores.
+pub(crate) fn read_hash(from: &Path) {
     on_all_cores(&File::open(from).unwrap(), |span, _| {
         for block in span.chunks(BLOCK) {
             std::hint::black_box(sha256(block));
         }
     });
-    begun.elapsed().as_secs_f64()
 }
 
 fn on_all_cores(input: &File, work: impl Fn(&[u8], u64) + Sync) {
@@ -68,12 +64,11 @@ fn on_all_cores(input: &File, work: impl Fn(&[u8], u64) + Sync) {
     });
 }
 
-/// Sends a cached file over a TCP connection on loopback, as it is, to somebody who drops it; seconds.
-pub(crate) fn raw_tcp(from: &Path) -> f64 {
+/// Sends a cached file over a TCP connection on loopback, as it is, to somebody who drops it.
+pub(crate) fn raw_tcp(from: &Path) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let mut input = File::open(from).unwrap();
-    let begun = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let mut out = TcpStream::connect(addr).unwrap();
@@ -86,24 +81,13 @@ pub(crate) fn raw_tcp(from: &Path) -> f64 {
         let mut buffer = vec![0; STEP];
         while stream.read(&mut buffer).unwrap() > 0 {}
     });
-    begun.elapsed().as_secs_f64()
 }
 
-/// Seconds a command takes; `None` if there is no such program or it fails.
-pub(crate) fn timed(program: &str, args: &[&str]) -> Option<f64> {
-    let begun = Instant::now();
-    let mut command = Command::new(program);
-    let status = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
-    status.success().then(|| begun.elapsed().as_secs_f64())
-}
-
-/// Seconds mktorrent takes to hash `path` on all cores, in pieces of two to the power of `piece_log`
-/// bytes; `dir` is for what it writes.
-pub(crate) fn mktorrent(dir: &Path, path: &str, piece_log: &str) -> Option<f64> {
-    let torrent = dir.join("out.torrent");
-    let _ = std::fs::remove_file(&torrent);
+/// Makes a torrent of a file or folder with pieces of 2^`log2` bytes, on all cores.
+pub(crate) fn mktorrent(path: &str, log2: &str, to: &Path) -> Option<Spent> {
+    let _ = std::fs::remove_file(to);
     let threads = cores().to_string();
-    timed("mktorrent", &["-t", &threads, "-l", piece_log, "-o", torrent.to_str()?, path])
+    spent("mktorrent", &["-t", &threads, "-l", log2, "-o", to.to_str()?, path])
 }
 
 /// nginx serving a folder over plain HTTP, if it is installed.

@@ -2,15 +2,18 @@
 //!
 //! `cargo bench -p tui-peer --bench transfer [-- one four share small restart memory growth]`
 //!
-//! - `one`: one source, one peer. `four`: four sources. `memory`: peak of both while moving ten times as much.
+//! - `one`: one source, one peer. `four`: four sources, and one in turn with them. `memory`: peak of both
+//!   while moving twenty times as much.
 //! - `share`: a large file. `small`: 20,000 small ones. `restart`: with 1,000 shares.
 //! - `growth`: CPU per GB and memory against chunks, sources, and downloads at once.
 //!
 //! `SHOAL_BENCH_MIB` (512) is the size of a transfer, `SHOAL_BENCH_TURNS` (3) how often each is tried:
-//! all take turns, and the best counts. Uses `curl` with `nginx`, and `mktorrent`, where they are
-//! installed. Needs some five times the size in the temporary folder.
+//! all take turns, and the best counts. Uses `curl` with `nginx`, `openssl`, and `mktorrent`, where they
+//! are installed. Needs some five times the size in the temporary folder.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
+mod cost;
+mod growth;
 mod limits;
 mod peer;
 
@@ -20,7 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use peer::{Cost, Peer, downloads};
+use cost::{Cost, Spent, here, spent};
+use peer::{Peer, downloads};
 
 const MIB: u64 = 1 << 20;
 const SMALL_FILES: usize = 20_000;
@@ -50,6 +54,13 @@ struct Run {
     seconds: f64,
     receiver: Cost,
     sources: Cost,
+}
+
+impl Run {
+    /// By the receiver.
+    fn spent(&self) -> Spent {
+        Spent { seconds: self.seconds, cpu: self.receiver.cpu }
+    }
 }
 
 /// Peers that have all of some files.
@@ -117,44 +128,60 @@ impl Network {
 
 fn same(a: &Path, b: &Path) -> bool {
     fs::metadata(a).unwrap().len() == fs::metadata(b).unwrap().len()
-        && limits::timed("cmp", &["-s", a.to_str().unwrap(), b.to_str().unwrap()]).is_some()
+        && spent("cmp", &["-s", a.to_str().unwrap(), b.to_str().unwrap()]).is_some()
 }
 
-/// Something that takes so many seconds, if it can be done here.
-type Thing<'a> = (&'a str, Box<dyn FnMut() -> Option<f64> + 'a>);
+/// Something that takes time and CPU, if it can be done here.
+type Thing<'a> = (&'a str, Box<dyn FnMut() -> Option<Spent> + 'a>);
 
-/// The best of each of several things that take turns; those that cannot be measured are left out.
-fn best_of<'a>(turns: u64, things: &mut [Thing<'a>]) -> Vec<(&'a str, f64)> {
-    let mut best = vec![f64::INFINITY; things.len()];
-    for _ in 0..turns {
-        for ((_, thing), best) in things.iter_mut().zip(&mut best) {
-            *best = thing().unwrap_or(f64::INFINITY).min(*best);
+/// The best of each of several things that take turns, seconds and CPU each for itself; those that
+/// cannot be measured are left out.
+fn best_of<'a>(turns: u64, things: &mut [Thing<'a>]) -> Vec<(&'a str, Spent)> {
+    let mut best = vec![None::<Spent>; things.len()];
+    for turn in 0..turns as usize {
+        for n in 0..things.len() {
+            // Another one begins every turn: whoever comes after a large file was removed meets memory
+            // that the machine has to find again.
+            let n = (n + turn) % things.len();
+            let Some(now) = (things[n].1)() else { continue };
+            let best = &mut best[n];
+            let so_far = best.unwrap_or(now);
+            *best = Some(Spent {
+                seconds: now.seconds.min(so_far.seconds),
+                cpu: now.cpu.min(so_far.cpu),
+            });
         }
     }
     let named = things.iter().map(|(name, _)| *name).zip(best);
-    named.filter(|(_, seconds)| seconds.is_finite()).collect()
+    named.filter_map(|(name, best)| Some((name, best?))).collect()
 }
 
-/// Rates, and how the first compares with each of the others.
-fn show(title: &str, bytes: u64, rows: &[(&str, f64)]) {
+/// Rates, how the first compares with each of the others, and the CPU seconds of each per GB.
+fn show(title: &str, bytes: u64, rows: &[(&str, Spent)]) {
     println!("\n{title} (x: our rate over theirs)");
-    let ours = rows.first().map_or(f64::NAN, |row| row.1);
-    for (n, (what, seconds)) in rows.iter().enumerate() {
-        let rate = bytes as f64 / 1e6 / seconds;
+    let ours = rows.first().map_or(f64::NAN, |row| row.1.seconds);
+    let gb = bytes as f64 / 1e9;
+    for (n, (what, Spent { seconds, cpu })) in rows.iter().enumerate() {
         let ratio = if n == 0 { String::new() } else { format!("x {:.2}", seconds / ours) };
-        println!("  {what:<46}{rate:>8.0} MB/s {seconds:>8.2} s  {ratio}");
+        println!(
+            "  {what:<46}{:>8.0} MB/s {seconds:>8.2} s  {ratio:<8}{:>6.2} CPU s/GB",
+            gb * 1e3 / seconds,
+            cpu / gb
+        );
     }
 }
 
 fn transfers(dir: &Path, len: u64, turns: u64, sources: usize) {
     let file = dir.join("data.bin");
     make(&file, len);
-    let mut alone = Network::new(dir, &[&file], sources);
+    let mut network = Network::new(dir, &[&file], sources);
+    let mut single = (sources > 1).then(|| Network::new(&dir.join("single"), &[&file], 1));
     let gb = len as f64 / 1e9;
     let nginx = limits::Nginx::start(dir, dir);
     let url = nginx.as_ref().map(|nginx| format!("http://127.0.0.1:{}/data.bin", nginx.port));
     let copy = dir.join("copy.bin");
-    let (mut receive, mut send) = (f64::INFINITY, f64::INFINITY);
+    let curl = || spent("curl", &["-s", "-o", copy.to_str()?, url.as_deref()?]);
+    let mut send = f64::INFINITY;
     let mut peak = (0.0, 0.0);
     let rows = best_of(
         turns,
@@ -162,28 +189,36 @@ fn transfers(dir: &Path, len: u64, turns: u64, sources: usize) {
             (
                 "Shoal: encrypted, verified, synced",
                 Box::new(|| {
-                    let run = alone.get(&[&file]);
-                    receive = receive.min(run.receiver.cpu / gb);
+                    let run = network.get(&[&file]);
                     send = send.min(run.sources.cpu / gb);
                     peak = (run.receiver.peak, run.sources.peak);
-                    Some(run.seconds)
+                    Some(run.spent())
                 }),
             ),
+            ("the same from one source", Box::new(|| Some(single.as_mut()?.get(&[&file]).spent()))),
+            ("curl from nginx, plain HTTP, no check", Box::new(curl)),
             (
-                "curl from nginx, plain HTTP, no check",
-                Box::new(|| limits::timed("curl", &["-s", "-o", copy.to_str()?, url.as_deref()?])),
+                "curl, then openssl dgst -sha256",
+                Box::new(|| {
+                    Some(curl()? + spent("openssl", &["dgst", "-sha256", copy.to_str()?])?)
+                }),
             ),
-            ("raw TCP over loopback, dropped", Box::new(|| Some(limits::raw_tcp(&file)))),
+            ("raw TCP over loopback, dropped", Box::new(|| Some(here(|| limits::raw_tcp(&file))))),
             (
                 "read + sha2 + write + sync, all cores, no network",
-                Box::new(|| Some(limits::read_hash_write(&file, &dir.join("written.bin")))),
+                Box::new(|| {
+                    let to = dir.join("written.bin");
+                    let took = here(|| limits::read_hash_write(&file, &to));
+                    fs::remove_file(&to).unwrap();
+                    Some(took)
+                }),
             ),
         ],
     );
     let title = if sources == 1 { "One source, one peer" } else { "Four sources, one peer" };
     show(&format!("{title}, {} MiB, both ends on this machine", len / MIB), len, &rows);
     println!(
-        "  CPU seconds per GB: receiving {receive:.2}, sending {send:.2}; peak MB: {:.0} and {:.0}",
+        "  sending took {send:.2} CPU s/GB; peak MB: receiving {:.0}, sending {:.0}",
         peak.0, peak.1
     );
 }
@@ -195,9 +230,12 @@ fn share(dir: &Path, len: u64, turns: u64) {
     let rows = best_of(
         turns,
         &mut [
-            ("Shoal: hash", Box::new(|| limits::timed(peer::program(), &["hash", path]))),
-            ("mktorrent on all cores (SHA-1)", Box::new(|| limits::mktorrent(dir, path, "20"))),
-            ("sha2 on all cores", Box::new(|| Some(limits::read_hash(&file)))),
+            ("Shoal: hash", Box::new(|| spent(peer::program(), &["hash", path]))),
+            (
+                "mktorrent on all cores (SHA-1)",
+                Box::new(|| limits::mktorrent(path, "20", &dir.join("out.torrent"))),
+            ),
+            ("sha2 on all cores", Box::new(|| Some(here(|| limits::read_hash(&file))))),
         ],
     );
     show(&format!("Hashing a cached file of {} MiB", len / MIB), len, &rows);
@@ -221,8 +259,11 @@ fn small(dir: &Path, turns: u64) {
     let rows = best_of(
         turns,
         &mut [
-            ("Shoal: hash", Box::new(|| limits::timed(peer::program(), &["hash", path]))),
-            ("mktorrent on all cores (SHA-1)", Box::new(|| limits::mktorrent(dir, path, "18"))),
+            ("Shoal: hash", Box::new(|| spent(peer::program(), &["hash", path]))),
+            (
+                "mktorrent on all cores (SHA-1)",
+                Box::new(|| limits::mktorrent(path, "18", &dir.join("out.torrent"))),
+            ),
         ],
     );
     show(&format!("Hashing {SMALL_FILES} cached files of 1 B to 64 KiB"), bytes, &rows);
@@ -260,53 +301,6 @@ fn restart(dir: &Path) {
     }
 }
 
-fn growth(dir: &Path, len: u64) {
-    println!("\nCost against size: CPU seconds per GB, the best of two; peak MB");
-    println!(
-        "  {:<34}{:>8}{:>10}{:>10}{:>14}",
-        "", "chunks", "receiving", "sending", "peak (r, s)"
-    );
-    let row = |what: String, chunks: u64, bytes: u64, runs: [Run; 2]| {
-        let gb = bytes as f64 / 1e9;
-        let best = |of: fn(&Run) -> f64| runs.iter().map(of).fold(f64::INFINITY, f64::min);
-        let (receive, send) = (best(|r| r.receiver.cpu) / gb, best(|r| r.sources.cpu) / gb);
-        let peaks = format!("{:.0}, {:.0}", best(|r| r.receiver.peak), best(|r| r.sources.peak));
-        println!("  {what:<34}{chunks:>8}{receive:>10.2}{send:>10.2}{peaks:>14}");
-    };
-    let chunks = |len: u64| u64::from(common::layout::Layout::for_file(len).unwrap().chunks());
-    // Below 128 MiB chunks stay at 64 KiB: twice the size is twice the chunks.
-    for mib in [16, 32, 64, 128] {
-        let file = dir.join(format!("size{mib}"));
-        make(&file, mib * MIB);
-        let mut network = Network::new(&dir.join(format!("n{mib}")), &[&file], 1);
-        let runs = [network.get(&[&file]), network.get(&[&file])];
-        row(format!("{mib} MiB"), chunks(mib * MIB), mib * MIB, runs);
-    }
-    let file = dir.join("all.bin");
-    make(&file, len);
-    for sources in [1, 2, 4, 8] {
-        let mut network = Network::new(&dir.join(format!("s{sources}")), &[&file], sources);
-        let runs = [network.get(&[&file]), network.get(&[&file])];
-        row(format!("{sources} sources, {} MiB", len / MIB), chunks(len), len, runs);
-    }
-    let parts: Vec<PathBuf> = (0..8).map(|n| dir.join(format!("part{n}.bin"))).collect();
-    for (n, part) in parts.iter().enumerate() {
-        make(part, len / 4 + n as u64);
-    }
-    for many in [1, 2, 4, 8] {
-        let files: Vec<&Path> = parts[..many].iter().map(PathBuf::as_path).collect();
-        let mut network = Network::new(&dir.join(format!("d{many}")), &files, 1);
-        let runs = [network.get(&files), network.get(&files)];
-        let bytes = len / 4 * many as u64;
-        row(
-            format!("{many} downloads of {} MiB at once", len / 4 / MIB),
-            chunks(len / 4),
-            bytes,
-            runs,
-        );
-    }
-}
-
 fn main() {
     let len = setting("SHOAL_BENCH_MIB", 512) * MIB;
     let turns = setting("SHOAL_BENCH_TURNS", 3);
@@ -330,9 +324,9 @@ fn main() {
         restart(temp(()).path());
     }
     if wants("growth") {
-        growth(temp(()).path(), len);
+        growth::growth(temp(()).path(), len);
     }
     if wants("memory") {
-        transfers(temp(()).path(), len * 10, 1, 1);
+        transfers(temp(()).path(), len * 20, 1, 1);
     }
 }

@@ -9,17 +9,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::cost::{Cost, cost};
+
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What a process has used.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cost {
-    /// CPU seconds, user and system.
-    pub(crate) cpu: f64,
-    /// Most memory resident so far, in MB.
-    pub(crate) peak: f64,
-}
 
 pub(crate) struct Peer {
     child: Child,
@@ -68,15 +61,7 @@ impl Peer {
     }
 
     pub(crate) fn cost(&self) -> Cost {
-        let proc = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let stat = std::fs::read_to_string(proc.join("stat")).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        let status = std::fs::read_to_string(proc.join("status")).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let kib: f64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-        let per_second = rustix::param::clock_ticks_per_second() as f64;
-        Cost { cpu: ticks as f64 / per_second, peak: kib * 1024.0 / 1e6 }
+        cost(self.child.id())
     }
 
     /// Lets it leave.
