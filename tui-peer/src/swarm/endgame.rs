@@ -17,6 +17,9 @@ const PATIENCE: f64 = 2.0;
 const PATIENCE_AT_END: f64 = 0.2;
 /// The same in rounds of the source: its turns come no more often.
 const ROUNDS: f64 = 1.5;
+/// For a source that needs so many times less than what is left to wait, rounds do not count at the end:
+/// sending one chunk twice costs next to nothing then.
+const CHEAP: f64 = 20.0;
 /// Sources asked for one chunk at once, at most.
 const MAX_ASKED: usize = 2;
 
@@ -73,7 +76,8 @@ impl Node {
                 Some((self.eta(now, *holder, *rid, usual)?, round))
             });
             let (eta, round) = etas.min_by(|a, b| a.0.total_cmp(&b.0))?;
-            let patience = patience.max(round * ROUNDS);
+            let cheap = end && eta > mine * CHEAP;
+            let patience = if cheap { patience } else { patience.max(round * ROUNDS) };
             // Every move doubles the patience: were all sources slower than it, a chunk that is
             // always taken away before it comes would never come.
             let patience = patience * f64::from(1u32 << flight.moves.min(MOST_DOUBLINGS));

@@ -11,8 +11,14 @@ use super::content::Flight;
 use super::event::ConnId;
 use super::node::{Cx, Node};
 
-/// Chunks recalled for one idle source at once.
-const MOST: usize = 2;
+/// Chunks recalled for one idle source at once: at least so many,
+const LEAST: usize = 2;
+/// at most so many,
+const MOST: usize = 16;
+/// and between them what it sends in so many seconds, for a recall takes a round trip.
+const AHEAD: f64 = 0.1;
+/// A source that still has something to do takes chunks from those that are so many times slower.
+const MUCH_SLOWER: f64 = 8.0;
 /// A chunk must be expected so many times later than the idle source would have it,
 const FACTOR: f64 = 1.5;
 /// and so many seconds besides: the recall itself takes a round trip.
@@ -21,23 +27,27 @@ const PATIENCE: f64 = 0.05;
 impl Node {
     /// Recalls chunks that wait elsewhere for a source that has nothing to do.
     pub(super) fn recall(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) {
-        let Some(conn) = self.conns.get(&at).filter(|conn| conn.pending() == 0) else { return };
+        let Some(conn) = self.conns.get(&at) else { return };
         let Some(content) = self.contents.get(&id) else { return };
         let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_ref()) else {
             return;
         };
+        let usual = body.usual_len();
+        let own = conn.speed(cx.now, usual).max(64.0 * 1024.0);
+        let pending = conn.pending();
+        let mine = (conn.outstanding + usual) as f64 / own;
+        let most = ((AHEAD * own / usual as f64) as usize).clamp(LEAST, MOST);
         let under_way = self.conns.values().flat_map(|conn| conn.recalled.values());
-        let room = MOST.saturating_sub(under_way.filter(|idle| **idle == at).count());
+        let room = most.saturating_sub(under_way.filter(|idle| **idle == at).count());
         if room == 0 {
             return;
         }
-        let usual = body.usual_len();
-        let own = conn.speed(cx.now, usual).max(64.0 * 1024.0);
-        let mine = usual as f64 / own;
         let late = |flight: &Flight| {
             let [(holder, rid)] = flight.asked[..] else { return None };
             let busy = self.conns.get(&holder)?;
+            // One that has something to do takes over only what much slower ones would begin in vain.
             let fixed = holder == at
+                || (pending > 0 && busy.speed(cx.now, usual) * MUCH_SLOWER > own)
                 || flight.verifying.is_some()
                 || busy.recalled.contains_key(&rid)
                 || self.has_begun(holder, rid);

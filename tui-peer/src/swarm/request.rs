@@ -12,9 +12,6 @@ use super::node::{Cx, Node};
 
 /// The first chunks of a newcomer are random: it has something to give soon (protocol.md 6).
 const RANDOM_FIRST: u32 = 4;
-/// So few complete sources hardly ever choose the same chunk for one peer; sixty at the end of a large
-/// crowd did so for every second one (64 equal peers, 2048 chunks: the last at 1.39 of the bound).
-const FEW_COMPLETE: usize = 4;
 /// Cancelled requests of a connection whose end has not been said, at most.
 const MAX_CANCELLED: usize = 1024;
 
@@ -31,9 +28,11 @@ impl Node {
         };
         let Some(body) = content.body.as_mut() else { return false };
         // Its choice spreads first copies among many. Where most are complete there is nothing to
-        // spread, and several that choose for one would choose the same.
+        // spread, and several that choose for one choose the same: sixty at the end of a large crowd for
+        // every second chunk (64 equal peers, 2048 chunks: the last at 1.39 of the bound), four on
+        // loopback for every third. One alone cannot, and at the start nobody else is known yet.
         let complete = usize::from(body.seeds);
-        let spreads = complete <= FEW_COMPLETE || content.links.len() >= 2 * complete;
+        let spreads = complete <= 1 || content.links.len() >= 2 * complete;
         let Some(link) = content.links.get_mut(&at) else { return false };
         let able = assign
             && spreads

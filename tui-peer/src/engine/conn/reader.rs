@@ -61,6 +61,7 @@ async fn read_data<R: AsyncRead + Unpin>(
     ours: &Ours,
 ) -> Result<ConnEvent, String> {
     let len = DataHeader::payload_len(body_len + 1).map_err(|error| error.to_string())?;
+    ours.disk.keep_up().await;
     // Waits while the byte budget is used up: no buffer, no read, and TCP holds the sender back.
     let mut buf = ours.pool.get(len).await;
     let mut header = [0; DataHeader::LEN];

@@ -27,6 +27,8 @@ pub(super) enum Job {
 struct Waiting {
     reads: VecDeque<Work>,
     verifies: VecDeque<VerifyJob>,
+    /// Bytes of `verifies`.
+    bytes: usize,
     misc: VecDeque<Work>,
     /// Chunks of downloads with too much unsynced data.
     parked: Vec<VerifyJob>,
@@ -56,7 +58,7 @@ impl Queue {
         }
         match job {
             Job::Read(work) => waiting.reads.push_back(work),
-            Job::Verify(jobs) => waiting.verifies.extend(jobs),
+            Job::Verify(jobs) => waiting.add_verifies(jobs),
             Job::Misc(work) => waiting.misc.push_back(work),
         }
         debug_assert!(waiting.len() <= self.bound, "more jobs than memory to hold them");
@@ -94,7 +96,7 @@ impl Queue {
     pub(super) fn unpark(&self) {
         let mut waiting = self.lock();
         let parked = std::mem::take(&mut waiting.parked);
-        waiting.verifies.extend(parked);
+        waiting.add_verifies(parked);
         drop(waiting);
         self.wake.notify_all();
     }
@@ -107,6 +109,11 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Bytes of chunks that a worker could take now.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -138,7 +145,14 @@ impl Waiting {
             bytes <= BATCH_BYTES
         });
         let many = fit.count().max(1).min(self.verifies.len());
-        (many > 0).then(|| Job::Verify(self.verifies.drain(..many).collect()))
+        let jobs: Vec<VerifyJob> = self.verifies.drain(..many).collect();
+        self.bytes -= jobs.iter().map(VerifyJob::bytes).sum::<usize>();
+        (many > 0).then_some(Job::Verify(jobs))
+    }
+
+    fn add_verifies(&mut self, jobs: Vec<VerifyJob>) {
+        self.bytes += jobs.iter().map(VerifyJob::bytes).sum::<usize>();
+        self.verifies.extend(jobs);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::error::{DiskError, ReadError};
 use super::partial::Partial;
@@ -27,6 +27,9 @@ const SYNC_AFTER: Duration = Duration::from_secs(2);
 const MAX_UNSYNCED: u64 = 256 * 1024 * 1024;
 /// Threads that sync: a slow disk must not keep a fast one waiting.
 const SYNC_THREADS: usize = 2;
+/// Chunks that wait for a worker, in bytes, before connections stop reading: what waits longer than that
+/// has left the cache of the processor by the time it is hashed.
+const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// Other work waiting or running; users and restarts cause it, so more is a mistake.
 const MAX_MISC: usize = 64;
 /// Pause before the next look at a full event queue. The receiver is far behind then.
@@ -100,6 +103,8 @@ struct Shared {
     queue: Queue,
     pool: BufPool,
     misc: Arc<Semaphore>,
+    /// Rung when chunks that waited were taken.
+    taken: Notify,
     due: Mutex<Due>,
     wake: Condvar,
     events: mpsc::Sender<DiskEvent>,
@@ -141,6 +146,7 @@ impl Disk {
             queue: Queue::new(pool.max_bufs() + MAX_MISC),
             pool,
             misc: Arc::new(Semaphore::new(MAX_MISC)),
+            taken: Notify::new(),
             due: Mutex::default(),
             wake: Condvar::new(),
             events,
@@ -181,6 +187,19 @@ impl Disk {
                 // Stopping: nobody may be there to hear it.
                 let _ = shared.events.try_send(DiskEvent::ChunkNotStored { id, chunk, error });
             }
+        }
+    }
+
+    /// Waits until the workers keep up with what arrives. Only chunks that are complete count, so this
+    /// never waits for a connection.
+    pub async fn keep_up(&self) {
+        let shared = &self.guard.shared;
+        loop {
+            let taken = shared.taken.notified();
+            if shared.queue.bytes() < MAX_WAITING {
+                return;
+            }
+            taken.await;
         }
     }
 
@@ -288,6 +307,7 @@ impl Shared {
         while let Some(job) = self.queue.pop(full, hurry) {
             match job {
                 Job::Verify(jobs) => {
+                    self.taken.notify_waiters();
                     let began = Instant::now();
                     let hashes = hashes_of(&jobs);
                     add(&self.spent.hashing, began.elapsed());
