@@ -138,11 +138,12 @@ type Thing<'a> = (&'a str, Box<dyn FnMut() -> Option<Spent> + 'a>);
 /// cannot be measured are left out.
 fn best_of<'a>(turns: u64, things: &mut [Thing<'a>]) -> Vec<(&'a str, Spent)> {
     let mut best = vec![None::<Spent>; things.len()];
-    for turn in 0..turns as usize {
-        for n in 0..things.len() {
-            // Another one begins every turn: whoever comes after a large file was removed meets memory
-            // that the machine has to find again.
-            let n = (n + turn) % things.len();
+    // Another order every turn: whoever comes after a large file was removed may meet memory that the
+    // machine has to find again.
+    let mut order: Vec<usize> = (0..things.len()).collect();
+    for _ in 0..turns {
+        fastrand::shuffle(&mut order);
+        for &n in &order {
             let Some(now) = (things[n].1)() else { continue };
             let best = &mut best[n];
             let so_far = best.unwrap_or(now);
@@ -174,7 +175,7 @@ fn show(title: &str, bytes: u64, rows: &[(&str, Spent)]) {
 fn transfers(dir: &Path, len: u64, turns: u64, sources: usize) {
     let file = dir.join("data.bin");
     make(&file, len);
-    let mut network = Network::new(dir, &[&file], sources);
+    let mut network = Network::new(&dir.join("network"), &[&file], sources);
     let mut single = (sources > 1).then(|| Network::new(&dir.join("single"), &[&file], 1));
     let gb = len as f64 / 1e9;
     let nginx = limits::Nginx::start(dir, dir);
