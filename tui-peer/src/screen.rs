@@ -15,9 +15,6 @@ use crate::logfile::Logs;
 use crate::settings::Table;
 use crate::tui::{self, ExitReason, Options};
 
-/// The exit code of a program whose terminal is gone: 128 and SIGHUP.
-const HUNG_UP: u8 = 129;
-
 /// Whether there is a terminal to show the app on; otherwise what to do instead.
 pub(crate) fn terminal() -> Result<(), &'static str> {
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
@@ -97,7 +94,7 @@ pub(crate) async fn attach(peer: Attached, table: Table, out: &mut Output) -> u8
                 ExitReason::Signal(number) => u8::try_from(128 + number).unwrap_or(exit::OTHER),
                 ExitReason::Gone(why) => {
                     out.note(&why);
-                    HUNG_UP
+                    exit::HUNG_UP
                 }
                 _ => exit::OK,
             }
@@ -136,7 +133,7 @@ async fn leave(engine: EngineHandle, reason: ExitReason, out: &Output) -> (u8, O
         ExitReason::Gone(why) => {
             // Seen only where the terminal is still there after all.
             out.note(&why);
-            stop(engine, Stop::Gracefully, HUNG_UP).await
+            stop(engine, Stop::Gracefully, exit::HUNG_UP).await
         }
         ExitReason::EngineStopped if engine.stop_asked() == Stop::No => {
             out.note(
@@ -198,6 +195,6 @@ mod tests {
         let why = "the terminal gives no more input".to_owned();
         let (code, wish) = leave(engine, ExitReason::Gone(why), &Output::new(false, 0)).await;
         assert!(wish.is_none());
-        assert_eq!(code, HUNG_UP);
+        assert_eq!(code, exit::HUNG_UP);
     }
 }

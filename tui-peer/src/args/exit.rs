@@ -49,6 +49,7 @@ Exit codes:
   75       the state folder is in use by another tui-peer
   77       not permitted
   98       the port is in use
+  129      the terminal is gone
   130/143  stopped by SIGINT/SIGTERM before it was done, or by a second one
 Signals to --serve-only: INT and TERM stop, HUP reads the settings again, USR1 prints figures,
 USR2 changes how much is said.

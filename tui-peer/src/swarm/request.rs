@@ -12,6 +12,8 @@ use super::node::{Cx, Node};
 
 /// The first chunks of a newcomer are random: it has something to give soon (protocol.md 6).
 const RANDOM_FIRST: u32 = 4;
+/// Several complete sources choose only while there are so many times more connections.
+const MOSTLY_INCOMPLETE: usize = 4;
 /// Cancelled requests of a connection whose end has not been said, at most.
 const MAX_CANCELLED: usize = 1024;
 
@@ -30,9 +32,10 @@ impl Node {
         // Its choice spreads first copies among many. Where most are complete there is nothing to
         // spread, and several that choose for one choose the same: sixty at the end of a large crowd for
         // every second chunk (64 equal peers, 2048 chunks: the last at 1.39 of the bound), four on
-        // loopback for every third. One alone cannot, and at the start nobody else is known yet.
+        // loopback for every third (for every sixteenth among five peers, with twice as many links as
+        // complete sources). One alone cannot, and at the start nobody else is known yet.
         let complete = usize::from(body.seeds);
-        let spreads = complete <= 1 || content.links.len() >= 2 * complete;
+        let spreads = complete <= 1 || content.links.len() >= MOSTLY_INCOMPLETE * complete;
         let Some(link) = content.links.get_mut(&at) else { return false };
         let able = assign
             && spreads

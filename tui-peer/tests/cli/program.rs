@@ -25,7 +25,7 @@ pub(crate) struct End {
 }
 
 impl Drop for Place {
-    /// A test that failed shows what the programs wrote down.
+    /// A test that failed shows what the first peer wrote down.
     #[allow(clippy::print_stdout, reason = "the harness shows it beside the failure")]
     fn drop(&mut self) {
         if !std::thread::panicking() {

@@ -167,14 +167,22 @@ fn over_a_long_slow_path_the_link_is_full() {
 }
 
 #[test]
-fn complete_sources_do_not_choose_the_same_chunks_for_one_peer() {
+fn complete_sources_do_not_choose_the_same_chunks_for_few_peers() {
     // As fast as loopback, where a choice has been sent before it can be taken back: four sources once
     // sent a third of the content in vain.
-    for (sources, rate) in [(2, 40.0), (3, 40.0), (4, 40.0), (4, 0.2), (8, 10.0)] {
+    let alone = [(2, 1, 40.0), (3, 1, 40.0), (4, 1, 40.0), (4, 1, 0.2), (8, 1, 10.0)];
+    for (sources, peers, rate) in alone.into_iter().chain([
+        (2, 3, 40.0),
+        (4, 5, 40.0),
+        (4, 8, 1.0),
+        (2, 8, 40.0),
+        (4, 14, 40.0),
+        (4, 14, 1.0),
+    ]) {
         let mut specs = vec![Spec::new(rate * UNIT, UNIT, true); sources];
-        specs.push(Spec::new(UNIT, UNIT * 1000.0, false));
+        specs.extend(vec![Spec::new(rate * UNIT, UNIT * 1000.0, false); peers]);
         let (outcome, _) = run(256 * MIB, &specs, 1);
         let waste = outcome.waste;
-        assert!(waste <= 0.005, "{sources} sources of {rate} units: waste {waste}");
+        assert!(waste <= 0.005, "{sources} sources of {rate} units, {peers} peers: {waste}");
     }
 }

@@ -38,8 +38,9 @@ pub struct PartialSpec {
     pub dir: PathBuf,
 }
 
-/// Files of one download that can be written to at once: more than there are workers on most machines.
-const WRITES: usize = 16;
+/// Locks for the files of one download that are written to; files whose numbers are equal modulo this
+/// share one, which costs little: more than there are workers on most machines.
+const WRITE_LOCKS: usize = 16;
 
 /// What [`Partial::open`] found or made.
 #[derive(Debug)]
@@ -73,10 +74,9 @@ pub struct Partial {
     pub(super) state: Mutex<State>,
     /// Held during a sync: one at a time.
     pub(super) syncing: Mutex<()>,
-    /// Held while a file is written to: by its number, modulo how many there are. Without it workers
-    /// meet inside the system, which lets them spin until the other is done (a sixth of all CPU time
-    /// where memory is slow to come by).
-    writing: [Mutex<()>; WRITES],
+    /// Held while a file is written to. Without it workers meet inside the system, which lets them spin
+    /// until the other is done (a sixth of all CPU time where memory is slow to come by).
+    writing: [Mutex<()>; WRITE_LOCKS],
     note: Option<&'static str>,
 }
 
@@ -254,7 +254,7 @@ impl Partial {
         self.hook.before(Step::Write { chunk }).map_err(error)?;
         let file = self.tree.open(place.file, Access::Write).map_err(error)?;
         self.reserve(place.file, &file)?;
-        let turn = place.file % WRITES;
+        let turn = place.file % WRITE_LOCKS;
         let alone = self.writing.get(turn).map(|file| file.lock());
         sys::write_all(&file, bufs, place.offset).map_err(error)?;
         drop(alone);

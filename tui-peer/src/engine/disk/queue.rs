@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::verify::VerifyJob;
 
 /// After so many reads in a row a chunk is written, if one waits: heavy serving must not stop a
@@ -41,13 +43,15 @@ struct Waiting {
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    /// Rung when fewer bytes wait.
+    taken: Notify,
     bound: usize,
 }
 
 impl Queue {
     /// A queue whose feeders keep it within `bound` jobs.
     pub(super) fn new(bound: usize) -> Self {
-        Self { waiting: Mutex::default(), wake: Condvar::new(), bound }
+        Self { waiting: Mutex::default(), wake: Condvar::new(), taken: Notify::new(), bound }
     }
 
     /// Adds a job; gives it back when the queue is closed.
@@ -79,6 +83,7 @@ impl Queue {
             match waiting.take() {
                 // Decided under the lock, so that an unpark cannot come between.
                 Some(Job::Verify(mut jobs)) => {
+                    self.taken.notify_waiters();
                     let Waiting { parked, .. } = &mut *waiting;
                     parked.extend(jobs.extract_if(.., |job| must_wait(job)).inspect(&on_park));
                     if !jobs.is_empty() {
@@ -111,9 +116,16 @@ impl Queue {
         self.lock().len()
     }
 
-    /// Bytes of chunks that a worker could take now.
-    pub(super) fn bytes(&self) -> usize {
-        self.lock().bytes
+    /// Waits until the chunks that a worker could take now are fewer than `bytes` bytes.
+    pub(super) async fn below(&self, bytes: usize) {
+        loop {
+            // Made before the look, so that no ring is missed.
+            let taken = self.taken.notified();
+            if self.lock().bytes < bytes {
+                return;
+            }
+            taken.await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

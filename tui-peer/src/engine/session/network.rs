@@ -257,6 +257,7 @@ impl Session {
                 self.tell(Level::Error, Target::Track, text, what);
             }
             TrackerEvent::Catalogue { catalogue, metas, gone } => {
+                let first = catalogue.whole && !self.net.catalogue.whole;
                 self.net.catalogue = catalogue;
                 // What is ours is remembered also when nobody offers it any more.
                 for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
@@ -270,6 +271,10 @@ impl Session {
                 self.net.metas.extend(metas.into_iter().map(|meta| (meta.descriptor.id(), meta)));
                 self.count_other_copies();
                 self.check_watches();
+                if first {
+                    // Somebody may wait for just that, to look up a name.
+                    self.publish();
+                }
             }
             TrackerEvent::Sources { id, meta, sources, complete, partial, whole } => {
                 if let Some(meta) = meta {

@@ -97,14 +97,14 @@ where
     let engine = app.handle.clone();
     let mut stopped = std::pin::pin!(engine.stopped());
     loop {
-        if let Some(reason) = app.exit.take() {
+        if let Some(reason) = app.exit.clone() {
             return app.end(reason).await;
         }
         if let Err(error) = app.paint() {
             let why = format!("cannot write to the terminal: {error}");
             return app.end(ExitReason::Gone(why)).await;
         }
-        if let Some(reason) = app.exit.take() {
+        if let Some(reason) = app.exit.clone() {
             return app.end(reason).await;
         }
         let wake = app.wake();

@@ -1,5 +1,6 @@
 //! The worker threads.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -162,6 +163,35 @@ fn a_download_that_must_wait_for_its_sync_does_not_hold_up_others() {
     assert!(matches!(queue.pop(|_| false, |_| {}), Some(Job::Verify(_))));
     queue.close();
     assert!(queue.pop(|_| false, |_| {}).is_none());
+}
+
+#[tokio::test]
+async fn connections_that_hold_back_go_on_when_chunks_are_taken_or_parked() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(200_000);
+    let partial = content.open(temp.path()).partial;
+    let pool = BufPool::new(1 << 20);
+    let queue = Arc::new(Queue::new(10));
+    let push = || assert!(queue.push(Job::Verify(vec![job(&content, &partial, &pool, 0)])).is_ok());
+    let mut taken = std::pin::pin!(queue.below(1));
+    push();
+    assert!(futures_util::poll!(&mut taken).is_pending());
+    assert!(queue.pop(|_| false, |_| {}).is_some());
+    taken.await;
+
+    // A worker that parks a chunk gets nothing to do, and rings all the same.
+    let mut parked = std::pin::pin!(queue.below(1));
+    push();
+    assert!(futures_util::poll!(&mut parked).is_pending());
+    let full = Arc::new(AtomicBool::new(true));
+    let worker = std::thread::spawn({
+        let (queue, full) = (queue.clone(), full.clone());
+        move || queue.pop(|_| full.load(Ordering::SeqCst), |_| {}).is_some()
+    });
+    tokio::time::timeout(Duration::from_secs(20), parked).await.unwrap();
+    full.store(false, Ordering::SeqCst);
+    queue.unpark();
+    assert!(worker.join().unwrap());
 }
 
 /// `cargo test --release -p tui-peer --no-default-features -- --ignored --nocapture disk_speed`
