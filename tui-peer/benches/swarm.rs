@@ -1,4 +1,4 @@
-//! What the core costs per chunk at the largest size it takes: 2^20 chunks.
+//! What the core costs per chunk, and its memory, at the largest size it takes: 2^20 chunks.
 //! `cargo bench -p tui-peer --no-default-features --bench swarm`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
@@ -60,6 +60,13 @@ fn show(what: &str, times: u32, took: Duration) {
     println!("{what:<56}{:>10.1} us", took.as_secs_f64() * 1e6 / f64::from(times));
 }
 
+/// Memory of this process, in MB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0 / 1e6
+}
+
 /// Everything a request of ours leads to, until there is none left: data, verdict.
 fn deliver(world: &mut World, most: u32) -> u32 {
     let mut done = 0;
@@ -100,6 +107,7 @@ fn main() {
     let level = Layout::for_file(size).unwrap().chunk_level();
     let hashes = ChunkHashes::complete(size, list, level);
 
+    let before = resident();
     let begun = Instant::now();
     let mut world = World::new(size, &hashes, false, 30, HaveState::Part);
     show("add a content, 30 peers", 1, begun.elapsed());
@@ -123,6 +131,9 @@ fn main() {
     let begun = Instant::now();
     let done = deliver(&mut world, ROUNDS);
     show("request, data, stored: from 30 partial sources", done, begun.elapsed());
+    let (all, list) = (resident() - before, f64::from(CHUNKS) * 32.0 / 1e6);
+    println!("{:<56}{all:>10.1} MB", "memory of all this, the list of hashes included");
+    println!("{:<56}{:>10.1} MB", "without that list", all - list);
 
     let begun = Instant::now();
     for i in 0..ROUNDS {

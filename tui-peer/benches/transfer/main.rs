@@ -1,9 +1,10 @@
 //! The data path of the real program, beside what the machine can do at best in the same run.
 //!
-//! `cargo bench -p tui-peer --bench transfer [-- one four share small restart memory growth]`
+//! `cargo bench -p tui-peer --bench transfer [-- one four crowd share small restart memory growth]`
 //!
 //! - `one`: one source, one peer. `four`: four sources, and one in turn with them. `memory`: peak of both
 //!   while moving twenty times as much.
+//! - `crowd`: 8 and 16 peers at once, with limits of 100 and 50 Mbit/s.
 //! - `share`: a large file. `small`: 20,000 small ones. `restart`: with 1,000 shares.
 //! - `growth`: CPU per GB and memory against chunks, sources, and downloads at once.
 //!
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 mod cost;
+mod crowd;
 mod growth;
 mod limits;
 mod peer;
@@ -319,6 +321,11 @@ fn main() {
     }
     if wants("four") {
         transfers(temp(()).path(), len, turns, 4);
+    }
+    if wants("crowd") {
+        println!("\nOne source and a crowd, {} MiB", len / 2 / MIB);
+        crowd::crowd(temp(()).path(), len / 2, 8, 12);
+        crowd::crowd(temp(()).path(), len / 2, 16, 6);
     }
     if wants("share") {
         share(temp(()).path(), len, turns);

@@ -65,9 +65,16 @@ impl Peer {
     }
 
     /// Lets it leave.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
+        self.end();
+    }
+
+    /// Lets it leave; what it says of itself at the end.
+    pub(crate) fn end(mut self) -> Value {
         let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        let last = self.wait("exit");
         let _ = self.child.wait();
+        last
     }
 }
 
