@@ -1,7 +1,8 @@
 //! Chunks that wait at a busy source while another has nothing to do for us, or would be done with them
-//! much sooner: they are recalled, and asked of the other one when the busy one gave them back. It gives back only what it has not begun, so
-//! nothing is sent twice. With 32 peers of mixed uplinks and 1024 chunks the last is done at 1.06 of the
-//! bound, without it at 1.17: the small uplinks held on to chunks that the large ones could have sent.
+//! much sooner: they are recalled, and asked of the other one when the busy one gave them back. It gives
+//! back only what it has not begun, so nothing is sent twice. With 32 peers of mixed uplinks and 1024
+//! chunks the last is done at 1.06 of the bound, without it at 1.17: the small uplinks held on to chunks
+//! that the large ones could have sent.
 
 use common::id::ContentId;
 use common::wire::Code;

@@ -348,21 +348,8 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
 
 /// As at the first start.
 pub(crate) fn fresh(at: Instant) -> Snapshot {
-    let mut snap = rich(at);
-    snap.network = Network {
-        state: NetState::NoNetwork,
-        tracker: String::new(),
-        join: None,
-        latency_ms: None,
-        hosting: false,
-        asking: false,
-    };
-    snap.catalogue = Arc::new(Catalogue::default());
-    snap.transfers = Arc::new([]);
-    snap.peers = Arc::new([]);
-    snap.focus = None;
-    snap.totals = Totals::default();
-    snap
+    let Snapshot { seq, at, me, uploads, bans, watches, .. } = rich(at);
+    Snapshot { seq, at, uploads, bans, watches, ..Snapshot::first(me) }
 }
 
 pub(crate) fn events() -> Vec<Event> {
