@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
-
+use rustix::process::{getpid, kill_current_process_group, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clipboard;
@@ -255,8 +255,12 @@ impl Front for Tty {
         self.events = None;
         self.writer.drain(LAST_FRAME);
         self.guard.release();
-        let stopped =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        let stopped = if job_control() {
+            // The shell waits for all of them: a script around the program, a pager behind it.
+            kill_current_process_group(rustix::process::Signal::STOP)
+        } else {
+            kill_process(getpid(), rustix::process::Signal::STOP)
+        };
         // Here again after `fg`.
         self.expected = stopped.is_ok();
         self.guard.take(self.guard.modes())?;
@@ -273,14 +277,35 @@ impl Front for Tty {
     }
 }
 
-/// Whether a shell would take over if this process stopped: we are in the foreground of the terminal,
-/// and not the session's leader.
+/// Whether a shell would take over if this process stopped.
 pub fn job_control() -> bool {
-    let me = rustix::process::getpid();
-    let leader = rustix::process::getsid(None).is_ok_and(|session| session == me);
-    !leader
-        && rustix::process::getppid().is_some_and(|parent| {
-            rustix::process::getsid(Some(parent))
-                .is_ok_and(|s| Some(s) == rustix::process::getsid(None).ok())
-        })
+    // Not rustix's `getsid` and `getpgrp`: they promise a number above 0, but a leader in another PID
+    // namespace, as a container's usually is, has number 0 here.
+    use nix::unistd::{getpgrp, getppid, getsid};
+    shell_waits(getpgrp(), getsid(None).ok(), getsid(Some(getppid())).ok())
+}
+
+/// Job control gives every command a process group other than that of the session's leader; what has no
+/// such group was started by a terminal, `ssh host command` or a multiplexer, and nobody would continue
+/// it. Nor would a parent in another session: the shell has gone.
+fn shell_waits<T: PartialEq>(group: T, session: Option<T>, parents_session: Option<T>) -> bool {
+    session.is_some_and(|session| session != group && parents_session == Some(session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_shell_with_job_control_takes_over() {
+        // A job of a shell; of one whose leader is outside this PID namespace.
+        assert!(shell_waits(20, Some(10), Some(10)));
+        assert!(shell_waits(20, Some(0), Some(0)));
+        // The leader itself; in the leader's group, here or outside; left behind by the shell.
+        assert!(!shell_waits(10, Some(10), Some(1)));
+        assert!(!shell_waits(0, Some(0), Some(0)));
+        assert!(!shell_waits(20, Some(10), Some(1)));
+        assert!(!shell_waits(20, Some(10), None));
+        assert!(!shell_waits(20, None, None));
+    }
 }
