@@ -60,6 +60,7 @@ impl FdCache {
 
     /// Keeps a file; if another thread was faster, its file is kept and returned.
     pub(super) fn put(&self, key: Key, file: File) -> Arc<File> {
+        let mut closed = None;
         let mut inner = self.lock();
         inner.clock += 1;
         let now = inner.clock;
@@ -70,21 +71,31 @@ impl FdCache {
             && let Some(oldest) = inner.files.iter().min_by_key(|(_, entry)| entry.1)
         {
             let oldest = *oldest.0;
-            inner.files.remove(&oldest);
+            closed = inner.files.remove(&oldest);
         }
         let file = Arc::new(file);
         inner.files.insert(key, (file.clone(), now));
+        drop(inner);
+        drop(closed);
         file
     }
 
     /// Closes the files of a tree (those in use once that use ends).
     pub(super) fn forget(&self, tree: u64) {
-        self.lock().files.retain(|key, _| key.tree != tree);
+        self.close(|key| key.tree == tree);
     }
 
     /// Closes one file of a tree.
     pub(super) fn forget_file(&self, tree: u64, file: usize) {
-        self.lock().files.retain(|key, _| key.tree != tree || key.file != file);
+        self.close(|key| key.tree == tree && key.file == file);
+    }
+
+    /// Closing may have to write what is left, and a disk may hang: nobody else waits for that.
+    fn close(&self, which: impl Fn(&Key) -> bool) {
+        let mut inner = self.lock();
+        let closed: Vec<_> = inner.files.extract_if(|key, _| which(key)).collect();
+        drop(inner);
+        drop(closed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

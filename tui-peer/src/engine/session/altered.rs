@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use common::id::ContentId;
 use common::wire::Code;
 
+use super::Session;
 use super::content::{Content, Role, ShareState};
 use super::shares::Done;
-use super::{Session, refuse};
-use crate::engine::command::{CommandError, CommandErrorKind, Download, Reply};
+use crate::engine::command::{CommandError, Download, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{self, Prepared};
 use crate::swarm::event::Input;
@@ -32,51 +32,52 @@ impl Session {
         if share.state != ShareState::Serving || code != Code::Gone {
             return;
         }
+        if !self.doubted.insert(id) {
+            return;
+        }
         let paths = share.paths.clone();
-        let there = paths.iter().any(|path| path.exists());
-        let (why, hint) = if there {
-            ("changed on disk: not served any more, hashing it again", "others get the new version")
-        } else {
+        self.beside(paths.first().cloned().unwrap_or_default(), move |_| {
+            let there = paths.into_iter().filter(|path| path.exists()).collect();
+            Done::Missed { id, there }
+        });
+    }
+
+    /// Where something still lies of a share that could not be read.
+    pub(super) fn on_missed(&mut self, id: ContentId, there: &[PathBuf]) {
+        // Not if it was unshared meanwhile.
+        if !self.doubted.remove(&id) {
+            return;
+        }
+        let (why, hint) = if there.is_empty() {
             (
                 "vanished from disk: not served any more",
                 "put it back and verify it, download it again, or unshare it",
             )
+        } else {
+            ("changed on disk: not served any more, hashing it again", "others get the new version")
         };
-        let text = format!("{shown} {why}");
+        let text = format!("{} {why}", self.shown_name(&id));
         let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
         self.tell(Level::Warn, Target::Share, text.clone(), what);
-        self.take_off(id, text);
-        for path in paths.into_iter().filter(|path| path.exists()) {
-            self.share_again(path);
-        }
+        self.take_off(id, text, !there.is_empty());
+        there.iter().for_each(|path| self.share_real(path.clone(), None));
     }
 
-    /// Takes a share from the network that does not hold what it should; it stays in the list.
-    pub(super) fn take_off(&mut self, id: ContentId, why: String) {
+    /// Takes a share from the network that does not hold what it should; it stays in the list. `there`:
+    /// whether something lies where it lay.
+    pub(super) fn take_off(&mut self, id: ContentId, why: String, there: bool) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Role::Share(share) = &mut content.role else { return };
-        let there = share.paths.iter().any(|path| path.exists());
         share.state = ShareState::Gone { why, there };
-        content.source = None;
+        let source = content.source.take();
         content.registered = false;
+        self.let_go(source);
         self.feed(Input::ContentRemoved { id });
         if let Some(announcer) = &self.net.announcer {
             announcer.remove_share(id);
             announcer.clear_partial(id);
         }
         self.changed();
-    }
-
-    /// The user wants an altered share looked at again.
-    pub(super) fn look_again(&mut self, path: PathBuf) -> Result<Reply, CommandError> {
-        if !path.exists() {
-            let text = format!("{} is not there; put it back, or unshare it", path.display());
-            return Err(refuse(CommandErrorKind::NotFound, text));
-        }
-        if !self.is_being_hashed(&path) {
-            self.share_again(path);
-        }
-        Ok(Reply::Accepted)
     }
 
     /// Fetches from others what the user had and no longer has on disk.
@@ -116,7 +117,7 @@ impl Session {
         if self.looking || now < self.looked + LOOK_EVERY {
             return;
         }
-        let mut chosen = Vec::new();
+        let (mut chosen, mut missed) = (Vec::new(), Vec::new());
         let mut files = 0;
         let n = self.order.len();
         for step in 0..n {
@@ -126,6 +127,11 @@ impl Session {
             };
             let Role::Share(share) = &content.role else { continue };
             let count = content.layout.as_ref().map_or(1, |layout| layout.files());
+            if share.is_missed() {
+                files += 1;
+                missed.push((content.id, share.paths.clone()));
+                continue;
+            }
             // Large folders are looked at where they are read: a stat of each file for nothing would
             // keep a disk awake.
             if share.state != ShareState::Serving || count > LOOK_FILES {
@@ -139,7 +145,7 @@ impl Session {
             chosen.extend(share.paths.first().map(|path| (content.id, path.clone())));
         }
         self.looked = now;
-        if chosen.is_empty() {
+        if chosen.is_empty() && missed.is_empty() {
             return;
         }
         self.looking = true;
@@ -150,12 +156,22 @@ impl Session {
                 record.is_some_and(|record| library::is_altered(&record))
             };
             let found = chosen.into_iter().filter(|(_, path)| altered(path)).map(|(id, _)| id);
-            Done::Looked { altered: found.collect() }
+            let altered = found.collect();
+            let here = |(_, paths): &(_, Vec<PathBuf>)| paths.iter().any(|path| path.exists());
+            let back = missed.into_iter().filter(here).map(|(id, _)| id).collect();
+            Done::Looked { altered, back }
         });
     }
 
-    pub(super) fn on_looked(&mut self, altered: Vec<ContentId>) {
+    pub(super) fn on_looked(&mut self, altered: Vec<ContentId>, back: &[ContentId]) {
         self.looking = false;
+        for id in back {
+            if let Some(Content { role: Role::Share(share), .. }) = self.contents.get_mut(id)
+                && let ShareState::Gone { there, .. } = &mut share.state
+            {
+                *there = true;
+            }
+        }
         for id in altered {
             self.on_unreadable(id, Code::Gone);
         }

@@ -8,8 +8,9 @@ use common::id::ContentId;
 
 use super::Session;
 use super::content::{Content, Phase};
+use super::room::Room;
 use crate::engine::config::{DEFAULT_KEEP_FREE, DEFAULT_KEEP_PART};
-use crate::engine::disk::{DiskError, free_space, volume_size};
+use crate::engine::disk::DiskError;
 use crate::engine::event::{Level, Target, What};
 use crate::swarm::event::Input;
 
@@ -24,23 +25,23 @@ fn kept_free(wanted: Option<u64>, size: u64) -> u64 {
     wanted.unwrap_or_else(|| DEFAULT_KEEP_FREE.min(size / DEFAULT_KEEP_PART))
 }
 
-impl Session {
-    /// Bytes to be left free where `dir` is; nothing where that cannot be known.
-    fn kept_free(&self, dir: &Path) -> u64 {
-        kept_free(self.config.keep_free, volume_size(dir).unwrap_or(0))
-    }
+/// Why nothing may be written to `dir`, where there is this room, if so.
+pub(super) fn lack(dir: &Path, room: Room, wanted: Option<u64>) -> Option<String> {
+    let (free, keep) = (room.free, kept_free(wanted, room.size));
+    (free < keep).then(|| {
+        format!(
+            "{}: {} MiB free, {} MiB are to be kept; make room, or lower keep_free",
+            dir.display(),
+            free >> 20,
+            keep >> 20
+        )
+    })
+}
 
-    /// Why nothing may be written to `dir` for now, if so.
-    pub(super) fn lacks_room(&self, dir: &Path) -> Option<String> {
-        let (free, keep) = (free_space(dir).ok()?, self.kept_free(dir));
-        (free < keep).then(|| {
-            format!(
-                "{}: {} MiB free, {} MiB are to be kept; make room, or lower keep_free",
-                dir.display(),
-                free >> 20,
-                keep >> 20
-            )
-        })
+impl Session {
+    /// Why nothing may be written to `dir` for now, as far as is known.
+    fn lacks_room(&self, dir: &Path) -> Option<String> {
+        lack(dir, self.rooms.fresh(dir, Instant::now())?, self.config.keep_free)
     }
 
     /// The disk refuses: rest, say why, and look again from time to time.
@@ -59,7 +60,7 @@ impl Session {
     }
 
     /// Leaves room on the volume.
-    fn keep_room(&mut self, id: ContentId, why: String) {
+    pub(super) fn keep_room(&mut self, id: ContentId, why: String) {
         let retry_at = Instant::now() + BLOCKED_RETRY;
         let phase = Phase::Blocked { full: true, why: why.clone(), retry_at };
         self.rest(id, phase, &why, "disk-full", "it goes on by itself when there is room", false);
@@ -79,17 +80,14 @@ impl Session {
         let Some(download) = content.as_download() else { return };
         // The same trouble again after a try that nobody asked for is not told again.
         let first = !std::mem::replace(&mut download.told, true);
-        if replaced {
-            // What we wrote is not there any more: the next start looks at the disk anew.
-            download.partial = None;
-        }
+        // What we wrote is not there any more: the next start looks at the disk anew.
+        let partial = if replaced { download.partial.take() } else { None };
         if !matches!(download.phase, Phase::Paused) {
             download.phase = phase;
         }
         if replaced {
-            if let Some(content) = self.contents.get_mut(&id) {
-                content.source = None;
-            }
+            let source = self.contents.get_mut(&id).and_then(|content| content.source.take());
+            self.let_go((partial, source));
             self.feed(Input::ContentRemoved { id });
         } else {
             self.feed(Input::PausedChanged { id, paused: true });
@@ -119,7 +117,7 @@ impl Session {
         }
     }
 
-    /// Whether a download may begin to write; it rests if not.
+    /// Whether a download may begin to write, as far as is known; it rests if not.
     pub(super) fn has_room(&mut self, id: ContentId) -> bool {
         let dir = self.contents.get_mut(&id).and_then(Content::as_download);
         let Some(dir) = dir.map(|download| download.record.dir.clone()) else { return false };
@@ -157,8 +155,11 @@ impl Session {
             }
         }
         for (id, full, dir) in due {
-            let free = free_space(&dir).unwrap_or(u64::MAX);
-            if !full || free >= self.kept_free(&dir).saturating_add(ROOM_TO_RESUME) {
+            let enough = self.rooms.last(&dir).is_none_or(|room| {
+                let keep = kept_free(self.config.keep_free, room.size);
+                room.free >= keep.saturating_add(ROOM_TO_RESUME)
+            });
+            if !full || enough {
                 self.try_again(&id);
             }
         }

@@ -1,17 +1,14 @@
 //! Carrying out what the user asks for.
 
-use std::io;
-use std::path::PathBuf;
-
 use tokio::sync::oneshot;
 
-use super::{Session, refuse};
-use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use super::Session;
+use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Call;
 
 /// What a caller gets.
-type Answer = Result<Reply, CommandError>;
+pub(super) type Answer = Result<Reply, CommandError>;
 
 impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
@@ -34,7 +31,10 @@ impl Session {
         reply: oneshot::Sender<Answer>,
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
         let answer = match command {
-            Command::Share { path, name } => self.share(&path, name),
+            Command::Share { path, name } => {
+                self.share(path, name, reply);
+                return None;
+            }
             Command::Unshare { id } => self.unshare(&id),
             Command::Download(wish) => self.download(wish),
             Command::Pause { id } => self.pause(&id),
@@ -53,9 +53,9 @@ impl Session {
             Command::WatchFor { words, on } => self.watch_for(&words, on),
             Command::Ban { peer, time } => self.ban(peer, time),
             Command::Unban { peer } => self.unban(&peer),
-            Command::Verify { id } => self.check(&id),
+            Command::Verify { id } => return self.check(&id, reply),
             Command::Select { id, files } => self.select(&id, files),
-            Command::ListFiles { id } => self.list_files(&id),
+            Command::ListFiles { id } => return self.list_files(id, reply),
             Command::Join { join } => {
                 self.join(join);
                 Ok(Reply::Accepted)
@@ -93,7 +93,10 @@ impl Session {
                 self.say(Level::Info, Target::Serve, text);
                 Ok(Reply::Accepted)
             }
-            Command::Downloads { dir } => self.download_to(dir),
+            Command::Downloads { dir } => {
+                self.download_to(dir, reply);
+                return None;
+            }
             Command::KeepFree { bytes } => {
                 self.config.keep_free = bytes;
                 let now = std::time::Instant::now();
@@ -107,25 +110,6 @@ impl Session {
             }
         };
         Some((answer, reply))
-    }
-
-    /// Another folder for downloads. Asked so rarely that it may touch the disk here.
-    fn download_to(&mut self, dir: PathBuf) -> Answer {
-        let refused = |error: &io::Error| {
-            let kind = match error.kind() {
-                io::ErrorKind::PermissionDenied => CommandErrorKind::Permission,
-                _ => CommandErrorKind::Io,
-            };
-            let text =
-                format!("cannot use {}: {error}; downloads go where they went", dir.display());
-            refuse(kind, text)
-        };
-        std::fs::create_dir_all(&dir).map_err(|error| refused(&error))?;
-        rustix::fs::access(&dir, rustix::fs::Access::WRITE_OK)
-            .map_err(|error| refused(&error.into()))?;
-        self.config.downloads = dir;
-        self.measure_disk();
-        Ok(Reply::Accepted)
     }
 
     /// Asks the tracker who has what the user looks at.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
-use common::id::ContentId;
+use common::id::{ContentId, Hash};
 use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
@@ -66,10 +66,9 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Whether nothing of it was on our disk any more, and nothing is now.
-    pub(super) fn has_vanished(&self) -> bool {
+    /// Whether nothing of it was on our disk when it was looked at last.
+    pub(super) fn is_missed(&self) -> bool {
         matches!(self.state, ShareState::Gone { there: false, .. })
-            && !self.paths.iter().any(|path| path.exists())
     }
 }
 
@@ -119,7 +118,16 @@ pub(super) struct Download {
     pub(super) manifest: (Option<ConnId>, Vec<u8>),
     /// Hash ranges already written to the journal, per file.
     pub(super) saved_hashes: std::collections::HashSet<(u32, u32)>,
+    /// Those on their way there: file, number of the first within the file, hashes.
+    pub(super) unsaved: Vec<HashRange>,
+    /// Some are just being written.
+    pub(super) saving: bool,
+    /// Whether the library was asked for its manifest in this run.
+    pub(super) recalled: bool,
 }
+
+/// Proven chunk hashes: of which file, from which of its chunks on.
+pub(super) type HashRange = (u32, u32, Vec<Hash>);
 
 /// What a download is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +205,9 @@ impl Content {
                 asked: Instant::now(),
                 manifest: (None, Vec::new()),
                 saved_hashes: std::collections::HashSet::new(),
+                unsaved: Vec::new(),
+                saving: false,
+                recalled: false,
             })),
             other_complete: 0,
             other_partial: 0,

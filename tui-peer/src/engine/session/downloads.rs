@@ -12,11 +12,16 @@ use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
 use common::names::safe_component;
+use tokio::sync::oneshot;
 
 use super::Session;
-use super::content::{Content, Phase, Role, wanted_chunks};
+use super::blocked::lack;
+use super::commands::Answer;
+use super::content::{Content, HashRange, Phase, Role, wanted_chunks};
+use super::paths::real_path;
+use super::room::Room;
 use super::shares::Done;
-use crate::engine::command::{self, CommandError, Reply};
+use crate::engine::command::{self, CommandError, Reply, Selection};
 use crate::engine::disk::{Buf, DiskError, Opened, Partial, PartialSpec};
 use crate::engine::event::{Level, Target};
 use crate::engine::library::{DownloadRecord, LibraryError, Prepared, Wish};
@@ -26,6 +31,16 @@ use crate::swarm::event::{ConnId, Input, Ready};
 pub(super) enum Step {
     /// The manifest was checked and parsed.
     Manifest { id: ContentId, conn: ConnId, manifest: Option<(Manifest, Bytes)> },
+    /// The library was asked for a manifest of an earlier run, by somebody who waits or by the download.
+    Recalled {
+        id: ContentId,
+        manifest: Option<(Manifest, Bytes)>,
+        reply: Option<oneshot::Sender<Answer>>,
+    },
+    /// It cannot be opened without taking room that is to be kept.
+    NoRoom { id: ContentId, why: String },
+    /// Hashes are in its journal (or could not be written there).
+    HashesSaved { id: ContentId, result: Result<(), DiskError> },
     /// The `.part` file was created or found again.
     Opened { id: ContentId, result: Result<Box<OpenedDownload>, DiskError> },
     /// It is in place, and remembered as a share.
@@ -43,13 +58,15 @@ pub(super) struct OpenedDownload {
     layout: Arc<Layout>,
     hashes: Vec<ChunkHashes>,
     found: ChunkSet,
+    /// Whether there is room for what was wanted of it.
+    room: Result<(), DiskError>,
     outcome: Outcome,
 }
 
 enum Outcome {
     Going(Arc<Partial>),
     /// A crash came between the rename and the end of the record: it is finished.
-    InPlace(PathBuf),
+    InPlace(Result<PathBuf, CommandError>),
 }
 
 /// A download in place.
@@ -64,14 +81,15 @@ impl Session {
     pub(super) fn download(&mut self, wish: command::Download) -> Result<Reply, CommandError> {
         if let Some(content) = self.contents.get_mut(&wish.id) {
             return match &content.role {
-                Role::Share(share) if share.has_vanished() => self.fetch_again(wish),
+                Role::Share(share) if share.is_missed() => self.fetch_again(wish),
                 Role::Share(share) if share.part.is_none() => Ok(Reply::Accepted),
                 Role::Share(_) => self.select(&wish.id, wish.files),
                 Role::Download(_) => self.resume(&wish.id),
             };
         }
         // What there is of it is not deleted after all.
-        drop(self.take_removed(&wish.id));
+        let removed = self.take_removed(&wish.id);
+        self.let_go(removed);
         let record = self.new_record(wish);
         self.remember(&record);
         let id = record.id;
@@ -97,7 +115,7 @@ impl Session {
         DownloadRecord {
             id: wish.id,
             name: name.unwrap_or_else(|| wish.id.short()),
-            dir: wish.dir.unwrap_or_else(|| self.config.downloads.clone()),
+            dir: wish.dir.unwrap_or_else(|| self.downloads_folder().to_path_buf()),
             // Bound to the id, so whoever says so is right.
             descriptor: row.map(|meta| meta.descriptor).filter(|d| d.id() == wish.id),
             selection: wish.files,
@@ -121,10 +139,19 @@ impl Session {
             // Paused and resumed while it is being opened.
             return self.set_phase(&id, Phase::Opening);
         }
-        let descriptor = content.descriptor;
-        let known = match descriptor {
+        let known = match content.descriptor {
             Some(descriptor) if descriptor.kind == Kind::File => true,
-            Some(_) => content.manifest.is_some() || self.recall_manifest(id),
+            Some(_) if content.manifest.is_some() => true,
+            Some(_) => {
+                let download = content.as_download();
+                let recalls = download.is_some_and(|d| !std::mem::replace(&mut d.recalled, true));
+                if recalls {
+                    self.set_opening(&id, true);
+                    self.set_phase(&id, Phase::Opening);
+                    return self.recall_manifest(id, None);
+                }
+                false
+            }
             None => false,
         };
         if known {
@@ -154,15 +181,44 @@ impl Session {
         }
     }
 
-    /// A manifest fetched in an earlier run.
-    pub(super) fn recall_manifest(&mut self, id: ContentId) -> bool {
-        let Ok(Some(bytes)) = self.library.manifest(&id) else { return false };
-        let Ok(manifest) = Manifest::parse(&bytes) else { return false };
-        if let Some(content) = self.contents.get_mut(&id) {
+    /// Looks for a manifest fetched in an earlier run: for somebody who asks, or to go on.
+    pub(super) fn recall_manifest(&self, id: ContentId, reply: Option<oneshot::Sender<Answer>>) {
+        let library = self.library.clone();
+        self.background(move || {
+            let bytes = library.manifest(&id).ok().flatten();
+            let manifest =
+                bytes.and_then(|bytes| Some((Manifest::parse(&bytes).ok()?, Bytes::from(bytes))));
+            Done::Download(Step::Recalled { id, manifest, reply })
+        });
+    }
+
+    fn on_recalled(
+        &mut self,
+        id: ContentId,
+        manifest: Option<(Manifest, Bytes)>,
+        reply: Option<oneshot::Sender<Answer>>,
+    ) {
+        if let Some(content) = self.contents.get_mut(&id).filter(|c| c.manifest.is_none())
+            && let Some((manifest, bytes)) = manifest
+        {
             content.manifest = Some(Arc::new(manifest));
-            content.manifest_bytes = Some(Bytes::from(bytes));
+            content.manifest_bytes = Some(bytes);
         }
-        true
+        if let Some(reply) = reply {
+            // A caller that no longer waits is fine.
+            let _ = reply.send(self.known_files(&id));
+            return;
+        }
+        self.set_opening(&id, false);
+        if self.contents.get(&id).and_then(Content::phase) == Some(&Phase::Opening) {
+            self.begin(id);
+        }
+    }
+
+    fn set_opening(&mut self, id: &ContentId, opening: bool) {
+        if let Some(download) = self.contents.get_mut(id).and_then(Content::as_download) {
+            download.opening = opening;
+        }
     }
 
     pub(super) fn on_described(&mut self, id: ContentId, descriptor: Descriptor) {
@@ -223,10 +279,14 @@ impl Session {
                 }
                 None => self.feed(Input::ManifestRejected { id, conn }),
             },
+            Step::Recalled { id, manifest, reply } => self.on_recalled(id, manifest, reply),
+            Step::NoRoom { id, why } => {
+                self.set_opening(&id, false);
+                self.keep_room(id, why);
+            }
+            Step::HashesSaved { id, result } => self.on_hashes_saved(id, result),
             Step::Opened { id, result } => {
-                if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
-                    download.opening = false;
-                }
+                self.set_opening(&id, false);
                 match result {
                     Ok(opened) => self.on_opened(id, *opened),
                     Err(error) => self.block(id, &error),
@@ -266,8 +326,11 @@ impl Session {
     }
 
     /// Creates or finds the `.part` file, and hashes again what a crash left unsure.
-    fn open(&mut self, id: ContentId) {
+    pub(super) fn open(&mut self, id: ContentId) {
         self.set_phase(&id, Phase::Opening);
+        let dir = self.download_of(&id).map(|download| download.record.dir.clone());
+        let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
+        let keep = self.config.keep_free;
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
         let manifest = content.manifest.clone();
@@ -275,16 +338,21 @@ impl Session {
         if std::mem::replace(&mut download.opening, true) {
             return;
         }
-        let dir = download.record.dir.clone();
-        self.background(move || {
-            let result =
-                when_free(|| open_partial(id, descriptor, manifest.as_deref(), &name, dir.clone()));
-            Done::Download(Step::Opened { id, result: result.map(Box::new) })
+        let selection = download.record.selection.clone();
+        self.beside(dir, move |dir| {
+            // As it is now: nobody may have looked there before.
+            let room = Room::look(&dir).ok();
+            if let Some(why) = room.and_then(|room| lack(&dir, room, keep)) {
+                return Done::Download(Step::NoRoom { id, why });
+            }
+            let manifest = manifest.as_deref();
+            let open = || open_partial(id, descriptor, manifest, &name, dir.clone(), &selection);
+            Done::Download(Step::Opened { id, result: when_free(open).map(Box::new) })
         });
     }
 
     fn on_opened(&mut self, id: ContentId, opened: OpenedDownload) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(content) = self.contents.get_mut(&id) else { return self.let_go(opened) };
         let manifest = content.manifest.clone();
         content.layout = Some(opened.layout.clone());
         let Some(descriptor) = content.descriptor else { return };
@@ -296,10 +364,9 @@ impl Session {
         let partial = match opened.outcome {
             Outcome::Going(partial) => partial,
             Outcome::InPlace(path) => {
-                return self.finish_in_place(id, &path);
+                return self.finish_in_place(id, path);
             }
         };
-        let room = partial.check_room(&wanted);
         download.partial = Some(partial.clone());
         content.source = Some(partial);
         if opened.found.count() > 0 {
@@ -328,7 +395,7 @@ impl Session {
         if let Some(announcer) = &self.net.announcer {
             announcer.set_partial(id, opened.found);
         }
-        if let Err(error) = room {
+        if let Err(error) = opened.room {
             self.block(id, &error);
         }
     }
@@ -342,10 +409,34 @@ impl Session {
         if !download.saved_hashes.insert((file, index)) {
             return;
         }
-        if let Some(partial) = &download.partial
-            && let Err(error) = partial.record_hashes(file, index, hashes)
-        {
+        if download.partial.is_some() {
+            download.unsaved.push((file, index, hashes.to_vec()));
+            self.save_hashes(id);
+        }
+    }
+
+    /// Writes what is not in the journal yet, beside the session and one lot after the other.
+    fn save_hashes(&mut self, id: ContentId) {
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let Some(download) = download.filter(|d| !d.saving && !d.unsaved.is_empty()) else {
+            return;
+        };
+        let Some(partial) = download.partial.clone() else { return };
+        download.saving = true;
+        let (hashes, dir) = (std::mem::take(&mut download.unsaved), download.record.dir.clone());
+        self.beside(dir, move |_| {
+            let result = save_hashes(&partial, &hashes);
+            Done::Download(Step::HashesSaved { id, result })
+        });
+    }
+
+    fn on_hashes_saved(&mut self, id: ContentId, result: Result<(), DiskError>) {
+        if let Err(error) = result {
             self.say(Level::Warn, Target::Disk, error.to_string());
+        }
+        if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
+            download.saving = false;
+            self.save_hashes(id);
         }
     }
 
@@ -381,12 +472,20 @@ fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, Dis
     open()
 }
 
+/// Writes hashes into the journal of a download, so that a restart needs nobody to check what is there;
+/// blocks.
+pub(super) fn save_hashes(partial: &Partial, hashes: &[HashRange]) -> Result<(), DiskError> {
+    let all = hashes.iter();
+    all.map(|(file, index, hashes)| partial.record_hashes(*file, *index, hashes)).collect()
+}
+
 fn open_partial(
     id: ContentId,
     descriptor: Descriptor,
     manifest: Option<&Manifest>,
     name: &str,
     dir: PathBuf,
+    selection: &Selection,
 ) -> Result<OpenedDownload, DiskError> {
     let too_large = |_| DiskError::TooLarge;
     let layout = match manifest {
@@ -412,7 +511,8 @@ fn open_partial(
     match Partial::open(spec)? {
         Opened::Finished(path) => {
             let found = ChunkSet::full(layout.chunks());
-            Ok(OpenedDownload { layout, hashes, found, outcome: Outcome::InPlace(path) })
+            let outcome = Outcome::InPlace(real_path(&path));
+            Ok(OpenedDownload { layout, hashes, found, room: Ok(()), outcome })
         }
         Opened::Going { partial, durable, written, hashes: stored } => {
             for (file, index, list) in stored {
@@ -428,7 +528,8 @@ fn open_partial(
             for run in durable.runs() {
                 found.insert_run(run.start, run.end - run.start);
             }
-            Ok(OpenedDownload { layout, hashes, found, outcome: Outcome::Going(partial) })
+            let room = partial.check_room(&wanted_chunks(manifest, &layout, selection));
+            Ok(OpenedDownload { layout, hashes, found, room, outcome: Outcome::Going(partial) })
         }
     }
 }

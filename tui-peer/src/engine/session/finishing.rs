@@ -1,6 +1,6 @@
 //! The end of a download: everything in place, and shared from there.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
@@ -10,6 +10,7 @@ use super::Session;
 use super::content::{Content, Phase, Role, Share, ShareState, bytes_of};
 use super::downloads::{FinishedDownload, Step};
 use super::shares::Done;
+use crate::engine::command::CommandError;
 use crate::engine::disk::{DiskError, FileTree, FinishPlan, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::Prepared;
@@ -65,11 +66,12 @@ impl Session {
     }
 
     /// A crash came between the rename and the record: hash it as what it is, a file of ours.
-    pub(super) fn finish_in_place(&mut self, id: ContentId, path: &Path) {
+    pub(super) fn finish_in_place(&mut self, id: ContentId, path: Result<PathBuf, CommandError>) {
         self.forget(&id);
         self.write_down(move |library| library.remove_download(&id).map(drop));
-        if let Err(error) = self.share(path, None) {
-            self.say(Level::Error, Target::Share, error.message);
+        match path {
+            Ok(path) => self.share_real(path, None),
+            Err(error) => self.say(Level::Error, Target::Share, error.message),
         }
     }
 
@@ -95,15 +97,18 @@ impl Session {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let tree =
             FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
-        content.source = Some(Arc::new(SharedFiles::new(tree, prepared.stats.clone())));
+        let files = Arc::new(SharedFiles::new(tree, prepared.stats.clone()));
+        let source = content.source.replace(files);
         let complete = part.is_none();
-        content.role = Role::Share(Share {
+        let share = Role::Share(Share {
             paths: vec![prepared.path],
             state: ShareState::Serving,
             downloaded: true,
             finished_ms: prepared.hashed_at,
             part,
         });
+        let role = std::mem::replace(&mut content.role, share);
+        self.let_go((source, role));
         if complete {
             self.announce(&id);
         }

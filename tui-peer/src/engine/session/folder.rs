@@ -8,7 +8,9 @@ use common::id::{ContentId, Hash};
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
 use common::names::show;
+use tokio::sync::oneshot;
 
+use super::commands::Answer;
 use super::content::{Content, Phase, Role, ShareState, selects, wanted_chunks};
 use super::downloads::{self, Step};
 use super::shares::Done;
@@ -168,11 +170,21 @@ impl Session {
         self.share_again(path);
     }
 
-    /// What is in a folder, as far as that is known.
-    pub(super) fn list_files(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
-        if self.contents.get(id).is_some_and(|content| content.manifest.is_none()) {
-            self.recall_manifest(*id);
+    /// What is in a folder, as far as that is known; the answer, unless it comes later.
+    pub(super) fn list_files(
+        &mut self,
+        id: ContentId,
+        reply: oneshot::Sender<Answer>,
+    ) -> Option<(Answer, oneshot::Sender<Answer>)> {
+        if self.contents.get(&id).is_some_and(|content| content.manifest.is_none()) {
+            self.recall_manifest(id, Some(reply));
+            return None;
         }
+        Some((self.known_files(&id), reply))
+    }
+
+    /// The files of a folder whose manifest is here.
+    pub(super) fn known_files(&self, id: &ContentId) -> Answer {
         let content = self.contents.get(id);
         let content = content.ok_or_else(|| {
             refuse(CommandErrorKind::NotFound, "neither shared nor downloaded here")

@@ -1,6 +1,7 @@
 //! The one task that owns the swarm core and everything the user has: it feeds the core what happened,
 //! executes what it says, and carries out commands. Blocking work (hashing, opening, renaming, the
-//! library) runs elsewhere and reports back as [`Done`].
+//! library) and every look at a path of the user's run elsewhere and report back as [`Done`]: a disk that
+//! hangs must hold up nothing but what lies on it.
 
 mod altered;
 mod bans;
@@ -17,10 +18,12 @@ mod kept;
 mod ledger;
 mod lens;
 mod network;
+mod paths;
 mod peers;
 mod queue;
 mod recheck;
 mod removed;
+mod room;
 mod shares;
 mod start;
 mod stop;
@@ -29,8 +32,9 @@ mod verified;
 mod view;
 mod watches;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -107,7 +111,14 @@ pub(super) struct Session {
     dirty: bool,
     published: Instant,
     housekept: Instant,
-    disk_free: Option<u64>,
+    rooms: room::Rooms,
+    /// What is to be shared and not found yet, in the order in which it was asked for.
+    sought: Vec<paths::Sought>,
+    /// Folders chosen for downloads that are not known to be usable yet, the newest last.
+    chosen: Vec<paths::Chosen>,
+    /// Shares that could not be read and are just being looked at.
+    doubted: HashSet<ContentId>,
+    before: Before,
     clocks: Clocks,
     /// Downloads that can be taken back.
     removed: VecDeque<Removed>,
@@ -122,6 +133,9 @@ pub(super) struct Session {
     /// The front end has to ask the user before the network is joined.
     asking: bool,
 }
+
+/// Called before every look at a path of the user's, where it may block. Only tests do something there.
+type Before = Arc<dyn Fn(&Path) + Send + Sync>;
 
 /// Payload moved in this run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -220,13 +234,12 @@ impl Session {
         }
         if now >= self.housekept + self.housekeeping_interval() {
             self.housekept = now;
-            self.leave_room();
+            self.look_at_rooms();
             self.retry_blocked(now);
             self.note_stuck(now);
             self.end_bans(now);
             self.look_at_shares(now);
             self.count_served(now);
-            self.measure_disk();
             self.dirty |= self.is_busy();
         }
         self.bury_removed(Some(now));
@@ -289,6 +302,20 @@ impl Session {
         });
     }
 
+    /// The same for work on a path of the user's, whose disk may hang.
+    fn beside(&self, path: PathBuf, work: impl FnOnce(PathBuf) -> Done + Send + 'static) {
+        let before = self.before.clone();
+        self.background(move || {
+            before(&path);
+            work(path)
+        });
+    }
+
+    /// Drops what may hold open files elsewhere: closing them may have to write what is left.
+    fn let_go(&self, files: impl Send + 'static) {
+        tokio::task::spawn_blocking(move || drop(files));
+    }
+
     /// Says something in the log.
     fn say(&self, level: Level, target: Target, text: impl Into<String>) {
         self.tell(level, target, text, What::Said);
@@ -330,3 +357,6 @@ async fn recv(events: &mut Option<mpsc::Receiver<TrackerEvent>>) -> Option<Track
 fn refuse(kind: super::command::CommandErrorKind, message: impl Into<String>) -> CommandError {
     CommandError { kind, message: message.into() }
 }
+
+#[cfg(test)]
+mod tests;

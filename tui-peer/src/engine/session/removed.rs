@@ -65,7 +65,10 @@ impl Session {
         let text = format!("{}: removed", content.shown);
         self.say(Level::Info, Target::Fetch, text);
         if let Role::Download(download) = content.role {
-            let partial = download.partial.filter(|_| delete_partial);
+            let mut partial = download.partial;
+            if !delete_partial {
+                self.let_go(partial.take());
+            }
             if self.removed.len() >= MAX_REMOVED
                 && let Some(oldest) = self.removed.pop_front()
             {
@@ -107,7 +110,7 @@ impl Session {
         };
         let record = removed.record.clone();
         // Opened anew, and it is locked while the old one lives.
-        drop(removed);
+        self.let_go(removed);
         if !self.contents.contains_key(id) {
             self.remember(&record);
             self.insert(Content::download(record));

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
+use super::room::Room;
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{FileTree, SharedFiles};
@@ -41,9 +42,17 @@ pub(super) enum Done {
     /// A chunk of which a peer complained was read again: it is wrong.
     Damaged { id: ContentId, chunk: u32 },
     /// Shares were looked at: those that do not lie on disk as they were hashed.
-    Looked { altered: Vec<ContentId> },
+    Looked { altered: Vec<ContentId>, back: Vec<ContentId> },
     /// A download got on.
     Download(downloads::Step),
+    /// A folder for downloads was looked at: its room, if that can be known.
+    Room { dir: PathBuf, room: Option<Room> },
+    /// What is to be shared was found (or not): where it really is.
+    Found { number: u64, result: Result<PathBuf, CommandError> },
+    /// Whether a folder chosen for downloads can be used.
+    Chosen { number: u64, result: Result<(), CommandError> },
+    /// A share that could not be read was looked at: where something lies still.
+    Missed { id: ContentId, there: Vec<PathBuf> },
     /// A tracker runs in this process, or could not.
     Hosted(super::network::Hosted),
 }
@@ -56,25 +65,11 @@ pub(super) enum Restored {
 }
 
 impl Session {
-    /// Begins to share a file or folder; the answer comes at once, the rest shows in the snapshot.
-    pub(super) fn share(
-        &mut self,
-        path: &Path,
-        name: Option<String>,
-    ) -> Result<Reply, CommandError> {
-        let real = std::fs::canonicalize(path).map_err(|error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::NotFound => CommandErrorKind::NotFound,
-                std::io::ErrorKind::PermissionDenied => CommandErrorKind::Permission,
-                _ => CommandErrorKind::Io,
-            };
-            super::refuse(kind, format!("cannot share {}: {error}", path.display()))
-        })?;
-        if self.is_being_hashed(&real) || self.is_shared(&real) {
-            return Ok(Reply::Accepted);
+    /// Shares what really lies at `path`, unless that is done or under way.
+    pub(super) fn share_real(&mut self, path: PathBuf, name: Option<String>) {
+        if !self.is_being_hashed(&path) && !self.is_shared(&path) {
+            self.hash(path, name, None);
         }
-        self.hash(real, name, None);
-        Ok(Reply::Accepted)
     }
 
     /// Whether it is hashed just now, to be shared.
@@ -146,8 +141,15 @@ impl Session {
     }
 
     pub(super) fn on_done(&mut self, done: Done) {
-        self.changed();
+        // Nobody needs a new picture each time somebody looked at the disk.
+        if !matches!(done, Done::Room { .. }) {
+            self.changed();
+        }
         match done {
+            Done::Room { dir, room } => self.on_room(&dir, room),
+            Done::Found { number, result } => self.on_found(number, result),
+            Done::Chosen { number, result } => self.on_chosen(number, result),
+            Done::Missed { id, there } => self.on_missed(id, &there),
             Done::Prepared { job, downloaded, result } => self.on_prepared(job, downloaded, result),
             Done::Restored(all) => all.into_iter().for_each(|one| self.on_restored(one)),
             Done::Forgotten { result } => {
@@ -155,7 +157,7 @@ impl Session {
                     self.say(Level::Error, Target::Disk, error.to_string());
                 }
             }
-            Done::Looked { altered } => self.on_looked(altered),
+            Done::Looked { altered, back } => self.on_looked(altered, &back),
             Done::Verified { id, result } => self.on_verified(id, result),
             Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
@@ -325,7 +327,9 @@ impl Session {
 
     /// Takes a content out of the core, the tracker and the lists; touches no file.
     pub(super) fn forget(&mut self, id: &ContentId) -> Option<Content> {
-        let content = self.contents.remove(id)?;
+        let mut content = self.contents.remove(id)?;
+        self.let_go(content.source.take());
+        self.doubted.remove(id);
         self.order.retain(|other| other != id);
         self.feed(Input::ContentRemoved { id: *id });
         if let Some(announcer) = &self.net.announcer {
@@ -354,6 +358,7 @@ impl Session {
             for job in self.jobs.iter().filter(|job| share.paths.contains(&job.path)) {
                 job.cancel.store(true, Ordering::Relaxed);
             }
+            self.note_unshared(&share.paths);
             let id = *id;
             self.write_down(move |library| {
                 let forget = |path: &PathBuf| library.remove_share(path).map(drop);

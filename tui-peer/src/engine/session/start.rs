@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::clock::Clocks;
 use super::kept::Keeping;
 use super::network::{Net, remembered};
-use super::{DONE_QUEUE, Queues, Session, Totals, shares};
+use super::{Before, DONE_QUEUE, Queues, Session, Totals, shares};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
 use crate::engine::conn::{Ours, listen};
 use crate::engine::disk::{BufPool, Disk};
@@ -43,6 +43,14 @@ const DISK_QUEUE: usize = 1024;
 
 /// Opens the state folder, binds the port, and starts the session's task.
 pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandle, StartError> {
+    start_with(config, Arc::new(|_| ())).await
+}
+
+/// The same with something to be done before every look at a path of the user's.
+pub(super) async fn start_with(
+    config: EngineConfig,
+    before: Before,
+) -> Result<EngineHandle, StartError> {
     make_folder(&config.state_dir)?;
     make_folder(&config.downloads)?;
     let (library, loaded) = Library::open(&config.state_dir).map_err(|error| match error {
@@ -118,7 +126,11 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
         dirty: true,
         published: Instant::now(),
         housekept: Instant::now(),
-        disk_free: None,
+        rooms: Default::default(),
+        sought: Vec::new(),
+        chosen: Vec::new(),
+        doubted: Default::default(),
+        before,
         clocks: Clocks::new(Instant::now(), SystemTime::now()),
         removed: VecDeque::new(),
         bans: Vec::new(),
@@ -147,7 +159,7 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
     }
     session.restore_shares(loaded.shares);
     session.restore_downloads(loaded.downloads);
-    session.measure_disk();
+    session.look_at_rooms();
     session.publish();
     let queues = Queues { commands: parts.commands, stop: parts.stop, conns, disk: disk_rx, done };
     tokio::spawn(async move {

@@ -6,6 +6,7 @@ use common::wire::Code;
 
 use super::Session;
 use super::content::Role;
+use super::downloads::save_hashes;
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Stop;
 use crate::swarm::event::Input;
@@ -74,10 +75,10 @@ impl Session {
         }
         let partials: Vec<_> = self
             .contents
-            .values()
-            .filter_map(|content| match &content.role {
-                Role::Download(download) => download.partial.clone(),
-                Role::Share(_) => None,
+            .values_mut()
+            .filter_map(|content| {
+                let download = content.as_download()?;
+                Some((download.partial.clone()?, std::mem::take(&mut download.unsaved)))
             })
             .collect();
         let (disk, library) = (self.disk.clone(), self.library.clone());
@@ -87,8 +88,11 @@ impl Session {
         let synced = tokio::task::spawn_blocking(move || {
             // What is still in the workers' queue is written before the sync.
             disk.shutdown();
-            let synced = partials.iter().filter_map(|partial| partial.sync().err());
-            let mut errors: Vec<String> = synced.map(|error| error.to_string()).collect();
+            let mut errors: Vec<String> = Vec::new();
+            for (partial, hashes) in &partials {
+                errors.extend(save_hashes(partial, hashes).err().map(|error| error.to_string()));
+                errors.extend(partial.sync().err().map(|error| error.to_string()));
+            }
             let deleted = deletions.into_iter().filter_map(|removed| removed.delete().err());
             errors.extend(deleted.map(|error| error.to_string()));
             errors.extend(ledger.settle(&library).err().map(|error| error.to_string()));

@@ -1,10 +1,13 @@
 //! Verifying on request: everything is read again and compared with what it was.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use common::id::ContentId;
 use common::wire::Code;
+use tokio::sync::oneshot;
 
+use super::commands::Answer;
 use super::content::{Role, ShareState};
 use super::shares::{Done, threads};
 use super::{Session, refuse};
@@ -21,8 +24,24 @@ pub(super) struct Verified {
 }
 
 impl Session {
-    /// Reads everything again and compares.
-    pub(super) fn check(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
+    /// Reads everything again and compares; the answer, unless it comes later.
+    pub(super) fn check(
+        &mut self,
+        id: &ContentId,
+        reply: oneshot::Sender<Answer>,
+    ) -> Option<(Answer, oneshot::Sender<Answer>)> {
+        match self.read_again(id) {
+            Ok(Some(path)) => {
+                self.look_again(path, reply);
+                None
+            }
+            Ok(None) => Some((Ok(Reply::Accepted), reply)),
+            Err(error) => Some((Err(error), reply)),
+        }
+    }
+
+    /// Begins to read a share again; of an altered one, says where to look for it first.
+    fn read_again(&mut self, id: &ContentId) -> Result<Option<PathBuf>, CommandError> {
         let Some(content) = self.contents.get_mut(id) else {
             return Err(refuse(CommandErrorKind::NotFound, "not shared or downloaded here"));
         };
@@ -36,7 +55,7 @@ impl Session {
             return Err(refuse(CommandErrorKind::NotFound, "no path known"));
         };
         if matches!(share.state, ShareState::Gone { .. }) {
-            return self.look_again(path);
+            return Ok(Some(path));
         }
         share.state = ShareState::Verifying;
         let (library, id) = (self.library.clone(), *id);
@@ -58,7 +77,7 @@ impl Session {
             Done::Verified { id, result: verify() }
         });
         self.changed();
-        Ok(Reply::Accepted)
+        Ok(None)
     }
 
     pub(super) fn on_verified(&mut self, id: ContentId, result: Result<Verified, ShareError>) {
@@ -86,7 +105,8 @@ impl Session {
                 let hint = "unshare it, then download it again".to_owned();
                 let what = What::Failed { id: Some(id), code: "damaged", hint };
                 self.tell(Level::Error, Target::Disk, text.clone(), what);
-                self.take_off(id, text);
+                // It was read just now.
+                self.take_off(id, text, true);
             }
             Err(error) => {
                 let hint = "check the file, then verify again".to_owned();

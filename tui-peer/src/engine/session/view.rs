@@ -11,7 +11,6 @@ use super::content::{Content, Download, Phase, Role, Share, ShareState, bytes_of
 use super::facts::{Meters, Of};
 use super::lens::{Doing, Known, Lens};
 use super::{Session, Totals};
-use crate::engine::disk::free_space;
 use crate::engine::snapshot::{
     self, Flags, Focus, MAX_FLIGHTS, Me, Network, Plan, Snapshot, Sole, SourceRow, SourceState,
     Transfer, TransferState,
@@ -40,7 +39,7 @@ impl Session {
                 nick: self.config.nick.clone(),
                 listen: self.listen,
                 downloads: self.config.downloads.clone(),
-                disk_free: self.disk_free,
+                disk_free: self.rooms.last(&self.config.downloads).map(|room| room.free),
                 serving: self.serving,
             },
             network: self.network_view(),
@@ -59,10 +58,6 @@ impl Session {
         self.dirty =
             moving || !self.jobs.is_empty() || self.lens.as_ref().is_some_and(Lens::is_waiting);
         self.snapshots.send_replace(Arc::new(snapshot));
-    }
-
-    pub(super) fn measure_disk(&mut self) {
-        self.disk_free = free_space(&self.config.downloads).ok();
     }
 
     fn network_view(&self) -> Network {
