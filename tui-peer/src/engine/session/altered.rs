@@ -32,10 +32,8 @@ impl Session {
         if share.state != ShareState::Serving || code != Code::Gone {
             return;
         }
-        if !self.doubted.insert(id) {
-            return;
-        }
         let paths = share.paths.clone();
+        self.take_off(id, ShareState::Doubted);
         self.beside(paths.first().cloned().unwrap_or_default(), move |_| {
             let there = paths.into_iter().filter(|path| path.exists()).collect();
             Done::Missed { id, there }
@@ -44,8 +42,10 @@ impl Session {
 
     /// Where something still lies of a share that could not be read.
     pub(super) fn on_missed(&mut self, id: ContentId, there: &[PathBuf]) {
-        // Not if it was unshared meanwhile.
-        if !self.doubted.remove(&id) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Role::Share(share) = &mut content.role else { return };
+        if share.state != ShareState::Doubted {
+            // Unshared meanwhile, and shared again.
             return;
         }
         let (why, hint) = if there.is_empty() {
@@ -56,19 +56,18 @@ impl Session {
         } else {
             ("changed on disk: not served any more, hashing it again", "others get the new version")
         };
-        let text = format!("{} {why}", self.shown_name(&id));
+        let text = format!("{} {why}", content.shown);
+        share.state = ShareState::Gone { why: text.clone(), there: !there.is_empty() };
         let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
-        self.tell(Level::Warn, Target::Share, text.clone(), what);
-        self.take_off(id, text, !there.is_empty());
+        self.tell(Level::Warn, Target::Share, text, what);
         there.iter().for_each(|path| self.share_real(path.clone(), None));
     }
 
-    /// Takes a share from the network that does not hold what it should; it stays in the list. `there`:
-    /// whether something lies where it lay.
-    pub(super) fn take_off(&mut self, id: ContentId, why: String, there: bool) {
+    /// Takes a share from the network that does not hold what it should; it stays in the list.
+    pub(super) fn take_off(&mut self, id: ContentId, state: ShareState) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Role::Share(share) = &mut content.role else { return };
-        share.state = ShareState::Gone { why, there };
+        share.state = state;
         let source = content.source.take();
         content.registered = false;
         self.let_go(source);
@@ -95,9 +94,7 @@ impl Session {
 
     /// What lies at a path now takes the place of what lay there before.
     pub(super) fn replace_altered(&mut self, prepared: &Prepared) {
-        let was_here = |path: &Path, state: &ShareState| {
-            path == prepared.path && matches!(state, ShareState::Gone { .. })
-        };
+        let was_here = |path: &Path, state: &ShareState| path == prepared.path && !state.is_good();
         let old: Vec<ContentId> = self
             .contents
             .values()

@@ -86,6 +86,8 @@ pub(super) enum ShareState {
     Serving,
     /// Being hashed again on request.
     Verifying,
+    /// It could not be read, and is just being looked at; not served.
+    Doubted,
     /// Its file changed, or vanished; not served.
     Gone {
         /// In words.
@@ -93,6 +95,13 @@ pub(super) enum ShareState {
         /// Whether something else lies there now.
         there: bool,
     },
+}
+
+impl ShareState {
+    /// Whether it holds what it should, as far as is known.
+    pub(super) fn is_good(&self) -> bool {
+        matches!(self, Self::Serving | Self::Verifying)
+    }
 }
 
 /// A download that is not finished.

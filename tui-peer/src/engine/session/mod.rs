@@ -32,7 +32,7 @@ mod verified;
 mod view;
 mod watches;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,8 +116,6 @@ pub(super) struct Session {
     sought: Vec<paths::Sought>,
     /// Folders chosen for downloads that are not known to be usable yet, the newest last.
     chosen: Vec<paths::Chosen>,
-    /// Shares that could not be read and are just being looked at.
-    doubted: HashSet<ContentId>,
     before: Before,
     clocks: Clocks,
     /// Downloads that can be taken back.

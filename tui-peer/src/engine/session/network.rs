@@ -10,7 +10,7 @@ use common::wire::Code;
 use common::wire::tracker::FileMeta;
 use tokio::sync::mpsc;
 
-use super::content::{Phase, Role, ShareState};
+use super::content::{Phase, Role};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
@@ -120,13 +120,11 @@ impl Session {
         let Some(announcer) = &self.net.announcer else { return };
         let Some(content) = self.contents.get(id) else { return };
         match &content.role {
-            Role::Share(share) if !matches!(share.state, ShareState::Gone { .. }) => {
-                match (&share.part, content.meta()) {
-                    (None, Some(meta)) => announcer.set_share(meta),
-                    (Some(part), _) => announcer.set_partial(*id, part.clone()),
-                    _ => {}
-                }
-            }
+            Role::Share(share) if share.state.is_good() => match (&share.part, content.meta()) {
+                (None, Some(meta)) => announcer.set_share(meta),
+                (Some(part), _) => announcer.set_partial(*id, part.clone()),
+                _ => {}
+            },
             Role::Share(_) => {}
             Role::Download(_) => {
                 if let Some(have) = self.node.have(id) {

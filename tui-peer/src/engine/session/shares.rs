@@ -79,10 +79,7 @@ impl Session {
 
     fn is_shared(&self, path: &Path) -> bool {
         self.contents.values().any(|content| match &content.role {
-            Role::Share(share) => {
-                !matches!(share.state, ShareState::Gone { .. })
-                    && share.paths.iter().any(|p| p == path)
-            }
+            Role::Share(share) => share.state.is_good() && share.paths.iter().any(|p| p == path),
             Role::Download(_) => false,
         })
     }
@@ -262,9 +259,7 @@ impl Session {
         if let Some(existing) = self.contents.get_mut(&id) {
             match &mut existing.role {
                 // The same bytes under another path: one content.
-                Role::Share(share)
-                    if !matches!(share.state, ShareState::Gone { .. }) && share.part.is_none() =>
-                {
+                Role::Share(share) if share.state.is_good() && share.part.is_none() => {
                     if !share.paths.contains(&prepared.path) {
                         share.paths.push(prepared.path.clone());
                     }
@@ -329,7 +324,6 @@ impl Session {
     pub(super) fn forget(&mut self, id: &ContentId) -> Option<Content> {
         let mut content = self.contents.remove(id)?;
         self.let_go(content.source.take());
-        self.doubted.remove(id);
         self.order.retain(|other| other != id);
         self.feed(Input::ContentRemoved { id: *id });
         if let Some(announcer) = &self.net.announcer {

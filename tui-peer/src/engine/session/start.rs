@@ -129,7 +129,6 @@ pub(super) async fn start_with(
         rooms: Default::default(),
         sought: Vec::new(),
         chosen: Vec::new(),
-        doubted: Default::default(),
         before,
         clocks: Clocks::new(Instant::now(), SystemTime::now()),
         removed: VecDeque::new(),

@@ -166,7 +166,7 @@ async fn a_download_folder_that_hangs_holds_up_nothing_else() {
     until(&peer, "it is looked for", |s| state(s, first) == Some(TransferState::Checking)).await;
     assert_eq!(peer.snapshot().me.disk_free, None);
 
-    ok(&peer, Command::Limits { up: None, down: Some(100 << 10) }).await;
+    ok(&peer, Command::Limits { up: None, down: Some(8 << 20) }).await;
     ok(&peer, wish(second, Some(&temp.path().join("fast")))).await;
     until(&peer, "the other one", is_here(second)).await;
     assert_eq!(std::fs::read(temp.path().join("fast/300001.bin")).unwrap().len(), 300_001);
@@ -187,19 +187,19 @@ async fn a_download_folder_that_hangs_holds_up_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_ends_though_its_journal_and_its_free_space_hang() {
     let temp = tempfile::tempdir().unwrap();
-    let (seed, [id]) = seed(temp.path(), [3_000_000]).await;
+    let (seed, [id]) = seed(temp.path(), [2_000_000]).await;
     let hang = Hang::new();
     let _free = Free(hang.clone());
     let peer = joined(temp.path(), &seed, &hang).await;
     let dir = temp.path().join("other");
-    ok(&peer, Command::Limits { up: None, down: Some(500 << 10) }).await;
+    ok(&peer, Command::Limits { up: None, down: Some(1 << 20) }).await;
     ok(&peer, wish(id, Some(&dir))).await;
     until(&peer, "it is open", |s| state(s, id) == Some(TransferState::Getting)).await;
     hang.hang(&dir);
     hang.until_held(1).await;
     until(&peer, "all of it", is_here(id)).await;
-    let there = std::fs::read(dir.join("3000000.bin")).unwrap();
-    assert_eq!(there, std::fs::read(temp.path().join("3000000.bin")).unwrap());
+    let there = std::fs::read(dir.join("2000000.bin")).unwrap();
+    assert_eq!(there, std::fs::read(temp.path().join("2000000.bin")).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,10 @@ impl Session {
         if matches!(share.state, ShareState::Gone { .. }) {
             return Ok(Some(path));
         }
+        if share.state == ShareState::Doubted {
+            // What it is now is just being found out.
+            return Ok(None);
+        }
         share.state = ShareState::Verifying;
         let (library, id) = (self.library.clone(), *id);
         self.background(move || {
@@ -106,7 +110,7 @@ impl Session {
                 let what = What::Failed { id: Some(id), code: "damaged", hint };
                 self.tell(Level::Error, Target::Disk, text.clone(), what);
                 // It was read just now.
-                self.take_off(id, text, true);
+                self.take_off(id, ShareState::Gone { why: text, there: true });
             }
             Err(error) => {
                 let hint = "check the file, then verify again".to_owned();

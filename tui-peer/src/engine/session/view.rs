@@ -218,7 +218,9 @@ impl Session {
         });
         let checking = download.is_some_and(|download| download.phase == Phase::Opening)
             || content.is_some_and(|content| match &content.role {
-                Role::Share(share) => share.state == ShareState::Verifying,
+                Role::Share(share) => {
+                    matches!(share.state, ShareState::Verifying | ShareState::Doubted)
+                }
                 Role::Download(_) => false,
             });
         let layout = content.and_then(|content| content.layout.as_ref());
@@ -394,14 +396,14 @@ fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
     row.unavailable = 0;
     row.state = match &share.state {
         ShareState::Serving => TransferState::Sharing,
-        ShareState::Verifying => TransferState::Checking,
+        ShareState::Verifying | ShareState::Doubted => TransferState::Checking,
         ShareState::Gone { why, there } => {
             row.plan.why.clone_from(why);
             row.why = (!there).then_some(Cause::Vanished);
             TransferState::Changed
         }
     };
-    if matches!(share.state, ShareState::Gone { .. }) {
+    if !share.state.is_good() {
         (row.done, row.have) = (0, 0);
     }
 }
