@@ -475,8 +475,8 @@ fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, Dis
 /// Writes hashes into the journal of a download, so that a restart needs nobody to check what is there;
 /// blocks.
 pub(super) fn save_hashes(partial: &Partial, hashes: &[HashRange]) -> Result<(), DiskError> {
-    let all = hashes.iter();
-    all.map(|(file, index, hashes)| partial.record_hashes(*file, *index, hashes)).collect()
+    let save = |(file, index, list): &HashRange| partial.record_hashes(*file, *index, list);
+    hashes.iter().try_for_each(save)
 }
 
 fn open_partial(
