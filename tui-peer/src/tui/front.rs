@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
-use rustix::process::{getpid, kill_current_process_group, kill_process};
+use rustix::process::{getpid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clipboard;
@@ -255,12 +255,8 @@ impl Front for Tty {
         self.events = None;
         self.writer.drain(LAST_FRAME);
         self.guard.release();
-        let stopped = if job_control() {
-            // The shell waits for all of them: a script around the program, a pager behind it.
-            kill_current_process_group(rustix::process::Signal::STOP)
-        } else {
-            kill_process(getpid(), rustix::process::Signal::STOP)
-        };
+        // Only ourselves: others of our process group may be a test or a supervisor.
+        let stopped = kill_process(getpid(), rustix::process::Signal::STOP);
         // Here again after `fg`.
         self.expected = stopped.is_ok();
         self.guard.take(self.guard.modes())?;
