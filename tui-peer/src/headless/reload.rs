@@ -1,10 +1,18 @@
 //! SIGHUP: the settings are read again, and what may change while the engine runs does.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::output::Output;
 use crate::engine::command::Command;
 use crate::engine::config::EngineConfig;
 use crate::engine::handle::EngineHandle;
 use crate::logfile::Logs;
+
+/// How long a setting may take to be carried out. A download folder on a disk that hangs must not keep
+/// us from hearing signals.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads the settings as the program did at its start; what is wrong with them otherwise.
 type ReadAgain = Box<dyn FnMut() -> Result<EngineConfig, String> + Send>;
@@ -13,6 +21,7 @@ type ReadAgain = Box<dyn FnMut() -> Result<EngineConfig, String> + Send>;
 pub struct Reload {
     now: EngineConfig,
     read: ReadAgain,
+    patience: Duration,
 }
 
 impl Reload {
@@ -21,7 +30,7 @@ impl Reload {
         now: EngineConfig,
         read: Box<dyn FnMut() -> Result<EngineConfig, String> + Send>,
     ) -> Self {
-        Self { now, read }
+        Self { now, read, patience: PATIENCE }
     }
 
     /// Reads them again and carries out what changed. A mistake in the file changes nothing.
@@ -37,8 +46,10 @@ impl Reload {
         };
         let changes = changes(&self.now, &new);
         for command in changes.commands {
-            if let Err(error) = engine.call(command).await {
-                out.note(&error.message);
+            match timeout(self.patience, engine.call(command)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => out.note(&error.message),
+                Err(_) => out.note("a folder does not answer; it is used as soon as it does"),
             }
         }
         for name in changes.later {
@@ -121,5 +132,31 @@ mod tests {
         let some = changes(&old, &new);
         assert!(matches!(some.commands[..], [Command::KeepFree { bytes: Some(7) }]));
         assert_eq!(some.later, ["max_active"]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_hangs_keeps_nobody_from_hearing_signals() {
+        let state = crate::engine::snapshot::Snapshot::first(crate::engine::snapshot::Me {
+            peer: common::id::PeerId::from_bytes([7; 32]),
+            nick: String::new(),
+            listen: ([127, 0, 0, 1], 1).into(),
+            downloads: "/d".into(),
+            disk_free: None,
+            serving: true,
+        });
+        let (handle, mut parts) = crate::engine::handle::channel(state);
+        let old = EngineConfig::new("/s".into(), "/d".into());
+        let new = EngineConfig { downloads: "/hangs".into(), ..old.clone() };
+        let mut reload = Reload::new(old, Box::new(move || Ok(new.clone())));
+        reload.patience = Duration::ZERO;
+        let mut out = Output::new(false, 0);
+        let mut reloading = std::pin::pin!(reload.reload(&handle, &mut out));
+        let (_, reply) = tokio::select! {
+            biased;
+            () = &mut reloading => parts.commands.try_recv().unwrap(),
+            call = parts.commands.recv() => call.unwrap(),
+        };
+        reloading.await;
+        assert!(reply.is_closed(), "nobody waits for it any more");
     }
 }

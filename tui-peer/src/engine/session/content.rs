@@ -131,8 +131,16 @@ pub(super) struct Download {
     pub(super) unsaved: Vec<HashRange>,
     /// Some are just being written.
     pub(super) saving: bool,
-    /// Whether the library was asked for its manifest in this run.
-    pub(super) recalled: bool,
+    /// Whether the library was asked for its list of files in this run.
+    pub(super) recall: Recall,
+}
+
+/// How far asking for a list of files of an earlier run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recall {
+    NotYet,
+    Asked,
+    Done,
 }
 
 /// Proven chunk hashes: of which file, from which of its chunks on.
@@ -216,7 +224,7 @@ impl Content {
                 saved_hashes: std::collections::HashSet::new(),
                 unsaved: Vec::new(),
                 saving: false,
-                recalled: false,
+                recall: Recall::NotYet,
             })),
             other_complete: 0,
             other_partial: 0,

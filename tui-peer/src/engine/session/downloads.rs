@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
-use common::id::{ContentId, Hash};
+use common::id::ContentId;
 use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::Session;
 use super::blocked::lack;
 use super::commands::Answer;
-use super::content::{Content, HashRange, Phase, Role, wanted_chunks};
+use super::content::{Content, Phase, Role, wanted_chunks};
 use super::paths::real_path;
 use super::room::Room;
 use super::shares::Done;
@@ -139,19 +139,13 @@ impl Session {
             // Paused and resumed while it is being opened.
             return self.set_phase(&id, Phase::Opening);
         }
-        let known = match content.descriptor {
-            Some(descriptor) if descriptor.kind == Kind::File => true,
-            Some(_) if content.manifest.is_some() => true,
-            Some(_) => {
-                let download = content.as_download();
-                let recalls = download.is_some_and(|d| !std::mem::replace(&mut d.recalled, true));
-                if recalls {
-                    self.set_opening(&id, true);
-                    self.set_phase(&id, Phase::Opening);
-                    return self.recall_manifest(id, None);
-                }
-                false
+        let (descriptor, has_list) = (content.descriptor, content.manifest.is_some());
+        let known = match descriptor.map(|descriptor| descriptor.kind) {
+            Some(Kind::Folder) if !has_list && self.recalls(&id) => {
+                return self.set_phase(&id, Phase::Opening);
             }
+            Some(Kind::Folder) => has_list,
+            Some(Kind::File) => true,
             None => false,
         };
         if known {
@@ -178,40 +172,6 @@ impl Session {
         }
         if let Some(announcer) = &self.net.announcer {
             announcer.locate(id);
-        }
-    }
-
-    /// Looks for a manifest fetched in an earlier run: for somebody who asks, or to go on.
-    pub(super) fn recall_manifest(&self, id: ContentId, reply: Option<oneshot::Sender<Answer>>) {
-        let library = self.library.clone();
-        self.background(move || {
-            let bytes = library.manifest(&id).ok().flatten();
-            let manifest =
-                bytes.and_then(|bytes| Some((Manifest::parse(&bytes).ok()?, Bytes::from(bytes))));
-            Done::Download(Step::Recalled { id, manifest, reply })
-        });
-    }
-
-    fn on_recalled(
-        &mut self,
-        id: ContentId,
-        manifest: Option<(Manifest, Bytes)>,
-        reply: Option<oneshot::Sender<Answer>>,
-    ) {
-        if let Some(content) = self.contents.get_mut(&id).filter(|c| c.manifest.is_none())
-            && let Some((manifest, bytes)) = manifest
-        {
-            content.manifest = Some(Arc::new(manifest));
-            content.manifest_bytes = Some(bytes);
-        }
-        if let Some(reply) = reply {
-            // A caller that no longer waits is fine.
-            let _ = reply.send(self.known_files(&id));
-            return;
-        }
-        self.set_opening(&id, false);
-        if self.contents.get(&id).and_then(Content::phase) == Some(&Phase::Opening) {
-            self.begin(id);
         }
     }
 
@@ -400,46 +360,6 @@ impl Session {
         }
     }
 
-    /// Hash ranges just learned go into the journal, so that a restart can check what is on disk
-    /// without asking anybody.
-    pub(super) fn on_hashes(&mut self, id: ContentId, file: u32, index: u32, hashes: &[Hash]) {
-        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
-            return;
-        };
-        if !download.saved_hashes.insert((file, index)) {
-            return;
-        }
-        if download.partial.is_some() {
-            download.unsaved.push((file, index, hashes.to_vec()));
-            self.save_hashes(id);
-        }
-    }
-
-    /// Writes what is not in the journal yet, beside the session and one lot after the other.
-    fn save_hashes(&mut self, id: ContentId) {
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
-        let Some(download) = download.filter(|d| !d.saving && !d.unsaved.is_empty()) else {
-            return;
-        };
-        let Some(partial) = download.partial.clone() else { return };
-        download.saving = true;
-        let (hashes, dir) = (std::mem::take(&mut download.unsaved), download.record.dir.clone());
-        self.beside(dir, move |_| {
-            let result = save_hashes(&partial, &hashes);
-            Done::Download(Step::HashesSaved { id, result })
-        });
-    }
-
-    fn on_hashes_saved(&mut self, id: ContentId, result: Result<(), DiskError>) {
-        if let Err(error) = result {
-            self.say(Level::Warn, Target::Disk, error.to_string());
-        }
-        if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
-            download.saving = false;
-            self.save_hashes(id);
-        }
-    }
-
     pub(super) fn set_phase(&mut self, id: &ContentId, phase: Phase) {
         if let Some(download) = self.contents.get_mut(id).and_then(Content::as_download)
             && download.phase != Phase::Paused
@@ -470,13 +390,6 @@ fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, Dis
         }
     }
     open()
-}
-
-/// Writes hashes into the journal of a download, so that a restart needs nobody to check what is there;
-/// blocks.
-pub(super) fn save_hashes(partial: &Partial, hashes: &[HashRange]) -> Result<(), DiskError> {
-    let save = |(file, index, list): &HashRange| partial.record_hashes(*file, *index, list);
-    hashes.iter().try_for_each(save)
 }
 
 fn open_partial(

@@ -21,6 +21,7 @@ mod network;
 mod paths;
 mod peers;
 mod queue;
+mod recall;
 mod recheck;
 mod removed;
 mod room;

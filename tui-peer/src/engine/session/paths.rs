@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::{Content, Phase};
+use super::content::{Content, Phase, Recall};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
@@ -182,8 +182,9 @@ impl Session {
 fn unopened(content: &mut Content) -> Option<common::id::ContentId> {
     let id = content.id;
     let download = content.as_download()?;
-    let waits = download.phase == Phase::Opening && !download.opening && download.partial.is_none();
-    waits.then_some(id)
+    let open = download.opening || download.partial.is_some();
+    let waits = download.phase == Phase::Opening && download.recall != Recall::Asked;
+    (waits && !open).then_some(id)
 }
 
 /// Where a file or folder really is, which is how shares are told apart; blocks.

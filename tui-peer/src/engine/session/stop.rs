@@ -6,7 +6,7 @@ use common::wire::Code;
 
 use super::Session;
 use super::content::Role;
-use super::downloads::save_hashes;
+use super::recall::save_hashes;
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Stop;
 use crate::swarm::event::Input;

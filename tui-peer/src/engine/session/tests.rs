@@ -236,6 +236,26 @@ async fn what_is_unshared_while_it_is_looked_for_stays_unshared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_share_that_is_unshared_while_it_is_looked_at_does_not_come_back() {
+    let temp = tempfile::tempdir().unwrap();
+    let hang = Hang::new();
+    let _free = Free(hang.clone());
+    let peer = peer(config(temp.path(), "peer"), &hang).await;
+    let path = file(temp.path(), 1000);
+    let id = share(&peer, &path).await;
+    std::fs::write(&path, "something else").unwrap();
+    hang.hang(&path);
+    ok(&peer, Command::Verify { id }).await;
+    hang.until_held(1).await;
+    until(&peer, "it is doubted", |s| state(s, id) == Some(TransferState::Checking)).await;
+    share(&peer, &file(temp.path(), 1001)).await;
+    ok(&peer, Command::Unshare { id }).await;
+    hang.free();
+    share(&peer, &file(temp.path(), 1002)).await;
+    assert!(peer.snapshot().transfers.iter().all(|t| t.path != path));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_folder_chosen_last_is_used_however_long_an_earlier_one_hangs() {
     let temp = tempfile::tempdir().unwrap();
     let hang = Hang::new();

@@ -1,0 +1,115 @@
+//! What is remembered of a download beside its chunks: its list of files from an earlier run, and its
+//! hashes for a later one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::id::{ContentId, Hash};
+use common::manifest::Manifest;
+use tokio::sync::oneshot;
+
+use super::Session;
+use super::commands::Answer;
+use super::content::{Content, HashRange, Phase, Recall};
+use super::downloads::Step;
+use super::shares::Done;
+use crate::engine::disk::{DiskError, Partial};
+use crate::engine::event::{Level, Target};
+
+impl Session {
+    /// Whether a download has to wait for what the library knows of its files, which is asked once.
+    pub(super) fn recalls(&mut self, id: &ContentId) -> bool {
+        let Ok(download) = self.download_of(id) else { return false };
+        let before = download.recall;
+        if before == Recall::NotYet {
+            download.recall = Recall::Asked;
+            self.recall_manifest(*id, None);
+        }
+        before != Recall::Done
+    }
+
+    /// Looks for a manifest fetched in an earlier run: for somebody who asks, or to go on.
+    pub(super) fn recall_manifest(&self, id: ContentId, reply: Option<oneshot::Sender<Answer>>) {
+        let library = self.library.clone();
+        self.background(move || {
+            let bytes = library.manifest(&id).ok().flatten();
+            let manifest =
+                bytes.and_then(|bytes| Some((Manifest::parse(&bytes).ok()?, Bytes::from(bytes))));
+            Done::Download(Step::Recalled { id, manifest, reply })
+        });
+    }
+
+    pub(super) fn on_recalled(
+        &mut self,
+        id: ContentId,
+        manifest: Option<(Manifest, Bytes)>,
+        reply: Option<oneshot::Sender<Answer>>,
+    ) {
+        if let Some(content) = self.contents.get_mut(&id).filter(|c| c.manifest.is_none())
+            && let Some((manifest, bytes)) = manifest
+        {
+            content.manifest = Some(Arc::new(manifest));
+            content.manifest_bytes = Some(bytes);
+        }
+        if let Some(reply) = reply {
+            // A caller that no longer waits is fine.
+            let _ = reply.send(self.known_files(&id));
+            return;
+        }
+        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
+            return;
+        };
+        if std::mem::replace(&mut download.recall, Recall::Done) == Recall::Asked
+            && download.phase == Phase::Opening
+        {
+            self.begin(id);
+        }
+    }
+
+    /// Hash ranges just learned go into the journal, so that a restart can check what is on disk
+    /// without asking anybody.
+    pub(super) fn on_hashes(&mut self, id: ContentId, file: u32, index: u32, hashes: &[Hash]) {
+        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
+            return;
+        };
+        if !download.saved_hashes.insert((file, index)) {
+            return;
+        }
+        if download.partial.is_some() {
+            download.unsaved.push((file, index, hashes.to_vec()));
+            self.save_hashes(id);
+        }
+    }
+
+    /// Writes what is not in the journal yet, beside the session and one lot after the other.
+    fn save_hashes(&mut self, id: ContentId) {
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let Some(download) = download.filter(|d| !d.saving && !d.unsaved.is_empty()) else {
+            return;
+        };
+        let Some(partial) = download.partial.clone() else { return };
+        download.saving = true;
+        let (hashes, dir) = (std::mem::take(&mut download.unsaved), download.record.dir.clone());
+        self.beside(dir, move |_| {
+            let result = save_hashes(&partial, &hashes);
+            Done::Download(Step::HashesSaved { id, result })
+        });
+    }
+
+    pub(super) fn on_hashes_saved(&mut self, id: ContentId, result: Result<(), DiskError>) {
+        if let Err(error) = result {
+            self.say(Level::Warn, Target::Disk, error.to_string());
+        }
+        if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
+            download.saving = false;
+            self.save_hashes(id);
+        }
+    }
+}
+
+/// Writes hashes into the journal of a download, so that a restart needs nobody to check what is there;
+/// blocks.
+pub(super) fn save_hashes(partial: &Partial, hashes: &[HashRange]) -> Result<(), DiskError> {
+    let save = |(file, index, list): &HashRange| partial.record_hashes(*file, *index, list);
+    hashes.iter().try_for_each(save)
+}
