@@ -14,6 +14,7 @@ use common::join::JoinString;
 use common::layout::{Layout, chunk_len_for};
 use rustix::fs::{Access, access};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::model::{Measure, PathEntry, typed};
@@ -34,6 +35,10 @@ pub const MAX_NAMES: usize = 5000;
 pub const MAX_ITEMS: usize = 1000;
 /// Folders of a listing whose names are counted.
 const MAX_COUNTED: usize = 200;
+
+/// Looks at disks under way at once: each may hang and hold one of the runtime's threads (512), which the
+/// engine needs too. More wait.
+const MAX_LOOKS: usize = 16;
 
 /// Something to look at.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,10 +66,17 @@ pub enum Found {
     Listen(Result<SocketAddr, String>),
 }
 
-/// Which probes are the newest of their kind.
-#[derive(Debug, Default)]
+/// Which probes are the newest of their kind, and how many more may look at a disk.
+#[derive(Debug)]
 pub struct Probes {
     newest: [Arc<AtomicU64>; 4],
+    looks: Arc<Semaphore>,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self { newest: Default::default(), looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
+    }
 }
 
 /// Whether a probe is still wanted.
@@ -94,6 +106,7 @@ impl Probes {
         let newest = self.newest[kind].clone();
         let mine = newest.fetch_add(1, Ordering::Relaxed) + 1;
         let turn = Turn { newest, mine };
+        let looks = self.looks.clone();
         async move {
             tokio::time::sleep(REST).await;
             if turn.is_over() {
@@ -103,17 +116,37 @@ impl Probes {
             let found = match probe {
                 Probe::Tracker(join) => Found::Tracker(tracker(&join).await),
                 Probe::Measure(path) => {
-                    Found::Measure(blocking(move || measure(&path, &turn)).await?)
+                    Found::Measure(blocking(looks, move || measure(&path, &turn)).await?)
                 }
-                Probe::Folder(path) => Found::Folder(blocking(move || folder(&path)).await?),
-                Probe::Listen(addr) => Found::Listen(blocking(move || listen(addr)).await?),
+                Probe::Folder(path) => Found::Folder(blocking(looks, move || folder(&path)).await?),
+                Probe::Listen(addr) => Found::Listen(blocking(looks, move || listen(addr)).await?),
             };
             Some((asked, found))
         }
     }
+
+    /// As [`list_dir`], beside the screen.
+    pub fn list(
+        &self,
+        dir: PathBuf,
+    ) -> impl Future<Output = Result<Vec<PathEntry>, String>> + Send + use<> {
+        let looks = self.looks.clone();
+        async move {
+            let listed = blocking(looks, move || list_dir(&dir)).await;
+            listed.unwrap_or_else(|| Err("it could not be read".to_owned()))
+        }
+    }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+async fn blocking<T: Send + 'static>(
+    looks: Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let look = looks.acquire_owned().await.ok()?;
+    let work = move || {
+        let _look = look;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.ok()
 }
 
@@ -121,7 +154,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 ///
 /// # Errors
 /// Why it cannot be read, in words.
-pub fn list_dir(dir: &Path) -> Result<Vec<PathEntry>, String> {
+fn list_dir(dir: &Path) -> Result<Vec<PathEntry>, String> {
     let names = fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut entries: Vec<PathEntry> = names
         .flatten()
@@ -369,6 +402,24 @@ mod tests {
         let turn = turn();
         turn.newest.store(2, Ordering::Relaxed);
         assert!(measure(dir.path(), &turn).unwrap().partly);
+    }
+
+    #[tokio::test]
+    async fn looks_that_hang_are_few_and_the_next_waits_for_one_to_end() {
+        let (probes, dir) = (Probes::default(), tempfile::tempdir().unwrap());
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        for _ in 0..MAX_LOOKS {
+            let held = held.clone();
+            tokio::spawn(blocking(probes.looks.clone(), move || held.lock().unwrap().recv()));
+        }
+        while probes.looks.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut list = std::pin::pin!(probes.list(dir.path().to_owned()));
+        assert!(futures_util::poll!(&mut list).is_pending());
+        drop(hold);
+        assert_eq!(list.await, Ok(Vec::new()));
     }
 
     #[test]

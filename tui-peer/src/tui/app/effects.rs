@@ -11,7 +11,7 @@ use super::super::front::Front;
 use super::super::heatmap::Map;
 use super::super::model::build;
 use super::super::msg::{Asked, Effect, Msg};
-use super::super::outside::{list_dir, open, write_filters};
+use super::super::outside::{open, write_filters};
 use super::App;
 use crate::engine::command::Command;
 use crate::settings::{Change, Item, write};
@@ -29,15 +29,10 @@ impl<F: Front> App<'_, F> {
             match effect {
                 Effect::Call(command, asked) => self.call(command, asked),
                 Effect::Focus(id) => self.ask_focus(id),
-                Effect::ListDir(dir) => self.work.push(
-                    async move {
-                        let reading = dir.clone();
-                        let listed = tokio::task::spawn_blocking(move || list_dir(&reading)).await;
-                        let entries = listed.unwrap_or_else(|error| Err(error.to_string()));
-                        Some(Msg::Dir(dir, entries))
-                    }
-                    .boxed(),
-                ),
+                Effect::ListDir(dir) => {
+                    let listing = self.probes.list(dir.clone());
+                    self.work.push(async move { Some(Msg::Dir(dir, listing.await)) }.boxed());
+                }
                 Effect::Probe(probe) => {
                     // `None` would mean a change of focus; a probe that was overtaken says nothing.
                     let looking = self.probes.look(probe);
