@@ -13,8 +13,8 @@ use super::snapshot::FolderEntry;
 /// A request of the user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
-    /// Share a file or a folder where it is. Answered by [`Reply::Accepted`] at once; hashing shows in
-    /// the snapshot, the end as an event.
+    /// Share a file or a folder where it is. Answered by [`Reply::Accepted`] as soon as it is found, which
+    /// a disk that hangs delays; hashing shows in the snapshot, the end as an event.
     Share {
         /// What.
         #[serde(with = "plain::path")]
@@ -150,7 +150,8 @@ pub enum Command {
         /// Whether to.
         on: bool,
     },
-    /// Where downloads go that begin from now on; the folder is made if it does not exist.
+    /// Where downloads go that begin from now on; the folder is made if it does not exist. Answered once
+    /// it is known to be usable, which a disk that hangs delays; until then they wait.
     Downloads {
         /// The folder.
         #[serde(with = "plain::path")]

@@ -316,7 +316,7 @@ impl Session {
         let manifest = content.manifest.clone();
         content.layout = Some(opened.layout.clone());
         let Some(descriptor) = content.descriptor else { return };
-        let Role::Download(download) = &mut content.role else { return };
+        let Role::Download(download) = &mut content.role else { return self.let_go(opened) };
         let wanted = wanted_chunks(manifest.as_deref(), &opened.layout, &download.record.selection);
         download.wanted = wanted.clone();
         download.found = opened.found.clone();
