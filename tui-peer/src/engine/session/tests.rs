@@ -176,7 +176,8 @@ async fn a_download_folder_that_hangs_holds_up_nothing_else() {
     until(&seed, "from it", is_here(third)).await;
     ok(&peer, Command::Pause { id: first }).await;
     ok(&peer, Command::Resume { id: first }).await;
-    assert_eq!(state(&peer.snapshot(), first), Some(TransferState::Checking));
+    until(&peer, "it is looked for still", |s| state(s, first) == Some(TransferState::Checking))
+        .await;
     assert_eq!(*hang.held.borrow(), 2, "nobody looks again while a look is out");
 
     hang.free();
@@ -187,7 +188,7 @@ async fn a_download_folder_that_hangs_holds_up_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_ends_though_its_journal_and_its_free_space_hang() {
     let temp = tempfile::tempdir().unwrap();
-    let (seed, [id]) = seed(temp.path(), [2_000_000]).await;
+    let (seed, [id]) = seed(temp.path(), [4_000_000]).await;
     let hang = Hang::new();
     let _free = Free(hang.clone());
     let peer = joined(temp.path(), &seed, &hang).await;
@@ -198,8 +199,8 @@ async fn a_download_ends_though_its_journal_and_its_free_space_hang() {
     hang.hang(&dir);
     hang.until_held(1).await;
     until(&peer, "all of it", is_here(id)).await;
-    let there = std::fs::read(dir.join("2000000.bin")).unwrap();
-    assert_eq!(there, std::fs::read(temp.path().join("2000000.bin")).unwrap());
+    let there = std::fs::read(dir.join("4000000.bin")).unwrap();
+    assert_eq!(there, std::fs::read(temp.path().join("4000000.bin")).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
