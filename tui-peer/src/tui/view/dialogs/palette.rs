@@ -26,7 +26,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: 
         let keys = if keys.is_empty() { format!(":{}", action.name()) } else { keys };
         let bar = if i == cursor { theme.bar() } else { " " };
         let help = capital(action.help());
-        let text = match why {
+        let text = match &why {
             Some(why) => format!("{bar} {help} ({why})"),
             None => format!("{bar} {help}"),
         };
