@@ -19,12 +19,14 @@ const COLUMN: u16 = 38;
 fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
     let theme = model.theme;
     let needle = query.to_lowercase();
+    let palette = model.keymap.key(Action::Palette).unwrap_or_default();
     let mut out: Vec<Vec<Piece>> = Vec::new();
     for group in Group::ALL {
         let mut lines: Vec<Vec<Piece>> = Vec::new();
         for action in Action::ALL.iter().filter(|a| a.group() == group) {
             let keys = model.keymap.keys(*action);
-            let keys = if keys.is_empty() { ":".to_owned() } else { keys.join(", ") };
+            // Without one, the palette has it.
+            let keys = if keys.is_empty() { palette.clone() } else { keys.join(", ") };
             let text = format!("{keys} {} {} {}", action.help(), action.name(), action.words())
                 .to_lowercase();
             if !text.contains(&needle) {
