@@ -4,7 +4,7 @@
 //!
 //! - `one`: one source, one peer. `four`: four sources, and one in turn with them. `memory`: peak of both
 //!   while moving twenty times as much.
-//! - `crowd`: 8 and 16 peers at once, with limits of 100 and 50 Mbit/s.
+//! - `crowd`: 8 and 16 peers at once, with limits of 100 and 50 Mbit/s; and one who comes later.
 //! - `share`: a large file. `small`: 20,000 small ones. `restart`: with 1,000 shares.
 //! - `growth`: CPU per GB and memory against chunks, sources, and downloads at once.
 //!
@@ -326,6 +326,7 @@ fn main() {
         println!("\nOne source and a crowd, {} MiB", len / 2 / MIB);
         crowd::crowd(temp(()).path(), len / 2, 8, 12);
         crowd::crowd(temp(()).path(), len / 2, 16, 6);
+        crowd::late(temp(()).path(), len / 2, 8, 12);
     }
     if wants("share") {
         share(temp(()).path(), len, turns);

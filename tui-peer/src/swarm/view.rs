@@ -223,6 +223,14 @@ impl Node {
         self.contents.get(id).and_then(|c| c.body.as_ref()).is_some_and(Body::is_done)
     }
 
+    /// Whether somebody connected lacks part of a content.
+    pub fn is_asked_for(&self, id: &ContentId) -> bool {
+        self.contents.get(id).is_some_and(|content| {
+            let complete = content.body.as_ref().map_or(0, |body| usize::from(body.seeds));
+            content.links.len() > complete
+        })
+    }
+
     /// Chunk hashes of a content, per file.
     pub fn hashes(&self, id: &ContentId) -> Option<&[ChunkHashes]> {
         self.contents.get(id)?.body.as_ref().map(|body| body.hashes.as_slice())

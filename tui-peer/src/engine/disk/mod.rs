@@ -27,6 +27,7 @@ mod sync;
 mod sys;
 pub mod tree;
 mod verify;
+mod way;
 pub mod workers;
 
 pub use discard::discard;

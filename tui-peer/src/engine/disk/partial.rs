@@ -7,11 +7,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash};
-use common::layout::Layout;
+use common::layout::{Layout, Place};
 use common::limits::MAX_HASHES;
 
 use super::error::{DiskError, ReadError};
@@ -20,6 +21,7 @@ use super::names::Names;
 use super::open::{Opening, bounds_of, enough_room, remove_part};
 use super::sys::{self, Access, Hook, NoHook, Step};
 use super::tree::{ChunkSource, FileTree};
+use super::way::{Way, Ways};
 
 /// What to download and where to.
 #[derive(Debug, Clone)]
@@ -77,6 +79,7 @@ pub struct Partial {
     /// Held while a file is written to. Without it workers meet inside the system, which lets them spin
     /// until the other is done (a sixth of all CPU time where memory is slow to come by).
     writing: [Mutex<()>; WRITE_LOCKS],
+    pub(super) ways: Mutex<Ways>,
     note: Option<&'static str>,
 }
 
@@ -150,6 +153,7 @@ impl Partial {
         let partial = Arc::new(Self {
             id: spec.id,
             descriptor: spec.descriptor,
+            ways: Mutex::new(Ways::new(spec.layout.total())),
             tree: FileTree::new(spec.layout, part, spec.rel),
             writing: Default::default(),
             names,
@@ -241,11 +245,17 @@ impl Partial {
         self.append(&mut self.journal(), &records)
     }
 
-    /// Writes a verified chunk: its bytes in order, exactly as many as it has.
+    /// Writes a verified chunk: its bytes in order, exactly as many as it has. `read_soon` if somebody is
+    /// about to ask for it: it stays in the system's memory then.
     ///
     /// # Errors
     /// [`DiskError`]; the chunk does not count as written then.
-    pub fn write_chunk(&self, chunk: u32, bufs: &[&[u8]]) -> Result<(), DiskError> {
+    pub fn write_chunk(
+        &self,
+        chunk: u32,
+        bufs: &[&[u8]],
+        read_soon: bool,
+    ) -> Result<(), DiskError> {
         let len: usize = bufs.iter().map(|buf| buf.len()).sum();
         let place = self.tree.place(chunk, 0, len).ok().filter(|p| p.len as usize == len);
         let place = place.ok_or_else(|| self.misuse("a chunk of the wrong length"))?;
@@ -254,10 +264,15 @@ impl Partial {
         self.hook.before(Step::Write { chunk }).map_err(error)?;
         let file = self.tree.open(place.file, Access::Write).map_err(error)?;
         self.reserve(place.file, &file)?;
-        let turn = place.file % WRITE_LOCKS;
-        let alone = self.writing.get(turn).map(|file| file.lock());
-        sys::write_all(&file, bufs, place.offset).map_err(error)?;
-        drop(alone);
+        let mut way = self.ways().next(len, read_soon);
+        let began = Instant::now();
+        if way == Way::Cached || !self.write_direct(&place, bufs) {
+            way = Way::Cached;
+            let turn = place.file % WRITE_LOCKS;
+            let _alone = self.writing.get(turn).map(|file| file.lock());
+            sys::write_all(&file, bufs, place.offset).map_err(error)?;
+        }
+        self.ways().note(way, len, began.elapsed());
 
         let mut journal = self.journal();
         self.append(&mut journal, &[Record::Written { start: chunk, run: 1 }])?;
@@ -270,6 +285,20 @@ impl Partial {
         state.dirty.insert(place.file);
         state.unsynced += u64::from(place.len);
         Ok(())
+    }
+
+    /// Writes past the system's cache; `false` if it has to be written as usual.
+    fn write_direct(&self, place: &Place, bufs: &[&[u8]]) -> bool {
+        let file = self.tree.open(place.file, Access::Direct);
+        match file.and_then(|file| sys::write_direct(&file, bufs, place.offset)) {
+            Ok(written) => written,
+            Err(error) => {
+                // A real trouble with the disk shows itself again the usual way.
+                tracing::debug!(%error, "not written past the cache");
+                self.ways().refuse_direct();
+                false
+            }
+        }
     }
 
     /// Deletes what has been fetched, and the journal. A finished download is not touched.
@@ -350,6 +379,10 @@ impl Partial {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {

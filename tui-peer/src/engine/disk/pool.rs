@@ -12,8 +12,12 @@ use std::time::{Duration, Instant};
 use common::limits::MAX_DATA_LEN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::sys::DIRECT_ALIGN;
+
+/// Where the memory of a buffer begins: what a disk can be given as it is.
+const PAGE: usize = DIRECT_ALIGN;
 /// Unit of the budget: a page of memory, so that what counts is what is used.
-const UNIT: usize = 4 * 1024;
+const UNIT: usize = PAGE;
 /// Frames on slow links, and the smallest chunk.
 const SMALL: usize = 64 * 1024;
 /// A full DATA frame.
@@ -36,16 +40,36 @@ struct Inner {
 /// Buffers waiting for their next use. Together with those in use never more than the budget.
 #[derive(Default)]
 struct Free {
-    small: Vec<Box<[u8]>>,
-    large: Vec<Box<[u8]>>,
+    small: Vec<Memory>,
+    large: Vec<Memory>,
     /// Bytes of all buffers that exist, in use or free.
     exist: usize,
+}
+
+/// Memory that begins with a page, so that it can go to the disk without a copy.
+#[derive(Default)]
+struct Memory {
+    data: Box<[u8]>,
+    start: usize,
+}
+
+impl Memory {
+    fn new(size: usize) -> Self {
+        let data = vec![0; size + PAGE - 1].into_boxed_slice();
+        let start = data.as_ptr().align_offset(PAGE).min(PAGE - 1);
+        Self { data, start }
+    }
+
+    /// Bytes it can hold.
+    fn size(&self) -> usize {
+        (self.data.len() + 1).saturating_sub(PAGE)
+    }
 }
 
 /// Memory of a [`BufPool`], of exactly the length asked for. Its first content is arbitrary (whatever
 /// the last user left). Dropping it gives it back.
 pub struct Buf {
-    data: Box<[u8]>,
+    memory: Memory,
     len: usize,
     pool: Arc<Inner>,
     /// Held until the memory is back in the free list.
@@ -119,8 +143,8 @@ impl BufPool {
 
     fn make(&self, len: usize, permit: Option<OwnedSemaphorePermit>) -> Buf {
         let size = size_for(len);
-        let data = self.inner.take(size);
-        Buf { data, len, pool: self.inner.clone(), permit }
+        let memory = self.inner.take(size);
+        Buf { memory, len, pool: self.inner.clone(), permit }
     }
 }
 
@@ -148,32 +172,32 @@ impl Inner {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, size: usize) -> Box<[u8]> {
+    fn take(&self, size: usize) -> Memory {
         let budget = self.budget_units as usize * UNIT;
         let mut free = self.free();
         let found = match size {
             SMALL => free.small.pop(),
             LARGE => free.large.pop(),
-            _ => return vec![0; size].into_boxed_slice(),
+            _ => return Memory::new(size),
         };
-        if let Some(data) = found {
-            return data;
+        if let Some(memory) = found {
+            return memory;
         }
         // Buffers of the other size must make room, or both lists could grow to a budget each.
         while free.exist + size > budget {
             let other = if size == LARGE { free.small.pop() } else { free.large.pop() };
             let Some(other) = other else { break };
-            free.exist -= other.len();
+            free.exist -= other.size();
         }
         free.exist += size;
         drop(free);
-        vec![0; size].into_boxed_slice()
+        Memory::new(size)
     }
 
-    fn put(&self, data: Box<[u8]>) {
-        match data.len() {
-            SMALL => self.free().small.push(data),
-            LARGE => self.free().large.push(data),
+    fn put(&self, memory: Memory) {
+        match memory.size() {
+            SMALL => self.free().small.push(memory),
+            LARGE => self.free().large.push(memory),
             _ => {}
         }
     }
@@ -183,13 +207,15 @@ impl Deref for Buf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.data.get(..self.len).unwrap_or_default()
+        let Memory { data, start } = &self.memory;
+        data.get(*start..start + self.len).unwrap_or_default()
     }
 }
 
 impl DerefMut for Buf {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.data.get_mut(..self.len).unwrap_or_default()
+        let Memory { data, start } = &mut self.memory;
+        data.get_mut(*start..*start + self.len).unwrap_or_default()
     }
 }
 
@@ -201,7 +227,7 @@ impl AsRef<[u8]> for Buf {
 
 impl Drop for Buf {
     fn drop(&mut self) {
-        self.pool.put(std::mem::take(&mut self.data));
+        self.pool.put(std::mem::take(&mut self.memory));
         // Only now may somebody else count on the memory.
         self.permit.take();
     }
@@ -235,6 +261,9 @@ mod tests {
         assert_eq!((again.len(), again[0]), (LARGE, 7), "the same memory, not zeroed again");
         let odd = pool.get_now(70_001).unwrap();
         assert_eq!((odd.len(), pool.in_use()), (70_001, LARGE + 72 * 1024));
+        for buf in [again, odd, pool.get_now(SMALL).unwrap()] {
+            assert!(buf.as_ptr().addr().is_multiple_of(DIRECT_ALIGN));
+        }
     }
 
     #[test]

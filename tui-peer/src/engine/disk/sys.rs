@@ -81,6 +81,8 @@ pub(super) enum Access {
     Write,
     /// Read and write, created by this call.
     CreateNew,
+    /// Write past the system's cache; only where that can be done.
+    Direct,
 }
 
 /// Opens a regular file within `dir`; links and everything else in its place are refused.
@@ -89,11 +91,22 @@ pub(super) fn open_file(dir: impl AsFd, name: impl Arg, access: Access) -> io::R
         Access::Read => OFlags::RDONLY,
         Access::Write => OFlags::RDWR | OFlags::CREATE,
         Access::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+        Access::Direct => OFlags::RDWR | direct_flag()?,
     };
     // The umask takes away what others should not have.
     let fd = fs::openat(dir, name, BASE | flags | OFlags::NOFOLLOW, Mode::from_raw_mode(0o666))?;
     let file = File::from(fd);
     if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::LOOP.into()) }
+}
+
+#[cfg(target_os = "linux")]
+fn direct_flag() -> io::Result<OFlags> {
+    Ok(OFlags::DIRECT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn direct_flag() -> io::Result<OFlags> {
+    Err(Errno::INVAL.into())
 }
 
 /// Creates a folder; one that is there already is fine.
@@ -140,6 +153,30 @@ pub(super) fn write_all(file: &File, bufs: &[&[u8]], mut offset: u64) -> io::Res
         }
     }
     Ok(())
+}
+
+/// What `O_DIRECT` wants buffers, lengths and offsets to be multiples of, at most: a page.
+pub(super) const DIRECT_ALIGN: usize = 4096;
+
+/// Writes buffers one after the other from `offset` on, past the cache: the file was opened with
+/// [`Access::Direct`]. `false` if that cannot be done with these; they may be written in part then.
+pub(super) fn write_direct(file: &File, bufs: &[&[u8]], offset: u64) -> io::Result<bool> {
+    let aligned = |buf: &&[u8]| {
+        buf.len().is_multiple_of(DIRECT_ALIGN) && buf.as_ptr().addr().is_multiple_of(DIRECT_ALIGN)
+    };
+    let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+    if bufs.len() > MAX_SLICES
+        || !bufs.iter().all(aligned)
+        || !offset.is_multiple_of(DIRECT_ALIGN as u64)
+    {
+        return Ok(false);
+    }
+    let slices: Vec<IoSlice<'_>> = bufs.iter().map(|buf| IoSlice::new(buf)).collect();
+    match rustix::io::pwritev(file, &slices, offset) {
+        Ok(written) => Ok(written == total),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Fills `out` from `offset` on if that needs no disk; `false` if it would, or the file system or the

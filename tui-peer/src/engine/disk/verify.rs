@@ -26,6 +26,8 @@ pub struct VerifyJob {
     pub single_chunk_file: bool,
     /// Where it goes.
     pub target: Arc<Partial>,
+    /// Whether other peers are about to ask for it.
+    pub read_soon: bool,
     /// Its bytes in order, cut anywhere.
     pub bufs: Vec<Buf>,
 }

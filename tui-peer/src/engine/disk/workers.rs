@@ -324,14 +324,14 @@ impl Shared {
 
     /// Writes a chunk if its hash, which is `actual`, is right.
     fn store(&self, job: VerifyJob, actual: Hash) {
-        let VerifyJob { id, chunk, expected, target, bufs, .. } = job;
+        let VerifyJob { id, chunk, expected, target, read_soon, bufs, .. } = job;
         if actual != expected {
             drop(bufs);
             return self.tell(DiskEvent::ChunkCorrupt { id, chunk, actual });
         }
         let spans: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
         let began = Instant::now();
-        let stored = target.write_chunk(chunk, &spans);
+        let stored = target.write_chunk(chunk, &spans, read_soon);
         add(&self.spent.writing, began.elapsed());
         // Back to the pool before the event may have to wait.
         drop(bufs);

@@ -101,6 +101,7 @@ impl Session {
 
     fn verify(&mut self, id: ContentId, chunk: u32, expected: common::id::Hash, parts: &[Part]) {
         let bufs = self.take_bufs(parts);
+        let read_soon = self.node.is_asked_for(&id);
         let job = self.contents.get_mut(&id).and_then(|content| {
             let layout = content.layout.clone()?;
             let file = layout.place(layout.chunk(chunk)?).file;
@@ -114,6 +115,7 @@ impl Session {
                 chunk_level,
                 single_chunk_file: only,
                 target,
+                read_soon,
                 bufs,
             })
         });

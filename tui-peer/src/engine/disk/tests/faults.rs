@@ -72,7 +72,7 @@ fn fetch(content: &Content, dir: &Path, hook: &Arc<Faults>) -> (Vec<u32>, bool) 
     };
     let Going { partial, .. } = going(opened);
     for chunk in 0..content.layout.chunks() {
-        if partial.write_chunk(chunk, &[content.chunk(chunk)]).is_err() {
+        if partial.write_chunk(chunk, &[content.chunk(chunk)], true).is_err() {
             return (stored, false);
         }
         stored.push(chunk);
@@ -194,7 +194,7 @@ fn a_full_or_read_only_disk_keeps_everything_and_goes_on_when_mended() {
                 }
             };
             for chunk in 0..7 {
-                while let Err(error) = partial.write_chunk(chunk, &[content.chunk(chunk)]) {
+                while let Err(error) = partial.write_chunk(chunk, &[content.chunk(chunk)], true) {
                     assert_eq!(error.code(), code, "step {n}");
                     errors += 1;
                 }
@@ -331,7 +331,7 @@ fn a_write_beside_a_failed_sync_does_not_turn_a_full_disk_into_a_failed_download
     let opened = Partial::open_with(content.spec(temp.path()), hook.clone()).unwrap();
     let Going { partial, .. } = going(opened);
     hook.partial.set(Arc::downgrade(&partial)).unwrap();
-    partial.write_chunk(0, &[content.chunk(0)]).unwrap();
-    let error = partial.write_chunk(1, &[content.chunk(1)]).unwrap_err();
+    partial.write_chunk(0, &[content.chunk(0)], true).unwrap();
+    let error = partial.write_chunk(1, &[content.chunk(1)], true).unwrap_err();
     assert!(matches!(error, DiskError::Unsure { .. }), "{error}");
 }

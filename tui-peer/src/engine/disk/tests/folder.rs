@@ -99,8 +99,8 @@ fn a_link_put_into_the_part_is_never_followed() {
     let Going { partial, .. } = content.open(&target);
     symlink(&outside, partial.path().join("sub")).unwrap();
     symlink(outside.join("c"), partial.path().join("top")).unwrap();
-    assert!(partial.write_chunk(0, &[content.chunk(0)]).is_err());
-    assert!(partial.write_chunk(2, &[content.chunk(2)]).is_err());
+    assert!(partial.write_chunk(0, &[content.chunk(0)], true).is_err());
+    assert!(partial.write_chunk(2, &[content.chunk(2)], true).is_err());
     assert_eq!(names_in(&outside), [""; 0]);
 }
 

@@ -1,5 +1,6 @@
 //! Downloads from beginning to end, and what may come between.
 
+mod direct;
 mod faults;
 mod folder;
 mod threads;
@@ -82,7 +83,7 @@ impl Content {
 
     fn write(&self, partial: &Partial, chunks: impl IntoIterator<Item = u32>) {
         for chunk in chunks {
-            partial.write_chunk(chunk, &[self.chunk(chunk)]).unwrap();
+            partial.write_chunk(chunk, &[self.chunk(chunk)], true).unwrap();
         }
     }
 
@@ -156,7 +157,7 @@ fn a_file_arrives_out_of_order_and_is_served_meanwhile() {
     assert_eq!(done.stats.len(), 1);
     let tree = FileTree::new(content.layout.clone(), done.path, None);
     SharedFiles::new(tree, Arc::new(done.stats)).read(2, 0, &mut out).unwrap();
-    assert!(partial.write_chunk(0, &[content.chunk(0)]).is_err(), "it has ended");
+    assert!(partial.write_chunk(0, &[content.chunk(0)], true).is_err(), "it has ended");
 }
 
 #[test]
@@ -299,8 +300,8 @@ fn what_does_not_fit_the_content_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     let content = Content::file(100_000);
     let Going { partial, .. } = content.open(temp.path());
-    assert!(partial.write_chunk(0, &[&[0; 100]]).is_err());
-    assert!(partial.write_chunk(2, &[content.chunk(0)]).is_err());
+    assert!(partial.write_chunk(0, &[&[0; 100]], true).is_err());
+    assert!(partial.write_chunk(2, &[content.chunk(0)], true).is_err());
     for name in ["..", "a/b", ""] {
         let spec = PartialSpec { name: name.into(), ..content.spec(temp.path()) };
         assert!(matches!(Partial::open(spec), Err(DiskError::BadName(_))));
@@ -317,9 +318,9 @@ fn a_deleted_download_does_not_come_back_with_the_next_sync() {
     let temp = tempfile::tempdir().unwrap();
     let content = Content::file(3 * 65_536);
     let Going { partial, .. } = going(Partial::open(content.spec(temp.path())).unwrap());
-    partial.write_chunk(0, &[content.chunk(0)]).unwrap();
+    partial.write_chunk(0, &[content.chunk(0)], true).unwrap();
     partial.delete().unwrap();
     assert!(partial.sync().unwrap().is_empty());
-    assert!(partial.write_chunk(1, &[content.chunk(1)]).is_err());
+    assert!(partial.write_chunk(1, &[content.chunk(1)], true).is_err());
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
 }

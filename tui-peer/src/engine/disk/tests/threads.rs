@@ -34,6 +34,7 @@ fn job_cut(
         chunk_level: content.layout.chunk_level(),
         single_chunk_file: content.layout.file_chunks(place.file).unwrap().len() == 1,
         target: partial.clone(),
+        read_soon: true,
         bufs: bufs.collect(),
     }
 }
@@ -233,6 +234,7 @@ fn disk_speed() {
                 chunk_level: content.layout.chunk_level(),
                 single_chunk_file: false,
                 target: partial.clone(),
+                read_soon: true,
                 bufs,
             });
             while let Ok(event) = events.try_recv() {
