@@ -69,6 +69,7 @@ fn texts_of_the_engine_name_no_keys() {
             for pair in words.windows(2) {
                 let bare = pair[1].trim_end_matches(['"', ',', ';', '.', ')']);
                 let aside = bare.len() == 2 && bare.starts_with('(') && pair[1].contains(')');
+                let aside = aside && !bare.ends_with(|c: char| c.is_ascii_digit());
                 let rest = line.split_once(pair[0]).map_or("", |(_, rest)| rest.trim_start());
                 let key = pair[0].trim_matches(['(', '"']).len() == 1;
                 let hint = key && verbs.iter().any(|verb| rest.starts_with(verb));
