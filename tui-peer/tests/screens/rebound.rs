@@ -306,7 +306,8 @@ fn nothing_that_an_action_says_names_a_default_key_when_all_are_rebound() {
     // The help lists all keys there are.
     let shows = |action: Action| !matches!(action, Action::Help | Action::Interrupt);
     let (defaults, mut found) = (defaults(), BTreeSet::new());
-    for snap in troubles() {
+    // Every fifth: nothing special, no network, refused, something failed, no room.
+    for snap in troubles().into_iter().step_by(5) {
         for action in Action::ALL.iter().filter(|action| shows(**action)) {
             let mut stage = rebound(snap.clone(), 120, 40);
             press(&mut stage, *action);

@@ -23,7 +23,8 @@ impl Keymap {
 
     /// Its key; without one, the key of the palette and the name to type there: `: share`.
     pub fn way(&self, action: Action) -> Option<String> {
-        self.key(action).or_else(|| self.does(Action::Palette, action.name()))
+        let palette = || self.does(Action::Palette, action.name());
+        self.key(action).or_else(|| palette().filter(|_| action.palette()))
     }
 
     /// Its keys that are no sequences.
@@ -84,6 +85,7 @@ mod tests {
         assert_eq!(map.and(" - ", Action::Share, "shares") + &map.aside(Action::Share, ""), "");
         assert_eq!(map.way(Action::Serving).unwrap(), "S");
         assert_eq!(map.way(Action::Share).unwrap(), ": share");
+        assert_eq!(Keymap { bindings: Vec::new() }.way(Action::Share), None);
         let bare = Keymap::new(&[own(Action::Undo, &[]), own(Action::Palette, &[])]).unwrap();
         assert_eq!(bare.way(Action::Undo), None);
     }
