@@ -147,6 +147,7 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
     }
     session.restore_shares(loaded.shares);
     session.restore_downloads(loaded.downloads);
+    session.restore_removals(loaded.doomed);
     session.measure_disk();
     session.publish();
     let queues = Queues { commands: parts.commands, stop: parts.stop, conns, disk: disk_rx, done };

@@ -89,9 +89,18 @@ impl Session {
             disk.shutdown();
             let synced = partials.iter().filter_map(|partial| partial.sync().err());
             let mut errors: Vec<String> = synced.map(|error| error.to_string()).collect();
-            let deleted = deletions.into_iter().filter_map(|removed| removed.delete().err());
-            errors.extend(deleted.map(|error| error.to_string()));
-            errors.extend(ledger.settle(&library).err().map(|error| error.to_string()));
+            let mut deleted = Vec::new();
+            for removed in deletions {
+                let id = removed.id();
+                match removed.delete() {
+                    Ok(()) => deleted.push(id),
+                    Err(error) => errors.push(error.to_string()),
+                }
+            }
+            let settled = ledger.settle(&library);
+            errors.extend(settled.err().map(|error| error.to_string()));
+            let forgotten = library.forget_doomed(&deleted);
+            errors.extend(forgotten.err().map(|error| error.to_string()));
             errors
         });
         for error in synced.await.unwrap_or_default() {

@@ -44,11 +44,9 @@ fn interrupt(model: &mut Model, out: &mut Vec<Effect>) -> bool {
         out.push(Effect::Exit(ExitReason::QuitNow));
         return true;
     }
-    model.toasts.push(
-        Tone::Warn,
-        "^C again quits at once (state is saved) · q quits gracefully".to_owned(),
-        now,
-    );
+    let gracefully = model.keymap.and(" · ", Action::Quit, "quits gracefully");
+    let text = format!("^C again quits at once (state is saved){gracefully}");
+    model.toasts.push(Tone::Warn, text, now);
     // In a field or dialog the first one also cancels.
     model.dialogs.is_empty() && !model.filtering
 }
@@ -97,10 +95,9 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
         Found::Prefix => model.prefix = sequence,
         Found::Nothing => {
             model.count = None;
-            let text = format!(
-                "{} does nothing here · ? shows the keys",
-                super::super::keymap::show(&sequence)
-            );
+            let keys = super::super::keymap::show(&sequence);
+            let help = model.keymap.and(" · ", Action::Help, "shows the keys");
+            let text = format!("{keys} does nothing here{help}");
             model.toasts.push(Tone::Dim, text, model.now.mono);
         }
     }
