@@ -11,7 +11,7 @@ use tui_peer::settings::Binding;
 use tui_peer::tui::action::Action;
 use tui_peer::tui::keymap::Keymap;
 use tui_peer::tui::model::Pane;
-use tui_peer::tui::msg::Msg;
+use tui_peer::tui::msg::{Effect, ExitReason, Msg};
 use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
 use tui_peer::tui::update;
 
@@ -374,4 +374,19 @@ fn the_order_is_reversed_from_the_dialog_that_says_so() {
     stage.model.keymap = Keymap::new(&[own(Action::Reverse, &["g z"])]).unwrap();
     stage.keys("o");
     assert!(!stage.screen().contains("reverses"), "a sequence means nothing there");
+}
+
+#[test]
+fn another_key_for_quitting_at_once_works_like_the_usual_one() {
+    let binding = Binding { action: "quit-now".into(), keys: vec!["Q".into()], line: 1 };
+    let mut stage = Stage::rich(80, 24);
+    stage.model.keymap = Keymap::new(&[binding]).unwrap();
+    let exit = |stage: &Stage| {
+        let asked = |effect: &Effect| matches!(effect, Effect::Exit(ExitReason::QuitNow));
+        stage.effects.iter().any(asked)
+    };
+    stage.keys("Q");
+    assert!(!exit(&stage) && stage.screen().contains("once more quits at once"));
+    stage.keys("Q");
+    assert!(exit(&stage));
 }

@@ -101,6 +101,9 @@ impl Session {
             errors.extend(settled.err().map(|error| error.to_string()));
             let forgotten = library.forget_doomed(&deleted);
             errors.extend(forgotten.err().map(|error| error.to_string()));
+            // Only now: until here a removal could be taken back.
+            let collected = library.collect_garbage();
+            errors.extend(collected.err().map(|error| error.to_string()));
             errors
         });
         for error in synced.await.unwrap_or_default() {
