@@ -51,7 +51,7 @@ pub struct ServerLimits {
 /// Intervals and deadlines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// Between two rounds of pushes.
+    /// Longest time between two rounds of pushes.
     pub tick: Duration,
     /// For the TLS handshake.
     pub tls: Duration,

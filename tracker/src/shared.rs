@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Milliseconds between two CHUNK_REGISTER; stretched when many are connected.
     pub(crate) have_interval_ms: AtomicU32,
+    /// A session changed the index.
+    pub(crate) stirred: Notify,
     serial: AtomicU64,
     writer: Writer,
     index: Mutex<Index>,
@@ -77,6 +79,7 @@ impl Shared {
             epoch: seeds.epoch,
             metrics: Metrics::default(),
             have_interval_ms: AtomicU32::new(crate::server::MIN_HAVE_INTERVAL_MS),
+            stirred: Notify::new(),
             serial: AtomicU64::new(seeds.serial),
             writer,
             index: Mutex::new(index),
@@ -89,10 +92,20 @@ impl Shared {
         work(&mut self.lock_index())
     }
 
+    /// [`Self::apply`]s what a session wants changed, and has watchers told of it soon.
+    pub(crate) async fn change<T>(
+        &self,
+        work: impl FnOnce(&mut Index) -> T,
+    ) -> Result<(T, Commit), StoreError> {
+        let outcome = self.apply(work).await;
+        self.stirred.notify_one();
+        outcome
+    }
+
     /// Changes the index, and hands what must be stored to the writer before anybody else can change it
     /// again: the disk sees changes in the order in which memory did. The commit resolves when
     /// all up to this change is on disk.
-    pub(crate) async fn change<T>(
+    pub(crate) async fn apply<T>(
         &self,
         work: impl FnOnce(&mut Index) -> T,
     ) -> Result<(T, Commit), StoreError> {

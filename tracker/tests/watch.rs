@@ -40,6 +40,31 @@ async fn a_change_reaches_a_watcher_within_a_second_of_the_default_tick() {
 }
 
 #[tokio::test]
+async fn peers_that_begin_together_hear_of_each_other_without_the_longest_pause() {
+    let timing = Timing { tick: Duration::from_secs(3600), ..Timing::default() };
+    let tracker = Running::start(Config { timing, ..quick() }).await;
+    let (mut seed, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    let a = file("a", 5 * 65536);
+    seed.must_register(std::slice::from_ref(&a)).await;
+    seed.watch(false, &[id(&a)]).await;
+    // More than one round of pushes.
+    for n in 2..5 {
+        let (mut other, _) = Client::connect(&tracker.join, &Who::new(n)).await;
+        other.chunks(vec![progress(&a, &[0], 1, true)]).await;
+        loop {
+            match seed.push().await {
+                Reply::SourceDelta { joins, .. } if joins.iter().any(|s| s.peer == other.me) => {
+                    break;
+                }
+                Reply::SourceDelta { .. } => {}
+                reply => panic!("{reply:?}"),
+            }
+        }
+    }
+    tracker.stop().await;
+}
+
+#[tokio::test]
 async fn sources_come_progress_and_go() {
     let tracker = Running::start(quick()).await;
     let (mut viewer, _) = Client::connect(&tracker.join, &Who::new(1)).await;

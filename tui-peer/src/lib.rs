@@ -8,7 +8,7 @@
 //! - [`logfile`]: what is written down.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
 //! - `tui`: the full-screen app (feature `tui`).
-//! - [`app`]: which of them runs.
+//! - `app`: which of them runs.
 //!
 //! Arrows point one way: front ends use [`engine::handle`], [`engine::command`], [`engine::event`],
 //! [`engine::snapshot`], [`engine::config`] and (for `hash` and `verify`, which need no engine)

@@ -59,6 +59,27 @@ fn the_engine_knows_no_front_end() {
 }
 
 #[test]
+fn texts_of_the_engine_name_no_keys() {
+    // " (d)", "+ raises it", "r tries again": keys are bound in the terminal front end.
+    let verbs = ["raises", "tries", "lists", "goes on", "looks again", "fetches it", "rejoins"];
+    let own = |path: &Path| !path.components().any(|part| part.as_os_str() == "tests");
+    for (path, code) in sources("src/engine").into_iter().filter(|(path, _)| own(path)) {
+        for line in code.lines().filter(|line| line.contains('"')) {
+            let words: Vec<&str> = line.split(' ').collect();
+            for pair in words.windows(2) {
+                let bare = pair[1].trim_end_matches(['"', ',', ';', '.', ')']);
+                let aside = bare.len() == 2 && bare.starts_with('(') && pair[1].contains(')');
+                let aside = aside && !bare.ends_with(|c: char| c.is_ascii_digit());
+                let rest = line.split_once(pair[0]).map_or("", |(_, rest)| rest.trim_start());
+                let key = pair[0].trim_matches(['(', '"']).len() == 1;
+                let hint = key && verbs.iter().any(|verb| rest.starts_with(verb));
+                assert!(!aside && !hint, "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn front_ends_know_only_the_handle_of_the_engine() {
     let allowed =
         ["handle", "command", "event", "replay", "snapshot", "chunks", "why", "config", "library"];

@@ -94,73 +94,6 @@ impl Cause {
             Self::TheirUplink(_) => "uplinks".into(),
         }
     }
-
-    /// In a sentence. `rate` writes bytes per second as the reader wants them.
-    pub fn long(&self, rate: impl Fn(f64) -> String) -> String {
-        let some = |n: &u32, one: &str, many: &str| {
-            if *n == 1 { format!("1 source {one}") } else { format!("{n} sources {many}") }
-        };
-        match self {
-            Self::Queued(n) => {
-                format!("Waits for other downloads to finish: number {n} in the queue.")
-            }
-            Self::Paused => "You paused it. p goes on.".into(),
-            Self::DiskFull => {
-                "The disk is full. It goes on by itself when there is room (r tries now).".into()
-            }
-            Self::Vanished => {
-                "It is gone from disk and not served: v looks again once it is back, \
-                               d fetches it again, u forgets it."
-                    .into()
-            }
-            Self::Failed(why) => format!("Failed: {}. r tries again.", common::names::show(why)),
-            Self::Watching => "Nobody has it yet. It starts by itself when somebody does.".into(),
-            Self::Resolving => "Asking sources what this content is.".into(),
-            Self::Checking => "Checking what is on disk.".into(),
-            Self::Finishing => "All here; writing to disk and moving into place.".into(),
-            Self::NoSource(n) => format!("Nobody online has any of the {n} missing chunks."),
-            Self::Lost(1) => "1 missing chunk is with nobody online.".into(),
-            Self::Lost(n) => format!("{n} missing chunks are with nobody online."),
-            Self::Offline => "Not in a network: no sources can be found. J rejoins.".into(),
-            Self::TrackerLost(s) => format!(
-                "The tracker does not answer for {s} s: known sources go on, new ones are not found."
-            ),
-            Self::OwnLimit(limit) => {
-                format!("Your own limit of {} holds it back.", rate(*limit as f64))
-            }
-            Self::OurDisk(percent) => {
-                format!("Our disk is the limit: writing {percent} % of the time.")
-            }
-            Self::Hashing(percent) => {
-                format!("Our processor is the limit: hashing {percent} % of the time.")
-            }
-            Self::Choked(n) => some(
-                n,
-                "serves others first; our turn comes.",
-                "serve others first; our turn comes.",
-            ),
-            Self::Snubbed(n) => some(
-                n,
-                "stopped delivering; its chunks are asked elsewhere.",
-                "stopped delivering; their chunks are asked elsewhere.",
-            ),
-            Self::Dialing(n) => some(n, "is being dialled.", "are being dialled."),
-            Self::Unreachable(n) => some(
-                n,
-                "cannot be reached; tried again and again.",
-                "cannot be reached; tried again and again.",
-            ),
-            Self::Hashes => {
-                "Chunk hashes come first: nothing is asked that could not be verified.".into()
-            }
-            Self::Others(others) => format!("Your other downloads take {}.", rate(*others)),
-            Self::TheirUplink(n) => some(
-                n,
-                "sends what it can: its uplink is the limit.",
-                "send what they can: their uplinks are the limit.",
-            ),
-        }
-    }
 }
 
 /// What a download is doing, as far as it matters here.
@@ -457,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_fits_its_column_and_has_a_sentence() {
+    fn every_cause_fits_its_column() {
         let all = [
             Cause::Queued(1234),
             Cause::Paused,
@@ -485,7 +418,6 @@ mod tests {
         ];
         for cause in all {
             assert!((1..=10).contains(&cause.short().len()), "{}", cause.short());
-            assert!(cause.long(|rate| format!("{rate} B/s")).ends_with('.'));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! that is rotated by size, and into the screen's log while there is a screen.
 //!
 //! Whoever speaks never waits: a full queue drops the line and counts it. The writer is a thread of its
-//! own that sleeps while nobody speaks. Secrets never get here ([`redact`]).
+//! own that sleeps while nobody speaks. Secrets never get here ([`redact()`]).
 
 mod entry;
 mod layer;

@@ -118,7 +118,7 @@ items! {
     OnStart General "on_start" "ON_START" Kind::Choice(STARTS), false, "resume",
         "On start", "Rejoin the network and go on with downloads, ask first, or stay off.";
     Quit General "quit" "QUIT" Kind::Choice(QUITS), true, "ask-if-busy",
-        "Quit", "Whether q asks before it ends the program.";
+        "Quit", "Whether the app asks before it ends.";
     Hangup General "hangup" "HANGUP" Kind::Choice(HANGUPS), true, "quit",
         "Terminal closes", "Leave the network, or go on serving without a screen.";
     State General "state" "STATE" Kind::Path, false, "",

@@ -2,14 +2,14 @@
 //! Bytes of chunks never pass through it: it sees who sent how much of which request.
 //!
 //! - [`event`]: the contract with the shell; [`time`]: time as it is passed in.
-//! - [`node`]: one peer's brain; dispatches to the parts below. [`content`], [`conn`]: what it keeps.
-//! - Contents and peers: [`lifecycle`], [`open`], [`availability`], [`manifest`], [`hashes`].
-//! - Fetching: [`picker`] (rarest first), [`request`], [`pipeline`] (how much at once), [`endgame`] (late
-//!   chunks), [`recall`] (waiting ones), [`assembly`] (what arrives, and who is believed).
-//! - Serving: [`choker`] (who may request), [`serve`], [`turns`] (who is served next), [`assign`]
-//!   (uploader-side assignment), [`doubt`] (when a peer says that our copy is wrong).
-//! - Connections: [`seek`], [`dialer`] (back-off, bans). [`tick`]: what time brings.
-//! - [`policy`]: weights, order, limits and bans the user wishes. [`rate`], [`config`], [`view`].
+//! - `node`: one peer's brain; dispatches to the parts below. `content`, `conn`: what it keeps.
+//! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
+//! - Fetching: [`picker`] (rarest first), `request`, `pipeline` (how much at once), `endgame` (late
+//!   chunks), `recall` (waiting ones), `assembly` (what arrives, and who is believed).
+//! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign`
+//!   (uploader-side assignment), `doubt` (when a peer says that our copy is wrong).
+//! - Connections: `seek`, `dialer` (back-off, bans). `tick`: what time brings.
+//! - [`policy`]: weights, order, limits and bans the user wishes. `rate`, [`config`], [`view`].
 
 mod assembly;
 mod assign;

@@ -163,7 +163,7 @@ actions! {
     OpenFolder  "open-folder" File FILE ["e"], "open its folder (over ssh: copy the path)", "show xdg file manager yank path";
     Why         "why"         File FILE ["i"], "why is this slow or stuck?", "explain info";
     Mark        "mark"        File FILES ["space"], "mark", "select";
-    MarkRange   "mark-range"  File FILES ["V"], "mark a range: V, move, V", "select visual";
+    MarkRange   "mark-range"  File FILES ["V"], "mark a range: begin / end", "select visual";
     MarkAll     "mark-all"    File FILES ["*"], "mark all / none", "select";
 
     Share       "share"       Network ALL ["s"], "share a file or folder", "add upload seed";

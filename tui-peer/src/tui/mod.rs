@@ -6,9 +6,9 @@
 //! commands, events and snapshots are used.
 //!
 //! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be
-//! done, and by which keys); [`heatmap`], [`verdict`], [`filter`], [`format`], [`layout`], [`theme`] (pure
-//! helpers); [`app`], [`front`], [`term`], [`output`], [`pace`], [`signs`], [`probe`] (the shell around
-//! it); [`plain`] (the same without a screen).
+//! done, and by which keys); [`heatmap`], [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`]
+//! (pure helpers); [`app`], [`front`], [`term`], [`output`], [`pace`], [`signs`], [`probe`] (the shell
+//! around it); [`plain`] (the same without a screen).
 
 pub mod action;
 pub mod app;

@@ -1,7 +1,7 @@
 //! The terminal: taken once, given back whatever happens, exactly once.
 //!
 //! `ratatui::init()` is not used: its panic hook leaves the alternate screen when any task panics while
-//! the app goes on drawing. See [`super::panics`].
+//! the app goes on drawing. See `tui::panics`.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

@@ -15,6 +15,7 @@ mod narrow;
 #[cfg(target_os = "linux")]
 mod pty;
 mod random;
+mod rebound;
 mod settings;
 mod stage;
 mod states;

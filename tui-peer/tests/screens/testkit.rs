@@ -155,7 +155,7 @@ pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
 fn plan(n: u32, state: &TransferState) -> Plan {
     let why = match state {
         TransferState::DiskFull => "/home/ada/Downloads: 300 MiB free, 1024 MiB are to be kept",
-        TransferState::Queued => "5 run at once; + raises it",
+        TransferState::Queued => "5 run at once",
         _ => "",
     };
     Plan {

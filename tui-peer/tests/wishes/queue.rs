@@ -252,3 +252,51 @@ async fn finished_downloads_leave_the_list_and_go_on_being_shared() {
     })
     .await;
 }
+
+/// Runs until it is killed: nothing that belongs to a good end is done.
+async fn killed<Out: Send + 'static>(work: impl Future<Output = Out> + Send + 'static) -> Out {
+    let run = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let out = runtime.block_on(work);
+        runtime.shutdown_background();
+        out
+    });
+    tokio::task::spawn_blocking(move || run.join().unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_with_its_data_that_was_killed_before_it_was_done_is_done_after_the_restart() {
+    let net = Net::start().await;
+    let (_seed, peer, [a, b]) =
+        net.offered([&net.file("a", 6_000_000), &net.file("b", 7_000_000)]).await;
+    stop(peer).await;
+    let names = || -> Vec<String> {
+        let dir = std::fs::read_dir(net.temp.path().join("peer/d")).unwrap();
+        dir.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let (config, other) = (net.config("peer"), net.file("c", 10));
+    killed(async move {
+        let peer = start_again(config.clone()).await;
+        ok(&peer, Command::Limits { up: None, down: Some(1 << 20) }).await;
+        for id in [a, b] {
+            until(&peer, "the catalogue", |s| s.catalogue.rows.iter().any(|r| r.id == id)).await;
+            download(&peer, id).await;
+            until(&peer, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 0)).await;
+            ok(&peer, Command::Remove { id, delete_partial: true }).await;
+        }
+        // One of the two is wanted after all.
+        ok(&peer, Command::Restore { id: b }).await;
+        ok(&peer, Command::Pause { id: b }).await;
+        // Before it hashes, all that was decided is on disk.
+        share(&peer, &other).await;
+    })
+    .await;
+    assert_eq!(names().len(), 4, "two parts and two journals");
+    let peer = start_again(net.config("peer")).await;
+    until(&peer, "the other one is back", |s| transfer(s, b).is_some()).await;
+    assert!(transfer(&peer.snapshot(), a).is_none());
+    stop(peer).await;
+    drop(start_again(net.config("peer")).await);
+    let left = names();
+    assert!(left.len() == 2 && left.iter().all(|name| name.starts_with(".b.")), "{left:?}");
+}

@@ -3,6 +3,7 @@
 use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::config::{OnStart, StartError};
 use tui_peer::engine::event::What;
+use tui_peer::engine::library::Library;
 use tui_peer::engine::snapshot::{NetState, TransferState};
 
 use super::net::{Net, download, is, ok, share, start_again, stop, transfer, until};
@@ -86,4 +87,20 @@ async fn downloads_leave_room_on_the_disk_and_go_on_when_there_is_some() {
     until(&peer, "it rests still", |s| is(s, id, &TransferState::DiskFull)).await;
     ok(&peer, Command::KeepFree { bytes: Some(0) }).await;
     until(&peer, "it goes on", |s| is(s, id, &TransferState::Sharing)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_needs_any_more_leaves_the_library_at_the_end() {
+    let net = Net::start().await;
+    let config = net.config("peer");
+    let peer = start_again(config.clone()).await;
+    // Folders have manifests.
+    let folder = |file: &str, size| net.file(file, size).parent().unwrap().to_owned();
+    let kept_id = share(&peer, &folder("kept/a", 300_000)).await;
+    let gone_id = share(&peer, &folder("gone/b", 400_000)).await;
+    ok(&peer, Command::Unshare { id: gone_id }).await;
+    stop(peer).await;
+    let (library, _) = Library::open(&config.state_dir).unwrap();
+    assert!(library.manifest(&kept_id).unwrap().is_some());
+    assert!(library.manifest(&gone_id).unwrap().is_none());
 }

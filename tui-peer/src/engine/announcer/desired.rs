@@ -352,6 +352,11 @@ impl Desired {
         })
     }
 
+    /// Whether a download got its first chunk since this was asked last.
+    pub(super) fn take_begun(&mut self) -> bool {
+        self.progress.take_begun()
+    }
+
     /// Whether [`next_progress`](Self::next_progress) may have something to say.
     pub(super) fn has_progress(&self) -> bool {
         self.progress.is_untold()

@@ -21,6 +21,8 @@ pub(super) struct Progress {
     untold: BTreeSet<ContentId>,
     /// Parts of a set that is too long for one frame, still to be sent.
     parts: VecDeque<ChunkUpdate>,
+    /// A download got its first chunk.
+    begun: bool,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,7 @@ impl Progress {
 
     pub(super) fn add(&mut self, id: ContentId, chunks: &[u32]) {
         let Some(partial) = self.partials.get_mut(&id) else { return };
+        self.begun |= partial.set.is_empty() && !chunks.is_empty();
         for chunk in chunks {
             if partial.set.insert(*chunk) {
                 if !partial.full {
@@ -80,6 +83,12 @@ impl Progress {
             partial.news = Vec::new();
             self.untold.insert(*id);
         }
+    }
+
+    /// Whether a download got its first chunk since this was asked last: nobody finds us as its source
+    /// before that is told.
+    pub(super) fn take_begun(&mut self) -> bool {
+        std::mem::take(&mut self.begun)
     }
 
     /// Whether [`next`](Self::next) has something to say.
@@ -172,6 +181,20 @@ mod tests {
         let mut bytes = [0; 32];
         bytes[..4].copy_from_slice(&n.to_be_bytes());
         ContentId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn the_first_chunk_of_a_download_is_news_at_once() {
+        let mut progress = Progress::default();
+        progress.set(id(1), ChunkSet::empty(10));
+        assert!(!progress.take_begun(), "nothing there that anybody could fetch");
+        progress.add(id(1), &[]);
+        assert!(!progress.take_begun());
+        progress.add(id(1), &[3]);
+        assert!(progress.take_begun() && !progress.take_begun());
+        progress.add(id(1), &[4, 5]);
+        progress.add(id(2), &[0]);
+        assert!(!progress.take_begun(), "the others can wait");
     }
 
     fn updates(progress: &mut Progress) -> Vec<ChunkUpdate> {

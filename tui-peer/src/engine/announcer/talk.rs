@@ -134,6 +134,10 @@ impl Client {
             let Some(request) = next else { break };
             self.write(&request).await?;
         }
+        if self.shared.desired().take_begun() {
+            // Peers that begin together would not find each other for a whole interval.
+            talk.progress_at = now;
+        }
         if now >= talk.progress_at {
             let mut sent = 0;
             while sent < PROGRESS_MESSAGES {

@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
 use super::handshake::{HandshakeError, TLS_TIMEOUT};
+use super::tune::tune;
 use super::{ConnEvent, Ours};
 
 /// Time for a TCP connection.
@@ -33,7 +34,7 @@ async fn attempt(peer: PeerId, addrs: &[SocketAddr], ours: &Ours) -> Result<(), 
         return Err(HandshakeError::NoNetwork);
     }
     let (stream, addr) = connect(addrs).await.map_err(HandshakeError::Connect)?;
-    let _ = stream.set_nodelay(true);
+    tune(&stream);
     let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
     let secure =
         tokio::time::timeout(TLS_TIMEOUT, connect).await.map_err(|_| HandshakeError::Timeout)??;

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::Ours;
 use super::handshake::TLS_TIMEOUT;
+use super::tune::tune;
 
 /// Connections that have not yet proven to be members.
 const MAX_HALF_OPEN: usize = 32;
@@ -50,8 +51,7 @@ async fn admit(
     addr: std::net::SocketAddr,
     ours: &Ours,
 ) -> Result<(), super::handshake::HandshakeError> {
-    // Payload goes out in large writes and requests must not wait.
-    let _ = stream.set_nodelay(true);
+    tune(&stream);
     let accept = ours.channel.accept(stream, Purpose::Peer);
     let secure = tokio::time::timeout(TLS_TIMEOUT, accept)
         .await

@@ -8,6 +8,7 @@ mod dial;
 mod handshake;
 mod listener;
 mod reader;
+mod tune;
 mod writer;
 
 use std::net::SocketAddr;

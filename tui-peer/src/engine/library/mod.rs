@@ -3,9 +3,10 @@
 //!
 //! - [`store`]: the one database of a profile: shares, downloads, chunk hashes, manifests, settings.
 //! - [`record`]: what it holds.
-//! - [`scan`]: what is in a file or folder, by stat only; [`hasher`]: its hashes, on all cores.
-//! - [`check`]: at start, what changed since; an unchanged share is restored without reading a byte of it.
-//! - [`verify`]: everything read again and compared.
+//! - [`mod@scan`]: what is in a file or folder, by stat only; [`hasher`]: its hashes, on all cores.
+//! - [`mod@check`]: at start, what changed since; an unchanged share is restored without reading a byte of
+//!   it.
+//! - [`mod@verify`]: everything read again and compared.
 
 pub mod check;
 pub mod error;

@@ -116,6 +116,8 @@ pub struct Loaded {
     pub shares: Vec<ShareRecord>,
     /// Downloads, by id.
     pub downloads: Vec<DownloadRecord>,
+    /// Downloads that were removed and whose data is still to be deleted, by id.
+    pub doomed: Vec<DownloadRecord>,
     /// Settings that are no secrets.
     pub settings: BTreeMap<String, String>,
 }

@@ -34,6 +34,8 @@ pub(super) const SHARES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::ne
 const SHARE_FILES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("share_files");
 pub(super) const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
     TableDefinition::new("downloads");
+/// Downloads that were removed together with their data, as long as that is not deleted.
+const DOOMED: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("doomed");
 pub(super) const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
     TableDefinition::new("manifests");
 /// Root and tree level → chunk hashes, 32 bytes each.
@@ -152,7 +154,7 @@ impl Library {
         })
     }
 
-    /// Remembers a download, or what became of it.
+    /// Remembers a download, or what became of it. One that was doomed is not any more.
     ///
     /// # Errors
     /// [`LibraryError`]; nothing is changed then.
@@ -160,6 +162,38 @@ impl Library {
         self.write(|txn| {
             let bytes = record.encode().map_err(|error| unencodable(&error))?;
             txn.open_table(DOWNLOADS)?.insert(record.id.as_bytes(), bytes.as_slice())?;
+            txn.open_table(DOOMED)?.remove(record.id.as_bytes())?;
+            Ok(())
+        })
+    }
+
+    /// Forgets a download, and remembers that what was fetched of it is to be deleted, until that is done
+    /// ([`Self::forget_doomed`]) or it is wanted again ([`Self::put_download`]).
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn doom_download(&self, record: &DownloadRecord) -> Result<(), LibraryError> {
+        self.write(|txn| {
+            let bytes = record.encode().map_err(|error| unencodable(&error))?;
+            txn.open_table(DOWNLOADS)?.remove(record.id.as_bytes())?;
+            txn.open_table(DOOMED)?.insert(record.id.as_bytes(), bytes.as_slice())?;
+            note_garbage(txn)
+        })
+    }
+
+    /// What was fetched of doomed downloads is deleted.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed then.
+    pub fn forget_doomed(&self, ids: &[ContentId]) -> Result<(), LibraryError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.write(|txn| {
+            let mut doomed = txn.open_table(DOOMED)?;
+            for id in ids {
+                doomed.remove(id.as_bytes())?;
+            }
             Ok(())
         })
     }
@@ -292,6 +326,12 @@ impl Library {
                 let record = DownloadRecord::decode(id, bytes.value());
                 loaded.downloads.push(record.map_err(|error| Failure::bad(&error))?);
             }
+            for row in txn.open_table(DOOMED)?.iter()? {
+                let (key, bytes) = row?;
+                let id = ContentId::from_bytes(*key.value());
+                let record = DownloadRecord::decode(id, bytes.value());
+                loaded.doomed.push(record.map_err(|error| Failure::bad(&error))?);
+            }
             for row in txn.open_table(SETTINGS)?.iter()? {
                 let (key, value) = row?;
                 loaded.settings.insert(key.value().to_owned(), value.value().to_owned());
@@ -328,6 +368,7 @@ impl Library {
                 txn.open_table(SHARES)?;
                 txn.open_table(SHARE_FILES)?;
                 txn.open_table(DOWNLOADS)?;
+                txn.open_table(DOOMED)?;
                 txn.open_table(MANIFESTS)?;
                 txn.open_table(TREES)?;
             }
@@ -468,6 +509,25 @@ mod tests {
         assert!(!library.remove_download(&downloads[0].id).unwrap());
         assert_eq!(library.load().unwrap().shares, [prepared.record(false)]);
         assert_eq!(library.load().unwrap().downloads, downloads[1..]);
+    }
+
+    #[test]
+    fn a_doomed_download_is_remembered_until_it_is_deleted_or_wanted_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = [download(1, Selection::All), download(2, Selection::All)];
+        {
+            let (library, _) = Library::open(dir.path()).unwrap();
+            all.iter().for_each(|record| library.put_download(record).unwrap());
+            all.iter().for_each(|record| library.doom_download(record).unwrap());
+        }
+        let (library, loaded) = Library::open(dir.path()).unwrap();
+        assert_eq!((loaded.downloads.len(), &loaded.doomed[..]), (0, &all[..]));
+        library.put_download(&all[0]).unwrap();
+        let loaded = library.load().unwrap();
+        assert_eq!((&loaded.downloads[..], &loaded.doomed[..]), (&all[..1], &all[1..]));
+        library.forget_doomed(&[all[1].id]).unwrap();
+        let loaded = library.load().unwrap();
+        assert_eq!((&loaded.downloads[..], loaded.doomed.len()), (&all[..1], 0));
     }
 
     #[test]

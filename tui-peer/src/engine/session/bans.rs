@@ -41,7 +41,7 @@ impl Session {
             return invalid("that is this peer itself");
         }
         if self.bans.len() >= MAX_BANS && time.is_none() {
-            return invalid("a thousand peers are banned already; lift some bans first (B)");
+            return invalid("a thousand peers are banned already; lift some bans first");
         }
         let why = "by you".to_owned();
         if time.is_none() {

@@ -50,7 +50,7 @@ pub(super) enum Step {
     /// Chunks of it were found damaged, and do not count as fetched any more.
     Distrusted { id: ContentId, lost: ChunkSet, result: Result<(), DiskError> },
     /// What was fetched so far is deleted (or could not be).
-    Deleted { result: Result<(), DiskError> },
+    Deleted { id: ContentId, result: Result<(), DiskError> },
 }
 
 /// A download as it was found on disk.
@@ -266,11 +266,10 @@ impl Session {
                 }
                 self.feed(Input::ChunksLost { id, lost });
             }
-            Step::Deleted { result } => {
-                if let Err(error) = result {
-                    self.say(Level::Error, Target::Disk, error.to_string());
-                }
-            }
+            Step::Deleted { id, result } => match result {
+                Ok(()) => self.on_deleted(id),
+                Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
+            },
         }
     }
 

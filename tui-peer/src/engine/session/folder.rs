@@ -70,7 +70,7 @@ impl Session {
             return invalid("not a folder");
         };
         if share.state != ShareState::Serving {
-            return invalid("it is not in order just now: verify it first (v)");
+            return invalid("it is not in order just now: verify it first");
         }
         let path = share.paths.first().cloned().unwrap_or_default();
         let Some(dir) = path.parent().map(PathBuf::from) else {
@@ -162,7 +162,7 @@ impl Session {
             return self.begin(id);
         };
         let text = format!("{}: {error}", self.shown_name(&id));
-        let hint = "verify it (v), then choose its files again".to_owned();
+        let hint = "verify it, then choose its files again".to_owned();
         let what = What::Failed { id: Some(id), code: "widen", hint };
         self.tell(Level::Error, Target::Disk, text, what);
         self.forget(&id);

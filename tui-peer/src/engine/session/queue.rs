@@ -184,8 +184,8 @@ impl Session {
         });
         let Some(other) = other else {
             let text = match to {
-                Reorder::Up => "it is the first of its priority; raise the priority with +",
-                Reorder::Down => "it is the last of its priority; lower the priority with -",
+                Reorder::Up => "it is the first of its priority; raise the priority",
+                Reorder::Down => "it is the last of its priority; lower the priority",
             };
             return Err(refuse(CommandErrorKind::Invalid, text));
         };

@@ -28,6 +28,10 @@ pub(super) struct Removed {
 }
 
 impl Removed {
+    pub(super) fn id(&self) -> ContentId {
+        self.record.id
+    }
+
     /// Deletes what there is of it on disk, whether it was opened in this run or not; blocks.
     pub(super) fn delete(self) -> Result<(), DiskError> {
         let Self { record, partial, .. } = self;
@@ -65,6 +69,7 @@ impl Session {
         let text = format!("{}: removed", content.shown);
         self.say(Level::Info, Target::Fetch, text);
         if let Role::Download(download) = content.role {
+            self.write_removal(&download.record, delete_partial);
             let mut partial = download.partial;
             if !delete_partial {
                 self.let_go(partial.take());
@@ -78,8 +83,6 @@ impl Session {
             let (delete, at) = (delete_partial, Instant::now());
             self.removed.push_back(Removed { record, partial, delete, at });
         }
-        let id = *id;
-        self.write_down(move |library| library.remove_download(&id).map(drop));
         self.start_queued();
         Ok(Reply::Accepted)
     }
@@ -92,10 +95,37 @@ impl Session {
         let text =
             format!("{}: all of it is here already, at {}", content.shown, prepared.path.display());
         self.say(Level::Info, Target::Fetch, text);
-        self.write_down(move |library| library.remove_download(&id).map(drop));
+        self.write_removal(&download.record, true);
         let (record, partial) = (download.record, download.partial);
         self.bury(Removed { record, partial, delete: true, at: Instant::now() });
         self.start_queued();
+    }
+
+    /// What is to be deleted is written down: should the program be killed before that is done, the next
+    /// start does it.
+    fn write_removal(&self, record: &DownloadRecord, delete: bool) {
+        let record = record.clone();
+        self.write_down(move |library| match delete {
+            true => library.doom_download(&record),
+            false => library.remove_download(&record.id).map(drop),
+        });
+    }
+
+    /// Removals whose data an earlier run did not live to delete. They are due like new ones, so that what
+    /// is wanted again right away is not lost; what is too many is left to the next start.
+    pub(super) fn restore_removals(&mut self, records: Vec<DownloadRecord>) {
+        let at = Instant::now();
+        for record in records.into_iter().take(MAX_REMOVED) {
+            self.removed.push_back(Removed { record, partial: None, delete: true, at });
+        }
+    }
+
+    /// What there was of a removed download is deleted.
+    pub(super) fn on_deleted(&self, id: ContentId) {
+        // Wanted again and removed again meanwhile: that removal is not done yet.
+        if self.removed.iter().all(|removed| removed.id() != id) {
+            self.write_down(move |library| library.forget_doomed(&[id]));
+        }
     }
 
     /// Takes a removal back.
@@ -142,13 +172,21 @@ impl Session {
     }
 
     fn bury(&self, removed: Removed) {
-        if removed.delete {
-            self.background(move || Done::Download(Step::Deleted { result: removed.delete() }));
+        if self.is_doomed(&removed) {
+            let id = removed.id();
+            self.background(move || Done::Download(Step::Deleted { id, result: removed.delete() }));
         }
+    }
+
+    /// Whether what there is of it is to be deleted: not if it is a download again, whose data that is now.
+    fn is_doomed(&self, removed: &Removed) -> bool {
+        let again = self.contents.get(&removed.id()).map(|content| &content.role);
+        removed.delete && !matches!(again, Some(Role::Download(_)))
     }
 
     /// What is still to be deleted.
     pub(super) fn take_deletions(&mut self) -> Vec<Removed> {
-        self.removed.drain(..).filter(|removed| removed.delete).collect()
+        let all = std::mem::take(&mut self.removed);
+        all.into_iter().filter(|removed| self.is_doomed(removed)).collect()
     }
 }

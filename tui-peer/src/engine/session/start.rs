@@ -158,6 +158,7 @@ pub(super) async fn start_with(
     }
     session.restore_shares(loaded.shares);
     session.restore_downloads(loaded.downloads);
+    session.restore_removals(loaded.doomed);
     session.look_at_rooms();
     session.publish();
     let queues = Queues { commands: parts.commands, stop: parts.stop, conns, disk: disk_rx, done };

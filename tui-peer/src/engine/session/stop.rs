@@ -93,9 +93,21 @@ impl Session {
                 errors.extend(save_hashes(partial, hashes).err().map(|error| error.to_string()));
                 errors.extend(partial.sync().err().map(|error| error.to_string()));
             }
-            let deleted = deletions.into_iter().filter_map(|removed| removed.delete().err());
-            errors.extend(deleted.map(|error| error.to_string()));
-            errors.extend(ledger.settle(&library).err().map(|error| error.to_string()));
+            let mut deleted = Vec::new();
+            for removed in deletions {
+                let id = removed.id();
+                match removed.delete() {
+                    Ok(()) => deleted.push(id),
+                    Err(error) => errors.push(error.to_string()),
+                }
+            }
+            let settled = ledger.settle(&library);
+            errors.extend(settled.err().map(|error| error.to_string()));
+            let forgotten = library.forget_doomed(&deleted);
+            errors.extend(forgotten.err().map(|error| error.to_string()));
+            // Only now: until here a removal could be taken back.
+            let collected = library.collect_garbage();
+            errors.extend(collected.err().map(|error| error.to_string()));
             errors
         });
         for error in synced.await.unwrap_or_default() {

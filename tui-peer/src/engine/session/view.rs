@@ -187,7 +187,7 @@ impl Session {
     fn plan(&self, download: &Download) -> Plan {
         let wish = &download.record.wish;
         let why = match &download.phase {
-            Phase::Queued => format!("{} run at once; + raises it", self.config.max_active),
+            Phase::Queued => format!("{} run at once", self.config.max_active),
             Phase::Watching => "starts when somebody has it".to_owned(),
             Phase::Blocked { why, .. } => why.clone(),
             Phase::Paused => "by you".to_owned(),

@@ -36,7 +36,7 @@ impl Session {
             _ => {}
         }
         if self.is_offered(id) {
-            return invalid("somebody has it: download it (d)");
+            return invalid("somebody has it: download it");
         }
         if !self.contents.contains_key(id) {
             let wish = command::Download { id: *id, name: None, dir: None, files: Selection::All };
@@ -77,7 +77,7 @@ impl Session {
                     return invalid(text.to_owned());
                 }
                 if let Some(row) = self.find_offer(&words) {
-                    let text = format!("\"{}\" is there already: download it (d)", row.name);
+                    let text = format!("\"{}\" is there already: download it", row.name);
                     return invalid(text);
                 }
                 self.keeping.kept.watches.push(words);

@@ -57,6 +57,11 @@ impl Key {
         }
     }
 
+    /// Whether it writes a letter or digit.
+    pub(super) fn is_alphanumeric(self) -> bool {
+        matches!(self.code, KeyCode::Char(c) if !self.ctrl && c.is_alphanumeric())
+    }
+
     /// Reads `d`, `D`, `ctrl-d`, `f5`, `space`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (ctrl, name) = match text.strip_prefix("ctrl-") {

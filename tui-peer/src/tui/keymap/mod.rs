@@ -1,6 +1,7 @@
 //! Keys and what they do. The help screen, the footer and the command palette are made from this
 //! table, so they cannot lie.
 
+mod hint;
 mod key;
 
 use super::action::{Action, Where};

@@ -1,6 +1,7 @@
 //! The panes, and the tabs of the first.
 
-use super::super::action::Where;
+use super::super::action::{Action, Where};
+use super::super::keymap::Keymap;
 
 /// A pane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,15 +34,31 @@ impl Pane {
         }
     }
 
-    /// Its number and name.
-    pub fn title(self) -> &'static str {
+    /// Its name.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Files => "1 Files",
-            Self::Chunks => "2 Chunks",
-            Self::Sources => "3 Sources",
-            Self::Log => "4 Log",
-            Self::Transfers => "5 Transfers",
+            Self::Files => "Files",
+            Self::Chunks => "Chunks",
+            Self::Sources => "Sources",
+            Self::Log => "Log",
+            Self::Transfers => "Transfers",
         }
+    }
+
+    /// What goes there.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Files => Action::Pane1,
+            Self::Chunks => Action::Pane2,
+            Self::Sources => Action::Pane3,
+            Self::Log => Action::Pane4,
+            Self::Transfers => Action::Pane5,
+        }
+    }
+
+    /// The key that goes there, if there is one, and its name: `1 Files`.
+    pub fn title(self, keymap: &Keymap) -> String {
+        keymap.does(self.action(), self.name()).unwrap_or_else(|| self.name().to_owned())
     }
 }
 

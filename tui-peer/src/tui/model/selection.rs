@@ -114,6 +114,7 @@ impl Model {
             counts: self.map.counts(),
             now: self.now.mono,
             units: self.units,
+            keymap: &self.keymap,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Colours and symbols. Colour only ever carries meaning that a glyph or a word carries too; the
 //! terminal's own foreground and background are left alone.
 //!
-//! [`detect`] finds out what the terminal is, [`palette`] holds the colours, [`resolve`](Theme::resolve)
-//! puts both together with what the user asked for; [`glyphs`] and [`chunks`] are the signs.
+//! [`detect`] finds out what the terminal is, `palette` holds the colours, [`resolve`](Theme::resolve)
+//! puts both together with what the user asked for; `glyphs` and `chunks` are the signs.
 
 mod chunks;
 pub mod detect;

@@ -193,8 +193,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Suspend => ask_suspend(model, out),
         Action::Back => back(model, out),
         Action::Quit => ask_quit(model, out),
-        // Counted before any action is looked up.
-        Action::Interrupt => {}
+        Action::Interrupt => _ = keys::interrupt(model, "once more", out),
         Action::LogMore => model.log.change_level(true),
         Action::LogLess => model.log.change_level(false),
         Action::FollowMap => {

@@ -6,6 +6,7 @@ use crate::engine::command::Command;
 use crate::engine::snapshot::{NetState, PeerRow, Transfer, TransferState};
 use crate::settings::AskQuit;
 
+use super::super::action::Action;
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::super::{format, words};
@@ -16,8 +17,10 @@ const LISTED: usize = 4;
 
 /// Shows the join string, for terminals that do not take copies.
 pub(super) fn invite(model: &mut Model, join: &str) {
+    // Their keys are not known; ours are the best guess.
+    let key = model.keymap.key(Action::Rejoin).map_or_else(String::new, |key| format!("{key}, "));
     let mut lines = vec![
-        (Tone::Plain, "Others join with this line (welcome screen, J, or --tracker):".to_owned()),
+        (Tone::Plain, format!("Others join with this line (welcome screen, {key}or --tracker):")),
         (Tone::Good, join.to_owned()),
     ];
     if join.contains("secret=") {
@@ -191,13 +194,12 @@ pub(super) fn ask_start(model: &mut Model) {
         0 => "No download waits.".to_owned(),
         n => format!("{} would go on.", format::plural(n as u64, "download")),
     };
+    let mut lines = vec![(Tone::Plain, network), (Tone::Plain, downloads)];
+    let what = "changes whether this is asked (On start).";
+    lines.extend(model.keymap.does(Action::Settings, what).map(|text| (Tone::Dim, text)));
     model.dialogs.push(Dialog::Confirm(Confirm {
         title: "Rejoin and go on?".to_owned(),
-        lines: vec![
-            (Tone::Plain, network),
-            (Tone::Plain, downloads),
-            (Tone::Dim, "F2 changes whether this is asked (On start).".to_owned()),
-        ],
+        lines,
         buttons: vec![button("Stay off", Choice::Stay), button("Rejoin", Choice::Rejoin)],
         // What the app was started for; staying off is one Esc away.
         selected: 1,
@@ -222,10 +224,9 @@ pub(super) fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn leave_now(model: &mut Model, out: &mut Vec<Effect>) {
     model.when_idle = None;
-    out.push(Effect::Call(
-        Command::Leave,
-        Asked::Say("you left the network · J rejoins".to_owned()),
-    ));
+    let rejoins = model.keymap.and(" · ", Action::Rejoin, "rejoins");
+    let say = Asked::Say(format!("you left the network{rejoins}"));
+    out.push(Effect::Call(Command::Leave, say));
 }
 
 pub(super) fn ask_remove(model: &mut Model) {
@@ -254,8 +255,9 @@ pub(super) fn ask_remove(model: &mut Model) {
         lines.push((Tone::Dim, format!("and {} more", transfers.len() - LISTED)));
     }
     if transfers.iter().any(|t| !words::is_unfinished(t)) {
-        let text = "Finished files stay on disk and go on being shared (u unshares).";
-        lines.push((Tone::Dim, text.to_owned()));
+        let unshares = model.keymap.aside(Action::Unshare, "unshares");
+        let text = format!("Finished files stay on disk and go on being shared{unshares}.");
+        lines.push((Tone::Dim, text));
     }
     let partial: u64 = transfers.iter().filter(|t| words::is_unfinished(t)).map(|t| t.done).sum();
     let tick = (partial > 0).then_some(("also delete what has been fetched so far", false));

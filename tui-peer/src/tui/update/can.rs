@@ -1,5 +1,7 @@
 //! When an action makes sense.
 
+use std::borrow::Cow;
+
 use common::content::Kind;
 
 use crate::engine::snapshot::{NetState, TransferState};
@@ -10,8 +12,9 @@ use super::super::words;
 use super::wishes;
 
 /// Whether an action makes sense now; if not, why.
-pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
-    let need = |ok: bool, why: &'static str| if ok { Ok(()) } else { Err(why) };
+pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
+    let need = |ok: bool, why: &'static str| if ok { Ok(()) } else { Err(Cow::Borrowed(why)) };
+    let keymap = &model.keymap;
     let target = !model.targets().is_empty();
     let transfer = model.selected_transfer();
     let on = matches!(
@@ -40,7 +43,11 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
         ),
         Action::VerifyAll => need(!model.snap.transfers.is_empty(), "nothing of yours is here"),
         Action::Remove => {
-            need(transfer.is_some_and(|t| t.downloaded), "no download is selected (u unshares)")
+            if transfer.is_some_and(|t| t.downloaded) {
+                return Ok(());
+            }
+            let unshares = keymap.aside(Action::Unshare, "unshares");
+            Err(format!("no download is selected{unshares}").into())
         }
         Action::Undo => {
             need(wishes::can_undo(model, model.now.mono), "nothing was removed just now")
@@ -70,7 +77,11 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
                 "it is here already",
             )?;
             let offered = model.selected_row().is_some_and(|row| row.sources > 0);
-            need(!offered, "somebody has it: d downloads it")
+            if !offered {
+                return Ok(());
+            }
+            let downloads = keymap.and(": ", Action::Download, "downloads it");
+            Err(format!("somebody has it{downloads}").into())
         }
         Action::Ban => need(wishes::peer(model).is_some(), "no peer is selected"),
         Action::Unshare => need(
@@ -97,7 +108,10 @@ pub fn can(model: &Model, action: Action) -> Result<(), &'static str> {
         ),
         Action::Repeat => need(model.repeat.is_some(), "nothing was done yet"),
         Action::Leave => need(on, "you are not in a network"),
-        Action::Announce => need(on, "you are not in a network · J joins"),
+        Action::Announce if !on => {
+            let joins = keymap.and(" · ", Action::Rejoin, "joins");
+            Err(format!("you are not in a network{joins}").into())
+        }
         Action::CopyJoin => need(model.snap.network.join.is_some(), "there is no network"),
         Action::NextMatch | Action::PrevMatch => {
             need(model.map.counts().none + model.map.counts().bad > 0, "every chunk has a source")

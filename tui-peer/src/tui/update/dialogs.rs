@@ -4,6 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::engine::command::Command;
 
+use super::super::action::Action;
+use super::super::keymap::Key;
 use super::super::model::{Choice, Confirm, Dialog, Model, ShareField, Sort, Tone, WhenIdle};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::contents::contents_key;
@@ -104,7 +106,7 @@ fn help_key(
     let page = usize::from(model.size.1.saturating_sub(6)).max(1);
     let empty = query.text().is_empty();
     match key.code {
-        KeyCode::Char('?') | KeyCode::F(1) => return false,
+        _ if model.keymap.is_closing(Action::Help, Key::of(key)) => return false,
         KeyCode::Char('q') if empty => return false,
         KeyCode::Down => *scroll += 1,
         KeyCode::Up => *scroll = scroll.saturating_sub(1),
@@ -123,6 +125,9 @@ fn help_key(
 fn sort_key(model: &mut Model, cursor: &mut usize, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
     let choices = Sort::choices(model.tab);
     match key.code {
+        _ if model.keymap.is(Action::Reverse, Key::of(key)) => {
+            super::actions::act(model, Action::Reverse, None, out);
+        }
         KeyCode::Down | KeyCode::Tab | KeyCode::Char('j' | 'o') => {
             *cursor = (*cursor + 1) % choices.len().max(1);
         }
@@ -193,7 +198,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             super::when_idle(model, out);
         }
         Choice::Rejoin => {
-            super::actions::act(model, super::super::action::Action::Rejoin, None, out)
+            super::actions::act(model, Action::Rejoin, None, out);
         }
         Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {
@@ -205,7 +210,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             super::wishes::removed(model, ids);
         }
         Choice::Unshare => super::transfers::unshare(model, ids, out),
-        Choice::Ban(peer, for_ever) => super::wishes::ban(peer, for_ever, out),
+        Choice::Ban(peer, for_ever) => super::wishes::ban(model, peer, for_ever, out),
         Choice::Suspend => {
             model.suspend_confirmed = true;
             out.push(Effect::Suspend);

@@ -15,7 +15,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     if key.kind == KeyEventKind::Release {
         return;
     }
-    if is_interrupt(key) && interrupt(model, out) {
+    if is_interrupt(key) && interrupt(model, "^C again", out) {
         return;
     }
     model.last_key = Some(model.now.mono);
@@ -34,8 +34,9 @@ fn is_interrupt(key: KeyEvent) -> bool {
     key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
-/// `^C`: twice within two seconds quits at once, wherever one is. Says whether the key is used up.
-fn interrupt(model: &mut Model, out: &mut Vec<Effect>) -> bool {
+/// Twice within two seconds quits at once: `^C` wherever one is, in lists also other keys. Says whether the
+/// key is used up.
+pub(super) fn interrupt(model: &mut Model, again: &str, out: &mut Vec<Effect>) -> bool {
     let now = model.now.mono;
     let second =
         model.interrupted.is_some_and(|at| now.saturating_duration_since(at) < INTERRUPT_WINDOW);
@@ -44,11 +45,9 @@ fn interrupt(model: &mut Model, out: &mut Vec<Effect>) -> bool {
         out.push(Effect::Exit(ExitReason::QuitNow));
         return true;
     }
-    model.toasts.push(
-        Tone::Warn,
-        "^C again quits at once (state is saved) · q quits gracefully".to_owned(),
-        now,
-    );
+    let gracefully = model.keymap.and(" · ", Action::Quit, "quits gracefully");
+    let text = format!("{again} quits at once (state is saved){gracefully}");
+    model.toasts.push(Tone::Warn, text, now);
     // In a field or dialog the first one also cancels.
     model.dialogs.is_empty() && !model.filtering
 }
@@ -97,10 +96,9 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
         Found::Prefix => model.prefix = sequence,
         Found::Nothing => {
             model.count = None;
-            let text = format!(
-                "{} does nothing here · ? shows the keys",
-                super::super::keymap::show(&sequence)
-            );
+            let keys = super::super::keymap::show(&sequence);
+            let help = model.keymap.and(" · ", Action::Help, "shows the keys");
+            let text = format!("{keys} does nothing here{help}");
             model.toasts.push(Tone::Dim, text, model.now.mono);
         }
     }

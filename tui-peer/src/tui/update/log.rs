@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use crate::engine::event::Level;
 use crate::logfile::Entry;
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::{LogLine, Model, Tone};
 use super::super::msg::Effect;
@@ -58,7 +59,8 @@ pub(super) fn search_key(model: &mut Model, key: KeyEvent) {
 /// The next match, or the one before.
 pub(super) fn search(model: &mut Model, older: bool) {
     if model.log.needle().is_none() {
-        let text = "nothing is searched for: / searches".to_owned();
+        let searches = model.keymap.and(": ", Action::Filter, "searches");
+        let text = format!("nothing is searched for{searches}");
         model.toasts.push(Tone::Plain, text, model.now.mono);
     } else if !model.log.search(older, false) {
         missing(model);

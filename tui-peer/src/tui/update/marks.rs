@@ -15,7 +15,10 @@ pub(super) fn range(model: &mut Model) {
     let Some(id) = model.selected() else { return };
     model.range = Some(Range { anchor: id, before: model.marks.clone() });
     model.marks.insert(id);
-    toast(model, Tone::Plain, "range: move, then V ends it, Esc drops it");
+    let keymap = &model.keymap;
+    let ends = keymap.and(", then ", Action::MarkRange, "ends it");
+    let text = format!("range: move{ends}{}", keymap.and(", ", Action::Back, "drops it"));
+    toast(model, Tone::Plain, &text);
 }
 
 /// After a key: the range reaches to the cursor.

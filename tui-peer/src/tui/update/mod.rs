@@ -224,9 +224,10 @@ fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
             model.toasts.push(Tone::Bad, error.to_string(), model.now.mono);
         }
         Err(_) => {
-            let hint =
-                "Pasted text ignored: only shoal:// links are taken here · / filter · s share";
-            model.toasts.push(Tone::Plain, hint.to_owned(), model.now.mono);
+            let also = |action, what| model.keymap.and(" · ", action, what);
+            let (filter, share) = (also(Action::Filter, "filter"), also(Action::Share, "share"));
+            let text = "Pasted text ignored: only shoal:// links are taken here";
+            model.toasts.push(Tone::Plain, format!("{text}{filter}{share}"), model.now.mono);
         }
     }
 }

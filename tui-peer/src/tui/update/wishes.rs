@@ -9,6 +9,7 @@ use crate::engine::command::{Command, Priority, Reorder};
 use crate::engine::snapshot::{PeerRow, Transfer};
 use crate::settings::parse_rate;
 
+use super::super::action::Action;
 use super::super::model::{Choice, Confirm, Dialog, LimitOne, Model, Pane, Picks, Tab, Tone};
 use super::super::msg::{Asked, Effect};
 use super::super::{format, words};
@@ -116,8 +117,8 @@ fn parse_limits(text: &str) -> Result<(Option<u64>, Option<u64>), String> {
 /// Waits for a file that nobody has, or for the words of the filter.
 pub(super) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some(words) = words_to_watch(model) {
-        let text =
-            format!("downloads the first \"{words}\" that appears · g w lists what is awaited");
+        let lists = model.keymap.and(" · ", Action::Watches, "lists what is awaited");
+        let text = format!("downloads the first \"{words}\" that appears{lists}");
         out.push(Effect::Call(Command::WatchFor { words, on: true }, Asked::Say(text)));
         return;
     }
@@ -146,8 +147,9 @@ pub(super) fn removed(model: &mut Model, ids: &[ContentId]) {
     let now = model.now.mono;
     let what = named(model, ids);
     model.removed = Some((ids.to_vec(), now));
-    let key = model.keymap.key(super::super::action::Action::Undo).unwrap_or_else(|| ":".into());
-    model.toasts.push_for(Tone::Good, format!("removed: {what} · {key} takes it back"), now, UNDO);
+    let key = model.keymap.way(Action::Undo);
+    let back = key.map_or_else(String::new, |key| format!(" · {key} takes it back"));
+    model.toasts.push_for(Tone::Good, format!("removed: {what}{back}"), now, UNDO);
 }
 
 /// Whether there is something to take back.
@@ -187,10 +189,10 @@ pub(super) fn peer(model: &Model) -> Option<(PeerId, String)> {
 /// Asks for how long.
 pub(super) fn ask_ban(model: &mut Model) {
     let Some((peer, name)) = peer(model) else { return };
-    let lines = vec![
-        (Tone::Plain, format!("Nothing is fetched from {name}, and nothing served to it.")),
-        (Tone::Dim, "B lists the bans; there they can be lifted.".to_owned()),
-    ];
+    let mut lines =
+        vec![(Tone::Plain, format!("Nothing is fetched from {name}, and nothing served to it."))];
+    let bans = model.keymap.does(Action::Bans, "lists the bans; there they can be lifted.");
+    lines.extend(bans.map(|text| (Tone::Dim, text)));
     let buttons = vec![
         button("Cancel", Choice::Stay),
         button("10 minutes", Choice::Ban(peer, false)),
@@ -206,10 +208,11 @@ pub(super) fn ask_ban(model: &mut Model) {
     }));
 }
 
-pub(super) fn ban(peer: PeerId, for_ever: bool, out: &mut Vec<Effect>) {
+pub(super) fn ban(model: &Model, peer: PeerId, for_ever: bool, out: &mut Vec<Effect>) {
     let time = (!for_ever).then_some(A_WHILE);
     let text = if for_ever { "banned for ever" } else { "banned for 10 minutes" };
-    let say = Asked::Say(format!("{} {text} · B lists the bans", peer.short()));
+    let lists = model.keymap.and(" · ", Action::Bans, "lists the bans");
+    let say = Asked::Say(format!("{} {text}{lists}", peer.short()));
     out.push(Effect::Call(Command::Ban { peer, time }, say));
 }
 

@@ -1,18 +1,24 @@
 //! What the chunk map means, in words: can this finish from who is online, and if not, why, who could
 //! leave before it is done, and what to do. Pure.
 
+mod cause;
 mod why;
 
 use std::time::Instant;
+
+use unicode_width::UnicodeWidthStr;
 
 use crate::engine::snapshot::{CatalogueRow, Focus, Sole, SourceRow, Transfer, TransferState};
 use crate::engine::why::Cause;
 use crate::settings::Units;
 
+use super::action::Action;
 use super::format::{self, percent, plural};
 use super::heatmap::Counts;
+use super::keymap::Keymap;
 use super::model::{Line, Tone};
 
+pub use cause::sentence;
 pub use why::why;
 
 /// Holders of last copies that are named one by one.
@@ -33,6 +39,8 @@ pub struct Case<'a> {
     pub now: Instant,
     /// How sizes and rates are written.
     pub units: Units,
+    /// The keys that hints name.
+    pub keymap: &'a Keymap,
 }
 
 /// Verdict on a content, most important line first.
@@ -46,6 +54,9 @@ pub fn verdict(case: &Case<'_>) -> Vec<Line> {
         None => case.foreign(),
     }
 }
+
+/// Columns that a headline takes at most.
+const HEADLINE: usize = 34;
 
 /// The verdict in at most 34 columns, for where one line is all there is.
 pub fn headline(case: &Case<'_>) -> Option<Line> {
@@ -68,11 +79,17 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
             (Tone::Good, format!("All here; {} others have it too", t.other_complete))
         }
         TransferState::DiskFull => (Tone::Bad, "Disk full; goes on when there is room".to_owned()),
-        TransferState::Failed(_) => (Tone::Bad, "Failed: i says why, r tries again".to_owned()),
-        TransferState::Changed if t.why == Some(Cause::Vanished) => {
-            (Tone::Bad, "Gone from disk: d fetches it again".to_owned())
+        TransferState::Failed(_) => {
+            let ways = [(Action::Why, "says why"), (Action::Retry, "tries again")];
+            (Tone::Bad, case.with("Failed", ": ", &ways))
         }
-        TransferState::Changed => (Tone::Bad, "Changed on disk; i says more".to_owned()),
+        TransferState::Changed if t.why == Some(Cause::Vanished) => {
+            let ways = [(Action::Download, "fetches it again")];
+            (Tone::Bad, case.with("Gone from disk", ": ", &ways))
+        }
+        TransferState::Changed => {
+            (Tone::Bad, case.with("Changed on disk", "; ", &[(Action::Why, "says more")]))
+        }
         TransferState::Checking => (Tone::Plain, "Checking what is on disk".to_owned()),
         _ if case.known() && counts.none > 0 => (
             Tone::Bad,
@@ -97,7 +114,6 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
 /// The most important line of the verdict that fits in `width` columns: in full, in fewer words, or the
 /// headline.
 pub fn line(case: &Case<'_>, width: usize) -> Option<Line> {
-    use unicode_width::UnicodeWidthStr;
     let full = verdict(case).into_iter().next();
     full.into_iter()
         .chain(case.stuck())
@@ -106,6 +122,20 @@ pub fn line(case: &Case<'_>, width: usize) -> Option<Line> {
 }
 
 impl Case<'_> {
+    /// `text` and what keys do about it, as many of them as fit in a headline.
+    fn with(&self, text: &str, gap: &str, ways: &[(Action, &str)]) -> String {
+        let mut out = text.to_owned();
+        let mut gap = gap;
+        for (action, what) in ways {
+            let more = self.keymap.and(gap, *action, what);
+            if !more.is_empty() && out.width() + more.width() <= HEADLINE {
+                out.push_str(&more);
+                gap = ", ";
+            }
+        }
+        out
+    }
+
     fn known(&self) -> bool {
         self.focus.is_some_and(|focus| !focus.chunks.is_empty())
     }
@@ -153,10 +183,11 @@ impl Case<'_> {
         }
         if counts.none > 0 {
             let have = if counts.none == 1 { "is" } else { "are" };
+            let jumps = self.keymap.aside(Action::NextMatch, "jumps");
             lines.push((
                 Tone::Bad,
                 format!(
-                    "Cannot finish now: gets to {}, then stuck: {} {have} with nobody online (n jumps).",
+                    "Cannot finish now: gets to {}, then stuck: {} {have} with nobody online{jumps}.",
                     self.reach(counts.none),
                     chunks(counts.none),
                 ),
@@ -186,7 +217,8 @@ impl Case<'_> {
             TransferState::Changed if t.why == Some(Cause::Vanished) => Cause::Vanished,
             TransferState::Changed if !t.plan.why.is_empty() => {
                 // Changed and hashed again, or damaged: the engine knows which.
-                let text = format!("{}. v looks again.", common::names::show(&t.plan.why));
+                let again = self.keymap.and(" ", Action::Verify, "looks again.");
+                let text = format!("{}.{again}", common::names::show(&t.plan.why));
                 return Some((Tone::Bad, text));
             }
             TransferState::Changed => {
@@ -204,7 +236,8 @@ impl Case<'_> {
             TransferState::Checking => Cause::Checking,
             TransferState::Finishing => Cause::Finishing,
         };
-        let text = cause.long(|bytes| format::rate(bytes, "nothing", self.units));
+        let rate = |bytes| format::rate(bytes, "nothing", self.units);
+        let text = sentence(&cause, rate, self.keymap);
         Some((tone(&cause), text))
     }
 
@@ -266,24 +299,22 @@ impl Case<'_> {
     fn foreign(&self) -> Vec<Line> {
         let Some(row) = self.row else { return Vec::new() };
         let lost = self.known() && self.counts.none > 0;
+        let downloads = self.keymap.and(" ", Action::Download, "downloads it.");
         let line = if row.sources == 0 {
-            (
-                Tone::Warn,
-                "Nobody online has it right now. d downloads it as soon as somebody comes."
-                    .to_owned(),
-            )
+            let what = "downloads it as soon as somebody comes.";
+            let later = self.keymap.and(" ", Action::Download, what);
+            (Tone::Warn, format!("Nobody online has it right now.{later}"))
         } else if row.complete > 0 {
             let who = plural(u64::from(row.complete), "peer");
             let has = if row.complete == 1 { "has" } else { "have" };
-            let text =
-                format!("Not on this machine. {who} online {has} all of it. d downloads it.");
+            let text = format!("Not on this machine. {who} online {has} all of it.{downloads}");
             (Tone::Good, text)
         } else if lost {
             let n = chunks(self.counts.none);
             (Tone::Warn, format!("Nobody online has all of it, and {n} nobody has at all."))
         } else {
             let who = plural(u64::from(row.sources), "peer");
-            let text = format!("Nobody online has all of it, {who} parts. d downloads it.");
+            let text = format!("Nobody online has all of it, {who} parts.{downloads}");
             (Tone::Plain, text)
         };
         vec![line]
@@ -405,6 +436,7 @@ mod tests {
             counts,
             now: Instant::now() + Duration::from_secs(720),
             units: Units::Iec,
+            keymap: &Keymap::standard(),
         };
         assert!(headline(&case).is_some_and(|(_, text)| text.chars().count() <= 34));
         verdict(&case).into_iter().chain(why(&case)).map(|(_, text)| text).collect()

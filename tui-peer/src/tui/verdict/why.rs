@@ -3,9 +3,10 @@
 use crate::engine::snapshot::{SourceRow, SourceState, TransferState};
 use crate::engine::why::Cause;
 
+use super::super::action::Action;
 use super::super::format::{self, plural};
 use super::super::model::{Line, Tone};
-use super::{Case, chunks, copies_word, source_name, tone, verdict};
+use super::{Case, chunks, copies_word, sentence, source_name, tone, verdict};
 
 /// The long answer to "why is this slow or stuck?".
 pub fn why(case: &Case<'_>) -> Vec<Line> {
@@ -28,7 +29,7 @@ pub fn why(case: &Case<'_>) -> Vec<Line> {
     let said = |cause: &Cause| matches!(cause, Cause::Lost(_) | Cause::NoSource(_));
     let verdict = verdict(case);
     for cause in causes.iter().filter(|cause| !said(cause)) {
-        let text = cause.long(rate);
+        let text = sentence(cause, rate, case.keymap);
         if !verdict.iter().any(|(_, line)| *line == text) {
             lines.push((tone(cause), text));
         }
@@ -92,7 +93,8 @@ impl Case<'_> {
             lines.push((Tone::Warn, format!("{} {text}", chunks(self.counts.bad))));
         }
         if focus.sources.is_empty() && self.transfer.is_some() {
-            lines.push((Tone::Warn, "No sources are known. A asks the tracker now.".to_owned()));
+            let asks = self.keymap.and(" ", Action::Announce, "asks the tracker now.");
+            lines.push((Tone::Warn, format!("No sources are known.{asks}")));
         }
         lines
     }

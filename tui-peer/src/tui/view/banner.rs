@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::engine::snapshot::{NetState, TransferState};
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::layout::Class;
 use super::super::model::{Model, Tone};
@@ -38,24 +39,23 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
     let theme = model.theme;
     let dot = theme.dot();
     let snap = &model.snap;
+    let also = |action, what| model.keymap.and(&format!(" {dot} "), action, what);
+    let aside = |action| model.keymap.aside(action, "");
     let mut out = Vec::new();
     let full: Vec<_> =
         snap.transfers.iter().filter(|t| t.state == TransferState::DiskFull).collect();
     if let Some(first) = full.first() {
         let folder = first.path.parent().map_or_else(String::new, |dir| model.show_path(dir));
-        let text = format!(
-            "! disk full {folder}: {} paused {dot} r retry {dot} resumes by itself",
-            full.len()
-        );
+        let retry = also(Action::Retry, "retry");
+        let text =
+            format!("! disk full {folder}: {} paused{retry} {dot} resumes by itself", full.len());
         out.push((Tone::Bad, text));
     }
     match &snap.network.state {
         NetState::Rejected { why } => {
             let why = common::names::show(why);
-            out.push((
-                Tone::Bad,
-                format!("! the tracker refuses us {dot} g j joins another {dot} {why}"),
-            ));
+            let joins = also(Action::JoinOther, "joins another");
+            out.push((Tone::Bad, format!("! the tracker refuses us{joins} {dot} {why}")));
         }
         NetState::Lost { since, retry_at, why } => {
             let now = model.now;
@@ -72,14 +72,16 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
             } else {
                 format!(" {dot} {}", common::names::show(why))
             };
+            let asks = also(Action::Announce, "now");
             let text = format!(
-                "{} retry in {left} s {dot} A now {dot} {peers}list from {when}{why}",
+                "{} retry in {left} s{asks} {dot} {peers}list from {when}{why}",
                 theme.off()
             );
             out.push((Tone::Warn, text));
         }
         NetState::Left => {
-            let text = format!("{} you left the network (L) {dot} J rejoins", theme.off());
+            let (key, rejoins) = (aside(Action::Leave), also(Action::Rejoin, "rejoins"));
+            let text = format!("{} you left the network{key}{rejoins}", theme.off());
             out.push((Tone::Warn, text));
         }
         NetState::NoNetwork | NetState::Connecting | NetState::On => {}
@@ -99,11 +101,14 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
     let port = snap.me.listen.port();
     if let Some(wanted) = model.setting.wanted_port.filter(|wanted| *wanted != 0 && *wanted != port)
     {
-        let text = format!("! port {wanted} is in use: listening on {port} {dot} F2 changes it");
+        let changes = also(Action::Settings, "changes it");
+        let text = format!("! port {wanted} is in use: listening on {port}{changes}");
         out.push((Tone::Warn, text));
     }
     if !snap.me.serving {
-        let text = format!("{} serving paused (S): others cannot download from you", theme.pause());
+        let key = aside(Action::Serving);
+        let text =
+            format!("{} serving paused{key}: others cannot download from you", theme.pause());
         out.push((Tone::Warn, text));
     }
     out

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
 
 use super::super::format;
 use super::super::heatmap::{Mode, Standing, standing};
@@ -192,14 +193,16 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     } else {
         format!("{follow}{done}")
     };
-    let room = usize::from(area.width).saturating_sub(20 + note.len());
+    let title = format!("{} ", Pane::Chunks.title(&model.keymap));
+    // Corners, blanks and some border stay.
+    let room = usize::from(area.width).saturating_sub(title.width() + 11 + note.len());
     let name = model
         .selected_name()
         .map(|n| format::middle(&n, room, theme.ellipsis()))
         .unwrap_or_default();
     let frame = paint::Frame {
         title: vec![
-            ("2 Chunks ".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            (title, if focused { theme.bold() } else { theme.dim() }),
             (name, Style::new()),
         ],
         note: vec![(note, theme.bold())],

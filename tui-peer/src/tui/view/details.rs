@@ -8,8 +8,10 @@ use common::content::Kind;
 
 use crate::engine::snapshot::{Transfer, TransferState};
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::Model;
+use super::super::verdict::sentence;
 use super::super::words;
 use super::cells::{done, progress};
 use super::paint::{self, Piece};
@@ -25,7 +27,8 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     let room = usize::from(width).saturating_sub(12);
     let shown = format::middle(&name, room, theme.ellipsis());
     paint::text(buf, x, area.y, width, &shown, theme.bold());
-    paint::right(buf, x, area.y, width, "Esc back", theme.dim());
+    let back = model.keymap.does(Action::Back, "back").unwrap_or_default();
+    paint::right(buf, x, area.y, width, &back, theme.dim());
     let mut lines: Vec<Vec<Piece>> = Vec::new();
     match model.selected_transfer() {
         Some(t) => {
@@ -192,7 +195,8 @@ fn identity(model: &Model) -> Vec<Piece> {
         parts.push(plain(format!("first seen {ago}")));
     }
     if transfer.map(|t| t.kind).or_else(|| row.map(|r| r.kind)) == Some(Kind::Folder) {
-        parts.push(plain("folder: c chooses files".to_owned()));
+        let chooses = model.keymap.and(": ", Action::Contents, "chooses files");
+        parts.push(plain(format!("folder{chooses}")));
     }
     parts
 }
@@ -216,7 +220,10 @@ fn place(model: &Model) -> Vec<Piece> {
     let mut parts = vec![(model.show_path(&t.path), theme.dim())];
     if let Some(cause) = t.why.as_ref().filter(|_| words::is_unfinished(t)) {
         let rate = |bytes: f64| format::rate(bytes, "nothing", model.units);
-        parts.push((format!("{} {}", theme.dot(), cause.long(rate)), Style::new()));
+        parts.push((
+            format!("{} {}", theme.dot(), sentence(cause, rate, &model.keymap)),
+            Style::new(),
+        ));
     }
     parts
 }

@@ -11,6 +11,7 @@ use common::content::Kind;
 
 use crate::engine::snapshot::Transfer;
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::{Model, Pane, Tab};
 use super::super::words;
@@ -119,7 +120,8 @@ fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
     let theme = model.theme;
     let mut title: Vec<Piece> = Vec::new();
     if width >= 70 {
-        title.push(("1 Files  ".to_owned(), if focused { theme.bold() } else { theme.dim() }));
+        let name = format!("{}  ", Pane::Files.title(&model.keymap));
+        title.push((name, if focused { theme.bold() } else { theme.dim() }));
     }
     for tab in Tab::ALL {
         let list = model.list_of(tab);
@@ -157,7 +159,7 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         Some((_, hint)) => hint.clone(),
         None if model.job.1 && model.tab == Tab::Network => "searching".to_owned(),
         None if model.filtering => format!("{} match", format::count(list.rows.len() as u64)),
-        None => "Esc clears".to_owned(),
+        None => model.keymap.does(Action::Back, "clears").unwrap_or_default(),
     };
     let style = if list.filter.problems.is_empty() { theme.dim() } else { theme.error() };
     let x = paint::text(frame.buffer_mut(), area.x + 1, area.y, 2, "/ ", theme.bold());

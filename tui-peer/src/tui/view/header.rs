@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::engine::snapshot::{NetState, TransferState};
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::layout::Class;
 use super::super::model::{Model, Pane, Tab, WhenIdle};
@@ -27,10 +28,12 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         let left = super::super::update::waits_for(model);
         let left = if left.is_empty() || area.width < 76 { left } else { format!(": {left}") };
         let left = if area.width < 76 { "" } else { left.as_str() };
-        parts.push(vec![(format!("{text}{left} (Esc cancels)"), theme.warn())]);
+        let cancels = model.keymap.aside(Action::Back, "cancels");
+        parts.push(vec![(format!("{text}{left}{cancels}"), theme.warn())]);
     }
     if !snap.me.serving && !super::banner::has(model) {
-        parts.push(vec![(format!("{} serving paused (S)", theme.pause()), theme.warn())]);
+        let key = model.keymap.aside(Action::Serving, "");
+        parts.push(vec![(format!("{} serving paused{key}", theme.pause()), theme.warn())]);
     }
     let peers = parts.len();
     parts.push(vec![plain(format::plural(snap.peers.len() as u64, "peer"))]);
@@ -139,7 +142,9 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
             let left = retry_at.saturating_duration_since(now).as_secs_f64().ceil();
             let mut text = format!("{} {tracker} lost {age}", theme.off());
             if width >= 100 && !super::banner::has(model) {
-                text.push_str(&format!(" {} retry in {left} s {} A now", theme.dot(), theme.dot()));
+                let dot = format!(" {} ", theme.dot());
+                let now = model.keymap.and(&dot, Action::Announce, "now");
+                text.push_str(&format!("{dot}retry in {left} s{now}"));
             }
             if width >= 160 && !super::banner::has(model) && !why.is_empty() {
                 text.push_str(&format!(
@@ -156,7 +161,9 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
             vec![(format!("! rejected: {why}"), theme.error())]
         }
         NetState::Left => {
-            vec![(format!("{} offline {} J rejoins", theme.off(), theme.dot()), theme.warn())]
+            let dot = format!(" {} ", theme.dot());
+            let rejoins = model.keymap.and(&dot, Action::Rejoin, "rejoins");
+            vec![(format!("{} offline{rejoins}", theme.off()), theme.warn())]
         }
         NetState::NoNetwork => vec![(format!("{} no network", theme.off()), theme.warn())],
     }
@@ -168,7 +175,7 @@ pub(crate) fn strip(model: &Model, buf: &mut Buffer, area: Rect) {
     let mut x = area.x + 1;
     for pane in Pane::ALL.into_iter().filter(|pane| *pane != Pane::Transfers) {
         let style = if pane == model.focus { theme.bold() } else { theme.dim() };
-        let mut text = pane.title().to_owned();
+        let mut text = pane.title(&model.keymap);
         if pane == Pane::Log && model.log.unread > 0 {
             text = format!("{text} {}{}", theme.on(), model.log.unread);
         }
@@ -259,13 +266,14 @@ pub(crate) fn card(model: &Model, buf: &mut Buffer, area: Rect) {
         }
         None => format::plural(model.list_of(Tab::Shared).total as u64, "file") + " shared",
     };
-    let dot = theme.dot();
+    let dot = format!(" {} ", theme.dot());
+    let quits = |before: &str| before.to_owned() + &model.keymap.and(&dot, Action::Quit, "quits");
     let hints = match model.dialogs.last() {
         Some(_) => vec!["make the window larger, or Esc".to_owned(), "larger, or Esc".to_owned()],
         None => vec![
-            format!("make the window larger {dot} q quits"),
-            format!("larger shows more {dot} q quits"),
-            "q quits".to_owned(),
+            quits("make the window larger"),
+            quits("larger shows more"),
+            model.keymap.does(Action::Quit, "quits").unwrap_or_default(),
         ],
     };
     let room = usize::from(area.width);

@@ -19,12 +19,14 @@ const COLUMN: u16 = 38;
 fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
     let theme = model.theme;
     let needle = query.to_lowercase();
+    let palette = model.keymap.key(Action::Palette).unwrap_or_default();
     let mut out: Vec<Vec<Piece>> = Vec::new();
     for group in Group::ALL {
         let mut lines: Vec<Vec<Piece>> = Vec::new();
         for action in Action::ALL.iter().filter(|a| a.group() == group) {
             let keys = model.keymap.keys(*action);
-            let keys = if keys.is_empty() { ":".to_owned() } else { keys.join(", ") };
+            // Without one, the palette has it.
+            let keys = if keys.is_empty() { palette.clone() } else { keys.join(", ") };
             let text = format!("{keys} {} {} {}", action.help(), action.name(), action.words())
                 .to_lowercase();
             if !text.contains(&needle) {
@@ -78,8 +80,10 @@ fn signs(model: &Model) -> Vec<Vec<Piece>> {
             (format!(" {text}"), Style::new()),
         ]);
     }
+    let key = model.keymap.key(Action::Filter);
+    let key = key.map_or_else(String::new, |key| format!(" ( {key} )"));
     out.push(Vec::new());
-    out.push(vec![("FILTER ( / )".to_owned(), theme.bold())]);
+    out.push(vec![(format!("FILTER{key}"), theme.bold())]);
     for text in [
         "deb iso     both words",
         "!nightly    without",
@@ -116,11 +120,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, scroll: usize, query: &
     let per_column = rows.len().div_ceil(usize::from(columns)).max(1);
     let below = per_column.saturating_sub(scroll + height);
     let border = paint::Frame {
-        title: vec![(
-            format!("Help: keys for {}", model.focus.title().get(2..).unwrap_or_default()),
-            theme.bold(),
-        )],
-        note: vec![("? or Esc closes".to_owned(), theme.dim())],
+        title: vec![(format!("Help: keys for {}", model.focus.name()), theme.bold())],
+        note: vec![(model.keymap.closes(Action::Help), theme.dim())],
         foot: vec![(
             if below > 0 {
                 format!("{below} more below")

@@ -4,28 +4,30 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
 
 use crate::engine::event::Level;
 
+use super::super::action::Action;
 use super::super::filter::fold;
 use super::super::format;
 use super::super::layout::inside;
-use super::super::model::{Log, LogLine, Model, Pane};
+use super::super::model::{LogLine, Model, Pane};
 use super::super::words;
 use super::paint::{self, Piece};
 
 /// Rows inside a zoomed log from which on what is filtered and the keys get rows of their own.
 const ROOMY: u16 = 8;
 /// Keys of the zoomed log, the most used ones first: as many as fit.
-const KEYS: [&str; 8] = [
-    "+ - more/less detail",
-    "t target",
-    "/ search",
-    "n N next",
-    "f follow",
-    "w wrap",
-    "y copy",
-    "Y all",
+const KEYS: [(&[Action], &str); 8] = [
+    (&[Action::LogMore, Action::LogLess], "more/less detail"),
+    (&[Action::LogTarget], "target"),
+    (&[Action::Filter], "search"),
+    (&[Action::LogNext, Action::LogPrev], "next"),
+    (&[Action::Follow], "follow"),
+    (&[Action::Wrap], "wrap"),
+    (&[Action::CopyLine], "copy"),
+    (&[Action::CopyLog], "all"),
 ];
 /// Width from which on the part of the program is named.
 const WITH_TARGET: u16 = 60;
@@ -78,7 +80,8 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let log = &model.log;
     let focused = model.focus == Pane::Log;
     let roomy = list_area(model, area) != inside(area);
-    let mut title = vec![("4 Log".to_owned(), if focused { theme.bold() } else { theme.dim() })];
+    let mut title =
+        vec![(Pane::Log.title(&model.keymap), if focused { theme.bold() } else { theme.dim() })];
     if roomy {
         title.push((" zoomed".to_owned(), Style::new()));
     } else if !log.field.text().is_empty() {
@@ -117,7 +120,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         y = entry(model, buf, row, line, (shape, selected, needle.as_deref()));
     }
     if y == inner.y {
-        let text = nothing(log);
+        let text = nothing(model);
         paint::text(buf, inner.x + 1, inner.y, inner.width.saturating_sub(1), &text, theme.dim());
     }
 }
@@ -137,12 +140,21 @@ fn standing(model: &Model) -> String {
     }
 }
 
-fn nothing(log: &Log) -> String {
+fn nothing(model: &Model) -> String {
+    let (log, keymap) = (&model.log, &model.keymap);
     let level = words::level_word(log.level());
+    let more = keymap.does(Action::LogMore, "shows more");
     match log.target() {
         _ if log.is_empty() => "Nothing has happened yet.".to_owned(),
-        Some(target) => format!("Nothing from {target} at {level}. t next part, + shows more."),
-        None => format!("Log is empty at {level}. + shows more."),
+        Some(target) => {
+            let next = keymap.does(Action::LogTarget, "next part");
+            let hints: Vec<String> = next.into_iter().chain(more).collect();
+            let hints = if hints.is_empty() { String::new() } else { hints.join(", ") + "." };
+            format!("Nothing from {target} at {level}. {hints}")
+        }
+        None => {
+            format!("Log is empty at {level}. {}", more.map_or_else(String::new, |more| more + "."))
+        }
     }
 }
 
@@ -176,13 +188,18 @@ fn around(model: &Model, buf: &mut Buffer, inner: Rect) {
     );
     paint::text(buf, x, y, width, &counts, theme.dim());
     let mut keys = String::new();
-    for part in KEYS {
+    for (actions, word) in KEYS {
+        let own: Vec<String> =
+            actions.iter().filter_map(|action| model.keymap.key(*action)).collect();
+        if own.is_empty() {
+            continue;
+        }
         let gap = if keys.is_empty() { "" } else { "  " };
-        if keys.len() + gap.len() + part.len() > usize::from(width) {
+        let part = format!("{gap}{} {word}", own.join(" "));
+        if keys.width() + part.width() > usize::from(width) {
             break;
         }
-        keys.push_str(gap);
-        keys.push_str(part);
+        keys.push_str(&part);
     }
     paint::text(buf, x, y + 1, width, &keys, theme.dim());
 }
@@ -273,8 +290,7 @@ fn mark(buf: &mut Buffer, (x, y): (u16, u16), text: &str, needle: Option<&str>, 
     if folded.chars().count() != text.chars().count() {
         return;
     }
-    let columns =
-        |part: &str| u16::try_from(unicode_width::UnicodeWidthStr::width(part)).unwrap_or(0);
+    let columns = |part: &str| u16::try_from(part.width()).unwrap_or(0);
     for (at, found) in folded.match_indices(needle) {
         let Some(before) = folded.get(..at) else { continue };
         let area = Rect { x: x + columns(before), y, width: columns(found), height: 1 };

@@ -6,6 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::{LimitOne, Line, Model, PickKind, Picks, Tone};
 use super::dialogs::{chosen, lines, open, tall};
@@ -22,15 +23,19 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, picks: &Picks) {
             model.snap.watches.iter().map(|words| format!("\"{words}\"")).collect()
         }
     };
+    let keymap = &model.keymap;
     let (title, none, foot) = match picks.kind {
         PickKind::Bans => (
             "Banned peers",
-            "Nobody is banned. b on a peer bans it.",
+            format!("Nobody is banned.{}", keymap.and(" ", Action::Ban, "on a peer bans it.")),
             "Up Down choose - Enter lifts the ban - Esc closes",
         ),
         PickKind::Watches => (
             "Names waited for",
-            "None. Filter for a name that is not there, then W.",
+            match keymap.way(Action::Watch) {
+                Some(key) => format!("None. Filter for a name that is not there, then {key}."),
+                None => "None.".to_owned(),
+            },
             "Up Down choose - Enter ends the watch - Esc closes",
         ),
     };
@@ -38,7 +43,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, picks: &Picks) {
     let area = open(model, frame, tall(shown + 2), title, foot);
     if rows.is_empty() {
         let dim = model.theme.dim();
-        paint::text(frame.buffer_mut(), area.x, area.y, area.width, none, dim);
+        paint::text(frame.buffer_mut(), area.x, area.y, area.width, &none, dim);
         return;
     }
     let offset = (picks.cursor + 1).saturating_sub(shown);

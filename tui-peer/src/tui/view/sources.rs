@@ -6,6 +6,7 @@ use ratatui::style::Style;
 
 use crate::engine::snapshot::{SourceRow, SourceState, TransferState};
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::{Model, Pane};
 use super::super::verdict::source_name;
@@ -107,7 +108,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let height = usize::from(area.height.saturating_sub(3));
     let frame = paint::Frame {
         title: vec![
-            ("3 Sources".to_owned(), if focused { theme.bold() } else { theme.dim() }),
+            (Pane::Sources.title(&model.keymap), if focused { theme.bold() } else { theme.dim() }),
             (count, Style::new()),
         ],
         note: vec![(format::rate(total, theme.dash(), model.units), Style::new())],
@@ -126,7 +127,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
             inner.x + 1,
             inner.y + 1,
             inner.width.saturating_sub(1),
-            second,
+            &second,
             theme.dim(),
         );
         return;
@@ -147,21 +148,27 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     }
 }
 
-fn nobody(model: &Model) -> (String, &'static str) {
+fn nobody(model: &Model) -> (String, String) {
     match (model.selected(), model.selected_row()) {
-        (None, _) => ("Select a file to see its sources.".to_owned(), ""),
+        (None, _) => ("Select a file to see its sources.".to_owned(), String::new()),
         (_, Some(row)) if row.sources == 0 && model.selected_transfer().is_none() => {
-            ("No sources online for this file.".to_owned(), "W  watch: starts when somebody has it")
+            let key = model.keymap.way(Action::Watch);
+            let then = key.map(|key| format!("{key}  watch: starts when somebody has it"));
+            ("No sources online for this file.".to_owned(), then.unwrap_or_default())
         }
-        (_, Some(row)) if model.selected_transfer().is_none() => (
-            format!("{} online.", format::plural(u64::from(row.sources), "source")),
-            "d  downloads it from all of them",
-        ),
+        (_, Some(row)) if model.selected_transfer().is_none() => {
+            let key = model.keymap.way(Action::Download);
+            let then = key.map(|key| format!("{key}  downloads it from all of them"));
+            let first = format!("{} online.", format::plural(u64::from(row.sources), "source"));
+            (first, then.unwrap_or_default())
+        }
         _ if !is_fetched(model) && others(model) > 0 => (
             format!("{} with all of it, none connected.", format::plural(others(model), "other")),
-            "",
+            String::new(),
         ),
-        _ if !is_fetched(model) => ("No other peer has any of it online.".to_owned(), ""),
+        _ if !is_fetched(model) => {
+            ("No other peer has any of it online.".to_owned(), String::new())
+        }
         _ => {
             let left = model.focus_data().and_then(|focus| focus.left.as_ref());
             let left = left.map_or_else(String::new, |left| {
@@ -175,7 +182,7 @@ fn nobody(model: &Model) -> (String, &'static str) {
                 .selected_transfer()
                 .is_some_and(|t| words::is_running(t) || t.state == TransferState::NoSource);
             let then = if running { "It goes on by itself when one comes." } else { "" };
-            (format!("No sources online{left}."), then)
+            (format!("No sources online{left}."), then.to_owned())
         }
     }
 }

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use crate::engine::command::Priority;
 use crate::engine::snapshot::{Transfer, TransferState};
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::{Model, Pane, Tab};
 use super::super::words;
@@ -49,7 +50,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let first = first(model, inner);
     let title = if focused { theme.bold() } else { theme.dim() };
     let frame = paint::Frame {
-        title: vec![("5 Transfers".to_owned(), title), (counts(model), theme.dim())],
+        title: vec![(Pane::Transfers.title(&model.keymap), title), (counts(model), theme.dim())],
         note: vec![(rates(model), Style::new())],
         scroll: Some((first, height, list.rows.len())),
         ..paint::Frame::default()
@@ -57,11 +58,13 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let inner = paint::boxed(buf, area, theme, focused, &frame);
     if list.rows.is_empty() {
         let text = if list.filter.is_empty() {
-            "No downloads. Pick a file, press d."
+            let key = model.keymap.way(Action::Download);
+            let then = key.map_or_else(String::new, |key| format!(" Pick a file, press {key}."));
+            format!("No downloads.{then}")
         } else {
-            "No download matches the filter of the Downloads tab."
+            "No download matches the filter of the Downloads tab.".to_owned()
         };
-        paint::text(buf, inner.x + 2, inner.y, inner.width, text, theme.dim());
+        paint::text(buf, inner.x + 2, inner.y, inner.width, &text, theme.dim());
         return;
     }
     for (y, at) in (inner.y..inner.bottom()).zip(first..) {
@@ -127,13 +130,10 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, t: &Transfer) {
             Cell::Rate => transfer_cell(model, t, Column::Rate),
             Cell::Why => {
                 let (text, style) = transfer_cell(model, t, Column::Outlook);
-                let key = |action| model.keymap.key(action).unwrap_or_default();
                 let help = match t.state {
-                    TransferState::Paused => {
-                        format!("  {} resume", key(super::super::action::Action::Pause))
-                    }
+                    TransferState::Paused => model.keymap.and("  ", Action::Pause, "resume"),
                     TransferState::DiskFull | TransferState::Failed(_) => {
-                        format!("  {} retry", key(super::super::action::Action::Retry))
+                        model.keymap.and("  ", Action::Retry, "retry")
                     }
                     _ => String::new(),
                 };

@@ -10,57 +10,87 @@ use super::super::action::Action;
 use super::super::model::{Model, Tab};
 use super::paint;
 
+/// Between two hints of a line.
+const GAP: &str = "    ";
+
 /// Why there are no rows, and what to do next.
 pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
-    let list = model.list_of(model.tab);
+    let (list, keymap) = (model.list_of(model.tab), &model.keymap);
+    // While the filter is typed, Esc is not looked up in the key map.
+    let clears = if model.filtering {
+        Some("Esc clears the filter".to_owned())
+    } else {
+        keymap.does(Action::Back, "clears the filter")
+    };
+    let way = |action, what: &str| keymap.way(action).map(|key| format!("{key}  {what}"));
     let near = model.meant.as_ref().filter(|(_, word, _)| !word.is_empty());
     let meant = near.map(|(_, _, near)| {
-        let then = if model.filtering { "Tab takes it" } else { "/ then Tab takes it" };
-        format!("Did you mean \"{near}\"? {then} {} Esc clears the filter", model.theme.dot())
-    });
-    let (first, second) = if let Some(meant) = &meant {
-        (format!("No match for \"{}\".", list.field.text()), meant.as_str())
-    } else if !list.filter.is_empty() {
-        let second = if super::super::update::can(model, Action::Watch).is_ok() {
-            "W  watch: download the first that appears    Esc clears the filter"
+        let then = if model.filtering {
+            Some("Tab takes it".to_owned())
         } else {
-            "Esc clears the filter"
+            keymap.does(Action::Filter, "then Tab takes it")
         };
-        (format!("No match for \"{}\".", list.field.text()), second)
+        let hints: Vec<String> = then.into_iter().chain(clears.clone()).collect();
+        let hints = hints.join(&format!(" {} ", model.theme.dot()));
+        format!("Did you mean \"{near}\"? {hints}")
+    });
+    let (first, second) = if let Some(meant) = meant {
+        (format!("No match for \"{}\".", list.field.text()), meant)
+    } else if !list.filter.is_empty() {
+        let watch = if super::super::update::can(model, Action::Watch).is_ok() {
+            way(Action::Watch, "watch: download the first that appears")
+        } else {
+            None
+        };
+        let hints: Vec<String> = watch.into_iter().chain(clears).collect();
+        (format!("No match for \"{}\".", list.field.text()), hints.join(GAP))
     } else {
         match (model.tab, &model.snap.network.state) {
             (Tab::Network, NetState::Connecting) => {
-                ("Asking the tracker for the list of files.".to_owned(), "")
+                ("Asking the tracker for the list of files.".to_owned(), String::new())
             }
             (Tab::Network, NetState::Rejected { why }) => (
                 format!("The tracker does not let us in: {}", common::names::show(why)),
-                "g j  join another network",
+                way(Action::JoinOther, "join another network").unwrap_or_default(),
             ),
-            (Tab::Network, NetState::Left) => ("You left the network.".to_owned(), "J  rejoin"),
+            (Tab::Network, NetState::Left) => (
+                "You left the network.".to_owned(),
+                way(Action::Rejoin, "rejoin").unwrap_or_default(),
+            ),
             (Tab::Network, _)
                 if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
             {
-                ("The list of files is on its way.".to_owned(), "")
+                ("The list of files is on its way.".to_owned(), String::new())
             }
-            (Tab::Network, _) if model.snap.catalogue.rows.is_empty() => (
-                "No files on the network yet.".to_owned(),
-                "s  share the first one    g y  copy the join string for others",
-            ),
-            (Tab::Network, _) => ("Ordering the list.".to_owned(), ""),
+            (Tab::Network, _) if model.snap.catalogue.rows.is_empty() => {
+                let hints = [
+                    way(Action::Share, "share the first one"),
+                    way(Action::CopyJoin, "copy the join string for others"),
+                ];
+                let hints: Vec<String> = hints.into_iter().flatten().collect();
+                ("No files on the network yet.".to_owned(), hints.join(GAP))
+            }
+            (Tab::Network, _) => ("Ordering the list.".to_owned(), String::new()),
             (Tab::Downloads, _) => {
-                ("No downloads.".to_owned(), "g n  pick a file of the network, then press d")
+                let pick = way(Action::TabNetwork, "pick a file of the network");
+                let press = keymap.way(Action::Download).map(|key| format!("then press {key}"));
+                let hints: Vec<String> = pick.into_iter().chain(press).collect();
+                ("No downloads.".to_owned(), hints.join(", "))
             }
-            (Tab::Shared, _) => ("Nothing shared yet.".to_owned(), "s  share a file or a folder"),
+            (Tab::Shared, _) => (
+                "Nothing shared yet.".to_owned(),
+                way(Action::Share, "share a file or a folder").unwrap_or_default(),
+            ),
             (Tab::Peers, _) => (
                 "Not connected to any peer.".to_owned(),
-                "Connections open when something is fetched or served",
+                "Connections open when something is fetched or served".to_owned(),
             ),
         }
     };
     paint::text(buf, area.x + 3, area.y, area.width.saturating_sub(4), &first, Style::new());
     let room = area.width.saturating_sub(6);
     let below = area.y.saturating_add(1)..area.bottom();
-    for (y, line) in below.zip(paint::wrap(second, usize::from(room))) {
+    for (y, line) in below.zip(paint::wrap(&second, usize::from(room))) {
         paint::text(buf, area.x + 5, y, room, &line, model.theme.dim());
     }
 }

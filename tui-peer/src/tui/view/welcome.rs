@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::layout::centred;
 use super::super::model::{Check, Line, Model, Stop, Tone};
@@ -212,7 +213,10 @@ fn hint(model: &Model) -> String {
     }
     let text = match model.welcome.stop {
         Stop::Tracker => {
-            "The join string: one line that the tracker printed, or that others see with g y."
+            let key = model.keymap.way(Action::CopyJoin);
+            let with = key.map_or_else(String::new, |key| format!(" with {key}"));
+            let text = "The join string: one line that the tracker printed, or that others see";
+            return format!("{text}{with}.");
         }
         Stop::Listen if model.welcome.listen.is_some() => {
             "Enter saves this address; it is in force from the next start. a picks a free port, Esc takes it back."
@@ -227,7 +231,10 @@ fn hint(model: &Model) -> String {
             "Where downloads go. Type another folder if you like; it is made if it does not exist."
         }
         Stop::Share => {
-            "Shared where they are: nothing is copied. You can share more at any time with s."
+            let key = model.keymap.way(Action::Share);
+            let with = key.map_or_else(String::new, |key| format!(" with {key}"));
+            let text = "Shared where they are: nothing is copied. You can share more at any time";
+            return format!("{text}{with}.");
         }
         Stop::Host => "You get a line for the others to paste.",
         Stop::Demo => "Nothing leaves this machine; everything is removed at the end.",

@@ -4,7 +4,9 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::settings::{Item, Kind, Page};
 
+use super::super::super::action::Action;
 use super::super::super::field::Field;
+use super::super::super::keymap::Key;
 use super::super::super::model::{Capture, Edit, Model, Panel, Row, Tone};
 use super::super::super::msg::Effect;
 use super::super::dialogs::ctrl;
@@ -33,7 +35,8 @@ pub(in super::super) fn settings_key(
         query_key(model, panel, key, cancelled);
         return true;
     }
-    if cancelled || matches!(key.code, KeyCode::F(2) | KeyCode::Char('q')) {
+    let closes = model.keymap.is_closing(Action::Settings, Key::of(key));
+    if cancelled || closes || key.code == KeyCode::Char('q') {
         return false;
     }
     panel.note = None;

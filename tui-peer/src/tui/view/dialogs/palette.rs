@@ -3,6 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::super::action::Action;
 use super::super::super::field::Field;
 use super::super::super::model::Model;
 use super::super::super::update;
@@ -17,16 +18,18 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: 
     let area = open(model, frame, height, "Command palette", foot);
     let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "> ", theme.bold());
     field::draw(frame, theme, (x, area.y), area.width.saturating_sub(3), query, "");
+    // As it would be typed from anywhere, if that is how the palette opens.
+    let colon = model.keymap.key(Action::Palette).filter(|key| key == ":").unwrap_or_default();
     let rows = usize::from(area.height.saturating_sub(2));
     let offset = cursor.saturating_sub(rows.saturating_sub(1));
     for (y, (i, action)) in (area.y + 2..area.bottom()).zip(found.iter().enumerate().skip(offset)) {
         let line = Rect { y, height: 1, ..area };
         let why = update::can(model, *action).err();
         let keys = model.keymap.keys(*action).join(", ");
-        let keys = if keys.is_empty() { format!(":{}", action.name()) } else { keys };
+        let keys = if keys.is_empty() { format!("{colon}{}", action.name()) } else { keys };
         let bar = if i == cursor { theme.bar() } else { " " };
         let help = capital(action.help());
-        let text = match why {
+        let text = match &why {
             Some(why) => format!("{bar} {help} ({why})"),
             None => format!("{bar} {help}"),
         };

@@ -3,17 +3,21 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::super::action::Action;
 use super::super::super::model::{Model, Sort};
 use super::base::{chosen, open, tall};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, cursor: usize) {
     let choices = Sort::choices(model.tab);
+    // A sequence means nothing here.
+    let key = model.keymap.single(Action::Reverse);
+    let reverses = key.map_or_else(String::new, |key| format!(" - {key} reverses"));
     let area = open(
         model,
         frame,
         tall(choices.len() + 2),
         "Sort by",
-        "Enter chooses - O reverses - Esc closes",
+        &format!("Enter chooses{reverses} - Esc closes"),
     );
     for (i, (y, sort)) in (area.y..area.bottom()).zip(choices).enumerate() {
         let bar = if i == cursor { model.theme.bar() } else { " " };

@@ -10,6 +10,7 @@ use ratatui::style::Style;
 
 use crate::settings::{Item, Page};
 
+use super::super::action::Action;
 use super::super::format;
 use super::super::model::{Model, Panel, Row};
 use super::paint;
@@ -27,7 +28,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
         if narrow { format!("Settings: {}", panel.page.title()) } else { "Settings".into() };
     let border = paint::Frame {
         title: vec![(title, theme.bold())],
-        note: vec![("F2 or Esc closes".to_owned(), theme.dim())],
+        note: vec![(model.keymap.closes(Action::Settings), theme.dim())],
         foot: vec![(foot(model, panel).to_owned(), theme.dim())],
         ..paint::Frame::default()
     };

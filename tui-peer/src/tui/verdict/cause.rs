@@ -1,0 +1,134 @@
+//! What holds a download back, each cause in a sentence, with the key that helps.
+
+use crate::engine::why::Cause;
+
+use super::super::action::Action;
+use super::super::keymap::Keymap;
+
+/// A cause in a sentence. `rate` writes bytes per second as the reader wants them.
+pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) -> String {
+    let some = |n: &u32, one: &str, many: &str| {
+        if *n == 1 { format!("1 source {one}") } else { format!("{n} sources {many}") }
+    };
+    let then = |action, what| keymap.and(" ", action, what);
+    match cause {
+        Cause::Queued(n) => {
+            format!("Waits for other downloads to finish: number {n} in the queue.")
+        }
+        Cause::Paused => format!("You paused it.{}", then(Action::Pause, "goes on.")),
+        Cause::DiskFull => format!(
+            "The disk is full. It goes on by itself when there is room{}.",
+            keymap.aside(Action::Retry, "tries now")
+        ),
+        Cause::Vanished => vanished(keymap),
+        Cause::Failed(why) => {
+            let again = then(Action::Retry, "tries again.");
+            format!("Failed: {}.{again}", common::names::show(why))
+        }
+        Cause::Watching => "Nobody has it yet. It starts by itself when somebody does.".into(),
+        Cause::Resolving => "Asking sources what this content is.".into(),
+        Cause::Checking => "Checking what is on disk.".into(),
+        Cause::Finishing => "All here; writing to disk and moving into place.".into(),
+        Cause::NoSource(n) => format!("Nobody online has any of the {n} missing chunks."),
+        Cause::Lost(1) => "1 missing chunk is with nobody online.".into(),
+        Cause::Lost(n) => format!("{n} missing chunks are with nobody online."),
+        Cause::Offline => format!(
+            "Not in a network: no sources can be found.{}",
+            then(Action::Rejoin, "rejoins.")
+        ),
+        Cause::TrackerLost(s) => format!(
+            "The tracker does not answer for {s} s: known sources go on, new ones are not found."
+        ),
+        Cause::OwnLimit(limit) => {
+            format!("Your own limit of {} holds it back.", rate(*limit as f64))
+        }
+        Cause::OurDisk(percent) => {
+            format!("Our disk is the limit: writing {percent} % of the time.")
+        }
+        Cause::Hashing(percent) => {
+            format!("Our processor is the limit: hashing {percent} % of the time.")
+        }
+        Cause::Choked(n) => {
+            some(n, "serves others first; our turn comes.", "serve others first; our turn comes.")
+        }
+        Cause::Snubbed(n) => some(
+            n,
+            "stopped delivering; its chunks are asked elsewhere.",
+            "stopped delivering; their chunks are asked elsewhere.",
+        ),
+        Cause::Dialing(n) => some(n, "is being dialled.", "are being dialled."),
+        Cause::Unreachable(n) => some(
+            n,
+            "cannot be reached; tried again and again.",
+            "cannot be reached; tried again and again.",
+        ),
+        Cause::Hashes => {
+            "Chunk hashes come first: nothing is asked that could not be verified.".into()
+        }
+        Cause::Others(others) => format!("Your other downloads take {}.", rate(*others)),
+        Cause::TheirUplink(n) => some(
+            n,
+            "sends what it can: its uplink is the limit.",
+            "send what they can: their uplinks are the limit.",
+        ),
+    }
+}
+
+fn vanished(keymap: &Keymap) -> String {
+    let ways = [
+        keymap.does(Action::Verify, "looks again once it is back"),
+        keymap.does(Action::Download, "fetches it again"),
+        keymap.does(Action::Unshare, "forgets it"),
+    ];
+    let ways: Vec<String> = ways.into_iter().flatten().collect();
+    let gap = if ways.is_empty() { "" } else { ": " };
+    format!("It is gone from disk and not served{gap}{}.", ways.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Binding;
+
+    #[test]
+    fn every_cause_has_a_sentence_with_and_without_keys() {
+        let none: Vec<Binding> = Action::ALL
+            .iter()
+            .map(|action| Binding { action: action.name().into(), keys: Vec::new(), line: 1 })
+            .collect();
+        let (standard, bare) = (Keymap::standard(), Keymap::new(&none).unwrap());
+        for cause in [
+            Cause::Queued(1234),
+            Cause::Paused,
+            Cause::Watching,
+            Cause::DiskFull,
+            Cause::Vanished,
+            Cause::Failed("x".into()),
+            Cause::Resolving,
+            Cause::Checking,
+            Cause::Finishing,
+            Cause::NoSource(3),
+            Cause::Lost(123_456),
+            Cause::Offline,
+            Cause::TrackerLost(42),
+            Cause::OwnLimit(1),
+            Cause::OurDisk(97),
+            Cause::Hashing(80),
+            Cause::Choked(1),
+            Cause::Snubbed(2),
+            Cause::Dialing(1),
+            Cause::Unreachable(2),
+            Cause::Hashes,
+            Cause::Others(1.0),
+            Cause::TheirUplink(2),
+        ] {
+            for keymap in [&standard, &bare] {
+                let text = sentence(&cause, |rate| format!("{rate} B/s"), keymap);
+                assert!(text.ends_with('.') && !text.contains("  "), "{text}");
+                assert!(!text.contains("..") && !text.contains(" ."), "{text}");
+            }
+        }
+        let text = sentence(&Cause::Paused, |_| String::new(), &bare);
+        assert_eq!(text, "You paused it.");
+    }
+}
