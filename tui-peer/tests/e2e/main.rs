@@ -45,8 +45,9 @@ fn three_seeders_one_is_killed_half_way_and_no_gap_is_felt() {
 #[test]
 fn a_killed_download_goes_on_where_it_was() {
     let net = Net::start();
-    let file = net.file("big.bin", 128 * MIB, 2);
-    let seeder = net.seeder("s", &file, &["--up", "40M"]);
+    let file = net.file("big.bin", 96 * MIB, 2);
+    // What is on its way at the kill is sent again: on a busy machine the more the faster it goes.
+    let seeder = net.seeder("s", &file, &["--up", "12M"]);
     let mut getter = net.peer("l", &["get", "big.bin"]);
     getter.expect(|v| {
         v["event"] == "progress" && v["have"].as_u64() >= v["chunks"].as_u64().map(|c| c / 2)
@@ -56,7 +57,7 @@ fn a_killed_download_goes_on_where_it_was() {
     assert_eq!(code, 0, "{lines:?}");
     same(&file, &net.downloaded("l", "big.bin"));
     let sent = seeder.stop()["up"].as_u64().unwrap();
-    let size = 128 * MIB as u64;
+    let size = 96 * MIB as u64;
     assert!(sent <= size * 105 / 100, "{sent} bytes sent for {size}");
     let down = last(&lines, "exit")["down"].as_u64().unwrap();
     assert!(down < size * 60 / 100, "the second run fetched {down}");
