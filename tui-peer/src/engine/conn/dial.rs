@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 
 use super::handshake::{HandshakeError, TLS_TIMEOUT};
-use super::tune::tune;
+use super::stream::Stream;
 use super::{ConnEvent, Ours};
 
 /// Time for a TCP connection.
@@ -34,8 +34,7 @@ async fn attempt(peer: PeerId, addrs: &[SocketAddr], ours: &Ours) -> Result<(), 
         return Err(HandshakeError::NoNetwork);
     }
     let (stream, addr) = connect(addrs).await.map_err(HandshakeError::Connect)?;
-    tune(&stream);
-    let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
+    let connect = ours.channel.connect(Stream::new(stream), &peer, Purpose::Peer);
     let secure =
         tokio::time::timeout(TLS_TIMEOUT, connect).await.map_err(|_| HandshakeError::Timeout)??;
     ours.finish(secure, addr, true).await

@@ -11,9 +11,9 @@ use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_QUEUED_BYTES, PROTOCOL_MIN, PRO
 use common::membership::MembershipError;
 use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use super::stream::Stream;
 use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, reader, writer};
 use crate::engine::disk::{BufPool, Disk};
 use crate::engine::gate::{Admission, Gate};
@@ -101,13 +101,13 @@ impl HandshakeError {
     }
 }
 
-type Frames = (SecureReader<TcpStream>, SecureWriter<TcpStream>);
+type Frames = (SecureReader<Stream>, SecureWriter<Stream>);
 
 impl Ours {
     /// Exchanges HELLO; on success starts the connection's tasks and reports it.
     pub(super) async fn finish(
         &self,
-        secure: Secure<TcpStream>,
+        secure: Secure<Stream>,
         addr: SocketAddr,
         dialed: bool,
     ) -> Result<(), HandshakeError> {
@@ -131,8 +131,8 @@ impl Ours {
 
     async fn hello(
         &self,
-        reader: &mut SecureReader<TcpStream>,
-        writer: &mut SecureWriter<TcpStream>,
+        reader: &mut SecureReader<Stream>,
+        writer: &mut SecureWriter<Stream>,
         admission: &Admission,
         peer: &PeerId,
     ) -> Result<Hello, HandshakeError> {
@@ -197,7 +197,7 @@ impl Ours {
 }
 
 /// Tells the other side why it is refused, if it still listens.
-async fn say_bye(writer: &mut SecureWriter<TcpStream>, code: Code, text: &str) {
+async fn say_bye(writer: &mut SecureWriter<Stream>, code: Code, text: &str) {
     let bye = PeerMsg::Bye { code, text: common::names::show(text).chars().take(60).collect() };
     let goodbye = async {
         writer.write(bye.kind(), &bye.body()).await?;

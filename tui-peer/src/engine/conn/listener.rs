@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::Ours;
 use super::handshake::TLS_TIMEOUT;
-use super::tune::tune;
+use super::stream::Stream;
 
 /// Connections that have not yet proven to be members.
 const MAX_HALF_OPEN: usize = 32;
@@ -51,8 +51,7 @@ async fn admit(
     addr: std::net::SocketAddr,
     ours: &Ours,
 ) -> Result<(), super::handshake::HandshakeError> {
-    tune(&stream);
-    let accept = ours.channel.accept(stream, Purpose::Peer);
+    let accept = ours.channel.accept(Stream::new(stream), Purpose::Peer);
     let secure = tokio::time::timeout(TLS_TIMEOUT, accept)
         .await
         .map_err(|_| super::handshake::HandshakeError::Timeout)??;

@@ -8,7 +8,7 @@ mod dial;
 mod handshake;
 mod listener;
 mod reader;
-mod tune;
+mod stream;
 mod writer;
 
 use std::net::SocketAddr;
