@@ -125,7 +125,7 @@ impl Probes {
         }
     }
 
-    /// As [`list_dir`], beside the screen.
+    /// The entries of a folder, looked at beside the screen.
     pub fn list(
         &self,
         dir: PathBuf,
