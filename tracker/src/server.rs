@@ -174,15 +174,15 @@ async fn tick(shared: &Shared) {
 async fn retry_disk(shared: &Shared) {
     loop {
         sleep(DISK_RETRY).await;
-        if shared.is_failing() && shared.change(|_| ()).await.is_err() {
+        if shared.is_failing() && shared.apply(|_| ()).await.is_err() {
             return;
         }
     }
 }
 
 /// Least time between two rounds of telling watchers, in a network of so many peers: in the worst case
-/// every peer is told something in every round, at some 7 us each (tracker.md), which stays below one
-/// per cent of a core.
+/// every peer is told something in every round, at some 7 us each (tracker.md). Below one per cent of a
+/// core, as long as the longest pause is not reached.
 fn tick_pause(peers: usize) -> Duration {
     MIN_TICK.max(Duration::from_millis(u64::try_from(peers).unwrap_or(u64::MAX)))
 }

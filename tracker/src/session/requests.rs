@@ -101,6 +101,8 @@ impl Session<'_> {
             Request::Watch { q, catalogue, ids } => {
                 let id = self.id;
                 let result = self.shared.with_index(|index| index.watch(id, catalogue, &ids));
+                // What is not told yet goes out soon.
+                self.shared.stirred.notify_one();
                 self.answer(q, result)
             }
             Request::Unwatch { catalogue, ids } => {

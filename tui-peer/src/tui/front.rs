@@ -277,15 +277,15 @@ impl Front for Tty {
 pub fn job_control() -> bool {
     // Not rustix's `getsid` and `getpgrp`: they promise a number above 0, but a leader in another PID
     // namespace, as a container's usually is, has number 0 here.
-    use nix::unistd::{getpgrp, getppid, getsid};
-    shell_waits(getpgrp(), getsid(None).ok(), getsid(Some(getppid())).ok())
+    use nix::unistd::{getpgrp, getpid, getppid, getsid};
+    getpgrp() == getpid() && shell_waits(getpid(), getsid(None).ok(), getsid(Some(getppid())).ok())
 }
 
-/// Job control gives every command a process group other than that of the session's leader; what has no
-/// such group was started by a terminal, `ssh host command` or a multiplexer, and nobody would continue
-/// it. Nor would a parent in another session: the shell has gone.
-fn shell_waits<T: PartialEq>(group: T, session: Option<T>, parents_session: Option<T>) -> bool {
-    session.is_some_and(|session| session != group && parents_session == Some(session))
+/// Whether the leader of a process group is a shell's job. A shell with job control makes every command
+/// the leader of a group; the leader of the session as well was started by a terminal or a multiplexer,
+/// and nobody would continue it. Nor would a parent in another session: the shell has gone.
+fn shell_waits<T: PartialEq>(me: T, session: Option<T>, parents_session: Option<T>) -> bool {
+    session.is_some_and(|session| session != me && parents_session == Some(session))
 }
 
 #[cfg(test)]
@@ -297,9 +297,8 @@ mod tests {
         // A job of a shell; of one whose leader is outside this PID namespace.
         assert!(shell_waits(20, Some(10), Some(10)));
         assert!(shell_waits(20, Some(0), Some(0)));
-        // The leader itself; in the leader's group, here or outside; left behind by the shell.
+        // The session's leader; left behind by the shell.
         assert!(!shell_waits(10, Some(10), Some(1)));
-        assert!(!shell_waits(0, Some(0), Some(0)));
         assert!(!shell_waits(20, Some(10), Some(1)));
         assert!(!shell_waits(20, Some(10), None));
         assert!(!shell_waits(20, None, None));

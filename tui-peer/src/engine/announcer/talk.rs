@@ -37,6 +37,9 @@ impl Default for Patience {
 const HEARTBEATS: (u16, u16) = (1, 300);
 /// Intervals of CHUNK_REGISTER that make sense, in milliseconds.
 const INTERVALS: (u32, u32) = (50, 60_000);
+/// Least time between two rounds of progress, also for what others wait for: a queue of small downloads
+/// must not flood the tracker.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 /// Messages with progress in one interval: those of a thousand downloads, or part of one huge set.
 const PROGRESS_MESSAGES: usize = 8;
 
@@ -45,6 +48,8 @@ struct Talk {
     heartbeat: Duration,
     progress_every: Duration,
     progress_at: Instant,
+    /// When progress may be told at the earliest.
+    progress_from: Instant,
     catalogue_at: Instant,
     ping_at: Instant,
     /// The ping that waits for its answer, and when it was sent.
@@ -63,6 +68,7 @@ impl Talk {
             heartbeat: heartbeat(welcome),
             progress_every: interval(welcome.have_interval_ms),
             progress_at: now,
+            progress_from: now,
             catalogue_at: now,
             ping_at: now,
             pinged: None,
@@ -136,9 +142,9 @@ impl Client {
         }
         if self.shared.desired().take_begun() {
             // Peers that begin together would not find each other for a whole interval.
-            talk.progress_at = now;
+            talk.progress_at = talk.progress_at.min(talk.progress_from);
         }
-        if now >= talk.progress_at {
+        if now >= talk.progress_at && self.shared.desired().has_progress() {
             let mut sent = 0;
             while sent < PROGRESS_MESSAGES {
                 let next = self.shared.desired().next_progress();
@@ -146,9 +152,10 @@ impl Client {
                 self.write(&request).await?;
                 sent += 1;
             }
-            if sent > 0 {
-                talk.progress_at = now + talk.progress_every;
-            }
+            // All of it may have to wait for something else: looked at again a little later.
+            let pause = if sent > 0 { talk.progress_every } else { PROGRESS_PAUSE };
+            talk.progress_at = now + pause;
+            talk.progress_from = now + PROGRESS_PAUSE;
         }
         let patience = self.patience.write;
         let link = self.link()?;

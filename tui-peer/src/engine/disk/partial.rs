@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -265,9 +265,10 @@ impl Partial {
         let file = self.tree.open(place.file, Access::Write).map_err(error)?;
         self.reserve(place.file, &file)?;
         let mut way = self.ways().next(len, read_soon);
-        let began = Instant::now();
+        let mut began = Instant::now();
         if way == Way::Cached || !self.write_direct(&place, bufs) {
-            way = Way::Cached;
+            // Waiting for the lock counts: only one worker at a time can go this way.
+            (way, began) = (Way::Cached, Instant::now());
             let turn = place.file % WRITE_LOCKS;
             let _alone = self.writing.get(turn).map(|file| file.lock());
             sys::write_all(&file, bufs, place.offset).map_err(error)?;
@@ -293,9 +294,11 @@ impl Partial {
         match file.and_then(|file| sys::write_direct(&file, bufs, place.offset)) {
             Ok(written) => written,
             Err(error) => {
+                if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) {
+                    self.ways().refuse_direct();
+                }
                 // A real trouble with the disk shows itself again the usual way.
                 tracing::debug!(%error, "not written past the cache");
-                self.ways().refuse_direct();
                 false
             }
         }
@@ -390,7 +393,7 @@ impl Partial {
     }
 
     pub(super) fn error(&self, doing: &'static str, needed: u64, error: io::Error) -> DiskError {
-        if error.kind() == io::ErrorKind::NotFound {
+        if error.kind() == ErrorKind::NotFound {
             return DiskError::Changed { path: self.path() };
         }
         DiskError::sort(doing, &self.path(), needed, error)

@@ -46,23 +46,24 @@ struct Free {
     exist: usize,
 }
 
-/// Memory that begins with a page, so that it can go to the disk without a copy.
+/// Memory; what is reused begins with a page, so that it can go to the disk without a copy.
 #[derive(Default)]
 struct Memory {
     data: Box<[u8]>,
     start: usize,
+    /// [`SMALL`] or [`LARGE`]; nothing if it is not reused.
+    size: usize,
 }
 
 impl Memory {
-    fn new(size: usize) -> Self {
-        let data = vec![0; size + PAGE - 1].into_boxed_slice();
-        let start = data.as_ptr().align_offset(PAGE).min(PAGE - 1);
-        Self { data, start }
+    fn odd(size: usize) -> Self {
+        Self { data: vec![0; size].into_boxed_slice(), start: 0, size: 0 }
     }
 
-    /// Bytes it can hold.
-    fn size(&self) -> usize {
-        (self.data.len() + 1).saturating_sub(PAGE)
+    fn aligned(size: usize) -> Self {
+        let data = vec![0; size + PAGE - 1].into_boxed_slice();
+        let start = data.as_ptr().align_offset(PAGE).min(PAGE - 1);
+        Self { data, start, size }
     }
 }
 
@@ -178,7 +179,7 @@ impl Inner {
         let found = match size {
             SMALL => free.small.pop(),
             LARGE => free.large.pop(),
-            _ => return Memory::new(size),
+            _ => return Memory::odd(size),
         };
         if let Some(memory) = found {
             return memory;
@@ -187,15 +188,15 @@ impl Inner {
         while free.exist + size > budget {
             let other = if size == LARGE { free.small.pop() } else { free.large.pop() };
             let Some(other) = other else { break };
-            free.exist -= other.size();
+            free.exist -= other.size;
         }
         free.exist += size;
         drop(free);
-        Memory::new(size)
+        Memory::aligned(size)
     }
 
     fn put(&self, memory: Memory) {
-        match memory.size() {
+        match memory.size {
             SMALL => self.free().small.push(memory),
             LARGE => self.free().large.push(memory),
             _ => {}
@@ -207,14 +208,14 @@ impl Deref for Buf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        let Memory { data, start } = &self.memory;
+        let Memory { data, start, .. } = &self.memory;
         data.get(*start..start + self.len).unwrap_or_default()
     }
 }
 
 impl DerefMut for Buf {
     fn deref_mut(&mut self) -> &mut [u8] {
-        let Memory { data, start } = &mut self.memory;
+        let Memory { data, start, .. } = &mut self.memory;
         data.get_mut(*start..*start + self.len).unwrap_or_default()
     }
 }
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!((again.len(), again[0]), (LARGE, 7), "the same memory, not zeroed again");
         let odd = pool.get_now(70_001).unwrap();
         assert_eq!((odd.len(), pool.in_use()), (70_001, LARGE + 72 * 1024));
-        for buf in [again, odd, pool.get_now(SMALL).unwrap()] {
+        for buf in [again, pool.get_now(SMALL).unwrap()] {
             assert!(buf.as_ptr().addr().is_multiple_of(DIRECT_ALIGN));
         }
     }
@@ -276,6 +277,10 @@ mod tests {
         assert!(pool.get_now(1).is_none());
         assert!(pool.inner.free().exist <= pool.budget(), "large ones made room");
         drop(small);
+        // As long as a small one with its margin, and yet not one of them.
+        let odd = SMALL + PAGE - 1;
+        drop(pool.get_now(odd).unwrap());
+        assert!(pool.inner.free().small.iter().all(|memory| memory.size == SMALL));
         pool.trim();
         assert_eq!(pool.inner.free().exist, 0);
     }

@@ -331,7 +331,7 @@ mod tests {
         let dir = open_root_dir(temp.path()).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", temp.path().join("link")).unwrap();
         fs::mknodat(&dir, "pipe", fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-        for access in [Access::Read, Access::Write, Access::CreateNew] {
+        for access in [Access::Read, Access::Write, Access::CreateNew, Access::Direct] {
             assert!(open_file(&dir, "link", access).is_err());
             assert!(open_file(&dir, "pipe", access).is_err());
         }

@@ -266,7 +266,7 @@ mod tests {
         ];
         let tree = tree_of(&root, hostile);
         for (file, path) in hostile.iter().enumerate() {
-            for access in [Access::Read, Access::Write, Access::CreateNew] {
+            for access in [Access::Read, Access::Write, Access::CreateNew, Access::Direct] {
                 assert!(tree.open(file, access).is_err(), "{path:?}");
             }
             assert!(tree.remove(file).is_err(), "{path:?}");

@@ -113,7 +113,7 @@ impl Ways {
         }
     }
 
-    /// The file system does not do it, whatever the reason.
+    /// The file system does not do it.
     pub(super) fn refuse_direct(&mut self) {
         self.choice = false;
     }

@@ -110,7 +110,7 @@ pub(super) struct Download {
     pub(super) phase: Phase,
     pub(super) partial: Option<Arc<Partial>>,
     /// Just being opened (or taken up again): nobody else can open it meanwhile.
-    pub(super) opening: bool,
+    pub(super) opening: Option<u64>,
     /// All chunks wanted, those already here included.
     pub(super) wanted: ChunkSet,
     /// Chunks found on disk when it was opened.
@@ -213,7 +213,7 @@ impl Content {
                 },
                 record,
                 partial: None,
-                opening: false,
+                opening: None,
                 wanted: ChunkSet::empty(0),
                 found: ChunkSet::empty(0),
                 hashes: Vec::new(),

@@ -38,11 +38,11 @@ pub(super) enum Step {
         reply: Option<oneshot::Sender<Answer>>,
     },
     /// It cannot be opened without taking room that is to be kept.
-    NoRoom { id: ContentId, why: String },
+    NoRoom { id: ContentId, number: u64, why: String },
     /// Hashes are in its journal (or could not be written there).
     HashesSaved { id: ContentId, result: Result<(), DiskError> },
-    /// The `.part` file was created or found again.
-    Opened { id: ContentId, result: Result<Box<OpenedDownload>, DiskError> },
+    /// The `.part` file was created or found again, by the attempt of this number.
+    Opened { id: ContentId, number: u64, result: Result<Box<OpenedDownload>, DiskError> },
     /// It is in place, and remembered as a share.
     Finished { id: ContentId, result: Result<Box<FinishedDownload>, DiskError> },
     /// A finished folder is a download again (or could not be).
@@ -135,7 +135,7 @@ impl Session {
         if content.as_download().is_some_and(|download| download.partial.is_some()) {
             return self.go_on(id);
         }
-        if content.as_download().is_some_and(|download| download.opening) {
+        if content.as_download().is_some_and(|download| download.opening.is_some()) {
             // Paused and resumed while it is being opened.
             return self.set_phase(&id, Phase::Opening);
         }
@@ -175,10 +175,11 @@ impl Session {
         }
     }
 
-    fn set_opening(&mut self, id: &ContentId, opening: bool) {
-        if let Some(download) = self.contents.get_mut(id).and_then(Content::as_download) {
-            download.opening = opening;
-        }
+    /// An attempt to open a download is over. `false`: it has been removed since, and perhaps begun anew.
+    fn end_opening(&mut self, id: &ContentId, number: u64) -> bool {
+        let download = self.contents.get_mut(id).and_then(Content::as_download);
+        let current = download.filter(|download| download.opening == Some(number));
+        current.map(|download| download.opening = None).is_some()
     }
 
     pub(super) fn on_described(&mut self, id: ContentId, descriptor: Descriptor) {
@@ -240,18 +241,18 @@ impl Session {
                 None => self.feed(Input::ManifestRejected { id, conn }),
             },
             Step::Recalled { id, manifest, reply } => self.on_recalled(id, manifest, reply),
-            Step::NoRoom { id, why } => {
-                self.set_opening(&id, false);
-                self.keep_room(id, why);
-            }
-            Step::HashesSaved { id, result } => self.on_hashes_saved(id, result),
-            Step::Opened { id, result } => {
-                self.set_opening(&id, false);
-                match result {
-                    Ok(opened) => self.on_opened(id, *opened),
-                    Err(error) => self.block(id, &error),
+            Step::NoRoom { id, number, why } => {
+                if self.end_opening(&id, number) {
+                    self.keep_room(id, why);
                 }
             }
+            Step::HashesSaved { id, result } => self.on_hashes_saved(id, result),
+            Step::Opened { id, number, result } => match (self.end_opening(&id, number), result) {
+                (true, Ok(opened)) => self.on_opened(id, *opened),
+                (true, Err(error)) => self.block(id, &error),
+                (false, Ok(opened)) => self.abandon(opened),
+                (false, Err(_)) => {}
+            },
             Step::Finished { id, result } => match result {
                 Ok(finished) => self.on_finished(id, *finished),
                 Err(error) => {
@@ -290,23 +291,38 @@ impl Session {
         let dir = self.download_of(&id).map(|download| download.record.dir.clone());
         let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
         let keep = self.config.keep_free;
+        let number = self.new_number();
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
         let manifest = content.manifest.clone();
         let Some(download) = content.as_download() else { return };
-        if std::mem::replace(&mut download.opening, true) {
+        if download.opening.is_some() {
             return;
         }
+        download.opening = Some(number);
         let selection = download.record.selection.clone();
         self.beside(dir, move |dir| {
             // As it is now: nobody may have looked there before.
             let room = Room::look(&dir).ok();
             if let Some(why) = room.and_then(|room| lack(&dir, room, keep)) {
-                return Done::Download(Step::NoRoom { id, why });
+                return Done::Download(Step::NoRoom { id, number, why });
             }
             let manifest = manifest.as_deref();
             let open = || open_partial(id, descriptor, manifest, &name, dir.clone(), &selection);
-            Done::Download(Step::Opened { id, result: when_free(open).map(Box::new) })
+            let result = when_free(open).map(Box::new);
+            Done::Download(Step::Opened { id, number, result })
+        });
+    }
+
+    /// Nobody wants what was opened any more. A part in which there is nothing yet goes.
+    fn abandon(&self, opened: Box<OpenedDownload>) {
+        tokio::task::spawn_blocking(move || {
+            if let Outcome::Going(partial) = opened.outcome
+                && opened.found.is_empty()
+                && let Err(error) = partial.delete()
+            {
+                tracing::debug!(%error, "an empty part file stays");
+            }
         });
     }
 

@@ -110,8 +110,9 @@ impl Session {
             dir,
         };
         let mut download = Content::download(record.clone());
+        let number = self.new_number();
         if let Some(download) = download.as_download() {
-            download.opening = true;
+            download.opening = Some(number);
         }
         let Some(content) = self.contents.get_mut(id) else { return Ok(Reply::Accepted) };
         std::mem::swap(&mut content.role, &mut download.role);
@@ -156,7 +157,7 @@ impl Session {
         result: Result<(), DiskError>,
     ) {
         if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
-            download.opening = false;
+            download.opening = None;
         }
         let Err(error) = result else {
             return self.begin(id);

@@ -1,7 +1,8 @@
 //! The one task that owns the swarm core and everything the user has: it feeds the core what happened,
 //! executes what it says, and carries out commands. Blocking work (hashing, opening, renaming, the
 //! library) and every look at a path of the user's run elsewhere and report back as [`Done`]: a disk that
-//! hangs must hold up nothing but what lies on it.
+//! hangs must not hold up this task. Most looks are one by one, so that it holds up only what lies on it;
+//! restoring the shares at the start and looking at them now and then go over all of them in a row.
 
 mod altered;
 mod bans;
@@ -133,7 +134,7 @@ pub(super) struct Session {
     asking: bool,
 }
 
-/// Called before every look at a path of the user's, where it may block. Only tests do something there.
+/// Called before looks at single paths of the user's, where they may block. Only tests do something there.
 type Before = Arc<dyn Fn(&Path) + Send + Sync>;
 
 /// Payload moved in this run.

@@ -172,7 +172,7 @@ impl Session {
         records.iter().for_each(|record| self.remember(record));
     }
 
-    fn new_number(&mut self) -> u64 {
+    pub(super) fn new_number(&mut self) -> u64 {
         self.next_job += 1;
         self.next_job
     }
@@ -182,7 +182,7 @@ impl Session {
 fn unopened(content: &mut Content) -> Option<common::id::ContentId> {
     let id = content.id;
     let download = content.as_download()?;
-    let open = download.opening || download.partial.is_some();
+    let open = download.opening.is_some() || download.partial.is_some();
     let waits = download.phase == Phase::Opening && download.recall != Recall::Asked;
     (waits && !open).then_some(id)
 }

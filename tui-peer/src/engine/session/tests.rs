@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::id::ContentId;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::start::start_with;
 use crate::engine::command::{Command, CommandError, Download, Reply, Selection};
 use crate::engine::config::EngineConfig;
-use crate::engine::handle::EngineHandle;
+use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{Snapshot, Transfer, TransferState};
 
 /// Longest any step may take on a busy machine.
@@ -183,6 +183,38 @@ async fn a_download_folder_that_hangs_holds_up_nothing_else() {
     hang.free();
     until(&peer, "it goes on", is_here(first)).await;
     until(&peer, "what is free", |s| s.me.disk_free.is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_begun_anew_elsewhere_stays_there_when_its_first_folder_answers() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, [id]) = seed(temp.path(), [4_000_000]).await;
+    let hang = Hang::new();
+    let _free = Free(hang.clone());
+    let peer = joined(temp.path(), &seed, &hang).await;
+    ok(&peer, Command::Limits { up: None, down: Some(1 << 20) }).await;
+    let (slow, fast) = (temp.path().join("slow"), temp.path().join("fast"));
+    std::fs::create_dir(&slow).unwrap();
+    hang.hang(&slow);
+    ok(&peer, wish(id, Some(&slow))).await;
+    hang.until_held(1).await;
+    ok(&peer, Command::Remove { id, delete_partial: true }).await;
+    ok(&peer, wish(id, Some(&fast))).await;
+    until(&peer, "it is open", |s| state(s, id) == Some(TransferState::Getting)).await;
+    hang.free();
+    until(&peer, "all of it", is_here(id)).await;
+    assert!(fast.join("4000000.bin").exists());
+    peer.stop(Stop::Gracefully);
+    peer.stopped().await;
+    // The empty part goes beside all that.
+    let gone = tokio::task::spawn_blocking(move || {
+        let end = Instant::now() + PATIENCE;
+        while std::fs::read_dir(&slow).unwrap().count() > 0 {
+            assert!(Instant::now() < end, "something is left there");
+            std::thread::yield_now();
+        }
+    });
+    gone.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
