@@ -307,6 +307,36 @@ pub fn source(facts: &SourceFacts) -> String {
     if facts.slow { "asked, nothing yet".into() } else { String::new() }
 }
 
+/// Every cause, with some figures.
+#[cfg(test)]
+pub(crate) fn one_of_each() -> Vec<Cause> {
+    vec![
+        Cause::Queued(1234),
+        Cause::Paused,
+        Cause::Watching,
+        Cause::DiskFull,
+        Cause::Vanished,
+        Cause::Failed("x".into()),
+        Cause::Resolving,
+        Cause::Checking,
+        Cause::Finishing,
+        Cause::NoSource(3),
+        Cause::Lost(123_456),
+        Cause::Offline,
+        Cause::TrackerLost(42),
+        Cause::OwnLimit(1),
+        Cause::OurDisk(97),
+        Cause::Hashing(80),
+        Cause::Choked(1),
+        Cause::Snubbed(2),
+        Cause::Dialing(1),
+        Cause::Unreachable(2),
+        Cause::Hashes,
+        Cause::Others(1.0),
+        Cause::TheirUplink(2),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,32 +421,7 @@ mod tests {
 
     #[test]
     fn every_cause_fits_its_column() {
-        let all = [
-            Cause::Queued(1234),
-            Cause::Paused,
-            Cause::Watching,
-            Cause::DiskFull,
-            Cause::Vanished,
-            Cause::Failed("x".into()),
-            Cause::Resolving,
-            Cause::Checking,
-            Cause::Finishing,
-            Cause::NoSource(3),
-            Cause::Lost(123_456),
-            Cause::Offline,
-            Cause::TrackerLost(42),
-            Cause::OwnLimit(1),
-            Cause::OurDisk(97),
-            Cause::Hashing(80),
-            Cause::Choked(1),
-            Cause::Snubbed(2),
-            Cause::Dialing(1),
-            Cause::Unreachable(2),
-            Cause::Hashes,
-            Cause::Others(1.0),
-            Cause::TheirUplink(2),
-        ];
-        for cause in all {
+        for cause in one_of_each() {
             assert!((1..=10).contains(&cause.short().len()), "{}", cause.short());
         }
     }

@@ -96,14 +96,18 @@ impl Session {
         self.feed(Input::PausedChanged { id, paused: true });
     }
 
-    /// Notes which running downloads nobody has anything for.
+    /// Notes which running downloads nobody has anything for, or whose folder does not answer.
     pub(super) fn note_stuck(&mut self, now: Instant) {
         let mut changed = false;
         for content in self.contents.values_mut() {
             let id = content.id;
             let Some(download) = content.as_download() else { continue };
-            let running = matches!(download.phase, Phase::Getting | Phase::Resolving);
-            if running && self.node.is_stuck(&id) {
+            let stuck = match download.phase {
+                Phase::Getting | Phase::Resolving => self.node.is_stuck(&id),
+                Phase::Opening => true,
+                _ => false,
+            };
+            if stuck {
                 let since = *download.stuck_since.get_or_insert(now);
                 changed |= now >= since + NO_SOURCE_PATIENCE;
             } else {

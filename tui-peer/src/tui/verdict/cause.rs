@@ -88,6 +88,7 @@ fn vanished(keymap: &Keymap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::why::one_of_each;
     use crate::settings::Binding;
 
     #[test]
@@ -97,31 +98,7 @@ mod tests {
             .map(|action| Binding { action: action.name().into(), keys: Vec::new(), line: 1 })
             .collect();
         let (standard, bare) = (Keymap::standard(), Keymap::new(&none).unwrap());
-        for cause in [
-            Cause::Queued(1234),
-            Cause::Paused,
-            Cause::Watching,
-            Cause::DiskFull,
-            Cause::Vanished,
-            Cause::Failed("x".into()),
-            Cause::Resolving,
-            Cause::Checking,
-            Cause::Finishing,
-            Cause::NoSource(3),
-            Cause::Lost(123_456),
-            Cause::Offline,
-            Cause::TrackerLost(42),
-            Cause::OwnLimit(1),
-            Cause::OurDisk(97),
-            Cause::Hashing(80),
-            Cause::Choked(1),
-            Cause::Snubbed(2),
-            Cause::Dialing(1),
-            Cause::Unreachable(2),
-            Cause::Hashes,
-            Cause::Others(1.0),
-            Cause::TheirUplink(2),
-        ] {
+        for cause in one_of_each() {
             for keymap in [&standard, &bare] {
                 let text = sentence(&cause, |rate| format!("{rate} B/s"), keymap);
                 assert!(text.ends_with('.') && !text.contains("  "), "{text}");
