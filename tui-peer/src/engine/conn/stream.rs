@@ -49,6 +49,14 @@ impl Stream {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn apply(&self) {}
 
+    /// Takes note of what a write came to, and passes it on.
+    fn counted(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(n)) = &written {
+            self.count(*n);
+        }
+        written
+    }
+
     fn count(&mut self, written: usize) {
         self.written += written as u64;
         let elapsed = self.since.elapsed();
@@ -88,10 +96,7 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
-        if let Poll::Ready(Ok(n)) = &written {
-            self.count(*n);
-        }
-        written
+        self.counted(written)
     }
 
     fn poll_write_vectored(
@@ -100,10 +105,7 @@ impl AsyncWrite for Stream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(n)) = &written {
-            self.count(*n);
-        }
-        written
+        self.counted(written)
     }
 
     fn is_write_vectored(&self) -> bool {

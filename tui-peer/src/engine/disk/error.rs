@@ -102,7 +102,7 @@ impl DiskError {
         let is = |errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
         if is(Errno::NOSPC) || is(Errno::DQUOT) {
             let dir = path.parent().unwrap_or(&path);
-            let free = super::free_space(dir).unwrap_or(0);
+            let free = super::space(dir).map_or(0, |space| space.free);
             Self::Full { path: dir.to_path_buf(), needed, free }
         } else if is(Errno::ROFS) {
             Self::ReadOnly { path }

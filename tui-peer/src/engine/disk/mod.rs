@@ -37,7 +37,7 @@ pub use partial::{Opened, Partial, PartialSpec};
 pub use pool::{Buf, BufPool};
 pub use reclaim::reclaim;
 pub use shared::SharedFiles;
-pub use sys::{free_space, volume_size};
+pub use sys::{Space, space};
 pub use tree::{ChunkSource, FileTree};
 pub use verify::VerifyJob;
 pub use workers::{Disk, DiskEvent, Spent, Stopped};

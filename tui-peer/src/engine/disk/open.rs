@@ -272,7 +272,7 @@ pub(super) fn bounds_of(layout: &Layout) -> Bounds {
 /// Asked before reserving, so that the message names numbers.
 pub(super) fn enough_room(dir: &Path, needed: u64) -> Result<(), DiskError> {
     // Where nobody can tell, the reservation will.
-    let free = sys::free_space(dir).unwrap_or(u64::MAX);
+    let free = sys::space(dir).map_or(u64::MAX, |space| space.free);
     if needed > free {
         return Err(DiskError::Full { path: dir.to_path_buf(), needed, free });
     }

@@ -44,19 +44,23 @@ impl Hook for NoHook {
     }
 }
 
-/// Bytes free for us on the file system that holds `path`.
+/// Bytes of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Free for us.
+    pub free: u64,
+    /// In all, as far as an ordinary user may fill it.
+    pub size: u64,
+}
+
+/// What there is on the file system that holds `path`.
 ///
 /// # Errors
 /// If there is no such path.
-pub fn free_space(path: &Path) -> io::Result<u64> {
+pub fn space(path: &Path) -> io::Result<Space> {
     let stat = fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Bytes a volume holds in all, as far as an ordinary user may fill it.
-pub fn volume_size(path: &Path) -> io::Result<u64> {
-    let stat = fs::statvfs(path)?;
-    Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(Space { free: bytes(stat.f_bavail), size: bytes(stat.f_blocks) })
 }
 
 /// Flags every open has: no inheritance, no waiting for the other end of a pipe put in our way.

@@ -293,6 +293,12 @@ impl Session {
         self.executing = false;
     }
 
+    /// Tells a piece of work from every other.
+    fn new_number(&mut self) -> u64 {
+        self.next_job += 1;
+        self.next_job
+    }
+
     /// Runs blocking work on a thread of its own; its result comes back through [`Self::on_done`].
     fn background(&self, work: impl FnOnce() -> Done + Send + 'static) {
         let tx = self.done_tx.clone();

@@ -171,11 +171,6 @@ impl Session {
         }
         records.iter().for_each(|record| self.remember(record));
     }
-
-    pub(super) fn new_number(&mut self) -> u64 {
-        self.next_job += 1;
-        self.next_job
-    }
 }
 
 /// A download that would be open if its folder had been known to be usable.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Session;
 use super::content::Role;
 use super::shares::Done;
-use crate::engine::disk::{free_space, volume_size};
+use crate::engine::disk::{Space, space};
 
 /// What was seen longer ago does not stop a download any more: its volume hangs, or nobody looked while
 /// everything rested. Some rounds of housekeeping.
@@ -36,7 +36,8 @@ impl Room {
     /// If there is no such folder.
     pub(super) fn look(dir: &Path) -> io::Result<Self> {
         let volume = std::fs::metadata(dir)?.dev();
-        Ok(Self { free: free_space(dir)?, size: volume_size(dir)?, volume })
+        let Space { free, size } = space(dir)?;
+        Ok(Self { free, size, volume })
     }
 }
 

@@ -92,8 +92,7 @@ impl Session {
     /// Hashes `path` in the background; `known` is what was remembered of it, so that unchanged files
     /// of a folder are not read again.
     fn hash(&mut self, path: PathBuf, name: Option<String>, known: Option<ShareRecord>) {
-        let number = self.next_job;
-        self.next_job += 1;
+        let number = self.new_number();
         let progress = Arc::new(Progress::default());
         let cancel = Arc::new(AtomicBool::new(false));
         let shown = name.clone().unwrap_or_else(|| {

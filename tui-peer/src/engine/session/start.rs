@@ -46,7 +46,7 @@ pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandl
     start_with(config, Arc::new(|_| ())).await
 }
 
-/// The same with something to be done before every look at a path of the user's.
+/// The same with something to be done before looks at single paths of the user's.
 pub(super) async fn start_with(
     config: EngineConfig,
     before: Before,
