@@ -1,7 +1,8 @@
 //! What a Shoal tracker and a Shoal peer must agree on.
 //!
-//! Nothing here does IO except [`channel`], the framed and encrypted connection, and [`identity`],
-//! which reads and creates the key file. In reading order:
+//! Nothing here does IO except [`channel`], the framed and encrypted connection, [`identity`], which
+//! reads and creates the key file, and [`net::OnLink`], which asks for this machine's addresses. In
+//! reading order:
 //!
 //! - [`id`], [`hash`]: 32-byte identifiers, SHA-256.
 //! - [`limits`]: every bound of the protocol with its reason.
@@ -9,6 +10,7 @@
 //! - [`merkle`]: BitTorrent v2's per-file hash tree, chunk hashes and proofs.
 //! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers.
 //! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links.
+//! - [`net`]: whose connections count as one where places are scarce.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
 #![deny(missing_docs)]
 
@@ -25,4 +27,5 @@ pub mod manifest;
 pub mod membership;
 pub mod merkle;
 pub mod names;
+pub mod net;
 pub mod wire;

@@ -1,0 +1,14 @@
+//! Who counts as one when places are scarce: addresses in groups, and tables that take from the group
+//! that has most.
+//!
+//! An address is never refused as such (a class behind one router has one address). Only a full table
+//! looks at addresses, and then takes from the group with the most entries. Loopback and on-link
+//! addresses are exempt: each entry from there stands for itself.
+
+mod fair_table;
+mod group;
+mod on_link;
+
+pub use fair_table::{FairTable, Slot};
+pub use group::{AddrGroup, Subnet};
+pub use on_link::{OnLink, Prefix};

@@ -1,0 +1,150 @@
+//! Which addresses are on this machine's own links.
+
+use std::net::IpAddr;
+
+/// Fewer leading bits than these are no link but most of the Internet: an interface that claims them
+/// (a tunnel, a mistake) exempts nobody.
+const MIN_V4_BITS: u8 = 8;
+const MIN_V6_BITS: u8 = 32;
+
+/// Addresses with the same leading bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    v6: bool,
+    /// Left-aligned; the bits behind the prefix are zero.
+    bits: u128,
+    len: u8,
+}
+
+impl Prefix {
+    /// The addresses that share their first `len` bits with `ip`; a longer `len` than the address has
+    /// bits means the address alone.
+    pub fn new(ip: IpAddr, len: u8) -> Self {
+        let (v6, bits) = left_aligned(ip);
+        let len = len.min(if v6 { 128 } else { 32 });
+        Self { v6, bits: bits & mask(len), len }
+    }
+
+    /// Whether an address is one of them.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let (v6, bits) = left_aligned(ip);
+        self.v6 == v6 && bits & mask(self.len) == self.bits
+    }
+
+    fn is_link(&self) -> bool {
+        self.len >= if self.v6 { MIN_V6_BITS } else { MIN_V4_BITS }
+    }
+}
+
+/// The prefixes of this machine's own links. Loopback and link-local addresses belong to them always.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OnLink {
+    prefixes: Vec<Prefix>,
+}
+
+impl OnLink {
+    /// Those of these prefixes that are narrow enough to be a link.
+    pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Self {
+        let mut prefixes: Vec<Prefix> = prefixes.into_iter().filter(Prefix::is_link).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        Self { prefixes }
+    }
+
+    /// As the system knows them now; if it does not tell, none but loopback and link-local. Asks the
+    /// kernel only, and does not wait.
+    pub fn of_this_machine() -> Self {
+        use nix::sys::socket::SockaddrStorage;
+        let address = |stored: SockaddrStorage| {
+            let v4 = stored.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| stored.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        };
+        let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Self::default() };
+        Self::new(interfaces.filter_map(|interface| {
+            let (ip, mask) = (address(interface.address?)?, address(interface.netmask?)?);
+            let (_, bits) = left_aligned_as_is(mask);
+            Some(Prefix::new(ip, u8::try_from(bits.leading_ones()).unwrap_or(u8::MAX)))
+        }))
+    }
+
+    /// Whether an address is on one of the links.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let link_local = match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        ip.is_loopback() || link_local || self.prefixes.iter().any(|prefix| prefix.contains(ip))
+    }
+
+    /// The group that an address counts with; none if it is exempt.
+    pub fn group(&self, ip: IpAddr) -> Option<super::AddrGroup> {
+        (!self.contains(ip)).then(|| super::AddrGroup::of(ip))
+    }
+}
+
+fn left_aligned(ip: IpAddr) -> (bool, u128) {
+    left_aligned_as_is(ip.to_canonical())
+}
+
+fn left_aligned_as_is(ip: IpAddr) -> (bool, u128) {
+    match ip {
+        IpAddr::V4(ip) => (false, u128::from(ip.to_bits()) << 96),
+        IpAddr::V6(ip) => (true, ip.to_bits()),
+    }
+}
+
+fn mask(len: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(len.min(128))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn links_and_this_machine_are_exempt() {
+        let links = OnLink::new([
+            Prefix::new(ip("192.0.2.77"), 24),
+            Prefix::new(ip("2001:db8:1:2::7"), 64),
+            // A tunnel that claims the whole Internet.
+            Prefix::new(ip("198.51.100.1"), 0),
+            Prefix::new(ip("2001:db8:ffff::1"), 3),
+        ]);
+        for near in
+            ["127.8.8.8", "::1", "::ffff:127.0.0.1", "192.0.2.1", "::ffff:192.0.2.9", "fe80::1"]
+        {
+            assert!(links.contains(ip(near)), "{near}");
+            assert_eq!(links.group(ip(near)), None);
+        }
+        assert!(links.contains(ip("169.254.7.7")) && links.contains(ip("2001:db8:1:2:3::")));
+        for far in ["192.0.3.1", "198.51.100.2", "2001:db8:1:3::7", "8.8.8.8"] {
+            assert!(!links.contains(ip(far)), "{far}");
+            assert_eq!(links.group(ip(far)), Some(super::super::AddrGroup::of(ip(far))));
+        }
+    }
+
+    #[test]
+    fn this_machine_knows_its_links() {
+        let links = OnLink::of_this_machine();
+        assert!(links.contains(ip("127.0.0.1")));
+        assert!(!links.contains(ip("8.8.8.8")));
+    }
+
+    proptest! {
+        #[test]
+        fn a_prefix_holds_what_shares_its_bits(bits: u128, other: u128, len in 0u8..=128) {
+            let (a, b) = (IpAddr::V6(bits.into()), IpAddr::V6(other.into()));
+            prop_assume!(a.to_canonical() == a && b.to_canonical() == b);
+            let same = (bits ^ other).leading_zeros() >= u32::from(len);
+            prop_assert_eq!(Prefix::new(a, len).contains(b), same);
+            prop_assert!(Prefix::new(a, len).contains(a));
+        }
+    }
+}
