@@ -111,11 +111,15 @@ impl Tracker {
         }
     }
 
-    fn start(config: Config, state: State) -> Result<Self, StartError> {
+    fn start(mut config: Config, state: State) -> Result<Self, StartError> {
         let State { identity, secret, mut store } = state;
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let clock = Clock::start();
         let saved = store.load()?;
+        if secret.is_some() {
+            // Whoever knows the secret is no stranger: an address says nothing about them.
+            config.limits.per_group = None;
+        }
         let index = Index::restore(config.limits.clone(), saved, clock.now_ms());
         let channel = Channel::new(&identity).map_err(|error| system(&error))?;
         let writer = Writer::start(store).map_err(|error| system(&error))?;

@@ -45,6 +45,8 @@ impl Metrics {
             ("peers", "gauge", "Peers known, connected or remembered", gauge(counts.peers)),
             ("files", "gauge", "Contents in the catalogue", gauge(counts.files)),
             ("memberships", "gauge", "Pairs of connected peer and content", counts.memberships),
+            ("bytes", "gauge", "Memory that peers and contents take, estimated", counts.bytes),
+            ("bans", "gauge", "Keys and addresses that are banned", gauge(counts.bans)),
             ("accepted_total", "counter", "Connections accepted", self.accepted.get()),
             ("refused_total", "counter", "Connections refused before hello", self.refused.get()),
             ("frames_in_total", "counter", "Messages received", self.frames_in.get()),

@@ -1,9 +1,14 @@
 //! What outlives the process, and the changes that keep it up to date. The index makes changes, a
 //! store applies them; neither knows the other.
 
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
 use common::content::Descriptor;
-use common::id::{ContentId, PeerId};
-use serde::{Deserialize, Serialize};
+use common::id::{ContentId, ID_LEN, PeerId};
+use common::net::AddrGroup;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A content that some peer has registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +28,10 @@ pub struct FileRecord {
     /// When it was first registered, in seconds since 1970.
     #[serde(rename = "b")]
     pub first_seen: u64,
+    /// Set while only peers of this address group have ever had it: such a row is kept for hours when
+    /// they are gone, not for weeks. `None` also in the records of older programs.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none", with = "group")]
+    pub only: Option<AddrGroup>,
 }
 
 /// A peer that has registered something.
@@ -34,6 +43,29 @@ pub struct PeerRecord {
     /// When it was last connected, in seconds since 1970.
     #[serde(rename = "s")]
     pub last_seen: u64,
+    /// The address group it was last seen in; `None` in the records of older programs.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none", with = "group")]
+    pub group: Option<AddrGroup>,
+}
+
+/// Who may not join: a key, or whoever comes from an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// One peer.
+    Key(PeerId),
+    /// An IPv4 address, or an IPv6 /64.
+    Address(AddrGroup),
+}
+
+/// Why and since when somebody may not join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRecord {
+    /// In the operator's words; may be empty.
+    #[serde(rename = "w")]
+    pub reason: String,
+    /// Seconds since 1970.
+    #[serde(rename = "s")]
+    pub since: u64,
 }
 
 /// One change to what is stored. Every change says the whole new value, so applying one twice does
@@ -52,6 +84,10 @@ pub enum Change {
     Share(PeerId, ContentId, Box<str>),
     /// A peer shares a content no longer.
     ShareGone(PeerId, ContentId),
+    /// Somebody is banned, or the reason is another.
+    Ban(Target, BanRecord),
+    /// Somebody is banned no longer.
+    BanGone(Target),
 }
 
 /// Everything a store holds.
@@ -63,4 +99,112 @@ pub struct Saved {
     pub peers: Vec<(PeerId, PeerRecord)>,
     /// Who shares what, under which name.
     pub shares: Vec<(PeerId, ContentId, Box<str>)>,
+    /// Who may not join.
+    pub bans: Vec<(Target, BanRecord)>,
+}
+
+impl Target {
+    /// As a store keeps it: the 32 bytes of a key, the 4 of an IPv4 address, the upper 8 of an IPv6 one.
+    pub fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Key(key) => key.as_bytes().to_vec(),
+            Self::Address(group) => group_to_bytes(group),
+        }
+    }
+
+    /// The reverse; `None` for any other length.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match <[u8; ID_LEN]>::try_from(bytes) {
+            Ok(key) => Some(Self::Key(PeerId::from_bytes(key))),
+            Err(_) => group_from_bytes(bytes).map(Self::Address),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => key.fmt(f),
+            Self::Address(group) => group.fmt(f),
+        }
+    }
+}
+
+/// Neither a key nor an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("neither a key (52 characters, a-z and 2-7) nor an IP address")]
+pub struct NoTarget;
+
+impl FromStr for Target {
+    type Err = NoTarget;
+
+    /// A key in full, an IPv4 address, an IPv6 address or its /64.
+    fn from_str(text: &str) -> Result<Self, NoTarget> {
+        let text = text.trim();
+        if let Ok(key) = text.parse() {
+            return Ok(Self::Key(key));
+        }
+        let address = text.strip_suffix("/64").filter(|rest| rest.contains(':')).unwrap_or(text);
+        address.parse().map(|ip: IpAddr| Self::Address(AddrGroup::of(ip))).map_err(|_| NoTarget)
+    }
+}
+
+fn group_to_bytes(group: AddrGroup) -> Vec<u8> {
+    match group {
+        AddrGroup::V4(ip) => ip.octets().to_vec(),
+        AddrGroup::V6(upper) => upper.to_be_bytes().to_vec(),
+    }
+}
+
+fn group_from_bytes(bytes: &[u8]) -> Option<AddrGroup> {
+    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+        return Some(AddrGroup::V4(Ipv4Addr::from(octets)));
+    }
+    let upper = u64::from_be_bytes(bytes.try_into().ok()?);
+    Some(AddrGroup::of(Ipv6Addr::from_bits(u128::from(upper) << 64).into()))
+}
+
+/// An address group in a record, as bytes.
+mod group {
+    use super::{AddrGroup, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        group: &Option<AddrGroup>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        group.map(super::group_to_bytes).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<AddrGroup>, D::Error> {
+        let bytes: Option<Vec<u8>> = Option::deserialize(deserializer)?;
+        // What a newer program may keep there counts as not known.
+        Ok(bytes.and_then(|bytes| super::group_from_bytes(&bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_round_trip_as_text_and_as_bytes() {
+        let key = PeerId::from_bytes([7; 32]);
+        for (text, shown) in [
+            (key.to_string(), key.to_string()),
+            ("192.0.2.1".to_owned(), "192.0.2.1".to_owned()),
+            ("::ffff:192.0.2.1".to_owned(), "192.0.2.1".to_owned()),
+            ("2001:db8::1".to_owned(), "2001:db8::/64".to_owned()),
+            ("2001:db8::/64".to_owned(), "2001:db8::/64".to_owned()),
+        ] {
+            let target: Target = text.parse().unwrap();
+            assert_eq!(target.to_string(), shown);
+            assert_eq!(Target::from_bytes(&target.to_bytes()), Some(target));
+        }
+        for wrong in ["", "abc", "192.0.2.1/64", "192.0.2.0/24", "2001:db8::/48"] {
+            assert_eq!(wrong.parse::<Target>(), Err(NoTarget), "{wrong}");
+        }
+        assert_eq!(Target::from_bytes(&[1; 5]), None);
+    }
 }

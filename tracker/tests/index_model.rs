@@ -8,10 +8,11 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ::common::id::{ContentId, PeerId};
+use ::common::wire::Code;
 use ::common::wire::tracker::{FileRow, Reply, Source, share_digest};
 use common::{digest, file, id};
 use proptest::prelude::*;
-use tracker::index::{Index, Limits};
+use tracker::index::{Index, Limits, Taken};
 use tracker::record::Change;
 use tracker::store::MetaStore;
 
@@ -48,7 +49,8 @@ impl Mirror {
 }
 
 fn limits(changes: usize) -> Limits {
-    Limits { grace_ms: GRACE_MS, changes, ..Limits::default() }
+    let (lone_ms, forget_ms) = (LONE_MS, FORGET_MS);
+    Limits { grace_ms: GRACE_MS, lone_ms, forget_ms, changes, ..Limits::default() }
 }
 
 proptest! {
@@ -77,9 +79,34 @@ proptest! {
             .collect();
         prop_assert_eq!(kept, want);
         for peer in 0..PEERS {
-            let back = again.arrive(world.now, arrival(key(peer), world.digest_of(peer))).unwrap();
-            prop_assert!(back.share_ok);
+            let back = again.arrive(world.now, arrival(key(peer), world.digest_of(peer)));
+            if world.peers[peer].banned {
+                prop_assert_eq!(back.unwrap_err().code, Code::Revoked);
+            } else {
+                prop_assert!(back.unwrap().share_ok);
+            }
         }
+        // What only one group ever had is still known to be so.
+        let kept: BTreeMap<ContentId, bool> = world.store.load().unwrap().files.into_iter()
+            .map(|(id, record)| (id, record.only.is_some()))
+            .collect();
+        for (file, origin) in &world.origins {
+            prop_assert_eq!(kept.get(&id(&world.contents[*file])), Some(&origin.lone));
+        }
+    }
+
+    #[test]
+    fn nothing_is_counted_any_more_when_all_are_forgotten(ops in proptest::collection::vec(op(), 1..60)) {
+        let mut world = World::new(limits(100));
+        for op in &ops {
+            world.run(op);
+        }
+        for peer in 0..PEERS {
+            world.run(&Op::Forget { peer });
+        }
+        prop_assert_eq!(world.index.taken(), Taken::default());
+        let saved = world.store.load().unwrap();
+        prop_assert!(saved.files.is_empty() && saved.peers.is_empty() && saved.shares.is_empty());
     }
 
     #[test]

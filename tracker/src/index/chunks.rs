@@ -6,6 +6,8 @@ use common::wire::Code;
 use common::wire::tracker::ChunkUpdate;
 
 use super::peer::Have;
+use super::quota::wide;
+use super::usage::ENTRY_BYTES;
 use super::{Index, Refusal, SessionId};
 
 /// Memory for the chunk sets of one peer: 32 downloads of the largest folder in the worst pattern, or
@@ -108,8 +110,11 @@ impl Index {
         let lost = !update.full && next.count() != update.total;
         let next = Have::from(next);
         let before = entry.map_or(0, |entry| entry.have.heap_bytes());
+        let more = wide(next.heap_bytes().saturating_sub(before))
+            + if entry.is_none() { ENTRY_BYTES } else { 0 };
         let fits = owner.set_bytes.saturating_sub(before) + next.heap_bytes() <= MAX_SET_BYTES
-            && (entry.is_some() || owner.files.len() < self.limits.files_per_peer);
+            && (entry.is_some() || owner.files.len() < self.limits.files_per_peer)
+            && self.check_bytes(owner, more).is_ok();
         let registered = entry.is_some_and(|entry| entry.share.is_some());
         if !registered && matches!(next, Have::Nothing) {
             self.drop_entry(peer, file);

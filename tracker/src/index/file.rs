@@ -5,6 +5,7 @@ use std::sync::Arc;
 use common::content::Descriptor;
 use common::id::ContentId;
 use common::limits::MAX_ALIASES;
+use common::net::AddrGroup;
 use common::wire::tracker::{FileMeta, FileRow};
 
 use super::query::fold;
@@ -28,6 +29,10 @@ pub(super) struct File {
     pub(super) ordered_as: Option<Arc<str>>,
     /// Peers with an entry for it, connected or not. At 0 the row goes.
     pub(super) refs: u32,
+    /// The address group that brought it, if that is known: it counts there.
+    pub(super) origin: Option<AddrGroup>,
+    /// Whether nobody of another group has ever had it.
+    pub(super) lone: bool,
     pub(super) swarm: Swarm,
     /// Version of the change log in which the row last stood; 0 is none yet.
     pub(super) row_version: u64,
@@ -44,7 +49,7 @@ struct Name {
 impl File {
     /// A row nobody refers to yet, under a name nobody holds yet.
     pub(super) fn new(id: ContentId, record: FileRecord) -> Self {
-        let FileRecord { descriptor, name, total, chunks, first_seen } = record;
+        let FileRecord { descriptor, name, total, chunks, first_seen, only } = record;
         let mut file = Self {
             id,
             descriptor,
@@ -54,6 +59,8 @@ impl File {
             names: Vec::with_capacity(1),
             ordered_as: None,
             refs: 0,
+            origin: only,
+            lone: only.is_some(),
             swarm: Swarm::default(),
             row_version: 0,
         };
@@ -68,6 +75,7 @@ impl File {
             total: self.total,
             chunks: self.chunks,
             first_seen: self.first_seen,
+            only: self.origin.filter(|_| self.lone),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The ties between peers and contents. Every change of an entry goes through here, so that swarm,
 //! peer, row and counters cannot disagree.
 
+use std::collections::hash_map;
 use std::sync::Arc;
 
 use common::id::ContentId;
@@ -8,6 +9,8 @@ use common::id::ContentId;
 use super::Index;
 use super::file::File;
 use super::peer::{Entry, Have, Share};
+use super::quota::{name_bytes, wide};
+use super::usage::ENTRY_BYTES;
 use crate::record::{Change, FileRecord};
 
 impl Index {
@@ -22,6 +25,7 @@ impl Index {
         }
         let record = record();
         self.changes.push(Change::File(id, record.clone()));
+        self.usage.add_row(record.only);
         let file = self.files.insert(File::new(id, record));
         self.by_id.insert(id, file);
         self.order(file);
@@ -97,6 +101,7 @@ impl Index {
         }
         let held = row.hold_name(name);
         row.prune_names();
+        let bytes = name_bytes(name);
         let id = row.id;
         if row.name() != first_before {
             self.changes.push(Change::File(id, row.record()));
@@ -111,8 +116,9 @@ impl Index {
         owner.shares += usize::from(old.is_none());
         owner.digest = None;
         if let Some(entry) = owner.files.get_mut(&file) {
-            entry.share = Some(Share { name: name.into(), held, generation });
+            entry.share = Some(Share { name: name.into(), held, generation, bytes });
         }
+        self.resize_peer(peer, old.map_or(0, |old| old.bytes), bytes);
     }
 
     /// Ends whatever a peer has to do with a content. The row goes with its last entry.
@@ -121,6 +127,9 @@ impl Index {
         let Some(owner) = self.peers.get_mut(peer) else { return };
         let Some(entry) = owner.files.remove(&file) else { return };
         owner.set_bytes = owner.set_bytes.saturating_sub(entry.have.heap_bytes());
+        let name_bytes = entry.share.as_ref().map_or(0, |share| share.bytes);
+        self.resize_peer(peer, ENTRY_BYTES + name_bytes + wide(entry.have.heap_bytes()), 0);
+        let Some(owner) = self.peers.get_mut(peer) else { return };
         let Some(row) = self.files.get_mut(file) else { return };
         let id = row.id;
         row.refs = row.refs.saturating_sub(1);
@@ -149,6 +158,7 @@ impl Index {
     /// Removes a row that nobody refers to.
     pub(super) fn remove_row(&mut self, file: u32) {
         let Some(row) = self.files.remove(file) else { return };
+        self.usage.remove_row(row.origin);
         self.by_id.remove(&row.id);
         if let Some(name) = row.ordered_as {
             self.by_name.remove(&(name, row.id));
@@ -184,22 +194,43 @@ impl Index {
         }
     }
 
-    pub(super) fn entry_or_new(&mut self, peer: u32, file: u32) -> Option<&mut Entry> {
+    /// What a peer has to do with a content, from now on if not before.
+    fn entry_or_new(&mut self, peer: u32, file: u32) -> Option<&mut Entry> {
+        let owner = self.peers.get(peer)?;
+        let row = self.files.get_mut(file)?;
+        if row.lone
+            && owner.group.is_some()
+            && owner.group != row.origin
+            && !owner.files.contains_key(&file)
+        {
+            row.lone = false;
+            self.changes.push(Change::File(row.id, row.record()));
+        }
+        self.tie(peer, file)
+    }
+
+    /// Ties a peer to a content; this alone says nothing about where the peer is.
+    pub(super) fn tie(&mut self, peer: u32, file: u32) -> Option<&mut Entry> {
         let owner = self.peers.get_mut(peer)?;
         let row = self.files.get_mut(file)?;
-        Some(owner.files.entry(file).or_insert_with(|| {
+        if let hash_map::Entry::Vacant(place) = owner.files.entry(file) {
             row.refs += 1;
-            Entry::new()
-        }))
+            place.insert(Entry::new());
+            self.resize_peer(peer, 0, ENTRY_BYTES);
+        }
+        self.peers.get_mut(peer)?.files.get_mut(&file)
     }
 
     fn replace_have(&mut self, peer: u32, file: u32, have: Have) {
         let Some(owner) = self.peers.get_mut(peer) else { return };
         let Some(entry) = owner.files.get_mut(&file) else { return };
-        owner.set_bytes =
-            (owner.set_bytes + have.heap_bytes()).saturating_sub(entry.have.heap_bytes());
+        let (before, after) = (entry.have.heap_bytes(), have.heap_bytes());
+        owner.set_bytes = (owner.set_bytes + after).saturating_sub(before);
         entry.have = have;
         self.last_stamp += 1;
         entry.stamp = self.last_stamp;
+        if before != after {
+            self.resize_peer(peer, wide(before), wide(after));
+        }
     }
 }

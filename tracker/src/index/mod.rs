@@ -9,9 +9,11 @@
 //! exists exactly while some peer has an entry for it; no call costs more than in proportion to what it
 //! was given, the caller's own list, or (search) the catalogue; never to a swarm.
 
+mod bans;
 mod chunks;
 mod expiry;
 mod file;
+mod forget;
 mod link;
 mod list;
 mod locations;
@@ -19,31 +21,43 @@ mod log;
 mod peer;
 mod presence;
 mod query;
+mod quota;
 mod register;
 mod restore;
 mod session;
 mod slab;
 mod swarm;
+mod usage;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
 use common::limits::MAX_FILES_PER_PEER;
 use common::wire::Code;
 
-use crate::record::Change;
+use crate::record::{BanRecord, Change, Target};
 use expiry::Expiry;
 use file::File;
+use forget::What;
 use log::{ChangeLog, MAX_CHANGES};
 use peer::Peer;
 use session::Session;
 use slab::Slab;
+use usage::Usage;
 
+pub use bans::{Expelled, MAX_BANS, MAX_REASON, ban_text};
+pub use forget::FORGET_SLICE;
 pub use list::Page;
 pub use locations::Locations;
 pub use presence::{Arrival, Arrived};
+pub use quota::{GROUP_PART, GroupLimits};
+pub use usage::Taken;
+
+/// How long what an absent peer shares is remembered if nobody of another address group ever had it. A
+/// machine that is off for a night is still listed in the morning; what a stranger made up is not for long.
+const LONE_MS: u64 = 12 * 3600 * 1000;
 
 /// One connection's lifetime; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,14 +68,23 @@ pub struct SessionId(u64);
 pub struct Limits {
     /// Contents one peer may register.
     pub files_per_peer: usize,
+    /// What one peer's entries, names and chunk sets may take, in bytes of memory.
+    pub bytes_per_peer: u64,
     /// Peers known: strangers make keys for nothing (a peer takes about 400 bytes).
     pub peers: usize,
     /// Rows in the catalogue: strangers with many keys must not fill the memory (a row takes about 600 bytes).
     pub rows: usize,
+    /// What all that is remembered may take, in bytes of memory: with the longest names a row takes three
+    /// times what it takes with ordinary ones. The disk needs less.
+    pub bytes: u64,
+    /// Bounds by address group; `None` where only those are let in who know a secret.
+    pub per_group: Option<GroupLimits>,
     /// How long a lost peer is kept, in milliseconds: a router restart, a laptop changing networks.
     pub grace_ms: u64,
     /// How long an absent peer's shares are remembered, in milliseconds.
     pub forget_ms: u64,
+    /// How long those of them are remembered that nobody of another address group ever had.
+    pub lone_ms: u64,
     /// Catalogue changes remembered for readers that fell behind.
     pub changes: usize,
 }
@@ -70,10 +93,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             files_per_peer: MAX_FILES_PER_PEER,
+            // What MAX_FILES_PER_PEER names of 255 bytes take.
+            bytes_per_peer: 128 << 20,
             peers: 1_000_000,
             rows: 2_000_000,
+            // As many rows with names of some 40 bytes.
+            bytes: 2 << 30,
+            per_group: Some(GroupLimits::default()),
             grace_ms: 60_000,
             forget_ms: 30 * 24 * 3600 * 1000,
+            lone_ms: LONE_MS,
             changes: MAX_CHANGES,
         }
     }
@@ -106,6 +135,10 @@ pub struct Counts {
     pub files: usize,
     /// Pairs of a connected peer and a content it has chunks of.
     pub memberships: u64,
+    /// Memory that all of it takes, estimated.
+    pub bytes: u64,
+    /// Who may not join.
+    pub bans: usize,
 }
 
 /// See the module.
@@ -137,6 +170,10 @@ pub struct Index {
     to_wake: HashSet<SessionId>,
     grace: Expiry,
     forget: Expiry,
+    /// By handle: absent peers of which something is still to be dropped.
+    forgetting: BTreeSet<(u32, What)>,
+    usage: Usage,
+    bans: BTreeMap<Target, BanRecord>,
     changes: Vec<Change>,
 }
 
@@ -164,6 +201,9 @@ impl Index {
             to_wake: HashSet::new(),
             grace: Expiry::default(),
             forget: Expiry::default(),
+            forgetting: BTreeSet::new(),
+            usage: Usage::default(),
+            bans: BTreeMap::new(),
             changes: Vec::new(),
         }
     }
@@ -177,6 +217,7 @@ impl Index {
     /// find it. Returns the sessions for which [`Index::poll`] has something.
     pub fn tick(&mut self, now_ms: u64) -> Vec<SessionId> {
         self.expire(now_ms);
+        self.usage.tidy(quota::minute(now_ms));
         self.publish()
     }
 
@@ -187,6 +228,8 @@ impl Index {
             peers: self.by_key.len(),
             files: self.by_id.len(),
             memberships: self.memberships,
+            bytes: self.usage.all().bytes,
+            bans: self.bans.len(),
         }
     }
 

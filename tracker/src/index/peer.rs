@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use common::chunk_set::ChunkSet;
 use common::id::{Hash, PeerId};
+use common::net::AddrGroup;
 
 use super::SessionId;
 use super::swarm::{Part, Place};
+use super::usage::PEER_BYTES;
 use crate::record::PeerRecord;
 
 /// One peer, connected or remembered.
@@ -29,10 +31,14 @@ pub(super) struct Peer {
     pub(super) listing: Option<usize>,
     /// Heap bytes of all chunk sets.
     pub(super) set_bytes: usize,
+    /// All it takes, sets included, beside the rows it brought.
+    pub(super) bytes: u64,
+    /// Where it was last seen; `None` in records of an older tracker.
+    pub(super) group: Option<AddrGroup>,
     /// Seconds since 1970.
     pub(super) last_seen: u64,
-    /// Whether a check for forgetting it is due some day.
-    pub(super) forget_due: bool,
+    /// When it is looked at next whether to forget it, in milliseconds.
+    pub(super) forget_at: Option<u64>,
 }
 
 /// Whether a peer is there.
@@ -78,6 +84,8 @@ pub(super) struct Share {
     /// Whether the row counts this peer as a holder of the name.
     pub(super) held: bool,
     pub(super) generation: u32,
+    /// What its name takes.
+    pub(super) bytes: u64,
 }
 
 /// Chunks a peer has of a content, as far as it said in this session.
@@ -104,13 +112,15 @@ impl Peer {
             generation: 0,
             listing: None,
             set_bytes: 0,
+            bytes: PEER_BYTES,
+            group: record.group,
             last_seen: record.last_seen,
-            forget_due: false,
+            forget_at: None,
         }
     }
 
     pub(super) fn record(&self) -> PeerRecord {
-        PeerRecord { nick: self.nick.clone(), last_seen: self.last_seen }
+        PeerRecord { nick: self.nick.clone(), last_seen: self.last_seen, group: self.group }
     }
 
     pub(super) fn is_here(&self) -> bool {

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use common::id::{Hash, PeerId};
-use common::wire::Code;
+use common::net::AddrGroup;
 use common::wire::tracker::share_digest;
 
 use super::peer::{Endpoint, Have, Peer, Presence};
+use super::quota::minute;
 use super::session::Session;
+use super::usage::PEER_BYTES;
 use super::{Index, Refusal, SessionId, replaced};
 use crate::record::{Change, PeerRecord};
 
@@ -45,12 +47,14 @@ impl Index {
     /// A peer connects. What it had shared counts again at once if the digest matches.
     ///
     /// # Errors
-    /// [`Refusal`] when the tracker knows too many peers.
+    /// [`Refusal`] for who is banned or just being forgotten, and for a new key when the tracker knows too
+    /// many peers, in all or of that address group.
     pub fn arrive(&mut self, now_ms: u64, arrival: Arrival) -> Result<Arrived, Refusal> {
-        let known = self.by_key.contains_key(&arrival.peer);
-        if !known && self.by_key.len() >= self.limits.peers {
-            let text = format!("this tracker is full ({} peers); ask its owner", self.limits.peers);
-            return Err(Refusal::new(Code::Busy, text));
+        let group = AddrGroup::of(arrival.observed);
+        self.check_ban(arrival.peer, group)?;
+        self.check_forgetting(arrival.peer)?;
+        if !self.by_key.contains_key(&arrival.peer) {
+            self.check_new_key(now_ms, group)?;
         }
         let peer = self.peer_or_new(&arrival, now_ms);
         let replaced = self.peers.get(peer).and_then(Peer::session);
@@ -95,7 +99,7 @@ impl Index {
             self.grace.add(until, peer);
             self.withdraw(peer);
         } else {
-            self.retire(now_ms, peer);
+            self.retire(peer);
         }
     }
 
@@ -123,38 +127,30 @@ impl Index {
         Ok(peer)
     }
 
-    /// Removes lost peers whose grace is over, and forgets those away for too long.
+    /// Removes lost peers whose grace is over, and goes on forgetting those away for too long.
     pub(super) fn expire(&mut self, now_ms: u64) {
         while let Some(due) = self.grace.take_due(now_ms) {
             for peer in due {
                 let presence = self.peers.get(peer).map(|owner| owner.presence);
                 if matches!(presence, Some(Presence::Grace(until)) if until <= now_ms) {
-                    self.retire(now_ms, peer);
+                    self.retire(peer);
                 }
             }
         }
-        while let Some(due) = self.forget.take_due(now_ms) {
-            for peer in due {
-                self.forget_if_due(now_ms, peer);
-            }
-        }
-    }
-
-    /// Remembers to look at an absent peer when it may be forgotten.
-    pub(super) fn plan_forgetting(&mut self, peer: u32, at_ms: u64) {
-        if let Some(owner) = self.peers.get_mut(peer).filter(|owner| !owner.forget_due) {
-            owner.forget_due = true;
-            self.forget.add(at_ms, peer);
-        }
+        self.expire_absent(now_ms);
     }
 
     fn peer_or_new(&mut self, arrival: &Arrival, now_ms: u64) -> u32 {
         if let Some(peer) = self.by_key.get(&arrival.peer) {
             return *peer;
         }
-        let record = PeerRecord { nick: arrival.nick.clone(), last_seen: now_ms / 1000 };
+        let group = AddrGroup::of(arrival.observed);
+        let (nick, last_seen) = (arrival.nick.clone(), now_ms / 1000);
+        let record = PeerRecord { nick, last_seen, group: Some(group) };
         let peer = self.peers.insert(Peer::new(arrival.peer, record));
         self.by_key.insert(arrival.peer, peer);
+        self.usage.add_peer(Some(group), PEER_BYTES);
+        self.usage.note_fresh_key(group, minute(now_ms));
         peer
     }
 
@@ -162,17 +158,18 @@ impl Index {
     fn settle(&mut self, peer: u32, session: SessionId, arrival: Arrival, now_ms: u64) -> bool {
         let share_ok = self.known_digest(peer) == Some(arrival.digest);
         self.withdraw(peer);
+        let group_before = self.peers.get(peer).and_then(|owner| owner.group);
+        self.move_to(peer, AddrGroup::of(arrival.observed));
         let Some(owner) = self.peers.get_mut(peer) else { return false };
         owner.presence = Presence::Here(session);
         owner.endpoint =
             Endpoint { observed: arrival.observed, port: arrival.port, local: arrival.local };
         owner.last_seen = now_ms / 1000;
         owner.listing = None;
-        if owner.nick != arrival.nick {
-            owner.nick = arrival.nick;
-            if owner.shares > 0 {
-                self.changes.push(Change::Peer(owner.id, owner.record()));
-            }
+        let changed = owner.nick != arrival.nick || owner.group != group_before;
+        owner.nick = arrival.nick;
+        if changed && owner.shares > 0 {
+            self.changes.push(Change::Peer(owner.id, owner.record()));
         }
         for (file, shared) in self.entries_of(peer) {
             if shared {
@@ -196,54 +193,9 @@ impl Index {
     }
 
     /// Takes a peer out of all its swarms.
-    fn withdraw(&mut self, peer: u32) {
+    pub(super) fn withdraw(&mut self, peer: u32) {
         for (file, _) in self.entries_of(peer) {
             self.leave_swarm(peer, file);
-        }
-    }
-
-    /// Forgets what a peer said it has, but not what it registered.
-    fn forget_soft_state(&mut self, peer: u32) {
-        for (file, shared) in self.entries_of(peer) {
-            if shared {
-                self.set_have(peer, file, Have::Nothing);
-            } else {
-                self.drop_entry(peer, file);
-            }
-        }
-    }
-
-    fn retire(&mut self, now_ms: u64, peer: u32) {
-        self.forget_soft_state(peer);
-        let Some(owner) = self.peers.get_mut(peer) else { return };
-        owner.presence = Presence::Away;
-        if owner.shares > 0 {
-            self.plan_forgetting(peer, now_ms.saturating_add(self.limits.forget_ms));
-        } else {
-            self.remove_peer(peer);
-        }
-    }
-
-    fn forget_if_due(&mut self, now_ms: u64, peer: u32) {
-        let Some(owner) = self.peers.get_mut(peer) else { return };
-        owner.forget_due = false;
-        if owner.presence != Presence::Away {
-            return;
-        }
-        let due = (owner.last_seen.saturating_mul(1000)).saturating_add(self.limits.forget_ms);
-        if due > now_ms {
-            return self.plan_forgetting(peer, due);
-        }
-        for (file, _) in self.entries_of(peer) {
-            self.drop_entry(peer, file);
-        }
-        self.remove_peer(peer);
-    }
-
-    pub(super) fn remove_peer(&mut self, peer: u32) {
-        if let Some(owner) = self.peers.remove(peer) {
-            self.by_key.remove(&owner.id);
-            self.changes.push(Change::PeerGone(owner.id));
         }
     }
 

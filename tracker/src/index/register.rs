@@ -1,12 +1,11 @@
 //! Registering complete contents, and taking registrations back.
 
-use std::collections::HashSet;
-
 use common::content::Kind;
 use common::id::ContentId;
 use common::layout::Layout;
 use common::limits::MAX_CONTENT_SIZE;
 use common::names::{check_component, show};
+use common::net::AddrGroup;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
 
@@ -30,8 +29,9 @@ impl Index {
     ) -> Result<(), Refusal> {
         files.iter().try_for_each(check_claim)?;
         let ids: Vec<ContentId> = files.iter().map(|meta| meta.descriptor.id()).collect();
-        self.check_quota(session, &ids, full)?;
-        let peer = self.come_back(session)?;
+        let peer = self.session_peer(session).ok_or_else(replaced)?;
+        self.check_shares(self.peers.get(peer).ok_or_else(replaced)?, files, &ids, full)?;
+        self.come_back(session)?;
         let owner = self.peers.get_mut(peer).ok_or_else(replaced)?;
         if full {
             owner.generation = owner.generation.wrapping_add(1);
@@ -40,9 +40,9 @@ impl Index {
         if let Some(named) = &mut owner.listing {
             *named += files.len();
         }
-        let generation = owner.generation;
+        let (generation, group) = (owner.generation, owner.group);
         for (meta, id) in files.iter().zip(ids) {
-            let file = self.file_or_new(id, || record_of(meta, now_ms));
+            let file = self.file_or_new(id, || record_of(meta, now_ms, group));
             self.adopt_claim(file, meta);
             self.set_share(peer, file, &meta.name, generation);
             self.set_have(peer, file, Have::All);
@@ -63,43 +63,6 @@ impl Index {
             if let Some(file) = self.by_id.get(id) {
                 self.drop_entry(peer, *file);
             }
-        }
-        Ok(())
-    }
-
-    fn check_quota(
-        &self,
-        session: SessionId,
-        ids: &[ContentId],
-        full: bool,
-    ) -> Result<(), Refusal> {
-        let peer = self.session_peer(session).ok_or_else(replaced)?;
-        let owner = self.peers.get(peer).ok_or_else(replaced)?;
-        let fresh: HashSet<_> = ids.iter().filter(|id| !self.by_id.contains_key(id)).collect();
-        if self.by_id.len() + fresh.len() > self.limits.rows {
-            return Err(Refusal::new(
-                Code::Limit,
-                format!("this tracker is full ({} contents); ask its owner", self.limits.rows),
-            ));
-        }
-        let named = match owner.listing.filter(|_| !full) {
-            Some(named) => named + ids.len(),
-            None if full => ids.len(),
-            None => {
-                let known = |id: &&ContentId| {
-                    self.by_id.get(id).is_some_and(|file| owner.files.contains_key(file))
-                };
-                owner.files.len() + ids.iter().filter(|id| !known(id)).count()
-            }
-        };
-        if named > self.limits.files_per_peer {
-            return Err(Refusal::new(
-                Code::Limit,
-                format!(
-                    "a peer may share {} items; share folders as one item each instead of single files",
-                    self.limits.files_per_peer
-                ),
-            ));
         }
         Ok(())
     }
@@ -135,13 +98,14 @@ impl Index {
     }
 }
 
-fn record_of(meta: &FileMeta, now_ms: u64) -> FileRecord {
+fn record_of(meta: &FileMeta, now_ms: u64, only: Option<AddrGroup>) -> FileRecord {
     FileRecord {
         descriptor: meta.descriptor,
         name: meta.name.clone(),
         total: meta.total,
         chunks: meta.chunks,
         first_seen: now_ms / 1000,
+        only,
     }
 }
 

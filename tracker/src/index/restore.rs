@@ -1,7 +1,9 @@
 //! From what a store holds to an index in which nobody is connected.
 
 use super::file::File;
-use super::peer::Peer;
+use super::peer::{Peer, Share};
+use super::quota::name_bytes;
+use super::usage::PEER_BYTES;
 use super::{Index, Limits};
 use crate::record::{Change, Saved};
 
@@ -17,6 +19,7 @@ impl Index {
         for (id, record) in saved.files {
             // An id that is not that of its descriptor would let bytes be verified against the wrong root.
             if record.descriptor.id() == id {
+                index.usage.add_row(record.only);
                 let file = index.files.insert(File::new(id, record));
                 index.by_id.insert(id, file);
             } else {
@@ -24,6 +27,7 @@ impl Index {
             }
         }
         for (id, record) in saved.peers {
+            index.usage.add_peer(record.group, PEER_BYTES);
             let peer = index.peers.insert(Peer::new(id, record));
             index.by_key.insert(id, peer);
         }
@@ -33,14 +37,17 @@ impl Index {
                 _ => index.changes.push(Change::ShareGone(key, id)),
             }
         }
+        index.bans.extend(saved.bans);
         index.sweep(now_ms);
         index
     }
 
     fn restore_share(&mut self, peer: u32, file: u32, name: Box<str>) {
         let held = self.files.get_mut(file).is_some_and(|row| row.hold_name(&name));
-        let Some(entry) = self.entry_or_new(peer, file) else { return };
-        entry.share = Some(super::peer::Share { name, held, generation: 0 });
+        let bytes = name_bytes(&name);
+        let Some(entry) = self.tie(peer, file) else { return };
+        let old = entry.share.replace(Share { name, held, generation: 0, bytes });
+        self.resize_peer(peer, old.map_or(0, |old| old.bytes), bytes);
         if let Some(owner) = self.peers.get_mut(peer) {
             owner.shares += 1;
         }
@@ -61,12 +68,13 @@ impl Index {
             }
             self.order(handle);
         }
+        let keep_ms = self.limits.lone_ms.min(self.limits.forget_ms);
+        let not_before = now_ms.saturating_add(keep_ms.min(FORGET_NOT_BEFORE_MS));
         let peers: Vec<(u32, bool, u64)> =
-            self.peers.iter().map(|(peer, p)| (peer, p.shares > 0, p.last_seen)).collect();
-        for (peer, shares, last_seen) in peers {
+            self.peers.iter().map(|(peer, p)| (peer, p.shares > 0, p.due(keep_ms))).collect();
+        for (peer, shares, due) in peers {
             if shares {
-                let due = last_seen.saturating_mul(1000).saturating_add(self.limits.forget_ms);
-                self.plan_forgetting(peer, due.max(now_ms.saturating_add(FORGET_NOT_BEFORE_MS)));
+                self.plan_forgetting(peer, due.max(not_before));
             } else {
                 self.remove_peer(peer);
             }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{MetaStore, StoreError};
-use crate::record::{Change, Saved};
+use crate::record::{Change, Saved, Target};
 
 /// Format of the tables and records.
 const SCHEMA: u64 = 1;
@@ -26,6 +26,8 @@ const FILES: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("f
 const PEERS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("peers");
 /// Peer and content → name.
 const SHARES: TableDefinition<'_, &[u8; 2 * ID_LEN], &str> = TableDefinition::new("shares");
+/// Who may not join. Not in the files of older programs, which leave it alone.
+const BANS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bans");
 
 /// Keeps records in a file. One process at a time.
 #[derive(Debug)]
@@ -144,6 +146,18 @@ fn read_all(db: &Database) -> Result<Saved, ReadError> {
         let id = ContentId::try_from(id).map_err(bad)?;
         saved.shares.push((peer, id, value.value().into()));
     }
+    match txn.open_table(BANS) {
+        Ok(bans) => {
+            for item in bans.iter()? {
+                let (key, value) = item?;
+                let bad = || ReadError::Record("a ban is of nobody".to_owned());
+                let target = Target::from_bytes(key.value()).ok_or_else(bad)?;
+                saved.bans.push((target, unpack(value.value())?));
+            }
+        }
+        Err(::redb::TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(saved)
 }
 
@@ -161,6 +175,7 @@ struct Tables<'txn> {
     files: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
     peers: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
     shares: Table<'txn, &'static [u8; 2 * ID_LEN], &'static str>,
+    bans: Table<'txn, &'static [u8], &'static [u8]>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -169,6 +184,7 @@ impl<'txn> Tables<'txn> {
             files: txn.open_table(FILES)?,
             peers: txn.open_table(PEERS)?,
             shares: txn.open_table(SHARES)?,
+            bans: txn.open_table(BANS)?,
         })
     }
 
@@ -186,6 +202,10 @@ impl<'txn> Tables<'txn> {
                 self.shares.insert(&share_key(peer, id), &**name)?;
             }
             Change::ShareGone(peer, id) => drop(self.shares.remove(&share_key(peer, id))?),
+            Change::Ban(target, ban) => {
+                self.bans.insert(target.to_bytes().as_slice(), pack(ban).as_slice())?;
+            }
+            Change::BanGone(target) => drop(self.bans.remove(target.to_bytes().as_slice())?),
         }
         Ok(())
     }

@@ -6,13 +6,18 @@ use std::net::IpAddr;
 use super::common::{digest, file, folder, id, progress};
 use ::common::chunk_set::ChunkSet;
 use ::common::id::{ContentId, PeerId};
+use ::common::net::AddrGroup;
+use ::common::wire::Code;
 use ::common::wire::tracker::{FileMeta, FileRow, Sort, Source, share_digest};
 use proptest::prelude::*;
-use tracker::index::{Arrival, Index, Limits, SessionId};
+use tracker::index::{Arrival, Expelled, Index, Limits, SessionId, Taken};
+use tracker::record::Target;
 use tracker::store::{MemoryStore, MetaStore};
 
 pub(crate) const PEERS: usize = 4;
 pub(crate) const GRACE_MS: u64 = 60_000;
+pub(crate) const LONE_MS: u64 = 3 * GRACE_MS;
+pub(crate) const FORGET_MS: u64 = 6 * GRACE_MS;
 
 pub(crate) fn contents() -> Vec<FileMeta> {
     vec![
@@ -26,13 +31,16 @@ pub(crate) fn contents() -> Vec<FileMeta> {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    Arrive { peer: usize, honest: bool },
+    Arrive { peer: usize, honest: bool, from: usize },
     Depart { peer: usize },
     Leave { peer: usize },
     Register { peer: usize, files: Vec<(usize, u8)>, more: bool, full: bool },
     Unregister { peer: usize, file: usize },
     Chunks { peer: usize, file: usize, chunks: BTreeSet<u32>, full: bool, lost: bool },
     Pass { ms: u64 },
+    Forget { peer: usize },
+    Ban { peer: usize },
+    Unban { peer: usize },
     Look,
 }
 
@@ -40,15 +48,21 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     let (peer, file) = (0..PEERS, 0usize..5);
     let chunks = proptest::collection::btree_set(0u32..5, 0..6);
     prop_oneof![
-        3 => (peer.clone(), prop::bool::weighted(0.7)).prop_map(|(peer, honest)| Op::Arrive { peer, honest }),
+        3 => (peer.clone(), prop::bool::weighted(0.7), 0..PLACES.len())
+            .prop_map(|(peer, honest, from)| Op::Arrive { peer, honest, from }),
         2 => peer.clone().prop_map(|peer| Op::Depart { peer }),
         1 => peer.clone().prop_map(|peer| Op::Leave { peer }),
         5 => (peer.clone(), proptest::collection::vec((0usize..5, 0u8..3), 0..4), any::<bool>(), any::<bool>())
             .prop_map(|(peer, files, more, full)| Op::Register { peer, files, more, full }),
         2 => (peer.clone(), file.clone()).prop_map(|(peer, file)| Op::Unregister { peer, file }),
-        6 => (peer, file, chunks, any::<bool>(), prop::bool::weighted(0.1))
+        6 => (peer.clone(), file, chunks, any::<bool>(), prop::bool::weighted(0.1))
             .prop_map(|(peer, file, chunks, full, lost)| Op::Chunks { peer, file, chunks, full, lost }),
         2 => (0u64..2 * GRACE_MS).prop_map(|ms| Op::Pass { ms }),
+        1 => (peer.clone(), 0u8..3).prop_map(|(peer, what)| match what {
+            0 => Op::Forget { peer },
+            1 => Op::Ban { peer },
+            _ => Op::Unban { peer },
+        }),
         4 => Just(Op::Look),
     ]
 }
@@ -61,9 +75,26 @@ pub(crate) enum State {
     Away,
 }
 
+/// Where peers come from: the last two are one address group.
+pub(crate) const PLACES: [&str; 4] = ["10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2"];
+
+pub(crate) fn place(at: usize) -> IpAddr {
+    PLACES[at].parse().unwrap()
+}
+
+/// Who brought a row, and whether only peers from there ever had it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) group: AddrGroup,
+    pub(crate) lone: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct ModelPeer {
     pub(crate) state: State,
+    /// Where it was last seen, and in which second; `None` when nothing is known of it.
+    pub(crate) seen: Option<(AddrGroup, u64)>,
+    pub(crate) banned: bool,
     pub(crate) session: Option<SessionId>,
     pub(crate) shares: BTreeMap<usize, String>,
     pub(crate) have: BTreeMap<usize, BTreeSet<u32>>,
@@ -76,6 +107,7 @@ pub(crate) struct World {
     pub(crate) store: MemoryStore,
     pub(crate) peers: Vec<ModelPeer>,
     pub(crate) contents: Vec<FileMeta>,
+    pub(crate) origins: BTreeMap<usize, Origin>,
     pub(crate) now: u64,
     pub(crate) rng: fastrand::Rng,
 }
@@ -85,14 +117,20 @@ pub(crate) fn key(peer: usize) -> PeerId {
 }
 
 pub(crate) fn arrival(peer: PeerId, digest: ::common::id::Hash) -> Arrival {
-    let ip = IpAddr::from([10, 0, 0, 1]);
-    Arrival { peer, nick: String::new(), observed: ip, via: ip, port: 7, local: vec![], digest }
+    arrival_from(0, peer, digest)
+}
+
+pub(crate) fn arrival_from(at: usize, peer: PeerId, digest: ::common::id::Hash) -> Arrival {
+    let (observed, via) = (place(at), place(0));
+    Arrival { peer, nick: String::new(), observed, via, port: 7, local: vec![], digest }
 }
 
 impl World {
     pub(crate) fn new(limits: Limits) -> Self {
         let peer = |_| ModelPeer {
             state: State::Away,
+            seen: None,
+            banned: false,
             session: None,
             shares: BTreeMap::new(),
             have: BTreeMap::new(),
@@ -103,6 +141,7 @@ impl World {
             store: MemoryStore::default(),
             peers: (0..PEERS).map(peer).collect(),
             contents: contents(),
+            origins: BTreeMap::new(),
             now: 1_700_000_000_000,
             rng: fastrand::Rng::with_seed(3),
         }
@@ -123,7 +162,7 @@ impl World {
 
     pub(crate) fn run(&mut self, op: &Op) {
         match op {
-            Op::Arrive { peer, honest } => self.arrive(*peer, *honest),
+            Op::Arrive { peer, honest, from } => self.arrive(*peer, *honest, *from),
             Op::Depart { peer } => self.depart(*peer),
             Op::Leave { peer } => self.leave(*peer),
             Op::Register { peer, files, more, full } => self.register(*peer, files, *more, *full),
@@ -140,23 +179,81 @@ impl World {
             Op::Pass { ms } => {
                 self.now += ms;
                 self.index.tick(self.now);
-                let now = self.now;
-                for peer in &mut self.peers {
-                    // Buckets of a second: due is what was due at the start of this one.
-                    if matches!(peer.state, State::Grace(until) if until / 1000 < now / 1000) {
-                        peer.go_away();
-                    }
-                }
+                while self.index.forget_some() {}
+                self.pass();
+            }
+            Op::Forget { peer } => {
+                let expelled = self.index.forget(self.now, Target::Key(key(*peer)));
+                self.expelled(*peer, &expelled);
+            }
+            Op::Ban { peer } => {
+                let target = Target::Key(key(*peer));
+                let expelled = self.index.ban(self.now, target, "a reason").unwrap();
+                self.expelled(*peer, &expelled);
+                self.peers[*peer].banned = true;
+            }
+            Op::Unban { peer } => {
+                let known = self.index.unban(Target::Key(key(*peer)));
+                assert_eq!(known, std::mem::take(&mut self.peers[*peer].banned));
             }
             Op::Look => {}
+        }
+        for file in 0..self.contents.len() {
+            if !self.is_known(file) {
+                self.origins.remove(&file);
+            }
         }
         let changes = self.index.take_changes();
         self.store.apply(&changes).unwrap();
     }
 
-    pub(crate) fn arrive(&mut self, peer: usize, honest: bool) {
+    /// Who is due is gone, or forgotten; of those away for a while what only their group ever had.
+    fn pass(&mut self) {
+        // Buckets of a second: due is what was due at the start of this one.
+        let is_over = |due_ms: u64| due_ms / 1000 < self.now / 1000;
+        for peer in &mut self.peers {
+            if matches!(peer.state, State::Grace(until) if is_over(until)) {
+                peer.go_away();
+            }
+            let Some((_, seen)) = peer.seen.filter(|_| peer.state == State::Away) else { continue };
+            if is_over(seen * 1000 + FORGET_MS) {
+                peer.shares.clear();
+            } else if is_over(seen * 1000 + LONE_MS) {
+                peer.shares.retain(|file, _| !self.origins[file].lone);
+            }
+            if peer.shares.is_empty() {
+                peer.seen = None;
+            }
+        }
+    }
+
+    fn expelled(&mut self, peer: usize, expelled: &Expelled) {
+        let model = &mut self.peers[peer];
+        assert_eq!(expelled.sessions, Vec::from_iter(model.session.take()));
+        assert_eq!(expelled.peers.len(), usize::from(model.seen.is_some()));
+        assert_eq!(expelled.items, model.shares.len());
+        if model.seen.is_some() && !model.banned && !model.shares.is_empty() {
+            // What it said now would be forgotten too.
+            let refused = self.index.arrive(self.now, arrival(key(peer), digest(&[]))).unwrap_err();
+            assert!(matches!(refused.code, Code::Busy | Code::Revoked), "{refused}");
+        }
+        while self.index.forget_some() {}
+        (model.seen, model.named) = (None, None);
+        model.shares.clear();
+        model.go_away();
+    }
+
+    pub(crate) fn arrive(&mut self, peer: usize, honest: bool, from: usize) {
         let digest = if honest { self.digest_of(peer) } else { digest(&[file("unheard of", 1)]) };
-        let arrived = self.index.arrive(self.now, arrival(key(peer), digest)).unwrap();
+        let arrived = self.index.arrive(self.now, arrival_from(from, key(peer), digest));
+        if self.peers[peer].banned {
+            let refused = arrived.unwrap_err();
+            assert_eq!(refused.code, Code::Revoked);
+            assert!(refused.text.contains("a reason"), "{refused}");
+            return;
+        }
+        let arrived = arrived.unwrap();
+        self.peers[peer].seen = Some((AddrGroup::of(place(from)), self.now / 1000));
         assert_eq!(arrived.share_ok, honest);
         assert_eq!(arrived.replaced, self.peers[peer].session);
         let files: Vec<usize> = self.peers[peer].shares.keys().copied().collect();
@@ -174,6 +271,7 @@ impl World {
         let Some(session) = model.session.take() else { return };
         self.index.depart(self.now, session);
         model.named = None;
+        model.seen.as_mut().unwrap().1 = self.now / 1000;
         match model.state {
             State::Here => model.state = State::Grace(self.now + GRACE_MS),
             _ => model.go_away(),
@@ -198,6 +296,9 @@ impl World {
             })
             .collect();
         self.index.register(self.now, session, &named, more, full).unwrap();
+        for (file, _) in files {
+            self.holds(peer, *file);
+        }
         let all: Vec<_> = files.iter().map(|(file, _)| self.all(*file)).collect();
         let model = &mut self.peers[peer];
         model.state = State::Here;
@@ -218,6 +319,17 @@ impl World {
                 model.shares.remove(&file);
                 model.have.remove(&file);
             }
+        }
+    }
+
+    /// A peer has something to do with a content from now on, if not before.
+    fn holds(&mut self, peer: usize, file: usize) {
+        let model = &self.peers[peer];
+        let group = model.seen.unwrap().0;
+        let new = !model.shares.contains_key(&file) && !model.have.contains_key(&file);
+        let origin = self.origins.entry(file).or_insert(Origin { group, lone: true });
+        if new && origin.group != group {
+            origin.lone = false;
         }
     }
 
@@ -252,7 +364,8 @@ impl World {
         if next.is_empty() {
             model.have.remove(&file);
         } else {
-            model.have.insert(file, next);
+            self.holds(peer, file);
+            self.peers[peer].have.insert(file, next);
         }
     }
 
@@ -300,6 +413,27 @@ impl World {
         }
         assert_eq!(self.index.counts().memberships, memberships);
         assert_eq!(self.index.counts().files, rows.len());
+        self.check_taken();
+    }
+
+    /// What each address group takes, the viewer included.
+    fn check_taken(&self) {
+        let groups: BTreeSet<AddrGroup> =
+            (0..PLACES.len()).map(|at| AddrGroup::of(place(at))).collect();
+        let mut sum = Taken::default();
+        for group in groups {
+            let taken = self.index.taken_by(group);
+            let of = |peer: &&ModelPeer| peer.seen.is_some_and(|(at, _)| at == group);
+            let viewer = usize::from(group == AddrGroup::of(place(0)));
+            assert_eq!(taken.peers, self.peers.iter().filter(of).count() + viewer, "{group}");
+            let rows = self.origins.values().filter(|origin| origin.group == group).count();
+            assert_eq!(taken.rows, rows, "{group}");
+            assert_eq!(taken == Taken::default(), taken.bytes == 0, "{group}");
+            sum.peers += taken.peers;
+            sum.rows += taken.rows;
+            sum.bytes += taken.bytes;
+        }
+        assert_eq!(self.index.taken(), sum);
     }
 }
 
@@ -307,6 +441,9 @@ impl ModelPeer {
     pub(crate) fn go_away(&mut self) {
         self.state = State::Away;
         self.have.clear();
+        if self.shares.is_empty() {
+            self.seen = None;
+        }
     }
 }
 

@@ -1,0 +1,201 @@
+//! How much is taken: by all together, and by each address group.
+//!
+//! A row counts for the group that brought it for as long as it is there, also when others have it by then:
+//! otherwise two addresses in one hand would make all rows nobody's. Everything else counts for the peer it
+//! is of, and so for the group in which that peer was last seen.
+
+use std::collections::{BTreeSet, HashMap};
+
+use common::net::AddrGroup;
+
+use super::Index;
+
+/// A row beside its names: its place in the slab and in two maps, list headers, allocator overhead. With
+/// [`ENTRY_BYTES`] and names it comes to what 1,000,000 rows were measured to take (see `tests/s5_quota.rs`).
+pub(super) const ROW_BYTES: u64 = 600;
+/// What one peer has to do with one content, beside names and chunk sets.
+pub(super) const ENTRY_BYTES: u64 = 150;
+/// A peer beside its entries: nick, addresses, its places in slab and map.
+pub(super) const PEER_BYTES: u64 = 700;
+
+/// What is taken of the three things that are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// Peers known.
+    pub peers: usize,
+    /// Rows of the catalogue.
+    pub rows: usize,
+    /// Bytes of memory, estimated; what is stored takes less of the disk.
+    pub bytes: u64,
+}
+
+/// The sums.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    all: Taken,
+    groups: HashMap<AddrGroup, Group>,
+    /// Groups that took nothing any more in a minute in which they had brought new keys: remembered until
+    /// that minute is over.
+    emptied: BTreeSet<(u64, AddrGroup)>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    taken: Taken,
+    /// The minute of the last new key, since 1970.
+    minute: u64,
+    /// New keys in that minute.
+    fresh: usize,
+}
+
+impl Usage {
+    /// What all take together.
+    pub(super) fn all(&self) -> Taken {
+        self.all
+    }
+
+    /// What one group takes.
+    pub(super) fn of(&self, group: AddrGroup) -> Taken {
+        self.groups.get(&group).map(|group| group.taken).unwrap_or_default()
+    }
+
+    /// Keys never seen before that a group has brought in this minute.
+    pub(super) fn fresh_keys(&self, group: AddrGroup, minute: u64) -> usize {
+        let group = self.groups.get(&group).filter(|group| group.minute == minute);
+        group.map_or(0, |group| group.fresh)
+    }
+
+    pub(super) fn note_fresh_key(&mut self, group: AddrGroup, minute: u64) {
+        let group = self.groups.entry(group).or_default();
+        if group.minute != minute {
+            (group.minute, group.fresh) = (minute, 0);
+        }
+        group.fresh += 1;
+    }
+
+    /// A peer with so many bytes is there.
+    pub(super) fn add_peer(&mut self, group: Option<AddrGroup>, bytes: u64) {
+        self.add(group, Taken { peers: 1, rows: 0, bytes });
+    }
+
+    pub(super) fn remove_peer(&mut self, group: Option<AddrGroup>, bytes: u64) {
+        self.remove(group, Taken { peers: 1, rows: 0, bytes });
+    }
+
+    /// A row is there that this group brought.
+    pub(super) fn add_row(&mut self, origin: Option<AddrGroup>) {
+        self.add(origin, Taken { peers: 0, rows: 1, bytes: ROW_BYTES });
+    }
+
+    pub(super) fn remove_row(&mut self, origin: Option<AddrGroup>) {
+        self.remove(origin, Taken { peers: 0, rows: 1, bytes: ROW_BYTES });
+    }
+
+    /// What a peer of this group takes has become another number of bytes.
+    pub(super) fn resize(&mut self, group: Option<AddrGroup>, before: u64, after: u64) {
+        self.add(group, Taken { bytes: after, ..Taken::default() });
+        self.remove(group, Taken { bytes: before, ..Taken::default() });
+    }
+
+    /// Forgets groups of which nothing is left.
+    pub(super) fn tidy(&mut self, minute: u64) {
+        while let Some((since, group)) = self.emptied.first().copied()
+            && since < minute
+        {
+            self.emptied.pop_first();
+            if self.of(group) == Taken::default() {
+                self.groups.remove(&group);
+            }
+        }
+    }
+
+    fn add(&mut self, group: Option<AddrGroup>, more: Taken) {
+        self.all.add(more);
+        if let Some(group) = group {
+            self.groups.entry(group).or_default().taken.add(more);
+        }
+    }
+
+    fn remove(&mut self, group: Option<AddrGroup>, less: Taken) {
+        self.all.remove(less);
+        let Some(group) = group else { return };
+        let Some(known) = self.groups.get_mut(&group) else { return };
+        known.taken.remove(less);
+        if known.taken == Taken::default() {
+            if known.fresh > 0 {
+                self.emptied.insert((known.minute, group));
+            } else {
+                self.groups.remove(&group);
+            }
+        }
+    }
+}
+
+impl Taken {
+    fn add(&mut self, more: Self) {
+        self.peers += more.peers;
+        self.rows += more.rows;
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+
+    fn remove(&mut self, less: Self) {
+        self.peers = self.peers.saturating_sub(less.peers);
+        self.rows = self.rows.saturating_sub(less.rows);
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
+}
+
+impl Index {
+    /// What all take together.
+    pub fn taken(&self) -> Taken {
+        self.usage.all()
+    }
+
+    /// What an address group takes: the peers last seen there and what is theirs, and the rows they
+    /// brought.
+    pub fn taken_by(&self, group: AddrGroup) -> Taken {
+        self.usage.of(group)
+    }
+
+    /// What a peer takes has become so many bytes more, or less.
+    pub(super) fn resize_peer(&mut self, peer: u32, before: u64, after: u64) {
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        owner.bytes = owner.bytes.saturating_add(after).saturating_sub(before);
+        self.usage.resize(owner.group, before, after);
+    }
+
+    /// A peer is seen in an address group.
+    pub(super) fn move_to(&mut self, peer: u32, group: AddrGroup) {
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        if owner.group != Some(group) {
+            self.usage.remove_peer(owner.group, owner.bytes);
+            owner.group = Some(group);
+            self.usage.add_peer(owner.group, owner.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_group_is_forgotten_with_the_last_it_took_and_the_minute_of_its_last_new_key() {
+        let group = AddrGroup::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let mut usage = Usage::default();
+        usage.note_fresh_key(group, 7);
+        usage.add_peer(Some(group), PEER_BYTES);
+        usage.remove_peer(Some(group), PEER_BYTES);
+        usage.tidy(7);
+        assert_eq!(usage.fresh_keys(group, 7), 1);
+        usage.tidy(8);
+        assert!(usage.groups.is_empty() && usage.emptied.is_empty());
+        usage.add_row(Some(group));
+        assert_eq!(usage.of(group), Taken { peers: 0, rows: 1, bytes: ROW_BYTES });
+        usage.remove_row(Some(group));
+        assert!(usage.groups.is_empty());
+        assert_eq!(usage.all(), Taken::default());
+    }
+}
