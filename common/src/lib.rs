@@ -1,8 +1,8 @@
 //! What a Shoal tracker and a Shoal peer must agree on.
 //!
 //! Nothing here does IO except [`channel`], the framed and encrypted connection, [`identity`], which
-//! reads and creates the key file, and [`net::OnLink`], which asks for this machine's addresses. In
-//! reading order:
+//! reads and creates the key file, and what asks the system: [`descriptors`] for its limit of open files,
+//! [`net::OnLink`] for this machine's addresses. In reading order:
 //!
 //! - [`id`], [`hash`]: 32-byte identifiers, SHA-256.
 //! - [`limits`]: every bound of the protocol with its reason.
@@ -17,6 +17,7 @@
 pub mod channel;
 pub mod chunk_set;
 pub mod content;
+pub mod descriptors;
 pub mod hash;
 pub mod id;
 pub mod identity;

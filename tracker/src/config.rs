@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::join::Secret;
+use common::net::{ACCEPT_TIMEOUT, MOST_HALF_OPEN};
 
 use crate::index::Limits;
 
@@ -38,12 +39,12 @@ pub enum Admission {
 /// Bounds of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Connections at once; each costs a descriptor and about 50 KiB.
+    /// Peers connected at once, if there are descriptors for them; each costs one and about 50 KiB. One
+    /// more costs a peer of the address that has most its place.
     pub connections: usize,
-    /// Connections that have not said hello yet; the oldest is cut for a new one.
+    /// Connections that have not said hello yet, if there are descriptors for them; each costs one and up
+    /// to 12 KiB. One more costs one of the address that has most its place.
     pub handshakes: usize,
-    /// Connections from one address (loopback excepted): a class behind one router fits.
-    pub per_ip: usize,
     /// Unsent bytes at which a connection gets no more pushes.
     pub unsent: usize,
 }
@@ -83,7 +84,7 @@ impl Default for Config {
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { connections: 20_000, handshakes: 256, per_ip: 256, unsent: 256 * 1024 }
+        Self { connections: 20_000, handshakes: MOST_HALF_OPEN, unsent: 256 * 1024 }
     }
 }
 
@@ -91,7 +92,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(500),
-            tls: Duration::from_secs(10),
+            tls: ACCEPT_TIMEOUT,
             hello: Duration::from_secs(5),
             heartbeat: Duration::from_secs(30),
             silence: Duration::from_secs(90),

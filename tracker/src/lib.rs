@@ -11,6 +11,7 @@
 
 mod clock;
 mod config;
+mod entrance;
 pub mod index;
 mod metrics;
 mod metrics_http;

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -36,7 +35,10 @@ fn main() -> ExitCode {
 }
 
 fn start(args: &Args) -> anyhow::Result<()> {
-    raise_descriptor_limit();
+    // Every connection is a descriptor.
+    if let Err(error) = common::descriptors::raise_limit() {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
     let config = args.config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -104,15 +106,6 @@ fn announce(args: &Args, tracker: &Tracker, bound: SocketAddr) -> anyhow::Result
         // Nobody reads it; the tracker is of use all the same.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
-    }
-}
-
-/// Every connection is a descriptor, and the usual soft limit is 1024.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!("cannot raise the limit of open files: {error}");
     }
 }
 

@@ -24,6 +24,7 @@ impl Counter {
 pub(crate) struct Metrics {
     pub(crate) accepted: Counter,
     pub(crate) refused: Counter,
+    pub(crate) crowded: Counter,
     pub(crate) frames_in: Counter,
     pub(crate) frames_out: Counter,
     pub(crate) registered: Counter,
@@ -49,6 +50,12 @@ impl Metrics {
             ("bans", "gauge", "Keys and addresses that are banned", gauge(counts.bans)),
             ("accepted_total", "counter", "Connections accepted", self.accepted.get()),
             ("refused_total", "counter", "Connections refused before hello", self.refused.get()),
+            (
+                "crowded_total",
+                "counter",
+                "Connections ended because their address had most in a full table",
+                self.crowded.get(),
+            ),
             ("frames_in_total", "counter", "Messages received", self.frames_in.get()),
             ("frames_out_total", "counter", "Messages sent", self.frames_out.get()),
             ("registered_total", "counter", "Contents registered", self.registered.get()),

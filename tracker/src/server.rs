@@ -1,17 +1,17 @@
 //! The accept loop, the ticker, and the end of it all.
 
-use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{AbortHandle, JoinSet};
+use common::descriptors;
+use common::net::out_of_descriptors;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::entrance::Entrance;
 use crate::session;
 use crate::shared::{Closing, Shared};
 
@@ -23,8 +23,10 @@ pub(crate) const MIN_HAVE_INTERVAL_MS: u32 = 1_000;
 const MAX_HAVE_INTERVAL_MS: u32 = 30_000;
 /// Progress messages the tracker wants to get per second; the interval follows from it.
 const PROGRESS_PER_S: usize = 2_000;
-/// Pause after the system refused a connection (no descriptors left, usually).
+/// Pause after the system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// The same when a half-open connection was ended for its descriptor: it is free in a moment.
+const SHED_PAUSE: Duration = Duration::from_millis(1);
 /// Between two attempts to write to a failing disk.
 const DISK_RETRY: Duration = Duration::from_secs(2);
 /// Peers that may come back per second after a restart.
@@ -39,6 +41,7 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
+    let entrance = Arc::new(Entrance::new(&shared.config.server, descriptors::limit()));
     if let Ok(addr) = listener.local_addr() {
         let counts = shared.with_index(|index| index.counts());
         tracing::info!(
@@ -48,7 +51,7 @@ pub(crate) async fn serve(
         );
     }
     {
-        let accepting = accept(&listener, &shared, &mut connections);
+        let accepting = accept(&listener, &shared, &entrance, &mut connections);
         let mut accepting = std::pin::pin!(accepting);
         let mut ticking = std::pin::pin!(tick(&shared));
         let mut retrying = std::pin::pin!(retry_disk(&shared));
@@ -72,16 +75,17 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-/// Accepts connections; a permit is taken before, so that what cannot be served waits in the system's queue.
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
-    let limits = &shared.config.server;
-    let all = Arc::new(Semaphore::new(limits.connections));
-    let mut half_open = HalfOpen::new(limits.handshakes);
-    let per_ip = PerIp::new(limits.per_ip);
+/// Accepts connections: always. One too many costs another one its place.
+async fn accept(
+    listener: &TcpListener,
+    shared: &Arc<Shared>,
+    entrance: &Arc<Entrance>,
+    connections: &mut JoinSet<()>,
+) {
+    let half_open = &entrance.half_open;
     let mut refused_before = false;
     loop {
         while connections.try_join_next().is_some() {}
-        let Ok(permit) = Arc::clone(&all).acquire_owned().await else { return };
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -89,60 +93,21 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &mut 
                     tracing::warn!("cannot accept connections: {error}");
                 }
                 refused_before = true;
-                sleep(ACCEPT_PAUSE).await;
+                let shed = out_of_descriptors(&error) && half_open.shed(fastrand::u64(..));
+                sleep(if shed { SHED_PAUSE } else { ACCEPT_PAUSE }).await;
                 continue;
             }
         };
         refused_before = false;
-        let Some(slot) = per_ip.take(from.ip().to_canonical()) else {
-            shared.metrics.refused.add(1);
-            tracing::debug!(%from, "refused: too many connections from this address");
-            continue;
-        };
         shared.metrics.accepted.add(1);
-        let greeted = Arc::new(AtomicBool::new(false));
-        let task =
-            connection(stream, from, Arc::clone(&greeted), Arc::clone(shared), (permit, slot));
-        half_open.add(greeted, connections.spawn(task));
-    }
-}
-
-async fn connection(
-    stream: TcpStream,
-    from: SocketAddr,
-    greeted: Arc<AtomicBool>,
-    shared: Arc<Shared>,
-    place: (OwnedSemaphorePermit, Slot),
-) {
-    session::serve(stream, from, &greeted, &shared).await;
-    drop(place);
-}
-
-/// Connections that have not said hello. When there are too many, the oldest is cut: idle strangers cannot keep
-/// others from connecting.
-#[derive(Debug)]
-struct HalfOpen {
-    tasks: VecDeque<(Arc<AtomicBool>, AbortHandle)>,
-    most: usize,
-}
-
-impl HalfOpen {
-    fn new(most: usize) -> Self {
-        Self { tasks: VecDeque::new(), most }
-    }
-
-    fn add(&mut self, greeted: Arc<AtomicBool>, task: AbortHandle) {
-        if self.tasks.len() >= self.most {
-            self.tasks
-                .retain(|(greeted, task)| !greeted.load(Ordering::Relaxed) && !task.is_finished());
-        }
-        if self.tasks.len() >= self.most
-            && let Some((greeted, oldest)) = self.tasks.pop_front()
-            && !greeted.load(Ordering::Relaxed)
-        {
-            oldest.abort();
-        }
-        self.tasks.push_back((greeted, task));
+        let group = entrance.links.now().group(from.ip());
+        let crowded = half_open.admit(group, fastrand::u64(..), |place| {
+            let (shared, entrance) = (Arc::clone(shared), Arc::clone(entrance));
+            connections.spawn(async move {
+                session::serve(stream, from, place, &entrance, &shared).await;
+            })
+        });
+        shared.metrics.crowded.add(u64::from(crowded));
     }
 }
 
@@ -199,68 +164,9 @@ fn have_interval(peers: usize) -> u32 {
     interval
 }
 
-/// Connections by address.
-#[derive(Debug, Clone)]
-struct PerIp {
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    most: usize,
-}
-
-/// One counted connection; gives its place back when dropped.
-#[derive(Debug)]
-struct Slot {
-    from: IpAddr,
-    owner: PerIp,
-}
-
-impl PerIp {
-    fn new(most: usize) -> Self {
-        Self { counts: Arc::default(), most }
-    }
-
-    /// Counts a connection, unless there are too many. The own machine is not counted.
-    fn take(&self, from: IpAddr) -> Option<Slot> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(from).or_insert(0);
-        if *count >= self.most && !from.is_loopback() {
-            return None;
-        }
-        *count += 1;
-        Some(Slot { from, owner: self.clone() })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut counts = self.owner.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.from) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.from);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_of_an_address_come_back() {
-        let per_ip = PerIp::new(2);
-        let ip = IpAddr::from([192, 0, 2, 1]);
-        let (a, b) = (per_ip.take(ip).unwrap(), per_ip.take(ip).unwrap());
-        assert!(per_ip.take(ip).is_none());
-        assert!(per_ip.take(IpAddr::from([192, 0, 2, 2])).is_some());
-        drop(a);
-        assert!(per_ip.take(ip).is_some());
-        drop(b);
-        assert!(per_ip.counts.lock().unwrap().is_empty());
-        let own = IpAddr::from([127, 0, 0, 1]);
-        let many: Vec<_> = (0..10).map(|_| per_ip.take(own)).collect();
-        assert!(many.iter().all(Option::is_some));
-    }
 
     #[test]
     fn watchers_of_a_small_network_are_told_sooner() {

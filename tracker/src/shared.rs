@@ -51,6 +51,8 @@ pub(crate) struct Control {
 pub(crate) enum Closing {
     /// The same peer connected again.
     Replaced,
+    /// There are too many peers, most of them at its address.
+    Crowded,
     /// The tracker ends; come back after so many milliseconds.
     Goaway(u32),
 }
@@ -198,6 +200,7 @@ impl Closing {
     pub(crate) fn code(self) -> Code {
         match self {
             Self::Replaced => Code::Duplicate,
+            Self::Crowded => Code::Busy,
             Self::Goaway(_) => Code::ShuttingDown,
         }
     }

@@ -14,6 +14,7 @@ use ::common::wire::tracker::{Reply, Request, Sort};
 use common::{Client, Running, Who, address, file, folder, id, identity, progress, quick};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracker::index::Limits;
 use tracker::{Admission, Config, Timing, Tracker};
@@ -161,20 +162,52 @@ async fn other_protocols_are_hung_up_on() {
 }
 
 #[tokio::test]
-async fn idle_strangers_keep_nobody_out() {
+async fn s6_idle_strangers_keep_nobody_out() {
     let mut config = quick();
-    config.server.handshakes = 4;
+    config.server.handshakes = 40;
     let tracker = Running::start(config).await;
-    let mut idle = Vec::new();
-    for _ in 0..40 {
-        idle.push(TcpStream::connect(address(&tracker.join)).await.unwrap());
+    let mut idle = JoinSet::new();
+    for n in 0..200 {
+        let mut stream = TcpStream::connect(address(&tracker.join)).await.unwrap();
+        if n % 2 == 0 {
+            // Some begin a handshake of TLS.
+            stream.write_all(&[0x16, 3, 1]).await.unwrap();
+        }
+        idle.spawn(async move { stream.read(&mut [0]).await });
     }
     let start = Instant::now();
     is_alive(&tracker).await;
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    // The oldest were cut, without waiting for their deadline.
-    let end = timeout(Duration::from_secs(2), idle[0].read(&mut [0])).await.expect("cut");
-    assert!(matches!(end, Ok(0) | Err(_)));
+    // For which there was no room was cut without waiting for its deadline.
+    for _ in 0..160 {
+        let end = timeout(Duration::from_secs(2), idle.join_next()).await.expect("cut").unwrap();
+        assert!(matches!(end, Ok(Ok(0) | Err(_))));
+    }
+    tracker.stop().await;
+}
+
+#[tokio::test]
+async fn s6_a_full_tracker_takes_the_place_of_another_and_refuses_nobody() {
+    let mut config = quick();
+    config.server.connections = 5;
+    let tracker = Running::start(config).await;
+    let mut peers = JoinSet::new();
+    for n in 1..=30 {
+        let (mut client, _) = Client::connect(&tracker.join, &Who::new(n)).await;
+        peers.spawn(async move {
+            while let Some(reply) = client.next().await {
+                if let Reply::Error { q: 0, code, retry_ms, .. } = reply {
+                    return (code, retry_ms);
+                }
+            }
+            panic!("closed without a word");
+        });
+    }
+    for _ in 0..25 {
+        let told = timeout(common::PATIENCE, peers.join_next()).await.expect("ended").unwrap();
+        assert_eq!(told.unwrap(), (Code::Busy, 60_000));
+    }
+    assert!(peers.try_join_next().is_none(), "five stay");
     tracker.stop().await;
 }
 

@@ -19,6 +19,9 @@ use crate::settings::{KeyCheck, settings};
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {
+    // Connections and open files take a descriptor each; the usual limit of 1024 is soon reached. If it
+    // stays, the peer takes fewer half-open connections.
+    let _ = common::descriptors::raise_limit();
     let Some(command) = cli.command else { return app(cli.run) };
     match command {
         Command::Get(wish) => get(wish),

@@ -10,6 +10,8 @@ pub const HEADER_LEN: usize = 5;
 
 /// Read in advance, in bytes: many small frames at once, little of a large payload copied twice.
 const READ_AHEAD: usize = 8 * 1024;
+/// The same until the other side has filled it once: before HELLO strangers get little memory.
+const FIRST_READ_AHEAD: usize = 512;
 /// Small frames are collected up to here before they are written: one full TLS record.
 const COLLECT: usize = 16 * 1024;
 /// Parts of at least this many bytes are written from where they are; shorter ones are collected.
@@ -96,8 +98,10 @@ pub fn decode_header(bytes: [u8; HEADER_LEN], max: usize) -> Result<FrameHeader,
 #[derive(Debug)]
 pub struct FrameReader<R> {
     io: R,
-    /// Received and not yet handed out; at most [`READ_AHEAD`].
+    /// Received and not yet handed out; at most `room`.
     ahead: BytesMut,
+    /// Read in advance: grows up to [`READ_AHEAD`] with what arrives at once.
+    room: usize,
     /// The frame at hand and how much of its body is still to come.
     current: Option<(FrameHeader, usize)>,
     /// The part of a body that a cancelled [`FrameReader::read`] had already received.
@@ -109,7 +113,8 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub fn new(io: R) -> Self {
         Self {
             io,
-            ahead: BytesMut::with_capacity(READ_AHEAD),
+            ahead: BytesMut::new(),
+            room: FIRST_READ_AHEAD,
             current: None,
             partial: BytesMut::new(),
         }
@@ -242,12 +247,15 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// Waits for more bytes and puts them behind those in `ahead`.
     async fn fill(&mut self) -> Result<(), FrameError> {
-        let room = READ_AHEAD.saturating_sub(self.ahead.len());
+        let room = self.room.saturating_sub(self.ahead.len());
         self.ahead.reserve(room);
         let between = self.ahead.is_empty() && self.current.is_none();
         let at_end = if between { FrameError::Closed } else { FrameError::Truncated };
         let read = self.io.read_buf(&mut (&mut self.ahead).limit(room)).await;
-        at_least_one(read, at_end).map(drop)
+        if at_least_one(read, at_end)? >= room {
+            self.room = READ_AHEAD;
+        }
+        Ok(())
     }
 }
 
@@ -263,7 +271,8 @@ pub struct FrameWriter<W> {
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// Writes frames to `io`.
     pub fn new(io: W) -> Self {
-        Self { io, collected: BytesMut::with_capacity(COLLECT), torn: false }
+        // Grows with the first frames: a connection that has said HELLO only holds no more than that.
+        Self { io, collected: BytesMut::new(), torn: false }
     }
 
     /// Writes one frame.
@@ -326,6 +335,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
 
     /// Writes what is collected and then `part`, in as few system calls as the stream allows.
     async fn drain_with(&mut self, mut part: &[u8]) -> Result<(), FrameError> {
+        let reserved = self.collected.len();
         while !self.collected.is_empty() || !part.is_empty() {
             let slices = [IoSlice::new(&self.collected), IoSlice::new(part)];
             let written = self.io.write_vectored(&slices).await.map_err(FrameError::Io)?;
@@ -338,7 +348,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         }
         // Give the room back to the front; the buffer never grows past one collected batch.
         self.collected.clear();
-        self.collected.reserve(COLLECT);
+        self.collected.reserve(reserved);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! are the caller's. Nothing a stranger sends reaches the caller before the handshake is complete.
 
 mod framed;
+mod frugal;
 mod tls;
 
 use std::io;
@@ -17,6 +18,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use crate::id::PeerId;
 use crate::identity::Identity;
 use crate::limits::MAX_PEER_FRAME;
+
+pub use frugal::Frugal;
 
 pub use framed::{
     Frame, FrameError, FrameHeader, FrameReader, FrameWriter, HEADER_LEN, decode_header,
@@ -86,7 +89,7 @@ pub enum ChannelError {
 #[derive(Debug)]
 pub struct Secure<S> {
     /// The encrypted stream.
-    pub stream: TlsStream<S>,
+    pub stream: TlsStream<Frugal<S>>,
     /// Who is at the other end, proved by signature.
     pub peer: PeerId,
     /// 32 bytes that only the two ends of this very connection know (for [`crate::join::Secret::proof`]).
@@ -107,9 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Secure<S> {
 }
 
 /// Frames read from a secure channel.
-pub type SecureReader<S> = FrameReader<ReadHalf<TlsStream<S>>>;
+pub type SecureReader<S> = FrameReader<ReadHalf<TlsStream<Frugal<S>>>>;
 /// Frames written to a secure channel.
-pub type SecureWriter<S> = FrameWriter<WriteHalf<TlsStream<S>>>;
+pub type SecureWriter<S> = FrameWriter<WriteHalf<TlsStream<Frugal<S>>>>;
 
 /// Makes secure channels for one identity. Cheap to clone.
 #[derive(Clone)]
@@ -159,7 +162,7 @@ impl Channel {
         // Required by the library, never sent: SNI is off.
         let nobody = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
         let stream = TlsConnector::from(Arc::new(config))
-            .connect(nobody, io)
+            .connect(nobody, Frugal::new(io))
             .await
             .map_err(from_handshake)?;
         finish(TlsStream::Client(stream), purpose)
@@ -167,6 +170,8 @@ impl Channel {
 
     /// Opens a channel on a connection that somebody dialled to us. Any key is accepted: the caller
     /// decides what [`Secure::peer`] may do.
+    ///
+    /// The future is small (see `tests/half_open_memory.rs`): whoever says nothing costs next to nothing.
     ///
     /// # Errors
     /// See [`ChannelError`]. After an error the connection is of no use.
@@ -178,8 +183,11 @@ impl Channel {
             Purpose::Tracker => &self.tracker,
             Purpose::Peer => &self.peer,
         };
-        let stream =
-            TlsAcceptor::from(Arc::clone(config)).accept(io).await.map_err(from_handshake)?;
+        let mut io = Frugal::new(io);
+        io.wait().await.map_err(from_handshake)?;
+        // Allocated now, not with the future: most of a flood never comes this far.
+        let accepting = Box::pin(TlsAcceptor::from(Arc::clone(config)).accept(io));
+        let stream = accepting.await.map_err(from_handshake)?;
         finish(TlsStream::Server(stream), purpose)
     }
 }
@@ -191,7 +199,14 @@ impl std::fmt::Debug for Channel {
 }
 
 /// Reads off a finished handshake who is there, and insists on the protocol.
-fn finish<S>(stream: TlsStream<S>, purpose: Purpose) -> Result<Secure<S>, ChannelError> {
+fn finish<S>(
+    mut stream: TlsStream<Frugal<S>>,
+    purpose: Purpose,
+) -> Result<Secure<S>, ChannelError> {
+    match &mut stream {
+        TlsStream::Client(client) => client.get_mut().0.trust(),
+        TlsStream::Server(server) => server.get_mut().0.trust(),
+    }
     let (_, connection) = stream.get_ref();
     // A client that offers no protocol at all passes the library's own check.
     if connection.alpn_protocol() != Some(purpose.alpn()) {

@@ -7,8 +7,13 @@
 
 mod fair_table;
 mod group;
+mod half_open;
 mod on_link;
 
 pub use fair_table::{FairTable, Slot};
 pub use group::{AddrGroup, Subnet};
-pub use on_link::{OnLink, Prefix};
+pub use half_open::{
+    ACCEPT_TIMEOUT, HalfOpen, HalfOpenPlace, MOST_HALF_OPEN, MOST_HALF_OPEN_AT_PEER, half_open_for,
+    out_of_descriptors,
+};
+pub use on_link::{Links, OnLink, Prefix};

@@ -9,19 +9,21 @@ mod requests;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::channel::{Frame, FrameError, SecureReader};
 use common::id::PeerId;
 use common::limits::{MAX_TEXT, MAX_TRACKER_FRAME};
 use common::membership::LIFETIME_SECS;
+use common::net::HalfOpenPlace;
 use common::wire::Code;
 use common::wire::tracker::{Hello, Reply, Welcome};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::Clock;
+use crate::entrance::Entrance;
 use crate::index::{Arrival, Arrived, Refusal, SessionId};
 use crate::shared::{Closing, Control, Shared};
 use crate::store::{Commit, StoreError};
@@ -44,11 +46,13 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Memberships are renewed at half life.
 const RENEW_AFTER: Duration = Duration::from_secs(LIFETIME_SECS / 2);
 
-/// Serves one accepted connection to its end. Sets `greeted` once it has said hello.
+/// Serves one accepted connection to its end. Gives `half_open` back once it has said hello. The future is
+/// small until then.
 pub(crate) async fn serve(
     stream: TcpStream,
     from: SocketAddr,
-    greeted: &AtomicBool,
+    half_open: HalfOpenPlace,
+    entrance: &Entrance,
     shared: &Shared,
 ) {
     let observed = plain(from);
@@ -65,7 +69,17 @@ pub(crate) async fn serve(
             return;
         }
     };
-    greeted.store(true, Ordering::Relaxed);
+    Box::pin(serve_admitted(admitted, (observed, via), half_open, entrance, shared)).await;
+}
+
+async fn serve_admitted(
+    admitted: Admitted,
+    (observed, via): (SocketAddr, SocketAddr),
+    half_open: HalfOpenPlace,
+    entrance: &Entrance,
+    shared: &Shared,
+) {
+    let from = observed;
     let Admitted { mut reader, writer, peer, hello, version, exporter } = admitted;
     let outbox = Outbox::new();
     let place = Place { observed, via, exporter };
@@ -81,6 +95,8 @@ pub(crate) async fn serve(
         }
     };
     tracing::debug!(peer = %peer.short(), %from, agent = ?hello.agent, "connected");
+    let _seat = entrance.seat(shared, session.id, observed.ip());
+    drop(half_open);
     // However this ends, also by a panic or at shutdown, the peer is not there any more.
     let _departure = Departure { shared, session: session.id };
     let writing = outbox.write_to(writer, &shared.metrics);
@@ -311,6 +327,10 @@ impl<'a> Session<'a> {
         match closing {
             Closing::Replaced => {
                 self.say(closing.code(), "the same peer connected again; this connection ends");
+            }
+            Closing::Crowded => {
+                let text = "too many peers, and most of them at your address; try again later";
+                self.fail(0, closing.code(), text, BUSY_RETRY_MS);
             }
             Closing::Goaway(delay_ms) => {
                 self.outbox.push(&Reply::Goaway { delay_ms });

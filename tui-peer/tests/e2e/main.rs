@@ -5,6 +5,7 @@ mod evil;
 mod harness;
 
 use std::fs;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use harness::{Net, PATIENCE, last, same};
@@ -211,4 +212,32 @@ fn what_is_not_there_is_said_with_its_own_exit_code() {
     let mut nowhere = net.command("n", &["ls"]);
     nowhere.env_remove("SHOAL_TRACKER");
     assert_eq!(harness::Program::spawn(nowhere).finish().1, 3);
+}
+
+#[test]
+fn s6_silent_sockets_keep_nobody_from_a_peer_nor_from_a_tracker() {
+    common::descriptors::raise_limit().unwrap();
+    let net = Net::start();
+    let file = net.file("small.bin", 4 * MIB, 6);
+    let mut seeder = net.peer("s", &["--serve-only", file.to_str().unwrap()]);
+    let ready = seeder.expect(|v| v["event"] == "ready");
+    seeder.expect(|v| v["event"] == "shared");
+    let join: common::join::JoinString = net.join.parse().unwrap();
+    let mut silent = Vec::new();
+    for to in [ready["addr"].as_str().unwrap(), join.address().as_str()] {
+        for n in 0..400 {
+            let mut stream = std::net::TcpStream::connect(to).unwrap();
+            if n % 2 == 0 {
+                // A handshake of TLS that goes no further.
+                stream.write_all(&[0x16, 3, 1, 0, 200, 1]).unwrap();
+            }
+            silent.push(stream);
+        }
+    }
+    let start = Instant::now();
+    let (lines, code) = net.peer("l", &["get", "small.bin"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&file, &net.downloaded("l", "small.bin"));
+    // Waiting for the deadlines of all these, some at a time, would take minutes.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }

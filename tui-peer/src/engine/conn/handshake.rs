@@ -9,6 +9,7 @@ use common::channel::{Channel, ChannelError, FrameError, Secure, SecureReader, S
 use common::id::PeerId;
 use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_QUEUED_BYTES, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::membership::MembershipError;
+use common::net::Links;
 use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ use crate::engine::gate::{Admission, Gate};
 use crate::engine::limiter::Limiter;
 use crate::swarm::event::ConnId;
 
-/// Time for the TLS handshake.
+/// Time for the TLS handshake of a connection that we dialled: the other side may be busy.
 pub(super) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for HELLO.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,6 +47,8 @@ pub(in crate::engine) struct Ours {
     pub(in crate::engine) down: Arc<Limiter>,
     /// Where connections report.
     pub(in crate::engine) events: mpsc::Sender<ConnEvent>,
+    /// Which addresses are near: they are exempt from limits by address.
+    pub(in crate::engine) links: Arc<Links>,
     /// Gives every connection a number.
     pub(in crate::engine) next: Arc<AtomicU64>,
 }

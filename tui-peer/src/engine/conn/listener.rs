@@ -1,90 +1,75 @@
-//! Accepts peers. A stranger gets a permit, a deadline and 4 KiB, nothing else, until it has proven
-//! to be a member.
+//! Accepts peers. A stranger gets a place among the half-open connections, two deadlines and little
+//! memory, nothing else, until it has proven to be a member.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::channel::Purpose;
+use common::descriptors;
+use common::net::{
+    ACCEPT_TIMEOUT, HalfOpen, HalfOpenPlace, MOST_HALF_OPEN_AT_PEER, half_open_for,
+    out_of_descriptors,
+};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::Ours;
-use super::handshake::TLS_TIMEOUT;
+use super::handshake::HandshakeError;
 use super::stream::Stream;
 
-/// Connections that have not yet proven to be members.
-const MAX_HALF_OPEN: usize = 32;
-/// Of these from one address (loopback excepted: tests and demos run whole networks there).
-const MAX_HALF_OPEN_PER_IP: usize = 8;
-/// Pause after a failed accept (out of descriptors, mostly).
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// Descriptors that are kept for other things: 200 connections, four tries of each of 32 dials, open
+/// files of shares and downloads, the library, the log, and a tracker's own.
+const RESERVED_DESCRIPTORS: u64 = 768;
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The same when a half-open connection was ended for its descriptor: it is free in a moment.
+const SHED_PAUSE: Duration = Duration::from_millis(1);
 
-/// Accepts until the task is aborted.
+/// Accepts until the task is aborted: always, whoever else is half-open.
 pub(in crate::engine) async fn listen(listener: TcpListener, ours: Ours) {
-    let permits = Arc::new(Semaphore::new(MAX_HALF_OPEN));
-    let per_ip = Arc::new(Mutex::new(HashMap::<IpAddr, usize>::new()));
+    let most = half_open_for(descriptors::limit(), RESERVED_DESCRIPTORS, MOST_HALF_OPEN_AT_PEER);
+    listen_with(listener, ours, HalfOpen::new(most)).await;
+}
+
+async fn listen_with(listener: TcpListener, ours: Ours, half_open: HalfOpen) {
+    let ours = Arc::new(ours);
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         let (stream, addr) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
+                let shed = out_of_descriptors(&error) && half_open.shed(fastrand::u64(..));
+                tokio::time::sleep(if shed { SHED_PAUSE } else { ACCEPT_PAUSE }).await;
                 continue;
             }
         };
-        let Some(slot) = IpSlot::take(&per_ip, addr.ip()) else { continue };
+        let group = ours.links.now().group(addr.ip());
         let ours = ours.clone();
-        tokio::spawn(async move {
-            let _held = (permit, slot);
-            if let Err(error) = admit(stream, addr, &ours).await {
-                tracing::debug!(%addr, %error, "refused a connection");
-            }
+        let dropped = half_open.admit(group, fastrand::u64(..), |place| {
+            tokio::spawn(admit(stream, addr, ours, place)).abort_handle()
         });
+        if dropped {
+            tracing::debug!("dropped a half-open connection: there are too many");
+        }
     }
 }
 
-async fn admit(
+/// Small until the other side says something.
+async fn admit(stream: TcpStream, addr: SocketAddr, ours: Arc<Ours>, place: HalfOpenPlace) {
+    if let Err(error) = shake_hands(stream, addr, &ours).await {
+        tracing::debug!(%addr, %error, "refused a connection");
+    }
+    drop(place);
+}
+
+async fn shake_hands(
     stream: TcpStream,
-    addr: std::net::SocketAddr,
+    addr: SocketAddr,
     ours: &Ours,
-) -> Result<(), super::handshake::HandshakeError> {
+) -> Result<(), HandshakeError> {
     let accept = ours.channel.accept(Stream::new(stream), Purpose::Peer);
-    let secure = tokio::time::timeout(TLS_TIMEOUT, accept)
+    let secure = tokio::time::timeout(ACCEPT_TIMEOUT, accept)
         .await
-        .map_err(|_| super::handshake::HandshakeError::Timeout)??;
-    ours.finish(secure, addr, false).await
-}
-
-/// One half-open connection of an address; given back on drop.
-struct IpSlot {
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    ip: IpAddr,
-}
-
-impl IpSlot {
-    fn take(counts: &Arc<Mutex<HashMap<IpAddr, usize>>>, ip: IpAddr) -> Option<Self> {
-        let mut map = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = map.entry(ip).or_default();
-        if *count >= MAX_HALF_OPEN_PER_IP && !ip.is_loopback() {
-            return None;
-        }
-        *count += 1;
-        drop(map);
-        Some(Self { counts: counts.clone(), ip })
-    }
-}
-
-impl Drop for IpSlot {
-    fn drop(&mut self) {
-        let mut map = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = map.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                map.remove(&self.ip);
-            }
-        }
-    }
+        .map_err(|_| HandshakeError::Timeout)??;
+    Box::pin(ours.finish(secure, addr, false)).await
 }

@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 
 use common::channel::Channel;
 use common::identity::{Identity, IdentityError};
+use common::net::Links;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -82,6 +83,7 @@ pub(super) async fn start_with(
         up: Arc::new(Limiter::new(config.up)),
         down: Arc::new(Limiter::new(config.down)),
         events: conn_tx,
+        links: Arc::new(Links::new()),
         next: Arc::new(AtomicU64::new(1)),
     };
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
