@@ -48,7 +48,13 @@ impl World {
         for n in 1..=peers {
             let peer = PeerId::from_bytes([u8::try_from(n).unwrap(); 32]);
             let conn = ConnId(n);
-            world.feed(Input::Connected { conn, peer, dialed: false, max_queued: 1 << 30 });
+            world.feed(Input::Connected {
+                conn,
+                peer,
+                dialed: false,
+                group: None,
+                max_queued: 1 << 30,
+            });
             world.say(n, PeerMsg::Open(Open { handle: 0, id, state, want: seed }));
         }
         world.out.clear();

@@ -204,6 +204,7 @@ impl Node {
             let link = self.contents.get_mut(&id).and_then(|c| c.links.get_mut(&at));
             let Some(link) = link.filter(|link| link.choking != choke) else { continue };
             link.choking = choke;
+            link.may_ask_since = cx.now;
             let interesting = link.interesting;
             cx.send(at, PeerMsg::Choke { handle, choke });
             if choke {

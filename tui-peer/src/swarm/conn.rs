@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 use common::merkle::HashRange;
+use common::net::AddrGroup;
 
 use super::event::ConnId;
 use super::rate::Rate;
@@ -22,6 +23,10 @@ pub(super) struct Conn {
     pub(super) peer: PeerId,
     /// Whether we dialled: then our handles are even and theirs odd.
     pub(super) dialed: bool,
+    /// Whose connections count as one with it where places are scarce; none if it is exempt.
+    pub(super) group: Option<AddrGroup>,
+    /// A key of its address was banned before it came: until then it is the first to lose its place.
+    pub(super) suspect_until: Time,
     /// Most bytes it lets us have queued.
     pub(super) max_queued: u64,
     /// Open contents by handle.
@@ -148,11 +153,20 @@ impl Wanted {
 }
 
 impl Conn {
-    pub(super) fn new(id: ConnId, peer: PeerId, dialed: bool, max_queued: u32, now: Time) -> Self {
+    pub(super) fn new(
+        id: ConnId,
+        peer: PeerId,
+        dialed: bool,
+        group: Option<AddrGroup>,
+        max_queued: u32,
+        now: Time,
+    ) -> Self {
         Self {
             id,
             peer,
             dialed,
+            group,
+            suspect_until: Time::ZERO,
             max_queued: u64::from(max_queued),
             handles: HashMap::new(),
             opening: HashMap::new(),

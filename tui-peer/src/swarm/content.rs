@@ -112,6 +112,10 @@ pub(super) struct Link {
     pub(super) choked_by: bool,
     /// We do not let it request.
     pub(super) choking: bool,
+    /// Since when that is otherwise, if it is.
+    pub(super) may_ask_since: Time,
+    /// When it was opened.
+    pub(super) since: Time,
     /// Chunks it has that we want and lack.
     pub(super) useful: u32,
     pub(super) down: Rate,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::id::PeerId;
 
+use super::dial_rate::DialRate;
 use super::time::Time;
 use super::view::DialState;
 
@@ -25,6 +26,7 @@ pub(super) struct Dialer {
     dialing: HashSet<PeerId>,
     waits: HashMap<PeerId, (Time, u32)>,
     bans: HashMap<PeerId, Time>,
+    pub(super) rate: DialRate,
 }
 
 impl Dialer {

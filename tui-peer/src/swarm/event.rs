@@ -16,6 +16,7 @@ use common::content::Descriptor;
 use common::id::{ContentId, Hash, PeerId};
 use common::layout::Layout;
 use common::merkle::ChunkHashes;
+use common::net::AddrGroup;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
@@ -157,6 +158,9 @@ pub enum Input {
         peer: PeerId,
         /// Whether we dialled.
         dialed: bool,
+        /// Whose connections count as one with it where places are scarce (not the peer behind a relay,
+        /// nor one on this machine or its own links: these are exempt).
+        group: Option<AddrGroup>,
         /// Most bytes it lets us have queued (its HELLO).
         max_queued: u32,
     },
@@ -166,6 +170,8 @@ pub enum Input {
         peer: PeerId,
         /// Whether trying again later makes no sense (wrong key, refused for good).
         permanent: bool,
+        /// Whether the one who answered had the right key.
+        proven: bool,
     },
     /// The connection is gone.
     Disconnected {

@@ -8,7 +8,8 @@
 //!   chunks), `recall` (waiting ones), `assembly` (what arrives, and who is believed).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign`
 //!   (uploader-side assignment), `doubt` (when a peer says that our copy is wrong).
-//! - Connections: `seek`, `dialer` (back-off, bans). `tick`: what time brings.
+//! - Connections: `seek`, `dialer` (back-off, bans), `dial_rate`, `places` (who goes when a table is
+//!   full). `tick`: what time brings.
 //! - [`policy`]: weights, order, limits and bans the user wishes. `rate`, [`config`], [`view`].
 
 mod assembly;
@@ -19,6 +20,7 @@ mod choker;
 pub mod config;
 mod conn;
 mod content;
+mod dial_rate;
 mod dialer;
 mod doubt;
 mod endgame;
@@ -30,6 +32,7 @@ mod node;
 mod open;
 pub mod picker;
 mod pipeline;
+mod places;
 pub mod policy;
 mod rate;
 mod recall;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use common::id::{ContentId, PeerId};
+use common::net::OnLink;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
@@ -13,6 +14,7 @@ use super::conn::{Asked, Conn};
 use super::content::{Body, Content};
 use super::dialer::Dialer;
 use super::event::{ConnId, Input, Notice, Output};
+use super::places::Suspects;
 use super::policy::Pace;
 use super::time::Time;
 
@@ -27,6 +29,10 @@ pub struct Node {
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) by_peer: HashMap<PeerId, ConnId>,
     pub(super) dialer: Dialer,
+    /// Which addresses are exempt from the rate of dials to one network.
+    pub(super) near: OnLink,
+    /// Addresses of which a key was banned.
+    pub(super) suspects: Suspects,
     /// Bad chunks per peer.
     pub(super) strikes: HashMap<PeerId, u8>,
     /// Payload bytes requested or being verified.
@@ -82,6 +88,8 @@ impl Node {
             conns: BTreeMap::new(),
             by_peer: HashMap::new(),
             dialer: Dialer::default(),
+            near: OnLink::default(),
+            suspects: Suspects::default(),
             strikes: HashMap::new(),
             outstanding: 0,
             verifying: HashMap::new(),
@@ -126,12 +134,20 @@ impl Node {
                     peers.iter().for_each(|peer| content.forget(peer));
                 }
             }
-            Input::Connected { conn, peer, dialed, max_queued } => {
-                let conn = Conn::new(conn, peer, dialed, max_queued, now);
+            Input::Connected { conn, peer, dialed, group, max_queued } => {
+                let mut conn = Conn::new(conn, peer, dialed, group, max_queued, now);
+                conn.suspect_until = self.suspects.until(group);
                 self.connected(cx, conn);
+                if dialed {
+                    self.dial_on(cx);
+                }
             }
-            Input::DialFailed { peer, permanent } => {
+            Input::DialFailed { peer, permanent, proven } => {
+                self.dialer.rate.ended(&peer, proven);
                 self.dialer.failed(peer, permanent, now, &mut self.rng);
+                if proven {
+                    self.dial_on(cx);
+                }
             }
             Input::Disconnected { conn } => self.disconnected(cx, conn),
             Input::Message { conn, msg } => self.message(cx, conn, msg),
@@ -143,6 +159,13 @@ impl Node {
             Input::ChunkDamaged { id, chunk } => self.withhold(cx, id, chunk),
             Input::ChunkNotStored { id, chunk } => self.chunk_not_stored(cx, id, chunk),
             Input::Tick => self.tick(cx),
+        }
+    }
+
+    /// This machine's links: addresses on them are dialled as often as need be.
+    pub fn set_links(&mut self, near: &OnLink) {
+        if self.near != *near {
+            self.near.clone_from(near);
         }
     }
 
@@ -213,8 +236,11 @@ impl Node {
         time: std::time::Duration,
     ) {
         if let Some(conn) = self.conns.get(&at) {
-            let peer = conn.peer;
+            let (peer, group) = (conn.peer, conn.group);
             self.dialer.ban(peer, cx.now + time);
+            if let Some(group) = group {
+                self.suspects.add(group, cx.now);
+            }
             Self::say_banned(cx, peer, why, time);
             self.close(cx, at, code, why);
         }
@@ -231,6 +257,9 @@ impl Node {
     fn connected(&mut self, cx: &mut Cx<'_>, conn: Conn) {
         let (at, peer) = (conn.id, conn.peer);
         self.dialer.connected(&peer);
+        if conn.dialed {
+            self.dialer.rate.ended(&peer, true);
+        }
         if self.dialer.is_banned(&peer, cx.now) {
             let text = "banned for a while".to_owned();
             cx.out.push(Output::Disconnect { conn: at, code: Code::NotPermitted, text });
@@ -250,8 +279,10 @@ impl Node {
             }
             self.close(cx, loser, code, &text);
         }
-        if self.conns.len() >= self.cfg.max_conns {
-            self.evict(cx);
+        if self.conns.len() >= self.cfg.max_conns
+            && let Some(loser) = self.crowded_conn(&conn, cx.now)
+        {
+            self.close(cx, loser, Code::Busy, "room is needed for others");
         }
         if self.conns.len() >= self.cfg.max_conns {
             let text = "too many connections".to_owned();
@@ -345,15 +376,6 @@ impl Node {
         self.outstanding = self.outstanding.saturating_sub(bytes);
         if let Some(content) = self.contents.get_mut(id) {
             content.outstanding = content.outstanding.saturating_sub(bytes);
-        }
-    }
-
-    /// Ends one connection that has nothing open, to make room.
-    fn evict(&mut self, cx: &mut Cx<'_>) {
-        let idle = |conn: &&Conn| conn.handles.is_empty() && conn.opening.is_empty();
-        let oldest = self.conns.values().filter(idle).min_by_key(|conn| conn.idle_since);
-        if let Some(at) = oldest.map(|conn| conn.id) {
-            self.close(cx, at, Code::Busy, "room is needed for others");
         }
     }
 

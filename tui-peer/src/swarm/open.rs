@@ -43,12 +43,18 @@ impl Node {
         };
         let busy = content.links.contains_key(&at)
             || conn.is_opening(&id)
-            || content.links.len() >= self.cfg.max_links
             || conn.handles.len() + conn.opening.len() >= MAX_OPEN_PER_PEER;
         let later = content.retry.get(&conn.peer).is_some_and(|when| *when > cx.now);
         if busy || later || !content.is_active() || !content.known.contains_key(&conn.peer) {
             return;
         }
+        if content.links.len() >= self.cfg.max_links {
+            let Some(spare) = self.spare_link(&id, at, cx.now) else { return };
+            self.close_link(cx, spare, id);
+        }
+        let (Some(conn), Some(content)) = (self.conns.get_mut(&at), self.contents.get(&id)) else {
+            return;
+        };
         let handle = conn.handle();
         conn.opening.insert(handle, (id, cx.now));
         let open = Open { handle, id, state: own_state(content), want: true };
@@ -76,26 +82,21 @@ impl Node {
         let (Some(descriptor), true) = (content.descriptor, content.body.is_some()) else {
             return refuse(cx, Code::Busy);
         };
-        if full || (content.links.len() >= self.cfg.max_links && !self.drop_link(cx, id)) {
+        let crowded = content.links.len() >= self.cfg.max_links;
+        if full {
             return refuse(cx, Code::Limit);
+        }
+        if crowded {
+            let Some(loser) = self.crowded_link(&id, at, cx.now) else {
+                return refuse(cx, Code::Limit);
+            };
+            self.close_link(cx, loser, id);
         }
         let Some(content) = self.contents.get(&id) else { return };
         let (ours, interested) = (own_state(content), content.is_active());
         let ok = OpenOk { handle, descriptor, state: ours, want: interested };
         cx.send(at, PeerMsg::OpenOk(ok));
         self.link(cx, at, handle, id, (state, want), interested);
-    }
-
-    /// Closes a content with a peer to which it is of no use (any more) and which is of none to us;
-    /// false if there is no such peer.
-    fn drop_link(&mut self, cx: &mut Cx<'_>, id: ContentId) -> bool {
-        let Some(content) = self.contents.get(&id) else { return false };
-        let idle = |link: &Link| !link.interesting && link.useful == 0;
-        let found = content.links.iter().find(|(_, link)| idle(link)).map(|(at, _)| *at);
-        found.is_some_and(|at| {
-            self.close_link(cx, at, id);
-            true
-        })
     }
 
     /// Ends the exchange of a content on one connection from our side.
@@ -195,6 +196,8 @@ impl Node {
             interested,
             choked_by: true,
             choking: true,
+            may_ask_since: cx.now,
+            since: cx.now,
             useful: 0,
             down: Rate::default(),
             up: Rate::default(),

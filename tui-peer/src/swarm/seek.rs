@@ -47,7 +47,11 @@ impl Node {
         let dialing = content.known.keys().filter(|p| self.dialer.is_dialing(p)).count();
         let room = self.cfg.dial_target.saturating_sub(content.links.len() + dialing);
         let free = self.cfg.max_dialing.saturating_sub(self.dialer.dialing());
-        let room = room.min(free).min(self.cfg.max_conns.saturating_sub(self.conns.len()));
+        let mut room = room.min(self.cfg.max_conns.saturating_sub(self.conns.len()));
+        if room == 0 {
+            room = self.spare_dials(&id, dialing, cx.now);
+        }
+        let room = room.min(free);
         if room == 0 {
             return;
         }
@@ -59,11 +63,29 @@ impl Node {
             .collect();
         candidates.sort_by_key(|s| s.peer);
         self.rng.shuffle(&mut candidates);
-        let chosen: Vec<(PeerId, _)> =
-            candidates.into_iter().take(room).map(|s| (s.peer, s.addrs.clone())).collect();
+        let (rate, near) = (&mut self.dialer.rate, &self.near);
+        rate.refill(cx.now);
+        let mut chosen: Vec<(PeerId, _)> = Vec::new();
+        for source in candidates {
+            if chosen.len() >= room || !rate.has_token() {
+                break;
+            }
+            let addrs = rate.take(source.peer, &source.addrs, near);
+            if !addrs.is_empty() {
+                chosen.push((source.peer, addrs));
+            }
+        }
         for (peer, addrs) in chosen {
             self.dialer.started(peer);
             cx.out.push(Output::Dial { peer, addrs });
+        }
+    }
+
+    /// Dials more, if the rate of dials held some back and has just been given something back.
+    pub(super) fn dial_on(&mut self, cx: &mut Cx<'_>) {
+        if std::mem::take(&mut self.dialer.rate.short) {
+            let ids: Vec<ContentId> = self.live.iter().copied().collect();
+            ids.into_iter().for_each(|id| self.dial_for(cx, id));
         }
     }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::id::PeerId;
+use common::net::{OnLink, Prefix};
 use tui_peer::swarm::event::{ConnId, Input, Notice, SourceHint};
 use tui_peer::swarm::time::Time;
 use tui_peer::swarm::{Node, NodeConfig};
@@ -94,8 +95,11 @@ impl Network {
             rng: fastrand::Rng::with_seed(seed ^ 1),
         };
         for (i, spec) in specs.iter().enumerate() {
+            let mut node = Node::new(cfg.clone(), peer_id(i), rng.u64(..));
+            // All on one link.
+            node.set_links(&OnLink::new([Prefix::new([10, 0, 0, 0].into(), 8)]));
             network.peers.push(Peer {
-                node: Node::new(cfg.clone(), peer_id(i), rng.u64(..)),
+                node,
                 spec: spec.clone(),
                 alive: false,
                 uplink: Uplink::default(),
@@ -244,7 +248,7 @@ impl Network {
         let later = self.now + DELAY * 3;
         let other = (0..self.peers.len()).find(|o| peer_id(*o) == peer).unwrap();
         if !self.peers[other].alive {
-            let failed = Input::DialFailed { peer, permanent: false };
+            let failed = Input::DialFailed { peer, permanent: false, proven: false };
             return self.at(later, i, Event::Input(failed));
         }
         let (a, b) = (ConnId(self.next_conn), ConnId(self.next_conn + 1));
@@ -252,8 +256,9 @@ impl Network {
         self.wires.insert((i, a), (other, b));
         self.wires.insert((other, b), (i, a));
         let max_queued = 64 << 20;
-        let up =
-            |conn, peer, dialed| Event::Input(Input::Connected { conn, peer, dialed, max_queued });
+        let up = |conn, peer, dialed| {
+            Event::Input(Input::Connected { conn, peer, dialed, group: None, max_queued })
+        };
         self.at(later, i, up(a, peer, true));
         self.at(later, other, up(b, peer_id(i), false));
     }

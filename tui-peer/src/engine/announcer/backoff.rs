@@ -8,6 +8,9 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// Wait after the tracker refused us: a person has to do something first.
 const REFUSED: Duration = Duration::from_secs(60);
+/// Added to what a tracker asks for: a shortest wait that does not have all come at once who were told
+/// less than that.
+const LEAST_ASKED: Duration = Duration::from_secs(1);
 /// Longest wait a tracker may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 /// A connection that lasted this long was a good one; a shorter one counts as another failure, so that
@@ -42,8 +45,9 @@ impl Backoff {
         match why {
             Why::Broken => jitter(doubled, rng),
             Why::Refused => REFUSED,
-            // Everybody was told the same moment or a random one: a little more does no harm.
-            Why::Asked(pause) => pause.min(LONGEST_ASKED) + jitter(FIRST / 4, rng),
+            // Everybody was told the same moment or a random one: a little more does no harm. A tracker
+            // that says goodbye again and again is not dialled without end.
+            Why::Asked(pause) => LEAST_ASKED + pause.min(LONGEST_ASKED) + jitter(FIRST / 4, rng),
         }
     }
 
@@ -84,8 +88,9 @@ mod tests {
         let mut backoff = Backoff::default();
         let mut asked =
             |ms| backoff.wait(Why::Asked(Duration::from_millis(ms)), Duration::ZERO, &mut rng);
-        assert!((Duration::from_millis(700)..Duration::from_secs(1)).contains(&asked(700)));
-        assert!(asked(u64::from(u32::MAX)) <= LONGEST_ASKED + FIRST);
+        assert!((1_700..2_000).contains(&asked(700).as_millis()));
+        assert!(asked(0) >= Duration::from_secs(1), "s9: a tracker that says goodbye all the time");
+        assert!(asked(u64::from(u32::MAX)) <= LONGEST_ASKED + FIRST * 2);
         assert_eq!(backoff.wait(Why::Refused, Duration::ZERO, &mut rng), REFUSED);
     }
 }

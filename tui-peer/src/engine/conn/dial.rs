@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::channel::Purpose;
+use common::channel::{Purpose, Secure};
 use common::id::PeerId;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -22,14 +22,25 @@ const MAX_TRIES: usize = 4;
 
 /// One attempt over `addrs`; reports `Up` or `DialFailed`.
 pub(in crate::engine) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
-    if let Err(error) = attempt(peer, &addrs, &ours).await {
+    let failed = match attempt(peer, &addrs, &ours).await {
+        Err(error) => Some((error, false)),
+        // The key was the right one, whatever comes of it.
+        Ok((secure, addr)) => {
+            ours.finish(secure, addr, true).await.err().map(|error| (error, true))
+        }
+    };
+    if let Some((error, proven)) = failed {
         let permanent = error.is_permanent();
         let why = error.to_string();
-        let _ = ours.events.send(ConnEvent::DialFailed { peer, permanent, why }).await;
+        let _ = ours.events.send(ConnEvent::DialFailed { peer, permanent, proven, why }).await;
     }
 }
 
-async fn attempt(peer: PeerId, addrs: &[SocketAddr], ours: &Ours) -> Result<(), HandshakeError> {
+async fn attempt(
+    peer: PeerId,
+    addrs: &[SocketAddr],
+    ours: &Ours,
+) -> Result<(Secure<Stream>, SocketAddr), HandshakeError> {
     if ours.gate.get().is_none() {
         return Err(HandshakeError::NoNetwork);
     }
@@ -37,7 +48,7 @@ async fn attempt(peer: PeerId, addrs: &[SocketAddr], ours: &Ours) -> Result<(), 
     let connect = ours.channel.connect(Stream::new(stream), &peer, Purpose::Peer);
     let secure =
         tokio::time::timeout(TLS_TIMEOUT, connect).await.map_err(|_| HandshakeError::Timeout)??;
-    ours.finish(secure, addr, true).await
+    Ok((secure, addr))
 }
 
 /// The first address that answers, each tried a little after the one before.

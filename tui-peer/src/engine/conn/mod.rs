@@ -55,6 +55,8 @@ pub(in crate::engine) enum ConnEvent {
         peer: PeerId,
         /// Whether another try makes no sense.
         permanent: bool,
+        /// Whether the one who answered had the right key.
+        proven: bool,
         /// Why, in words.
         why: String,
     },

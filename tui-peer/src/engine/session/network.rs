@@ -363,6 +363,7 @@ impl Session {
             self.nicks.retain(|peer, _| conns.contains(peer));
         }
         if self.contents.contains_key(&id) && (whole || !hints.is_empty()) {
+            self.node.set_links(&self.ours.links.now());
             self.feed(Input::SourcesFound { id, sources: hints });
         }
     }

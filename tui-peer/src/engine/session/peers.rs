@@ -38,12 +38,13 @@ impl Session {
                 let text = format!("{} connected ({addr})", self.who(&peer));
                 let what = What::Peer { peer, connected: true };
                 self.tell(Level::Debug, Target::Net, text, what);
-                self.feed(Input::Connected { conn, peer, dialed, max_queued });
+                let group = self.ours.links.now().group(addr.ip());
+                self.feed(Input::Connected { conn, peer, dialed, group, max_queued });
             }
-            ConnEvent::DialFailed { peer, permanent, why } => {
+            ConnEvent::DialFailed { peer, permanent, proven, why } => {
                 let text = format!("could not reach {}: {why}", self.who(&peer));
                 self.say(Level::Debug, Target::Net, text);
-                self.feed(Input::DialFailed { peer, permanent });
+                self.feed(Input::DialFailed { peer, permanent, proven });
             }
             ConnEvent::Message { conn, msg } => {
                 if self.conns.contains_key(&conn) {

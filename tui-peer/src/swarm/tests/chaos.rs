@@ -203,7 +203,8 @@ impl Chaos {
         self.conns.push(conn);
         let peer = peer(self.rng.u8(1..40));
         let (dialed, max_queued) = (self.rng.bool(), self.rng.u32(..));
-        self.feed(Input::Connected { conn, peer, dialed, max_queued });
+        let group = self.rng.bool().then(|| common::net::AddrGroup::V6(self.rng.u64(..3)));
+        self.feed(Input::Connected { conn, peer, dialed, group, max_queued });
     }
 
     /// Something the user, the tracker or the disk does.
@@ -221,7 +222,9 @@ impl Chaos {
             7 => Input::PausedChanged { id, paused: true },
             8..10 => Input::PausedChanged { id, paused: false },
             10 => Input::ChunksLost { id, lost: set },
-            11 => Input::DialFailed { peer: peer(self.rng.u8(1..8)), permanent: false },
+            11 => {
+                Input::DialFailed { peer: peer(self.rng.u8(1..8)), permanent: false, proven: false }
+            }
             12 => Input::SourcesLeft { id, peers: vec![peer(self.rng.u8(1..8))] },
             13 if self.rng.u32(0..8) == 0 => {
                 Input::ManifestRejected { id, conn: ConnId(self.rng.u64(0..self.next)) }

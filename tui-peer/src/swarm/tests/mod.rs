@@ -2,6 +2,7 @@
 //! anything at any time, held to its invariants after every step.
 
 mod chaos;
+mod crowds;
 mod pair;
 mod serving;
 
@@ -67,6 +68,11 @@ fn peer(n: u8) -> PeerId {
 fn hint(n: u8) -> SourceHint {
     let addrs = vec![([10, 0, 0, n], 7421).into()];
     SourceHint { peer: peer(n), addrs, have: 1, set: None }
+}
+
+fn request(thing: &Thing, rid: u32, chunk: u32) -> PeerMsg {
+    let len = thing.layout.len_of(thing.layout.chunk(chunk).unwrap());
+    PeerMsg::Request { handle: 0, rid, chunk, off: 0, len }
 }
 
 /// Everything that must hold after every step.

@@ -33,7 +33,7 @@ impl Pair {
             Output::Dial { .. } => {
                 let up = |to: usize, dialed| {
                     let peer = peer(2 - to as u8);
-                    (to, Input::Connected { conn, peer, dialed, max_queued: 1 << 24 })
+                    (to, Input::Connected { conn, peer, dialed, group: None, max_queued: 1 << 24 })
                 };
                 self.inbox.extend([up(from, true), up(other, false)]);
             }
@@ -224,7 +224,8 @@ fn a_chunk_that_cannot_be_read_is_not_offered_again() {
     let conn = ConnId(1);
     let ready = thing.ready(ChunkSet::full(thing.chunks()), true);
     node.handle(Time::ZERO, Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
-    let up = Input::Connected { conn, peer: peer(2), dialed: false, max_queued: 1 << 24 };
+    let up =
+        Input::Connected { conn, peer: peer(2), dialed: false, group: None, max_queued: 1 << 24 };
     let open = Open { handle: 0, id: thing.id, state: HaveState::None, want: true };
     let request = |rid| PeerMsg::Request { handle: 0, rid, chunk: 1, off: 0, len: 65_536 };
     let say = |msg| Input::Message { conn, msg };
@@ -268,7 +269,8 @@ fn one_fast_download_does_not_keep_out_another() {
         if !node.knows(&thing.id) {
             say(&mut node, Input::ContentAdded { id: thing.id, ready: Some(ready) });
         }
-        let up = Input::Connected { conn, peer: key, dialed: false, max_queued: 1 << 30 };
+        let up =
+            Input::Connected { conn, peer: key, dialed: false, group: None, max_queued: 1 << 30 };
         say(&mut node, up);
         let open = Open { handle: 0, id: thing.id, state: HaveState::All, want: false };
         say(&mut node, Input::Message { conn, msg: PeerMsg::Open(open) });

@@ -10,8 +10,13 @@ fn seed(thing: &Thing, leechers: u8) -> (Node, Vec<Output>) {
     node.handle(at(0), Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
     for n in 1..=leechers {
         let conn = ConnId(u64::from(n));
-        let connected =
-            Input::Connected { conn, peer: peer(n), dialed: false, max_queued: 1 << 24 };
+        let connected = Input::Connected {
+            conn,
+            peer: peer(n),
+            dialed: false,
+            group: None,
+            max_queued: 1 << 24,
+        };
         node.handle(at(0), connected, &mut out);
         let open = Open { handle: 0, id: thing.id, state: HaveState::None, want: true };
         node.handle(at(0), Input::Message { conn, msg: PeerMsg::Open(open) }, &mut out);
@@ -29,11 +34,6 @@ fn say(node: &mut Node, ms: u64, conn: u64, msg: PeerMsg) -> Vec<Output> {
     node.handle(at(ms), Input::Message { conn: ConnId(conn), msg }, &mut out);
     check(node);
     out
-}
-
-fn request(thing: &Thing, rid: u32, chunk: u32) -> PeerMsg {
-    let len = thing.layout.len_of(thing.layout.chunk(chunk).unwrap());
-    PeerMsg::Request { handle: 0, rid, chunk, off: 0, len }
 }
 
 fn served(out: &[Output]) -> Vec<(u64, u32)> {

@@ -1,0 +1,191 @@
+//! How fast may be dialled: a tracker that lies about who has what must not make its peers knock at third
+//! parties. Whoever proves to be the peer that was meant costs nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use common::id::PeerId;
+use common::net::{OnLink, Subnet};
+
+use super::time::Time;
+
+/// Connections a second to one IPv4 /24 or IPv6 /64, and as many at once; what nobody notices.
+const PER_SUBNET: f64 = 5.0;
+/// Connections a second in all,
+const IN_ALL: f64 = 50.0;
+/// and at once: what a start with many downloads takes.
+const BURST: f64 = 200.0;
+/// Addresses tried in one dial.
+const MAX_TRIES: usize = 4;
+
+/// Tokens that come back with time.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    filled: Time,
+}
+
+impl Bucket {
+    fn full(burst: f64, now: Time) -> Self {
+        Self { tokens: burst, filled: now }
+    }
+
+    fn fill(&mut self, rate: f64, burst: f64, now: Time) {
+        let earned = now.since(self.filled).as_secs_f64() * rate;
+        (self.tokens, self.filled) = ((self.tokens + earned).min(burst), now);
+    }
+
+    fn has_one(&self) -> bool {
+        self.tokens >= 1.0
+    }
+}
+
+/// The tokens, and who holds which.
+#[derive(Debug, Default)]
+pub(super) struct DialRate {
+    all: Option<Bucket>,
+    /// Those that are not full; at most some hundred, since dials in all are few.
+    subnets: BTreeMap<Subnet, Bucket>,
+    /// For each dial under way: where to, for each address tried; exempt ones have no subnet.
+    held: BTreeMap<PeerId, Vec<Option<Subnet>>>,
+    /// Somebody found no token since one was given back last.
+    pub(super) short: bool,
+}
+
+impl DialRate {
+    /// Lets time pass.
+    pub(super) fn refill(&mut self, now: Time) {
+        let all = self.all.get_or_insert(Bucket::full(BURST, now));
+        all.fill(IN_ALL, BURST, now);
+        self.subnets.retain(|_, bucket| {
+            bucket.fill(PER_SUBNET, PER_SUBNET, now);
+            bucket.tokens < PER_SUBNET
+        });
+    }
+
+    /// Whether anything at all may be dialled now.
+    pub(super) fn has_token(&mut self) -> bool {
+        let may = self.all.is_some_and(|all| all.has_one());
+        self.short |= !may;
+        may
+    }
+
+    /// Those of a peer's addresses that may be tried now, in their order: each takes a token. On-link
+    /// addresses count in all only.
+    pub(super) fn take(
+        &mut self,
+        peer: PeerId,
+        addrs: &[SocketAddr],
+        near: &OnLink,
+    ) -> Vec<SocketAddr> {
+        let Some(all) = &mut self.all else { return Vec::new() };
+        let mut held = Vec::new();
+        let mut allowed = Vec::new();
+        for addr in addrs.iter().take(MAX_TRIES) {
+            let subnet = (!near.contains(addr.ip())).then(|| Subnet::of(addr.ip()));
+            let free = |subnet| self.subnets.get(subnet).is_none_or(Bucket::has_one);
+            if !all.has_one() || !subnet.as_ref().is_none_or(free) {
+                self.short = true;
+                continue;
+            }
+            all.tokens -= 1.0;
+            if let Some(subnet) = subnet {
+                let full = Bucket::full(PER_SUBNET, all.filled);
+                self.subnets.entry(subnet).or_insert(full).tokens -= 1.0;
+            }
+            held.push(subnet);
+            allowed.push(*addr);
+        }
+        if !allowed.is_empty() {
+            self.held.insert(peer, held);
+        }
+        allowed
+    }
+
+    /// A dial is over. If the key was the expected one, what it took is given back.
+    pub(super) fn ended(&mut self, peer: &PeerId, proven: bool) {
+        let held = self.held.remove(peer).unwrap_or_default();
+        if !proven {
+            return;
+        }
+        for subnet in held {
+            if let Some(all) = &mut self.all {
+                all.tokens = (all.tokens + 1.0).min(BURST);
+            }
+            if let Some(bucket) = subnet.and_then(|subnet| self.subnets.get_mut(&subnet)) {
+                bucket.tokens = (bucket.tokens + 1.0).min(PER_SUBNET);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(n: u32) -> PeerId {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&n.to_le_bytes());
+        PeerId::from_bytes(bytes)
+    }
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    /// Connections tried in 23 s by one who dials as often as it may.
+    fn tried(addrs: impl Fn(u32) -> Vec<SocketAddr>, near: &OnLink, proven: bool) -> usize {
+        let (mut rate, mut count) = (DialRate::default(), 0);
+        let mut n = 0;
+        for ms in (0..23_000).step_by(100) {
+            rate.refill(at(ms));
+            for _ in 0..32 {
+                n += 1;
+                count += rate.take(peer(n), &addrs(n), near).len();
+                rate.ended(&peer(n), proven);
+            }
+        }
+        assert!(rate.held.is_empty() && rate.subnets.len() <= 300);
+        count
+    }
+
+    #[test]
+    fn s9_a_lying_tracker_makes_nobody_knock_hard() {
+        let one: fn(u32) -> Vec<SocketAddr> = |n| vec![([203, 0, 113, n as u8], 22).into()];
+        let many = |n: u32| vec![([8, (n >> 8) as u8, n as u8, 1], 22).into()];
+        let four = |n: u32| {
+            let host = |last| ([8, (n >> 8) as u8, n as u8, last], 22).into();
+            vec![host(1), host(2), host(3), host(4), host(5)]
+        };
+        let nobody = OnLink::default();
+        assert!((100..=121).contains(&tried(one, &nobody, false)), "5 and 5 a second");
+        assert!((1200..=1351).contains(&tried(many, &nobody, false)), "200 and 50 a second");
+        assert!((1200..=1351).contains(&tried(four, &nobody, false)));
+        // Those who are who they should be cost nothing; 32 at once are more than 5.
+        assert_eq!(tried(one, &nobody, true), 32 * 230);
+        let near = OnLink::new([common::net::Prefix::new([203, 0, 113, 0].into(), 24)]);
+        assert!(tried(one, &near, false) > 1200, "a crowd on the own link");
+    }
+
+    #[test]
+    fn s9_a_peer_with_several_addresses_is_tried_where_it_may_be() {
+        let mut rate = DialRate::default();
+        let nobody = OnLink::default();
+        let near: SocketAddr = ([203, 0, 113, 1], 1).into();
+        rate.refill(at(0));
+        assert!(rate.has_token());
+        for n in 0..5 {
+            assert_eq!(rate.take(peer(n), &[near], &nobody), [near]);
+        }
+        assert!(!rate.short);
+        let other: SocketAddr = ([198, 51, 100, 1], 1).into();
+        assert_eq!(rate.take(peer(9), &[near, other], &nobody), [other]);
+        assert!(rate.short);
+        rate.ended(&peer(0), true);
+        assert_eq!(rate.take(peer(8), &[near, near], &nobody), [near]);
+        rate.refill(at(100));
+        assert!(rate.take(peer(7), &[near], &nobody).is_empty());
+        rate.refill(at(200));
+        assert_eq!(rate.take(peer(7), &[near], &nobody), [near]);
+    }
+}

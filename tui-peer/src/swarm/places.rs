@@ -1,0 +1,291 @@
+//! Who keeps a place when a table is full: the links of a content, the connections of a node.
+//!
+//! Keys are free, addresses are not: a crowd of keys at one address must not keep the others away. While
+//! there is room nobody looks at addresses. In a full table the address group with the most peers loses
+//! its least useful one, so that everybody else finds a place; exempt peers (this machine, its own links)
+//! count one by one.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::id::ContentId;
+use common::net::AddrGroup;
+
+use super::conn::{Asked, Conn, Wanted};
+use super::content::{Content, Has, Link};
+use super::event::ConnId;
+use super::node::Node;
+use super::time::Time;
+
+/// Time to show what one is here for, after which a peer that could ask and does not is of no use. Longer
+/// than a round of unchoking and several round trips.
+const GRACE: Duration = Duration::from_secs(10);
+/// New keys from an address one of whose keys was banned are the first to go for so long.
+const SUSPECT_TIME: Duration = Duration::from_secs(600);
+/// Addresses remembered for that; beyond it the one whose time ends first is forgotten.
+const MAX_SUSPECTS: usize = 1024;
+/// A download with fewer sources that deliver looks for others also when its table is full.
+const STARVING: usize = 4;
+
+/// What a peer is here for, the least useful first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    /// Wants nothing, has nothing that we lack.
+    Idle,
+    /// Wants something and may ask for it, and does not.
+    Pretends,
+    /// Is new, or choked: has had no chance.
+    Waits,
+    /// Takes, or has asked for something.
+    Takes,
+    /// Delivers, or was asked to.
+    Serves,
+}
+
+/// One who has a place.
+#[derive(Debug, Clone, Copy)]
+struct Holder {
+    at: ConnId,
+    who: Origin,
+    what: Use,
+    /// Bytes exchanged: among equals, who moved least goes.
+    moved: u64,
+    /// In this state for at least so long.
+    since: Time,
+}
+
+/// Where a peer comes from.
+#[derive(Debug, Clone, Copy, Default)]
+struct Origin {
+    group: Option<AddrGroup>,
+    /// A new key from an address with a banned one.
+    suspect: bool,
+}
+
+/// Addresses with a banned key, and until when that counts.
+#[derive(Debug, Default)]
+pub(super) struct Suspects(BTreeMap<AddrGroup, Time>);
+
+impl Suspects {
+    /// A key at this address was banned.
+    pub(super) fn add(&mut self, group: AddrGroup, now: Time) {
+        self.0.retain(|_, until| *until > now);
+        if self.0.len() >= MAX_SUSPECTS {
+            let first = self.0.iter().min_by_key(|(_, until)| **until).map(|(group, _)| *group);
+            first.and_then(|group| self.0.remove(&group));
+        }
+        self.0.insert(group, now + SUSPECT_TIME);
+    }
+
+    /// Until when a new key from this address is suspect.
+    pub(super) fn until(&self, group: Option<AddrGroup>) -> Time {
+        group.and_then(|group| self.0.get(&group)).copied().unwrap_or(Time::ZERO)
+    }
+}
+
+/// Who goes for a newcomer; `None` refuses it. Of the largest group of others, whoever is not more useful
+/// than `spare` may have to go.
+fn loser(holders: &[Holder], newcomer: Origin, spare: Use, now: Time) -> Option<ConnId> {
+    let least = |holders: &mut dyn Iterator<Item = &Holder>| {
+        holders.min_by_key(|h| (h.what, h.moved, h.since, h.at)).copied()
+    };
+    let settled = |h: &&Holder| now.since(h.since) >= GRACE;
+    let useless = |most: Use| least(&mut holders.iter().filter(settled).filter(|h| h.what <= most));
+    if newcomer.suspect {
+        return useless(Use::Idle).map(|h| h.at);
+    }
+    if let Some(suspect) = least(&mut holders.iter().filter(|h| h.who.suspect)) {
+        return Some(suspect.at);
+    }
+    if let Some(idle) = useless(Use::Idle) {
+        return Some(idle.at);
+    }
+    let mut sizes: BTreeMap<AddrGroup, usize> = BTreeMap::new();
+    let groups = holders.iter().map(|h| h.who.group).chain([newcomer.group]);
+    groups.flatten().for_each(|group| *sizes.entry(group).or_default() += 1);
+    let largest = sizes.values().copied().max().unwrap_or(0);
+    let size = |group: Option<AddrGroup>| group.and_then(|group| sizes.get(&group)).copied();
+    if largest > 1 {
+        // Whose address has most itself takes the place of one of its own, if that has no use for it.
+        let own = size(newcomer.group) == Some(largest);
+        let (most, settled) = if own { (Use::Pretends, GRACE) } else { (spare, Duration::ZERO) };
+        let mut pool = holders.iter().filter(|h| match own {
+            true => h.who.group == newcomer.group,
+            false => size(h.who.group) == Some(largest),
+        });
+        let found = least(&mut pool).filter(|h| h.what <= most && now.since(h.since) >= settled);
+        if let Some(found) = found {
+            return Some(found.at);
+        }
+    }
+    useless(Use::Pretends).map(|h| h.at)
+}
+
+impl Node {
+    /// A connection that goes for a new one; `None` if the new one has to.
+    pub(super) fn crowded_conn(&self, newcomer: &Conn, now: Time) -> Option<ConnId> {
+        let holders: Vec<Holder> = self.conns.values().map(|c| self.holds(c, now)).collect();
+        loser(&holders, origin(newcomer, now), Use::Serves, now)
+    }
+
+    /// A connection whose peer loses its place in a content for another one.
+    pub(super) fn crowded_link(
+        &self,
+        id: &ContentId,
+        newcomer: ConnId,
+        now: Time,
+    ) -> Option<ConnId> {
+        let newcomer = origin(self.conns.get(&newcomer)?, now);
+        loser(&self.link_holders(self.contents.get(id)?, id, now), newcomer, Use::Serves, now)
+    }
+
+    /// The same for a source that we want: whoever delivers stays, and all stay while enough deliver.
+    pub(super) fn spare_link(&self, id: &ContentId, source: ConnId, now: Time) -> Option<ConnId> {
+        let content = self.contents.get(id).filter(|content| starves(content))?;
+        let source = origin(self.conns.get(&source)?, now);
+        loser(&self.link_holders(content, id, now), source, Use::Takes, now)
+    }
+
+    /// Sources that may be dialled though the tables are full, since there would be a place for one from
+    /// elsewhere: few at a time.
+    pub(super) fn spare_dials(&self, id: &ContentId, dialing: usize, now: Time) -> usize {
+        let Some(content) = self.contents.get(id).filter(|content| starves(content)) else {
+            return 0;
+        };
+        let elsewhere = Origin::default();
+        let links_free = content.links.len() < self.cfg.max_links
+            || loser(&self.link_holders(content, id, now), elsewhere, Use::Takes, now).is_some();
+        let conns_free = self.conns.len() < self.cfg.max_conns || {
+            let holders: Vec<Holder> = self.conns.values().map(|c| self.holds(c, now)).collect();
+            loser(&holders, elsewhere, Use::Takes, now).is_some()
+        };
+        if links_free && conns_free { STARVING.saturating_sub(dialing) } else { 0 }
+    }
+
+    /// A connection: as useful as the most useful of what is open on it.
+    fn holds(&self, conn: &Conn, now: Time) -> Holder {
+        let open = conn.handles.values().filter_map(|id| {
+            let content = self.contents.get(id)?;
+            Some(link_use(conn, content, content.links.get(&conn.id)?, id, now))
+        });
+        let nothing = match conn.opening.is_empty() {
+            true => (Use::Idle, conn.idle_since),
+            false => (Use::Waits, now),
+        };
+        let best = open.max_by_key(|(what, since)| (*what, Reverse(*since)));
+        let (what, since) = best.unwrap_or(nothing);
+        let moved = conn.down.total.saturating_add(conn.up.total);
+        Holder { at: conn.id, who: origin(conn, now), what, moved, since }
+    }
+
+    fn link_holders(&self, content: &Content, id: &ContentId, now: Time) -> Vec<Holder> {
+        let holder = |(at, link): (&ConnId, &Link)| {
+            let conn = self.conns.get(at)?;
+            let (what, since) = link_use(conn, content, link, id, now);
+            let moved = link.down.total.saturating_add(link.up.total);
+            Some(Holder { at: *at, who: origin(conn, now), what, moved, since })
+        };
+        content.links.iter().filter_map(holder).collect()
+    }
+}
+
+fn origin(conn: &Conn, now: Time) -> Origin {
+    Origin { group: conn.group, suspect: conn.suspect_until > now }
+}
+
+/// What a content's link is good for, and since when it is in a position to show it.
+fn link_use(conn: &Conn, content: &Content, link: &Link, id: &ContentId, now: Time) -> (Use, Time) {
+    let asked = conn.requests.values().any(|asked: &Asked| asked.id() == *id);
+    let waiting = conn.queue.iter().any(|wanted: &Wanted| wanted.id() == *id);
+    let offers = content.body.as_ref().is_some_and(|body| match &link.has {
+        Has::All => false,
+        Has::Some(set) => body.have.count() > set.count(),
+        Has::Unread { .. } => !body.have.is_empty(),
+    });
+    let what = if link.got > 0 || asked {
+        Use::Serves
+    } else if link.up.total > 0 || waiting || conn.pipe_of.values().any(|(of, _)| of == id) {
+        Use::Takes
+    } else if link.useful > 0 || (link.interesting && (link.choking || !offers)) {
+        Use::Waits
+    } else if link.interesting {
+        Use::Pretends
+    } else {
+        Use::Idle
+    };
+    // Whoever has just been let in, or allowed to ask, has not shown yet what it is here for.
+    let since = link.since.max(link.may_ask_since);
+    let young = now.since(since) < GRACE;
+    (if young { what.max(Use::Waits) } else { what }, since)
+}
+
+fn starves(content: &Content) -> bool {
+    content.is_active() && content.links.values().filter(|link| link.got > 0).count() < STARVING
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(n: u8) -> Option<AddrGroup> {
+        Some(AddrGroup::of([192, 0, 2, n].into()))
+    }
+
+    fn holder(at: u64, group: Option<AddrGroup>, what: Use) -> Holder {
+        let who = Origin { group, suspect: false };
+        Holder { at: ConnId(at), who, what, moved: 0, since: Time::ZERO }
+    }
+
+    const NOW: Time = Time::from_micros(60_000_000);
+
+    fn goes(holders: &[Holder], group: Option<AddrGroup>, suspect: bool) -> Option<u64> {
+        loser(holders, Origin { group, suspect }, Use::Serves, NOW).map(|at| at.0)
+    }
+
+    #[test]
+    fn s7_the_address_with_the_most_peers_loses_its_least_useful_one() {
+        let mut holders: Vec<Holder> = (0..6).map(|n| holder(n, from(1), Use::Takes)).collect();
+        holders[4].what = Use::Waits;
+        holders.push(holder(6, from(2), Use::Waits));
+        holders.push(holder(7, None, Use::Waits));
+        assert_eq!(goes(&holders, from(3), false), Some(4));
+        assert_eq!(goes(&holders, None, false), Some(4));
+        // Not for one more of its own, unless that has no use for its place at all.
+        assert_eq!(goes(&holders, from(1), false), None);
+        holders[5].what = Use::Pretends;
+        assert_eq!(goes(&holders, from(1), false), Some(5));
+        holders[5].since = NOW;
+        assert_eq!(goes(&holders, from(1), false), None, "it has had no time yet");
+    }
+
+    #[test]
+    fn s7_exempt_peers_lose_their_place_only_if_they_have_no_use_for_it() {
+        let mut holders: Vec<Holder> = (0..9).map(|n| holder(n, None, Use::Waits)).collect();
+        assert_eq!(goes(&holders, from(1), false), None);
+        assert_eq!(goes(&holders, None, false), None);
+        holders[3].what = Use::Pretends;
+        assert_eq!(goes(&holders, None, false), Some(3));
+        holders[5].what = Use::Idle;
+        assert_eq!(goes(&holders, None, false), Some(5));
+    }
+
+    #[test]
+    fn s7_suspects_go_first_and_come_last() {
+        let mut holders: Vec<Holder> = (0..5).map(|n| holder(n, from(1), Use::Waits)).collect();
+        holders.push(holder(5, from(2), Use::Serves));
+        holders[5].who.suspect = true;
+        assert_eq!(goes(&holders, from(3), false), Some(5));
+        assert_eq!(goes(&holders, from(2), true), None);
+        holders[0].what = Use::Idle;
+        assert_eq!(goes(&holders, from(2), true), Some(0));
+        let mut suspects = Suspects::default();
+        for n in 0..3000u32 {
+            let now = Time::from_micros(u64::from(n));
+            suspects.add(AddrGroup::V6(u64::from(n)), now);
+        }
+        assert_eq!(suspects.0.len(), MAX_SUSPECTS);
+        let last = Some(AddrGroup::V6(2999));
+        assert!(suspects.until(last) > Time::ZERO && suspects.until(None) == Time::ZERO);
+    }
+}

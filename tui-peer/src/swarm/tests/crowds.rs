@@ -1,0 +1,221 @@
+//! Crowds of keys at one address, and a tracker that names third parties: S7, S9.
+
+use common::net::AddrGroup;
+
+use super::*;
+
+/// Peers with numbers above 255.
+fn key(n: u32) -> PeerId {
+    let mut bytes = [0xee; 32];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    PeerId::from_bytes(bytes)
+}
+
+fn from(n: u8) -> Option<AddrGroup> {
+    Some(AddrGroup::of([203, 0, 113, n].into()))
+}
+
+struct World {
+    node: Node,
+    now: Time,
+    out: Vec<Output>,
+}
+
+impl World {
+    fn new(cfg: NodeConfig) -> Self {
+        let node = Node::new(cfg, peer(0), 1);
+        Self { node, now: Time::from_micros(1_000_000), out: Vec::new() }
+    }
+
+    fn feed(&mut self, input: Input) -> Vec<Output> {
+        self.node.handle(self.now, input, &mut self.out);
+        check(&self.node);
+        std::mem::take(&mut self.out)
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<Output> {
+        let end = self.now + time;
+        let mut all = Vec::new();
+        while self.now < end {
+            self.now = self.now + Duration::from_millis(100);
+            all.extend(self.feed(Input::Tick));
+        }
+        all
+    }
+
+    /// Somebody connects; whether it stays, and who goes for it.
+    fn connect(&mut self, n: u32, group: Option<AddrGroup>) -> (bool, Vec<u64>) {
+        let conn = ConnId(u64::from(n));
+        let up = Input::Connected { conn, peer: key(n), dialed: false, group, max_queued: 1 << 24 };
+        let ended: Vec<u64> = self.feed(up).iter().filter_map(disconnected).collect();
+        (!ended.contains(&conn.0), ended)
+    }
+
+    /// It opens the content; whether it may, and who loses its place for it.
+    fn open(&mut self, n: u32, id: ContentId, state: HaveState) -> (bool, Vec<u64>) {
+        let open = Open { handle: 0, id, state, want: true };
+        let conn = ConnId(u64::from(n));
+        let out = self.feed(Input::Message { conn, msg: PeerMsg::Open(open) });
+        let ok = |o: &Output| matches!(o, Output::Send { conn: to, msg: PeerMsg::OpenOk(_) } if *to == conn);
+        let closed = |o: &Output| match o {
+            Output::Send { conn, msg: PeerMsg::Close { .. } } => Some(conn.0),
+            _ => None,
+        };
+        (out.iter().any(ok), out.iter().filter_map(closed).collect())
+    }
+}
+
+fn disconnected(output: &Output) -> Option<u64> {
+    match output {
+        Output::Disconnect { conn, .. } => Some(conn.0),
+        _ => None,
+    }
+}
+
+fn seed(cfg: NodeConfig) -> (World, Thing) {
+    let (mut world, thing) = (World::new(cfg), thing(4_000_000));
+    let ready = thing.ready(ChunkSet::full(thing.chunks()), true);
+    world.feed(Input::ContentAdded { id: thing.id, ready: Some(ready) });
+    (world, thing)
+}
+
+#[test]
+fn s7_48_members_of_one_address_do_not_lock_a_content() {
+    let (mut world, thing) = seed(NodeConfig::default());
+    for n in 1..=48 {
+        assert_eq!(world.connect(n, from(1)), (true, vec![]));
+        assert_eq!(world.open(n, thing.id, HaveState::None), (true, vec![]), "there is room");
+    }
+    // Two of them take something, the others only wait.
+    for n in [1, 2] {
+        let msg = request(&thing, 7, 3);
+        world.feed(Input::Message { conn: ConnId(n), msg });
+    }
+    for n in 100..110 {
+        assert_eq!(world.connect(n, from(100)), (true, vec![]));
+        let (may, closed) = world.open(n, thing.id, HaveState::None);
+        assert!(may && closed.len() == 1 && (3..=48).contains(&closed[0]), "{closed:?}");
+    }
+    // One more of theirs finds no place while the others may still show what they are here for,
+    world.connect(60, from(1));
+    assert_eq!(world.open(60, thing.id, HaveState::None), (false, vec![]));
+    // nor does it cost anybody else theirs.
+    world.pass(Duration::from_secs(20));
+    let (may, closed) = world.open(60, thing.id, HaveState::None);
+    assert!(may && closed.len() == 1 && (3..=48).contains(&closed[0]), "{closed:?}");
+}
+
+#[test]
+fn s7_200_members_of_one_address_do_not_lock_a_peer() {
+    let (mut world, thing) = seed(NodeConfig { max_links: 300, ..NodeConfig::default() });
+    for n in 1..=200 {
+        assert_eq!(world.connect(n, from(1)), (true, vec![]));
+        assert!(world.open(n, thing.id, HaveState::None).0);
+    }
+    for n in 300..310 {
+        let (stays, ended) = world.connect(n, from(7));
+        assert!(stays && ended.len() == 1 && ended[0] <= 200, "{ended:?}");
+        assert!(world.open(n, thing.id, HaveState::None).0);
+    }
+    assert_eq!(world.node.conns.len(), 200);
+    assert_eq!(world.connect(250, from(1)), (false, vec![250]));
+}
+
+#[test]
+fn s7_a_crowd_on_the_own_link_keeps_its_place_while_it_uses_it() {
+    let (mut world, thing) = seed(NodeConfig::default());
+    for n in 1..=48 {
+        world.connect(n, None);
+        world.open(n, thing.id, HaveState::None);
+        let msg = request(&thing, 7, 3);
+        world.feed(Input::Message { conn: ConnId(u64::from(n)), msg });
+    }
+    world.connect(100, from(1));
+    assert_eq!(world.open(100, thing.id, HaveState::None), (false, vec![]));
+
+    let (mut world, thing) = seed(NodeConfig::default());
+    for n in 1..=48 {
+        world.connect(n, None);
+        world.open(n, thing.id, HaveState::None);
+    }
+    world.pass(Duration::from_secs(20));
+    world.connect(100, None);
+    let (may, closed) = world.open(100, thing.id, HaveState::None);
+    assert!(may && closed.len() == 1, "they want something, may ask for it, and do not");
+}
+
+#[test]
+fn s7_a_download_whose_places_are_taken_finds_its_source() {
+    let (mut world, thing) = (World::new(NodeConfig::default()), thing(4_000_000));
+    let ready = thing.ready(ChunkSet::empty(thing.chunks()), true);
+    world.feed(Input::ContentAdded { id: thing.id, ready: Some(ready) });
+    for n in 1..=48 {
+        world.connect(n, from(1));
+        assert!(world.open(n, thing.id, HaveState::None).0);
+    }
+    let addr = ([198, 51, 100, 1], 7421).into();
+    let source = SourceHint { peer: key(100), addrs: vec![addr], have: 1, set: None };
+    let out = world.feed(Input::SourcesFound { id: thing.id, sources: vec![source] });
+    let dialed = Output::Dial { peer: key(100), addrs: vec![addr] };
+    assert!(out.contains(&dialed), "{out:?}");
+    let conn = ConnId(100);
+    let group = Some(AddrGroup::of(addr.ip()));
+    let up = Input::Connected { conn, peer: key(100), dialed: true, group, max_queued: 1 << 24 };
+    let out = world.feed(up);
+    let opened =
+        |o: &Output| matches!(o, Output::Send { conn: to, msg: PeerMsg::Open(_) } if *to == conn);
+    assert!(out.iter().any(opened), "{out:?}");
+}
+
+#[test]
+fn s7_new_keys_from_the_address_of_a_banned_one_go_first_when_there_is_no_room() {
+    let (mut world, thing) = seed(NodeConfig { max_conns: 5, ..NodeConfig::default() });
+    world.connect(1, from(1));
+    let nonsense = PeerMsg::Request { handle: 0, rid: 1, chunk: 0, off: 1, len: 1 };
+    world.open(1, thing.id, HaveState::None);
+    let out = world.feed(Input::Message { conn: ConnId(1), msg: nonsense });
+    assert_eq!(out.iter().filter_map(disconnected).collect::<Vec<_>>(), [1]);
+    assert_eq!(world.connect(1, from(1)), (false, vec![1]), "the key is banned");
+    // Its neighbour is not refused while there is room.
+    assert_eq!(world.connect(2, from(1)), (true, vec![]));
+    for n in 3..=6 {
+        assert_eq!(world.connect(n, from(2)), (true, vec![]));
+    }
+    for n in 2..=6 {
+        world.open(n, thing.id, HaveState::None);
+    }
+    assert_eq!(world.connect(7, from(3)), (true, vec![2]));
+    assert_eq!(world.connect(8, from(1)), (false, vec![8]));
+    world.open(7, thing.id, HaveState::None);
+    world.now = world.now + Duration::from_secs(601);
+    assert!(world.connect(9, from(1)).0, "ten minutes later it is one like any other");
+}
+
+#[test]
+fn s9_third_parties_named_by_a_lying_tracker_are_left_in_peace() {
+    let (mut world, thing) = (World::new(NodeConfig::default()), thing(4_000_000));
+    let ready = thing.ready(ChunkSet::empty(thing.chunks()), true);
+    world.feed(Input::ContentAdded { id: thing.id, ready: Some(ready) });
+    let (mut dials, mut next) = (0, 0);
+    for _ in 0..230 {
+        // It names others all the time.
+        let sources: Vec<SourceHint> = (next..next + 20)
+            .map(|n| {
+                let addrs = vec![([203, 0, 113, n as u8], 22).into()];
+                SourceHint { peer: key(n), addrs, have: 1, set: None }
+            })
+            .collect();
+        next += 20;
+        let peers: Vec<PeerId> = sources.iter().map(|source| source.peer).collect();
+        let mut out = world.feed(Input::SourcesFound { id: thing.id, sources });
+        out.extend(world.pass(Duration::from_millis(100)));
+        for output in out {
+            if let Output::Dial { peer, .. } = output {
+                dials += 1;
+                world.feed(Input::DialFailed { peer, permanent: false, proven: false });
+            }
+        }
+        world.feed(Input::SourcesLeft { id: thing.id, peers });
+    }
+    assert!((60..=121).contains(&dials), "{dials} connections to one network in 23 s");
+}
