@@ -84,9 +84,9 @@ impl Suspects {
     }
 }
 
-/// Who goes for a newcomer; `None` refuses it. Of the largest group of others, whoever is not more useful
-/// than `spare` may have to go.
-fn loser(holders: &[Holder], newcomer: Origin, spare: Use, now: Time) -> Option<ConnId> {
+/// Who goes for a newcomer; `None` refuses it. Who serves us never has to go for its address: a crowd of
+/// strangers could otherwise part a download from its sources.
+fn loser(holders: &[Holder], newcomer: Origin, now: Time) -> Option<ConnId> {
     let least = |holders: &mut dyn Iterator<Item = &Holder>| {
         holders.min_by_key(|h| (h.what, h.moved, h.since, h.at)).copied()
     };
@@ -109,7 +109,8 @@ fn loser(holders: &[Holder], newcomer: Origin, spare: Use, now: Time) -> Option<
     if largest > 1 {
         // Whose address has most itself takes the place of one of its own, if that has no use for it.
         let own = size(newcomer.group) == Some(largest);
-        let (most, settled) = if own { (Use::Pretends, GRACE) } else { (spare, Duration::ZERO) };
+        let (most, settled) =
+            if own { (Use::Pretends, GRACE) } else { (Use::Takes, Duration::ZERO) };
         let mut pool = holders.iter().filter(|h| match own {
             true => h.who.group == newcomer.group,
             false => size(h.who.group) == Some(largest),
@@ -126,7 +127,7 @@ impl Node {
     /// A connection that goes for a new one; `None` if the new one has to.
     pub(super) fn crowded_conn(&self, newcomer: &Conn, now: Time) -> Option<ConnId> {
         let holders: Vec<Holder> = self.conns.values().map(|c| self.holds(c, now)).collect();
-        loser(&holders, origin(newcomer, now), Use::Serves, now)
+        loser(&holders, origin(newcomer, now), now)
     }
 
     /// A connection whose peer loses its place in a content for another one.
@@ -137,14 +138,14 @@ impl Node {
         now: Time,
     ) -> Option<ConnId> {
         let newcomer = origin(self.conns.get(&newcomer)?, now);
-        loser(&self.link_holders(self.contents.get(id)?, id, now), newcomer, Use::Serves, now)
+        loser(&self.link_holders(self.contents.get(id)?, id, now), newcomer, now)
     }
 
     /// The same for a source that we want: whoever delivers stays, and all stay while enough deliver.
     pub(super) fn spare_link(&self, id: &ContentId, source: ConnId, now: Time) -> Option<ConnId> {
         let content = self.contents.get(id).filter(|content| starves(content))?;
         let source = origin(self.conns.get(&source)?, now);
-        loser(&self.link_holders(content, id, now), source, Use::Takes, now)
+        loser(&self.link_holders(content, id, now), source, now)
     }
 
     /// Sources that may be dialled though the tables are full, since there would be a place for one from
@@ -155,10 +156,10 @@ impl Node {
         };
         let elsewhere = Origin::default();
         let links_free = content.links.len() < self.cfg.max_links
-            || loser(&self.link_holders(content, id, now), elsewhere, Use::Takes, now).is_some();
+            || loser(&self.link_holders(content, id, now), elsewhere, now).is_some();
         let conns_free = self.conns.len() < self.cfg.max_conns || {
             let holders: Vec<Holder> = self.conns.values().map(|c| self.holds(c, now)).collect();
-            loser(&holders, elsewhere, Use::Takes, now).is_some()
+            loser(&holders, elsewhere, now).is_some()
         };
         if links_free && conns_free { STARVING.saturating_sub(dialing) } else { 0 }
     }
@@ -240,7 +241,7 @@ mod tests {
     const NOW: Time = Time::from_micros(60_000_000);
 
     fn goes(holders: &[Holder], group: Option<AddrGroup>, suspect: bool) -> Option<u64> {
-        loser(holders, Origin { group, suspect }, Use::Serves, NOW).map(|at| at.0)
+        loser(holders, Origin { group, suspect }, NOW).map(|at| at.0)
     }
 
     #[test]
