@@ -11,9 +11,16 @@ use crate::limits::MAX_MEMBERSHIP;
 
 /// How far clocks may disagree, in seconds: what an unsynchronised laptop drifts in months.
 pub const MAX_SKEW_SECS: u64 = 10 * 60;
+/// A difference of clocks that is worth a word, in seconds: far above what a network adds and what
+/// synchronised clocks differ by, far below what [`MAX_SKEW_SECS`] forgives.
+pub const CLOCK_GAP_SECS: u64 = 2 * 60;
 /// Lifetime that trackers give, in seconds; peers renew at half of it.
 pub const LIFETIME_SECS: u64 = 24 * 3600;
-/// Grace for an expired membership while the tracker cannot be reached, in seconds.
+/// Longest lifetime that peers accept, in seconds: twice what trackers give, so that a later version may
+/// give more, and little enough that nobody stays a member for years.
+pub const MAX_LIFETIME_SECS: u64 = 2 * LIFETIME_SECS;
+/// Grace for an expired membership while its holder cannot reach the tracker, in seconds: a network does
+/// not stop because its tracker is down for a night.
 pub const GRACE_SECS: u64 = 24 * 3600;
 /// A member of every group.
 pub const ALL_GROUPS: u64 = u64::MAX;
@@ -64,9 +71,15 @@ pub enum MembershipError {
         /// End of validity, unix seconds.
         not_after: u64,
     },
+    /// Made for longer than [`MAX_LIFETIME_SECS`].
+    #[error("membership is made for {secs} s, the most is {MAX_LIFETIME_SECS} s")]
+    TooLong {
+        /// From the start of its validity to the end.
+        secs: u64,
+    },
 }
 
-/// A membership whose signature, names and times have been checked: only [`Membership::check`] makes one.
+/// A membership whose signature and names have been checked: only [`Membership::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     tracker: PeerId,
@@ -100,10 +113,8 @@ impl Membership {
         bytes
     }
 
-    /// Checks that `tracker` admitted `subject` and that this still holds at `now_unix` (seconds).
-    ///
-    /// Clocks may differ by [`MAX_SKEW_SECS`] either way. `grace_secs` prolongs an expired
-    /// membership: 0 normally, up to [`GRACE_SECS`] while the tracker cannot be reached.
+    /// Checks that `tracker` admitted `subject` and that this still holds at `now_unix` (seconds):
+    /// [`Self::verify`] and [`Self::holds_at`].
     ///
     /// # Errors
     /// The first thing found wrong.
@@ -113,6 +124,21 @@ impl Membership {
         subject: &PeerId,
         now_unix: u64,
         grace_secs: u64,
+    ) -> Result<Self, MembershipError> {
+        let member = Self::verify(encoded, tracker, subject)?;
+        member.holds_at(now_unix, grace_secs)?;
+        Ok(member)
+    }
+
+    /// Checks that `tracker` admitted `subject`, at whatever time and for no longer than
+    /// [`MAX_LIFETIME_SECS`].
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn verify(
+        encoded: &[u8],
+        tracker: &PeerId,
+        subject: &PeerId,
     ) -> Result<Self, MembershipError> {
         let malformed = MembershipError::Malformed { len: encoded.len() };
         if let [ARRAY_7, version, ..] = encoded
@@ -134,14 +160,29 @@ impl Membership {
         if member.subject != *subject {
             return Err(MembershipError::WrongSubject(member.subject));
         }
-        if now_unix.saturating_add(MAX_SKEW_SECS) < member.not_before {
-            return Err(MembershipError::NotYetValid { not_before: member.not_before });
-        }
-        let end = member.not_after.saturating_add(MAX_SKEW_SECS).saturating_add(grace_secs);
-        if now_unix > end {
-            return Err(MembershipError::Expired { not_after: member.not_after });
+        let secs = member.not_after.saturating_sub(member.not_before);
+        if secs > MAX_LIFETIME_SECS {
+            return Err(MembershipError::TooLong { secs });
         }
         Ok(member)
+    }
+
+    /// Whether it holds at `now_unix` (seconds), by the tracker's clock.
+    ///
+    /// What is known of that clock may be wrong by [`MAX_SKEW_SECS`] either way. `grace_secs` prolongs an
+    /// expired membership: 0 normally, up to [`GRACE_SECS`] while its holder cannot reach the tracker.
+    ///
+    /// # Errors
+    /// [`MembershipError::NotYetValid`] and [`MembershipError::Expired`].
+    pub fn holds_at(&self, now_unix: u64, grace_secs: u64) -> Result<(), MembershipError> {
+        if now_unix.saturating_add(MAX_SKEW_SECS) < self.not_before {
+            return Err(MembershipError::NotYetValid { not_before: self.not_before });
+        }
+        let end = self.not_after.saturating_add(MAX_SKEW_SECS).saturating_add(grace_secs);
+        if now_unix > end {
+            return Err(MembershipError::Expired { not_after: self.not_after });
+        }
+        Ok(())
     }
 
     /// The tracker that signed.
@@ -268,6 +309,20 @@ mod tests {
     }
 
     #[test]
+    fn s10_a_membership_of_a_hundred_years_is_refused() {
+        let (tracker, subject) = people();
+        let check = |secs| {
+            let bytes = Membership::issue(&tracker, &subject, 7, NOW, NOW + secs);
+            Membership::check(&bytes, &tracker.peer_id(), &subject, NOW, GRACE_SECS).map(drop)
+        };
+        assert_eq!(check(LIFETIME_SECS), Ok(()));
+        assert_eq!(check(MAX_LIFETIME_SECS), Ok(()));
+        for secs in [MAX_LIFETIME_SECS + 1, 100 * 365 * 86_400] {
+            assert_eq!(check(secs), Err(MembershipError::TooLong { secs }));
+        }
+    }
+
+    #[test]
     fn other_networks_and_other_peers_are_refused() {
         let (tracker, subject, bytes) = sample();
         let other = Identity::from_seed(&[3; 32]).unwrap();
@@ -336,8 +391,9 @@ mod tests {
             let (tracker, subject) = people();
             let bytes = Membership::issue(&tracker, &subject, 0, start, end);
             let checked = Membership::check(&bytes, &tracker.peer_id(), &subject, now, grace);
+            let is_long = end.saturating_sub(start) > MAX_LIFETIME_SECS;
             if start <= now && now <= end {
-                prop_assert!(checked.is_ok());
+                prop_assert_eq!(checked.is_err(), is_long);
             }
         }
     }

@@ -48,7 +48,9 @@ fn peer_messages() -> Vec<PeerMsg> {
         port: 7421,
         features: 0,
         max_queued: 1 << 24,
+        in_touch: None,
     };
+    let newer = Hello { in_touch: Some(false), ..hello.clone() };
     let (state, want) = (HaveState::Part, true);
     vec![
         PeerMsg::Hello(hello),
@@ -74,6 +76,7 @@ fn peer_messages() -> Vec<PeerMsg> {
         PeerMsg::Ping(11),
         PeerMsg::Pong(11),
         PeerMsg::Bye { code: Code::Limit, text: "too many".into() },
+        PeerMsg::Hello(newer),
     ]
 }
 
@@ -118,7 +121,9 @@ fn replies() -> Vec<Reply> {
         heartbeat_s: 30,
         have_interval_ms: 1000,
         share_ok: true,
+        spread_ms: None,
     };
+    let newer = Welcome { spread_ms: Some(20_000), ..welcome.clone() };
     vec![
         Reply::Welcome(welcome),
         Reply::Done { q: 1 },
@@ -142,6 +147,7 @@ fn replies() -> Vec<Reply> {
         Reply::Resend { ids: vec![id(1)] },
         Reply::Goaway { delay_ms: 500 },
         Reply::Error { q: 4, code: Code::Rate, text: "slow down".into(), retry_ms: 100 },
+        Reply::Welcome(newer),
     ]
 }
 
@@ -200,6 +206,21 @@ fn refuses_damage(decode: impl Fn(&[u8]) -> Result<(), WireError>, body: &[u8], 
     for len in 0..shortest {
         assert!(decode(&body[..len]).is_err(), "cut to {len} of {}", body.len());
     }
+}
+
+#[test]
+fn a_tracker_that_tells_no_time_is_understood() {
+    let golden = include_str!("golden/replies.txt").lines().next().unwrap();
+    let hex = golden.strip_prefix("41 ").unwrap();
+    let time = "a177cf0000018bcfe56800";
+    assert!(hex.contains(time), "{hex}");
+    // One field less in the map.
+    let hex = hex.replacen("88", "87", 1).replacen(time, "", 1);
+    let bytes: Vec<u8> = (0..hex.len() / 2)
+        .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+        .collect();
+    let Ok(Some(Reply::Welcome(welcome))) = Reply::decode(0x41, &bytes) else { panic!("{hex}") };
+    assert_eq!((welcome.now_ms, welcome.epoch, welcome.share_ok), (0, 12, true));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::join::Secret;
 use common::net::{ACCEPT_TIMEOUT, MOST_HALF_OPEN};
 
+use crate::clock::WallClock;
 use crate::index::Limits;
 
 /// Everything that does not change while a tracker runs.
@@ -23,6 +24,8 @@ pub struct Config {
     pub timing: Timing,
     /// Seed of the tracker's randomness; `None` takes one from the system.
     pub seed: Option<u64>,
+    /// Where the time of day comes from.
+    pub wall: WallClock,
 }
 
 /// Who may join.
@@ -78,6 +81,7 @@ impl Default for Config {
             server: ServerLimits::default(),
             timing: Timing::default(),
             seed: None,
+            wall: WallClock::default(),
         }
     }
 }

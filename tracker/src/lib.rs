@@ -36,6 +36,7 @@ use shared::{Seeds, Shared};
 use state::State;
 use store::{MetaStore, Writer};
 
+pub use clock::WallClock;
 pub use config::{Admission, Config, ServerLimits, Timing};
 pub use session::PROOF_ROLE;
 pub use state::{StartError, read_secret};
@@ -115,7 +116,7 @@ impl Tracker {
     fn start(mut config: Config, state: State) -> Result<Self, StartError> {
         let State { identity, secret, mut store } = state;
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
-        let clock = Clock::start();
+        let clock = Clock::start(config.wall.clone());
         let saved = store.load()?;
         if secret.is_some() {
             // Whoever knows the secret is no stranger: an address says nothing about them.

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::clock::Drift;
 use crate::entrance::Entrance;
 use crate::session;
 use crate::shared::{Closing, Shared};
@@ -31,8 +32,13 @@ const SHED_PAUSE: Duration = Duration::from_millis(1);
 const DISK_RETRY: Duration = Duration::from_secs(2);
 /// Peers that may come back per second after a restart.
 const RETURNS_PER_S: usize = 2_000;
-/// Shortest spread of returning peers, in milliseconds.
-const MIN_SPREAD_MS: usize = 2_000;
+/// Shortest spread after a goodbye, in milliseconds: it takes a moment to start again anyway.
+const MIN_SPREAD_MS: u32 = 2_000;
+/// How often the two clocks are compared.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// After everybody was welcomed again, at the earliest after this: a clock that jumps to and fro must not
+/// make signing memberships most of the work.
+const CLOCK_PAUSE: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` resolves, then says goodbye to everybody.
 pub(crate) async fn serve(
@@ -55,19 +61,19 @@ pub(crate) async fn serve(
         let mut accepting = std::pin::pin!(accepting);
         let mut ticking = std::pin::pin!(tick(&shared));
         let mut retrying = std::pin::pin!(retry_disk(&shared));
+        let mut comparing = std::pin::pin!(compare_clocks(&shared));
         let mut shutdown = std::pin::pin!(shutdown);
         tokio::select! {
             () = &mut accepting => {}
             () = &mut ticking => {}
             () = &mut retrying => {}
+            () = &mut comparing => {}
             () = &mut shutdown => {}
         }
     }
     drop(listener);
-    let spread = (connections.len() * 1000 / RETURNS_PER_S).max(MIN_SPREAD_MS);
-    shared.close_all(|| {
-        Closing::Goaway(u32::try_from(fastrand::usize(..=spread)).unwrap_or(u32::MAX))
-    });
+    let spread = spread_ms(connections.len()).max(MIN_SPREAD_MS);
+    shared.close_all(|| Closing::Goaway(fastrand::u32(..=spread)));
     let all_gone = async { while connections.join_next().await.is_some() {} };
     if timeout(shared.config.timing.goodbye, all_gone).await.is_err() {
         tracing::warn!("some connections were cut: they did not take their last message");
@@ -128,6 +134,7 @@ async fn tick(shared: &Shared) {
         };
         shared.wake(&readers);
         pause = tick_pause(counts.sessions).min(longest);
+        shared.spread_ms.store(spread_ms(counts.sessions), Ordering::Relaxed);
         let interval_ms = have_interval(counts.sessions);
         if shared.have_interval_ms.swap(interval_ms, Ordering::Relaxed) != interval_ms {
             shared.wake_all();
@@ -143,6 +150,31 @@ async fn retry_disk(shared: &Shared) {
             return;
         }
     }
+}
+
+/// Welcomes everybody again, with a new membership and the new time, when the wall clock has left the
+/// monotonic one.
+async fn compare_clocks(shared: &Shared) {
+    let mut drift = Drift::default();
+    let mut pause = CLOCK_EVERY;
+    loop {
+        sleep(pause).await;
+        pause = CLOCK_EVERY;
+        if let Some(moved) = drift.look(shared.clock.now_ms(), shared.clock.wall_ms()) {
+            tracing::warn!(
+                "the clock of this machine moved by {moved} s: all peers are told the new time"
+            );
+            shared.jumps.fetch_add(1, Ordering::Relaxed);
+            shared.wake_all();
+            pause = CLOCK_PAUSE;
+        }
+    }
+}
+
+/// Milliseconds over which so many peers should spread when they come back after they lost their
+/// connections.
+pub(crate) fn spread_ms(peers: usize) -> u32 {
+    u32::try_from(peers.saturating_mul(1000) / RETURNS_PER_S).unwrap_or(u32::MAX)
 }
 
 /// Least time between two rounds of telling watchers, in a network of so many peers: in the worst case

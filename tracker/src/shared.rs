@@ -30,6 +30,11 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Milliseconds between two CHUNK_REGISTER; stretched when many are connected.
     pub(crate) have_interval_ms: AtomicU32,
+    /// Milliseconds over which returning peers should spread; follows their number.
+    pub(crate) spread_ms: AtomicU32,
+    /// How often the wall clock has left the monotonic one: whoever was welcomed before has to be welcomed
+    /// again.
+    pub(crate) jumps: AtomicU64,
     /// A session changed the index.
     pub(crate) stirred: Notify,
     serial: AtomicU64,
@@ -81,6 +86,8 @@ impl Shared {
             epoch: seeds.epoch,
             metrics: Metrics::default(),
             have_interval_ms: AtomicU32::new(crate::server::MIN_HAVE_INTERVAL_MS),
+            spread_ms: AtomicU32::new(crate::server::spread_ms(0)),
+            jumps: AtomicU64::new(0),
             stirred: Notify::new(),
             serial: AtomicU64::new(seeds.serial),
             writer,
@@ -130,7 +137,7 @@ impl Shared {
 
     /// A fresh membership for `peer`, of the usual lifetime from now.
     pub(crate) fn membership(&self, peer: &PeerId) -> Vec<u8> {
-        let now = Clock::wall_ms() / 1000;
+        let now = self.clock.wall_ms() / 1000;
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         Membership::issue(&self.identity, peer, serial, now, now.saturating_add(LIFETIME_SECS))
     }

@@ -5,6 +5,8 @@
 mod altered;
 #[path = "wishes/bans.rs"]
 mod bans;
+#[path = "wishes/clocks.rs"]
+mod clocks;
 #[path = "wishes/folder.rs"]
 mod folder;
 #[path = "wishes/net.rs"]

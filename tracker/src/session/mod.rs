@@ -22,7 +22,6 @@ use common::wire::tracker::{Hello, Reply, Welcome};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::clock::Clock;
 use crate::entrance::Entrance;
 use crate::index::{Arrival, Arrived, Refusal, SessionId};
 use crate::shared::{Closing, Control, Shared};
@@ -162,6 +161,8 @@ struct Session<'a> {
     ignored: u32,
     /// Interval that the peer was last told.
     told_interval: u32,
+    /// [`Shared::jumps`] when the peer was last welcomed.
+    told_jumps: u64,
 }
 
 /// Why a session ended.
@@ -218,6 +219,7 @@ impl<'a> Session<'a> {
             paused_until: start,
             ignored: 0,
             told_interval: shared.have_interval_ms.load(Ordering::Relaxed),
+            told_jumps: shared.jumps.load(Ordering::Relaxed),
         };
         session.welcome(share_ok);
         Ok(session)
@@ -272,6 +274,11 @@ impl<'a> Session<'a> {
     /// Writes what changed, as much as the peer takes. What it does not take now it is told later, as it is then.
     fn push_news(&mut self) {
         while self.outbox.unsent() < self.shared.config.server.unsent {
+            let jumps = self.shared.jumps.load(Ordering::Relaxed);
+            if self.told_jumps != jumps {
+                self.told_jumps = jumps;
+                self.renew();
+            }
             let Self { id, rng, .. } = self;
             let Some(delta) = self.shared.with_index(|index| index.poll(*id, rng)) else {
                 return self.push_pace();
@@ -306,10 +313,15 @@ impl<'a> Session<'a> {
             return Err(End::Silent);
         }
         if self.renewed.elapsed() >= RENEW_AFTER {
-            self.renewed = Instant::now();
-            self.welcome(true);
+            self.renew();
         }
         Ok(())
+    }
+
+    /// Welcomes the peer again: a new membership, and the time.
+    fn renew(&mut self) {
+        self.renewed = Instant::now();
+        self.welcome(true);
     }
 
     fn finish_pending(&mut self, result: Result<(), StoreError>) {
@@ -350,10 +362,11 @@ impl<'a> Session<'a> {
             membership: self.shared.membership(&self.peer),
             observed: self.place.observed,
             epoch: self.shared.epoch,
-            now_ms: Clock::wall_ms(),
+            now_ms: self.shared.clock.wall_ms(),
             heartbeat_s: u16::try_from(heartbeat).unwrap_or(u16::MAX),
             have_interval_ms: self.told_interval,
             share_ok,
+            spread_ms: Some(self.shared.spread_ms.load(Ordering::Relaxed)),
         }));
     }
 

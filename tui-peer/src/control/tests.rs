@@ -58,6 +58,8 @@ fn snapshot(rows: u32) -> Snapshot {
             latency_ms: None,
             hosting: false,
             asking: false,
+            clock_ahead_s: None,
+            trouble: None,
         },
         totals: Default::default(),
         catalogue: Catalogue { version: 7, rows: (0..rows).map(row).collect(), whole: true }.into(),

@@ -30,6 +30,7 @@ mod plain;
 mod replay;
 mod session;
 pub mod snapshot;
+mod tracker_clock;
 pub mod why;
 
 use config::{EngineConfig, StartError};

@@ -235,6 +235,18 @@ pub fn causes(facts: &Facts) -> Vec<Cause> {
     out
 }
 
+/// In words that the tracker's clock is so many seconds ahead of ours, or behind it.
+pub fn clocks(ahead_secs: i64) -> String {
+    let secs = ahead_secs.unsigned_abs();
+    let by = match secs {
+        0..7_200 => format!("{} min", secs.saturating_add(30) / 60),
+        7_200..172_000 => format!("{} h", secs.saturating_add(1_800) / 3_600),
+        _ => format!("{} days", secs.saturating_add(43_200) / 86_400),
+    };
+    let way = if ahead_secs < 0 { "behind" } else { "ahead of" };
+    format!("the tracker's clock is {by} {way} ours")
+}
+
 /// What the engine counted of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct SourceFacts {
@@ -417,6 +429,16 @@ mod tests {
             "no answer x3, again in 8 s"
         );
         assert_eq!(source(&away), "waits for a place");
+    }
+
+    #[test]
+    fn differences_of_clocks_are_said_in_units_that_people_use() {
+        assert_eq!(clocks(899), "the tracker's clock is 15 min ahead of ours");
+        assert_eq!(clocks(-2 * 86_400 + 3), "the tracker's clock is 2 days behind ours");
+        assert_eq!(clocks(121), "the tracker's clock is 2 min ahead of ours");
+        assert_eq!(clocks(-5 * 3_600), "the tracker's clock is 5 h behind ours");
+        assert_eq!(clocks(40 * 86_400), "the tracker's clock is 40 days ahead of ours");
+        assert!(clocks(i64::MIN).ends_with("days behind ours"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `status` and `peers`: how the running peer does.
 
+use common::names::show;
 use serde_json::json;
 
 use super::output::{Output, bytes};
@@ -8,6 +9,7 @@ use super::{figures, get};
 use crate::args::{Peers, Status, exit};
 use crate::control::Attached;
 use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use crate::engine::why;
 
 /// Prints it; returns the exit code.
 pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
@@ -33,9 +35,11 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         fields.insert("runs".into(), peer.peer.what.clone().into());
         fields.insert("version".into(), peer.peer.version.clone().into());
         fields.insert("peer_id".into(), me.peer.to_string().into());
-        fields.insert("nick".into(), me.nick.clone().into());
+        fields.insert("nick".into(), show(&me.nick).into());
         fields.insert("addr".into(), me.listen.to_string().into());
         fields.insert("tracker".into(), network.tracker.clone().into());
+        fields.insert("network_trouble".into(), network.trouble.clone().into());
+        fields.insert("clock_ahead_s".into(), network.clock_ahead_s.into());
         fields.insert("downloads".into(), me.downloads.to_string_lossy().into());
         fields.insert("files".into(), snapshot.catalogue.rows.len().into());
         fields.insert("transfers".into(), snapshot.transfers.iter().map(row).collect());
@@ -43,10 +47,19 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
     out.json(&object);
     out.line(&format!(
         "{} ({}, process {}) on {}",
-        snapshot.me.nick, peer.peer.what, peer.peer.pid, snapshot.me.listen
+        show(&snapshot.me.nick),
+        peer.peer.what,
+        peer.peer.pid,
+        snapshot.me.listen
     ));
     let tracker = figures::tracker(&snapshot.network.state);
     out.line(format!("{tracker}  {}", snapshot.network.tracker).trim_end());
+    if let Some(trouble) = &snapshot.network.trouble {
+        out.line(trouble);
+    }
+    if let Some(ahead) = snapshot.network.clock_ahead_s {
+        out.line(&format!("{}: set whichever is wrong", why::clocks(ahead)));
+    }
     out.line(&figures::line(&snapshot));
     for transfer in snapshot.transfers.iter() {
         out.line(&format!("  {}  {}", short(transfer), line(transfer)));

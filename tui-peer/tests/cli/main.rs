@@ -7,6 +7,7 @@ mod lines;
 mod program;
 mod remote;
 mod service;
+mod status;
 #[path = "../walk/terminal.rs"]
 #[allow(dead_code)]
 mod terminal;

@@ -130,6 +130,7 @@ async fn serve(
         port: 0,
         features: 0,
         max_queued: 64 << 20,
+        in_touch: None,
     });
     say(&mut writer, &hello).await;
     let mut next = 0;

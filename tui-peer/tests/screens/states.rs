@@ -46,6 +46,17 @@ fn first_start_welcomes_and_joins() {
 }
 
 #[test]
+fn f11_the_welcome_says_that_the_remembered_network_is_damaged() {
+    let mut snap = testkit::fresh(Instant::now());
+    snap.network.trouble =
+        Some("the remembered network is damaged (x in the state folder); join it again".into());
+    let mut stage = Stage::of(snap, 80, 24);
+    assert!(stage.screen().contains("! the remembered network is damaged"), "{}", stage.screen());
+    stage.send(Msg::Paste(testkit::join_string()));
+    assert!(!stage.screen().contains("damaged"));
+}
+
+#[test]
 fn network_states_are_in_the_header() {
     let now = Instant::now();
     let cases = [

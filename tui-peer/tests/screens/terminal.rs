@@ -166,6 +166,16 @@ fn the_banner_says_what_is_wrong_and_goes_by_itself() {
 }
 
 #[test]
+fn f4_the_banner_says_that_the_clocks_differ() {
+    let mut snap = testkit::rich(std::time::Instant::now());
+    snap.transfers =
+        snap.transfers.iter().filter(|t| t.state != TransferState::DiskFull).cloned().collect();
+    snap.network.clock_ahead_s = Some(-900);
+    let screen = Stage::of(snap, 100, 30).screen();
+    assert!(screen.contains("! the tracker's clock is 15 min behind ours"), "{screen}");
+}
+
+#[test]
 fn line_by_line_one_can_find_download_share_and_quit() {
     let snap = testkit::rich(std::time::Instant::now());
     let mut plain = Plain::new(Some("/home/ada".into()), Units::Iec);

@@ -305,6 +305,8 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
             latency_ms: Some(12),
             hosting: false,
             asking: false,
+            clock_ahead_s: None,
+            trouble: None,
         },
         totals: Totals {
             down_rate: 12_998_144.0,

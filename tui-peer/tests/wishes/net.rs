@@ -22,9 +22,15 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) async fn start() -> Self {
+        Self::start_with(tracker::WallClock::default()).await
+    }
+
+    /// With a tracker that has this clock.
+    pub(crate) async fn start_with(wall: tracker::WallClock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let tracker = tracker::Tracker::open(tracker::Config::default()).unwrap();
+        let tracker =
+            tracker::Tracker::open(tracker::Config { wall, ..tracker::Config::default() }).unwrap();
         let join = tracker.join_string("127.0.0.1", port).unwrap();
         tokio::spawn(tracker.run(listener, std::future::pending()));
         Self { temp: tempfile::tempdir().unwrap(), join }

@@ -2,7 +2,7 @@
 
 use tui_peer::engine::command::{Command, Reply};
 use tui_peer::engine::config::{OnStart, StartError};
-use tui_peer::engine::event::What;
+use tui_peer::engine::event::{Level, What};
 use tui_peer::engine::library::Library;
 use tui_peer::engine::snapshot::{NetState, TransferState};
 
@@ -24,6 +24,33 @@ async fn a_start_can_stay_off_until_the_user_says_so() {
     let network = peer.snapshot().network.clone();
     assert_eq!((network.state, network.asking), (NetState::Left, false));
     assert!(network.join.is_some(), "known all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f11_a_damaged_network_is_told_and_forgotten_when_another_is_joined() {
+    let net = Net::start().await;
+    let mut config = net.config("peer");
+    (config.join, config.remember) = (None, true);
+    std::fs::create_dir_all(&config.state_dir).unwrap();
+    let file = config.state_dir.join("network.join");
+    std::fs::write(&file, [0; 100]).unwrap();
+    let peer = tui_peer::engine::start(config.clone()).await.unwrap();
+    let network = peer.snapshot().network.clone();
+    assert_eq!(network.state, NetState::NoNetwork);
+    assert!(network.trouble.is_some_and(|why| why.contains("damaged")));
+    let mut events = peer.record();
+    let warned = loop {
+        let event = events.recv().await.unwrap();
+        if matches!(event.what, What::Failed { code: "network", .. }) {
+            break event;
+        }
+    };
+    assert_eq!(warned.level, Level::Warn);
+    assert!(warned.text.contains("network.join"), "{}", warned.text);
+    ok(&peer, Command::Join { join: net.join.clone() }).await;
+    until(&peer, "joined", |s| s.network.state == NetState::On && s.network.trouble.is_none())
+        .await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), net.join.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]

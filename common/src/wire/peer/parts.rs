@@ -59,6 +59,10 @@ pub struct Hello {
     /// Most bytes this peer lets one other peer have queued.
     #[serde(rename = "q")]
     pub max_queued: u32,
+    /// Whether this peer can reach its tracker. One that cannot may show a membership that has expired
+    /// ([`crate::membership::GRACE_SECS`]). `None`: an older program, which does not say.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub in_touch: Option<bool>,
 }
 
 /// "Let us exchange this content."

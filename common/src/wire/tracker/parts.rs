@@ -50,8 +50,9 @@ pub struct Welcome {
     /// Changes whenever the tracker lost its soft state.
     #[serde(rename = "e")]
     pub epoch: u64,
-    /// The tracker's clock: milliseconds since 1970.
-    #[serde(rename = "w")]
+    /// The tracker's clock: milliseconds since 1970; 0 from a tracker that does not say. Memberships are
+    /// judged by it, whatever the clocks of the peers.
+    #[serde(rename = "w", default)]
     pub now_ms: u64,
     /// Seconds of silence after which the peer should ping.
     #[serde(rename = "b")]
@@ -62,6 +63,10 @@ pub struct Welcome {
     /// Whether the digest matched: nothing to register again.
     #[serde(rename = "ok")]
     pub share_ok: bool,
+    /// Milliseconds over which peers that lose their connection should spread when they come back, so that
+    /// the tracker can greet them all. `None`: an older tracker, which does not say.
+    #[serde(rename = "sp", default, skip_serializing_if = "Option::is_none")]
+    pub spread_ms: Option<u32>,
 }
 
 /// What is registered about a content.

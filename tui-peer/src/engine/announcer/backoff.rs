@@ -4,8 +4,11 @@ use std::time::Duration;
 
 /// Wait before the first try after a connection that had lasted: with jitter at most this.
 const FIRST: Duration = Duration::from_secs(1);
-/// Longest wait: somebody who mends a tracker should not have to wait longer for everybody.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Longest wait, unless the tracker announced a longer spread: somebody who mends a tracker should not have
+/// to wait longer for everybody.
+const LONGEST: Duration = Duration::from_secs(15);
+/// Longest spread that a tracker may announce: at 2,000 returns a second it is for 120,000 peers.
+pub(super) const LONGEST_SPREAD: Duration = Duration::from_secs(60);
 /// Wait after the tracker refused us: a person has to do something first.
 const REFUSED: Duration = Duration::from_secs(60);
 /// Added to what a tracker asks for: a shortest wait that does not have all come at once who were told
@@ -14,7 +17,7 @@ const LEAST_ASKED: Duration = Duration::from_secs(1);
 /// Longest wait a tracker may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 /// A connection that lasted this long was a good one; a shorter one counts as another failure, so that
-/// a tracker that hangs up at once is not dialled every second.
+/// a tracker that hangs up at once is not dialled every second. One that has just started is forgiven.
 const LASTED: Duration = Duration::from_secs(20);
 
 /// Why we wait.
@@ -28,10 +31,12 @@ pub(super) enum Why {
     Asked(Duration),
 }
 
-/// Doubling waits with jitter: 1, 2, 4 … 60 s, each between half and all of that.
+/// Doubling waits with jitter: 1, 2, 4, 8, 15 s, each between half and all of that.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// Over which time the tracker wants peers to come back that lost it.
+    spread: Duration,
 }
 
 impl Backoff {
@@ -40,14 +45,29 @@ impl Backoff {
         if lived >= LASTED {
             self.failures = 0;
         }
-        let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let longest = LONGEST.max(self.spread);
+        let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(longest);
+        let first = self.failures == 0;
         self.failures = self.failures.saturating_add(1);
         match why {
+            // Everybody lost it at the same moment.
+            Why::Broken if first && self.spread > FIRST => {
+                FIRST / 2 + (self.spread - FIRST / 2).mul_f64(rng.f64())
+            }
             Why::Broken => jitter(doubled, rng),
             Why::Refused => REFUSED,
             // Everybody was told the same moment or a random one: a little more does no harm. A tracker
             // that says goodbye again and again is not dialled without end.
             Why::Asked(pause) => LEAST_ASKED + pause.min(LONGEST_ASKED) + jitter(FIRST / 4, rng),
+        }
+    }
+
+    /// The tracker let us in: it says over which time peers should come back, and whether it has just
+    /// started. Then earlier failures say nothing about this run of it.
+    pub(super) fn welcomed(&mut self, just_started: bool, spread: Duration) {
+        self.spread = spread.min(LONGEST_SPREAD);
+        if just_started {
+            self.failures = 0;
         }
     }
 
@@ -69,7 +89,7 @@ mod tests {
     fn waits_double_up_to_the_longest_and_begin_anew_after_a_good_connection() {
         let mut rng = fastrand::Rng::with_seed(7);
         let mut backoff = Backoff::default();
-        for full in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+        for full in [1, 2, 4, 8, 15, 15, 15] {
             let wait = backoff.wait(Why::Broken, Duration::ZERO, &mut rng);
             let full = Duration::from_secs(full);
             assert!((full / 2..=full).contains(&wait), "{wait:?} of {full:?}");
@@ -80,6 +100,35 @@ mod tests {
         assert!(wait >= FIRST, "a tracker that hangs up at once: {wait:?}");
         backoff.reset();
         assert!(backoff.wait(Why::Broken, Duration::ZERO, &mut rng) <= FIRST);
+    }
+
+    #[test]
+    fn f8_an_announced_spread_is_kept_within_reason() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut backoff = Backoff::default();
+        let secs = Duration::from_secs;
+        backoff.welcomed(true, secs(10));
+        let first: Vec<_> = (0..1000)
+            .map(|_| {
+                backoff.reset();
+                backoff.wait(Why::Broken, Duration::ZERO, &mut rng)
+            })
+            .collect();
+        assert!(first.iter().all(|wait| (FIRST / 2..=secs(10)).contains(wait)));
+        let soon = first.iter().filter(|wait| **wait < secs(5)).count();
+        assert!(
+            (400..600).contains(&soon),
+            "all over the spread: {soon} of 1000 in the first half"
+        );
+        backoff.welcomed(true, secs(10_000));
+        let longest = (0..20).map(|_| backoff.wait(Why::Broken, Duration::ZERO, &mut rng)).max();
+        assert!(
+            longest.is_some_and(|wait| wait > LONGEST && wait <= LONGEST_SPREAD),
+            "{longest:?}"
+        );
+        // The same run of the tracker: what failed before still counts.
+        backoff.welcomed(false, Duration::ZERO);
+        assert!(backoff.wait(Why::Broken, Duration::ZERO, &mut rng) >= LONGEST / 2);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) struct Client {
     events: mpsc::Sender<TrackerEvent>,
     rng: fastrand::Rng,
     pub(super) patience: Patience,
-    backoff: Backoff,
+    pub(super) backoff: Backoff,
     pub(super) mirror: Mirror,
     pub(super) sources: Sources,
     /// Of the last welcome.
@@ -97,7 +97,7 @@ impl Client {
             let state = self.state_after(&ended, pause);
             self.tell(TrackerEvent::State(state)).await;
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep((self.patience.pause)(pause)) => {}
                 () = self.shared.hurry.notified() => self.backoff.reset(),
             }
         }

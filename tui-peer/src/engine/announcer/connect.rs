@@ -1,7 +1,7 @@
 //! From a join string to a welcome, or to a reason why not.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::channel::{Channel, ChannelError, FrameError, Purpose, SecureReader, SecureWriter};
 use common::id::Hash;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::AnnouncerConfig;
 use super::addrs::Place;
-use super::backoff::Why;
+use super::backoff::{LONGEST_SPREAD, Why};
 use crate::engine::conn;
 
 /// Time for the name of the tracker to be found.
@@ -62,13 +62,20 @@ pub(super) struct Link {
     pub(super) writer: SecureWriter<TcpStream>,
     pub(super) place: Place,
     pub(super) welcome: Welcome,
+    /// When `welcome` came.
+    pub(super) came: Instant,
+    /// How long it took from our hello.
+    pub(super) took: Duration,
 }
 
 impl Ended {
     /// How long to wait then.
     pub(super) fn why(&self) -> Why {
         match self {
-            Self::Goaway(delay_ms) => Why::Asked(Duration::from_millis(u64::from(*delay_ms))),
+            Self::Goaway(delay_ms) => {
+                let pause = Duration::from_millis(u64::from(*delay_ms));
+                Why::Asked(pause.min(LONGEST_SPREAD))
+            }
             Self::Refused { retry_ms, .. } if *retry_ms > 0 && self.rejected("").is_none() => {
                 Why::Asked(Duration::from_millis(u64::from(*retry_ms)))
             }
@@ -142,6 +149,7 @@ pub(super) async fn connect(
         digest: digest(),
     });
     let (mut reader, mut writer) = secure.into_frames();
+    let asked = Instant::now();
     let answer = async {
         writer.write(hello.kind(), &hello.body()).await?;
         writer.flush().await?;
@@ -153,7 +161,8 @@ pub(super) async fn connect(
         Some(Reply::Welcome(welcome)) => {
             check(&welcome)?;
             let place = Place { tracker, observed: welcome.observed };
-            Ok(Link { reader, writer, place, welcome })
+            let came = Instant::now();
+            Ok(Link { reader, writer, place, welcome, came, took: came.duration_since(asked) })
         }
         Some(Reply::Error { code, text, retry_ms, .. }) => {
             Err(Ended::Refused { code, text, retry_ms })

@@ -39,6 +39,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::snapshot::{Catalogue, NetState};
+use super::tracker_clock::Reading;
 use client::Phase;
 use desired::Desired;
 use talk::Patience;
@@ -93,8 +94,8 @@ pub(in crate::engine) enum TrackerEvent {
         tracker: SocketAddr,
         /// The tracker has no memory of an earlier connection of this announcer.
         new_epoch: bool,
-        /// The tracker's clock: milliseconds since 1970.
-        now_ms: u64,
+        /// The tracker's clock.
+        time: Reading,
     },
     /// These are on the tracker's disk: others can find them. Said again after every reconnect.
     Registered { ids: Vec<ContentId> },

@@ -17,6 +17,7 @@ use super::mirror::Changed;
 use super::requests::Pending;
 use super::{Shared, SourceInfo, TrackerEvent};
 use crate::engine::snapshot::NetState;
+use crate::engine::tracker_clock::Reading;
 
 /// How long a tracker may be silent where it should not be.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +26,13 @@ pub(super) struct Patience {
     pub(super) pong: Duration,
     /// Time for the tracker to take what we write.
     pub(super) write: Duration,
+    /// How long a pause between two connections really takes: tests let time fly.
+    pub(super) pause: fn(Duration) -> Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { pong: Duration::from_secs(10), write: Duration::from_secs(20) }
+        Self { pong: Duration::from_secs(10), write: Duration::from_secs(20), pause: |pause| pause }
     }
 }
 
@@ -60,10 +63,13 @@ struct Talk {
     told_failing: bool,
     /// Time for the answer to a ping.
     pong: Duration,
+    /// How long a question and its answer take, as measured last.
+    round_trip: Duration,
 }
 
 impl Talk {
-    fn new(welcome: &Welcome, now: Instant, pong: Duration) -> Self {
+    fn new(link: &Link, now: Instant, pong: Duration) -> Self {
+        let welcome = &link.welcome;
         Self {
             heartbeat: heartbeat(welcome),
             progress_every: interval(welcome.have_interval_ms),
@@ -75,6 +81,7 @@ impl Talk {
             heard: now,
             told_failing: false,
             pong,
+            round_trip: link.took,
         }
     }
 
@@ -87,9 +94,11 @@ impl Talk {
 impl Client {
     /// Talks over the open connection until it ends.
     pub(super) async fn talk(&mut self) -> Result<Infallible, Ended> {
-        let welcome = self.link()?.welcome.clone();
-        let mut talk = Talk::new(&welcome, Instant::now(), self.patience.pong);
-        self.welcomed(&mut talk, welcome, true).await;
+        let pong = self.patience.pong;
+        let link = self.link()?;
+        let (welcome, came) = (link.welcome.clone(), link.came);
+        let mut talk = Talk::new(link, Instant::now(), pong);
+        self.welcomed(&mut talk, welcome, came, true).await;
         let shared = self.shared.clone();
         loop {
             self.send_all(&mut talk).await?;
@@ -101,16 +110,20 @@ impl Client {
     }
 
     /// A welcome: the first one of a connection, or a renewed one.
-    async fn welcomed(&mut self, talk: &mut Talk, welcome: Welcome, first: bool) {
+    async fn welcomed(&mut self, talk: &mut Talk, welcome: Welcome, came: Instant, first: bool) {
         let Some(link) = &mut self.link else { return };
         let new_epoch = self.epoch.replace(welcome.epoch) != Some(welcome.epoch);
         link.place.observed = welcome.observed;
         let tracker = link.place.tracker;
         talk.heartbeat = heartbeat(&welcome);
         talk.progress_every = interval(welcome.have_interval_ms);
-        let Welcome { membership, observed, now_ms, share_ok, .. } = welcome;
-        self.tell(TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, now_ms })
-            .await;
+        let Welcome { membership, observed, now_ms, share_ok, spread_ms, .. } = welcome;
+        let spread = Duration::from_millis(u64::from(spread_ms.unwrap_or(0)));
+        self.backoff.welcomed(new_epoch, spread);
+        // Half of the round trip was the way back.
+        let at = came.checked_sub(talk.round_trip / 2).unwrap_or(came);
+        let time = Reading { at, unix_ms: now_ms };
+        self.tell(TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time }).await;
         if first {
             self.tell(TrackerEvent::State(NetState::On)).await;
         }
@@ -213,7 +226,10 @@ impl Client {
                 if pong.is_some()
                     && let Some((_, at)) = talk.pinged.take()
                 {
-                    let ms = u32::try_from(at.elapsed().as_millis()).unwrap_or(u32::MAX);
+                    let took = at.elapsed();
+                    // Longer is not the way, but a session of ours that was busy.
+                    talk.round_trip = took.min(talk.pong);
+                    let ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
                     self.tell(TrackerEvent::Latency(ms)).await;
                 }
             }
@@ -260,7 +276,7 @@ impl Client {
             Reply::Resend { ids } => self.shared.desired().resend(&ids),
             Reply::Welcome(welcome) => {
                 check(&welcome)?;
-                self.welcomed(talk, welcome, false).await;
+                self.welcomed(talk, welcome, Instant::now(), false).await;
             }
             Reply::Goaway { delay_ms } => return Err(Ended::Goaway(delay_ms)),
             Reply::Error { q: 0, code, text, retry_ms } => {

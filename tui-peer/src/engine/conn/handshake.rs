@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::channel::{Channel, ChannelError, FrameError, Secure, SecureReader, SecureWriter};
 use common::id::PeerId;
@@ -95,7 +95,11 @@ impl HandshakeError {
     fn code(&self) -> Option<Code> {
         match self {
             Self::Version(..) => Some(Code::Version),
-            Self::Membership(MembershipError::Expired { .. }) => Some(Code::Expired),
+            // Time may mend both: a membership from the future is one whose tracker's clock was set, of which
+            // we have not heard yet.
+            Self::Membership(
+                MembershipError::Expired { .. } | MembershipError::NotYetValid { .. },
+            ) => Some(Code::Expired),
             Self::Membership(_) => Some(Code::NotMember),
             Self::Ourselves => Some(Code::Duplicate),
             Self::Wire(_) | Self::NotHello => Some(Code::Protocol),
@@ -149,6 +153,7 @@ impl Ours {
             port: self.port,
             features: 0,
             max_queued: u32::try_from(MAX_QUEUED_BYTES).unwrap_or(u32::MAX),
+            in_touch: Some(admission.in_touch),
         });
         writer.write(ours.kind(), &ours.body()).await?;
         writer.flush().await?;
@@ -159,7 +164,7 @@ impl Ours {
                 if max < PROTOCOL_MIN || min > PROTOCOL_VERSION {
                     return Err(HandshakeError::Version(min, max));
                 }
-                admission.check(peer, &theirs.membership)?;
+                admission.check(peer, &theirs.membership, theirs.in_touch, Instant::now())?;
                 Ok(theirs)
             }
             Some(PeerMsg::Bye { code, text }) => Err(HandshakeError::Refused(code, text)),

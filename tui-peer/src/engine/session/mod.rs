@@ -24,6 +24,7 @@ mod peers;
 mod queue;
 mod recall;
 mod recheck;
+mod remembered;
 mod removed;
 mod room;
 mod shares;
@@ -45,7 +46,7 @@ use common::identity::Identity;
 use tokio::sync::{mpsc, watch};
 
 use self::bans::Ban;
-use self::clock::{Clocks, Jump};
+use self::clock::{Clocks, Gap, GapNews, Jump, system_up};
 use self::content::Content;
 use self::kept::Keeping;
 use self::network::Net;
@@ -62,6 +63,7 @@ use super::handle::{Call, Stop};
 use super::library::Library;
 use super::replay::EventSender;
 use super::snapshot::Snapshot;
+use super::why;
 use crate::swarm::Node;
 use crate::swarm::event::{ConnId, Input, Output};
 use crate::swarm::time::Time;
@@ -120,6 +122,8 @@ pub(super) struct Session {
     chosen: Vec<paths::Chosen>,
     before: Before,
     clocks: Clocks,
+    /// How far the tracker's clock is from ours.
+    gap: Gap,
     /// Downloads that can be taken back.
     removed: VecDeque<Removed>,
     bans: Vec<Ban>,
@@ -243,29 +247,60 @@ impl Session {
             self.dirty |= self.is_busy();
         }
         self.bury_removed(Some(now));
-        if let Some(jump) = self.clocks.look(now, SystemTime::now()) {
-            self.on_jump(jump);
-        }
+        self.look_at_clocks(now, SystemTime::now());
         self.check_stopping(now);
         if self.dirty && now >= self.published + SNAPSHOT_EVERY {
             self.publish();
         }
     }
 
-    /// The machine slept, or its clock was set: whoever we were connected to is gone or soon will be.
-    fn on_jump(&mut self, jump: Jump) {
+    fn look_at_clocks(&mut self, now: Instant, wall: SystemTime) {
+        if self.clocks.is_due(now)
+            && let Some(jump) = self.clocks.look(now, wall, system_up())
+        {
+            self.on_jump(jump, now);
+        }
+        if let Some(news) = self.gap.look(now, self.ours.gate.ahead_secs(now, wall)) {
+            self.on_gap(news);
+        }
+    }
+
+    fn on_jump(&mut self, jump: Jump, now: Instant) {
         match jump {
             Jump::Back(by) => {
                 let text = format!("the clock was set back by {} s", by.as_secs());
                 self.say(Level::Info, Target::Net, text);
             }
+            // Whoever we are connected to did not notice.
             Jump::Ahead(by) => {
+                let text = format!("the clock was set ahead by {} s", by.as_secs());
+                self.say(Level::Info, Target::Net, text);
+            }
+            // Whoever we were connected to is gone or soon will be.
+            Jump::Slept(by) => {
                 let text = format!("{} s passed at once: reconnecting", by.as_secs());
                 self.say(Level::Info, Target::Net, text);
+                self.ours.gate.slept(by, now);
                 self.feed(Input::Woke);
                 if let Some(announcer) = &self.net.announcer {
                     announcer.announce_now();
                 }
+            }
+        }
+    }
+
+    /// Our clock and the tracker's differ by more than they should, or do no longer.
+    fn on_gap(&mut self, news: GapNews) {
+        self.changed();
+        match news {
+            GapNews::Differ(ahead) => {
+                let text = format!("{}; transfers are not affected", why::clocks(ahead));
+                let hint = "set whichever of the two is wrong (timedatectl set-ntp true)";
+                let what = What::Failed { id: None, code: "clock", hint: hint.to_owned() };
+                self.tell(Level::Warn, Target::Track, text, what);
+            }
+            GapNews::Agree => {
+                self.say(Level::Info, Target::Track, "the tracker's clock and ours agree again");
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use common::id::{ContentId, PeerId};
 use common::join::JoinString;
@@ -17,14 +18,9 @@ use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, Tra
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::conn::ConnCommand;
 use crate::engine::event::{Level, Target, What};
-use crate::engine::gate::Admission;
 use crate::engine::host::{self, HostedTracker};
 use crate::engine::snapshot::{Catalogue, NetState};
 use crate::swarm::event::{Input, SourceHint};
-
-/// Setting of the library that holds the remembered network (never its secret: that is in a file of
-/// its own, readable by the owner only).
-const JOIN_FILE: &str = "network.join";
 
 /// Our tracker and what it said.
 pub(super) struct Net {
@@ -33,6 +29,8 @@ pub(super) struct Net {
     /// `events` was exchanged while the session waited on the old one.
     pub(super) replaced: bool,
     pub(super) join: Option<JoinString>,
+    /// Why a network that was joined before is not known any more.
+    pub(super) trouble: Option<String>,
     /// The tracker's address as connected.
     pub(super) tracker_addr: Option<SocketAddr>,
     pub(super) state: NetState,
@@ -59,6 +57,7 @@ impl Net {
             events: None,
             replaced: false,
             join: None,
+            trouble: None,
             tracker_addr: None,
             state: NetState::NoNetwork,
             latency_ms: None,
@@ -80,7 +79,7 @@ impl Session {
     pub(super) fn join(&mut self, join: JoinString) {
         self.disconnect_all(Code::ShuttingDown, "joining another network");
         self.asking = false;
-        self.ours.gate.set(None);
+        self.ours.gate.close();
         if let Some(old) = self.net.announcer.take() {
             tokio::spawn(async move { old.leave().await });
         }
@@ -104,6 +103,7 @@ impl Session {
             self.remember_network(&join);
         }
         self.net.join = Some(join);
+        self.net.trouble = None;
         let ids: Vec<ContentId> = self.order.clone();
         for id in &ids {
             if let Some(content) = self.contents.get_mut(id) {
@@ -161,7 +161,7 @@ impl Session {
         self.net.replaced = true;
         self.net.state = NetState::Left;
         self.net.latency_ms = None;
-        self.ours.gate.set(None);
+        self.ours.gate.close();
         self.disconnect_all(Code::ShuttingDown, "left the network");
         self.say(Level::Info, Target::Track, "left the network; downloads rest, progress is kept");
         self.changed();
@@ -236,10 +236,10 @@ impl Session {
         self.changed();
         match event {
             TrackerEvent::State(state) => self.on_net_state(state),
-            TrackerEvent::Welcomed { membership, tracker, .. } => {
+            TrackerEvent::Welcomed { membership, tracker, time, .. } => {
                 if let Some(join) = &self.net.join {
-                    let admission = Admission { tracker: join.tracker(), membership };
-                    self.ours.gate.set(Some(admission));
+                    let now = (Instant::now(), SystemTime::now());
+                    self.ours.gate.welcome(join.tracker(), membership, time, now);
                 }
                 self.net.tracker_addr = Some(tracker);
             }
@@ -300,6 +300,8 @@ impl Session {
     }
 
     fn on_net_state(&mut self, state: NetState) {
+        // One that refuses us is there: what we have runs out.
+        self.ours.gate.set_in_touch(!matches!(state, NetState::Lost { .. }));
         let before = std::mem::discriminant(&self.net.state);
         if before != std::mem::discriminant(&state) {
             match &state {
@@ -376,21 +378,7 @@ impl Session {
             }
         }
     }
-
-    fn remember_network(&mut self, join: &JoinString) {
-        let path = self.config.state_dir.join(JOIN_FILE);
-        if let Err(error) = host::write_private(&path, &join.to_string()) {
-            let text = format!("could not remember the network in {}: {error}", path.display());
-            self.say(Level::Warn, Target::Track, text);
-        }
-    }
 }
 
 /// Names of peers remembered for display.
 const MAX_NICKS: usize = 10_000;
-
-/// The network remembered in a state folder, if any.
-pub(super) fn remembered(state_dir: &std::path::Path) -> Option<JoinString> {
-    let text = std::fs::read_to_string(state_dir.join(JOIN_FILE)).ok()?;
-    text.trim().parse().ok()
-}

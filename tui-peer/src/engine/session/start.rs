@@ -11,13 +11,15 @@ use std::time::{Instant, SystemTime};
 
 use common::channel::Channel;
 use common::identity::{Identity, IdentityError};
+use common::names::show;
 use common::net::Links;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::clock::Clocks;
+use super::clock::{Clocks, Gap, system_up};
 use super::kept::Keeping;
-use super::network::{Net, remembered};
+use super::network::Net;
+use super::remembered::remembered;
 use super::{Before, DONE_QUEUE, Queues, Session, Totals, shares};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
 use crate::engine::conn::{Ours, listen};
@@ -90,7 +92,7 @@ pub(super) async fn start_with(
     let node = Node::new(NodeConfig { budget: REQUEST_BUDGET, ..NodeConfig::default() }, me, seed);
     let (handle, parts) = handle::channel(Snapshot::first(Me {
         peer: me,
-        nick: config.nick.clone(),
+        nick: show(&config.nick),
         listen: listening,
         downloads: config.downloads.clone(),
         disk_free: None,
@@ -132,7 +134,8 @@ pub(super) async fn start_with(
         sought: Vec::new(),
         chosen: Vec::new(),
         before,
-        clocks: Clocks::new(Instant::now(), SystemTime::now()),
+        clocks: Clocks::new(Instant::now(), SystemTime::now(), system_up()),
+        gap: Gap::default(),
         removed: VecDeque::new(),
         bans: Vec::new(),
         keeping: Keeping::load(&loaded.settings, Instant::now()),
@@ -148,11 +151,13 @@ pub(super) async fn start_with(
     }
     session.restore_bans();
     session.feed(Input::DownLimit(session.config.down));
-    let join = session.config.join.clone();
-    let join = join.or_else(|| {
-        let recalls = session.config.remember && !session.config.will_host;
-        recalls.then(|| remembered(&session.config.state_dir)).flatten()
-    });
+    let mut join = session.config.join.clone();
+    if join.is_none() && session.config.remember && !session.config.will_host {
+        match remembered(&session.config.state_dir) {
+            Ok(found) => join = found,
+            Err(unusable) => session.miss_network(&unusable),
+        }
+    }
     match (join, session.config.on_start) {
         (Some(join), OnStart::Resume) => session.join(join),
         (Some(join), wish) => session.stay_off(join, wish == OnStart::Ask),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use common::id::{ContentId, PeerId};
+use common::names::show;
 
 use super::content::{Content, Download, Phase, Role, Share, ShareState, bytes_of};
 use super::facts::{Meters, Of};
@@ -36,7 +37,7 @@ impl Session {
             at: self.published,
             me: Me {
                 peer: self.me,
-                nick: self.config.nick.clone(),
+                nick: show(&self.config.nick),
                 listen: self.listen,
                 downloads: self.config.downloads.clone(),
                 disk_free: self.rooms.last(&self.config.downloads).map(|room| room.free),
@@ -69,6 +70,8 @@ impl Session {
             latency_ms: self.net.latency_ms,
             hosting: self.net.hosted.is_some(),
             asking: self.asking,
+            clock_ahead_s: self.gap.secs(),
+            trouble: self.net.trouble.clone(),
         }
     }
 

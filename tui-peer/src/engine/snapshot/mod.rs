@@ -64,6 +64,8 @@ impl Snapshot {
             latency_ms: None,
             hosting: false,
             asking: false,
+            clock_ahead_s: None,
+            trouble: None,
         };
         Self {
             seq: 0,
@@ -120,7 +122,7 @@ pub struct BanRow {
 pub struct Me {
     /// Our key.
     pub peer: PeerId,
-    /// Our name for others.
+    /// Our name for others, safe to show.
     pub nick: String,
     /// Where we listen.
     pub listen: SocketAddr,
@@ -149,6 +151,13 @@ pub struct Network {
     /// We stayed out of it at the start until the user says so: ask
     /// ([`super::config::OnStart::Ask`]).
     pub asking: bool,
+    /// How many seconds the tracker's clock is ahead of ours, while that is more than two minutes
+    /// ([`super::why::clocks`] says it in words).
+    #[serde(default)]
+    pub clock_ahead_s: Option<i64>,
+    /// Why the network of an earlier run is not known any more, and what to do.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 impl Network {

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
 use crate::engine::snapshot::{NetState, TransferState};
+use crate::engine::why;
 
 use super::super::action::Action;
 use super::super::format;
@@ -85,6 +86,10 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
             out.push((Tone::Warn, text));
         }
         NetState::NoNetwork | NetState::Connecting | NetState::On => {}
+    }
+    if let Some(ahead) = snap.network.clock_ahead_s {
+        let text = format!("! {} {dot} set whichever is wrong", why::clocks(ahead));
+        out.push((Tone::Warn, text));
     }
     for (peer, at) in &model.told_bans {
         let row = snap.bans.iter().find(|ban| ban.peer == *peer && !ban.by_user);

@@ -58,7 +58,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     }
     y += 1;
     let hint = paint::wrap(&hint(model), usize::from(width));
-    let style = if model.welcome.error.is_some() { theme.error() } else { theme.dim() };
+    let style = if trouble(model).is_some() { theme.error() } else { theme.dim() };
     for (y, line) in (y..inner.bottom()).zip(hint.iter().take(2)) {
         paint::text(frame.buffer_mut(), x, y, width, line, style);
     }
@@ -206,9 +206,16 @@ fn checked(model: &Model, stop: Stop) -> Line {
     }
 }
 
+/// What went wrong: just now, or with the network of an earlier run, until something is typed.
+fn trouble(model: &Model) -> Option<&str> {
+    let fresh = model.welcome.stop == Stop::Tracker && model.welcome.field.text().is_empty();
+    let lost = model.snap.network.trouble.as_deref().filter(|_| fresh);
+    model.welcome.error.as_deref().or(lost)
+}
+
 /// What the chosen line is for, or what went wrong.
 fn hint(model: &Model) -> String {
-    if let Some(error) = &model.welcome.error {
+    if let Some(error) = trouble(model) {
         return format!("! {error}");
     }
     let text = match model.welcome.stop {

@@ -121,7 +121,8 @@ async fn a_silent_tracker_is_lost() {
 #[tokio::test]
 async fn a_tracker_that_takes_no_bytes_is_lost() {
     let fake = Fake::new().await;
-    let patience = Patience { write: Duration::from_millis(200), pong: PATIENCE };
+    let patience =
+        Patience { write: Duration::from_millis(200), pong: PATIENCE, ..Patience::default() };
     let (announcer, mut events) = join_with(1, &fake.join(), patience);
     // More than the buffers of both ends hold.
     let long = "n".repeat(250);

@@ -3,6 +3,7 @@
 mod fake;
 mod hostile;
 mod real;
+mod restarts;
 mod scripted;
 
 use std::collections::HashSet;
