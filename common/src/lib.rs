@@ -1,8 +1,9 @@
 //! What a Shoal tracker and a Shoal peer must agree on.
 //!
 //! Nothing here does IO except [`channel`], the framed and encrypted connection, [`identity`], which
-//! reads and creates the key file, and what asks the system: [`descriptors`] for its limit of open files,
-//! [`net::OnLink`] for this machine's addresses. In reading order:
+//! reads and creates the key file, [`control`], a socket for this user, and what asks the system:
+//! [`descriptors`] for its limit of open files, [`net::OnLink`] for this machine's addresses. In reading
+//! order:
 //!
 //! - [`id`], [`hash`]: 32-byte identifiers, SHA-256.
 //! - [`limits`]: every bound of the protocol with its reason.
@@ -11,12 +12,14 @@
 //! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers.
 //! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links.
 //! - [`net`]: whose connections count as one where places are scarce.
+//! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
 #![deny(missing_docs)]
 
 pub mod channel;
 pub mod chunk_set;
 pub mod content;
+pub mod control;
 pub mod descriptors;
 pub mod hash;
 pub mod id;

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use etcetera::AppStrategy as _;
+use tracker::index::{GroupLimits, Limits};
 use tracker::{Admission, Config, StartError};
 
 /// The tracker of a Shoal network: it knows who is there, which files exist and who has which parts.
@@ -17,7 +18,7 @@ pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
 
     /// Where to keep key, secret and records [default: the state folder of shoal, such as ~/.local/state/shoal/tracker]
-    #[arg(long, env = "SHOAL_STATE", value_name = "DIR")]
+    #[arg(long, env = "SHOAL_STATE", value_name = "DIR", global = true)]
     state: Option<PathBuf>,
 
     /// Who may join: everybody with the join string (open), or only who knows the secret in it (secret)
@@ -37,19 +38,140 @@ pub(crate) struct Args {
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Say things in JSON, one object a line
-    #[arg(long, env = "SHOAL_JSON", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "SHOAL_JSON", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    bounds: Bounds,
 
     /// Log more; twice for everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What is said to a tracker that runs on the same state folder.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Let somebody in no more, now and after a restart: connections are closed, registrations dropped
+    Ban {
+        /// A key (in full, or its first 8 characters or more), an IPv4 address, or an IPv6 address (its /64)
+        #[arg(value_name = "KEY|ADDR")]
+        who: String,
+        /// Why; whoever is refused is told
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Let somebody in again
+    Unban {
+        /// As `tracker bans` shows it
+        #[arg(value_name = "KEY|ADDR")]
+        who: String,
+    },
+    /// List who is banned
+    Bans,
+    /// Drop what somebody has registered; they may come back and register again
+    Forget {
+        /// A key (in full, or its first 8 characters or more), an IPv4 address, or an IPv6 address (its /64)
+        #[arg(value_name = "KEY|ADDR")]
+        who: String,
+    },
+    /// List the peers that take most
+    Peers {
+        /// How many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+        most: u32,
+    },
+}
+
+/// How much may be taken of this tracker.
+#[derive(Debug, clap::Args)]
+#[command(
+    next_help_heading = "Limits (from half of all on, in an open network also by IPv4 address or IPv6 /64)"
+)]
+struct Bounds {
+    /// Peers known
+    #[arg(long, env = "SHOAL_MAX_PEERS", value_name = "N", value_parser = at_least_one, default_value_t = Limits::default().peers)]
+    max_peers: usize,
+
+    /// Contents in the catalogue
+    #[arg(long, env = "SHOAL_MAX_ROWS", value_name = "N", value_parser = at_least_one, default_value_t = Limits::default().rows)]
+    max_rows: usize,
+
+    /// Memory for both; the disk needs less
+    #[arg(long, env = "SHOAL_MAX_BYTES", value_name = "SIZE", value_parser = size, default_value = "2G")]
+    max_bytes: u64,
+
+    /// Contents one key may register
+    #[arg(long, env = "SHOAL_KEY_ROWS", value_name = "N", value_parser = at_least_one, default_value_t = Limits::default().files_per_peer)]
+    key_rows: usize,
+
+    /// Memory for what one key registers and has
+    #[arg(long, env = "SHOAL_KEY_BYTES", value_name = "SIZE", value_parser = size, default_value = "128M")]
+    key_bytes: u64,
+
+    /// Keys of one address
+    #[arg(long, env = "SHOAL_ADDRESS_KEYS", value_name = "N", value_parser = at_least_one, default_value_t = GroupLimits::default().peers)]
+    address_keys: usize,
+
+    /// Contents brought by one address [default: a quarter of --max-rows]
+    #[arg(long, env = "SHOAL_ADDRESS_ROWS", value_name = "N", value_parser = at_least_one)]
+    address_rows: Option<usize>,
+
+    /// New keys of one address in a minute
+    #[arg(long, env = "SHOAL_ADDRESS_NEW_KEYS", value_name = "N", value_parser = at_least_one, default_value_t = GroupLimits::default().new_keys)]
+    address_new_keys: usize,
+}
+
+impl Bounds {
+    fn limits(&self) -> Limits {
+        Limits {
+            peers: self.max_peers,
+            rows: self.max_rows,
+            bytes: self.max_bytes,
+            files_per_peer: self.key_rows,
+            bytes_per_peer: self.key_bytes,
+            per_group: Some(GroupLimits {
+                peers: self.address_keys,
+                rows: self.address_rows,
+                new_keys: self.address_new_keys,
+                ..GroupLimits::default()
+            }),
+            ..Limits::default()
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("a number is wanted".to_owned()),
+    }
+}
+
+/// Bytes, with K, M, G or T behind for powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 1 << 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 1 << 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 1 << 30),
+        Some((at, 't' | 'T')) => (text.get(..at), 1 << 40),
+        _ => (Some(text), 1),
+    };
+    let bytes = digits.and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "a size is wanted, such as 512M or 2G".to_owned())
 }
 
 const AFTER_HELP: &str = "\
 Prints a line `join shoal://...` once it listens: give it to those who should join.
 Every option can also be set in the environment, as SHOAL_<OPTION>.
 
-Exit codes: 0 ok, 1 other, 2 usage, 65 unusable secret file, 73 cannot make the state folder,
+Exit codes: 0 ok, 1 other (a command that was refused), 2 usage, 4 no tracker runs there, 65 unusable secret file, 73 cannot make the state folder,
 74 cannot read or write, 75 state folder in use, 77 no permission, 98 port in use, 130/143 signal";
 
 /// The values of `--admission`.
@@ -62,12 +184,17 @@ enum Mode {
 impl Args {
     /// The configuration. Reads the secret file.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        let state_dir = match &self.state {
-            Some(dir) => dir.clone(),
+        let (state_dir, admission) = (Some(self.state_dir()?), self.admission()?);
+        Ok(Config { state_dir, admission, limits: self.bounds.limits(), ..Config::default() })
+    }
+
+    /// The state folder.
+    pub(crate) fn state_dir(&self) -> anyhow::Result<PathBuf> {
+        match &self.state {
+            Some(dir) => Ok(dir.clone()),
             None => default_state()
-                .context("no home folder found; say where to keep state with --state DIR")?,
-        };
-        Ok(Config { state_dir: Some(state_dir), admission: self.admission()?, ..Config::default() })
+                .context("no home folder found; say where to keep state with --state DIR"),
+        }
     }
 
     /// A secret file alone means a closed network: nobody names one for an open network.
@@ -89,4 +216,24 @@ fn default_state() -> Option<PathBuf> {
     })
     .ok()?;
     Some(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("tracker"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_what_limits_they_say_and_defaults_are_the_librarys() {
+        let parse = |args: &[&str]| Args::try_parse_from([&["tracker"], args].concat());
+        assert_eq!(parse(&[]).unwrap().bounds.limits(), Limits::default());
+        let args =
+            ["--max-bytes", "3M", "--address-rows", "7", "--key-bytes", "9k", "--max-peers", "5"];
+        let limits = parse(&args).unwrap().bounds.limits();
+        assert_eq!((limits.bytes, limits.bytes_per_peer, limits.peers), (3 << 20, 9 << 10, 5));
+        assert_eq!(limits.per_group.unwrap().rows, Some(7));
+        for wrong in ["0", "", "M", "-1", "1X", "99999999999T"] {
+            assert!(parse(&["--max-bytes", wrong]).is_err(), "{wrong}");
+        }
+        assert!(parse(&["--address-keys", "0"]).is_err());
+    }
 }

@@ -11,6 +11,7 @@
 
 mod clock;
 mod config;
+pub mod control;
 mod entrance;
 pub mod index;
 mod metrics;
@@ -45,6 +46,8 @@ pub use state::{StartError, read_secret};
 pub struct Tracker {
     shared: Arc<Shared>,
     metrics: Option<TcpListener>,
+    /// Listens from the start, so that a command finds it as soon as it is known to be there.
+    control: Option<control::Listening>,
 }
 
 impl Tracker {
@@ -96,12 +99,16 @@ impl Tracker {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         {
             let serving = server::serve(listener, Arc::clone(&self.shared), shutdown);
-            match self.metrics {
-                Some(listener) => tokio::select! {
-                    () = serving => {}
-                    () = metrics_http::serve(listener, &self.shared) => {}
-                },
-                None => serving.await,
+            let metrics = async {
+                match self.metrics {
+                    Some(listener) => metrics_http::serve(listener, &self.shared).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = serving => {}
+                () = metrics => {}
+                () = control::serve(self.control, &self.shared) => {}
             }
         }
         // All tasks are gone, so this is the last one.
@@ -127,8 +134,9 @@ impl Tracker {
         let writer = Writer::start(store).map_err(|error| system(&error))?;
         let mut rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let seeds = Seeds { epoch: rng.u64(..), serial: rng.u64(..) };
+        let control = control::listen(config.state_dir.as_deref());
         let shared = Shared::new(config, identity, secret, channel, &seeds, (index, writer, clock));
-        Ok(Self { shared: Arc::new(shared), metrics: None })
+        Ok(Self { shared: Arc::new(shared), metrics: None, control })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tracker's program: arguments, socket, signals, exit code.
 
 mod args;
+mod command;
 mod public;
 
 use std::io::{self, IsTerminal, Write};
@@ -11,12 +12,15 @@ use clap::Parser as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
+use tracker::control::ControlError;
 use tracker::{StartError, Tracker};
 
 use args::Args;
 
 /// The exit code of a failure without one of its own.
 const EXIT_OTHER: u8 = 1;
+/// No tracker runs where a command is for it.
+const EXIT_NOT_RUNNING: u8 = 4;
 const EXIT_CONFIG: u8 = 65;
 const EXIT_IO: u8 = 74;
 const EXIT_PERMISSION: u8 = 77;
@@ -25,7 +29,11 @@ const EXIT_PORT: u8 = 98;
 fn main() -> ExitCode {
     let args = Args::parse();
     log_to_stderr(args.verbose);
-    match start(&args) {
+    let done = match &args.command {
+        Some(command) => command::run(&args, command),
+        None => start(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("tracker: {error:#}"));
@@ -101,11 +109,16 @@ fn announce(args: &Args, tracker: &Tracker, bound: SocketAddr) -> anyhow::Result
     } else {
         format!("join {join}")
     };
+    // If nobody reads it, the tracker is of use all the same.
+    Ok(print(&line)?)
+}
+
+/// One line or more on standard output; whoever stops reading has read enough.
+fn print(lines: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
-        // Nobody reads it; the tracker is of use all the same.
+    match writeln!(out, "{lines}").and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+        other => other,
     }
 }
 
@@ -141,6 +154,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         }
         Some(BindError::Other { .. }) => EXIT_IO,
         None if error.is::<common::join::JoinError>() => EXIT_CONFIG,
+        None if matches!(error.downcast_ref(), Some(ControlError::NotRunning(_))) => {
+            EXIT_NOT_RUNNING
+        }
+        None if error.is::<ControlError>() => EXIT_IO,
         None => EXIT_OTHER,
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Control {
 }
 
 /// Why a session should end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Closing {
     /// The same peer connected again.
     Replaced,
@@ -60,6 +60,8 @@ pub(crate) enum Closing {
     Crowded,
     /// The tracker ends; come back after so many milliseconds.
     Goaway(u32),
+    /// The operator wants this peer no more; what it is told.
+    Banned(Arc<str>),
 }
 
 /// Random numbers that strangers need not guess, once per start.
@@ -193,7 +195,7 @@ impl Shared {
 
 impl Control {
     pub(crate) fn closing(&self) -> Option<Closing> {
-        self.closing.get().copied()
+        self.closing.get().cloned()
     }
 
     fn close(&self, why: Closing) {
@@ -204,11 +206,12 @@ impl Control {
 }
 
 impl Closing {
-    pub(crate) fn code(self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         match self {
             Self::Replaced => Code::Duplicate,
             Self::Crowded => Code::Busy,
             Self::Goaway(_) => Code::ShuttingDown,
+            Self::Banned(_) => Code::Revoked,
         }
     }
 }

@@ -53,7 +53,7 @@ pub use list::Page;
 pub use locations::Locations;
 pub use presence::{Arrival, Arrived};
 pub use quota::{GROUP_PART, GroupLimits};
-pub use usage::Taken;
+pub use usage::{PeerUse, Taken};
 
 /// How long what an absent peer shares is remembered if nobody of another address group ever had it. A
 /// machine that is off for a night is still listed in the morning; what a stranger made up is not for long.

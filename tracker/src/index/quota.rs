@@ -1,11 +1,11 @@
 //! Who may take more. Three things are bounded: peers known, rows, and bytes.
 //!
 //! A key may take so much and no more. Beyond that nobody is refused while a table is less than half full.
-//! From then on a key, and an address group where strangers may join, may have `limit * free^2`, `free` being
-//! the part of the table that is free then: a quarter at half, a hundredth when a tenth is left. So the
-//! refusal goes to the one who takes most; a table never becomes quite full; and whoever fills it from `n`
-//! addresses in turn leaves one part in `n + 2` to those who have less (`free' = -free^2`), where a share of
-//! what is free would leave one in `2^n`.
+//! From then on an address group, where strangers may join, may have a quarter. Of what is left neither it nor
+//! a key gets more than `4 * free^2` of the table, `free` being the part that is free then: a quarter when a
+//! quarter is left, a hundredth at a twentieth. So the refusal goes to the one who takes most; a table never
+//! becomes quite full; and whoever fills it from `n` addresses in turn leaves one part in `4 n + 4` to those
+//! who have less (`free' = -4 free^2`), where a share of what is free would leave one in `2^n`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -248,7 +248,7 @@ impl Index {
 
 /// What one may have of a table of which so much is left.
 fn part_of(limit: u64, left: u64) -> u64 {
-    let part = u128::from(left) * u128::from(left) / u128::from(limit.max(1));
+    let part = 4 * u128::from(left) * u128::from(left) / u128::from(limit.max(1));
     u64::try_from(part).unwrap_or(u64::MAX)
 }
 

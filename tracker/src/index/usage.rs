@@ -4,8 +4,10 @@
 //! otherwise two addresses in one hand would make all rows nobody's. Everything else counts for the peer it
 //! is of, and so for the group in which that peer was last seen.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
+use common::id::PeerId;
 use common::net::AddrGroup;
 
 use super::Index;
@@ -26,6 +28,23 @@ pub struct Taken {
     /// Rows of the catalogue.
     pub rows: usize,
     /// Bytes of memory, estimated; what is stored takes less of the disk.
+    pub bytes: u64,
+}
+
+/// A peer and what it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerUse {
+    /// Its key.
+    pub key: PeerId,
+    /// What it calls itself.
+    pub nick: String,
+    /// Where it was last seen.
+    pub group: Option<AddrGroup>,
+    /// Whether it is part of the network now.
+    pub here: bool,
+    /// Contents it has registered or has chunks of.
+    pub items: usize,
+    /// Bytes of memory, beside the rows it brought.
     pub bytes: u64,
 }
 
@@ -155,6 +174,30 @@ impl Index {
     /// brought.
     pub fn taken_by(&self, group: AddrGroup) -> Taken {
         self.usage.of(group)
+    }
+
+    /// The peers that take most, in that order. A pass over all of them: for an operator's question.
+    pub fn largest_peers(&self, most: usize) -> Vec<PeerUse> {
+        // The smallest on top, to be pushed out.
+        let mut largest = BinaryHeap::new();
+        for (handle, peer) in self.peers.iter() {
+            largest.push(Reverse((peer.bytes, Reverse(peer.id), handle)));
+            if largest.len() > most {
+                largest.pop();
+            }
+        }
+        let in_order = largest.into_sorted_vec();
+        let peers = in_order.into_iter().filter_map(|Reverse((.., handle))| self.peers.get(handle));
+        peers
+            .map(|peer| PeerUse {
+                key: peer.id,
+                nick: peer.nick.clone(),
+                group: peer.group,
+                here: peer.is_here(),
+                items: peer.files.len(),
+                bytes: peer.bytes,
+            })
+            .collect()
     }
 
     /// What a peer takes has become so many bytes more, or less.

@@ -336,7 +336,7 @@ impl<'a> Session<'a> {
     }
 
     async fn say_goodbye(&mut self, closing: Closing) -> End {
-        match closing {
+        match &closing {
             Closing::Replaced => {
                 self.say(closing.code(), "the same peer connected again; this connection ends");
             }
@@ -344,8 +344,9 @@ impl<'a> Session<'a> {
                 let text = "too many peers, and most of them at your address; try again later";
                 self.fail(0, closing.code(), text, BUSY_RETRY_MS);
             }
+            Closing::Banned(text) => self.say(closing.code(), text),
             Closing::Goaway(delay_ms) => {
-                self.outbox.push(&Reply::Goaway { delay_ms });
+                self.outbox.push(&Reply::Goaway { delay_ms: *delay_ms });
                 while !self.pending.is_empty() {
                     let done = first(&mut self.pending).await;
                     self.finish_pending(done);

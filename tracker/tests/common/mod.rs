@@ -19,7 +19,7 @@ use common::wire::Code;
 use common::wire::tracker::{
     ChunkUpdate, FileMeta, FileRow, Hello, Reply, Request, Sort, Welcome, share_digest,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracker::{Config, Timing, Tracker};
@@ -71,6 +71,11 @@ pub fn address(join: &JoinString) -> SocketAddr {
 /// The same identity for the same number.
 pub fn identity(n: u8) -> Identity {
     Identity::from_seed(&[n; 32]).unwrap()
+}
+
+/// The same of many more.
+pub fn numbered_identity(n: u32) -> Identity {
+    Identity::from_seed(sha256_concat(&[b"identity", &n.to_be_bytes()]).as_bytes()).unwrap()
 }
 
 /// A file that nobody needs to have: the tracker only sees this.
@@ -141,7 +146,17 @@ pub struct Client {
 impl Client {
     /// Connects without saying hello.
     pub async fn dial(join: &JoinString, identity: &Identity) -> Self {
-        let stream = TcpStream::connect(address(join)).await.unwrap();
+        Self::over(TcpStream::connect(address(join)).await.unwrap(), join, identity).await
+    }
+
+    /// The same from 127.0.0.`host`, which is an address of its own to a tracker that counts loopback.
+    pub async fn dial_from(host: u8, join: &JoinString, identity: &Identity) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
+        Self::over(socket.connect(address(join)).await.unwrap(), join, identity).await
+    }
+
+    async fn over(stream: TcpStream, join: &JoinString, identity: &Identity) -> Self {
         let channel = Channel::new(identity).unwrap();
         let secure: Secure<_> =
             channel.connect(stream, &join.tracker(), Purpose::Tracker).await.unwrap();
@@ -153,11 +168,21 @@ impl Client {
 
     /// Connects and says hello; returns what the tracker answers.
     pub async fn greet(join: &JoinString, who: &Who) -> (Self, Reply) {
-        let mut client = Self::dial(join, &who.identity).await;
-        let hello = client.hello(who);
-        client.send(&Request::Hello(hello)).await;
-        let reply = client.receive().await;
-        (client, reply)
+        let client = Self::dial(join, &who.identity).await;
+        client.say_hello(who).await
+    }
+
+    /// The same from 127.0.0.`host`.
+    pub async fn greet_from(host: u8, join: &JoinString, who: &Who) -> (Self, Reply) {
+        let client = Self::dial_from(host, join, &who.identity).await;
+        client.say_hello(who).await
+    }
+
+    async fn say_hello(mut self, who: &Who) -> (Self, Reply) {
+        let hello = self.hello(who);
+        self.send(&Request::Hello(hello)).await;
+        let reply = self.receive().await;
+        (self, reply)
     }
 
     /// Connects and must be welcome.

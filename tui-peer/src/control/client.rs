@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::place;
-use super::server::same_user;
 use super::wire::{self, Answer, Hello, MAX_ANSWER, MAX_REQUEST, MAX_ROWS, Page, Request};
 use crate::engine::command::{CommandError, Reply};
 use crate::engine::handle::{self, EngineHandle, HandleParts, Stop};
@@ -98,13 +96,8 @@ pub async fn attach(
 ) -> Result<Attached, ControlError> {
     let path = place::socket(state_dir);
     let wrong = |source| ControlError::Io { path: path.clone(), source };
-    let mut stream = UnixStream::connect(&path).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            ControlError::NotRunning(state_dir.to_path_buf())
-        }
-        _ => wrong(error),
-    })?;
-    same_user(&stream).map_err(wrong)?;
+    let stream = common::control::connect(place::SOCKET, state_dir).await.map_err(wrong)?;
+    let mut stream = stream.ok_or_else(|| ControlError::NotRunning(state_dir.to_path_buf()))?;
     let talk = async {
         wire::write(&mut stream, &Hello::ours(what, catalogue), MAX_REQUEST).await?;
         wire::read::<Hello>(&mut stream, MAX_ANSWER).await

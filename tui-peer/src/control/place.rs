@@ -1,59 +1,18 @@
 //! Where the socket of a state folder is, and which process holds the folder.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// The socket's name in the state folder.
-const SOCKET: &str = "control.sock";
+use common::control::Place;
+
+/// The socket's names.
+pub(super) const SOCKET: Place = Place { inside: "control.sock", outside: "shoal" };
 /// The file that says which process holds the state folder.
 const PID: &str = "tui-peer.pid";
-/// Longest path of a socket in bytes: `sun_path` is 104 on BSD and macOS, 108 on Linux, with the zero.
-const MAX_SOCKET_PATH: usize = 103;
 
-/// Where the socket of a state folder is: in it, or, where that path is too long for a socket, in the
-/// user's runtime folder under a name made of it.
+/// Where the socket of a state folder is.
 pub fn socket(state_dir: &Path) -> PathBuf {
-    let state = fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_path_buf());
-    let inside = state.join(SOCKET);
-    if inside.as_os_str().len() <= MAX_SOCKET_PATH {
-        return inside;
-    }
-    let hash = common::hash::sha256(state.as_os_str().as_encoded_bytes()).hex();
-    let name = format!("shoal-{}.sock", hash.get(..16).unwrap_or_default());
-    runtime_dir().join(name)
-}
-
-fn runtime_dir() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
-        Some(dir) if dir.is_absolute() => dir,
-        _ => {
-            let user = rustix::process::geteuid().as_raw();
-            PathBuf::from("/tmp").join(format!("shoal-{user}"))
-        }
-    }
-}
-
-/// Makes the folder for a socket outside of the state folder, for this user alone.
-///
-/// # Errors
-/// When it cannot be made, or belongs to somebody else.
-pub(super) fn make_folder(socket: &Path) -> io::Result<()> {
-    let Some(dir) = socket.parent() else { return Ok(()) };
-    if socket.ends_with(SOCKET) {
-        return Ok(());
-    }
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let owner = fs::symlink_metadata(dir)?.uid();
-    if owner != rustix::process::geteuid().as_raw() {
-        let why = format!("{} belongs to another user", dir.display());
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-    }
-    Ok(())
+    SOCKET.socket(state_dir)
 }
 
 /// Says in the state folder which process holds it, for as long as it lives. It is a word for people,
@@ -92,18 +51,6 @@ pub fn holder(state_dir: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_socket_lies_in_the_folder_unless_its_path_is_too_long() {
-        let temp = tempfile::tempdir().unwrap();
-        let state = fs::canonicalize(temp.path()).unwrap();
-        assert_eq!(socket(&state), state.join("control.sock"));
-        let deep = state.join("a".repeat(60)).join("b".repeat(60));
-        let elsewhere = socket(&deep);
-        assert!(elsewhere.as_os_str().len() <= MAX_SOCKET_PATH, "{}", elsewhere.display());
-        assert_eq!(elsewhere, socket(&deep));
-        assert_ne!(elsewhere, socket(&deep.join("c")));
-    }
 
     #[test]
     fn a_folder_names_its_holder_while_it_lives() {

@@ -1,12 +1,11 @@
 //! The running peer's end: listens for the user's other commands and does what they ask.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::control::{SocketFile, same_user};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, mpsc};
@@ -37,9 +36,9 @@ const ACCEPT_REST: Duration = Duration::from_secs(1);
 /// A running control socket; removed on drop.
 #[derive(Debug)]
 pub struct Control {
+    /// `None` while the last clients end.
+    file: Option<SocketFile>,
     path: PathBuf,
-    /// Device and inode of the socket we made: what lies there later may be somebody else's.
-    made: (u64, u64),
     task: JoinHandle<()>,
 }
 
@@ -51,23 +50,15 @@ impl Control {
 
     /// Lets clients read the last words of a stopped engine, then closes.
     pub async fn close(mut self) {
-        self.unlink();
+        self.file = None;
         // Clients end by themselves once the engine has stopped.
         let _ = timeout(LAST_WORDS, &mut self.task).await;
-    }
-
-    fn unlink(&self) {
-        let now = fs::symlink_metadata(&self.path).map(|meta| (meta.dev(), meta.ino()));
-        if now.is_ok_and(|now| now == self.made) {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 
 impl Drop for Control {
     fn drop(&mut self) {
         self.task.abort();
-        self.unlink();
     }
 }
 
@@ -77,18 +68,10 @@ impl Drop for Control {
 /// # Errors
 /// When the socket cannot be made.
 pub fn serve(engine: EngineHandle, state_dir: &Path, what: &'static str) -> io::Result<Control> {
-    let path = place::socket(state_dir);
-    place::make_folder(&path)?;
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&path)?;
-    // Connecting before this is possible for the same user only, which is checked again for each.
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    let meta = fs::symlink_metadata(&path)?;
-    let task = tokio::spawn(accept(listener, engine, what));
-    Ok(Control { path, made: (meta.dev(), meta.ino()), task })
+    let (listener, file) = common::control::listen(place::SOCKET, state_dir)?;
+    let path = file.path().to_owned();
+    let task = tokio::spawn(accept(UnixListener::from_std(listener)?, engine, what));
+    Ok(Control { file: Some(file), path, task })
 }
 
 async fn accept(listener: UnixListener, engine: EngineHandle, what: &'static str) {
@@ -152,16 +135,6 @@ async fn client(mut stream: UnixStream, engine: EngineHandle, what: &str) -> io:
         ended = reading => ended,
         ended = write(&mut to, &engine, hello.catalogue, waiting) => ended,
     }
-}
-
-/// Whoever connects must be us; the socket's mode says so too, but not on every system.
-pub(super) fn same_user(stream: &UnixStream) -> io::Result<()> {
-    let (theirs, ours) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
-    if theirs == ours {
-        return Ok(());
-    }
-    let why = format!("user {theirs} is at the other end of the control socket, not {ours}");
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 type Half = tokio::net::unix::OwnedWriteHalf;

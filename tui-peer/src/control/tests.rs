@@ -192,18 +192,3 @@ async fn nobody_there_is_said_with_what_to_do() {
     assert!(matches!(error, ControlError::NotRunning(_)));
     assert!(error.to_string().contains("--state"), "{error}");
 }
-
-#[tokio::test]
-async fn a_frame_is_bounded_and_whole() {
-    let (mut a, mut b) = tokio::io::duplex(64);
-    let long = wire::write(&mut a, &"x".repeat(100), 50).await;
-    assert_eq!(long.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
-    tokio::io::AsyncWriteExt::write_all(&mut a, &[0, 0, 0, 51]).await.unwrap();
-    let read = wire::read::<String>(&mut b, 50).await;
-    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
-    let (mut a, mut b) = tokio::io::duplex(64);
-    tokio::io::AsyncWriteExt::write_all(&mut a, &[0, 0, 0, 9, 1, 2]).await.unwrap();
-    drop(a);
-    // Cut off in the middle.
-    assert!(wire::read::<String>(&mut b, 50).await.unwrap().is_none());
-}

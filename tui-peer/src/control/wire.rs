@@ -1,10 +1,7 @@
 //! What goes over the socket. Both ends are as a rule the same program; [`PROTOCOL`] says when not.
 
-use std::io;
-
-use serde::de::DeserializeOwned;
+pub(super) use common::control::{read, write};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
@@ -85,54 +82,4 @@ pub struct Page {
     pub last: bool,
     /// In order.
     pub rows: Vec<CatalogueRow>,
-}
-
-/// Reads one frame; `None` at the end.
-///
-/// # Errors
-/// From the socket; [`io::ErrorKind::InvalidData`] for a frame longer than `limit` or not understood.
-pub async fn read<T: DeserializeOwned>(
-    from: &mut (impl AsyncRead + Unpin),
-    limit: u32,
-) -> io::Result<Option<T>> {
-    let len = match from.read_u32().await {
-        Ok(len) => len,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if len > limit {
-        let why = format!("a frame of {len} bytes; {limit} are allowed");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    }
-    // Grows with what really comes, not with what is announced.
-    let mut bytes = Vec::new();
-    from.take(u64::from(len)).read_to_end(&mut bytes).await?;
-    if u32::try_from(bytes.len()) != Ok(len) {
-        return Ok(None);
-    }
-    let value = rmp_serde::from_slice(&bytes);
-    value.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-/// Writes one frame.
-///
-/// # Errors
-/// From the socket; [`io::ErrorKind::InvalidData`] if it would be longer than `limit`.
-pub async fn write<T: Serialize>(
-    to: &mut (impl AsyncWrite + Unpin),
-    value: &T,
-    limit: u32,
-) -> io::Result<()> {
-    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-    let mut frame = vec![0; 4];
-    rmp_serde::encode::write_named(&mut frame, value)
-        .map_err(|error| invalid(error.to_string()))?;
-    let len = u32::try_from(frame.len() - 4).ok().filter(|len| *len <= limit);
-    let len =
-        len.ok_or_else(|| invalid(format!("{} bytes are too many for a frame", frame.len())))?;
-    if let Some(head) = frame.first_chunk_mut::<4>() {
-        *head = len.to_be_bytes();
-    }
-    to.write_all(&frame).await?;
-    to.flush().await
 }

@@ -1,0 +1,106 @@
+//! Commands to a tracker that runs: the question, and its answer in words or in JSON.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::bail;
+use common::names::show;
+use serde_json::json;
+use tracker::control::{self, Answer, Ask, BanRow, Outcome, PeerRow};
+
+use crate::args::{Args, Command};
+
+/// Asks, and prints what is answered.
+pub(crate) fn run(args: &Args, command: &Command) -> anyhow::Result<()> {
+    let question = match command {
+        Command::Ban { who, reason } => Ask::Ban { who: who.clone(), reason: reason.clone() },
+        Command::Unban { who } => Ask::Unban { who: who.clone() },
+        Command::Bans => Ask::Bans,
+        Command::Forget { who } => Ask::Forget { who: who.clone() },
+        Command::Peers { most } => Ask::Peers { most: *most },
+    };
+    let state_dir = args.state_dir()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(control::ask(&state_dir, &question))?;
+    let lines = match answer {
+        Answer::Refused(why) => bail!("{}", show(&why)),
+        Answer::Done(outcome) if args.json => done_json(command, &outcome),
+        Answer::Done(outcome) => done(command, &outcome),
+        Answer::Bans(rows) if args.json => lines(&rows, ban_json),
+        Answer::Bans(rows) if rows.is_empty() => "nobody is banned".to_owned(),
+        Answer::Bans(rows) => lines(&rows, |row| ban(row, now())),
+        Answer::Peers(rows) if args.json => lines(&rows, peer_json),
+        Answer::Peers(rows) if rows.is_empty() => "no peer is known".to_owned(),
+        Answer::Peers(rows) => lines(&rows, peer),
+    };
+    if !lines.is_empty() {
+        crate::print(&lines)?;
+    }
+    Ok(())
+}
+
+fn lines<T>(rows: &[T], line: impl Fn(&T) -> String) -> String {
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn done(command: &Command, outcome: &Outcome) -> String {
+    let Outcome { who, closed, peers, items, unsaved } = outcome;
+    let forgotten =
+        format!("{peers} peers and {items} items forgotten, {closed} connections closed");
+    let mut text = match command {
+        Command::Unban { .. } => format!("{who} may join again"),
+        Command::Forget { .. } if *closed > 0 => format!(
+            "{who}: {forgotten}; who was connected comes back and registers again, unless banned"
+        ),
+        Command::Forget { .. } => format!("{who}: {forgotten}"),
+        _ => format!("{who} is banned: {forgotten}"),
+    };
+    if let Some(why) = unsaved {
+        text.push_str(&format!("\nin force, but not stored for the next start: {}", show(why)));
+    }
+    text
+}
+
+fn done_json(command: &Command, outcome: &Outcome) -> String {
+    let event = match command {
+        Command::Unban { .. } => "unbanned",
+        Command::Forget { .. } => "forgotten",
+        _ => "banned",
+    };
+    let Outcome { who, closed, peers, items, unsaved } = outcome;
+    json!({ "event": event, "who": who, "closed": closed, "peers": peers, "items": items, "unsaved": unsaved })
+        .to_string()
+}
+
+fn ban(row: &BanRow, now: u64) -> String {
+    let BanRow { who, reason, since } = row;
+    let ago = now.saturating_sub(*since);
+    let ago = match ago {
+        0..3600 => format!("{} min ago", ago / 60),
+        3600..172_800 => format!("{} h ago", ago / 3600),
+        _ => format!("{} days ago", ago / 86_400),
+    };
+    format!("{who}  {ago}  {}", show(reason)).trim_end().to_owned()
+}
+
+fn ban_json(row: &BanRow) -> String {
+    json!({ "event": "ban", "who": row.who, "reason": row.reason, "since": row.since }).to_string()
+}
+
+fn peer(row: &PeerRow) -> String {
+    let PeerRow { key, nick, address, here, items, bytes } = row;
+    let here = if *here { "connected" } else { "away" };
+    let address = if address.is_empty() { "?" } else { address };
+    format!("{key}  {address}  {here}  {items} items  {} KiB  {}", bytes / 1024, show(nick))
+        .trim_end()
+        .to_owned()
+}
+
+fn peer_json(row: &PeerRow) -> String {
+    let PeerRow { key, nick, address, here, items, bytes } = row;
+    json!({ "event": "peer", "key": key, "nick": nick, "address": address, "connected": here, "items": items, "bytes": bytes })
+        .to_string()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,17 @@
+//! The operator's word to a running tracker: who is banned, who is forgotten, who takes most. Through a
+//! socket in the state folder, for the same user only ([`common::control`]).
+//!
+//! - [`wire`]: what is asked and answered; [`server`]: the tracker's end; [`client`]: the command's.
+
+mod client;
+mod server;
+mod wire;
+
+use common::control::Place;
+
+pub use client::{ControlError, ask};
+pub(crate) use server::{Listening, listen, serve};
+pub use wire::{Answer, Ask, BanRow, Outcome, PeerRow};
+
+/// The socket's names. Not those of a peer's, whose state folder may be the same.
+const SOCKET: Place = Place { inside: "tracker.sock", outside: "shoal-tracker" };

@@ -1,0 +1,220 @@
+//! The running tracker's end.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use common::control::{self, SocketFile};
+use common::id::PeerId;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{sleep, timeout};
+
+use super::SOCKET;
+use super::wire::{Answer, Ask, BanRow, MAX_ANSWER, MAX_ASK, Outcome, PeerRow};
+use crate::index::{Expelled, Index, PeerUse, ban_text};
+use crate::record::{BanRecord, Target};
+use crate::shared::{Closing, Shared};
+use crate::store::{Commit, StoreError};
+
+/// For a question to come, and for an answer to be taken: both ends are on this machine.
+const TALK: Duration = Duration::from_secs(5);
+/// Rest after an error of accepting (no more file descriptors), so that it is not a busy loop.
+const ACCEPT_REST: Duration = Duration::from_secs(1);
+/// How long the store may take before an answer says that it has not yet stored a change.
+const STORED: Duration = Duration::from_secs(5);
+/// Those who were forgotten but may come back do so after this time, in milliseconds.
+const COME_BACK_MS: u32 = 2_000;
+/// Fewer characters of a key are refused: `key.short()`, which logs and screens show, has as many.
+const LEAST_KEY: usize = 8;
+/// Most peers in one answer.
+const MAX_PEERS: usize = 1000;
+
+/// Where commands come in.
+pub(crate) struct Listening {
+    listener: std::os::unix::net::UnixListener,
+    /// Goes when nobody listens any more.
+    _file: SocketFile,
+}
+
+/// Listens in the state folder, if there is one. Where the socket cannot be made that is said, and the
+/// tracker does without.
+pub(crate) fn listen(state_dir: Option<&Path>) -> Option<Listening> {
+    let state_dir = state_dir?;
+    match control::listen(SOCKET, state_dir) {
+        Ok((listener, file)) => Some(Listening { listener, _file: file }),
+        Err(error) => {
+            let path = SOCKET.socket(state_dir);
+            tracing::warn!(
+                "commands (tracker ban, ...) cannot reach this tracker: {}: {error}",
+                path.display()
+            );
+            None
+        }
+    }
+}
+
+/// Answers the operator's commands for as long as it is polled; one after the other, which bounds what they
+/// cost.
+pub(crate) async fn serve(listening: Option<Listening>, shared: &Shared) {
+    let Some(Listening { listener, _file }) = listening else {
+        return std::future::pending().await;
+    };
+    match UnixListener::from_std(listener) {
+        Ok(listener) => accept(&listener, shared).await,
+        Err(error) => {
+            tracing::warn!("commands cannot reach this tracker: {error}");
+            std::future::pending().await
+        }
+    }
+}
+
+async fn accept(listener: &UnixListener, shared: &Shared) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = client(stream, shared).await {
+                    tracing::debug!("control client: {error}");
+                }
+            }
+            Err(error) => {
+                tracing::debug!("control socket: {error}");
+                sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+async fn client(mut stream: UnixStream, shared: &Shared) -> io::Result<()> {
+    control::same_user(&stream)?;
+    let answer = match timeout(TALK, control::read(&mut stream, MAX_ASK)).await? {
+        Ok(Some(ask)) => carry_out(ask, shared).await.unwrap_or_else(Answer::Refused),
+        Ok(None) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Answer::Refused(format!(
+            "the tracker that runs here (version {}) does not know this command; start it again with the newer program",
+            env!("CARGO_PKG_VERSION")
+        )),
+        Err(error) => return Err(error),
+    };
+    timeout(TALK, control::write(&mut stream, &answer, MAX_ANSWER)).await?
+}
+
+async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
+    let now = shared.clock.now_ms();
+    match ask {
+        Ask::Forget { who } => {
+            let target = target(&who, shared)?;
+            let (expelled, commit) = apply(shared, |index| index.forget(now, target)).await?;
+            if expelled.peers.is_empty() {
+                return Err(format!("nothing is known of {target}"));
+            }
+            tracing::info!("{target} is forgotten: {} items", expelled.items);
+            finish(shared, target, expelled, &Closing::Goaway(COME_BACK_MS), commit).await
+        }
+        Ask::Ban { who, reason } => {
+            let target = target(&who, shared)?;
+            let (expelled, commit) = apply(shared, |index| index.ban(now, target, &reason)).await?;
+            let expelled = expelled.map_err(|refusal| refusal.text)?;
+            tracing::info!("{target} is banned: {reason}");
+            let closing = Closing::Banned(ban_text(&reason).into());
+            finish(shared, target, expelled, &closing, commit).await
+        }
+        Ask::Unban { who } => {
+            let target = target(&who, shared)?;
+            let (known, commit) = apply(shared, |index| index.unban(target)).await?;
+            if !known {
+                return Err(format!("{target} is not banned; `tracker bans` lists who is"));
+            }
+            tracing::info!("{target} is banned no longer");
+            finish(shared, target, Expelled::default(), &Closing::Goaway(0), commit).await
+        }
+        Ask::Bans => Ok(Answer::Bans(shared.with_index(|index| {
+            let row = |(target, ban): (&Target, &BanRecord)| BanRow {
+                who: target.to_string(),
+                reason: ban.reason.clone(),
+                since: ban.since,
+            };
+            index.bans().map(row).collect()
+        }))),
+        Ask::Peers { most } => {
+            let most = usize::try_from(most).unwrap_or(MAX_PEERS).min(MAX_PEERS);
+            let peers = shared.with_index(|index| index.largest_peers(most));
+            let row = |peer: PeerUse| PeerRow {
+                key: peer.key.to_string(),
+                nick: peer.nick,
+                address: peer.group.map(|group| group.to_string()).unwrap_or_default(),
+                here: peer.here,
+                items: peer.items,
+                bytes: peer.bytes,
+            };
+            Ok(Answer::Peers(peers.into_iter().map(row).collect()))
+        }
+    }
+}
+
+/// Closes the connections of those who are meant, has what they registered forgotten to the end, and waits
+/// for the disk.
+async fn finish(
+    shared: &Shared,
+    target: Target,
+    expelled: Expelled,
+    closing: &Closing,
+    mut commit: Commit,
+) -> Result<Answer, String> {
+    for session in &expelled.sessions {
+        shared.close(*session, closing.clone());
+    }
+    if !expelled.peers.is_empty() {
+        loop {
+            let more;
+            (more, commit) = apply(shared, Index::forget_some).await?;
+            if !more {
+                break;
+            }
+            // Others get their turn between two slices.
+            tokio::task::yield_now().await;
+        }
+        shared.stirred.notify_one();
+    }
+    let stored = match timeout(STORED, commit).await {
+        Ok(result) => result.unwrap_or(Err(StoreError::Closed)).map_err(|error| error.to_string()),
+        Err(_) => Err("the disk does not answer".to_owned()),
+    };
+    Ok(Answer::Done(Outcome {
+        who: target.to_string(),
+        closed: expelled.sessions.len(),
+        peers: expelled.peers.len(),
+        items: expelled.items,
+        unsaved: stored.err(),
+    }))
+}
+
+async fn apply<T>(
+    shared: &Shared,
+    work: impl FnOnce(&mut Index) -> T,
+) -> Result<(T, Commit), String> {
+    shared.apply(work).await.map_err(|error| error.to_string())
+}
+
+/// Whom an operator means.
+fn target(who: &str, shared: &Shared) -> Result<Target, String> {
+    let who = who.trim();
+    if let Ok(target) = who.parse() {
+        return Ok(target);
+    }
+    let text = who.to_ascii_lowercase();
+    let wrong = || {
+        format!(
+            "{who:?} is neither a key (at least its first {LEAST_KEY} characters, a-z and 2-7) nor an IP address"
+        )
+    };
+    if text.len() < LEAST_KEY || !text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+    {
+        return Err(wrong());
+    }
+    let found: Result<PeerId, usize> = shared.with_index(|index| index.key_beginning_with(&text));
+    match found {
+        Ok(key) => Ok(Target::Key(key)),
+        Err(0) => Err(format!("no key that is known here begins with {text}; give it in full")),
+        Err(more) => Err(format!("{more} keys begin with {text}; give more of it")),
+    }
+}

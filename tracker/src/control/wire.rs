@@ -1,0 +1,94 @@
+//! What goes over the socket: one question, one answer.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest question: a key or an address, and a reason.
+pub(super) const MAX_ASK: u32 = 4 * 1024;
+/// Longest answer: [`MAX_BANS`](crate::index::MAX_BANS) with the longest reasons.
+pub(super) const MAX_ANSWER: u32 = 8 << 20;
+
+/// What an operator wants. `who` is a key (in full, or as it begins), an IPv4 address, or an IPv6 address,
+/// which stands for its /64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Drop what somebody has registered.
+    Forget {
+        /// Whose.
+        who: String,
+    },
+    /// The same, and let them in no more.
+    Ban {
+        /// Whom.
+        who: String,
+        /// Told to whoever is refused; may be empty.
+        reason: String,
+    },
+    /// Let somebody in again.
+    Unban {
+        /// Whom.
+        who: String,
+    },
+    /// All bans.
+    Bans,
+    /// Those who take most.
+    Peers {
+        /// How many.
+        most: u32,
+    },
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Done.
+    Done(Outcome),
+    /// Everybody who is banned.
+    Bans(Vec<BanRow>),
+    /// Peers, those that take most first.
+    Peers(Vec<PeerRow>),
+    /// Not done.
+    Refused(String),
+}
+
+/// Of [`Ask::Forget`], [`Ask::Ban`] and [`Ask::Unban`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// A key in full, an IPv4 address, or an IPv6 /64.
+    pub who: String,
+    /// Connections that were closed.
+    pub closed: usize,
+    /// Peers that were forgotten.
+    pub peers: usize,
+    /// Contents that they had registered.
+    pub items: usize,
+    /// Why it may not outlive a restart, if so: it is in force, but the disk failed.
+    pub unsaved: Option<String>,
+}
+
+/// Somebody who is banned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// A key in full, an IPv4 address, or an IPv6 /64.
+    pub who: String,
+    /// In the operator's words; may be empty.
+    pub reason: String,
+    /// Seconds since 1970.
+    pub since: u64,
+}
+
+/// A peer and what it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// Its key in full.
+    pub key: String,
+    /// What it calls itself: by a stranger, to be shown with care.
+    pub nick: String,
+    /// Where it was last seen: an IPv4 address or an IPv6 /64; empty if that is not known.
+    pub address: String,
+    /// Whether it is connected.
+    pub here: bool,
+    /// Contents it has registered or has chunks of.
+    pub items: usize,
+    /// Bytes of memory it takes.
+    pub bytes: u64,
+}
