@@ -90,6 +90,7 @@ fn s7_48_members_of_one_address_do_not_lock_a_content() {
     for n in [1, 2] {
         let msg = request(&thing, 7, 3);
         world.feed(Input::Message { conn: ConnId(n), msg });
+        world.feed(Input::Served { conn: ConnId(n), rid: 7 });
     }
     for n in 100..110 {
         assert_eq!(world.connect(n, from(100)), (true, vec![]));
