@@ -27,10 +27,19 @@ impl Net {
 
     /// With a tracker that has this clock.
     pub(crate) async fn start_with(wall: tracker::WallClock) -> Self {
+        Self::serve(tracker::Config { wall, ..tracker::Config::default() }).await
+    }
+
+    /// With a tracker that keeps its state there.
+    pub(crate) async fn start_in(dir: &Path) -> Self {
+        let state_dir = Some(dir.to_path_buf());
+        Self::serve(tracker::Config { state_dir, ..tracker::Config::default() }).await
+    }
+
+    async fn serve(config: tracker::Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let tracker =
-            tracker::Tracker::open(tracker::Config { wall, ..tracker::Config::default() }).unwrap();
+        let tracker = tracker::Tracker::open(config).unwrap();
         let join = tracker.join_string("127.0.0.1", port).unwrap();
         tokio::spawn(tracker.run(listener, std::future::pending()));
         Self { temp: tempfile::tempdir().unwrap(), join }

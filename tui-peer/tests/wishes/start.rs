@@ -54,6 +54,29 @@ async fn f11_a_damaged_network_is_told_and_forgotten_when_another_is_joined() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f8_a_peer_that_starts_finds_its_sources_though_its_tracker_knows_none() {
+    let temp = tempfile::tempdir().unwrap();
+    let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+    let net = Net::start_in(&old).await;
+    let (seed, peer, id) = net.begun(&net.file("a", 8_000_000), 1 << 20).await;
+    stop(peer).await;
+    // The same tracker without what it knew, where the seed does not look for it.
+    std::fs::create_dir(&new).unwrap();
+    std::fs::copy(old.join("tracker.key"), new.join("tracker.key")).unwrap();
+    let other = Net::start_in(&new).await;
+    assert_eq!(other.join.tracker(), net.join.tracker());
+    let mut config = net.config("peer");
+    config.join = Some(other.join.clone());
+    let peer = start_again(config).await;
+    ok(&seed, Command::Limits { up: None, down: None }).await;
+    until(&peer, "all of it", |s| {
+        assert!(s.catalogue.rows.iter().all(|row| row.sources <= 1), "only itself");
+        transfer(s, id).is_some_and(|t| t.state == TransferState::Sharing)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hosting_again_after_joining_another_network_names_and_joins_ones_own() {
     let net = Net::start().await;
     let mut config = net.config("host");

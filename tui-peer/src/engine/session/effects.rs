@@ -68,6 +68,7 @@ impl Session {
                 if let Some(announcer) = &self.net.announcer {
                     announcer.locate(id);
                 }
+                self.recall_sources(&id);
             }
             Output::HashesLearned { id, file, index, hashes } => {
                 self.on_hashes(id, file, index, &hashes);

@@ -34,6 +34,7 @@ mod uploads;
 mod verified;
 mod view;
 mod watches;
+mod whereabouts;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -128,6 +129,7 @@ pub(super) struct Session {
     removed: VecDeque<Removed>,
     bans: Vec<Ban>,
     keeping: Keeping,
+    whereabouts: whereabouts::Whereabouts,
     /// What is to be written into the library, in order.
     ledger: Arc<ledger::Ledger>,
     /// When shares were looked at last, whether they are just now, and where the next look begins.
@@ -244,6 +246,7 @@ impl Session {
             self.end_bans(now);
             self.look_at_shares(now);
             self.count_served(now);
+            self.note_sources(now);
             self.dirty |= self.is_busy();
         }
         self.bury_removed(Some(now));

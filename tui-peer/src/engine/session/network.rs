@@ -1,7 +1,7 @@
 //! Joining, leaving and hosting a network; what the tracker says.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -31,6 +31,8 @@ pub(super) struct Net {
     pub(super) join: Option<JoinString>,
     /// Why a network that was joined before is not known any more.
     pub(super) trouble: Option<String>,
+    /// Where the tracker sees us.
+    pub(super) seen_as: Option<IpAddr>,
     /// The tracker's address as connected.
     pub(super) tracker_addr: Option<SocketAddr>,
     pub(super) state: NetState,
@@ -58,6 +60,7 @@ impl Net {
             replaced: false,
             join: None,
             trouble: None,
+            seen_as: None,
             tracker_addr: None,
             state: NetState::NoNetwork,
             latency_ms: None,
@@ -104,6 +107,7 @@ impl Session {
         }
         self.net.join = Some(join);
         self.net.trouble = None;
+        self.net.seen_as = None;
         let ids: Vec<ContentId> = self.order.clone();
         for id in &ids {
             if let Some(content) = self.contents.get_mut(id) {
@@ -236,12 +240,14 @@ impl Session {
         self.changed();
         match event {
             TrackerEvent::State(state) => self.on_net_state(state),
-            TrackerEvent::Welcomed { membership, tracker, time, .. } => {
+            TrackerEvent::Welcomed { membership, observed, tracker, time, .. } => {
                 if let Some(join) = &self.net.join {
                     let now = (Instant::now(), SystemTime::now());
                     self.ours.gate.welcome(join.tracker(), membership, time, now);
                 }
                 self.net.tracker_addr = Some(tracker);
+                self.net.seen_as = Some(observed.ip().to_canonical());
+                self.recall_all_sources();
             }
             TrackerEvent::Registered { ids } => {
                 for id in ids {

@@ -20,6 +20,7 @@ use super::clock::{Clocks, Gap, system_up};
 use super::kept::Keeping;
 use super::network::Net;
 use super::remembered::remembered;
+use super::whereabouts::Whereabouts;
 use super::{Before, DONE_QUEUE, Queues, Session, Totals, shares};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
 use crate::engine::conn::{Ours, listen};
@@ -139,6 +140,7 @@ pub(super) async fn start_with(
         removed: VecDeque::new(),
         bans: Vec::new(),
         keeping: Keeping::load(&loaded.settings, Instant::now()),
+        whereabouts: Whereabouts::load(&loaded.settings, Instant::now()),
         ledger: Arc::default(),
         looked: Instant::now(),
         looking: false,

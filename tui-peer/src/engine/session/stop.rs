@@ -69,6 +69,7 @@ impl Session {
         for job in &self.jobs {
             job.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         }
+        self.write_sources();
         self.disconnect_all(Code::ShuttingDown, "the peer is stopping");
         if let Some(announcer) = self.net.announcer.take() {
             let _ = tokio::time::timeout(LEAVE, announcer.leave()).await;
