@@ -106,9 +106,17 @@ pub struct ChunkHashes {
     root: Hash,
     chunks: u32,
     chunk_level: u8,
-    /// Empty until something is known (and for ever in files of at most one chunk).
-    hashes: Vec<Hash>,
     known: u32,
+    /// Nothing until something is known, and for ever in files of at most one chunk: a folder may have
+    /// a million of these.
+    nodes: Option<Box<Nodes>>,
+}
+
+/// What is known of a tree below its root.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Nodes {
+    /// One for every chunk; zeros where it is not known.
+    hashes: Vec<Hash>,
     /// Layers above complete `hashes`, from the level of the widest range up to below the root.
     upper: Vec<Vec<Hash>>,
     /// Uncles that came with ranges, by level above the chunk hashes and place in it: with them a
@@ -130,15 +138,7 @@ impl ChunkHashes {
     /// file of one chunk).
     pub fn unknown(root: Hash, chunks: u32, chunk_level: u8) -> Self {
         let known = chunks.min(1) * u32::from(chunks == 1);
-        Self {
-            root,
-            chunks,
-            chunk_level,
-            hashes: Vec::new(),
-            known,
-            upper: Vec::new(),
-            uncles: BTreeMap::new(),
-        }
+        Self { root, chunks, chunk_level, known, nodes: None }
     }
 
     /// A file of `size` bytes whose chunk hashes were computed from its bytes.
@@ -149,10 +149,8 @@ impl ChunkHashes {
             root,
             chunks,
             chunk_level,
-            hashes,
             known: chunks,
-            upper: Vec::new(),
-            uncles: BTreeMap::new(),
+            nodes: (chunks > 1).then(|| Box::new(Nodes { hashes, ..Nodes::default() })),
         };
         this.settle();
         this
@@ -175,7 +173,7 @@ impl ChunkHashes {
         if self.chunks <= 1 {
             return Some(Vec::new());
         }
-        self.is_complete().then(|| self.hashes.iter().flat_map(|h| *h.as_bytes()).collect())
+        self.is_complete().then(|| self.hashes().iter().flat_map(|h| *h.as_bytes()).collect())
     }
 
     /// The file's root.
@@ -198,7 +196,7 @@ impl ChunkHashes {
         if self.chunks == 1 && chunk_in_file == 0 {
             return Some(self.root);
         }
-        let hash = self.hashes.get(chunk_in_file as usize)?;
+        let hash = self.hashes().get(chunk_in_file as usize)?;
         (*hash != Hash::ZERO).then_some(*hash)
     }
 
@@ -219,7 +217,7 @@ impl ChunkHashes {
         if self.chunks == 1 {
             return Some(HashProof { hashes: vec![self.root], uncles: Vec::new() });
         }
-        let hashes = self.hashes.get(first..end).filter(|hashes| are_known(hashes))?.to_vec();
+        let hashes = self.hashes().get(first..end).filter(|hashes| are_known(hashes))?.to_vec();
         let mut uncles = Vec::new();
         let range_height = height(usize::from(range.count));
         let top = height(self.chunks as usize);
@@ -265,7 +263,9 @@ impl ChunkHashes {
         if at != self.root {
             return Err(ProofError::WrongRoot);
         }
-        self.uncles.extend(places);
+        if !places.is_empty() {
+            self.nodes.get_or_insert_default().uncles.extend(places);
+        }
         self.restore(range.index, hashes);
         Ok(())
     }
@@ -276,8 +276,9 @@ impl ChunkHashes {
         if self.chunks <= 1 || self.is_complete() {
             return;
         }
-        self.hashes.resize(self.chunks as usize, Hash::ZERO);
-        for (slot, hash) in self.hashes.iter_mut().skip(index as usize).zip(hashes) {
+        let nodes = self.nodes.get_or_insert_default();
+        nodes.hashes.resize(self.chunks as usize, Hash::ZERO);
+        for (slot, hash) in nodes.hashes.iter_mut().skip(index as usize).zip(hashes) {
             if *hash != Hash::ZERO {
                 self.known += u32::from(*slot == Hash::ZERO);
                 *slot = *hash;
@@ -286,6 +287,11 @@ impl ChunkHashes {
         if self.is_complete() {
             self.settle();
         }
+    }
+
+    /// Hashes of all chunks, zeros where they are not known; nothing while none is.
+    fn hashes(&self) -> &[Hash] {
+        self.nodes.as_ref().map_or(&[], |nodes| &nodes.hashes)
     }
 
     /// Leaves of the chunk layer's tree.
@@ -311,18 +317,19 @@ impl ChunkHashes {
     /// Computes the kept upper layers once all hashes are known.
     fn settle(&mut self) {
         let top = height(self.chunks as usize);
-        self.upper.clear();
-        self.uncles.clear();
+        let Some(nodes) = &mut self.nodes else { return };
+        nodes.upper.clear();
+        nodes.uncles.clear();
         if self.chunks <= 1 || top <= RANGE_HEIGHT {
             return;
         }
-        let mut layer = self.hashes.clone();
+        let mut layer = nodes.hashes.clone();
         let mut pad = pad_hash(self.chunk_level);
         for level in 1..top {
             layer = hash_pairs(&layer, &pad);
             pad = node(&pad, &pad);
             if level >= RANGE_HEIGHT {
-                self.upper.push(layer.clone());
+                nodes.upper.push(layer.clone());
             }
         }
     }
@@ -333,26 +340,25 @@ impl ChunkHashes {
             return Some(self.node_at(level, index));
         }
         let place = (level, u32::try_from(index).ok()?);
-        if let Some(uncle) = self.uncles.get(&place) {
+        if let Some(uncle) = self.nodes.as_ref().and_then(|nodes| nodes.uncles.get(&place)) {
             return Some(*uncle);
         }
         // From its chunk hashes where these are few; higher nodes are uncles of a range or not known.
-        let (first, end) = (index << level, ((index + 1) << level).min(self.hashes.len()));
-        let below = self.hashes.get(first..end).unwrap_or_default();
+        let (first, end) = (index << level, ((index + 1) << level).min(self.hashes().len()));
+        let below = self.hashes().get(first..end).unwrap_or_default();
         (level <= RANGE_HEIGHT && are_known(below)).then(|| self.node_at(level, index))
     }
 
     /// Node `index` at `level` above the chunk hashes.
     fn node_at(&self, level: u8, index: usize) -> Hash {
         let pad = || pad_hash(self.chunk_level + level);
-        if let Some(layer) =
-            level.checked_sub(RANGE_HEIGHT).and_then(|l| self.upper.get(usize::from(l)))
-        {
+        let upper = |l: u8| self.nodes.as_ref().and_then(|nodes| nodes.upper.get(usize::from(l)));
+        if let Some(layer) = level.checked_sub(RANGE_HEIGHT).and_then(upper) {
             return layer.get(index).copied().unwrap_or_else(pad);
         }
         let first = index << level;
-        let end = ((index + 1) << level).min(self.hashes.len());
-        match self.hashes.get(first..end) {
+        let end = ((index + 1) << level).min(self.hashes().len());
+        match self.hashes().get(first..end) {
             Some(nodes) if !nodes.is_empty() => subtree_root(nodes, self.chunk_level, level),
             _ => pad(),
         }

@@ -2,13 +2,15 @@
 //! Nothing else may join or print a name that came from elsewhere (protocol.md 9).
 
 mod collisions;
+mod path_list;
 
 use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthChar;
 
-pub(crate) use self::collisions::Places;
-pub use self::collisions::distinct_paths;
+pub use self::collisions::CollisionError;
+pub(crate) use self::collisions::distinct_paths;
+pub use self::path_list::{PathList, TooMuchText, components};
 use crate::limits::MAX_NAME_LEN;
 
 /// Widest name shown, in terminal columns.
@@ -193,21 +195,6 @@ mod tests {
         assert_eq!(show("naïve 日本"), "naïve 日本");
         let long = show(&"日".repeat(300));
         assert!(long.ends_with('…') && unicode_width::UnicodeWidthStr::width(long.as_str()) <= 200);
-    }
-
-    #[test]
-    fn colliding_paths_are_told_apart() {
-        let path = |s: &str| s.split('/').map(str::to_owned).collect::<Vec<_>>();
-        let got = distinct_paths(vec![
-            path("a/Read.me"),
-            path("a/read.ME"),
-            path("a/read (2).ME"),
-            path("b/e\u{301}"),
-            path("b/\u{e9}"),
-        ]);
-        assert_eq!(got[1], path("a/read (2).ME"));
-        assert_eq!(got[2], path("a/read (2) (2).ME"));
-        assert_eq!(got[4], path("b/\u{e9} (2)"));
     }
 
     proptest! {

@@ -20,11 +20,24 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 /// [`WireError::Malformed`] when it is not a `T`, nests too deeply, or [`WireError::Trailing`] when
 /// bytes are left over (rmp-serde's own `from_slice` would accept them).
 pub fn decode<T: DeserializeOwned>(name: &'static str, body: &[u8]) -> Result<T, WireError> {
+    let (value, len) = decode_first(name, body)?;
+    if len == body.len() { Ok(value) } else { Err(WireError::Trailing(name)) }
+}
+
+/// Decodes the value that `body` begins with; how many bytes it takes.
+///
+/// # Errors
+/// [`WireError::Malformed`] when it is not a `T`, or nests too deeply.
+pub(crate) fn decode_first<T: DeserializeOwned>(
+    name: &'static str,
+    body: &[u8],
+) -> Result<(T, usize), WireError> {
     let mut decoder = rmp_serde::Deserializer::new(Cursor::new(body));
     decoder.set_max_depth(MAX_MSGPACK_DEPTH);
     let value = T::deserialize(&mut decoder)
         .map_err(|error| WireError::Malformed { message: name, why: error.to_string() })?;
-    if decoder.position() == body.len() as u64 { Ok(value) } else { Err(WireError::Trailing(name)) }
+    // It cannot be past the end of the slice.
+    Ok((value, usize::try_from(decoder.position()).unwrap_or(body.len())))
 }
 
 #[cfg(test)]

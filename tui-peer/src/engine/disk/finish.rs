@@ -1,13 +1,16 @@
 //! The end of a download: everything durable, then one rename.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::chunk_set::ChunkSet;
 use common::layout::Layout;
 use common::manifest::Manifest;
+use common::names::PathList;
 
 use super::error::DiskError;
 use super::journal::Record;
@@ -22,7 +25,7 @@ pub struct FinishPlan {
     wanted: ChunkSet,
     /// For a folder, in layout order; empty for a single file.
     files: Vec<FilePlan>,
-    empty_dirs: Vec<Vec<String>>,
+    empty_dirs: Arc<PathList>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,20 +52,21 @@ impl FinishPlan {
     /// empty file in a chosen folder that is taken to be so if all other files beside it are wanted.
     pub fn new(manifest: Option<&Manifest>, layout: &Layout, wanted: &ChunkSet) -> Self {
         let Some(manifest) = manifest else {
-            return Self { wanted: wanted.clone(), files: Vec::new(), empty_dirs: Vec::new() };
+            return Self {
+                wanted: wanted.clone(),
+                files: Vec::new(),
+                empty_dirs: Default::default(),
+            };
         };
         let all = wanted.is_complete();
-        let mut beside = Beside::default();
-        for (i, entry) in manifest.files().enumerate() {
-            beside.add(&entry.path, layout.file_chunks(i).unwrap_or(0..0), wanted);
-        }
+        let beside = if all { Beside::default() } else { Beside::of(manifest, layout, wanted) };
         let files = manifest.files().map(|entry| FilePlan {
             mtime: entry.mtime,
             exec: false,
             make_empty: entry.size == 0 && (all || beside.all_wanted(&entry.path)),
         });
         let files = files.collect();
-        let empty_dirs = if all { manifest.empty_dirs() } else { Vec::new() };
+        let empty_dirs = if all { manifest.empty_dirs().clone() } else { Default::default() };
         Self { wanted: wanted.clone(), files, empty_dirs }
     }
 
@@ -77,24 +81,37 @@ impl FinishPlan {
     }
 }
 
-/// Whether the files with bytes in each folder are all wanted.
+/// Of each folder that has an empty file: whether it has files with bytes, all of them wanted.
 #[derive(Default)]
-struct Beside<'a>(std::collections::HashMap<&'a [String], bool>);
+struct Beside(HashMap<String, bool>);
 
-impl<'a> Beside<'a> {
-    fn add(&mut self, path: &'a [String], mut chunks: std::ops::Range<u32>, wanted: &ChunkSet) {
-        if chunks.is_empty() {
-            return;
+impl Beside {
+    fn of(manifest: &Manifest, layout: &Layout, wanted: &ChunkSet) -> Self {
+        let empty = manifest.files().filter(|entry| entry.size == 0);
+        let mut folders: HashMap<String, Option<bool>> =
+            empty.map(|entry| (folder_of(&entry.path), None)).collect();
+        if folders.is_empty() {
+            return Self::default();
         }
-        let folder = path.split_last().map_or(path, |(_, folder)| folder);
-        let all = chunks.all(|chunk| wanted.contains(chunk));
-        *self.0.entry(folder).or_insert(true) &= all;
+        for (i, entry) in manifest.files().enumerate() {
+            let mut chunks = layout.file_chunks(i).unwrap_or(0..0);
+            if let Some(all) = folders.get_mut(&folder_of(&entry.path))
+                && !chunks.is_empty()
+            {
+                *all = Some(all.unwrap_or(true) && chunks.all(|chunk| wanted.contains(chunk)));
+            }
+        }
+        Self(folders.into_iter().map(|(folder, all)| (folder, all == Some(true))).collect())
     }
 
     fn all_wanted(&self, path: &[String]) -> bool {
-        let folder = path.split_last().map_or(path, |(_, folder)| folder);
-        self.0.get(folder).copied().unwrap_or(false)
+        self.0.get(&folder_of(path)).copied().unwrap_or(false)
     }
+}
+
+/// The folder a file is in.
+fn folder_of(path: &[String]) -> String {
+    path.split_last().map_or_else(String::new, |(_, folders)| folders.join("/"))
 }
 
 impl Partial {
@@ -163,7 +180,7 @@ impl Partial {
         }
         let error = |error| self.error("finish", 0, error);
         self.hook.before(Step::Metadata).map_err(error)?;
-        for dir in &plan.empty_dirs {
+        for dir in plan.empty_dirs.iter() {
             self.tree.make_dirs(dir).map_err(error)?;
         }
         let mut stats = Vec::with_capacity(self.layout().files());

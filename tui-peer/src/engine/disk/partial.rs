@@ -14,6 +14,7 @@ use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash};
 use common::layout::{Layout, Place};
 use common::limits::MAX_HASHES;
+use common::names::PathList;
 
 use super::error::{DiskError, ReadError};
 use super::journal::{Bounds, Journal, Record};
@@ -33,7 +34,7 @@ pub struct PartialSpec {
     /// Its chunks.
     pub layout: Arc<Layout>,
     /// For a folder, the safe path of every file below it, in layout order.
-    pub rel: Option<Arc<Vec<Vec<String>>>>,
+    pub rel: Option<Arc<PathList>>,
     /// What to call it: one safe component.
     pub name: String,
     /// Target folder; created if it is not there.
@@ -190,7 +191,7 @@ impl Partial {
     }
 
     /// For a folder, where its files are below it.
-    pub fn rel(&self) -> Option<Arc<Vec<Vec<String>>>> {
+    pub fn rel(&self) -> Option<Arc<PathList>> {
         self.tree.rel()
     }
 

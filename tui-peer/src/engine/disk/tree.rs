@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use common::layout::{Layout, Place};
-use common::names::check_component;
+use common::names::{PathList, check_component, components};
 
 use super::cache::{FdCache, Key};
 use super::error::ReadError;
@@ -38,7 +38,7 @@ pub struct FileTree {
     layout: Arc<Layout>,
     /// Path of the file or folder itself. Renaming holds it for writing.
     root: RwLock<PathBuf>,
-    rel: Option<Arc<Vec<Vec<String>>>>,
+    rel: Option<Arc<PathList>>,
     number: u64,
 }
 
@@ -46,7 +46,7 @@ impl FileTree {
     /// The file at `root`, or the files at `rel` (components below `root`, per file of the layout).
     /// Links on the way to the folder that holds `root` are the user's own and followed; the last
     /// component and everything below is not.
-    pub fn new(layout: Arc<Layout>, root: PathBuf, rel: Option<Arc<Vec<Vec<String>>>>) -> Self {
+    pub fn new(layout: Arc<Layout>, root: PathBuf, rel: Option<Arc<PathList>>) -> Self {
         let number = FdCache::shared().new_tree();
         Self { layout, root: RwLock::new(root), rel, number }
     }
@@ -67,7 +67,7 @@ impl FileTree {
     }
 
     /// Paths of a folder's files below it.
-    pub fn rel(&self) -> Option<Arc<Vec<Vec<String>>>> {
+    pub fn rel(&self) -> Option<Arc<PathList>> {
         self.rel.clone()
     }
 
@@ -113,41 +113,37 @@ impl FileTree {
                 Err(no_such_file())
             };
         };
-        let parts = rel.get(file).ok_or_else(no_such_file)?;
-        let (last, folders) = parts.split_last().ok_or_else(no_such_file)?;
+        let (folders, last) = split_last(rel.get(file).ok_or_else(no_such_file)?);
         let dir = walk(sys::open_dir(parent, name)?, folders, access != Access::Read)?;
         check(last)?;
-        sys::open_file(dir, last.as_str(), access)
+        sys::open_file(dir, last, access)
     }
 
     /// Creates a folder (and those above it) within the tree.
-    pub(super) fn make_dirs(&self, parts: &[String]) -> io::Result<()> {
+    pub(super) fn make_dirs(&self, path: &str) -> io::Result<()> {
         let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
-        walk(open_beside(&root)?, parts, true).map(drop)
+        walk(open_beside(&root)?, path, true).map(drop)
     }
 
     /// Removes a file of the tree, and the folders above it that are empty then.
     pub(super) fn remove(&self, file: usize) -> io::Result<()> {
         FdCache::shared().forget_file(self.number, file);
         let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((last, folders)) =
-            self.rel.as_ref().and_then(|rel| rel.get(file)).and_then(|parts| parts.split_last())
-        else {
-            return Err(no_such_file());
-        };
+        let path = self.rel.as_ref().and_then(|rel| rel.get(file)).ok_or_else(no_such_file)?;
+        let (mut folders, last) = split_last(path);
         check(last)?;
         match walk(open_beside(&root)?, folders, false) {
-            Ok(dir) => sys::remove_file(dir, last.as_str())?,
+            Ok(dir) => sys::remove_file(dir, last)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         }
-        for depth in (0..folders.len()).rev() {
-            let (above, at) = folders.split_at(depth);
-            let Some(name) = at.first() else { break };
+        while !folders.is_empty() {
+            let (above, name) = split_last(folders);
             let dir = walk(open_beside(&root)?, above, false)?;
-            if rustix::fs::unlinkat(dir, name.as_str(), rustix::fs::AtFlags::REMOVEDIR).is_err() {
+            if rustix::fs::unlinkat(dir, name, rustix::fs::AtFlags::REMOVEDIR).is_err() {
                 break;
             }
+            folders = above;
         }
         Ok(())
     }
@@ -182,18 +178,23 @@ fn open_beside(root: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Steps down from `dir`, creating folders on the way if asked to.
-fn walk(mut dir: OwnedFd, parts: &[String], create: bool) -> io::Result<OwnedFd> {
-    for part in parts {
+fn walk(mut dir: OwnedFd, path: &str, create: bool) -> io::Result<OwnedFd> {
+    for part in components(path) {
         check(part)?;
-        dir = match sys::open_dir(&dir, part.as_str()) {
+        dir = match sys::open_dir(&dir, part) {
             Err(error) if create && error.kind() == io::ErrorKind::NotFound => {
-                sys::make_dir(&dir, part.as_str())?;
-                sys::open_dir(&dir, part.as_str())?
+                sys::make_dir(&dir, part)?;
+                sys::open_dir(&dir, part)?
             }
             other => other?,
         };
     }
     Ok(dir)
+}
+
+/// The folders of a joined path, and the name in the last of them.
+fn split_last(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
 }
 
 /// Whoever made the paths has checked them; what would leave the tree is refused here all the same.
@@ -241,8 +242,7 @@ mod tests {
     use super::*;
 
     fn tree_of(root: &Path, rel: &[&[&str]]) -> FileTree {
-        let rel: Vec<Vec<String>> =
-            rel.iter().map(|parts| parts.iter().map(|p| (*p).to_owned()).collect()).collect();
+        let rel = PathList::collect(rel.iter().copied()).unwrap();
         let layout = Layout::for_folder(&vec![3; rel.len()]).unwrap();
         FileTree::new(Arc::new(layout), root.to_path_buf(), Some(Arc::new(rel)))
     }
@@ -271,7 +271,7 @@ mod tests {
             }
             assert!(tree.remove(file).is_err(), "{path:?}");
         }
-        assert!(tree.make_dirs(&["..".into(), "x".into()]).is_err());
+        assert!(tree.make_dirs("../x").is_err());
         assert!(temp.path().join("secret").exists() && !temp.path().join("new").exists());
     }
 

@@ -11,6 +11,7 @@ use common::id::{Hash, ID_LEN};
 use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
+use common::names::{PathList, components};
 
 use super::error::{LibraryError, ShareError};
 use super::hasher::{Progress, prepare};
@@ -61,35 +62,39 @@ fn same(record: &ShareRecord, was: &Stat, is: &Stat) -> bool {
 }
 
 /// Of the files that are known, those that changed.
-fn changed_known(record: &ShareRecord, rel: &[Vec<String>]) -> Vec<Vec<String>> {
+fn changed_known(record: &ShareRecord, rel: &PathList) -> Vec<Vec<String>> {
     let known = rel.iter().zip(record.files.iter());
     let changed = known.filter(|(rel, was)| {
         if **was == Stat::ABSENT {
             return false;
         }
-        let now = fs::symlink_metadata(join(&record.path, rel));
+        let now = fs::symlink_metadata(join(&record.path, components(rel)));
         !now.is_ok_and(|meta| meta.is_file() && same(record, was, &Stat::of(&meta)))
     });
-    changed.map(|(rel, _)| rel.clone()).collect()
+    changed.map(|(rel, _)| parts(rel)).collect()
 }
 
 /// Files that changed, came or went. Both lists are in manifest order.
-fn changed_any(record: &ShareRecord, rel: &[Vec<String>]) -> Vec<Vec<String>> {
+fn changed_any(record: &ShareRecord, rel: &PathList) -> Vec<Vec<String>> {
     let Ok(now) = scan(&record.path) else {
         // Not even listable: all of it.
         return vec![Vec::new()];
     };
-    let mut were: HashMap<&[String], &Stat> =
-        rel.iter().map(Vec::as_slice).zip(record.files.iter()).collect();
+    let mut were: HashMap<&str, &Stat> = rel.iter().zip(record.files.iter()).collect();
     let mut changed = Vec::new();
     for file in &now.files {
-        match were.remove(file.rel.as_slice()) {
+        match were.remove(file.rel.join("/").as_str()) {
             Some(was) if same(record, was, &file.stat) => {}
             _ => changed.push(file.rel.clone()),
         }
     }
-    changed.extend(were.into_keys().map(<[String]>::to_vec));
+    changed.extend(were.into_keys().map(parts));
     changed
+}
+
+/// The components of a joined path.
+fn parts(path: &str) -> Vec<String> {
+    components(path).map(str::to_owned).collect()
 }
 
 /// A share as it was hashed, from what the library holds, without reading any of its files.
@@ -105,10 +110,10 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
             (None, Arc::new(layout), vec![record.descriptor.root])
         }
         Kind::Folder => {
-            let (manifest, bytes) = manifest_of(library, record)?;
+            let manifest = manifest_of(library, record)?;
             let files = manifest.files().map(|entry| entry.root).collect();
             let layout = Arc::clone(manifest.layout());
-            (Some((Arc::new(manifest), bytes)), layout, files)
+            (Some(Arc::new(manifest)), layout, files)
         }
     };
     let paths = record.rel.as_ref().map_or(1, |rel| rel.len());
@@ -117,7 +122,6 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
     }
     let hashes = stored_hashes(library, &layout, &files, &record.files)?
         .ok_or_else(|| missing("chunk hashes"))?;
-    let (manifest, manifest_bytes) = manifest.unzip();
     Ok(Prepared {
         path: record.path.clone(),
         name: record.name.clone(),
@@ -126,7 +130,6 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
         id: record.id,
         layout,
         manifest,
-        manifest_bytes,
         rel: record.rel.clone(),
         stats: with_present_devices(record),
         hashes,
@@ -157,7 +160,7 @@ pub fn refresh(
     let found = scan(&record.path)?;
     let known = known_files(library, record, found.layout.chunk_level())?;
     let reuse = |rel: &[String], stat: &Stat| {
-        let (was, root, hashes) = known.get(rel)?;
+        let (was, root, hashes) = known.get(rel.join("/").as_str())?;
         same(record, was, stat).then(|| (*root, hashes.clone()))
     };
     let mut prepared = prepare(&found, &reuse, threads, progress, cancel)?;
@@ -172,7 +175,7 @@ fn with_present_devices(record: &ShareRecord) -> Arc<Vec<Stat>> {
     for (file, was) in record.files.iter().enumerate() {
         if *was != Stat::ABSENT && !devices.contains_key(&was.dev) {
             let path = match &record.rel {
-                Some(rel) => rel.get(file).map(|parts| join(&record.path, parts)),
+                Some(rel) => rel.get(file).map(|below| join(&record.path, components(below))),
                 None => Some(record.path.clone()),
             };
             if let Some(is) = path.and_then(|path| stat_file(&path))
@@ -237,11 +240,7 @@ pub fn is_altered(record: &ShareRecord) -> bool {
     record.files.iter().enumerate().filter(|(_, was)| **was != Stat::ABSENT).any(|(i, was)| {
         let path = match &record.rel {
             None => record.path.clone(),
-            Some(rel) => {
-                let mut path = record.path.clone();
-                path.extend(rel.get(i).map_or(&[][..], Vec::as_slice));
-                path
-            }
+            Some(rel) => join(&record.path, components(rel.get(i).unwrap_or_default())),
         };
         stat_file(&path).is_none_or(|is| !was.same_but_for_device(&is))
     })
@@ -259,13 +258,13 @@ fn known_files(
     library: &Library,
     record: &ShareRecord,
     level: u8,
-) -> Result<HashMap<Vec<String>, KnownFile>, LibraryError> {
-    let files: Vec<(Vec<String>, Hash)> = match record.descriptor.kind {
-        Kind::File => vec![(Vec::new(), record.descriptor.root)],
+) -> Result<HashMap<String, KnownFile>, LibraryError> {
+    let files: Vec<(String, Hash)> = match record.descriptor.kind {
+        Kind::File => vec![(String::new(), record.descriptor.root)],
         Kind::Folder => match manifest_of(library, record) {
-            Ok((manifest, _)) => {
-                let rel = record.rel.as_deref().cloned().unwrap_or_default();
-                rel.into_iter().zip(manifest.files().map(|entry| entry.root)).collect()
+            Ok(manifest) => {
+                let rel = record.rel.iter().flat_map(|rel| rel.iter()).map(str::to_owned);
+                rel.zip(manifest.files().map(|entry| entry.root)).collect()
             }
             Err(LibraryError::Incomplete { .. }) => Vec::new(),
             Err(error) => return Err(error),
@@ -283,17 +282,13 @@ fn known_files(
         .collect())
 }
 
-fn manifest_of(
-    library: &Library,
-    record: &ShareRecord,
-) -> Result<(Manifest, Arc<[u8]>), LibraryError> {
+fn manifest_of(library: &Library, record: &ShareRecord) -> Result<Manifest, LibraryError> {
     let missing = || LibraryError::Incomplete { path: record.path.clone(), what: "list of files" };
     let bytes = library.manifest(&record.id)?.ok_or_else(missing)?;
     if Manifest::descriptor_of(&bytes) != record.descriptor {
         return Err(missing());
     }
-    let manifest = Manifest::parse(&bytes).map_err(|_| missing())?;
-    Ok((manifest, bytes.into()))
+    Manifest::parse(bytes).map_err(|_| missing())
 }
 
 /// Chunk hashes of all files, or nothing if those of a file that is here are missing.

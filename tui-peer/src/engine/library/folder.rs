@@ -19,7 +19,6 @@ const MANIFEST_MTIME: i64 = 0;
 pub(super) struct Described {
     pub(super) descriptor: Descriptor,
     pub(super) manifest: Arc<Manifest>,
-    pub(super) bytes: Arc<[u8]>,
 }
 
 /// Order of paths in a manifest: by components, each by its bytes.
@@ -46,16 +45,15 @@ pub(super) fn describe(scan: &Scan, hashes: &[ChunkHashes]) -> Result<Described,
         exec: false,
         mtime: MANIFEST_MTIME,
     });
-    let manifest = Manifest::build(MANIFEST_NAME.to_owned(), files.chain(dirs).collect())
+    let manifest = Manifest::build(MANIFEST_NAME, files.chain(dirs).collect())
         .map_err(|error| error.to_string())?;
     // Chunk numbers must be the same in both.
     if manifest.layout() != &scan.layout {
         return Err("its files are not in order".to_owned());
     }
-    let bytes: Arc<[u8]> = manifest.encode().into();
-    let descriptor = Manifest::descriptor_of(&bytes);
+    let descriptor = Manifest::descriptor_of(manifest.bytes());
     if !descriptor.is_sane() {
-        return Err(format!("its list of files is {} bytes long", bytes.len()));
+        return Err(format!("its list of files is {} bytes long", descriptor.size));
     }
-    Ok(Described { descriptor, manifest: Arc::new(manifest), bytes })
+    Ok(Described { descriptor, manifest: Arc::new(manifest) })
 }

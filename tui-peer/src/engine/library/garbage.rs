@@ -53,7 +53,7 @@ pub(super) fn collect(txn: &WriteTransaction) -> Result<Collected, Failure> {
     let mut manifests = txn.open_table(MANIFESTS)?;
     for id in &contents {
         if let Some(bytes) = manifests.get(id.as_bytes())?
-            && let Ok(manifest) = Manifest::parse(bytes.value())
+            && let Ok(manifest) = Manifest::parse(bytes.value().to_vec())
         {
             let level = manifest.layout().chunk_level();
             needed.extend(manifest.files().map(|entry| tree_key(entry.root, level)));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use common::content::{Descriptor, Kind};
 use common::id::Hash;
 use common::merkle::ChunkHashes;
+use common::names::PathList;
 
 use super::error::ShareError;
 use super::folder;
@@ -235,11 +236,12 @@ fn finish(scan: &Scan, hashes: Vec<ChunkHashes>) -> Result<Prepared, ShareError>
             (made.descriptor, Some(made))
         }
     };
-    let rel = folder
-        .is_some()
-        .then(|| Arc::new(scan.files.iter().map(|file| file.rel.clone()).collect::<Vec<_>>()));
-    let (manifest, manifest_bytes) =
-        folder.map_or((None, None), |made| (Some(made.manifest), Some(made.bytes)));
+    let paths = || PathList::collect(scan.files.iter().map(|file| &file.rel));
+    let rel = folder.is_some().then(paths).transpose();
+    let rel = rel.map_err(|error| ShareError::Manifest {
+        path: scan.path.clone(),
+        what: error.to_string(),
+    })?;
     Ok(Prepared {
         path: scan.path.clone(),
         name: scan.name.clone(),
@@ -247,9 +249,8 @@ fn finish(scan: &Scan, hashes: Vec<ChunkHashes>) -> Result<Prepared, ShareError>
         descriptor,
         id: descriptor.id(),
         layout: Arc::clone(&scan.layout),
-        manifest,
-        manifest_bytes,
-        rel,
+        manifest: folder.map(|made| made.manifest),
+        rel: rel.map(Arc::new),
         stats: Arc::new(scan.files.iter().map(|file| file.stat).collect()),
         hashes,
         hashed_at: scan.looked_at,

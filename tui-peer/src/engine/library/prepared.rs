@@ -10,6 +10,7 @@ use common::id::ContentId;
 use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
+use common::names::{PathList, components};
 
 use super::error::ShareError;
 use super::record::ShareRecord;
@@ -33,10 +34,8 @@ pub struct Prepared {
     pub layout: Arc<Layout>,
     /// What the folder contains.
     pub manifest: Option<Arc<Manifest>>,
-    /// The same as it is sent.
-    pub manifest_bytes: Option<Arc<[u8]>>,
-    /// Where a folder's files lie, as components below `path`, in manifest order.
-    pub rel: Option<Arc<Vec<Vec<String>>>>,
+    /// Where a folder's files lie below `path`, in manifest order.
+    pub rel: Option<Arc<PathList>>,
     /// Every file as it was when hashed, in manifest order; [`Stat::ABSENT`] for files of a downloaded
     /// folder that were not chosen.
     pub stats: Arc<Vec<Stat>>,
@@ -76,7 +75,7 @@ impl Prepared {
         let mut stats = Vec::with_capacity(layout.files());
         for file in 0..layout.files() {
             let at = match &folder {
-                Some(parts) => join(&path, parts.rel.get(file).map_or(&[][..], Vec::as_slice)),
+                Some(parts) => join(&path, components(parts.rel.get(file).unwrap_or_default())),
                 None => path.clone(),
             };
             match fs::symlink_metadata(&at) {
@@ -87,10 +86,7 @@ impl Prepared {
                 _ => return Err(ShareError::Changed { path: at }),
             }
         }
-        let (manifest, manifest_bytes, rel) = match folder {
-            Some(FolderParts { manifest, bytes, rel }) => (Some(manifest), Some(bytes), Some(rel)),
-            None => (None, None, None),
-        };
+        let (manifest, rel) = folder.map(|FolderParts { manifest, rel }| (manifest, rel)).unzip();
         Ok(Self {
             path,
             name,
@@ -99,7 +95,6 @@ impl Prepared {
             id: descriptor.id(),
             layout,
             manifest,
-            manifest_bytes,
             rel,
             stats: Arc::new(stats),
             hashes,
@@ -144,7 +139,7 @@ impl Prepared {
     pub fn file_path(&self, file: usize) -> Option<PathBuf> {
         match &self.rel {
             None => (file == 0).then(|| self.path.clone()),
-            Some(rel) => rel.get(file).map(|parts| join(&self.path, parts)),
+            Some(rel) => rel.get(file).map(|below| join(&self.path, components(below))),
         }
     }
 }
@@ -154,15 +149,13 @@ impl Prepared {
 pub struct FolderParts {
     /// What it contains.
     pub manifest: Arc<Manifest>,
-    /// The same as it was received.
-    pub bytes: Arc<[u8]>,
     /// Where every file lies below the folder, in manifest order (as a rule
     /// [`Manifest::disk_paths`]).
-    pub rel: Arc<Vec<Vec<String>>>,
+    pub rel: Arc<PathList>,
 }
 
 /// `root` with `parts` below it.
-pub(super) fn join(root: &Path, parts: &[String]) -> PathBuf {
+pub(super) fn join<P: AsRef<Path>>(root: &Path, parts: impl IntoIterator<Item = P>) -> PathBuf {
     let mut path = root.to_path_buf();
     path.extend(parts);
     path

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use common::content::Descriptor;
 use common::id::ContentId;
+use common::names::PathList;
 use serde::{Deserialize, Serialize};
 
 use super::stat::Stat;
@@ -38,7 +39,7 @@ pub struct ShareRecord {
     pub files: Arc<Vec<Stat>>,
     /// Where the files of a folder lie, as path components below `path` in manifest order; `None` for
     /// a single file. Differs from the manifest where names were made safe on download.
-    pub rel: Option<Arc<Vec<Vec<String>>>>,
+    pub rel: Option<Arc<PathList>>,
     /// When the files were looked at before hashing, milliseconds since 1970.
     pub hashed_at: u64,
     /// Whether this program wrote the files itself, having verified every chunk.
@@ -223,7 +224,7 @@ impl ShareRecord {
         files: &[u8],
     ) -> Result<Self, rmp_serde::decode::Error> {
         let head: StoredShare = rmp_serde::from_slice(head)?;
-        let (files, rel): (Vec<Stat>, Option<Vec<Vec<String>>>) = rmp_serde::from_slice(files)?;
+        let (files, rel): (Vec<Stat>, Option<PathList>) = rmp_serde::from_slice(files)?;
         Ok(Self {
             path: path_from(key.to_vec()),
             name: head.name,

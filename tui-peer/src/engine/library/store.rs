@@ -125,8 +125,8 @@ impl Library {
                     let bytes = record.encode().map_err(|error| unencodable(&error))?;
                     replaced |= heads.insert(record.key(), bytes.head.as_slice())?.is_some();
                     files.insert(record.key(), bytes.files.as_slice())?;
-                    if let Some(manifest) = &prepared.manifest_bytes {
-                        put_if_new(&mut manifests, &prepared.id.as_bytes(), manifest)?;
+                    if let Some(manifest) = &prepared.manifest {
+                        put_if_new(&mut manifests, &prepared.id.as_bytes(), manifest.bytes())?;
                     }
                     let level = prepared.layout.chunk_level();
                     for hashes in prepared.hashes.iter().filter(|hashes| hashes.chunks() > 1) {

@@ -119,15 +119,15 @@ fn a_large_folder_has_the_same_id_twice_and_under_any_name() {
     assert_eq!(first.hashes, again.hashes);
     assert_eq!((first.id, first.stats.len()), (again.id, 2000));
     let manifest = first.manifest.as_ref().unwrap();
-    assert_eq!(manifest.files().len(), 2000);
+    assert_eq!(manifest.files().count(), 2000);
     for (entry, hashes) in manifest.files().zip(&first.hashes) {
         let data = fs::read(home.share.join(entry.path.join("/"))).unwrap();
         assert_eq!(entry.root, root_of(&data));
         assert_eq!(hashes.root(), entry.root);
         assert!(hashes.is_complete());
     }
-    let bytes = first.manifest_bytes.as_ref().unwrap();
-    assert_eq!(Manifest::parse(bytes).unwrap(), **manifest);
+    let bytes = manifest.bytes();
+    assert_eq!(Manifest::parse(bytes.clone()).unwrap(), **manifest);
     assert_eq!(Manifest::descriptor_of(bytes), first.descriptor);
 
     let renamed = home.share.with_file_name("other name");
@@ -291,11 +291,7 @@ fn a_downloaded_folder_keeps_its_identity() {
         write_old(&path.join("notes"), b"mine");
     });
     let manifest = Arc::clone(theirs.manifest.as_ref().unwrap());
-    let folder = FolderParts {
-        rel: Arc::new(manifest.disk_paths()),
-        bytes: Arc::clone(theirs.manifest_bytes.as_ref().unwrap()),
-        manifest,
-    };
+    let folder = FolderParts { rel: Arc::clone(manifest.disk_paths()), manifest };
     let name = "theirs".to_owned();
     let mine = Prepared::downloaded(
         home.share.clone(),

@@ -4,13 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash};
 use common::layout::Layout;
 use common::manifest::Manifest;
-use common::merkle::ChunkHashes;
 use common::wire::tracker::FileMeta;
 
 use crate::engine::command::Selection;
@@ -30,7 +28,6 @@ pub(super) struct Content {
     pub(super) descriptor: Option<Descriptor>,
     pub(super) layout: Option<Arc<Layout>>,
     pub(super) manifest: Option<Arc<Manifest>>,
-    pub(super) manifest_bytes: Option<Bytes>,
     /// Where chunks are read from.
     pub(super) source: Option<Arc<dyn ChunkSource>>,
     pub(super) role: Role,
@@ -115,8 +112,6 @@ pub(super) struct Download {
     pub(super) wanted: ChunkSet,
     /// Chunks found on disk when it was opened.
     pub(super) found: ChunkSet,
-    /// Hashes known when it was opened.
-    pub(super) hashes: Vec<ChunkHashes>,
     /// Since when nobody has had anything for it.
     pub(super) stuck_since: Option<Instant>,
     /// The user has been told what is wrong with it.
@@ -203,7 +198,6 @@ impl Content {
             descriptor,
             layout: None,
             manifest: None,
-            manifest_bytes: None,
             source: None,
             role: Role::Download(Box::new(Download {
                 phase: match &record {
@@ -216,7 +210,6 @@ impl Content {
                 opening: None,
                 wanted: ChunkSet::empty(0),
                 found: ChunkSet::empty(0),
-                hashes: Vec::new(),
                 stuck_since: None,
                 told: false,
                 asked: Instant::now(),

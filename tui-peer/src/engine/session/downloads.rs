@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
 use common::id::ContentId;
@@ -30,13 +29,9 @@ use crate::swarm::event::{ConnId, Input, Ready};
 /// Background work of a download that is done.
 pub(super) enum Step {
     /// The manifest was checked and parsed.
-    Manifest { id: ContentId, conn: ConnId, manifest: Option<(Manifest, Bytes)> },
+    Manifest { id: ContentId, conn: ConnId, manifest: Option<Manifest> },
     /// The library was asked for a manifest of an earlier run, by somebody who waits or by the download.
-    Recalled {
-        id: ContentId,
-        manifest: Option<(Manifest, Bytes)>,
-        reply: Option<oneshot::Sender<Answer>>,
-    },
+    Recalled { id: ContentId, manifest: Option<Manifest>, reply: Option<oneshot::Sender<Answer>> },
     /// It cannot be opened without taking room that is to be kept.
     NoRoom { id: ContentId, number: u64, why: String },
     /// Hashes are in its journal (or could not be written there).
@@ -197,12 +192,14 @@ impl Session {
 
     /// The next bytes of a manifest are here.
     pub(super) fn on_manifest_part(&mut self, id: ContentId, conn: ConnId, bufs: &[Buf]) {
-        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
-            return;
-        };
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let len = content.descriptor.filter(Descriptor::is_sane).map_or(0, |d| d.size);
+        let len = usize::try_from(len).unwrap_or(0);
+        let Some(download) = content.as_download() else { return };
         let (from, bytes) = &mut download.manifest;
         if *from != Some(conn) {
-            (*from, *bytes) = (Some(conn), Vec::new());
+            // Its length is bound by the id and was checked; what does not come is never touched.
+            (*from, *bytes) = (Some(conn), Vec::with_capacity(len));
         }
         bufs.iter().for_each(|buf| bytes.extend_from_slice(buf));
     }
@@ -216,14 +213,13 @@ impl Session {
         let library = self.library.clone();
         self.background(move || {
             let right = expected == Some(Manifest::descriptor_of(&bytes));
-            let manifest = right.then(|| Manifest::parse(&bytes).ok()).flatten();
-            if manifest.is_some()
-                && let Err(error) = library.put_manifest(&id, &bytes)
+            let manifest = right.then(|| Manifest::parse(bytes).ok()).flatten();
+            if let Some(manifest) = &manifest
+                && let Err(error) = library.put_manifest(&id, manifest.bytes())
             {
                 // It is fetched again after a restart.
                 tracing::warn!(%error, "manifest not remembered");
             }
-            let manifest = manifest.map(|manifest| (manifest, Bytes::from(bytes)));
             Done::Download(Step::Manifest { id, conn, manifest })
         });
     }
@@ -231,10 +227,9 @@ impl Session {
     pub(super) fn on_step(&mut self, step: Step) {
         match step {
             Step::Manifest { id, conn, manifest } => match manifest {
-                Some((manifest, bytes)) => {
+                Some(manifest) => {
                     if let Some(content) = self.contents.get_mut(&id) {
                         content.manifest = Some(Arc::new(manifest));
-                        content.manifest_bytes = Some(bytes);
                         self.open_unless_looking(id);
                     }
                 }
@@ -335,7 +330,6 @@ impl Session {
         let wanted = wanted_chunks(manifest.as_deref(), &opened.layout, &download.record.selection);
         download.wanted = wanted.clone();
         download.found = opened.found.clone();
-        download.hashes.clone_from(&opened.hashes);
         let partial = match opened.outcome {
             Outcome::Going(partial) => partial,
             Outcome::InPlace(path) => {
@@ -433,7 +427,7 @@ fn open_partial(
             .map(|(i, entry)| ChunkHashes::unknown(entry.root, file_chunks(i), level))
             .collect(),
     };
-    let rel = manifest.map(|manifest| Arc::new(manifest.disk_paths()));
+    let rel = manifest.map(|manifest| Arc::clone(manifest.disk_paths()));
     let name = disk_name(name, &id);
     let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name, dir };
     match Partial::open(spec)? {

@@ -27,10 +27,10 @@ impl Session {
                 self.serve(conn, rid, &id, chunk, off, len);
             }
             Output::ServeManifest { conn, rid, id, off, len } => {
-                let bytes = self.contents.get(&id).and_then(|c| c.manifest_bytes.clone());
-                match bytes {
-                    Some(bytes) => {
-                        let source = ServeSource::Memory(bytes);
+                let manifest = self.contents.get(&id).and_then(|c| c.manifest.as_ref());
+                match manifest {
+                    Some(manifest) => {
+                        let source = ServeSource::Memory(manifest.bytes().clone());
                         let job = ServeJob { rid, source, off, len, limit: None };
                         self.command(conn, ConnCommand::Serve(job));
                     }

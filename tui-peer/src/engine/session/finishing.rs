@@ -24,7 +24,6 @@ impl Session {
             return;
         };
         let (name, manifest) = (content.name.clone(), content.manifest.clone());
-        let manifest_bytes = content.manifest_bytes.clone();
         let Role::Download(download) = &mut content.role else { return };
         let Some(partial) = download.partial.clone() else { return };
         let wanted = download.wanted.clone();
@@ -38,12 +37,8 @@ impl Session {
             let finish = || -> Result<FinishedDownload, DiskError> {
                 let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
                 let path = partial.place(&plan)?.path;
-                let folder = match (manifest, manifest_bytes, partial.rel()) {
-                    (Some(manifest), Some(bytes), Some(rel)) => {
-                        Some(FolderParts { manifest, bytes: Arc::from(bytes.as_ref()), rel })
-                    }
-                    _ => None,
-                };
+                let folder = manifest.zip(partial.rel());
+                let folder = folder.map(|(manifest, rel)| FolderParts { manifest, rel });
                 let prepared = Prepared::downloaded(path.clone(), name, descriptor, folder, hashes)
                     .map_err(|error| DiskError::Io {
                         doing: "look at",

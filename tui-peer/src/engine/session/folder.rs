@@ -105,7 +105,7 @@ impl Session {
             id: *id,
             descriptor,
             layout,
-            rel: Some(std::sync::Arc::new(manifest.disk_paths())),
+            rel: Some(std::sync::Arc::clone(manifest.disk_paths())),
             name: downloads::disk_name(&content.name, id),
             dir,
         };

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use common::id::{ContentId, Hash};
 use common::manifest::Manifest;
 use tokio::sync::oneshot;
@@ -33,8 +32,7 @@ impl Session {
         let library = self.library.clone();
         self.background(move || {
             let bytes = library.manifest(&id).ok().flatten();
-            let manifest =
-                bytes.and_then(|bytes| Some((Manifest::parse(&bytes).ok()?, Bytes::from(bytes))));
+            let manifest = bytes.and_then(|bytes| Manifest::parse(bytes).ok());
             Done::Download(Step::Recalled { id, manifest, reply })
         });
     }
@@ -42,14 +40,13 @@ impl Session {
     pub(super) fn on_recalled(
         &mut self,
         id: ContentId,
-        manifest: Option<(Manifest, Bytes)>,
+        manifest: Option<Manifest>,
         reply: Option<oneshot::Sender<Answer>>,
     ) {
         if let Some(content) = self.contents.get_mut(&id).filter(|c| c.manifest.is_none())
-            && let Some((manifest, bytes)) = manifest
+            && let Some(manifest) = manifest
         {
             content.manifest = Some(Arc::new(manifest));
-            content.manifest_bytes = Some(bytes);
         }
         if let Some(reply) = reply {
             // A caller that no longer waits is fine.

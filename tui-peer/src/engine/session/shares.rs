@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
@@ -284,7 +283,6 @@ impl Session {
             descriptor: Some(prepared.descriptor),
             layout: Some(prepared.layout.clone()),
             manifest: prepared.manifest.clone(),
-            manifest_bytes: prepared.manifest_bytes.clone().map(Bytes::from_owner),
             source: Some(Arc::new(source)),
             role: Role::Share(Share {
                 paths: vec![prepared.path],

@@ -92,7 +92,7 @@ fn recover(content: &Content, dir: &Path) -> Option<Vec<u32>> {
         None => assert_eq!(fs::read(path).unwrap(), content.files[0]),
         Some(rel) => {
             for (rel, bytes) in rel.iter().zip(&content.files) {
-                assert_eq!(&fs::read(path.join(rel.join("/"))).unwrap(), bytes);
+                assert_eq!(&fs::read(path.join(rel)).unwrap(), bytes);
             }
         }
     };

@@ -15,11 +15,11 @@ fn manifest_of(content: &Content, empty_dirs: &[&str]) -> Manifest {
         .zip(&content.files)
         .zip(&content.hashes)
         .map(|((path, bytes), hashes)| Entry {
-            path: path.clone(),
+            path: path.split('/').map(str::to_owned).collect(),
             kind: EntryKind::File,
             size: bytes.len() as u64,
             root: hashes.root(),
-            exec: path.last().unwrap().ends_with(".sh"),
+            exec: path.ends_with(".sh"),
             mtime: 1_000_000_000,
         })
         .collect();
@@ -31,7 +31,7 @@ fn manifest_of(content: &Content, empty_dirs: &[&str]) -> Manifest {
         exec: false,
         mtime: 0,
     }));
-    Manifest::build("thing".into(), entries).unwrap()
+    Manifest::build("thing", entries).unwrap()
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_folder_arrives_with_its_empty_files_folders_times_and_modes() {
     let plan = FinishPlan::new(Some(&manifest), &content.layout, &all).with_exec_bits(&manifest);
     let done = partial.finish(&plan).unwrap();
     for (path, bytes) in content.rel.as_ref().unwrap().iter().zip(&content.files) {
-        let at = done.path.join(path.join("/"));
+        let at = done.path.join(path);
         assert_eq!(&fs::read(&at).unwrap(), bytes);
         let time = fs::metadata(&at).unwrap().modified().unwrap();
         assert_eq!(time.duration_since(UNIX_EPOCH).unwrap().as_secs(), 1_000_000_000);

@@ -16,6 +16,7 @@ use common::hash::sha256;
 use common::id::Hash;
 use common::layout::Layout;
 use common::merkle::{ChunkHashes, file_root};
+use common::names::PathList;
 
 use super::sys::{Hook, Step};
 use super::verify::hash_of;
@@ -25,7 +26,7 @@ use super::*;
 struct Content {
     layout: Arc<Layout>,
     descriptor: Descriptor,
-    rel: Option<Arc<Vec<Vec<String>>>>,
+    rel: Option<Arc<PathList>>,
     files: Vec<Vec<u8>>,
     hashes: Vec<ChunkHashes>,
 }
@@ -49,8 +50,8 @@ impl Content {
         let layout = Arc::new(Layout::for_folder(&lens).unwrap());
         let files: Vec<_> = (1..).zip(sizes).map(|(seed, (_, len))| noise(*len, seed)).collect();
         let hashes = hashes_of(&layout, &files);
-        let parts = |path: &str| path.split('/').map(str::to_owned).collect();
-        let rel = Some(Arc::new(sizes.iter().map(|(path, _)| parts(path)).collect()));
+        let rel = PathList::collect(sizes.iter().map(|(path, _)| [path])).unwrap();
+        let rel = Some(Arc::new(rel));
         let descriptor = Descriptor { kind: Kind::Folder, size: 99, root: sha256(b"manifest") };
         Self { layout, descriptor, rel, files, hashes }
     }
