@@ -21,6 +21,8 @@ pub mod chunk_set;
 pub mod content;
 pub mod control;
 pub mod descriptors;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hash;
 pub mod id;
 pub mod identity;

@@ -85,6 +85,21 @@ pub fn safe_component(raw: &str) -> Result<String, NameError> {
     Ok(name)
 }
 
+/// A safe component as the name of a download itself, in a folder of the user's: what begins with a dot
+/// would be hidden (or be a file that some program obeys), with a dash an option to whatever command it
+/// is handed to by a pattern. Such a name gets an underscore in front, like other awkward ones (croc
+/// CVE-2023-43619). Names inside a folder stay what they are.
+pub fn top_component(safe: &str) -> String {
+    let mut name = safe.to_owned();
+    if name.starts_with(['.', '-']) {
+        name.insert(0, '_');
+    }
+    while name.len() > MAX_NAME_LEN {
+        name.pop();
+    }
+    name
+}
+
 /// A name fit for a terminal, a log or a window title: control, bidi, zero-width and tag characters
 /// become visible escapes, and it is at most 200 columns wide.
 pub fn show(raw: &str) -> String {
@@ -186,6 +201,21 @@ mod tests {
         ] {
             assert_eq!(safe_component(raw).unwrap(), safe, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn s11_a_download_is_neither_hidden_nor_an_option() {
+        for (safe, top) in [
+            (".bashrc", "_.bashrc"),
+            ("-rf", "_-rf"),
+            ("--", "_--"),
+            ("a.b-c", "a.b-c"),
+            ("_.x", "_.x"),
+        ] {
+            assert_eq!(top_component(safe), top);
+        }
+        let long = format!(".{}", "é".repeat(127));
+        assert_eq!(top_component(&long).len(), 254);
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod clock;
 mod config;
 pub mod control;
 mod entrance;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod index;
 mod metrics;
 mod metrics_http;

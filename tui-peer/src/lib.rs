@@ -20,6 +20,8 @@ pub mod args;
 pub mod control;
 pub mod demo;
 pub mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod headless;
 pub mod logfile;
 #[cfg(feature = "tui")]

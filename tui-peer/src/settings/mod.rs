@@ -39,6 +39,11 @@ use join::read_secret;
 #[cfg(feature = "tui")]
 pub(crate) use kind::nearest;
 
+/// What is wrong in the text of a configuration file.
+pub(crate) fn problems_in(text: &str) -> Vec<Problem> {
+    file::parse(text).problems
+}
+
 /// Everything decided.
 #[derive(Debug)]
 pub struct Settings {

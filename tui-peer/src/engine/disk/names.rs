@@ -2,7 +2,7 @@
 
 use common::id::ContentId;
 use common::limits::MAX_NAME_LEN;
-use common::names::check_component;
+use common::names::{check_component, numbered, top_component};
 
 use super::error::DiskError;
 
@@ -14,7 +14,7 @@ const MAX_STEM: usize = MAX_NAME_LEN - ".".len() - ".12345678.state.new".len();
 /// Names of one download, all in its target folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names {
-    /// What it will be called.
+    /// What it will be called, but for what [`top_component`] does.
     pub(super) target: String,
     /// Data.
     pub(super) part: String,
@@ -46,14 +46,31 @@ impl Names {
 
     /// What it may be called, best first.
     pub(super) fn targets(&self) -> impl Iterator<Item = String> + '_ {
-        let numbered = (1..=MAX_NUMBERED).map(|n| common::names::numbered(&self.target, n));
-        std::iter::once(self.target.clone()).chain(numbered)
+        let top = top_component(&self.target);
+        let first = std::iter::once(top.clone());
+        first.chain((1..=MAX_NUMBERED).map(move |n| numbered(&top, n)))
+    }
+
+    /// What it may be called already: older programs left the name as it was.
+    pub(super) fn placed(&self) -> impl Iterator<Item = String> + '_ {
+        self.targets().chain(std::iter::once(self.target.clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s11_the_name_in_the_folder_is_neither_hidden_nor_an_option() {
+        let id = ContentId::from_bytes([1; 32]);
+        let names = Names::new(".profile", &id).unwrap();
+        let targets: Vec<_> = names.targets().take(2).collect();
+        assert_eq!(targets, ["_.profile", "_ (1).profile"]);
+        assert!(names.placed().any(|name| name == ".profile"));
+        // What an older program began is found again.
+        assert_eq!(names.part, format!("..profile.{}.part", id.short()));
+    }
 
     #[test]
     fn names_fit_and_cannot_leave_the_folder() {

@@ -120,7 +120,7 @@ impl Opening<'_> {
 
     /// A finished download under one of the names it may have got.
     fn find_finished(&self, ino: u64) -> Result<Option<PathBuf>, DiskError> {
-        for name in self.names.targets() {
+        for name in self.names.placed() {
             let seen = sys::look(self.dir, name.as_str())
                 .map_err(|error| self.error("look at", &name, 0, error))?;
             let Some(seen) = seen.filter(|seen| seen.ino == ino) else { continue };
