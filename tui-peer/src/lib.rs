@@ -6,6 +6,7 @@
 //! - [`swarm`]: PURE. Who is asked for what, who is served, who is believed. Events in, effects out.
 //! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
 //! - [`logfile`]: what is written down.
+//! - `leave`: the second signal ends the program, whatever hangs.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
 //! - `tui`: the full-screen app (feature `tui`).
 //! - `app`: which of them runs.
@@ -23,6 +24,7 @@ pub mod engine;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod headless;
+mod leave;
 pub mod logfile;
 #[cfg(feature = "tui")]
 mod screen;

@@ -1,4 +1,4 @@
-//! What signals mean to a command: INT and TERM stop (the second at once), HUP reloads, USR1 asks for a
+//! What signals mean to a command: INT and TERM stop (the second at once, see [`crate::leave`]), HUP reloads, USR1 asks for a
 //! line of figures, USR2 changes how much is said. PIPE is ignored by the runtime; TSTP and CONT are
 //! left to the system.
 
@@ -34,14 +34,16 @@ impl Signals {
     /// # Errors
     /// When the system refuses handlers.
     pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self {
+        let signals = Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
             stops: 0,
-        })
+        };
+        crate::leave::watch();
+        Ok(signals)
     }
 
     /// The next signal.

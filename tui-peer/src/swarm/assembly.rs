@@ -61,6 +61,7 @@ impl Node {
         }
         conn.progress = cx.now;
         conn.snubbed_until = None;
+        conn.busy = None;
         conn.down.add(cx.now, u64::from(len));
         let Some(asked) = conn.requests.get_mut(&rid) else {
             return self.fault(cx, at, "sent data nobody asked for");

@@ -49,6 +49,8 @@ pub(super) struct Conn {
     pub(super) pace: (f64, Time),
     /// Stopped delivering: not asked until then.
     pub(super) snubbed_until: Option<Time>,
+    /// It cannot serve just now: until when it is not asked, and how often in a row it said so.
+    pub(super) busy: Option<(Time, u32)>,
     /// Requests of the peer that wait here.
     pub(super) queue: VecDeque<Wanted>,
     /// Requests handed to the writer.
@@ -179,6 +181,7 @@ impl Conn {
             progress: now,
             pace: (0.0, now),
             snubbed_until: None,
+            busy: None,
             queue: VecDeque::new(),
             in_pipe: HashMap::new(),
             pipe_of: HashMap::new(),

@@ -60,6 +60,9 @@ impl Node {
         }
         let usual = body.usual_len();
         let pending = conn.pending();
+        if conn.busy.is_some_and(|(until, _)| until > cx.now) {
+            return false;
+        }
         if let Some(until) = conn.snubbed_until {
             // One request now and then shows whether it has come back to life.
             if until > cx.now || pending > 0 {

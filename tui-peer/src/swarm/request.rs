@@ -1,5 +1,7 @@
 //! Which chunk is asked of a source, and how a request of ours ends without data.
 
+use std::time::Duration;
+
 use common::id::ContentId;
 use common::limits::{MAX_REQ_ANY, MAX_REQ_ANY_EXCLUDES};
 use common::wire::Code;
@@ -16,6 +18,11 @@ const RANDOM_FIRST: u32 = 4;
 const MOSTLY_INCOMPLETE: usize = 4;
 /// Cancelled requests of a connection whose end has not been said, at most.
 const MAX_CANCELLED: usize = 1024;
+
+/// A source that is busy is asked again after this, and each time after twice as long…
+const BUSY_REST: Duration = Duration::from_secs(1);
+/// …but so often doubled at most: half a minute.
+const BUSY_MOST: u32 = 5;
 
 impl Node {
     /// Lets a complete source choose (uploader-side assignment of first copies). True if asked.
@@ -210,6 +217,10 @@ impl Node {
         let recalled_for = conn.recalled.get(&rid).copied();
         let Some(asked) = self.take_back(cx, at, rid) else { return };
         match (&asked, code) {
+            (Asked::Chunk { id, .. } | Asked::Any { id, .. }, Code::Busy) => {
+                self.let_rest(cx, at);
+                self.fill(cx, *id);
+            }
             (Asked::Any { id, .. }, _) => {
                 // It has nothing for us beyond what is on its way: ordinary requests take over.
                 if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {
@@ -223,7 +234,17 @@ impl Node {
                 }
             }
             (Asked::Chunk { .. }, Code::Choked) => {}
-            (Asked::Chunk { id, chunk, .. }, _) => self.withdrawn(cx, at, *id, *chunk),
+            // A failing disk is no lie, and this chunk is not asked for again.
+            (Asked::Chunk { id, chunk, .. }, Code::LocalIo) => {
+                self.withdrawn(cx, at, *id, *chunk);
+                self.fill(cx, *id);
+            }
+            (Asked::Chunk { id, chunk, .. }, _) => {
+                if self.withdrawn(cx, at, *id, *chunk) {
+                    self.count_reject(cx, at);
+                }
+                self.fill(cx, *id);
+            }
             (Asked::Hashes { id, .. }, _) => {
                 if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {
                     link.hashless_until = cx.now + super::hashes::HASHLESS;
@@ -235,16 +256,28 @@ impl Node {
         }
     }
 
-    /// A source does not serve what it advertised.
-    fn withdrawn(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, chunk: u32) {
+    /// A source does not serve what it advertised, which then counts as not advertised; `false` if it
+    /// has said so itself meanwhile.
+    fn withdrawn(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, chunk: u32) -> bool {
         let link = self.contents.get(&id).and_then(|c| c.links.get(&at));
-        // One that said DONT_HAVE meanwhile is honest.
-        if let Some(handle) = link.filter(|link| link.has.contains(chunk)).map(|l| l.handle) {
+        let handle = link.filter(|link| link.has.contains(chunk)).map(|l| l.handle);
+        if let Some(handle) = handle {
             let runs = [common::wire::peer::Run { start: chunk, len: 1 }];
             self.on_dont_have(cx, at, handle, &runs);
-            self.count_reject(cx, at);
         }
-        self.fill(cx, id);
+        handle.is_some()
+    }
+
+    /// A source cannot serve just now: it is asked again later, each time later than before, until it
+    /// serves. That is no fault; what it is asked for others may have.
+    fn let_rest(&mut self, cx: &mut Cx<'_>, at: ConnId) {
+        let Some(conn) = self.conns.get_mut(&at) else { return };
+        let (until, times) = conn.busy.unwrap_or((cx.now, 0));
+        if until > cx.now {
+            // Of what was asked before it said so for the first time.
+            return;
+        }
+        conn.busy = Some((cx.now + BUSY_REST * (1 << times.min(BUSY_MOST)), times + 1));
     }
 
     fn count_reject(&mut self, cx: &mut Cx<'_>, at: ConnId) {

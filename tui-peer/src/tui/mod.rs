@@ -148,6 +148,8 @@ fn signals() -> anyhow::Result<impl Future<Output = i32>> {
     ] {
         kinds.push((signal(kind).context("cannot listen for signals")?, number));
     }
+    crate::leave::before(term::restore);
+    crate::leave::watch();
     Ok(async move {
         let waits = kinds.iter_mut().map(|(kind, number)| {
             Box::pin(async move {

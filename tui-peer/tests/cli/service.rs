@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -50,6 +51,48 @@ fn a_second_signal_ends_it_at_once() {
     peer.log("stopping");
     peer.signal(Signal::INT);
     assert_eq!(peer.wait(), 130);
+}
+
+/// The engine's front end is stuck in a write that nobody reads: nothing but the signal can end it.
+#[cfg(target_os = "linux")]
+#[test]
+fn f3_the_second_signal_ends_a_program_that_is_stuck() {
+    const PIPE: usize = 4096;
+    let place = Place::new();
+    let mut args = vec!["--serve-only", "--host", "--json"];
+    let write = |n| place.write(&format!("f{n}"), format!("bytes of {n}").as_bytes());
+    let files: Vec<String> = (0..100).map(write).collect();
+    args.extend(files.iter().map(String::as_str));
+    let mut command = place.command(&args);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let out = child.stdout.take().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&out, PIPE).unwrap();
+    let end = Instant::now() + PATIENCE;
+    // A line is written as a whole or not at all; none is as long as that.
+    while rustix::io::ioctl_fionread(&out).unwrap() < PIPE as u64 - 512 {
+        assert!(Instant::now() < end, "it does not fill the pipe");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Two that come at once are one; the next is the second.
+    let pid = rustix::process::Pid::from_child(&child);
+    let began = Instant::now();
+    let status = loop {
+        let _ = rustix::process::kill_process(pid, Signal::TERM);
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        let stuck = began.elapsed() > Duration::from_secs(20);
+        if stuck {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(!stuck, "it does not end");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    use std::os::unix::process::ExitStatusExt as _;
+    // The handler of the language may find the output locked: then it is killed.
+    assert!(status.code() == Some(143) || status.signal() == Some(9), "{status:?}");
 }
 
 /// The next datagram that contains `wanted`.

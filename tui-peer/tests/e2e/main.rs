@@ -1,6 +1,7 @@
 //! The real programs, end to end: what has to hold when things die, lie or fill up.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod descriptors;
 mod evil;
 mod harness;
 

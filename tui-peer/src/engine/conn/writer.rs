@@ -154,6 +154,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 Some(Err(error)) => {
                     let code = match error {
                         ReadError::Changed | ReadError::Gone => Code::Gone,
+                        ReadError::Busy(_) => Code::Busy,
                         _ => Code::LocalIo,
                     };
                     self.fail_active(code).await?;

@@ -85,6 +85,11 @@ impl FdCache {
         self.close(|key| key.tree == tree);
     }
 
+    /// Closes all that are not in use: others need the descriptors more.
+    pub(super) fn give_way(&self) {
+        self.close(|_| true);
+    }
+
     /// Closes one file of a tree.
     pub(super) fn forget_file(&self, tree: u64, file: usize) {
         self.close(|key| key.tree == tree && key.file == file);
@@ -121,6 +126,9 @@ mod tests {
         assert_eq!(cache.lock().files.len(), MAX_OPEN);
         cache.forget_file(tree, 2);
         assert!(cache.get(key(2)).is_none() && cache.get(key(3)).is_some());
+        cache.give_way();
+        assert!(cache.lock().files.is_empty());
+        cache.put(key(0), tempfile::tempfile().unwrap());
         cache.forget(tree);
         assert!(cache.lock().files.is_empty());
     }

@@ -12,6 +12,9 @@ pub enum ReadError {
     /// The file is not the one that was hashed any more.
     #[error("the file has changed")]
     Changed,
+    /// Not just now: too many files are open, or the disk does not answer. The file may be as it should.
+    #[error("not just now: {0}")]
+    Busy(io::Error),
     /// There is no such file any more, or the chunk is not there (yet).
     #[error("the file is gone")]
     Gone,
@@ -56,6 +59,12 @@ pub enum DiskError {
     #[error("{} is in use by another running peer; stop that one first", path.display())]
     InUse {
         /// The journal.
+        path: PathBuf,
+    },
+    /// Too many files are open just now.
+    #[error("too many files are open: {} waits; raise the limit (ulimit -n)", path.display())]
+    Busy {
+        /// What could not be opened.
         path: PathBuf,
     },
     /// The part file was moved, replaced or deleted while we wrote to it.
@@ -108,6 +117,8 @@ impl DiskError {
             Self::ReadOnly { path }
         } else if is(Errno::ACCESS) || is(Errno::PERM) {
             Self::Permission { path }
+        } else if is_short(&source) {
+            Self::Busy { path }
         } else if is(Errno::FBIG) {
             Self::TooLarge
         } else {
@@ -122,7 +133,16 @@ impl DiskError {
 
     /// Whether trying again later may help without anybody resuming it.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::ReadOnly { .. } | Self::InUse { .. })
+        matches!(
+            self,
+            Self::Full { .. } | Self::ReadOnly { .. } | Self::InUse { .. } | Self::Busy { .. }
+        )
+    }
+
+    /// Whether the disk could not do it now and may some seconds later, or never.
+    pub fn is_shaky(&self) -> bool {
+        let io = Errno::IO.raw_os_error();
+        matches!(self, Self::Io { source, .. } if source.raw_os_error() == Some(io))
     }
 
     /// A stable word for scripts.
@@ -132,10 +152,17 @@ impl DiskError {
             Self::ReadOnly { .. } => "read-only",
             Self::Permission { .. } => "permission",
             Self::InUse { .. } => "in-use",
+            Self::Busy { .. } => "busy",
             Self::Changed { .. } => "changed",
             _ => "io",
         }
     }
+}
+
+/// Whether this process, or the whole machine, has as many files open as it may.
+pub(super) fn is_short(error: &io::Error) -> bool {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    is(Errno::MFILE) || is(Errno::NFILE)
 }
 
 /// A sync failed: everything written since the last good one is to be treated as missing. Linux may
@@ -177,8 +204,10 @@ mod tests {
         assert!(sort(Errno::DQUOT).is_full());
         assert_eq!(sort(Errno::ROFS).code(), "read-only");
         assert!(matches!(sort(Errno::ACCESS), DiskError::Permission { .. }));
+        let busy = sort(Errno::MFILE);
+        assert!(busy.is_temporary() && !busy.is_shaky() && sort(Errno::NFILE).is_temporary());
         let io = sort(Errno::IO);
-        assert!(!io.is_temporary());
+        assert!(!io.is_temporary() && io.is_shaky());
         assert!(io.to_string().starts_with("cannot write /tmp/x"), "{io}");
     }
 }

@@ -41,10 +41,6 @@ pub struct PartialSpec {
     pub dir: PathBuf,
 }
 
-/// Locks for the files of one download that are written to; files whose numbers are equal modulo this
-/// share one, which costs little: more than there are workers on most machines.
-const WRITE_LOCKS: usize = 16;
-
 /// What [`Partial::open`] found or made.
 #[derive(Debug)]
 pub enum Opened {
@@ -70,6 +66,7 @@ pub struct Partial {
     pub(super) names: Names,
     pub(super) dir_path: PathBuf,
     pub(super) dir: OwnedFd,
+    volume: u64,
     pub(super) tree: FileTree,
     pub(super) hook: Arc<dyn Hook>,
     /// Taken before `state` where both are.
@@ -77,9 +74,6 @@ pub struct Partial {
     pub(super) state: Mutex<State>,
     /// Held during a sync: one at a time.
     pub(super) syncing: Mutex<()>,
-    /// Held while a file is written to. Without it workers meet inside the system, which lets them spin
-    /// until the other is done (a sixth of all CPU time where memory is slow to come by).
-    writing: [Mutex<()>; WRITE_LOCKS],
     pub(super) ways: Mutex<Ways>,
     note: Option<&'static str>,
 }
@@ -128,6 +122,7 @@ impl Partial {
         let dir_error = |error| DiskError::sort("open", &spec.dir, 0, error);
         fs::create_dir_all(&spec.dir).map_err(dir_error)?;
         let dir = sys::open_root_dir(&spec.dir).map_err(dir_error)?;
+        let volume = hook.volume(sys::look_at(&dir).map_err(dir_error)?.dev);
         let opening = Opening { spec: &spec, names: &names, dir: &dir, hook: &*hook };
         let found = match opening.open()? {
             Ok(found) => found,
@@ -156,10 +151,10 @@ impl Partial {
             descriptor: spec.descriptor,
             ways: Mutex::new(Ways::new(spec.layout.total())),
             tree: FileTree::new(spec.layout, part, spec.rel),
-            writing: Default::default(),
             names,
             dir_path: spec.dir,
             dir,
+            volume,
             hook,
             journal: Mutex::new(found.journal),
             state: Mutex::new(state),
@@ -178,6 +173,11 @@ impl Partial {
     /// Which content.
     pub fn id(&self) -> ContentId {
         self.id
+    }
+
+    /// The number of the device that it lies on.
+    pub fn volume(&self) -> u64 {
+        self.volume
     }
 
     /// Tells it apart from every other of this process.
@@ -257,25 +257,61 @@ impl Partial {
         bufs: &[&[u8]],
         read_soon: bool,
     ) -> Result<(), DiskError> {
-        let len: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let (file, failures) = self.begin_write(chunk, bufs.iter().map(|buf| buf.len()).sum())?;
+        if !self.write_past_cache(chunk, bufs, read_soon) {
+            self.write_cached(chunk, bufs)?;
+        }
+        self.record_written(chunk, file, failures)
+    }
+
+    /// The first step of writing a chunk of `len` bytes: its file, and what [`Self::record_written`] has
+    /// to know.
+    pub(super) fn begin_write(&self, chunk: u32, len: usize) -> Result<(usize, u32), DiskError> {
         let place = self.tree.place(chunk, 0, len).ok().filter(|p| p.len as usize == len);
         let place = place.ok_or_else(|| self.misuse("a chunk of the wrong length"))?;
-        let failures = self.open_state()?.failures;
+        Ok((place.file, self.open_state()?.failures))
+    }
+
+    /// The second step, which any number of threads may take at once: writes past the system's cache if
+    /// that is better. `false`: [`Self::write_cached`] is to do it.
+    pub(super) fn write_past_cache(&self, chunk: u32, bufs: &[&[u8]], read_soon: bool) -> bool {
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        let Ok(place) = self.tree.place(chunk, 0, len) else { return false };
+        // Its room is made the usual way, with its first chunk.
+        if !self.is_ready(place.file) || self.ways().next(len, read_soon) == Way::Cached {
+            return false;
+        }
+        let began = Instant::now();
+        let written =
+            self.hook.before(Step::Write { chunk }).is_ok() && self.write_direct(&place, bufs);
+        if written {
+            self.ways().note(Way::Direct, len, began.elapsed());
+        }
+        written
+    }
+
+    /// The same through the system's cache; best by one thread for each file at a time.
+    pub(super) fn write_cached(&self, chunk: u32, bufs: &[&[u8]]) -> Result<(), DiskError> {
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        let place = self.tree.place(chunk, 0, len);
+        let place = place.map_err(|_| self.misuse("a chunk of the wrong length"))?;
         let error = |error| self.error("write", u64::from(place.len), error);
         self.hook.before(Step::Write { chunk }).map_err(error)?;
         let file = self.tree.open(place.file, Access::Write).map_err(error)?;
         self.reserve(place.file, &file)?;
-        let mut way = self.ways().next(len, read_soon);
-        let mut began = Instant::now();
-        if way == Way::Cached || !self.write_direct(&place, bufs) {
-            // Waiting for the lock counts: only one worker at a time can go this way.
-            (way, began) = (Way::Cached, Instant::now());
-            let turn = place.file % WRITE_LOCKS;
-            let _alone = self.writing.get(turn).map(|file| file.lock());
-            sys::write_all(&file, bufs, place.offset).map_err(error)?;
-        }
-        self.ways().note(way, len, began.elapsed());
+        let began = Instant::now();
+        sys::write_all(&file, bufs, place.offset).map_err(error)?;
+        self.ways().note(Way::Cached, len, began.elapsed());
+        Ok(())
+    }
 
+    /// The last step: notes that the chunk is there, unless a sync failed since the first.
+    pub(super) fn record_written(
+        &self,
+        chunk: u32,
+        file: usize,
+        failures: u32,
+    ) -> Result<(), DiskError> {
         let mut journal = self.journal();
         self.append(&mut journal, &[Record::Written { start: chunk, run: 1 }])?;
         let mut state = self.open_state()?;
@@ -284,8 +320,9 @@ impl Partial {
         }
         state.written.insert(chunk);
         state.pending.push(chunk);
-        state.dirty.insert(place.file);
-        state.unsynced += u64::from(place.len);
+        state.dirty.insert(file);
+        let len = self.layout().chunk(chunk).map_or(0, |chunk| self.layout().len_of(chunk));
+        state.unsynced += u64::from(len);
         Ok(())
     }
 
@@ -338,8 +375,7 @@ impl Partial {
 
     /// Makes room for a whole file before its first write; one chunk is written at once anyway.
     fn reserve(&self, file: usize, handle: &fs::File) -> Result<(), DiskError> {
-        let number = u32::try_from(file).unwrap_or(u32::MAX);
-        if self.state().ready.contains(number) {
+        if self.is_ready(file) {
             return Ok(());
         }
         let size = self.layout().file_size(file).unwrap_or(0);
@@ -349,9 +385,13 @@ impl Partial {
             sys::reserve(handle, size).map_err(error)?;
         }
         let mut state = self.state();
-        state.ready.insert(number);
+        state.ready.insert(u32::try_from(file).unwrap_or(u32::MAX));
         state.created |= is == 0;
         Ok(())
+    }
+
+    fn is_ready(&self, file: usize) -> bool {
+        self.state().ready.contains(u32::try_from(file).unwrap_or(u32::MAX))
     }
 
     pub(super) fn append(
@@ -369,10 +409,10 @@ impl Partial {
         bounds_of(self.layout())
     }
 
-    /// Forgets which files have their room: after they may have been replaced.
-    pub(super) fn reopen(&self, state: &mut State) {
+    /// Forgets which files have their room: after they may have been replaced. What is open is to be
+    /// closed then, without holding the state: closing may have to write, and a disk may hang.
+    pub(super) fn forget_room(state: &mut State) {
         state.ready = ChunkSet::empty(state.ready.chunks());
-        self.tree.close();
     }
 
     /// The state, unless nothing may be written any more.
@@ -406,6 +446,10 @@ impl Partial {
 }
 
 impl ChunkSource for Partial {
+    fn volume(&self, _: u32) -> u64 {
+        self.volume
+    }
+
     fn read(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError> {
         let place = self.tree.place(chunk, off, out.len())?;
         if !self.state().written.contains(chunk) {

@@ -14,7 +14,7 @@ const READS_IN_A_ROW: u32 = 8;
 /// Small chunks are taken several at once, so that hashing them fills all lanes: up to so many bytes.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Work that is neither.
+/// A read.
 pub(super) type Work = Box<dyn FnOnce() + Send>;
 
 /// One thing to do.
@@ -22,7 +22,6 @@ pub(super) enum Job {
     Read(Work),
     /// One chunk, or some small ones. Pushed one by one.
     Verify(Vec<VerifyJob>),
-    Misc(Work),
 }
 
 #[derive(Default)]
@@ -31,15 +30,16 @@ struct Waiting {
     verifies: VecDeque<VerifyJob>,
     /// Bytes of `verifies`.
     bytes: usize,
-    misc: VecDeque<Work>,
     /// Chunks of downloads with too much unsynced data.
     parked: Vec<VerifyJob>,
     reads_in_a_row: u32,
+    /// Workers that wait for a job.
+    idle: usize,
     closing: bool,
 }
 
-/// The queue of all workers. Bounded by what feeds it: every read and every chunk holds memory of the
-/// pool, and other work a permit.
+/// The queue of the workers of a volume. Bounded by what feeds it: every read and every chunk holds
+/// memory of the pool.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
@@ -54,8 +54,8 @@ impl Queue {
         Self { waiting: Mutex::default(), wake: Condvar::new(), taken: Notify::new(), bound }
     }
 
-    /// Adds a job; gives it back when the queue is closed.
-    pub(super) fn push(&self, job: Job) -> Result<(), Job> {
+    /// Adds a job, and says whether more wait than workers do; gives it back when the queue is closed.
+    pub(super) fn push(&self, job: Job) -> Result<bool, Job> {
         let mut waiting = self.lock();
         if waiting.closing {
             return Err(job);
@@ -63,12 +63,12 @@ impl Queue {
         match job {
             Job::Read(work) => waiting.reads.push_back(work),
             Job::Verify(jobs) => waiting.add_verifies(jobs),
-            Job::Misc(work) => waiting.misc.push_back(work),
         }
         debug_assert!(waiting.len() <= self.bound, "more jobs than memory to hold them");
+        let behind = waiting.reads.len() + waiting.verifies.len() > waiting.idle;
         drop(waiting);
         self.wake.notify_one();
-        Ok(())
+        Ok(behind)
     }
 
     /// Waits for a job; `None` when the queue is closed and empty. Chunks for which `must_wait` holds
@@ -92,7 +92,11 @@ impl Queue {
                 }
                 Some(job) => return Some(job),
                 None if waiting.closing && waiting.parked.is_empty() => return None,
-                None => waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    waiting.idle += 1;
+                    waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    waiting.idle -= 1;
+                }
             }
         }
     }
@@ -116,6 +120,11 @@ impl Queue {
         self.lock().len()
     }
 
+    /// Bytes of chunks that a worker could take now.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Waits until the chunks that a worker could take now are fewer than `bytes` bytes.
     pub(super) async fn below(&self, bytes: usize) {
         loop {
@@ -135,19 +144,18 @@ impl Queue {
 
 impl Waiting {
     fn len(&self) -> usize {
-        self.reads.len() + self.verifies.len() + self.misc.len() + self.parked.len()
+        self.reads.len() + self.verifies.len() + self.parked.len()
     }
 
     fn take(&mut self) -> Option<Job> {
-        let others = !self.verifies.is_empty() || !self.misc.is_empty();
-        if (self.reads_in_a_row < READS_IN_A_ROW || !others)
+        if (self.reads_in_a_row < READS_IN_A_ROW || self.verifies.is_empty())
             && let Some(read) = self.reads.pop_front()
         {
             self.reads_in_a_row += 1;
             return Some(Job::Read(read));
         }
         self.reads_in_a_row = 0;
-        self.take_verifies().or_else(|| self.misc.pop_front().map(Job::Misc))
+        self.take_verifies()
     }
 
     fn take_verifies(&mut self) -> Option<Job> {
@@ -165,33 +173,5 @@ impl Waiting {
     fn add_verifies(&mut self, jobs: Vec<VerifyJob>) {
         self.bytes += jobs.iter().map(VerifyJob::bytes).sum::<usize>();
         self.verifies.extend(jobs);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind(queue: &Queue) -> char {
-        match queue.pop(|_| false, |_| {}) {
-            Some(Job::Read(_)) => 'r',
-            Some(Job::Verify(_)) => 'v',
-            Some(Job::Misc(_)) => 'm',
-            None => '-',
-        }
-    }
-
-    #[test]
-    fn reads_go_first_but_not_for_ever() {
-        let queue = Queue::new(100);
-        assert!(queue.push(Job::Misc(Box::new(|| {}))).is_ok());
-        for _ in 0..10 {
-            assert!(queue.push(Job::Read(Box::new(|| {}))).is_ok());
-        }
-        queue.close();
-        assert!(queue.push(Job::Misc(Box::new(|| {}))).is_err());
-        let order: String = (0..12).map(|_| kind(&queue)).collect();
-        assert_eq!(order, "rrrrrrrrmrr-");
-        assert_eq!(queue.len(), 0);
     }
 }

@@ -28,8 +28,8 @@ impl SharedFiles {
     }
 }
 
-impl ChunkSource for SharedFiles {
-    fn read(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError> {
+impl SharedFiles {
+    fn read_now(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError> {
         let place = self.tree.place(chunk, off, out.len())?;
         let known = self.stats.get(place.file).ok_or(ReadError::OutOfRange)?;
         if *known == Stat::ABSENT {
@@ -48,13 +48,30 @@ impl ChunkSource for SharedFiles {
         sys::will_read(&file, at, end.saturating_sub(at));
         read_exact(&file, at, out)
     }
+}
+
+impl ChunkSource for SharedFiles {
+    fn read(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError> {
+        self.read_now(chunk, off, out).inspect_err(|error| {
+            // Of a server that was away, what is open may be of no use any more.
+            if matches!(error, ReadError::Io(_)) {
+                self.tree.close();
+            }
+        })
+    }
+
+    fn volume(&self, chunk: u32) -> u64 {
+        let place = self.tree.place(chunk, 0, 0).ok();
+        place.and_then(|place| self.stats.get(place.file)).map_or(0, |stat| stat.dev)
+    }
 
     fn read_cached(&self, chunk: u32, off: u32, out: &mut [u8]) -> bool {
         let Ok(place) = self.tree.place(chunk, off, out.len()) else { return false };
         let Some(known) = self.stats.get(place.file) else { return false };
         let at = place.offset + u64::from(off);
         let Some(file) = self.tree.read_cached(place.file, at, out) else { return false };
-        // After the bytes were read: what changed before is seen as well.
+        // After the bytes were read: what changed before is seen as well. That this is not asked of a
+        // server that may be dead is sure here: only file systems of this machine read like this.
         file.metadata().is_ok_and(|meta| Stat::of(&meta).same_but_for_device(known))
     }
 }

@@ -166,7 +166,9 @@ impl Partial {
         state.dirty.clear();
         state.created = false;
         state.failures += 1;
-        self.reopen(&mut state);
+        Self::forget_room(&mut state);
+        drop(state);
+        self.tree.close();
         lost
     }
 

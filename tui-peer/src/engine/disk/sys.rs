@@ -33,6 +33,11 @@ pub(super) enum Step {
 /// tests has one.
 pub(super) trait Hook: Send + Sync {
     fn before(&self, step: Step) -> io::Result<()>;
+
+    /// The device that a download is taken to lie on; `real` is where it lies.
+    fn volume(&self, real: u64) -> u64 {
+        real
+    }
 }
 
 /// Lets everything happen.

@@ -13,7 +13,7 @@ use common::layout::{Layout, Place};
 use common::names::{PathList, check_component, components};
 
 use super::cache::{FdCache, Key};
-use super::error::ReadError;
+use super::error::{ReadError, is_short};
 use super::sys::{self, Access};
 
 /// Somewhere chunks can be read from.
@@ -24,7 +24,11 @@ pub trait ChunkSource: Send + Sync {
     /// [`ReadError`]; `out` is in disorder then.
     fn read(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError>;
 
-    /// The same if it can be had at once, from the system's memory and an open file; `false` if not,
+    /// The number of the device that a chunk lies on, without a look at the disk: where one hangs, only
+    /// those who read from it wait.
+    fn volume(&self, chunk: u32) -> u64;
+
+    /// The same as [`Self::read`] if it can be had at once, from the system's memory and an open file; `false` if not,
     /// whatever the reason: [`Self::read`] finds it.
     fn read_cached(&self, chunk: u32, off: u32, out: &mut [u8]) -> bool {
         let _ = (chunk, off, out);
@@ -96,7 +100,17 @@ impl FileTree {
         let cache = FdCache::shared();
         match cache.get(key) {
             Some(file) => Ok(file),
-            None => Ok(cache.put(key, self.open_uncached(file, access)?)),
+            None => {
+                let opened = self.open_uncached(file, access).or_else(|error| {
+                    if !is_short(&error) {
+                        return Err(error);
+                    }
+                    // What is only kept open for later makes room.
+                    cache.give_way();
+                    self.open_uncached(file, access)
+                });
+                Ok(cache.put(key, opened?))
+            }
         }
     }
 
@@ -223,13 +237,15 @@ pub(super) fn read_exact(file: &File, at: u64, out: &mut [u8]) -> Result<(), Rea
     })
 }
 
-/// A file that cannot be opened because it (or its folder) is not there, or is a link now.
+/// A file that cannot be opened because it (or its folder) is not there, or is a link now; or because
+/// too many are open.
 pub(super) fn gone(error: io::Error) -> ReadError {
     use rustix::io::Errno;
     let link = Errno::LOOP.raw_os_error();
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Gone,
         _ if error.raw_os_error() == Some(link) => ReadError::Gone,
+        _ if is_short(&error) => ReadError::Busy(error),
         _ => ReadError::Io(error),
     }
 }

@@ -37,6 +37,11 @@ impl VerifyJob {
     pub(super) fn bytes(&self) -> usize {
         self.bufs.iter().map(|buf| buf.len()).sum()
     }
+
+    /// Its bytes.
+    pub(super) fn spans(&self) -> Vec<&[u8]> {
+        self.bufs.iter().map(|buf| &**buf).collect()
+    }
 }
 
 /// Hashes of several chunks, all lanes working on all of them.

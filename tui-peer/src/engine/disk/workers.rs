@@ -1,42 +1,47 @@
-//! The threads of the disk: workers that verify, write and read, and others that sync beside them.
+//! The disk as everybody else sees it: chunks to verify and write, bytes to read. Each volume has
+//! threads of its own ([`Lane`]), so that one that hangs stops only itself.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::error::{DiskError, ReadError};
-use super::partial::Partial;
+use super::lane::{Common, Lane};
 use super::pool::{Buf, BufPool};
-use super::queue::{Job, Queue, Work};
+use super::queue::{Job, Work};
 use super::tree::ChunkSource;
-use super::verify::{VerifyJob, hashes_of};
+use super::verify::VerifyJob;
 
-/// A download is synced after so many bytes…
-const SYNC_BYTES: u64 = 64 * 1024 * 1024;
-/// …or so long after the first unsynced one (protocol.md 8).
-const SYNC_AFTER: Duration = Duration::from_secs(2);
-/// Most unsynced bytes of a download: what a restart may have to hash again.
-const MAX_UNSYNCED: u64 = 256 * 1024 * 1024;
-/// Threads that sync: a slow disk must not keep a fast one waiting.
-const SYNC_THREADS: usize = 2;
+/// Volumes with threads of their own; more than a machine has in use at once as a rule. The others share
+/// with one that moves.
+const MAX_LANES: usize = 32;
+/// Most workers of a volume, however many cores there are: no disk takes more at once, and hashing what
+/// arrives needs less (one core hashes 1.5 GB/s; without SHA instructions 0.4).
+const MAX_WORKERS: usize = 16;
 /// Bytes of chunks waiting for a worker beyond which connections hold back for a moment. What has waited
 /// behind more has left the processor's cache by the time it is hashed, and memory fills for nothing
 /// (512 MiB over loopback: 30 MB at the peak, 80 without).
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// How long they hold back for one frame. The peers must not be blamed for a disk that stands still.
 const MAX_HOLD: Duration = Duration::from_millis(100);
-/// Other work waiting or running; users and restarts cause it, so more is a mistake.
-const MAX_MISC: usize = 64;
-/// Pause before the next look at a full event queue. The receiver is far behind then.
-const EVENT_RETRY: Duration = Duration::from_millis(2);
+/// Connections do not hold back for a volume where nothing has ended for so long: it may hang, and what
+/// they bring may be for another.
+const STUCK: Duration = Duration::from_secs(2);
+/// A volume where nothing has ended for so long hangs. Longer than the system lets a writer wait while it
+/// empties its cache onto a slow stick.
+const HUNG: Duration = Duration::from_secs(10);
+
+/// A read that takes longer is given up; what it reads comes too late for whoever asked.
+const READ_PATIENCE: Duration = Duration::from_secs(20);
+/// When too many files are open to read, it is tried again after these: others close theirs.
+const SHORT_WAITS: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
 
 /// What became of chunks.
 #[derive(Debug)]
@@ -95,32 +100,19 @@ pub struct Disk {
     guard: Arc<Guard>,
 }
 
-/// Closes the queue when nobody can feed it any more. The threads hold only `shared`.
+/// Closes the lanes when nobody can feed them any more. The threads hold only their own.
 struct Guard {
-    shared: Arc<Shared>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
-    syncers: Mutex<Vec<JoinHandle<()>>>,
-}
-
-struct Shared {
-    queue: Queue,
+    lanes: Mutex<Lanes>,
+    common: Arc<Common>,
     pool: BufPool,
-    misc: Arc<Semaphore>,
-    due: Mutex<Due>,
-    wake: Condvar,
-    events: mpsc::Sender<DiskEvent>,
-    /// Nobody may be reading events any more: do not wait for that.
-    leaving: AtomicBool,
-    /// Workers that have not ended; the last one lets the syncs end.
-    working: AtomicUsize,
-    spent: SpentNanos,
+    /// Workers of a volume.
+    workers: usize,
 }
 
-/// What [`Spent`] is made of, in nanoseconds.
 #[derive(Default)]
-struct SpentNanos {
-    hashing: AtomicU64,
-    writing: AtomicU64,
+struct Lanes {
+    by_volume: BTreeMap<u64, Arc<Lane>>,
+    closed: bool,
 }
 
 /// What the workers spent their time on, summed over all of them since the start.
@@ -132,60 +124,34 @@ pub struct Spent {
     pub writing: Duration,
 }
 
-/// Downloads with unsynced data, and when they are to be synced.
-#[derive(Default)]
-struct Due {
-    partials: HashMap<u64, (Arc<Partial>, Instant)>,
-    closing: bool,
-}
-
 impl Disk {
-    /// Starts `threads` workers (at least one) and the threads that sync.
+    /// A disk with up to `threads` workers (at least one) for each volume. They come with the first
+    /// work there.
     pub fn start(threads: usize, pool: BufPool, events: mpsc::Sender<DiskEvent>) -> Self {
-        let shared = Arc::new(Shared {
-            // Every chunk and read holds at least one unit of the pool.
-            queue: Queue::new(pool.max_bufs() + MAX_MISC),
-            pool,
-            misc: Arc::new(Semaphore::new(MAX_MISC)),
-            due: Mutex::default(),
-            wake: Condvar::new(),
+        let common = Arc::new(Common {
             events,
             leaving: AtomicBool::new(false),
-            working: AtomicUsize::new(0),
-            spent: SpentNanos::default(),
+            hashing: AtomicU64::new(0),
+            writing: AtomicU64::new(0),
+            began: Instant::now(),
         });
-        let spawn = |name: String, run: fn(&Shared)| {
-            let shared = shared.clone();
-            let spawned = thread::Builder::new().name(name).spawn(move || run(&shared));
-            spawned.inspect_err(|error| tracing::error!(%error, "cannot start a disk thread")).ok()
-        };
-        let mut workers = Vec::new();
-        for n in 0..threads.max(1) {
-            shared.working.fetch_add(1, Ordering::Relaxed);
-            match spawn(format!("disk-{n}"), Shared::work) {
-                Some(worker) => workers.push(worker),
-                None => shared.worker_ended(),
-            }
-        }
-        let syncers: Vec<_> =
-            (0..SYNC_THREADS).filter_map(|n| spawn(format!("sync-{n}"), Shared::sync)).collect();
-        if workers.is_empty() || syncers.is_empty() {
-            // Better to refuse everything than to let it wait for ever.
-            shared.queue.close();
-        }
-        let (workers, syncers) = (Mutex::new(workers), Mutex::new(syncers));
-        Self { guard: Arc::new(Guard { shared, workers, syncers }) }
+        let workers = threads.clamp(1, MAX_WORKERS);
+        Self { guard: Arc::new(Guard { lanes: Mutex::default(), common, pool, workers }) }
     }
 
     /// Verifies a chunk and writes it, beside the caller; the outcome is a [`DiskEvent`].
     pub fn verify(&self, job: VerifyJob) {
-        let shared = &self.guard.shared;
-        if let Err(Job::Verify(jobs)) = shared.queue.push(Job::Verify(vec![job])) {
+        let volume = job.target.volume();
+        if let Err(Job::Verify(jobs)) = self.push(volume, Job::Verify(vec![job])) {
             for job in jobs {
                 let (id, chunk) = (job.id, job.chunk);
                 let error = job.target.misuse("the disk threads have stopped");
                 // Stopping: nobody may be there to hear it.
-                let _ = shared.events.try_send(DiskEvent::ChunkNotStored { id, chunk, error });
+                let _ = self.guard.common.events.try_send(DiskEvent::ChunkNotStored {
+                    id,
+                    chunk,
+                    error,
+                });
             }
         }
     }
@@ -193,8 +159,12 @@ impl Disk {
     /// Waits a moment for the workers if they do not keep up with what arrives. Only chunks that are
     /// complete count, so this never waits for a connection.
     pub async fn keep_up(&self) {
-        // What comes of it does not matter: memory has a bound of its own.
-        let _ = tokio::time::timeout(MAX_HOLD, self.guard.shared.queue.below(MAX_WAITING)).await;
+        let full = |lane: &&Arc<Lane>| lane.queue.bytes() >= MAX_WAITING && !lane.is_stuck(STUCK);
+        let behind = self.lanes().by_volume.values().find(full).cloned();
+        if let Some(lane) = behind {
+            // What comes of it does not matter: memory has a bound of its own.
+            let _ = tokio::time::timeout(MAX_HOLD, lane.queue.below(MAX_WAITING)).await;
+        }
     }
 
     /// Reads `len` bytes of a chunk from `off` on: at once if the system has them in memory (a worker
@@ -210,10 +180,32 @@ impl Disk {
         off: u32,
         len: u32,
     ) -> Result<Buf, ReadError> {
-        let shared = &self.guard.shared;
-        let mut buf = shared.pool.get(len as usize).await;
+        let mut waits = SHORT_WAITS.iter();
+        loop {
+            let read = self.read_once(source.clone(), chunk, off, len).await;
+            match (read, waits.next()) {
+                (Err(ReadError::Busy(_)), Some(wait)) => tokio::time::sleep(*wait).await,
+                (read, _) => return read,
+            }
+        }
+    }
+
+    async fn read_once(
+        &self,
+        source: Arc<dyn ChunkSource>,
+        chunk: u32,
+        off: u32,
+        len: u32,
+    ) -> Result<Buf, ReadError> {
+        let volume = source.volume(chunk);
+        let hangs = || ReadError::Busy(io::Error::new(io::ErrorKind::TimedOut, "the disk hangs"));
+        if self.is_hung(volume) {
+            // Whoever asks may get it elsewhere; memory that waits here is missing there.
+            return Err(hangs());
+        }
+        let mut buf = self.guard.pool.get(len as usize).await;
         let stopped = || ReadError::Io(io::Error::other(Stopped));
-        if shared.leaving.load(Ordering::Relaxed) {
+        if self.guard.common.leaving.load(Ordering::Relaxed) {
             return Err(stopped());
         }
         if source.read_cached(chunk, off, &mut buf) {
@@ -227,196 +219,112 @@ impl Disk {
                 let _ = tx.send(read.map(|()| buf));
             }
         });
-        shared.queue.push(Job::Read(work)).map_err(|_| stopped())?;
-        rx.await.map_err(|_| stopped())?
-    }
-
-    /// Runs other blocking work on a worker.
-    ///
-    /// # Errors
-    /// [`Stopped`] after [`Self::shutdown`], and if `work` panics.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
-        let shared = &self.guard.shared;
-        let permit = shared.misc.clone().acquire_owned().await.map_err(|_| Stopped)?;
-        let (tx, rx) = oneshot::channel();
-        let work: Work = Box::new(move || {
-            let _permit = permit;
-            // The caller may have stopped waiting; the work is done all the same.
-            let _ = tx.send(work());
-        });
-        shared.queue.push(Job::Misc(work)).map_err(|_| Stopped)?;
-        rx.await.map_err(|_| Stopped)
+        self.push(volume, Job::Read(work)).map_err(|_| stopped())?;
+        match tokio::time::timeout(READ_PATIENCE, rx).await {
+            Ok(read) => read.map_err(|_| stopped())?,
+            Err(_) => Err(hangs()),
+        }
     }
 
     /// Jobs waiting.
     pub fn waiting(&self) -> usize {
-        self.guard.shared.queue.len()
+        self.lanes().by_volume.values().map(|lane| lane.queue.len()).sum()
+    }
+
+    /// Whether a volume does not answer: its workers have work, and nothing of it has ended for long.
+    pub fn is_hung(&self, volume: u64) -> bool {
+        self.lanes().by_volume.get(&volume).is_some_and(|lane| lane.is_stuck(HUNG))
     }
 
     /// What the workers have spent their time on.
     pub fn spent(&self) -> Spent {
-        let spent = &self.guard.shared.spent;
+        let common = &self.guard.common;
         let read = |nanos: &AtomicU64| Duration::from_nanos(nanos.load(Ordering::Relaxed));
-        Spent { hashing: read(&spent.hashing), writing: read(&spent.writing) }
+        Spent { hashing: read(&common.hashing), writing: read(&common.writing) }
     }
 
-    /// Does what waits, syncs everything, ends the threads. Blocks until then; do not call it from one
-    /// of the disk's own jobs. Events that do not fit into their queue are dropped meanwhile.
-    pub fn shutdown(&self) {
-        let Guard { shared, workers, syncers } = &*self.guard;
-        shared.leaving.store(true, Ordering::Relaxed);
-        shared.queue.close();
-        join_all(workers);
-        join_all(syncers);
+    /// Takes no more work; what waits is done and synced, then the threads end. Events that do not fit
+    /// into their queue are dropped meanwhile.
+    pub fn close(&self) {
+        self.guard.close();
+    }
+
+    /// Waits until the threads of a volume have ended after [`Self::close`], at most until then; whether
+    /// they have. Blocks; do not call it from one of the disk's own jobs.
+    pub fn wait_ended(&self, volume: u64, until: Instant) -> bool {
+        let lane = self.lanes().by_volume.get(&volume).cloned();
+        lane.is_none_or(|lane| lane.wait_ended(until))
+    }
+
+    /// [`Self::close`], and waits for all volumes as [`Self::wait_ended`] does.
+    pub fn shutdown(&self, until: Instant) -> bool {
+        self.close();
+        let lanes: Vec<_> = self.lanes().by_volume.values().cloned().collect();
+        // Every one is waited for, though one has not ended in time.
+        lanes.into_iter().filter(|lane| !lane.wait_ended(until)).count() == 0
+    }
+
+    /// Gives a job to the threads of its volume; gives it back when there are none.
+    fn push(&self, volume: u64, mut job: Job) -> Result<(), Job> {
+        // Twice: between the look and the push others may have taken the lane out.
+        for _ in 0..2 {
+            let Some(lane) = self.guard.lane(volume) else { return Err(job) };
+            match lane.push(job) {
+                Ok(()) => return Ok(()),
+                Err(back) => job = back,
+            }
+        }
+        Err(job)
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.guard.lock()
+    }
+}
+
+impl Guard {
+    /// The threads of a volume, started if need be.
+    fn lane(&self, volume: u64) -> Option<Arc<Lane>> {
+        let mut lanes = self.lock();
+        if lanes.closed {
+            return None;
+        }
+        if let Some(lane) = lanes.by_volume.get(&volume) {
+            return Some(lane.clone());
+        }
+        if lanes.by_volume.len() >= MAX_LANES {
+            // Volumes come and go: the threads of one that nothing is done with make room.
+            let idle = lanes.by_volume.iter().find(|(_, lane)| lane.is_idle());
+            let idle = idle.map(|(volume, _)| *volume);
+            match idle.and_then(|volume| lanes.by_volume.remove(&volume)) {
+                Some(idle) => idle.close(),
+                None => {
+                    let moves = |lane: &&Arc<Lane>| (lane.is_stuck(STUCK), lane.queue.len());
+                    return lanes.by_volume.values().min_by_key(moves).cloned();
+                }
+            }
+        }
+        // Every chunk and read holds at least one unit of the pool.
+        let lane = Lane::start(self.common.clone(), self.workers, self.pool.max_bufs())?;
+        lanes.by_volume.insert(volume, lane.clone());
+        Some(lane)
+    }
+
+    fn close(&self) {
+        self.common.leaving.store(true, Ordering::Relaxed);
+        let mut lanes = self.lock();
+        lanes.closed = true;
+        lanes.by_volume.values().for_each(|lane| lane.close());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.shared.leaving.store(true, Ordering::Relaxed);
-        self.shared.queue.close();
-    }
-}
-
-fn add(sum: &AtomicU64, time: Duration) {
-    sum.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-}
-
-fn join_all(threads: &Mutex<Vec<JoinHandle<()>>>) {
-    let threads = std::mem::take(&mut *threads.lock().unwrap_or_else(PoisonError::into_inner));
-    for thread in threads {
-        // A thread that panicked has said so itself.
-        let _ = thread.join();
-    }
-}
-
-impl Shared {
-    /// A worker.
-    fn work(&self) {
-        let full = |job: &VerifyJob| job.target.unsynced() >= MAX_UNSYNCED;
-        let hurry = |job: &VerifyJob| self.sync_by(&job.target, Instant::now());
-        while let Some(job) = self.queue.pop(full, hurry) {
-            match job {
-                Job::Verify(jobs) => {
-                    let began = Instant::now();
-                    let hashes = hashes_of(&jobs);
-                    add(&self.spent.hashing, began.elapsed());
-                    jobs.into_iter().zip(hashes).for_each(|(job, hash)| self.store(job, hash));
-                }
-                Job::Read(work) | Job::Misc(work) => {
-                    // The panic message is out; others still need this thread.
-                    let _ = catch_unwind(AssertUnwindSafe(work));
-                }
-            }
-        }
-        self.worker_ended();
-    }
-
-    fn worker_ended(&self) {
-        if self.working.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.due().closing = true;
-            self.wake.notify_all();
-        }
-    }
-
-    /// Writes a chunk if its hash, which is `actual`, is right.
-    fn store(&self, job: VerifyJob, actual: Hash) {
-        let VerifyJob { id, chunk, expected, target, read_soon, bufs, .. } = job;
-        if actual != expected {
-            drop(bufs);
-            return self.tell(DiskEvent::ChunkCorrupt { id, chunk, actual });
-        }
-        let spans: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
-        let began = Instant::now();
-        let stored = target.write_chunk(chunk, &spans, read_soon);
-        add(&self.spent.writing, began.elapsed());
-        // Back to the pool before the event may have to wait.
-        drop(bufs);
-        match stored {
-            Ok(()) => {
-                let full = target.unsynced() >= SYNC_BYTES;
-                let wait = if full { Duration::ZERO } else { SYNC_AFTER };
-                self.sync_by(&target, Instant::now() + wait);
-                self.tell(DiskEvent::ChunkStored { id, chunk });
-            }
-            Err(error) => self.tell(DiskEvent::ChunkNotStored { id, chunk, error }),
-        }
-    }
-
-    /// Has a download synced at `when` or before.
-    fn sync_by(&self, partial: &Arc<Partial>, when: Instant) {
-        let mut due = self.due();
-        let known = due.partials.entry(partial.serial());
-        let mut sooner = false;
-        let entry = known.or_insert_with(|| {
-            sooner = true;
-            (partial.clone(), when)
-        });
-        if when < entry.1 {
-            entry.1 = when;
-            sooner = true;
-        }
-        drop(due);
-        if sooner {
-            self.wake.notify_all();
-        }
-    }
-
-    /// A thread that syncs.
-    fn sync(&self) {
-        while let Some(partial) = self.next_due() {
-            let id = partial.id();
-            match partial.sync() {
-                Ok(chunks) if chunks.is_empty() => {}
-                Ok(chunks) => self.tell(DiskEvent::Synced { id, chunks }),
-                Err(error) => {
-                    self.tell(DiskEvent::SyncFailed { id, lost: error.lost, error: error.error });
-                }
-            }
-            drop(partial);
-            self.queue.unpark();
-        }
-    }
-
-    fn next_due(&self) -> Option<Arc<Partial>> {
-        let mut due = self.due();
-        loop {
-            let now = Instant::now();
-            let first = due.partials.iter().min_by_key(|(_, (_, when))| *when);
-            let first = first.map(|(serial, (_, when))| (*serial, *when));
-            due = match first {
-                Some((serial, when)) if when <= now || due.closing => {
-                    return due.partials.remove(&serial).map(|(partial, _)| partial);
-                }
-                Some((_, when)) => {
-                    let waited = self.wake.wait_timeout(due, when - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None if due.closing => return None,
-                None => self.wake.wait(due).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-    }
-
-    fn due(&self) -> MutexGuard<'_, Due> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for room in the event queue, which holds the disk back when the receiver is behind; not
-    /// once the program is leaving.
-    fn tell(&self, mut event: DiskEvent) {
-        while let Err(error) = self.events.try_send(event) {
-            match error {
-                mpsc::error::TrySendError::Full(back) if !self.leaving.load(Ordering::Relaxed) => {
-                    event = back;
-                    thread::sleep(EVENT_RETRY);
-                }
-                _ => return,
-            }
-        }
+        self.close();
     }
 }
 

@@ -30,7 +30,8 @@ pub enum Check {
     /// These files (components below the folder; none for a single file) were changed, added or
     /// removed, or may have been without a trace: [`refresh`] it.
     Changed(Vec<Vec<String>>),
-    /// There is nothing at its path, or something else than a file or folder as before.
+    /// There is nothing at its path, or something else than a file or folder as before; or a folder that
+    /// is empty now, as one is where a volume was mounted that is not any more.
     Gone,
 }
 
@@ -46,7 +47,9 @@ pub fn check(record: &ShareRecord) -> Check {
             if same { Vec::new() } else { vec![Vec::new()] }
         }
         (Kind::Folder, Some(rel)) if meta.is_dir() => {
-            if record.downloaded {
+            if is_emptied(record) {
+                return Check::Gone;
+            } else if record.downloaded {
                 changed_known(record, rel)
             } else {
                 changed_any(record, rel)
@@ -55,6 +58,12 @@ pub fn check(record: &ShareRecord) -> Check {
         _ => return Check::Gone,
     };
     if changed.is_empty() { Check::Unchanged } else { Check::Changed(changed) }
+}
+
+/// Whether nothing at all is in the folder of a share that had files.
+fn is_emptied(record: &ShareRecord) -> bool {
+    let had = record.files.iter().any(|was| *was != Stat::ABSENT);
+    had && fs::read_dir(&record.path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn same(record: &ShareRecord, was: &Stat, is: &Stat) -> bool {

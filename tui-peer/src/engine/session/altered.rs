@@ -1,41 +1,89 @@
 //! Shares whose files were changed or vanished: taken from the network at once, and looked at again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
-use common::wire::Code;
 
 use super::Session;
 use super::content::{Content, Role, ShareState};
-use super::shares::Done;
+use super::helpers::Place;
+use super::shares::{Done, Restored, look};
 use crate::engine::command::{CommandError, Download, Reply};
 use crate::engine::event::{Level, Target, What};
-use crate::engine::library::{self, Prepared};
+use crate::engine::library::{self, Check, Library, Prepared};
 use crate::swarm::event::Input;
 
 /// How often shares are looked at beside being looked at whenever they are read.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Files looked at in one go, over all shares: the others have their turn next time. A stat takes
 /// microseconds on a disk and a millisecond on a file server.
 const LOOK_FILES: usize = 2_000;
 
+/// When shares are looked at.
+pub(super) struct Looks {
+    /// When that was done last.
+    last: Instant,
+    /// Volumes where a look has not come back: nobody looks there again meanwhile.
+    out: BTreeSet<u64>,
+    /// Where in the order of contents the next look begins.
+    from: usize,
+}
+
+impl Looks {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { last: now, out: BTreeSet::new(), from: 0 }
+    }
+
+    /// When the next look is due.
+    pub(super) fn next_due(&self, every: Duration) -> Instant {
+        self.last + every
+    }
+}
+
+/// What was found out about shares of one volume.
+pub(super) struct Looked {
+    volume: u64,
+    /// Those that do not lie on disk as they were hashed.
+    altered: Vec<ContentId>,
+    /// Those that were not there before and are now: how they stand, or where something lies of which
+    /// nothing is remembered.
+    back: Vec<(ContentId, Result<Restored, PathBuf>)>,
+}
+
+/// What is to be looked at on one volume.
+#[derive(Default)]
+struct Chosen {
+    serving: Vec<(ContentId, PathBuf)>,
+    missed: Vec<(ContentId, Vec<PathBuf>)>,
+}
+
+/// Whether something lies at a path that is (or was) shared; blocks.
+fn is_there(library: &Library, path: &Path) -> bool {
+    match library.share(path).ok().flatten() {
+        Some(record) => library::check(&record) != Check::Gone,
+        None => path.exists(),
+    }
+}
+
 impl Session {
-    /// A chunk could not be read for serving: the file changed, vanished, or the disk is failing.
-    pub(super) fn on_unreadable(&mut self, id: ContentId, code: Code) {
+    /// A chunk could not be read for serving: the file changed or vanished.
+    pub(super) fn on_unreadable(&mut self, id: ContentId) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let shown = content.shown.clone();
         let Role::Share(share) = &mut content.role else {
             let text = format!("{shown}: a chunk could not be read back from disk");
             return self.say(Level::Error, Target::Disk, text);
         };
-        if share.state != ShareState::Serving || code != Code::Gone {
+        if share.state != ShareState::Serving {
             return;
         }
         let paths = share.paths.clone();
         self.take_off(id, ShareState::Doubted);
+        let library = self.library.clone();
         self.beside(paths.first().cloned().unwrap_or_default(), move |_| {
-            let there = paths.into_iter().filter(|path| path.exists()).collect();
+            let there = paths.into_iter().filter(|path| is_there(&library, path)).collect();
             Done::Missed { id, there }
         });
     }
@@ -51,7 +99,7 @@ impl Session {
         let (why, hint) = if there.is_empty() {
             (
                 "vanished from disk: not served any more",
-                "put it back and verify it, download it again, or unshare it",
+                "put it back and it is served again, download it again, or unshare it",
             )
         } else {
             ("changed on disk: not served any more, hashing it again", "others get the new version")
@@ -109,68 +157,135 @@ impl Session {
         }
     }
 
-    /// Looks at shares, some thousand files at a time.
+    /// Looks at shares, some thousand files at a time, each volume by itself.
     pub(super) fn look_at_shares(&mut self, now: Instant) {
-        if self.looking || now < self.looked + LOOK_EVERY {
+        if now < self.looks.next_due(self.probe.look_every()) {
             return;
         }
-        let (mut chosen, mut missed) = (Vec::new(), Vec::new());
+        self.looks.last = now;
+        for (volume, chosen) in self.choose_shares(now) {
+            self.looks.out.insert(volume);
+            let (library, probe) = (self.library.clone(), self.probe.clone());
+            self.help(Place::Volume(volume), move || {
+                let altered = |path: &PathBuf| {
+                    probe.before(path);
+                    let record = library.share(path).ok().flatten();
+                    record.is_some_and(|record| library::is_altered(&record))
+                };
+                let found = chosen.serving.into_iter().filter(|(_, path)| altered(path));
+                let altered = found.map(|(id, _)| id).collect();
+                let mut back = Vec::new();
+                for (id, paths) in chosen.missed {
+                    for path in paths {
+                        probe.before(&path);
+                        back.extend(look_back(&library, path).map(|found| (id, found)));
+                    }
+                }
+                Done::Looked(Looked { volume, altered, back })
+            });
+        }
+    }
+
+    /// The shares whose turn it is, by volume; none where a look is still out.
+    fn choose_shares(&mut self, now: Instant) -> BTreeMap<u64, Chosen> {
+        let mut by_volume: BTreeMap<u64, Chosen> = BTreeMap::new();
         let mut files = 0;
         let n = self.order.len();
         for step in 0..n {
-            let at = (self.look_from + step) % n.max(1);
+            let at = (self.looks.from + step) % n.max(1);
             let Some(content) = self.order.get(at).and_then(|id| self.contents.get(id)) else {
                 continue;
             };
             let Role::Share(share) = &content.role else { continue };
+            let Some(path) = share.paths.first() else { continue };
             let count = content.layout.as_ref().map_or(1, |layout| layout.files());
-            if share.is_missed() {
-                files += 1;
-                missed.push((content.id, share.paths.clone()));
-                continue;
-            }
             // Large folders are looked at where they are read: a stat of each file for nothing would
             // keep a disk awake.
-            if share.state != ShareState::Serving || count > LOOK_FILES {
+            let serves = share.state == ShareState::Serving && count <= LOOK_FILES;
+            if !serves && !share.is_missed() {
                 continue;
             }
+            let given = self.probe.volume(path);
+            let volume = given.unwrap_or_else(|| self.volumes.of(path, now));
+            if self.looks.out.contains(&volume) {
+                continue;
+            }
+            let count = if serves { count } else { 1 };
             if files + count > LOOK_FILES {
-                self.look_from = at;
+                self.looks.from = at;
                 break;
             }
             files += count;
-            chosen.extend(share.paths.first().map(|path| (content.id, path.clone())));
-        }
-        self.looked = now;
-        if chosen.is_empty() && missed.is_empty() {
-            return;
-        }
-        self.looking = true;
-        let library = self.library.clone();
-        self.background(move || {
-            let altered = |path: &PathBuf| {
-                let record = library.share(path).ok().flatten();
-                record.is_some_and(|record| library::is_altered(&record))
-            };
-            let found = chosen.into_iter().filter(|(_, path)| altered(path)).map(|(id, _)| id);
-            let altered = found.collect();
-            let here = |(_, paths): &(_, Vec<PathBuf>)| paths.iter().any(|path| path.exists());
-            let back = missed.into_iter().filter(here).map(|(id, _)| id).collect();
-            Done::Looked { altered, back }
-        });
-    }
-
-    pub(super) fn on_looked(&mut self, altered: Vec<ContentId>, back: &[ContentId]) {
-        self.looking = false;
-        for id in back {
-            if let Some(Content { role: Role::Share(share), .. }) = self.contents.get_mut(id)
-                && let ShareState::Gone { there, .. } = &mut share.state
-            {
-                *there = true;
+            let chosen = by_volume.entry(volume).or_default();
+            if serves {
+                chosen.serving.push((content.id, path.clone()));
+            } else {
+                chosen.missed.push((content.id, share.paths.clone()));
             }
         }
-        for id in altered {
-            self.on_unreadable(id, Code::Gone);
+        by_volume
+    }
+
+    pub(super) fn on_looked(&mut self, looked: Looked) {
+        let Looked { volume, altered, back } = looked;
+        self.looks.out.remove(&volume);
+        for (id, found) in back {
+            self.on_back(id, found);
         }
+        for id in altered {
+            self.on_unreadable(id);
+        }
+    }
+
+    /// A share that had vanished is there again.
+    fn on_back(&mut self, id: ContentId, found: Result<Restored, PathBuf>) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let shown = content.shown.clone();
+        let Role::Share(share) = &mut content.role else { return };
+        let missed = share.is_missed();
+        let paths = share.paths.clone();
+        match found {
+            // Also a second copy of it, after the first is served.
+            Ok(Restored::Unchanged(prepared, downloaded)) if missed || share.state.is_good() => {
+                self.serve_prepared(*prepared, downloaded);
+                if let Some(Content { role: Role::Share(share), .. }) = self.contents.get_mut(&id) {
+                    // The other copies may come back too.
+                    let new = |path: &PathBuf| !share.paths.contains(path);
+                    let more: Vec<_> = paths.into_iter().filter(new).collect();
+                    share.paths.extend(more);
+                }
+                if missed {
+                    let text = format!("{shown} is back, unchanged: served again");
+                    self.say(Level::Info, Target::Share, text);
+                }
+            }
+            Ok(Restored::Changed(record)) if missed => self.on_missed_changed(id, record.path),
+            Err(path) if missed => self.on_missed_changed(id, path),
+            _ => {}
+        }
+    }
+
+    /// What is back at the place of a share is not what it was, as far as the disk can tell.
+    fn on_missed_changed(&mut self, id: ContentId, path: PathBuf) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let text = format!("{} is back, but changed: hashing it again", content.shown);
+        if let Role::Share(share) = &mut content.role {
+            share.state = ShareState::Gone { why: text.clone(), there: true };
+        }
+        let hint = "others get the new version".to_owned();
+        let what = What::Failed { id: Some(id), code: "changed", hint };
+        self.tell(Level::Warn, Target::Share, text, what);
+        self.share_real(path, None);
+    }
+}
+
+/// How something stands that had vanished; nothing if it is not back. Blocks.
+fn look_back(library: &Library, path: PathBuf) -> Option<Result<Restored, PathBuf>> {
+    match library.share(&path).ok().flatten() {
+        Some(record) => match look(library, record) {
+            Restored::Gone(_) => None,
+            found => Some(Ok(found)),
+        },
+        None => path.exists().then_some(Err(path)),
     }
 }

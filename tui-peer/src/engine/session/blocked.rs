@@ -16,9 +16,35 @@ use crate::swarm::event::Input;
 
 /// How long a full or read-only disk is left alone before the next look.
 const BLOCKED_RETRY: Duration = Duration::from_secs(3);
+/// How long a disk that could not write (a loose cable, a server that restarts) is left alone before each
+/// further try; after the last the download fails.
+const SHAKY_RETRY: [Duration; 3] =
+    [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
+/// After so long without an error the tries count anew.
+const SHAKY_OVER: Duration = Duration::from_secs(120);
 /// Room that must be there beyond what is kept free before a download that ran out of it goes on: a few
 /// chunks of the largest usual size, so that it does not stop again at once.
 const ROOM_TO_RESUME: u64 = 16 * 1024 * 1024;
+
+/// How often the disk could not write a download lately.
+#[derive(Debug, Default)]
+pub(super) struct Shaky {
+    errors: usize,
+    last: Option<Instant>,
+}
+
+impl Shaky {
+    /// It could not; when to try again, if at all.
+    fn next_try(&mut self, now: Instant) -> Option<Instant> {
+        if self.last.is_none_or(|last| now.saturating_duration_since(last) >= SHAKY_OVER) {
+            self.errors = 0;
+        }
+        self.last = Some(now);
+        let wait = SHAKY_RETRY.get(self.errors);
+        self.errors += 1;
+        wait.map(|wait| now + *wait)
+    }
+}
 
 /// Bytes to be left free on a volume of `size` bytes.
 fn kept_free(wanted: Option<u64>, size: u64) -> u64 {
@@ -46,9 +72,17 @@ impl Session {
 
     /// The disk refuses: rest, say why, and look again from time to time.
     pub(super) fn block(&mut self, id: ContentId, error: &DiskError) {
-        let why = error.to_string();
-        let (phase, code, hint) = if error.is_temporary() {
-            let retry_at = Instant::now() + BLOCKED_RETRY;
+        let (why, now) = (error.to_string(), Instant::now());
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let again = match download.filter(|_| error.is_shaky()) {
+            // What else was on its way to the disk then fails the same way: one try for all.
+            Some(download) => match &download.phase {
+                Phase::Blocked { retry_at, .. } => Some(*retry_at),
+                _ => download.shaky.next_try(now),
+            },
+            None => error.is_temporary().then(|| now + BLOCKED_RETRY),
+        };
+        let (phase, code, hint) = if let Some(retry_at) = again {
             let full = error.is_full();
             let code = if full { "disk-full" } else { "disk-blocked" };
             let hint = "it goes on by itself when that is mended";
@@ -57,6 +91,26 @@ impl Session {
             (Phase::Failed(why.clone()), "io", "resume it when that is mended")
         };
         self.rest(id, phase, &why, code, hint, matches!(error, DiskError::Changed { .. }));
+    }
+
+    /// Downloads on volumes that do not answer rest, and take no place from others.
+    pub(super) fn rest_hung(&mut self, now: Instant) {
+        let mut hung = Vec::new();
+        for content in self.contents.values_mut() {
+            let id = content.id;
+            let Some(download) = content.as_download() else { continue };
+            let partial = download.partial.as_ref().filter(|_| download.phase == Phase::Getting);
+            if partial.is_some_and(|partial| self.disk.is_hung(partial.volume())) {
+                hung.push((id, download.record.dir.clone()));
+            }
+        }
+        for (id, dir) in hung {
+            let why = format!("{}: the disk does not answer; is it connected?", dir.display());
+            let phase =
+                Phase::Blocked { full: false, why: why.clone(), retry_at: now + BLOCKED_RETRY };
+            let hint = "it goes on by itself when the disk answers";
+            self.rest(id, phase, &why, "disk-blocked", hint, false);
+        }
     }
 
     /// Leaves room on the volume.
@@ -151,7 +205,11 @@ impl Session {
                 && *retry_at <= now
             {
                 *retry_at = now + BLOCKED_RETRY;
-                due.push((download.record.id, *full, download.record.dir.clone()));
+                // What is on its way to a volume that hangs is not there yet.
+                let partial = download.partial.as_ref();
+                if partial.is_none_or(|partial| !self.disk.is_hung(partial.volume())) {
+                    due.push((download.record.id, *full, download.record.dir.clone()));
+                }
             }
         }
         for (id, full, dir) in due {
@@ -169,6 +227,19 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f9_a_disk_that_cannot_write_is_tried_again_a_few_times() {
+        let (mut shaky, begin) = (Shaky::default(), Instant::now());
+        let mut now = begin;
+        for wait in [2, 10, 30] {
+            let next = shaky.next_try(now).unwrap();
+            assert_eq!(next, now + Duration::from_secs(wait));
+            now = next;
+        }
+        assert_eq!(shaky.next_try(now), None);
+        assert!(shaky.next_try(now + SHAKY_OVER).is_some(), "it was well for long");
+    }
 
     #[test]
     fn a_gibibyte_or_a_hundredth_is_kept_whichever_is_less() {

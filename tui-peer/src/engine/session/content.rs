@@ -116,6 +116,8 @@ pub(super) struct Download {
     pub(super) stuck_since: Option<Instant>,
     /// The user has been told what is wrong with it.
     pub(super) told: bool,
+    /// How often the disk could not write it lately.
+    pub(super) shaky: super::blocked::Shaky,
     /// When the user (or a restart) asked for it.
     pub(super) asked: Instant,
     /// The manifest on its way: from whom, and what has come.
@@ -212,6 +214,7 @@ impl Content {
                 found: ChunkSet::empty(0),
                 stuck_since: None,
                 told: false,
+                shaky: Default::default(),
                 asked: Instant::now(),
                 manifest: (None, Vec::new()),
                 saved_hashes: std::collections::HashSet::new(),

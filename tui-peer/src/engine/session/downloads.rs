@@ -17,6 +17,7 @@ use super::Session;
 use super::blocked::lack;
 use super::commands::Answer;
 use super::content::{Content, Phase, Role, wanted_chunks};
+use super::helpers::Place;
 use super::paths::real_path;
 use super::room::Room;
 use super::shares::Done;
@@ -311,7 +312,7 @@ impl Session {
 
     /// Nobody wants what was opened any more. A part in which there is nothing yet goes.
     fn abandon(&self, opened: Box<OpenedDownload>) {
-        tokio::task::spawn_blocking(move || {
+        self.helpers.run(Place::Closing, move || {
             if let Outcome::Going(partial) = opened.outcome
                 && opened.found.is_empty()
                 && let Err(error) = partial.delete()

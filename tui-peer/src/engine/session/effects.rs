@@ -92,7 +92,7 @@ impl Session {
             return self.feed(Input::ServeFailed { conn, rid, code: Code::NotPermitted });
         };
         if let Some(conn) = self.conns.get_mut(&conn) {
-            conn.serving.insert(rid, (*id, len));
+            conn.serving.insert(rid, (*id, chunk, len));
         }
         let limit = self.contents.get(id).and_then(|content| content.limit.clone());
         let source = ServeSource::Chunk(source, chunk);

@@ -9,6 +9,7 @@ use common::id::ContentId;
 use super::Session;
 use super::content::{Content, Phase, Role, Share, ShareState, bytes_of};
 use super::downloads::{FinishedDownload, Step};
+use super::helpers::Place;
 use super::shares::Done;
 use crate::engine::command::CommandError;
 use crate::engine::disk::{DiskError, FileTree, FinishPlan, SharedFiles};
@@ -26,14 +27,15 @@ impl Session {
         let (name, manifest) = (content.name.clone(), content.manifest.clone());
         let Role::Download(download) = &mut content.role else { return };
         let Some(partial) = download.partial.clone() else { return };
-        let wanted = download.wanted.clone();
+        let (wanted, dir) = (download.wanted.clone(), download.record.dir.clone());
         // Also if it was paused with its last chunks on their way: what removes or changes a download
         // must know that this has begun.
         download.phase = Phase::Finishing;
         self.changed();
         let hashes = self.node.hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
         let (library, ledger) = (self.library.clone(), self.ledger());
-        self.background(move || {
+        let volume = self.volume_of(&dir);
+        self.help(Place::Volume(volume), move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
                 let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
                 let path = partial.place(&plan)?.path;

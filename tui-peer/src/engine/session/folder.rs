@@ -121,7 +121,7 @@ impl Session {
         let text = format!("{shown}: fetching more of its files");
         self.say(Level::Info, Target::Fetch, text);
         let (library, ledger, id) = (self.library.clone(), self.ledger(), *id);
-        self.background(move || {
+        self.beside(path, move |path| {
             // The wish first: after a crash it is taken up again.
             let take = || -> Result<(), DiskError> {
                 let other = |why: String| DiskError::Io {

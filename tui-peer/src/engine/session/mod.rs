@@ -1,8 +1,8 @@
 //! The one task that owns the swarm core and everything the user has: it feeds the core what happened,
 //! executes what it says, and carries out commands. Blocking work (hashing, opening, renaming, the
 //! library) and every look at a path of the user's run elsewhere and report back as [`Done`]: a disk that
-//! hangs must not hold up this task. Most looks are one by one, so that it holds up only what lies on it;
-//! restoring the shares at the start and looking at them now and then go over all of them in a row.
+//! hangs must not hold up this task, and each volume has threads of its own for it ([`helpers`]), so that
+//! it holds up only what lies on it.
 
 mod altered;
 mod bans;
@@ -13,8 +13,10 @@ mod content;
 mod downloads;
 mod effects;
 mod facts;
+mod failing;
 mod finishing;
 mod folder;
+mod helpers;
 mod kept;
 mod ledger;
 mod lens;
@@ -33,6 +35,7 @@ mod stop;
 mod uploads;
 mod verified;
 mod view;
+mod volumes;
 mod watches;
 mod whereabouts;
 
@@ -49,6 +52,7 @@ use tokio::sync::{mpsc, watch};
 use self::bans::Ban;
 use self::clock::{Clocks, Gap, GapNews, Jump, system_up};
 use self::content::Content;
+use self::helpers::{Helpers, Place};
 use self::kept::Keeping;
 use self::network::Net;
 use self::peers::Conn;
@@ -117,11 +121,13 @@ pub(super) struct Session {
     published: Instant,
     housekept: Instant,
     rooms: room::Rooms,
-    /// What is to be shared and not found yet, in the order in which it was asked for.
-    sought: Vec<paths::Sought>,
+    /// What is to be shared and not found yet.
+    sought: paths::SoughtPaths,
     /// Folders chosen for downloads that are not known to be usable yet, the newest last.
     chosen: Vec<paths::Chosen>,
-    before: Before,
+    probe: Arc<dyn Probe>,
+    helpers: Helpers,
+    volumes: volumes::Volumes,
     clocks: Clocks,
     /// How far the tracker's clock is from ours.
     gap: Gap,
@@ -132,16 +138,33 @@ pub(super) struct Session {
     whereabouts: whereabouts::Whereabouts,
     /// What is to be written into the library, in order.
     ledger: Arc<ledger::Ledger>,
-    /// When shares were looked at last, whether they are just now, and where the next look begins.
-    looked: Instant,
-    looking: bool,
-    look_from: usize,
+    /// When shares are looked at.
+    looks: altered::Looks,
+    failing: failing::Failing,
     /// The front end has to ask the user before the network is joined.
     asking: bool,
 }
 
-/// Called before looks at single paths of the user's, where they may block. Only tests do something there.
-type Before = Arc<dyn Fn(&Path) + Send + Sync>;
+/// Stands between the session and the user's paths. Only tests do something there.
+pub(super) trait Probe: Send + Sync {
+    /// Called before a look at a path, where it may block.
+    fn before(&self, _: &Path) {}
+
+    /// The volume of a path, if it is not to be found out.
+    fn volume(&self, _: &Path) -> Option<u64> {
+        None
+    }
+
+    /// How often shares are looked at.
+    fn look_every(&self) -> Duration {
+        altered::LOOK_EVERY
+    }
+}
+
+/// Does nothing.
+struct NoProbe;
+
+impl Probe for NoProbe {}
 
 /// Payload moved in this run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -225,7 +248,9 @@ impl Session {
         if self.dirty {
             due = due.min(self.published + SNAPSHOT_EVERY);
         }
-        self.removal_due().map_or(due, |removal| due.min(removal))
+        due = due.min(self.looks.next_due(self.probe.look_every()));
+        let others = self.removal_due().into_iter().chain(self.failing.next_due());
+        others.fold(due, Instant::min)
     }
 
     /// At rest nothing needs a second's resolution.
@@ -241,14 +266,16 @@ impl Session {
         if now >= self.housekept + self.housekeeping_interval() {
             self.housekept = now;
             self.look_at_rooms();
+            self.rest_hung(now);
             self.retry_blocked(now);
             self.note_stuck(now);
             self.end_bans(now);
-            self.look_at_shares(now);
             self.count_served(now);
             self.note_sources(now);
             self.dirty |= self.is_busy();
         }
+        self.look_at_shares(now);
+        self.try_failing(now);
         self.bury_removed(Some(now));
         self.look_at_clocks(now, SystemTime::now());
         self.check_stopping(now);
@@ -337,27 +364,54 @@ impl Session {
         self.next_job
     }
 
-    /// Runs blocking work on a thread of its own; its result comes back through [`Self::on_done`].
+    /// Runs blocking work beside the session that touches nothing but our own state folder; its result
+    /// comes back through [`Self::on_done`].
     fn background(&self, work: impl FnOnce() -> Done + Send + 'static) {
+        self.help(Place::Own, work);
+    }
+
+    /// The same for work on a path of the user's, whose disk may hang.
+    fn beside(&mut self, path: PathBuf, work: impl FnOnce(PathBuf) -> Done + Send + 'static) {
+        let place = Place::Volume(self.volume_of(&path));
+        self.help_at(place, path, work);
+    }
+
+    /// The same for work that may read all there is at the path.
+    fn read_beside(&mut self, path: PathBuf, work: impl FnOnce(PathBuf) -> Done + Send + 'static) {
+        let place = Place::Reading(self.volume_of(&path));
+        self.help_at(place, path, work);
+    }
+
+    fn help_at(
+        &self,
+        place: Place,
+        path: PathBuf,
+        work: impl FnOnce(PathBuf) -> Done + Send + 'static,
+    ) {
+        let probe = self.probe.clone();
+        self.help(place, move || {
+            probe.before(&path);
+            work(path)
+        });
+    }
+
+    fn help(&self, place: Place, work: impl FnOnce() -> Done + Send + 'static) {
         let tx = self.done_tx.clone();
-        tokio::task::spawn_blocking(move || {
+        self.helpers.run(place, move || {
             // Nobody left to tell: the engine has stopped.
             let _ = tx.blocking_send(work());
         });
     }
 
-    /// The same for work on a path of the user's, whose disk may hang.
-    fn beside(&self, path: PathBuf, work: impl FnOnce(PathBuf) -> Done + Send + 'static) {
-        let before = self.before.clone();
-        self.background(move || {
-            before(&path);
-            work(path)
-        });
+    /// Tells the volume of a path from others, without a look at it.
+    fn volume_of(&mut self, path: &Path) -> u64 {
+        let given = self.probe.volume(path);
+        given.unwrap_or_else(|| self.volumes.of(path, Instant::now()))
     }
 
     /// Drops what may hold open files elsewhere: closing them may have to write what is left.
     fn let_go(&self, files: impl Send + 'static) {
-        tokio::task::spawn_blocking(move || drop(files));
+        self.helpers.run(Place::Closing, move || drop(files));
     }
 
     /// Says something in the log.

@@ -1,6 +1,7 @@
 //! Paths the user names: looked at beside the session, because a disk may hang, and acted on in the
 //! user's order all the same.
 
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,9 +14,9 @@ use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 
-/// Paths looked at at once: each look may hang and hold one of the runtime's threads (512). The others
-/// wait.
-const MAX_LOOKS: usize = 32;
+/// Paths that are to be shared and wait to be looked at or hashed, at most: more than there are shares in
+/// the largest library, each some hundred bytes.
+const MAX_SOUGHT: usize = 200_000;
 /// Folders for downloads looked at at once; the user waits for the answer before choosing another.
 const MAX_CHOSEN: usize = 8;
 
@@ -24,14 +25,43 @@ type Find = fn(&Path) -> Result<PathBuf, CommandError>;
 
 /// Something to be shared, once it is found.
 pub(super) struct Sought {
-    number: u64,
     path: PathBuf,
     name: Option<String>,
     find: Find,
-    out: bool,
     /// What was unshared after this was asked for: that is the user's later word.
     unshared: Vec<PathBuf>,
     reply: oneshot::Sender<Answer>,
+}
+
+/// Everything that is to be shared and not found yet.
+#[derive(Default)]
+pub(super) struct SoughtPaths {
+    all: BTreeMap<u64, Sought>,
+    /// Of each path the one being looked at and those that wait for it: in the user's order.
+    by_path: HashMap<PathBuf, VecDeque<u64>>,
+}
+
+impl SoughtPaths {
+    /// Adds one; whether it is to be looked at now.
+    fn add(&mut self, number: u64, sought: Sought) -> bool {
+        let same = self.by_path.entry(sought.path.clone()).or_default();
+        same.push_back(number);
+        let first = same.len() == 1;
+        self.all.insert(number, sought);
+        first
+    }
+
+    /// Takes out one that was looked at, and says which is next of the same path.
+    fn take(&mut self, number: u64) -> Option<(Sought, Option<u64>)> {
+        let sought = self.all.remove(&number)?;
+        let same = self.by_path.get_mut(&sought.path)?;
+        same.retain(|other| *other != number);
+        let next = same.front().copied();
+        if next.is_none() {
+            self.by_path.remove(&sought.path);
+        }
+        Some((sought, next))
+    }
 }
 
 /// A folder where downloads are to go, once it turns out to be usable.
@@ -68,36 +98,28 @@ impl Session {
         find: Find,
         reply: oneshot::Sender<Answer>,
     ) {
+        if self.sought.all.len() + self.jobs.len() >= MAX_SOUGHT {
+            let text = "too much waits to be shared already; share it again when that is done";
+            let _ = reply.send(Err(refuse(CommandErrorKind::Io, text)));
+            return;
+        }
         let number = self.new_number();
-        let unshared = Vec::new();
-        self.sought.push(Sought { number, path, name, find, out: false, unshared, reply });
-        self.seek_next();
-    }
-
-    /// Looks for as many as may be, and for the same path one after the other.
-    fn seek_next(&mut self) {
-        let mut out = self.sought.iter().filter(|sought| sought.out).count();
-        for at in 0..self.sought.len() {
-            let (before, rest) = self.sought.split_at_mut(at);
-            let Some(sought) = rest.first_mut().filter(|sought| !sought.out) else { continue };
-            if out >= MAX_LOOKS {
-                return;
-            }
-            if before.iter().any(|earlier| earlier.path == sought.path) {
-                continue;
-            }
-            out += 1;
-            sought.out = true;
-            let (number, path, find) = (sought.number, sought.path.clone(), sought.find);
-            self.beside(path, move |path| Done::Found { number, result: find(&path) });
+        let sought = Sought { path, name, find, unshared: Vec::new(), reply };
+        if self.sought.add(number, sought) {
+            self.look_for(number);
         }
     }
 
+    /// Looks for it beside the session: many at once on all volumes, few on each.
+    fn look_for(&mut self, number: u64) {
+        let Some(sought) = self.sought.all.get(&number) else { return };
+        let (path, find) = (sought.path.clone(), sought.find);
+        self.beside(path, move |path| Done::Found { number, result: find(&path) });
+    }
+
     pub(super) fn on_found(&mut self, number: u64, result: Result<PathBuf, CommandError>) {
-        let Some(at) = self.sought.iter().position(|sought| sought.number == number) else {
-            return;
-        };
-        let Sought { name, unshared, reply, .. } = self.sought.remove(at);
+        let Some((sought, next)) = self.sought.take(number) else { return };
+        let Sought { name, unshared, reply, .. } = sought;
         let answer = result.map(|path| {
             if !unshared.contains(&path) {
                 self.share_real(path, name);
@@ -106,12 +128,14 @@ impl Session {
         });
         // A caller that no longer waits is fine.
         let _ = reply.send(answer);
-        self.seek_next();
+        if let Some(next) = next {
+            self.look_for(next);
+        }
     }
 
     /// What is sought and lies there is not to be shared any more.
     pub(super) fn note_unshared(&mut self, paths: &[PathBuf]) {
-        for sought in &mut self.sought {
+        for sought in self.sought.all.values_mut() {
             sought.unshared.extend_from_slice(paths);
         }
     }

@@ -20,8 +20,8 @@ pub(super) struct Conn {
     pub(super) handle: ConnHandle,
     /// Payload received for requests not yet complete, in order of arrival.
     pub(super) bufs: HashMap<u32, Vec<Buf>>,
-    /// Requests being served: content and length.
-    pub(super) serving: HashMap<u32, (ContentId, u32)>,
+    /// Requests being served: content, chunk and length.
+    pub(super) serving: HashMap<u32, (ContentId, u32, u32)>,
     pub(super) down: u64,
     pub(super) up: u64,
     pub(super) since: Instant,
@@ -54,7 +54,7 @@ impl Session {
             ConnEvent::Data { conn, rid, off, buf } => self.on_data(conn, rid, off, buf),
             ConnEvent::Served { conn, rid } => {
                 if let Some(entry) = self.conns.get_mut(&conn) {
-                    if let Some((_, len)) = entry.serving.remove(&rid) {
+                    if let Some((_, _, len)) = entry.serving.remove(&rid) {
                         entry.up += u64::from(len);
                         self.totals.up += u64::from(len);
                     }
@@ -64,10 +64,14 @@ impl Session {
             ConnEvent::ServeFailed { conn, rid, code } => {
                 let Some(entry) = self.conns.get_mut(&conn) else { return };
                 let what = entry.serving.remove(&rid);
-                self.feed(Input::ServeFailed { conn, rid, code });
-                if let Some((id, _)) = what.filter(|_| code == Code::Gone || code == Code::LocalIo)
-                {
-                    self.on_unreadable(id, code);
+                // What cannot be read now may be later: that is no reason to call it gone, and a peer that
+                // cannot read its disk is no liar.
+                let told = if code == Code::LocalIo { Code::Busy } else { code };
+                self.feed(Input::ServeFailed { conn, rid, code: told });
+                match (what, code) {
+                    (Some((id, _, _)), Code::Gone) => self.on_unreadable(id),
+                    (Some((id, chunk, _)), Code::LocalIo) => self.on_read_error(id, chunk),
+                    _ => {}
                 }
             }
             ConnEvent::Down { conn, why } => {

@@ -11,7 +11,7 @@ use super::Session;
 use super::content::{Content, Phase};
 use super::downloads::Step;
 use super::shares::Done;
-use crate::engine::disk::{ChunkSource, Disk};
+use crate::engine::disk::{ChunkSource, Disk, ReadError};
 use crate::engine::event::{Level, Target};
 use crate::swarm::event::Input;
 
@@ -27,8 +27,12 @@ impl Session {
         let (len, level) = (layout.len_of(number), layout.chunk_level());
         let (disk, done) = (self.disk.clone(), self.done_tx.clone());
         tokio::spawn(async move {
-            let actual = read_again(&disk, source, chunk, len).await;
-            let right = actual.is_some_and(|blocks| chunk_hash(&blocks, level, only) == expected);
+            let right = match read_again(&disk, source, chunk, len).await {
+                Ok(blocks) => chunk_hash(&blocks, level, only) == expected,
+                // Nobody knows.
+                Err(ReadError::Busy(_)) => true,
+                Err(_) => false,
+            };
             if !right {
                 // Nobody left to tell: the engine has stopped.
                 let _ = done.send(Done::Damaged { id, chunk }).await;
@@ -40,15 +44,15 @@ impl Session {
         let download = self.contents.get_mut(&id).and_then(Content::as_download);
         let partial = download
             .filter(|download| download.phase != Phase::Finishing)
-            .and_then(|download| download.partial.clone());
-        if let Some(partial) = partial {
+            .and_then(|download| Some((download.partial.clone()?, download.record.dir.clone())));
+        if let Some((partial, dir)) = partial {
             // Not finished yet: the journal must not vouch for it, then it is fetched again.
             let text = format!(
                 "{}: chunk {chunk} was damaged on disk and is fetched again; check the disk",
                 self.shown_name(&id)
             );
             self.say(Level::Error, Target::Disk, text);
-            return self.background(move || {
+            return self.beside(dir, move |_| {
                 let mut lost = ChunkSet::empty(partial.layout().chunks());
                 lost.insert(chunk);
                 let result = partial.distrust(&lost);
@@ -64,21 +68,21 @@ impl Session {
     }
 }
 
-/// Block hashes of a chunk as it is on disk; `None` if it cannot be read.
+/// Block hashes of a chunk as it is on disk.
 async fn read_again(
     disk: &Disk,
     source: Arc<dyn ChunkSource>,
     chunk: u32,
     len: u32,
-) -> Option<Vec<Hash>> {
-    let step = u32::try_from(MAX_DATA_LEN).ok()?;
+) -> Result<Vec<Hash>, ReadError> {
+    let step = u32::try_from(MAX_DATA_LEN).unwrap_or(len);
     let mut blocks = Vec::new();
     let mut off = 0;
     while off < len {
         let part = step.min(len - off);
-        let buf = disk.read(source.clone(), chunk, off, part).await.ok()?;
+        let buf = disk.read(source.clone(), chunk, off, part).await?;
         blocks.extend(block_hashes(&buf));
         off += part;
     }
-    Some(blocks)
+    Ok(blocks)
 }

@@ -1,5 +1,6 @@
 //! Downloads the user took out of the list, and for some seconds can have back.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +31,11 @@ pub(super) struct Removed {
 impl Removed {
     pub(super) fn id(&self) -> ContentId {
         self.record.id
+    }
+
+    /// Where it lies.
+    pub(super) fn dir(&self) -> &Path {
+        &self.record.dir
     }
 
     /// Deletes what there is of it on disk, whether it was opened in this run or not; blocks.
@@ -171,10 +177,12 @@ impl Session {
         }
     }
 
-    fn bury(&self, removed: Removed) {
+    fn bury(&mut self, removed: Removed) {
         if self.is_doomed(&removed) {
-            let id = removed.id();
-            self.background(move || Done::Download(Step::Deleted { id, result: removed.delete() }));
+            let (id, dir) = (removed.id(), removed.record.dir.clone());
+            self.beside(dir, move |_| {
+                Done::Download(Step::Deleted { id, result: removed.delete() })
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sharing: hashing what the user offers, restoring what was shared before, noticing changes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::time::Instant;
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
+use super::helpers::Place;
 use super::room::Room;
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
@@ -17,6 +19,9 @@ use crate::engine::library::{
     self, Check, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord, Wish,
 };
 use crate::swarm::event::{Input, Ready};
+
+/// Remembered shares looked at by one thread before it reports.
+const RESTORED_AT_ONCE: usize = 64;
 
 /// A share being hashed.
 pub(super) struct HashJob {
@@ -40,8 +45,10 @@ pub(super) enum Done {
     Verified { id: ContentId, result: Result<super::verified::Verified, ShareError> },
     /// A chunk of which a peer complained was read again: it is wrong.
     Damaged { id: ContentId, chunk: u32 },
-    /// Shares were looked at: those that do not lie on disk as they were hashed.
-    Looked { altered: Vec<ContentId>, back: Vec<ContentId> },
+    /// Shares of a volume were looked at.
+    Looked(super::altered::Looked),
+    /// A chunk that could not be read was tried again: whether it can be, if that is known.
+    ReadAgain { id: ContentId, chunk: u32, read: Option<bool> },
     /// A download got on.
     Download(downloads::Step),
     /// A folder for downloads was looked at: its room, if that can be known.
@@ -73,12 +80,17 @@ impl Session {
 
     /// Whether it is hashed just now, to be shared.
     pub(super) fn is_being_hashed(&self, path: &Path) -> bool {
-        self.jobs.iter().any(|job| job.path == path && !job.cancel.load(Ordering::Relaxed))
+        // Byte by byte: there may be thousands, and both are real paths.
+        let same = |job: &&HashJob| job.path.as_os_str() == path.as_os_str();
+        self.jobs.iter().filter(same).any(|job| !job.cancel.load(Ordering::Relaxed))
     }
 
     fn is_shared(&self, path: &Path) -> bool {
         self.contents.values().any(|content| match &content.role {
-            Role::Share(share) => share.state.is_good() && share.paths.iter().any(|p| p == path),
+            Role::Share(share) => {
+                let same = |p: &PathBuf| p.as_os_str() == path.as_os_str();
+                share.state.is_good() && share.paths.iter().any(same)
+            }
             Role::Download(_) => false,
         })
     }
@@ -106,7 +118,7 @@ impl Session {
             began: Instant::now(),
         });
         let (library, ledger) = (self.library.clone(), self.ledger());
-        self.background(move || {
+        self.read_beside(path, move |path| {
             // What was unshared just now must not be forgotten after it is remembered anew.
             let settled = ledger.settle(&library).map_err(ShareError::from);
             let result = settled
@@ -118,21 +130,24 @@ impl Session {
 
     /// Looks at everything that was shared before.
     pub(super) fn restore_shares(&mut self, records: Vec<ShareRecord>) {
-        if records.is_empty() {
-            return;
+        let mut by_volume: BTreeMap<u64, Vec<ShareRecord>> = BTreeMap::new();
+        for record in records {
+            by_volume.entry(self.volume_of(&record.path)).or_default().push(record);
         }
-        let library = self.library.clone();
-        self.background(move || {
-            let look = |record: ShareRecord| match library::check(&record) {
-                Check::Gone => Restored::Gone(record),
-                Check::Changed(_) => Restored::Changed(record),
-                Check::Unchanged => match library::restore(&library, &record) {
-                    Ok(prepared) => Restored::Unchanged(Box::new(prepared), record.downloaded),
-                    Err(_) => Restored::Changed(record),
-                },
-            };
-            Done::Restored(records.into_iter().map(look).collect())
-        });
+        for (volume, mut records) in by_volume {
+            while !records.is_empty() {
+                let rest = records.split_off(records.len().min(RESTORED_AT_ONCE));
+                let some = std::mem::replace(&mut records, rest);
+                let (library, probe) = (self.library.clone(), self.probe.clone());
+                self.help(Place::Volume(volume), move || {
+                    let look = |record: ShareRecord| {
+                        probe.before(&record.path);
+                        look(&library, record)
+                    };
+                    Done::Restored(some.into_iter().map(look).collect())
+                });
+            }
+        }
     }
 
     pub(super) fn on_done(&mut self, done: Done) {
@@ -152,7 +167,8 @@ impl Session {
                     self.say(Level::Error, Target::Disk, error.to_string());
                 }
             }
-            Done::Looked { altered, back } => self.on_looked(altered, &back),
+            Done::Looked(looked) => self.on_looked(looked),
+            Done::ReadAgain { id, chunk, read } => self.on_read_again(id, chunk, read),
             Done::Verified { id, result } => self.on_verified(id, result),
             Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
@@ -176,7 +192,8 @@ impl Session {
                 let what = What::Failed {
                     id: Some(record.id),
                     code: "gone",
-                    hint: "put it back and verify it, download it again, or unshare it".to_owned(),
+                    hint: "put it back and it is served again, download it again, or unshare it"
+                        .to_owned(),
                 };
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
                 if self.contents.contains_key(&record.id) {
@@ -358,6 +375,18 @@ impl Session {
             });
         }
         Ok(Reply::Accepted)
+    }
+}
+
+/// How a remembered share stands; blocks.
+pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
+    match library::check(&record) {
+        Check::Gone => Restored::Gone(record),
+        Check::Changed(_) => Restored::Changed(record),
+        Check::Unchanged => match library::restore(library, &record) {
+            Ok(prepared) => Restored::Unchanged(Box::new(prepared), record.downloaded),
+            Err(_) => Restored::Changed(record),
+        },
     }
 }
 

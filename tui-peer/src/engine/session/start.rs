@@ -21,7 +21,7 @@ use super::kept::Keeping;
 use super::network::Net;
 use super::remembered::remembered;
 use super::whereabouts::Whereabouts;
-use super::{Before, DONE_QUEUE, Queues, Session, Totals, shares};
+use super::{DONE_QUEUE, NoProbe, Probe, Queues, Session, Totals, shares};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
 use crate::engine::conn::{Ours, listen};
 use crate::engine::disk::{BufPool, Disk};
@@ -47,13 +47,13 @@ const DISK_QUEUE: usize = 1024;
 
 /// Opens the state folder, binds the port, and starts the session's task.
 pub(in crate::engine) async fn start(config: EngineConfig) -> Result<EngineHandle, StartError> {
-    start_with(config, Arc::new(|_| ())).await
+    start_with(config, Arc::new(NoProbe)).await
 }
 
-/// The same with something to be done before looks at single paths of the user's.
+/// The same with something between it and the user's paths.
 pub(super) async fn start_with(
     config: EngineConfig,
-    before: Before,
+    probe: Arc<dyn Probe>,
 ) -> Result<EngineHandle, StartError> {
     make_folder(&config.state_dir)?;
     make_folder(&config.downloads)?;
@@ -132,9 +132,11 @@ pub(super) async fn start_with(
         published: Instant::now(),
         housekept: Instant::now(),
         rooms: Default::default(),
-        sought: Vec::new(),
+        sought: Default::default(),
         chosen: Vec::new(),
-        before,
+        probe,
+        helpers: Default::default(),
+        volumes: Default::default(),
         clocks: Clocks::new(Instant::now(), SystemTime::now(), system_up()),
         gap: Gap::default(),
         removed: VecDeque::new(),
@@ -142,9 +144,8 @@ pub(super) async fn start_with(
         keeping: Keeping::load(&loaded.settings, Instant::now()),
         whereabouts: Whereabouts::load(&loaded.settings, Instant::now()),
         ledger: Arc::default(),
-        looked: Instant::now(),
-        looking: false,
-        look_from: 0,
+        looks: super::altered::Looks::new(Instant::now()),
+        failing: Default::default(),
         asking: false,
         config,
     };

@@ -1,12 +1,19 @@
 //! Leaving in good order: transfers in progress get a few seconds, then we unregister, sync, stop.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::id::ContentId;
 use common::wire::Code;
+use tokio::sync::mpsc;
 
 use super::Session;
-use super::content::Role;
+use super::content::{Content, HashRange, Role};
 use super::recall::save_hashes;
+use super::removed::Removed;
+use crate::engine::disk::{Disk, Partial};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Stop;
 use crate::swarm::event::Input;
@@ -17,6 +24,13 @@ const TRANSFERS: Duration = Duration::from_secs(5);
 const LEAVE: Duration = Duration::from_secs(2);
 /// Time for BYE to go out.
 const GOODBYE: Duration = Duration::from_millis(300);
+/// Time for what was written last to reach the disks. What does not is hashed again at the next start, or
+/// fetched again: nothing wrong is believed.
+const SYNC: Duration = Duration::from_secs(5);
+/// Time for the library, though the disks have used up theirs.
+const LIBRARY: Duration = Duration::from_secs(1);
+/// Time for closing files: one that hangs must not keep the program.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +78,8 @@ impl Session {
         self.stopping.is_some_and(|stopping| stopping.deadline <= Instant::now())
     }
 
-    /// Says goodbye, syncs everything, publishes the last snapshot.
+    /// Says goodbye, syncs everything, publishes the last snapshot. No disk that hangs keeps it from
+    /// ending.
     pub(super) async fn finish(mut self) {
         for job in &self.jobs {
             job.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -74,46 +89,11 @@ impl Session {
         if let Some(announcer) = self.net.announcer.take() {
             let _ = tokio::time::timeout(LEAVE, announcer.leave()).await;
         }
-        let partials: Vec<_> = self
-            .contents
-            .values_mut()
-            .filter_map(|content| {
-                let download = content.as_download()?;
-                Some((download.partial.clone()?, std::mem::take(&mut download.unsaved)))
-            })
-            .collect();
-        let (disk, library) = (self.disk.clone(), self.library.clone());
-        let deletions = self.take_deletions();
+        let until = Instant::now() + SYNC;
+        self.disk.close();
         self.last_kept();
-        let ledger = self.ledger();
-        let synced = tokio::task::spawn_blocking(move || {
-            // What is still in the workers' queue is written before the sync.
-            disk.shutdown();
-            let mut errors: Vec<String> = Vec::new();
-            for (partial, hashes) in &partials {
-                errors.extend(save_hashes(partial, hashes).err().map(|error| error.to_string()));
-                errors.extend(partial.sync().err().map(|error| error.to_string()));
-            }
-            let mut deleted = Vec::new();
-            for removed in deletions {
-                let id = removed.id();
-                match removed.delete() {
-                    Ok(()) => deleted.push(id),
-                    Err(error) => errors.push(error.to_string()),
-                }
-            }
-            let settled = ledger.settle(&library);
-            errors.extend(settled.err().map(|error| error.to_string()));
-            let forgotten = library.forget_doomed(&deleted);
-            errors.extend(forgotten.err().map(|error| error.to_string()));
-            // Only now: until here a removal could be taken back.
-            let collected = library.collect_garbage();
-            errors.extend(collected.err().map(|error| error.to_string()));
-            errors
-        });
-        for error in synced.await.unwrap_or_default() {
-            self.say(Level::Error, Target::Disk, error);
-        }
+        let deleted = self.finish_volumes(until).await;
+        self.finish_library(deleted, until.max(Instant::now() + LIBRARY)).await;
         if !self.conns.is_empty() {
             tokio::time::sleep(GOODBYE).await;
         }
@@ -121,5 +101,117 @@ impl Session {
             hosted.stop().await;
         }
         self.publish();
+        // Whoever starts again at once finds the library free.
+        let closed = tokio::task::spawn_blocking(move || drop(self));
+        let _ = tokio::time::timeout(CLOSING, closed).await;
+    }
+
+    /// Syncs and deletes what is to be, on all volumes beside each other; what was deleted.
+    async fn finish_volumes(&mut self, until: Instant) -> Vec<ContentId> {
+        let leftovers = self.leftovers();
+        // Each reports once.
+        let (tx, mut ended) = mpsc::channel(leftovers.len().max(1));
+        let mut out = BTreeMap::new();
+        for (number, (dir, leftover)) in leftovers.into_iter().enumerate() {
+            let (disk, tx) = (self.disk.clone(), tx.clone());
+            out.insert(number, dir);
+            tokio::task::spawn_blocking(move || {
+                // Nobody waits any more if it took too long.
+                let _ = tx.try_send((number, leftover.finish(&disk, until)));
+            });
+        }
+        drop(tx);
+        let mut deleted = Vec::new();
+        while let Ok(Some((number, (gone, errors)))) =
+            tokio::time::timeout_at(until.into(), ended.recv()).await
+        {
+            out.remove(&number);
+            deleted.extend(gone);
+            errors.into_iter().for_each(|error| self.say(Level::Error, Target::Disk, error));
+        }
+        for dir in out.into_values() {
+            let text = format!(
+                "{}: the disk does not answer; what was written there last is checked at the next start",
+                dir.display()
+            );
+            self.say(Level::Error, Target::Disk, text);
+        }
+        deleted
+    }
+
+    /// What is left to do, by volume, with a folder of each.
+    fn leftovers(&mut self) -> Vec<(PathBuf, Leftover)> {
+        let mut all = Vec::new();
+        for download in self.contents.values_mut().filter_map(Content::as_download) {
+            if let Some(partial) = download.partial.clone() {
+                let hashes = std::mem::take(&mut download.unsaved);
+                let left = Leftover { partials: vec![(partial, hashes)], ..Leftover::default() };
+                all.push((download.record.dir.clone(), left));
+            }
+        }
+        for removed in self.take_deletions() {
+            let dir = removed.dir().to_path_buf();
+            all.push((dir, Leftover { deletions: vec![removed], ..Leftover::default() }));
+        }
+        let mut by_volume: BTreeMap<u64, (PathBuf, Leftover)> = BTreeMap::new();
+        for (dir, left) in all {
+            let volume = self.volume_of(&dir);
+            let (_, sum) = by_volume.entry(volume).or_insert((dir, Leftover::default()));
+            sum.partials.extend(left.partials);
+            sum.deletions.extend(left.deletions);
+        }
+        by_volume.into_values().collect()
+    }
+
+    async fn finish_library(&mut self, deleted: Vec<ContentId>, until: Instant) {
+        let (library, ledger) = (self.library.clone(), self.ledger());
+        let written = tokio::task::spawn_blocking(move || {
+            let mut errors = Vec::new();
+            errors.extend(ledger.settle(&library).err());
+            errors.extend(library.forget_doomed(&deleted).err());
+            // Only now: until here a removal could be taken back.
+            errors.extend(library.collect_garbage().err());
+            errors
+        });
+        match tokio::time::timeout_at(until.into(), written).await {
+            Ok(errors) => {
+                for error in errors.unwrap_or_default() {
+                    self.say(Level::Error, Target::Disk, error.to_string());
+                }
+            }
+            Err(_) => {
+                let text =
+                    "the state folder does not answer: what was decided last may be forgotten";
+                self.say(Level::Error, Target::Disk, text);
+            }
+        }
+    }
+}
+
+/// What is left to do on a volume at the end.
+#[derive(Default)]
+struct Leftover {
+    partials: Vec<(Arc<Partial>, Vec<HashRange>)>,
+    deletions: Vec<Removed>,
+}
+
+impl Leftover {
+    /// Does it; what was deleted, and what went wrong. Blocks.
+    fn finish(self, disk: &Disk, until: Instant) -> (Vec<ContentId>, Vec<String>) {
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+        for (partial, hashes) in &self.partials {
+            // What is still in the workers' queue is written before the sync.
+            disk.wait_ended(partial.volume(), until);
+            errors.extend(save_hashes(partial, hashes).err().map(|error| error.to_string()));
+            errors.extend(partial.sync().err().map(|error| error.to_string()));
+        }
+        for removed in self.deletions {
+            let id = removed.id();
+            match removed.delete() {
+                Ok(()) => deleted.push(id),
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        (deleted, errors)
     }
 }

@@ -1,6 +1,8 @@
 //! A disk that hangs, and what goes on beside it. Looks at it are held in [`Hang`], which stands for a
 //! network mount whose server does not answer.
 
+mod volumes;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -8,6 +10,8 @@ use std::time::{Duration, Instant};
 use common::id::ContentId;
 use tokio::sync::watch;
 
+use super::Probe;
+use super::altered::LOOK_EVERY;
 use super::start::start_with;
 use crate::engine::command::{Command, CommandError, Download, Reply, Selection};
 use crate::engine::config::EngineConfig;
@@ -20,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder that hangs.
 struct Hang {
     dir: Mutex<Option<PathBuf>>,
+    /// What is a volume of its own: where it hung last.
+    volume: Mutex<Option<PathBuf>>,
+    /// How often shares are looked at.
+    every: Duration,
     freed: Condvar,
     /// Looks that hung.
     held: watch::Sender<usize>,
@@ -27,11 +35,17 @@ struct Hang {
 
 impl Hang {
     fn new() -> Arc<Self> {
-        Arc::new(Self { dir: Mutex::default(), freed: Condvar::new(), held: watch::channel(0).0 })
+        Self::looking_every(LOOK_EVERY)
+    }
+
+    fn looking_every(every: Duration) -> Arc<Self> {
+        let (dir, volume) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { dir, volume, every, freed: Condvar::new(), held: watch::channel(0).0 })
     }
 
     /// From now on looks at what is in `dir` hang.
     fn hang(&self, dir: &Path) {
+        *self.volume.lock().unwrap() = Some(dir.to_path_buf());
         *self.dir.lock().unwrap() = Some(dir.to_path_buf());
     }
 
@@ -40,7 +54,24 @@ impl Hang {
         self.freed.notify_all();
     }
 
-    fn look(&self, path: &Path) {
+    async fn until_held(&self, looks: usize) {
+        let mut held = self.held.subscribe();
+        let enough = held.wait_for(|held| *held >= looks);
+        tokio::time::timeout(PATIENCE, enough).await.expect("nobody looks").unwrap();
+    }
+}
+
+impl Probe for Hang {
+    fn volume(&self, path: &Path) -> Option<u64> {
+        let volume = self.volume.lock().unwrap();
+        volume.as_ref().filter(|volume| path.starts_with(volume)).map(|_| u64::MAX)
+    }
+
+    fn look_every(&self) -> Duration {
+        self.every
+    }
+
+    fn before(&self, path: &Path) {
         let mut dir = self.dir.lock().unwrap();
         let hangs = |dir: &Option<PathBuf>| dir.as_ref().is_some_and(|dir| path.starts_with(dir));
         if hangs(&dir) {
@@ -49,12 +80,6 @@ impl Hang {
         while hangs(&dir) {
             dir = self.freed.wait(dir).unwrap();
         }
-    }
-
-    async fn until_held(&self, looks: usize) {
-        let mut held = self.held.subscribe();
-        let enough = held.wait_for(|held| *held >= looks);
-        tokio::time::timeout(PATIENCE, enough).await.expect("nobody looks").unwrap();
     }
 }
 
@@ -76,8 +101,7 @@ fn config(dir: &Path, name: &str) -> EngineConfig {
 }
 
 async fn peer(config: EngineConfig, hang: &Arc<Hang>) -> EngineHandle {
-    let hang = hang.clone();
-    start_with(config, Arc::new(move |path| hang.look(path))).await.unwrap()
+    start_with(config, hang.clone()).await.unwrap()
 }
 
 /// A network with a peer that shares files of these sizes.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use common::id::ContentId;
-use common::wire::Code;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
@@ -63,7 +62,7 @@ impl Session {
         }
         share.state = ShareState::Verifying;
         let (library, id) = (self.library.clone(), *id);
-        self.background(move || {
+        self.read_beside(path, move |path| {
             let verify = || -> Result<Verified, ShareError> {
                 let record = library.share(&path)?.ok_or(ShareError::NotFound(path.clone()))?;
                 let prepared = library::restore(&library, &record)?;
@@ -104,7 +103,7 @@ impl Session {
                 let verified = What::Verified { id, bad: count };
                 self.tell(Level::Debug, Target::Disk, text.clone(), verified);
                 if changed {
-                    return self.on_unreadable(id, Code::Gone);
+                    return self.on_unreadable(id);
                 }
                 let hint = "unshare it, then download it again".to_owned();
                 let what = What::Failed { id: Some(id), code: "damaged", hint };

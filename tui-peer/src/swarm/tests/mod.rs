@@ -1,6 +1,7 @@
 //! The core as a whole: a shell of a few lines between two nodes, and a node among peers that say
 //! anything at any time, held to its invariants after every step.
 
+mod busy;
 mod chaos;
 mod crowds;
 mod pair;

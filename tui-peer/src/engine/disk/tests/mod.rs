@@ -3,6 +3,7 @@
 mod direct;
 mod faults;
 mod folder;
+mod hung;
 mod threads;
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! The worker threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -39,8 +39,36 @@ fn job_cut(
     }
 }
 
+/// Longest any step may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn next(events: &mut mpsc::Receiver<DiskEvent>) -> DiskEvent {
-    tokio::time::timeout(Duration::from_secs(20), events.recv()).await.unwrap().unwrap()
+    tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap()
+}
+
+struct Panics;
+
+impl ChunkSource for Panics {
+    fn read(&self, _: u32, _: u32, _: &mut [u8]) -> Result<(), ReadError> {
+        panic!("of a read")
+    }
+
+    fn volume(&self, _: u32) -> u64 {
+        0
+    }
+}
+
+/// Whose bytes the system never has in memory.
+struct Uncached(Arc<dyn ChunkSource>);
+
+impl ChunkSource for Uncached {
+    fn read(&self, chunk: u32, off: u32, out: &mut [u8]) -> Result<(), ReadError> {
+        self.0.read(chunk, off, out)
+    }
+
+    fn volume(&self, _: u32) -> u64 {
+        0
+    }
 }
 
 #[tokio::test]
@@ -76,12 +104,11 @@ async fn chunks_are_verified_written_read_back_and_synced() {
     let buf = disk.read(source.clone(), 1, 100, 200).await.unwrap();
     assert_eq!(*buf, content.chunk(1)[100..300]);
     assert!(matches!(disk.read(source.clone(), 9, 0, 1).await, Err(ReadError::OutOfRange)));
-    assert_eq!(disk.run(|| 7).await, Ok(7));
-    assert_eq!(disk.run::<()>(|| panic!("of a job")).await, Err(Stopped));
-    assert_eq!(disk.run(|| 8).await, Ok(8), "the threads live on");
-    disk.shutdown();
+    let panics = disk.read(Arc::new(Panics), 0, 0, 1).await;
+    assert!(matches!(panics, Err(ReadError::Io(_))));
+    assert!(!disk.read(Arc::new(Uncached(source.clone())), 1, 0, 1).await.unwrap().is_empty());
+    assert!(disk.shutdown(Instant::now() + PATIENCE));
     assert!(matches!(disk.read(source, 1, 0, 1).await, Err(ReadError::Io(_))));
-    assert_eq!(disk.run(|| 9).await, Err(Stopped));
 }
 
 #[test]
@@ -95,7 +122,7 @@ fn shutting_down_writes_and_syncs_what_waits_even_if_nobody_listens() {
     for chunk in 0..40 {
         disk.verify(job(&content, &partial, &pool, chunk));
     }
-    disk.shutdown();
+    assert!(disk.shutdown(Instant::now() + PATIENCE));
     assert_eq!((partial.unsynced(), partial.written().count()), (0, 40));
     drop((partial, disk, events));
     assert_eq!(content.open(temp.path()).durable.count(), 40);
@@ -141,6 +168,29 @@ fn small_chunks_are_taken_together_and_long_ones_alone() {
         taken.push(jobs.len());
     }
     assert_eq!(taken, [4, 4, 2, 1]);
+}
+
+#[test]
+fn reads_go_first_but_not_for_ever() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(65_536);
+    let Going { partial, .. } = content.open(temp.path());
+    let (pool, queue) = (BufPool::new(4 << 20), Queue::new(100));
+    let one = job(&content, &partial, &pool, 0);
+    assert!(queue.push(Job::Verify(vec![one])).is_ok());
+    for _ in 0..10 {
+        assert!(queue.push(Job::Read(Box::new(|| {}))).is_ok());
+    }
+    queue.close();
+    assert!(queue.push(Job::Read(Box::new(|| {}))).is_err());
+    let kind = || match queue.pop(|_| false, |_| {}) {
+        Some(Job::Read(_)) => 'r',
+        Some(Job::Verify(_)) => 'v',
+        None => '-',
+    };
+    let order: String = (0..12).map(|_| kind()).collect();
+    assert_eq!(order, "rrrrrrrrvrr-");
+    assert_eq!(queue.len(), 0);
 }
 
 #[test]
@@ -208,7 +258,7 @@ fn disk_speed() {
         let pool = BufPool::new(96 << 20);
         let (tx, mut events) = mpsc::channel(1024);
         let disk = Disk::start(threads, pool.clone(), tx);
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let mut stored = 0;
         let mut take = |event: Option<DiskEvent>| match event {
             Some(DiskEvent::ChunkStored { .. }) => stored += 1,
@@ -241,7 +291,7 @@ fn disk_speed() {
                 take(Some(event));
             }
         }
-        disk.shutdown();
+        assert!(disk.shutdown(Instant::now() + PATIENCE));
         let written = begun.elapsed();
         let done = partial.finish(&content.plan()).unwrap();
         let finished = begun.elapsed();

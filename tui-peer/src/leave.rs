@@ -1,0 +1,94 @@
+//! The second signal to stop ends the program at once, whatever hangs: the disk, the terminal, the
+//! reader of our output, the engine. It is heard by a thread of its own, which waits for nobody.
+
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, getpid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::exit;
+
+/// What comes sooner after the first signal is the same one: `timeout` and some supervisors send theirs
+/// to the process and again to its group. Nobody types as fast.
+const SAME: Duration = Duration::from_millis(300);
+/// How long ending in good order may take; giving the terminal back takes up to 200 ms.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is to be done before, such as giving the terminal back. Must not wait for anybody for long.
+static BEFORE: Mutex<Option<fn()>> = Mutex::new(None);
+
+/// From now on the second of SIGINT and SIGTERM ends the program. To be called when somebody listens for
+/// the first: until then the system's own rule is better.
+pub(crate) fn watch() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let thread = std::thread::Builder::new().name("signals".to_owned());
+        if let Err(error) = thread.spawn(listen) {
+            tracing::warn!(%error, "a second signal will not end the program");
+        }
+    });
+}
+
+/// Has this done before the program is ended so.
+pub(crate) fn before(what: fn()) {
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+}
+
+fn listen() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let code = runtime.and_then(|runtime| runtime.block_on(second()));
+    match code {
+        Ok(code) => end(code),
+        Err(error) => tracing::warn!(%error, "a second signal will not end the program"),
+    }
+}
+
+/// Waits for the second signal; the exit code.
+async fn second() -> std::io::Result<u8> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut first = None;
+    loop {
+        let code = tokio::select! {
+            _ = interrupt.recv() => exit::INTERRUPTED,
+            _ = terminate.recv() => exit::TERMINATED,
+        };
+        if is_second(&mut first, Instant::now()) {
+            return Ok(code);
+        }
+    }
+}
+
+fn is_second(first: &mut Option<Instant>, now: Instant) -> bool {
+    let since = now.saturating_duration_since(*first.get_or_insert(now));
+    since >= SAME
+}
+
+fn end(code: u8) {
+    let killer = std::thread::Builder::new();
+    // Without it a stuck terminal may keep us; nothing better can be done then.
+    let _ = killer.spawn(|| {
+        std::thread::sleep(PATIENCE);
+        let _ = kill_process(getpid(), Signal::KILL);
+    });
+    let before = *BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(before) = before {
+        before();
+    }
+    std::process::exit(i32::from(code));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_signal_sent_twice_is_one() {
+        let (mut first, now) = (None, Instant::now());
+        assert!(!is_second(&mut first, now));
+        assert!(!is_second(&mut first, now + Duration::from_millis(50)));
+        assert!(is_second(&mut first, now + SAME));
+        assert!(!is_second(&mut None, now));
+    }
+}
