@@ -46,7 +46,7 @@ pub struct ServerLimits {
     /// more costs a peer of the address that has most its place.
     pub connections: usize,
     /// Connections that have not said hello yet, if there are descriptors for them; each costs one and up
-    /// to 12 KiB. One more costs one of the address that has most its place.
+    /// to 13 KB. One more costs one of the address that has most its place.
     pub handshakes: usize,
     /// Unsent bytes at which a connection gets no more pushes.
     pub unsent: usize,
