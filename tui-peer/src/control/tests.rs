@@ -60,6 +60,7 @@ fn snapshot(rows: u32) -> Snapshot {
             asking: false,
             clock_ahead_s: None,
             trouble: None,
+            refused: Some((3, "this tracker is full".into())),
         },
         totals: Default::default(),
         catalogue: Catalogue { version: 7, rows: (0..rows).map(row).collect(), whole: true }.into(),

@@ -39,6 +39,10 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         fields.insert("addr".into(), me.listen.to_string().into());
         fields.insert("tracker".into(), network.tracker.clone().into());
         fields.insert("network_trouble".into(), network.trouble.clone().into());
+        fields.insert("network_why".into(), why_not(&network.state).into());
+        let (refused, why) = network.refused.clone().unzip();
+        fields.insert("refused".into(), refused.unwrap_or(0).into());
+        fields.insert("refused_why".into(), why.into());
         fields.insert("clock_ahead_s".into(), network.clock_ahead_s.into());
         fields.insert("downloads".into(), me.downloads.to_string_lossy().into());
         fields.insert("files".into(), snapshot.catalogue.rows.len().into());
@@ -53,7 +57,14 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         snapshot.me.listen
     ));
     let tracker = figures::tracker(&snapshot.network.state);
-    out.line(format!("{tracker}  {}", snapshot.network.tracker).trim_end());
+    let tracker = format!("{tracker}  {}", snapshot.network.tracker);
+    match why_not(&snapshot.network.state) {
+        Some(why) => out.line(&format!("{tracker}: {why}")),
+        None => out.line(tracker.trim_end()),
+    }
+    if let Some((count, why)) = &snapshot.network.refused {
+        out.line(&format!("{count} shares that the tracker does not take: {why}"));
+    }
     if let Some(trouble) = &snapshot.network.trouble {
         out.line(trouble);
     }
@@ -100,6 +111,14 @@ pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
         out.note("connected to nobody just now");
     }
     exit::OK
+}
+
+/// Why the tracker is not there for us.
+fn why_not(state: &NetState) -> Option<&str> {
+    match state {
+        NetState::Lost { why, .. } | NetState::Rejected { why } => Some(why),
+        NetState::NoNetwork | NetState::Connecting | NetState::On | NetState::Left => None,
+    }
 }
 
 fn short(transfer: &Transfer) -> String {

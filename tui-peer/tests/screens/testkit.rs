@@ -307,6 +307,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
             asking: false,
             clock_ahead_s: None,
             trouble: None,
+            refused: None,
         },
         totals: Totals {
             down_rate: 12_998_144.0,

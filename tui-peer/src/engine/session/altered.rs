@@ -119,6 +119,7 @@ impl Session {
         let source = content.source.take();
         content.registered = false;
         self.let_go(source);
+        self.not_refused(&id);
         self.feed(Input::ContentRemoved { id });
         if let Some(announcer) = &self.net.announcer {
             announcer.remove_share(id);

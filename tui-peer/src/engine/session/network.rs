@@ -33,6 +33,7 @@ pub(super) struct Net {
     pub(super) trouble: Option<String>,
     /// Where the tracker sees us.
     pub(super) seen_as: Option<IpAddr>,
+    pub(super) refused: Option<Refused>,
     /// The tracker's address as connected.
     pub(super) tracker_addr: Option<SocketAddr>,
     pub(super) state: NetState,
@@ -44,6 +45,13 @@ pub(super) struct Net {
     pub(super) sources: HashMap<ContentId, HashMap<PeerId, SourceInfo>>,
     /// Our own tracker, and the way to it for others.
     pub(super) hosted: Option<(HostedTracker, JoinString)>,
+}
+
+/// Shares that the tracker does not take.
+pub(super) struct Refused {
+    pub(super) ids: HashSet<ContentId>,
+    /// What it said last.
+    pub(super) why: String,
 }
 
 /// A tracker in this process: the join string for others, or why not; and who asked.
@@ -61,6 +69,7 @@ impl Net {
             join: None,
             trouble: None,
             seen_as: None,
+            refused: None,
             tracker_addr: None,
             state: NetState::NoNetwork,
             latency_ms: None,
@@ -108,6 +117,7 @@ impl Session {
         self.net.join = Some(join);
         self.net.trouble = None;
         self.net.seen_as = None;
+        self.net.refused = None;
         let ids: Vec<ContentId> = self.order.clone();
         for id in &ids {
             if let Some(content) = self.contents.get_mut(id) {
@@ -256,6 +266,12 @@ impl Session {
             }
             TrackerEvent::RegisterFailed { ids, why } => {
                 let text = format!("the tracker did not take {} shares: {why}", ids.len());
+                let refused = self
+                    .net
+                    .refused
+                    .get_or_insert_with(|| Refused { ids: HashSet::new(), why: why.clone() });
+                refused.ids.extend(ids.iter().copied());
+                refused.why = why;
                 let hint = "others cannot find them until that is mended".to_owned();
                 let what = What::Failed { id: ids.first().copied(), code: "register", hint };
                 self.tell(Level::Error, Target::Track, text, what);
@@ -312,6 +328,8 @@ impl Session {
         if before != std::mem::discriminant(&state) {
             match &state {
                 NetState::On => {
+                    // All shares are offered anew.
+                    self.net.refused = None;
                     self.say(Level::Info, Target::Track, "connected to the tracker");
                 }
                 NetState::Lost { why, .. } => {
@@ -321,7 +339,7 @@ impl Session {
                     self.tell(Level::Warn, Target::Track, text, what);
                 }
                 NetState::Rejected { why } => {
-                    let hint = "ask for a new join string".to_owned();
+                    let hint = "ask the tracker's owner, or join another network".to_owned();
                     let what = What::Failed { id: None, code: "rejected", hint };
                     self.tell(Level::Error, Target::Track, why.clone(), what);
                 }
@@ -331,7 +349,18 @@ impl Session {
         self.net.state = state;
     }
 
+    /// A share is taken, or is one no longer.
+    pub(super) fn not_refused(&mut self, id: &ContentId) {
+        if let Some(refused) = &mut self.net.refused {
+            refused.ids.remove(id);
+            if refused.ids.is_empty() {
+                self.net.refused = None;
+            }
+        }
+    }
+
     fn on_registered(&mut self, id: &ContentId) {
+        self.not_refused(id);
         let Some(content) = self.contents.get_mut(id) else { return };
         if std::mem::replace(&mut content.registered, true) {
             return;

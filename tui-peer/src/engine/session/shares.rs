@@ -339,6 +339,7 @@ impl Session {
         let mut content = self.contents.remove(id)?;
         self.let_go(content.source.take());
         self.order.retain(|other| other != id);
+        self.not_refused(id);
         self.feed(Input::ContentRemoved { id: *id });
         if let Some(announcer) = &self.net.announcer {
             announcer.remove_share(*id);

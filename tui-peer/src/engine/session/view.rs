@@ -72,6 +72,11 @@ impl Session {
             asking: self.asking,
             clock_ahead_s: self.gap.secs(),
             trouble: self.net.trouble.clone(),
+            refused: self
+                .net
+                .refused
+                .as_ref()
+                .map(|refused| (refused.ids.len(), refused.why.clone())),
         }
     }
 

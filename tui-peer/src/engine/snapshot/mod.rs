@@ -66,6 +66,7 @@ impl Snapshot {
             asking: false,
             clock_ahead_s: None,
             trouble: None,
+            refused: None,
         };
         Self {
             seq: 0,
@@ -158,6 +159,9 @@ pub struct Network {
     /// Why the network of an earlier run is not known any more, and what to do.
     #[serde(default)]
     pub trouble: Option<String>,
+    /// How many of our shares the tracker does not take, and what it says.
+    #[serde(default)]
+    pub refused: Option<(usize, String)>,
 }
 
 impl Network {
