@@ -100,6 +100,10 @@ pub const MAX_ALIASES: usize = 8;
 pub const MAX_ADDRS: usize = 8;
 /// Longest search text.
 pub const MAX_QUERY: usize = 128;
+/// Alternatives in one search: with [`MAX_QUERY_WORDS`], what one row may cost.
+pub const MAX_QUERY_ALTERNATIVES: usize = 8;
+/// Words in one search, over all its alternatives: every row is compared with each of them.
+pub const MAX_QUERY_WORDS: usize = 8;
 /// Longest name a peer may give itself, in bytes.
 pub const MAX_NICK: usize = 64;
 /// Changes in one pushed delta.

@@ -50,6 +50,19 @@ pub struct ServerLimits {
     pub handshakes: usize,
     /// Unsent bytes at which a connection gets no more pushes.
     pub unsent: usize,
+    /// Comparisons of a name with a word that the searches of one peer may cost, at 0.1 to 0.3 us each.
+    pub looked: Work,
+    /// Entries (a peer and a content) that one peer's requests may touch, at 1 to 8 us each.
+    pub touched: Work,
+}
+
+/// How much work a peer may cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// In the long run, a second.
+    pub per_s: u32,
+    /// At once, after a time of rest.
+    pub burst: u32,
 }
 
 /// Intervals and deadlines.
@@ -88,7 +101,17 @@ impl Default for Config {
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { connections: 20_000, handshakes: MOST_HALF_OPEN, unsent: 256 * 1024 }
+        Self {
+            connections: 20_000,
+            handshakes: MOST_HALF_OPEN,
+            unsent: 256 * 1024,
+            // A search for one word in 250,000 rows every second; at once a mirror of 200,000 rows, or eight
+            // such searches while somebody types.
+            looked: Work { per_s: 250_000, burst: 2_000_000 },
+            // 200 batches of 256 files a second; at once all that the peer with the most shares has, registered
+            // and told anew.
+            touched: Work { per_s: 50_000, burst: 250_000 },
+        }
     }
 }
 

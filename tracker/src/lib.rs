@@ -40,7 +40,7 @@ use state::State;
 use store::{MetaStore, Writer};
 
 pub use clock::WallClock;
-pub use config::{Admission, Config, ServerLimits, Timing};
+pub use config::{Admission, Config, ServerLimits, Timing, Work};
 pub use session::PROOF_ROLE;
 pub use state::{StartError, read_secret};
 

@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     pub(crate) registered: Counter,
     pub(crate) chunk_updates: Counter,
     pub(crate) deltas: Counter,
+    pub(crate) looked: Counter,
     pub(crate) throttled: Counter,
     pub(crate) skipped_pushes: Counter,
     pub(crate) stalled: Counter,
@@ -61,6 +62,7 @@ impl Metrics {
             ("registered_total", "counter", "Contents registered", self.registered.get()),
             ("chunk_updates_total", "counter", "Progress updates", self.chunk_updates.get()),
             ("deltas_total", "counter", "Deltas pushed", self.deltas.get()),
+            ("looked_total", "counter", "Comparisons made by searches", self.looked.get()),
             ("throttled_total", "counter", "Requests over a rate limit", self.throttled.get()),
             (
                 "skipped_pushes_total",

@@ -1,8 +1,9 @@
 //! What all connections of one tracker share, and the two ways to touch the index.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
 
 use common::channel::Channel;
 use common::id::PeerId;
@@ -10,13 +11,18 @@ use common::identity::Identity;
 use common::join::Secret;
 use common::membership::{LIFETIME_SECS, Membership};
 use common::wire::Code;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::index::{Index, SessionId};
+use crate::index::{Index, Page, Search, SessionId};
 use crate::metrics::Metrics;
+use crate::session::{Rates, RatesByPeer};
 use crate::store::{Commit, StoreError, Writer};
+
+/// Pause of all searches when somebody waits for the index. A mutex of the standard library is not fair: a task
+/// that takes it again at once keeps a sleeper out, which needs some 50 us to wake up.
+const GIVE_WAY: Duration = Duration::from_millis(1);
 
 /// The state of one tracker.
 pub(crate) struct Shared {
@@ -40,7 +46,13 @@ pub(crate) struct Shared {
     serial: AtomicU64,
     writer: Writer,
     index: Mutex<Index>,
+    /// Threads that wait for the index.
+    waiting: AtomicUsize,
+    /// The right to look at one slice of a search: however many search, they keep one core busy at most, and
+    /// take turns.
+    searches: Semaphore,
     controls: Mutex<HashMap<SessionId, Arc<Control>>>,
+    rates: Mutex<RatesByPeer>,
 }
 
 /// How others reach a session's task.
@@ -94,13 +106,46 @@ impl Shared {
             serial: AtomicU64::new(seeds.serial),
             writer,
             index: Mutex::new(index),
+            waiting: AtomicUsize::new(0),
+            searches: Semaphore::new(1),
             controls: Mutex::new(HashMap::new()),
+            rates: Mutex::new(RatesByPeer::new()),
         }
     }
 
     /// Looks at the index, or changes what need not be stored.
     pub(crate) fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
         work(&mut self.lock_index())
+    }
+
+    /// Carries a search through, slice by slice, until `stop` says that nobody wants the answer any more. What
+    /// others ask of the index comes first.
+    pub(crate) async fn search(
+        &self,
+        search: &mut Search,
+        stop: impl Fn() -> bool,
+    ) -> Option<Page> {
+        if search.is_short()
+            && let Some(page) = self.with_index(|index| index.advance(search))
+        {
+            return Some(page);
+        }
+        loop {
+            // The semaphore is fair and never closed.
+            let turn = self.searches.acquire().await;
+            if stop() {
+                return None;
+            }
+            let page = self.with_index(|index| index.advance(search));
+            if page.is_some() {
+                return page;
+            }
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(GIVE_WAY).await;
+            }
+            drop(turn);
+            tokio::task::yield_now().await;
+        }
     }
 
     /// [`Self::apply`]s what a session wants changed, and has watchers told of it soon.
@@ -144,6 +189,15 @@ impl Shared {
         Membership::issue(&self.identity, peer, serial, now, now.saturating_add(LIFETIME_SECS))
     }
 
+    /// What `peer` may ask for.
+    pub(crate) fn rates_of(&self, peer: PeerId, now_ms: u64) -> Arc<Mutex<Rates>> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).of(
+            peer,
+            &self.config.server,
+            now_ms,
+        )
+    }
+
     pub(crate) fn add_control(&self, session: SessionId, control: Arc<Control>) {
         self.lock_controls().insert(session, control);
     }
@@ -185,7 +239,16 @@ impl Shared {
 
     fn lock_index(&self) -> MutexGuard<'_, Index> {
         // A panic in the index is a bug; the others are better served than not.
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.index.try_lock() {
+            Ok(index) => index,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                index
+            }
+        }
     }
 
     fn lock_controls(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Control>>> {

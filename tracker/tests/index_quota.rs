@@ -167,7 +167,7 @@ fn s5_a_list_without_an_end_is_within_the_quota() {
         // Begins a full list again and again, and never ends one.
         let part = files(&round.to_string(), 50);
         match index.register(NOW, session, &part, true, true) {
-            Ok(()) => taken += part.len(),
+            Ok(_) => taken += part.len(),
             Err(refusal) => assert_eq!(refusal.code, Code::Limit),
         }
     }
@@ -493,7 +493,7 @@ proptest! {
             let wanted = files(&round.to_string(), count);
             let after = before.rows + count;
             match index.register(NOW, session, &wanted, false, false) {
-                Ok(()) => prop_assert!(after <= 600),
+                Ok(_) => prop_assert!(after <= 600),
                 Err(_) if after <= 300 => prop_assert!(false, "refused below half"),
                 Err(refusal) => {
                     let by_key = refusal.text.contains("you have") || refusal.text.contains("a peer may");

@@ -163,7 +163,10 @@ fn a_cursor_of_another_order_or_none_at_all_is_refused() {
     let seed = join(&mut index, 1, "10.0.0.1", &[]);
     (0..3).for_each(|n| share(&mut index, seed, &file(&n.to_string(), n)));
     let cursor = index.list("", &[], 1, Sort::Name).unwrap().cursor;
-    assert!(index.list("", &cursor, 1, Sort::Size).is_err());
+    for sort in [Sort::Size, Sort::Sources, Sort::Newest] {
+        let refusal = index.list("", &cursor, 1, sort).unwrap_err();
+        assert!(refusal.text.contains("by name"), "{refusal}");
+    }
     for bad in [&b"\x00"[..], b"\xff\xff", &[0; 41][..40], &[&cursor[..], b"\xff"].concat()] {
         assert!(index.list("", bad, 1, Sort::Name).is_err(), "{bad:?}");
     }
@@ -188,9 +191,8 @@ proptest! {
         start in proptest::collection::btree_set(any::<u8>(), 0..40),
         steps in proptest::collection::vec(step(), 0..40),
         limit in 1usize..6,
-        order in 0u8..4,
+        query in prop_oneof![Just(""), Just("0"), Just("1|2")],
     ) {
-        let sort = Sort::try_from(order).unwrap();
         let mut index = Index::new(Limits::default());
         let seed = join(&mut index, 1, "10.0.0.1", &[]);
         let meta = |n: u8| file(&format!("{n:03}"), u64::from(n / 10));
@@ -202,7 +204,7 @@ proptest! {
             match step {
                 Step::Page if at_end => break,
                 Step::Page => {
-                    let page = index.list("", &cursor, limit, sort).unwrap();
+                    let page = index.list(query, &cursor, limit, Sort::Name).unwrap();
                     page.rows.into_iter().for_each(|row| *seen.entry(row.meta.name).or_default() += 1);
                     at_end = page.cursor.is_empty();
                     cursor = page.cursor;
@@ -214,7 +216,11 @@ proptest! {
                 }
             }
         }
-        for n in always {
+        let wanted = |n: u8| {
+            let name = meta(n).name;
+            query.is_empty() || query.split('|').any(|word| name.contains(word))
+        };
+        for n in always.into_iter().filter(|n| wanted(*n)) {
             prop_assert_eq!(seen.get(&meta(n).name), Some(&1), "{:03}", n);
         }
     }

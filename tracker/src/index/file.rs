@@ -114,6 +114,11 @@ impl File {
         self.names.iter().map(|name| &*name.folded)
     }
 
+    /// How many names it goes by.
+    pub(super) fn names(&self) -> usize {
+        self.names.len()
+    }
+
     /// Upper estimate of the row's encoded length, in bytes.
     pub(super) fn encoded_len(&self) -> usize {
         // Map keys, root, numbers: 110 bytes at most; each name up to 3 bytes of header.

@@ -143,6 +143,9 @@ impl Index {
                 self.drop_entry(peer, file);
             }
         }
+        if let Some(owner) = self.peers.get_mut(peer) {
+            owner.settled = false;
+        }
     }
 
     pub(super) fn remove_peer(&mut self, peer: u32) {

@@ -68,6 +68,18 @@ impl Index {
         self.touch_sources(id);
     }
 
+    /// Has watchers told anew of a source: it says something else of itself. False if it is none.
+    pub(super) fn tell_anew(&mut self, peer: u32, file: u32) -> bool {
+        let entry = self.peers.get_mut(peer).and_then(|owner| owner.files.get_mut(&file));
+        let Some(entry) = entry.filter(|entry| entry.place.is_some()) else { return false };
+        self.last_stamp += 1;
+        entry.stamp = self.last_stamp;
+        if let Some(row) = self.files.get(file) {
+            self.touch_sources(row.id);
+        }
+        true
+    }
+
     /// Takes a peer out of the swarm; what it has stays known.
     pub(super) fn leave_swarm(&mut self, peer: u32, file: u32) {
         let Some(entry) = self.peers.get_mut(peer).and_then(|p| p.files.get_mut(&file)) else {
@@ -226,6 +238,9 @@ impl Index {
         let Some(entry) = owner.files.get_mut(&file) else { return };
         let (before, after) = (entry.have.heap_bytes(), have.heap_bytes());
         owner.set_bytes = (owner.set_bytes + after).saturating_sub(before);
+        if entry.share.is_some() && !have.is(&Have::All) {
+            owner.settled = false;
+        }
         entry.have = have;
         self.last_stamp += 1;
         entry.stamp = self.last_stamp;

@@ -1,11 +1,13 @@
 //! Pages of the catalogue, filtered and sorted.
 //!
 //! A cursor is the sort key of the last row, not a position: rows that come and go in between shift
-//! nothing. A page is one pass over the catalogue that keeps the best `limit` rows after the cursor, except for the
-//! whole catalogue by name, which is kept in order.
+//! nothing. Only the order by name is kept, so only it has further pages: a cursor costs a look-up and not a
+//! pass over everything. The whole catalogue by name costs what a page holds; any other search is one pass, in
+//! slices, between which others get their turn (see [`Search`]).
 
 use std::collections::BinaryHeap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use common::id::{ContentId, ID_LEN};
 use common::wire::Code;
@@ -19,32 +21,156 @@ use super::{Index, Refusal};
 const MAX_PAGE_BYTES: usize = 200 * 1024;
 /// Sort, number and id before the text of a cursor.
 const CURSOR_HEAD: usize = 1 + 8 + ID_LEN;
+/// Comparisons in one slice of a search: at 0.1 to 0.3 us each about 1 ms, so that nobody who waits for the
+/// index notices.
+pub const SLICE: usize = 4096;
+/// What a row in an answer costs, in comparisons: it is copied and encoded.
+const ROW_COST: usize = 5;
 
 /// A page of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// In the asked order.
     pub rows: Vec<FileRow>,
-    /// Rows that match in all.
+    /// Rows that matched in all when the first page was made.
     pub total: u32,
-    /// For the next page; empty at the end.
+    /// For the next page; empty at the end, and always in an order that is not kept.
     pub cursor: Vec<u8>,
 }
 
+/// A search under way. It holds no reference into the index, which may change between two slices: a row that
+/// is there all the time is found exactly once.
+#[derive(Debug)]
+pub struct Search {
+    query: Query,
+    limit: usize,
+    /// Matches so far; of later pages what the first one counted.
+    total: u32,
+    /// Comparisons so far.
+    looked: usize,
+    /// Most comparisons between two calls so far.
+    longest: usize,
+    at: At,
+}
+
+/// A row by its place in the order by name.
+type Named = (Arc<str>, ContentId);
+
+/// How far a search has come, by the order it goes in.
+#[derive(Debug)]
+enum At {
+    Name(ByName),
+    Best(Best),
+}
+
+/// In the order that is kept: the page is full at the first match that does not fit.
+#[derive(Debug, Default)]
+struct ByName {
+    /// The last row that was looked at.
+    after: Option<Named>,
+    rows: Vec<FileRow>,
+    bytes: usize,
+    /// The last row of the page.
+    last: Option<Named>,
+    /// There is a match behind the page.
+    more: bool,
+    /// Only the first page counts all matches.
+    counts: bool,
+}
+
+/// In any other order: the best rows of one pass.
+#[derive(Debug)]
+struct Best {
+    sort: Sort,
+    /// The next place of the slab.
+    next: usize,
+    rows: BinaryHeap<Key>,
+}
+
 /// Where a row stands: the asked property, then name, then id, so that no two are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key<'a> {
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
     /// Smaller comes first: what is to be descending is stored as its complement.
     number: u64,
-    text: &'a str,
+    text: Arc<str>,
     id: ContentId,
 }
 
+impl Search {
+    /// Whether it is through after one slice: a page of the whole catalogue in the order that is kept.
+    pub fn is_short(&self) -> bool {
+        matches!(self.at, At::Name(_)) && self.query.is_all()
+    }
+
+    /// Comparisons so far: what the asking side is charged.
+    pub fn looked(&self) -> usize {
+        self.looked
+    }
+
+    /// Most comparisons in one slice so far.
+    pub fn longest_slice(&self) -> usize {
+        self.longest
+    }
+}
+
 impl Index {
-    /// At most `limit` rows that match `query`, after `cursor`.
+    /// Begins a search for at most `limit` rows that match `query`, after `cursor`.
     ///
     /// # Errors
-    /// [`Refusal`] for a cursor that was not given for this order.
+    /// [`Refusal`] for a cursor that was not given for this order, and for a query with too many words.
+    pub fn search(
+        &self,
+        query: &str,
+        cursor: &[u8],
+        limit: usize,
+        sort: Sort,
+    ) -> Result<Search, Refusal> {
+        let query = Query::parse(query)?;
+        let mut search = Search {
+            query,
+            limit,
+            total: 0,
+            looked: 0,
+            longest: 0,
+            at: At::Best(Best { sort, next: 0, rows: BinaryHeap::new() }),
+        };
+        if sort == Sort::Name {
+            let mut at = ByName { counts: cursor.is_empty(), ..ByName::default() };
+            if !cursor.is_empty() {
+                let (total, after) = decode(cursor)?;
+                (search.total, at.after) = (total, Some(after));
+            }
+            search.at = At::Name(at);
+        } else if !cursor.is_empty() {
+            return Err(Refusal::new(
+                Code::BadData,
+                "only the order by name has further pages; ask for the first rows, or by name",
+            ));
+        }
+        Ok(search)
+    }
+
+    /// Goes on for one slice; the page, when the search is through.
+    pub fn advance(&self, search: &mut Search) -> Option<Page> {
+        let before = search.looked;
+        let Search { query, limit, total, looked, at, .. } = search;
+        let page = match at {
+            At::Name(at) if query.is_all() => {
+                *total = u32::try_from(self.by_name.len()).unwrap_or(u32::MAX);
+                at.counts = false;
+                self.by_name(at, query, *limit, total, looked)
+            }
+            At::Name(at) => self.by_name(at, query, *limit, total, looked),
+            At::Best(best) => self.best(best, query, *limit, total, looked),
+        };
+        search.longest = search.longest.max(search.looked - before);
+        page
+    }
+
+    /// A whole search at once: for callers that nobody waits for.
+    ///
+    /// # Errors
+    /// As [`Index::search`].
     pub fn list(
         &self,
         query: &str,
@@ -52,93 +178,158 @@ impl Index {
         limit: usize,
         sort: Sort,
     ) -> Result<Page, Refusal> {
-        let query = Query::parse(query);
-        let after = if cursor.is_empty() { None } else { Some(Key::decode(cursor, sort)?) };
-        if query.is_all() && sort == Sort::Name {
-            return Ok(self.page_by_name(after, limit));
-        }
-        let (mut total, mut later) = (0u32, 0usize);
-        let mut best: BinaryHeap<(Key<'_>, u32)> = BinaryHeap::with_capacity(limit + 1);
-        for (handle, file) in self.files.iter() {
-            if !query.matches(file.all_folded()) {
-                continue;
-            }
-            total = total.saturating_add(1);
-            let key = Key::of(file, sort);
-            if after.is_some_and(|after| key <= after) {
-                continue;
-            }
-            later += 1;
-            if best.len() < limit {
-                best.push((key, handle));
-            } else if let Some(mut last) = best.peek_mut()
-                && key < last.0
-            {
-                *last = (key, handle);
+        let mut search = self.search(query, cursor, limit, sort)?;
+        loop {
+            if let Some(page) = self.advance(&mut search) {
+                return Ok(page);
             }
         }
-        let files = best.into_sorted_vec().into_iter().map(|(_, handle)| handle);
-        Ok(self.page(files, total, later, sort))
     }
 
-    /// A page of the whole catalogue by name: what a peer that mirrors it asks for. O(limit).
-    fn page_by_name(&self, after: Option<Key<'_>>, limit: usize) -> Page {
-        let start =
-            after.map_or(Bound::Unbounded, |key| Bound::Excluded((key.text.into(), key.id)));
-        // One more than wanted shows whether there is a next page.
-        let files = self.by_name.range((start, Bound::Unbounded)).map(|(_, handle)| *handle);
-        let later: Vec<u32> = files.take(limit + 1).collect();
-        let total = u32::try_from(self.by_name.len()).unwrap_or(u32::MAX);
-        self.page(later.iter().copied().take(limit), total, later.len(), Sort::Name)
+    fn by_name(
+        &self,
+        at: &mut ByName,
+        query: &Query,
+        limit: usize,
+        total: &mut u32,
+        looked: &mut usize,
+    ) -> Option<Page> {
+        let end = looked.saturating_add(SLICE);
+        let start = at.after.take().map_or(Bound::Unbounded, Bound::Excluded);
+        for ((name, id), handle) in self.by_name.range((start, Bound::Unbounded)) {
+            let Some(file) = self.files.get(*handle) else { continue };
+            *looked = looked.saturating_add(cost(file, query));
+            if query.matches(file.all_folded()) {
+                let fits = at.bytes + file.encoded_len() <= MAX_PAGE_BYTES || at.rows.is_empty();
+                if at.counts {
+                    *total = total.saturating_add(1);
+                }
+                if at.more || at.rows.len() >= limit || !fits {
+                    at.more = true;
+                    if !at.counts {
+                        return Some(at.page(*total));
+                    }
+                } else {
+                    at.bytes += file.encoded_len();
+                    at.rows.push(file.row());
+                    at.last = Some((Arc::clone(name), *id));
+                    *looked = looked.saturating_add(ROW_COST);
+                }
+            }
+            if *looked >= end {
+                at.after = Some((Arc::clone(name), *id));
+                return None;
+            }
+        }
+        Some(at.page(*total))
     }
 
-    /// The rows of `files` as far as they fit; `later` is how many there are from the first of them on.
-    fn page(&self, files: impl Iterator<Item = u32>, total: u32, later: usize, sort: Sort) -> Page {
-        let mut rows = Vec::new();
-        let (mut bytes, mut last) = (0, None);
-        for file in files.filter_map(|handle| self.files.get(handle)) {
+    fn best(
+        &self,
+        best: &mut Best,
+        query: &Query,
+        limit: usize,
+        total: &mut u32,
+        looked: &mut usize,
+    ) -> Option<Page> {
+        let before = *looked;
+        let end = before.saturating_add(SLICE);
+        let places = self.files.places(best.next, SLICE);
+        let at_end = places.len() < SLICE;
+        for place in places {
+            if *looked >= end {
+                return None;
+            }
+            best.next += 1;
+            let Some((_, file)) = place else {
+                // A free place is passed over, which costs something too.
+                *looked = looked.saturating_add(1);
+                continue;
+            };
+            *looked = looked.saturating_add(cost(file, query));
+            if query.matches(file.all_folded()) {
+                *total = total.saturating_add(1);
+                best.offer(file, limit);
+            }
+        }
+        let answer = best.rows.len().saturating_mul(ROW_COST);
+        // The answer is part of a slice that has room for it, or a slice of its own.
+        if !at_end || (looked.saturating_add(answer) > end && *looked > before) {
+            return None;
+        }
+        *looked = looked.saturating_add(answer);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for key in std::mem::take(&mut best.rows).into_sorted_vec() {
+            // It may have gone since it was found.
+            let handle = self.by_id.get(&key.id);
+            let Some(file) = handle.and_then(|handle| self.files.get(*handle)) else { continue };
             bytes += file.encoded_len();
             if bytes > MAX_PAGE_BYTES && !rows.is_empty() {
                 break;
             }
             rows.push(file.row());
-            last = Some(Key::of(file, sort));
         }
-        let cursor = last.filter(|_| later > rows.len()).map(|key| key.encode(sort));
-        Page { rows, total, cursor: cursor.unwrap_or_default() }
+        Some(Page { rows, total: *total, cursor: Vec::new() })
     }
 }
 
-impl<'a> Key<'a> {
-    fn of(file: &'a File, sort: Sort) -> Self {
-        let number = match sort {
+/// Comparisons that a row costs.
+fn cost(file: &File, query: &Query) -> usize {
+    file.names().saturating_mul(query.words()).max(1)
+}
+
+impl ByName {
+    fn page(&mut self, total: u32) -> Page {
+        let last = self.last.take().filter(|_| self.more);
+        let cursor = last.map(|(name, id)| encode(total, &name, id)).unwrap_or_default();
+        Page { rows: std::mem::take(&mut self.rows), total, cursor }
+    }
+}
+
+impl Best {
+    /// Takes a row in if it is one of the best so far.
+    fn offer(&mut self, file: &File, limit: usize) {
+        let number = match self.sort {
             Sort::Name => 0,
             Sort::Size => !file.total,
             Sort::Sources => !(file.swarm.len() as u64),
             Sort::Newest => !file.first_seen,
         };
-        Self { number, text: file.folded(), id: file.id }
+        let full = self.rows.len() >= limit;
+        let this = (number, file.folded(), file.id);
+        if full && self.rows.peek().is_none_or(|last| (last.number, &*last.text, last.id) <= this) {
+            return;
+        }
+        if full {
+            self.rows.pop();
+        }
+        // Rows in the index are always in the order by name, so this copies no text.
+        let text = file.ordered_as.clone().unwrap_or_else(|| file.folded().into());
+        self.rows.push(Key { number, text, id: file.id });
     }
+}
 
-    fn encode(self, sort: Sort) -> Vec<u8> {
-        let mut out = Vec::with_capacity(CURSOR_HEAD + self.text.len());
-        out.push(sort.into());
-        out.extend_from_slice(&self.number.to_be_bytes());
-        out.extend_from_slice(self.id.as_bytes());
-        out.extend_from_slice(self.text.as_bytes());
-        out
-    }
+fn encode(total: u32, name: &str, id: ContentId) -> Vec<u8> {
+    let mut out = Vec::with_capacity(CURSOR_HEAD + name.len());
+    out.push(Sort::Name.into());
+    out.extend_from_slice(&u64::from(total).to_be_bytes());
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(name.as_bytes());
+    out
+}
 
-    fn decode(cursor: &'a [u8], sort: Sort) -> Result<Self, Refusal> {
-        let parse = || {
-            let (_, rest) = cursor.split_first().filter(|(kind, _)| **kind == u8::from(sort))?;
-            let (number, rest) = rest.split_first_chunk::<8>()?;
-            let (id, text) = rest.split_first_chunk::<ID_LEN>()?;
-            let text = std::str::from_utf8(text).ok()?;
-            Some(Self { number: u64::from_be_bytes(*number), text, id: ContentId::from_bytes(*id) })
-        };
-        parse().ok_or_else(|| {
-            Refusal::new(Code::BadData, "this cursor is not of this order; start at the first page")
-        })
-    }
+/// What a cursor by name says: the matches that were counted, and the last row. Whoever makes one up deceives
+/// nobody else.
+fn decode(cursor: &[u8]) -> Result<(u32, Named), Refusal> {
+    let parse = || {
+        let (_, rest) = cursor.split_first().filter(|(kind, _)| **kind == u8::from(Sort::Name))?;
+        let (total, rest) = rest.split_first_chunk::<8>()?;
+        let (id, text) = rest.split_first_chunk::<ID_LEN>()?;
+        let text = std::str::from_utf8(text).ok()?;
+        let total = u32::try_from(u64::from_be_bytes(*total)).unwrap_or(u32::MAX);
+        Some((total, (text.into(), ContentId::from_bytes(*id))))
+    };
+    parse().ok_or_else(|| {
+        Refusal::new(Code::BadData, "this cursor is not of this order; start at the first page")
+    })
 }

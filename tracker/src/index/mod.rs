@@ -49,9 +49,9 @@ use usage::Usage;
 
 pub use bans::{Expelled, MAX_BANS, MAX_REASON, ban_text};
 pub use forget::FORGET_SLICE;
-pub use list::Page;
+pub use list::{Page, SLICE, Search};
 pub use locations::Locations;
-pub use presence::{Arrival, Arrived};
+pub use presence::{Arrival, Arrived, Settled};
 pub use quota::{GROUP_PART, GroupLimits};
 pub use usage::{PeerUse, Taken};
 

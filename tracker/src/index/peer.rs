@@ -29,6 +29,9 @@ pub(super) struct Peer {
     pub(super) generation: u32,
     /// Files named so far in a full list that is not finished.
     pub(super) listing: Option<usize>,
+    /// Whether a hello with the right digest would change nothing: every share counts as complete, and
+    /// everything stands in its swarm.
+    pub(super) settled: bool,
     /// Heap bytes of all chunk sets.
     pub(super) set_bytes: usize,
     /// All it takes, sets included, beside the rows it brought.
@@ -111,6 +114,7 @@ impl Peer {
             digest: None,
             generation: 0,
             listing: None,
+            settled: false,
             set_bytes: 0,
             bytes: PEER_BYTES,
             group: record.group,
@@ -157,6 +161,11 @@ impl Have {
             Self::Some(set) => set.chunks() == chunks,
             Self::Nothing | Self::All => true,
         }
+    }
+
+    /// Whether it is the same as another that is none or all.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::All, Self::All) | (Self::Nothing, Self::Nothing))
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

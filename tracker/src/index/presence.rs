@@ -32,6 +32,15 @@ pub struct Arrival {
     pub digest: Hash,
 }
 
+/// What became of a hello on a connection that had said one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Whether the shares are known already.
+    pub share_ok: bool,
+    /// Entries that it took to find out, and to make them count.
+    pub touched: usize,
+}
+
 /// What became of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrived {
@@ -39,6 +48,8 @@ pub struct Arrived {
     pub session: SessionId,
     /// Whether the shares are known already.
     pub share_ok: bool,
+    /// Entries that it took to find out, and to make them count: the work it was.
+    pub touched: usize,
     /// The connection of the same peer that this one replaces; it must be closed.
     pub replaced: Option<SessionId>,
 }
@@ -65,11 +76,12 @@ impl Index {
         self.last_session += 1;
         let session = SessionId(self.last_session);
         self.sessions.insert(session, Session::new(peer, arrival.via, arrival.observed));
-        let share_ok = self.settle(peer, session, arrival, now_ms);
-        Ok(Arrived { session, share_ok, replaced })
+        let Settled { share_ok, touched } = self.settle(peer, session, arrival, now_ms);
+        Ok(Arrived { session, share_ok, touched, replaced })
     }
 
-    /// A connected peer says hello again: to come back after leaving, or with another address or nick.
+    /// A connected peer says hello again: to come back after leaving, or with another address or nick. One that
+    /// says the same again changes nothing, and is told to nobody.
     ///
     /// # Errors
     /// If the session was replaced.
@@ -78,7 +90,7 @@ impl Index {
         now_ms: u64,
         session: SessionId,
         arrival: Arrival,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<Settled, Refusal> {
         let peer = self.session_peer(session).ok_or_else(replaced)?;
         Ok(self.settle(peer, session, arrival, now_ms))
     }
@@ -104,19 +116,23 @@ impl Index {
     }
 
     /// The peer leaves the network on purpose: it is no source any more, at once. Its registrations stay
-    /// remembered, so that it can come back without naming them again.
+    /// remembered, so that it can come back without naming them again. Returns how many entries were touched.
     ///
     /// # Errors
     /// If the session was replaced.
-    pub fn leave(&mut self, session: SessionId) -> Result<(), Refusal> {
+    pub fn leave(&mut self, session: SessionId) -> Result<usize, Refusal> {
         let peer = self.session_peer(session).ok_or_else(replaced)?;
+        if matches!(self.peers.get(peer).map(|owner| owner.presence), Some(Presence::Left(_))) {
+            return Ok(0);
+        }
+        let touched = self.peers.get(peer).map_or(0, |owner| owner.files.len());
         self.withdraw(peer);
         self.forget_soft_state(peer);
         if let Some(owner) = self.peers.get_mut(peer) {
             owner.presence = Presence::Left(session);
             owner.listing = None;
         }
-        Ok(())
+        Ok(touched)
     }
 
     /// Who asks, if its session is current; a peer that had left is back with its first registration.
@@ -154,16 +170,20 @@ impl Index {
         peer
     }
 
-    /// Makes a peer present with what is known of it; returns whether its shares are.
-    fn settle(&mut self, peer: u32, session: SessionId, arrival: Arrival, now_ms: u64) -> bool {
-        let share_ok = self.known_digest(peer) == Some(arrival.digest);
-        self.withdraw(peer);
+    /// Makes a peer present with what is known of it. What is so already is left alone: a peer with a hundred
+    /// thousand shares costs no more than any other when it says the same again.
+    fn settle(&mut self, peer: u32, session: SessionId, arrival: Arrival, now_ms: u64) -> Settled {
+        let (digest, mut touched) = self.known_digest(peer);
+        let share_ok = digest == Some(arrival.digest);
         let group_before = self.peers.get(peer).and_then(|owner| owner.group);
         self.move_to(peer, AddrGroup::of(arrival.observed));
-        let Some(owner) = self.peers.get_mut(peer) else { return false };
-        owner.presence = Presence::Here(session);
-        owner.endpoint =
+        let Some(owner) = self.peers.get_mut(peer) else { return Settled { share_ok, touched } };
+        let was_here = owner.is_here();
+        let endpoint =
             Endpoint { observed: arrival.observed, port: arrival.port, local: arrival.local };
+        let looks_new = owner.endpoint != endpoint || owner.nick != arrival.nick;
+        owner.presence = Presence::Here(session);
+        owner.endpoint = endpoint;
         owner.last_seen = now_ms / 1000;
         owner.listing = None;
         let changed = owner.nick != arrival.nick || owner.group != group_before;
@@ -171,31 +191,50 @@ impl Index {
         if changed && owner.shares > 0 {
             self.changes.push(Change::Peer(owner.id, owner.record()));
         }
-        for (file, shared) in self.entries_of(peer) {
-            if shared {
-                self.set_have(peer, file, if share_ok { Have::All } else { Have::Nothing });
-            } else {
+        if was_here && owner.settled && share_ok && !looks_new {
+            return Settled { share_ok, touched };
+        }
+        let entries = self.entries_of(peer);
+        touched = touched.saturating_add(entries.len());
+        for (file, shared) in entries {
+            let have = if share_ok { Have::All } else { Have::Nothing };
+            if shared && !self.has(peer, file, &have) {
+                self.set_have(peer, file, have);
+            } else if !looks_new || !self.tell_anew(peer, file) {
                 self.enter_swarm(peer, file);
             }
         }
-        share_ok
+        if let Some(owner) = self.peers.get_mut(peer) {
+            owner.settled = share_ok;
+        }
+        Settled { share_ok, touched }
     }
 
-    fn known_digest(&mut self, peer: u32) -> Option<Hash> {
-        let owner = self.peers.get_mut(peer)?;
-        if owner.digest.is_none() {
-            let shares = owner.files.iter().filter_map(|(file, entry)| {
-                Some((self.files.get(*file)?.id, &*entry.share.as_ref()?.name))
-            });
-            owner.digest = Some(share_digest(shares));
+    fn has(&self, peer: u32, file: u32, have: &Have) -> bool {
+        let entry = self.peers.get(peer).and_then(|owner| owner.files.get(&file));
+        entry.is_some_and(|entry| entry.have.is(have))
+    }
+
+    /// The digest of a peer's shares, and how many shares it took to make it.
+    fn known_digest(&mut self, peer: u32) -> (Option<Hash>, usize) {
+        let Some(owner) = self.peers.get_mut(peer) else { return (None, 0) };
+        if owner.digest.is_some() {
+            return (owner.digest, 0);
         }
-        owner.digest
+        let shares = owner.files.iter().filter_map(|(file, entry)| {
+            Some((self.files.get(*file)?.id, &*entry.share.as_ref()?.name))
+        });
+        owner.digest = Some(share_digest(shares));
+        (owner.digest, owner.shares)
     }
 
     /// Takes a peer out of all its swarms.
     pub(super) fn withdraw(&mut self, peer: u32) {
         for (file, _) in self.entries_of(peer) {
             self.leave_swarm(peer, file);
+        }
+        if let Some(owner) = self.peers.get_mut(peer) {
+            owner.settled = false;
         }
     }
 

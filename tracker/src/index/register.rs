@@ -15,7 +15,7 @@ use crate::record::{Change, FileRecord};
 
 impl Index {
     /// A peer has these completely. With `full` a list begins that replaces all it had registered; the
-    /// list goes on while `more` is set.
+    /// list goes on while `more` is set. Returns how many entries were touched.
     ///
     /// # Errors
     /// [`Refusal`] for impossible claims, too many files or a replaced session.
@@ -26,7 +26,7 @@ impl Index {
         files: &[FileMeta],
         more: bool,
         full: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<usize, Refusal> {
         files.iter().try_for_each(check_claim)?;
         let ids: Vec<ContentId> = files.iter().map(|meta| meta.descriptor.id()).collect();
         let peer = self.session_peer(session).ok_or_else(replaced)?;
@@ -47,10 +47,8 @@ impl Index {
             self.set_share(peer, file, &meta.name, generation);
             self.set_have(peer, file, Have::All);
         }
-        if !more {
-            self.finish_list(peer);
-        }
-        Ok(())
+        let looked = if more { 0 } else { self.finish_list(peer) };
+        Ok(files.len().saturating_add(looked))
     }
 
     /// A peer no longer has these: neither as shares nor in part.
@@ -78,12 +76,14 @@ impl Index {
         }
     }
 
-    /// The last part of a full list has come: whatever it did not name is registered no longer.
-    fn finish_list(&mut self, peer: u32) {
-        let Some(owner) = self.peers.get_mut(peer) else { return };
+    /// The last part of a full list has come: whatever it did not name is registered no longer. Returns how
+    /// many entries were looked at.
+    fn finish_list(&mut self, peer: u32) -> usize {
+        let Some(owner) = self.peers.get_mut(peer) else { return 0 };
         if owner.listing.take().is_none() {
-            return;
+            return 0;
         }
+        let looked = owner.files.len();
         let unnamed: Vec<u32> = owner
             .files
             .iter()
@@ -95,6 +95,7 @@ impl Index {
         for file in unnamed {
             self.drop_entry(peer, file);
         }
+        looked
     }
 }
 

@@ -44,6 +44,22 @@ impl<T> Slab<T> {
     }
 }
 
+impl<T> Slab<T> {
+    /// At most `most` places from `start` on, free ones included; nothing when there are no more.
+    pub(super) fn places(
+        &self,
+        start: usize,
+        most: usize,
+    ) -> impl ExactSizeIterator<Item = Option<(u32, &T)>> {
+        let end = start.saturating_add(most).min(self.places.len());
+        let places = self.places.get(start..end).unwrap_or_default();
+        places.iter().enumerate().map(move |(at, place)| {
+            let handle = u32::try_from(start + at).unwrap_or(u32::MAX);
+            Some((handle, place.as_ref()?))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

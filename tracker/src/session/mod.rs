@@ -8,8 +8,8 @@ mod requests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::channel::{Frame, FrameError, SecureReader};
@@ -28,12 +28,15 @@ use crate::shared::{Closing, Control, Shared};
 use crate::store::{Commit, StoreError};
 use handshake::{Admitted, plain};
 use outbox::Outbox;
-use rate::Rates;
+use rate::Work;
 
 pub use handshake::PROOF_ROLE;
+pub(crate) use rate::{Rates, RatesByPeer};
 
 /// Unsent bytes at which no further request is read: who does not read answers gets no more of them.
 const READ_PAUSE: usize = 64 * 1024;
+/// Pushes after which others get their turn: a thousand watched contents may all have changed.
+const PUSHES_A_TURN: u32 = 16;
 /// Registrations waiting for the disk; further requests wait until one is through.
 const MAX_PENDING: usize = 8;
 /// How often silence, stalls and the age of the membership are looked at.
@@ -84,9 +87,8 @@ async fn serve_admitted(
     let place = Place { observed, via, exporter };
     let mut session = match Session::begin(shared, peer, place, &hello, version, &outbox) {
         Ok(session) => session,
-        Err(refusal) => {
-            let Refusal { code, text } = refusal;
-            outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms: BUSY_RETRY_MS });
+        Err((Refusal { code, text }, retry_ms)) => {
+            outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms });
             outbox.close();
             // Best effort.
             let _ = timeout(LAST_WORDS, outbox.write_to(writer, &shared.metrics)).await;
@@ -149,7 +151,7 @@ struct Session<'a> {
     peer: PeerId,
     place: Place,
     version: u8,
-    rates: Rates,
+    rates: Arc<Mutex<Rates>>,
     rng: fastrand::Rng,
     /// Registrations waiting for the disk, oldest first.
     pending: VecDeque<(u32, Commit)>,
@@ -188,8 +190,16 @@ impl<'a> Session<'a> {
         hello: &Hello,
         version: u8,
         outbox: &'a Outbox,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, (Refusal, u32)> {
         let now = shared.clock.now_ms();
+        let rates = shared.rates_of(peer, now);
+        let admitted = rates.lock().unwrap_or_else(PoisonError::into_inner).admit(now);
+        if let Err(wait_ms) = admitted {
+            shared.metrics.throttled.add(1);
+            let text = "connected too often for so many shares; wait a little".to_owned();
+            let retry_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
+            return Err((Refusal { code: Code::Rate, text }, retry_ms));
+        }
         let arrival = arrival(peer, place, hello);
         let control = Arc::new(Control::default());
         let arrived = shared.with_index(|index| {
@@ -197,8 +207,9 @@ impl<'a> Session<'a> {
             // Under the index's lock: nobody can replace a session that cannot be found.
             shared.add_control(arrived.session, Arc::clone(&control));
             Ok(arrived)
-        })?;
-        let Arrived { session: id, share_ok, replaced } = arrived;
+        });
+        let arrived = arrived.map_err(|refusal| (refusal, BUSY_RETRY_MS))?;
+        let Arrived { session: id, share_ok, touched, replaced } = arrived;
         if let Some(old) = replaced {
             shared.close(old, Closing::Replaced);
         }
@@ -211,7 +222,7 @@ impl<'a> Session<'a> {
             peer,
             place,
             version,
-            rates: Rates::new(now),
+            rates,
             rng: fastrand::Rng::new(),
             pending: VecDeque::new(),
             heard: start,
@@ -221,6 +232,7 @@ impl<'a> Session<'a> {
             told_interval: shared.have_interval_ms.load(Ordering::Relaxed),
             told_jumps: shared.jumps.load(Ordering::Relaxed),
         };
+        session.charge(Work::Touched, touched);
         session.welcome(share_ok);
         Ok(session)
     }
@@ -230,7 +242,7 @@ impl<'a> Session<'a> {
             if let Some(closing) = self.control.closing() {
                 return self.say_goodbye(closing).await;
             }
-            self.push_news();
+            self.push_news().await;
             let now = Instant::now();
             let may_read = self.outbox.unsent() < READ_PAUSE
                 && self.pending.len() < MAX_PENDING
@@ -272,7 +284,8 @@ impl<'a> Session<'a> {
     }
 
     /// Writes what changed, as much as the peer takes. What it does not take now it is told later, as it is then.
-    fn push_news(&mut self) {
+    async fn push_news(&mut self) {
+        let mut pushed = 0u32;
         while self.outbox.unsent() < self.shared.config.server.unsent {
             let jumps = self.shared.jumps.load(Ordering::Relaxed);
             if self.told_jumps != jumps {
@@ -285,6 +298,10 @@ impl<'a> Session<'a> {
             };
             self.shared.metrics.deltas.add(1);
             self.outbox.push(&delta);
+            pushed += 1;
+            if pushed.is_multiple_of(PUSHES_A_TURN) {
+                tokio::task::yield_now().await;
+            }
         }
         self.shared.metrics.skipped_pushes.add(1);
     }
@@ -304,7 +321,9 @@ impl<'a> Session<'a> {
             return Err(End::Stalled);
         }
         // Who may not be read cannot be blamed for being silent.
-        let waited = self.outbox.unsent() >= READ_PAUSE || !self.pending.is_empty();
+        let waited = self.outbox.unsent() >= READ_PAUSE
+            || !self.pending.is_empty()
+            || Instant::now() < self.paused_until;
         if self.heard.elapsed() >= timing.silence && !waited {
             self.say(
                 Code::Timeout,

@@ -1,15 +1,24 @@
 //! What each request does.
 
+use std::sync::{MutexGuard, PoisonError};
+
 use common::wire::Code;
-use common::wire::tracker::{Hello, Reply, Request};
+use common::wire::tracker::{Hello, Reply, Request, Sort};
 use tokio::time::{Duration, Instant};
 
+use super::rate::{Rates, Work};
 use super::{End, Session, arrival, handshake};
-use crate::index::{Page, Refusal};
+use crate::index::{Page, Refusal, Settled};
 use crate::store::{Commit, StoreError};
 
 /// When to try again after the disk failed.
 pub(super) const DISK_RETRY_MS: u32 = 5_000;
+/// Longest time for which nothing is read: a peer gives up a tracker that does not answer its ping for 10 s.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Entries that a watched content counts for: the sources that are told of.
+const WATCH_COST: usize = 10;
+/// Bytes of a chunk set that count as one entry: it is read, merged and kept.
+const SET_COST: usize = 1024;
 /// Requests refused for their rate, one after the other, before the connection ends.
 const MAX_IGNORED: u32 = 50;
 
@@ -17,12 +26,14 @@ impl Session<'_> {
     /// Carries out one request.
     pub(super) async fn request(&mut self, request: Request) -> Result<(), End> {
         let now = self.shared.clock.now_ms();
-        if let Err(wait_ms) = self.rates.take(&request, now) {
+        let taken = self.lock_rates().take(&request, now);
+        if let Err(wait_ms) = taken {
             self.shared.metrics.throttled.add(1);
             match &request {
                 // What has no answer must not get lost: it is taken, and then nothing is read for a while.
-                Request::ChunkRegister { .. } | Request::Unwatch { .. } => {
-                    self.paused_until = Instant::now() + Duration::from_millis(wait_ms);
+                Request::Hello(_) | Request::ChunkRegister { .. } | Request::Unwatch { .. } => {
+                    let pause = Duration::from_millis(wait_ms).min(MAX_PAUSE);
+                    self.paused_until = Instant::now() + pause;
                 }
                 _ => return self.throttle(number(&request), wait_ms),
             }
@@ -39,25 +50,17 @@ impl Session<'_> {
                 self.shared.metrics.registered.add(files.len() as u64);
                 let id = self.id;
                 let outcome =
-                    self.shared.change(|index| index.register(now, id, &files, more, full));
-                self.await_commit(q, outcome.await)
+                    self.shared.change(|index| index.register(now, id, &files, more, full)).await;
+                let touched = |touched: &usize| *touched;
+                self.await_commit(q, outcome, touched)
             }
             Request::Unregister { q, ids } => {
                 let id = self.id;
                 let outcome = self.shared.change(|index| index.unregister(id, &ids)).await;
-                self.await_commit(q, outcome)
+                self.await_commit(q, outcome, |()| ids.len())
             }
             Request::FileList { q, query, cursor, limit, sort } => {
-                let page = self
-                    .shared
-                    .with_index(|index| index.list(&query, &cursor, usize::from(limit), sort));
-                match page {
-                    Ok(Page { rows, total, cursor }) => {
-                        self.outbox.push(&Reply::Files { q, rows, total, cursor });
-                        Ok(())
-                    }
-                    Err(refusal) => self.answer(q, Err(refusal)),
-                }
+                self.file_list(q, &query, &cursor, usize::from(limit), sort).await
             }
             Request::FileLocations { q, id, want } => {
                 let Self { id: session, rng, .. } = self;
@@ -81,6 +84,8 @@ impl Session<'_> {
             }
             Request::ChunkRegister { files } => {
                 self.shared.metrics.chunk_updates.add(files.len() as u64);
+                let bytes: usize = files.iter().map(|update| update.set.len()).sum();
+                self.charge(Work::Touched, files.len() + bytes / SET_COST);
                 let id = self.id;
                 let outcome = self.shared.change(|index| index.chunk_register(id, &files)).await;
                 match self.settled(outcome)? {
@@ -96,9 +101,11 @@ impl Session<'_> {
                 let id = self.id;
                 let outcome = self.shared.change(|index| index.leave(id)).await;
                 let result = self.settled(outcome)?;
+                let result = result.map(|touched| self.charge(Work::Touched, touched));
                 self.answer(q, result)
             }
             Request::Watch { q, catalogue, ids } => {
+                self.charge(Work::Touched, ids.len().saturating_mul(WATCH_COST));
                 let id = self.id;
                 let result = self.shared.with_index(|index| index.watch(id, catalogue, &ids));
                 // What is not told yet goes out soon.
@@ -127,7 +134,8 @@ impl Session<'_> {
         let arrival = arrival(self.peer, self.place, hello);
         let outcome = self.shared.change(|index| index.arrive_again(now, id, arrival)).await;
         match self.settled(outcome)? {
-            Ok(share_ok) => {
+            Ok(Settled { share_ok, touched }) => {
+                self.charge(Work::Touched, touched);
                 self.renewed = Instant::now();
                 self.welcome(share_ok);
                 Ok(())
@@ -136,14 +144,51 @@ impl Session<'_> {
         }
     }
 
-    /// Answers when the change is on disk.
-    fn await_commit(
+    /// A page of the catalogue.
+    async fn file_list(
         &mut self,
         q: u32,
-        outcome: Result<(Result<(), Refusal>, Commit), StoreError>,
+        query: &str,
+        cursor: &[u8],
+        limit: usize,
+        sort: Sort,
+    ) -> Result<(), End> {
+        let begun = self.shared.with_index(|index| index.search(query, cursor, limit, sort));
+        let mut search = match begun {
+            Ok(search) => search,
+            Err(refusal) => return self.answer(q, Err(refusal)),
+        };
+        let control = &self.control;
+        let page = self.shared.search(&mut search, || control.closing().is_some()).await;
+        self.shared.metrics.looked.add(u64::try_from(search.looked()).unwrap_or(u64::MAX));
+        self.charge(Work::Looked, search.looked());
+        if let Some(Page { rows, total, cursor }) = page {
+            self.outbox.push(&Reply::Files { q, rows, total, cursor });
+        }
+        Ok(())
+    }
+
+    /// Lets the peer pay for what a request turned out to be.
+    pub(super) fn charge(&self, work: Work, amount: usize) {
+        self.lock_rates().charge(work, amount, self.shared.clock.now_ms());
+    }
+
+    fn lock_rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers when the change is on disk. `touched` says what it was in entries.
+    fn await_commit<T>(
+        &mut self,
+        q: u32,
+        outcome: Result<(Result<T, Refusal>, Commit), StoreError>,
+        touched: impl FnOnce(&T) -> usize,
     ) -> Result<(), End> {
         match outcome {
-            Ok((Ok(()), commit)) => self.pending.push_back((q, commit)),
+            Ok((Ok(value), commit)) => {
+                self.charge(Work::Touched, touched(&value));
+                self.pending.push_back((q, commit));
+            }
             Ok((Err(refusal), _)) => self.fail(q, refusal.code, &refusal.text, 0),
             Err(error) => self.fail(q, Code::LocalIo, &error.to_string(), DISK_RETRY_MS),
         }

@@ -450,7 +450,7 @@ impl ModelPeer {
 pub(crate) fn all_rows(index: &Index) -> Vec<FileRow> {
     let (mut rows, mut cursor) = (Vec::new(), Vec::new());
     loop {
-        let page = index.list("", &cursor, 2, Sort::Newest).unwrap();
+        let page = index.list("", &cursor, 2, Sort::Name).unwrap();
         rows.extend(page.rows);
         cursor = page.cursor;
         if cursor.is_empty() {

@@ -24,7 +24,7 @@ pub enum Reply {
         q: u32,
         /// Rows in the asked order.
         rows: Vec<FileRow>,
-        /// Rows that match in all.
+        /// Rows that matched in all when the first page was made.
         total: u32,
         /// For the next page; empty at the end.
         cursor: Vec<u8>,

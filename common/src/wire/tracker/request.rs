@@ -39,9 +39,12 @@ pub enum Request {
     FileList {
         /// Echoed by the answer.
         q: u32,
-        /// Words that must all occur in a name; several queries are separated by `|`. Empty: all.
+        /// Words that must all occur in a name; several queries are separated by `|`. Empty: all. At most
+        /// [`MAX_QUERY_ALTERNATIVES`](crate::limits::MAX_QUERY_ALTERNATIVES) and
+        /// [`MAX_QUERY_WORDS`](crate::limits::MAX_QUERY_WORDS): more is refused with `Limit`.
         query: String,
-        /// Where the last page ended; empty for the first.
+        /// Where the last page ended; empty for the first. Only [`Sort::Name`] has further pages: the other
+        /// orders are not kept, so they give their first rows and no cursor.
         cursor: Vec<u8>,
         /// Rows wanted, at most 500.
         limit: u16,

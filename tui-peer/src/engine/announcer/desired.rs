@@ -212,7 +212,9 @@ impl Desired {
         let later = matches!(code, Code::Rate | Code::Busy | Code::LocalIo | Code::Timeout);
         if later {
             let asked = Duration::from_millis(u64::from(retry_ms));
-            self.paused_until = Some(now + asked.clamp(PAUSES.0, PAUSES.1));
+            // Of several refusals on their way the longest counts, not the last.
+            let until = now + asked.clamp(PAUSES.0, PAUSES.1);
+            self.paused_until = Some(self.paused_until.map_or(until, |asked| asked.max(until)));
         }
         match pending {
             Pending::Register { ids, begins } => self.register_failed(ids, begins, code, later),
@@ -233,7 +235,9 @@ impl Desired {
             Pending::List => {
                 if !later {
                     // Not too fast, should it dislike the first page too.
-                    self.paused_until = Some(now + PAUSES.0);
+                    let until = now + PAUSES.0;
+                    self.paused_until =
+                        Some(self.paused_until.map_or(until, |asked| asked.max(until)));
                 }
                 Failed::List { from_start: !later }
             }
@@ -501,6 +505,27 @@ mod tests {
         assert_eq!(desired.next(now, || None), None, "it asked for a pause");
         assert_eq!(desired.deadline(), Some(now + Duration::from_millis(200)));
         assert_eq!(flags(&accepted(&mut desired)), [(256, true, true), (44, false, false)]);
+    }
+
+    #[test]
+    fn s4_of_several_refusals_the_longest_pause_is_kept() {
+        let mut desired = Desired::default();
+        (0..3).for_each(|n| desired.locate(id(n)));
+        online(&mut desired, true);
+        let now = Instant::now();
+        let asked: Vec<u32> = std::iter::from_fn(|| match desired.next(now, || None)? {
+            Request::FileLocations { q, .. } | Request::Watch { q, .. } => Some(q),
+            _ => None,
+        })
+        .collect();
+        assert_eq!(asked.len(), 4);
+        for (q, retry_ms) in asked.into_iter().zip([300, 7_000, 200, 1]) {
+            let pending = desired.requests.answered(q, |_| true).unwrap();
+            desired.failed(pending, Code::Rate, retry_ms, now);
+        }
+        assert_eq!(desired.deadline(), Some(now + Duration::from_secs(7)));
+        assert_eq!(desired.next(now + Duration::from_millis(6_999), || None), None);
+        assert!(desired.next(now + Duration::from_secs(7), || None).is_some());
     }
 
     #[test]

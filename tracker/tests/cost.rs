@@ -1,0 +1,240 @@
+//! What a question may cost: rows looked at while the index is held, entries touched by a hello, and who pays.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ::common::id::PeerId;
+use ::common::limits::MAX_QUERY;
+use ::common::wire::Code;
+use ::common::wire::tracker::{FileMeta, Reply, Request, Sort};
+use common::{Client, Running, Who, digest, file, id, progress, quick};
+use tracker::Work;
+use tracker::index::{Arrival, Index, Limits, SLICE, SessionId};
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn arrival(n: u8, files: &[FileMeta]) -> Arrival {
+    Arrival {
+        peer: PeerId::from_bytes([n; 32]),
+        nick: format!("peer {n}"),
+        observed: IpAddr::from([10, 0, 0, n]),
+        via: IpAddr::from([10, 0, 0, 1]),
+        port: 7000,
+        local: Vec::new(),
+        digest: digest(files),
+    }
+}
+
+fn files(count: usize) -> Vec<FileMeta> {
+    (0..count).map(|n| file(&format!("{n:06} of the rows"), 1 + n as u64 % 97)).collect()
+}
+
+/// An index in which one peer shares so many.
+fn filled(count: usize) -> (Index, SessionId, Vec<FileMeta>) {
+    let mut index = Index::new(Limits::default());
+    let session = index.arrive(NOW, arrival(1, &[])).unwrap().session;
+    let files = files(count);
+    for part in files.chunks(256) {
+        index.register(NOW, session, part, false, false).unwrap();
+    }
+    index.tick(NOW);
+    (index, session, files)
+}
+
+/// A slice ends with the row that filled it: nine names, eight words, and its place in the answer.
+const LAST_ROW: usize = 9 * 8 + 5;
+
+#[test]
+fn s4_no_search_holds_the_index_for_more_than_a_slice() {
+    let (index, _, files) = filled(5 * SLICE);
+    // A cursor that nobody gave: of the right order, and before everything.
+    let made_up = [&[0u8][..], &[0; 8], &[0; 32], b" "].concat();
+    for (query, cursor, sort, slices) in [
+        ("a b c d e f g h", &[][..], Sort::Name, 30),
+        ("zz|zy|zx|zw|zv|zu|zt|zs", &[], Sort::Name, 40),
+        ("zz|zy|zx|zw|zv|zu|zt|zs", &made_up, Sort::Name, 40),
+        ("zz|zy|zx|zw|zv|zu|zt|zs", &[], Sort::Sources, 40),
+        ("rows", &[], Sort::Size, 5),
+        ("", &[], Sort::Newest, 5),
+    ] {
+        let mut search = index.search(query, cursor, 500, sort).unwrap();
+        assert!(!search.is_short());
+        let mut turns = 1;
+        while index.advance(&mut search).is_none() {
+            turns += 1;
+        }
+        assert!(turns >= slices, "{query}: {turns}");
+        assert!(search.longest_slice() <= SLICE + LAST_ROW, "{query}: {}", search.longest_slice());
+        assert!(search.looked() >= files.len(), "all of it was looked at, and is paid for");
+    }
+}
+
+#[test]
+fn s4_a_page_in_the_order_that_is_kept_costs_what_it_holds() {
+    let (index, _, files) = filled(5 * SLICE);
+    let far = index.list("", &[], 500, Sort::Name).unwrap();
+    // The place of the last row but ten, made up by the asking side.
+    let last = &files[files.len() - 11];
+    let made_up = [&[0u8][..], &[0xff; 8], id(last).as_bytes(), last.name.as_bytes()].concat();
+    for (cursor, rows) in [(far.cursor, 500), (made_up, 10)] {
+        let mut search = index.search("", &cursor, 500, Sort::Name).unwrap();
+        assert!(search.is_short());
+        let page = index.advance(&mut search).expect("one slice is enough");
+        assert_eq!((page.rows.len(), page.total as usize), (rows, files.len()));
+        assert!(search.looked() <= 6 * rows + 1, "{}", search.looked());
+    }
+    // With a query it costs the rows up to the last one of the page.
+    let first = index.list("7", &[], 500, Sort::Name).unwrap();
+    let mut search = index.search("7", &first.cursor, 500, Sort::Name).unwrap();
+    while index.advance(&mut search).is_none() {}
+    assert!(search.looked() < files.len() / 2, "{}", search.looked());
+}
+
+#[test]
+fn s4_what_changes_between_two_slices_breaks_no_search() {
+    for sort in [Sort::Name, Sort::Size] {
+        let (mut index, session, files) = filled(3 * SLICE);
+        let mut search = index.search("of", &[], 500, sort).unwrap();
+        assert!(index.advance(&mut search).is_none());
+        // The best so far go, and others come: some in the places that are free now.
+        let gone: BTreeSet<_> = files.iter().filter(|f| f.total > 90).map(id).collect();
+        let ids: Vec<_> = gone.iter().copied().collect();
+        index.unregister(session, &ids).unwrap();
+        let new: Vec<_> = (0..200).map(|n| file(&format!("new of {n}"), 1)).collect();
+        index.register(NOW, session, &new, false, false).unwrap();
+        let page = loop {
+            if let Some(page) = index.advance(&mut search) {
+                break page;
+            }
+        };
+        let shown: BTreeSet<_> = page.rows.iter().map(|row| row.meta.descriptor.id()).collect();
+        assert_eq!(shown.len(), page.rows.len(), "nothing twice");
+        if sort == Sort::Size {
+            assert!(shown.is_disjoint(&gone), "what is gone is not shown");
+        }
+    }
+}
+
+#[test]
+fn s4_a_second_hello_that_says_the_same_touches_nothing() {
+    let (mut index, session, files) = filled(2000);
+    let viewer = index.arrive(NOW, arrival(2, &[])).unwrap().session;
+    index.watch(viewer, true, &[id(&files[0])]).unwrap();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let quiet = |index: &mut Index, rng: &mut fastrand::Rng| {
+        index.tick(NOW);
+        std::iter::from_fn(|| index.poll(viewer, rng)).count()
+    };
+    assert!(quiet(&mut index, &mut rng) > 0);
+    let same = arrival(1, &files);
+    // The digest of what was registered has to be made once.
+    let first = index.arrive_again(NOW, session, same.clone()).unwrap();
+    assert_eq!((first.share_ok, quiet(&mut index, &mut rng)), (true, 0));
+    let settled = index.arrive_again(NOW, session, same.clone()).unwrap();
+    assert_eq!((settled.share_ok, settled.touched), (true, 0));
+    index.take_changes();
+    // The same by way of a new connection in place of the old one.
+    let back = index.arrive(NOW, same.clone()).unwrap();
+    assert_eq!((back.share_ok, back.touched, back.replaced), (true, 0, Some(session)));
+    assert_eq!(quiet(&mut index, &mut rng), 0, "nobody is told of it");
+    assert_eq!(index.take_changes(), [], "and nothing is stored");
+
+    // What does change something is told, and paid for.
+    let moved = Arrival { port: 7001, ..same.clone() };
+    let settled = index.arrive_again(NOW, back.session, moved.clone()).unwrap();
+    assert_eq!(settled.touched, files.len());
+    assert_eq!(quiet(&mut index, &mut rng), 1, "the watcher learns the new port");
+    let wrong = Arrival { digest: digest(&[]), ..moved.clone() };
+    assert!(!index.arrive_again(NOW, back.session, wrong).unwrap().share_ok);
+    assert_eq!(index.counts().memberships, 0, "a wrong digest: nothing counts");
+    assert_eq!(index.arrive_again(NOW, back.session, moved).unwrap().touched, files.len());
+    assert_eq!(index.counts().memberships, files.len() as u64);
+}
+
+/// Each of these makes the next hello matter again.
+#[test]
+fn s4_a_hello_still_puts_right_what_is_not() {
+    let damaged = file("damaged", 5 * 65536);
+    let shares = [damaged.clone(), file("b", 1)];
+    let mut index = Index::new(Limits::default());
+    let session = index.arrive(NOW, arrival(1, &[])).unwrap().session;
+    index.register(NOW, session, &shares, false, false).unwrap();
+    let hello = |index: &mut Index| {
+        index.arrive_again(NOW, session, arrival(1, &shares)).unwrap();
+        let rows = index.list("", &[], 9, Sort::Name).unwrap().rows;
+        rows.iter().map(|row| row.complete).collect::<Vec<_>>()
+    };
+    assert_eq!(hello(&mut index), [1, 1]);
+    // A share that lost chunks counts as whole again when the digest says that it is there.
+    index.chunk_register(session, &[progress(&damaged, &[1, 2], 2, true)]).unwrap();
+    assert_eq!(hello(&mut index), [1, 1]);
+    assert!(index.leave(session).unwrap() > 0);
+    assert_eq!(index.leave(session), Ok(0), "gone already");
+    assert_eq!(hello(&mut index), [1, 1]);
+    index.unregister(session, &[id(&shares[1])]).unwrap();
+    let left = arrival(1, &shares[..1]);
+    assert!(index.arrive_again(NOW, session, left.clone()).unwrap().share_ok);
+    assert_eq!(index.arrive_again(NOW, session, left).unwrap().touched, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_searches_are_bounded_and_paid_for_by_the_member_that_asks() {
+    let mut config = quick();
+    config.server.looked = Work { per_s: 1, burst: 100_000 };
+    let tracker = Running::start(config).await;
+    let (mut seed, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    let files = files(5000);
+    for part in files.chunks(250) {
+        seed.must_register(part).await;
+    }
+    let (mut asker, _) = Client::connect(&tracker.join, &Who::new(2)).await;
+    let list = |q, query: &str, cursor: &[u8], sort| Request::FileList {
+        q,
+        query: query.to_owned(),
+        cursor: cursor.to_vec(),
+        limit: 500,
+        sort,
+    };
+    // The attack of the issue: refused with a word, and without a look at any row.
+    let flood = vec!["zz"; MAX_QUERY / 3].join("|");
+    let made_up = [&[1u8][..], &[0; 8], &[0; 32]].concat();
+    for (query, cursor, sort, code, part) in [
+        (flood.as_str(), &[][..], Sort::Name, Code::Limit, "8 alternatives"),
+        ("", &made_up, Sort::Size, Code::BadData, "by name"),
+    ] {
+        let q = asker.q();
+        match asker.ask(q, &list(q, query, cursor, sort)).await {
+            Reply::Error { code: got, text, .. } => {
+                assert_eq!(got, code);
+                assert!(text.contains(part), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // 40,000 comparisons each: with the third the budget is gone, and it is told for how long.
+    let dear = "zz|zy|zx|zw|zv|zu|zt|zs";
+    for served in 0..=3 {
+        let q = asker.q();
+        match asker.ask(q, &list(q, dear, &[], Sort::Name)).await {
+            Reply::Files { rows, total, .. } if served < 3 => {
+                assert_eq!((rows.len(), total), (0, 0));
+            }
+            Reply::Error { code: Code::Rate, retry_ms, .. } if served == 3 => {
+                assert!((1000..=60_000).contains(&retry_ms), "{retry_ms}");
+            }
+            other => panic!("{served}: {other:?}"),
+        }
+    }
+    // A new connection of the same key owes the same; everything else is served, to it and to others.
+    let (mut asker, _) = Client::connect(&tracker.join, &Who::new(2)).await;
+    let q = asker.q();
+    let again = asker.ask(q, &list(q, dear, &[], Sort::Name)).await;
+    assert!(matches!(again, Reply::Error { code: Code::Rate, .. }), "{again:?}");
+    asker.sync().await;
+    let (mut honest, _) = Client::connect(&tracker.join, &Who::new(3)).await;
+    assert_eq!(honest.names("004999 rows").await, ["004999 of the rows"]);
+    tracker.stop().await;
+}
