@@ -184,6 +184,18 @@ mod group {
     }
 }
 
+impl Saved {
+    /// The changes that make an empty store hold the same.
+    pub fn into_changes(self) -> Vec<Change> {
+        let Self { files, peers, shares, bans } = self;
+        let files = files.into_iter().map(|(id, record)| Change::File(id, record));
+        let peers = peers.into_iter().map(|(id, record)| Change::Peer(id, record));
+        let shares = shares.into_iter().map(|(peer, id, name)| Change::Share(peer, id, name));
+        let bans = bans.into_iter().map(|(target, ban)| Change::Ban(target, ban));
+        files.chain(peers).chain(shares).chain(bans).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -173,11 +173,126 @@ fn a_newer_format_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_of_something_else_is_refused_and_left_alone() {
+fn a_file_of_something_else_is_set_aside_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
-    std::fs::write(&path, vec![b'x'; 10_000]).unwrap();
-    let error = RedbStore::open(&path).unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
-    assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 10_000]);
+    // Eleven times: what is kept is bounded.
+    for n in 0..11u8 {
+        std::fs::write(&path, vec![b'a' + n; 10_000]).unwrap();
+        let mut store = RedbStore::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), Saved::default());
+    }
+    let kept = |n: u8| std::fs::read(dir.path().join(format!("store.redb.damaged-{n}")));
+    assert_eq!(kept(1).unwrap(), vec![b'a'; 10_000]);
+    assert_eq!(kept(8).unwrap(), vec![b'h'; 10_000]);
+    assert_eq!(kept(9).unwrap(), vec![b'k'; 10_000], "the last one is replaced");
+    assert!(kept(10).is_err());
+}
+
+/// A first start is killed somewhere while redb makes its file: whatever is there by then has never held anything.
+#[test]
+fn f6_half_a_database_that_never_held_anything_counts_as_absent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    drop(RedbStore::open(&path).unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let mut half_made = Vec::new();
+    for len in [1, 8, 9, 511, 512, 513, 4096, 100_000, whole.len()] {
+        half_made.push(vec![0; len]);
+        // The header is there, but for the magic number, which comes last.
+        let mut header = vec![0; len];
+        let end = len.min(320);
+        header[..end].copy_from_slice(&whole[..end]);
+        header[..9.min(len)].fill(0);
+        half_made.push(header);
+    }
+    for bytes in half_made {
+        std::fs::write(&path, &bytes).unwrap();
+        let mut store = RedbStore::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), Saved::default());
+        let (id, record) = file(1, "one");
+        store.apply(&[Change::File(id, record)]).unwrap();
+        drop(store);
+        assert_eq!(RedbStore::open(&path).unwrap().load().unwrap().files.len(), 1);
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "nothing was set aside: {} bytes", bytes.len());
+    }
+}
+
+fn records(n: u32) -> (Vec<Change>, Vec<(ContentId, FileRecord)>) {
+    let (target, why) = ban(7, "spam");
+    let known = PeerRecord { nick: "n".to_owned(), last_seen: 5, group: Some(group(1)) };
+    let mut changes = vec![Change::Ban(target, why), Change::Peer(peer(1), known)];
+    let mut files = Vec::new();
+    for n in 0..n {
+        let (_, model) = file(1, "");
+        let root = sha256_concat(&[&n.to_be_bytes()]);
+        let descriptor = Descriptor { root, ..model.descriptor };
+        let name = format!("{n} {}", "x".repeat(200));
+        let record = FileRecord { descriptor, name: name.clone(), ..model };
+        files.push((descriptor.id(), record.clone()));
+        changes.push(Change::File(descriptor.id(), record));
+        changes.push(Change::Share(peer(1), descriptor.id(), name.into()));
+    }
+    files.sort_by_key(|(id, _)| *id);
+    (changes, files)
+}
+
+/// Every page of a real store in turn is zeroed, as a dying disk does it. The tracker starts, can write, and
+/// believes nothing that was not written.
+#[test]
+fn f10_no_zeroed_page_stops_the_tracker() {
+    const PAGE: usize = 4096;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.redb");
+    let (changes, files) = records(200);
+    let mut store = RedbStore::open(&path).unwrap();
+    // Several commits, so that there are freed pages too.
+    changes.chunks(100).for_each(|part| store.apply(part).unwrap());
+    drop(store);
+    let good = std::fs::read(&path).unwrap();
+    let (more, all) = records(260);
+    let (mut set_aside, mut bans_lost, mut all_lost) = (0, 0, 0);
+    for page in 0..good.len().div_ceil(PAGE) {
+        let from = page * PAGE;
+        let to = good.len().min(from + PAGE);
+        if good[from..to].iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        let mut bad = good.clone();
+        bad[from..to].fill(0);
+        std::fs::write(&path, &bad).unwrap();
+        let mut store = RedbStore::open(&path).unwrap();
+        let before = store.load().unwrap();
+        let is_true = |one: &(ContentId, FileRecord)| {
+            files.binary_search_by_key(&one.0, |(id, _)| *id).is_ok_and(|at| files[at].1 == one.1)
+        };
+        assert!(before.files.iter().all(is_true), "page {page}");
+        // Enough to need new pages, and the lists of those that are free.
+        store.apply(&more[changes.len()..]).unwrap();
+        store.apply(&[Change::ShareGone(peer(1), files[0].0)]).unwrap();
+        drop(store);
+        let after = RedbStore::open(&path).unwrap().load().unwrap();
+        let added = all.iter().filter(|one| !files.contains(one));
+        for (id, _) in added {
+            assert!(after.files.iter().any(|(known, _)| known == id), "page {page}: not stored");
+        }
+        let aside = dir.path().join("store.redb.damaged-1");
+        if aside.exists() {
+            set_aside += 1;
+            bans_lost += usize::from(after.bans.is_empty());
+            all_lost += usize::from(before.files.is_empty());
+            std::fs::remove_file(aside).unwrap();
+        } else {
+            assert_eq!(
+                (before.files.len(), after.bans.len()),
+                (200, 1),
+                "page {page}: silently lost"
+            );
+        }
+    }
+    println!("{set_aside} set aside, bans lost with {bans_lost}, all files with {all_lost}");
+    assert!(set_aside > 10, "{set_aside}");
+    // The pages that lead to a table, and its own first one.
+    assert!(bans_lost <= 10 && all_lost <= 10, "{bans_lost} {all_lost}");
 }

@@ -1,5 +1,6 @@
 //! Where records outlive the process: a narrow trait, two drivers, one contract (`tests/store.rs`).
 
+mod damage;
 mod memory;
 mod redb;
 mod writer;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::record::{Change, Saved};
 
+pub(crate) use damage::sync_folder;
 pub use memory::MemoryStore;
 pub use redb::RedbStore;
 pub(crate) use writer::{Commit, Writer};
@@ -53,7 +55,7 @@ pub enum StoreError {
     },
     /// Not what this program writes.
     #[error(
-        "{} is damaged ({why}); move it away to start empty: peers register again by themselves",
+        "{} is damaged ({why})",
         path.display()
     )]
     Corrupt {

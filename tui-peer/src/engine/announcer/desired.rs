@@ -518,8 +518,8 @@ mod tests {
             _ => None,
         })
         .collect();
-        assert_eq!(asked.len(), 4);
-        for (q, retry_ms) in asked.into_iter().zip([300, 7_000, 200, 1]) {
+        assert_eq!(asked.len(), 3);
+        for (q, retry_ms) in asked.into_iter().zip([300, 7_000, 1]) {
             let pending = desired.requests.answered(q, |_| true).unwrap();
             desired.failed(pending, Code::Rate, retry_ms, now);
         }
