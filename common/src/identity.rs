@@ -3,14 +3,16 @@
 //! Besides [`crate::channel`] the one place of this crate that touches the outside: the key file.
 
 use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::id::PeerId;
 
@@ -23,6 +25,10 @@ const SEED_LEN: usize = 32;
 const FILE_HEADER: &str = "shoal-identity/1";
 /// A key file is 17 + 104 bytes; more than this is some other file and is not read further.
 const MAX_FILE_LEN: u64 = 512;
+/// Attempts to lock the file in which a key is made: 10 s, which writing 121 bytes takes on no disk that works.
+const LOCK_TRIES: u32 = 500;
+/// Between two attempts.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
@@ -91,25 +97,16 @@ impl Identity {
     }
 
     /// Reads the key file, or makes a new identity and writes it there (mode 0600, missing folders
-    /// 0700). Blocking.
+    /// 0700). A file that never held a key (empty, or nothing but zeros: a first start that was killed, or
+    /// found no room) counts as none. Whenever the process is killed, the next start works. Blocking.
     ///
     /// # Errors
     /// A file that others may read, that is damaged, or that cannot be read or created. An existing
-    /// file is never overwritten.
+    /// key is never overwritten.
     pub fn load_or_create(path: &Path) -> Result<Self, IdentityError> {
-        match load(path) {
-            Err(IdentityError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                match create(path) {
-                    // Somebody else was quicker: theirs counts.
-                    Err(IdentityError::Io { source, .. })
-                        if source.kind() == io::ErrorKind::AlreadyExists =>
-                    {
-                        load(path)
-                    }
-                    other => other,
-                }
-            }
-            other => other,
+        match load(path)? {
+            Some(identity) => Ok(identity),
+            None => create(path),
         }
     }
 
@@ -148,27 +145,31 @@ fn random_seed() -> Result<Zeroizing<[u8; SEED_LEN]>, IdentityError> {
     Ok(seed)
 }
 
-fn load(path: &Path) -> Result<Identity, IdentityError> {
+/// The key in the file; `None` if there is no file, or one that never held a key.
+fn load(path: &Path) -> Result<Option<Identity>, IdentityError> {
     let io_error = |source| IdentityError::Io { path: path.to_owned(), source };
     let damaged = |what| IdentityError::Damaged { path: path.to_owned(), what };
 
-    let file = std::fs::File::open(path).map_err(io_error)?;
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(io_error)?,
+    };
     let meta = file.metadata().map_err(io_error)?;
     if !meta.is_file() {
         return Err(damaged("not a regular file"));
     }
-    refuse_exposed(path, &meta)?;
     // Allocated at once: a buffer that grows leaves copies of the key behind.
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN as usize + 1));
     file.take(MAX_FILE_LEN + 1).read_to_end(&mut text).map_err(io_error)?;
-    parse(&text).map_err(damaged)
+    if text.len() as u64 <= MAX_FILE_LEN && text.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    refuse_exposed(path, &meta)?;
+    parse(&text).map(Some).map_err(damaged)
 }
 
 /// Key file: header line, then base32 of seed ‖ public key. The public key is the check value.
 fn parse(text: &[u8]) -> Result<Identity, &'static str> {
-    if text.is_empty() {
-        return Err("it is empty");
-    }
     if text.len() as u64 > MAX_FILE_LEN {
         return Err("it is too long");
     }
@@ -187,37 +188,92 @@ fn parse(text: &[u8]) -> Result<Identity, &'static str> {
     Identity::from_pair(key).map_err(|_| "its key is unusable")
 }
 
+/// Makes a key and puts it in place: written beside it, synced, and renamed, so that whatever happens the file is
+/// there whole or not at all.
 fn create(path: &Path) -> Result<Identity, IdentityError> {
     let io_error = |source| IdentityError::Io { path: path.to_owned(), source };
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    private_dir().create(parent).map_err(io_error)?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut file = open_beside(&beside).map_err(io_error)?;
+    lock(&file).map_err(io_error)?;
+    // Somebody else was quicker: theirs counts. Perhaps it is the very file that is locked here.
+    if let Some(theirs) = load(path)? {
+        return Ok(theirs);
+    }
     let seed = random_seed()?;
     let identity = Identity::from_seed(&seed)?;
-
-    let mut bytes = Zeroizing::new([0; 2 * SEED_LEN]);
-    let (front, back) = bytes.split_at_mut(SEED_LEN);
-    front.copy_from_slice(&*seed);
-    back.copy_from_slice(identity.id.as_bytes());
-    let encoded = Zeroizing::new(BASE32_NOPAD.encode(&*bytes));
-    bytes.zeroize();
-    let text = Zeroizing::new(format!("{FILE_HEADER}\n{}\n", *encoded));
-
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        private_dir().create(parent).map_err(io_error)?;
-    }
-    let mut file = private_file().open(path).map_err(io_error)?;
-    if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()) {
-        // Half a key would be refused for ever after; this one has never been used.
-        let _ = std::fs::remove_file(path);
+    let text = key_text(&seed, &identity);
+    // Half a key of an earlier attempt may be in it.
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&beside, path))
+        .and_then(|()| sync_dir(parent));
+    if let Err(error) = written {
+        // This key has never been used. If it stays there, the next attempt begins with it.
+        let _ = std::fs::remove_file(&beside);
         return Err(io_error(error));
     }
     Ok(identity)
 }
 
-fn private_file() -> std::fs::OpenOptions {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+fn key_text(seed: &[u8; SEED_LEN], identity: &Identity) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; 2 * SEED_LEN]);
+    let (front, back) = bytes.split_at_mut(SEED_LEN);
+    front.copy_from_slice(seed);
+    back.copy_from_slice(identity.id.as_bytes());
+    let encoded = Zeroizing::new(BASE32_NOPAD.encode(&*bytes));
+    Zeroizing::new(format!("{FILE_HEADER}\n{}\n", *encoded))
+}
+
+/// The file in which a key is made, for its owner alone. One that was left behind is used again; whatever else
+/// stands there is not followed.
+fn open_beside(beside: &Path) -> io::Result<File> {
+    match std::fs::symlink_metadata(beside) {
+        Ok(meta) if !meta.is_file() || refuse_exposed(beside, &meta).is_err() => {
+            std::fs::remove_file(beside)?;
+        }
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    options.open(beside)
+}
+
+/// Waits for others who make the same key, but not for ever: one of them may stand still on a dead disk.
+fn lock(file: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            // A file system without locks: nobody else is likely there.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                return Ok(());
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, "another program has been making it for too long"))
+}
+
+/// Makes a rename outlive a power cut.
+#[cfg(unix)]
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_dir(_dir: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn private_dir() -> std::fs::DirBuilder {
@@ -304,8 +360,8 @@ mod tests {
         let mut flipped = good.clone();
         flipped[30] = if flipped[30] == b'A' { b'B' } else { b'A' };
         let bad: [&[u8]; 7] = [
-            b"",
             b"hello",
+            &[0; 600],
             &good[..good.len() / 2],
             &good[..FILE_HEADER.len() + 1],
             &flipped,
@@ -321,6 +377,76 @@ mod tests {
         }
         let error = Identity::load_or_create(dir.path()).unwrap_err();
         assert!(error.to_string().contains(&dir.path().display().to_string()));
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(dir).unwrap();
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// What a first start leaves behind that is killed, or finds no room, at whatever moment; the older program's
+    /// too, which wrote the file in place.
+    #[test]
+    fn f6_a_first_start_that_was_cut_short_can_be_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.key");
+        let beside = dir.path().join("identity.key.new");
+        let old = Identity::load_or_create(&path).unwrap().peer_id();
+        let whole = std::fs::read(&path).unwrap();
+        let zeros = vec![0; whole.len()];
+        for (here, there) in [
+            (Some(&b""[..]), None),
+            (Some(&zeros), None),
+            (None, Some(&b""[..])),
+            (None, Some(&whole[..60])),
+            (None, Some(&whole)),
+            (Some(&b""[..]), Some(&whole[..60])),
+        ] {
+            let _ = std::fs::remove_file(&path);
+            here.into_iter().for_each(|bytes| std::fs::write(&path, bytes).unwrap());
+            there.into_iter().for_each(|bytes| std::fs::write(&beside, bytes).unwrap());
+            let new = Identity::load_or_create(&path).unwrap().peer_id();
+            assert_eq!(Identity::load_or_create(&path).unwrap().peer_id(), new);
+            assert_ne!(new, old, "a key that was never in its place is not used");
+            assert_eq!(names(dir.path()), ["identity.key"]);
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+                assert_eq!(mode & 0o7777, 0o600);
+            }
+        }
+    }
+
+    #[test]
+    fn f6_who_makes_the_key_at_the_same_time_gets_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.key");
+        // The place of a first start that was killed.
+        std::fs::write(&path, b"").unwrap();
+        let start = std::sync::Barrier::new(8);
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let make = || {
+                start.wait();
+                Identity::load_or_create(&path).unwrap().peer_id()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let kept = Identity::load_or_create(&path).unwrap().peer_id();
+        assert!(made.iter().all(|id| *id == kept), "{made:?}");
+    }
+
+    /// Another user's link in a folder that is not ours alone.
+    #[cfg(unix)]
+    #[test]
+    fn f6_what_stands_in_the_place_of_a_new_key_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (dir.path().join("identity.key"), dir.path().join("elsewhere"));
+        std::fs::write(&elsewhere, b"keep").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, dir.path().join("identity.key.new")).unwrap();
+        Identity::load_or_create(&path).unwrap();
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"keep");
     }
 
     #[test]

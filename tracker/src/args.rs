@@ -37,6 +37,10 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOAL_METRICS", value_name = "ADDR:PORT")]
     pub(crate) metrics: Option<SocketAddr>,
 
+    /// Print the whole join string also where standard output is no terminal, with the secret of a closed network
+    #[arg(long, env = "SHOAL_SHOW_SECRET", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) show_secret: bool,
+
     /// Say things in JSON, one object a line
     #[arg(long, env = "SHOAL_JSON", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
     pub(crate) json: bool,
@@ -52,9 +56,11 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 }
 
-/// What is said to a tracker that runs on the same state folder.
+/// What is said to a tracker that runs on the same state folder, or asked of that folder.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Print the whole join string of the tracker with this state folder, whether it runs or not
+    Join,
     /// Let somebody in no more, now and after a restart: connections are closed, registrations dropped
     Ban {
         /// A key (in full, or its first 8 characters or more), an IPv4 address, or an IPv6 address (its /64)
@@ -168,7 +174,9 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 const AFTER_HELP: &str = "\
-Prints a line `join shoal://...` once it listens: give it to those who should join.
+Prints a line `join shoal://...` once it listens: give it to those who should join. Where standard output is
+no terminal (a service, a log) the line is without the secret of a closed network; `tracker join` prints the
+whole string, which is kept as join.txt (readable by you alone) in the state folder.
 Every option can also be set in the environment, as SHOAL_<OPTION>.
 
 Exit codes: 0 ok, 1 other (a command that was refused), 2 usage, 4 no tracker runs there, 65 unusable secret file, 73 cannot make the state folder,
@@ -188,7 +196,7 @@ impl Args {
         Ok(Config { state_dir, admission, limits: self.bounds.limits(), ..Config::default() })
     }
 
-    /// The state folder.
+    /// Where key, secret, records and join string are kept.
     pub(crate) fn state_dir(&self) -> anyhow::Result<PathBuf> {
         match &self.state {
             Some(dir) => Ok(dir.clone()),

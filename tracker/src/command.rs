@@ -12,6 +12,7 @@ use crate::args::{Args, Command};
 /// Asks, and prints what is answered.
 pub(crate) fn run(args: &Args, command: &Command) -> anyhow::Result<()> {
     let question = match command {
+        Command::Join => return join(args),
         Command::Ban { who, reason } => Ask::Ban { who: who.clone(), reason: reason.clone() },
         Command::Unban { who } => Ask::Unban { who: who.clone() },
         Command::Bans => Ask::Bans,
@@ -36,6 +37,13 @@ pub(crate) fn run(args: &Args, command: &Command) -> anyhow::Result<()> {
         crate::print(&lines)?;
     }
     Ok(())
+}
+
+/// Somebody asks for it, so all of it is printed wherever that goes.
+fn join(args: &Args) -> anyhow::Result<()> {
+    let join = tracker::read_join(&args.state_dir()?)?.to_string();
+    let line = if args.json { json!({ "join": join }).to_string() } else { join };
+    Ok(crate::print(&line)?)
 }
 
 fn lines<T>(rows: &[T], line: impl Fn(&T) -> String) -> String {

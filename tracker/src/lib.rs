@@ -42,7 +42,7 @@ use store::{MetaStore, Writer};
 pub use clock::WallClock;
 pub use config::{Admission, Config, ServerLimits, Timing, Work};
 pub use session::PROOF_ROLE;
-pub use state::{StartError, read_secret};
+pub use state::{StartError, keep_join, read_join, read_secret};
 
 /// A tracker that has its state but does not serve yet.
 pub struct Tracker {

@@ -6,6 +6,7 @@ mod public;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -30,8 +31,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     log_to_stderr(args.verbose);
     let done = match &args.command {
-        Some(command) => command::run(&args, command),
         None => start(&args),
+        Some(command) => command::run(&args, command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,6 +49,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
         tracing::warn!("cannot raise the limit of open files: {error}");
     }
     let config = args.config()?;
+    let state_dir = args.state_dir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before anything is announced: a signal from here on is never lost.
@@ -58,7 +60,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
         if let Some(addr) = args.metrics {
             tracker = tracker.with_metrics(bind(addr, "--metrics").await?);
         }
-        announce(args, &tracker, listener.local_addr()?)?;
+        announce(args, &tracker, listener.local_addr()?, &state_dir)?;
         tracker.run(listener, until_signal(interrupt, terminate)).await;
         Ok(())
     })
@@ -99,10 +101,32 @@ enum BindError {
     Other { addr: SocketAddr, source: io::Error },
 }
 
-/// Tells how to join, on standard output.
-fn announce(args: &Args, tracker: &Tracker, bound: SocketAddr) -> anyhow::Result<()> {
+/// Tells how to join: all of it in the state folder, and on standard output what may be seen there. Where that is
+/// no terminal it ends in a log or a journal, which others read.
+fn announce(
+    args: &Args,
+    tracker: &Tracker,
+    bound: SocketAddr,
+    state_dir: &Path,
+) -> anyhow::Result<()> {
     let (host, port) = public::host_and_port(args.public.as_deref(), bound);
-    let join = tracker.join_string(&host, port)?;
+    let whole = tracker.join_string(&host, port)?;
+    match tracker::keep_join(state_dir, &whole) {
+        Ok(_) => {}
+        // The tracker is of use all the same.
+        Err(error) => tracing::warn!(
+            "cannot keep the join string in {}: {error}; `tracker join` will not know it",
+            state_dir.display()
+        ),
+    }
+    let shown = args.show_secret || io::stdout().is_terminal();
+    if !shown && whole.secret().is_some() {
+        tracing::info!(
+            "the join string on standard output is without the secret; `tracker join --state {}` prints the whole one",
+            state_dir.display()
+        );
+    }
+    let join = if shown { whole } else { whole.with_secret(None) };
     let line = if args.json {
         let addr = bound.to_string();
         serde_json::json!({ "event": "ready", "addr": addr, "join": join.to_string() }).to_string()

@@ -1,11 +1,11 @@
 //! The state folder: identity, secret and records of one tracker.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use common::identity::{Identity, IdentityError};
-use common::join::{Secret, SecretError};
+use common::join::{JoinString, MAX_LINK_LEN, Secret, SecretError};
 
 use crate::config::{Admission, Config};
 use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
@@ -14,6 +14,8 @@ use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
 const IDENTITY_FILE: &str = "tracker.key";
 const SECRET_FILE: &str = "network.secret";
 const STORE_FILE: &str = "tracker.redb";
+/// The whole join string, for [`read_join`] and for peers (`--tracker @FILE`).
+const JOIN_FILE: &str = "join.txt";
 /// A secret has at most 256 bytes; a longer file is some other file.
 const MAX_SECRET_FILE: u64 = 1024;
 
@@ -35,6 +37,14 @@ pub enum StartError {
     #[error("cannot use the secret file {}: {why}", path.display())]
     Secret {
         /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The join string cannot be read: no tracker has started here yet, or the file is another's.
+    #[error("no join string in {}: {why}; start the tracker once with this state folder", path.display())]
+    Join {
+        /// Where it should be.
         path: PathBuf,
         /// Why.
         why: String,
@@ -63,7 +73,7 @@ impl StartError {
                 77
             }
             Self::Folder { .. } => 73,
-            Self::Store(_) | Self::Identity(_) => 74,
+            Self::Store(_) | Self::Identity(_) | Self::Join { .. } => 74,
             Self::Secret { .. } => 65,
             Self::NoSecret(_) | Self::System(_) => 1,
         }
@@ -124,27 +134,79 @@ pub fn read_secret(path: &Path) -> Result<Secret, StartError> {
     text.parse().map_err(|error: SecretError| bad(error.to_string()))
 }
 
-/// The secret of the state folder, made at the first start.
+/// Writes the whole join string into the state folder, for its owner alone; returns where. Blocking.
+///
+/// # Errors
+/// What the system says.
+pub fn keep_join(dir: &Path, join: &JoinString) -> io::Result<PathBuf> {
+    let path = dir.join(JOIN_FILE);
+    put_private(&path, &format!("{join}\n"))?;
+    Ok(path)
+}
+
+/// The join string that the last start with this state folder wrote there. Blocking.
+///
+/// # Errors
+/// [`StartError::Join`].
+pub fn read_join(dir: &Path) -> Result<JoinString, StartError> {
+    let path = dir.join(JOIN_FILE);
+    let bad = |why: String| StartError::Join { path: path.clone(), why };
+    let file = File::open(&path).map_err(|error| bad(error.to_string()))?;
+    let mut text = String::new();
+    let most = u64::try_from(MAX_LINK_LEN).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_string(&mut text).map_err(|error| bad(error.to_string()))?;
+    text.parse().map_err(|error: common::join::JoinError| bad(error.to_string()))
+}
+
+/// The secret of the state folder, made at the first start. A file that holds nothing is of a first start that
+/// was cut short.
 fn kept_secret(path: &Path) -> Result<Secret, StartError> {
-    if path.exists() {
+    if !is_blank(path) {
         return read_secret(path);
     }
     let secret = Secret::generate().map_err(StartError::NoSecret)?;
+    put_private(path, &format!("{}\n", secret.expose()))
+        .map_err(|error| StartError::Secret { path: path.to_owned(), why: error.to_string() })?;
+    Ok(secret)
+}
+
+/// Whether there is no such file, or nothing in it.
+fn is_blank(path: &Path) -> bool {
+    match File::open(path) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(file) => {
+            let mut bytes = Vec::new();
+            let read = file.take(MAX_SECRET_FILE).read_to_end(&mut bytes);
+            read.is_ok() && bytes.iter().all(|byte| *byte == 0)
+        }
+    }
+}
+
+/// Puts a file in place whole or not at all, for its owner alone. The store's lock keeps other trackers away.
+fn put_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    // Left behind by an earlier attempt.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options
-        .open(path)
-        .and_then(|mut file| writeln!(file, "{}", secret.expose()).and_then(|()| file.sync_all()));
-    match written {
-        Ok(()) => Ok(secret),
-        Err(error) => {
-            // Half a secret would shut everybody out.
-            let _ = fs::remove_file(path);
-            Err(StartError::Secret { path: path.to_owned(), why: error.to_string() })
-        }
+    let mut file = options.open(&beside)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&beside, path))
+        .and_then(|()| crate::store::sync_folder(path));
+    if written.is_err() {
+        // It is of no use to anybody.
+        let _ = fs::remove_file(&beside);
     }
+    written
 }
 
 fn is_permission(kind: io::ErrorKind) -> bool {

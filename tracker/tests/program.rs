@@ -117,19 +117,19 @@ fn a_secret_is_kept_for_the_next_start_and_can_be_given_in_a_file() {
         let line = program.line();
         line.strip_prefix("join ").unwrap().parse::<JoinString>().unwrap()
     };
-    let args = ["--listen", "127.0.0.1:0", "--admission", "secret"];
+    let args = ["--listen", "127.0.0.1:0", "--admission", "secret", "--show-secret"];
     let first = join_of(tracker(&state, &args));
     let secret = first.secret().unwrap().clone();
     // The same by way of the environment.
     let mut command = tracker(&state, &["--listen", "127.0.0.1:0"]);
-    command.env("SHOAL_ADMISSION", "secret");
+    command.env("SHOAL_ADMISSION", "secret").env("SHOAL_SHOW_SECRET", "1");
     assert_eq!(join_of(command).secret(), Some(&secret));
     assert_eq!(join_of(tracker(&state, &["--listen", "127.0.0.1:0"])).secret(), None);
 
     let file = dir.path().join("secret");
     std::fs::write(&file, "chosen by the operator\n").unwrap();
     let path = file.to_str().unwrap();
-    let args = ["--listen", "127.0.0.1:0", "--secret-file", path];
+    let args = ["--listen", "127.0.0.1:0", "--show-secret", "--secret-file", path];
     let exposed = failure(tracker(&state, &args), 65);
     assert!(exposed.contains("chmod 600") && !exposed.contains("chosen"), "{exposed}");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -153,4 +153,104 @@ fn a_second_signal_does_not_wait() {
     let mut log = String::new();
     program.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert!(log.contains("stopping"), "{log}");
+}
+
+#[test]
+fn s11_the_secret_stands_in_no_log_and_can_be_asked_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    // Nothing has started here yet.
+    let early = failure(tracker(&state, &["join"]), 74);
+    assert!(early.contains("join.txt") && early.contains("start the tracker"), "{early}");
+    let secret_of = |line: &str| -> Option<String> {
+        let join: JoinString = line.trim().parse().unwrap();
+        join.secret().map(|secret| secret.expose().to_owned())
+    };
+    for json in [false, true] {
+        let mut args = vec!["--listen", "127.0.0.1:0", "--admission", "secret"];
+        if json {
+            args.push("--json");
+        }
+        let mut program = Program::start(tracker(&state, &args));
+        let line = program.line();
+        let shown = if json {
+            let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+            ready["join"].as_str().unwrap().to_owned()
+        } else {
+            line.strip_prefix("join ").unwrap().to_owned()
+        };
+        assert_eq!(secret_of(&shown), None, "standard output is no terminal here");
+        // While it runs, and after it.
+        let ask = |args: &[&str]| {
+            let out = tracker(&state, args).output().unwrap();
+            assert!(out.status.success());
+            String::from_utf8(out.stdout).unwrap()
+        };
+        let whole = ask(&["join"]);
+        let secret = secret_of(&whole).expect("with the secret");
+        assert!(whole.starts_with(shown.trim()), "{shown} {whole}");
+        let object: serde_json::Value = serde_json::from_str(&ask(&["join", "--json"])).unwrap();
+        assert_eq!(object["join"], whole.trim());
+        let kept = state.join("join.txt");
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), whole);
+        assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o7777, 0o600);
+        program.signal("TERM");
+        assert!(program.0.wait().unwrap().success());
+        assert_eq!(ask(&["join"]), whole);
+        let mut log = String::new();
+        program.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert!(!log.contains(&secret) && log.contains("tracker join --state"), "{log}");
+    }
+}
+
+/// No room from the start: whatever the limit is, the start with room works. Every file of a first start is cut
+/// somewhere by one of them.
+#[test]
+fn f6_a_first_start_without_room_can_be_repeated() {
+    let binary = env!("CARGO_BIN_EXE_tracker");
+    let mut failed = 0;
+    for blocks in [0, 1, 2, 4, 8, 64, 1024, 2048, 4096] {
+        let dir = tempfile::tempdir().unwrap();
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &script, binary, "--listen", "127.0.0.1:0", "--admission", "secret"]);
+        limited.arg("--state").arg(dir.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut first = Program::start(limited);
+        // It says how to join, or it ends; then it is killed.
+        failed += usize::from(first.line().is_empty());
+        drop(first);
+        let args = ["--listen", "127.0.0.1:0", "--admission", "secret", "--show-secret"];
+        let mut second = Program::start(tracker(dir.path(), &args));
+        let line = second.line();
+        assert!(line.contains("secret="), "{blocks} blocks: {line}");
+    }
+    assert!(failed >= 3, "{failed}");
+}
+
+/// What a first start leaves that is killed before it has written anything into the file it made; the older
+/// program made all of them in place.
+#[test]
+fn f6_empty_files_of_a_killed_first_start_count_as_absent() {
+    for names in [
+        &["tracker.key"][..],
+        &["network.secret"],
+        &["tracker.redb"],
+        &["join.txt", "join.txt.new", "tracker.key.new", "network.secret.new"],
+        &["tracker.key", "network.secret", "tracker.redb"],
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = dir.path().join(name);
+            std::fs::write(&path, b"").unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&path, mode).unwrap();
+        }
+        let args = ["--listen", "127.0.0.1:0", "--admission", "secret", "--show-secret"];
+        let mut program = Program::start(tracker(dir.path(), &args));
+        let line = program.line();
+        assert!(line.contains("secret="), "{names:?}: {line}");
+        let left = |name: &&str| name.ends_with(".new") && dir.path().join(name).exists();
+        assert!(!names.iter().any(left), "{names:?}");
+    }
 }
