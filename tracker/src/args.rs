@@ -45,12 +45,12 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOAL_JSON", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
     pub(crate) json: bool,
 
-    #[command(flatten)]
-    bounds: Bounds,
-
     /// Log more; twice for everything
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    #[command(flatten)]
+    bounds: Bounds,
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
