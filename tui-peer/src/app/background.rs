@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -83,7 +84,8 @@ fn state_option(state: &Path) -> String {
 }
 
 fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io::Result<Child> {
-    let log = OpenOptions::new().create(true).append(true).open(log)?;
+    // Names of files and addresses of people: nobody else's business.
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--serve-only", "--detached"]);
     command.arg("--state").arg(std::path::absolute(&config.state_dir)?);

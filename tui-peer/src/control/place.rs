@@ -1,6 +1,8 @@
 //! Where the socket of a state folder is, and which process holds the folder.
 
 use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use common::control::Place;
@@ -24,7 +26,15 @@ impl PidFile {
     /// Writes it. That it cannot be written is no reason not to run.
     pub fn write(state_dir: &Path) -> Self {
         let path = state_dir.join(PID);
-        let _ = fs::write(&path, format!("{}\n", std::process::id()));
+        let write = || -> io::Result<()> {
+            let mut options = fs::OpenOptions::new();
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            // One that an earlier version left.
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            writeln!(file, "{}", std::process::id())
+        };
+        let _ = write();
         Self(path)
     }
 }

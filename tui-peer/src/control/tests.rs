@@ -87,6 +87,7 @@ fn snapshot(rows: u32) -> Snapshot {
         uploads: Default::default(),
         bans: [].into(),
         watches: [].into(),
+        unkept: None,
     }
 }
 

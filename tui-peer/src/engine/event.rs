@@ -82,6 +82,9 @@ pub enum What {
         /// Where it is.
         #[serde(with = "plain::path")]
         path: PathBuf,
+        /// Why a restart would forget it, if so, and what to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unkept: Option<String>,
     },
     /// Something was read again and compared with what was hashed.
     Verified {
@@ -112,6 +115,9 @@ pub enum What {
         bytes: u64,
         /// From the command (or the restart) to now.
         seconds: f64,
+        /// Why a restart would forget it, if so, and what to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unkept: Option<String>,
     },
     /// Something failed; for a download or share if `id` says which.
     Failed {

@@ -108,7 +108,7 @@ async fn hashed(
             code = signals.stop(&peer.engine) => return Err(Failed::Ended(Ended::Signal(code))),
         };
         match event.what {
-            What::Hashed { id: new, path } if path == real => id = Some(new),
+            What::Hashed { id: new, path, .. } if path == real => id = Some(new),
             What::Shared { id, .. } => {
                 registered.insert(id);
             }

@@ -8,7 +8,7 @@ use super::wait::{deadline, until};
 use super::{figures, get};
 use crate::args::{Peers, Status, exit};
 use crate::control::Attached;
-use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept};
 use crate::engine::why;
 
 /// Prints it; returns the exit code.
@@ -47,6 +47,10 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         fields.insert("downloads".into(), me.downloads.to_string_lossy().into());
         fields.insert("files".into(), snapshot.catalogue.rows.len().into());
         fields.insert("transfers".into(), snapshot.transfers.iter().map(row).collect());
+        // Null as long as everything is remembered.
+        let unkept = snapshot.unkept.as_ref();
+        let unkept = unkept.map(|u| json!({"why": u.why, "hint": u.hint, "waiting": u.waiting}));
+        fields.insert("unkept".into(), unkept.into());
     }
     out.json(&object);
     out.line(&format!(
@@ -72,6 +76,9 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         out.line(&format!("{}: set whichever is wrong", why::clocks(ahead)));
     }
     out.line(&figures::line(&snapshot));
+    if let Some(unkept) = &snapshot.unkept {
+        out.line(&unkept_line(unkept));
+    }
     for transfer in snapshot.transfers.iter() {
         out.line(&format!("  {}  {}", short(transfer), line(transfer)));
     }
@@ -119,6 +126,12 @@ fn why_not(state: &NetState) -> Option<&str> {
         NetState::Lost { why, .. } | NetState::Rejected { why } => Some(why),
         NetState::NoNetwork | NetState::Connecting | NetState::On | NetState::Left => None,
     }
+}
+
+/// What a restart would forget.
+pub(super) fn unkept_line(unkept: &Unkept) -> String {
+    let Unkept { why, hint, waiting } = unkept;
+    format!("NOT REMEMBERED: {waiting} records cannot be written: {why}; {hint}")
 }
 
 fn short(transfer: &Transfer) -> String {

@@ -1,8 +1,8 @@
 //! A log file that is put aside when it is full: `shoal.log`, `shoal.log.1` (newer) to `shoal.log.3`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Bytes of one file: some days of an ordinary peer, and still opened by any editor.
@@ -27,7 +27,7 @@ impl Rotating {
     /// If it cannot be opened.
     pub fn open(path: PathBuf, most: u64, keep: u32) -> io::Result<Self> {
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
         let (file, size) = append(&path)?;
         Ok(Self { path, file: Some(file), size, most, keep })

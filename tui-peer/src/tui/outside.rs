@@ -2,7 +2,9 @@
 //! probe under way; a newer wish ends the older one.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -306,7 +308,9 @@ pub fn read_filters(dir: &Path) -> String {
 /// If the folder cannot be written.
 pub fn write_filters(dir: &Path, text: &str) -> std::io::Result<()> {
     let part = dir.join("filters.new");
-    fs::write(&part, text)?;
+    let mut file = fs::OpenOptions::new();
+    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(text.as_bytes())?;
     fs::rename(part, dir.join(FILTERS))
 }
 

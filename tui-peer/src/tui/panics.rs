@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -105,11 +106,13 @@ fn hook(info: &PanicHookInfo<'_>, before: &(dyn Fn(&PanicHookInfo<'_>) + Send + 
 fn report(dir: &Path, text: &str) -> Option<PathBuf> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
     let path = dir.join(format!("panic-{now}.txt"));
-    std::fs::create_dir_all(dir).ok()?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).ok()?;
     let trace = std::backtrace::Backtrace::force_capture();
     let version = env!("CARGO_PKG_VERSION");
     let text = crate::logfile::redact(text);
-    std::fs::write(&path, format!("tui-peer {version}\n{text}\n\n{trace}\n")).ok()?;
+    let mut file = std::fs::OpenOptions::new();
+    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&path).ok()?;
+    write!(file, "tui-peer {version}\n{text}\n\n{trace}\n").ok()?;
     Some(path)
 }
 

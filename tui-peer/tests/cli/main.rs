@@ -4,6 +4,7 @@
 mod handover;
 #[path = "../e2e/lines.rs"]
 mod lines;
+mod private;
 mod program;
 mod remote;
 mod service;

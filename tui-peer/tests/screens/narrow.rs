@@ -169,7 +169,7 @@ fn that_a_download_is_done_is_not_hidden_by_its_being_shared() {
         Msg::Event(Event { at, level, target, text: text.to_owned(), what })
     };
     let path = "/home/ada/Downloads/ubuntu".into();
-    let done = What::Done { id, path, bytes: 1, seconds: 2.0 };
+    let done = What::Done { id, path, bytes: 1, seconds: 2.0, unkept: None };
     stage.send(event("ubuntu: done in 2.0 s", done));
     let shared = What::Shared { id, name: "ubuntu".into(), size: 1, chunks: 1 };
     stage.send(event("ubuntu: shared, 1 chunks", shared));

@@ -46,6 +46,15 @@ pub enum LibraryError {
         /// What is missing.
         what: &'static str,
     },
+    /// So much waits to be written that no more is kept.
+    #[error(
+        "{} could not be written for so long that no more is kept for it; make room there, or see to its disk",
+        path.display()
+    )]
+    Behind {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("{}: {source}", path.display())]
     Io {

@@ -24,10 +24,9 @@ impl Failure {
             Self::Bad(what) => LibraryError::Corrupt { path, what },
             Self::Db(error) => match *error {
                 redb::Error::Io(source) => LibraryError::Io { path, source },
-                redb::Error::PreviousIo => LibraryError::Io {
-                    path,
-                    source: io::Error::other("an earlier write failed; start again"),
-                },
+                redb::Error::PreviousIo => {
+                    LibraryError::Io { path, source: io::Error::other("an earlier write failed") }
+                }
                 other => LibraryError::Corrupt { path, what: other.to_string() },
             },
         }

@@ -2,6 +2,7 @@
 //! that may wait for a disk.
 //!
 //! - [`store`]: the one database of a profile: shares, downloads, chunk hashes, manifests, settings.
+//! - [`database`]: its file; [`pending`]: what is to be written and is not on disk yet.
 //! - [`record`]: what it holds.
 //! - [`mod@scan`]: what is in a file or folder, by stat only; [`hasher`]: its hashes, on all cores.
 //! - [`mod@check`]: at start, what changed since; an unchanged share is restored without reading a byte of
@@ -9,11 +10,13 @@
 //! - [`mod@verify`]: everything read again and compared.
 
 pub mod check;
+mod database;
 pub mod error;
 mod failure;
 mod folder;
 mod garbage;
 pub mod hasher;
+mod pending;
 pub mod prepared;
 pub mod record;
 pub mod scan;
@@ -22,6 +25,8 @@ pub mod stat;
 pub mod store;
 pub mod verify;
 mod work;
+
+pub(in crate::engine) use database::{Opener, plain_opener};
 
 pub use check::{Check, check, is_altered, refresh, restore};
 pub use error::{LibraryError, ShareError};
@@ -34,5 +39,7 @@ pub use stat::Stat;
 pub use store::{Collected, Library};
 pub use verify::{hash_path, verify};
 
+#[cfg(test)]
+pub(in crate::engine) mod faults;
 #[cfg(test)]
 mod tests;

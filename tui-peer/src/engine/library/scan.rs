@@ -12,12 +12,12 @@ use common::layout::Layout;
 use common::limits::{MAX_MANIFEST_ENTRIES, MAX_NAME_LEN, MAX_PATH_DEPTH, MAX_PATH_LEN};
 use rustix::fs::{Access, access};
 
+use super::database::FILE_NAME;
 use super::error::ShareError;
 use super::folder::in_manifest_order;
 use super::prepared::join;
 use super::skip::{Skip, Skipped};
 use super::stat::Stat;
-use super::store::FILE_NAME;
 
 /// A file or folder as it lies on the disk now.
 #[derive(Debug, Clone)]

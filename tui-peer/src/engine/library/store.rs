@@ -1,30 +1,33 @@
 //! The one database of a profile.
 //!
-//! redb: pure Rust, checksummed commits, one process at a time. Every method that writes is one
-//! durable commit. Chunk hashes are kept by root, so that they serve every share and download of the
-//! same file; what nobody needs any more goes with [`Library::collect_garbage`].
+//! redb: pure Rust, checksummed commits, one process at a time. What is to be written waits in memory
+//! until one durable commit takes all of it ([`Library::settle`]). When that fails it goes on waiting, so
+//! that what memory says and what the disk says meet again when the disk recovers; whoever reads sees it
+//! already. Chunk hashes are kept by root, so that they serve every share and download of the same file;
+//! what nobody needs any more goes with [`Library::collect_garbage`].
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::id::{ContentId, Hash, ID_LEN};
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle as _,
+    WriteTransaction,
+};
 
+use super::database::{Base, Opener, plain_opener};
 use super::error::LibraryError;
-use super::failure::{Failure, closed, guarded, open_error, unencodable};
+use super::failure::{Failure, unencodable};
 pub use super::garbage::Collected;
 use super::garbage::collect;
+use super::pending::{Change, Pending, Table};
 use super::prepared::Prepared;
 use super::record::{DownloadRecord, Loaded, ShareRecord};
 
-/// Name of the database in the state folder.
-pub(super) const FILE_NAME: &str = "library.redb";
 /// Format of the tables and records below.
 const SCHEMA: u32 = 1;
-/// Pages held in memory; the whole is read once at start, then hardly at all.
-const CACHE_LEN: usize = 16 * 1024 * 1024;
 
 pub(super) const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
 const SETTINGS: TableDefinition<'_, &str, &str> = TableDefinition::new("settings");
@@ -41,6 +44,10 @@ pub(super) const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
 /// Root and tree level → chunk hashes, 32 bytes each.
 pub(super) const TREES: TableDefinition<'_, &TreeKey, &[u8]> = TableDefinition::new("trees");
 
+/// Names of all of them but [`META`], which says whether there are any.
+const TABLES: [&str; 7] =
+    ["settings", "shares", "share_files", "downloads", "doomed", "manifests", "trees"];
+
 const SCHEMA_KEY: &str = "schema";
 /// 1 once something was removed or replaced since the last collection.
 pub(super) const GARBAGE_KEY: &str = "garbage";
@@ -50,20 +57,10 @@ pub(super) type TreeKey = [u8; ID_LEN + 1];
 /// What this profile shares and downloads.
 #[derive(Debug)]
 pub struct Library {
-    /// `None` only while it is dropped.
-    db: Option<Database>,
-    path: PathBuf,
-}
-
-impl Drop for Library {
-    fn drop(&mut self) {
-        let db = self.db.take();
-        // Closing writes; what was committed is safe whether that works or not.
-        let _ = guarded(&self.path, || {
-            drop(db);
-            Ok(())
-        });
-    }
+    base: Base,
+    pending: Mutex<Pending>,
+    /// Held by whoever writes, with the number up to which everything is written.
+    turn: Mutex<u64>,
 }
 
 impl Library {
@@ -73,38 +70,69 @@ impl Library {
     /// [`LibraryError::Locked`] when another process has it, [`LibraryError::TooNew`],
     /// [`LibraryError::Corrupt`], [`LibraryError::Io`].
     pub fn open(state_dir: &Path) -> Result<(Self, Loaded), LibraryError> {
-        let path = state_dir.join(FILE_NAME);
-        let io = |at: &Path| {
-            let path = at.to_path_buf();
-            move |source| LibraryError::Io { path, source }
-        };
-        DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(io(state_dir))?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io(&path))?;
-        let fresh = file.metadata().map_err(io(&path))?.len() == 0;
-        let db =
-            guarded(&path, || Ok(Database::builder().set_cache_size(CACHE_LEN).create_file(file)))?
-                .map_err(|error| open_error(state_dir, &path, error))?;
-        let library = Self { db: Some(db), path };
-        library.prepare_tables()?;
-        if fresh {
-            // So that a power cut does not take the name of the new file.
-            fs::File::open(state_dir).and_then(|dir| dir.sync_all()).map_err(io(state_dir))?;
-        }
+        Self::open_with(state_dir, plain_opener())
+    }
+
+    /// The same, with something between redb and the file.
+    pub(in crate::engine) fn open_with(
+        state_dir: &Path,
+        opener: Opener,
+    ) -> Result<(Self, Loaded), LibraryError> {
+        let base = Base::open(state_dir, opener, prepare_tables)?;
+        let library = Self { base, pending: Mutex::default(), turn: Mutex::default() };
+        library.check_schema()?;
         let loaded = library.load()?;
         Ok((library, loaded))
+    }
+
+    /// Writes everything that waits in one durable commit; blocks. Returns the number of the last change
+    /// that is on disk ([`Self::note_download`] and the like number them).
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing is changed on disk then, and everything goes on waiting.
+    pub fn settle(&self) -> Result<u64, LibraryError> {
+        let mut written = lock(&self.turn);
+        let batch = lock(&self.pending).batch();
+        if !batch.changes.is_empty() {
+            self.base.write(|txn| apply(txn, &batch.changes))?;
+            lock(&self.pending).written(batch.upto);
+        }
+        *written = (*written).max(batch.upto);
+        Ok(*written)
+    }
+
+    /// Number of the last change that was noted, written or not.
+    pub fn newest(&self) -> u64 {
+        lock(&self.pending).newest()
+    }
+
+    /// Rows that wait to be written.
+    pub fn waiting(&self) -> usize {
+        lock(&self.pending).len()
+    }
+
+    /// Whether everything is on disk.
+    pub fn is_settled(&self) -> bool {
+        lock(&self.pending).is_empty()
+    }
+
+    /// Adds changes to what is to be written; never blocks for the disk.
+    fn note(&self, changes: Vec<Change>) -> Result<u64, LibraryError> {
+        let added = lock(&self.pending).add(changes);
+        added.map_err(|_| LibraryError::Behind { path: self.base.path().to_path_buf() })
+    }
+
+    /// Adds changes and writes everything.
+    fn put(&self, changes: Vec<Change>) -> Result<(), LibraryError> {
+        self.note(changes)?;
+        self.settle().map(drop)
     }
 
     /// Remembers a share and its hashes; replaces what was known of the same path.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// [`LibraryError`]; it goes on waiting to be written then, unless that is
+    /// [`LibraryError::Behind`].
     pub fn put_share(&self, record: &ShareRecord, prepared: &Prepared) -> Result<(), LibraryError> {
         self.put_shares(&[(record, prepared)])
     }
@@ -112,102 +140,123 @@ impl Library {
     /// Remembers many shares in one commit.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// As [`Self::put_share`].
     pub fn put_shares(&self, shares: &[(&ShareRecord, &Prepared)]) -> Result<(), LibraryError> {
-        self.write(|txn| {
-            let mut replaced = false;
-            {
-                let mut heads = txn.open_table(SHARES)?;
-                let mut files = txn.open_table(SHARE_FILES)?;
-                let mut trees = txn.open_table(TREES)?;
-                let mut manifests = txn.open_table(MANIFESTS)?;
-                for (record, prepared) in shares {
-                    let bytes = record.encode().map_err(|error| unencodable(&error))?;
-                    replaced |= heads.insert(record.key(), bytes.head.as_slice())?.is_some();
-                    files.insert(record.key(), bytes.files.as_slice())?;
-                    if let Some(manifest) = &prepared.manifest {
-                        put_if_new(&mut manifests, &prepared.id.as_bytes(), manifest.bytes())?;
-                    }
-                    let level = prepared.layout.chunk_level();
-                    for hashes in prepared.hashes.iter().filter(|hashes| hashes.chunks() > 1) {
-                        if let Some(bytes) = hashes.to_bytes() {
-                            put_if_new(&mut trees, &&tree_key(hashes.root(), level), &bytes)?;
-                        }
-                    }
-                }
-            }
-            if replaced { note_garbage(txn) } else { Ok(()) }
-        })
+        let mut changes = Vec::new();
+        for (record, prepared) in shares {
+            changes.extend(self.share_rows(record, prepared)?);
+        }
+        self.put(changes)
+    }
+
+    /// Remembers a finished download as the share that it is now, and no longer as a download.
+    ///
+    /// # Errors
+    /// As [`Self::put_share`].
+    pub fn put_finished(
+        &self,
+        record: &ShareRecord,
+        prepared: &Prepared,
+    ) -> Result<(), LibraryError> {
+        let mut changes = self.share_rows(record, prepared)?;
+        changes.push(Change::remove(Table::Downloads, record.id.as_bytes()));
+        self.put(changes)
     }
 
     /// Forgets a share; says whether it was known. Files are not touched.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// As [`Self::put_share`].
     pub fn remove_share(&self, path: &Path) -> Result<bool, LibraryError> {
-        self.write(|txn| {
+        let known = self.row(Table::Shares, path.as_os_str().as_bytes());
+        self.note_unshared(&[path.to_path_buf()], None)?;
+        self.settle()?;
+        Ok(known?.is_some())
+    }
+
+    /// Forgets what is shared at these paths, and the download that it may have been; returns the number
+    /// of the change. Never blocks for the disk.
+    ///
+    /// # Errors
+    /// [`LibraryError::Behind`].
+    pub fn note_unshared(
+        &self,
+        paths: &[PathBuf],
+        download: Option<&ContentId>,
+    ) -> Result<u64, LibraryError> {
+        let mut changes = Vec::new();
+        for path in paths {
             let key = path.as_os_str().as_bytes();
-            let known = txn.open_table(SHARES)?.remove(key)?.is_some();
-            txn.open_table(SHARE_FILES)?.remove(key)?;
-            note_garbage(txn)?;
-            Ok(known)
-        })
+            changes.push(Change::remove(Table::Shares, key));
+            changes.push(Change::remove(Table::ShareFiles, key));
+        }
+        changes.extend(download.map(|id| Change::remove(Table::Downloads, id.as_bytes())));
+        self.note(changes)
     }
 
     /// Remembers a download, or what became of it. One that was doomed is not any more.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// As [`Self::put_share`].
     pub fn put_download(&self, record: &DownloadRecord) -> Result<(), LibraryError> {
-        self.write(|txn| {
-            let bytes = record.encode().map_err(|error| unencodable(&error))?;
-            txn.open_table(DOWNLOADS)?.insert(record.id.as_bytes(), bytes.as_slice())?;
-            txn.open_table(DOOMED)?.remove(record.id.as_bytes())?;
-            Ok(())
-        })
+        self.note_download(record)?;
+        self.settle().map(drop)
+    }
+
+    /// The same, without blocking for the disk; returns the number of the change.
+    ///
+    /// # Errors
+    /// [`LibraryError::Behind`].
+    pub fn note_download(&self, record: &DownloadRecord) -> Result<u64, LibraryError> {
+        let key = record.id.as_bytes();
+        let bytes = self.encoded(record)?;
+        self.note(vec![
+            Change::put(Table::Downloads, key, &bytes),
+            Change::remove(Table::Doomed, key),
+        ])
     }
 
     /// Forgets a download, and remembers that what was fetched of it is to be deleted, until that is done
-    /// ([`Self::forget_doomed`]) or it is wanted again ([`Self::put_download`]).
+    /// ([`Self::note_undoomed`]) or it is wanted again ([`Self::put_download`]). Returns the number of
+    /// the change; never blocks for the disk.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
-    pub fn doom_download(&self, record: &DownloadRecord) -> Result<(), LibraryError> {
-        self.write(|txn| {
-            let bytes = record.encode().map_err(|error| unencodable(&error))?;
-            txn.open_table(DOWNLOADS)?.remove(record.id.as_bytes())?;
-            txn.open_table(DOOMED)?.insert(record.id.as_bytes(), bytes.as_slice())?;
-            note_garbage(txn)
-        })
+    /// [`LibraryError::Behind`].
+    pub fn note_doomed(&self, record: &DownloadRecord) -> Result<u64, LibraryError> {
+        let key = record.id.as_bytes();
+        let bytes = self.encoded(record)?;
+        self.note(vec![
+            Change::remove(Table::Downloads, key),
+            Change::put(Table::Doomed, key, &bytes),
+        ])
     }
 
-    /// What was fetched of doomed downloads is deleted.
+    /// What was fetched of doomed downloads is deleted. Returns the number of the change; never blocks for
+    /// the disk.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
-    pub fn forget_doomed(&self, ids: &[ContentId]) -> Result<(), LibraryError> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        self.write(|txn| {
-            let mut doomed = txn.open_table(DOOMED)?;
-            for id in ids {
-                doomed.remove(id.as_bytes())?;
-            }
-            Ok(())
-        })
+    /// [`LibraryError::Behind`].
+    pub fn note_undoomed(&self, ids: &[ContentId]) -> Result<u64, LibraryError> {
+        self.note(ids.iter().map(|id| Change::remove(Table::Doomed, id.as_bytes())).collect())
     }
 
     /// Forgets a download; says whether it was known. Files are not touched.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// As [`Self::put_share`].
     pub fn remove_download(&self, id: &ContentId) -> Result<bool, LibraryError> {
-        self.write(|txn| {
-            let known = txn.open_table(DOWNLOADS)?.remove(id.as_bytes())?.is_some();
-            note_garbage(txn)?;
-            Ok(known)
-        })
+        let known = self.row(Table::Downloads, id.as_bytes());
+        self.note_removed(id)?;
+        self.settle()?;
+        Ok(known?.is_some())
+    }
+
+    /// The same, without blocking for the disk; returns the number of the change.
+    ///
+    /// # Errors
+    /// [`LibraryError::Behind`].
+    pub fn note_removed(&self, id: &ContentId) -> Result<u64, LibraryError> {
+        self.note_unshared(&[], Some(id))
     }
 
     /// Chunk hashes of a file, 32 bytes each, as [`common::merkle::ChunkHashes::to_bytes`] wrote them.
@@ -226,30 +275,41 @@ impl Library {
         &self,
         wanted: impl IntoIterator<Item = (Hash, u8)>,
     ) -> Result<Vec<Option<Vec<u8>>>, LibraryError> {
-        let mut wanted = wanted.into_iter().peekable();
-        if wanted.peek().is_none() {
+        let wanted: Vec<TreeKey> =
+            wanted.into_iter().map(|(root, level)| tree_key(root, level)).collect();
+        if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        self.read(|txn| {
+        let mut found: Vec<Option<Vec<u8>>> = {
+            let pending = lock(&self.pending);
+            let value = |key: &TreeKey| Some(pending.get(Table::Trees, key)??.to_vec());
+            wanted.iter().map(value).collect()
+        };
+        if found.iter().all(Option::is_some) {
+            return Ok(found);
+        }
+        let stored = self.base.read(|txn| {
             let trees = txn.open_table(TREES)?;
-            let mut found = Vec::new();
-            for (root, level) in wanted {
-                found.push(trees.get(&tree_key(root, level))?.map(|bytes| bytes.value().to_vec()));
+            let mut stored = Vec::with_capacity(wanted.len());
+            for (key, known) in wanted.iter().zip(&found) {
+                let row = if known.is_none() { trees.get(key)? } else { None };
+                stored.push(row.map(|bytes| bytes.value().to_vec()));
             }
-            Ok(found)
-        })
+            Ok(stored)
+        })?;
+        for (known, stored) in found.iter_mut().zip(stored) {
+            *known = known.take().or(stored);
+        }
+        Ok(found)
     }
 
     /// Remembers the chunk hashes of a file that is being downloaded. Kept as long as a share or a
     /// download (with its descriptor, and for a folder its manifest) needs them.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// As [`Self::put_share`].
     pub fn put_tree(&self, root: &Hash, level: u8, bytes: &[u8]) -> Result<(), LibraryError> {
-        self.write(|txn| {
-            txn.open_table(TREES)?.insert(&tree_key(*root, level), bytes)?;
-            Ok(())
-        })
+        self.put(vec![Change::put(Table::Trees, &tree_key(*root, level), bytes)])
     }
 
     /// A folder's manifest.
@@ -257,37 +317,37 @@ impl Library {
     /// # Errors
     /// [`LibraryError`] when the database cannot be read.
     pub fn manifest(&self, id: &ContentId) -> Result<Option<Vec<u8>>, LibraryError> {
-        self.read(|txn| {
-            let manifests = txn.open_table(MANIFESTS)?;
-            Ok(manifests.get(id.as_bytes())?.map(|bytes| bytes.value().to_vec()))
-        })
+        self.row(Table::Manifests, id.as_bytes())
     }
 
     /// Remembers the manifest of a folder that is being downloaded. Kept as long as a share or a
     /// download has this id.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// As [`Self::put_share`].
     pub fn put_manifest(&self, id: &ContentId, bytes: &[u8]) -> Result<(), LibraryError> {
-        self.write(|txn| {
-            txn.open_table(MANIFESTS)?.insert(id.as_bytes(), bytes)?;
-            Ok(())
-        })
+        self.put(vec![Change::put(Table::Manifests, id.as_bytes(), bytes)])
     }
 
     /// Sets a setting, or removes it. No secrets: those have files of their own.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// As [`Self::put_share`].
     pub fn set_setting(&self, key: &str, value: Option<&str>) -> Result<(), LibraryError> {
-        self.write(|txn| {
-            let mut settings = txn.open_table(SETTINGS)?;
-            match value {
-                Some(value) => settings.insert(key, value)?,
-                None => settings.remove(key)?,
-            };
-            Ok(())
-        })
+        self.note_setting(key, value)?;
+        self.settle().map(drop)
+    }
+
+    /// The same, without blocking for the disk; returns the number of the change.
+    ///
+    /// # Errors
+    /// [`LibraryError::Behind`].
+    pub fn note_setting(&self, key: &str, value: Option<&str>) -> Result<u64, LibraryError> {
+        let key = key.as_bytes();
+        self.note(vec![match value {
+            Some(value) => Change::put(Table::Settings, key, value.as_bytes()),
+            None => Change::remove(Table::Settings, key),
+        }])
     }
 
     /// What is remembered of one shared path.
@@ -295,22 +355,20 @@ impl Library {
     /// # Errors
     /// [`LibraryError`] when the database cannot be read.
     pub fn share(&self, path: &Path) -> Result<Option<ShareRecord>, LibraryError> {
-        self.read(|txn| {
-            let key = path.as_os_str().as_bytes();
-            let head = txn.open_table(SHARES)?.get(key)?;
-            let files = txn.open_table(SHARE_FILES)?.get(key)?;
-            let (Some(head), Some(files)) = (head, files) else { return Ok(None) };
-            let record = ShareRecord::decode(key, head.value(), files.value());
-            record.map(Some).map_err(|error| Failure::bad(&error))
-        })
+        let key = path.as_os_str().as_bytes();
+        let head = self.row(Table::Shares, key)?;
+        let files = self.row(Table::ShareFiles, key)?;
+        let (Some(head), Some(files)) = (head, files) else { return Ok(None) };
+        let record = ShareRecord::decode(key, &head, &files);
+        record.map(Some).map_err(|error| Failure::bad(&error).at(self.base.path()))
     }
 
-    /// All there is, as [`open`](Self::open) returned it.
+    /// All that is on disk, as [`open`](Self::open) returned it.
     ///
     /// # Errors
     /// [`LibraryError`] when the database cannot be read.
     pub fn load(&self) -> Result<Loaded, LibraryError> {
-        self.read(|txn| {
+        self.base.read(|txn| {
             let mut loaded = Loaded::default();
             let files = txn.open_table(SHARE_FILES)?;
             for row in txn.open_table(SHARES)?.iter()? {
@@ -344,60 +402,209 @@ impl Library {
     /// removed since the last time.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing is changed then.
+    /// [`LibraryError`]; nothing is removed then.
     pub fn collect_garbage(&self) -> Result<Collected, LibraryError> {
-        let dirty = self.read(|txn| {
+        // What waits may need what nothing on disk needs.
+        self.settle()?;
+        let dirty = self.base.read(|txn| {
             Ok(txn.open_table(META)?.get(GARBAGE_KEY)?.is_some_and(|flag| flag.value() != 0))
         })?;
         if !dirty {
             return Ok(Collected::default());
         }
-        self.write(collect)
+        self.base.write(collect)
     }
 
-    fn prepare_tables(&self) -> Result<(), LibraryError> {
-        let found = self.write(|txn| {
-            let mut meta = txn.open_table(META)?;
-            let found = meta.get(SCHEMA_KEY)?.map(|version| version.value());
-            if found.is_none() {
-                meta.insert(SCHEMA_KEY, SCHEMA)?;
-            }
-            drop(meta);
-            if found.unwrap_or(SCHEMA) == SCHEMA {
-                txn.open_table(SETTINGS)?;
-                txn.open_table(SHARES)?;
-                txn.open_table(SHARE_FILES)?;
-                txn.open_table(DOWNLOADS)?;
-                txn.open_table(DOOMED)?;
-                txn.open_table(MANIFESTS)?;
-                txn.open_table(TREES)?;
-            }
-            Ok(found.unwrap_or(SCHEMA))
-        })?;
-        if found == SCHEMA {
-            return Ok(());
+    /// One row as it is to be: on disk, unless a change of it waits.
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, LibraryError> {
+        if let Some(value) = lock(&self.pending).get(table, key) {
+            return Ok(value.map(|bytes| bytes.to_vec()));
         }
-        Err(LibraryError::TooNew { path: self.path.clone(), found, known: SCHEMA })
-    }
-
-    fn write<R>(
-        &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<R, Failure>,
-    ) -> Result<R, LibraryError> {
-        guarded(&self.path, || {
-            let txn = self.db.as_ref().ok_or_else(closed)?.begin_write()?;
-            let result = change(&txn)?;
-            txn.commit()?;
-            Ok(result)
+        self.base.read(|txn| {
+            let id = || <&[u8; ID_LEN]>::try_from(key).map_err(|_| Failure::bad("not an id"));
+            Ok(match table {
+                Table::Shares => txn.open_table(SHARES)?.get(key)?.map(|b| b.value().to_vec()),
+                Table::ShareFiles => {
+                    txn.open_table(SHARE_FILES)?.get(key)?.map(|b| b.value().to_vec())
+                }
+                Table::Downloads => {
+                    txn.open_table(DOWNLOADS)?.get(id()?)?.map(|b| b.value().to_vec())
+                }
+                Table::Manifests => {
+                    txn.open_table(MANIFESTS)?.get(id()?)?.map(|b| b.value().to_vec())
+                }
+                Table::Settings | Table::Doomed | Table::Trees => None,
+            })
         })
     }
 
-    fn read<R>(
+    fn share_rows(
         &self,
-        look: impl FnOnce(&redb::ReadTransaction) -> Result<R, Failure>,
-    ) -> Result<R, LibraryError> {
-        guarded(&self.path, || look(&self.db.as_ref().ok_or_else(closed)?.begin_read()?))
+        record: &ShareRecord,
+        prepared: &Prepared,
+    ) -> Result<Vec<Change>, LibraryError> {
+        let bytes = record.encode().map_err(|error| self.unencodable(&error))?;
+        let mut rows = vec![
+            Change::put(Table::Shares, record.key(), &bytes.head),
+            Change::put(Table::ShareFiles, record.key(), &bytes.files),
+        ];
+        if let Some(manifest) = &prepared.manifest {
+            rows.push(Change::put(Table::Manifests, prepared.id.as_bytes(), manifest.bytes()));
+        }
+        let level = prepared.layout.chunk_level();
+        for hashes in prepared.hashes.iter().filter(|hashes| hashes.chunks() > 1) {
+            if let Some(bytes) = hashes.to_bytes() {
+                rows.push(Change::put(Table::Trees, &tree_key(hashes.root(), level), &bytes));
+            }
+        }
+        Ok(rows)
     }
+
+    fn encoded(&self, record: &DownloadRecord) -> Result<Vec<u8>, LibraryError> {
+        record.encode().map_err(|error| self.unencodable(&error))
+    }
+
+    fn unencodable(&self, error: &rmp_serde::encode::Error) -> LibraryError {
+        unencodable(error).at(self.base.path())
+    }
+
+    fn check_schema(&self) -> Result<(), LibraryError> {
+        let found = self.base.read(|txn| {
+            Ok(txn.open_table(META)?.get(SCHEMA_KEY)?.map(|version| version.value()))
+        })?;
+        match found.unwrap_or(SCHEMA) {
+            SCHEMA => Ok(()),
+            found => {
+                let path = self.base.path().to_path_buf();
+                Err(LibraryError::TooNew { path, found, known: SCHEMA })
+            }
+        }
+    }
+}
+
+/// Gives a database its tables, if it has not all of them; leaves those of other versions alone.
+fn prepare_tables(db: &Database) -> Result<(), Failure> {
+    let txn = db.begin_read()?;
+    let found = match txn.open_table(META) {
+        Ok(meta) => meta.get(SCHEMA_KEY)?.map(|version| version.value()),
+        Err(TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    // A start on a full disk writes nothing that is there already.
+    let names: Vec<String> = txn.list_tables()?.map(|table| table.name().to_owned()).collect();
+    let complete = TABLES.iter().all(|name| names.iter().any(|there| there == name));
+    if found.is_some_and(|found| found != SCHEMA || complete) {
+        return Ok(());
+    }
+    drop(txn);
+    let txn = db.begin_write()?;
+    txn.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
+    txn.open_table(SETTINGS)?;
+    txn.open_table(SHARES)?;
+    txn.open_table(SHARE_FILES)?;
+    txn.open_table(DOWNLOADS)?;
+    txn.open_table(DOOMED)?;
+    txn.open_table(MANIFESTS)?;
+    txn.open_table(TREES)?;
+    txn.commit()?;
+    Ok(())
+}
+
+/// Makes rows what they are to be.
+fn apply(txn: &WriteTransaction, changes: &[Change]) -> Result<(), Failure> {
+    let mut by_table: BTreeMap<Table, Vec<&Change>> = BTreeMap::new();
+    for change in changes {
+        by_table.entry(change.table).or_default().push(change);
+    }
+    let mut garbage = false;
+    for (table, changes) in by_table {
+        match table {
+            Table::Settings => settings(txn, &changes)?,
+            Table::Shares => garbage |= paths(txn, SHARES, &changes)?,
+            Table::ShareFiles => {
+                paths(txn, SHARE_FILES, &changes)?;
+            }
+            Table::Downloads => garbage |= ids(txn, DOWNLOADS, &changes)?,
+            Table::Doomed => {
+                ids(txn, DOOMED, &changes)?;
+            }
+            Table::Manifests => new_only(txn, MANIFESTS, &changes)?,
+            Table::Trees => new_only(txn, TREES, &changes)?,
+        }
+    }
+    if garbage { note_garbage(txn) } else { Ok(()) }
+}
+
+fn settings(txn: &WriteTransaction, changes: &[&Change]) -> Result<(), Failure> {
+    let mut table = txn.open_table(SETTINGS)?;
+    for Change { key, value, .. } in changes {
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|error| Failure::bad(&error));
+        match value {
+            Some(value) => table.insert(text(key)?, text(value)?)?,
+            None => table.remove(text(key)?)?,
+        };
+    }
+    Ok(())
+}
+
+/// Says whether anything was replaced or removed, or is not to be there: what belonged to it may have been
+/// written before it was.
+fn paths(
+    txn: &WriteTransaction,
+    table: TableDefinition<'_, &'static [u8], &'static [u8]>,
+    changes: &[&Change],
+) -> Result<bool, Failure> {
+    let mut table = txn.open_table(table)?;
+    let mut replaced = false;
+    for Change { key, value, .. } in changes {
+        let old = match value {
+            Some(value) => table.insert(&**key, &**value)?,
+            None => table.remove(&**key)?,
+        };
+        replaced |= old.is_some() || value.is_none();
+    }
+    Ok(replaced)
+}
+
+/// Says whether anything is not to be there.
+fn ids(
+    txn: &WriteTransaction,
+    table: TableDefinition<'_, &'static [u8; ID_LEN], &'static [u8]>,
+    changes: &[&Change],
+) -> Result<bool, Failure> {
+    let mut table = txn.open_table(table)?;
+    let mut removed = false;
+    for Change { key, value, .. } in changes {
+        let id = <&[u8; ID_LEN]>::try_from(&**key).map_err(|_| Failure::bad("not an id"))?;
+        match value {
+            Some(value) => {
+                table.insert(id, &**value)?;
+            }
+            None => {
+                table.remove(id)?;
+                removed = true;
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Values are named by their hash: what is there already is the same, unless it was damaged.
+fn new_only<const N: usize>(
+    txn: &WriteTransaction,
+    table: TableDefinition<'_, &'static [u8; N], &'static [u8]>,
+    changes: &[&Change],
+) -> Result<(), Failure> {
+    let mut table = txn.open_table(table)?;
+    for Change { key, value, .. } in changes {
+        let key = <&[u8; N]>::try_from(&**key).map_err(|_| Failure::bad("not a hash"))?;
+        let Some(value) = value else { continue };
+        let known = table.get(key)?.is_some_and(|there| *there.value() == **value);
+        if !known {
+            table.insert(key, &**value)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn tree_key(root: Hash, level: u8) -> TreeKey {
@@ -408,32 +615,25 @@ pub(super) fn tree_key(root: Hash, level: u8) -> TreeKey {
     key
 }
 
-/// Values are named by their hash: what is there already is the same.
-fn put_if_new<K: redb::Key>(
-    table: &mut Table<'_, K, &'static [u8]>,
-    key: &K::SelfType<'_>,
-    value: &[u8],
-) -> Result<(), Failure> {
-    let known = table.get(key)?.is_some();
-    if !known {
-        table.insert(key, value)?;
-    }
-    Ok(())
-}
-
 fn note_garbage(txn: &WriteTransaction) -> Result<(), Failure> {
     txn.open_table(META)?.insert(GARBAGE_KEY, 1)?;
     Ok(())
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
+    use std::fs::{self, OpenOptions};
     use std::os::unix::fs::{FileExt, PermissionsExt};
     use std::sync::Arc;
 
     use common::content::{Descriptor, Kind};
 
+    use super::super::database::FILE_NAME;
     use super::*;
     use crate::engine::command::{Priority, Selection};
     use crate::engine::library::{Wish, hash_path, restore};
@@ -501,7 +701,7 @@ mod tests {
         );
         assert_eq!(restore(&library, &prepared.record(false)).unwrap(), prepared);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&state), mode(&library.path)), (0o700, 0o600));
+        assert_eq!((mode(&state), mode(library.base.path())), (0o700, 0o600));
 
         assert!(library.remove_share(&odd.path).unwrap());
         assert!(!library.remove_share(&odd.path).unwrap());
@@ -518,14 +718,18 @@ mod tests {
         {
             let (library, _) = Library::open(dir.path()).unwrap();
             all.iter().for_each(|record| library.put_download(record).unwrap());
-            all.iter().for_each(|record| library.doom_download(record).unwrap());
+            for record in &all {
+                library.note_doomed(record).unwrap();
+            }
+            library.settle().unwrap();
         }
         let (library, loaded) = Library::open(dir.path()).unwrap();
         assert_eq!((loaded.downloads.len(), &loaded.doomed[..]), (0, &all[..]));
         library.put_download(&all[0]).unwrap();
         let loaded = library.load().unwrap();
         assert_eq!((&loaded.downloads[..], &loaded.doomed[..]), (&all[..1], &all[1..]));
-        library.forget_doomed(&[all[1].id]).unwrap();
+        library.note_undoomed(&[all[1].id]).unwrap();
+        library.settle().unwrap();
         let loaded = library.load().unwrap();
         assert_eq!((&loaded.downloads[..], loaded.doomed.len()), (&all[..1], 0));
     }
@@ -546,6 +750,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (library, _) = Library::open(dir.path()).unwrap();
         library
+            .base
             .write(|txn| {
                 txn.open_table(META)?.insert(SCHEMA_KEY, SCHEMA + 1)?;
                 Ok(())

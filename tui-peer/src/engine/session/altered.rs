@@ -131,12 +131,9 @@ impl Session {
     /// Fetches from others what the user had and no longer has on disk.
     pub(super) fn fetch_again(&mut self, wish: Download) -> Result<Reply, CommandError> {
         if let Some(Content { role: Role::Share(share), .. }) = self.forget(&wish.id) {
-            let library = self.library.clone();
             // The record of the download is written anew: only that of the share is in the way.
-            self.background(move || {
-                let forget = |path: &PathBuf| library.remove_share(path).map(drop);
-                Done::Forgotten { result: share.paths.iter().try_for_each(forget) }
-            });
+            let noted = self.library.note_unshared(&share.paths, None);
+            self.write_down(noted);
         }
         self.download(wish)
     }

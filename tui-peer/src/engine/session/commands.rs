@@ -14,7 +14,21 @@ impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
         self.changed();
         let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin);
+        // What takes something away for good must not come back after a power cut once that was said.
+        let lasts = matches!(
+            command,
+            Command::Unshare { .. }
+                | Command::Remove { .. }
+                | Command::Ban { time: None, .. }
+                | Command::Unban { .. }
+                | Command::WatchFor { .. }
+        );
+        let before = self.library.newest();
         if let Some((answer, reply)) = self.answer(command, reply) {
+            let noted = self.library.newest();
+            if lasts && answer.is_ok() && noted > before {
+                return self.answer_when_kept(noted, answer, reply);
+            }
             if moves {
                 // Whoever reads that we left may ask to rejoin at once: the state is out before.
                 self.publish();

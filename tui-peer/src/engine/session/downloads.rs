@@ -47,6 +47,8 @@ pub(super) enum Step {
     Distrusted { id: ContentId, lost: ChunkSet, result: Result<(), DiskError> },
     /// What was fetched so far is deleted (or could not be).
     Deleted { id: ContentId, result: Result<(), DiskError> },
+    /// The journal of a finished download is deleted (or could not be).
+    JournalClosed { result: Result<(), DiskError> },
 }
 
 /// A download as it was found on disk.
@@ -267,6 +269,11 @@ impl Session {
                 Ok(()) => self.on_deleted(id),
                 Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
             },
+            Step::JournalClosed { result } => {
+                if let Err(error) = result {
+                    self.say(Level::Warn, Target::Disk, error.to_string());
+                }
+            }
         }
     }
 
@@ -379,9 +386,9 @@ impl Session {
         self.changed();
     }
 
-    pub(super) fn remember(&self, record: &DownloadRecord) {
-        let record = record.clone();
-        self.write_down(move |library| library.put_download(&record));
+    pub(super) fn remember(&mut self, record: &DownloadRecord) {
+        let noted = self.library.note_download(record);
+        self.write_down(noted);
     }
 }
 
@@ -392,7 +399,7 @@ const FREE_WAIT: Duration = Duration::from_millis(20);
 
 /// Opens once nobody else has it open any more: mostly that is ourselves, before a removal was taken back.
 /// Blocks.
-fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, DiskError> {
+pub(super) fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, DiskError> {
     for _ in 0..FREE_TRIES {
         match open() {
             Err(DiskError::InUse { .. }) => std::thread::sleep(FREE_WAIT),

@@ -10,6 +10,7 @@ use super::Session;
 use super::content::{Content, Phase, Role, Share, ShareState, bytes_of};
 use super::downloads::{FinishedDownload, Step};
 use super::helpers::Place;
+use super::ledger::{Unclosed, hint, unkept_words};
 use super::shares::Done;
 use crate::engine::command::CommandError;
 use crate::engine::disk::{DiskError, FileTree, FinishPlan, SharedFiles};
@@ -33,7 +34,7 @@ impl Session {
         download.phase = Phase::Finishing;
         self.changed();
         let hashes = self.node.hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
-        let (library, ledger) = (self.library.clone(), self.ledger());
+        let library = self.library.clone();
         let volume = self.volume_of(&dir);
         self.help(Place::Volume(volume), move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
@@ -47,11 +48,7 @@ impl Session {
                         path: path.clone(),
                         source: std::io::Error::other(error.to_string()),
                     })?;
-                // What was wished for it earlier must not come after its removal.
-                let remembered = ledger
-                    .settle(&library)
-                    .and_then(|()| library.put_share(&prepared.record(true), &prepared))
-                    .and_then(|()| library.remove_download(&id).map(drop));
+                let remembered = library.put_finished(&prepared.record(true), &prepared);
                 // Only now: a crash before this line finds its way back here from the journal.
                 if remembered.is_ok() {
                     partial.close_journal()?;
@@ -65,7 +62,8 @@ impl Session {
     /// A crash came between the rename and the record: hash it as what it is, a file of ours.
     pub(super) fn finish_in_place(&mut self, id: ContentId, path: Result<PathBuf, CommandError>) {
         self.forget(&id);
-        self.write_down(move |library| library.remove_download(&id).map(drop));
+        let noted = self.library.note_removed(&id);
+        self.write_down(noted);
         match path {
             Ok(path) => self.share_real(path, None),
             Err(error) => self.say(Level::Error, Target::Share, error.message),
@@ -78,14 +76,23 @@ impl Session {
         let bytes = content.layout.as_ref().map_or(0, |l| bytes_of(l, &download.wanted));
         let seconds = download.asked.elapsed().as_secs_f64();
         let (shown, wanted) = (content.shown.clone(), download.wanted.clone());
-        if let Err(error) = &finished.remembered {
-            self.say(Level::Error, Target::Disk, error.to_string());
-        }
-        let FinishedDownload { path, prepared, .. } = finished;
+        let unclosed =
+            Unclosed { id, dir: download.record.dir.clone(), name: content.name.clone() };
+        let FinishedDownload { path, prepared, remembered } = finished;
+        let unkept = remembered.as_ref().err().map(|error| {
+            let (why, hint) = (error.to_string(), hint(error));
+            self.leave_journal(unclosed);
+            unkept_words(&why, hint)
+        });
+        self.note_written(remembered.as_ref().map(drop));
         let part = (!wanted.is_complete()).then_some(wanted);
         self.become_share(id, prepared, part);
-        let text = format!("{shown}: done in {seconds:.1} s, at {}", path.display());
-        self.tell(Level::Info, Target::Fetch, text, What::Done { id, path, bytes, seconds });
+        let text = match &unkept {
+            None => format!("{shown}: done in {seconds:.1} s, at {}", path.display()),
+            Some(unkept) => format!("{shown}: in {seconds:.1} s, at {}: {unkept}", path.display()),
+        };
+        let level = if unkept.is_none() { Level::Info } else { Level::Warn };
+        self.tell(level, Target::Fetch, text, What::Done { id, path, bytes, seconds, unkept });
         self.start_queued();
     }
 

@@ -120,7 +120,7 @@ impl Session {
         self.changed();
         let text = format!("{shown}: fetching more of its files");
         self.say(Level::Info, Target::Fetch, text);
-        let (library, ledger, id) = (self.library.clone(), self.ledger(), *id);
+        let (library, id) = (self.library.clone(), *id);
         self.beside(path, move |path| {
             // The wish first: after a crash it is taken up again.
             let take = || -> Result<(), DiskError> {
@@ -129,10 +129,7 @@ impl Session {
                     path: path.clone(),
                     source: std::io::Error::other(why),
                 };
-                ledger
-                    .settle(&library)
-                    .and_then(|()| library.put_download(&record))
-                    .map_err(|error| other(error.to_string()))?;
+                library.put_download(&record).map_err(|error| other(error.to_string()))?;
                 let share = library.share(&path).map_err(|error| other(error.to_string()))?;
                 let unchanged =
                     share.is_some_and(|share| library::check(&share) == Check::Unchanged);
@@ -167,7 +164,8 @@ impl Session {
         let what = What::Failed { id: Some(id), code: "widen", hint };
         self.tell(Level::Error, Target::Disk, text, what);
         self.forget(&id);
-        self.write_down(move |library| library.remove_download(&id).map(drop));
+        let noted = self.library.note_removed(&id);
+        self.write_down(noted);
         self.share_again(path);
     }
 

@@ -164,7 +164,8 @@ impl Session {
         self.keeping.dirty = false;
         self.keeping.written = Instant::now();
         let Some(text) = self.kept_text() else { return };
-        self.write_down(move |library| library.set_setting(KEY, Some(&text)));
+        let noted = self.library.note_setting(KEY, Some(&text));
+        self.write_down(noted);
     }
 
     fn kept_text(&self) -> Option<String> {

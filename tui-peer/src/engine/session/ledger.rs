@@ -1,91 +1,252 @@
-//! What the session writes into the library, in the order in which it was decided: a removal must not be
-//! overtaken by an older wish for the same download, or a restart would bring it back.
+//! What the session writes into the library: beside itself, all that waits in one commit, and again after a
+//! failure until the disk takes it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use super::Session;
+use common::id::ContentId;
+use tokio::sync::oneshot;
+
+use super::commands::Answer;
+use super::content::Role;
+use super::downloads::{disk_name, when_free};
 use super::shares::Done;
-use crate::engine::library::{Library, LibraryError};
+use super::{Session, refuse};
+use crate::engine::command::CommandErrorKind;
+use crate::engine::disk::discard;
+use crate::engine::event::{Level, Target, What};
+use crate::engine::library::LibraryError;
+use crate::engine::snapshot::Unkept;
 
-/// One thing to write.
-type Write = Box<dyn FnOnce(&Library) -> Result<(), LibraryError> + Send>;
+/// How long after a first failure it is tried again; twice as long after each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// Longest wait: whoever has made room sees within that time that it was enough.
+const LAST_RETRY: Duration = Duration::from_secs(30);
+/// How long a caller waits for the disk before it is told that nothing is on it yet: far longer than a
+/// commit takes on a busy disk, and short enough for somebody who looks at a screen.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Journals of finished downloads that are left until those are remembered. Further ones stay on disk.
+const MAX_UNCLOSED: usize = 1000;
 
-/// Writes that wait. A user's commands cause them, each some hundred bytes; they are as many as were
-/// given within the few milliseconds that a commit takes.
+/// How it stands between the session and the library.
 #[derive(Default)]
 pub(super) struct Ledger {
-    waiting: Mutex<VecDeque<Write>>,
-    /// Held by whoever writes.
-    turn: Mutex<()>,
+    /// A write is under way.
+    settling: bool,
+    trouble: Option<Trouble>,
+    /// Answers that are given when what they say is on disk.
+    owed: VecDeque<Owed>,
+    /// Finished downloads that are not remembered yet: should the program end before they are, their
+    /// journals say that they are finished.
+    unclosed: Vec<Unclosed>,
+}
+
+/// The library cannot be written.
+struct Trouble {
+    why: String,
+    hint: &'static str,
+    /// How long to wait before the next try.
+    wait: Duration,
+    retry_at: Instant,
+}
+
+struct Owed {
+    /// Of the last change that the answer is about.
+    number: u64,
+    deadline: Instant,
+    answer: Answer,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// A finished download whose journal is still there.
+pub(super) struct Unclosed {
+    pub(super) id: ContentId,
+    pub(super) dir: PathBuf,
+    pub(super) name: String,
 }
 
 impl Ledger {
-    /// Adds a write; says whether somebody has to be sent to [`Self::settle`] it.
-    fn add(&self, write: Write) -> bool {
-        let mut waiting = lock(&self.waiting);
-        waiting.push_back(write);
-        waiting.len() == 1
+    /// When there is something to do even if nothing happens.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let retry = self.trouble.as_ref().filter(|_| !self.settling).map(|t| t.retry_at);
+        let owed = self.owed.front().map(|owed| owed.deadline);
+        retry.into_iter().chain(owed).min()
     }
+}
 
-    /// Does everything that waits, in order; blocks. What was added before is done afterwards.
-    ///
-    /// # Errors
-    /// The first; the others are tried all the same.
-    pub(super) fn settle(&self, library: &Library) -> Result<(), LibraryError> {
-        let _turn = lock(&self.turn);
-        let mut result = Ok(());
-        loop {
-            let next = lock(&self.waiting).pop_front();
-            let Some(write) = next else { return result };
-            result = result.and(write(library));
+/// What to do about it.
+pub(super) fn hint(error: &LibraryError) -> &'static str {
+    match error {
+        LibraryError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            "make room on the disk of the state folder; it is written by itself then"
         }
+        LibraryError::Io { .. } | LibraryError::Behind { .. } => {
+            "see to the disk of the state folder; it is written by itself when that works again"
+        }
+        _ => "stop this peer, move the file away and start again; files are not touched",
     }
+}
+
+/// What a caller is told of something that is done and would be forgotten.
+pub(super) fn unkept_words(why: &str, hint: &str) -> String {
+    format!("done, but not remembered: {why}; until then a restart forgets it: {hint}")
 }
 
 impl Session {
-    /// Writes into the library, beside the session and after everything that was to be written before.
-    pub(super) fn write_down(
-        &self,
-        write: impl FnOnce(&Library) -> Result<(), LibraryError> + Send + 'static,
-    ) {
-        if self.ledger.add(Box::new(write)) {
-            let (ledger, library) = (self.ledger.clone(), self.library.clone());
-            self.background(move || Done::Forgotten { result: ledger.settle(&library) });
+    /// Writes what was noted in the library, beside the session.
+    pub(super) fn write_down(&mut self, noted: Result<u64, LibraryError>) {
+        match noted {
+            // While it fails there is a time for the next try.
+            Ok(_) if self.ledger.trouble.is_some() => {}
+            Ok(_) => self.settle(),
+            Err(error) => self.note_trouble(&error),
         }
     }
 
-    /// For background work that writes by itself: to be settled first.
-    pub(super) fn ledger(&self) -> Arc<Ledger> {
-        self.ledger.clone()
+    fn settle(&mut self) {
+        if std::mem::replace(&mut self.ledger.settling, true) {
+            return;
+        }
+        let library = self.library.clone();
+        self.background(move || Done::Settled { result: library.settle() });
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_later_write_is_never_overtaken_by_an_earlier_one() {
-        let temp = tempfile::tempdir().unwrap();
-        let (library, _) = Library::open(temp.path()).unwrap();
-        let (library, ledger) = (Arc::new(library), Arc::new(Ledger::default()));
-        let mut threads = Vec::new();
-        for n in 0..50 {
-            let text = n.to_string();
-            let first = ledger.add(Box::new(move |library| library.set_setting("n", Some(&text))));
-            // As many threads as may come, in whatever order they come.
-            if first || n % 7 == 0 {
-                let (library, ledger) = (library.clone(), ledger.clone());
-                threads.push(std::thread::spawn(move || ledger.settle(&library).unwrap()));
+    /// Everything that waited was written, or could not be.
+    pub(super) fn on_settled(&mut self, result: Result<u64, LibraryError>) {
+        self.ledger.settling = false;
+        match result {
+            Ok(number) => {
+                self.note_well();
+                let owed = std::mem::take(&mut self.ledger.owed);
+                let (paid, owed) = owed.into_iter().partition(|owed| owed.number <= number);
+                self.ledger.owed = owed;
+                let paid: VecDeque<Owed> = paid;
+                for Owed { answer, reply, .. } in paid {
+                    // A caller that no longer waits is fine.
+                    let _ = reply.send(answer);
+                }
+                if !self.library.is_settled() {
+                    self.settle();
+                }
+            }
+            Err(error) => {
+                self.note_trouble(&error);
+                self.disappoint(None, &error.to_string(), hint(&error));
             }
         }
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        let loaded = library.load().unwrap();
-        assert_eq!(loaded.settings.get("n").map(String::as_str), Some("49"));
+    }
+
+    /// Background work could write, or could not; it goes on being tried then.
+    pub(super) fn note_written(&mut self, result: Result<(), &LibraryError>) {
+        match result {
+            Err(error) => self.note_trouble(error),
+            Ok(()) if self.library.is_settled() => self.note_well(),
+            Ok(()) => {}
+        }
+    }
+
+    fn note_trouble(&mut self, error: &LibraryError) {
+        let now = Instant::now();
+        let (why, hint) = (error.to_string(), hint(error));
+        let last = self.ledger.trouble.take();
+        let wait = last.as_ref().map_or(FIRST_RETRY, |last| (last.wait * 2).min(LAST_RETRY));
+        // A failure in between does not put the next try off.
+        let retry_at = last.as_ref().map(|last| last.retry_at).filter(|at| *at > now);
+        let (retry_at, wait) = match (retry_at, &last) {
+            (Some(at), Some(last)) => (at, last.wait),
+            _ => (now + wait, wait),
+        };
+        if last.is_none() {
+            let text = format!(
+                "the library cannot be written: {why}; what changes from now on is forgotten at a restart unless it can be written before"
+            );
+            let what = What::Failed { id: None, code: "library", hint: hint.to_owned() };
+            self.tell(Level::Error, Target::Disk, text, what);
+        }
+        self.ledger.trouble = Some(Trouble { why, hint, wait, retry_at });
+        self.changed();
+    }
+
+    fn note_well(&mut self) {
+        if self.ledger.trouble.take().is_none() {
+            return;
+        }
+        self.changed();
+        self.say(Level::Info, Target::Disk, "the library can be written again; all is remembered");
+        for Unclosed { id, dir, name } in std::mem::take(&mut self.ledger.unclosed) {
+            let content = self.contents.get(&id).map(|content| &content.role);
+            if matches!(content, Some(Role::Download(_))) {
+                // Its journal is that of a new download.
+                continue;
+            }
+            self.beside(dir, move |dir| {
+                let result = when_free(|| discard(&dir, &disk_name(&name, &id), &id));
+                Done::Download(super::downloads::Step::JournalClosed { result })
+            });
+        }
+    }
+
+    /// A finished download could not be remembered: its journal stays until it is.
+    pub(super) fn leave_journal(&mut self, unclosed: Unclosed) {
+        if self.ledger.unclosed.len() < MAX_UNCLOSED {
+            self.ledger.unclosed.push(unclosed);
+        }
+    }
+
+    /// Answers when everything noted so far is on disk, or once it turns out that it cannot be.
+    pub(super) fn answer_when_kept(
+        &mut self,
+        number: u64,
+        answer: Answer,
+        reply: oneshot::Sender<Answer>,
+    ) {
+        let deadline = Instant::now() + PATIENCE;
+        self.ledger.owed.push_back(Owed { number, deadline, answer, reply });
+        // Also while it fails: whoever waits wants to know how it is now.
+        self.settle();
+    }
+
+    /// Tries again what could not be written, and lets nobody wait too long.
+    pub(super) fn look_at_ledger(&mut self, now: Instant) {
+        let due = |trouble: &Trouble| trouble.retry_at <= now;
+        if self.ledger.trouble.as_ref().is_some_and(due) {
+            self.settle();
+        }
+        if self.ledger.owed.front().is_some_and(|owed| owed.deadline <= now) {
+            let why = format!("{} does not answer", self.config.state_dir.display());
+            self.disappoint(Some(now), &why, "see to its disk; it is written by itself then");
+        }
+    }
+
+    /// Tells those who wait (until `late`, or all of them) that what they wanted is done and not on disk.
+    fn disappoint(&mut self, late: Option<Instant>, why: &str, hint: &str) {
+        let is_late = |owed: &Owed| late.is_none_or(|now| owed.deadline <= now);
+        while self.ledger.owed.front().is_some_and(is_late) {
+            let Some(Owed { answer, reply, .. }) = self.ledger.owed.pop_front() else { return };
+            let text = unkept_words(why, hint);
+            let answer = answer.and_then(|_| Err(refuse(CommandErrorKind::Io, text)));
+            // A caller that no longer waits is fine.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// The last write of this run: whoever waits is answered, and what is lost is said.
+    pub(super) fn last_settled(&mut self, result: Result<u64, LibraryError>) {
+        if let Err(error) = &result {
+            let (waiting, hint) = (self.library.waiting(), hint(error));
+            let text = format!("{waiting} records are not remembered: {error}");
+            let what = What::Failed { id: None, code: "library", hint: hint.to_owned() };
+            self.tell(Level::Error, Target::Disk, text, what);
+        }
+        self.on_settled(result);
+    }
+
+    /// What is not on disk, for those who look.
+    pub(super) fn unkept(&self) -> Option<Unkept> {
+        let trouble = self.ledger.trouble.as_ref()?;
+        let waiting = u32::try_from(self.library.waiting()).unwrap_or(u32::MAX);
+        let (why, hint) = (trouble.why.clone(), trouble.hint.to_owned());
+        Some(Unkept { why, hint, waiting })
     }
 }

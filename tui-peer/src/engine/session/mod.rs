@@ -136,8 +136,7 @@ pub(super) struct Session {
     bans: Vec<Ban>,
     keeping: Keeping,
     whereabouts: whereabouts::Whereabouts,
-    /// What is to be written into the library, in order.
-    ledger: Arc<ledger::Ledger>,
+    ledger: ledger::Ledger,
     /// When shares are looked at.
     looks: altered::Looks,
     failing: failing::Failing,
@@ -250,7 +249,7 @@ impl Session {
         }
         due = due.min(self.looks.next_due(self.probe.look_every()));
         let others = self.removal_due().into_iter().chain(self.failing.next_due());
-        others.fold(due, Instant::min)
+        others.chain(self.ledger.due()).fold(due, Instant::min)
     }
 
     /// At rest nothing needs a second's resolution.
@@ -278,6 +277,7 @@ impl Session {
         self.try_failing(now);
         self.bury_removed(Some(now));
         self.look_at_clocks(now, SystemTime::now());
+        self.look_at_ledger(now);
         self.check_stopping(now);
         if self.dirty && now >= self.published + SNAPSHOT_EVERY {
             self.publish();

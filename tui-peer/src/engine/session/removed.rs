@@ -109,12 +109,12 @@ impl Session {
 
     /// What is to be deleted is written down: should the program be killed before that is done, the next
     /// start does it.
-    fn write_removal(&self, record: &DownloadRecord, delete: bool) {
-        let record = record.clone();
-        self.write_down(move |library| match delete {
-            true => library.doom_download(&record),
-            false => library.remove_download(&record.id).map(drop),
-        });
+    fn write_removal(&mut self, record: &DownloadRecord, delete: bool) {
+        let noted = match delete {
+            true => self.library.note_doomed(record),
+            false => self.library.note_removed(&record.id),
+        };
+        self.write_down(noted);
     }
 
     /// Removals whose data an earlier run did not live to delete. They are due like new ones, so that what
@@ -127,10 +127,11 @@ impl Session {
     }
 
     /// What there was of a removed download is deleted.
-    pub(super) fn on_deleted(&self, id: ContentId) {
+    pub(super) fn on_deleted(&mut self, id: ContentId) {
         // Wanted again and removed again meanwhile: that removal is not done yet.
         if self.removed.iter().all(|removed| removed.id() != id) {
-            self.write_down(move |library| library.forget_doomed(&[id]));
+            let noted = self.library.note_undoomed(&[id]);
+            self.write_down(noted);
         }
     }
 

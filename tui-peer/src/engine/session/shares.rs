@@ -10,6 +10,7 @@ use common::id::ContentId;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
 use super::helpers::Place;
+use super::ledger::{hint, unkept_words};
 use super::room::Room;
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
@@ -35,12 +36,12 @@ pub(super) struct HashJob {
 
 /// Results of background work.
 pub(super) enum Done {
-    /// Something was hashed (or restored) and remembered.
-    Prepared { job: Option<u64>, downloaded: bool, result: Result<Box<Prepared>, ShareError> },
+    /// Something was hashed (or restored), and remembered if that worked.
+    Prepared { job: u64, result: Result<Hashed, ShareError> },
     /// Remembered shares were looked at: what is unchanged, and what has to be hashed again or is gone.
     Restored(Vec<Restored>),
-    /// Something was written into the library.
-    Forgotten { result: Result<(), LibraryError> },
+    /// Everything that waited was written into the library, up to this change.
+    Settled { result: Result<u64, LibraryError> },
     /// Everything was read again.
     Verified { id: ContentId, result: Result<super::verified::Verified, ShareError> },
     /// A chunk of which a peer complained was read again: it is wrong.
@@ -61,6 +62,12 @@ pub(super) enum Done {
     Missed { id: ContentId, there: Vec<PathBuf> },
     /// A tracker runs in this process, or could not.
     Hosted(super::network::Hosted),
+}
+
+/// A share that was hashed.
+pub(super) struct Hashed {
+    prepared: Box<Prepared>,
+    remembered: Result<(), LibraryError>,
 }
 
 /// A remembered share after a look at the disk.
@@ -117,13 +124,10 @@ impl Session {
             cancel: cancel.clone(),
             began: Instant::now(),
         });
-        let (library, ledger) = (self.library.clone(), self.ledger());
+        let library = self.library.clone();
         self.read_beside(path, move |path| {
-            // What was unshared just now must not be forgotten after it is remembered anew.
-            let settled = ledger.settle(&library).map_err(ShareError::from);
-            let result = settled
-                .and_then(|()| hash_and_remember(&library, &path, name, known, &progress, &cancel));
-            Done::Prepared { job: Some(number), downloaded: false, result: result.map(Box::new) }
+            let result = hash_and_remember(&library, &path, name, known, &progress, &cancel);
+            Done::Prepared { job: number, result }
         });
         self.changed();
     }
@@ -160,13 +164,9 @@ impl Session {
             Done::Found { number, result } => self.on_found(number, result),
             Done::Chosen { number, result } => self.on_chosen(number, result),
             Done::Missed { id, there } => self.on_missed(id, &there),
-            Done::Prepared { job, downloaded, result } => self.on_prepared(job, downloaded, result),
+            Done::Prepared { job, result } => self.on_prepared(job, result),
             Done::Restored(all) => all.into_iter().for_each(|one| self.on_restored(one)),
-            Done::Forgotten { result } => {
-                if let Err(error) = result {
-                    self.say(Level::Error, Target::Disk, error.to_string());
-                }
-            }
+            Done::Settled { result } => self.on_settled(result),
             Done::Looked(looked) => self.on_looked(looked),
             Done::ReadAgain { id, chunk, read } => self.on_read_again(id, chunk, read),
             Done::Verified { id, result } => self.on_verified(id, result),
@@ -198,8 +198,8 @@ impl Session {
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
                 if self.contents.contains_key(&record.id) {
                     // It is a download again (more files of a folder were wanted).
-                    let gone = record.path;
-                    return self.write_down(move |library| library.remove_share(&gone).map(drop));
+                    let noted = self.library.note_unshared(&[record.path], None);
+                    return self.write_down(noted);
                 }
                 let mut content = Content::download(crate::engine::library::DownloadRecord {
                     id: record.id,
@@ -224,37 +224,37 @@ impl Session {
         }
     }
 
-    fn on_prepared(
-        &mut self,
-        job: Option<u64>,
-        downloaded: bool,
-        result: Result<Box<Prepared>, ShareError>,
-    ) {
-        let job = job.and_then(|number| {
-            let at = self.jobs.iter().position(|job| job.number == number)?;
-            Some(self.jobs.remove(at))
-        });
+    fn on_prepared(&mut self, number: u64, result: Result<Hashed, ShareError>) {
+        let at = self.jobs.iter().position(|job| job.number == number);
+        let Some(job) = at.map(|at| self.jobs.remove(at)) else { return };
         match result {
-            Ok(prepared) if job.as_ref().is_some_and(|job| job.cancel.load(Ordering::Relaxed)) => {
+            Ok(Hashed { prepared, .. }) if job.cancel.load(Ordering::Relaxed) => {
                 // Unshared when it was all but done: it is remembered already.
                 let path = prepared.path;
                 if !self.is_being_hashed(&path) && !self.is_shared(&path) {
-                    self.write_down(move |library| library.remove_share(&path).map(drop));
+                    let noted = self.library.note_unshared(&[path], None);
+                    self.write_down(noted);
                 }
             }
-            Ok(prepared) => {
-                if let Some(job) = &job {
-                    let seconds = job.began.elapsed().as_secs_f64();
-                    let text = format!(
-                        "hashed {}: {} chunks in {seconds:.1} s",
-                        common::names::show(&prepared.name),
-                        prepared.layout.chunks()
-                    );
-                    let what = What::Hashed { id: prepared.id, path: prepared.path.clone() };
-                    self.tell(Level::Info, Target::Share, text, what);
+            Ok(Hashed { prepared, remembered }) => {
+                let unkept = remembered.as_ref().err();
+                let unkept = unkept.map(|error| unkept_words(&error.to_string(), hint(error)));
+                self.note_written(remembered.as_ref().map(drop));
+                let mut text = format!(
+                    "hashed {}: {} chunks in {:.1} s",
+                    common::names::show(&prepared.name),
+                    prepared.layout.chunks(),
+                    job.began.elapsed().as_secs_f64()
+                );
+                if let Some(unkept) = &unkept {
+                    text.push_str(": ");
+                    text.push_str(unkept);
                 }
+                let level = if unkept.is_none() { Level::Info } else { Level::Warn };
+                let what = What::Hashed { id: prepared.id, path: prepared.path.clone(), unkept };
+                self.tell(level, Target::Share, text, what);
                 self.replace_altered(&prepared);
-                self.serve_prepared(*prepared, downloaded);
+                self.serve_prepared(*prepared, false);
             }
             Err(ShareError::Cancelled) => {}
             Err(error) => {
@@ -368,12 +368,8 @@ impl Session {
                 job.cancel.store(true, Ordering::Relaxed);
             }
             self.note_unshared(&share.paths);
-            let id = *id;
-            self.write_down(move |library| {
-                let forget = |path: &PathBuf| library.remove_share(path).map(drop);
-                share.paths.iter().try_for_each(forget)?;
-                library.remove_download(&id).map(drop)
-            });
+            let noted = self.library.note_unshared(&share.paths, Some(id));
+            self.write_down(noted);
         }
         Ok(Reply::Accepted)
     }
@@ -403,27 +399,28 @@ fn hash_and_remember(
     known: Option<ShareRecord>,
     progress: &Progress,
     cancel: &AtomicBool,
-) -> Result<Prepared, ShareError> {
-    // Shared before (then unshared and shared again, or the program was restarted with the same path):
-    // whatever did not change is not read again.
-    let known = match known {
-        Some(record) => Some(record),
-        None => library.share(path)?,
+) -> Result<Hashed, ShareError> {
+    let anew = || {
+        let found = library::scan(path)?;
+        library::prepare(&found, &library::hasher::reuse_nothing, threads(), progress, cancel)
     };
+    // Shared before (then unshared and shared again, or the program was restarted with the same path):
+    // whatever did not change is not read again. A library that cannot be read saves no work, and is no
+    // reason not to share.
+    let known = known.or_else(|| library.share(path).ok().flatten());
     let mut prepared = match &known {
         Some(record) => match (library::check(record), library::restore(library, record)) {
             (Check::Unchanged, Ok(prepared)) => prepared,
-            _ => library::refresh(library, record, threads(), progress, cancel)?,
+            _ => match library::refresh(library, record, threads(), progress, cancel) {
+                Err(ShareError::Library(_)) => anew()?,
+                other => other?,
+            },
         },
-        None => {
-            let found = library::scan(path)?;
-            library::prepare(&found, &library::hasher::reuse_nothing, threads(), progress, cancel)?
-        }
+        None => anew()?,
     };
     if let Some(name) = name {
         prepared.name = name;
     }
-    let record = prepared.record(false);
-    library.put_share(&record, &prepared)?;
-    Ok(prepared)
+    let remembered = library.put_share(&prepared.record(false), &prepared);
+    Ok(Hashed { prepared: Box::new(prepared), remembered })
 }

@@ -28,7 +28,7 @@ use crate::engine::disk::{BufPool, Disk};
 use crate::engine::event::{Level, Target};
 use crate::engine::gate::Gate;
 use crate::engine::handle::{self, EngineHandle};
-use crate::engine::library::{Library, LibraryError};
+use crate::engine::library::{Library, LibraryError, Opener, plain_opener};
 use crate::engine::limiter::Limiter;
 use crate::engine::snapshot::{Me, Snapshot};
 use crate::swarm::event::Input;
@@ -55,15 +55,24 @@ pub(super) async fn start_with(
     config: EngineConfig,
     probe: Arc<dyn Probe>,
 ) -> Result<EngineHandle, StartError> {
-    make_folder(&config.state_dir)?;
-    make_folder(&config.downloads)?;
-    let (library, loaded) = Library::open(&config.state_dir).map_err(|error| match error {
+    start_on(config, probe, plain_opener()).await
+}
+
+/// The same with something between the library and its file.
+pub(super) async fn start_on(
+    config: EngineConfig,
+    probe: Arc<dyn Probe>,
+    opener: Opener,
+) -> Result<EngineHandle, StartError> {
+    let opened = Library::open_with(&config.state_dir, opener);
+    let (library, loaded) = opened.map_err(|error| match error {
         LibraryError::Locked(path) => StartError::Locked { dir: path.display().to_string() },
         LibraryError::Io { path, source } => {
             StartError::Folder { dir: path.display().to_string(), source }
         }
         other => StartError::State(other.to_string()),
     })?;
+    make_folder(&config.downloads)?;
     let identity = identity(&config.state_dir)?;
     let me = identity.peer_id();
     let channel = Channel::new(&identity).map_err(|e| StartError::State(e.to_string()))?;
@@ -143,7 +152,7 @@ pub(super) async fn start_with(
         bans: Vec::new(),
         keeping: Keeping::load(&loaded.settings, Instant::now()),
         whereabouts: Whereabouts::load(&loaded.settings, Instant::now()),
-        ledger: Arc::default(),
+        ledger: Default::default(),
         looks: super::altered::Looks::new(Instant::now()),
         failing: Default::default(),
         asking: false,

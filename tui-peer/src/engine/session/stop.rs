@@ -164,20 +164,20 @@ impl Session {
     }
 
     async fn finish_library(&mut self, deleted: Vec<ContentId>, until: Instant) {
-        let (library, ledger) = (self.library.clone(), self.ledger());
+        let library = self.library.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let mut errors = Vec::new();
-            errors.extend(ledger.settle(&library).err());
-            errors.extend(library.forget_doomed(&deleted).err());
-            // Only now: until here a removal could be taken back.
-            errors.extend(library.collect_garbage().err());
-            errors
+            let settled = library.note_undoomed(&deleted).and_then(|_| library.settle());
+            // Only now: until here a removal could be taken back. What is not removed now goes next time.
+            let collected = settled.is_ok().then(|| library.collect_garbage().err()).flatten();
+            (settled, collected)
         });
         match tokio::time::timeout_at(until.into(), written).await {
-            Ok(errors) => {
-                for error in errors.unwrap_or_default() {
+            Ok(written) => {
+                let Ok((settled, collected)) = written else { return };
+                if let Some(error) = collected {
                     self.say(Level::Error, Target::Disk, error.to_string());
                 }
+                self.last_settled(settled);
             }
             Err(_) => {
                 let text =

@@ -52,6 +52,7 @@ impl Session {
             uploads: self.uploads(),
             bans: self.ban_rows(),
             watches: self.keeping.kept.watches.iter().map(|words| words.as_str().into()).collect(),
+            unkept: self.unkept(),
         };
         // Rates fade for a while after the last byte: keep drawing until they have.
         let moving = meters.end();

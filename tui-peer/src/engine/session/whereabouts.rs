@@ -125,7 +125,10 @@ impl Session {
         let text = serde_json::to_string(&noted);
         self.whereabouts.noted = noted;
         match text {
-            Ok(text) => self.write_down(move |library| library.set_setting(KEY, Some(&text))),
+            Ok(text) => {
+                let noted = self.library.note_setting(KEY, Some(&text));
+                self.write_down(noted);
+            }
             Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
         }
     }

@@ -52,6 +52,20 @@ pub struct Snapshot {
     pub bans: Arc<[BanRow]>,
     /// Words waited for ([`super::command::Command::WatchFor`]).
     pub watches: Arc<[Arc<str>]>,
+    /// What a restart would forget, because the library cannot be written; `None` as long as all is well.
+    #[serde(default)]
+    pub unkept: Option<Unkept>,
+}
+
+/// The library cannot be written: what changes goes on, and is tried to be written again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unkept {
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+    /// Records that wait to be written.
+    pub waiting: u32,
 }
 
 impl Snapshot {
@@ -81,6 +95,7 @@ impl Snapshot {
             uploads: Uploads::default(),
             bans: Arc::new([]),
             watches: Arc::new([]),
+            unkept: None,
         }
     }
 }

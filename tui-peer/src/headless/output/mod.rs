@@ -153,9 +153,9 @@ impl Output {
             What::Shared { id, name, size, chunks } => Some(json!({
                 "event": "shared", "id": id.to_string(), "name": name, "size": size, "chunks": chunks,
             })),
-            What::Done { id, path, bytes, seconds } => Some(json!({
+            What::Done { id, path, bytes, seconds, unkept } => Some(json!({
                 "event": "done", "id": id.to_string(), "path": path.to_string_lossy(),
-                "bytes": bytes, "seconds": seconds,
+                "bytes": bytes, "seconds": seconds, "remembered": unkept.is_none(),
             })),
             What::Failed { id, code, hint } => Some(json!({
                 "event": "error", "id": id.map(|id| id.to_string()), "code": code,
