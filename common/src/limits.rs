@@ -42,6 +42,9 @@ pub const MAX_PATH_LEN: usize = 4096;
 pub const MAX_FRAME_BEFORE_HELLO: usize = 4 * 1024;
 /// Payload of one DATA frame: 256 KiB halves the CPU cost of 16 KiB frames (protocol.md 1.2).
 pub const MAX_DATA_LEN: usize = 256 * 1024;
+/// Least payload of a DATA frame that does not end its request. No sender cuts finer, whatever its limits
+/// and however slow its link; below it, what a frame costs its receiver is more than what it brings.
+pub const MIN_DATA_LEN: usize = 16 * 1024;
 /// Largest peer frame: a full DATA payload, or the bitmap of 2^21 chunks, with its header.
 pub const MAX_PEER_FRAME: usize = MAX_DATA_LEN + 64;
 /// Largest frame between peer and tracker: a page of the catalogue or a batch of registrations.

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use common::limits::MIN_DATA_LEN;
 use tokio::sync::Notify;
 
 /// Tokens that may pile up while nobody sends: as much as flows in this time. Longer than a busy machine
@@ -11,8 +12,6 @@ use tokio::sync::Notify;
 const BURST: Duration = Duration::from_millis(200);
 /// Longest sleep before a debt is looked at again: the limit may have been changed meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Smallest amount worth a frame of its own, in bytes.
-const MIN_QUANTUM: usize = 16 * 1024;
 /// Frames per second aimed at under a limit, so that a low limit does not come in lumps.
 const FRAMES_PER_SECOND: u64 = 8;
 
@@ -69,7 +68,7 @@ impl Limiter {
             None => most,
             Some(rate) => usize::try_from(rate / FRAMES_PER_SECOND)
                 .unwrap_or(most)
-                .clamp(MIN_QUANTUM, most.max(MIN_QUANTUM)),
+                .clamp(MIN_DATA_LEN, most.max(MIN_DATA_LEN)),
         }
     }
 

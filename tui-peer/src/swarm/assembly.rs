@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use common::id::{ContentId, Hash};
+use common::limits::MIN_DATA_LEN;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
@@ -15,8 +16,20 @@ use super::request::note_flight;
 
 /// Nothing is asked for a while after the disk refused a chunk; the shell pauses the content.
 const DISK_REST: Duration = Duration::from_secs(1);
+/// Chunks of one content that a source may have begun and not finished. It sends them one after the other;
+/// only where the content has an upload limit of its own do two take turns, and one more that it began
+/// before it had. Who begins many and finishes none would hold as much memory as there is.
+const MAX_BEGUN: usize = 4;
 /// Peers whose bad chunks are remembered.
 const MAX_STRUCK: usize = 4096;
+
+const MISFIT: &str = "sent data that does not fit its request";
+
+/// Whether a frame goes on exactly where its request stands, within it, and is no crumb.
+fn fits(off: u32, len: u32, got: u32, whole: u32) -> bool {
+    let rest = whole.saturating_sub(got);
+    off == got && (len == rest || (len < rest && len as usize >= MIN_DATA_LEN))
+}
 
 impl Node {
     /// The source says which chunk it chose.
@@ -68,12 +81,15 @@ impl Node {
         };
         match asked {
             Asked::Chunk { id, chunk, len: whole, got, .. } => {
-                let end = off.checked_add(len).filter(|end| *end <= *whole);
-                if off != *got || end.is_none() {
-                    return self.fault(cx, at, "sent data that does not fit its request");
+                if !fits(off, len, *got, *whole) {
+                    return self.fault(cx, at, MISFIT);
                 }
+                let begins = *got == 0;
                 *got += len;
                 let (id, chunk, whole, done) = (*id, *chunk, *whole, got == whole);
+                if begins && !done && conn.begun(&id) > MAX_BEGUN {
+                    return self.fault(cx, at, "begins chunks and does not finish them");
+                }
                 conn.outstanding = conn.outstanding.saturating_sub(u64::from(len));
                 self.spend(cx.now, &id, u64::from(len));
                 if let Some(content) = self.contents.get_mut(&id) {
@@ -88,9 +104,8 @@ impl Node {
                 self.fill_beside(cx, at, id);
             }
             Asked::Meta { id, len: whole, got } => {
-                let end = off.checked_add(len).filter(|end| *end <= *whole);
-                if off != *got || end.is_none() {
-                    return self.fault(cx, at, "sent data that does not fit its request");
+                if !fits(off, len, *got, *whole) {
+                    return self.fault(cx, at, MISFIT);
                 }
                 *got += len;
                 if got == whole {
@@ -110,9 +125,8 @@ impl Node {
         let Some(conn) = self.conns.get_mut(&at) else { return };
         let fits = match conn.cancelled.get_mut(&rid) {
             Some(Asked::Chunk { len: whole, got, .. } | Asked::Meta { len: whole, got, .. }) => {
-                let end = off.checked_add(len).filter(|end| *end <= *whole);
-                let fits = off == *got && end.is_some();
-                *got = end.unwrap_or(*got);
+                let fits = fits(off, len, *got, *whole);
+                *got = if fits { *got + len } else { *got };
                 if got == whole {
                     // It was sent before our CANCEL came: there will be no REJECT.
                     conn.cancelled.remove(&rid);
@@ -122,7 +136,7 @@ impl Node {
             _ => false,
         };
         if !fits {
-            self.fault(cx, at, "sent data that does not fit its request");
+            self.fault(cx, at, MISFIT);
         }
     }
 

@@ -2,6 +2,8 @@
 //! once and rotates to those who got least (protocol.md 6: 1.16 of the bound, where tit-for-tat took
 //! 1.32 and no choking at all 1.46).
 
+use std::time::Duration;
+
 use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
@@ -16,6 +18,11 @@ use super::time::Time;
 const CHUNK_TIME: f64 = 30.0;
 /// Slots on the slowest uplink: one may be with a peer that does not ask.
 const MIN_SLOTS: usize = 2;
+/// Who took nothing of what its writer has for so long,
+const STUCK: Duration = Duration::from_secs(10);
+/// or for as long as that takes at so many bytes per second, does not read. It gets no slot and says nothing
+/// about our uplink, or a few dozen of its kind would keep everybody else waiting.
+const STUCK_RATE: f64 = 16.0 * 1024.0;
 /// Weight of the last period in the uplink's rate: payload counts when a whole request is out, which
 /// on slow links is seldom.
 const SMOOTH: f64 = 0.25;
@@ -47,7 +54,8 @@ impl Uplink {
     /// Ends a period in which somebody was waiting all the time.
     fn measure(&mut self, now: Time, saturated: bool) {
         let seconds = now.since(self.since).as_secs_f64();
-        if saturated && seconds > 0.0 {
+        // Before anything went out, that nothing does says more of those who ask than of the link.
+        if saturated && seconds > 0.0 && (self.served > 0 || self.rate > 0.0) {
             // One byte: not even one request went out.
             let rate = self.served.max(1) as f64 / seconds;
             self.rate =
@@ -105,9 +113,9 @@ pub struct UploadLine {
 
 impl Node {
     /// Who is served, and who waits.
-    pub fn upload_line(&self) -> UploadLine {
+    pub fn upload_line(&self, now: Time) -> UploadLine {
         let (served, mut waiting): (Vec<_>, Vec<_>) =
-            self.candidates().into_iter().partition(|candidate| candidate.unchoked);
+            self.candidates(now).into_iter().partition(|candidate| candidate.unchoked);
         waiting.sort_by_key(|candidate| (candidate.recent, candidate.conn));
         UploadLine {
             slots: self.slots(),
@@ -130,7 +138,7 @@ impl Node {
     }
 
     /// Peers that want something of ours.
-    fn candidates(&self) -> Vec<Candidate> {
+    fn candidates(&self, now: Time) -> Vec<Candidate> {
         let interested = |conn: &&super::conn::Conn| {
             conn.handles.values().any(|id| {
                 let link = self.contents.get(id).and_then(|c| c.links.get(&conn.id));
@@ -140,6 +148,7 @@ impl Node {
         self.conns
             .values()
             .filter(interested)
+            .filter(|conn| !is_stuck(conn, now))
             .map(|c| Candidate { conn: c.id, recent: c.recent_up, unchoked: c.unchoked })
             .collect()
     }
@@ -155,7 +164,7 @@ impl Node {
 
     /// Gives free slots to whoever waits; takes none away.
     pub(super) fn fill_slots(&mut self, cx: &mut Cx<'_>) {
-        let mut waiting = self.candidates();
+        let mut waiting = self.candidates(cx.now);
         let taken = waiting.iter().filter(|c| c.unchoked).count();
         waiting.retain(|c| !c.unchoked);
         let free = self.slots().saturating_sub(taken);
@@ -173,10 +182,11 @@ impl Node {
 
     /// Rotates slots.
     pub(super) fn rechoke(&mut self, cx: &mut Cx<'_>) {
-        let waiting = |conn: &super::conn::Conn| !conn.in_pipe.is_empty();
+        let waiting =
+            |conn: &super::conn::Conn| !conn.in_pipe.is_empty() && !is_stuck(conn, cx.now);
         let serving = self.conns.values().filter(|conn| waiting(conn)).count();
         self.uplink.measure(cx.now, serving >= MIN_SLOTS);
-        let chosen = choose(self.candidates(), self.slots(), &mut self.rng);
+        let chosen = choose(self.candidates(cx.now), self.slots(), &mut self.rng);
         let all: Vec<(ConnId, bool)> = self.conns.values().map(|c| (c.id, c.unchoked)).collect();
         for (conn, unchoked) in all {
             let keep = chosen.contains(&conn);
@@ -214,6 +224,13 @@ impl Node {
             }
         }
     }
+}
+
+/// Whether a peer leaves unread what it asked for.
+fn is_stuck(conn: &super::conn::Conn, now: Time) -> bool {
+    let bytes: u64 = conn.in_pipe.values().map(|piped| piped.len).sum();
+    let time = Duration::from_secs_f64(bytes as f64 / STUCK_RATE).max(STUCK);
+    bytes > 0 && now.since(conn.pipe_moved) > time
 }
 
 #[cfg(test)]

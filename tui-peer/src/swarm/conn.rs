@@ -7,6 +7,7 @@ use common::id::{ContentId, PeerId};
 use common::merkle::HashRange;
 use common::net::AddrGroup;
 
+use super::answers::Questions;
 use super::event::ConnId;
 use super::rate::Rate;
 use super::time::Time;
@@ -51,6 +52,8 @@ pub(super) struct Conn {
     pub(super) snubbed_until: Option<Time>,
     /// It cannot serve just now: until when it is not asked, and how often in a row it said so.
     pub(super) busy: Option<(Time, u32)>,
+    /// Broke off what it had begun: not asked until then.
+    pub(super) rests_until: Time,
     /// Requests of the peer that wait here.
     pub(super) queue: VecDeque<Wanted>,
     /// Requests handed to the writer.
@@ -72,8 +75,12 @@ pub(super) struct Conn {
     pub(super) rtt: Option<Duration>,
     /// Since when no content is open.
     pub(super) idle_since: Time,
-    /// HASH_REQ and META_REQ answered in the running second.
-    pub(super) cheap: (Time, u32),
+    /// What it asks beside payload.
+    pub(super) questions: Questions,
+    /// Bytes of answers to that in the last minute or so: halved every thirty seconds.
+    pub(super) answered: u64,
+    /// It refused a question of ours for their number: none until then.
+    pub(super) ask_after: Time,
     pub(super) rejects: u8,
     /// When it was made.
     pub(super) since: Time,
@@ -182,6 +189,7 @@ impl Conn {
             pace: (0.0, now),
             snubbed_until: None,
             busy: None,
+            rests_until: Time::ZERO,
             queue: VecDeque::new(),
             in_pipe: HashMap::new(),
             pipe_of: HashMap::new(),
@@ -196,7 +204,9 @@ impl Conn {
             pinged: Time::ZERO,
             rtt: None,
             idle_since: now,
-            cheap: (now, 0),
+            questions: Questions::default(),
+            answered: 0,
+            ask_after: Time::ZERO,
             rejects: 0,
             since: now,
             churn: (now, 0),
@@ -236,6 +246,15 @@ impl Conn {
     pub(super) fn any_pending(&self, id: &ContentId) -> usize {
         let any = |asked: &&Asked| matches!(asked, Asked::Any { id: of, .. } if of == id);
         self.requests.values().filter(any).count()
+    }
+
+    /// Chunks of a content that the peer began to send and has not finished.
+    pub(super) fn begun(&self, id: &ContentId) -> usize {
+        let begun = |asked: &&Asked| match asked {
+            Asked::Chunk { id: of, len, got, .. } => of == id && *got > 0 && got < len,
+            _ => false,
+        };
+        self.requests.values().filter(begun).count()
     }
 
     /// A request is about to go out: an idle connection's time begins.

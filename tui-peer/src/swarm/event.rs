@@ -108,6 +108,9 @@ pub enum Input {
         /// Whether there is one.
         limited: bool,
     },
+    /// Bytes per second that may go out over all contents; `None` is no limit. The shell keeps to it; answers
+    /// to questions take their part of it.
+    UpLimit(Option<u64>),
     /// Payload bytes per second that may come in over all contents; `None` is no limit.
     DownLimit(Option<u64>),
     /// Do not talk to a peer.

@@ -1,6 +1,6 @@
 //! Chunk hashes: fetched from any source before the chunks they belong to, served to whoever asks.
 
-use common::id::{ContentId, Hash};
+use common::id::{ContentId, Hash, ID_LEN};
 use common::merkle::HashRange;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
@@ -15,8 +15,9 @@ const WINDOW: usize = 4;
 const LOOK: usize = 64;
 /// How long a source that could not prove its hashes is left alone: it is still learning them itself.
 pub(super) const HASHLESS: std::time::Duration = std::time::Duration::from_secs(3);
-/// HASH_REQs and META_REQs answered per second and connection: they cost work and no slot.
-const CHEAP_PER_SECOND: u32 = 1000;
+/// HASH_REQs outstanding at one source over all contents: their answers are 1 MiB at most, half of what
+/// waits at a connection before it is not read.
+const WINDOW_IN_ALL: usize = 32;
 
 impl Node {
     /// Asks a source for chunk hashes that are still missing.
@@ -34,11 +35,17 @@ impl Node {
         if body.hash_todo.is_empty() || link.useful == 0 || link.hashless_until > cx.now {
             return;
         }
-        let asked_here = |conn: &super::conn::Conn| {
-            let ours = |asked: &&Asked| matches!(asked, Asked::Hashes { id: of, .. } if *of == id);
-            conn.requests.values().filter(ours).count()
-        };
-        let room = WINDOW.saturating_sub(asked_here(conn));
+        if conn.ask_after > cx.now {
+            return;
+        }
+        let (mut here, mut in_all) = (0, 0);
+        for asked in conn.requests.values() {
+            if let Asked::Hashes { id: of, .. } = asked {
+                in_all += 1;
+                here += usize::from(*of == id);
+            }
+        }
+        let room = WINDOW.saturating_sub(here).min(WINDOW_IN_ALL.saturating_sub(in_all));
         let level = body.layout.chunk_level();
         let mut asked = 0;
         for _ in 0..LOOK.min(body.hash_todo.len()) {
@@ -108,10 +115,13 @@ impl Node {
         rid: u32,
         (file, level, index, count): (u32, u8, u32, u16),
     ) {
-        if !self.allow_cheap(cx, at) {
+        let id = self.by_handle(at, handle);
+        let body = id.and_then(|id| self.contents.get(&id)?.body.as_ref());
+        let chunks = body.and_then(|body| Some(body.hashes.get(file as usize)?.chunks()));
+        if !self.answers(cx, at, answer_len(count, chunks.unwrap_or(0))) {
             return cx.send(at, PeerMsg::Reject { rid, code: Code::Rate });
         }
-        let proof = self.by_handle(at, handle).and_then(|id| {
+        let proof = id.and_then(|id| {
             let body = self.contents.get(&id)?.body.as_ref()?;
             (level == body.layout.chunk_level()).then_some(())?;
             body.hashes.get(file as usize)?.prove(HashRange { index, count })
@@ -122,14 +132,10 @@ impl Node {
         };
         cx.send(at, msg);
     }
+}
 
-    /// Counts a request that costs no slot; false when there were too many this second.
-    pub(super) fn allow_cheap(&mut self, cx: &Cx<'_>, at: ConnId) -> bool {
-        let Some(conn) = self.conns.get_mut(&at) else { return false };
-        if cx.now.since(conn.cheap.0).as_secs() >= 1 {
-            conn.cheap = (cx.now, 0);
-        }
-        conn.cheap.1 += 1;
-        conn.cheap.1 <= CHEAP_PER_SECOND
-    }
+/// Bytes of HASHES about `count` of a file's chunks: them and a hash for every level above.
+fn answer_len(count: u16, chunks: u32) -> u64 {
+    let above = (chunks / u32::from(count).max(1)).checked_ilog2().map_or(0, |levels| levels + 1);
+    (u64::from(count) + u64::from(above)) * ID_LEN as u64
 }

@@ -26,7 +26,9 @@ impl Node {
         }
         if content.manifest.is_none() {
             // Whoever has any chunk of a folder has its manifest.
-            let source = content.links.iter().find(|(_, link)| match &link.has {
+            let rests = |at| self.conns.get(at).is_none_or(|conn| conn.ask_after > cx.now);
+            let source = content.links.iter().find(|(at, link)| match &link.has {
+                _ if rests(at) => false,
                 Has::Unread { all, bitfield, runs } => {
                     *all || bitfield.is_some() || !runs.is_empty()
                 }
@@ -109,7 +111,8 @@ impl Node {
             Some((id, content.descriptor?.size))
         });
         let code = match size {
-            Some(_) if !self.allow_cheap(cx, at) => Code::Rate,
+            // Its bytes are payload, and wait in line with it.
+            Some(_) if !self.answers(cx, at, 0) => Code::Rate,
             Some((id, size)) => {
                 let end = u64::from(off) + u64::from(len);
                 if len == 0 || len as usize > MAX_DATA_LEN || end > size {

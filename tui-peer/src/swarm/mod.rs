@@ -5,13 +5,16 @@
 //! - `node`: one peer's brain; dispatches to the parts below. `content`, `conn`: what it keeps.
 //! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
 //! - Fetching: [`picker`] (rarest first), `request`, `pipeline` (how much at once), `endgame` (late
-//!   chunks), `recall` (waiting ones), `assembly` (what arrives, and who is believed).
+//!   chunks), `recall` (waiting ones), `assembly` (what arrives, and who is believed), `waste` (those
+//!   who break off what they began).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign`
-//!   (uploader-side assignment), `doubt` (when a peer says that our copy is wrong).
+//!   (uploader-side assignment), `answers` (how many questions are answered), `doubt` (when a peer says
+//!   that our copy is wrong).
 //! - Connections: `seek`, `dialer` (back-off, bans), `dial_rate`, `places` (who goes when a table is
 //!   full). `tick`: what time brings.
 //! - [`policy`]: weights, order, limits and bans the user wishes. `rate`, [`config`], [`view`].
 
+mod answers;
 mod assembly;
 mod assign;
 mod availability;
@@ -45,6 +48,7 @@ mod tick;
 pub mod time;
 mod turns;
 pub mod view;
+mod waste;
 
 pub use config::NodeConfig;
 pub use node::Node;

@@ -8,6 +8,7 @@ use common::net::OnLink;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
+use super::answers::Answers;
 use super::choker::Uplink;
 use super::config::NodeConfig;
 use super::conn::{Asked, Conn};
@@ -35,6 +36,8 @@ pub struct Node {
     pub(super) suspects: Suspects,
     /// Bad chunks per peer.
     pub(super) strikes: HashMap<PeerId, u8>,
+    /// Peers that broke off what they had begun: not asked until then.
+    pub(super) resting: HashMap<PeerId, Time>,
     /// Payload bytes requested or being verified.
     pub(super) outstanding: u64,
     /// Lengths of chunks that the disk has.
@@ -57,6 +60,8 @@ pub struct Node {
     pub(super) mixed: bool,
     /// Contents whose uploads have a limit of their own.
     pub(super) up_limited: usize,
+    /// What is answered at once.
+    pub(super) answers: Answers,
     /// Our limit for all that comes in.
     pub(super) pace: Option<Pace>,
 }
@@ -91,6 +96,7 @@ impl Node {
             near: OnLink::default(),
             suspects: Suspects::default(),
             strikes: HashMap::new(),
+            resting: HashMap::new(),
             outstanding: 0,
             verifying: HashMap::new(),
             live: BTreeSet::new(),
@@ -104,6 +110,7 @@ impl Node {
             halve_at: Time::ZERO,
             mixed: false,
             up_limited: 0,
+            answers: Answers::default(),
             pace: None,
         }
     }
@@ -122,6 +129,7 @@ impl Node {
                 self.set_up_limited(&id, limited);
                 self.pump(cx);
             }
+            Input::UpLimit(rate) => self.answers.limit(rate),
             Input::DownLimit(rate) => self.set_down_limit(cx.now, rate),
             Input::Ban { peer, time } => self.ban_peer(cx, peer, time),
             Input::Unban { peer } => self.unban(&peer),
@@ -254,7 +262,8 @@ impl Node {
         }
     }
 
-    fn connected(&mut self, cx: &mut Cx<'_>, conn: Conn) {
+    fn connected(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
+        conn.rests_until = self.resting.get(&conn.peer).copied().unwrap_or_default();
         let (at, peer) = (conn.id, conn.peer);
         self.dialer.connected(&peer);
         if conn.dialed {
@@ -303,6 +312,8 @@ impl Node {
         }
         let lived = cx.now.since(conn.since);
         self.dialer.ended(conn.peer, lived, cx.now, &mut self.rng);
+        let wasted = Self::half_answered(conn.requests.values());
+        self.note_waste(cx, at, conn.peer, wasted);
         let mut requeued: HashMap<ContentId, u32> = HashMap::new();
         for (rid, asked) in &conn.requests {
             self.undo(cx, at, *rid, asked);

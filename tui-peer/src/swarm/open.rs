@@ -94,6 +94,12 @@ impl Node {
         }
         let Some(content) = self.contents.get(&id) else { return };
         let (ours, interested) = (own_state(content), content.is_active());
+        let chunks = content.body.as_ref().map_or(0, |body| body.layout.chunks());
+        // The bitfield, which costs whoever asks for it again and again nothing.
+        let bytes = if ours == HaveState::Part { u64::from(chunks / 8) } else { 0 };
+        if !self.answers(cx, at, bytes) {
+            return cx.send(at, PeerMsg::OpenNo { handle, code: Code::Busy });
+        }
         let ok = OpenOk { handle, descriptor, state: ours, want: interested };
         cx.send(at, PeerMsg::OpenOk(ok));
         self.link(cx, at, handle, id, (state, want), interested);

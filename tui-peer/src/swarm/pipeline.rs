@@ -54,7 +54,8 @@ impl Node {
         let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_ref()) else {
             return false;
         };
-        let resting = !content.is_active() || content.rest_until > cx.now;
+        let resting =
+            !content.is_active() || content.rest_until > cx.now || conn.rests_until > cx.now;
         if resting || link.choked_by || link.useful == 0 {
             return false;
         }

@@ -220,6 +220,7 @@ impl Node {
 
     pub(super) fn unban(&mut self, peer: &PeerId) {
         self.strikes.remove(peer);
+        self.resting.remove(peer);
         self.dialer.unban(peer);
     }
 
@@ -230,6 +231,8 @@ impl Node {
             self.close(cx, at, Code::Timeout, "this machine slept");
         }
         self.dialer.forgive();
+        // Nobody broke anything off: we did.
+        self.resting.clear();
         for content in self.contents.values_mut() {
             content.asked = 0;
             content.ask_at = cx.now;

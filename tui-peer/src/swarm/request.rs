@@ -7,6 +7,7 @@ use common::limits::{MAX_REQ_ANY, MAX_REQ_ANY_EXCLUDES};
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
+use super::answers::RATE_WAIT;
 use super::conn::Asked;
 use super::content::{Body, Flight, Has};
 use super::event::ConnId;
@@ -215,7 +216,10 @@ impl Node {
             return;
         }
         let recalled_for = conn.recalled.get(&rid).copied();
+        let peer = conn.peer;
         let Some(asked) = self.take_back(cx, at, rid) else { return };
+        let wasted = Self::half_answered(std::iter::once(&asked));
+        self.note_waste(cx, at, peer, wasted);
         match (&asked, code) {
             (Asked::Chunk { id, .. } | Asked::Any { id, .. }, Code::Busy) => {
                 self.let_rest(cx, at);
@@ -245,13 +249,20 @@ impl Node {
                 }
                 self.fill(cx, *id);
             }
+            // Busy, not without them: it is asked again when it said, others at once.
+            (Asked::Hashes { id, .. } | Asked::Meta { id, .. }, Code::Rate) => {
+                if let Some(conn) = self.conns.get_mut(&at) {
+                    conn.ask_after = cx.now + RATE_WAIT;
+                }
+                self.fetch_manifest(cx, *id);
+                self.fill(cx, *id);
+            }
             (Asked::Hashes { id, .. }, _) => {
                 if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {
                     link.hashless_until = cx.now + super::hashes::HASHLESS;
                 }
                 self.fill(cx, *id);
             }
-            (Asked::Meta { .. }, Code::Rate) => {}
             (Asked::Meta { .. }, _) => self.count_reject(cx, at),
         }
     }

@@ -97,6 +97,8 @@ impl Node {
         }
         self.dial_for(cx, id);
         self.open_known(cx, id);
+        // All who were asked for it may have been busy.
+        self.fetch_manifest(cx, id);
         let Some(content) = self.contents.get_mut(&id) else { return };
         let helped = content.links.values().any(|link| link.useful > 0)
             || (content.body.is_none() && !content.links.is_empty());

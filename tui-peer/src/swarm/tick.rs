@@ -53,7 +53,10 @@ impl Node {
         }
         if cx.now >= self.halve_at {
             self.halve_at = cx.now + HALVE;
-            self.conns.values_mut().for_each(|conn| conn.recent_up /= 2);
+            for conn in self.conns.values_mut() {
+                conn.recent_up /= 2;
+                conn.answered /= 2;
+            }
         }
         for id in &ids {
             self.seek(cx, *id);

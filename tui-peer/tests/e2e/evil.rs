@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::channel::{Channel, Purpose, SecureReader, SecureWriter};
 use common::content::{Descriptor, Kind};
@@ -9,8 +10,9 @@ use common::id::PeerId;
 use common::identity::Identity;
 use common::join::JoinString;
 use common::layout::Layout;
-use common::limits::{MAX_DATA_LEN, MAX_PEER_FRAME, MAX_TRACKER_FRAME};
+use common::limits::{MAX_DATA_LEN, MAX_PEER_FRAME, MAX_TRACKER_FRAME, MIN_DATA_LEN};
 use common::merkle::{ChunkHashes, HashRange, block_hashes, chunk_hash};
+use common::wire::Code;
 use common::wire::peer::{DATA, DataHeader, HaveState, Hello, OpenOk, PeerMsg};
 use common::wire::tracker::{self, FileMeta, Reply, Request, share_digest};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +23,21 @@ pub(crate) enum Manner {
     AltersEveryTenth,
     ServesNothing,
     StopsInMidChunk,
+    /// Sends one byte a frame.
+    SendsCrumbs,
+    /// Sends nine tenths of every chunk.
+    FinishesNothing,
+    /// The same, and says that it will not go on.
+    BreaksOff,
+    /// Sends the smallest frame there is every second.
+    Trickles,
+}
+
+impl Manner {
+    /// Whether the protocol tells it from a bad link, so that it is banned at once.
+    pub(crate) fn is_fault(self) -> bool {
+        matches!(self, Self::SendsCrumbs | Self::FinishesNothing)
+    }
 }
 
 /// A running evil peer; ends when dropped.
@@ -75,7 +92,7 @@ pub(crate) fn start(join: &str, file: &Path, manner: Manner) -> Evil {
     Evil { peer, _runtime: runtime }
 }
 
-type Connection = (SecureReader<TcpStream>, SecureWriter<TcpStream>);
+pub(crate) type Connection = (SecureReader<TcpStream>, SecureWriter<TcpStream>);
 
 async fn register(
     channel: &Channel,
@@ -83,6 +100,27 @@ async fn register(
     port: u16,
     name: &str,
     content: &Content,
+) -> (Connection, Vec<u8>) {
+    let ((mut reader, mut writer), membership) = enter(channel, join, port).await;
+    let meta = FileMeta {
+        descriptor: content.descriptor,
+        name: name.to_owned(),
+        total: content.layout.total(),
+        chunks: content.layout.chunks(),
+    };
+    let register = Request::Register { q: 1, files: vec![meta], more: false, full: true };
+    writer.write(register.kind(), &register.body()).await.unwrap();
+    writer.flush().await.unwrap();
+    let frame = reader.read(MAX_TRACKER_FRAME).await.unwrap();
+    assert_eq!(Reply::decode(frame.kind, &frame.body).unwrap(), Some(Reply::Done { q: 1 }));
+    ((reader, writer), membership)
+}
+
+/// Becomes a member: the standing connection, and what proves it to other peers.
+pub(crate) async fn enter(
+    channel: &Channel,
+    join: &JoinString,
+    port: u16,
 ) -> (Connection, Vec<u8>) {
     let stream = TcpStream::connect((join.host(), join.port())).await.unwrap();
     let secure = channel.connect(stream, &join.tracker(), Purpose::Tracker).await.unwrap();
@@ -102,17 +140,6 @@ async fn register(
     let Some(Reply::Welcome(welcome)) = Reply::decode(frame.kind, &frame.body).unwrap() else {
         panic!("not welcome");
     };
-    let meta = FileMeta {
-        descriptor: content.descriptor,
-        name: name.to_owned(),
-        total: content.layout.total(),
-        chunks: content.layout.chunks(),
-    };
-    let register = Request::Register { q: 1, files: vec![meta], more: false, full: true };
-    writer.write(register.kind(), &register.body()).await.unwrap();
-    writer.flush().await.unwrap();
-    let frame = reader.read(MAX_TRACKER_FRAME).await.unwrap();
-    assert_eq!(Reply::decode(frame.kind, &frame.body).unwrap(), Some(Reply::Done { q: 1 }));
     ((reader, writer), welcome.membership)
 }
 
@@ -195,12 +222,28 @@ async fn send(
     if stop {
         bytes.truncate(20_000);
     }
-    for (i, part) in bytes.chunks(MAX_DATA_LEN).enumerate() {
-        let off = u32::try_from(i * MAX_DATA_LEN).unwrap();
+    if matches!(manner, Manner::FinishesNothing | Manner::BreaksOff) {
+        bytes.truncate(bytes.len() / 10 * 9);
+    }
+    let frame = match manner {
+        Manner::SendsCrumbs => 1,
+        Manner::Trickles => MIN_DATA_LEN,
+        _ => MAX_DATA_LEN,
+    };
+    for (i, part) in bytes.chunks(frame).enumerate() {
+        let off = u32::try_from(i * frame).unwrap();
         let header = DataHeader { rid, off }.encode();
         if writer.write_parts(DATA, &[&header, part]).await.is_err() {
             return false;
         }
+        if manner == Manner::Trickles {
+            let _ = writer.flush().await;
+            // The attack itself, not a wait for anything.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    if manner == Manner::BreaksOff {
+        say(writer, &PeerMsg::Reject { rid, code: Code::Choked }).await;
     }
     let _ = writer.flush().await;
     !stop

@@ -153,6 +153,14 @@ impl Program {
         exit
     }
 
+    /// The most memory it has had at once, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Waits for its end; all lines up to it, and the exit code.
     pub(crate) fn finish(mut self) -> (Vec<Value>, i32) {
         let end = Instant::now() + PATIENCE;

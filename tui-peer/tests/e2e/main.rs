@@ -1,6 +1,8 @@
 //! The real programs, end to end: what has to hold when things die, lie or fill up.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[cfg(target_os = "linux")]
+mod deaf;
 mod descriptors;
 mod evil;
 mod harness;
@@ -241,4 +243,64 @@ fn s6_silent_sockets_keep_nobody_from_a_peer_nor_from_a_tracker() {
     same(&file, &net.downloaded("l", "small.bin"));
     // Waiting for the deadlines of all these, some at a time, would take minutes.
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// A source that holds memory, wastes the line or makes others wait gains nothing by it.
+fn beside_an_honest_source(manner: evil::Manner) {
+    let net = Net::start();
+    let file = net.file("big.bin", 40 * MIB, 21);
+    let _honest = net.seeder("s", &file, &["--up", "8M"]);
+    let liar = evil::start(&net.join, &file, manner);
+    let (lines, code) = net.peer("l", &["get", "big.bin", "--down", "8M"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&file, &net.downloaded("l", "big.bin"));
+    let banned = |v: &serde_json::Value| v["banned"] == true && v["peer"] == liar.peer.to_string();
+    assert_eq!(lines.iter().any(banned), manner.is_fault(), "{manner:?}: {lines:?}");
+    let exit = last(&lines, "exit");
+    let wasted = exit["wasted"].as_u64().unwrap();
+    assert!(wasted < 8 * MIB as u64, "{manner:?} wasted {wasted} bytes of the line: {exit}");
+}
+
+#[test]
+fn s1_one_byte_frames_do_not_hold_the_pool() {
+    beside_an_honest_source(evil::Manner::SendsCrumbs);
+}
+
+#[test]
+fn s1_nine_tenths_of_every_chunk_do_not_hold_the_budget() {
+    beside_an_honest_source(evil::Manner::FinishesNothing);
+}
+
+#[test]
+fn s1_breaking_off_does_not_waste_the_line() {
+    beside_an_honest_source(evil::Manner::BreaksOff);
+}
+
+#[test]
+fn s1_a_trickle_holds_up_nobody() {
+    beside_an_honest_source(evil::Manner::Trickles);
+}
+
+/// 150 members that ask for everything and read nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn s2_members_that_ask_and_do_not_read_take_no_memory() {
+    let net = Net::start();
+    // Contents of 1,024 hashes each: 48 peers may have one open.
+    let files: Vec<_> = (0..4).map(|n| deaf::sparse(&net.path(&format!("{n}.bin")), n)).collect();
+    let doc = net.file("doc", 3 * MIB, 30);
+    let mut args = vec!["--serve-only", doc.to_str().unwrap()];
+    args.extend(files.iter().map(|file| file.path.to_str().unwrap()));
+    let mut seeder = net.peer("s", &args);
+    let ready = seeder.expect(|v| v["event"] == "ready");
+    (0..5).for_each(|_| drop(seeder.expect(|v| v["event"] == "shared")));
+    let before = seeder.peak_memory();
+    let attack = deaf::start(&net.join, &ready, &files, 150);
+    assert!(attack.opened > 100, "{} are connected", attack.opened);
+    let (lines, code) = net.peer("l", &["get", "doc"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&doc, &net.downloaded("l", "doc"));
+    let peak = seeder.peak_memory();
+    assert!(peak < 150_000_000, "{before} bytes before, {peak} at the peak");
+    drop(attack);
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::channel::{Channel, ChannelError, FrameError, Secure, SecureReader, SecureWriter};
@@ -14,6 +14,7 @@ use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
 use tokio::sync::mpsc;
 
+use super::flow::Flow;
 use super::stream::Stream;
 use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, reader, writer};
 use crate::engine::disk::{BufPool, Disk};
@@ -25,6 +26,8 @@ use crate::swarm::event::ConnId;
 pub(super) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for HELLO.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for the rest of a frame and BYE to get out once a connection is to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What every connection of this peer shares. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +52,8 @@ pub(in crate::engine) struct Ours {
     pub(in crate::engine) events: mpsc::Sender<ConnEvent>,
     /// Which addresses are near: they are exempt from limits by address.
     pub(in crate::engine) links: Arc<Links>,
+    /// Bytes of messages that wait to be sent, over all connections.
+    pub(in crate::engine) waiting: Arc<AtomicUsize>,
     /// Gives every connection a number.
     pub(in crate::engine) next: Arc<AtomicU64>,
 }
@@ -182,21 +187,33 @@ impl Ours {
     ) {
         let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
-        let handle = ConnHandle { commands };
+        let flow = Flow::new(self.waiting.clone());
+        let handle = ConnHandle { commands, flow: flow.clone() };
         let max_queued = hello.max_queued;
         let up = ConnEvent::Up { conn, peer, dialed, addr, max_queued, handle };
         if self.events.send(up).await.is_err() {
             return;
         }
         // Either side ending ends the other: the reader on a broken or closed stream, the writer when
-        // the session drops the handle.
+        // the session drops the handle. Both may hold memory while the peer decides for how long.
         let ours = self.clone();
-        let read = reader::run(reader, conn, self.clone());
-        let write = writer::run(writer, queue, conn, self.clone());
+        let holders = (self.pool.holder(), self.pool.holder());
         tokio::spawn(async move {
-            let why = tokio::select! {
-                why = read => why,
-                why = write => why,
+            let read = reader::run(reader, conn, &ours, &flow, &holders.0);
+            let mut write = std::pin::pin!(writer::run(writer, queue, conn, &ours, &holders.1));
+            let ended = tokio::select! {
+                why = read => Some(why),
+                why = &mut write => Some(why),
+                () = holders.0.blamed() => Some("it stopped in the middle of a frame".to_owned()),
+                () = holders.1.blamed() => Some("it stopped reading".to_owned()),
+                () = flow.ended() => None,
+            };
+            let why = match ended {
+                Some(why) => why,
+                // Nothing is read from here on, and what was being read is given back.
+                None => tokio::time::timeout(CLOSE_TIMEOUT, write)
+                    .await
+                    .unwrap_or_else(|_| "we closed, and it did not listen".to_owned()),
             };
             // The session gone means there is nobody to tell.
             let _ = ours.events.send(ConnEvent::Down { conn, why }).await;

@@ -5,6 +5,7 @@
 //! being written, and reports when a request has been served.
 
 mod dial;
+mod flow;
 mod handshake;
 mod listener;
 mod reader;
@@ -21,9 +22,11 @@ use common::wire::peer::PeerMsg;
 use tokio::sync::mpsc;
 
 pub(in crate::engine) use dial::{connect, dial};
+pub(in crate::engine) use flow::Charge;
 pub(in crate::engine) use handshake::Ours;
 pub(in crate::engine) use listener::listen;
 
+use self::flow::Flow;
 use super::disk::{Buf, ChunkSource};
 use super::limiter::Limiter;
 use crate::swarm::event::ConnId;
@@ -66,6 +69,8 @@ pub(in crate::engine) enum ConnEvent {
         conn: ConnId,
         /// The message.
         msg: PeerMsg,
+        /// Its place among those that the session has not dealt with, given back with it.
+        place: Charge,
     },
     /// A DATA frame.
     Data {
@@ -107,7 +112,12 @@ pub(in crate::engine) enum ConnEvent {
 #[derive(Debug)]
 pub(in crate::engine) enum ConnCommand {
     /// Send a message.
-    Send(PeerMsg),
+    Send {
+        /// The message.
+        msg: PeerMsg,
+        /// Its place among those that wait.
+        place: Charge,
+    },
     /// Serve a request.
     Serve(ServeJob),
     /// Stop serving a request.
@@ -161,6 +171,7 @@ impl std::fmt::Debug for ServeJob {
 #[derive(Debug)]
 pub(in crate::engine) struct ConnHandle {
     commands: mpsc::Sender<ConnCommand>,
+    flow: Arc<Flow>,
 }
 
 impl ConnHandle {
@@ -168,5 +179,25 @@ impl ConnHandle {
     #[must_use]
     pub(in crate::engine) fn send(&self, command: ConnCommand) -> bool {
         self.commands.try_send(command).is_ok()
+    }
+
+    /// Sends a message; false as with [`Self::send`].
+    #[must_use]
+    pub(in crate::engine) fn say(&self, msg: PeerMsg) -> bool {
+        let place = self.flow.to_send(&msg);
+        self.send(ConnCommand::Send { msg, place })
+    }
+
+    /// Says goodbye and ends the connection: nothing more is read from it, and what it held is free.
+    pub(in crate::engine) fn close(&self, code: Code, text: String) {
+        // A queue without room for it belongs to a peer that would not hear it.
+        let _ = self.send(ConnCommand::Close { code, text });
+        self.flow.end();
+    }
+}
+
+impl Drop for ConnHandle {
+    fn drop(&mut self) {
+        self.flow.end();
     }
 }

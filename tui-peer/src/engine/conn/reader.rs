@@ -1,5 +1,6 @@
 //! The reading half of a connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::channel::{FrameError, FrameReader};
@@ -7,7 +8,9 @@ use common::limits::MAX_PEER_FRAME;
 use common::wire::peer::{DATA, DataHeader, PeerMsg};
 use tokio::io::AsyncRead;
 
+use super::flow::Flow;
 use super::{ConnEvent, Ours};
+use crate::engine::disk::Holder;
 use crate::swarm::event::ConnId;
 
 /// Silence after which a connection is dead: the core pings every 15 s.
@@ -19,7 +22,9 @@ const FRAME_TIMEOUT: Duration = Duration::from_secs(64);
 pub(super) async fn run<R: AsyncRead + Unpin>(
     mut reader: FrameReader<R>,
     conn: ConnId,
-    ours: Ours,
+    ours: &Ours,
+    flow: &Arc<Flow>,
+    holder: &Holder,
 ) -> String {
     loop {
         let header = match tokio::time::timeout(SILENCE, reader.header(MAX_PEER_FRAME)).await {
@@ -29,7 +34,7 @@ pub(super) async fn run<R: AsyncRead + Unpin>(
             Ok(Ok(header)) => header,
         };
         let event = if header.kind == DATA {
-            match read_data(&mut reader, header.len, conn, &ours).await {
+            match read_data(&mut reader, header.len, conn, ours, holder).await {
                 Ok(event) => event,
                 Err(why) => return why,
             }
@@ -43,7 +48,10 @@ pub(super) async fn run<R: AsyncRead + Unpin>(
                 Ok(Some(PeerMsg::Bye { code, text })) => {
                     return format!("{code}: {}", common::names::show(&text));
                 }
-                Ok(Some(msg)) => ConnEvent::Message { conn, msg },
+                Ok(Some(msg)) => match flow.received(&msg).await {
+                    Some(place) => ConnEvent::Message { conn, msg, place },
+                    None => return "it leaves unread what it asks for".to_owned(),
+                },
                 Ok(None) => continue,
                 Err(error) => return error.to_string(),
             }
@@ -59,18 +67,23 @@ async fn read_data<R: AsyncRead + Unpin>(
     body_len: usize,
     conn: ConnId,
     ours: &Ours,
+    holder: &Holder,
 ) -> Result<ConnEvent, String> {
     let len = DataHeader::payload_len(body_len + 1).map_err(|error| error.to_string())?;
     ours.disk.keep_up().await;
     // Waits while the byte budget is used up: no buffer, no read, and TCP holds the sender back.
     let mut buf = ours.pool.get(len).await;
     let mut header = [0; DataHeader::LEN];
+    let waits = holder.waits(len);
     fill(reader, &mut header).await?;
+    drop(waits);
     // Under a limit in small parts, so that TCP slows the sender down evenly.
     let part = ours.down.quantum(len).max(1);
     for part in buf.chunks_mut(part) {
         ours.down.take(part.len()).await;
+        let waits = holder.waits(len);
         fill(reader, part).await?;
+        drop(waits);
     }
     let DataHeader { rid, off } = DataHeader::decode(header);
     Ok(ConnEvent::Data { conn, rid, off, buf })

@@ -7,18 +7,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::channel::FrameWriter;
-use common::limits::MAX_DATA_LEN;
+use common::limits::{MAX_DATA_LEN, MIN_DATA_LEN};
 use common::wire::Code;
 use common::wire::peer::{DATA, DataHeader, PeerMsg};
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
 use super::{ConnCommand, ConnEvent, Ours, ServeJob, ServeSource};
-use crate::engine::disk::{Buf, ReadError};
+use crate::engine::disk::{Buf, Holder, ReadError};
 use crate::swarm::event::ConnId;
 
-/// Smallest DATA frame: on slow links a control message waits behind at most this much.
-const MIN_FRAME: usize = 16 * 1024;
 /// A frame should take about this long to hand to the kernel.
 const FRAME_TIME: Duration = Duration::from_millis(100);
 /// A write that makes no progress for so long ends the connection.
@@ -67,10 +65,11 @@ impl Active {
     }
 }
 
-struct Writer<W> {
+struct Writer<'a, W> {
     frames: FrameWriter<W>,
     conn: ConnId,
-    ours: Ours,
+    ours: &'a Ours,
+    holder: &'a Holder,
     waiting: VecDeque<Active>,
     active: Option<Active>,
     frame_len: usize,
@@ -81,12 +80,14 @@ pub(super) async fn run<W: AsyncWrite + Unpin>(
     frames: FrameWriter<W>,
     mut commands: mpsc::Receiver<ConnCommand>,
     conn: ConnId,
-    ours: Ours,
+    ours: &Ours,
+    holder: &Holder,
 ) -> String {
     let mut writer = Writer {
         frames,
         conn,
         ours,
+        holder,
         waiting: VecDeque::new(),
         active: None,
         frame_len: MAX_DATA_LEN / 2,
@@ -96,7 +97,7 @@ pub(super) async fn run<W: AsyncWrite + Unpin>(
     }
 }
 
-impl<W: AsyncWrite + Unpin> Writer<W> {
+impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     async fn run(&mut self, commands: &mut mpsc::Receiver<ConnCommand>) -> Result<String, String> {
         loop {
             // Everything that waits goes before the next frame of payload.
@@ -166,7 +167,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Carries out one command; `Some` ends the connection.
     async fn obey(&mut self, command: ConnCommand) -> Result<Option<String>, String> {
         match command {
-            ConnCommand::Send(msg) => self.write(&msg).await?,
+            ConnCommand::Send { msg, place } => {
+                self.write(&msg).await?;
+                drop(place);
+            }
             ConnCommand::Serve(job) => self.waiting.push_back(Active::new(job)),
             ConnCommand::Stop { rid } => {
                 if self.active.as_ref().is_some_and(|active| active.job.rid == rid) {
@@ -278,14 +282,17 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.wait_turn(len, commands).await?;
         let begun = Instant::now();
         let parts: [&[u8]; 2] = [&header, payload.bytes()];
+        // This frame and the next.
+        let waits = self.holder.waits(2 * len);
         let write = self.frames.write_parts(DATA, &parts);
         match tokio::time::timeout(WRITE_TIMEOUT, write).await {
             Err(_) => return Err("it stopped reading".to_owned()),
             Ok(written) => written.map_err(|error| error.to_string())?,
         }
+        drop(waits);
         let took = begun.elapsed();
         if took > FRAME_TIME {
-            self.frame_len = (self.frame_len / 2).max(MIN_FRAME);
+            self.frame_len = (self.frame_len / 2).max(MIN_DATA_LEN);
         } else if took < FRAME_TIME / 8 && len >= self.frame_len {
             self.frame_len = (self.frame_len * 2).min(MAX_DATA_LEN);
         }
@@ -310,8 +317,9 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
                 biased;
                 () = &mut turn => return Ok(()),
                 command = commands.recv() => match command {
-                    Some(ConnCommand::Send(msg)) => {
+                    Some(ConnCommand::Send { msg, place }) => {
                         self.write(&msg).await?;
+                        drop(place);
                         self.flush().await?;
                     }
                     Some(ConnCommand::Serve(job)) => self.waiting.push_back(Active::new(job)),
@@ -358,6 +366,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     async fn write(&mut self, msg: &PeerMsg) -> Result<(), String> {
         let body = msg.body();
+        if matches!(msg, PeerMsg::Hashes { .. } | PeerMsg::Bitfield { .. }) {
+            // They go ahead of payload, which waits until the limit has been paid for them.
+            self.ours.up.charge(body.len());
+        }
         let write = self.frames.write(msg.kind(), &body);
         match tokio::time::timeout(WRITE_TIMEOUT, write).await {
             Err(_) => Err("it stopped reading".to_owned()),

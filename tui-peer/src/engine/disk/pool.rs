@@ -1,7 +1,9 @@
 //! The memory through which all payload passes: buffers of two sizes, reused, under one budget.
 //!
 //! No permit, no read: a connection that cannot get a buffer does not read from its socket, and TCP
-//! holds the sender back. That is the whole of our back-pressure.
+//! holds the sender back. That is the whole of our back-pressure. Nobody waits for ever because of a
+//! stranger: what is served has a part of the memory and no more, and who waits too long has those closed
+//! that hold memory and stand still (see [`Holder`]).
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -12,6 +14,9 @@ use std::time::{Duration, Instant};
 use common::limits::MAX_DATA_LEN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use super::holders::{Holder, Waits};
+
+use super::holders::Holders;
 use super::sys::DIRECT_ALIGN;
 
 /// Where the memory of a buffer begins: what a disk can be given as it is.
@@ -23,6 +28,14 @@ const SMALL: usize = 64 * 1024;
 /// A full DATA frame.
 const LARGE: usize = MAX_DATA_LEN;
 
+/// The part of the memory (one in so many) that may wait to be sent: peers that ask and do not read must
+/// not stop what we receive.
+const SENDING_PART: usize = 3;
+/// Waits longer than this have those looked for that hold memory and stand still,
+const PATIENCE: Duration = Duration::from_secs(1);
+/// and again after this.
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// Buffers under one budget. Clones share it.
 #[derive(Clone)]
 pub struct BufPool {
@@ -32,6 +45,9 @@ pub struct BufPool {
 struct Inner {
     budget_units: u32,
     permits: Arc<Semaphore>,
+    /// Of these, those that may be used for sending.
+    sending: Arc<Semaphore>,
+    holders: Holders,
     free: Mutex<Free>,
     /// Nanoseconds that users waited, summed.
     waited: AtomicU64,
@@ -75,6 +91,8 @@ pub struct Buf {
     pool: Arc<Inner>,
     /// Held until the memory is back in the free list.
     permit: Option<OwnedSemaphorePermit>,
+    /// The same for what is to be sent.
+    sending: Option<OwnedSemaphorePermit>,
 }
 
 impl BufPool {
@@ -83,10 +101,14 @@ impl BufPool {
         let units = budget_bytes.max(LARGE) / UNIT;
         let budget_units = u32::try_from(units).unwrap_or(u32::MAX);
         let permits = Arc::new(Semaphore::new(budget_units as usize));
+        // Two frames at least: one is read while the other is sent.
+        let sending = (units / SENDING_PART).max(2 * LARGE / UNIT).min(budget_units as usize);
         Self {
             inner: Arc::new(Inner {
                 budget_units,
                 permits,
+                sending: Arc::new(Semaphore::new(sending)),
+                holders: Holders::new(),
                 free: Mutex::default(),
                 waited: AtomicU64::new(0),
             }),
@@ -96,13 +118,21 @@ impl BufPool {
     /// A buffer of `len` bytes (at most [`MAX_DATA_LEN`] in normal use; longer ones are allocated
     /// freshly and count as what they are). Waits, first come first served, while the budget is used up.
     pub async fn get(&self, len: usize) -> Buf {
-        // The semaphore is never closed; if it were, memory without a permit beats a crash.
-        let (permits, units) = (self.inner.permits.clone(), self.inner.units(len));
-        let began = Instant::now();
-        let permit = permits.acquire_many_owned(units).await.ok();
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.inner.waited.fetch_add(nanos, Ordering::Relaxed);
+        let permit = self.inner.acquire(&self.inner.permits, len).await;
         self.make(len, permit)
+    }
+
+    /// The same for what is to be sent: of the part of the memory that is for that.
+    pub async fn get_to_send(&self, len: usize) -> Buf {
+        let sending = self.inner.acquire(&self.inner.sending, len).await;
+        let mut buf = self.get(len).await;
+        buf.sending = sending;
+        buf
+    }
+
+    /// Somebody who holds memory while a stranger decides for how long.
+    pub fn holder(&self) -> Holder {
+        self.inner.holders.add()
     }
 
     /// Time that users waited because the budget was used up, summed over all of them.
@@ -145,7 +175,7 @@ impl BufPool {
     fn make(&self, len: usize, permit: Option<OwnedSemaphorePermit>) -> Buf {
         let size = size_for(len);
         let memory = self.inner.take(size);
-        Buf { memory, len, pool: self.inner.clone(), permit }
+        Buf { memory, len, pool: self.inner.clone(), permit, sending: None }
     }
 }
 
@@ -167,6 +197,29 @@ impl Inner {
     fn units(&self, len: usize) -> u32 {
         let units = size_for(len).div_ceil(UNIT).max(1);
         u32::try_from(units).unwrap_or(u32::MAX).min(self.budget_units)
+    }
+
+    /// Waits for memory, first come first served; after a while at the cost of those that hold some and
+    /// stand still. The semaphores are never closed; if they were, memory without a permit beats a crash.
+    async fn acquire(&self, permits: &Arc<Semaphore>, len: usize) -> Option<OwnedSemaphorePermit> {
+        let units = self.units(len);
+        if let Ok(permit) = permits.clone().try_acquire_many_owned(units) {
+            return Some(permit);
+        }
+        let began = Instant::now();
+        // One and the same wait: whoever asks anew stands behind all others.
+        let mut acquire = std::pin::pin!(permits.clone().acquire_many_owned(units));
+        let mut patience = PATIENCE;
+        let permit = loop {
+            match tokio::time::timeout(patience, &mut acquire).await {
+                Ok(permit) => break permit.ok(),
+                Err(_) => self.holders.blame(len),
+            }
+            patience = AGAIN;
+        };
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(nanos, Ordering::Relaxed);
+        permit
     }
 
     fn free(&self) -> MutexGuard<'_, Free> {
@@ -231,6 +284,7 @@ impl Drop for Buf {
         self.pool.put(std::mem::take(&mut self.memory));
         // Only now may somebody else count on the memory.
         self.permit.take();
+        self.sending.take();
     }
 }
 
@@ -295,5 +349,36 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(first);
         assert_eq!(waiting.await.unwrap(), LARGE);
+    }
+
+    #[tokio::test]
+    async fn s1_who_stands_still_with_memory_loses_it_to_those_who_wait() {
+        let pool = BufPool::new(LARGE);
+        let (moving, still) = (pool.holder(), pool.holder());
+        let held = pool.get(LARGE).await;
+        let waits = still.waits(LARGE);
+        let other = pool.clone();
+        let waiting = tokio::spawn(async move { other.get(LARGE).await.len() });
+        tokio::select! {
+            () = still.blamed() => {}
+            () = moving.blamed() => panic!("blamed for nothing"),
+        }
+        // What its connection does then.
+        drop((waits, held));
+        assert_eq!(waiting.await.unwrap(), LARGE);
+    }
+
+    #[tokio::test]
+    async fn s1_what_waits_to_be_sent_leaves_room_for_what_arrives() {
+        let pool = BufPool::new(6 * LARGE);
+        let sending = [pool.get_to_send(LARGE).await, pool.get_to_send(LARGE).await];
+        let other = pool.clone();
+        let third = tokio::spawn(async move { other.get_to_send(LARGE).await.len() });
+        let arriving = [pool.get(LARGE).await, pool.get(LARGE).await, pool.get(LARGE).await];
+        tokio::task::yield_now().await;
+        assert!(!third.is_finished());
+        drop(sending);
+        assert_eq!(third.await.unwrap(), LARGE);
+        drop(arriving);
     }
 }

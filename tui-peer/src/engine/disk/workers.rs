@@ -203,7 +203,7 @@ impl Disk {
             // Whoever asks may get it elsewhere; memory that waits here is missing there.
             return Err(hangs());
         }
-        let mut buf = self.guard.pool.get(len as usize).await;
+        let mut buf = self.guard.pool.get_to_send(len as usize).await;
         let stopped = || ReadError::Io(io::Error::other(Stopped));
         if self.guard.common.leaving.load(Ordering::Relaxed) {
             return Err(stopped());

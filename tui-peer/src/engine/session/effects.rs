@@ -16,12 +16,19 @@ impl Session {
             Output::Dial { peer, addrs } => {
                 tokio::spawn(dial(peer, addrs, self.ours.clone()));
             }
-            Output::Send { conn, msg } => self.command(conn, ConnCommand::Send(msg)),
+            Output::Send { conn, msg } => {
+                if self.conns.get(&conn).is_some_and(|conn| !conn.closing && !conn.handle.say(msg))
+                {
+                    self.drop_conn(conn);
+                }
+            }
             Output::Disconnect { conn, code, text } => {
                 if code != Code::Duplicate {
                     self.say(Level::Debug, Target::Net, format!("closing a connection: {text}"));
                 }
-                self.command(conn, ConnCommand::Close { code, text });
+                if let Some(conn) = self.conns.get_mut(&conn) {
+                    conn.close(code, text);
+                }
             }
             Output::Serve { conn, rid, id, chunk, off, len } => {
                 self.serve(conn, rid, &id, chunk, off, len);

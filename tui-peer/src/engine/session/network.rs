@@ -16,7 +16,6 @@ use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
-use crate::engine::conn::ConnCommand;
 use crate::engine::event::{Level, Target, What};
 use crate::engine::host::{self, HostedTracker};
 use crate::engine::snapshot::{Catalogue, NetState};
@@ -197,10 +196,8 @@ impl Session {
     }
 
     pub(super) fn disconnect_all(&mut self, code: Code, text: &str) {
-        let conns: Vec<_> = self.conns.keys().copied().collect();
-        for conn in conns {
-            let text = text.to_owned();
-            self.command(conn, ConnCommand::Close { code, text });
+        for conn in self.conns.values_mut() {
+            conn.close(code, text.to_owned());
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Conn {
     pub(super) peer: PeerId,
     pub(super) addr: SocketAddr,
     pub(super) handle: ConnHandle,
+    /// We ended it: what still comes from it is of no interest.
+    pub(super) closing: bool,
     /// Payload received for requests not yet complete, in order of arrival.
     pub(super) bufs: HashMap<u32, Vec<Buf>>,
     /// Requests being served: content, chunk and length.
@@ -27,13 +29,24 @@ pub(super) struct Conn {
     pub(super) since: Instant,
 }
 
+impl Conn {
+    /// Ends it from our side; what it holds is free at once.
+    pub(super) fn close(&mut self, code: Code, text: String) {
+        self.closing = true;
+        self.bufs.clear();
+        self.handle.close(code, text);
+    }
+}
+
 impl Session {
     pub(super) fn on_conn(&mut self, event: ConnEvent) {
         match event {
             ConnEvent::Up { conn, peer, dialed, addr, max_queued, handle } => {
                 let (bufs, serving) = (HashMap::new(), HashMap::new());
                 let since = Instant::now();
-                let entry = Conn { peer, addr, handle, bufs, serving, down: 0, up: 0, since };
+                let closing = false;
+                let entry =
+                    Conn { peer, addr, handle, closing, bufs, serving, down: 0, up: 0, since };
                 self.conns.insert(conn, entry);
                 let text = format!("{} connected ({addr})", self.who(&peer));
                 let what = What::Peer { peer, connected: true };
@@ -46,10 +59,11 @@ impl Session {
                 self.say(Level::Debug, Target::Net, text);
                 self.feed(Input::DialFailed { peer, permanent, proven });
             }
-            ConnEvent::Message { conn, msg } => {
-                if self.conns.contains_key(&conn) {
+            ConnEvent::Message { conn, msg, place } => {
+                if self.conns.get(&conn).is_some_and(|conn| !conn.closing) {
                     self.feed(Input::Message { conn, msg });
                 }
+                drop(place);
             }
             ConnEvent::Data { conn, rid, off, buf } => self.on_data(conn, rid, off, buf),
             ConnEvent::Served { conn, rid } => {
@@ -86,7 +100,7 @@ impl Session {
     }
 
     fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {
-        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else { return };
         let len = u32::try_from(buf.len()).unwrap_or(u32::MAX);
         entry.down += u64::from(len);
         entry.bufs.entry(rid).or_default().push(buf);

@@ -279,6 +279,7 @@ impl Session {
     pub(super) fn limits(&mut self, up: Option<u64>, down: Option<u64>) {
         self.ours.up.set(up);
         self.ours.down.set(down);
+        self.feed(Input::UpLimit(up));
         self.feed(Input::DownLimit(down));
         let show = |rate: Option<u64>| {
             rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{} KiB/s", rate / 1024))

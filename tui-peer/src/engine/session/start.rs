@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Instant, SystemTime};
 
 use common::channel::Channel;
@@ -96,6 +96,7 @@ pub(super) async fn start_on(
         down: Arc::new(Limiter::new(config.down)),
         events: conn_tx,
         links: Arc::new(Links::new()),
+        waiting: Arc::new(AtomicUsize::new(0)),
         next: Arc::new(AtomicU64::new(1)),
     };
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -162,6 +163,7 @@ pub(super) async fn start_on(
         session.say(Level::Warn, Target::Net, text);
     }
     session.restore_bans();
+    session.feed(Input::UpLimit(session.config.up));
     session.feed(Input::DownLimit(session.config.down));
     let mut join = session.config.join.clone();
     if join.is_none() && session.config.remember && !session.config.will_host {

@@ -10,7 +10,7 @@ use crate::swarm::event::ConnId;
 
 impl Session {
     pub(super) fn uploads(&self) -> Uploads {
-        let line = self.node.upload_line();
+        let line = self.node.upload_line(self.now());
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Uploads {
             slots: count(line.slots),
@@ -25,7 +25,7 @@ impl Session {
     /// Connected peers.
     pub(super) fn peers(&self, meters: &mut Meters) -> Arc<[PeerRow]> {
         let now = self.now();
-        let line = self.node.upload_line();
+        let line = self.node.upload_line(self.now());
         let places: HashMap<ConnId, u32> = line.waiting.iter().copied().zip(1u32..).collect();
         let rows = self.conns.iter().map(|(id, conn)| {
             let view = self.node.conn(*id, now).unwrap_or_default();

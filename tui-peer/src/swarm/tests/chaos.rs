@@ -325,16 +325,18 @@ impl Chaos {
         self.feed(Input::Message { conn, msg });
     }
 
-    /// Payload of a request, in order.
+    /// Payload, as an honest peer sends it: one request after the other, and no crumbs.
     fn stream(&mut self) {
         if self.streams.is_empty() {
             return;
         }
         let i = self.rng.usize(..self.streams.len());
+        let i = self.streams.iter().position(|s| s.0 == self.streams[i].0).unwrap();
         let (conn, rid, off, len) = self.streams[i];
-        let part = if self.rng.bool() { len - off } else { self.rng.u32(1..=len - off) };
+        let least = (len - off).min(MIN_DATA_LEN as u32);
+        let part = if self.rng.bool() { len - off } else { self.rng.u32(least..=len - off) };
         if off + part == len {
-            self.streams.swap_remove(i);
+            self.streams.remove(i);
         } else {
             self.streams[i].2 += part;
         }

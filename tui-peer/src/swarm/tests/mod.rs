@@ -4,6 +4,7 @@
 mod busy;
 mod chaos;
 mod crowds;
+mod hostile;
 mod pair;
 mod serving;
 
@@ -16,7 +17,7 @@ use common::content::{Descriptor, Kind};
 use common::hash::sha256;
 use common::id::{ContentId, Hash, PeerId};
 use common::layout::Layout;
-use common::limits::{MAX_LIVE_REQUESTS, MAX_REQ_ANY};
+use common::limits::{MAX_LIVE_REQUESTS, MAX_REQ_ANY, MIN_DATA_LEN};
 use common::merkle::{ChunkHashes, HashRange};
 use common::wire::Code;
 use common::wire::peer::{HaveState, Open, OpenOk, PeerMsg, Run};

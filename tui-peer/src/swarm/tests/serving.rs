@@ -4,7 +4,11 @@ use super::*;
 
 /// A seed and so many connected leechers, numbered from one, that may request.
 fn seed(thing: &Thing, leechers: u8) -> (Node, Vec<Output>) {
-    let mut node = Node::new(NodeConfig::default(), peer(0), 1);
+    seed_with(thing, NodeConfig::default(), leechers)
+}
+
+fn seed_with(thing: &Thing, cfg: NodeConfig, leechers: u8) -> (Node, Vec<Output>) {
+    let mut node = Node::new(cfg, peer(0), 1);
     let mut out = Vec::new();
     let ready = thing.ready(ChunkSet::full(thing.chunks()), true);
     node.handle(at(0), Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
@@ -130,4 +134,100 @@ fn an_upload_limit_of_one_content_holds_nobody_else_up() {
     let mut out = Vec::new();
     node.handle(at(2), Input::UpLimited { id: slow.id, limited: false }, &mut out);
     assert!(!served(&out).is_empty());
+}
+
+/// What is answered and what is refused of so many questions about all hashes.
+fn answered(node: &mut Node, ms: u64, conn: u64, (questions, count): (u32, u16)) -> (usize, u64) {
+    let id = node.conns[&ConnId(conn)].handles[&0];
+    let level = node.contents[&id].body.as_ref().unwrap().layout.chunk_level();
+    let (mut refused, mut bytes) = (0, 0);
+    for rid in 0..questions {
+        let ask = PeerMsg::HashReq { handle: 0, rid, file: 0, level, index: 0, count };
+        let mut out = Vec::new();
+        node.handle(at(ms), Input::Message { conn: ConnId(conn), msg: ask }, &mut out);
+        for output in out {
+            match output {
+                Output::Send { msg: PeerMsg::Hashes { hashes, .. }, .. } => {
+                    bytes += hashes.len() as u64 * 32;
+                }
+                Output::Send { msg: PeerMsg::Reject { code, .. }, .. } => {
+                    assert_eq!(code, Code::Rate);
+                    refused += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    (refused, bytes)
+}
+
+#[test]
+fn s2_answers_are_limited_in_number_and_in_bytes_and_never_for_long() {
+    let thing = thing(64 << 20);
+    let (mut node, _) = seed(&thing, 3);
+    // Small ones by their number, large ones by their bytes.
+    assert_eq!(answered(&mut node, 0, 1, (1499, 1)).0, 500, "its OPEN was a question too");
+    let (refused, bytes) = answered(&mut node, 0, 2, (1000, 1024));
+    assert!(refused > 900 && bytes <= 2 << 20, "{refused} refused, {bytes} bytes");
+    assert!(bytes > 1 << 20);
+    // Who waits for the time that a refusal means is answered.
+    assert_eq!(answered(&mut node, 1000, 1, (4, 1024)).0, 0);
+    assert_eq!(answered(&mut node, 1000, 2, (4, 1024)).0, 0);
+    // An upload limit is kept, and who had least goes first.
+    node.handle(at(1000), Input::UpLimit(Some(400_000)), &mut Vec::new());
+    let (_, bytes) = answered(&mut node, 2000, 1, (100, 1024));
+    assert!(bytes < 400_000, "{bytes}");
+    let (refused, bytes) = answered(&mut node, 2000, 3, (4, 1024));
+    assert!(bytes > 0 && bytes < 131_072, "one answer for who had none: {refused} refused");
+    let mut sum = 0;
+    for second in 3..23 {
+        sum += answered(&mut node, second * 1000, 1, (100, 1024)).1;
+        sum += answered(&mut node, second * 1000, 2, (100, 1024)).1;
+    }
+    assert!((1_500_000..3_000_000).contains(&sum), "100,000 a second, in 20 s {sum}");
+}
+
+#[test]
+fn s2_who_only_asks_is_banned() {
+    let thing = thing(64 << 20);
+    let (mut node, _) = seed(&thing, 1);
+    let level = thing.layout.chunk_level();
+    for rid in 0..10_000 {
+        let ask = PeerMsg::HashReq { handle: 0, rid, file: 0, level, index: 0, count: 1 };
+        say(&mut node, 0, 1, ask);
+        if !node.conns.contains_key(&ConnId(1)) {
+            break;
+        }
+    }
+    assert!(node.dialer.is_banned(&peer(1), at(0)));
+}
+
+#[test]
+fn s2_who_asks_and_does_not_read_keeps_no_slot() {
+    let thing = thing(64 << 20);
+    // Thirty that do not read for eight slots, and one that does.
+    let honest = 31;
+    let cfg = NodeConfig { slots: 8, ..NodeConfig::default() };
+    let (mut node, mut out) = seed_with(&thing, cfg, 31);
+    let mut got = 0;
+    for second in 1..=120 {
+        let ms = second * 1000;
+        let mut inputs: Vec<Input> = (1..=honest)
+            .map(|conn| {
+                let chunk = (second as u32 * 16 + conn as u32) % thing.chunks();
+                let msg = request(&thing, second as u32, chunk);
+                Input::Message { conn: ConnId(conn), msg }
+            })
+            .collect();
+        inputs.push(Input::Tick);
+        while let Some(input) = inputs.pop() {
+            out.clear();
+            node.handle(at(ms), input, &mut out);
+            for (_, rid) in served(&out).into_iter().filter(|(to, _)| *to == honest) {
+                got += 1;
+                inputs.push(Input::Served { conn: ConnId(honest), rid });
+            }
+        }
+    }
+    assert!(got > 40, "in two minutes it was served {got} times");
 }

@@ -1,0 +1,201 @@
+//! A node that fetches, among sources that mean harm.
+
+use super::*;
+
+fn at(ms: u64) -> Time {
+    Time::from_micros(1_000_000 + ms * 1000)
+}
+
+/// A node that wants `thing` of so many complete sources, numbered from one.
+fn leecher(thing: &Thing, sources: u8) -> (Node, Vec<Output>) {
+    let mut node = Node::new(NodeConfig::default(), peer(0), 1);
+    let mut out = Vec::new();
+    let ready = thing.ready(ChunkSet::empty(thing.chunks()), true);
+    node.handle(at(0), Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
+    for n in 1..=sources {
+        join(&mut node, &mut out, 0, thing, u64::from(n), n);
+    }
+    (node, out)
+}
+
+/// A complete source connects and lets us request.
+fn join(node: &mut Node, out: &mut Vec<Output>, ms: u64, thing: &Thing, conn: u64, n: u8) {
+    let conn = ConnId(conn);
+    let up =
+        Input::Connected { conn, peer: peer(n), dialed: false, max_queued: 1 << 30, group: None };
+    node.handle(at(ms), up, out);
+    let open = Open { handle: 0, id: thing.id, state: HaveState::All, want: false };
+    for msg in [PeerMsg::Open(open), PeerMsg::Choke { handle: 0, choke: false }] {
+        node.handle(at(ms), Input::Message { conn, msg }, out);
+    }
+    check(node);
+}
+
+/// What a source is asked for and has not sent: request number and length. Lets it choose where it is
+/// asked to.
+fn asked(node: &mut Node, thing: &Thing, conn: u64) -> Vec<(u32, u32)> {
+    let mut next = conn as u32 * 1000;
+    loop {
+        let of = &node.conns[&ConnId(conn)];
+        let any = of.requests.iter().filter(|(_, asked)| matches!(asked, Asked::Any { .. }));
+        let Some(rid) = any.map(|(rid, _)| *rid).min() else { break };
+        let free = |chunk: &u32| {
+            node.contents[&thing.id].body.as_ref().unwrap().picker.is_pickable(*chunk)
+        };
+        let chunk = (0..thing.chunks()).map(|n| (n + next) % thing.chunks()).find(free).unwrap();
+        next += 1;
+        let msg = PeerMsg::Assign { rid, chunk };
+        node.handle(at(0), Input::Message { conn: ConnId(conn), msg }, &mut Vec::new());
+    }
+    let requests = node.conns[&ConnId(conn)].requests.iter();
+    let mut asked: Vec<_> = requests
+        .filter_map(|(rid, asked)| match asked {
+            Asked::Chunk { len, got, .. } => Some((*rid, len - got)),
+            _ => None,
+        })
+        .collect();
+    asked.sort_unstable();
+    asked
+}
+
+fn data(node: &mut Node, ms: u64, conn: u64, (rid, off, len): (u32, u32, u32)) -> Vec<Output> {
+    let mut out = Vec::new();
+    node.handle(at(ms), Input::Data { conn: ConnId(conn), rid, off, len }, &mut out);
+    check(node);
+    out
+}
+
+const LEAST: u32 = MIN_DATA_LEN as u32;
+
+#[test]
+fn s1_crumbs_in_mid_request_ban_their_sender() {
+    let thing = thing(64 << 20);
+    for len in [1, LEAST - 1] {
+        let (mut node, _) = leecher(&thing, 1);
+        let (rid, _) = asked(&mut node, &thing, 1)[0];
+        let out = data(&mut node, 1, 1, (rid, 0, len));
+        assert!(out.iter().any(|o| matches!(o, Output::Disconnect { .. })), "{len}: {out:?}");
+        assert!(node.dialer.is_banned(&peer(1), at(2)));
+        assert!(!node.dialer.is_banned(&peer(1), at(601_000)));
+    }
+}
+
+/// What every version from 74ee283 on sends under any limit: never less than 16 KiB but at the end.
+#[test]
+fn s1_the_smallest_frames_of_honest_senders_are_welcome() {
+    let thing = thing(200_000);
+    let (mut node, _) = leecher(&thing, 1);
+    let mut verified = 0;
+    for (rid, len) in asked(&mut node, &thing, 1) {
+        let mut off = 0;
+        while off < len {
+            let part = (len - off).min(LEAST + 1);
+            let out = data(&mut node, 1, 1, (rid, off, part));
+            verified += out.iter().filter(|o| matches!(o, Output::Verify { .. })).count();
+            off += part;
+        }
+    }
+    assert_eq!(verified, thing.chunks() as usize, "the last chunk ends with a crumb");
+    assert!(node.conns.contains_key(&ConnId(1)));
+}
+
+#[test]
+fn s1_who_begins_many_chunks_and_finishes_none_is_banned() {
+    let thing = thing(64 << 20);
+    let (mut node, _) = leecher(&thing, 2);
+    let mut held = 0;
+    for (rid, len) in asked(&mut node, &thing, 1) {
+        held += 1;
+        data(&mut node, 1, 1, (rid, 0, len - 1));
+        if !node.conns.contains_key(&ConnId(1)) {
+            break;
+        }
+    }
+    assert!(node.dialer.is_banned(&peer(1), at(2)));
+    assert_eq!(held, 5, "chunks that an honest source with upload limits may begin, and one");
+    // Who sends one after the other is asked for more and more.
+    for _ in 0..20 {
+        let (rid, len) = asked(&mut node, &thing, 2)[0];
+        data(&mut node, 2, 2, (rid, 0, len));
+    }
+    assert!(node.conns.contains_key(&ConnId(2)));
+}
+
+#[test]
+fn s1_breaking_off_over_and_over_wastes_a_tenth_of_the_line_at_most() {
+    let thing = thing(256 << 20);
+    let (mut node, mut out) = leecher(&thing, 2);
+    let mut wasted = 0;
+    let mut good = 0;
+    let mut conn = 1;
+    for ms in 0..2000 {
+        // An honest source brings 50 MB/s.
+        let due = asked(&mut node, &thing, 2);
+        if let Some((rid, len)) = due.first().filter(|_| good < ms * 50_000) {
+            good += u64::from(*len);
+            for output in data(&mut node, ms, 2, (*rid, 0, *len)) {
+                if let Output::Verify { id, chunk, .. } = output {
+                    node.handle(at(ms), Input::ChunkStored { id, chunk }, &mut out);
+                }
+            }
+        }
+        node.handle(at(ms), Input::Tick, &mut out);
+        // The other sends nine tenths of a chunk whenever it is asked for one: now it says that it
+        // will not go on, now it hangs up and comes back.
+        let Some((rid, len)) = asked(&mut node, &thing, conn).first().copied() else { continue };
+        if ms < 200 {
+            continue;
+        }
+        data(&mut node, ms, conn, (rid, 0, len / 10 * 9));
+        wasted += u64::from(len / 10 * 9);
+        let break_off = if ms % 2 == 0 {
+            let msg = PeerMsg::Reject { rid, code: Code::Choked };
+            Input::Message { conn: ConnId(conn), msg }
+        } else {
+            Input::Disconnected { conn: ConnId(conn) }
+        };
+        node.handle(at(ms), break_off, &mut out);
+        check(&node);
+        if !node.conns.contains_key(&ConnId(conn)) {
+            conn = ms + 10;
+            join(&mut node, &mut out, ms, &thing, conn, 1);
+        }
+    }
+    assert!(good > 80 << 20, "{good}");
+    assert!(wasted > 0 && wasted < good / 5, "{wasted} wasted beside {good}");
+}
+
+/// A refusal for the number of questions says when to ask again, not that there is nothing to be had.
+#[test]
+fn s2_a_source_that_is_asked_too_much_is_asked_again_in_a_second() {
+    let thing = thing(64 << 20);
+    let mut node = Node::new(NodeConfig::default(), peer(0), 1);
+    let mut out = Vec::new();
+    let ready = thing.ready(ChunkSet::empty(thing.chunks()), false);
+    node.handle(at(0), Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
+    join(&mut node, &mut out, 0, &thing, 1, 1);
+    let questions = |out: &[Output]| -> Vec<u32> {
+        let rid = |o: &Output| match o {
+            Output::Send { msg: PeerMsg::HashReq { rid, .. }, .. } => Some(*rid),
+            _ => None,
+        };
+        out.iter().filter_map(rid).collect()
+    };
+    let asked = questions(&out);
+    assert!(!asked.is_empty());
+    for rid in asked {
+        out.clear();
+        let msg = PeerMsg::Reject { rid, code: Code::Rate };
+        node.handle(at(10), Input::Message { conn: ConnId(1), msg }, &mut out);
+        assert_eq!(questions(&out), [0; 0], "not at once");
+    }
+    let mut again = None;
+    for ms in (100..5000).step_by(100) {
+        out.clear();
+        node.handle(at(ms), Input::Tick, &mut out);
+        if !questions(&out).is_empty() {
+            again = again.or(Some(ms));
+        }
+    }
+    assert!(again.is_some_and(|ms| (1000..1600).contains(&ms)), "again after {again:?} ms");
+}
