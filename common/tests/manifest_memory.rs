@@ -1,5 +1,11 @@
 //! S3: what strangers call the list of a folder's files takes at most four times its length in memory.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 use common::hash::sha256;
 use common::id::Hash;
