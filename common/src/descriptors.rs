@@ -24,7 +24,7 @@ pub fn raise_limit() -> io::Result<u64> {
     Ok(limit())
 }
 
-/// The limit now; that of [`WITHOUT_LIMIT`] if the system does not tell.
+/// The limit now; 10,240 if the system does not tell.
 pub fn limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(WITHOUT_LIMIT, |(soft, _)| soft)
 }
