@@ -1,7 +1,7 @@
 //! The operator's word to a running tracker: who is banned, who is forgotten, who takes most. Through a
 //! socket in the state folder, for the same user only ([`common::control`]).
 //!
-//! - [`wire`]: what is asked and answered; [`server`]: the tracker's end; [`client`]: the command's.
+//! - `wire`: what is asked and answered; `server`: the tracker's end; `client`: the command's.
 
 mod client;
 mod server;

@@ -7,7 +7,7 @@
 //! - [`shared`]: complete files, served only while they are what was hashed.
 //! - [`journal`]: which chunks of a download are on disk, in a file that survives any crash.
 //! - [`partial`]: a download in progress, from creation to the rename at its end.
-//! - [`lane`]: the threads of a volume, which verify, write, read and sync.
+//! - `lane`: the threads of a volume, which verify, write, read and sync.
 //! - [`workers`]: all of them, as the rest of the engine sees them.
 //!
 //! Everything here but the boundary of [`workers`] and [`pool`] is plain blocking code.

@@ -1,5 +1,5 @@
 //! The disk as everybody else sees it: chunks to verify and write, bytes to read. Each volume has
-//! threads of its own ([`Lane`]), so that one that hangs stops only itself.
+//! threads of its own (`Lane`), so that one that hangs stops only itself.
 
 use std::collections::BTreeMap;
 use std::io;
