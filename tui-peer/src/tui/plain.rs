@@ -219,6 +219,11 @@ impl Plain {
                 rate(snap.totals.up_rate).trim()
             )),
         ];
+        let clocks = snap.network.clock_ahead_s.map(|ahead| {
+            format!("Warning: {}; set whichever is wrong.", crate::engine::why::clocks(ahead))
+        });
+        let trouble = snap.network.trouble.as_ref().map(|why| format!("Warning: {why}."));
+        out.splice(1..1, clocks.into_iter().chain(trouble).map(Out::Say));
         for t in snap.transfers.iter().filter(|t| words::is_unfinished(t)).take(PAGE) {
             let done = format::percent(t.done, t.size);
             out.push(Out::Say(format!("{}: {done}, {}", t.name, words::outlook(t))));

@@ -171,6 +171,10 @@ fn f4_the_banner_says_that_the_clocks_differ() {
     snap.transfers =
         snap.transfers.iter().filter(|t| t.state != TransferState::DiskFull).cloned().collect();
     snap.network.clock_ahead_s = Some(-900);
+    let lines = Plain::new(None, Units::Iec).greeting(&snap);
+    let warns =
+        |out: &Out| matches!(out, Out::Say(text) if text.contains("15 min behind ours; set"));
+    assert!(lines.iter().any(warns), "{lines:?}");
     let screen = Stage::of(snap, 100, 30).screen();
     assert!(screen.contains("! the tracker's clock is 15 min behind ours"), "{screen}");
 }

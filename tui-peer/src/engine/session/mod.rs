@@ -301,10 +301,14 @@ impl Session {
                 let text = format!("the clock was set back by {} s", by.as_secs());
                 self.say(Level::Info, Target::Net, text);
             }
-            // Whoever we are connected to did not notice.
+            // Whoever we are connected to did not notice; unless we are a virtual machine that stood still,
+            // which is told by a tracker that does not answer.
             Jump::Ahead(by) => {
                 let text = format!("the clock was set ahead by {} s", by.as_secs());
                 self.say(Level::Info, Target::Net, text);
+                if let Some(announcer) = &self.net.announcer {
+                    announcer.announce_now();
+                }
             }
             // Whoever we were connected to is gone or soon will be.
             Jump::Slept(by) => {
