@@ -44,7 +44,7 @@ pub(crate) async fn show(
     }
     for path in paths {
         // A refusal shows again in the app's log; here it would be lost behind the screen.
-        if let Err(error) = engine.call(Command::Share { path, name: None }).await {
+        if let Err(error) = engine.call(Command::Offer { path }).await {
             out.note(&error.message);
         }
     }

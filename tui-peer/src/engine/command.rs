@@ -22,7 +22,14 @@ pub enum Command {
         /// Under another name than its own.
         name: Option<String>,
     },
-    /// No longer share this; files are not touched.
+    /// As [`Command::Share`], for what a configuration or a command line names at every start: what was
+    /// found damaged stays off the network until the user shares it again.
+    Offer {
+        /// What.
+        #[serde(with = "plain::path")]
+        path: PathBuf,
+    },
+    /// No longer share this; files are not touched. Answered when that is on disk.
     Unshare {
         /// What.
         id: ContentId,
@@ -109,7 +116,9 @@ pub enum Command {
         /// Whom.
         peer: PeerId,
     },
-    /// Hash what is on disk again and compare.
+    /// Hash what is on disk again and compare. Once accepted, exactly one event tells how it went, whatever
+    /// becomes of the share meanwhile: [`super::event::What::Verified`], or
+    /// [`super::event::What::Failed`] with the code `verify`.
     Verify {
         /// What.
         id: ContentId,

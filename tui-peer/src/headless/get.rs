@@ -1,6 +1,6 @@
 //! `get`: downloads by name, id or link; the exit code says how it went.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
         wish.what.iter().map(|what| (what.clone(), None, Fate::Unresolved)).collect();
     let mut ticker = tokio::time::interval(PROGRESS);
     let mut reported: HashMap<ContentId, u32> = HashMap::new();
+    let mut seen = HashSet::new();
     let mut stopped_by = None;
     loop {
         resolve(&engine, &wish, &mut wanted, began, out).await;
@@ -81,7 +82,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
             _ = ticker.tick() => {
                 let snapshot = engine.snapshot();
                 show(&snapshot, &wanted, out, &mut reported);
-                catch_up(&snapshot, &mut wanted);
+                catch_up(&snapshot, &mut wanted, &mut seen, out);
             }
         }
     }
@@ -284,12 +285,28 @@ fn on_event(
     }
 }
 
-/// A wish whose content is complete already ends without an event.
-fn catch_up(snapshot: &Snapshot, wanted: &mut [(String, Option<ContentId>, Fate)]) {
-    for (_, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Getting) {
-        let transfer = snapshot.transfers.iter().find(|t| Some(t.id) == *id);
-        if transfer.is_some_and(|t| t.state == TransferState::Sharing) {
-            *fate = Fate::Done;
+/// A wish whose content is complete already ends without an event, and so does one that somebody else takes
+/// back.
+fn catch_up(
+    snapshot: &Snapshot,
+    wanted: &mut [(String, Option<ContentId>, Fate)],
+    seen: &mut HashSet<ContentId>,
+    out: &mut Output,
+) {
+    for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Getting) {
+        let Some(id) = *id else { continue };
+        match snapshot.transfers.iter().find(|t| t.id == id).map(|t| &t.state) {
+            Some(TransferState::Sharing) => *fate = Fate::Done,
+            Some(_) => {
+                seen.insert(id);
+            }
+            // Snapshots come a little later than answers.
+            None if !seen.contains(&id) => {}
+            None => {
+                let why = format!("{what}: somebody else removed it from the running peer");
+                out.error("removed", &why, "run the same command again to go on");
+                *fate = Fate::Failed(exit::OTHER);
+            }
         }
     }
 }

@@ -109,6 +109,7 @@ fn share_code(error: &ShareError) -> u8 {
             exit::PERMISSION
         }
         ShareError::Library(error) => library_code(error),
+        ShareError::Damaged { .. } => exit::DAMAGED,
         _ => exit::IO,
     }
 }

@@ -103,7 +103,7 @@ async fn begin(engine: &EngineHandle, service: &Service, out: &mut Output) -> Re
     }
     let mut code = exit::OK;
     for path in &service.paths {
-        let share = Command::Share { path: path.clone(), name: None };
+        let share = Command::Offer { path: path.clone() };
         if let Err(error) = engine.call(share).await {
             out.error("share", &error.message, "check the path");
             code = exit::PARTIAL;

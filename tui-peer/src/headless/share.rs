@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 use common::id::ContentId;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::output::Output;
 use super::signals::Signals;
+use super::status::unkept_line;
 use super::wait::{Ended, deadline};
 use super::{find, library_code, refused};
 use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
-use crate::engine::event::What;
-use crate::engine::handle::Events;
+use crate::engine::event::{Event, What};
+use crate::engine::handle::{EngineHandle, Events};
 use crate::engine::library::{Library, hash_path};
-use crate::engine::snapshot::{NetState, TransferState};
+use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
 
 /// The exit code of several things of which some failed.
 fn together(failed: &[u8], all: usize) -> u8 {
@@ -33,112 +34,206 @@ fn together(failed: &[u8], all: usize) -> u8 {
 pub async fn share(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
     let mut events = peer.engine.events();
     let end = deadline(wish.timeout);
+    let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut failed = Vec::new();
     for path in &wish.paths {
         // The peer runs in another folder.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let mut waiting = Waiting::new(&peer.engine, &path);
         let command = Command::Share { path: path.clone(), name: wish.name.clone() };
-        match peer.engine.call(command).await {
-            Ok(_) if wish.wait => match hashed(&peer, &path, &mut events, end, out).await {
-                Ok(()) => {}
-                Err(Failed::Share) => failed.push(exit::IO),
-                Err(Failed::Ended(ended)) => {
-                    let (why, code) = ended.words();
-                    out.error("wait", why, "it goes on: tui-peer status shows how far it is");
-                    return code;
-                }
-            },
-            Ok(_) => {
-                out.json(&json!({"event": "sharing", "path": path.to_string_lossy()}));
-                out.line(&format!(
-                    "{}: the running peer hashes and shares it (tui-peer status)",
-                    path.display()
-                ));
-            }
-            Err(error) => {
-                out.error("share", &error.message, "check the path");
-                failed.push(refused(&error));
-            }
+        if let Err(error) = peer.engine.call(command).await {
+            out.error("share", &error.message, "check the path");
+            failed.push(refused(&error));
+            continue;
         }
+        if !wish.wait {
+            out.json(&json!({"event": "sharing", "path": path.to_string_lossy()}));
+            out.line(&format!(
+                "{}: the running peer hashes and shares it (tui-peer status)",
+                path.display()
+            ));
+            if let Some(unkept) = &peer.engine.snapshot().unkept {
+                out.note(&unkept_line(unkept));
+            }
+            continue;
+        }
+        let ended = tokio::select! {
+            shared = waiting.shared(&peer.engine, &mut events) => match shared {
+                Ok(shared) => {
+                    if let Err(code) = said(&shared, out) {
+                        failed.push(code);
+                    }
+                    continue;
+                }
+                Err(Failed::Share(why, hint)) => {
+                    out.error("share", &why, &hint);
+                    failed.push(exit::IO);
+                    continue;
+                }
+                Err(Failed::Tracker(why)) => {
+                    let hint = "it is shared once the tracker takes it: tui-peer status";
+                    out.error("tracker", &why, hint);
+                    failed.push(exit::TRACKER);
+                    continue;
+                }
+                Err(Failed::Ended(ended)) => ended,
+            },
+            () = peer.engine.stopped() => Ended::Stopped,
+            () = sleep_until(end) => Ended::TooLate,
+            code = signals.stop(&peer.engine) => Ended::Signal(code),
+        };
+        let (why, code) = ended.words();
+        out.error("wait", why, "it goes on: tui-peer status shows how far it is");
+        return code;
     }
     together(&failed, wish.paths.len())
 }
 
+/// What others can download now.
+struct Shared {
+    row: Transfer,
+    /// Why a restart would forget it.
+    unkept: Option<String>,
+}
+
+/// The final word on something shared; the exit code unless all is well.
+fn said(shared: &Shared, out: &mut Output) -> Result<(), u8> {
+    let Shared { row, unkept } = shared;
+    out.json(&json!({
+        "event": "shared", "id": row.id.to_string(), "name": &*row.name, "size": row.size,
+        "chunks": row.chunks, "remembered": unkept.is_none(),
+    }));
+    out.line(&format!("{}  {}", row.id, row.name));
+    match unkept {
+        Some(why) => {
+            out.error("not-remembered", &format!("{}: {why}", row.name), "tui-peer status");
+            Err(exit::IO)
+        }
+        None => Ok(()),
+    }
+}
+
 enum Failed {
-    /// It could not be shared; that was said.
-    Share,
+    /// It could not be shared: why, and what to do.
+    Share(String, String),
+    /// The tracker does not take it.
+    Tracker(String),
     Ended(Ended),
 }
 
-/// Waits until others can download what was just shared.
-async fn hashed(
-    peer: &Attached,
-    path: &Path,
-    events: &mut Events,
-    end: Instant,
-    out: &mut Output,
-) -> Result<(), Failed> {
-    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let mut signals = Signals::new().map_err(|_| Failed::Ended(Ended::Stopped))?;
-    let mut snapshots = peer.engine.snapshots();
-    let mut registered = HashSet::new();
-    // Shared before: nothing will happen, and nothing has to.
-    let first = peer.engine.snapshot();
-    let old = |state: &TransferState| *state == TransferState::Sharing;
-    let mut id = first.transfers.iter().find(|t| t.path == real && old(&t.state)).map(|t| t.id);
-    registered.extend(first.transfers.iter().filter(|t| old(&t.state)).map(|t| t.id));
-    loop {
-        if let Some(id) = id
-            && done(peer, &id, &registered, out)
-        {
-            return Ok(());
+/// Something that is to be shared, until others can download it.
+struct Waiting {
+    path: PathBuf,
+    id: Option<ContentId>,
+    unkept: Option<String>,
+    /// What the tracker has.
+    registered: HashSet<ContentId>,
+    /// Whether it was seen among our shares.
+    seen: bool,
+}
+
+impl Waiting {
+    /// As it is before it is asked for.
+    fn new(engine: &EngineHandle, path: &Path) -> Self {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let first = engine.snapshot();
+        let old =
+            |t: &&Transfer| matches!(t.state, TransferState::Sharing | TransferState::Checking);
+        let registered = first.transfers.iter().filter(old).map(|t| t.id).collect();
+        // Shared before: nothing will happen, and nothing has to.
+        let here = |t: &&Transfer| t.path == path && t.state == TransferState::Sharing;
+        let id = first.transfers.iter().find(here).map(|t| t.id);
+        let unkept = first.unkept.as_ref().filter(|_| id.is_some()).map(unkept_line);
+        Self { path, id, unkept, registered, seen: false }
+    }
+
+    /// Waits until others can download it, or it is clear that they never will.
+    async fn shared(
+        &mut self,
+        engine: &EngineHandle,
+        events: &mut Events,
+    ) -> Result<Shared, Failed> {
+        let mut snapshots = engine.snapshots();
+        loop {
+            if let Some(shared) = self.look(&engine.snapshot())? {
+                return Ok(shared);
+            }
+            tokio::select! {
+                changed = snapshots.changed() => {
+                    changed.map_err(|_| Failed::Ended(Ended::Stopped))?;
+                }
+                event = events.recv() => match event {
+                    Ok(event) => self.hear(event)?,
+                    Err(RecvError::Lagged(_)) => self.catch_up(&engine.snapshot())?,
+                    Err(RecvError::Closed) => return Err(Failed::Ended(Ended::Stopped)),
+                },
+            }
         }
-        let event = tokio::select! {
-            changed = snapshots.changed() => match changed {
-                Ok(()) => continue,
-                Err(_) => return Err(Failed::Ended(Ended::Stopped)),
-            },
-            event = events.recv() => match event {
-                Ok(event) => event,
-                Err(RecvError::Lagged(_)) => continue,
-                Err(RecvError::Closed) => return Err(Failed::Ended(Ended::Stopped)),
-            },
-            () = peer.engine.stopped() => return Err(Failed::Ended(Ended::Stopped)),
-            () = sleep_until(end) => return Err(Failed::Ended(Ended::TooLate)),
-            code = signals.stop(&peer.engine) => return Err(Failed::Ended(Ended::Signal(code))),
-        };
+    }
+
+    fn hear(&mut self, event: Event) -> Result<(), Failed> {
         match event.what {
-            What::Hashed { id: new, path, .. } if path == real => id = Some(new),
+            What::Hashed { id, path, unkept } if path == self.path => {
+                (self.id, self.unkept) = (Some(id), unkept);
+            }
             What::Shared { id, .. } => {
-                registered.insert(id);
+                self.registered.insert(id);
             }
             What::Failed { id: None, code: "share", hint }
-                if event.text.contains(&*real.to_string_lossy()) =>
+                if event.text.contains(&*self.path.to_string_lossy()) =>
             {
-                out.error("share", &event.text, &hint);
-                return Err(Failed::Share);
+                return Err(Failed::Share(event.text, hint));
+            }
+            What::Failed { id: Some(id), code: "register", .. } if self.id == Some(id) => {
+                return Err(Failed::Tracker(event.text));
             }
             _ => {}
         }
+        Ok(())
     }
-}
 
-/// Whether others can download it now (or, without a network, could); says so.
-fn done(peer: &Attached, id: &ContentId, known: &HashSet<ContentId>, out: &mut Output) -> bool {
-    let snapshot = peer.engine.snapshot();
-    let alone = matches!(snapshot.network.state, NetState::NoNetwork | NetState::Left);
-    if !known.contains(id) && !alone {
-        return false;
+    /// What was missed among the events shows in the snapshot.
+    fn catch_up(&mut self, snapshot: &Snapshot) -> Result<(), Failed> {
+        let row = snapshot.transfers.iter().find(|t| t.path == self.path);
+        match row.map(|row| &row.state) {
+            Some(TransferState::Hashing) => Ok(()),
+            Some(TransferState::Sharing | TransferState::Checking) => {
+                self.id = row.map(|row| row.id);
+                self.registered.extend(self.id);
+                Ok(())
+            }
+            _ => {
+                let why = format!("{}: it is not shared", self.path.display());
+                Err(Failed::Share(why, "the log of the running peer says why".to_owned()))
+            }
+        }
     }
-    let Some(row) = snapshot.transfers.iter().find(|transfer| transfer.id == *id) else {
-        return false;
-    };
-    out.json(&json!({
-        "event": "shared", "id": id.to_string(), "name": &*row.name, "size": row.size,
-        "chunks": row.chunks,
-    }));
-    out.line(&format!("{id}  {}", row.name));
-    true
+
+    /// Whether others can download it now (or, without a network, could).
+    fn look(&mut self, snapshot: &Snapshot) -> Result<Option<Shared>, Failed> {
+        let Some(id) = self.id else { return Ok(None) };
+        let row = snapshot.transfers.iter().find(|transfer| transfer.id == id);
+        let gone = |why: &str| {
+            let why = format!("{}: {why}", self.path.display());
+            Err(Failed::Share(why, "tui-peer status lists what there is".to_owned()))
+        };
+        match row.map(|row| &row.state) {
+            // Snapshots come a little later than events.
+            None if !self.seen => return Ok(None),
+            None => return gone("it was unshared"),
+            Some(TransferState::Changed) if self.seen => return gone("it changed, or vanished"),
+            _ => {}
+        }
+        self.seen = true;
+        let alone = match &snapshot.network.state {
+            NetState::NoNetwork | NetState::Left => true,
+            NetState::Rejected { why } => return Err(Failed::Tracker(why.clone())),
+            _ => false,
+        };
+        let there = alone || self.registered.contains(&id);
+        let shared = |row: &Transfer| Shared { row: row.clone(), unkept: self.unkept.clone() };
+        Ok(row.filter(|_| there).map(shared))
+    }
 }
 
 /// Without a running peer: hashed here, remembered for the next start; returns the exit code.

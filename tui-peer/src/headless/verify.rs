@@ -1,7 +1,6 @@
 //! `verify`: shared and downloaded files are read again and compared with what was hashed.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use common::id::ContentId;
 use serde_json::json;
@@ -15,9 +14,10 @@ use super::{find, library_code, refused};
 use crate::args::{Verify, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
-use crate::engine::event::What;
-use crate::engine::library::{Library, Progress, ShareRecord, restore, verify as check};
-use crate::engine::snapshot::{Transfer, TransferState};
+use crate::engine::event::{Event, What};
+use crate::engine::handle::{EngineHandle, Events};
+use crate::engine::library::{Compared, Library, ShareRecord, compare};
+use crate::engine::snapshot::{Snapshot, Transfer, TransferState};
 
 /// Checks everything the library at `state` knows that `what` names; returns the exit code.
 pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
@@ -39,13 +39,12 @@ pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
     }
     let mut code = exit::OK;
     for record in chosen {
-        let (progress, cancel) = (Progress::default(), AtomicBool::new(false));
-        let result =
-            restore(&library, record).map_err(|error| error.to_string()).and_then(|prepared| {
-                check(&prepared, 0, &progress, &cancel).map_err(|error| error.to_string())
-            });
+        let result = compare(&library, &record.path, 0).map_err(|error| error.to_string());
         let shown = common::names::show(&record.name);
-        let result = result.map(|bad| bad.len());
+        if let Ok(Compared { remembered: Err(error), .. }) = &result {
+            out.note(&format!("{shown}: what was found is not remembered: {error}"));
+        }
+        let result = result.map(|compared| compared.bad);
         if result != Ok(0) {
             code = exit::DAMAGED;
         }
@@ -100,35 +99,26 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
     let end = deadline(wish.timeout);
     let mut code = exit::OK;
     for transfer in chosen {
-        let asked = peer.engine.call(Command::Verify { id: transfer.id }).await;
-        let result = match asked {
-            Err(error) => {
-                out.error("verify", &error.message, "tui-peer status lists what there is");
-                return refused(&error);
-            }
-            Ok(_) => loop {
-                let event = tokio::select! {
-                    event = events.recv() => match event {
-                        Ok(event) => event,
-                        Err(RecvError::Lagged(_)) => continue,
-                        Err(RecvError::Closed) => return gave_up(Ended::Stopped, out),
-                    },
-                    () = peer.engine.stopped() => return gave_up(Ended::Stopped, out),
-                    () = sleep_until(end) => return gave_up(Ended::TooLate, out),
-                    code = signals.stop(&peer.engine) => {
-                        return gave_up(Ended::Signal(code), out);
-                    }
-                };
-                match event.what {
-                    What::Verified { id, bad } if id == transfer.id => {
-                        break Ok(usize::try_from(bad).unwrap_or(usize::MAX));
-                    }
-                    What::Failed { id: Some(id), code: "verify", .. } if id == transfer.id => {
-                        break Err(event.text);
-                    }
-                    _ => {}
-                }
+        if transfer.state == TransferState::Hashing {
+            let why = "it is being hashed just now, which reads all of it; verify it after that";
+            out.error("verify", &format!("{}: {why}", transfer.name), "tui-peer status");
+            code = exit::OTHER;
+            continue;
+        }
+        if let Err(error) = peer.engine.call(Command::Verify { id: transfer.id }).await {
+            out.error("verify", &error.message, "tui-peer status lists what there is");
+            code = refused(&error);
+            continue;
+        }
+        let verdict = verdict(&peer.engine, &transfer.id, &mut events);
+        let result = tokio::select! {
+            result = verdict => match result {
+                Some(result) => result,
+                None => return gave_up(Ended::Stopped, out),
             },
+            () = peer.engine.stopped() => return gave_up(Ended::Stopped, out),
+            () = sleep_until(end) => return gave_up(Ended::TooLate, out),
+            code = signals.stop(&peer.engine) => return gave_up(Ended::Signal(code), out),
         };
         if result != Ok(0) {
             code = exit::DAMAGED;
@@ -136,6 +126,72 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
         tell(&transfer.id, &transfer.name, &transfer.path, transfer.chunks, result, out);
     }
     code
+}
+
+/// What the peer says after it has read a share again; `None` if it stops before that.
+async fn verdict(
+    engine: &EngineHandle,
+    id: &ContentId,
+    events: &mut Events,
+) -> Option<Result<usize, String>> {
+    let mut snapshots = engine.snapshots();
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => match event {
+                Ok(event) => event,
+                // Its verdict may have been among what was dropped: how it stands says the same.
+                Err(RecvError::Lagged(_)) => match standing(&engine.snapshot(), id) {
+                    Some(result) => return Some(result),
+                    None => continue,
+                },
+                Err(RecvError::Closed) => return None,
+            },
+            changed = snapshots.changed() => {
+                changed.ok()?;
+                // A peer of an earlier version says nothing of a share that is taken away meanwhile.
+                let there = engine.snapshot().transfers.iter().any(|t| t.id == *id);
+                if there {
+                    continue;
+                }
+                return Some(last_word(id, events));
+            }
+        };
+        if let Some(result) = said(&event, id) {
+            return Some(result);
+        }
+    }
+}
+
+/// What was said of a share that is not there any more.
+fn last_word(id: &ContentId, events: &mut Events) -> Result<usize, String> {
+    while let Ok(event) = events.try_recv() {
+        if let Some(result) = said(&event, id) {
+            return result;
+        }
+    }
+    Err("it is no longer shared there".to_owned())
+}
+
+fn said(event: &Event, of: &ContentId) -> Option<Result<usize, String>> {
+    match &event.what {
+        What::Verified { id, bad } if id == of => {
+            Some(Ok(usize::try_from(*bad).unwrap_or(usize::MAX)))
+        }
+        What::Failed { id: Some(id), code: "verify", .. } if id == of => {
+            Some(Err(event.text.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// How a share stands that is not being read any more.
+fn standing(snapshot: &Snapshot, id: &ContentId) -> Option<Result<usize, String>> {
+    let transfer = snapshot.transfers.iter().find(|t| t.id == *id)?;
+    match transfer.state {
+        TransferState::Checking => None,
+        TransferState::Sharing => Some(Ok(0)),
+        _ => Some(Err(transfer.plan.why.clone())),
+    }
 }
 
 fn gave_up(ended: Ended, out: &mut Output) -> u8 {

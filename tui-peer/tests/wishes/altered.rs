@@ -99,6 +99,10 @@ async fn a_share_found_damaged_is_not_served_again_by_itself() {
     // It stays so until the user says otherwise; then it is what lies there now.
     assert!(seed.snapshot().transfers.iter().all(|t| t.state != TransferState::Hashing));
     ok(&seed, Command::Verify { id }).await;
+    let again = |what: &What| matches!(what, What::Verified { id: of, bad: 1 } if *of == id);
+    while !again(&events.recv().await.unwrap().what) {}
+    until(&seed, "it is still off", |s| is(s, id, &TransferState::Changed)).await;
+    ok(&seed, Command::Share { path: path.clone(), name: None }).await;
     let other = |s: &Snapshot| s.transfers.iter().any(|t| t.id != id && t.path == path);
     until(&seed, "other content", |s| other(s) && transfer(s, id).is_none()).await;
 }

@@ -255,6 +255,25 @@ pub fn is_altered(record: &ShareRecord) -> bool {
     })
 }
 
+/// The files of a share at a moment.
+pub struct Look {
+    /// When, milliseconds since 1970.
+    pub at: u64,
+    /// In manifest order; `None` if one is missing or has another size than it should.
+    pub stats: Option<Vec<Stat>>,
+}
+
+/// Looks at the files of a share, by stat only.
+pub fn look(prepared: &Prepared) -> Look {
+    let at = now_ms();
+    let stats = prepared.stats.iter().enumerate().map(|(file, was)| match *was {
+        Stat::ABSENT => Some(Stat::ABSENT),
+        _ => stat_file(&prepared.file_path(file)?)
+            .filter(|is| Some(is.size) == prepared.layout.file_size(file)),
+    });
+    Look { at, stats: stats.collect() }
+}
+
 fn stat_file(path: &Path) -> Option<Stat> {
     let meta = fs::symlink_metadata(path).ok()?;
     meta.is_file().then(|| Stat::of(&meta))

@@ -91,6 +91,12 @@ pub enum ShareError {
         /// Which.
         path: PathBuf,
     },
+    /// It was found damaged, and nobody said that it is meant to be as it is now.
+    #[error("{} was found damaged and is not served", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+    },
     /// Too many files and folders in it.
     #[error("{} holds more than {max} files and folders", path.display())]
     TooManyEntries {

@@ -28,7 +28,7 @@ mod work;
 
 pub(in crate::engine) use database::{Opener, plain_opener};
 
-pub use check::{Check, check, is_altered, refresh, restore};
+pub use check::{Check, check, is_altered, look, refresh, restore};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
 pub use prepared::{FolderParts, Prepared};
@@ -37,7 +37,7 @@ pub use scan::{Scan, ScanFile, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;
 pub use store::{Collected, Library};
-pub use verify::{hash_path, verify};
+pub use verify::{Compared, compare, hash_path, verify};
 
 #[cfg(test)]
 pub(in crate::engine) mod faults;

@@ -55,6 +55,11 @@ impl ShareRecord {
         !self.downloaded && stat.mtime_ms().abs_diff(looked) < RACY_MS.unsigned_abs()
     }
 
+    /// Whether files of it were found damaged ([`Self::doubted`]).
+    pub fn is_doubted(&self) -> bool {
+        self.files.iter().any(|stat| stat.ino == 0 && *stat != Stat::ABSENT)
+    }
+
     /// The same, with the stats of these files forgotten: at the next look they count as changed and are
     /// read, whatever the disk says of them.
     #[must_use]

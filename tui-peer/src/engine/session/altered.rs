@@ -107,8 +107,10 @@ impl Session {
         let text = format!("{} {why}", content.shown);
         share.state = ShareState::Gone { why: text.clone(), there: !there.is_empty() };
         let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
+        let text_of_verdict = text.clone();
         self.tell(Level::Warn, Target::Share, text, what);
         there.iter().for_each(|path| self.share_real(path.clone(), None));
+        self.judge_missed(id, &text_of_verdict);
     }
 
     /// Takes a share from the network that does not hold what it should; it stays in the list.

@@ -49,6 +49,10 @@ impl Session {
                 self.share(path, name, reply);
                 return None;
             }
+            Command::Offer { path } => {
+                self.offer(path, reply);
+                return None;
+            }
             Command::Unshare { id } => self.unshare(&id),
             Command::Download(wish) => self.download(wish),
             Command::Pause { id } => self.pause(&id),

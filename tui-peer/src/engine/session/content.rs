@@ -85,6 +85,12 @@ pub(super) enum ShareState {
     Verifying,
     /// It could not be read, and is just being looked at; not served.
     Doubted,
+    /// Bytes of it are wrong although nobody changed it, as far as the disk says; not served. That stays so
+    /// until it is right again when it is verified, or shared again as it is.
+    Damaged {
+        /// In words.
+        why: String,
+    },
     /// Its file changed, or vanished; not served.
     Gone {
         /// In words.

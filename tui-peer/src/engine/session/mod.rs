@@ -39,7 +39,7 @@ mod volumes;
 mod watches;
 mod whereabouts;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -137,6 +137,8 @@ pub(super) struct Session {
     keeping: Keeping,
     whereabouts: whereabouts::Whereabouts,
     ledger: ledger::Ledger,
+    /// Shares on which somebody waits for a verdict, and what it waits for.
+    asked: BTreeMap<ContentId, verified::Waits>,
     /// When shares are looked at.
     looks: altered::Looks,
     failing: failing::Failing,

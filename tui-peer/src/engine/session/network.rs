@@ -21,6 +21,10 @@ use crate::engine::host::{self, HostedTracker};
 use crate::engine::snapshot::{Catalogue, NetState};
 use crate::swarm::event::{Input, SourceHint};
 
+/// Shares that the tracker did not take and that are told one by one: about as many as an event queue has
+/// room for beside other things.
+const MAX_TOLD: usize = 256;
+
 /// Our tracker and what it said.
 pub(super) struct Net {
     pub(super) announcer: Option<Announcer>,
@@ -271,7 +275,12 @@ impl Session {
                 refused.why = why;
                 let hint = "others cannot find them until that is mended".to_owned();
                 let what = What::Failed { id: ids.first().copied(), code: "register", hint };
-                self.tell(Level::Error, Target::Track, text, what);
+                self.tell(Level::Error, Target::Track, text.clone(), what);
+                // For whoever waits for one of the others.
+                for id in ids.into_iter().skip(1).take(MAX_TOLD) {
+                    let what = What::Failed { id: Some(id), code: "register", hint: String::new() };
+                    self.tell(Level::Debug, Target::Track, text.clone(), what);
+                }
             }
             TrackerEvent::Catalogue { catalogue, metas, gone } => {
                 let first = catalogue.whole && !self.net.catalogue.whole;

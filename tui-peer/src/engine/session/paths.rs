@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use common::id::ContentId;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
@@ -23,11 +24,21 @@ const MAX_CHOSEN: usize = 8;
 /// Finds where something to be shared really is; blocks.
 type Find = fn(&Path) -> Result<PathBuf, CommandError>;
 
+/// Why something is looked for.
+#[derive(Debug, Clone)]
+pub(super) enum Aim {
+    /// The user wants it shared, under this name if it is not to be its own.
+    Share(Option<String>),
+    /// It is to be shared unless it was found damaged.
+    Offer,
+    /// The user wants to know what became of an altered share.
+    Verify(ContentId),
+}
+
 /// Something to be shared, once it is found.
 pub(super) struct Sought {
     path: PathBuf,
-    name: Option<String>,
-    find: Find,
+    aim: Aim,
     /// What was unshared after this was asked for: that is the user's later word.
     unshared: Vec<PathBuf>,
     reply: oneshot::Sender<Answer>,
@@ -83,28 +94,32 @@ impl Session {
         name: Option<String>,
         reply: oneshot::Sender<Answer>,
     ) {
-        self.seek(path, name, real_path, reply);
+        self.seek(path, Aim::Share(name), reply);
+    }
+
+    /// The same, unless it was found damaged.
+    pub(super) fn offer(&mut self, path: PathBuf, reply: oneshot::Sender<Answer>) {
+        self.seek(path, Aim::Offer, reply);
     }
 
     /// The user wants an altered share looked at again.
-    pub(super) fn look_again(&mut self, path: PathBuf, reply: oneshot::Sender<Answer>) {
-        self.seek(path, None, still_there, reply);
-    }
-
-    fn seek(
+    pub(super) fn look_again(
         &mut self,
+        id: ContentId,
         path: PathBuf,
-        name: Option<String>,
-        find: Find,
         reply: oneshot::Sender<Answer>,
     ) {
+        self.seek(path, Aim::Verify(id), reply);
+    }
+
+    fn seek(&mut self, path: PathBuf, aim: Aim, reply: oneshot::Sender<Answer>) {
         if self.sought.all.len() + self.jobs.len() >= MAX_SOUGHT {
             let text = "too much waits to be shared already; share it again when that is done";
             let _ = reply.send(Err(refuse(CommandErrorKind::Io, text)));
             return;
         }
         let number = self.new_number();
-        let sought = Sought { path, name, find, unshared: Vec::new(), reply };
+        let sought = Sought { path, aim, unshared: Vec::new(), reply };
         if self.sought.add(number, sought) {
             self.look_for(number);
         }
@@ -113,24 +128,34 @@ impl Session {
     /// Looks for it beside the session: many at once on all volumes, few on each.
     fn look_for(&mut self, number: u64) {
         let Some(sought) = self.sought.all.get(&number) else { return };
-        let (path, find) = (sought.path.clone(), sought.find);
+        let find: Find = match sought.aim {
+            Aim::Share(_) | Aim::Offer => real_path,
+            Aim::Verify(_) => still_there,
+        };
+        let path = sought.path.clone();
         self.beside(path, move |path| Done::Found { number, result: find(&path) });
     }
 
     pub(super) fn on_found(&mut self, number: u64, result: Result<PathBuf, CommandError>) {
         let Some((sought, next)) = self.sought.take(number) else { return };
-        let Sought { name, unshared, reply, .. } = sought;
-        let answer = result.map(|path| {
-            if !unshared.contains(&path) {
-                self.share_real(path, name);
-            }
-            Reply::Accepted
-        });
+        let Sought { aim, unshared, reply, .. } = sought;
+        let answer = result.and_then(|path| self.found(aim, path, &unshared));
         // A caller that no longer waits is fine.
         let _ = reply.send(answer);
         if let Some(next) = next {
             self.look_for(next);
         }
+    }
+
+    fn found(&mut self, aim: Aim, path: PathBuf, unshared: &[PathBuf]) -> Answer {
+        let later = unshared.contains(&path);
+        match aim {
+            Aim::Verify(id) => return self.found_again(id, path),
+            _ if later => self.not_shared(&path),
+            Aim::Share(name) => self.share_as_it_is(path, name),
+            Aim::Offer => self.share_real(path, None),
+        }
+        Ok(Reply::Accepted)
     }
 
     /// What is sought and lies there is not to be shared any more.
@@ -198,7 +223,7 @@ impl Session {
 }
 
 /// A download that would be open if its folder had been known to be usable.
-fn unopened(content: &mut Content) -> Option<common::id::ContentId> {
+fn unopened(content: &mut Content) -> Option<ContentId> {
     let id = content.id;
     let download = content.as_download()?;
     let open = download.opening.is_some() || download.partial.is_some();

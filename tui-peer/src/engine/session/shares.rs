@@ -17,7 +17,7 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{FileTree, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{
-    self, Check, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord, Wish,
+    self, Check, Compared, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord, Wish,
 };
 use crate::swarm::event::{Input, Ready};
 
@@ -43,7 +43,7 @@ pub(super) enum Done {
     /// Everything that waited was written into the library, up to this change.
     Settled { result: Result<u64, LibraryError> },
     /// Everything was read again.
-    Verified { id: ContentId, result: Result<super::verified::Verified, ShareError> },
+    Verified { id: ContentId, number: u64, result: Result<Compared, ShareError> },
     /// A chunk of which a peer complained was read again: it is wrong.
     Damaged { id: ContentId, chunk: u32 },
     /// Shares of a volume were looked at.
@@ -64,6 +64,21 @@ pub(super) enum Done {
     Hosted(super::network::Hosted),
 }
 
+/// Whose word counts about a share that was found damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// What is remembered of it: it stays off the network.
+    Record,
+    /// The user's, who shares it as it is.
+    Disk,
+}
+
+/// What is known before something is hashed.
+struct Known {
+    record: Option<ShareRecord>,
+    trust: Trust,
+}
+
 /// A share that was hashed.
 pub(super) struct Hashed {
     prepared: Box<Prepared>,
@@ -73,16 +88,33 @@ pub(super) struct Hashed {
 /// A remembered share after a look at the disk.
 pub(super) enum Restored {
     Unchanged(Box<Prepared>, bool),
+    /// It was found damaged in an earlier run.
+    Damaged(ShareRecord),
     Changed(ShareRecord),
     Gone(ShareRecord),
 }
 
 impl Session {
-    /// Shares what really lies at `path`, unless that is done or under way.
+    /// Shares what really lies at `path`, unless that is done or under way. What is known to be damaged
+    /// stays off the network.
     pub(super) fn share_real(&mut self, path: PathBuf, name: Option<String>) {
-        if !self.is_being_hashed(&path) && !self.is_shared(&path) {
-            self.hash(path, name, None);
+        self.share_unless_shared(path, name, Trust::Record);
+    }
+
+    /// The same as the user's word: whatever lies there now is what is meant.
+    pub(super) fn share_as_it_is(&mut self, path: PathBuf, name: Option<String>) {
+        self.share_unless_shared(path, name, Trust::Disk);
+    }
+
+    fn share_unless_shared(&mut self, path: PathBuf, name: Option<String>, trust: Trust) {
+        if self.is_being_hashed(&path) {
+            return;
         }
+        let Some(id) = self.shared_at(&path) else { return self.hash(path, name, None, trust) };
+        // Whoever waits for it has waited enough.
+        let text = format!("{} is shared already", self.shown_name(&id));
+        let unkept = self.unkept().map(|unkept| unkept_words(&unkept.why, &unkept.hint));
+        self.tell(Level::Debug, Target::Share, text, What::Hashed { id, path, unkept });
     }
 
     /// Whether it is hashed just now, to be shared.
@@ -93,23 +125,34 @@ impl Session {
     }
 
     fn is_shared(&self, path: &Path) -> bool {
-        self.contents.values().any(|content| match &content.role {
-            Role::Share(share) => {
-                let same = |p: &PathBuf| p.as_os_str() == path.as_os_str();
-                share.state.is_good() && share.paths.iter().any(same)
-            }
+        self.shared_at(path).is_some()
+    }
+
+    /// What is shared from a path, and in order as far as is known.
+    fn shared_at(&self, path: &Path) -> Option<ContentId> {
+        // Byte by byte: there may be thousands, and both are real paths.
+        let same = |p: &PathBuf| p.as_os_str() == path.as_os_str();
+        let lies = |content: &&Content| match &content.role {
+            Role::Share(share) => share.state.is_good() && share.paths.iter().any(same),
             Role::Download(_) => false,
-        })
+        };
+        self.contents.values().find(lies).map(|content| content.id)
     }
 
     /// Shares again what is remembered of `path`.
     pub(super) fn share_again(&mut self, path: PathBuf) {
-        self.hash(path, None, None);
+        self.hash(path, None, None, Trust::Record);
     }
 
     /// Hashes `path` in the background; `known` is what was remembered of it, so that unchanged files
     /// of a folder are not read again.
-    fn hash(&mut self, path: PathBuf, name: Option<String>, known: Option<ShareRecord>) {
+    fn hash(
+        &mut self,
+        path: PathBuf,
+        name: Option<String>,
+        known: Option<ShareRecord>,
+        trust: Trust,
+    ) {
         let number = self.new_number();
         let progress = Arc::new(Progress::default());
         let cancel = Arc::new(AtomicBool::new(false));
@@ -126,6 +169,7 @@ impl Session {
         });
         let library = self.library.clone();
         self.read_beside(path, move |path| {
+            let known = Known { record: known, trust };
             let result = hash_and_remember(&library, &path, name, known, &progress, &cancel);
             Done::Prepared { job: number, result }
         });
@@ -169,7 +213,7 @@ impl Session {
             Done::Settled { result } => self.on_settled(result),
             Done::Looked(looked) => self.on_looked(looked),
             Done::ReadAgain { id, chunk, read } => self.on_read_again(id, chunk, read),
-            Done::Verified { id, result } => self.on_verified(id, result),
+            Done::Verified { id, number, result } => self.on_verified(id, number, result),
             Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
             Done::Hosted(hosted) => self.on_hosted(hosted),
@@ -185,7 +229,21 @@ impl Session {
                     common::names::show(&record.name)
                 );
                 self.say(Level::Info, Target::Share, text);
-                self.hash(record.path.clone(), Some(record.name.clone()), Some(record));
+                let (path, name) = (record.path.clone(), record.name.clone());
+                self.hash(path, Some(name), Some(record), Trust::Record);
+            }
+            Restored::Damaged(record) => {
+                let why = format!("{} was found damaged: not served", record.path.display());
+                let what = What::Failed {
+                    id: Some(record.id),
+                    code: "damaged",
+                    hint: "verify it once it is mended, or share it again as it is".to_owned(),
+                };
+                self.tell(Level::Warn, Target::Share, why.clone(), what);
+                // The same bytes may be served from elsewhere.
+                if !self.contents.contains_key(&record.id) {
+                    self.insert_off(record, ShareState::Damaged { why });
+                }
             }
             Restored::Gone(record) => {
                 let why = format!("{} is gone", record.path.display());
@@ -201,34 +259,49 @@ impl Session {
                     let noted = self.library.note_unshared(&[record.path], None);
                     return self.write_down(noted);
                 }
-                let mut content = Content::download(crate::engine::library::DownloadRecord {
-                    id: record.id,
-                    name: record.name.clone(),
-                    dir: PathBuf::new(),
-                    descriptor: Some(record.descriptor),
-                    selection: crate::engine::command::Selection::All,
-                    paused: true,
-                    added_ms: 0,
-                    finished: None,
-                    wish: Wish::default(),
-                });
-                content.role = Role::Share(Share {
-                    paths: vec![record.path],
-                    state: ShareState::Gone { why, there: false },
-                    downloaded: record.downloaded,
-                    finished_ms: record.hashed_at,
-                    part: None,
-                });
-                self.insert(content);
+                self.insert_off(record, ShareState::Gone { why, there: false });
             }
         }
+    }
+
+    /// A remembered share that is not served, for the list.
+    fn insert_off(&mut self, record: ShareRecord, state: ShareState) {
+        let mut content = Content::download(crate::engine::library::DownloadRecord {
+            id: record.id,
+            name: record.name.clone(),
+            dir: PathBuf::new(),
+            descriptor: Some(record.descriptor),
+            selection: crate::engine::command::Selection::All,
+            paused: true,
+            added_ms: 0,
+            finished: None,
+            wish: Wish::default(),
+        });
+        content.role = Role::Share(Share {
+            paths: vec![record.path],
+            state,
+            downloaded: record.downloaded,
+            finished_ms: record.hashed_at,
+            part: None,
+        });
+        self.insert(content);
     }
 
     fn on_prepared(&mut self, number: u64, result: Result<Hashed, ShareError>) {
         let at = self.jobs.iter().position(|job| job.number == number);
         let Some(job) = at.map(|at| self.jobs.remove(at)) else { return };
+        let cancelled = job.cancel.load(Ordering::Relaxed);
+        let found = match &result {
+            _ if cancelled => Err(format!("{} is no longer shared", job.path.display())),
+            Ok(hashed) => Ok(hashed.prepared.id),
+            Err(error) => Err(error.to_string()),
+        };
+        self.judge_hashed(&job.path, &found);
+        if cancelled {
+            self.not_shared(&job.path);
+        }
         match result {
-            Ok(Hashed { prepared, .. }) if job.cancel.load(Ordering::Relaxed) => {
+            Ok(Hashed { prepared, .. }) if cancelled => {
                 // Unshared when it was all but done: it is remembered already.
                 let path = prepared.path;
                 if !self.is_being_hashed(&path) && !self.is_shared(&path) {
@@ -256,16 +329,28 @@ impl Session {
                 self.replace_altered(&prepared);
                 self.serve_prepared(*prepared, false);
             }
-            Err(ShareError::Cancelled) => {}
+            Err(_) if cancelled => {}
             Err(error) => {
                 let what = What::Failed {
                     id: None,
                     code: "share",
                     hint: "share it again once that is mended".to_owned(),
                 };
-                self.tell(Level::Error, Target::Share, error.to_string(), what);
+                // Whoever waits for it knows it by its path.
+                let (mut text, path) = (error.to_string(), job.path.display().to_string());
+                if !text.contains(&path) {
+                    text = format!("{path}: {text}");
+                }
+                self.tell(Level::Error, Target::Share, text, what);
             }
         }
+    }
+
+    /// What was to be shared is not to be any more: the last word to whoever waits for it.
+    pub(super) fn not_shared(&self, path: &Path) {
+        let text = format!("{}: unshared before it was shared", path.display());
+        let what = What::Failed { id: None, code: "share", hint: String::new() };
+        self.tell(Level::Info, Target::Share, text, what);
     }
 
     /// Serves content that lies complete on our disk.
@@ -336,6 +421,7 @@ impl Session {
 
     /// Takes a content out of the core, the tracker and the lists; touches no file.
     pub(super) fn forget(&mut self, id: &ContentId) -> Option<Content> {
+        self.judge(*id, Err(format!("{} is no longer shared here", self.shown_name(id))));
         let mut content = self.contents.remove(id)?;
         self.let_go(content.source.take());
         self.order.retain(|other| other != id);
@@ -379,6 +465,7 @@ impl Session {
 pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
     match library::check(&record) {
         Check::Gone => Restored::Gone(record),
+        _ if record.is_doubted() => Restored::Damaged(record),
         Check::Changed(_) => Restored::Changed(record),
         Check::Unchanged => match library::restore(library, &record) {
             Ok(prepared) => Restored::Unchanged(Box::new(prepared), record.downloaded),
@@ -396,7 +483,7 @@ fn hash_and_remember(
     library: &Library,
     path: &Path,
     name: Option<String>,
-    known: Option<ShareRecord>,
+    known: Known,
     progress: &Progress,
     cancel: &AtomicBool,
 ) -> Result<Hashed, ShareError> {
@@ -407,7 +494,11 @@ fn hash_and_remember(
     // Shared before (then unshared and shared again, or the program was restarted with the same path):
     // whatever did not change is not read again. A library that cannot be read saves no work, and is no
     // reason not to share.
-    let known = known.or_else(|| library.share(path).ok().flatten());
+    let Known { record, trust } = known;
+    let known = record.or_else(|| library.share(path).ok().flatten());
+    if trust == Trust::Record && known.as_ref().is_some_and(ShareRecord::is_doubted) {
+        return Err(ShareError::Damaged { path: path.to_path_buf() });
+    }
     let mut prepared = match &known {
         Some(record) => match (library::check(record), library::restore(library, record)) {
             (Check::Unchanged, Ok(prepared)) => prepared,

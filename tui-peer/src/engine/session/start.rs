@@ -154,6 +154,7 @@ pub(super) async fn start_on(
         keeping: Keeping::load(&loaded.settings, Instant::now()),
         whereabouts: Whereabouts::load(&loaded.settings, Instant::now()),
         ledger: Default::default(),
+        asked: Default::default(),
         looks: super::altered::Looks::new(Instant::now()),
         failing: Default::default(),
         asking: false,

@@ -1,25 +1,29 @@
 //! Verifying on request: everything is read again and compared with what it was.
+//!
+//! Whoever asks is refused at once, or gets exactly one verdict as an event, whatever becomes of the share
+//! meanwhile: [`What::Verified`], or [`What::Failed`] with the code `verify`. Several who ask while it is
+//! being read share a verdict.
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
 
 use common::id::ContentId;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::{Role, ShareState};
+use super::content::{Role, Share, ShareState};
 use super::shares::{Done, threads};
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target, What};
-use crate::engine::library::{self, Check, Progress, ShareError};
+use crate::engine::library::{self, Compared, ShareError};
 
-/// A share after it was read again.
-pub(super) struct Verified {
-    /// Chunks that are not (or no longer) what they were.
-    bad: usize,
-    /// Whether the disk says that somebody changed it; if not, bad chunks are damage.
-    changed: bool,
+/// What a verdict waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// Work of this number, which reads the share.
+    Reading(u64),
+    /// That the share is found and hashed again.
+    Hashing,
 }
 
 impl Session {
@@ -31,7 +35,7 @@ impl Session {
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
         match self.read_again(id) {
             Ok(Some(path)) => {
-                self.look_again(path, reply);
+                self.look_again(*id, path, reply);
                 None
             }
             Ok(None) => Some((Ok(Reply::Accepted), reply)),
@@ -39,12 +43,12 @@ impl Session {
         }
     }
 
-    /// Begins to read a share again; of an altered one, says where to look for it first.
+    /// Sees to it that there is a verdict; of an altered share, says where to look for it first.
     fn read_again(&mut self, id: &ContentId) -> Result<Option<PathBuf>, CommandError> {
-        let Some(content) = self.contents.get_mut(id) else {
+        let Some(content) = self.contents.get(id) else {
             return Err(refuse(CommandErrorKind::NotFound, "not shared or downloaded here"));
         };
-        let Role::Share(share) = &mut content.role else {
+        let Role::Share(share) = &content.role else {
             return Err(refuse(
                 CommandErrorKind::Invalid,
                 "not finished yet: every chunk is verified before it is written",
@@ -53,69 +57,164 @@ impl Session {
         let Some(path) = share.paths.first().cloned() else {
             return Err(refuse(CommandErrorKind::NotFound, "no path known"));
         };
-        if matches!(share.state, ShareState::Gone { .. }) {
-            return Ok(Some(path));
-        }
-        if share.state == ShareState::Doubted {
+        match &share.state {
+            ShareState::Serving | ShareState::Damaged { .. } if self.asked.contains_key(id) => {}
+            ShareState::Serving | ShareState::Damaged { .. } => self.read_share(*id, path),
+            // It is being read, and whoever asked for that gets the verdict.
+            ShareState::Verifying => {}
             // What it is now is just being found out.
-            return Ok(None);
+            ShareState::Doubted => {
+                self.asked.entry(*id).or_insert(Waits::Hashing);
+            }
+            ShareState::Gone { .. } if share.paths.iter().any(|p| self.is_being_hashed(p)) => {
+                self.asked.entry(*id).or_insert(Waits::Hashing);
+            }
+            ShareState::Gone { .. } => return Ok(Some(path)),
         }
-        share.state = ShareState::Verifying;
-        let (library, id) = (self.library.clone(), *id);
-        self.read_beside(path, move |path| {
-            let verify = || -> Result<Verified, ShareError> {
-                let record = library.share(&path)?.ok_or(ShareError::NotFound(path.clone()))?;
-                let prepared = library::restore(&library, &record)?;
-                let (progress, cancel) = (Progress::default(), AtomicBool::new(false));
-                let bad = library::verify(&prepared, threads(), &progress, &cancel)?;
-                let changed = library::check(&record) != Check::Unchanged;
-                if !bad.is_empty() && !changed {
-                    // Nothing but reading shows it: the next look must not believe the disk.
-                    let files = bad.iter().filter_map(|chunk| prepared.layout.chunk(*chunk));
-                    let files = files.map(|chunk| prepared.layout.place(chunk).file);
-                    library.put_share(&record.doubted(files), &prepared)?;
-                }
-                Ok(Verified { bad: bad.len(), changed })
-            };
-            Done::Verified { id, result: verify() }
-        });
-        self.changed();
         Ok(None)
     }
 
-    pub(super) fn on_verified(&mut self, id: ContentId, result: Result<Verified, ShareError>) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
-        let shown = content.shown.clone();
-        if let Role::Share(share) = &mut content.role
-            && share.state == ShareState::Verifying
+    /// Begins to read a share again.
+    fn read_share(&mut self, id: ContentId, path: PathBuf) {
+        let number = self.new_number();
+        if let Some(share) = self.share_of(&id)
+            && share.state == ShareState::Serving
         {
+            share.state = ShareState::Verifying;
+        }
+        self.asked.insert(id, Waits::Reading(number));
+        let library = self.library.clone();
+        self.read_beside(path, move |path| {
+            let result = library::compare(&library, &path, threads());
+            Done::Verified { id, number, result }
+        });
+        self.changed();
+    }
+
+    /// An altered share was looked for: it is there. The answer to whoever asked.
+    pub(super) fn found_again(&mut self, id: ContentId, path: PathBuf) -> Answer {
+        if self.share_of(&id).is_none() {
+            let text = "it is no longer shared here";
+            return Err(refuse(CommandErrorKind::NotFound, text));
+        }
+        self.share_real(path.clone(), None);
+        if self.is_being_hashed(&path) {
+            self.asked.entry(id).or_insert(Waits::Hashing);
+            return Ok(Reply::Accepted);
+        }
+        match self.share_of(&id).map(|share| share.state.clone()) {
+            // Something else is shared from there by now.
+            Some(ShareState::Gone { why, .. }) => Err(refuse(CommandErrorKind::NotFound, why)),
+            // It came back meanwhile.
+            _ => self.read_again(&id).map(|_| Reply::Accepted),
+        }
+    }
+
+    pub(super) fn on_verified(
+        &mut self,
+        id: ContentId,
+        number: u64,
+        result: Result<Compared, ShareError>,
+    ) {
+        // Unshared, and perhaps shared again since: whoever asked knows.
+        if self.asked.get(&id) != Some(&Waits::Reading(number)) {
+            return;
+        }
+        let shown = self.shown_name(&id);
+        let Some(share) = self.share_of(&id) else { return };
+        let downloaded = share.downloaded;
+        let was_damaged = matches!(share.state, ShareState::Damaged { .. });
+        if share.state == ShareState::Verifying {
             share.state = ShareState::Serving;
         }
-        match result {
-            Ok(Verified { bad: 0, .. }) => {
+        let Compared { bad, changed, mended, remembered } = match result {
+            Ok(verified) => verified,
+            Err(error) => return self.judge(id, Err(error.to_string())),
+        };
+        self.note_written(remembered.as_ref().map(drop));
+        self.judge(id, Ok(bad));
+        if let Some(prepared) = mended {
+            self.serve_prepared(*prepared, downloaded);
+        } else if bad > 0 && changed {
+            self.on_unreadable(id);
+        } else if bad > 0 && !was_damaged {
+            let why = damaged(&shown, bad);
+            let hint = "download it again after unsharing it, or share it again as it is";
+            let what = What::Failed { id: Some(id), code: "damaged", hint: hint.to_owned() };
+            self.tell(Level::Error, Target::Disk, why.clone(), what);
+            self.take_off(id, ShareState::Damaged { why });
+        }
+    }
+
+    /// Something was hashed: the verdict on all altered shares that lay there. `found` is what lies there
+    /// now.
+    pub(super) fn judge_hashed(&mut self, path: &Path, found: &Result<ContentId, String>) {
+        let lies = |id: &ContentId| match self.contents.get(id).map(|content| &content.role) {
+            Some(Role::Share(share)) => {
+                !share.state.is_good() && share.paths.iter().any(|p| p == path)
+            }
+            _ => false,
+        };
+        let judged: Vec<ContentId> = self.asked.keys().copied().filter(lies).collect();
+        for id in judged {
+            let outcome = match found {
+                Ok(new) if *new == id => Ok(0),
+                Ok(new) => {
+                    let shown = self.shown_name(&id);
+                    Err(format!("{shown} was changed: what lies there now is {new}"))
+                }
+                Err(why) => Err(why.clone()),
+            };
+            self.judge(id, outcome);
+        }
+    }
+
+    /// A share that could not be read was looked at: a verdict, unless it is being hashed again.
+    pub(super) fn judge_missed(&mut self, id: ContentId, why: &str) {
+        let paths = self.share_of(&id).map(|share| share.paths.clone()).unwrap_or_default();
+        if !paths.iter().any(|path| self.is_being_hashed(path)) {
+            self.judge(id, Err(why.to_owned()));
+        }
+    }
+
+    /// Gives the verdict, if somebody waits for one: how many chunks are wrong, or why that cannot be said.
+    pub(super) fn judge(&mut self, id: ContentId, outcome: Result<usize, String>) {
+        if self.asked.remove(&id).is_none() {
+            return;
+        }
+        self.changed();
+        let shown = self.shown_name(&id);
+        match outcome {
+            Ok(0) => {
                 let text = format!("{shown}: every chunk is right");
                 self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
             }
-            Ok(Verified { bad, changed }) => {
-                let text =
-                    format!("{shown}: {bad} chunks are damaged on disk: not served any more");
+            Ok(bad) => {
                 let count = u32::try_from(bad).unwrap_or(u32::MAX);
-                let verified = What::Verified { id, bad: count };
-                self.tell(Level::Debug, Target::Disk, text.clone(), verified);
-                if changed {
-                    return self.on_unreadable(id);
-                }
-                let hint = "unshare it, then download it again".to_owned();
-                let what = What::Failed { id: Some(id), code: "damaged", hint };
-                self.tell(Level::Error, Target::Disk, text.clone(), what);
-                // It was read just now.
-                self.take_off(id, ShareState::Gone { why: text, there: true });
+                let what = What::Verified { id, bad: count };
+                self.tell(Level::Debug, Target::Disk, damaged(&shown, bad), what);
             }
-            Err(error) => {
-                let hint = "check the file, then verify again".to_owned();
+            Err(why) => {
+                let hint = "see to it, then verify again".to_owned();
                 let what = What::Failed { id: Some(id), code: "verify", hint };
-                self.tell(Level::Error, Target::Disk, error.to_string(), what);
+                self.tell(Level::Error, Target::Disk, why, what);
             }
         }
     }
+
+    /// Whether it is being read just now.
+    pub(super) fn is_read_again(&self, id: &ContentId) -> bool {
+        matches!(self.asked.get(id), Some(Waits::Reading(_)))
+    }
+
+    fn share_of(&mut self, id: &ContentId) -> Option<&mut Share> {
+        match self.contents.get_mut(id).map(|content| &mut content.role) {
+            Some(Role::Share(share)) => Some(share),
+            _ => None,
+        }
+    }
+}
+
+fn damaged(shown: &str, bad: usize) -> String {
+    format!("{shown}: {bad} chunks are damaged on disk: not served any more")
 }

@@ -151,6 +151,9 @@ impl Session {
         match &content.role {
             Role::Share(share) => {
                 share_row(&mut row, content, share);
+                if self.is_read_again(&content.id) {
+                    row.state = TransferState::Checking;
+                }
                 row.plan.cleared = self.is_hidden(&content.id, share);
             }
             Role::Download(download) => {
@@ -406,6 +409,10 @@ fn share_row(row: &mut Transfer, content: &Content, share: &Share) {
     row.state = match &share.state {
         ShareState::Serving => TransferState::Sharing,
         ShareState::Verifying | ShareState::Doubted => TransferState::Checking,
+        ShareState::Damaged { why } => {
+            row.plan.why.clone_from(why);
+            TransferState::Changed
+        }
         ShareState::Gone { why, there } => {
             row.plan.why.clone_from(why);
             row.why = (!there).then_some(Cause::Vanished);

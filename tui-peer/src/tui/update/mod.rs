@@ -172,7 +172,8 @@ fn event_came(model: &mut Model, event: &Event) {
         // That a download is shared from now on would hide that it is done.
         What::Shared { id, .. } if model.transfer(id).is_some_and(|t| t.downloaded) => {}
         What::Shared { .. } => model.toasts.push(Tone::Good, show(&event.text), now),
-        What::Failed { hint, .. } => {
+        // Less is for those who wait for it.
+        What::Failed { hint, .. } if event.level <= Level::Warn => {
             let text = if hint.is_empty() {
                 event.text.clone()
             } else {
@@ -190,7 +191,11 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);
         }
-        What::Said | What::Peer { .. } | What::Hashed { .. } | What::Verified { .. } => {}
+        What::Said
+        | What::Failed { .. }
+        | What::Peer { .. }
+        | What::Hashed { .. }
+        | What::Verified { .. } => {}
     }
 }
 

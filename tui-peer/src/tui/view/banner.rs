@@ -52,6 +52,12 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
             format!("! disk full {folder}: {} paused{retry} {dot} resumes by itself", full.len());
         out.push((Tone::Bad, text));
     }
+    if let Some(unkept) = &snap.unkept {
+        let why = common::names::show(&unkept.why);
+        let text =
+            format!("! a restart forgets {} changes: {why} {dot} {}", unkept.waiting, unkept.hint);
+        out.push((Tone::Bad, text));
+    }
     match &snap.network.state {
         NetState::Rejected { why } => {
             let why = common::names::show(why);
