@@ -1,6 +1,7 @@
 //! The command line as scripts meet it: the real program, its exit codes, its two outputs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod first_start;
 mod handover;
 #[path = "../e2e/lines.rs"]
 mod lines;

@@ -1,0 +1,167 @@
+//! A first start that is killed, or finds no room, at any of its system calls: the second one works.
+//!
+//! Done by `strace`, which lets the n-th call of a kind fail or kills the program there. By default some of
+//! the calls are tried; with `SHOAL_EVERY_CALL=1` in the environment all of them, which takes minutes.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::program::{PATIENCE, Place, Running};
+
+/// Calls that change something on a disk, and the opening of what is changed.
+const CALLS: [&str; 16] = [
+    "openat",
+    "mkdir",
+    "write",
+    "pwrite64",
+    "ftruncate",
+    "fallocate",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "fchmod",
+    "chmod",
+    "flock",
+];
+/// One thread makes fewer of each until the program is ready.
+const MOST: usize = 400;
+/// Of the calls of each kind so many are tried by default.
+const SOME: usize = 5;
+
+/// What happens to a call.
+const FATES: [&str; 2] = ["error=ENOSPC", "signal=KILL"];
+
+/// Whether programs can be traced here.
+fn can_trace() -> bool {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o", "/dev/null", "-e", "inject=fsync:error=ENOSPC:when=1", "true"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+}
+
+/// Starts for the first time, with something happening to a call; whether it did, in a run that may have
+/// ended there.
+fn first_start(place: &Place, call: &str, fate: &str, when: usize) -> bool {
+    let trace = place.path("trace");
+    let plain = place.command(&["--serve-only", "--json"]);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o"]).arg(&trace).arg("-e").arg(format!("trace={call}"));
+    command.arg("-e").arg(format!("inject={call}:{fate}:when={when}"));
+    command.arg("--").arg(plain.get_program()).args(plain.get_args());
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    run(command.spawn().unwrap());
+    let killed = |line: &str| line.contains("(INJECTED)") || line.contains("killed by SIGKILL");
+    fs::read_to_string(&trace).unwrap_or_default().lines().any(killed)
+}
+
+/// Until it is ready or has ended; then it is stopped.
+fn run(mut strace: Child) {
+    let (tx, rx) = channel();
+    let out = BufReader::new(strace.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            // Nobody listens any more.
+            let _ = tx.send(line);
+        }
+    });
+    let end = Instant::now() + PATIENCE;
+    let pid = loop {
+        match rx.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if value["event"] == "ready" {
+                    break value["pid"].as_i64();
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break None,
+            Err(RecvTimeoutError::Timeout) => panic!("neither ready nor ended"),
+        }
+    };
+    let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let mut asked = false;
+    while strace.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "it does not end");
+        if let Some(pid) = pid
+            && !asked
+        {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::TERM);
+            asked = true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Which calls of a kind to try: all, or some.
+fn next(when: usize, all: bool) -> usize {
+    if all { when + 1 } else { when + 1 + when / 2 }
+}
+
+#[test]
+#[allow(clippy::print_stderr, reason = "what is not tried here is said")]
+fn f6_a_first_start_that_is_killed_or_finds_no_room_can_be_repeated() {
+    if !can_trace() {
+        eprintln!("SKIPPED: strace is not installed, or may not trace here");
+        return;
+    }
+    let all = std::env::var_os("SHOAL_EVERY_CALL").is_some();
+    let (mut tried, mut broken) = (0, Vec::new());
+    for call in CALLS {
+        for fate in FATES {
+            let (mut when, mut some) = (1, 0);
+            while when < MOST && (all || some < SOME) {
+                let place = Place::new();
+                if !first_start(&place, call, fate, when) {
+                    break;
+                }
+                (tried, some) = (tried + 1, some + 1);
+                if let Err(why) = second_start(&place) {
+                    broken.push(format!("{call} {when} {fate}: {why}"));
+                }
+                when = next(when, all);
+            }
+        }
+    }
+    eprintln!("{tried} first starts broken off");
+    assert!(tried > CALLS.len(), "nothing was injected");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// Whether it starts and ends as if nothing had been.
+fn second_start(place: &Place) -> Result<(), String> {
+    let end = place.run(&["verify", "--json"]);
+    if end.code != 0 {
+        return Err(format!("{}: {}", end.code, end.err));
+    }
+    let peer = Running::start(place.command(&["--serve-only", "--json"]));
+    match peer.stop() {
+        0 => whole(&place.path(".local/state/shoal")),
+        code => Err(format!("ended with {code}")),
+    }
+}
+
+/// No half-made file is left.
+fn whole(state: &Path) -> Result<(), String> {
+    for entry in fs::read_dir(state).map_err(|error| error.to_string())? {
+        let name = entry.map_err(|error| error.to_string())?.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".new") || name.ends_with(".tmp") {
+            return Err(format!("{name} is left"));
+        }
+    }
+    Ok(())
+}
