@@ -69,8 +69,12 @@ fn f3_the_second_signal_ends_a_program_that_is_stuck() {
     let out = child.stdout.take().unwrap();
     rustix::pipe::fcntl_setpipe_size(&out, PIPE).unwrap();
     let end = Instant::now() + PATIENCE;
-    // A line is written as a whole or not at all; none is as long as that.
-    while rustix::io::ioctl_fionread(&out).unwrap() < PIPE as u64 - 512 {
+    // A line is written as a whole or not at all; none is as long as that. What was said by now, as the log
+    // has it, is more than three times what fits.
+    let log = place.path(".local/state/shoal/log/shoal.log");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default().matches(": shared, ").count();
+    let full = || rustix::io::ioctl_fionread(&out).unwrap() >= PIPE as u64 - 512;
+    while !full() || said() < files.len() {
         assert!(Instant::now() < end, "it does not fill the pipe");
         std::thread::sleep(Duration::from_millis(10));
     }
