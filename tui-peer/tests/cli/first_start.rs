@@ -92,15 +92,15 @@ fn run(mut strace: Child) {
         }
     };
     let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    let mut asked = false;
+    let mut asked: Option<Instant> = None;
     while strace.try_wait().unwrap().is_none() {
         assert!(Instant::now() < end, "it does not end");
-        if let Some(pid) = pid
-            && !asked
-        {
+        // Again, should the call that failed have been the one that passes the signal on.
+        let due = asked.is_none_or(|at| at.elapsed() > Duration::from_secs(1));
+        if let Some(pid) = pid.filter(|_| due) {
             // It may have ended by itself.
             let _ = kill_process(pid, Signal::TERM);
-            asked = true;
+            asked = Some(Instant::now());
         }
         std::thread::sleep(Duration::from_millis(2));
     }
