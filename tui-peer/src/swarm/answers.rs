@@ -20,8 +20,10 @@ const MOST_BYTES: u64 = 2 * 1024 * 1024;
 const FLOOD: u32 = 8;
 /// Answers take this part (one in so many) of an upload limit.
 const PART: f64 = 4.0;
-/// and this much of a small one, in bytes per second: answers have to come before their askers give up.
+/// and more of a small one, up to so many bytes per second: answers have to come before their askers give up.
 const LEAST_RATE: f64 = 32.0 * 1024.0;
+/// But never more than this part (one in so many): payload goes on, whoever asks.
+const MOST_PART: f64 = 2.0;
 /// Bytes per second for all together where there is no limit.
 const FREE_RATE: f64 = 64.0 * 1024.0 * 1024.0;
 /// Answers may be ahead of their rate by so many seconds,
@@ -60,7 +62,7 @@ impl Default for Answers {
 impl Answers {
     /// Keeps to its part of an upload limit.
     pub(super) fn limit(&mut self, up: Option<u64>) {
-        let part = |up: f64| (up / PART).max(LEAST_RATE.min(up));
+        let part = |up: f64| (up / PART).max(LEAST_RATE.min(up / MOST_PART));
         self.rate = up.map_or(FREE_RATE, |up| part(up as f64).max(1.0));
         self.ahead = 0.0;
     }

@@ -119,13 +119,14 @@ impl Node {
         }
     }
 
-    /// Payload of a request we cancelled. Bounded like any other.
+    /// Payload of a request we cancelled. Bounded like any other; of any length, for it holds no memory, and
+    /// of a content that is gone only the usual length of a chunk is known: the chunk may have been shorter.
     fn late_data(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, off: u32, len: u32) {
         cx.out.push(Output::Discard { conn: at, rid, wasted: u64::from(len) });
         let Some(conn) = self.conns.get_mut(&at) else { return };
         let fits = match conn.cancelled.get_mut(&rid) {
             Some(Asked::Chunk { len: whole, got, .. } | Asked::Meta { len: whole, got, .. }) => {
-                let fits = fits(off, len, *got, *whole);
+                let fits = off == *got && len > 0 && len <= whole.saturating_sub(*got);
                 *got = if fits { *got + len } else { *got };
                 if got == whole {
                     // It was sent before our CANCEL came: there will be no REJECT.
@@ -197,9 +198,14 @@ impl Node {
             return;
         }
         self.live.insert(id);
-        let leftover = body.flights.get(&chunk).map(|flight| flight.asked.clone());
+        let flight = body.flights.get(&chunk);
+        let leftover = flight.map(|flight| flight.asked.clone());
+        let sender = flight.and_then(|flight| flight.verifying);
         let new = body.store(chunk);
         cx.out.push(Output::Stored { id, chunk });
+        if let Some(link) = sender.and_then(|at| content.links.get_mut(&at)) {
+            link.delivered = Some(cx.now);
+        }
         let mut bored = Vec::new();
         for (at, link) in &mut content.links {
             if new && link.has.contains(chunk) && body.wanted.contains(chunk) {

@@ -120,8 +120,10 @@ pub(super) struct Link {
     pub(super) useful: u32,
     pub(super) down: Rate,
     pub(super) up: Rate,
-    /// Chunks it sent.
+    /// Chunks it sent, good or bad.
     pub(super) got: u32,
+    /// When a chunk of it was last found good and stored.
+    pub(super) delivered: Option<Time>,
     /// REQ_ANY came back empty-handed: wait for news.
     pub(super) barren: bool,
     /// Has not all chunk hashes itself: not asked for any until then.

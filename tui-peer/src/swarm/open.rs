@@ -208,6 +208,7 @@ impl Node {
             down: Rate::default(),
             up: Rate::default(),
             got: 0,
+            delivered: None,
             barren: false,
             hashless_until: cx.now,
             dry: None,

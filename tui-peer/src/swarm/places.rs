@@ -25,6 +25,10 @@ const GRACE: Duration = Duration::from_secs(10);
 const SUSPECT_TIME: Duration = Duration::from_secs(600);
 /// Addresses remembered for that; beyond it the one whose time ends first is forgotten.
 const MAX_SUSPECTS: usize = 1024;
+/// A source counts as one that delivers for so long after its last good chunk, and so long it may take for
+/// the next one it is asked for. What it did earlier is thanked for: a crowd could hold all places for ever
+/// by one chunk each. 4 MiB come in it at 70 KB/s; who is slower keeps its place while there is room.
+const PROOF_TIME: Duration = Duration::from_secs(60);
 /// A download with fewer sources that deliver looks for others also when its table is full.
 const STARVING: usize = 4;
 
@@ -39,7 +43,7 @@ enum Use {
     Waits,
     /// Takes, or has asked for something.
     Takes,
-    /// Delivers, or was asked to.
+    /// Has delivered lately what we still want more of, or is asked to now.
     Serves,
 }
 
@@ -143,7 +147,7 @@ impl Node {
 
     /// The same for a source that we want: whoever delivers stays, and all stay while enough deliver.
     pub(super) fn spare_link(&self, id: &ContentId, source: ConnId, now: Time) -> Option<ConnId> {
-        let content = self.contents.get(id).filter(|content| starves(content))?;
+        let content = self.contents.get(id).filter(|content| starves(content, now))?;
         let source = origin(self.conns.get(&source)?, now);
         loser(&self.link_holders(content, id, now), source, now)
     }
@@ -151,7 +155,7 @@ impl Node {
     /// Sources that may be dialled though the tables are full, since there would be a place for one from
     /// elsewhere: few at a time.
     pub(super) fn spare_dials(&self, id: &ContentId, dialing: usize, now: Time) -> usize {
-        let Some(content) = self.contents.get(id).filter(|content| starves(content)) else {
+        let Some(content) = self.contents.get(id).filter(|content| starves(content, now)) else {
             return 0;
         };
         let elsewhere = Origin::default();
@@ -197,14 +201,21 @@ fn origin(conn: &Conn, now: Time) -> Origin {
 
 /// What a content's link is good for, and since when it is in a position to show it.
 fn link_use(conn: &Conn, content: &Content, link: &Link, id: &ContentId, now: Time) -> (Use, Time) {
-    let asked = conn.requests.values().any(|asked: &Asked| asked.id() == *id);
+    // Who lets us wait for what it is asked is no source; questions have a time-out of their own.
+    let slow = conn.snubbed_until.is_some() || now.since(conn.pace.1) >= PROOF_TIME;
+    let asked = conn.requests.values().any(|asked| match asked {
+        Asked::Hashes { id: of, .. } => of == id,
+        Asked::Chunk { id: of, .. } | Asked::Any { id: of, .. } | Asked::Meta { id: of, .. } => {
+            of == id && !slow
+        }
+    });
     let waiting = conn.queue.iter().any(|wanted: &Wanted| wanted.id() == *id);
     let offers = content.body.as_ref().is_some_and(|body| match &link.has {
         Has::All => false,
         Has::Some(set) => body.have.count() > set.count(),
         Has::Unread { .. } => !body.have.is_empty(),
     });
-    let what = if link.got > 0 || asked {
+    let what = if content.is_active() && (asked || delivers(link, now)) {
         Use::Serves
     } else if link.up.total > 0 || waiting || conn.pipe_of.values().any(|(of, _)| of == id) {
         Use::Takes
@@ -221,8 +232,14 @@ fn link_use(conn: &Conn, content: &Content, link: &Link, id: &ContentId, now: Ti
     (if young { what.max(Use::Waits) } else { what }, since)
 }
 
-fn starves(content: &Content) -> bool {
-    content.is_active() && content.links.values().filter(|link| link.got > 0).count() < STARVING
+fn starves(content: &Content, now: Time) -> bool {
+    let sources = content.links.values().filter(|link| delivers(link, now));
+    content.is_active() && sources.count() < STARVING
+}
+
+/// Whether it has sent a good chunk lately.
+fn delivers(link: &Link, now: Time) -> bool {
+    link.delivered.is_some_and(|when| now.since(when) < PROOF_TIME)
 }
 
 #[cfg(test)]

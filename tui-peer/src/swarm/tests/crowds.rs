@@ -168,6 +168,82 @@ fn s7_a_download_whose_places_are_taken_finds_its_source() {
     assert!(out.iter().any(opened), "{out:?}");
 }
 
+/// 48 keys of one address of which each sends one chunk, and then serves others.
+fn crowd_of_one_chunk_each(good: bool) -> (World, Thing) {
+    let (mut world, thing) = (World::new(NodeConfig::default()), thing(8_000_000));
+    let ready = thing.ready(ChunkSet::empty(thing.chunks()), true);
+    world.feed(Input::ContentAdded { id: thing.id, ready: Some(ready) });
+    for n in 1..=48 {
+        world.connect(n, from(1));
+        assert!(world.open(n, thing.id, HaveState::All).0);
+        let conn = ConnId(u64::from(n));
+        let choke = |choke| Input::Message { conn, msg: PeerMsg::Choke { handle: 0, choke } };
+        world.feed(choke(false));
+        let requests = world.node.conns[&conn].requests.iter();
+        let any = requests.filter(|(_, asked)| matches!(asked, Asked::Any { .. }));
+        if let Some(rid) = any.map(|(rid, _)| *rid).min() {
+            let chunk = n - 1;
+            world.feed(Input::Message { conn, msg: PeerMsg::Assign { rid, chunk } });
+        }
+        let whole =
+            world.node.conns[&conn].requests.iter().filter_map(|(rid, asked)| match asked {
+                Asked::Chunk { chunk, len, .. } => Some((*rid, *chunk, *len)),
+                _ => None,
+            });
+        let (rid, chunk, len) = whole.min().unwrap();
+        world.feed(Input::Data { conn, rid, off: 0, len });
+        let id = thing.id;
+        world.feed(match good {
+            true => Input::ChunkStored { id, chunk },
+            false => Input::ChunkCorrupt { id, chunk, actual: sha256(b"bad") },
+        });
+        let requests: Vec<u32> = world.node.conns[&conn].requests.keys().copied().collect();
+        world.feed(choke(true));
+        for rid in requests {
+            let msg = PeerMsg::Reject { rid, code: Code::Choked };
+            world.feed(Input::Message { conn, msg });
+        }
+    }
+    assert_eq!(world.node.contents[&thing.id].links.len(), 48);
+    (world, thing)
+}
+
+/// Whether a source that becomes known is dialled, and finds a place.
+fn finds_a_place(world: &mut World, thing: &Thing) -> bool {
+    let addr = ([198, 51, 100, 1], 7421).into();
+    let source = SourceHint { peer: key(100), addrs: vec![addr], have: 1, set: None };
+    let out = world.feed(Input::SourcesFound { id: thing.id, sources: vec![source] });
+    if !out.iter().any(|o| matches!(o, Output::Dial { .. })) {
+        return false;
+    }
+    let (conn, group) = (ConnId(100), Some(AddrGroup::of(addr.ip())));
+    let up = Input::Connected { conn, peer: key(100), dialed: true, group, max_queued: 1 << 24 };
+    let opened =
+        |o: &Output| matches!(o, Output::Send { conn: to, msg: PeerMsg::Open(_) } if *to == conn);
+    world.feed(up).iter().any(opened)
+}
+
+#[test]
+fn s7_one_chunk_does_not_hold_a_place_for_ever() {
+    let (mut world, thing) = crowd_of_one_chunk_each(true);
+    assert!(!finds_a_place(&mut world, &thing), "they delivered a moment ago");
+    world.now = world.now + Duration::from_secs(61);
+    assert!(finds_a_place(&mut world, &thing), "and nothing since");
+    let (mut world, thing) = crowd_of_one_chunk_each(false);
+    assert!(finds_a_place(&mut world, &thing), "bad chunks are no delivery at all");
+}
+
+#[test]
+fn s7_who_is_thanked_for_a_finished_download_does_not_lock_what_we_share() {
+    let (mut world, thing) = crowd_of_one_chunk_each(true);
+    let stored: ChunkSet = ChunkSet::full(thing.chunks());
+    let ready = thing.ready(stored, true);
+    world.feed(Input::ContentReady { id: thing.id, ready });
+    world.connect(100, from(100));
+    let (may, closed) = world.open(100, thing.id, HaveState::None);
+    assert!(may && closed.len() == 1, "{closed:?}");
+}
+
 #[test]
 fn s7_new_keys_from_the_address_of_a_banned_one_go_first_when_there_is_no_room() {
     let (mut world, thing) = seed(NodeConfig { max_conns: 5, ..NodeConfig::default() });

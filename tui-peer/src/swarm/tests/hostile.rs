@@ -199,3 +199,22 @@ fn s2_a_source_that_is_asked_too_much_is_asked_again_in_a_second() {
     }
     assert!(again.is_some_and(|ms| (1000..1600).contains(&ms)), "again after {again:?} ms");
 }
+
+/// The user removes a download whose source has just chosen the last chunk, which is short.
+#[test]
+fn s1_a_removed_download_does_not_ban_its_source() {
+    let thing = thing((64 << 20) + 5000);
+    let (mut node, mut out) = leecher(&thing, 1);
+    let any = |(rid, asked): (&u32, &Asked)| matches!(asked, Asked::Any { .. }).then_some(*rid);
+    let rid = node.conns[&ConnId(1)].requests.iter().filter_map(any).min().unwrap();
+    node.handle(at(1), Input::ContentRemoved { id: thing.id }, &mut out);
+    let msg = PeerMsg::Assign { rid, chunk: thing.chunks() - 1 };
+    node.handle(at(2), Input::Message { conn: ConnId(1), msg }, &mut out);
+    let out = data(&mut node, 3, 1, (rid, 0, 5000));
+    assert_eq!(out, [Output::Discard { conn: ConnId(1), rid, wasted: 5000 }]);
+    assert!(node.conns.contains_key(&ConnId(1)) && !node.dialer.is_banned(&peer(1), at(4)));
+    // More than was asked for is a fault still.
+    let usual = thing.layout.chunk_len() as u32;
+    data(&mut node, 5, 1, (rid, 5000, usual));
+    assert!(node.dialer.is_banned(&peer(1), at(6)));
+}

@@ -231,3 +231,16 @@ fn s2_who_asks_and_does_not_read_keeps_no_slot() {
     }
     assert!(got > 40, "in two minutes it was served {got} times");
 }
+
+#[test]
+fn s2_answers_leave_half_of_a_small_upload_limit_to_payload() {
+    let thing = thing(64 << 20);
+    let (mut node, _) = seed(&thing, 2);
+    node.handle(at(0), Input::UpLimit(Some(20_000)), &mut Vec::new());
+    let mut sum = 0;
+    for second in 0..120 {
+        sum += answered(&mut node, second * 1000, 1, (10, 128)).1;
+        sum += answered(&mut node, second * 1000, 2, (10, 128)).1;
+    }
+    assert!((900_000..1_300_000).contains(&sum), "10,000 a second, in 120 s {sum}");
+}
