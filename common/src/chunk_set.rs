@@ -155,9 +155,39 @@ impl ChunkSet {
         self.count - before
     }
 
+    /// Adds all of `other`, cut at the end of this set; returns how many were new. One pass over both, however
+    /// many runs there are.
+    pub fn union_with(&mut self, other: &Self) -> u32 {
+        let before = self.count;
+        match (&mut self.form, &other.form) {
+            (Form::Complete, _) => return 0,
+            (_, Form::Complete) => return self.insert_run(0, other.chunks),
+            (Form::Runs(ours), Form::Runs(theirs)) => {
+                let sum = union_of_runs(ours, theirs, self.chunks);
+                self.count = sum.iter().map(|run| run.1).sum();
+                *ours = sum;
+            }
+            (Form::Bits(words), Form::Runs(theirs)) => {
+                for (start, len) in theirs {
+                    let end = start.saturating_add(*len).min(self.chunks);
+                    self.count += set_bits(words, *start, end);
+                }
+            }
+            (_, Form::Bits(theirs)) => {
+                self.make_bits();
+                if let Form::Bits(words) = &mut self.form {
+                    or_words(words, theirs, self.chunks);
+                    self.count = words.iter().map(|word| word.count_ones()).sum();
+                }
+            }
+        }
+        self.settle();
+        self.count - before
+    }
+
     /// The runs of the set in order, as half-open ranges.
     pub fn runs(&self) -> Runs<'_> {
-        Runs { set: self, at: 0 }
+        Runs { set: self, at: 0, index: 0 }
     }
 
     /// The chunks of the set in order.
@@ -176,34 +206,68 @@ impl ChunkSet {
 
     /// Shortest wire form: an encoding byte, then nothing, varint runs, or the raw bitmap.
     pub fn encode(&self) -> Vec<u8> {
+        // Nothing is longer than that, so the other form is never asked for.
+        self.encode_within(usize::MAX).unwrap_or_else(|_| self.encode_bits())
+    }
+
+    /// [`encode`](Self::encode), if that takes `limit` bytes or fewer.
+    ///
+    /// # Errors
+    /// How many bytes were written in vain before that was clear: none or `limit`, so that whoever asks for many
+    /// sets can bound the work too.
+    pub fn encode_within(&self, limit: usize) -> Result<Vec<u8>, usize> {
+        let bits_len = 1 + self.bitmap_len();
         if self.is_complete() {
-            return vec![ENC_COMPLETE];
+            return if limit == 0 { Err(0) } else { Ok(vec![ENC_COMPLETE]) };
         }
-        let bitmap_len = self.chunks.div_ceil(8) as usize;
-        let mut out = vec![ENC_RUNS];
+        // A run takes at least two bytes.
+        let least = self.run_count().saturating_mul(2).saturating_add(1);
+        if least > limit.min(bits_len) {
+            return if bits_len > limit { Err(0) } else { Ok(self.encode_bits()) };
+        }
+        let mut out = Vec::with_capacity(least);
+        out.push(ENC_RUNS);
         let mut end_of_last = 0;
         for run in self.runs() {
             put_varint(&mut out, run.start - end_of_last);
             put_varint(&mut out, run.end - run.start);
             end_of_last = run.end;
-            if out.len() > bitmap_len {
-                return self.encode_bits();
+            if out.len() > limit.min(bits_len) {
+                return if bits_len > limit { Err(limit) } else { Ok(self.encode_bits()) };
             }
         }
-        out
+        Ok(out)
     }
 
     fn encode_bits(&self) -> Vec<u8> {
-        let mut out = vec![0; 1 + self.chunks.div_ceil(8) as usize];
-        if let Some((enc, bits)) = out.split_first_mut() {
-            *enc = ENC_BITS;
-            for chunk in self.iter() {
-                if let Some(byte) = bits.get_mut((chunk / 8) as usize) {
-                    *byte |= 1 << (chunk % 8);
-                }
+        let made;
+        let words = match &self.form {
+            Form::Bits(words) => words,
+            Form::Complete | Form::Runs(_) => {
+                made = self.words();
+                &made
             }
+        };
+        let mut out = Vec::with_capacity(1 + words.len() * 8);
+        out.push(ENC_BITS);
+        for word in words {
+            out.extend_from_slice(&word.to_le_bytes());
         }
+        out.truncate(1 + self.bitmap_len());
         out
+    }
+
+    fn bitmap_len(&self) -> usize {
+        self.chunks.div_ceil(8) as usize
+    }
+
+    /// How many runs there are: at most a pass over the words.
+    fn run_count(&self) -> usize {
+        match &self.form {
+            Form::Complete => usize::from(self.chunks > 0),
+            Form::Runs(runs) => runs.len(),
+            Form::Bits(words) => run_starts(words),
+        }
     }
 
     /// Reads what [`encode`](Self::encode) wrote, for content of `chunks` chunks. Allocates no more
@@ -267,11 +331,16 @@ impl ChunkSet {
         if matches!(self.form, Form::Bits(_)) {
             return;
         }
+        self.form = Form::Bits(self.words());
+    }
+
+    /// The set as a bitmap.
+    fn words(&self) -> Box<[u64]> {
         let mut words = vec![0u64; self.chunks.div_ceil(64) as usize].into_boxed_slice();
         for run in self.runs() {
             set_bits(&mut words, run.start, run.end);
         }
-        self.form = Form::Bits(words);
+        words
     }
 
     /// Moves to the form that suits the present content.
@@ -316,7 +385,10 @@ impl Eq for ChunkSet {}
 #[derive(Debug)]
 pub struct Runs<'a> {
     set: &'a ChunkSet,
+    /// Where to look on in a bitmap.
     at: u32,
+    /// Which run of a list is next.
+    index: usize,
 }
 
 impl Iterator for Runs<'_> {
@@ -330,8 +402,8 @@ impl Iterator for Runs<'_> {
         let run = match &self.set.form {
             Form::Complete => 0..chunks,
             Form::Runs(runs) => {
-                let i = runs.partition_point(|run| run.0 < self.at);
-                let (start, len) = *runs.get(i)?;
+                let (start, len) = *runs.get(self.index)?;
+                self.index += 1;
                 start..start + len
             }
             Form::Bits(words) => {
@@ -377,6 +449,44 @@ fn set_bits(words: &mut [u64], start: u32, end: u32) -> u32 {
         at += n;
     }
     added
+}
+
+/// The runs of both lists below `end`, in order and joined where they meet.
+fn union_of_runs(ours: &[(u32, u32)], theirs: &[(u32, u32)], end: u32) -> Vec<(u32, u32)> {
+    let mut sum: Vec<(u32, u32)> = Vec::with_capacity(ours.len() + theirs.len());
+    let (mut ours, mut theirs) = (ours.iter().peekable(), theirs.iter().peekable());
+    loop {
+        let from = match (ours.peek(), theirs.peek()) {
+            (Some(a), Some(b)) if b.0 < a.0 => &mut theirs,
+            (Some(_), _) => &mut ours,
+            (None, _) => &mut theirs,
+        };
+        let Some((start, len)) = from.next().copied() else { break };
+        let stop = start.saturating_add(len).min(end);
+        if start >= stop {
+            break;
+        }
+        match sum.last_mut() {
+            Some(last) if start <= last.0 + last.1 => last.1 = last.1.max(stop - last.0),
+            _ => sum.push((start, stop - start)),
+        }
+    }
+    // Room for runs that were joined is not kept: sets are counted by what they take.
+    sum.shrink_to_fit();
+    sum
+}
+
+/// Sets the bits of `theirs` below `end` in `words`.
+fn or_words(words: &mut [u64], theirs: &[u64], end: u32) {
+    for (word, other) in words.iter_mut().zip(theirs) {
+        *word |= other;
+    }
+    let spare = end % 64;
+    if spare != 0
+        && let Some(last) = words.get_mut((end / 64) as usize)
+    {
+        *last &= (1 << spare) - 1;
+    }
 }
 
 fn run_starts(words: &[u64]) -> usize {
@@ -465,6 +575,18 @@ mod tests {
         ]
     }
 
+    fn made_of(chunks: u32, ops: &[Op]) -> ChunkSet {
+        let mut set = ChunkSet::empty(chunks);
+        for op in ops {
+            match op {
+                Op::Insert(c) => _ = set.insert(*c),
+                Op::Remove(c) => _ = set.remove(*c),
+                Op::Run(s, l) => _ = set.insert_run(*s, *l),
+            }
+        }
+        set
+    }
+
     proptest! {
         #[test]
         fn behaves_like_a_plain_set(chunks in 0u32..1000, ops in proptest::collection::vec(op(), 0..120)) {
@@ -496,6 +618,47 @@ mod tests {
             let back = ChunkSet::decode(chunks, &encoded).unwrap();
             prop_assert_eq!(&back, &set);
             prop_assert_eq!(ChunkSet::decode(chunks, &set.encode_bits()).unwrap(), set);
+        }
+
+        #[test]
+        fn a_union_is_like_that_of_plain_sets(
+            chunks in 0u32..1000,
+            others in 0u32..1000,
+            a in proptest::collection::vec(op(), 0..60),
+            b in proptest::collection::vec(op(), 0..60),
+        ) {
+            let (mut set, other) = (made_of(chunks, &a), made_of(others, &b));
+            let ours: BTreeSet<u32> = set.iter().collect();
+            let theirs = other.iter().filter(|c| *c < chunks);
+            let both: BTreeSet<u32> = ours.iter().copied().chain(theirs).collect();
+            prop_assert_eq!(set.union_with(&other) as usize, both.len() - ours.len());
+            prop_assert_eq!(set.count() as usize, both.len());
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), both.iter().copied().collect::<Vec<_>>());
+            // What it is made of is as it should be: in order, apart, and nothing past the end.
+            prop_assert_eq!(ChunkSet::decode(chunks, &set.encode()).unwrap(), set.clone());
+            prop_assert_eq!(set.is_complete(), both.len() == chunks as usize);
+            prop_assert_eq!(set.union_with(&other), 0);
+        }
+
+        #[test]
+        fn a_limit_for_the_encoding_only_says_yes_or_no(
+            chunks in 0u32..1000,
+            ops in proptest::collection::vec(op(), 0..60),
+            limit in 0usize..150,
+        ) {
+            let set = made_of(chunks, &ops);
+            let whole = set.encode();
+            match set.encode_within(limit) {
+                Ok(bytes) => {
+                    prop_assert!(bytes.len() <= limit);
+                    prop_assert_eq!(ChunkSet::decode(chunks, &bytes).unwrap(), set);
+                    prop_assert_eq!(bytes, whole);
+                }
+                Err(in_vain) => {
+                    prop_assert!(whole.len() > limit);
+                    prop_assert!(in_vain <= limit);
+                }
+            }
         }
 
         #[test]

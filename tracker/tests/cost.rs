@@ -12,7 +12,7 @@ use ::common::wire::Code;
 use ::common::wire::tracker::{FileMeta, Reply, Request, Sort};
 use common::{Client, Running, Who, digest, file, id, progress, quick};
 use tracker::Work;
-use tracker::index::{Arrival, Index, Limits, SLICE, SessionId};
+use tracker::index::{Arrival, Index, Limits, Progress, SLICE, SessionId};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -169,7 +169,8 @@ fn s4_a_hello_still_puts_right_what_is_not() {
     };
     assert_eq!(hello(&mut index), [1, 1]);
     // A share that lost chunks counts as whole again when the digest says that it is there.
-    index.chunk_register(session, &[progress(&damaged, &[1, 2], 2, true)]).unwrap();
+    let lost = [progress(&damaged, &[1, 2], 2, true)];
+    index.chunk_register(session, Progress::read(&lost).unwrap()).unwrap();
     assert_eq!(hello(&mut index), [1, 1]);
     assert!(index.leave(session).unwrap() > 0);
     assert_eq!(index.leave(session), Ok(0), "gone already");

@@ -12,7 +12,7 @@ use ::common::wire::Code;
 use ::common::wire::tracker::FileMeta;
 use common::{digest, file, id, progress};
 use proptest::prelude::*;
-use tracker::index::{Arrival, GroupLimits, Index, Limits, Refusal, SessionId, Taken};
+use tracker::index::{Arrival, GroupLimits, Index, Limits, Progress, Refusal, SessionId, Taken};
 use tracker::record::{Change, FileRecord, PeerRecord, Saved, Target};
 use tracker::store::{MemoryStore, MetaStore};
 
@@ -147,7 +147,7 @@ fn s5_long_names_count_as_what_they_take() {
     let update = progress(&big, &chunks, u32::try_from(chunks.len()).unwrap(), true);
     let session = arrive(&mut index, NOW, 0, at(1)).unwrap();
     let before = index.taken_by(group(1));
-    assert_eq!(index.chunk_register(session, &[update]), Ok(vec![]));
+    assert_eq!(index.chunk_register(session, Progress::read(&[update]).unwrap()), Ok(vec![]));
     assert_eq!(index.taken_by(group(1)), before);
 
     // By key, also far below half.
@@ -323,7 +323,7 @@ fn s5_what_only_one_address_ever_had_is_kept_for_hours_and_the_rest_for_weeks() 
     index.register(NOW, twin, std::slice::from_ref(&alone), false, false).unwrap();
     // One elsewhere does, if only with a part.
     let b = arrive(&mut index, NOW, 3, at(2)).unwrap();
-    index.chunk_register(b, &[progress(&both, &[0], 1, true)]).unwrap();
+    index.chunk_register(b, Progress::read(&[progress(&both, &[0], 1, true)]).unwrap()).unwrap();
     for session in [a, twin, b] {
         index.depart(NOW, session);
     }

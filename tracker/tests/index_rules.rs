@@ -12,7 +12,7 @@ use ::common::limits::{LOCATIONS_HAVE_BUDGET, MAX_ALIASES};
 use ::common::wire::tracker::{ChunkUpdate, FileMeta, Sort};
 use common::{digest, file, folder, id};
 use proptest::prelude::*;
-use tracker::index::{Arrival, Index, Limits, SessionId};
+use tracker::index::{Arrival, Index, Limits, Progress, SessionId};
 use tracker::record::Change;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -145,7 +145,7 @@ fn chunk_sets_in_an_answer_stay_within_their_budget() {
             total: set.count(),
             full: true,
         };
-        assert_eq!(index.chunk_register(session, &[update]), Ok(vec![]));
+        assert_eq!(index.chunk_register(session, Progress::read(&[update]).unwrap()), Ok(vec![]));
     }
     let viewer = join(&mut index, 100, "10.0.0.1", &[]);
     let sources = index.locations(viewer, id(&big), 50, &mut rng).unwrap().sources;

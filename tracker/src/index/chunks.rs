@@ -18,24 +18,72 @@ const MAX_SET_BYTES: usize = 8 * 1024 * 1024;
 /// records is told of before their seeds are back.
 const MAX_ORPHANS: usize = 256;
 
+/// What takes one [`Work::Touched`](crate::Work): an entry, or so many bytes of sets that are read, merged and kept.
+const COST_BYTES: usize = 1024;
+
+/// Costs of the updates that are taken over while the index is held once, at which no more are added: a peer may
+/// name the largest folder 256 times in one message. One such set costs 513, and 2048 are 1 ms.
+const MERGE_SLICE: usize = 2048;
+
+/// One update of a peer, read and checked. That takes no index.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    update: &'a ChunkUpdate,
+    set: ChunkSet,
+}
+
+impl<'a> Progress<'a> {
+    /// Reads updates in order.
+    ///
+    /// # Errors
+    /// [`Refusal`] for a malformed set.
+    pub fn read(updates: &'a [ChunkUpdate]) -> Result<Vec<Self>, Refusal> {
+        let read_one = |update: &'a ChunkUpdate| {
+            let set = ChunkSet::decode(update.chunks, &update.set).map_err(|error| {
+                Refusal::new(Code::Protocol, format!("chunk set of {}: {error}", update.id.short()))
+            })?;
+            Ok(Self { update, set })
+        };
+        updates.iter().map(read_one).collect()
+    }
+}
+
+/// Splits off what may be taken over in one go, and says what it costs.
+pub(crate) fn merge_slice(updates: &[ChunkUpdate]) -> (&[ChunkUpdate], &[ChunkUpdate], usize) {
+    let (mut taken, mut cost) = (0, 0usize);
+    for update in updates {
+        if cost >= MERGE_SLICE {
+            break;
+        }
+        taken += 1;
+        cost = cost.saturating_add(cost_of(update));
+    }
+    let (now, later) = updates.split_at_checked(taken).unwrap_or((updates, &[]));
+    (now, later, cost)
+}
+
+/// What an update costs at most: no set, old or new, takes more than a bit per chunk, and a list of runs becomes
+/// a bitmap before it takes more.
+fn cost_of(update: &ChunkUpdate) -> usize {
+    let old_and_new = 2 * update.chunks.div_ceil(8) as usize;
+    1 + old_and_new.saturating_add(update.set.len()) / COST_BYTES
+}
+
 impl Index {
-    /// Takes over what a peer has verified. Returns the contents whose full sets it should send again,
+    /// Takes over what a peer has verified, as [`Progress::read`] made it of its words. Returns the contents whose full sets it should send again,
     /// because an update in between was lost. Contents nobody has registered are
     /// asked for again when somebody does.
     ///
     /// # Errors
-    /// [`Refusal`] for a malformed set or a replaced session; updates before it are taken over.
+    /// [`Refusal`] for a replaced session.
     pub fn chunk_register(
         &mut self,
         session: SessionId,
-        updates: &[ChunkUpdate],
+        updates: Vec<Progress<'_>>,
     ) -> Result<Vec<ContentId>, Refusal> {
         let peer = self.come_back(session)?;
         let mut resend = Vec::new();
-        for update in updates {
-            let set = ChunkSet::decode(update.chunks, &update.set).map_err(|error| {
-                Refusal::new(Code::Protocol, format!("chunk set of {}: {error}", update.id.short()))
-            })?;
+        for Progress { update, set } in updates {
             if self.merge(session, peer, update, set) == Verdict::Lost {
                 resend.push(update.id);
             }
@@ -100,9 +148,7 @@ impl Index {
             }
             Some(Have::Some(old)) if !update.full && old.chunks() == new.chunks() => {
                 let mut sum = ChunkSet::clone(old);
-                for run in new.runs() {
-                    sum.insert_run(run.start, run.end.saturating_sub(run.start));
-                }
+                sum.union_with(&new);
                 sum
             }
             _ => new,
@@ -129,4 +175,37 @@ impl Index {
 enum Verdict {
     Taken,
     Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use common::limits::MAX_FOLDER_CHUNKS;
+
+    use super::*;
+
+    #[test]
+    fn s4_the_largest_sets_are_paid_for_and_never_merged_in_one_go() {
+        let update = |chunks: u32, len: usize| ChunkUpdate {
+            id: ContentId::from_bytes([1; 32]),
+            set: vec![0; len],
+            chunks,
+            total: 0,
+            full: false,
+        };
+        // What a peer says every second of ordinary downloads costs what it did.
+        let usual = vec![update(2048, 12); 256];
+        let (now, later, cost) = merge_slice(&usual);
+        assert_eq!((now.len(), later.len(), cost), (256, 0, 256));
+        let largest = vec![update(MAX_FOLDER_CHUNKS, 64); 256];
+        let (now, later, cost) = merge_slice(&largest);
+        assert_eq!((now.len(), later.len(), cost), (4, 252, 4 * 513));
+        let (mut rest, mut all) = (&largest[..], 0);
+        while !rest.is_empty() {
+            let (_, later, cost) = merge_slice(rest);
+            (rest, all) = (later, all + cost);
+        }
+        assert_eq!(all, 256 * 513);
+        assert_eq!(merge_slice(&[update(0, 64 * 1024)]).2, 65);
+        assert_eq!(merge_slice(&[]).2, 0);
+    }
 }

@@ -22,6 +22,61 @@ pub struct Locations {
     pub complete: u32,
     /// Connected peers that have part of it.
     pub partial: u32,
+    /// What it took to write chunk sets, those left out in the end too, in bytes.
+    work: usize,
+}
+
+/// Bytes of encoded sets that count as one entry.
+const COST_BYTES: usize = 1024;
+
+impl Locations {
+    /// What the question cost, in entries: one for each source, and one for each KiB of sets.
+    pub(crate) fn cost(&self) -> usize {
+        1 + self.sources.len() + self.work / COST_BYTES
+    }
+}
+
+/// What the chunk sets of one answer may take, in bytes.
+#[derive(Debug)]
+pub(super) struct SetBudget {
+    /// For the answer.
+    bytes: usize,
+    /// For all that is looked through and written, also what proves too long for the answer and is thrown away:
+    /// there may be two hundred such sets.
+    work: usize,
+}
+
+/// Work for one answer, in bytes written: all that is sent, and as much in vain. 0.5 ms.
+const SET_WORK: usize = 2 * LOCATIONS_HAVE_BUDGET;
+/// Bytes of a bitmap that are looked through in the time in which one byte is written.
+const LOOKED_PER_WRITTEN: usize = 16;
+/// Sets that take no more memory than this are written without looking at the work: complete ones above all.
+const SMALL_SET: usize = 512;
+
+impl SetBudget {
+    pub(super) fn new() -> Self {
+        Self { bytes: LOCATIONS_HAVE_BUDGET, work: SET_WORK }
+    }
+
+    /// The set as it is sent, if it still fits.
+    fn take(&mut self, set: &ChunkSet) -> Option<Vec<u8>> {
+        let held = set.heap_bytes();
+        let limit = if held <= SMALL_SET { self.bytes } else { self.bytes.min(self.work) };
+        if limit == 0 {
+            return None;
+        }
+        let encoded = set.encode_within(limit);
+        let written = encoded.as_ref().map_or_else(|in_vain| *in_vain, Vec::len);
+        self.work = self.work.saturating_sub(written + held / LOOKED_PER_WRITTEN);
+        let set = encoded.ok()?;
+        self.bytes = self.bytes.saturating_sub(set.len());
+        Some(set)
+    }
+
+    /// Work that was done.
+    fn spent(&self) -> usize {
+        SET_WORK.saturating_sub(self.work)
+    }
 }
 
 impl Index {
@@ -41,7 +96,7 @@ impl Index {
         let Some(file) = self.by_id.get(&id).copied() else { return Ok(Locations::default()) };
         let Some(row) = self.files.get(file) else { return Ok(Locations::default()) };
         let want = want.min(MAX_LOCATIONS);
-        let mut budget = LOCATIONS_HAVE_BUDGET;
+        let mut budget = SetBudget::new();
         let mut told = Told::new();
         let mut sources = Vec::with_capacity(want);
         // One more, in case the asking peer is among them.
@@ -58,6 +113,7 @@ impl Index {
             sources,
             complete: row.swarm.seeds(),
             partial: row.swarm.partials(),
+            work: budget.spent(),
         };
         if let Some(viewer) = self.sessions.get_mut(&session) {
             match viewer.watches.get_mut(&id) {
@@ -82,15 +138,13 @@ pub(super) fn source(
     owner: &Peer,
     entry: &Entry,
     chunks: u32,
-    budget: &mut usize,
+    budget: &mut SetBudget,
 ) -> Source {
     let (have, set) = match &entry.have {
-        Have::All => (chunks, ChunkSet::full(chunks).encode()),
-        Have::Some(set) => (set.count(), set.encode()),
-        Have::Nothing => (0, ChunkSet::empty(chunks).encode()),
+        Have::All => (chunks, budget.take(&ChunkSet::full(chunks))),
+        Have::Some(set) => (set.count(), budget.take(set)),
+        Have::Nothing => (0, budget.take(&ChunkSet::empty(chunks))),
     };
-    let set = (set.len() <= *budget).then_some(set);
-    *budget = budget.saturating_sub(set.as_ref().map_or(0, Vec::len));
     Source {
         peer: owner.id,
         nick: owner.nick.clone(),
@@ -135,4 +189,54 @@ fn is_dialable(addr: &SocketAddr) -> bool {
         && !ip.is_unspecified()
         && !ip.is_multicast()
         && !link_local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `runs` runs of two chunks, three bytes on the wire each.
+    fn scattered(chunks: u32, runs: u32) -> ChunkSet {
+        let mut set = ChunkSet::empty(chunks);
+        let apart = chunks / runs;
+        (0..runs).for_each(|n| _ = set.insert_run(n * apart, 2));
+        set
+    }
+
+    #[test]
+    fn s4_sets_that_are_left_out_cost_no_more_than_those_that_are_sent() {
+        // Some 30,000 bytes: two fit, and that the third does not is seen only when it is written in part.
+        let large = scattered(1 << 21, 10_400);
+        let len = large.encode().len();
+        assert!((LOCATIONS_HAVE_BUDGET / 3..LOCATIONS_HAVE_BUDGET / 2).contains(&len), "{len}");
+        let mut budget = SetBudget::new();
+        let sent: Vec<bool> = (0..200).map(|_| budget.take(&large).is_some()).collect();
+        assert_eq!(sent.iter().filter(|sent| **sent).count(), 2);
+        assert_eq!(sent[..2], [true, true]);
+        assert!(budget.spent() <= SET_WORK);
+        assert!(budget.bytes > 0);
+        // All work that was paid for is done after a handful, and nothing that large is looked at any more.
+        let mut budget = SetBudget { bytes: 1000, work: SET_WORK };
+        let looked = (0..200).take_while(|_| {
+            let before = budget.work;
+            assert_eq!(budget.take(&large), None);
+            budget.work < before
+        });
+        assert!(looked.count() <= 20, "what takes 80 KiB of memory costs 5 KiB to look at");
+        assert_eq!(budget.work, 0);
+        // A bitmap likewise: there is something to look through.
+        let bitmap = scattered(1 << 21, 10_400 * 4);
+        assert_eq!(SetBudget { bytes: 1000, work: 0 }.take(&bitmap), None);
+        // What costs next to nothing is sent all the same.
+        assert_eq!(budget.take(&ChunkSet::full(1 << 21)), Some(vec![0]));
+        assert!(budget.take(&scattered(1 << 21, 20)).is_some());
+    }
+
+    #[test]
+    fn s4_who_asks_for_many_sources_pays_for_them_and_their_sets() {
+        let mut found = Locations { work: SET_WORK, ..Locations::default() };
+        assert_eq!(found.cost(), 1 + 128);
+        found.work = 1000;
+        assert_eq!(found.cost(), 1);
+    }
 }

@@ -48,6 +48,8 @@ use slab::Slab;
 use usage::Usage;
 
 pub use bans::{Expelled, MAX_BANS, MAX_REASON, ban_text};
+pub use chunks::Progress;
+pub(crate) use chunks::merge_slice;
 pub use forget::FORGET_SLICE;
 pub use list::{Page, SLICE, Search};
 pub use locations::Locations;

@@ -4,13 +4,11 @@
 use std::collections::HashSet;
 
 use common::id::{ContentId, PeerId};
-use common::limits::{
-    DEFAULT_LOCATIONS, LOCATIONS_HAVE_BUDGET, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES,
-};
+use common::limits::{DEFAULT_LOCATIONS, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES};
 use common::wire::Code;
 use common::wire::tracker::{FileRow, Reply, Source};
 
-use super::locations::source;
+use super::locations::{SetBudget, source};
 use super::session::{Session, Watch};
 use super::{Index, Refusal, SessionId, replaced};
 
@@ -186,7 +184,7 @@ impl Index {
         let viewer = self.sessions.get(&session)?;
         let told = &viewer.watches.get(&id)?.told;
         let file = self.by_id.get(&id).copied();
-        let mut budget = LOCATIONS_HAVE_BUDGET;
+        let mut budget = SetBudget::new();
         let (mut joins, mut leaves) = (Vec::new(), Vec::new());
         let mut news: Vec<(PeerId, u64)> = Vec::new();
         for (peer, stamp) in told {
@@ -229,7 +227,7 @@ impl Index {
         viewer: &Session,
         peer: Option<u32>,
         file: Option<u32>,
-        budget: &mut usize,
+        budget: &mut SetBudget,
         news: &mut Vec<(PeerId, u64)>,
     ) -> Option<Source> {
         let (peer, file) = peer.zip(file)?;

@@ -127,7 +127,7 @@ impl Rates {
                 (&mut self.list, Some(&mut self.looked))
             }
             Request::FileList { .. } => (&mut self.next_page, Some(&mut self.looked)),
-            Request::FileLocations { .. } => (&mut self.locations, None),
+            Request::FileLocations { .. } => (&mut self.locations, Some(&mut self.touched)),
             Request::Register { .. } | Request::Unregister { .. } => {
                 (&mut self.register, Some(&mut self.touched))
             }
@@ -281,6 +281,9 @@ mod tests {
         rates.charge(Work::Touched, TOUCHED.burst as usize + 1, 3000);
         let leave = Request::Leave { q: 1 };
         assert_eq!(rates.take(&leave, 3000), Err(1));
+        let id = common::id::ContentId::from_bytes([1; 32]);
+        let locations = Request::FileLocations { q: 1, id, want: 200 };
+        assert_eq!(rates.take(&locations, 3000), Err(1), "sources and their sets are work as well");
         assert_eq!(rates.take(&Request::Ping { q: 1 }, 3000), Ok(()), "a ping costs nothing");
         // No amount overflows, and no wait is without end.
         rates.charge(Work::Touched, usize::MAX, 3000);

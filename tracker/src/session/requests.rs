@@ -3,12 +3,12 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use common::wire::Code;
-use common::wire::tracker::{Hello, Reply, Request, Sort};
+use common::wire::tracker::{ChunkUpdate, Hello, Reply, Request, Sort};
 use tokio::time::{Duration, Instant};
 
 use super::rate::{Rates, Work};
 use super::{End, Session, arrival, handshake};
-use crate::index::{Page, Refusal, Settled};
+use crate::index::{Page, Progress, Refusal, Settled, merge_slice};
 use crate::store::{Commit, StoreError};
 
 /// When to try again after the disk failed.
@@ -17,8 +17,6 @@ pub(super) const DISK_RETRY_MS: u32 = 5_000;
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// Entries that a watched content counts for: the sources that are told of.
 const WATCH_COST: usize = 10;
-/// Bytes of a chunk set that count as one entry: it is read, merged and kept.
-const SET_COST: usize = 1024;
 /// Requests refused for their rate, one after the other, before the connection ends.
 const MAX_IGNORED: u32 = 50;
 
@@ -69,6 +67,7 @@ impl Session<'_> {
                     .with_index(|index| index.locations(*session, id, usize::from(want), rng));
                 match found {
                     Ok(found) => {
+                        self.charge(Work::Touched, found.cost());
                         self.outbox.push(&Reply::Locations {
                             q,
                             id,
@@ -84,18 +83,7 @@ impl Session<'_> {
             }
             Request::ChunkRegister { files } => {
                 self.shared.metrics.chunk_updates.add(files.len() as u64);
-                let bytes: usize = files.iter().map(|update| update.set.len()).sum();
-                self.charge(Work::Touched, files.len() + bytes / SET_COST);
-                let id = self.id;
-                let outcome = self.shared.change(|index| index.chunk_register(id, &files)).await;
-                match self.settled(outcome)? {
-                    Ok(ids) if ids.is_empty() => Ok(()),
-                    Ok(ids) => {
-                        self.outbox.push(&Reply::Resend { ids });
-                        Ok(())
-                    }
-                    Err(refusal) => Err(self.refuse(refusal.code, &refusal.text)),
-                }
+                self.chunk_register(&files).await
             }
             Request::Leave { q } => {
                 let id = self.id;
@@ -142,6 +130,31 @@ impl Session<'_> {
             }
             Err(refusal) => Err(self.refuse(refusal.code, &refusal.text)),
         }
+    }
+
+    /// Takes over progress, in slices: others get the index in between.
+    async fn chunk_register(&mut self, files: &[ChunkUpdate]) -> Result<(), End> {
+        let mut lost = Vec::new();
+        let mut rest = files;
+        while !rest.is_empty() {
+            let (now, later, cost) = merge_slice(rest);
+            rest = later;
+            self.charge(Work::Touched, cost);
+            let updates = match Progress::read(now) {
+                Ok(updates) => updates,
+                Err(refusal) => return Err(self.refuse(refusal.code, &refusal.text)),
+            };
+            let id = self.id;
+            let outcome = self.shared.change(|index| index.chunk_register(id, updates)).await;
+            match self.settled(outcome)? {
+                Ok(ids) => lost.extend(ids),
+                Err(refusal) => return Err(self.refuse(refusal.code, &refusal.text)),
+            }
+        }
+        if !lost.is_empty() {
+            self.outbox.push(&Reply::Resend { ids: lost });
+        }
+        Ok(())
     }
 
     /// A page of the catalogue.

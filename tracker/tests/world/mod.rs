@@ -10,7 +10,7 @@ use ::common::net::AddrGroup;
 use ::common::wire::Code;
 use ::common::wire::tracker::{FileMeta, FileRow, Sort, Source, share_digest};
 use proptest::prelude::*;
-use tracker::index::{Arrival, Expelled, Index, Limits, SessionId, Taken};
+use tracker::index::{Arrival, Expelled, Index, Limits, Progress, SessionId, Taken};
 use tracker::record::Target;
 use tracker::store::{MemoryStore, MetaStore};
 
@@ -353,7 +353,8 @@ impl World {
             if lost { (true_total + 1) % (self.contents[file].chunks + 1) } else { true_total };
         let list: Vec<u32> = new.iter().copied().collect();
         let update = progress(&self.contents[file], &list, total, full);
-        let resend = self.index.chunk_register(session, &[update]).unwrap();
+        let resend =
+            self.index.chunk_register(session, Progress::read(&[update]).unwrap()).unwrap();
         let model = &mut self.peers[peer];
         model.state = State::Here;
         if !known || all.is_empty() {
