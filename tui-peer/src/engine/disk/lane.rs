@@ -22,7 +22,7 @@ const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// …or so long after the first unsynced one (protocol.md 8).
 const SYNC_AFTER: Duration = Duration::from_secs(2);
 /// Most unsynced bytes of a download: what a restart may have to hash again.
-const MAX_UNSYNCED: u64 = 256 * 1024 * 1024;
+pub(super) const MAX_UNSYNCED: u64 = 256 * 1024 * 1024;
 /// Pause before the next look at a full event queue. The receiver is far behind then.
 const EVENT_RETRY: Duration = Duration::from_millis(2);
 
@@ -34,6 +34,8 @@ pub(super) struct Common {
     pub(super) hashing: AtomicU64,
     pub(super) writing: AtomicU64,
     pub(super) began: Instant,
+    /// Most unsynced bytes of a download: [`MAX_UNSYNCED`], in tests less.
+    pub(super) max_unsynced: u64,
 }
 
 /// The threads of a volume and what waits for them.
@@ -51,6 +53,8 @@ pub(super) struct Lane {
     busy: AtomicUsize,
     /// Milliseconds after [`Common::began`] at which a job ended last, or the first of several began.
     moved: AtomicU64,
+    /// When the running sync began.
+    syncing_since: Mutex<Option<Instant>>,
 }
 
 /// What only one worker does at a time. Beside each other they would meet inside the system, which lets
@@ -100,6 +104,7 @@ impl Lane {
             most: most.max(1),
             busy: AtomicUsize::new(0),
             moved: AtomicU64::new(0),
+            syncing_since: Mutex::default(),
         });
         lane.lock_threads().syncing = true;
         if !lane.spawn("sync", Self::sync) {
@@ -123,9 +128,19 @@ impl Lane {
 
     /// Whether no job has ended for `time`, though workers have some.
     pub(super) fn is_stuck(&self, time: Duration) -> bool {
-        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
-        self.busy.load(Ordering::Relaxed) > 0
-            && self.common.began.elapsed().saturating_sub(moved) >= time
+        // In this order: who is seen at work has said before when that began.
+        self.busy.load(Ordering::Acquire) > 0 && {
+            let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
+            self.common.began.elapsed().saturating_sub(moved) >= time
+        }
+    }
+
+    /// Whether chunks have to wait for a sync that has lasted for `time` already. Writes into the
+    /// system's cache, and reads out of it, may go on meanwhile.
+    pub(super) fn is_sync_stuck(&self, time: Duration, now: Instant) -> bool {
+        let since = *lock(&self.syncing_since);
+        since.is_some_and(|since| now.saturating_duration_since(since) >= time)
+            && self.queue.is_parking()
     }
 
     /// Whether nothing waits and nobody works.
@@ -179,16 +194,18 @@ impl Lane {
 
     /// A worker.
     fn work(&self) {
-        let full = |job: &VerifyJob| job.target.unsynced() >= MAX_UNSYNCED;
+        let full = |job: &VerifyJob| job.target.unsynced() >= self.common.max_unsynced;
         let hurry = |job: &VerifyJob| self.sync_by(&job.target, Instant::now());
         while let Some(job) = self.queue.pop(full, hurry) {
-            if self.busy.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Before it counts as busy: one that was idle for long must not look stuck in between.
+            if self.busy.load(Ordering::Relaxed) == 0 {
                 self.note_move();
             }
+            self.busy.fetch_add(1, Ordering::Release);
             // The panic message is out; others still need this thread.
             let _ = catch_unwind(AssertUnwindSafe(|| self.carry_out(job)));
             self.note_move();
-            self.busy.fetch_sub(1, Ordering::Relaxed);
+            self.busy.fetch_sub(1, Ordering::Release);
         }
         let last = {
             let mut threads = self.lock_threads();
@@ -302,7 +319,10 @@ impl Lane {
     fn sync(&self) {
         while let Some(partial) = self.next_due() {
             let id = partial.id();
-            match partial.sync() {
+            *lock(&self.syncing_since) = Some(Instant::now());
+            let synced = partial.sync();
+            *lock(&self.syncing_since) = None;
+            match synced {
                 Ok(chunks) if chunks.is_empty() => {}
                 Ok(chunks) => self.tell(DiskEvent::Synced { id, chunks }),
                 Err(error) => {

@@ -120,6 +120,11 @@ impl Queue {
         self.lock().len()
     }
 
+    /// Whether chunks are parked.
+    pub(super) fn is_parking(&self) -> bool {
+        !self.lock().parked.is_empty()
+    }
+
     /// Bytes of chunks that a worker could take now.
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes

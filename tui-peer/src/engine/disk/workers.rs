@@ -12,7 +12,7 @@ use common::id::{ContentId, Hash};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{DiskError, ReadError};
-use super::lane::{Common, Lane};
+use super::lane::{Common, Lane, MAX_UNSYNCED};
 use super::pool::{Buf, BufPool};
 use super::queue::{Job, Work};
 use super::tree::ChunkSource;
@@ -36,6 +36,9 @@ const STUCK: Duration = Duration::from_secs(2);
 /// A volume where nothing has ended for so long hangs. Longer than the system lets a writer wait while it
 /// empties its cache onto a slow stick.
 const HUNG: Duration = Duration::from_secs(10);
+/// A volume on which a sync has lasted for so long, while chunks wait for it, hangs: a slow stick needs
+/// 50 s for the [`MAX_UNSYNCED`] bytes of a download (5 MB/s).
+pub(super) const SYNC_HUNG: Duration = Duration::from_secs(60);
 
 /// A read that takes longer is given up; what it reads comes too late for whoever asked.
 const READ_PATIENCE: Duration = Duration::from_secs(20);
@@ -128,12 +131,23 @@ impl Disk {
     /// A disk with up to `threads` workers (at least one) for each volume. They come with the first
     /// work there.
     pub fn start(threads: usize, pool: BufPool, events: mpsc::Sender<DiskEvent>) -> Self {
+        Self::start_with(threads, pool, events, MAX_UNSYNCED)
+    }
+
+    /// The same with another bound on the unsynced bytes of a download.
+    pub(super) fn start_with(
+        threads: usize,
+        pool: BufPool,
+        events: mpsc::Sender<DiskEvent>,
+        max_unsynced: u64,
+    ) -> Self {
         let common = Arc::new(Common {
             events,
             leaving: AtomicBool::new(false),
             hashing: AtomicU64::new(0),
             writing: AtomicU64::new(0),
             began: Instant::now(),
+            max_unsynced,
         });
         let workers = threads.clamp(1, MAX_WORKERS);
         Self { guard: Arc::new(Guard { lanes: Mutex::default(), common, pool, workers }) }
@@ -199,7 +213,7 @@ impl Disk {
     ) -> Result<Buf, ReadError> {
         let volume = source.volume(chunk);
         let hangs = || ReadError::Busy(io::Error::new(io::ErrorKind::TimedOut, "the disk hangs"));
-        if self.is_hung(volume) {
+        if self.is_lane(volume, |lane| lane.is_stuck(HUNG)) {
             // Whoever asks may get it elsewhere; memory that waits here is missing there.
             return Err(hangs());
         }
@@ -231,9 +245,20 @@ impl Disk {
         self.lanes().by_volume.values().map(|lane| lane.queue.len()).sum()
     }
 
-    /// Whether a volume does not answer: its workers have work, and nothing of it has ended for long.
+    /// Whether a volume does not answer: its workers have work, and nothing of it has ended for long; or
+    /// chunks wait for a sync that does not end.
     pub fn is_hung(&self, volume: u64) -> bool {
-        self.lanes().by_volume.get(&volume).is_some_and(|lane| lane.is_stuck(HUNG))
+        self.is_hung_at(volume, Instant::now())
+    }
+
+    pub(super) fn is_hung_at(&self, volume: u64, now: Instant) -> bool {
+        let hangs = |lane: &Lane| lane.is_stuck(HUNG) || lane.is_sync_stuck(SYNC_HUNG, now);
+        self.is_lane(volume, hangs)
+    }
+
+    fn is_lane(&self, volume: u64, is: impl Fn(&Lane) -> bool) -> bool {
+        let lane = self.lanes().by_volume.get(&volume).cloned();
+        lane.is_some_and(|lane| is(&lane))
     }
 
     /// What the workers have spent their time on.

@@ -65,6 +65,13 @@ pub enum LibraryError {
     },
 }
 
+impl LibraryError {
+    /// Whether what was to be written is dropped, and does not wait for the disk.
+    pub(in crate::engine) fn is_behind(&self) -> bool {
+        matches!(self, Self::Behind { .. })
+    }
+}
+
 /// Something cannot be shared, or not now.
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {

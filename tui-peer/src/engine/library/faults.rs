@@ -231,6 +231,38 @@ mod f1 {
         assert_eq!(loaded.shares.len(), 0);
     }
 
+    /// A share as large as one pleases is remembered, also when other things wait.
+    #[test]
+    fn b9_a_share_above_what_is_kept_is_remembered_by_a_disk_that_works() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = temp.path().join("state");
+        let (library, faults) = open(&state);
+        library.keep(1);
+        let shares: Vec<_> = (0..4)
+            .map(|n| {
+                let path = temp.path().canonicalize().unwrap().join(n.to_string());
+                fs::write(&path, vec![n; 200_000]).unwrap();
+                hash_path(&path, 1).unwrap()
+            })
+            .collect();
+        let put = |n: usize| library.put_share(&shares[n].record(false), &shares[n]);
+        put(0).unwrap();
+        library.note_download(&record(1)).unwrap();
+        put(1).unwrap();
+        assert!(library.is_settled());
+
+        faults.fail(Errno::NOSPC, 0);
+        assert!(!put(2).unwrap_err().is_behind(), "nothing else waits: it is kept");
+        assert!(put(3).unwrap_err().is_behind());
+        assert!(!library.remove_share(&shares[0].path).unwrap_err().is_behind());
+        faults.mend();
+        library.settle().unwrap();
+        drop(library);
+        let (_, loaded) = Library::open(&state).unwrap();
+        assert_eq!(loaded.shares, [shares[1].record(false), shares[2].record(false)]);
+        assert_eq!(loaded.downloads, [record(1)]);
+    }
+
     #[test]
     fn f1_while_the_library_is_closed_nobody_else_gets_the_folder() {
         let temp = tempfile::tempdir().unwrap();

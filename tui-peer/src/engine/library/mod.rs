@@ -37,6 +37,7 @@ pub use scan::{Scan, ScanFile, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;
 pub use store::{Collected, Library};
+pub(in crate::engine) use verify::compare_then;
 pub use verify::{Compared, compare, hash_path, verify};
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Bytes of rows that are kept while the disk takes nothing: the hashes of 2 TB of shares (a million
-/// chunks of 32 bytes each), or some hundred thousand wishes for downloads.
+/// chunks of 32 bytes each), or some hundred thousand wishes for downloads. One group of rows may be
+/// larger (a manifest alone may have 256 MiB): it is kept if nothing else waits.
 pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// What a row costs beside its key and value: its place in the map, and its number.
 const ROW_COST: usize = 96;
@@ -44,17 +45,28 @@ impl Change {
     }
 }
 
-/// More waits than is kept.
+/// More waits than is kept: the changes that found no room.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooMuch;
+pub(super) struct TooMuch(pub(super) Vec<Change>);
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
     rows: BTreeMap<(Table, Box<[u8]>), Row>,
+    /// What all rows cost.
     bytes: usize,
+    /// What those cost that remove.
+    removing: usize,
     /// Number of the newest change.
     newest: u64,
+    /// Most bytes of several groups.
+    limit: usize,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new(), bytes: 0, removing: 0, newest: 0, limit: MAX_BYTES }
+    }
 }
 
 #[derive(Debug)]
@@ -82,26 +94,47 @@ pub(super) struct Batch {
 }
 
 impl Pending {
-    /// Adds changes that belong together, all or none; returns the number of the last. What removes is
-    /// let in for twice as long as what adds: a wish that is taken back must not come true because the
-    /// disk was full.
+    /// From now on keeps about so many bytes.
+    pub(super) fn keep(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// Adds changes that belong together, all or none; returns the number of the last. However large a
+    /// group is, it is let in when nothing else waits. What only removes has room of its own, as much
+    /// again: a wish that is taken back must not come true because the disk was full.
     pub(super) fn add(&mut self, changes: Vec<Change>) -> Result<u64, TooMuch> {
         let more: usize = changes.iter().map(|change| cost(&change.key, &change.value)).sum();
         let adds = changes.iter().any(|change| change.value.is_some());
-        let limit = if adds { MAX_BYTES } else { 2 * MAX_BYTES };
-        if self.bytes.saturating_add(more) > limit {
-            return Err(TooMuch);
+        let waiting = if adds { self.bytes } else { self.removing };
+        if waiting > 0 && waiting.saturating_add(more) > self.limit {
+            return Err(TooMuch(changes));
         }
         for Change { table, key, value } in changes {
             self.newest += 1;
-            self.bytes += cost(&key, &value);
-            let row = Row { number: self.newest, value };
             let at = (table, key);
-            let old_cost = self.rows.get(&at).map_or(0, |old| old.cost(&at.1));
-            self.bytes = self.bytes.saturating_sub(old_cost);
-            self.rows.insert(at, row);
+            let row = Row { number: self.newest, value };
+            self.count(&at.1, &row);
+            if let Some(old) = self.rows.insert(at.clone(), row) {
+                self.discount(&at.1, &old);
+            }
         }
         Ok(self.newest)
+    }
+
+    fn count(&mut self, key: &[u8], row: &Row) {
+        let cost = row.cost(key);
+        self.bytes = self.bytes.saturating_add(cost);
+        if row.value.is_none() {
+            self.removing = self.removing.saturating_add(cost);
+        }
+    }
+
+    fn discount(&mut self, key: &[u8], row: &Row) {
+        let cost = row.cost(key);
+        self.bytes = self.bytes.saturating_sub(cost);
+        if row.value.is_none() {
+            self.removing = self.removing.saturating_sub(cost);
+        }
     }
 
     /// What a row is to be, if it is to be changed.
@@ -135,14 +168,15 @@ impl Pending {
 
     /// A batch is on disk; rows that were changed again since go on waiting.
     pub(super) fn written(&mut self, upto: u64) {
-        let Self { rows, bytes, .. } = self;
+        let mut rows = std::mem::take(&mut self.rows);
         rows.retain(|(_, key), row| {
             let waits = row.number > upto;
             if !waits {
-                *bytes = bytes.saturating_sub(row.cost(key));
+                self.discount(key, row);
             }
             waits
         });
+        self.rows = rows;
     }
 }
 
@@ -175,11 +209,29 @@ mod tests {
         let mut pending = Pending::default();
         let large = vec![0; MAX_BYTES / 2];
         pending.add(vec![put(1, &large)]).unwrap();
-        assert_eq!(pending.add(vec![put(2, &large)]), Err(TooMuch));
+        let more = vec![put(2, &large)];
+        assert_eq!(pending.add(more.clone()), Err(TooMuch(more)));
         assert_eq!(pending.get(Table::Downloads, &[2]), None);
         pending.add(vec![put(2, &large[..large.len() - 1000])]).unwrap();
-        assert_eq!(pending.add(vec![put(3, &[0; 2000])]), Err(TooMuch));
+        assert!(pending.add(vec![put(3, &[0; 2000])]).is_err());
         pending.add(vec![Change::remove(Table::Downloads, &[1])]).unwrap();
         pending.add(vec![put(3, &[0; 2000])]).unwrap();
+    }
+
+    #[test]
+    fn b9_a_group_above_the_limit_is_kept_alone_and_leaves_removals_their_room() {
+        let mut pending = Pending::default();
+        pending.keep(1000);
+        let large = [0; 5000];
+        pending.add(vec![put(1, &large), put(2, &large)]).unwrap();
+        assert!(pending.add(vec![put(3, b"")]).is_err(), "something waits");
+        for n in 1..=8 {
+            pending.add(vec![Change::remove(Table::Shares, &[n])]).unwrap();
+        }
+        let mut more = (9..=20).map(|n| pending.add(vec![Change::remove(Table::Shares, &[n])]));
+        assert!(more.any(|added| added.is_err()), "removals are bounded too");
+        pending.written(pending.newest());
+        assert_eq!((pending.is_empty(), pending.bytes, pending.removing), (true, 0, 0));
+        pending.add(vec![put(3, &large)]).unwrap();
     }
 }

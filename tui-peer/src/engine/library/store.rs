@@ -22,7 +22,7 @@ use super::error::LibraryError;
 use super::failure::{Failure, unencodable};
 pub use super::garbage::Collected;
 use super::garbage::collect;
-use super::pending::{Change, Pending, Table};
+use super::pending::{Change, Pending, Table, TooMuch};
 use super::prepared::Prepared;
 use super::record::{DownloadRecord, Loaded, ShareRecord};
 
@@ -85,6 +85,11 @@ impl Library {
         Ok((library, loaded))
     }
 
+    /// Keeps about so many bytes while the disk takes nothing.
+    pub(in crate::engine) fn keep(&self, bytes: usize) {
+        lock(&self.pending).keep(bytes);
+    }
+
     /// Writes everything that waits in one durable commit; blocks. Returns the number of the last change
     /// that is on disk ([`Self::note_download`] and the like number them).
     ///
@@ -119,13 +124,34 @@ impl Library {
     /// Adds changes to what is to be written; never blocks for the disk.
     fn note(&self, changes: Vec<Change>) -> Result<u64, LibraryError> {
         let added = lock(&self.pending).add(changes);
-        added.map_err(|_| LibraryError::Behind { path: self.base.path().to_path_buf() })
+        added.map_err(|_| self.behind())
     }
 
     /// Adds changes and writes everything.
     fn put(&self, changes: Vec<Change>) -> Result<(), LibraryError> {
-        self.note(changes)?;
-        self.settle().map(drop)
+        let added = lock(&self.pending).add(changes);
+        match added {
+            Ok(_) => self.settle().map(drop),
+            Err(TooMuch(changes)) => self.put_at_once(changes),
+        }
+    }
+
+    /// Writes changes together with everything that waits, where both are more than is kept. They are
+    /// dropped if that fails.
+    fn put_at_once(&self, changes: Vec<Change>) -> Result<(), LibraryError> {
+        let mut written = lock(&self.turn);
+        let mut batch = lock(&self.pending).batch();
+        // Later than what waits: of two values of a key the last is written last.
+        batch.changes.extend(changes);
+        let wrote = self.base.write(|txn| apply(txn, &batch.changes));
+        wrote.inspect_err(|error| tracing::debug!(%error, "dropped")).map_err(|_| self.behind())?;
+        lock(&self.pending).written(batch.upto);
+        *written = (*written).max(batch.upto);
+        Ok(())
+    }
+
+    fn behind(&self) -> LibraryError {
+        LibraryError::Behind { path: self.base.path().to_path_buf() }
     }
 
     /// Remembers a share and its hashes; replaces what was known of the same path.

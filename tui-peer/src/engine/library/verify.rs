@@ -125,12 +125,23 @@ pub struct Compared {
 /// [`ShareError::Library`] when it is not known, or not completely; [`ShareError::Changed`] when it was
 /// written to meanwhile.
 pub fn compare(library: &Library, path: &Path, threads: usize) -> Result<Compared, ShareError> {
+    compare_then(library, path, threads, || {})
+}
+
+/// The same; `read` is called when everything is read and nothing is written down yet.
+pub(in crate::engine) fn compare_then(
+    library: &Library,
+    path: &Path,
+    threads: usize,
+    read: impl FnOnce(),
+) -> Result<Compared, ShareError> {
     let missing = || LibraryError::Incomplete { path: path.to_path_buf(), what: "record" };
     let record = library.share(path)?.ok_or_else(missing)?;
     let mut prepared = restore(library, &record)?;
     let before = look(&prepared);
     let (progress, cancel) = (Progress::default(), AtomicBool::new(false));
     let bad = verify(&prepared, threads, &progress, &cancel)?;
+    read();
     let mut compared =
         Compared { bad: bad.len(), changed: false, mended: None, remembered: Ok(()) };
     if record.is_doubted() {

@@ -81,7 +81,11 @@ impl Session {
         let FinishedDownload { path, prepared, remembered } = finished;
         let unkept = remembered.as_ref().err().map(|error| {
             let (why, hint) = (error.to_string(), hint(error));
-            self.leave_journal(unclosed);
+            // One that does not even wait to be written is remembered by its journal alone: the next
+            // start finds it there.
+            if !error.is_behind() {
+                self.leave_journal(unclosed);
+            }
             unkept_words(&why, hint)
         });
         self.note_written(remembered.as_ref().map(drop));

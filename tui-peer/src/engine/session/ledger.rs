@@ -49,6 +49,8 @@ struct Trouble {
     /// How long to wait before the next try.
     wait: Duration,
     retry_at: Instant,
+    /// More came than is kept, and was dropped.
+    dropped: bool,
 }
 
 struct Owed {
@@ -164,16 +166,26 @@ impl Session {
             let what = What::Failed { id: None, code: "library", hint: hint.to_owned() };
             self.tell(Level::Error, Target::Disk, text, what);
         }
-        self.ledger.trouble = Some(Trouble { why, hint, wait, retry_at });
+        let dropped = error.is_behind() || last.is_some_and(|last| last.dropped);
+        self.ledger.trouble = Some(Trouble { why, hint, wait, retry_at, dropped });
         self.changed();
     }
 
     fn note_well(&mut self) {
-        if self.ledger.trouble.take().is_none() {
-            return;
-        }
+        let Some(trouble) = self.ledger.trouble.take() else { return };
         self.changed();
-        self.say(Level::Info, Target::Disk, "the library can be written again; all is remembered");
+        if trouble.dropped {
+            let text = "the library can be written again; what was done after more waited than is kept is not remembered";
+            let what = What::Failed {
+                id: None,
+                code: "forgotten",
+                hint: "share it again, or unshare it again, before the next start".to_owned(),
+            };
+            self.tell(Level::Warn, Target::Disk, text.to_owned(), what);
+        } else {
+            let text = "the library can be written again; all is remembered";
+            self.say(Level::Info, Target::Disk, text);
+        }
         for Unclosed { id, dir, name } in std::mem::take(&mut self.ledger.unclosed) {
             let content = self.contents.get(&id).map(|content| &content.role);
             if matches!(content, Some(Role::Download(_))) {

@@ -151,6 +151,15 @@ pub(super) trait Probe: Send + Sync {
     /// Called before a look at a path, where it may block.
     fn before(&self, _: &Path) {}
 
+    /// Bytes of what is to be remembered that are kept while the library cannot be written, if not as many
+    /// as usual.
+    fn library_keeps(&self) -> Option<usize> {
+        None
+    }
+
+    /// Called when a share was read again, before what was found is written down.
+    fn compared(&self, _: &Path) {}
+
     /// The volume of a path, if it is not to be found out.
     fn volume(&self, _: &Path) -> Option<u64> {
         None

@@ -43,7 +43,7 @@ pub(super) enum Done {
     /// Everything that waited was written into the library, up to this change.
     Settled { result: Result<u64, LibraryError> },
     /// Everything was read again.
-    Verified { id: ContentId, number: u64, result: Result<Compared, ShareError> },
+    Verified { id: ContentId, number: u64, path: PathBuf, result: Result<Compared, ShareError> },
     /// A chunk of which a peer complained was read again: it is wrong.
     Damaged { id: ContentId, chunk: u32 },
     /// Shares of a volume were looked at.
@@ -126,6 +126,15 @@ impl Session {
 
     fn is_shared(&self, path: &Path) -> bool {
         self.shared_at(path).is_some()
+    }
+
+    /// Whether something is listed as shared from a path, in order or not.
+    pub(super) fn is_listed(&self, path: &Path) -> bool {
+        let same = |p: &PathBuf| p.as_os_str() == path.as_os_str();
+        self.contents.values().any(|content| match &content.role {
+            Role::Share(share) => share.paths.iter().any(same),
+            Role::Download(_) => false,
+        })
     }
 
     /// What is shared from a path, and in order as far as is known.
@@ -213,7 +222,9 @@ impl Session {
             Done::Settled { result } => self.on_settled(result),
             Done::Looked(looked) => self.on_looked(looked),
             Done::ReadAgain { id, chunk, read } => self.on_read_again(id, chunk, read),
-            Done::Verified { id, number, result } => self.on_verified(id, number, result),
+            Done::Verified { id, number, path, result } => {
+                self.on_verified(id, number, path, result);
+            }
             Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
             Done::Hosted(hosted) => self.on_hosted(hosted),

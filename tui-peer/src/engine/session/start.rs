@@ -72,6 +72,9 @@ pub(super) async fn start_on(
         }
         other => StartError::State(other.to_string()),
     })?;
+    if let Some(bytes) = probe.library_keeps() {
+        library.keep(bytes);
+    }
     make_folder(&config.downloads)?;
     let identity = identity(&config.state_dir)?;
     let me = identity.peer_id();

@@ -3,6 +3,7 @@
 
 mod answers;
 mod ledger;
+mod verified;
 mod volumes;
 
 use std::path::{Path, PathBuf};

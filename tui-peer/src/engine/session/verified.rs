@@ -83,10 +83,11 @@ impl Session {
             share.state = ShareState::Verifying;
         }
         self.asked.insert(id, Waits::Reading(number));
-        let library = self.library.clone();
+        let (library, probe) = (self.library.clone(), self.probe.clone());
         self.read_beside(path, move |path| {
-            let result = library::compare(&library, &path, threads());
-            Done::Verified { id, number, result }
+            let read = || probe.compared(&path);
+            let result = library::compare_then(&library, &path, threads(), read);
+            Done::Verified { id, number, path, result }
         });
         self.changed();
     }
@@ -114,10 +115,16 @@ impl Session {
         &mut self,
         id: ContentId,
         number: u64,
+        path: PathBuf,
         result: Result<Compared, ShareError>,
     ) {
         // Unshared, and perhaps shared again since: whoever asked knows.
         if self.asked.get(&id) != Some(&Waits::Reading(number)) {
+            // What was found may have been written down after the removal.
+            if !self.is_being_hashed(&path) && !self.is_listed(&path) {
+                let noted = self.library.note_unshared(&[path], None);
+                self.write_down(noted);
+            }
             return;
         }
         let shown = self.shown_name(&id);

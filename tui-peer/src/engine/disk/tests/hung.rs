@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::super::workers::SYNC_HUNG;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Writes of chunks that hang, like those to a file server that is dead.
+/// Writes of chunks that hang, like those to a file server that is dead; or syncs alone, while the system
+/// takes writes into its memory.
 struct Hang {
     volume: u64,
     hangs: fn(u32) -> bool,
+    syncs: bool,
     free: Mutex<bool>,
     freed: Condvar,
     held: AtomicBool,
@@ -22,7 +25,13 @@ struct Hang {
 impl Hang {
     fn new(volume: u64, hangs: fn(u32) -> bool) -> Arc<Self> {
         let (free, freed) = (Mutex::new(false), Condvar::new());
-        Arc::new(Self { volume, hangs, free, freed, held: AtomicBool::new(false) })
+        Arc::new(Self { volume, hangs, syncs: false, free, freed, held: AtomicBool::new(false) })
+    }
+
+    fn of_syncs(volume: u64) -> Arc<Self> {
+        let (free, freed) = (Mutex::new(false), Condvar::new());
+        let held = AtomicBool::new(false);
+        Arc::new(Self { volume, hangs: |_| false, syncs: true, free, freed, held })
     }
 
     fn free(&self) {
@@ -33,9 +42,12 @@ impl Hang {
 
 impl Hook for Hang {
     fn before(&self, step: Step) -> io::Result<()> {
-        if let Step::Write { chunk } = step
-            && (self.hangs)(chunk)
-        {
+        let hangs = match step {
+            Step::Write { chunk } => (self.hangs)(chunk),
+            Step::SyncData => self.syncs,
+            _ => false,
+        };
+        if hangs {
             self.held.store(true, Ordering::SeqCst);
             let free = self.free.lock().unwrap();
             drop(self.freed.wait_while(free, |free| !*free).unwrap());
@@ -132,6 +144,43 @@ async fn f3_a_volume_that_hangs_stops_only_itself_and_not_the_end() {
     hang.free();
     assert!(disk.shutdown(Instant::now() + PATIENCE));
     assert_eq!((on_slow.written().is_complete(), on_slow.unsynced()), (true, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_a_volume_whose_sync_does_not_end_hangs_once_chunks_wait_for_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(400_000);
+    let hang = Hang::of_syncs(1);
+    let _free = Free(hang.clone());
+    let partial = open(&content, temp.path(), &hang);
+    let pool = BufPool::new(8 << 20);
+    let (tx, mut events) = mpsc::channel(100);
+    // One chunk and a half.
+    let disk = Disk::start_with(2, pool.clone(), tx, 100_000);
+    disk.verify(job(&content, &partial, &pool, 0));
+    assert_eq!(stored(&mut events).await, 0);
+    let end = Instant::now() + PATIENCE;
+    while !hang.held.load(Ordering::SeqCst) {
+        assert!(Instant::now() < end, "nobody syncs");
+        tokio::task::yield_now().await;
+    }
+    let later = |time: Duration| disk.is_hung_at(1, Instant::now() + time);
+    assert!(!later(2 * SYNC_HUNG), "nothing waits for it");
+    disk.verify(job(&content, &partial, &pool, 1));
+    assert_eq!(stored(&mut events).await, 1);
+    disk.verify(job(&content, &partial, &pool, 2));
+    while !later(SYNC_HUNG) {
+        assert!(Instant::now() < end, "it is not seen");
+        tokio::task::yield_now().await;
+    }
+    assert!(!later(Duration::ZERO), "a slow stick takes its time");
+    let source: Arc<dyn ChunkSource> = partial.clone();
+    assert_eq!(*disk.read(source, 0, 0, 100).await.unwrap(), content.chunk(0)[..100]);
+
+    hang.free();
+    assert_eq!(stored(&mut events).await, 2);
+    assert!(disk.shutdown(Instant::now() + PATIENCE));
+    assert!(!later(2 * SYNC_HUNG));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,3 +155,53 @@ async fn f1_what_could_not_be_remembered_at_the_end_is_said() {
     assert!(told.iter().any(is_trouble));
     peer.stopped().await;
 }
+
+/// Keeps next to nothing while the library cannot be written.
+struct Small;
+
+impl Probe for Small {
+    fn library_keeps(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+/// What is too much to keep is not said to be remembered, and a download among it is found again by its
+/// journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn b9_a_finished_download_that_is_too_much_to_keep_is_there_after_a_restart() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, [wanted]) = seed(temp.path(), [4_000_000]).await;
+    let faults = Arc::new(Faults::default());
+    let Ok(Reply::Hosting(join)) = seed.call(Command::Host).await else { panic!("no tracker") };
+    let mut config = config(temp.path(), "peer");
+    config.join = Some(join);
+    let peer = start_on(config.clone(), Arc::new(Small), faults.opener()).await.unwrap();
+    until(&peer, "the catalogue", |s| s.catalogue.rows.len() == 1).await;
+    ok(&peer, Command::Limits { up: None, down: Some(1 << 20) }).await;
+    ok(&peer, wish(wanted, None)).await;
+    until(&peer, "it is open", |s| state(s, wanted) == Some(TransferState::Getting)).await;
+
+    let mut events = peer.events();
+    faults.fail(Errno::NOSPC, 0);
+    share(&peer, &file(temp.path(), 1001)).await;
+    ok(&peer, Command::Limits { up: None, down: None }).await;
+    let told = next(&mut events, |e| matches!(e.what, What::Done { .. })).await;
+    assert!(matches!(&told.last().unwrap().what, What::Done { unkept: Some(_), .. }));
+    faults.mend();
+    let told = next(&mut events, is_well).await;
+    let last = told.last().unwrap();
+    assert!(last.text.contains("not remembered"), "{last:?}");
+    let journals = || {
+        let names = std::fs::read_dir(&config.downloads).unwrap().map(|e| e.unwrap().file_name());
+        names.filter(|name| name != "4000000.bin").count()
+    };
+    // What is done next is done after that.
+    share(&peer, &file(temp.path(), 1002)).await;
+    assert_eq!(journals(), 1);
+    ended(peer).await;
+    ended(seed).await;
+
+    let peer = start_again(config.clone()).await;
+    until(&peer, "the download", is_here(wanted)).await;
+    ended(peer).await;
+}
