@@ -422,6 +422,51 @@ fn s5_a_store_of_an_older_tracker_keeps_its_rows_for_weeks() {
 }
 
 #[test]
+fn s5_after_a_crash_who_was_connected_for_weeks_has_a_day_to_come_back() {
+    let share = file("old", 1);
+    let record = FileRecord {
+        descriptor: share.descriptor,
+        name: "old".to_owned(),
+        total: 1,
+        chunks: 1,
+        first_seen: 1,
+        only: None,
+    };
+    // Stored when it came, two months ago; it was there until the crash.
+    let last_seen = (NOW - 60 * 24 * HOUR) / 1000;
+    let saved = Saved {
+        files: vec![(id(&share), record)],
+        peers: vec![(key(1), PeerRecord { nick: String::new(), last_seen, group: None })],
+        shares: vec![(key(1), id(&share), "old".into())],
+        bans: vec![],
+    };
+    let files_at = |limits: Limits, hours: &[u64]| {
+        let mut index = Index::restore(limits, saved.clone(), NOW);
+        let at = |hours: &u64| {
+            index.tick(NOW + hours * HOUR);
+            index.counts().files
+        };
+        hours.iter().map(at).collect::<Vec<_>>()
+    };
+    assert_eq!(files_at(Limits::default(), &[1, 13, 23, 25]), [1, 1, 1, 0]);
+    // Who keeps them for less means it.
+    let short = Limits { forget_ms: 2 * HOUR, ..Limits::default() };
+    assert_eq!(files_at(short, &[1, 3]), [1, 0]);
+}
+
+#[test]
+fn s5_who_is_just_being_forgotten_is_told_to_come_back_in_seconds() {
+    let mut index = Index::new(Limits::default());
+    let session = arrive(&mut index, NOW, 1, at(1)).unwrap();
+    index.register(NOW, session, &files("f", 250), false, false).unwrap();
+    index.forget(NOW, Target::Key(key(1)));
+    let refusal = arrive(&mut index, NOW, 1, at(1)).unwrap_err();
+    assert_eq!((refusal.code, refusal.retry_ms), (Code::Busy, 2_000));
+    while index.forget_some() {}
+    arrive(&mut index, NOW, 1, at(1)).unwrap();
+}
+
+#[test]
 fn s5_bans_of_keys_and_addresses_are_stored_and_end_sessions() {
     let mut index = Index::new(small());
     let mut store = MemoryStore::default();

@@ -10,6 +10,10 @@ use crate::record::Change;
 /// Entries dropped at a time: 2 us each, so some 2 ms.
 pub const FORGET_SLICE: usize = 1000;
 
+/// When to come back, in milliseconds, for a peer that is just being forgotten: 2 s are some twenty ticks, in which
+/// the shares of an ordinary peer are gone.
+const FORGETTING_RETRY_MS: u32 = 2_000;
+
 /// What is to be dropped of a peer that is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum What {
@@ -76,7 +80,7 @@ impl Index {
         let peer = self.by_key.get(&key);
         if peer.is_some_and(|peer| self.forgetting.contains(&(*peer, What::All))) {
             let text = "this tracker is just forgetting you; come back in a moment";
-            return Err(Refusal::new(Code::Busy, text));
+            return Err(Refusal::new(Code::Busy, text).retry_in(FORGETTING_RETRY_MS));
         }
         Ok(())
     }
@@ -123,7 +127,8 @@ impl Index {
         if owner.presence != Presence::Away {
             return;
         }
-        let (lone, all) = (owner.due(self.limits.lone_ms), owner.due(self.limits.forget_ms));
+        let lone = owner.due(self.limits.lone_ms);
+        let all = owner.due(self.limits.forget_ms).max(self.forget_all_from);
         if is_over(all, now_ms) {
             self.begin_forgetting(peer);
         } else if is_over(lone, now_ms) {

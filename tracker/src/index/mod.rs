@@ -118,11 +118,17 @@ pub struct Refusal {
     pub code: Code,
     /// Why, for people.
     pub text: String,
+    /// When it may work, in milliseconds from now; 0 if nothing is known of that.
+    pub retry_ms: u32,
 }
 
 impl Refusal {
     fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self { code, text: text.into(), retry_ms: 0 }
+    }
+
+    fn retry_in(self, retry_ms: u32) -> Self {
+        Self { retry_ms, ..self }
     }
 }
 
@@ -172,6 +178,8 @@ pub struct Index {
     to_wake: HashSet<SessionId>,
     grace: Expiry,
     forget: Expiry,
+    /// Before this nobody is forgotten altogether, in milliseconds.
+    forget_all_from: u64,
     /// By handle: absent peers of which something is still to be dropped.
     forgetting: BTreeSet<(u32, What)>,
     usage: Usage,
@@ -203,6 +211,7 @@ impl Index {
             to_wake: HashSet::new(),
             grace: Expiry::default(),
             forget: Expiry::default(),
+            forget_all_from: 0,
             forgetting: BTreeSet::new(),
             usage: Usage::default(),
             bans: BTreeMap::new(),

@@ -7,8 +7,9 @@ use super::usage::PEER_BYTES;
 use super::{Index, Limits};
 use crate::record::{Change, Saved};
 
-/// After a start nobody is forgotten for this long, in milliseconds: those who were connected when the
-/// tracker died had no chance to be seen since.
+/// After a start nobody is forgotten for this long, in milliseconds, and no row goes that others have had, unless
+/// the operator keeps them for less: those who were connected when the tracker died may have been last seen, as
+/// far as is stored, when they came weeks ago, and had no chance to be seen since.
 const FORGET_NOT_BEFORE_MS: u64 = 24 * 3600 * 1000;
 
 impl Index {
@@ -68,6 +69,8 @@ impl Index {
             }
             self.order(handle);
         }
+        let floor_ms = self.limits.forget_ms.min(FORGET_NOT_BEFORE_MS);
+        self.forget_all_from = now_ms.saturating_add(floor_ms);
         let keep_ms = self.limits.lone_ms.min(self.limits.forget_ms);
         let not_before = now_ms.saturating_add(keep_ms.min(FORGET_NOT_BEFORE_MS));
         let peers: Vec<(u32, bool, u64)> =

@@ -87,7 +87,7 @@ async fn serve_admitted(
     let place = Place { observed, via, exporter };
     let mut session = match Session::begin(shared, peer, place, &hello, version, &outbox) {
         Ok(session) => session,
-        Err((Refusal { code, text }, retry_ms)) => {
+        Err(Refusal { code, text, retry_ms }) => {
             outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms });
             outbox.close();
             // Best effort.
@@ -190,7 +190,7 @@ impl<'a> Session<'a> {
         hello: &Hello,
         version: u8,
         outbox: &'a Outbox,
-    ) -> Result<Self, (Refusal, u32)> {
+    ) -> Result<Self, Refusal> {
         let now = shared.clock.now_ms();
         let rates = shared.rates_of(peer, now);
         let admitted = rates.lock().unwrap_or_else(PoisonError::into_inner).admit(now);
@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
             shared.metrics.throttled.add(1);
             let text = "connected too often for so many shares; wait a little".to_owned();
             let retry_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
-            return Err((Refusal { code: Code::Rate, text }, retry_ms));
+            return Err(Refusal { code: Code::Rate, text, retry_ms });
         }
         let arrival = arrival(peer, place, hello);
         let control = Arc::new(Control::default());
@@ -208,7 +208,10 @@ impl<'a> Session<'a> {
             shared.add_control(arrived.session, Arc::clone(&control));
             Ok(arrived)
         });
-        let arrived = arrived.map_err(|refusal| (refusal, BUSY_RETRY_MS))?;
+        let arrived = arrived.map_err(|refusal: Refusal| match refusal.retry_ms {
+            0 => Refusal { retry_ms: BUSY_RETRY_MS, ..refusal },
+            _ => refusal,
+        })?;
         let Arrived { session: id, share_ok, touched, replaced } = arrived;
         if let Some(old) = replaced {
             shared.close(old, Closing::Replaced);

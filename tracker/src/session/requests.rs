@@ -202,7 +202,7 @@ impl Session<'_> {
                 self.charge(Work::Touched, touched(&value));
                 self.pending.push_back((q, commit));
             }
-            Ok((Err(refusal), _)) => self.fail(q, refusal.code, &refusal.text, 0),
+            Ok((Err(refusal), _)) => self.fail(q, refusal.code, &refusal.text, refusal.retry_ms),
             Err(error) => self.fail(q, Code::LocalIo, &error.to_string(), DISK_RETRY_MS),
         }
         Ok(())
@@ -218,7 +218,7 @@ impl Session<'_> {
     fn answer(&self, q: u32, result: Result<(), Refusal>) -> Result<(), End> {
         match result {
             Ok(()) => self.outbox.push(&Reply::Done { q }),
-            Err(refusal) => self.fail(q, refusal.code, &refusal.text, 0),
+            Err(refusal) => self.fail(q, refusal.code, &refusal.text, refusal.retry_ms),
         }
         Ok(())
     }

@@ -80,6 +80,12 @@ pub(super) fn set_aside(path: &Path, file: &File) -> Result<PathBuf, StoreError>
     Ok(aside)
 }
 
+/// Takes back what [`set_aside`] did; what has its name by now is replaced.
+pub(super) fn put_back(path: &Path, aside: &Path) -> io::Result<()> {
+    fs::rename(aside, path)?;
+    sync_folder(path)
+}
+
 /// Makes the names in the folder of `path` outlive a power cut.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {

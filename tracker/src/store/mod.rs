@@ -2,6 +2,7 @@
 
 mod damage;
 mod memory;
+mod read;
 mod redb;
 mod writer;
 

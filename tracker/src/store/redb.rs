@@ -1,21 +1,21 @@
 //! Records in one redb file: checksummed, copy on write, whole after any crash.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ::redb::{
-    Database, DatabaseError, Error, ReadOnlyDatabase, ReadableDatabase, ReadableTable,
-    StorageError, Table, TableDefinition, WriteTransaction,
+    Database, DatabaseError, Error, ReadOnlyDatabase, ReadableDatabase, StorageError, Table,
+    TableDefinition, WriteTransaction,
 };
 use common::id::{ContentId, ID_LEN, PeerId};
-use common::names::check_component;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::damage::{clear_unborn, close, guarded, set_aside, sync_folder};
+use super::damage::{clear_unborn, close, guarded, put_back, set_aside, sync_folder};
+use super::read::{ReadError, Salvaged, read_all, salvage};
 use super::{MetaStore, StoreError};
-use crate::record::{Change, FileRecord, Saved, Target};
+use crate::record::{BanRecord, Change, Saved, Target};
 
 /// Format of the tables and records.
 const SCHEMA: u64 = 1;
@@ -24,12 +24,13 @@ const SCHEMA_KEY: &str = "schema";
 const CACHE_LEN: usize = 32 * 1024 * 1024;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const FILES: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("files");
-const PEERS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("peers");
+pub(super) const FILES: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("files");
+pub(super) const PEERS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("peers");
 /// Peer and content → name.
-const SHARES: TableDefinition<'_, &[u8; 2 * ID_LEN], &str> = TableDefinition::new("shares");
+pub(super) const SHARES: TableDefinition<'_, &[u8; 2 * ID_LEN], &str> =
+    TableDefinition::new("shares");
 /// Who may not join. Not in the files of older programs, which leave it alone.
-const BANS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bans");
+pub(super) const BANS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bans");
 
 /// Keeps records in a file. One process at a time.
 ///
@@ -40,6 +41,8 @@ pub struct RedbStore {
     path: PathBuf,
     /// `None` after a failed write: redb wants to be opened anew then.
     db: Option<Opened>,
+    /// All bans, once they were read: peers say again what they share, but nobody says again who is banned.
+    bans: Option<BTreeMap<Target, BanRecord>>,
 }
 
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut store = Self { path: path.to_owned(), db: None };
+        let mut store = Self { path: path.to_owned(), db: None, bans: None };
         if let Err(broken) = store.reopen() {
             store.begin_anew(broken)?;
         }
@@ -114,16 +117,16 @@ impl RedbStore {
         }
     }
 
-    /// Sets a damaged file aside and begins a new one with what can still be read of it; returns that. Any other
-    /// error stays one.
+    /// Sets a damaged file aside and begins a new one with what can still be read of it, and with all bans if they are
+    /// known; returns that. Any other error stays one.
     fn begin_anew(&mut self, broken: Broken) -> Result<Saved, StoreError> {
         let Broken { error: damage, db, file } = broken;
         let (StoreError::Corrupt { .. }, Some(file)) = (&damage, file) else {
             close(db);
             return Err(damage);
         };
-        let saved = match &db {
-            Some(db) => self.salvage(db),
+        let salvaged = match &db {
+            Some(db) => salvage(&self.path, db),
             // To be read only it may still be opened.
             None => {
                 let open = || {
@@ -131,34 +134,50 @@ impl RedbStore {
                         .map_err(|error| explain_open(&self.path, error))
                 };
                 let db = guarded(&self.path, open).ok();
-                let saved = db.as_ref().map(|db| self.salvage(db)).unwrap_or_default();
+                let salvaged = db.as_ref().map(|db| salvage(&self.path, db));
                 close(db);
-                saved
+                salvaged.unwrap_or_default()
             }
         };
         close(db);
+        let Salvaged { mut saved, all_bans } = salvaged;
+        if let Some(bans) = &self.bans {
+            saved.bans = bans.iter().map(|(target, ban)| (*target, ban.clone())).collect();
+        }
         let aside = set_aside(&self.path, &file)?;
         let kept = saved.clone().into_changes();
+        let bans = if self.bans.is_some() || all_bans {
+            "all bans are kept"
+        } else {
+            "BANS MAY BE MISSING: compare what `tracker bans` says with your own list"
+        };
         tracing::error!(
-            "{damage}. It is kept as {}, and a new one begun with {} records that could be read; peers register again by themselves",
+            "{damage}. It is kept as {}, and a new one begun with {} records that could be read; peers register again by themselves; {bans}",
             aside.display(),
             kept.len()
         );
         let path = self.path.clone();
-        self.with(|db| write_all(db, &kept).map_err(|error| explain(&path, error)))
-            .map_err(Broken::give_up)?;
+        let written = self.with(|db| write_all(db, &kept).map_err(|error| explain(&path, error)));
+        if let Err(broken) = written {
+            let error = broken.give_up();
+            // An empty file in its place would be taken for all there is.
+            if let Err(failed) = put_back(&path, &aside) {
+                tracing::error!("cannot rename {} back: {failed}", aside.display());
+            }
+            return Err(error);
+        }
         Ok(saved)
     }
 
-    /// What can be read of a damaged file.
-    fn salvage(&self, db: &dyn ReadableDatabase) -> Saved {
-        let mut saved = Saved::default();
-        // Each kind by itself: damage of one says nothing about the others. What was read before a bad record is
-        // as good as any.
-        for read in READERS {
-            let _ = guarded(&self.path, || Ok(read(db, &mut saved).is_ok()));
+    fn note_bans(&mut self, changes: &[Change]) {
+        let Some(bans) = &mut self.bans else { return };
+        for change in changes {
+            match change {
+                Change::Ban(target, ban) => drop(bans.insert(*target, ban.clone())),
+                Change::BanGone(target) => drop(bans.remove(target)),
+                _ => {}
+            }
         }
-        saved
     }
 }
 
@@ -172,16 +191,14 @@ impl MetaStore for RedbStore {
     fn load(&mut self) -> Result<Saved, StoreError> {
         let path = self.path.clone();
         let loaded = self.with(|db| {
-            let mut saved = Saved::default();
-            READERS.iter().try_for_each(|read| read(db, &mut saved)).map_err(
-                |error| match error {
-                    ReadError::Redb(error) => explain(&path, error),
-                    ReadError::Record(why) => StoreError::Corrupt { path: path.clone(), why },
-                },
-            )?;
-            Ok(saved)
+            read_all(db).map_err(|error| match error {
+                ReadError::Redb(error) => explain(&path, error),
+                ReadError::Record(why) => StoreError::Corrupt { path: path.clone(), why },
+            })
         });
-        loaded.or_else(|broken| self.begin_anew(broken))
+        let saved = loaded.or_else(|broken| self.begin_anew(broken))?;
+        self.bans = Some(saved.bans.iter().cloned().collect());
+        Ok(saved)
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
@@ -190,21 +207,12 @@ impl MetaStore for RedbStore {
         }
         let path = self.path.clone();
         let write = |db: &Database| write_all(db, changes).map_err(|error| explain(&path, error));
-        let Err(broken) = self.with(write) else { return Ok(()) };
-        self.begin_anew(broken)?;
-        self.with(write).map_err(Broken::give_up)
-    }
-}
-
-#[derive(Debug)]
-enum ReadError {
-    Redb(Error),
-    Record(String),
-}
-
-impl<E: Into<Error>> From<E> for ReadError {
-    fn from(error: E) -> Self {
-        Self::Redb(error.into())
+        if let Err(broken) = self.with(write) {
+            self.begin_anew(broken)?;
+            self.with(write).map_err(Broken::give_up)?;
+        }
+        self.note_bans(changes);
+        Ok(())
     }
 }
 
@@ -254,60 +262,6 @@ fn prepare(db: &Database) -> Result<u64, Error> {
     txn.open_table(SHARES)?;
     txn.commit()?;
     Ok(SCHEMA)
-}
-
-type Reader = fn(&dyn ReadableDatabase, &mut Saved) -> Result<(), ReadError>;
-const READERS: [Reader; 4] = [read_bans, read_peers, read_files, read_shares];
-
-fn read_files(db: &dyn ReadableDatabase, saved: &mut Saved) -> Result<(), ReadError> {
-    for item in db.begin_read()?.open_table(FILES)?.iter()? {
-        let (key, value) = item?;
-        let record: FileRecord = unpack(value.value())?;
-        named(&record.name)?;
-        saved.files.push((ContentId::from_bytes(*key.value()), record));
-    }
-    Ok(())
-}
-
-/// A name as the index lets it in. What was zeroed is still text, but no name.
-fn named(name: &str) -> Result<&str, ReadError> {
-    check_component(name).map_err(|error| ReadError::Record(format!("a name: {error}")))?;
-    Ok(name)
-}
-
-fn read_peers(db: &dyn ReadableDatabase, saved: &mut Saved) -> Result<(), ReadError> {
-    for item in db.begin_read()?.open_table(PEERS)?.iter()? {
-        let (key, value) = item?;
-        saved.peers.push((PeerId::from_bytes(*key.value()), unpack(value.value())?));
-    }
-    Ok(())
-}
-
-fn read_shares(db: &dyn ReadableDatabase, saved: &mut Saved) -> Result<(), ReadError> {
-    for item in db.begin_read()?.open_table(SHARES)?.iter()? {
-        let (key, value) = item?;
-        let (peer, id) = key.value().split_at(ID_LEN);
-        let bad = |_| ReadError::Record("a key has the wrong length".to_owned());
-        let peer = PeerId::try_from(peer).map_err(bad)?;
-        let id = ContentId::try_from(id).map_err(bad)?;
-        saved.shares.push((peer, id, named(value.value())?.into()));
-    }
-    Ok(())
-}
-
-fn read_bans(db: &dyn ReadableDatabase, saved: &mut Saved) -> Result<(), ReadError> {
-    let bans = match db.begin_read()?.open_table(BANS) {
-        Ok(bans) => bans,
-        Err(::redb::TableError::TableDoesNotExist(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    for item in bans.iter()? {
-        let (key, value) = item?;
-        let bad = || ReadError::Record("a ban is of nobody".to_owned());
-        let target = Target::from_bytes(key.value()).ok_or_else(bad)?;
-        saved.bans.push((target, unpack(value.value())?));
-    }
-    Ok(())
 }
 
 fn write_all(db: &Database, changes: &[Change]) -> Result<(), Error> {
@@ -372,11 +326,6 @@ fn pack(record: &impl Serialize) -> Vec<u8> {
     common::wire::pack::encode(record)
 }
 
-fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ReadError> {
-    common::wire::pack::decode("stored", bytes)
-        .map_err(|error| ReadError::Record(error.to_string()))
-}
-
 fn explain_open(path: &Path, error: DatabaseError) -> StoreError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: path.to_owned() },
@@ -407,5 +356,80 @@ fn explain(path: &Path, error: Error) -> StoreError {
             StoreError::Corrupt { path, why: "its tables are not a tracker's".to_owned() }
         }
         other => StoreError::Io { path, kind: io::ErrorKind::Other, why: other.to_string() },
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+
+    fn ban(n: u8) -> (Target, BanRecord) {
+        (
+            Target::Key(PeerId::from_bytes([n; ID_LEN])),
+            BanRecord { reason: "spam".into(), since: 1 },
+        )
+    }
+
+    /// The store as a running tracker has it, with these bans.
+    fn running(path: &Path, bans: &[(Target, BanRecord)]) -> RedbStore {
+        let mut store = RedbStore::open(path).unwrap();
+        store.load().unwrap();
+        let changes: Vec<Change> =
+            bans.iter().map(|(target, ban)| Change::Ban(*target, ban.clone())).collect();
+        store.apply(&changes).unwrap();
+        store
+    }
+
+    /// Nothing of the file can be read any more.
+    fn ruin(store: &mut RedbStore) -> Broken {
+        let Opened { db, file } = store.db.take().unwrap();
+        close(Some(db));
+        let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
+        file.write_all_at(&vec![0xee; len], 0).unwrap();
+        let error = StoreError::Corrupt { path: store.path.clone(), why: "ruined".to_owned() };
+        Broken { error, db: None, file: Some(file) }
+    }
+
+    #[test]
+    fn f10_damage_that_shows_while_running_takes_no_bans() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let mut store = running(&path, &[ban(1), ban(2), ban(3)]);
+        store.apply(&[Change::BanGone(ban(2).0)]).unwrap();
+        let broken = ruin(&mut store);
+        store.begin_anew(broken).unwrap();
+        drop(store);
+        let saved = RedbStore::open(&path).unwrap().load().unwrap();
+        assert_eq!(saved.bans, [ban(1), ban(3)]);
+    }
+
+    #[test]
+    fn f10_a_bad_record_takes_none_of_its_neighbours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let store = running(&path, &[ban(1), ban(2), ban(3)]);
+        let txn = store.db.as_ref().unwrap().db.begin_write().unwrap();
+        let key = ban(2).0.to_bytes();
+        txn.open_table(BANS).unwrap().insert(key.as_slice(), &[0xc1u8][..]).unwrap();
+        txn.commit().unwrap();
+        drop(store);
+        let saved = RedbStore::open(&path).unwrap().load().unwrap();
+        assert_eq!(saved.bans, [ban(1), ban(3)]);
+        assert!(dir.path().join("store.redb.damaged-1").exists());
+        assert_eq!(RedbStore::open(&path).unwrap().load().unwrap(), saved);
+    }
+
+    #[test]
+    fn f10_what_was_set_aside_can_be_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.redb");
+        let aside = dir.path().join("store.redb.damaged-1");
+        std::fs::write(&aside, "old").unwrap();
+        std::fs::write(&path, "new").unwrap();
+        put_back(&path, &aside).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert!(!aside.exists());
     }
 }
