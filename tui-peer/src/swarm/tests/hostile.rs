@@ -214,7 +214,7 @@ fn s1_a_removed_download_does_not_ban_its_source() {
     assert_eq!(out, [Output::Discard { conn: ConnId(1), rid, wasted: 5000 }]);
     assert!(node.conns.contains_key(&ConnId(1)) && !node.dialer.is_banned(&peer(1), at(4)));
     // More than was asked for is a fault still.
-    let usual = thing.layout.chunk_len() as u32;
+    let usual = thing.layout.chunk_len();
     data(&mut node, 5, 1, (rid, 5000, usual));
     assert!(node.dialer.is_banned(&peer(1), at(6)));
 }
