@@ -21,6 +21,7 @@ pub mod chunk_set;
 pub mod content;
 pub mod control;
 pub mod descriptors;
+pub mod file_limit;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hash;

@@ -55,6 +55,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
         // Before anything is announced: a signal from here on is never lost.
         let (interrupt, terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        common::file_limit::survive()?;
         let mut tracker = Tracker::open(config)?;
         let listener = bind(args.listen, "--listen").await?;
         if let Some(addr) = args.metrics {

@@ -43,7 +43,14 @@ impl World {
         let mut world = Self { node, now: Time::from_micros(1), out: Vec::new() };
         let have = if seed { ChunkSet::full(CHUNKS) } else { ChunkSet::empty(CHUNKS) };
         let wanted = ChunkSet::full(CHUNKS);
-        let ready = Ready { descriptor, layout, have, wanted, hashes: vec![hashes.clone()] };
+        let ready = Ready {
+            descriptor,
+            layout,
+            have,
+            wanted,
+            hashes: vec![hashes.clone()],
+            doubted: ChunkSet::empty(CHUNKS),
+        };
         world.feed(Input::ContentAdded { id, ready: Some(ready) });
         for n in 1..=peers {
             let peer = PeerId::from_bytes([u8::try_from(n).unwrap(); 32]);

@@ -170,7 +170,12 @@ pub(super) fn with_settings(common: &Common, then: impl FnOnce(Settings, Output)
 pub(super) fn block_on(future: impl Future<Output = u8>) -> u8 {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(future);
+            let code = runtime.block_on(async {
+                if let Err(error) = common::file_limit::survive() {
+                    tracing::warn!(%error, "a limit of file sizes would end the program");
+                }
+                future.await
+            });
             // Whatever blocks (a share being hashed) is not waited for.
             runtime.shutdown_background();
             Logs::shared().flush();

@@ -75,6 +75,8 @@ pub(super) struct Body {
     pub(super) flights: HashMap<u32, Flight>,
     /// Chunks we have, by how often we sent them; made when first needed.
     pub(super) sent: Option<Picker>,
+    /// Chunks that may be here, and are asked of nobody until the shell has looked.
+    pub(super) doubted: ChunkSet,
     /// Chunks that could not be read: ours, and not offered.
     pub(super) withheld: HashSet<u32>,
     /// Chunks stored and not yet told to others.
@@ -226,10 +228,14 @@ impl Content {
 
 impl Body {
     pub(super) fn new(ready: Ready) -> Self {
-        let Ready { layout, have, wanted, hashes, .. } = ready;
+        let Ready { layout, have, wanted, hashes, mut doubted, .. } = ready;
         let chunks = layout.chunks();
         let incomplete = (0u32..).zip(&hashes).filter(|(_, h)| !h.is_complete());
         let hashes_missing: BTreeSet<u32> = incomplete.map(|(file, _)| file).collect();
+        let settled: Vec<u32> = doubted.iter().filter(|chunk| have.contains(*chunk)).collect();
+        for chunk in settled {
+            doubted.remove(chunk);
+        }
         let mut body = Self {
             picker: Picker::new(chunks),
             layout,
@@ -243,6 +249,7 @@ impl Body {
             seeds: 0,
             flights: HashMap::new(),
             sent: None,
+            doubted,
             withheld: HashSet::new(),
             news: Vec::new(),
             done_bytes: 0,
@@ -277,11 +284,25 @@ impl Body {
 
     /// Makes a chunk pickable, if it is to be asked for at all.
     pub(super) fn offer(&mut self, chunk: u32) {
-        let free = self.lacks(chunk) && !self.flights.contains_key(&chunk);
+        let free = self.lacks(chunk)
+            && !self.flights.contains_key(&chunk)
+            && !self.doubted.contains(chunk);
         if free && self.hash(chunk).is_some() {
             self.picker.insert(chunk);
             self.offers += 1;
         }
+    }
+
+    /// The doubted ones among `chunks` that can be checked, because their hash is known.
+    pub(super) fn checkable(&self, chunks: impl Iterator<Item = u32>) -> ChunkSet {
+        let mut set = ChunkSet::empty(self.layout.chunks());
+        if !self.doubted.is_empty() {
+            let known = |chunk: &u32| self.doubted.contains(*chunk) && self.hash(*chunk).is_some();
+            for chunk in chunks.filter(known) {
+                set.insert(chunk);
+            }
+        }
+        set
     }
 
     /// Lists the hash ranges that wanted chunks need.
@@ -384,6 +405,7 @@ impl Body {
         self.flights.remove(&chunk);
         self.picker.remove(chunk);
         self.withheld.remove(&chunk);
+        self.doubted.remove(chunk);
         self.census.touch(chunk);
         if self.lacks(chunk) {
             self.census.left(self.picker.copies(chunk));

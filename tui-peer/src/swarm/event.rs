@@ -52,6 +52,9 @@ pub struct Ready {
     pub wanted: ChunkSet,
     /// Chunk hashes of every file, in manifest order; unknown ones are fetched from peers.
     pub hashes: Vec<ChunkHashes>,
+    /// Chunks that may be on our disk although nothing vouches for them: asked of nobody until they
+    /// were read and compared, which [`Output::CheckDoubted`] asks for once their hash is known.
+    pub doubted: ChunkSet,
 }
 
 /// What happened.
@@ -138,6 +141,15 @@ pub enum Input {
         id: ContentId,
         /// Which chunks.
         lost: ChunkSet,
+    },
+    /// Chunks of a [`Output::CheckDoubted`] were read again.
+    DoubtsSettled {
+        /// Which content.
+        id: ContentId,
+        /// Those that are what they should be.
+        here: ChunkSet,
+        /// Those that are not: to be fetched.
+        gone: ChunkSet,
     },
     /// The tracker named sources (joining ones or all of them).
     SourcesFound {
@@ -342,6 +354,14 @@ pub enum Output {
         chunk: u32,
         /// What its hash must be.
         expected: Hash,
+    },
+    /// The hashes of these doubted chunks are known now: read them and compare, answer
+    /// [`Input::DoubtsSettled`] (in as many parts as you like).
+    CheckDoubted {
+        /// Which content.
+        id: ContentId,
+        /// Which chunks.
+        chunks: ChunkSet,
     },
     /// Bytes of this request will not be used (or no longer).
     Discard {

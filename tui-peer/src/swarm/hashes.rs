@@ -102,6 +102,10 @@ impl Node {
         for chunk in body.chunks_of(file, range) {
             body.offer(chunk);
         }
+        let chunks = body.checkable(body.chunks_of(file, range));
+        if !chunks.is_empty() {
+            cx.out.push(Output::CheckDoubted { id, chunks });
+        }
         let (index, hashes) = (range.index, list.to_vec());
         cx.out.push(Output::HashesLearned { id, file, index, hashes });
         self.fill(cx, id);

@@ -33,6 +33,10 @@ impl Node {
         for (at, link) in &mut content.links {
             count_has(*at, link, &mut body);
         }
+        let doubts = body.checkable(body.doubted.iter());
+        if !doubts.is_empty() {
+            cx.out.push(Output::CheckDoubted { id, chunks: doubts });
+        }
         let was_waiting = content.body.replace(body).is_none();
         content.completed = false;
         self.live.insert(id);
@@ -109,6 +113,35 @@ impl Node {
         self.dial_for(cx, id);
         self.fill(cx, id);
         self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+    }
+
+    /// Doubted chunks were read again: those that are right are as good as stored just now, the others
+    /// are fetched.
+    pub(super) fn doubts_settled(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ContentId,
+        here: &ChunkSet,
+        gone: &ChunkSet,
+    ) {
+        for chunk in here.iter() {
+            let doubted = self.body_mut(&id).is_some_and(|body| body.doubted.remove(chunk));
+            if doubted {
+                self.chunk_stored(cx, id, chunk);
+            }
+        }
+        let Some(body) = self.body_mut(&id) else { return };
+        let mut offered = false;
+        for chunk in gone.iter() {
+            if body.doubted.remove(chunk) {
+                body.offer(chunk);
+                offered = true;
+            }
+        }
+        if offered {
+            self.live.insert(id);
+            self.fill(cx, id);
+        }
     }
 
     pub(super) fn chunks_lost(&mut self, cx: &mut Cx<'_>, id: ContentId, lost: &ChunkSet) {

@@ -136,6 +136,7 @@ impl Node {
             Input::Woke => self.woke(cx),
             Input::ContentRemoved { id } => self.remove_content(cx, id),
             Input::ChunksLost { id, lost } => self.chunks_lost(cx, id, &lost),
+            Input::DoubtsSettled { id, here, gone } => self.doubts_settled(cx, id, &here, &gone),
             Input::SourcesFound { id, sources } => self.sources_found(cx, id, sources),
             Input::SourcesLeft { id, peers } => {
                 if let Some(content) = self.contents.get_mut(&id) {

@@ -52,6 +52,8 @@ impl Node {
             && !link.barren
             && body.wanted.is_complete()
             && body.hashes_missing.is_empty()
+            // It would choose among them too.
+            && body.doubted.is_empty()
             && body.picker.pickable() > 0
             && body.flights.len() <= MAX_REQ_ANY_EXCLUDES;
         if !able {

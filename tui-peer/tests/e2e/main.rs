@@ -304,3 +304,128 @@ fn s2_members_that_ask_and_do_not_read_take_no_memory() {
     assert!(peak < 150_000_000, "{before} bytes before, {peak} at the peak");
     drop(attack);
 }
+
+/// Fetches half of a file, is killed, and has `harm` done to its journal; returns the bytes that the
+/// next run fetches, and the size.
+fn fetched_after(harm: impl FnOnce(&std::path::Path)) -> (u64, u64) {
+    let net = Net::start();
+    let file = net.file("big.bin", 64 * MIB, 12);
+    let _seeder = net.seeder("s", &file, &["--up", "12M"]);
+    let mut getter = net.peer("l", &["get", "big.bin"]);
+    getter.expect(|v| {
+        v["event"] == "progress" && v["have"].as_u64() >= v["chunks"].as_u64().map(|c| c / 2)
+    });
+    getter.kill();
+    let state = fs::read_dir(net.path("l.d")).unwrap().map(|entry| entry.unwrap().path());
+    let state = state.into_iter().find(|path| path.extension().is_some_and(|ext| ext == "state"));
+    harm(&state.unwrap());
+    let (lines, code) = net.peer("l", &["get", "big.bin"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&file, &net.downloaded("l", "big.bin"));
+    assert_eq!(fs::read_dir(net.path("l.d")).unwrap().count(), 1, "nothing else is left");
+    (last(&lines, "exit")["down"].as_u64().unwrap(), 64 * MIB as u64)
+}
+
+#[test]
+fn f5_a_flipped_bit_in_the_journal_or_its_loss_does_not_fetch_the_part_again() {
+    let flip = |state: &std::path::Path| {
+        let mut bytes = fs::read(state).unwrap();
+        bytes[200] ^= 4;
+        fs::write(state, bytes).unwrap();
+    };
+    for (what, (down, size)) in [
+        ("flipped", fetched_after(flip)),
+        ("deleted", fetched_after(|state| fs::remove_file(state).unwrap())),
+        ("cut", fetched_after(|state| fs::write(state, b"shoal-dl").unwrap())),
+    ] {
+        assert!(down < size * 60 / 100, "{what}: {down} of {size} bytes were fetched again");
+    }
+}
+
+#[test]
+fn s8_a_planted_part_and_journal_are_not_believed_by_a_real_get() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can make files of other users");
+    }
+    let net = Net::start();
+    let file = net.file("big.bin", 8 * MIB, 13);
+    let _seeder = net.seeder("s", &file, &["--up", "2M"]);
+    let mut getter = net.peer("l", &["get", "big.bin"]);
+    getter.expect(|v| {
+        v["event"] == "progress" && v["have"].as_u64() >= v["chunks"].as_u64().map(|c| c / 2)
+    });
+    getter.kill();
+    let dir = net.path("l.d");
+    let mut planted = Vec::new();
+    for entry in fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        if path.extension().is_some_and(|ext| ext == "part") {
+            // Everywhere something else than what its journal vouches for.
+            bytes.iter_mut().step_by(1 << 14).for_each(|byte| *byte ^= 1);
+            fs::write(&path, &bytes).unwrap();
+        }
+        std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+        planted.push((path, bytes));
+    }
+    assert_eq!(planted.len(), 2, "a part and its journal");
+    let (lines, code) = net.peer("l", &["get", "big.bin"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&file, &net.downloaded("l", "big.bin"));
+    for (path, bytes) in planted {
+        assert!(fs::read(&path).unwrap() == bytes, "{} was touched", path.display());
+    }
+}
+
+#[test]
+fn f11_a_download_folder_that_is_renamed_meanwhile_ends_well() {
+    let net = Net::start();
+    let file = net.file("big.bin", 8 * MIB, 14);
+    let folder = net.path("many");
+    for n in 0..40 {
+        net.file(&format!("many/f{n}"), 100_000, n);
+    }
+    for (path, name) in [(&file, "big.bin"), (&folder, "many")] {
+        let seeder = net.seeder(&format!("s-{name}"), path, &["--up", "2M"]);
+        let get = format!("l-{name}");
+        let mut getter = net.peer(&get, &["get", name]);
+        getter.expect(|v| {
+            v["event"] == "progress" && v["have"].as_u64() >= v["chunks"].as_u64().map(|c| c / 4)
+        });
+        let (before, after) = (net.path(&format!("{get}.d")), net.path(&format!("{get}.moved")));
+        fs::rename(&before, &after).unwrap();
+        let (lines, code) = getter.finish();
+        assert_eq!(code, 0, "{lines:?}");
+        let done = last(&lines, "done")["path"].as_str().unwrap().to_owned();
+        assert_eq!(std::path::Path::new(&done), after.join(name));
+        if path.is_file() {
+            same(path, &after.join(name));
+        } else {
+            (0..40)
+                .for_each(|n| same(&path.join(format!("f{n}")), &after.join(format!("many/f{n}"))));
+        }
+        drop(seeder);
+    }
+}
+
+#[test]
+fn f11_a_limit_of_file_sizes_pauses_a_download_and_ends_no_program() {
+    let net = Net::start();
+    let file = net.file("big.bin", 8 * MIB, 15);
+    let _seeder = net.seeder("s", &file, &[]);
+    // In units of 1024 bytes: room for the peer's own files, not for this one.
+    let inner = net.command("l", &["get", "big.bin"]);
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", "ulimit -f 6000; exec \"$0\" \"$@\""]).arg(inner.get_program());
+    limited.args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        limited.env(name, value.unwrap_or_default());
+    }
+    let mut getter = harness::Program::spawn(limited);
+    let error = getter.expect(|v| v["event"] == "error");
+    assert!(error["message"].as_str().unwrap().contains("ulimit -f"), "{error}");
+    getter.kill();
+    // Without the limit it goes on.
+    assert_eq!(net.peer("l", &["get", "big.bin"]).finish().1, 0);
+    same(&file, &net.downloaded("l", "big.bin"));
+}

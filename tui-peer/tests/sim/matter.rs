@@ -59,7 +59,8 @@ impl Matter {
     fn ready(&self, have: ChunkSet, hashes: Vec<ChunkHashes>) -> Ready {
         let (descriptor, layout) = (self.descriptor, self.layout.clone());
         let wanted = ChunkSet::full(layout.chunks());
-        Ready { descriptor, layout, have, wanted, hashes }
+        let doubted = ChunkSet::empty(layout.chunks());
+        Ready { descriptor, layout, have, wanted, hashes, doubted }
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct Peer {
     pub(crate) tainted: HashMap<(ConnId, u32), ()>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "most of them are the large one")]
 pub(crate) enum Event {
     Input(Input),
     Taint(ConnId, u32),

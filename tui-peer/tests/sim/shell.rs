@@ -56,6 +56,7 @@ impl Network {
                 }
             }
             Output::Recheck { .. }
+            | Output::CheckDoubted { .. }
             | Output::Stored { .. }
             | Output::HashesLearned { .. }
             | Output::ManifestPart { .. } => {}

@@ -1,41 +1,67 @@
 //! Deleting what is left of a download that was not opened in this run.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use common::id::ContentId;
 
+use super::claim::{Claim, Norm};
 use super::error::DiskError;
 use super::names::Names;
 use super::open::{lock, remove_part};
+use super::slots::Slots;
 use super::sys::{self, Access};
 
 /// Deletes the part and the journal of the download of `id` that was to be called `name` in `dir`. That
-/// there is nothing of it is fine.
+/// there is nothing of it is fine; what others have put there stays.
 ///
 /// # Errors
-/// [`DiskError::InUse`] if it is open, here or in another program; nothing is deleted then.
+/// [`DiskError::InUse`] if it is open, here or in another program; nothing of it is deleted then.
 pub fn discard(dir: &Path, name: &str, id: &ContentId) -> Result<(), DiskError> {
-    let names = Names::new(name, id)?;
-    let error = |error| DiskError::sort("delete", &dir.join(&names.part), 0, error);
+    let all = Names::all(name, id)?;
+    let error = |error| DiskError::sort("delete", &dir.join(name), 0, error);
     let root = match sys::open_root_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened.map_err(error)?,
     };
+    // What it is, a file or a folder, is of no matter.
+    let slots = Slots::look(&root, dir, all, None)?;
+    slots.all().try_for_each(|slot| remove_slot(&root, dir, &slot.names, &slots.norm))
+}
+
+/// Deletes what stands under these names, as far as it is ours.
+pub(super) fn remove_slot(
+    dir: &OwnedFd,
+    dir_path: &Path,
+    names: &Names,
+    norm: &Norm,
+) -> Result<(), DiskError> {
+    let error = |error| DiskError::sort("delete", &dir_path.join(&names.part), 0, error);
+    let ours = |name: &String| -> io::Result<bool> {
+        let seen = sys::look(dir, name.as_str())?;
+        Ok(seen.is_some_and(|seen| norm.judge(&seen) != Claim::Other))
+    };
     // Held until the end, so that nobody opens it meanwhile.
-    let _journal = match sys::look(&root, names.state.as_str()).map_err(error)? {
-        Some(_) => {
-            let file = sys::open_file(&root, names.state.as_str(), Access::Write).map_err(error)?;
+    let _journal = match ours(&names.state).map_err(error)? {
+        true => {
+            let file =
+                sys::open_private(dir, names.state.as_str(), Access::Write).map_err(error)?;
             lock(&file).map_err(|e| match e.kind() {
-                io::ErrorKind::WouldBlock => DiskError::InUse { path: dir.join(&names.state) },
+                io::ErrorKind::WouldBlock => DiskError::InUse { path: dir_path.join(&names.state) },
                 _ => error(e),
             })?;
             Some(file)
         }
-        None => None,
+        false => None,
     };
-    remove_part(&root, dir, &names.part)
-        .and_then(|()| sys::remove_file(&root, names.state.as_str()))
-        .and_then(|()| sys::remove_file(&root, names.state_new.as_str()))
-        .map_err(error)
+    if ours(&names.part).map_err(error)? {
+        remove_part(dir, dir_path, &names.part).map_err(error)?;
+    }
+    for name in [&names.state, &names.state_new] {
+        if ours(name).map_err(error)? {
+            sys::remove_file(dir, name.as_str()).map_err(error)?;
+        }
+    }
+    Ok(())
 }

@@ -67,6 +67,25 @@ pub enum DiskError {
         /// What could not be opened.
         path: PathBuf,
     },
+    /// Files of others stand at all names that its part could have.
+    #[error(
+        "{} and the names like it are taken by others; remove them or choose another folder",
+        path.display()
+    )]
+    Occupied {
+        /// The first of them.
+        path: PathBuf,
+    },
+    /// The system does not let this program write so large a file.
+    #[error(
+        "{} grew to the largest size that is allowed here: raise the limit (ulimit -f) or choose \
+         another folder",
+        path.display()
+    )]
+    Limit {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The part file was moved, replaced or deleted while we wrote to it.
     #[error("{} was moved, replaced or deleted by somebody; resume to start it over", path.display())]
     Changed {
@@ -120,23 +139,21 @@ impl DiskError {
         } else if is_short(&source) {
             Self::Busy { path }
         } else if is(Errno::FBIG) {
-            Self::TooLarge
+            Self::Limit { path }
         } else {
             Self::Io { doing, path, source }
         }
     }
 
-    /// Whether there is no room.
+    /// Whether there is no room, or no more is allowed.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::Limit { .. })
     }
 
     /// Whether trying again later may help without anybody resuming it.
     pub fn is_temporary(&self) -> bool {
-        matches!(
-            self,
-            Self::Full { .. } | Self::ReadOnly { .. } | Self::InUse { .. } | Self::Busy { .. }
-        )
+        self.is_full()
+            || matches!(self, Self::ReadOnly { .. } | Self::InUse { .. } | Self::Busy { .. })
     }
 
     /// Whether the disk could not do it now and may some seconds later, or never.
@@ -149,8 +166,9 @@ impl DiskError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Full { .. } => "disk-full",
+            Self::Limit { .. } => "file-limit",
             Self::ReadOnly { .. } => "read-only",
-            Self::Permission { .. } => "permission",
+            Self::Permission { .. } | Self::Occupied { .. } => "permission",
             Self::InUse { .. } => "in-use",
             Self::Busy { .. } => "busy",
             Self::Changed { .. } => "changed",

@@ -12,6 +12,7 @@ use common::layout::Layout;
 use common::manifest::Manifest;
 use common::names::PathList;
 
+use super::claim::make_public;
 use super::error::DiskError;
 use super::journal::Record;
 use super::names::MAX_NUMBERED;
@@ -141,6 +142,7 @@ impl Partial {
             self.sync().map_err(|error| error.error)?;
             self.check_complete(plan)?;
             self.announce_end()?;
+            self.publish_mode()?;
             self.rename()?;
             stats
         } else {
@@ -161,7 +163,9 @@ impl Partial {
     /// [`DiskError`] if it could not be removed; harmless but for a file left behind.
     pub fn close_journal(&self) -> Result<(), DiskError> {
         self.tree.close();
-        self.forget_journal()
+        self.forget_journal()?;
+        self.forget_donors();
+        Ok(())
     }
 
     fn check_complete(&self, plan: &FinishPlan) -> Result<(), DiskError> {
@@ -239,17 +243,42 @@ impl Partial {
         self.sync_journal(&file)
     }
 
+    /// What was nobody else's business while it was a part gets the mode of any new file or folder.
+    fn publish_mode(&self) -> Result<(), DiskError> {
+        let error = |error| self.error("finish", 0, error);
+        if self.tree.rel().is_none() {
+            return make_public(&*self.open_own(0)?).map_err(error);
+        }
+        let dir = sys::open_dir(&*self.dir, self.names.part.as_str());
+        dir.and_then(make_public).map_err(error)
+    }
+
     fn rename(&self) -> Result<(), DiskError> {
+        let whole = match self.tree.rel() {
+            Some(_) => None,
+            None => {
+                Some(sys::look_at(&*self.open_own(0)?).map_err(|e| self.error("look at", 0, e))?)
+            }
+        };
         self.state().closed = true;
         let renamed = self.tree.renaming(|| {
+            let dir = self.dir_now();
             for name in self.names.targets() {
-                let path = self.dir_path.join(&name);
+                let path = dir.join(&name);
                 let renamed = self
                     .hook
                     .before(Step::Rename)
                     .and_then(|()| sys::rename_new(&self.dir, &self.names.part, &name));
                 match renamed {
-                    Ok(true) => return Ok(path),
+                    Ok(true) => {
+                        // Where others may rename, it may be theirs that was put in place.
+                        let placed = sys::look(&self.dir, name.as_str()).ok().flatten();
+                        let same = |seen: sys::Seen| placed.is_some_and(|p| p.ino == seen.ino);
+                        if !whole.is_none_or(same) {
+                            return Err(DiskError::Changed { path });
+                        }
+                        return Ok(path);
+                    }
                     Ok(false) => {}
                     Err(error) => return Err(DiskError::sort("rename to", &path, 0, error)),
                 }

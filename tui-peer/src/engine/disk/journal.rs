@@ -10,19 +10,24 @@
 //! | 44..85 | descriptor: kind, size, root | | 9..12 | H: index of the file |
 //! | 85..101 | device, inode of the part | | 12..16 | CRC-32C of the above and, for H, of the hashes |
 //! | 101..359 | length of the name, name | | 16.. | H: `run` × 32 bytes |
+//! | 4060..4092 | key of the peer it belongs to, or zeros | | | |
 //! | 4092..4096 | CRC-32C | | | |
 //!
-//! A reader stops at the first record that is not whole and right: what a crash tore can only be at the
-//! end. W says that the bytes were handed to the kernel; D that they were synced before the record was
+//! W says that the bytes were handed to the kernel; D that they were synced before the record was
 //! written. H are proven chunk hashes, so that W chunks can be checked without asking anybody.
+//!
+//! Every record is a multiple of 16 bytes long and has a checksum of its own. What a crash tore is at the
+//! end; what a disk damaged may be anywhere, and a length that is damaged leads nowhere. So a reader
+//! steps over what is no record in steps of 16 bytes, until there is one again. That the middle of a list
+//! of hashes passes for a record would take a SHA-256 with 88 bits as they have to be.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use common::content::{Descriptor, Kind};
-use common::id::{ContentId, Hash, ID_LEN};
+use common::id::{ContentId, Hash, ID_LEN, PeerId};
 use common::limits::{MAX_HASHES, MAX_NAME_LEN};
 
 /// Length of the header in bytes: one page, so that it is written at once or not at all.
@@ -35,6 +40,11 @@ const MAGIC: &[u8; 8] = b"shoal-dl";
 const VERSION: u32 = 1;
 /// Where the checksum of the header stands.
 const HEADER_CRC: usize = HEADER_LEN - 4;
+/// Where the key of its owner stands.
+const OWNER: usize = HEADER_CRC - ID_LEN;
+/// Bytes of a journal that are read: twice the hashes of the largest content (2^20 chunks). Nothing
+/// but damage makes a longer one.
+const MAX_READ: u64 = 64 * 1024 * 1024;
 /// Highest file index that fits a record.
 const MAX_FILE: u32 = (1 << 24) - 1;
 
@@ -56,6 +66,8 @@ pub struct Header {
     pub ino: u64,
     /// What it will be called, at most 255 bytes.
     pub name: String,
+    /// Whose download it is; versions before that was written do not say.
+    pub owner: Option<PeerId>,
 }
 
 /// One record.
@@ -114,7 +126,8 @@ impl Header {
         let name = name.get(..name.len().min(MAX_NAME_LEN)).unwrap_or_default();
         out.extend_from_slice(&u16::try_from(name.len()).unwrap_or(0).to_le_bytes());
         out.extend_from_slice(name);
-        out.resize(HEADER_CRC, 0);
+        out.resize(OWNER, 0);
+        out.extend_from_slice(&self.owner.map_or([0; ID_LEN], |owner| *owner.as_bytes()));
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
         out
     }
@@ -139,7 +152,9 @@ impl Header {
         let len = usize::from(u16::from_le_bytes(take(&mut rest)?));
         let name = std::str::from_utf8(rest.get(..len)?).ok()?.to_owned();
         let descriptor = Descriptor { kind, size, root };
-        Some(Self { id, descriptor, dev, ino, name })
+        let owner: [u8; ID_LEN] = bytes.get(OWNER..HEADER_CRC)?.try_into().ok()?;
+        let owner = (owner != [0; ID_LEN]).then(|| PeerId::from_bytes(owner));
+        Some(Self { id, descriptor, dev, ino, name, owner })
     }
 }
 
@@ -179,62 +194,73 @@ impl Record {
         }
     }
 
-    /// Reads one record; `None` at the end and at the first that is torn, damaged or impossible.
-    fn read(reader: &mut impl Read, bounds: Bounds) -> io::Result<Option<Self>> {
-        let mut head = [0; RECORD_LEN];
-        if !fill(reader, &mut head)? {
-            return Ok(None);
-        }
+    /// Reads the record that `bytes` begin with; `None` if they do not begin with a whole and right one.
+    fn read(bytes: &[u8], bounds: Bounds) -> Option<Self> {
+        let (head, tail) = bytes.split_first_chunk::<RECORD_LEN>()?;
         let mut rest = &head[..];
-        let fields = (|| {
-            let start = u32::from_le_bytes(take(&mut rest)?);
-            let run = u32::from_le_bytes(take(&mut rest)?);
-            let [kind, a, b, c] = take::<4>(&mut rest)?;
-            let crc = u32::from_le_bytes(take(&mut rest)?);
-            Some((start, run, kind, u32::from_le_bytes([a, b, c, 0]), crc))
-        })();
-        let Some((start, run, kind, file, crc)) = fields else { return Ok(None) };
-        let seen = crc32c::crc32c(head.get(..RECORD_LEN - 4).unwrap_or_default());
+        let start = u32::from_le_bytes(take(&mut rest)?);
+        let run = u32::from_le_bytes(take(&mut rest)?);
+        let [kind, a, b, c] = take::<4>(&mut rest)?;
+        let crc = u32::from_le_bytes(take(&mut rest)?);
+        let file = u32::from_le_bytes([a, b, c, 0]);
+        let seen = crc32c::crc32c(head.get(..RECORD_LEN - 4)?);
         if (kind, file, start, run, crc) == (KIND_FINISHING, 0, 0, 1, seen) {
-            return Ok(Some(Self::Finishing));
+            return Some(Self::Finishing);
         }
         let in_range = start.checked_add(run).is_some_and(|end| end <= bounds.chunks);
         if run == 0 || !in_range {
-            return Ok(None);
+            return None;
         }
         match kind {
-            KIND_WRITTEN if file == 0 && seen == crc => Ok(Some(Self::Written { start, run })),
-            KIND_DURABLE if file == 0 && seen == crc => Ok(Some(Self::Durable { start, run })),
+            KIND_WRITTEN if file == 0 && seen == crc => Some(Self::Written { start, run }),
+            KIND_DURABLE if file == 0 && seen == crc => Some(Self::Durable { start, run }),
             KIND_HASHES if file < bounds.files && run as usize <= MAX_HASHES => {
-                // Bounded by the check above.
-                let mut bytes = vec![0; run as usize * ID_LEN];
-                if !fill(reader, &mut bytes)? || crc32c::crc32c_append(seen, &bytes) != crc {
-                    return Ok(None);
+                let hashes = tail.get(..run as usize * ID_LEN)?;
+                if crc32c::crc32c_append(seen, hashes) != crc {
+                    return None;
                 }
-                let hashes = bytes.chunks_exact(ID_LEN).filter_map(|h| Hash::try_from(h).ok());
-                Ok(Some(Self::Hashes { file, index: start, hashes: hashes.collect() }))
+                let hashes = hashes.chunks_exact(ID_LEN).filter_map(|h| Hash::try_from(h).ok());
+                Some(Self::Hashes { file, index: start, hashes: hashes.collect() })
             }
-            _ => Ok(None),
+            _ => None,
         }
     }
 }
 
-/// Reads records up to the first bad one; returns the length of the good ones in bytes.
-///
-/// # Errors
-/// If the reader fails.
-pub fn read_records(
-    reader: impl Read,
-    bounds: Bounds,
-    mut each: impl FnMut(Record),
-) -> io::Result<u64> {
-    let mut reader = BufReader::new(reader);
-    let mut good = 0;
-    while let Some(record) = Record::read(&mut reader, bounds)? {
-        good += record.encoded_len() as u64;
-        each(record);
+/// What stands behind the header of a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scanned {
+    /// End of the last good record, in bytes.
+    pub end: usize,
+    /// Whether there is damage before it. What comes after it is only the torn end of a crash.
+    pub damaged: bool,
+}
+
+/// Reads all good records, whatever stands between them.
+pub fn read_records(bytes: &[u8], bounds: Bounds, mut each: impl FnMut(Record)) -> Scanned {
+    let (mut at, mut end, mut damaged) = (0, 0, false);
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= RECORD_LEN) {
+        match Record::read(rest, bounds) {
+            Some(record) => {
+                damaged |= at != end;
+                at += record.encoded_len();
+                end = at;
+                each(record);
+            }
+            None => at += RECORD_LEN,
+        }
     }
-    Ok(good)
+    Scanned { end, damaged }
+}
+
+/// What a journal says, as far as it can be read.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The journal, to go on with; `None` if its header is lost, or there is damage before its end: then
+    /// it must be written anew.
+    pub(super) journal: Option<Journal>,
+    /// Of which download it is, if that can be read.
+    pub(super) header: Option<Header>,
 }
 
 /// A journal open for appending. Whoever holds it decides when to sync.
@@ -268,30 +294,33 @@ impl Journal {
         Ok(this)
     }
 
-    /// Reads a journal and cuts off its torn end. `None`: not a journal.
+    /// Reads a journal and cuts off its torn end.
     pub(super) fn open(
         file: File,
-        bounds: impl FnOnce(&Header) -> Option<Bounds>,
+        bounds: Bounds,
+        is_ours: impl FnOnce(&Header) -> bool,
         mut each: impl FnMut(Record),
-    ) -> io::Result<Option<(Self, Header)>> {
-        let mut bytes = [0; HEADER_LEN];
-        let whole = fill(&mut &file, &mut bytes)?;
-        let header = whole.then(|| Header::decode(&bytes)).flatten();
-        let Some((header, bounds)) = header.and_then(|h| bounds(&h).map(|bounds| (h, bounds)))
-        else {
-            return Ok(None);
-        };
+    ) -> io::Result<Found> {
+        let mut bytes = Vec::new();
+        (&file).take(MAX_READ).read_to_end(&mut bytes)?;
+        let header = bytes.first_chunk().and_then(Header::decode);
+        if header.as_ref().is_some_and(|header| !is_ours(header)) {
+            return Ok(Found { journal: None, header });
+        }
         let mut runs_len = 0;
-        let good = read_records(&file, bounds, |record| {
+        let scanned = read_records(bytes.get(HEADER_LEN..).unwrap_or_default(), bounds, |record| {
             if !matches!(record, Record::Hashes { .. }) {
                 runs_len += RECORD_LEN as u64;
             }
             each(record);
-        })?;
-        let len = HEADER_LEN as u64 + good;
+        });
+        if header.is_none() || scanned.damaged {
+            return Ok(Found { journal: None, header });
+        }
+        let len = (HEADER_LEN + scanned.end) as u64;
         file.set_len(len)?;
         let file = Arc::new(file);
-        Ok(Some((Self { file, len, runs_len, compact_at: COMPACT_AT }, header)))
+        Ok(Found { journal: Some(Self { file, len, runs_len, compact_at: COMPACT_AT }), header })
     }
 
     /// Appends records. If that fails, none of them counts and the next append overwrites what is
@@ -320,45 +349,21 @@ impl Journal {
 
     /// All hash records, for a rewrite.
     pub(super) fn hashes(&self, bounds: Bounds) -> io::Result<Vec<Record>> {
+        let len = self.len.saturating_sub(HEADER_LEN as u64).min(MAX_READ);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        self.file.read_exact_at(&mut bytes, HEADER_LEN as u64)?;
         let mut found = Vec::new();
-        let reader = At { file: &self.file, at: HEADER_LEN as u64, end: self.len };
-        read_records(reader, bounds, |record| {
+        read_records(&bytes, bounds, |record| {
             if matches!(record, Record::Hashes { .. }) {
                 found.push(record);
             }
-        })?;
+        });
         Ok(found)
     }
 
     /// The file, for a sync that does not keep others from appending.
     pub(super) fn file(&self) -> Arc<File> {
         self.file.clone()
-    }
-}
-
-/// Reads a file without moving its cursor.
-struct At<'a> {
-    file: &'a File,
-    at: u64,
-    end: u64,
-}
-
-impl Read for At<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
-        let len = out.len().min(left);
-        let n = self.file.read_at(out.get_mut(..len).unwrap_or_default(), self.at)?;
-        self.at += n as u64;
-        Ok(n)
-    }
-}
-
-/// Fills `out`; `false` if the reader ends before.
-fn fill(reader: &mut impl Read, out: &mut [u8]) -> io::Result<bool> {
-    match reader.read_exact(out) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
     }
 }
 
@@ -379,7 +384,8 @@ mod tests {
     fn header() -> Header {
         let descriptor = Descriptor { kind: Kind::File, size: 77, root: Hash::from_bytes([3; 32]) };
         let name = "größe.bin".to_owned();
-        Header { id: descriptor.id(), descriptor, dev: 1, ino: u64::MAX, name }
+        let owner = Some(PeerId::from_bytes([5; 32]));
+        Header { id: descriptor.id(), descriptor, dev: 1, ino: u64::MAX, name, owner }
     }
 
     fn record() -> impl Strategy<Value = Record> {
@@ -394,10 +400,10 @@ mod tests {
         ]
     }
 
-    fn read(bytes: &[u8]) -> (Vec<Record>, u64) {
+    fn read(bytes: &[u8]) -> (Vec<Record>, usize) {
         let mut out = Vec::new();
-        let good = read_records(bytes, BOUNDS, |record| out.push(record)).unwrap();
-        (out, good)
+        let scanned = read_records(bytes, BOUNDS, |record| out.push(record));
+        (out, scanned.end)
     }
 
     fn encode(records: &[Record]) -> Vec<u8> {
@@ -410,11 +416,11 @@ mod tests {
         #[test]
         fn records_round_trip(records in proptest::collection::vec(record(), 0..30)) {
             let bytes = encode(&records);
-            prop_assert_eq!(read(&bytes), (records, bytes.len() as u64));
+            prop_assert_eq!(read(&bytes), (records, bytes.len()));
         }
 
         #[test]
-        fn a_cut_or_a_flipped_bit_anywhere_leaves_a_prefix(
+        fn f5_a_cut_leaves_a_prefix_and_a_flipped_bit_takes_one_record(
             records in proptest::collection::vec(record(), 1..12),
             at in any::<proptest::sample::Index>(),
             bit in 0u8..8,
@@ -431,8 +437,11 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << bit;
             let (kept, good) = read(&flipped);
-            prop_assert_eq!(&kept[..], &records[..before]);
-            prop_assert_eq!(good as usize, encode(&records[..before]).len());
+            let mut others = records.clone();
+            others.remove(before);
+            prop_assert_eq!(kept, others);
+            let last = before + 1 == records.len();
+            prop_assert_eq!(good, if last { encode(&records[..before]).len() } else { bytes.len() });
         }
 
         #[test]
@@ -473,9 +482,9 @@ mod tests {
         again.set_len(journal.len - 5).unwrap();
         io::Seek::rewind(&mut &again).unwrap();
         let mut seen = Vec::new();
-        let opened = Journal::open(again, |_| Some(BOUNDS), |record| seen.push(record)).unwrap();
-        let (mut journal, read_header) = opened.unwrap();
-        assert_eq!((read_header, seen), (header(), vec![first]));
+        let found = Journal::open(again, BOUNDS, |_| true, |record| seen.push(record)).unwrap();
+        assert_eq!((found.header, seen), (Some(header()), vec![first]));
+        let mut journal = found.journal.unwrap();
         let hashes = Record::Hashes { file: 1, index: 2, hashes: vec![Hash::ZERO; 3] };
         journal.append(std::slice::from_ref(&hashes)).unwrap();
         assert_eq!(journal.hashes(BOUNDS).unwrap(), [hashes]);

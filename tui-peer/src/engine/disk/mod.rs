@@ -13,6 +13,7 @@
 //! Everything here but the boundary of [`workers`] and [`pool`] is plain blocking code.
 
 mod cache;
+mod claim;
 mod discard;
 mod error;
 mod finish;
@@ -26,6 +27,7 @@ pub mod pool;
 mod queue;
 mod reclaim;
 pub mod shared;
+mod slots;
 mod sync;
 mod sys;
 pub mod tree;

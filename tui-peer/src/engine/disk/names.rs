@@ -11,6 +11,10 @@ pub(super) const MAX_NUMBERED: u32 = 1000;
 /// Bytes of a name kept, so that the longest of the suffixes still fits.
 const MAX_STEM: usize = MAX_NAME_LEN - ".".len() - ".12345678.state.new".len();
 
+/// Sets of names a download may have: the first is the usual one, the others are for where strangers
+/// have taken it. Whoever takes all of them means to be in the way.
+pub(super) const MAX_SLOTS: usize = 8;
+
 /// Names of one download, all in its target folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names {
@@ -30,12 +34,28 @@ impl Names {
     /// # Errors
     /// [`DiskError::BadName`] for what is not one component.
     pub(super) fn new(target: &str, id: &ContentId) -> Result<Self, DiskError> {
+        Self::nth(target, id, 0)
+    }
+
+    /// All sets of names it may have.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn all(target: &str, id: &ContentId) -> Result<Vec<Self>, DiskError> {
+        (0..MAX_SLOTS).map(|n| Self::nth(target, id, n)).collect()
+    }
+
+    fn nth(target: &str, id: &ContentId, n: usize) -> Result<Self, DiskError> {
         check_component(target).map_err(|_| DiskError::BadName(target.to_owned()))?;
+        let mut short = id.short();
+        if n > 0 {
+            short.push_str(&format!(".{n}"));
+        }
+        let most = MAX_STEM - (short.len() - id.short().len());
         let mut stem = target.to_owned();
-        while stem.len() > MAX_STEM {
+        while stem.len() > most {
             stem.pop();
         }
-        let short = id.short();
         Ok(Self {
             target: target.to_owned(),
             part: format!(".{stem}.{short}.part"),
@@ -82,8 +102,14 @@ mod tests {
         for name in [&long.part, &long.state, &long.state_new] {
             assert!(name.len() <= MAX_NAME_LEN, "{}", name.len());
         }
+        for names in Names::all(&"ä".repeat(127), &id).unwrap() {
+            assert!(names.state_new.len() <= MAX_NAME_LEN);
+        }
         let names = Names::new("a.iso", &id).unwrap();
         assert_eq!(names.part, format!(".a.iso.{}.part", id.short()));
+        let all = Names::all("a.iso", &id).unwrap();
+        assert_eq!((all.len(), &all[0]), (MAX_SLOTS, &names));
+        assert_eq!(all[7].state, format!(".a.iso.{}.7.state", id.short()));
         let first: Vec<_> = names.targets().take(2).collect();
         assert_eq!(first, ["a.iso", "a (1).iso"]);
     }

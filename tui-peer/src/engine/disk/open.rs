@@ -4,133 +4,226 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
 use common::id::Hash;
 use common::layout::Layout;
 use rustix::fs::FlockOperation;
 
+use super::claim::{Claim, Norm, knows_holes, make_private};
 use super::error::DiskError;
 use super::journal::{Bounds, Header, Journal, Record};
 use super::names::Names;
 use super::partial::PartialSpec;
+use super::slots::{Donor, Slot, Slots};
 use super::sys::{self, Access, Hook, Seen, Step};
+use super::tree::FileTree;
 
 /// A download about to be opened.
 pub(super) struct Opening<'a> {
     pub(super) spec: &'a PartialSpec,
-    pub(super) names: &'a Names,
-    pub(super) dir: &'a OwnedFd,
+    pub(super) dir: &'a Arc<OwnedFd>,
     pub(super) hook: &'a dyn Hook,
-}
-
-/// What is there.
-enum Found {
-    Nothing,
-    Unusable,
-    Finished(PathBuf),
-    Going(Box<FoundPart>),
 }
 
 /// A part with its journal.
 pub(super) struct FoundPart {
+    pub(super) names: Names,
+    pub(super) norm: Norm,
+    /// The part's inode.
+    pub(super) ino: u64,
     pub(super) journal: Journal,
     pub(super) durable: ChunkSet,
-    pub(super) written: ChunkSet,
+    /// May be there, and must be compared first.
+    pub(super) unsure: ChunkSet,
     pub(super) hashes: Vec<(u32, u32, Vec<Hash>)>,
+    pub(super) donors: Vec<Donor>,
     pub(super) note: Option<&'static str>,
 }
+
+/// What a journal says.
+struct Told {
+    /// It is fit to be written on.
+    journal: Option<Journal>,
+    header: Option<Header>,
+    durable: ChunkSet,
+    written: ChunkSet,
+    hashes: Vec<(u32, u32, Vec<Hash>)>,
+    finishing: bool,
+    /// Holds the lock of one that is not fit.
+    _lock: Option<fs::File>,
+}
+
+const REPLACED: &str = "the part file is not the one it was: all of it is checked again";
+const JOURNAL_LOST: &str =
+    "its journal was damaged or not ours alone: what is here is checked again";
+const TAKEN_OVER: &str =
+    "what lies here is not ours alone: what is right of it is copied, and nothing of it believed";
 
 impl Opening<'_> {
     /// Finds or creates it; `Err` of the inner result is where it is, finished.
     pub(super) fn open(&self) -> Result<Result<Box<FoundPart>, PathBuf>, DiskError> {
-        match self.find()? {
-            Found::Finished(path) => Ok(Err(path)),
-            Found::Going(found) => Ok(Ok(found)),
-            Found::Nothing => self.create(None).map(Ok),
-            Found::Unusable => {
-                self.clear()?;
-                self.create(Some("what was here could not be used: started over")).map(Ok)
-            }
+        let names = Names::all(&self.spec.name, &self.spec.id)?;
+        let mut slots =
+            Slots::look(self.dir, &self.spec.dir, names, Some(self.spec.rel.is_some()))?;
+        let size = self.spec.descriptor.size;
+        slots.harden(self.dir, || enough_room(&self.spec.dir, size).is_ok());
+        for slot in slots.usable() {
+            let Some(told) = self.read(&slot, &slots.norm)? else { continue };
+            let mut found = match slot.part {
+                Some((_, part)) => self.take_up(&slot, &part, told)?,
+                None => match self.find_finished(&slot.names, &told)? {
+                    Some(path) => return Ok(Err(path)),
+                    None => self.create(&slot, told)?,
+                },
+            };
+            found.norm = slots.norm;
+            self.add_donors(&mut found, slots.donors(&slot));
+            return Ok(Ok(Box::new(found)));
         }
+        let part = self.spec.dir.join(Names::new(&self.spec.name, &self.spec.id)?.part);
+        Err(DiskError::Occupied { path: part })
     }
 
-    /// What is there.
-    fn find(&self) -> Result<Found, DiskError> {
-        let state_error = |error| self.error("open the journal", &self.names.state, 0, error);
-        let file = match sys::open_file(self.dir, self.names.state.as_str(), Access::Write) {
-            Ok(file) => file,
-            Err(error) => return Err(state_error(error)),
-        };
-        self.lock(&file)?;
+    /// Locks the journal of a slot, which makes one if there is none, and reads it. `None`: the slot is
+    /// another download's.
+    fn read(&self, slot: &Slot, norm: &Norm) -> Result<Option<Told>, DiskError> {
+        let state_error = |error| self.error("open the journal", &slot.names.state, 0, error);
+        let file = sys::open_private(self.dir, slot.names.state.as_str(), Access::Write);
+        let file = file.map_err(state_error)?;
+        self.lock(&file, &slot.names)?;
         let chunks = self.spec.layout.chunks();
-        let (mut durable, mut written) = (ChunkSet::empty(chunks), ChunkSet::empty(chunks));
-        let (mut hashes, mut finishing) = (Vec::new(), false);
-        let opened = Journal::open(
-            file,
-            |header| self.is_ours(header).then(|| bounds_of(&self.spec.layout)),
-            |record| match record {
-                Record::Written { start, run } => _ = written.insert_run(start, run),
-                Record::Durable { start, run } => _ = durable.insert_run(start, run),
-                Record::Hashes { file, index, hashes: list } => hashes.push((file, index, list)),
-                Record::Finishing => finishing = true,
-            },
-        );
-        let part = sys::look(self.dir, self.names.part.as_str())
-            .map_err(|error| self.error("look at", &self.names.part, 0, error))?;
-        let Some((journal, header)) = opened.map_err(state_error)? else {
-            // Made by `open_file` just now, or torn before it was whole.
-            return Ok(if part.is_none() { Found::Nothing } else { Found::Unusable });
+        let none = ChunkSet::empty(chunks);
+        let mut told = Told {
+            journal: None,
+            header: None,
+            durable: none.clone(),
+            written: none,
+            hashes: Vec::new(),
+            finishing: false,
+            _lock: None,
         };
-        let Some(part) = part else {
-            let done = if finishing { self.find_finished(header.ino)? } else { None };
-            return Ok(done.map_or(Found::Unusable, Found::Finished));
-        };
-        if part.is_dir != self.spec.rel.is_some() || !(part.is_dir || part.is_file) {
-            return Ok(Found::Unusable);
+        let seen = sys::look_at(&file).map_err(state_error)?;
+        if seen.unlinked {
+            // Another program was faster, and has put one of its own in the place of this.
+            return Err(DiskError::InUse { path: self.spec.dir.join(&slot.names.state) });
         }
-        let mut note = None;
+        let hardened = slot.state.is_some_and(|(claim, _)| claim == Claim::Loose);
+        if norm.judge(&seen) != Claim::Ours || hardened {
+            // Somebody else may have written it: it says nothing.
+            told._lock = Some(file);
+            return Ok(Some(told));
+        }
+        let lock = file.try_clone().map_err(state_error)?;
+        let is_ours = |header: &Header| {
+            header.id == self.spec.id && header.descriptor == self.spec.descriptor
+        };
+        let found =
+            Journal::open(file, bounds_of(&self.spec.layout), is_ours, |record| match record {
+                Record::Written { start, run } => _ = told.written.insert_run(start, run),
+                Record::Durable { start, run } => _ = told.durable.insert_run(start, run),
+                Record::Hashes { file, index, hashes } => told.hashes.push((file, index, hashes)),
+                Record::Finishing => told.finishing = true,
+            });
+        let found = found.map_err(state_error)?;
+        if found.header.as_ref().is_some_and(|header| !is_ours(header)) {
+            return Ok(None);
+        }
+        (told.journal, told.header, told._lock) = (found.journal, found.header, Some(lock));
+        Ok(Some(told))
+    }
+
+    /// Goes on with a part that is there.
+    fn take_up(&self, slot: &Slot, part: &Seen, told: Told) -> Result<FoundPart, DiskError> {
+        let Told { journal, header, mut durable, mut written, hashes, .. } = told;
+        let chunks = self.spec.layout.chunks();
+        let error = |error| self.error("look at", &slot.names.part, 0, error);
+        if part.is_dir {
+            let dir = sys::open_dir(&**self.dir, slot.names.part.as_str());
+            dir.and_then(make_private).map_err(error)?;
+        } else {
+            let file = sys::open_private(&**self.dir, slot.names.part.as_str(), Access::Write);
+            let file = file.map_err(error)?;
+            if sys::look_at(&file).map_err(error)?.ino != part.ino {
+                return Err(DiskError::Changed { path: self.spec.dir.join(&slot.names.part) });
+            }
+            make_private(&file).map_err(error)?;
+            if part.size != self.spec.descriptor.size {
+                self.resize(&file, &slot.names)?;
+            }
+        }
         // Devices get new numbers when they are plugged in again; inodes do not.
-        let same =
-            part.ino == header.ino && (part.is_dir || part.size == self.spec.descriptor.size);
+        let same = header.as_ref().is_some_and(|header| {
+            part.ino == header.ino && (part.is_dir || part.size == self.spec.descriptor.size)
+        });
+        let note = match (&header, same) {
+            (Some(_), false) => Some(REPLACED),
+            _ if journal.is_none() => Some(JOURNAL_LOST),
+            _ => None,
+        };
         if !same {
-            note = Some("the part file is not the one it was: all of it is checked again");
-            for run in durable.runs() {
+            for run in std::mem::replace(&mut durable, ChunkSet::empty(chunks)).runs() {
                 written.insert_run(run.start, run.end - run.start);
             }
-            durable = ChunkSet::empty(chunks);
-            if part.is_file {
-                self.resize()?;
+        }
+        let tree = self.tree(&slot.names);
+        let clean = note.is_none();
+        // A record that is gone leaves its data behind. Where holes cannot be told from data a good
+        // journal is all there is to go by.
+        if !clean || (durable.count() < chunks && knows_holes(self.dir)) {
+            for chunk in tree.data_chunks(&durable).iter() {
+                written.insert(chunk);
             }
         }
         let mut unsure = ChunkSet::empty(chunks);
         for chunk in written.iter().filter(|chunk| !durable.contains(*chunk)) {
             unsure.insert(chunk);
         }
-        let mut found = FoundPart { journal, durable, written: unsure, hashes, note };
-        if !same {
-            self.rewrite(&mut found, &part)?;
-        }
-        Ok(Found::Going(Box::new(found)))
+        let journal = match journal.filter(|_| clean) {
+            Some(journal) => journal,
+            None => self.rewrite(&slot.names, part, &durable, &unsure, &hashes)?,
+        };
+        let (names, donors) = (slot.names.clone(), Vec::new());
+        let (norm, ino) = (Norm::usual(), part.ino);
+        Ok(FoundPart { names, norm, ino, journal, durable, unsure, hashes, donors, note })
     }
 
-    fn is_ours(&self, header: &Header) -> bool {
-        header.id == self.spec.id && header.descriptor == self.spec.descriptor
+    /// What others left may hold some of what we lack.
+    fn add_donors(&self, found: &mut FoundPart, donors: Vec<Donor>) {
+        for donor in &donors {
+            for chunk in self.tree(&donor.names).data_chunks(&found.durable).iter() {
+                found.unsure.insert(chunk);
+            }
+        }
+        if !donors.is_empty() {
+            found.note = Some(TAKEN_OVER);
+        }
+        found.donors = donors;
+    }
+
+    /// The files of a part of this.
+    pub(super) fn tree(&self, names: &Names) -> FileTree {
+        let part = self.spec.dir.join(&names.part);
+        FileTree::held(self.spec.layout.clone(), part, self.spec.rel.clone(), self.dir.clone())
     }
 
     /// A finished download under one of the names it may have got.
-    fn find_finished(&self, ino: u64) -> Result<Option<PathBuf>, DiskError> {
-        for name in self.names.placed() {
+    fn find_finished(&self, names: &Names, told: &Told) -> Result<Option<PathBuf>, DiskError> {
+        let Some(header) = told.header.as_ref().filter(|_| told.finishing) else {
+            return Ok(None);
+        };
+        for name in names.placed() {
             let seen = sys::look(self.dir, name.as_str())
                 .map_err(|error| self.error("look at", &name, 0, error))?;
-            let Some(seen) = seen.filter(|seen| seen.ino == ino) else { continue };
+            let Some(seen) = seen.filter(|seen| seen.ino == header.ino) else { continue };
             let whole = match &self.spec.rel {
                 Some(_) => seen.is_dir,
                 None => seen.is_file && seen.size == self.spec.descriptor.size,
             };
             if whole {
-                sys::remove_file(self.dir, self.names.state.as_str())
-                    .map_err(|error| self.error("delete", &self.names.state, 0, error))?;
+                sys::remove_file(self.dir, names.state.as_str())
+                    .map_err(|error| self.error("delete", &names.state, 0, error))?;
                 return Ok(Some(self.spec.dir.join(name)));
             }
         }
@@ -138,89 +231,98 @@ impl Opening<'_> {
     }
 
     /// Makes part and journal, and makes sure that both survive a power cut.
-    fn create(&self, note: Option<&'static str>) -> Result<Box<FoundPart>, DiskError> {
-        let part = self.create_part().inspect_err(|_| {
+    fn create(&self, slot: &Slot, told: Told) -> Result<FoundPart, DiskError> {
+        let names = &slot.names;
+        let part = self.create_part(names).inspect_err(|_| {
             // The first error is the one that tells.
-            let _ = remove_part(self.dir, &self.spec.dir, &self.names.part);
-            let _ = sys::remove_file(self.dir, self.names.state.as_str());
+            let _ = sys::remove_file(self.dir, names.state.as_str());
         })?;
-        let error = |error| self.error("create the journal", &self.names.state, 4096, error);
-        let file = sys::open_file(self.dir, self.names.state.as_str(), Access::Write);
-        let file = file.map_err(error)?;
-        self.lock(&file)?;
-        let journal = file
-            .set_len(0)
-            .and_then(|()| self.hook.before(Step::Create))
-            .and_then(|()| Journal::create(file, &self.header(&part), &[]))
-            .and_then(|journal| journal.file().sync_all().map(|()| journal))
-            .and_then(|journal| Ok(rustix::fs::fsync(self.dir).map(|()| journal)?))
-            .map_err(error)?;
+        let error = |error| self.error("create the journal", &names.state, 4096, error);
+        self.hook.before(Step::Create).map_err(error)?;
+        let journal = replace_journal(self.dir, names, &self.header(names, &part), &[]);
+        let journal = journal.map_err(error)?;
         let none = ChunkSet::empty(self.spec.layout.chunks());
-        let (durable, written) = (none.clone(), none);
-        Ok(Box::new(FoundPart { journal, durable, written, hashes: Vec::new(), note }))
+        let note = told.header.is_some().then_some("the part was gone: started over");
+        Ok(FoundPart {
+            names: names.clone(),
+            norm: Norm::usual(),
+            ino: part.ino,
+            journal,
+            durable: none.clone(),
+            unsure: none,
+            hashes: told.hashes,
+            donors: Vec::new(),
+            note,
+        })
     }
 
-    fn create_part(&self) -> Result<Seen, DiskError> {
+    fn create_part(&self, names: &Names) -> Result<Seen, DiskError> {
         let size = self.spec.descriptor.size;
-        let error = |needed| move |error| self.error("create", &self.names.part, needed, error);
+        let error = |needed| move |error| self.error("create", &names.part, needed, error);
         self.hook.before(Step::Create).map_err(error(size))?;
         if self.spec.rel.is_some() {
-            sys::make_dir(self.dir, self.names.part.as_str()).map_err(error(0))?;
-            let dir = sys::open_dir(self.dir, self.names.part.as_str()).map_err(error(0))?;
+            if !sys::make_private_dir(self.dir, names.part.as_str()).map_err(error(0))? {
+                return Err(DiskError::InUse { path: self.spec.dir.join(&names.part) });
+            }
+            let dir = sys::open_dir(self.dir, names.part.as_str()).map_err(error(0))?;
             return sys::look_at(dir).map_err(error(0));
         }
         enough_room(&self.spec.dir, size)?;
-        let made = sys::open_file(self.dir, self.names.part.as_str(), Access::CreateNew);
+        let made = sys::open_private(self.dir, names.part.as_str(), Access::CreateNew);
         let file = made.map_err(error(0))?;
-        sys::reserve(&file, size).and_then(|()| file.sync_all()).map_err(error(size))?;
-        sys::look_at(&file).map_err(error(0))
+        let reserved = sys::reserve(&file, size).and_then(|()| file.sync_all());
+        let seen = reserved.and_then(|()| sys::look_at(&file)).map_err(error(size));
+        seen.inspect_err(|_| {
+            let _ = remove_part(self.dir, &self.spec.dir, &names.part);
+        })
     }
 
     /// Gives a part of the wrong length the right one.
-    fn resize(&self) -> Result<(), DiskError> {
-        sys::open_file(self.dir, self.names.part.as_str(), Access::Write)
-            .and_then(|file| file.set_len(self.spec.descriptor.size))
-            .map_err(|e| self.error("resize", &self.names.part, self.spec.descriptor.size, e))
+    fn resize(&self, file: &fs::File, names: &Names) -> Result<(), DiskError> {
+        file.set_len(self.spec.descriptor.size)
+            .map_err(|e| self.error("resize", &names.part, self.spec.descriptor.size, e))
     }
 
     /// Writes a journal for the part that is there now.
-    fn rewrite(&self, found: &mut FoundPart, part: &Seen) -> Result<(), DiskError> {
-        let runs = found.written.runs();
-        let mut records: Vec<Record> = runs
-            .map(|run| Record::Written { start: run.start, run: run.end - run.start })
-            .collect();
-        records.extend(found.hashes.iter().map(|(file, index, hashes)| Record::Hashes {
+    fn rewrite(
+        &self,
+        names: &Names,
+        part: &Seen,
+        durable: &ChunkSet,
+        unsure: &ChunkSet,
+        hashes: &[(u32, u32, Vec<Hash>)],
+    ) -> Result<Journal, DiskError> {
+        let runs = durable.runs().map(|run| (run.start, run.end - run.start));
+        let mut records: Vec<Record> =
+            runs.map(|(start, run)| Record::Durable { start, run }).collect();
+        let runs = unsure.runs().map(|run| (run.start, run.end - run.start));
+        records.extend(runs.map(|(start, run)| Record::Written { start, run }));
+        records.extend(hashes.iter().map(|(file, index, hashes)| Record::Hashes {
             file: *file,
             index: *index,
             hashes: hashes.clone(),
         }));
-        found.journal = replace_journal(self.dir, self.names, &self.header(part), &records)
-            .map_err(|error| self.error("write the journal", &self.names.state, 4096, error))?;
-        Ok(())
+        replace_journal(self.dir, names, &self.header(names, part), &records)
+            .map_err(|error| self.error("write the journal", &names.state, 4096, error))
     }
 
-    /// Removes what cannot be used.
-    fn clear(&self) -> Result<(), DiskError> {
-        remove_part(self.dir, &self.spec.dir, &self.names.part)
-            .map_err(|error| self.error("delete", &self.names.part, 0, error))
-    }
-
-    fn header(&self, part: &Seen) -> Header {
+    fn header(&self, names: &Names, part: &Seen) -> Header {
         Header {
             id: self.spec.id,
             descriptor: self.spec.descriptor,
             dev: part.dev,
             ino: part.ino,
-            name: self.names.target.clone(),
+            name: names.target.clone(),
+            owner: self.spec.owner,
         }
     }
 
-    fn lock(&self, file: &fs::File) -> Result<(), DiskError> {
+    fn lock(&self, file: &fs::File, names: &Names) -> Result<(), DiskError> {
         lock(file).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
-                DiskError::InUse { path: self.spec.dir.join(&self.names.state) }
+                DiskError::InUse { path: self.spec.dir.join(&names.state) }
             }
-            _ => self.error("lock", &self.names.state, 0, error),
+            _ => self.error("lock", &names.state, 0, error),
         })
     }
 
@@ -245,8 +347,9 @@ pub(super) fn replace_journal(
     header: &Header,
     records: &[Record],
 ) -> io::Result<Journal> {
+    // Whoever chose these names has seen that what stands there is ours.
     sys::remove_file(dir, names.state_new.as_str())?;
-    let file = sys::open_file(dir, names.state_new.as_str(), Access::CreateNew)?;
+    let file = sys::open_private(dir, names.state_new.as_str(), Access::CreateNew)?;
     lock(&file)?;
     let journal = Journal::create(file, header, records)?;
     journal.file().sync_all()?;
@@ -255,10 +358,14 @@ pub(super) fn replace_journal(
     Ok(journal)
 }
 
+/// Removes a part of ours, a file or a folder.
 pub(super) fn remove_part(dir: &OwnedFd, dir_path: &Path, part: &str) -> io::Result<()> {
     match sys::look(dir, part)? {
         // Does not follow links.
-        Some(seen) if seen.is_dir => fs::remove_dir_all(dir_path.join(part)),
+        Some(seen) if seen.is_dir => {
+            let now = sys::path_of(dir).unwrap_or_else(|| dir_path.to_path_buf());
+            fs::remove_dir_all(now.join(part))
+        }
         Some(_) => sys::remove_file(dir, part),
         None => Ok(()),
     }

@@ -11,15 +11,18 @@ use std::time::Instant;
 
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
-use common::id::{ContentId, Hash};
+use common::id::{ContentId, Hash, PeerId};
 use common::layout::{Layout, Place};
 use common::limits::MAX_HASHES;
 use common::names::PathList;
 
+use super::claim::{Claim, Norm};
+use super::discard::remove_slot;
 use super::error::{DiskError, ReadError};
 use super::journal::{Bounds, Journal, Record};
 use super::names::Names;
 use super::open::{Opening, bounds_of, enough_room, remove_part};
+use super::slots::Donor;
 use super::sys::{self, Access, Hook, NoHook, Step};
 use super::tree::{ChunkSource, FileTree};
 use super::way::{Way, Ways};
@@ -39,6 +42,8 @@ pub struct PartialSpec {
     pub name: String,
     /// Target folder; created if it is not there.
     pub dir: PathBuf,
+    /// Whose download it is, so that what is left of it can be told from what others left.
+    pub owner: Option<PeerId>,
 }
 
 /// What [`Partial::open`] found or made.
@@ -50,7 +55,8 @@ pub enum Opened {
         partial: Arc<Partial>,
         /// Chunks that are certainly on disk.
         durable: ChunkSet,
-        /// Chunks that were written and perhaps lost since: see [`Partial::recheck`].
+        /// Chunks that were written and perhaps lost since, or of which something is there that nothing
+        /// vouches for: see [`Partial::check`].
         written: ChunkSet,
         /// Proven chunk hashes of earlier: file, number of the first within the file, hashes.
         hashes: Vec<(u32, u32, Vec<Hash>)>,
@@ -65,9 +71,15 @@ pub struct Partial {
     pub(super) descriptor: Descriptor,
     pub(super) names: Names,
     pub(super) dir_path: PathBuf,
-    pub(super) dir: OwnedFd,
     volume: u64,
+    pub(super) dir: Arc<OwnedFd>,
+    pub(super) norm: Norm,
+    pub(super) owner: Option<PeerId>,
     pub(super) tree: FileTree,
+    /// The part's inode when it was opened.
+    pub(super) ino: u64,
+    /// Parts that others can write to, or wrote: read, compared, and left alone.
+    pub(super) donors: Vec<(Donor, FileTree)>,
     pub(super) hook: Arc<dyn Hook>,
     /// Taken before `state` where both are.
     pub(super) journal: Mutex<Journal>,
@@ -101,9 +113,10 @@ pub(super) struct State {
 }
 
 impl Partial {
-    /// Creates a download, or takes up one that is there. A journal of something else, or none, means
-    /// starting over; a part that is not the one the journal was written for is hashed again (all its
-    /// chunks are in `written` then).
+    /// Creates a download, or takes up one that is there. Where the journal is damaged, missing, or not
+    /// of this part, what there is of the part is in `written`. What is not ours alone (another owner,
+    /// writable for others, more than one name) is believed in nothing, written to never, and deleted
+    /// never; a part of ours is made beside it, and the bytes of the other are in `written` too.
     ///
     /// # Errors
     /// [`DiskError`]; what was there before is kept.
@@ -112,7 +125,7 @@ impl Partial {
     }
 
     pub(super) fn open_with(spec: PartialSpec, hook: Arc<dyn Hook>) -> Result<Opened, DiskError> {
-        let names = Names::new(&spec.name, &spec.id)?;
+        Names::new(&spec.name, &spec.id)?;
         let files = spec.rel.as_ref().map_or(1, |rel| rel.len());
         if (spec.descriptor.kind == Kind::Folder) != spec.rel.is_some()
             || files != spec.layout.files()
@@ -121,15 +134,20 @@ impl Partial {
         }
         let dir_error = |error| DiskError::sort("open", &spec.dir, 0, error);
         fs::create_dir_all(&spec.dir).map_err(dir_error)?;
-        let dir = sys::open_root_dir(&spec.dir).map_err(dir_error)?;
-        let volume = hook.volume(sys::look_at(&dir).map_err(dir_error)?.dev);
-        let opening = Opening { spec: &spec, names: &names, dir: &dir, hook: &*hook };
+        let dir = Arc::new(sys::open_root_dir(&spec.dir).map_err(dir_error)?);
+        let volume = hook.volume(sys::look_at(&*dir).map_err(dir_error)?.dev);
+        let opening = Opening { spec: &spec, dir: &dir, hook: &*hook };
         let found = match opening.open()? {
-            Ok(found) => found,
+            Ok(found) => *found,
             Err(path) => return Ok(Opened::Finished(path)),
         };
         let chunks = spec.layout.chunks();
-        let part = spec.dir.join(&names.part);
+        let tree = opening.tree(&found.names);
+        let donors = found.donors.into_iter().map(|donor| {
+            let tree = opening.tree(&donor.names);
+            (donor, tree)
+        });
+        let donors = donors.collect();
         let state = State {
             written: found.durable.clone(),
             durable: found.durable.clone(),
@@ -150,8 +168,12 @@ impl Partial {
             id: spec.id,
             descriptor: spec.descriptor,
             ways: Mutex::new(Ways::new(spec.layout.total())),
-            tree: FileTree::new(spec.layout, part, spec.rel),
-            names,
+            tree,
+            donors,
+            names: found.names,
+            norm: found.norm,
+            ino: found.ino,
+            owner: spec.owner,
             dir_path: spec.dir,
             dir,
             volume,
@@ -165,7 +187,7 @@ impl Partial {
         Ok(Opened::Going {
             partial,
             durable: found.durable,
-            written: found.written,
+            written: found.unsure,
             hashes: found.hashes,
         })
     }
@@ -281,9 +303,10 @@ impl Partial {
         if !self.is_ready(place.file) || self.ways().next(len, read_soon) == Way::Cached {
             return false;
         }
+        let Ok(file) = self.open_own(place.file) else { return false };
         let began = Instant::now();
-        let written =
-            self.hook.before(Step::Write { chunk }).is_ok() && self.write_direct(&place, bufs);
+        let written = self.hook.before(Step::Write { chunk }).is_ok()
+            && self.write_direct(&file, &place, bufs);
         if written {
             self.ways().note(Way::Direct, len, began.elapsed());
         }
@@ -297,7 +320,7 @@ impl Partial {
         let place = place.map_err(|_| self.misuse("a chunk of the wrong length"))?;
         let error = |error| self.error("write", u64::from(place.len), error);
         self.hook.before(Step::Write { chunk }).map_err(error)?;
-        let file = self.tree.open(place.file, Access::Write).map_err(error)?;
+        let file = self.open_own(place.file)?;
         self.reserve(place.file, &file)?;
         let began = Instant::now();
         sys::write_all(&file, bufs, place.offset).map_err(error)?;
@@ -326,9 +349,28 @@ impl Partial {
         Ok(())
     }
 
+    /// A file to write to. A single file lies where others may be able to put another in its place; into
+    /// the folder of a folder nobody else can.
+    pub(super) fn open_own(&self, file: usize) -> Result<Arc<fs::File>, DiskError> {
+        let error = |error| self.error("open", 0, error);
+        let handle = self.tree.open(file, Access::Write).map_err(error)?;
+        if self.tree.rel().is_none() {
+            let seen = sys::look_at(&*handle).map_err(error)?;
+            // One that is gone is noticed by the next sync.
+            if !seen.unlinked && self.norm.judge(&seen) != Claim::Ours {
+                self.tree.close();
+                return Err(DiskError::Changed { path: self.path() });
+            }
+        }
+        Ok(handle)
+    }
+
     /// Writes past the system's cache; `false` if it has to be written as usual.
-    fn write_direct(&self, place: &Place, bufs: &[&[u8]]) -> bool {
-        let file = self.tree.open(place.file, Access::Direct);
+    fn write_direct(&self, file: &fs::File, place: &Place, bufs: &[&[u8]]) -> bool {
+        let file = self.tree.open(place.file, Access::Direct).and_then(|direct| {
+            let same = sys::look_at(&*direct)?.ino == sys::look_at(file)?.ino;
+            same.then_some(direct).ok_or_else(|| io::Error::from(ErrorKind::NotFound))
+        });
         match file.and_then(|file| sys::write_direct(&file, bufs, place.offset)) {
             Ok(written) => written,
             Err(error) => {
@@ -360,7 +402,40 @@ impl Partial {
             remove_part(&self.dir, &self.dir_path, &self.names.part)
                 .map_err(|e| self.error("delete", 0, e))?;
         }
-        self.forget_journal()
+        self.forget_journal()?;
+        self.forget_donors();
+        Ok(())
+    }
+
+    /// Deletes those parts of ours that only served to be copied from.
+    pub(super) fn forget_donors(&self) {
+        for (donor, tree) in self.donors.iter().filter(|(donor, _)| donor.own) {
+            tree.close();
+            if let Err(error) = remove_slot(&self.dir, &self.dir_path, &donor.names, &self.norm) {
+                tracing::warn!(%error, part = donor.names.part, "an old part stays");
+            }
+        }
+    }
+
+    /// Whether all of its room on the disk is its own already: what others fill does not matter then.
+    pub fn is_reserved(&self) -> bool {
+        let size = self.descriptor.size;
+        self.descriptor.kind == Kind::File
+            && sys::look(&self.dir, self.names.part.as_str())
+                .is_ok_and(|seen| seen.is_some_and(|seen| seen.allocated >= size))
+    }
+
+    /// The target folder as it is called now: it may have been renamed since.
+    pub(super) fn dir_now(&self) -> PathBuf {
+        let same = |seen: &sys::Seen| {
+            sys::look_at(&*self.dir).is_ok_and(|here| (here.dev, here.ino) == (seen.dev, seen.ino))
+        };
+        let there = sys::open_root_dir(&self.dir_path).and_then(sys::look_at);
+        let renamed = || sys::path_of(&self.dir);
+        match there {
+            Ok(seen) if same(&seen) => self.dir_path.clone(),
+            _ => renamed().unwrap_or_else(|| self.dir_path.clone()),
+        }
     }
 
     /// Removes the journal.

@@ -171,12 +171,12 @@ impl Waiting {
         });
         let many = fit.count().max(1).min(self.verifies.len());
         let jobs: Vec<VerifyJob> = self.verifies.drain(..many).collect();
-        self.bytes -= jobs.iter().map(VerifyJob::bytes).sum::<usize>();
+        self.bytes -= jobs.iter().map(weight).sum::<usize>();
         (many > 0).then_some(Job::Verify(jobs))
     }
 
     fn add_verifies(&mut self, jobs: Vec<VerifyJob>) {
-        self.bytes += jobs.iter().map(VerifyJob::bytes).sum::<usize>();
+        self.bytes += jobs.iter().map(weight).sum::<usize>();
         self.verifies.extend(jobs);
     }
 }

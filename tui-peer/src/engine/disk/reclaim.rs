@@ -6,11 +6,13 @@ use common::chunk_set::ChunkSet;
 use common::id::Hash;
 use common::limits::MAX_HASHES;
 
+use super::claim::{Claim, make_private};
 use super::error::DiskError;
 use super::journal::{Header, Record};
 use super::names::Names;
 use super::open::replace_journal;
 use super::partial::PartialSpec;
+use super::slots::Slots;
 use super::sys;
 
 /// Turns the finished folder at `path` (in `spec.dir`, with the chunks `have`, all of them right) back
@@ -27,7 +29,6 @@ pub fn reclaim(
     have: &ChunkSet,
     hashes: &[(u32, u32, Vec<Hash>)],
 ) -> Result<(), DiskError> {
-    let names = Names::new(&spec.name, &spec.id)?;
     let at = |error| DiskError::sort("take up again", path, 0, error);
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| DiskError::BadName(path.display().to_string()))?;
@@ -35,12 +36,20 @@ pub fn reclaim(
     let seen = sys::look(&dir, name).map_err(at)?.filter(|seen| seen.is_dir);
     let changed = || DiskError::Changed { path: path.to_path_buf() };
     let seen = seen.ok_or_else(changed)?;
+    let slots = Slots::look(&dir, &spec.dir, Names::all(&spec.name, &spec.id)?, Some(true))?;
+    let free = slots.usable().into_iter().find(|slot| slot.part.is_none());
+    let names = free.ok_or_else(|| DiskError::Occupied { path: path.to_path_buf() })?.names;
+    // From here on it is a part, which nobody else writes to.
+    if slots.norm.judge(&seen) != Claim::Other {
+        sys::open_dir(&dir, name).and_then(make_private).map_err(at)?;
+    }
     let header = Header {
         id: spec.id,
         descriptor: spec.descriptor,
         dev: seen.dev,
         ino: seen.ino,
         name: names.target.clone(),
+        owner: spec.owner,
     };
     // As if it had been downloaded just now and not been renamed back yet: should the rename below not
     // happen, opening finds it finished where it is.

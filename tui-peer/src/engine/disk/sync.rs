@@ -91,7 +91,7 @@ impl Partial {
         let error = |error| self.error("sync", 0, error);
         self.hook.before(Step::SyncData).map_err(error)?;
         let root = if self.tree.rel().is_some() {
-            let dir = sys::open_dir(&self.dir, self.root_name().as_str()).map_err(error)?;
+            let dir = sys::open_dir(&*self.dir, self.root_name().as_str()).map_err(error)?;
             if created || files.len() > FEW_FILES {
                 rustix::fs::syncfs(&dir).map_err(|errno| error(errno.into()))?;
             } else {
@@ -196,6 +196,7 @@ impl Partial {
             dev: part.dev,
             ino: part.ino,
             name: self.names.target.clone(),
+            owner: self.owner,
         };
         *journal = replace_journal(&self.dir, &self.names, &header, &records).map_err(error)?;
         Ok(())

@@ -3,13 +3,15 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::path::Arg;
+
+use super::claim::{PRIVATE, PRIVATE_DIR};
 
 /// Slices per vectored write: the kernel takes 1024, and gains nothing past a few.
 const MAX_SLICES: usize = 64;
@@ -94,16 +96,25 @@ pub(super) enum Access {
     Direct,
 }
 
-/// Opens a regular file within `dir`; links and everything else in its place are refused.
+/// Opens a regular file within `dir`; links and everything else in its place are refused. One made by
+/// this has the mode that the umask leaves.
 pub(super) fn open_file(dir: impl AsFd, name: impl Arg, access: Access) -> io::Result<File> {
+    open_with(dir, name, access, 0o666)
+}
+
+/// The same for what nobody else is to see: one made by this has mode 0600.
+pub(super) fn open_private(dir: impl AsFd, name: impl Arg, access: Access) -> io::Result<File> {
+    open_with(dir, name, access, PRIVATE)
+}
+
+fn open_with(dir: impl AsFd, name: impl Arg, access: Access, mode: u32) -> io::Result<File> {
     let flags = match access {
         Access::Read => OFlags::RDONLY,
         Access::Write => OFlags::RDWR | OFlags::CREATE,
         Access::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
         Access::Direct => OFlags::RDWR | direct_flag()?,
     };
-    // The umask takes away what others should not have.
-    let fd = fs::openat(dir, name, BASE | flags | OFlags::NOFOLLOW, Mode::from_raw_mode(0o666))?;
+    let fd = fs::openat(dir, name, BASE | flags | OFlags::NOFOLLOW, Mode::from_raw_mode(mode))?;
     let file = File::from(fd);
     if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::LOOP.into()) }
 }
@@ -116,6 +127,15 @@ fn direct_flag() -> io::Result<OFlags> {
 #[cfg(not(target_os = "linux"))]
 fn direct_flag() -> io::Result<OFlags> {
     Err(Errno::INVAL.into())
+}
+
+/// Creates a folder that nobody else may enter; false if something is there already.
+pub(super) fn make_private_dir(dir: impl AsFd, name: impl Arg) -> io::Result<bool> {
+    match fs::mkdirat(dir, name, Mode::from_raw_mode(PRIVATE_DIR)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Creates a folder; one that is there already is fine.
@@ -254,6 +274,38 @@ pub(super) fn remove_file(dir: impl AsFd, name: impl Arg) -> io::Result<()> {
     }
 }
 
+/// Where an open folder is now, whatever has been renamed since; `None` if the system does not say.
+pub(super) fn path_of(dir: &OwnedFd) -> Option<PathBuf> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
+    let there = look_at(open_root_dir(&path).ok()?).ok()?;
+    let here = look_at(dir).ok()?;
+    ((there.dev, there.ino) == (here.dev, here.ino)).then_some(path)
+}
+
+/// Where there is data in a file, as ranges of bytes in order; of each `step` bytes only the first that
+/// is data is looked for, which bounds their number. A system that cannot tell holes says that all is
+/// data.
+pub(super) fn data_ranges(file: &File, step: u64) -> io::Result<Vec<std::ops::Range<u64>>> {
+    let size = look_at(file)?.size;
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let start = match fs::seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => at,
+            Err(error) => return Err(error.into()),
+        };
+        let end = match fs::seek(file, SeekFrom::Hole(start)) {
+            Ok(end) => end.max(start + 1),
+            Err(_) => size,
+        };
+        ranges.push(start..end);
+        at = end.next_multiple_of(step.max(1));
+    }
+    Ok(ranges)
+}
+
 /// Device, inode and length of what stands at `name`, no link followed; `None` if nothing does.
 pub(super) fn look(dir: impl AsFd, name: impl Arg) -> io::Result<Option<Seen>> {
     match fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -276,6 +328,14 @@ pub(super) struct Seen {
     pub(super) size: u64,
     pub(super) is_file: bool,
     pub(super) is_dir: bool,
+    /// Who owns it.
+    pub(super) uid: u32,
+    /// Permissions.
+    pub(super) mode: u32,
+    /// How many names it has.
+    pub(super) links: u64,
+    /// Bytes of the disk that are its own.
+    pub(super) allocated: u64,
     /// Whether it has no name any more.
     pub(super) unlinked: bool,
 }
@@ -289,6 +349,10 @@ impl From<&fs::Stat> for Seen {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             is_file: kind == fs::FileType::RegularFile,
             is_dir: kind == fs::FileType::Directory,
+            uid: stat.st_uid,
+            mode: stat.st_mode & 0o7777,
+            links: stat.st_nlink,
+            allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
             unlinked: stat.st_nlink == 0,
         }
     }

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use common::chunk_set::ChunkSet;
 use common::layout::{Layout, Place};
 use common::names::{PathList, check_component, components};
 
@@ -44,6 +45,8 @@ pub struct FileTree {
     root: RwLock<PathBuf>,
     rel: Option<Arc<PathList>>,
     number: u64,
+    /// The folder that holds the root, if it stays the same whatever it is called.
+    held: Option<Arc<OwnedFd>>,
 }
 
 impl FileTree {
@@ -52,7 +55,57 @@ impl FileTree {
     /// component and everything below is not.
     pub fn new(layout: Arc<Layout>, root: PathBuf, rel: Option<Arc<PathList>>) -> Self {
         let number = FdCache::shared().new_tree();
-        Self { layout, root: RwLock::new(root), rel, number }
+        Self { layout, root: RwLock::new(root), rel, number, held: None }
+    }
+
+    /// The same within the folder `dir`, which may be renamed meanwhile. A file that is made as the root
+    /// is nobody else's business.
+    pub(super) fn held(
+        layout: Arc<Layout>,
+        root: PathBuf,
+        rel: Option<Arc<PathList>>,
+        dir: Arc<OwnedFd>,
+    ) -> Self {
+        let mut tree = Self::new(layout, root, rel);
+        tree.held = Some(dir);
+        tree
+    }
+
+    /// The folder that holds the root.
+    fn parent(&self, path: &Path) -> io::Result<Arc<OwnedFd>> {
+        match &self.held {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(Arc::new(sys::open_root_dir(path)?)),
+        }
+    }
+
+    /// The folder that is the root.
+    fn open_root(&self, root: &Path) -> io::Result<OwnedFd> {
+        let (parent, name) = split(root)?;
+        sys::open_dir(&*self.parent(parent)?, name)
+    }
+
+    /// Chunks of which there is any data, but for files all of whose chunks are `known`. What cannot be
+    /// opened holds none.
+    pub(super) fn data_chunks(&self, known: &ChunkSet) -> ChunkSet {
+        let layout = &self.layout;
+        let mut found = ChunkSet::empty(layout.chunks());
+        let step = u64::from(layout.chunk_len()).max(1);
+        for file in 0..layout.files() {
+            let chunks = layout.file_chunks(file).unwrap_or(0..0);
+            if chunks.clone().all(|chunk| known.contains(chunk)) {
+                continue;
+            }
+            let Ok(handle) = self.open_uncached(file, Access::Read) else { continue };
+            for range in sys::data_ranges(&handle, step).unwrap_or_default() {
+                let first = u32::try_from(range.start / step).unwrap_or(u32::MAX);
+                let end = u32::try_from(range.end.div_ceil(step)).unwrap_or(u32::MAX);
+                let first = chunks.start.saturating_add(first);
+                let end = chunks.start.saturating_add(end).min(chunks.end);
+                found.insert_run(first.min(end), end.saturating_sub(first));
+            }
+        }
+        found
     }
 
     /// How the content is cut into chunks.
@@ -118,17 +171,16 @@ impl FileTree {
     pub(super) fn open_uncached(&self, file: usize, access: Access) -> io::Result<File> {
         // Held while opening, so that a rename does not come between.
         let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
-        let (parent, name) = split(&root)?;
-        let parent = sys::open_root_dir(parent)?;
         let Some(rel) = &self.rel else {
+            let (parent, name) = split(&root)?;
             return if file == 0 {
-                sys::open_file(parent, name, access)
+                sys::open_private(&*self.parent(parent)?, name, access)
             } else {
                 Err(no_such_file())
             };
         };
         let (folders, last) = split_last(rel.get(file).ok_or_else(no_such_file)?);
-        let dir = walk(sys::open_dir(parent, name)?, folders, access != Access::Read)?;
+        let dir = walk(self.open_root(&root)?, folders, access != Access::Read)?;
         check(last)?;
         sys::open_file(dir, last, access)
     }
@@ -136,7 +188,7 @@ impl FileTree {
     /// Creates a folder (and those above it) within the tree.
     pub(super) fn make_dirs(&self, path: &str) -> io::Result<()> {
         let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
-        walk(open_beside(&root)?, path, true).map(drop)
+        walk(self.open_root(&root)?, path, true).map(drop)
     }
 
     /// Removes a file of the tree, and the folders above it that are empty then.
@@ -146,14 +198,14 @@ impl FileTree {
         let path = self.rel.as_ref().and_then(|rel| rel.get(file)).ok_or_else(no_such_file)?;
         let (mut folders, last) = split_last(path);
         check(last)?;
-        match walk(open_beside(&root)?, folders, false) {
+        match walk(self.open_root(&root)?, folders, false) {
             Ok(dir) => sys::remove_file(dir, last)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         }
         while !folders.is_empty() {
             let (above, name) = split_last(folders);
-            let dir = walk(open_beside(&root)?, above, false)?;
+            let dir = walk(self.open_root(&root)?, above, false)?;
             if rustix::fs::unlinkat(dir, name, rustix::fs::AtFlags::REMOVEDIR).is_err() {
                 break;
             }
@@ -183,12 +235,6 @@ impl Drop for FileTree {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// The folder that is the root.
-fn open_beside(root: &Path) -> io::Result<OwnedFd> {
-    let (parent, name) = split(root)?;
-    sys::open_dir(sys::open_root_dir(parent)?, name)
 }
 
 /// Steps down from `dir`, creating folders on the way if asked to.

@@ -8,8 +8,11 @@ use common::id::{ContentId, Hash};
 use common::limits::BLOCK_LEN;
 use common::merkle::{block_hashes_of, chunk_hash};
 
+use super::error::DiskError;
 use super::partial::Partial;
 use super::pool::Buf;
+use super::sys::{self, Access};
+use super::tree::read_exact;
 
 /// A chunk all of whose bytes are here.
 #[derive(Debug)]
@@ -123,31 +126,57 @@ impl Partial {
         expected: impl Fn(u32) -> Option<Hash>,
         mut on_progress: impl FnMut(u32),
     ) -> ChunkSet {
-        let layout = self.layout();
-        let mut good = ChunkSet::empty(layout.chunks());
-        let mut bytes = Vec::new();
+        let mut good = ChunkSet::empty(self.layout().chunks());
         for (done, number) in (1..).zip(written.iter()) {
-            if let (Some(chunk), Some(expected)) = (layout.chunk(number), expected(number)) {
-                let place = layout.place(chunk);
-                bytes.resize(place.len as usize, 0);
-                let only = layout.file_chunks(place.file).is_some_and(|chunks| chunks.len() == 1);
-                let read = self.tree.read_at(place.file, place.offset, &mut bytes).is_ok();
-                if read && hash_of(&[&bytes], layout.chunk_level(), only) == expected {
-                    good.insert(number);
-                }
+            // What cannot be read or copied is not here.
+            if expected(number).is_some_and(|hash| self.check(number, hash).unwrap_or(false)) {
+                good.insert(number);
             }
             on_progress(done);
         }
-        let mut state = self.state();
-        for chunk in good.iter() {
-            state.written.insert(chunk);
-            // Durable with the next sync.
-            state.pending.push(chunk);
-            if let Some(chunk) = layout.chunk(chunk) {
-                state.dirty.insert(layout.place(chunk).file);
+        good
+    }
+
+    /// Whether a chunk is here: reads what the part has in its place, and then what others have left, and
+    /// compares each with `expected`. What others left is copied when it is right, and never trusted
+    /// later: they can still write to it. It is durable with the next sync.
+    ///
+    /// # Errors
+    /// [`DiskError`] if it is right and could not be copied.
+    pub fn check(&self, number: u32, expected: Hash) -> Result<bool, DiskError> {
+        let layout = self.layout();
+        let Some(chunk) = layout.chunk(number) else { return Ok(false) };
+        let place = layout.place(chunk);
+        let only = layout.file_chunks(place.file).is_some_and(|chunks| chunks.len() == 1);
+        let mut bytes = vec![0; place.len as usize];
+        let right = |bytes: &[u8]| hash_of(&[bytes], layout.chunk_level(), only) == expected;
+        if self.read_own(place.file, place.offset, &mut bytes) && right(&bytes) {
+            let mut state = self.open_state()?;
+            state.written.insert(number);
+            state.pending.push(number);
+            state.dirty.insert(place.file);
+            return Ok(true);
+        }
+        for (_, tree) in &self.donors {
+            if tree.read_at(place.file, place.offset, &mut bytes).is_ok() && right(&bytes) {
+                self.write_chunk(number, &[&bytes], false)?;
+                return Ok(true);
             }
         }
-        good
+        Ok(false)
+    }
+
+    /// Reads from the very file that will be put in place at the end.
+    fn read_own(&self, file: usize, at: u64, out: &mut [u8]) -> bool {
+        if self.tree.rel().is_some() {
+            return self.tree.read_at(file, at, out).is_ok();
+        }
+        // Opened so that none is made where it was deleted meanwhile.
+        let handle = self.tree.open(file, Access::Read);
+        handle.is_ok_and(|handle| {
+            let same = sys::look_at(&*handle).is_ok_and(|seen| seen.ino == self.ino);
+            same && read_exact(&handle, at, out).is_ok()
+        })
     }
 }
 

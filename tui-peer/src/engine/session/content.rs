@@ -134,6 +134,12 @@ pub(super) struct Download {
     pub(super) unsaved: Vec<HashRange>,
     /// Some are just being written.
     pub(super) saving: bool,
+    /// Chunks that may be on disk and are still to be compared.
+    pub(super) doubts: ChunkSet,
+    /// Some are just being compared.
+    pub(super) checking: bool,
+    /// How many were compared since the user was told, and how many of them were right.
+    pub(super) compared: (u32, u32),
     /// Whether the library was asked for its list of files in this run.
     pub(super) recall: Recall,
 }
@@ -226,6 +232,9 @@ impl Content {
                 saved_hashes: std::collections::HashSet::new(),
                 unsaved: Vec::new(),
                 saving: false,
+                doubts: ChunkSet::empty(0),
+                checking: false,
+                compared: (0, 0),
                 recall: Recall::NotYet,
             })),
             other_complete: 0,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
@@ -17,6 +17,7 @@ use super::Session;
 use super::blocked::lack;
 use super::commands::Answer;
 use super::content::{Content, Phase, Role, wanted_chunks};
+use super::doubts::Checked;
 use super::helpers::Place;
 use super::paths::real_path;
 use super::room::Room;
@@ -45,6 +46,8 @@ pub(super) enum Step {
     Widened { id: ContentId, path: PathBuf, result: Result<(), DiskError> },
     /// Chunks of it were found damaged, and do not count as fetched any more.
     Distrusted { id: ContentId, lost: ChunkSet, result: Result<(), DiskError> },
+    /// Chunks that may have been on disk were compared.
+    Checked { id: ContentId, checked: Box<Checked> },
     /// What was fetched so far is deleted (or could not be).
     Deleted { id: ContentId, result: Result<(), DiskError> },
     /// The journal of a finished download is deleted (or could not be).
@@ -56,6 +59,8 @@ pub(super) struct OpenedDownload {
     layout: Arc<Layout>,
     hashes: Vec<ChunkHashes>,
     found: ChunkSet,
+    /// May be here too: to be compared when their hashes are known.
+    doubted: ChunkSet,
     /// Whether there is room for what was wanted of it.
     room: Result<(), DiskError>,
     outcome: Outcome,
@@ -164,6 +169,7 @@ impl Session {
     fn go_on(&mut self, id: ContentId) {
         self.set_phase(&id, Phase::Getting);
         self.feed(Input::PausedChanged { id, paused: false });
+        self.check_doubts(id);
         // One whose last step failed (no room for the rename's folder, say) tries that step again.
         if self.node.is_complete(&id) {
             self.on_completed(id);
@@ -265,6 +271,7 @@ impl Session {
                 }
                 self.feed(Input::ChunksLost { id, lost });
             }
+            Step::Checked { id, checked } => self.on_checked(id, *checked),
             Step::Deleted { id, result } => match result {
                 Ok(()) => self.on_deleted(id),
                 Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
@@ -293,7 +300,7 @@ impl Session {
         self.set_phase(&id, Phase::Opening);
         let dir = self.download_of(&id).map(|download| download.record.dir.clone());
         let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
-        let keep = self.config.keep_free;
+        let (keep, owner) = (self.config.keep_free, self.me);
         let number = self.new_number();
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
@@ -311,7 +318,12 @@ impl Session {
                 return Done::Download(Step::NoRoom { id, number, why });
             }
             let manifest = manifest.as_deref();
-            let open = || open_partial(id, descriptor, manifest, &name, dir.clone(), &selection);
+            let name = disk_name(&name, &id);
+            let open = || {
+                let (dir, name, owner) = (dir.clone(), name.clone(), Some(owner));
+                let what = Wanted { id, descriptor, manifest, selection: &selection };
+                open_partial(&what, name, dir, owner)
+            };
             let result = when_free(open).map(Box::new);
             Done::Download(Step::Opened { id, number, result })
         });
@@ -344,8 +356,15 @@ impl Session {
                 return self.finish_in_place(id, path);
             }
         };
+        (download.doubts, download.checking) = (ChunkSet::empty(0), false);
         download.partial = Some(partial.clone());
+        let note = partial.note();
         content.source = Some(partial);
+        if let Some(note) = note {
+            let text = format!("{}: {note}", content.shown);
+            self.say(Level::Warn, Target::Disk, text);
+        }
+        let Some(content) = self.contents.get_mut(&id) else { return };
         if opened.found.count() > 0 {
             let text = format!(
                 "{}: {} of {} chunks are here already",
@@ -356,8 +375,8 @@ impl Session {
             self.say(Level::Info, Target::Fetch, text);
         }
         let have = opened.found.clone();
-        let ready =
-            Ready { descriptor, layout: opened.layout, have, wanted, hashes: opened.hashes };
+        let (layout, hashes, doubted) = (opened.layout, opened.hashes, opened.doubted);
+        let ready = Ready { descriptor, layout, have, wanted, hashes, doubted };
         let paused = self.contents.get(&id).and_then(Content::phase) == Some(&Phase::Paused);
         if !paused {
             self.set_phase(&id, Phase::Getting);
@@ -409,14 +428,25 @@ pub(super) fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Re
     open()
 }
 
-fn open_partial(
+/// Bytes compared before a download goes on: what a crash leaves unsure. What is more has its turn while
+/// it goes on.
+const CHECKED_FIRST: u64 = 256 * 1024 * 1024;
+
+/// What is to be opened.
+struct Wanted<'a> {
     id: ContentId,
     descriptor: Descriptor,
-    manifest: Option<&Manifest>,
-    name: &str,
+    manifest: Option<&'a Manifest>,
+    selection: &'a Selection,
+}
+
+fn open_partial(
+    what: &Wanted<'_>,
+    name: String,
     dir: PathBuf,
-    selection: &Selection,
+    owner: Option<PeerId>,
 ) -> Result<OpenedDownload, DiskError> {
+    let Wanted { id, descriptor, manifest, selection } = *what;
     let too_large = |_| DiskError::TooLarge;
     let layout = match manifest {
         Some(manifest) => manifest.layout().clone(),
@@ -436,13 +466,13 @@ fn open_partial(
             .collect(),
     };
     let rel = manifest.map(|manifest| Arc::clone(manifest.disk_paths()));
-    let name = disk_name(name, &id);
-    let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name, dir };
+    let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name, dir, owner };
     match Partial::open(spec)? {
         Opened::Finished(path) => {
             let found = ChunkSet::full(layout.chunks());
             let outcome = Outcome::InPlace(real_path(&path));
-            Ok(OpenedDownload { layout, hashes, found, room: Ok(()), outcome })
+            let doubted = ChunkSet::empty(layout.chunks());
+            Ok(OpenedDownload { layout, hashes, found, doubted, room: Ok(()), outcome })
         }
         Opened::Going { partial, durable, written, hashes: stored } => {
             for (file, index, list) in stored {
@@ -454,12 +484,20 @@ fn open_partial(
                 let place = layout.place(layout.chunk(chunk)?);
                 hashes.get(place.file)?.get(place.chunk_in_file)
             };
-            let mut found = partial.recheck(&written, expected);
+            let none = ChunkSet::empty(layout.chunks());
+            let (mut first, mut doubted, mut bytes) = (none.clone(), none, 0);
+            for chunk in written.iter() {
+                bytes += layout.chunk(chunk).map_or(0, |c| u64::from(layout.len_of(c)));
+                let now = bytes <= CHECKED_FIRST && expected(chunk).is_some();
+                _ = if now { first.insert(chunk) } else { doubted.insert(chunk) };
+            }
+            let mut found = partial.recheck(&first, expected);
             for run in durable.runs() {
                 found.insert_run(run.start, run.end - run.start);
             }
             let room = partial.check_room(&wanted_chunks(manifest, &layout, selection));
-            Ok(OpenedDownload { layout, hashes, found, room, outcome: Outcome::Going(partial) })
+            let outcome = Outcome::Going(partial);
+            Ok(OpenedDownload { layout, hashes, found, doubted, room, outcome })
         }
     }
 }

@@ -49,6 +49,7 @@ impl Session {
                 self.verify(id, chunk, expected, &parts);
             }
             Output::Recheck { id, chunk, expected } => self.recheck(id, chunk, expected),
+            Output::CheckDoubted { id, chunks } => self.on_doubted(id, &chunks),
             Output::Discard { conn, rid, wasted } => {
                 self.totals.wasted += wasted;
                 if let Some(conn) = self.conns.get_mut(&conn) {

@@ -10,6 +10,7 @@ mod blocked;
 mod clock;
 mod commands;
 mod content;
+mod doubts;
 mod downloads;
 mod effects;
 mod facts;

@@ -409,12 +409,14 @@ impl Session {
             registered: false,
             limit: None,
         };
+        let doubted = common::chunk_set::ChunkSet::empty(prepared.layout.chunks());
         let ready = Ready {
             descriptor: prepared.descriptor,
             layout: prepared.layout,
             have: have.clone(),
             wanted: have,
             hashes: prepared.hashes,
+            doubted,
         };
         self.insert(content);
         self.feed(Input::ContentAdded { id, ready: Some(ready) });

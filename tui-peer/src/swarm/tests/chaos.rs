@@ -213,7 +213,13 @@ impl Chaos {
         let (id, chunks) = (thing.id, thing.chunks());
         let set = self.some_set(chunks);
         let known = self.rng.bool();
-        let input = match self.rng.u32(0..16) {
+        let input = match self.rng.u32(0..18) {
+            16 => {
+                let mut ready = thing.ready(set, known);
+                ready.doubted = self.some_set(chunks);
+                Input::ContentReady { id, ready }
+            }
+            17 => Input::DoubtsSettled { id, here: set, gone: self.some_set(chunks) },
             0 if self.rng.bool() => Input::ContentRemoved { id },
             1 => Input::ContentAdded { id, ready: None },
             2..5 => Input::ContentAdded { id, ready: Some(thing.ready(set, known)) },

@@ -4,6 +4,7 @@
 mod busy;
 mod chaos;
 mod crowds;
+mod doubts;
 mod hostile;
 mod pair;
 mod serving;
@@ -59,6 +60,7 @@ impl Thing {
             have,
             wanted: ChunkSet::full(self.chunks()),
             hashes: vec![if known { self.hashes.clone() } else { unknown }],
+            doubted: ChunkSet::empty(self.chunks()),
         }
     }
 }
@@ -131,6 +133,9 @@ fn check(node: &Node) {
                 (0..body.layout.chunks()).filter(|c| link.has.contains(*c) && body.lacks(*c));
             assert_eq!(link.useful as usize, useful.count(), "useful chunks of a source");
         }
+        for chunk in body.doubted.iter() {
+            assert!(!body.have.contains(chunk) && !body.picker.is_pickable(chunk));
+        }
         assert_eq!(body.seeds, seeds);
         assert_eq!(body.picker.availability(), availability);
         // What is kept for those who look is what counting anew gives.
@@ -162,7 +167,8 @@ fn check(node: &Node) {
                 assert!(flight.verifying.is_some() || !flight.asked.is_empty(), "lost chunk");
                 assert!(flight.asked.len() <= 2);
             }
-            let pickable = body.lacks(chunk) && flight.is_none() && body.hash(chunk).is_some();
+            let free = flight.is_none() && !body.doubted.contains(chunk);
+            let pickable = body.lacks(chunk) && free && body.hash(chunk).is_some();
             assert_eq!(body.picker.is_pickable(chunk), pickable, "chunk {chunk}");
         }
         assert!(node.live.contains(id) || !content.is_active(), "wanted and forgotten");

@@ -174,6 +174,7 @@ fn folder(sizes: &[u64], known: bool) -> Ready {
         hashes: hashes.collect(),
         have: if known { ChunkSet::full(chunks) } else { ChunkSet::empty(chunks) },
         wanted: ChunkSet::full(chunks),
+        doubted: ChunkSet::empty(chunks),
         layout,
     }
 }

@@ -216,6 +216,22 @@ fn a_download_that_must_wait_for_its_sync_does_not_hold_up_others() {
     assert!(queue.pop(|_| false, |_| {}).is_none());
 }
 
+#[test]
+fn f12_few_small_chunks_wait_to_be_written() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(100);
+    let partial = content.open(temp.path()).partial;
+    let (pool, queue) = (BufPool::new(1 << 20), Queue::new(100));
+    for _ in 0..32 {
+        let job = job(&content, &partial, &pool, 0);
+        assert!(queue.push(Job::Verify(vec![job])).is_ok());
+    }
+    assert!(queue.bytes() >= 8 << 20, "connections hold back for {} bytes", queue.bytes());
+    while queue.bytes() > 0 {
+        assert!(queue.pop(|_| false, |_| {}).is_some());
+    }
+}
+
 #[tokio::test]
 async fn connections_that_hold_back_go_on_when_chunks_are_taken_or_parked() {
     let temp = tempfile::tempdir().unwrap();

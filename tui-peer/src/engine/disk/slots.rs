@@ -1,0 +1,144 @@
+//! Which of the names that a download may have are ours to use, and where bytes of it may lie that
+//! somebody else left.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::claim::{Claim, Norm, make_private};
+use super::error::DiskError;
+use super::names::Names;
+use super::sys::{self, Access, Seen};
+
+/// One set of names and what stands there.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub(super) names: Names,
+    pub(super) part: Option<(Claim, Seen)>,
+    pub(super) state: Option<(Claim, Seen)>,
+    state_new: Option<(Claim, Seen)>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Slots {
+    pub(super) norm: Norm,
+    all: Vec<Slot>,
+    /// Whether it is a folder.
+    folder: bool,
+}
+
+/// A part that is not ours alone: it may hold right bytes, and is only read.
+#[derive(Debug, Clone)]
+pub(super) struct Donor {
+    pub(super) names: Names,
+    /// Made by us, and so ours to delete when it is of no use any more.
+    pub(super) own: bool,
+}
+
+impl Slot {
+    fn usable(&self) -> bool {
+        let free = |found: Option<(Claim, Seen)>| {
+            found.is_none_or(|(claim, seen)| claim != Claim::Other && seen.is_file)
+        };
+        let part = self.part.is_none_or(|(claim, _)| claim == Claim::Ours);
+        part && free(self.state) && free(self.state_new)
+    }
+
+    /// Nothing stands there that others made.
+    fn is_own(&self) -> bool {
+        let mine = |found: Option<(Claim, Seen)>| found.is_none_or(|(c, _)| c != Claim::Other);
+        mine(self.part) && mine(self.state) && mine(self.state_new)
+    }
+}
+
+impl Slots {
+    /// Looks at what stands in `dir` under the names of a download: a folder, a file, or either.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn look(
+        dir: &OwnedFd,
+        dir_path: &Path,
+        names: Vec<Names>,
+        folder: Option<bool>,
+    ) -> Result<Self, DiskError> {
+        let mut seen = Vec::new();
+        for names in names {
+            let look = |name: &String| {
+                sys::look(dir, name.as_str())
+                    .map_err(|error| DiskError::sort("look at", &dir_path.join(name), 0, error))
+            };
+            let found = [look(&names.part)?, look(&names.state)?, look(&names.state_new)?];
+            seen.push((names, found));
+        }
+        let strict = Norm::usual();
+        let suspect = |found: &Option<Seen>| {
+            found.as_ref().is_some_and(|seen| strict.judge(seen) != Claim::Ours)
+        };
+        // Only then is it worth the while to find out what this file system shows.
+        let any = seen.iter().any(|(_, found)| found.iter().any(suspect));
+        let norm = if any { Norm::of(dir) } else { strict };
+        let judge = |found: Option<Seen>| found.map(|seen| (norm.judge(&seen), seen));
+        let all = seen.into_iter().map(|(names, [part, state, state_new])| Slot {
+            names,
+            part: judge(part).map(|(claim, seen)| {
+                // Something of the wrong kind is no part of this.
+                let right = folder.is_none_or(|folder| seen.is_dir == folder);
+                (if right { claim } else { Claim::Other }, seen)
+            }),
+            state: judge(state),
+            state_new: judge(state_new),
+        });
+        Ok(Self { norm, all: all.collect(), folder: folder.unwrap_or(false) })
+    }
+
+    /// Those that can be used, best first: one with a part of ours, then one with a journal, then an
+    /// empty one.
+    pub(super) fn usable(&self) -> Vec<Slot> {
+        let mut usable: Vec<Slot> = self.all.iter().filter(|s| s.usable()).cloned().collect();
+        // Stable: of equals the first name.
+        usable.sort_by_key(|slot| (slot.part.is_none(), slot.state.is_none()));
+        usable
+    }
+
+    /// Parts other than that of `chosen` that may hold some of the bytes.
+    pub(super) fn donors(&self, chosen: &Slot) -> Vec<Donor> {
+        let right_kind = |slot: &&Slot| {
+            slot.part.is_some_and(|(_, seen)| if self.folder { seen.is_dir } else { seen.is_file })
+        };
+        let others = self.all.iter().filter(|slot| slot.names != chosen.names).filter(right_kind);
+        let own = |slot: &Slot| slot.part.is_some_and(|(claim, _)| claim != Claim::Other);
+        let donor = |slot: &Slot| Donor { names: slot.names.clone(), own: own(slot) };
+        others.map(donor).collect()
+    }
+
+    /// A part that we made and others can write to, where there is no room for a copy: from now on
+    /// nobody else can open it. Whoever has it open already still could write, which a copy is safe from.
+    pub(super) fn harden(&mut self, dir: &OwnedFd, room: impl FnOnce() -> bool) {
+        if self.folder || self.all.iter().any(|s| s.usable() && s.part.is_some()) {
+            return;
+        }
+        let norm = self.norm;
+        let loose = self.all.iter_mut().find(|slot| {
+            slot.is_own() && slot.part.is_some_and(|(claim, _)| claim == Claim::Loose)
+        });
+        let Some(slot) = loose else { return };
+        if room() {
+            return;
+        }
+        let hardened = sys::open_private(dir, slot.names.part.as_str(), Access::Write)
+            .and_then(|file| make_private(&file).and_then(|()| sys::look_at(&file)));
+        if let Ok(seen) = hardened
+            && norm.judge(&seen) == Claim::Ours
+        {
+            slot.part = Some((Claim::Ours, seen));
+            // What its journal says was open to others too.
+            slot.state = slot.state.map(|(_, seen)| (Claim::Loose, seen));
+        }
+    }
+
+    /// All sets of names.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Slot> {
+        self.all.iter()
+    }
+}

@@ -1,0 +1,218 @@
+//! S8: parts and journals that others have put in our way, or could write to.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+
+use super::*;
+
+const STRANGER: u32 = 12_345;
+
+/// Whether files can be given to somebody else here; says so where not.
+fn can_give() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped in part: only root can make files of other users");
+    }
+    root
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A part and its journal, made by another run in which chunks 0, 1 and 3 of six are durable: chunk 1
+/// wrong, the others right.
+fn plant(content: &Content, dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let Going { partial, .. } = content.open(dir);
+    let hashes: Vec<Hash> = (0..6).map(|chunk| content.hash(chunk).unwrap()).collect();
+    partial.record_hashes(0, 0, &hashes).unwrap();
+    content.write(&partial, [0, 1, 3]);
+    partial.sync().unwrap();
+    let part = partial.path();
+    drop(partial);
+    flip(&part, 65_536 + 9);
+    (part.clone(), part.with_extension("state"))
+}
+
+/// Opens, compares, fetches the rest, finishes; returns which chunks had not to be fetched.
+fn get(content: &Content, dir: &Path) -> Vec<u32> {
+    let again = content.open(dir);
+    assert!(again.durable.is_empty(), "no record of others is believed");
+    let here = again.partial.recheck(&again.written, |chunk| content.hash(chunk));
+    let missing = (0..6).filter(|chunk| !here.contains(*chunk));
+    content.write(&again.partial, missing);
+    let done = again.partial.finish(&content.plan()).unwrap();
+    assert!(fs::read(&done.path).unwrap() == content.files[0], "right to the last byte");
+    assert_eq!(fs::metadata(&done.path).unwrap().uid(), rustix::process::geteuid().as_raw());
+    assert_ne!(mode(&done.path), 0o600, "the mode of any new file at the end");
+    numbers(&here)
+}
+
+#[test]
+fn s8_part_and_journal_are_nobody_elses_business_until_the_end() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(6 * 65_536);
+    let Going { partial, .. } = content.open(temp.path());
+    let part = partial.path();
+    content.write(&partial, [0]);
+    partial.compact().unwrap();
+    assert_eq!((mode(&part), mode(&part.with_extension("state"))), (0o600, 0o600));
+    content.write(&partial, 1..6);
+    let fresh = temp.path().join("fresh");
+    fs::write(&fresh, "").unwrap();
+    assert_eq!(mode(&partial.finish(&content.plan()).unwrap().path), mode(&fresh));
+
+    let folder = Content::folder(&[("a/b", 10), ("c", 10)]);
+    let Going { partial, .. } = folder.open(temp.path());
+    assert_eq!(mode(&partial.path()), 0o700);
+    folder.write(&partial, 0..2);
+    let fresh = temp.path().join("fresh.d");
+    fs::create_dir(&fresh).unwrap();
+    assert_eq!(mode(&partial.finish(&folder.plan()).unwrap().path), mode(&fresh));
+}
+
+#[test]
+fn s8_what_another_user_planted_is_not_believed_and_not_touched() {
+    if !can_give() {
+        return;
+    }
+    let content = Content::file(6 * 65_536);
+    for (part_too, state_too) in [(true, true), (true, false), (false, true)] {
+        let temp = tempfile::tempdir().unwrap();
+        set_mode(temp.path(), 0o777);
+        let (part, state) = plant(&content, temp.path());
+        let planted = (fs::read(&part).unwrap(), fs::read(&state).unwrap());
+        if part_too {
+            chown(&part, Some(STRANGER), None).unwrap();
+        }
+        if state_too {
+            chown(&state, Some(STRANGER), None).unwrap();
+        }
+        assert_eq!(get(&content, temp.path()), [0, 3], "what is right of it is kept");
+        if part_too {
+            assert!(fs::read(&part).unwrap() == planted.0, "theirs is as it was");
+        }
+        if state_too {
+            assert!(fs::read(&state).unwrap() == planted.1, "theirs is as it was");
+        }
+        // Nor when it is removed from the list.
+        let again = content.open(temp.path());
+        drop(again);
+        discard(temp.path(), "thing", &content.descriptor.id()).unwrap();
+        assert_eq!(part.exists(), part_too);
+        assert_eq!(state.exists(), state_too);
+    }
+}
+
+#[test]
+fn s8_a_stranger_who_writes_later_changes_nothing() {
+    let content = Content::file(6 * 65_536);
+    let temp = tempfile::tempdir().unwrap();
+    let (part, state) = plant(&content, temp.path());
+    set_mode(&part, 0o666);
+    set_mode(&state, 0o666);
+    // Somebody who had it open before we came.
+    let theirs = fs::File::options().write(true).open(&part).unwrap();
+    let again = content.open(temp.path());
+    let here = again.partial.recheck(&again.written, |chunk| content.hash(chunk));
+    assert_eq!(numbers(&here), [0, 3]);
+    std::os::unix::fs::FileExt::write_all_at(&theirs, &[7; 100], 50).unwrap();
+    content.write(&again.partial, [1, 2, 4, 5]);
+    let done = again.partial.finish(&content.plan()).unwrap();
+    assert!(fs::read(&done.path).unwrap() == content.files[0]);
+    // What was ours is gone when it is of no use any more.
+    assert_eq!(names_in(temp.path()), ["thing"]);
+}
+
+#[test]
+fn s8_loose_modes_links_and_second_names_vouch_for_nothing() {
+    let content = Content::file(6 * 65_536);
+    // A journal that others could write to.
+    let temp = tempfile::tempdir().unwrap();
+    let (_, state) = plant(&content, temp.path());
+    set_mode(&state, 0o664);
+    assert_eq!(get(&content, temp.path()), [0, 3]);
+    assert_eq!(names_in(temp.path()), ["thing"]);
+    // A part that has another name too.
+    let temp = tempfile::tempdir().unwrap();
+    let (part, _) = plant(&content, temp.path());
+    let other = temp.path().join("other");
+    fs::hard_link(&part, &other).unwrap();
+    let before = fs::read(&other).unwrap();
+    assert_eq!(get(&content, temp.path()), [0, 3]);
+    assert!(fs::read(&other).unwrap() == before && part.exists());
+    // Links.
+    let temp = tempfile::tempdir().unwrap();
+    let (part, state) = plant(&content, temp.path());
+    let victim = temp.path().join("victim");
+    for name in [&part, &state] {
+        fs::rename(name, &victim).unwrap();
+        symlink(&victim, name).unwrap();
+        let before = fs::read(&victim).unwrap();
+        let again = content.open(temp.path());
+        assert!(again.durable.is_empty());
+        content.write(&again.partial, 0..6);
+        again.partial.delete().unwrap();
+        assert!(fs::read(&victim).unwrap() == before);
+        assert!(fs::symlink_metadata(name).unwrap().is_symlink());
+    }
+}
+
+#[test]
+fn s8_a_planted_folder_is_copied_from_and_left_alone() {
+    if !can_give() {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::folder(&[("a/x", 100_000), ("b", 9), ("c", 70_000)]);
+    let Going { partial, .. } = content.open(temp.path());
+    content.write(&partial, [0, 1, 2, 3]);
+    partial.sync().unwrap();
+    let root = partial.path();
+    drop(partial);
+    flip(&root.join("b"), 3);
+    chown(&root, Some(STRANGER), None).unwrap();
+    symlink("/etc/hostname", root.join("z")).unwrap();
+    let again = content.open(temp.path());
+    assert!(again.durable.is_empty());
+    let here = again.partial.recheck(&again.written, |chunk| content.hash(chunk));
+    assert_eq!(numbers(&here), [0, 1, 3]);
+    content.write(&again.partial, [2, 4]);
+    let done = again.partial.finish(&content.plan()).unwrap();
+    assert_eq!(fs::read(done.path.join("c")).unwrap(), content.files[2]);
+    assert_eq!(names_in(&done.path), ["a", "b", "c"]);
+    assert_eq!(names_in(&root), ["a", "b", "c", "z"]);
+}
+
+#[test]
+fn s8_a_part_of_74ee283_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(6 * 65_536);
+    let Going { partial, .. } = content.open(temp.path());
+    content.write(&partial, [0, 1, 3]);
+    partial.sync().unwrap();
+    let part = partial.path();
+    drop(partial);
+    set_mode(&part, 0o644);
+    set_mode(&part.with_extension("state"), 0o644);
+    let again = content.open(temp.path());
+    assert_eq!(numbers(&again.durable), [0, 1, 3]);
+    assert!(again.partial.note().is_none());
+    assert_eq!(mode(&part), 0o600);
+}
+
+#[test]
+fn s8_where_all_names_are_taken_it_is_said() {
+    let temp = tempfile::tempdir().unwrap();
+    let content = Content::file(6 * 65_536);
+    for names in super::super::names::Names::all("thing", &content.descriptor.id()).unwrap() {
+        symlink("nowhere", temp.path().join(&names.state)).unwrap();
+    }
+    let error = Partial::open(content.spec(temp.path())).unwrap_err();
+    assert!(matches!(error, DiskError::Occupied { .. }), "{error}");
+    discard(temp.path(), "thing", &content.descriptor.id()).unwrap();
+    assert_eq!(names_in(temp.path()).len(), super::super::names::MAX_SLOTS);
+}
