@@ -14,6 +14,15 @@ const READS_IN_A_ROW: u32 = 8;
 /// Small chunks are taken several at once, so that hashing them fills all lanes: up to so many bytes.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// A shorter chunk weighs as much as one of this length (bytes) where connections hold back: making a small
+/// file takes longer than writing it, and what waits when the program is killed is fetched again.
+const LEAST_WEIGHT: usize = 256 * 1024;
+
+/// How much a chunk counts among those that wait.
+fn weight(job: &VerifyJob) -> usize {
+    job.bytes().max(LEAST_WEIGHT)
+}
+
 /// A read.
 pub(super) type Work = Box<dyn FnOnce() + Send>;
 
