@@ -429,3 +429,31 @@ fn f11_a_limit_of_file_sizes_pauses_a_download_and_ends_no_program() {
     assert_eq!(net.peer("l", &["get", "big.bin"]).finish().1, 0);
     same(&file, &net.downloaded("l", "big.bin"));
 }
+
+#[test]
+fn s8_whatever_the_umask_a_download_ends_with_the_mode_of_any_new_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let net = Net::start();
+    let file = net.file("one.bin", MIB, 16);
+    net.file("many/a", 100_000, 17);
+    let _seeder = net.seeder("s", &file, &[]);
+    let _other = net.seeder("t", &net.path("many"), &[]);
+    for mask in [0o000, 0o002, 0o007, 0o077] {
+        for name in ["one.bin", "many"] {
+            let peer = format!("l{mask:o}-{name}");
+            let inner = net.command(&peer, &["get", name]);
+            let mut masked = std::process::Command::new("bash");
+            masked.args(["-c", &format!("umask {mask:o}; exec \"$0\" \"$@\"")]);
+            masked.arg(inner.get_program()).args(inner.get_args());
+            for (name, value) in inner.get_envs() {
+                masked.env(name, value.unwrap_or_default());
+            }
+            let (lines, code) = harness::Program::spawn(masked).finish();
+            assert_eq!(code, 0, "{mask:o}: {lines:?}");
+            let done = net.downloaded(&peer, name);
+            let all = if done.is_dir() { 0o777 } else { 0o666 };
+            assert_eq!(fs::metadata(&done).unwrap().permissions().mode() & 0o777, all & !mask);
+            assert_eq!(fs::read_dir(done.parent().unwrap()).unwrap().count(), 1);
+        }
+    }
+}

@@ -142,12 +142,13 @@ impl Partial {
             self.sync().map_err(|error| error.error)?;
             self.check_complete(plan)?;
             self.announce_end()?;
-            self.publish_mode()?;
             self.rename()?;
             stats
         } else {
             self.stats()?
         };
+        // What was nobody else's business while it was a part gets the mode of any new file or folder.
+        make_public(&*self.own()?).map_err(|error| self.error("finish", 0, error))?;
         self.hook
             .before(Step::SyncDir)
             .and_then(|()| Ok(rustix::fs::fsync(&self.dir)?))
@@ -162,8 +163,8 @@ impl Partial {
     /// # Errors
     /// [`DiskError`] if it could not be removed; harmless but for a file left behind.
     pub fn close_journal(&self) -> Result<(), DiskError> {
-        self.tree.close();
         self.forget_journal()?;
+        self.close_own();
         self.forget_donors();
         Ok(())
     }
@@ -188,6 +189,7 @@ impl Partial {
             self.tree.make_dirs(dir).map_err(error)?;
         }
         let mut stats = Vec::with_capacity(self.layout().files());
+        let mut lost = false;
         for file in 0..self.layout().files() {
             let plan = plan.files.get(file);
             let keep = match self.is_whole(file) {
@@ -199,15 +201,35 @@ impl Partial {
                 stats.push(Stat::ABSENT);
                 continue;
             }
-            let handle = self.tree.open_uncached(file, Access::Write).map_err(error)?;
+            let Some(handle) = self.open_whole(file).map_err(error)? else {
+                self.drop_file(file)?;
+                lost = true;
+                stats.push(Stat::ABSENT);
+                continue;
+            };
             if let Some(plan) = plan {
                 plan.apply(&handle).map_err(error)?;
             }
             stats.push(Stat::of(&handle.metadata().map_err(error)?));
         }
+        if lost {
+            self.compact()?;
+        }
         // One sync of the file system takes all of the above.
         self.state().created = true;
         Ok(stats)
+    }
+
+    /// A file all of which was written; `None` if it is not so any more.
+    fn open_whole(&self, file: usize) -> std::io::Result<Option<File>> {
+        let size = self.layout().file_size(file).unwrap_or(0);
+        let access = if size == 0 { Access::Write } else { Access::Existing };
+        match self.tree.open_uncached(file, access) {
+            Ok(handle) if handle.metadata()?.len() == size => Ok(Some(handle)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether all chunks of a file are here; `None` for a file without any.
@@ -218,18 +240,7 @@ impl Partial {
     }
 
     fn drop_file(&self, file: usize) -> Result<(), DiskError> {
-        let chunks = self.layout().file_chunks(file).unwrap_or(0..0);
-        let mut state = self.state();
-        for chunk in chunks {
-            state.written.remove(chunk);
-            state.durable.remove(chunk);
-        }
-        state.dirty.remove(&file);
-        state.pending.retain(|chunk| {
-            let place = self.layout().chunk(*chunk).map(|chunk| self.layout().place(chunk));
-            place.is_some_and(|place| place.file != file)
-        });
-        drop(state);
+        self.forget_file(file);
         self.tree.remove(file).map_err(|error| self.error("delete", 0, error))
     }
 
@@ -243,23 +254,10 @@ impl Partial {
         self.sync_journal(&file)
     }
 
-    /// What was nobody else's business while it was a part gets the mode of any new file or folder.
-    fn publish_mode(&self) -> Result<(), DiskError> {
-        let error = |error| self.error("finish", 0, error);
-        if self.tree.rel().is_none() {
-            return make_public(&*self.open_own(0)?).map_err(error);
-        }
-        let dir = sys::open_dir(&*self.dir, self.names.part.as_str());
-        dir.and_then(make_public).map_err(error)
-    }
-
     fn rename(&self) -> Result<(), DiskError> {
-        let whole = match self.tree.rel() {
-            Some(_) => None,
-            None => {
-                Some(sys::look_at(&*self.open_own(0)?).map_err(|e| self.error("look at", 0, e))?)
-            }
-        };
+        // A sync that runs beside this would look for the part where it was.
+        let _one = self.syncing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.check_own()?;
         self.state().closed = true;
         let renamed = self.tree.renaming(|| {
             let dir = self.dir_now();
@@ -273,8 +271,7 @@ impl Partial {
                     Ok(true) => {
                         // Where others may rename, it may be theirs that was put in place.
                         let placed = sys::look(&self.dir, name.as_str()).ok().flatten();
-                        let same = |seen: sys::Seen| placed.is_some_and(|p| p.ino == seen.ino);
-                        if !whole.is_none_or(same) {
+                        if placed.is_none_or(|placed| placed.ino != self.ino) {
                             return Err(DiskError::Changed { path });
                         }
                         return Ok(path);

@@ -11,7 +11,7 @@ use common::id::Hash;
 use common::layout::Layout;
 use rustix::fs::FlockOperation;
 
-use super::claim::{Claim, Norm, knows_holes, make_private};
+use super::claim::{Claim, Norm, knows_holes, make_private, make_public};
 use super::error::DiskError;
 use super::journal::{Bounds, Header, Journal, Record};
 use super::names::Names;
@@ -33,6 +33,8 @@ pub(super) struct FoundPart {
     pub(super) norm: Norm,
     /// The part's inode.
     pub(super) ino: u64,
+    /// The part itself, a file or a folder.
+    pub(super) own: fs::File,
     pub(super) journal: Journal,
     pub(super) durable: ChunkSet,
     /// May be there, and must be compared first.
@@ -139,19 +141,19 @@ impl Opening<'_> {
         let Told { journal, header, mut durable, mut written, hashes, .. } = told;
         let chunks = self.spec.layout.chunks();
         let error = |error| self.error("look at", &slot.names.part, 0, error);
-        if part.is_dir {
-            let dir = sys::open_dir(&**self.dir, slot.names.part.as_str());
-            dir.and_then(make_private).map_err(error)?;
+        let name = slot.names.part.as_str();
+        let own = if part.is_dir {
+            sys::open_dir(&**self.dir, name).map(fs::File::from)
         } else {
-            let file = sys::open_private(&**self.dir, slot.names.part.as_str(), Access::Write);
-            let file = file.map_err(error)?;
-            if sys::look_at(&file).map_err(error)?.ino != part.ino {
-                return Err(DiskError::Changed { path: self.spec.dir.join(&slot.names.part) });
-            }
-            make_private(&file).map_err(error)?;
-            if part.size != self.spec.descriptor.size {
-                self.resize(&file, &slot.names)?;
-            }
+            sys::open_private(&**self.dir, name, Access::Existing)
+        };
+        let own = own.map_err(error)?;
+        if sys::look_at(&own).map_err(error)?.ino != part.ino {
+            return Err(DiskError::Changed { path: self.spec.dir.join(name) });
+        }
+        make_private(&own).map_err(error)?;
+        if !part.is_dir && part.size != self.spec.descriptor.size {
+            self.resize(&own, &slot.names)?;
         }
         // Devices get new numbers when they are plugged in again; inodes do not.
         let same = header.as_ref().is_some_and(|header| {
@@ -186,7 +188,7 @@ impl Opening<'_> {
         };
         let (names, donors) = (slot.names.clone(), Vec::new());
         let (norm, ino) = (Norm::usual(), part.ino);
-        Ok(FoundPart { names, norm, ino, journal, durable, unsure, hashes, donors, note })
+        Ok(FoundPart { names, norm, ino, own, journal, durable, unsure, hashes, donors, note })
     }
 
     /// What others left may hold some of what we lack.
@@ -222,6 +224,9 @@ impl Opening<'_> {
                 None => seen.is_file && seen.size == self.spec.descriptor.size,
             };
             if whole {
+                // The program may have ended between the rename and this.
+                self.publish(&name, &seen)
+                    .map_err(|error| self.error("finish", &name, 0, error))?;
                 sys::remove_file(self.dir, names.state.as_str())
                     .map_err(|error| self.error("delete", &names.state, 0, error))?;
                 return Ok(Some(self.spec.dir.join(name)));
@@ -230,10 +235,21 @@ impl Opening<'_> {
         Ok(None)
     }
 
+    /// Gives what is finished the mode of any new file or folder.
+    fn publish(&self, name: &str, seen: &Seen) -> io::Result<()> {
+        let own = if seen.is_dir {
+            fs::File::from(sys::open_dir(&**self.dir, name)?)
+        } else {
+            sys::open_file(&**self.dir, name, Access::Read)?
+        };
+        // Replaced just now: not ours to change.
+        if sys::look_at(&own)?.ino == seen.ino { make_public(&own) } else { Ok(()) }
+    }
+
     /// Makes part and journal, and makes sure that both survive a power cut.
     fn create(&self, slot: &Slot, told: Told) -> Result<FoundPart, DiskError> {
         let names = &slot.names;
-        let part = self.create_part(names).inspect_err(|_| {
+        let (own, part) = self.create_part(names).inspect_err(|_| {
             // The first error is the one that tells.
             let _ = sys::remove_file(self.dir, names.state.as_str());
         })?;
@@ -247,6 +263,7 @@ impl Opening<'_> {
             names: names.clone(),
             norm: Norm::usual(),
             ino: part.ino,
+            own,
             journal,
             durable: none.clone(),
             unsure: none,
@@ -256,7 +273,7 @@ impl Opening<'_> {
         })
     }
 
-    fn create_part(&self, names: &Names) -> Result<Seen, DiskError> {
+    fn create_part(&self, names: &Names) -> Result<(fs::File, Seen), DiskError> {
         let size = self.spec.descriptor.size;
         let error = |needed| move |error| self.error("create", &names.part, needed, error);
         self.hook.before(Step::Create).map_err(error(size))?;
@@ -265,16 +282,18 @@ impl Opening<'_> {
                 return Err(DiskError::InUse { path: self.spec.dir.join(&names.part) });
             }
             let dir = sys::open_dir(self.dir, names.part.as_str()).map_err(error(0))?;
-            return sys::look_at(dir).map_err(error(0));
+            let seen = sys::look_at(&dir).map_err(error(0))?;
+            return Ok((dir.into(), seen));
         }
         enough_room(&self.spec.dir, size)?;
         let made = sys::open_private(self.dir, names.part.as_str(), Access::CreateNew);
         let file = made.map_err(error(0))?;
         let reserved = sys::reserve(&file, size).and_then(|()| file.sync_all());
         let seen = reserved.and_then(|()| sys::look_at(&file)).map_err(error(size));
-        seen.inspect_err(|_| {
+        let seen = seen.inspect_err(|_| {
             let _ = remove_part(self.dir, &self.spec.dir, &names.part);
-        })
+        })?;
+        Ok((file, seen))
     }
 
     /// Gives a part of the wrong length the right one.

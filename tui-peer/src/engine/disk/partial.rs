@@ -78,6 +78,10 @@ pub struct Partial {
     pub(super) tree: FileTree,
     /// The part's inode when it was opened.
     pub(super) ino: u64,
+    /// The part itself, which others may be able to put another in the place of: what is written goes
+    /// here, and only this is put in place at the end. Open, it keeps its inode to itself too. `None`:
+    /// it is finished, or gone.
+    pub(super) own: Mutex<Option<Arc<fs::File>>>,
     /// Parts that others can write to, or wrote: read, compared, and left alone.
     pub(super) donors: Vec<(Donor, FileTree)>,
     pub(super) hook: Arc<dyn Hook>,
@@ -142,7 +146,11 @@ impl Partial {
             Err(path) => return Ok(Opened::Finished(path)),
         };
         let chunks = spec.layout.chunks();
-        let tree = opening.tree(&found.names);
+        let own = Arc::new(found.own);
+        let mut tree = opening.tree(&found.names);
+        if spec.rel.is_some() {
+            tree = tree.below(own.clone());
+        }
         let donors = found.donors.into_iter().map(|donor| {
             let tree = opening.tree(&donor.names);
             (donor, tree)
@@ -173,6 +181,7 @@ impl Partial {
             names: found.names,
             norm: found.norm,
             ino: found.ino,
+            own: Mutex::new(Some(own)),
             owner: spec.owner,
             dir_path: spec.dir,
             dir,
@@ -349,20 +358,76 @@ impl Partial {
         Ok(())
     }
 
-    /// A file to write to. A single file lies where others may be able to put another in its place; into
-    /// the folder of a folder nobody else can.
-    pub(super) fn open_own(&self, file: usize) -> Result<Arc<fs::File>, DiskError> {
-        let error = |error| self.error("open", 0, error);
-        let handle = self.tree.open(file, Access::Write).map_err(error)?;
+    /// A file to write to.
+    fn open_own(&self, file: usize) -> Result<Arc<fs::File>, DiskError> {
         if self.tree.rel().is_none() {
-            let seen = sys::look_at(&*handle).map_err(error)?;
-            // One that is gone is noticed by the next sync.
-            if !seen.unlinked && self.norm.judge(&seen) != Claim::Ours {
-                self.tree.close();
-                return Err(DiskError::Changed { path: self.path() });
-            }
+            return self.own();
         }
-        Ok(handle)
+        let access = if self.has_some(file) { Access::Existing } else { Access::Write };
+        self.tree.open(file, access).map_err(|error| {
+            if access == Access::Existing && error.kind() == ErrorKind::NotFound {
+                self.lose_file(file);
+            }
+            self.error("open", 0, error)
+        })
+    }
+
+    /// The part itself.
+    pub(super) fn own(&self) -> Result<Arc<fs::File>, DiskError> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        own.ok_or_else(|| DiskError::Changed { path: self.path() })
+    }
+
+    /// Closes the part.
+    pub(super) fn close_own(&self) {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Closing may have to write: nobody waits for the lock meanwhile.
+        drop(own);
+        self.tree.close();
+    }
+
+    /// Whether the part still has its name, and nothing else stands there.
+    pub(super) fn check_own(&self) -> Result<(), DiskError> {
+        let error = |error| self.error("look at", 0, error);
+        let own = sys::look_at(&*self.own()?).map_err(error)?;
+        let there = sys::look(&self.dir, self.names.part.as_str()).map_err(error)?;
+        let same = there.is_some_and(|there| (there.dev, there.ino) == (own.dev, own.ino));
+        if same && !own.unlinked {
+            return Ok(());
+        }
+        Err(DiskError::Changed { path: self.path() })
+    }
+
+    /// Whether some of a file's bytes are here: then it must not be made anew, empty.
+    fn has_some(&self, file: usize) -> bool {
+        let state = self.state();
+        state.ready.contains(u32::try_from(file).unwrap_or(u32::MAX))
+            || self
+                .layout()
+                .file_chunks(file)
+                .is_some_and(|mut chunks| chunks.any(|chunk| state.written.contains(chunk)))
+    }
+
+    /// A file of a folder is gone: none of its chunks is here, now and after a restart.
+    pub(super) fn lose_file(&self, file: usize) {
+        self.forget_file(file);
+        if let Err(error) = self.compact() {
+            // Said again at the end, when its length is looked at.
+            tracing::warn!(%error, "a file that is gone is still in the journal");
+        }
+    }
+
+    /// None of a file's chunks counts as written any more.
+    pub(super) fn forget_file(&self, file: usize) {
+        let chunks = self.layout().file_chunks(file).unwrap_or(0..0);
+        let mut state = self.state();
+        for chunk in chunks.clone() {
+            state.written.remove(chunk);
+            state.durable.remove(chunk);
+        }
+        state.dirty.remove(&file);
+        state.pending.retain(|chunk| !chunks.contains(chunk));
+        state.ready.remove(u32::try_from(file).unwrap_or(u32::MAX));
     }
 
     /// Writes past the system's cache; `false` if it has to be written as usual.
@@ -397,8 +462,13 @@ impl Partial {
             state.written = ChunkSet::empty(self.layout().chunks());
             state.placed.is_some()
         };
-        self.tree.close();
-        if !placed {
+        let there = sys::look(&self.dir, self.names.part.as_str());
+        let there = there.map_err(|e| self.error("delete", 0, e))?;
+        // Somebody may have put his own there meanwhile.
+        let ours = there
+            .is_some_and(|seen| seen.ino == self.ino || self.norm.judge(&seen) != Claim::Other);
+        self.close_own();
+        if !placed && ours {
             remove_part(&self.dir, &self.dir_path, &self.names.part)
                 .map_err(|e| self.error("delete", 0, e))?;
         }

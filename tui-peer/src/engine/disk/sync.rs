@@ -90,30 +90,24 @@ impl Partial {
     fn sync_data(&self, files: &[usize], created: bool) -> Result<(), DiskError> {
         let error = |error| self.error("sync", 0, error);
         self.hook.before(Step::SyncData).map_err(error)?;
-        let root = if self.tree.rel().is_some() {
-            let dir = sys::open_dir(&*self.dir, self.root_name().as_str()).map_err(error)?;
-            if created || files.len() > FEW_FILES {
-                rustix::fs::syncfs(&dir).map_err(|errno| error(errno.into()))?;
-            } else {
-                self.sync_files(files)?;
-            }
-            sys::look_at(&dir)
+        let own = self.own()?;
+        if self.tree.rel().is_some() && (created || files.len() > FEW_FILES) {
+            rustix::fs::syncfs(&*own).map_err(|errno| error(errno.into()))?;
         } else {
             self.sync_files(files)?;
-            self.tree.open(0, Access::Write).and_then(|file| sys::look_at(&*file))
-        };
-        // Deleted while it was open: what is written goes nowhere.
-        match root {
-            Ok(seen) if seen.unlinked => Err(DiskError::Changed { path: self.path() }),
-            Ok(_) => Ok(()),
-            Err(e) => Err(error(e)),
         }
+        // Deleted or replaced while it was open: what is written goes nowhere.
+        self.check_own()
     }
 
     fn sync_files(&self, files: &[usize]) -> Result<(), DiskError> {
+        let error = |error| self.error("sync", 0, error);
         for file in files {
-            let synced = self.tree.open(*file, Access::Write).and_then(|file| file.sync_data());
-            synced.map_err(|error| self.error("sync", 0, error))?;
+            let file = match self.tree.rel() {
+                None => self.own()?,
+                Some(_) => self.tree.open(*file, Access::Existing).map_err(error)?,
+            };
+            file.sync_data().map_err(error)?;
         }
         Ok(())
     }
@@ -168,7 +162,11 @@ impl Partial {
         state.failures += 1;
         Self::forget_room(&mut state);
         drop(state);
-        self.tree.close();
+        if all {
+            self.close_own();
+        } else {
+            self.tree.close();
+        }
         lost
     }
 
@@ -187,6 +185,8 @@ impl Partial {
         let error = |error| self.error("rewrite the journal of", 0, error);
         self.hook.before(Step::Compact).map_err(error)?;
         let part = sys::look(&self.dir, self.root_name().as_str()).map_err(error)?;
+        // What another file holds, its records must not vouch for.
+        let part = part.filter(|part| part.ino == self.ino);
         let part = part.ok_or_else(|| DiskError::Changed { path: self.path() })?;
         let mut records = journal.hashes(self.bounds()).map_err(error)?;
         records.extend(run_records(&self.state()));

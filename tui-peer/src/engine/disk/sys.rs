@@ -90,6 +90,8 @@ pub(super) enum Access {
     Read,
     /// Read and write, and create if need be.
     Write,
+    /// Read and write what is there: one that is gone is not made anew, empty.
+    Existing,
     /// Read and write, created by this call.
     CreateNew,
     /// Write past the system's cache; only where that can be done.
@@ -111,6 +113,7 @@ fn open_with(dir: impl AsFd, name: impl Arg, access: Access, mode: u32) -> io::R
     let flags = match access {
         Access::Read => OFlags::RDONLY,
         Access::Write => OFlags::RDWR | OFlags::CREATE,
+        Access::Existing => OFlags::RDWR,
         Access::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
         Access::Direct => OFlags::RDWR | direct_flag()?,
     };

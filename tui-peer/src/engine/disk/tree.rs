@@ -47,6 +47,8 @@ pub struct FileTree {
     number: u64,
     /// The folder that holds the root, if it stays the same whatever it is called.
     held: Option<Arc<OwnedFd>>,
+    /// The folder that is the root, if it stays the same whatever stands at its name.
+    own: Option<Arc<File>>,
 }
 
 impl FileTree {
@@ -55,7 +57,7 @@ impl FileTree {
     /// component and everything below is not.
     pub fn new(layout: Arc<Layout>, root: PathBuf, rel: Option<Arc<PathList>>) -> Self {
         let number = FdCache::shared().new_tree();
-        Self { layout, root: RwLock::new(root), rel, number, held: None }
+        Self { layout, root: RwLock::new(root), rel, number, held: None, own: None }
     }
 
     /// The same within the folder `dir`, which may be renamed meanwhile. A file that is made as the root
@@ -71,6 +73,12 @@ impl FileTree {
         tree
     }
 
+    /// The same, all of its files below the open folder `own`.
+    pub(super) fn below(mut self, own: Arc<File>) -> Self {
+        self.own = Some(own);
+        self
+    }
+
     /// The folder that holds the root.
     fn parent(&self, path: &Path) -> io::Result<Arc<OwnedFd>> {
         match &self.held {
@@ -81,6 +89,9 @@ impl FileTree {
 
     /// The folder that is the root.
     fn open_root(&self, root: &Path) -> io::Result<OwnedFd> {
+        if let Some(own) = &self.own {
+            return Ok(own.try_clone()?.into());
+        }
         let (parent, name) = split(root)?;
         sys::open_dir(&*self.parent(parent)?, name)
     }
@@ -149,7 +160,9 @@ impl FileTree {
 
     /// A file of the tree, from the cache if it is open already.
     pub(super) fn open(&self, file: usize, access: Access) -> io::Result<Arc<File>> {
-        let key = Key { tree: self.number, file, access };
+        // Both can do the same once they are open.
+        let kept = if access == Access::Existing { Access::Write } else { access };
+        let key = Key { tree: self.number, file, access: kept };
         let cache = FdCache::shared();
         match cache.get(key) {
             Some(file) => Ok(file),
@@ -180,7 +193,8 @@ impl FileTree {
             };
         };
         let (folders, last) = split_last(rel.get(file).ok_or_else(no_such_file)?);
-        let dir = walk(self.open_root(&root)?, folders, access != Access::Read)?;
+        let create = !matches!(access, Access::Read | Access::Existing);
+        let dir = walk(self.open_root(&root)?, folders, create)?;
         check(last)?;
         sys::open_file(dir, last, access)
     }

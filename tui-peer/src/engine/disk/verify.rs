@@ -11,7 +11,6 @@ use common::merkle::{block_hashes_of, chunk_hash};
 use super::error::DiskError;
 use super::partial::Partial;
 use super::pool::Buf;
-use super::sys::{self, Access};
 use super::tree::read_exact;
 
 /// A chunk all of whose bytes are here.
@@ -171,12 +170,7 @@ impl Partial {
         if self.tree.rel().is_some() {
             return self.tree.read_at(file, at, out).is_ok();
         }
-        // Opened so that none is made where it was deleted meanwhile.
-        let handle = self.tree.open(file, Access::Read);
-        handle.is_ok_and(|handle| {
-            let same = sys::look_at(&*handle).is_ok_and(|seen| seen.ino == self.ino);
-            same && read_exact(&handle, at, out).is_ok()
-        })
+        self.own().is_ok_and(|own| read_exact(&own, at, out).is_ok())
     }
 }
 

@@ -268,7 +268,12 @@ fn a_part_deleted_while_it_is_written_is_noticed() {
     let error = partial.sync().unwrap_err();
     assert!(matches!(error.error, DiskError::Changed { .. }));
     assert_eq!(numbers(&error.lost), [0, 1]);
-    // It is made anew, and the old records do not count for it.
+    // Nothing is written to nowhere, and the old records do not count for the next one.
+    let error = partial.write_chunk(2, &[content.chunk(2)], true).unwrap_err();
+    assert!(matches!(error, DiskError::Changed { .. }));
+    drop(partial);
+    let Going { partial, durable, written, .. } = content.open(temp.path());
+    assert_eq!((durable.count(), written.count()), (0, 0));
     content.write(&partial, [2]);
     partial.sync().unwrap();
     drop(partial);

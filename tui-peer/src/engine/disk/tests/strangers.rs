@@ -216,3 +216,124 @@ fn s8_where_all_names_are_taken_it_is_said() {
     discard(temp.path(), "thing", &content.descriptor.id()).unwrap();
     assert_eq!(names_in(temp.path()).len(), super::super::names::MAX_SLOTS);
 }
+
+#[test]
+fn s8_where_modes_and_owners_are_not_kept_the_first_attempt_ends_well() {
+    let content = Content::file(6 * 65_536);
+    let temp = tempfile::tempdir().unwrap();
+    let Going { partial, .. } = content.open(temp.path());
+    // What NTFS, FAT and squashed NFS show of the file just made.
+    set_mode(&partial.path(), 0o777);
+    if can_give() {
+        chown(partial.path(), Some(STRANGER), None).unwrap();
+    }
+    content.write(&partial, 0..6);
+    partial.sync().unwrap();
+    let done = partial.finish(&content.plan()).unwrap();
+    assert!(fs::read(&done.path).unwrap() == content.files[0]);
+    assert_eq!(names_in(temp.path()), ["thing"]);
+}
+
+/// Everything that is only kept open for later is closed, as when other files need the descriptors.
+fn close_files() {
+    super::super::cache::FdCache::shared().give_way();
+}
+
+#[test]
+fn s8_a_part_deleted_or_replaced_is_never_made_anew_nor_put_in_place() {
+    let content = Content::file(6 * 65_536);
+    for replaced in [false, true] {
+        let temp = tempfile::tempdir().unwrap();
+        let Going { partial, .. } = content.open(temp.path());
+        content.write(&partial, 0..3);
+        partial.sync().unwrap();
+        close_files();
+        let part = partial.path();
+        fs::remove_file(&part).unwrap();
+        if replaced {
+            // The right owner, mode and length; other bytes.
+            fs::write(&part, noise(6 * 65_536, 9)).unwrap();
+            set_mode(&part, 0o600);
+        }
+        for chunk in 3..6 {
+            let _ = partial.write_chunk(chunk, &[content.chunk(chunk)], true);
+        }
+        let error = partial.finish(&content.plan()).unwrap_err();
+        assert!(matches!(error, DiskError::Changed { .. }), "{error}");
+        assert!(!temp.path().join("thing").exists());
+        assert_eq!(part.exists(), replaced);
+        drop(partial);
+        // What is begun again ends with the right bytes.
+        let again = content.open(temp.path());
+        assert!(again.durable.is_empty());
+        let here = again.partial.recheck(&again.written, |chunk| content.hash(chunk));
+        content.write(&again.partial, (0..6).filter(|chunk| !here.contains(*chunk)));
+        let done = again.partial.finish(&content.plan()).unwrap();
+        assert!(fs::read(&done.path).unwrap() == content.files[0]);
+    }
+}
+
+#[test]
+fn s8_a_file_of_a_folder_that_was_deleted_is_fetched_again() {
+    // Three chunks in one file, of which the last alone would give it its full length.
+    let content = Content::folder(&[("a/x", 3 * 65_536), ("b", 9)]);
+    for (first, rest) in [(vec![0, 1, 3], vec![2]), (vec![0, 1, 2, 3], vec![])] {
+        let temp = tempfile::tempdir().unwrap();
+        let Going { partial, .. } = content.open(temp.path());
+        content.write(&partial, first);
+        partial.sync().unwrap();
+        close_files();
+        fs::remove_file(partial.path().join("a/x")).unwrap();
+        for chunk in &rest {
+            let written = partial.write_chunk(*chunk, &[content.chunk(*chunk)], true);
+            assert!(matches!(written, Err(DiskError::Changed { .. })));
+        }
+        let ended = partial.finish(&content.plan());
+        assert!(matches!(ended, Err(DiskError::Incomplete { missing: 3 })), "{ended:?}");
+        drop(partial);
+        let again = content.open(temp.path());
+        assert_eq!(numbers(&again.durable), [3]);
+        content.write(&again.partial, 0..3);
+        let done = again.partial.finish(&content.plan()).unwrap();
+        assert!(fs::read(done.path.join("a/x")).unwrap() == content.files[0]);
+    }
+}
+
+#[test]
+fn s8_a_folder_put_in_the_place_of_the_part_is_not_believed() {
+    let content = Content::folder(&[("a", 100_000), ("b", 9)]);
+    for synced in [false, true] {
+        let temp = tempfile::tempdir().unwrap();
+        let Going { partial, .. } = content.open(temp.path());
+        content.write(&partial, 0..3);
+        if synced {
+            partial.sync().unwrap();
+        }
+        let (part, moved) = (partial.path(), temp.path().join("moved"));
+        close_files();
+        fs::rename(&part, &moved).unwrap();
+        fs::create_dir(&part).unwrap();
+        set_mode(&part, 0o700);
+        fs::write(part.join("a"), noise(100_000, 9)).unwrap();
+        fs::write(part.join("b"), noise(9, 9)).unwrap();
+        let error = partial.finish(&content.plan()).unwrap_err();
+        assert!(matches!(error, DiskError::Changed { .. }), "{error}");
+        assert!(part.exists() && !temp.path().join("thing").exists());
+        assert!(fs::read(part.join("b")).unwrap() == noise(9, 9), "theirs is as it was");
+    }
+}
+
+#[test]
+fn s8_a_run_that_ends_before_the_mode_is_set_is_mended_by_the_next() {
+    let temp = tempfile::tempdir().unwrap();
+    for content in [Content::file(1000), Content::folder(&[("a", 10)])] {
+        let Going { partial, .. } = content.open(temp.path());
+        content.write(&partial, [0]);
+        let done = partial.place(&content.plan()).unwrap();
+        let public = mode(&done.path);
+        drop(partial);
+        set_mode(&done.path, public & 0o700);
+        assert!(matches!(Partial::open(content.spec(temp.path())).unwrap(), Opened::Finished(_)));
+        assert_eq!(mode(&done.path), public);
+    }
+}
