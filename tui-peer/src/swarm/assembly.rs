@@ -206,6 +206,9 @@ impl Node {
         if let Some(link) = sender.and_then(|at| content.links.get_mut(&at)) {
             link.delivered = Some(cx.now);
         }
+        if let Some(conn) = sender.and_then(|at| self.conns.get_mut(&at)) {
+            conn.delivered = true;
+        }
         let mut bored = Vec::new();
         for (at, link) in &mut content.links {
             if new && link.has.contains(chunk) && body.wanted.contains(chunk) {

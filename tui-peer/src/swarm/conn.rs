@@ -69,6 +69,8 @@ pub(super) struct Conn {
     pub(super) up: Rate,
     /// Bytes sent in the last minute or so: halved every thirty seconds.
     pub(super) recent_up: u64,
+    /// A chunk of it was found good.
+    pub(super) delivered: bool,
     pub(super) heard: Time,
     pub(super) ping: Option<(u64, Time)>,
     pub(super) pinged: Time,
@@ -199,6 +201,7 @@ impl Conn {
             down: Rate::default(),
             up: Rate::default(),
             recent_up: 0,
+            delivered: false,
             heard: now,
             ping: None,
             pinged: Time::ZERO,

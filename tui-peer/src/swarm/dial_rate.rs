@@ -16,7 +16,7 @@ const IN_ALL: f64 = 50.0;
 /// and at once: what a start with many downloads takes.
 const BURST: f64 = 200.0;
 /// Addresses tried in one dial.
-const MAX_TRIES: usize = 4;
+pub(super) const MAX_TRIES: usize = 4;
 
 /// Tokens that come back with time.
 #[derive(Debug, Clone, Copy)]

@@ -15,8 +15,8 @@ use super::conn::{Asked, Conn};
 use super::content::{Body, Content};
 use super::dialer::Dialer;
 use super::event::{ConnId, Input, Notice, Output};
-use super::places::Suspects;
 use super::policy::Pace;
+use super::suspects::Suspects;
 use super::time::Time;
 
 /// The state machine. Feed it [`Input`]s with [`handle`](Self::handle), execute the [`Output`]s, call
@@ -145,7 +145,7 @@ impl Node {
             }
             Input::Connected { conn, peer, dialed, group, max_queued } => {
                 let mut conn = Conn::new(conn, peer, dialed, group, max_queued, now);
-                conn.suspect_until = self.suspects.until(group);
+                conn.suspect_until = self.suspects.until(&peer, group);
                 self.connected(cx, conn);
                 if dialed {
                     self.dial_on(cx);
@@ -247,6 +247,7 @@ impl Node {
         if let Some(conn) = self.conns.get(&at) {
             let (peer, group) = (conn.peer, conn.group);
             self.dialer.ban(peer, cx.now + time);
+            self.suspects.forget(&peer);
             if let Some(group) = group {
                 self.suspects.add(group, cx.now);
             }
@@ -257,9 +258,18 @@ impl Node {
 
     /// Ends a connection from our side.
     pub(super) fn close(&mut self, cx: &mut Cx<'_>, at: ConnId, code: Code, why: &str) {
+        self.close_for(cx, at, code, why, false);
+    }
+
+    /// The same. If the reason is ours, what the peer leaves half answered is not its doing.
+    fn close_for(&mut self, cx: &mut Cx<'_>, at: ConnId, code: Code, why: &str, ours: bool) {
         if self.conns.contains_key(&at) {
             cx.out.push(Output::Disconnect { conn: at, code, text: why.to_owned() });
-            self.disconnected(cx, at);
+            if ours {
+                self.parted(cx, at);
+            } else {
+                self.disconnected(cx, at);
+            }
         }
     }
 
@@ -287,14 +297,20 @@ impl Node {
                 cx.out.push(Output::Disconnect { conn: loser, code, text });
                 return;
             }
-            self.close(cx, loser, code, &text);
+            // Both dialled each other; a peer that dials anew leaves its own requests half answered.
+            let crossed = conn.dialed || self.conns.get(&loser).is_some_and(|old| old.dialed);
+            self.close_for(cx, loser, code, &text, crossed);
         }
         if self.conns.len() >= self.cfg.max_conns
             && let Some(loser) = self.crowded_conn(&conn, cx.now)
         {
-            self.close(cx, loser, Code::Busy, "room is needed for others");
+            self.close_for(cx, loser, Code::Busy, "room is needed for others", true);
         }
         if self.conns.len() >= self.cfg.max_conns {
+            if conn.dialed {
+                // Or it would be dialled again at once.
+                self.dialer.failed(peer, false, cx.now, &mut self.rng);
+            }
             let text = "too many connections".to_owned();
             cx.out.push(Output::Disconnect { conn: at, code: Code::Busy, text });
             return;
@@ -307,22 +323,31 @@ impl Node {
     }
 
     pub(super) fn disconnected(&mut self, cx: &mut Cx<'_>, at: ConnId) {
+        let Some(conn) = self.conns.get(&at) else { return };
+        let (peer, wasted) = (conn.peer, Self::half_answered(conn.requests.values()));
+        self.note_waste(cx, at, peer, wasted);
+        self.parted(cx, at);
+    }
+
+    fn parted(&mut self, cx: &mut Cx<'_>, at: ConnId) {
         let Some(conn) = self.conns.remove(&at) else { return };
         if self.by_peer.get(&conn.peer) == Some(&at) {
             self.by_peer.remove(&conn.peer);
         }
         let lived = cx.now.since(conn.since);
         self.dialer.ended(conn.peer, lived, cx.now, &mut self.rng);
-        let wasted = Self::half_answered(conn.requests.values());
-        self.note_waste(cx, at, conn.peer, wasted);
-        let mut requeued: HashMap<ContentId, u32> = HashMap::new();
-        for (rid, asked) in &conn.requests {
+        if !self.dialer.is_banned(&conn.peer, cx.now) {
+            self.suspects.left(&conn, cx.now);
+        }
+        let mut requeued: BTreeMap<ContentId, u32> = BTreeMap::new();
+        let requests: BTreeMap<&u32, &Asked> = conn.requests.iter().collect();
+        for (rid, asked) in requests {
             self.undo(cx, at, *rid, asked);
             if let Asked::Chunk { id, .. } | Asked::Any { id, .. } = asked {
                 *requeued.entry(*id).or_default() += 1;
             }
         }
-        let ids: Vec<ContentId> = conn.handles.values().copied().collect();
+        let ids: BTreeSet<ContentId> = conn.handles.values().copied().collect();
         for id in ids {
             self.unlink(cx, at, id, conn.peer, requeued.get(&id).copied().unwrap_or(0));
         }

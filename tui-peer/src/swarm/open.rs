@@ -1,5 +1,6 @@
 //! Contents are opened on connections, and closed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
@@ -22,7 +23,7 @@ impl Node {
     /// Opens a content on every connection to a peer known to have it.
     pub(super) fn open_known(&mut self, cx: &mut Cx<'_>, id: ContentId) {
         let Some(content) = self.contents.get(&id) else { return };
-        let connected: Vec<ConnId> =
+        let connected: BTreeSet<ConnId> =
             content.known.keys().filter_map(|peer| self.by_peer.get(peer).copied()).collect();
         for at in connected {
             self.open(cx, at, id);
@@ -86,11 +87,9 @@ impl Node {
         if full {
             return refuse(cx, Code::Limit);
         }
-        if crowded {
-            let Some(loser) = self.crowded_link(&id, at, cx.now) else {
-                return refuse(cx, Code::Limit);
-            };
-            self.close_link(cx, loser, id);
+        let loser = if crowded { self.crowded_link(&id, at, cx.now) } else { None };
+        if crowded && loser.is_none() {
+            return refuse(cx, Code::Limit);
         }
         let Some(content) = self.contents.get(&id) else { return };
         let (ours, interested) = (own_state(content), content.is_active());
@@ -99,6 +98,10 @@ impl Node {
         let bytes = if ours == HaveState::Part { u64::from(chunks / 8) } else { 0 };
         if !self.answers(cx, at, bytes) {
             return cx.send(at, PeerMsg::OpenNo { handle, code: Code::Busy });
+        }
+        // Nobody goes for one that is not let in.
+        if let Some(loser) = loser {
+            self.close_link(cx, loser, id);
         }
         let ok = OpenOk { handle, descriptor, state: ours, want: interested };
         cx.send(at, PeerMsg::OpenOk(ok));
@@ -159,7 +162,7 @@ impl Node {
         let peer = conn.peer;
         let Some(id) = conn.handles.remove(&handle) else { return };
         conn.idle_since = cx.now;
-        let gone: Vec<u32> = conn
+        let gone: BTreeSet<u32> = conn
             .requests
             .iter()
             .filter(|(_, asked)| asked.id() == id)

@@ -54,8 +54,14 @@ impl Node {
         let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_ref()) else {
             return false;
         };
-        let resting =
-            !content.is_active() || content.rest_until > cx.now || conn.rests_until > cx.now;
+        // Whom to do without is a matter of whom else there is.
+        let does_without = || {
+            let mut others = content.links.iter().filter(|(other, _)| **other != at);
+            others.any(|(_, link)| link.down.get(cx.now) >= 1.0)
+        };
+        let resting = !content.is_active()
+            || content.rest_until > cx.now
+            || (conn.rests_until > cx.now && does_without());
         if resting || link.choked_by || link.useful == 0 {
             return false;
         }

@@ -7,9 +7,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use common::net::AddrGroup;
 
 use super::conn::{Asked, Conn, Wanted};
@@ -21,16 +22,12 @@ use super::time::Time;
 /// Time to show what one is here for, after which a peer that could ask and does not is of no use. Longer
 /// than a round of unchoking and several round trips.
 const GRACE: Duration = Duration::from_secs(10);
-/// New keys from an address one of whose keys was banned are the first to go for so long.
-const SUSPECT_TIME: Duration = Duration::from_secs(600);
-/// Addresses remembered for that; beyond it the one whose time ends first is forgotten.
-const MAX_SUSPECTS: usize = 1024;
 /// A source counts as one that delivers for so long after its last good chunk, and so long it may take for
 /// the next one it is asked for. What it did earlier is thanked for: a crowd could hold all places for ever
 /// by one chunk each. 4 MiB come in it at 70 KB/s; who is slower keeps its place while there is room.
 const PROOF_TIME: Duration = Duration::from_secs(60);
 /// A download with fewer sources that deliver looks for others also when its table is full.
-const STARVING: usize = 4;
+pub(super) const STARVING: usize = 4;
 
 /// What a peer is here for, the least useful first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,33 +56,20 @@ struct Holder {
     since: Time,
 }
 
+/// The holders of those tables that are full.
+#[derive(Debug)]
+pub(super) struct FullTables {
+    links: Vec<Holder>,
+    conns: Vec<Holder>,
+    now: Time,
+}
+
 /// Where a peer comes from.
 #[derive(Debug, Clone, Copy, Default)]
 struct Origin {
     group: Option<AddrGroup>,
     /// A new key from an address with a banned one.
     suspect: bool,
-}
-
-/// Addresses with a banned key, and until when that counts.
-#[derive(Debug, Default)]
-pub(super) struct Suspects(BTreeMap<AddrGroup, Time>);
-
-impl Suspects {
-    /// A key at this address was banned.
-    pub(super) fn add(&mut self, group: AddrGroup, now: Time) {
-        self.0.retain(|_, until| *until > now);
-        if self.0.len() >= MAX_SUSPECTS {
-            let first = self.0.iter().min_by_key(|(_, until)| **until).map(|(group, _)| *group);
-            first.and_then(|group| self.0.remove(&group));
-        }
-        self.0.insert(group, now + SUSPECT_TIME);
-    }
-
-    /// Until when a new key from this address is suspect.
-    pub(super) fn until(&self, group: Option<AddrGroup>) -> Time {
-        group.and_then(|group| self.0.get(&group)).copied().unwrap_or(Time::ZERO)
-    }
 }
 
 /// Who goes for a newcomer; `None` refuses it. Who serves us never has to go for its address: a crowd of
@@ -99,7 +83,8 @@ fn loser(holders: &[Holder], newcomer: Origin, now: Time) -> Option<ConnId> {
     if newcomer.suspect {
         return useless(Use::Idle).map(|h| h.at);
     }
-    if let Some(suspect) = least(&mut holders.iter().filter(|h| h.who.suspect)) {
+    let mut suspects = holders.iter().filter(|h| h.who.suspect && h.what <= Use::Takes);
+    if let Some(suspect) = least(&mut suspects) {
         return Some(suspect.at);
     }
     if let Some(idle) = useless(Use::Idle) {
@@ -152,20 +137,26 @@ impl Node {
         loser(&self.link_holders(content, id, now), source, now)
     }
 
-    /// Sources that may be dialled though the tables are full, since there would be a place for one from
-    /// elsewhere: few at a time.
-    pub(super) fn spare_dials(&self, id: &ContentId, dialing: usize, now: Time) -> usize {
-        let Some(content) = self.contents.get(id).filter(|content| starves(content, now)) else {
-            return 0;
-        };
-        let elsewhere = Origin::default();
-        let links_free = content.links.len() < self.cfg.max_links
-            || loser(&self.link_holders(content, id, now), elsewhere, now).is_some();
-        let conns_free = self.conns.len() < self.cfg.max_conns || {
-            let holders: Vec<Holder> = self.conns.values().map(|c| self.holds(c, now)).collect();
-            loser(&holders, elsewhere, now).is_some()
-        };
-        if links_free && conns_free { STARVING.saturating_sub(dialing) } else { 0 }
+    /// Who has a place now, if a content has to look for sources though the tables are full: since few
+    /// of those that it has deliver.
+    pub(super) fn full_tables(&self, id: &ContentId, now: Time) -> Option<FullTables> {
+        let content = self.contents.get(id).filter(|content| starves(content, now))?;
+        let links = content.links.len() >= self.cfg.max_links;
+        let conns = self.conns.len() >= self.cfg.max_conns;
+        let conn_holders = || self.conns.values().map(|conn| self.holds(conn, now)).collect();
+        Some(FullTables {
+            links: if links { self.link_holders(content, id, now) } else { Vec::new() },
+            conns: if conns { conn_holders() } else { Vec::new() },
+            now,
+        })
+    }
+
+    /// Whether a source could have a place if it came from here.
+    pub(super) fn has_place(&self, full: &FullTables, peer: &PeerId, ip: IpAddr) -> bool {
+        let group = self.near.group(ip);
+        let origin = Origin { group, suspect: self.suspects.until(peer, group) > full.now };
+        let has = |table: &[Holder]| table.is_empty() || loser(table, origin, full.now).is_some();
+        has(&full.links) && has(&full.conns)
     }
 
     /// A connection: as useful as the most useful of what is open on it.
@@ -293,17 +284,11 @@ mod tests {
         let mut holders: Vec<Holder> = (0..5).map(|n| holder(n, from(1), Use::Waits)).collect();
         holders.push(holder(5, from(2), Use::Serves));
         holders[5].who.suspect = true;
+        assert_eq!(goes(&holders, from(3), false), Some(0), "one that delivers stays");
+        holders[5].what = Use::Takes;
         assert_eq!(goes(&holders, from(3), false), Some(5));
         assert_eq!(goes(&holders, from(2), true), None);
         holders[0].what = Use::Idle;
         assert_eq!(goes(&holders, from(2), true), Some(0));
-        let mut suspects = Suspects::default();
-        for n in 0..3000u32 {
-            let now = Time::from_micros(u64::from(n));
-            suspects.add(AddrGroup::V6(u64::from(n)), now);
-        }
-        assert_eq!(suspects.0.len(), MAX_SUSPECTS);
-        let last = Some(AddrGroup::V6(2999));
-        assert!(suspects.until(last) > Time::ZERO && suspects.until(None) == Time::ZERO);
     }
 }

@@ -1,14 +1,21 @@
 //! Where more sources come from: known peers are dialled, then the tracker is asked.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 
+use super::dial_rate::MAX_TRIES;
 use super::event::{Output, SourceHint};
 use super::node::{Cx, Node};
+use super::places::STARVING;
 
 /// Sources remembered per content by the tracker's word.
 const MAX_KNOWN: usize = 1000;
+/// Sources looked at in one pass for one that would find a place in a full table; the next pass looks at
+/// others.
+const MAX_LOOKED_AT: usize = 16;
 /// Waits between asking the tracker for more sources, the last one repeated.
 const ASK: [Duration; 4] = [
     Duration::from_secs(1),
@@ -44,14 +51,16 @@ impl Node {
         if !content.is_active() {
             return;
         }
-        let dialing = content.known.keys().filter(|p| self.dialer.is_dialing(p)).count();
+        let coming =
+            |peer: &&PeerId| self.dialer.is_dialing(peer) && !self.by_peer.contains_key(*peer);
+        let dialing = content.known.keys().filter(coming).count();
         let room = self.cfg.dial_target.saturating_sub(content.links.len() + dialing);
-        let free = self.cfg.max_dialing.saturating_sub(self.dialer.dialing());
         let mut room = room.min(self.cfg.max_conns.saturating_sub(self.conns.len()));
-        if room == 0 {
-            room = self.spare_dials(&id, dialing, cx.now);
+        let crowded = room == 0;
+        if crowded {
+            room = STARVING.saturating_sub(dialing);
         }
-        let room = room.min(free);
+        let room = room.min(self.cfg.max_dialing.saturating_sub(self.dialer.dialing()));
         if room == 0 {
             return;
         }
@@ -61,18 +70,35 @@ impl Node {
             .filter(|s| !self.by_peer.contains_key(&s.peer) && !s.addrs.is_empty())
             .filter(|s| self.dialer.may_dial(&s.peer, cx.now))
             .collect();
+        if candidates.is_empty() {
+            return;
+        }
         candidates.sort_by_key(|s| s.peer);
         self.rng.shuffle(&mut candidates);
+        let mut wished: Vec<(PeerId, Cow<'_, [SocketAddr]>)> = Vec::new();
+        if crowded {
+            let Some(full) = self.full_tables(&id, cx.now) else { return };
+            for source in candidates.into_iter().take(MAX_LOOKED_AT) {
+                let mut addrs = source.addrs.clone();
+                addrs.truncate(MAX_TRIES);
+                addrs.retain(|addr| self.has_place(&full, &source.peer, addr.ip()));
+                if !addrs.is_empty() {
+                    wished.push((source.peer, addrs.into()));
+                }
+            }
+        } else {
+            wished.extend(candidates.into_iter().map(|s| (s.peer, s.addrs.as_slice().into())));
+        }
         let (rate, near) = (&mut self.dialer.rate, &self.near);
         rate.refill(cx.now);
         let mut chosen: Vec<(PeerId, _)> = Vec::new();
-        for source in candidates {
+        for (peer, addrs) in wished {
             if chosen.len() >= room || !rate.has_token() {
                 break;
             }
-            let addrs = rate.take(source.peer, &source.addrs, near);
+            let addrs = rate.take(peer, &addrs, near);
             if !addrs.is_empty() {
-                chosen.push((source.peer, addrs));
+                chosen.push((peer, addrs));
             }
         }
         for (peer, addrs) in chosen {

@@ -296,3 +296,89 @@ fn s9_third_parties_named_by_a_lying_tracker_are_left_in_peace() {
     }
     assert!((60..=121).contains(&dials), "{dials} connections to one network in 23 s");
 }
+
+/// A download in a node whose connections all belong to one address, and wait.
+fn crowded_by_one_address() -> (World, Thing) {
+    let cfg = NodeConfig { max_conns: 8, ..NodeConfig::default() };
+    let (mut world, thing) = (World::new(cfg), thing(4_000_000));
+    let ready = thing.ready(ChunkSet::empty(thing.chunks()), true);
+    world.feed(Input::ContentAdded { id: thing.id, ready: Some(ready) });
+    for n in 1..=8 {
+        world.connect(n, from(1));
+        assert!(world.open(n, thing.id, HaveState::None).0);
+    }
+    (world, thing)
+}
+
+/// How often a source is dialled in ten seconds if each time it comes from the crowded address.
+fn dials_of_a_source(world: &mut World, thing: &Thing, addr: std::net::SocketAddr) -> usize {
+    let source = SourceHint { peer: key(100), addrs: vec![addr], have: 1, set: None };
+    let mut out = world.feed(Input::SourcesFound { id: thing.id, sources: vec![source] });
+    let (mut dials, mut conn) = (0, 1000);
+    for _ in 0..100 {
+        for output in std::mem::take(&mut out) {
+            let Output::Dial { peer, .. } = output else { continue };
+            (dials, conn) = (dials + 1, conn + 1);
+            let (group, max_queued) = (from(1), 1 << 24);
+            let conn = ConnId(conn);
+            let up = Input::Connected { conn, peer, dialed: true, group, max_queued };
+            let ended: Vec<u64> = world.feed(up).iter().filter_map(disconnected).collect();
+            assert_eq!(ended, [conn.0]);
+        }
+        out.extend(world.pass(Duration::from_millis(100)));
+    }
+    dials
+}
+
+#[test]
+fn s7_a_source_that_would_find_no_place_is_not_dialled_again_and_again() {
+    let (mut world, thing) = crowded_by_one_address();
+    let own = ([203, 0, 113, 1], 7421).into();
+    assert_eq!(dials_of_a_source(&mut world, &thing, own), 0, "no place for one more of these");
+    let (mut world, thing) = crowded_by_one_address();
+    let elsewhere = ([198, 51, 100, 1], 7421).into();
+    let dials = dials_of_a_source(&mut world, &thing, elsewhere);
+    assert!((1..=5).contains(&dials), "each time later: {dials}");
+}
+
+#[test]
+fn s7_who_was_of_use_before_a_neighbour_was_banned_is_no_suspect() {
+    let (mut world, thing) = seed(NodeConfig::default());
+    for n in [2, 3] {
+        world.connect(n, from(1));
+        world.open(n, thing.id, HaveState::None);
+    }
+    world.feed(Input::Message { conn: ConnId(2), msg: request(&thing, 7, 3) });
+    world.feed(Input::Served { conn: ConnId(2), rid: 7 });
+    world.connect(1, from(1));
+    world.open(1, thing.id, HaveState::None);
+    let msg = PeerMsg::Request { handle: 0, rid: 1, chunk: 0, off: 1, len: 1 };
+    world.feed(Input::Message { conn: ConnId(1), msg });
+    for n in [2, 3] {
+        world.feed(Input::Disconnected { conn: ConnId(u64::from(n)) });
+        world.connect(n, from(1));
+    }
+    let suspect = |n: u64| world.node.conns[&ConnId(n)].suspect_until > world.now;
+    assert!(!suspect(2) && suspect(3));
+}
+
+#[test]
+fn s7_nobody_loses_its_place_for_one_that_is_not_let_in() {
+    let (mut world, thing) = (World::new(NodeConfig::default()), thing(4_000_000));
+    let mut some = ChunkSet::empty(thing.chunks());
+    some.insert(0);
+    let ready = thing.ready(some, true);
+    world.feed(Input::ContentAdded { id: thing.id, ready: Some(ready) });
+    for n in 1..=48 {
+        world.connect(n, from(1));
+        assert!(world.open(n, thing.id, HaveState::None).0);
+    }
+    // Answers are so scarce that one is all there is for a while.
+    world.feed(Input::UpLimit(Some(1)));
+    for n in [100, 101] {
+        world.connect(n, from(n as u8));
+    }
+    let (may, closed) = world.open(100, thing.id, HaveState::None);
+    assert!(may && closed.len() == 1, "{closed:?}");
+    assert_eq!(world.open(101, thing.id, HaveState::None), (false, vec![]));
+}

@@ -218,3 +218,50 @@ fn s1_a_removed_download_does_not_ban_its_source() {
     data(&mut node, 5, 1, (rid, 5000, usual));
     assert!(node.dialer.is_banned(&peer(1), at(6)));
 }
+
+/// Two sources: one delivers, the other has sent half a chunk.
+fn half_a_chunk() -> (Thing, Node, Vec<Output>) {
+    let thing = thing(256 << 20);
+    let (mut node, out) = leecher(&thing, 2);
+    for ms in 1..10 {
+        let (rid, len) = asked(&mut node, &thing, 2)[0];
+        data(&mut node, ms, 2, (rid, 0, len));
+    }
+    let (rid, len) = asked(&mut node, &thing, 1)[0];
+    data(&mut node, 200, 1, (rid, 0, len / 2));
+    (thing, node, out)
+}
+
+#[test]
+fn s1_a_source_that_rests_is_asked_when_nobody_else_delivers() {
+    let (thing, mut node, mut out) = half_a_chunk();
+    for (rid, _) in asked(&mut node, &thing, 1) {
+        let msg = PeerMsg::Reject { rid, code: Code::Choked };
+        node.handle(at(203), Input::Message { conn: ConnId(1), msg }, &mut out);
+    }
+    assert_eq!(asked(&mut node, &thing, 1), [], "it rests while another delivers");
+    assert!(node.conns[&ConnId(1)].rests_until > at(203));
+    node.resting.insert(peer(1), at(60_000));
+    node.conns.get_mut(&ConnId(1)).unwrap().rests_until = at(60_000);
+    node.handle(at(300), Input::Disconnected { conn: ConnId(2) }, &mut out);
+    assert!(!asked(&mut node, &thing, 1).is_empty(), "it is the only one left");
+}
+
+#[test]
+fn s1_what_a_connection_that_we_give_up_leaves_half_answered_is_nobodys_fault() {
+    let up = |conn, dialed| Input::Connected {
+        conn: ConnId(conn),
+        peer: peer(1),
+        dialed,
+        group: None,
+        max_queued: 1 << 24,
+    };
+    let (_, mut node, mut out) = half_a_chunk();
+    node.handle(at(300), up(7, true), &mut out);
+    assert!(node.conns.contains_key(&ConnId(7)) && !node.conns.contains_key(&ConnId(1)));
+    assert_eq!(node.resting.len(), 0, "both dialled each other");
+    let (_, mut node, mut out) = half_a_chunk();
+    node.handle(at(300), up(7, false), &mut out);
+    assert!(node.conns.contains_key(&ConnId(7)) && !node.conns.contains_key(&ConnId(1)));
+    assert_eq!(node.resting.len(), 1, "it dialled anew and left the rest");
+}
