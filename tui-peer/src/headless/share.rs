@@ -139,7 +139,8 @@ impl Waiting {
         let first = engine.snapshot();
         let old =
             |t: &&Transfer| matches!(t.state, TransferState::Sharing | TransferState::Checking);
-        let registered = first.transfers.iter().filter(old).map(|t| t.id).collect();
+        let taken = first.transfers.iter().filter(old).filter(|t| !t.refused);
+        let registered = taken.map(|t| t.id).collect();
         // Shared before: nothing will happen, and nothing has to.
         let here = |t: &&Transfer| t.path == path && t.state == TransferState::Sharing;
         let id = first.transfers.iter().find(here).map(|t| t.id);
@@ -230,6 +231,10 @@ impl Waiting {
             NetState::Rejected { why } => return Err(Failed::Tracker(why.clone())),
             _ => false,
         };
+        let refused = row.is_some_and(|row| row.refused) && !alone;
+        if let (true, Some((_, why))) = (refused, &snapshot.network.refused) {
+            return Err(Failed::Tracker(format!("{}: {why}", self.path.display())));
+        }
         let there = alone || self.registered.contains(&id);
         let shared = |row: &Transfer| Shared { row: row.clone(), unkept: self.unkept.clone() };
         Ok(row.filter(|_| there).map(shared))
@@ -344,4 +349,47 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
 fn gone(id: &ContentId, name: &str, out: &mut Output) {
     out.json(&json!({"event": "unshared", "id": id.to_string(), "name": name}));
     out.line(&format!("no longer shared: {name}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use common::id::PeerId;
+
+    use super::*;
+    use crate::engine::handle::channel;
+    use crate::engine::snapshot::Me;
+
+    #[tokio::test]
+    async fn b14_what_is_shared_and_refused_by_the_tracker_is_not_said_to_be_shared() {
+        let mut snapshot = Snapshot::first(Me {
+            peer: PeerId::from_bytes([2; 32]),
+            nick: "me".into(),
+            listen: ([127, 0, 0, 1], 1).into(),
+            downloads: "/d".into(),
+            disk_free: None,
+            serving: true,
+        });
+        let row = |n: u8, refused: bool| Transfer {
+            state: TransferState::Sharing,
+            path: format!("/nowhere/{n}").into(),
+            refused,
+            ..Transfer::blank(ContentId::from_bytes([n; 32]))
+        };
+        snapshot.network.state = NetState::On;
+        snapshot.network.refused = Some((1, "this tracker is full".to_owned()));
+        snapshot.transfers = [row(1, false), row(2, true)].into();
+        let (engine, parts) = channel(snapshot.clone());
+        let mut events = engine.events();
+        let mut good = Waiting::new(&engine, Path::new("/nowhere/1"));
+        assert!(good.shared(&engine, &mut events).await.is_ok());
+        let mut bad = Waiting::new(&engine, Path::new("/nowhere/2"));
+        let Err(Failed::Tracker(why)) = bad.shared(&engine, &mut events).await else {
+            panic!("said to be shared")
+        };
+        assert!(why.contains("/nowhere/2") && why.contains("full"), "{why}");
+        // Without a network there is nobody to refuse it.
+        snapshot.network.state = NetState::Left;
+        parts.snapshots.send_replace(snapshot.into());
+        assert!(bad.shared(&engine, &mut events).await.is_ok());
+    }
 }

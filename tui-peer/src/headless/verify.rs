@@ -17,7 +17,7 @@ use crate::engine::command::Command;
 use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events};
 use crate::engine::library::{Compared, Library, ShareRecord, compare};
-use crate::engine::snapshot::{Snapshot, Transfer, TransferState};
+use crate::engine::snapshot::{Transfer, TransferState};
 
 /// Checks everything the library at `state` knows that `what` names; returns the exit code.
 pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
@@ -135,29 +135,41 @@ async fn verdict(
     events: &mut Events,
 ) -> Option<Result<usize, String>> {
     let mut snapshots = engine.snapshots();
+    // Whether it was seen being read since we asked, and whether events were dropped.
+    let (mut reading, mut dropped) = (false, false);
     loop {
-        let event = tokio::select! {
+        tokio::select! {
             event = events.recv() => match event {
-                Ok(event) => event,
-                // Its verdict may have been among what was dropped: how it stands says the same.
-                Err(RecvError::Lagged(_)) => match standing(&engine.snapshot(), id) {
+                Ok(event) => match said(&event, id) {
                     Some(result) => return Some(result),
-                    None => continue,
+                    None if !dropped => continue,
+                    None => {}
                 },
+                Err(RecvError::Lagged(_)) => dropped = true,
                 Err(RecvError::Closed) => return None,
             },
-            changed = snapshots.changed() => {
-                changed.ok()?;
-                // A peer of an earlier version says nothing of a share that is taken away meanwhile.
-                let there = engine.snapshot().transfers.iter().any(|t| t.id == *id);
-                if there {
-                    continue;
-                }
-                return Some(last_word(id, events));
-            }
+            changed = snapshots.changed() => changed.ok()?,
+        }
+        let snapshot = engine.snapshot();
+        let Some(transfer) = snapshot.transfers.iter().find(|t| t.id == *id) else {
+            // A peer of an earlier version says nothing of a share that is taken away meanwhile.
+            return Some(last_word(id, events));
         };
-        if let Some(result) = said(&event, id) {
-            return Some(result);
+        match transfer.state {
+            TransferState::Checking => reading = true,
+            _ if !dropped => {}
+            // The verdict may have been among what was dropped: how it stands after it was read says
+            // the same.
+            TransferState::Sharing if reading => return Some(Ok(0)),
+            _ if reading => return Some(Err(transfer.plan.why.clone())),
+            // As far as this picture shows it may not have been read yet: who asks meanwhile gets the
+            // same verdict.
+            _ => {
+                dropped = false;
+                if let Err(error) = engine.call(Command::Verify { id: *id }).await {
+                    return Some(Err(error.message));
+                }
+            }
         }
     }
 }
@@ -184,18 +196,92 @@ fn said(event: &Event, of: &ContentId) -> Option<Result<usize, String>> {
     }
 }
 
-/// How a share stands that is not being read any more.
-fn standing(snapshot: &Snapshot, id: &ContentId) -> Option<Result<usize, String>> {
-    let transfer = snapshot.transfers.iter().find(|t| t.id == *id)?;
-    match transfer.state {
-        TransferState::Checking => None,
-        TransferState::Sharing => Some(Ok(0)),
-        _ => Some(Err(transfer.plan.why.clone())),
-    }
-}
-
 fn gave_up(ended: Ended, out: &mut Output) -> u8 {
     let (why, code) = ended.words();
     out.error("wait", why, "the running peer goes on with it: tui-peer status");
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use common::id::PeerId;
+
+    use super::*;
+    use crate::engine::command::Reply;
+    use crate::engine::event::{Level, Target};
+    use crate::engine::handle::{EVENT_QUEUE, EventSender, HandleParts, channel};
+    use crate::engine::snapshot::{Me, Snapshot};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn snapshot(id: ContentId, state: TransferState) -> Snapshot {
+        let mut snapshot = Snapshot::first(Me {
+            peer: PeerId::from_bytes([2; 32]),
+            nick: "me".into(),
+            listen: ([127, 0, 0, 1], 1).into(),
+            downloads: "/d".into(),
+            disk_free: None,
+            serving: true,
+        });
+        snapshot.transfers = [Transfer { state, ..Transfer::blank(id) }].into();
+        snapshot
+    }
+
+    fn tell(events: &EventSender, what: What) {
+        let (at, text) = (SystemTime::now(), String::new());
+        events.send(Event { at, level: Level::Info, target: Target::Share, text, what });
+    }
+
+    /// More than a reader may be behind.
+    fn flood(parts: &HandleParts, id: ContentId) {
+        for _ in 0..=EVENT_QUEUE {
+            tell(&parts.events, What::Failed { id: Some(id), code: "other", hint: String::new() });
+        }
+    }
+
+    #[tokio::test]
+    async fn b12_a_verdict_among_dropped_events_is_asked_for_again_and_not_guessed() {
+        let id = ContentId::from_bytes([1; 32]);
+        // The picture is still that from before it was read.
+        let (engine, mut parts) = channel(snapshot(id, TransferState::Sharing));
+        let mut events = engine.live_events();
+        flood(&parts, id);
+        let mut asked = 0;
+        let answers = async {
+            while let Some((command, reply)) = parts.commands.recv().await {
+                assert!(matches!(command, Command::Verify { id: of } if of == id), "{command:?}");
+                reply.send(Ok(Reply::Accepted)).unwrap();
+                asked += 1;
+                if asked == 1 {
+                    tell(&parts.events, What::Verified { id, bad: 3 });
+                }
+            }
+            unreachable!("the other half has it")
+        };
+        let both = async {
+            tokio::select! {
+                result = verdict(&engine, &id, &mut events) => result,
+                () = answers => None,
+            }
+        };
+        assert_eq!(tokio::time::timeout(PATIENCE, both).await.unwrap(), Some(Ok(3)));
+    }
+
+    #[tokio::test]
+    async fn b12_a_share_that_was_seen_being_read_is_not_read_twice() {
+        let id = ContentId::from_bytes([1; 32]);
+        let (engine, mut parts) = channel(snapshot(id, TransferState::Checking));
+        let mut events = engine.live_events();
+        flood(&parts, id);
+        let wait = verdict(&engine, &id, &mut events);
+        tokio::pin!(wait);
+        // Until it has seen all that and waits again.
+        let early = tokio::time::timeout(Duration::ZERO, &mut wait).await;
+        assert!(early.is_err(), "it is being read: {early:?}");
+        parts.snapshots.send_replace(snapshot(id, TransferState::Sharing).into());
+        assert_eq!(tokio::time::timeout(PATIENCE, wait).await.unwrap(), Some(Ok(0)));
+        assert!(parts.commands.try_recv().is_err());
+    }
 }

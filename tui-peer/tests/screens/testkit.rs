@@ -148,6 +148,7 @@ pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
             _ => None,
         },
         plan: plan(n, &state),
+        refused: false,
         state,
     }
 }

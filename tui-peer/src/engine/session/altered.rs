@@ -259,6 +259,7 @@ impl Session {
                     self.say(Level::Info, Target::Share, text);
                 }
             }
+            Ok(Restored::Damaged(record)) if missed => self.on_damaged_back(record),
             Ok(Restored::Changed(record)) if missed => self.on_missed_changed(id, record.path),
             Err(path) if missed => self.on_missed_changed(id, path),
             _ => {}

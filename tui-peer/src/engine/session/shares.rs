@@ -244,13 +244,7 @@ impl Session {
                 self.hash(path, Some(name), Some(record), Trust::Record);
             }
             Restored::Damaged(record) => {
-                let why = format!("{} was found damaged: not served", record.path.display());
-                let what = What::Failed {
-                    id: Some(record.id),
-                    code: "damaged",
-                    hint: "verify it once it is mended, or share it again as it is".to_owned(),
-                };
-                self.tell(Level::Warn, Target::Share, why.clone(), what);
+                let why = self.tell_damaged(&record);
                 // The same bytes may be served from elsewhere.
                 if !self.contents.contains_key(&record.id) {
                     self.insert_off(record, ShareState::Damaged { why });
@@ -273,6 +267,24 @@ impl Session {
                 self.insert_off(record, ShareState::Gone { why, there: false });
             }
         }
+    }
+
+    /// A share that had vanished is there again, and was found damaged before that.
+    pub(super) fn on_damaged_back(&mut self, record: ShareRecord) {
+        let why = self.tell_damaged(&record);
+        self.take_off(record.id, ShareState::Damaged { why });
+    }
+
+    /// Says that a remembered share is not served because it is damaged, and returns the words.
+    fn tell_damaged(&self, record: &ShareRecord) -> String {
+        let why = format!("{} was found damaged: not served", record.path.display());
+        let what = What::Failed {
+            id: Some(record.id),
+            code: "damaged",
+            hint: "verify it once it is mended, or share it again as it is".to_owned(),
+        };
+        self.tell(Level::Warn, Target::Share, why.clone(), what);
+        why
     }
 
     /// A remembered share that is not served, for the list.

@@ -91,7 +91,7 @@ impl Session {
                 size: total,
                 done,
                 path: job.path.clone(),
-                ..blank(ContentId::from_bytes([0; 32]))
+                ..Transfer::blank(ContentId::from_bytes([0; 32]))
             }
         });
         let own = self.order.iter().filter_map(|id| self.contents.get(id));
@@ -126,7 +126,8 @@ impl Session {
             name: content.shown.clone(),
             kind: content.kind,
             other_complete: content.other_complete,
-            ..blank(content.id)
+            refused: self.net.refused.as_ref().is_some_and(|r| r.ids.contains(&content.id)),
+            ..Transfer::blank(content.id)
         };
         row.plan.waiting = content.other_partial;
         row.plan.up = content.limit.as_ref().and_then(|limit| limit.rate());
@@ -437,33 +438,5 @@ fn phase_state(phase: &Phase, stuck: bool) -> TransferState {
         Phase::Paused => TransferState::Paused,
         Phase::Blocked { full: true, .. } => TransferState::DiskFull,
         Phase::Blocked { why, .. } | Phase::Failed(why) => TransferState::Failed(why.clone()),
-    }
-}
-
-/// A row with nothing in it.
-fn blank(id: ContentId) -> Transfer {
-    Transfer {
-        id,
-        name: "".into(),
-        kind: common::content::Kind::File,
-        state: TransferState::Queued,
-        size: 0,
-        done: 0,
-        chunks: 0,
-        have: 0,
-        path: std::path::PathBuf::new(),
-        down_rate: 0.0,
-        up_rate: 0.0,
-        uploaded: 0,
-        eta_s: None,
-        active: 0,
-        sources: 0,
-        availability: None,
-        unavailable: 0,
-        downloaded: false,
-        wanted_by: 0,
-        other_complete: 0,
-        why: None,
-        plan: Plan::default(),
     }
 }

@@ -60,6 +60,40 @@ pub struct Transfer {
     pub why: Option<Cause>,
     /// Its place in the queue, and what the user wishes for it.
     pub plan: Plan,
+    /// The tracker does not take it ([`super::Network::refused`] says why): others cannot find it.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+impl Transfer {
+    /// A row with nothing in it.
+    pub fn blank(id: ContentId) -> Self {
+        Self {
+            id,
+            name: "".into(),
+            kind: Kind::File,
+            state: TransferState::Queued,
+            size: 0,
+            done: 0,
+            chunks: 0,
+            have: 0,
+            path: PathBuf::new(),
+            down_rate: 0.0,
+            up_rate: 0.0,
+            uploaded: 0,
+            eta_s: None,
+            active: 0,
+            sources: 0,
+            availability: None,
+            unavailable: 0,
+            downloaded: false,
+            wanted_by: 0,
+            other_complete: 0,
+            why: None,
+            plan: Plan::default(),
+            refused: false,
+        }
+    }
 }
 
 /// Where a transfer stands in the queue, and what the user wishes for it.

@@ -404,6 +404,7 @@ mod tests {
             other_complete: 0,
             why: None,
             plan: Default::default(),
+            refused: false,
         }
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::engine::event::What;
+use crate::engine::library::{Library, hash_path};
 
 /// Files in a folder of their own, each to be a share; last changed long enough ago that the disk can be
 /// believed that they have not changed since.
@@ -172,4 +173,31 @@ async fn f7_a_share_whose_volume_blinks_is_served_again_by_itself_without_hashin
     fs::rename(&away, &mount).unwrap();
     hears(&mut events, "is back, but changed").await;
     until(&peer, "the new one", |s| sharing(s, &file) && !here(s)).await;
+}
+
+/// Damaged and away at the start, then back: it can be verified, and is served once it is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn b13_a_damaged_share_whose_volume_comes_back_is_damaged_and_no_longer_gone() {
+    let temp = tempfile::tempdir().unwrap();
+    let temp_path = temp.path().canonicalize().unwrap();
+    let (mount, away) = (temp_path.join("mount"), temp_path.join("away"));
+    let path = files(&mount, 1).remove(0);
+    let config = config(temp.path(), "peer");
+    let prepared = hash_path(&path, 1).unwrap();
+    let id = prepared.id;
+    {
+        let (library, _) = Library::open(&config.state_dir).unwrap();
+        library.put_share(&prepared.record(false).doubted(0..1), &prepared).unwrap();
+    }
+    fs::rename(&mount, &away).unwrap();
+    let why = |s: &Snapshot| {
+        let row = s.transfers.iter().find(|t| t.id == id && t.state == TransferState::Changed);
+        row.map(|row| row.plan.why.clone())
+    };
+    let peer = peer(config, &Hang::looking_every(Duration::from_millis(50))).await;
+    until(&peer, "it is gone", |s| why(s).is_some_and(|why| why.contains("is gone"))).await;
+    fs::rename(&away, &mount).unwrap();
+    until(&peer, "it is damaged", |s| why(s).is_some_and(|why| why.contains("damaged"))).await;
+    ok(&peer, Command::Verify { id }).await;
+    until(&peer, "it is right", is_here(id)).await;
 }
