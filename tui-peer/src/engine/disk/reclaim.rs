@@ -1,5 +1,7 @@
 //! A finished folder becomes a download again, because more of its files are wanted.
 
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use common::chunk_set::ChunkSet;
@@ -39,10 +41,7 @@ pub fn reclaim(
     let slots = Slots::look(&dir, &spec.dir, Names::all(&spec.name, &spec.id)?, Some(true))?;
     let free = slots.usable().into_iter().find(|slot| slot.part.is_none());
     let names = free.ok_or_else(|| DiskError::Occupied { path: path.to_path_buf() })?.names;
-    // From here on it is a part, which nobody else writes to.
-    if slots.norm.judge(&seen) != Claim::Other {
-        sys::open_dir(&dir, name).and_then(make_private).map_err(at)?;
-    }
+    let own = File::from(sys::open_dir(&dir, name).map_err(at)?);
     let header = Header {
         id: spec.id,
         descriptor: spec.descriptor,
@@ -67,10 +66,21 @@ pub fn reclaim(
     }
     records.push(Record::Finishing);
     drop(replace_journal(&dir, &names, &header, &records).map_err(at)?);
-    if sys::rename_new(&dir, name, &names.part).map_err(at)? {
+    // From here on it is a part, which nobody else writes to. Should the program end before the rename,
+    // opening gives the finished folder its mode back.
+    let private = match slots.norm.judge(&seen) {
+        Claim::Other => Ok(()),
+        _ => make_private(&own),
+    };
+    let renamed = private.and_then(|()| sys::rename_new(&dir, name, &names.part));
+    if matches!(renamed, Ok(true)) {
         return rustix::fs::fsync(&dir).map_err(|error| at(error.into()));
     }
-    // Something is in the way; without the journal it is as before.
+    // It stays what it was, and without the journal it is as before.
+    if let Err(error) = own.set_permissions(Permissions::from_mode(seen.mode)) {
+        tracing::warn!(%error, path = %path.display(), "only its owner can enter it now");
+    }
     sys::remove_file(&dir, names.state.as_str()).map_err(at)?;
+    renamed.map_err(at)?;
     Err(DiskError::InUse { path: spec.dir.join(&names.part) })
 }

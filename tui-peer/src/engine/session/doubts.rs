@@ -30,6 +30,8 @@ pub(super) struct Checked {
     gone: ChunkSet,
     /// Not looked at, because the disk refused: to be tried again.
     left: ChunkSet,
+    /// What a failed sync lost, of earlier lots and of other writes too.
+    lost: Option<ChunkSet>,
     error: Option<DiskError>,
 }
 
@@ -84,7 +86,7 @@ impl Session {
     }
 
     pub(super) fn on_checked(&mut self, id: ContentId, checked: Checked) {
-        let Checked { partial, here, gone, left, error } = checked;
+        let Checked { partial, here, gone, left, lost, error } = checked;
         let download = self.contents.get_mut(&id).and_then(Content::as_download);
         // Begun anew meanwhile, it has doubts of its own.
         let current = |of: &Arc<Partial>| Arc::ptr_eq(of, &partial);
@@ -108,6 +110,9 @@ impl Session {
             self.say(Level::Info, Target::Fetch, text);
         }
         self.feed(Input::DoubtsSettled { id, here, gone });
+        if let Some(lost) = lost.filter(|lost| !lost.is_empty()) {
+            self.feed(Input::ChunksLost { id, lost });
+        }
         match error {
             Some(error) => self.block(id, &error),
             None => self.check_doubts(id),
@@ -133,6 +138,8 @@ fn check(partial: Arc<Partial>, lot: &[(u32, Option<Hash>)], last: bool) -> Chec
         match right {
             Ok(true) => _ = here.insert(*chunk),
             Ok(false) => _ = gone.insert(*chunk),
+            // A sync failed beside this, and comes with an event of its own.
+            Err(DiskError::Unsure { .. }) => _ = left.insert(*chunk),
             Err(error) => {
                 left.insert(*chunk);
                 failed = Some(error);
@@ -140,15 +147,55 @@ fn check(partial: Arc<Partial>, lot: &[(u32, Option<Hash>)], last: bool) -> Chec
         }
     }
     // From then on the journal vouches for them.
+    let mut lost = None;
     if (last || partial.unsynced() >= SYNC_BYTES)
         && let Err(sync) = partial.sync()
     {
-        for chunk in sync.lost.iter() {
-            // Of earlier lots too: they are fetched again.
+        for chunk in sync.lost.iter().filter(|chunk| here.contains(*chunk)).collect::<Vec<_>>() {
             here.remove(chunk);
             gone.insert(chunk);
         }
+        lost = Some(sync.lost);
         failed = failed.or(Some(sync.error));
     }
-    Checked { partial, here, gone, left, error: failed }
+    Checked { partial, here, gone, left, lost, error: failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::content::{Descriptor, Kind};
+    use common::hash::sha256;
+    use common::layout::Layout;
+    use common::merkle::{block_hashes, chunk_hash};
+
+    use super::*;
+    use crate::engine::disk::{Opened, PartialSpec};
+
+    #[test]
+    fn f5_a_sync_that_fails_beside_the_check_tells_of_earlier_chunks_too() {
+        let temp = tempfile::tempdir().unwrap();
+        let layout = Arc::new(Layout::for_file(3 * 65_536).unwrap());
+        let descriptor =
+            Descriptor { kind: Kind::File, size: 3 * 65_536, root: sha256(b"whatever") };
+        let spec = PartialSpec {
+            id: descriptor.id(),
+            descriptor,
+            layout: layout.clone(),
+            rel: None,
+            name: "thing".into(),
+            dir: temp.path().to_path_buf(),
+            owner: None,
+        };
+        let Opened::Going { partial, .. } = Partial::open(spec).unwrap() else { panic!() };
+        let bytes = vec![5; 65_536];
+        // One of an earlier lot, one of this.
+        partial.write_chunk(0, &[&bytes], true).unwrap();
+        partial.write_chunk(1, &[&bytes], true).unwrap();
+        std::fs::remove_file(partial.path()).unwrap();
+        let hash = chunk_hash(&block_hashes(&bytes), layout.chunk_level(), false);
+        let checked = check(partial, &[(1, Some(hash))], true);
+        assert!(checked.here.is_empty() && checked.gone.iter().eq([1]));
+        assert!(checked.lost.unwrap().iter().eq([0, 1]), "the core is told of the earlier one");
+        assert!(matches!(checked.error, Some(DiskError::Changed { .. })));
+    }
 }
