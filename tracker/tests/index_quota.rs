@@ -74,6 +74,7 @@ fn s5_twenty_keys_of_one_address_leave_half_of_the_rows_to_others() {
     assert_eq!(refusal.code, Code::Limit);
     assert!(refusal.text.contains("address 192.0.2.1 has 1000 of 2000 contents"), "{refusal}");
     assert!(refusal.text.contains("may have 500"), "{refusal}");
+    assert_eq!(refusal.retry_ms, 600_000, "there may be room later");
     // What is known already is no new row, also for the one who is refused.
     let again = arrive(&mut index, NOW, 100, at(1)).unwrap();
     index.register(NOW, again, &files("junk 0", 50), false, false).unwrap();

@@ -22,6 +22,10 @@ use super::{Index, Refusal};
 
 /// What one address group may take of rows and bytes once a table is half full: one part in so many.
 pub const GROUP_PART: u64 = 4;
+/// When to offer a share again that was refused because a table is more than half full, in milliseconds. The code
+/// stays that of a refusal for good: upon one for now peers hold everything else back too, and older ones know no
+/// better.
+const ROOM_RETRY_MS: u32 = 600_000;
 /// While a full list replaces an older one a peer has both.
 const LISTS: usize = 2;
 
@@ -97,19 +101,23 @@ impl Wish {
         if more == 0 || after <= limit / 2 || mine <= part.min(holder.most) {
             return Ok(());
         }
+        // A share for which others leave no room has some when they are gone.
+        let retry_ms = if matches!(thing, Thing::Peers) { 0 } else { ROOM_RETRY_MS };
         let has = holder.has;
         let had = match holder.who {
             Who::Key => format!("you have {has} of {limit} {thing}"),
             Who::Group(group) => format!("address {group} has {has} of {limit} {thing}"),
         };
-        Err(thing.refuse(if mine > holder.most {
-            format!("{had}, and may have {} while more than half are taken", holder.most)
-        } else {
-            format!(
-                "{had}, and what is left ({}) is for those who have less",
-                limit.saturating_sub(taken)
-            )
-        }))
+        Err(thing
+            .refuse(if mine > holder.most {
+                format!("{had}, and may have {} while more than half are taken", holder.most)
+            } else {
+                format!(
+                    "{had}, and what is left ({}) is for those who have less",
+                    limit.saturating_sub(taken)
+                )
+            })
+            .retry_in(retry_ms))
     }
 }
 

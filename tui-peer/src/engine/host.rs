@@ -43,12 +43,19 @@ pub(in crate::engine) async fn start(
             .map_err(|error| format!("cannot listen for a tracker on {any}: {error}"))?,
     };
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
-    let config = tracker::Config { state_dir: Some(state_dir), ..tracker::Config::default() };
+    let config =
+        tracker::Config { state_dir: Some(state_dir.clone()), ..tracker::Config::default() };
     let opened = tokio::task::spawn_blocking(move || tracker::Tracker::open(config)).await;
     let tracker = opened.map_err(|e| e.to_string())?.map_err(|error| error.to_string())?;
     let host = if bound.ip().is_unspecified() { own_address() } else { bound.ip() };
     let join =
         tracker.join_string(&host.to_string(), bound.port()).map_err(|error| error.to_string())?;
+    let whole = join.clone();
+    let kept = tokio::task::spawn_blocking(move || tracker::keep_join(&state_dir, &whole)).await;
+    if let Ok(Err(error)) = kept {
+        // The tracker is of use all the same.
+        tracing::warn!("cannot keep the join string: {error}; `tracker join` will not know it");
+    }
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
         tracker
@@ -91,4 +98,18 @@ pub(in crate::engine) fn write_private(path: &Path, text: &str) -> io::Result<()
     file.write_all(b"\n")?;
     file.sync_all()?;
     std::fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn s3_a_hosted_tracker_keeps_the_whole_join_string_for_its_commands() {
+        let dir = tempfile::tempdir().unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (hosted, join) = start(dir.path().to_owned(), any).await.unwrap();
+        assert_eq!(tracker::read_join(dir.path()).unwrap(), join);
+        hosted.stop().await;
+    }
 }

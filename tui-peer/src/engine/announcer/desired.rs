@@ -16,6 +16,9 @@ use super::requests::{Pending, Requests};
 
 /// Shortest and longest pause after a refusal, whatever the tracker asks for.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
+/// Shortest and longest time after which shares are offered again for which there was no room, whatever the tracker
+/// says: each may cost it as many refusals as [`MAX_SPLITS`].
+const ROOM_PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 /// Refused REGISTERs that are split to find out which share is meant, per connection: enough for thirty bad ones
 /// (eight halvings each), and an end if the tracker takes none at all.
 const MAX_SPLITS: u32 = 256;
@@ -41,6 +44,9 @@ pub(super) struct Desired {
     /// Shares the tracker refused one of; they are offered in ever smaller groups to find out which.
     suspects: Vec<Vec<ContentId>>,
     splits: u32,
+    /// Shares for which the tracker had no room for now, and when they are offered again.
+    no_room: BTreeSet<ContentId>,
+    offer_at: Option<Instant>,
     /// Nothing is asked for before this.
     paused_until: Option<Instant>,
     pub(super) requests: Requests,
@@ -168,6 +174,9 @@ impl Desired {
         self.paused_until = None;
         self.suspects.clear();
         self.splits = 0;
+        self.offer_at = None;
+        // What was refused on the last connection is tried on this one.
+        self.register.append(&mut self.no_room);
         self.more_follow = false;
         self.unwatch.clear();
         self.watch = self.watched.iter().copied().collect();
@@ -217,7 +226,16 @@ impl Desired {
             self.paused_until = Some(self.paused_until.map_or(until, |asked| asked.max(until)));
         }
         match pending {
-            Pending::Register { ids, begins } => self.register_failed(ids, begins, code, later),
+            Pending::Register { ids, begins } => {
+                let failed = self.register_failed(ids, begins, code, later);
+                if code == Code::Limit
+                    && retry_ms > 0
+                    && let Failed::Register(ids) = &failed
+                {
+                    self.offer_again(ids, retry_ms, now);
+                }
+                failed
+            }
             Pending::Unregister(ids) if later => {
                 self.unregister.extend(ids.iter().filter(|id| !self.shares.contains_key(id)));
                 Failed::Other
@@ -243,6 +261,14 @@ impl Desired {
             }
             _ => Failed::Other,
         }
+    }
+
+    /// There is no room for these shares, but there may be later. Nothing else waits for that.
+    fn offer_again(&mut self, ids: &[ContentId], retry_ms: u32, now: Instant) {
+        let asked = Duration::from_millis(u64::from(retry_ms));
+        let at = now + asked.clamp(ROOM_PAUSES.0, ROOM_PAUSES.1);
+        self.offer_at = Some(self.offer_at.map_or(at, |other| other.max(at)));
+        self.no_room.extend(ids);
     }
 
     fn register_failed(
@@ -281,6 +307,11 @@ impl Desired {
             return None;
         }
         self.paused_until = None;
+        if self.offer_at.is_some_and(|at| at <= now) {
+            (self.offer_at, self.splits) = (None, 0);
+            let offered = std::mem::take(&mut self.no_room);
+            self.register.extend(offered.into_iter().filter(|id| self.shares.contains_key(id)));
+        }
         if !self.requests.has_room() {
             return None;
         }
@@ -368,7 +399,7 @@ impl Desired {
 
     /// When there may be something to do that nothing else wakes us for.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.paused_until.into_iter().chain(self.requests.deadline()).min()
+        self.paused_until.into_iter().chain(self.offer_at).chain(self.requests.deadline()).min()
     }
 
     /// Whether the tracker owes us an answer for too long.
@@ -575,6 +606,46 @@ mod tests {
         };
         assert_eq!(flags(&drain(&mut desired, none_but_empty)), [(0, false, true)]);
         assert!(asked.get() <= 2 * MAX_SPLITS + 80, "{}", asked.get());
+    }
+
+    #[test]
+    fn s5_shares_without_room_are_offered_again_and_nothing_waits_for_it() {
+        let mut desired = Desired::default();
+        online(&mut desired, true);
+        let mut now = Instant::now();
+        let ask = |desired: &mut Desired, now| match desired.next(now, || None) {
+            Some(Request::Register { q, files, .. }) => Some((q, files.len())),
+            _ => None,
+        };
+        let refuse = |desired: &mut Desired, q, retry_ms, now| {
+            let pending = desired.requests.answered(q, |_| true).unwrap();
+            assert!(matches!(
+                desired.failed(pending, Code::Limit, retry_ms, now),
+                Failed::Register(_)
+            ));
+        };
+        desired.set_share(meta(1));
+        let (q, _) = ask(&mut desired, now).unwrap();
+        refuse(&mut desired, q, 600_000, now);
+        assert_eq!(desired.deadline(), Some(now + Duration::from_secs(600)));
+        // Others go out meanwhile.
+        desired.set_share(meta(2));
+        let (q, _) = ask(&mut desired, now).unwrap();
+        refuse(&mut desired, q, 0, now);
+        assert_eq!(desired.next(now, || None), None);
+        now += Duration::from_secs(600);
+        let (q, offered) = ask(&mut desired, now).expect("it was not offered again");
+        assert_eq!(offered, 1, "the other one was refused for good");
+        refuse(&mut desired, q, 1, now);
+        assert_eq!(desired.next(now + ROOM_PAUSES.0 / 2, || None), None, "not as fast as that");
+        desired.remove_share(id(1));
+        assert!(ask(&mut desired, now + ROOM_PAUSES.0).is_none(), "not shared any more");
+        desired.set_share(meta(3));
+        let (q, _) = ask(&mut desired, now).unwrap();
+        refuse(&mut desired, q, 600_000, now);
+        online(&mut desired, true);
+        let (_, offered) = ask(&mut desired, now).expect("a new connection tries at once");
+        assert_eq!(offered, 1);
     }
 
     #[test]
