@@ -31,6 +31,7 @@ pub(crate) fn watch() {
 }
 
 /// Has this done before the program is ended so.
+#[cfg(feature = "tui")]
 pub(crate) fn before(what: fn()) {
     *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
 }

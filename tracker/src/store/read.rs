@@ -146,8 +146,8 @@ fn read_bans(db: &dyn ReadableDatabase, saved: &mut Saved, bad: &mut Bad) -> Res
         let nobody = || ReadError::Record("a ban is of nobody".to_owned());
         let ban = Target::from_bytes(key.value())
             .ok_or_else(nobody)
-            .and_then(|target| Ok(saved.bans.push((target, unpack(value.value())?))));
-        bad.meet(ban)?;
+            .and_then(|target| Ok((target, unpack(value.value())?)));
+        bad.meet(ban.map(|ban| saved.bans.push(ban)))?;
     }
     Ok(())
 }

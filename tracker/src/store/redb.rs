@@ -359,7 +359,7 @@ fn explain(path: &Path, error: Error) -> StoreError {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::FileExt as _;
 

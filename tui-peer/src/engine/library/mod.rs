@@ -2,7 +2,7 @@
 //! that may wait for a disk.
 //!
 //! - [`store`]: the one database of a profile: shares, downloads, chunk hashes, manifests, settings.
-//! - [`database`]: its file; [`pending`]: what is to be written and is not on disk yet.
+//! - `database`: its file; `pending`: what is to be written and is not on disk yet.
 //! - [`record`]: what it holds.
 //! - [`mod@scan`]: what is in a file or folder, by stat only; [`hasher`]: its hashes, on all cores.
 //! - [`mod@check`]: at start, what changed since; an unchanged share is restored without reading a byte of
