@@ -44,6 +44,17 @@ enum Attack {
     Hello,
     /// Hello over and over, with the right and the wrong digest in turn.
     Digests,
+    /// Connects with the right digest and is gone again.
+    Coming,
+    /// Leaves and comes back on one connection.
+    Leaving,
+}
+
+impl Attack {
+    /// Whether only a member with many shares can do this; it comes in place of the first seed.
+    fn takes_shares(self) -> bool {
+        matches!(self, Self::Hello | Self::Digests | Self::Coming | Self::Leaving)
+    }
 }
 
 fn main() {
@@ -81,12 +92,13 @@ async fn run(rows: usize) {
         Attack::Cursor,
         Attack::Hello,
         Attack::Digests,
+        Attack::Coming,
+        Attack::Leaving,
     ] {
         let stop = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicU64::new(0));
         let mut tasks = Vec::new();
-        if attack == Attack::Hello || attack == Attack::Digests {
-            // Only who has many shares can do this; it comes in place of the seed.
+        if attack.takes_shares() {
             let (join, stop, sent) = (tracker.join.clone(), Arc::clone(&stop), Arc::clone(&sent));
             tasks.push(tokio::spawn(flood(
                 join,
@@ -160,6 +172,7 @@ async fn flood(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         }
+        sent.fetch_add(u64::from(attack == Attack::Coming), Ordering::Relaxed);
         let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -175,6 +188,9 @@ async fn flood(
             };
             let request = match attack {
                 Attack::None => return,
+                Attack::Coming => break,
+                Attack::Leaving if turn.is_multiple_of(2) => Request::Leave { q },
+                Attack::Leaving => Request::Hello(client.hello(&who)),
                 Attack::Alternatives => list(&many, made_up(Sort::Sources), Sort::Sources),
                 Attack::Words => list("zz|zy|zx|zw|zv|zu|zt|zs", Vec::new(), Sort::Sources),
                 Attack::Cursor => list("zz|zy|zx|zw|zv|zu|zt|zs", made_up(Sort::Name), Sort::Name),

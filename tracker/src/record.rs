@@ -32,6 +32,17 @@ pub struct FileRecord {
     /// they are gone, not for weeks. `None` also in the records of older programs.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none", with = "group")]
     pub only: Option<AddrGroup>,
+    /// The address group that brought it, once others have had it too: it counts there. `None` while `only` says it,
+    /// and in the records of older programs, which pass it over.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none", with = "group")]
+    pub origin: Option<AddrGroup>,
+}
+
+impl FileRecord {
+    /// The address group that brought it, if that is known.
+    pub fn brought_by(&self) -> Option<AddrGroup> {
+        self.only.or(self.origin)
+    }
 }
 
 /// A peer that has registered something.

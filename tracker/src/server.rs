@@ -60,12 +60,14 @@ pub(crate) async fn serve(
         let accepting = accept(&listener, &shared, &entrance, &mut connections);
         let mut accepting = std::pin::pin!(accepting);
         let mut ticking = std::pin::pin!(tick(&shared));
+        let mut working = std::pin::pin!(work(&shared));
         let mut retrying = std::pin::pin!(retry_disk(&shared));
         let mut comparing = std::pin::pin!(compare_clocks(&shared));
         let mut shutdown = std::pin::pin!(shutdown);
         tokio::select! {
             () = &mut accepting => {}
             () = &mut ticking => {}
+            () = &mut working => {}
             () = &mut retrying => {}
             () = &mut comparing => {}
             () = &mut shutdown => {}
@@ -138,6 +140,17 @@ async fn tick(shared: &Shared) {
         let interval_ms = have_interval(counts.sessions);
         if shared.have_interval_ms.swap(interval_ms, Ordering::Relaxed) != interval_ms {
             shared.wake_all();
+        }
+    }
+}
+
+/// Does what takes long, step by step.
+async fn work(shared: &Shared) {
+    loop {
+        match shared.work_some().await {
+            Ok(true) => {}
+            Ok(false) => shared.until_busy().await,
+            Err(_) => return tracing::error!("the store has ended; stopping"),
         }
     }
 }

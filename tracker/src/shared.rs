@@ -15,12 +15,12 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::index::{Index, Page, Search, SessionId};
+use crate::index::{Index, Page, Search, SessionId, WORK_SLICE};
 use crate::metrics::Metrics;
 use crate::session::{Rates, RatesByPeer};
 use crate::store::{Commit, StoreError, Writer};
 
-/// Pause of all searches when somebody waits for the index. A mutex of the standard library is not fair: a task
+/// Pause of all searches, and of what is done in steps, when somebody waits for the index. A mutex of the standard library is not fair: a task
 /// that takes it again at once keeps a sleeper out, which needs some 50 us to wake up.
 const GIVE_WAY: Duration = Duration::from_millis(1);
 
@@ -48,9 +48,11 @@ pub(crate) struct Shared {
     index: Mutex<Index>,
     /// Threads that wait for the index.
     waiting: AtomicUsize,
-    /// The right to look at one slice of a search: however many search, they keep one core busy at most, and
-    /// take turns.
-    searches: Semaphore,
+    /// The right to look at one slice of a search, or to do one step of what takes long: however many search, and
+    /// come and go, they keep one core busy at most, and take turns.
+    turns: Semaphore,
+    /// There is something to be done in steps.
+    busy: Notify,
     controls: Mutex<HashMap<SessionId, Arc<Control>>>,
     rates: Mutex<RatesByPeer>,
 }
@@ -107,7 +109,8 @@ impl Shared {
             writer,
             index: Mutex::new(index),
             waiting: AtomicUsize::new(0),
-            searches: Semaphore::new(1),
+            turns: Semaphore::new(1),
+            busy: Notify::new(),
             controls: Mutex::new(HashMap::new()),
             rates: Mutex::new(RatesByPeer::new()),
         }
@@ -115,7 +118,58 @@ impl Shared {
 
     /// Looks at the index, or changes what need not be stored.
     pub(crate) fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
-        work(&mut self.lock_index())
+        let mut index = self.lock_index();
+        let value = work(&mut index);
+        self.note_work(&index);
+        value
+    }
+
+    /// Waits until there is something to be done in steps.
+    pub(crate) async fn until_busy(&self) {
+        self.busy.notified().await;
+    }
+
+    /// Does one step of what takes long; false when there is no more. What others ask of the index comes first.
+    pub(crate) async fn work_some(&self) -> Result<bool, StoreError> {
+        // Before the turn: who waits for the disk keeps nobody from searching.
+        let permit = self.writer.reserve().await?;
+        let Ok(_turn) = self.turns.acquire().await else { return Ok(false) };
+        let now = self.clock.now_ms();
+        let done = {
+            let mut index = self.lock_index();
+            let done = index.work(now, WORK_SLICE);
+            permit.send(index.take_changes());
+            done
+        };
+        self.wake(&done.readers);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(GIVE_WAY).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
+        Ok(done.more)
+    }
+
+    /// Has the entries of a session's peer gone through to the end.
+    pub(crate) async fn settle(&self, session: SessionId) -> Result<(), StoreError> {
+        while self.with_index(|index| index.is_settling(session)) {
+            self.work_some().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the tracker knows what a session's peer shares, once its digest is compared.
+    pub(crate) async fn share_ok(&self, session: SessionId) -> Result<bool, StoreError> {
+        loop {
+            let known = self.with_index(|index| match index.share_ok(session) {
+                None if index.is_settling(session) => None,
+                known => Some(known.unwrap_or(false)),
+            });
+            match known {
+                Some(share_ok) => return Ok(share_ok),
+                None => drop(self.work_some().await?),
+            }
+        }
     }
 
     /// Carries a search through, slice by slice, until `stop` says that nobody wants the answer any more. What
@@ -132,7 +186,7 @@ impl Shared {
         }
         loop {
             // The semaphore is fair and never closed.
-            let turn = self.searches.acquire().await;
+            let turn = self.turns.acquire().await;
             if stop() {
                 return None;
             }
@@ -168,6 +222,7 @@ impl Shared {
         let permit = self.writer.reserve().await?;
         let mut index = self.lock_index();
         let value = work(&mut index);
+        self.note_work(&index);
         let commit = permit.send(index.take_changes());
         Ok((value, commit))
     }
@@ -235,6 +290,12 @@ impl Shared {
     pub(crate) fn finish(self) {
         let changes = self.lock_index().take_changes();
         self.writer.close(changes);
+    }
+
+    fn note_work(&self, index: &Index) {
+        if index.is_busy() {
+            self.busy.notify_one();
+        }
     }
 
     fn lock_index(&self) -> MutexGuard<'_, Index> {

@@ -12,7 +12,9 @@ use ::common::wire::Code;
 use ::common::wire::tracker::{FileMeta, Reply, Request, Sort};
 use common::{Client, Running, Who, digest, file, id, progress, quick};
 use tracker::Work;
-use tracker::index::{Arrival, Index, Limits, Progress, SLICE, SessionId};
+use tracker::index::{Arrival, Expulsion, Index, Limits, Progress, SLICE, SessionId, WORK_SLICE};
+use tracker::record::Target;
+use tracker::store::{MemoryStore, MetaStore as _};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -42,6 +44,11 @@ fn filled(count: usize) -> (Index, SessionId, Vec<FileMeta>) {
     }
     index.tick(NOW);
     (index, session, files)
+}
+
+/// Does all that is under way.
+fn work(index: &mut Index) {
+    while index.work(NOW, WORK_SLICE).more {}
 }
 
 /// A slice ends with the row that filled it: nine names, eight words, and its place in the answer.
@@ -132,13 +139,18 @@ fn s4_a_second_hello_that_says_the_same_touches_nothing() {
     let same = arrival(1, &files);
     // The digest of what was registered has to be made once.
     let first = index.arrive_again(NOW, session, same.clone()).unwrap();
-    assert_eq!((first.share_ok, quiet(&mut index, &mut rng)), (true, 0));
+    assert_eq!((first.share_ok, first.touched), (None, 2 * files.len()));
+    while index.share_ok(session).is_none() {
+        assert!(index.work(NOW, WORK_SLICE).looked <= WORK_SLICE);
+    }
+    assert_eq!((index.share_ok(session), quiet(&mut index, &mut rng)), (Some(true), 0));
+    work(&mut index);
     let settled = index.arrive_again(NOW, session, same.clone()).unwrap();
-    assert_eq!((settled.share_ok, settled.touched), (true, 0));
+    assert_eq!((settled.share_ok, settled.touched), (Some(true), 0));
     index.take_changes();
     // The same by way of a new connection in place of the old one.
     let back = index.arrive(NOW, same.clone()).unwrap();
-    assert_eq!((back.share_ok, back.touched, back.replaced), (true, 0, Some(session)));
+    assert_eq!((back.share_ok, back.touched, back.replaced), (Some(true), 0, Some(session)));
     assert_eq!(quiet(&mut index, &mut rng), 0, "nobody is told of it");
     assert_eq!(index.take_changes(), [], "and nothing is stored");
 
@@ -146,11 +158,14 @@ fn s4_a_second_hello_that_says_the_same_touches_nothing() {
     let moved = Arrival { port: 7001, ..same.clone() };
     let settled = index.arrive_again(NOW, back.session, moved.clone()).unwrap();
     assert_eq!(settled.touched, files.len());
+    work(&mut index);
     assert_eq!(quiet(&mut index, &mut rng), 1, "the watcher learns the new port");
     let wrong = Arrival { digest: digest(&[]), ..moved.clone() };
-    assert!(!index.arrive_again(NOW, back.session, wrong).unwrap().share_ok);
+    assert_eq!(index.arrive_again(NOW, back.session, wrong).unwrap().share_ok, Some(false));
+    work(&mut index);
     assert_eq!(index.counts().memberships, 0, "a wrong digest: nothing counts");
     assert_eq!(index.arrive_again(NOW, back.session, moved).unwrap().touched, files.len());
+    work(&mut index);
     assert_eq!(index.counts().memberships, files.len() as u64);
 }
 
@@ -177,8 +192,114 @@ fn s4_a_hello_still_puts_right_what_is_not() {
     assert_eq!(hello(&mut index), [1, 1]);
     index.unregister(session, &[id(&shares[1])]).unwrap();
     let left = arrival(1, &shares[..1]);
-    assert!(index.arrive_again(NOW, session, left.clone()).unwrap().share_ok);
+    assert_eq!(index.arrive_again(NOW, session, left.clone()).unwrap().share_ok, Some(true));
     assert_eq!(index.arrive_again(NOW, session, left).unwrap().touched, 0);
+}
+
+/// Whatever a peer with many shares does: nothing goes through more than a slice of them at once, and what others are
+/// told is right from the first moment on.
+#[test]
+fn s4_no_step_goes_through_more_than_a_slice_of_a_peers_entries() {
+    let (mut index, session, files) = filled(20 * WORK_SLICE);
+    let viewer = index.arrive(NOW, arrival(2, &[])).unwrap().session;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let all = files.len() as u64;
+    let mut session = session;
+    let wrong = arrival(1, &files[1..]);
+    let moved = Arrival { port: 7001, ..arrival(1, &files) };
+    // Each with how many entries are in swarms in the end, and whether the peer is named at once. A digest that has to
+    // be made first changes nothing until it is compared.
+    let acts: [(&str, u64, bool); 9] = [
+        ("a wrong digest", 0, true),
+        ("the right digest", all, false),
+        ("a new port", all, true),
+        ("lost", 0, false),
+        ("back", all, false),
+        ("leaves", 0, false),
+        ("comes back", all, false),
+        ("another list", all - 1, true),
+        ("expelled", 0, false),
+    ];
+    let last = id(&files[files.len() - 1]);
+    for (act, after, named) in acts {
+        work(&mut index);
+        let before = index.counts().memberships;
+        match act {
+            "a wrong digest" => _ = index.arrive_again(NOW, session, wrong.clone()).unwrap(),
+            "the right digest" | "comes back" => {
+                _ = index.arrive_again(NOW, session, arrival(1, &files)).unwrap();
+            }
+            "a new port" => _ = index.arrive_again(NOW, session, moved.clone()).unwrap(),
+            "lost" => index.depart(NOW, session),
+            "back" => session = index.arrive(NOW, arrival(1, &files)).unwrap().session,
+            "leaves" => assert_eq!(index.leave(session), Ok(files.len())),
+            "another list" => {
+                // All but the first, which goes when the last part has come.
+                for (n, part) in files[1..].chunks(256).enumerate() {
+                    let more = (n + 1) * 256 < files.len() - 1;
+                    index.register(NOW, session, part, more, n == 0).unwrap();
+                }
+            }
+            _ => {
+                let mut expulsion = Expulsion::new(Target::Key(PeerId::from_bytes([1; 32])));
+                assert!(!index.expel_some(NOW, &mut expulsion));
+                assert_eq!(expulsion.expelled.items, files.len() - 1);
+            }
+        }
+        let moved = index.counts().memberships.abs_diff(before);
+        assert!(moved <= WORK_SLICE as u64, "{act}: {moved}");
+        let mut steps = 0;
+        loop {
+            // Somebody asks for the content whose turn comes last.
+            let found = index.locations(viewer, last, 50, &mut rng).unwrap();
+            if steps < 3 && act != "the right digest" && act != "comes back" && act != "back" {
+                assert_eq!(!found.sources.is_empty(), named, "{act}");
+            }
+            let before = (index.counts().memberships, index.counts().files);
+            let done = index.work(NOW, WORK_SLICE);
+            assert!(done.looked <= WORK_SLICE, "{act}");
+            let counts = index.counts();
+            assert!(counts.memberships.abs_diff(before.0) <= WORK_SLICE as u64, "{act}");
+            assert!(counts.files.abs_diff(before.1) <= WORK_SLICE, "{act}");
+            steps += 1;
+            if !done.more {
+                break;
+            }
+        }
+        assert!(steps >= 19, "{act}: {steps}");
+        assert_eq!(index.counts().memberships, after, "{act}");
+    }
+    assert_eq!((index.counts().files, index.counts().peers), (0, 1));
+}
+
+/// After a restart all who are absent are due in the same second.
+#[test]
+fn s4_the_absent_are_looked_at_a_slice_at_a_time() {
+    let count = 3 * WORK_SLICE as u32;
+    let mut index = Index::new(Limits::default());
+    let mut store = MemoryStore::default();
+    for n in 0..count {
+        let mut key = [7; 32];
+        key[..4].copy_from_slice(&n.to_be_bytes());
+        let arrival = Arrival { peer: PeerId::from_bytes(key), ..arrival(1, &[]) };
+        let session = index.arrive(NOW, arrival).unwrap().session;
+        index.register(NOW, session, &[file(&n.to_string(), 1)], false, false).unwrap();
+    }
+    store.apply(&index.take_changes()).unwrap();
+    let mut index = Index::restore(Limits::default(), store.load().unwrap(), NOW);
+    let late = NOW + 40 * 24 * 3_600_000;
+    let mut steps = 0;
+    loop {
+        let before = index.counts().files;
+        let done = index.work(late, WORK_SLICE);
+        assert!(done.looked <= WORK_SLICE && before - index.counts().files <= WORK_SLICE);
+        steps += 1;
+        if !done.more {
+            break;
+        }
+    }
+    assert_eq!((index.counts().files, index.counts().peers), (0, 0));
+    assert!(steps >= 6, "each is looked at, and each is dropped: {steps}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

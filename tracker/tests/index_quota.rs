@@ -12,7 +12,10 @@ use ::common::wire::Code;
 use ::common::wire::tracker::FileMeta;
 use common::{digest, file, id, progress};
 use proptest::prelude::*;
-use tracker::index::{Arrival, GroupLimits, Index, Limits, Progress, Refusal, SessionId, Taken};
+use tracker::index::{
+    Arrival, Expelled, Expulsion, GroupLimits, Index, Limits, Progress, Refusal, SessionId, Taken,
+    WORK_SLICE,
+};
 use tracker::record::{Change, FileRecord, PeerRecord, Saved, Target};
 use tracker::store::{MemoryStore, MetaStore};
 
@@ -48,6 +51,30 @@ fn fill(index: &mut Index, session: SessionId, files: &[FileMeta]) -> (usize, Op
         }
     }
     (files.len(), None)
+}
+
+/// Carries a command about somebody out.
+fn expel(index: &mut Index, mut expulsion: Expulsion) -> Expelled {
+    while index.expel_some(NOW, &mut expulsion) {}
+    expulsion.expelled
+}
+
+/// Does all that is under way.
+fn work(index: &mut Index, now: u64) {
+    while index.work(now, WORK_SLICE).more {}
+}
+
+/// A row that an older tracker stored.
+fn record(share: &FileMeta) -> FileRecord {
+    FileRecord {
+        descriptor: share.descriptor,
+        name: share.name.clone(),
+        total: share.total,
+        chunks: share.chunks,
+        first_seen: 1,
+        only: None,
+        origin: None,
+    }
 }
 
 fn files(of: &str, count: usize) -> Vec<FileMeta> {
@@ -330,7 +357,7 @@ fn s5_what_only_one_address_ever_had_is_kept_for_hours_and_the_rest_for_weeks() 
     }
     let rows = |index: &mut Index, now| {
         index.tick(now);
-        while index.forget_some() {}
+        work(index, now);
         let rows = index.list("", &[], 10, ::common::wire::tracker::Sort::Name).unwrap().rows;
         rows.into_iter().map(|row| row.meta.name).collect::<Vec<_>>()
     };
@@ -356,7 +383,7 @@ fn s5_a_peer_that_was_there_in_between_keeps_its_rows_for_hours_more() {
     let (observed, via, nick, local) = (at(9), at(0), String::new(), vec![]);
     let arrival = Arrival { peer: key(1), nick, observed, via, port: 7, local, digest };
     let back = index.arrive(later, arrival).unwrap();
-    assert!(back.share_ok);
+    assert_eq!(back.share_ok, Some(true));
     index.depart(later, back.session);
     index.tick(later + HOUR);
     index.tick(later + 11 * HOUR);
@@ -374,40 +401,34 @@ fn s5_a_hundred_thousand_rows_of_the_departed_go_in_slices() {
         index.register(NOW, session, part, false, false).unwrap();
     }
     index.depart(NOW, session);
-    index.tick(NOW + HOUR);
+    work(&mut index, NOW + HOUR);
     index.take_changes();
     let mut ticks = 0;
     while index.counts().files > 0 {
         let before = index.counts().files;
         index.tick(NOW + 13 * HOUR);
-        assert!(before - index.counts().files <= tracker::index::FORGET_SLICE);
+        assert!(before - index.counts().files <= WORK_SLICE);
         ticks += 1;
     }
-    assert_eq!(ticks, 20);
+    // One more to find the reminder, which costs a look.
+    assert!((40..=42).contains(&ticks), "{ticks}");
     // Who comes back in between loses no more: what is gone it registers again.
     let session = arrive(&mut index, NOW, 1, at(1)).unwrap();
     index.register(NOW, session, &files("f", 5_000), false, false).unwrap();
     index.depart(NOW, session);
-    index.tick(NOW + HOUR);
+    work(&mut index, NOW + HOUR);
     index.tick(NOW + 13 * HOUR);
     arrive(&mut index, NOW + 13 * HOUR, 1, at(1)).unwrap();
     index.tick(NOW + 14 * HOUR);
-    assert_eq!(index.counts().files, 5_000 - tracker::index::FORGET_SLICE);
+    let left = 5_000 - WORK_SLICE;
+    assert!((left..=left + 2).contains(&index.counts().files));
 }
 
 #[test]
 fn s5_a_store_of_an_older_tracker_keeps_its_rows_for_weeks() {
     let share = file("old", 1);
-    let record = FileRecord {
-        descriptor: share.descriptor,
-        name: "old".to_owned(),
-        total: 1,
-        chunks: 1,
-        first_seen: 1,
-        only: None,
-    };
     let saved = Saved {
-        files: vec![(id(&share), record)],
+        files: vec![(id(&share), record(&share))],
         peers: vec![(
             key(1),
             PeerRecord { nick: String::new(), last_seen: NOW / 1000, group: None },
@@ -425,18 +446,10 @@ fn s5_a_store_of_an_older_tracker_keeps_its_rows_for_weeks() {
 #[test]
 fn s5_after_a_crash_who_was_connected_for_weeks_has_a_day_to_come_back() {
     let share = file("old", 1);
-    let record = FileRecord {
-        descriptor: share.descriptor,
-        name: "old".to_owned(),
-        total: 1,
-        chunks: 1,
-        first_seen: 1,
-        only: None,
-    };
     // Stored when it came, two months ago; it was there until the crash.
     let last_seen = (NOW - 60 * 24 * HOUR) / 1000;
     let saved = Saved {
-        files: vec![(id(&share), record)],
+        files: vec![(id(&share), record(&share))],
         peers: vec![(key(1), PeerRecord { nick: String::new(), last_seen, group: None })],
         shares: vec![(key(1), id(&share), "old".into())],
         bans: vec![],
@@ -460,10 +473,10 @@ fn s5_who_is_just_being_forgotten_is_told_to_come_back_in_seconds() {
     let mut index = Index::new(Limits::default());
     let session = arrive(&mut index, NOW, 1, at(1)).unwrap();
     index.register(NOW, session, &files("f", 250), false, false).unwrap();
-    index.forget(NOW, Target::Key(key(1)));
+    expel(&mut index, Expulsion::new(Target::Key(key(1))));
     let refusal = arrive(&mut index, NOW, 1, at(1)).unwrap_err();
     assert_eq!((refusal.code, refusal.retry_ms), (Code::Busy, 2_000));
-    while index.forget_some() {}
+    work(&mut index, NOW);
     arrive(&mut index, NOW, 1, at(1)).unwrap();
 }
 
@@ -476,15 +489,17 @@ fn s5_bans_of_keys_and_addresses_are_stored_and_end_sessions() {
     for (n, session) in sessions.iter().enumerate() {
         index.register(NOW, *session, &files(&n.to_string(), 3), false, false).unwrap();
     }
-    let expelled = index.ban(NOW, Target::Address(group(1)), "spam").unwrap();
+    let banned = index.ban(NOW, Target::Address(group(1)), "spam").unwrap();
+    let expelled = expel(&mut index, banned);
     let mut closed = expelled.sessions.clone();
     closed.sort_unstable();
     assert_eq!((closed, expelled.items), (sessions[2..].to_vec(), 6));
-    let expelled = index.ban(NOW, Target::Key(key(0)), "").unwrap();
+    let banned = index.ban(NOW, Target::Key(key(0)), "").unwrap();
+    let expelled = expel(&mut index, banned);
     assert_eq!(expelled.sessions, sessions[..1]);
     // What they say now is refused at once, and what they had shared goes.
     assert!(index.register(NOW, sessions[0], &files("x", 1), false, false).is_err());
-    while index.forget_some() {}
+    work(&mut index, NOW);
     assert_eq!((index.counts().files, index.counts().peers), (3, 1));
     let refused = |index: &mut Index, n, from| arrive(index, NOW, n, at(from)).unwrap_err();
     let refusal = refused(&mut index, 77, 1);

@@ -110,6 +110,38 @@ fn names_are_bounded_and_go_with_their_holders() {
     assert_eq!(index.list("", &[], 10, Sort::Name).unwrap().total, 0);
 }
 
+/// A full list drops what it does not name, and the peer names it again before that is done.
+#[test]
+fn s4_a_share_named_again_while_it_is_being_dropped_is_there() {
+    let mut index = Index::new(Limits { slice: 1, ..Limits::default() });
+    let session = join(&mut index, 1, "10.0.0.1", &[]);
+    let shares = [file("a", 1), file("b", 1), file("c", 1)];
+    index.register(NOW, session, &shares, false, false).unwrap();
+    index.register(NOW, session, &[], false, true).unwrap();
+    share(&mut index, session, &shares[2]);
+    while index.work(NOW, 1).more {}
+    let rows = index.list("", &[], 9, Sort::Name).unwrap().rows;
+    assert_eq!(
+        rows.iter().map(|row| (&*row.meta.name, row.complete)).collect::<Vec<_>>(),
+        [("c", 1)]
+    );
+}
+
+/// A liar about a folder's numbers who is just going keeps no honest claim out.
+#[test]
+fn s4_a_claim_ends_with_its_last_source_though_that_is_still_being_taken_out() {
+    let mut index = Index::new(Limits { slice: 1, ..Limits::default() });
+    let liar = join(&mut index, 1, "10.0.0.1", &[]);
+    let (lie, truth) = (folder("folder", 1, 1), folder("folder", 99, 3));
+    index.register(NOW, liar, &[file("a", 1), file("b", 1), lie], false, false).unwrap();
+    index.depart(NOW, liar);
+    let honest = join(&mut index, 2, "10.0.0.2", &[]);
+    share(&mut index, honest, &truth);
+    while index.work(NOW, 1).more {}
+    let rows = index.list("folder", &[], 9, Sort::Name).unwrap().rows;
+    assert_eq!((rows[0].meta.total, rows[0].meta.chunks, rows[0].sources), (99, 3, 1));
+}
+
 #[test]
 fn who_does_not_come_back_is_forgotten_in_the_end() {
     let limits = Limits { forget_ms: 1_000_000, ..Limits::default() };

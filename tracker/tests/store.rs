@@ -21,6 +21,7 @@ fn file(n: u8, name: &str) -> (ContentId, FileRecord) {
         chunks: 1,
         first_seen: 9,
         only: (n % 2 == 1).then(|| group(n)),
+        origin: (n % 4 == 2).then(|| group(n)),
     };
     (descriptor.id(), record)
 }

@@ -48,6 +48,22 @@ pub fn sha256_concat(parts: &[&[u8]]) -> Hash {
     Hash::from_bytes(hasher.finalize().into())
 }
 
+/// SHA-256 of what comes bit by bit.
+#[derive(Debug, Clone, Default)]
+pub struct Stream(Sha256);
+
+impl Stream {
+    /// Takes in what comes next.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all that came.
+    pub fn finish(self) -> Hash {
+        Hash::from_bytes(self.0.finalize().into())
+    }
+}
+
 /// Hashes every block on its own, in order, on all lanes of the processor. Blocks may be of any
 /// lengths; it is fastest with many of them (16 or more) of about the same length.
 ///

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::SOCKET;
 use super::wire::{Answer, Ask, BanRow, MAX_ANSWER, MAX_ASK, Outcome, PeerRow};
-use crate::index::{Expelled, Index, PeerUse, ban_text};
+use crate::index::{Expelled, Expulsion, Index, PeerUse, ban_text};
 use crate::record::{BanRecord, Target};
 use crate::shared::{Closing, Shared};
 use crate::store::{Commit, StoreError};
@@ -103,29 +103,31 @@ async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
     match ask {
         Ask::Forget { who } => {
             let target = target(&who, shared)?;
-            let (expelled, commit) = apply(shared, |index| index.forget(now, target)).await?;
+            let closing = Closing::Goaway(COME_BACK_MS);
+            let expelled = expel(shared, now, Expulsion::new(target), &closing).await?;
             if expelled.peers.is_empty() {
                 return Err(format!("nothing is known of {target}"));
             }
             tracing::info!("{target} is forgotten: {} items", expelled.items);
-            finish(shared, target, expelled, &Closing::Goaway(COME_BACK_MS), commit).await
+            finish(shared, target, expelled).await
         }
         Ask::Ban { who, reason } => {
             let target = target(&who, shared)?;
-            let (expelled, commit) = apply(shared, |index| index.ban(now, target, &reason)).await?;
-            let expelled = expelled.map_err(|refusal| refusal.text)?;
+            let (banned, _) = apply(shared, |index| index.ban(now, target, &reason)).await?;
+            let banned = banned.map_err(|refusal| refusal.text)?;
             tracing::info!("{target} is banned: {reason}");
             let closing = Closing::Banned(ban_text(&reason).into());
-            finish(shared, target, expelled, &closing, commit).await
+            let expelled = expel(shared, now, banned, &closing).await?;
+            finish(shared, target, expelled).await
         }
         Ask::Unban { who } => {
             let target = target(&who, shared)?;
-            let (known, commit) = apply(shared, |index| index.unban(target)).await?;
+            let (known, _) = apply(shared, |index| index.unban(target)).await?;
             if !known {
                 return Err(format!("{target} is not banned; `tracker bans` lists who is"));
             }
             tracing::info!("{target} is banned no longer");
-            finish(shared, target, Expelled::default(), &Closing::Goaway(0), commit).await
+            finish(shared, target, Expelled::default()).await
         }
         Ask::Bans => Ok(Answer::Bans(shared.with_index(|index| {
             let row = |(target, ban): (&Target, &BanRecord)| BanRow {
@@ -151,30 +153,39 @@ async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
     }
 }
 
-/// Closes the connections of those who are meant, has what they registered forgotten to the end, and waits
-/// for the disk.
-async fn finish(
+/// Closes the connections of those who are meant, and begins to forget what they have registered. Others get their
+/// turn between two steps.
+async fn expel(
     shared: &Shared,
-    target: Target,
-    expelled: Expelled,
+    now: u64,
+    mut expulsion: Expulsion,
     closing: &Closing,
-    mut commit: Commit,
-) -> Result<Answer, String> {
-    for session in &expelled.sessions {
-        shared.close(*session, closing.clone());
-    }
-    if !expelled.peers.is_empty() {
-        loop {
-            let more;
-            (more, commit) = apply(shared, Index::forget_some).await?;
-            if !more {
-                break;
-            }
-            // Others get their turn between two slices.
-            tokio::task::yield_now().await;
+) -> Result<Expelled, String> {
+    let mut closed = 0;
+    loop {
+        let (more, _) = apply(shared, |index| index.expel_some(now, &mut expulsion)).await?;
+        let sessions = &expulsion.expelled.sessions;
+        for session in sessions.iter().skip(closed) {
+            shared.close(*session, closing.clone());
         }
-        shared.stirred.notify_one();
+        closed = sessions.len();
+        if !more {
+            return Ok(expulsion.expelled);
+        }
+        tokio::task::yield_now().await;
     }
+}
+
+/// Has what they registered forgotten to the end, and waits for the disk.
+async fn finish(shared: &Shared, target: Target, expelled: Expelled) -> Result<Answer, String> {
+    for key in &expelled.peers {
+        while shared.with_index(|index| index.is_forgetting(*key)) {
+            shared.work_some().await.map_err(|error| error.to_string())?;
+        }
+    }
+    shared.stirred.notify_one();
+    // All that was changed before.
+    let ((), commit) = apply(shared, |_| ()).await?;
     let stored = match timeout(STORED, commit).await {
         Ok(result) => result.unwrap_or(Err(StoreError::Closed)).map_err(|error| error.to_string()),
         Err(_) => Err("the disk does not answer".to_owned()),

@@ -4,7 +4,7 @@ use common::id::PeerId;
 use common::net::AddrGroup;
 use common::wire::Code;
 
-use super::peer::{Peer, Presence};
+use super::peer::Presence;
 use super::{Index, Refusal, SessionId};
 use crate::record::{BanRecord, Change, Target};
 
@@ -14,24 +14,37 @@ pub const MAX_BANS: usize = 10_000;
 /// [`MAX_TEXT`](common::limits::MAX_TEXT).
 pub const MAX_REASON: usize = 120;
 
+/// Peers looked at in the time in which one is expelled.
+const LOOKED_PER_EXPELLED: usize = 8;
+
+/// A command about somebody that is being carried out: with an address there may be any number of peers, of which each
+/// step finds some.
+#[derive(Debug)]
+pub struct Expulsion {
+    target: Target,
+    /// The next place to look at.
+    next: usize,
+    /// What became of it so far.
+    pub expelled: Expelled,
+}
+
 /// What became of a command about somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Expelled {
     /// Connections that must be closed; they are not known any more.
     pub sessions: Vec<SessionId>,
-    /// Keys that are being forgotten, in order.
+    /// Keys that are being forgotten.
     pub peers: Vec<PeerId>,
     /// What they have registered.
     pub items: usize,
 }
 
 impl Index {
-    /// Lets somebody in no more, and begins to forget what they have registered (see
-    /// [`Index::forget_some`]).
+    /// Lets somebody in no more. Those who are in are for [`Index::expel_some`].
     ///
     /// # Errors
     /// [`Refusal`] for too many bans or too long a reason; nothing is changed then.
-    pub fn ban(&mut self, now_ms: u64, target: Target, reason: &str) -> Result<Expelled, Refusal> {
+    pub fn ban(&mut self, now_ms: u64, target: Target, reason: &str) -> Result<Expulsion, Refusal> {
         if reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
             let text = format!("a reason is one line of at most {MAX_REASON} bytes");
             return Err(Refusal::new(Code::Limit, text));
@@ -43,7 +56,7 @@ impl Index {
         let ban = BanRecord { reason: reason.to_owned(), since: now_ms / 1000 };
         self.changes.push(Change::Ban(target, ban.clone()));
         self.bans.insert(target, ban);
-        Ok(self.expel(now_ms, target))
+        Ok(Expulsion::new(target))
     }
 
     /// Takes a ban back; false if there was none.
@@ -60,10 +73,35 @@ impl Index {
         self.bans.iter()
     }
 
-    /// Begins to forget what somebody has registered (see [`Index::forget_some`]). Their connections end;
-    /// they may come back.
-    pub fn forget(&mut self, now_ms: u64, target: Target) -> Expelled {
-        self.expel(now_ms, target)
+    /// Ends connections of those who are meant, and begins to forget what they have registered (see
+    /// [`Index::work`]); who is not banned may come back. False when all have been found.
+    pub fn expel_some(&mut self, now_ms: u64, expulsion: &mut Expulsion) -> bool {
+        let Expulsion { target, next, expelled } = expulsion;
+        let group = match target {
+            Target::Key(key) => {
+                if let Some(peer) = self.by_key.get(key) {
+                    self.expel(now_ms, *peer, expelled);
+                }
+                return false;
+            }
+            Target::Address(group) => *group,
+        };
+        let most = self.limits.slice.saturating_mul(LOOKED_PER_EXPELLED);
+        let places = self.peers.places(*next, most);
+        let (looked, mut found) = (places.len(), Vec::new());
+        let mut seen = 0;
+        for place in places {
+            if found.len() >= self.limits.slice {
+                break;
+            }
+            seen += 1;
+            found.extend(place.filter(|(_, peer)| peer.group == Some(group)).map(|(at, _)| at));
+        }
+        *next += seen;
+        for peer in found {
+            self.expel(now_ms, peer, expelled);
+        }
+        seen < looked || looked == most
     }
 
     /// The one key that is known or banned and begins with this text.
@@ -91,38 +129,27 @@ impl Index {
         Err(Refusal::new(Code::Revoked, ban_text(&ban.reason)))
     }
 
-    /// Ends the connections of those who are meant, and begins to forget them.
-    fn expel(&mut self, now_ms: u64, target: Target) -> Expelled {
-        let mut handles: Vec<(PeerId, u32)> = match target {
-            Target::Key(key) => {
-                self.by_key.get(&key).map(|peer| (key, *peer)).into_iter().collect()
-            }
-            // An operator's rare word may cost a pass over all peers.
-            Target::Address(group) => self
-                .peers
-                .iter()
-                .filter(|(_, peer)| peer.group == Some(group))
-                .map(|(handle, peer)| (peer.id, handle))
-                .collect(),
-        };
-        handles.sort_unstable();
-        let mut expelled = Expelled::default();
-        for (key, handle) in handles {
-            expelled.peers.push(key);
-            expelled.items += self.peers.get(handle).map_or(0, |peer| peer.shares);
-            if let Some(session) = self.peers.get(handle).and_then(Peer::session) {
-                self.end_watches(session);
-                self.sessions.remove(&session);
-                expelled.sessions.push(session);
-            }
-            self.withdraw(handle);
-            if let Some(peer) = self.peers.get_mut(handle) {
-                (peer.presence, peer.listing) = (Presence::Away, None);
-                peer.last_seen = now_ms / 1000;
-            }
-            self.begin_forgetting(handle);
+    fn expel(&mut self, now_ms: u64, peer: u32, expelled: &mut Expelled) {
+        self.drop_claim(peer);
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        expelled.peers.push(owner.id);
+        expelled.items += owner.shares;
+        let session = owner.session();
+        (owner.presence, owner.listing) = (Presence::Away, None);
+        owner.last_seen = now_ms / 1000;
+        if let Some(session) = session {
+            self.end_watches(session);
+            self.sessions.remove(&session);
+            expelled.sessions.push(session);
         }
-        expelled
+        self.begin_forgetting(peer);
+    }
+}
+
+impl Expulsion {
+    /// Of all who are meant.
+    pub fn new(target: Target) -> Self {
+        Self { target, next: 0, expelled: Expelled::default() }
     }
 }
 

@@ -134,7 +134,10 @@ impl Index {
             self.remember_orphan(session, update.id);
             return Verdict::Taken;
         };
+        self.catch_up(peer, file);
         let (Some(row), Some(owner)) = (self.files.get(file), self.peers.get(peer)) else {
+            // It was the last one that had something to do with it, and that is over.
+            self.remember_orphan(session, update.id);
             return Verdict::Taken;
         };
         // A set about another number of chunks means nothing here: somebody lies about the folder.

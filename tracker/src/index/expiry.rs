@@ -18,10 +18,25 @@ impl Expiry {
         self.buckets.entry(at_ms / BUCKET_MS + 1).or_default().push(handle);
     }
 
-    /// Takes one full bucket that is due; call until `None`.
-    pub(super) fn take_due(&mut self, now_ms: u64) -> Option<Vec<u32>> {
-        let first = self.buckets.first_entry()?;
-        (*first.key() <= now_ms / BUCKET_MS).then(|| first.remove())
+    /// Takes one that is due; call until `None`.
+    pub(super) fn take_due(&mut self, now_ms: u64) -> Option<u32> {
+        while self.is_due(now_ms)
+            && let Some(mut first) = self.buckets.first_entry()
+        {
+            let handle = first.get_mut().pop();
+            if first.get().is_empty() {
+                first.remove();
+            }
+            if handle.is_some() {
+                return handle;
+            }
+        }
+        None
+    }
+
+    /// Whether one is.
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        self.buckets.first_key_value().is_some_and(|(second, _)| *second <= now_ms / BUCKET_MS)
     }
 }
 
@@ -36,8 +51,10 @@ mod tests {
         expiry.add(60_900, 2);
         expiry.add(90_000, 3);
         assert_eq!(expiry.take_due(60_999), None);
-        assert_eq!(expiry.take_due(61_000), Some(vec![1, 2]));
+        assert!(expiry.is_due(61_000));
+        assert_eq!((expiry.take_due(61_000), expiry.take_due(61_000)), (Some(2), Some(1)));
         assert_eq!(expiry.take_due(61_000), None);
-        assert_eq!(expiry.take_due(1_000_000), Some(vec![3]));
+        assert!(!expiry.is_due(61_000));
+        assert_eq!(expiry.take_due(1_000_000), Some(3));
     }
 }

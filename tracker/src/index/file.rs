@@ -49,7 +49,8 @@ struct Name {
 impl File {
     /// A row nobody refers to yet, under a name nobody holds yet.
     pub(super) fn new(id: ContentId, record: FileRecord) -> Self {
-        let FileRecord { descriptor, name, total, chunks, first_seen, only } = record;
+        let origin = record.brought_by();
+        let FileRecord { descriptor, name, total, chunks, first_seen, only, .. } = record;
         let mut file = Self {
             id,
             descriptor,
@@ -59,7 +60,7 @@ impl File {
             names: Vec::with_capacity(1),
             ordered_as: None,
             refs: 0,
-            origin: only,
+            origin,
             lone: only.is_some(),
             swarm: Swarm::default(),
             row_version: 0,
@@ -76,6 +77,7 @@ impl File {
             chunks: self.chunks,
             first_seen: self.first_seen,
             only: self.origin.filter(|_| self.lone),
+            origin: self.origin.filter(|_| !self.lone),
         }
     }
 

@@ -1,21 +1,18 @@
-//! Forgetting who is gone: in slices, so that nobody waits while a hundred thousand rows go.
+//! Forgetting who is gone: in steps, so that nobody waits while a hundred thousand rows go.
 
 use common::id::PeerId;
 use common::wire::Code;
 
-use super::peer::{Have, Peer, Presence};
+use super::peer::{Peer, Presence};
 use super::{Index, Refusal};
 use crate::record::Change;
-
-/// Entries dropped at a time: 2 us each, so some 2 ms.
-pub const FORGET_SLICE: usize = 1000;
 
 /// When to come back, in milliseconds, for a peer that is just being forgotten: 2 s are some twenty ticks, in which
 /// the shares of an ordinary peer are gone.
 const FORGETTING_RETRY_MS: u32 = 2_000;
 
 /// What is to be dropped of a peer that is away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     /// All, and the peer with it. Until then it is not let in.
     All,
@@ -23,79 +20,86 @@ pub(super) enum What {
     Lone,
 }
 
+/// How far that has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forget {
+    pub(super) what: What,
+    /// The last entry that was looked at and is still there; `None` at the start.
+    after: Option<u32>,
+}
+
 impl Index {
-    /// Drops some of what is to be forgotten; false when nothing is left to do. [`Index::tick`] does the
-    /// same.
-    pub fn forget_some(&mut self) -> bool {
-        let mut left = FORGET_SLICE;
-        while left > 0
-            && let Some((peer, what)) = self.forgetting.first().copied()
-        {
-            let entries = self.to_forget(peer, what);
-            let now = entries.len().min(left);
-            for file in entries.iter().take(now) {
+    /// Drops some of the entries of a peer that is forgotten, and looks at no others. Returns how many there were.
+    pub(super) fn forget_all_of(&mut self, peer: u32, most: usize) -> usize {
+        let files =
+            self.peers.get(peer).map_or_else(Vec::new, |owner| owner.files_behind(None, most));
+        for file in &files {
+            self.drop_entry(peer, *file);
+        }
+        if let Some(owner) = self.peers.get_mut(peer).filter(|owner| owner.files.is_empty()) {
+            (owner.forget, owner.pass) = (None, None);
+        }
+        files.len()
+    }
+
+    /// Looks at some of the entries of a peer that is away, and drops those that only its address group ever had.
+    /// Returns at how many.
+    pub(super) fn forget_lone_of(&mut self, peer: u32, most: usize) -> usize {
+        let Some(owner) = self.peers.get_mut(peer) else { return 0 };
+        let forget = owner.forget.take().filter(|_| owner.presence == Presence::Away);
+        // If it came back it keeps what is left.
+        let Some(Forget { what, after }) = forget else { return 0 };
+        let files = owner.files_behind(after, most);
+        if files.len() == most {
+            owner.forget = Some(Forget { what, after: files.last().copied() });
+        }
+        for file in &files {
+            if self.files.get(*file).is_some_and(|row| row.lone) {
                 self.drop_entry(peer, *file);
             }
-            if now == entries.len() {
-                self.forgotten(peer, what);
-            }
-            // One that has nothing costs something too.
-            left -= now.clamp(1, left);
         }
-        !self.forgetting.is_empty()
+        files.len()
     }
 
-    /// Contents that a peer is to have nothing to do with any more, in order.
-    fn to_forget(&self, peer: u32, what: What) -> Vec<u32> {
-        let Some(owner) = self.peers.get(peer) else { return Vec::new() };
-        let mut entries: Vec<u32> = match what {
-            What::All => owner.files.keys().copied().collect(),
-            What::Lone if owner.presence == Presence::Away => {
-                let is_lone = |file: &u32| self.files.get(*file).is_some_and(|row| row.lone);
-                owner.files.keys().copied().filter(is_lone).collect()
-            }
-            // It came back.
-            What::Lone => Vec::new(),
-        };
-        entries.sort_unstable();
-        entries
-    }
-
-    fn forgotten(&mut self, peer: u32, what: What) {
-        self.forgetting.remove(&(peer, what));
-        let is_empty = |owner: &Peer| owner.presence == Presence::Away && owner.files.is_empty();
-        if self.peers.get(peer).is_some_and(is_empty) {
-            self.remove_peer(peer);
+    fn begin_forgetting_lone(&mut self, peer: u32) {
+        if let Some(owner) = self.peers.get_mut(peer).filter(|owner| owner.forget.is_none()) {
+            owner.forget = Some(Forget { what: What::Lone, after: None });
+            self.tasks.insert(peer);
         }
     }
 
     /// A peer that is away is forgotten bit by bit; until then it is not let in.
     pub(super) fn begin_forgetting(&mut self, peer: u32) {
-        self.forgetting.remove(&(peer, What::Lone));
-        self.forgetting.insert((peer, What::All));
+        if let Some(owner) = self.peers.get_mut(peer) {
+            owner.forget = Some(Forget { what: What::All, after: None });
+            self.tasks.insert(peer);
+        }
+    }
+
+    /// Whether a key is just being forgotten.
+    pub fn is_forgetting(&self, key: PeerId) -> bool {
+        let owner = self.by_key.get(&key).and_then(|peer| self.peers.get(*peer));
+        owner.and_then(|owner| owner.forget).is_some_and(|forget| forget.what == What::All)
     }
 
     /// Refuses a peer that is just being forgotten: what it says now would be forgotten too.
     pub(super) fn check_forgetting(&self, key: PeerId) -> Result<(), Refusal> {
-        let peer = self.by_key.get(&key);
-        if peer.is_some_and(|peer| self.forgetting.contains(&(*peer, What::All))) {
+        if self.is_forgetting(key) {
             let text = "this tracker is just forgetting you; come back in a moment";
             return Err(Refusal::new(Code::Busy, text).retry_in(FORGETTING_RETRY_MS));
         }
         Ok(())
     }
 
-    /// A peer is gone. What it registered is remembered.
+    /// A peer is gone. What it registered is remembered; one that registered nothing goes when its entries have.
     pub(super) fn retire(&mut self, peer: u32) {
-        self.forget_soft_state(peer);
         let Some(owner) = self.peers.get_mut(peer) else { return };
         owner.presence = Presence::Away;
         if owner.shares > 0 {
             let due = owner.due(self.limits.lone_ms.min(self.limits.forget_ms));
             self.plan_forgetting(peer, due);
-        } else {
-            self.remove_peer(peer);
         }
+        self.forget_soft_state(peer);
     }
 
     /// Remembers to look at an absent peer when it may be forgotten, in part or all.
@@ -107,17 +111,8 @@ impl Index {
         }
     }
 
-    /// Begins to forget those away for too long, and goes on with what was begun.
-    pub(super) fn expire_absent(&mut self, now_ms: u64) {
-        while let Some(due) = self.forget.take_due(now_ms) {
-            for peer in due {
-                self.forget_if_due(now_ms, peer);
-            }
-        }
-        self.forget_some();
-    }
-
-    fn forget_if_due(&mut self, now_ms: u64, peer: u32) {
+    /// Begins to forget a peer that is away for too long.
+    pub(super) fn forget_if_due(&mut self, now_ms: u64, peer: u32) {
         let Some(owner) = self.peers.get_mut(peer) else { return };
         // A reminder for somebody else, or one that an earlier one has replaced.
         if owner.forget_at.is_none_or(|planned| planned > now_ms) {
@@ -132,7 +127,7 @@ impl Index {
         if is_over(all, now_ms) {
             self.begin_forgetting(peer);
         } else if is_over(lone, now_ms) {
-            self.forgetting.insert((peer, What::Lone));
+            self.begin_forgetting_lone(peer);
             self.plan_forgetting(peer, all);
         } else {
             self.plan_forgetting(peer, lone.min(all));
@@ -141,24 +136,20 @@ impl Index {
 
     /// Forgets what a peer said it has, but not what it registered.
     pub(super) fn forget_soft_state(&mut self, peer: u32) {
-        for (file, shared) in self.entries_of(peer) {
-            if shared {
-                self.set_have(peer, file, Have::Nothing);
-            } else {
-                self.drop_entry(peer, file);
-            }
-        }
         if let Some(owner) = self.peers.get_mut(peer) {
+            owner.rules.forget_soft_state();
             owner.settled = false;
+            self.begin_pass(peer);
         }
     }
 
     pub(super) fn remove_peer(&mut self, peer: u32) {
+        self.drop_claim(peer);
+        self.forget_digest(peer);
+        self.tasks.remove(&peer);
         if let Some(owner) = self.peers.remove(peer) {
             self.by_key.remove(&owner.id);
             self.usage.remove_peer(owner.group, owner.bytes);
-            self.forgetting.remove(&(peer, What::All));
-            self.forgetting.remove(&(peer, What::Lone));
             self.changes.push(Change::PeerGone(owner.id));
         }
     }

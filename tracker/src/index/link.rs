@@ -1,7 +1,7 @@
 //! The ties between peers and contents. Every change of an entry goes through here, so that swarm,
 //! peer, row and counters cannot disagree.
 
-use std::collections::hash_map;
+use std::collections::btree_map;
 use std::sync::Arc;
 
 use common::id::ContentId;
@@ -10,6 +10,7 @@ use super::Index;
 use super::file::File;
 use super::peer::{Entry, Have, Share};
 use super::quota::{name_bytes, wide};
+use super::rules::Fate;
 use super::usage::ENTRY_BYTES;
 use crate::record::{Change, FileRecord};
 
@@ -25,7 +26,7 @@ impl Index {
         }
         let record = record();
         self.changes.push(Change::File(id, record.clone()));
-        self.usage.add_row(record.only);
+        self.usage.add_row(record.brought_by());
         let file = self.files.insert(File::new(id, record));
         self.by_id.insert(id, file);
         self.order(file);
@@ -35,9 +36,17 @@ impl Index {
         file
     }
 
-    /// Sets what a peer has of a content; makes an entry if there is none.
+    /// Sets what a peer has of a content; makes an entry if there is none. One that is there has caught up.
     pub(super) fn set_have(&mut self, peer: u32, file: u32, have: Have) {
-        let Some(entry) = self.entry_or_new(peer, file) else { return };
+        if self.entry_or_new(peer, file).is_some() {
+            self.put_have(peer, file, have);
+        }
+    }
+
+    /// Sets what a peer has of a content that it has to do with.
+    fn put_have(&mut self, peer: u32, file: u32, have: Have) {
+        let entry = self.peers.get(peer).and_then(|owner| owner.files.get(&file));
+        let Some(entry) = entry else { return };
         let stays = entry.place.map(|place| place.part) == have.part();
         if stays && entry.place.is_some() {
             self.replace_have(peer, file, have);
@@ -51,8 +60,28 @@ impl Index {
         }
     }
 
+    /// An entry catches up with what happened to all of its peer (see [`super::rules`]).
+    pub(super) fn catch_up(&mut self, peer: u32, file: u32) {
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        let (era, here) = (owner.rules.era(), owner.is_here());
+        let Some(entry) = owner.files.get_mut(&file).filter(|entry| entry.era != era) else {
+            return;
+        };
+        let fate = owner.rules.fate(entry);
+        entry.era = era;
+        let Fate::Stays { have, told } = fate else { return self.drop_entry(peer, file) };
+        if !here {
+            self.leave_swarm(peer, file);
+        }
+        match have {
+            Some(have) => self.put_have(peer, file, have),
+            None if told && self.tell_anew(peer, file) => {}
+            None => self.enter_swarm(peer, file),
+        }
+    }
+
     /// Puts a peer that is here into the swarm, if it has anything.
-    pub(super) fn enter_swarm(&mut self, peer: u32, file: u32) {
+    fn enter_swarm(&mut self, peer: u32, file: u32) {
         let Some(owner) = self.peers.get_mut(peer).filter(|owner| owner.is_here()) else { return };
         let Some(entry) = owner.files.get_mut(&file) else { return };
         let Some(row) = self.files.get_mut(file) else { return };
@@ -69,7 +98,7 @@ impl Index {
     }
 
     /// Has watchers told anew of a source: it says something else of itself. False if it is none.
-    pub(super) fn tell_anew(&mut self, peer: u32, file: u32) -> bool {
+    fn tell_anew(&mut self, peer: u32, file: u32) -> bool {
         let entry = self.peers.get_mut(peer).and_then(|owner| owner.files.get_mut(&file));
         let Some(entry) = entry.filter(|entry| entry.place.is_some()) else { return false };
         self.last_stamp += 1;
@@ -81,7 +110,7 @@ impl Index {
     }
 
     /// Takes a peer out of the swarm; what it has stays known.
-    pub(super) fn leave_swarm(&mut self, peer: u32, file: u32) {
+    fn leave_swarm(&mut self, peer: u32, file: u32) {
         let Some(entry) = self.peers.get_mut(peer).and_then(|p| p.files.get_mut(&file)) else {
             return;
         };
@@ -98,7 +127,7 @@ impl Index {
         self.touch_sources(id);
     }
 
-    /// Registers a content for a peer under a name; makes an entry if there is none.
+    /// Registers a content for a peer under a name; makes an entry if there is none. One that is there has caught up.
     pub(super) fn set_share(&mut self, peer: u32, file: u32, name: &str, generation: u32) {
         let Some(entry) = self.entry_or_new(peer, file) else { return };
         if let Some(share) = entry.share.as_mut().filter(|share| *share.name == *name) {
@@ -126,11 +155,11 @@ impl Index {
         }
         self.changes.push(Change::Share(owner.id, id, name.into()));
         owner.shares += usize::from(old.is_none());
-        owner.digest = None;
         if let Some(entry) = owner.files.get_mut(&file) {
             entry.share = Some(Share { name: name.into(), held, generation, bytes });
         }
         self.resize_peer(peer, old.map_or(0, |old| old.bytes), bytes);
+        self.forget_digest(peer);
     }
 
     /// Ends whatever a peer has to do with a content. The row goes with its last entry.
@@ -147,7 +176,6 @@ impl Index {
         row.refs = row.refs.saturating_sub(1);
         if let Some(share) = entry.share {
             owner.shares = owner.shares.saturating_sub(1);
-            owner.digest = None;
             self.changes.push(Change::ShareGone(owner.id, id));
             let first_before = row.name().to_owned();
             if share.held {
@@ -159,8 +187,9 @@ impl Index {
             if row.refs > 0 && row.name() != first_before {
                 self.changes.push(Change::File(id, row.record()));
             }
+            self.forget_digest(peer);
         }
-        if row.refs == 0 {
+        if self.files.get(file).is_some_and(|row| row.refs == 0) {
             self.remove_row(file);
         } else {
             self.order(file);
@@ -225,9 +254,10 @@ impl Index {
     pub(super) fn tie(&mut self, peer: u32, file: u32) -> Option<&mut Entry> {
         let owner = self.peers.get_mut(peer)?;
         let row = self.files.get_mut(file)?;
-        if let hash_map::Entry::Vacant(place) = owner.files.entry(file) {
+        let era = owner.rules.era();
+        if let btree_map::Entry::Vacant(place) = owner.files.entry(file) {
             row.refs += 1;
-            place.insert(Entry::new());
+            place.insert(Entry::new(era));
             self.resize_peer(peer, 0, ENTRY_BYTES);
         }
         self.peers.get_mut(peer)?.files.get_mut(&file)

@@ -26,6 +26,8 @@ pub struct Locations {
     work: usize,
 }
 
+/// How often sources are drawn while some of them prove to be just going.
+const DRAWS: usize = 4;
 /// Bytes of encoded sets that count as one entry.
 const COST_BYTES: usize = 1024;
 
@@ -92,15 +94,17 @@ impl Index {
         want: usize,
         rng: &mut fastrand::Rng,
     ) -> Result<Locations, Refusal> {
-        let viewer = self.sessions.get(&session).ok_or_else(replaced)?;
+        self.session_peer(session).ok_or_else(replaced)?;
         let Some(file) = self.by_id.get(&id).copied() else { return Ok(Locations::default()) };
-        let Some(row) = self.files.get(file) else { return Ok(Locations::default()) };
         let want = want.min(MAX_LOCATIONS);
+        // One more, in case the asking peer is among them.
+        let drawn = self.draw(file, want + usize::from(want > 0), rng);
+        let viewer = self.sessions.get(&session).ok_or_else(replaced)?;
+        let Some(row) = self.files.get(file) else { return Ok(Locations::default()) };
         let mut budget = SetBudget::new();
         let mut told = Told::new();
         let mut sources = Vec::with_capacity(want);
-        // One more, in case the asking peer is among them.
-        for peer in row.swarm.sample(want + usize::from(want > 0), rng) {
+        for peer in drawn {
             if peer == viewer.peer || sources.len() >= want {
                 continue;
             }
@@ -127,8 +131,24 @@ impl Index {
     /// A peer and its entry, if it is a source now.
     pub(super) fn member(&self, peer: u32, file: u32) -> Option<(&Peer, &Entry)> {
         let owner = self.peers.get(peer)?;
-        let entry = owner.files.get(&file).filter(|entry| entry.place.is_some())?;
+        let entry = owner.files.get(&file).filter(|entry| owner.counts(entry))?;
         Some((owner, entry))
+    }
+
+    /// At most `k` sources of a content, drawn at random. Those drawn that are just going are seen out, and others
+    /// drawn instead.
+    fn draw(&mut self, file: u32, k: usize, rng: &mut fastrand::Rng) -> Vec<u32> {
+        let mut drawn = Vec::new();
+        for _ in 0..DRAWS {
+            drawn = self.files.get(file).map_or_else(Vec::new, |row| row.swarm.sample(k, rng));
+            let is_going = |peer: &u32| self.member(*peer, file).is_none();
+            let going: Vec<u32> = drawn.iter().copied().filter(is_going).collect();
+            if going.is_empty() {
+                break;
+            }
+            going.iter().for_each(|peer| self.catch_up(*peer, file));
+        }
+        drawn
     }
 }
 

@@ -7,10 +7,12 @@
 //!
 //! Invariants: a peer is in a swarm exactly while it is here and has at least one chunk; a row
 //! exists exactly while some peer has an entry for it; no call costs more than in proportion to what it
-//! was given, the caller's own list, or (search) the catalogue; never to a swarm.
+//! was given, never to a swarm, the catalogue or a list of somebody's shares: what does is done in steps
+//! ([`Index::work`], [`Index::advance`], [`Index::expel_some`]).
 
 mod bans;
 mod chunks;
+mod claims;
 mod expiry;
 mod file;
 mod forget;
@@ -24,11 +26,13 @@ mod query;
 mod quota;
 mod register;
 mod restore;
+mod rules;
 mod session;
 mod slab;
 mod swarm;
 mod usage;
 mod watch;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -38,24 +42,25 @@ use common::limits::MAX_FILES_PER_PEER;
 use common::wire::Code;
 
 use crate::record::{BanRecord, Change, Target};
+use claims::Digesting;
 use expiry::Expiry;
 use file::File;
-use forget::What;
 use log::{ChangeLog, MAX_CHANGES};
 use peer::Peer;
 use session::Session;
 use slab::Slab;
 use usage::Usage;
+use watch::Round;
 
-pub use bans::{Expelled, MAX_BANS, MAX_REASON, ban_text};
+pub use bans::{Expelled, Expulsion, MAX_BANS, MAX_REASON, ban_text};
 pub use chunks::Progress;
 pub(crate) use chunks::merge_slice;
-pub use forget::FORGET_SLICE;
 pub use list::{Page, SLICE, Search};
 pub use locations::Locations;
 pub use presence::{Arrival, Arrived, Settled};
 pub use quota::{GROUP_PART, GroupLimits};
 pub use usage::{PeerUse, Taken};
+pub use work::{WORK_SLICE, Worked};
 
 /// How long what an absent peer shares is remembered if nobody of another address group ever had it. A
 /// machine that is off for a night is still listed in the morning; what a stranger made up is not for long.
@@ -89,6 +94,8 @@ pub struct Limits {
     pub lone_ms: u64,
     /// Catalogue changes remembered for readers that fell behind.
     pub changes: usize,
+    /// Entries of a peer that one call goes through at most; the rest is done by [`Index::work`].
+    pub slice: usize,
 }
 
 impl Default for Limits {
@@ -106,6 +113,7 @@ impl Default for Limits {
             forget_ms: 30 * 24 * 3600 * 1000,
             lone_ms: LONE_MS,
             changes: MAX_CHANGES,
+            slice: WORK_SLICE,
         }
     }
 }
@@ -167,21 +175,30 @@ pub struct Index {
     memberships: u64,
     log: ChangeLog,
     /// Rows changed since the last tick.
-    dirty_rows: HashSet<ContentId>,
+    dirty_rows: BTreeSet<ContentId>,
     /// Watched contents whose sources changed since the last tick.
-    dirty_sources: HashSet<ContentId>,
+    dirty_sources: BTreeSet<ContentId>,
+    /// What changed before that, as far as it is not entered yet where readers find it.
+    round: Round,
     catalogue_watchers: HashSet<SessionId>,
     watchers: HashMap<ContentId, Vec<SessionId>>,
     /// Who said to have chunks of a content that nobody has registered.
     orphans: HashMap<ContentId, Vec<SessionId>>,
     /// Sessions with something to be told at the next tick, beside what watches find.
-    to_wake: HashSet<SessionId>,
+    to_wake: BTreeSet<SessionId>,
     grace: Expiry,
     forget: Expiry,
     /// Before this nobody is forgotten altogether, in milliseconds.
     forget_all_from: u64,
-    /// By handle: absent peers of which something is still to be dropped.
-    forgetting: BTreeSet<(u32, What)>,
+    /// Peers whose entries are gone through, or dropped.
+    tasks: BTreeSet<u32>,
+    /// The peer whose turn it was last.
+    turn: Option<u32>,
+    /// Peers that wait for their digest to be compared, first come first.
+    claims: BTreeMap<u64, u32>,
+    last_claim: u64,
+    /// The digest that is being made for the first of them.
+    digesting: Option<Digesting>,
     usage: Usage,
     bans: BTreeMap<Target, BanRecord>,
     changes: Vec<Change>,
@@ -203,16 +220,21 @@ impl Index {
             last_stamp: 0,
             memberships: 0,
             log,
-            dirty_rows: HashSet::new(),
-            dirty_sources: HashSet::new(),
+            dirty_rows: BTreeSet::new(),
+            dirty_sources: BTreeSet::new(),
+            round: Round::default(),
             catalogue_watchers: HashSet::new(),
             watchers: HashMap::new(),
             orphans: HashMap::new(),
-            to_wake: HashSet::new(),
+            to_wake: BTreeSet::new(),
             grace: Expiry::default(),
             forget: Expiry::default(),
             forget_all_from: 0,
-            forgetting: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            turn: None,
+            claims: BTreeMap::new(),
+            last_claim: 0,
+            digesting: None,
             usage: Usage::default(),
             bans: BTreeMap::new(),
             changes: Vec::new(),
@@ -225,11 +247,15 @@ impl Index {
     }
 
     /// Lets time pass: removes who is due, and enters what changed since the last tick where readers
-    /// find it. Returns the sessions for which [`Index::poll`] has something.
+    /// find it, as far as one step may. Returns the sessions for which [`Index::poll`] has something.
     pub fn tick(&mut self, now_ms: u64) -> Vec<SessionId> {
-        self.expire(now_ms);
         self.usage.tidy(quota::minute(now_ms));
-        self.publish()
+        let due = self.work(now_ms, self.limits.slice);
+        let mut readers = due.readers;
+        if self.begin_round() {
+            readers.extend(self.publish_some());
+        }
+        readers
     }
 
     /// Numbers for metrics.

@@ -1,15 +1,20 @@
 //! A peer: where it is, what it shares, what it has.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 
 use common::chunk_set::ChunkSet;
 use common::id::{Hash, PeerId};
 use common::net::AddrGroup;
 
 use super::SessionId;
+use super::claims::Claim;
+use super::forget::Forget;
+use super::rules::Rules;
 use super::swarm::{Part, Place};
 use super::usage::PEER_BYTES;
+use super::work::Pass;
 use crate::record::PeerRecord;
 
 /// One peer, connected or remembered.
@@ -19,8 +24,18 @@ pub(super) struct Peer {
     pub(super) nick: String,
     pub(super) presence: Presence,
     pub(super) endpoint: Endpoint,
-    /// By file handle.
-    pub(super) files: HashMap<u32, Entry>,
+    /// By file handle, in an order in which they can be gone through bit by bit.
+    pub(super) files: BTreeMap<u32, Entry>,
+    /// What has happened to all of them.
+    pub(super) rules: Rules,
+    /// How far they have been gone through since; `None` when all have been.
+    pub(super) pass: Option<Pass>,
+    /// What is to be dropped of it while it is away.
+    pub(super) forget: Option<Forget>,
+    /// The digest it came with, until that is compared.
+    pub(super) claim: Option<Claim>,
+    /// What came out of the last comparison.
+    pub(super) share_ok: Option<bool>,
     /// Entries that are shares.
     pub(super) shares: usize,
     /// Digest of the shares, while it is known.
@@ -47,6 +62,8 @@ pub(super) struct Peer {
 /// Whether a peer is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
+    /// Connected, but not handed out until its digest is compared.
+    Coming(SessionId),
     /// Connected and part of the network.
     Here(SessionId),
     /// Connected, but it said that it leaves.
@@ -78,6 +95,8 @@ pub(super) struct Entry {
     pub(super) place: Option<Place>,
     /// Grows with every change that a watcher should see.
     pub(super) stamp: u64,
+    /// Up to where it has caught up with what happens to all entries of its peer (see [`Rules`]).
+    pub(super) era: u64,
 }
 
 /// A registration.
@@ -109,7 +128,12 @@ impl Peer {
             nick: record.nick,
             presence: Presence::Away,
             endpoint: Endpoint { observed: IpAddr::from([0, 0, 0, 0]), port: 0, local: Vec::new() },
-            files: HashMap::new(),
+            files: BTreeMap::new(),
+            rules: Rules::default(),
+            pass: None,
+            forget: None,
+            claim: None,
+            share_ok: None,
             shares: 0,
             digest: None,
             generation: 0,
@@ -133,15 +157,28 @@ impl Peer {
 
     pub(super) fn session(&self) -> Option<SessionId> {
         match self.presence {
-            Presence::Here(session) | Presence::Left(session) => Some(session),
+            Presence::Coming(session) | Presence::Here(session) | Presence::Left(session) => {
+                Some(session)
+            }
             Presence::Grace(_) | Presence::Away => None,
         }
+    }
+
+    /// At most `most` of its contents, in order, behind one of them.
+    pub(super) fn files_behind(&self, after: Option<u32>, most: usize) -> Vec<u32> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.files.range((start, Bound::Unbounded)).take(most).map(|(file, _)| *file).collect()
+    }
+
+    /// Whether an entry says what is so: it has caught up with all that happened to it, as far as others see.
+    pub(super) fn counts(&self, entry: &Entry) -> bool {
+        self.is_here() && entry.place.is_some() && self.rules.leave_alone(entry)
     }
 }
 
 impl Entry {
-    pub(super) fn new() -> Self {
-        Self { share: None, have: Have::Nothing, place: None, stamp: 0 }
+    pub(super) fn new(era: u64) -> Self {
+        Self { share: None, have: Have::Nothing, place: None, stamp: 0, era }
     }
 }
 

@@ -4,9 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use common::id::{Hash, PeerId};
 use common::net::AddrGroup;
-use common::wire::tracker::share_digest;
 
-use super::peer::{Endpoint, Have, Peer, Presence};
+use super::peer::{Endpoint, Peer, Presence};
 use super::quota::minute;
 use super::session::Session;
 use super::usage::PEER_BYTES;
@@ -35,9 +34,9 @@ pub struct Arrival {
 /// What became of a hello on a connection that had said one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// Whether the shares are known already.
-    pub share_ok: bool,
-    /// Entries that it took to find out, and to make them count.
+    /// Whether the shares are known already; `None` until that is compared (see [`Index::share_ok`]).
+    pub share_ok: Option<bool>,
+    /// Entries that it takes to find out, and to make them count.
     pub touched: usize,
 }
 
@@ -46,9 +45,9 @@ pub struct Settled {
 pub struct Arrived {
     /// Names the connection from now on.
     pub session: SessionId,
-    /// Whether the shares are known already.
-    pub share_ok: bool,
-    /// Entries that it took to find out, and to make them count: the work it was.
+    /// Whether the shares are known already; `None` until that is compared (see [`Index::share_ok`]).
+    pub share_ok: Option<bool>,
+    /// Entries that it takes to find out, and to make them count: the work it is.
     pub touched: usize,
     /// The connection of the same peer that this one replaces; it must be closed.
     pub replaced: Option<SessionId>,
@@ -99,61 +98,75 @@ impl Index {
     pub fn depart(&mut self, now_ms: u64, session: SessionId) {
         self.end_watches(session);
         let Some(Session { peer, .. }) = self.sessions.remove(&session) else { return };
+        self.drop_claim(peer);
         let Some(owner) = self.peers.get_mut(peer) else { return };
         owner.last_seen = now_ms / 1000;
         owner.listing = None;
         if owner.shares > 0 {
             self.changes.push(Change::Peer(owner.id, owner.record()));
         }
-        if owner.is_here() {
+        if matches!(owner.presence, Presence::Left(_)) {
+            self.retire(peer);
+        } else {
             let until = now_ms.saturating_add(self.limits.grace_ms);
             owner.presence = Presence::Grace(until);
+            owner.rules.tell();
+            owner.settled = false;
             self.grace.add(until, peer);
-            self.withdraw(peer);
-        } else {
-            self.retire(peer);
+            self.begin_pass(peer);
         }
+        self.work_on(peer, self.limits.slice);
     }
 
     /// The peer leaves the network on purpose: it is no source any more, at once. Its registrations stay
-    /// remembered, so that it can come back without naming them again. Returns how many entries were touched.
+    /// remembered, so that it can come back without naming them again. Returns how many entries that touches.
     ///
     /// # Errors
     /// If the session was replaced.
     pub fn leave(&mut self, session: SessionId) -> Result<usize, Refusal> {
         let peer = self.session_peer(session).ok_or_else(replaced)?;
-        if matches!(self.peers.get(peer).map(|owner| owner.presence), Some(Presence::Left(_))) {
+        self.drop_claim(peer);
+        let owner = self.peers.get_mut(peer).ok_or_else(replaced)?;
+        if matches!(owner.presence, Presence::Left(_)) {
             return Ok(0);
         }
-        let touched = self.peers.get(peer).map_or(0, |owner| owner.files.len());
-        self.withdraw(peer);
+        let touched = owner.files.len();
+        owner.presence = Presence::Left(session);
+        owner.listing = None;
         self.forget_soft_state(peer);
-        if let Some(owner) = self.peers.get_mut(peer) {
-            owner.presence = Presence::Left(session);
-            owner.listing = None;
-        }
+        self.work_on(peer, self.limits.slice);
         Ok(touched)
     }
 
     /// Who asks, if its session is current; a peer that had left is back with its first registration.
     pub(super) fn come_back(&mut self, session: SessionId) -> Result<u32, Refusal> {
         let peer = self.session_peer(session).ok_or_else(replaced)?;
+        self.judge_unheard(peer);
         let owner = self.peers.get_mut(peer).ok_or_else(replaced)?;
         owner.presence = Presence::Here(session);
         Ok(peer)
     }
 
-    /// Removes lost peers whose grace is over, and goes on forgetting those away for too long.
-    pub(super) fn expire(&mut self, now_ms: u64) {
-        while let Some(due) = self.grace.take_due(now_ms) {
-            for peer in due {
-                let presence = self.peers.get(peer).map(|owner| owner.presence);
-                if matches!(presence, Some(Presence::Grace(until)) if until <= now_ms) {
-                    self.retire(peer);
-                }
+    /// Removes lost peers whose grace is over, and begins to forget those away for too long. Looks at most at so many
+    /// peers; returns at how many.
+    pub(super) fn expire(&mut self, now_ms: u64, most: usize) -> usize {
+        let mut looked = 0;
+        while looked < most
+            && let Some(peer) = self.grace.take_due(now_ms)
+        {
+            looked += 1;
+            let presence = self.peers.get(peer).map(|owner| owner.presence);
+            if matches!(presence, Some(Presence::Grace(until)) if until <= now_ms) {
+                self.retire(peer);
             }
         }
-        self.expire_absent(now_ms);
+        while looked < most
+            && let Some(peer) = self.forget.take_due(now_ms)
+        {
+            looked += 1;
+            self.forget_if_due(now_ms, peer);
+        }
+        looked
     }
 
     fn peer_or_new(&mut self, arrival: &Arrival, now_ms: u64) -> u32 {
@@ -170,19 +183,19 @@ impl Index {
         peer
     }
 
-    /// Makes a peer present with what is known of it. What is so already is left alone: a peer with a hundred
-    /// thousand shares costs no more than any other when it says the same again.
+    /// A peer says hello. What is so already is left alone: one with a hundred thousand shares costs no more than any
+    /// other when it says the same again.
     fn settle(&mut self, peer: u32, session: SessionId, arrival: Arrival, now_ms: u64) -> Settled {
-        let (digest, mut touched) = self.known_digest(peer);
-        let share_ok = digest == Some(arrival.digest);
         let group_before = self.peers.get(peer).and_then(|owner| owner.group);
         self.move_to(peer, AddrGroup::of(arrival.observed));
-        let Some(owner) = self.peers.get_mut(peer) else { return Settled { share_ok, touched } };
+        let Some(owner) = self.peers.get_mut(peer) else {
+            return Settled { share_ok: None, touched: 0 };
+        };
         let was_here = owner.is_here();
         let endpoint =
             Endpoint { observed: arrival.observed, port: arrival.port, local: arrival.local };
         let looks_new = owner.endpoint != endpoint || owner.nick != arrival.nick;
-        owner.presence = Presence::Here(session);
+        owner.presence = if was_here { Presence::Here(session) } else { Presence::Coming(session) };
         owner.endpoint = endpoint;
         owner.last_seen = now_ms / 1000;
         owner.listing = None;
@@ -191,56 +204,16 @@ impl Index {
         if changed && owner.shares > 0 {
             self.changes.push(Change::Peer(owner.id, owner.record()));
         }
-        if was_here && owner.settled && share_ok && !looks_new {
-            return Settled { share_ok, touched };
+        if was_here && looks_new {
+            owner.rules.tell();
         }
-        let entries = self.entries_of(peer);
-        touched = touched.saturating_add(entries.len());
-        for (file, shared) in entries {
-            let have = if share_ok { Have::All } else { Have::Nothing };
-            if shared && !self.has(peer, file, &have) {
-                self.set_have(peer, file, have);
-            } else if !looks_new || !self.tell_anew(peer, file) {
-                self.enter_swarm(peer, file);
-            }
+        let digested = self.claim(peer, arrival.digest);
+        if was_here && looks_new {
+            self.begin_pass(peer);
         }
-        if let Some(owner) = self.peers.get_mut(peer) {
-            owner.settled = share_ok;
-        }
-        Settled { share_ok, touched }
-    }
-
-    fn has(&self, peer: u32, file: u32, have: &Have) -> bool {
-        let entry = self.peers.get(peer).and_then(|owner| owner.files.get(&file));
-        entry.is_some_and(|entry| entry.have.is(have))
-    }
-
-    /// The digest of a peer's shares, and how many shares it took to make it.
-    fn known_digest(&mut self, peer: u32) -> (Option<Hash>, usize) {
-        let Some(owner) = self.peers.get_mut(peer) else { return (None, 0) };
-        if owner.digest.is_some() {
-            return (owner.digest, 0);
-        }
-        let shares = owner.files.iter().filter_map(|(file, entry)| {
-            Some((self.files.get(*file)?.id, &*entry.share.as_ref()?.name))
-        });
-        owner.digest = Some(share_digest(shares));
-        (owner.digest, owner.shares)
-    }
-
-    /// Takes a peer out of all its swarms.
-    pub(super) fn withdraw(&mut self, peer: u32) {
-        for (file, _) in self.entries_of(peer) {
-            self.leave_swarm(peer, file);
-        }
-        if let Some(owner) = self.peers.get_mut(peer) {
-            owner.settled = false;
-        }
-    }
-
-    /// Handles of a peer's contents, and whether each is registered.
-    pub(super) fn entries_of(&self, peer: u32) -> Vec<(u32, bool)> {
-        let Some(owner) = self.peers.get(peer) else { return Vec::new() };
-        owner.files.iter().map(|(file, entry)| (*file, entry.share.is_some())).collect()
+        let touched = self.peers.get(peer).map_or(0, Peer::to_go_through);
+        self.work_on(peer, self.limits.slice);
+        let share_ok = self.peers.get(peer).and_then(|owner| owner.share_ok);
+        Settled { share_ok, touched: touched.saturating_add(digested) }
     }
 }

@@ -9,9 +9,14 @@ use common::net::AddrGroup;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
 
+use super::file::File;
 use super::peer::Have;
 use super::{Index, Refusal, SessionId, replaced};
 use crate::record::{Change, FileRecord};
+
+/// Sources of a folder that are seen out, one after the other, when somebody claims something else of it; if there are
+/// more of them just going, the old claim counts until the next one comes.
+const CLAIMANTS: usize = 16;
 
 impl Index {
     /// A peer has these completely. With `full` a list begins that replaces all it had registered; the
@@ -42,9 +47,14 @@ impl Index {
         }
         let (generation, group) = (owner.generation, owner.group);
         for (meta, id) in files.iter().zip(ids) {
+            // What the peer had to do with it may just be over, and the row with that.
+            if let Some(file) = self.by_id.get(&id) {
+                self.catch_up(peer, *file);
+            }
             let file = self.file_or_new(id, || record_of(meta, now_ms, group));
-            self.adopt_claim(file, meta);
             self.set_share(peer, file, &meta.name, generation);
+            // Now that the row is held: seeing others out could be its end.
+            self.adopt_claim(file, meta);
             self.set_have(peer, file, Have::All);
         }
         let looked = if more { 0 } else { self.finish_list(peer) };
@@ -57,6 +67,7 @@ impl Index {
     /// If the session was replaced.
     pub fn unregister(&mut self, session: SessionId, ids: &[ContentId]) -> Result<(), Refusal> {
         let peer = self.session_peer(session).ok_or_else(replaced)?;
+        self.judge_unheard(peer);
         for id in ids {
             if let Some(file) = self.by_id.get(id) {
                 self.drop_entry(peer, *file);
@@ -67,8 +78,18 @@ impl Index {
 
     /// What a folder's numbers are said to be: the first claim counts while the folder has sources.
     fn adopt_claim(&mut self, file: u32, meta: &FileMeta) {
+        let says = |row: &File| (row.total, row.chunks) == (meta.total, meta.chunks);
+        if self.files.get(file).is_none_or(says) {
+            return;
+        }
+        // Those that are sources no more, and are just going, keep no claim alive.
+        for _ in 0..CLAIMANTS {
+            let first = self.files.get(file).and_then(|row| row.swarm.first());
+            let Some(peer) = first.filter(|peer| self.member(*peer, file).is_none()) else { break };
+            self.catch_up(peer, file);
+        }
         let Some(row) = self.files.get_mut(file) else { return };
-        if row.swarm.is_empty() && (row.total, row.chunks) != (meta.total, meta.chunks) {
+        if row.swarm.is_empty() {
             (row.total, row.chunks) = (meta.total, meta.chunks);
             let id = row.id;
             self.changes.push(Change::File(id, row.record()));
@@ -77,23 +98,18 @@ impl Index {
     }
 
     /// The last part of a full list has come: whatever it did not name is registered no longer. Returns how
-    /// many entries were looked at.
+    /// many entries are looked at.
     fn finish_list(&mut self, peer: u32) -> usize {
         let Some(owner) = self.peers.get_mut(peer) else { return 0 };
         if owner.listing.take().is_none() {
             return 0;
         }
         let looked = owner.files.len();
-        let unnamed: Vec<u32> = owner
-            .files
-            .iter()
-            .filter(|(_, entry)| {
-                entry.share.as_ref().is_some_and(|share| share.generation != owner.generation)
-            })
-            .map(|(file, _)| *file)
-            .collect();
-        for file in unnamed {
-            self.drop_entry(peer, file);
+        owner.rules.end_list(owner.generation);
+        self.go_through(peer);
+        if self.peers.get(peer).is_some_and(|owner| owner.pass.is_some()) {
+            // It may be of shares that are just going.
+            self.forget_digest(peer);
         }
         looked
     }
@@ -107,6 +123,7 @@ fn record_of(meta: &FileMeta, now_ms: u64, only: Option<AddrGroup>) -> FileRecor
         chunks: meta.chunks,
         first_seen: now_ms / 1000,
         only,
+        origin: None,
     }
 }
 

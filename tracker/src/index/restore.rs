@@ -20,7 +20,7 @@ impl Index {
         for (id, record) in saved.files {
             // An id that is not that of its descriptor would let bytes be verified against the wrong root.
             if record.descriptor.id() == id {
-                index.usage.add_row(record.only);
+                index.usage.add_row(record.brought_by());
                 let file = index.files.insert(File::new(id, record));
                 index.by_id.insert(id, file);
             } else {

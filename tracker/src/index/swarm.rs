@@ -46,6 +46,11 @@ impl Swarm {
         self.len() == 0
     }
 
+    /// One of its members.
+    pub(super) fn first(&self) -> Option<u32> {
+        self.seeds.first().or_else(|| self.partials.first()).copied()
+    }
+
     /// Adds a peer that is not in it.
     pub(super) fn add(&mut self, peer: u32, part: Part) -> Place {
         let members = self.part_mut(part);

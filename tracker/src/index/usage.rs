@@ -20,6 +20,9 @@ pub(super) const ENTRY_BYTES: u64 = 150;
 /// A peer beside its entries: nick, addresses, its places in slab and map.
 pub(super) const PEER_BYTES: u64 = 700;
 
+/// Groups forgotten at a time, ten times a second: more than can come with the new keys that a tracker lets in.
+const TIDY_SLICE: usize = 1000;
+
 /// What is taken of the three things that are bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
@@ -116,11 +119,13 @@ impl Usage {
         self.remove(group, Taken { bytes: before, ..Taken::default() });
     }
 
-    /// Forgets groups of which nothing is left.
+    /// Forgets groups of which nothing is left: some of them, since there is a next time.
     pub(super) fn tidy(&mut self, minute: u64) {
-        while let Some((since, group)) = self.emptied.first().copied()
-            && since < minute
-        {
+        for _ in 0..TIDY_SLICE {
+            let Some((since, group)) = self.emptied.first().copied() else { break };
+            if since >= minute {
+                break;
+            }
             self.emptied.pop_first();
             if self.of(group) == Taken::default() {
                 self.groups.remove(&group);

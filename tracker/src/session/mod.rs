@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
             0 => Refusal { retry_ms: BUSY_RETRY_MS, ..refusal },
             _ => refusal,
         })?;
-        let Arrived { session: id, share_ok, touched, replaced } = arrived;
+        let Arrived { session: id, touched, replaced, .. } = arrived;
         if let Some(old) = replaced {
             shared.close(old, Closing::Replaced);
         }
@@ -236,11 +236,14 @@ impl<'a> Session<'a> {
             told_jumps: shared.jumps.load(Ordering::Relaxed),
         };
         session.charge(Work::Touched, touched);
-        session.welcome(share_ok);
         Ok(session)
     }
 
     async fn run(&mut self, reader: &mut SecureReader<TcpStream>) -> End {
+        match self.shared.share_ok(self.id).await {
+            Ok(share_ok) => self.welcome(share_ok),
+            Err(error) => return self.refuse(Code::LocalIo, &error.to_string()),
+        }
         loop {
             if let Some(closing) = self.control.closing() {
                 return self.say_goodbye(closing).await;

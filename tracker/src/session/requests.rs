@@ -49,6 +49,9 @@ impl Session<'_> {
                 let id = self.id;
                 let outcome =
                     self.shared.change(|index| index.register(now, id, &files, more, full)).await;
+                if !more {
+                    self.settle().await?;
+                }
                 let touched = |touched: &usize| *touched;
                 self.await_commit(q, outcome, touched)
             }
@@ -89,6 +92,7 @@ impl Session<'_> {
                 let id = self.id;
                 let outcome = self.shared.change(|index| index.leave(id)).await;
                 let result = self.settled(outcome)?;
+                self.settle().await?;
                 let result = result.map(|touched| self.charge(Work::Touched, touched));
                 self.answer(q, result)
             }
@@ -122,14 +126,23 @@ impl Session<'_> {
         let arrival = arrival(self.peer, self.place, hello);
         let outcome = self.shared.change(|index| index.arrive_again(now, id, arrival)).await;
         match self.settled(outcome)? {
-            Ok(Settled { share_ok, touched }) => {
+            Ok(Settled { touched, .. }) => {
                 self.charge(Work::Touched, touched);
+                let share_ok = self.shared.share_ok(id).await;
+                let share_ok =
+                    share_ok.map_err(|error| self.refuse(Code::LocalIo, &error.to_string()))?;
                 self.renewed = Instant::now();
                 self.welcome(share_ok);
                 Ok(())
             }
             Err(refusal) => Err(self.refuse(refusal.code, &refusal.text)),
         }
+    }
+
+    /// What was asked for is done when all entries have been gone through.
+    async fn settle(&self) -> Result<(), End> {
+        let done = self.shared.settle(self.id).await;
+        done.map_err(|error| self.refuse(Code::LocalIo, &error.to_string()))
     }
 
     /// Takes over progress, in slices: others get the index in between.

@@ -16,7 +16,7 @@ pub use request::Request;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::sha256_concat;
+use crate::hash::Stream;
 use crate::id::{ContentId, Hash};
 
 /// Digest by which a tracker knows a returning peer's shares: SHA-256 over the (id, name) pairs of all
@@ -24,13 +24,35 @@ use crate::id::{ContentId, Hash};
 pub fn share_digest<'a>(shares: impl IntoIterator<Item = (ContentId, &'a str)>) -> Hash {
     let mut shares: Vec<_> = shares.into_iter().collect();
     shares.sort_unstable();
-    let mut text = Vec::with_capacity(shares.len() * 64);
-    for (id, name) in shares {
-        text.extend_from_slice(id.as_bytes());
-        text.extend_from_slice(&(name.len() as u64).to_be_bytes());
-        text.extend_from_slice(name.as_bytes());
+    let mut digest = ShareDigest::default();
+    shares.into_iter().for_each(|(id, name)| digest.add(id, name));
+    digest.finish()
+}
+
+/// [`share_digest`] made bit by bit.
+#[derive(Debug, Clone)]
+pub struct ShareDigest(Stream);
+
+impl Default for ShareDigest {
+    fn default() -> Self {
+        let mut stream = Stream::default();
+        stream.update(b"shoal shares/1");
+        Self(stream)
     }
-    sha256_concat(&[b"shoal shares/1", &text])
+}
+
+impl ShareDigest {
+    /// Takes in the next share, in the order of ids.
+    pub fn add(&mut self, id: ContentId, name: &str) {
+        self.0.update(id.as_bytes());
+        self.0.update(&(name.len() as u64).to_be_bytes());
+        self.0.update(name.as_bytes());
+    }
+
+    /// The digest of all that were added.
+    pub fn finish(self) -> Hash {
+        self.0.finish()
+    }
 }
 
 /// Of messages that say only which request they belong to.
