@@ -15,7 +15,7 @@ use crate::args::{Cli, Command, Common, Config, ConfigCommand, Get, Run, exit, m
 use crate::demo;
 use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
-use crate::settings::{KeyCheck, settings};
+use crate::settings::{KeyCheck, settings, settings_as_far};
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {
@@ -87,7 +87,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Attach(common) => {
             reach(&common, "attach", None, true, |peer, mut out| async move {
                 // As the user has it; what is wrong in the file was told already.
-                let table = settings(&Common::default(), KEYS).map(|settings| settings.table);
+                let table = settings_as_far(&Common::default(), KEYS).map(|(own, _)| own.table);
                 crate::screen::attach(peer, table.unwrap_or_default(), &mut out).await
             })
         }

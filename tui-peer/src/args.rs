@@ -196,7 +196,8 @@ pub struct Get {
 /// Options of `ls`.
 #[derive(Debug, Clone, Args)]
 pub struct Ls {
-    /// Words that must occur in the name.
+    /// What to look for, in the language of / in the app: words (all of them), !not, "exact", a|b, ~fuzzy,
+    /// size:>1G, src:>5, avail:<1, type:iso, state:mine, hash:, age:<2d. All files without it.
     pub query: Option<String>,
     /// The same.
     #[arg(long, value_name = "WORDS", conflicts_with = "query")]

@@ -7,6 +7,7 @@
 //! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
 //! - [`logfile`]: what is written down.
 //! - `leave`: the second signal ends the program, whatever hangs.
+//! - [`filter`]: the language in which files are searched for, in the app and by `ls`.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
 //! - `tui`: the full-screen app (feature `tui`).
 //! - `app`: which of them runs.
@@ -21,6 +22,7 @@ pub mod args;
 pub mod control;
 pub mod demo;
 pub mod engine;
+pub mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod headless;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::start::{self, in_runtime};
+use super::start::{self, in_runtime_as_far, refuse_settings, warn};
 use crate::args::{Common, exit};
 use crate::control::{self, Attached, ControlError};
 use crate::engine::config::{EngineConfig, OnStart};
@@ -26,7 +26,8 @@ where
     F: FnOnce(Attached, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    in_runtime(common, false, |settings, mut out| async move {
+    in_runtime_as_far(common, |settings, wrong, mut out| async move {
+        warn(wrong.as_ref(), &out);
         let state = &settings.engine.state_dir;
         let began = Instant::now();
         loop {
@@ -55,12 +56,17 @@ where
     F: FnOnce(Attached, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    in_runtime(common, false, |settings, mut out| async move {
+    in_runtime_as_far(common, |settings, wrong, mut out| async move {
         let state = settings.engine.state_dir;
-        match control::attach_if_running(&state, what, false).await {
-            Ok(Some(peer)) => then(peer, out).await,
-            Ok(None) => tokio::task::block_in_place(|| alone(&state, &mut out)),
-            Err(error) => cannot(&error, &mut out),
+        match (control::attach_if_running(&state, what, false).await, wrong) {
+            (Ok(Some(peer)), wrong) => {
+                warn(wrong.as_ref(), &out);
+                then(peer, out).await
+            }
+            // What is wrong may be where the state folder is.
+            (Ok(None), Some(wrong)) => refuse_settings(&wrong, &mut out),
+            (Ok(None), None) => tokio::task::block_in_place(|| alone(&state, &mut out)),
+            (Err(error), _) => cannot(&error, &mut out),
         }
     })
 }
@@ -71,23 +77,27 @@ where
     F: FnOnce(EngineHandle, Output) -> Fut,
     Fut: Future<Output = u8>,
 {
-    in_runtime(common, false, |settings, mut out| async move {
+    in_runtime_as_far(common, |settings, wrong, mut out| async move {
         let mut config = settings.engine;
-        match control::attach_if_running(&config.state_dir, what, true).await {
-            Ok(Some(peer)) => match elsewhere(&peer, &config) {
-                None => command(peer.engine, out).await,
-                Some(why) => {
-                    let hint = "leave --tracker away, or give another folder with --state";
-                    out.error("network", &format!("{why}; {hint}"), hint);
-                    exit::LOCKED
+        match (control::attach_if_running(&config.state_dir, what, true).await, wrong) {
+            (Ok(Some(peer)), wrong) => {
+                warn(wrong.as_ref(), &out);
+                match elsewhere(&peer, &config) {
+                    None => command(peer.engine, out).await,
+                    Some(why) => {
+                        let hint = "leave --tracker away, or give another folder with --state";
+                        out.error("network", &format!("{why}; {hint}"), hint);
+                        exit::LOCKED
+                    }
                 }
-            },
-            Ok(None) => {
+            }
+            (Ok(None), Some(wrong)) => refuse_settings(&wrong, &mut out),
+            (Ok(None), None) => {
                 config.listen.set_port(0);
                 config.on_start = OnStart::Resume;
                 start::private(config, &settings.table, out, command).await
             }
-            Err(error) => cannot(&error, &mut out),
+            (Err(error), _) => cannot(&error, &mut out),
         }
     })
 }

@@ -13,7 +13,7 @@ use crate::engine::config::{EngineConfig, StartError};
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
 use crate::logfile::Logs;
-use crate::settings::{Settings, SettingsError, Table, settings};
+use crate::settings::{Settings, SettingsError, Table, settings, settings_as_far};
 
 /// How long the state folder and port of a peer that is stopping are waited for: its transfers get 5 s,
 /// the tracker 2 s, and then everything is synced.
@@ -151,19 +151,48 @@ where
     })
 }
 
+/// As [`in_runtime`] for what may need no settings but to know where the state folder is: a mistake in the
+/// configuration file is given to `work`, which says whether it matters ([`refuse_settings`]) or only says it
+/// ([`warn`]).
+pub(super) fn in_runtime_as_far<F, Fut>(common: &Common, work: F) -> u8
+where
+    F: FnOnce(Settings, Option<SettingsError>, Output) -> Fut,
+    Fut: Future<Output = u8>,
+{
+    let mut out = Output::with_format(common.json, common.verbose, common.log_format);
+    match settings_as_far(common, KEYS) {
+        Ok((settings, wrong)) => {
+            log::trace(&settings.table, common.verbose, false);
+            block_on(work(settings, wrong, out))
+        }
+        Err(error) => refuse_settings(&error, &mut out),
+    }
+}
+
 pub(super) fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
     let mut out = Output::with_format(common.json, common.verbose, common.log_format);
     match settings(common, KEYS) {
         Ok(settings) => then(settings, out),
-        Err(error) => {
-            let (word, code, hint) = match error {
-                SettingsError::File { .. } => ("config", exit::CONFIG, "mend the file"),
-                SettingsError::Unreadable { .. } => ("config", exit::IO, "check its permissions"),
-                SettingsError::Option(_) => ("usage", exit::USAGE, "tui-peer --help"),
-            };
-            out.error(word, &error.to_string(), hint);
-            code
-        }
+        Err(error) => refuse_settings(&error, &mut out),
+    }
+}
+
+/// Says what is wrong with the settings; the exit code.
+pub(super) fn refuse_settings(error: &SettingsError, out: &mut Output) -> u8 {
+    let (word, code, hint) = match error {
+        SettingsError::File { .. } => ("config", exit::CONFIG, "mend the file"),
+        SettingsError::Unreadable { .. } => ("config", exit::IO, "check its permissions"),
+        SettingsError::Option(_) => ("usage", exit::USAGE, "tui-peer --help"),
+    };
+    out.error(word, &error.to_string(), hint);
+    code
+}
+
+/// Says what is wrong with the settings where it does not matter.
+pub(super) fn warn(wrong: Option<&SettingsError>, out: &Output) {
+    let Some(wrong) = wrong else { return };
+    for line in wrong.to_string().lines() {
+        out.note(&format!("{line} (this command does without it)"));
     }
 }
 

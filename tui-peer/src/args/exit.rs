@@ -12,6 +12,8 @@ pub const TRACKER: u8 = 3;
 pub const NOT_FOUND: u8 = 4;
 /// Bytes on disk are not what they should be.
 pub const DAMAGED: u8 = 5;
+/// A search makes no sense.
+pub const QUERY: u8 = 64;
 /// The configuration file makes no sense.
 pub const CONFIG: u8 = 65;
 /// Some of several things failed.
@@ -42,6 +44,7 @@ Exit codes:
   3        tracker unreachable (--serve-only: only with --require-tracker)
   4        not found: no such file, or no running peer
   5        damaged: bytes on disk are not what they should be
+  64       a word of a search (ls) means nothing
   65       the configuration file makes no sense
   69       some of several failed
   73       a folder for data cannot be made

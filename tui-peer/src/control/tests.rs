@@ -30,6 +30,7 @@ fn snapshot(rows: u32) -> Snapshot {
     let row = |n: u32| CatalogueRow {
         id: ContentId::from_bytes([1; 32]),
         name: format!("file {n}").as_str().into(),
+        raw: (n == 1).then(|| "file\u{7} 1".into()),
         aliases: vec!["alias".into()],
         kind: Kind::File,
         size: 5,

@@ -97,7 +97,7 @@ pub enum What {
     Shared {
         /// Its id.
         id: ContentId,
-        /// Its name.
+        /// Its name as its owner gave it: not for a screen.
         name: String,
         /// Bytes of all its files.
         size: u64,

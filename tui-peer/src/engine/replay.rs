@@ -56,6 +56,11 @@ impl EventSender {
         let _ = self.live.send(event);
     }
 
+    /// Events that the slowest of those who listen has not taken yet, of at most [`EVENT_QUEUE`].
+    pub(super) fn waiting(&self) -> usize {
+        self.live.len()
+    }
+
     pub(super) fn subscribe(&self) -> Events {
         let mut kept = self.kept();
         kept.claimed = true;

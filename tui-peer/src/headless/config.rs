@@ -38,12 +38,28 @@ pub fn config(table: &Table, out: &mut Output) -> u8 {
 /// Reports what is wrong with a file, or with the one that is used; the exit code says whether anything
 /// is.
 pub fn config_check(file: Option<PathBuf>, keys: KeyCheck, out: &mut Output) -> u8 {
+    let named = file.is_some();
     let Some(path) = file.or_else(load::default_path) else {
         out.note("tui-peer: no home folder: name the file");
         return exit::USAGE;
     };
     let shown = path.display().to_string();
+    let is_missing = |error: &SettingsError| {
+        let kind = match error {
+            SettingsError::Unreadable { source, .. } => source.kind(),
+            _ => return false,
+        };
+        kind == std::io::ErrorKind::NotFound
+    };
     match load::check(&path, keys) {
+        // Nobody needs one.
+        Err(error) if is_missing(&error) && !named => {
+            out.line(&format!(
+                "{shown}: there is no such file, so all settings are the usual ones"
+            ));
+            out.json(&json!({"event": "checked", "path": shown, "exists": false, "problems": 0}));
+            exit::OK
+        }
         Ok(problems) => {
             for problem in &problems {
                 out.line(&format!("{shown}:{}: {}", problem.line, problem.what));
@@ -54,19 +70,15 @@ pub fn config_check(file: Option<PathBuf>, keys: KeyCheck, out: &mut Output) -> 
             if problems.is_empty() {
                 out.line(&format!("{shown}: no problems"));
             }
-            out.json(&json!({"event": "checked", "path": shown, "problems": problems.len()}));
+            let count = problems.len();
+            out.json(
+                &json!({"event": "checked", "path": shown, "exists": true, "problems": count}),
+            );
             if problems.is_empty() { exit::OK } else { exit::CONFIG }
         }
         Err(error) => {
             out.note(&format!("tui-peer: {error}"));
-            let code = match &error {
-                SettingsError::Unreadable { source, .. }
-                    if source.kind() == std::io::ErrorKind::NotFound =>
-                {
-                    exit::NOT_FOUND
-                }
-                _ => exit::IO,
-            };
+            let code = if is_missing(&error) { exit::NOT_FOUND } else { exit::IO };
             out.json(&json!({"event": "error", "code": code, "message": error.to_string()}));
             code
         }

@@ -20,7 +20,7 @@ pub(super) fn means(what: &str, name: &str, id: &ContentId, path: &Path) -> bool
 
 /// All our transfers that `what` means.
 pub(super) fn transfers<'a>(snapshot: &'a Snapshot, what: &str) -> Vec<&'a Transfer> {
-    let fits = |t: &&Transfer| means(what, &t.name, &t.id, &t.path);
+    let fits = |t: &&Transfer| means(what, t.raw_name(), &t.id, &t.path) || &*t.name == what;
     snapshot.transfers.iter().filter(fits).collect()
 }
 

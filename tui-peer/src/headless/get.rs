@@ -9,9 +9,10 @@ use common::join::{FileLink, Link, parse_any};
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::output::{Output, bytes};
+use super::output::{Output, bytes, with_path};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::{Heard, Signals};
+use super::unreached::Told;
 use crate::args::{Get, exit};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::event::{Event, What};
@@ -44,6 +45,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
     let mut ticker = tokio::time::interval(PROGRESS);
     let mut reported: HashMap<ContentId, u32> = HashMap::new();
     let mut seen = HashSet::new();
+    let mut told = Told::default();
     let mut stopped_by = None;
     loop {
         resolve(&engine, &wish, &mut wanted, began, out).await;
@@ -59,7 +61,10 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
         }
         tokio::select! {
             event = events.recv() => match event {
-                Ok(event) => on_event(&event, &mut wanted, &engine, out, &mut reported),
+                Ok(event) => {
+                    told.hear(&event);
+                    on_event(&event, &mut wanted, &engine, out, &mut reported);
+                }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             },
@@ -82,6 +87,10 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
             _ = ticker.tick() => {
                 let snapshot = engine.snapshot();
                 show(&snapshot, &wanted, out, &mut reported);
+                for transfer in snapshot.transfers.iter().filter(|t| is_wanted(&wanted, &t.id)) {
+                    told.programs(transfer, out);
+                    told.people(transfer, out);
+                }
                 catch_up(&snapshot, &mut wanted, &mut seen, out);
             }
         }
@@ -93,6 +102,10 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
     out.clear();
     out.exit(&engine.snapshot());
     stopped_by.unwrap_or_else(|| code(&wanted))
+}
+
+fn is_wanted(wanted: &[(String, Option<ContentId>, Fate)], id: &ContentId) -> bool {
+    wanted.iter().any(|(_, wanted, fate)| *wanted == Some(*id) && *fate == Fate::Getting)
 }
 
 async fn next_until_stopped(
@@ -176,11 +189,9 @@ fn here(snapshot: &Snapshot, id: &ContentId, out: &mut Output) -> bool {
     let Some(transfer) = snapshot.transfers.iter().filter(whole).find(|t| t.id == *id) else {
         return false;
     };
-    let path = transfer.path.to_string_lossy();
-    out.json(&json!({
-        "event": "done", "id": id.to_string(), "path": path, "bytes": 0, "seconds": 0.0,
-    }));
-    out.line(&path);
+    let object = json!({"event": "done", "id": id.to_string(), "bytes": 0, "seconds": 0.0});
+    out.json(&with_path(object, "path", &transfer.path));
+    out.line(&transfer.path.to_string_lossy());
     true
 }
 
@@ -231,7 +242,11 @@ fn by_name(what: &str, catalogue: &Catalogue) -> Found {
     let exact: Vec<_> = catalogue
         .rows
         .iter()
-        .filter(|row| &*row.name == what || row.aliases.iter().any(|name| &**name == what))
+        .filter(|row| {
+            row.raw_name() == what
+                || &*row.name == what
+                || row.aliases.iter().any(|name| &**name == what)
+        })
         .collect();
     let lower = what.to_lowercase();
     let contains: Vec<_> =
@@ -335,17 +350,10 @@ fn show(
 
 pub(super) fn line(transfer: &Transfer) -> String {
     let percent = transfer.done as f64 * 100.0 / transfer.size.max(1) as f64;
-    let state = match &transfer.state {
-        TransferState::Getting => format!("{}/s", bytes(transfer.down_rate)),
-        TransferState::NoSource => "nobody online has what is missing".to_owned(),
-        TransferState::DiskFull => "disk full, waiting for room".to_owned(),
-        TransferState::Resolving => "asking what it is …".to_owned(),
-        TransferState::Checking => "checking what is here …".to_owned(),
-        TransferState::Finishing => "finishing …".to_owned(),
-        TransferState::Failed(why) => why.clone(),
-        TransferState::Sharing => "done".to_owned(),
-        TransferState::Queued => "queued".to_owned(),
-        _ => String::new(),
+    let state = match (&transfer.state, transfer.unreached.first()) {
+        // It is kept only while there is nobody else.
+        (_, Some(source)) => format!("cannot reach {}", source.who()),
+        (state, None) => state_words(state, transfer.down_rate),
     };
     let eta =
         transfer.eta_s.map_or(String::new(), |s| format!(" · {}m {:02}s left", s / 60, s % 60));
@@ -357,6 +365,21 @@ pub(super) fn line(transfer: &Transfer) -> String {
         bytes(transfer.size as f64),
         transfer.active
     )
+}
+
+fn state_words(state: &TransferState, down_rate: f64) -> String {
+    match state {
+        TransferState::Getting => format!("{}/s", bytes(down_rate)),
+        TransferState::NoSource => "nobody online has what is missing".to_owned(),
+        TransferState::DiskFull => "disk full, waiting for room".to_owned(),
+        TransferState::Resolving => "asking what it is …".to_owned(),
+        TransferState::Checking => "checking what is here …".to_owned(),
+        TransferState::Finishing => "finishing …".to_owned(),
+        TransferState::Failed(why) => why.clone(),
+        TransferState::Sharing => "done".to_owned(),
+        TransferState::Queued => "queued".to_owned(),
+        _ => String::new(),
+    }
 }
 
 fn code(wanted: &[(String, Option<ContentId>, Fate)]) -> u8 {

@@ -3,7 +3,7 @@
 use common::content::Kind;
 use serde_json::json;
 
-use super::output::Output;
+use super::output::{Output, with_name, with_path};
 use super::share_code;
 use crate::args::exit;
 use crate::engine::library::hash_path;
@@ -16,11 +16,13 @@ pub fn hash(paths: &[std::path::PathBuf], out: &mut Output) -> u8 {
             Ok(prepared) => {
                 let kind = if prepared.kind == Kind::Folder { "folder" } else { "file" };
                 let (id, root) = (prepared.id.to_string(), prepared.descriptor.root.hex());
-                out.json(&json!({
-                    "path": path.to_string_lossy(), "kind": kind, "size": prepared.layout.total(),
+                let object = json!({
+                    "kind": kind, "size": prepared.layout.total(),
                     "chunks": prepared.layout.chunks(), "chunk_size": prepared.layout.chunk_len(),
                     "root": root, "id": id,
-                }));
+                });
+                let shown = common::names::show(&prepared.name);
+                out.json(&with_path(with_name(object, &prepared.name, &shown), "path", path));
                 out.line(&format!(
                     "{id}  {root}  {}",
                     common::names::show(&path.to_string_lossy())

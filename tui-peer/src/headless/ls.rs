@@ -1,17 +1,21 @@
 //! `ls`: what the network has.
 
-use std::time::{Duration, Instant};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
 
 use common::content::Kind;
+use common::id::ContentId;
 use serde_json::json;
 
-use super::output::{Output, bytes};
+use super::output::{Output, bytes, with_name};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::deadline;
 use crate::args::{Ls, exit};
 use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::{CatalogueRow, NetState};
+use crate::engine::snapshot::{CatalogueRow, NetState, Snapshot, Transfer};
+use crate::filter::{ALIAS, Filter, Misread, Subject, fold};
 
 /// How long the catalogue is waited for.
 const WAIT: Duration = Duration::from_secs(20);
@@ -23,20 +27,28 @@ const HINT: &str = "check the join string and that the tracker runs";
 /// Prints the catalogue; returns the exit code.
 pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
     let query = wish.query.as_deref().or(wish.filter.as_deref()).unwrap_or_default();
-    let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
-    let fits = |row: &CatalogueRow| {
-        let name = row.name.to_lowercase();
-        words.iter().all(|word| name.contains(word))
+    let filter = match read(query) {
+        Ok(filter) => filter,
+        Err(misread) => {
+            let hint = "quote what is to be found as it stands; / in the app takes the same words";
+            out.error("query", &misread.to_string(), hint);
+            engine.stop(Stop::Gracefully);
+            engine.stopped().await;
+            return exit::QUERY;
+        }
     };
     let end = deadline(wish.timeout);
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut snapshots = engine.snapshots();
     let began = Instant::now();
-    let catalogue = loop {
+    let listed = loop {
         let snapshot = engine.snapshot();
         let catalogue = &snapshot.catalogue;
-        if catalogue.whole && (!wish.wait || catalogue.rows.iter().any(fits)) {
-            break Ok(catalogue.clone());
+        if catalogue.whole {
+            let found = found(&snapshot, &filter);
+            if !wish.wait || !found.is_empty() {
+                break Ok(found);
+            }
         }
         let late = !wish.wait && began.elapsed() > WAIT;
         match &snapshot.network.state {
@@ -66,29 +78,81 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
         }
     };
     engine.stop(Stop::Gracefully);
-    let code = match catalogue {
+    let code = match listed {
         Err((code, why, hint)) => {
             out.error(code, &why, hint);
             exit::TRACKER
         }
-        Ok(catalogue) => {
-            for row in catalogue.rows.iter().filter(|row| fits(row)) {
-                let kind = if row.kind == Kind::Folder { "folder" } else { "file" };
-                out.json(&json!({
-                    "id": row.id.to_string(), "name": &*row.name, "kind": kind, "size": row.size,
-                    "chunks": row.chunks, "sources": row.sources, "complete": row.complete,
-                }));
-                let (id, size) = (row.id.short(), bytes(row.size as f64));
-                out.line(&format!(
-                    "{id}  {size:>9}  {:>3} src  {}{}",
-                    row.sources,
-                    row.name,
-                    if row.kind == Kind::Folder { "/" } else { "" }
-                ));
-            }
+        Ok(found) => {
+            found.iter().for_each(|row| print(row, out));
             exit::OK
         }
     };
     engine.stopped().await;
     code
+}
+
+/// The search, if every word of it means something among the network's files.
+fn read(query: &str) -> Result<Filter, Misread> {
+    let filter = Filter::checked(query)?;
+    if filter.needs_peers() {
+        let hint = "files do not say whose they are here; tui-peer peers lists peers".to_owned();
+        return Err(Misread { word: "peer:".to_owned(), hint });
+    }
+    Ok(filter)
+}
+
+/// The files that a search means, by name; with `~` the best first.
+fn found(snapshot: &Snapshot, filter: &Filter) -> Vec<CatalogueRow> {
+    let own: HashMap<ContentId, &Transfer> = match filter.needs_own() {
+        true => snapshot.transfers.iter().map(|transfer| (transfer.id, transfer)).collect(),
+        false => HashMap::new(),
+    };
+    let now =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (mut rows, mut names): (Vec<&CatalogueRow>, Vec<String>) = Default::default();
+    for row in &snapshot.catalogue.rows {
+        let mut folded = fold(&row.name);
+        for alias in &row.aliases {
+            folded.push(ALIAS);
+            folded.push_str(&fold(alias));
+        }
+        let own = own.get(&row.id);
+        let subject = Subject {
+            name: &row.name,
+            aliases: &row.aliases,
+            folded: &folded,
+            size: row.size,
+            sources: row.sources,
+            availability: own.and_then(|t| t.availability).unwrap_or(row.complete as f32),
+            kind: row.kind,
+            state: own.map_or("none", |t| t.state.word()),
+            id: Some(row.id),
+            age: now.saturating_sub(row.first_seen),
+            peer: "",
+        };
+        if filter.matches(&subject) {
+            rows.push(row);
+            names.extend(filter.ranks().then_some(folded));
+        }
+    }
+    if filter.ranks() {
+        let scores = filter.scores(names.iter().map(String::as_str));
+        let mut best: Vec<_> = scores.into_iter().map(Reverse).zip(rows).collect();
+        best.sort_by_key(|(score, _)| *score);
+        rows = best.into_iter().map(|(_, row)| row).collect();
+    }
+    rows.into_iter().cloned().collect()
+}
+
+fn print(row: &CatalogueRow, out: &mut Output) {
+    let kind = if row.kind == Kind::Folder { "folder" } else { "file" };
+    let object = json!({
+        "id": row.id.to_string(), "kind": kind, "size": row.size, "chunks": row.chunks,
+        "sources": row.sources, "complete": row.complete,
+    });
+    out.json(&with_name(object, row.raw_name(), &row.name));
+    let (id, size) = (row.id.short(), bytes(row.size as f64));
+    let slash = if row.kind == Kind::Folder { "/" } else { "" };
+    out.line(&format!("{id}  {size:>9}  {:>3} src  {}{slash}", row.sources, row.name));
 }

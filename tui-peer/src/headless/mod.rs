@@ -21,6 +21,7 @@ mod signals;
 mod status;
 mod stop;
 mod systemd;
+mod unreached;
 mod verify;
 mod wait;
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::figures;
@@ -13,9 +15,10 @@ use super::output::Output;
 use super::reload::Reload;
 use super::signals::{Heard, Signals};
 use super::systemd::Manager;
+use super::unreached::Told;
 use crate::args::exit;
-use crate::engine::command::{Command, Reply};
-use crate::engine::handle::{EngineHandle, Stop};
+use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use crate::engine::handle::{EngineHandle, Events, Stop};
 use crate::engine::snapshot::{NetState, Snapshot, TransferState};
 use crate::logfile::Logs;
 
@@ -25,6 +28,11 @@ const STATUS: Duration = Duration::from_secs(1);
 const STATS: Duration = Duration::from_secs(60);
 /// With `--require-tracker`: how long it is waited for.
 const TRACKER: Duration = Duration::from_secs(20);
+/// Paths handed over at once: a disk answers several questions as fast as one, and the engine takes as many
+/// commands at a time.
+const OFFERED_AT_ONCE: usize = 256;
+/// Paths that cannot be shared and are not told yet.
+const NOT_SHARED: usize = 64;
 
 /// What a service does beside serving what it remembers.
 #[derive(Default)]
@@ -43,23 +51,25 @@ pub struct Service {
 pub async fn serve(engine: EngineHandle, service: Service, out: &mut Output) -> u8 {
     out.service();
     let Ok(signals) = Signals::new() else { return exit::OTHER };
-    let began = match begin(&engine, &service, out).await {
-        Ok(code) => code,
-        Err(code) => {
-            engine.stop(Stop::Now);
-            engine.stopped().await;
-            return code;
-        }
-    };
-    let Service { require_tracker, reload, .. } = service;
+    // Nothing of what comes while we begin is lost.
+    let events = engine.events();
+    if let Err(code) = begin(&engine, &service, out).await {
+        engine.stop(Stop::Now);
+        engine.stopped().await;
+        return code;
+    }
+    let Service { paths, require_tracker, reload, .. } = service;
     let serving = Serving {
         engine: engine.clone(),
+        events,
         signals,
         manager: Manager::new(),
         reload,
+        not_shared: offer(&engine, paths),
         deadline: require_tracker.then(|| Instant::now() + TRACKER),
-        code: began,
+        code: exit::OK,
         reported: HashMap::new(),
+        told: Told::default(),
     };
     let code = serving.run(out).await;
     out.clear();
@@ -67,8 +77,8 @@ pub async fn serve(engine: EngineHandle, service: Service, out: &mut Output) -> 
     code
 }
 
-/// Hosts, says where we are, shares; the exit code so far, or the final one.
-async fn begin(engine: &EngineHandle, service: &Service, out: &mut Output) -> Result<u8, u8> {
+/// Hosts, and says where we are; the exit code if that is all.
+async fn begin(engine: &EngineHandle, service: &Service, out: &mut Output) -> Result<(), u8> {
     let join = if service.host {
         match engine.call(Command::Host).await {
             Ok(Reply::Hosting(join)) => Some(join.to_string()),
@@ -101,15 +111,30 @@ async fn begin(engine: &EngineHandle, service: &Service, out: &mut Output) -> Re
         }
         out.note(&format!("{NO_NETWORK}: {NO_NETWORK_HINT}"));
     }
-    let mut code = exit::OK;
-    for path in &service.paths {
-        let share = Command::Offer { path: path.clone() };
-        if let Err(error) = engine.call(share).await {
-            out.error("share", &error.message, "check the path");
-            code = exit::PARTIAL;
+    Ok(())
+}
+
+/// Hands paths over beside everything else, some at a time; says which cannot be shared.
+fn offer(engine: &EngineHandle, paths: Vec<PathBuf>) -> mpsc::Receiver<CommandError> {
+    let (told, not_shared) = mpsc::channel(NOT_SHARED);
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        let mut offers = JoinSet::new();
+        for path in paths {
+            if offers.len() >= OFFERED_AT_ONCE {
+                offers.join_next().await;
+            }
+            let (engine, told) = (engine.clone(), told.clone());
+            offers.spawn(async move {
+                if let Err(error) = engine.call(Command::Offer { path }).await {
+                    // Nobody listens any more when we stop.
+                    let _ = told.send(error).await;
+                }
+            });
         }
-    }
-    Ok(code)
+        while offers.join_next().await.is_some() {}
+    });
+    not_shared
 }
 
 /// What is said when there is no network, and what to do about it.
@@ -119,19 +144,23 @@ pub(super) const NO_NETWORK_HINT: &str = "give a join string with --tracker, or 
 /// A service at work.
 struct Serving {
     engine: EngineHandle,
+    events: Events,
     signals: Signals,
     manager: Manager,
     reload: Option<Reload>,
+    /// What was to be shared and cannot be.
+    not_shared: mpsc::Receiver<CommandError>,
     /// The tracker is to be reached by then.
     deadline: Option<Instant>,
     code: u8,
     /// Chunks of each download as last told to programs.
     reported: HashMap<ContentId, u32>,
+    /// Sources that cannot be reached, as told to programs.
+    told: Told,
 }
 
 impl Serving {
     async fn run(mut self, out: &mut Output) -> u8 {
-        let mut events = self.engine.events();
         let mut status = every(STATUS);
         let mut stats = every(STATS);
         stats.reset();
@@ -139,11 +168,12 @@ impl Serving {
         let engine = self.engine.clone();
         loop {
             tokio::select! {
-                event = events.recv() => match event {
+                event = self.events.recv() => match event {
                     Ok(event) => out.event(&event),
-                    Err(RecvError::Lagged(n)) => out.note(&format!("{n} log lines dropped")),
+                    Err(RecvError::Lagged(n)) => out.dropped(n),
                     Err(RecvError::Closed) => break,
                 },
+                Some(error) = self.not_shared.recv() => self.on_not_shared(&error, out),
                 heard = self.signals.next() => self.on_signal(heard, out).await,
                 _ = status.tick() => self.look(&engine.snapshot(), out),
                 _ = stats.tick() => report(&engine.snapshot(), out),
@@ -155,10 +185,25 @@ impl Serving {
                 self.engine.stop(Stop::Gracefully);
             }
         }
-        while let Ok(event) = events.try_recv() {
-            out.event(&event);
+        while let Ok(error) = self.not_shared.try_recv() {
+            self.on_not_shared(&error, out);
+        }
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => out.event(&event),
+                Err(TryRecvError::Lagged(n)) => out.dropped(n),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
         }
         self.code
+    }
+
+    /// Something on the command line cannot be shared. When we are stopping that is no news.
+    fn on_not_shared(&mut self, error: &CommandError, out: &mut Output) {
+        if error.kind != CommandErrorKind::Stopped {
+            out.error("share", &error.message, "check the path");
+            self.code = exit::PARTIAL;
+        }
     }
 
     /// Once a second.
@@ -172,6 +217,10 @@ impl Serving {
                 out.progress(&transfer.id, transfer);
             }
         }
+        for transfer in snapshot.transfers.iter().filter(|t| !t.unreached.is_empty()) {
+            self.told.programs(transfer, out);
+        }
+        self.told.retain(&snapshot.transfers);
         self.reported.retain(|id, _| snapshot.transfers.iter().any(|t| t.id == *id));
         self.manager.look(snapshot, &line, Instant::now());
         if snapshot.network.state == NetState::On {

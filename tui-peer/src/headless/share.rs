@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep_until;
 
-use super::output::Output;
+use super::output::{Output, with_name, with_path};
 use super::signals::Signals;
 use super::status::unkept_line;
 use super::wait::{Ended, deadline};
@@ -47,7 +47,7 @@ pub async fn share(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
             continue;
         }
         if !wish.wait {
-            out.json(&json!({"event": "sharing", "path": path.to_string_lossy()}));
+            out.json(&with_path(json!({"event": "sharing"}), "path", &path));
             out.line(&format!(
                 "{}: the running peer hashes and shares it (tui-peer status)",
                 path.display()
@@ -99,10 +99,11 @@ struct Shared {
 /// The final word on something shared; the exit code unless all is well.
 fn said(shared: &Shared, out: &mut Output) -> Result<(), u8> {
     let Shared { row, unkept } = shared;
-    out.json(&json!({
-        "event": "shared", "id": row.id.to_string(), "name": &*row.name, "size": row.size,
-        "chunks": row.chunks, "remembered": unkept.is_none(),
-    }));
+    let object = json!({
+        "event": "shared", "id": row.id.to_string(), "size": row.size, "chunks": row.chunks,
+        "remembered": unkept.is_none(),
+    });
+    out.json(&with_name(object, row.raw_name(), &row.name));
     out.line(&format!("{}  {}", row.id, row.name));
     match unkept {
         Some(why) => {
@@ -263,11 +264,12 @@ pub fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
         match shared {
             Ok(prepared) => {
                 let name = common::names::show(&prepared.name);
-                out.json(&json!({
-                    "event": "remembered", "id": prepared.id.to_string(), "name": name,
-                    "path": real.to_string_lossy(), "size": prepared.layout.total(),
-                    "chunks": prepared.layout.chunks(),
-                }));
+                let object = json!({
+                    "event": "remembered", "id": prepared.id.to_string(),
+                    "size": prepared.layout.total(), "chunks": prepared.layout.chunks(),
+                });
+                let object = with_name(object, &prepared.name, &name);
+                out.json(&with_path(object, "path", &real));
                 out.line(&format!("{}  {name}", prepared.id));
             }
             Err(error) => {
@@ -288,7 +290,7 @@ pub async fn unshare(peer: Attached, wish: &Unshare, out: &mut Output) -> u8 {
     for what in &wish.what {
         let snapshot = peer.engine.snapshot();
         let (id, name) = match find::one(&snapshot, what) {
-            Ok(transfer) => (transfer.id, transfer.name.clone()),
+            Ok(transfer) => (transfer.id, transfer.raw_name().to_owned()),
             Err(why) => {
                 out.error("not-found", &why, "tui-peer status lists what there is");
                 failed.push(exit::NOT_FOUND);
@@ -335,7 +337,7 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
         let paths: Vec<&PathBuf> = fits.iter().map(|record| &record.path).collect();
         let forgotten = paths.iter().try_for_each(|path| library.remove_share(path).map(drop));
         match (forgotten, fits.first()) {
-            (Ok(()), Some(record)) => gone(&record.id, &common::names::show(&record.name), out),
+            (Ok(()), Some(record)) => gone(&record.id, &record.name, out),
             (Ok(()), None) => {}
             (Err(error), _) => {
                 out.error("state", &error.to_string(), "check the disk");
@@ -347,8 +349,9 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
 }
 
 fn gone(id: &ContentId, name: &str, out: &mut Output) {
-    out.json(&json!({"event": "unshared", "id": id.to_string(), "name": name}));
-    out.line(&format!("no longer shared: {name}"));
+    let shown = common::names::show(name);
+    out.json(&with_name(json!({"event": "unshared", "id": id.to_string()}), name, &shown));
+    out.line(&format!("no longer shared: {shown}"));
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! `status` and `peers`: how the running peer does.
 
+use std::time::Instant;
+
 use common::names::show;
 use serde_json::json;
 
-use super::output::{Output, bytes};
+use super::output::{Output, bytes, with_name, with_path};
 use super::wait::{deadline, until};
 use super::{figures, get};
 use crate::args::{Peers, Status, exit};
@@ -44,7 +46,6 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         fields.insert("refused".into(), refused.unwrap_or(0).into());
         fields.insert("refused_why".into(), why.into());
         fields.insert("clock_ahead_s".into(), network.clock_ahead_s.into());
-        fields.insert("downloads".into(), me.downloads.to_string_lossy().into());
         fields.insert("files".into(), snapshot.catalogue.rows.len().into());
         fields.insert("transfers".into(), snapshot.transfers.iter().map(row).collect());
         // Null as long as everything is remembered.
@@ -52,7 +53,7 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         let unkept = unkept.map(|u| json!({"why": u.why, "hint": u.hint, "waiting": u.waiting}));
         fields.insert("unkept".into(), unkept.into());
     }
-    out.json(&object);
+    out.json(&with_path(object, "downloads", &snapshot.me.downloads));
     out.line(&format!(
         "{} ({}, process {}) on {}",
         show(&snapshot.me.nick),
@@ -81,6 +82,9 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
     }
     for transfer in snapshot.transfers.iter() {
         out.line(&format!("  {}  {}", short(transfer), line(transfer)));
+        for source in &transfer.unreached {
+            out.line(&format!("            {}", source.words("tried", Instant::now())));
+        }
     }
     exit::OK
 }
@@ -155,13 +159,20 @@ fn line(transfer: &Transfer) -> String {
 
 fn row(transfer: &Transfer) -> serde_json::Value {
     let id = (transfer.state != TransferState::Hashing).then(|| transfer.id.to_string());
-    json!({
-        "id": id, "name": &*transfer.name, "state": word(&transfer.state),
+    let unreached = transfer.unreached.iter().map(|source| {
+        json!({
+            "peer": source.peer.to_string(), "nick": source.nick, "why": source.why,
+            "retry_s": source.retry_s(Instant::now()),
+        })
+    });
+    let object = json!({
+        "unreached": unreached.collect::<Vec<_>>(),
+        "id": id, "state": word(&transfer.state),
         "size": transfer.size, "done": transfer.done, "chunks": transfer.chunks,
-        "have": transfer.have, "path": transfer.path.to_string_lossy(),
-        "down_rate": transfer.down_rate.round(), "up_rate": transfer.up_rate.round(),
+        "have": transfer.have, "down_rate": transfer.down_rate.round(), "up_rate": transfer.up_rate.round(),
         "sources": transfer.sources, "downloaded": transfer.downloaded,
-    })
+    });
+    with_path(with_name(object, transfer.raw_name(), &transfer.name), "path", &transfer.path)
 }
 
 fn word(state: &TransferState) -> &'static str {

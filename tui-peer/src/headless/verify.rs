@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep_until;
 
-use super::output::Output;
+use super::output::{Output, with_name, with_path};
 use super::signals::Signals;
 use super::wait::{Ended, deadline};
 use super::{find, library_code, refused};
@@ -48,7 +48,8 @@ pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
         if result != Ok(0) {
             code = exit::DAMAGED;
         }
-        tell(&record.id, &shown, &record.path, record.chunks, result, out);
+        let names = (record.name.as_str(), shown.as_str());
+        tell(&record.id, names, &record.path, record.chunks, result, out);
     }
     code
 }
@@ -56,7 +57,7 @@ pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
 /// What became of one: chunks that are wrong, or why that cannot be said.
 fn tell(
     id: &ContentId,
-    shown: &str,
+    (name, shown): (&str, &str),
     path: &Path,
     chunks: u32,
     result: Result<usize, String>,
@@ -66,10 +67,9 @@ fn tell(
         Ok(bad) => (bad, None),
         Err(why) => (0, Some(why)),
     };
-    out.json(&json!({
-        "event": "verified", "id": id.to_string(), "name": shown,
-        "path": path.to_string_lossy(), "bad_chunks": bad, "error": why,
-    }));
+    let id = id.to_string();
+    let object = json!({"event": "verified", "id": id, "bad_chunks": bad, "error": why});
+    out.json(&with_path(with_name(object, name, shown), "path", path));
     out.line(&match (&why, bad) {
         (Some(why), _) => format!("FAILED   {shown}: {why}"),
         (None, 0) => format!("ok       {shown}"),
@@ -123,7 +123,8 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
         if result != Ok(0) {
             code = exit::DAMAGED;
         }
-        tell(&transfer.id, &transfer.name, &transfer.path, transfer.chunks, result, out);
+        let names = (transfer.raw_name(), &*transfer.name);
+        tell(&transfer.id, names, &transfer.path, transfer.chunks, result, out);
     }
     code
 }

@@ -22,6 +22,21 @@ type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// # Errors
 /// [`SettingsError`]: what, where, what to do.
 pub fn table(flags: Layer, keys: KeyCheck) -> Result<Table, SettingsError> {
+    match table_as_far(flags, keys)? {
+        (table, None) => Ok(table),
+        (_, Some(wrong)) => Err(wrong),
+    }
+}
+
+/// The same without what is wrong in the configuration file, and what that is: for whatever needs hardly any
+/// settings.
+///
+/// # Errors
+/// [`SettingsError::Option`]: what was typed is still to make sense.
+pub(super) fn table_as_far(
+    flags: Layer,
+    keys: KeyCheck,
+) -> Result<(Table, Option<SettingsError>), SettingsError> {
     let base = etcetera::choose_base_strategy().map_err(|_| {
         SettingsError::Option("no home folder: set HOME, or use --state and --downloads".into())
     })?;
@@ -35,11 +50,17 @@ pub fn table(flags: Layer, keys: KeyCheck) -> Result<Table, SettingsError> {
     machine.defaults.set(Item::State, state.into());
     machine.defaults.set(Item::Downloads, home.join("Downloads").into());
     machine.defaults.set(Item::Nick, host_name().into());
-    let text = match &machine.path {
-        Some(path) => file::read(path)?,
-        None => String::new(),
+    let read = match &machine.path {
+        Some(path) => file::read(path),
+        None => Ok(String::new()),
     };
-    merge(machine, flags, &|name| std::env::var_os(name), &text, keys)
+    let (text, unread) = match read {
+        Ok(text) => (text, None),
+        Err(error) => (String::new(), Some(error)),
+    };
+    let env = |name: &str| std::env::var_os(name);
+    let (table, wrong) = merge_as_far(machine, flags, &env, &text, keys)?;
+    Ok((table, unread.or(wrong)))
 }
 
 /// What is wrong with a configuration file.
@@ -70,22 +91,24 @@ fn with_keys(mut problems: Vec<Problem>, bound: &[Binding], keys: KeyCheck) -> V
     problems
 }
 
-fn merge(
+/// All layers, without what is wrong in the file; and what that is.
+fn merge_as_far(
     mut table: Table,
     flags: Layer,
     env: Env<'_>,
     text: &str,
     keys: KeyCheck,
-) -> Result<Table, SettingsError> {
+) -> Result<(Table, Option<SettingsError>), SettingsError> {
     let file = file::parse(text);
+    let unusable_keys = !keys(&file.keys).is_empty();
     let problems = with_keys(file.problems, &file.keys, keys);
-    if !problems.is_empty() {
+    let wrong = (!problems.is_empty()).then(|| {
         let path = table.path.as_deref().unwrap_or(Path::new("config.toml")).display().to_string();
-        return Err(SettingsError::File { path, problems });
-    }
+        SettingsError::File { path, problems }
+    });
     table.file = file.values;
     table.themes = file.themes;
-    table.keys = file.keys;
+    table.keys = if unusable_keys { Vec::new() } else { file.keys };
     table.env = environment(env, &table)?;
     for item in Item::ALL {
         if let Some(value) = flags.get(*item) {
@@ -93,7 +116,7 @@ fn merge(
             table.flags.set(*item, checked(*item, &what, value.to_owned(), &table)?);
         }
     }
-    Ok(table)
+    Ok((table, wrong))
 }
 
 fn environment(env: Env<'_>, table: &Table) -> Result<Layer, SettingsError> {
@@ -167,7 +190,20 @@ mod tests {
         }
         let env =
             |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-        merge(Table::default(), layer, &env, text, no_keys)
+        match merge_as_far(Table::default(), layer, &env, text, no_keys)? {
+            (table, None) => Ok(table),
+            (_, Some(wrong)) => Err(wrong),
+        }
+    }
+
+    #[test]
+    fn h8_what_is_right_in_a_wrong_file_is_still_known() {
+        let text = "state = \"/srv/shoal\"\nupp = 1\nnick = \"n\"\n";
+        let env = |_: &str| None;
+        let (table, wrong) =
+            merge_as_far(Table::default(), Layer::default(), &env, text, no_keys).unwrap();
+        assert_eq!((&*table.text(Item::State), &*table.text(Item::Nick)), ("/srv/shoal", "n"));
+        assert!(wrong.unwrap().to_string().starts_with("config.toml:2: "));
     }
 
     #[test]

@@ -62,6 +62,29 @@ pub fn settings(common: &Common, keys: KeyCheck) -> Result<Settings, SettingsErr
     Ok(Settings { engine: engine(&table)?, table })
 }
 
+/// The same for what needs hardly more than to know where the state folder is: without what is wrong in the
+/// configuration file, and what that is.
+///
+/// # Errors
+/// [`SettingsError::Option`] for what was typed.
+pub fn settings_as_far(
+    common: &Common,
+    keys: KeyCheck,
+) -> Result<(Settings, Option<SettingsError>), SettingsError> {
+    let (mut table, wrong) = load::table_as_far(common.flags(), keys)?;
+    match engine(&table) {
+        Ok(engine) => Ok((Settings { engine, table }, wrong)),
+        Err(error) if [Item::Tracker, Item::SecretFile].iter().any(|i| table.is_from_file(*i)) => {
+            // A file that the configuration names is not there, or holds nothing of use.
+            table.reset(Item::Tracker);
+            table.reset(Item::SecretFile);
+            let engine = engine(&table)?;
+            Ok((Settings { engine, table }, wrong.or(Some(error))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
     let path = |item| {
         let none = || SettingsError::Option(format!("{} is empty: write a path", Item::key(item)));

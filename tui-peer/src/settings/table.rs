@@ -190,6 +190,11 @@ impl Table {
         self.file.get(item).is_some()
     }
 
+    /// Whether the value in force is the file's.
+    pub(super) fn is_from_file(&self, item: Item) -> bool {
+        self.origin(item) == Origin::File
+    }
+
     /// Changes the keys of an action; `None` is the default ones.
     pub fn set_keys(&mut self, action: &str, keys: Option<Vec<String>>) {
         self.keys.retain(|binding| binding.action != action);

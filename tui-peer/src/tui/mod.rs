@@ -14,7 +14,6 @@ pub mod action;
 pub mod app;
 mod clipboard;
 pub mod field;
-pub mod filter;
 pub mod format;
 pub mod front;
 pub mod heatmap;
@@ -36,6 +35,8 @@ pub mod update;
 pub mod verdict;
 pub mod view;
 pub mod words;
+
+pub use crate::filter;
 mod zone;
 
 use std::io::Write as _;

@@ -5,12 +5,10 @@ use memchr::memmem::Finder;
 
 use crate::engine::snapshot::Catalogue;
 
-use super::filter::fold;
+use super::filter::{ALIAS, fold};
 
 /// Ends a row.
 const ROW: char = '\n';
-/// Stands between the names of one row; cannot be typed into a filter.
-pub const ALIAS: char = '\u{1}';
 
 /// Names of all rows, other names included, as [`fold`] makes them.
 #[derive(Debug, Default)]
@@ -119,6 +117,7 @@ mod tests {
         let row = |(name, aliases): &(String, Vec<String>)| CatalogueRow {
             id: ContentId::from_bytes([0; 32]),
             name: name.as_str().into(),
+            raw: None,
             aliases: aliases.iter().map(|alias| alias.as_str().into()).collect(),
             kind: Kind::File,
             size: 1,

@@ -12,20 +12,7 @@ use super::theme::Theme;
 
 /// State of a transfer in one or two words.
 pub fn state_word(state: &TransferState) -> &'static str {
-    match state {
-        TransferState::Hashing => "hashing",
-        TransferState::Checking => "checking",
-        TransferState::Sharing => "sharing",
-        TransferState::Queued => "queued",
-        TransferState::Resolving => "asking",
-        TransferState::Getting => "getting",
-        TransferState::NoSource => "no source",
-        TransferState::Finishing => "finishing",
-        TransferState::Paused => "paused",
-        TransferState::DiskFull => "disk full",
-        TransferState::Changed => "changed",
-        TransferState::Failed(_) => "failed",
-    }
+    state.word()
 }
 
 /// State of a transfer as a glyph.

@@ -97,6 +97,7 @@ pub(crate) fn catalogue(n: u32) -> Catalogue {
                 id: content(i),
                 kind: if matches!(i, 10 | 22) { Kind::Folder } else { Kind::File },
                 name: name.into(),
+                raw: None,
                 aliases: if i == 0 { vec!["ubuntu.iso".into()] } else { Vec::new() },
                 size,
                 chunks: chunks_of(size),
@@ -123,6 +124,7 @@ pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
     Transfer {
         id: content(n),
         name: name.into(),
+        raw: None,
         kind: if matches!(n, 10 | 22) { Kind::Folder } else { Kind::File },
         downloaded: !matches!(n, 5 | 22),
         size,
@@ -148,6 +150,7 @@ pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
             _ => None,
         },
         plan: plan(n, &state),
+        unreached: Vec::new(),
         refused: false,
         state,
     }

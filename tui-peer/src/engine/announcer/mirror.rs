@@ -9,7 +9,7 @@ use common::id::ContentId;
 use common::names::show;
 use common::wire::tracker::{FileMeta, FileRow};
 
-use crate::engine::snapshot::{Catalogue, CatalogueRow};
+use crate::engine::snapshot::{Catalogue, CatalogueRow, raw_of};
 
 /// Rows mirrored at most: at twice what one peer may share, the list is past what anybody reads, and
 /// a tracker must not fill our memory. What comes later is left out.
@@ -212,9 +212,11 @@ impl Mirror {
 }
 
 fn shown(row: &FileRow, id: ContentId) -> CatalogueRow {
+    let name = show(&row.meta.name);
     CatalogueRow {
         id,
-        name: show(&row.meta.name).into(),
+        raw: raw_of(&row.meta.name, &name),
+        name: name.into(),
         aliases: row.aliases.iter().map(|name| show(name).into()).collect(),
         kind: row.meta.descriptor.kind,
         size: row.meta.total,
@@ -233,7 +235,8 @@ fn folded(name: &Arc<str>) -> Arc<str> {
 
 fn text_len(key: &Key, row: &CatalogueRow) -> usize {
     let aliases: usize = row.aliases.iter().map(|name| name.len()).sum();
-    key.0.len() + row.name.len() + aliases
+    let raw = row.raw.as_ref().map_or(0, |raw| raw.len());
+    key.0.len() + row.name.len() + raw + aliases
 }
 
 #[cfg(test)]
@@ -270,6 +273,10 @@ mod tests {
         let mut mirror = listed(vec![row(1, "Zebra"), row(2, "apple\u{1b}[2J"), row(3, "zeal")]);
         let Changed { catalogue, metas, gone } = mirror.take().unwrap();
         assert_eq!(names(&catalogue), ["apple\\u{1b}[2J", "zeal", "Zebra"]);
+        let raw = |row: &CatalogueRow| row.raw_name().to_owned();
+        let raw: Vec<String> = catalogue.rows.iter().map(raw).collect();
+        assert_eq!(raw, ["apple\u{1b}[2J", "zeal", "Zebra"]);
+        assert_eq!(catalogue.rows[1].raw, None, "it is kept only where it is different");
         assert!(catalogue.whole);
         assert_eq!((metas.len(), gone.len()), (3, 0));
         assert!(mirror.take().is_none(), "nothing new");

@@ -36,6 +36,7 @@ pub use record::{DownloadRecord, Loaded, ShareRecord, Wish};
 pub use scan::{Scan, ScanFile, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;
+pub(in crate::engine) use store::ShareRows;
 pub use store::{Collected, Library};
 pub(in crate::engine) use verify::compare_then;
 pub use verify::{Compared, compare, hash_path, verify};

@@ -54,6 +54,10 @@ pub(super) const GARBAGE_KEY: &str = "garbage";
 
 pub(super) type TreeKey = [u8; ID_LEN + 1];
 
+/// A share as the library writes it down.
+#[derive(Debug)]
+pub(in crate::engine) struct ShareRows(Vec<Change>);
+
 /// What this profile shares and downloads.
 #[derive(Debug)]
 pub struct Library {
@@ -173,6 +177,33 @@ impl Library {
             changes.extend(self.share_rows(record, prepared)?);
         }
         self.put(changes)
+    }
+
+    /// What [`Self::note_share`] takes, made beside whoever calls that: with the manifest of a large folder
+    /// and its hashes it is many megabytes.
+    ///
+    /// # Errors
+    /// [`LibraryError`] for a record that cannot be written down.
+    pub(in crate::engine) fn rows_of(
+        &self,
+        record: &ShareRecord,
+        prepared: &Prepared,
+    ) -> Result<ShareRows, LibraryError> {
+        self.share_rows(record, prepared).map(ShareRows)
+    }
+
+    /// As [`Self::put_share`], without blocking for the disk: shares that are noted while others are being
+    /// written are written together. Returns the number of the change, or the rows if too much waits.
+    pub(in crate::engine) fn note_share(&self, rows: ShareRows) -> Result<u64, ShareRows> {
+        lock(&self.pending).add(rows.0).map_err(|TooMuch(rows)| ShareRows(rows))
+    }
+
+    /// Writes what [`Self::note_share`] did not take.
+    ///
+    /// # Errors
+    /// As [`Self::put_share`].
+    pub(in crate::engine) fn put_rows(&self, rows: ShareRows) -> Result<(), LibraryError> {
+        self.put(rows.0)
     }
 
     /// Remembers a finished download as the share that it is now, and no longer as a download.

@@ -142,16 +142,8 @@ impl Session {
 
     /// What lies at a path now takes the place of what lay there before.
     pub(super) fn replace_altered(&mut self, prepared: &Prepared) {
-        let was_here = |path: &Path, state: &ShareState| path == prepared.path && !state.is_good();
-        let old: Vec<ContentId> = self
-            .contents
-            .values()
-            .filter(|content| match &content.role {
-                Role::Share(share) => share.paths.iter().any(|path| was_here(path, &share.state)),
-                Role::Download(_) => false,
-            })
-            .map(|content| content.id)
-            .collect();
+        let old = self.shares_at(&prepared.path).filter(|(_, share)| !share.state.is_good());
+        let old: Vec<ContentId> = old.map(|(id, _)| id).collect();
         for id in old {
             self.forget(&id);
         }
@@ -248,12 +240,8 @@ impl Session {
             // Also a second copy of it, after the first is served.
             Ok(Restored::Unchanged(prepared, downloaded)) if missed || share.state.is_good() => {
                 self.serve_prepared(*prepared, downloaded);
-                if let Some(Content { role: Role::Share(share), .. }) = self.contents.get_mut(&id) {
-                    // The other copies may come back too.
-                    let new = |path: &PathBuf| !share.paths.contains(path);
-                    let more: Vec<_> = paths.into_iter().filter(new).collect();
-                    share.paths.extend(more);
-                }
+                // The other copies may come back too.
+                paths.iter().for_each(|path| self.add_path(id, path));
                 if missed {
                     let text = format!("{shown} is back, unchanged: served again");
                     self.say(Level::Info, Target::Share, text);

@@ -117,6 +117,7 @@ impl Session {
         });
         let role = std::mem::replace(&mut content.role, share);
         self.let_go((source, role));
+        self.note_paths(&id);
         if complete {
             self.announce(&id);
         }

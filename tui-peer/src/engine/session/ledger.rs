@@ -11,12 +11,13 @@ use tokio::sync::oneshot;
 use super::commands::Answer;
 use super::content::Role;
 use super::downloads::{disk_name, when_free};
+use super::hashing::Finished;
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::CommandErrorKind;
 use crate::engine::disk::discard;
 use crate::engine::event::{Level, Target, What};
-use crate::engine::library::LibraryError;
+use crate::engine::library::{LibraryError, Prepared};
 use crate::engine::snapshot::Unkept;
 
 /// How long after a first failure it is tried again; twice as long after each further one.
@@ -35,7 +36,7 @@ pub(super) struct Ledger {
     /// A write is under way.
     settling: bool,
     trouble: Option<Trouble>,
-    /// Answers that are given when what they say is on disk.
+    /// What is done when what it needs is on disk.
     owed: VecDeque<Owed>,
     /// Finished downloads that are not remembered yet: should the program end before they are, their
     /// journals say that they are finished.
@@ -54,11 +55,17 @@ struct Trouble {
 }
 
 struct Owed {
-    /// Of the last change that the answer is about.
+    /// Of the last change that it is about.
     number: u64,
     deadline: Instant,
-    answer: Answer,
-    reply: oneshot::Sender<Answer>,
+    due: Due,
+}
+
+/// What follows once something is on disk, or turns out not to be.
+enum Due {
+    Answer(Answer, oneshot::Sender<Answer>),
+    /// Something that was hashed is shared: the number of that work, and what it is.
+    Share(u64, Box<Prepared>),
 }
 
 /// A finished download whose journal is still there.
@@ -124,10 +131,7 @@ impl Session {
                 let (paid, owed) = owed.into_iter().partition(|owed| owed.number <= number);
                 self.ledger.owed = owed;
                 let paid: VecDeque<Owed> = paid;
-                for Owed { answer, reply, .. } in paid {
-                    // A caller that no longer waits is fine.
-                    let _ = reply.send(answer);
-                }
+                paid.into_iter().for_each(|owed| self.pay(owed.due, None));
                 if !self.library.is_settled() {
                     self.settle();
                 }
@@ -213,10 +217,37 @@ impl Session {
         answer: Answer,
         reply: oneshot::Sender<Answer>,
     ) {
+        self.owe(number, Due::Answer(answer, reply));
+    }
+
+    /// Shares something that was hashed when everything noted so far is on disk, or once it turns out that it
+    /// cannot be.
+    pub(super) fn share_when_kept(&mut self, number: u64, job: u64, prepared: Box<Prepared>) {
+        self.owe(number, Due::Share(job, prepared));
+    }
+
+    fn owe(&mut self, number: u64, due: Due) {
         let deadline = Instant::now() + PATIENCE;
-        self.ledger.owed.push_back(Owed { number, deadline, answer, reply });
+        self.ledger.owed.push_back(Owed { number, deadline, due });
         // Also while it fails: whoever waits wants to know how it is now.
         self.settle();
+    }
+
+    /// Does what is due; `unkept` says why it is not on disk.
+    fn pay(&mut self, due: Due, unkept: Option<&str>) {
+        match (due, unkept) {
+            (Due::Answer(answer, reply), None) => {
+                // A caller that no longer waits is fine.
+                let _ = reply.send(answer);
+            }
+            (Due::Answer(answer, reply), Some(text)) => {
+                let answer = answer.and_then(|_| Err(refuse(CommandErrorKind::Io, text)));
+                let _ = reply.send(answer);
+            }
+            (Due::Share(job, prepared), unkept) => {
+                self.hashed(Finished::ready(job, prepared, unkept.map(str::to_owned)));
+            }
+        }
     }
 
     /// Tries again what could not be written, and lets nobody wait too long.
@@ -235,11 +266,8 @@ impl Session {
     fn disappoint(&mut self, late: Option<Instant>, why: &str, hint: &str) {
         let is_late = |owed: &Owed| late.is_none_or(|now| owed.deadline <= now);
         while self.ledger.owed.front().is_some_and(is_late) {
-            let Some(Owed { answer, reply, .. }) = self.ledger.owed.pop_front() else { return };
-            let text = unkept_words(why, hint);
-            let answer = answer.and_then(|_| Err(refuse(CommandErrorKind::Io, text)));
-            // A caller that no longer waits is fine.
-            let _ = reply.send(answer);
+            let Some(Owed { due, .. }) = self.ledger.owed.pop_front() else { return };
+            self.pay(due, Some(&unkept_words(why, hint)));
         }
     }
 

@@ -17,6 +17,7 @@ mod facts;
 mod failing;
 mod finishing;
 mod folder;
+mod hashing;
 mod helpers;
 mod kept;
 mod ledger;
@@ -30,9 +31,12 @@ mod recheck;
 mod remembered;
 mod removed;
 mod room;
+mod share_paths;
 mod shares;
 mod start;
 mod stop;
+mod telling;
+mod unreached;
 mod uploads;
 mod verified;
 mod view;
@@ -53,12 +57,13 @@ use tokio::sync::{mpsc, watch};
 use self::bans::Ban;
 use self::clock::{Clocks, Gap, GapNews, Jump, system_up};
 use self::content::Content;
+use self::hashing::HashJobs;
 use self::helpers::{Helpers, Place};
 use self::kept::Keeping;
 use self::network::Net;
 use self::peers::Conn;
 use self::removed::Removed;
-use self::shares::{Done, HashJob};
+use self::shares::Done;
 use super::announcer::TrackerEvent;
 use super::command::CommandError;
 use super::config::EngineConfig;
@@ -82,6 +87,10 @@ const BATCH: usize = 256;
 const DONE_QUEUE: usize = 256;
 /// Snapshots per second while something moves.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
+/// One takes at most this part of the time: with fifty thousand shares it is tens of milliseconds.
+const SNAPSHOT_PART: u32 = 10;
+/// However busy the machine is, somebody looks at a screen.
+const SNAPSHOT_REST: Duration = Duration::from_secs(2);
 /// Housekeeping: retries of blocked downloads, rates that fade.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -99,7 +108,9 @@ pub(super) struct Session {
     contents: HashMap<ContentId, Content>,
     /// Ids of `contents` in the order in which they were added.
     order: Vec<ContentId>,
-    jobs: Vec<HashJob>,
+    jobs: HashJobs,
+    share_paths: share_paths::SharePaths,
+    telling: telling::Telling,
     next_job: u64,
     net: Net,
     /// Names peers gave themselves, as the tracker passed them on.
@@ -120,6 +131,8 @@ pub(super) struct Session {
     /// Something changed since the last snapshot.
     dirty: bool,
     published: Instant,
+    /// How long after the last snapshot the next may come.
+    snapshot_pause: Duration,
     housekept: Instant,
     rooms: room::Rooms,
     /// What is to be shared and not found yet.
@@ -143,6 +156,7 @@ pub(super) struct Session {
     /// When shares are looked at.
     looks: altered::Looks,
     failing: failing::Failing,
+    failures: unreached::Failures,
     /// The front end has to ask the user before the network is joined.
     asking: bool,
 }
@@ -257,11 +271,12 @@ impl Session {
             due = due.min(self.began + Duration::from_micros(deadline.as_micros()));
         }
         if self.dirty {
-            due = due.min(self.published + SNAPSHOT_EVERY);
+            due = due.min(self.published + self.snapshot_pause);
         }
         due = due.min(self.looks.next_due(self.probe.look_every()));
         let others = self.removal_due().into_iter().chain(self.failing.next_due());
-        others.chain(self.ledger.due()).fold(due, Instant::min)
+        let others = others.chain(self.ledger.due()).chain(self.telling.due(Instant::now()));
+        others.fold(due, Instant::min)
     }
 
     /// At rest nothing needs a second's resolution.
@@ -271,6 +286,7 @@ impl Session {
 
     fn on_time(&mut self) {
         let now = Instant::now();
+        self.tell_news(now);
         if self.node.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
             self.feed(Input::Tick);
         }
@@ -291,7 +307,7 @@ impl Session {
         self.look_at_clocks(now, SystemTime::now());
         self.look_at_ledger(now);
         self.check_stopping(now);
-        if self.dirty && now >= self.published + SNAPSHOT_EVERY {
+        if self.dirty && now >= self.published + self.snapshot_pause {
             self.publish();
         }
     }

@@ -121,6 +121,7 @@ impl Session {
         self.net.trouble = None;
         self.net.seen_as = None;
         self.net.refused = None;
+        self.telling.forget_registered();
         let ids: Vec<ContentId> = self.order.clone();
         for id in &ids {
             if let Some(content) = self.contents.get_mut(id) {
@@ -260,11 +261,7 @@ impl Session {
                 self.net.seen_as = Some(observed.ip().to_canonical());
                 self.recall_all_sources();
             }
-            TrackerEvent::Registered { ids } => {
-                for id in ids {
-                    self.on_registered(&id);
-                }
-            }
+            TrackerEvent::Registered { ids } => self.on_registered(ids),
             TrackerEvent::RegisterFailed { ids, why } => {
                 let text = format!("the tracker did not take {} shares: {why}", ids.len());
                 let refused = self
@@ -363,19 +360,6 @@ impl Session {
                 self.net.refused = None;
             }
         }
-    }
-
-    fn on_registered(&mut self, id: &ContentId) {
-        self.not_refused(id);
-        let Some(content) = self.contents.get_mut(id) else { return };
-        if std::mem::replace(&mut content.registered, true) {
-            return;
-        }
-        let Some(meta) = content.meta() else { return };
-        let shown = content.shown.to_string();
-        let text = format!("{shown}: shared, {} chunks", meta.chunks);
-        let what = What::Shared { id: *id, name: shown, size: meta.total, chunks: meta.chunks };
-        self.tell(Level::Info, Target::Share, text, what);
     }
 
     fn on_sources(&mut self, id: ContentId, sources: Vec<SourceInfo>, whole: bool) {

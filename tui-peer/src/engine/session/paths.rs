@@ -18,6 +18,9 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 /// Paths that are to be shared and wait to be looked at or hashed, at most: more than there are shares in
 /// the largest library, each some hundred bytes.
 const MAX_SOUGHT: usize = 200_000;
+/// What is hashed or waits for that, from which on nothing more that a command line names is looked for: enough
+/// for every disk, while each costs a row of every snapshot.
+const MAX_AHEAD: usize = 2_000;
 /// Folders for downloads looked at at once; the user waits for the answer before choosing another.
 const MAX_CHOSEN: usize = 8;
 
@@ -50,6 +53,8 @@ pub(super) struct SoughtPaths {
     all: BTreeMap<u64, Sought>,
     /// Of each path the one being looked at and those that wait for it: in the user's order.
     by_path: HashMap<PathBuf, VecDeque<u64>>,
+    /// Those that wait until less is being hashed.
+    later: VecDeque<u64>,
 }
 
 impl SoughtPaths {
@@ -128,12 +133,24 @@ impl Session {
     /// Looks for it beside the session: many at once on all volumes, few on each.
     fn look_for(&mut self, number: u64) {
         let Some(sought) = self.sought.all.get(&number) else { return };
+        if matches!(sought.aim, Aim::Offer) && self.jobs.len() >= MAX_AHEAD {
+            return self.sought.later.push_back(number);
+        }
         let find: Find = match sought.aim {
             Aim::Share(_) | Aim::Offer => real_path,
             Aim::Verify(_) => still_there,
         };
         let path = sought.path.clone();
         self.beside(path, move |path| Done::Found { number, result: find(&path) });
+    }
+
+    /// Less is being hashed: looks for what waits for that.
+    pub(super) fn look_for_more(&mut self) {
+        if self.jobs.len() < MAX_AHEAD
+            && let Some(number) = self.sought.later.pop_front()
+        {
+            self.look_for(number);
+        }
     }
 
     pub(super) fn on_found(&mut self, number: u64, result: Result<PathBuf, CommandError>) {
@@ -145,6 +162,8 @@ impl Session {
         if let Some(next) = next {
             self.look_for(next);
         }
+        // What was not there is not hashed either.
+        self.look_for_more();
     }
 
     fn found(&mut self, aim: Aim, path: PathBuf, unshared: &[PathBuf]) -> Answer {

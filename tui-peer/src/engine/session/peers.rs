@@ -48,6 +48,7 @@ impl Session {
                 let entry =
                     Conn { peer, addr, handle, closing, bufs, serving, down: 0, up: 0, since };
                 self.conns.insert(conn, entry);
+                self.failures.reached(&peer);
                 let text = format!("{} connected ({addr})", self.who(&peer));
                 let what = What::Peer { peer, connected: true };
                 self.tell(Level::Debug, Target::Net, text, what);
@@ -55,9 +56,7 @@ impl Session {
                 self.feed(Input::Connected { conn, peer, dialed, group, max_queued });
             }
             ConnEvent::DialFailed { peer, permanent, proven, why } => {
-                let text = format!("could not reach {}: {why}", self.who(&peer));
-                self.say(Level::Debug, Target::Net, text);
-                self.feed(Input::DialFailed { peer, permanent, proven });
+                self.on_dial_failed(peer, (permanent, proven), &why);
             }
             ConnEvent::Message { conn, msg, place } => {
                 if self.conns.get(&conn).is_some_and(|conn| !conn.closing) {

@@ -1,43 +1,35 @@
-//! Sharing: hashing what the user offers, restoring what was shared before, noticing changes.
+//! Sharing: what the user offers, and restoring what was shared before.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
 
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
+use super::hashing::{Hashed, Trust};
 use super::helpers::Place;
-use super::ledger::{hint, unkept_words};
+use super::ledger::unkept_words;
 use super::room::Room;
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{FileTree, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{
-    self, Check, Compared, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord, Wish,
+    self, Check, Compared, Library, LibraryError, Prepared, ShareError, ShareRecord, Wish,
 };
 use crate::swarm::event::{Input, Ready};
 
 /// Remembered shares looked at by one thread before it reports.
 const RESTORED_AT_ONCE: usize = 64;
 
-/// A share being hashed.
-pub(super) struct HashJob {
-    pub(super) number: u64,
-    pub(super) path: PathBuf,
-    pub(super) shown: Arc<str>,
-    pub(super) progress: Arc<Progress>,
-    pub(super) cancel: Arc<AtomicBool>,
-    pub(super) began: Instant,
-}
-
 /// Results of background work.
 pub(super) enum Done {
-    /// Something was hashed (or restored), and remembered if that worked.
+    /// Something was hashed (or restored).
     Prepared { job: u64, result: Result<Hashed, ShareError> },
+    /// It was written into the library, or could not be.
+    Remembered { job: u64, prepared: Box<Prepared>, result: Result<(), LibraryError> },
     /// Remembered shares were looked at: what is unchanged, and what has to be hashed again or is gone.
     Restored(Vec<Restored>),
     /// Everything that waited was written into the library, up to this change.
@@ -62,27 +54,6 @@ pub(super) enum Done {
     Missed { id: ContentId, there: Vec<PathBuf> },
     /// A tracker runs in this process, or could not.
     Hosted(super::network::Hosted),
-}
-
-/// Whose word counts about a share that was found damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// What is remembered of it: it stays off the network.
-    Record,
-    /// The user's, who shares it as it is.
-    Disk,
-}
-
-/// What is known before something is hashed.
-struct Known {
-    record: Option<ShareRecord>,
-    trust: Trust,
-}
-
-/// A share that was hashed.
-pub(super) struct Hashed {
-    prepared: Box<Prepared>,
-    remembered: Result<(), LibraryError>,
 }
 
 /// A remembered share after a look at the disk.
@@ -117,72 +88,14 @@ impl Session {
         self.tell(Level::Debug, Target::Share, text, What::Hashed { id, path, unkept });
     }
 
-    /// Whether it is hashed just now, to be shared.
-    pub(super) fn is_being_hashed(&self, path: &Path) -> bool {
-        // Byte by byte: there may be thousands, and both are real paths.
-        let same = |job: &&HashJob| job.path.as_os_str() == path.as_os_str();
-        self.jobs.iter().filter(same).any(|job| !job.cancel.load(Ordering::Relaxed))
-    }
-
-    fn is_shared(&self, path: &Path) -> bool {
-        self.shared_at(path).is_some()
-    }
-
     /// Whether something is listed as shared from a path, in order or not.
     pub(super) fn is_listed(&self, path: &Path) -> bool {
-        let same = |p: &PathBuf| p.as_os_str() == path.as_os_str();
-        self.contents.values().any(|content| match &content.role {
-            Role::Share(share) => share.paths.iter().any(same),
-            Role::Download(_) => false,
-        })
+        self.shares_at(path).next().is_some()
     }
 
     /// What is shared from a path, and in order as far as is known.
-    fn shared_at(&self, path: &Path) -> Option<ContentId> {
-        // Byte by byte: there may be thousands, and both are real paths.
-        let same = |p: &PathBuf| p.as_os_str() == path.as_os_str();
-        let lies = |content: &&Content| match &content.role {
-            Role::Share(share) => share.state.is_good() && share.paths.iter().any(same),
-            Role::Download(_) => false,
-        };
-        self.contents.values().find(lies).map(|content| content.id)
-    }
-
-    /// Shares again what is remembered of `path`.
-    pub(super) fn share_again(&mut self, path: PathBuf) {
-        self.hash(path, None, None, Trust::Record);
-    }
-
-    /// Hashes `path` in the background; `known` is what was remembered of it, so that unchanged files
-    /// of a folder are not read again.
-    fn hash(
-        &mut self,
-        path: PathBuf,
-        name: Option<String>,
-        known: Option<ShareRecord>,
-        trust: Trust,
-    ) {
-        let number = self.new_number();
-        let progress = Arc::new(Progress::default());
-        let cancel = Arc::new(AtomicBool::new(false));
-        let shown = name.clone().unwrap_or_else(|| {
-            path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-        });
-        self.jobs.push(HashJob {
-            number,
-            path: path.clone(),
-            shown: common::names::show(&shown).into(),
-            progress: progress.clone(),
-            cancel: cancel.clone(),
-            began: Instant::now(),
-        });
-        let library = self.library.clone();
-        self.read_beside(path, move |path| {
-            let known = Known { record: known, trust };
-            let result = hash_and_remember(&library, &path, name, known, &progress, &cancel);
-            Done::Prepared { job: number, result }
-        });
-        self.changed();
+    pub(super) fn shared_at(&self, path: &Path) -> Option<ContentId> {
+        self.shares_at(path).find(|(_, share)| share.state.is_good()).map(|(id, _)| id)
     }
 
     /// Looks at everything that was shared before.
@@ -218,6 +131,9 @@ impl Session {
             Done::Chosen { number, result } => self.on_chosen(number, result),
             Done::Missed { id, there } => self.on_missed(id, &there),
             Done::Prepared { job, result } => self.on_prepared(job, result),
+            Done::Remembered { job, prepared, result } => {
+                self.on_remembered(job, prepared, result);
+            }
             Done::Restored(all) => all.into_iter().for_each(|one| self.on_restored(one)),
             Done::Settled { result } => self.on_settled(result),
             Done::Looked(looked) => self.on_looked(looked),
@@ -310,65 +226,6 @@ impl Session {
         self.insert(content);
     }
 
-    fn on_prepared(&mut self, number: u64, result: Result<Hashed, ShareError>) {
-        let at = self.jobs.iter().position(|job| job.number == number);
-        let Some(job) = at.map(|at| self.jobs.remove(at)) else { return };
-        let cancelled = job.cancel.load(Ordering::Relaxed);
-        let found = match &result {
-            _ if cancelled => Err(format!("{} is no longer shared", job.path.display())),
-            Ok(hashed) => Ok(hashed.prepared.id),
-            Err(error) => Err(error.to_string()),
-        };
-        self.judge_hashed(&job.path, &found);
-        if cancelled {
-            self.not_shared(&job.path);
-        }
-        match result {
-            Ok(Hashed { prepared, .. }) if cancelled => {
-                // Unshared when it was all but done: it is remembered already.
-                let path = prepared.path;
-                if !self.is_being_hashed(&path) && !self.is_shared(&path) {
-                    let noted = self.library.note_unshared(&[path], None);
-                    self.write_down(noted);
-                }
-            }
-            Ok(Hashed { prepared, remembered }) => {
-                let unkept = remembered.as_ref().err();
-                let unkept = unkept.map(|error| unkept_words(&error.to_string(), hint(error)));
-                self.note_written(remembered.as_ref().map(drop));
-                let mut text = format!(
-                    "hashed {}: {} chunks in {:.1} s",
-                    common::names::show(&prepared.name),
-                    prepared.layout.chunks(),
-                    job.began.elapsed().as_secs_f64()
-                );
-                if let Some(unkept) = &unkept {
-                    text.push_str(": ");
-                    text.push_str(unkept);
-                }
-                let level = if unkept.is_none() { Level::Info } else { Level::Warn };
-                let what = What::Hashed { id: prepared.id, path: prepared.path.clone(), unkept };
-                self.tell(level, Target::Share, text, what);
-                self.replace_altered(&prepared);
-                self.serve_prepared(*prepared, false);
-            }
-            Err(_) if cancelled => {}
-            Err(error) => {
-                let what = What::Failed {
-                    id: None,
-                    code: "share",
-                    hint: "share it again once that is mended".to_owned(),
-                };
-                // Whoever waits for it knows it by its path.
-                let (mut text, path) = (error.to_string(), job.path.display().to_string());
-                if !text.contains(&path) {
-                    text = format!("{path}: {text}");
-                }
-                self.tell(Level::Error, Target::Share, text, what);
-            }
-        }
-    }
-
     /// What was to be shared is not to be any more: the last word to whoever waits for it.
     pub(super) fn not_shared(&self, path: &Path) {
         let text = format!("{}: unshared before it was shared", path.display());
@@ -383,10 +240,7 @@ impl Session {
             match &mut existing.role {
                 // The same bytes under another path: one content.
                 Role::Share(share) if share.state.is_good() && share.part.is_none() => {
-                    if !share.paths.contains(&prepared.path) {
-                        share.paths.push(prepared.path.clone());
-                    }
-                    return;
+                    return self.add_path(id, &prepared.path);
                 }
                 // It is about to be a share by itself.
                 Role::Download(download) if download.phase == Phase::Finishing => return,
@@ -441,6 +295,7 @@ impl Session {
         if self.contents.insert(id, content).is_none() {
             self.order.push(id);
         }
+        self.note_paths(&id);
         self.changed();
     }
 
@@ -449,6 +304,9 @@ impl Session {
         self.judge(*id, Err(format!("{} is no longer shared here", self.shown_name(id))));
         let mut content = self.contents.remove(id)?;
         self.let_go(content.source.take());
+        if let Role::Share(share) = &content.role {
+            share.paths.iter().for_each(|path| self.share_paths.forget(path, id));
+        }
         self.order.retain(|other| other != id);
         self.not_refused(id);
         self.feed(Input::ContentRemoved { id: *id });
@@ -475,7 +333,7 @@ impl Session {
         if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
             self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
             // One that is just looked at again must not come back.
-            for job in self.jobs.iter().filter(|job| share.paths.contains(&job.path)) {
+            for job in share.paths.iter().flat_map(|path| self.jobs.at(path)) {
                 job.cancel.store(true, Ordering::Relaxed);
             }
             self.note_unshared(&share.paths);
@@ -502,41 +360,4 @@ pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
 /// Threads for hashing: all cores.
 pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-fn hash_and_remember(
-    library: &Library,
-    path: &Path,
-    name: Option<String>,
-    known: Known,
-    progress: &Progress,
-    cancel: &AtomicBool,
-) -> Result<Hashed, ShareError> {
-    let anew = || {
-        let found = library::scan(path)?;
-        library::prepare(&found, &library::hasher::reuse_nothing, threads(), progress, cancel)
-    };
-    // Shared before (then unshared and shared again, or the program was restarted with the same path):
-    // whatever did not change is not read again. A library that cannot be read saves no work, and is no
-    // reason not to share.
-    let Known { record, trust } = known;
-    let known = record.or_else(|| library.share(path).ok().flatten());
-    if trust == Trust::Record && known.as_ref().is_some_and(ShareRecord::is_doubted) {
-        return Err(ShareError::Damaged { path: path.to_path_buf() });
-    }
-    let mut prepared = match &known {
-        Some(record) => match (library::check(record), library::restore(library, record)) {
-            (Check::Unchanged, Ok(prepared)) => prepared,
-            _ => match library::refresh(library, record, threads(), progress, cancel) {
-                Err(ShareError::Library(_)) => anew()?,
-                other => other?,
-            },
-        },
-        None => anew()?,
-    };
-    if let Some(name) = name {
-        prepared.name = name;
-    }
-    let remembered = library.put_share(&prepared.record(false), &prepared);
-    Ok(Hashed { prepared: Box::new(prepared), remembered })
 }

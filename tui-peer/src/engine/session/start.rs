@@ -21,7 +21,7 @@ use super::kept::Keeping;
 use super::network::Net;
 use super::remembered::remembered;
 use super::whereabouts::Whereabouts;
-use super::{DONE_QUEUE, NoProbe, Probe, Queues, Session, Totals, shares};
+use super::{DONE_QUEUE, NoProbe, Probe, Queues, SNAPSHOT_EVERY, Session, Totals, shares};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
 use crate::engine::conn::{Ours, listen};
 use crate::engine::disk::{BufPool, Disk};
@@ -125,7 +125,9 @@ pub(super) async fn start_on(
         conns: HashMap::new(),
         contents: HashMap::new(),
         order: Vec::new(),
-        jobs: Vec::new(),
+        jobs: Default::default(),
+        share_paths: Default::default(),
+        telling: Default::default(),
         next_job: 0,
         net: Net::new(),
         nicks: HashMap::new(),
@@ -143,6 +145,7 @@ pub(super) async fn start_on(
         stopping: None,
         dirty: true,
         published: Instant::now(),
+        snapshot_pause: SNAPSHOT_EVERY,
         housekept: Instant::now(),
         rooms: Default::default(),
         sought: Default::default(),
@@ -160,6 +163,7 @@ pub(super) async fn start_on(
         asked: Default::default(),
         looks: super::altered::Looks::new(Instant::now()),
         failing: Default::default(),
+        failures: Default::default(),
         asking: false,
         config,
     };

@@ -81,7 +81,7 @@ impl Session {
     /// Says goodbye, syncs everything, publishes the last snapshot. No disk that hangs keeps it from
     /// ending.
     pub(super) async fn finish(mut self) {
-        for job in &self.jobs {
+        for job in self.jobs.iter() {
             job.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         self.write_sources();

@@ -11,10 +11,10 @@ use common::names::show;
 use super::content::{Content, Download, Phase, Role, Share, ShareState, bytes_of};
 use super::facts::{Meters, Of};
 use super::lens::{Doing, Known, Lens};
-use super::{Session, Totals};
+use super::{SNAPSHOT_EVERY, SNAPSHOT_PART, SNAPSHOT_REST, Session, Totals};
 use crate::engine::snapshot::{
     self, Flags, Focus, MAX_FLIGHTS, Me, Network, Plan, Snapshot, Sole, SourceRow, SourceState,
-    Transfer, TransferState,
+    Transfer, TransferState, raw_of,
 };
 use crate::engine::why::Cause;
 use crate::swarm::view::{ContentView, SourceView, SourceWord, sole_key};
@@ -60,6 +60,8 @@ impl Session {
         self.dirty =
             moving || !self.jobs.is_empty() || self.lens.as_ref().is_some_and(Lens::is_waiting);
         self.snapshots.send_replace(Arc::new(snapshot));
+        let pause = self.published.elapsed() * SNAPSHOT_PART;
+        self.snapshot_pause = pause.clamp(SNAPSHOT_EVERY, SNAPSHOT_REST);
     }
 
     fn network_view(&self) -> Network {
@@ -87,6 +89,7 @@ impl Session {
             let done = job.progress.done.load(Ordering::Relaxed);
             Transfer {
                 name: job.shown.clone(),
+                raw: job.raw.clone(),
                 state: TransferState::Hashing,
                 size: total,
                 done,
@@ -95,8 +98,9 @@ impl Session {
             }
         });
         let own = self.order.iter().filter_map(|id| self.contents.get(id));
-        let mut rows: Vec<Transfer> =
-            own.map(|content| self.transfer(content, meters)).chain(jobs).collect();
+        // Many thousands are many megabytes: room for all of them at once.
+        let mut rows = Vec::with_capacity(self.order.len() + self.jobs.len());
+        rows.extend(own.map(|content| self.transfer(content, meters)).chain(jobs));
         self.number(&mut rows);
         rows.into()
     }
@@ -124,6 +128,7 @@ impl Session {
         let view = self.node.content(&content.id, now);
         let mut row = Transfer {
             name: content.shown.clone(),
+            raw: raw_of(&content.name, &content.shown),
             kind: content.kind,
             other_complete: content.other_complete,
             refused: self.net.refused.as_ref().is_some_and(|r| r.ids.contains(&content.id)),
@@ -175,6 +180,7 @@ impl Session {
         row.downloaded = true;
         row.path = download.record.dir.join(content.shown.as_ref());
         row.plan = Plan { waiting: row.plan.waiting, ..self.plan(download) };
+        row.unreached = self.unreached(&content.id);
         let Some(layout) = &content.layout else {
             row.state = phase_state(&download.phase, false);
             row.why = self.outlook(meters, content, download, view, (0.0, 0)).1.into_iter().next();

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use focus::{ChunkState, Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
 pub use peer::{PeerRow, Take, Upload};
-pub use transfer::{FolderEntry, Plan, Transfer, TransferState};
+pub use transfer::{FolderEntry, Plan, Transfer, TransferState, Unreached};
 
 use super::plain;
 
@@ -246,8 +246,11 @@ pub struct Catalogue {
 pub struct CatalogueRow {
     /// Its id.
     pub id: ContentId,
-    /// Its name.
+    /// Its name, safe to show.
     pub name: Arc<str>,
+    /// The same as its owner gave it, where that is different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Arc<str>>,
     /// Its other names.
     pub aliases: Vec<Arc<str>>,
     /// File or folder.
@@ -262,4 +265,16 @@ pub struct CatalogueRow {
     pub complete: u32,
     /// When it first appeared, in seconds since 1970.
     pub first_seen: u64,
+}
+
+impl CatalogueRow {
+    /// Its name as its owner gave it: not for a screen.
+    pub fn raw_name(&self) -> &str {
+        self.raw.as_ref().unwrap_or(&self.name)
+    }
+}
+
+/// A name as its owner gave it, if that is not how it is shown.
+pub(in crate::engine) fn raw_of(name: &str, shown: &str) -> Option<Arc<str>> {
+    (name != shown).then(|| name.into())
 }

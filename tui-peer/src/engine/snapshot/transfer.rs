@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use common::content::Kind;
-use common::id::ContentId;
+use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::command::Priority;
@@ -16,8 +17,11 @@ use crate::engine::why::Cause;
 pub struct Transfer {
     /// Its id; all zero while a new share is being hashed.
     pub id: ContentId,
-    /// Its name.
+    /// Its name, safe to show.
     pub name: Arc<str>,
+    /// The same as its owner gave it, where that is different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Arc<str>>,
     /// File or folder.
     pub kind: Kind,
     /// What it is doing.
@@ -60,17 +64,27 @@ pub struct Transfer {
     pub why: Option<Cause>,
     /// Its place in the queue, and what the user wishes for it.
     pub plan: Plan,
+    /// Sources that were tried and cannot be reached, as long as there is no other; some of them if they are
+    /// many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<Unreached>,
     /// The tracker does not take it ([`super::Network::refused`] says why): others cannot find it.
     #[serde(default)]
     pub refused: bool,
 }
 
 impl Transfer {
+    /// Its name as its owner gave it: not for a screen.
+    pub fn raw_name(&self) -> &str {
+        self.raw.as_ref().unwrap_or(&self.name)
+    }
+
     /// A row with nothing in it.
     pub fn blank(id: ContentId) -> Self {
         Self {
             id,
             name: "".into(),
+            raw: None,
             kind: Kind::File,
             state: TransferState::Queued,
             size: 0,
@@ -91,7 +105,50 @@ impl Transfer {
             other_complete: 0,
             why: None,
             plan: Plan::default(),
+            unreached: Vec::new(),
             refused: false,
+        }
+    }
+}
+
+/// A source that cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreached {
+    /// Its key.
+    pub peer: PeerId,
+    /// Its name for itself, safe to show.
+    pub nick: String,
+    /// Why, at the last try.
+    pub why: String,
+    /// When it is tried again; `None` if that is just being done, or is of no use.
+    #[serde(with = "plain::maybe_instant")]
+    pub retry_at: Option<Instant>,
+}
+
+impl Unreached {
+    /// Its name for itself, and the start of its key.
+    pub fn who(&self) -> String {
+        match self.nick.as_str() {
+            "" => self.peer.short(),
+            nick => format!("{nick} ({})", self.peer.short()),
+        }
+    }
+
+    /// Seconds to the next try, if there is one.
+    pub fn retry_s(&self, now: Instant) -> Option<u64> {
+        self.retry_at.map(|at| at.saturating_duration_since(now).as_secs_f64().ceil() as u64)
+    }
+
+    /// What cannot be reached and why: the same at every try that ends so.
+    pub fn cause(&self) -> String {
+        format!("{} cannot be reached: {}", self.who(), self.why)
+    }
+
+    /// The same of something that is to come from it, and when it is tried again.
+    pub fn words(&self, what: &str, now: Instant) -> String {
+        match self.retry_s(now) {
+            Some(seconds) => format!("{what}: {}; tried again in {seconds} s", self.cause()),
+            None => format!("{what}: {}", self.cause()),
         }
     }
 }
@@ -148,6 +205,26 @@ pub enum TransferState {
     Changed,
     /// It failed; why, and what to do.
     Failed(String),
+}
+
+impl TransferState {
+    /// The word shown.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Hashing => "hashing",
+            Self::Checking => "checking",
+            Self::Sharing => "sharing",
+            Self::Queued => "queued",
+            Self::Resolving => "asking",
+            Self::Getting => "getting",
+            Self::NoSource => "no source",
+            Self::Finishing => "finishing",
+            Self::Paused => "paused",
+            Self::DiskFull => "disk full",
+            Self::Changed => "changed",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// One entry of a folder.

@@ -1,20 +1,23 @@
 //! Where words go: JSON lines, plain lines, or lines above what sticks to the bottom of a terminal.
 
 mod bars;
+mod names;
 mod style;
 
 use std::io::Write as _;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use common::id::ContentId;
+use common::names::show;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use self::bars::Bars;
+pub(super) use self::names::{with_name, with_path};
 use self::style::Style;
 use crate::args::LogFormat;
 use crate::engine::event::{Event, Level, What};
-use crate::engine::snapshot::{Snapshot, Transfer};
+use crate::engine::snapshot::{Snapshot, Transfer, Unreached};
 
 /// Version of the JSON lines, in the `ready` event. Counts up when a field changes its meaning or goes;
 /// new events and fields may come at any time.
@@ -115,6 +118,13 @@ impl Output {
         self.json(&json!({"event": "error", "code": code, "message": message, "hint": hint}));
     }
 
+    /// So many events came faster than they could be written.
+    pub fn dropped(&mut self, events: u64) {
+        let hint = "tui-peer status shows how everything stands now";
+        self.note(&format!("{events} log lines dropped: written too slowly; {hint}"));
+        self.json(&json!({"event": "dropped", "events": events, "hint": hint}));
+    }
+
     /// Looks whether somebody still reads standard output, without writing to it.
     pub fn look(&mut self) {
         let stdout = std::io::stdout();
@@ -150,13 +160,18 @@ impl Output {
     pub fn event(&mut self, event: &Event) {
         let value = match &event.what {
             What::Said | What::Hashed { .. } | What::Verified { .. } => None,
-            What::Shared { id, name, size, chunks } => Some(json!({
-                "event": "shared", "id": id.to_string(), "name": name, "size": size, "chunks": chunks,
-            })),
-            What::Done { id, path, bytes, seconds, unkept } => Some(json!({
-                "event": "done", "id": id.to_string(), "path": path.to_string_lossy(),
-                "bytes": bytes, "seconds": seconds, "remembered": unkept.is_none(),
-            })),
+            What::Shared { id, name, size, chunks } => {
+                let id = id.to_string();
+                let object = json!({"event": "shared", "id": id, "size": size, "chunks": chunks});
+                Some(with_name(object, name, &show(name)))
+            }
+            What::Done { id, path, bytes, seconds, unkept } => {
+                let object = json!({
+                    "event": "done", "id": id.to_string(), "bytes": bytes, "seconds": seconds,
+                    "remembered": unkept.is_none(),
+                });
+                Some(with_path(object, "path", path))
+            }
             What::Failed { id, code, hint } => Some(json!({
                 "event": "error", "id": id.map(|id| id.to_string()), "code": code,
                 "message": event.text, "hint": hint,
@@ -186,6 +201,16 @@ impl Output {
             "chunks": transfer.chunks, "down_rate": transfer.down_rate.round(),
             "sources": transfer.active,
         }));
+    }
+
+    /// A source of a download cannot be reached, for programs.
+    pub fn unreachable(&mut self, transfer: &Transfer, source: &Unreached) {
+        let object = json!({
+            "event": "unreachable", "id": transfer.id.to_string(),
+            "peer": source.peer.to_string(), "nick": source.nick, "why": source.why,
+            "retry_s": source.retry_s(Instant::now()),
+        });
+        self.json(&with_name(object, transfer.raw_name(), &transfer.name));
     }
 
     /// The engine listens.

@@ -384,6 +384,7 @@ mod tests {
         Transfer {
             id: ContentId::from_bytes([1; 32]),
             name: "x".into(),
+            raw: None,
             kind: common::content::Kind::File,
             state,
             size: 1000,
@@ -404,6 +405,7 @@ mod tests {
             other_complete: 0,
             why: None,
             plan: Default::default(),
+            unreached: Vec::new(),
             refused: false,
         }
     }

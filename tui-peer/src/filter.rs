@@ -14,6 +14,9 @@ use unicode_normalization::char::is_combining_mark;
 /// Most terms looked at: nobody types more, and a paste must not slow every row down.
 const MAX_TERMS: usize = 32;
 
+/// Stands between the names of one row; cannot be typed into a filter.
+pub const ALIAS: char = '\u{1}';
+
 /// What a row offers to a filter.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
@@ -21,7 +24,7 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// Its other names.
     pub aliases: &'a [Arc<str>],
-    /// [`fold`] of the names, [`super::names::ALIAS`] between them.
+    /// [`fold`] of the names, [`ALIAS`] between them.
     pub folded: &'a str,
     /// Bytes.
     pub size: u64,
@@ -31,7 +34,7 @@ pub struct Subject<'a> {
     pub availability: f32,
     /// File or folder.
     pub kind: Kind,
-    /// A word of [`super::words::state_word`], `none` if it is not ours.
+    /// [`crate::engine::snapshot::TransferState::word`], `none` if it is not ours.
     pub state: &'a str,
     /// Its id.
     pub id: Option<ContentId>,
@@ -47,6 +50,16 @@ pub struct Filter {
     terms: Vec<Term>,
     /// Parts of the text that mean nothing, with a hint for each.
     pub problems: Vec<(Range<usize>, String)>,
+}
+
+/// A word of a filter that means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{word}: {hint}")]
+pub struct Misread {
+    /// The word.
+    pub word: String,
+    /// What could stand there.
+    pub hint: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +107,12 @@ pub fn fold(text: &str) -> String {
 impl Filter {
     /// Reads what the user typed; never fails.
     pub fn parse(text: &str) -> Self {
-        let mut filter = Self::default();
+        Self::read(text).0
+    }
+
+    /// The same, and parts that say nothing yet, as `size:`.
+    fn read(text: &str) -> (Self, Vec<Range<usize>>) {
+        let (mut filter, mut unfinished) = (Self::default(), Vec::new());
         for range in words(text).into_iter().take(MAX_TERMS) {
             let Some(word) = text.get(range.clone()) else { continue };
             let (not, body) = word.strip_prefix('!').map_or((false, word), |rest| (true, rest));
@@ -105,6 +123,7 @@ impl Filter {
             let mut hint = None;
             for part in alternatives(body) {
                 match test(part) {
+                    Ok(None) if !part.is_empty() => unfinished.push(range.clone()),
                     Ok(test) => any.extend(test),
                     Err(problem) => hint = Some(problem),
                 }
@@ -115,7 +134,36 @@ impl Filter {
                 filter.terms.push(Term { not, any });
             }
         }
-        filter
+        (filter, unfinished)
+    }
+
+    /// Reads what was typed once and for all: where nobody watches the list while typing, a word that means
+    /// nothing must not be passed over.
+    ///
+    /// # Errors
+    /// [`Misread`]: the first such word.
+    pub fn checked(text: &str) -> Result<Self, Misread> {
+        let (filter, unfinished) = Self::read(text);
+        let all = words(text);
+        let misread = |range: &Range<usize>, hint: &str| Misread {
+            word: text.get(range.clone()).unwrap_or_default().to_owned(),
+            hint: hint.to_owned(),
+        };
+        if let Some((range, hint)) = filter.problems.first() {
+            return Err(misread(range, hint));
+        }
+        if let Some(range) = unfinished.first() {
+            return Err(misread(range, "something has to follow; quote it to search for it"));
+        }
+        match all.get(MAX_TERMS) {
+            Some(range) => Err(misread(range, &format!("more than {MAX_TERMS} words"))),
+            None => Ok(filter),
+        }
+    }
+
+    /// Whether it asks for what only connected peers have.
+    pub fn needs_peers(&self) -> bool {
+        self.terms.iter().any(|term| term.any.iter().any(|test| matches!(test, Test::Peer(_))))
     }
 
     /// Whether everything matches.
@@ -230,7 +278,7 @@ impl Test {
             Self::Type(wanted) => match wanted.as_str() {
                 "folder" | "dir" => row.kind == Kind::Folder,
                 "file" => row.kind == Kind::File,
-                extension => row.folded.split(super::names::ALIAS).any(|name| {
+                extension => row.folded.split(ALIAS).any(|name| {
                     let last = name.rsplit_once('.').map(|(_, last)| last);
                     row.kind == Kind::File && last == Some(extension)
                 }),
@@ -410,6 +458,20 @@ mod tests {
             age: 7200,
             peer: "",
         })
+    }
+
+    #[test]
+    fn h9_a_word_that_means_nothing_is_named() {
+        let word = |text: &str| Filter::checked(text).unwrap_err().word;
+        assert_eq!(word("deb siez:>1G"), "siez:>1G");
+        assert_eq!(word("size:big"), "size:big");
+        assert_eq!(word("deb size:"), "size:");
+        assert_eq!(word("a|type: deb"), "a|type:");
+        assert_eq!(word(&"w ".repeat(MAX_TERMS + 1)), "w");
+        for text in ["", "deb iso", "!x \"a: b\" size:>1G|~dbn type:iso", "state:mine src:>=2"] {
+            assert_eq!(Filter::checked(text).as_ref(), Ok(&Filter::parse(text)), "{text}");
+        }
+        assert!(Filter::parse("x peer:ada").needs_peers() && !Filter::parse("ada").needs_peers());
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! Sources that cannot be reached while nobody else sends: each is told once for each cause, not at every dial.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use common::id::{ContentId, PeerId};
+use common::names::show;
+
+use super::Session;
+use super::content::Phase;
+use crate::engine::event::{Level, Target};
+use crate::engine::snapshot::Unreached;
+use crate::swarm::event::Input;
+use crate::swarm::view::DialState;
+
+/// Peers remembered with why they could not be reached; the dialer remembers as many.
+const MAX_FAILED: usize = 4096;
+/// Things told of one peer: causes are few, and so are the downloads that wait for one source alone.
+const MAX_TOLD: usize = 64;
+/// Sources named of one download; more would say no more.
+const MAX_NAMED: usize = 8;
+/// Why somebody is not even dialled.
+const NO_ADDRESS: &str = "no address of it can be reached from here";
+
+/// Why peers could not be reached at the last try, and what of that was told.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    failed: BTreeMap<PeerId, Failed>,
+}
+
+#[derive(Debug, Default)]
+struct Failed {
+    why: String,
+    told: BTreeSet<(ContentId, String)>,
+}
+
+impl Failures {
+    fn failed(&mut self, peer: PeerId, why: String) {
+        if self.failed.len() >= MAX_FAILED && !self.failed.contains_key(&peer) {
+            // Whoever it is, it is told once more at worst.
+            self.failed.pop_first();
+        }
+        self.failed.entry(peer).or_default().why = why;
+    }
+
+    fn why(&self, peer: &PeerId) -> Option<&str> {
+        self.failed.get(peer).map(|failed| failed.why.as_str())
+    }
+
+    /// Whether this is to be told of a peer; it is not from then on.
+    fn is_news(&mut self, peer: PeerId, id: ContentId, why: &str) -> bool {
+        let told = &mut self.failed.entry(peer).or_default().told;
+        told.len() < MAX_TOLD && told.insert((id, why.to_owned()))
+    }
+
+    /// It was reached: what keeps us from it next time is told again.
+    pub(super) fn reached(&mut self, peer: &PeerId) {
+        self.failed.remove(peer);
+    }
+}
+
+impl Session {
+    /// A dial failed.
+    pub(super) fn on_dial_failed(
+        &mut self,
+        peer: PeerId,
+        (permanent, proven): (bool, bool),
+        why: &str,
+    ) {
+        let text = format!("could not reach {}: {why}", self.who(&peer));
+        self.say(Level::Debug, Target::Net, text);
+        self.failures.failed(peer, show(why));
+        self.feed(Input::DialFailed { peer, permanent, proven });
+        let waits = |(id, sources): (&ContentId, &std::collections::HashMap<PeerId, _>)| {
+            sources.contains_key(&peer).then_some(*id)
+        };
+        let waiting: BTreeSet<ContentId> = self.net.sources.iter().filter_map(waits).collect();
+        for id in waiting {
+            for source in self.unreached(&id) {
+                if self.failures.is_news(source.peer, id, &source.why) {
+                    let text = source.words(&self.shown_name(&id), Instant::now());
+                    self.say(Level::Info, Target::Fetch, text);
+                }
+            }
+        }
+    }
+
+    /// The sources of a download, once it turned out that none of them can be reached: whoever is reached
+    /// makes it empty, and so does one that was not tried yet.
+    pub(super) fn unreached(&self, id: &ContentId) -> Vec<Unreached> {
+        let phase = self.contents.get(id).and_then(|content| content.phase());
+        if !matches!(phase, Some(Phase::Getting | Phase::Resolving)) {
+            return Vec::new();
+        }
+        let Some(known) = self.net.sources.get(id) else { return Vec::new() };
+        if self.conns.values().any(|conn| !conn.closing && known.contains_key(&conn.peer)) {
+            return Vec::new();
+        }
+        let known: BTreeMap<&PeerId, _> = known.iter().collect();
+        let now = self.now();
+        let mut rows = Vec::new();
+        for (peer, source) in known {
+            let failed = self.failures.why(peer).map(str::to_owned);
+            let (why, left) = match (self.node.dial_state(peer, now), failed) {
+                (DialState::Banned { .. }, _) => continue,
+                (DialState::Waiting { left, .. }, Some(why)) => (why, Some(left)),
+                (DialState::Dialing | DialState::Free, Some(why)) => (why, None),
+                (_, None) if source.addrs.is_empty() => (NO_ADDRESS.to_owned(), None),
+                // The first round is not over.
+                (DialState::Dialing | DialState::Free | DialState::Waiting { .. }, None) => {
+                    return Vec::new();
+                }
+            };
+            let retry_at = left.map(|left| Instant::now() + left);
+            rows.push(Unreached { peer: *peer, nick: source.nick.clone(), why, retry_at });
+        }
+        rows.truncate(MAX_NAMED);
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h10_a_cause_is_told_once_for_each_source_and_again_after_that_was_reached() {
+        let (peer, other) = (PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32]));
+        let id = ContentId::from_bytes([3; 32]);
+        let mut failures = Failures::default();
+        failures.failed(peer, "refused".to_owned());
+        assert_eq!((failures.why(&peer), failures.why(&other)), (Some("refused"), None));
+        assert!(failures.is_news(peer, id, "refused"));
+        assert!(!failures.is_news(peer, id, "refused") && failures.is_news(peer, id, "timed out"));
+        assert!(failures.is_news(other, id, "refused"));
+        assert!(failures.is_news(peer, ContentId::from_bytes([4; 32]), "refused"));
+        failures.reached(&peer);
+        assert!(failures.why(&peer).is_none() && failures.is_news(peer, id, "refused"));
+        for n in 0..=MAX_TOLD {
+            failures.is_news(peer, id, &n.to_string());
+        }
+        assert!(!failures.is_news(peer, id, "one more"));
+        for n in 0u32..2 * u32::try_from(MAX_FAILED).unwrap() {
+            let mut bytes = [9; 32];
+            bytes[..4].copy_from_slice(&n.to_be_bytes());
+            failures.failed(PeerId::from_bytes(bytes), String::new());
+        }
+        assert!(failures.failed.len() <= MAX_FAILED);
+    }
+}

@@ -1,0 +1,53 @@
+//! Sources that cannot be reached: each is told once for each cause.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use common::id::{ContentId, PeerId};
+
+use super::output::Output;
+use crate::engine::event::Event;
+use crate::engine::snapshot::Transfer;
+
+/// What was told, and what the engine said by itself.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    programs: HashSet<(ContentId, PeerId, String)>,
+    people: HashSet<(String, String)>,
+    said: Vec<String>,
+}
+
+impl Told {
+    /// The engine says something; perhaps just this.
+    pub(super) fn hear(&mut self, event: &Event) {
+        if event.text.contains(" cannot be reached: ") {
+            self.said.push(event.text.clone());
+        }
+    }
+
+    /// Tells programs what is new about a download.
+    pub(super) fn programs(&mut self, transfer: &Transfer, out: &mut Output) {
+        for source in &transfer.unreached {
+            if self.programs.insert((transfer.id, source.peer, source.why.clone())) {
+                out.unreachable(transfer, source);
+            }
+        }
+    }
+
+    /// Tells people too, unless the engine did: one that was at it before says it only once.
+    pub(super) fn people(&mut self, transfer: &Transfer, out: &Output) {
+        for source in &transfer.unreached {
+            let cause = source.cause();
+            let key = (transfer.name.to_string(), cause.clone());
+            let heard = self.said.iter().any(|text| text.contains(&cause));
+            if self.people.insert(key) && !heard {
+                out.say(&source.words(&transfer.name, Instant::now()));
+            }
+        }
+    }
+
+    /// Forgets what is no longer downloaded.
+    pub(super) fn retain(&mut self, transfers: &[Transfer]) {
+        self.programs.retain(|(id, ..)| transfers.iter().any(|transfer| transfer.id == *id));
+    }
+}
