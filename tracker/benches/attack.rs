@@ -1,6 +1,9 @@
 //! What one member with many questions costs everybody else: an honest peer's answers, in milliseconds, alone and
 //! under attack. `cargo bench -p tracker --bench attack [-- ROWS]`.
 //!
+//! Measured on two cores, load 7, with 200,000 rows: p99 of ping 2.1 ms alone, 4 to 9 ms under searches, 4 to 11 ms with
+//! one member of 100,000 shares that comes, goes and settles in a loop, as far as its budget lets it.
+//!
 //! Everything runs in one process on the loopback, so the attackers' own work is in the figures too.
 #![allow(
     clippy::unwrap_used,
