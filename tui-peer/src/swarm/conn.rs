@@ -1,6 +1,6 @@
 //! What the core keeps for one connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
@@ -31,16 +31,16 @@ pub(super) struct Conn {
     /// Most bytes it lets us have queued.
     pub(super) max_queued: u64,
     /// Open contents by handle.
-    pub(super) handles: HashMap<u16, ContentId>,
+    pub(super) handles: BTreeMap<u16, ContentId>,
     /// OPENs of ours without an answer yet.
-    pub(super) opening: HashMap<u16, (ContentId, Time)>,
+    pub(super) opening: BTreeMap<u16, (ContentId, Time)>,
     pub(super) next_handle: u16,
     /// Our live requests.
-    pub(super) requests: HashMap<u32, Asked>,
+    pub(super) requests: BTreeMap<u32, Asked>,
     /// Requests we cancelled whose end has not been said; late answers to them are no fault.
-    pub(super) cancelled: HashMap<u32, Asked>,
+    pub(super) cancelled: BTreeMap<u32, Asked>,
     /// Live requests that it was asked to give back, and the idle source they are for.
-    pub(super) recalled: HashMap<u32, ConnId>,
+    pub(super) recalled: BTreeMap<u32, ConnId>,
     pub(super) next_rid: u32,
     /// Payload bytes requested and not yet received.
     pub(super) outstanding: u64,
@@ -57,9 +57,9 @@ pub(super) struct Conn {
     /// Requests of the peer that wait here.
     pub(super) queue: VecDeque<Wanted>,
     /// Requests handed to the writer.
-    pub(super) in_pipe: HashMap<u32, Piped>,
+    pub(super) in_pipe: BTreeMap<u32, Piped>,
     /// Of which chunk of which content each of those is.
-    pub(super) pipe_of: HashMap<u32, (ContentId, u32)>,
+    pub(super) pipe_of: BTreeMap<u32, (ContentId, u32)>,
     /// When its writer last finished one of them, or had nothing before.
     pub(super) pipe_moved: Time,
     /// Whose turn it is to be served: the least.
@@ -179,12 +179,12 @@ impl Conn {
             group,
             suspect_until: Time::ZERO,
             max_queued: u64::from(max_queued),
-            handles: HashMap::new(),
-            opening: HashMap::new(),
+            handles: BTreeMap::new(),
+            opening: BTreeMap::new(),
             next_handle: u16::from(!dialed),
-            requests: HashMap::new(),
-            cancelled: HashMap::new(),
-            recalled: HashMap::new(),
+            requests: BTreeMap::new(),
+            cancelled: BTreeMap::new(),
+            recalled: BTreeMap::new(),
             next_rid: 0,
             outstanding: 0,
             progress: now,
@@ -193,8 +193,8 @@ impl Conn {
             busy: None,
             rests_until: Time::ZERO,
             queue: VecDeque::new(),
-            in_pipe: HashMap::new(),
-            pipe_of: HashMap::new(),
+            in_pipe: BTreeMap::new(),
+            pipe_of: BTreeMap::new(),
             pipe_moved: now,
             turn: 0,
             unchoked: false,

@@ -1,6 +1,6 @@
 //! What the core keeps for one content.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
@@ -29,7 +29,7 @@ pub(super) struct Content {
     /// Peers with which it is open.
     pub(super) links: BTreeMap<ConnId, Link>,
     /// Peers that may have it, by the tracker's word.
-    pub(super) known: HashMap<PeerId, SourceHint>,
+    pub(super) known: BTreeMap<PeerId, SourceHint>,
     /// The manifest on its way.
     pub(super) manifest: Option<ManifestFetch>,
     pub(super) down: Rate,
@@ -43,7 +43,7 @@ pub(super) struct Content {
     /// The disk refused a chunk: nothing is asked until then.
     pub(super) rest_until: Time,
     /// Peers that could not open it just now, and when to try again; a subset of `known`.
-    pub(super) retry: HashMap<PeerId, Time>,
+    pub(super) retry: BTreeMap<PeerId, Time>,
     /// What the user wishes for it.
     pub(super) policy: Policy,
     /// Its limit.
@@ -64,7 +64,7 @@ pub(super) struct Body {
     /// Ranges of hashes of wanted chunks that nobody was asked for yet.
     pub(super) hash_todo: VecDeque<(u32, HashRange)>,
     /// Hash ranges asked for: file and first chunk.
-    pub(super) hash_asked: HashSet<(u32, u32)>,
+    pub(super) hash_asked: BTreeSet<(u32, u32)>,
     /// Chunks to ask for: wanted, not here, asked of nobody, their hash known.
     pub(super) picker: Picker,
     /// Counts what became pickable: a source without any of it need not be searched again before.
@@ -72,13 +72,13 @@ pub(super) struct Body {
     /// Complete sources among the links.
     pub(super) seeds: u16,
     /// Chunks requested or being verified.
-    pub(super) flights: HashMap<u32, Flight>,
+    pub(super) flights: BTreeMap<u32, Flight>,
     /// Chunks we have, by how often we sent them; made when first needed.
     pub(super) sent: Option<Picker>,
     /// Chunks that may be here, and are asked of nobody until the shell has looked.
     pub(super) doubted: ChunkSet,
     /// Chunks that could not be read: ours, and not offered.
-    pub(super) withheld: HashSet<u32>,
+    pub(super) withheld: BTreeSet<u32>,
     /// Chunks stored and not yet told to others.
     pub(super) news: Vec<u32>,
     /// Bytes of wanted chunks that are here.
@@ -193,7 +193,7 @@ impl Content {
             body: None,
             paused: false,
             links: BTreeMap::new(),
-            known: HashMap::new(),
+            known: BTreeMap::new(),
             manifest: None,
             down: Rate::default(),
             up: Rate::default(),
@@ -202,7 +202,7 @@ impl Content {
             completed: false,
             outstanding: 0,
             rest_until: Time::ZERO,
-            retry: HashMap::new(),
+            retry: BTreeMap::new(),
             policy: Policy::default(),
             pace: None,
             up_limited: false,
@@ -244,13 +244,13 @@ impl Body {
             hashes,
             hashes_missing,
             hash_todo: VecDeque::new(),
-            hash_asked: HashSet::new(),
+            hash_asked: BTreeSet::new(),
             offers: 0,
             seeds: 0,
-            flights: HashMap::new(),
+            flights: BTreeMap::new(),
             sent: None,
             doubted,
-            withheld: HashSet::new(),
+            withheld: BTreeSet::new(),
             news: Vec::new(),
             done_bytes: 0,
             wanted_here: 0,

@@ -1,6 +1,6 @@
 //! Whom to connect to: back-off after failures, bans, limits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use common::id::PeerId;
@@ -23,9 +23,9 @@ const MAX_REMEMBERED: usize = 4096;
 /// Dials under way, waits and bans.
 #[derive(Debug, Default)]
 pub(super) struct Dialer {
-    dialing: HashSet<PeerId>,
-    waits: HashMap<PeerId, (Time, u32)>,
-    bans: HashMap<PeerId, Time>,
+    dialing: BTreeSet<PeerId>,
+    waits: BTreeMap<PeerId, (Time, u32)>,
+    bans: BTreeMap<PeerId, Time>,
     pub(super) rate: DialRate,
 }
 

@@ -1,7 +1,7 @@
 //! One peer's brain for all its contents and connections. This file only dispatches and holds what
 //! the policies share.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::id::{ContentId, PeerId};
 use common::net::OnLink;
@@ -28,20 +28,20 @@ pub struct Node {
     pub(super) rng: fastrand::Rng,
     pub(super) contents: BTreeMap<ContentId, Content>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
-    pub(super) by_peer: HashMap<PeerId, ConnId>,
+    pub(super) by_peer: BTreeMap<PeerId, ConnId>,
     pub(super) dialer: Dialer,
     /// Which addresses are exempt from the rate of dials to one network.
     pub(super) near: OnLink,
     /// Addresses of which a key was banned.
     pub(super) suspects: Suspects,
     /// Bad chunks per peer.
-    pub(super) strikes: HashMap<PeerId, u8>,
+    pub(super) strikes: BTreeMap<PeerId, u8>,
     /// Peers that broke off what they had begun: not asked until then.
-    pub(super) resting: HashMap<PeerId, Time>,
+    pub(super) resting: BTreeMap<PeerId, Time>,
     /// Payload bytes requested or being verified.
     pub(super) outstanding: u64,
     /// Lengths of chunks that the disk has.
-    pub(super) verifying: HashMap<(ContentId, u32), u64>,
+    pub(super) verifying: BTreeMap<(ContentId, u32), u64>,
     /// Contents that time may have to look after: those wanted and those with news.
     pub(super) live: BTreeSet<ContentId>,
     /// What our uplink carries.
@@ -91,14 +91,14 @@ impl Node {
             rng: fastrand::Rng::with_seed(seed),
             contents: BTreeMap::new(),
             conns: BTreeMap::new(),
-            by_peer: HashMap::new(),
+            by_peer: BTreeMap::new(),
             dialer: Dialer::default(),
             near: OnLink::default(),
             suspects: Suspects::default(),
-            strikes: HashMap::new(),
-            resting: HashMap::new(),
+            strikes: BTreeMap::new(),
+            resting: BTreeMap::new(),
             outstanding: 0,
-            verifying: HashMap::new(),
+            verifying: BTreeMap::new(),
             live: BTreeSet::new(),
             uplink: Uplink::default(),
             turn: 0,
@@ -340,8 +340,7 @@ impl Node {
             self.suspects.left(&conn, cx.now);
         }
         let mut requeued: BTreeMap<ContentId, u32> = BTreeMap::new();
-        let requests: BTreeMap<&u32, &Asked> = conn.requests.iter().collect();
-        for (rid, asked) in requests {
+        for (rid, asked) in &conn.requests {
             self.undo(cx, at, *rid, asked);
             if let Asked::Chunk { id, .. } | Asked::Any { id, .. } = asked {
                 *requeued.entry(*id).or_default() += 1;

@@ -1,6 +1,5 @@
 //! Which chunk is asked of a source, and how a request of ours ends without data.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::id::ContentId;
@@ -202,7 +201,7 @@ impl Node {
 
     /// Cancels the requests of which this is so.
     pub(super) fn cancel_requests(&mut self, cx: &mut Cx<'_>, of: impl Fn(&Asked) -> bool) {
-        let mut all = BTreeSet::new();
+        let mut all = Vec::new();
         for conn in self.conns.values() {
             all.extend(
                 conn.requests.iter().filter(|(_, asked)| of(asked)).map(|(rid, _)| (conn.id, *rid)),

@@ -73,7 +73,6 @@ impl Node {
         if candidates.is_empty() {
             return;
         }
-        candidates.sort_by_key(|s| s.peer);
         self.rng.shuffle(&mut candidates);
         let mut wished: Vec<(PeerId, Cow<'_, [SocketAddr]>)> = Vec::new();
         if crowded {

@@ -177,7 +177,7 @@ impl Node {
     fn snub(&mut self, cx: &mut Cx<'_>, at: ConnId) {
         let Some(conn) = self.conns.get(&at) else { return };
         let peer = conn.peer;
-        let mut payload: Vec<(u32, ContentId)> = conn
+        let payload: Vec<(u32, ContentId)> = conn
             .requests
             .iter()
             .filter_map(|(rid, asked)| match asked {
@@ -187,7 +187,6 @@ impl Node {
                 Asked::Hashes { .. } => None,
             })
             .collect();
-        payload.sort_unstable();
         if let Some((_, id)) = payload.first() {
             cx.notice(Notice::Snubbed { id: *id, peer });
         }

@@ -11,6 +11,7 @@ mod links;
 mod matter;
 mod network;
 mod outcome;
+mod repeat;
 mod scenarios;
 mod shell;
 mod soak;

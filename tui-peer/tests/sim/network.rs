@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::hash::{DefaultHasher, Hash};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(crate) struct Network {
     pub(crate) matter: Matter,
     pub(crate) weather: Weather,
     pub(crate) rng: fastrand::Rng,
+    /// Everything that anybody did, if it is to be compared.
+    pub(crate) trace: Option<DefaultHasher>,
 }
 
 pub(crate) fn peer_id(i: usize) -> PeerId {
@@ -94,6 +97,7 @@ impl Network {
             matter,
             weather: Weather::default(),
             rng: fastrand::Rng::with_seed(seed ^ 1),
+            trace: None,
         };
         for (i, spec) in specs.iter().enumerate() {
             let mut node = Node::new(cfg.clone(), peer_id(i), rng.u64(..));
@@ -230,6 +234,9 @@ impl Network {
         }
         let mut out = Vec::new();
         self.peers[i].node.handle(self.now, input, &mut out);
+        if let Some(trace) = &mut self.trace {
+            format!("{:?} {i} {out:?}", self.now).hash(trace);
+        }
         for output in out {
             self.execute(i, output);
         }

@@ -104,8 +104,8 @@ pub(super) struct Session {
     /// What the core said and has not been executed yet.
     effects: VecDeque<Output>,
     executing: bool,
-    conns: HashMap<ConnId, Conn>,
-    contents: HashMap<ContentId, Content>,
+    conns: BTreeMap<ConnId, Conn>,
+    contents: BTreeMap<ContentId, Content>,
     /// Ids of `contents` in the order in which they were added.
     order: Vec<ContentId>,
     jobs: HashJobs,

@@ -1,6 +1,6 @@
 //! From a configuration to a running session.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -122,8 +122,8 @@ pub(super) async fn start_on(
         node,
         effects: VecDeque::new(),
         executing: false,
-        conns: HashMap::new(),
-        contents: HashMap::new(),
+        conns: BTreeMap::new(),
+        contents: BTreeMap::new(),
         order: Vec::new(),
         jobs: Default::default(),
         share_paths: Default::default(),

@@ -24,6 +24,8 @@ struct Chaos {
     /// How much happened: outputs by name.
     seen: BTreeMap<String, u32>,
     looks: BTreeMap<ContentId, Vec<Stands>>,
+    /// What the node did at each step.
+    trace: Vec<String>,
 }
 
 impl Chaos {
@@ -51,6 +53,7 @@ impl Chaos {
             rudeness: [0, 1, 4, 15][(seed % 4) as usize],
             seen: BTreeMap::new(),
             looks: BTreeMap::new(),
+            trace: Vec::new(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Chaos {
         let mut out = Vec::new();
         let text = format!("{input:?}");
         self.node.handle(self.now, input, &mut out);
+        self.trace.push(format!("{out:?}"));
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&self.node)));
         assert!(checked.is_ok(), "after {text}");
         if self.rng.u8(..8) == 0 {
@@ -410,24 +414,44 @@ impl Chaos {
     }
 }
 
+/// A node that wants everything, after 600 steps.
+fn after_600_steps(seed: u64) -> Chaos {
+    let mut chaos = Chaos::new(seed);
+    for thing in chaos.things.clone() {
+        let id = thing.id;
+        let ready = thing.ready(ChunkSet::empty(thing.chunks()), false);
+        chaos.feed(Input::ContentAdded { id, ready: Some(ready) });
+        chaos.feed(Input::SourcesFound { id, sources: (0..40).map(hint).collect() });
+    }
+    for step in 0..600 {
+        let run = std::panic::AssertUnwindSafe(|| chaos.step());
+        if std::panic::catch_unwind(run).is_err() {
+            panic!("seed {seed}, step {step}");
+        }
+    }
+    chaos
+}
+
+/// Hash maps are seeded anew for every map, also within one process: an order of theirs that decides
+/// something shows here.
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..24 {
+        let (first, second) = (after_600_steps(seed).trace, after_600_steps(seed).trace);
+        let differs = first.iter().zip(&second).position(|(a, b)| a != b);
+        if let Some(at) = differs {
+            panic!("seed {seed}, input {at}: {} or {}", first[at], second[at]);
+        }
+        assert_eq!(first.len(), second.len());
+    }
+}
+
 #[test]
 fn whatever_peers_say_nothing_is_lost_or_counted_wrong() {
     let seeds: u64 = std::env::var("SHOAL_CHAOS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for seed in 0..seeds {
-        let mut chaos = Chaos::new(seed);
-        for thing in chaos.things.clone() {
-            let id = thing.id;
-            let ready = thing.ready(ChunkSet::empty(thing.chunks()), false);
-            chaos.feed(Input::ContentAdded { id, ready: Some(ready) });
-            chaos.feed(Input::SourcesFound { id, sources: (0..40).map(hint).collect() });
-        }
-        for step in 0..600 {
-            let run = std::panic::AssertUnwindSafe(|| chaos.step());
-            if std::panic::catch_unwind(run).is_err() {
-                panic!("seed {seed}, step {step}");
-            }
-        }
+        let chaos = after_600_steps(seed);
         for (name, count) in chaos.seen {
             *seen.entry(name).or_default() += count;
         }
