@@ -32,8 +32,8 @@ pub enum ReadError {
 pub enum DiskError {
     /// No room (or no quota) left.
     #[error(
-        "no room in {}: {} needed, {} free; delete something or choose another folder",
-        path.display(), Mib(*needed), Mib(*free)
+        "no room in {}: {} needed, {} free{}; delete something{} or choose another folder",
+        path.display(), Mib(*needed), Mib(*free), Kept(*kept), if *kept > 0 { ", lower keep_free" } else { "" }
     )]
     Full {
         /// Target folder.
@@ -42,6 +42,8 @@ pub enum DiskError {
         needed: u64,
         /// Bytes free for us.
         free: u64,
+        /// Bytes of those that are to stay free.
+        kept: u64,
     },
     /// The file system is mounted read-only.
     #[error("{} is read-only; mount it writable or choose another folder", path.display())]
@@ -131,7 +133,7 @@ impl DiskError {
         if is(Errno::NOSPC) || is(Errno::DQUOT) {
             let dir = path.parent().unwrap_or(&path);
             let free = super::space(dir).map_or(0, |space| space.free);
-            Self::Full { path: dir.to_path_buf(), needed, free }
+            Self::Full { path: dir.to_path_buf(), needed, free, kept: 0 }
         } else if is(Errno::ROFS) {
             Self::ReadOnly { path }
         } else if is(Errno::ACCESS) || is(Errno::PERM) {
@@ -148,6 +150,14 @@ impl DiskError {
     /// Whether there is no room, or no more is allowed.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. } | Self::Limit { .. })
+    }
+
+    /// Bytes that did not fit, as far as is known.
+    pub fn needed(&self) -> u64 {
+        match self {
+            Self::Full { needed, .. } => *needed,
+            _ => 0,
+        }
     }
 
     /// Whether trying again later may help without anybody resuming it.
@@ -205,6 +215,15 @@ impl std::fmt::Display for Mib {
             n if n >= MIB => write!(f, "{} MiB", n / MIB),
             n => write!(f, "{} KiB", n.div_ceil(1024)),
         }
+    }
+}
+
+/// What is to stay free, if anything is.
+struct Kept(u64);
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 == 0 { Ok(()) } else { write!(f, ", of which {} are to be kept", Mib(self.0)) }
     }
 }
 

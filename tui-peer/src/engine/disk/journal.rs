@@ -30,6 +30,9 @@ use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, ID_LEN, PeerId};
 use common::limits::{MAX_HASHES, MAX_NAME_LEN};
 
+use super::room::in_blocks;
+use super::sys;
+
 /// Length of the header in bytes: one page, so that it is written at once or not at all.
 pub const HEADER_LEN: usize = 4096;
 /// Length of a record without its hashes, in bytes.
@@ -263,6 +266,16 @@ pub(super) struct Found {
     pub(super) header: Option<Header>,
 }
 
+/// Bytes a journal grows to if every chunk is written, synced and has its hash noted once: 64 for each,
+/// at most a thousandth of the content.
+pub(super) fn room_of(bounds: Bounds) -> u64 {
+    let (chunks, files) = (u64::from(bounds.chunks), u64::from(bounds.files));
+    let each = (2 * RECORD_LEN + ID_LEN) as u64;
+    // Lists of hashes begin anew with each file, and when they are full.
+    let lists = files + chunks / MAX_HASHES as u64 + 1;
+    in_blocks(HEADER_LEN as u64 + chunks * each + lists * RECORD_LEN as u64)
+}
+
 /// A journal open for appending. Whoever holds it decides when to sync.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -318,7 +331,10 @@ impl Journal {
             return Ok(Found { journal: None, header });
         }
         let len = (HEADER_LEN + scanned.end) as u64;
-        file.set_len(len)?;
+        if bytes.len() as u64 != len {
+            // Not for nothing: it gives back the room that was reserved behind the end.
+            file.set_len(len)?;
+        }
         let file = Arc::new(file);
         Ok(Found { journal: Some(Self { file, len, runs_len, compact_at: COMPACT_AT }), header })
     }
@@ -335,6 +351,12 @@ impl Journal {
         let runs = records.iter().filter(|r| !matches!(r, Record::Hashes { .. })).count();
         self.runs_len += (runs * RECORD_LEN) as u64;
         Ok(())
+    }
+
+    /// Takes the room that it may grow to, so that it can be written on whatever others fill; whether it
+    /// has that now.
+    pub(super) fn reserve(&self, room: u64) -> bool {
+        sys::reserve_ahead(&self.file, room).unwrap_or(false)
     }
 
     pub(super) fn needs_compaction(&self) -> bool {

@@ -26,6 +26,7 @@ pub mod partial;
 pub mod pool;
 mod queue;
 mod reclaim;
+mod room;
 pub mod shared;
 mod slots;
 mod sync;
@@ -42,6 +43,7 @@ pub use finish::{FinishPlan, Finished};
 pub use partial::{Opened, Partial, PartialSpec};
 pub use pool::{Buf, BufPool, Holder};
 pub use reclaim::reclaim;
+pub use room::{kept_free, lack};
 pub use shared::SharedFiles;
 pub use sys::{Space, space};
 pub use tree::{ChunkSource, FileTree};
@@ -49,4 +51,4 @@ pub use verify::VerifyJob;
 pub use workers::{Disk, DiskEvent, Spent, Stopped};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

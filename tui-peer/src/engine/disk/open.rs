@@ -13,9 +13,10 @@ use rustix::fs::FlockOperation;
 
 use super::claim::{Claim, Norm, knows_holes, make_private, make_public};
 use super::error::DiskError;
-use super::journal::{Bounds, Header, Journal, Record};
+use super::journal::{Bounds, Header, Journal, Record, room_of};
 use super::names::Names;
 use super::partial::PartialSpec;
+use super::room::{enough_room, in_blocks};
 use super::slots::{Donor, Slot, Slots};
 use super::sys::{self, Access, Hook, Seen, Step};
 use super::tree::FileTree;
@@ -70,7 +71,7 @@ impl Opening<'_> {
         let mut slots =
             Slots::look(self.dir, &self.spec.dir, names, Some(self.spec.rel.is_some()))?;
         let size = self.spec.descriptor.size;
-        slots.harden(self.dir, || enough_room(&self.spec.dir, size).is_ok());
+        slots.harden(self.dir, || self.enough_room(in_blocks(size)).is_ok());
         for slot in slots.usable() {
             let Some(told) = self.read(&slot, &slots.norm)? else { continue };
             let mut found = match slot.part {
@@ -277,7 +278,10 @@ impl Opening<'_> {
         let size = self.spec.descriptor.size;
         let error = |needed| move |error| self.error("create", &names.part, needed, error);
         self.hook.before(Step::Create).map_err(error(size))?;
+        let needed = in_blocks(size).saturating_add(room_of(bounds_of(&self.spec.layout)));
         if self.spec.rel.is_some() {
+            // Which of its files are wanted is not known here.
+            self.enough_room(in_blocks(1))?;
             if !sys::make_private_dir(self.dir, names.part.as_str()).map_err(error(0))? {
                 return Err(DiskError::InUse { path: self.spec.dir.join(&names.part) });
             }
@@ -285,7 +289,7 @@ impl Opening<'_> {
             let seen = sys::look_at(&dir).map_err(error(0))?;
             return Ok((dir.into(), seen));
         }
-        enough_room(&self.spec.dir, size)?;
+        self.enough_room(needed)?;
         let made = sys::open_private(self.dir, names.part.as_str(), Access::CreateNew);
         let file = made.map_err(error(0))?;
         let reserved = sys::reserve(&file, size).and_then(|()| file.sync_all());
@@ -345,6 +349,10 @@ impl Opening<'_> {
         })
     }
 
+    fn enough_room(&self, needed: u64) -> Result<(), DiskError> {
+        enough_room(&self.spec.dir, self.spec.keep_free, needed)
+    }
+
     fn error(&self, doing: &'static str, name: &str, needed: u64, error: io::Error) -> DiskError {
         DiskError::sort(doing, &self.spec.dir.join(name), needed, error)
     }
@@ -393,14 +401,4 @@ pub(super) fn remove_part(dir: &OwnedFd, dir_path: &Path, part: &str) -> io::Res
 /// What its journal may name.
 pub(super) fn bounds_of(layout: &Layout) -> Bounds {
     Bounds { chunks: layout.chunks(), files: u32::try_from(layout.files()).unwrap_or(u32::MAX) }
-}
-
-/// Asked before reserving, so that the message names numbers.
-pub(super) fn enough_room(dir: &Path, needed: u64) -> Result<(), DiskError> {
-    // Where nobody can tell, the reservation will.
-    let free = sys::space(dir).map_or(u64::MAX, |space| space.free);
-    if needed > free {
-        return Err(DiskError::Full { path: dir.to_path_buf(), needed, free });
-    }
-    Ok(())
 }

@@ -19,9 +19,10 @@ use common::names::PathList;
 use super::claim::{Claim, Norm};
 use super::discard::remove_slot;
 use super::error::{DiskError, ReadError};
-use super::journal::{Bounds, Journal, Record};
+use super::journal::{Bounds, Journal, Record, room_of};
 use super::names::Names;
-use super::open::{Opening, bounds_of, enough_room, remove_part};
+use super::open::{Opening, bounds_of, remove_part};
+use super::room::{enough_room, in_blocks};
 use super::slots::Donor;
 use super::sys::{self, Access, Hook, NoHook, Step};
 use super::tree::{ChunkSource, FileTree};
@@ -42,6 +43,8 @@ pub struct PartialSpec {
     pub name: String,
     /// Target folder; created if it is not there.
     pub dir: PathBuf,
+    /// Bytes to be left free on its volume, if not as many as usual.
+    pub keep_free: Option<u64>,
     /// Whose download it is, so that what is left of it can be told from what others left.
     pub owner: Option<PeerId>,
 }
@@ -75,6 +78,7 @@ pub struct Partial {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) norm: Norm,
     pub(super) owner: Option<PeerId>,
+    keep_free: Option<u64>,
     pub(super) tree: FileTree,
     /// The part's inode when it was opened.
     pub(super) ino: u64,
@@ -106,8 +110,12 @@ pub(super) struct State {
     pub(super) created: bool,
     /// Bytes written and not synced, those in a running sync included.
     pub(super) unsynced: u64,
-    /// Files known to have their room reserved.
+    /// Files for which as much room was reserved as can be.
     ready: ChunkSet,
+    /// Files all of whose room on the disk is their own: what others fill does not matter to them.
+    reserved: ChunkSet,
+    /// The same of the journal.
+    pub(super) journal_has_room: bool,
     /// Counts failed syncs: a write that began before one and ended after it may be lost too.
     pub(super) failures: u32,
     /// Finished or deleted: nothing is written any more.
@@ -156,6 +164,8 @@ impl Partial {
             (donor, tree)
         });
         let donors = donors.collect();
+        let journal_has_room = found.journal.reserve(room_of(bounds_of(&spec.layout)));
+        let reserved = reserved_of(&spec, &tree, &own, &found.durable, &found.unsure);
         let state = State {
             written: found.durable.clone(),
             durable: found.durable.clone(),
@@ -168,6 +178,8 @@ impl Partial {
                 Some(_) => ChunkSet::empty(u32::try_from(files).unwrap_or(u32::MAX)),
                 None => ChunkSet::full(1),
             },
+            reserved,
+            journal_has_room,
             failures: 0,
             closed: false,
             placed: None,
@@ -183,6 +195,7 @@ impl Partial {
             ino: found.ino,
             own: Mutex::new(Some(own)),
             owner: spec.owner,
+            keep_free: spec.keep_free,
             dir_path: spec.dir,
             dir,
             volume,
@@ -246,22 +259,31 @@ impl Partial {
         self.state().unsynced
     }
 
-    /// Whether there is room for the chunks of `wanted` that are not here yet. Single files had their
-    /// room reserved when they were created; the files of a folder get theirs one by one.
+    /// Whether there is room for the chunks of `wanted` that are not here yet, beside what is to stay
+    /// free.
     ///
     /// # Errors
     /// [`DiskError::Full`].
     pub fn check_room(&self, wanted: &ChunkSet) -> Result<(), DiskError> {
-        if self.descriptor.kind == Kind::File {
-            return Ok(());
-        }
+        enough_room(&self.dir_path, self.keep_free, self.unreserved(wanted))
+    }
+
+    /// Bytes of the disk that the chunks of `wanted` that are not here yet have still to be given, and
+    /// what their records in the journal take. Nought: all of that is reserved, and what others fill does
+    /// not matter. A single file has its room reserved when it is created, the files of a folder one by
+    /// one; not every file system can do that. Does not look at the disk.
+    pub fn unreserved(&self, wanted: &ChunkSet) -> u64 {
         let layout = self.layout();
         let state = self.state();
         let missing = wanted.iter().filter(|chunk| !state.written.contains(*chunk));
-        let lens = missing.filter_map(|n| layout.chunk(n)).map(|c| u64::from(layout.len_of(c)));
-        let needed = lens.sum();
-        drop(state);
-        enough_room(&self.dir_path, needed)
+        let places = missing.filter_map(|chunk| Some(layout.place(layout.chunk(chunk)?)));
+        let without = places.filter(|place| !contains(&state.reserved, place.file));
+        let needed: u64 = without.map(|place| in_blocks(u64::from(place.len))).sum();
+        match needed {
+            0 => 0,
+            _ if state.journal_has_room => needed,
+            _ => needed.saturating_add(room_of(self.bounds())),
+        }
     }
 
     /// Keeps proven chunk hashes of file `file` from chunk `index` (within the file) on, so that a
@@ -401,7 +423,7 @@ impl Partial {
     /// Whether some of a file's bytes are here: then it must not be made anew, empty.
     fn has_some(&self, file: usize) -> bool {
         let state = self.state();
-        state.ready.contains(u32::try_from(file).unwrap_or(u32::MAX))
+        contains(&state.ready, file)
             || self
                 .layout()
                 .file_chunks(file)
@@ -428,6 +450,7 @@ impl Partial {
         state.dirty.remove(&file);
         state.pending.retain(|chunk| !chunks.contains(chunk));
         state.ready.remove(u32::try_from(file).unwrap_or(u32::MAX));
+        state.reserved.remove(u32::try_from(file).unwrap_or(u32::MAX));
     }
 
     /// Writes past the system's cache; `false` if it has to be written as usual.
@@ -487,14 +510,6 @@ impl Partial {
         }
     }
 
-    /// Whether all of its room on the disk is its own already: what others fill does not matter then.
-    pub fn is_reserved(&self) -> bool {
-        let size = self.descriptor.size;
-        self.descriptor.kind == Kind::File
-            && sys::look(&self.dir, self.names.part.as_str())
-                .is_ok_and(|seen| seen.is_some_and(|seen| seen.allocated >= size))
-    }
-
     /// The target folder as it is called now: it may have been renamed since.
     pub(super) fn dir_now(&self) -> PathBuf {
         let same = |seen: &sys::Seen| {
@@ -525,18 +540,23 @@ impl Partial {
         }
         let size = self.layout().file_size(file).unwrap_or(0);
         let error = |error| self.error("reserve room for", size, error);
-        let is = handle.metadata().map_err(error)?.len();
+        let mut seen = sys::look_at(handle).map_err(error)?;
+        let is = seen.size;
         if is < size && size > u64::from(self.layout().chunk_len()) {
             sys::reserve(handle, size).map_err(error)?;
+            seen = sys::look_at(handle).map_err(error)?;
         }
         let mut state = self.state();
+        if seen.allocated >= size {
+            state.reserved.insert(u32::try_from(file).unwrap_or(u32::MAX));
+        }
         state.ready.insert(u32::try_from(file).unwrap_or(u32::MAX));
         state.created |= is == 0;
         Ok(())
     }
 
     fn is_ready(&self, file: usize) -> bool {
-        self.state().ready.contains(u32::try_from(file).unwrap_or(u32::MAX))
+        contains(&self.state().ready, file)
     }
 
     pub(super) fn append(
@@ -558,6 +578,7 @@ impl Partial {
     /// closed then, without holding the state: closing may have to write, and a disk may hang.
     pub(super) fn forget_room(state: &mut State) {
         state.ready = ChunkSet::empty(state.ready.chunks());
+        state.reserved = ChunkSet::empty(state.reserved.chunks());
     }
 
     /// The state, unless nothing may be written any more.
@@ -588,6 +609,46 @@ impl Partial {
     pub(super) fn misuse(&self, what: &'static str) -> DiskError {
         DiskError::Io { doing: "write", path: self.path(), source: io::Error::other(what) }
     }
+}
+
+/// Files begun before of which it is found out whether they have their room; the others count as having
+/// none. More than are ever begun at once.
+const MAX_BEGUN: usize = 1024;
+
+/// Files whose room is reserved, as far as the disk tells.
+fn reserved_of(
+    spec: &PartialSpec,
+    tree: &FileTree,
+    own: &fs::File,
+    durable: &ChunkSet,
+    unsure: &ChunkSet,
+) -> ChunkSet {
+    let layout = &spec.layout;
+    let mut reserved = ChunkSet::empty(u32::try_from(layout.files()).unwrap_or(u32::MAX));
+    if spec.rel.is_none() {
+        if sys::look_at(own).is_ok_and(|seen| seen.allocated >= spec.descriptor.size) {
+            reserved.insert(0);
+        }
+        return reserved;
+    }
+    let begun = |file: &usize| {
+        let mut chunks = layout.file_chunks(*file).unwrap_or(0..0);
+        chunks.len() > 1
+            && !chunks.clone().all(|chunk| durable.contains(chunk))
+            && chunks.any(|chunk| durable.contains(chunk) || unsure.contains(chunk))
+    };
+    for file in (0..layout.files()).filter(begun).take(MAX_BEGUN) {
+        let size = layout.file_size(file).unwrap_or(u64::MAX);
+        let seen = tree.open_uncached(file, Access::Read).and_then(sys::look_at);
+        if seen.is_ok_and(|seen| seen.allocated >= size) {
+            reserved.insert(u32::try_from(file).unwrap_or(u32::MAX));
+        }
+    }
+    reserved
+}
+
+fn contains(files: &ChunkSet, file: usize) -> bool {
+    files.contains(u32::try_from(file).unwrap_or(u32::MAX))
 }
 
 impl ChunkSource for Partial {

@@ -3,7 +3,7 @@
 use common::chunk_set::ChunkSet;
 
 use super::error::{DiskError, SyncError};
-use super::journal::{Header, Record};
+use super::journal::{Header, Record, room_of};
 use super::open::replace_journal;
 use super::partial::{Partial, State};
 use super::sys::{self, Access, Step};
@@ -199,6 +199,9 @@ impl Partial {
             owner: self.owner,
         };
         *journal = replace_journal(&self.dir, &self.names, &header, &records).map_err(error)?;
+        // The old one has given its room back by now.
+        let has_room = journal.reserve(room_of(self.bounds()));
+        self.state().journal_has_room = has_room;
         Ok(())
     }
 }

@@ -162,6 +162,15 @@ pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Reserves room for what a file may grow to, without making it longer. Says whether it is all there:
+/// not every file system can.
+pub(super) fn reserve_ahead(file: &File, len: u64) -> io::Result<bool> {
+    let flags = FallocateFlags::KEEP_SIZE;
+    // The room that there is tells, whatever this said: some file systems promise it and do not keep it.
+    let _ = fs::fallocate(file, flags, 0, len);
+    Ok(look_at(file)?.allocated >= len)
+}
+
 /// Writes buffers one after the other from `offset` on.
 pub(super) fn write_all(file: &File, bufs: &[&[u8]], mut offset: u64) -> io::Result<()> {
     for batch in bufs.chunks(MAX_SLICES) {

@@ -1,16 +1,13 @@
 //! Downloads that the disk refuses, or that must leave room on it: they rest and go on by themselves.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
 
 use super::Session;
-use super::content::{Content, Phase};
-use super::room::Room;
-use crate::engine::config::{DEFAULT_KEEP_FREE, DEFAULT_KEEP_PART};
-use crate::engine::disk::DiskError;
+use super::content::{Content, Download, Phase};
+use crate::engine::disk::{DiskError, Space, kept_free, lack};
 use crate::engine::event::{Level, Target, What};
 use crate::swarm::event::Input;
 
@@ -22,9 +19,8 @@ const SHAKY_RETRY: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
 /// After so long without an error the tries count anew.
 const SHAKY_OVER: Duration = Duration::from_secs(120);
-/// Room that must be there beyond what is kept free before a download that ran out of it goes on: a few
-/// chunks of the largest usual size, so that it does not stop again at once.
-const ROOM_TO_RESUME: u64 = 16 * 1024 * 1024;
+/// Least that a step which found no room is taken to need, in bytes: what file systems give out at once.
+const LEAST_STEP: u64 = 4096;
 
 /// How often the disk could not write a download lately.
 #[derive(Debug, Default)]
@@ -46,34 +42,35 @@ impl Shaky {
     }
 }
 
-/// Bytes to be left free on a volume of `size` bytes.
-fn kept_free(wanted: Option<u64>, size: u64) -> u64 {
-    wanted.unwrap_or_else(|| DEFAULT_KEEP_FREE.min(size / DEFAULT_KEEP_PART))
+impl Download {
+    /// Bytes of the disk that it has still to be given; `None` if nothing was opened yet that could tell.
+    fn unreserved(&self) -> Option<u64> {
+        self.partial.as_ref().map(|partial| partial.unreserved(&self.wanted))
+    }
 }
 
-/// Why nothing may be written to `dir`, where there is this room, if so.
-pub(super) fn lack(dir: &Path, room: Room, wanted: Option<u64>) -> Option<String> {
-    let (free, keep) = (room.free, kept_free(wanted, room.size));
-    (free < keep).then(|| {
-        format!(
-            "{}: {} MiB free, {} MiB are to be kept; make room, or lower keep_free",
-            dir.display(),
-            free >> 20,
-            keep >> 20
-        )
-    })
+/// Whether what came to rest for want of room finds it now: all that is still to be written fits beside
+/// what is to stay free. Whose room is reserved takes nothing of that, and waits only for the step that
+/// failed (a record in the journal).
+fn fits(space: Space, keep_free: Option<u64>, unreserved: Option<u64>, lacking: u64) -> bool {
+    let kept = if unreserved == Some(0) { 0 } else { kept_free(keep_free, space.size) };
+    let needed = unreserved.unwrap_or(0).max(lacking);
+    kept.saturating_add(needed) <= space.free
 }
 
 impl Session {
-    /// Why nothing may be written to `dir` for now, as far as is known.
-    fn lacks_room(&self, dir: &Path) -> Option<String> {
-        lack(dir, self.rooms.fresh(dir, Instant::now())?, self.config.keep_free)
+    /// What was seen just now of the volume of a folder.
+    fn space_of(&self, dir: &Path) -> Option<Space> {
+        self.rooms.fresh(dir, Instant::now()).map(|room| room.space)
     }
 
     /// The disk refuses: rest, say why, and look again from time to time.
     pub(super) fn block(&mut self, id: ContentId, error: &DiskError) {
         let (why, now) = (error.to_string(), Instant::now());
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let mut download = self.contents.get_mut(&id).and_then(Content::as_download);
+        if let (Some(download), true) = (&mut download, error.is_full()) {
+            download.lacking = error.needed().max(LEAST_STEP);
+        }
         let again = match download.filter(|_| error.is_shaky()) {
             // What else was on its way to the disk then fails the same way: one try for all.
             Some(download) => match &download.phase {
@@ -84,8 +81,10 @@ impl Session {
         };
         let (phase, code, hint) = if let Some(retry_at) = again {
             let full = error.is_full();
-            let code = if full { "disk-full" } else { "disk-blocked" };
-            let hint = "it goes on by itself when that is mended";
+            let (code, hint) = match full {
+                true => ("disk-full", "it goes on by itself when there is room"),
+                false => ("disk-blocked", "it goes on by itself when that is mended"),
+            };
             (Phase::Blocked { full, why: why.clone(), retry_at }, code, hint)
         } else {
             (Phase::Failed(why.clone()), "io", "resume it when that is mended")
@@ -111,13 +110,6 @@ impl Session {
             let hint = "it goes on by itself when the disk answers";
             self.rest(id, phase, &why, "disk-blocked", hint, false);
         }
-    }
-
-    /// Leaves room on the volume.
-    pub(super) fn keep_room(&mut self, id: ContentId, why: String) {
-        let retry_at = Instant::now() + BLOCKED_RETRY;
-        let phase = Phase::Blocked { full: true, why: why.clone(), retry_at };
-        self.rest(id, phase, &why, "disk-full", "it goes on by itself when there is room", false);
     }
 
     fn rest(
@@ -153,34 +145,49 @@ impl Session {
         self.start_queued();
     }
 
-    /// Downloads on volumes that are getting full rest before they are.
+    /// Downloads on volumes that are getting full rest before they are, but for those that take nothing
+    /// more of it.
     pub(super) fn leave_room(&mut self) {
-        let mut by_dir: HashMap<PathBuf, Vec<ContentId>> = HashMap::new();
+        let mut getting: Vec<(PathBuf, ContentId)> = Vec::new();
         for content in self.contents.values_mut() {
             let id = content.id;
             if let Some(download) = content.as_download()
                 && download.phase == Phase::Getting
             {
-                by_dir.entry(download.record.dir.clone()).or_default().push(id);
+                getting.push((download.record.dir.clone(), id));
             }
         }
-        for (dir, ids) in by_dir {
-            if let Some(why) = self.lacks_room(&dir) {
-                ids.into_iter().for_each(|id| self.keep_room(id, why.clone()));
+        for (dir, id) in getting {
+            let Some(space) = self.space_of(&dir) else { continue };
+            if space.free >= kept_free(self.config.keep_free, space.size) {
+                continue;
+            }
+            let download = self.contents.get_mut(&id).and_then(Content::as_download);
+            let needed = download.and_then(|download| download.unreserved()).unwrap_or(0);
+            if let Err(error) = lack(&dir, space, self.config.keep_free, needed) {
+                self.block(id, &error);
             }
         }
     }
 
-    /// Whether a download may begin to write, as far as is known; it rests if not.
+    /// Whether a download may begin to write, as far as is known; it rests if not. How much it needs that
+    /// was not opened yet is seen when it is.
     pub(super) fn has_room(&mut self, id: ContentId) -> bool {
-        let dir = self.contents.get_mut(&id).and_then(Content::as_download);
-        let Some(dir) = dir.map(|download| download.record.dir.clone()) else { return false };
-        match self.lacks_room(&dir) {
-            Some(why) => {
-                self.keep_room(id, why);
+        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let Some(download) = download else { return false };
+        let needed = match download.record.descriptor {
+            Some(_) => download.unreserved().unwrap_or(0),
+            // Not even its length is known: it takes something.
+            None => LEAST_STEP,
+        };
+        let dir = download.record.dir.clone();
+        let Some(space) = self.space_of(&dir) else { return true };
+        match lack(&dir, space, self.config.keep_free, needed) {
+            Ok(()) => true,
+            Err(error) => {
+                self.block(id, &error);
                 false
             }
-            None => true,
         }
     }
 
@@ -208,16 +215,16 @@ impl Session {
                 // What is on its way to a volume that hangs is not there yet.
                 let partial = download.partial.as_ref();
                 if partial.is_none_or(|partial| !self.disk.is_hung(partial.volume())) {
-                    due.push((download.record.id, *full, download.record.dir.clone()));
+                    let need = full.then(|| (download.unreserved(), download.lacking));
+                    due.push((download.record.id, need, download.record.dir.clone()));
                 }
             }
         }
-        for (id, full, dir) in due {
-            let enough = self.rooms.last(&dir).is_none_or(|room| {
-                let keep = kept_free(self.config.keep_free, room.size);
-                room.free >= keep.saturating_add(ROOM_TO_RESUME)
-            });
-            if !full || enough {
+        for (id, need, dir) in due {
+            let enough = need
+                .zip(self.rooms.last(&dir))
+                .is_none_or(|(need, room)| fits(room.space, self.config.keep_free, need.0, need.1));
+            if enough {
                 self.try_again(&id);
             }
         }
@@ -242,9 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn a_gibibyte_or_a_hundredth_is_kept_whichever_is_less() {
-        assert_eq!(kept_free(None, 1 << 40), 1 << 30);
-        assert_eq!(kept_free(None, 10_000 << 20), 100 << 20);
-        assert_eq!(kept_free(Some(7), 1 << 40), 7);
+    fn f11_what_rests_for_want_of_room_goes_on_when_the_rest_of_it_fits() {
+        let fits = |free, unreserved, lacking| {
+            fits(Space { free, size: 1 << 40 }, Some(1000), unreserved, lacking)
+        };
+        assert!(fits(51_000, Some(50_000), 4096), "no margin on top");
+        assert!(!fits(50_999, Some(50_000), 4096), "what is kept free stays free");
+        assert!(fits(51_000, None, 50_000) && !fits(50_999, None, 50_000), "not opened yet");
+        // All of it is reserved: only the record that found no room is waited for.
+        assert!(fits(4096, Some(0), 4096) && !fits(4095, Some(0), 4096));
     }
 }

@@ -124,6 +124,8 @@ pub(super) struct Download {
     pub(super) told: bool,
     /// How often the disk could not write it lately.
     pub(super) shaky: super::blocked::Shaky,
+    /// Bytes of the disk that it could not have when it came to rest for want of room.
+    pub(super) lacking: u64,
     /// When the user (or a restart) asked for it.
     pub(super) asked: Instant,
     /// The manifest on its way: from whom, and what has come.
@@ -227,6 +229,7 @@ impl Content {
                 stuck_since: None,
                 told: false,
                 shaky: Default::default(),
+                lacking: 0,
                 asked: Instant::now(),
                 manifest: (None, Vec::new()),
                 saved_hashes: std::collections::HashSet::new(),

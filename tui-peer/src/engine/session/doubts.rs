@@ -184,6 +184,7 @@ mod tests {
             rel: None,
             name: "thing".into(),
             dir: temp.path().to_path_buf(),
+            keep_free: Some(0),
             owner: None,
         };
         let Opened::Going { partial, .. } = Partial::open(spec).unwrap() else { panic!() };

@@ -14,13 +14,11 @@ use common::names::safe_component;
 use tokio::sync::oneshot;
 
 use super::Session;
-use super::blocked::lack;
 use super::commands::Answer;
 use super::content::{Content, Phase, Role, wanted_chunks};
 use super::doubts::Checked;
 use super::helpers::Place;
 use super::paths::real_path;
-use super::room::Room;
 use super::shares::Done;
 use crate::engine::command::{self, CommandError, Reply, Selection};
 use crate::engine::disk::{Buf, DiskError, Opened, Partial, PartialSpec};
@@ -34,8 +32,6 @@ pub(super) enum Step {
     Manifest { id: ContentId, conn: ConnId, manifest: Option<Manifest> },
     /// The library was asked for a manifest of an earlier run, by somebody who waits or by the download.
     Recalled { id: ContentId, manifest: Option<Manifest>, reply: Option<oneshot::Sender<Answer>> },
-    /// It cannot be opened without taking room that is to be kept.
-    NoRoom { id: ContentId, number: u64, why: String },
     /// Hashes are in its journal (or could not be written there).
     HashesSaved { id: ContentId, result: Result<(), DiskError> },
     /// The `.part` file was created or found again, by the attempt of this number.
@@ -245,11 +241,6 @@ impl Session {
                 None => self.feed(Input::ManifestRejected { id, conn }),
             },
             Step::Recalled { id, manifest, reply } => self.on_recalled(id, manifest, reply),
-            Step::NoRoom { id, number, why } => {
-                if self.end_opening(&id, number) {
-                    self.keep_room(id, why);
-                }
-            }
             Step::HashesSaved { id, result } => self.on_hashes_saved(id, result),
             Step::Opened { id, number, result } => match (self.end_opening(&id, number), result) {
                 (true, Ok(opened)) => self.on_opened(id, *opened),
@@ -300,7 +291,7 @@ impl Session {
         self.set_phase(&id, Phase::Opening);
         let dir = self.download_of(&id).map(|download| download.record.dir.clone());
         let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
-        let (keep, owner) = (self.config.keep_free, self.me);
+        let (keep_free, owner) = (self.config.keep_free, self.me);
         let number = self.new_number();
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
@@ -312,16 +303,11 @@ impl Session {
         download.opening = Some(number);
         let selection = download.record.selection.clone();
         self.beside(dir, move |dir| {
-            // As it is now: nobody may have looked there before.
-            let room = Room::look(&dir).ok();
-            if let Some(why) = room.and_then(|room| lack(&dir, room, keep)) {
-                return Done::Download(Step::NoRoom { id, number, why });
-            }
             let manifest = manifest.as_deref();
             let name = disk_name(&name, &id);
             let open = || {
                 let (dir, name, owner) = (dir.clone(), name.clone(), Some(owner));
-                let what = Wanted { id, descriptor, manifest, selection: &selection };
+                let what = Wanted { id, descriptor, manifest, selection: &selection, keep_free };
                 open_partial(&what, name, dir, owner)
             };
             let result = when_free(open).map(Box::new);
@@ -438,6 +424,7 @@ struct Wanted<'a> {
     descriptor: Descriptor,
     manifest: Option<&'a Manifest>,
     selection: &'a Selection,
+    keep_free: Option<u64>,
 }
 
 fn open_partial(
@@ -446,7 +433,7 @@ fn open_partial(
     dir: PathBuf,
     owner: Option<PeerId>,
 ) -> Result<OpenedDownload, DiskError> {
-    let Wanted { id, descriptor, manifest, selection } = *what;
+    let Wanted { id, descriptor, manifest, selection, keep_free } = *what;
     let too_large = |_| DiskError::TooLarge;
     let layout = match manifest {
         Some(manifest) => manifest.layout().clone(),
@@ -466,7 +453,8 @@ fn open_partial(
             .collect(),
     };
     let rel = manifest.map(|manifest| Arc::clone(manifest.disk_paths()));
-    let spec = PartialSpec { id, descriptor, layout: layout.clone(), rel, name, dir, owner };
+    let layout_too = layout.clone();
+    let spec = PartialSpec { id, descriptor, layout: layout_too, rel, name, dir, keep_free, owner };
     match Partial::open(spec)? {
         Opened::Finished(path) => {
             let found = ChunkSet::full(layout.chunks());

@@ -108,6 +108,7 @@ impl Session {
             rel: Some(std::sync::Arc::clone(manifest.disk_paths())),
             name: downloads::disk_name(&content.name, id),
             dir,
+            keep_free: self.config.keep_free,
             owner: Some(self.me),
         };
         let mut download = Content::download(record.clone());

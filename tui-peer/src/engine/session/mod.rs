@@ -68,7 +68,7 @@ use super::announcer::TrackerEvent;
 use super::command::CommandError;
 use super::config::EngineConfig;
 use super::conn::{ConnEvent, Ours};
-use super::disk::{Disk, DiskEvent};
+use super::disk::{Disk, DiskEvent, Space};
 use super::event::{Event, Level, Target, What};
 use super::handle::{Call, Stop};
 use super::library::Library;
@@ -177,6 +177,11 @@ pub(super) trait Probe: Send + Sync {
 
     /// The volume of a path, if it is not to be found out.
     fn volume(&self, _: &Path) -> Option<u64> {
+        None
+    }
+
+    /// What is free where a path lies, if it is not to be found out.
+    fn space(&self, _: &Path) -> Option<Space> {
         None
     }
 

@@ -21,10 +21,7 @@ const MAX_LOOKS: usize = 16;
 /// What there is on the volume of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
-    /// Bytes free for us.
-    pub(super) free: u64,
-    /// Bytes it holds in all.
-    pub(super) size: u64,
+    pub(super) space: Space,
     /// Tells the volume from others.
     volume: u64,
 }
@@ -36,8 +33,7 @@ impl Room {
     /// If there is no such folder.
     pub(super) fn look(dir: &Path) -> io::Result<Self> {
         let volume = std::fs::metadata(dir)?.dev();
-        let Space { free, size } = space(dir)?;
-        Ok(Self { free, size, volume })
+        Ok(Self { space: space(dir)?, volume })
     }
 }
 
@@ -122,7 +118,14 @@ impl Session {
         });
         let wanted = active.chain([&self.config.downloads]).cloned().collect();
         for dir in self.rooms.begin(wanted, Instant::now()) {
-            self.beside(dir, |dir| Done::Room { room: Room::look(&dir).ok(), dir });
+            let probe = self.probe.clone();
+            self.beside(dir, move |dir| {
+                let mut room = Room::look(&dir).ok();
+                if let (Some(room), Some(space)) = (&mut room, probe.space(&dir)) {
+                    room.space = space;
+                }
+                Done::Room { room, dir }
+            });
         }
     }
 
@@ -143,7 +146,7 @@ mod tests {
     }
 
     fn room(free: u64, volume: u64) -> Option<Room> {
-        Some(Room { free, size: 100, volume })
+        Some(Room { space: Space { free, size: 100 }, volume })
     }
 
     #[test]

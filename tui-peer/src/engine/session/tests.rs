@@ -3,6 +3,7 @@
 
 mod answers;
 mod ledger;
+mod room;
 mod verified;
 mod volumes;
 
@@ -18,6 +19,7 @@ use super::altered::LOOK_EVERY;
 use super::start::start_with;
 use crate::engine::command::{Command, CommandError, Download, Reply, Selection};
 use crate::engine::config::EngineConfig;
+use crate::engine::disk::Space;
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{Snapshot, Transfer, TransferState};
 
@@ -32,6 +34,8 @@ struct Hang {
     /// How often shares are looked at.
     every: Duration,
     freed: Condvar,
+    /// Bytes that are said to be free, if not as many as there are.
+    space: Mutex<Option<u64>>,
     /// Looks that hung.
     held: watch::Sender<usize>,
 }
@@ -43,7 +47,8 @@ impl Hang {
 
     fn looking_every(every: Duration) -> Arc<Self> {
         let (dir, volume) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { dir, volume, every, freed: Condvar::new(), held: watch::channel(0).0 })
+        let (freed, held) = (Condvar::new(), watch::channel(0).0);
+        Arc::new(Self { dir, volume, every, freed, space: Mutex::default(), held })
     }
 
     /// From now on looks at what is in `dir` hang.
@@ -72,6 +77,10 @@ impl Probe for Hang {
 
     fn look_every(&self) -> Duration {
         self.every
+    }
+
+    fn space(&self, _: &Path) -> Option<Space> {
+        self.space.lock().unwrap().map(|free| Space { free, size: 1 << 40 })
     }
 
     fn before(&self, path: &Path) {

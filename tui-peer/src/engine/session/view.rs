@@ -40,7 +40,7 @@ impl Session {
                 nick: show(&self.config.nick),
                 listen: self.listen,
                 downloads: self.config.downloads.clone(),
-                disk_free: self.rooms.last(&self.config.downloads).map(|room| room.free),
+                disk_free: self.rooms.last(&self.config.downloads).map(|room| room.space.free),
                 serving: self.serving,
             },
             network: self.network_view(),

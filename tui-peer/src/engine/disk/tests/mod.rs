@@ -5,6 +5,7 @@ mod direct;
 mod faults;
 mod folder;
 mod hung;
+mod room;
 mod strangers;
 mod threads;
 
@@ -21,6 +22,7 @@ use common::layout::Layout;
 use common::merkle::{ChunkHashes, file_root};
 use common::names::PathList;
 
+pub(in crate::engine) use self::room::reserves;
 use super::sys::{Hook, Step};
 use super::verify::hash_of;
 use super::*;
@@ -78,6 +80,7 @@ impl Content {
             rel: self.rel.clone(),
             name: "thing".into(),
             dir: dir.to_path_buf(),
+            keep_free: Some(0),
             owner: None,
         }
     }
