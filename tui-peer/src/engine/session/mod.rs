@@ -23,6 +23,7 @@ mod kept;
 mod ledger;
 mod lens;
 mod network;
+mod orphans;
 mod paths;
 mod peers;
 mod queue;
@@ -135,6 +136,7 @@ pub(super) struct Session {
     snapshot_pause: Duration,
     housekept: Instant,
     rooms: room::Rooms,
+    orphans: orphans::Orphans,
     /// What is to be shared and not found yet.
     sought: paths::SoughtPaths,
     /// Folders chosen for downloads that are not known to be usable yet, the newest last.
@@ -183,6 +185,11 @@ pub(super) trait Probe: Send + Sync {
     /// What is free where a path lies, if it is not to be found out.
     fn space(&self, _: &Path) -> Option<Space> {
         None
+    }
+
+    /// How long the program has run before old parts are looked for.
+    fn orphans_after(&self) -> Duration {
+        orphans::FIRST_AFTER
     }
 
     /// How often shares are looked at.
@@ -278,6 +285,7 @@ impl Session {
         if self.dirty {
             due = due.min(self.published + self.snapshot_pause);
         }
+        due = due.min(self.orphans.due().unwrap_or(due));
         due = due.min(self.looks.next_due(self.probe.look_every()));
         let others = self.removal_due().into_iter().chain(self.failing.next_due());
         let others = others.chain(self.ledger.due()).chain(self.telling.due(Instant::now()));
@@ -307,6 +315,7 @@ impl Session {
             self.dirty |= self.is_busy();
         }
         self.look_at_shares(now);
+        self.search_on(now);
         self.try_failing(now);
         self.bury_removed(Some(now));
         self.look_at_clocks(now, SystemTime::now());

@@ -79,6 +79,8 @@ impl Session {
             let mut partial = download.partial;
             if !delete_partial {
                 self.let_go(partial.take());
+                self.orphans.spare(id, &download.record.dir);
+                self.write_orphans();
             }
             if self.removed.len() >= MAX_REMOVED
                 && let Some(oldest) = self.removed.pop_front()

@@ -130,8 +130,12 @@ impl Session {
     }
 
     pub(super) fn on_room(&mut self, dir: &Path, room: Option<Room>) {
-        if self.rooms.end(dir, room, Instant::now()) {
+        let now = Instant::now();
+        if self.rooms.end(dir, room, now) {
             self.changed();
+        }
+        if room.is_some() {
+            self.look_for_orphans(dir, now);
         }
         self.leave_room();
     }

@@ -14,7 +14,7 @@ use super::ledger::unkept_words;
 use super::room::Room;
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
-use crate::engine::disk::{FileTree, SharedFiles};
+use crate::engine::disk::{DiskError, FileTree, Leftover, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{
     self, Check, Compared, Library, LibraryError, Prepared, ShareError, ShareRecord, Wish,
@@ -52,6 +52,10 @@ pub(super) enum Done {
     Chosen { number: u64, result: Result<(), CommandError> },
     /// A share that could not be read was looked at: where something lies still.
     Missed { id: ContentId, there: Vec<PathBuf> },
+    /// A step of the search for old parts in a folder.
+    Searched { dir: PathBuf, step: super::orphans::Step },
+    /// An old part was deleted, and its bytes (or it is wanted, or could not be).
+    Buried { found: Leftover, result: Result<Option<u64>, DiskError> },
     /// A tracker runs in this process, or could not.
     Hosted(super::network::Hosted),
 }
@@ -143,6 +147,8 @@ impl Session {
             }
             Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
+            Done::Searched { dir, step } => self.on_searched(dir, step),
+            Done::Buried { found, result } => self.on_buried(&found, result),
             Done::Hosted(hosted) => self.on_hosted(hosted),
         }
     }
@@ -292,6 +298,9 @@ impl Session {
 
     pub(super) fn insert(&mut self, content: Content) {
         let id = content.id;
+        if matches!(content.role, Role::Download(_)) {
+            self.orphans.claim(&id);
+        }
         if self.contents.insert(id, content).is_none() {
             self.order.push(id);
         }

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::clock::{Clocks, Gap, system_up};
 use super::kept::Keeping;
 use super::network::Net;
+use super::orphans::Orphans;
 use super::remembered::remembered;
 use super::whereabouts::Whereabouts;
 use super::{DONE_QUEUE, NoProbe, Probe, Queues, SNAPSHOT_EVERY, Session, Totals, shares};
@@ -148,6 +149,7 @@ pub(super) async fn start_on(
         snapshot_pause: SNAPSHOT_EVERY,
         housekept: Instant::now(),
         rooms: Default::default(),
+        orphans: Orphans::load(&loaded.settings, Instant::now()),
         sought: Default::default(),
         chosen: Vec::new(),
         probe,

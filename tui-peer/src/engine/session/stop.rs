@@ -92,6 +92,7 @@ impl Session {
         let until = Instant::now() + SYNC;
         self.disk.close();
         self.last_kept();
+        self.write_orphans();
         let deleted = self.finish_volumes(until).await;
         self.finish_library(deleted, until.max(Instant::now() + LIBRARY)).await;
         if !self.conns.is_empty() {

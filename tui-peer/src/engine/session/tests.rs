@@ -3,6 +3,7 @@
 
 mod answers;
 mod ledger;
+mod orphans;
 mod room;
 mod verified;
 mod volumes;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 use super::Probe;
 use super::altered::LOOK_EVERY;
+use super::orphans::FIRST_AFTER;
 use super::start::start_with;
 use crate::engine::command::{Command, CommandError, Download, Reply, Selection};
 use crate::engine::config::EngineConfig;
@@ -36,6 +38,8 @@ struct Hang {
     freed: Condvar,
     /// Bytes that are said to be free, if not as many as there are.
     space: Mutex<Option<u64>>,
+    /// How long a peer runs before it looks for old parts.
+    orphans_after: Mutex<Duration>,
     /// Looks that hung.
     held: watch::Sender<usize>,
 }
@@ -48,7 +52,8 @@ impl Hang {
     fn looking_every(every: Duration) -> Arc<Self> {
         let (dir, volume) = (Mutex::default(), Mutex::default());
         let (freed, held) = (Condvar::new(), watch::channel(0).0);
-        Arc::new(Self { dir, volume, every, freed, space: Mutex::default(), held })
+        let (space, orphans_after) = (Mutex::default(), Mutex::new(FIRST_AFTER));
+        Arc::new(Self { dir, volume, every, freed, space, orphans_after, held })
     }
 
     /// From now on looks at what is in `dir` hang.
@@ -77,6 +82,10 @@ impl Probe for Hang {
 
     fn look_every(&self) -> Duration {
         self.every
+    }
+
+    fn orphans_after(&self) -> Duration {
+        *self.orphans_after.lock().unwrap()
     }
 
     fn space(&self, _: &Path) -> Option<Space> {

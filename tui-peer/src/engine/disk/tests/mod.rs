@@ -5,6 +5,7 @@ mod direct;
 mod faults;
 mod folder;
 mod hung;
+mod orphans;
 mod room;
 mod strangers;
 mod threads;
