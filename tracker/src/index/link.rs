@@ -88,7 +88,9 @@ impl Index {
         // A set about another number of chunks is left from before the folder was claimed anew.
         let fits = entry.place.is_none() && entry.have.is_about(row.chunks);
         let Some(part) = entry.have.part().filter(|_| fits) else { return };
+        let before = row.swarm.seeds();
         entry.place = Some(row.swarm.add(peer, part));
+        self.copies.moved(before, row.swarm.seeds());
         self.last_stamp += 1;
         entry.stamp = self.last_stamp;
         self.memberships += 1;
@@ -116,8 +118,10 @@ impl Index {
         };
         let Some(place) = entry.place.take() else { return };
         let Some(row) = self.files.get_mut(file) else { return };
-        let id = row.id;
-        if let Some(moved) = row.swarm.remove(place)
+        let (id, before) = (row.id, row.swarm.seeds());
+        let moved = row.swarm.remove(place);
+        self.copies.moved(before, row.swarm.seeds());
+        if let Some(moved) = moved
             && let Some(entry) = self.peers.get_mut(moved).and_then(|p| p.files.get_mut(&file))
         {
             entry.place = Some(place);

@@ -13,6 +13,7 @@
 mod bans;
 mod chunks;
 mod claims;
+mod copies;
 mod expiry;
 mod file;
 mod forget;
@@ -43,6 +44,7 @@ use common::wire::Code;
 
 use crate::record::{BanRecord, Change, Target};
 use claims::Digesting;
+use copies::Copies;
 use expiry::Expiry;
 use file::File;
 use log::{ChangeLog, MAX_CHANGES};
@@ -155,6 +157,10 @@ pub struct Counts {
     pub bytes: u64,
     /// Who may not join.
     pub bans: usize,
+    /// Rows of which no connected peer has every chunk.
+    pub uncopied: usize,
+    /// Rows of which exactly one connected peer has every chunk.
+    pub copied_once: usize,
 }
 
 /// See the module.
@@ -173,6 +179,7 @@ pub struct Index {
     /// Last stamp given to a change that watchers see.
     last_stamp: u64,
     memberships: u64,
+    copies: Copies,
     log: ChangeLog,
     /// Rows changed since the last tick.
     dirty_rows: BTreeSet<ContentId>,
@@ -219,6 +226,7 @@ impl Index {
             last_session: 0,
             last_stamp: 0,
             memberships: 0,
+            copies: Copies::default(),
             log,
             dirty_rows: BTreeSet::new(),
             dirty_sources: BTreeSet::new(),
@@ -267,6 +275,8 @@ impl Index {
             memberships: self.memberships,
             bytes: self.usage.all().bytes,
             bans: self.bans.len(),
+            uncopied: self.uncopied(),
+            copied_once: self.copied_once(),
         }
     }
 

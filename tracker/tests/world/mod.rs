@@ -494,6 +494,9 @@ impl World {
         }
         assert_eq!(self.index.counts().memberships, memberships);
         assert_eq!(self.index.counts().files, rows.len());
+        let copied = |times: u32| rows.values().filter(|row| row.complete == times).count();
+        let counts = self.index.counts();
+        assert_eq!((counts.uncopied, counts.copied_once), (copied(0), copied(1)));
         if self.settles {
             self.check_taken();
         }
