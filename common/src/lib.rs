@@ -1,9 +1,9 @@
 //! What a Shoal tracker and a Shoal peer must agree on.
 //!
 //! Nothing here does IO except [`channel`], the framed and encrypted connection, [`identity`], which
-//! reads and creates the key file, [`control`], a socket for this user, and what asks the system:
-//! [`descriptors`] for its limit of open files, [`net::OnLink`] for this machine's addresses. In reading
-//! order:
+//! reads and creates the key file, [`control`], a socket for this user, [`http`], the server for whoever
+//! watches, and what asks the system: [`descriptors`] for its limit of open files, [`memory`],
+//! [`net::OnLink`] for this machine's addresses. In reading order:
 //!
 //! - [`id`], [`hash`]: 32-byte identifiers, SHA-256.
 //! - [`limits`]: every bound of the protocol with its reason.
@@ -14,6 +14,7 @@
 //! - [`net`]: whose connections count as one where places are scarce.
 //! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
+//! - [`http`]: metrics and the like, in plain HTTP.
 #![deny(missing_docs)]
 
 pub mod channel;
@@ -25,6 +26,7 @@ pub mod file_limit;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hash;
+pub mod http;
 pub mod id;
 pub mod identity;
 pub mod join;
@@ -32,6 +34,7 @@ pub mod layout;
 pub mod limits;
 pub mod manifest;
 pub mod membership;
+pub mod memory;
 pub mod merkle;
 pub mod names;
 pub mod net;

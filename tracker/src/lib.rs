@@ -17,13 +17,13 @@ mod entrance;
 pub mod fuzzing;
 pub mod index;
 mod metrics;
-mod metrics_http;
 pub mod record;
 mod server;
 mod session;
 mod shared;
 mod state;
 pub mod store;
+mod watching;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ use index::Index;
 use shared::{Seeds, Shared};
 use state::State;
 use store::{MetaStore, Writer};
+use watching::Watching;
 
 pub use clock::WallClock;
 pub use config::{Admission, Config, ServerLimits, Timing, Work};
@@ -99,19 +100,13 @@ impl Tracker {
     /// Serves until `shutdown` resolves; then everybody is told, and what waits is written. Needs a tokio
     /// runtime with I/O and time.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        {
-            let serving = server::serve(listener, Arc::clone(&self.shared), shutdown);
-            let metrics = async {
-                match self.metrics {
-                    Some(listener) => metrics_http::serve(listener, &self.shared).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = serving => {}
-                () = metrics => {}
-                () = control::serve(self.control, &self.shared) => {}
-            }
+        let watching = self.metrics.map(|listener| Watching::start(listener, &self.shared));
+        tokio::select! {
+            () = server::serve(listener, Arc::clone(&self.shared), shutdown) => {}
+            () = control::serve(self.control, &self.shared) => {}
+        }
+        if let Some(watching) = watching {
+            watching.stop().await;
         }
         // All tasks are gone, so this is the last one.
         if let Some(shared) = Arc::into_inner(self.shared) {

@@ -58,10 +58,13 @@ fn start(args: &Args) -> anyhow::Result<()> {
         common::file_limit::survive()?;
         let mut tracker = Tracker::open(config)?;
         let listener = bind(args.listen, "--listen").await?;
+        let mut bound = Bound { peers: listener.local_addr()?, metrics: None };
         if let Some(addr) = args.metrics {
-            tracker = tracker.with_metrics(bind(addr, "--metrics").await?);
+            let listener = bind(addr, "--metrics").await?;
+            bound.metrics = Some(listener.local_addr()?);
+            tracker = tracker.with_metrics(listener);
         }
-        announce(args, &tracker, listener.local_addr()?, &state_dir)?;
+        announce(args, &tracker, &bound, &state_dir)?;
         tracker.run(listener, until_signal(interrupt, terminate)).await;
         Ok(())
     })
@@ -102,15 +105,16 @@ enum BindError {
     Other { addr: SocketAddr, source: io::Error },
 }
 
+/// Where it listens.
+struct Bound {
+    peers: SocketAddr,
+    metrics: Option<SocketAddr>,
+}
+
 /// Tells how to join: all of it in the state folder, and on standard output what may be seen there. Where that is
 /// no terminal it ends in a log or a journal, which others read.
-fn announce(
-    args: &Args,
-    tracker: &Tracker,
-    bound: SocketAddr,
-    state_dir: &Path,
-) -> anyhow::Result<()> {
-    let (host, port) = public::host_and_port(args.public.as_deref(), bound);
+fn announce(args: &Args, tracker: &Tracker, bound: &Bound, state_dir: &Path) -> anyhow::Result<()> {
+    let (host, port) = public::host_and_port(args.public.as_deref(), bound.peers);
     let whole = tracker.join_string(&host, port)?;
     match tracker::keep_join(state_dir, &whole) {
         Ok(_) => {}
@@ -129,8 +133,13 @@ fn announce(
     }
     let join = if shown { whole } else { whole.with_secret(None) };
     let line = if args.json {
-        let addr = bound.to_string();
-        serde_json::json!({ "event": "ready", "addr": addr, "join": join.to_string() }).to_string()
+        let addr = bound.peers.to_string();
+        let mut ready =
+            serde_json::json!({ "event": "ready", "addr": addr, "join": join.to_string() });
+        if let (Some(metrics), Some(object)) = (bound.metrics, ready.as_object_mut()) {
+            object.insert("metrics".to_owned(), metrics.to_string().into());
+        }
+        ready.to_string()
     } else {
         format!("join {join}")
     };

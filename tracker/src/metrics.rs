@@ -1,7 +1,10 @@
 //! Counters, and their text exposition. No labels per peer or file.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use common::http::{Exposition, Kind};
+use common::memory;
 
 use crate::index::Counts;
 
@@ -20,13 +23,17 @@ impl Counter {
 }
 
 /// What is counted while a tracker runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Metrics {
+    began: Instant,
     pub(crate) accepted: Counter,
     pub(crate) refused: Counter,
     pub(crate) crowded: Counter,
     pub(crate) frames_in: Counter,
     pub(crate) frames_out: Counter,
+    /// Bytes of messages, their heads included; TLS adds some.
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
     pub(crate) registered: Counter,
     pub(crate) chunk_updates: Counter,
     pub(crate) deltas: Counter,
@@ -38,55 +45,82 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            accepted: Counter::default(),
+            refused: Counter::default(),
+            crowded: Counter::default(),
+            frames_in: Counter::default(),
+            frames_out: Counter::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            registered: Counter::default(),
+            chunk_updates: Counter::default(),
+            deltas: Counter::default(),
+            looked: Counter::default(),
+            throttled: Counter::default(),
+            skipped_pushes: Counter::default(),
+            stalled: Counter::default(),
+            store_errors: Counter::default(),
+        }
+    }
+
     /// The text that Prometheus and its relatives read.
-    pub(crate) fn exposition(&self, counts: Counts) -> String {
-        let mut out = String::new();
-        let gauge = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        for (name, kind, help, value) in [
-            ("connections", "gauge", "Connected peers", gauge(counts.sessions)),
-            ("peers", "gauge", "Peers known, connected or remembered", gauge(counts.peers)),
-            ("files", "gauge", "Contents in the catalogue", gauge(counts.files)),
-            ("memberships", "gauge", "Pairs of connected peer and content", counts.memberships),
-            ("bytes", "gauge", "Memory that peers and contents take, estimated", counts.bytes),
-            ("bans", "gauge", "Keys and addresses that are banned", gauge(counts.bans)),
-            ("accepted_total", "counter", "Connections accepted", self.accepted.get()),
-            ("refused_total", "counter", "Connections refused before hello", self.refused.get()),
+    pub(crate) fn exposition(&self, counts: Counts) -> Exposition {
+        let mut out = Exposition::new("shoal_tracker");
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        out.family("build_info", Kind::Gauge, "Version of the program").add(&version, true);
+        out.gauge("uptime_seconds", "Time since the start", self.began.elapsed().as_secs_f64());
+        if let Some(bytes) = memory::resident() {
+            out.gauge("resident_memory_bytes", "Memory of the process", bytes);
+        }
+        for (name, help, value) in [
+            ("connections", "Connected peers", counts.sessions),
+            ("peers", "Peers known, connected or remembered", counts.peers),
+            ("files", "Contents in the catalogue", counts.files),
+            (
+                "files_without_copy",
+                "Contents of which no connected peer has every chunk",
+                counts.uncopied,
+            ),
+            (
+                "files_with_one_copy",
+                "Contents of which exactly one connected peer has every chunk",
+                counts.copied_once,
+            ),
+            ("bans", "Keys and addresses that are banned", counts.bans),
+        ] {
+            out.gauge(name, help, value);
+        }
+        for (name, help, value) in [
+            ("memberships", "Pairs of connected peer and content", counts.memberships),
+            ("bytes", "Memory that peers and contents take, estimated", counts.bytes),
+        ] {
+            out.gauge(name, help, value);
+        }
+        for (name, help, counter) in [
+            ("accepted_total", "Connections accepted", &self.accepted),
+            ("refused_total", "Connections refused before hello", &self.refused),
             (
                 "crowded_total",
-                "counter",
                 "Connections ended because their address had most in a full table",
-                self.crowded.get(),
+                &self.crowded,
             ),
-            ("frames_in_total", "counter", "Messages received", self.frames_in.get()),
-            ("frames_out_total", "counter", "Messages sent", self.frames_out.get()),
-            ("registered_total", "counter", "Contents registered", self.registered.get()),
-            ("chunk_updates_total", "counter", "Progress updates", self.chunk_updates.get()),
-            ("deltas_total", "counter", "Deltas pushed", self.deltas.get()),
-            ("looked_total", "counter", "Comparisons made by searches", self.looked.get()),
-            ("throttled_total", "counter", "Requests over a rate limit", self.throttled.get()),
-            (
-                "skipped_pushes_total",
-                "counter",
-                "Pushes put off for slow readers",
-                self.skipped_pushes.get(),
-            ),
-            (
-                "stalled_total",
-                "counter",
-                "Connections closed because nothing was read",
-                self.stalled.get(),
-            ),
-            (
-                "store_errors_total",
-                "counter",
-                "Registrations that could not be stored",
-                self.store_errors.get(),
-            ),
+            ("frames_in_total", "Messages received", &self.frames_in),
+            ("frames_out_total", "Messages sent", &self.frames_out),
+            ("received_bytes_total", "Bytes of messages received, TLS not counted", &self.bytes_in),
+            ("sent_bytes_total", "Bytes of messages sent, TLS not counted", &self.bytes_out),
+            ("registered_total", "Contents registered", &self.registered),
+            ("chunk_updates_total", "Progress updates", &self.chunk_updates),
+            ("deltas_total", "Deltas pushed", &self.deltas),
+            ("looked_total", "Comparisons made by searches", &self.looked),
+            ("throttled_total", "Requests over a rate limit", &self.throttled),
+            ("skipped_pushes_total", "Pushes put off for slow readers", &self.skipped_pushes),
+            ("stalled_total", "Connections closed because nothing was read", &self.stalled),
+            ("store_errors_total", "Registrations that could not be stored", &self.store_errors),
         ] {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "# HELP shoal_tracker_{name} {help}.");
-            let _ = writeln!(out, "# TYPE shoal_tracker_{name} {kind}");
-            let _ = writeln!(out, "shoal_tracker_{name} {value}");
+            out.counter(name, help, counter.get());
         }
         out
     }

@@ -134,6 +134,7 @@ async fn tick(shared: &Shared) {
         else {
             return tracing::error!("the store has ended; stopping");
         };
+        shared.ticked(now);
         shared.wake(&readers);
         pause = tick_pause(counts.sessions).min(longest);
         shared.spread_ms.store(spread_ms(counts.sessions), Ordering::Relaxed);

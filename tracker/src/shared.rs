@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     /// How often the wall clock has left the monotonic one: whoever was welcomed before has to be welcomed
     /// again.
     pub(crate) jumps: AtomicU64,
+    /// When the ticker last came round, by [`Self::clock`], in milliseconds.
+    tick_ms: AtomicU64,
     /// A session changed the index.
     pub(crate) stirred: Notify,
     serial: AtomicU64,
@@ -93,6 +95,7 @@ impl Shared {
         seeds: &Seeds,
         (index, writer, clock): (Index, Writer, Clock),
     ) -> Self {
+        let tick_ms = AtomicU64::new(clock.now_ms());
         Self {
             config,
             identity,
@@ -100,10 +103,11 @@ impl Shared {
             channel,
             clock,
             epoch: seeds.epoch,
-            metrics: Metrics::default(),
+            metrics: Metrics::new(),
             have_interval_ms: AtomicU32::new(crate::server::MIN_HAVE_INTERVAL_MS),
             spread_ms: AtomicU32::new(crate::server::spread_ms(0)),
             jumps: AtomicU64::new(0),
+            tick_ms,
             stirred: Notify::new(),
             serial: AtomicU64::new(seeds.serial),
             writer,
@@ -225,6 +229,17 @@ impl Shared {
         self.note_work(&index);
         let commit = permit.send(index.take_changes());
         Ok((value, commit))
+    }
+
+    /// The ticker has come round.
+    pub(crate) fn ticked(&self, now_ms: u64) {
+        self.tick_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// How long ago the ticker came round.
+    pub(crate) fn since_tick(&self) -> Duration {
+        let tick_ms = self.tick_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.clock.now_ms().saturating_sub(tick_ms))
     }
 
     /// Whether the disk has failed so long that nothing new should be taken on.

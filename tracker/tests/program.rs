@@ -67,6 +67,9 @@ async fn it_prints_how_to_join_and_leaves_politely() {
         let mut command = tracker(dir.path(), &args);
         let json = signal == "TERM";
         command.env("SHOAL_JSON", if json { "1" } else { "0" });
+        if json {
+            command.env("SHOAL_METRICS", "127.0.0.1:0");
+        }
         let mut program = Program::start(command);
         let line = program.line();
         let join: JoinString = if json {
@@ -74,6 +77,8 @@ async fn it_prints_how_to_join_and_leaves_politely() {
             assert_eq!(ready["event"], "ready");
             let join: JoinString = ready["join"].as_str().unwrap().parse().unwrap();
             assert_eq!(ready["addr"], join.address());
+            let metrics = ready["metrics"].as_str().unwrap();
+            assert!(std::net::TcpStream::connect(metrics).is_ok(), "{metrics}");
             join
         } else {
             let join: JoinString = line.strip_prefix("join ").unwrap().parse().unwrap();

@@ -131,6 +131,7 @@ fn get(mut wish: Get) -> u8 {
 fn app(run: Run) -> u8 {
     let mut common = run.common.clone();
     common.look = run.look.clone();
+    common.metrics = run.metrics.clone();
     if let Some(why) = misplaced(&run) {
         Output::new(common.json, 0).error("usage", &why, "tui-peer --help");
         return exit::USAGE;

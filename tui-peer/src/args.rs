@@ -94,9 +94,21 @@ pub struct Common {
     /// Least important lines in the log: error, warn, info or debug.
     #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug"])]
     pub log_level: Option<String>,
+    /// Program to run when a download is done: its name, or '["program", "argument"]', or none.
+    #[arg(long, value_name = "PROGRAM")]
+    pub on_done: Option<String>,
+    /// Program to run when something fails; both find what happened in SHOAL_… variables.
+    #[arg(long, value_name = "PROGRAM")]
+    pub on_error: Option<String>,
+    /// Seconds after which such a program is ended (600 unless told otherwise).
+    #[arg(long, value_name = "SECONDS")]
+    pub hook_timeout: Option<String>,
     /// How the app looks; only it has these options.
     #[arg(skip)]
     pub look: Look,
+    /// Where to serve metrics; an option of the app and --serve-only.
+    #[arg(skip)]
+    pub metrics: Option<String>,
     /// One JSON object a line on standard output.
     #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
@@ -156,6 +168,9 @@ pub struct Run {
     /// Stop the peer that runs on this state folder, then start.
     #[arg(long)]
     pub take_over: bool,
+    /// Serve /metrics (Prometheus) and /healthz over plain HTTP here; port 0 is any free port.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = metrics)]
+    pub metrics: Option<String>,
     /// Started by a quitting app: in a session of its own, and patient about the state folder.
     #[arg(long, hide = true, requires = "serve_only")]
     pub detached: bool,
@@ -286,6 +301,10 @@ impl Common {
         flags.set_if(Item::Listen, self.listen.map(|listen| listen.to_string()));
         flags.set_if(Item::Downloads, self.downloads.clone());
         flags.set_if(Item::State, self.state.clone());
+        flags.set_if(Item::Metrics, self.metrics.clone());
+        flags.set_if(Item::OnDone, self.on_done.clone());
+        flags.set_if(Item::OnError, self.on_error.clone());
+        flags.set_if(Item::HookTimeout, self.hook_timeout.clone());
         flags.set_if(Item::Nick, self.nick.clone());
         flags.set_if(Item::Up, self.up.clone());
         flags.set_if(Item::Down, self.down.clone());
@@ -303,6 +322,11 @@ impl Common {
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "write an address and a port, as 0.0.0.0:7421; port 0 is any".to_owned())
+}
+
+/// The same, or `none`.
+fn metrics(text: &str) -> Result<String, String> {
+    if text == "none" { Ok(text.to_owned()) } else { listen(text).map(|addr| addr.to_string()) }
 }
 
 /// A file name, or `none`.

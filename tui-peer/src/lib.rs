@@ -8,6 +8,8 @@
 //! - [`logfile`]: what is written down.
 //! - `leave`: the second signal ends the program, whatever hangs.
 //! - [`filter`]: the language in which files are searched for, in the app and by `ls`.
+//! - [`hooks`]: programs of the user's that run when a download is done or something failed.
+//! - [`metrics`]: numbers and health over HTTP, for machines that watch.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
 //! - `tui`: the full-screen app (feature `tui`).
 //! - `app`: which of them runs.
@@ -26,8 +28,10 @@ pub mod filter;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod headless;
+pub mod hooks;
 mod leave;
 pub mod logfile;
+pub mod metrics;
 #[cfg(feature = "tui")]
 mod screen;
 pub mod settings;

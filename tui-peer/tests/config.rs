@@ -19,6 +19,11 @@ fn home(config: &str) -> tempfile::TempDir {
     let dir = home.path().join(".config/shoal");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("config.toml"), config).unwrap();
+    // Whatever the umask: hooks are not taken from a file that others can write.
+    for (path, mode) in [(dir.join("config.toml"), 0o600), (dir, 0o700)] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
     home
 }
 

@@ -81,9 +81,11 @@ fn texts_of_the_engine_name_no_keys() {
 
 #[test]
 fn front_ends_know_only_the_handle_of_the_engine() {
-    let allowed =
-        ["handle", "command", "event", "replay", "snapshot", "chunks", "why", "config", "library"];
-    for dir in ["src/headless", "src/control", "src/tui"] {
+    let allowed = [
+        "handle", "command", "event", "figures", "replay", "snapshot", "chunks", "why", "config",
+        "library",
+    ];
+    for dir in ["src/headless", "src/control", "src/hooks", "src/metrics", "src/tui"] {
         if dir == "src/tui" && !Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).exists() {
             continue;
         }

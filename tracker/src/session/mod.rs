@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use common::channel::{Frame, FrameError, SecureReader};
+use common::channel::{Frame, FrameError, HEADER_LEN, SecureReader};
 use common::id::PeerId;
 use common::limits::{MAX_TEXT, MAX_TRACKER_FRAME};
 use common::membership::LIFETIME_SECS;
@@ -282,6 +282,7 @@ impl<'a> Session<'a> {
     async fn handle(&mut self, frame: &Frame) -> Result<(), End> {
         self.heard = Instant::now();
         self.shared.metrics.frames_in.add(1);
+        self.shared.metrics.bytes_in.add((HEADER_LEN + frame.body.len()) as u64);
         match common::wire::tracker::Request::decode(frame.kind, &frame.body) {
             Ok(Some(request)) => self.request(request).await,
             Ok(None) => Ok(()),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use common::channel::SecureWriter;
+use common::channel::{HEADER_LEN, SecureWriter};
 use common::wire::tracker::Reply;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -100,6 +100,7 @@ impl Outbox {
                 Some((kind, body)) => {
                     let sent = writer.write(kind, &body).await;
                     metrics.frames_out.add(1);
+                    metrics.bytes_out.add((HEADER_LEN + body.len()) as u64);
                     self.took(body.len() + FRAME_OVERHEAD);
                     sent
                 }

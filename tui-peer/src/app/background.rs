@@ -94,9 +94,15 @@ fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io:
     if let Some(dir) = &common.downloads {
         command.arg("--downloads").arg(std::path::absolute(dir)?);
     }
-    for (option, value) in
-        [("--nick", &common.nick), ("--up", &common.up), ("--down", &common.down)]
-    {
+    for (option, value) in [
+        ("--nick", &common.nick),
+        ("--up", &common.up),
+        ("--down", &common.down),
+        ("--metrics", &common.metrics),
+        ("--on-done", &common.on_done),
+        ("--on-error", &common.on_error),
+        ("--hook-timeout", &common.hook_timeout),
+    ] {
         if let Some(value) = value {
             command.args([option, value]);
         }

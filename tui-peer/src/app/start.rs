@@ -2,6 +2,8 @@
 //! an exit code.
 
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::background::{self, Wish};
@@ -10,9 +12,12 @@ use crate::args::{Common, exit};
 use crate::control::{self, PidFile};
 use crate::engine;
 use crate::engine::config::{EngineConfig, StartError};
+use crate::engine::event::{Level, Target};
 use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
+use crate::hooks::{Hooks, PATIENCE_OF_GET, PATIENCE_OF_PEER};
 use crate::logfile::Logs;
+use crate::metrics::Bound;
 use crate::settings::{Settings, SettingsError, Table, settings, settings_as_far};
 
 /// How long the state folder and port of a peer that is stopping are waited for: its transfers get 5 s,
@@ -61,10 +66,23 @@ where
                 Err(error) => out.note(&error.to_string()),
             }
         }
+        let watched = match settings.table.metrics() {
+            Some(addr) => match bind_metrics(addr, patient).await {
+                Ok(bound) => Some(bound),
+                Err(error) => return refuse_metrics(addr, &error, &mut out),
+            },
+            None => None,
+        };
         let engine = match engine(&config, patient).await {
             Ok(engine) => engine,
             Err(error) => return refuse(&error, &config, &mut out),
         };
+        let watching = watched.map(|bound| {
+            out.set_metrics(bound.addr);
+            let text = format!("metrics at http://{}/metrics", bound.addr);
+            engine.say(Level::Info, Target::Net, text);
+            bound.serve(engine.clone())
+        });
         let pid = PidFile::write(&config.state_dir);
         let control = control::serve(engine.clone(), &config.state_dir, plan.what);
         if let Err(error) = &control {
@@ -72,8 +90,13 @@ where
             out.note(&format!("no control socket: {error}; {why}"));
         }
         log::record(&engine, &settings.table, &config.state_dir, &out);
+        let hooks = hooks(&engine, &settings.table, common);
         let (code, wish) = front(engine, out, settings).await;
+        end_hooks(hooks, PATIENCE_OF_PEER).await;
         drop(pid);
+        if let Some(watching) = watching {
+            watching.stop().await;
+        }
         if let Ok(control) = control {
             control.close().await;
         }
@@ -86,6 +109,7 @@ where
 
 /// An engine for one command, with nobody reaching it.
 pub(super) async fn private<F, Fut>(
+    common: &Common,
     config: EngineConfig,
     table: &Table,
     mut out: Output,
@@ -99,10 +123,34 @@ where
         Ok(engine) => {
             let _pid = PidFile::write(&config.state_dir);
             log::record(&engine, table, &config.state_dir, &out);
-            command(engine, out).await
+            let hooks = hooks(&engine, table, common);
+            let code = command(engine, out).await;
+            end_hooks(hooks, PATIENCE_OF_GET).await;
+            code
         }
         Err(error) => refuse(&error, &config, &mut out),
     }
+}
+
+/// What the user wants run beside the engine. The settings are read again as they were.
+fn hooks(engine: &EngineHandle, table: &Table, common: &Common) -> Hooks {
+    let common = common.clone();
+    let read = move || {
+        let settings = settings(&common, KEYS).map_err(|error| error.to_string())?;
+        Ok(settings.table.hooks())
+    };
+    Hooks::start(engine, table.hooks(), Box::new(read))
+}
+
+/// Waits for hooks, until somebody says that it has to end.
+async fn end_hooks(hooks: Hooks, patience: Duration) {
+    let stop = headless::stop_signal();
+    let said = tokio::select! {
+        said = hooks.finish(patience) => said,
+        _ = stop => return,
+    };
+    let out = Output::new(false, 0);
+    said.iter().for_each(|line| out.note(line));
 }
 
 async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, StartError> {
@@ -117,6 +165,34 @@ async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, St
             other => return other,
         }
     }
+}
+
+/// The port of the metrics; waited for like the engine's own.
+async fn bind_metrics(addr: SocketAddr, patient: bool) -> io::Result<Bound> {
+    let began = Instant::now();
+    loop {
+        match Bound::bind(addr).await {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && patient
+                    && began.elapsed() < PATIENCE =>
+            {
+                tokio::time::sleep(TRY).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn refuse_metrics(addr: SocketAddr, error: &io::Error, out: &mut Output) -> u8 {
+    let (code, why) = match error.kind() {
+        io::ErrorKind::AddrInUse => (exit::PORT, "it is in use by another program".to_owned()),
+        io::ErrorKind::PermissionDenied => (exit::PERMISSION, error.to_string()),
+        _ => (exit::OTHER, error.to_string()),
+    };
+    let hint = "choose another address with --metrics (port 0 for any free one), or none";
+    out.error("metrics", &format!("cannot serve metrics on {addr}: {why}; {hint}"), hint);
+    code
 }
 
 fn refuse(error: &StartError, config: &EngineConfig, out: &mut Output) -> u8 {

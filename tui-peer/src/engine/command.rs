@@ -7,6 +7,7 @@ use common::id::{ContentId, PeerId};
 use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
+use super::figures::Figures;
 use super::plain;
 use super::snapshot::FolderEntry;
 
@@ -179,6 +180,8 @@ pub enum Command {
         /// For downloads.
         down: Option<u64>,
     },
+    /// Numbers for machines that watch; answered by [`Reply::Figures`].
+    Figures,
 }
 
 /// What to download and how.
@@ -287,6 +290,8 @@ pub enum Reply {
     Files(Vec<FolderEntry>),
     /// The join string of the tracker now running here.
     Hosting(#[serde(with = "plain::text")] JoinString),
+    /// Numbers for machines that watch.
+    Figures(Box<Figures>),
 }
 
 /// Why a command was refused: what, where, and what to do.

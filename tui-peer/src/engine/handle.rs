@@ -1,10 +1,12 @@
 //! The one way for a front end to reach the engine.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Command, CommandError, CommandErrorKind, Reply};
+use super::event::{Event, Level, Target, What};
 pub use super::replay::{EventSender, Events};
 use super::snapshot::Snapshot;
 
@@ -94,6 +96,13 @@ impl EngineHandle {
     /// The same for a recorder beside the front ends: it takes nothing away from them.
     pub fn record(&self) -> Events {
         self.events.record()
+    }
+
+    /// Says something among the engine's events, for what runs beside it: it reaches the log and every front end.
+    /// `text` must be safe to show.
+    pub fn say(&self, level: Level, target: Target, text: impl Into<String>) {
+        let (at, text) = (SystemTime::now(), text.into());
+        self.events.send(Event { at, level, target, text, what: What::Said });
     }
 
     /// Asks the engine to stop; a later call can only make it more urgent.

@@ -10,7 +10,7 @@
 //! - `disk`: buffers, worker threads, journal and `.part` files; [`library`]: what is shared and
 //!   remembered.
 //! - [`chunks`]: how every chunk stands, shared page by page; `meter`: rates as people read them;
-//!   [`why`]: why something is slow.
+//!   [`why`]: why something is slow; [`figures`]: numbers for machines that watch.
 //! - `announcer`: the tracker client; `host`: a tracker inside this process.
 
 mod announcer;
@@ -20,6 +20,7 @@ pub mod config;
 mod conn;
 pub mod disk;
 pub mod event;
+pub mod figures;
 mod gate;
 pub mod handle;
 mod host;

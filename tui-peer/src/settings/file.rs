@@ -5,6 +5,7 @@ use std::path::Path;
 use toml_edit::{Document, Item as Toml, TableLike, Value};
 
 use super::error::{Problem, SettingsError};
+use super::hooks::{program_text, words};
 use super::item::Item;
 use super::kind::{Kind, nearest};
 use super::table::Layer;
@@ -131,6 +132,12 @@ impl Reader<'_> {
                 Kind::Number(..) | Kind::Rate | Kind::Size | Kind::Choice(_),
                 Some(Value::Integer(n)),
             ) => n.value().to_string(),
+            (Kind::Program, Some(Value::Array(list))) => match words(list) {
+                Some(words) => program_text(&words),
+                None => {
+                    return self.problem(at, format!("{name}: write [\"program\", \"argument\"]"));
+                }
+            },
             (_, Some(Value::String(text))) => text.value().clone(),
             _ => return self.problem(at, format!("{name}: write the value in quotes")),
         };

@@ -2,7 +2,8 @@
 //! settings screen know of it is in this one table.
 
 use super::kind::{
-    COLORS, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, QUITS, STARTS, THEMES, UNITS, expect_address,
+    COLORS, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, MAX_HOOK_S, QUITS, STARTS, THEMES, UNITS,
+    expect_address, expect_metrics,
 };
 
 /// A page of the settings screen.
@@ -136,6 +137,8 @@ items! {
         "Listen on", "Address and port for other peers; port 0 is any free one.";
     PortFallback Network "port_fallback" "PORT_FALLBACK" Kind::Toggle, false, "true",
         "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
+    Metrics Network "metrics" "METRICS" Kind::Text(expect_metrics), false, "none",
+        "Metrics on", "Address and port of /metrics and /healthz for machines that watch, or none.";
     Nick Network "nick" "NICK" Kind::Nick, false, "",
         "Name", "Shown to others; the host name by default.";
 
@@ -165,6 +168,12 @@ items! {
         "Something failed", "Notify when a download or share fails.";
     NotifyPeer Notify "notify.peer" "NOTIFY_PEER" Kind::Toggle, true, "false",
         "Peer connected", "Notify when another peer connects.";
+    OnDone Notify "on_done" "ON_DONE" Kind::Program, true, "none",
+        "Run when done", "A program that runs when a download is done: its name, or [\"program\", \"argument\"].";
+    OnError Notify "on_error" "ON_ERROR" Kind::Program, true, "none",
+        "Run on errors", "The same for whatever fails; what happened is in its environment, as SHOAL_ERROR and the like.";
+    HookTimeout Notify "hook_timeout" "HOOK_TIMEOUT" Kind::Number(1, MAX_HOOK_S), true, "600",
+        "Hook time limit", "Seconds after which such a program is ended, with all it started.";
 }
 
 impl Item {

@@ -2,11 +2,15 @@
 
 use std::net::SocketAddr;
 
+use super::hooks::{parse_program, program_text};
 use super::rate::{parse_rate, parse_size};
 use super::themes::OwnTheme;
 
 /// Most downloads at once that make sense: each needs open files and a share of the requests.
 pub(super) const MAX_ACTIVE: u32 = 100;
+
+/// Longest time limit of a hook, in seconds: a day.
+pub(super) const MAX_HOOK_S: u32 = 86_400;
 
 pub(super) const STARTS: &[&str] = &["resume", "ask", "off"];
 pub(super) const QUITS: &[&str] = &["ask-if-busy", "always", "never"];
@@ -38,6 +42,8 @@ pub enum Kind {
     Join,
     /// A name for others.
     Nick,
+    /// A program with arguments: an array of words, or one word.
+    Program,
     /// Text that this function accepts.
     Text(fn(&str) -> Result<(), String>),
 }
@@ -81,6 +87,7 @@ impl Kind {
                 Err(format!("too long: at most {} bytes", common::limits::MAX_NICK))
             }
             Self::Nick => Ok(text.to_owned()),
+            Self::Program => parse_program(text).map(|words| program_text(&words)),
             Self::Text(accept) => accept(text).map(|()| text.to_owned()),
         }
     }
@@ -121,6 +128,15 @@ pub(super) fn expect_address(text: &str) -> Result<(), String> {
             Err(format!("Port {port} — use 1 to 65535, or 0 for any free one"))
         }
         _ => Err(format!("{text:?} — use address:port, such as 0.0.0.0:7421 or [::]:7421")),
+    }
+}
+
+/// The same, or `none`.
+pub(super) fn expect_metrics(text: &str) -> Result<(), String> {
+    if text == "none" {
+        Ok(())
+    } else {
+        expect_address(text).map_err(|why| format!("{why}, or none"))
     }
 }
 

@@ -7,6 +7,7 @@ use etcetera::BaseStrategy as _;
 
 use super::error::{Problem, SettingsError};
 use super::file::{self, Binding};
+use super::hooks::exposed;
 use super::item::Item;
 use super::kind::Kind;
 use super::table::{Layer, Table};
@@ -51,7 +52,10 @@ pub(super) fn table_as_far(
     machine.defaults.set(Item::Downloads, home.join("Downloads").into());
     machine.defaults.set(Item::Nick, host_name().into());
     let read = match &machine.path {
-        Some(path) => file::read(path),
+        Some(path) => {
+            machine.exposed = exposed(path);
+            file::read(path)
+        }
         None => Ok(String::new()),
     };
     let (text, unread) = match read {
@@ -72,7 +76,14 @@ pub fn check(path: &Path, keys: KeyCheck) -> Result<Vec<Problem>, SettingsError>
     if let Err(source) = std::fs::metadata(path) {
         return Err(SettingsError::Unreadable { path: path.display().to_string(), source });
     }
-    let file = file::parse(&file::read(path)?);
+    let mut file = file::parse(&file::read(path)?);
+    let hooks = [Item::OnDone, Item::OnError];
+    if hooks.iter().any(|item| file.values.get(*item).is_some())
+        && let Some(why) = exposed(path)
+    {
+        let what = format!("on_done and on_error are not run from this file: {why}");
+        file.problems.push(Problem { line: 1, what });
+    }
     Ok(with_keys(file.problems, &file.keys, keys))
 }
 

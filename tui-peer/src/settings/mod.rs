@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod hooks;
 mod item;
 mod join;
 mod kind;
@@ -24,6 +25,7 @@ use crate::engine::config::EngineConfig;
 
 pub use error::{Problem, SettingsError};
 pub use file::Binding;
+pub use hooks::Hooks;
 pub use item::{Item, Page};
 pub use join::parse_join;
 pub use kind::Kind;

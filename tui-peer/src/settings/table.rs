@@ -84,6 +84,8 @@ pub struct Table {
     pub themes: Vec<OwnTheme>,
     /// Changed keys.
     pub keys: Vec<Binding>,
+    /// Why programs named in the file are not to be run, if others could have named them.
+    pub(super) exposed: Option<String>,
     pub(super) home: Option<PathBuf>,
     pub(super) flags: Layer,
     pub(super) env: Layer,
@@ -102,6 +104,7 @@ impl Default for Table {
             path: None,
             themes: Vec::new(),
             keys: Vec::new(),
+            exposed: None,
             home: None,
             flags: Layer::default(),
             env: Layer::default(),
@@ -162,7 +165,7 @@ impl Table {
         (!value.is_empty()).then(|| self.expand(value))
     }
 
-    fn expand(&self, value: &OsStr) -> PathBuf {
+    pub(super) fn expand(&self, value: &OsStr) -> PathBuf {
         match (Path::new(value).strip_prefix("~"), &self.home) {
             (Ok(rest), Some(home)) if rest.as_os_str().is_empty() => home.clone(),
             (Ok(rest), Some(home)) => home.join(rest),

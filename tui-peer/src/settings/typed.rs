@@ -1,6 +1,8 @@
 //! Settings as the program uses them. What is in force has been checked, so a text that is none of the
 //! known words cannot occur; it would count as the default.
 
+use std::net::SocketAddr;
+
 use super::item::Item;
 use super::rate::{parse_rate, parse_size};
 use super::table::Table;
@@ -43,6 +45,11 @@ impl Table {
             "off" => OnStart::StayOff,
             _ => OnStart::Resume,
         }
+    }
+
+    /// Where to serve metrics, if at all.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.text(Item::Metrics).parse().ok()
     }
 
     /// See [`AskQuit`].

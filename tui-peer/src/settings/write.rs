@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, DocumentMut, Item as Toml, Table, TableLike, Value};
 
 use super::file;
+use super::hooks::{parse_program, program_value};
 use super::item::Item;
 use super::kind::Kind;
 
@@ -99,6 +100,9 @@ fn edit(text: &str, change: &Change) -> Result<String, usize> {
 fn item_value(item: Item, text: &str) -> Value {
     match item.kind() {
         Kind::Toggle => Value::from(text == "true"),
+        Kind::Program if text.starts_with('[') => {
+            parse_program(text).map_or_else(|_| Value::from(text), |words| program_value(&words))
+        }
         Kind::Number(..) => text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
         _ => Value::from(text),
     }

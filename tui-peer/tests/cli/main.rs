@@ -1,11 +1,15 @@
 //! The command line as scripts meet it: the real program, its exit codes, its two outputs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "../../../common/tests/exposition/mod.rs"]
+mod exposition;
 mod first_start;
 mod handover;
+mod hooks;
 #[path = "../e2e/lines.rs"]
 mod lines;
 mod many;
+mod metrics;
 mod mistake;
 mod names;
 mod private;

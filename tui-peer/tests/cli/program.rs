@@ -1,6 +1,7 @@
 //! The program in a home folder of its own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
@@ -56,8 +57,13 @@ impl Place {
     }
 
     pub(crate) fn config(&self, text: &str) {
-        fs::create_dir_all(self.path("config/shoal")).unwrap();
-        fs::write(self.path("config/shoal/config.toml"), text).unwrap();
+        let dir = self.path("config/shoal");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("config.toml"), text).unwrap();
+        // Whatever the umask: hooks are not taken from a file that others can write.
+        for (path, mode) in [(dir.join("config.toml"), 0o600), (dir, 0o700)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
     }
 
     /// With nothing of the test's own environment in it.

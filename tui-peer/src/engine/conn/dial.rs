@@ -45,7 +45,8 @@ async fn attempt(
         return Err(HandshakeError::NoNetwork);
     }
     let (stream, addr) = connect(addrs).await.map_err(HandshakeError::Connect)?;
-    let connect = ours.channel.connect(Stream::new(stream), &peer, Purpose::Peer);
+    let connect =
+        ours.channel.connect(Stream::new(stream, ours.traffic.clone()), &peer, Purpose::Peer);
     let secure =
         tokio::time::timeout(TLS_TIMEOUT, connect).await.map_err(|_| HandshakeError::Timeout)??;
     Ok((secure, addr))

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::flow::Flow;
 use super::stream::Stream;
-use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, reader, writer};
+use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, Traffic, reader, writer};
 use crate::engine::disk::{BufPool, Disk};
 use crate::engine::gate::{Admission, Gate};
 use crate::engine::limiter::Limiter;
@@ -54,6 +54,8 @@ pub(in crate::engine) struct Ours {
     pub(in crate::engine) links: Arc<Links>,
     /// Bytes of messages that wait to be sent, over all connections.
     pub(in crate::engine) waiting: Arc<AtomicUsize>,
+    /// Bytes on the wire, over all connections.
+    pub(in crate::engine) traffic: Arc<Traffic>,
     /// Gives every connection a number.
     pub(in crate::engine) next: Arc<AtomicU64>,
 }

@@ -67,7 +67,7 @@ async fn shake_hands(
     addr: SocketAddr,
     ours: &Ours,
 ) -> Result<(), HandshakeError> {
-    let accept = ours.channel.accept(Stream::new(stream), Purpose::Peer);
+    let accept = ours.channel.accept(Stream::new(stream, ours.traffic.clone()), Purpose::Peer);
     let secure = tokio::time::timeout(ACCEPT_TIMEOUT, accept)
         .await
         .map_err(|_| HandshakeError::Timeout)??;

@@ -10,6 +10,7 @@ mod handshake;
 mod listener;
 mod reader;
 mod stream;
+mod traffic;
 mod writer;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub(in crate::engine) use dial::{connect, dial};
 pub(in crate::engine) use flow::Charge;
 pub(in crate::engine) use handshake::Ours;
 pub(in crate::engine) use listener::listen;
+pub(in crate::engine) use traffic::Traffic;
 
 use self::flow::Flow;
 use super::disk::{Buf, ChunkSource};

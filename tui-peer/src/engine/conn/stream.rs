@@ -2,11 +2,14 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::Traffic;
 
 /// The system takes what the network carries in this time from us ahead, and no more. It would take
 /// hundreds of kilobytes from every connection otherwise and send them side by side: each chunk would be
@@ -25,6 +28,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Stream {
     tcp: TcpStream,
+    traffic: Arc<Traffic>,
     ahead: u32,
     /// Bytes written in the running period, and when that began.
     written: u64,
@@ -32,11 +36,12 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Sets what the system would decide otherwise. None of it is needed, so failure does not matter.
-    pub(super) fn new(tcp: TcpStream) -> Self {
+    /// Sets what the system would decide otherwise. None of it is needed, so failure does not matter. What
+    /// passes is counted in `traffic`.
+    pub(super) fn new(tcp: TcpStream, traffic: Arc<Traffic>) -> Self {
         // Payload goes out in large writes and requests must not wait.
         let _ = tcp.set_nodelay(true);
-        let stream = Self { tcp, ahead: MIN_AHEAD, written: 0, since: Instant::now() };
+        let stream = Self { tcp, traffic, ahead: MIN_AHEAD, written: 0, since: Instant::now() };
         stream.apply();
         stream
     }
@@ -59,6 +64,7 @@ impl Stream {
 
     fn count(&mut self, written: usize) {
         self.written += written as u64;
+        self.traffic.sent(written);
         let elapsed = self.since.elapsed();
         if elapsed < PERIOD {
             return;
@@ -85,7 +91,10 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        self.traffic.received(buf.filled().len().saturating_sub(before));
+        read
     }
 }
 
@@ -146,7 +155,9 @@ mod tests {
         let sent: Vec<u8> = (0..40_000_000u32).map(|n| (n / 7) as u8).collect();
         let expected = sent.clone();
         let sender = tokio::spawn(async move {
-            let mut stream = Stream::new(TcpStream::connect(address).await.unwrap());
+            let traffic = Arc::new(Traffic::default());
+            let tcp = TcpStream::connect(address).await.unwrap();
+            let mut stream = Stream::new(tcp, traffic.clone());
             let (first, rest) = sent.split_at(1_000_000);
             // A period in which much went out, then one in which next to nothing did.
             (stream.written, stream.since) = (1 << 30, Instant::now() - PERIOD);
@@ -157,12 +168,14 @@ mod tests {
             let slow = stream.ahead;
             stream.write_all(&rest[100..]).await.unwrap();
             stream.shutdown().await.unwrap();
-            (fast, slow)
+            (fast, slow, traffic.get())
         });
         let mut got = Vec::new();
         let (tcp, _) = listener.accept().await.unwrap();
-        Stream::new(tcp).read_to_end(&mut got).await.unwrap();
+        let traffic = Arc::new(Traffic::default());
+        Stream::new(tcp, traffic.clone()).read_to_end(&mut got).await.unwrap();
         assert!(got == expected);
-        assert_eq!(sender.await.unwrap(), (MAX_AHEAD, MIN_AHEAD));
+        assert_eq!(traffic.get(), (40_000_000, 0));
+        assert_eq!(sender.await.unwrap(), (MAX_AHEAD, MIN_AHEAD, (0, 40_000_000)));
     }
 }

@@ -129,6 +129,12 @@ impl Queue {
         self.lock().len()
     }
 
+    /// Chunks among the jobs.
+    pub(super) fn writes(&self) -> usize {
+        let waiting = self.lock();
+        waiting.verifies.len() + waiting.parked.len()
+    }
+
     /// Whether chunks are parked.
     pub(super) fn is_parking(&self) -> bool {
         !self.lock().parked.is_empty()

@@ -245,6 +245,11 @@ impl Disk {
         self.lanes().by_volume.values().map(|lane| lane.queue.len()).sum()
     }
 
+    /// Chunks waiting to be verified and written.
+    pub fn writes_waiting(&self) -> usize {
+        self.lanes().by_volume.values().map(|lane| lane.queue.writes()).sum()
+    }
+
     /// Whether a volume does not answer: its workers have work, and nothing of it has ended for long; or
     /// chunks wait for a sync that does not end.
     pub fn is_hung(&self, volume: u64) -> bool {

@@ -12,7 +12,8 @@ pub(super) type Answer = Result<Reply, CommandError>;
 
 impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
-        self.changed();
+        // Who only watches changes nothing, and needs no new snapshot.
+        self.dirty |= !matches!(command, Command::Figures);
         let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin);
         // What takes something away for good must not come back after a power cut once that was said.
         let lasts = matches!(
@@ -126,6 +127,7 @@ impl Session {
                 self.limits(up, down);
                 Ok(Reply::Accepted)
             }
+            Command::Figures => Ok(Reply::Figures(Box::new(self.figures()))),
         };
         Some((answer, reply))
     }

@@ -15,6 +15,7 @@ mod downloads;
 mod effects;
 mod facts;
 mod failing;
+mod figures;
 mod finishing;
 mod folder;
 mod hashing;
@@ -71,6 +72,7 @@ use super::config::EngineConfig;
 use super::conn::{ConnEvent, Ours};
 use super::disk::{Disk, DiskEvent, Space};
 use super::event::{Event, Level, Target, What};
+use super::figures::Errors;
 use super::handle::{Call, Stop};
 use super::library::Library;
 use super::replay::EventSender;
@@ -128,6 +130,8 @@ pub(super) struct Session {
     meters: facts::Meters,
     serving: bool,
     totals: Totals,
+    /// What went wrong in this run.
+    errors: Errors,
     stopping: Option<stop::Stopping>,
     /// Something changed since the last snapshot.
     dirty: bool,

@@ -83,7 +83,10 @@ impl Session {
                 self.feed(Input::ServeFailed { conn, rid, code: told });
                 match (what, code) {
                     (Some((id, _, _)), Code::Gone) => self.on_unreadable(id),
-                    (Some((id, chunk, _)), Code::LocalIo) => self.on_read_error(id, chunk),
+                    (Some((id, chunk, _)), Code::LocalIo) => {
+                        self.errors.read += 1;
+                        self.on_read_error(id, chunk);
+                    }
                     _ => {}
                 }
             }
@@ -118,17 +121,20 @@ impl Session {
         match event {
             DiskEvent::ChunkStored { id, chunk } => self.feed(Input::ChunkStored { id, chunk }),
             DiskEvent::ChunkCorrupt { id, chunk, actual } => {
+                self.errors.hash += 1;
                 self.feed(Input::ChunkCorrupt { id, chunk, actual });
             }
             DiskEvent::ChunkNotStored { id, chunk, error } => {
                 // What the sync said counts, and comes with an event of its own.
                 if !matches!(error, DiskError::Unsure { .. }) {
+                    self.errors.write += 1;
                     self.block(id, &error);
                 }
                 self.feed(Input::ChunkNotStored { id, chunk });
             }
             DiskEvent::Synced { .. } => {}
             DiskEvent::SyncFailed { id, lost, error } => {
+                self.errors.sync += 1;
                 if self.download_of(&id).is_err() {
                     // Removed meanwhile, and perhaps shared from elsewhere.
                     return;

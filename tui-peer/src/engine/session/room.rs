@@ -35,6 +35,11 @@ impl Room {
         let volume = std::fs::metadata(dir)?.dev();
         Ok(Self { space: space(dir)?, volume })
     }
+
+    /// Tells the volume from others.
+    pub(super) fn volume(self) -> u64 {
+        self.volume
+    }
 }
 
 /// What was seen of every folder that matters just now.
@@ -100,6 +105,11 @@ impl Rooms {
     /// What was seen last, however long ago.
     pub(super) fn last(&self, dir: &Path) -> Option<Room> {
         self.folders.get(dir)?.seen.map(|(room, _)| room)
+    }
+
+    /// Folders with what was seen of them last.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Path, Room)> {
+        self.folders.iter().filter_map(|(dir, folder)| Some((dir.as_path(), folder.seen?.0)))
     }
 
     /// What was seen just now.

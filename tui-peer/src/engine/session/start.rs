@@ -24,9 +24,10 @@ use super::remembered::remembered;
 use super::whereabouts::Whereabouts;
 use super::{DONE_QUEUE, NoProbe, Probe, Queues, SNAPSHOT_EVERY, Session, Totals, shares};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
-use crate::engine::conn::{Ours, listen};
+use crate::engine::conn::{Ours, Traffic, listen};
 use crate::engine::disk::{BufPool, Disk};
 use crate::engine::event::{Level, Target};
+use crate::engine::figures::Errors;
 use crate::engine::gate::Gate;
 use crate::engine::handle::{self, EngineHandle};
 use crate::engine::library::{Library, LibraryError, Opener, plain_opener};
@@ -101,6 +102,7 @@ pub(super) async fn start_on(
         events: conn_tx,
         links: Arc::new(Links::new()),
         waiting: Arc::new(AtomicUsize::new(0)),
+        traffic: Arc::new(Traffic::default()),
         next: Arc::new(AtomicU64::new(1)),
     };
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -143,6 +145,7 @@ pub(super) async fn start_on(
         meters: Default::default(),
         serving: true,
         totals: Totals::default(),
+        errors: Errors::default(),
         stopping: None,
         dirty: true,
         published: Instant::now(),

@@ -5,6 +5,7 @@ mod names;
 mod style;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 use common::id::ContentId;
@@ -31,6 +32,8 @@ pub struct Output {
     level: Level,
     /// On a terminal, and only there.
     bars: Option<Bars>,
+    /// Where metrics are served, for the `ready` event.
+    metrics: Option<SocketAddr>,
     /// Standard output is gone (a closed pipe): time to stop.
     pub broken: bool,
 }
@@ -47,12 +50,17 @@ impl Output {
         let plain = matches!(style, Style::Bare | Style::Text);
         let bars = if plain && !json { Bars::on_terminal() } else { None };
         let level = if verbose == 0 { Level::Info } else { Level::Debug };
-        Self { json, style, format, level, bars, broken: false }
+        Self { json, style, format, level, bars, metrics: None, broken: false }
     }
 
     /// From here on this is a service: lines of the log have a time.
     pub fn service(&mut self) {
         self.style = Style::choose(self.format, true);
+    }
+
+    /// Metrics are served there.
+    pub fn set_metrics(&mut self, addr: SocketAddr) {
+        self.metrics = Some(addr);
     }
 
     /// Whether standard output carries JSON.
@@ -219,8 +227,11 @@ impl Output {
             "event": "ready", "schema": SCHEMA, "addr": snapshot.me.listen.to_string(),
             "peer": snapshot.me.peer.to_string(), "pid": std::process::id(),
         });
-        if let (Some(join), Some(object)) = (join, value.as_object_mut()) {
-            object.insert("join".to_owned(), join.into());
+        let metrics = self.metrics.map(|addr| addr.to_string());
+        for (name, text) in [("join", join), ("metrics", metrics.as_deref())] {
+            if let (Some(text), Some(object)) = (text, value.as_object_mut()) {
+                object.insert(name.to_owned(), text.into());
+            }
         }
         self.json(&value);
     }

@@ -163,9 +163,10 @@ fn kind(command: &Command) -> usize {
         Command::Downloads { .. } => 27,
         Command::KeepFree { .. } => 28,
         Command::Limits { .. } => 29,
+        Command::Figures => 30,
     }
 }
-const KINDS: usize = 30;
+const KINDS: usize = 31;
 
 /// A content, and where it lies or would.
 #[derive(Debug, Clone)]
@@ -215,6 +216,7 @@ fn of_nothing(temp: &Path) -> Vec<Command> {
         Command::Downloads { dir: temp.join("other") },
         Command::KeepFree { bytes: Some(0) },
         Command::Limits { up: None, down: None },
+        Command::Figures,
         Command::Host,
         Command::Leave,
         Command::Rejoin,

@@ -119,7 +119,9 @@ fn value(model: &Model, item: Item, room: u16) -> String {
             Some(bytes) => format::size(bytes, model.units),
             None => now,
         },
-        Kind::Number(..) | Kind::Join | Kind::Nick | Kind::Text(_) => common::names::show(&now),
+        Kind::Number(..) | Kind::Join | Kind::Nick | Kind::Program | Kind::Text(_) => {
+            common::names::show(&now)
+        }
     }
 }
 

@@ -1,0 +1,159 @@
+//! `/metrics` and `/healthz` for machines that watch this peer.
+//!
+//! A front end like the others: it asks the engine through its handle, and `text` says the numbers in the way
+//! of Prometheus.
+
+mod text;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::http::{Answering, Asked, Limits, Route, StatusCode, serve, text};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::engine::command::{Command, Reply};
+use crate::engine::figures::Figures;
+use crate::engine::handle::EngineHandle;
+
+/// How long the engine may take to answer: it does in microseconds, and in a second on a machine that has no time.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const ROUTES: &[Route<EngineHandle>] =
+    &[Route { path: "/metrics", handler: metrics }, Route { path: "/healthz", handler: health }];
+
+/// A socket that listens and is not served yet.
+pub struct Bound {
+    listener: TcpListener,
+    /// Where.
+    pub addr: SocketAddr,
+}
+
+/// A server at work.
+pub struct Watching {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Bound {
+    /// Listens on an address; port 0 is any free one.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
+        Ok(Self { listener, addr })
+    }
+
+    /// Answers from now on.
+    pub fn serve(self, engine: EngineHandle) -> Watching {
+        let (stop, stopped) = oneshot::channel::<()>();
+        // Told, or whoever would tell is gone.
+        let stopped = async { drop(stopped.await) };
+        let (engine, limits) = (Arc::new(engine), Limits::default());
+        let task = tokio::spawn(serve(self.listener, ROUTES, engine, limits, stopped));
+        Watching { stop, task }
+    }
+}
+
+impl Watching {
+    /// Ends it: the port is free then.
+    pub async fn stop(self) {
+        drop(self.stop);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the server of the metrics ended badly");
+        }
+    }
+}
+
+async fn figures(engine: &EngineHandle) -> Result<Figures, &'static str> {
+    match timeout(PATIENCE, engine.call(Command::Figures)).await {
+        Ok(Ok(Reply::Figures(figures))) => Ok(*figures),
+        Ok(_) => Err("stopped: the peer has stopped or is stopping\n"),
+        Err(_) => Err("stuck: the peer does not answer\n"),
+    }
+}
+
+fn metrics<'a>(engine: &'a EngineHandle, _: &'a Asked) -> Answering<'a> {
+    Box::pin(async {
+        match figures(engine).await {
+            Ok(figures) => text::exposition(&engine.snapshot(), &figures).into_answer(),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    })
+}
+
+fn health<'a>(engine: &'a EngineHandle, _: &'a Asked) -> Answering<'a> {
+    Box::pin(async {
+        match trouble(engine).await {
+            None => text(StatusCode::OK, "ok\n"),
+            Some(words) => text(StatusCode::SERVICE_UNAVAILABLE, words),
+        }
+    })
+}
+
+/// What is wrong, if anything is. The first word is for programs.
+async fn trouble(engine: &EngineHandle) -> Option<String> {
+    if let Err(why) = figures(engine).await {
+        return Some(why.to_owned());
+    }
+    let snapshot = engine.snapshot();
+    let unkept = snapshot.unkept.as_ref()?;
+    Some(format!("library: cannot be written: {}\n", unkept.why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::engine::figures::Errors;
+    use crate::engine::handle::{HandleParts, channel};
+    use crate::engine::snapshot::{Me, Snapshot, Unkept};
+
+    fn first() -> Snapshot {
+        Snapshot::first(Me {
+            peer: common::id::PeerId::from_bytes([1; 32]),
+            nick: "me".into(),
+            listen: ([127, 0, 0, 1], 1).into(),
+            downloads: PathBuf::from("/"),
+            disk_free: None,
+            serving: true,
+        })
+    }
+
+    #[tokio::test]
+    async fn c6_health_tells_a_session_that_hangs_from_a_library_that_cannot_be_written() {
+        let (engine, HandleParts { mut commands, snapshots, .. }) = channel(first());
+        let words = trouble(&engine).await.unwrap();
+        assert!(words.starts_with("stuck: "), "nobody answers: {words}");
+        let answering = tokio::spawn(async move {
+            while let Some((command, reply)) = commands.recv().await {
+                assert!(matches!(command, Command::Figures));
+                let figures = Figures {
+                    uptime: Duration::ZERO,
+                    received: 0,
+                    sent: 0,
+                    connections: 0,
+                    volumes: Vec::new(),
+                    writes_waiting: 0,
+                    errors: Errors::default(),
+                };
+                // The first caller waits no longer.
+                let _ = reply.send(Ok(Reply::Figures(Box::new(figures))));
+            }
+        });
+        assert_eq!(trouble(&engine).await, None);
+        let unkept = Unkept { why: "no room".into(), hint: String::new(), waiting: 3 };
+        snapshots.send_replace(Arc::new(Snapshot { unkept: Some(unkept), ..first() }));
+        assert_eq!(trouble(&engine).await.unwrap(), "library: cannot be written: no room\n");
+        answering.abort();
+        let _ = answering.await;
+        assert!(trouble(&engine).await.unwrap().starts_with("stopped: "));
+    }
+}
