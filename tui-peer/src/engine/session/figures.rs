@@ -12,7 +12,7 @@ impl Session {
         // Rooms come in no order: a volume keeps its name only if the choice does not depend on that.
         let mut volumes = BTreeMap::new();
         for (dir, room) in self.rooms.all() {
-            let volume = || Volume { dir: dir.to_owned(), free: room.free };
+            let volume = || Volume { dir: dir.to_owned(), free: room.space.free };
             let known = volumes.entry(room.volume()).or_insert_with(volume);
             if *dir < *known.dir {
                 *known = volume();
