@@ -1,7 +1,9 @@
 //! From the command line to what runs.
 
 pub(crate) mod background;
+mod links;
 mod log;
+mod once;
 mod reach;
 mod start;
 
@@ -11,7 +13,7 @@ use clap::CommandFactory as _;
 
 use self::reach::{beside, reach, reach_or};
 use self::start::{Plan, block_on, with_settings};
-use crate::args::{Cli, Command, Common, Config, ConfigCommand, Get, Run, exit, misplaced};
+use crate::args::{Cli, Command, Common, Config, ConfigCommand, Run, exit, misplaced};
 use crate::demo;
 use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
@@ -24,7 +26,8 @@ pub fn run(cli: Cli) -> u8 {
     let _ = common::descriptors::raise_limit();
     let Some(command) = cli.command else { return app(cli.run) };
     match command {
-        Command::Get(wish) => get(wish),
+        Command::Get(wish) => once::get(wish),
+        Command::Send(wish) => once::send(wish),
         Command::Ls(wish) => {
             let common = wish.common.clone();
             beside(&common, "ls", |engine, mut out| async move {
@@ -115,18 +118,6 @@ fn config(wish: Config) -> u8 {
 const KEYS: KeyCheck = crate::tui::keymap::check;
 #[cfg(not(feature = "tui"))]
 const KEYS: KeyCheck = |_| Vec::new();
-
-/// Through the running peer, or with an engine of its own.
-fn get(mut wish: Get) -> u8 {
-    // The running peer's folder is another.
-    wish.output = wish.output.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
-    let common = wish.common.clone();
-    beside(
-        &common,
-        "get",
-        |engine, mut out| async move { headless::get(engine, wish, &mut out).await },
-    )
-}
 
 fn app(run: Run) -> u8 {
     let mut common = run.common.clone();

@@ -3,6 +3,7 @@
 pub mod exit;
 mod parse;
 mod remote;
+mod send;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::settings::{Item, Layer, parse_rate};
 
 pub use parse::{misplaced, parse};
 pub use remote::{Completions, Peers, Share, Status, Stop, Unshare};
+pub use send::Send;
 
 /// Share files with everybody in a network, and fetch theirs.
 #[derive(Debug, Parser)]
@@ -33,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Download files of the network; the exit code says how it went.
     Get(Get),
+    /// Send files or folders to whoever has the link that is printed; ends when they have them.
+    Send(Send),
     /// List the network's files.
     #[command(visible_alias = "list")]
     Ls(Ls),
@@ -185,10 +189,11 @@ pub struct Run {
 /// Options of `get`.
 #[derive(Debug, Clone, Args)]
 pub struct Get {
-    /// Name, id or link of what to download.
-    #[arg(required = true, value_name = "NAME|ID|LINK")]
+    /// Name, id or link of what to download, or @FILE holding a link; without any, a link is read from
+    /// standard input.
+    #[arg(value_name = "NAME|ID|LINK")]
     pub what: Vec<String>,
-    /// Folder to save in.
+    /// Folder to save in; - writes one file to standard output.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Only these files of a folder (paths within it, separated by commas).
@@ -203,6 +208,9 @@ pub struct Get {
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+    /// By a peer of this run alone: nothing but a tracker that answers can help.
+    #[arg(skip)]
+    pub once: bool,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,

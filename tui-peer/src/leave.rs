@@ -1,6 +1,7 @@
 //! The second signal to stop ends the program at once, whatever hangs: the disk, the terminal, the
 //! reader of our output, the engine. It is heard by a thread of its own, which waits for nobody.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is to be done before, such as giving the terminal back. Must not wait for anybody for long.
 static BEFORE: Mutex<Option<fn()>> = Mutex::new(None);
+
+/// Folders of this run alone, which nobody else removes then. Few: a command has one.
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Has a folder removed too when the program is ended so.
+pub(crate) fn remove_folder(dir: PathBuf) {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).push(dir);
+}
+
+/// It is removed in good order.
+pub(crate) fn keep_folder(dir: &Path) {
+    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != dir);
+}
 
 /// From now on the second of SIGINT and SIGTERM ends the program. To be called when somebody listens for
 /// the first: until then the system's own rule is better.
@@ -76,6 +90,11 @@ fn end(code: u8) {
     let before = *BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(before) = before {
         before();
+    }
+    let folders = std::mem::take(&mut *FOLDERS.lock().unwrap_or_else(PoisonError::into_inner));
+    for dir in folders {
+        // What is left over, the next run removes.
+        let _ = std::fs::remove_dir_all(dir);
     }
     std::process::exit(i32::from(code));
 }

@@ -6,6 +6,7 @@
 //! - [`swarm`]: PURE. Who is asked for what, who is served, who is believed. Events in, effects out.
 //! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
 //! - [`logfile`]: what is written down.
+//! - `scratch`: folders of one run, for what nothing is to be remembered of.
 //! - `leave`: the second signal ends the program, whatever hangs.
 //! - [`filter`]: the language in which files are searched for, in the app and by `ls`.
 //! - [`hooks`]: programs of the user's that run when a download is done or something failed.
@@ -32,6 +33,7 @@ pub mod hooks;
 mod leave;
 pub mod logfile;
 pub mod metrics;
+mod scratch;
 #[cfg(feature = "tui")]
 mod screen;
 pub mod settings;

@@ -1,10 +1,12 @@
 //! Join strings and file links: the text that people pass to each other.
 //!
 //! ```text
-//! shoal://<tracker key, 52 base32 characters>@host:port[?secret=…]
-//! shoal://<tracker key>@host:port/<content id>?k=f|d&n=<name>
+//! shoal://<tracker key, 52 base32 characters>@host:port[?h=<more hosts>][&secret=…]
+//! shoal://<tracker key>@host:port/<content id>?k=f|d&n=<name>[&also=<more ids>][&h=<more hosts>][&secret=…]
 //! ```
 //!
+//! `h` holds other addresses of the same tracker, separated by commas, with the port of the first unless
+//! they name their own; `also` ids of what belongs to the same link. Only a one-time link carries a secret.
 //! Unknown parameters are skipped, so old programs read new links.
 
 mod error;
@@ -26,6 +28,10 @@ pub use secret::{MAX_SECRET_LEN, MIN_SECRET_LEN, Secret, SecretError};
 pub const DEFAULT_TRACKER_PORT: u16 = 7420;
 /// Longest link in bytes: a 255-byte name, percent-encoded, and a 256-byte secret fit.
 pub const MAX_LINK_LEN: usize = 2048;
+/// Addresses of one tracker in a link: more than a machine has that are of use to others.
+pub const MAX_HOSTS: usize = 8;
+/// Contents that one link names: with every address and a secret they still fit [`MAX_LINK_LEN`].
+pub const MAX_IDS: usize = 16;
 
 const SCHEME: &str = "shoal://";
 
@@ -35,14 +41,19 @@ pub struct JoinString {
     tracker: PeerId,
     host: String,
     port: u16,
+    /// Other addresses of the same tracker, best first; fewer than [`MAX_HOSTS`].
+    more: Vec<(String, u16)>,
     secret: Option<Secret>,
 }
 
-/// A link to one file or folder of a network. Never carries the secret.
+/// A link to a file or folder of a network, or to several. Carries no secret, unless it is one of its own
+/// ([`FileLink::one_time`]).
 #[derive(Clone, PartialEq, Eq)]
 pub struct FileLink {
     join: JoinString,
     id: ContentId,
+    /// Fewer than [`MAX_IDS`].
+    also: Vec<ContentId>,
     kind: Option<Kind>,
     name: Option<String>,
 }
@@ -70,7 +81,21 @@ impl JoinString {
         if port == 0 {
             return Err(JoinError::Port { shown: "0".to_owned() });
         }
-        Ok(Self { tracker, host: parse::host(host)?, port, secret })
+        Ok(Self { tracker, host: parse::host(host)?, port, more: Vec::new(), secret })
+    }
+
+    /// The same with other addresses of the tracker, best first; those that are there already, cannot be
+    /// one, or are more than [`MAX_HOSTS`] are left out.
+    #[must_use]
+    pub fn with_more<'a>(mut self, hosts: impl IntoIterator<Item = (&'a str, u16)>) -> Self {
+        for (host, port) in hosts {
+            let Ok(host) = parse::host(host) else { continue };
+            let known = self.hosts().any(|known| known == (host.as_str(), port));
+            if !known && port != 0 && self.more.len() + 1 < MAX_HOSTS {
+                self.more.push((host, port));
+            }
+        }
+        self
     }
 
     /// The tracker's key.
@@ -88,6 +113,12 @@ impl JoinString {
         self.port
     }
 
+    /// Where the tracker may be reached, best first: [`Self::host`] and [`Self::port`], then others.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, u16)> {
+        let more = self.more.iter().map(|(host, port)| (host.as_str(), *port));
+        std::iter::once((self.host.as_str(), self.port)).chain(more)
+    }
+
     /// The secret of a closed network, if the string has one.
     pub fn secret(&self) -> Option<&Secret> {
         self.secret.as_ref()
@@ -102,12 +133,27 @@ impl JoinString {
 
     /// `host:port` with brackets around an IPv6 address; free of secrets.
     pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        address(&self.host, self.port)
     }
+
+    /// Parameters of a link: other hosts, and the secret.
+    fn parameters(&self) -> impl Iterator<Item = String> {
+        let more = self.more.iter().map(|(host, port)| match *port == self.port {
+            true if host.contains(':') => format!("[{host}]"),
+            true => host.clone(),
+            false => address(host, *port),
+        });
+        let more: Vec<String> = more.collect();
+        let more = (!more.is_empty()).then(|| format!("h={}", more.join(",")));
+        let secret = self.secret.as_ref();
+        let secret = secret.map(|secret| format!("secret={}", percent::encode(secret.expose())));
+        more.into_iter().chain(secret)
+    }
+}
+
+/// `host:port` with brackets around an IPv6 address.
+fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 impl FileLink {
@@ -115,10 +161,32 @@ impl FileLink {
     /// (too long, control characters): it is only a hint.
     pub fn new(join: &JoinString, id: ContentId, kind: Option<Kind>, name: Option<&str>) -> Self {
         let name = name.filter(|name| parse::is_name_hint(name)).map(str::to_owned);
-        Self { join: join.clone().with_secret(None), id, kind, name }
+        Self { join: join.clone().with_secret(None), id, also: Vec::new(), kind, name }
     }
 
-    /// The network, without its secret.
+    /// The same for whoever holds the link alone: with the secret of `join`, which is made for this link
+    /// and dies with it.
+    #[must_use]
+    pub fn one_time(mut self, join: &JoinString) -> Self {
+        self.join = join.clone();
+        self
+    }
+
+    /// The same with more contents; those over [`MAX_IDS`] are left out. The name stands for the first.
+    #[must_use]
+    pub fn with_also(mut self, ids: impl IntoIterator<Item = ContentId>) -> Self {
+        self.also = ids.into_iter().take(MAX_IDS - 1).collect();
+        self
+    }
+
+    /// A link to each of its contents, without the secret.
+    pub fn each(&self) -> Vec<Self> {
+        let first = Self::new(&self.join, self.id, self.kind, self.name.as_deref());
+        let also = self.also.iter().map(|id| Self::new(&self.join, *id, None, None));
+        std::iter::once(first).chain(also).collect()
+    }
+
+    /// The network, with the secret of a one-time link.
     pub fn join(&self) -> &JoinString {
         &self.join
     }
@@ -165,25 +233,30 @@ impl FromStr for FileLink {
 impl fmt::Display for JoinString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{SCHEME}{}@{}", self.tracker, self.address())?;
-        match &self.secret {
-            Some(secret) => write!(f, "?secret={}", percent::encode(secret.expose())),
-            None => Ok(()),
-        }
+        write_parameters(f, self.parameters())
     }
+}
+
+fn write_parameters(f: &mut fmt::Formatter<'_>, all: impl Iterator<Item = String>) -> fmt::Result {
+    for (separator, part) in std::iter::once("?").chain(std::iter::repeat("&")).zip(all) {
+        write!(f, "{separator}{part}")?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for FileLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.join, self.id)?;
+        let join = &self.join;
+        write!(f, "{SCHEME}{}@{}/{}", join.tracker, join.address(), self.id)?;
         let kind = self.kind.map(|kind| match kind {
             Kind::File => "k=f".to_owned(),
             Kind::Folder => "k=d".to_owned(),
         });
         let name = self.name.as_ref().map(|name| format!("n={}", percent::encode(name)));
-        for (separator, part) in ["?", "&"].iter().zip(kind.iter().chain(name.iter())) {
-            write!(f, "{separator}{part}")?;
-        }
-        Ok(())
+        let also: Vec<String> = self.also.iter().map(ToString::to_string).collect();
+        let also = (!also.is_empty()).then(|| format!("also={}", also.join(",")));
+        let own = kind.into_iter().chain(name).chain(also);
+        write_parameters(f, own.chain(join.parameters()))
     }
 }
 
@@ -192,6 +265,7 @@ impl fmt::Debug for JoinString {
         f.debug_struct("JoinString")
             .field("tracker", &self.tracker)
             .field("address", &self.address())
+            .field("more", &self.more)
             .field("secret", &self.secret)
             .finish()
     }
@@ -202,6 +276,7 @@ impl fmt::Debug for FileLink {
         f.debug_struct("FileLink")
             .field("join", &self.join)
             .field("id", &self.id)
+            .field("also", &self.also)
             .field("kind", &self.kind)
             .field("name", &self.name)
             .finish()

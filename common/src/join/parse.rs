@@ -3,9 +3,11 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    DEFAULT_TRACKER_PORT, FileLink, JoinError, JoinString, Link, MAX_LINK_LEN, SCHEME, percent,
+    DEFAULT_TRACKER_PORT, FileLink, JoinError, JoinString, Link, MAX_HOSTS, MAX_IDS, MAX_LINK_LEN,
+    SCHEME, percent,
 };
 use crate::content::Kind;
+use crate::id::ContentId;
 use crate::limits::MAX_NAME_LEN;
 
 /// Longest DNS name in text form (RFC 1035, section 2.3.4).
@@ -26,13 +28,15 @@ pub fn parse_any(text: &str) -> Result<Link, JoinError> {
         return Err(JoinError::NoKey);
     }
     let tracker = key.parse().map_err(|_| JoinError::Key { got: key.chars().count() })?;
-    let (host, port) = split_address(address)?;
+    let (host, port) = split_address(address, DEFAULT_TRACKER_PORT)?;
     let host = self::host(host)?;
+    let more = more_hosts(query, (&host, port))?;
+    let secret = parameter(query, "secret")?.map(|text| text.parse()).transpose()?;
+    let join = JoinString { tracker, host, port, more, secret };
     let path = path.strip_suffix('/').unwrap_or(path);
 
     if path.is_empty() {
-        let secret = parameter(query, "secret")?.map(|text| text.parse()).transpose()?;
-        return Ok(Link::Join(JoinString { tracker, host, port, secret }));
+        return Ok(Link::Join(join));
     }
     let id = path.parse().map_err(|_| JoinError::Id { got: path.chars().count() })?;
     let kind = parameter(query, "k")?.and_then(|kind| match kind.as_str() {
@@ -44,8 +48,37 @@ pub fn parse_any(text: &str) -> Result<Link, JoinError> {
     if name.as_deref().is_some_and(|name| !is_name_hint(name)) {
         return Err(JoinError::Parameter { name: "n" });
     }
-    let join = JoinString { tracker, host, port, secret: None };
-    Ok(Link::File(FileLink { join, id, kind, name }))
+    let also = more_ids(query)?;
+    Ok(Link::File(FileLink { join, id, also, kind, name }))
+}
+
+/// Other addresses of the tracker, each once.
+fn more_hosts(query: &str, first: (&str, u16)) -> Result<Vec<(String, u16)>, JoinError> {
+    let mut more: Vec<(String, u16)> = Vec::new();
+    for text in parameter(query, "h")?.iter().flat_map(|list| list.split(',')) {
+        let (host, port) = split_address(text, first.1)?;
+        let host = self::host(host)?;
+        let known = (host.as_str(), port) == first || more.contains(&(host.clone(), port));
+        if !known {
+            more.push((host, port));
+        }
+        if more.len() >= MAX_HOSTS {
+            return Err(JoinError::Parameter { name: "h" });
+        }
+    }
+    Ok(more)
+}
+
+/// More contents of the same link.
+fn more_ids(query: &str) -> Result<Vec<ContentId>, JoinError> {
+    let mut ids = Vec::new();
+    for text in parameter(query, "also")?.iter().flat_map(|list| list.split(',')) {
+        ids.push(text.parse().map_err(|_| JoinError::Id { got: text.chars().count() })?);
+        if ids.len() >= MAX_IDS {
+            return Err(JoinError::Parameter { name: "also" });
+        }
+    }
+    Ok(ids)
 }
 
 fn without_scheme(text: &str) -> Result<&str, JoinError> {
@@ -68,8 +101,8 @@ fn without_scheme(text: &str) -> Result<&str, JoinError> {
     Ok(rest)
 }
 
-/// Splits `host`, `host:port`, `[v6]` or `[v6]:port`.
-fn split_address(address: &str) -> Result<(&str, u16), JoinError> {
+/// Splits `host`, `host:port`, `[v6]` or `[v6]:port`; `usual` is the port that is not said.
+fn split_address(address: &str, usual: u16) -> Result<(&str, u16), JoinError> {
     let (host, port) = if let Some(rest) = address.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or_else(|| bad_host(address))?;
         // What stands in brackets must be an IPv6 address.
@@ -88,7 +121,7 @@ fn split_address(address: &str) -> Result<(&str, u16), JoinError> {
             None => (address, None),
         }
     };
-    let Some(text) = port else { return Ok((host, DEFAULT_TRACKER_PORT)) };
+    let Some(text) = port else { return Ok((host, usual)) };
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok((host, port)),

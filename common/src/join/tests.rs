@@ -74,6 +74,56 @@ fn file_links_round_trip_without_the_secret() {
 }
 
 #[test]
+fn c2_a_link_of_its_own_carries_its_secret_all_addresses_and_all_contents() {
+    let secret: Secret = SECRET.parse().unwrap();
+    let hosts =
+        [("10.0.0.3", 7420), ("fd00::1", 7420), ("host", 9), ("10.0.0.3", 7420), ("a b", 1)];
+    let join = JoinString::new(key(), "10.0.0.2", 7420, Some(secret)).unwrap().with_more(hosts);
+    let all = [("10.0.0.2", 7420), ("10.0.0.3", 7420), ("fd00::1", 7420), ("host", 9)];
+    assert_eq!(join.hosts().collect::<Vec<_>>(), all);
+    assert_eq!(parse(&join.to_string()).unwrap(), join);
+    let other = ContentId::from_bytes([0x5B; 32]);
+    let link = FileLink::new(&join, id(), Some(Kind::File), Some("a b")).with_also([other]);
+    assert!(!link.to_string().contains("horse"));
+    let link = link.one_time(&join);
+    let text = link.to_string();
+    let tail = format!("k=f&n=a%20b&also={other}&h=10.0.0.3,[fd00::1],host:9&secret=correct%20");
+    assert!(text.contains(&tail), "{text}");
+    assert_eq!(parse_any(&text), Ok(Link::File(link.clone())));
+    assert!(!format!("{link:?}").contains("horse"));
+    // What goes on from here needs no secret any more.
+    let each = link.each();
+    assert_eq!(each.iter().map(FileLink::id).collect::<Vec<_>>(), [id(), other]);
+    assert!(each.iter().all(|link| !link.to_string().contains("horse")));
+    assert_eq!(each[0].join().hosts().count(), 4);
+    // As long as a link can be.
+    let many = (0..MAX_IDS as u8).map(|n| ContentId::from_bytes([n; 32]));
+    let v6 = (0..20).map(|n| format!("2001:db8:1111:2222:3333:4444:5555:{:x}", 0x1000 + n));
+    let v6: Vec<String> = v6.collect();
+    let join = join.with_more(v6.iter().map(|host| (host.as_str(), 65000)));
+    let longest = FileLink::new(&join, id(), Some(Kind::File), None).with_also(many);
+    let longest = longest.one_time(&join);
+    assert_eq!((longest.each().len(), longest.join().hosts().count()), (MAX_IDS, MAX_HOSTS));
+    assert_eq!(longest.to_string().parse::<FileLink>(), Ok(longest));
+}
+
+#[test]
+fn c2_lists_that_are_too_long_or_damaged_are_refused() {
+    let hosts: Vec<String> = (0..MAX_HOSTS + 1).map(|n| format!("h{n}")).collect();
+    let ids: Vec<String> = (0..MAX_IDS + 1).map(|_| id().to_string()).collect();
+    let base = format!("shoal://{}@host", key());
+    for (query, error) in [
+        (format!("h={}", hosts.join(",")), JoinError::Parameter { name: "h" }),
+        ("h=".to_owned(), JoinError::Host { shown: String::new() }),
+        ("h=a,b:0".to_owned(), JoinError::Port { shown: "0".to_owned() }),
+        (format!("also={}", ids.join(",")), JoinError::Parameter { name: "also" }),
+        ("also=abc".to_owned(), JoinError::Id { got: 3 }),
+    ] {
+        assert_eq!(parse_any(&format!("{base}/{}?{query}", id())), Err(error), "{query}");
+    }
+}
+
+#[test]
 fn names_that_are_no_hints_are_left_out_or_refused() {
     let join = JoinString::new(key(), "host", 7420, None).unwrap();
     for bad in ["", "a\x1b[2Jb", "line\nbreak", &"x".repeat(256)] {
@@ -171,7 +221,7 @@ proptest! {
     #[test]
     fn whatever_is_accepted_is_written_the_same_way(
         address in "(\\[[0-9a-f:]{0,12}\\]|[a-z0-9.@_-]{0,12})(:[0-9]{0,6})?",
-        rest in "(/[a-z2-7]{0,2})?(\\?(secret|n|k)=[ -~]{0,40})?",
+        rest in "(/[a-z2-7]{0,2})?(\\?(secret|n|k|h|also)=[ -~]{0,40})?",
     ) {
         if let Ok(link) = parse_any(&format!("shoal://{}@{address}{rest}", key())) {
             let text = match &link {

@@ -5,11 +5,13 @@
 //! looks at addresses, and then takes from the group with the most entries. Loopback and on-link
 //! addresses are exempt: each entry from there stands for itself.
 
+mod addresses;
 mod fair_table;
 mod group;
 mod half_open;
 mod on_link;
 
+pub use addresses::{OwnAddress, own_addresses};
 pub use fair_table::{FairTable, Slot};
 pub use group::{AddrGroup, Subnet};
 pub use half_open::{

@@ -32,6 +32,8 @@ pub const PORT: u8 = 98;
 pub const HUNG_UP: u8 = 129;
 /// Stopped by SIGINT.
 pub const INTERRUPTED: u8 = 130;
+/// Nobody reads standard output any more, before all was written there; as of a program that SIGPIPE ended.
+pub const PIPE: u8 = 141;
 /// Stopped by SIGTERM.
 pub const TERMINATED: u8 = 143;
 
@@ -53,6 +55,7 @@ Exit codes:
   77       not permitted
   98       the port is in use
   129      the terminal is gone
+  141      get -o -: nobody reads standard output any more
   130/143  stopped by SIGINT/SIGTERM before it was done, or by a second one
 Signals to --serve-only: INT and TERM stop, HUP reads the settings again, USR1 prints figures,
 USR2 changes how much is said.

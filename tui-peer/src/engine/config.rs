@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use common::join::JoinString;
+use common::id::PeerId;
+use common::join::{JoinString, Secret};
 
 /// Downloads that run at once unless configured otherwise; more wait in the queue.
 pub const DEFAULT_ACTIVE: usize = 5;
@@ -44,6 +45,12 @@ pub struct EngineConfig {
     pub remember: bool,
     /// [`super::command::Command::Host`] comes at once: the remembered network is not joined before.
     pub will_host: bool,
+    /// A tracker that is run here lets in only who knows this, and its join string names all addresses of
+    /// this machine; `None` lets in everybody.
+    pub host_secret: Option<Secret>,
+    /// Whose downloads these are, in their journals; `None` is our own key. An engine with a key for one
+    /// run only takes up what an earlier one of the same user left.
+    pub owner: Option<PeerId>,
     /// Payload sent per second; `None` is no limit.
     pub up: Option<u64>,
     /// Payload received per second; `None` is no limit.
@@ -73,6 +80,8 @@ impl EngineConfig {
             join: None,
             remember: false,
             will_host: false,
+            host_secret: None,
+            owner: None,
             up: None,
             down: None,
             max_active: DEFAULT_ACTIVE,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use common::id::{ContentId, PeerId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::plain;
 
@@ -64,7 +64,16 @@ pub struct Event {
     /// In words.
     pub text: String,
     /// For programs.
+    #[serde(serialize_with = "for_older")]
     pub what: What,
+}
+
+/// A program of before this event was made would not understand it, and whoever attaches does not need it.
+fn for_older<S: Serializer>(what: &What, to: S) -> Result<S::Ok, S::Error> {
+    match what {
+        What::HasAll { .. } => What::Said.serialize(to),
+        other => other.serialize(to),
+    }
 }
 
 /// A stable word for scripts.
@@ -135,6 +144,15 @@ pub enum What {
         peer: PeerId,
         /// Whether it came.
         connected: bool,
+    },
+    /// A connected peer says that it has verified and kept all chunks of something that we have all of.
+    HasAll {
+        /// What.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+        /// Whether it lacked some before, as far as it told us.
+        fetched: bool,
     },
     /// A peer was banned.
     Banned {

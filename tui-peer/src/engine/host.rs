@@ -1,15 +1,18 @@
 //! A tracker inside this process, and the addresses of this machine.
 
+use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::join::{DEFAULT_TRACKER_PORT, JoinString};
+use common::join::{DEFAULT_TRACKER_PORT, JoinString, Secret};
+use common::net::own_addresses;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracker::Admission;
 
 /// Time for the tracker to say goodbye to everybody.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -29,10 +32,12 @@ impl HostedTracker {
 }
 
 /// Starts a tracker that keeps its state in `state_dir` and listens where the peer does, on the
-/// usual port or, if that is taken, on any free one.
+/// usual port or, if that is taken, on any free one. With a secret it lets in only who knows that, and its
+/// join string names all addresses of this machine.
 pub(in crate::engine) async fn start(
     state_dir: PathBuf,
     peer_listen: SocketAddr,
+    secret: Option<Secret>,
 ) -> Result<(HostedTracker, JoinString), String> {
     let usual = SocketAddr::new(peer_listen.ip(), DEFAULT_TRACKER_PORT);
     let any = SocketAddr::new(peer_listen.ip(), 0);
@@ -43,13 +48,19 @@ pub(in crate::engine) async fn start(
             .map_err(|error| format!("cannot listen for a tracker on {any}: {error}"))?,
     };
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
-    let config =
-        tracker::Config { state_dir: Some(state_dir.clone()), ..tracker::Config::default() };
+    let all = if secret.is_some() { all_addrs(bound) } else { Vec::new() };
+    let config = tracker::Config {
+        state_dir: Some(state_dir.clone()),
+        admission: secret.map_or(Admission::Open, Admission::Secret),
+        ..tracker::Config::default()
+    };
     let opened = tokio::task::spawn_blocking(move || tracker::Tracker::open(config)).await;
     let tracker = opened.map_err(|e| e.to_string())?.map_err(|error| error.to_string())?;
     let host = if bound.ip().is_unspecified() { own_address() } else { bound.ip() };
     let join =
         tracker.join_string(&host.to_string(), bound.port()).map_err(|error| error.to_string())?;
+    let all: Vec<String> = all.iter().map(|addr| addr.ip().to_string()).collect();
+    let join = join.with_more(all.iter().map(|ip| (ip.as_str(), bound.port())));
     let whole = join.clone();
     let kept = tokio::task::spawn_blocking(move || tracker::keep_join(&state_dir, &whole)).await;
     if let Ok(Err(error)) = kept {
@@ -71,6 +82,20 @@ pub(in crate::engine) async fn start(
 pub(in crate::engine) fn local_addrs(listen: SocketAddr) -> Vec<SocketAddr> {
     let ip = if listen.ip().is_unspecified() { own_address() } else { listen.ip() };
     if ip.is_loopback() { Vec::new() } else { vec![SocketAddr::new(ip, listen.port())] }
+}
+
+/// All addresses at which others may reach what listens there, best first.
+pub(in crate::engine) fn all_addrs(listen: SocketAddr) -> Vec<SocketAddr> {
+    if !listen.ip().is_unspecified() {
+        return local_addrs(listen);
+    }
+    let own = own_addresses().into_iter().filter(|own| own.ip.is_ipv4() || listen.is_ipv6());
+    // Where the system sends what leaves this machine, most come from.
+    let mut all = local_addrs(listen);
+    all.extend(own.map(|own| SocketAddr::new(own.ip, listen.port())));
+    let mut once = HashSet::new();
+    all.retain(|addr| once.insert(*addr));
+    all
 }
 
 /// The address that leads out of this machine; loopback if it is alone.
@@ -108,7 +133,7 @@ mod tests {
     async fn s3_a_hosted_tracker_keeps_the_whole_join_string_for_its_commands() {
         let dir = tempfile::tempdir().unwrap();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (hosted, join) = start(dir.path().to_owned(), any).await.unwrap();
+        let (hosted, join) = start(dir.path().to_owned(), any, None).await.unwrap();
         assert_eq!(tracker::read_join(dir.path()).unwrap(), join);
         hosted.stop().await;
     }

@@ -34,8 +34,17 @@ pub mod snapshot;
 mod tracker_clock;
 pub mod why;
 
+use std::path::Path;
+
+use common::join::JoinString;
 use config::{EngineConfig, StartError};
 use handle::EngineHandle;
+
+/// The network that an engine on this state folder would join by itself, with its secret; nothing is
+/// changed there.
+pub fn known_network(state_dir: &Path) -> Option<JoinString> {
+    session::known(state_dir)
+}
 
 /// Starts an engine: opens the state folder, binds the port, restores shares and downloads, joins the
 /// network, and from then on runs by itself.

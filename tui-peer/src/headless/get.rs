@@ -13,6 +13,7 @@ use super::output::{Output, bytes, with_path};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::{Heard, Signals};
 use super::unreached::Told;
+use super::wait::{TRACKER_WAIT, no_way};
 use crate::args::{Get, exit};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::event::{Event, What};
@@ -21,8 +22,6 @@ use crate::engine::snapshot::{Catalogue, NetState, Snapshot, Transfer, TransferS
 
 /// Progress events and the bottom line at most this often.
 const PROGRESS: Duration = Duration::from_millis(500);
-/// How long an unreachable tracker is waited for before a name that cannot be looked up is given up.
-const TRACKER_WAIT: Duration = Duration::from_secs(20);
 
 /// What became of a wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
     let mut reported: HashMap<ContentId, u32> = HashMap::new();
     let mut seen = HashSet::new();
     let mut told = Told::default();
-    let mut stopped_by = None;
+    let (mut stopped_by, mut was_on) = (None, false);
     loop {
         resolve(&engine, &wish, &mut wanted, began, out).await;
         let open = |fate: &Fate| matches!(fate, Fate::Unresolved | Fate::Getting);
@@ -91,6 +90,12 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
                     told.programs(transfer, out);
                     told.people(transfer, out);
                 }
+                was_on |= snapshot.network.state == NetState::On;
+                if let Some(why) = stranded(&snapshot, &wish, was_on, began) {
+                    out.error("tracker", &why, "check the link, and that the other side still sends");
+                    stopped_by = Some(exit::TRACKER);
+                    break;
+                }
                 catch_up(&snapshot, &mut wanted, &mut seen, out);
             }
         }
@@ -106,6 +111,14 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
 
 fn is_wanted(wanted: &[(String, Option<ContentId>, Fate)], id: &ContentId) -> bool {
     wanted.iter().any(|(_, wanted, fate)| *wanted == Some(*id) && *fate == Fate::Getting)
+}
+
+/// Why nothing will come: the tracker refuses us, or cannot be reached by a peer of this run, which knows
+/// nobody else.
+fn stranded(snapshot: &Snapshot, wish: &Get, was_on: bool, began: Instant) -> Option<String> {
+    let refused = matches!(snapshot.network.state, NetState::Rejected { .. });
+    let alone = (wish.once || refused) && !was_on && !wish.wait;
+    no_way(snapshot, began.elapsed()).filter(|_| alone)
 }
 
 async fn next_until_stopped(
@@ -200,20 +213,21 @@ fn joined(snapshot: &Snapshot, link: &FileLink) -> bool {
     join.contains(&link.join().tracker().to_string())
 }
 
-enum Found {
+pub(super) enum Found {
     Yes(ContentId, Option<String>),
     NotYet,
     No(u8, String),
 }
 
-fn find(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) -> Found {
+pub(super) fn find(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) -> Found {
     if let Ok(id) = ContentId::from_str(what) {
-        // Its name comes with the catalogue; without one, the id does.
-        let row = snapshot.catalogue.rows.iter().find(|row| row.id == id);
-        let ready = row.is_some() || snapshot.catalogue.whole || began.elapsed() > TRACKER_WAIT;
-        return if ready { Found::Yes(id, None) } else { Found::NotYet };
+        return by_id(id, snapshot, began);
     }
     match parse_any(what) {
+        // The tracker knows the name that a link leaves out.
+        Ok(Link::File(link)) if link.name().is_none() && joined(snapshot, &link) => {
+            return by_id(link.id(), snapshot, began);
+        }
         Ok(Link::File(link)) => return Found::Yes(link.id(), link.name().map(str::to_owned)),
         Ok(Link::Join(_)) => {
             let why = format!("{what} is a join string, not a file; give it with --tracker");
@@ -235,6 +249,13 @@ fn find(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) -> Found {
         Found::No(exit::NOT_FOUND, _) if wait => Found::NotYet,
         found => found,
     }
+}
+
+/// Its name comes with the catalogue; without one, the id does.
+fn by_id(id: ContentId, snapshot: &Snapshot, began: Instant) -> Found {
+    let row = snapshot.catalogue.rows.iter().find(|row| row.id == id);
+    let ready = row.is_some() || snapshot.catalogue.whole || began.elapsed() > TRACKER_WAIT;
+    if ready { Found::Yes(id, None) } else { Found::NotYet }
 }
 
 /// The exact name, or the only one that contains the text.

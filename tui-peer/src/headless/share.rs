@@ -90,8 +90,8 @@ pub async fn share(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
 }
 
 /// What others can download now.
-struct Shared {
-    row: Transfer,
+pub(super) struct Shared {
+    pub(super) row: Transfer,
     /// Why a restart would forget it.
     unkept: Option<String>,
 }
@@ -114,7 +114,7 @@ fn said(shared: &Shared, out: &mut Output) -> Result<(), u8> {
     }
 }
 
-enum Failed {
+pub(super) enum Failed {
     /// It could not be shared: why, and what to do.
     Share(String, String),
     /// The tracker does not take it.
@@ -123,7 +123,7 @@ enum Failed {
 }
 
 /// Something that is to be shared, until others can download it.
-struct Waiting {
+pub(super) struct Waiting {
     path: PathBuf,
     id: Option<ContentId>,
     unkept: Option<String>,
@@ -135,7 +135,7 @@ struct Waiting {
 
 impl Waiting {
     /// As it is before it is asked for.
-    fn new(engine: &EngineHandle, path: &Path) -> Self {
+    pub(super) fn new(engine: &EngineHandle, path: &Path) -> Self {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let first = engine.snapshot();
         let old =
@@ -150,7 +150,7 @@ impl Waiting {
     }
 
     /// Waits until others can download it, or it is clear that they never will.
-    async fn shared(
+    pub(super) async fn shared(
         &mut self,
         engine: &EngineHandle,
         events: &mut Events,

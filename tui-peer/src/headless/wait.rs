@@ -8,7 +8,21 @@ use tokio::time::{Instant, sleep_until};
 use super::signals::Signals;
 use crate::args::exit;
 use crate::engine::handle::EngineHandle;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{NetState, Snapshot};
+
+/// How long an unreachable tracker is waited for.
+pub(super) const TRACKER_WAIT: Duration = Duration::from_secs(20);
+
+/// Why there is no network, and will not be unless something is done, after having waited so long for it.
+pub(super) fn no_way(snapshot: &Snapshot, waited: Duration) -> Option<String> {
+    match &snapshot.network.state {
+        NetState::Rejected { why } => Some(why.clone()),
+        NetState::Lost { why, .. } if waited > TRACKER_WAIT => {
+            Some(format!("the tracker cannot be reached: {why}"))
+        }
+        _ => None,
+    }
+}
 
 /// Years: for "no limit".
 const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

@@ -130,6 +130,7 @@ impl Node {
         let (Some(link), Some(body)) = (content.links.get_mut(&at), content.body.as_mut()) else {
             return;
         };
+        let lacked = matches!(&link.has, Has::Some(had) if !had.is_complete());
         forget_has(at, link, body);
         if set.is_complete() {
             link.has = Has::All;
@@ -141,7 +142,19 @@ impl Node {
         link.barren = false;
         link.dry = None;
         link.useful = useful(link, body);
+        self.note_complete(cx, at, id, lacked);
         self.update_interest(cx, at, id);
+    }
+
+    /// Tells of a peer that has all, if we have all too.
+    fn note_complete(&self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, fetched: bool) {
+        let (Some(content), Some(conn)) = (self.contents.get(&id), self.conns.get(&at)) else {
+            return;
+        };
+        let ours = content.body.as_ref().is_some_and(|body| body.have.is_complete());
+        if ours && content.links.get(&at).is_some_and(|link| link.has.is_all()) {
+            cx.notice(Notice::HasAll { id, peer: conn.peer, fetched });
+        }
     }
 
     pub(super) fn on_bitfield(&mut self, cx: &mut Cx<'_>, at: ConnId, handle: u16, set: Vec<u8>) {
@@ -214,6 +227,7 @@ impl Node {
                 link.has = Has::All;
                 count_has(at, link, body);
                 link.useful = useful(link, body);
+                self.note_complete(cx, at, id, true);
             }
         }
         self.update_interest(cx, at, id);

@@ -8,6 +8,7 @@ use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
+use super::content::Has;
 use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
 use super::rate::Rate;
@@ -124,13 +125,20 @@ impl Node {
         }
     }
 
-    /// Contents that the peer of a connection takes from us: rate in bytes per second, bytes sent.
-    pub fn takes(&self, at: ConnId, now: Time) -> Vec<(ContentId, f64, u64)> {
+    /// Contents that the peer of a connection takes from us: rate in bytes per second, bytes sent, chunks it
+    /// has.
+    pub fn takes(&self, at: ConnId, now: Time) -> Vec<(ContentId, f64, u64, u32)> {
         let Some(conn) = self.conns.get(&at) else { return Vec::new() };
         let taken = conn.handles.values().filter_map(|id| {
-            let link = self.contents.get(id)?.links.get(&at)?;
+            let content = self.contents.get(id)?;
+            let link = content.links.get(&at)?;
             let wants = link.interesting || link.up.get(now) > 0.0;
-            wants.then(|| (*id, link.up.get(now), link.up.total))
+            let have = match (&link.has, &content.body) {
+                (Has::All, Some(body)) => body.layout.chunks(),
+                (Has::Some(set), _) => set.count(),
+                _ => 0,
+            };
+            wants.then(|| (*id, link.up.get(now), link.up.total, have))
         });
         let mut taken: Vec<_> = taken.collect();
         taken.sort_by_key(|(id, ..)| *id);

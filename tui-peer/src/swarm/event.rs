@@ -483,6 +483,15 @@ pub enum Notice {
         /// Who.
         peer: PeerId,
     },
+    /// A peer says that it has all chunks of what we have all of.
+    HasAll {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+        /// Whether it lacked some before, as far as it told us.
+        fetched: bool,
+    },
     /// A source dropped chunks it had advertised.
     Withdrew {
         /// Which content.

@@ -15,6 +15,7 @@ mod names;
 mod private;
 mod program;
 mod remote;
+mod send;
 mod service;
 mod status;
 #[path = "../walk/terminal.rs"]
@@ -36,7 +37,7 @@ fn help_lists_every_exit_code() {
     let end = place.run(&["--help"]);
     assert_eq!(end.code, 0);
     for code in [
-        "0", "1", "2", "3", "4", "5", "64", "65", "69", "73", "74", "75", "77", "98", "129",
+        "0", "1", "2", "3", "4", "5", "64", "65", "69", "73", "74", "75", "77", "98", "129", "141",
         "130/143",
     ] {
         assert!(end.out.split_whitespace().any(|word| word == code), "{code}: {}", end.out);

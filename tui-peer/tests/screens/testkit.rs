@@ -281,6 +281,7 @@ pub(crate) fn peers(at: Instant) -> Vec<PeerRow> {
                     name: NAMES[5].0.into(),
                     rate: 2_841_640.0,
                     sent: 1_095_216_660,
+                    have: 0,
                 }]
             } else {
                 Vec::new()

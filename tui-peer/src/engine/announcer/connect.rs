@@ -1,10 +1,14 @@
 //! From a join string to a welcome, or to a reason why not.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::channel::{Channel, ChannelError, FrameError, Purpose, SecureReader, SecureWriter};
+use common::channel::{
+    Channel, ChannelError, FrameError, Purpose, Secure, SecureReader, SecureWriter,
+};
 use common::id::Hash;
+use common::join::JoinString;
 use common::limits::{
     MAX_ADDRS, MAX_AGENT, MAX_FRAME_BEFORE_HELLO, MAX_MEMBERSHIP, MAX_NICK, PROTOCOL_MIN,
     PROTOCOL_VERSION,
@@ -12,6 +16,7 @@ use common::limits::{
 use common::names::show;
 use common::wire::tracker::{Hello, Reply, Request, Welcome};
 use common::wire::{Code, WireError};
+use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -121,22 +126,7 @@ pub(super) async fn connect(
 ) -> Result<Link, Ended> {
     let join = &config.join;
     let address = join.address();
-    let found = tokio::net::lookup_host((join.host(), join.port()));
-    let found: Vec<SocketAddr> = timeout(RESOLVE_TIMEOUT, found)
-        .await
-        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-        .map_err(|error| Ended::Resolve(address.clone(), error))?
-        .collect();
-    let (stream, tracker) = conn::connect(&alternating(&found))
-        .await
-        .map_err(|error| Ended::Connect(address.clone(), error))?;
-    // Small requests should not wait for more.
-    let _ = stream.set_nodelay(true);
-    let channel = Channel::new(&config.identity)?;
-    let key = join.tracker();
-    let secure = timeout(TLS_TIMEOUT, channel.connect(stream, &key, Purpose::Tracker))
-        .await
-        .map_err(|_| Ended::Silent(address.clone()))??;
+    let (secure, tracker) = reach(&Channel::new(&config.identity)?, join).await?;
     let proof =
         join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
     let hello = Request::Hello(Hello {
@@ -169,6 +159,59 @@ pub(super) async fn connect(
         }
         Some(Reply::Goaway { delay_ms }) => Err(Ended::Goaway(delay_ms)),
         _ => Err(Ended::Protocol("no welcome")),
+    }
+}
+
+/// The first of the tracker's addresses behind which its key is. A private address means another machine
+/// in another network, so one with the wrong key behind it is no reason to give up the rest.
+async fn reach(
+    channel: &Channel,
+    join: &JoinString,
+) -> Result<(Secure<TcpStream>, SocketAddr), Ended> {
+    let (address, key) = (join.address(), join.tracker());
+    let mut left = resolve(join).await?;
+    let mut failed = None;
+    while !left.is_empty() {
+        let (stream, tracker) = match conn::connect(&left).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                left.drain(..left.len().min(conn::MAX_TRIES));
+                failed = failed.or(Some(Ended::Connect(address.clone(), error)));
+                continue;
+            }
+        };
+        // Small requests should not wait for more.
+        let _ = stream.set_nodelay(true);
+        let secure = channel.connect(stream, &key, Purpose::Tracker);
+        match timeout(TLS_TIMEOUT, secure).await {
+            Ok(Ok(secure)) => return Ok((secure, tracker)),
+            // What was wrong there tells more than that others are silent.
+            Ok(Err(error)) => failed = Some(error.into()),
+            Err(_) => failed = failed.or(Some(Ended::Silent(address.clone()))),
+        }
+        left.retain(|addr| *addr != tracker);
+    }
+    Err(failed.unwrap_or(Ended::Silent(address)))
+}
+
+/// All addresses of the tracker, in the order they are to be tried.
+async fn resolve(join: &JoinString) -> Result<Vec<SocketAddr>, Ended> {
+    let lookups = join.hosts().map(|host| timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(host)));
+    let (mut all, mut failed) = (Vec::new(), None);
+    for found in join_all(lookups).await {
+        match found.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+            Ok(found) => {
+                let found: Vec<SocketAddr> = found.collect();
+                all.extend(alternating(&found));
+            }
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let mut once = HashSet::new();
+    all.retain(|addr| once.insert(*addr));
+    match failed {
+        Some(error) if all.is_empty() => Err(Ended::Resolve(join.address(), error)),
+        _ => Ok(all),
     }
 }
 

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Head start of each address over the next (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses tried in one dial.
-const MAX_TRIES: usize = 4;
+pub(in crate::engine) const MAX_TRIES: usize = 4;
 
 /// One attempt over `addrs`; reports `Up` or `DialFailed`.
 pub(in crate::engine) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
@@ -44,12 +44,23 @@ async fn attempt(
     if ours.gate.get().is_none() {
         return Err(HandshakeError::NoNetwork);
     }
-    let (stream, addr) = connect(addrs).await.map_err(HandshakeError::Connect)?;
-    let connect =
-        ours.channel.connect(Stream::new(stream, ours.traffic.clone()), &peer, Purpose::Peer);
-    let secure =
-        tokio::time::timeout(TLS_TIMEOUT, connect).await.map_err(|_| HandshakeError::Timeout)??;
-    Ok((secure, addr))
+    let mut left: Vec<SocketAddr> = addrs.iter().take(MAX_TRIES).copied().collect();
+    let mut failed = None;
+    // A private address means another machine in another network: that somebody else answers there says
+    // nothing about the next address.
+    while !left.is_empty() {
+        let (stream, addr) = connect(&left).await.map_err(HandshakeError::Connect)?;
+        let stream = Stream::new(stream, ours.traffic.clone());
+        let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
+        match tokio::time::timeout(TLS_TIMEOUT, connect).await {
+            Ok(Ok(secure)) => return Ok((secure, addr)),
+            Ok(Err(error)) => failed = Some(error.into()),
+            Err(_) => failed = failed.or(Some(HandshakeError::Timeout)),
+        }
+        left.retain(|other| *other != addr);
+    }
+    Err(failed
+        .unwrap_or_else(|| HandshakeError::Connect(std::io::Error::other("no address known"))))
 }
 
 /// The first address that answers, each tried a little after the one before.

@@ -22,7 +22,7 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 use tokio::sync::mpsc;
 
-pub(in crate::engine) use dial::{connect, dial};
+pub(in crate::engine) use dial::{MAX_TRIES, connect, dial};
 pub(in crate::engine) use flow::Charge;
 pub(in crate::engine) use handshake::Ours;
 pub(in crate::engine) use listener::listen;

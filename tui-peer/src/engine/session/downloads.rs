@@ -286,12 +286,17 @@ impl Session {
         }
     }
 
+    /// Whose parts and journals are ours.
+    pub(super) fn owner(&self) -> PeerId {
+        self.config.owner.unwrap_or(self.me)
+    }
+
     /// Creates or finds the `.part` file, and hashes again what a crash left unsure.
     pub(super) fn open(&mut self, id: ContentId) {
         self.set_phase(&id, Phase::Opening);
         let dir = self.download_of(&id).map(|download| download.record.dir.clone());
         let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
-        let (keep_free, owner) = (self.config.keep_free, self.me);
+        let (keep_free, owner) = (self.config.keep_free, self.owner());
         let number = self.new_number();
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };

@@ -188,6 +188,11 @@ impl Session {
                 let text = format!("{}: serving {}", name(id), self.who(peer));
                 self.say(Level::Debug, Target::Serve, text);
             }
+            Notice::HasAll { id, peer, fetched } => {
+                let text = format!("{}: {} has all of it", name(id), self.who(peer));
+                let what = What::HasAll { id: *id, peer: *peer, fetched: *fetched };
+                self.tell(Level::Debug, Target::Serve, text, what);
+            }
             Notice::Withdrew { id, peer } => {
                 let text = format!("{}: {} no longer has some chunks", name(id), self.who(peer));
                 self.say(Level::Debug, Target::Fetch, text);

@@ -109,7 +109,7 @@ impl Session {
             name: downloads::disk_name(&content.name, id),
             dir,
             keep_free: self.config.keep_free,
-            owner: Some(self.me),
+            owner: Some(self.owner()),
         };
         let mut download = Content::download(record.clone());
         let number = self.new_number();

@@ -82,6 +82,7 @@ use crate::swarm::Node;
 use crate::swarm::event::{ConnId, Input, Output};
 use crate::swarm::time::Time;
 
+pub(super) use remembered::known;
 pub(super) use start::start;
 
 /// Events taken from one queue before the others get their turn.

@@ -103,7 +103,7 @@ impl Session {
             join: join.clone(),
             nick: self.config.nick.clone(),
             port: self.listen.port(),
-            local: host::local_addrs(self.listen),
+            local: self.announced_addrs(),
             agent: self.ours.agent.to_string(),
         };
         let (announcer, events) = announcer::start(config);
@@ -131,6 +131,15 @@ impl Session {
         }
         self.watch_sources();
         self.changed();
+    }
+
+    /// Addresses of ours beside the one where the tracker sees us. In a network of one link all of them
+    /// count: whoever has the link may come from anywhere.
+    fn announced_addrs(&self) -> Vec<SocketAddr> {
+        match self.config.host_secret {
+            Some(_) => host::all_addrs(self.listen),
+            None => host::local_addrs(self.listen),
+        }
     }
 
     /// Tells the tracker (again) about a content of ours.
@@ -222,9 +231,9 @@ impl Session {
             return;
         }
         let (state_dir, listen) = (self.config.state_dir.join("tracker"), self.listen);
-        let tx = self.done_tx.clone();
+        let (tx, secret) = (self.done_tx.clone(), self.config.host_secret.clone());
         tokio::spawn(async move {
-            let result = host::start(state_dir, listen).await;
+            let result = host::start(state_dir, listen, secret).await;
             let hosted = Hosted { result, reply: Some(reply) };
             let _ = tx.send(Done::Hosted(hosted)).await;
         });

@@ -43,6 +43,11 @@ pub(super) fn remembered(state_dir: &Path) -> Result<Option<JoinString>, Unusabl
     Err(Unusable { path, why, aside })
 }
 
+/// The same for who only looks: nothing is put aside, and what cannot be used is none.
+pub(in crate::engine) fn known(state_dir: &Path) -> Option<JoinString> {
+    read(&state_dir.join(JOIN_FILE)).ok()??.trim().parse().ok()
+}
+
 fn read(path: &Path) -> io::Result<Option<String>> {
     let file = match File::open(path) {
         Ok(file) => file,

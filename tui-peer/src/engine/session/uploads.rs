@@ -33,7 +33,13 @@ impl Session {
                 .node
                 .takes(*id, now)
                 .into_iter()
-                .map(|(id, rate, sent)| Take { id, name: self.name_of(&id), rate, sent })
+                .map(|(id, rate, sent, have)| Take {
+                    id,
+                    name: self.name_of(&id),
+                    rate,
+                    sent,
+                    have,
+                })
                 .collect();
             let upload = match places.get(id) {
                 Some(place) => Upload::Queued(*place),

@@ -64,4 +64,7 @@ pub struct Take {
     pub rate: f64,
     /// Payload sent to it since it opened this content.
     pub sent: u64,
+    /// Chunks of it that this peer says it has.
+    #[serde(default)]
+    pub have: u32,
 }

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use self::bars::Bars;
+pub(in crate::headless) use self::bars::{MAX_ROWS, Row};
 pub(super) use self::names::{with_name, with_path};
 use self::style::Style;
 use crate::args::LogFormat;
@@ -51,6 +52,25 @@ impl Output {
         let bars = if plain && !json { Bars::on_terminal() } else { None };
         let level = if verbose == 0 { Level::Info } else { Level::Debug };
         Self { json, style, format, level, bars, metrics: None, broken: false }
+    }
+
+    /// Whether what is said on standard output stays in the journal: no place for a secret.
+    pub fn is_journaled(&self) -> bool {
+        style::is_journal(std::io::stdout())
+    }
+
+    /// Less of the log than usual, unless the user asked for more of it: for commands that say in their own
+    /// words how it goes.
+    pub fn only_warnings(&mut self) {
+        if self.level == Level::Info {
+            self.level = Level::Warn;
+        }
+    }
+
+    /// Nothing on a terminal moves by itself from here on: somebody else writes to it.
+    pub fn without_bars(&mut self) {
+        self.clear();
+        self.bars = None;
     }
 
     /// From here on this is a service: lines of the log have a time.
@@ -157,6 +177,13 @@ impl Output {
         }
     }
 
+    /// A bar for each of these.
+    pub(in crate::headless) fn rows(&mut self, rows: &[Row]) {
+        if let Some(bars) = &mut self.bars {
+            bars.rows(rows);
+        }
+    }
+
     /// Takes bars and bottom line away.
     pub fn clear(&mut self) {
         if let Some(bars) = &mut self.bars {
@@ -167,7 +194,7 @@ impl Output {
     /// An event of the engine: a log line, and JSON for programs.
     pub fn event(&mut self, event: &Event) {
         let value = match &event.what {
-            What::Said | What::Hashed { .. } | What::Verified { .. } => None,
+            What::Said | What::Hashed { .. } | What::Verified { .. } | What::HasAll { .. } => None,
             What::Shared { id, name, size, chunks } => {
                 let id = id.to_string();
                 let object = json!({"event": "shared", "id": id, "size": size, "chunks": chunks});

@@ -1,6 +1,7 @@
 //! How a line of the log looks, by where it goes.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::time::SystemTime;
 
 use serde_json::json;
@@ -29,7 +30,7 @@ impl Style {
             Some(LogFormat::Text) => Self::Text,
             Some(LogFormat::Json) => Self::Json,
             Some(LogFormat::Journal) => Self::Journal,
-            None if is_journal() => Self::Journal,
+            None if is_journal(std::io::stderr()) => Self::Journal,
             None if service => Self::Text,
             None => Self::Bare,
         }
@@ -55,12 +56,11 @@ impl Style {
     }
 }
 
-/// Whether standard error is the journal: systemd names the stream's device and inode.
-fn is_journal() -> bool {
+/// Whether a stream is the journal: systemd names the device and inode of the one it gave.
+pub(super) fn is_journal(stream: impl AsFd + IsTerminal) -> bool {
     let Some(named) = std::env::var("JOURNAL_STREAM").ok() else { return false };
-    let stderr = std::io::stderr();
-    !stderr.is_terminal()
-        && rustix::fs::fstat(&stderr)
+    !stream.is_terminal()
+        && rustix::fs::fstat(&stream)
             .is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 

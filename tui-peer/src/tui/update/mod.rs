@@ -194,6 +194,7 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Said
         | What::Failed { .. }
         | What::Peer { .. }
+        | What::HasAll { .. }
         | What::Hashed { .. }
         | What::Verified { .. } => {}
     }

@@ -1,0 +1,94 @@
+//! The addresses of this machine, for others.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Interfaces that lead to machines inside this one (containers, virtual machines): named so by what makes
+/// them. Nobody else reaches us there, and their addresses are the same on many machines.
+const INNER: &[&str] = &[
+    "docker", "br-", "veth", "virbr", "vnet", "vmnet", "vboxnet", "lxc", "lxdbr", "cni", "podman",
+];
+/// Addresses at most: a machine with more has them for its containers.
+const MAX_ADDRESSES: usize = 64;
+
+/// An address of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnAddress {
+    /// It.
+    pub ip: IpAddr,
+    /// Whether it leads only to machines inside this one.
+    pub inner: bool,
+}
+
+/// This machine's addresses but loopback and link-local ones, those first by which others most likely reach
+/// it; none if the system does not tell. Asks the kernel only, and does not wait.
+pub fn own_addresses() -> Vec<OwnAddress> {
+    use nix::net::if_::InterfaceFlags;
+    use nix::sys::socket::SockaddrStorage;
+    let address = |stored: SockaddrStorage| {
+        let v4 = stored.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| stored.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let up = interfaces.filter(|i| i.flags.contains(InterfaceFlags::IFF_UP));
+    let found = up.filter_map(|i| Some((i.interface_name.clone(), address(i.address?)?)));
+    sort(found.take(MAX_ADDRESSES))
+}
+
+fn sort(found: impl IntoIterator<Item = (String, IpAddr)>) -> Vec<OwnAddress> {
+    let mut all: Vec<OwnAddress> = Vec::new();
+    for (interface, ip) in found {
+        let of_use = match ip {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local() && !ip.is_unspecified(),
+            IpAddr::V6(ip) => {
+                !ip.is_loopback() && !ip.is_unicast_link_local() && !ip.is_unspecified()
+            }
+        };
+        if of_use && !all.iter().any(|known| known.ip == ip) {
+            let inner = INNER.iter().any(|start| interface.starts_with(start));
+            all.push(OwnAddress { ip, inner });
+        }
+    }
+    // Stable: among equals the system's own order counts.
+    all.sort_by_key(|own| (own.inner, rank(own.ip)));
+    all
+}
+
+fn rank(ip: IpAddr) -> u8 {
+    match ip {
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(ip) if is_unique_local(ip) => 2,
+        IpAddr::V6(_) => 1,
+    }
+}
+
+/// `fc00::/7` (RFC 4193).
+fn is_unique_local(ip: Ipv6Addr) -> bool {
+    ip.segments().first().is_some_and(|first| first & 0xfe00 == 0xfc00)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_others_reach_come_first() {
+        let found = [
+            ("lo", "127.0.0.1"),
+            ("docker0", "172.17.0.1"),
+            ("eth0", "fe80::1"),
+            ("eth0", "fd00::5"),
+            ("eth0", "2001:db8::5"),
+            ("eth0", "169.254.3.4"),
+            ("eth0", "192.168.1.5"),
+            ("wg0", "10.9.0.2"),
+            ("wg0", "10.9.0.2"),
+            ("lo", "::1"),
+        ];
+        let sorted = sort(found.map(|(name, ip)| (name.to_owned(), ip.parse().unwrap())));
+        let shown: Vec<String> = sorted.iter().map(|own| own.ip.to_string()).collect();
+        assert_eq!(shown, ["192.168.1.5", "10.9.0.2", "2001:db8::5", "fd00::5", "172.17.0.1"]);
+        assert!(sorted.last().is_some_and(|own| own.inner) && !sorted[0].inner);
+        // Of this machine, whatever it has.
+        assert!(own_addresses().iter().all(|own| !own.ip.is_loopback()));
+    }
+}

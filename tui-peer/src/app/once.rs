@@ -1,0 +1,262 @@
+//! Commands by a peer of one run: a key of its own, nothing remembered, nothing of the user's touched.
+
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use common::id::PeerId;
+use common::join::{JoinString, MAX_IDS, Secret};
+
+use super::KEYS;
+use super::links::{Links, links, read_links};
+use super::reach::beside;
+use super::start::{self, in_runtime};
+use crate::args::{Common, Get, Send, exit};
+use crate::control::place;
+use crate::engine::config::{EngineConfig, OnStart};
+use crate::engine::known_network;
+use crate::headless::{self, Output, Sending, SpoolError, Streaming};
+use crate::scratch::Scratch;
+use crate::settings::{Item, Origin, Settings, Table, settings};
+
+/// Whose parts these are in their journals: of all peers of one run, so that the next one takes up what the
+/// last one left. That they are this user's own is told by the file system, as with all others.
+const OWNER: PeerId = PeerId::from_bytes(*b"shoal: a peer of one run, no key");
+/// Standard input and output, where a path is meant.
+const DASH: &str = "-";
+
+/// `get`: as ever where the network is known; else by a peer of this run.
+pub(super) fn get(mut wish: Get) -> u8 {
+    let streams = wish.output.as_deref() == Some(Path::new(DASH));
+    let mut out = Output::new(wish.common.json && !streams, 0);
+    if let Err(why) = read_links(&mut wish.what) {
+        out.error("usage", &why, "tui-peer get --help");
+        return exit::USAGE;
+    }
+    let link = match links(&wish.what) {
+        Ok(link) => link,
+        Err(why) => {
+            out.error("usage", &why, "tui-peer get --help");
+            return exit::USAGE;
+        }
+    };
+    if streams {
+        return stream(wish, link, &mut out);
+    }
+    // The running peer's folder is another.
+    wish.output = wish.output.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    if let Some(link) = link {
+        wish.what = link.each;
+        if is_strange(&wish.common, &link.join) {
+            return get_once(wish, link.join);
+        }
+    }
+    let common = wish.common.clone();
+    beside(
+        &common,
+        "get",
+        |engine, mut out| async move { headless::get(engine, wish, &mut out).await },
+    )
+}
+
+/// Whether a link leads to where this user has never been: then nothing of it is to stay.
+fn is_strange(common: &Common, join: &JoinString) -> bool {
+    // What is wrong in the settings is told by whoever uses them.
+    let Ok(settings) = settings(common, KEYS) else { return false };
+    let state = &settings.engine.state_dir;
+    let known = settings.engine.join.clone().or_else(|| known_network(state));
+    match known {
+        Some(known) if known.tracker() == join.tracker() => false,
+        _ if join.secret().is_some() => true,
+        Some(_) => false,
+        None => {
+            settings.table.origin(Item::State) == Origin::Default && place::holder(state).is_none()
+        }
+    }
+}
+
+fn get_once(mut wish: Get, join: JoinString) -> u8 {
+    wish.once = true;
+    let common = wish.common.clone();
+    in_runtime(&common.clone(), false, |settings, mut out| async move {
+        let scratch = match Scratch::small() {
+            Ok(scratch) => scratch,
+            Err(error) => return no_folder(&error, &mut out),
+        };
+        let mut config = match config(&settings, &scratch) {
+            Ok(config) => config,
+            Err(error) => return no_folder(&error, &mut out),
+        };
+        if let Some(dir) = &wish.output {
+            config.downloads.clone_from(dir);
+        }
+        config.join = Some(join);
+        start::private(&common, config, &settings.table, out, |engine, mut out| async move {
+            headless::get(engine, wish, &mut out).await
+        })
+        .await
+    })
+}
+
+/// `get -o -`.
+fn stream(wish: Get, link: Option<Links>, out: &mut Output) -> u8 {
+    let mut refuse = |why: &str, hint: &str| {
+        out.error("usage", why, hint);
+        exit::USAGE
+    };
+    if wish.common.json {
+        return refuse("--json and -o - both want standard output", "leave one of them away");
+    }
+    if wish.seed {
+        return refuse("--seed needs a file, and -o - keeps none", "-o DIR keeps it");
+    }
+    let (each, join) = match link {
+        Some(link) => (link.each, Some(link.join)),
+        None => (wish.what.clone(), None),
+    };
+    let [what] = each.as_slice() else {
+        return refuse("standard output takes one file", "get them one by one");
+    };
+    let what = what.clone();
+    let common = wish.common.clone();
+    in_runtime(&common.clone(), false, |settings, mut out| async move {
+        let scratch = match Scratch::large() {
+            Ok(scratch) => scratch,
+            Err(error) => return no_folder(&error, &mut out),
+        };
+        let made = config(&settings, &scratch).and_then(|made| Ok((made, scratch.folder("data")?)));
+        let (mut config, dir) = match made {
+            Ok(made) => made,
+            Err(error) => return no_folder(&error, &mut out),
+        };
+        config.downloads.clone_from(&dir);
+        let known = config.join.take().or_else(|| known_network(&settings.engine.state_dir));
+        config.join = match (known, join) {
+            (Some(known), Some(join)) if known.tracker() == join.tracker() => Some(known),
+            (known, join) => join.or(known),
+        };
+        let Get { files, wait, timeout, .. } = wish;
+        let streaming = Streaming { what, files, wait, timeout, dir };
+        // What is fetched is gone with the run: nothing a hook could be told of.
+        start::private(&common, config, &Table::default(), out, |engine, mut out| async move {
+            headless::stream(engine, &streaming, &mut out).await
+        })
+        .await
+    })
+}
+
+/// `send`.
+pub(super) fn send(wish: Send) -> u8 {
+    let dashes = wish.paths.iter().filter(|path| *path == Path::new(DASH)).count();
+    let wrong = if wish.name.is_some() && wish.paths.len() > 1 {
+        Some(("--name is for one path", "send them one by one"))
+    } else if dashes > 1 {
+        Some(("standard input can be sent once", "tui-peer send --help"))
+    } else if wish.paths.len() > MAX_IDS {
+        Some(("one link takes at most 16 paths", "put them into a folder, and send that"))
+    } else {
+        None
+    };
+    if let Some((why, hint)) = wrong {
+        Output::new(wish.common.json, 0).error("usage", &format!("{why}: {hint}"), hint);
+        return exit::USAGE;
+    }
+    let common = wish.common.clone();
+    in_runtime(&common.clone(), false, |settings, mut out| async move {
+        // From here on the folder of this run is removed whatever comes.
+        let stopped = headless::stop_signal();
+        let made = if dashes > 0 { Scratch::large() } else { Scratch::small() };
+        let made = made.and_then(|scratch| {
+            let config = sender(&wish, &settings, &scratch)?;
+            Ok((config, scratch.folder("input")?, scratch))
+        });
+        let (config, input, _scratch) = match made {
+            Ok(made) => made,
+            Err(error) => return no_folder(&error, &mut out),
+        };
+        let paths = tokio::select! {
+            paths = paths(&wish, input, &out) => paths,
+            code = stopped => return code,
+        };
+        let paths = match paths {
+            Ok(paths) => paths,
+            Err(error) => {
+                let (word, code) = match &error {
+                    SpoolError::Name(_) => ("usage", exit::USAGE),
+                    SpoolError::Full { .. } => ("disk-full", exit::IO),
+                    SpoolError::Io { .. } => ("io", exit::IO),
+                };
+                out.error(word, &error.to_string(), "tui-peer send --help");
+                return code;
+            }
+        };
+        let sending = Sending {
+            paths,
+            host: config.will_host,
+            to: usize::try_from(wish.to).unwrap_or(usize::MAX),
+            timeout: wish.timeout,
+            qr: !wish.no_qr,
+        };
+        start::private(&common, config, &settings.table, out, |engine, mut out| async move {
+            headless::send(engine, sending, &mut out).await
+        })
+        .await
+    })
+}
+
+/// A sender joins the network that is known, or makes one for its link.
+fn sender(wish: &Send, settings: &Settings, scratch: &Scratch) -> io::Result<EngineConfig> {
+    let mut config = config(settings, scratch)?;
+    config.listen = settings.engine.listen;
+    config.port_fallback = Some(settings.engine.port_fallback.unwrap_or(true));
+    config.downloads = scratch.folder("downloads")?;
+    let known = config.join.take().or_else(|| known_network(&settings.engine.state_dir));
+    config.join = known.filter(|_| !wish.host);
+    if config.join.is_none() {
+        config.will_host = true;
+        config.host_secret = Some(Secret::generate().map_err(io::Error::other)?);
+    }
+    Ok(config)
+}
+
+/// The paths to send, standard input kept in `input` among them.
+async fn paths(
+    wish: &Send,
+    input: PathBuf,
+    out: &Output,
+) -> Result<Vec<(PathBuf, Option<String>)>, SpoolError> {
+    let mut paths = Vec::new();
+    for path in &wish.paths {
+        if path != Path::new(DASH) {
+            paths.push((path.clone(), wish.name.clone()));
+            continue;
+        }
+        if io::stdin().is_terminal() {
+            out.always("reading standard input; ^D ends it");
+        }
+        let (dir, name) = (input.clone(), wish.name.clone());
+        let spooled = tokio::task::spawn_blocking(move || {
+            headless::spool(io::stdin().lock(), &dir, name.as_deref())
+        });
+        let lost = |error| SpoolError::Io { dir: input.clone(), source: io::Error::other(error) };
+        paths.push((spooled.await.map_err(lost)??, None));
+    }
+    Ok(paths)
+}
+
+/// What the settings say, with a state of this run and nothing to remember.
+fn config(settings: &Settings, scratch: &Scratch) -> io::Result<EngineConfig> {
+    let mut config = settings.engine.clone();
+    config.state_dir = scratch.folder("state")?;
+    config.remember = false;
+    config.on_start = OnStart::Resume;
+    config.listen.set_port(0);
+    config.owner = Some(OWNER);
+    Ok(config)
+}
+
+fn no_folder(error: &io::Error, out: &mut Output) -> u8 {
+    let dir = std::env::temp_dir();
+    let why = format!("cannot make a folder for this run in {}: {error}", dir.display());
+    out.error("folder", &why, "TMPDIR names another folder");
+    exit::CANNOT_CREATE
+}
