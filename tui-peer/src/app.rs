@@ -81,17 +81,25 @@ pub fn run(cli: Cli) -> u8 {
                 |peer, mut out| async move { headless::unshare(peer, &wish, &mut out).await },
             )
         }
+        Command::Act(act) => {
+            let common = act.reach().common();
+            reach(&common, act.verb().name(), None, false, |peer, mut out| async move {
+                headless::act(peer, &act.wish(), &mut out).await
+            })
+        }
         Command::Stop(wish) => {
             reach(&wish.common.clone(), "stop", None, false, |peer, mut out| async move {
                 headless::stop(peer, &wish, &mut out).await
             })
         }
         #[cfg(feature = "tui")]
-        Command::Attach(common) => {
+        Command::Attach(wish) => {
+            let common = Common { look: wish.look, ..wish.common };
+            let wanted = common.clone();
             reach(&common, "attach", None, true, |peer, mut out| async move {
                 // As the user has it; what is wrong in the file was told already.
-                let table = settings_as_far(&Common::default(), KEYS).map(|(own, _)| own.table);
-                crate::screen::attach(peer, table.unwrap_or_default(), &mut out).await
+                let table = settings_as_far(&wanted, KEYS).map(|(own, _)| own.table);
+                crate::screen::attach(peer, wish.plain, table.unwrap_or_default(), &mut out).await
             })
         }
         Command::Demo(wish) => block_on(demo::run(wish)),
@@ -115,9 +123,9 @@ fn config(wish: Config) -> u8 {
 
 /// Only the app knows its actions; without it, any are taken.
 #[cfg(feature = "tui")]
-const KEYS: KeyCheck = crate::tui::keymap::check;
+pub(crate) const KEYS: KeyCheck = crate::tui::keymap::check;
 #[cfg(not(feature = "tui"))]
-const KEYS: KeyCheck = |_| Vec::new();
+pub(crate) const KEYS: KeyCheck = |_| Vec::new();
 
 fn app(run: Run) -> u8 {
     let mut common = run.common.clone();

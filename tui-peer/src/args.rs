@@ -1,5 +1,6 @@
 //! The command line: what the user typed, or said in the environment.
 
+mod act;
 pub mod exit;
 mod parse;
 mod remote;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::logfile::LogTo;
 use crate::settings::{Item, Layer, parse_rate};
 
+pub use act::{Act, Here, Reach, parse_line};
 pub use parse::{misplaced, parse};
 pub use remote::{Completions, Peers, Share, Status, Stop, Unshare};
 pub use send::Send;
@@ -48,11 +50,14 @@ pub enum Command {
     Share(Share),
     /// No longer share something; files are not touched.
     Unshare(Unshare),
+    /// Changes what the running peer does.
+    #[command(flatten)]
+    Act(Act<Reach>),
     /// Stop the running peer in good order.
     Stop(Stop),
     /// Show the full-screen app on the running peer; quitting it lets the peer run on.
     #[cfg(feature = "tui")]
-    Attach(Common),
+    Attach(Attach),
     /// Print id and root of files or folders; needs no network.
     Hash(Hash),
     /// Read shared or downloaded files again and compare.
@@ -289,8 +294,22 @@ pub enum ConfigCommand {
     },
 }
 
-/// Options of `demo`.
+/// Options of `attach`.
 #[derive(Debug, Clone, Args)]
+pub struct Attach {
+    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
+    #[arg(long, env = "SHOAL_PLAIN", value_parser = FalseyValueParser::new())]
+    pub plain: bool,
+    /// How the app looks.
+    #[command(flatten)]
+    pub look: Look,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Clone, Default, Args)]
 pub struct Demo {
     /// Without a screen: serve and print events.
     #[arg(long)]
@@ -298,6 +317,12 @@ pub struct Demo {
     /// One JSON object a line on standard output (with --headless).
     #[arg(long)]
     pub json: bool,
+    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
+    #[arg(long, env = "SHOAL_PLAIN", value_parser = FalseyValueParser::new())]
+    pub plain: bool,
+    /// How the app looks.
+    #[command(flatten)]
+    pub look: Look,
 }
 
 impl Common {

@@ -14,12 +14,14 @@ use common::join::JoinString;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::args::{Demo, exit};
+use crate::app::KEYS;
+use crate::args::{Common, Demo, exit};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::config::EngineConfig;
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::{self};
 use crate::headless::{self, Output, Service, stop_signal};
+use crate::settings::Table;
 
 /// Sample files: name and MiB. Small enough to be made in a moment, large enough to watch.
 const FILES: [(&str, usize); 4] = [
@@ -45,6 +47,8 @@ const PEERS: [(&str, u64, &[usize], &[usize]); 4] = [
     ("build-box", 2 << 20, &[0], &[1, 2]),
     ("attic-nas", 1 << 20, &[3], &[0]),
 ];
+/// The user's own peer.
+const OWN: &str = "you";
 /// How often it is looked whether the samples' writer has let go.
 const LET_GO: Duration = Duration::from_millis(5);
 /// When one of the full sources goes away, to be seen leaving.
@@ -54,6 +58,14 @@ const RETURNS_AFTER: Duration = Duration::from_secs(15);
 
 /// Runs until the user quits; returns the exit code.
 pub async fn run(wish: Demo) -> u8 {
+    // As the user has it; what is wrong in the file is told when it matters.
+    let common = Common { look: wish.look.clone(), ..Common::default() };
+    let table = crate::settings::load::table(common.flags(), KEYS).unwrap_or_default();
+    run_with(wish, table).await
+}
+
+/// The same with these settings; none of them is saved.
+pub async fn run_with(wish: Demo, table: Table) -> u8 {
     let mut out = Output::new(wish.json, 0);
     // Before there is anything to clean up.
     let stopped = stop_signal();
@@ -78,7 +90,7 @@ pub async fn run(wish: Demo) -> u8 {
     };
     match built {
         Ok(network) => {
-            let code = network.show(wish, &mut out).await;
+            let code = network.show(wish, table, &mut out).await;
             drop(root);
             code
         }
@@ -151,8 +163,13 @@ async fn build(root: &Path, stop: Arc<AtomicBool>) -> Result<Network, String> {
             }
         }
     }
-    let own = peer(root, "you", None, &join).await?;
+    let own = peer(root, OWN, None, &join).await?;
     Ok(Network { root: root.to_path_buf(), join, own, peers, tracker: stop })
+}
+
+/// State and downloads of a peer.
+fn folders(root: &Path, nick: &str) -> (PathBuf, PathBuf) {
+    (root.join(nick).join("state"), root.join(nick).join("downloads"))
 }
 
 async fn peer(
@@ -161,7 +178,7 @@ async fn peer(
     up: Option<u64>,
     join: &JoinString,
 ) -> Result<EngineHandle, String> {
-    let (state, downloads) = (root.join(nick).join("state"), root.join(nick).join("downloads"));
+    let (state, downloads) = folders(root, nick);
     let mut config = EngineConfig::new(state, downloads);
     config.listen = ([127, 0, 0, 1], 0).into();
     config.nick = nick.to_owned();
@@ -201,11 +218,14 @@ fn find(snapshot: &engine::snapshot::Snapshot, name: &str) -> Option<ContentId> 
 }
 
 impl Network {
-    async fn show(self, wish: Demo, out: &mut Output) -> u8 {
+    async fn show(self, wish: Demo, table: Table, out: &mut Output) -> u8 {
         let Self { root, join, own, peers, tracker } = self;
         fetch(&own, FILES[0].0);
         let drama = tokio::spawn(come_and_go(root.clone(), join, peers.last().cloned()));
-        let code = front_end(wish, own.clone(), out).await;
+        // Its own folders, which are gone at the end, and no configuration file.
+        let (state, downloads) = folders(&root, OWN);
+        let table = table.for_now(state, downloads, OWN);
+        let code = front_end(wish, own.clone(), table, out).await;
         drama.abort();
         own.stop(Stop::Now);
         for peer in &peers {
@@ -221,20 +241,17 @@ impl Network {
 }
 
 #[cfg(feature = "tui")]
-async fn front_end(wish: Demo, own: EngineHandle, out: &mut Output) -> u8 {
+async fn front_end(wish: Demo, own: EngineHandle, table: Table, out: &mut Output) -> u8 {
     if wish.headless || wish.json {
         headless::serve(own, Service::default(), out).await
     } else {
-        // As the user has it; what is wrong in the file is told when it matters.
-        let table = crate::settings::load::table(Default::default(), crate::tui::keymap::check)
-            .unwrap_or_default();
         // Nothing of a demo is left to go on in the background.
-        crate::screen::show(own, Vec::new(), false, (0, false), table, out).await.0
+        crate::screen::show(own, Vec::new(), false, (0, wish.plain), table, out).await.0
     }
 }
 
 #[cfg(not(feature = "tui"))]
-async fn front_end(_: Demo, own: EngineHandle, out: &mut Output) -> u8 {
+async fn front_end(_: Demo, own: EngineHandle, _: Table, out: &mut Output) -> u8 {
     headless::serve(own, Service::default(), out).await
 }
 

@@ -3,6 +3,7 @@
 //! In reading order:
 //!
 //! - [`args`]: what the user typed; [`settings`]: what follows from it and the configuration file.
+//! - [`act`]: what a running peer can be told, by the shell, line by line or on the screen; [`find`]: what names mean.
 //! - [`swarm`]: PURE. Who is asked for what, who is served, who is believed. Events in, effects out.
 //! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
 //! - [`logfile`]: what is written down.
@@ -20,16 +21,19 @@
 //! [`engine::library`], and nothing else of the engine; the engine knows no front end; `swarm` knows
 //! only `common`. `tests/tidy.rs` holds this.
 
+pub mod act;
 mod app;
 pub mod args;
 pub mod control;
 pub mod demo;
 pub mod engine;
 pub mod filter;
+pub mod find;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod headless;
 pub mod hooks;
+mod json;
 mod leave;
 pub mod logfile;
 pub mod metrics;

@@ -48,18 +48,32 @@ pub(crate) async fn show(
             out.note(&error.message);
         }
     }
-    let options = Options { table, demo: true, wanted_port: Some(wanted_port) };
-    let ended = if plain || wants_plain(&|name| std::env::var(name).ok(), out) {
-        tui::run_plain(engine.clone(), options).await
-    } else {
-        tui::run(engine.clone(), options).await
+    let options = Options {
+        table: table.clone(),
+        demo: true,
+        wanted_port: Some(wanted_port),
+        attached: None,
     };
-    match ended {
-        Ok(reason) => leave(engine, reason, out).await,
+    match run(engine.clone(), plain, options, out).await {
+        Ok(reason) => leave(engine, reason, table, out).await,
         Err(error) => {
             out.note(&format!("tui-peer: {error:#}"));
             (stop(engine, Stop::Gracefully, exit::OTHER).await, None)
         }
+    }
+}
+
+/// The app, as a screen or line by line.
+async fn run(
+    engine: EngineHandle,
+    plain: bool,
+    options: Options,
+    out: &Output,
+) -> anyhow::Result<ExitReason> {
+    if plain || wants_plain(&|name| std::env::var(name).ok(), out) {
+        tui::run_plain(engine, options).await
+    } else {
+        tui::run(engine, options).await
     }
 }
 
@@ -76,13 +90,14 @@ fn wants_plain(env: &dyn Fn(&str) -> Option<String>, out: &Output) -> bool {
 }
 
 /// Shows the app on a peer that runs elsewhere; that one runs on afterwards. Returns the exit code.
-pub(crate) async fn attach(peer: Attached, table: Table, out: &mut Output) -> u8 {
+pub(crate) async fn attach(peer: Attached, plain: bool, table: Table, out: &mut Output) -> u8 {
     if let Err(why) = terminal() {
         out.error("usage", why, "tui-peer status");
         return exit::USAGE;
     }
     let pid = peer.peer.pid;
-    match tui::run(peer.engine.clone(), Options { table, demo: false, wanted_port: None }).await {
+    let options = Options { table, demo: false, wanted_port: None, attached: Some(pid) };
+    match run(peer.engine.clone(), plain, options, out).await {
         Ok(ExitReason::EngineStopped) => {
             out.note(&format!("process {pid} has stopped"));
             exit::OK
@@ -107,7 +122,12 @@ pub(crate) async fn attach(peer: Attached, table: Table, out: &mut Output) -> u8
 }
 
 /// After the screen: says goodbye to the network, or lets a peer in the background go on.
-async fn leave(engine: EngineHandle, reason: ExitReason, out: &Output) -> (u8, Option<Wish>) {
+async fn leave(
+    engine: EngineHandle,
+    reason: ExitReason,
+    table: Table,
+    out: &Output,
+) -> (u8, Option<Wish>) {
     let code = match reason {
         ExitReason::ServeOn => {
             let snapshot = engine.snapshot();
@@ -124,7 +144,8 @@ async fn leave(engine: EngineHandle, reason: ExitReason, out: &Output) -> (u8, O
         ExitReason::Panicked => stop(engine, Stop::Gracefully, exit::OTHER).await,
         ExitReason::Demo => {
             stop(engine, Stop::Gracefully, exit::OK).await;
-            Box::pin(crate::demo::run(Demo { headless: false, json: false })).await
+            // As the screen looked.
+            Box::pin(crate::demo::run_with(Demo::default(), table)).await
         }
         ExitReason::Signal(number) => {
             let code = u8::try_from(128 + number).unwrap_or(exit::OTHER);
@@ -183,7 +204,9 @@ mod tests {
             let (engine, parts) = engine();
             engine.stop(asked);
             drop(parts);
-            let (code, _) = leave(engine, ExitReason::EngineStopped, &Output::new(false, 0)).await;
+            let (code, _) =
+                leave(engine, ExitReason::EngineStopped, Table::default(), &Output::new(false, 0))
+                    .await;
             assert_eq!(code, wanted, "{asked:?}");
         }
     }
@@ -193,7 +216,8 @@ mod tests {
         let (engine, parts) = engine();
         drop(parts);
         let why = "the terminal gives no more input".to_owned();
-        let (code, wish) = leave(engine, ExitReason::Gone(why), &Output::new(false, 0)).await;
+        let (code, wish) =
+            leave(engine, ExitReason::Gone(why), Table::default(), &Output::new(false, 0)).await;
         assert!(wish.is_none());
         assert_eq!(code, exit::HUNG_UP);
     }

@@ -14,6 +14,25 @@ pub async fn read<T: DeserializeOwned>(
     from: &mut (impl AsyncRead + Unpin),
     limit: u32,
 ) -> io::Result<Option<T>> {
+    read_bytes(from, limit).await?.map(|bytes| decode(&bytes)).transpose()
+}
+
+/// What is in a frame.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] if it is not understood.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    rmp_serde::from_slice(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Reads one frame without a look at what is in it, for those who may not understand it; `None` at the end.
+///
+/// # Errors
+/// From the socket; [`io::ErrorKind::InvalidData`] for a frame longer than `limit`.
+pub async fn read_bytes(
+    from: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+) -> io::Result<Option<Vec<u8>>> {
     let len = match from.read_u32().await {
         Ok(len) => len,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -29,8 +48,7 @@ pub async fn read<T: DeserializeOwned>(
     if u32::try_from(bytes.len()) != Ok(len) {
         return Ok(None);
     }
-    let value = rmp_serde::from_slice(&bytes);
-    value.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    Ok(Some(bytes))
 }
 
 /// Writes one frame.

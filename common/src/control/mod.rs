@@ -6,5 +6,5 @@
 mod frame;
 mod place;
 
-pub use frame::{read, write};
+pub use frame::{decode, read, read_bytes, write};
 pub use place::{Place, SocketFile, connect, listen, same_user};

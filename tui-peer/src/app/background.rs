@@ -75,12 +75,21 @@ pub(super) async fn start(common: &Common, config: &EngineConfig, wish: Wish, co
 }
 
 /// What has to be typed to reach this state folder, if it is not the usual one.
-fn state_option(state: &Path) -> String {
+pub(super) fn state_option(state: &Path) -> String {
     let usual = settings(&Common::default(), super::KEYS);
     if usual.is_ok_and(|usual| usual.engine.state_dir == state) {
         return String::new();
     }
-    format!(" --state {}", state.display())
+    format!(" --state {}", quoted(&state.to_string_lossy()))
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io::Result<Child> {
@@ -117,4 +126,17 @@ fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io:
     // No folder is kept busy, and no terminal is held.
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command.spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_takes_it_for_one_word() {
+        assert_eq!(quoted("/srv/shoal"), "/srv/shoal");
+        assert_eq!(quoted("/srv/my shoal"), "'/srv/my shoal'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 }

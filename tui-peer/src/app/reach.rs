@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::background;
 use super::start::{self, in_runtime_as_far, refuse_settings, warn};
 use crate::args::{Common, exit};
 use crate::control::{self, Attached, ControlError};
@@ -85,8 +86,11 @@ where
                 match elsewhere(&peer, &config) {
                     None => command(peer.engine, out).await,
                     Some(why) => {
-                        let hint = "leave --tracker away, or give another folder with --state";
-                        out.error("network", &format!("{why}; {hint}"), hint);
+                        let state = background::state_option(&config.state_dir);
+                        let hint = format!(
+                            "leave --tracker away, or give another folder with --state (tui-peer status{state} shows that peer)"
+                        );
+                        out.error("network", &format!("{why}; {hint}"), &hint);
                         exit::LOCKED
                     }
                 }
@@ -115,6 +119,7 @@ fn elsewhere(peer: &Attached, config: &EngineConfig) -> Option<String> {
     })
 }
 
+/// Says why the running peer cannot be reached; the exit code.
 fn cannot(error: &ControlError, out: &mut Output) -> u8 {
     let (word, code) = match error {
         ControlError::NotRunning(_) => ("not-running", exit::NOT_FOUND),

@@ -196,22 +196,28 @@ fn refuse_metrics(addr: SocketAddr, error: &io::Error, out: &mut Output) -> u8 {
 }
 
 fn refuse(error: &StartError, config: &EngineConfig, out: &mut Output) -> u8 {
-    let hint = "tui-peer status shows it, tui-peer attach looks at it, tui-peer stop ends it, --take-over stops it first";
+    let state = background::state_option(&config.state_dir);
+    let hint = format!(
+        "tui-peer status{state} shows it, tui-peer attach{state} looks at it, tui-peer stop{state} ends it, --take-over stops it first"
+    );
     let message = match (error, control::place::holder(&config.state_dir)) {
         (StartError::Locked { dir }, Some(pid)) => format!(
             "{dir} is in use by another tui-peer, process {pid}: {hint}; or give this one another folder with --state"
         ),
         _ => error.to_string(),
     };
-    out.error(headless::start_word(error), &message, hint_of(error));
+    out.error(headless::start_word(error), &message, &hint_of(error, &state));
     headless::start_code(error)
 }
 
-fn hint_of(error: &StartError) -> &'static str {
+/// What to do; `state` is how the state folder in use is typed.
+fn hint_of(error: &StartError, state: &str) -> String {
     match error {
-        StartError::PortInUse { .. } | StartError::Listen { .. } => "--listen",
-        StartError::Locked { .. } => "tui-peer status; tui-peer stop; --take-over; --state",
-        StartError::Folder { .. } | StartError::State(_) => "--state; --downloads",
+        StartError::PortInUse { .. } | StartError::Listen { .. } => "--listen".to_owned(),
+        StartError::Locked { .. } => {
+            format!("tui-peer status{state}; tui-peer stop{state}; --take-over; --state")
+        }
+        StartError::Folder { .. } | StartError::State(_) => "--state; --downloads".to_owned(),
     }
 }
 

@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::place;
-use super::wire::{self, Answer, Hello, MAX_ANSWER, MAX_REQUEST, MAX_ROWS, Page, Request};
-use crate::engine::command::{CommandError, Reply};
+use super::wire::{
+    self, Answer, AnswerShape, Hello, MAX_ANSWER, MAX_REQUEST, MAX_ROWS, Page, Request,
+};
+use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::handle::{self, EngineHandle, HandleParts, Stop};
 use crate::engine::snapshot::{Catalogue, Snapshot};
 
@@ -125,19 +127,24 @@ pub async fn attach(
     let first = timeout(FIRST_WORDS, first).await.map_err(|late| wrong(late.into()))?;
     let (engine, parts) = handle::channel(first.ok_or_else(closed)?);
     let (stop, stops) = mpsc::channel(1);
-    tokio::spawn(pump(to, answers, parts, stops, taken));
+    tokio::spawn(pump(peer.clone(), to, answers, parts, stops, taken));
     Ok(Attached { engine, peer, stop })
 }
 
 async fn read(mut from: OwnedReadHalf, answers: mpsc::Sender<Answer>) {
     loop {
-        match wire::read(&mut from, MAX_ANSWER).await {
+        let answer = match wire::read_bytes(&mut from, MAX_ANSWER).await {
+            Ok(Some(bytes)) => understand(&bytes),
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        match answer {
             Ok(Some(answer)) => {
                 if answers.send(answer).await.is_err() {
                     return;
                 }
             }
-            Ok(None) => return,
+            Ok(None) => {}
             Err(error) => {
                 tracing::debug!(%error, "control socket");
                 return;
@@ -146,8 +153,38 @@ async fn read(mut from: OwnedReadHalf, answers: mpsc::Sender<Answer>) {
     }
 }
 
+/// What the peer says; `None` for an event that only a newer version knows.
+///
+/// # Errors
+/// If it is something else that is not understood.
+fn understand(bytes: &[u8]) -> io::Result<Option<Answer>> {
+    let error = match wire::decode(bytes) {
+        Ok(answer) => return Ok(Some(answer)),
+        Err(error) => error,
+    };
+    match wire::decode(bytes) {
+        Ok(AnswerShape::Reply(number, _)) => {
+            let message = "the running peer is a newer version, and its answer cannot be read: it may or may not have been done".to_owned();
+            let refusal = CommandError { kind: CommandErrorKind::Invalid, message };
+            Ok(Some(Answer::Reply(number, Err(refusal))))
+        }
+        Ok(AnswerShape::Event(_)) => Ok(None),
+        Err(_) => Err(error),
+    }
+}
+
+/// Why a command is not sent to a peer that would hang up on it.
+fn too_new(peer: &Hello) -> CommandError {
+    let message = format!(
+        "process {} is tui-peer {}, an earlier version that does not know this command; stop it and start this one",
+        peer.pid, peer.version
+    );
+    CommandError { kind: CommandErrorKind::Invalid, message }
+}
+
 /// Between a handle and the socket, until one of them ends.
 async fn pump(
+    peer: Hello,
     mut to: OwnedWriteHalf,
     mut answers: mpsc::Receiver<Answer>,
     mut parts: HandleParts,
@@ -178,6 +215,11 @@ async fn pump(
                 continue;
             }
             call = parts.commands.recv() => match call {
+                Some((command, caller)) if command.since() > peer.knows => {
+                    // A caller that no longer waits is fine.
+                    let _ = caller.send(Err(too_new(&peer)));
+                    continue;
+                }
                 Some((command, caller)) => {
                     next += 1;
                     callers.retain(|_, caller| !caller.is_closed());

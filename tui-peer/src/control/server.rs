@@ -13,8 +13,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::place;
-use super::wire::{self, Answer, Hello, MAX_ANSWER, MAX_REQUEST, PAGE_ROWS, Page, Request};
-use crate::engine::command::{CommandError, CommandErrorKind};
+use super::wire::{
+    self, Answer, Hello, MAX_ANSWER, MAX_REQUEST, PAGE_ROWS, Page, Request, RequestShape,
+};
+use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::Catalogue;
 
@@ -116,17 +118,17 @@ async fn client(mut stream: UnixStream, engine: EngineHandle, what: &str) -> io:
     let commands = engine.clone();
     let reading = async move {
         // One command after the other: the engine answers at once, what takes time shows in snapshots.
-        while let Some(request) = wire::read(&mut from, MAX_REQUEST).await? {
-            match request {
-                Request::Call(number, command) => {
-                    let answer = commands.call(*command).await;
-                    if answers.send(Answer::Reply(number, answer)).await.is_err() {
-                        break;
-                    }
-                }
-                Request::Stop(now) => {
+        while let Some(bytes) = wire::read_bytes(&mut from, MAX_REQUEST).await? {
+            let (number, answer) = match understand(&bytes)? {
+                Ok(Request::Call(number, command)) => (number, commands.call(*command).await),
+                Ok(Request::Stop(now)) => {
                     commands.stop(if now { Stop::Now } else { Stop::Gracefully });
+                    continue;
                 }
+                Err(refused) => refused,
+            };
+            if answers.send(Answer::Reply(number, answer)).await.is_err() {
+                break;
             }
         }
         Ok(())
@@ -135,6 +137,27 @@ async fn client(mut stream: UnixStream, engine: EngineHandle, what: &str) -> io:
         ended = reading => ended,
         ended = write(&mut to, &engine, hello.catalogue, waiting) => ended,
     }
+}
+
+/// Which call is answered, and how.
+type Answered = (u64, Result<Reply, CommandError>);
+
+/// What a client asks; for a command that only a newer version knows, the refusal of that call.
+///
+/// # Errors
+/// If not even that can be read.
+fn understand(bytes: &[u8]) -> io::Result<Result<Request, Answered>> {
+    let error = match wire::decode(bytes) {
+        Ok(request) => return Ok(Ok(request)),
+        Err(error) => error,
+    };
+    let RequestShape::Call(number, _) = wire::decode(bytes).map_err(|_| error)?;
+    let message = format!(
+        "process {} is tui-peer {}, which does not know this command; stop it and start the newer one",
+        std::process::id(),
+        env!("CARGO_PKG_VERSION"),
+    );
+    Ok(Err((number, Err(CommandError { kind: CommandErrorKind::Invalid, message }))))
 }
 
 type Half = tokio::net::unix::OwnedWriteHalf;

@@ -195,3 +195,87 @@ async fn nobody_there_is_said_with_what_to_do() {
     assert!(matches!(error, ControlError::NotRunning(_)));
     assert!(error.to_string().contains("--state"), "{error}");
 }
+
+/// The first frame of 74ee283.
+#[derive(serde::Serialize)]
+struct OldHello {
+    protocol: u16,
+    version: &'static str,
+    pid: u32,
+    what: &'static str,
+    catalogue: bool,
+}
+
+#[tokio::test]
+async fn c1_an_old_peer_is_not_sent_what_it_would_hang_up_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(place::socket(temp.path())).unwrap();
+    let old = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _: Option<Hello> = wire::read(&mut stream, MAX_REQUEST).await.unwrap();
+        let (version, what) = ("0.0.1", "serve-only");
+        let hello =
+            OldHello { protocol: wire::PROTOCOL, version, pid: 4711, what, catalogue: false };
+        wire::write(&mut stream, &hello, MAX_ANSWER).await.unwrap();
+        let first = wire::Answer::Snapshot(Box::new(snapshot(0)));
+        wire::write(&mut stream, &first, MAX_ANSWER).await.unwrap();
+        // The first thing it hears is what it knows.
+        let heard: Option<wire::Request> = wire::read(&mut stream, MAX_REQUEST).await.unwrap();
+        let Some(wire::Request::Call(number, command)) = heard else { panic!("{heard:?}") };
+        assert!(matches!(*command, Command::Leave), "{command:?}");
+        let answer = wire::Answer::Reply(number, Ok(Reply::Accepted));
+        wire::write(&mut stream, &answer, MAX_ANSWER).await.unwrap();
+    });
+    let remote = soon(attach(temp.path(), "t", false)).await.unwrap();
+    assert_eq!((remote.peer.pid, remote.peer.knows), (4711, 0));
+    let delete = Command::Delete { id: ContentId::from_bytes([1; 32]) };
+    let refused = soon(remote.engine.call(delete)).await.unwrap_err();
+    assert_eq!(refused.kind, CommandErrorKind::Invalid);
+    for word in ["4711", "0.0.1", "earlier version"] {
+        assert!(refused.message.contains(word), "{refused}");
+    }
+    assert!(matches!(soon(remote.engine.call(Command::Leave)).await, Ok(Reply::Accepted)));
+    soon(old).await.unwrap();
+}
+
+/// A command of some later version.
+#[derive(serde::Serialize)]
+enum LaterRequest {
+    Call(u64, Later),
+}
+
+#[derive(serde::Serialize)]
+enum Later {
+    Fly { high: bool },
+}
+
+#[tokio::test]
+async fn c1_a_command_of_a_later_version_is_refused_and_the_next_one_done() {
+    let temp = tempfile::tempdir().unwrap();
+    let (handle, mut parts) = engine(0);
+    let control = serve(handle, temp.path(), "test").unwrap();
+    let mut stream = UnixStream::connect(control.path()).await.unwrap();
+    wire::write(&mut stream, &Hello::ours("future", false), MAX_REQUEST).await.unwrap();
+    let _: Hello = soon(wire::read(&mut stream, MAX_ANSWER)).await.unwrap().unwrap();
+    let later = LaterRequest::Call(7, Later::Fly { high: true });
+    wire::write(&mut stream, &later, MAX_REQUEST).await.unwrap();
+    let known = wire::Request::Call(8, Box::new(Command::Leave));
+    wire::write(&mut stream, &known, MAX_REQUEST).await.unwrap();
+    let calls = tokio::spawn(async move {
+        let (command, answer) = parts.commands.recv().await.unwrap();
+        assert!(matches!(command, Command::Leave), "{command:?}");
+        answer.send(Ok(Reply::Accepted)).unwrap();
+        parts
+    });
+    let mut replies = Vec::new();
+    while replies.len() < 2 {
+        let answer = soon(wire::read(&mut stream, MAX_ANSWER)).await.unwrap().unwrap();
+        if let wire::Answer::Reply(number, answer) = answer {
+            replies.push((number, answer.map(drop).map_err(|error| error.message)));
+        }
+    }
+    let refused = replies[0].1.as_ref().unwrap_err();
+    assert!(replies[0].0 == 7 && refused.contains("does not know this command"), "{refused}");
+    assert_eq!(replies[1], (8, Ok(())));
+    drop(calls.await.unwrap());
+}

@@ -1,6 +1,7 @@
 //! What goes over the socket. Both ends are as a rule the same program; [`PROTOCOL`] says when not.
 
-pub(super) use common::control::{read, write};
+pub(super) use common::control::{decode, read, read_bytes, write};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::command::{Command, CommandError, Reply};
@@ -9,6 +10,9 @@ use crate::engine::snapshot::{CatalogueRow, Snapshot};
 
 /// Counts up when a message changes so that the two ends would misunderstand each other.
 pub const PROTOCOL: u16 = 1;
+/// Counts up when a command, or a choice within one, is added that a peer of an earlier version cannot read
+/// ([`Command::since`]).
+pub const KNOWS: u16 = 1;
 /// Longest frame to the running peer: a command. The largest chooses files of a folder by their paths.
 pub const MAX_REQUEST: u32 = 4 << 20;
 /// Longest frame from the running peer. The largest are a folder's listing (100,000 files with two paths
@@ -32,6 +36,9 @@ pub struct Hello {
     pub what: String,
     /// Whether this side wants the catalogue (clients only).
     pub catalogue: bool,
+    /// [`KNOWS`] of this side; the first versions do not say it.
+    #[serde(default)]
+    pub knows: u16,
 }
 
 impl Hello {
@@ -43,6 +50,7 @@ impl Hello {
             pid: std::process::id(),
             what: what.to_owned(),
             catalogue,
+            knows: KNOWS,
         }
     }
 }
@@ -67,6 +75,19 @@ pub enum Answer {
     Catalogue(Page),
     /// The newest snapshot, without the catalogue.
     Snapshot(Box<Snapshot>),
+}
+
+/// What can be read of a [`Request`] that another version sent.
+#[derive(Debug, Deserialize)]
+pub(super) enum RequestShape {
+    Call(u64, IgnoredAny),
+}
+
+/// What can be read of an [`Answer`] that another version sent.
+#[derive(Debug, Deserialize)]
+pub(super) enum AnswerShape {
+    Reply(u64, IgnoredAny),
+    Event(IgnoredAny),
 }
 
 /// Part of a catalogue.

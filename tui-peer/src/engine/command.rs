@@ -54,6 +54,13 @@ pub enum Command {
         /// Also delete what has been fetched so far.
         delete_partial: bool,
     },
+    /// No longer share a finished download, and delete the files that were fetched for it. What others have
+    /// put among them stays, and so does a file that was changed since; anything that is also shared by the
+    /// user's own word is refused. Answered when it is deleted.
+    Delete {
+        /// What.
+        id: ContentId,
+    },
     /// Take back a [`Command::Remove`] of the last seconds ([`UNDO_TIME`]), deleted data included.
     Restore {
         /// What.
@@ -184,6 +191,18 @@ pub enum Command {
     Figures,
 }
 
+impl Command {
+    /// From which count of [`crate::control::wire::KNOWS`] on a peer can read it.
+    pub fn since(&self) -> u16 {
+        match self {
+            Self::Figures
+            | Self::Delete { .. }
+            | Self::Reorder { to: Reorder::Top | Reorder::Bottom, .. } => 1,
+            _ => 0,
+        }
+    }
+}
+
 /// What to download and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Download {
@@ -268,6 +287,25 @@ pub enum Reorder {
     Up,
     /// Behind the one behind it.
     Down,
+    /// Before all of its priority.
+    Top,
+    /// Behind all of its priority.
+    Bottom,
+}
+
+impl Reorder {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Up, Self::Down, Self::Top, Self::Bottom];
+
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Top => "top",
+            Self::Bottom => "bottom",
+        }
+    }
 }
 
 /// Which files of a folder are wanted.
@@ -312,7 +350,7 @@ pub enum CommandErrorKind {
     NotFound,
     /// The disk said no.
     Io,
-    /// Not allowed to read or write there.
+    /// Not allowed: by the system, or because it would delete what is the user's own.
     Permission,
     /// It makes no sense in the present state.
     Invalid,

@@ -9,6 +9,7 @@ use common::join::{FileLink, Link, parse_any};
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::missed;
 use super::output::{Output, bytes, with_path};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::{Heard, Signals};
@@ -18,7 +19,8 @@ use crate::args::{Get, exit};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::{Catalogue, NetState, Snapshot, Transfer, TransferState};
+use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use crate::find::{self, Miss};
 
 /// Progress events and the bottom line at most this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -151,9 +153,14 @@ async fn resolve(
 ) {
     let snapshot = engine.snapshot();
     for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Unresolved) {
-        let found = match find(what, &snapshot, began, wish.wait) {
+        let found = match look_up(what, &snapshot, began, wish.wait) {
             Found::Yes(id, name) => (id, name),
             Found::NotYet => continue,
+            Found::Missed(miss) => {
+                let none = "nothing in this network";
+                *fate = Fate::Failed(missed(miss, none, "tui-peer ls lists what there is", out));
+                continue;
+            }
             Found::No(code, why) => {
                 let (word, hint) = match code {
                     exit::TRACKER if why == NO_NETWORK => ("no-network", NO_NETWORK_HINT),
@@ -217,9 +224,10 @@ pub(super) enum Found {
     Yes(ContentId, Option<String>),
     NotYet,
     No(u8, String),
+    Missed(Miss),
 }
 
-pub(super) fn find(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) -> Found {
+pub(super) fn look_up(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) -> Found {
     if let Ok(id) = ContentId::from_str(what) {
         return by_id(id, snapshot, began);
     }
@@ -245,9 +253,10 @@ pub(super) fn find(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) 
             _ => Found::NotYet,
         };
     }
-    match by_name(what, &snapshot.catalogue) {
-        Found::No(exit::NOT_FOUND, _) if wait => Found::NotYet,
-        found => found,
+    match find::in_catalogue(what, &snapshot.catalogue) {
+        Ok((id, name)) => Found::Yes(id, name),
+        Err(_) if wait => Found::NotYet,
+        Err(miss) => Found::Missed(miss),
     }
 }
 
@@ -256,35 +265,6 @@ fn by_id(id: ContentId, snapshot: &Snapshot, began: Instant) -> Found {
     let row = snapshot.catalogue.rows.iter().find(|row| row.id == id);
     let ready = row.is_some() || snapshot.catalogue.whole || began.elapsed() > TRACKER_WAIT;
     if ready { Found::Yes(id, None) } else { Found::NotYet }
-}
-
-/// The exact name, or the only one that contains the text.
-fn by_name(what: &str, catalogue: &Catalogue) -> Found {
-    let exact: Vec<_> = catalogue
-        .rows
-        .iter()
-        .filter(|row| {
-            row.raw_name() == what
-                || &*row.name == what
-                || row.aliases.iter().any(|name| &**name == what)
-        })
-        .collect();
-    let lower = what.to_lowercase();
-    let contains: Vec<_> =
-        catalogue.rows.iter().filter(|row| row.name.to_lowercase().contains(&lower)).collect();
-    match (exact.as_slice(), contains.as_slice()) {
-        ([only], _) => Found::Yes(only.id, Some(what.to_owned())),
-        ([], [only]) => Found::Yes(only.id, None),
-        ([], []) => Found::No(exit::NOT_FOUND, format!("nothing called {what:?} in this network")),
-        (many, others) => {
-            let rows = if many.is_empty() { others } else { many };
-            let mut why = format!("{what:?} could be {} files; give the id:", rows.len());
-            for row in rows.iter().take(10) {
-                why.push_str(&format!("\n  {}  {}", row.id, row.name));
-            }
-            Found::No(exit::NOT_FOUND, why)
-        }
-    }
 }
 
 fn on_event(

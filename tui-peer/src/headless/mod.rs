@@ -7,9 +7,9 @@
 //! Commands that a running peer can carry out take an engine handle that may be remote
 //! ([`crate::control`]), and do not care.
 
+mod act;
 mod config;
 mod figures;
-mod find;
 mod get;
 mod hash;
 mod ls;
@@ -27,6 +27,7 @@ mod unreached;
 mod verify;
 mod wait;
 
+pub use act::act;
 pub use config::{config, config_check};
 pub use get::get;
 pub use hash::hash;
@@ -41,10 +42,12 @@ pub use stop::stop;
 pub use stream::{Streaming, stream};
 pub use verify::{verify, verify_there};
 
+use crate::act::Refused;
 use crate::args::exit;
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::config::StartError;
 use crate::engine::library::{LibraryError, ShareError};
+use crate::find::Miss;
 
 /// Waits for a signal to stop, before there is an engine; its exit code. Signals are caught from the
 /// call on, not from the first time it is waited for.
@@ -84,6 +87,22 @@ pub fn start_word(error: &StartError) -> &'static str {
         StartError::Folder { .. } => "folder",
         StartError::State(_) => "state",
     }
+}
+
+/// The exit code of several things of which some failed.
+fn together(failed: &[u8], all: usize) -> u8 {
+    match failed {
+        [] => exit::OK,
+        some if some.len() < all => exit::PARTIAL,
+        [first, ..] => *first,
+    }
+}
+
+/// Says that a name means nothing here, or too much; `none` says what there is none of. Returns the exit code.
+fn missed(miss: Miss, none: &str, hint: &str, out: &mut Output) -> u8 {
+    let refused = Refused::miss(miss, none, hint);
+    out.refused(&refused);
+    refused.exit
 }
 
 /// The exit code for a command the engine refused.

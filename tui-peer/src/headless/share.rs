@@ -12,7 +12,7 @@ use super::output::{Output, with_name, with_path};
 use super::signals::Signals;
 use super::status::unkept_line;
 use super::wait::{Ended, deadline};
-use super::{find, library_code, refused};
+use super::{library_code, missed, refused, together};
 use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
@@ -20,15 +20,10 @@ use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events};
 use crate::engine::library::{Library, hash_path};
 use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use crate::find::{self, Wanted};
 
-/// The exit code of several things of which some failed.
-fn together(failed: &[u8], all: usize) -> u8 {
-    match failed {
-        [] => exit::OK,
-        some if some.len() < all => exit::PARTIAL,
-        [first, ..] => *first,
-    }
-}
+/// What there is none of.
+const NOTHING: &str = "nothing shared here";
 
 /// By the running peer; returns the exit code.
 pub async fn share(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
@@ -289,11 +284,10 @@ pub async fn unshare(peer: Attached, wish: &Unshare, out: &mut Output) -> u8 {
     let mut failed = Vec::new();
     for what in &wish.what {
         let snapshot = peer.engine.snapshot();
-        let (id, name) = match find::one(&snapshot, what) {
+        let (id, name) = match find::one(what, snapshot.transfers.iter()) {
             Ok(transfer) => (transfer.id, transfer.raw_name().to_owned()),
-            Err(why) => {
-                out.error("not-found", &why, "tui-peer status lists what there is");
-                failed.push(exit::NOT_FOUND);
+            Err(miss) => {
+                failed.push(missed(miss, NOTHING, "tui-peer status lists what there is", out));
                 continue;
             }
         };
@@ -319,27 +313,19 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
     };
     let mut failed = Vec::new();
     for what in &wish.what {
-        let fits: Vec<_> = loaded
-            .shares
-            .iter()
-            .filter(|record| find::means(what, &record.name, &record.id, &record.path))
-            .collect();
-        let ids: HashSet<ContentId> = fits.iter().map(|record| record.id).collect();
-        if ids.len() != 1 {
-            let why = match ids.len() {
-                0 => format!("nothing shared here goes by {what:?}"),
-                n => format!("{what:?} could be {n} things; give the id"),
-            };
-            out.error("not-found", &why, "tui-peer verify lists what there is");
-            failed.push(exit::NOT_FOUND);
-            continue;
-        }
-        let paths: Vec<&PathBuf> = fits.iter().map(|record| &record.path).collect();
-        let forgotten = paths.iter().try_for_each(|path| library.remove_share(path).map(drop));
-        match (forgotten, fits.first()) {
-            (Ok(()), Some(record)) => gone(&record.id, &record.name, out),
-            (Ok(()), None) => {}
-            (Err(error), _) => {
+        let record = match find::one(what, loaded.shares.iter()) {
+            Ok(record) => record,
+            Err(miss) => {
+                failed.push(missed(miss, NOTHING, "tui-peer verify lists what there is", out));
+                continue;
+            }
+        };
+        // The same content may lie at several places; all that are meant.
+        let wanted = Wanted::new(what);
+        let mut fits = loaded.shares.iter().filter(|record| wanted.means(*record));
+        match fits.try_for_each(|record| library.remove_share(&record.path).map(drop)) {
+            Ok(()) => gone(&record.id, &record.name, out),
+            Err(error) => {
                 out.error("state", &error.to_string(), "check the disk");
                 failed.push(library_code(&error));
             }

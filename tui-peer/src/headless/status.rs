@@ -46,6 +46,9 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         fields.insert("refused".into(), refused.unwrap_or(0).into());
         fields.insert("refused_why".into(), why.into());
         fields.insert("clock_ahead_s".into(), network.clock_ahead_s.into());
+        fields.insert("serving".into(), me.serving.into());
+        fields.insert("up_limit".into(), snapshot.uploads.up_limit.into());
+        fields.insert("down_limit".into(), snapshot.uploads.down_limit.into());
         fields.insert("files".into(), snapshot.catalogue.rows.len().into());
         fields.insert("transfers".into(), snapshot.transfers.iter().map(row).collect());
         // Null as long as everything is remembered.
@@ -171,6 +174,9 @@ fn row(transfer: &Transfer) -> serde_json::Value {
         "size": transfer.size, "done": transfer.done, "chunks": transfer.chunks,
         "have": transfer.have, "down_rate": transfer.down_rate.round(), "up_rate": transfer.up_rate.round(),
         "sources": transfer.sources, "downloaded": transfer.downloaded,
+        "priority": transfer.plan.priority.word(), "order": transfer.plan.order,
+        "sequential": transfer.plan.sequential, "up_limit": transfer.plan.up,
+        "down_limit": transfer.plan.down,
     });
     with_path(with_name(object, transfer.raw_name(), &transfer.name), "path", &transfer.path)
 }

@@ -19,12 +19,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, sleep_until};
 
 use self::follow::{Broken, follow};
-use super::get::{Found, find, line};
+use super::get::{Found, line, look_up};
 use super::output::Output;
-use super::refused;
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::{deadline, no_way};
+use super::{missed, refused};
 use crate::args::exit;
 use crate::engine::chunks::Chunks;
 use crate::engine::command::{Command, Download, Reply, Selection};
@@ -186,9 +186,13 @@ impl Work<'_> {
     /// From a name to a download that has begun.
     async fn resolve(&mut self, snapshot: &Snapshot, out: &mut Output) -> Result<(), u8> {
         let Streaming { what, files, wait, dir, .. } = self.streaming;
-        let (id, name) = match find(what, snapshot, self.began, *wait) {
+        let (id, name) = match look_up(what, snapshot, self.began, *wait) {
             Found::Yes(id, name) => (id, name),
             Found::NotYet => return Ok(()),
+            Found::Missed(miss) => {
+                let none = "nothing in this network";
+                return Err(missed(miss, none, "tui-peer ls lists what there is", out));
+            }
             Found::No(code, why) => {
                 let hint = match code {
                     exit::TRACKER if why == NO_NETWORK => NO_NETWORK_HINT,

@@ -10,7 +10,7 @@ use tokio::time::sleep_until;
 use super::output::{Output, with_name, with_path};
 use super::signals::Signals;
 use super::wait::{Ended, deadline};
-use super::{find, library_code, refused};
+use super::{library_code, missed, refused};
 use crate::args::{Verify, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
@@ -18,6 +18,10 @@ use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events};
 use crate::engine::library::{Compared, Library, ShareRecord, compare};
 use crate::engine::snapshot::{Transfer, TransferState};
+use crate::find::{self, ALL, Miss, Named, Wanted};
+
+/// What there is none of.
+const NOTHING: &str = "nothing shared or downloaded here";
 
 /// Checks everything the library at `state` knows that `what` names; returns the exit code.
 pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
@@ -28,16 +32,21 @@ pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
             return library_code(&error);
         }
     };
+    let wanted: Vec<Wanted<'_>> = what.iter().map(|what| Wanted::new(what)).collect();
+    let all = what.is_empty() || what.iter().any(|what| what == ALL);
     let chosen: Vec<&ShareRecord> = loaded
         .shares
         .iter()
-        .filter(|r| what.is_empty() || what.iter().any(|w| find::means(w, &r.name, &r.id, &r.path)))
+        .filter(|record| all || wanted.iter().any(|wanted| wanted.means(*record)))
         .collect();
-    if chosen.is_empty() && !what.is_empty() {
-        out.error("not-found", "nothing here goes by that name, id or path", "tui-peer verify");
-        return exit::NOT_FOUND;
-    }
     let mut code = exit::OK;
+    for (what, wanted) in what.iter().zip(&wanted) {
+        if !all && !chosen.iter().any(|record| wanted.means(*record)) {
+            let names: Vec<String> = loaded.shares.iter().map(Named::shown).collect();
+            let miss = Miss::nothing(what, names.iter().map(String::as_str));
+            code = missed(miss, NOTHING, "tui-peer verify checks all there is", out);
+        }
+    }
     for record in chosen {
         let result = compare(&library, &record.path, 0).map_err(|error| error.to_string());
         let shown = common::names::show(&record.name);
@@ -82,16 +91,15 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
     let mut events = peer.engine.events();
     let first = peer.engine.snapshot();
     let mut chosen: Vec<&Transfer> = Vec::new();
+    let all = wish.what.is_empty() || wish.what.iter().any(|what| what == ALL);
     for what in &wish.what {
-        match find::one(&first, what) {
+        match find::one(what, first.transfers.iter()) {
+            _ if all => break,
             Ok(transfer) => chosen.push(transfer),
-            Err(why) => {
-                out.error("not-found", &why, "tui-peer status lists what there is");
-                return exit::NOT_FOUND;
-            }
+            Err(miss) => return missed(miss, NOTHING, "tui-peer status lists what there is", out),
         }
     }
-    if wish.what.is_empty() {
+    if all {
         let complete = |t: &&Transfer| t.state == TransferState::Sharing;
         chosen = first.transfers.iter().filter(complete).collect();
     }

@@ -120,6 +120,23 @@ impl Table {
         self.defaults.set(item, text.into());
     }
 
+    /// For what leaves nothing behind: nothing is saved, and what is kept for now lies here.
+    #[must_use]
+    pub fn for_now(mut self, state: PathBuf, downloads: PathBuf, nick: &str) -> Self {
+        self.path = None;
+        for (item, value) in [
+            (Item::State, state.into()),
+            (Item::Downloads, downloads.into()),
+            (Item::Nick, nick.into()),
+        ] {
+            self.flags.clear(item);
+            self.env.clear(item);
+            self.file.clear(item);
+            self.defaults.set(item, value);
+        }
+        self
+    }
+
     /// What the command line and the environment say.
     pub fn set_layers(&mut self, flags: Layer, env: Layer) {
         (self.flags, self.env) = (flags, env);

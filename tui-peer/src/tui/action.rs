@@ -220,6 +220,17 @@ actions! {
 }
 
 impl Action {
+    /// What it does, in a few words, on a screen that only looks at a peer which runs on without it.
+    pub fn help_attached(self) -> &'static str {
+        match self {
+            Self::Quit => "close (the peer runs on)",
+            Self::Interrupt => "twice: close now",
+            Self::Suspend => "suspend (the peer runs on)",
+            Self::Host => "host a network in that peer",
+            other => other.help(),
+        }
+    }
+
     /// Whether the command palette lists it (moving about is not a command).
     pub fn palette(self) -> bool {
         self.group() != Group::Move && !matches!(self, Self::Palette | Self::Back | Self::Interrupt)

@@ -6,7 +6,7 @@
 //! commands, events and snapshots are used.
 //!
 //! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be
-//! done, and by which keys); [`heatmap`], [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`]
+//! done, and by which keys); [`shell`] (the same without a screen); [`heatmap`], [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`]
 //! (pure helpers); [`app`], [`front`], [`term`], [`output`], [`pace`], [`signs`], [`probe`] (the shell
 //! around it); [`plain`] (the same without a screen).
 
@@ -28,6 +28,7 @@ pub mod pace;
 mod panics;
 pub mod plain;
 pub mod probe;
+pub mod shell;
 pub mod signs;
 pub mod term;
 pub mod theme;
@@ -66,6 +67,8 @@ pub struct Options {
     pub demo: bool,
     /// The port asked for; another one in use is told.
     pub wanted_port: Option<u16>,
+    /// The process in which the engine runs on whatever becomes of the app; `None` if that is this one.
+    pub attached: Option<u32>,
 }
 
 /// Shows the app on the terminal until the user or a signal ends it. The engine runs on: stopping it is
@@ -99,6 +102,7 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         desktop: outside::has_desktop(&env),
         demo: options.demo,
         wanted_port: options.wanted_port,
+        attached: options.attached,
     };
     let size = tty.terminal().get_frame().area();
     let mut model = Model::new(
@@ -135,7 +139,8 @@ const HANGUP: i32 = 1;
 /// If there is no input.
 pub async fn run_plain(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
     let signals = signals()?;
-    let reason = plain::run(handle, options.table.units(), pin!(signals)).await;
+    let (units, attached) = (options.table.units(), options.attached.is_some());
+    let reason = plain::run(handle, units, attached, pin!(signals)).await;
     reason.context("cannot read what is typed")
 }
 

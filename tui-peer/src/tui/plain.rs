@@ -8,10 +8,13 @@ use common::id::ContentId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
+use crate::act::{Verb, Wish, plan};
+use crate::args::parse_line;
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::handle::EngineHandle;
-use crate::engine::snapshot::{NetState, Snapshot};
+use crate::engine::snapshot::{BanRow, NetState, Snapshot, Transfer};
+use crate::find;
 use crate::settings::Units;
 
 use super::filter::fold;
@@ -24,6 +27,8 @@ const MAX_LINE: u64 = 8192;
 /// Lines typed ahead.
 const TYPED: usize = 16;
 const MENU: &str = "1 list, 2 filter, 3 download, 4 share, 5 status, 6 help, 0 quit";
+/// Said where the peer runs on without this program.
+const CLOSES: &str = "0 quit closes this only: the peer runs on.";
 
 /// What is to be done after an answer.
 #[derive(Debug)]
@@ -53,12 +58,22 @@ pub struct Plain {
     listed: Vec<ContentId>,
     home: Option<PathBuf>,
     units: Units,
+    /// The peer runs on without this program.
+    attached: bool,
 }
 
 impl Plain {
     /// At the menu.
     pub fn new(home: Option<PathBuf>, units: Units) -> Self {
-        Self { question: Question::Menu, filter: String::new(), listed: Vec::new(), home, units }
+        let (question, filter, listed) = (Question::Menu, String::new(), Vec::new());
+        Self { question, filter, listed, home, units, attached: false }
+    }
+
+    /// The same for a peer that runs in another process.
+    #[must_use]
+    pub fn attached(mut self) -> Self {
+        self.attached = true;
+        self
     }
 
     /// What is asked now.
@@ -77,6 +92,9 @@ impl Plain {
             vec![Out::Say("Shoal, line by line. Type a number and press Enter.".to_owned())];
         out.extend(self.status(snap));
         out.push(Out::Say(MENU.to_owned()));
+        if self.attached {
+            out.push(Out::Say(CLOSES.to_owned()));
+        }
         out
     }
 
@@ -111,6 +129,9 @@ impl Plain {
             "5" | "status" => return self.status(snap),
             "6" | "h" | "help" | "?" => return help(),
             "0" | "q" | "quit" => return vec![Out::Quit],
+            "unshare" => return self.unshare(snap, rest),
+            "verify" => return self.verify(snap, rest),
+            name if Verb::find(name).is_some() => return self.act(snap, line),
             other => {
                 let text = format!("{} is none of: {MENU}", common::names::show(other));
                 return vec![Out::Say(text)];
@@ -178,8 +199,7 @@ impl Plain {
     }
 
     fn download(&mut self, snap: &Snapshot, line: &str) -> Vec<Out> {
-        let id =
-            line.parse::<usize>().ok().and_then(|n| self.listed.get(n.checked_sub(1)?)).copied();
+        let id = self.numbered(line);
         let row = id.and_then(|id| snap.catalogue.rows.iter().find(|row| row.id == id));
         let Some(row) = row else {
             let text = format!(
@@ -233,6 +253,70 @@ impl Plain {
         out
     }
 
+    /// A verb with what it needs, as in the shell; numbers are those of the last list.
+    fn act(&self, snap: &Snapshot, line: &str) -> Vec<Out> {
+        let wish = match parse_line(&words_of(line)) {
+            Ok(act) => act.wish(),
+            Err(why) => return why.lines().map(|line| Out::Say(line.to_owned())).collect(),
+        };
+        if matches!(&wish, Wish::Unban(what) if what.is_empty()) {
+            return bans(snap);
+        }
+        let steps = plan(&wish, snap, &|text| self.numbered(text));
+        if steps.is_empty() {
+            return vec![Out::Say("Nothing here for which that makes sense.".to_owned())];
+        }
+        let out = steps.into_iter().map(|step| match step {
+            Ok(step) => Out::Call(step.command, sentence(&step.said)),
+            Err(refused) => Out::Say(sentence(&format!("Not done: {}", refused.message))),
+        });
+        out.collect()
+    }
+
+    fn unshare(&self, snap: &Snapshot, rest: &str) -> Vec<Out> {
+        self.each(snap, rest, "Name, number or path of what is shared.", |t| {
+            (Command::Unshare { id: t.id }, format!("No longer shared: {}.", t.name))
+        })
+    }
+
+    fn verify(&self, snap: &Snapshot, rest: &str) -> Vec<Out> {
+        self.each(snap, rest, "Name, number or path of what is to be read again.", |t| {
+            (Command::Verify { id: t.id }, format!("Reading it again: {}.", t.name))
+        })
+    }
+
+    fn each(
+        &self,
+        snap: &Snapshot,
+        rest: &str,
+        how: &str,
+        make: impl Fn(&Transfer) -> (Command, String),
+    ) -> Vec<Out> {
+        let words = words_of(rest);
+        if words.is_empty() {
+            return vec![Out::Say(how.to_owned())];
+        }
+        let mut out = Vec::new();
+        for what in &words {
+            let numbered = self.numbered(what).map(|id| id.to_string());
+            let what = numbered.as_deref().unwrap_or(what);
+            out.push(match find::one(what, snap.transfers.iter()) {
+                Ok(t) => {
+                    let (command, text) = make(t);
+                    Out::Call(command, text)
+                }
+                Err(miss) => Out::Say(sentence(&miss.message("Nothing shared or downloaded here"))),
+            });
+        }
+        out
+    }
+
+    /// What a number of the last list stands for.
+    fn numbered(&self, text: &str) -> Option<ContentId> {
+        let number = text.parse::<usize>().ok()?;
+        self.listed.get(number.checked_sub(1)?).copied()
+    }
+
     fn path(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => home.join(rest),
@@ -242,14 +326,57 @@ impl Plain {
 }
 
 fn help() -> Vec<Out> {
-    [
-        MENU,
-        "Words work as well: filter iso, download 3, share ~/notes.",
-        "Every action is also a command: tui-peer --help lists them; --json is for programs.",
-        "Ctrl-C ends the program.",
-    ]
-    .map(|line| Out::Say(line.to_owned()))
-    .into()
+    let mut out = vec![
+        MENU.to_owned(),
+        "Words work as well: filter iso, download 3, share ~/notes, unshare 3, verify 3."
+            .to_owned(),
+        "What runs is told what to do by a word and names, numbers of the list, or all:".to_owned(),
+    ];
+    out.extend(Verb::ALL.iter().map(|verb| format!("{}: {}.", verb.name(), verb.help())));
+    out.push("For example: pause all, limit 3 --down 1M, remove notes.zip --data.".to_owned());
+    out.push(
+        "A name with blanks stands in double quotes. A word alone says how it is written."
+            .to_owned(),
+    );
+    out.push("Not here but in the shell: tui-peer --help lists all commands.".to_owned());
+    out.push("Ctrl-C ends the program.".to_owned());
+    out.into_iter().map(Out::Say).collect()
+}
+
+fn bans(snap: &Snapshot) -> Vec<Out> {
+    if snap.bans.is_empty() {
+        return vec![Out::Say("Nobody is banned.".to_owned())];
+    }
+    let row = |ban: &BanRow| {
+        let nick = if ban.nick.is_empty() { "without a name" } else { &ban.nick };
+        Out::Say(format!("{nick}, {}: {}.", ban.peer.short(), ban.why))
+    };
+    snap.bans.iter().map(row).collect()
+}
+
+/// With a capital, and a stop at the end.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    let stop = if text.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{first}{}{stop}", chars.as_str())
+}
+
+/// Words as a shell takes them apart; double quotes keep blanks.
+fn words_of(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    for c in line.chars() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            c if c.is_whitespace() && !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// What is told of an event without being asked.
@@ -270,10 +397,14 @@ pub fn told(event: &Event) -> Option<String> {
 pub async fn run(
     handle: EngineHandle,
     units: Units,
+    attached: bool,
     mut signal: impl Future<Output = i32> + Unpin,
 ) -> std::io::Result<ExitReason> {
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let mut plain = Plain::new(home, units);
+    if attached {
+        plain = plain.attached();
+    }
     let (typed, mut lines) = mpsc::channel(TYPED);
     std::thread::Builder::new().name("input".to_owned()).spawn(move || {
         let mut input = std::io::stdin().lock();

@@ -1,6 +1,7 @@
 //! The command line as scripts meet it: the real program, its exit codes, its two outputs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod act;
 #[path = "../../../common/tests/exposition/mod.rs"]
 mod exposition;
 mod first_start;
@@ -8,6 +9,7 @@ mod handover;
 mod hooks;
 #[path = "../e2e/lines.rs"]
 mod lines;
+mod looks;
 mod many;
 mod metrics;
 mod mistake;

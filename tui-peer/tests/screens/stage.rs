@@ -31,6 +31,7 @@ pub(crate) fn setting() -> Setting {
         desktop: false,
         demo: true,
         wanted_port: None,
+        attached: None,
     }
 }
 

@@ -7,6 +7,7 @@ use common::join::FileLink;
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply, Selection};
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
+use tui_peer::settings::Item;
 use tui_peer::tui::model::{Dialog, Pane, RowKey, Tab};
 use tui_peer::tui::msg::{Asked, Effect, ExitReason, Msg};
 
@@ -420,4 +421,48 @@ fn a_long_list_is_ordered_elsewhere() {
     stage.send(Msg::Indexed(job.generation, job, built));
     assert_eq!(stage.model.list().rows.len(), 30_000);
     assert!(stage.screen().contains("of 30,000"));
+}
+
+/// A screen that looks at a peer which runs in another process.
+fn attached(width: u16, height: u16) -> Stage {
+    let mut stage = Stage::rich(width, height);
+    stage.model.setting.attached = Some(4711);
+    stage
+}
+
+#[test]
+fn h4_an_attached_screen_knows_that_the_peer_runs_on() {
+    // Nobody loses anything: nothing is asked, and nothing rests.
+    let mut stage = attached(120, 40);
+    stage.keys("q");
+    assert_eq!(exits(&stage), Some(ExitReason::Quit));
+    let mut stage = attached(120, 40);
+    stage.keys("<C-z>");
+    assert!(stage.model.dialogs.is_empty());
+    assert!(stage.effects.iter().any(|effect| matches!(effect, Effect::Suspend)));
+    let mut stage = attached(120, 40);
+    stage.keys("<C-c>");
+    assert!(stage.screen().contains("closes this screen; process 4711 runs on"));
+    stage.keys("<C-c>");
+    assert_eq!(exits(&stage), Some(ExitReason::QuitNow));
+
+    // The table of actions says so, wherever it is shown.
+    let mut stage = attached(120, 50);
+    insta::assert_snapshot!("h4_attached", stage.screen());
+    stage.keys(":suspend");
+    let screen = stage.screen();
+    assert!(screen.contains("Suspend (the peer runs on)"), "{screen}");
+    assert!(!screen.contains("serving stops"), "{screen}");
+    stage.keys("<Esc>?the peer");
+    let screen = stage.screen();
+    assert!(screen.contains("close (the peer runs on)"), "{screen}");
+
+    let mut stage = attached(80, 24);
+    stage.model.prefs.table.set(Item::Quit, "always").unwrap();
+    stage.keys("q");
+    insta::assert_snapshot!("h4_close", stage.screen());
+    stage.keys("<Enter>");
+    assert_eq!(exits(&stage), None);
+    stage.keys("q<Right><Enter>");
+    assert_eq!(exits(&stage), Some(ExitReason::Quit));
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use tui_peer::act::Verb;
 use tui_peer::engine::command::Command;
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::{NetState, TransferState};
@@ -218,4 +219,33 @@ fn line_by_line_one_can_find_download_share_and_quit() {
     assert!(matches!(plain.answer(&snap, "0")[..], [Out::Quit]));
     let all = texts(plain.answer(&snap, "5")).join("");
     assert!(!all.chars().any(char::is_control));
+}
+
+#[test]
+fn c1_line_by_line_every_verb_of_the_shell_is_a_word() {
+    let snap = testkit::rich(std::time::Instant::now());
+    let mut plain = Plain::new(None, Units::Iec);
+    let help = plain.answer(&snap, "help");
+    for verb in Verb::ALL {
+        let listed = |out: &Out| matches!(out, Out::Say(text) if text.starts_with(verb.name()));
+        assert!(help.iter().any(listed), "{verb:?}: {help:?}");
+        let out = plain.answer(&snap, verb.name());
+        let unknown = |out: &Out| matches!(out, Out::Say(text) if text.contains("is none of"));
+        assert!(!out.is_empty() && !out.iter().any(unknown), "{verb:?}: {out:?}");
+    }
+    plain.answer(&snap, "filter ubuntu desktop");
+    let out = plain.answer(&snap, "pause 1");
+    assert!(
+        matches!(&out[..], [Out::Call(Command::Pause { id }, text)]
+            if *id == testkit::content(0) && text == "Paused: ubuntu-24.04.1-desktop-amd64.iso."),
+        "{out:?}"
+    );
+    let out = plain.answer(&snap, "pause all");
+    assert!(out.len() > 1 && out.iter().all(|o| matches!(o, Out::Call(Command::Pause { .. }, _))));
+    let out = plain.answer(&snap, "priority urgent 1");
+    assert!(matches!(&out[0], Out::Say(text) if text.contains("urgent")), "{out:?}");
+    let out = plain.answer(&snap, "resume \"no such file\"");
+    assert!(matches!(&out[..], [Out::Say(text)] if text.starts_with("Not done: nothing shared")));
+    let out = plain.answer(&snap, "unshare lecture-07-consensus.mkv");
+    assert!(matches!(&out[..], [Out::Call(Command::Unshare { .. }, _)]), "{out:?}");
 }

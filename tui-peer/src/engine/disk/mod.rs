@@ -15,6 +15,7 @@
 mod cache;
 mod claim;
 mod discard;
+mod erase;
 mod error;
 mod finish;
 mod holders;
@@ -39,6 +40,7 @@ mod way;
 pub mod workers;
 
 pub use discard::discard;
+pub use erase::{Erased, erase};
 pub use error::{DiskError, ReadError, SyncError};
 pub use finish::{FinishPlan, Finished};
 pub use orphans::{Leftover, Search, bury};

@@ -277,7 +277,7 @@ fn check(part: &str) -> io::Result<()> {
 }
 
 /// Folder and name of a path.
-fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if parent.as_os_str().is_empty() => Ok((Path::new("."), name)),
         (Some(parent), Some(name)) => Ok((parent, name)),

@@ -59,6 +59,10 @@ impl Session {
             Command::Pause { id } => self.pause(&id),
             Command::Resume { id } => self.resume(&id),
             Command::Remove { id, delete_partial } => self.remove(&id, delete_partial),
+            Command::Delete { id } => {
+                self.delete(&id, reply);
+                return None;
+            }
             Command::Restore { id } => self.restore_removed(&id),
             Command::ClearFinished => {
                 self.clear_finished();

@@ -10,6 +10,7 @@ mod blocked;
 mod clock;
 mod commands;
 mod content;
+mod delete;
 mod doubts;
 mod downloads;
 mod effects;
@@ -144,6 +145,8 @@ pub(super) struct Session {
     orphans: orphans::Orphans,
     /// What is to be shared and not found yet.
     sought: paths::SoughtPaths,
+    /// Finished downloads being deleted at the user's word.
+    deleting: Vec<delete::Deleting>,
     /// Folders chosen for downloads that are not known to be usable yet, the newest last.
     chosen: Vec<paths::Chosen>,
     probe: Arc<dyn Probe>,

@@ -122,7 +122,8 @@ impl Session {
     pub(super) fn pause(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
         let download = self.download_of(id)?;
         if matches!(download.phase, Phase::Finishing) {
-            return Ok(Reply::Accepted);
+            let text = "all of it is here and just being put in place";
+            return Err(refuse(CommandErrorKind::Invalid, text));
         }
         download.phase = Phase::Paused;
         download.record.paused = true;
@@ -177,26 +178,32 @@ impl Session {
 
     pub(super) fn reorder(&mut self, id: &ContentId, to: Reorder) -> Result<Reply, CommandError> {
         let priority = self.download_of(id)?.record.wish.priority;
-        let line = self.line();
-        let at = line.iter().position(|other| other == id).unwrap_or(0);
-        let other = match to {
-            Reorder::Up => at.checked_sub(1).and_then(|at| line.get(at)),
-            Reorder::Down => line.get(at + 1),
+        let mut order = self.line();
+        let alike = |session: &mut Self, other: &ContentId| {
+            session.download_of(other).is_ok_and(|d| d.record.wish.priority == priority)
         };
-        let other = other.copied().filter(|other| {
-            self.download_of(other).is_ok_and(|d| d.record.wish.priority == priority)
-        });
-        let Some(other) = other else {
+        // Those of a priority stand together.
+        let first = order.iter().position(|other| alike(self, other)).unwrap_or(0);
+        let last = order.iter().rposition(|other| alike(self, other)).unwrap_or(0);
+        let at = order.iter().position(|other| other == id).unwrap_or(first);
+        let there = match to {
+            Reorder::Up => at.checked_sub(1).filter(|there| *there >= first),
+            Reorder::Down => Some(at + 1).filter(|there| *there <= last),
+            Reorder::Top => Some(first),
+            Reorder::Bottom => Some(last),
+        };
+        let Some(there) = there.filter(|there| *there < order.len()) else {
             let text = match to {
-                Reorder::Up => "it is the first of its priority; raise the priority",
-                Reorder::Down => "it is the last of its priority; lower the priority",
+                Reorder::Up | Reorder::Top => "it is the first of its priority; raise the priority",
+                Reorder::Down | Reorder::Bottom => {
+                    "it is the last of its priority; lower the priority"
+                }
             };
             return Err(refuse(CommandErrorKind::Invalid, text));
         };
         // Places are handed out anew: two that were added together may share one.
-        let mut order = line;
-        let from = order.iter().position(|id| *id == other).unwrap_or(at);
-        order.swap(at, from);
+        let moved = order.remove(at);
+        order.insert(there, moved);
         for (rank, id) in (0i64..).zip(&order) {
             if let Ok(download) = self.download_of(id)
                 && download.record.wish.rank != rank

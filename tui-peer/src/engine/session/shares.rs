@@ -56,6 +56,8 @@ pub(super) enum Done {
     Searched { dir: PathBuf, step: super::orphans::Step },
     /// An old part was deleted, and its bytes (or it is wanted, or could not be).
     Buried { found: Leftover, result: Result<Option<u64>, DiskError> },
+    /// What was fetched is being deleted.
+    Delete(super::delete::Step),
     /// A tracker runs in this process, or could not.
     Hosted(super::network::Hosted),
 }
@@ -149,6 +151,7 @@ impl Session {
             Done::Download(step) => self.on_step(step),
             Done::Searched { dir, step } => self.on_searched(dir, step),
             Done::Buried { found, result } => self.on_buried(&found, result),
+            Done::Delete(step) => self.on_delete(step),
             Done::Hosted(hosted) => self.on_hosted(hosted),
         }
     }

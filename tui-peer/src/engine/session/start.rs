@@ -154,6 +154,7 @@ pub(super) async fn start_on(
         rooms: Default::default(),
         orphans: Orphans::load(&loaded.settings, Instant::now()),
         sought: Default::default(),
+        deleting: Vec::new(),
         chosen: Vec::new(),
         probe,
         helpers: Default::default(),

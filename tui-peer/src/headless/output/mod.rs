@@ -1,7 +1,6 @@
 //! Where words go: JSON lines, plain lines, or lines above what sticks to the bottom of a terminal.
 
 mod bars;
-mod names;
 mod style;
 
 use std::io::Write as _;
@@ -15,11 +14,12 @@ use serde_json::{Value, json};
 
 use self::bars::Bars;
 pub(in crate::headless) use self::bars::{MAX_ROWS, Row};
-pub(super) use self::names::{with_name, with_path};
 use self::style::Style;
+use crate::act::Refused;
 use crate::args::LogFormat;
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{Snapshot, Transfer, Unreached};
+pub(super) use crate::json::{with_name, with_path};
 
 /// Version of the JSON lines, in the `ready` event. Counts up when a field changes its meaning or goes;
 /// new events and fields may come at any time.
@@ -151,6 +151,12 @@ impl Output {
         let hint = "tui-peer status shows how everything stands now";
         self.note(&format!("{events} log lines dropped: written too slowly; {hint}"));
         self.json(&json!({"event": "dropped", "events": events, "hint": hint}));
+    }
+
+    /// The same of something that was not done.
+    pub fn refused(&mut self, refused: &Refused) {
+        self.log(SystemTime::now(), Level::Error, "shoal", &refused.message);
+        self.json(&refused.object());
     }
 
     /// Looks whether somebody still reads standard output, without writing to it.

@@ -113,6 +113,8 @@ pub struct Setting {
     pub demo: bool,
     /// The port asked for.
     pub wanted_port: Option<u16>,
+    /// The process in which the peer runs on when this screen is closed; `None` if that is this one.
+    pub attached: Option<u32>,
 }
 
 /// The whole state of the app.
@@ -295,6 +297,14 @@ impl Model {
     /// Whether the welcome screen is shown.
     pub fn is_welcome(&self) -> bool {
         self.snap.network.state == NetState::NoNetwork
+    }
+
+    /// What an action does here, in a few words.
+    pub fn help(&self, action: Action) -> &'static str {
+        match self.setting.attached {
+            Some(_) => action.help_attached(),
+            None => action.help(),
+        }
     }
 
     /// Where everything is.

@@ -101,7 +101,7 @@ fn found(model: &Model, query: &str) -> Vec<Row> {
     let actions = Action::ALL.iter().filter_map(|action| {
         let keys = model.keymap.keys(*action).join(" ");
         let rest = format!("{} {} {keys} keys", action.name(), action.words());
-        Some((rank(action.help(), rest)?, Row::Keys(*action)))
+        Some((rank(model.help(*action), rest)?, Row::Keys(*action)))
     });
     let mut rows: Vec<(u8, Row)> = items.chain(actions).collect();
     rows.sort_by_key(|(rank, _)| *rank);

@@ -160,7 +160,25 @@ pub(super) fn ask(model: &mut Model, title: &str, lines: Vec<Line>, buttons: Vec
     }));
 }
 
+/// Closing a screen that only looks at a peer costs nobody anything.
+fn ask_close(model: &mut Model, pid: u32, out: &mut Vec<Effect>) {
+    if model.prefs.table.ask_quit() != AskQuit::Always {
+        out.push(Effect::Exit(ExitReason::Quit));
+        return;
+    }
+    let text = format!("The peer is process {pid}: it downloads and serves on.");
+    let lines = vec![
+        (Tone::Plain, text),
+        (Tone::Dim, "tui-peer attach shows it again, tui-peer stop ends it.".to_owned()),
+    ];
+    let buttons = vec![button("Stay", Choice::Stay), button("Close", Choice::Quit)];
+    ask(model, "Close this screen?", lines, buttons);
+}
+
 pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
+    if let Some(pid) = model.setting.attached {
+        return ask_close(model, pid, out);
+    }
     let mut lines = all_losses(model);
     let asks = match model.prefs.table.ask_quit() {
         AskQuit::IfBusy => !lines.is_empty(),
@@ -298,7 +316,8 @@ pub(super) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 pub(super) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
-    if model.suspend_confirmed {
+    // On a peer that runs elsewhere nothing rests but the screen.
+    if model.suspend_confirmed || model.setting.attached.is_some() {
         out.push(Effect::Suspend);
         return;
     }

@@ -45,9 +45,14 @@ pub(super) fn interrupt(model: &mut Model, again: &str, out: &mut Vec<Effect>) -
         out.push(Effect::Exit(ExitReason::QuitNow));
         return true;
     }
-    let gracefully = model.keymap.and(" · ", Action::Quit, "quits gracefully");
-    let text = format!("{again} quits at once (state is saved){gracefully}");
-    model.toasts.push(Tone::Warn, text, now);
+    let (tone, text) = match model.setting.attached {
+        Some(pid) => (Tone::Plain, format!("{again} closes this screen; process {pid} runs on")),
+        None => {
+            let gracefully = model.keymap.and(" · ", Action::Quit, "quits gracefully");
+            (Tone::Warn, format!("{again} quits at once (state is saved){gracefully}"))
+        }
+    };
+    model.toasts.push(tone, text, now);
     // In a field or dialog the first one also cancels.
     model.dialogs.is_empty() && !model.filtering
 }
@@ -84,7 +89,11 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
         Found::Action(action) => {
             let count = model.count.take();
             if let Err(why) = can::can(model, action) {
-                model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);
+                model.toasts.push(
+                    Tone::Plain,
+                    format!("{}: {why}", model.help(action)),
+                    model.now.mono,
+                );
             } else {
                 if marks::repeats(action) {
                     model.repeat = Some((action, count));
@@ -119,7 +128,11 @@ pub(super) fn run(model: &mut Model, action: Action, count: Option<u32>, out: &m
             actions::act(model, action, count, out);
         }
         Err(why) => {
-            model.toasts.push(Tone::Plain, format!("{}: {why}", action.help()), model.now.mono);
+            model.toasts.push(
+                Tone::Plain,
+                format!("{}: {why}", model.help(action)),
+                model.now.mono,
+            );
         }
     }
 }

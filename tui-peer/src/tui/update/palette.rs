@@ -53,12 +53,12 @@ pub(crate) fn palette_rows(model: &Model, query: &str) -> Vec<Action> {
             if action.name() == query || model.keymap.keys(action).contains(&query) {
                 return Some((u32::MAX, action));
             }
-            let help = score(action.help()).map(|s| s + HELP_BONUS);
+            let help = score(model.help(action)).map(|s| s + HELP_BONUS);
             let name = score(action.name()).map(|s| s + HELP_BONUS);
             let best = help.max(name).max(score(action.words()));
             // Words from several of them together.
             let best = best.or_else(|| {
-                score(&format!("{} {} {}", action.help(), action.name(), action.words()))
+                score(&format!("{} {} {}", model.help(action), action.name(), action.words()))
                     .filter(|_| query.contains(' '))
             });
             Some((best?, action))

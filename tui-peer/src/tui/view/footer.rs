@@ -65,7 +65,8 @@ pub(super) fn toast(model: &Model, buf: &mut Buffer, area: Rect) -> bool {
 /// Keys of the focused pane, those that make sense now first; help is always there.
 fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
-    let always = [(Action::Palette, "commands"), (Action::Help, "help"), (Action::Quit, "quit")];
+    let quit = if model.setting.attached.is_some() { "close" } else { "quit" };
+    let always = [(Action::Palette, "commands"), (Action::Help, "help"), (Action::Quit, quit)];
     let label = |(action, word): &(Action, &str)| {
         model.keymap.key(*action).map(|key| (key, (*word).to_owned()))
     };
@@ -253,7 +254,7 @@ fn continuations(model: &Model, buf: &mut Buffer, area: Rect) {
         let end = paint::text(buf, x, y, room, key, style);
         let style = if why { theme.dim() } else { Style::new() };
         let room = (x + room).saturating_sub(end + 1);
-        paint::text(buf, end + 1, y, room, action.help(), style);
+        paint::text(buf, end + 1, y, room, model.help(*action), style);
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let snap = &model.snap;
     let wide = area.width >= 100;
     let mut parts: Vec<Vec<Piece>> = vec![connection(model, area.width)];
+    if let Some(pid) = model.setting.attached.filter(|_| area.width >= 76) {
+        parts.push(vec![(format!("process {pid}"), theme.accent())]);
+    }
     if let Some(what) = model.when_idle {
         let text = if what == WhenIdle::Quit { "quits when idle" } else { "leaves when idle" };
         let left = super::super::update::waits_for(model);
@@ -267,13 +270,14 @@ pub(crate) fn card(model: &Model, buf: &mut Buffer, area: Rect) {
         None => format::plural(model.list_of(Tab::Shared).total as u64, "file") + " shared",
     };
     let dot = format!(" {} ", theme.dot());
-    let quits = |before: &str| before.to_owned() + &model.keymap.and(&dot, Action::Quit, "quits");
+    let word = if model.setting.attached.is_some() { "closes" } else { "quits" };
+    let quits = |before: &str| before.to_owned() + &model.keymap.and(&dot, Action::Quit, word);
     let hints = match model.dialogs.last() {
         Some(_) => vec!["make the window larger, or Esc".to_owned(), "larger, or Esc".to_owned()],
         None => vec![
             quits("make the window larger"),
             quits("larger shows more"),
-            model.keymap.does(Action::Quit, "quits").unwrap_or_default(),
+            model.keymap.does(Action::Quit, word).unwrap_or_default(),
         ],
     };
     let room = usize::from(area.width);

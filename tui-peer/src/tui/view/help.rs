@@ -27,15 +27,16 @@ fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
             let keys = model.keymap.keys(*action);
             // Without one, the palette has it.
             let keys = if keys.is_empty() { palette.clone() } else { keys.join(", ") };
-            let text = format!("{keys} {} {} {}", action.help(), action.name(), action.words())
-                .to_lowercase();
+            let text =
+                format!("{keys} {} {} {}", model.help(*action), action.name(), action.words())
+                    .to_lowercase();
             if !text.contains(&needle) {
                 continue;
             }
             let pad = 10usize.saturating_sub(keys.width()) + 1;
             lines.push(vec![
                 (keys, theme.bold().patch(theme.accent())),
-                (format!("{}{}", " ".repeat(pad), action.help()), Style::new()),
+                (format!("{}{}", " ".repeat(pad), model.help(*action)), Style::new()),
             ]);
         }
         if !lines.is_empty() {

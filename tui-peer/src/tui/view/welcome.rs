@@ -47,7 +47,11 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         let line = Rect { x, y, width, height: 1 };
         match stop {
             Stop::Host => {
-                offer(model, frame, line, stop, "Host here: run a tracker in this program (h)")
+                let text = match model.setting.attached {
+                    Some(_) => "Host: run a tracker in the running peer (h)",
+                    None => "Host here: run a tracker in this program (h)",
+                };
+                offer(model, frame, line, stop, text)
             }
             Stop::Demo => {
                 offer(model, frame, line, stop, "Demo: a small network on this machine (d)")
@@ -263,7 +267,7 @@ fn foot(model: &Model, frame: &mut Frame<'_>, whole: Rect) {
         ("Esc", "undo"),
         ("F1", "help"),
         ("F2", "settings"),
-        ("q", "quit"),
+        ("q", if model.setting.attached.is_some() { "close" } else { "quit" }),
     ] {
         let room = |at: u16| whole.right().saturating_sub(at);
         at = paint::text(buf, at, bottom, room(at), key, theme.bold().patch(theme.accent()));

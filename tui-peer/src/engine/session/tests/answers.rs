@@ -164,9 +164,10 @@ fn kind(command: &Command) -> usize {
         Command::KeepFree { .. } => 28,
         Command::Limits { .. } => 29,
         Command::Figures => 30,
+        Command::Delete { .. } => 31,
     }
 }
-const KINDS: usize = 31;
+const KINDS: usize = 32;
 
 /// A content, and where it lies or would.
 #[derive(Debug, Clone)]
@@ -186,6 +187,7 @@ fn asked() -> Vec<fn(&Thing) -> Vec<Command>> {
         |t| vec![Command::Resume { id: t.id }],
         |t| vec![Command::Remove { id: t.id, delete_partial: true }],
         |t| vec![Command::Restore { id: t.id }],
+        |t| vec![Command::Delete { id: t.id }],
         |t| vec![Command::Prioritize { id: t.id, priority: Priority::High }],
         |t| vec![Command::Reorder { id: t.id, to: Reorder::Up }],
         |t| vec![Command::Sequential { id: t.id, on: true }],
@@ -199,6 +201,9 @@ fn asked() -> Vec<fn(&Thing) -> Vec<Command>> {
         |t| vec![Command::Verify { id: t.id }, Command::Unshare { id: t.id }],
         |t| vec![Command::Verify { id: t.id }, Command::Share { path: t.path.clone(), name: None }],
         |t| vec![Command::Verify { id: t.id }, wish(t.id, None)],
+        |t| vec![Command::Verify { id: t.id }, Command::Delete { id: t.id }],
+        |t| vec![Command::Delete { id: t.id }, Command::Delete { id: t.id }],
+        |t| vec![Command::Delete { id: t.id }, Command::Unshare { id: t.id }],
         |t| vec![Command::Verify { id: t.id }, Command::Remove { id: t.id, delete_partial: true }],
     ]
 }

@@ -28,7 +28,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: 
         let keys = model.keymap.keys(*action).join(", ");
         let keys = if keys.is_empty() { format!("{colon}{}", action.name()) } else { keys };
         let bar = if i == cursor { theme.bar() } else { " " };
-        let help = capital(action.help());
+        let help = capital(model.help(*action));
         let text = match &why {
             Some(why) => format!("{bar} {help} ({why})"),
             None => format!("{bar} {help}"),

@@ -32,7 +32,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Pan
     let mut lines: Vec<Line> = Vec::new();
     let help = match panel.row(model) {
         Some(Row::Item(item)) => item.help().to_owned(),
-        Some(Row::Keys(action)) => format!("{:?} in [keys]: {}", action.name(), action.help()),
+        Some(Row::Keys(action)) => format!("{:?} in [keys]: {}", action.name(), model.help(action)),
         None => String::new(),
     };
     lines.extend(paint::wrap(&help, width).into_iter().map(|line| (Tone::Dim, line)));

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 /// Adds a name to an object: `name` as its owner gave it, `shown` as it is safe to print.
-pub(in crate::headless) fn with_name(mut object: Value, raw: &str, shown: &str) -> Value {
+pub(crate) fn with_name(mut object: Value, raw: &str, shown: &str) -> Value {
     if let Some(fields) = object.as_object_mut() {
         fields.insert("name".to_owned(), raw.into());
         fields.insert("shown".to_owned(), shown.into());
@@ -18,7 +18,7 @@ pub(in crate::headless) fn with_name(mut object: Value, raw: &str, shown: &str) 
 
 /// Adds a path to an object as its field `key`. Of one that is not UTF-8 the field `…_escaped` is true beside
 /// it: `\xNN` is a byte then, and `\\` a backslash, so that nothing is lost (`printf %b` turns it back).
-pub(in crate::headless) fn with_path(mut object: Value, key: &str, path: &Path) -> Value {
+pub(crate) fn with_path(mut object: Value, key: &str, path: &Path) -> Value {
     if let Some(fields) = object.as_object_mut() {
         match path.to_str() {
             Some(text) => {

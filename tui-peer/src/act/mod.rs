@@ -1,0 +1,63 @@
+//! What the user can have a running peer do, whichever way it is said: by a command in the shell, by words line
+//! by line, by a key on the screen.
+//!
+//! [`Verb`] is the one table of it: the commands of [`crate::args::Act`], the words of the line-by-line mode and
+//! the actions of the screen are compared with it by tests. [`Wish`] is a verb with what it needs; [`plan()`]
+//! makes of it and of the newest snapshot what is asked of the engine, one [`Step`] for each target, or why not.
+
+mod deed;
+mod peers;
+mod plan;
+mod step;
+
+pub use deed::{Deed, Rates, Wish};
+pub use plan::plan;
+pub use step::{About, Refused, Step};
+
+macro_rules! verbs {
+    ($($variant:ident $name:literal $help:literal;)*) => {
+        /// Something a running peer can be told to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Verb {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl Verb {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it does, in one line.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+verbs! {
+    Pause    "pause"    "Stop fetching downloads for now; what is here of them is still served";
+    Resume   "resume"   "Go on with downloads after a pause or an error";
+    Priority "priority" "Say how important downloads are: who starts first and gets how much";
+    Move     "move"     "Give downloads another place in the queue, among those of their priority";
+    Order    "order"    "Fetch chunks in order (to watch or read meanwhile), or the rarest first";
+    Limit    "limit"    "Limit the speed of single contents, or of the whole peer until it stops";
+    Remove   "remove"   "Take downloads out of the list; deletes nothing unless told to";
+    Ban      "ban"      "Neither fetch from peers nor serve them";
+    Unban    "unban"    "Lift bans; without a PEER list them";
+    Leave    "leave"    "Leave the network; downloads rest and nothing is served";
+    Rejoin   "rejoin"   "Come back into the network that was left";
+    Serve    "serve"    "Serve others, or not for now";
+    Announce "announce" "Ask the tracker now instead of at the next try";
+}
+
+impl Verb {
+    /// The verb of this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|verb| verb.name() == name)
+    }
+}
