@@ -71,6 +71,8 @@ pub(super) struct Body {
     pub(super) offers: u64,
     /// Complete sources among the links.
     pub(super) seeds: u16,
+    /// When somebody was last asked for a chunk.
+    pub(super) asked_at: Time,
     /// Chunks requested or being verified.
     pub(super) flights: BTreeMap<u32, Flight>,
     /// Chunks we have, by how often we sent them; made when first needed.
@@ -247,6 +249,7 @@ impl Body {
             hash_asked: BTreeSet::new(),
             offers: 0,
             seeds: 0,
+            asked_at: Time::ZERO,
             flights: BTreeMap::new(),
             sent: None,
             doubted,

@@ -2,8 +2,8 @@
 
 use common::id::ContentId;
 
-use super::conn::Asked;
-use super::content::{Body, Flight};
+use super::conn::{Asked, Conn};
+use super::content::{Body, Content, Flight, Link};
 use super::event::ConnId;
 use super::node::{Cx, Node};
 use super::time::Time;
@@ -34,21 +34,48 @@ impl Node {
             return false;
         };
         let Some(body) = content.body.as_ref() else { return false };
-        let left = body.picker.pickable() as u64 * body.usual_len();
+        let usual = body.usual_len();
+        let left = body.picker.pickable() as u64 * usual;
         if left > self.cfg.max_depth {
             return false;
         }
-        let usual = body.usual_len();
         let own = conn.speed(cx.now, usual);
-        let sources = content.links.keys().filter_map(|at| self.conns.get(at));
-        let total: f64 = sources.map(|conn| conn.speed(cx.now, usual)).sum();
-        if own < 1.0 || total <= own * 1.01 {
+        let (mut speed, mut soonest) = (0.0, f64::INFINITY);
+        for other in self.others_for_rest(cx.now, at, content, body) {
+            let its = other.speed(cx.now, usual);
+            if its >= 1.0 {
+                speed += its;
+                soonest = soonest.min((other.outstanding + usual) as f64 / its);
+            }
+        }
+        if own < 1.0 || speed <= own * 0.01 {
             return false;
         }
-        let pending: u64 = body.flights.len() as u64 * body.usual_len();
-        let mine = (conn.outstanding + body.usual_len()) as f64 / own;
-        let rest = (left + pending) as f64 / (total - own);
-        mine > rest * STEAL_FACTOR + 0.5
+        let pending = body.flights.len() as u64 * usual;
+        let mine = (conn.outstanding + usual) as f64 / own;
+        // A chunk comes from one source: however many there are, none is done before the soonest. Were
+        // that left out, many that are equally slow would leave the last chunk to each other for ever.
+        let rest = ((left + pending) as f64 / speed).max(soonest);
+        let patience = rest * STEAL_FACTOR + 0.5;
+        // Time enough for the others to be done with all of it, and nobody was asked for any: they cannot.
+        let waited = cx.now.since(body.asked_at).as_secs_f64();
+        mine > patience && waited <= patience
+    }
+
+    /// The other sources that could be asked for what is left of a content.
+    fn others_for_rest<'a>(
+        &'a self,
+        now: Time,
+        at: ConnId,
+        content: &'a Content,
+        body: &'a Body,
+    ) -> impl Iterator<Item = &'a Conn> {
+        let open =
+            move |link: &Link| !link.choked_by && link.useful > 0 && link.dry != Some(body.offers);
+        let links = content.links.iter().filter(move |(other, link)| **other != at && open(link));
+        links.filter_map(|(other, _)| self.conns.get(other)).filter(move |conn| {
+            conn.snubbed_until.is_none() && conn.busy.is_none_or(|(until, _)| until <= now)
+        })
     }
 
     /// With nothing left to ask for: a chunk that another source will be late with.

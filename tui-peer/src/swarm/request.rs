@@ -73,6 +73,7 @@ impl Node {
             return false;
         }
         conn.wake(cx.now);
+        body.asked_at = cx.now;
         let first = conn.next_rid;
         for _ in 0..count {
             let rid = conn.rid();
@@ -150,6 +151,7 @@ impl Node {
         conn.requests.insert(rid, Asked::Chunk { id, chunk, len, got: 0 });
         conn.outstanding += u64::from(len);
         note_flight(body, chunk, at, rid);
+        body.asked_at = cx.now;
         self.reserve(&id, u64::from(len));
         cx.send(at, PeerMsg::Request { handle, rid, chunk, off: 0, len });
     }

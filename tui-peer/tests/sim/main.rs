@@ -7,6 +7,7 @@
     reason = "tests; some of them print tables"
 )]
 
+mod ending;
 mod links;
 mod matter;
 mod network;

@@ -17,6 +17,8 @@ pub(crate) struct Matter {
     pub(crate) descriptor: Descriptor,
     pub(crate) layout: Arc<Layout>,
     hashes: Vec<ChunkHashes>,
+    /// Chunks that those want who have nothing: the first ones.
+    wanted: u32,
 }
 
 impl Matter {
@@ -25,7 +27,13 @@ impl Matter {
         let layout = Arc::new(Layout::for_file(size).unwrap());
         let hashes = trees(&layout);
         let descriptor = Descriptor { kind: Kind::File, size, root: hashes[0].root() };
-        Self { id: descriptor.id(), descriptor, layout, hashes }
+        let wanted = layout.chunks();
+        Self { id: descriptor.id(), descriptor, layout, hashes, wanted }
+    }
+
+    /// Only the first so many chunks of it are wanted.
+    pub(crate) fn first(self, wanted: u32) -> Self {
+        Self { wanted, ..self }
     }
 
     /// A folder of files of these sizes. Its manifest is about as long as a real one.
@@ -35,7 +43,8 @@ impl Matter {
         let roots: Vec<u8> = hashes.iter().flat_map(|tree| *tree.root().as_bytes()).collect();
         let size = 64 + 80 * sizes.len() as u64;
         let descriptor = Descriptor { kind: Kind::Folder, size, root: sha256(&roots) };
-        Self { id: descriptor.id(), descriptor, layout, hashes }
+        let wanted = layout.chunks();
+        Self { id: descriptor.id(), descriptor, layout, hashes, wanted }
     }
 
     pub(crate) fn is_folder(&self) -> bool {
@@ -58,7 +67,8 @@ impl Matter {
 
     fn ready(&self, have: ChunkSet, hashes: Vec<ChunkHashes>) -> Ready {
         let (descriptor, layout) = (self.descriptor, self.layout.clone());
-        let wanted = ChunkSet::full(layout.chunks());
+        let mut wanted = ChunkSet::empty(layout.chunks());
+        wanted.insert_run(0, self.wanted);
         let doubted = ChunkSet::empty(layout.chunks());
         Ready { descriptor, layout, have, wanted, hashes, doubted }
     }
