@@ -32,6 +32,7 @@ pub(super) fn ban(
         more: vec![("minutes", minutes.into())],
         said: format!("banned {how_long}: {}", title(&peer, &nick)),
         about: About::Peer { peer, nick },
+        from: None,
     };
     let (none, hint) =
         ("no peer here", "tui-peer peers lists those connected; a whole key always does");
@@ -46,6 +47,7 @@ pub(super) fn unban(what: &[String], snapshot: &Snapshot) -> Vec<Result<Step, Bo
         more: Vec::new(),
         said: format!("no longer banned: {}", title(&peer, &nick)),
         about: About::Peer { peer, nick },
+        from: None,
     };
     let (none, hint) = ("nobody banned", "tui-peer unban lists the bans");
     what.iter().map(|what| pick(what, &known, none, hint).map(step)).collect()

@@ -70,6 +70,8 @@ pub struct Step {
     pub more: Vec<(&'static str, Value)>,
     /// The same for people, without a stop at its end.
     pub said: String,
+    /// The place in the queue that it leaves by this, if it does.
+    pub from: Option<u32>,
 }
 
 impl Step {
@@ -91,6 +93,9 @@ impl Step {
             Command::Pause { id } => row(id, &|t| t.state == TransferState::Paused),
             Command::Resume { id } => row(id, &|t| t.state != TransferState::Paused),
             Command::Prioritize { id, priority } => row(id, &|t| t.plan.priority == *priority),
+            Command::Reorder { id, .. } => {
+                row(id, &|t| self.from.is_none_or(|from| t.plan.order != from))
+            }
             Command::Sequential { id, on } => row(id, &|t| t.plan.sequential == *on),
             Command::LimitOne { id, up, .. } => row(id, &|t| t.plan.up == *up),
             Command::Remove { id, .. } => row(id, &|t| t.plan.cleared),

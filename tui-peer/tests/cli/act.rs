@@ -217,7 +217,7 @@ fn c1_finished_files_are_deleted_only_by_data_and_yes_and_only_if_this_peer_fetc
     fs::write(folder.join("y"), [8; 5000]).unwrap();
     assert_eq!(net.place.run(&["share", folder.to_str().unwrap(), "--wait"]).code, 0);
     let to = net.place.path("to");
-    let args = ["get", "one", "two", "tree", "-o", to.to_str().unwrap()];
+    let args = ["get", "--wait", "one", "two", "tree", "-o", to.to_str().unwrap()];
     assert!(net.place.other("b", &net.seeder.ready, &args).status().unwrap().success());
 
     // Without --yes, and what was shared by the user's own word.
