@@ -8,9 +8,10 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Calls that change something on a disk, and the opening of what is changed.
@@ -35,6 +36,8 @@ const FATES: [&str; 2] = ["error=ENOSPC", "signal=KILL"];
 const MOST: usize = 400;
 /// Of the calls of each kind so many are tried by default.
 const SOME: usize = 3;
+/// How long a program whose wake-up between threads failed is given to end by itself.
+const DEAF: Duration = Duration::from_secs(3);
 /// Longest any single step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,8 +53,8 @@ fn arguments(command: &mut Command, state: &Path) {
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", state);
 }
 
-/// What a started program says first; nothing if it ended instead.
-fn first_line(child: &mut Child) -> String {
+/// What a started program says first, when it does; nothing if it ended instead.
+fn first_line(child: &mut Child) -> Receiver<String> {
     let (tx, rx) = channel();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     std::thread::spawn(move || {
@@ -61,15 +64,34 @@ fn first_line(child: &mut Child) -> String {
         // The test may have failed meanwhile.
         let _ = tx.send(line);
     });
-    rx.recv_timeout(PATIENCE).expect("neither ready nor ended")
+    rx
+}
+
+/// Whether a call failed that is no business of a disk: the runtime wakes its threads through descriptors that only a
+/// test can make fail, and hangs then.
+fn is_deaf(trace: &Path) -> bool {
+    let other = ["<anon_inode:", "<pipe:", "<socket:"];
+    let trace = fs::read_to_string(trace).unwrap_or_default();
+    let mut injected = trace.lines().filter(|line| line.contains("(INJECTED)"));
+    injected.any(|line| other.iter().any(|kind| line.contains(kind)))
+}
+
+/// Kills it with whom it traces.
+fn kill_group(strace: &mut Child) {
+    let group = format!("-{}", strace.id());
+    Command::new("kill").args(["-s", "KILL", "--", &group]).status().unwrap();
+    strace.wait().unwrap();
 }
 
 /// Asks the only child of a process to end, until the process has.
-fn end(parent: &mut Child) {
+fn end(parent: &mut Child, trace: &Path) {
     let began = Instant::now();
     let children = format!("/proc/{0}/task/{0}/children", parent.id());
     let mut asked: Option<Instant> = None;
     while parent.try_wait().unwrap().is_none() {
+        if began.elapsed() > DEAF && is_deaf(trace) {
+            return kill_group(parent);
+        }
         assert!(began.elapsed() < PATIENCE, "it does not end");
         // Again, should the call that failed have been the one that passes the signal on.
         if asked.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
@@ -88,13 +110,20 @@ fn end(parent: &mut Child) {
 fn first_start(dir: &Path, call: &str, fate: &str, when: usize) -> bool {
     let trace = dir.join("trace");
     let mut command = Command::new("strace");
-    command.args(["-f", "-o"]).arg(&trace).arg("-e").arg(format!("trace={call}"));
+    command.args(["-f", "-y", "-o"]).arg(&trace).arg("-e").arg(format!("trace={call}"));
     command.arg("-e").arg(format!("inject={call}:{fate}:when={when}"));
     command.arg("--").arg(env!("CARGO_BIN_EXE_tracker"));
     arguments(&mut command, &dir.join("state"));
-    let mut strace = command.spawn().unwrap();
-    first_line(&mut strace);
-    end(&mut strace);
+    let mut strace = command.process_group(0).spawn().unwrap();
+    let said = first_line(&mut strace);
+    if said.recv_timeout(DEAF).is_err() {
+        if is_deaf(&trace) {
+            kill_group(&mut strace);
+            return true;
+        }
+        said.recv_timeout(PATIENCE).expect("neither ready nor ended");
+    }
+    end(&mut strace, &trace);
     let hit = |line: &str| line.contains("(INJECTED)") || line.contains("killed by SIGKILL");
     fs::read_to_string(&trace).unwrap_or_default().lines().any(hit)
 }
@@ -104,7 +133,7 @@ fn second_start(state: &Path) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracker"));
     arguments(&mut command, state);
     let mut child = command.spawn().unwrap();
-    let line = first_line(&mut child);
+    let line = first_line(&mut child).recv_timeout(PATIENCE).expect("it does not start");
     // What is not synced by now is not asked for here.
     child.kill().unwrap();
     child.wait().unwrap();
