@@ -198,10 +198,11 @@ pub struct Get {
     /// standard input.
     #[arg(value_name = "NAME|ID|LINK")]
     pub what: Vec<String>,
-    /// Folder to save in; - writes one file to standard output.
+    /// Folder to save in, where what is on its way already moves; - writes one file to standard output.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Only these files of a folder (paths within it, separated by commas).
+    /// Only these files of a folder (paths within it or patterns as 'sub/*.bin', separated by commas);
+    /// added to those of an earlier get.
     #[arg(long, value_delimiter = ',', value_name = "PATH,…")]
     pub files: Vec<String>,
     /// Go on serving when done.

@@ -35,7 +35,9 @@ pub enum Command {
         /// What.
         id: ContentId,
     },
-    /// Download this; also starts a paused or failed one again.
+    /// Download this; also starts a paused or failed one again. Of what is on its way already these files
+    /// are wanted too, and it goes to this folder: answered when both folders were looked at, and refused
+    /// if it cannot; what was fetched moves along then. What is here already is not copied elsewhere.
     Download(Download),
     /// Stop requesting; serving goes on.
     Pause {

@@ -79,6 +79,9 @@ fn for_older<S: Serializer>(what: &What, to: S) -> Result<S::Ok, S::Error> {
 /// A stable word for scripts.
 pub type Word = &'static str;
 
+/// Code of a [`What::Failed`]: files of a folder were chosen that it does not have.
+pub const NO_SUCH_FILE: Word = "no-such-file";
+
 /// What happened, for programs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum What {

@@ -1,9 +1,10 @@
 //! `get`: downloads by name, id or link; the exit code says how it went.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
+use common::content::Kind;
 use common::id::ContentId;
 use common::join::{FileLink, Link, parse_any};
 use serde_json::json;
@@ -16,8 +17,8 @@ use super::signals::{Heard, Signals};
 use super::unreached::Told;
 use super::wait::{TRACKER_WAIT, no_way};
 use crate::args::{Get, exit};
-use crate::engine::command::{Command, Download, Selection};
-use crate::engine::event::{Event, What};
+use crate::engine::command::{Command, CommandErrorKind, Download, Selection};
+use crate::engine::event::{Event, NO_SUCH_FILE, What};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
 use crate::find::{self, Miss};
@@ -45,7 +46,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
         wish.what.iter().map(|what| (what.clone(), None, Fate::Unresolved)).collect();
     let mut ticker = tokio::time::interval(PROGRESS);
     let mut reported: HashMap<ContentId, u32> = HashMap::new();
-    let mut seen = HashSet::new();
+    let mut seen = HashMap::new();
     let mut told = Told::default();
     let (mut stopped_by, mut was_on) = (None, false);
     loop {
@@ -87,6 +88,10 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
             }
             _ = ticker.tick() => {
                 let snapshot = engine.snapshot();
+                // What was said before this was seen comes first: it tells why something is gone.
+                while let Ok(event) = events.try_recv() {
+                    on_event(&event, &mut wanted, &engine, out, &mut reported);
+                }
                 show(&snapshot, &wanted, out, &mut reported);
                 for transfer in snapshot.transfers.iter().filter(|t| is_wanted(&wanted, &t.id)) {
                     told.programs(transfer, out);
@@ -143,6 +148,17 @@ async fn next_until_stopped(
     }
 }
 
+/// In how many snapshots in a row something has to look as if it were over, if no event said so: snapshots
+/// come a little later than answers, and a folder that was complete may be about to get more files.
+const STEADY: u32 = 2;
+
+/// How often in a row something was seen here, or missed.
+#[derive(Debug, Default)]
+struct Seen {
+    here: u32,
+    gone: u32,
+}
+
 /// Turns names into ids as the catalogue allows, and starts what can start.
 async fn resolve(
     engine: &EngineHandle,
@@ -182,7 +198,7 @@ async fn resolve(
                 out.note(&error.message);
             }
         }
-        if here(&snapshot, &found.0, out) {
+        if here(&snapshot, &found.0, wish, out) {
             (*id, *fate) = (Some(found.0), Fate::Done);
             continue;
         }
@@ -196,23 +212,48 @@ async fn resolve(
         match engine.call(Command::Download(download)).await {
             Ok(_) => (*id, *fate) = (Some(found.0), Fate::Getting),
             Err(error) => {
-                out.note(&error.message);
-                *fate = Fate::Failed(exit::OTHER);
+                let (word, hint, code) = refusal(error.kind);
+                out.error(word, &format!("{what}: {}", error.message), hint);
+                *fate = Fate::Failed(code);
             }
         }
     }
 }
 
-/// Whether all of it is here already; says where.
-fn here(snapshot: &Snapshot, id: &ContentId, out: &mut Output) -> bool {
-    let whole = |t: &&Transfer| t.state == TransferState::Sharing && t.have == t.chunks;
+/// Word, hint and exit code of a wish that the engine does not carry out.
+fn refusal(kind: CommandErrorKind) -> (&'static str, &'static str, u8) {
+    match kind {
+        CommandErrorKind::NotFound => {
+            ("not-found", "tui-peer ls lists what there is", exit::NOT_FOUND)
+        }
+        CommandErrorKind::Io => ("io", "see to that disk, or name another folder", exit::IO),
+        CommandErrorKind::Permission => ("permission", "name another folder", exit::PERMISSION),
+        _ => ("refused", "tui-peer status shows what it is doing", exit::OTHER),
+    }
+}
+
+/// Whether all of it is here already, and where it is wanted if that was said; says where. Of a folder the
+/// engine knows which of its files are here.
+fn here(snapshot: &Snapshot, id: &ContentId, wish: &Get, out: &mut Output) -> bool {
+    let whole = |t: &&Transfer| {
+        t.state == TransferState::Sharing && t.have == t.chunks && t.kind == Kind::File
+    };
     let Some(transfer) = snapshot.transfers.iter().filter(whole).find(|t| t.id == *id) else {
         return false;
     };
-    let object = json!({"event": "done", "id": id.to_string(), "bytes": 0, "seconds": 0.0});
+    if wish.output.as_deref().is_some_and(|dir| transfer.path.parent() != Some(dir)) {
+        // The engine knows of all places where it lies.
+        return false;
+    }
+    say_here(transfer, out);
+    true
+}
+
+fn say_here(transfer: &Transfer, out: &mut Output) {
+    let id = transfer.id.to_string();
+    let object = json!({"event": "done", "id": id, "bytes": 0, "seconds": 0.0});
     out.json(&with_path(object, "path", &transfer.path));
     out.line(&transfer.path.to_string_lossy());
-    true
 }
 
 fn joined(snapshot: &Snapshot, link: &FileLink) -> bool {
@@ -293,7 +334,8 @@ fn on_event(
             What::Failed { id: failed, code, .. } if failed.is_some() && id == failed => {
                 let fatal = !matches!(*code, "disk-full" | "disk-blocked" | "register");
                 if fatal && *fate == Fate::Getting {
-                    *fate = Fate::Failed(exit::IO);
+                    let wrong = *code == NO_SUCH_FILE;
+                    *fate = Fate::Failed(if wrong { exit::NOT_FOUND } else { exit::IO });
                 }
             }
             _ => {}
@@ -306,18 +348,27 @@ fn on_event(
 fn catch_up(
     snapshot: &Snapshot,
     wanted: &mut [(String, Option<ContentId>, Fate)],
-    seen: &mut HashSet<ContentId>,
+    seen: &mut HashMap<ContentId, Seen>,
     out: &mut Output,
 ) {
     for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Getting) {
         let Some(id) = *id else { continue };
-        match snapshot.transfers.iter().find(|t| t.id == id).map(|t| &t.state) {
-            Some(TransferState::Sharing) => *fate = Fate::Done,
-            Some(_) => {
-                seen.insert(id);
+        let transfer = snapshot.transfers.iter().find(|t| t.id == id);
+        match transfer.map(|t| (t, &t.state)) {
+            Some((transfer, TransferState::Sharing)) => {
+                let seen = seen.entry(id).or_default();
+                (seen.here, seen.gone) = (seen.here + 1, 0);
+                if seen.here >= STEADY {
+                    say_here(transfer, out);
+                    *fate = Fate::Done;
+                }
             }
-            // Snapshots come a little later than answers.
-            None if !seen.contains(&id) => {}
+            Some(_) => _ = seen.insert(id, Seen::default()),
+            None if seen.get(&id).is_none_or(|seen| seen.gone + 1 < STEADY) => {
+                if let Some(seen) = seen.get_mut(&id) {
+                    seen.gone += 1;
+                }
+            }
             None => {
                 let why = format!("{what}: somebody else removed it from the running peer");
                 out.error("removed", &why, "run the same command again to go on");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod act;
+mod again;
 #[path = "../../../common/tests/exposition/mod.rs"]
 mod exposition;
 mod first_start;

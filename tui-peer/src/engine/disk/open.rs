@@ -12,12 +12,13 @@ use common::layout::Layout;
 use rustix::fs::FlockOperation;
 
 use super::claim::{Claim, Norm, knows_holes, make_private, make_public};
+use super::donors::Donor;
 use super::error::DiskError;
 use super::journal::{Bounds, Header, Journal, Record, room_of};
 use super::names::Names;
 use super::partial::PartialSpec;
 use super::room::{enough_room, in_blocks};
-use super::slots::{Donor, Slot, Slots};
+use super::slots::{Beside, Slot, Slots};
 use super::sys::{self, Access, Hook, Seen, Step};
 use super::tree::FileTree;
 
@@ -40,22 +41,38 @@ pub(super) struct FoundPart {
     pub(super) durable: ChunkSet,
     /// May be there, and must be compared first.
     pub(super) unsure: ChunkSet,
-    pub(super) hashes: Vec<(u32, u32, Vec<Hash>)>,
+    pub(super) hashes: Vec<HashRun>,
     pub(super) donors: Vec<Donor>,
     pub(super) note: Option<&'static str>,
 }
 
+/// Proven chunk hashes: file, number of the first within the file, hashes.
+pub(super) type HashRun = (u32, u32, Vec<Hash>);
+
 /// What a journal says.
-struct Told {
+pub(super) struct Told {
     /// It is fit to be written on.
     journal: Option<Journal>,
     header: Option<Header>,
     durable: ChunkSet,
     written: ChunkSet,
-    hashes: Vec<(u32, u32, Vec<Hash>)>,
+    hashes: Vec<HashRun>,
     finishing: bool,
     /// Holds the lock of one that is not fit.
     _lock: Option<fs::File>,
+}
+
+impl Told {
+    /// What it says of the part that is there: chunks, hashes, and the lock to be held. `None`: it is of
+    /// another one.
+    pub(super) fn vouched(self, part: &Seen) -> Option<(ChunkSet, Vec<HashRun>, Option<fs::File>)> {
+        let Self { header, mut durable, written, hashes, _lock, .. } = self;
+        header.filter(|header| header.ino == part.ino)?;
+        for run in written.runs() {
+            durable.insert_run(run.start, run.end - run.start);
+        }
+        Some((durable, hashes, _lock))
+    }
 }
 
 const REPLACED: &str = "the part file is not the one it was: all of it is checked again";
@@ -82,7 +99,7 @@ impl Opening<'_> {
                 },
             };
             found.norm = slots.norm;
-            self.add_donors(&mut found, slots.donors(&slot));
+            self.add_donors(&mut found, slots.donors(&slot), slots.norm);
             return Ok(Ok(Box::new(found)));
         }
         let part = self.spec.dir.join(Names::new(&self.spec.name, &self.spec.id)?.part);
@@ -91,7 +108,7 @@ impl Opening<'_> {
 
     /// Locks the journal of a slot, which makes one if there is none, and reads it. `None`: the slot is
     /// another download's.
-    fn read(&self, slot: &Slot, norm: &Norm) -> Result<Option<Told>, DiskError> {
+    pub(super) fn read(&self, slot: &Slot, norm: &Norm) -> Result<Option<Told>, DiskError> {
         let state_error = |error| self.error("open the journal", &slot.names.state, 0, error);
         let file = sys::open_private(self.dir, slot.names.state.as_str(), Access::Write);
         let file = file.map_err(state_error)?;
@@ -193,16 +210,17 @@ impl Opening<'_> {
     }
 
     /// What others left may hold some of what we lack.
-    fn add_donors(&self, found: &mut FoundPart, donors: Vec<Donor>) {
-        for donor in &donors {
-            for chunk in self.tree(&donor.names).data_chunks(&found.durable).iter() {
+    fn add_donors(&self, found: &mut FoundPart, beside: Vec<Beside>, norm: Norm) {
+        for Beside { names, own } in beside {
+            let tree = self.tree(&names);
+            let chunks = tree.data_chunks(&found.durable);
+            for chunk in chunks.iter() {
                 found.unsure.insert(chunk);
             }
-        }
-        if !donors.is_empty() {
             found.note = Some(TAKEN_OVER);
+            let own = own.then(|| (self.dir.clone(), self.spec.dir.as_path(), names, norm));
+            found.donors.push(Donor::beside(tree, chunks, own));
         }
-        found.donors = donors;
     }
 
     /// The files of a part of this.
@@ -313,7 +331,7 @@ impl Opening<'_> {
         part: &Seen,
         durable: &ChunkSet,
         unsure: &ChunkSet,
-        hashes: &[(u32, u32, Vec<Hash>)],
+        hashes: &[HashRun],
     ) -> Result<Journal, DiskError> {
         let runs = durable.runs().map(|run| (run.start, run.end - run.start));
         let mut records: Vec<Record> =

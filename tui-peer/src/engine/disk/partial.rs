@@ -17,13 +17,12 @@ use common::limits::MAX_HASHES;
 use common::names::PathList;
 
 use super::claim::{Claim, Norm};
-use super::discard::remove_slot;
+use super::donors::{self, Donor, Elsewhere};
 use super::error::{DiskError, ReadError};
 use super::journal::{Bounds, Journal, Record, room_of};
 use super::names::Names;
 use super::open::{Opening, bounds_of, remove_part};
 use super::room::{enough_room, in_blocks};
-use super::slots::Donor;
 use super::sys::{self, Access, Hook, NoHook, Step};
 use super::tree::{ChunkSource, FileTree};
 use super::way::{Way, Ways};
@@ -87,7 +86,7 @@ pub struct Partial {
     /// it is finished, or gone.
     pub(super) own: Mutex<Option<Arc<fs::File>>>,
     /// Parts that others can write to, or wrote: read, compared, and left alone.
-    pub(super) donors: Vec<(Donor, FileTree)>,
+    pub(super) donors: Mutex<Vec<Donor>>,
     pub(super) hook: Arc<dyn Hook>,
     /// Taken before `state` where both are.
     pub(super) journal: Mutex<Journal>,
@@ -104,6 +103,8 @@ pub(super) struct State {
     pub(super) durable: ChunkSet,
     /// Written since the last sync began.
     pub(super) pending: Vec<u32>,
+    /// Compared, and not right wherever it was looked for.
+    pub(super) refuted: ChunkSet,
     /// Files written to since the last sync began.
     pub(super) dirty: HashSet<usize>,
     /// Whether files were created since then.
@@ -136,7 +137,23 @@ impl Partial {
         Self::open_with(spec, Arc::new(NoHook))
     }
 
+    /// The same; chunks that may be in one of these places are in `written` too.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_from(spec: PartialSpec, places: &[Elsewhere]) -> Result<Opened, DiskError> {
+        Self::open_all(spec, Arc::new(NoHook), places)
+    }
+
     pub(super) fn open_with(spec: PartialSpec, hook: Arc<dyn Hook>) -> Result<Opened, DiskError> {
+        Self::open_all(spec, hook, &[])
+    }
+
+    pub(super) fn open_all(
+        spec: PartialSpec,
+        hook: Arc<dyn Hook>,
+        places: &[Elsewhere],
+    ) -> Result<Opened, DiskError> {
         Names::new(&spec.name, &spec.id)?;
         let files = spec.rel.as_ref().map_or(1, |rel| rel.len());
         if (spec.descriptor.kind == Kind::Folder) != spec.rel.is_some()
@@ -149,7 +166,8 @@ impl Partial {
         let dir = Arc::new(sys::open_root_dir(&spec.dir).map_err(dir_error)?);
         let volume = hook.volume(sys::look_at(&*dir).map_err(dir_error)?.dev);
         let opening = Opening { spec: &spec, dir: &dir, hook: &*hook };
-        let found = match opening.open()? {
+        let elsewhere = donors::find(&spec, &*hook, places)?;
+        let mut found = match opening.open()? {
             Ok(found) => *found,
             Err(path) => return Ok(Opened::Finished(path)),
         };
@@ -159,17 +177,20 @@ impl Partial {
         if spec.rel.is_some() {
             tree = tree.below(own.clone());
         }
-        let donors = found.donors.into_iter().map(|donor| {
-            let tree = opening.tree(&donor.names);
-            (donor, tree)
-        });
-        let donors = donors.collect();
+        for donor in &elsewhere.donors {
+            for chunk in donor.chunks.iter().filter(|chunk| !found.durable.contains(*chunk)) {
+                found.unsure.insert(chunk);
+            }
+        }
+        let (mut donors, hashes) = (found.donors, elsewhere.hashes);
+        donors.extend(elsewhere.donors);
         let journal_has_room = found.journal.reserve(room_of(bounds_of(&spec.layout)));
         let reserved = reserved_of(&spec, &tree, &own, &found.durable, &found.unsure);
         let state = State {
             written: found.durable.clone(),
             durable: found.durable.clone(),
             pending: Vec::new(),
+            refuted: ChunkSet::empty(chunks),
             dirty: HashSet::new(),
             created: false,
             unsynced: 0,
@@ -189,7 +210,7 @@ impl Partial {
             descriptor: spec.descriptor,
             ways: Mutex::new(Ways::new(spec.layout.total())),
             tree,
-            donors,
+            donors: Mutex::new(donors),
             names: found.names,
             norm: found.norm,
             ino: found.ino,
@@ -206,6 +227,13 @@ impl Partial {
             note: found.note,
         });
         debug_assert_eq!(chunks, partial.tree.layout().chunks());
+        for (file, index, list) in &hashes {
+            if let Err(error) = partial.record_hashes(*file, *index, list) {
+                // Learned again after a restart.
+                tracing::debug!(%error, "hashes not kept");
+            }
+        }
+        found.hashes.extend(hashes);
         Ok(Opened::Going {
             partial,
             durable: found.durable,
@@ -498,16 +526,6 @@ impl Partial {
         self.forget_journal()?;
         self.forget_donors();
         Ok(())
-    }
-
-    /// Deletes those parts of ours that only served to be copied from.
-    pub(super) fn forget_donors(&self) {
-        for (donor, tree) in self.donors.iter().filter(|(donor, _)| donor.own) {
-            tree.close();
-            if let Err(error) = remove_slot(&self.dir, &self.dir_path, &donor.names, &self.norm) {
-                tracing::warn!(%error, part = donor.names.part, "an old part stays");
-            }
-        }
     }
 
     /// The target folder as it is called now: it may have been renamed since.

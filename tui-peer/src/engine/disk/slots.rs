@@ -29,7 +29,7 @@ pub(super) struct Slots {
 
 /// A part that is not ours alone: it may hold right bytes, and is only read.
 #[derive(Debug, Clone)]
-pub(super) struct Donor {
+pub(super) struct Beside {
     pub(super) names: Names,
     /// Made by us, and so ours to delete when it is of no use any more.
     pub(super) own: bool,
@@ -102,13 +102,13 @@ impl Slots {
     }
 
     /// Parts other than that of `chosen` that may hold some of the bytes.
-    pub(super) fn donors(&self, chosen: &Slot) -> Vec<Donor> {
+    pub(super) fn donors(&self, chosen: &Slot) -> Vec<Beside> {
         let right_kind = |slot: &&Slot| {
             slot.part.is_some_and(|(_, seen)| if self.folder { seen.is_dir } else { seen.is_file })
         };
         let others = self.all.iter().filter(|slot| slot.names != chosen.names).filter(right_kind);
         let own = |slot: &Slot| slot.part.is_some_and(|(claim, _)| claim != Claim::Other);
-        let donor = |slot: &Slot| Donor { names: slot.names.clone(), own: own(slot) };
+        let donor = |slot: &Slot| Beside { names: slot.names.clone(), own: own(slot) };
         others.map(donor).collect()
     }
 

@@ -256,6 +256,26 @@ pub(super) fn rename_new(dir: impl AsFd, from: &str, to: &str) -> io::Result<boo
     }
 }
 
+/// Renames from one folder to another; never replaces anything. `false`: the new name is taken.
+pub(super) fn rename_across(
+    from: impl AsFd,
+    old: &str,
+    to: impl AsFd,
+    new: &str,
+) -> io::Result<bool> {
+    let (from, to) = (from.as_fd(), to.as_fd());
+    match fs::renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
+        // What cannot do that looks first.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match look(to, new)? {
+            Some(_) => Ok(false),
+            None => Ok(fs::renameat(from, old, to, new).map(|()| true)?),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// For file systems that cannot rename without replacing: a hard link is as good; where there are none
 /// either, looking first must do.
 fn rename_new_without_help(dir: impl AsFd, from: &str, to: &str) -> io::Result<bool> {

@@ -137,7 +137,7 @@ impl Session {
             let noted = self.library.note_unshared(&share.paths, None);
             self.write_down(noted);
         }
-        self.download(wish)
+        self.download_new(wish)
     }
 
     /// What lies at a path now takes the place of what lay there before.

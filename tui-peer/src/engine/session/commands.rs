@@ -14,7 +14,8 @@ impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
         // Who only watches changes nothing, and needs no new snapshot.
         self.dirty |= !matches!(command, Command::Figures);
-        let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin);
+        let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin)
+            || matches!(&command, Command::Download(wish) if self.is_part(&wish.id));
         // What takes something away for good must not come back after a power cut once that was said.
         let lasts = matches!(
             command,
@@ -31,7 +32,8 @@ impl Session {
                 return self.answer_when_kept(noted, answer, reply);
             }
             if moves {
-                // Whoever reads that we left may ask to rejoin at once: the state is out before.
+                // Whoever reads that we left may ask to rejoin at once, and what was complete until more of
+                // it was asked for looks as if it were done: the state is out before.
                 self.publish();
             }
             // A caller that no longer waits is fine.
@@ -55,7 +57,7 @@ impl Session {
                 return None;
             }
             Command::Unshare { id } => self.unshare(&id),
-            Command::Download(wish) => self.download(wish),
+            Command::Download(wish) => return self.download(wish, reply),
             Command::Pause { id } => self.pause(&id),
             Command::Resume { id } => self.resume(&id),
             Command::Remove { id, delete_partial } => self.remove(&id, delete_partial),

@@ -144,6 +144,10 @@ pub(super) struct Download {
     pub(super) compared: (u32, u32),
     /// Whether the library was asked for its list of files in this run.
     pub(super) recall: Recall,
+    /// Whether something that lies where it is to go was looked for.
+    pub(super) existing: super::existing::Existing,
+    /// Asked for in this run, and nothing of it was known before.
+    pub(super) new: bool,
 }
 
 /// How far asking for a list of files of an earlier run has come.
@@ -239,6 +243,8 @@ impl Content {
                 checking: false,
                 compared: (0, 0),
                 recall: Recall::NotYet,
+                existing: Default::default(),
+                new: false,
             })),
             other_complete: 0,
             other_partial: 0,
@@ -289,45 +295,4 @@ pub(super) fn bytes_of(layout: &Layout, set: &ChunkSet) -> u64 {
         return layout.total();
     }
     set.iter().filter_map(|n| layout.chunk(n)).map(|c| u64::from(layout.len_of(c))).sum()
-}
-
-/// Chunks of the files of a folder that a selection names; everything for a single file.
-pub(super) fn wanted_chunks(
-    manifest: Option<&Manifest>,
-    layout: &Layout,
-    selection: &Selection,
-) -> ChunkSet {
-    let (Selection::Paths(paths), Some(manifest)) = (selection, manifest) else {
-        return ChunkSet::full(layout.chunks());
-    };
-    let mut wanted = ChunkSet::empty(layout.chunks());
-    for (i, entry) in manifest.files().enumerate() {
-        let path = entry.path.join("/");
-        if paths.iter().any(|chosen| selects(chosen, &path))
-            && let Some(range) = layout.file_chunks(i)
-        {
-            wanted.insert_run(range.start, range.end - range.start);
-        }
-    }
-    wanted
-}
-
-/// Whether choosing `chosen` chooses the file at `path`: the file itself or a folder above it.
-pub(super) fn selects(chosen: &str, path: &str) -> bool {
-    let chosen = chosen.trim_end_matches('/');
-    path == chosen || path.strip_prefix(chosen).is_some_and(|rest| rest.starts_with('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::selects;
-
-    #[test]
-    fn a_selection_names_a_file_or_all_below_a_folder() {
-        assert!(selects("a/b.txt", "a/b.txt"));
-        assert!(selects("a", "a/b.txt"));
-        assert!(selects("a/", "a/b.txt"));
-        assert!(!selects("a/b", "a/b.txt"));
-        assert!(!selects("b.txt", "a/b.txt"));
-    }
 }

@@ -99,6 +99,7 @@ impl Session {
         for run in here.runs() {
             download.found.insert_run(run.start, run.end - run.start);
         }
+        let together = !partial.comes_from_elsewhere();
         let (all, right) = &mut download.compared;
         (*all, *right) = (*all + here.count() + gone.count(), *right + here.count());
         if download.doubts.is_empty() {
@@ -108,6 +109,9 @@ impl Session {
                 self.shown_name(&id)
             );
             self.say(Level::Info, Target::Fetch, text);
+        }
+        if together {
+            self.forget_moves(&id);
         }
         self.feed(Input::DoubtsSettled { id, here, gone });
         if let Some(lost) = lost.filter(|lost| !lost.is_empty()) {
@@ -157,6 +161,9 @@ fn check(partial: Arc<Partial>, lot: &[(u32, Option<Hash>)], last: bool) -> Chec
         }
         lost = Some(sync.lost);
         failed = failed.or(Some(sync.error));
+    }
+    if failed.is_none() {
+        partial.leave_donors();
     }
     Checked { partial, here, gone, left, lost, error: failed }
 }

@@ -15,15 +15,18 @@ use tokio::sync::oneshot;
 
 use super::Session;
 use super::commands::Answer;
-use super::content::{Content, Phase, Role, wanted_chunks};
+use super::content::{Content, Phase, Role};
 use super::doubts::Checked;
+use super::existing::{Existing, Sought};
 use super::helpers::Place;
+use super::moves::bring_along;
 use super::paths::real_path;
+use super::selection::wanted_chunks;
 use super::shares::Done;
 use crate::engine::command::{self, CommandError, Reply, Selection};
-use crate::engine::disk::{Buf, DiskError, Opened, Partial, PartialSpec};
+use crate::engine::disk::{Buf, DiskError, Elsewhere, Opened, Partial, PartialSpec};
 use crate::engine::event::{Level, Target};
-use crate::engine::library::{DownloadRecord, LibraryError, Prepared, Wish};
+use crate::engine::library::{DownloadRecord, LibraryError, Prepared, ShareError, Wish};
 use crate::swarm::event::{ConnId, Input, Ready};
 
 /// Background work of a download that is done.
@@ -36,6 +39,17 @@ pub(super) enum Step {
     HashesSaved { id: ContentId, result: Result<(), DiskError> },
     /// The `.part` file was created or found again, by the attempt of this number.
     Opened { id: ContentId, number: u64, result: Result<Box<OpenedDownload>, DiskError> },
+    /// Something lies where it is to go, and may be it.
+    Candidate { id: ContentId, number: u64, sought: Sought, path: PathBuf },
+    /// That was compared: it is all of it, or not.
+    Compared {
+        id: ContentId,
+        number: u64,
+        path: PathBuf,
+        result: Result<Option<Box<Prepared>>, ShareError>,
+    },
+    /// It is all of it, and remembered as a share.
+    Taken { id: ContentId, prepared: Box<Prepared>, remembered: Result<(), LibraryError> },
     /// It is in place, and remembered as a share.
     Finished { id: ContentId, result: Result<Box<FinishedDownload>, DiskError> },
     /// A finished folder is a download again (or could not be).
@@ -77,15 +91,8 @@ pub(super) struct FinishedDownload {
 }
 
 impl Session {
-    pub(super) fn download(&mut self, wish: command::Download) -> Result<Reply, CommandError> {
-        if let Some(content) = self.contents.get_mut(&wish.id) {
-            return match &content.role {
-                Role::Share(share) if share.is_missed() => self.fetch_again(wish),
-                Role::Share(share) if share.part.is_none() => Ok(Reply::Accepted),
-                Role::Share(_) => self.select(&wish.id, wish.files),
-                Role::Download(_) => self.resume(&wish.id),
-            };
-        }
+    /// Begins a download of something that is not known yet.
+    pub(super) fn download_new(&mut self, wish: command::Download) -> Result<Reply, CommandError> {
         // What there is of it is not deleted after all.
         let removed = self.take_removed(&wish.id);
         self.let_go(removed);
@@ -93,7 +100,10 @@ impl Session {
         self.remember(&record);
         let id = record.id;
         let mut content = Content::download(record);
-        let looks = content.as_download().is_some_and(|download| download.only_looks());
+        let looks = content.as_download().is_some_and(|download| {
+            download.new = true;
+            download.only_looks()
+        });
         let what = if looks { "its list of files is fetched" } else { "download begun" };
         let text = format!("{}: {what}", content.shown);
         self.say(Level::Info, Target::Fetch, text);
@@ -243,11 +253,29 @@ impl Session {
             Step::Recalled { id, manifest, reply } => self.on_recalled(id, manifest, reply),
             Step::HashesSaved { id, result } => self.on_hashes_saved(id, result),
             Step::Opened { id, number, result } => match (self.end_opening(&id, number), result) {
-                (true, Ok(opened)) => self.on_opened(id, *opened),
-                (true, Err(error)) => self.block(id, &error),
+                (true, Ok(opened)) => {
+                    self.on_opened(id, *opened);
+                    self.move_on(&id);
+                }
+                (true, Err(error)) => {
+                    self.block(id, &error);
+                    self.move_on(&id);
+                }
                 (false, Ok(opened)) => self.abandon(opened),
                 (false, Err(_)) => {}
             },
+            Step::Candidate { id, number, sought, path } => {
+                if self.end_opening(&id, number) {
+                    self.compare_existing(sought, path);
+                }
+            }
+            Step::Compared { id, number, path, result } => {
+                if self.end_opening(&id, number) {
+                    self.on_compared(id, path, result);
+                    self.move_on(&id);
+                }
+            }
+            Step::Taken { id, prepared, remembered } => self.on_taken(id, *prepared, remembered),
             Step::Finished { id, result } => match result {
                 Ok(finished) => self.on_finished(id, *finished),
                 Err(error) => {
@@ -277,6 +305,9 @@ impl Session {
 
     /// Goes on with what is known now; rests if only the list of files was wanted.
     fn open_unless_looking(&mut self, id: ContentId) {
+        if !self.settle_selection(&id) {
+            return;
+        }
         let download = self.contents.get_mut(&id).and_then(Content::as_download);
         if download.is_some_and(|download| download.only_looks()) {
             // It cannot fail: it is a download, and not finishing.
@@ -297,7 +328,7 @@ impl Session {
         let dir = self.download_of(&id).map(|download| download.record.dir.clone());
         let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
         let (keep_free, owner) = (self.config.keep_free, self.owner());
-        let number = self.new_number();
+        let (number, sought) = (self.new_number(), self.sought(&id));
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
         let manifest = content.manifest.clone();
@@ -307,13 +338,25 @@ impl Session {
         }
         download.opening = Some(number);
         let selection = download.record.selection.clone();
+        let lies = match &download.existing {
+            Existing::Some(path) => Some(Elsewhere::Lies(path.clone())),
+            _ => None,
+        };
+        let (library, from) = (self.library.clone(), self.moves.from(&id));
         self.beside(dir, move |dir| {
             let manifest = manifest.as_deref();
             let name = disk_name(&name, &id);
+            if let Some(sought) = sought
+                && let Some(path) = sought.candidate(&dir, &name)
+            {
+                return Done::Download(Step::Candidate { id, number, sought, path });
+            }
             let open = || {
+                let mut places = bring_along(&library, &from, &dir, &name, &id)?;
+                places.extend(lies.clone());
                 let (dir, name, owner) = (dir.clone(), name.clone(), Some(owner));
                 let what = Wanted { id, descriptor, manifest, selection: &selection, keep_free };
-                open_partial(&what, name, dir, owner)
+                open_partial(&what, name, dir, owner, &places)
             };
             let result = when_free(open).map(Box::new);
             Done::Download(Step::Opened { id, number, result })
@@ -349,11 +392,14 @@ impl Session {
         };
         (download.doubts, download.checking) = (ChunkSet::empty(0), false);
         download.partial = Some(partial.clone());
-        let note = partial.note();
+        let (note, together) = (partial.note(), !partial.comes_from_elsewhere());
         content.source = Some(partial);
         if let Some(note) = note {
             let text = format!("{}: {note}", content.shown);
             self.say(Level::Warn, Target::Disk, text);
+        }
+        if together {
+            self.forget_moves(&id);
         }
         let Some(content) = self.contents.get_mut(&id) else { return };
         if opened.found.count() > 0 {
@@ -437,6 +483,7 @@ fn open_partial(
     name: String,
     dir: PathBuf,
     owner: Option<PeerId>,
+    places: &[Elsewhere],
 ) -> Result<OpenedDownload, DiskError> {
     let Wanted { id, descriptor, manifest, selection, keep_free } = *what;
     let too_large = |_| DiskError::TooLarge;
@@ -460,7 +507,7 @@ fn open_partial(
     let rel = manifest.map(|manifest| Arc::clone(manifest.disk_paths()));
     let layout_too = layout.clone();
     let spec = PartialSpec { id, descriptor, layout: layout_too, rel, name, dir, keep_free, owner };
-    match Partial::open(spec)? {
+    match Partial::open_from(spec, places)? {
         Opened::Finished(path) => {
             let found = ChunkSet::full(layout.chunks());
             let outcome = Outcome::InPlace(real_path(&path));
@@ -487,6 +534,11 @@ fn open_partial(
             let mut found = partial.recheck(&first, expected);
             for run in durable.runs() {
                 found.insert_run(run.start, run.end - run.start);
+            }
+            if partial.comes_from_elsewhere() {
+                // What is here for certain is not needed there any more.
+                partial.sync().map_err(|error| error.error)?;
+                partial.leave_donors();
             }
             let room = partial.check_room(&wanted_chunks(manifest, &layout, selection));
             let outcome = Outcome::Going(partial);

@@ -62,6 +62,7 @@ impl Session {
     /// A crash came between the rename and the record: hash it as what it is, a file of ours.
     pub(super) fn finish_in_place(&mut self, id: ContentId, path: Result<PathBuf, CommandError>) {
         self.forget(&id);
+        self.forget_moves(&id);
         let noted = self.library.note_removed(&id);
         self.write_down(noted);
         match path {
@@ -90,6 +91,8 @@ impl Session {
         });
         self.note_written(remembered.as_ref().map(drop));
         let part = (!wanted.is_complete()).then_some(wanted);
+        self.forget_moves(&id);
+        self.too_late_to_move(&id, &path);
         self.become_share(id, prepared, part);
         let text = match &unkept {
             None => format!("{shown}: done in {seconds:.1} s, at {}", path.display()),

@@ -11,13 +11,14 @@ use common::names::show;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::{Content, Phase, Role, ShareState, selects, wanted_chunks};
+use super::content::{Content, Phase, Role, ShareState};
 use super::downloads::{self, Step};
+use super::selection::{Chosen, UNMATCHED_HINT, settle, wanted_chunks};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, Selection};
 use crate::engine::disk::{DiskError, PartialSpec, reclaim};
-use crate::engine::event::{Level, Target, What};
+use crate::engine::event::{Level, NO_SUCH_FILE, Target, What};
 use crate::engine::library::{self, Check, DownloadRecord, Wish};
 use crate::engine::snapshot::FolderEntry;
 use crate::swarm::event::Input;
@@ -33,6 +34,14 @@ impl Session {
         let content =
             content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
         let (manifest, layout) = (content.manifest.clone(), content.layout.clone());
+        let files = match &manifest {
+            // What is not known yet is looked up when it is.
+            None => files,
+            Some(manifest) => settle(manifest, &files).map_err(|unmatched| {
+                let text = format!("{}: {unmatched}; {UNMATCHED_HINT}", content.shown);
+                refuse(CommandErrorKind::NotFound, text)
+            })?,
+        };
         let Role::Download(download) = &mut content.role else {
             return self.widen(id, &files);
         };
@@ -55,6 +64,48 @@ impl Session {
             self.try_again(id);
         }
         Ok(Reply::Accepted)
+    }
+
+    /// Whether only some files of a folder were wanted, and these are here.
+    pub(super) fn is_part(&self, id: &ContentId) -> bool {
+        matches!(
+            self.contents.get(id).map(|content| &content.role),
+            Some(Role::Share(share)) if share.part.is_some()
+        )
+    }
+
+    /// The list of files of a download is known now: what was chosen is looked up in it. `false`: nothing
+    /// of that is there, and it is no download any more.
+    pub(super) fn settle_selection(&mut self, id: &ContentId) -> bool {
+        let Some(content) = self.contents.get_mut(id) else { return false };
+        let (manifest, shown) = (content.manifest.clone(), content.shown.clone());
+        let Some(manifest) = manifest else { return true };
+        let Some(download) = content.as_download() else { return false };
+        let before = download.record.selection.clone();
+        let (selection, unmatched) = match settle(&manifest, &before) {
+            Ok(selection) => (selection, None),
+            Err(unmatched) => {
+                (Selection::Paths(unmatched.rest.clone()), Some(unmatched.to_string()))
+            }
+        };
+        // What was asked for as a whole just now is taken back as a whole.
+        let ends = unmatched.is_some() && (download.new || chooses_nothing(&selection));
+        download.record.selection = selection;
+        let record = download.record.clone();
+        if let Some(why) = unmatched {
+            let what =
+                What::Failed { id: Some(*id), code: NO_SUCH_FILE, hint: UNMATCHED_HINT.to_owned() };
+            self.tell(Level::Error, Target::Fetch, format!("{shown}: {why}"), what);
+        }
+        if ends {
+            self.forget(id);
+            let noted = self.library.note_removed(id);
+            self.write_down(noted);
+            self.start_queued();
+        } else if record.selection != before {
+            self.remember(&record);
+        }
+        !ends
     }
 
     /// A finished folder of which only some files were wanted becomes a download of these and more:
@@ -222,16 +273,21 @@ impl Session {
     }
 }
 
+fn chooses_nothing(selection: &Selection) -> bool {
+    matches!(selection, Selection::Paths(paths) if paths.is_empty())
+}
+
 /// The files that are here and those that are chosen.
 fn union(manifest: &Manifest, files: &Selection, here: impl Fn(usize) -> bool) -> Selection {
     let Selection::Paths(chosen) = files else { return Selection::All };
+    let chosen = Chosen::new(chosen);
     let mut all = true;
     let paths: HashSet<String> = manifest
         .files()
         .enumerate()
         .filter_map(|(i, entry)| {
             let path = entry.path.join("/");
-            let wanted = here(i) || chosen.iter().any(|chosen| selects(chosen, &path));
+            let wanted = here(i) || chosen.has(&path);
             all &= wanted || entry.size == 0;
             wanted.then_some(path)
         })

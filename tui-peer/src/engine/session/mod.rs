@@ -4,6 +4,7 @@
 //! hangs must not hold up this task, and each volume has threads of its own for it ([`helpers`]), so that
 //! it holds up only what lies on it.
 
+mod again;
 mod altered;
 mod bans;
 mod blocked;
@@ -14,6 +15,7 @@ mod delete;
 mod doubts;
 mod downloads;
 mod effects;
+mod existing;
 mod facts;
 mod failing;
 mod figures;
@@ -24,6 +26,7 @@ mod helpers;
 mod kept;
 mod ledger;
 mod lens;
+mod moves;
 mod network;
 mod orphans;
 mod paths;
@@ -34,6 +37,7 @@ mod recheck;
 mod remembered;
 mod removed;
 mod room;
+mod selection;
 mod share_paths;
 mod shares;
 mod start;
@@ -143,6 +147,7 @@ pub(super) struct Session {
     housekept: Instant,
     rooms: room::Rooms,
     orphans: orphans::Orphans,
+    moves: moves::Moves,
     /// What is to be shared and not found yet.
     sought: paths::SoughtPaths,
     /// Finished downloads being deleted at the user's word.
@@ -297,7 +302,7 @@ impl Session {
         due = due.min(self.looks.next_due(self.probe.look_every()));
         let others = self.removal_due().into_iter().chain(self.failing.next_due());
         let others = others.chain(self.ledger.due()).chain(self.telling.due(Instant::now()));
-        others.fold(due, Instant::min)
+        others.chain(self.moves.due()).fold(due, Instant::min)
     }
 
     /// At rest nothing needs a second's resolution.
@@ -325,6 +330,7 @@ impl Session {
         self.look_at_shares(now);
         self.search_on(now);
         self.try_failing(now);
+        self.end_slow_moves(now);
         self.bury_removed(Some(now));
         self.look_at_clocks(now, SystemTime::now());
         self.look_at_ledger(now);

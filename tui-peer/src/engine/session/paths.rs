@@ -193,7 +193,10 @@ impl Session {
         }
         let (number, at) = (self.new_number(), Instant::now());
         self.chosen.push(Chosen { number, dir: dir.clone(), at, late: false, reply });
-        self.beside(dir, move |dir| Done::Chosen { number, result: usable(&dir) });
+        self.beside(dir, move |dir| Done::Chosen {
+            number,
+            result: usable(&dir, "downloads go where they went"),
+        });
     }
 
     /// Where a download goes that is asked for now.
@@ -270,14 +273,15 @@ fn still_there(path: &Path) -> Result<PathBuf, CommandError> {
     Err(refuse(CommandErrorKind::NotFound, text))
 }
 
-/// Makes a folder for downloads if need be, and sees whether it can be written to; blocks.
-fn usable(dir: &Path) -> Result<(), CommandError> {
+/// Makes a folder for downloads if need be, and sees whether it can be written to; `otherwise` says what
+/// happens if not. Blocks.
+pub(super) fn usable(dir: &Path, otherwise: &str) -> Result<(), CommandError> {
     let refused = |error: io::Error| {
         let kind = match error.kind() {
             io::ErrorKind::PermissionDenied => CommandErrorKind::Permission,
             _ => CommandErrorKind::Io,
         };
-        let text = format!("cannot use {}: {error}; downloads go where they went", dir.display());
+        let text = format!("cannot use {}: {error}; {otherwise}", dir.display());
         refuse(kind, text)
     };
     std::fs::create_dir_all(dir).map_err(refused)?;

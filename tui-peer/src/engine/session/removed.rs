@@ -1,6 +1,6 @@
 //! Downloads the user took out of the list, and for some seconds can have back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +23,8 @@ pub(super) struct Removed {
     record: DownloadRecord,
     /// It is open, and nobody else may open it.
     partial: Option<Arc<Partial>>,
+    /// Folders that may hold some of it besides.
+    from: Vec<PathBuf>,
     /// What there is of it is to be deleted when it can no longer be taken back.
     delete: bool,
     at: Instant,
@@ -40,11 +42,14 @@ impl Removed {
 
     /// Deletes what there is of it on disk, whether it was opened in this run or not; blocks.
     pub(super) fn delete(self) -> Result<(), DiskError> {
-        let Self { record, partial, .. } = self;
+        let Self { record, partial, from, .. } = self;
+        let name = disk_name(&record.name, &record.id);
+        let discard = |dir: &Path| discard(dir, &name, &record.id);
         match partial {
-            Some(partial) => partial.delete(),
-            None => discard(&record.dir, &disk_name(&record.name, &record.id), &record.id),
+            Some(partial) => partial.delete()?,
+            None => discard(&record.dir)?,
         }
+        from.iter().try_for_each(|dir| discard(dir))
     }
 }
 
@@ -88,8 +93,8 @@ impl Session {
                 self.bury(oldest);
             }
             let record = download.record;
-            let (delete, at) = (delete_partial, Instant::now());
-            self.removed.push_back(Removed { record, partial, delete, at });
+            let (delete, at, from) = (delete_partial, Instant::now(), self.moves.from(id));
+            self.removed.push_back(Removed { record, partial, from, delete, at });
         }
         self.start_queued();
         Ok(Reply::Accepted)
@@ -105,7 +110,8 @@ impl Session {
         self.say(Level::Info, Target::Fetch, text);
         self.write_removal(&download.record, true);
         let (record, partial) = (download.record, download.partial);
-        self.bury(Removed { record, partial, delete: true, at: Instant::now() });
+        let from = self.moves.from(&id);
+        self.bury(Removed { record, partial, from, delete: true, at: Instant::now() });
         self.start_queued();
     }
 
@@ -124,7 +130,8 @@ impl Session {
     pub(super) fn restore_removals(&mut self, records: Vec<DownloadRecord>) {
         let at = Instant::now();
         for record in records.into_iter().take(MAX_REMOVED) {
-            self.removed.push_back(Removed { record, partial: None, delete: true, at });
+            let from = self.moves.from(&record.id);
+            self.removed.push_back(Removed { record, partial: None, from, delete: true, at });
         }
     }
 
@@ -132,6 +139,7 @@ impl Session {
     pub(super) fn on_deleted(&mut self, id: ContentId) {
         // Wanted again and removed again meanwhile: that removal is not done yet.
         if self.removed.iter().all(|removed| removed.id() != id) {
+            self.forget_moves(&id);
             let noted = self.library.note_undoomed(&[id]);
             self.write_down(noted);
         }

@@ -153,6 +153,7 @@ pub(super) async fn start_on(
         housekept: Instant::now(),
         rooms: Default::default(),
         orphans: Orphans::load(&loaded.settings, Instant::now()),
+        moves: super::moves::Moves::load(&loaded.settings),
         sought: Default::default(),
         deleting: Vec::new(),
         chosen: Vec::new(),

@@ -1,6 +1,7 @@
 //! A disk that hangs, and what goes on beside it. Looks at it are held in [`Hang`], which stands for a
 //! network mount whose server does not answer.
 
+mod again;
 mod answers;
 mod ledger;
 mod orphans;

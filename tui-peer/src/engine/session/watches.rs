@@ -117,7 +117,9 @@ impl Session {
             let text = format!("\"{words}\" has appeared; downloading it");
             self.say(Level::Info, Target::Fetch, text);
             let wish = command::Download { id, name: None, dir: None, files: Selection::All };
-            if let Err(error) = self.download(wish) {
+            // Without a folder the answer comes at once, and nobody waits for it.
+            let (reply, _) = tokio::sync::oneshot::channel();
+            if let Some((Err(error), _)) = self.download(wish, reply) {
                 self.say(Level::Error, Target::Fetch, error.message);
             }
         }

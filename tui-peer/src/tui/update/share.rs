@@ -12,6 +12,7 @@ use super::super::model::{
 };
 use super::super::msg::{Asked, Effect};
 use super::super::outside::Probe;
+use super::super::words;
 
 /// A path as typed, absolute.
 pub(super) fn expand(model: &Model, text: &str) -> PathBuf {
@@ -240,7 +241,10 @@ pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mu
     for (i, id) in share.save.iter().enumerate() {
         let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
         let dir = Some(dir.to_owned());
-        let download = Download { id: *id, name: None, dir, files: Selection::All };
+        // Of what is on its way the same files stay wanted.
+        let known = model.transfer(id).is_some_and(words::is_on_its_way);
+        let files = if known { Selection::Paths(Vec::new()) } else { Selection::All };
+        let download = Download { id: *id, name: None, dir, files };
         out.push(Effect::Call(Command::Download(download), asked));
         if share.priority != Priority::Normal {
             let command = Command::Prioritize { id: *id, priority: share.priority };

@@ -29,12 +29,20 @@ pub(super) fn each(
 }
 
 pub(super) fn download(model: &mut Model, out: &mut Vec<Effect>) {
-    each(
-        model,
-        out,
-        |id| Command::Download(Download { id, name: None, dir: None, files: Selection::All }),
-        "downloading",
-    );
+    let ids = model.targets();
+    let what = named(model, &ids);
+    for (i, id) in ids.into_iter().enumerate() {
+        // What is on its way goes on with the files that are wanted of it.
+        let command = match model.transfer(&id).is_some_and(words::is_on_its_way) {
+            true => Command::Resume { id },
+            false => {
+                Command::Download(Download { id, name: None, dir: None, files: Selection::All })
+            }
+        };
+        let say = format!("downloading: {what}");
+        out.push(Effect::Call(command, if i == 0 { Asked::Say(say) } else { Asked::Quietly }));
+    }
+    model.marks.clear();
 }
 
 pub(super) fn retry(model: &mut Model, out: &mut Vec<Effect>) {

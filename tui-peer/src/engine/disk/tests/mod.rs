@@ -6,6 +6,7 @@ mod faults;
 mod folder;
 mod hung;
 mod orphans;
+mod relocate;
 mod room;
 mod strangers;
 mod threads;

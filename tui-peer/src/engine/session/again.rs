@@ -1,0 +1,96 @@
+//! A download that is asked for although it is known: more of its files, another folder, or only to go on.
+
+use std::path::Path;
+
+use tokio::sync::oneshot;
+
+use super::Session;
+use super::commands::Answer;
+use super::content::{Content, Phase, Role, Share};
+use super::refuse;
+use super::selection::merged;
+use crate::engine::command::{CommandError, CommandErrorKind, Download, Reply};
+
+impl Session {
+    /// Downloads something; the answer, unless it comes later.
+    pub(super) fn download(
+        &mut self,
+        wish: Download,
+        reply: oneshot::Sender<Answer>,
+    ) -> Option<(Answer, oneshot::Sender<Answer>)> {
+        let Some(content) = self.contents.get(&wish.id) else {
+            return Some((self.download_new(wish), reply));
+        };
+        match &content.role {
+            Role::Share(share) if share.is_missed() => Some((self.fetch_again(wish), reply)),
+            Role::Share(share) => match elsewhere(&content.shown, share, wish.dir.as_deref()) {
+                Some(refused) => Some((Err(refused), reply)),
+                // Files that it does not have are named, also if it is complete.
+                None => Some((self.select(&wish.id, wish.files), reply)),
+            },
+            Role::Download(_) => self.change(wish, reply),
+        }
+    }
+
+    /// What is on its way goes on, with the files that were wanted and those that are asked for now, in
+    /// the folder that is asked for now.
+    fn change(
+        &mut self,
+        wish: Download,
+        reply: oneshot::Sender<Answer>,
+    ) -> Option<(Answer, oneshot::Sender<Answer>)> {
+        let Download { id, dir, files, .. } = wish;
+        let Ok(download) = self.download_of(&id) else { return None };
+        let here = download.record.dir.clone();
+        let selection = merged(&download.record.selection, &files);
+        let more = selection != download.record.selection;
+        // To be put somewhere is more than to be looked at.
+        let looks = dir.is_none();
+        let dir = dir.filter(|dir| *dir != here);
+        if download.phase == Phase::Finishing && dir.is_some() {
+            let text = format!(
+                "it is just being put in place in {}; ask again when that is done",
+                here.display()
+            );
+            return Some((Err(refuse(CommandErrorKind::Invalid, text)), reply));
+        }
+        if more && let Err(error) = self.select(&id, selection) {
+            return Some((Err(error), reply));
+        }
+        match dir {
+            Some(dir) => self.move_to(id, dir, reply),
+            None if looks => Some((self.go_on_unless_looking(&id), reply)),
+            None => Some((self.resume(&id), reply)),
+        }
+    }
+
+    /// Goes on after a pause or an error; what was begun only to see its files stays that.
+    fn go_on_unless_looking(&mut self, id: &common::id::ContentId) -> Answer {
+        let download = self.contents.get_mut(id).and_then(Content::as_download);
+        match download {
+            Some(download) if download.only_looks() => {
+                self.try_again(id);
+                Ok(Reply::Accepted)
+            }
+            _ => self.resume(id),
+        }
+    }
+}
+
+/// Why something that is complete is not fetched into a folder where it does not lie.
+fn elsewhere(shown: &str, share: &Share, dir: Option<&Path>) -> Option<CommandError> {
+    let dir = dir?;
+    let lies = |path: &Path| path.parent() == Some(dir);
+    if share.paths.iter().any(|path| lies(path)) {
+        return None;
+    }
+    let path = share.paths.first()?;
+    let text = match share.part {
+        None => format!("{shown} is here already, at {}; copy it from there", path.display()),
+        Some(_) => format!(
+            "some files of {shown} are here already, at {}: more of them go there, so leave the folder out",
+            path.display()
+        ),
+    };
+    Some(refuse(CommandErrorKind::Invalid, text))
+}

@@ -1,0 +1,217 @@
+//! Which files of a folder are meant: by exact path, by a folder above them, or by a pattern.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+
+use common::chunk_set::ChunkSet;
+use common::layout::Layout;
+use common::manifest::Manifest;
+use common::names::show;
+use glob::{MatchOptions, Pattern};
+
+use crate::engine::command::Selection;
+
+/// How a pattern is read: `*` and `?` stay within one component, `**` does not; hidden files are files.
+const PATTERNS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+/// Names proposed for one that is not there.
+const MAX_NEAR: usize = 3;
+/// Names a wrong one is compared with: a few milliseconds, also for long ones.
+const MAX_COMPARED: usize = 10_000;
+/// Least likeness (Jaro-Winkler, nought to one) of a name that is proposed.
+const LEAST_LIKE: f64 = 0.8;
+/// Wrong names told in one message.
+const MAX_TOLD: usize = 10;
+
+/// What was chosen and is not in the folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unmatched {
+    /// As the user wrote it, with names that are like it.
+    wrong: Vec<(String, Vec<String>)>,
+    /// What is left of the selection without it.
+    pub(super) rest: Vec<String>,
+}
+
+impl fmt::Display for Unmatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (wrong, near)) in self.wrong.iter().take(MAX_TOLD).enumerate() {
+            let comma = if n > 0 { "; " } else { "" };
+            let what = if is_pattern(wrong) { "nothing matches" } else { "there is no" };
+            write!(f, "{comma}{what} {:?}", show(wrong))?;
+            if !near.is_empty() {
+                write!(f, " (there is {})", near.join(", "))?;
+            }
+        }
+        match self.wrong.len().saturating_sub(MAX_TOLD) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// What to do about it.
+pub(super) const UNMATCHED_HINT: &str =
+    "tui-peer ls and the files of the folder in the app (Enter) show what there is";
+
+/// A selection with exact paths only, each of them in the folder. A path that is there is meant itself,
+/// whatever signs of patterns are in it.
+///
+/// # Errors
+/// [`Unmatched`] names all that choose nothing.
+pub(super) fn settle(manifest: &Manifest, files: &Selection) -> Result<Selection, Unmatched> {
+    let Selection::Paths(chosen) = files else { return Ok(Selection::All) };
+    let paths: Vec<String> = manifest.files().map(|entry| entry.path.join("/")).collect();
+    let dirs: Vec<String> = manifest.empty_dirs().iter().map(str::to_owned).collect();
+    let mut names: HashSet<&str> = HashSet::with_capacity(paths.len());
+    for path in paths.iter().chain(&dirs) {
+        names.extend(with_folders(path));
+    }
+    let (mut settled, mut wrong, mut by_pattern) = (BTreeSet::new(), Vec::new(), false);
+    for one in chosen {
+        let exact = one.trim_end_matches('/');
+        if names.contains(exact) {
+            settled.insert(exact.to_owned());
+            continue;
+        }
+        let before = settled.len();
+        if let Some(pattern) = pattern_of(exact) {
+            // Of a folder that matches everything below it is meant.
+            let matching = names.iter().filter(|name| pattern.matches_with(name, PATTERNS));
+            settled.extend(matching.map(|name| (*name).to_owned()));
+            by_pattern = true;
+        }
+        if settled.len() == before && !names_any(exact, &settled) {
+            wrong.push((one.clone(), near(exact, &paths)));
+        }
+    }
+    let rest: Vec<String> = settled.into_iter().collect();
+    if !wrong.is_empty() {
+        return Err(Unmatched { wrong, rest });
+    }
+    if by_pattern {
+        let chosen: HashSet<&str> = rest.iter().map(String::as_str).collect();
+        if paths.iter().all(|path| is_chosen(&chosen, path)) {
+            return Ok(Selection::All);
+        }
+    }
+    Ok(Selection::Paths(rest))
+}
+
+/// Whether a pattern matches something that is chosen already.
+fn names_any(exact: &str, settled: &BTreeSet<String>) -> bool {
+    pattern_of(exact)
+        .is_some_and(|pattern| settled.iter().any(|name| pattern.matches_with(name, PATTERNS)))
+}
+
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+fn pattern_of(text: &str) -> Option<Pattern> {
+    if is_pattern(text) { Pattern::new(text).ok() } else { None }
+}
+
+/// Names like a wrong one, the best first.
+fn near(wrong: &str, paths: &[String]) -> Vec<String> {
+    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_lowercase();
+    let wanted = (wrong.to_lowercase(), last(wrong));
+    let like = |path: &String| {
+        let whole = strsim::jaro_winkler(&wanted.0, &path.to_lowercase());
+        whole.max(strsim::jaro_winkler(&wanted.1, &last(path)))
+    };
+    let mut all: Vec<(f64, &String)> = paths
+        .iter()
+        .take(MAX_COMPARED)
+        .map(|path| (like(path), path))
+        .filter(|(like, _)| *like >= LEAST_LIKE)
+        .collect();
+    all.sort_by(|(a, left), (b, right)| b.total_cmp(a).then_with(|| left.cmp(right)));
+    all.into_iter().take(MAX_NEAR).map(|(_, path)| show(path)).collect()
+}
+
+/// What was wanted and what is wanted besides.
+pub(super) fn merged(before: &Selection, more: &Selection) -> Selection {
+    match (before, more) {
+        (Selection::Paths(before), Selection::Paths(more)) => {
+            let all: BTreeSet<&String> = before.iter().chain(more).collect();
+            Selection::Paths(all.into_iter().cloned().collect())
+        }
+        _ => Selection::All,
+    }
+}
+
+/// Chunks of the files of a folder that a selection names; everything for a single file.
+pub(super) fn wanted_chunks(
+    manifest: Option<&Manifest>,
+    layout: &Layout,
+    selection: &Selection,
+) -> ChunkSet {
+    let (Selection::Paths(paths), Some(manifest)) = (selection, manifest) else {
+        return ChunkSet::full(layout.chunks());
+    };
+    let chosen = Chosen::new(paths);
+    let mut wanted = ChunkSet::empty(layout.chunks());
+    for (i, entry) in manifest.files().enumerate() {
+        if chosen.has(&entry.path.join("/"))
+            && let Some(range) = layout.file_chunks(i)
+        {
+            wanted.insert_run(range.start, range.end - range.start);
+        }
+    }
+    wanted
+}
+
+/// Paths that were chosen, each of a file or a folder.
+pub(super) struct Chosen<'a>(HashSet<&'a str>);
+
+impl<'a> Chosen<'a> {
+    pub(super) fn new(paths: &'a [String]) -> Self {
+        Self(paths.iter().map(|path| path.trim_end_matches('/')).collect())
+    }
+
+    /// Whether the file at `path` is chosen: itself, or by a folder above it.
+    pub(super) fn has(&self, path: &str) -> bool {
+        is_chosen(&self.0, path)
+    }
+}
+
+fn is_chosen(chosen: &HashSet<&str>, path: &str) -> bool {
+    with_folders(path).any(|name| chosen.contains(name))
+}
+
+/// A path and the folders above it.
+fn with_folders(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    ends.chain([path.len()]).filter_map(|end| path.get(..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(paths: &[&str], path: &str) -> bool {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        Chosen::new(&paths).has(path)
+    }
+
+    #[test]
+    fn a_selection_names_a_file_or_all_below_a_folder() {
+        assert!(chosen(&["a/b.txt"], "a/b.txt"));
+        assert!(chosen(&["a"], "a/b.txt") && chosen(&["a/"], "a/b/c.txt"));
+        assert!(!chosen(&["a/b"], "a/b.txt") && !chosen(&["b.txt"], "a/b.txt"));
+    }
+
+    #[test]
+    fn h1_files_asked_for_later_are_added_to_those_before() {
+        let some = |paths: &[&str]| {
+            Selection::Paths(paths.iter().map(|path| (*path).to_owned()).collect())
+        };
+        assert_eq!(merged(&some(&["b", "a"]), &some(&["c", "a"])), some(&["a", "b", "c"]));
+        assert_eq!(merged(&some(&["a"]), &some(&[])), some(&["a"]));
+        assert_eq!(merged(&some(&["a"]), &Selection::All), Selection::All);
+        assert_eq!(merged(&Selection::All, &some(&["a"])), Selection::All);
+    }
+}

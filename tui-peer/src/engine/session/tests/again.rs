@@ -1,0 +1,254 @@
+//! What is asked for again: more files, another folder.
+
+use std::fs;
+
+use super::*;
+use crate::engine::command::CommandErrorKind;
+use crate::engine::event::What;
+use crate::engine::handle::Events;
+
+/// Files of the folder that is shared, and the bytes of each: two chunks.
+const FILES: [&str; 4] = ["a.bin", "b.bin", "sub/c.bin", "sub/d.txt"];
+const EACH: usize = 100_000;
+
+async fn share_folder(temp: &Path, seed: &EngineHandle) -> ContentId {
+    let folder = temp.canonicalize().unwrap().join("folder");
+    fs::create_dir_all(folder.join("sub")).unwrap();
+    for (n, name) in FILES.iter().enumerate() {
+        fs::rename(file(temp, EACH + n), folder.join(name)).unwrap();
+    }
+    share(seed, &folder).await
+}
+
+fn some(id: ContentId, dir: Option<&Path>, files: &[&str]) -> Command {
+    let files = Selection::Paths(files.iter().map(|file| (*file).to_owned()).collect());
+    Command::Download(Download { id, name: None, dir: dir.map(Path::to_path_buf), files })
+}
+
+async fn refused(engine: &EngineHandle, command: Command) -> CommandError {
+    let answer = tokio::time::timeout(PATIENCE, engine.call(command)).await;
+    answer.expect("no answer").expect_err("it was not refused")
+}
+
+async fn limit(engine: &EngineHandle, down: Option<u64>) {
+    ok(engine, Command::Limits { up: None, down }).await;
+}
+
+fn have(snapshot: &Snapshot, id: ContentId) -> u32 {
+    snapshot.transfers.iter().find(|t| t.id == id).map_or(0, |t| t.have)
+}
+
+/// Waits for the event of this code.
+async fn failure(events: &mut Events, code: &str) -> String {
+    loop {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await;
+        let event = event.unwrap_or_else(|_| panic!("never: {code}")).unwrap();
+        if matches!(&event.what, What::Failed { code: said, .. } if *said == code) {
+            return event.text;
+        }
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_files_asked_for_later_come_too_before_and_after_the_first_are_here() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, []) = seed(temp.path(), []).await;
+    let id = share_folder(temp.path(), &seed).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    ok(&peer, some(id, None, &["a.bin"])).await;
+    ok(&peer, some(id, None, &["b.bin"])).await;
+    let dir = temp.path().join("peer/d/folder");
+    // The first may be complete before the second is asked for.
+    until(&peer, "both", |s| is_here(id)(s) && dir.join("b.bin").exists()).await;
+    assert_eq!(names(&dir), ["a.bin", "b.bin"]);
+    ok(&peer, some(id, None, &["sub/*.bin"])).await;
+    let third = dir.join("sub/c.bin");
+    until(&peer, "one more", |s| is_here(id)(s) && third.exists()).await;
+    assert_eq!(names(&dir.join("sub")), ["c.bin"]);
+    ok(&peer, wish(id, None)).await;
+    until(&peer, "all", |s| is_here(id)(s) && dir.join("sub/d.txt").exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h2_what_is_not_in_a_folder_is_refused_with_its_name_and_leaves_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, []) = seed(temp.path(), []).await;
+    let id = share_folder(temp.path(), &seed).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let mut events = peer.events();
+    // Its list of files is not known yet.
+    ok(&peer, some(id, None, &["a.bin", "sub/c.bim"])).await;
+    let why = failure(&mut events, "no-such-file").await;
+    assert!(why.contains("\"sub/c.bim\"") && why.contains("sub/c.bin"), "{why}");
+    until(&peer, "it is gone", |s| state(s, id).is_none()).await;
+    assert!(names(&temp.path().join("peer/d")).is_empty());
+    ok(&peer, some(id, None, &["*.bin"])).await;
+    until(&peer, "the right ones", is_here(id)).await;
+    assert_eq!(names(&temp.path().join("peer/d/folder")), ["a.bin", "b.bin"]);
+    // It is known now: refused at once, and what is here stays what it is.
+    let error = refused(&peer, some(id, None, &["nothing/*"])).await;
+    assert_eq!(error.kind, CommandErrorKind::NotFound);
+    assert!(error.message.contains("nothing matches \"nothing/*\""), "{}", error.message);
+    assert_eq!(state(&peer.snapshot(), id), Some(TransferState::Sharing));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_folder_that_cannot_be_used_spoils_no_later_download() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, [id]) = seed(temp.path(), [300_000]).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let mut events = peer.events();
+    let bad = temp.path().join("300000.bin/below");
+    ok(&peer, wish(id, Some(&bad))).await;
+    failure(&mut events, "io").await;
+    // Neither can this one, and the answer says where it stays.
+    let error = refused(&peer, wish(id, Some(&bad.join("deeper")))).await;
+    assert!(error.message.contains(&format!("it stays in {}", bad.display())), "{error:?}");
+    let good = temp.path().join("good");
+    ok(&peer, wish(id, Some(&good))).await;
+    until(&peer, "all of it", is_here(id)).await;
+    assert_eq!(names(&good), ["300000.bin"]);
+    // Here it is, and nowhere else.
+    let error = refused(&peer, wish(id, Some(&temp.path().join("third")))).await;
+    assert!(error.message.contains(good.join("300000.bin").to_str().unwrap()), "{error:?}");
+    ok(&peer, wish(id, Some(&good))).await;
+}
+
+/// A download of which some is in `old` goes on in `new`, and nothing of that is fetched again.
+async fn moves(temp: &Path, old: &Path, new: &Path, stop: bool) {
+    const SIZE: usize = 4_000_000;
+    let (seed, [id]) = seed(temp, [SIZE]).await;
+    let peer = joined(temp, &seed, &Hang::new()).await;
+    limit(&peer, Some(400_000)).await;
+    ok(&peer, wish(id, Some(old))).await;
+    until(&peer, "some of it", |s| have(s, id) >= 8).await;
+    ok(&peer, wish(id, Some(new))).await;
+    let peer = if stop {
+        peer.stop(Stop::Now);
+        peer.stopped().await;
+        joined(temp, &seed, &Hang::new()).await
+    } else {
+        peer
+    };
+    limit(&peer, None).await;
+    until(&peer, "all of it", is_here(id)).await;
+    let name = format!("{SIZE}.bin");
+    let same = fs::read(new.join(&name)).unwrap() == fs::read(temp.join(&name)).unwrap();
+    assert!(same, "other bytes");
+    assert_eq!(names(new), [name]);
+    assert!(names(old).is_empty(), "{:?}", names(old));
+    let down = peer.snapshot().totals.down;
+    // What was on its way when it moved comes twice at most.
+    assert!(down < (SIZE + SIZE / 4) as u64, "{down} bytes for {SIZE}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_what_was_fetched_moves_along_within_a_volume() {
+    let temp = tempfile::tempdir().unwrap();
+    let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+    moves(temp.path(), &old, &new, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_move_that_is_interrupted_goes_on_at_the_next_start() {
+    let temp = tempfile::tempdir().unwrap();
+    let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+    moves(temp.path(), &old, &new, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_what_was_fetched_moves_along_to_another_volume() {
+    let temp = tempfile::tempdir().unwrap();
+    // Where there is one that is certainly another.
+    let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
+        eprintln!("skipped: no second volume here");
+        return;
+    };
+    use std::os::unix::fs::MetadataExt as _;
+    let dev = |path: &Path| fs::metadata(path).unwrap().dev();
+    if dev(temp.path()) == dev(other.path()) {
+        eprintln!("skipped: /dev/shm is the same volume");
+        return;
+    }
+    let (old, new) = (temp.path().join("old"), other.path().join("new"));
+    moves(temp.path(), &old, &new, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_move_to_a_disk_that_hangs_is_refused_and_the_download_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, [id]) = seed(temp.path(), [2_000_000]).await;
+    let hang = Hang::new();
+    let _free = Free(hang.clone());
+    let peer = joined(temp.path(), &seed, &hang).await;
+    // It must not be here before the answer is.
+    limit(&peer, Some(60_000)).await;
+    let old = temp.path().join("old");
+    ok(&peer, wish(id, Some(&old))).await;
+    until(&peer, "some of it", |s| have(s, id) > 0).await;
+    let slow = temp.path().join("slow");
+    hang.hang(&slow);
+    let first = call(&peer, wish(id, Some(&slow)));
+    hang.until_held(1).await;
+    let error = refused(&peer, wish(id, Some(&temp.path().join("other")))).await;
+    assert!(error.message.contains("about to go to"), "{error:?}");
+    let error = first.await.unwrap().unwrap_err();
+    assert!(error.message.contains(&format!("It stays in {}", old.display())), "{error:?}");
+    limit(&peer, None).await;
+    until(&peer, "all of it", is_here(id)).await;
+    assert_eq!(names(&old), ["2000000.bin"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_what_was_unshared_is_compared_where_it_lies_and_shared_again() {
+    const SIZE: usize = 3_000_000;
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, [file]) = seed(temp.path(), [SIZE]).await;
+    let folder = share_folder(temp.path(), &seed).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let dir = temp.path().join("peer/d");
+    for id in [file, folder] {
+        ok(&peer, wish(id, None)).await;
+        until(&peer, "all of it", is_here(id)).await;
+    }
+    let before = names(&dir);
+    let got = peer.snapshot().totals.down;
+    for id in [file, folder] {
+        ok(&peer, Command::Unshare { id }).await;
+        until(&peer, "it is unshared", |s| state(s, id).is_none()).await;
+        ok(&peer, wish(id, None)).await;
+        until(&peer, "it is shared again", is_here(id)).await;
+    }
+    assert_eq!(names(&dir), before, "nothing beside it");
+    let more = peer.snapshot().totals.down - got;
+    assert!(more < 10_000, "at most the list of files was fetched: {more}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_a_file_that_differs_stays_and_what_is_right_of_it_is_not_fetched() {
+    const SIZE: usize = 3_000_000;
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, [id]) = seed(temp.path(), [SIZE]).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let dir = temp.path().join("peer/d");
+    fs::create_dir_all(&dir).unwrap();
+    let mut bytes = fs::read(temp.path().join("3000000.bin")).unwrap();
+    let right = bytes.clone();
+    bytes[1_000_000] ^= 1;
+    fs::write(dir.join("3000000.bin"), &bytes).unwrap();
+    ok(&peer, wish(id, None)).await;
+    until(&peer, "all of it", is_here(id)).await;
+    assert_eq!(names(&dir), ["3000000 (1).bin", "3000000.bin"]);
+    assert!(fs::read(dir.join("3000000.bin")).unwrap() == bytes, "the user's own was changed");
+    assert!(fs::read(dir.join("3000000 (1).bin")).unwrap() == right);
+    let down = peer.snapshot().totals.down;
+    assert!(down < 300_000, "{down} bytes were fetched for one wrong chunk");
+}
