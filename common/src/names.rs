@@ -100,9 +100,41 @@ pub fn top_component(safe: &str) -> String {
     name
 }
 
+/// Widest ending kept of a name that is too long, in columns: any usual extension, one of escapes is not.
+const MAX_SHOWN_EXTENSION: usize = 24;
+
+/// The extension of a name with its dot (`.gz`, and `.tar.gz` as one), if it looks like one; else nothing.
+pub fn extension(name: &str) -> &str {
+    let usual =
+        |part: &str| part.len() > 1 && part.bytes().skip(1).all(|b| b.is_ascii_alphanumeric());
+    let (stem, last) = split_extension(name);
+    if !usual(last) {
+        return "";
+    }
+    match stem.strip_suffix(".tar") {
+        Some(before) if !before.is_empty() => name.get(before.len()..).unwrap_or(last),
+        _ => last,
+    }
+}
+
 /// A name fit for a terminal, a log or a window title: control, bidi, zero-width and tag characters
-/// become visible escapes, and it is at most 200 columns wide.
+/// become visible escapes, and it is at most 200 columns wide. One that is longer loses its middle: its
+/// extension says what it is.
 pub fn show(raw: &str) -> String {
+    let head = match visible(raw, MAX_SHOWN_WIDTH - 1) {
+        Ok(whole) => return whole,
+        Err(head) => head,
+    };
+    let tail = visible(extension(raw), MAX_SHOWN_EXTENSION).unwrap_or_default();
+    if tail.is_empty() {
+        return format!("{head}…");
+    }
+    let (Ok(head) | Err(head)) = visible(raw, MAX_SHOWN_WIDTH - 1 - tail.len());
+    format!("{head}…{tail}")
+}
+
+/// The text with what does not show made visible; as an error what of it is at most `most` columns wide.
+fn visible(raw: &str, most: usize) -> Result<String, String> {
     let mut out = String::with_capacity(raw.len().min(4 * MAX_SHOWN_WIDTH));
     let mut width = 0;
     for (i, c) in raw.chars().enumerate() {
@@ -117,14 +149,13 @@ pub fn show(raw: &str) -> String {
             c.width().unwrap_or(0)
         };
         // Characters of no width are bounded too.
-        if width + w > MAX_SHOWN_WIDTH - 1 || i >= 2 * MAX_SHOWN_WIDTH {
+        if width + w > most || i >= 2 * MAX_SHOWN_WIDTH {
             out.truncate(before);
-            out.push('…');
-            break;
+            return Err(out);
         }
         width += w;
     }
-    out
+    Ok(out)
 }
 
 /// As [`show`], for bytes that may not be UTF-8.

@@ -131,11 +131,13 @@ async fn leave(
     let code = match reason {
         ExitReason::ServeOn => {
             let snapshot = engine.snapshot();
+            let network = &snapshot.network;
             let hashing = |state: &TransferState| *state == TransferState::Hashing;
             let unfinished = snapshot.transfers.iter().filter(|t| hashing(&t.state));
             let wish = Wish {
                 paths: unfinished.map(|transfer| transfer.path.clone()).collect(),
                 hosting: snapshot.network.join.clone().filter(|_| snapshot.network.hosting),
+                network: network.join.clone().filter(|_| !network.met && !network.hosting),
                 listen: snapshot.me.listen,
             };
             return (stop(engine, Stop::Gracefully, exit::OK).await, Some(wish));

@@ -28,6 +28,8 @@ pub(crate) struct Wish {
     pub(crate) paths: Vec<PathBuf>,
     /// A tracker ran here: its join string.
     pub(crate) hosting: Option<String>,
+    /// The network it is to go on trying, if that is remembered nowhere: its tracker was never reached.
+    pub(crate) network: Option<String>,
     /// Where we listened, so that others find it again.
     pub(crate) listen: SocketAddr,
 }
@@ -122,6 +124,9 @@ fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io:
     command.arg("--").args(&wish.paths);
     // Its lines go to the log; the network is the one remembered in the state folder.
     command.env_remove("SHOAL_JSON").env_remove("SHOAL_TRACKER").env_remove("SHOAL_HOST");
+    if let Some(join) = &wish.network {
+        command.env("SHOAL_TRACKER", join);
+    }
     command.env_remove("SHOAL_SERVE_ONLY").env_remove("SHOAL_REQUIRE_TRACKER");
     // No folder is kept busy, and no terminal is held.
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

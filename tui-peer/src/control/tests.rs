@@ -58,6 +58,7 @@ fn snapshot(rows: u32) -> Snapshot {
             join: None,
             latency_ms: None,
             hosting: false,
+            met: true,
             asking: false,
             clock_ahead_s: None,
             trouble: None,

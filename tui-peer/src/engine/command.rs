@@ -169,6 +169,11 @@ pub enum Command {
         /// Whether to.
         on: bool,
     },
+    /// Our name for others; it counts for the network joined next.
+    Nick {
+        /// From then on; cut if it is too long for the wire.
+        nick: String,
+    },
     /// Where downloads go that begin from now on; the folder is made if it does not exist. Answered once
     /// it is known to be usable, which a disk that hangs delays; until then they wait.
     Downloads {

@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::output::bytes;
-use crate::engine::snapshot::{NetState, Snapshot, TransferState};
+use crate::engine::snapshot::{NetState, Network, Snapshot, TransferState};
 
 /// How we stand with the tracker, for people.
-pub(super) fn tracker(state: &NetState) -> &'static str {
-    match state {
+pub(super) fn tracker(network: &Network) -> &'static str {
+    if network.is_unmet() {
+        return "tracker never reached: check the address";
+    }
+    match &network.state {
         NetState::NoNetwork => "no network",
         NetState::Connecting => "tracker …",
         NetState::On => "tracker ok",
@@ -45,11 +48,11 @@ pub(super) fn line(snapshot: &Snapshot) -> String {
         text.push_str(&format!(" · hashing {hashing}"));
     }
     text.push_str(&format!(
-        " · {} peers · {} shared · {} served · {}",
+        " · {} connected · {} shared · {} served · {}",
         snapshot.peers.len(),
         count(snapshot, |state| *state == TransferState::Sharing),
         bytes(totals.up as f64),
-        tracker(&snapshot.network.state),
+        tracker(&snapshot.network),
     ));
     text
 }

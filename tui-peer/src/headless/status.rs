@@ -64,7 +64,7 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         peer.peer.pid,
         snapshot.me.listen
     ));
-    let tracker = figures::tracker(&snapshot.network.state);
+    let tracker = figures::tracker(&snapshot.network);
     let tracker = format!("{tracker}  {}", snapshot.network.tracker);
     match why_not(&snapshot.network.state) {
         Some(why) => out.line(&format!("{tracker}: {why}")),

@@ -123,7 +123,7 @@ items! {
     Hangup General "hangup" "HANGUP" Kind::Choice(HANGUPS), true, "quit",
         "Terminal closes", "Leave the network, or go on serving without a screen.";
     State General "state" "STATE" Kind::Path, false, "",
-        "State folder", "Where identity and library are kept.";
+        "State folder", "Where the identity and the library are kept.";
     Log General "log" "LOG" Kind::Text(expect_log), false, "state",
         "Log file", "A file, none, or state: log/shoal.log in the state folder.";
     LogLevel General "log_level" "LOG_LEVEL" Kind::Choice(LEVELS), false, "info",

@@ -28,6 +28,15 @@ impl Field {
         self.input = Input::new(text.to_owned());
     }
 
+    /// A path that begins anew: `/` or `~` typed after a whole folder, which is what a dialog offers, takes
+    /// its place.
+    pub fn path_key(&mut self, key: KeyEvent) -> bool {
+        if begins_path(key) && self.at_end() && self.text().ends_with('/') {
+            self.set("");
+        }
+        self.key(key)
+    }
+
     /// Cursor column, and the first column shown when `width` are visible.
     pub fn cursor(&self, width: usize) -> (usize, usize) {
         (self.input.visual_cursor(), self.input.visual_scroll(width))
@@ -91,6 +100,12 @@ impl Field {
             self.input.handle(InputRequest::InsertChar(c));
         }
     }
+}
+
+/// Whether a key is the first of a path that says all by itself.
+pub fn begins_path(key: KeyEvent) -> bool {
+    let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
+    plain && matches!(key.code, KeyCode::Char('/' | '~'))
 }
 
 #[cfg(test)]

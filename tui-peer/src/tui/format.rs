@@ -165,7 +165,7 @@ pub fn plural(n: u64, word: &str) -> String {
 }
 
 /// Shortens to `width` columns, leaving out the middle so that the end of a name (its extension)
-/// stays readable. Cuts between grapheme clusters.
+/// stays readable: that is kept whole if half of the width holds it. Cuts between grapheme clusters.
 pub fn middle(text: &str, width: usize, ellipsis: &str) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -174,7 +174,9 @@ pub fn middle(text: &str, width: usize, ellipsis: &str) -> String {
     if width <= dots {
         return start(text, width);
     }
-    let tail_width = ((width - dots) / 3).min(12);
+    let extension = common::names::extension(text.trim_end_matches('/')).width();
+    let fits = if extension <= (width - dots) / 2 { extension } else { 0 };
+    let tail_width = ((width - dots) / 3).min(12).max(fits);
     let mut tail = 0;
     let mut from = text.len();
     for (at, grapheme) in text.grapheme_indices(true).rev() {
@@ -310,8 +312,9 @@ mod tests {
     #[test]
     fn long_names_keep_their_end() {
         assert_eq!(middle("ubuntu-24.04.1-desktop-amd64.iso", 24, "…"), "ubuntu-24.04.1-d…d64.iso");
+        assert_eq!(middle("very-long-name-of-a-file.tar.gz", 20, "…"), "very-long-na….tar.gz");
         assert_eq!(middle("short", 5, "…"), "short");
-        assert_eq!(middle("日本語のファイル.txt", 9, "…"), "日本語…xt");
+        assert_eq!(middle("日本語のファイル.txt", 9, "…"), "日本….txt");
         assert_eq!(middle("abcdef", 1, "…"), "a");
         assert_eq!(middle("abcdef", 0, "…"), "");
     }

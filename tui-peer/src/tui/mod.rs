@@ -133,7 +133,7 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
 /// SIGHUP: the terminal hung up.
 const HANGUP: i32 = 1;
 
-/// The same app without a screen: lines and numbered questions.
+/// Lines and numbered questions instead of a screen: its list, its downloads and shares, not all of it.
 ///
 /// # Errors
 /// If there is no input.

@@ -222,6 +222,11 @@ impl Plain {
                 format::plural(snap.peers.len() as u64, "peer"),
                 format::plural(snap.catalogue.rows.len() as u64, "file")
             ),
+            NetState::Lost { why, .. } if snap.network.is_unmet() => format!(
+                "Tracker {} never reached: check the address. Trying again: {}",
+                snap.network.tracker,
+                common::names::show(why)
+            ),
             NetState::Lost { why, .. } => {
                 format!("Tracker lost, trying again: {}", common::names::show(why))
             }

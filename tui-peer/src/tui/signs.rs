@@ -229,7 +229,8 @@ fn title(model: &Model) -> String {
         let rate = format::rate(totals.down_rate, theme.dash(), model.units);
         format!("{} {percent}% {rate} {} ", theme.down(), theme.dash())
     } else if matches!(model.snap.network.state, NetState::Lost { .. }) {
-        format!("tracker lost {} ", theme.dash())
+        let how = if model.snap.network.met { "lost" } else { "never reached" };
+        format!("tracker {how} {} ", theme.dash())
     } else if totals.up_rate >= 1.0 {
         format!(
             "{} {} {} ",

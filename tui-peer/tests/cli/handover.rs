@@ -31,7 +31,7 @@ fn quitting_the_app_can_leave_a_seeder_in_the_background() {
     let mut me = Terminal::start(app(&place, &["--host", &file]), 120, 30);
     me.until("the share", |text| text.contains("✓ file"));
     me.keys("q");
-    me.sees("Serve on without the screen");
+    me.sees("Serve on: the screen closes");
     me.keys("\t\t\r");
     let end = me.until("its farewell", |text| text.contains("tui-peer stop"));
     assert!(end.contains("in the background as process"), "{end}");

@@ -24,6 +24,7 @@ mod status;
 #[path = "../walk/terminal.rs"]
 #[allow(dead_code)]
 mod terminal;
+mod unmet;
 mod unreachable;
 
 use std::fs;

@@ -16,7 +16,7 @@ fn h8_a_mistake_in_the_settings_does_not_keep_anybody_from_a_running_peer() {
             &["ls", "--json"],
             &["share", &file],
             &["verify", "file"],
-            &["get", "file"],
+            &["get", "file", "--wait"],
         ] {
             let end = place.run(args);
             assert_eq!(end.code, 0, "{text}{args:?}: {}", end.err);

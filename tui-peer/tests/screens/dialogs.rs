@@ -269,7 +269,7 @@ fn welcome_checks_its_fields() {
     assert_eq!(stage.model.welcome.stop, Stop::Downloads);
     stage.keys("/q");
     let folder = probes(&stage).pop().unwrap();
-    assert_eq!(folder, Probe::Folder(PathBuf::from("/home/ada/Downloads/q")), "q is a letter here");
+    assert_eq!(folder, Probe::Folder(PathBuf::from("/q")), "a path of its own; q is a letter here");
     stage.send(Msg::Probed(folder, Found::Folder(Err("not writable: /home".to_owned()))));
     stage.keys("<Enter>");
     assert!(stage.calls().is_empty() && stage.screen().contains("not writable"));
@@ -319,7 +319,7 @@ fn a_range_is_marked_and_dropped() {
 fn the_last_action_is_repeated() {
     let mut stage = Stage::rich(80, 24);
     stage.keys(".");
-    assert!(stage.screen().contains("nothing was done yet"));
+    assert!(stage.screen().contains("nothing has been done yet"));
     stage.keys("pj.");
     assert_eq!(stage.calls().len(), 2);
     stage.keys("j.j");

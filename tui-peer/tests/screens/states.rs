@@ -201,7 +201,7 @@ fn quitting_asks_only_if_somebody_loses_something() {
     stage.keys("q");
     assert_eq!(exits(&stage), None);
     let screen = stage.screen();
-    assert!(screen.contains("lecture-07-consensus.mkv") && screen.contains("[ Stay ]"));
+    assert!(screen.contains("lecture-07-consensus.mkv") && screen.contains("[Stay]"));
     stage.keys("<Enter>");
     assert!(exits(&stage).is_none() && stage.model.dialogs.is_empty(), "Enter is the safe answer");
     stage.keys("qQ");

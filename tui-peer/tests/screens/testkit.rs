@@ -309,6 +309,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
             join: Some(join_string()),
             latency_ms: Some(12),
             hosting: false,
+            met: true,
             asking: false,
             clock_ahead_s: None,
             trouble: None,

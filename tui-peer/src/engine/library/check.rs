@@ -40,6 +40,19 @@ pub enum Check {
 /// A folder is listed anew, so that added and removed files are noticed (empty folders are not); of one
 /// that was downloaded only the files that belong to it are looked at.
 pub fn check(record: &ShareRecord) -> Check {
+    compare(record, same)
+}
+
+/// Whether a share that [`check`] finds changed only may be: its files look as they did, but some were
+/// written so shortly before they were hashed that a change since would leave no trace.
+pub fn is_only_young(record: &ShareRecord) -> bool {
+    compare(record, |_, was, is| was.same_but_for_device(is)) == Check::Unchanged
+}
+
+/// Whether a file is as it was.
+type Same = fn(&ShareRecord, &Stat, &Stat) -> bool;
+
+fn compare(record: &ShareRecord, same: Same) -> Check {
     let Ok(meta) = fs::symlink_metadata(&record.path) else { return Check::Gone };
     let changed = match (record.descriptor.kind, &record.rel) {
         (Kind::File, _) if meta.is_file() => {
@@ -50,9 +63,9 @@ pub fn check(record: &ShareRecord) -> Check {
             if is_emptied(record) {
                 return Check::Gone;
             } else if record.downloaded {
-                changed_known(record, rel)
+                changed_known(record, rel, same)
             } else {
-                changed_any(record, rel)
+                changed_any(record, rel, same)
             }
         }
         _ => return Check::Gone,
@@ -71,7 +84,7 @@ fn same(record: &ShareRecord, was: &Stat, is: &Stat) -> bool {
 }
 
 /// Of the files that are known, those that changed.
-fn changed_known(record: &ShareRecord, rel: &PathList) -> Vec<Vec<String>> {
+fn changed_known(record: &ShareRecord, rel: &PathList, same: Same) -> Vec<Vec<String>> {
     let known = rel.iter().zip(record.files.iter());
     let changed = known.filter(|(rel, was)| {
         if **was == Stat::ABSENT {
@@ -84,7 +97,7 @@ fn changed_known(record: &ShareRecord, rel: &PathList) -> Vec<Vec<String>> {
 }
 
 /// Files that changed, came or went. Both lists are in manifest order.
-fn changed_any(record: &ShareRecord, rel: &PathList) -> Vec<Vec<String>> {
+fn changed_any(record: &ShareRecord, rel: &PathList, same: Same) -> Vec<Vec<String>> {
     let Ok(now) = scan(&record.path) else {
         // Not even listable: all of it.
         return vec![Vec::new()];

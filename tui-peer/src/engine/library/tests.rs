@@ -427,3 +427,14 @@ fn library_speed_of_restart() {
     }
     timed("check and restore 100,000 shares", start);
 }
+
+#[test]
+fn h11_a_file_written_just_before_it_was_shared_is_not_called_changed() {
+    let home = Home::new(|path| fs::write(path, b"young").unwrap());
+    home.share();
+    let (_, record) = home.reopen();
+    assert_ne!(check(&record), Check::Unchanged, "it is hashed again all the same");
+    assert!(is_only_young(&record));
+    fs::write(&home.share, b"other!").unwrap();
+    assert!(!is_only_young(&record));
+}

@@ -73,7 +73,7 @@ impl Session {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let shown = content.shown.clone();
         let Role::Share(share) = &mut content.role else {
-            let text = format!("{shown}: a chunk could not be read back from disk");
+            let text = format!("a chunk could not be read back from disk: {shown}");
             return self.say(Level::Error, Target::Disk, text);
         };
         if share.state != ShareState::Serving {
@@ -243,12 +243,14 @@ impl Session {
                 // The other copies may come back too.
                 paths.iter().for_each(|path| self.add_path(id, path));
                 if missed {
-                    let text = format!("{shown} is back, unchanged: served again");
+                    let text = format!("back and unchanged, served again: {shown}");
                     self.say(Level::Info, Target::Share, text);
                 }
             }
             Ok(Restored::Damaged(record)) if missed => self.on_damaged_back(record),
-            Ok(Restored::Changed(record)) if missed => self.on_missed_changed(id, record.path),
+            Ok(Restored::Changed(record) | Restored::Young(record)) if missed => {
+                self.on_missed_changed(id, record.path)
+            }
             Err(path) if missed => self.on_missed_changed(id, path),
             _ => {}
         }

@@ -118,6 +118,10 @@ impl Session {
                 self.say(Level::Info, Target::Serve, text);
                 Ok(Reply::Accepted)
             }
+            Command::Nick { nick } => {
+                self.config.nick = nick;
+                Ok(Reply::Accepted)
+            }
             Command::Downloads { dir } => {
                 self.download_to(dir, reply);
                 return None;

@@ -104,8 +104,8 @@ impl Session {
             download.new = true;
             download.only_looks()
         });
-        let what = if looks { "its list of files is fetched" } else { "download begun" };
-        let text = format!("{}: {what}", content.shown);
+        let what = if looks { "fetching the list of files" } else { "download started" };
+        let text = format!("{what}: {}", content.shown);
         self.say(Level::Info, Target::Fetch, text);
         self.insert(content);
         if looks {

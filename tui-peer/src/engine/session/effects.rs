@@ -153,29 +153,29 @@ impl Session {
         let name = |id: &ContentId| self.shown_name(id);
         match notice {
             Notice::SourceJoined { id, peer, have } => {
-                let text = format!("{}: {} joined ({have} chunks)", name(id), self.who(peer));
+                let text = format!("{} joined ({have} chunks): {}", self.who(peer), name(id));
                 self.say(Level::Info, Target::Fetch, text);
             }
             Notice::SourceLeft { id, peer, requeued } => {
                 let text = format!(
-                    "{}: {} left, {requeued} requests go to others",
-                    name(id),
-                    self.who(peer)
+                    "{} left, {requeued} requests go to others: {}",
+                    self.who(peer),
+                    name(id)
                 );
                 self.say(Level::Info, Target::Fetch, text);
             }
             Notice::Snubbed { id, peer } => {
                 let text = format!(
-                    "{}: {} stopped delivering, its chunks are asked elsewhere",
-                    name(id),
-                    self.who(peer)
+                    "{} stopped delivering, its chunks are asked of others: {}",
+                    self.who(peer),
+                    name(id)
                 );
                 self.say(Level::Warn, Target::Fetch, text);
             }
             Notice::BadChunk { id, chunk, peer, strikes: (strike, of) } => {
                 let from = peer.as_ref().map_or("several peers".to_owned(), |peer| self.who(peer));
                 let text = format!(
-                    "{}: chunk {chunk} from {from} has a wrong hash, fetched again ({strike} of {of} before a ban)",
+                    "wrong hash: chunk {chunk} from {from}, fetched again ({strike} of {of} before a ban): {}",
                     name(id)
                 );
                 self.say(Level::Error, Target::Fetch, text);
@@ -185,7 +185,7 @@ impl Session {
                 self.tell(Level::Error, Target::Net, text, What::Banned { peer: *peer });
             }
             Notice::Unchoked { id, peer } => {
-                let text = format!("{}: serving {}", name(id), self.who(peer));
+                let text = format!("serving {}: {}", self.who(peer), name(id));
                 self.say(Level::Debug, Target::Serve, text);
             }
             Notice::HasAll { id, peer, fetched } => {
@@ -194,7 +194,7 @@ impl Session {
                 self.tell(Level::Debug, Target::Serve, text, what);
             }
             Notice::Withdrew { id, peer } => {
-                let text = format!("{}: {} no longer has some chunks", name(id), self.who(peer));
+                let text = format!("{} no longer has some chunks: {}", self.who(peer), name(id));
                 self.say(Level::Debug, Target::Fetch, text);
             }
         }

@@ -76,7 +76,7 @@ impl Session {
         let Role::Download(download) = &content.role else { return };
         let bytes = content.layout.as_ref().map_or(0, |l| bytes_of(l, &download.wanted));
         let seconds = download.asked.elapsed().as_secs_f64();
-        let (shown, wanted) = (content.shown.clone(), download.wanted.clone());
+        let wanted = download.wanted.clone();
         let unclosed =
             Unclosed { id, dir: download.record.dir.clone(), name: content.name.clone() };
         let FinishedDownload { path, prepared, remembered } = finished;
@@ -95,8 +95,8 @@ impl Session {
         self.too_late_to_move(&id, &path);
         self.become_share(id, prepared, part);
         let text = match &unkept {
-            None => format!("{shown}: done in {seconds:.1} s, at {}", path.display()),
-            Some(unkept) => format!("{shown}: in {seconds:.1} s, at {}: {unkept}", path.display()),
+            None => format!("downloaded in {seconds:.1} s: {}", path.display()),
+            Some(unkept) => format!("downloaded in {seconds:.1} s: {}; {unkept}", path.display()),
         };
         let level = if unkept.is_none() { Level::Info } else { Level::Warn };
         self.tell(level, Target::Fetch, text, What::Done { id, path, bytes, seconds, unkept });

@@ -171,7 +171,7 @@ impl Session {
         std::mem::swap(&mut content.role, &mut download.role);
         self.set_phase(id, Phase::Opening);
         self.changed();
-        let text = format!("{shown}: fetching more of its files");
+        let text = format!("fetching more files of {shown}");
         self.say(Level::Info, Target::Fetch, text);
         let (library, id) = (self.library.clone(), *id);
         self.beside(path, move |path| {

@@ -32,6 +32,8 @@ pub(super) struct Net {
     /// `events` was exchanged while the session waited on the old one.
     pub(super) replaced: bool,
     pub(super) join: Option<JoinString>,
+    /// Whether `join` led into the network at least once, in this run or an earlier one.
+    pub(super) met: bool,
     /// Why a network that was joined before is not known any more.
     pub(super) trouble: Option<String>,
     /// Where the tracker sees us.
@@ -70,6 +72,7 @@ impl Net {
             events: None,
             replaced: false,
             join: None,
+            met: false,
             trouble: None,
             seen_as: None,
             refused: None,
@@ -114,9 +117,8 @@ impl Session {
         self.net.catalogue = Arc::new(Catalogue::default());
         self.net.sources.clear();
         self.net.metas.clear();
-        if self.config.remember {
-            self.remember_network(&join);
-        }
+        self.net.met =
+            self.is_remembered(&join) || self.net.met && self.net.join.as_ref() == Some(&join);
         self.net.join = Some(join);
         self.net.trouble = None;
         self.net.seen_as = None;
@@ -262,10 +264,15 @@ impl Session {
         match event {
             TrackerEvent::State(state) => self.on_net_state(state),
             TrackerEvent::Welcomed { membership, observed, tracker, time, .. } => {
-                if let Some(join) = &self.net.join {
+                if let Some(join) = self.net.join.clone() {
                     let now = (Instant::now(), SystemTime::now());
                     self.ours.gate.welcome(join.tracker(), membership, time, now);
+                    // Now it is known to be right. A renewed membership says nothing new.
+                    if self.config.remember && !self.is_remembered(&join) {
+                        self.remember_network(&join);
+                    }
                 }
+                self.net.met = true;
                 self.net.tracker_addr = Some(tracker);
                 self.net.seen_as = Some(observed.ip().to_canonical());
                 self.recall_all_sources();
@@ -343,6 +350,13 @@ impl Session {
                     // All shares are offered anew.
                     self.net.refused = None;
                     self.say(Level::Info, Target::Track, "connected to the tracker");
+                }
+                NetState::Lost { why, .. } if !self.net.met => {
+                    let at = self.net.join.as_ref().map_or_else(String::new, JoinString::address);
+                    let text = format!("tracker {at} never reached: check the address ({why})");
+                    let hint = "check the address in the join string, and that the tracker runs; it is tried again by itself";
+                    let what = What::Failed { id: None, code: "tracker", hint: hint.to_owned() };
+                    self.tell(Level::Warn, Target::Track, text, what);
                 }
                 NetState::Lost { why, .. } => {
                     let text = format!("tracker lost: {why}; transfers go on with known peers");

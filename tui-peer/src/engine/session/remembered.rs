@@ -91,6 +91,14 @@ impl Session {
         self.net.trouble = Some(unusable.short());
     }
 
+    /// Whether `join` is the network remembered, which only one becomes that was joined.
+    pub(super) fn is_remembered(&self, join: &JoinString) -> bool {
+        let text = read(&self.config.state_dir.join(JOIN_FILE)).ok().flatten();
+        text.and_then(|text| text.trim().parse().ok())
+            .is_some_and(|known: JoinString| known == *join)
+    }
+
+    /// The next start without another join string is in this network.
     pub(super) fn remember_network(&mut self, join: &JoinString) {
         let path = self.config.state_dir.join(JOIN_FILE);
         if let Err(error) = host::write_private(&path, &join.to_string()) {

@@ -77,7 +77,7 @@ impl Session {
             Some(Role::Download(_)) => {}
         }
         let Some(content) = self.forget(id) else { return Ok(Reply::Accepted) };
-        let text = format!("{}: removed", content.shown);
+        let text = format!("removed: {}", content.shown);
         self.say(Level::Info, Target::Fetch, text);
         if let Role::Download(download) = content.role {
             self.write_removal(&download.record, delete_partial);

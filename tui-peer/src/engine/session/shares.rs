@@ -70,6 +70,8 @@ pub(super) enum Restored {
     /// It was found damaged in an earlier run.
     Damaged(ShareRecord),
     Changed(ShareRecord),
+    /// It looks unchanged, but was written so shortly before it was hashed that it may not be.
+    Young(ShareRecord),
     Gone(ShareRecord),
 }
 
@@ -91,7 +93,7 @@ impl Session {
         }
         let Some(id) = self.shared_at(&path) else { return self.hash(path, name, None, trust) };
         // Whoever waits for it has waited enough.
-        let text = format!("{} is shared already", self.shown_name(&id));
+        let text = format!("shared already: {}", self.shown_name(&id));
         let unkept = self.unkept().map(|unkept| unkept_words(&unkept.why, &unkept.hint));
         self.tell(Level::Debug, Target::Share, text, What::Hashed { id, path, unkept });
     }
@@ -163,9 +165,16 @@ impl Session {
         match restored {
             Restored::Unchanged(prepared, downloaded) => self.serve_prepared(*prepared, downloaded),
             Restored::Changed(record) => {
+                let shown = common::names::show(&record.name);
+                let text = format!("changed since it was hashed; hashed again: {shown}");
+                self.say(Level::Info, Target::Share, text);
+                let (path, name) = (record.path.clone(), record.name.clone());
+                self.hash(path, Some(name), Some(record), Trust::Record);
+            }
+            Restored::Young(record) => {
+                let shown = common::names::show(&record.name);
                 let text = format!(
-                    "{} changed since it was hashed; hashing it again",
-                    common::names::show(&record.name)
+                    "hashed again to be sure (it was written just before it was shared): {shown}"
                 );
                 self.say(Level::Info, Target::Share, text);
                 let (path, name) = (record.path.clone(), record.name.clone());
@@ -364,6 +373,7 @@ pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
     match library::check(&record) {
         Check::Gone => Restored::Gone(record),
         _ if record.is_doubted() => Restored::Damaged(record),
+        Check::Changed(_) if library::is_only_young(&record) => Restored::Young(record),
         Check::Changed(_) => Restored::Changed(record),
         Check::Unchanged => match library::restore(library, &record) {
             Ok(prepared) => Restored::Unchanged(Box::new(prepared), record.downloaded),

@@ -111,7 +111,8 @@ impl Session {
             return;
         };
         let Some(meta) = content.meta() else { return };
-        let text = format!("{}: shared, {} chunks", content.shown, meta.chunks);
+        let plural = if meta.chunks == 1 { "" } else { "s" };
+        let text = format!("shared: {}, {} chunk{plural}", content.shown, meta.chunks);
         let what = What::Shared { id: *id, name: meta.name, size: meta.total, chunks: meta.chunks };
         self.tell(Level::Info, Target::Share, text, what);
     }

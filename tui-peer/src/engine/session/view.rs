@@ -72,6 +72,7 @@ impl Session {
             join: join.map(ToString::to_string),
             latency_ms: self.net.latency_ms,
             hosting: self.net.hosted.is_some(),
+            met: self.net.met,
             asking: self.asking,
             clock_ahead_s: self.gap.secs(),
             trouble: self.net.trouble.clone(),

@@ -50,7 +50,7 @@ impl Session {
         let record = download.record.clone();
         self.remember(&record);
         self.feed(crate::swarm::event::Input::PausedChanged { id: *id, paused: true });
-        let text = format!("{}: starts when somebody has it", self.shown_name(id));
+        let text = format!("starts when somebody has it: {}", self.shown_name(id));
         self.say(Level::Info, Target::Fetch, text);
         if let Some(announcer) = &self.net.announcer {
             announcer.locate(*id);
@@ -105,7 +105,7 @@ impl Session {
         let ids: Vec<ContentId> = waiting.map(|content| content.id).collect();
         for id in ids {
             if self.is_offered(&id) {
-                let text = format!("{}: somebody has it now; downloading", self.shown_name(&id));
+                let text = format!("somebody has it now, downloading: {}", self.shown_name(&id));
                 self.say(Level::Info, Target::Fetch, text);
                 self.try_again(&id);
             }

@@ -77,6 +77,7 @@ impl Snapshot {
             join: None,
             latency_ms: None,
             hosting: false,
+            met: false,
             asking: false,
             clock_ahead_s: None,
             trouble: None,
@@ -164,6 +165,10 @@ pub struct Network {
     pub latency_ms: Option<u32>,
     /// Whether the tracker runs in this process.
     pub hosting: bool,
+    /// Whether this tracker let us in at least once, in this run or an earlier one. One that never did may
+    /// not be there at all.
+    #[serde(default = "met")]
+    pub met: bool,
     /// We stayed out of it at the start until the user says so: ask
     /// ([`super::config::OnStart::Ask`]).
     pub asking: bool,
@@ -179,7 +184,17 @@ pub struct Network {
     pub refused: Option<(usize, String)>,
 }
 
+/// What a version says that does not tell it.
+fn met() -> bool {
+    true
+}
+
 impl Network {
+    /// Whether the tracker cannot be reached and never could.
+    pub fn is_unmet(&self) -> bool {
+        !self.met && matches!(self.state, NetState::Lost { .. })
+    }
+
     /// The network's join string, if there is one that can be read.
     pub fn joined(&self) -> Option<JoinString> {
         self.join.as_deref()?.parse().ok()

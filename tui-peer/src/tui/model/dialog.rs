@@ -146,6 +146,20 @@ pub struct Confirm {
     pub ids: Vec<ContentId>,
 }
 
+impl Confirm {
+    /// The letter of every button: the first of its label that no button before it has.
+    pub fn letters(&self) -> Vec<Option<char>> {
+        let mut taken: Vec<char> = Vec::new();
+        let letter = |button: &Button| {
+            let letters = button.label.chars().filter(|c| c.is_alphanumeric());
+            let free = letters.map(|c| c.to_ascii_lowercase()).find(|c| !taken.contains(c));
+            taken.extend(free);
+            free
+        };
+        self.buttons.iter().map(letter).collect()
+    }
+}
+
 impl Dialog {
     /// Rows of the list in a dialog that has one, for scrolling by pages.
     pub fn page(&self, class: Class) -> usize {

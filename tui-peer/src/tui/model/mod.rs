@@ -2,6 +2,7 @@
 
 mod contents;
 mod dialog;
+mod held;
 mod history;
 mod index;
 mod list;
@@ -36,6 +37,7 @@ use super::theme::Theme;
 
 pub use contents::{Contents, Node};
 pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
+pub use held::Held;
 pub use history::{History, SLOTS, Slots};
 pub(crate) use index::peers_for;
 pub use index::{Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for};
@@ -140,6 +142,8 @@ pub struct Model {
     pub catalogue: Arc<Catalogue>,
     /// Our transfers by id: places in `snap.transfers`.
     pub mine: HashMap<ContentId, usize>,
+    /// What there is among them, for the columns of the lists.
+    pub held: Held,
     /// Focused pane.
     pub focus: Pane,
     /// Open tab.
@@ -246,6 +250,7 @@ impl Model {
             keymap,
             catalogue: Arc::new(Catalogue::default()),
             mine: HashMap::new(),
+            held: Held::default(),
             focus: Pane::Files,
             tab: Tab::Network,
             in_transfers: false,

@@ -63,20 +63,19 @@ pub struct LimitOne {
     pub name: String,
     /// Whether it is still coming in.
     pub downloading: bool,
-    /// Text being typed.
-    pub field: Field,
+    /// Most that comes in of it, being typed.
+    pub down: Field,
+    /// Most that goes out of it, being typed.
+    pub up: Field,
+    /// Whether the keys go to `up`.
+    pub at_up: bool,
     /// What is wrong with it.
     pub error: Option<String>,
 }
 
-impl Default for LimitOne {
-    fn default() -> Self {
-        Self {
-            id: ContentId::from_bytes([0; 32]),
-            name: String::new(),
-            downloading: false,
-            field: Field::default(),
-            error: None,
-        }
+impl LimitOne {
+    /// The field with the keys.
+    pub fn field(&mut self) -> &mut Field {
+        if self.at_up { &mut self.up } else { &mut self.down }
     }
 }

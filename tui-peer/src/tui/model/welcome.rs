@@ -19,6 +19,8 @@ pub enum Stop {
     Downloads,
     /// What to share.
     Share,
+    /// How the others see us.
+    Nick,
     /// Start a tracker here.
     Host,
     /// Look around in a network of its own.
@@ -27,8 +29,15 @@ pub enum Stop {
 
 impl Stop {
     /// From top to bottom.
-    pub const ALL: [Self; 6] =
-        [Self::Tracker, Self::Listen, Self::Downloads, Self::Share, Self::Host, Self::Demo];
+    pub const ALL: [Self; 7] = [
+        Self::Tracker,
+        Self::Listen,
+        Self::Downloads,
+        Self::Share,
+        Self::Nick,
+        Self::Host,
+        Self::Demo,
+    ];
 
     /// Its label, where it has a value.
     pub fn label(self) -> &'static str {
@@ -37,6 +46,7 @@ impl Stop {
             Self::Listen => "Listen on",
             Self::Downloads => "Downloads",
             Self::Share => "Share",
+            Self::Nick => "Your name",
             Self::Host | Self::Demo => "",
         }
     }
@@ -56,6 +66,8 @@ pub struct Welcome {
     pub listen: Option<Field>,
     /// Another folder for downloads, if it was changed.
     pub downloads: Option<Field>,
+    /// Another name, if it was changed.
+    pub nick: Option<Field>,
     /// Whether the tracker answers, in milliseconds.
     pub tracker_check: Check<JoinString, u64>,
     /// Whether the address is free; port 0 was asked for any free port.

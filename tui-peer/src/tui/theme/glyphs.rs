@@ -1,5 +1,7 @@
 //! Lines and signs, for what the terminal can show.
 
+use std::borrow::Cow;
+
 use super::Theme;
 
 /// Which characters the terminal can show.
@@ -55,6 +57,23 @@ impl Theme {
             Glyphs::Cp437 => &['·', '░', '▒', '▓', '█'],
             Glyphs::Ascii => &['.', ':', '-', '=', '+', '*', '#'],
         }
+    }
+
+    /// A name as this terminal can show it: with seven bits, other characters are escaped, so that names
+    /// stay apart.
+    pub fn name(self, name: &str) -> Cow<'_, str> {
+        if self.glyphs != Glyphs::Ascii || name.is_ascii() {
+            return Cow::Borrowed(name);
+        }
+        let mut out = String::with_capacity(2 * name.len());
+        for c in name.chars() {
+            match c {
+                '…' => out.push_str("..."),
+                c if c.is_ascii() => out.push(c),
+                c => out.extend(c.escape_unicode()),
+            }
+        }
+        Cow::Owned(out)
     }
 
     fn glyph(

@@ -21,7 +21,7 @@ impl Palette {
         match (depth, ground) {
             (Depth::Mono, _) => Self::NONE,
             (Depth::Sixteen, Ground::Dark) => sixteen(Color::White),
-            (Depth::Sixteen, Ground::Light) => sixteen(Color::Black),
+            (Depth::Sixteen, Ground::Light) => SIXTEEN_LIGHT,
             (Depth::Full, Ground::Dark) => DARK,
             (Depth::Full, Ground::Light) => LIGHT,
         }
@@ -31,8 +31,8 @@ impl Palette {
     pub const fn contrast(depth: Depth, ground: Ground) -> Self {
         match (depth, ground) {
             (Depth::Mono, _) => Self::NONE,
-            (Depth::Sixteen, Ground::Dark) => sixteen_contrast(Color::White),
-            (Depth::Sixteen, Ground::Light) => sixteen_contrast(Color::Black),
+            (Depth::Sixteen, Ground::Dark) => without_lines(sixteen(Color::White)),
+            (Depth::Sixteen, Ground::Light) => without_lines(SIXTEEN_LIGHT),
             (Depth::Full, Ground::Dark) => CONTRAST_DARK,
             (Depth::Full, Ground::Light) => CONTRAST_LIGHT,
         }
@@ -124,6 +124,23 @@ const CONTRAST_LIGHT: Palette = Palette([
     at(244),
 ]);
 
+/// On white: of the sixteen, yellow and the light ones cannot be read there.
+const SIXTEEN_LIGHT: Palette = Palette([
+    Some(Color::Blue),
+    Some(Color::Magenta),
+    Some(Color::Black),
+    Some(Color::DarkGray),
+    Some(Color::DarkGray),
+    Some(Color::Red),
+    Some(Color::Gray),
+    Some(Color::Blue),
+    Some(Color::Magenta),
+    Some(Color::Red),
+    None,
+    Some(Color::DarkGray),
+    Some(Color::DarkGray),
+]);
+
 const fn sixteen(many: Color) -> Palette {
     Palette([
         Some(Color::LightBlue),
@@ -142,9 +159,8 @@ const fn sixteen(many: Color) -> Palette {
     ])
 }
 
-/// As [`sixteen`], with the terminal's own foreground for all lines.
-const fn sixteen_contrast(many: Color) -> Palette {
-    let mut palette = sixteen(many);
+/// With the terminal's own foreground for all lines.
+const fn without_lines(mut palette: Palette) -> Palette {
     palette.0[Role::Line as usize] = None;
     palette
 }

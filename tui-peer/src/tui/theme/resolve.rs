@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(full.palette.get(Role::Warn), Some(Color::Indexed(3)));
         assert_eq!(full.palette.get(Role::Lost), Some(Color::Indexed(124)), "of its base");
         let few = look(&sea, Detected { depth: Depth::Sixteen, ..PLAIN });
-        assert_eq!(few.palette.get(Role::Have), Some(Color::LightBlue));
+        assert_eq!(few.palette.get(Role::Have), Some(Color::Blue));
         assert_eq!(few.palette.get(Role::Warn), Some(Color::Indexed(3)));
     }
 

@@ -9,6 +9,7 @@ use crate::settings::AskQuit;
 use super::super::action::Action;
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
 use super::super::msg::{Asked, Effect, ExitReason};
+use super::super::view::banner;
 use super::super::{format, words};
 use super::transfers::unshare;
 
@@ -192,10 +193,12 @@ pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
     if lines.is_empty() {
         lines.push((Tone::Plain, "Nothing runs, nobody loses anything.".to_owned()));
     }
+    let serve_on = "Serve on: the screen closes, a peer in the background goes on.";
+    lines.push((Tone::Dim, serve_on.to_owned()));
     let buttons = vec![
         button("Stay", Choice::Stay),
         button("Quit when idle", Choice::QuitWhenIdle),
-        button("Serve on without the screen", Choice::ServeOn),
+        button("Serve on", Choice::ServeOn),
         button("Quit now", Choice::Quit),
     ];
     ask(model, "Quit?", lines, buttons);
@@ -244,7 +247,9 @@ pub(super) fn leave_now(model: &mut Model, out: &mut Vec<Effect>) {
     model.when_idle = None;
     let rejoins = model.keymap.and(" · ", Action::Rejoin, "rejoins");
     let say = Asked::Say(format!("you left the network{rejoins}"));
-    out.push(Effect::Call(Command::Leave, say));
+    // Where there is a banner it says so.
+    let asked = if banner::fits(model) { Asked::Quietly } else { say };
+    out.push(Effect::Call(Command::Leave, asked));
 }
 
 pub(super) fn ask_remove(model: &mut Model) {

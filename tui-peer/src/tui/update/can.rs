@@ -106,7 +106,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             target || model.range.is_some() || model.selected().is_some(),
             "no file is selected",
         ),
-        Action::Repeat => need(model.repeat.is_some(), "nothing was done yet"),
+        Action::Repeat => need(model.repeat.is_some(), "nothing has been done yet"),
         Action::Leave => need(on, "you are not in a network"),
         Action::Announce if !on => {
             let joins = keymap.and(" · ", Action::Rejoin, "joins");

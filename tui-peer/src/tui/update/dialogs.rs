@@ -77,7 +77,7 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
             Dialog::Contents(contents) => super::contents::paste(contents, text),
             Dialog::Picker(picker) if picker.filtering => picker.query.paste(text),
             Dialog::Settings(panel) => super::settings::paste(panel, text),
-            Dialog::Limit(limit) => limit.field.paste(text),
+            Dialog::Limit(limit) => limit.field().paste(text),
             Dialog::Picks(_)
             | Dialog::Picker(_)
             | Dialog::Confirm(_)
@@ -170,16 +170,10 @@ fn confirm_key(confirm: &mut Confirm, key: KeyEvent) -> Option<Choice> {
             }
         }
         KeyCode::Char(c) => {
-            // The first letter marks the button; Enter presses it, so no single key destroys.
-            let matches: Vec<usize> = confirm
-                .buttons
-                .iter()
-                .enumerate()
-                .filter(|(_, b)| b.label.to_lowercase().starts_with(c.to_ascii_lowercase()))
-                .map(|(i, _)| i)
-                .collect();
-            let next = matches.iter().find(|i| **i > confirm.selected).or(matches.first());
-            confirm.selected = next.copied().unwrap_or(confirm.selected);
+            // A letter marks its button; Enter presses it, so no single key destroys.
+            let c = c.to_ascii_lowercase();
+            let meant = confirm.letters().iter().position(|letter| *letter == Some(c));
+            confirm.selected = meant.unwrap_or(confirm.selected);
         }
         _ => {}
     }

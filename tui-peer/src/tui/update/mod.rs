@@ -28,7 +28,7 @@ pub(crate) use ask::waits_for;
 pub use can::can;
 pub use mouse::Pointer;
 pub(crate) use palette::palette_rows;
-pub(crate) use welcome::{downloads_text, listen_text, stops};
+pub(crate) use welcome::{downloads_text, listen_text, nick_text, stops};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,8 +40,9 @@ use crate::engine::snapshot::{NetState, Snapshot};
 
 use super::action::Action;
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Model, Pane, Tab, Tone, WhenIdle};
+use super::model::{Dialog, GetLink, Held, Model, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
+use super::view::banner;
 use super::words;
 
 /// Bans told in the banner at once; the others are in the log.
@@ -125,6 +126,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
     let same = Arc::ptr_eq(&model.snap.transfers, &snap.transfers);
     if !same || model.mine.len() != snap.transfers.len() {
         model.mine = snap.transfers.iter().enumerate().map(|(i, t)| (t.id, i)).collect();
+        model.held = Held::of(&snap.transfers);
     }
     model.snap = snap;
     let snap = model.snap.clone();
@@ -173,6 +175,9 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Shared { id, .. } if model.transfer(id).is_some_and(|t| t.downloaded) => {}
         What::Shared { .. } => model.toasts.push(Tone::Good, show(&event.text), now),
         // Less is for those who wait for it.
+        // The header and the banner say it, for as long as it is so.
+        What::Failed { code: "tracker" | "rejected" | "network" | "disk-full", .. }
+            if banner::fits(model) => {}
         What::Failed { hint, .. } if event.level <= Level::Warn => {
             let text = if hint.is_empty() {
                 event.text.clone()
@@ -186,7 +191,9 @@ fn event_came(model: &mut Model, event: &Event) {
                 model.told_bans.remove(0);
             }
             model.told_bans.push((*peer, now));
-            model.toasts.push(Tone::Warn, show(&event.text), now);
+            if !banner::fits(model) {
+                model.toasts.push(Tone::Warn, show(&event.text), now);
+            }
         }
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);

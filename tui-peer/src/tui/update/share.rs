@@ -155,7 +155,7 @@ pub(super) fn share_key(
         KeyCode::Right if share.field.at_end() && n > 0 => complete(model, share, &matching, out),
         KeyCode::F(3) => return !browse(model, share, out),
         _ => {
-            if share.field.key(key) {
+            if share.field.path_key(key) {
                 look_again(model, share, out);
             }
             return true;

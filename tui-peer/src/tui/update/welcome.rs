@@ -6,7 +6,7 @@ use crate::engine::command::Command;
 use crate::settings::Item;
 
 use super::super::action::Action;
-use super::super::field::Field;
+use super::super::field::{Field, begins_path};
 use super::super::model::{Dialog, Model, Picker, Stop};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::super::outside::{Found, Probe};
@@ -32,7 +32,14 @@ pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
             model.welcome.listen_check = Some((any, None));
             out.push(Effect::Probe(Probe::Listen(any)));
         }
-        _ => edit(model, |field| field.key(key), out),
+        _ => {
+            let welcome = &mut model.welcome;
+            // A path that says all by itself is not added to the folder offered.
+            if welcome.stop == Stop::Downloads && welcome.downloads.is_none() && begins_path(key) {
+                welcome.downloads = Some(Field::default());
+            }
+            edit(model, |field| field.key(key), out);
+        }
     }
 }
 
@@ -69,7 +76,7 @@ pub(crate) fn stops(model: &Model) -> Vec<Stop> {
 fn is_typing(model: &Model) -> bool {
     match model.welcome.stop {
         Stop::Tracker => !model.welcome.field.text().is_empty(),
-        Stop::Listen | Stop::Downloads => true,
+        Stop::Listen | Stop::Downloads | Stop::Nick => true,
         Stop::Share | Stop::Host | Stop::Demo => false,
     }
 }
@@ -99,6 +106,7 @@ fn escape(model: &mut Model) {
         }
         Stop::Listen => (welcome.listen, welcome.listen_check) = (None, None),
         Stop::Downloads => (welcome.downloads, welcome.folder_check) = (None, None),
+        Stop::Nick => welcome.nick = None,
         Stop::Share | Stop::Host | Stop::Demo => welcome.stop = Stop::Tracker,
     }
 }
@@ -109,6 +117,7 @@ fn current(model: &Model) -> Option<String> {
         Stop::Tracker => Some(model.welcome.field.text().to_owned()),
         Stop::Listen => Some(listen_text(model)),
         Stop::Downloads => Some(downloads_text(model)),
+        Stop::Nick => Some(nick_text(model)),
         Stop::Share | Stop::Host | Stop::Demo => None,
     }
 }
@@ -125,6 +134,12 @@ pub(crate) fn downloads_text(model: &Model) -> String {
     model.welcome.downloads.as_ref().map_or_else(now, |field| field.text().to_owned())
 }
 
+/// Our name, as it stands in its field.
+pub(crate) fn nick_text(model: &Model) -> String {
+    let now = || model.snap.me.nick.clone();
+    model.welcome.nick.as_ref().map_or_else(now, |field| field.text().to_owned())
+}
+
 /// Changes the chosen field and has the new text checked.
 fn edit(model: &mut Model, change: impl FnOnce(&mut Field) -> bool, out: &mut Vec<Effect>) {
     let Some(text) = current(model) else { return };
@@ -132,6 +147,7 @@ fn edit(model: &mut Model, change: impl FnOnce(&mut Field) -> bool, out: &mut Ve
     let field = match welcome.stop {
         Stop::Listen => welcome.listen.get_or_insert_with(|| Field::with(&text)),
         Stop::Downloads => welcome.downloads.get_or_insert_with(|| Field::with(&text)),
+        Stop::Nick => welcome.nick.get_or_insert_with(|| Field::with(&text)),
         _ => &mut welcome.field,
     };
     if change(field) && field.text() != text {
@@ -162,7 +178,7 @@ fn check(model: &mut Model, out: &mut Vec<Effect>) {
             model.welcome.folder_check = Some((path.clone(), None));
             out.push(Effect::Probe(Probe::Folder(path)));
         }
-        Stop::Share | Stop::Host | Stop::Demo => {}
+        Stop::Nick | Stop::Share | Stop::Host | Stop::Demo => {}
     }
 }
 
@@ -234,6 +250,14 @@ fn enter(model: &mut Model, out: &mut Vec<Effect>) {
                 turn(model, 1);
             }
         }
+        Stop::Nick => {
+            if let Some(field) = &model.welcome.nick {
+                let text = field.text().trim().to_owned();
+                keep(model, Item::Nick, &text, out);
+            } else {
+                turn(model, 1);
+            }
+        }
         Stop::Share => {
             let dir = model.setting.home.clone().unwrap_or_else(|| model.setting.cwd.clone());
             out.push(Effect::ListDir(dir.clone()));
@@ -251,6 +275,8 @@ fn enter(model: &mut Model, out: &mut Vec<Effect>) {
 fn keep(model: &mut Model, item: Item, text: &str, out: &mut Vec<Effect>) {
     let failed = match item {
         Item::Listen => model.welcome.listen_check.as_ref().and_then(|(_, answer)| failure(answer)),
+        Item::Nick if text.is_empty() => Some("write a name, or take it back with Esc".to_owned()),
+        Item::Nick => None,
         _ => model.welcome.folder_check.as_ref().and_then(|(_, answer)| failure(answer)),
     };
     let done = match failed {

@@ -10,6 +10,7 @@ use crate::engine::snapshot::{PeerRow, Transfer};
 use crate::settings::parse_rate;
 
 use super::super::action::Action;
+use super::super::field::Field;
 use super::super::model::{Choice, Confirm, Dialog, LimitOne, Model, Pane, Picks, Tab, Tone};
 use super::super::msg::{Asked, Effect};
 use super::super::{format, words};
@@ -61,57 +62,49 @@ pub(super) fn sequential(model: &Model, out: &mut Vec<Effect>) {
 pub(super) fn ask_limit(model: &mut Model) {
     let Some(t) = model.selected_transfer() else { return };
     let show = |rate: Option<u64>| {
-        rate.map_or_else(|| "none".to_owned(), |rate| format!("{}K", rate.div_ceil(1024)))
+        rate.map_or_else(Field::default, |rate| Field::with(&format!("{}K", rate.div_ceil(1024))))
     };
-    let mut limit = LimitOne {
+    let downloading = words::is_unfinished(t);
+    let limit = LimitOne {
         id: t.id,
         name: t.name.to_string(),
-        downloading: words::is_unfinished(t),
-        ..LimitOne::default()
+        downloading,
+        down: show(t.plan.down),
+        up: show(t.plan.up),
+        at_up: !downloading,
+        error: None,
     };
-    let text = if limit.downloading {
-        format!("down {} up {}", show(t.plan.down), show(t.plan.up))
-    } else {
-        format!("up {}", show(t.plan.up))
-    };
-    limit.field.set(&text);
     model.dialogs.push(Dialog::Limit(limit));
 }
 
 /// Says whether the dialog stays open.
 pub(super) fn limit_key(limit: &mut LimitOne, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
-    if key.code != KeyCode::Enter {
-        limit.field.key(key);
-        limit.error = None;
-        return true;
-    }
-    match parse_limits(limit.field.text()) {
-        Ok((up, down)) => {
-            let say = Asked::Say(format!("limits set: {}", limit.name));
-            out.push(Effect::Call(Command::LimitOne { id: limit.id, up, down }, say));
-            false
+    match key.code {
+        KeyCode::Tab | KeyCode::BackTab | KeyCode::Up | KeyCode::Down => {
+            limit.at_up = !limit.at_up || !limit.downloading;
         }
-        Err(why) => {
-            limit.error = Some(why);
-            true
+        KeyCode::Enter => match (typed_rate(&limit.up), typed_rate(&limit.down)) {
+            (Ok(up), Ok(down)) => {
+                let say = Asked::Say(format!("limits set: {}", limit.name));
+                out.push(Effect::Call(Command::LimitOne { id: limit.id, up, down }, say));
+                return false;
+            }
+            (Err(why), _) | (_, Err(why)) => limit.error = Some(why),
+        },
+        _ => {
+            limit.field().key(key);
+            limit.error = None;
         }
     }
+    true
 }
 
-/// `down 1M up 500K`, in any order; what is not named has no limit.
-fn parse_limits(text: &str) -> Result<(Option<u64>, Option<u64>), String> {
-    let (mut up, mut down) = (None, None);
-    let mut parts = text.split_whitespace();
-    while let Some(which) = parts.next() {
-        let slot = match which {
-            "up" => &mut up,
-            "down" => &mut down,
-            other => return Err(format!("write \"down 1M\" or \"up 500K\", not \"{other}\"")),
-        };
-        let rate = parts.next().ok_or_else(|| format!("how much {which}? for example 1M"))?;
-        *slot = parse_rate(rate)?.0;
+/// A rate as typed; nothing is no limit.
+fn typed_rate(field: &Field) -> Result<Option<u64>, String> {
+    match field.text().trim() {
+        "" => Ok(None),
+        text => Ok(parse_rate(text)?.0),
     }
-    Ok((up, down))
 }
 
 /// Waits for a file that nobody has, or for the words of the filter.
@@ -289,17 +282,4 @@ fn unfinished(model: &Model) -> impl Iterator<Item = &Transfer> {
         .into_iter()
         .filter_map(|id| model.transfer(&id))
         .filter(|t| words::is_unfinished(t))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_limits;
-
-    #[test]
-    fn limits_are_read_in_any_order() {
-        assert_eq!(parse_limits("up 500K down 1M"), Ok((Some(500 << 10), Some(1 << 20))));
-        assert_eq!(parse_limits("down none"), Ok((None, None)));
-        assert_eq!(parse_limits(""), Ok((None, None)));
-        assert!(parse_limits("1M").is_err() && parse_limits("up").is_err());
-    }
 }

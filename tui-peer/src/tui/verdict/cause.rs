@@ -30,14 +30,14 @@ pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) ->
         Cause::Checking => "Checking what is on disk.".into(),
         Cause::Finishing => "All here; writing to disk and moving into place.".into(),
         Cause::NoSource(n) => format!("Nobody online has any of the {n} missing chunks."),
-        Cause::Lost(1) => "1 missing chunk is with nobody online.".into(),
-        Cause::Lost(n) => format!("{n} missing chunks are with nobody online."),
+        Cause::Lost(1) => "Nobody online has 1 missing chunk.".into(),
+        Cause::Lost(n) => format!("Nobody online has {n} missing chunks."),
         Cause::Offline => format!(
             "Not in a network: no sources can be found.{}",
             then(Action::Rejoin, "rejoins.")
         ),
         Cause::TrackerLost(s) => format!(
-            "The tracker does not answer for {s} s: known sources go on, new ones are not found."
+            "The tracker has not answered for {s} s: known sources go on, new ones are not found."
         ),
         Cause::OwnLimit(limit) => {
             format!("Your own limit of {} holds it back.", rate(*limit as f64))
@@ -53,8 +53,8 @@ pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) ->
         }
         Cause::Snubbed(n) => some(
             n,
-            "stopped delivering; its chunks are asked elsewhere.",
-            "stopped delivering; their chunks are asked elsewhere.",
+            "stopped delivering; its chunks are requested from others.",
+            "stopped delivering; their chunks are requested from others.",
         ),
         Cause::Dialing(n) => some(n, "is being dialled.", "are being dialled."),
         Cause::Unreachable(n) => some(
@@ -63,7 +63,7 @@ pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) ->
             "cannot be reached; tried again and again.",
         ),
         Cause::Hashes => {
-            "Chunk hashes come first: nothing is asked that could not be verified.".into()
+            "Chunk hashes come first: nothing is requested that could not be verified.".into()
         }
         Cause::Others(others) => format!("Your other downloads take {}.", rate(*others)),
         Cause::TheirUplink(n) => some(

@@ -21,13 +21,17 @@ const MIN_HEIGHT: u16 = 20;
 /// How long a ban is told, of the ten minutes or more that it lasts.
 const BAN_SHOWN: Duration = Duration::from_secs(60);
 
-/// Whether there is a banner.
-pub(crate) fn has(model: &Model) -> bool {
+/// Whether there is room for a banner: what it says is then said nowhere else but in the log.
+pub(crate) fn fits(model: &Model) -> bool {
     let (width, height) = model.size;
     height >= MIN_HEIGHT
         && super::super::layout::class(width, height) != Class::Card
         && !model.is_welcome()
-        && !lines(model).is_empty()
+}
+
+/// Whether there is a banner.
+pub(crate) fn has(model: &Model) -> bool {
+    fits(model) && !lines(model).is_empty()
 }
 
 /// When a banner goes away by itself though nothing happens.
@@ -63,6 +67,18 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
             let why = common::names::show(why);
             let joins = also(Action::JoinOther, "joins another");
             out.push((Tone::Bad, format!("! the tracker refuses us{joins} {dot} {why}")));
+        }
+        NetState::Lost { retry_at, why, .. } if snap.network.is_unmet() => {
+            let left = retry_at.saturating_duration_since(model.now.mono).as_secs_f64().ceil();
+            let (asks, joins) =
+                (also(Action::Announce, "now"), also(Action::JoinOther, "joins another"));
+            let text = format!(
+                "{} {} never reached: check the address{joins} {dot} retry in {left} s{asks} {dot} {}",
+                theme.off(),
+                snap.network.tracker,
+                common::names::show(why)
+            );
+            out.push((Tone::Warn, text));
         }
         NetState::Lost { since, retry_at, why } => {
             let now = model.now;

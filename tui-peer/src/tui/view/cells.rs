@@ -37,6 +37,9 @@ pub(super) fn catalogue_cell(
             None if row.sources == 0 => (theme.dash().to_owned(), theme.dim()),
             None => plain(format::short_count(u64::from(row.complete))),
         },
+        Column::Bar | Column::Rate | Column::Pace if !own.is_some_and(words::is_unfinished) => {
+            Piece::default()
+        }
         column => own.map_or_else(Piece::default, |t| transfer_cell(model, t, column)),
     }
 }
@@ -58,6 +61,8 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
         Column::Done if t.state == TransferState::Queued && t.done == 0 => Piece::default(),
         Column::Done => plain(done(t)),
         Column::Rate | Column::Down => plain(format::rate(t.down_rate, theme.dash(), model.units)),
+        Column::Pace if t.down_rate >= 1.0 => transfer_cell(model, t, Column::Rate),
+        Column::Pace => transfer_cell(model, t, Column::Outlook),
         Column::Up => plain(format::rate(t.up_rate, theme.dash(), model.units)),
         Column::Sent | Column::Got => plain(format::size(t.uploaded, model.units)),
         Column::Others => {
@@ -99,7 +104,7 @@ pub(super) fn peer_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece 
     let theme = model.theme;
     match column {
         Column::Address => plain(peer.addr.to_string()),
-        Column::Down | Column::Rate => {
+        Column::Down | Column::Rate | Column::Pace => {
             plain(format::rate(peer.down_rate, theme.dash(), model.units))
         }
         Column::Up => plain(format::rate(peer.up_rate, theme.dash(), model.units)),

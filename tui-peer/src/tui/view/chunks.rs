@@ -198,7 +198,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let room = usize::from(area.width).saturating_sub(title.width() + 11 + note.len());
     let name = model
         .selected_name()
-        .map(|n| format::middle(&n, room, theme.ellipsis()))
+        .map(|n| format::middle(&theme.name(&n), room, theme.ellipsis()))
         .unwrap_or_default();
     let frame = paint::Frame {
         title: vec![

@@ -1,7 +1,7 @@
 //! Columns of the lists, and which of them fit.
 
 use super::super::format;
-use super::super::model::Tab;
+use super::super::model::{Held, Tab};
 
 /// Narrowest name column before a column is dropped.
 const MIN_NAME: u16 = 24;
@@ -18,6 +18,8 @@ pub(super) enum Column {
     Bar,
     Done,
     Rate,
+    /// The rate, or why there is none, where there is no room for both.
+    Pace,
     Up,
     Sent,
     Others,
@@ -40,7 +42,7 @@ impl Column {
             Self::Avail => "Avail",
             Self::Bar => "",
             Self::Done => "Done",
-            Self::Rate => "Rate",
+            Self::Rate | Self::Pace => "Rate",
             Self::Up => "Up",
             Self::Sent => "Sent",
             Self::Others => "Others",
@@ -61,7 +63,7 @@ impl Column {
             Self::Size | Self::Sent | Self::Got => format::SIZE_WIDTH,
             Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
             Self::Bar => 12,
-            Self::Rate | Self::Up | Self::Down => format::RATE_WIDTH,
+            Self::Rate | Self::Pace | Self::Up | Self::Down => format::RATE_WIDTH,
             Self::Outlook | Self::State => 10,
             Self::Priority => 5,
             Self::Others => 7,
@@ -74,12 +76,20 @@ impl Column {
     pub(super) fn of(tab: Tab) -> (&'static [Self], &'static [Self]) {
         match tab {
             Tab::Network => (
-                &[Self::Size, Self::Sources, Self::Avail, Self::Done, Self::Outlook],
-                &[Self::Avail, Self::Outlook, Self::Sources],
+                &[
+                    Self::Size,
+                    Self::Sources,
+                    Self::Avail,
+                    Self::Bar,
+                    Self::Done,
+                    Self::Rate,
+                    Self::Outlook,
+                ],
+                &[Self::Bar, Self::Outlook, Self::Avail, Self::Rate, Self::Sources],
             ),
             Tab::Downloads => (
                 &[Self::Size, Self::Priority, Self::Bar, Self::Done, Self::Rate, Self::Outlook],
-                &[Self::Bar, Self::Priority, Self::Rate, Self::Outlook],
+                &[Self::Bar, Self::Priority, Self::Outlook, Self::Rate],
             ),
             Tab::Shared => (
                 &[Self::Size, Self::Others, Self::Up, Self::Sent, Self::Outlook],
@@ -111,10 +121,24 @@ impl Column {
     }
 }
 
+/// Whether some row of the tab has something in a column. What is empty in all of them leaves its room to
+/// the names. Looks at all transfers, not at the visible ones, so that nothing jumps while one scrolls.
+fn is_used(tab: Tab, held: Held, column: Column) -> bool {
+    match (tab, column) {
+        (Tab::Network, Column::Bar | Column::Rate) => held.unfinished,
+        (Tab::Network, Column::Done) => held.any,
+        (Tab::Network, Column::Outlook) => held.unfinished || held.wrong,
+        (Tab::Downloads, Column::Bar | Column::Rate | Column::Outlook) => held.unfinished,
+        (Tab::Downloads, Column::Priority) => held.weighed,
+        _ => true,
+    }
+}
+
 /// Columns that fit, and the width left for the name.
-pub(super) fn fit(tab: Tab, width: u16) -> (Vec<Column>, u16) {
+pub(super) fn fit(tab: Tab, held: Held, width: u16) -> (Vec<Column>, u16) {
     let (all, drops) = Column::of(tab);
-    let mut columns = all.to_vec();
+    let mut columns: Vec<Column> =
+        all.iter().copied().filter(|column| is_used(tab, held, *column)).collect();
     let mut drops = drops.iter();
     loop {
         let taken: u16 = columns.iter().map(|c| c.width() + 1).sum();
@@ -122,11 +146,21 @@ pub(super) fn fit(tab: Tab, width: u16) -> (Vec<Column>, u16) {
         let name = width.saturating_sub(taken + 4);
         let least = if tab == Tab::Peers { MIN_PEER } else { MIN_NAME };
         if name >= least {
-            return (columns, name);
+            return (with_reason(columns), name);
         }
         match drops.next() {
             Some(drop) => columns.retain(|c| c != drop),
-            None => return (columns, name),
+            None => return (with_reason(columns), name),
         }
     }
+}
+
+/// The reason stands in the row: if its own column had to go, where the rate would be.
+fn with_reason(mut columns: Vec<Column>) -> Vec<Column> {
+    if !columns.contains(&Column::Outlook) {
+        for column in columns.iter_mut().filter(|column| **column == Column::Rate) {
+            *column = Column::Pace;
+        }
+    }
+    columns
 }

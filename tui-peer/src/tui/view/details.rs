@@ -25,7 +25,7 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     let name = model.selected_name().unwrap_or_default();
     let (x, width) = (area.x + 1, area.width.saturating_sub(2));
     let room = usize::from(width).saturating_sub(12);
-    let shown = format::middle(&name, room, theme.ellipsis());
+    let shown = format::middle(&theme.name(&name), room, theme.ellipsis());
     paint::text(buf, x, area.y, width, &shown, theme.bold());
     let back = model.keymap.does(Action::Back, "back").unwrap_or_default();
     paint::right(buf, x, area.y, width, &back, theme.dim());

@@ -71,7 +71,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         inner.height = inner.height.saturating_sub(1);
     }
     let buf = frame.buffer_mut();
-    let (columns, name) = fit(model.tab, inner.width);
+    let (columns, name) = fit(model.tab, model.held, inner.width);
     heads(model, buf, inner, &columns, name);
     let first = inner.y + 1;
     for (y, at) in (first..inner.bottom()).zip(visible) {
@@ -320,7 +320,7 @@ fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: &Base<'_>)
     paint::text(buf, area.x + 1, area.y, 1, glyph, glyph_style);
     let width = usize::from(base.width);
     let suffix = if base.kind == Kind::Folder { "/" } else { "" };
-    let full = format!("{}{suffix}", base.name);
+    let full = format!("{}{suffix}", theme.name(base.name));
     let shown = format::middle(&full, width, theme.ellipsis());
     let whole = shown.len() == full.len();
     paint::text(buf, area.x + 3, area.y, base.width, &shown, Style::new());

@@ -39,7 +39,8 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         parts.push(vec![(format!("{} serving paused{key}", theme.pause()), theme.warn())]);
     }
     let peers = parts.len();
-    parts.push(vec![plain(format::plural(snap.peers.len() as u64, "peer"))]);
+    // Connections, not all there are: a network at rest has members and no connection.
+    parts.push(vec![plain(format!("{} connected", format::count(snap.peers.len() as u64)))]);
     if wide {
         parts.push(vec![plain(format::plural(snap.catalogue.rows.len() as u64, "file"))]);
     }
@@ -143,7 +144,8 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
         NetState::Lost { since, retry_at, why } => {
             let age = format::clock(now.saturating_duration_since(*since));
             let left = retry_at.saturating_duration_since(now).as_secs_f64().ceil();
-            let mut text = format!("{} {tracker} lost {age}", theme.off());
+            let how = if net.met { format!("lost {age}") } else { "never reached".to_owned() };
+            let mut text = format!("{} {tracker} {how}", theme.off());
             if width >= 100 && !super::banner::has(model) {
                 let dot = format!(" {} ", theme.dot());
                 let now = model.keymap.and(&dot, Action::Announce, "now");

@@ -15,29 +15,63 @@ use super::paint::{self, Piece};
 /// Columns of one help column.
 const COLUMN: u16 = 38;
 
+/// Columns of the keys.
+const KEYS: usize = 11;
+/// What one does most, first; all of them are below once more, among their like.
+const OFTEN: [Action; 12] = [
+    Action::Filter,
+    Action::Download,
+    Action::Pause,
+    Action::Enter,
+    Action::Why,
+    Action::Remove,
+    Action::Share,
+    Action::Unshare,
+    Action::CopyLink,
+    Action::NextPane,
+    Action::Palette,
+    Action::Quit,
+];
+
+/// An action: its keys, and what it does on as many rows as that needs.
+fn entry(model: &Model, action: Action) -> Vec<Vec<Piece>> {
+    let keys = model.keymap.keys(action);
+    // Without one, the palette has it.
+    let keys = if keys.is_empty() {
+        model.keymap.key(Action::Palette).unwrap_or_default()
+    } else {
+        keys.join(", ")
+    };
+    let style = model.theme.bold().patch(model.theme.accent());
+    let wide = keys.width().max(KEYS - 1) + 1;
+    let room = usize::from(COLUMN).saturating_sub(wide + 1);
+    let mut lines = paint::wrap(model.help(action), room.max(1)).into_iter();
+    let first = lines.next().unwrap_or_default();
+    let pad = " ".repeat(wide - keys.width());
+    let mut out = vec![vec![(keys, style), (format!("{pad}{first}"), Style::new())]];
+    out.extend(lines.map(|line| vec![(format!("{:wide$}{line}", ""), Style::new())]));
+    out
+}
+
 /// Rows of the help for a query: heading or keys and what they do.
 fn rows(model: &Model, query: &str) -> Vec<Vec<Piece>> {
     let theme = model.theme;
     let needle = query.to_lowercase();
-    let palette = model.keymap.key(Action::Palette).unwrap_or_default();
     let mut out: Vec<Vec<Piece>> = Vec::new();
+    if query.is_empty() {
+        out.push(vec![("MOST USED".to_owned(), theme.bold())]);
+        out.extend(OFTEN.into_iter().flat_map(|action| entry(model, action)));
+    }
     for group in Group::ALL {
         let mut lines: Vec<Vec<Piece>> = Vec::new();
         for action in Action::ALL.iter().filter(|a| a.group() == group) {
-            let keys = model.keymap.keys(*action);
-            // Without one, the palette has it.
-            let keys = if keys.is_empty() { palette.clone() } else { keys.join(", ") };
+            let keys = model.keymap.keys(*action).join(", ");
             let text =
                 format!("{keys} {} {} {}", model.help(*action), action.name(), action.words())
                     .to_lowercase();
-            if !text.contains(&needle) {
-                continue;
+            if text.contains(&needle) {
+                lines.extend(entry(model, *action));
             }
-            let pad = 10usize.saturating_sub(keys.width()) + 1;
-            lines.push(vec![
-                (keys, theme.bold().patch(theme.accent())),
-                (format!("{}{}", " ".repeat(pad), model.help(*action)), Style::new()),
-            ]);
         }
         if !lines.is_empty() {
             if !out.is_empty() {

@@ -246,8 +246,11 @@ fn entry(
         }
         y = y.max(area.y + 1);
     } else {
-        let shown =
-            cut(&line.text, shape.room.saturating_sub(times.chars().count()), theme.ellipsis());
+        let shown = cut(
+            &theme.name(&line.text),
+            shape.room.saturating_sub(times.chars().count()),
+            theme.ellipsis(),
+        );
         let end = paint::text(buf, x, y, width, &shown, plain);
         mark(buf, (x, y), &shown, needle, theme.matched());
         paint::text(buf, end, y, room(end), &times, theme.bold());

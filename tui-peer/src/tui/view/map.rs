@@ -111,7 +111,7 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
         (Standing::Have, c.have, "have".into(), "have", true),
         (Standing::Flight, c.flight, "in flight".into(), "now", true),
         (Standing::Lack(5), c.many, "5+ sources".into(), "5+", true),
-        (Standing::Lack(2), c.some, some.clone(), &some, true),
+        (Standing::Lack(2), c.some, format!("{some} sources"), &some, true),
         (Standing::Lack(1), c.one, "1 source".into(), "1", true),
         (Standing::Lack(0), c.none, "none".into(), "none", true),
         (Standing::Bad, c.bad, "bad".into(), "bad", c.bad > 0),
@@ -136,8 +136,12 @@ pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
             out.push((sign, model.theme.chunk_style(*standing)));
             let count =
                 if counts || alarm { format!(" {}", format::count(*n)) } else { String::new() };
+            // That the three are numbers of sources is said at the last.
+            let sourced = *standing == Standing::Lack(1);
             let text = match words {
                 Words::Long => format!(" {long}{count}  "),
+                Words::Short if sourced => format!(" {short} src{count} "),
+                Words::Tight if sourced => format!("{short} src "),
                 Words::Short => format!(" {short}{count} "),
                 // The lost ones are counted instead of named.
                 Words::Tight if alarm => format!("{} ", format::count(*n)),

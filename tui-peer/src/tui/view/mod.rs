@@ -23,9 +23,11 @@ mod vacant;
 mod welcome;
 
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 
 use super::layout::Class;
 use super::model::Model;
+use super::theme::Glyphs;
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -58,4 +60,21 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         footer::draw(model, frame.buffer_mut(), areas.footer);
     }
     dialogs::draw(model, frame);
+    if model.theme.glyphs == Glyphs::Ascii {
+        seven_bits(frame.buffer_mut());
+    }
+}
+
+/// A terminal that shows seven bits gets no others, whatever stands in a text; names were escaped before.
+fn seven_bits(buf: &mut Buffer) {
+    for cell in &mut buf.content {
+        let plain = match cell.symbol() {
+            own if own.is_ascii() => continue,
+            "·" | "–" | "—" => "-",
+            "…" => ".",
+            "×" => "x",
+            _ => "?",
+        };
+        cell.set_symbol(plain);
+    }
 }

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::super::action::Action;
+use super::super::field::Field;
 use super::super::format;
 use super::super::model::{LimitOne, Line, Model, PickKind, Picks, Tone};
 use super::dialogs::{chosen, lines, open, tall};
@@ -74,18 +75,47 @@ fn ban_row(model: &Model, ban: &crate::engine::snapshot::BanRow) -> String {
 
 /// Draws the dialog for the limits of one content.
 pub(crate) fn limit(model: &Model, frame: &mut Frame<'_>, limit: &LimitOne) {
-    let foot = "Enter sets - Esc cancels";
-    let area = open(model, frame, 7, "Limit the speed of", foot);
-    let name = format::middle(&limit.name, usize::from(area.width), model.theme.ellipsis());
+    const LABEL: u16 = 10;
+    let rows: &[(&str, &Field, bool)] =
+        &[("Download", &limit.down, !limit.at_up), ("Upload", &limit.up, limit.at_up)];
+    // What is here already only goes out.
+    let rows = if limit.downloading { rows } else { rows.get(1..).unwrap_or_default() };
+    let foot = if limit.downloading {
+        "Tab next - Enter sets - Esc cancels"
+    } else {
+        "Enter sets - Esc cancels"
+    };
+    let area = open(model, frame, tall(rows.len() + 6), "Limit the speed of", foot);
+    let theme = model.theme;
+    let name = format::middle(&theme.name(&limit.name), usize::from(area.width), theme.ellipsis());
     paint::text(frame.buffer_mut(), area.x, area.y, area.width, &name, Style::new());
-    super::field::draw(frame, model.theme, (area.x, area.y + 2), area.width, &limit.field, "");
-    let example = if limit.downloading { "down 1M up 500K" } else { "up 500K" };
+    let mut y = area.y + 2;
+    for (label, field, active) in rows {
+        paint::text(
+            frame.buffer_mut(),
+            area.x,
+            y,
+            LABEL,
+            label,
+            if *active { theme.bold() } else { Style::new() },
+        );
+        let (at, room) = ((area.x + LABEL, y), area.width.saturating_sub(LABEL));
+        if *active {
+            let ghost = if field.text().is_empty() { "no limit" } else { "" };
+            super::field::draw(frame, theme, at, room, field, ghost);
+        } else if field.text().is_empty() {
+            paint::text(frame.buffer_mut(), at.0, y, room, "no limit", theme.dim());
+        } else {
+            super::field::still(frame, at, room, field.text());
+        }
+        y += 1;
+    }
     let line: Line = match &limit.error {
         Some(why) => (Tone::Bad, why.clone()),
-        None => {
-            let text = format!("for example: {example}; none, or nothing, is no limit");
-            (Tone::Dim, text)
-        }
+        None => (
+            Tone::Dim,
+            "Per second, for example 1M or 500K; an empty field is no limit.".to_owned(),
+        ),
     };
-    lines(model, frame, Rect { y: area.y + 4, height: 1, ..area }, &[line]);
+    lines(model, frame, Rect { y: y + 1, height: 1, ..area }, &[line]);
 }

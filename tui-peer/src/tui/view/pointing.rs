@@ -3,7 +3,7 @@
 use ratatui::layout::{Position, Rect};
 
 use super::super::layout::inside;
-use super::super::model::{Model, Sort};
+use super::super::model::{Model, Sort, Tab};
 use super::columns::{Column, fit};
 
 /// Row of the headings.
@@ -19,7 +19,7 @@ pub(crate) fn sort_at(model: &Model, area: Rect, at: Position) -> Option<Sort> {
     if !heads.contains(at) || !inside(area).contains(at) {
         return None;
     }
-    let (columns, name) = fit(model.tab, heads.width);
+    let (columns, name) = fit(model.tab, model.held, heads.width);
     let mut end = heads.x + 3 + name;
     let mut sort = Some(Sort::Name);
     for column in columns {
@@ -29,7 +29,11 @@ pub(crate) fn sort_at(model: &Model, area: Rect, at: Position) -> Option<Sort> {
         end += column.width() + 1;
         sort = match column {
             Column::Size => Some(Sort::Size),
-            Column::Sources | Column::Rate | Column::Up | Column::Down => Some(Sort::Sources),
+            // The order of that list knows no rates.
+            Column::Rate | Column::Pace if model.tab == Tab::Network => None,
+            Column::Sources | Column::Rate | Column::Pace | Column::Up | Column::Down => {
+                Some(Sort::Sources)
+            }
             Column::Done | Column::Bar => Some(Sort::Done),
             _ => None,
         };

@@ -3,8 +3,10 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::{SourceRow, SourceState, TransferState};
+use crate::engine::snapshot::{NetState, SourceRow, SourceState, TransferState};
+use crate::engine::why::Cause;
 
 use super::super::action::Action;
 use super::super::format;
@@ -13,6 +15,9 @@ use super::super::verdict::source_name;
 use super::super::words;
 use super::cells::rtt;
 use super::paint::{self, Piece};
+
+/// Most columns kept for the reasons.
+const MAX_WHY: u16 = 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
@@ -101,6 +106,8 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let active = rows.iter().filter(|s| s.down_rate >= 1.0).count();
     let total: f64 = rows.iter().map(|s| s.down_rate).sum();
     let count = match rows.len() {
+        // Who was known before is not asked any more.
+        _ if has_left(model) => String::new(),
         0 => String::new(),
         n if active > 0 || is_fetched(model) => format!(" {active} of {n} active"),
         n => format!(" {n} online"),
@@ -132,7 +139,8 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         );
         return;
     }
-    let (columns, name) = fit(inner.width);
+    let why = rows.iter().map(|source| why(model, source).width()).max().unwrap_or(0);
+    let (columns, name) = fit(inner.width, u16::try_from(why).unwrap_or(u16::MAX));
     heads(model, buf, inner, &columns, name);
     for (y, at) in (inner.y + 1..inner.bottom()).zip(model.sources.visible(height)) {
         let Some(source) = rows.get(at) else { break };
@@ -148,8 +156,16 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     }
 }
 
+fn has_left(model: &Model) -> bool {
+    model.snap.network.state == NetState::Left
+}
+
 fn nobody(model: &Model) -> (String, String) {
     match (model.selected(), model.selected_row()) {
+        (Some(_), _) if has_left(model) => {
+            let then = model.keymap.does(Action::Rejoin, "rejoins");
+            ("You left the network: no sources.".to_owned(), then.unwrap_or_default())
+        }
         (None, _) => ("Select a file to see its sources.".to_owned(), String::new()),
         (_, Some(row)) if row.sources == 0 && model.selected_transfer().is_none() => {
             let key = model.keymap.way(Action::Watch);
@@ -205,12 +221,26 @@ fn others(model: &Model) -> u64 {
     model.selected_transfer().map_or(0, |t| u64::from(t.other_complete))
 }
 
-fn fit(width: u16) -> (Vec<Column>, u16) {
+/// Columns of a pane and the width of the names; `why` is the longest reason there is. One that is longer
+/// than usual gets its room where other columns of the usual layout need not go for it altogether.
+fn fit(width: u16, why: u16) -> (Vec<Column>, u16) {
+    let (columns, name) = fit_with(width, why.min(MAX_WHY));
+    if why == 0 || columns.contains(&Column::Why) {
+        return (columns, name);
+    }
+    fit_with(width, why.min(Column::Why.width(width)))
+}
+
+/// [`fit`] with so much room kept for the reasons.
+fn fit_with(width: u16, why: u16) -> (Vec<Column>, u16) {
     const MIN_NAME: u16 = 8;
+    let wide = |column: &Column| if *column == Column::Why { why } else { column.width(width) };
     let mut columns = Column::ALL.to_vec();
+    // Where nobody needs an excuse there is no column for it.
+    columns.retain(|column| *column != Column::Why || why > 0);
     let mut drops = Column::DROPS.iter();
     loop {
-        let taken: u16 = columns.iter().map(|c| c.width(width) + 1).sum();
+        let taken: u16 = columns.iter().map(|c| wide(c) + 1).sum();
         let name = width.saturating_sub(taken + 1);
         if name >= MIN_NAME {
             // What is left over beyond a comfortable name goes to the last column by itself.
@@ -247,7 +277,8 @@ fn row(
     name: u16,
 ) {
     let theme = model.theme;
-    let shown = format::middle(&distinct(model, source), usize::from(name), theme.ellipsis());
+    let full = distinct(model, source);
+    let shown = format::middle(&theme.name(&full), usize::from(name), theme.ellipsis());
     paint::text(buf, area.x + 1, area.y, name, &shown, Style::new());
     let mut x = area.x + 1 + name;
     for column in columns {
@@ -261,6 +292,30 @@ fn row(
             paint::right(buf, x + 1, area.y, width, &text, style);
         }
         x += column.width(area.width) + 1;
+    }
+}
+
+/// Why a source sends little or nothing.
+fn why<'a>(model: &Model, source: &'a SourceRow) -> &'a str {
+    let limited = || {
+        let causes = model.focus_data().map_or(&[][..], |focus| focus.causes.as_slice());
+        causes.iter().any(|cause| matches!(cause, Cause::OwnLimit(_)))
+    };
+    let ready = source.state == SourceState::Open && source.down_rate < 1.0;
+    if source.why.is_empty() && ready && limited() {
+        return "waiting for our limit";
+    }
+    &source.why
+}
+
+/// What a source does, in a word of at most eight columns.
+fn doing(source: &SourceRow) -> &'static str {
+    match source.state {
+        SourceState::Open if source.down_rate >= 1.0 => "sending",
+        SourceState::Open => "ready",
+        SourceState::Choked => "busy",
+        SourceState::Snubbed => "silent",
+        state => state.word(),
     }
 }
 
@@ -319,9 +374,9 @@ fn cell(model: &Model, source: &SourceRow, column: Column, width: u16) -> Piece 
             };
             match holding(model, source) {
                 Some(word) => (word.to_owned(), theme.dim()),
-                None => (source.state.word().to_owned(), style),
+                None => (doing(source).to_owned(), style),
             }
         }
-        Column::Why => (source.why.clone(), theme.dim()),
+        Column::Why => (why(model, source).to_owned(), theme.dim()),
     }
 }

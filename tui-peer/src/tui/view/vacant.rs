@@ -57,6 +57,16 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
                 "You left the network.".to_owned(),
                 way(Action::Rejoin, "rejoin").unwrap_or_default(),
             ),
+            (Tab::Network, NetState::Lost { .. }) if model.snap.network.is_unmet() => (
+                format!("{} was never reached: check the address.", model.snap.network.tracker),
+                way(Action::JoinOther, "join another network").unwrap_or_default(),
+            ),
+            (Tab::Network, NetState::Lost { .. })
+                if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
+            {
+                let first = "The tracker cannot be reached; the list of files comes with it.";
+                (first.to_owned(), way(Action::Announce, "try now").unwrap_or_default())
+            }
             (Tab::Network, _)
                 if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
             {

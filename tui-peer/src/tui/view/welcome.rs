@@ -8,13 +8,13 @@ use super::super::action::Action;
 use super::super::format;
 use super::super::layout::centred;
 use super::super::model::{Check, Line, Model, Stop, Tone};
-use super::super::update::{downloads_text, listen_text, stops};
+use super::super::update::{downloads_text, listen_text, nick_text, stops};
 use super::paint;
 
 /// Columns before the values.
 const LABEL: u16 = 13;
 /// Rows of the lines with a value, the join string's check included.
-const FIELDS: u16 = 6;
+const FIELDS: u16 = 7;
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let theme = model.theme;
@@ -30,7 +30,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     }
     let (x, width) = (inner.x + 2, inner.width.saturating_sub(4));
     let mut y = inner.y;
-    let roomy = inner.height >= 15;
+    let roomy = inner.height >= 18;
     if roomy {
         let intro =
             "Files travel straight between the machines of a network. Join one, or start one here.";
@@ -67,7 +67,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         paint::text(frame.buffer_mut(), x, y, width, line, style);
     }
     y += 3;
-    let privacy = "Others will see: your address and port, and names, sizes and hashes of what you share. Nothing else.";
+    let privacy = "Others see your name, address and port, and what you share and download: names, sizes, hashes, and which chunks you have.";
     for (y, line) in (y..inner.bottom()).zip(&paint::wrap(privacy, usize::from(width))) {
         paint::text(frame.buffer_mut(), x, y, width, line, Style::new());
     }
@@ -120,9 +120,10 @@ fn value(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, number: u
     }
     let half = (room / 2).min(26);
     match stop {
-        Stop::Listen | Stop::Downloads if has_keys => {
+        Stop::Listen | Stop::Downloads | Stop::Nick if has_keys => {
             let (text, edited) = match stop {
                 Stop::Listen => (listen_text(model), &model.welcome.listen),
+                Stop::Nick => (nick_text(model), &model.welcome.nick),
                 _ => (downloads_text(model), &model.welcome.downloads),
             };
             let shown = edited.clone().unwrap_or_else(|| super::super::field::Field::with(&text));
@@ -130,6 +131,7 @@ fn value(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, number: u
         }
         Stop::Listen => super::field::still(frame, (x, line.y), half, &listen_text(model)),
         Stop::Downloads => super::field::still(frame, (x, line.y), half, &downloads_text(model)),
+        Stop::Nick => super::field::still(frame, (x, line.y), half, &nick_text(model)),
         _ => {
             let text = shares(model);
             paint::text(frame.buffer_mut(), x, line.y, half, &text, Style::new());
@@ -206,6 +208,7 @@ fn checked(model: &Model, stop: Stop) -> Line {
             }
         },
         Stop::Share => (Tone::Dim, "Enter picks files".to_owned()),
+        Stop::Nick => (Tone::Dim, "all others see it".to_owned()),
         Stop::Host | Stop::Demo => (Tone::Plain, String::new()),
     }
 }
@@ -241,6 +244,10 @@ fn hint(model: &Model) -> String {
         Stop::Downloads => {
             "Where downloads go. Type another folder if you like; it is made if it does not exist."
         }
+        Stop::Nick if model.welcome.nick.is_some() => {
+            "Enter makes this your name, from the network you join next on. Esc takes it back."
+        }
+        Stop::Nick => "Stands at what you share and fetch. Type another if you like.",
         Stop::Share => {
             let key = model.keymap.way(Action::Share);
             let with = key.map_or_else(String::new, |key| format!(" with {key}"));

@@ -165,9 +165,10 @@ fn kind(command: &Command) -> usize {
         Command::Limits { .. } => 29,
         Command::Figures => 30,
         Command::Delete { .. } => 31,
+        Command::Nick { .. } => 32,
     }
 }
-const KINDS: usize = 32;
+const KINDS: usize = 33;
 
 /// A content, and where it lies or would.
 #[derive(Debug, Clone)]
@@ -222,6 +223,7 @@ fn of_nothing(temp: &Path) -> Vec<Command> {
         Command::KeepFree { bytes: Some(0) },
         Command::Limits { up: None, down: None },
         Command::Figures,
+        Command::Nick { nick: "ada".into() },
         Command::Host,
         Command::Leave,
         Command::Rejoin,

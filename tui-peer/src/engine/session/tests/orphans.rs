@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::engine::disk::{Opened, Partial, PartialSpec, Search};
 use crate::engine::handle::Events;
-use crate::engine::library::Library;
+use crate::engine::library::{Library, LibraryError, Loaded};
 
 /// Looks for old parts at once.
 fn searching() -> Arc<Hang> {
@@ -24,6 +24,19 @@ fn searching() -> Arc<Hang> {
 async fn stop(engine: EngineHandle) {
     engine.stop(Stop::Gracefully);
     tokio::time::timeout(PATIENCE, engine.stopped()).await.expect("it does not stop");
+}
+
+/// The library of a peer that has stopped, as soon as its last work beside has let go of it.
+async fn reopened(state: &Path) -> (Library, Loaded) {
+    let opened = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match Library::open(state) {
+                Err(LibraryError::Locked(_)) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        }
+    });
+    opened.await.expect("nobody lets go of it")
 }
 
 /// Waits until all of these words are said in one line.
@@ -94,7 +107,7 @@ async fn f11_a_part_that_nobody_wanted_for_fourteen_days_is_deleted_and_no_other
     stop(first).await;
 
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    let (library, loaded) = Library::open(&config.state_dir).unwrap();
+    let (library, loaded) = reopened(&config.state_dir).await;
     let mut noted: serde_json::Value = serde_json::from_str(&loaded.settings["orphans"]).unwrap();
     let (found, _) = Search::open(&dir).unwrap().go_on(&me).unwrap();
     assert_eq!(found.len(), 4);
@@ -122,7 +135,7 @@ async fn f11_a_part_that_nobody_wanted_for_fourteen_days_is_deleted_and_no_other
     left.sort();
     assert_eq!(left.len(), 4, "{left:?}");
     assert!(left.iter().all(|name| !name.contains("old100001")));
-    let (_, loaded) = Library::open(&config.state_dir).unwrap();
+    let (_, loaded) = reopened(&config.state_dir).await;
     let noted: serde_json::Value = serde_json::from_str(&loaded.settings["orphans"]).unwrap();
     let unwanted = noted["unwanted"].as_object().unwrap();
     let days: Vec<_> = unwanted.values().map(|one| (&one["id"], &one["days"])).collect();

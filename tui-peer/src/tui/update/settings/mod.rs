@@ -114,6 +114,12 @@ fn changed(model: &mut Model, item: Item, out: &mut Vec<Effect>) {
             let (up, down) = (table.rate(Item::Up), table.rate(Item::Down));
             out.push(Effect::Call(Command::Limits { up, down }, Asked::Quietly));
         }
+        Item::Nick => {
+            let nick = table.text(Item::Nick).into_owned();
+            if !nick.is_empty() {
+                out.push(Effect::Call(Command::Nick { nick }, Asked::Quietly));
+            }
+        }
         Item::KeepFree => {
             let command = Command::KeepFree { bytes: table.keep_free() };
             out.push(Effect::Call(command, Asked::Quietly));

@@ -1,7 +1,7 @@
 //! A question with buttons.
 
 use ratatui::Frame;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::super::super::model::{Confirm, Model};
@@ -15,28 +15,35 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, confirm: &Confirm) {
     let mut rows: Vec<Vec<Piece>> = vec![Vec::new()];
     let room = text_width(frame);
     let mut used = 0;
-    for (i, button) in confirm.buttons.iter().enumerate() {
-        let text = if i == confirm.selected {
-            format!("[ {} ]", button.label)
-        } else {
-            format!("  {}  ", button.label)
+    for (i, (button, letter)) in confirm.buttons.iter().zip(confirm.letters()).enumerate() {
+        let chosen = i == confirm.selected;
+        let (open, close) = if chosen { ("[", "]") } else { (" ", " ") };
+        let style = if chosen { theme.selected().patch(theme.bold()) } else { Style::new() };
+        let key = style.patch(theme.bold()).add_modifier(Modifier::UNDERLINED);
+        // Its letter is marked where it stands.
+        let is_key = |c: char| letter == Some(c.to_ascii_lowercase());
+        let (before, rest) = match button.label.find(is_key) {
+            Some(at) => button.label.split_at(at),
+            None => (button.label, ""),
         };
-        if used + text.width() + 1 > room {
+        let after = rest.get(1..).unwrap_or_default();
+        let marked = rest.get(..1).unwrap_or_default();
+        let width = button.label.width() + 2;
+        if used + width > room {
             rows.push(Vec::new());
             used = 0;
         }
-        used += text.width() + 1;
-        let style =
-            if i == confirm.selected { theme.selected().patch(theme.bold()) } else { Style::new() };
+        used += width + 1;
         if let Some(row) = rows.last_mut() {
-            row.push((text, style));
+            row.extend([(format!("{open}{before}"), style), (marked.to_owned(), key)]);
+            row.push((format!("{after}{close}"), style));
             row.push((" ".to_owned(), Style::new()));
         }
     }
     let foot = if confirm.tick.is_some() {
-        "arrows choose - Space ticks - Enter - Esc"
+        "arrows or marked letters choose - Space ticks - Enter - Esc"
     } else {
-        "arrows choose - Enter - Esc is the safe answer"
+        "arrows or marked letters choose - Enter - Esc is the safe answer"
     };
     let area =
         open(model, frame, tall(content.len() + tick + rows.len() + 3), &confirm.title, foot);

@@ -108,7 +108,7 @@ fn row(
     };
     let indent = (depth * 2).min(usize::from(line.width) / 3);
     let room = usize::from(line.width).saturating_sub(21 + indent);
-    let name = format::middle(&name, room, theme.ellipsis());
+    let name = format::middle(&theme.name(&name), room, theme.ellipsis());
     chosen(model, frame, line, &format!(" {mark} {:indent$}{name}", ""), selected);
     let numbers =
         format!("{:>8} {:>5}", format::size(size, model.units), format::percent(done, size));

@@ -109,7 +109,7 @@ fn row(
         _ => note(model, entry),
     };
     let room = usize::from(line.width).saturating_sub(4 + end.chars().count() + 1);
-    let name = format::middle(&name, room, theme.ellipsis());
+    let name = format::middle(&theme.name(&name), room, theme.ellipsis());
     let bar = if selected { theme.bar() } else { " " };
     chosen(model, frame, line, &format!("{bar}{sign} {name}"), selected);
     let style = if selected { theme.selected() } else { theme.dim() };

@@ -94,8 +94,11 @@ fn candidates(
         };
         let slash = if entry.is_dir { "/" } else { "" };
         let name = format!("{}{slash}", common::names::show(&entry.name));
-        let name =
-            format::middle(&name, usize::from(area.width).saturating_sub(22), theme.ellipsis());
+        let name = format::middle(
+            &theme.name(&name),
+            usize::from(area.width).saturating_sub(22),
+            theme.ellipsis(),
+        );
         let bar = if selected { theme.bar() } else { " " };
         let line = Rect { x: area.x + 3, y, width: area.width.saturating_sub(3), height: 1 };
         chosen(model, frame, line, &format!("{bar}{branch} {name}"), selected);
