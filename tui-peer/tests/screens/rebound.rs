@@ -74,7 +74,7 @@ fn named(screen: &str, defaults: &BTreeSet<String>) -> Vec<String> {
         for fixed in FIXED {
             line = line.replace(fixed, "");
         }
-        let words: Vec<&str> = line.split([' ', '│', '─', '┐', '┌']).collect();
+        let words: Vec<&str> = line.split([' ', '│', '┃', '─', '┐', '┌']).collect();
         let mut before = "";
         for (at, word) in words.iter().enumerate() {
             let next = words.get(at + 1).copied().unwrap_or_default();
