@@ -1,7 +1,7 @@
 //! Programs of the user's that run when a download is done or something failed.
 //!
-//! Beside the front ends: it listens to the engine's events and holds nothing up. At most [`MAX_RUNNING`] run
-//! at once and [`MAX_WAITING`] wait; each has a time limit. Settings are read again before a hook is run, so
+//! Beside the front ends: it listens to the engine's events and holds nothing up. At most `MAX_RUNNING` run
+//! at once and `MAX_WAITING` wait; each has a time limit. Settings are read again before a hook is run, so
 //! that a changed file counts at once.
 //!
 //! - `facts`: what a hook is told of an event, in its environment.

@@ -63,7 +63,7 @@ pub(super) fn follow(
     Ok(())
 }
 
-/// As [`Write::write_all`], also where somebody made standard output non-blocking.
+/// As [`std::io::Write::write_all`], also where somebody made standard output non-blocking.
 fn write_all(to: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
