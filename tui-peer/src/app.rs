@@ -17,7 +17,9 @@ use crate::args::{Cli, Command, Common, Config, ConfigCommand, Run, exit, mispla
 use crate::demo;
 use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
-use crate::settings::{KeyCheck, settings, settings_as_far};
+#[cfg(feature = "tui")]
+use crate::settings::settings_as_far;
+use crate::settings::{KeyCheck, settings};
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {

@@ -38,7 +38,6 @@ pub use units::Units;
 pub use write::{Change, WriteError, write};
 
 use join::read_secret;
-#[cfg(feature = "tui")]
 pub(crate) use kind::nearest;
 
 /// What is wrong in the text of a configuration file.
