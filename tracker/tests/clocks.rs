@@ -1,26 +1,16 @@
 //! A tracker whose clock is set.
 
+mod clock;
 mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
 
 use ::common::membership::{Membership, MembershipError};
 use ::common::wire::tracker::{Reply, Welcome};
+use clock::set_by;
 use common::{Client, Running, Who, quick};
-use tracker::{Config, WallClock};
-
-/// The system's clock, and so many seconds more.
-fn set_by(ahead: &Arc<AtomicI64>) -> WallClock {
-    let ahead = Arc::clone(ahead);
-    WallClock::new(move || {
-        let secs = ahead.load(Ordering::Relaxed);
-        let by = Duration::from_secs(secs.unsigned_abs());
-        let now = SystemTime::now();
-        if secs < 0 { now - by } else { now + by }
-    })
-}
+use tracker::Config;
 
 fn holds(welcome: &Welcome, tracker: &Running, client: &Client) -> Result<(), MembershipError> {
     let now = welcome.now_ms / 1000;

@@ -190,14 +190,7 @@ mod tests {
     use crate::engine::snapshot::{Me, Snapshot};
 
     fn engine() -> (EngineHandle, HandleParts) {
-        channel(Snapshot::first(Me {
-            peer: common::id::PeerId::from_bytes([1; 32]),
-            nick: "me".into(),
-            listen: ([127, 0, 0, 1], 1).into(),
-            downloads: PathBuf::from("/"),
-            disk_free: None,
-            serving: true,
-        }))
+        channel(Snapshot::first(Me::example()))
     }
 
     #[tokio::test]

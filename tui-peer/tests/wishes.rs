@@ -5,6 +5,8 @@
 mod altered;
 #[path = "wishes/bans.rs"]
 mod bans;
+#[path = "../../tracker/tests/clock/mod.rs"]
+mod clock;
 #[path = "wishes/clocks.rs"]
 mod clocks;
 #[path = "wishes/folder.rs"]

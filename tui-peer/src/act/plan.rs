@@ -284,14 +284,7 @@ mod tests {
     use crate::engine::snapshot::Me;
 
     fn snapshot() -> Snapshot {
-        let mut snapshot = Snapshot::first(Me {
-            peer: common::id::PeerId::from_bytes([1; 32]),
-            nick: "me".into(),
-            listen: ([127, 0, 0, 1], 1).into(),
-            downloads: "/d".into(),
-            disk_free: None,
-            serving: true,
-        });
+        let mut snapshot = Snapshot::first(Me::example());
         let row = |n: u8, name: &str, state, downloaded| Transfer {
             name: name.into(),
             state,

@@ -16,7 +16,7 @@ use super::place;
 use super::wire::{
     self, Answer, Hello, MAX_ANSWER, MAX_REQUEST, PAGE_ROWS, Page, Request, RequestShape,
 };
-use crate::engine::command::{CommandError, CommandErrorKind, Reply};
+use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::Catalogue;
 
@@ -26,6 +26,8 @@ const MAX_CLIENTS: usize = 32;
 const ANSWERS: usize = 16;
 /// A client says who it is within this time, or is somebody else.
 const HELLO: Duration = Duration::from_secs(5);
+/// How long a client's first snapshot waits for a busy engine, to tell also of what happened just now.
+const FRESH: Duration = Duration::from_secs(1);
 /// A client that takes nothing for so long is gone.
 const WRITE: Duration = Duration::from_secs(30);
 /// The catalogue goes out at most this often: with 100,000 rows it is some 20 MB.
@@ -113,6 +115,9 @@ async fn client(mut stream: UnixStream, engine: EngineHandle, what: &str) -> io:
     if hello.protocol != wire::PROTOCOL {
         return Ok(());
     }
+    // Whoever was told a moment ago that something is done may ask about it now. An engine that does not answer
+    // is not waited for: its last snapshot has to do.
+    let _ = timeout(FRESH, engine.call(Command::Figures)).await;
     let (mut from, mut to) = stream.into_split();
     let (answers, waiting) = mpsc::channel(ANSWERS);
     let commands = engine.clone();

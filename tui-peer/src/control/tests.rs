@@ -12,13 +12,23 @@ use super::wire::{self, Hello, MAX_ANSWER, MAX_REQUEST};
 use super::{ControlError, attach, place, serve};
 use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Event, Level, Target, What};
-use crate::engine::handle::{EngineHandle, HandleParts, Stop, channel};
+use crate::engine::handle::{Call, EngineHandle, HandleParts, Stop, channel};
 use crate::engine::snapshot::{
     Catalogue, CatalogueRow, ChunkState, Focus, Me, NetState, Network, Snapshot,
 };
 
 /// Longer than any step takes.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The next command of a client; each begins with having the snapshot made anew.
+async fn called(parts: &mut HandleParts) -> Call {
+    loop {
+        match parts.commands.recv().await.unwrap() {
+            (Command::Figures, _) => {}
+            call => return call,
+        }
+    }
+}
 
 /// A path that is not text: nothing on the way may mind.
 fn strange() -> PathBuf {
@@ -120,13 +130,13 @@ async fn what_the_engine_says_arrives_elsewhere() {
 
     // A command, its answer, its refusal.
     let calls = tokio::spawn(async move {
-        let (command, answer) = parts.commands.recv().await.unwrap();
+        let (command, answer) = called(&mut parts).await;
         assert!(
             matches!(&command, Command::Share { path, .. } if *path == strange()),
             "{command:?}"
         );
         answer.send(Ok(Reply::Accepted)).unwrap();
-        let (_, answer) = parts.commands.recv().await.unwrap();
+        let (_, answer) = called(&mut parts).await;
         let kind = CommandErrorKind::NotFound;
         answer.send(Err(CommandError { kind, message: "no".into() })).unwrap();
         parts
@@ -263,7 +273,7 @@ async fn c1_a_command_of_a_later_version_is_refused_and_the_next_one_done() {
     let known = wire::Request::Call(8, Box::new(Command::Leave));
     wire::write(&mut stream, &known, MAX_REQUEST).await.unwrap();
     let calls = tokio::spawn(async move {
-        let (command, answer) = parts.commands.recv().await.unwrap();
+        let (command, answer) = called(&mut parts).await;
         assert!(matches!(command, Command::Leave), "{command:?}");
         answer.send(Ok(Reply::Accepted)).unwrap();
         parts

@@ -194,7 +194,8 @@ pub enum Command {
         /// For downloads.
         down: Option<u64>,
     },
-    /// Numbers for machines that watch; answered by [`Reply::Figures`].
+    /// Numbers for machines that watch; answered by [`Reply::Figures`] once the newest snapshot tells of all that
+    /// happened before.
     Figures,
 }
 

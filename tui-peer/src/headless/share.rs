@@ -342,7 +342,6 @@ fn gone(id: &ContentId, name: &str, out: &mut Output) {
 
 #[cfg(test)]
 mod tests {
-    use common::id::PeerId;
 
     use super::*;
     use crate::engine::handle::channel;
@@ -350,14 +349,7 @@ mod tests {
 
     #[tokio::test]
     async fn b14_what_is_shared_and_refused_by_the_tracker_is_not_said_to_be_shared() {
-        let mut snapshot = Snapshot::first(Me {
-            peer: PeerId::from_bytes([2; 32]),
-            nick: "me".into(),
-            listen: ([127, 0, 0, 1], 1).into(),
-            downloads: "/d".into(),
-            disk_free: None,
-            serving: true,
-        });
+        let mut snapshot = Snapshot::first(Me::example());
         let row = |n: u8, refused: bool| Transfer {
             state: TransferState::Sharing,
             path: format!("/nowhere/{n}").into(),

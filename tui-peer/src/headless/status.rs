@@ -170,7 +170,7 @@ fn row(transfer: &Transfer) -> serde_json::Value {
     });
     let object = json!({
         "unreached": unreached.collect::<Vec<_>>(),
-        "id": id, "state": word(&transfer.state),
+        "id": id, "state": transfer.state.code(),
         "size": transfer.size, "done": transfer.done, "chunks": transfer.chunks,
         "have": transfer.have, "down_rate": transfer.down_rate.round(), "up_rate": transfer.up_rate.round(),
         "sources": transfer.sources, "downloaded": transfer.downloaded,
@@ -179,21 +179,4 @@ fn row(transfer: &Transfer) -> serde_json::Value {
         "down_limit": transfer.plan.down,
     });
     with_path(with_name(object, transfer.raw_name(), &transfer.name), "path", &transfer.path)
-}
-
-fn word(state: &TransferState) -> &'static str {
-    match state {
-        TransferState::Hashing => "hashing",
-        TransferState::Checking => "checking",
-        TransferState::Sharing => "sharing",
-        TransferState::Queued => "queued",
-        TransferState::Resolving => "resolving",
-        TransferState::Getting => "getting",
-        TransferState::NoSource => "no-source",
-        TransferState::Finishing => "finishing",
-        TransferState::Paused => "paused",
-        TransferState::DiskFull => "disk-full",
-        TransferState::Changed => "changed",
-        TransferState::Failed(_) => "failed",
-    }
 }

@@ -215,8 +215,6 @@ fn gave_up(ended: Ended, out: &mut Output) -> u8 {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use common::id::PeerId;
-
     use super::*;
     use crate::engine::command::Reply;
     use crate::engine::event::{Level, Target};
@@ -226,14 +224,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn snapshot(id: ContentId, state: TransferState) -> Snapshot {
-        let mut snapshot = Snapshot::first(Me {
-            peer: PeerId::from_bytes([2; 32]),
-            nick: "me".into(),
-            listen: ([127, 0, 0, 1], 1).into(),
-            downloads: "/d".into(),
-            disk_free: None,
-            serving: true,
-        });
+        let mut snapshot = Snapshot::first(Me::example());
         snapshot.transfers = [Transfer { state, ..Transfer::blank(id) }].into();
         snapshot
     }

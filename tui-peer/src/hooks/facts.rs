@@ -107,14 +107,7 @@ mod tests {
     }
 
     fn snapshot() -> Snapshot {
-        Snapshot::first(Me {
-            peer: common::id::PeerId::from_bytes([1; 32]),
-            nick: "me".into(),
-            listen: ([127, 0, 0, 1], 1).into(),
-            downloads: "/".into(),
-            disk_free: None,
-            serving: true,
-        })
+        Snapshot::first(Me { downloads: "/".into(), ..Me::example() })
     }
 
     fn settings() -> Settings {

@@ -109,7 +109,6 @@ async fn trouble(engine: &EngineHandle) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::*;
     use crate::engine::figures::Errors;
@@ -117,14 +116,7 @@ mod tests {
     use crate::engine::snapshot::{Me, Snapshot, Unkept};
 
     fn first() -> Snapshot {
-        Snapshot::first(Me {
-            peer: common::id::PeerId::from_bytes([1; 32]),
-            nick: "me".into(),
-            listen: ([127, 0, 0, 1], 1).into(),
-            downloads: PathBuf::from("/"),
-            disk_free: None,
-            serving: true,
-        })
+        Snapshot::first(Me { downloads: "/".into(), ..Me::example() })
     }
 
     #[tokio::test]

@@ -23,21 +23,8 @@ const STATES: [&str; 12] = [
 ];
 
 /// The label of a state.
-fn label(state: &TransferState) -> &'static str {
-    match state {
-        TransferState::Hashing => "hashing",
-        TransferState::Checking => "checking",
-        TransferState::Sharing => "sharing",
-        TransferState::Queued => "queued",
-        TransferState::Resolving => "resolving",
-        TransferState::Getting => "getting",
-        TransferState::NoSource => "no_source",
-        TransferState::Finishing => "finishing",
-        TransferState::Paused => "paused",
-        TransferState::DiskFull => "disk_full",
-        TransferState::Changed => "changed",
-        TransferState::Failed(_) => "failed",
-    }
+fn label(state: &TransferState) -> String {
+    state.code().replace('-', "_")
 }
 
 /// Everything there is to say.

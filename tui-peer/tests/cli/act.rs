@@ -219,13 +219,6 @@ fn c1_finished_files_are_deleted_only_by_data_and_yes_and_only_if_this_peer_fetc
     let to = net.place.path("to");
     let args = ["get", "--wait", "one", "two", "tree", "-o", to.to_str().unwrap()];
     assert!(net.place.other("b", &net.seeder.ready, &args).status().unwrap().success());
-    // What is told follows what is done a moment later.
-    let end = std::time::Instant::now() + crate::program::PATIENCE;
-    for name in ["one", "two", "tree"] {
-        while net.ask(&["verify", name]).code != 0 {
-            assert!(std::time::Instant::now() < end, "{name} is not there");
-        }
-    }
 
     // Without --yes, and what was shared by the user's own word.
     let end = net.ask(&["remove", "one", "--data", "--json"]);

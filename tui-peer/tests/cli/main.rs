@@ -24,6 +24,9 @@ mod status;
 #[path = "../walk/terminal.rs"]
 #[allow(dead_code)]
 mod terminal;
+#[path = "../../../common/tests/traced/mod.rs"]
+#[allow(dead_code)]
+mod traced;
 mod unmet;
 mod unreachable;
 

@@ -2,24 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use tracker::WallClock;
 use tui_peer::engine::event::{Level, What};
 use tui_peer::engine::snapshot::TransferState;
 
+use super::clock::set_by;
 use super::net::{Net, download, is, share, until};
-
-/// The system's clock, and so many seconds more.
-fn set_by(ahead: &Arc<AtomicI64>) -> WallClock {
-    let ahead = Arc::clone(ahead);
-    WallClock::new(move || {
-        let secs = ahead.load(Ordering::Relaxed);
-        let by = Duration::from_secs(secs.unsigned_abs());
-        let now = SystemTime::now();
-        if secs < 0 { now - by } else { now + by }
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f4_a_tracker_with_another_clock_cuts_nobody_and_is_told() {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
+use common::limits::MAX_DATA_LEN;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{DiskError, ReadError};
@@ -202,6 +203,27 @@ impl Disk {
                 (read, _) => return read,
             }
         }
+    }
+
+    /// Reads all of a chunk of `len` bytes, and shows it piece by piece, each of whole blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`], after what could be read.
+    pub async fn read_chunk(
+        &self,
+        source: Arc<dyn ChunkSource>,
+        chunk: u32,
+        len: u32,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), ReadError> {
+        let step = u32::try_from(MAX_DATA_LEN).unwrap_or(len);
+        let mut off = 0;
+        while off < len {
+            let part = step.min(len - off);
+            each(&self.read(source.clone(), chunk, off, part).await?);
+            off += part;
+        }
+        Ok(())
     }
 
     async fn read_once(

@@ -12,8 +12,9 @@ pub(super) type Answer = Result<Reply, CommandError>;
 
 impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
-        // Who only watches changes nothing, and needs no new snapshot.
-        self.dirty |= !matches!(command, Command::Figures);
+        // Who only watches changes nothing, but is to see what has changed.
+        let looks = matches!(command, Command::Figures);
+        self.dirty |= !looks;
         let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin)
             || matches!(&command, Command::Download(wish) if self.is_part(&wish.id));
         // What takes something away for good must not come back after a power cut once that was said.
@@ -31,9 +32,9 @@ impl Session {
             if lasts && answer.is_ok() && noted > before {
                 return self.answer_when_kept(noted, answer, reply);
             }
-            if moves {
-                // Whoever reads that we left may ask to rejoin at once, and what was complete until more of
-                // it was asked for looks as if it were done: the state is out before.
+            if moves || looks && self.dirty {
+                // Whoever reads that we left may ask to rejoin at once, what was complete until more of it was
+                // asked for looks as if it were done, and who looks wants what is so now: the state is out before.
                 self.publish();
             }
             // A caller that no longer waits is fine.

@@ -2,16 +2,14 @@
 //! chunks alone.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
-use common::limits::MAX_DATA_LEN;
 
 use super::Session;
 use super::content::Role;
 use super::shares::Done;
-use crate::engine::disk::{ChunkSource, Disk, ReadError};
+use crate::engine::disk::ReadError;
 use crate::engine::event::{Level, Target, What};
 use crate::swarm::event::Input;
 
@@ -104,7 +102,7 @@ impl Session {
             };
             let (disk, done) = (self.disk.clone(), self.done_tx.clone());
             tokio::spawn(async move {
-                let read = match read_all(&disk, source, chunk, len).await {
+                let read = match disk.read_chunk(source, chunk, len, |_| {}).await {
                     Ok(()) => Some(true),
                     Err(ReadError::Io(_)) => Some(false),
                     // Short of descriptors; or changed, which is noticed by itself.
@@ -134,23 +132,6 @@ impl Session {
         self.tell(Level::Error, Target::Disk, text, what);
         self.feed(Input::ChunkDamaged { id, chunk });
     }
-}
-
-/// Reads all of a chunk.
-async fn read_all(
-    disk: &Disk,
-    source: Arc<dyn ChunkSource>,
-    chunk: u32,
-    len: u32,
-) -> Result<(), ReadError> {
-    let step = u32::try_from(MAX_DATA_LEN).unwrap_or(len);
-    let mut off = 0;
-    while off < len {
-        let part = step.min(len - off);
-        disk.read(source.clone(), chunk, off, part).await?;
-        off += part;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

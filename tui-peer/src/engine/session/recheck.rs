@@ -1,17 +1,14 @@
 //! A chunk of ours that a peer got wrong is read and hashed again.
 
-use std::sync::Arc;
-
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
-use common::limits::MAX_DATA_LEN;
 use common::merkle::{block_hashes, chunk_hash};
 
 use super::Session;
 use super::content::{Content, Phase};
 use super::downloads::Step;
 use super::shares::Done;
-use crate::engine::disk::{ChunkSource, Disk, ReadError};
+use crate::engine::disk::ReadError;
 use crate::engine::event::{Level, Target};
 use crate::swarm::event::Input;
 
@@ -27,8 +24,10 @@ impl Session {
         let (len, level) = (layout.len_of(number), layout.chunk_level());
         let (disk, done) = (self.disk.clone(), self.done_tx.clone());
         tokio::spawn(async move {
-            let right = match read_again(&disk, source, chunk, len).await {
-                Ok(blocks) => chunk_hash(&blocks, level, only) == expected,
+            let mut blocks = Vec::new();
+            let hash = |bytes: &[u8]| blocks.extend(block_hashes(bytes));
+            let right = match disk.read_chunk(source, chunk, len, hash).await {
+                Ok(()) => chunk_hash(&blocks, level, only) == expected,
                 // Nobody knows.
                 Err(ReadError::Busy(_)) => true,
                 Err(_) => false,
@@ -66,23 +65,4 @@ impl Session {
         self.say(Level::Error, Target::Disk, text);
         self.feed(Input::ChunkDamaged { id, chunk });
     }
-}
-
-/// Block hashes of a chunk as it is on disk.
-async fn read_again(
-    disk: &Disk,
-    source: Arc<dyn ChunkSource>,
-    chunk: u32,
-    len: u32,
-) -> Result<Vec<Hash>, ReadError> {
-    let step = u32::try_from(MAX_DATA_LEN).unwrap_or(len);
-    let mut blocks = Vec::new();
-    let mut off = 0;
-    while off < len {
-        let part = step.min(len - off);
-        let buf = disk.read(source.clone(), chunk, off, part).await?;
-        blocks.extend(block_hashes(&buf));
-        off += part;
-    }
-    Ok(blocks)
 }

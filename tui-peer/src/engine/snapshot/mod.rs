@@ -152,6 +152,21 @@ pub struct Me {
     pub serving: bool,
 }
 
+#[cfg(test)]
+impl Me {
+    /// Somebody.
+    pub(crate) fn example() -> Self {
+        Self {
+            peer: PeerId::from_bytes([1; 32]),
+            nick: "me".into(),
+            listen: ([127, 0, 0, 1], 1).into(),
+            downloads: "/d".into(),
+            disk_free: None,
+            serving: true,
+        }
+    }
+}
+
 /// Our tracker and how we stand with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {

@@ -208,6 +208,24 @@ pub enum TransferState {
 }
 
 impl TransferState {
+    /// The word for programs, which stays when the one shown changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Hashing => "hashing",
+            Self::Checking => "checking",
+            Self::Sharing => "sharing",
+            Self::Queued => "queued",
+            Self::Resolving => "resolving",
+            Self::Getting => "getting",
+            Self::NoSource => "no-source",
+            Self::Finishing => "finishing",
+            Self::Paused => "paused",
+            Self::DiskFull => "disk-full",
+            Self::Changed => "changed",
+            Self::Failed(_) => "failed",
+        }
+    }
+
     /// The word shown.
     pub fn word(&self) -> &'static str {
         match self {

@@ -203,14 +203,7 @@ mod tests {
 
     /// A snapshot in which these peers take these contents and have so many chunks.
     fn snapshot(peers: &[(u8, &[(u8, u32)])]) -> Snapshot {
-        let mut snapshot = Snapshot::first(Me {
-            peer: peer(9),
-            nick: "me".into(),
-            listen: ([127, 0, 0, 1], 1).into(),
-            downloads: "/d".into(),
-            disk_free: None,
-            serving: true,
-        });
+        let mut snapshot = Snapshot::first(Me { peer: peer(9), ..Me::example() });
         let rows = peers.iter().map(|(n, takes)| PeerRow {
             peer: peer(*n),
             nick: format!("p{n}"),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::super::workers::SYNC_HUNG;
+use super::threads::job_cut;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,19 +75,7 @@ fn open(content: &Content, dir: &Path, hook: &Arc<Hang>) -> Arc<Partial> {
 }
 
 fn job(content: &Content, partial: &Arc<Partial>, pool: &BufPool, chunk: u32) -> VerifyJob {
-    let place = content.layout.place(content.layout.chunk(chunk).unwrap());
-    let mut buf = pool.get_now(content.chunk(chunk).len()).unwrap();
-    buf.copy_from_slice(content.chunk(chunk));
-    VerifyJob {
-        id: content.descriptor.id(),
-        chunk,
-        expected: content.hash(chunk).unwrap(),
-        chunk_level: content.layout.chunk_level(),
-        single_chunk_file: content.layout.file_chunks(place.file).unwrap().len() == 1,
-        target: partial.clone(),
-        read_soon: true,
-        bufs: vec![buf],
-    }
+    job_cut(content, partial, pool, chunk, content.chunk(chunk).len())
 }
 
 async fn stored(events: &mut mpsc::Receiver<DiskEvent>) -> u32 {

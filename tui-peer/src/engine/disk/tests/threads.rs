@@ -14,7 +14,7 @@ fn job(content: &Content, partial: &Arc<Partial>, pool: &BufPool, chunk: u32) ->
     job_cut(content, partial, pool, chunk, 20_000)
 }
 
-fn job_cut(
+pub(super) fn job_cut(
     content: &Content,
     partial: &Arc<Partial>,
     pool: &BufPool,
