@@ -54,6 +54,50 @@ fn limits(changes: usize) -> Limits {
     Limits { grace_ms: GRACE_MS, lone_ms, forget_ms, changes, ..Limits::default() }
 }
 
+/// Whoever has looked now and then knows in the end what is so.
+fn watched_to_the_end(mut world: World, ops: &[Op]) {
+    let none = share_digest([]);
+    let viewer = world.index.arrive(world.now, arrival(key(99), none)).unwrap().session;
+    let ids: Vec<ContentId> = world.contents.iter().map(id).collect();
+    world.index.watch(viewer, true, &ids).unwrap();
+    let mut mirror = Mirror::default();
+    for op in ops.iter().chain([&Op::Pass { ms: 0 }, &Op::Look]) {
+        world.run(op);
+        if matches!(op, Op::Look) {
+            world.index.tick(world.now);
+            while let Some(push) = world.index.poll(viewer, &mut world.rng) {
+                mirror.take(push, &world.index);
+            }
+        }
+    }
+    let rows: BTreeMap<_, _> =
+        all_rows(&world.index).into_iter().map(|row| (row.meta.descriptor.id(), row)).collect();
+    assert_eq!(mirror.rows, rows);
+    for file in 0..world.contents.len() {
+        let told = mirror.sources.remove(&id(&world.contents[file])).unwrap_or_default();
+        let told: Vec<Source> = told.into_values().collect();
+        assert_eq!(decode(&told, &world.contents[file]), world.sources(file));
+    }
+}
+
+/// A source registers and leaves, a watcher looks and so does not see it, and it is back before its entries were gone
+/// through.
+#[test]
+fn s4_a_source_that_left_and_is_back_within_its_steps_is_told_of() {
+    let arrive = |honest| Op::Arrive { peer: 0, honest, from: 0 };
+    let register = |files| Op::Register { peer: 0, files, more: false, full: false };
+    let ops = [
+        arrive(false),
+        register(vec![(1, 0)]),
+        register(vec![(0, 0), (2, 0)]),
+        arrive(false),
+        Op::Leave { peer: 0 },
+        Op::Look,
+        arrive(true),
+    ];
+    watched_to_the_end(World::stepping(limits(1)), &ops);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -124,30 +168,8 @@ proptest! {
         changes in 1usize..20,
         settles in any::<bool>(),
     ) {
-        let new = if settles { World::new } else { World::stepping };
-        let mut world = new(limits(changes));
-        let none = share_digest([]);
-        let viewer = world.index.arrive(world.now, arrival(key(99), none)).unwrap().session;
-        let ids: Vec<ContentId> = world.contents.iter().map(id).collect();
-        world.index.watch(viewer, true, &ids).unwrap();
-        let mut mirror = Mirror::default();
-        for op in ops.iter().chain([&Op::Pass { ms: 0 }, &Op::Look]) {
-            world.run(op);
-            if matches!(op, Op::Look) {
-                world.index.tick(world.now);
-                while let Some(push) = world.index.poll(viewer, &mut world.rng) {
-                    mirror.take(push, &world.index);
-                }
-            }
-        }
-        let rows: BTreeMap<_, _> =
-            all_rows(&world.index).into_iter().map(|row| (row.meta.descriptor.id(), row)).collect();
-        prop_assert_eq!(&mirror.rows, &rows);
-        for file in 0..world.contents.len() {
-            let content = id(&world.contents[file]);
-            let told: Vec<Source> = mirror.sources.get(&content).into_iter().flat_map(BTreeMap::values).cloned().collect();
-            prop_assert_eq!(decode(&told, &world.contents[file]), world.sources(file));
-        }
+        let world = if settles { World::new } else { World::stepping };
+        watched_to_the_end(world(limits(changes)), &ops);
     }
 }
 

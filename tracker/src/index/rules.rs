@@ -87,7 +87,8 @@ impl Rules {
             Some(Have::Nothing)
         };
         let have = have.filter(|have| !entry.have.is(have));
-        Fate::Stays { have, told: self.told > since }
+        // As long as it counted as nothing it was no source: who looked then has to hear that it is one again.
+        Fate::Stays { have, told: self.told.max(self.nothing) > since }
     }
 
     /// Whether an entry is what it was, as far as it has still to catch up.
