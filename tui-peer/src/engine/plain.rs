@@ -1,9 +1,10 @@
 //! How the plain data of a handle ([`super::command`], [`super::event`], [`super::snapshot`]) is
 //! written down when the handle is in another process: field adapters for serde.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize as _, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Words kept: the engine has about a dozen.
 const WORDS: usize = 64;
@@ -86,26 +87,53 @@ pub(super) mod path {
     }
 }
 
+/// A path written down as [`path`] does; one that was written as text is read too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RawPath(#[serde(with = "path")] pub(super) PathBuf);
+
+/// What is known by path, as a list of pairs: the keys of a JSON object must be text.
+pub(super) mod by_path {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::RawPath;
+
+    pub(in crate::engine) fn serialize<V: Serialize, S: Serializer>(
+        map: &BTreeMap<PathBuf, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map.iter().map(|(path, value)| (RawPath(path.clone()), value)))
+    }
+
+    pub(in crate::engine) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<PathBuf, V>, D::Error> {
+        let pairs: Vec<(RawPath, V)> = Vec::deserialize(deserializer)?;
+        Ok(pairs.into_iter().map(|(path, value)| (path.0, value)).collect())
+    }
+}
+
 /// [`path`], or none.
 pub(super) mod maybe_path {
     use std::path::PathBuf;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[derive(Serialize, Deserialize)]
-    struct Wrapped(#[serde(with = "super::path")] PathBuf);
+    use super::RawPath;
 
     pub(in crate::engine) fn serialize<S: Serializer>(
         path: &Option<PathBuf>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        path.clone().map(Wrapped).serialize(serializer)
+        path.clone().map(RawPath).serialize(serializer)
     }
 
     pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<PathBuf>, D::Error> {
-        Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
+        Ok(Option::<RawPath>::deserialize(deserializer)?.map(|path| path.0))
     }
 }
 

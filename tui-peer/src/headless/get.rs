@@ -90,6 +90,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
                 let snapshot = engine.snapshot();
                 // What was said before this was seen comes first: it tells why something is gone.
                 while let Ok(event) = events.try_recv() {
+                    told.hear(&event);
                     on_event(&event, &mut wanted, &engine, out, &mut reported);
                 }
                 show(&snapshot, &wanted, out, &mut reported);
@@ -109,6 +110,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
     }
     engine.stop(Stop::Gracefully);
     while let Some(event) = next_until_stopped(&mut events, &engine, &mut signals).await {
+        told.hear(&event);
         on_event(&event, &mut wanted, &engine, out, &mut reported);
     }
     out.clear();

@@ -9,7 +9,7 @@ use common::id::ContentId;
 use super::claim::{Claim, Norm};
 use super::error::DiskError;
 use super::names::Names;
-use super::open::{lock, remove_part};
+use super::open::{lock_journal, remove_part};
 use super::slots::Slots;
 use super::sys::{self, Access};
 
@@ -47,10 +47,7 @@ pub(super) fn remove_slot(
         true => {
             let file =
                 sys::open_private(dir, names.state.as_str(), Access::Write).map_err(error)?;
-            lock(&file).map_err(|e| match e.kind() {
-                io::ErrorKind::WouldBlock => DiskError::InUse { path: dir_path.join(&names.state) },
-                _ => error(e),
-            })?;
+            lock_journal(&file, &dir_path.join(&names.state))?;
             Some(file)
         }
         false => None,

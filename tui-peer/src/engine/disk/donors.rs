@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::chunk_set::ChunkSet;
 
@@ -47,7 +47,7 @@ struct Place {
     /// From another folder: it goes as soon as all of it was taken over, not only at the end.
     moved: bool,
     /// Keeps others from writing to it.
-    lock: Option<File>,
+    lock: Mutex<Option<File>>,
 }
 
 impl Donor {
@@ -63,7 +63,7 @@ impl Donor {
             names,
             norm,
             moved: false,
-            lock: None,
+            lock: Mutex::default(),
         });
         Self { tree, chunks, own }
     }
@@ -75,6 +75,8 @@ pub(super) struct FoundElsewhere {
     pub(super) donors: Vec<Donor>,
     /// Proven hashes of its chunks.
     pub(super) hashes: Vec<HashRun>,
+    /// In a folder where some of it was before there is nothing of it now: its disk may be away for the moment.
+    pub(super) missed: bool,
 }
 
 /// Looks for what there is of a download elsewhere.
@@ -94,11 +96,17 @@ pub(super) fn find(
                 let chunks = ChunkSet::full(spec.layout.chunks());
                 found.donors.push(Donor { tree, chunks, own: None });
             }
-            Elsewhere::Before(dir) => match before(spec, hook, dir, &mut found) {
-                Err(error @ DiskError::InUse { .. }) => return Err(error),
-                Err(error) => tracing::warn!(%error, "what was fetched there is not taken over"),
-                Ok(()) => {}
-            },
+            Elsewhere::Before(dir) => {
+                let known = found.donors.len();
+                match before(spec, hook, dir, &mut found) {
+                    Err(error @ DiskError::InUse { .. }) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%error, "what was fetched there is not taken over yet");
+                    }
+                    Ok(()) => {}
+                }
+                found.missed |= found.donors.len() == known;
+            }
         }
     }
     Ok(found)
@@ -148,7 +156,7 @@ fn before(
             names: slot.names.clone(),
             norm: slots.norm,
             moved: true,
-            lock,
+            lock: Mutex::new(lock),
         };
         found.donors.push(Donor { tree, chunks, own: Some(own) });
     }
@@ -156,10 +164,10 @@ fn before(
 }
 
 impl Partial {
-    /// Whether chunks of it are still in another folder.
+    /// Whether chunks of it are still in another folder, or may be.
     pub fn comes_from_elsewhere(&self) -> bool {
-        let moved = |donor: &Donor| donor.own.as_ref().is_some_and(|own| own.moved);
-        self.donors.lock().unwrap_or_else(PoisonError::into_inner).iter().any(moved)
+        let moved = |donor: &Arc<Donor>| donor.own.as_ref().is_some_and(|own| own.moved);
+        self.missed || self.donors().iter().any(moved)
     }
 
     /// Deletes those parts in other folders all of whose chunks are durable here, or were found wrong.
@@ -167,35 +175,48 @@ impl Partial {
         let settled = {
             let state = self.state();
             let mut settled = state.durable.clone();
-            for run in state.refuted.runs() {
-                settled.insert_run(run.start, run.end - run.start);
-            }
+            settled.union_with(&state.refuted);
             settled
         };
-        let done = |donor: &Donor| {
+        let done = |donor: &Arc<Donor>| {
             let moved = donor.own.as_ref().is_some_and(|own| own.moved);
             moved && donor.chunks.iter().all(|chunk| settled.contains(chunk))
         };
-        let mut all = self.donors.lock().unwrap_or_else(PoisonError::into_inner);
-        let (gone, left) = std::mem::take(&mut *all).into_iter().partition(done);
-        *all = left;
-        drop(all);
-        delete(gone);
+        let gone = self.take_donors(done);
+        delete(&gone);
     }
 
     /// Deletes those parts of ours that only served to be copied from.
     pub(super) fn forget_donors(&self) {
-        delete(std::mem::take(&mut *self.donors.lock().unwrap_or_else(PoisonError::into_inner)));
+        let gone = self.take_donors(|_| true);
+        delete(&gone);
+    }
+
+    /// Those that may hold a chunk. Nobody waits for the disk to get them.
+    pub(super) fn donors_of(&self, chunk: u32) -> Vec<Arc<Donor>> {
+        self.donors().iter().filter(|donor| donor.chunks.contains(chunk)).cloned().collect()
+    }
+
+    fn take_donors(&self, which: impl Fn(&Arc<Donor>) -> bool) -> Vec<Arc<Donor>> {
+        let mut all = self.donors();
+        let (gone, left) = std::mem::take(&mut *all).into_iter().partition(which);
+        *all = left;
+        gone
+    }
+
+    /// Held only for a moment: the session's task takes it too.
+    fn donors(&self) -> MutexGuard<'_, Vec<Arc<Donor>>> {
+        self.donors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn delete(donors: Vec<Donor>) {
-    for Donor { tree, own, .. } in donors {
-        tree.close();
-        let Some(Place { dir, path, names, norm, lock, .. }) = own else { continue };
+fn delete(donors: &[Arc<Donor>]) {
+    for donor in donors {
+        donor.tree.close();
+        let Some(Place { dir, path, names, norm, lock, .. }) = &donor.own else { continue };
         // Deleting takes the lock itself.
-        drop(lock);
-        if let Err(error) = remove_slot(&dir, &path, &names, &norm) {
+        drop(lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Err(error) = remove_slot(dir, path, names, norm) {
             tracing::warn!(%error, part = names.part, "an old part stays");
         }
     }

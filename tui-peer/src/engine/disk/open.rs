@@ -68,9 +68,7 @@ impl Told {
     pub(super) fn vouched(self, part: &Seen) -> Option<(ChunkSet, Vec<HashRun>, Option<fs::File>)> {
         let Self { header, mut durable, written, hashes, _lock, .. } = self;
         header.filter(|header| header.ino == part.ino)?;
-        for run in written.runs() {
-            durable.insert_run(run.start, run.end - run.start);
-        }
+        durable.union_with(&written);
         Some((durable, hashes, _lock))
     }
 }
@@ -112,7 +110,7 @@ impl Opening<'_> {
         let state_error = |error| self.error("open the journal", &slot.names.state, 0, error);
         let file = sys::open_private(self.dir, slot.names.state.as_str(), Access::Write);
         let file = file.map_err(state_error)?;
-        self.lock(&file, &slot.names)?;
+        lock_journal(&file, &self.spec.dir.join(&slot.names.state))?;
         let chunks = self.spec.layout.chunks();
         let none = ChunkSet::empty(chunks);
         let mut told = Told {
@@ -183,18 +181,14 @@ impl Opening<'_> {
             _ => None,
         };
         if !same {
-            for run in std::mem::replace(&mut durable, ChunkSet::empty(chunks)).runs() {
-                written.insert_run(run.start, run.end - run.start);
-            }
+            written.union_with(&std::mem::replace(&mut durable, ChunkSet::empty(chunks)));
         }
         let tree = self.tree(&slot.names);
         let clean = note.is_none();
         // A record that is gone leaves its data behind. Where holes cannot be told from data a good
         // journal is all there is to go by.
         if !clean || (durable.count() < chunks && knows_holes(self.dir)) {
-            for chunk in tree.data_chunks(&durable).iter() {
-                written.insert(chunk);
-            }
+            written.union_with(&tree.data_chunks(&durable));
         }
         let mut unsure = ChunkSet::empty(chunks);
         for chunk in written.iter().filter(|chunk| !durable.contains(*chunk)) {
@@ -214,9 +208,7 @@ impl Opening<'_> {
         for Beside { names, own } in beside {
             let tree = self.tree(&names);
             let chunks = tree.data_chunks(&found.durable);
-            for chunk in chunks.iter() {
-                found.unsure.insert(chunk);
-            }
+            found.unsure.union_with(&chunks);
             found.note = Some(TAKEN_OVER);
             let own = own.then(|| (self.dir.clone(), self.spec.dir.as_path(), names, norm));
             found.donors.push(Donor::beside(tree, chunks, own));
@@ -358,15 +350,6 @@ impl Opening<'_> {
         }
     }
 
-    fn lock(&self, file: &fs::File, names: &Names) -> Result<(), DiskError> {
-        lock(file).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => {
-                DiskError::InUse { path: self.spec.dir.join(&names.state) }
-            }
-            _ => self.error("lock", &names.state, 0, error),
-        })
-    }
-
     fn enough_room(&self, needed: u64) -> Result<(), DiskError> {
         enough_room(&self.spec.dir, self.spec.keep_free, needed)
     }
@@ -385,6 +368,17 @@ pub(super) fn lock(file: &fs::File) -> io::Result<()> {
     }
 }
 
+/// The same of the journal at `path`.
+///
+/// # Errors
+/// [`DiskError::InUse`] if somebody else has it.
+pub(super) fn lock_journal(file: &fs::File, path: &Path) -> Result<(), DiskError> {
+    lock(file).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => DiskError::InUse { path: path.to_path_buf() },
+        _ => DiskError::sort("lock", path, 0, error),
+    })
+}
+
 /// Writes a new journal beside the old one and puts it in its place.
 pub(super) fn replace_journal(
     dir: &OwnedFd,
@@ -392,15 +386,27 @@ pub(super) fn replace_journal(
     header: &Header,
     records: &[Record],
 ) -> io::Result<Journal> {
+    put_journal(dir, names, |file| {
+        let journal = Journal::create(file, header, records)?;
+        journal.file().sync_all()?;
+        Ok(journal)
+    })
+}
+
+/// Puts what `write` writes and syncs, locked, in the place of a journal.
+pub(super) fn put_journal<T>(
+    dir: &OwnedFd,
+    names: &Names,
+    write: impl FnOnce(fs::File) -> io::Result<T>,
+) -> io::Result<T> {
     // Whoever chose these names has seen that what stands there is ours.
     sys::remove_file(dir, names.state_new.as_str())?;
     let file = sys::open_private(dir, names.state_new.as_str(), Access::CreateNew)?;
     lock(&file)?;
-    let journal = Journal::create(file, header, records)?;
-    journal.file().sync_all()?;
+    let written = write(file)?;
     rustix::fs::renameat(dir, names.state_new.as_str(), dir, names.state.as_str())?;
     rustix::fs::fsync(dir)?;
-    Ok(journal)
+    Ok(written)
 }
 
 /// Removes a part of ours, a file or a folder.

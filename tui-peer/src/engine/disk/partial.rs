@@ -86,7 +86,9 @@ pub struct Partial {
     /// it is finished, or gone.
     pub(super) own: Mutex<Option<Arc<fs::File>>>,
     /// Parts that others can write to, or wrote: read, compared, and left alone.
-    pub(super) donors: Mutex<Vec<Donor>>,
+    pub(super) donors: Mutex<Vec<Arc<Donor>>>,
+    /// A folder where some of it was before had nothing of it when this was opened.
+    pub(super) missed: bool,
     pub(super) hook: Arc<dyn Hook>,
     /// Taken before `state` where both are.
     pub(super) journal: Mutex<Journal>,
@@ -182,7 +184,7 @@ impl Partial {
                 found.unsure.insert(chunk);
             }
         }
-        let (mut donors, hashes) = (found.donors, elsewhere.hashes);
+        let (mut donors, hashes, missed) = (found.donors, elsewhere.hashes, elsewhere.missed);
         donors.extend(elsewhere.donors);
         let journal_has_room = found.journal.reserve(room_of(bounds_of(&spec.layout)));
         let reserved = reserved_of(&spec, &tree, &own, &found.durable, &found.unsure);
@@ -210,7 +212,8 @@ impl Partial {
             descriptor: spec.descriptor,
             ways: Mutex::new(Ways::new(spec.layout.total())),
             tree,
-            donors: Mutex::new(donors),
+            donors: Mutex::new(donors.into_iter().map(Arc::new).collect()),
+            missed,
             names: found.names,
             norm: found.norm,
             ino: found.ino,

@@ -10,7 +10,7 @@ use common::id::ContentId;
 use super::claim::Claim;
 use super::error::DiskError;
 use super::names::Names;
-use super::open::lock;
+use super::open::{lock_journal, put_journal};
 use super::slots::{Slot, Slots};
 use super::sys::{self, Access};
 
@@ -36,7 +36,7 @@ pub enum Relocated {
 /// # Errors
 /// [`DiskError`] if the disk does not say.
 pub fn holds_part(dir: &Path, name: &str, id: &ContentId) -> Result<bool, DiskError> {
-    let Some((_, slots)) = look(dir, name, id)? else { return Ok(false) };
+    let Some((_, slots)) = Slots::of(dir, name, id)? else { return Ok(false) };
     Ok(slots.all().any(|slot| own_part(slot).is_some()))
 }
 
@@ -51,7 +51,7 @@ pub fn relocate(
     name: &str,
     id: &ContentId,
 ) -> Result<Relocated, DiskError> {
-    let Some((old, slots)) = look(from, name, id)? else { return Ok(Relocated::Nothing) };
+    let Some((old, slots)) = Slots::of(from, name, id)? else { return Ok(Relocated::Nothing) };
     let Some(slot) = slots.all().find(|slot| own_part(slot).is_some()) else {
         return Ok(Relocated::Nothing);
     };
@@ -90,19 +90,6 @@ pub fn relocate(
     Ok(Relocated::Renamed)
 }
 
-/// Its names in a folder, and what stands there; `None` if there is no such folder for us.
-fn look(dir: &Path, name: &str, id: &ContentId) -> Result<Option<(OwnedFd, Slots)>, DiskError> {
-    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
-    let root = match sys::open_root_dir(dir) {
-        Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => {
-            return Ok(None);
-        }
-        opened => opened.map_err(|error| DiskError::sort("look at", dir, 0, error))?,
-    };
-    let slots = Slots::look(&root, dir, Names::all(name, id)?, None)?;
-    Ok(Some((root, slots)))
-}
-
 /// A part that nobody else can write to.
 fn own_part(slot: &Slot) -> Option<sys::Seen> {
     slot.part.filter(|(claim, _)| *claim == Claim::Ours).map(|(_, seen)| seen)
@@ -115,13 +102,8 @@ fn locked(dir: &OwnedFd, path: &Path, names: &Names) -> Result<Option<File>, Dis
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| DiskError::sort("open the journal", &at, 0, error))?,
     };
-    match lock(&file) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(DiskError::InUse { path: at })
-        }
-        Err(error) => Err(DiskError::sort("lock", &at, 0, error)),
-        Ok(()) => Ok(Some(file)),
-    }
+    lock_journal(&file, &at)?;
+    Ok(Some(file))
 }
 
 /// Writes a copy of a journal, as it is, beside where the part will be. It says the same of the same file
@@ -129,12 +111,9 @@ fn locked(dir: &OwnedFd, path: &Path, names: &Names) -> Result<Option<File>, Dis
 fn copy(journal: &File, dir: &OwnedFd, names: &Names) -> io::Result<File> {
     let mut bytes = Vec::new();
     { journal }.take(MAX_JOURNAL).read_to_end(&mut bytes)?;
-    sys::remove_file(dir, names.state_new.as_str())?;
-    let mut file = sys::open_private(dir, names.state_new.as_str(), Access::CreateNew)?;
-    lock(&file)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    rustix::fs::renameat(dir, names.state_new.as_str(), dir, names.state.as_str())?;
-    rustix::fs::fsync(dir)?;
-    Ok(file)
+    put_journal(dir, names, |mut file| {
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        Ok(file)
+    })
 }

@@ -1,8 +1,11 @@
 //! Which of the names that a download may have are ours to use, and where bytes of it may lie that
 //! somebody else left.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+
+use common::id::ContentId;
 
 use super::claim::{Claim, Norm, make_private};
 use super::error::DiskError;
@@ -52,6 +55,27 @@ impl Slot {
 }
 
 impl Slots {
+    /// The folder, and what stands there under the names of the download of `id` that is called `name`, whether
+    /// it is a file or a folder; `None` if there is no such folder for us.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn of(
+        dir: &Path,
+        name: &str,
+        id: &ContentId,
+    ) -> Result<Option<(OwnedFd, Self)>, DiskError> {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        let root = match sys::open_root_dir(dir) {
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => {
+                return Ok(None);
+            }
+            opened => opened.map_err(|error| DiskError::sort("look at", dir, 0, error))?,
+        };
+        let slots = Self::look(&root, dir, Names::all(name, id)?, None)?;
+        Ok(Some((root, slots)))
+    }
+
     /// Looks at what stands in `dir` under the names of a download: a folder, a file, or either.
     ///
     /// # Errors

@@ -63,9 +63,7 @@ impl Partial {
         {
             let mut state = self.state();
             state.unsynced = state.unsynced.saturating_sub(bytes);
-            for run in set.runs() {
-                state.durable.insert_run(run.start, run.end - run.start);
-            }
+            state.durable.union_with(&set);
         }
         self.compact_if_long();
         Ok(set)

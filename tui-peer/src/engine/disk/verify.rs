@@ -1,6 +1,6 @@
 //! Hashing chunks: those that arrived, in memory, and those a crash left unsure, from disk.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
 use common::hash::sha256;
@@ -156,20 +156,22 @@ impl Partial {
             state.dirty.insert(place.file);
             return Ok(true);
         }
-        let found = {
-            let donors = self.donors.lock().unwrap_or_else(PoisonError::into_inner);
-            donors.iter().any(|donor| {
-                donor.chunks.contains(number)
-                    && donor.tree.read_at(place.file, place.offset, &mut bytes).is_ok()
-                    && right(&bytes)
-            })
-        };
-        if found {
-            self.write_chunk(number, &[&bytes], false)?;
-        } else {
+        let mut unread = false;
+        for donor in self.donors_of(number) {
+            match donor.tree.read_at(place.file, place.offset, &mut bytes) {
+                Ok(()) if right(&bytes) => {
+                    self.write_chunk(number, &[&bytes], false)?;
+                    return Ok(true);
+                }
+                Ok(()) => {}
+                // Its disk may be away for the moment: it says nothing about the chunk.
+                Err(_) => unread = true,
+            }
+        }
+        if !unread {
             self.state().refuted.insert(number);
         }
-        Ok(found)
+        Ok(false)
     }
 
     /// Reads from the very file that will be put in place at the end.

@@ -40,10 +40,13 @@ impl Session {
         reply: oneshot::Sender<Answer>,
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
         let Download { id, dir, files, .. } = wish;
+        // What is not there is named, also if all that is there is wanted already.
+        let files = match self.settled(&id, files) {
+            Ok(files) => files,
+            Err(error) => return Some((Err(error), reply)),
+        };
         let Ok(download) = self.download_of(&id) else { return None };
         let here = download.record.dir.clone();
-        let selection = merged(&download.record.selection, &files);
-        let more = selection != download.record.selection;
         // To be put somewhere is more than to be looked at.
         let looks = dir.is_none();
         let dir = dir.filter(|dir| *dir != here);
@@ -54,11 +57,17 @@ impl Session {
             );
             return Some((Err(refuse(CommandErrorKind::Invalid, text)), reply));
         }
-        if more && let Err(error) = self.select(&id, selection) {
+        let selection = merged(&download.record.selection, &files);
+        let more = selection != download.record.selection;
+        if dir.is_none()
+            && more
+            && let Err(error) = self.select(&id, selection)
+        {
             return Some((Err(error), reply));
         }
         match dir {
-            Some(dir) => self.move_to(id, dir, reply),
+            // Refused, it changes nothing: the files are chosen when it goes there.
+            Some(dir) => self.move_to(id, dir, files, reply),
             None if looks => Some((self.go_on_unless_looking(&id), reply)),
             None => Some((self.resume(&id), reply)),
         }

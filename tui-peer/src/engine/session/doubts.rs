@@ -42,9 +42,7 @@ impl Session {
         if download.doubts.chunks() != chunks.chunks() {
             download.doubts = ChunkSet::empty(chunks.chunks());
         }
-        for run in chunks.runs() {
-            download.doubts.insert_run(run.start, run.end - run.start);
-        }
+        download.doubts.union_with(chunks);
         self.check_doubts(id);
     }
 
@@ -79,7 +77,8 @@ impl Session {
         download.checking = true;
         let last = download.doubts.is_empty();
         let dir = download.record.dir.clone();
-        self.beside(dir, move |_| {
+        let place = self.place_of(&id, &dir);
+        self.help_at(place, dir, move |_| {
             let checked = check(partial, &lot, last);
             Done::Download(Step::Checked { id, checked: Box::new(checked) })
         });
@@ -93,12 +92,8 @@ impl Session {
         let download = download.filter(|d| d.partial.as_ref().is_some_and(current));
         let Some(download) = download else { return self.let_go(partial) };
         download.checking = false;
-        for run in left.runs() {
-            download.doubts.insert_run(run.start, run.end - run.start);
-        }
-        for run in here.runs() {
-            download.found.insert_run(run.start, run.end - run.start);
-        }
+        download.doubts.union_with(&left);
+        download.found.union_with(&here);
         let together = !partial.comes_from_elsewhere();
         let (all, right) = &mut download.compared;
         (*all, *right) = (*all + here.count() + gone.count(), *right + here.count());

@@ -76,6 +76,21 @@ pub(super) struct OpenedDownload {
     outcome: Outcome,
 }
 
+impl OpenedDownload {
+    /// Closes it. A part in which there is nothing, as far as anybody can say, goes.
+    fn abandon(self) {
+        let Outcome::Going(partial) = self.outcome else { return };
+        // What lies elsewhere is deleted with the part that takes it over.
+        let empty = self.found.is_empty() && self.doubted.is_empty();
+        if empty
+            && !partial.comes_from_elsewhere()
+            && let Err(error) = partial.delete()
+        {
+            tracing::debug!(%error, "an empty part file stays");
+        }
+    }
+}
+
 enum Outcome {
     Going(Arc<Partial>),
     /// A crash came between the rename and the end of the record: it is finished.
@@ -343,7 +358,8 @@ impl Session {
             _ => None,
         };
         let (library, from) = (self.library.clone(), self.moves.from(&id));
-        self.beside(dir, move |dir| {
+        let place = self.place_of(&id, &dir);
+        self.help_at(place, dir, move |dir| {
             let manifest = manifest.as_deref();
             let name = disk_name(&name, &id);
             if let Some(sought) = sought
@@ -365,14 +381,7 @@ impl Session {
 
     /// Nobody wants what was opened any more. A part in which there is nothing yet goes.
     fn abandon(&self, opened: Box<OpenedDownload>) {
-        self.helpers.run(Place::Closing, move || {
-            if let Outcome::Going(partial) = opened.outcome
-                && opened.found.is_empty()
-                && let Err(error) = partial.delete()
-            {
-                tracing::debug!(%error, "an empty part file stays");
-            }
-        });
+        self.helpers.run(Place::Closing, move || opened.abandon());
     }
 
     fn on_opened(&mut self, id: ContentId, opened: OpenedDownload) {
@@ -532,9 +541,7 @@ fn open_partial(
                 _ = if now { first.insert(chunk) } else { doubted.insert(chunk) };
             }
             let mut found = partial.recheck(&first, expected);
-            for run in durable.runs() {
-                found.insert_run(run.start, run.end - run.start);
-            }
+            found.union_with(&durable);
             if partial.comes_from_elsewhere() {
                 // What is here for certain is not needed there any more.
                 partial.sync().map_err(|error| error.error)?;
@@ -561,6 +568,40 @@ pub(super) fn unix_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn h1_what_nobody_wants_any_more_takes_nothing_along_that_lies_elsewhere() {
+        let temp = tempfile::tempdir().unwrap();
+        let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+        let size = 200_000;
+        let root = common::hash::sha256(b"whatever");
+        let descriptor = Descriptor { kind: Kind::File, size, root };
+        let id = descriptor.id();
+        let what = Wanted {
+            id,
+            descriptor,
+            manifest: None,
+            selection: &Selection::All,
+            keep_free: Some(0),
+        };
+        let open = |dir: &PathBuf, places: &[Elsewhere]| {
+            open_partial(&what, "thing".into(), dir.clone(), None, places).unwrap()
+        };
+        let names = |dir: &PathBuf| std::fs::read_dir(dir).unwrap().count();
+        let first = open(&old, &[]);
+        let Outcome::Going(partial) = &first.outcome else { panic!() };
+        partial.write_chunk(0, &[&[7; 65_536]], true).unwrap();
+        partial.sync().unwrap();
+        drop(first);
+        // Its hashes are not known yet: nothing of it counts as found.
+        let second = open(&new, &[Elsewhere::Before(old.clone())]);
+        assert!(second.found.is_empty());
+        second.abandon();
+        assert_eq!((names(&old), names(&new)), (2, 2));
+        let empty = open(&temp.path().join("third"), &[]);
+        empty.abandon();
+        assert_eq!(names(&temp.path().join("third")), 0);
+    }
 
     #[test]
     fn a_removal_taken_back_waits_for_the_old_handle_instead_of_failing() {

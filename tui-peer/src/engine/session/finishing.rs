@@ -9,7 +9,6 @@ use common::id::ContentId;
 use super::Session;
 use super::content::{Content, Phase, Role, Share, ShareState, bytes_of};
 use super::downloads::{FinishedDownload, Step};
-use super::helpers::Place;
 use super::ledger::{Unclosed, hint, unkept_words};
 use super::shares::Done;
 use crate::engine::command::CommandError;
@@ -35,8 +34,9 @@ impl Session {
         self.changed();
         let hashes = self.node.hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
         let library = self.library.clone();
-        let volume = self.volume_of(&dir);
-        self.help(Place::Volume(volume), move || {
+        // What was taken over is deleted where it was.
+        let place = self.place_of(&id, &dir);
+        self.help(place, move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
                 let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
                 let path = partial.place(&plan)?.path;
@@ -61,8 +61,12 @@ impl Session {
 
     /// A crash came between the rename and the record: hash it as what it is, a file of ours.
     pub(super) fn finish_in_place(&mut self, id: ContentId, path: Result<PathBuf, CommandError>) {
-        self.forget(&id);
-        self.forget_moves(&id);
+        if let Ok(path) = &path {
+            self.too_late_to_move(&id, path);
+        }
+        if let Some(content) = self.forget(&id) {
+            self.end_moves(&id, &content.name);
+        }
         let noted = self.library.note_removed(&id);
         self.write_down(noted);
         match path {
@@ -91,7 +95,8 @@ impl Session {
         });
         self.note_written(remembered.as_ref().map(drop));
         let part = (!wanted.is_complete()).then_some(wanted);
-        self.forget_moves(&id);
+        let name = prepared.name.clone();
+        self.end_moves(&id, &name);
         self.too_late_to_move(&id, &path);
         self.become_share(id, prepared, part);
         let text = match &unkept {

@@ -30,26 +30,43 @@ impl Session {
         id: &ContentId,
         files: Selection,
     ) -> Result<Reply, CommandError> {
-        let content = self.contents.get_mut(id);
-        let content =
-            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
-        let (manifest, layout) = (content.manifest.clone(), content.layout.clone());
-        let files = match &manifest {
-            // What is not known yet is looked up when it is.
-            None => files,
-            Some(manifest) => settle(manifest, &files).map_err(|unmatched| {
-                let text = format!("{}: {unmatched}; {UNMATCHED_HINT}", content.shown);
-                refuse(CommandErrorKind::NotFound, text)
-            })?,
-        };
-        let Role::Download(download) = &mut content.role else {
-            return self.widen(id, &files);
-        };
+        let files = self.settled(id, files)?;
+        let content = self.contents.get_mut(id).and_then(Content::as_download);
+        let Some(download) = content else { return self.widen(id, &files) };
         if download.phase == Phase::Finishing {
             // What is put in place now is what was wanted until now.
             let text = "it is just being put in place; choose more of it when that is done";
             return Err(refuse(CommandErrorKind::Invalid, text));
         }
+        self.choose(id, files);
+        Ok(Reply::Accepted)
+    }
+
+    /// A selection with paths that are there, as far as that is known.
+    ///
+    /// # Errors
+    /// Names what chooses nothing.
+    pub(super) fn settled(
+        &self,
+        id: &ContentId,
+        files: Selection,
+    ) -> Result<Selection, CommandError> {
+        let content = self.contents.get(id);
+        let content =
+            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
+        // What is not known yet is looked up when it is.
+        let Some(manifest) = &content.manifest else { return Ok(files) };
+        settle(manifest, &files).map_err(|unmatched| {
+            let text = format!("{}: {unmatched}; {UNMATCHED_HINT}", content.shown);
+            refuse(CommandErrorKind::NotFound, text)
+        })
+    }
+
+    /// These files of a download are wanted from now on.
+    pub(super) fn choose(&mut self, id: &ContentId, files: Selection) {
+        let Some(content) = self.contents.get_mut(id) else { return };
+        let (manifest, layout) = (content.manifest.clone(), content.layout.clone());
+        let Some(download) = content.as_download() else { return };
         let looked = download.only_looks();
         download.record.selection = files;
         let goes_on = looked && !download.only_looks();
@@ -63,7 +80,6 @@ impl Session {
         if goes_on {
             self.try_again(id);
         }
-        Ok(Reply::Accepted)
     }
 
     /// Whether only some files of a folder were wanted, and these are here.

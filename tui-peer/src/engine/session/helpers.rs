@@ -17,6 +17,8 @@ pub(super) enum Place {
     Closing,
     /// A volume, for a moment if all is well.
     Volume(u64),
+    /// Two volumes, the second of which is not to wait for the first.
+    Moving(u64, u64),
     /// A volume all of whose bytes may be read, which can take hours.
     Reading(u64),
 }
@@ -28,6 +30,7 @@ impl Place {
             // The library lets one write at a time; reading manifests takes memory.
             Self::Own | Self::Volume(_) => 8,
             Self::Closing => 32,
+            Self::Moving(..) => 2,
             // Each hashes on all cores.
             Self::Reading(_) => 4,
         }

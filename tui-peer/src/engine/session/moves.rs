@@ -6,7 +6,6 @@
 //! until all of it is there. So whenever the program ends, the next start finds every verified byte.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,14 +16,19 @@ use tokio::sync::oneshot;
 
 use super::commands::Answer;
 use super::content::{Content, Download, Phase, bytes_of};
-use super::downloads::disk_name;
+use super::downloads::{Step, disk_name};
+use super::helpers::Place;
 use super::paths::usable;
+use super::selection::merged;
 use super::shares::Done;
 use super::{Session, refuse};
-use crate::engine::command::{CommandError, CommandErrorKind};
-use crate::engine::disk::{self, DiskError, Elsewhere, Relocated, holds_part, lack, relocate};
+use crate::engine::command::{CommandError, CommandErrorKind, Selection};
+use crate::engine::disk::{
+    self, DiskError, Elsewhere, Relocated, discard, holds_part, lack, relocate,
+};
 use crate::engine::event::{Level, Target};
 use crate::engine::library::Library;
+use crate::engine::plain::RawPath;
 use crate::swarm::event::Input;
 
 /// Setting of the library that holds where downloads come from, as JSON.
@@ -36,20 +40,24 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const MAX_MOVED: usize = 1000;
 /// Folders remembered that one download comes from: nobody moves on more often before it is copied.
 const MAX_FROM: usize = 4;
+/// The answer of a move whose download is gone.
+pub(super) const NO_DOWNLOAD: &str = "it is no download any more";
 /// Moves asked for and not decided at once: more than anybody marks by hand; each waits for a disk.
 const MAX_ASKED: usize = 1000;
 
-/// What is written down: of each download, the folders that may hold some of it, byte for byte in hex.
+/// What is written down: of each download, the folders that may hold some of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Noted {
-    from: BTreeMap<String, Vec<Vec<u8>>>,
+    from: BTreeMap<String, Vec<RawPath>>,
 }
 
 /// A move whose folders are being looked at.
 struct Asked {
     number: u64,
     dir: PathBuf,
+    /// Files that are wanted too when it goes there.
+    files: Selection,
     due: Instant,
     /// What was found there, while the download is still being opened.
     found: Option<Found>,
@@ -92,8 +100,7 @@ impl Moves {
     /// Folders that may hold some of a download.
     pub(super) fn from(&self, id: &ContentId) -> Vec<PathBuf> {
         let dirs = self.noted.from.get(&id.to_string());
-        let path = |bytes: &Vec<u8>| PathBuf::from(std::ffi::OsString::from_vec(bytes.clone()));
-        dirs.into_iter().flatten().map(path).collect()
+        dirs.into_iter().flatten().map(|dir| dir.0.clone()).collect()
     }
 
     /// A download goes to `to`, and `from` may hold some of it. `false`: there is no room to note that.
@@ -113,8 +120,7 @@ impl Moves {
         if dirs.is_empty() {
             self.noted.from.remove(&key);
         } else {
-            let bytes = |dir: &PathBuf| dir.as_os_str().as_bytes().to_vec();
-            self.noted.from.insert(key, dirs.iter().map(bytes).collect());
+            self.noted.from.insert(key, dirs.into_iter().map(RawPath).collect());
         }
         true
     }
@@ -126,12 +132,13 @@ impl Moves {
 }
 
 impl Session {
-    /// Another folder for a download; the answer, unless it comes later: when both folders were looked
-    /// at, and it is written down where it goes.
+    /// Another folder for a download, and these files too; the answer, unless it comes later: when both
+    /// folders were looked at, and it is written down where it goes.
     pub(super) fn move_to(
         &mut self,
         id: ContentId,
         dir: PathBuf,
+        files: Selection,
         reply: oneshot::Sender<Answer>,
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
         let (old, name) = match self.may_move(&id) {
@@ -141,9 +148,10 @@ impl Session {
         let (need, number) = (self.room_for(&id), self.new_number());
         let keep_free = self.config.keep_free;
         let due = Instant::now() + PATIENCE;
-        self.moves.asked.insert(id, Asked { number, dir: dir.clone(), due, found: None, reply });
-        let probe = self.probe.clone();
-        self.beside(dir, move |dir| {
+        let asked = Asked { number, dir: dir.clone(), files, due, found: None, reply };
+        self.moves.asked.insert(id, asked);
+        let (probe, place) = (self.probe.clone(), self.place_between(&old, &dir));
+        self.help_at(place, dir, move |dir| {
             probe.before(&old);
             let both = Folders { old: &old, new: &dir };
             let result = both.look(&name, &id, need, keep_free);
@@ -214,22 +222,33 @@ impl Session {
             _ => None,
         };
         let answer = match phase {
-            None => Err(refuse(CommandErrorKind::Invalid, "it is no download any more")),
+            None => Err(refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)),
             Some(Phase::Finishing) => {
                 let text = "it is just being put in place; ask again when that is done";
                 Err(refuse(CommandErrorKind::Invalid, text))
             }
-            Some(_) if found == Found::Same => self.resume(id),
             Some(_) => self.change_folder(id, found),
         };
         self.end_move(id, answer);
     }
 
     fn change_folder(&mut self, id: &ContentId, found: Found) -> Answer {
-        let Some(dir) = self.moves.asked.get(id).map(|asked| asked.dir.clone()) else {
+        let Some((dir, files)) =
+            self.moves.asked.get(id).map(|asked| (asked.dir.clone(), asked.files.clone()))
+        else {
             return Err(refuse(CommandErrorKind::Invalid, "nobody asked for that"));
         };
-        let old = self.download_of(id)?.record.dir.clone();
+        let record = &self.download_of(id)?.record;
+        let (old, before) = (record.dir.clone(), record.selection.clone());
+        // Its list of files may have become known since it was asked for.
+        let files = merged(&before, &self.settled(id, files)?);
+        let more = files != before;
+        if found == Found::Same {
+            if more {
+                self.choose(id, files);
+            }
+            return self.resume(id);
+        }
         let from = (found == Found::Some).then_some(old.as_path());
         if !self.moves.note(id, from, &dir) {
             let text = format!(
@@ -239,6 +258,9 @@ impl Session {
             return Err(refuse(CommandErrorKind::Invalid, text));
         }
         self.write_moves();
+        if more {
+            self.choose(id, files);
+        }
         let download = self.download_of(id)?;
         download.record.dir.clone_from(&dir);
         let files = download.begin_anew();
@@ -260,25 +282,37 @@ impl Session {
     }
 
     /// The one answer to whoever asked.
-    fn end_move(&mut self, id: &ContentId, answer: Answer) {
+    pub(super) fn end_move(&mut self, id: &ContentId, answer: Answer) {
         if let Some(asked) = self.moves.asked.remove(id) {
             // A caller that no longer waits is fine.
             let _ = asked.reply.send(answer);
+            self.changed();
         }
-        self.changed();
     }
 
     /// Whoever waited for a disk too long is told that the download stays.
     pub(super) fn end_slow_moves(&mut self, now: Instant) {
         let due = self.moves.asked.iter().filter(|(_, asked)| asked.due <= now);
-        let due: Vec<(ContentId, PathBuf)> =
-            due.map(|(id, asked)| (*id, asked.dir.clone())).collect();
-        for (id, dir) in due {
-            let old = match self.download_of(&id) {
-                Ok(download) => download.record.dir.clone(),
-                Err(_) => dir.clone(),
+        let due: Vec<(ContentId, PathBuf, bool)> =
+            due.map(|(id, asked)| (*id, asked.dir.clone(), asked.found.is_some())).collect();
+        for (id, dir, looked) in due {
+            let Ok(download) = self.download_of(&id) else {
+                self.end_move(&id, Err(refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)));
+                continue;
             };
-            self.end_move(&id, Err(refuse(CommandErrorKind::Io, silent(&dir, &old))));
+            let old = &download.record.dir;
+            let error = match looked {
+                false => refuse(CommandErrorKind::Io, silent(&dir, old)),
+                true => refuse(
+                    CommandErrorKind::Invalid,
+                    format!(
+                        "what is in {} is still being read and compared; it stays there, ask again when that \
+                         is done",
+                        old.display()
+                    ),
+                ),
+            };
+            self.end_move(&id, Err(error));
         }
     }
 
@@ -286,6 +320,35 @@ impl Session {
     pub(super) fn too_late_to_move(&mut self, id: &ContentId, path: &Path) {
         let text = format!("it is here by now, at {}; copy it from there", path.display());
         self.end_move(id, Err(refuse(CommandErrorKind::Invalid, text)));
+    }
+
+    /// Where to work on a download that may have to look at another disk than that of `dir`: if that one hangs,
+    /// only what comes from there to here waits for it.
+    pub(super) fn place_of(&mut self, id: &ContentId, dir: &Path) -> Place {
+        let from = self.moves.from(id).into_iter().find(|from| from != dir);
+        match from {
+            Some(from) => self.place_between(&from, dir),
+            None => Place::Volume(self.volume_of(dir)),
+        }
+    }
+
+    fn place_between(&mut self, from: &Path, to: &Path) -> Place {
+        match (self.volume_of(from), self.volume_of(to)) {
+            (from, to) if from == to => Place::Volume(to),
+            (from, to) => Place::Moving(from, to),
+        }
+    }
+
+    /// All of a download is here: what may be left of it elsewhere, on a disk that was away, goes.
+    pub(super) fn end_moves(&mut self, id: &ContentId, name: &str) {
+        for dir in self.moves.from(id) {
+            let (id, name) = (*id, disk_name(name, id));
+            self.beside(dir, move |dir| {
+                let result = discard(&dir, &name, &id);
+                Done::Download(Step::JournalClosed { result })
+            });
+        }
+        self.forget_moves(id);
     }
 
     /// All of a download is in one place, or nobody wants it any more.
@@ -316,7 +379,11 @@ impl Download {
         (self.opening, self.checking, self.told, self.lacking) = (None, false, false, 0);
         self.shaky = Default::default();
         self.existing = Default::default();
-        self.doubts = common::chunk_set::ChunkSet::empty(0);
+        (self.doubts, self.compared) = (common::chunk_set::ChunkSet::empty(0), (0, 0));
+        // The core asks anew for the list of files and for hashes, from the first byte on.
+        self.manifest = Default::default();
+        self.saved_hashes.clear();
+        self.unsaved.clear();
         self.partial.take()
     }
 }
@@ -355,7 +422,7 @@ impl Folders<'_> {
 }
 
 /// Has what a download left in other folders renamed into its own; where it stays, it is to be copied
-/// from. Blocks.
+/// from, and so where there is nothing just now: its disk may be away. Blocks.
 ///
 /// # Errors
 /// [`DiskError::InUse`] while it is still open there.
@@ -374,8 +441,10 @@ pub(super) fn bring_along(
             Err(_) => Ok(Relocated::Stays),
         };
         match moved {
-            Ok(Relocated::Nothing | Relocated::Renamed) => {}
-            Ok(Relocated::Stays) => places.push(Elsewhere::Before(old.clone())),
+            Ok(Relocated::Renamed) => {}
+            Ok(Relocated::Nothing | Relocated::Stays) => {
+                places.push(Elsewhere::Before(old.clone()))
+            }
             Err(error @ DiskError::InUse { .. }) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "not renamed: copied");
@@ -397,6 +466,8 @@ fn silent(dir: &Path, stays: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -407,7 +478,7 @@ mod tests {
         assert!(moves.note(&id, Some(&dir(0)), &dir(1)));
         assert!(moves.note(&id, Some(&dir(1)), &dir(0)), "and back");
         assert_eq!(moves.from(&id), [dir(1)]);
-        let odd = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
+        let odd = PathBuf::from(std::ffi::OsStr::from_bytes(b"/\xff"));
         assert!(moves.note(&id, Some(&odd), &dir(2)));
         let text = serde_json::to_string(&moves.noted).unwrap();
         let settings = BTreeMap::from([(KEY.to_owned(), text)]);

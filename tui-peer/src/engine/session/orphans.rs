@@ -19,6 +19,7 @@ use super::downloads::unix_ms;
 use super::shares::Done;
 use crate::engine::disk::{DiskError, Leftover, Search, bury};
 use crate::engine::event::{Level, Target};
+use crate::engine::plain::{RawPath, by_path};
 
 /// Setting of the library that holds what is known, as JSON.
 const KEY: &str = "orphans";
@@ -59,9 +60,10 @@ struct Unwanted {
 #[serde(default)]
 struct Noted {
     /// By the path of the journal.
+    #[serde(rename = "waiting", with = "by_path")]
     unwanted: BTreeMap<PathBuf, Unwanted>,
     /// Taken out of the list by the user, who did not want them deleted: content and folder.
-    spared: Vec<(String, PathBuf)>,
+    spared: Vec<(String, RawPath)>,
 }
 
 /// A search that has steps to go.
@@ -141,7 +143,7 @@ impl Orphans {
         if self.noted.spared.len() >= MAX_SPARED {
             self.noted.spared.remove(0);
         }
-        self.noted.spared.push((id.to_string(), dir.to_path_buf()));
+        self.noted.spared.push((id.to_string(), RawPath(dir.to_path_buf())));
         self.dirty = true;
     }
 
@@ -191,7 +193,7 @@ impl Orphans {
         let ids: BTreeSet<String> = seen.values().map(ContentId::to_string).collect();
         let before = (self.noted.unwanted.len(), self.noted.spared.len());
         self.noted.unwanted.retain(|path, _| !here(path) || seen.contains_key(path));
-        self.noted.spared.retain(|(id, of)| of != dir || ids.contains(id));
+        self.noted.spared.retain(|(id, of)| of.0 != dir || ids.contains(id));
         self.dirty |= before != (self.noted.unwanted.len(), self.noted.spared.len());
         self.told.retain(|path| self.noted.unwanted.contains_key(path));
     }
@@ -417,5 +419,28 @@ mod tests {
         let again = Orphans::load(&settings(&text), now);
         assert_eq!(again.noted, orphans.noted);
         assert_eq!(Orphans::load(&settings("{nonsense"), now).noted, Noted::default());
+    }
+
+    #[test]
+    fn f11_one_path_that_is_no_text_spoils_no_other() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let (mut orphans, now) = orphans();
+        let odd = PathBuf::from(std::ffi::OsStr::from_bytes(b"/\xff/.a.state"));
+        let mut one = found("a");
+        one.journal.clone_from(&odd);
+        orphans.note(&one, T);
+        orphans.note(&found("a"), T);
+        orphans.spare(&found("a").id, odd.parent().unwrap());
+        let text = serde_json::to_string(&orphans.noted).unwrap();
+        let load = |text: &str| {
+            let settings = BTreeMap::from([(KEY.to_owned(), text.to_owned())]);
+            Orphans::load(&settings, now).noted
+        };
+        assert_eq!(load(&text), orphans.noted);
+        assert_eq!(orphans.noted.unwanted.len(), 2);
+        // As it was written at first: what the user wants to be kept is kept.
+        let id = found("a").id;
+        let before = format!(r#"{{"unwanted":{{"/d/.a.state":{{}}}},"spared":[["{id}","/d"]]}}"#);
+        assert_eq!(load(&before).spared, [(id.to_string(), RawPath("/d".into()))]);
     }
 }

@@ -84,7 +84,10 @@ impl Session {
             let mut partial = download.partial;
             if !delete_partial {
                 self.let_go(partial.take());
-                self.orphans.spare(id, &download.record.dir);
+                let elsewhere = self.moves.from(id);
+                for dir in elsewhere.iter().chain([&download.record.dir]) {
+                    self.orphans.spare(id, dir);
+                }
                 self.write_orphans();
             }
             if self.removed.len() >= MAX_REMOVED
@@ -103,6 +106,7 @@ impl Session {
     /// What is being downloaded lies complete elsewhere on our disk: nothing more is to be fetched.
     pub(super) fn supersede(&mut self, prepared: &Prepared) {
         let id = prepared.id;
+        self.too_late_to_move(&id, &prepared.path);
         let Some(content) = self.forget(&id) else { return };
         let Role::Download(download) = content.role else { return };
         let text =
@@ -191,7 +195,8 @@ impl Session {
     fn bury(&mut self, removed: Removed) {
         if self.is_doomed(&removed) {
             let (id, dir) = (removed.id(), removed.record.dir.clone());
-            self.beside(dir, move |_| {
+            let place = self.place_of(&id, &dir);
+            self.help_at(place, dir, move |_| {
                 Done::Download(Step::Deleted { id, result: removed.delete() })
             });
         }

@@ -63,6 +63,9 @@ pub(super) const UNMATCHED_HINT: &str =
 /// [`Unmatched`] names all that choose nothing.
 pub(super) fn settle(manifest: &Manifest, files: &Selection) -> Result<Selection, Unmatched> {
     let Selection::Paths(chosen) = files else { return Ok(Selection::All) };
+    if chosen.is_empty() {
+        return Ok(Selection::Paths(Vec::new()));
+    }
     let paths: Vec<String> = manifest.files().map(|entry| entry.path.join("/")).collect();
     let dirs: Vec<String> = manifest.empty_dirs().iter().map(str::to_owned).collect();
     let mut names: HashSet<&str> = HashSet::with_capacity(paths.len());
@@ -76,15 +79,19 @@ pub(super) fn settle(manifest: &Manifest, files: &Selection) -> Result<Selection
             settled.insert(exact.to_owned());
             continue;
         }
-        let before = settled.len();
+        let mut any = false;
         if let Some(pattern) = pattern_of(exact) {
             // Of a folder that matches everything below it is meant.
-            let matching = names.iter().filter(|name| pattern.matches_with(name, PATTERNS));
-            settled.extend(matching.map(|name| (*name).to_owned()));
+            for name in names.iter().filter(|name| pattern.matches_with(name, PATTERNS)) {
+                any = true;
+                settled.insert((*name).to_owned());
+            }
             by_pattern = true;
         }
-        if settled.len() == before && !names_any(exact, &settled) {
-            wrong.push((one.clone(), near(exact, &paths)));
+        if !any {
+            // What is not told needs no names like it, which take a look at thousands.
+            let told = wrong.len() < MAX_TOLD;
+            wrong.push((one.clone(), if told { near(exact, &paths) } else { Vec::new() }));
         }
     }
     let rest: Vec<String> = settled.into_iter().collect();
@@ -98,12 +105,6 @@ pub(super) fn settle(manifest: &Manifest, files: &Selection) -> Result<Selection
         }
     }
     Ok(Selection::Paths(rest))
-}
-
-/// Whether a pattern matches something that is chosen already.
-fn names_any(exact: &str, settled: &BTreeSet<String>) -> bool {
-    pattern_of(exact)
-        .is_some_and(|pattern| settled.iter().any(|name| pattern.matches_with(name, PATTERNS)))
 }
 
 fn is_pattern(text: &str) -> bool {
@@ -202,6 +203,28 @@ mod tests {
         assert!(chosen(&["a/b.txt"], "a/b.txt"));
         assert!(chosen(&["a"], "a/b.txt") && chosen(&["a/"], "a/b/c.txt"));
         assert!(!chosen(&["a/b"], "a/b.txt") && !chosen(&["b.txt"], "a/b.txt"));
+    }
+
+    #[test]
+    fn h2_names_like_a_wrong_one_are_looked_for_only_where_they_are_told() {
+        let all: Vec<(String, Option<Vec<String>>)> = (0..MAX_TOLD + 3)
+            .map(|n| (format!("fil{n}.bin"), (n < MAX_TOLD).then(|| vec!["file.bin".to_owned()])))
+            .collect();
+        let file = common::manifest::Entry {
+            path: vec!["file.bin".to_owned()],
+            kind: common::manifest::EntryKind::File,
+            size: 0,
+            root: common::hash::sha256(b""),
+            exec: false,
+            mtime: 0,
+        };
+        let manifest = Manifest::build("folder", vec![file]).unwrap();
+        let wrong = Selection::Paths(all.iter().map(|(wrong, _)| wrong.clone()).collect());
+        let unmatched = settle(&manifest, &wrong).unwrap_err();
+        assert_eq!(unmatched.wrong.len(), all.len());
+        for (n, (_, near)) in unmatched.wrong.iter().enumerate() {
+            assert_eq!(!near.is_empty(), n < MAX_TOLD, "{n}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::content::{Content, Phase, Role, Share, ShareState};
 use super::hashing::{Hashed, Trust};
 use super::helpers::Place;
 use super::ledger::unkept_words;
+use super::moves::NO_DOWNLOAD;
 use super::room::Room;
 use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
@@ -326,6 +327,7 @@ impl Session {
     /// Takes a content out of the core, the tracker and the lists; touches no file.
     pub(super) fn forget(&mut self, id: &ContentId) -> Option<Content> {
         self.judge(*id, Err(format!("{} is no longer shared here", self.shown_name(id))));
+        self.end_move(id, Err(super::refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)));
         let mut content = self.contents.remove(id)?;
         self.let_go(content.source.take());
         if let Role::Share(share) = &content.role {

@@ -117,3 +117,57 @@ fn h5_a_file_of_the_user_is_read_and_never_written_or_deleted() {
     assert_eq!(done.path, temp.path().join("thing (1)"));
     assert!(fs::read(&own).unwrap() == before);
 }
+
+#[test]
+fn h1_what_lies_on_a_disk_that_is_away_is_not_forgotten() {
+    let content = Content::file(300_000);
+    let temp = tempfile::tempdir().unwrap();
+    let (old, new) = both(temp.path());
+    begin(&content, &old);
+    let away = temp.path().join("away");
+    let open = || {
+        let places = [Elsewhere::Before(old.clone())];
+        going(Partial::open_from(content.spec(&new), &places).unwrap())
+    };
+    // Its folder is not there, or another one is where the disk is to be.
+    for mounted in [false, true] {
+        fs::rename(&old, &away).unwrap();
+        if mounted {
+            fs::create_dir(&old).unwrap();
+        }
+        let Going { partial, .. } = open();
+        partial.leave_donors();
+        assert!(partial.comes_from_elsewhere());
+        drop(partial);
+        fs::rename(&away, &old).unwrap();
+    }
+    let Going { partial, written, .. } = open();
+    assert!(partial.comes_from_elsewhere());
+    assert_eq!(numbers(&partial.recheck(&written, |chunk| content.hash(chunk))), [0, 2]);
+}
+
+#[test]
+fn h1_a_part_that_cannot_be_read_is_not_taken_to_be_wrong() {
+    let content = Content::folder(&[("a/x", 150_000), ("b", 70_000)]);
+    let temp = tempfile::tempdir().unwrap();
+    let (old, new) = both(temp.path());
+    content.write(&content.open(&old).partial, 0..content.layout.chunks());
+    let part = old.join(format!(".thing.{}.part", content.descriptor.id().short()));
+    fs::rename(part.join("b"), temp.path().join("b")).unwrap();
+    let open = || {
+        let places = [Elsewhere::Before(old.clone())];
+        going(Partial::open_from(content.spec(&new), &places).unwrap())
+    };
+    let Going { partial, written, .. } = open();
+    assert_eq!(numbers(&partial.recheck(&written, |chunk| content.hash(chunk))), [0, 1, 2]);
+    partial.sync().unwrap();
+    partial.leave_donors();
+    assert!(part.exists() && partial.comes_from_elsewhere());
+    drop(partial);
+    fs::rename(temp.path().join("b"), part.join("b")).unwrap();
+    let Going { partial, written, .. } = open();
+    assert_eq!(numbers(&partial.recheck(&written, |chunk| content.hash(chunk))), [3, 4]);
+    partial.sync().unwrap();
+    partial.leave_donors();
+    assert!(!part.exists() && !partial.comes_from_elsewhere());
+}

@@ -252,3 +252,98 @@ async fn h5_a_file_that_differs_stays_and_what_is_right_of_it_is_not_fetched() {
     let down = peer.snapshot().totals.down;
     assert!(down < 300_000, "{down} bytes were fetched for one wrong chunk");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_folder_that_moves_while_its_list_of_files_comes_bans_nobody() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, []) = seed(temp.path(), []).await;
+    let folder = temp.path().canonicalize().unwrap().join("folder");
+    fs::create_dir(&folder).unwrap();
+    // Its list is longer than what is asked for at once (256 KiB).
+    let name = |n: usize| format!("{n:0200}");
+    (0..3000).for_each(|n| fs::write(folder.join(name(n)), [n as u8]).unwrap());
+    let id = share(&seed, &folder).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    limit(&peer, Some(100_000)).await;
+    let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+    ok(&peer, some(id, Some(&old), &[&name(7)])).await;
+    until(&peer, "the first part of it", |s| s.totals.down > 300_000).await;
+    assert_eq!(state(&peer.snapshot(), id), Some(TransferState::Resolving));
+    ok(&peer, some(id, Some(&new), &[&name(8)])).await;
+    limit(&peer, None).await;
+    until(&peer, "the files", is_here(id)).await;
+    assert_eq!(names(&new.join("folder")), [name(7), name(8)]);
+    assert!(peer.snapshot().bans.is_empty(), "{:?}", peer.snapshot().bans);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_move_that_is_refused_chooses_no_files_either() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, []) = seed(temp.path(), []).await;
+    let id = share_folder(temp.path(), &seed).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    limit(&peer, Some(20_000)).await;
+    let old = temp.path().join("old");
+    ok(&peer, some(id, Some(&old), &["a.bin"])).await;
+    until(&peer, "it goes on", |s| state(s, id) == Some(TransferState::Getting)).await;
+    let bad = temp.path().join("folder/a.bin/below");
+    refused(&peer, some(id, Some(&bad), &["b.bin"])).await;
+    // Its list is known: a wrong name is told although the rest goes on.
+    let error = refused(&peer, some(id, Some(&temp.path().join("new")), &["b.bim"])).await;
+    assert_eq!(error.kind, CommandErrorKind::NotFound);
+    limit(&peer, None).await;
+    until(&peer, "the file", is_here(id)).await;
+    assert_eq!(names(&old.join("folder")), ["a.bin"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h2_a_wrong_name_is_told_while_the_whole_folder_is_on_its_way() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, []) = seed(temp.path(), []).await;
+    let id = share_folder(temp.path(), &seed).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    limit(&peer, Some(20_000)).await;
+    ok(&peer, wish(id, None)).await;
+    until(&peer, "it goes on", |s| state(s, id) == Some(TransferState::Getting)).await;
+    let error = refused(&peer, some(id, None, &["sub/c.bim"])).await;
+    assert_eq!(error.kind, CommandErrorKind::NotFound);
+    assert!(error.message.contains("there is sub/c.bin"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_move_ends_with_its_download() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, [id]) = seed(temp.path(), [2_000_000]).await;
+    let hang = Hang::new();
+    let _free = Free(hang.clone());
+    let peer = joined(temp.path(), &seed, &hang).await;
+    limit(&peer, Some(20_000)).await;
+    ok(&peer, wish(id, Some(&temp.path().join("old")))).await;
+    let slow = temp.path().join("slow");
+    hang.hang(&slow);
+    let answer = call(&peer, wish(id, Some(&slow)));
+    hang.until_held(1).await;
+    ok(&peer, Command::Remove { id, delete_partial: true }).await;
+    let error = answer.await.unwrap().unwrap_err();
+    assert!(error.message.contains("no download any more"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_an_old_disk_that_hangs_holds_up_moves_from_it_and_not_the_new_one() {
+    let temp = tempfile::tempdir().unwrap();
+    // More than there are threads for a volume.
+    let (seed, ids) = seed(temp.path(), std::array::from_fn::<_, 9, _>(|n| 900_000 + n)).await;
+    let hang = Hang::new();
+    let _free = Free(hang.clone());
+    let peer = joined(temp.path(), &seed, &hang).await;
+    limit(&peer, Some(1000)).await;
+    let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+    for id in ids {
+        ok(&peer, wish(id, Some(&old))).await;
+    }
+    hang.hang(&old);
+    let _moves = ids.map(|id| call(&peer, wish(id, Some(&new))));
+    until(&peer, "nothing", |_| true).await;
+    hang.until_held(2).await;
+    ok(&peer, Command::Downloads { dir: new.join("other") }).await;
+}

@@ -1,6 +1,7 @@
 //! Parts that an earlier run left and no list knows of.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::content::{Descriptor, Kind};
@@ -117,7 +118,8 @@ async fn f11_a_part_that_nobody_wanted_for_fourteen_days_is_deleted_and_no_other
         let unwanted = json!({
             "id": one.id.to_string(), "mark": one.mark, "days": days, "counted_ms": counted_ms
         });
-        noted["unwanted"][one.journal.to_str().unwrap()] = unwanted;
+        let path = one.journal.as_os_str().as_bytes();
+        noted["waiting"].as_array_mut().unwrap().push(json!([path, unwanted]));
     }
     library.set_setting("orphans", Some(&noted.to_string())).unwrap();
     drop(library);
@@ -137,7 +139,7 @@ async fn f11_a_part_that_nobody_wanted_for_fourteen_days_is_deleted_and_no_other
     assert!(left.iter().all(|name| !name.contains("old100001")));
     let (_, loaded) = reopened(&config.state_dir).await;
     let noted: serde_json::Value = serde_json::from_str(&loaded.settings["orphans"]).unwrap();
-    let unwanted = noted["unwanted"].as_object().unwrap();
-    let days: Vec<_> = unwanted.values().map(|one| (&one["id"], &one["days"])).collect();
+    let unwanted = noted["waiting"].as_array().unwrap();
+    let days: Vec<_> = unwanted.iter().map(|one| (&one[1]["id"], &one[1]["days"])).collect();
     assert_eq!(days, [(&json!(jumped.to_string()), &json!(1))], "a jump counts one day");
 }
