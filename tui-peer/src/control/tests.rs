@@ -100,6 +100,7 @@ fn snapshot(rows: u32) -> Snapshot {
         bans: [].into(),
         watches: [].into(),
         unkept: None,
+        copies: Default::default(),
     }
 }
 

@@ -37,7 +37,8 @@ pub enum Command {
     },
     /// Download this; also starts a paused or failed one again. Of what is on its way already these files
     /// are wanted too, and it goes to this folder: answered when both folders were looked at, and refused
-    /// if it cannot; what was fetched moves along then. What is here already is not copied elsewhere.
+    /// if it cannot; what was fetched moves along then. What is here already is copied to the folder: answered when
+    /// the copy has begun ([`super::snapshot::Snapshot::copies`]), and its end is an event.
     Download(Download),
     /// Stop requesting; serving goes on.
     Pause {

@@ -81,6 +81,10 @@ pub type Word = &'static str;
 
 /// Code of a [`What::Failed`]: files of a folder were chosen that it does not have.
 pub const NO_SUCH_FILE: Word = "no-such-file";
+/// Code of a [`What::Failed`]: there is no copy of what is here.
+pub const NOT_COPIED: Word = "copy";
+/// Code of a [`What::Failed`]: there is no copy, since something else stands at its name.
+pub const TAKEN: Word = "taken";
 
 /// What happened, for programs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,7 +120,7 @@ pub enum What {
         /// Its chunks.
         chunks: u32,
     },
-    /// A download is complete, verified, synced and in place.
+    /// A download is complete, verified, synced and in place; or a copy of what was here already.
     Done {
         /// Its id.
         id: ContentId,

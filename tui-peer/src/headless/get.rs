@@ -18,9 +18,9 @@ use super::unreached::Told;
 use super::wait::{TRACKER_WAIT, no_way};
 use crate::args::{Get, exit};
 use crate::engine::command::{Command, CommandErrorKind, Download, Selection};
-use crate::engine::event::{Event, NO_SUCH_FILE, What};
+use crate::engine::event::{Event, NO_SUCH_FILE, TAKEN, What};
 use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use crate::engine::snapshot::{Copying, NetState, Snapshot, Transfer, TransferState};
 use crate::find::{self, Miss};
 
 /// Progress events and the bottom line at most this often.
@@ -336,8 +336,11 @@ fn on_event(
             What::Failed { id: failed, code, .. } if failed.is_some() && id == failed => {
                 let fatal = !matches!(*code, "disk-full" | "disk-blocked" | "register");
                 if fatal && *fate == Fate::Getting {
-                    let wrong = *code == NO_SUCH_FILE;
-                    *fate = Fate::Failed(if wrong { exit::NOT_FOUND } else { exit::IO });
+                    *fate = Fate::Failed(match *code {
+                        NO_SUCH_FILE => exit::NOT_FOUND,
+                        TAKEN => exit::OTHER,
+                        _ => exit::IO,
+                    });
                 }
             }
             _ => {}
@@ -355,6 +358,11 @@ fn catch_up(
 ) {
     for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Getting) {
         let Some(id) = *id else { continue };
+        if snapshot.copies.iter().any(|copy| copy.id == id) {
+            // It ends with an event.
+            seen.remove(&id);
+            continue;
+        }
         let transfer = snapshot.transfers.iter().find(|t| t.id == id);
         match transfer.map(|t| (t, &t.state)) {
             Some((transfer, TransferState::Sharing)) => {
@@ -389,17 +397,46 @@ fn show(
     let mut parts = Vec::new();
     for id in wanted.iter().filter_map(|(_, id, _)| *id) {
         let Some(transfer) = snapshot.transfers.iter().find(|t| t.id == id) else { continue };
-        if reported.get(&id) != Some(&transfer.have) {
-            reported.insert(id, transfer.have);
-            out.progress(&id, transfer);
+        let copy = snapshot.copies.iter().find(|copy| copy.id == id);
+        let copied = copy.map(|copy| copied(transfer, copy));
+        let shown = copied.as_ref().unwrap_or(transfer);
+        if reported.get(&id) != Some(&shown.have) {
+            reported.insert(id, shown.have);
+            out.progress(&id, shown);
         }
-        parts.push(line(transfer));
+        parts.push(match copy {
+            Some(copy) => copy_line(shown, copy),
+            None => line(transfer),
+        });
     }
     if !parts.is_empty() {
         out.status(&parts.join("\n"));
     } else if !snapshot.catalogue.whole {
         out.status("asking the tracker …");
     }
+}
+
+/// A copy of what is here, as if it were on its way.
+fn copied(transfer: &Transfer, copy: &Copying) -> Transfer {
+    let chunks = u64::from(transfer.chunks);
+    let have = u128::from(chunks) * u128::from(copy.done) / u128::from(copy.size.max(1));
+    Transfer {
+        size: copy.size,
+        done: copy.done,
+        have: u32::try_from(have).unwrap_or(transfer.chunks).min(transfer.chunks),
+        ..transfer.clone()
+    }
+}
+
+fn copy_line(transfer: &Transfer, copy: &Copying) -> String {
+    let percent = copy.done as f64 * 100.0 / copy.size.max(1) as f64;
+    format!(
+        "{} {:>5.1}% of {} · copying to {}",
+        transfer.name,
+        percent.min(99.9),
+        bytes(copy.size as f64),
+        copy.path.display()
+    )
 }
 
 pub(super) fn line(transfer: &Transfer) -> String {

@@ -79,14 +79,58 @@ fn h1_a_folder_that_cannot_be_used_spoils_no_later_get() {
     let (code, said) = get(&place, &seeder, &["folder", "-o", dir]);
     assert_eq!(code, 0, "{said:?}");
     assert_eq!(names(&good), ["folder"]);
-    // Elsewhere: the answer says where it lies.
-    let third = place.path("third");
-    let (code, said) = get(&place, &seeder, &["folder", "-o", third.to_str().unwrap()]);
+    // The same folder by another name: there is nothing to do.
+    let link = place.path("link");
+    std::os::unix::fs::symlink(&good, &link).unwrap();
+    assert_eq!(get(&place, &seeder, &["folder", "-o", link.to_str().unwrap()]).0, 0);
+    assert_eq!(names(&good), ["folder"]);
+    assert_eq!(get(&place, &seeder, &["folder", "-o", dir]).0, 0);
+    assert_eq!(peer.stop(), 0);
+    assert_eq!(seeder.stop(), 0);
+}
+
+#[test]
+fn h1_a_copy_of_what_is_complete_is_made_where_it_is_asked_for() {
+    let place = Place::new();
+    let (seeder, peer) = network(&place);
+    assert_eq!(get(&place, &seeder, &["folder"]).0, 0);
+    let copy = |name: &str, more: &[&str]| {
+        let to = place.path(name);
+        let all = [&["folder", "-o", to.to_str().unwrap()], more].concat();
+        (to.clone(), get(&place, &seeder, &all))
+    };
+    let (to, (code, said)) = copy("to", &[]);
+    assert_eq!(code, 0, "{said:?}");
+    let done = said.iter().find(|value| value["event"] == "done").unwrap();
+    assert_eq!(done["path"], to.join("folder").to_str().unwrap());
+    assert_eq!(names(&to), ["folder"]);
+    for name in ["a", "b", "sub/c.bin", "sub/d.txt"] {
+        let own = fs::read(place.path("folder").join(name)).unwrap();
+        assert!(fs::read(to.join("folder").join(name)).unwrap() == own, "{name}");
+    }
+    // It is there: the same again is fine.
+    assert_eq!(copy("to", &[]).1.0, 0);
+    let (some, (code, said)) = copy("some", &["--files", "sub/*.bin"]);
+    assert_eq!(code, 0, "{said:?}");
+    assert_eq!(
+        (names(&some.join("folder")), names(&some.join("folder/sub"))),
+        (vec!["sub".to_owned()], vec!["c.bin".to_owned()])
+    );
+    // What the user has there stays, and is told.
+    let taken = place.path("taken");
+    fs::create_dir(&taken).unwrap();
+    fs::write(taken.join("folder"), "my own").unwrap();
+    let (_, (code, said)) = copy("taken", &[]);
     assert_eq!(code, 1, "{said:?}");
     let text = error(&said)["message"].as_str().unwrap();
-    assert!(text.contains(good.join("folder").to_str().unwrap()), "{text}");
-    assert!(!third.exists());
-    assert_eq!(get(&place, &seeder, &["folder", "-o", dir]).0, 0);
+    assert!(text.contains("taken/folder is there already"), "{text}");
+    assert_eq!(fs::read(taken.join("folder")).unwrap(), b"my own");
+    fs::remove_file(taken.join("folder")).unwrap();
+    fs::create_dir_all(taken.join("folder")).unwrap();
+    fs::write(taken.join("folder/a"), "my own").unwrap();
+    let (_, (code, said)) = copy("taken", &[]);
+    assert_eq!((code, &error(&said)["code"]), (1, &Value::from("taken")), "{said:?}");
+    assert_eq!(names(&taken.join("folder")), ["a"]);
     assert_eq!(peer.stop(), 0);
     assert_eq!(seeder.stop(), 0);
 }

@@ -353,6 +353,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
         .into(),
         watches: vec!["fedora 43 iso".into()].into(),
         unkept: None,
+        copies: Default::default(),
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Elsewhere {
     Before(PathBuf),
     /// A file or folder of the user's, of the right shape: only read.
     Lies(PathBuf),
+    /// The same, and all of it is right as far as is known: what can be shares its blocks.
+    Whole(PathBuf),
 }
 
 /// One of them.
@@ -91,7 +93,7 @@ pub(super) fn find(
     let mut found = FoundElsewhere::default();
     for place in places {
         match place {
-            Elsewhere::Lies(path) => {
+            Elsewhere::Lies(path) | Elsewhere::Whole(path) => {
                 let tree = FileTree::new(spec.layout.clone(), path.clone(), spec.rel.clone());
                 let chunks = ChunkSet::full(spec.layout.chunks());
                 found.donors.push(Donor { tree, chunks, own: None });
@@ -127,7 +129,7 @@ fn before(
     let names = Names::all(&spec.name, &spec.id)?;
     let slots = Slots::look(&dir, path, names, Some(spec.rel.is_some()))?;
     let spec = PartialSpec { dir: path.to_path_buf(), ..spec.clone() };
-    let opening = Opening { spec: &spec, dir: &dir, hook };
+    let opening = Opening { spec: &spec, dir: &dir, hook, whole: None };
     for slot in slots.all() {
         let Some((Claim::Ours, part)) = slot.part else { continue };
         let tree = opening.tree(&slot.names);

@@ -14,6 +14,7 @@
 
 mod cache;
 mod claim;
+mod copy;
 mod discard;
 mod donors;
 mod erase;
@@ -41,6 +42,7 @@ mod verify;
 mod way;
 pub mod workers;
 
+pub use copy::{Copied, CopyError, CopyPlan, may_be};
 pub use discard::discard;
 pub use donors::Elsewhere;
 pub use erase::{Erased, erase};

@@ -27,6 +27,9 @@ pub(super) struct Opening<'a> {
     pub(super) spec: &'a PartialSpec,
     pub(super) dir: &'a Arc<OwnedFd>,
     pub(super) hook: &'a dyn Hook,
+    /// A file or folder that has all of it: a part that is made shares its blocks where that can be, and needs
+    /// no room.
+    pub(super) whole: Option<&'a Path>,
 }
 
 /// A part with its journal.
@@ -299,6 +302,9 @@ impl Opening<'_> {
             let seen = sys::look_at(&dir).map_err(error(0))?;
             return Ok((dir.into(), seen));
         }
+        if let Some(shared) = self.share_blocks(names).map_err(error(size))? {
+            return Ok(shared);
+        }
         self.enough_room(needed)?;
         let made = sys::open_private(self.dir, names.part.as_str(), Access::CreateNew);
         let file = made.map_err(error(0))?;
@@ -308,6 +314,23 @@ impl Opening<'_> {
             let _ = remove_part(self.dir, &self.spec.dir, &names.part);
         })?;
         Ok((file, seen))
+    }
+
+    /// Makes a part that shares the blocks of what is there, if that can be.
+    fn share_blocks(&self, names: &Names) -> io::Result<Option<(fs::File, Seen)>> {
+        let Some(whole) = self.whole else { return Ok(None) };
+        let tree = FileTree::new(self.spec.layout.clone(), whole.to_path_buf(), None);
+        // What cannot be opened is said when it is copied from.
+        let Ok(from) = tree.open_uncached(0, Access::Read) else { return Ok(None) };
+        let file = sys::open_private(self.dir, names.part.as_str(), Access::CreateNew)?;
+        if sys::share_blocks(&file, &from) && sys::look_at(&file)?.size == self.spec.descriptor.size
+        {
+            file.sync_all()?;
+            let seen = sys::look_at(&file)?;
+            return Ok(Some((file, seen)));
+        }
+        remove_part(self.dir, &self.spec.dir, &names.part)?;
+        Ok(None)
     }
 
     /// Gives a part of the wrong length the right one.

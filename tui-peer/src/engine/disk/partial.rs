@@ -114,9 +114,9 @@ pub(super) struct State {
     /// Bytes written and not synced, those in a running sync included.
     pub(super) unsynced: u64,
     /// Files for which as much room was reserved as can be.
-    ready: ChunkSet,
+    pub(super) ready: ChunkSet,
     /// Files all of whose room on the disk is their own: what others fill does not matter to them.
-    reserved: ChunkSet,
+    pub(super) reserved: ChunkSet,
     /// The same of the journal.
     pub(super) journal_has_room: bool,
     /// Counts failed syncs: a write that began before one and ended after it may be lost too.
@@ -167,7 +167,11 @@ impl Partial {
         fs::create_dir_all(&spec.dir).map_err(dir_error)?;
         let dir = Arc::new(sys::open_root_dir(&spec.dir).map_err(dir_error)?);
         let volume = hook.volume(sys::look_at(&*dir).map_err(dir_error)?.dev);
-        let opening = Opening { spec: &spec, dir: &dir, hook: &*hook };
+        let whole = places.iter().find_map(|place| match place {
+            Elsewhere::Whole(path) => Some(path.as_path()),
+            _ => None,
+        });
+        let opening = Opening { spec: &spec, dir: &dir, hook: &*hook, whole };
         let elsewhere = donors::find(&spec, &*hook, places)?;
         let mut found = match opening.open()? {
             Ok(found) => *found,

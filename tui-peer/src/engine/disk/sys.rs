@@ -150,6 +150,18 @@ pub(super) fn make_dir(dir: impl AsFd, name: impl Arg) -> io::Result<bool> {
     }
 }
 
+/// Has `to` share all blocks of `from`, in the place of what was in it; `false` where that cannot be: on other file
+/// systems and between two of them. A real trouble with the disk shows itself when the bytes are copied.
+#[cfg(all(target_os = "linux", not(any(target_arch = "sparc", target_arch = "sparc64"))))]
+pub(super) fn share_blocks(to: &File, from: &File) -> bool {
+    fs::ioctl_ficlone(to, from).is_ok()
+}
+
+#[cfg(not(all(target_os = "linux", not(any(target_arch = "sparc", target_arch = "sparc64")))))]
+pub(super) fn share_blocks(_: &File, _: &File) -> bool {
+    false
+}
+
 /// Reserves room for the whole file, where the file system can; a sparse file elsewhere.
 pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
     if len == 0 {

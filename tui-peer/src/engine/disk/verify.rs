@@ -5,6 +5,7 @@ use std::sync::Arc;
 use common::chunk_set::ChunkSet;
 use common::hash::sha256;
 use common::id::{ContentId, Hash};
+use common::layout::Place;
 use common::limits::BLOCK_LEN;
 use common::merkle::{block_hashes_of, chunk_hash};
 
@@ -146,20 +147,32 @@ impl Partial {
         let layout = self.layout();
         let Some(chunk) = layout.chunk(number) else { return Ok(false) };
         let place = layout.place(chunk);
-        let only = layout.file_chunks(place.file).is_some_and(|chunks| chunks.len() == 1);
         let mut bytes = vec![0; place.len as usize];
-        let right = |bytes: &[u8]| hash_of(&[bytes], layout.chunk_level(), only) == expected;
-        if self.read_own(place.file, place.offset, &mut bytes) && right(&bytes) {
+        if self.read_own(place.file, place.offset, &mut bytes)
+            && self.is_right(&place, &bytes, expected)
+        {
             let mut state = self.open_state()?;
             state.written.insert(number);
             state.pending.push(number);
             state.dirty.insert(place.file);
             return Ok(true);
         }
+        self.take_over(number, expected)
+    }
+
+    /// The same without a look at what the part has in its place.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn take_over(&self, number: u32, expected: Hash) -> Result<bool, DiskError> {
+        let layout = self.layout();
+        let Some(chunk) = layout.chunk(number) else { return Ok(false) };
+        let place = layout.place(chunk);
+        let mut bytes = vec![0; place.len as usize];
         let mut unread = false;
         for donor in self.donors_of(number) {
             match donor.tree.read_at(place.file, place.offset, &mut bytes) {
-                Ok(()) if right(&bytes) => {
+                Ok(()) if self.is_right(&place, &bytes, expected) => {
                     self.write_chunk(number, &[&bytes], false)?;
                     return Ok(true);
                 }
@@ -172,6 +185,12 @@ impl Partial {
             self.state().refuted.insert(number);
         }
         Ok(false)
+    }
+
+    fn is_right(&self, place: &Place, bytes: &[u8], expected: Hash) -> bool {
+        let layout = self.layout();
+        let only = layout.file_chunks(place.file).is_some_and(|chunks| chunks.len() == 1);
+        hash_of(&[bytes], layout.chunk_level(), only) == expected
     }
 
     /// Reads from the very file that will be put in place at the end.

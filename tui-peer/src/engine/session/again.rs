@@ -1,15 +1,13 @@
-//! A download that is asked for although it is known: more of its files, another folder, or only to go on.
-
-use std::path::Path;
+//! Something that is asked for although it is known: more of its files, another folder, or only to go on.
 
 use tokio::sync::oneshot;
 
 use super::Session;
 use super::commands::Answer;
-use super::content::{Content, Phase, Role, Share};
+use super::content::{Content, Phase, Role};
 use super::refuse;
 use super::selection::merged;
-use crate::engine::command::{CommandError, CommandErrorKind, Download, Reply};
+use crate::engine::command::{CommandErrorKind, Download, Reply};
 
 impl Session {
     /// Downloads something; the answer, unless it comes later.
@@ -23,8 +21,8 @@ impl Session {
         };
         match &content.role {
             Role::Share(share) if share.is_missed() => Some((self.fetch_again(wish), reply)),
-            Role::Share(share) => match elsewhere(&content.shown, share, wish.dir.as_deref()) {
-                Some(refused) => Some((Err(refused), reply)),
+            Role::Share(share) => match wish.dir.clone().filter(|dir| !share.lies_in(dir)) {
+                Some(dir) => self.copy_to(wish, dir, reply),
                 // Files that it does not have are named, also if it is complete.
                 None => Some((self.select(&wish.id, wish.files), reply)),
             },
@@ -84,22 +82,4 @@ impl Session {
             _ => self.resume(id),
         }
     }
-}
-
-/// Why something that is complete is not fetched into a folder where it does not lie.
-fn elsewhere(shown: &str, share: &Share, dir: Option<&Path>) -> Option<CommandError> {
-    let dir = dir?;
-    let lies = |path: &Path| path.parent() == Some(dir);
-    if share.paths.iter().any(|path| lies(path)) {
-        return None;
-    }
-    let path = share.paths.first()?;
-    let text = match share.part {
-        None => format!("{shown} is here already, at {}; copy it from there", path.display()),
-        Some(_) => format!(
-            "some files of {shown} are here already, at {}: more of them go there, so leave the folder out",
-            path.display()
-        ),
-    };
-    Some(refuse(CommandErrorKind::Invalid, text))
 }

@@ -1,6 +1,6 @@
 //! What the engine knows about one content of ours: a share, a download, or one that became the other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,6 +66,11 @@ impl Share {
     /// Whether nothing of it was on our disk when it was looked at last.
     pub(super) fn is_missed(&self) -> bool {
         matches!(self.state, ShareState::Gone { there: false, .. })
+    }
+
+    /// Whether it lies in a folder, as that is written.
+    pub(super) fn lies_in(&self, dir: &Path) -> bool {
+        self.paths.iter().any(|path| path.parent() == Some(dir))
     }
 }
 

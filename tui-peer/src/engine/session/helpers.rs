@@ -19,6 +19,8 @@ pub(super) enum Place {
     Volume(u64),
     /// Two volumes, the second of which is not to wait for the first.
     Moving(u64, u64),
+    /// A volume that copies are written to, which can take hours.
+    Copying(u64),
     /// A volume all of whose bytes may be read, which can take hours.
     Reading(u64),
 }
@@ -30,7 +32,8 @@ impl Place {
             // The library lets one write at a time; reading manifests takes memory.
             Self::Own | Self::Volume(_) => 8,
             Self::Closing => 32,
-            Self::Moving(..) => 2,
+            // More than two readers and writers make a disk slower.
+            Self::Moving(..) | Self::Copying(_) => 2,
             // Each hashes on all cores.
             Self::Reading(_) => 4,
         }

@@ -11,6 +11,7 @@ mod blocked;
 mod clock;
 mod commands;
 mod content;
+mod copies;
 mod delete;
 mod doubts;
 mod downloads;
@@ -148,6 +149,7 @@ pub(super) struct Session {
     rooms: room::Rooms,
     orphans: orphans::Orphans,
     moves: moves::Moves,
+    copies: copies::Copies,
     /// What is to be shared and not found yet.
     sought: paths::SoughtPaths,
     /// Finished downloads being deleted at the user's word.
@@ -302,6 +304,7 @@ impl Session {
         due = due.min(self.looks.next_due(self.probe.look_every()));
         let others = self.removal_due().into_iter().chain(self.failing.next_due());
         let others = others.chain(self.ledger.due()).chain(self.telling.due(Instant::now()));
+        let others = others.chain(self.copies.due());
         others.chain(self.moves.due()).fold(due, Instant::min)
     }
 
@@ -331,6 +334,7 @@ impl Session {
         self.search_on(now);
         self.try_failing(now);
         self.end_slow_moves(now);
+        self.tell_copies(now);
         self.bury_removed(Some(now));
         self.look_at_clocks(now, SystemTime::now());
         self.look_at_ledger(now);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::{Content, Download, Phase, bytes_of};
+use super::content::{Download, Phase, Role, bytes_of};
 use super::downloads::{Step, disk_name};
 use super::helpers::Place;
 use super::paths::usable;
@@ -41,7 +41,7 @@ const MAX_MOVED: usize = 1000;
 /// Folders remembered that one download comes from: nobody moves on more often before it is copied.
 const MAX_FROM: usize = 4;
 /// The answer of a move whose download is gone.
-pub(super) const NO_DOWNLOAD: &str = "it is no download any more";
+pub(super) const NO_DOWNLOAD: &str = "it was taken out of the list meanwhile";
 /// Moves asked for and not decided at once: more than anybody marks by hand; each waits for a disk.
 const MAX_ASKED: usize = 1000;
 
@@ -55,6 +55,7 @@ struct Noted {
 /// A move whose folders are being looked at.
 struct Asked {
     number: u64,
+    old: PathBuf,
     dir: PathBuf,
     /// Files that are wanted too when it goes there.
     files: Selection,
@@ -62,6 +63,18 @@ struct Asked {
     /// What was found there, while the download is still being opened.
     found: Option<Found>,
     reply: oneshot::Sender<Answer>,
+}
+
+/// What is asked for when something is to go to another folder.
+pub(super) struct Question {
+    pub(super) id: ContentId,
+    /// Where it is.
+    pub(super) old: PathBuf,
+    /// Where it is to go.
+    pub(super) dir: PathBuf,
+    /// Files that are wanted.
+    pub(super) files: Selection,
+    pub(super) reply: oneshot::Sender<Answer>,
 }
 
 /// Everything that moves.
@@ -145,16 +158,36 @@ impl Session {
             Ok(found) => found,
             Err(error) => return Some((Err(error), reply)),
         };
-        let (need, number) = (self.room_for(&id), self.new_number());
-        let keep_free = self.config.keep_free;
-        let due = Instant::now() + PATIENCE;
-        let asked = Asked { number, dir: dir.clone(), files, due, found: None, reply };
+        let (need, keep_free) = (self.room_for(&id), self.config.keep_free);
+        let question = Question { id, old, dir, files, reply };
+        self.ask(question, move |old, new| Folders { old, new }.look(&name, &id, need, keep_free))
+    }
+
+    /// Has two folders looked at before something of one of them goes to the other.
+    pub(super) fn ask(
+        &mut self,
+        question: Question,
+        look: impl FnOnce(&Path, &Path) -> Result<Found, CommandError> + Send + 'static,
+    ) -> Option<(Answer, oneshot::Sender<Answer>)> {
+        let Question { id, old, dir, files, reply } = question;
+        if let Some(asked) = self.moves.asked.get(&id) {
+            let to = asked.dir.display();
+            let text = format!("it is about to go to {to}; ask again when that is done");
+            return Some((Err(refuse(CommandErrorKind::Invalid, text)), reply));
+        }
+        if self.moves.asked.len() >= MAX_ASKED {
+            let text = format!("too many moves at once; it stays in {}", old.display());
+            return Some((Err(refuse(CommandErrorKind::Invalid, text)), reply));
+        }
+        let (number, due) = (self.new_number(), Instant::now() + PATIENCE);
+        let place = self.place_between(&old, &dir);
+        let asked =
+            Asked { number, old: old.clone(), dir: dir.clone(), files, due, found: None, reply };
         self.moves.asked.insert(id, asked);
-        let (probe, place) = (self.probe.clone(), self.place_between(&old, &dir));
+        let probe = self.probe.clone();
         self.help_at(place, dir, move |dir| {
             probe.before(&old);
-            let both = Folders { old: &old, new: &dir };
-            let result = both.look(&name, &id, need, keep_free);
+            let result = look(&old, &dir);
             Done::Moving(Looked { id, number, result })
         });
         None
@@ -162,19 +195,8 @@ impl Session {
 
     /// Where a download is and what it is called there, if it may move now.
     fn may_move(&mut self, id: &ContentId) -> Result<(PathBuf, String), CommandError> {
-        let asked = self.moves.asked.get(id).map(|asked| asked.dir.clone());
-        let many = self.moves.asked.len() >= MAX_ASKED;
         let download = self.download_of(id)?;
         let old = download.record.dir.clone();
-        if let Some(to) = asked {
-            let text =
-                format!("it is about to go to {}; ask again when that is done", to.display());
-            return Err(refuse(CommandErrorKind::Invalid, text));
-        }
-        if many {
-            let text = format!("too many moves at once; it stays in {}", old.display());
-            return Err(refuse(CommandErrorKind::Invalid, text));
-        }
         let volume = download.partial.as_ref().map(|partial| partial.volume());
         let name = disk_name(&download.record.name, id);
         if volume.is_some_and(|volume| self.disk.is_hung(volume)) {
@@ -215,29 +237,29 @@ impl Session {
 
     /// Moves a download that waited for its opening, if there is such a wish and nothing is in its way.
     pub(super) fn move_on(&mut self, id: &ContentId) {
-        let Some(found) = self.moves.asked.get(id).and_then(|asked| asked.found) else { return };
-        let phase = match self.contents.get_mut(id).map(Content::as_download) {
-            Some(Some(download)) if download.opening.is_some() => return,
-            Some(Some(download)) => Some(download.phase.clone()),
-            _ => None,
-        };
-        let answer = match phase {
+        let Some(asked) = self.moves.asked.get(id) else { return };
+        let Some(found) = asked.found else { return };
+        let (dir, files) = (asked.dir.clone(), asked.files.clone());
+        let answer = match self.contents.get(id).map(|content| &content.role) {
             None => Err(refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)),
-            Some(Phase::Finishing) => {
+            Some(Role::Share(_)) => self.copy_on(id, dir, files, found),
+            Some(Role::Download(download)) if download.opening.is_some() => return,
+            Some(Role::Download(download)) if download.phase == Phase::Finishing => {
                 let text = "it is just being put in place; ask again when that is done";
                 Err(refuse(CommandErrorKind::Invalid, text))
             }
-            Some(_) => self.change_folder(id, found),
+            Some(Role::Download(_)) => self.change_folder(id, dir, files, found),
         };
         self.end_move(id, answer);
     }
 
-    fn change_folder(&mut self, id: &ContentId, found: Found) -> Answer {
-        let Some((dir, files)) =
-            self.moves.asked.get(id).map(|asked| (asked.dir.clone(), asked.files.clone()))
-        else {
-            return Err(refuse(CommandErrorKind::Invalid, "nobody asked for that"));
-        };
+    fn change_folder(
+        &mut self,
+        id: &ContentId,
+        dir: PathBuf,
+        files: Selection,
+        found: Found,
+    ) -> Answer {
         let record = &self.download_of(id)?.record;
         let (old, before) = (record.dir.clone(), record.selection.clone());
         // Its list of files may have become known since it was asked for.
@@ -258,17 +280,18 @@ impl Session {
             return Err(refuse(CommandErrorKind::Invalid, text));
         }
         self.write_moves();
-        if more {
-            self.choose(id, files);
-        }
         let download = self.download_of(id)?;
         download.record.dir.clone_from(&dir);
-        let files = download.begin_anew();
+        let open = download.begin_anew();
         let record = download.record.clone();
         self.remember(&record);
         let source = self.contents.get_mut(id).and_then(|content| content.source.take());
-        self.let_go((files, source));
+        self.let_go((open, source));
         self.feed(Input::ContentRemoved { id: *id });
+        if more {
+            // Only now: it may go on by that, where it is to be.
+            self.choose(id, files);
+        }
         let text = format!(
             "{}: goes to {} instead of {}",
             self.shown_name(id),
@@ -293,32 +316,23 @@ impl Session {
     /// Whoever waited for a disk too long is told that the download stays.
     pub(super) fn end_slow_moves(&mut self, now: Instant) {
         let due = self.moves.asked.iter().filter(|(_, asked)| asked.due <= now);
-        let due: Vec<(ContentId, PathBuf, bool)> =
-            due.map(|(id, asked)| (*id, asked.dir.clone(), asked.found.is_some())).collect();
-        for (id, dir, looked) in due {
-            let Ok(download) = self.download_of(&id) else {
-                self.end_move(&id, Err(refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)));
-                continue;
-            };
-            let old = &download.record.dir;
-            let error = match looked {
-                false => refuse(CommandErrorKind::Io, silent(&dir, old)),
-                true => refuse(
-                    CommandErrorKind::Invalid,
-                    format!(
-                        "what is in {} is still being read and compared; it stays there, ask again when that \
-                         is done",
-                        old.display()
-                    ),
-                ),
-            };
-            self.end_move(&id, Err(error));
-        }
+        let error = |asked: &Asked| match asked.found {
+            None => refuse(CommandErrorKind::Io, silent(&asked.dir, &asked.old)),
+            Some(_) => {
+                let text = format!(
+                    "what is in {} is still being read and compared; it stays there, ask again when that is done",
+                    asked.old.display()
+                );
+                refuse(CommandErrorKind::Invalid, text)
+            }
+        };
+        let due: Vec<_> = due.map(|(id, asked)| (*id, error(asked))).collect();
+        due.into_iter().for_each(|(id, error)| self.end_move(&id, Err(error)));
     }
 
     /// A download that was to be moved is here, before that was decided.
     pub(super) fn too_late_to_move(&mut self, id: &ContentId, path: &Path) {
-        let text = format!("it is here by now, at {}; copy it from there", path.display());
+        let text = format!("it is here by now, at {}; ask again, and it is copied", path.display());
         self.end_move(id, Err(refuse(CommandErrorKind::Invalid, text)));
     }
 
@@ -443,7 +457,7 @@ pub(super) fn bring_along(
         match moved {
             Ok(Relocated::Renamed) => {}
             Ok(Relocated::Nothing | Relocated::Stays) => {
-                places.push(Elsewhere::Before(old.clone()))
+                places.push(Elsewhere::Before(old.clone()));
             }
             Err(error @ DiskError::InUse { .. }) => return Err(error),
             Err(error) => {

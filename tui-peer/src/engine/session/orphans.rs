@@ -264,7 +264,7 @@ impl Session {
         let claimed = match known {
             Some(Role::Download(_)) => true,
             // Its journal may be all that remembers it.
-            Some(Role::Share(_)) => found.part.is_none(),
+            Some(Role::Share(_)) => found.part.is_none() || self.copies.has(&found.id),
             None => self.removed.iter().any(|removed| removed.id() == found.id),
         };
         if claimed || self.orphans.is_spared(&found.id) {

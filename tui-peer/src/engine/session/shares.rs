@@ -55,6 +55,8 @@ pub(super) enum Done {
     Missed { id: ContentId, there: Vec<PathBuf> },
     /// The folders of a download that is to move were looked at.
     Moving(super::moves::Looked),
+    /// A copy of what is here has ended.
+    Copied(super::copies::Ended),
     /// A step of the search for old parts in a folder.
     Searched { dir: PathBuf, step: super::orphans::Step },
     /// An old part was deleted, and its bytes (or it is wanted, or could not be).
@@ -155,6 +157,7 @@ impl Session {
             Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
             Done::Download(step) => self.on_step(step),
             Done::Moving(looked) => self.on_moving(looked),
+            Done::Copied(ended) => self.on_copied(ended),
             Done::Searched { dir, step } => self.on_searched(dir, step),
             Done::Buried { found, result } => self.on_buried(&found, result),
             Done::Delete(step) => self.on_delete(step),

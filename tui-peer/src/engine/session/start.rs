@@ -154,6 +154,7 @@ pub(super) async fn start_on(
         rooms: Default::default(),
         orphans: Orphans::load(&loaded.settings, Instant::now()),
         moves: super::moves::Moves::load(&loaded.settings),
+        copies: Default::default(),
         sought: Default::default(),
         deleting: Vec::new(),
         chosen: Vec::new(),

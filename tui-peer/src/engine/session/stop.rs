@@ -93,6 +93,7 @@ impl Session {
         self.disk.close();
         self.last_kept();
         self.write_orphans();
+        std::mem::take(&mut self.copies).end(until).await;
         let deleted = self.finish_volumes(until).await;
         self.finish_library(deleted, until.max(Instant::now() + LIBRARY)).await;
         if !self.conns.is_empty() {

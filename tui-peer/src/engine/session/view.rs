@@ -53,12 +53,13 @@ impl Session {
             bans: self.ban_rows(),
             watches: self.keeping.kept.watches.iter().map(|words| words.as_str().into()).collect(),
             unkept: self.unkept(),
+            copies: self.copies.rows(),
         };
         // Rates fade for a while after the last byte: keep drawing until they have.
         let moving = meters.end();
         self.meters = meters;
-        self.dirty =
-            moving || !self.jobs.is_empty() || self.lens.as_ref().is_some_and(Lens::is_waiting);
+        let works = !self.jobs.is_empty() || !self.copies.is_empty();
+        self.dirty = moving || works || self.lens.as_ref().is_some_and(Lens::is_waiting);
         self.snapshots.send_replace(Arc::new(snapshot));
         let pause = self.published.elapsed() * SNAPSHOT_PART;
         self.snapshot_pause = pause.clamp(SNAPSHOT_EVERY, SNAPSHOT_REST);

@@ -55,6 +55,23 @@ pub struct Snapshot {
     /// What a restart would forget, because the library cannot be written; `None` as long as all is well.
     #[serde(default)]
     pub unkept: Option<Unkept>,
+    /// What is being copied to where it was asked for.
+    #[serde(default)]
+    pub copies: Arc<[Copying]>,
+}
+
+/// Something that is here is being copied to another folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copying {
+    /// What.
+    pub id: ContentId,
+    /// Where it will be.
+    #[serde(with = "plain::path")]
+    pub path: PathBuf,
+    /// Bytes of it in all.
+    pub size: u64,
+    /// Bytes that are there, and are right.
+    pub done: u64,
 }
 
 /// The library cannot be written: what changes goes on, and is tried to be written again and again.
@@ -97,6 +114,7 @@ impl Snapshot {
             bans: Arc::new([]),
             watches: Arc::new([]),
             unkept: None,
+            copies: Arc::new([]),
         }
     }
 }

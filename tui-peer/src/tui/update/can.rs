@@ -22,7 +22,9 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
         NetState::On | NetState::Lost { .. } | NetState::Connecting
     );
     match action {
-        Action::Download | Action::DownloadTo => {
+        // What is here is copied there.
+        Action::DownloadTo => need(target, "no file is selected"),
+        Action::Download => {
             need(target, "no file is selected")?;
             let all_here = model
                 .targets()

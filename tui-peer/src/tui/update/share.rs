@@ -6,6 +6,7 @@ use common::id::ContentId;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Download, Priority, Selection};
+use crate::engine::snapshot::TransferState;
 
 use super::super::model::{
     Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath, typed, untyped,
@@ -237,7 +238,11 @@ fn enter(model: &mut Model, share: &mut SharePath, out: &mut Vec<Effect>) -> boo
 
 /// Downloads these to a folder.
 pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mut Vec<Effect>) {
-    let text = format!("downloading to {}", model.show_path(dir));
+    let here = |id: &ContentId| {
+        model.transfer(id).is_some_and(|transfer| transfer.state == TransferState::Sharing)
+    };
+    let does = if share.save.iter().all(here) { "copying" } else { "downloading" };
+    let text = format!("{does} to {}", model.show_path(dir));
     for (i, id) in share.save.iter().enumerate() {
         let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
         let dir = Some(dir.to_owned());
@@ -246,6 +251,9 @@ pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mu
         let files = if known { Selection::Paths(Vec::new()) } else { Selection::All };
         let download = Download { id: *id, name: None, dir, files };
         out.push(Effect::Call(Command::Download(download), asked));
+        if here(id) {
+            continue;
+        }
         if share.priority != Priority::Normal {
             let command = Command::Prioritize { id: *id, priority: share.priority };
             out.push(Effect::Call(command, Asked::Quietly));

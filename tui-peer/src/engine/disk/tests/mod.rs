@@ -1,5 +1,6 @@
 //! Downloads from beginning to end, and what may come between.
 
+mod copy;
 mod damage;
 mod direct;
 mod faults;
