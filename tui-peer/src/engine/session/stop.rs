@@ -93,8 +93,8 @@ impl Session {
         self.disk.close();
         self.last_kept();
         self.write_orphans();
-        std::mem::take(&mut self.copies).end(until).await;
-        let deleted = self.finish_volumes(until).await;
+        let copies = std::mem::take(&mut self.copies);
+        let ((), deleted) = tokio::join!(copies.end(until), self.finish_volumes(until));
         self.finish_library(deleted, until.max(Instant::now() + LIBRARY)).await;
         if !self.conns.is_empty() {
             tokio::time::sleep(GOODBYE).await;
