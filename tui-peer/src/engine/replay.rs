@@ -106,6 +106,11 @@ impl Events {
             None => self.live.try_recv(),
         }
     }
+
+    /// Whether everything told so far has been received.
+    pub fn is_caught_up(&self) -> bool {
+        self.earlier.is_empty() && self.live.is_empty()
+    }
 }
 
 #[cfg(test)]

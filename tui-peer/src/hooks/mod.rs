@@ -56,6 +56,7 @@ impl Hooks {
             running: JoinSet::new(),
             waiting: VecDeque::new(),
             full: false,
+            missed: 0,
             warned: None,
             ending: false,
             last: Vec::new(),
@@ -97,6 +98,8 @@ struct Runner {
     waiting: VecDeque<Call>,
     /// Some were passed over, and that was said.
     full: bool,
+    /// Events that went by too fast, and that was not said yet.
+    missed: u64,
     /// Why hooks are not run, as it was said last.
     warned: Option<String>,
     /// The engine has stopped.
@@ -114,7 +117,7 @@ impl Runner {
                 _ = &mut finishing => break,
                 event = self.events.recv() => match event {
                     Ok(event) => self.on_event(&event).await,
-                    Err(RecvError::Lagged(n)) => self.missed(n),
+                    Err(RecvError::Lagged(n)) => self.missed += n,
                     Err(RecvError::Closed) => break,
                 },
                 Some(ended) = self.running.join_next() => self.on_end(ended.ok()),
@@ -124,7 +127,7 @@ impl Runner {
         loop {
             match self.events.try_recv() {
                 Ok(event) => self.on_event(&event).await,
-                Err(TryRecvError::Lagged(n)) => self.missed(n),
+                Err(TryRecvError::Lagged(n)) => self.missed += n,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
@@ -134,6 +137,7 @@ impl Runner {
     }
 
     async fn on_event(&mut self, event: &Event) {
+        self.tell_missed();
         if !matches!(event.what, What::Done { .. } | What::Failed { .. }) {
             return;
         }
@@ -196,8 +200,17 @@ impl Runner {
         self.full &= self.waiting.len() >= MAX_WAITING;
     }
 
-    fn missed(&mut self, events: u64) {
-        self.say(Level::Warn, format!("{events} events went by too fast for their hooks"));
+    /// Says what went by. That is an event too: said before the others are received it would push out one more, and
+    /// so on for ever.
+    fn tell_missed(&mut self) {
+        if self.missed == 0 || !self.events.is_caught_up() {
+            return;
+        }
+        let missed = std::mem::take(&mut self.missed);
+        let has_hooks = self.settings.done.is_some() || self.settings.error.is_some();
+        if has_hooks {
+            self.say(Level::Warn, format!("{missed} events went by too fast for their hooks"));
+        }
     }
 
     fn say(&mut self, level: Level, text: String) {
@@ -211,5 +224,50 @@ impl Runner {
         } else {
             tracing::info!("{text}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::engine::handle::{EVENT_QUEUE, HandleParts, channel};
+    use crate::engine::snapshot::{Me, Snapshot};
+
+    fn settings(done: Option<&str>) -> Settings {
+        let done = done.map(|program| vec![program.to_owned()]);
+        Settings { done, error: None, limit: Duration::from_secs(1), refused: None }
+    }
+
+    /// What is said of more events than can be heard.
+    async fn warnings(done: Option<&'static str>) -> Vec<String> {
+        let (engine, HandleParts { events, .. }) = channel(Snapshot::first(Me::example()));
+        let read = move || Ok(settings(done));
+        let hooks = Hooks::start(&engine, settings(done), Box::new(read));
+        let (level, target) = (Level::Info, Target::Net);
+        for _ in 0..2 * EVENT_QUEUE {
+            let (at, text) = (SystemTime::now(), String::new());
+            events.send(Event { at, level, target, text, what: What::Said });
+        }
+        let mut heard = engine.live_events();
+        let mut warnings = Vec::new();
+        // The hooks get their turn each time; what they say is one more event for them.
+        for _ in 0..3 * EVENT_QUEUE {
+            tokio::task::yield_now().await;
+            while let Ok(event) = heard.try_recv() {
+                warnings.extend((event.level == Level::Warn).then_some(event.text));
+            }
+        }
+        hooks.finish(Duration::from_secs(10)).await;
+        warnings
+    }
+
+    #[tokio::test]
+    async fn h3_more_events_than_hooks_can_hear_are_said_once_and_only_where_there_are_hooks() {
+        let said = warnings(Some("true")).await;
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said.iter().all(|text| text.ends_with("too fast for their hooks")), "{said:?}");
+        assert!(warnings(None).await.is_empty());
     }
 }

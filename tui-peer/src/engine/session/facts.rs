@@ -59,6 +59,10 @@ impl Meters {
 
     /// The rate of a counter that stands at `total`.
     pub(super) fn rate(&mut self, of: Of, now: Time, total: u64) -> f64 {
+        // Most of many thousands of shares never move: they need no meter.
+        if total == 0 {
+            return 0.0;
+        }
         let half_life = match of {
             Of::All(_) | Of::Content(..) => TOTAL,
             Of::Conn(..) | Of::Link(..) => PEER,

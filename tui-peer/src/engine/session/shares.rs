@@ -117,10 +117,8 @@ impl Session {
         for record in records {
             by_volume.entry(self.volume_of(&record.path)).or_default().push(record);
         }
-        for (volume, mut records) in by_volume {
-            while !records.is_empty() {
-                let rest = records.split_off(records.len().min(RESTORED_AT_ONCE));
-                let some = std::mem::replace(&mut records, rest);
+        for (volume, records) in by_volume {
+            for some in in_parts(records, RESTORED_AT_ONCE) {
                 let (library, probe) = (self.library.clone(), self.probe.clone());
                 self.help(Place::Volume(volume), move || {
                     let look = |record: ShareRecord| {
@@ -390,4 +388,28 @@ pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
 /// Threads for hashing: all cores.
 pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Everything in its order, in parts of at most `most` (never 0). Each part has room for itself alone: what is split
+/// off a long list keeps that list's room.
+fn in_parts<T>(all: Vec<T>, most: usize) -> impl Iterator<Item = Vec<T>> {
+    let mut all = all.into_iter();
+    std::iter::from_fn(move || {
+        let part: Vec<T> = all.by_ref().take(most).collect();
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h3_a_restart_with_many_shares_holds_each_record_once() {
+        let parts: Vec<Vec<u32>> = in_parts((0..50_000).collect(), RESTORED_AT_ONCE).collect();
+        assert!(parts.iter().all(|part| part.len() <= RESTORED_AT_ONCE));
+        let room: usize = parts.iter().map(Vec::capacity).sum();
+        assert!(room < 2 * 50_000, "room for {room}");
+        assert!(parts.into_iter().flatten().eq(0..50_000));
+    }
 }
