@@ -195,6 +195,46 @@ impl ChunkSet {
         self.runs().flatten()
     }
 
+    /// How many chunks of a half-open range are in the set: a bitmap is counted by words, not by runs.
+    pub fn count_in(&self, range: Range<u32>) -> u32 {
+        let (start, end) = (range.start, range.end.min(self.chunks));
+        if start >= end {
+            return 0;
+        }
+        match &self.form {
+            Form::Complete => end - start,
+            Form::Runs(runs) => {
+                let first = runs.partition_point(|run| run.0 + run.1 <= start);
+                let there = runs.iter().skip(first).take_while(|run| run.0 < end);
+                there.map(|run| (run.0 + run.1).min(end) - run.0.max(start)).sum()
+            }
+            Form::Bits(words) => {
+                let (first, last) = (start / 64, (end - 1) / 64);
+                let inside = words.iter().zip(0u32..).skip(first as usize);
+                inside
+                    .take((last - first + 1) as usize)
+                    .map(|(word, at)| {
+                        let low = if at == first { u64::MAX << (start % 64) } else { u64::MAX };
+                        let high =
+                            if at == last { u64::MAX >> (63 - (end - 1) % 64) } else { u64::MAX };
+                        (word & low & high).count_ones()
+                    })
+                    .sum()
+            }
+        }
+    }
+
+    /// How many chunks are in both sets.
+    pub fn common_with(&self, other: &Self) -> u32 {
+        match (&self.form, &other.form) {
+            (Form::Bits(a), Form::Bits(b)) => {
+                a.iter().zip(b.iter()).map(|(a, b)| (a & b).count_ones()).sum()
+            }
+            (Form::Bits(_), _) => other.runs().map(|run| self.count_in(run)).sum(),
+            _ => self.runs().map(|run| other.count_in(run)).sum(),
+        }
+    }
+
     /// Heap bytes used, for memory budgets.
     pub fn heap_bytes(&self) -> usize {
         match &self.form {
@@ -585,6 +625,30 @@ mod tests {
             }
         }
         set
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_those_of_one_by_one(
+            a in prop::collection::vec((0u32..700, 1u32..90), 0..40),
+            b in prop::collection::vec((0u32..700, 1u32..90), 0..40),
+            (full, chunks, start, end) in (any::<bool>(), 1u32..700, 0u32..800, 0u32..800),
+        ) {
+            let build = |runs: &[(u32, u32)]| {
+                let mut set = ChunkSet::empty(chunks);
+                for (start, len) in runs {
+                    // Every other one: many short runs become a bitmap.
+                    (*start..start + len).step_by(2).for_each(|chunk| _ = set.insert(chunk));
+                }
+                set
+            };
+            let (a, b) = (if full { ChunkSet::full(chunks) } else { build(&a) }, build(&b));
+            let within = a.iter().filter(|chunk| (start..end).contains(chunk)).count();
+            prop_assert_eq!(a.count_in(start..end) as usize, within);
+            let both = a.iter().filter(|chunk| b.contains(*chunk)).count();
+            prop_assert_eq!(a.common_with(&b) as usize, both);
+            prop_assert_eq!(b.common_with(&a) as usize, both);
+        }
     }
 
     proptest! {

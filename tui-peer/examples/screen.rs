@@ -127,7 +127,7 @@ fn step(snap: &mut Snapshot) {
 
 fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> {
     match command {
-        Command::Focus { id } => {
+        Command::Focus { id, .. } => {
             let row = snap.catalogue.rows.iter().find(|row| Some(row.id) == id);
             snap.focus = row.map(|row| {
                 let own = snap.transfers.iter().find(|t| t.id == row.id);

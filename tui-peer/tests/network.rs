@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tui_peer::engine::command::Command;
 use tui_peer::engine::config::EngineConfig;
 use tui_peer::engine::handle::{EngineHandle, Stop};
-use tui_peer::engine::snapshot::Snapshot;
+use tui_peer::engine::snapshot::{Look, Snapshot};
 use tui_peer::engine::start;
 
 /// Longest any step may take on a busy machine.
@@ -68,7 +68,7 @@ async fn a_watching_peer_sees_files_and_sources_come_and_go() {
         until(&watcher, "one more file", |s| s.catalogue.rows.len() as u32 == n + 1).await;
         // Looking at one file must not stop the others from being told.
         let id = watcher.snapshot().catalogue.rows.first().map(|row| row.id);
-        watcher.call(Command::Focus { id }).await.unwrap();
+        watcher.call(Command::Focus { id, look: Look::default() }).await.unwrap();
     }
     let gone = sharers.remove(0);
     gone.stop(Stop::Gracefully);

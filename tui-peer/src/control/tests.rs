@@ -93,6 +93,7 @@ fn snapshot(rows: u32) -> Snapshot {
                 left: None,
                 added: None,
                 causes: Vec::new(),
+                holders: None,
             }
             .into(),
         ),

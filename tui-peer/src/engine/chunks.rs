@@ -11,6 +11,12 @@ use super::snapshot::ChunkState;
 /// million chunks are few pages (3,907).
 pub const PAGE: usize = 256;
 
+/// First chunk of bucket `i` of `buckets` for `n` chunks: sizes differ by at most one. The scale of every
+/// picture of chunks.
+pub fn first_chunk(i: usize, buckets: usize, n: usize) -> usize {
+    (i as u128 * n as u128 / buckets.max(1) as u128) as usize
+}
+
 /// Some chunks in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
 use super::plain;
-use super::snapshot::FolderEntry;
+use super::snapshot::{FolderEntry, Look};
 
 /// A request of the user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -164,6 +164,9 @@ pub enum Command {
     Focus {
         /// Which, or none.
         id: Option<ContentId>,
+        /// What of it is wanted beside chunks and sources.
+        #[serde(default, skip_serializing_if = "Look::is_plain")]
+        look: Look,
     },
     /// Serve others, or not for now.
     Serve {

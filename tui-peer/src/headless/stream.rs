@@ -30,7 +30,7 @@ use crate::engine::chunks::Chunks;
 use crate::engine::command::{Command, Download, Reply, Selection};
 use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events, Stop};
-use crate::engine::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
+use crate::engine::snapshot::{ChunkState, FolderEntry, Look, NetState, Snapshot, TransferState};
 
 /// The line at the bottom, and looks at whether somebody still reads, this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -223,7 +223,7 @@ impl Work<'_> {
         let all = [
             Command::Download(download),
             Command::Sequential { id, on: true },
-            Command::Focus { id: Some(id) },
+            Command::Focus { id: Some(id), look: Look::default() },
         ];
         for command in all {
             if let Err(error) = self.engine.call(command).await {

@@ -1,5 +1,6 @@
 //! What the core shows of itself, for snapshots.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::chunk_set::ChunkSet;
@@ -8,7 +9,7 @@ use common::merkle::ChunkHashes;
 
 pub use super::census::Touched;
 use super::census::key;
-use super::content::{Body, Has};
+use super::content::{Body, Has, Link};
 use super::event::ConnId;
 use super::node::Node;
 use super::time::Time;
@@ -64,6 +65,7 @@ pub enum DialState {
 #[derive(Debug)]
 pub struct ContentView<'a> {
     body: &'a Body,
+    links: &'a BTreeMap<ConnId, Link>,
     /// Chunks here.
     pub have: &'a ChunkSet,
     /// Chunks wanted.
@@ -154,6 +156,17 @@ pub struct SourceView {
     pub interesting: bool,
 }
 
+/// Which chunks a peer has.
+#[derive(Debug, Clone, Copy)]
+pub enum Holding<'a> {
+    /// Every one.
+    All,
+    /// These.
+    Some(&'a ChunkSet),
+    /// Nobody knows.
+    Unknown,
+}
+
 /// A source this much slower than the fastest is called slow.
 const SLOW: f64 = 8.0;
 
@@ -189,6 +202,15 @@ impl ContentView<'_> {
     /// The only partial source of a chunk that has one.
     pub fn sole(&self, chunk: u32) -> Option<u32> {
         (self.partial(chunk) == 1).then(|| self.body.census.sole(chunk))
+    }
+
+    /// What a connected peer has.
+    pub fn holding(&self, at: ConnId) -> Holding<'_> {
+        match self.links.get(&at).map(|link| &link.has) {
+            Some(Has::All) => Holding::All,
+            Some(Has::Some(set)) => Holding::Some(set),
+            Some(Has::Unread { .. }) | None => Holding::Unknown,
+        }
     }
 
     /// Bytes of most chunks.
@@ -330,6 +352,7 @@ impl Node {
         let (unavailable, copies) = body.census.scarcity(body.seeds);
         Some(ContentView {
             body,
+            links: &content.links,
             have: &body.have,
             wanted: &body.wanted,
             wanted_here: body.wanted_here,

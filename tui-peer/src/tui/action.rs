@@ -162,6 +162,7 @@ actions! {
     CopyHash    "copy-id"     File FILE ["Y"], "copy id", "yank hash";
     OpenFolder  "open-folder" File FILE ["e"], "open its folder (over ssh: copy the path)", "show xdg file manager yank path";
     Why         "why"         File FILE ["i"], "why is this slow or stuck?", "explain info";
+    Holders     "who-has"     File FILE ["w"], "who has which chunks", "swarm peers copies pieces bitfield";
     Mark        "mark"        File FILES ["space"], "mark", "select";
     MarkRange   "mark-range"  File FILES ["V"], "mark a range: begin / end", "select visual";
     MarkAll     "mark-all"    File FILES ["*"], "mark all / none", "select";
@@ -195,6 +196,7 @@ actions! {
     Zoom        "zoom"        View ALL ["z"], "zoom this pane", "maximise";
     Wider       "wider"       View ALL [">"], "split right / down", "resize";
     Narrower    "narrower"    View ALL ["<"], "split left / up", "resize";
+    Window      "graph-window" View FILE ["t"], "how far back the graph goes", "throughput speed rate history minutes";
     Settings    "settings"    View ALL ["f2"], "settings", "options preferences configuration limit speed rate port folder notify units colours";
     Theme       "theme"       View ALL ["T"], "next theme", "color colour dark light contrast mono";
     Mouse       "mouse"       View ALL ["m"], "mouse on / off", "";

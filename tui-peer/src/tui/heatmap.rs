@@ -1,6 +1,7 @@
 //! The chunk map: how many chunks stand behind every cell, and how bad the worst of them is. Never
 //! samples: one missing chunk in a million shows. Pure.
 
+pub use crate::engine::chunks::first_chunk;
 use crate::engine::chunks::{Chunks, PAGE};
 use crate::engine::snapshot::ChunkState;
 
@@ -153,11 +154,6 @@ pub fn mode(n: usize, cells: usize, halves: bool) -> Mode {
     } else {
         Mode::Level
     }
-}
-
-/// First chunk of bucket `i` of `buckets` for `n` chunks: sizes differ by at most one.
-pub fn first_chunk(i: usize, buckets: usize, n: usize) -> usize {
-    (i as u128 * n as u128 / buckets.max(1) as u128) as usize
 }
 
 /// The bucket that chunk `c` of `n` lies in.

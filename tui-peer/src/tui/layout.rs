@@ -46,6 +46,8 @@ pub struct Areas {
     pub chunks: Rect,
     /// Sources.
     pub sources: Rect,
+    /// Rates over time, below the sources where there is room.
+    pub graph: Rect,
     /// Log.
     pub log: Rect,
     /// Selected file in short (small layout).
@@ -63,6 +65,8 @@ pub struct Wish {
     pub zoom: bool,
     /// Whether the details of the selected file are open.
     pub details: bool,
+    /// Whether who has what takes the room of map and sources.
+    pub swarm: bool,
     /// Percentage added to the files pane.
     pub split: i16,
     /// Whether something is wrong that gets a line of its own.
@@ -77,6 +81,15 @@ const INFO: u16 = 6;
 const MAX_LOG: u16 = 15;
 /// Rows of the transfers pane.
 const TRANSFERS: u16 = 10;
+
+/// Columns and rows of the rates over time at least, with their box: 60 and 8 inside.
+const MIN_GRAPH: (u16, u16) = (62, 10);
+/// Rows they take at most: more says no more.
+const MAX_GRAPH: u16 = 14;
+/// Rows of the sources above them at least: six peers.
+const MIN_SOURCES: u16 = 8;
+/// Rows from which the details have both.
+const DETAILS_WITH_GRAPH: u16 = 34;
 
 /// Which layout a terminal of this size gets.
 pub fn class(width: u16, height: u16) -> Class {
@@ -114,6 +127,7 @@ impl Areas {
             transfers: none,
             chunks: none,
             sources: none,
+            graph: none,
             log: none,
             summary: none,
             footer: none,
@@ -134,7 +148,7 @@ impl Areas {
         areas.banner = banner;
         areas.footer = footer;
         if wish.details {
-            areas.detailed(body);
+            areas.detailed(body, wish.swarm);
         } else if class == Class::Small {
             areas.small(body, wish);
         } else if wish.zoom {
@@ -142,13 +156,33 @@ impl Areas {
         } else {
             areas.panes(body, wish);
         }
+        if !wish.swarm {
+            areas.split_graph();
+        }
         areas
     }
 
-    fn detailed(&mut self, body: Rect) {
+    /// The lower part of the sources is for rates over time, where both have room enough.
+    fn split_graph(&mut self) {
+        let area = self.sources;
+        if area.width < MIN_GRAPH.0 || area.height < MIN_GRAPH.1 + MIN_SOURCES {
+            return;
+        }
+        let height = MIN_GRAPH.1.max(area.height / 3).min(MAX_GRAPH);
+        [self.sources, self.graph] = rows(area, [Constraint::Fill(1), Constraint::Length(height)]);
+    }
+
+    fn detailed(&mut self, body: Rect, swarm: bool) {
         let info = INFO.min(body.height / 4);
+        if swarm {
+            [self.info, self.sources] = rows(body, [Constraint::Length(info), Constraint::Fill(1)]);
+            return;
+        }
+        // A little less map where that makes room for rates over time.
+        let graph = body.width >= MIN_GRAPH.0 && body.height >= DETAILS_WITH_GRAPH;
+        let chunks = if graph { body.height * 38 / 100 } else { body.height / 2 };
         let [info, chunks, sources] =
-            rows(body, [Constraint::Length(info), Constraint::Percentage(50), Constraint::Fill(1)]);
+            rows(body, [Constraint::Length(info), Constraint::Length(chunks), Constraint::Fill(1)]);
         (self.info, self.chunks, self.sources) = (info, chunks, sources);
     }
 
@@ -286,8 +320,9 @@ mod tests {
                         (true, 0, false),
                         (false, -40, false),
                         (false, 40, true),
+                        (true, 0, true),
                     ] {
-                        let wish = Wish { focus, zoom, split, details, banner: zoom };
+                        let wish = Wish { focus, zoom, split, details, swarm: zoom, banner: zoom };
                         let areas = Areas::new(width, height, wish);
                         let all = [
                             areas.header,
@@ -298,6 +333,7 @@ mod tests {
                             areas.transfers,
                             areas.chunks,
                             areas.sources,
+                            areas.graph,
                             areas.log,
                             areas.summary,
                             areas.footer,

@@ -9,7 +9,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{Look, Snapshot};
 use crate::logfile::Entry;
 use crate::settings::{Change, Item};
 
@@ -69,8 +69,8 @@ pub enum Msg {
 pub enum Effect {
     /// Ask the engine.
     Call(Command, Asked),
-    /// Ask the engine for details of this from now on.
-    Focus(Option<ContentId>),
+    /// Ask the engine for details of this, and for so much of them, from now on.
+    Focus(Option<ContentId>, Look),
     /// List a folder of this machine.
     ListDir(PathBuf),
     /// Look at something outside, once the typing rests.

@@ -162,7 +162,7 @@ async fn keys_and_data_reach_the_screen_and_rest_is_silent() {
     play.until("Network 1,204").await;
     let (command, reply) = play.parts.commands.recv().await.unwrap();
     assert!(
-        matches!(command, Command::Focus { id: Some(_) }),
+        matches!(command, Command::Focus { id: Some(_), .. }),
         "the engine is told what is looked at"
     );
     reply.send(Ok(Reply::Accepted)).unwrap();

@@ -12,6 +12,7 @@ mod bytes;
 mod dialogs;
 mod map;
 mod narrow;
+mod pictures;
 mod polish;
 #[cfg(target_os = "linux")]
 mod pty;

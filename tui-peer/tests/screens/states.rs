@@ -191,7 +191,7 @@ fn focus_follows_the_cursor_once_per_file() {
     stage.keys("j");
     stage.pass(Duration::from_secs(1));
     let focus: Vec<_> =
-        stage.effects.iter().filter(|e| matches!(e, Effect::Focus(Some(_)))).collect();
+        stage.effects.iter().filter(|e| matches!(e, Effect::Focus(Some(_), _))).collect();
     assert_eq!(focus.len(), 1);
 }
 

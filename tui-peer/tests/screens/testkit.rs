@@ -224,6 +224,7 @@ pub(crate) fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
         sole: vec![Sole { peer: peer(0), nick: "lab-3".to_owned(), chunks: only, connected: true }],
         left: None,
         added: Some(UNIX - 210),
+        holders: None,
         causes: vec![Cause::TheirUplink(4), Cause::Choked(1), Cause::Snubbed(1)],
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use tui_peer::engine::command::Command;
 use tui_peer::engine::event::What;
 use tui_peer::engine::library::{Library, ShareRecord, Stat, restore};
-use tui_peer::engine::snapshot::{ChunkState, NetState, Snapshot, TransferState};
+use tui_peer::engine::snapshot::{ChunkState, Look, NetState, Snapshot, TransferState};
 
 use super::net::{Net, download, is, ok, refused, share, start_again, stop, transfer, until};
 
@@ -34,7 +34,7 @@ async fn a_chunk_of_a_download_that_is_damaged_on_disk_is_fetched_again() {
     let (seed, first, [id]) = net.offered([&net.file("a", 6_000_000)]).await;
     ok(&seed, Command::Limits { up: Some(1 << 20), down: None }).await;
     download(&first, id).await;
-    ok(&first, Command::Focus { id: Some(id) }).await;
+    ok(&first, Command::Focus { id: Some(id), look: Look::default() }).await;
     until(&first, "some of it", |s| transfer(s, id).is_some_and(|t| t.done > 2_000_000)).await;
     ok(&first, Command::Pause { id }).await;
     ok(&seed, Command::Leave).await;

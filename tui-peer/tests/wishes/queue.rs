@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tui_peer::engine::command::{Command, Priority, Reorder};
 use tui_peer::engine::event::{Event, Level, What};
 use tui_peer::engine::handle::EngineHandle;
-use tui_peer::engine::snapshot::{Snapshot, TransferState};
+use tui_peer::engine::snapshot::{Look, Snapshot, TransferState};
 
 use super::net::{
     Net, download, is, ok, refused, share, start_again, state, stop, transfer, until,
@@ -138,7 +138,7 @@ async fn chunks_come_in_order_if_that_is_wished() {
     ok(&peer, Command::Limits { up: None, down: Some(1 << 20) }).await;
     download(&peer, id).await;
     ok(&peer, Command::Sequential { id, on: true }).await;
-    ok(&peer, Command::Focus { id: Some(id) }).await;
+    ok(&peer, Command::Focus { id: Some(id), look: Look::default() }).await;
     until(&peer, "half of it", |s| transfer(s, id).is_some_and(|t| t.have * 2 > t.chunks)).await;
     let snap = peer.snapshot();
     let chunks = snap.focus.as_ref().unwrap().chunks.clone();

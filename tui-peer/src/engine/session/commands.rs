@@ -98,7 +98,8 @@ impl Session {
                 }
                 Ok(Reply::Accepted)
             }
-            Command::Focus { id } => {
+            Command::Focus { id, look } => {
+                self.look = look;
                 if self.focus != id {
                     if let Some(lens) = self.lens.take() {
                         self.node.unwatch(&lens.id);

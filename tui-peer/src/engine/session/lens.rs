@@ -1,6 +1,8 @@
 //! The content somebody looks at: how each of its chunks stands, kept up to date change by change. What
 //! the swarm says of connected peers is exact; of others the tracker's word is counted.
 
+mod holders;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -57,6 +59,8 @@ pub(super) struct Lens {
     sole: HashMap<u32, u32>,
     /// Missing chunks of which only complete sources have a copy.
     bare: u32,
+    /// The order in which those who have something are shown, while somebody looks.
+    shown: Vec<PeerId>,
 }
 
 /// What peers we are not connected to have, by the tracker's word.
@@ -93,6 +97,7 @@ impl Lens {
             holders: Vec::new(),
             sole: HashMap::new(),
             bare: 0,
+            shown: Vec::new(),
         }
     }
 

@@ -82,7 +82,7 @@ use super::figures::Errors;
 use super::handle::{Call, Stop};
 use super::library::Library;
 use super::replay::EventSender;
-use super::snapshot::Snapshot;
+use super::snapshot::{Look, Snapshot};
 use super::why;
 use crate::swarm::Node;
 use crate::swarm::event::{ConnId, Input, Output};
@@ -132,6 +132,7 @@ pub(super) struct Session {
     events: EventSender,
     snapshots: watch::Sender<Arc<Snapshot>>,
     focus: Option<ContentId>,
+    look: Look,
     /// Chunks of the content somebody looks at.
     lens: Option<lens::Lens>,
     meters: facts::Meters,

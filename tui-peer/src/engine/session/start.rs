@@ -32,7 +32,7 @@ use crate::engine::gate::Gate;
 use crate::engine::handle::{self, EngineHandle};
 use crate::engine::library::{Library, LibraryError, Opener, plain_opener};
 use crate::engine::limiter::Limiter;
-use crate::engine::snapshot::{Me, Snapshot};
+use crate::engine::snapshot::{Look, Me, Snapshot};
 use crate::swarm::event::Input;
 use crate::swarm::{Node, NodeConfig};
 
@@ -141,6 +141,7 @@ pub(super) async fn start_on(
         events: parts.events,
         snapshots: parts.snapshots,
         focus: None,
+        look: Look::default(),
         lens: None,
         meters: Default::default(),
         serving: true,

@@ -330,6 +330,15 @@ impl Session {
             }
             _ => Vec::new(),
         };
+        let mut holders = lens.holders(self.look.holders, &known, view.as_ref());
+        if let Some(holders) = &mut holders {
+            for row in holders.rows.iter_mut().filter(|row| row.connected) {
+                row.nick = self.nick(&row.peer);
+            }
+            for only in holders.only.iter_mut().filter(|only| only.nick.is_empty()) {
+                only.nick = only.peer.map_or_else(String::new, |peer| self.nick(&peer));
+            }
+        }
         let focus = Focus {
             id,
             chunks: lens.chunks.clone(),
@@ -341,6 +350,7 @@ impl Session {
             left: lens.left.clone(),
             added: download.map(|download| download.record.added_ms / 1000),
             causes,
+            holders,
         };
         drop(view);
         self.lens = Some(lens);

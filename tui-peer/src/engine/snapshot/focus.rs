@@ -6,6 +6,7 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
+use super::Holders;
 use crate::engine::chunks::Chunks;
 use crate::engine::plain;
 use crate::engine::why::Cause;
@@ -36,6 +37,9 @@ pub struct Focus {
     pub added: Option<u64>,
     /// Why it is not faster, the most important cause first.
     pub causes: Vec<Cause>,
+    /// Who has what, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holders: Option<Holders>,
 }
 
 /// Chunks in flight that [`Focus::flights`] names: more than a screen has cells for.

@@ -4,6 +4,7 @@
 //! Strings that came from the network are already safe to show ([`common::names::show`]).
 
 mod focus;
+mod holders;
 mod peer;
 mod transfer;
 
@@ -18,6 +19,9 @@ use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
 pub use focus::{ChunkState, Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
+pub use holders::{
+    HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
+};
 pub use peer::{PeerRow, Take, Upload};
 pub use transfer::{FolderEntry, Plan, Transfer, TransferState, Unreached};
 

@@ -28,7 +28,7 @@ use crate::args::exit;
 use crate::engine::command::{Command, Reply};
 use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events, Stop};
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{Look, Snapshot};
 
 /// Progress events and bars at most this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -121,7 +121,7 @@ impl Work {
         announce(&self.engine.snapshot(), &join, &link, sending, out);
         // The tracker tells the names of those who fetch what is looked at.
         let looked_at = all.first().map(|sent| sent.id);
-        let _ = self.engine.call(Command::Focus { id: looked_at }).await;
+        let _ = self.engine.call(Command::Focus { id: looked_at, look: Look::default() }).await;
         self.wait(&mut receivers, sending.to, out).await?;
         let text = words(&all, size, &receivers.done(), self.began.elapsed());
         let peers = receivers

@@ -125,7 +125,8 @@ fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
                     && a.chunks == b.chunks
                     && a.sources == b.sources
                     && a.sole == b.sole
-                    && a.causes == b.causes)
+                    && a.causes == b.causes
+                    && a.holders == b.holders)
         }
         _ => false,
     };

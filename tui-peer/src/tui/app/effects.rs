@@ -14,6 +14,7 @@ use super::super::msg::{Asked, Effect, Msg};
 use super::super::outside::{open, write_filters};
 use super::App;
 use crate::engine::command::Command;
+use crate::engine::snapshot::Look;
 use crate::settings::{Change, Item, write};
 
 /// Calls to the engine under way; more means that it hangs, and the user is told.
@@ -28,7 +29,7 @@ impl<F: Front> App<'_, F> {
         for effect in effects {
             match effect {
                 Effect::Call(command, asked) => self.call(command, asked),
-                Effect::Focus(id) => self.ask_focus(id),
+                Effect::Focus(id, look) => self.ask_focus((id, look)),
                 Effect::ListDir(dir) => {
                     let listing = self.probes.list(dir.clone());
                     self.work.push(async move { Some(Msg::Dir(dir, listing.await)) }.boxed());
@@ -115,16 +116,17 @@ impl<F: Front> App<'_, F> {
         }
     }
 
-    fn ask_focus(&mut self, id: Option<ContentId>) {
+    fn ask_focus(&mut self, wanted: (Option<ContentId>, Look)) {
         if self.focus.1 {
             return;
         }
-        self.focus = (id, true);
+        self.focus = (wanted, true);
+        let (id, look) = wanted;
         let handle = self.handle.clone();
         self.work.push(
             async move {
                 // Nothing to say: what cannot be shown is not shown.
-                let _ = handle.call(Command::Focus { id }).await;
+                let _ = handle.call(Command::Focus { id, look }).await;
                 None
             }
             .boxed(),

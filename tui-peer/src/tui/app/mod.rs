@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::engine::event::Event;
 use crate::engine::handle::{EngineHandle, Events};
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{Look, Snapshot};
 use crate::logfile::Logs;
 use crate::settings::Change;
 
@@ -43,7 +43,7 @@ struct App<'a, F> {
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
     probes: Probes,
     /// Wanted focus, and whether a change is under way. Only the last wish counts.
-    focus: (Option<ContentId>, bool),
+    focus: ((Option<ContentId>, Look), bool),
     dirty: bool,
     pace: Pace,
     signs: Signs,
@@ -82,7 +82,7 @@ where
         logs: logs.clone(),
         work: FuturesUnordered::new(),
         probes: Probes::default(),
-        focus: (None, false),
+        focus: ((None, Look::default()), false),
         dirty: true,
         line: None,
         traces: false,

@@ -2,6 +2,7 @@
 
 mod contents;
 mod dialog;
+mod graph;
 mod held;
 mod history;
 mod index;
@@ -15,6 +16,7 @@ mod picks;
 mod prefs;
 mod recall;
 mod selection;
+mod swarm;
 mod toast;
 mod welcome;
 
@@ -26,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::id::ContentId;
 
 use crate::engine::chunks::Chunks;
-use crate::engine::snapshot::{Catalogue, NetState, Snapshot};
+use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
 use crate::settings::Units;
 
 use super::action::Action;
@@ -37,6 +39,7 @@ use super::theme::Theme;
 
 pub use contents::{Contents, Node};
 pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
+pub use graph::{Drawn, Graph, MAX_POINTS, Scale, Window};
 pub use held::Held;
 pub use history::{History, SLOTS, Slots};
 pub(crate) use index::peers_for;
@@ -53,6 +56,7 @@ pub use picks::{LimitOne, PickKind, Picks};
 pub use prefs::Prefs;
 pub use recall::Recall;
 pub use selection::transfer_key;
+pub use swarm::Swarm;
 pub use toast::{Toast, Toasts};
 pub use welcome::{Check, Stop, Welcome};
 
@@ -197,6 +201,8 @@ pub struct Model {
     pub marks: HashSet<ContentId>,
     /// Rates of the last minute.
     pub history: History,
+    /// Rates of the last hour, and how they are drawn.
+    pub graph: Graph,
     /// The screen without a network.
     pub welcome: Welcome,
     /// What to do when idle.
@@ -219,8 +225,10 @@ pub struct Model {
     pub job: (u64, bool),
     /// What index jobs found out.
     pub index: Cache,
-    /// Content the engine was asked to give details of.
-    pub asked_focus: Option<ContentId>,
+    /// Content the engine was asked to give details of, and what else of it.
+    pub asked_focus: (Option<ContentId>, Look),
+    /// Who has what.
+    pub swarm: Swarm,
     /// Whether it was asked at the start whether to go on.
     pub asked_start: bool,
     /// Whether suspending was confirmed once.
@@ -277,6 +285,7 @@ impl Model {
             repeat: None,
             marks: HashSet::new(),
             history: History::new(now.mono),
+            graph: Graph::new(now.mono),
             welcome: Welcome::default(),
             when_idle: None,
             mouse: true,
@@ -288,7 +297,8 @@ impl Model {
             stale: false,
             job: (0, false),
             index: Cache::default(),
-            asked_focus: None,
+            asked_focus: (None, Look::default()),
+            swarm: Swarm::default(),
             asked_start: false,
             suspend_confirmed: false,
             mine_ids: Vec::new(),
@@ -323,6 +333,7 @@ impl Model {
             focus: self.focus,
             zoom: self.zoom,
             details: self.details,
+            swarm: self.swarm.open,
             split: self.split,
             banner: super::view::banner::has(self),
         }

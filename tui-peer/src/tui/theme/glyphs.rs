@@ -137,6 +137,14 @@ impl Theme {
     pub fn dash(self) -> &'static str {
         self.glyph("—", "-", "-")
     }
+    /// Nothing of it here.
+    pub fn dot_small(self) -> &'static str {
+        self.glyph("·", "·", ".")
+    }
+    /// Points at what stands above.
+    pub fn peak(self) -> &'static str {
+        self.glyph("▲", "▲", "^")
+    }
     /// Between two numbers.
     pub fn range(self) -> &'static str {
         self.glyph("–", "-", "-")

@@ -16,7 +16,7 @@ use super::moves::{
 use super::transfers::{
     copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all, retry,
 };
-use super::{contents, keys, lists, log, map, marks, share, wishes};
+use super::{contents, graph, keys, lists, log, map, marks, share, swarm, wishes};
 
 /// Most rows marked by one key with a count.
 const MAX_TIMES: isize = 1000;
@@ -105,6 +105,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         }
         Action::OpenFolder => open_folder(model, out),
         Action::Why => explain(model),
+        Action::Holders => swarm::toggle(model),
         Action::Mark => {
             // Not twice on the last row: that would take the mark back.
             let below = model.list().rows.len().saturating_sub(model.list().cursor);
@@ -171,6 +172,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
                 model.zoom = !model.zoom;
             }
         }
+        Action::Window => graph::turn_window(model),
         Action::Wider => model.split = (model.split + 5).min(35),
         Action::Narrower => model.split = (model.split - 5).max(-35),
         Action::Settings => super::settings::open(model),

@@ -96,6 +96,9 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             need(target, "no file is selected")?;
             need(model.snap.network.join.is_some(), "there is no network")
         }
+        Action::Holders => {
+            need(model.swarm.open || model.selected().is_some(), "no file is selected")
+        }
         Action::CopyHash | Action::Why | Action::Mark => {
             need(target || model.selected().is_some(), "no file is selected")
         }

@@ -6,6 +6,7 @@ mod can;
 mod contents;
 mod dialogs;
 mod filtering;
+mod graph;
 mod keys;
 mod link;
 mod lists;
@@ -20,6 +21,7 @@ mod probes;
 mod reply;
 mod settings;
 mod share;
+mod swarm;
 mod transfers;
 mod welcome;
 mod wishes;
@@ -132,6 +134,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
     let snap = model.snap.clone();
     let focus = snap.focus.as_deref().filter(|focus| Some(focus.id) == model.selected());
     model.history.note(snap.at, &snap.totals, focus);
+    model.graph.note(snap.at, &snap.totals);
     if snap.network.state == NetState::On {
         model.welcome = super::model::Welcome::default();
     }
@@ -251,6 +254,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         lists::refresh(model, out);
     }
     moves::settle_focus(model);
+    swarm::settle_open(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
         model.focus = Pane::Chunks;
     }
@@ -277,10 +281,11 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     log::settle(model, areas.log);
     map::settle(model, &mut *out);
-    let wanted = model.selected();
+    graph::settle(model);
+    let wanted = (model.selected(), swarm::look(model));
     if wanted != model.asked_focus {
         model.asked_focus = wanted;
-        out.push(Effect::Focus(wanted));
+        out.push(Effect::Focus(wanted.0, wanted.1));
     }
 }
 

@@ -90,7 +90,7 @@ fn is_row(model: &Model, pane: Pane, areas: &Areas, at: Position) -> bool {
     match pane {
         Pane::Files => pointing::row_at(model, areas.files, at).is_some(),
         Pane::Chunks => super::super::view::chunks::map_area(model).contains(at),
-        Pane::Sources => at.y > areas.sources.y + 1,
+        Pane::Sources => at.y > areas.sources.y + 1 + u16::from(model.swarm.open),
         Pane::Log | Pane::Transfers => false,
     }
 }
@@ -102,6 +102,7 @@ fn wheel(model: &mut Model, pane: Pane, by: isize) {
             let tab = model.tab;
             model.list_mut(tab).scroll(by, height);
         }
+        Pane::Sources if model.swarm.open => model.swarm.list.step(by),
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),
         Pane::Transfers => model.list_mut(Tab::Downloads).step(by),
@@ -151,6 +152,13 @@ fn click(model: &mut Model, pane: Pane, area: Rect, at: Position) {
             let to = super::super::view::transfers::first(model, inner) + row;
             let list = model.list_mut(Tab::Downloads);
             if to < list.rows.len() {
+                list.cursor = to;
+            }
+        }
+        Pane::Sources if model.swarm.open => {
+            let list = &mut model.swarm.list;
+            let to = list.offset + row.saturating_sub(2);
+            if row >= 2 && to < list.rows.len() {
                 list.cursor = to;
             }
         }

@@ -8,7 +8,7 @@ use super::super::msg::Effect;
 use super::super::words;
 use super::actions::toast;
 use super::can::kind;
-use super::{contents, lists, map};
+use super::{contents, lists, map, swarm};
 
 /// From left to right, from top to bottom.
 const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
@@ -26,6 +26,7 @@ pub(super) fn step(model: &mut Model, by: isize) {
             model.list_mut(tab).step(by);
         }
         Pane::Transfers => model.list_mut(Tab::Downloads).step(by),
+        Pane::Sources if model.swarm.open => model.swarm.list.step(by),
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),
         Pane::Chunks => {
@@ -85,6 +86,7 @@ pub(super) fn next_active(model: &mut Model) {
 
 pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
+        _ if model.swarm.open => swarm::about(model),
         _ if model.details && kind(model) == Some(Kind::Folder) => contents::open(model, out),
         Pane::Files if model.tab == Tab::Peers => super::wishes::about_peer(model),
         Pane::Files | Pane::Transfers if model.selected().is_some() => {
@@ -107,6 +109,8 @@ pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
         toast(model, Tone::Good, "staying");
     } else if model.count.take().is_some() {
         // Only the count.
+    } else if model.swarm.open {
+        model.swarm.open = false;
     } else if model.details {
         model.details = false;
         model.focus = if model.in_transfers { Pane::Transfers } else { Pane::Files };

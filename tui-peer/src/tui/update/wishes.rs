@@ -167,6 +167,10 @@ pub(super) fn peer(model: &Model) -> Option<(PeerId, String)> {
         (peer, if nick.is_empty() { short } else { format!("{nick} ({short})") })
     };
     match model.focus {
+        Pane::Sources if model.swarm.open => {
+            let row = model.swarm.row(model.holders()?)?;
+            Some(shown(row.peer, &row.nick))
+        }
         Pane::Sources => {
             let row = model.source_rows().get(model.sources.cursor)?;
             Some(shown(row.peer, &row.nick))
@@ -242,7 +246,7 @@ pub(super) fn about_peer(model: &mut Model) {
     model.dialogs.push(Dialog::Why { title: name, lines, about: None });
 }
 
-fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::model::Line> {
+pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::model::Line> {
     let units = model.units;
     let dash = model.theme.dash();
     let mut lines = vec![

@@ -421,6 +421,7 @@ mod tests {
             sole,
             left,
             added: None,
+            holders: None,
             causes: vec![Cause::Choked(2)],
         }
     }

@@ -22,6 +22,9 @@ const NAMED: usize = 3;
 /// said beside it, so that the map stands still while that changes.
 pub fn map_area(model: &Model) -> Rect {
     let areas: Areas = model.areas();
+    if model.swarm.open {
+        return super::swarm::own_strip(model);
+    }
     if areas.chunks.is_empty() {
         // The small layout has the map of one line in its summary.
         let line = areas.summary;

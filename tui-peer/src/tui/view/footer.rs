@@ -113,7 +113,8 @@ fn is_done(model: &Model, action: Action) -> bool {
         Action::Download => {
             model.targets().len() == 1 && model.selected_transfer().is_some_and(words::is_running)
         }
-        Action::Enter => model.details && model.focus != Pane::Transfers,
+        Action::Enter => model.details && model.focus != Pane::Transfers && !model.swarm.open,
+        Action::Window => model.areas().graph.is_empty(),
         _ => false,
     }
 }
@@ -185,6 +186,7 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
             (Action::Left, "move"),
             (Action::NextMatch, "next problem"),
             (Action::Why, "why?"),
+            (Action::Holders, "who has what"),
             (Action::Contents, "choose files"),
             (Action::Pause, "pause"),
             (Action::Download, "download"),
@@ -192,7 +194,12 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
             (Action::Zoom, "zoom"),
             (Action::NextPane, "pane"),
         ]),
+        Pane::Sources if model.swarm.open => {
+            out.extend([(Action::Enter, "this peer"), (Action::Ban, "ban"), (Action::Why, "why?")])
+        }
         Pane::Sources => out.extend([
+            (Action::Holders, "who has what"),
+            (Action::Window, "time"),
             (Action::Why, "why?"),
             (Action::Pause, "pause"),
             (Action::Ban, "ban"),

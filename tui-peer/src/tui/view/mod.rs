@@ -9,6 +9,7 @@ pub mod dialogs;
 mod field;
 pub mod files;
 mod footer;
+mod graph;
 mod header;
 pub mod help;
 pub(crate) mod log;
@@ -18,6 +19,7 @@ mod picks;
 pub(crate) mod pointing;
 pub(crate) mod settings;
 mod sources;
+pub(crate) mod swarm;
 pub(crate) mod transfers;
 mod vacant;
 mod welcome;
@@ -49,7 +51,12 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         header::strip(model, buf, areas.strip);
         details::info(model, buf, areas.info);
         chunks::draw(model, buf, areas.chunks);
-        sources::draw(model, buf, areas.sources);
+        if model.swarm.open {
+            swarm::draw(model, buf, areas.sources);
+        } else {
+            sources::draw(model, buf, areas.sources);
+        }
+        graph::draw(model, buf, areas.graph);
         log::draw(model, buf, areas.log);
         header::summary(model, buf, areas.summary);
         if !areas.transfers.is_empty() {

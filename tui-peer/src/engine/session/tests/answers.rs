@@ -11,6 +11,7 @@ use crate::engine::event::What;
 use crate::engine::handle::Events;
 use crate::engine::library::faults::Faults;
 use crate::engine::library::{Library, hash_path};
+use crate::engine::snapshot::Look;
 
 /// Holds looks at single paths.
 #[derive(Default)]
@@ -197,7 +198,7 @@ fn asked() -> Vec<fn(&Thing) -> Vec<Command>> {
         |t| vec![Command::Verify { id: t.id }],
         |t| vec![Command::Select { id: t.id, files: Selection::Paths(vec!["a".into()]) }],
         |t| vec![Command::ListFiles { id: t.id }],
-        |t| vec![Command::Focus { id: Some(t.id) }],
+        |t| vec![Command::Focus { id: Some(t.id), look: Look::default() }],
         |t| vec![Command::Verify { id: t.id }, Command::Verify { id: t.id }],
         |t| vec![Command::Verify { id: t.id }, Command::Unshare { id: t.id }],
         |t| vec![Command::Verify { id: t.id }, Command::Share { path: t.path.clone(), name: None }],
