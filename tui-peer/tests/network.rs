@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use common::join::JoinString;
 use tokio::net::TcpListener;
-use tui_peer::engine::command::Command;
+use tui_peer::engine::command::{Command, Download, Selection};
 use tui_peer::engine::config::EngineConfig;
 use tui_peer::engine::handle::{EngineHandle, Stop};
-use tui_peer::engine::snapshot::{Look, Snapshot};
+use tui_peer::engine::snapshot::{Look, Snapshot, StripWish, TransferState};
 use tui_peer::engine::start;
 
 /// Longest any step may take on a busy machine.
@@ -115,4 +115,48 @@ async fn the_download_folder_can_be_changed_and_an_unusable_one_is_refused() {
     assert_eq!(engine.snapshot().me.downloads, dir, "the old one stays");
     engine.stop(Stop::Now);
     engine.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_what_and_who_sent_it_is_said_to_who_asks() {
+    let temp = tempfile::tempdir().unwrap();
+    let join = tracker().await;
+    let mut sharers = Vec::new();
+    for n in 1..=2 {
+        let sharer = peer(temp.path(), &format!("p{n}"), &join).await;
+        let path = temp.path().join(format!("{n}")).join("same");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "same".repeat(800_000)).unwrap();
+        sharer.call(Command::Share { path, name: None }).await.unwrap();
+        sharers.push(sharer);
+    }
+    let fetcher = peer(temp.path(), "fetcher", &join).await;
+    until(&fetcher, "both sources", |s| sources(s, "same") == Some(2)).await;
+    let id = fetcher.snapshot().catalogue.rows.first().map(|row| row.id);
+    fetcher.call(Command::Focus { id, look: Look::default() }).await.unwrap();
+    let plain =
+        |s: &Snapshot| s.focus.as_ref().is_some_and(|f| f.holders.is_none() && f.sent.is_none());
+    until(&fetcher, "details without more", plain).await;
+    let wish = StripWish { first: 0, rows: 5, buckets: 4 };
+    let look = Look { holders: Some(wish), senders: Some(6) };
+    fetcher.call(Command::Focus { id, look }).await.unwrap();
+    let all = |s: &Snapshot| {
+        let holders = s.focus.as_ref().and_then(|focus| focus.holders.as_ref());
+        holders.is_some_and(|h| {
+            h.copies == [2; 4] && h.rows.len() == 2 && h.rows.iter().all(|row| row.levels == [8; 4])
+        })
+    };
+    until(&fetcher, "who has what", all).await;
+    let wish = Download { id: id.unwrap(), name: None, dir: None, files: Selection::All };
+    fetcher.call(Command::Download(wish)).await.unwrap();
+    let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
+    until(&fetcher, "it is here", done).await;
+    let sent = |s: &Snapshot| {
+        let focus = s.focus.as_ref();
+        focus.and_then(|focus| focus.sent.as_ref()).is_some_and(|sent| {
+            let n: u32 = sent.peers.iter().map(|(_, n)| n).sum();
+            n > 0 && n as usize == focus.map_or(0, |f| f.chunks.len()) && sent.before == 0
+        })
+    };
+    until(&fetcher, "who sent it", sent).await;
 }

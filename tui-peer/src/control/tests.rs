@@ -94,6 +94,7 @@ fn snapshot(rows: u32) -> Snapshot {
                 added: None,
                 causes: Vec::new(),
                 holders: None,
+                sent: None,
             }
             .into(),
         ),

@@ -202,6 +202,9 @@ impl Node {
         let leftover = flight.map(|flight| flight.asked.clone());
         let sender = flight.and_then(|flight| flight.verifying);
         let new = body.store(chunk);
+        if let Some(conn) = sender.filter(|_| new).and_then(|at| self.conns.get(&at)) {
+            body.senders.note(chunk, conn.peer, body.layout.chunks());
+        }
         cx.out.push(Output::Stored { id, chunk });
         if let Some(link) = sender.and_then(|at| content.links.get_mut(&at)) {
             link.delivered = Some(cx.now);
@@ -233,6 +236,9 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let done = content.body.as_ref().is_some_and(Body::is_done);
         if done && !std::mem::replace(&mut content.completed, true) {
+            if let Some(body) = content.body.as_mut().filter(|body| !body.census.is_watched()) {
+                body.senders = Default::default();
+            }
             cx.out.push(Output::Completed { id });
             self.cancel_requests(cx, |asked| asked.is_chunk_of(id));
             self.tell_news(cx, id);

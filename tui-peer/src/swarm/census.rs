@@ -111,6 +111,11 @@ impl Census {
         self.touched.replace(Touched::default()).unwrap_or(all)
     }
 
+    /// Whether somebody looks.
+    pub(super) fn is_watched(&self) -> bool {
+        self.touched.is_some()
+    }
+
     /// Nobody looks any more.
     pub(super) fn unwatch(&mut self) {
         self.touched = None;

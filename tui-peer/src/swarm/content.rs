@@ -14,6 +14,7 @@ use super::event::{ConnId, Ready, SourceHint};
 use super::picker::Picker;
 use super::policy::{Pace, Policy};
 use super::rate::Rate;
+use super::senders::Senders;
 use super::time::Time;
 
 /// Sendings of a chunk are counted up to here; beyond it all are equally well spread.
@@ -89,6 +90,8 @@ pub(super) struct Body {
     pub(super) wanted_here: u32,
     /// For those who look.
     pub(super) census: Census,
+    /// Who sent which chunk, while it is on its way or looked at.
+    pub(super) senders: Senders,
 }
 
 /// A chunk on its way.
@@ -258,6 +261,7 @@ impl Body {
             done_bytes: 0,
             wanted_here: 0,
             census: Census::default(),
+            senders: Senders::default(),
         };
         body.want(wanted);
         body

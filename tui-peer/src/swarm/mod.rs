@@ -41,6 +41,7 @@ mod rate;
 mod recall;
 mod request;
 mod seek;
+pub mod senders;
 mod serve;
 mod suspects;
 #[cfg(test)]

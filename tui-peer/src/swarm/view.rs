@@ -12,6 +12,7 @@ use super::census::key;
 use super::content::{Body, Has, Link};
 use super::event::ConnId;
 use super::node::Node;
+use super::senders::Senders;
 use super::time::Time;
 
 /// Bytes per second.
@@ -213,6 +214,11 @@ impl ContentView<'_> {
         }
     }
 
+    /// Who sent which chunk in this run.
+    pub fn senders(&self) -> &Senders {
+        &self.body.senders
+    }
+
     /// Bytes of most chunks.
     pub fn usual_len(&self) -> u64 {
         self.body.usual_len()
@@ -290,6 +296,9 @@ impl Node {
         let body = self.contents.get_mut(id).and_then(|content| content.body.as_mut());
         if let Some(body) = body {
             body.census.unwatch();
+            if body.is_done() {
+                body.senders = Senders::default();
+            }
         }
     }
 

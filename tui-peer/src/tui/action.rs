@@ -163,6 +163,7 @@ actions! {
     OpenFolder  "open-folder" File FILE ["e"], "open its folder (over ssh: copy the path)", "show xdg file manager yank path";
     Why         "why"         File FILE ["i"], "why is this slow or stuck?", "explain info";
     Holders     "who-has"     File FILE ["w"], "who has which chunks", "swarm peers copies pieces bitfield";
+    Senders     "who-sent"    File FILE ["M"], "map: who sent it / how it stands", "colours sources senders mode";
     Mark        "mark"        File FILES ["space"], "mark", "select";
     MarkRange   "mark-range"  File FILES ["V"], "mark a range: begin / end", "select visual";
     MarkAll     "mark-all"    File FILES ["*"], "mark all / none", "select";

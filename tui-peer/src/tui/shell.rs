@@ -34,7 +34,7 @@ impl Action {
             Self::NextMatch | Self::PrevMatch | Self::FollowMap => MOVES,
 
             Self::Filter => Command("ls"),
-            Self::Sort | Self::Reverse | Self::Window => LOOKS,
+            Self::Sort | Self::Reverse | Self::Window | Self::Senders => LOOKS,
             Self::Enter | Self::Why => Command("status"),
             Self::Holders => Screen("it is a picture; status counts the sources"),
             Self::Download | Self::DownloadTo | Self::Contents | Self::GetLink => Command("get"),

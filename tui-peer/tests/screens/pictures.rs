@@ -1,10 +1,10 @@
-//! Pictures over chunks and time: who has what.
+//! Pictures over chunks and time: who has what, who sent what.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tui_peer::engine::chunks::first_chunk;
-use tui_peer::engine::snapshot::{HolderRow, Holders, Look, Only, Snapshot, StripWish};
+use tui_peer::engine::snapshot::{HolderRow, Holders, Look, Only, Sent, Snapshot, StripWish};
 use tui_peer::tui::msg::{Effect, Msg};
 use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
 
@@ -195,4 +195,60 @@ fn the_window_turns_and_nothing_wakes_us_for_the_graph() {
     let mut small = stage(80, 24, 1536, dark());
     small.keys("t");
     assert!(small.screen().contains("where there is room"), "{}", small.screen());
+}
+
+/// Answers who sent what: parts of the map of nine senders in turn, and the beginning of nobody.
+fn tell_senders(stage: &mut Stage) {
+    while let Some(buckets) = asked(stage).and_then(|look| look.senders) {
+        let mut snap = (*stage.model.snap).clone();
+        let mut focus = (**snap.focus.as_ref().unwrap()).clone();
+        let number = |at: u32| match at * 22 / buckets {
+            0 => Sent::BEFORE,
+            part @ 1..=9 => part as u8,
+            10 | 11 => 1 + u8::from(at % 3 == 0),
+            _ => Sent::NOTHING,
+        };
+        focus.sent = Some(Sent {
+            buckets: (0..buckets).map(number).collect(),
+            peers: (0..8).map(|n| (testkit::peer(n), 100 / (n + 1))).collect(),
+            others: 7,
+            before: 70,
+        });
+        snap.focus = Some(Arc::new(focus));
+        stage.send(Msg::Snapshot(Arc::new(snap)));
+    }
+}
+
+#[test]
+fn who_sent_it_on_every_terminal() {
+    let looks = [
+        ("dark", Depth::Full, Glyphs::Unicode, Ground::Dark),
+        ("light", Depth::Full, Glyphs::Unicode, Ground::Light),
+        ("16", Depth::Sixteen, Glyphs::Unicode, Ground::Dark),
+        ("ascii", Depth::Mono, Glyphs::Ascii, Ground::Dark),
+    ];
+    for (look, depth, glyphs, ground) in looks {
+        let mut stage = stage(80, 24, 23_593, Theme::new(depth, glyphs, ground));
+        stage.keys("<Enter>M");
+        tell_senders(&mut stage);
+        stage.pass(std::time::Duration::from_secs(10));
+        insta::assert_snapshot!(format!("senders_{look}"), stage.screen());
+        if depth == Depth::Full {
+            insta::assert_snapshot!(format!("senders_styles_{look}"), stage.styles());
+        }
+    }
+}
+
+#[test]
+fn who_sent_it_is_asked_for_only_while_it_is_shown() {
+    let mut stage = stage(120, 40, 23_593, dark());
+    stage.keys("<Enter>");
+    asked(&mut stage);
+    stage.keys("M");
+    let wanted = asked(&mut stage).and_then(|look| look.senders).unwrap();
+    let area = tui_peer::tui::view::chunks::map_area(&stage.model);
+    assert_eq!(wanted, u32::from(area.width) * u32::from(area.height));
+    stage.keys("M");
+    assert_eq!(asked(&mut stage), Some(Look::default()));
+    assert_eq!(stage.model.asked_focus.1, Look::default());
 }

@@ -225,6 +225,7 @@ pub(crate) fn focus(id: ContentId, n: usize, have: f64, lost: usize) -> Focus {
         left: None,
         added: Some(UNIX - 210),
         holders: None,
+        sent: None,
         causes: vec![Cause::TheirUplink(4), Cause::Choked(1), Cause::Snubbed(1)],
     }
 }

@@ -2,6 +2,7 @@
 //! the swarm says of connected peers is exact; of others the tracker's word is counted.
 
 mod holders;
+mod senders;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};

@@ -339,6 +339,7 @@ impl Session {
                 only.nick = only.peer.map_or_else(String::new, |peer| self.nick(&peer));
             }
         }
+        let sent = lens.senders(self.look.senders, view.as_ref().map(ContentView::senders));
         let focus = Focus {
             id,
             chunks: lens.chunks.clone(),
@@ -351,6 +352,7 @@ impl Session {
             added: download.map(|download| download.record.added_ms / 1000),
             causes,
             holders,
+            sent,
         };
         drop(view);
         self.lens = Some(lens);

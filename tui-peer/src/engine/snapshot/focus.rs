@@ -6,7 +6,7 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::Holders;
+use super::{Holders, Sent};
 use crate::engine::chunks::Chunks;
 use crate::engine::plain;
 use crate::engine::why::Cause;
@@ -40,6 +40,9 @@ pub struct Focus {
     /// Who has what, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holders: Option<Holders>,
+    /// Who sent what, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
 }
 
 /// Chunks in flight that [`Focus::flights`] names: more than a screen has cells for.

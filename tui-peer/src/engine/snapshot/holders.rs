@@ -20,6 +20,9 @@ pub struct Look {
     /// Who has what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holders: Option<StripWish>,
+    /// Who sent what, for a map of so many buckets; at most [`super::MAX_CELLS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub senders: Option<u32>,
 }
 
 impl Look {

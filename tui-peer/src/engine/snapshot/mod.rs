@@ -6,6 +6,7 @@
 mod focus;
 mod holders;
 mod peer;
+mod senders;
 mod transfer;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
 };
 pub use peer::{PeerRow, Take, Upload};
+pub use senders::{MAX_CELLS, MAX_SENDERS, Sent};
 pub use transfer::{FolderEntry, Plan, Transfer, TransferState, Unreached};
 
 use super::plain;

@@ -126,7 +126,8 @@ fn same_picture(a: &Snapshot, b: &Snapshot) -> bool {
                     && a.sources == b.sources
                     && a.sole == b.sole
                     && a.causes == b.causes
-                    && a.holders == b.holders)
+                    && a.holders == b.holders
+                    && a.sent == b.sent)
         }
         _ => false,
     };

@@ -170,6 +170,8 @@ pub struct Model {
     pub map_job: bool,
     /// Whether the map's cursor goes to the newest verified chunk.
     pub follow_chunks: bool,
+    /// Whether the map shows who sent each chunk, not how it stands.
+    pub shows_senders: bool,
     /// Log.
     pub log: Log,
     /// Whether the focused pane takes all the room.
@@ -270,6 +272,7 @@ impl Model {
             map_of: None,
             map_job: false,
             follow_chunks: false,
+            shows_senders: false,
             log: Log::default(),
             zoom: false,
             details: false,

@@ -76,7 +76,7 @@ impl Theme {
         Cow::Owned(out)
     }
 
-    fn glyph(
+    pub(super) fn glyph(
         self,
         unicode: &'static str,
         cp437: &'static str,

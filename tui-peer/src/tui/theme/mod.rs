@@ -9,6 +9,7 @@ pub mod detect;
 mod glyphs;
 mod palette;
 mod resolve;
+mod senders;
 
 use ratatui::style::{Color, Modifier, Style};
 

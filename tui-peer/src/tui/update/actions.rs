@@ -106,6 +106,10 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::OpenFolder => open_folder(model, out),
         Action::Why => explain(model),
         Action::Holders => swarm::toggle(model),
+        Action::Senders => {
+            let text = map::toggle_senders(model);
+            toast(model, Tone::Plain, text);
+        }
         Action::Mark => {
             // Not twice on the last row: that would take the mark back.
             let below = model.list().rows.len().saturating_sub(model.list().cursor);

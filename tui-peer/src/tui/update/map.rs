@@ -78,6 +78,25 @@ pub(super) fn toggle_follow(model: &mut Model) -> &'static str {
     }
 }
 
+/// The map shows who sent each chunk, or how it stands.
+pub(super) fn toggle_senders(model: &mut Model) -> &'static str {
+    model.shows_senders = !model.shows_senders;
+    if model.shows_senders {
+        "the map shows who sent each chunk"
+    } else {
+        "the map shows how each chunk stands"
+    }
+}
+
+/// Buckets of the map for which the engine is to say who sent them, if it shows that.
+pub(super) fn senders_wanted(model: &Model) -> Option<u32> {
+    let area = super::super::view::chunks::map_area(model);
+    let cells = usize::from(area.width) * usize::from(area.height);
+    let shown = model.shows_senders && cells > 0 && !model.swarm.open;
+    let buckets = super::super::view::senders::buckets(model, cells);
+    u32::try_from(buckets).ok().filter(|_| shown)
+}
+
 /// Puts the cursor on the cell a click was in.
 pub(super) fn point(model: &mut Model, cell: usize) {
     if let Some(chunks) = model.map.chunks_at(cell) {

@@ -32,14 +32,16 @@ pub(super) fn settle_open(model: &mut Model) {
 
 /// What the engine is to say beside chunks and sources: nothing as long as nobody looks.
 pub(super) fn look(model: &Model) -> Look {
+    let senders = super::map::senders_wanted(model);
     if !model.swarm.open {
-        return Look::default();
+        return Look { senders, ..Look::default() };
     }
     let height = peer_rows(model).max(1);
     // The page on the screen and one on either side: a step of the cursor asks nothing new.
     let first = (model.swarm.list.offset / height).saturating_sub(1) * height;
     let buckets = super::super::view::swarm::buckets(model, own_strip(model).width);
     Look {
+        senders,
         holders: Some(StripWish {
             first: u32::try_from(first).unwrap_or(u32::MAX),
             rows: u16::try_from(height * 3).unwrap_or(MAX_STRIPS).min(MAX_STRIPS),

@@ -422,6 +422,7 @@ mod tests {
             left,
             added: None,
             holders: None,
+            sent: None,
             causes: vec![Cause::Choked(2)],
         }
     }

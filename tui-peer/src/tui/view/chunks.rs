@@ -233,7 +233,8 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         paint::text(buf, inner.x, y, inner.width, line, paint::tone(theme, *tone));
     }
     if inner.height > MIN_MAP && map.mode != Mode::Empty {
-        let line = legend(model, inner.width);
+        let senders = super::senders::legend(model, inner.width);
+        let line = senders.unwrap_or_else(|| legend(model, inner.width));
         paint::pieces(buf, inner.x, inner.bottom() - 1, inner.width, &line);
     }
 }

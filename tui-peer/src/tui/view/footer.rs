@@ -187,6 +187,7 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
             (Action::NextMatch, "next problem"),
             (Action::Why, "why?"),
             (Action::Holders, "who has what"),
+            (Action::Senders, if model.shows_senders { "states" } else { "who sent it" }),
             (Action::Contents, "choose files"),
             (Action::Pause, "pause"),
             (Action::Download, "download"),

@@ -11,6 +11,9 @@ use super::super::theme::{Depth, Theme};
 use super::paint::{self, Piece};
 
 pub(super) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
+    if super::senders::cells(model, buf, area, focused) {
+        return;
+    }
     let map = &model.map;
     let here = (focused && map.mode != Mode::Empty).then(|| map.cell_of(model.chunk));
     let mut cell = 0;

@@ -17,6 +17,7 @@ mod map;
 mod paint;
 mod picks;
 pub(crate) mod pointing;
+pub(crate) mod senders;
 pub(crate) mod settings;
 mod sources;
 pub(crate) mod swarm;

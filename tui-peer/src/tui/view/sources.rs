@@ -277,9 +277,15 @@ fn row(
     name: u16,
 ) {
     let theme = model.theme;
-    let full = distinct(model, source);
-    let shown = format::middle(&theme.name(&full), usize::from(name), theme.ellipsis());
-    paint::text(buf, area.x + 1, area.y, name, &shown, Style::new());
+    let mut name_x = area.x + 1;
+    if let Some((sign, style)) = super::senders::before_name(model, source) {
+        paint::text(buf, name_x, area.y, name, &sign, style);
+        name_x += 2;
+    }
+    let room = (area.x + 1 + name).saturating_sub(name_x);
+    let shown =
+        format::middle(&theme.name(&distinct(model, source)), usize::from(room), theme.ellipsis());
+    paint::text(buf, name_x, area.y, room, &shown, Style::new());
     let mut x = area.x + 1 + name;
     for column in columns {
         let last = *column == Column::Why;
