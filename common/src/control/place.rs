@@ -75,7 +75,7 @@ pub fn listen(place: Place, state_dir: &Path) -> io::Result<(StdListener, Socket
     }
     let listener = StdListener::bind(&path)?;
     listener.set_nonblocking(true)?;
-    // Connecting before this is possible for the same user only, which is checked again for each.
+    // Connecting before this is possible for this user and root only, which is checked again for each.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let meta = fs::symlink_metadata(&path)?;
     Ok((listener, SocketFile { path, made: (meta.dev(), meta.ino()) }))
@@ -87,7 +87,7 @@ pub fn listen(place: Place, state_dir: &Path) -> io::Result<(StdListener, Socket
 /// From the socket, or [`io::ErrorKind::PermissionDenied`] for another user's.
 pub async fn connect(place: Place, state_dir: &Path) -> io::Result<Option<UnixStream>> {
     match UnixStream::connect(place.socket(state_dir)).await {
-        Ok(stream) => same_user(&stream).map(|()| Some(stream)),
+        Ok(stream) => trusted(&stream, Side::Server).map(|()| Some(stream)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
             _ => Err(error),
@@ -95,13 +95,39 @@ pub async fn connect(place: Place, state_dir: &Path) -> io::Result<Option<UnixSt
     }
 }
 
-/// Whoever is at the other end must be us; the socket's mode says so too, but not on every system.
+/// Who is at the other end of a control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Somebody who commands this program.
+    Client,
+    /// The program that we command.
+    Server,
+}
+
+impl Side {
+    /// Whether user `theirs` may be there while we are `ours`. The administrator commands everybody's programs,
+    /// which is how one that runs as a user of its own is told what to share; nobody else another user's.
+    fn admits(self, theirs: u32, ours: u32) -> bool {
+        const ROOT: u32 = 0;
+        let commands = match self {
+            Self::Client => theirs,
+            Self::Server => ours,
+        };
+        theirs == ours || commands == ROOT
+    }
+}
+
+/// Whoever commands us must be us or the administrator; the socket's mode says so too, but not on every system.
 ///
 /// # Errors
 /// [`io::ErrorKind::PermissionDenied`] for another user.
-pub fn same_user(stream: &UnixStream) -> io::Result<()> {
+pub fn admit(client: &UnixStream) -> io::Result<()> {
+    trusted(client, Side::Client)
+}
+
+fn trusted(stream: &UnixStream, side: Side) -> io::Result<()> {
     let (theirs, ours) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
-    if theirs == ours {
+    if side.admits(theirs, ours) {
         return Ok(());
     }
     let why = format!("user {theirs} is at the other end of the control socket, not {ours}");
@@ -138,6 +164,22 @@ mod tests {
     use super::*;
 
     const PLACE: Place = Place { inside: "control.sock", outside: "shoal-test" };
+
+    #[test]
+    fn root_commands_everybodys_program_and_nobody_else_commands_anothers() {
+        for (side, theirs, ours, good) in [
+            (Side::Client, 1000, 1000, true),
+            (Side::Client, 0, 1000, true),
+            (Side::Client, 1000, 0, false),
+            (Side::Client, 1000, 1001, false),
+            (Side::Server, 1000, 1000, true),
+            (Side::Server, 1000, 0, true),
+            (Side::Server, 0, 1000, false),
+            (Side::Server, 1001, 1000, false),
+        ] {
+            assert_eq!(side.admits(theirs, ours), good, "{side:?}: {theirs} there, we are {ours}");
+        }
+    }
 
     #[test]
     fn the_socket_lies_in_the_folder_unless_its_path_is_too_long() {

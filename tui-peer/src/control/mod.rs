@@ -3,7 +3,7 @@
 //!
 //! What crosses it is an [`EngineHandle`](crate::engine::handle::EngineHandle): the client's end is one
 //! ([`attach`]), so that everything that works on an engine works on a remote one. Frames are a `u32`
-//! length and MessagePack ([`wire`]); both ends make sure that the other is the same user.
+//! length and MessagePack ([`wire`]); both ends make sure that the other is the same user, or root commands.
 //!
 //! - [`wire`]: messages, frames, limits; [`place`]: where the socket is, and who holds the folder;
 //! - [`server`]: the running peer's end; [`client`]: the other.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::control::{SocketFile, same_user};
+use common::control::{SocketFile, admit};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, mpsc};
@@ -108,7 +108,7 @@ async fn accept(listener: UnixListener, engine: EngineHandle, what: &'static str
 }
 
 async fn client(mut stream: UnixStream, engine: EngineHandle, what: &str) -> io::Result<()> {
-    same_user(&stream)?;
+    admit(&stream)?;
     let hello: Option<Hello> = timeout(HELLO, wire::read(&mut stream, MAX_REQUEST)).await??;
     let Some(hello) = hello else { return Ok(()) };
     wire::write(&mut stream, &Hello::ours(what, false), MAX_ANSWER).await?;

@@ -27,8 +27,10 @@ use super::verify::verify_files;
 pub enum Check {
     /// As it was hashed: [`restore`] it.
     Unchanged,
-    /// These files (components below the folder; none for a single file) were changed, added or
-    /// removed, or may have been without a trace: [`refresh`] it.
+    /// These files (components below the folder; none for a single file) look as they did, but were written so
+    /// shortly before they were hashed that a change since would leave no trace: [`refresh`] it.
+    Young(Vec<Vec<String>>),
+    /// These files were changed, added or removed, or may have been without a trace: [`refresh`] it.
     Changed(Vec<Vec<String>>),
     /// There is nothing at its path, or something else than a file or folder as before; or a folder that
     /// is empty now, as one is where a volume was mounted that is not any more.
@@ -40,37 +42,29 @@ pub enum Check {
 /// A folder is listed anew, so that added and removed files are noticed (empty folders are not); of one
 /// that was downloaded only the files that belong to it are looked at.
 pub fn check(record: &ShareRecord) -> Check {
-    compare(record, same)
-}
-
-/// Whether a share that [`check`] finds changed only may be: its files look as they did, but some were
-/// written so shortly before they were hashed that a change since would leave no trace.
-pub fn is_only_young(record: &ShareRecord) -> bool {
-    compare(record, |_, was, is| was.same_but_for_device(is)) == Check::Unchanged
-}
-
-/// Whether a file is as it was.
-type Same = fn(&ShareRecord, &Stat, &Stat) -> bool;
-
-fn compare(record: &ShareRecord, same: Same) -> Check {
     let Ok(meta) = fs::symlink_metadata(&record.path) else { return Check::Gone };
-    let changed = match (record.descriptor.kind, &record.rel) {
-        (Kind::File, _) if meta.is_file() => {
-            let same = record.files.first().is_some_and(|was| same(record, was, &Stat::of(&meta)));
-            if same { Vec::new() } else { vec![Vec::new()] }
-        }
+    let mut found = Differences::default();
+    match (record.descriptor.kind, &record.rel) {
+        (Kind::File, _) if meta.is_file() => match record.files.first() {
+            Some(was) => found.note(File::compare(record, was, &Stat::of(&meta)), Vec::new),
+            None => found.note(File::Differs, Vec::new),
+        },
         (Kind::Folder, Some(rel)) if meta.is_dir() => {
             if is_emptied(record) {
                 return Check::Gone;
             } else if record.downloaded {
-                changed_known(record, rel, same)
+                found.of_known(record, rel);
             } else {
-                changed_any(record, rel, same)
+                found.of_any(record, rel);
             }
         }
         _ => return Check::Gone,
-    };
-    if changed.is_empty() { Check::Unchanged } else { Check::Changed(changed) }
+    }
+    match found {
+        Differences { files, .. } if files.is_empty() => Check::Unchanged,
+        Differences { files, differs: false } => Check::Young(files),
+        Differences { files, .. } => Check::Changed(files),
+    }
 }
 
 /// Whether nothing at all is in the folder of a share that had files.
@@ -79,39 +73,72 @@ fn is_emptied(record: &ShareRecord) -> bool {
     had && fs::read_dir(&record.path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-fn same(record: &ShareRecord, was: &Stat, is: &Stat) -> bool {
-    was.same_but_for_device(is) && !record.is_racy(was)
+/// A file compared with what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum File {
+    Same,
+    /// It looks the same, which says nothing.
+    Young,
+    Differs,
 }
 
-/// Of the files that are known, those that changed.
-fn changed_known(record: &ShareRecord, rel: &PathList, same: Same) -> Vec<Vec<String>> {
-    let known = rel.iter().zip(record.files.iter());
-    let changed = known.filter(|(rel, was)| {
-        if **was == Stat::ABSENT {
-            return false;
-        }
-        let now = fs::symlink_metadata(join(&record.path, components(rel)));
-        !now.is_ok_and(|meta| meta.is_file() && same(record, was, &Stat::of(&meta)))
-    });
-    changed.map(|(rel, _)| parts(rel)).collect()
-}
-
-/// Files that changed, came or went. Both lists are in manifest order.
-fn changed_any(record: &ShareRecord, rel: &PathList, same: Same) -> Vec<Vec<String>> {
-    let Ok(now) = scan(&record.path) else {
-        // Not even listable: all of it.
-        return vec![Vec::new()];
-    };
-    let mut were: HashMap<&str, &Stat> = rel.iter().zip(record.files.iter()).collect();
-    let mut changed = Vec::new();
-    for file in &now.files {
-        match were.remove(file.rel.join("/").as_str()) {
-            Some(was) if same(record, was, &file.stat) => {}
-            _ => changed.push(file.rel.clone()),
+impl File {
+    fn compare(record: &ShareRecord, was: &Stat, is: &Stat) -> Self {
+        if !was.same_but_for_device(is) {
+            Self::Differs
+        } else if record.is_racy(was) {
+            Self::Young
+        } else {
+            Self::Same
         }
     }
-    changed.extend(were.into_keys().map(parts));
-    changed
+}
+
+/// Files that are not known to be the same.
+#[derive(Default)]
+struct Differences {
+    files: Vec<Vec<String>>,
+    /// At least one of them does not even look the same.
+    differs: bool,
+}
+
+impl Differences {
+    fn note(&mut self, file: File, rel: impl FnOnce() -> Vec<String>) {
+        if file != File::Same {
+            self.files.push(rel());
+            self.differs |= file == File::Differs;
+        }
+    }
+
+    /// Looks at the files that are known.
+    fn of_known(&mut self, record: &ShareRecord, rel: &PathList) {
+        for (rel, was) in rel.iter().zip(record.files.iter()) {
+            if *was == Stat::ABSENT {
+                continue;
+            }
+            let is = stat_file(&join(&record.path, components(rel)));
+            let file = is.map_or(File::Differs, |is| File::compare(record, was, &is));
+            self.note(file, || parts(rel));
+        }
+    }
+
+    /// Looks for files that changed, came or went. Both lists are in manifest order.
+    fn of_any(&mut self, record: &ShareRecord, rel: &PathList) {
+        let Ok(now) = scan(&record.path) else {
+            // Not even listable: all of it.
+            return self.note(File::Differs, Vec::new);
+        };
+        let mut were: HashMap<&str, &Stat> = rel.iter().zip(record.files.iter()).collect();
+        for file in &now.files {
+            let was = were.remove(file.rel.join("/").as_str());
+            let how = was.map_or(File::Differs, |was| File::compare(record, was, &file.stat));
+            self.note(how, || file.rel.clone());
+        }
+        // In the order of the list: that of the map says nothing.
+        for path in rel.iter().filter(|path| were.contains_key(path)) {
+            self.note(File::Differs, || parts(path));
+        }
+    }
 }
 
 /// The components of a joined path.
@@ -183,7 +210,7 @@ pub fn refresh(
     let known = known_files(library, record, found.layout.chunk_level())?;
     let reuse = |rel: &[String], stat: &Stat| {
         let (was, root, hashes) = known.get(rel.join("/").as_str())?;
-        same(record, was, stat).then(|| (*root, hashes.clone()))
+        (File::compare(record, was, stat) == File::Same).then(|| (*root, hashes.clone()))
     };
     let mut prepared = prepare(&found, &reuse, threads, progress, cancel)?;
     prepared.name.clone_from(&record.name);

@@ -28,7 +28,7 @@ mod work;
 
 pub(in crate::engine) use database::{Opener, plain_opener};
 
-pub use check::{Check, check, is_altered, is_only_young, look, refresh, restore};
+pub use check::{Check, check, is_altered, look, refresh, restore};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
 pub use prepared::{FolderParts, Prepared};

@@ -25,6 +25,20 @@ use crate::swarm::event::{Input, SourceHint};
 /// room for beside other things.
 const MAX_TOLD: usize = 256;
 
+/// Networks of which is kept that they let us in: more than anybody changes between in one run.
+const MAX_REACHED: usize = 32;
+
+/// Whether a network let us in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    /// Never: its address may be wrong.
+    Never,
+    /// Before we joined it this time, in this run or an earlier one.
+    Earlier,
+    /// Since we joined it.
+    Now,
+}
+
 /// Our tracker and what it said.
 pub(super) struct Net {
     pub(super) announcer: Option<Announcer>,
@@ -32,8 +46,10 @@ pub(super) struct Net {
     /// `events` was exchanged while the session waited on the old one.
     pub(super) replaced: bool,
     pub(super) join: Option<JoinString>,
-    /// Whether `join` led into the network at least once, in this run or an earlier one.
-    pub(super) met: bool,
+    /// Whether `join` led into the network.
+    pub(super) met: Met,
+    /// Networks that let us in during this run, the latest last; at most [`MAX_REACHED`].
+    reached: Vec<JoinString>,
     /// Why a network that was joined before is not known any more.
     pub(super) trouble: Option<String>,
     /// Where the tracker sees us.
@@ -72,7 +88,8 @@ impl Net {
             events: None,
             replaced: false,
             join: None,
-            met: false,
+            met: Met::Never,
+            reached: Vec::new(),
             trouble: None,
             seen_as: None,
             refused: None,
@@ -89,6 +106,16 @@ impl Net {
     /// What the tracker said about a content.
     pub(super) fn row(&self, id: &ContentId) -> Option<&FileMeta> {
         self.metas.get(id)
+    }
+
+    /// The tracker of this network let us in.
+    fn note_reached(&mut self, join: JoinString) {
+        self.met = Met::Now;
+        self.reached.retain(|known| *known != join);
+        if self.reached.len() >= MAX_REACHED {
+            self.reached.remove(0);
+        }
+        self.reached.push(join);
     }
 }
 
@@ -117,8 +144,8 @@ impl Session {
         self.net.catalogue = Arc::new(Catalogue::default());
         self.net.sources.clear();
         self.net.metas.clear();
-        self.net.met =
-            self.is_remembered(&join) || self.net.met && self.net.join.as_ref() == Some(&join);
+        let reached = self.net.reached.contains(&join) || self.remembers(&join);
+        self.net.met = if reached { Met::Earlier } else { Met::Never };
         self.net.join = Some(join);
         self.net.trouble = None;
         self.net.seen_as = None;
@@ -268,11 +295,13 @@ impl Session {
                     let now = (Instant::now(), SystemTime::now());
                     self.ours.gate.welcome(join.tracker(), membership, time, now);
                     // Now it is known to be right. A renewed membership says nothing new.
-                    if self.config.remember && !self.is_remembered(&join) {
-                        self.remember_network(&join);
+                    if self.net.met != Met::Now {
+                        if self.config.remember && !self.remembers(&join) {
+                            self.remember_network(&join);
+                        }
+                        self.net.note_reached(join);
                     }
                 }
-                self.net.met = true;
                 self.net.tracker_addr = Some(tracker);
                 self.net.seen_as = Some(observed.ip().to_canonical());
                 self.recall_all_sources();
@@ -351,7 +380,7 @@ impl Session {
                     self.net.refused = None;
                     self.say(Level::Info, Target::Track, "connected to the tracker");
                 }
-                NetState::Lost { why, .. } if !self.net.met => {
+                NetState::Lost { why, .. } if self.net.met == Met::Never => {
                     let at = self.net.join.as_ref().map_or_else(String::new, JoinString::address);
                     let text = format!("tracker {at} never reached: check the address ({why})");
                     let hint = "check the address in the join string, and that the tracker runs; it is tried again by itself";

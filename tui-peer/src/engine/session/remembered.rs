@@ -91,11 +91,9 @@ impl Session {
         self.net.trouble = Some(unusable.short());
     }
 
-    /// Whether `join` is the network remembered, which only one becomes that was joined.
-    pub(super) fn is_remembered(&self, join: &JoinString) -> bool {
-        let text = read(&self.config.state_dir.join(JOIN_FILE)).ok().flatten();
-        text.and_then(|text| text.trim().parse().ok())
-            .is_some_and(|known: JoinString| known == *join)
+    /// Whether `join` is the network remembered, which only one becomes that let us in.
+    pub(super) fn remembers(&self, join: &JoinString) -> bool {
+        known(&self.config.state_dir).is_some_and(|known| known == *join)
     }
 
     /// The next start without another join string is in this network.

@@ -376,7 +376,7 @@ pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
     match library::check(&record) {
         Check::Gone => Restored::Gone(record),
         _ if record.is_doubted() => Restored::Damaged(record),
-        Check::Changed(_) if library::is_only_young(&record) => Restored::Young(record),
+        Check::Young(_) => Restored::Young(record),
         Check::Changed(_) => Restored::Changed(record),
         Check::Unchanged => match library::restore(library, &record) {
             Ok(prepared) => Restored::Unchanged(Box::new(prepared), record.downloaded),

@@ -11,6 +11,7 @@ use common::names::show;
 use super::content::{Content, Download, Phase, Role, Share, ShareState, bytes_of};
 use super::facts::{Meters, Of};
 use super::lens::{Doing, Known, Lens};
+use super::network::Met;
 use super::{SNAPSHOT_EVERY, SNAPSHOT_PART, SNAPSHOT_REST, Session, Totals};
 use crate::engine::snapshot::{
     self, Flags, Focus, MAX_FLIGHTS, Me, Network, Plan, Snapshot, Sole, SourceRow, SourceState,
@@ -73,7 +74,7 @@ impl Session {
             join: join.map(ToString::to_string),
             latency_ms: self.net.latency_ms,
             hosting: self.net.hosted.is_some(),
-            met: self.net.met,
+            met: self.net.met != Met::Never,
             asking: self.asking,
             clock_ahead_s: self.gap.secs(),
             trouble: self.net.trouble.clone(),
