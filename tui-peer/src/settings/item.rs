@@ -139,8 +139,8 @@ items! {
         "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
     Metrics Network "metrics" "METRICS" Kind::Text(expect_metrics), false, "none",
         "Metrics on", "Address and port of /metrics and /healthz for machines that watch, or none.";
-    Nick Network "nick" "NICK" Kind::Nick, false, "",
-        "Name", "Shown to others; the host name by default.";
+    Nick Network "nick" "NICK" Kind::Nick, true, "",
+        "Name", "Shown to others in every network joined from now on; the host name by default.";
 
     Up Transfers "up" "UP" Kind::Rate, true, "none",
         "Upload limit", "Per second, over all peers.";

@@ -165,7 +165,8 @@ pub fn plural(n: u64, word: &str) -> String {
 }
 
 /// Shortens to `width` columns, leaving out the middle so that the end of a name (its extension)
-/// stays readable: that is kept whole if half of the width holds it. Cuts between grapheme clusters.
+/// stays readable: that is kept whole if half of the width holds it. Cuts between grapheme clusters, and never
+/// within an escape such as `\u{e9}`.
 pub fn middle(text: &str, width: usize, ellipsis: &str) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -179,29 +180,53 @@ pub fn middle(text: &str, width: usize, ellipsis: &str) -> String {
     let tail_width = ((width - dots) / 3).min(12).max(fits);
     let mut tail = 0;
     let mut from = text.len();
-    for (at, grapheme) in text.grapheme_indices(true).rev() {
-        if tail + grapheme.width() > tail_width {
+    for unit in units(text).rev() {
+        if tail + unit.width() > tail_width {
             break;
         }
-        tail += grapheme.width();
-        from = at;
+        tail += unit.width();
+        from -= unit.len();
     }
     let head = start(text, width - dots - tail);
     format!("{head}{ellipsis}{}", text.get(from..).unwrap_or_default())
 }
 
-/// The longest beginning that is at most `width` columns wide.
+/// The longest beginning that is at most `width` columns wide; it ends between grapheme clusters and not
+/// within an escape.
 pub fn start(text: &str, width: usize) -> String {
     let mut out = String::new();
     let mut used = 0;
-    for grapheme in text.graphemes(true) {
-        used += grapheme.width();
+    for unit in units(text) {
+        used += unit.width();
         if used > width {
             break;
         }
-        out.push_str(grapheme);
+        out.push_str(unit);
     }
     out
+}
+
+/// What a text must not be cut within: grapheme clusters, and escapes of characters.
+fn units(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    let mut units: Vec<&str> = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.graphemes(true).next() {
+        let len = escape(rest).unwrap_or(first.len());
+        let Some((unit, after)) = rest.split_at_checked(len) else { break };
+        units.push(unit);
+        rest = after;
+    }
+    units.into_iter()
+}
+
+/// Bytes of the escape that a text begins with, as [`char::escape_unicode`] writes it.
+fn escape(text: &str) -> Option<usize> {
+    const MAX_DIGITS: usize = 6;
+    let digits = text.strip_prefix("\\u{")?;
+    let end = digits.find(|c: char| !c.is_ascii_hexdigit())?;
+    let whole = (1..=MAX_DIGITS).contains(&end)
+        && digits.get(end..).is_some_and(|rest| rest.starts_with('}'));
+    whole.then(|| text.len() - digits.len() + end + 1)
 }
 
 /// One glyph per value, `levels` being the glyphs from lowest to highest; `top` is full height.
@@ -252,6 +277,23 @@ mod tests {
             (u64::MAX, "16.0 EiB"),
         ] {
             assert_eq!(size(bytes, Units::Iec), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn names_are_not_cut_within_an_escape() {
+        let name = r"caf\u{e9} \u{1f980}\u{442}.txt";
+        for width in 0..name.len() {
+            let cut = middle(name, width, "..");
+            assert!(cut.width() <= width, "{width}: {cut}");
+            let whole = |at: usize| escape(cut.get(at..).unwrap_or_default()).is_some();
+            assert!(cut.match_indices('\\').all(|(at, _)| whole(at)), "{width}: {cut}");
+            assert_eq!(cut.matches('{').count(), cut.matches('}').count(), "{width}: {cut}");
+        }
+        assert_eq!(middle(name, 15, ".."), r"caf\u{e9}...txt");
+        // What only looks like one.
+        for odd in [r"\u{}", r"\u{xyz}", r"\u{1234567}", r"\u{12", r"\n"] {
+            assert_eq!(escape(odd), None, "{odd}");
         }
     }
 

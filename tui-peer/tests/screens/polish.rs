@@ -102,6 +102,63 @@ fn h11_what_the_banner_says_is_no_toast() {
     assert!(stage.screen().lines().last().unwrap().contains("something else"));
 }
 
+/// The rich snapshot without the full disk and the ban of Mallory, who is banned when the event says so.
+fn calm(width: u16, height: u16) -> Stage {
+    let mut snap = testkit::rich(Instant::now());
+    let others = snap.transfers.iter().filter(|t| t.state != TransferState::DiskFull);
+    snap.transfers = others.cloned().collect();
+    Stage::of(snap, width, height)
+}
+
+fn banned(stage: &mut Stage) {
+    stage.send(Msg::Event(Event {
+        at: testkit::wall(),
+        level: Level::Error,
+        target: Target::Net,
+        text: "mallory is banned for 10 min".to_owned(),
+        what: What::Banned { peer: testkit::peer(44) },
+    }));
+}
+
+#[test]
+fn what_the_banner_only_counts_is_a_toast() {
+    let footer = |stage: &Stage| stage.screen().lines().last().unwrap().to_owned();
+    let mut stage = calm(120, 40);
+    banned(&mut stage);
+    assert!(stage.screen().contains("! mallory banned for 9 min"), "{}", stage.screen());
+    assert!(!footer(&stage).contains("mallory"), "said twice");
+    // A full disk stands before it: the banner only counts the ban.
+    let mut stage = Stage::rich(120, 40);
+    banned(&mut stage);
+    assert!(!stage.screen().contains("! mallory"), "{}", stage.screen());
+    assert!(footer(&stage).contains("mallory is banned"), "{}", footer(&stage));
+
+    let full = |stage: &mut Stage, n: u32| {
+        let Msg::Event(mut event) = failed("disk-full", "no room there") else { return };
+        let id = Some(testkit::content(n));
+        event.what = What::Failed { id, code: "disk-full", hint: String::new() };
+        stage.send(Msg::Event(event));
+    };
+    let mut stage = calm(120, 40);
+    full(&mut stage, 3);
+    assert!(!footer(&stage).contains("no room"), "the banner will say it");
+    // Another folder than the one the banner names.
+    let mut snap = testkit::rich(Instant::now());
+    let mut transfers: Vec<_> = snap.transfers.to_vec();
+    transfers[0].path = "/srv/big/elsewhere".into();
+    let id = transfers[0].id;
+    snap.transfers = transfers.into();
+    let mut stage = Stage::of(snap, 120, 40);
+    stage.send(Msg::Event(Event {
+        what: What::Failed { id: Some(id), code: "disk-full", hint: String::new() },
+        text: "/srv/big is full".to_owned(),
+        at: testkit::wall(),
+        level: Level::Warn,
+        target: Target::Track,
+    }));
+    assert!(footer(&stage).contains("/srv/big is full"), "{}", footer(&stage));
+}
+
 #[test]
 fn h11_names_are_escaped_where_only_seven_bits_show() {
     let mut snap = testkit::rich(Instant::now());

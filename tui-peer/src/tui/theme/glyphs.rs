@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::super::format;
 use super::Theme;
 
 /// Which characters the terminal can show.
@@ -74,6 +75,11 @@ impl Theme {
             }
         }
         Cow::Owned(out)
+    }
+
+    /// A name as this terminal can show it, shortened in the middle to `room` columns.
+    pub fn fit(self, name: &str, room: usize) -> String {
+        format::middle(&self.name(name), room, self.ellipsis())
     }
 
     pub(super) fn glyph(

@@ -9,6 +9,7 @@ use crate::settings::AskQuit;
 use super::super::action::Action;
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
 use super::super::msg::{Asked, Effect, ExitReason};
+use super::super::theme::Theme;
 use super::super::view::banner;
 use super::super::{format, words};
 use super::transfers::unshare;
@@ -34,7 +35,7 @@ pub(super) fn invite(model: &mut Model, join: &str) {
 }
 
 /// Who loses what if we stop serving: files that only we have all of.
-pub(super) fn losses<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> Vec<Line> {
+pub(super) fn losses<'a>(theme: Theme, transfers: impl Iterator<Item = &'a Transfer>) -> Vec<Line> {
     let only: Vec<&Transfer> =
         transfers.filter(|t| t.state == TransferState::Sharing && t.other_complete == 0).collect();
     if only.is_empty() {
@@ -56,7 +57,7 @@ pub(super) fn losses<'a>(transfers: impl Iterator<Item = &'a Transfer>) -> Vec<L
             1 => "  1 peer waits".to_owned(),
             n => format!("  {n} peers wait"),
         };
-        lines.push((Tone::Plain, format!("  {}{wait}", format::middle(&t.name, 40, "..."))));
+        lines.push((Tone::Plain, format!("  {}{wait}", theme.fit(&t.name, 40))));
     }
     if only.len() > LISTED {
         lines.push((Tone::Dim, format!("  and {} more", only.len() - LISTED)));
@@ -69,7 +70,7 @@ pub(super) fn all_losses(model: &Model) -> Vec<Line> {
     let transfers = &model.snap.transfers;
     // Without a network nobody fetches from us.
     let alone = model.snap.network.state == NetState::NoNetwork;
-    let mut lines = if alone { Vec::new() } else { losses(transfers.iter()) };
+    let mut lines = if alone { Vec::new() } else { losses(model.theme, transfers.iter()) };
     let unfinished: Vec<&Transfer> =
         transfers.iter().filter(|t| words::is_unfinished(t) && words::is_running(t)).collect();
     if !unfinished.is_empty() {
@@ -268,7 +269,7 @@ pub(super) fn ask_remove(model: &mut Model) {
                 Tone::Plain,
                 format!(
                     "{}  {done} of {}",
-                    format::middle(&t.name, 40, "..."),
+                    model.theme.fit(&t.name, 40),
                     format::size(t.size, model.units)
                 ),
             )
@@ -301,7 +302,7 @@ pub(super) fn ask_remove(model: &mut Model) {
 pub(super) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
     let ids = model.targets();
     let shares: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
-    let mut lines = losses(shares.iter().copied());
+    let mut lines = losses(model.theme, shares.iter().copied());
     if shares.iter().any(|t| t.wanted_by > 0) && lines.is_empty() {
         lines.push((Tone::Warn, "Somebody is fetching it from you right now.".to_owned()));
     }

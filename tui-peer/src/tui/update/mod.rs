@@ -178,9 +178,7 @@ fn event_came(model: &mut Model, event: &Event) {
         What::Shared { id, .. } if model.transfer(id).is_some_and(|t| t.downloaded) => {}
         What::Shared { .. } => model.toasts.push(Tone::Good, show(&event.text), now),
         // Less is for those who wait for it.
-        // The header and the banner say it, for as long as it is so.
-        What::Failed { code: "tracker" | "rejected" | "network" | "disk-full", .. }
-            if banner::fits(model) => {}
+        what @ What::Failed { .. } if banner::tells(model, what) => {}
         What::Failed { hint, .. } if event.level <= Level::Warn => {
             let text = if hint.is_empty() {
                 event.text.clone()
@@ -190,13 +188,13 @@ fn event_came(model: &mut Model, event: &Event) {
             model.toasts.push(Tone::Bad, show(&text), now);
         }
         What::Banned { peer } => {
+            if !banner::tells(model, &event.what) {
+                model.toasts.push(Tone::Warn, show(&event.text), now);
+            }
             if model.told_bans.len() >= MAX_BANS {
                 model.told_bans.remove(0);
             }
             model.told_bans.push((*peer, now));
-            if !banner::fits(model) {
-                model.toasts.push(Tone::Warn, show(&event.text), now);
-            }
         }
         What::Said if event.level == Level::Error => {
             model.toasts.push(Tone::Bad, show(&event.text), now);

@@ -263,7 +263,7 @@ pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::mode
             Tone::Good,
             format!(
                 "  {}  {}  {} sent",
-                format::middle(&take.name, 36, model.theme.ellipsis()),
+                model.theme.fit(&take.name, 36),
                 format::rate(take.rate, dash, units),
                 format::size(take.sent, units)
             ),

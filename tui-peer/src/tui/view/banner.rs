@@ -7,7 +7,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::{NetState, TransferState};
+use crate::engine::event::What;
+use crate::engine::snapshot::{BanRow, NetState, Transfer, TransferState};
 use crate::engine::why;
 
 use super::super::action::Action;
@@ -29,6 +30,28 @@ pub(crate) fn fits(model: &Model) -> bool {
         && !model.is_welcome()
 }
 
+/// Whether the banner says what happened, for as long as it is so: that its first line does, others are only
+/// counted. The header says of the tracker what the banner has no room for.
+pub(crate) fn tells(model: &Model, what: &What) -> bool {
+    let told = match what {
+        What::Failed { code: "tracker" | "rejected", .. } => true,
+        What::Failed { code: "disk-full", id, .. } => {
+            let mut others = full_disks(model).filter(|t| Some(t.id) != *id);
+            let here = id.and_then(|id| model.transfer(&id)).and_then(|t| t.path.parent());
+            others.all(|t| t.path.parent() == here)
+        }
+        What::Banned { peer } => {
+            urgent(model).is_empty() && bans(model).all(|(ban, _)| ban.peer == *peer)
+        }
+        _ => false,
+    };
+    told && fits(model)
+}
+
+fn full_disks(model: &Model) -> impl Iterator<Item = &Transfer> {
+    model.snap.transfers.iter().filter(|t| t.state == TransferState::DiskFull)
+}
+
 /// Whether there is a banner.
 pub(crate) fn has(model: &Model) -> bool {
     fits(model) && !lines(model).is_empty()
@@ -42,13 +65,52 @@ pub(crate) fn deadline(model: &Model) -> Option<Instant> {
 /// Everything to be said, the worst first.
 pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
     let theme = model.theme;
+    let snap = &model.snap;
+    let also = |action, what| model.keymap.and(&format!(" {} ", theme.dot()), action, what);
+    let mut out = urgent(model);
+    for (ban, until) in bans(model) {
+        let name = if ban.nick.is_empty() { ban.peer.short() } else { ban.nick.clone() };
+        out.push((Tone::Warn, format!("! {name} banned{until}: {}", ban.why)));
+    }
+    let port = snap.me.listen.port();
+    if let Some(wanted) = model.setting.wanted_port.filter(|wanted| *wanted != 0 && *wanted != port)
+    {
+        let changes = also(Action::Settings, "changes it");
+        let text = format!("! port {wanted} is in use: listening on {port}{changes}");
+        out.push((Tone::Warn, text));
+    }
+    if !snap.me.serving {
+        let key = model.keymap.aside(Action::Serving, "");
+        let text =
+            format!("{} serving paused{key}: others cannot download from you", theme.pause());
+        out.push((Tone::Warn, text));
+    }
+    out
+}
+
+/// Bans of the last minute that we did not ask for, and how long they last.
+fn bans(model: &Model) -> impl Iterator<Item = (&BanRow, String)> {
+    let told = model.told_bans.iter().filter(|(_, at)| model.now.mono < *at + BAN_SHOWN);
+    told.filter_map(|(peer, _)| {
+        let ban = model.snap.bans.iter().find(|ban| ban.peer == *peer && !ban.by_user)?;
+        let until = ban.until.map_or_else(String::new, |until| {
+            let left = until.saturating_duration_since(model.now.mono).as_secs();
+            // To the minute: it need not be painted every second.
+            format!(" for {} min", left.div_ceil(60))
+        });
+        Some((ban, until))
+    })
+}
+
+/// What stands before all else.
+fn urgent(model: &Model) -> Vec<(Tone, String)> {
+    let theme = model.theme;
     let dot = theme.dot();
     let snap = &model.snap;
     let also = |action, what| model.keymap.and(&format!(" {dot} "), action, what);
     let aside = |action| model.keymap.aside(action, "");
     let mut out = Vec::new();
-    let full: Vec<_> =
-        snap.transfers.iter().filter(|t| t.state == TransferState::DiskFull).collect();
+    let full: Vec<_> = full_disks(model).collect();
     if let Some(first) = full.first() {
         let folder = first.path.parent().map_or_else(String::new, |dir| model.show_path(dir));
         let retry = also(Action::Retry, "retry");
@@ -111,31 +173,6 @@ pub(crate) fn lines(model: &Model) -> Vec<(Tone, String)> {
     }
     if let Some(ahead) = snap.network.clock_ahead_s {
         let text = format!("! {} {dot} set whichever is wrong", why::clocks(ahead));
-        out.push((Tone::Warn, text));
-    }
-    for (peer, at) in &model.told_bans {
-        let row = snap.bans.iter().find(|ban| ban.peer == *peer && !ban.by_user);
-        if let Some(ban) = row.filter(|_| model.now.mono < *at + BAN_SHOWN) {
-            let name = if ban.nick.is_empty() { ban.peer.short() } else { ban.nick.clone() };
-            let until = ban.until.map_or_else(String::new, |until| {
-                let left = until.saturating_duration_since(model.now.mono).as_secs();
-                // To the minute: it need not be painted every second.
-                format!(" for {} min", left.div_ceil(60))
-            });
-            out.push((Tone::Warn, format!("! {name} banned{until}: {}", ban.why)));
-        }
-    }
-    let port = snap.me.listen.port();
-    if let Some(wanted) = model.setting.wanted_port.filter(|wanted| *wanted != 0 && *wanted != port)
-    {
-        let changes = also(Action::Settings, "changes it");
-        let text = format!("! port {wanted} is in use: listening on {port}{changes}");
-        out.push((Tone::Warn, text));
-    }
-    if !snap.me.serving {
-        let key = aside(Action::Serving);
-        let text =
-            format!("{} serving paused{key}: others cannot download from you", theme.pause());
         out.push((Tone::Warn, text));
     }
     out

@@ -199,10 +199,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let title = format!("{} ", Pane::Chunks.title(&model.keymap));
     // Corners, blanks and some border stay.
     let room = usize::from(area.width).saturating_sub(title.width() + 11 + note.len());
-    let name = model
-        .selected_name()
-        .map(|n| format::middle(&theme.name(&n), room, theme.ellipsis()))
-        .unwrap_or_default();
+    let name = model.selected_name().map(|n| theme.fit(&n, room)).unwrap_or_default();
     let frame = paint::Frame {
         title: vec![
             (title, if focused { theme.bold() } else { theme.dim() }),

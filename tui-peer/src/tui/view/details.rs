@@ -25,7 +25,7 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     let name = model.selected_name().unwrap_or_default();
     let (x, width) = (area.x + 1, area.width.saturating_sub(2));
     let room = usize::from(width).saturating_sub(12);
-    let shown = format::middle(&theme.name(&name), room, theme.ellipsis());
+    let shown = theme.fit(&name, room);
     paint::text(buf, x, area.y, width, &shown, theme.bold());
     let back = model.keymap.does(Action::Back, "back").unwrap_or_default();
     paint::right(buf, x, area.y, width, &back, theme.dim());
@@ -42,7 +42,7 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     if let Some(r) = model.selected_row().filter(|r| !r.aliases.is_empty()) {
         let names: Vec<&str> = r.aliases.iter().map(AsRef::as_ref).collect();
         let text = format!("also called {}", names.join(", "));
-        lines.push(vec![(format::start(&text, usize::from(width)), Style::new())]);
+        lines.push(vec![(format::start(&theme.name(&text), usize::from(width)), Style::new())]);
     }
     for (y, line) in (area.y + 1..area.bottom()).zip(&lines) {
         paint::pieces(buf, x, y, width, line);

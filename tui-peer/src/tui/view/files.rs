@@ -320,8 +320,8 @@ fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: &Base<'_>)
     paint::text(buf, area.x + 1, area.y, 1, glyph, glyph_style);
     let width = usize::from(base.width);
     let suffix = if base.kind == Kind::Folder { "/" } else { "" };
-    let full = format!("{}{suffix}", theme.name(base.name));
-    let shown = format::middle(&full, width, theme.ellipsis());
+    let full = theme.name(base.name).into_owned() + suffix;
+    let shown = theme.fit(&full, width);
     let whole = shown.len() == full.len();
     paint::text(buf, area.x + 3, area.y, base.width, &shown, Style::new());
     if whole && !list.filter.is_empty() {

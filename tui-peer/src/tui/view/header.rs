@@ -205,14 +205,7 @@ pub(crate) fn summary(model: &Model, buf: &mut Buffer, area: Rect) {
         format!("{}  {}", format::percent(t.done, t.size), words::outlook(t))
     });
     let room = usize::from(width).saturating_sub(end.chars().count() + 2);
-    paint::text(
-        buf,
-        x,
-        area.y,
-        width,
-        &format::middle(&name, room, theme.ellipsis()),
-        theme.bold(),
-    );
+    paint::text(buf, x, area.y, width, &theme.fit(&name, room), theme.bold());
     paint::right(buf, x, area.y, width, &end, Style::new());
     super::chunks::strip(model, buf, Rect { x, y: area.y + 1, width, height: 1 });
     let line = match transfer {
@@ -267,7 +260,7 @@ pub(crate) fn card(model: &Model, buf: &mut Buffer, area: Rect) {
         Some(t) => {
             let done = format::percent(t.done, t.size);
             let room = usize::from(area.width).saturating_sub(done.len() + 1);
-            format!("{done} {}", format::middle(&t.name, room, theme.ellipsis()))
+            format!("{done} {}", theme.fit(&t.name, room))
         }
         None => format::plural(model.list_of(Tab::Shared).total as u64, "file") + " shared",
     };

@@ -236,7 +236,7 @@ fn entry(
     };
     let mut y = area.y;
     if shape.wrap {
-        for part in paint::wrap(&format!("{}{times}", line.text), shape.room) {
+        for part in paint::wrap(&format!("{}{times}", theme.name(&line.text)), shape.room) {
             if y >= area.bottom() {
                 break;
             }
@@ -261,7 +261,11 @@ fn entry(
             if y >= area.bottom() {
                 break;
             }
-            let shown = cut(&format!("{} {detail}", theme.branch()), shape.room, theme.ellipsis());
+            let shown = cut(
+                &format!("{} {}", theme.branch(), theme.name(detail)),
+                shape.room,
+                theme.ellipsis(),
+            );
             paint::text(buf, x, y, width, &shown, theme.dim());
             mark(buf, (x, y), &shown, needle, theme.matched());
             y += 1;

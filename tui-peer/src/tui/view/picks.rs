@@ -8,7 +8,6 @@ use ratatui::style::Style;
 
 use super::super::action::Action;
 use super::super::field::Field;
-use super::super::format;
 use super::super::model::{LimitOne, Line, Model, PickKind, Picks, Tone};
 use super::dialogs::{chosen, lines, open, tall};
 use super::paint;
@@ -51,11 +50,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, picks: &Picks) {
     for (y, (i, text)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(offset)) {
         let selected = i == picks.cursor;
         let bar = if selected { model.theme.bar() } else { " " };
-        let text = format::middle(
-            &format!("{bar}{text}"),
-            usize::from(area.width),
-            model.theme.ellipsis(),
-        );
+        let room = usize::from(area.width.saturating_sub(1));
+        let text = format!("{bar}{}", model.theme.fit(text, room));
         chosen(model, frame, Rect { y, height: 1, ..area }, &text, selected);
     }
 }
@@ -87,7 +83,7 @@ pub(crate) fn limit(model: &Model, frame: &mut Frame<'_>, limit: &LimitOne) {
     };
     let area = open(model, frame, tall(rows.len() + 6), "Limit the speed of", foot);
     let theme = model.theme;
-    let name = format::middle(&theme.name(&limit.name), usize::from(area.width), theme.ellipsis());
+    let name = theme.fit(&limit.name, usize::from(area.width));
     paint::text(frame.buffer_mut(), area.x, area.y, area.width, &name, Style::new());
     let mut y = area.y + 2;
     for (label, field, active) in rows {

@@ -149,5 +149,5 @@ fn name(model: &Model, peer: &common::id::PeerId) -> String {
     let source = model.source_rows().iter().find(|source| source.peer == *peer);
     let nick = source.map(|source| source.nick.clone()).filter(|nick| !nick.is_empty());
     let name = nick.unwrap_or_else(|| peer.short());
-    format::middle(&name, WIDTH, model.theme.ellipsis())
+    model.theme.fit(&name, WIDTH)
 }

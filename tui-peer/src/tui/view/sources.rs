@@ -283,8 +283,7 @@ fn row(
         name_x += 2;
     }
     let room = (area.x + 1 + name).saturating_sub(name_x);
-    let shown =
-        format::middle(&theme.name(&distinct(model, source)), usize::from(room), theme.ellipsis());
+    let shown = theme.fit(&distinct(model, source), usize::from(room));
     paint::text(buf, name_x, area.y, room, &shown, Style::new());
     let mut x = area.x + 1 + name;
     for column in columns {

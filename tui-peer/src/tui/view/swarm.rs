@@ -164,7 +164,7 @@ fn peer(model: &Model, buf: &mut Buffer, line: Rect, columns: &Columns, row: &Ho
     let n = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
     let plain = if row.connected { Style::new() } else { theme.dim() };
     let name = if row.nick.is_empty() { row.peer.short() } else { row.nick.clone() };
-    let name = format::middle(&name, usize::from(columns.name), theme.ellipsis());
+    let name = theme.fit(&name, usize::from(columns.name));
     paint::text(buf, line.x + 1, line.y, columns.name, &name, plain);
     let has = if n == 0 { "?".to_owned() } else { format::percent(u64::from(row.have).min(n), n) };
     paint::right(buf, line.x + 2 + columns.name, line.y, HAS, &has, plain);

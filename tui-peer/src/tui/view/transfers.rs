@@ -119,7 +119,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, t: &Transfer) {
     paint::text(buf, area.x + 1, area.y, 1, words::state_glyph(t, theme), style);
     let badge = badge(t);
     let width = usize::from(room).saturating_sub(badge.len());
-    let name = format::middle(&theme.name(&t.name), width, theme.ellipsis());
+    let name = theme.fit(&t.name, width);
     let end = paint::text(buf, area.x + 3, area.y, room, &name, Style::new());
     paint::text(buf, end, area.y, 12, &badge, theme.dim());
     let mut x = area.x + 3 + room;

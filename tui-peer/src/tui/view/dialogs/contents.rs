@@ -17,8 +17,7 @@ pub fn contents_rows(size: (u16, u16)) -> usize {
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
     let theme = model.theme;
     let height = frame.area().height.saturating_sub(2).min(30);
-    let title =
-        format::middle(&contents.name, text_width(frame).saturating_sub(4), theme.ellipsis());
+    let title = theme.fit(&contents.name, text_width(frame).saturating_sub(4));
     let foot = "Space choose - * all - Left Right fold - / filter - Enter fetches";
     let area = open(model, frame, height, &title, foot);
     if let Some(why) = &contents.error {
@@ -108,7 +107,7 @@ fn row(
     };
     let indent = (depth * 2).min(usize::from(line.width) / 3);
     let room = usize::from(line.width).saturating_sub(21 + indent);
-    let name = format::middle(&theme.name(&name), room, theme.ellipsis());
+    let name = theme.fit(&name, room);
     chosen(model, frame, line, &format!(" {mark} {:indent$}{name}", ""), selected);
     let numbers =
         format!("{:>8} {:>5}", format::size(size, model.units), format::percent(done, size));

@@ -17,7 +17,7 @@ pub fn picker_rows(size: (u16, u16)) -> usize {
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
     let theme = model.theme;
     let room = text_width(frame).saturating_sub(12);
-    let title = format::middle(&model.show_path(&picker.dir), room, theme.ellipsis());
+    let title = theme.fit(&model.show_path(&picker.dir), room);
     let foot = if picker.save.is_empty() {
         "Space mark - * all - Enter open/add - s share - Esc back"
     } else {
@@ -109,7 +109,7 @@ fn row(
         _ => note(model, entry),
     };
     let room = usize::from(line.width).saturating_sub(4 + end.chars().count() + 1);
-    let name = format::middle(&theme.name(&name), room, theme.ellipsis());
+    let name = theme.fit(&name, room);
     let bar = if selected { theme.bar() } else { " " };
     chosen(model, frame, line, &format!("{bar}{sign} {name}"), selected);
     let style = if selected { theme.selected() } else { theme.dim() };

@@ -94,11 +94,7 @@ fn candidates(
         };
         let slash = if entry.is_dir { "/" } else { "" };
         let name = format!("{}{slash}", common::names::show(&entry.name));
-        let name = format::middle(
-            &theme.name(&name),
-            usize::from(area.width).saturating_sub(22),
-            theme.ellipsis(),
-        );
+        let name = theme.fit(&name, usize::from(area.width).saturating_sub(22));
         let bar = if selected { theme.bar() } else { " " };
         let line = Rect { x: area.x + 3, y, width: area.width.saturating_sub(3), height: 1 };
         chosen(model, frame, line, &format!("{bar}{branch} {name}"), selected);
@@ -135,7 +131,7 @@ fn name(model: &Model, frame: &mut Frame<'_>, area: Rect, share: &SharePath) {
     } else if share.name.text().is_empty() {
         let note =
             if ghost.is_empty() { String::new() } else { format!("{ghost}  (S-Tab changes it)") };
-        let note = format::middle(&note, usize::from(room), theme.ellipsis());
+        let note = theme.fit(&note, usize::from(room));
         paint::text(frame.buffer_mut(), x, area.y, room, &note, theme.dim());
     } else {
         field::still(frame, (x, area.y), room, share.name.text());

@@ -3,7 +3,6 @@
 use ratatui::Frame;
 use ratatui::style::Style;
 
-use super::super::super::format;
 use super::super::super::model::{Line, Model};
 use super::super::paint;
 use super::base::{lines, open, tall, text_width, wrapped};
@@ -11,7 +10,7 @@ use super::base::{lines, open, tall, text_width, wrapped};
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, title: &str, content: &[Line]) {
     let width = text_width(frame);
     let content = wrapped(content, width);
-    let title = format::middle(title, width.saturating_sub(4), model.theme.ellipsis());
+    let title = model.theme.fit(title, width.saturating_sub(4));
     let area = open(model, frame, tall(content.len().max(1) + 2), &title, "any key closes");
     if content.is_empty() {
         paint::text(
