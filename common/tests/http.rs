@@ -8,11 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::http::{Answering, Asked, Exposition, Kind, Limits, Route, StatusCode, serve, text};
+use common::http::{Answering, Asked, Exposition, Kind, Limits, Route, Running, StatusCode, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 /// For what must come; a test that waits so long has failed.
@@ -60,20 +58,16 @@ fn metrics<'a>(_: &'a State, _: &'a Asked) -> Answering<'a> {
 
 struct Server {
     addr: SocketAddr,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    running: Running,
     state: Arc<State>,
 }
 
 impl Server {
     async fn start(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
         let state = Arc::new(State { words: "some words\n", pending: AtomicUsize::new(0) });
-        let stopped = async { drop(stopped.await) };
-        let task = tokio::spawn(serve(listener, ROUTES, Arc::clone(&state), limits, stopped));
-        Self { addr, stop, task, state }
+        let running = Running::start(listener, ROUTES, Arc::clone(&state), limits);
+        Self { addr: running.addr().unwrap(), running, state }
     }
 
     async fn open(&self) -> TcpStream {
@@ -97,8 +91,7 @@ impl Server {
     }
 
     async fn stop(self) {
-        drop(self.stop);
-        timeout(PATIENCE, self.task).await.expect("it ends").unwrap();
+        timeout(PATIENCE, self.running.stop()).await.expect("it ends").unwrap();
         assert_eq!(Arc::strong_count(&self.state), 1, "no task is left");
     }
 }

@@ -38,7 +38,6 @@ use index::Index;
 use shared::{Seeds, Shared};
 use state::State;
 use store::{MetaStore, Writer};
-use watching::Watching;
 
 pub use clock::WallClock;
 pub use config::{Admission, Config, ServerLimits, Timing, Work};
@@ -100,13 +99,15 @@ impl Tracker {
     /// Serves until `shutdown` resolves; then everybody is told, and what waits is written. Needs a tokio
     /// runtime with I/O and time.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let watching = self.metrics.map(|listener| Watching::start(listener, &self.shared));
+        let watching = self.metrics.map(|listener| watching::start(listener, &self.shared));
         tokio::select! {
             () = server::serve(listener, Arc::clone(&self.shared), shutdown) => {}
             () = control::serve(self.control, &self.shared) => {}
         }
-        if let Some(watching) = watching {
-            watching.stop().await;
+        if let Some(watching) = watching
+            && watching.stop().await.is_err()
+        {
+            tracing::error!("the server of the metrics had panicked");
         }
         // All tasks are gone, so this is the last one.
         if let Some(shared) = Arc::into_inner(self.shared) {

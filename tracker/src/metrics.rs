@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use common::http::{Exposition, Kind};
-use common::memory;
+use common::http::Exposition;
 
 use crate::index::Counts;
 
@@ -69,12 +68,7 @@ impl Metrics {
     /// The text that Prometheus and its relatives read.
     pub(crate) fn exposition(&self, counts: Counts) -> Exposition {
         let mut out = Exposition::new("shoal_tracker");
-        let version = [("version", env!("CARGO_PKG_VERSION"))];
-        out.family("build_info", Kind::Gauge, "Version of the program").add(&version, true);
-        out.gauge("uptime_seconds", "Time since the start", self.began.elapsed().as_secs_f64());
-        if let Some(bytes) = memory::resident() {
-            out.gauge("resident_memory_bytes", "Memory of the process", bytes);
-        }
+        out.process(env!("CARGO_PKG_VERSION"), self.began.elapsed());
         for (name, help, value) in [
             ("connections", "Connected peers", counts.sessions),
             ("peers", "Peers known, connected or remembered", counts.peers),

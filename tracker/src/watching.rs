@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::http::{Answer, Answering, Asked, Limits, Route, StatusCode, serve, text};
+use common::http::{Answer, Answering, Asked, Limits, Route, Running, StatusCode, text};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::shared::Shared;
 
@@ -17,33 +15,13 @@ const STUCK: Duration = Duration::from_secs(15);
 const ROUTES: &[Route<Shared>] =
     &[Route { path: "/metrics", handler: metrics }, Route { path: "/healthz", handler: health }];
 
-/// A server at work. It holds the tracker's state until [`Self::stop`].
-pub(crate) struct Watching {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl Watching {
-    /// Answers on `listener` from now on.
-    pub(crate) fn start(listener: TcpListener, shared: &Arc<Shared>) -> Self {
-        if let Ok(addr) = listener.local_addr() {
-            tracing::info!("metrics at http://{addr}/metrics");
-        }
-        let (stop, stopped) = oneshot::channel::<()>();
-        // Either way: told, or the tracker's future is gone.
-        let stopped = async { drop(stopped.await) };
-        let shared = Arc::clone(shared);
-        let task = tokio::spawn(serve(listener, ROUTES, shared, Limits::default(), stopped));
-        Self { stop, task }
+/// Answers on `listener` from now on.
+pub(crate) fn start(listener: TcpListener, shared: &Arc<Shared>) -> Running {
+    let running = Running::start(listener, ROUTES, Arc::clone(shared), Limits::default());
+    if let Some(addr) = running.addr() {
+        tracing::info!("metrics at http://{addr}/metrics");
     }
-
-    /// Ends it; nothing of it is left then.
-    pub(crate) async fn stop(self) {
-        drop(self.stop);
-        if self.task.await.is_err() {
-            tracing::error!("the server of the metrics had panicked");
-        }
-    }
+    running
 }
 
 fn metrics<'a>(shared: &'a Shared, _: &'a Asked) -> Answering<'a> {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tui_peer::engine::command::{Command, Download, Selection};
 use tui_peer::engine::config::EngineConfig;
 use tui_peer::engine::handle::{EngineHandle, Stop};
-use tui_peer::engine::snapshot::{Look, Snapshot, StripWish, TransferState};
+use tui_peer::engine::snapshot::{Look, NetState, Snapshot, StripWish, TransferState};
 use tui_peer::engine::start;
 
 /// Longest any step may take on a busy machine.
@@ -25,11 +25,15 @@ async fn tracker() -> JoinString {
 }
 
 async fn peer(dir: &Path, name: &str, join: &JoinString) -> EngineHandle {
+    start(config(dir, name, join)).await.unwrap()
+}
+
+fn config(dir: &Path, name: &str, join: &JoinString) -> EngineConfig {
     let mut config = EngineConfig::new(dir.join(name).join("state"), dir.join(name).join("d"));
     config.listen = ([127, 0, 0, 1], 0).into();
     config.nick = name.to_owned();
     config.join = Some(join.clone());
-    start(config).await.unwrap()
+    config
 }
 
 async fn until(engine: &EngineHandle, what: &str, holds: impl Fn(&Snapshot) -> bool) {
@@ -113,6 +117,39 @@ async fn the_download_folder_can_be_changed_and_an_unusable_one_is_refused() {
     let error = engine.call(Command::Downloads { dir: file.join("below") }).await.unwrap_err();
     assert!(error.message.contains("cannot use"), "{}", error.message);
     assert_eq!(engine.snapshot().me.downloads, dir, "the old one stays");
+    engine.stop(Stop::Now);
+    engine.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h7_a_network_left_for_another_is_lost_not_never_reached() {
+    let temp = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tracker = tracker::Tracker::open(tracker::Config::default()).unwrap();
+    let first = tracker.join_string("127.0.0.1", port).unwrap();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(tracker.run(listener, async { drop(ended.await) }));
+    let second = self::tracker().await;
+    let config = EngineConfig { remember: true, ..config(temp.path(), "p", &first) };
+    let engine = start(config).await.unwrap();
+    let on = |s: &Snapshot| s.network.state == NetState::On;
+    until(&engine, "in the first", on).await;
+    let remembered = temp.path().join("p").join("state").join("network.join");
+    let known = || std::fs::read_to_string(&remembered).unwrap().trim().to_owned();
+    assert_eq!(known(), first.to_string());
+    for join in [&second, &first, &second] {
+        engine.call(Command::Join { join: join.clone() }).await.unwrap();
+        let there = |s: &Snapshot| on(s) && s.network.tracker == join.address();
+        until(&engine, "in the other", there).await;
+        assert_eq!(known(), join.to_string(), "the next start is in the one joined last");
+    }
+    end.send(()).unwrap();
+    running.await.unwrap();
+    engine.call(Command::Join { join: first.clone() }).await.unwrap();
+    until(&engine, "the first is gone", |s| matches!(s.network.state, NetState::Lost { .. })).await;
+    assert!(engine.snapshot().network.met, "it was reached, whichever is remembered");
+    assert_eq!(known(), second.to_string());
     engine.stop(Stop::Now);
     engine.stopped().await;
 }

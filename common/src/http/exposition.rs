@@ -2,10 +2,12 @@
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use hyper::header::{self, HeaderValue};
 
 use super::route::{Answer, body};
+use crate::memory;
 
 /// What a family of numbers is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,16 @@ impl Exposition {
     /// One number that only grows; `name` ends in `_total`.
     pub fn counter(&mut self, name: &str, help: &str, value: impl Into<Value>) {
         self.family(name, Kind::Counter, help).add(&[], value);
+    }
+
+    /// What every program tells of itself: `version` of the program, how long it has run, its memory.
+    pub fn process(&mut self, version: &str, uptime: Duration) {
+        let version = [("version", version)];
+        self.family("build_info", Kind::Gauge, "Version of the program").add(&version, true);
+        self.gauge("uptime_seconds", "Time since the start", uptime.as_secs_f64());
+        if let Some(bytes) = memory::resident() {
+            self.gauge("resident_memory_bytes", "Memory of the process", bytes);
+        }
     }
 
     /// Begins a family; `help` is a sentence without its full stop.

@@ -4,16 +4,18 @@
 //! It stands here because the tracker and the peer both need it and neither may know the other; it has no
 //! place in the protocol between them.
 //!
-//! - [`serve`]: accepts, within [`Limits`]; whoever is silent or slow loses its place, and nobody else.
+//! - [`Running`]: accepts, within [`Limits`]; whoever is silent or slow loses its place, and nobody else.
 //! - [`Route`], [`Asked`], [`Answer`]: a path, what was asked, what is said.
 //! - [`Exposition`]: numbers as Prometheus and its relatives read them.
 
 mod exposition;
 mod places;
 mod route;
+mod running;
 mod server;
 
 pub use exposition::{Exposition, Family, Kind, Value};
 pub use hyper::{StatusCode, header};
 pub use route::{Answer, Answering, Asked, Body, Handler, Route, body, text};
-pub use server::{Limits, serve};
+pub use running::Running;
+pub use server::Limits;

@@ -40,8 +40,8 @@ impl Default for Limits {
     }
 }
 
-/// Answers one request a connection as `routes` say, until `shutdown` resolves; no task of it is left then.
-pub async fn serve<S: Send + Sync + 'static>(
+/// Answers as [`super::Running::start`] says, until `shutdown` resolves; no task of it is left then.
+pub(super) async fn serve<S: Send + Sync + 'static>(
     listener: TcpListener,
     routes: &'static [Route<S>],
     state: Arc<S>,

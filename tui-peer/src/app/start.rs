@@ -6,6 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpListener;
+
 use super::background::{self, Wish};
 use super::{KEYS, log};
 use crate::args::{Common, exit};
@@ -17,7 +19,7 @@ use crate::engine::handle::EngineHandle;
 use crate::headless::{self, Output};
 use crate::hooks::{Hooks, PATIENCE_OF_GET, PATIENCE_OF_PEER};
 use crate::logfile::Logs;
-use crate::metrics::Bound;
+use crate::metrics;
 use crate::settings::{Settings, SettingsError, Table, settings, settings_as_far};
 
 /// How long the state folder and port of a peer that is stopping are waited for: its transfers get 5 s,
@@ -77,11 +79,14 @@ where
             Ok(engine) => engine,
             Err(error) => return refuse(&error, &config, &mut out),
         };
-        let watching = watched.map(|bound| {
-            out.set_metrics(bound.addr);
-            let text = format!("metrics at http://{}/metrics", bound.addr);
-            engine.say(Level::Info, Target::Net, text);
-            bound.serve(engine.clone())
+        let watching = watched.map(|listener| {
+            let running = metrics::serve(listener, engine.clone());
+            if let Some(addr) = running.addr() {
+                out.set_metrics(addr);
+                let text = format!("metrics at http://{addr}/metrics");
+                engine.say(Level::Info, Target::Net, text);
+            }
+            running
         });
         let pid = PidFile::write(&config.state_dir);
         let control = control::serve(engine.clone(), &config.state_dir, plan.what);
@@ -94,8 +99,10 @@ where
         let (code, wish) = front(engine, out, settings).await;
         end_hooks(hooks, PATIENCE_OF_PEER).await;
         drop(pid);
-        if let Some(watching) = watching {
-            watching.stop().await;
+        if let Some(watching) = watching
+            && let Err(error) = watching.stop().await
+        {
+            tracing::error!(%error, "the server of the metrics ended badly");
         }
         if let Ok(control) = control {
             control.close().await;
@@ -168,10 +175,10 @@ async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, St
 }
 
 /// The port of the metrics; waited for like the engine's own.
-async fn bind_metrics(addr: SocketAddr, patient: bool) -> io::Result<Bound> {
+async fn bind_metrics(addr: SocketAddr, patient: bool) -> io::Result<TcpListener> {
     let began = Instant::now();
     loop {
-        match Bound::bind(addr).await {
+        match TcpListener::bind(addr).await {
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse
                     && patient

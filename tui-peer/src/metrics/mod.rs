@@ -5,15 +5,11 @@
 
 mod text;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::http::{Answering, Asked, Limits, Route, StatusCode, serve, text};
+use common::http::{Answering, Asked, Limits, Route, Running, StatusCode, text};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::engine::command::{Command, Reply};
@@ -26,49 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const ROUTES: &[Route<EngineHandle>] =
     &[Route { path: "/metrics", handler: metrics }, Route { path: "/healthz", handler: health }];
 
-/// A socket that listens and is not served yet.
-pub struct Bound {
-    listener: TcpListener,
-    /// Where.
-    pub addr: SocketAddr,
-}
-
-/// A server at work.
-pub struct Watching {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl Bound {
-    /// Listens on an address; port 0 is any free one.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr).await?;
-        let addr = listener.local_addr()?;
-        Ok(Self { listener, addr })
-    }
-
-    /// Answers from now on.
-    pub fn serve(self, engine: EngineHandle) -> Watching {
-        let (stop, stopped) = oneshot::channel::<()>();
-        // Told, or whoever would tell is gone.
-        let stopped = async { drop(stopped.await) };
-        let (engine, limits) = (Arc::new(engine), Limits::default());
-        let task = tokio::spawn(serve(self.listener, ROUTES, engine, limits, stopped));
-        Watching { stop, task }
-    }
-}
-
-impl Watching {
-    /// Ends it: the port is free then.
-    pub async fn stop(self) {
-        drop(self.stop);
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the server of the metrics ended badly");
-        }
-    }
+/// Answers on `listener` from now on.
+pub fn serve(listener: TcpListener, engine: EngineHandle) -> Running {
+    Running::start(listener, ROUTES, Arc::new(engine), Limits::default())
 }
 
 async fn figures(engine: &EngineHandle) -> Result<Figures, &'static str> {
@@ -109,7 +65,6 @@ async fn trouble(engine: &EngineHandle) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::engine::figures::Errors;
     use crate::engine::handle::{HandleParts, channel};

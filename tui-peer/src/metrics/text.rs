@@ -1,7 +1,6 @@
 //! The numbers of a peer, in the text format of Prometheus. No labels per peer, file or chunk.
 
 use common::http::{Exposition, Kind};
-use common::memory;
 
 use crate::engine::figures::{Errors, Figures};
 use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
@@ -30,12 +29,7 @@ fn label(state: &TransferState) -> String {
 /// Everything there is to say.
 pub(super) fn exposition(snapshot: &Snapshot, figures: &Figures) -> Exposition {
     let mut out = Exposition::new("shoal_peer");
-    let version = [("version", env!("CARGO_PKG_VERSION"))];
-    out.family("build_info", Kind::Gauge, "Version of the program").add(&version, true);
-    out.gauge("uptime_seconds", "Time since the start", figures.uptime.as_secs_f64());
-    if let Some(bytes) = memory::resident() {
-        out.gauge("resident_memory_bytes", "Memory of the process", bytes);
-    }
+    out.process(env!("CARGO_PKG_VERSION"), figures.uptime);
     traffic(&mut out, snapshot, figures);
     network(&mut out, snapshot, figures);
     transfers(&mut out, &snapshot.transfers);
