@@ -1,4 +1,4 @@
-//! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big|panic] [still]`.
+//! The screen on a pretended engine: `cargo run --example screen [fresh|lost|big|panic|PEERS] [still]`.
 
 #![allow(
     clippy::unwrap_used,
@@ -125,9 +125,14 @@ fn step(snap: &mut Snapshot) {
     }
 }
 
+/// Peers that have something of what is looked at.
+fn peers() -> u32 {
+    std::env::args().nth(1).and_then(|kind| kind.parse().ok()).unwrap_or(9)
+}
+
 fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> {
     match command {
-        Command::Focus { id, .. } => {
+        Command::Focus { id, look } => {
             let row = snap.catalogue.rows.iter().find(|row| Some(row.id) == id);
             snap.focus = row.map(|row| {
                 let own = snap.transfers.iter().find(|t| t.id == row.id);
@@ -145,6 +150,8 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
                 if row.sources == 0 {
                     focus.sources.clear();
                 }
+                focus.holders = look.holders.map(|wish| testkit::holders(n, wish, peers()));
+                focus.sent = look.senders.map(testkit::sent);
                 Arc::new(focus)
             });
             Ok(Reply::Accepted)

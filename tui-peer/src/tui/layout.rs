@@ -180,7 +180,12 @@ impl Areas {
         }
         // A little less map where that makes room for rates over time.
         let graph = body.width >= MIN_GRAPH.0 && body.height >= DETAILS_WITH_GRAPH;
-        let chunks = if graph { body.height * 38 / 100 } else { body.height / 2 };
+        let chunks = if graph {
+            let left = body.height.saturating_sub(info + MIN_GRAPH.1 + MIN_SOURCES);
+            left.min(body.height * 38 / 100)
+        } else {
+            body.height / 2
+        };
         let [info, chunks, sources] =
             rows(body, [Constraint::Length(info), Constraint::Length(chunks), Constraint::Fill(1)]);
         (self.info, self.chunks, self.sources) = (info, chunks, sources);

@@ -3,56 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tui_peer::engine::chunks::first_chunk;
-use tui_peer::engine::snapshot::{HolderRow, Holders, Look, Only, Sent, Snapshot, StripWish};
+use tui_peer::engine::snapshot::Look;
 use tui_peer::tui::msg::{Effect, Msg};
 use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
 
 use super::stage::Stage;
 use super::testkit;
-
-/// What an engine answers: `peers` peers, the first has everything, the others less and less; of the last
-/// tenth of the chunks the first has the only copy.
-fn answer(snap: &Snapshot, wish: StripWish, peers: u32) -> Holders {
-    let focus = snap.focus.as_ref().unwrap();
-    let (n, buckets) = (focus.chunks.len(), usize::from(wish.buckets));
-    let level = |peer: u32, at: usize| {
-        let share = 1.0 - f64::from(peer) / f64::from(peers);
-        let start = first_chunk(at, buckets, n) as f64 / n as f64;
-        match () {
-            () if peer == 0 => 8,
-            () if start >= 0.9 => 0,
-            () if start + 0.03 < share => 8,
-            () if start < share => 5,
-            () => 0,
-        }
-    };
-    let row = |i: u32| HolderRow {
-        peer: testkit::peer(i),
-        nick: if i % 3 == 1 { String::new() } else { format!("rack-{i}") },
-        have: (n as f64 * (1.0 - f64::from(i) / f64::from(peers)) * 0.9) as u32,
-        useful: (n as u32 / 3) / (i + 1),
-        connected: i != 2,
-        levels: (0..buckets).map(|at| level(i, at)).collect(),
-    };
-    let end = peers.min(wish.first + u32::from(wish.rows));
-    let last = |at: &usize| first_chunk(*at, buckets, n) as f64 / n as f64 >= 0.9;
-    let copies = |at: usize| (0..peers).filter(|peer| level(*peer, at) > 0).count().min(255) as u8;
-    Holders {
-        wish,
-        all: peers,
-        rows: (wish.first..end).map(row).collect(),
-        copies: (0..buckets).map(copies).collect(),
-        only: vec![Only {
-            peer: Some(testkit::peer(0)),
-            nick: "rack-0".to_owned(),
-            chunks: n as u32 / 10,
-            first: (n - n / 10) as u32,
-            last: n as u32 - 1,
-        }],
-        marks: (0..buckets).map(|at| u8::from(last(&at))).collect(),
-    }
-}
 
 /// What the screen asked for last.
 fn asked(stage: &mut Stage) -> Option<Look> {
@@ -69,7 +25,7 @@ fn tell(stage: &mut Stage, peers: u32) {
     while let Some(wish) = asked(stage).and_then(|look| look.holders) {
         let mut snap = (*stage.model.snap).clone();
         let mut focus = (**snap.focus.as_ref().unwrap()).clone();
-        focus.holders = Some(answer(&snap, wish, peers));
+        focus.holders = Some(testkit::holders(focus.chunks.len(), wish, peers));
         snap.focus = Some(Arc::new(focus));
         stage.send(Msg::Snapshot(Arc::new(snap)));
     }
@@ -202,18 +158,7 @@ fn tell_senders(stage: &mut Stage) {
     while let Some(buckets) = asked(stage).and_then(|look| look.senders) {
         let mut snap = (*stage.model.snap).clone();
         let mut focus = (**snap.focus.as_ref().unwrap()).clone();
-        let number = |at: u32| match at * 22 / buckets {
-            0 => Sent::BEFORE,
-            part @ 1..=9 => part as u8,
-            10 | 11 => 1 + u8::from(at % 3 == 0),
-            _ => Sent::NOTHING,
-        };
-        focus.sent = Some(Sent {
-            buckets: (0..buckets).map(number).collect(),
-            peers: (0..8).map(|n| (testkit::peer(n), 100 / (n + 1))).collect(),
-            others: 7,
-            before: 70,
-        });
+        focus.sent = Some(testkit::sent(buckets));
         snap.focus = Some(Arc::new(focus));
         stage.send(Msg::Snapshot(Arc::new(snap)));
     }

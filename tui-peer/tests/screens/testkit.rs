@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
-use tui_peer::engine::chunks::Chunks;
+use tui_peer::engine::chunks::{Chunks, first_chunk};
 use tui_peer::engine::command::Priority;
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::*;
@@ -404,4 +404,62 @@ pub(crate) fn events() -> Vec<Event> {
         ),
         line(0, Level::Info, Target::Fetch, "chunk 14,633 verified from 10.0.0.7 (12 ms)"),
     ]
+}
+
+/// What an engine answers: `peers` peers, the first has everything, the others less and less; of the last
+/// tenth of the chunks the first has the only copy.
+pub(crate) fn holders(n: usize, wish: StripWish, peers: u32) -> Holders {
+    let buckets = usize::from(wish.buckets);
+    let level = |who: u32, at: usize| {
+        let share = 1.0 - f64::from(who) / f64::from(peers);
+        let start = first_chunk(at, buckets, n) as f64 / n as f64;
+        match () {
+            () if who == 0 => 8,
+            () if start >= 0.9 => 0,
+            () if start + 0.03 < share => 8,
+            () if start < share => 5,
+            () => 0,
+        }
+    };
+    let row = |i: u32| HolderRow {
+        peer: peer(i),
+        nick: if i % 3 == 1 { String::new() } else { format!("rack-{i}") },
+        have: (n as f64 * (1.0 - f64::from(i) / f64::from(peers)) * 0.9) as u32,
+        useful: (n as u32 / 3) / (i + 1),
+        connected: i != 2,
+        levels: (0..buckets).map(|at| level(i, at)).collect(),
+    };
+    let end = peers.min(wish.first + u32::from(wish.rows));
+    let last = |at: &usize| first_chunk(*at, buckets, n) as f64 / n as f64 >= 0.9;
+    let copies = |at: usize| (0..peers).filter(|who| level(*who, at) > 0).count().min(255) as u8;
+    Holders {
+        wish,
+        all: peers,
+        rows: (wish.first..end).map(row).collect(),
+        copies: (0..buckets).map(copies).collect(),
+        only: vec![Only {
+            peer: Some(peer(0)),
+            nick: "rack-0".to_owned(),
+            chunks: n as u32 / 10,
+            first: (n - n / 10) as u32,
+            last: n as u32 - 1,
+        }],
+        marks: (0..buckets).map(|at| u8::from(last(&at))).collect(),
+    }
+}
+
+/// Who sent what of a map of so many buckets: parts of nine senders in turn, and the beginning of nobody.
+pub(crate) fn sent(buckets: u32) -> Sent {
+    let number = |at: u32| match at * 22 / buckets {
+        0 => Sent::BEFORE,
+        part @ 1..=9 => part as u8,
+        10 | 11 => 1 + u8::from(at % 3 == 0),
+        _ => Sent::NOTHING,
+    };
+    Sent {
+        buckets: (0..buckets).map(number).collect(),
+        peers: (0..8).map(|n| (peer(n), 100 / (n + 1))).collect(),
+        others: 7,
+        before: 70,
+    }
 }

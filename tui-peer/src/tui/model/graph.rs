@@ -215,15 +215,6 @@ impl Graph {
         };
         (peak(&self.down), peak(&self.up))
     }
-
-    /// The newest rates that are drawn, in and out.
-    pub fn newest(&self, now: Instant) -> (f64, f64) {
-        let last = |curve| {
-            let newest = self.points(curve, now).last().copied().filter(|v| v.is_finite());
-            f64::from(newest.unwrap_or(0.0))
-        };
-        (last(&self.down), last(&self.up))
-    }
 }
 
 /// Points on columns: means where there are more points, the same again where there are fewer.
@@ -288,13 +279,17 @@ impl Scale {
 
 /// Round steps from the smallest to the largest, in bytes a second.
 fn steps(units: Units) -> Vec<f64> {
-    const ROUND: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
+    const ROUND: [f64; 9] = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0];
+    const TENS: [f64; 3] = [1.0, 10.0, 100.0];
     let (thousand, one) = match units {
         Units::Iec => (1024.0_f64, 1.0),
         Units::Si => (1000.0, 1.0),
         Units::Bits => (1000.0, 0.125),
     };
-    (1..=4).flat_map(|power| ROUND.map(|m| m * thousand.powi(power) * one)).collect()
+    let units = (1..=4).map(|power| thousand.powi(power) * one);
+    units
+        .flat_map(|unit| TENS.into_iter().flat_map(move |ten| ROUND.map(|m| m * ten * unit)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -355,11 +350,11 @@ mod tests {
     fn the_scale_is_round_grows_at_once_and_shrinks_late() {
         let mib = f64::from(1 << 20);
         let scale = Scale::default().fitted((38.0 * mib, 6.0 * mib), 7, Units::Iec);
-        assert_eq!(scale, Scale { step: 10.0 * mib, below: 1 });
-        assert_eq!(scale.fitted((41.0 * mib, 9.0 * mib), 7, Units::Iec).step, 10.0 * mib);
+        assert_eq!(scale, Scale { step: 8.0 * mib, below: 1 });
+        assert_eq!(scale.fitted((41.0 * mib, 7.0 * mib), 7, Units::Iec).step, 8.0 * mib);
         let grown = scale.fitted((61.0 * mib, 9.0 * mib), 7, Units::Iec);
-        assert_eq!(grown.step, 20.0 * mib);
-        assert_eq!(grown.fitted((59.0 * mib, 9.0 * mib), 7, Units::Iec), grown, "not yet");
+        assert_eq!(grown.step, 15.0 * mib);
+        assert_eq!(grown.fitted((52.0 * mib, 9.0 * mib), 7, Units::Iec), grown, "not yet");
         assert_eq!(grown.fitted((20.0 * mib, 3.0 * mib), 7, Units::Iec).step, 5.0 * mib);
         // Whatever comes: both halves have room.
         for peak in [0.0, 1.0, 9e3, 7e7, 3e12] {

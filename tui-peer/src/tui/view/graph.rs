@@ -36,11 +36,10 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let (graph, now) = (&model.graph, model.now.mono);
     let minutes = format!("{} min", graph.window.minutes());
     let note = model.keymap.does(Action::Window, &minutes).unwrap_or(minutes);
-    let frame = paint::Frame {
-        title: title(model),
-        note: vec![(note, theme.dim())],
-        ..paint::Frame::default()
-    };
+    let note = vec![(note, theme.dim())];
+    // Corners, blanks and some border stay.
+    let room = area.width.saturating_sub(paint::width(&note) + 10);
+    let frame = paint::Frame { title: title(model, room), note, ..paint::Frame::default() };
     let inner = paint::boxed(buf, area, theme, false, &frame);
     if inner.width <= LABEL + 2 || inner.height < 3 {
         return;
@@ -66,24 +65,36 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     axis(model, buf, inner, above, below);
 }
 
-/// What is drawn, in numbers.
-fn title(model: &Model) -> Vec<Piece> {
+/// What is drawn, in numbers: as many as there is room for.
+fn title(model: &Model, room: u16) -> Vec<Piece> {
     let (theme, now) = (model.theme, model.now.mono);
     let rate = |bytes: f64| format::rate(bytes, theme.dash(), model.units);
-    let ((down, up), (most_down, most_up)) = (model.graph.newest(now), model.graph.peaks(now));
+    let (most_down, most_up) = model.graph.peaks(now);
+    let totals = &model.snap.totals;
     let limit = |limit: Option<u64>| {
-        limit.map_or_else(String::new, |limit| format!(", limit {}", rate(limit as f64)))
+        limit.map_or_else(String::new, |limit| format!(", limit {}", rate(limit as f64).trim()))
     };
     let limits = model.snap.uploads;
-    let half = |sign: &str, now: f64, most: f64, of: Option<u64>| {
-        format!("{sign} {} peak {}{}", rate(now), rate(most), limit(of))
+    let half = |sign: &str, now: f64, more: String| format!("{sign} {}{more}", rate(now).trim());
+    let whole = |peaks: bool, limited: bool| {
+        let more = |most: f64, of: Option<u64>| {
+            let peak = if peaks { format!(" peak {}", rate(most).trim()) } else { String::new() };
+            peak + &limit(of.filter(|_| limited))
+        };
+        vec![
+            ("All traffic  ".to_owned(), theme.dim()),
+            (
+                half(theme.down(), totals.down_rate, more(most_down, limits.down_limit)),
+                theme.accent(),
+            ),
+            ("  ".to_owned(), Style::new()),
+            (half(theme.up(), totals.up_rate, more(most_up, limits.up_limit)), theme.have()),
+        ]
     };
-    vec![
-        ("All traffic  ".to_owned(), theme.dim()),
-        (half(theme.down(), down, most_down, limits.down_limit), theme.accent()),
-        ("  ".to_owned(), Style::new()),
-        (half(theme.up(), up, most_up, limits.up_limit), Style::new()),
-    ]
+    let titles =
+        [(true, true), (true, false), (false, false)].map(|(peaks, limited)| whole(peaks, limited));
+    let fits = titles.iter().position(|title| paint::width(title) <= room);
+    titles.into_iter().nth(fits.unwrap_or(2)).unwrap_or_default()
 }
 
 /// One row of one half, the first beside the axis.

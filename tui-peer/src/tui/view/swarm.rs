@@ -75,6 +75,17 @@ pub(crate) fn buckets(model: &Model, cells: u16) -> usize {
     }
 }
 
+/// Cells of a strip that its buckets take: fewer than there are where chunks are few.
+fn used(model: &Model, cells: u16) -> u16 {
+    let wide = match model.map.mode {
+        Mode::Brick(k) => k.max(1),
+        _ => 1,
+    };
+    let taken = u16::try_from(buckets(model, cells) * wide).unwrap_or(u16::MAX);
+    // As wide as "chunk 0" and the number of the last one.
+    taken.clamp(cells.min(16), cells)
+}
+
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
     let holders = model.holders();
@@ -102,7 +113,10 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         paint::text(buf, inner.x + 1, inner.y + 2, inner.width - 1, text, theme.dim());
         return;
     };
-    let peers = Rect { y: inner.y + ABOVE, height: inner.height - ABOVE - BELOW, ..inner };
+    let room = inner.height - ABOVE - BELOW;
+    // What is below the peers stays near them; an empty row between, if there is one.
+    let height = u16::try_from(all).unwrap_or(u16::MAX).max(1).saturating_add(1).min(room);
+    let peers = Rect { y: inner.y + ABOVE, height, ..inner };
     if all == 0 {
         let text = "No other peer has any of it online.";
         paint::text(buf, peers.x + 1, peers.y, peers.width - 1, text, theme.dim());
@@ -133,12 +147,13 @@ fn heads(model: &Model, buf: &mut Buffer, inner: Rect, columns: &Columns) {
         return;
     }
     let last = format::count(n.saturating_sub(1));
-    let end = paint::text(buf, at, y, columns.strip, "chunk 0 ", dim);
-    let stop = (at + columns.strip).saturating_sub(u16::try_from(last.len()).unwrap_or(0) + 1);
+    let strip = used(model, columns.strip);
+    let end = paint::text(buf, at, y, strip, "chunk 0 ", dim);
+    let stop = (at + strip).saturating_sub(u16::try_from(last.len()).unwrap_or(0) + 1);
     for x in end..stop {
         paint::text(buf, x, y, 1, model.theme.lines(false).horizontal, model.theme.line());
     }
-    paint::right(buf, at, y, columns.strip, &last, dim);
+    paint::right(buf, at, y, strip, &last, dim);
     let (down, up) = (model.theme.down(), model.theme.up());
     let rates = [format!("{down} from"), format!("{up} to")];
     let mut at = at + columns.strip + 1;
