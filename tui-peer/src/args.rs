@@ -35,27 +35,27 @@ pub struct Cli {
 /// Commands without a screen.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Download files of the network; the exit code says how it went.
+    /// Download files from the network; the exit code says how it went.
     Get(Get),
-    /// Send files or folders to whoever has the link that is printed; ends when they have them.
+    /// Send files or folders to whoever opens the link it prints; ends once they have them.
     Send(Send),
     /// List the network's files.
     #[command(visible_alias = "list")]
     Ls(Ls),
-    /// How the running peer does: network, transfers, rates.
+    /// Show how the running peer is doing: network, transfers, rates.
     Status(Status),
     /// Peers the running peer is connected to.
     Peers(Peers),
-    /// Share files or folders, by the running peer or at its next start.
+    /// Share files or folders from the running peer, or from its next start on.
     Share(Share),
-    /// No longer share something; files are not touched.
+    /// Stop sharing something; files are not touched.
     Unshare(Unshare),
     /// Changes what the running peer does.
     #[command(flatten)]
     Act(Act<Reach>),
-    /// Stop the running peer in good order.
+    /// Stop the running peer gracefully.
     Stop(Stop),
-    /// Show the full-screen app on the running peer; quitting it lets the peer run on.
+    /// Show the full-screen app on the running peer; quitting it leaves the peer running.
     #[cfg(feature = "tui")]
     Attach(Attach),
     /// Print id and root of files or folders; needs no network.
@@ -118,13 +118,13 @@ pub struct Common {
     /// Where to serve metrics; an option of the app and --serve-only.
     #[arg(skip)]
     pub metrics: Option<String>,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line on standard output.
     #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
-    /// How the log on standard error looks; found out by itself as a rule.
+    /// Format of the log on standard error; detected by default.
     #[arg(long, env = "SHOAL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Say more (twice: still more).
+    /// Log more (twice: even more).
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -168,7 +168,7 @@ pub struct Run {
     /// Serve without a screen.
     #[arg(long, env = "SHOAL_SERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub serve_only: bool,
-    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
+    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 does the same.
     #[arg(long, env = "SHOAL_PLAIN", value_parser = FalseyValueParser::new())]
     pub plain: bool,
     /// With --serve-only: end if the tracker cannot be reached at the start.
@@ -206,13 +206,13 @@ pub struct Get {
     /// added to those of an earlier get.
     #[arg(long, value_delimiter = ',', value_name = "PATH,…")]
     pub files: Vec<String>,
-    /// Go on serving when done.
+    /// Keep serving when done.
     #[arg(long)]
     pub seed: bool,
     /// Wait for what is not in the network yet.
     #[arg(long)]
     pub wait: bool,
-    /// Give up after so many seconds.
+    /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// By a peer of this run alone: nothing but a tracker that answers can help.
@@ -235,7 +235,7 @@ pub struct Ls {
     /// Wait until something fits.
     #[arg(long)]
     pub wait: bool,
-    /// Give up after so many seconds.
+    /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// What every command takes.
@@ -249,7 +249,7 @@ pub struct Hash {
     /// Files and folders.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line on standard output.
     #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
 }
@@ -260,7 +260,7 @@ pub struct Verify {
     /// Names, ids or paths; everything if there are none.
     #[arg(value_name = "NAME|ID|PATH")]
     pub what: Vec<String>,
-    /// Give up after so many seconds (when a running peer does it).
+    /// Give up after this many seconds (when a running peer does it).
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// What every command takes.
@@ -290,7 +290,7 @@ pub enum ConfigCommand {
     Check {
         /// The file; the one that is used if there is none.
         file: Option<PathBuf>,
-        /// One JSON object a line on standard output.
+        /// Print one JSON object per line on standard output.
         #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
         json: bool,
     },
@@ -299,7 +299,7 @@ pub enum ConfigCommand {
 /// Options of `attach`.
 #[derive(Debug, Clone, Args)]
 pub struct Attach {
-    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
+    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 does the same.
     #[arg(long, env = "SHOAL_PLAIN", value_parser = FalseyValueParser::new())]
     pub plain: bool,
     /// How the app looks.
@@ -316,10 +316,10 @@ pub struct Demo {
     /// Without a screen: serve and print events.
     #[arg(long)]
     pub headless: bool,
-    /// One JSON object a line on standard output (with --headless).
+    /// Print one JSON object per line on standard output (with --headless).
     #[arg(long)]
     pub json: bool,
-    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 says the same.
+    /// Lines and numbered questions instead of a screen, for screen readers; ACCESSIBLE=1 does the same.
     #[arg(long, env = "SHOAL_PLAIN", value_parser = FalseyValueParser::new())]
     pub plain: bool,
     /// How the app looks.

@@ -184,6 +184,7 @@ async fn who_has_what_and_who_sent_it_is_said_to_who_asks() {
         })
     };
     until(&fetcher, "who has what", all).await;
+    fetcher.call(Command::Limits { up: None, down: Some(2 << 20) }).await.unwrap();
     let wish = Download { id: id.unwrap(), name: None, dir: None, files: Selection::All };
     fetcher.call(Command::Download(wish)).await.unwrap();
     let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
@@ -192,7 +193,7 @@ async fn who_has_what_and_who_sent_it_is_said_to_who_asks() {
         let focus = s.focus.as_ref();
         focus.and_then(|focus| focus.sent.as_ref()).is_some_and(|sent| {
             let n: u32 = sent.peers.iter().map(|(_, n)| n).sum();
-            n > 0 && n as usize == focus.map_or(0, |f| f.chunks.len()) && sent.before == 0
+            n > 0 && (n + sent.others + sent.before) as usize == focus.map_or(0, |f| f.chunks.len())
         })
     };
     until(&fetcher, "who sent it", sent).await;

@@ -61,7 +61,7 @@ fn the_engine_knows_no_front_end() {
 #[test]
 fn texts_of_the_engine_name_no_keys() {
     // " (d)", "+ raises it", "r tries again": keys are bound in the terminal front end.
-    let verbs = ["raises", "tries", "lists", "goes on", "looks again", "fetches it", "rejoins"];
+    let verbs = ["raises", "tries", "lists", "resumes", "looks again", "fetches it", "rejoins"];
     let own = |path: &Path| !path.components().any(|part| part.as_os_str() == "tests");
     for (path, code) in sources("src/engine").into_iter().filter(|(path, _)| own(path)) {
         for line in code.lines().filter(|line| line.contains('"')) {

@@ -40,18 +40,18 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Pause    "pause"    "Stop fetching downloads for now; what is here of them is still served";
-    Resume   "resume"   "Go on with downloads after a pause or an error";
-    Priority "priority" "Say how important downloads are: who starts first and gets how much";
-    Move     "move"     "Give downloads another place in the queue, among those of their priority";
+    Pause    "pause"    "Stop downloading for now; the parts already here are still served";
+    Resume   "resume"   "Resume downloads after a pause or an error";
+    Priority "priority" "Set how important downloads are: which start first and get more";
+    Move     "move"     "Move downloads within the queue, among those of the same priority";
     Order    "order"    "Fetch chunks in order (to watch or read meanwhile), or the rarest first";
-    Limit    "limit"    "Limit the speed of single contents, or of the whole peer until it stops";
+    Limit    "limit"    "Limit the speed of single files or folders, or of the whole peer until it stops";
     Remove   "remove"   "Take downloads out of the list; deletes nothing unless told to";
-    Ban      "ban"      "Neither fetch from peers nor serve them";
+    Ban      "ban"      "Neither download from peers nor serve them";
     Unban    "unban"    "Lift bans; without a PEER list them";
-    Leave    "leave"    "Leave the network; downloads rest and nothing is served";
-    Rejoin   "rejoin"   "Come back into the network that was left";
-    Serve    "serve"    "Serve others, or not for now";
+    Leave    "leave"    "Leave the network; downloads stop and nothing is served";
+    Rejoin   "rejoin"   "Return to the network that was left";
+    Serve    "serve"    "Serve others, or stop serving for now";
     Announce "announce" "Ask the tracker now instead of at the next try";
 }
 

@@ -14,16 +14,16 @@ use crate::settings::parse_rate;
 /// Which peer is meant and how it answers; what every such command takes in the shell.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Reach {
-    /// The state folder of the running peer that is meant.
+    /// State folder of the running peer to use.
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// One JSON object a line on standard output.
+    /// Print one JSON object per line on standard output.
     #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
-    /// How the log on standard error looks; found out by itself as a rule.
+    /// Format of the log on standard error; detected by default.
     #[arg(long, env = "SHOAL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Say more (twice: still more).
+    /// Log more (twice: even more).
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -126,10 +126,10 @@ pub struct Limit<R: Args> {
     /// Names, ids (or how they begin) or paths, or "all"; without one, the limits of the whole peer.
     #[arg(value_name = "NAME|ID|PATH|all")]
     pub what: Vec<String>,
-    /// What may go out in a second, as 800K, 10M, 20Mbit; 0 is no limit.
+    /// Most that may go out per second, such as 800K, 10M or 20Mbit; 0 is no limit.
     #[arg(long, value_name = "RATE", value_parser = rate, required_unless_present = "down")]
     pub up: Option<RateArg>,
-    /// What may come in.
+    /// Most that may come in per second.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub down: Option<RateArg>,
     /// How the peer is reached.
@@ -147,7 +147,7 @@ pub struct Remove<R: Args> {
     /// Which downloads.
     #[command(flatten)]
     pub targets: Targets<R>,
-    /// Also delete what was fetched of unfinished ones.
+    /// Also delete the parts of unfinished ones.
     #[arg(long)]
     pub data: bool,
     /// With --data: also delete finished files, if this peer fetched them; they are no longer shared then.
@@ -161,7 +161,7 @@ pub struct Ban<R: Args> {
     /// Keys, how they begin (at least six letters), or names that only one peer has.
     #[arg(required = true, value_name = "PEER")]
     pub peers: Vec<String>,
-    /// For so many minutes; for ever without it.
+    /// For this many minutes; for ever without it.
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..))]
     pub minutes: Option<u32>,
     /// How the peer is reached.

@@ -13,7 +13,7 @@ pub struct Status {
     /// Wait until a peer runs and has its tracker, and nothing is being hashed.
     #[arg(long)]
     pub wait: bool,
-    /// Give up after so many seconds.
+    /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     pub timeout: Option<u64>,
     /// What every command takes.
@@ -27,7 +27,7 @@ pub struct Peers {
     /// Wait until there is one.
     #[arg(long)]
     pub wait: bool,
-    /// Give up after so many seconds.
+    /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     pub timeout: Option<u64>,
     /// What every command takes.
@@ -41,13 +41,13 @@ pub struct Share {
     /// Files and folders.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
-    /// Under another name than its own (one path only).
+    /// Use another name than its own (one path only).
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Wait until others can download it.
     #[arg(long)]
     pub wait: bool,
-    /// Give up after so many seconds; the sharing goes on.
+    /// Give up after this many seconds; sharing continues.
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     pub timeout: Option<u64>,
     /// What every command takes.
@@ -72,7 +72,7 @@ pub struct Stop {
     /// At once, without letting transfers in progress finish.
     #[arg(long)]
     pub now: bool,
-    /// Wait at most so many seconds for its end (30 unless told otherwise).
+    /// Wait at most this many seconds for it to end (30 by default).
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// What every command takes.

@@ -168,7 +168,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Look::is_plain")]
         look: Look,
     },
-    /// Serve others, or not for now.
+    /// Serve others, or stop serving for now.
     Serve {
         /// Whether to.
         on: bool,

@@ -117,11 +117,11 @@ items! {
     KeepFree General "keep_free" "KEEP_FREE" Kind::Size, true, "auto",
         "Keep free at least", "Downloads pause while less is free on their disk; auto: 1 GiB or 1%.";
     OnStart General "on_start" "ON_START" Kind::Choice(STARTS), false, "resume",
-        "On start", "Rejoin the network and go on with downloads, ask first, or stay off.";
+        "On start", "Rejoin the network and resume downloads, ask first, or stay off.";
     Quit General "quit" "QUIT" Kind::Choice(QUITS), true, "ask-if-busy",
-        "Quit", "Whether the app asks before it ends.";
+        "Quit", "Whether the app asks before it quits.";
     Hangup General "hangup" "HANGUP" Kind::Choice(HANGUPS), true, "quit",
-        "Terminal closes", "Leave the network, or go on serving without a screen.";
+        "Terminal closes", "Leave the network, or keep serving without a screen.";
     State General "state" "STATE" Kind::Path, false, "",
         "State folder", "Where the identity and the library are kept.";
     Log General "log" "LOG" Kind::Text(expect_log), false, "state",
@@ -147,7 +147,7 @@ items! {
     Down Transfers "down" "DOWN" Kind::Rate, true, "none",
         "Download limit", "Per second, over all peers.";
     Active Transfers "active" "ACTIVE" Kind::Number(1, MAX_ACTIVE), false, "5",
-        "Downloads at once", "More wait in the queue.";
+        "Downloads at once", "Others wait in the queue.";
 
     Theme Look "look.theme" "THEME" Kind::Theme(THEMES), true, "auto",
         "Theme", "auto is dark or light, as the terminal says; over ssh it is asked only with auto-ssh.";
@@ -171,7 +171,7 @@ items! {
     OnDone Notify "on_done" "ON_DONE" Kind::Program, true, "none",
         "Run when done", "A program that runs when a download is done: its name, or [\"program\", \"argument\"].";
     OnError Notify "on_error" "ON_ERROR" Kind::Program, true, "none",
-        "Run on errors", "The same for whatever fails; what happened is in its environment, as SHOAL_ERROR and the like.";
+        "Run on errors", "The same for whatever fails; SHOAL_ERROR and others in its environment say what happened.";
     HookTimeout Notify "hook_timeout" "HOOK_TIMEOUT" Kind::Number(1, MAX_HOOK_S), true, "600",
         "Hook time limit", "Seconds after which such a program is ended, with all it started.";
 }

@@ -116,6 +116,11 @@ impl Census {
         self.touched.is_some()
     }
 
+    /// Somebody looks from now on: all of it may stand otherwise.
+    pub(super) fn watch(&mut self) {
+        self.touched = Some(Touched { chunks: Vec::new(), all: true });
+    }
+
     /// Nobody looks any more.
     pub(super) fn unwatch(&mut self) {
         self.touched = None;

@@ -29,6 +29,13 @@ impl Node {
         content.descriptor = Some(ready.descriptor);
         content.manifest = None;
         let mut body = Body::new(ready);
+        // The chunks are the same: whoever looks goes on seeing who sent them.
+        if let Some(old) = &mut content.body {
+            body.senders = std::mem::take(&mut old.senders);
+            if old.census.is_watched() {
+                body.census.watch();
+            }
+        }
         let chunks = body.layout.chunks();
         for (at, link) in &mut content.links {
             count_has(*at, link, &mut body);

@@ -291,6 +291,13 @@ impl Node {
         body.map(|body| body.census.take_touched()).unwrap_or_default()
     }
 
+    /// Somebody looks at the chunks of this content from now on: all of them may stand otherwise.
+    pub fn watch_chunks(&mut self, id: &ContentId) {
+        if let Some(body) = self.contents.get_mut(id).and_then(|content| content.body.as_mut()) {
+            body.census.watch();
+        }
+    }
+
     /// Nobody looks at the chunks of this content any more.
     pub fn unwatch(&mut self, id: &ContentId) {
         let body = self.contents.get_mut(id).and_then(|content| content.body.as_mut());

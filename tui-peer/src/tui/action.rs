@@ -148,7 +148,7 @@ actions! {
     Verify      "verify"      File FILE ["v"], "verify on disk", "check hash";
     VerifyAll   "verify-all"  File ALL ["g v"], "verify all of mine", "check hash";
     Remove      "remove"      File FILE ["x"], "remove from the list", "delete forget cancel";
-    Undo        "undo-remove" File ALL ["U"], "take a removal back", "undo restore";
+    Undo        "undo-remove" File ALL ["U"], "undo a removal", "undo restore";
     Clear       "clear"       File ALL ["c"], "clear finished downloads", "remove done list";
     Raise       "raise"       File FILE ["+", "="], "raise the priority", "important first high";
     Lower       "lower"       File FILE ["-"], "lower the priority", "unimportant low";
@@ -157,10 +157,10 @@ actions! {
     InOrder     "in-order"    File FILE ["g o"], "chunks in order / rarest first", "sequential stream";
     LimitOne    "limit"       File FILE ["g r"], "limit the speed of this one", "rate bandwidth";
     Watch       "watch"       File FILE ["W"], "start when somebody has it", "wait source";
-    Unshare     "unshare"     File FILE ["u"], "no longer share it", "remove stop";
+    Unshare     "unshare"     File FILE ["u"], "stop sharing it", "remove stop";
     CopyLink    "copy-link"   File FILE ["y"], "copy link", "yank url";
     CopyHash    "copy-id"     File FILE ["Y"], "copy id", "yank hash";
-    OpenFolder  "open-folder" File FILE ["e"], "open its folder (over ssh: copy the path)", "show xdg file manager yank path";
+    OpenFolder  "open-folder" File FILE ["e"], "open its folder (over ssh: copy its path)", "show xdg file manager yank path";
     Why         "why"         File FILE ["i"], "why is this slow or stuck?", "explain info";
     Holders     "who-has"     File FILE ["w"], "who has which chunks", "swarm peers copies pieces bitfield";
     Senders     "who-sent"    File FILE ["M"], "map: who sent it / how it stands", "colours sources senders mode";
@@ -178,7 +178,7 @@ actions! {
     Serving     "serving"     Network ALL ["S"], "pause / resume serving", "upload seed";
     Ban         "ban"         Network PEERS ["b"], "ban this peer", "block";
     Bans        "bans"        Network ALL ["B"], "banned peers", "block unban lift";
-    Watches     "watches"     Network ALL ["g w"], "names waited for", "watch list";
+    Watches     "watches"     Network ALL ["g w"], "names you wait for", "watch list";
     Announce    "announce"    Network ALL ["A"], "ask the tracker now", "retry reconnect";
 
     Pane1       "files"       View ALL ["1"], "Files pane", "focus";

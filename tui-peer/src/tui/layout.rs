@@ -184,7 +184,7 @@ impl Areas {
             let left = body.height.saturating_sub(info + MIN_GRAPH.1 + MIN_SOURCES);
             left.min(body.height * 38 / 100)
         } else {
-            body.height / 2
+            body.height.div_ceil(2)
         };
         let [info, chunks, sources] =
             rows(body, [Constraint::Length(info), Constraint::Length(chunks), Constraint::Fill(1)]);

@@ -59,7 +59,7 @@ fn h11_attach_and_demo_take_the_looks_and_the_demo_writes_no_settings() {
     demo.keys("T");
     demo.sees("fixed by an option of this run");
     demo.keys("\x1b[12~");
-    demo.sees("Changes hold for this run.");
+    demo.sees("Changes last for this run only.");
     demo.keys("\x03\x03");
     assert!(demo.wait().success());
     // A change that nothing fixes.

@@ -42,7 +42,7 @@ fn the_summary_of_the_small_layout_is_never_cut() {
         let screen = stage.screen();
         let said = screen.lines().rev().nth(1).unwrap().trim().to_owned();
         assert!(
-            said.ends_with("with nobody online") || said.ends_with("3 chunks lost"),
+            said.ends_with("nobody online has 3 chunks") || said.ends_with("3 chunks lost"),
             "{width}: {said}"
         );
     }
@@ -216,7 +216,7 @@ fn why_says_how_it_is_now_and_not_how_it_was() {
     transfers[0].state = TransferState::Paused;
     snap.transfers = transfers.into();
     stage.send(Msg::Snapshot(Arc::new(snap)));
-    assert!(stage.screen().contains("You paused it. p goes on."), "{}", stage.screen());
+    assert!(stage.screen().contains("You paused it. p resumes it."), "{}", stage.screen());
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn without_an_answer_or_peers_it_says_so() {
     stage.keys("w");
     assert!(stage.screen().contains("Asking who has what"), "{}", stage.screen());
     tell(&mut stage, 0);
-    assert!(stage.screen().contains("No other peer has any of it"), "{}", stage.screen());
+    assert!(stage.screen().contains("No other peer online has any of it"), "{}", stage.screen());
 }
 
 /// A wave of rates, snapshot by snapshot, four a second.

@@ -240,7 +240,7 @@ fn p1_help_cuts_no_word_and_begins_with_what_is_used_most() {
         let flat: String =
             screen.split_whitespace().filter(|w| *w != "┃").collect::<Vec<_>>().join(" ");
         assert!(flat.contains("open its folder (over ssh:"), "{screen}");
-        assert!(screen.contains("the path)"), "{screen}");
+        assert!(screen.contains("its path)"), "{screen}");
     }
 }
 

@@ -276,7 +276,7 @@ fn default_keys_are_found_on_the_screens_when_they_are_in_use() {
         "1 Files",
         "d fetches it again",
         "i says why, r tries again",
-        "p goes on",
+        "p resumes it",
         "u forgets it",
         "v looks again",
         "(n jumps)",

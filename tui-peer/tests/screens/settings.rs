@@ -121,7 +121,7 @@ fn a_wrong_value_is_refused_and_the_old_one_stays() {
     stage.keys("<Back><Enter>");
     assert_eq!(stage.model.prefs.table.text(Item::Listen), "0.0.0.0:9999");
     assert_eq!(saves(&mut stage), [saved(Item::Listen, "0.0.0.0:9999")]);
-    assert!(stage.screen().contains("from the next start on"), "{}", stage.screen());
+    assert!(stage.screen().contains("Takes effect at the next start"), "{}", stage.screen());
     stage.keys("<Enter>1<Esc>");
     assert_eq!(stage.model.prefs.table.text(Item::Listen), "0.0.0.0:9999", "Esc keeps it");
     assert!(panel(&stage).edit.is_none() && saves(&mut stage).is_empty());
@@ -257,7 +257,7 @@ fn settings_are_found_by_any_word() {
     stage.keys("<Down><Enter>");
     assert_eq!((panel(&stage).page, panel(&stage).cursor), (Page::Transfers, 1));
     stage.keys("/xyzzy");
-    assert!(stage.screen().contains("No setting has these words."));
+    assert!(stage.screen().contains("No setting matches."));
     stage.keys("<Enter><Esc>");
     assert!(panel(&stage).query.is_none());
 }

@@ -453,7 +453,7 @@ pub(crate) fn sent(buckets: u32) -> Sent {
     let number = |at: u32| match at * 22 / buckets {
         0 => Sent::BEFORE,
         part @ 1..=9 => part as u8,
-        10 | 11 => 1 + u8::from(at % 3 == 0),
+        10 | 11 => 1 + u8::from(at.is_multiple_of(3)),
         _ => Sent::NOTHING,
     };
     Sent {

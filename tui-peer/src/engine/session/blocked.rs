@@ -82,12 +82,12 @@ impl Session {
         let (phase, code, hint) = if let Some(retry_at) = again {
             let full = error.is_full();
             let (code, hint) = match full {
-                true => ("disk-full", "it goes on by itself when there is room"),
-                false => ("disk-blocked", "it goes on by itself when that is mended"),
+                true => ("disk-full", "it resumes by itself when there is room"),
+                false => ("disk-blocked", "it resumes by itself once that is fixed"),
             };
             (Phase::Blocked { full, why: why.clone(), retry_at }, code, hint)
         } else {
-            (Phase::Failed(why.clone()), "io", "resume it when that is mended")
+            (Phase::Failed(why.clone()), "io", "resume it once that is fixed")
         };
         self.rest(id, phase, &why, code, hint, matches!(error, DiskError::Changed { .. }));
     }
@@ -107,7 +107,7 @@ impl Session {
             let why = format!("{}: the disk does not answer; is it connected?", dir.display());
             let phase =
                 Phase::Blocked { full: false, why: why.clone(), retry_at: now + BLOCKED_RETRY };
-            let hint = "it goes on by itself when the disk answers";
+            let hint = "it resumes by itself when the disk answers";
             self.rest(id, phase, &why, "disk-blocked", hint, false);
         }
     }

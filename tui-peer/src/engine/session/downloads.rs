@@ -432,6 +432,10 @@ impl Session {
         } else {
             self.feed(Input::ContentAdded { id, ready: Some(ready) });
         }
+        // At once: it may be here before the next snapshot.
+        if self.focus == Some(id) {
+            self.node.watch_chunks(&id);
+        }
         self.feed(Input::PausedChanged { id, paused });
         self.tell_policy(&id);
         if let Some(announcer) = &self.net.announcer {

@@ -315,7 +315,7 @@ impl Session {
                     .get_or_insert_with(|| Refused { ids: HashSet::new(), why: why.clone() });
                 refused.ids.extend(ids.iter().copied());
                 refused.why = why;
-                let hint = "others cannot find them until that is mended".to_owned();
+                let hint = "others cannot find them until that is fixed".to_owned();
                 let what = What::Failed { id: ids.first().copied(), code: "register", hint };
                 self.tell(Level::Error, Target::Track, text.clone(), what);
                 // For whoever waits for one of the others.

@@ -66,7 +66,7 @@ pub enum Dialog {
     Confirm(Confirm),
     /// Files of a folder.
     Contents(Contents),
-    /// Bans, or names waited for.
+    /// Bans, or names you wait for.
     Picks(Picks),
     /// Limits of one content.
     Limit(LimitOne),

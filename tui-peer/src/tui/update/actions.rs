@@ -80,7 +80,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Remove => ask_remove(model),
         Action::Undo => wishes::undo(model, out),
         Action::Clear => {
-            let say = Asked::Say("finished downloads cleared · they go on being shared".to_owned());
+            let say = Asked::Say("finished downloads cleared · they are still shared".to_owned());
             out.push(Effect::Call(Command::ClearFinished, say));
         }
         Action::Raise => wishes::prioritize(model, true, out),

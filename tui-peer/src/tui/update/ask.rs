@@ -28,7 +28,7 @@ pub(super) fn invite(model: &mut Model, join: &str) {
     if join.contains("secret=") {
         lines.push((
             Tone::Warn,
-            "It holds the secret: give it only to those who may come in.".to_owned(),
+            "It contains the secret: give it only to people you want in.".to_owned(),
         ));
     }
     model.dialogs.push(Dialog::Why { title: "Invite others".to_owned(), lines, about: None });
@@ -192,9 +192,9 @@ pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
         return;
     }
     if lines.is_empty() {
-        lines.push((Tone::Plain, "Nothing runs, nobody loses anything.".to_owned()));
+        lines.push((Tone::Plain, "Nothing is running, and nobody loses anything.".to_owned()));
     }
-    let serve_on = "Serve on: the screen closes, a peer in the background goes on.";
+    let serve_on = "Serve on: the screen closes, the peer runs on in the background.";
     lines.push((Tone::Dim, serve_on.to_owned()));
     let buttons = vec![
         button("Stay", Choice::Stay),
@@ -213,14 +213,14 @@ pub(super) fn ask_start(model: &mut Model) {
     let waiting = model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).count();
     let network = format!("The network at {} was left when you quit.", model.snap.network.tracker);
     let downloads = match waiting {
-        0 => "No download waits.".to_owned(),
-        n => format!("{} would go on.", format::plural(n as u64, "download")),
+        0 => "No downloads are waiting.".to_owned(),
+        n => format!("{} would resume.", format::plural(n as u64, "download")),
     };
     let mut lines = vec![(Tone::Plain, network), (Tone::Plain, downloads)];
     let what = "changes whether this is asked (On start).";
     lines.extend(model.keymap.does(Action::Settings, what).map(|text| (Tone::Dim, text)));
     model.dialogs.push(Dialog::Confirm(Confirm {
-        title: "Rejoin and go on?".to_owned(),
+        title: "Rejoin and resume?".to_owned(),
         lines,
         buttons: vec![button("Stay off", Choice::Stay), button("Rejoin", Choice::Rejoin)],
         // What the app was started for; staying off is one Esc away.
@@ -280,7 +280,7 @@ pub(super) fn ask_remove(model: &mut Model) {
     }
     if transfers.iter().any(|t| !words::is_unfinished(t)) {
         let unshares = model.keymap.aside(Action::Unshare, "unshares");
-        let text = format!("Finished files stay on disk and go on being shared{unshares}.");
+        let text = format!("Finished files stay on disk and are still shared{unshares}.");
         lines.push((Tone::Dim, text));
     }
     let partial: u64 = transfers.iter().filter(|t| words::is_unfinished(t)).map(|t| t.done).sum();
@@ -304,7 +304,7 @@ pub(super) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
     let shares: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
     let mut lines = losses(model.theme, shares.iter().copied());
     if shares.iter().any(|t| t.wanted_by > 0) && lines.is_empty() {
-        lines.push((Tone::Warn, "Somebody is fetching it from you right now.".to_owned()));
+        lines.push((Tone::Warn, "Somebody is downloading it from you right now.".to_owned()));
     }
     if lines.is_empty() {
         unshare(model, &ids, out);
@@ -312,7 +312,7 @@ pub(super) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
     }
     lines.push((Tone::Dim, "The files on disk are not touched.".to_owned()));
     model.dialogs.push(Dialog::Confirm(Confirm {
-        title: "No longer share?".to_owned(),
+        title: "Stop sharing?".to_owned(),
         lines,
         buttons: vec![button("Keep sharing", Choice::Stay), button("Unshare", Choice::Unshare)],
         selected: 0,
@@ -330,9 +330,9 @@ pub(super) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
     let lines = vec![
         (
             Tone::Warn,
-            "While suspended nothing is served or fetched: the whole program rests.".to_owned(),
+            "While suspended, nothing is served or downloaded: the whole program stops.".to_owned(),
         ),
-        (Tone::Plain, "fg in the shell brings it back. Asked only this once.".to_owned()),
+        (Tone::Plain, "fg in the shell brings it back. You are asked only once.".to_owned()),
     ];
     let buttons = vec![button("Stay", Choice::Stay), button("Suspend", Choice::Suspend)];
     ask(model, "Suspend?", lines, buttons);

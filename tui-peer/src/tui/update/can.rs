@@ -43,7 +43,9 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             transfer.is_some_and(|t| t.have > 0 || t.state == TransferState::Changed),
             "nothing of it is on disk",
         ),
-        Action::VerifyAll => need(!model.snap.transfers.is_empty(), "nothing of yours is here"),
+        Action::VerifyAll => {
+            need(!model.snap.transfers.is_empty(), "nothing of yours is on this machine")
+        }
         Action::Remove => {
             if transfer.is_some_and(|t| t.downloaded) {
                 return Ok(());
@@ -51,9 +53,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             let unshares = keymap.aside(Action::Unshare, "unshares");
             Err(format!("no download is selected{unshares}").into())
         }
-        Action::Undo => {
-            need(wishes::can_undo(model, model.now.mono), "nothing was removed just now")
-        }
+        Action::Undo => need(wishes::can_undo(model, model.now.mono), "nothing was just removed"),
         Action::Clear => need(
             model
                 .snap

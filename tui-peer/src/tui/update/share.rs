@@ -272,6 +272,6 @@ pub(super) fn share_path(
     name: Option<String>,
     out: &mut Vec<Effect>,
 ) {
-    let say = format!("hashing {} · others see it when that is done", model.show_path(&path));
+    let say = format!("hashing {} · others can see it once that is done", model.show_path(&path));
     out.push(Effect::Call(Command::Share { path, name }, Asked::Say(say)));
 }

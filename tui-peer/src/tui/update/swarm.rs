@@ -60,7 +60,7 @@ pub(super) fn about(model: &mut Model) {
     let share = format::percent(u64::from(row.have).min(chunks), chunks.max(1));
     let has = format!("It has {share} of this: {}", format::plural(row.have.into(), "chunk"));
     let lack = match row.useful {
-        0 => "none of them do you lack.".to_owned(),
+        0 => "you lack none of them.".to_owned(),
         n => format!("you lack {} of them.", format::count(n.into())),
     };
     let mut lines = vec![(Tone::Plain, format!("{has}; {lack}"))];

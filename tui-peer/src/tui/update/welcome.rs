@@ -275,7 +275,7 @@ fn enter(model: &mut Model, out: &mut Vec<Effect>) {
 fn keep(model: &mut Model, item: Item, text: &str, out: &mut Vec<Effect>) {
     let failed = match item {
         Item::Listen => model.welcome.listen_check.as_ref().and_then(|(_, answer)| failure(answer)),
-        Item::Nick if text.is_empty() => Some("write a name, or take it back with Esc".to_owned()),
+        Item::Nick if text.is_empty() => Some("type a name, or take it back with Esc".to_owned()),
         Item::Nick => None,
         _ => model.welcome.folder_check.as_ref().and_then(|(_, answer)| failure(answer)),
     };

@@ -110,7 +110,7 @@ fn typed_rate(field: &Field) -> Result<Option<u64>, String> {
 /// Waits for a file that nobody has, or for the words of the filter.
 pub(super) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some(words) = words_to_watch(model) {
-        let lists = model.keymap.and(" · ", Action::Watches, "lists what is awaited");
+        let lists = model.keymap.and(" · ", Action::Watches, "lists what you wait for");
         let text = format!("downloads the first \"{words}\" that appears{lists}");
         out.push(Effect::Call(Command::WatchFor { words, on: true }, Asked::Say(text)));
         return;
@@ -121,7 +121,7 @@ pub(super) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
     let text = if on {
         format!("{name}: starts when somebody has it")
     } else {
-        format!("{name}: no longer waited for")
+        format!("{name}: no longer waiting for it")
     };
     out.push(Effect::Call(Command::Watch { id, on }, Asked::Say(text)));
 }
@@ -186,9 +186,11 @@ pub(super) fn peer(model: &Model) -> Option<(PeerId, String)> {
 /// Asks for how long.
 pub(super) fn ask_ban(model: &mut Model) {
     let Some((peer, name)) = peer(model) else { return };
-    let mut lines =
-        vec![(Tone::Plain, format!("Nothing is fetched from {name}, and nothing served to it."))];
-    let bans = model.keymap.does(Action::Bans, "lists the bans; there they can be lifted.");
+    let mut lines = vec![(
+        Tone::Plain,
+        format!("Nothing will be downloaded from {name}, and nothing served to it."),
+    )];
+    let bans = model.keymap.does(Action::Bans, "lists the bans and lifts them.");
     lines.extend(bans.map(|text| (Tone::Dim, text)));
     let buttons = vec![
         button("Cancel", Choice::Stay),
@@ -254,9 +256,9 @@ pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::mode
         (Tone::Plain, format!("It is {}.", words::upload(row.upload))),
     ];
     if row.takes.is_empty() {
-        lines.push((Tone::Dim, "It takes nothing from us just now.".to_owned()));
+        lines.push((Tone::Dim, "It is not downloading from us right now.".to_owned()));
     } else {
-        lines.push((Tone::Plain, "It takes:".to_owned()));
+        lines.push((Tone::Plain, "It is downloading:".to_owned()));
     }
     for take in &row.takes {
         lines.push((

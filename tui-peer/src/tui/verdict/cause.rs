@@ -13,11 +13,11 @@ pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) ->
     let then = |action, what| keymap.and(" ", action, what);
     match cause {
         Cause::Queued(n) => {
-            format!("Waits for other downloads to finish: number {n} in the queue.")
+            format!("Waiting for other downloads to finish: number {n} in the queue.")
         }
-        Cause::Paused => format!("You paused it.{}", then(Action::Pause, "goes on.")),
+        Cause::Paused => format!("You paused it.{}", then(Action::Pause, "resumes it.")),
         Cause::DiskFull => format!(
-            "The disk is full. It goes on by itself when there is room{}.",
+            "The disk is full. It resumes by itself when there is room{}.",
             keymap.aside(Action::Retry, "tries now")
         ),
         Cause::Vanished => vanished(keymap),
@@ -28,7 +28,7 @@ pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) ->
         Cause::Watching => "Nobody has it yet. It starts by itself when somebody does.".into(),
         Cause::Resolving => "Asking sources what this content is.".into(),
         Cause::Checking => "Checking what is on disk.".into(),
-        Cause::Finishing => "All here; writing to disk and moving into place.".into(),
+        Cause::Finishing => "All here; being written to disk and moved into place.".into(),
         Cause::NoSource(n) => format!("Nobody online has any of the {n} missing chunks."),
         Cause::Lost(1) => "Nobody online has 1 missing chunk.".into(),
         Cause::Lost(n) => format!("Nobody online has {n} missing chunks."),
@@ -37,7 +37,7 @@ pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) ->
             then(Action::Rejoin, "rejoins.")
         ),
         Cause::TrackerLost(s) => format!(
-            "The tracker has not answered for {s} s: known sources go on, new ones are not found."
+            "The tracker has not answered for {s} s: known sources keep working, new ones cannot be found."
         ),
         Cause::OwnLimit(limit) => {
             format!("Your own limit of {} holds it back.", rate(*limit as f64))
@@ -48,28 +48,28 @@ pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) ->
         Cause::Hashing(percent) => {
             format!("Our processor is the limit: hashing {percent} % of the time.")
         }
-        Cause::Choked(n) => {
-            some(n, "serves others first; our turn comes.", "serve others first; our turn comes.")
-        }
+        Cause::Choked(n) => some(
+            n,
+            "is serving others first; our turn will come.",
+            "are serving others first; our turn will come.",
+        ),
         Cause::Snubbed(n) => some(
             n,
             "stopped delivering; its chunks are requested from others.",
             "stopped delivering; their chunks are requested from others.",
         ),
         Cause::Dialing(n) => some(n, "is being dialled.", "are being dialled."),
-        Cause::Unreachable(n) => some(
-            n,
-            "cannot be reached; tried again and again.",
-            "cannot be reached; tried again and again.",
-        ),
+        Cause::Unreachable(n) => {
+            some(n, "cannot be reached; still trying.", "cannot be reached; still trying.")
+        }
         Cause::Hashes => {
             "Chunk hashes come first: nothing is requested that could not be verified.".into()
         }
         Cause::Others(others) => format!("Your other downloads take {}.", rate(*others)),
         Cause::TheirUplink(n) => some(
             n,
-            "sends what it can: its uplink is the limit.",
-            "send what they can: their uplinks are the limit.",
+            "is sending all it can: its uplink is the limit.",
+            "are sending all they can: their uplinks are the limit.",
         ),
     }
 }
@@ -82,7 +82,7 @@ fn vanished(keymap: &Keymap) -> String {
     ];
     let ways: Vec<String> = ways.into_iter().flatten().collect();
     let gap = if ways.is_empty() { "" } else { ": " };
-    format!("It is gone from disk and not served{gap}{}.", ways.join(", "))
+    format!("Gone from disk, so it is not served{gap}{}.", ways.join(", "))
 }
 
 #[cfg(test)]

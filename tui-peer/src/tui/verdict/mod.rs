@@ -48,7 +48,7 @@ pub fn verdict(case: &Case<'_>) -> Vec<Line> {
     match case.transfer {
         Some(t) if t.state == TransferState::Sharing => shared(t),
         Some(t) if t.state == TransferState::Hashing => {
-            vec![(Tone::Plain, "Being hashed; others see it when this is done.".to_owned())]
+            vec![(Tone::Plain, "Being hashed; others can see it once that is done.".to_owned())]
         }
         Some(t) => case.fetching(t),
         None => case.foreign(),
@@ -63,7 +63,7 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
     let Some(t) = case.transfer else {
         return case.row.map(|row| match (row.sources, row.complete) {
             (0, _) => (Tone::Warn, "Nobody online has it".to_owned()),
-            (n, 0) => (Tone::Plain, format!("{n} have parts, nobody all of it")),
+            (n, 0) => (Tone::Plain, format!("{n} have parts of it, nobody has it all")),
             (_, n) => (Tone::Good, format!("{} with all of it", plural(u64::from(n), "source"))),
         });
     };
@@ -73,12 +73,12 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
             (Tone::Warn, "Only you have all of it".to_owned())
         }
         TransferState::Sharing if t.other_complete == 1 => {
-            (Tone::Good, "All here; 1 other has it all too".to_owned())
+            (Tone::Good, "All here; 1 other has all of it too".to_owned())
         }
         TransferState::Sharing => {
             (Tone::Good, format!("All here; {} others have it too", t.other_complete))
         }
-        TransferState::DiskFull => (Tone::Bad, "Disk full; goes on when there is room".to_owned()),
+        TransferState::DiskFull => (Tone::Bad, "Disk full; resumes when there is room".to_owned()),
         TransferState::Failed(_) => {
             let ways = [(Action::Why, "says why"), (Action::Retry, "tries again")];
             (Tone::Bad, case.with("Failed", ": ", &ways))
@@ -104,7 +104,7 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
             all => (Tone::Warn, format!("{} each at 1 of {} peers", chunks(counts.one), all.len())),
         },
         _ if case.known() && counts.wanted() > counts.have => {
-            (Tone::Good, "Can finish from who is online".to_owned())
+            (Tone::Good, "Can finish from the peers online".to_owned())
         }
         _ if t.sources == 0 => (Tone::Warn, "Nobody online has it".to_owned()),
         state => (Tone::Dim, super::words::state_word(state).to_owned()),
@@ -156,7 +156,7 @@ impl Case<'_> {
         let fetched = self.transfer.is_some_and(|t| t.state != TransferState::Sharing);
         (fetched && self.known() && none > 0).then(|| {
             let text = format!(
-                "Gets to {}, then stuck: {} with nobody online",
+                "Gets to {}, then stuck: nobody online has {}",
                 self.reach(none),
                 chunks(none)
             );
@@ -182,12 +182,11 @@ impl Case<'_> {
             return lines;
         }
         if counts.none > 0 {
-            let have = if counts.none == 1 { "is" } else { "are" };
             let jumps = self.keymap.aside(Action::NextMatch, "jumps");
             lines.push((
                 Tone::Bad,
                 format!(
-                    "Cannot finish now: gets to {}, then stuck: {} {have} with nobody online{jumps}.",
+                    "Cannot finish now: gets to {}, then stuck: nobody online has {}{jumps}.",
                     self.reach(counts.none),
                     chunks(counts.none),
                 ),
@@ -199,7 +198,7 @@ impl Case<'_> {
             } else {
                 "every missing chunk has a source"
             };
-            lines.push((Tone::Good, format!("Can finish from who is online: {margin}.")));
+            lines.push((Tone::Good, format!("Can finish from the peers online: {margin}.")));
         }
         if counts.one > 0 {
             lines.push((Tone::Warn, self.sole()));
@@ -287,7 +286,7 @@ impl Case<'_> {
                     who.push(format!("others {}", format::count(rest)));
                 }
                 format!(
-                    "{} only at one peer each: {}. Without them this stops at {}.",
+                    "{} with one source each: {}. Without them this stops at {}.",
                     chunks(counts.one),
                     who.join(", "),
                     without(counts.one)
@@ -301,7 +300,7 @@ impl Case<'_> {
         let lost = self.known() && self.counts.none > 0;
         let downloads = self.keymap.and(" ", Action::Download, "downloads it.");
         let line = if row.sources == 0 {
-            let what = "downloads it as soon as somebody comes.";
+            let what = "downloads it as soon as somebody has it.";
             let later = self.keymap.and(" ", Action::Download, what);
             (Tone::Warn, format!("Nobody online has it right now.{later}"))
         } else if row.complete > 0 {
@@ -328,9 +327,9 @@ fn shared(t: &Transfer) -> Vec<Line> {
         n => (Tone::Good, format!("All of it is here; {n} other peers have all of it too.")),
     };
     let wanted = match t.wanted_by {
-        0 => (Tone::Dim, "Nobody is fetching it right now.".to_owned()),
-        1 => (Tone::Plain, "1 peer is fetching it from you.".to_owned()),
-        n => (Tone::Plain, format!("{n} peers are fetching it from you.")),
+        0 => (Tone::Dim, "Nobody is downloading it right now.".to_owned()),
+        1 => (Tone::Plain, "1 peer is downloading it from you.".to_owned()),
+        n => (Tone::Plain, format!("{n} peers are downloading it from you.")),
     };
     vec![others, wanted]
 }
@@ -457,7 +456,7 @@ mod tests {
         let lines = say(counts, &focus(many, None));
         assert_eq!(
             lines[1],
-            "66 chunks only at one peer each: lab-3 40, grace 20, rack 4, others 2. Without them this stops at 93%."
+            "66 chunks with one source each: lab-3 40, grace 20, rack 4, others 2. Without them this stops at 93%."
         );
     }
 
@@ -469,7 +468,7 @@ mod tests {
         let lines = say(counts, &focus(Vec::new(), Some(left)));
         assert_eq!(
             lines[0],
-            "Cannot finish now: gets to 99.9%, then stuck: 1 chunk is with nobody online (n jumps)."
+            "Cannot finish now: gets to 99.9%, then stuck: nobody online has 1 chunk (n jumps)."
         );
         assert_eq!(lines[1], "linus left 12 min ago with 41% of it; it may have had them.");
         assert!(
@@ -477,6 +476,6 @@ mod tests {
                 .iter()
                 .any(|l| l.starts_with("Copies 0.99!: the rarest missing chunk has no copy"))
         );
-        assert!(lines.iter().any(|l| l.starts_with("2 sources serve others first")));
+        assert!(lines.iter().any(|l| l.starts_with("2 sources are serving others first")));
     }
 }

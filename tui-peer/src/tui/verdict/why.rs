@@ -17,12 +17,12 @@ pub fn why(case: &Case<'_>) -> Vec<Line> {
         let t = case.transfer.map_or(0.0, |t| t.down_rate);
         lines.push(match (t >= 1.0, causes.first()) {
             (true, Some(_)) => {
-                (Tone::Plain, format!("Comes in at {}. What holds it back:", rate(t)))
+                (Tone::Plain, format!("Arriving at {}. What holds it back:", rate(t)))
             }
             (true, None) => {
-                (Tone::Good, format!("Comes in at {}; nothing holds it back.", rate(t)))
+                (Tone::Good, format!("Arriving at {}; nothing holds it back.", rate(t)))
             }
-            (false, _) => (Tone::Warn, "Nothing comes in right now.".to_owned()),
+            (false, _) => (Tone::Warn, "Nothing is arriving right now.".to_owned()),
         });
     }
     // What the verdict says anyway needs not be said twice.
@@ -67,14 +67,14 @@ impl Case<'_> {
         let all = [
             (SourceState::Open, Tone::Good, "sending to us."),
             (SourceState::Slow, Tone::Warn, "sending, but much slower than the others."),
-            (SourceState::Choked, Tone::Plain, "busy with other peers; our turn comes."),
+            (SourceState::Choked, Tone::Plain, "busy with other peers; our turn will come."),
             (
                 SourceState::Snubbed,
                 Tone::Warn,
                 "stopped delivering; its chunks were given to others.",
             ),
-            (SourceState::NoData, Tone::Dim, "connected, but with nothing that we lack."),
-            (SourceState::Waiting, Tone::Dim, "known, being dialled or waiting for a place."),
+            (SourceState::NoData, Tone::Dim, "connected, but has nothing we need."),
+            (SourceState::Waiting, Tone::Dim, "known, being dialled or waiting for a slot."),
             (SourceState::Fetching, Tone::Dim, "fetching from us."),
         ];
         for (state, tone, text) in all {

@@ -132,7 +132,7 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
     }
     match model.focus {
         Pane::Files if model.tab == Tab::Peers => out.extend([
-            (Action::Enter, "what it takes"),
+            (Action::Enter, "what it downloads"),
             (Action::Ban, "ban"),
             (Action::Bans, "bans"),
             (Action::Filter, "filter"),
@@ -186,7 +186,7 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
             (Action::Left, "move"),
             (Action::NextMatch, "next problem"),
             (Action::Why, "why?"),
-            (Action::Holders, "who has what"),
+            (Action::Holders, "swarm"),
             (Action::Senders, if model.shows_senders { "states" } else { "who sent it" }),
             (Action::Contents, "choose files"),
             (Action::Pause, "pause"),
@@ -199,7 +199,7 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
             out.extend([(Action::Enter, "this peer"), (Action::Ban, "ban"), (Action::Why, "why?")])
         }
         Pane::Sources => out.extend([
-            (Action::Holders, "who has what"),
+            (Action::Holders, "swarm"),
             (Action::Window, "time"),
             (Action::Why, "why?"),
             (Action::Pause, "pause"),

@@ -69,26 +69,28 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
 fn title(model: &Model, room: u16) -> Vec<Piece> {
     let (theme, now) = (model.theme, model.now.mono);
     let rate = |bytes: f64| format::rate(bytes, theme.dash(), model.units);
+    let (limits, totals) = (model.snap.uploads, &model.snap.totals);
     let (most_down, most_up) = model.graph.peaks(now);
-    let totals = &model.snap.totals;
-    let limit = |limit: Option<u64>| {
-        limit.map_or_else(String::new, |limit| format!(", limit {}", rate(limit as f64).trim()))
+    let down = (totals.down_rate, most_down, limits.down_limit);
+    let up = (totals.up_rate, most_up, limits.up_limit);
+    let half = |(now, most, limit): (f64, f64, Option<u64>), peak: bool, limited: bool| {
+        let mut text = format!(" {}", rate(now).trim());
+        if peak {
+            // The second that is not over yet is in no peak.
+            text += &format!(" peak {}", rate(most.max(now)).trim());
+        }
+        if let Some(limit) = limit.filter(|_| limited) {
+            text += &format!(", limit {}", rate(limit as f64).trim());
+        }
+        (text, Style::new())
     };
-    let limits = model.snap.uploads;
-    let half = |sign: &str, now: f64, more: String| format!("{sign} {}{more}", rate(now).trim());
-    let whole = |peaks: bool, limited: bool| {
-        let more = |most: f64, of: Option<u64>| {
-            let peak = if peaks { format!(" peak {}", rate(most).trim()) } else { String::new() };
-            peak + &limit(of.filter(|_| limited))
-        };
+    let whole = |peak, limited| {
         vec![
             ("All traffic  ".to_owned(), theme.dim()),
-            (
-                half(theme.down(), totals.down_rate, more(most_down, limits.down_limit)),
-                theme.accent(),
-            ),
-            ("  ".to_owned(), Style::new()),
-            (half(theme.up(), totals.up_rate, more(most_up, limits.up_limit)), theme.have()),
+            (theme.down().to_owned(), theme.accent()),
+            half(down, peak, limited),
+            (format!("  {}", theme.up()), theme.have()),
+            half(up, peak, limited),
         ]
     };
     let titles =
@@ -176,7 +178,7 @@ fn axis(model: &Model, buf: &mut Buffer, inner: Rect, above: u16, below: u16) {
         paint::right(buf, inner.x, y, LABEL, &text, theme.dim());
     };
     label(buf, inner.y, above);
-    if above >= 4 && above % 2 == 0 {
+    if above >= 4 && above.is_multiple_of(2) {
         label(buf, inner.y + above / 2, above / 2);
     }
     let zero = inner.y + above;

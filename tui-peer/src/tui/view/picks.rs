@@ -1,4 +1,4 @@
-//! Bans, names waited for, and the limits of one content.
+//! Bans, names you wait for, and the limits of one content.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, picks: &Picks) {
             "Up Down choose - Enter lifts the ban - Esc closes",
         ),
         PickKind::Watches => (
-            "Names waited for",
+            "Names you wait for",
             match keymap.way(Action::Watch) {
                 Some(key) => format!("None. Filter for a name that is not there, then {key}."),
                 None => "None.".to_owned(),
@@ -110,7 +110,7 @@ pub(crate) fn limit(model: &Model, frame: &mut Frame<'_>, limit: &LimitOne) {
         Some(why) => (Tone::Bad, why.clone()),
         None => (
             Tone::Dim,
-            "Per second, for example 1M or 500K; an empty field is no limit.".to_owned(),
+            "Per second, for example 1M or 500K; leave a field empty for no limit.".to_owned(),
         ),
     };
     lines(model, frame, Rect { y: y + 1, height: 1, ..area }, &[line]);

@@ -183,7 +183,7 @@ fn nobody(model: &Model) -> (String, String) {
             String::new(),
         ),
         _ if !is_fetched(model) => {
-            ("No other peer has any of it online.".to_owned(), String::new())
+            ("No other peer online has any of it.".to_owned(), String::new())
         }
         _ => {
             let left = model.focus_data().and_then(|focus| focus.left.as_ref());
@@ -197,7 +197,7 @@ fn nobody(model: &Model) -> (String, String) {
             let running = model
                 .selected_transfer()
                 .is_some_and(|t| words::is_running(t) || t.state == TransferState::NoSource);
-            let then = if running { "It goes on by itself when one comes." } else { "" };
+            let then = if running { "It resumes by itself when one appears." } else { "" };
             (format!("No sources online{left}."), then.to_owned())
         }
     }

@@ -118,7 +118,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let height = u16::try_from(all).unwrap_or(u16::MAX).max(1).saturating_add(1).min(room);
     let peers = Rect { y: inner.y + ABOVE, height, ..inner };
     if all == 0 {
-        let text = "No other peer has any of it online.";
+        let text = "No other peer online has any of it.";
         paint::text(buf, peers.x + 1, peers.y, peers.width - 1, text, theme.dim());
     }
     for (y, at) in (peers.top()..peers.bottom()).zip(list.visible(visible)) {
@@ -143,7 +143,7 @@ fn heads(model: &Model, buf: &mut Buffer, inner: Rect, columns: &Columns) {
     let n = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
     if columns.strip == 0 {
         let room = inner.right().saturating_sub(at);
-        paint::text(buf, at, y, room, "Lacks you could get", dim);
+        paint::text(buf, at, y, room, "Chunks you lack", dim);
         return;
     }
     let last = format::count(n.saturating_sub(1));
@@ -191,7 +191,7 @@ fn peer(model: &Model, buf: &mut Buffer, line: Rect, columns: &Columns, row: &Ho
         return;
     }
     if row.levels.is_empty() {
-        let text = "which chunks is not known";
+        let text = "which chunks is unknown";
         paint::text(buf, at, line.y, columns.strip, text, theme.dim());
     } else {
         strip(model, buf, Rect { x: at, width: columns.strip, ..line }, &row.levels, |level| {

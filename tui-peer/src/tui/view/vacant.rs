@@ -64,7 +64,7 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
             (Tab::Network, NetState::Lost { .. })
                 if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
             {
-                let first = "The tracker cannot be reached; the list of files comes with it.";
+                let first = "The tracker cannot be reached, so there is no list of files yet.";
                 (first.to_owned(), way(Action::Announce, "try now").unwrap_or_default())
             }
             (Tab::Network, _)
@@ -80,9 +80,9 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
                 let hints: Vec<String> = hints.into_iter().flatten().collect();
                 ("No files on the network yet.".to_owned(), hints.join(GAP))
             }
-            (Tab::Network, _) => ("Ordering the list.".to_owned(), String::new()),
+            (Tab::Network, _) => ("Sorting the list.".to_owned(), String::new()),
             (Tab::Downloads, _) => {
-                let pick = way(Action::TabNetwork, "pick a file of the network");
+                let pick = way(Action::TabNetwork, "pick a file from the network");
                 let press = keymap.way(Action::Download).map(|key| format!("then press {key}"));
                 let hints: Vec<String> = pick.into_iter().chain(press).collect();
                 ("No downloads.".to_owned(), hints.join(", "))
@@ -93,7 +93,7 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
             ),
             (Tab::Peers, _) => (
                 "Not connected to any peer.".to_owned(),
-                "Connections open when something is fetched or served".to_owned(),
+                "Connections open when something is downloaded or served".to_owned(),
             ),
         }
     };

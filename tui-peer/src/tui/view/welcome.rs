@@ -233,21 +233,21 @@ fn hint(model: &Model) -> String {
             return format!("{text}{with}.");
         }
         Stop::Listen if model.welcome.listen.is_some() => {
-            "Enter saves this address; it is in force from the next start. a picks a free port, Esc takes it back."
+            "Enter saves this address; it takes effect at the next start. a picks a free port, Esc takes it back."
         }
         Stop::Listen => {
-            "Other peers reach you here. a picks a free port; a change counts from the next start."
+            "Other peers reach you here. a picks a free port; a change takes effect at the next start."
         }
         Stop::Downloads if model.welcome.downloads.is_some() => {
             "Enter makes this the folder for downloads, at once. Esc takes it back."
         }
         Stop::Downloads => {
-            "Where downloads go. Type another folder if you like; it is made if it does not exist."
+            "Where downloads go. Type another folder if you like; it is created if it does not exist."
         }
         Stop::Nick if model.welcome.nick.is_some() => {
-            "Enter makes this your name, from the network you join next on. Esc takes it back."
+            "Enter makes this your name, from the next network you join. Esc takes it back."
         }
-        Stop::Nick => "Stands at what you share and fetch. Type another if you like.",
+        Stop::Nick => "Shown next to what you share and download. Type another if you like.",
         Stop::Share => {
             let key = model.keymap.way(Action::Share);
             let with = key.map_or_else(String::new, |key| format!(" with {key}"));

@@ -13,7 +13,7 @@ use super::base::{lines, open, wrapped};
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
     let theme = model.theme;
     let title = if link.joining { "Join a network" } else { "Get a link" };
-    let area = open(model, frame, 9, title, "Enter goes on - Esc cancels");
+    let area = open(model, frame, 9, title, "Enter continues - Esc cancels");
     let hint = if link.joining {
         "Paste the line that the tracker printed:"
     } else {
@@ -31,12 +31,13 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
             content.push(if link.joining {
                 (
                     Tone::Plain,
-                    "Enter joins it; the present network is left, downloads are kept.".to_owned(),
+                    "Enter joins it: you leave the present network and keep your downloads."
+                        .to_owned(),
                 )
             } else {
                 (
                     Tone::Plain,
-                    "This is a network, not a file. Enter goes on to joining it.".to_owned(),
+                    "This is a network, not a file. Enter continues to join it.".to_owned(),
                 )
             });
             content

@@ -41,7 +41,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
     if saving {
         let says = said(share, &matching, names);
         lines(model, frame, Rect { height: 1, ..below }, &says);
-        let note = "A folder that does not exist is made.";
+        let note = "A folder that does not exist is created.";
         paint::text(frame.buffer_mut(), area.x, below.y + 1, area.width, note, theme.dim());
         let order = if share.sequential { "in order" } else { "rarest chunks first" };
         let text = format!("priority {} (F5)   {order} (F6)", share.priority.word());
@@ -163,7 +163,7 @@ fn summary(model: &Model, share: &SharePath) -> Vec<Line> {
     };
     let dot = model.theme.dot();
     let measure = match answer {
-        None => return vec![(Tone::Dim, "Looking at it.".to_owned())],
+        None => return vec![(Tone::Dim, "Checking it.".to_owned())],
         Some(Err(why)) => return vec![(Tone::Warn, common::names::show(why))],
         Some(Ok(measure)) => measure,
     };

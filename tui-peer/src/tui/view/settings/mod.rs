@@ -104,7 +104,7 @@ fn list(model: &Model, frame: &mut Frame<'_>, places: &Places, panel: &Panel) {
         );
     }
     if rows.is_empty() {
-        let text = "No setting has these words.";
+        let text = "No setting matches.";
         paint::text(frame.buffer_mut(), area.x, area.y, area.width, text, model.theme.dim());
     }
 }

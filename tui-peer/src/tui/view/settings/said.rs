@@ -64,7 +64,7 @@ fn note(model: &Model, panel: &Panel) -> Line {
     match &panel.note {
         // That it is saved goes without saying here.
         Some((Tone::Dim, _)) | None if later => {
-            return (Tone::Warn, "In force from the next start on.".to_owned());
+            return (Tone::Warn, "Takes effect at the next start.".to_owned());
         }
         Some(note) => return note.clone(),
         None => {}
@@ -75,7 +75,7 @@ fn note(model: &Model, panel: &Panel) -> Line {
                 format!("Saved to {} as you change it; comments are kept.", model.show_path(path));
             (Tone::Dim, text)
         }
-        None => (Tone::Dim, "Changes hold for this run.".to_owned()),
+        None => (Tone::Dim, "Changes last for this run only.".to_owned()),
     }
 }
 
