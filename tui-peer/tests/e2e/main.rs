@@ -68,6 +68,30 @@ fn a_killed_download_goes_on_where_it_was() {
 }
 
 #[test]
+fn f12_after_a_kill_no_small_file_that_was_whole_is_fetched_again() {
+    const LEN: usize = 35_000;
+    let net = Net::start();
+    (0..600).for_each(|n| drop(net.file(&format!("tree/f{n}"), LEN, n)));
+    let _seeder = net.seeder("s", &net.path("tree"), &["--up", "8M"]);
+    let mut getter = net.peer("l", &["get", "tree"]);
+    getter.expect(|v| v["event"] == "progress" && v["have"].as_u64() >= Some(200));
+    getter.kill();
+    let part = fs::read_dir(net.path("l.d")).unwrap().map(|entry| entry.unwrap().path());
+    let part = part.into_iter().find(|path| path.is_dir()).unwrap();
+    let found = fs::read_dir(part).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    let whole = found.filter(|bytes| bytes.len() == LEN && bytes[LEN - 8..] != [0; 8]);
+    let missing = 600 - whole.count();
+    let (lines, code) = net.peer("l", &["get", "tree"]).finish();
+    assert_eq!(code, 0, "{lines:?}");
+    same(&net.path("tree/f599"), &net.downloaded("l", "tree/f599"));
+    let down = last(&lines, "exit")["down"].as_u64().unwrap();
+    // What had only just been written, and not noted, by one worker of each core.
+    let unsure = std::thread::available_parallelism().map_or(16, usize::from);
+    let most = ((missing + unsure) * LEN) as u64;
+    assert!(missing < 400 && down <= most, "{down} bytes fetched with {missing} files missing");
+}
+
+#[test]
 fn a_killed_tracker_stops_nothing_and_comes_back_knowing_everything() {
     let mut net = Net::start();
     let file = net.file("big.bin", 96 * MIB, 3);
