@@ -5,6 +5,7 @@
 
 mod framed;
 mod frugal;
+mod sealing;
 mod tls;
 
 use std::io;
@@ -17,9 +18,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::id::PeerId;
 use crate::identity::Identity;
-use crate::limits::MAX_PEER_FRAME;
 
 pub use frugal::Frugal;
+pub use sealing::Sealing;
 
 pub use framed::{
     Frame, FrameError, FrameHeader, FrameReader, FrameWriter, HEADER_LEN, decode_header,
@@ -28,10 +29,6 @@ pub use framed::{
 
 /// Label under which the exporter is derived (RFC 8446, section 7.5).
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-shoal-admit";
-
-/// Encrypted bytes that may wait for the kernel: a full DATA frame, handed over in one system call. The
-/// library's 64 KiB would take four, and as many wake-ups of the receiver.
-const SEAL_AHEAD: usize = MAX_PEER_FRAME + 8 * 1024;
 
 /// What a connection is for. Both ends must agree (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,25 +91,23 @@ pub struct Secure<S> {
     pub peer: PeerId,
     /// 32 bytes that only the two ends of this very connection know (for [`crate::join::Secret::proof`]).
     pub exporter: [u8; 32],
+    /// For channels that encrypt far ahead.
+    places: sealing::Places,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Secure<S> {
     /// Splits the stream into frames read and frames written, for use from two tasks.
     pub fn into_frames(self) -> (SecureReader<S>, SecureWriter<S>) {
-        let mut stream = self.stream;
-        match &mut stream {
-            TlsStream::Client(client) => client.get_mut().1.set_buffer_limit(Some(SEAL_AHEAD)),
-            TlsStream::Server(server) => server.get_mut().1.set_buffer_limit(Some(SEAL_AHEAD)),
-        }
+        let stream = Sealing::new(self.stream, self.places);
         let (read, write) = tokio::io::split(stream);
         (FrameReader::new(read), FrameWriter::new(write))
     }
 }
 
 /// Frames read from a secure channel.
-pub type SecureReader<S> = FrameReader<ReadHalf<TlsStream<Frugal<S>>>>;
+pub type SecureReader<S> = FrameReader<ReadHalf<Sealing<S>>>;
 /// Frames written to a secure channel.
-pub type SecureWriter<S> = FrameWriter<WriteHalf<TlsStream<Frugal<S>>>>;
+pub type SecureWriter<S> = FrameWriter<WriteHalf<Sealing<S>>>;
 
 /// Makes secure channels for one identity. Cheap to clone.
 #[derive(Clone)]
@@ -121,6 +116,7 @@ pub struct Channel {
     keys: tls::Keys,
     tracker: Arc<ServerConfig>,
     peer: Arc<ServerConfig>,
+    places: sealing::Places,
 }
 
 impl Channel {
@@ -136,6 +132,7 @@ impl Channel {
             tracker: server(Purpose::Tracker)?,
             peer: server(Purpose::Peer)?,
             keys,
+            places: sealing::Places::new(),
         })
     }
 
@@ -165,7 +162,7 @@ impl Channel {
             .connect(nobody, Frugal::new(io))
             .await
             .map_err(from_handshake)?;
-        finish(TlsStream::Client(stream), purpose)
+        finish(TlsStream::Client(stream), purpose, &self.places)
     }
 
     /// Opens a channel on a connection that somebody dialled to us. Any key is accepted: the caller
@@ -188,7 +185,7 @@ impl Channel {
         // Allocated now, not with the future: most of a flood never comes this far.
         let accepting = Box::pin(TlsAcceptor::from(Arc::clone(config)).accept(io));
         let stream = accepting.await.map_err(from_handshake)?;
-        finish(TlsStream::Server(stream), purpose)
+        finish(TlsStream::Server(stream), purpose, &self.places)
     }
 }
 
@@ -202,6 +199,7 @@ impl std::fmt::Debug for Channel {
 fn finish<S>(
     mut stream: TlsStream<Frugal<S>>,
     purpose: Purpose,
+    places: &sealing::Places,
 ) -> Result<Secure<S>, ChannelError> {
     match &mut stream {
         TlsStream::Client(client) => client.get_mut().0.trust(),
@@ -222,7 +220,7 @@ fn finish<S>(
         }
     }
     .map_err(ChannelError::Handshake)?;
-    Ok(Secure { stream, peer, exporter })
+    Ok(Secure { stream, peer, exporter, places: places.clone() })
 }
 
 fn from_handshake(error: io::Error) -> ChannelError {

@@ -108,7 +108,8 @@ async fn a_key_without_its_private_half_is_refused() {
     let pose = |id: &PeerId| {
         let keys = tls::Keys::forged(&mallory, id);
         let server = Arc::new(keys.server(Purpose::Peer).unwrap());
-        Channel { id: *id, keys, tracker: Arc::clone(&server), peer: server }
+        let places = sealing::Places::new();
+        Channel { id: *id, keys, tracker: Arc::clone(&server), peer: server, places }
     };
 
     let (client, server) =

@@ -10,18 +10,23 @@ use common::id::{ContentId, PeerId};
 use common::identity::Identity;
 use common::join::JoinString;
 use common::layout::Layout;
-use common::limits::MAX_PEER_FRAME;
+use common::limits::{MAX_DATA_LEN, MAX_PEER_FRAME};
 use common::merkle::{ChunkHashes, block_hashes, chunk_hash};
 use common::wire::peer::{HaveState, Hello, Open, PeerMsg};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::net::TcpStream;
 
 use super::evil::enter;
 
 /// Long enough for 1,024 chunks: the largest answer to the smallest question.
-const LEN: u64 = 64 << 20;
+pub(crate) const MANY_CHUNKS: u64 = 64 << 20;
+/// Long enough for chunks of 4 MiB.
+pub(crate) const LARGE_CHUNKS: u64 = (4 << 30) + 1;
 /// Questions that a member sends, if it is let.
 const QUESTIONS: u32 = 6000;
+/// Bytes that a member sends whose message never ends: most of the longest that may be.
+const HALF: u64 = 200_000;
 /// A member whose questions are not taken for so long has done what it can.
 const STUCK: Duration = Duration::from_secs(2);
 
@@ -29,6 +34,18 @@ const STUCK: Duration = Duration::from_secs(2);
 pub(crate) struct Sparse {
     pub(crate) path: PathBuf,
     id: ContentId,
+    level: u8,
+}
+
+/// What a member does.
+#[derive(Debug, Clone, Copy)]
+enum Manner {
+    /// Asks for hashes and chunks, and does not read the answers.
+    Asks,
+    /// Sends most of the longest message there is.
+    HalfAMessage,
+    /// Sends nothing and reads nothing of what it is told.
+    Listens,
 }
 
 /// A running attack; ends when dropped.
@@ -38,23 +55,46 @@ pub(crate) struct Attack {
     _runtime: tokio::runtime::Runtime,
 }
 
-pub(crate) fn sparse(path: &Path, n: u8) -> Sparse {
+pub(crate) fn sparse(path: &Path, n: u8, size: u64) -> Sparse {
     fs::write(path, [n + 1; 64]).unwrap();
-    fs::File::options().write(true).open(path).unwrap().set_len(LEN).unwrap();
-    let layout = Layout::for_file(LEN).unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_len(size).unwrap();
+    let layout = Layout::for_file(size).unwrap();
     let (level, len) = (layout.chunk_level(), layout.chunk_len() as usize);
     let mut chunk = vec![0; len];
     let zeros = chunk_hash(&block_hashes(&chunk), level, false);
     chunk[..64].fill(n + 1);
     let mut list = vec![zeros; layout.chunks() as usize];
     list[0] = chunk_hash(&block_hashes(&chunk), level, false);
-    let root = ChunkHashes::complete(LEN, list, level).root();
-    let id = Descriptor { kind: Kind::File, size: LEN, root }.id();
-    Sparse { path: path.to_path_buf(), id }
+    let last = size % u64::from(layout.chunk_len());
+    if let Some(hash) = list.last_mut().filter(|_| last > 0) {
+        *hash = chunk_hash(&block_hashes(&vec![0; usize::try_from(last).unwrap()]), level, false);
+    }
+    let root = ChunkHashes::complete(size, list, level).root();
+    let id = Descriptor { kind: Kind::File, size, root }.id();
+    Sparse { path: path.to_path_buf(), id, level }
 }
 
 /// `members` ask the peer that said `ready` until it takes no more, and stay.
 pub(crate) fn start(join: &str, ready: &Value, files: &[Sparse], members: usize) -> Attack {
+    attack(join, ready, files, members, |_| Manner::Asks)
+}
+
+/// The same; one in four sends the beginning of a long message instead, one does nothing.
+pub(crate) fn start_mixed(join: &str, ready: &Value, files: &[Sparse], members: usize) -> Attack {
+    attack(join, ready, files, members, |n| match n % 4 {
+        0 => Manner::HalfAMessage,
+        1 => Manner::Listens,
+        _ => Manner::Asks,
+    })
+}
+
+fn attack(
+    join: &str,
+    ready: &Value,
+    files: &[Sparse],
+    members: usize,
+    manner: impl Fn(usize) -> Manner,
+) -> Attack {
     let join: JoinString = join.parse().unwrap();
     let peer: PeerId = ready["peer"].as_str().unwrap().parse().unwrap();
     let addr = ready["addr"].as_str().unwrap().to_owned();
@@ -63,19 +103,28 @@ pub(crate) fn start(join: &str, ready: &Value, files: &[Sparse], members: usize)
         let mut asking = tokio::task::JoinSet::new();
         for n in 0..members {
             let (join, addr) = (join.clone(), addr.clone());
-            let id = files[n % files.len()].id;
-            asking.spawn(async move { ask(&join, &addr, peer, id).await });
+            let (file, manner) = (&files[n % files.len()], manner(n / files.len()));
+            let (id, level) = (file.id, file.level);
+            asking.spawn(async move { ask(&join, &addr, peer, id, level, manner).await });
         }
         asking.join_all().await.into_iter().filter(|opened| *opened).count()
     });
     Attack { opened, _runtime: runtime }
 }
 
-/// Asks for hashes and for chunks; whether the content was opened.
-async fn ask(join: &JoinString, addr: &str, peer: PeerId, id: ContentId) -> bool {
+/// Opens a content and does what is its manner; whether it was opened.
+async fn ask(
+    join: &JoinString,
+    addr: &str,
+    peer: PeerId,
+    id: ContentId,
+    level: u8,
+    manner: Manner,
+) -> bool {
     let channel = Channel::new(&Identity::generate().unwrap()).unwrap();
     let (tracker, membership) = enter(&channel, join, 1).await;
-    let stream = TcpStream::connect(addr).await.unwrap();
+    let most = if matches!(manner, Manner::HalfAMessage) { HALF } else { u64::MAX };
+    let stream = relay(TcpStream::connect(addr).await.unwrap(), most);
     let Ok(secure) = channel.connect(stream, &peer, Purpose::Peer).await else { return false };
     let (mut reader, mut writer) = secure.into_frames();
     let hello = Hello {
@@ -88,7 +137,6 @@ async fn ask(join: &JoinString, addr: &str, peer: PeerId, id: ContentId) -> bool
         in_touch: None,
     };
     let open = Open { handle: 0, id, state: HaveState::None, want: true };
-    let level = Layout::for_file(LEN).unwrap().chunk_level();
     let any = |rid| PeerMsg::ReqAny { handle: 0, rid, count: 16, except: Vec::new() };
     let hashes = |rid| PeerMsg::HashReq { handle: 0, rid, file: 0, level, index: 0, count: 1024 };
     let mut opened = false;
@@ -101,11 +149,24 @@ async fn ask(join: &JoinString, addr: &str, peer: PeerId, id: ContentId) -> bool
         loop {
             let frame = reader.read(MAX_PEER_FRAME).await?;
             match PeerMsg::decode(frame.kind, &frame.body) {
-                Ok(Some(PeerMsg::OpenOk(_))) => opened = true,
+                Ok(Some(PeerMsg::OpenOk(_))) => {
+                    opened = true;
+                    if !matches!(manner, Manner::Asks) {
+                        break;
+                    }
+                }
                 Ok(Some(PeerMsg::Choke { choke: false, .. })) => break,
                 Ok(Some(PeerMsg::OpenNo { .. } | PeerMsg::Bye { .. })) => break,
                 _ => {}
             }
+        }
+        if matches!(manner, Manner::HalfAMessage) {
+            let long = PeerMsg::Bitfield { handle: 0, set: vec![0xff; MAX_DATA_LEN] };
+            writer.write(long.kind(), &long.body()).await?;
+            return writer.flush().await;
+        }
+        if matches!(manner, Manner::Listens) {
+            return Ok(());
         }
         for rid in 0..QUESTIONS {
             let msg = if rid % 100 == 0 { any(1_000_000 + rid) } else { hashes(rid) };
@@ -119,4 +180,18 @@ async fn ask(join: &JoinString, addr: &str, peer: PeerId, id: ContentId) -> bool
     // It stays, and reads nothing.
     std::mem::forget((tracker, reader, writer));
     opened
+}
+
+/// The same stream, over which no more than `most` bytes are sent.
+fn relay(tcp: TcpStream, most: u64) -> DuplexStream {
+    let (near, far) = tokio::io::duplex(4096);
+    let (mut from, mut to) = tcp.into_split();
+    let (far_from, mut far_to) = tokio::io::split(far);
+    tokio::spawn(async move { tokio::io::copy(&mut from, &mut far_to).await });
+    tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut far_from.take(most), &mut to).await;
+        // It stays open.
+        std::future::pending::<()>().await;
+    });
+    near
 }

@@ -311,7 +311,8 @@ fn s1_a_trickle_holds_up_nobody() {
 fn s2_members_that_ask_and_do_not_read_take_no_memory() {
     let net = Net::start();
     // Contents of 1,024 hashes each: 48 peers may have one open.
-    let files: Vec<_> = (0..4).map(|n| deaf::sparse(&net.path(&format!("{n}.bin")), n)).collect();
+    let sparse = |n: u8| deaf::sparse(&net.path(&format!("{n}.bin")), n, deaf::MANY_CHUNKS);
+    let files: Vec<_> = (0..4).map(sparse).collect();
     let doc = net.file("doc", 3 * MIB, 30);
     let mut args = vec!["--serve-only", doc.to_str().unwrap()];
     args.extend(files.iter().map(|file| file.path.to_str().unwrap()));
@@ -327,6 +328,50 @@ fn s2_members_that_ask_and_do_not_read_take_no_memory() {
     let peak = seeder.peak_memory();
     assert!(peak < 150_000_000, "{before} bytes before, {peak} at the peak");
     drop(attack);
+}
+
+/// 200 members that ask and do not read, begin long messages, or listen to nothing, at a peer that fetches
+/// chunks of 4 MiB and many small ones.
+#[test]
+#[cfg(target_os = "linux")]
+fn s2_a_download_beside_200_members_takes_no_memory() {
+    let net = Net::start();
+    let names = ["0.bin", "1.bin", "2.bin", "3.bin", "large.bin"];
+    let sizes = [deaf::MANY_CHUNKS; 4].into_iter().chain([deaf::LARGE_CHUNKS]);
+    let files: Vec<_> = names
+        .iter()
+        .zip(0u8..)
+        .zip(sizes)
+        .map(|((name, n), size)| deaf::sparse(&net.path(name), n, size))
+        .collect();
+    let mut args = vec!["--serve-only"];
+    args.extend(files.iter().map(|file| file.path.to_str().unwrap()));
+    let mut seeder = net.peer("s", &args);
+    names.iter().for_each(|_| drop(seeder.expect(|v| v["event"] == "shared")));
+    let mut get = vec!["get", "--seed"];
+    get.extend(names);
+    let mut getter = net.peer("l", &get);
+    let ready = getter.expect(|v| v["event"] == "ready");
+    let is_small = |v: &serde_json::Value| {
+        v["event"] == "done" && !v["path"].as_str().unwrap().ends_with("large.bin")
+    };
+    (0..4).for_each(|_| drop(getter.expect(is_small)));
+    let large = |from: u64| {
+        move |v: &serde_json::Value| {
+            v["event"] == "progress" && v["chunks"] == 1025 && v["have"].as_u64() > Some(from)
+        }
+    };
+    let have = getter.expect(large(0))["have"].as_u64().unwrap();
+    let before = getter.peak_memory();
+    let attack = deaf::start_mixed(&net.join, &ready, &files, 200);
+    let end = getter.expect(large(have + 100));
+    let peak = getter.peak_memory();
+    assert!(attack.opened > 100, "{} are connected", attack.opened);
+    assert!(peak < 150_000_000, "{before} bytes before, {peak} at the peak, at {end}");
+    eprintln!("{before} bytes before, {peak} at the peak, {} connected, {end}", attack.opened);
+    for (name, file) in names.iter().zip(&files).take(4) {
+        same(&file.path, &net.downloaded("l", name));
+    }
 }
 
 /// Fetches half of a file, is killed, and has `harm` done to its journal; returns the bytes that the

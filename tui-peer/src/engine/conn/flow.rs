@@ -13,15 +13,27 @@ use common::limits::{MAX_PEER_FRAME, MAX_PROOF};
 use common::wire::peer::PeerMsg;
 use tokio::sync::Notify;
 
+use crate::engine::disk::Held;
+
 /// Bytes that may wait at one connection before no more questions are read from it: twice what all the
 /// hash requests of an honest peer come to.
 const MAX_WAITING: usize = 2 * 1024 * 1024;
-/// Bytes that may wait at all connections together before those with more than their share are not read.
-const MAX_WAITING_IN_ALL: usize = 16 * 1024 * 1024;
-/// What a connection may always have waiting: an answer or two.
-const SHARE: usize = 64 * 1024;
-/// Bytes of messages that the session has not seen, after which a connection is not read.
+/// Bytes that may wait at all connections together before those with more than their share are not read: a
+/// sixteenth of what answers may come to in a second, longer than it takes to hand them to the system.
+const MAX_WAITING_IN_ALL: usize = 4 * 1024 * 1024;
+/// What a connection may have waiting and still be read, whatever waits elsewhere: with the answer that is let
+/// in last, 8 MB of 200 connections.
+const SHARE: usize = 8 * 1024;
+/// Bytes that may wait at all connections together before those that leave more than [`MAX_UNASKED`] unread
+/// are closed when they are to be told something more: news of chunks go to everybody, asked or not.
+const MAX_UNASKED_IN_ALL: usize = 8 * 1024 * 1024;
+/// The set of a content of a million chunks, or 160 short messages: news of three seconds, which a peer that
+/// reads has in a tenth of one.
+const MAX_UNASKED: usize = 160 * 1024;
+/// Bytes of messages that the session has not seen, after which a connection is not read,
 const MAX_UNSEEN: usize = 64 * 1024;
+/// and of all connections together, after which each has one message there at a time.
+const MAX_UNSEEN_IN_ALL: usize = 2 * 1024 * 1024;
 /// A peer that leaves its answers unread for so long is closed.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause before another look at what waits elsewhere.
@@ -32,13 +44,21 @@ const MESSAGE: usize = 1024;
 /// Length of a hash.
 const HASH: usize = 32;
 
+/// Bytes of messages.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Queued {
+    /// To be sent, answers that are not made yet among them.
+    waiting: AtomicUsize,
+    /// Received, and not seen by the session.
+    unseen: AtomicUsize,
+}
+
 /// Counts for one connection.
 #[derive(Debug)]
 pub(super) struct Flow {
-    waiting: AtomicUsize,
-    unseen: AtomicUsize,
-    /// Bytes waiting at all connections.
-    all: Arc<AtomicUsize>,
+    own: Queued,
+    /// Of all connections.
+    all: Arc<Queued>,
     moved: Notify,
     ending: Notify,
 }
@@ -49,22 +69,56 @@ pub(in crate::engine) struct Charge {
     flow: Arc<Flow>,
     waiting: usize,
     unseen: usize,
+    held: Option<Held>,
+}
+
+impl Charge {
+    /// The answer is about to be made, and counts itself from then on.
+    pub(in crate::engine) fn answer(&mut self) {
+        let due = std::mem::take(&mut self.waiting);
+        self.flow.own.take(due, 0);
+        self.flow.all.take(due, 0);
+    }
+
+    /// With memory of the pool that counts for as long.
+    pub(super) fn with(mut self, held: Option<Held>) -> Self {
+        self.held = held;
+        self
+    }
+}
+
+impl Queued {
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn unseen(&self) -> usize {
+        self.unseen.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, waiting: usize, unseen: usize) {
+        self.waiting.fetch_add(waiting, Ordering::Relaxed);
+        self.unseen.fetch_add(unseen, Ordering::Relaxed);
+    }
+
+    fn take(&self, waiting: usize, unseen: usize) {
+        self.waiting.fetch_sub(waiting, Ordering::Relaxed);
+        self.unseen.fetch_sub(unseen, Ordering::Relaxed);
+    }
 }
 
 impl Flow {
-    pub(super) fn new(all: Arc<AtomicUsize>) -> Arc<Self> {
-        Arc::new(Self {
-            waiting: AtomicUsize::new(0),
-            unseen: AtomicUsize::new(0),
-            all,
-            moved: Notify::new(),
-            ending: Notify::new(),
-        })
+    pub(super) fn new(all: Arc<Queued>) -> Arc<Self> {
+        let (moved, ending) = (Notify::new(), Notify::new());
+        Arc::new(Self { own: Queued::default(), all, moved, ending })
     }
 
-    /// Counts a message that is to be sent.
-    pub(super) fn to_send(self: &Arc<Self>, msg: &PeerMsg) -> Charge {
-        self.charge(MESSAGE + carried(msg), 0)
+    /// Counts a message that is to be sent. Nothing if the peer leaves so much unread that it is not worth
+    /// the memory.
+    pub(super) fn to_send(self: &Arc<Self>, msg: &PeerMsg) -> Option<Charge> {
+        let waiting = self.own.waiting();
+        let modest = waiting < MAX_UNASKED || self.all.waiting() < MAX_UNASKED_IN_ALL;
+        (modest && waiting < 2 * MAX_WAITING).then(|| self.charge(MESSAGE + carried(msg), 0))
     }
 
     /// Counts a message that was received, and the answer it will have, once there is room for them. Nothing
@@ -77,7 +131,7 @@ impl Flow {
             if self.has_room(answer > 0) {
                 return Some(self.charge(answer, MESSAGE + carried(msg)));
             }
-            if self.waiting.load(Ordering::Relaxed) < SHARE {
+            if self.own.waiting() < SHARE {
                 // The session is behind, or others are: not the fault of this one.
                 end = Instant::now() + PATIENCE;
             }
@@ -101,25 +155,24 @@ impl Flow {
 
     /// What is no question is read whatever waits: two peers that ask each other must not stop each other.
     fn has_room(&self, question: bool) -> bool {
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        let modest = waiting < SHARE || self.all.load(Ordering::Relaxed) < MAX_WAITING_IN_ALL;
-        let seen = self.unseen.load(Ordering::Relaxed) < MAX_UNSEEN;
+        let (waiting, unseen) = (self.own.waiting(), self.own.unseen());
+        let modest = waiting < SHARE || self.all.waiting() < MAX_WAITING_IN_ALL;
+        let seen = unseen == 0 || (unseen < MAX_UNSEEN && self.all.unseen() < MAX_UNSEEN_IN_ALL);
         seen && (!question || (waiting < MAX_WAITING && modest))
     }
 
     fn charge(self: &Arc<Self>, waiting: usize, unseen: usize) -> Charge {
-        self.waiting.fetch_add(waiting, Ordering::Relaxed);
-        self.all.fetch_add(waiting, Ordering::Relaxed);
-        self.unseen.fetch_add(unseen, Ordering::Relaxed);
-        Charge { flow: self.clone(), waiting, unseen }
+        self.own.add(waiting, unseen);
+        self.all.add(waiting, unseen);
+        Charge { flow: self.clone(), waiting, unseen, held: None }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.flow.waiting.fetch_sub(self.waiting, Ordering::Relaxed);
-        self.flow.all.fetch_sub(self.waiting, Ordering::Relaxed);
-        self.flow.unseen.fetch_sub(self.unseen, Ordering::Relaxed);
+        self.flow.own.take(self.waiting, self.unseen);
+        self.flow.all.take(self.waiting, self.unseen);
+        self.held = None;
         self.flow.moved.notify_one();
     }
 }
@@ -148,5 +201,119 @@ fn answer(msg: &PeerMsg) -> usize {
         | PeerMsg::Recall { .. }
         | PeerMsg::Ping(_) => MESSAGE,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::id::{ContentId, Hash};
+    use common::wire::peer::{HaveState, Open, Run};
+
+    use super::*;
+
+    fn question() -> PeerMsg {
+        PeerMsg::HashReq { handle: 0, rid: 0, file: 0, level: 2, index: 0, count: 1024 }
+    }
+
+    fn news() -> PeerMsg {
+        PeerMsg::Have { handle: 0, runs: vec![Run { start: 0, len: 1 }] }
+    }
+
+    /// Reads questions of a peer that reads no answers until no more are read.
+    async fn ask(flow: &Arc<Flow>) -> Vec<Charge> {
+        let mut charges = Vec::new();
+        while flow.has_room(true) {
+            charges.push(answer_to(flow, question()).await);
+        }
+        charges
+    }
+
+    /// The session sees a question, and the answer waits.
+    async fn answer_to(flow: &Arc<Flow>, question: PeerMsg) -> Charge {
+        let mut place = flow.received(&question).await.unwrap();
+        place.answer();
+        let hashes = vec![Hash::from_bytes([0; 32]); 1024];
+        let answer = PeerMsg::Hashes { rid: 0, hashes, proof: Vec::new() };
+        let place = flow.to_send(&answer).expect("who may ask is answered");
+        assert!(flow.to_send(&news()).is_some(), "and told more");
+        place
+    }
+
+    #[tokio::test]
+    async fn s2_200_that_ask_and_do_not_read_hold_13_mb_and_stop_nobody() {
+        let all = Arc::new(Queued::default());
+        let mut deaf = Vec::new();
+        for _ in 0..200 {
+            let flow = Flow::new(all.clone());
+            deaf.push((ask(&flow).await, flow));
+        }
+        assert!(all.waiting() < 13_000_000, "{}", all.waiting());
+        assert!(deaf.iter().all(|(answers, _)| !answers.is_empty()), "each has one at least");
+        // One that reads has its answers, one after the other.
+        let honest = Flow::new(all.clone());
+        for _ in 0..1000 {
+            assert!(honest.has_room(true));
+            drop(answer_to(&honest, question()).await);
+        }
+        // So has one that comes now and opens a content.
+        let id = ContentId::from_bytes([0; 32]);
+        let open = Open { handle: 0, id, state: HaveState::None, want: true };
+        drop(answer_to(&honest, PeerMsg::Open(open)).await);
+        drop(deaf);
+        assert_eq!((all.waiting(), all.unseen()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn s2_news_wait_for_those_who_read() {
+        let all = Arc::new(Queued::default());
+        let flows: Vec<_> = (0..200).map(|_| Flow::new(all.clone())).collect();
+        let honest = Flow::new(all.clone());
+        let mut waiting: Vec<Vec<Charge>> = flows.iter().map(|_| Vec::new()).collect();
+        let mut closed = 0;
+        for _ in 0..4000 {
+            for (flow, waiting) in flows.iter().zip(&mut waiting) {
+                match flow.to_send(&news()) {
+                    Some(place) => waiting.push(place),
+                    None => {
+                        closed += 1;
+                        waiting.clear();
+                    }
+                }
+            }
+            let told = honest.to_send(&news());
+            assert!(told.is_some(), "whoever reads is told everything");
+            let most = MAX_UNASKED_IN_ALL + 200 * (MAX_UNASKED + 2 * MESSAGE);
+            assert!(all.waiting() <= most, "{}", all.waiting());
+        }
+        assert!(closed > 0);
+        // Alone, one may be far behind.
+        drop(waiting);
+        let alone: Vec<_> = (0..2000).map_while(|_| flows[0].to_send(&news())).collect();
+        assert_eq!(alone.len(), 2000);
+    }
+
+    #[tokio::test]
+    async fn s2_what_the_session_has_not_seen_is_bounded_and_everybody_is_heard() {
+        let all = Arc::new(Queued::default());
+        let mut places = Vec::new();
+        let mut flows = Vec::new();
+        for _ in 0..200 {
+            let flow = Flow::new(all.clone());
+            while flow.has_room(false) {
+                let long = PeerMsg::Have { handle: 0, runs: vec![Run { start: 0, len: 1 }; 1024] };
+                places.push(flow.received(&long).await.unwrap());
+            }
+            flows.push(flow);
+        }
+        assert!(all.unseen() < 7_000_000, "{}", all.unseen());
+        let late = Flow::new(all.clone());
+        let first = late.received(&news()).await.unwrap();
+        // The next of it is read when this one has been seen, whatever else waits.
+        let mut next = std::pin::pin!(async { late.received(&news()).await.unwrap() });
+        let early = tokio::time::timeout(Duration::from_millis(20), &mut next).await;
+        assert!(early.is_err());
+        drop(first);
+        next.await;
+        drop((places, flows));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::channel::{Channel, ChannelError, FrameError, Secure, SecureReader, SecureWriter};
@@ -14,10 +14,10 @@ use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
 use tokio::sync::mpsc;
 
-use super::flow::Flow;
+use super::flow::{Flow, Queued};
 use super::stream::Stream;
 use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, Traffic, reader, writer};
-use crate::engine::disk::{BufPool, Disk};
+use crate::engine::disk::{BufPool, Disk, Part};
 use crate::engine::gate::{Admission, Gate};
 use crate::engine::limiter::Limiter;
 use crate::swarm::event::ConnId;
@@ -52,8 +52,8 @@ pub(in crate::engine) struct Ours {
     pub(in crate::engine) events: mpsc::Sender<ConnEvent>,
     /// Which addresses are near: they are exempt from limits by address.
     pub(in crate::engine) links: Arc<Links>,
-    /// Bytes of messages that wait to be sent, over all connections.
-    pub(in crate::engine) waiting: Arc<AtomicUsize>,
+    /// Bytes of messages that wait, over all connections.
+    pub(in crate::engine) queued: Arc<Queued>,
     /// Bytes on the wire, over all connections.
     pub(in crate::engine) traffic: Arc<Traffic>,
     /// Gives every connection a number.
@@ -189,7 +189,7 @@ impl Ours {
     ) {
         let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
-        let flow = Flow::new(self.waiting.clone());
+        let flow = Flow::new(self.queued.clone());
         let handle = ConnHandle { commands, flow: flow.clone() };
         let max_queued = hello.max_queued;
         let up = ConnEvent::Up { conn, peer, dialed, addr, max_queued, handle };
@@ -199,15 +199,17 @@ impl Ours {
         // Either side ending ends the other: the reader on a broken or closed stream, the writer when
         // the session drops the handle. Both may hold memory while the peer decides for how long.
         let ours = self.clone();
-        let holders = (self.pool.holder(), self.pool.holder());
+        let [payload, messages, sending] =
+            [Part::Receiving, Part::Messages, Part::Sending].map(|part| self.pool.holder(part));
         tokio::spawn(async move {
-            let read = reader::run(reader, conn, &ours, &flow, &holders.0);
-            let mut write = std::pin::pin!(writer::run(writer, queue, conn, &ours, &holders.1));
+            let read = reader::run(reader, conn, &ours, &flow, &payload, &messages);
+            let mut write = std::pin::pin!(writer::run(writer, queue, conn, &ours, &sending));
             let ended = tokio::select! {
                 why = read => Some(why),
                 why = &mut write => Some(why),
-                () = holders.0.blamed() => Some("it stopped in the middle of a frame".to_owned()),
-                () = holders.1.blamed() => Some("it stopped reading".to_owned()),
+                () = payload.blamed() => Some("it stopped in the middle of a frame".to_owned()),
+                () = messages.blamed() => Some("it stopped in the middle of a message".to_owned()),
+                () = sending.blamed() => Some("it stopped reading".to_owned()),
                 () = flow.ended() => None,
             };
             let why = match ended {

@@ -183,11 +183,11 @@ impl ConnHandle {
         self.commands.try_send(command).is_ok()
     }
 
-    /// Sends a message; false as with [`Self::send`].
+    /// Sends a message; false as with [`Self::send`], or if it leaves too much unread.
     #[must_use]
     pub(in crate::engine) fn say(&self, msg: PeerMsg) -> bool {
         let place = self.flow.to_send(&msg);
-        self.send(ConnCommand::Send { msg, place })
+        place.is_some_and(|place| self.send(ConnCommand::Send { msg, place }))
     }
 
     /// Says goodbye and ends the connection: nothing more is read from it, and what it held is free.

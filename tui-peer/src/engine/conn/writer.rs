@@ -168,7 +168,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     async fn obey(&mut self, command: ConnCommand) -> Result<Option<String>, String> {
         match command {
             ConnCommand::Send { msg, place } => {
-                self.write(&msg).await?;
+                self.write(msg).await?;
                 drop(place);
             }
             ConnCommand::Serve(job) => self.waiting.push_back(Active::new(job)),
@@ -187,7 +187,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
             ConnCommand::Close { code, text } => {
                 let why = format!("we closed: {text}");
                 let goodbye = async {
-                    self.write(&PeerMsg::Bye { code, text }).await?;
+                    self.write(PeerMsg::Bye { code, text }).await?;
                     self.frames.shutdown().await.map_err(|error| error.to_string())
                 };
                 let _ = tokio::time::timeout(BYE_TIMEOUT, goodbye).await;
@@ -318,7 +318,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
                 () = &mut turn => return Ok(()),
                 command = commands.recv() => match command {
                     Some(ConnCommand::Send { msg, place }) => {
-                        self.write(&msg).await?;
+                        self.write(msg).await?;
                         drop(place);
                         self.flush().await?;
                     }
@@ -364,13 +364,15 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         self.ours.events.send(event).await.map_err(|_| "the engine stopped".to_owned())
     }
 
-    async fn write(&mut self, msg: &PeerMsg) -> Result<(), String> {
-        let body = msg.body();
+    async fn write(&mut self, msg: PeerMsg) -> Result<(), String> {
+        let (kind, body) = (msg.kind(), msg.body());
         if matches!(msg, PeerMsg::Hashes { .. } | PeerMsg::Bitfield { .. }) {
             // They go ahead of payload, which waits until the limit has been paid for them.
             self.ours.up.charge(body.len());
         }
-        let write = self.frames.write(msg.kind(), &body);
+        // What follows may take a minute: not both of them in memory.
+        drop(msg);
+        let write = self.frames.write(kind, &body);
         match tokio::time::timeout(WRITE_TIMEOUT, write).await {
             Err(_) => Err("it stopped reading".to_owned()),
             Ok(written) => written.map_err(|error| error.to_string()),

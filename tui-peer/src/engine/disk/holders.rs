@@ -13,6 +13,17 @@ const STALLED: Duration = Duration::from_secs(2);
 /// Not waiting for anybody.
 const MOVING: u64 = u64::MAX;
 
+/// The part of the memory that somebody holds some of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// For payload that arrives.
+    Receiving,
+    /// For payload that is to be sent.
+    Sending,
+    /// For messages that arrive.
+    Messages,
+}
+
 /// All who may hold memory like that.
 #[derive(Debug)]
 pub(super) struct Holders {
@@ -22,6 +33,7 @@ pub(super) struct Holders {
 
 #[derive(Debug)]
 struct State {
+    part: Part,
     /// Milliseconds from the start of the pool to the moment since which it waits for its peer.
     since: AtomicU64,
     /// What it holds meanwhile.
@@ -45,9 +57,9 @@ impl Holders {
         Self { list: Mutex::default(), began: Instant::now() }
     }
 
-    pub(super) fn add(&self) -> Holder {
-        let since = AtomicU64::new(MOVING);
-        let state = Arc::new(State { since, bytes: AtomicUsize::new(0), blamed: Notify::new() });
+    pub(super) fn add(&self, part: Part) -> Holder {
+        let (since, bytes) = (AtomicU64::new(MOVING), AtomicUsize::new(0));
+        let state = Arc::new(State { part, since, bytes, blamed: Notify::new() });
         let mut list = self.list();
         // Those that are gone make room, so the list is as long as there are connections.
         list.retain(|holder| holder.strong_count() > 0);
@@ -56,13 +68,14 @@ impl Holders {
     }
 
     /// Takes their memory from those that have stood still longest, until `bytes` come free; not from
-    /// those that move.
-    pub(super) fn blame(&self, bytes: usize) {
+    /// those that move, and where one part is used up, not from those that hold none of it.
+    pub(super) fn blame(&self, part: Option<Part>, bytes: usize) {
         let now = millis(self.began.elapsed());
         let stalled = millis(STALLED);
         let holders: Vec<Arc<State>> = self.list().iter().filter_map(Weak::upgrade).collect();
         let mut still: Vec<(u64, Arc<State>)> = holders
             .into_iter()
+            .filter(|state| part.is_none_or(|part| state.part == part))
             .map(|state| (state.since.load(Ordering::Relaxed), state))
             .filter(|(since, _)| since.saturating_add(stalled) <= now)
             .collect();

@@ -50,7 +50,7 @@ pub use error::{DiskError, ReadError, SyncError};
 pub use finish::{FinishPlan, Finished};
 pub use orphans::{Leftover, Search, bury};
 pub use partial::{Opened, Partial, PartialSpec};
-pub use pool::{Buf, BufPool, Holder};
+pub use pool::{Buf, BufPool, Held, Holder, Part};
 pub use reclaim::reclaim;
 pub use relocate::{Relocated, holds_part, relocate};
 pub use room::{kept_free, lack};

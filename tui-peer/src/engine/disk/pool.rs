@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::limits::MAX_DATA_LEN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use super::holders::{Holder, Waits};
+pub use super::holders::{Holder, Part, Waits};
 
 use super::holders::Holders;
 use super::sys::DIRECT_ALIGN;
@@ -29,8 +29,11 @@ const SMALL: usize = 64 * 1024;
 const LARGE: usize = MAX_DATA_LEN;
 
 /// The part of the memory (one in so many) that may wait to be sent: peers that ask and do not read must
-/// not stop what we receive.
-const SENDING_PART: usize = 3;
+/// not stop what we receive. Thirty connections' frames, one being sent and one being read, of 76 MiB.
+const SENDING_PART: usize = 5;
+/// The part (one in so many) into which messages are read: members that send the beginnings of long ones must
+/// not stop payload. Some forty at once of 76 MiB; few contents have messages that need it.
+const MESSAGES_PART: usize = 8;
 /// Waits longer than this have those looked for that hold memory and stand still,
 const PATIENCE: Duration = Duration::from_secs(1);
 /// and again after this.
@@ -45,15 +48,18 @@ pub struct BufPool {
 struct Inner {
     budget_units: u32,
     permits: Arc<Semaphore>,
-    /// Of these, those that may be used for sending.
+    /// Of these, those that may be used for what is to be sent.
     sending: Arc<Semaphore>,
+    /// Those that may be used for messages.
+    messages: Arc<Semaphore>,
     holders: Holders,
     free: Mutex<Free>,
     /// Nanoseconds that users waited, summed.
     waited: AtomicU64,
 }
 
-/// Buffers waiting for their next use. Together with those in use never more than the budget.
+/// Buffers waiting for their next use. Together with those in use, of whatever length, never more than the
+/// budget.
 #[derive(Default)]
 struct Free {
     small: Vec<Memory>,
@@ -91,8 +97,22 @@ pub struct Buf {
     pool: Arc<Inner>,
     /// Held until the memory is back in the free list.
     permit: Option<OwnedSemaphorePermit>,
-    /// The same for what is to be sent.
-    sending: Option<OwnedSemaphorePermit>,
+    /// The same of the part of the memory it is of.
+    part: Option<OwnedSemaphorePermit>,
+}
+
+/// What memory that was given back still counts for: what was made of its content waits in its place.
+#[derive(Debug)]
+pub struct Held {
+    _permit: Option<OwnedSemaphorePermit>,
+    _part: Option<OwnedSemaphorePermit>,
+}
+
+impl Buf {
+    /// Gives the memory back and goes on counting.
+    pub fn give_back(mut self) -> Held {
+        Held { _permit: self.permit.take(), _part: self.part.take() }
+    }
 }
 
 impl BufPool {
@@ -102,12 +122,13 @@ impl BufPool {
         let budget_units = u32::try_from(units).unwrap_or(u32::MAX);
         let permits = Arc::new(Semaphore::new(budget_units as usize));
         // Two frames at least: one is read while the other is sent.
-        let sending = (units / SENDING_PART).max(2 * LARGE / UNIT).min(budget_units as usize);
+        let part = |of: usize| (units / of).max(2 * LARGE / UNIT).min(budget_units as usize);
         Self {
             inner: Arc::new(Inner {
                 budget_units,
                 permits,
-                sending: Arc::new(Semaphore::new(sending)),
+                sending: Arc::new(Semaphore::new(part(SENDING_PART))),
+                messages: Arc::new(Semaphore::new(part(MESSAGES_PART))),
                 holders: Holders::new(),
                 free: Mutex::default(),
                 waited: AtomicU64::new(0),
@@ -118,21 +139,30 @@ impl BufPool {
     /// A buffer of `len` bytes (at most [`MAX_DATA_LEN`] in normal use; longer ones are allocated
     /// freshly and count as what they are). Waits, first come first served, while the budget is used up.
     pub async fn get(&self, len: usize) -> Buf {
-        let permit = self.inner.acquire(&self.inner.permits, len).await;
+        let permit = self.inner.acquire(&self.inner.permits, None, len).await;
         self.make(len, permit)
     }
 
     /// The same for what is to be sent: of the part of the memory that is for that.
     pub async fn get_to_send(&self, len: usize) -> Buf {
-        let sending = self.inner.acquire(&self.inner.sending, len).await;
+        self.get_of(Part::Sending, &self.inner.sending, len).await
+    }
+
+    /// The same for a message that is read: of the part of the memory that is for that.
+    pub async fn get_for_message(&self, len: usize) -> Buf {
+        self.get_of(Part::Messages, &self.inner.messages, len).await
+    }
+
+    async fn get_of(&self, part: Part, permits: &Arc<Semaphore>, len: usize) -> Buf {
+        let permit = self.inner.acquire(permits, Some(part), len).await;
         let mut buf = self.get(len).await;
-        buf.sending = sending;
+        buf.part = permit;
         buf
     }
 
-    /// Somebody who holds memory while a stranger decides for how long.
-    pub fn holder(&self) -> Holder {
-        self.inner.holders.add()
+    /// Somebody who holds memory of a part while a stranger decides for how long.
+    pub fn holder(&self, part: Part) -> Holder {
+        self.inner.holders.add(part)
     }
 
     /// Time that users waited because the budget was used up, summed over all of them.
@@ -175,7 +205,7 @@ impl BufPool {
     fn make(&self, len: usize, permit: Option<OwnedSemaphorePermit>) -> Buf {
         let size = size_for(len);
         let memory = self.inner.take(size);
-        Buf { memory, len, pool: self.inner.clone(), permit, sending: None }
+        Buf { memory, len, pool: self.inner.clone(), permit, part: None }
     }
 }
 
@@ -201,7 +231,12 @@ impl Inner {
 
     /// Waits for memory, first come first served; after a while at the cost of those that hold some and
     /// stand still. The semaphores are never closed; if they were, memory without a permit beats a crash.
-    async fn acquire(&self, permits: &Arc<Semaphore>, len: usize) -> Option<OwnedSemaphorePermit> {
+    async fn acquire(
+        &self,
+        permits: &Arc<Semaphore>,
+        part: Option<Part>,
+        len: usize,
+    ) -> Option<OwnedSemaphorePermit> {
         let units = self.units(len);
         if let Ok(permit) = permits.clone().try_acquire_many_owned(units) {
             return Some(permit);
@@ -213,7 +248,7 @@ impl Inner {
         let permit = loop {
             match tokio::time::timeout(patience, &mut acquire).await {
                 Ok(permit) => break permit.ok(),
-                Err(_) => self.holders.blame(len),
+                Err(_) => self.holders.blame(part, len),
             }
             patience = AGAIN;
         };
@@ -232,27 +267,27 @@ impl Inner {
         let found = match size {
             SMALL => free.small.pop(),
             LARGE => free.large.pop(),
-            _ => return Memory::odd(size),
+            _ => None,
         };
         if let Some(memory) = found {
             return memory;
         }
-        // Buffers of the other size must make room, or both lists could grow to a budget each.
+        // Unused buffers of other sizes must make room, or what is kept would come on top of what is used.
         while free.exist + size > budget {
-            let other = if size == LARGE { free.small.pop() } else { free.large.pop() };
-            let Some(other) = other else { break };
+            let Some(other) = free.small.pop().or_else(|| free.large.pop()) else { break };
             free.exist -= other.size;
         }
         free.exist += size;
         drop(free);
-        Memory::aligned(size)
+        if matches!(size, SMALL | LARGE) { Memory::aligned(size) } else { Memory::odd(size) }
     }
 
     fn put(&self, memory: Memory) {
+        let mut free = self.free();
         match memory.size {
-            SMALL => self.free().small.push(memory),
-            LARGE => self.free().large.push(memory),
-            _ => {}
+            SMALL => free.small.push(memory),
+            LARGE => free.large.push(memory),
+            _ => free.exist = free.exist.saturating_sub(memory.data.len()),
         }
     }
 }
@@ -284,7 +319,7 @@ impl Drop for Buf {
         self.pool.put(std::mem::take(&mut self.memory));
         // Only now may somebody else count on the memory.
         self.permit.take();
-        self.sending.take();
+        self.part.take();
     }
 }
 
@@ -335,6 +370,10 @@ mod tests {
         let odd = SMALL + PAGE - 1;
         drop(pool.get_now(odd).unwrap());
         assert!(pool.inner.free().small.iter().all(|memory| memory.size == SMALL));
+        // Nor does what is kept come on top of odd ones.
+        let odd: Vec<_> = (0..10).map(|_| pool.get_now(100_000).unwrap()).collect();
+        assert!(pool.inner.free().exist <= pool.budget(), "{}", pool.inner.free().exist);
+        drop(odd);
         pool.trim();
         assert_eq!(pool.inner.free().exist, 0);
     }
@@ -354,7 +393,7 @@ mod tests {
     #[tokio::test]
     async fn s1_who_stands_still_with_memory_loses_it_to_those_who_wait() {
         let pool = BufPool::new(LARGE);
-        let (moving, still) = (pool.holder(), pool.holder());
+        let [moving, still] = [Part::Receiving; 2].map(|part| pool.holder(part));
         let held = pool.get(LARGE).await;
         let waits = still.waits(LARGE);
         let other = pool.clone();
@@ -380,5 +419,32 @@ mod tests {
         drop(sending);
         assert_eq!(third.await.unwrap(), LARGE);
         drop(arriving);
+    }
+
+    /// Memory of messages is held by senders of their beginnings, that of sending by those who do not read.
+    #[tokio::test]
+    async fn s2_messages_half_here_leave_room_for_payload_and_do_not_stand_for_ever() {
+        let pool = BufPool::new(32 * LARGE);
+        let (deaf, slow) = (pool.holder(Part::Sending), pool.holder(Part::Messages));
+        let sending = pool.get_to_send(LARGE).await;
+        let still = deaf.waits(LARGE);
+        let mut half = Vec::new();
+        for _ in 0..32 / MESSAGES_PART {
+            half.push(pool.get_for_message(LARGE).await);
+        }
+        let waits = slow.waits(LARGE);
+        let other = pool.clone();
+        let next = tokio::spawn(async move { other.get_for_message(LARGE).await.len() });
+        tokio::task::yield_now().await;
+        let payload = pool.get_now((32 - 32 / MESSAGES_PART - 1) * LARGE);
+        assert!(payload.is_some() && !next.is_finished());
+        // Who stands still with some of it makes room for the next, and nobody else.
+        tokio::select! {
+            () = slow.blamed() => {}
+            () = deaf.blamed() => panic!("it holds none of what is short"),
+        }
+        drop((waits, half.pop()));
+        assert_eq!(next.await.unwrap(), LARGE);
+        drop((still, sending));
     }
 }

@@ -58,7 +58,8 @@ impl Session {
             ConnEvent::DialFailed { peer, permanent, proven, why } => {
                 self.on_dial_failed(peer, (permanent, proven), &why);
             }
-            ConnEvent::Message { conn, msg, place } => {
+            ConnEvent::Message { conn, msg, mut place } => {
+                place.answer();
                 if self.conns.get(&conn).is_some_and(|conn| !conn.closing) {
                     self.feed(Input::Message { conn, msg });
                 }

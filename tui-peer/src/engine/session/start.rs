@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
 
 use common::channel::Channel;
@@ -37,8 +37,8 @@ use crate::swarm::event::Input;
 use crate::swarm::{Node, NodeConfig};
 
 /// Bytes of payload in memory at most: received and not yet written, or read and not yet sent. Enough
-/// for a fast link's delay, little enough that the whole peer stays under 150 MB.
-const BUFFER_BUDGET: usize = 96 * 1024 * 1024;
+/// for a fast link's delay, little enough that the whole peer stays under 150 MB (THREATS.md adds it up).
+const BUFFER_BUDGET: usize = 76 * 1024 * 1024;
 /// Bytes of payload requested and not yet written. Less than the buffers, so that serving always finds
 /// some and a full budget can never stand still.
 const REQUEST_BUDGET: u64 = 64 * 1024 * 1024;
@@ -101,7 +101,7 @@ pub(super) async fn start_on(
         down: Arc::new(Limiter::new(config.down)),
         events: conn_tx,
         links: Arc::new(Links::new()),
-        waiting: Arc::new(AtomicUsize::new(0)),
+        queued: Arc::default(),
         traffic: Arc::new(Traffic::default()),
         next: Arc::new(AtomicU64::new(1)),
     };
