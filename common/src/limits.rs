@@ -107,6 +107,10 @@ pub const MAX_QUERY: usize = 128;
 pub const MAX_QUERY_ALTERNATIVES: usize = 8;
 /// Words in one search, over all its alternatives: every row is compared with each of them.
 pub const MAX_QUERY_WORDS: usize = 8;
+/// Rows in one answer about who is in the network: with [`MAX_ADDRS`] addresses each, less than half a frame.
+pub const MAX_MEMBERS: usize = 200;
+/// Longest cursor among members, in bytes: a key and a nick, which folding makes up to three times as long.
+pub const MAX_MEMBER_CURSOR: usize = 32 + 3 * MAX_NICK;
 /// Longest name a peer may give itself, in bytes.
 pub const MAX_NICK: usize = 64;
 /// Changes in one pushed delta.

@@ -6,7 +6,7 @@ use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, PeerId};
 use common::wire::peer::{DataHeader, HaveState, Hello, Open, OpenOk, PeerMsg, Run};
 use common::wire::tracker::{
-    self, ChunkUpdate, FileMeta, FileRow, Reply, Request, Sort, Source, Welcome,
+    self, ChunkUpdate, FileMeta, FileRow, Member, Reply, Request, Sort, Source, Welcome,
 };
 use common::wire::{Code, WireError};
 
@@ -108,6 +108,13 @@ fn requests() -> Vec<Request> {
         Request::Watch { q: 6, catalogue: true, ids: vec![id(1)] },
         Request::Unwatch { catalogue: false, ids: vec![id(1)] },
         Request::Ping { q: 7 },
+        Request::Members { q: 8, query: "rack".into(), cursor: vec![1, 2], limit: 200 },
+        Request::MemberFiles {
+            q: 9,
+            peer: PeerId::from_bytes([9; 32]),
+            cursor: vec![0, 0, 0, 1],
+            limit: 500,
+        },
     ]
 }
 
@@ -122,8 +129,17 @@ fn replies() -> Vec<Reply> {
         have_interval_ms: 1000,
         share_ok: true,
         spread_ms: None,
+        lists_members: false,
     };
     let newer = Welcome { spread_ms: Some(20_000), ..welcome.clone() };
+    let newest = Welcome { lists_members: true, ..newer.clone() };
+    let member = Member {
+        peer: PeerId::from_bytes([9; 32]),
+        nick: "rack7".into(),
+        addrs: vec!["10.0.0.7:7421".parse().unwrap()],
+        shares: 3,
+        since: 1_700_000_000,
+    };
     vec![
         Reply::Welcome(welcome),
         Reply::Done { q: 1 },
@@ -148,6 +164,8 @@ fn replies() -> Vec<Reply> {
         Reply::Goaway { delay_ms: 500 },
         Reply::Error { q: 4, code: Code::Rate, text: "slow down".into(), retry_ms: 100 },
         Reply::Welcome(newer),
+        Reply::Members { q: 8, members: vec![member], total: 2, cursor: vec![3] },
+        Reply::Welcome(newest),
     ]
 }
 
@@ -195,6 +213,15 @@ fn tracker_replies_have_their_bytes() {
         assert_eq!(Reply::decode(kind, &body), Ok(Some(message)));
         refuses_damage(|bytes| Reply::decode(kind, bytes).map(drop), &body, false);
     }
+}
+
+/// What was recorded before trackers listed members is still what is sent and understood.
+#[test]
+fn c4_a_tracker_that_does_not_list_members_is_understood() {
+    let golden = include_str!("golden/replies.txt");
+    let welcomes: Vec<&str> = golden.lines().filter(|line| line.starts_with("41 ")).collect();
+    let lists: Vec<bool> = welcomes.iter().map(|line| line.contains("a26c6d")).collect();
+    assert_eq!(lists, [false, false, true]);
 }
 
 /// A body cut short or with a byte too many is refused (a bitmap has no length of its own).

@@ -183,10 +183,20 @@ impl Shared {
         search: &mut Search,
         stop: impl Fn() -> bool,
     ) -> Option<Page> {
-        if search.is_short()
-            && let Some(page) = self.with_index(|index| index.advance(search))
-        {
-            return Some(page);
+        let short = search.is_short();
+        self.in_slices(short, stop, |index| index.advance(search)).await
+    }
+
+    /// Carries out what is done in slices, until it is through or `stop` says that nobody wants the answer any more.
+    /// What is `short` is not kept waiting by what is long.
+    pub(crate) async fn in_slices<T>(
+        &self,
+        short: bool,
+        stop: impl Fn() -> bool,
+        mut slice: impl FnMut(&Index) -> Option<T>,
+    ) -> Option<T> {
+        if short && let Some(done) = self.with_index(|index| slice(index)) {
+            return Some(done);
         }
         loop {
             // The semaphore is fair and never closed.
@@ -194,9 +204,9 @@ impl Shared {
             if stop() {
                 return None;
             }
-            let page = self.with_index(|index| index.advance(search));
-            if page.is_some() {
-                return page;
+            let done = self.with_index(|index| slice(index));
+            if done.is_some() {
+                return done;
             }
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 tokio::time::sleep(GIVE_WAY).await;

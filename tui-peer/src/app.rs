@@ -52,6 +52,12 @@ pub fn run(cli: Cli) -> u8 {
                 headless::status(peer, &wish, &mut out).await
             })
         }
+        Command::Peers(wish) if wish.all => {
+            let common = wish.common.clone();
+            beside(&common, "peers", |engine, mut out| async move {
+                headless::members(engine, &wish, &mut out).await
+            })
+        }
         Command::Peers(wish) => {
             let patience = wish.wait.then_some(wish.timeout);
             reach(&wish.common.clone(), "peers", patience, false, |peer, mut out| async move {

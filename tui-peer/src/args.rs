@@ -44,7 +44,7 @@ pub enum Command {
     Ls(Ls),
     /// Show how the running peer is doing: network, transfers, rates.
     Status(Status),
-    /// Peers the running peer is connected to.
+    /// Peers the running peer is connected to, or with --all everybody in the network.
     Peers(Peers),
     /// Share files or folders from the running peer, or from its next start on.
     Share(Share),
@@ -227,7 +227,8 @@ pub struct Get {
 #[derive(Debug, Clone, Args)]
 pub struct Ls {
     /// What to look for, in the language of / in the app: words (all of them), !not, "exact", a|b, ~fuzzy,
-    /// size:>1G, src:>5, avail:<1, type:iso, state:mine, hash:, age:<2d. All files without it.
+    /// size:>1G, src:>5, avail:<1, type:iso, state:mine, hash:, age:<2d, peer:NICK|KEY for what one member shares.
+    /// All files without it.
     pub query: Option<String>,
     /// The same.
     #[arg(long, value_name = "WORDS", conflicts_with = "query")]

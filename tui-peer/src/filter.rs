@@ -40,7 +40,8 @@ pub struct Subject<'a> {
     pub id: Option<ContentId>,
     /// Seconds since it appeared.
     pub age: u64,
-    /// Peer and address, for rows that have one.
+    /// Peer and address, for rows that have one; for files their owners, where the filter asks for them
+    /// ([`crate::members::Owners`]).
     pub peer: &'a str,
 }
 
@@ -80,7 +81,8 @@ enum Test {
     Type(String),
     State(String),
     Hash(String),
-    Peer(String),
+    /// Folded, and as it was typed.
+    Peer(String, String),
 }
 
 /// From, to; inclusive as said.
@@ -161,9 +163,17 @@ impl Filter {
         }
     }
 
-    /// Whether it asks for what only connected peers have.
+    /// Whether it asks for peers, or for what some of them have.
     pub fn needs_peers(&self) -> bool {
-        self.terms.iter().any(|term| term.any.iter().any(|test| matches!(test, Test::Peer(_))))
+        self.terms.iter().any(|term| term.any.iter().any(|test| matches!(test, Test::Peer(..))))
+    }
+
+    /// The names, or parts of them, by which it asks for peers, as they were typed.
+    pub fn peers(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().flat_map(|term| &term.any).filter_map(|test| match test {
+            Test::Peer(_, typed) => Some(typed.as_str()),
+            _ => None,
+        })
     }
 
     /// Whether everything matches.
@@ -290,7 +300,7 @@ impl Test {
             Self::Hash(prefix) => {
                 row.id.is_some_and(|id| id.to_string().starts_with(prefix.as_str()))
             }
-            Self::Peer(wanted) => row.peer.contains(wanted.as_str()),
+            Self::Peer(wanted, _) => row.peer.contains(wanted.as_str()),
         }
     }
 }
@@ -360,7 +370,10 @@ fn test(part: &str) -> Result<Option<Test>, String> {
         "type" => text(Test::Type),
         "state" => text(Test::State),
         "hash" | "id" => text(Test::Hash),
-        "peer" => text(Test::Peer),
+        "peer" => {
+            let typed = value.trim_matches('"');
+            Ok((!typed.is_empty()).then(|| Test::Peer(fold(typed), typed.to_owned())))
+        }
         "size" => span(value, bytes, Test::Size, "size: takes bytes: >1G, <500M, 1M..2G"),
         "src" => span(value, plain, Test::Sources, "src: takes a number: >5, 0, 2..4"),
         "avail" => span(value, plain, Test::Availability, "avail: takes a number: <1, >=2"),
@@ -471,6 +484,8 @@ mod tests {
         for text in ["", "deb iso", "!x \"a: b\" size:>1G|~dbn type:iso", "state:mine src:>=2"] {
             assert_eq!(Filter::checked(text).as_ref(), Ok(&Filter::parse(text)), "{text}");
         }
+        let names = Filter::parse("peer:Zoë|peer:\"a b\" !peer:x y:z peer:");
+        assert_eq!(names.peers().collect::<Vec<_>>(), ["Zoë", "a b", "x"]);
         assert!(Filter::parse("x peer:ada").needs_peers() && !Filter::parse("ada").needs_peers());
     }
 

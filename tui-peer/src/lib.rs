@@ -36,6 +36,7 @@ pub mod hooks;
 mod json;
 mod leave;
 pub mod logfile;
+pub mod members;
 pub mod metrics;
 mod scratch;
 #[cfg(feature = "tui")]

@@ -142,6 +142,7 @@ impl Index {
             self.sessions.remove(&session);
             expelled.sessions.push(session);
         }
+        self.enroll(peer);
         self.begin_forgetting(peer);
     }
 }
@@ -164,7 +165,7 @@ pub fn ban_text(reason: &str) -> String {
 
 /// Whether a key's text begins with this. The bytes that the text stands for are compared first: of a
 /// million keys hardly one is ever written out.
-fn begins_with(key: &PeerId, text: &str) -> bool {
+pub(super) fn begins_with(key: &PeerId, text: &str) -> bool {
     let first = match text.bytes().next() {
         Some(letter @ b'a'..=b'z') => letter - b'a',
         Some(digit @ b'2'..=b'7') => digit - b'2' + 26,

@@ -164,6 +164,7 @@ impl Index {
             owner.settled = share_ok;
             self.begin_pass(peer);
         }
+        self.enroll(peer);
     }
 }
 

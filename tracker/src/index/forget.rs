@@ -99,6 +99,7 @@ impl Index {
             let due = owner.due(self.limits.lone_ms.min(self.limits.forget_ms));
             self.plan_forgetting(peer, due);
         }
+        self.enroll(peer);
         self.forget_soft_state(peer);
     }
 

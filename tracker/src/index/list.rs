@@ -18,14 +18,14 @@ use super::query::Query;
 use super::{Index, Refusal};
 
 /// Bytes of rows in one page: a frame holds 256 KiB, and an estimate may be short by a little.
-const MAX_PAGE_BYTES: usize = 200 * 1024;
+pub(super) const MAX_PAGE_BYTES: usize = 200 * 1024;
 /// Sort, number and id before the text of a cursor.
 const CURSOR_HEAD: usize = 1 + 8 + ID_LEN;
 /// Comparisons in one slice of a search: at 0.1 to 0.3 us each about 1 ms, so that nobody who waits for the
 /// index notices.
 pub const SLICE: usize = 4096;
 /// What a row in an answer costs, in comparisons: it is copied and encoded.
-const ROW_COST: usize = 5;
+pub(super) const ROW_COST: usize = 5;
 
 /// A page of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]

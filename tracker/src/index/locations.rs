@@ -179,7 +179,7 @@ pub(super) fn source(
 ///
 /// A peer on the tracker's own machine is seen at a loopback address, which is of no use elsewhere: there
 /// it is reached where the viewer reaches the tracker.
-fn addresses(viewer: &Session, endpoint: &Endpoint) -> Vec<SocketAddr> {
+pub(super) fn addresses(viewer: &Session, endpoint: &Endpoint) -> Vec<SocketAddr> {
     if endpoint.port == 0 {
         return Vec::new();
     }

@@ -21,6 +21,7 @@ mod link;
 mod list;
 mod locations;
 mod log;
+mod members;
 mod peer;
 mod presence;
 mod query;
@@ -59,6 +60,7 @@ pub use chunks::Progress;
 pub(crate) use chunks::merge_slice;
 pub use list::{Page, SLICE, Search};
 pub use locations::Locations;
+pub use members::{MemberPage, MemberSearch, Members};
 pub use presence::{Arrival, Arrived, Settled};
 pub use quota::{GROUP_PART, GroupLimits};
 pub use usage::{PeerUse, Taken};
@@ -147,6 +149,8 @@ impl Refusal {
 pub struct Counts {
     /// Connected peers.
     pub sessions: usize,
+    /// Those of them that are in the network: they have not left, and their digest is compared.
+    pub members: usize,
     /// Peers known, connected or remembered.
     pub peers: usize,
     /// Rows of the catalogue.
@@ -174,6 +178,8 @@ pub struct Index {
     by_name: BTreeMap<(Arc<str>, ContentId), u32>,
     peers: Slab<Peer>,
     by_key: HashMap<PeerId, u32>,
+    /// All who are here.
+    roll: BTreeMap<members::Place, u32>,
     sessions: HashMap<SessionId, Session>,
     last_session: u64,
     /// Last stamp given to a change that watchers see.
@@ -222,6 +228,7 @@ impl Index {
             by_name: BTreeMap::new(),
             peers: Slab::new(),
             by_key: HashMap::new(),
+            roll: BTreeMap::new(),
             sessions: HashMap::new(),
             last_session: 0,
             last_stamp: 0,
@@ -270,6 +277,7 @@ impl Index {
     pub fn counts(&self) -> Counts {
         Counts {
             sessions: self.sessions.len(),
+            members: self.roll.len(),
             peers: self.by_key.len(),
             files: self.by_id.len(),
             memberships: self.memberships,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
 use common::id::{Hash, PeerId};
@@ -24,6 +25,10 @@ pub(super) struct Peer {
     pub(super) nick: String,
     pub(super) presence: Presence,
     pub(super) endpoint: Endpoint,
+    /// Under which folded nick it stands among the members, while it is here.
+    pub(super) on_roll_as: Option<Arc<str>>,
+    /// When it came, in seconds since 1970; one that was lost for a moment never went.
+    pub(super) since: u64,
     /// By file handle, in an order in which they can be gone through bit by bit.
     pub(super) files: BTreeMap<u32, Entry>,
     /// What has happened to all of them.
@@ -128,6 +133,8 @@ impl Peer {
             nick: record.nick,
             presence: Presence::Away,
             endpoint: Endpoint { observed: IpAddr::from([0, 0, 0, 0]), port: 0, local: Vec::new() },
+            on_roll_as: None,
+            since: 0,
             files: BTreeMap::new(),
             rules: Rules::default(),
             pass: None,

@@ -113,6 +113,7 @@ impl Index {
             owner.rules.tell();
             owner.settled = false;
             self.grace.add(until, peer);
+            self.enroll(peer);
             self.begin_pass(peer);
         }
         self.work_on(peer, self.limits.slice);
@@ -133,6 +134,7 @@ impl Index {
         let touched = owner.files.len();
         owner.presence = Presence::Left(session);
         owner.listing = None;
+        self.enroll(peer);
         self.forget_soft_state(peer);
         self.work_on(peer, self.limits.slice);
         Ok(touched)
@@ -144,6 +146,7 @@ impl Index {
         self.judge_unheard(peer);
         let owner = self.peers.get_mut(peer).ok_or_else(replaced)?;
         owner.presence = Presence::Here(session);
+        self.enroll(peer);
         Ok(peer)
     }
 
@@ -192,6 +195,9 @@ impl Index {
             return Settled { share_ok: None, touched: 0 };
         };
         let was_here = owner.is_here();
+        if !was_here && !matches!(owner.presence, Presence::Grace(_)) {
+            owner.since = now_ms / 1000;
+        }
         let endpoint =
             Endpoint { observed: arrival.observed, port: arrival.port, local: arrival.local };
         let looks_new = owner.endpoint != endpoint || owner.nick != arrival.nick;
@@ -207,6 +213,7 @@ impl Index {
         if was_here && looks_new {
             owner.rules.tell();
         }
+        self.enroll(peer);
         let digested = self.claim(peer, arrival.digest);
         if was_here && looks_new {
             self.begin_pass(peer);

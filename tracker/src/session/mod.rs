@@ -394,6 +394,7 @@ impl<'a> Session<'a> {
             have_interval_ms: self.told_interval,
             share_ok,
             spread_ms: Some(self.shared.spread_ms.load(Ordering::Relaxed)),
+            lists_members: true,
         }));
     }
 

@@ -123,10 +123,12 @@ impl Rates {
     /// Milliseconds until both is so.
     pub(super) fn take(&mut self, request: &Request, now_ms: u64) -> Result<(), u64> {
         let (count, work) = match request {
-            Request::FileList { cursor, .. } if cursor.is_empty() => {
-                (&mut self.list, Some(&mut self.looked))
+            Request::FileList { cursor, .. }
+            | Request::Members { cursor, .. }
+            | Request::MemberFiles { cursor, .. } => {
+                let pages = if cursor.is_empty() { &mut self.list } else { &mut self.next_page };
+                (pages, Some(&mut self.looked))
             }
-            Request::FileList { .. } => (&mut self.next_page, Some(&mut self.looked)),
             Request::FileLocations { .. } => (&mut self.locations, Some(&mut self.touched)),
             Request::Register { .. } | Request::Unregister { .. } => {
                 (&mut self.register, Some(&mut self.touched))

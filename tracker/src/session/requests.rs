@@ -2,13 +2,14 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use common::id::PeerId;
 use common::wire::Code;
 use common::wire::tracker::{ChunkUpdate, Hello, Reply, Request, Sort};
 use tokio::time::{Duration, Instant};
 
 use super::rate::{Rates, Work};
 use super::{End, Session, arrival, handshake};
-use crate::index::{Page, Progress, Refusal, Settled, merge_slice};
+use crate::index::{MemberPage, Members, Page, Progress, Refusal, Settled, merge_slice};
 use crate::store::{Commit, StoreError};
 
 /// When to try again after the disk failed.
@@ -83,6 +84,12 @@ impl Session<'_> {
                     }
                     Err(refusal) => self.answer(q, Err(refusal)),
                 }
+            }
+            Request::Members { q, query, cursor, limit } => {
+                self.members(q, &query, &cursor, usize::from(limit)).await
+            }
+            Request::MemberFiles { q, peer, cursor, limit } => {
+                self.member_files(q, peer, &cursor, usize::from(limit))
             }
             Request::ChunkRegister { files } => {
                 self.shared.metrics.chunk_updates.add(files.len() as u64);
@@ -186,12 +193,58 @@ impl Session<'_> {
         };
         let control = &self.control;
         let page = self.shared.search(&mut search, || control.closing().is_some()).await;
-        self.shared.metrics.looked.add(u64::try_from(search.looked()).unwrap_or(u64::MAX));
-        self.charge(Work::Looked, search.looked());
+        self.looked(search.looked());
         if let Some(Page { rows, total, cursor }) = page {
             self.outbox.push(&Reply::Files { q, rows, total, cursor });
         }
         Ok(())
+    }
+
+    /// A page of who is in the network.
+    async fn members(
+        &mut self,
+        q: u32,
+        query: &str,
+        cursor: &[u8],
+        limit: usize,
+    ) -> Result<(), End> {
+        let id = self.id;
+        let begun = self.shared.with_index(|index| index.search_members(id, query, cursor, limit));
+        let mut search = match begun {
+            Ok(search) => search,
+            Err(refusal) => return self.answer(q, Err(refusal)),
+        };
+        let (control, short) = (&self.control, search.is_short());
+        let stop = || control.closing().is_some();
+        let page = self.shared.in_slices(short, stop, |index| index.advance_members(&mut search));
+        let page = page.await;
+        self.looked(search.looked());
+        match page {
+            Some(Ok(Members { members, total, cursor })) => {
+                self.outbox.push(&Reply::Members { q, members, total, cursor });
+                Ok(())
+            }
+            Some(Err(refusal)) => self.answer(q, Err(refusal)),
+            None => Ok(()),
+        }
+    }
+
+    /// A page of what one member shares.
+    fn member_files(&self, q: u32, peer: PeerId, cursor: &[u8], limit: usize) -> Result<(), End> {
+        match self.shared.with_index(|index| index.member_files(peer, cursor, limit)) {
+            Ok(MemberPage { page: Page { rows, total, cursor }, looked }) => {
+                self.looked(looked);
+                self.outbox.push(&Reply::Files { q, rows, total, cursor });
+                Ok(())
+            }
+            Err(refusal) => self.answer(q, Err(refusal)),
+        }
+    }
+
+    /// Counts what a search looked at, and lets the peer pay for it.
+    fn looked(&self, looked: usize) {
+        self.shared.metrics.looked.add(u64::try_from(looked).unwrap_or(u64::MAX));
+        self.charge(Work::Looked, looked);
     }
 
     /// Lets the peer pay for what a request turned out to be.
@@ -254,6 +307,8 @@ fn number(request: &Request) -> u32 {
         | Request::Unregister { q, .. }
         | Request::FileList { q, .. }
         | Request::FileLocations { q, .. }
+        | Request::Members { q, .. }
+        | Request::MemberFiles { q, .. }
         | Request::Leave { q }
         | Request::Watch { q, .. }
         | Request::Ping { q } => *q,

@@ -255,6 +255,7 @@ impl Client {
                 Reply::Done { q: to }
                 | Reply::Files { q: to, .. }
                 | Reply::Locations { q: to, .. }
+                | Reply::Members { q: to, .. }
                 | Reply::Pong { q: to }
                 | Reply::Error { q: to, .. }
                     if *to == q =>

@@ -495,10 +495,34 @@ impl World {
         assert_eq!(self.index.counts().memberships, memberships);
         assert_eq!(self.index.counts().files, rows.len());
         let copied = |times: u32| rows.values().filter(|row| row.complete == times).count();
+        self.check_members(viewer);
         let counts = self.index.counts();
         assert_eq!((counts.uncopied, counts.copied_once), (copied(0), copied(1)));
         if self.settles {
             self.check_taken();
+        }
+    }
+
+    /// Who is listed, and what each of them is said to share.
+    fn check_members(&self, viewer: SessionId) {
+        let mut search = self.index.search_members(viewer, "", &[], 200).unwrap();
+        let page = self.index.advance_members(&mut search).expect("one slice is enough").unwrap();
+        let is_here = |peer: &usize| self.peers[*peer].state == State::Here;
+        let here: BTreeSet<PeerId> = (0..PEERS).filter(is_here).map(key).collect();
+        let all: BTreeSet<PeerId> = page.members.iter().map(|member| member.peer).collect();
+        assert_eq!((all.len(), page.total as usize), (page.members.len(), page.members.len()));
+        assert!(page.cursor.is_empty());
+        assert_eq!(all.len(), here.len() + 1, "the viewer too");
+        assert!(here.is_subset(&all));
+        for peer in 0..PEERS {
+            let shared = self.index.member_files(key(peer), &[], 500);
+            let Ok(shared) = shared else {
+                assert_ne!(self.peers[peer].state, State::Here);
+                continue;
+            };
+            let rows = shared.page.rows.iter().map(|row| row.meta.descriptor.id());
+            let shares = self.peers[peer].shares.keys().map(|file| id(&self.contents[*file]));
+            assert_eq!(rows.collect::<BTreeSet<_>>(), shares.collect(), "{peer}");
         }
     }
 

@@ -24,6 +24,9 @@ pub struct Status {
 /// Options of `peers`.
 #[derive(Debug, Clone, Args)]
 pub struct Peers {
+    /// Everybody in the network by name, with address, number of shares and since when; needs no running peer.
+    #[arg(long)]
+    pub all: bool,
     /// Wait until there is one.
     #[arg(long)]
     pub wait: bool,

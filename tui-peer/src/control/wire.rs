@@ -12,7 +12,7 @@ use crate::engine::snapshot::{CatalogueRow, Snapshot};
 pub const PROTOCOL: u16 = 1;
 /// Counts up when a command, or a choice within one, is added that a peer of an earlier version cannot read
 /// ([`Command::since`]).
-pub const KNOWS: u16 = 1;
+pub const KNOWS: u16 = 2;
 /// Longest frame to the running peer: a command. The largest chooses files of a folder by their paths.
 pub const MAX_REQUEST: u32 = 4 << 20;
 /// Longest frame from the running peer. The largest are a folder's listing (100,000 files with two paths

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
 use super::plain;
-use super::snapshot::{FolderEntry, Look};
+use super::snapshot::{CatalogueRow, FolderEntry, Look, MemberRow, Page};
 
 /// A request of the user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -198,6 +198,22 @@ pub enum Command {
         /// For downloads.
         down: Option<u64>,
     },
+    /// A page of who is in the network, by nick; answered by [`Reply::Members`]. Refused where the tracker is older
+    /// than this question, and while there is none.
+    Members {
+        /// Part of a nick, or the beginning of a key; empty for all. Cut if it is too long for the wire.
+        query: String,
+        /// Of the page before; empty for the first.
+        cursor: Vec<u8>,
+    },
+    /// A page of what one member shares; answered by [`Reply::MemberFiles`]. Refused as [`Command::Members`] is, and
+    /// if nobody with this key is in the network.
+    MemberFiles {
+        /// Whose.
+        peer: PeerId,
+        /// Of the page before; empty for the first.
+        cursor: Vec<u8>,
+    },
     /// Numbers for machines that watch; answered by [`Reply::Figures`] once the newest snapshot tells of all that
     /// happened before.
     Figures,
@@ -207,6 +223,7 @@ impl Command {
     /// From which count of [`crate::control::wire::KNOWS`] on a peer can read it.
     pub fn since(&self) -> u16 {
         match self {
+            Self::Members { .. } | Self::MemberFiles { .. } => 2,
             Self::Figures
             | Self::Delete { .. }
             | Self::Reorder { to: Reorder::Top | Reorder::Bottom, .. } => 1,
@@ -342,6 +359,10 @@ pub enum Reply {
     Hosting(#[serde(with = "plain::text")] JoinString),
     /// Numbers for machines that watch.
     Figures(Box<Figures>),
+    /// A page of who is in the network.
+    Members(Page<MemberRow>),
+    /// A page of what one member shares.
+    MemberFiles(Page<CatalogueRow>),
 }
 
 /// Why a command was refused: what, where, and what to do.

@@ -13,21 +13,27 @@ use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::deadline;
 use crate::args::{Ls, exit};
+use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{CatalogueRow, NetState, Snapshot, Transfer};
-use crate::filter::{ALIAS, Filter, Misread, Subject, fold};
+use crate::filter::{ALIAS, Filter, Subject, fold};
+use crate::members::Owners;
 
 /// How long the catalogue is waited for.
 const WAIT: Duration = Duration::from_secs(20);
 /// How often it is looked at when nothing changes.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it is asked whose the files are while something is waited for.
+const ASK: Duration = Duration::from_secs(2);
+/// What to do where it is not known whose they are.
+const PEERS_HINT: &str = "tui-peer peers --all lists who is in the network";
 /// What to do about a tracker.
 const HINT: &str = "check the join string and that the tracker runs";
 
 /// Prints the catalogue; returns the exit code.
 pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
     let query = wish.query.as_deref().or(wish.filter.as_deref()).unwrap_or_default();
-    let filter = match read(query) {
+    let filter = match Filter::checked(query) {
         Ok(filter) => filter,
         Err(misread) => {
             let hint = "quote what is to be found as it stands; / in the app takes the same words";
@@ -41,25 +47,45 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut snapshots = engine.snapshots();
     let began = Instant::now();
+    let mut ask_at = began;
     let listed = loop {
         let snapshot = engine.snapshot();
         let catalogue = &snapshot.catalogue;
-        if catalogue.whole {
-            let found = found(&snapshot, &filter);
-            if !wish.wait || !found.is_empty() {
-                break Ok(found);
+        if catalogue.whole && Instant::now() >= ask_at {
+            match owners(&engine, &filter).await {
+                Ok(owners) => {
+                    let found = found(&snapshot, &filter, &owners);
+                    if !wish.wait || !found.is_empty() {
+                        break Ok(found);
+                    }
+                }
+                Err(error) if error.kind == CommandErrorKind::NotFound => {
+                    if !wish.wait {
+                        break Err(("not-found", error.message, PEERS_HINT, exit::NOT_FOUND));
+                    }
+                }
+                Err(error) => break Err(("members", error.message, PEERS_HINT, exit::TRACKER)),
+            }
+            if filter.needs_peers() {
+                ask_at = Instant::now() + ASK;
             }
         }
         let late = !wish.wait && began.elapsed() > WAIT;
         match &snapshot.network.state {
             NetState::NoNetwork => {
-                break Err(("no-network", NO_NETWORK.to_owned(), NO_NETWORK_HINT));
+                break Err(("no-network", NO_NETWORK.to_owned(), NO_NETWORK_HINT, exit::TRACKER));
             }
-            NetState::Rejected { why } => break Err(("tracker", why.clone(), HINT)),
+            NetState::Rejected { why } => {
+                break Err(("tracker", why.clone(), HINT, exit::TRACKER));
+            }
             NetState::Lost { why, .. } if late => {
-                break Err(("tracker", format!("the tracker cannot be reached: {why}"), HINT));
+                let why = format!("the tracker cannot be reached: {why}");
+                break Err(("tracker", why, HINT, exit::TRACKER));
             }
-            _ if late => break Err(("tracker", "the tracker does not answer".to_owned(), HINT)),
+            _ if late => {
+                let why = "the tracker does not answer".to_owned();
+                break Err(("tracker", why, HINT, exit::TRACKER));
+            }
             _ => {}
         }
         tokio::select! {
@@ -79,9 +105,9 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
     };
     engine.stop(Stop::Gracefully);
     let code = match listed {
-        Err((code, why, hint)) => {
-            out.error(code, &why, hint);
-            exit::TRACKER
+        Err((word, why, hint, code)) => {
+            out.error(word, &why, hint);
+            code
         }
         Ok(found) => {
             found.iter().for_each(|row| print(row, out));
@@ -92,18 +118,13 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
     code
 }
 
-/// The search, if every word of it means something among the network's files.
-fn read(query: &str) -> Result<Filter, Misread> {
-    let filter = Filter::checked(query)?;
-    if filter.needs_peers() {
-        let hint = "files do not say whose they are here; tui-peer peers lists peers".to_owned();
-        return Err(Misread { word: "peer:".to_owned(), hint });
-    }
-    Ok(filter)
+/// Whose the files are, if the search asks for that.
+async fn owners(engine: &EngineHandle, filter: &Filter) -> Result<Owners, CommandError> {
+    if filter.needs_peers() { Owners::of(engine, filter).await } else { Ok(Owners::default()) }
 }
 
 /// The files that a search means, by name; with `~` the best first.
-fn found(snapshot: &Snapshot, filter: &Filter) -> Vec<CatalogueRow> {
+fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<CatalogueRow> {
     let own: HashMap<ContentId, &Transfer> = match filter.needs_own() {
         true => snapshot.transfers.iter().map(|transfer| (transfer.id, transfer)).collect(),
         false => HashMap::new(),
@@ -129,7 +150,7 @@ fn found(snapshot: &Snapshot, filter: &Filter) -> Vec<CatalogueRow> {
             state: own.map_or("none", |t| t.state.word()),
             id: Some(row.id),
             age: now.saturating_sub(row.first_seen),
-            peer: "",
+            peer: owners.text(&row.id),
         };
         if filter.matches(&subject) {
             rows.push(row);

@@ -12,6 +12,7 @@ mod hooks;
 mod lines;
 mod looks;
 mod many;
+mod members;
 mod metrics;
 mod mistake;
 mod names;

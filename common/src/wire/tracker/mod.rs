@@ -10,7 +10,7 @@ mod parts;
 mod reply;
 mod request;
 
-pub use parts::{ChunkUpdate, FileMeta, FileRow, Hello, Sort, Source, Welcome};
+pub use parts::{ChunkUpdate, FileMeta, FileRow, Hello, Member, Sort, Source, Welcome};
 pub use reply::Reply;
 pub use request::Request;
 

@@ -67,6 +67,11 @@ pub struct Welcome {
     /// the tracker can greet them all. `None`: an older tracker, which does not say.
     #[serde(rename = "sp", default, skip_serializing_if = "Option::is_none")]
     pub spread_ms: Option<u32>,
+    /// Whether [`Request::Members`](super::Request::Members) and
+    /// [`Request::MemberFiles`](super::Request::MemberFiles) are understood: an older tracker, which does not say
+    /// so, would end the connection over them.
+    #[serde(rename = "lm", default, skip_serializing_if = "std::ops::Not::not")]
+    pub lists_members: bool,
 }
 
 /// What is registered about a content.
@@ -124,6 +129,26 @@ pub struct Source {
     /// Which, as [`crate::chunk_set::ChunkSet`] encodes them; left out when the answer grows too long.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
     pub set: Option<Vec<u8>>,
+}
+
+/// One peer that is in the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The peer's key.
+    #[serde(rename = "k")]
+    pub peer: PeerId,
+    /// Its name for itself.
+    #[serde(rename = "n", default)]
+    pub nick: String,
+    /// Where to reach it, as of a [`Source`]; none if it does not listen.
+    #[serde(rename = "a")]
+    pub addrs: Vec<SocketAddr>,
+    /// Contents it has registered.
+    #[serde(rename = "r")]
+    pub shares: u32,
+    /// When it came, in seconds since 1970.
+    #[serde(rename = "b")]
+    pub since: u64,
 }
 
 /// Progress of one content in a [`Request::ChunkRegister`](super::Request::ChunkRegister).
@@ -199,6 +224,11 @@ pub(super) fn check_row(row: &FileRow) -> Result<(), WireError> {
     check_meta(&row.meta)?;
     bounded(row.aliases.len() <= MAX_ALIASES, "file", "number of names")?;
     bounded(row.aliases.iter().all(|name| name.len() <= MAX_NAME_LEN), "file", "name")
+}
+
+pub(super) fn check_member(member: &Member) -> Result<(), WireError> {
+    bounded(member.addrs.len() <= MAX_ADDRS, "member", "number of addresses")?;
+    bounded(member.nick.len() <= MAX_NICK, "member", "nick")
 }
 
 pub(super) fn check_source(source: &Source) -> Result<(), WireError> {

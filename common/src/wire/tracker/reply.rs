@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{Code, IGNORABLE, WireError, bounded, pack};
-use super::parts::{check_meta, check_row, check_source};
-use super::{FileMeta, FileRow, IdsBody, OnlyQ, Source, Welcome};
+use super::parts::{check_member, check_meta, check_row, check_source};
+use super::{FileMeta, FileRow, IdsBody, Member, OnlyQ, Source, Welcome};
 use crate::id::{ContentId, PeerId};
-use crate::limits::{MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_TEXT};
+use crate::limits::{MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBERS, MAX_TEXT};
 
 /// Tracker to peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,17 @@ pub enum Reply {
         complete: u32,
         /// Connected peers that have part of it (the asking one too).
         partial: u32,
+    },
+    /// Answer to `Members`.
+    Members {
+        /// Which request.
+        q: u32,
+        /// By nick.
+        members: Vec<Member>,
+        /// Members there are in all, whatever was asked for.
+        total: u32,
+        /// For the next page; empty at the end.
+        cursor: Vec<u8>,
     },
     /// Push: the catalogue changed.
     CatalogueDelta {
@@ -105,6 +116,15 @@ struct FilesBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct MembersBody {
+    q: u32,
+    m: Vec<Member>,
+    t: u32,
+    #[serde(with = "serde_bytes")]
+    c: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct SourcesBody {
     q: u32,
     i: ContentId,
@@ -153,6 +173,7 @@ impl Reply {
             Self::Files { .. } => 0x44,
             Self::Locations { .. } => 0x45,
             Self::Pong { .. } => 0x4a,
+            Self::Members { .. } => 0x4b,
             Self::CatalogueDelta { .. } => 0x50,
             Self::SourceDelta { .. } => 0x51,
             Self::Pace { .. } => 0x52,
@@ -170,6 +191,12 @@ impl Reply {
             Self::Files { q, rows, total, cursor } => {
                 pack::encode(&FilesBody { q: *q, f: rows.clone(), t: *total, c: cursor.clone() })
             }
+            Self::Members { q, members, total, cursor } => pack::encode(&MembersBody {
+                q: *q,
+                m: members.clone(),
+                t: *total,
+                c: cursor.clone(),
+            }),
             Self::Locations { q, id, meta, sources, complete, partial } => {
                 pack::encode(&SourcesBody {
                     q: *q,
@@ -219,6 +246,12 @@ impl Reply {
                 Self::Locations { q, id: i, meta: m, sources: s, complete: k, partial: p }
             }
             0x4a => Self::Pong { q: pack::decode::<OnlyQ>("Pong", body)?.q },
+            0x4b => {
+                let MembersBody { q, m, t, c } = pack::decode("Members", body)?;
+                bounded(m.len() <= MAX_MEMBERS, "Members", "number of members")?;
+                m.iter().try_for_each(check_member)?;
+                Self::Members { q, members: m, total: t, cursor: c }
+            }
             0x50 => {
                 let CatalogueBody { u, r, x } = pack::decode("CatalogueDelta", body)?;
                 bounded(u.len() + r.len() <= MAX_DELTA, "CatalogueDelta", "number of rows")?;

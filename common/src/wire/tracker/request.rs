@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::super::{IGNORABLE, WireError, bounded, pack};
 use super::parts::{check_meta, decode_hello};
 use super::{ChunkUpdate, FileMeta, Hello, IdsBody, OnlyQ, Sort};
-use crate::id::ContentId;
+use crate::id::{ContentId, PeerId};
 use crate::limits::{
-    MAX_CHUNK_REGISTER, MAX_FOLDER_CHUNKS, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_NAME_LEN, MAX_QUERY,
-    MAX_REGISTER, MAX_WATCHES,
+    MAX_CHUNK_REGISTER, MAX_FOLDER_CHUNKS, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBER_CURSOR,
+    MAX_MEMBERS, MAX_NAME_LEN, MAX_QUERY, MAX_REGISTER, MAX_WATCHES,
 };
 
 /// Peer to tracker.
@@ -86,6 +86,31 @@ pub enum Request {
         /// Stop watching the sources of these.
         ids: Vec<ContentId>,
     },
+    /// A page of who is in the network, by nick; only to a tracker that
+    /// [lists members](super::Welcome::lists_members).
+    Members {
+        /// Echoed by the answer.
+        q: u32,
+        /// Part of a nick, or the beginning of a key. Empty: all.
+        query: String,
+        /// Where the last page ended; empty for the first.
+        cursor: Vec<u8>,
+        /// Members wanted, at most 200.
+        limit: u16,
+    },
+    /// A page of what one member has registered, in an order that the tracker keeps; only to a tracker that
+    /// [lists members](super::Welcome::lists_members). Answered by `Files`, whose page may be short, or
+    /// even empty, before the end.
+    MemberFiles {
+        /// Echoed by the answer.
+        q: u32,
+        /// Whose.
+        peer: PeerId,
+        /// Where the last page ended; empty for the first.
+        cursor: Vec<u8>,
+        /// Rows wanted, at most 500.
+        limit: u16,
+    },
     /// Are you there?
     Ping {
         /// Echoed by the answer.
@@ -114,6 +139,24 @@ struct FileListBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct MembersBody {
+    q: u32,
+    t: String,
+    #[serde(with = "serde_bytes")]
+    c: Vec<u8>,
+    n: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MemberFilesBody {
+    q: u32,
+    k: PeerId,
+    #[serde(with = "serde_bytes")]
+    c: Vec<u8>,
+    n: u16,
+}
+
+#[derive(Serialize, Deserialize)]
 struct LocationsBody {
     q: u32,
     i: ContentId,
@@ -139,6 +182,8 @@ impl Request {
             Self::Watch { .. } => 0x08,
             Self::Unwatch { .. } => 0x09,
             Self::Ping { .. } => 0x0a,
+            Self::Members { .. } => 0x0b,
+            Self::MemberFiles { .. } => 0x0c,
         }
     }
 
@@ -159,6 +204,12 @@ impl Request {
                 n: *limit,
                 s: *sort,
             }),
+            Self::Members { q, query, cursor, limit } => {
+                pack::encode(&MembersBody { q: *q, t: query.clone(), c: cursor.clone(), n: *limit })
+            }
+            Self::MemberFiles { q, peer, cursor, limit } => {
+                pack::encode(&MemberFilesBody { q: *q, k: *peer, c: cursor.clone(), n: *limit })
+            }
             Self::FileLocations { q, id, want } => {
                 pack::encode(&LocationsBody { q: *q, i: *id, n: *want })
             }
@@ -222,6 +273,19 @@ impl Request {
                 Self::Unwatch { catalogue: c, ids: i }
             }
             0x0a => Self::Ping { q: pack::decode::<OnlyQ>("Ping", body)?.q },
+            0x0b => {
+                let MembersBody { q, t, c, n } = pack::decode("Members", body)?;
+                bounded(t.len() <= MAX_QUERY, "Members", "query")?;
+                bounded(c.len() <= MAX_MEMBER_CURSOR, "Members", "cursor")?;
+                bounded((1..=MAX_MEMBERS).contains(&usize::from(n)), "Members", "limit")?;
+                Self::Members { q, query: t, cursor: c, limit: n }
+            }
+            0x0c => {
+                let MemberFilesBody { q, k, c, n } = pack::decode("MemberFiles", body)?;
+                bounded(c.len() <= MAX_MEMBER_CURSOR, "MemberFiles", "cursor")?;
+                bounded((1..=MAX_LIST_ROWS).contains(&usize::from(n)), "MemberFiles", "limit")?;
+                Self::MemberFiles { q, peer: k, cursor: c, limit: n }
+            }
             other if other & IGNORABLE != 0 => return Ok(None),
             other => return Err(WireError::UnknownType(other)),
         };

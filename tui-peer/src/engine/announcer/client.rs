@@ -92,6 +92,7 @@ impl Client {
         self.tell(TrackerEvent::State(NetState::Connecting)).await;
         loop {
             let (ended, lived) = self.once().await;
+            self.shared.desired().asks.lost();
             self.link = None;
             let pause = self.backoff.wait(ended.why(), lived, &mut self.rng);
             let state = self.state_after(&ended, pause);

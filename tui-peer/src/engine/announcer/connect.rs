@@ -242,7 +242,7 @@ fn alternating(found: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 /// The longest beginning of at most `max` bytes.
-fn cut(text: &str, max: usize) -> String {
+pub(super) fn cut(text: &str, max: usize) -> String {
     let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
 }

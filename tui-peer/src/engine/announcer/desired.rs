@@ -11,6 +11,7 @@ use common::limits::{
 use common::wire::Code;
 use common::wire::tracker::{FileMeta, Request, Sort, share_digest};
 
+use super::asks::{Ask, Asks};
 use super::progress::Progress;
 use super::requests::{Pending, Requests};
 
@@ -50,6 +51,7 @@ pub(super) struct Desired {
     /// Nothing is asked for before this.
     paused_until: Option<Instant>,
     pub(super) requests: Requests,
+    pub(super) asks: Asks,
 }
 
 /// Whether the tracker needs the full list of our shares.
@@ -218,6 +220,9 @@ impl Desired {
         retry_ms: u32,
         now: Instant,
     ) -> Failed {
+        if matches!(pending, Pending::Members | Pending::MemberFiles) {
+            return Failed::Other;
+        }
         let later = matches!(code, Code::Rate | Code::Busy | Code::LocalIo | Code::Timeout);
         if later {
             let asked = Duration::from_millis(u64::from(retry_ms));
@@ -344,6 +349,14 @@ impl Desired {
             let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
             return Some(Request::FileList { q, query, cursor, limit, sort: Sort::Name });
         }
+        let Self { asks, requests, .. } = self;
+        let number = |ask: &Ask| match ask {
+            Ask::Members { .. } => requests.ask(Pending::Members, now),
+            Ask::Files { .. } => requests.ask(Pending::MemberFiles, now),
+        };
+        if let Some(request) = asks.next(now, number) {
+            return Some(request);
+        }
         let id = self.locate.pop_first()?;
         let q = self.requests.ask(Pending::Locate(id), now);
         let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
@@ -399,7 +412,8 @@ impl Desired {
 
     /// When there may be something to do that nothing else wakes us for.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.paused_until.into_iter().chain(self.offer_at).chain(self.requests.deadline()).min()
+        let own = self.offer_at.into_iter().chain(self.requests.deadline());
+        self.paused_until.into_iter().chain(own).chain(self.asks.deadline()).min()
     }
 
     /// Whether the tracker owes us an answer for too long.

@@ -147,7 +147,7 @@ impl Mirror {
         if listing {
             self.seen.insert(id);
         }
-        let shown = shown(&row, id);
+        let shown = shown(&row);
         let key = (folded(&shown.name), id);
         if self.rows.get(&key) == Some(&shown) {
             return;
@@ -211,10 +211,11 @@ impl Mirror {
     }
 }
 
-fn shown(row: &FileRow, id: ContentId) -> CatalogueRow {
+/// A row of the tracker's, made safe to show.
+pub(super) fn shown(row: &FileRow) -> CatalogueRow {
     let name = show(&row.meta.name);
     CatalogueRow {
-        id,
+        id: row.meta.descriptor.id(),
         raw: raw_of(&row.meta.name, &name),
         name: name.into(),
         aliases: row.aliases.iter().map(|name| show(name).into()).collect(),

@@ -2,7 +2,8 @@
 //! tracker should know, so that after any interruption it puts everything right by itself.
 //!
 //! - [`desired`]: PURE. What the tracker should know, and the messages that get it there;
-//!   [`progress`] is its part about unfinished downloads, [`requests`] what waits for answers.
+//!   [`progress`] is its part about unfinished downloads, [`requests`] what waits for answers,
+//!   [`asks`] what somebody wants to know who looks.
 //! - [`mirror`]: PURE. The catalogue as the tracker tells it.
 //! - [`sources`], [`addrs`]: PURE. Who has what, and which announced addresses may be dialled.
 //! - [`backoff`]: PURE. When to try again.
@@ -13,6 +14,7 @@
 //! and the task is woken to make it true.
 
 mod addrs;
+mod asks;
 mod backoff;
 mod client;
 mod connect;
@@ -40,6 +42,8 @@ use tokio::task::JoinHandle;
 
 use super::snapshot::{Catalogue, NetState};
 use super::tracker_clock::Reading;
+use asks::Answering;
+pub(in crate::engine) use asks::Ask;
 use client::Phase;
 use desired::Desired;
 use talk::Patience;
@@ -197,6 +201,11 @@ impl Announcer {
     /// Who has this? The answer comes as an event.
     pub(in crate::engine) fn locate(&self, id: ContentId) {
         self.with(|desired| desired.locate(id));
+    }
+
+    /// Asks the tracker for somebody who waits for the answer, and gets one whatever happens.
+    pub(in crate::engine) fn ask(&self, ask: Ask, reply: Answering) {
+        self.with(|desired| desired.asks.push(ask, reply));
     }
 
     /// Exactly these are watched from now on; at most 1000.

@@ -24,6 +24,8 @@ pub(super) enum Pending {
     /// None for the catalogue.
     Watch(Vec<ContentId>),
     List,
+    Members,
+    MemberFiles,
     Ping,
     Leave,
 }

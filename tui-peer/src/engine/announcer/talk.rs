@@ -117,7 +117,9 @@ impl Client {
         let tracker = link.place.tracker;
         talk.heartbeat = heartbeat(&welcome);
         talk.progress_every = interval(welcome.have_interval_ms);
-        let Welcome { membership, observed, now_ms, share_ok, spread_ms, .. } = welcome;
+        let Welcome { membership, observed, now_ms, share_ok, spread_ms, lists_members, .. } =
+            welcome;
+        self.shared.desired().asks.welcomed(lists_members);
         let spread = Duration::from_millis(u64::from(spread_ms.unwrap_or(0)));
         self.backoff.welcomed(new_epoch, spread);
         // Half of the round trip was the way back.
@@ -233,10 +235,20 @@ impl Client {
                     self.tell(TrackerEvent::Latency(ms)).await;
                 }
             }
-            Reply::Files { q, rows, cursor, .. } => {
-                let asked = self.shared.desired().requests.answered(q, |p| *p == Pending::List);
-                if asked.is_some() {
-                    self.mirror.page(rows, cursor);
+            Reply::Files { q, rows, total, cursor } => {
+                let is_files = |p: &Pending| matches!(p, Pending::List | Pending::MemberFiles);
+                let mut desired = self.shared.desired();
+                match desired.requests.answered(q, is_files) {
+                    Some(Pending::MemberFiles) => desired.asks.files(q, &rows, (total, cursor)),
+                    Some(_) => self.mirror.page(rows, cursor),
+                    None => {}
+                }
+            }
+            Reply::Members { q, members, total, cursor } => {
+                let place = self.link()?.place;
+                let mut desired = self.shared.desired();
+                if desired.requests.answered(q, |p| *p == Pending::Members).is_some() {
+                    desired.asks.members(q, members, (total, cursor), &place);
                 }
             }
             Reply::CatalogueDelta { upserts, removes, resync } => {
@@ -330,7 +342,9 @@ impl Client {
             if pending == Pending::Ping {
                 talk.pinged = None;
             }
-            desired.failed(pending, code, retry_ms, Instant::now())
+            let now = Instant::now();
+            desired.asks.refused(q, code, text, retry_ms, now);
+            desired.failed(pending, code, retry_ms, now)
         };
         let event = match failed {
             Failed::Register(ids) if !ids.is_empty() => {

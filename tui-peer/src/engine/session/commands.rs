@@ -2,10 +2,12 @@
 
 use tokio::sync::oneshot;
 
-use super::Session;
-use crate::engine::command::{Command, CommandError, Reply};
+use super::{Session, refuse};
+use crate::engine::announcer::Ask;
+use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Call;
+use crate::engine::snapshot::NetState;
 
 /// What a caller gets.
 pub(super) type Answer = Result<Reply, CommandError>;
@@ -13,7 +15,8 @@ pub(super) type Answer = Result<Reply, CommandError>;
 impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
         // Who only watches changes nothing, but is to see what has changed.
-        let looks = matches!(command, Command::Figures);
+        let asks = matches!(command, Command::Members { .. } | Command::MemberFiles { .. });
+        let looks = asks || matches!(command, Command::Figures);
         self.dirty |= !looks;
         let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin)
             || matches!(&command, Command::Download(wish) if self.is_part(&wish.id));
@@ -139,9 +142,29 @@ impl Session {
                 self.limits(up, down);
                 Ok(Reply::Accepted)
             }
+            Command::Members { query, cursor } => {
+                self.ask_tracker(Ask::Members { query, cursor }, reply);
+                return None;
+            }
+            Command::MemberFiles { peer, cursor } => {
+                self.ask_tracker(Ask::Files { peer, cursor }, reply);
+                return None;
+            }
             Command::Figures => Ok(Reply::Figures(Box::new(self.figures()))),
         };
         Some((answer, reply))
+    }
+
+    /// Has the tracker asked what somebody waits for.
+    fn ask_tracker(&self, ask: Ask, reply: oneshot::Sender<Answer>) {
+        match &self.net.announcer {
+            Some(announcer) if self.net.state == NetState::On => announcer.ask(ask, reply),
+            _ => {
+                let why = "there is no tracker to ask just now; tui-peer status tells why";
+                // A caller that no longer waits is fine.
+                let _ = reply.send(Err(refuse(CommandErrorKind::Invalid, why)));
+            }
+        }
     }
 
     /// Asks the tracker who has what the user looks at.

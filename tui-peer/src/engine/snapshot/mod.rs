@@ -5,6 +5,7 @@
 
 mod focus;
 mod holders;
+mod member;
 mod peer;
 mod senders;
 mod transfer;
@@ -23,6 +24,7 @@ pub use focus::{ChunkState, Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow
 pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
 };
+pub use member::{MemberRow, Page};
 pub use peer::{PeerRow, Take, Upload};
 pub use senders::{MAX_CELLS, MAX_SENDERS, Sent};
 pub use transfer::{FolderEntry, Plan, Transfer, TransferState, Unreached};

@@ -67,6 +67,7 @@ pub(super) fn welcome(epoch: u64, share_ok: bool) -> Welcome {
         have_interval_ms: 50,
         share_ok,
         spread_ms: None,
+        lists_members: true,
     }
 }
 
@@ -126,6 +127,12 @@ impl Conn {
             Request::FileList { q, .. } => {
                 let total = u32::try_from(rows.len()).unwrap();
                 Reply::Files { q: *q, rows: rows.to_vec(), total, cursor: Vec::new() }
+            }
+            Request::MemberFiles { q, .. } => {
+                Reply::Files { q: *q, rows: Vec::new(), total: 0, cursor: Vec::new() }
+            }
+            Request::Members { q, .. } => {
+                Reply::Members { q: *q, members: Vec::new(), total: 0, cursor: Vec::new() }
             }
             Request::FileLocations { q, id, .. } => Reply::Locations {
                 q: *q,

@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod members;
 mod real;
 mod restarts;
 mod scripted;

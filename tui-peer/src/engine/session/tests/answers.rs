@@ -167,9 +167,11 @@ fn kind(command: &Command) -> usize {
         Command::Figures => 30,
         Command::Delete { .. } => 31,
         Command::Nick { .. } => 32,
+        Command::Members { .. } => 33,
+        Command::MemberFiles { .. } => 34,
     }
 }
-const KINDS: usize = 33;
+const KINDS: usize = 35;
 
 /// A content, and where it lies or would.
 #[derive(Debug, Clone)]
@@ -224,6 +226,8 @@ fn of_nothing(temp: &Path) -> Vec<Command> {
         Command::KeepFree { bytes: Some(0) },
         Command::Limits { up: None, down: None },
         Command::Figures,
+        Command::Members { query: String::new(), cursor: Vec::new() },
+        Command::MemberFiles { peer, cursor: Vec::new() },
         Command::Nick { nick: "ada".into() },
         Command::Host,
         Command::Leave,
