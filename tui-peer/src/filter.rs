@@ -273,9 +273,7 @@ impl Filter {
 impl Test {
     fn matches(&self, row: &Subject<'_>) -> bool {
         match self {
-            Self::Has(word) => {
-                row.folded.contains(word.as_str()) || row.peer.contains(word.as_str())
-            }
+            Self::Has(word) => row.folded.contains(word.as_str()),
             Self::Exact(word) => {
                 row.name.contains(word.as_str())
                     || row.aliases.iter().any(|alias| alias.contains(word.as_str()))
