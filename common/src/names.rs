@@ -117,6 +117,12 @@ pub fn extension(name: &str) -> &str {
     }
 }
 
+/// The longest beginning of at most `max` bytes.
+pub fn cut(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
 /// A name fit for a terminal, a log or a window title: control, bidi, zero-width and tag characters
 /// become visible escapes, and it is at most 200 columns wide. One that is longer loses its middle: its
 /// extension says what it is.
@@ -202,6 +208,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        assert_eq!(cut("añb", 2), "a");
+        assert_eq!(cut("añb", 3), "añ");
+        assert_eq!(cut("", 3), "");
+    }
 
     #[test]
     fn dangerous_components_are_refused() {

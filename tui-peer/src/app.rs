@@ -3,6 +3,7 @@
 pub(crate) mod background;
 mod links;
 mod log;
+mod look;
 mod once;
 mod reach;
 mod start;
@@ -11,15 +12,14 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
+use self::look::look;
 use self::reach::{beside, reach, reach_or};
 use self::start::{Plan, block_on, with_settings};
-use crate::args::{Cli, Command, Common, Config, ConfigCommand, Run, exit, misplaced};
+use crate::args::{Cli, Command, Common, Config, ConfigCommand, Hash, Ls, Run, exit, misplaced};
 use crate::demo;
 use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
-#[cfg(feature = "tui")]
-use crate::settings::settings_as_far;
-use crate::settings::{KeyCheck, settings};
+use crate::settings::{KeyCheck, settings, settings_as_far};
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {
@@ -30,19 +30,14 @@ pub fn run(cli: Cli) -> u8 {
     match command {
         Command::Get(wish) => once::get(wish),
         Command::Send(wish) => once::send(wish),
-        Command::Ls(wish) => {
-            let common = wish.common.clone();
-            beside(&common, "ls", |engine, mut out| async move {
-                headless::ls(engine, &wish, &mut out).await
-            })
-        }
-        Command::Hash(hash) => headless::hash(&hash.paths, &mut Output::new(hash.json, 0)),
+        Command::Ls(wish) => ls(wish),
+        Command::Hash(wish) => hash(wish),
         Command::Verify(wish) => {
             let alone = wish.what.clone();
             reach_or(
                 &wish.common.clone(),
                 "verify",
-                |state, out| headless::verify(state, &alone, out),
+                async |state: &Path, out: &mut Output| headless::verify(state, &alone, out).await,
                 |peer, mut out| async move { headless::verify_there(peer, &wish, &mut out).await },
             )
         }
@@ -75,7 +70,9 @@ pub fn run(cli: Cli) -> u8 {
             reach_or(
                 &common,
                 "share",
-                |state: &Path, out: &mut Output| headless::share_later(state, &later, out),
+                async |state: &Path, out: &mut Output| {
+                    headless::share_later(state, &later, out).await
+                },
                 |peer, mut out| async move { headless::share(peer, &wish, &mut out).await },
             )
         }
@@ -85,7 +82,7 @@ pub fn run(cli: Cli) -> u8 {
             reach_or(
                 &common,
                 "unshare",
-                |state: &Path, out: &mut Output| headless::unshare_later(state, &later, out),
+                async |state: &Path, out: &mut Output| headless::unshare_later(state, &later, out),
                 |peer, mut out| async move { headless::unshare(peer, &wish, &mut out).await },
             )
         }
@@ -116,6 +113,28 @@ pub fn run(cli: Cli) -> u8 {
             let mut command = Cli::command();
             clap_complete::generate(wish.shell, &mut command, "tui-peer", &mut std::io::stdout());
             exit::OK
+        }
+    }
+}
+
+/// Needs no settings; only how it looks is taken from them, as far as they can be read.
+fn hash(wish: Hash) -> u8 {
+    let common = Common { colours: wish.colours, ..Common::default() };
+    let look = settings_as_far(&common, KEYS).map(|(settings, _)| look(&settings.table));
+    let mut out = Output::new(wish.json, 0).looking(look.unwrap_or_default());
+    block_on(async move { headless::hash(&wish.paths, &mut out).await })
+}
+
+fn ls(wish: Ls) -> u8 {
+    let common = wish.common.clone();
+    match headless::search(&wish) {
+        Ok(filter) => beside(&common, "ls", |engine, mut out| async move {
+            headless::ls(engine, &wish, &filter, &mut out).await
+        }),
+        Err(misread) => {
+            let hint = "quote what is to be found as it stands; / in the app takes the same words";
+            Output::new(common.json, 0).error("query", &misread.to_string(), hint);
+            exit::QUERY
         }
     }
 }

@@ -112,6 +112,9 @@ pub struct Common {
     /// Seconds after which such a program is ended (600 unless told otherwise).
     #[arg(long, value_name = "SECONDS")]
     pub hook_timeout: Option<String>,
+    /// How words look on a terminal.
+    #[command(flatten)]
+    pub colours: Colours,
     /// How the app looks; only it has these options.
     #[arg(skip)]
     pub look: Look,
@@ -140,18 +143,23 @@ pub enum LogFormat {
     Journal,
 }
 
-/// How the app looks.
+/// How words look on a terminal.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Look {
-    /// Colours: auto, dark, light, high-contrast, mono, or a theme of config.toml.
-    #[arg(long, value_name = "NAME")]
-    pub theme: Option<String>,
+pub struct Colours {
     /// How many colours: auto, 256, 16, never.
     #[arg(long, value_name = "WHEN")]
     pub color: Option<String>,
     /// Characters: auto, unicode, cp437, ascii.
     #[arg(long, value_name = "SET")]
     pub glyphs: Option<String>,
+}
+
+/// How the app looks beside that.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Look {
+    /// Colours: auto, dark, light, high-contrast, mono, or a theme of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
     /// Leave the mouse to the terminal.
     #[arg(long)]
     pub no_mouse: bool,
@@ -253,6 +261,9 @@ pub struct Hash {
     /// Print one JSON object per line on standard output.
     #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
+    /// How words look on a terminal.
+    #[command(flatten)]
+    pub colours: Colours,
 }
 
 /// Options of `verify`.
@@ -326,6 +337,9 @@ pub struct Demo {
     /// How the app looks.
     #[command(flatten)]
     pub look: Look,
+    /// How words look on a terminal.
+    #[command(flatten)]
+    pub colours: Colours,
 }
 
 impl Common {
@@ -347,8 +361,8 @@ impl Common {
         flags.set_if(Item::Log, self.log.clone());
         flags.set_if(Item::LogLevel, self.log_level.clone());
         flags.set_if(Item::Theme, self.look.theme.clone());
-        flags.set_if(Item::Color, self.look.color.clone());
-        flags.set_if(Item::Glyphs, self.look.glyphs.clone());
+        flags.set_if(Item::Color, self.colours.color.clone());
+        flags.set_if(Item::Glyphs, self.colours.glyphs.clone());
         flags.set_if(Item::Mouse, self.look.no_mouse.then_some("false"));
         flags
     }

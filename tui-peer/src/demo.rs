@@ -59,7 +59,8 @@ const RETURNS_AFTER: Duration = Duration::from_secs(15);
 /// Runs until the user quits; returns the exit code.
 pub async fn run(wish: Demo) -> u8 {
     // As the user has it; what is wrong in the file is told when it matters.
-    let common = Common { look: wish.look.clone(), ..Common::default() };
+    let common =
+        Common { look: wish.look.clone(), colours: wish.colours.clone(), ..Common::default() };
     let table = crate::settings::load::table(common.flags(), KEYS).unwrap_or_default();
     run_with(wish, table).await
 }

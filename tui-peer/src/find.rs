@@ -14,6 +14,8 @@ pub const ALL: &str = "all";
 pub const SHORTEST_ID: usize = 6;
 /// Candidates told when a name could be several things.
 const LISTED: usize = 10;
+/// Names that one which means nothing is compared with: a few milliseconds, also for long ones.
+const MAX_COMPARED: usize = 10_000;
 
 /// Something that can be named.
 pub trait Named {
@@ -129,7 +131,7 @@ pub struct Miss {
 impl Miss {
     /// Nothing is called so.
     pub fn nothing<'n>(what: &str, names: impl Iterator<Item = &'n str>) -> Self {
-        let near = nearest(what, names).map(str::to_owned);
+        let near = nearest(what, names.take(MAX_COMPARED)).map(str::to_owned);
         Self { what: what.to_owned(), candidates: Vec::new(), count: 0, near }
     }
 

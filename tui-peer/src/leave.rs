@@ -2,6 +2,7 @@
 //! reader of our output, the engine. It is heard by a thread of its own, which waits for nobody.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,22 @@ pub(crate) fn keep_folder(dir: &Path) {
     FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != dir);
 }
 
+/// The code of the first signal, once it came; 0 before.
+static FIRST: AtomicU8 = AtomicU8::new(0);
+/// Whether somebody has acted on the first signal.
+static HEARD: AtomicBool = AtomicBool::new(false);
+
+/// The code of a first signal that came while nobody listened: between two who do.
+pub(crate) fn unheard() -> Option<u8> {
+    let first = FIRST.load(Ordering::SeqCst);
+    (first != 0 && !HEARD.load(Ordering::SeqCst)).then_some(first)
+}
+
+/// Somebody acts on the first signal.
+pub(crate) fn heard() {
+    HEARD.store(true, Ordering::SeqCst);
+}
+
 /// From now on the second of SIGINT and SIGTERM ends the program. To be called when somebody listens for
 /// the first: until then the system's own rule is better.
 pub(crate) fn watch() {
@@ -45,7 +62,6 @@ pub(crate) fn watch() {
 }
 
 /// Has this done before the program is ended so.
-#[cfg(feature = "tui")]
 pub(crate) fn before(what: fn()) {
     *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
 }
@@ -69,6 +85,7 @@ async fn second() -> std::io::Result<u8> {
             _ = interrupt.recv() => exit::INTERRUPTED,
             _ = terminate.recv() => exit::TERMINATED,
         };
+        let _ = FIRST.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
         if is_second(&mut first, Instant::now()) {
             return Ok(code);
         }

@@ -9,6 +9,7 @@
 //! - [`logfile`]: what is written down.
 //! - `scratch`: folders of one run, for what nothing is to be remembered of.
 //! - `leave`: the second signal ends the program, whatever hangs.
+//! - [`mod@format`]: numbers and names as people read them, on the screen and in the shell.
 //! - [`filter`]: the language in which files are searched for, in the app and by `ls`.
 //! - [`hooks`]: programs of the user's that run when a download is done or something failed.
 //! - [`metrics`]: numbers and health over HTTP, for machines that watch.
@@ -29,6 +30,7 @@ pub mod demo;
 pub mod engine;
 pub mod filter;
 pub mod find;
+pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod headless;

@@ -21,6 +21,11 @@ const LOCK: &str = "lock";
 /// more is somebody else's to tidy up.
 const MAX_LOOKED: usize = 10_000;
 
+/// The same error, with the place where it was met.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// A folder that is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -32,7 +37,7 @@ impl Scratch {
     /// A folder for little: the state of a peer.
     ///
     /// # Errors
-    /// From the file system.
+    /// From the file system; it names the place.
     pub(crate) fn small() -> io::Result<Self> {
         Self::within(&std::env::temp_dir())
     }
@@ -40,7 +45,7 @@ impl Scratch {
     /// A folder for much: where `TMPDIR` says, else on a disk rather than in memory.
     ///
     /// # Errors
-    /// From the file system.
+    /// From the file system; it names the place.
     pub(crate) fn large() -> io::Result<Self> {
         let disk = Path::new("/var/tmp");
         let said = std::env::var_os("TMPDIR").is_some_and(|dir| !dir.is_empty());
@@ -49,6 +54,10 @@ impl Scratch {
 
     fn within(base: &Path) -> io::Result<Self> {
         sweep(base);
+        Self::made(base).map_err(|error| at(base, &error))
+    }
+
+    fn made(base: &Path) -> io::Result<Self> {
         let private = fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(base)?;
         let mut options = File::options();
@@ -61,10 +70,10 @@ impl Scratch {
     /// A folder in it, made now.
     ///
     /// # Errors
-    /// From the file system.
+    /// From the file system; it names the place.
     pub(crate) fn folder(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.dir.path().join(name);
-        fs::create_dir(&path)?;
+        fs::create_dir(&path).map_err(|error| at(&path, &error))?;
         Ok(path)
     }
 }

@@ -6,7 +6,7 @@ use common::id::PeerId;
 
 use super::step::{About, Refused, Step};
 use crate::engine::command::Command;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{Snapshot, who};
 use crate::find::{Candidate, Miss, SHORTEST_ID};
 
 /// A peer that is known here.
@@ -30,9 +30,8 @@ pub(super) fn ban(
         command: Command::Ban { peer, time },
         event: "banned",
         more: vec![("minutes", minutes.into())],
-        said: format!("banned {how_long}: {}", title(&peer, &nick)),
+        said: format!("banned {how_long}: {}", who(&peer, &nick)),
         about: About::Peer { peer, nick },
-        from: None,
     };
     let (none, hint) =
         ("no peer here", "tui-peer peers lists those connected; a whole key always does");
@@ -45,9 +44,8 @@ pub(super) fn unban(what: &[String], snapshot: &Snapshot) -> Vec<Result<Step, Bo
         command: Command::Unban { peer },
         event: "unbanned",
         more: Vec::new(),
-        said: format!("no longer banned: {}", title(&peer, &nick)),
+        said: format!("no longer banned: {}", who(&peer, &nick)),
         about: About::Peer { peer, nick },
-        from: None,
     };
     let (none, hint) = ("nobody banned", "tui-peer unban lists the bans");
     what.iter().map(|what| pick(what, &known, none, hint).map(step)).collect()
@@ -88,11 +86,6 @@ fn pick(what: &str, known: &[Known], none: &str, hint: &str) -> Result<Known, Bo
             Err(Refused::miss(Miss::many(what, all.collect()), none, hint))
         }
     }
-}
-
-fn title(peer: &PeerId, nick: &str) -> String {
-    let short = peer.short();
-    if nick.is_empty() { short } else { format!("{nick} ({short})") }
 }
 
 #[cfg(test)]

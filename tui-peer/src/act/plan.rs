@@ -23,7 +23,7 @@ pub fn plan(
 ) -> Vec<Result<Step, Box<Refused>>> {
     let alone = |command, event, more: Vec<(&'static str, Value)>, said: &str| {
         let (about, said) = (About::Itself, said.to_owned());
-        vec![Ok(Step { command, about, event, more, said, from: None })]
+        vec![Ok(Step { command, about, event, more, said })]
     };
     match wish {
         Wish::On(deed, what) => contents(*deed, what, snapshot, number),
@@ -80,7 +80,7 @@ fn contents(
             // The last one that goes to the top is the first: as they stand, so they shall stand.
             let top = deed == Deed::Move(Reorder::Top);
             let ordered: Vec<&Transfer> = if top { new.into_iter().rev().collect() } else { new };
-            steps.extend(ordered.into_iter().map(|t| step(deed, t, snapshot)));
+            steps.extend(ordered.into_iter().map(|t| step(deed, t)));
             continue;
         }
         let numbered = number(text);
@@ -95,7 +95,7 @@ fn contents(
             Ok(t) if seen.contains(&t.id) && *t.id.as_bytes() != [0; 32] => {}
             Ok(t) => {
                 seen.push(t.id);
-                steps.push(step(deed, t, snapshot));
+                steps.push(step(deed, t));
             }
             Err(miss) => {
                 let none = "nothing shared or downloaded here";
@@ -108,10 +108,9 @@ fn contents(
 
 /// Whether `all` means this one as well.
 fn applies(deed: Deed, t: &Transfer) -> bool {
-    let unfinished = t.downloaded && t.state != TransferState::Sharing;
     match deed {
         Deed::Pause => {
-            unfinished
+            t.is_unfinished()
                 && !matches!(
                     t.state,
                     TransferState::Paused
@@ -128,17 +127,16 @@ fn applies(deed: Deed, t: &Transfer) -> bool {
                     TransferState::Paused | TransferState::Failed(_) | TransferState::DiskFull
                 )
         }
-        Deed::Prioritize(_) | Deed::Move(_) | Deed::InOrder(_) => {
-            unfinished && t.state != TransferState::Changed
-        }
+        Deed::Prioritize(_) | Deed::Move(_) | Deed::InOrder(_) => t.is_on_its_way(),
         Deed::Limit(_) => t.state != TransferState::Hashing,
         Deed::Remove { data, yes } => {
-            t.downloaded && (unfinished || data && yes || !t.plan.cleared)
+            let finished = if data { yes } else { !t.plan.cleared };
+            t.downloaded && (t.is_unfinished() || finished)
         }
     }
 }
 
-fn step(deed: Deed, t: &Transfer, snapshot: &Snapshot) -> Result<Step, Box<Refused>> {
+fn step(deed: Deed, t: &Transfer) -> Result<Step, Box<Refused>> {
     let (id, name) = (t.id, t.name.clone());
     let about = About::Content { id, raw: t.raw_name().into(), name: name.clone() };
     if t.state == TransferState::Hashing {
@@ -177,23 +175,7 @@ fn step(deed: Deed, t: &Transfer, snapshot: &Snapshot) -> Result<Step, Box<Refus
         Deed::Limit(rates) => return limit(rates, t, about),
         Deed::Remove { data, yes } => return remove(data, yes, t, about),
     };
-    let moves = matches!(deed, Deed::Move(to) if !is_there(to, t, snapshot));
-    let from = moves.then_some(t.plan.order);
-    Ok(Step { command, about, event, more, said, from })
-}
-
-/// Whether a download has the place already where it is to be moved.
-fn is_there(to: Reorder, t: &Transfer, snapshot: &Snapshot) -> bool {
-    let others = snapshot.transfers.iter().filter(|other| {
-        let unfinished = other.downloaded && other.state != TransferState::Sharing;
-        unfinished && other.plan.priority == t.plan.priority && other.id != t.id
-    });
-    let mut orders = others.map(|other| other.plan.order);
-    match to {
-        Reorder::Up | Reorder::Down => false,
-        Reorder::Top => orders.all(|order| order > t.plan.order),
-        Reorder::Bottom => orders.all(|order| order < t.plan.order),
-    }
+    Ok(Step { command, about, event, more, said })
 }
 
 fn limit(rates: Rates, t: &Transfer, about: About) -> Result<Step, Box<Refused>> {
@@ -212,7 +194,6 @@ fn limit(rates: Rates, t: &Transfer, about: About) -> Result<Step, Box<Refused>>
         more: vec![("up", up.into()), ("down", down.into())],
         said: format!("limits of {name}: {words}"),
         about,
-        from: None,
     })
 }
 
@@ -235,7 +216,7 @@ fn remove(data: bool, yes: bool, t: &Transfer, about: About) -> Result<Step, Box
         };
         let command = Command::Remove { id, delete_partial: data };
         let more = vec![("data", data.into())];
-        return Ok(Step { command, about, event: "removed", more, said, from: None });
+        return Ok(Step { command, about, event: "removed", more, said });
     }
     match (data, yes) {
         (false, _) => Ok(Step {
@@ -244,7 +225,6 @@ fn remove(data: bool, yes: bool, t: &Transfer, about: About) -> Result<Step, Box
             event: "removed",
             more: vec![("data", false.into())],
             said: format!("out of the list of downloads, and still shared from {path}: {name}"),
-            from: None,
         }),
         (true, false) => {
             let message = format!(
@@ -259,7 +239,6 @@ fn remove(data: bool, yes: bool, t: &Transfer, about: About) -> Result<Step, Box
             event: "removed",
             more: vec![("data", true.into())],
             said: format!("deleted, and no longer shared: {path}"),
-            from: None,
         }),
     }
 }
@@ -332,6 +311,10 @@ mod tests {
         assert_eq!(names(&on(Deed::Limit(rates), &["all"])), ["coming", "resting", "here", "mine"]);
         let remove = Deed::Remove { data: false, yes: false };
         assert_eq!(names(&on(remove, &["all"])), ["coming", "resting", "here"]);
+        // What is finished is not meant by `all` until it is said that it may go.
+        let data = |yes| Deed::Remove { data: true, yes };
+        assert_eq!(names(&on(data(false), &["all"])), ["coming", "resting"]);
+        assert_eq!(names(&on(data(true), &["all"])), ["coming", "resting", "here"]);
     }
 
     #[test]
@@ -359,22 +342,6 @@ mod tests {
         }
         let kept = on(Deed::Remove { data: false, yes: true }, &["here"]).remove(0).unwrap();
         assert!(matches!(kept.command, Command::Remove { delete_partial: false, .. }));
-    }
-
-    #[test]
-    fn c1_a_move_shows_in_the_place_it_leaves_unless_it_is_there_already() {
-        let mut snapshot = snapshot();
-        let mut rows: Vec<Transfer> = snapshot.transfers.to_vec();
-        rows[1].plan.order = 1;
-        snapshot.transfers = rows.into();
-        let to = |to, what: &str| {
-            let wish = Wish::On(Deed::Move(to), vec![what.to_owned()]);
-            plan(&wish, &snapshot, &|_| None).remove(0).unwrap()
-        };
-        assert!(!to(Reorder::Top, "resting").shows(&snapshot));
-        assert!(!to(Reorder::Down, "coming").shows(&snapshot));
-        assert!(to(Reorder::Top, "coming").shows(&snapshot));
-        assert!(to(Reorder::Bottom, "resting").shows(&snapshot));
     }
 
     #[test]

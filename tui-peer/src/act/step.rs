@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::args::exit;
 use crate::engine::command::{Command, CommandError, CommandErrorKind};
-use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
 use crate::find::Miss;
 use crate::json::{with_name, with_path};
+use crate::logfile::redact;
 
 /// What a step or a refusal is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl About {
             }
             Self::Itself => {}
             Self::Unknown(what) => {
-                object.insert("what".to_owned(), what.as_str().into());
+                object.insert("what".to_owned(), redact(what).into());
             }
         }
     }
@@ -70,8 +70,6 @@ pub struct Step {
     pub more: Vec<(&'static str, Value)>,
     /// The same for people, without a stop at its end.
     pub said: String,
-    /// The place in the queue that it leaves by this, if it does.
-    pub from: Option<u32>,
 }
 
 impl Step {
@@ -82,34 +80,6 @@ impl Step {
         self.about.fill(&mut object);
         object.extend(self.more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         object.into()
-    }
-
-    /// Whether a snapshot shows it; pictures come a little later than answers.
-    pub fn shows(&self, snapshot: &Snapshot) -> bool {
-        let row = |id: &ContentId, holds: &dyn Fn(&Transfer) -> bool| {
-            snapshot.transfers.iter().find(|t| t.id == *id).is_none_or(holds)
-        };
-        match &self.command {
-            Command::Pause { id } => row(id, &|t| t.state == TransferState::Paused),
-            Command::Resume { id } => row(id, &|t| t.state != TransferState::Paused),
-            Command::Prioritize { id, priority } => row(id, &|t| t.plan.priority == *priority),
-            Command::Reorder { id, .. } => {
-                row(id, &|t| self.from.is_none_or(|from| t.plan.order != from))
-            }
-            Command::Sequential { id, on } => row(id, &|t| t.plan.sequential == *on),
-            Command::LimitOne { id, up, .. } => row(id, &|t| t.plan.up == *up),
-            Command::Remove { id, .. } => row(id, &|t| t.plan.cleared),
-            Command::Delete { id } => row(id, &|_| false),
-            Command::Ban { peer, .. } => snapshot.bans.iter().any(|ban| ban.peer == *peer),
-            Command::Unban { peer } => snapshot.bans.iter().all(|ban| ban.peer != *peer),
-            Command::Leave => snapshot.network.state == NetState::Left,
-            Command::Rejoin => snapshot.network.state != NetState::Left,
-            Command::Serve { on } => snapshot.me.serving == *on,
-            Command::Limits { up, down } => {
-                (snapshot.uploads.up_limit, snapshot.uploads.down_limit) == (*up, *down)
-            }
-            _ => true,
-        }
     }
 }
 
@@ -151,13 +121,14 @@ impl Refused {
 
     /// The engine says no.
     pub fn engine(error: CommandError, about: About) -> Self {
-        let (code, exit, hint) = match error.kind {
-            CommandErrorKind::NotFound => ("not-found", exit::NOT_FOUND, "tui-peer status"),
-            CommandErrorKind::Io => ("io", exit::IO, "check the disk"),
-            CommandErrorKind::Permission => ("permission", exit::PERMISSION, "tui-peer unshare"),
-            CommandErrorKind::Invalid => ("refused", exit::OTHER, "tui-peer status"),
-            CommandErrorKind::Stopped => ("stopped", exit::OTHER, "start it, then run this again"),
+        let (code, hint) = match error.kind {
+            CommandErrorKind::NotFound => ("not-found", "tui-peer status"),
+            CommandErrorKind::Io => ("io", "check the disk"),
+            CommandErrorKind::Permission => ("permission", "tui-peer unshare"),
+            CommandErrorKind::Invalid => ("refused", "tui-peer status"),
+            CommandErrorKind::Stopped => ("stopped", "start it, then run this again"),
         };
+        let exit = error.kind.exit();
         let message = match &about {
             About::Content { name, .. } if !error.message.contains(&**name) => {
                 format!("{name}: {}", error.message)
@@ -167,14 +138,14 @@ impl Refused {
         Self { code, exit, message, hint: hint.to_owned(), about, miss: None }
     }
 
-    /// For programs.
+    /// For programs. What was typed may hold a link's secret, which goes nowhere.
     pub fn object(&self) -> Value {
         let mut object = Map::new();
         object.insert("event".to_owned(), "error".into());
         object.insert("code".to_owned(), self.code.into());
         self.about.fill(&mut object);
-        object.insert("message".to_owned(), self.message.as_str().into());
-        object.insert("hint".to_owned(), self.hint.as_str().into());
+        object.insert("message".to_owned(), redact(&self.message).into());
+        object.insert("hint".to_owned(), redact(&self.hint).into());
         if let Some(miss) = &self.miss {
             let candidates = miss.candidates.iter().map(|one| {
                 let object = with_name(json!({"id": one.id}), &one.raw, &one.shown);

@@ -58,16 +58,16 @@ pub(super) fn get(mut wish: Get) -> u8 {
     )
 }
 
-/// Whether a link leads to where this user has never been: then nothing of it is to stay.
+/// Whether a link leads to where this user is not: then nothing of it is to stay, and the network of a running
+/// peer least of all is to change.
 fn is_strange(common: &Common, join: &JoinString) -> bool {
     // What is wrong in the settings is told by whoever uses them.
     let Ok(settings) = settings(common, KEYS) else { return false };
     let state = &settings.engine.state_dir;
     let known = settings.engine.join.clone().or_else(|| known_network(state));
     match known {
-        Some(known) if known.tracker() == join.tracker() => false,
-        _ if join.secret().is_some() => true,
-        Some(_) => false,
+        Some(known) => known.tracker() != join.tracker(),
+        None if join.secret().is_some() => true,
         None => {
             settings.table.origin(Item::State) == Origin::Default && place::holder(state).is_none()
         }
@@ -78,6 +78,8 @@ fn get_once(mut wish: Get, join: JoinString) -> u8 {
     wish.once = true;
     let common = wish.common.clone();
     in_runtime(&common.clone(), false, |settings, mut out| async move {
+        // The folder of this run is removed whatever comes.
+        let _stopped = headless::stop_signal();
         let scratch = match Scratch::small() {
             Ok(scratch) => scratch,
             Err(error) => return no_folder(&error, &mut out),
@@ -119,6 +121,7 @@ fn stream(wish: Get, link: Option<Links>, out: &mut Output) -> u8 {
     let what = what.clone();
     let common = wish.common.clone();
     in_runtime(&common.clone(), false, |settings, mut out| async move {
+        let _stopped = headless::stop_signal();
         let scratch = match Scratch::large() {
             Ok(scratch) => scratch,
             Err(error) => return no_folder(&error, &mut out),
@@ -162,6 +165,11 @@ pub(super) fn send(wish: Send) -> u8 {
     }
     let common = wish.common.clone();
     in_runtime(&common.clone(), false, |settings, mut out| async move {
+        if known(&wish, &settings).is_none() && out.is_journaled() {
+            let why = "standard output is the journal, where the link's secret would stay";
+            out.error("journal", &format!("{why}: send it to a file"), "send it to a file");
+            return exit::USAGE;
+        }
         // From here on the folder of this run is removed whatever comes.
         let stopped = headless::stop_signal();
         let made = if dashes > 0 { Scratch::large() } else { Scratch::small() };
@@ -203,14 +211,19 @@ pub(super) fn send(wish: Send) -> u8 {
     })
 }
 
+/// The network that a sender joins; without one it makes its own.
+fn known(wish: &Send, settings: &Settings) -> Option<JoinString> {
+    let known = || known_network(&settings.engine.state_dir);
+    settings.engine.join.clone().or_else(known).filter(|_| !wish.host)
+}
+
 /// A sender joins the network that is known, or makes one for its link.
 fn sender(wish: &Send, settings: &Settings, scratch: &Scratch) -> io::Result<EngineConfig> {
     let mut config = config(settings, scratch)?;
     config.listen = settings.engine.listen;
     config.port_fallback = Some(settings.engine.port_fallback.unwrap_or(true));
     config.downloads = scratch.folder("downloads")?;
-    let known = config.join.take().or_else(|| known_network(&settings.engine.state_dir));
-    config.join = known.filter(|_| !wish.host);
+    config.join = known(wish, settings);
     if config.join.is_none() {
         config.will_host = true;
         config.host_secret = Some(Secret::generate().map_err(io::Error::other)?);
@@ -255,8 +268,7 @@ fn config(settings: &Settings, scratch: &Scratch) -> io::Result<EngineConfig> {
 }
 
 fn no_folder(error: &io::Error, out: &mut Output) -> u8 {
-    let dir = std::env::temp_dir();
-    let why = format!("cannot make a folder for this run in {}: {error}", dir.display());
+    let why = format!("cannot make a folder for this run: {error}");
     out.error("folder", &why, "TMPDIR names another folder");
     exit::CANNOT_CREATE
 }

@@ -50,7 +50,7 @@ where
 pub(super) fn reach_or<F, Fut>(
     common: &Common,
     what: &str,
-    alone: impl FnOnce(&Path, &mut Output) -> u8,
+    alone: impl AsyncFnOnce(&Path, &mut Output) -> u8,
     then: F,
 ) -> u8
 where
@@ -66,7 +66,7 @@ where
             }
             // What is wrong may be where the state folder is.
             (Ok(None), Some(wrong)) => refuse_settings(&wrong, &mut out),
-            (Ok(None), None) => tokio::task::block_in_place(|| alone(&state, &mut out)),
+            (Ok(None), None) => alone(&state, &mut out).await,
             (Err(error), _) => cannot(&error, &mut out),
         }
     })
@@ -110,9 +110,7 @@ where
 fn elsewhere(peer: &Attached, config: &EngineConfig) -> Option<String> {
     let wanted = config.join.as_ref()?;
     let snapshot = peer.engine.snapshot();
-    let joined = snapshot.network.join.as_deref().unwrap_or_default();
-    let there = joined.contains(&wanted.tracker().to_string());
-    (!there).then(|| {
+    (!snapshot.network.is_of(&wanted.tracker())).then(|| {
         let (pid, theirs) = (peer.peer.pid, &snapshot.network.tracker);
         let theirs = if theirs.is_empty() { "no network" } else { theirs };
         format!("process {pid} on this state folder is in {theirs}, not {}", wanted.address())

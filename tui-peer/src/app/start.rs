@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use super::background::{self, Wish};
+use super::look::look;
 use super::{KEYS, log};
 use crate::args::{Common, exit};
 use crate::control::{self, PidFile};
@@ -151,6 +152,8 @@ fn hooks(engine: &EngineHandle, table: &Table, common: &Common) -> Hooks {
 
 /// Waits for hooks, until somebody says that it has to end.
 async fn end_hooks(hooks: Hooks, patience: Duration) {
+    // What was heard before is why it ends.
+    crate::leave::heard();
     let stop = headless::stop_signal();
     let said = tokio::select! {
         said = hooks.finish(patience) => said,
@@ -160,13 +163,16 @@ async fn end_hooks(hooks: Hooks, patience: Duration) {
     said.iter().for_each(|line| out.note(line));
 }
 
-async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, StartError> {
+/// Tries until it works, or ends in another way than being in use, or took [`PATIENCE`].
+async fn patiently<T, E>(
+    patient: bool,
+    in_use: impl Fn(&E) -> bool,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
     let began = Instant::now();
     loop {
-        match engine::start(config.clone()).await {
-            Err(StartError::Locked { .. } | StartError::PortInUse { .. })
-                if patient && began.elapsed() < PATIENCE =>
-            {
+        match attempt().await {
+            Err(error) if patient && in_use(&error) && began.elapsed() < PATIENCE => {
                 tokio::time::sleep(TRY).await;
             }
             other => return other,
@@ -174,21 +180,17 @@ async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, St
     }
 }
 
+async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, StartError> {
+    let in_use = |error: &StartError| {
+        matches!(error, StartError::Locked { .. } | StartError::PortInUse { .. })
+    };
+    patiently(patient, in_use, async || engine::start(config.clone()).await).await
+}
+
 /// The port of the metrics; waited for like the engine's own.
 async fn bind_metrics(addr: SocketAddr, patient: bool) -> io::Result<TcpListener> {
-    let began = Instant::now();
-    loop {
-        match TcpListener::bind(addr).await {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse
-                    && patient
-                    && began.elapsed() < PATIENCE =>
-            {
-                tokio::time::sleep(TRY).await;
-            }
-            other => return other,
-        }
-    }
+    let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    patiently(patient, in_use, async || TcpListener::bind(addr).await).await
 }
 
 fn refuse_metrics(addr: SocketAddr, error: &io::Error, out: &mut Output) -> u8 {
@@ -251,6 +253,7 @@ where
     let mut out = Output::with_format(common.json, common.verbose, common.log_format);
     match settings_as_far(common, KEYS) {
         Ok((settings, wrong)) => {
+            let out = out.looking(look(&settings.table));
             log::trace(&settings.table, common.verbose, false);
             block_on(work(settings, wrong, out))
         }
@@ -261,7 +264,10 @@ where
 pub(super) fn with_settings(common: &Common, then: impl FnOnce(Settings, Output) -> u8) -> u8 {
     let mut out = Output::with_format(common.json, common.verbose, common.log_format);
     match settings(common, KEYS) {
-        Ok(settings) => then(settings, out),
+        Ok(settings) => {
+            let out = out.looking(look(&settings.table));
+            then(settings, out)
+        }
         Err(error) => refuse_settings(&error, &mut out),
     }
 }

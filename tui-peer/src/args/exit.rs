@@ -1,5 +1,7 @@
 //! Exit codes, as the help lists them; from 64 on as in `sysexits.h` where it has one.
 
+use crate::engine::command::CommandErrorKind;
+
 /// All went well.
 pub const OK: u8 = 0;
 /// Anything without a code of its own.
@@ -37,6 +39,18 @@ pub const PIPE: u8 = 141;
 /// Stopped by SIGTERM.
 pub const TERMINATED: u8 = 143;
 
+impl CommandErrorKind {
+    /// The exit code of a command that the engine refused so.
+    pub fn exit(self) -> u8 {
+        match self {
+            Self::NotFound => NOT_FOUND,
+            Self::Io => IO,
+            Self::Permission => PERMISSION,
+            Self::Invalid | Self::Stopped => OTHER,
+        }
+    }
+}
+
 /// For the help.
 pub(super) const HELP: &str = "\
 Exit codes:
@@ -55,8 +69,8 @@ Exit codes:
   77       not permitted
   98       the port is in use
   129      the terminal is gone
-  141      get -o -: nobody reads standard output any more
+  141      get -o -, send: nobody reads standard output any more
   130/143  stopped by SIGINT/SIGTERM before it was done, or by a second one
 Signals to --serve-only: INT and TERM stop, HUP reads the settings again, USR1 prints figures,
 USR2 changes how much is said.
-Every option also as SHOAL_<OPTION> in the environment and in config.toml.";
+tui-peer config lists the settings: each is also SHOAL_<NAME> in the environment and a line in config.toml.";

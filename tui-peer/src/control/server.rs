@@ -140,7 +140,7 @@ async fn client(mut stream: UnixStream, engine: EngineHandle, what: &str) -> io:
     };
     tokio::select! {
         ended = reading => ended,
-        ended = write(&mut to, &engine, hello.catalogue, waiting) => ended,
+        ended = write(&mut to, &engine, &hello, waiting) => ended,
     }
 }
 
@@ -171,9 +171,10 @@ type Half = tokio::net::unix::OwnedWriteHalf;
 async fn write(
     to: &mut Half,
     engine: &EngineHandle,
-    catalogue: bool,
+    client: &Hello,
     mut answers: mpsc::Receiver<Answer>,
 ) -> io::Result<()> {
+    let (catalogue, knows) = (client.catalogue, client.knows);
     let mut events = engine.live_events();
     let mut snapshots = engine.snapshots();
     snapshots.mark_changed();
@@ -184,7 +185,7 @@ async fn write(
         tokio::select! {
             Some(answer) = answers.recv() => send(to, &answer).await?,
             event = events.recv() => match event {
-                Ok(event) => send(to, &Answer::Event(event)).await?,
+                Ok(event) => send(to, &Answer::Event(event.for_older(knows))).await?,
                 // The client's own log says nothing of what it missed; nor would a slow screen's.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
@@ -208,7 +209,7 @@ async fn write(
         send(to, &answer).await?;
     }
     while let Ok(event) = events.try_recv() {
-        send(to, &Answer::Event(event)).await?;
+        send(to, &Answer::Event(event.for_older(knows))).await?;
     }
     let last = (*engine.snapshot()).clone();
     send(to, &Answer::Snapshot(Box::new(last))).await

@@ -10,8 +10,8 @@ use crate::engine::snapshot::{CatalogueRow, Snapshot};
 
 /// Counts up when a message changes so that the two ends would misunderstand each other.
 pub const PROTOCOL: u16 = 1;
-/// Counts up when a command, or a choice within one, is added that a peer of an earlier version cannot read
-/// ([`Command::since`]).
+/// Counts up when a command, a choice within one, or an event is added that an earlier version cannot read
+/// ([`Command::since`], [`Event::for_older`]).
 pub const KNOWS: u16 = 2;
 /// Longest frame to the running peer: a command. The largest chooses files of a folder by their paths.
 pub const MAX_REQUEST: u32 = 4 << 20;

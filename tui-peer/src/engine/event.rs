@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use common::id::{ContentId, PeerId};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::plain;
 
@@ -64,15 +64,17 @@ pub struct Event {
     /// In words.
     pub text: String,
     /// For programs.
-    #[serde(serialize_with = "for_older")]
     pub what: What,
 }
 
-/// A program of before this event was made would not understand it, and whoever attaches does not need it.
-fn for_older<S: Serializer>(what: &What, to: S) -> Result<S::Ok, S::Error> {
-    match what {
-        What::HasAll { .. } => What::Said.serialize(to),
-        other => other.serialize(to),
+impl Event {
+    /// As a program can read it that knows so much ([`crate::control::wire::KNOWS`]): of what it does not know, the
+    /// words.
+    pub fn for_older(mut self, knows: u16) -> Self {
+        if self.what.since() > knows {
+            self.what = What::Said;
+        }
+        self
     }
 }
 
@@ -161,9 +163,49 @@ pub enum What {
         /// Whether it lacked some before, as far as it told us.
         fetched: bool,
     },
+    /// A source of a download cannot be reached, and there is no other.
+    Unreached {
+        /// Of which download.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+    },
     /// A peer was banned.
     Banned {
         /// Who.
         peer: PeerId,
     },
+}
+
+impl What {
+    /// From which count of [`crate::control::wire::KNOWS`] on a program can read it.
+    fn since(&self) -> u16 {
+        match self {
+            Self::HasAll { .. } | Self::Unreached { .. } => 2,
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h10_an_earlier_version_is_told_in_words_what_it_does_not_know() {
+        let (id, peer) = (ContentId::from_bytes([1; 32]), PeerId::from_bytes([2; 32]));
+        let event = |what| Event {
+            at: SystemTime::UNIX_EPOCH,
+            level: Level::Info,
+            target: Target::Fetch,
+            text: "x".to_owned(),
+            what,
+        };
+        let new = event(What::Unreached { id, peer });
+        assert!(matches!(new.clone().for_older(0).what, What::Said));
+        assert!(matches!(new.clone().for_older(1).what, What::Said));
+        assert!(matches!(new.for_older(crate::control::wire::KNOWS).what, What::Unreached { .. }));
+        let old = event(What::Peer { peer, connected: true });
+        assert!(matches!(old.for_older(0).what, What::Peer { .. }));
+    }
 }

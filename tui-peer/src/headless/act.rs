@@ -7,23 +7,21 @@ use serde_json::json;
 use super::output::Output;
 use super::signals::Signals;
 use super::together;
-use super::wait::{Ended, deadline, until};
-use crate::act::{Refused, Step, Wish, plan};
+use super::wait::Ended;
+use crate::act::{Refused, Wish, plan};
 use crate::args::exit;
 use crate::control::Attached;
 use crate::engine::snapshot::BanRow;
 
-/// How long the picture is waited for that shows what was answered already; they come four times a second.
-const SHOWN: u64 = 2;
-
-/// Does it for every target, with one answer each; returns the exit code.
+/// Does it for every target, with one answer each; returns the exit code. Whoever looks afterwards sees it: a
+/// client of the control socket is shown all that happened before it came.
 pub async fn act(peer: Attached, wish: &Wish, out: &mut Output) -> u8 {
     let snapshot = peer.engine.snapshot();
     if matches!(wish, Wish::Unban(what) if what.is_empty()) {
         return bans(&snapshot.bans, out);
     }
     let steps = plan(wish, &snapshot, &|_| None);
-    let (all, mut failed, mut last) = (steps.len(), Vec::new(), None);
+    let (all, mut failed) = (steps.len(), Vec::new());
     if all == 0 {
         out.note("nothing here for which that makes sense");
     }
@@ -49,7 +47,6 @@ pub async fn act(peer: Attached, wish: &Wish, out: &mut Output) -> u8 {
             Ok(_) => {
                 out.json(&step.object());
                 out.line(&step.said);
-                last = Some(step);
             }
             Err(error) => {
                 let refused = Refused::engine(error, step.about);
@@ -58,16 +55,7 @@ pub async fn act(peer: Attached, wish: &Wish, out: &mut Output) -> u8 {
             }
         }
     }
-    if let Some(last) = last {
-        shown(&peer, &last).await;
-    }
     together(&failed, all)
-}
-
-/// Waits until whoever asks next sees it. What was answered is done; if no picture shows it in time, something
-/// else has changed it again.
-async fn shown(peer: &Attached, last: &Step) {
-    let _ = until(&peer.engine, deadline(Some(SHOWN)), |snapshot| last.shows(snapshot)).await;
 }
 
 /// Prints who is banned; returns the exit code.

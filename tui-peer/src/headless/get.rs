@@ -1,27 +1,26 @@
 //! `get`: downloads by name, id or link; the exit code says how it went.
 
 use std::collections::HashMap;
-use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
 use common::content::Kind;
 use common::id::ContentId;
-use common::join::{FileLink, Link, parse_any};
+use common::join::{Link, parse_any};
+use common::names::show as show_path;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::missed;
-use super::output::{Output, bytes, with_path};
-use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
+use super::fetch::{Found, LIST, Search, passes, row};
+use super::output::{Output, Row, with_path};
 use super::signals::{Heard, Signals};
+use super::together;
 use super::unreached::Told;
-use super::wait::{TRACKER_WAIT, no_way};
+use super::wait::no_way;
 use crate::args::{Get, exit};
 use crate::engine::command::{Command, CommandErrorKind, Download, Selection};
 use crate::engine::event::{Event, NO_SUCH_FILE, TAKEN, What};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{Copying, NetState, Snapshot, Transfer, TransferState};
-use crate::find::{self, Miss};
 
 /// Progress events and the bottom line at most this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -40,7 +39,12 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
     let mut events = engine.events();
     let mut snapshots = engine.snapshots();
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
+    if out.is_told() {
+        // Bars and the last sentence say how it goes.
+        out.only_warnings();
+    }
     let began = Instant::now();
+    let mut search = Search::new(wish.wait);
     out.ready(&engine.snapshot(), None);
     let mut wanted: Vec<(String, Option<ContentId>, Fate)> =
         wish.what.iter().map(|what| (what.clone(), None, Fate::Unresolved)).collect();
@@ -50,7 +54,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
     let mut told = Told::default();
     let (mut stopped_by, mut was_on) = (None, false);
     loop {
-        resolve(&engine, &wish, &mut wanted, began, out).await;
+        resolve(&engine, &wish, &mut wanted, &mut search, out).await;
         let open = |fate: &Fate| matches!(fate, Fate::Unresolved | Fate::Getting);
         let all_ended = !wanted.iter().any(|(_, _, fate)| open(fate));
         if (all_ended && !wish.seed) || out.broken {
@@ -67,7 +71,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
                     told.hear(&event);
                     on_event(&event, &mut wanted, &engine, out, &mut reported);
                 }
-                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Lagged(_)) => unheard(&engine.snapshot(), &mut wanted, out),
                 Err(RecvError::Closed) => break,
             },
             changed = snapshots.changed() => {
@@ -109,6 +113,8 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
         }
     }
     engine.stop(Stop::Gracefully);
+    out.rows(&[], "");
+    out.status("leaving the network …");
     while let Some(event) = next_until_stopped(&mut events, &engine, &mut signals).await {
         told.hear(&event);
         on_event(&event, &mut wanted, &engine, out, &mut reported);
@@ -166,39 +172,23 @@ async fn resolve(
     engine: &EngineHandle,
     wish: &Get,
     wanted: &mut [(String, Option<ContentId>, Fate)],
-    began: Instant,
+    search: &mut Search,
     out: &mut Output,
 ) {
     let snapshot = engine.snapshot();
     for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Unresolved) {
-        let found = match look_up(what, &snapshot, began, wish.wait) {
+        let found = match search.look_up(what, &snapshot) {
             Found::Yes(id, name) => (id, name),
             Found::NotYet => continue,
-            Found::Missed(miss) => {
-                let none = "nothing in this network";
-                *fate = Fate::Failed(missed(miss, none, "tui-peer ls lists what there is", out));
-                continue;
-            }
-            Found::No(code, why) => {
-                let (word, hint) = match code {
-                    exit::TRACKER if why == NO_NETWORK => ("no-network", NO_NETWORK_HINT),
-                    exit::TRACKER => ("tracker", "check the join string and that the tracker runs"),
-                    exit::USAGE => ("usage", "tui-peer get --help"),
-                    _ => ("not-found", "tui-peer ls lists what there is"),
-                };
-                out.error(word, &why, hint);
-                *fate = Fate::Failed(code);
+            Found::No(refused) => {
+                out.refused(&refused);
+                *fate = Fate::Failed(refused.exit);
                 continue;
             }
         };
-        if let Ok(Link::File(link)) = parse_any(what)
-            && !joined(&snapshot, &link)
-        {
-            // A link names its network.
-            let join = Command::Join { join: link.join().clone() };
-            if let Err(error) = engine.call(join).await {
-                out.note(&error.message);
-            }
+        if let Err(code) = enter(engine, &snapshot, what, out).await {
+            *fate = Fate::Failed(code);
+            continue;
         }
         if here(&snapshot, &found.0, wish, out) {
             (*id, *fate) = (Some(found.0), Fate::Done);
@@ -214,23 +204,50 @@ async fn resolve(
         match engine.call(Command::Download(download)).await {
             Ok(_) => (*id, *fate) = (Some(found.0), Fate::Getting),
             Err(error) => {
-                let (word, hint, code) = refusal(error.kind);
+                let (word, hint) = refusal(error.kind);
                 out.error(word, &format!("{what}: {}", error.message), hint);
-                *fate = Fate::Failed(code);
+                *fate = Fate::Failed(error.kind.exit());
             }
         }
     }
+    search.looked(&snapshot);
 }
 
-/// Word, hint and exit code of a wish that the engine does not carry out.
-fn refusal(kind: CommandErrorKind) -> (&'static str, &'static str, u8) {
+/// Into the network that a link names, where there is none yet; a peer that is in another one stays there.
+async fn enter(
+    engine: &EngineHandle,
+    snapshot: &Snapshot,
+    what: &str,
+    out: &mut Output,
+) -> Result<(), u8> {
+    let Ok(Link::File(link)) = parse_any(what) else { return Ok(()) };
+    let (join, network) = (link.join(), &snapshot.network);
+    if network.is_of(&join.tracker()) {
+        return Ok(());
+    }
+    if network.join.is_some() {
+        let why = format!(
+            "that is a link of the network at {}, and the peer here is in that of {}",
+            join.address(),
+            network.tracker
+        );
+        let hint = "give another folder with --state: a peer of its own fetches it there";
+        out.error("network", &format!("{why}; {hint}"), hint);
+        return Err(exit::LOCKED);
+    }
+    if let Err(error) = engine.call(Command::Join { join: join.clone() }).await {
+        out.note(&error.message);
+    }
+    Ok(())
+}
+
+/// Word and hint of a wish that the engine does not carry out.
+fn refusal(kind: CommandErrorKind) -> (&'static str, &'static str) {
     match kind {
-        CommandErrorKind::NotFound => {
-            ("not-found", "tui-peer ls lists what there is", exit::NOT_FOUND)
-        }
-        CommandErrorKind::Io => ("io", "see to that disk, or name another folder", exit::IO),
-        CommandErrorKind::Permission => ("permission", "name another folder", exit::PERMISSION),
-        _ => ("refused", "tui-peer status shows what it is doing", exit::OTHER),
+        CommandErrorKind::NotFound => ("not-found", LIST),
+        CommandErrorKind::Io => ("io", "see to that disk, or name another folder"),
+        CommandErrorKind::Permission => ("permission", "name another folder"),
+        _ => ("refused", "tui-peer status shows what it is doing"),
     }
 }
 
@@ -255,59 +272,7 @@ fn say_here(transfer: &Transfer, out: &mut Output) {
     let id = transfer.id.to_string();
     let object = json!({"event": "done", "id": id, "bytes": 0, "seconds": 0.0});
     out.json(&with_path(object, "path", &transfer.path));
-    out.line(&transfer.path.to_string_lossy());
-}
-
-fn joined(snapshot: &Snapshot, link: &FileLink) -> bool {
-    let join = snapshot.network.join.as_deref().unwrap_or_default();
-    join.contains(&link.join().tracker().to_string())
-}
-
-pub(super) enum Found {
-    Yes(ContentId, Option<String>),
-    NotYet,
-    No(u8, String),
-    Missed(Miss),
-}
-
-pub(super) fn look_up(what: &str, snapshot: &Snapshot, began: Instant, wait: bool) -> Found {
-    if let Ok(id) = ContentId::from_str(what) {
-        return by_id(id, snapshot, began);
-    }
-    match parse_any(what) {
-        // The tracker knows the name that a link leaves out.
-        Ok(Link::File(link)) if link.name().is_none() && joined(snapshot, &link) => {
-            return by_id(link.id(), snapshot, began);
-        }
-        Ok(Link::File(link)) => return Found::Yes(link.id(), link.name().map(str::to_owned)),
-        Ok(Link::Join(_)) => {
-            let why = format!("{what} is a join string, not a file; give it with --tracker");
-            return Found::No(exit::USAGE, why);
-        }
-        Err(_) => {}
-    }
-    if !snapshot.catalogue.whole {
-        return match &snapshot.network.state {
-            NetState::NoNetwork => Found::No(exit::TRACKER, NO_NETWORK.to_owned()),
-            NetState::Rejected { why } => Found::No(exit::TRACKER, why.clone()),
-            NetState::Lost { why, .. } if began.elapsed() > TRACKER_WAIT => {
-                Found::No(exit::TRACKER, format!("the tracker cannot be reached: {why}"))
-            }
-            _ => Found::NotYet,
-        };
-    }
-    match find::in_catalogue(what, &snapshot.catalogue) {
-        Ok((id, name)) => Found::Yes(id, name),
-        Err(_) if wait => Found::NotYet,
-        Err(miss) => Found::Missed(miss),
-    }
-}
-
-/// Its name comes with the catalogue; without one, the id does.
-fn by_id(id: ContentId, snapshot: &Snapshot, began: Instant) -> Found {
-    let row = snapshot.catalogue.rows.iter().find(|row| row.id == id);
-    let ready = row.is_some() || snapshot.catalogue.whole || began.elapsed() > TRACKER_WAIT;
-    if ready { Found::Yes(id, None) } else { Found::NotYet }
+    out.here(&transfer.path);
 }
 
 fn on_event(
@@ -329,21 +294,35 @@ fn on_event(
     out.event(event);
     for (_, id, fate) in wanted.iter_mut().filter(|(_, id, _)| id.is_some()) {
         match &event.what {
-            What::Done { id: done, path, .. } if *id == Some(*done) => {
+            What::Done { id: done, path, bytes, seconds, .. } if *id == Some(*done) => {
                 *fate = Fate::Done;
-                out.line(&path.to_string_lossy());
+                out.fetched(path, *bytes, *seconds);
             }
-            What::Failed { id: failed, code, .. } if failed.is_some() && id == failed => {
-                let fatal = !matches!(*code, "disk-full" | "disk-blocked" | "register");
-                if fatal && *fate == Fate::Getting {
-                    *fate = Fate::Failed(match *code {
-                        NO_SUCH_FILE => exit::NOT_FOUND,
-                        TAKEN => exit::OTHER,
-                        _ => exit::IO,
-                    });
-                }
+            What::Failed { id: failed, code, .. }
+                if id == failed && *fate == Fate::Getting && !passes(code) =>
+            {
+                *fate = Fate::Failed(match *code {
+                    NO_SUCH_FILE => exit::NOT_FOUND,
+                    TAKEN => exit::OTHER,
+                    _ => exit::IO,
+                });
             }
             _ => {}
+        }
+    }
+}
+
+/// Events were dropped, among them perhaps what failed: the state says it as well.
+fn unheard(
+    snapshot: &Snapshot,
+    wanted: &mut [(String, Option<ContentId>, Fate)],
+    out: &mut Output,
+) {
+    for (what, id, fate) in wanted.iter_mut().filter(|(_, _, fate)| *fate == Fate::Getting) {
+        let row = snapshot.transfers.iter().find(|row| Some(row.id) == *id);
+        if let Some(TransferState::Failed(why)) = row.map(|row| &row.state) {
+            out.error("failed", &format!("{what}: {why}"), "tui-peer status shows it");
+            *fate = Fate::Failed(exit::IO);
         }
     }
 }
@@ -394,26 +373,33 @@ fn show(
     out: &mut Output,
     reported: &mut HashMap<ContentId, u32>,
 ) {
-    let mut parts = Vec::new();
-    for id in wanted.iter().filter_map(|(_, id, _)| *id) {
-        let Some(transfer) = snapshot.transfers.iter().find(|t| t.id == id) else { continue };
-        let copy = snapshot.copies.iter().find(|copy| copy.id == id);
+    let mut rows = Vec::new();
+    for (_, id, fate) in wanted {
+        let transfer = snapshot.transfers.iter().find(|t| Some(t.id) == *id);
+        let Some(transfer) = transfer else { continue };
+        let copy = snapshot.copies.iter().find(|copy| copy.id == transfer.id);
         let copied = copy.map(|copy| copied(transfer, copy));
         let shown = copied.as_ref().unwrap_or(transfer);
-        if reported.get(&id) != Some(&shown.have) {
-            reported.insert(id, shown.have);
-            out.progress(&id, shown);
+        if reported.insert(shown.id, shown.have) != Some(shown.have) {
+            out.progress(&shown.id, shown);
         }
-        parts.push(match copy {
-            Some(copy) => copy_line(shown, copy),
-            None => line(transfer),
-        });
+        if *fate == Fate::Getting {
+            let to = copy.map(|copy| show_path(&copy.path.to_string_lossy()));
+            let note = to.map(|to| format!("copying to {to}"));
+            rows.push(match note {
+                Some(note) => Row { note: Some(note), ended: false, ..row(shown) },
+                None => row(shown),
+            });
+        }
     }
-    if !parts.is_empty() {
-        out.status(&parts.join("\n"));
-    } else if !snapshot.catalogue.whole {
-        out.status("asking the tracker …");
-    }
+    let asks = wanted.iter().any(|(_, _, fate)| *fate == Fate::Unresolved);
+    out.rows(&rows, "downloads");
+    out.status(match snapshot.network.state {
+        NetState::Connecting if asks => "asking the tracker …",
+        _ if asks && !snapshot.catalogue.whole => "asking the tracker …",
+        _ if asks => "waiting for what is not in the network yet · ^C ends",
+        _ => "",
+    });
 }
 
 /// A copy of what is here, as if it were on its way.
@@ -428,51 +414,6 @@ fn copied(transfer: &Transfer, copy: &Copying) -> Transfer {
     }
 }
 
-fn copy_line(transfer: &Transfer, copy: &Copying) -> String {
-    let percent = copy.done as f64 * 100.0 / copy.size.max(1) as f64;
-    format!(
-        "{} {:>5.1}% of {} · copying to {}",
-        transfer.name,
-        percent.min(99.9),
-        bytes(copy.size as f64),
-        copy.path.display()
-    )
-}
-
-pub(super) fn line(transfer: &Transfer) -> String {
-    let percent = transfer.done as f64 * 100.0 / transfer.size.max(1) as f64;
-    let state = match (&transfer.state, transfer.unreached.first()) {
-        // It is kept only while there is nobody else.
-        (_, Some(source)) => format!("cannot reach {}", source.who()),
-        (state, None) => state_words(state, transfer.down_rate),
-    };
-    let eta =
-        transfer.eta_s.map_or(String::new(), |s| format!(" · {}m {:02}s left", s / 60, s % 60));
-    // Never 100 before the end.
-    format!(
-        "{} {:>5.1}% of {} · {state} · {} sources{eta}",
-        transfer.name,
-        percent.min(99.9),
-        bytes(transfer.size as f64),
-        transfer.active
-    )
-}
-
-fn state_words(state: &TransferState, down_rate: f64) -> String {
-    match state {
-        TransferState::Getting => format!("{}/s", bytes(down_rate)),
-        TransferState::NoSource => "nobody online has what is missing".to_owned(),
-        TransferState::DiskFull => "disk full, waiting for room".to_owned(),
-        TransferState::Resolving => "asking what it is …".to_owned(),
-        TransferState::Checking => "checking what is here …".to_owned(),
-        TransferState::Finishing => "finishing …".to_owned(),
-        TransferState::Failed(why) => why.clone(),
-        TransferState::Sharing => "done".to_owned(),
-        TransferState::Queued => "queued".to_owned(),
-        _ => String::new(),
-    }
-}
-
 fn code(wanted: &[(String, Option<ContentId>, Fate)]) -> u8 {
     let failed: Vec<u8> = wanted
         .iter()
@@ -482,9 +423,5 @@ fn code(wanted: &[(String, Option<ContentId>, Fate)]) -> u8 {
             Fate::Unresolved | Fate::Getting => Some(exit::OTHER),
         })
         .collect();
-    match failed.as_slice() {
-        [] => exit::OK,
-        some if some.len() < wanted.len() => exit::PARTIAL,
-        [first, ..] => *first,
-    }
+    together(&failed, wanted.len())
 }

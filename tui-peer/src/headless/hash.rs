@@ -1,18 +1,27 @@
 //! `hash`: id and root of files and folders, without any network.
 
+use std::path::PathBuf;
+
 use common::content::Kind;
 use serde_json::json;
 
 use super::output::{Output, with_name, with_path};
-use super::share_code;
+use super::working::{label, reading};
+use super::{share_code, together};
 use crate::args::exit;
-use crate::engine::library::hash_path;
+use crate::engine::library::hash_watched;
 
 /// Hashes every path; returns the exit code.
-pub fn hash(paths: &[std::path::PathBuf], out: &mut Output) -> u8 {
+pub async fn hash(paths: &[PathBuf], out: &mut Output) -> u8 {
     let mut failed = Vec::new();
     for path in paths {
-        match hash_path(path, 0) {
+        let read = path.clone();
+        let work = move |progress: &_, cancel: &_| hash_watched(&read, 0, progress, cancel);
+        let hashed = match reading(label(path), out, work).await {
+            Ok(hashed) => hashed,
+            Err(code) => return code,
+        };
+        match hashed {
             Ok(prepared) => {
                 let kind = if prepared.kind == Kind::Folder { "folder" } else { "file" };
                 let (id, root) = (prepared.id.to_string(), prepared.descriptor.root.hex());
@@ -36,9 +45,5 @@ pub fn hash(paths: &[std::path::PathBuf], out: &mut Output) -> u8 {
             }
         }
     }
-    match failed.as_slice() {
-        [] => exit::OK,
-        some if some.len() < paths.len() => exit::PARTIAL,
-        [first, ..] => *first,
-    }
+    together(&failed, paths.len())
 }

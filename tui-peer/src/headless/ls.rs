@@ -4,19 +4,21 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::content::Kind;
+use common::content::Kind as ContentKind;
 use common::id::ContentId;
 use serde_json::json;
 
-use super::output::{Output, bytes, with_name};
+use super::output::{Cell, Column, Kind, Output, Paint, bytes, with_name};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
-use super::wait::deadline;
+use super::wait::{Ended, deadline};
 use crate::args::{Ls, exit};
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::{CatalogueRow, NetState, Snapshot, Transfer};
-use crate::filter::{ALIAS, Filter, Subject, fold};
+use crate::engine::snapshot::{CatalogueRow, NetState, Snapshot, Transfer, TransferState};
+use crate::filter::{ALIAS, Filter, Misread, Subject, fold};
+use crate::find::Miss;
+use crate::format;
 use crate::members::Owners;
 
 /// How long the catalogue is waited for.
@@ -30,31 +32,23 @@ const PEERS_HINT: &str = "tui-peer peers --all lists who is in the network";
 /// What to do about a tracker.
 const HINT: &str = "check the join string and that the tracker runs";
 
-/// Prints the catalogue; returns the exit code.
-pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
-    let query = wish.query.as_deref().or(wish.filter.as_deref()).unwrap_or_default();
-    let filter = match Filter::checked(query) {
-        Ok(filter) => filter,
-        Err(misread) => {
-            let hint = "quote what is to be found as it stands; / in the app takes the same words";
-            out.error("query", &misread.to_string(), hint);
-            engine.stop(Stop::Gracefully);
-            engine.stopped().await;
-            return exit::QUERY;
-        }
-    };
+/// Prints what a search finds in the catalogue; returns the exit code.
+pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Output) -> u8 {
     let end = deadline(wish.timeout);
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut snapshots = engine.snapshots();
     let began = Instant::now();
-    let mut ask_at = began;
+    let (mut ask_at, mut seen) = (began, None);
     let listed = loop {
         let snapshot = engine.snapshot();
         let catalogue = &snapshot.catalogue;
-        if catalogue.whole && Instant::now() >= ask_at {
-            match owners(&engine, &filter).await {
+        // What is downloaded and shared here, and whose files are, change without the catalogue.
+        let news = filter.needs_own() || filter.needs_peers() || seen != Some(catalogue.version);
+        if catalogue.whole && news && Instant::now() >= ask_at {
+            seen = Some(catalogue.version);
+            match owners(&engine, filter).await {
                 Ok(owners) => {
-                    let found = found(&snapshot, &filter, &owners);
+                    let found = found(&snapshot, filter, &owners);
                     if !wish.wait || !found.is_empty() {
                         break Ok(found);
                     }
@@ -88,29 +82,37 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, out: &mut Output) -> u8 {
             }
             _ => {}
         }
-        tokio::select! {
-            _ = snapshots.changed() => {}
-            () = tokio::time::sleep(LOOK) => {}
-            () = tokio::time::sleep_until(end) => {
-                engine.stop(Stop::Gracefully);
-                engine.stopped().await;
-                out.error("wait", "not within the time given", "give it more with --timeout");
-                return exit::OTHER;
-            }
-            code = signals.stop(&engine) => {
+        let ended = tokio::select! {
+            changed = snapshots.changed() => changed.err().map(|_| Ended::Stopped),
+            () = tokio::time::sleep(LOOK) => None,
+            () = tokio::time::sleep_until(end) => Some(Ended::TooLate),
+            () = engine.stopped() => Some(Ended::Stopped),
+            code = signals.stop(&engine) => Some(Ended::Signal(code)),
+        };
+        match ended {
+            None => {}
+            Some(Ended::Signal(code)) => {
                 engine.stopped().await;
                 return code;
+            }
+            Some(ended) => {
+                let (why, code) = ended.words();
+                let (word, hint) = match ended {
+                    Ended::Stopped => ("stopped", "start it, then run this again"),
+                    _ => ("wait", "give it more with --timeout"),
+                };
+                break Err((word, why.to_owned(), hint, code));
             }
         }
     };
     engine.stop(Stop::Gracefully);
-    let code = match listed {
+    let code = match &listed {
         Err((word, why, hint, code)) => {
-            out.error(word, &why, hint);
-            code
+            out.error(word, why, hint);
+            *code
         }
         Ok(found) => {
-            found.iter().for_each(|row| print(row, out));
+            print_all(found, wish, &engine.snapshot(), out);
             exit::OK
         }
     };
@@ -123,14 +125,33 @@ async fn owners(engine: &EngineHandle, filter: &Filter) -> Result<Owners, Comman
     if filter.needs_peers() { Owners::of(engine, filter).await } else { Ok(Owners::default()) }
 }
 
+fn print_all(found: &[CatalogueRow], wish: &Ls, snapshot: &Snapshot, out: &mut Output) {
+    if out.is_read() {
+        show(found, snapshot, out);
+    } else {
+        found.iter().for_each(|row| print(row, out));
+    }
+    if found.is_empty() && out.is_told() {
+        out.always(&nothing(wish, snapshot));
+    }
+}
+
+/// What is looked for, if every word of it means something among the network's files.
+///
+/// # Errors
+/// The word that means nothing, and what to write.
+pub fn search(wish: &Ls) -> Result<Filter, Misread> {
+    let query = wish.query.as_deref().or(wish.filter.as_deref()).unwrap_or_default();
+    Filter::checked(query)
+}
+
 /// The files that a search means, by name; with `~` the best first.
 fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<CatalogueRow> {
     let own: HashMap<ContentId, &Transfer> = match filter.needs_own() {
         true => snapshot.transfers.iter().map(|transfer| (transfer.id, transfer)).collect(),
         false => HashMap::new(),
     };
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = now();
     let (mut rows, mut names): (Vec<&CatalogueRow>, Vec<String>) = Default::default();
     for row in &snapshot.catalogue.rows {
         let mut folded = fold(&row.name);
@@ -167,13 +188,166 @@ fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<Catalogue
 }
 
 fn print(row: &CatalogueRow, out: &mut Output) {
-    let kind = if row.kind == Kind::Folder { "folder" } else { "file" };
+    let kind = if row.kind == ContentKind::Folder { "folder" } else { "file" };
     let object = json!({
         "id": row.id.to_string(), "kind": kind, "size": row.size, "chunks": row.chunks,
         "sources": row.sources, "complete": row.complete,
     });
     out.json(&with_name(object, row.raw_name(), &row.name));
     let (id, size) = (row.id.short(), bytes(row.size as f64));
-    let slash = if row.kind == Kind::Folder { "/" } else { "" };
+    let slash = if row.kind == ContentKind::Folder { "/" } else { "" };
     out.line(&format!("{id}  {size:>9}  {:>3} src  {}{slash}", row.sources, row.name));
+}
+
+/// What stands in the table.
+const COLUMNS: [Column; 8] = [
+    Column { title: "NAME", kind: Kind::Text },
+    Column { title: "SIZE", kind: Kind::Number },
+    Column { title: "SOURCES", kind: Kind::Number },
+    Column { title: "COPIES", kind: Kind::Number },
+    Column { title: "WEAKEST", kind: Kind::Number },
+    Column { title: "HERE", kind: Kind::Number },
+    Column { title: "ID", kind: Kind::Word },
+    Column { title: "SINCE", kind: Kind::Number },
+];
+
+/// For a person at a terminal.
+fn show(found: &[CatalogueRow], snapshot: &Snapshot, out: &mut Output) {
+    if found.is_empty() {
+        return;
+    }
+    let own: HashMap<ContentId, &Transfer> =
+        snapshot.transfers.iter().map(|transfer| (transfer.id, transfer)).collect();
+    let now = now();
+    let units = out.looks().units;
+    let mut rows = Vec::with_capacity(found.len());
+    for row in found {
+        let own = own.get(&row.id).copied();
+        let slash = if row.kind == ContentKind::Folder { "/" } else { "" };
+        let age = now.saturating_sub(row.first_seen);
+        let count = |n: u32| match n {
+            0 => Cell::painted("0", Paint::Dim),
+            n => format::short_count(u64::from(n)).into(),
+        };
+        rows.push(vec![
+            format!("{}{slash}", row.name).into(),
+            format::size(row.size, units).into(),
+            count(row.sources),
+            count(row.complete),
+            weakest(row, own),
+            own.map_or_else(Cell::default, here),
+            row.id.short().into(),
+            if row.first_seen == 0 { Cell::default() } else { format::eta(age).into() },
+        ]);
+    }
+    out.table(&COLUMNS, &rows);
+    let bytes = found.iter().fold(0, |sum: u64, row| sum.saturating_add(row.size));
+    let sum =
+        format!("{}, {}", format::plural(found.len() as u64, "row"), format::size(bytes, units));
+    let sum = out.looks().paint(Paint::Dim, &sum).into_owned();
+    out.line(&sum);
+}
+
+/// Copies of the chunk that fewest have, as far as that can be said: of what is fetched it is known, of the rest
+/// that it is at least as many as have all of it.
+pub(super) fn weakest(row: &CatalogueRow, own: Option<&Transfer>) -> Cell {
+    match own.and_then(|own| own.availability) {
+        Some(copies) => availability(copies),
+        None if row.sources == 0 => Cell::painted("none", Paint::Error),
+        None if row.sources == row.complete => format::short_count(u64::from(row.complete)).into(),
+        None if row.complete == 0 => Cell::painted("?", Paint::Warn),
+        None => format!("{}+", format::short_count(u64::from(row.complete))).into(),
+    }
+}
+
+/// Copies of the rarest chunk that is missing.
+pub(super) fn availability(copies: f32) -> Cell {
+    let text = format::availability(copies);
+    if copies < 1.0 { Cell::painted(format!("{text}!"), Paint::Error) } else { text.into() }
+}
+
+/// How much of it is here.
+fn here(own: &Transfer) -> Cell {
+    match own.state {
+        TransferState::Sharing => Cell::painted("all", Paint::Accent),
+        _ => Cell::painted(format::percent(own.done, own.size), Paint::Accent),
+    }
+}
+
+/// Why there is nothing, and what was probably meant.
+fn nothing(wish: &Ls, snapshot: &Snapshot) -> String {
+    let query = wish.query.as_deref().or(wish.filter.as_deref()).unwrap_or_default();
+    let rows = &snapshot.catalogue.rows;
+    if rows.is_empty() {
+        return "nothing is shared in this network yet".to_owned();
+    }
+    let miss = Miss::nothing(query, rows.iter().map(|row| &*row.name));
+    format!("{} ({} in the network)", miss.message("nothing here"), rows.len())
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::handle::channel;
+    use crate::engine::snapshot::Me;
+
+    /// Longest it may take on a busy machine; for ever if nobody notices.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+    #[test]
+    fn c1_a_list_that_is_waited_for_ends_with_the_peer_that_is_asked() {
+        let (told, end) = std::sync::mpsc::channel();
+        // On a thread of its own: what turns round for ever cannot be stopped.
+        std::thread::spawn(move || {
+            let mut snapshot = Snapshot::first(Me::example());
+            snapshot.network.state = NetState::On;
+            let (engine, parts) = channel(snapshot);
+            let wish = Ls {
+                query: Some("nothing".to_owned()),
+                filter: None,
+                wait: true,
+                timeout: None,
+                common: crate::args::Common::default(),
+            };
+            let filter = search(&wish).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let code = runtime.unwrap().block_on(async {
+                let mut out = Output::new(true, 0);
+                let ended = async {
+                    tokio::task::yield_now().await;
+                    drop(parts);
+                };
+                tokio::join!(ls(engine, &wish, &filter, &mut out), ended).0
+            });
+            told.send(code).unwrap();
+        });
+        assert_eq!(end.recv_timeout(PATIENCE), Ok(exit::OTHER));
+    }
+
+    #[test]
+    fn p6_the_weakest_chunk_is_told_as_far_as_it_is_known() {
+        let row = |sources, complete| CatalogueRow {
+            id: ContentId::from_bytes([1; 32]),
+            name: "x".into(),
+            raw: None,
+            aliases: Vec::new(),
+            kind: ContentKind::File,
+            size: 1,
+            chunks: 1,
+            sources,
+            complete,
+            first_seen: 0,
+        };
+        let of = |sources, complete| weakest(&row(sources, complete), None).text;
+        assert_eq!(
+            (of(0, 0), of(3, 0), of(3, 1), of(3, 3)),
+            ("none".into(), "?".into(), "1+".into(), "3".into())
+        );
+        let own = Transfer { availability: Some(0.5), ..Transfer::blank(row(1, 0).id) };
+        assert_eq!(weakest(&row(3, 1), Some(&own)).text, "0.50!");
+    }
 }

@@ -9,6 +9,7 @@
 
 mod act;
 mod config;
+mod fetch;
 mod figures;
 mod get;
 mod hash;
@@ -27,14 +28,15 @@ mod systemd;
 mod unreached;
 mod verify;
 mod wait;
+mod working;
 
 pub use act::act;
 pub use config::{config, config_check};
 pub use get::get;
 pub use hash::hash;
-pub use ls::ls;
+pub use ls::{ls, search};
 pub use members::members;
-pub use output::Output;
+pub use output::{Look, Output, Paint, Signs};
 pub use reload::Reload;
 pub use send::{Sending, SpoolError, send, spool};
 pub use serve::{Service, serve};
@@ -46,7 +48,6 @@ pub use verify::{verify, verify_there};
 
 use crate::act::Refused;
 use crate::args::exit;
-use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::config::StartError;
 use crate::engine::library::{LibraryError, ShareError};
 use crate::find::Miss;
@@ -105,16 +106,6 @@ fn missed(miss: Miss, none: &str, hint: &str, out: &mut Output) -> u8 {
     let refused = Refused::miss(miss, none, hint);
     out.refused(&refused);
     refused.exit
-}
-
-/// The exit code for a command the engine refused.
-fn refused(error: &CommandError) -> u8 {
-    match error.kind {
-        CommandErrorKind::NotFound => exit::NOT_FOUND,
-        CommandErrorKind::Io => exit::IO,
-        CommandErrorKind::Permission => exit::PERMISSION,
-        CommandErrorKind::Invalid | CommandErrorKind::Stopped => exit::OTHER,
-    }
 }
 
 /// The exit code for a library that cannot be used.

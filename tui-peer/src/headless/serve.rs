@@ -16,6 +16,7 @@ use super::reload::Reload;
 use super::signals::{Heard, Signals};
 use super::systemd::Manager;
 use super::unreached::Told;
+use super::working::Working;
 use crate::args::exit;
 use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::handle::{EngineHandle, Events, Stop};
@@ -70,6 +71,7 @@ pub async fn serve(engine: EngineHandle, service: Service, out: &mut Output) -> 
         code: exit::OK,
         reported: HashMap::new(),
         told: Told::default(),
+        working: Working::default(),
     };
     let code = serving.run(out).await;
     out.clear();
@@ -157,6 +159,8 @@ struct Serving {
     reported: HashMap<ContentId, u32>,
     /// Sources that cannot be reached, as told to programs.
     told: Told,
+    /// What is being hashed or checked.
+    working: Working,
 }
 
 impl Serving {
@@ -210,7 +214,7 @@ impl Serving {
     fn look(&mut self, snapshot: &Snapshot, out: &mut Output) {
         let line = figures::line(snapshot);
         out.status(&line);
-        out.work(snapshot);
+        self.working.show(snapshot, out);
         out.look();
         for transfer in snapshot.transfers.iter().filter(|t| t.state == TransferState::Getting) {
             if self.reported.insert(transfer.id, transfer.have) != Some(transfer.have) {

@@ -2,26 +2,31 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use common::id::ContentId;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::sleep_until;
+use tokio::time::{interval, sleep_until};
 
 use super::output::{Output, with_name, with_path};
 use super::signals::Signals;
 use super::status::unkept_line;
 use super::wait::{Ended, deadline};
-use super::{library_code, missed, refused, together};
+use super::working::{Working, label, reading};
+use super::{library_code, missed, together};
 use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
 use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events};
-use crate::engine::library::{Library, hash_path};
+use crate::engine::library::{Library, ShareError, hash_watched};
 use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
 use crate::find::{self, Wanted};
 
+/// How often bars move.
+const LOOK: Duration = Duration::from_millis(500);
 /// What there is none of.
 const NOTHING: &str = "nothing shared here";
 
@@ -38,7 +43,7 @@ pub async fn share(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
         let command = Command::Share { path: path.clone(), name: wish.name.clone() };
         if let Err(error) = peer.engine.call(command).await {
             out.error("share", &error.message, "check the path");
-            failed.push(refused(&error));
+            failed.push(error.kind.exit());
             continue;
         }
         if !wish.wait {
@@ -52,30 +57,34 @@ pub async fn share(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
             }
             continue;
         }
-        let ended = tokio::select! {
-            shared = waiting.shared(&peer.engine, &mut events) => match shared {
-                Ok(shared) => {
-                    if let Err(code) = said(&shared, out) {
-                        failed.push(code);
-                    }
-                    continue;
-                }
-                Err(Failed::Share(why, hint)) => {
-                    out.error("share", &why, &hint);
-                    failed.push(exit::IO);
-                    continue;
-                }
-                Err(Failed::Tracker(why)) => {
-                    let hint = "it is shared once the tracker takes it: tui-peer status";
-                    out.error("tracker", &why, hint);
-                    failed.push(exit::TRACKER);
-                    continue;
-                }
-                Err(Failed::Ended(ended)) => ended,
-            },
-            () = peer.engine.stopped() => Ended::Stopped,
-            () = sleep_until(end) => Ended::TooLate,
-            code = signals.stop(&peer.engine) => Ended::Signal(code),
+        let (mut working, mut ticker) = (Working::default(), interval(LOOK));
+        let shared = loop {
+            tokio::select! {
+                shared = waiting.shared(&peer.engine, &mut events) => break shared,
+                _ = ticker.tick() => working.show(&peer.engine.snapshot(), out),
+                () = peer.engine.stopped() => break Err(Failed::Ended(Ended::Stopped)),
+                () = sleep_until(end) => break Err(Failed::Ended(Ended::TooLate)),
+                code = signals.stop(&peer.engine) => break Err(Failed::Ended(Ended::Signal(code))),
+            }
+        };
+        out.clear();
+        let ended = match shared {
+            Ok(shared) => {
+                failed.extend(said(&shared, out).err());
+                continue;
+            }
+            Err(Failed::Share(why, hint)) => {
+                out.error("share", &why, &hint);
+                failed.push(exit::IO);
+                continue;
+            }
+            Err(Failed::Tracker(why)) => {
+                let hint = "it is shared once the tracker takes it: tui-peer status";
+                out.error("tracker", &why, hint);
+                failed.push(exit::TRACKER);
+                continue;
+            }
+            Err(Failed::Ended(ended)) => ended,
         };
         let (why, code) = ended.words();
         out.error("wait", why, "it goes on: tui-peer status shows how far it is");
@@ -238,9 +247,9 @@ impl Waiting {
 }
 
 /// Without a running peer: hashed here, remembered for the next start; returns the exit code.
-pub fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
+pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
     let library = match Library::open(state) {
-        Ok((library, _)) => library,
+        Ok((library, _)) => Arc::new(library),
         Err(error) => {
             out.error("state", &error.to_string(), "stop whatever uses the folder");
             return library_code(&error);
@@ -249,13 +258,19 @@ pub fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
     let mut failed = Vec::new();
     for path in &wish.paths {
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let shared = hash_path(&real, 0).and_then(|mut prepared| {
-            if let Some(name) = &wish.name {
-                prepared.name.clone_from(name);
+        let (library, path, name) = (library.clone(), real.clone(), wish.name.clone());
+        let work = move |progress: &_, cancel: &_| {
+            let mut prepared = hash_watched(&path, 0, progress, cancel)?;
+            if let Some(name) = name {
+                prepared.name = name;
             }
             library.put_share(&prepared.record(false), &prepared)?;
             Ok(prepared)
-        });
+        };
+        let shared: Result<_, ShareError> = match reading(label(&real), out, work).await {
+            Ok(shared) => shared,
+            Err(code) => return code,
+        };
         match shared {
             Ok(prepared) => {
                 let name = common::names::show(&prepared.name);
@@ -295,7 +310,7 @@ pub async fn unshare(peer: Attached, wish: &Unshare, out: &mut Output) -> u8 {
             Ok(_) => gone(&id, &name, out),
             Err(error) => {
                 out.error("unshare", &error.message, "tui-peer status lists what there is");
-                failed.push(refused(&error));
+                failed.push(error.kind.exit());
             }
         }
     }

@@ -15,6 +15,8 @@ pub(super) struct Signals {
     user1: Signal,
     user2: Signal,
     stops: u32,
+    /// The code of one that came before, when nobody listened.
+    missed: Option<u8>,
 }
 
 /// What was heard.
@@ -41,20 +43,25 @@ impl Signals {
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
             stops: 0,
+            missed: None,
         };
         crate::leave::watch();
-        Ok(signals)
+        Ok(Self { missed: crate::leave::unheard(), ..signals })
     }
 
-    /// The next signal.
+    /// The next signal; one that came while a command began is not lost.
     pub(super) async fn next(&mut self) -> Heard {
-        let code = tokio::select! {
+        let code = match self.missed.take() {
+            Some(code) => code,
+            None => tokio::select! {
             _ = self.interrupt.recv() => exit::INTERRUPTED,
             _ = self.terminate.recv() => exit::TERMINATED,
             _ = self.hangup.recv() => return Heard::Reload,
             _ = self.user1.recv() => return Heard::Stats,
             _ = self.user2.recv() => return Heard::Level,
+            },
         };
+        crate::leave::heard();
         self.stops += 1;
         Heard::Stop { code, again: self.stops > 1 }
     }

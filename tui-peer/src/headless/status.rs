@@ -5,13 +5,15 @@ use std::time::Instant;
 use common::names::show;
 use serde_json::json;
 
-use super::output::{Output, bytes, with_name, with_path};
+use super::ls::availability;
+use super::output::{Cell, Column, Kind, Output, Paint, bytes, with_name, with_path};
 use super::wait::{deadline, until};
-use super::{figures, get};
+use super::{fetch, figures};
 use crate::args::{Peers, Status, exit};
 use crate::control::Attached;
 use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept};
 use crate::engine::why;
+use crate::format;
 
 /// Prints it; returns the exit code.
 pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
@@ -83,6 +85,10 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
     if let Some(unkept) = &snapshot.unkept {
         out.line(&unkept_line(unkept));
     }
+    if out.is_read() {
+        show_transfers(&snapshot, out);
+        return exit::OK;
+    }
     for transfer in snapshot.transfers.iter() {
         out.line(&format!("  {}  {}", short(transfer), line(transfer)));
         for source in &transfer.unreached {
@@ -90,6 +96,80 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         }
     }
     exit::OK
+}
+
+/// What stands in the table of transfers.
+const COLUMNS: [Column; 9] = [
+    Column { title: "NAME", kind: Kind::Text },
+    Column { title: "STATE", kind: Kind::Word },
+    Column { title: "SIZE", kind: Kind::Number },
+    Column { title: "DONE", kind: Kind::Number },
+    Column { title: "DOWN", kind: Kind::Number },
+    Column { title: "UP", kind: Kind::Number },
+    Column { title: "LEFT", kind: Kind::Number },
+    Column { title: "WEAKEST", kind: Kind::Number },
+    Column { title: "ID", kind: Kind::Word },
+];
+
+/// Transfers for a person at a terminal.
+fn show_transfers(snapshot: &Snapshot, out: &mut Output) {
+    if snapshot.transfers.is_empty() {
+        return;
+    }
+    let units = out.looks().units;
+    let rows = snapshot.transfers.iter().map(|t| {
+        let rate = |rate| Cell::from(format::rate(rate, "", units));
+        let paint = match t.state {
+            TransferState::Sharing => None,
+            TransferState::Failed(_)
+            | TransferState::NoSource
+            | TransferState::DiskFull
+            | TransferState::Changed => Some(Paint::Error),
+            TransferState::Paused | TransferState::Queued => Some(Paint::Dim),
+            _ => Some(Paint::Accent),
+        };
+        let done = match t.state {
+            TransferState::Sharing => String::new(),
+            _ if t.done >= t.size => "99.9%".to_owned(),
+            _ => format::percent(t.done, t.size),
+        };
+        vec![
+            t.name.to_string().into(),
+            Cell { text: t.state.word().to_owned(), paint },
+            format::size(t.size, units).into(),
+            done.into(),
+            rate(t.down_rate),
+            rate(t.up_rate),
+            t.eta_s.map_or_else(Cell::default, |seconds| format::eta(seconds).into()),
+            copies(t),
+            short(t).into(),
+        ]
+    });
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    out.line("");
+    out.table(&COLUMNS, &rows);
+    for transfer in snapshot.transfers.iter() {
+        if let TransferState::Failed(why) = &transfer.state {
+            out.line(&format!("{}: {why}", transfer.name));
+        }
+        for source in &transfer.unreached {
+            out.line(&source.words(&transfer.name, Instant::now()));
+        }
+    }
+}
+
+/// Copies of its weakest chunk, this peer's own among them if it has all.
+fn copies(t: &Transfer) -> Cell {
+    match t.availability {
+        Some(copies) => availability(copies),
+        None if t.state == TransferState::Sharing && t.other_complete == 0 => {
+            Cell::painted("only here", Paint::Warn)
+        }
+        None if t.state == TransferState::Sharing => {
+            format::short_count(u64::from(t.other_complete) + 1).into()
+        }
+        None => Cell::default(),
+    }
 }
 
 /// Prints the connected peers; returns the exit code.
@@ -103,6 +183,9 @@ pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
             return code;
         }
     };
+    if out.is_read() {
+        show_peers(&snapshot, out);
+    }
     for row in snapshot.peers.iter() {
         out.json(&json!({
             "event": "connected", "peer": row.peer.to_string(), "nick": row.nick,
@@ -110,6 +193,9 @@ pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
             "up_rate": row.up_rate.round(), "down": row.down, "up": row.up,
             "contents": row.contents, "rtt_ms": row.rtt_ms,
         }));
+        if out.is_read() {
+            continue;
+        }
         let nick = if row.nick.is_empty() { "-" } else { &row.nick };
         out.line(&format!(
             "{}  {nick:<16} {:<21} ↓ {:>9} ({}/s)  ↑ {:>9} ({}/s)",
@@ -125,6 +211,44 @@ pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
         out.note("connected to nobody just now");
     }
     exit::OK
+}
+
+/// What stands in the table of peers.
+const PEER_COLUMNS: [Column; 9] = [
+    Column { title: "NAME", kind: Kind::Text },
+    Column { title: "KEY", kind: Kind::Word },
+    Column { title: "ADDRESS", kind: Kind::Word },
+    Column { title: "DOWN", kind: Kind::Number },
+    Column { title: "UP", kind: Kind::Number },
+    Column { title: "GOT", kind: Kind::Number },
+    Column { title: "SENT", kind: Kind::Number },
+    Column { title: "RTT", kind: Kind::Number },
+    Column { title: "SINCE", kind: Kind::Number },
+];
+
+/// Connected peers for a person at a terminal.
+fn show_peers(snapshot: &Snapshot, out: &mut Output) {
+    if snapshot.peers.is_empty() {
+        return;
+    }
+    let (units, now) = (out.looks().units, Instant::now());
+    let dash = out.looks().signs.dash;
+    let rows = snapshot.peers.iter().map(|row| {
+        let since = now.saturating_duration_since(row.since).as_secs();
+        vec![
+            if row.nick.is_empty() { dash.into() } else { row.nick.clone().into() },
+            row.peer.short().into(),
+            row.addr.to_string().into(),
+            format::rate(row.down_rate, dash, units).into(),
+            format::rate(row.up_rate, dash, units).into(),
+            format::size(row.down, units).into(),
+            format::size(row.up, units).into(),
+            row.rtt_ms.map_or_else(Cell::default, |ms| format!("{ms} ms").into()),
+            format::eta(since).into(),
+        ]
+    });
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    out.table(&PEER_COLUMNS, &rows);
 }
 
 /// Why the tracker is not there for us.
@@ -156,7 +280,7 @@ fn line(transfer: &Transfer) -> String {
             bytes(transfer.done as f64),
             bytes(transfer.size as f64)
         ),
-        _ => get::line(transfer),
+        _ => fetch::line(transfer),
     }
 }
 

@@ -19,12 +19,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, sleep_until};
 
 use self::follow::{Broken, follow};
-use super::get::{Found, line, look_up};
+use super::fetch::{Found, LIST, Search, line, passes};
 use super::output::Output;
-use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::{deadline, no_way};
-use super::{missed, refused};
 use crate::args::exit;
 use crate::engine::chunks::Chunks;
 use crate::engine::command::{Command, Download, Reply, Selection};
@@ -79,6 +77,7 @@ struct Work<'a> {
     chunks: u32,
     limit: watch::Sender<u64>,
     writer: Option<JoinHandle<Result<(), Broken>>>,
+    search: Search,
     began: Instant,
     was_on: bool,
 }
@@ -102,6 +101,7 @@ pub async fn stream(engine: EngineHandle, streaming: &Streaming, out: &mut Outpu
         chunks: 0,
         limit: watch::channel(0).0,
         writer: None,
+        search: Search::new(streaming.wait),
         began: Instant::now(),
         was_on: false,
     };
@@ -173,6 +173,11 @@ impl Work<'_> {
             return Err(exit::TRACKER);
         }
         let Some(id) = self.id else { return self.resolve(&snapshot, out).await };
+        let row = snapshot.transfers.iter().find(|row| row.id == id);
+        if let Some(TransferState::Failed(why)) = row.map(|row| &row.state) {
+            out.error("failed", why, "run it again");
+            return Err(exit::IO);
+        }
         if self.folder && self.chosen.is_none() {
             return self.choose(id, out).await;
         }
@@ -185,22 +190,16 @@ impl Work<'_> {
 
     /// From a name to a download that has begun.
     async fn resolve(&mut self, snapshot: &Snapshot, out: &mut Output) -> Result<(), u8> {
-        let Streaming { what, files, wait, dir, .. } = self.streaming;
-        let (id, name) = match look_up(what, snapshot, self.began, *wait) {
+        let Streaming { what, files, dir, .. } = self.streaming;
+        let (id, name) = match self.search.look_up(what, snapshot) {
             Found::Yes(id, name) => (id, name),
-            Found::NotYet => return Ok(()),
-            Found::Missed(miss) => {
-                let none = "nothing in this network";
-                return Err(missed(miss, none, "tui-peer ls lists what there is", out));
+            Found::NotYet => {
+                self.search.looked(snapshot);
+                return Ok(());
             }
-            Found::No(code, why) => {
-                let hint = match code {
-                    exit::TRACKER if why == NO_NETWORK => NO_NETWORK_HINT,
-                    exit::TRACKER => "check the join string and that the tracker runs",
-                    _ => "tui-peer ls lists what there is",
-                };
-                out.error("not-found", &why, hint);
-                return Err(code);
+            Found::No(refused) => {
+                out.refused(&refused);
+                return Err(refused.exit);
             }
         };
         let said = match parse_any(what) {
@@ -227,8 +226,8 @@ impl Work<'_> {
         ];
         for command in all {
             if let Err(error) = self.engine.call(command).await {
-                out.error("get", &error.message, "tui-peer ls lists what there is");
-                return Err(refused(&error));
+                out.error("get", &error.message, LIST);
+                return Err(error.kind.exit());
             }
         }
         self.id = Some(id);
@@ -248,7 +247,7 @@ impl Work<'_> {
         let select = Command::Select { id, files: Selection::Paths(vec![raw]) };
         self.engine.call(select).await.map(drop).map_err(|error| {
             out.error("files", &error.message, "run it again");
-            refused(&error)
+            error.kind.exit()
         })
     }
 
@@ -307,14 +306,17 @@ impl Work<'_> {
         out.event(event);
         match &event.what {
             What::Failed { id, code, .. } if id.is_some() && *id == self.id => {
-                let passes = matches!(*code, "disk-full" | "disk-blocked" | "register");
-                if passes { Ok(()) } else { Err(exit::IO) }
+                if passes(code) {
+                    Ok(())
+                } else {
+                    Err(exit::IO)
+                }
             }
             _ => Ok(()),
         }
     }
 
-    fn show(&self, snapshot: &Snapshot, out: &Output) {
+    fn show(&self, snapshot: &Snapshot, out: &mut Output) {
         match snapshot.transfers.iter().find(|row| Some(row.id) == self.id) {
             Some(row) => out.status(&line(row)),
             None => out.status("asking the tracker …"),

@@ -6,22 +6,22 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 
 use super::output::Output;
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
 use crate::engine::snapshot::Transfer;
 
 /// What was told, and what the engine said by itself.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     programs: HashSet<(ContentId, PeerId, String)>,
-    people: HashSet<(String, String)>,
-    said: Vec<String>,
+    people: HashSet<(ContentId, PeerId, String)>,
+    said: HashSet<(ContentId, PeerId)>,
 }
 
 impl Told {
     /// The engine says something; perhaps just this.
     pub(super) fn hear(&mut self, event: &Event) {
-        if event.text.contains(" cannot be reached: ") {
-            self.said.push(event.text.clone());
+        if let What::Unreached { id, peer } = &event.what {
+            self.said.insert((*id, *peer));
         }
     }
 
@@ -34,14 +34,14 @@ impl Told {
         }
     }
 
-    /// Tells people too, unless the engine did: one that was at it before says it only once.
+    /// Tells people too, unless the engine does: one that was at it before says it only once.
     pub(super) fn people(&mut self, transfer: &Transfer, out: &Output) {
         for source in &transfer.unreached {
-            let cause = source.cause();
-            let key = (transfer.name.to_string(), cause.clone());
-            let heard = self.said.iter().any(|text| text.contains(&cause));
-            if self.people.insert(key) && !heard {
-                out.say(&source.words(&transfer.name, Instant::now()));
+            let news = self.people.insert((transfer.id, source.peer, source.why.clone()));
+            // To somebody at a terminal the engine says only what went wrong.
+            let said = self.said.contains(&(transfer.id, source.peer)) && !out.is_told();
+            if news && !said {
+                out.always(&source.words(&transfer.name, Instant::now()));
             }
         }
     }

@@ -1,16 +1,19 @@
 //! `verify`: shared and downloaded files are read again and compared with what was hashed.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use common::id::ContentId;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::sleep_until;
+use tokio::time::{interval, sleep_until};
 
 use super::output::{Output, with_name, with_path};
 use super::signals::Signals;
 use super::wait::{Ended, deadline};
-use super::{library_code, missed, refused};
+use super::working::{Working, reading};
+use super::{library_code, missed};
 use crate::args::{Verify, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
@@ -20,13 +23,15 @@ use crate::engine::library::{Compared, Library, ShareRecord, compare};
 use crate::engine::snapshot::{Transfer, TransferState};
 use crate::find::{self, ALL, Miss, Named, Wanted};
 
+/// How often bars move.
+const LOOK: Duration = Duration::from_millis(500);
 /// What there is none of.
 const NOTHING: &str = "nothing shared or downloaded here";
 
 /// Checks everything the library at `state` knows that `what` names; returns the exit code.
-pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
+pub async fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
     let (library, loaded) = match Library::open(state) {
-        Ok(opened) => opened,
+        Ok((library, loaded)) => (Arc::new(library), loaded),
         Err(error) => {
             out.error("state", &error.to_string(), "stop whatever uses the folder");
             return library_code(&error);
@@ -48,8 +53,13 @@ pub fn verify(state: &Path, what: &[String], out: &mut Output) -> u8 {
         }
     }
     for record in chosen {
-        let result = compare(&library, &record.path, 0).map_err(|error| error.to_string());
         let shown = common::names::show(&record.name);
+        let (library, path) = (library.clone(), record.path.clone());
+        let work = move |progress: &_, cancel: &_| compare(&library, &path, progress, cancel);
+        let result = match reading(shown.clone(), out, work).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(code) => return code,
+        };
         if let Ok(Compared { remembered: Err(error), .. }) = &result {
             out.note(&format!("{shown}: what was found is not remembered: {error}"));
         }
@@ -115,19 +125,25 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
         }
         if let Err(error) = peer.engine.call(Command::Verify { id: transfer.id }).await {
             out.error("verify", &error.message, "tui-peer status lists what there is");
-            code = refused(&error);
+            code = error.kind.exit();
             continue;
         }
         let verdict = verdict(&peer.engine, &transfer.id, &mut events);
-        let result = tokio::select! {
-            result = verdict => match result {
-                Some(result) => result,
-                None => return gave_up(Ended::Stopped, out),
-            },
-            () = peer.engine.stopped() => return gave_up(Ended::Stopped, out),
-            () = sleep_until(end) => return gave_up(Ended::TooLate, out),
-            code = signals.stop(&peer.engine) => return gave_up(Ended::Signal(code), out),
+        tokio::pin!(verdict);
+        let (mut working, mut ticker) = (Working::default(), interval(LOOK));
+        let result = loop {
+            tokio::select! {
+                result = &mut verdict => match result {
+                    Some(result) => break result,
+                    None => return gave_up(Ended::Stopped, out),
+                },
+                _ = ticker.tick() => working.show(&peer.engine.snapshot(), out),
+                () = peer.engine.stopped() => return gave_up(Ended::Stopped, out),
+                () = sleep_until(end) => return gave_up(Ended::TooLate, out),
+                code = signals.stop(&peer.engine) => return gave_up(Ended::Signal(code), out),
+            }
         };
+        out.clear();
         if result != Ok(0) {
             code = exit::DAMAGED;
         }
@@ -207,13 +223,14 @@ fn said(event: &Event, of: &ContentId) -> Option<Result<usize, String>> {
 
 fn gave_up(ended: Ended, out: &mut Output) -> u8 {
     let (why, code) = ended.words();
+    out.clear();
     out.error("wait", why, "the running peer goes on with it: tui-peer status");
     code
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
     use crate::engine::command::Reply;

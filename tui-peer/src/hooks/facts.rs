@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use common::names::show;
+use common::names::{cut, show};
 
 use crate::engine::event::{Event, What};
 use crate::engine::snapshot::{Snapshot, Transfer};
@@ -12,6 +12,11 @@ use crate::settings::Hooks as Settings;
 
 /// Longest text of an error that is passed on, in bytes: systems refuse environments that are too large.
 const MAX_TEXT: usize = 4096;
+
+/// The setting that names what runs when a download is done.
+const ON_DONE: &str = "on_done";
+/// The same for what failed.
+const ON_ERROR: &str = "on_error";
 
 /// A program to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,20 +31,29 @@ pub(super) struct Call {
     pub(super) about: String,
 }
 
+/// The program of a hook and its arguments, if there is one.
+pub(super) fn program(hook: &str, settings: &Settings) -> Option<Vec<String>> {
+    match hook {
+        ON_DONE => settings.done.clone(),
+        ON_ERROR => settings.error.clone(),
+        _ => None,
+    }
+}
+
 /// The hook for an event, if there is one.
 pub(super) fn call(event: &Event, settings: &Settings, snapshot: &Snapshot) -> Option<Call> {
     match &event.what {
         What::Done { id, path, bytes, seconds, .. } => {
-            let argv = settings.done.clone()?;
+            let argv = program(ON_DONE, settings)?;
             let mut facts = vec![("SHOAL_EVENT", "done".into()), ("SHOAL_ID", text(id))];
             facts.extend(place(path));
             facts.push(("SHOAL_BYTES", text(bytes)));
             facts.push(("SHOAL_SECONDS", format!("{seconds:.3}").into()));
             let about = show(&name(path).to_string_lossy());
-            Some(Call { hook: "on_done", argv, facts, about })
+            Some(Call { hook: ON_DONE, argv, facts, about })
         }
         What::Failed { id, code, hint } => {
-            let argv = settings.error.clone()?;
+            let argv = program(ON_ERROR, settings)?;
             let mut facts = vec![("SHOAL_EVENT", "error".into())];
             let row = id.and_then(|id| snapshot.transfers.iter().find(|row| row.id == id));
             facts.extend(id.map(|id| ("SHOAL_ID", text(&id))));
@@ -50,7 +64,7 @@ pub(super) fn call(event: &Event, settings: &Settings, snapshot: &Snapshot) -> O
             facts.push(("SHOAL_ERROR", words(&event.text)));
             facts.push(("SHOAL_HINT", words(hint)));
             let about = row.map_or_else(|| (*code).to_owned(), |row| row.name.to_string());
-            Some(Call { hook: "on_error", argv, facts, about })
+            Some(Call { hook: ON_ERROR, argv, facts, about })
         }
         _ => None,
     }
@@ -83,12 +97,7 @@ fn text(value: &impl ToString) -> OsString {
 
 /// Words for people: without secrets, and not too many.
 fn words(text: &str) -> OsString {
-    let mut end = text.len().min(MAX_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = text.get(..end).unwrap_or_default();
-    redact(text).replace('\0', " ").into()
+    redact(cut(text, MAX_TEXT)).replace('\0', " ").into()
 }
 
 #[cfg(test)]

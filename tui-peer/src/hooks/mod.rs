@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use self::facts::{Call, call};
+use self::facts::{Call, call, program};
 use self::process::{Outcome, run};
 use crate::engine::event::{Event, Level, Target, What};
 use crate::engine::handle::{EngineHandle, Events};
@@ -120,7 +120,7 @@ impl Runner {
                     Err(RecvError::Lagged(n)) => self.missed += n,
                     Err(RecvError::Closed) => break,
                 },
-                Some(ended) = self.running.join_next() => self.on_end(ended.ok()),
+                Some(ended) = self.running.join_next() => self.on_end(ended.ok()).await,
             }
         }
         self.ending = true;
@@ -132,7 +132,7 @@ impl Runner {
             }
         }
         while let Some(ended) = self.running.join_next().await {
-            self.on_end(ended.ok());
+            self.on_end(ended.ok()).await;
         }
     }
 
@@ -190,12 +190,17 @@ impl Runner {
         self.running.spawn(run(call, self.settings.limit));
     }
 
-    fn on_end(&mut self, outcome: Option<Outcome>) {
+    async fn on_end(&mut self, outcome: Option<Outcome>) {
         if let Some(outcome) = outcome {
             self.say(outcome.level, outcome.text);
         }
-        if let Some(next) = self.waiting.pop_front() {
-            self.begin(next);
+        while let Some(next) = self.waiting.pop_front() {
+            self.look().await;
+            // As it is now; the settings may name none any more.
+            if let Some(argv) = program(next.hook, &self.settings) {
+                self.begin(Call { argv, ..next });
+                break;
+            }
         }
         self.full &= self.waiting.len() >= MAX_WAITING;
     }

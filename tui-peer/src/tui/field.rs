@@ -28,10 +28,9 @@ impl Field {
         self.input = Input::new(text.to_owned());
     }
 
-    /// A path that begins anew: `/` or `~` typed after a whole folder, which is what a dialog offers, takes
-    /// its place.
-    pub fn path_key(&mut self, key: KeyEvent) -> bool {
-        if begins_path(key) && self.at_end() && self.text().ends_with('/') {
+    /// A key for a path: `/` or `~` begins one anew where what stands there was `offered` and not typed.
+    pub fn path_key(&mut self, key: KeyEvent, offered: bool) -> bool {
+        if offered && begins_path(key) && self.at_end() {
             self.set("");
         }
         self.key(key)
@@ -103,7 +102,7 @@ impl Field {
 }
 
 /// Whether a key is the first of a path that says all by itself.
-pub fn begins_path(key: KeyEvent) -> bool {
+fn begins_path(key: KeyEvent) -> bool {
     let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
     plain && matches!(key.code, KeyCode::Char('/' | '~'))
 }

@@ -14,7 +14,6 @@ pub mod action;
 pub mod app;
 mod clipboard;
 pub mod field;
-pub mod format;
 pub mod front;
 pub mod heatmap;
 pub mod keymap;
@@ -37,7 +36,7 @@ pub mod verdict;
 pub mod view;
 pub mod words;
 
-pub use crate::filter;
+pub use crate::{filter, format};
 mod zone;
 
 use std::io::Write as _;

@@ -249,11 +249,11 @@ impl Plain {
         });
         let trouble = snap.network.trouble.as_ref().map(|why| format!("Warning: {why}."));
         out.splice(1..1, clocks.into_iter().chain(trouble).map(Out::Say));
-        for t in snap.transfers.iter().filter(|t| words::is_unfinished(t)).take(PAGE) {
+        for t in snap.transfers.iter().filter(|t| t.is_unfinished()).take(PAGE) {
             let done = format::percent(t.done, t.size);
             out.push(Out::Say(format!("{}: {done}, {}", t.name, words::outlook(t))));
         }
-        let sharing = snap.transfers.iter().filter(|t| !words::is_unfinished(t)).count() as u64;
+        let sharing = snap.transfers.iter().filter(|t| !t.is_unfinished()).count() as u64;
         out.push(Out::Say(format!("Sharing {}.", format::plural(sharing, "item"))));
         out
     }

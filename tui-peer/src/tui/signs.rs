@@ -9,7 +9,6 @@ use crate::engine::snapshot::{NetState, Transfer, TransferState};
 use super::format;
 use super::model::Model;
 use super::theme::Env;
-use super::words;
 
 /// Between two titles, and between two values of progress.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -208,8 +207,7 @@ fn notification(how: Notify, text: &str) -> String {
 
 fn running(model: &Model) -> impl Iterator<Item = &Transfer> {
     model.snap.transfers.iter().filter(|t| {
-        words::is_unfinished(t)
-            && !matches!(t.state, TransferState::Paused | TransferState::Failed(_))
+        t.is_unfinished() && !matches!(t.state, TransferState::Paused | TransferState::Failed(_))
     })
 }
 

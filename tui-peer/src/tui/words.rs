@@ -69,16 +69,6 @@ pub fn is_wrong(transfer: &Transfer) -> bool {
     )
 }
 
-/// Whether a transfer is a download that has not ended.
-pub fn is_unfinished(transfer: &Transfer) -> bool {
-    transfer.downloaded && transfer.state != TransferState::Sharing
-}
-
-/// Whether it is a download that is not here yet; not one that was and vanished.
-pub fn is_on_its_way(transfer: &Transfer) -> bool {
-    is_unfinished(transfer) && transfer.state != TransferState::Changed
-}
-
 /// Whether something moves or will without anybody's doing.
 pub fn is_running(transfer: &Transfer) -> bool {
     matches!(

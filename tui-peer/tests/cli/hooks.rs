@@ -136,8 +136,8 @@ fn c5_slow_hooks_hold_nothing_up_and_few_run_at_once() {
             go = go.display()
         ),
     );
-    let args = ["--serve-only", "--json", "--on-done", &program];
-    let mut peer = Running::start(other(&place, "b", &host, &args));
+    place.config(&format!("on_done = \"{program}\"\n"));
+    let mut peer = Running::start(other(&place, "b", &host, &["--serve-only", "--json"]));
     let names: Vec<String> = (0..FILES).map(|n| format!("f{n}")).collect();
     let mut get = vec!["get"];
     get.extend(names.iter().map(String::as_str));
@@ -155,8 +155,14 @@ fn c5_slow_hooks_hold_nothing_up_and_few_run_at_once() {
     };
     until(&on, 4);
     assert_eq!((count(&on), count(&off)), (4, 0), "the others wait");
+    // The settings are read before each run: those that wait are to run another program now.
+    let late = place.path("late");
+    fs::create_dir(&late).unwrap();
+    let program = script(&place, "later", &format!("touch {}/$SHOAL_NAME", late.display()));
+    place.config(&format!("on_done = \"{program}\"\n"));
     fs::write(&go, "").unwrap();
-    until(&off, FILES);
+    until(&off, 4);
+    until(&late, FILES - 4);
     assert_eq!(peer.stop(), 0);
     assert_eq!(host.stop(), 0);
 }

@@ -21,6 +21,7 @@ mod program;
 mod remote;
 mod send;
 mod service;
+mod shell;
 mod status;
 #[path = "../walk/terminal.rs"]
 #[allow(dead_code)]

@@ -364,3 +364,69 @@ fn c2_where_a_network_is_known_it_is_used_and_stays_as_it_is() {
     assert_eq!(fs::read(place.path(".local/state/shoal/network.join")).unwrap(), before);
     assert_eq!(host.stop(), 0);
 }
+
+#[test]
+fn c2_a_link_to_another_network_moves_no_peer_out_of_its_own() {
+    let place = Place::new();
+    let mine = Running::start(place.command(&["--serve-only", "--host", "--json"]));
+    let far = Place::new();
+    let file = far.write("far.bin", &[8; 100_000]);
+    let mut theirs = Running::start(far.command(&["--serve-only", "--host", "--json", &file]));
+    let id = theirs.expect("shared")["id"].as_str().unwrap().to_owned();
+    let link = format!("{}/{id}?n=far.bin", theirs.ready["join"].as_str().unwrap());
+    assert!(!link.contains("secret="), "{link}");
+    let tracker = || values(&place.run(&["status", "--json"]).out)[0]["tracker"].clone();
+    let before = tracker();
+    // By a peer of that run, as nothing of that network is known here.
+    let here = place.path("here").to_str().unwrap().to_owned();
+    let end = place.run(&["get", &link, "-o", &here, "--json", "--timeout", "80"]);
+    assert_eq!(end.code, 0, "{}", end.err);
+    assert_eq!(fs::read(place.path("here/far.bin")).unwrap(), [8; 100_000]);
+    assert_eq!(tracker(), before);
+    // Nor where the command is told that this network is the one.
+    let join = theirs.ready["join"].as_str().unwrap();
+    let end = place.run(&["get", &link, "--tracker", join, "--json"]);
+    assert_eq!(end.code, 75, "{}", end.out);
+    assert_eq!(tracker(), before);
+    assert_eq!((mine.stop(), theirs.stop()), (0, 0));
+}
+
+#[test]
+fn c2_a_signal_while_a_command_begins_is_not_lost() {
+    let here = Machine::new();
+    let (path, _) = here.file("x.bin", 100_000, 13);
+    let id = common::id::ContentId::from_bytes([7; 32]);
+    let link = format!("{}/{id}?n=x", here.0.gone_tracker());
+    // All of these wait for somebody until they are told to stop, whenever that is.
+    for args in [&["send", &path][..], &["get", &link], &["get", &link, "-o", "-"]] {
+        for wait in [30, 60, 90, 120, 150, 200, 300, 450] {
+            let began = std::time::Instant::now();
+            let running = Running::silent(here.command(args));
+            std::thread::sleep(std::time::Duration::from_millis(wait));
+            running.signal(Signal::INT);
+            // Before it listens for signals the system ends it.
+            let code = running.wait();
+            assert!(matches!(code, 130 | -1), "{args:?} after {wait} ms: {code}");
+            assert!(began.elapsed().as_secs() < 15, "{args:?} after {wait} ms: not heard");
+        }
+    }
+    here.knows_nothing();
+}
+
+#[test]
+fn c2_a_secret_that_was_typed_wrong_is_not_repeated() {
+    let place = Place::new();
+    let peer = Running::start(place.command(&["--serve-only", "--host", "--json"]));
+    let secret = "abcdefghijklmnopqrstuvwxyz";
+    let wrong = format!("shoal:/typo@h:1?secret={secret}");
+    for args in
+        [&["get", &wrong][..], &["pause", &wrong], &["verify", &wrong], &["unshare", &wrong]]
+    {
+        let end = place.run(&[args, &["--json"]].concat());
+        assert_eq!(end.code, 4, "{args:?}: {}", end.err);
+        for text in [&end.out, &end.err] {
+            assert!(text.contains("secret=***") && !text.contains(secret), "{args:?}: {text}");
+        }
+    }
+    assert_eq!(peer.stop(), 0);
+}

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use common::id::PeerId;
 use common::limits::{MAX_LIST_ROWS, MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_QUERY};
-use common::names::show;
+use common::names::{cut, show};
 use common::wire::Code;
 use common::wire::tracker::{FileRow, Member, Request};
 use tokio::sync::oneshot;
 
 use super::addrs::Place;
-use super::connect::cut;
 use super::mirror;
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::snapshot::{MemberRow, Page};
@@ -100,7 +99,7 @@ impl Asks {
     pub(super) fn push(&mut self, ask: Ask, reply: Answering) {
         let ask = match ask {
             Ask::Members { query, cursor } => {
-                Ask::Members { query: cut(&query, MAX_QUERY), cursor }
+                Ask::Members { query: cut(&query, MAX_QUERY).to_owned(), cursor }
             }
             files @ Ask::Files { .. } => files,
         };

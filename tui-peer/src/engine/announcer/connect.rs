@@ -13,7 +13,7 @@ use common::limits::{
     MAX_ADDRS, MAX_AGENT, MAX_FRAME_BEFORE_HELLO, MAX_MEMBERSHIP, MAX_NICK, PROTOCOL_MIN,
     PROTOCOL_VERSION,
 };
-use common::names::show;
+use common::names::{cut, show};
 use common::wire::tracker::{Hello, Reply, Request, Welcome};
 use common::wire::{Code, WireError};
 use futures_util::future::join_all;
@@ -131,8 +131,8 @@ pub(super) async fn connect(
         join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
     let hello = Request::Hello(Hello {
         versions: (PROTOCOL_MIN, PROTOCOL_VERSION),
-        agent: cut(&config.agent, MAX_AGENT),
-        nick: cut(&config.nick, MAX_NICK),
+        agent: cut(&config.agent, MAX_AGENT).to_owned(),
+        nick: cut(&config.nick, MAX_NICK).to_owned(),
         port: config.port,
         local: config.local.iter().take(MAX_ADDRS).copied().collect(),
         proof,
@@ -241,12 +241,6 @@ fn alternating(found: &[SocketAddr]) -> Vec<SocketAddr> {
     }
 }
 
-/// The longest beginning of at most `max` bytes.
-pub(super) fn cut(text: &str, max: usize) -> String {
-    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,13 +254,6 @@ mod tests {
         let turns = addrs(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "[::3]:1"]);
         assert_eq!(alternating(&found), turns);
         assert!(alternating(&[]).is_empty());
-    }
-
-    #[test]
-    fn long_names_are_cut_between_characters() {
-        assert_eq!(cut("añb", 2), "a");
-        assert_eq!(cut("añb", 3), "añ");
-        assert_eq!(cut("", 3), "");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use stat::Stat;
 pub(in crate::engine) use store::ShareRows;
 pub use store::{Collected, Library};
 pub(in crate::engine) use verify::compare_then;
-pub use verify::{Compared, compare, hash_path, verify};
+pub use verify::{Compared, compare, hash_path, hash_watched, verify};
 
 #[cfg(test)]
 pub(in crate::engine) mod faults;

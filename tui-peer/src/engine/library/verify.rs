@@ -119,13 +119,18 @@ pub struct Compared {
     pub remembered: Result<(), LibraryError>,
 }
 
-/// Reads what is shared at `path` again and compares; writes down what was found out.
+/// Reads what is shared at `path` again and compares, on all cores; writes down what was found out.
 ///
 /// # Errors
 /// [`ShareError::Library`] when it is not known, or not completely; [`ShareError::Changed`] when it was
-/// written to meanwhile.
-pub fn compare(library: &Library, path: &Path, threads: usize) -> Result<Compared, ShareError> {
-    compare_then(library, path, threads, || {})
+/// written to meanwhile; [`ShareError::Cancelled`] soon after `cancel` is set.
+pub fn compare(
+    library: &Library,
+    path: &Path,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Compared, ShareError> {
+    compare_with(library, path, (0, progress, cancel), || {})
 }
 
 /// The same; `read` is called when everything is read and nothing is written down yet.
@@ -135,12 +140,20 @@ pub(in crate::engine) fn compare_then(
     threads: usize,
     read: impl FnOnce(),
 ) -> Result<Compared, ShareError> {
+    compare_with(library, path, (threads, &Progress::default(), &AtomicBool::new(false)), read)
+}
+
+fn compare_with(
+    library: &Library,
+    path: &Path,
+    (threads, progress, cancel): (usize, &Progress, &AtomicBool),
+    read: impl FnOnce(),
+) -> Result<Compared, ShareError> {
     let missing = || LibraryError::Incomplete { path: path.to_path_buf(), what: "record" };
     let record = library.share(path)?.ok_or_else(missing)?;
     let mut prepared = restore(library, &record)?;
     let before = look(&prepared);
-    let (progress, cancel) = (Progress::default(), AtomicBool::new(false));
-    let bad = verify(&prepared, threads, &progress, &cancel)?;
+    let bad = verify(&prepared, threads, progress, cancel)?;
     read();
     let mut compared =
         Compared { bad: bad.len(), changed: false, mended: None, remembered: Ok(()) };
@@ -172,8 +185,20 @@ pub(in crate::engine) fn compare_then(
 /// # Errors
 /// As [`scan`] and [`prepare`].
 pub fn hash_path(path: &Path, threads: usize) -> Result<Prepared, ShareError> {
-    let found = scan(path)?;
-    prepare(&found, &reuse_nothing, threads, &Progress::default(), &AtomicBool::new(false))
+    hash_watched(path, threads, &Progress::default(), &AtomicBool::new(false))
+}
+
+/// The same; says how far it is, and can be told to stop.
+///
+/// # Errors
+/// As [`scan`] and [`prepare`].
+pub fn hash_watched(
+    path: &Path,
+    threads: usize,
+    progress: &Progress,
+    cancel: &AtomicBool,
+) -> Result<Prepared, ShareError> {
+    prepare(&scan(path)?, &reuse_nothing, threads, progress, cancel)
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ use super::figures::Errors;
 use super::handle::{Call, Stop};
 use super::library::Library;
 use super::replay::EventSender;
-use super::snapshot::{Look, Snapshot};
+use super::snapshot::{Look, Snapshot, who};
 use super::why;
 use crate::swarm::Node;
 use crate::swarm::event::{ConnId, Input, Output};
@@ -492,10 +492,7 @@ impl Session {
 
     /// A peer as people know it: its own name, or the start of its key.
     fn who(&self, peer: &PeerId) -> String {
-        match self.nicks.get(peer) {
-            Some(nick) if !nick.is_empty() => format!("{nick} ({})", peer.short()),
-            _ => peer.short(),
-        }
+        who(peer, self.nicks.get(peer).map_or("", |nick| nick))
     }
 
     /// Something that deserves a snapshot soon, even if nothing else moves.

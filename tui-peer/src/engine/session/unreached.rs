@@ -8,7 +8,7 @@ use common::names::show;
 
 use super::Session;
 use super::content::Phase;
-use crate::engine::event::{Level, Target};
+use crate::engine::event::{Level, Target, What};
 use crate::engine::snapshot::Unreached;
 use crate::swarm::event::Input;
 use crate::swarm::view::DialState;
@@ -79,7 +79,8 @@ impl Session {
             for source in self.unreached(&id) {
                 if self.failures.is_news(source.peer, id, &source.why) {
                     let text = source.words(&self.shown_name(&id), Instant::now());
-                    self.say(Level::Info, Target::Fetch, text);
+                    let what = What::Unreached { id, peer: source.peer };
+                    self.tell(Level::Info, Target::Fetch, text, what);
                 }
             }
         }

@@ -25,7 +25,7 @@ pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
 };
 pub use member::{MemberRow, Page};
-pub use peer::{PeerRow, Take, Upload};
+pub use peer::{PeerRow, Take, Upload, who};
 pub use senders::{MAX_CELLS, MAX_SENDERS, Sent};
 pub use transfer::{FolderEntry, Plan, Transfer, TransferState, Unreached};
 
@@ -234,6 +234,11 @@ impl Network {
     /// Whether the tracker cannot be reached and never could.
     pub fn is_unmet(&self) -> bool {
         !self.met && matches!(self.state, NetState::Lost { .. })
+    }
+
+    /// Whether it is the network of this tracker.
+    pub fn is_of(&self, tracker: &PeerId) -> bool {
+        self.joined().is_some_and(|join| join.tracker() == *tracker)
     }
 
     /// The network's join string, if there is one that can be read.

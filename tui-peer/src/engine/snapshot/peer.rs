@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::plain;
 
+/// A peer as people know it: its name for itself, if it has one, and the start of its key.
+pub fn who(peer: &PeerId, nick: &str) -> String {
+    if nick.is_empty() { peer.short() } else { format!("{nick} ({})", peer.short()) }
+}
+
 /// A connected peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerRow {

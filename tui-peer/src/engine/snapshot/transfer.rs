@@ -8,6 +8,7 @@ use common::content::Kind;
 use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
+use super::who;
 use crate::engine::command::Priority;
 use crate::engine::plain;
 use crate::engine::why::Cause;
@@ -79,6 +80,16 @@ impl Transfer {
         self.raw.as_ref().unwrap_or(&self.name)
     }
 
+    /// Whether it is a download that has not ended.
+    pub fn is_unfinished(&self) -> bool {
+        self.downloaded && self.state != TransferState::Sharing
+    }
+
+    /// Whether it is a download that is not here yet; not one that was and vanished.
+    pub fn is_on_its_way(&self) -> bool {
+        self.is_unfinished() && self.state != TransferState::Changed
+    }
+
     /// A row with nothing in it.
     pub fn blank(id: ContentId) -> Self {
         Self {
@@ -128,10 +139,7 @@ pub struct Unreached {
 impl Unreached {
     /// Its name for itself, and the start of its key.
     pub fn who(&self) -> String {
-        match self.nick.as_str() {
-            "" => self.peer.short(),
-            nick => format!("{nick} ({})", self.peer.short()),
-        }
+        who(&self.peer, &self.nick)
     }
 
     /// Seconds to the next try, if there is one.

@@ -1,120 +1,123 @@
-//! On a terminal: bars of what is being hashed or checked, and the line at the bottom.
+//! What sticks to the bottom of a terminal: a line for each thing on its way, and one more.
 
 use std::io::IsTerminal as _;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::tcgetwinsize;
 
-use crate::engine::snapshot::{Snapshot, TransferState};
+use super::echo;
+use super::look::Look;
+use super::rows::{Row, lines};
 
-/// Bars shown at once; more work than this is in the count of the bottom line.
-const BARS: usize = 4;
-/// Redraws a second, at most: what is shown moves once a second.
+/// Redraws a second, at most: what is shown moves twice a second.
 const HERTZ: u8 = 4;
-
-/// Bars of transfers shown at once: half of a small terminal. Who shows more says how many there are.
+/// Bars shown at once: half of a small terminal. Who shows more says how many there are.
 pub(in crate::headless) const MAX_ROWS: usize = 12;
-
-/// One bar: something on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::headless) struct Row {
-    /// What or who; safe to show.
-    pub(in crate::headless) label: String,
-    /// Bytes.
-    pub(in crate::headless) done: u64,
-    /// Bytes in all.
-    pub(in crate::headless) total: u64,
-    /// What stands behind it: a rate, a state.
-    pub(in crate::headless) tail: String,
-}
+/// Lines of a terminal that are left for other words than bars.
+const OTHERS: usize = 4;
+/// Of a terminal that does not say how large it is.
+const USUAL: (usize, usize) = (80, 24);
 
 /// What sticks to the bottom of a terminal.
 pub(super) struct Bars {
     all: MultiProgress,
-    bottom: ProgressBar,
-    work: Vec<ProgressBar>,
-    rows: Vec<ProgressBar>,
+    /// All of the lines in one: they are taken away and drawn together.
+    block: ProgressBar,
+    rows: Vec<String>,
+    bottom: String,
+    shown: bool,
 }
 
 impl Bars {
-    /// If standard error is a terminal. Elsewhere nothing of the kind is even made.
+    /// If standard error is a terminal that can take lines back. Elsewhere nothing of the kind is even made.
     pub(super) fn on_terminal() -> Option<Self> {
-        std::io::stderr().is_terminal().then(|| {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        (std::io::stderr().is_terminal() && !dumb).then(|| {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(HERTZ));
-            let bottom = all.add(ProgressBar::new_spinner());
-            bottom.set_style(style("{msg}"));
-            Self { all, bottom, work: Vec::new(), rows: Vec::new() }
+            let block = block(&all);
+            Self { all, block, rows: Vec::new(), bottom: String::new(), shown: false }
         })
     }
 
-    /// Writes something above the bars.
+    /// Writes something above them.
     pub(super) fn above(&self, write: impl FnOnce()) {
         self.all.suspend(write);
     }
 
     /// The line at the bottom.
-    pub(super) fn bottom(&self, text: &str) {
-        self.bottom.set_message(text.to_owned());
+    pub(super) fn bottom(&mut self, text: &str) {
+        text.clone_into(&mut self.bottom);
+        self.draw();
     }
 
-    /// One bar for everything that is being hashed or checked.
-    pub(super) fn work(&mut self, snapshot: &Snapshot) {
-        let working = snapshot.transfers.iter().filter(|transfer| {
-            matches!(transfer.state, TransferState::Hashing | TransferState::Checking)
-                && transfer.size > 0
-        });
-        let mut shown = 0;
-        for transfer in working.take(BARS) {
-            if shown == self.work.len() {
-                let bar = self.all.insert_before(&self.bottom, ProgressBar::new(1));
-                bar.set_style(
-                    style("  hashing {msg} [{bar:30}] {bytes}/{total_bytes}").progress_chars("=> "),
-                );
-                self.work.push(bar);
-            }
-            if let Some(bar) = self.work.get(shown) {
-                bar.set_length(transfer.size);
-                bar.set_message(transfer.name.to_string());
-                bar.set_position(transfer.done);
-            }
-            shown += 1;
+    /// A line for each of these, as many as there is room for, and what they are together if they are several.
+    pub(super) fn rows(&mut self, rows: &[Row], what: &str, look: &Look) {
+        let (width, height) = size(std::io::stderr());
+        let room = MAX_ROWS.min(height.saturating_sub(OTHERS)).max(1);
+        let mut shown: Vec<Row> = rows.iter().take(room).cloned().collect();
+        let several = rows.len() > 1;
+        if several {
+            let label = match rows.len() - shown.len() {
+                0 => format!("{} {what}", rows.len()),
+                more => format!("{} {what}, {more} not shown", rows.len()),
+            };
+            shown.push(Row::sum(rows, label));
         }
-        for bar in self.work.drain(shown..) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-        }
-    }
-
-    /// A bar for each of these, the first [`MAX_ROWS`], in their order.
-    pub(super) fn rows(&mut self, rows: &[Row]) {
-        let shown = rows.len().min(MAX_ROWS);
-        while self.rows.len() < shown {
-            let bar = self.all.insert_before(&self.bottom, ProgressBar::new(1));
-            let template = "  {prefix} [{bar:30}] {percent:>3}% of {total_bytes} {msg}";
-            bar.set_style(style(template).progress_chars("=> "));
-            self.rows.push(bar);
-        }
-        for (bar, row) in self.rows.iter().zip(rows) {
-            bar.set_length(row.total);
-            bar.set_position(row.done);
-            bar.set_prefix(row.label.clone());
-            bar.set_message(row.tail.clone());
-        }
-        for bar in self.rows.drain(shown..) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-        }
+        // A line that fills the last column would be two.
+        self.rows = lines(&shown, several, width.saturating_sub(1), look);
+        self.draw();
     }
 
     /// Takes everything away.
     pub(super) fn clear(&mut self) {
-        for bar in self.work.drain(..).chain(self.rows.drain(..)) {
-            bar.finish_and_clear();
+        if std::mem::take(&mut self.shown) {
+            self.block.finish_and_clear();
+            self.all.remove(&self.block);
+            self.block = block(&self.all);
+            echo::back();
         }
-        self.bottom.finish_and_clear();
+        self.rows.clear();
+        self.bottom.clear();
+    }
+
+    fn draw(&mut self) {
+        let mut text = self.rows.join("\n");
+        if !self.bottom.is_empty() {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&self.bottom);
+        }
+        if text.is_empty() {
+            return self.clear();
+        }
+        if !std::mem::replace(&mut self.shown, true) {
+            echo::off();
+        }
+        self.block.set_message(text);
     }
 }
 
-/// Fixed templates cannot fail to parse; without one the bar is merely plain.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn block(all: &MultiProgress) -> ProgressBar {
+    let block = all.add(ProgressBar::new_spinner());
+    // Fixed templates cannot fail to parse.
+    let style = ProgressStyle::with_template("{msg}");
+    block.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    block
+}
+
+/// Columns and lines of a terminal.
+pub(super) fn size(terminal: impl std::os::fd::AsFd) -> (usize, usize) {
+    match tcgetwinsize(terminal) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+            (usize::from(size.ws_col), usize::from(size.ws_row))
+        }
+        _ => USUAL,
+    }
 }

@@ -1,11 +1,16 @@
 //! Where words go: JSON lines, plain lines, or lines above what sticks to the bottom of a terminal.
 
 mod bars;
+mod echo;
+mod look;
+mod rows;
 mod style;
+mod table;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use common::id::ContentId;
 use common::names::show;
@@ -13,17 +18,23 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
 use self::bars::Bars;
-pub(in crate::headless) use self::bars::{MAX_ROWS, Row};
+pub use self::look::{Look, Paint, Signs};
+pub(in crate::headless) use self::rows::Row;
 use self::style::Style;
+pub(in crate::headless) use self::table::{Cell, Column, Kind};
 use crate::act::Refused;
 use crate::args::LogFormat;
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{Snapshot, Transfer, Unreached};
+use crate::format;
 pub(super) use crate::json::{with_name, with_path};
+use crate::logfile::redact;
 
 /// Version of the JSON lines, in the `ready` event. Counts up when a field changes its meaning or goes;
 /// new events and fields may come at any time.
 pub(crate) const SCHEMA: u32 = 1;
+/// The part of the program that a command is, in the log.
+const OURS: &str = "shoal";
 
 /// Standard output and standard error of a command.
 pub struct Output {
@@ -31,6 +42,10 @@ pub struct Output {
     style: Style,
     format: Option<LogFormat>,
     level: Level,
+    /// Standard error is a terminal, on which people read sentences and no log.
+    told: bool,
+    /// How they look.
+    look: Look,
     /// On a terminal, and only there.
     bars: Option<Bars>,
     /// Where metrics are served, for the `ready` event.
@@ -51,7 +66,18 @@ impl Output {
         let plain = matches!(style, Style::Bare | Style::Text);
         let bars = if plain && !json { Bars::on_terminal() } else { None };
         let level = if verbose == 0 { Level::Info } else { Level::Debug };
-        Self { json, style, format, level, bars, metrics: None, broken: false }
+        // Who asks for more, or for a form, wants the log.
+        let plain = verbose == 0 && style == Style::Bare && !json;
+        let told = plain && std::io::stderr().is_terminal();
+        let look = Look::default();
+        Self { json, style, format, level, told, look, bars, metrics: None, broken: false }
+    }
+
+    /// How words look from here on.
+    #[must_use]
+    pub fn looking(mut self, look: Look) -> Self {
+        self.look = look;
+        self
     }
 
     /// Whether what is said on standard output stays in the journal: no place for a secret.
@@ -76,6 +102,7 @@ impl Output {
     /// From here on this is a service: lines of the log have a time.
     pub fn service(&mut self) {
         self.style = Style::choose(self.format, true);
+        self.told = false;
     }
 
     /// Metrics are served there.
@@ -86,6 +113,58 @@ impl Output {
     /// Whether standard output carries JSON.
     pub fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether a person reads standard output on a terminal.
+    pub(in crate::headless) fn is_read(&self) -> bool {
+        !self.json && std::io::stdout().is_terminal()
+    }
+
+    /// Whether what is said on standard error is read by a person, who has no use for a log.
+    pub(in crate::headless) fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// How words look on a terminal.
+    pub(in crate::headless) fn looks(&self) -> &Look {
+        &self.look
+    }
+
+    /// A table on standard output, for people on a terminal.
+    pub(in crate::headless) fn table(&mut self, columns: &[Column], rows: &[Vec<Cell>]) {
+        let (width, _) = bars::size(std::io::stdout());
+        for line in table::table(columns, rows, width, &self.look) {
+            self.line(&line);
+        }
+    }
+
+    /// Something was fetched: where it is, and to a person how it went.
+    pub(in crate::headless) fn fetched(&mut self, path: &Path, bytes: u64, seconds: f64) {
+        if !self.is_read() {
+            return self.line(&path.to_string_lossy());
+        }
+        let (size, units) = (format::size(bytes, self.look.units), self.look.units);
+        let rate = format::rate(bytes as f64 / seconds.max(0.001), self.look.signs.dash, units);
+        let took = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default();
+        let took = if seconds < 10.0 { format!("{seconds:.1} s") } else { format::clock(took) };
+        self.at(path, &format!("{size} in {took}, {rate}"));
+    }
+
+    /// Something is here already: where.
+    pub(in crate::headless) fn here(&mut self, path: &Path) {
+        match self.is_read() {
+            true => self.at(path, "is here already"),
+            false => self.line(&path.to_string_lossy()),
+        }
+    }
+
+    fn at(&mut self, path: &Path, what: &str) {
+        let name = show(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+        let place = show(&path.to_string_lossy());
+        let (name, place) = (self.look.name(&name), self.look.name(&place));
+        let check = self.look.paint(Paint::Accent, self.look.signs.check);
+        let line = format!("{check} {name}: {what}\n  {}", self.look.paint(Paint::Dim, &place));
+        self.line(&line);
     }
 
     /// Whether there is a terminal to keep a line on.
@@ -127,22 +206,23 @@ impl Output {
 
     /// A line on standard error.
     pub fn note(&self, text: &str) {
-        self.log(SystemTime::now(), Level::Warn, "shoal", text);
+        self.log(SystemTime::now(), Level::Warn, OURS, text);
     }
 
     /// A line of the log that is no event of the engine.
     pub fn say(&self, text: &str) {
-        self.log(SystemTime::now(), Level::Info, "shoal", text);
+        self.log(SystemTime::now(), Level::Info, OURS, text);
     }
 
     /// A line of the log whatever its level.
     pub fn always(&self, text: &str) {
-        self.write(&self.style.line(SystemTime::now(), Level::Info, "shoal", text));
+        self.write(&self.style.line(SystemTime::now(), Level::Info, OURS, text));
     }
 
     /// What went wrong, for people and programs.
     pub fn error(&mut self, code: &str, message: &str, hint: &str) {
-        self.log(SystemTime::now(), Level::Error, "shoal", message);
+        self.log(SystemTime::now(), Level::Error, OURS, message);
+        let (message, hint) = (redact(message), redact(hint));
         self.json(&json!({"event": "error", "code": code, "message": message, "hint": hint}));
     }
 
@@ -155,7 +235,7 @@ impl Output {
 
     /// The same of something that was not done.
     pub fn refused(&mut self, refused: &Refused) {
-        self.log(SystemTime::now(), Level::Error, "shoal", &refused.message);
+        self.log(SystemTime::now(), Level::Error, OURS, &refused.message);
         self.json(&refused.object());
     }
 
@@ -170,23 +250,16 @@ impl Output {
     }
 
     /// The line at the bottom of a terminal.
-    pub fn status(&self, text: &str) {
-        if let Some(bars) = &self.bars {
-            bars.bottom(text);
+    pub fn status(&mut self, text: &str) {
+        if let Some(bars) = &mut self.bars {
+            bars.bottom(&self.look.signs(text));
         }
     }
 
-    /// The bars above it.
-    pub fn work(&mut self, snapshot: &Snapshot) {
+    /// A bar for each of these, and for all together if they are several: so many `what`.
+    pub(in crate::headless) fn rows(&mut self, rows: &[Row], what: &str) {
         if let Some(bars) = &mut self.bars {
-            bars.work(snapshot);
-        }
-    }
-
-    /// A bar for each of these.
-    pub(in crate::headless) fn rows(&mut self, rows: &[Row]) {
-        if let Some(bars) = &mut self.bars {
-            bars.rows(rows);
+            bars.rows(rows, what, &self.look);
         }
     }
 
@@ -200,7 +273,11 @@ impl Output {
     /// An event of the engine: a log line, and JSON for programs.
     pub fn event(&mut self, event: &Event) {
         let value = match &event.what {
-            What::Said | What::Hashed { .. } | What::Verified { .. } | What::HasAll { .. } => None,
+            What::Said
+            | What::Hashed { .. }
+            | What::Verified { .. }
+            | What::HasAll { .. }
+            | What::Unreached { .. } => None,
             What::Shared { id, name, size, chunks } => {
                 let id = id.to_string();
                 let object = json!({"event": "shared", "id": id, "size": size, "chunks": chunks});
@@ -215,7 +292,7 @@ impl Output {
             }
             What::Failed { id, code, hint } => Some(json!({
                 "event": "error", "id": id.map(|id| id.to_string()), "code": code,
-                "message": event.text, "hint": hint,
+                "message": redact(&event.text), "hint": redact(hint),
             })),
             What::Peer { peer, connected } => Some(json!({
                 "event": "peer", "peer": peer.to_string(), "connected": connected,
@@ -228,10 +305,10 @@ impl Output {
             self.json(&value);
         }
         if event.level <= self.level {
-            // Also for one-shot commands: what the engine says is a log.
-            let style = if self.style == Style::Bare { Style::Text } else { self.style };
-            let line = style.line(event.at, event.level, event.target.word(), &event.text);
-            self.write(&line);
+            // Also for one-shot commands: what the engine says is a log, but to somebody at a terminal.
+            let log = self.style == Style::Bare && !self.told;
+            let style = if log { Style::Text } else { self.style };
+            self.written(style, event.at, event.level, event.target.word(), &event.text);
         }
     }
 
@@ -279,11 +356,23 @@ impl Output {
 
     fn log(&self, at: SystemTime, level: Level, part: &str, text: &str) {
         if level <= self.level {
-            self.write(&self.style.line(at, level, part, text));
+            self.written(self.style, at, level, part, text);
         }
     }
 
+    fn written(&self, style: Style, at: SystemTime, level: Level, part: &str, text: &str) {
+        let line = style.line(at, level, part, text);
+        let paint = match level {
+            Level::Error => Paint::Error,
+            Level::Warn if self.told && part != OURS => Paint::Warn,
+            _ => return self.write(&line),
+        };
+        if self.told { self.write(&self.look.paint(paint, &line)) } else { self.write(&line) }
+    }
+
+    /// A line on standard error, without what no log may hold: what was typed comes back in messages.
     fn write(&self, line: &str) {
+        let line = redact(line);
         let write = || {
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         };

@@ -18,12 +18,12 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 
 use self::receivers::{Receiver, Receivers};
 pub use self::spool::{SpoolError, spool};
-use super::output::{MAX_ROWS, Output, SCHEMA, bytes};
-use super::refused;
+use super::output::{Output, SCHEMA, bytes};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::share::{Failed, Waiting};
 use super::signals::Signals;
 use super::wait::{deadline, no_way};
+use super::working::Working;
 use crate::args::exit;
 use crate::engine::command::{Command, Reply};
 use crate::engine::event::{Event, What};
@@ -70,13 +70,6 @@ struct Work {
 pub async fn send(engine: EngineHandle, sending: Sending, out: &mut Output) -> u8 {
     let Ok(signals) = Signals::new() else { return exit::OTHER };
     out.only_warnings();
-    if sending.host && out.is_journaled() {
-        let why = "standard output is the journal, where the link's secret would stay";
-        out.error("journal", &format!("{why}: send it to a file"), "send it to a file");
-        engine.stop(Stop::Now);
-        engine.stopped().await;
-        return exit::USAGE;
-    }
     let mut work = Work {
         events: engine.events(),
         engine: engine.clone(),
@@ -117,7 +110,7 @@ impl Work {
             return Err(exit::TRACKER);
         };
         let link = link(&join, &all, sending.host);
-        out.work(&self.engine.snapshot());
+        out.clear();
         announce(&self.engine.snapshot(), &join, &link, sending, out);
         // The tracker tells the names of those who fetch what is looked at.
         let looked_at = all.first().map(|sent| sent.id);
@@ -161,9 +154,9 @@ impl Work {
         let command = Command::Share { path, name: name.clone() };
         if let Err(error) = engine.call(command).await {
             out.error("share", &error.message, "check the path");
-            return Err(refused(&error));
+            return Err(error.kind.exit());
         }
-        let mut ticker = tokio::time::interval(PROGRESS);
+        let (mut ticker, mut working) = (tokio::time::interval(PROGRESS), Working::default());
         loop {
             tokio::select! {
                 shared = waiting.shared(&engine, &mut self.events) => return match shared {
@@ -178,7 +171,7 @@ impl Work {
                 },
                 _ = ticker.tick() => {
                     let snapshot = engine.snapshot();
-                    out.work(&snapshot);
+                    working.show(&snapshot, out);
                     out.status("hashing · ^C ends");
                     if let Some(why) = no_way(&snapshot, self.began.elapsed()) {
                         out.error("tracker", &why, "--host sends without it");
@@ -325,14 +318,12 @@ fn show(receivers: &mut Receivers, engine: &EngineHandle, to: usize, out: &mut O
         tell(&changed, receivers.chunks(), out);
     }
     out.look();
-    out.rows(&receivers.rows());
-    let (done, busy) = (receivers.done().len(), receivers.busy());
-    let more = busy.saturating_sub(MAX_ROWS);
-    let rate = bytes(snapshot.totals.up_rate);
-    out.status(&match (busy, more) {
-        (0, _) => format!("waiting for the other side · {done} of {to} done · ^C ends"),
-        (_, 0) => format!("{rate}/s · {done} of {to} done · ^C ends"),
-        (_, more) => format!("and {more} more · {rate}/s · {done} of {to} done · ^C ends"),
+    let rows = receivers.rows();
+    out.rows(&rows, "receivers");
+    let done = receivers.done().len();
+    out.status(&match rows.len() {
+        0 => format!("waiting for the other side · {done} of {to} done · ^C ends"),
+        _ => format!("{done} of {to} done · ^C ends"),
     });
 }
 

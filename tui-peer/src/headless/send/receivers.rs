@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use common::id::{ContentId, PeerId};
 
-use crate::engine::snapshot::Snapshot;
-use crate::headless::output::{MAX_ROWS, Row, bytes};
+use crate::engine::snapshot::{Snapshot, who};
+use crate::headless::output::Row;
 
 /// Receivers kept at once; more than that, and those that went away with nothing are forgotten first.
 const MAX_RECEIVERS: usize = 4096;
@@ -119,21 +119,15 @@ impl Receivers {
         let mut busy: Vec<&Receiver> =
             self.all.values().filter(|receiver| receiver.connected && !receiver.done).collect();
         busy.sort_by_key(|receiver| (std::cmp::Reverse(receiver.have), receiver.peer));
-        busy.into_iter()
-            .take(MAX_ROWS)
-            .map(|receiver| Row {
-                label: receiver.who(),
-                done: u64::try_from(u128::from(self.size) * u128::from(receiver.have) / chunks)
-                    .unwrap_or(u64::MAX),
-                total: self.size,
-                tail: format!("{}/s", bytes(receiver.rate)),
-            })
-            .collect()
-    }
-
-    /// How many are connected and not done.
-    pub(super) fn busy(&self) -> usize {
-        self.all.values().filter(|receiver| receiver.connected && !receiver.done).count()
+        let row = |receiver: &Receiver| {
+            let done = u128::from(self.size) * u128::from(receiver.have) / chunks;
+            let done = u64::try_from(done).unwrap_or(u64::MAX);
+            let (left, rate) = (self.size.saturating_sub(done) as f64, receiver.rate);
+            let eta_s = (rate >= 1.0).then(|| (left / rate).ceil() as u64);
+            let label = receiver.who();
+            Row { label, done, total: self.size, rate, eta_s, ..Row::default() }
+        };
+        busy.into_iter().map(row).collect()
     }
 
     fn receiver(&mut self, peer: PeerId) -> Option<&mut Receiver> {
@@ -179,10 +173,7 @@ impl Receivers {
 impl Receiver {
     /// For people.
     pub(super) fn who(&self) -> String {
-        match self.nick.as_str() {
-            "" => self.peer.short(),
-            nick => format!("{nick} ({})", self.peer.short()),
-        }
+        who(&self.peer, &self.nick)
     }
 }
 
@@ -241,7 +232,7 @@ mod tests {
         assert_eq!(all.chunks(), 15);
         // Whatever was sent (the snapshot says: more than there is), what counts is what it has.
         assert_eq!(all.look(&snapshot(&[(1, &[(1, 4), (2, 0)]), (2, &[])])).len(), 1);
-        assert_eq!((all.busy(), names(&all).len()), (1, 0));
+        assert_eq!((all.rows().len(), names(&all).len()), (1, 0));
         let rows = all.rows();
         assert_eq!(
             (rows[0].done, rows[0].total, rows[0].label.as_str()),
@@ -252,7 +243,7 @@ mod tests {
         let done = all.has_all(peer(1), id(2), true).unwrap();
         assert_eq!((done.have, done.nick.as_str()), (15, "p1"));
         assert!(all.has_all(peer(1), id(2), true).is_none(), "once");
-        assert_eq!((names(&all), all.busy()), (vec!["p1".to_owned()], 0));
+        assert_eq!((names(&all), all.rows().len()), (vec!["p1".to_owned()], 0));
         // It goes away, and stays who has it.
         let gone = all.look(&snapshot(&[]));
         assert_eq!((gone.len(), gone[0].connected, gone[0].done), (1, false, true));

@@ -23,7 +23,7 @@ impl Held {
     pub fn of(transfers: &[Transfer]) -> Self {
         let mut held = Self { any: !transfers.is_empty(), ..Self::default() };
         for transfer in transfers {
-            let unfinished = words::is_unfinished(transfer);
+            let unfinished = transfer.is_unfinished();
             held.unfinished |= unfinished;
             held.wrong |= words::is_wrong(transfer);
             held.weighed |= unfinished && transfer.plan.priority != Priority::Normal;

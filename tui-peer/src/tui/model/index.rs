@@ -298,7 +298,7 @@ pub fn transfers_for(
 }
 
 fn queue_key(t: &Transfer) -> (bool, u32) {
-    (!words::is_unfinished(t), t.plan.order)
+    (!t.is_unfinished(), t.plan.order)
 }
 
 fn share(t: &Transfer) -> f64 {

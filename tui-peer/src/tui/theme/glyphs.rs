@@ -63,18 +63,7 @@ impl Theme {
     /// A name as this terminal can show it: with seven bits, other characters are escaped, so that names
     /// stay apart.
     pub fn name(self, name: &str) -> Cow<'_, str> {
-        if self.glyphs != Glyphs::Ascii || name.is_ascii() {
-            return Cow::Borrowed(name);
-        }
-        let mut out = String::with_capacity(2 * name.len());
-        for c in name.chars() {
-            match c {
-                '…' => out.push_str("..."),
-                c if c.is_ascii() => out.push(c),
-                c => out.extend(c.escape_unicode()),
-            }
-        }
-        Cow::Owned(out)
+        if self.glyphs == Glyphs::Ascii { format::seven_bits(name) } else { Cow::Borrowed(name) }
     }
 
     /// A name as this terminal can show it, shortened in the middle to `room` columns.

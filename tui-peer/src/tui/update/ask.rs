@@ -72,7 +72,7 @@ pub(super) fn all_losses(model: &Model) -> Vec<Line> {
     let alone = model.snap.network.state == NetState::NoNetwork;
     let mut lines = if alone { Vec::new() } else { losses(model.theme, transfers.iter()) };
     let unfinished: Vec<&Transfer> =
-        transfers.iter().filter(|t| words::is_unfinished(t) && words::is_running(t)).collect();
+        transfers.iter().filter(|t| t.is_unfinished() && words::is_running(t)).collect();
     if !unfinished.is_empty() {
         let kept = format::size(unfinished.iter().map(|t| t.done).sum(), model.units);
         let (what, verb) = match unfinished.len() {
@@ -210,7 +210,7 @@ pub(super) fn ask_start(model: &mut Model) {
     if !model.snap.network.asking || std::mem::replace(&mut model.asked_start, true) {
         return;
     }
-    let waiting = model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).count();
+    let waiting = model.snap.transfers.iter().filter(|t| t.is_unfinished()).count();
     let network = format!("The network at {} was left when you quit.", model.snap.network.tracker);
     let downloads = match waiting {
         0 => "No downloads are waiting.".to_owned(),
@@ -278,12 +278,12 @@ pub(super) fn ask_remove(model: &mut Model) {
     if transfers.len() > LISTED {
         lines.push((Tone::Dim, format!("and {} more", transfers.len() - LISTED)));
     }
-    if transfers.iter().any(|t| !words::is_unfinished(t)) {
+    if transfers.iter().any(|t| !t.is_unfinished()) {
         let unshares = model.keymap.aside(Action::Unshare, "unshares");
         let text = format!("Finished files stay on disk and are still shared{unshares}.");
         lines.push((Tone::Dim, text));
     }
-    let partial: u64 = transfers.iter().filter(|t| words::is_unfinished(t)).map(|t| t.done).sum();
+    let partial: u64 = transfers.iter().filter(|t| t.is_unfinished()).map(|t| t.done).sum();
     let tick = (partial > 0).then_some(("also delete what has been fetched so far", false));
     model.dialogs.push(Dialog::Confirm(Confirm {
         title: if ids.len() == 1 {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use common::content::Kind;
 
-use crate::engine::snapshot::{NetState, TransferState};
+use crate::engine::snapshot::{NetState, Transfer, TransferState};
 
 use super::super::action::Action;
 use super::super::model::Model;
@@ -33,10 +33,10 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             need(!all_here, "it is here already")
         }
         Action::Pause => {
-            need(target && transfer.is_some_and(words::is_unfinished), "no download is selected")
+            need(target && transfer.is_some_and(Transfer::is_unfinished), "no download is selected")
         }
         Action::PauseAll => {
-            need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
+            need(model.snap.transfers.iter().any(Transfer::is_unfinished), "there are no downloads")
         }
         Action::Retry => need(transfer.is_some_and(words::is_wrong), "nothing failed here"),
         Action::Verify => need(
@@ -63,7 +63,10 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             "no finished download is in the list",
         ),
         Action::Raise | Action::Lower | Action::QueueUp | Action::QueueDown | Action::InOrder => {
-            need(transfer.is_some_and(words::is_unfinished), "no unfinished download is selected")
+            need(
+                transfer.is_some_and(Transfer::is_unfinished),
+                "no unfinished download is selected",
+            )
         }
         Action::LimitOne => need(
             transfer.is_some_and(|t| t.state != TransferState::Hashing),
@@ -105,7 +108,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
         Action::OpenFolder => need(transfer.is_some(), "it is not on this machine"),
         Action::Contents => need(kind(model) == Some(Kind::Folder), "it is not a folder"),
         Action::NextActive => {
-            need(model.snap.transfers.iter().any(words::is_unfinished), "there are no downloads")
+            need(model.snap.transfers.iter().any(Transfer::is_unfinished), "there are no downloads")
         }
         Action::MarkRange => need(
             target || model.range.is_some() || model.selected().is_some(),

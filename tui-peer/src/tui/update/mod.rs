@@ -203,6 +203,7 @@ fn event_came(model: &mut Model, event: &Event) {
         | What::Failed { .. }
         | What::Peer { .. }
         | What::HasAll { .. }
+        | What::Unreached { .. }
         | What::Hashed { .. }
         | What::Verified { .. } => {}
     }

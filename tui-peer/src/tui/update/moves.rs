@@ -2,10 +2,11 @@
 
 use common::content::Kind;
 
+use crate::engine::snapshot::Transfer;
+
 use super::super::layout::{Class, class, inside};
 use super::super::model::{Model, Pane, Tab, Tone};
 use super::super::msg::Effect;
-use super::super::words;
 use super::actions::toast;
 use super::can::kind;
 use super::{contents, lists, map, swarm};
@@ -75,8 +76,8 @@ pub(super) fn next_active(model: &mut Model) {
         Tab::Network => model
             .catalogue_row(*at)
             .and_then(|row| model.transfer(&row.id))
-            .is_some_and(words::is_unfinished),
-        tab => model.transfer_row(tab, *at).is_some_and(words::is_unfinished),
+            .is_some_and(Transfer::is_unfinished),
+        tab => model.transfer_row(tab, *at).is_some_and(Transfer::is_unfinished),
     });
     let tab = model.tab;
     if let Some(at) = found {

@@ -6,14 +6,13 @@ use common::id::ContentId;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Download, Priority, Selection};
-use crate::engine::snapshot::TransferState;
+use crate::engine::snapshot::{Transfer, TransferState};
 
 use super::super::model::{
     Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath, typed, untyped,
 };
 use super::super::msg::{Asked, Effect};
 use super::super::outside::Probe;
-use super::super::words;
 
 /// A path as typed, absolute.
 pub(super) fn expand(model: &Model, text: &str) -> PathBuf {
@@ -156,7 +155,9 @@ pub(super) fn share_key(
         KeyCode::Right if share.field.at_end() && n > 0 => complete(model, share, &matching, out),
         KeyCode::F(3) => return !browse(model, share, out),
         _ => {
-            if share.field.path_key(key) {
+            // A whole folder is what this dialog offers.
+            let offered = share.field.text().ends_with('/');
+            if share.field.path_key(key, offered) {
                 look_again(model, share, out);
             }
             return true;
@@ -247,7 +248,7 @@ pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mu
         let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
         let dir = Some(dir.to_owned());
         // Of what is on its way the same files stay wanted.
-        let known = model.transfer(id).is_some_and(words::is_on_its_way);
+        let known = model.transfer(id).is_some_and(Transfer::is_on_its_way);
         let files = if known { Selection::Paths(Vec::new()) } else { Selection::All };
         let download = Download { id: *id, name: None, dir, files };
         out.push(Effect::Call(Command::Download(download), asked));

@@ -9,7 +9,7 @@ use crate::engine::snapshot::{Transfer, TransferState};
 
 use super::super::model::{Dialog, Model, RowKey, Tone};
 use super::super::msg::{Asked, Effect};
-use super::super::{verdict, words};
+use super::super::verdict;
 use super::actions::toast;
 use super::moves::step;
 
@@ -33,7 +33,7 @@ pub(super) fn download(model: &mut Model, out: &mut Vec<Effect>) {
     let what = named(model, &ids);
     for (i, id) in ids.into_iter().enumerate() {
         // What is on its way goes on with the files that are wanted of it.
-        let command = match model.transfer(&id).is_some_and(words::is_on_its_way) {
+        let command = match model.transfer(&id).is_some_and(Transfer::is_on_its_way) {
             true => Command::Resume { id },
             false => {
                 Command::Download(Download { id, name: None, dir: None, files: Selection::All })
@@ -66,7 +66,7 @@ pub(super) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
     let unfinished: Vec<&Transfer> =
-        model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
+        model.snap.transfers.iter().filter(|t| t.is_unfinished()).collect();
     let resume = unfinished.iter().all(|t| t.state == TransferState::Paused);
     for t in unfinished {
         let id = t.id;

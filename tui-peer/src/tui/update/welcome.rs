@@ -6,7 +6,7 @@ use crate::engine::command::Command;
 use crate::settings::Item;
 
 use super::super::action::Action;
-use super::super::field::{Field, begins_path};
+use super::super::field::Field;
 use super::super::model::{Dialog, Model, Picker, Stop};
 use super::super::msg::{Asked, Effect, ExitReason};
 use super::super::outside::{Found, Probe};
@@ -33,12 +33,9 @@ pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
             out.push(Effect::Probe(Probe::Listen(any)));
         }
         _ => {
-            let welcome = &mut model.welcome;
-            // A path that says all by itself is not added to the folder offered.
-            if welcome.stop == Stop::Downloads && welcome.downloads.is_none() && begins_path(key) {
-                welcome.downloads = Some(Field::default());
-            }
-            edit(model, |field| field.key(key), out);
+            let welcome = &model.welcome;
+            let offered = welcome.stop == Stop::Downloads && welcome.downloads.is_none();
+            edit(model, |field| field.path_key(key, offered), out);
         }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn ask_limit(model: &mut Model) {
     let show = |rate: Option<u64>| {
         rate.map_or_else(Field::default, |rate| Field::with(&format!("{}K", rate.div_ceil(1024))))
     };
-    let downloading = words::is_unfinished(t);
+    let downloading = t.is_unfinished();
     let limit = LimitOne {
         id: t.id,
         name: t.name.to_string(),
@@ -283,9 +283,5 @@ pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::mode
 }
 
 fn unfinished(model: &Model) -> impl Iterator<Item = &Transfer> {
-    model
-        .targets()
-        .into_iter()
-        .filter_map(|id| model.transfer(&id))
-        .filter(|t| words::is_unfinished(t))
+    model.targets().into_iter().filter_map(|id| model.transfer(&id)).filter(|t| t.is_unfinished())
 }

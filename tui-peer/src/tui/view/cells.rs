@@ -27,8 +27,7 @@ pub(super) fn catalogue_cell(
         Column::Size => plain(format::size(row.size, model.units)),
         Column::Sources => {
             // Ourselves not counted: the sources of a download are others.
-            let sources =
-                own.filter(|t| words::is_unfinished(t)).map_or(row.sources, |t| t.sources);
+            let sources = own.filter(|t| t.is_unfinished()).map_or(row.sources, |t| t.sources);
             let style = if sources == 0 { theme.dim() } else { Style::new() };
             (format::short_count(u64::from(sources)), style)
         }
@@ -37,7 +36,7 @@ pub(super) fn catalogue_cell(
             None if row.sources == 0 => (theme.dash().to_owned(), theme.dim()),
             None => plain(format::short_count(u64::from(row.complete))),
         },
-        Column::Bar | Column::Rate | Column::Pace if !own.is_some_and(words::is_unfinished) => {
+        Column::Bar | Column::Rate | Column::Pace if !own.is_some_and(Transfer::is_unfinished) => {
             Piece::default()
         }
         column => own.map_or_else(Piece::default, |t| transfer_cell(model, t, column)),
@@ -90,7 +89,7 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
         }
         Column::Priority => match t.plan.priority {
             Priority::Normal => Piece::default(),
-            _ if !words::is_unfinished(t) => Piece::default(),
+            _ if !t.is_unfinished() => Piece::default(),
             Priority::Low => (t.plan.priority.word().to_owned(), theme.dim()),
             Priority::High | Priority::First => (t.plan.priority.word().to_owned(), theme.bold()),
         },

@@ -218,7 +218,7 @@ fn place(model: &Model) -> Vec<Piece> {
     let Some(t) = model.selected_transfer() else { return Vec::new() };
     let theme = model.theme;
     let mut parts = vec![(model.show_path(&t.path), theme.dim())];
-    if let Some(cause) = t.why.as_ref().filter(|_| words::is_unfinished(t)) {
+    if let Some(cause) = t.why.as_ref().filter(|_| t.is_unfinished()) {
         let rate = |bytes: f64| format::rate(bytes, "nothing", model.units);
         parts.push((
             format!("{} {}", theme.dot(), sentence(cause, rate, &model.keymap)),

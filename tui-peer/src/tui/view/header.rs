@@ -44,10 +44,9 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if wide {
         parts.push(vec![plain(format::plural(snap.catalogue.rows.len() as u64, "file"))]);
     }
-    let active = snap.transfers.iter().filter(|t| words::is_unfinished(t)).count() as u64;
+    let active = snap.transfers.iter().filter(|t| t.is_unfinished()).count() as u64;
     if area.width >= 160 && active > 0 {
-        let eta =
-            snap.transfers.iter().filter(|t| words::is_unfinished(t)).filter_map(|t| t.eta_s).max();
+        let eta = snap.transfers.iter().filter(|t| t.is_unfinished()).filter_map(|t| t.eta_s).max();
         let eta = eta.map_or_else(String::new, |s| format!(" {} {}", theme.dot(), format::eta(s)));
         parts.push(vec![plain(format!("{}{eta}", format::plural(active, "download")))]);
     }

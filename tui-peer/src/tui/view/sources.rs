@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::{NetState, SourceRow, SourceState, TransferState};
+use crate::engine::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState};
 use crate::engine::why::Cause;
 
 use super::super::action::Action;
@@ -326,7 +326,7 @@ fn doing(source: &SourceRow) -> &'static str {
 
 /// Whether anything of the selected file is still to come from its sources.
 fn is_fetched(model: &Model) -> bool {
-    model.selected_transfer().is_some_and(words::is_unfinished)
+    model.selected_transfer().is_some_and(Transfer::is_unfinished)
 }
 
 /// What a source has, where we want nothing of it: that it "waits" or "has no data for us" would puzzle.

@@ -88,8 +88,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
 
 /// "1 active · 1 paused".
 fn counts(model: &Model) -> String {
-    let open: Vec<&Transfer> =
-        model.snap.transfers.iter().filter(|t| words::is_unfinished(t)).collect();
+    let open: Vec<&Transfer> = model.snap.transfers.iter().filter(|t| t.is_unfinished()).collect();
     let count = |which: fn(&Transfer) -> bool| open.iter().filter(|t| which(t)).count();
     let parts: Vec<String> = [
         (count(|t| t.state == TransferState::Getting), "active"),
@@ -149,7 +148,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, t: &Transfer) {
 /// What is unusual about a download.
 fn badge(t: &Transfer) -> String {
     let mut out = String::new();
-    if t.plan.priority != Priority::Normal && words::is_unfinished(t) {
+    if t.plan.priority != Priority::Normal && t.is_unfinished() {
         out.push_str("  ");
         out.push_str(t.plan.priority.word());
     }

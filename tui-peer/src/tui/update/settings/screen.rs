@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use crate::settings::{Item, Kind, Page};
 
 use super::super::super::action::Action;
-use super::super::super::field::{Field, begins_path};
+use super::super::super::field::Field;
 use super::super::super::keymap::Key;
 use super::super::super::model::{Capture, Edit, Model, Panel, Row, Tone};
 use super::super::super::msg::Effect;
@@ -151,12 +151,9 @@ fn edit_key(
         return;
     }
     if key.code != KeyCode::Enter {
-        let untouched =
-            edit.field.at_end() && edit.field.text() == model.prefs.table.text(edit.item);
-        if untouched && matches!(edit.item.kind(), Kind::Path) && begins_path(key) {
-            edit.field.set("");
-        }
-        if edit.field.key(key) {
+        let offered = matches!(edit.item.kind(), Kind::Path)
+            && edit.field.text() == model.prefs.table.text(edit.item);
+        if edit.field.path_key(key, offered) {
             panel.note = None;
         }
         panel.edit = Some(edit);

@@ -1,5 +1,6 @@
 //! Numbers and names as people read them. Pure; every width is bounded so that columns stay aligned.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -191,6 +192,37 @@ pub fn middle(text: &str, width: usize, ellipsis: &str) -> String {
     format!("{head}{ellipsis}{}", text.get(from..).unwrap_or_default())
 }
 
+/// A name as a terminal can show it that has seven bits: other characters are escaped, so that names stay apart.
+pub fn seven_bits(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(2 * name.len());
+    for c in name.chars() {
+        match c {
+            '…' => out.push_str("..."),
+            c if c.is_ascii() => out.push(c),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// How many of so many, both in the unit of the latter: `0.61/1.20 GiB`.
+pub fn part(done: u64, total: u64, units: Units) -> String {
+    if total < 1000 {
+        return format!("{}/{total} B", done.min(total));
+    }
+    let whole = size(total, units);
+    let number = whole.split(' ').next().unwrap_or_default();
+    let digits = number.split_once('.').map_or(0, |(_, digits)| digits.len());
+    // Rounded down: all of it is only what is all of it.
+    let scale = 10_f64.powi(i32::try_from(digits).unwrap_or(0));
+    let all: f64 = number.parse().unwrap_or(0.0);
+    let part = (done.min(total) as f64 / total as f64 * all * scale).floor() / scale;
+    format!("{part:.digits$}/{whole}")
+}
+
 /// The longest beginning that is at most `width` columns wide; it ends between grapheme clusters and not
 /// within an escape.
 pub fn start(text: &str, width: usize) -> String {
@@ -307,6 +339,21 @@ mod tests {
         assert_eq!(rate(1_000_000.0, "-", Units::Bits), "8.0 Mbit/s");
         assert_eq!(rate(2.0, "-", Units::Bits), "16 bit/s");
         assert_eq!(rate(f64::NAN, "-", Units::Bits), "-");
+    }
+
+    #[test]
+    fn a_part_has_the_unit_of_all() {
+        for (done, total, text) in [
+            (0, 0, "0/0 B"),
+            (3, 999, "3/999 B"),
+            (5, 2048, "0.00/2.00 KiB"),
+            (614 << 20, 1 << 30, "0.59/1.00 GiB"),
+            ((1 << 30) - 1, 1 << 30, "0.99/1.00 GiB"),
+            (1 << 30, 1 << 30, "1.00/1.00 GiB"),
+            (300 << 20, 512 << 20, "300/512 MiB"),
+        ] {
+            assert_eq!(part(done, total, Units::Iec), text, "{done} of {total}");
+        }
     }
 
     #[test]
