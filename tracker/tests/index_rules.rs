@@ -12,7 +12,7 @@ use ::common::limits::{LOCATIONS_HAVE_BUDGET, MAX_ALIASES};
 use ::common::wire::tracker::{ChunkUpdate, FileMeta, Sort};
 use common::{digest, file, folder, id};
 use proptest::prelude::*;
-use tracker::index::{Arrival, Index, Limits, Progress, SessionId};
+use tracker::index::{Arrival, Index, Limits, Progress, SessionId, WORK_SLICE};
 use tracker::record::Change;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -156,6 +156,48 @@ fn who_does_not_come_back_is_forgotten_in_the_end() {
     let changes = index.take_changes();
     assert!(changes.contains(&Change::PeerGone(key(1))));
     assert!(changes.contains(&Change::FileGone(id(&file("a", 1)))));
+}
+
+/// Does what is under way to its end; who is to be told.
+fn finish(index: &mut Index) -> Vec<SessionId> {
+    let mut readers = Vec::new();
+    while index.is_busy() {
+        readers.extend(index.work(NOW, WORK_SLICE).readers);
+    }
+    readers
+}
+
+/// Rows are moved 2000 at a time. The round of exactly so many was taken for over before anybody was told of it,
+/// who had to wait for the next tick.
+#[test]
+fn s4_whoever_watches_the_catalogue_is_told_of_as_many_rows_as_one_step_moves() {
+    let mut index = Index::new(Limits::default());
+    let viewer = join(&mut index, 1, "203.0.113.1", &[]);
+    index.watch(viewer, true, &[]).unwrap();
+    let seed = join(&mut index, 2, "203.0.113.2", &[]);
+    finish(&mut index);
+    index.tick(NOW);
+    for n in 0..2000 {
+        share(&mut index, seed, &file(&format!("file {n}"), n + 1));
+    }
+    let mut told = index.tick(NOW);
+    told.extend(finish(&mut index));
+    assert!(told.contains(&viewer), "not before the next tick");
+}
+
+#[test]
+fn s4_what_a_peer_shares_is_gone_through_once_when_it_leaves_and_then_hangs_up() {
+    let mut index = Index::new(Limits { slice: 10, ..Limits::default() });
+    let seed = join(&mut index, 1, "203.0.113.1", &[]);
+    for n in 0..100 {
+        share(&mut index, seed, &file(&format!("file {n}"), n + 1));
+    }
+    finish(&mut index);
+    index.leave(seed).unwrap();
+    assert!(index.is_busy());
+    finish(&mut index);
+    index.depart(NOW, seed);
+    assert!(!index.is_busy(), "once more");
 }
 
 #[test]

@@ -94,13 +94,16 @@ impl Index {
     /// A peer is gone. What it registered is remembered; one that registered nothing goes when its entries have.
     pub(super) fn retire(&mut self, peer: u32) {
         let Some(owner) = self.peers.get_mut(peer) else { return };
-        owner.presence = Presence::Away;
+        let before = std::mem::replace(&mut owner.presence, Presence::Away);
         if owner.shares > 0 {
             let due = owner.due(self.limits.lone_ms.min(self.limits.forget_ms));
             self.plan_forgetting(peer, due);
         }
         self.enroll(peer);
-        self.forget_soft_state(peer);
+        // Of one that had left before, that was forgotten then.
+        if !matches!(before, Presence::Left(_)) {
+            self.forget_soft_state(peer);
+        }
     }
 
     /// Remembers to look at an absent peer when it may be forgotten, in part or all.

@@ -127,8 +127,9 @@ impl Index {
     }
 
     pub(super) fn is_publishing(&self) -> bool {
-        let Round { rows, sources, readers, .. } = &self.round;
-        !(rows.is_empty() && sources.is_empty() && readers.is_empty())
+        let Round { rows, sources, readers, of_catalogue } = &self.round;
+        // Once all rows are moved, those who watch the catalogue have still to be told.
+        *of_catalogue || !(rows.is_empty() && sources.is_empty() && readers.is_empty())
     }
 
     /// Moves some of it; returns the readers when that was all.
