@@ -43,16 +43,6 @@ pub(super) struct Answers {
     at: Time,
 }
 
-/// What becomes of a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Answer,
-    /// Not now.
-    Refuse,
-    /// It only asks to make work.
-    Flood,
-}
-
 impl Default for Answers {
     fn default() -> Self {
         Self { rate: FREE_RATE, ahead: 0.0, at: Time::ZERO }
@@ -77,40 +67,30 @@ impl Answers {
 }
 
 impl Node {
-    /// Decides about a question whose answer is of so many bytes, and counts it.
-    pub(super) fn may_answer(&mut self, cx: &Cx<'_>, at: ConnId, bytes: u64) -> Verdict {
+    /// Whether a question is answered whose answer is of so many bytes; counts it. Who only asks to make work
+    /// loses the connection.
+    pub(super) fn answers(&mut self, cx: &mut Cx<'_>, at: ConnId, bytes: u64) -> bool {
         let ahead = self.answers.ahead(cx.now);
         let fair = ahead < AHEAD || ahead < self.most_ahead(at);
-        let Some(conn) = self.conns.get_mut(&at) else { return Verdict::Refuse };
+        let Some(conn) = self.conns.get_mut(&at) else { return false };
         let asked = &mut conn.questions;
         if cx.now.since(asked.since) >= RATE_WAIT {
             *asked = Questions { since: cx.now, ..Questions::default() };
         }
         asked.count = asked.count.saturating_add(1);
         if asked.count > MOST * FLOOD {
-            return Verdict::Flood;
+            self.fault(cx, at, "asks without end");
+            return false;
         }
         // The first answer of a period may be of any length.
         let within = asked.bytes == 0 || asked.bytes + bytes <= MOST_BYTES;
-        if asked.count > MOST || !within || !fair {
-            return Verdict::Refuse;
+        let answers = asked.count <= MOST && within && fair;
+        if answers {
+            asked.bytes += bytes;
+            conn.answered += bytes;
+            self.answers.ahead += bytes as f64;
         }
-        asked.bytes += bytes;
-        conn.answered += bytes;
-        self.answers.ahead += bytes as f64;
-        Verdict::Answer
-    }
-
-    /// The same, for questions refused in one way whatever the reason; floods end the connection.
-    pub(super) fn answers(&mut self, cx: &mut Cx<'_>, at: ConnId, bytes: u64) -> bool {
-        match self.may_answer(cx, at, bytes) {
-            Verdict::Answer => true,
-            Verdict::Refuse => false,
-            Verdict::Flood => {
-                self.fault(cx, at, "asks without end");
-                false
-            }
-        }
+        answers
     }
 
     /// How far ahead of their rate answers may be for this one to have another.

@@ -20,8 +20,8 @@ const DISK_REST: Duration = Duration::from_secs(1);
 /// only where the content has an upload limit of its own do two take turns, and one more that it began
 /// before it had. Who begins many and finishes none would hold as much memory as there is.
 const MAX_BEGUN: usize = 4;
-/// Peers whose bad chunks are remembered.
-const MAX_STRUCK: usize = 4096;
+/// Peers whose bad chunks are remembered; beyond it those with the fewest are forgotten.
+pub(super) const MAX_STRUCK: usize = 4096;
 
 const MISFIT: &str = "sent data that does not fit its request";
 
@@ -256,12 +256,8 @@ impl Node {
         let peer = sender.and_then(|at| self.conns.get(&at)).map(|conn| conn.peer);
         let mut strikes = 0;
         if let Some(peer) = peer {
-            if self.strikes.len() >= MAX_STRUCK {
-                self.strikes.clear();
-            }
-            let count = self.strikes.entry(peer).or_default();
-            *count = count.saturating_add(1);
-            strikes = *count;
+            strikes = self.strikes.get(&peer).unwrap_or(0).saturating_add(1);
+            self.strikes.remember(peer, strikes);
         }
         let most = self.cfg.max_strikes;
         cx.notice(Notice::BadChunk { id, chunk, peer, strikes: (strikes, most) });

@@ -154,6 +154,13 @@ pub(super) enum Has {
     },
 }
 
+impl Link {
+    /// Whether the peer has something for us and lets us ask for it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.choked_by && self.useful > 0
+    }
+}
+
 impl Has {
     pub(super) fn contains(&self, chunk: u32) -> bool {
         match self {

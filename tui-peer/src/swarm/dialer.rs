@@ -1,11 +1,12 @@
 //! Whom to connect to: back-off after failures, bans, limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::id::PeerId;
 
 use super::dial_rate::DialRate;
+use super::remembered::Remembered;
 use super::time::Time;
 use super::view::DialState;
 
@@ -17,15 +18,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 const LASTING: Duration = Duration::from_secs(60);
 /// Wait after a dial that told us not to try again.
 const PERMANENT_WAIT: Duration = Duration::from_secs(600);
-/// Peers remembered with a back-off or a ban; beyond that the oldest waits go.
+/// Peers remembered with a back-off, and with a ban; beyond that those go that end first: a crowd of new keys
+/// must not outlast an old ban.
 const MAX_REMEMBERED: usize = 4096;
 
 /// Dials under way, waits and bans.
 #[derive(Debug, Default)]
 pub(super) struct Dialer {
     dialing: BTreeSet<PeerId>,
-    waits: BTreeMap<PeerId, (Time, u32)>,
-    bans: BTreeMap<PeerId, Time>,
+    /// Until when a peer is not dialled again, and after how many failures.
+    waits: Remembered<PeerId, (Time, u32), MAX_REMEMBERED>,
+    bans: Remembered<PeerId, Time, MAX_REMEMBERED>,
     pub(super) rate: DialRate,
 }
 
@@ -41,18 +44,16 @@ impl Dialer {
     pub(super) fn may_dial(&self, peer: &PeerId, now: Time) -> bool {
         !self.dialing.contains(peer)
             && !self.is_banned(peer, now)
-            && self.waits.get(peer).is_none_or(|(until, _)| *until <= now)
+            && self.waits.get(peer).is_none_or(|(until, _)| until <= now)
     }
 
     pub(super) fn state(&self, peer: &PeerId, now: Time) -> DialState {
-        let later = |until: &Time| *until > now;
         if self.dialing.contains(peer) {
             DialState::Dialing
-        } else if let Some(until) = self.bans.get(peer).filter(|until| later(until)) {
+        } else if let Some(until) = self.bans.get(peer).filter(|until| *until > now) {
             DialState::Banned { left: until.since(now) }
-        } else if let Some((until, fails)) = self.waits.get(peer).filter(|(until, _)| later(until))
-        {
-            DialState::Waiting { fails: *fails, left: until.since(now) }
+        } else if let Some((until, fails)) = self.waits.get(peer).filter(|wait| wait.0 > now) {
+            DialState::Waiting { fails, left: until.since(now) }
         } else {
             DialState::Free
         }
@@ -70,7 +71,7 @@ impl Dialer {
         rng: &mut fastrand::Rng,
     ) {
         self.dialing.remove(&peer);
-        let fails = self.waits.get(&peer).map_or(0, |(_, fails)| *fails);
+        let fails = self.waits.get(&peer).map_or(0, |(_, fails)| fails);
         let wait = if permanent {
             PERMANENT_WAIT
         } else {
@@ -78,8 +79,7 @@ impl Dialer {
         };
         // Half to one and a half times, so that a crowd does not come back at once.
         let wait = wait.mul_f64(0.5 + rng.f64());
-        self.remember_room(now);
-        self.waits.insert(peer, (now + wait, fails.saturating_add(1)));
+        self.waits.remember(peer, (now + wait, fails.saturating_add(1)));
     }
 
     pub(super) fn connected(&mut self, peer: &PeerId) {
@@ -96,44 +96,27 @@ impl Dialer {
         rng: &mut fastrand::Rng,
     ) {
         if lived >= LASTING {
-            self.waits.remove(&peer);
+            self.waits.forget(&peer);
         }
         self.failed(peer, false, now, rng);
     }
 
     pub(super) fn ban(&mut self, peer: PeerId, until: Time) {
-        if self.bans.len() >= MAX_REMEMBERED {
-            // The ban that ends first makes room: a crowd of new keys must not outlast an old ban.
-            let first = self.bans.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
-            first.and_then(|peer| self.bans.remove(&peer));
-        }
-        self.bans.insert(peer, until);
+        self.bans.remember(peer, until);
     }
 
     pub(super) fn unban(&mut self, peer: &PeerId) {
-        self.bans.remove(peer);
-        self.waits.remove(peer);
+        self.bans.forget(peer);
+        self.waits.forget(peer);
     }
 
     /// Forgets all waits: what failed may work now.
     pub(super) fn forgive(&mut self) {
-        self.waits.clear();
+        self.waits.forget_all();
     }
 
     pub(super) fn is_banned(&self, peer: &PeerId, now: Time) -> bool {
-        self.bans.get(peer).is_some_and(|until| *until > now)
-    }
-
-    fn remember_room(&mut self, now: Time) {
-        if self.waits.len() >= MAX_REMEMBERED {
-            self.waits.retain(|_, (until, _)| *until > now);
-        }
-        if self.waits.len() >= MAX_REMEMBERED {
-            self.waits.clear();
-        }
-        if self.bans.len() >= MAX_REMEMBERED {
-            self.bans.retain(|_, until| *until > now);
-        }
+        self.bans.get(peer).is_some_and(|until| until > now)
     }
 }
 

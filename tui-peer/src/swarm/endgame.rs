@@ -63,18 +63,19 @@ impl Node {
     }
 
     /// The other sources that could be asked for what is left of a content.
-    fn others_for_rest<'a>(
+    pub(super) fn others_for_rest<'a>(
         &'a self,
         now: Time,
         at: ConnId,
         content: &'a Content,
         body: &'a Body,
     ) -> impl Iterator<Item = &'a Conn> {
-        let open =
-            move |link: &Link| !link.choked_by && link.useful > 0 && link.dry != Some(body.offers);
+        let open = move |link: &Link| link.is_open() && link.dry != Some(body.offers);
         let links = content.links.iter().filter(move |(other, link)| **other != at && open(link));
         links.filter_map(|(other, _)| self.conns.get(other)).filter(move |conn| {
-            conn.snubbed_until.is_none() && conn.busy.is_none_or(|(until, _)| until <= now)
+            conn.snubbed_until.is_none()
+                && conn.rests_until <= now
+                && conn.busy.is_none_or(|(until, _)| until <= now)
         })
     }
 

@@ -39,6 +39,7 @@ mod places;
 pub mod policy;
 mod rate;
 mod recall;
+mod remembered;
 mod request;
 mod seek;
 pub mod senders;
@@ -54,3 +55,4 @@ mod waste;
 
 pub use config::NodeConfig;
 pub use node::Node;
+pub(crate) use seek::MAX_KNOWN;

@@ -9,6 +9,7 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
 use super::answers::Answers;
+use super::assembly::MAX_STRUCK;
 use super::choker::Uplink;
 use super::config::NodeConfig;
 use super::conn::{Asked, Conn};
@@ -16,8 +17,10 @@ use super::content::{Body, Content};
 use super::dialer::Dialer;
 use super::event::{ConnId, Input, Notice, Output};
 use super::policy::Pace;
+use super::remembered::Remembered;
 use super::suspects::Suspects;
 use super::time::Time;
+use super::waste::MAX_RESTING;
 
 /// The state machine. Feed it [`Input`]s with [`handle`](Self::handle), execute the [`Output`]s, call
 /// it again with [`Input::Tick`] at [`next_deadline`](Self::next_deadline).
@@ -35,9 +38,9 @@ pub struct Node {
     /// Addresses of which a key was banned.
     pub(super) suspects: Suspects,
     /// Bad chunks per peer.
-    pub(super) strikes: BTreeMap<PeerId, u8>,
+    pub(super) strikes: Remembered<PeerId, u8, MAX_STRUCK>,
     /// Peers that broke off what they had begun: not asked until then.
-    pub(super) resting: BTreeMap<PeerId, Time>,
+    pub(super) resting: Remembered<PeerId, Time, MAX_RESTING>,
     /// Payload bytes requested or being verified.
     pub(super) outstanding: u64,
     /// Lengths of chunks that the disk has.
@@ -95,8 +98,8 @@ impl Node {
             dialer: Dialer::default(),
             near: OnLink::default(),
             suspects: Suspects::default(),
-            strikes: BTreeMap::new(),
-            resting: BTreeMap::new(),
+            strikes: Remembered::default(),
+            resting: Remembered::default(),
             outstanding: 0,
             verifying: BTreeMap::new(),
             live: BTreeSet::new(),
@@ -274,7 +277,7 @@ impl Node {
     }
 
     fn connected(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
-        conn.rests_until = self.resting.get(&conn.peer).copied().unwrap_or_default();
+        conn.rests_until = self.resting.get(&conn.peer).unwrap_or_default();
         let (at, peer) = (conn.id, conn.peer);
         self.dialer.connected(&peer);
         if conn.dialed {

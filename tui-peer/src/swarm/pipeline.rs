@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::id::ContentId;
 use common::limits::MAX_LIVE_REQUESTS;
 
-use super::content::{Body, Content, Link};
+use super::content::{Body, Content};
 use super::event::ConnId;
 use super::node::{Cx, Node};
 use super::time::Time;
@@ -62,7 +62,7 @@ impl Node {
         let resting = !content.is_active()
             || content.rest_until > cx.now
             || (conn.rests_until > cx.now && does_without());
-        if resting || link.choked_by || link.useful == 0 {
+        if resting || !link.is_open() {
             return false;
         }
         let usual = body.usual_len();
@@ -111,8 +111,7 @@ impl Node {
         let rtt = conn.rtt.unwrap_or(Duration::from_millis(100));
         let time = (rtt * 2 + self.cfg.depth_time).as_secs_f64();
         let bytes = (conn.down.get(now) * time) as u64;
-        let open = |link: &&Link| !link.choked_by && link.useful > 0;
-        let sources = content.links.values().filter(open).count() as u64;
+        let sources = content.links.values().filter(|link| link.is_open()).count() as u64;
         let start = self.cfg.start_depth / sources.max(1);
         let least = start.min(self.cfg.min_depth);
         let usual = content.body.as_ref().map_or(0, Body::usual_len);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::id::{ContentId, PeerId};
 use common::wire::Code;
 
-use super::content::Content;
+use super::content::{Content, Link};
 use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
 use super::time::Time;
@@ -174,7 +174,7 @@ impl Node {
         self.contents.get(id).is_some_and(|content| {
             content.is_active()
                 && content.body.as_ref().is_some_and(|body| body.picker.pickable() > 0)
-                && content.links.get(&at).is_some_and(|l| !l.choked_by && l.useful > 0)
+                && content.links.get(&at).is_some_and(Link::is_open)
         })
     }
 
@@ -220,8 +220,8 @@ impl Node {
     }
 
     pub(super) fn unban(&mut self, peer: &PeerId) {
-        self.strikes.remove(peer);
-        self.resting.remove(peer);
+        self.strikes.forget(peer);
+        self.resting.forget(peer);
         self.dialer.unban(peer);
     }
 
@@ -233,7 +233,7 @@ impl Node {
         }
         self.dialer.forgive();
         // Nobody broke anything off: we did.
-        self.resting.clear();
+        self.resting.forget_all();
         for content in self.contents.values_mut() {
             content.asked = 0;
             content.ask_at = cx.now;

@@ -2,13 +2,13 @@
 //! first to go where places are scarce. Whoever was of use before comes back like anybody else: behind one
 //! address there may be a whole house.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::id::PeerId;
 use common::net::AddrGroup;
 
 use super::conn::Conn;
+use super::remembered::Remembered;
 use super::time::Time;
 
 /// New keys from an address one of whose keys was banned are the first to go for so long.
@@ -21,25 +21,23 @@ const MAX_USEFUL: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
     /// Until when new keys from an address count as suspect.
-    groups: BTreeMap<AddrGroup, Time>,
+    groups: Remembered<AddrGroup, Time, MAX_SUSPECTS>,
     /// Peers that delivered or took something, and when they left.
-    useful: BTreeMap<PeerId, Time>,
+    useful: Remembered<PeerId, Time, MAX_USEFUL>,
 }
 
 impl Suspects {
     /// A key at this address was banned.
     pub(super) fn add(&mut self, group: AddrGroup, now: Time) {
-        self.groups.retain(|_, until| *until > now);
-        make_room(&mut self.groups, MAX_SUSPECTS);
-        self.groups.insert(group, now + SUSPECT_TIME);
+        self.groups.remember(group, now + SUSPECT_TIME);
     }
 
     /// Until when a peer that connects from this address is suspect.
     pub(super) fn until(&self, peer: &PeerId, group: Option<AddrGroup>) -> Time {
-        if self.useful.contains_key(peer) {
+        if self.useful.get(peer).is_some() {
             return Time::ZERO;
         }
-        group.and_then(|group| self.groups.get(&group)).copied().unwrap_or(Time::ZERO)
+        group.and_then(|group| self.groups.get(&group)).unwrap_or(Time::ZERO)
     }
 
     /// A connection ended, of a peer that is not banned. Who came as a suspect has to deliver: to take
@@ -47,24 +45,13 @@ impl Suspects {
     pub(super) fn left(&mut self, conn: &Conn, now: Time) {
         let took = conn.suspect_until == Time::ZERO && conn.up.total > 0;
         if took || conn.delivered {
-            if !self.useful.contains_key(&conn.peer) {
-                make_room(&mut self.useful, MAX_USEFUL);
-            }
-            self.useful.insert(conn.peer, now);
+            self.useful.remember(conn.peer, now);
         }
     }
 
     /// It has proved to be of no use after all.
     pub(super) fn forget(&mut self, peer: &PeerId) {
-        self.useful.remove(peer);
-    }
-}
-
-/// Forgets the one with the least time, if there are too many for one more.
-fn make_room<K: Copy + Ord>(map: &mut BTreeMap<K, Time>, most: usize) {
-    if map.len() >= most {
-        let first = map.iter().min_by_key(|(_, time)| **time).map(|(key, _)| *key);
-        first.and_then(|key| map.remove(&key));
+        self.useful.forget(peer);
     }
 }
 

@@ -16,7 +16,7 @@ const TIMES: f64 = 10.0;
 /// Longest rest: a link that breaks in the middle of a large chunk is no crime.
 const LONGEST: Duration = Duration::from_secs(30);
 /// Peers whose rest is remembered beyond their connection.
-const MAX_RESTING: usize = 4096;
+pub(super) const MAX_RESTING: usize = 4096;
 
 impl Node {
     /// A request of ours ended at the source's word, or with its connection, when some of it had arrived.
@@ -31,15 +31,8 @@ impl Node {
         }
         let rest = Duration::try_from_secs_f64(wasted as f64 * TIMES / rate).unwrap_or(LONGEST);
         let until = cx.now + rest.min(LONGEST);
-        if self.resting.len() >= MAX_RESTING {
-            self.resting.retain(|_, until| *until > cx.now);
-        }
-        if self.resting.len() >= MAX_RESTING {
-            self.resting.clear();
-        }
-        let known = self.resting.entry(peer).or_insert(until);
-        *known = until.max(*known);
-        let until = *known;
+        let until = self.resting.get(&peer).map_or(until, |known| until.max(known));
+        self.resting.remember(peer, until);
         if let Some(conn) = self.conns.get_mut(&at) {
             conn.rests_until = until;
         }

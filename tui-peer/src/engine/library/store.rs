@@ -63,8 +63,8 @@ pub(in crate::engine) struct ShareRows(Vec<Change>);
 pub struct Library {
     base: Base,
     pending: Mutex<Pending>,
-    /// Held by whoever writes, with the number up to which everything is written.
-    turn: Mutex<u64>,
+    /// Held by whoever writes.
+    turn: Mutex<()>,
 }
 
 impl Library {
@@ -100,14 +100,20 @@ impl Library {
     /// # Errors
     /// [`LibraryError`]; nothing is changed on disk then, and everything goes on waiting.
     pub fn settle(&self) -> Result<u64, LibraryError> {
-        let mut written = lock(&self.turn);
-        let batch = lock(&self.pending).batch();
+        self.write(Vec::new())
+    }
+
+    /// The same, together with changes that do not wait themselves.
+    fn write(&self, more: Vec<Change>) -> Result<u64, LibraryError> {
+        let _turn = lock(&self.turn);
+        let mut batch = lock(&self.pending).batch();
+        // Later than what waits: of two values of a key the last is written last.
+        batch.changes.extend(more);
         if !batch.changes.is_empty() {
             self.base.write(|txn| apply(txn, &batch.changes))?;
             lock(&self.pending).written(batch.upto);
         }
-        *written = (*written).max(batch.upto);
-        Ok(*written)
+        Ok(batch.upto)
     }
 
     /// Number of the last change that was noted, written or not.
@@ -131,27 +137,16 @@ impl Library {
         added.map_err(|_| self.behind())
     }
 
-    /// Adds changes and writes everything.
+    /// Adds changes and writes everything. Where that is more than is kept, they are dropped if it fails.
     fn put(&self, changes: Vec<Change>) -> Result<(), LibraryError> {
         let added = lock(&self.pending).add(changes);
         match added {
             Ok(_) => self.settle().map(drop),
-            Err(TooMuch(changes)) => self.put_at_once(changes),
+            Err(TooMuch(changes)) => self.write(changes).map(drop).map_err(|error| {
+                tracing::debug!(%error, "dropped");
+                self.behind()
+            }),
         }
-    }
-
-    /// Writes changes together with everything that waits, where both are more than is kept. They are
-    /// dropped if that fails.
-    fn put_at_once(&self, changes: Vec<Change>) -> Result<(), LibraryError> {
-        let mut written = lock(&self.turn);
-        let mut batch = lock(&self.pending).batch();
-        // Later than what waits: of two values of a key the last is written last.
-        batch.changes.extend(changes);
-        let wrote = self.base.write(|txn| apply(txn, &batch.changes));
-        wrote.inspect_err(|error| tracing::debug!(%error, "dropped")).map_err(|_| self.behind())?;
-        lock(&self.pending).written(batch.upto);
-        *written = (*written).max(batch.upto);
-        Ok(())
     }
 
     fn behind(&self) -> LibraryError {

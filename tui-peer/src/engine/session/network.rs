@@ -19,6 +19,7 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::host::{self, HostedTracker};
 use crate::engine::snapshot::{Catalogue, NetState};
+use crate::swarm::MAX_KNOWN;
 use crate::swarm::event::{Input, SourceHint};
 
 /// Shares that the tracker did not take and that are told one by one: about as many as an event queue has
@@ -433,7 +434,10 @@ impl Session {
                 lens.heard(source.peer);
             }
             if watched {
-                self.net.sources.entry(id).or_default().insert(source.peer, source);
+                let known = self.net.sources.entry(id).or_default();
+                if known.len() < MAX_KNOWN || known.contains_key(&source.peer) {
+                    known.insert(source.peer, source);
+                }
             }
         }
         // Names are kept only for as long as they may be shown.

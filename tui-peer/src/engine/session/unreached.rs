@@ -1,13 +1,14 @@
 //! Sources that cannot be reached while nobody else sends: each is told once for each cause, not at every dial.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::id::{ContentId, PeerId};
 use common::names::show;
 
 use super::Session;
 use super::content::Phase;
+use crate::engine::announcer::SourceInfo;
 use crate::engine::event::{Level, Target, What};
 use crate::engine::snapshot::Unreached;
 use crate::swarm::event::Input;
@@ -97,26 +98,31 @@ impl Session {
         if self.conns.values().any(|conn| !conn.closing && known.contains_key(&conn.peer)) {
             return Vec::new();
         }
-        let known: BTreeMap<&PeerId, _> = known.iter().collect();
         let now = self.now();
-        let mut rows = Vec::new();
+        // There may be thousands, and this is asked for every picture of a download.
+        let mut named = BTreeMap::new();
         for (peer, source) in known {
-            let failed = self.failures.why(peer).map(str::to_owned);
-            let (why, left) = match (self.node.dial_state(peer, now), failed) {
+            let why = self.failures.why(peer);
+            let (why, left) = match (self.node.dial_state(peer, now), why) {
                 (DialState::Banned { .. }, _) => continue,
                 (DialState::Waiting { left, .. }, Some(why)) => (why, Some(left)),
                 (DialState::Dialing | DialState::Free, Some(why)) => (why, None),
-                (_, None) if source.addrs.is_empty() => (NO_ADDRESS.to_owned(), None),
+                (_, None) if source.addrs.is_empty() => (NO_ADDRESS, None),
                 // The first round is not over.
                 (DialState::Dialing | DialState::Free | DialState::Waiting { .. }, None) => {
                     return Vec::new();
                 }
             };
-            let retry_at = left.map(|left| Instant::now() + left);
-            rows.push(Unreached { peer: *peer, nick: source.nick.clone(), why, retry_at });
+            named.insert(*peer, (source, why, left));
+            if named.len() > MAX_NAMED {
+                named.pop_last();
+            }
         }
-        rows.truncate(MAX_NAMED);
-        rows
+        let row = |(peer, (source, why, left)): (PeerId, (&SourceInfo, &str, Option<Duration>))| {
+            let retry_at = left.map(|left| Instant::now() + left);
+            Unreached { peer, nick: source.nick.clone(), why: why.to_owned(), retry_at }
+        };
+        named.into_iter().map(row).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
+use crate::engine::conn::MAX_TRIES;
 use crate::engine::event::{Level, Target};
 use crate::swarm::event::{Input, SourceHint};
 
@@ -17,8 +18,6 @@ use crate::swarm::event::{Input, SourceHint};
 const KEY: &str = "whereabouts";
 /// Sources remembered of one download: more than enough to find the others through the tracker later.
 const MAX_SOURCES: usize = 16;
-/// Addresses remembered of one source; no more are tried in one dial.
-const MAX_ADDRS: usize = 4;
 /// Downloads whose sources are remembered, the next to run first: with addresses some 300 KiB.
 const MAX_DOWNLOADS: usize = 256;
 /// What changed is written down this often.
@@ -147,7 +146,7 @@ impl Session {
         let mut known: Vec<_> = known.values().filter(|source| !source.addrs.is_empty()).collect();
         known.sort_by_key(|source| (!connected.contains(&source.peer), source.peer));
         let note = |source: &crate::engine::announcer::SourceInfo| {
-            (source.peer.to_string(), source.addrs.iter().take(MAX_ADDRS).copied().collect())
+            (source.peer.to_string(), source.addrs.iter().take(MAX_TRIES).copied().collect())
         };
         known.into_iter().take(MAX_SOURCES).map(note).collect()
     }

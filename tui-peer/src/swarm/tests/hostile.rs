@@ -241,10 +241,25 @@ fn s1_a_source_that_rests_is_asked_when_nobody_else_delivers() {
     }
     assert_eq!(asked(&mut node, &thing, 1), [], "it rests while another delivers");
     assert!(node.conns[&ConnId(1)].rests_until > at(203));
-    node.resting.insert(peer(1), at(60_000));
+    node.resting.remember(peer(1), at(60_000));
     node.conns.get_mut(&ConnId(1)).unwrap().rests_until = at(60_000);
     node.handle(at(300), Input::Disconnected { conn: ConnId(2) }, &mut out);
     assert!(!asked(&mut node, &thing, 1).is_empty(), "it is the only one left");
+}
+
+/// It counted as one that could have what a slow one is then not asked for.
+#[test]
+fn s1_a_source_that_rests_is_not_waited_for_at_the_end() {
+    let (thing, mut node, _) = half_a_chunk();
+    let open = |node: &Node| {
+        let body = node.contents[&thing.id].body.as_ref().unwrap();
+        let content = &node.contents[&thing.id];
+        let conns = node.others_for_rest(at(300), ConnId(1), content, body);
+        conns.map(|conn| conn.id).collect::<Vec<_>>()
+    };
+    assert_eq!(open(&node), [ConnId(2)]);
+    node.conns.get_mut(&ConnId(2)).unwrap().rests_until = at(60_000);
+    assert_eq!(open(&node), []);
 }
 
 #[test]
