@@ -29,10 +29,10 @@ const SMALL: usize = 64 * 1024;
 const LARGE: usize = MAX_DATA_LEN;
 
 /// The part of the memory (one in so many) that may wait to be sent: peers that ask and do not read must
-/// not stop what we receive. Thirty connections' frames, one being sent and one being read, of 76 MiB.
+/// not stop what we receive. Some thirty connections' frames, one being sent and one being read, of 72 MiB.
 const SENDING_PART: usize = 5;
 /// The part (one in so many) into which messages are read: members that send the beginnings of long ones must
-/// not stop payload. Some forty at once of 76 MiB; few contents have messages that need it.
+/// not stop payload. Some 36 at once of 72 MiB; few contents have messages that need it.
 const MESSAGES_PART: usize = 8;
 /// Waits longer than this have those looked for that hold memory and stand still,
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -38,7 +38,7 @@ use crate::swarm::{Node, NodeConfig};
 
 /// Bytes of payload in memory at most: received and not yet written, or read and not yet sent. Enough
 /// for a fast link's delay, little enough that the whole peer stays under 150 MB (THREATS.md adds it up).
-const BUFFER_BUDGET: usize = 76 * 1024 * 1024;
+const BUFFER_BUDGET: usize = 72 * 1024 * 1024;
 /// Bytes of payload requested and not yet written. Less than the buffers, so that serving always finds
 /// some and a full budget can never stand still.
 const REQUEST_BUDGET: u64 = 64 * 1024 * 1024;
