@@ -13,6 +13,9 @@ use crate::filter::{Filter, fold};
 pub const MAX_OWNERS: usize = 50;
 /// Files whose owners one filter tells at most: as many as the catalogue has that is kept.
 pub const MAX_OWNED: usize = 200_000;
+/// Pages that are read of one list at most: with 200 rows each twice what a tracker knows. One that leads round in
+/// circles comes to an end.
+pub const MAX_PAGES: usize = 10_000;
 /// Stands between the owners of one file; cannot be typed into a filter.
 const BETWEEN: char = '\u{1}';
 
@@ -41,7 +44,7 @@ pub async fn each_file(
     mut row: impl FnMut(CatalogueRow) -> bool,
 ) -> Result<(), CommandError> {
     let mut cursor = Vec::new();
-    loop {
+    for _ in 0..MAX_PAGES {
         let Reply::MemberFiles(page) = engine.call(Command::MemberFiles { peer, cursor }).await?
         else {
             return Err(misunderstood());
@@ -53,9 +56,10 @@ pub async fn each_file(
         }
         cursor = page.cursor;
         if cursor.is_empty() {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 /// Who shares what, of the members that a filter asks for.
@@ -102,6 +106,10 @@ impl Owners {
     /// Adds an owner; false when there is no room for more.
     fn add(&mut self, id: ContentId, owner: &str) -> bool {
         if let Some(owners) = self.0.get_mut(&id) {
+            // A tracker may say the same again and again. What is said of a member ends with its key.
+            if owners.ends_with(owner) {
+                return true;
+            }
             owners.push(BETWEEN);
             owners.push_str(owner);
         } else if self.0.len() < MAX_OWNED {

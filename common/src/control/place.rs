@@ -86,8 +86,9 @@ pub fn listen(place: Place, state_dir: &Path) -> io::Result<(StdListener, Socket
 /// # Errors
 /// From the socket, or [`io::ErrorKind::PermissionDenied`] for another user's.
 pub async fn connect(place: Place, state_dir: &Path) -> io::Result<Option<UnixStream>> {
+    let owner = fs::metadata(state_dir).ok().map(|meta| meta.uid());
     match UnixStream::connect(place.socket(state_dir)).await {
-        Ok(stream) => trusted(&stream, Side::Server).map(|()| Some(stream)),
+        Ok(stream) => trusted(&stream, Side::Server { owner }).map(|()| Some(stream)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
             _ => Err(error),
@@ -100,20 +101,21 @@ pub async fn connect(place: Place, state_dir: &Path) -> io::Result<Option<UnixSt
 enum Side {
     /// Somebody who commands this program.
     Client,
-    /// The program that we command.
-    Server,
+    /// The program that we command, and whose its state folder is, if that can be known.
+    Server { owner: Option<u32> },
 }
 
 impl Side {
     /// Whether user `theirs` may be there while we are `ours`. The administrator commands everybody's programs,
-    /// which is how one that runs as a user of its own is told what to share; nobody else another user's.
+    /// which is how one that runs as a user of its own is told what to share; nobody else another user's. Nor does it
+    /// take for somebody's program what another user put in its place: a socket may lie where everybody can make one.
     fn admits(self, theirs: u32, ours: u32) -> bool {
         const ROOT: u32 = 0;
-        let commands = match self {
-            Self::Client => theirs,
-            Self::Server => ours,
+        let is_admin = match self {
+            Self::Client => theirs == ROOT,
+            Self::Server { owner } => ours == ROOT && owner == Some(theirs),
         };
-        theirs == ours || commands == ROOT
+        theirs == ours || is_admin
     }
 }
 
@@ -167,15 +169,18 @@ mod tests {
 
     #[test]
     fn root_commands_everybodys_program_and_nobody_else_commands_anothers() {
+        let of = |owner| Side::Server { owner: Some(owner) };
         for (side, theirs, ours, good) in [
             (Side::Client, 1000, 1000, true),
             (Side::Client, 0, 1000, true),
             (Side::Client, 1000, 0, false),
             (Side::Client, 1000, 1001, false),
-            (Side::Server, 1000, 1000, true),
-            (Side::Server, 1000, 0, true),
-            (Side::Server, 0, 1000, false),
-            (Side::Server, 1001, 1000, false),
+            (of(1000), 1000, 1000, true),
+            (of(1000), 1000, 0, true),
+            (of(0), 1000, 0, false),
+            (Side::Server { owner: None }, 1000, 0, false),
+            (of(0), 0, 1000, false),
+            (of(1001), 1001, 1000, false),
         ] {
             assert_eq!(side.admits(theirs, ours), good, "{side:?}: {theirs} there, we are {ours}");
         }

@@ -46,7 +46,18 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
         let news = filter.needs_own() || filter.needs_peers() || seen != Some(catalogue.version);
         if catalogue.whole && news && Instant::now() >= ask_at {
             seen = Some(catalogue.version);
-            match owners(&engine, filter).await {
+            let asked = tokio::select! {
+                asked = owners(&engine, filter) => asked,
+                () = tokio::time::sleep_until(end) => {
+                    let (why, code) = Ended::TooLate.words();
+                    break Err(("wait", why.to_owned(), "give it more with --timeout", code));
+                }
+                code = signals.stop(&engine) => {
+                    engine.stopped().await;
+                    return code;
+                }
+            };
+            match asked {
                 Ok(owners) => {
                     let found = found(&snapshot, filter, &owners);
                     if !wish.wait || !found.is_empty() {
@@ -270,6 +281,7 @@ pub(super) fn availability(copies: f32) -> Cell {
 fn here(own: &Transfer) -> Cell {
     match own.state {
         TransferState::Sharing => Cell::painted("all", Paint::Accent),
+        _ if own.done >= own.size => Cell::default(),
         _ => Cell::painted(format::percent(own.done, own.size), Paint::Accent),
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::output::Output;
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
+use super::signals::Signals;
 use super::wait::{Ended, TRACKER_WAIT, deadline, no_way, until};
 use crate::args::{Peers, exit};
 use crate::engine::command::{CommandError, CommandErrorKind};
@@ -26,7 +27,15 @@ type Failed = (&'static str, String, &'static str, u8);
 
 /// Prints who is in the network; returns the exit code.
 pub async fn members(engine: EngineHandle, wish: &Peers, out: &mut Output) -> u8 {
-    let listed = list(&engine, wish, out).await;
+    let Ok(mut signals) = Signals::new() else { return exit::OTHER };
+    let listed = tokio::select! {
+        listed = list(&engine, wish, out) => listed,
+        () = tokio::time::sleep_until(deadline(wish.timeout)) => Err(interrupted(Ended::TooLate)),
+        code = signals.stop(&engine) => {
+            engine.stopped().await;
+            return code;
+        }
+    };
     engine.stop(Stop::Gracefully);
     engine.stopped().await;
     match listed {
@@ -45,7 +54,7 @@ async fn list(engine: &EngineHandle, wish: &Peers, out: &mut Output) -> Result<(
         alone_no_more(engine, end).await?;
     }
     let (mut cursor, mut listed) = (Vec::new(), 0);
-    loop {
+    for _ in 0..members::MAX_PAGES {
         let page = members::page(engine, "", cursor).await.map_err(failed)?;
         for row in &page.rows {
             print(row, row.peer == me, out);
@@ -56,10 +65,11 @@ async fn list(engine: &EngineHandle, wish: &Peers, out: &mut Output) -> Result<(
             return Ok(());
         }
         if listed >= MAX_LISTED {
-            out.note(&format!("more than {MAX_LISTED} members: the rest is not listed"));
-            return Ok(());
+            break;
         }
     }
+    out.note("there are more members than can be: the rest is not listed");
+    Ok(())
 }
 
 /// Waits until we are in the network; who we are there.

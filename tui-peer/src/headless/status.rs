@@ -129,7 +129,8 @@ fn show_transfers(snapshot: &Snapshot, out: &mut Output) {
             _ => Some(Paint::Accent),
         };
         let done = match t.state {
-            TransferState::Sharing => String::new(),
+            TransferState::Sharing | TransferState::Changed => String::new(),
+            _ if t.size == 0 => String::new(),
             _ if t.done >= t.size => "99.9%".to_owned(),
             _ => format::percent(t.done, t.size),
         };

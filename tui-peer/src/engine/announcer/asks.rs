@@ -196,6 +196,11 @@ impl Asks {
         asked.answer(Ok(reply(cursor)));
     }
 
+    /// Nothing that was asked will be answered any more, which whoever asked is told.
+    pub(super) fn unanswered(&mut self) {
+        self.sent.clear();
+    }
+
     /// The tracker refused; nothing else waits for what it has no time for.
     pub(super) fn refused(&mut self, q: u32, code: Code, text: &str, retry_ms: u32, now: Instant) {
         let Some(mut asked) = self.sent.remove(&q) else { return };

@@ -173,6 +173,7 @@ impl Desired {
                 _ => {}
             }
         }
+        self.asks.unanswered();
         self.paused_until = None;
         self.suspects.clear();
         self.splits = 0;

@@ -47,8 +47,10 @@ const HASH: usize = 32;
 /// Bytes of messages.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Queued {
-    /// To be sent, answers that are not made yet among them.
+    /// Made, and to be sent.
     waiting: AtomicUsize,
+    /// Answers that are not made yet.
+    promised: AtomicUsize,
     /// Received, and not seen by the session.
     unseen: AtomicUsize,
 }
@@ -68,6 +70,7 @@ pub(super) struct Flow {
 pub(in crate::engine) struct Charge {
     flow: Arc<Flow>,
     waiting: usize,
+    promised: usize,
     unseen: usize,
     held: Option<Held>,
 }
@@ -75,9 +78,9 @@ pub(in crate::engine) struct Charge {
 impl Charge {
     /// The answer is about to be made, and counts itself from then on.
     pub(in crate::engine) fn answer(&mut self) {
-        let due = std::mem::take(&mut self.waiting);
-        self.flow.own.take(due, 0);
-        self.flow.all.take(due, 0);
+        let due = std::mem::take(&mut self.promised);
+        self.flow.own.take(0, due, 0);
+        self.flow.all.take(0, due, 0);
     }
 
     /// With memory of the pool that counts for as long.
@@ -96,13 +99,20 @@ impl Queued {
         self.unseen.load(Ordering::Relaxed)
     }
 
-    fn add(&self, waiting: usize, unseen: usize) {
+    /// What waits, and what will when questions that were read are answered.
+    fn due(&self) -> usize {
+        self.waiting().saturating_add(self.promised.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, waiting: usize, promised: usize, unseen: usize) {
         self.waiting.fetch_add(waiting, Ordering::Relaxed);
+        self.promised.fetch_add(promised, Ordering::Relaxed);
         self.unseen.fetch_add(unseen, Ordering::Relaxed);
     }
 
-    fn take(&self, waiting: usize, unseen: usize) {
+    fn take(&self, waiting: usize, promised: usize, unseen: usize) {
         self.waiting.fetch_sub(waiting, Ordering::Relaxed);
+        self.promised.fetch_sub(promised, Ordering::Relaxed);
         self.unseen.fetch_sub(unseen, Ordering::Relaxed);
     }
 }
@@ -114,25 +124,27 @@ impl Flow {
     }
 
     /// Counts a message that is to be sent. Nothing if the peer leaves so much unread that it is not worth
-    /// the memory.
+    /// the memory; answers that we have not made are not left unread.
     pub(super) fn to_send(self: &Arc<Self>, msg: &PeerMsg) -> Option<Charge> {
         let waiting = self.own.waiting();
         let modest = waiting < MAX_UNASKED || self.all.waiting() < MAX_UNASKED_IN_ALL;
-        (modest && waiting < 2 * MAX_WAITING).then(|| self.charge(MESSAGE + carried(msg), 0))
+        (modest && waiting < 2 * MAX_WAITING).then(|| self.charge(MESSAGE + carried(msg), 0, 0))
     }
 
     /// Counts a message that was received, and the answer it will have, once there is room for them. Nothing
     /// if the peer leaves unread what it asked for.
     pub(super) async fn received(self: &Arc<Self>, msg: &PeerMsg) -> Option<Charge> {
         let answer = answer(msg);
-        let mut end = Instant::now() + PATIENCE;
+        let (mut end, mut least) = (Instant::now() + PATIENCE, usize::MAX);
         loop {
             let moved = self.moved.notified();
             if self.has_room(answer > 0) {
-                return Some(self.charge(answer, MESSAGE + carried(msg)));
+                return Some(self.charge(0, answer, MESSAGE + carried(msg)));
             }
-            if self.own.waiting() < SHARE {
-                // The session is behind, or others are: not the fault of this one.
+            let waiting = self.own.waiting();
+            if waiting < SHARE || waiting < least {
+                // The session is behind, or others are, or it reads slowly: not the fault of this one.
+                least = waiting;
                 end = Instant::now() + PATIENCE;
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -155,23 +167,23 @@ impl Flow {
 
     /// What is no question is read whatever waits: two peers that ask each other must not stop each other.
     fn has_room(&self, question: bool) -> bool {
-        let (waiting, unseen) = (self.own.waiting(), self.own.unseen());
-        let modest = waiting < SHARE || self.all.waiting() < MAX_WAITING_IN_ALL;
+        let (due, unseen) = (self.own.due(), self.own.unseen());
+        let modest = due < SHARE || self.all.due() < MAX_WAITING_IN_ALL;
         let seen = unseen == 0 || (unseen < MAX_UNSEEN && self.all.unseen() < MAX_UNSEEN_IN_ALL);
-        seen && (!question || (waiting < MAX_WAITING && modest))
+        seen && (!question || (due < MAX_WAITING && modest))
     }
 
-    fn charge(self: &Arc<Self>, waiting: usize, unseen: usize) -> Charge {
-        self.own.add(waiting, unseen);
-        self.all.add(waiting, unseen);
-        Charge { flow: self.clone(), waiting, unseen, held: None }
+    fn charge(self: &Arc<Self>, waiting: usize, promised: usize, unseen: usize) -> Charge {
+        self.own.add(waiting, promised, unseen);
+        self.all.add(waiting, promised, unseen);
+        Charge { flow: self.clone(), waiting, promised, unseen, held: None }
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.flow.own.take(self.waiting, self.unseen);
-        self.flow.all.take(self.waiting, self.unseen);
+        self.flow.own.take(self.waiting, self.promised, self.unseen);
+        self.flow.all.take(self.waiting, self.promised, self.unseen);
         self.held = None;
         self.flow.moved.notify_one();
     }
@@ -260,7 +272,26 @@ mod tests {
         let open = Open { handle: 0, id, state: HaveState::None, want: true };
         drop(answer_to(&honest, PeerMsg::Open(open)).await);
         drop(deaf);
-        assert_eq!((all.waiting(), all.unseen()), (0, 0));
+        assert_eq!((all.due(), all.unseen()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn s2_questions_that_we_have_not_answered_are_not_left_unread() {
+        // After a restart everybody opens contents, and the session is behind.
+        let all = Arc::new(Queued::default());
+        let flows: Vec<_> = (0..200).map(|_| Flow::new(all.clone())).collect();
+        let mut unseen = Vec::new();
+        for flow in &flows {
+            while unseen.len() < 400 && flow.has_room(true) {
+                let id = ContentId::from_bytes([0; 32]);
+                let open = Open { handle: 0, id, state: HaveState::None, want: true };
+                unseen.push(flow.received(&PeerMsg::Open(open)).await.unwrap());
+            }
+        }
+        assert!(all.due() > MAX_UNASKED_IN_ALL, "{}", all.due());
+        assert!(flows.iter().all(|flow| flow.to_send(&news()).is_some()));
+        drop(unseen);
+        assert_eq!((all.due(), all.unseen()), (0, 0));
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use super::donors::Elsewhere;
 use super::error::DiskError;
 use super::finish::FinishPlan;
 use super::partial::{Opened, Partial, PartialSpec};
+use super::relocate::holds_part;
 use super::sys::{self, Access};
 use super::tree::FileTree;
 use super::verify::hash_of;
@@ -45,8 +46,8 @@ pub enum CopyError {
     /// Something else stands at its name.
     #[error("{} is there already, and it is something else or not all of it", .0.display())]
     Taken(PathBuf),
-    /// What is to be copied is not what it was.
-    #[error("chunk {chunk} of {} is not what it was when it was hashed", path.display())]
+    /// What is to be copied is not what it was, or cannot be read.
+    #[error("chunk {chunk} of {} cannot be read, or is not what it was when it was hashed", path.display())]
     Wrong {
         /// Where it lies.
         path: PathBuf,
@@ -90,9 +91,12 @@ impl CopyPlan {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(DiskError::sort("look at", &target, 0, error).into()),
         }
+        let PartialSpec { dir, name, id, .. } = &self.spec;
+        // What was there before is not ours to delete.
+        let was_begun = holds_part(dir, name, id).unwrap_or(true);
         let places = [Elsewhere::Whole(self.source.clone())];
         let (partial, durable) = match Partial::open_from(self.spec.clone(), &places)? {
-            Opened::Finished(path) => return Ok(Copied { path, was_there: false }),
+            Opened::Finished(path) => return self.compare(path, done, cancel),
             Opened::Going { partial, durable, .. } => (partial, durable),
         };
         let result = self.fill(&partial, &durable, done, cancel).and_then(|()| {
@@ -100,6 +104,7 @@ impl CopyPlan {
             Ok(Copied { path, was_there: false })
         });
         if result.is_err()
+            && !was_begun
             && let Err(error) = partial.delete()
         {
             tracing::warn!(%error, "what was copied so far stays");
@@ -107,7 +112,7 @@ impl CopyPlan {
         result
     }
 
-    /// Brings the chunks that are not `durable` into the copy.
+    /// Brings all chunks into the copy, or looks whether those that are `durable` in it are right.
     fn fill(
         &self,
         partial: &Partial,
@@ -126,20 +131,18 @@ impl CopyPlan {
             let Some(place) = layout.chunk(number).map(|chunk| layout.place(chunk)) else {
                 continue;
             };
-            if !durable.contains(number) {
-                let hash = self.hash(place.file, place.chunk_in_file);
-                let hash = hash.ok_or_else(|| self.wrong(number))?;
-                // Where the blocks are shared they are in the copy already, otherwise there is nothing in it.
-                let right = match shared.contains(&place.file) {
-                    true => partial.check(number, hash)?,
-                    false => partial.take_over(number, hash)?,
-                };
-                if !right {
-                    return Err(self.wrong(number));
-                }
-                if partial.unsynced() >= SYNC_BYTES {
-                    partial.sync().map_err(|error| error.error)?;
-                }
+            let hash = self.hash(place.file, place.chunk_in_file);
+            let hash = hash.ok_or_else(|| self.wrong(number))?;
+            // Where the blocks are shared, or a copy was begun before, it is there already and may be wrong.
+            let right = match durable.contains(number) || shared.contains(&place.file) {
+                true => partial.check(number, hash)?,
+                false => partial.take_over(number, hash)?,
+            };
+            if !right {
+                return Err(self.wrong(number));
+            }
+            if partial.unsynced() >= SYNC_BYTES {
+                partial.sync().map_err(|error| error.error)?;
             }
             done.fetch_add(u64::from(place.len), Ordering::Relaxed);
         }

@@ -175,7 +175,8 @@ impl Session {
             told: now,
         };
         self.copies.all.insert(*id, copy);
-        let (place, alive) = (Place::Copying(self.volume_of(&path)), self.copies.alive.clone());
+        let (from, to) = (self.volume_of(&plan.source), self.volume_of(&path));
+        let (place, alive) = (Place::Copying(from, to), self.copies.alive.clone());
         let id = *id;
         self.help_at(place, path, move |_| {
             let result = plan.run(&done, &cancel);
@@ -262,6 +263,10 @@ impl Session {
             if now >= copy.told + TELL_EVERY {
                 copy.told = now;
                 let done = copy.done.load(Ordering::Relaxed).min(copy.size);
+                if done == 0 {
+                    // It waits for others, of which there may be many.
+                    continue;
+                }
                 let percent = done.saturating_mul(100) / copy.size.max(1);
                 said.push((*id, format!("{percent} % copied to {}", copy.path.display())));
             }

@@ -19,8 +19,8 @@ pub(super) enum Place {
     Volume(u64),
     /// Two volumes, the second of which is not to wait for the first.
     Moving(u64, u64),
-    /// A volume that copies are written to, which can take hours.
-    Copying(u64),
+    /// A volume of which copies are made and the one they are written to, which can take hours.
+    Copying(u64, u64),
     /// A volume all of whose bytes may be read, which can take hours.
     Reading(u64),
 }
@@ -33,7 +33,7 @@ impl Place {
             Self::Own | Self::Volume(_) => 8,
             Self::Closing => 32,
             // More than two readers and writers make a disk slower.
-            Self::Moving(..) | Self::Copying(_) => 2,
+            Self::Moving(..) | Self::Copying(..) => 2,
             // Each hashes on all cores.
             Self::Reading(_) => 4,
         }

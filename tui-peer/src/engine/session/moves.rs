@@ -260,8 +260,9 @@ impl Session {
         files: Selection,
         found: Found,
     ) -> Answer {
-        let record = &self.download_of(id)?.record;
-        let (old, before) = (record.dir.clone(), record.selection.clone());
+        let download = self.download_of(id)?;
+        let open = download.partial.is_some();
+        let (old, before) = (download.record.dir.clone(), download.record.selection.clone());
         // Its list of files may have become known since it was asked for.
         let files = merged(&before, &self.settled(id, files)?);
         let more = files != before;
@@ -271,7 +272,8 @@ impl Session {
             }
             return self.resume(id);
         }
-        let from = (found == Found::Some).then_some(old.as_path());
+        // It may have been begun there since that was looked at.
+        let from = (open || found == Found::Some).then_some(old.as_path());
         if !self.moves.note(id, from, &dir) {
             let text = format!(
                 "too many downloads are on their way to another folder; it stays in {}",

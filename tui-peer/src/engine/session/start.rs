@@ -39,9 +39,10 @@ use crate::swarm::{Node, NodeConfig};
 /// Bytes of payload in memory at most: received and not yet written, or read and not yet sent. Enough
 /// for a fast link's delay, little enough that the whole peer stays under 150 MB (THREATS.md adds it up).
 const BUFFER_BUDGET: usize = 72 * 1024 * 1024;
-/// Bytes of payload requested and not yet written. Less than the buffers, so that serving always finds
-/// some and a full budget can never stand still.
-const REQUEST_BUDGET: u64 = 64 * 1024 * 1024;
+/// Bytes of payload requested and not yet written. A frame of an odd length takes up to 4/3 of what it carries: so
+/// that all that was requested has room, serving finds some beside it, and a full budget can never stand still.
+const REQUEST_BUDGET: u64 = 48 * 1024 * 1024;
+const _: () = assert!(REQUEST_BUDGET / 3 * 4 < BUFFER_BUDGET as u64);
 /// Events of connections waiting for the session.
 const CONN_QUEUE: usize = 4096;
 /// Results of disk workers waiting for the session.

@@ -41,7 +41,11 @@ impl Bars {
 
     /// Writes something above them.
     pub(super) fn above(&self, write: impl FnOnce()) {
-        self.all.suspend(write);
+        // `indicatif` panics where the terminal has gone, and once more at the end.
+        match rustix::termios::tcgetattr(std::io::stderr()) {
+            Ok(_) => self.all.suspend(write),
+            Err(_) => write(),
+        }
     }
 
     /// The line at the bottom.

@@ -3,33 +3,42 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-/// The terminal as it was.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// Whether we have them not shown.
+static OFF: Mutex<bool> = Mutex::new(false);
 
-/// Has them not shown, until [`back`].
+/// Has them not shown, until [`back`]. A terminal that somebody else drives, as what reads our output from a pipe may,
+/// is left alone.
 pub(super) fn off() {
-    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-    if before.is_some() || !is_ours() {
+    let mut off = OFF.lock().unwrap_or_else(PoisonError::into_inner);
+    if *off || !is_ours() {
         return;
     }
     let stderr = std::io::stderr();
-    let Ok(found) = tcgetattr(&stderr) else { return };
-    let mut quiet = found.clone();
-    quiet.local_modes.remove(LocalModes::ECHOCTL);
-    if tcsetattr(&stderr, OptionalActions::Now, &quiet).is_ok() {
-        *before = Some(found);
+    let Ok(mut modes) = tcgetattr(&stderr) else { return };
+    let shown = LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHOCTL;
+    if !modes.local_modes.contains(shown) {
+        return;
+    }
+    modes.local_modes.remove(LocalModes::ECHOCTL);
+    if tcsetattr(&stderr, OptionalActions::Now, &modes).is_ok() {
+        *off = true;
         crate::leave::before(back);
     }
 }
 
-/// As the terminal was.
+/// Has them shown again, and changes nothing else that may have become of the terminal meanwhile.
 pub(super) fn back() {
-    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(before) = before.filter(|_| is_ours()) {
+    let was_off = std::mem::take(&mut *OFF.lock().unwrap_or_else(PoisonError::into_inner));
+    let stderr = std::io::stderr();
+    if was_off
+        && is_ours()
+        && let Ok(mut modes) = tcgetattr(&stderr)
+    {
+        modes.local_modes.insert(LocalModes::ECHOCTL);
         // A terminal that is gone needs nothing.
-        let _ = tcsetattr(std::io::stderr(), OptionalActions::Now, &before);
+        let _ = tcsetattr(&stderr, OptionalActions::Now, &modes);
     }
 }
 

@@ -93,7 +93,9 @@ pub(super) fn lines(rows: &[Row], sum: bool, width: usize, look: &Look) -> Vec<S
         let shown = format::middle(&pieces.name, name, look.signs.ellipsis);
         let mut out = shown.clone() + &" ".repeat(name.saturating_sub(shown.width()));
         if cells > 0 {
-            let bar = look.bar(row.done, row.total, cells);
+            // Of what has not been measured yet nothing is done.
+            let total = if row.ended { row.total } else { row.total.max(1) };
+            let bar = look.bar(row.done, total, cells);
             out.push(' ');
             out.push_str(&look.paint(Paint::Accent, &bar));
         }
