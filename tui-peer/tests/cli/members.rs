@@ -18,6 +18,8 @@ fn network(place: &Place) -> (Running, Running) {
     command.env("SHOAL_NICK", "bob\u{1b}[2J\u{202e}");
     let mut bob = Running::start(command);
     bob.expect("shared");
+    // The network's list comes by way of the tracker.
+    assert_eq!(place.run(&["ls", "\"bob one\"", "--wait"]).code, 0);
     (host, bob)
 }
 

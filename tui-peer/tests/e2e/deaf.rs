@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::channel::{Channel, Purpose};
@@ -16,6 +17,7 @@ use common::wire::peer::{HaveState, Hello, Open, PeerMsg};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::evil::enter;
 
@@ -29,6 +31,10 @@ const QUESTIONS: u32 = 6000;
 const HALF: u64 = 200_000;
 /// A member whose questions are not taken for so long has done what it can.
 const STUCK: Duration = Duration::from_secs(2);
+/// Members that shake hands at once: all of them together would be late on a machine that is busy.
+const OPENING: usize = 16;
+/// A member that has not opened its content by then will not.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A file of next to nothing.
 pub(crate) struct Sparse {
@@ -101,11 +107,12 @@ fn attack(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let opened = runtime.block_on(async {
         let mut asking = tokio::task::JoinSet::new();
+        let turns = Arc::new(Semaphore::new(OPENING));
         for n in 0..members {
-            let (join, addr) = (join.clone(), addr.clone());
+            let (join, addr, turns) = (join.clone(), addr.clone(), turns.clone());
             let (file, manner) = (&files[n % files.len()], manner(n / files.len()));
             let (id, level) = (file.id, file.level);
-            asking.spawn(async move { ask(&join, &addr, peer, id, level, manner).await });
+            asking.spawn(async move { ask(&join, &addr, peer, (id, level), manner, &turns).await });
         }
         asking.join_all().await.into_iter().filter(|opened| *opened).count()
     });
@@ -117,10 +124,11 @@ async fn ask(
     join: &JoinString,
     addr: &str,
     peer: PeerId,
-    id: ContentId,
-    level: u8,
+    (id, level): (ContentId, u8),
     manner: Manner,
+    turns: &Semaphore,
 ) -> bool {
+    let turn = turns.acquire().await.unwrap();
     let channel = Channel::new(&Identity::generate().unwrap()).unwrap();
     let (tracker, membership) = enter(&channel, join, 1).await;
     let most = if matches!(manner, Manner::HalfAMessage) { HALF } else { u64::MAX };
@@ -140,7 +148,7 @@ async fn ask(
     let any = |rid| PeerMsg::ReqAny { handle: 0, rid, count: 16, except: Vec::new() };
     let hashes = |rid| PeerMsg::HashReq { handle: 0, rid, file: 0, level, index: 0, count: 1024 };
     let mut opened = false;
-    let talk = async {
+    let opening = async {
         for msg in [PeerMsg::Hello(hello), PeerMsg::Open(open)] {
             writer.write(msg.kind(), &msg.body()).await?;
         }
@@ -160,6 +168,11 @@ async fn ask(
                 _ => {}
             }
         }
+        Ok::<(), common::channel::FrameError>(())
+    };
+    let _ = tokio::time::timeout(PATIENCE, opening).await;
+    drop(turn);
+    let talk = async {
         if matches!(manner, Manner::HalfAMessage) {
             let long = PeerMsg::Bitfield { handle: 0, set: vec![0xff; MAX_DATA_LEN] };
             writer.write(long.kind(), &long.body()).await?;
