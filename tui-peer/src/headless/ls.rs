@@ -11,7 +11,7 @@ use serde_json::json;
 use super::output::{Cell, Column, Kind, Output, Paint, bytes, with_name};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
-use super::wait::{Ended, deadline};
+use super::wait::{Ended, deadline, within};
 use crate::args::{Ls, exit};
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::handle::{EngineHandle, Stop};
@@ -46,30 +46,25 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
         let news = filter.needs_own() || filter.needs_peers() || seen != Some(catalogue.version);
         if catalogue.whole && news && Instant::now() >= ask_at {
             seen = Some(catalogue.version);
-            let asked = tokio::select! {
-                asked = owners(&engine, filter) => asked,
-                () = tokio::time::sleep_until(end) => {
-                    let (why, code) = Ended::TooLate.words();
-                    break Err(("wait", why.to_owned(), "give it more with --timeout", code));
-                }
-                code = signals.stop(&engine) => {
+            let asked = within(&engine, end, &mut signals, owners(&engine, filter)).await;
+            match asked {
+                Err(Ended::Signal(code)) => {
                     engine.stopped().await;
                     return code;
                 }
-            };
-            match asked {
-                Ok(owners) => {
+                Err(ended) => break Err(gave_up(ended)),
+                Ok(Ok(owners)) => {
                     let found = found(&snapshot, filter, &owners);
                     if !wish.wait || !found.is_empty() {
                         break Ok(found);
                     }
                 }
-                Err(error) if error.kind == CommandErrorKind::NotFound => {
+                Ok(Err(error)) if error.kind == CommandErrorKind::NotFound => {
                     if !wish.wait {
                         break Err(("not-found", error.message, PEERS_HINT, exit::NOT_FOUND));
                     }
                 }
-                Err(error) => break Err(("members", error.message, PEERS_HINT, exit::TRACKER)),
+                Ok(Err(error)) => break Err(("members", error.message, PEERS_HINT, exit::TRACKER)),
             }
             if filter.needs_peers() {
                 ask_at = Instant::now() + ASK;
@@ -93,27 +88,16 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
             }
             _ => {}
         }
-        let ended = tokio::select! {
-            changed = snapshots.changed() => changed.err().map(|_| Ended::Stopped),
-            () = tokio::time::sleep(LOOK) => None,
-            () = tokio::time::sleep_until(end) => Some(Ended::TooLate),
-            () = engine.stopped() => Some(Ended::Stopped),
-            code = signals.stop(&engine) => Some(Ended::Signal(code)),
-        };
-        match ended {
-            None => {}
-            Some(Ended::Signal(code)) => {
+        let news = tokio::time::timeout(LOOK, snapshots.changed());
+        match within(&engine, end, &mut signals, news).await {
+            Ok(Ok(Err(_))) => break Err(gave_up(Ended::Stopped)),
+            // Something changed, or nothing for a while.
+            Ok(_) => {}
+            Err(Ended::Signal(code)) => {
                 engine.stopped().await;
                 return code;
             }
-            Some(ended) => {
-                let (why, code) = ended.words();
-                let (word, hint) = match ended {
-                    Ended::Stopped => ("stopped", "start it, then run this again"),
-                    _ => ("wait", "give it more with --timeout"),
-                };
-                break Err((word, why.to_owned(), hint, code));
-            }
+            Err(ended) => break Err(gave_up(ended)),
         }
     };
     engine.stop(Stop::Gracefully);
@@ -129,6 +113,16 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
     };
     engine.stopped().await;
     code
+}
+
+/// Why it was not waited for any longer, if not for a signal.
+fn gave_up(ended: Ended) -> (&'static str, String, &'static str, u8) {
+    let (why, code) = ended.words();
+    let (word, hint) = match ended {
+        Ended::Stopped => ("stopped", "start it, then run this again"),
+        _ => ("wait", "give it more with --timeout"),
+    };
+    (word, why.to_owned(), hint, code)
 }
 
 /// Whose the files are, if the search asks for that.

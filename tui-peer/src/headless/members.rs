@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::output::Output;
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
-use super::wait::{Ended, TRACKER_WAIT, deadline, no_way, until};
+use super::wait::{Ended, TRACKER_WAIT, deadline, no_way, until, within};
 use crate::args::{Peers, exit};
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::handle::{EngineHandle, Stop};
@@ -27,15 +27,7 @@ type Failed = (&'static str, String, &'static str, u8);
 
 /// Prints who is in the network; returns the exit code.
 pub async fn members(engine: EngineHandle, wish: &Peers, out: &mut Output) -> u8 {
-    let Ok(mut signals) = Signals::new() else { return exit::OTHER };
-    let listed = tokio::select! {
-        listed = list(&engine, wish, out) => listed,
-        () = tokio::time::sleep_until(deadline(wish.timeout)) => Err(interrupted(Ended::TooLate)),
-        code = signals.stop(&engine) => {
-            engine.stopped().await;
-            return code;
-        }
-    };
+    let listed = list(&engine, wish, out).await;
     engine.stop(Stop::Gracefully);
     engine.stopped().await;
     match listed {
@@ -53,9 +45,12 @@ async fn list(engine: &EngineHandle, wish: &Peers, out: &mut Output) -> Result<(
     if wish.wait {
         alone_no_more(engine, end).await?;
     }
+    let mut signals = Signals::new().map_err(|_| interrupted(Ended::Stopped))?;
     let (mut cursor, mut listed) = (Vec::new(), 0);
     for _ in 0..members::MAX_PAGES {
-        let page = members::page(engine, "", cursor).await.map_err(failed)?;
+        let page = members::page(engine, "", cursor);
+        let page = within(engine, end, &mut signals, page).await.map_err(interrupted)?;
+        let page = page.map_err(failed)?;
         for row in &page.rows {
             print(row, row.peer == me, out);
         }
@@ -107,15 +102,16 @@ async fn joined(engine: &EngineHandle, end: Instant) -> Result<common::id::PeerI
 
 /// Waits until somebody else is there.
 async fn alone_no_more(engine: &EngineHandle, end: Instant) -> Result<(), Failed> {
-    while members::page(engine, "", Vec::new()).await.map_err(failed)?.total < 2 {
-        // Signals are heard meanwhile.
-        match until(engine, end.min(Instant::now() + LOOK), |_| false).await {
-            Err(Ended::TooLate) if Instant::now() < end => {}
-            Err(ended) => return Err(interrupted(ended)),
-            Ok(_) => {}
+    let mut signals = Signals::new().map_err(|_| interrupted(Ended::Stopped))?;
+    loop {
+        let page = members::page(engine, "", Vec::new());
+        let page = within(engine, end, &mut signals, page).await.map_err(interrupted)?;
+        if page.map_err(failed)?.total >= 2 {
+            return Ok(());
         }
+        let pause = tokio::time::sleep(LOOK);
+        within(engine, end, &mut signals, pause).await.map_err(interrupted)?;
     }
-    Ok(())
 }
 
 fn interrupted(ended: Ended) -> Failed {

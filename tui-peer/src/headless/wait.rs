@@ -32,7 +32,7 @@ pub(super) fn deadline(seconds: Option<u64>) -> Instant {
     Instant::now() + seconds.map_or(LONG, |seconds| Duration::from_secs(seconds).min(LONG))
 }
 
-/// Why there was no such snapshot.
+/// Why it did not come to what was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// The time is over.
@@ -67,11 +67,22 @@ pub(super) async fn until(
         if holds(&snapshot) {
             return Ok(snapshot);
         }
-        tokio::select! {
-            changed = snapshots.changed() => changed.map_err(|_| Ended::Stopped)?,
-            () = engine.stopped() => return Err(Ended::Stopped),
-            () = sleep_until(end) => return Err(Ended::TooLate),
-            code = signals.stop(engine) => return Err(Ended::Signal(code)),
-        }
+        let changed = within(engine, end, &mut signals, snapshots.changed()).await?;
+        changed.map_err(|_| Ended::Stopped)?;
+    }
+}
+
+/// What `work` comes to, unless the peer stops, the time is over or a signal comes before that.
+pub(super) async fn within<T>(
+    engine: &EngineHandle,
+    end: Instant,
+    signals: &mut Signals,
+    work: impl Future<Output = T>,
+) -> Result<T, Ended> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = engine.stopped() => Err(Ended::Stopped),
+        () = sleep_until(end) => Err(Ended::TooLate),
+        code = signals.stop(engine) => Err(Ended::Signal(code)),
     }
 }
