@@ -4,6 +4,7 @@
 //! nodes of a tree are, go through [`hash_blocks`], which computes as many side by side as the
 //! processor has lanes for.
 
+mod choice;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 #[cfg(not(target_arch = "x86_64"))]
@@ -119,7 +120,7 @@ pub struct Implementation {
 }
 
 impl Implementation {
-    /// All that this processor can do, the best first. The last is `sha2` alone: reference and fallback.
+    /// All that this processor can do, what is mostly the best first. The last is `sha2` alone: reference and fallback.
     pub fn available() -> Vec<Self> {
         let (avx512, avx2, ni) = (Avx512::detect(), Avx2::detect(), ShaNi::detect());
         let wide = |least| avx512.map(|cpu| Stage { lanes: Lanes::Avx512(cpu), least });
@@ -145,12 +146,11 @@ impl Implementation {
         ways
     }
 
-    /// The one [`hash_blocks`] uses.
+    /// The one [`hash_blocks`] uses: the fastest here, measured when it is first asked for.
     pub fn best() -> &'static Self {
         static BEST: OnceLock<Implementation> = OnceLock::new();
         BEST.get_or_init(|| {
-            let mut all = Self::available();
-            if all.is_empty() { Self { name: "sha2", stages: Vec::new() } } else { all.remove(0) }
+            choice::fastest(Self::available()).unwrap_or(Self { name: "sha2", stages: Vec::new() })
         })
     }
 
