@@ -19,6 +19,7 @@ const BITS: [&str; 7] = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+const TWO_DAYS: u64 = 2 * DAY;
 
 /// Bytes with three significant digits, at most eight columns: `999 B`, `1.00 KiB`, `102 GiB`; never
 /// `1024 KiB`.
@@ -149,6 +150,16 @@ pub fn age(seconds: u64) -> String {
         MINUTE..HOUR => format!("{} min ago", seconds / MINUTE),
         HOUR..DAY => format!("{} h ago", seconds / HOUR),
         _ => format!("{} d ago", seconds / DAY),
+    }
+}
+
+/// How long something has lasted, in its largest unit and at most seven columns: `12 s`, `5 min`, `47 h`, `11 d`.
+pub fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..MINUTE => format!("{seconds} s"),
+        MINUTE..HOUR => format!("{} min", seconds / MINUTE),
+        HOUR..TWO_DAYS => format!("{} h", seconds / HOUR),
+        _ => format!("{} d", (seconds / DAY).min(99_999)),
     }
 }
 
@@ -293,6 +304,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn c4_how_long_somebody_has_been_there_is_short() {
+        let all = [0, 59, 60, 3599, 3600, 47 * HOUR, TWO_DAYS, 1_000_000, u64::MAX].map(lasting);
+        let said = ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 d", "11 d", "99999 d"];
+        assert_eq!(all, said);
+        assert!(all.iter().all(|said| said.len() <= 7));
+    }
 
     #[test]
     fn sizes_have_three_digits() {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use common::id::PeerId;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::output::Output;
+use super::output::{Cell, Column, Kind, Output, Paint};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::{Ended, TRACKER_WAIT, deadline, no_way, until, within};
@@ -13,12 +14,16 @@ use crate::args::{Peers, exit};
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::{MemberRow, NetState, Snapshot};
+use crate::format;
 use crate::members;
 
 /// How often somebody else is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 /// Members listed at most: as many peers as a tracker knows.
 const MAX_LISTED: usize = 1_000_000;
+/// Members whose columns are aligned with each other on a terminal; those behind them begin a table of their own.
+/// Some 3 MB, and a second or two of the tracker.
+const MAX_TABLE: usize = 10_000;
 /// What to do about a tracker.
 const HINT: &str = "tui-peer peers without --all lists those this peer is connected to";
 
@@ -45,30 +50,85 @@ async fn list(engine: &EngineHandle, wish: &Peers, out: &mut Output) -> Result<(
     if wish.wait {
         alone_no_more(engine, end).await?;
     }
-    let mut signals = Signals::new().map_err(|_| interrupted(Ended::Stopped))?;
-    let (mut cursor, mut listed) = (Vec::new(), 0);
-    for _ in 0..members::MAX_PAGES {
-        let page = members::page(engine, "", cursor);
-        let page = within(engine, end, &mut signals, page).await.map_err(interrupted)?;
-        let page = page.map_err(failed)?;
-        for row in &page.rows {
-            print(row, row.peer == me, out);
-        }
-        listed += page.rows.len();
-        cursor = page.cursor;
-        if cursor.is_empty() || out.broken {
-            return Ok(());
-        }
-        if listed >= MAX_LISTED {
-            break;
-        }
+    let mut listing = Listing { me, count: 0, table: Vec::new() };
+    let ended = listing.read(engine, end, out).await;
+    // What came before an error is shown too, as a program would have read it.
+    listing.show(out);
+    if ended.is_ok() && out.is_read() {
+        let sum = format::plural(listing.count as u64, "member");
+        let sum = out.looks().paint(Paint::Dim, &sum).into_owned();
+        out.line(&sum);
     }
-    out.note("there are more members than can be: the rest is not listed");
-    Ok(())
+    ended
+}
+
+/// What was listed so far.
+struct Listing {
+    me: PeerId,
+    count: usize,
+    /// For a table on a terminal.
+    table: Vec<MemberRow>,
+}
+
+impl Listing {
+    async fn read(
+        &mut self,
+        engine: &EngineHandle,
+        end: Instant,
+        out: &mut Output,
+    ) -> Result<(), Failed> {
+        let mut signals = Signals::new().map_err(|_| interrupted(Ended::Stopped))?;
+        let mut cursor = Vec::new();
+        for _ in 0..members::MAX_PAGES {
+            let page = members::page(engine, "", cursor);
+            let page = within(engine, end, &mut signals, page).await.map_err(interrupted)?;
+            let page = page.map_err(failed)?;
+            self.count += page.rows.len();
+            if out.is_read() {
+                self.table.extend(page.rows);
+            } else {
+                page.rows.iter().for_each(|row| print(row, row.peer == self.me, out));
+            }
+            if self.table.len() >= MAX_TABLE {
+                self.show(out);
+            }
+            cursor = page.cursor;
+            if cursor.is_empty() || out.broken {
+                return Ok(());
+            }
+            if self.count >= MAX_LISTED {
+                break;
+            }
+        }
+        out.note("there are more members than can be: the rest is not listed");
+        Ok(())
+    }
+
+    /// For a person at a terminal: those that were not shown yet.
+    fn show(&mut self, out: &mut Output) {
+        if self.table.is_empty() {
+            return;
+        }
+        let dash = out.looks().signs.dash;
+        let rows = self.table.drain(..).map(|row| {
+            let addr = row.addrs.first().map_or_else(|| dash.to_owned(), ToString::to_string);
+            let own = row.peer == self.me;
+            vec![
+                if row.nick.is_empty() { dash.into() } else { row.nick.clone().into() },
+                row.peer.short().into(),
+                addr.into(),
+                format::short_count(u64::from(row.shares)).into(),
+                format::lasting(since(&row)).into(),
+                if own { Cell::painted("this peer", Paint::Dim) } else { Cell::default() },
+            ]
+        });
+        let rows: Vec<Vec<Cell>> = rows.collect();
+        out.table(&COLUMNS, &rows);
+    }
 }
 
 /// Waits until we are in the network; who we are there.
-async fn joined(engine: &EngineHandle, end: Instant) -> Result<common::id::PeerId, Failed> {
+async fn joined(engine: &EngineHandle, end: Instant) -> Result<PeerId, Failed> {
     let began = Instant::now();
     let settled = |snapshot: &Snapshot| {
         let state = &snapshot.network.state;
@@ -127,6 +187,22 @@ fn failed(error: CommandError) -> Failed {
     ("members", error.message, HINT, code)
 }
 
+/// What stands in the table of members.
+const COLUMNS: [Column; 6] = [
+    Column { title: "NAME", kind: Kind::Text },
+    Column { title: "KEY", kind: Kind::Word },
+    Column { title: "ADDRESS", kind: Kind::Word },
+    Column { title: "SHARES", kind: Kind::Number },
+    Column { title: "ONLINE", kind: Kind::Number },
+    Column { title: "", kind: Kind::Word },
+];
+
+/// Seconds since it came. A clock that is behind the tracker's sees no future.
+fn since(row: &MemberRow) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().saturating_sub(row.since)
+}
+
 fn print(row: &MemberRow, own: bool, out: &mut Output) {
     let addrs: Vec<String> = row.addrs.iter().map(ToString::to_string).collect();
     out.json(&json!({
@@ -141,32 +217,6 @@ fn print(row: &MemberRow, own: bool, out: &mut Output) {
     out.line(&format!(
         "{}  {nick:<16} {addr:<21} {shares:>12}  for {}{own}",
         row.peer.short(),
-        time_since(row.since, SystemTime::now()),
+        format::lasting(since(row)),
     ));
-}
-
-/// How long ago that is, in its largest unit. A clock that is behind the tracker's sees no future.
-fn time_since(unix: u64, now: SystemTime) -> String {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    match now.saturating_sub(unix) {
-        s if s < 60 => format!("{s} s"),
-        s if s < 3600 => format!("{} min", s / 60),
-        s if s < 48 * 3600 => format!("{} h", s / 3600),
-        s => format!("{} d", s / 86_400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn c4_how_long_somebody_has_been_there_is_short() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let said: Vec<String> = [0, 59, 60, 3599, 3600, 47 * 3600, 48 * 3600, 1_000_000]
-            .map(|ago| time_since(1_000_000 - ago, now))
-            .into();
-        assert_eq!(said, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 d", "11 d"]);
-        assert_eq!(time_since(u64::MAX, now), "0 s");
-    }
 }

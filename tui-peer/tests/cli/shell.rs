@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use rustix::process::Signal;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::program::{Place, Running};
 use crate::terminal::Terminal;
@@ -99,6 +100,45 @@ fn p6_lists_are_tables_on_a_terminal_and_lines_elsewhere() {
     assert!(text.contains("sharing") && text.contains("only here"), "{text}");
 
     assert_eq!(peer.stop(), 0);
+}
+
+#[test]
+fn p6_members_are_a_table_on_a_terminal_and_lines_elsewhere() {
+    let place = Place::new();
+    let mut command = place.command(&["--serve-only", "--host", "--json"]);
+    command.env("SHOAL_NICK", "Ada");
+    let host = Running::start(command);
+    let path = place.write("one.bin", &[1; 1000]);
+    assert_eq!(place.run(&["share", &path, "--wait"]).code, 0);
+    let mut command = place.other("bob", &host.ready, &["--serve-only", "--json"]);
+    command.env("SHOAL_NICK", "bob, whose name is longer than that of others");
+    let bob = Running::start(command);
+    assert_eq!(place.run(&["peers", "--all", "--wait"]).code, 0);
+
+    let (shell, text) = screen(&place, &["peers", "--all"], &[]);
+    let lines: Vec<&str> = text.lines().collect();
+    let titles: Vec<&str> = lines[0].split_whitespace().collect();
+    assert_eq!(titles, ["NAME", "KEY", "ADDRESS", "SHARES", "ONLINE"], "{text}");
+    assert!(lines[1].starts_with("Ada ") && lines[1].ends_with("this peer"), "{text}");
+    assert!(lines[2].starts_with("bob") && lines[2].contains('…'), "{text}");
+    let before = |line: &str, word: &str| line.split_once(word).map(|(left, _)| left.width());
+    let shares = before(lines[0], "  ONLINE");
+    assert_eq!(
+        before(lines[1], "1  ").map(|at| at + 1),
+        shares,
+        "numbers end where titles do: {text}"
+    );
+    let key = |peer: &Running| peer.ready["peer"].as_str().unwrap()[..8].to_owned();
+    assert_eq!(before(lines[2], &key(&bob)), before(lines[0], "KEY"), "{text}");
+    assert_eq!(lines[3], "2 members", "{text}");
+    assert!(!is_plain(&shell), "the headers stand out");
+    // A program reads what it always read.
+    let end = place.run(&["peers", "--all"]);
+    let first = end.out.lines().next().unwrap();
+    assert!(first.starts_with(&format!("{}  Ada ", key(&host))), "{}", end.out);
+    assert!(first.contains(" 1 share ") && first.ends_with("(this peer)"), "{}", end.out);
+    assert_eq!((end.out.lines().count(), end.err.as_str()), (2, ""));
+    assert_eq!((bob.stop(), host.stop()), (0, 0));
 }
 
 #[test]
