@@ -11,6 +11,7 @@
 //! - `leave`: the second signal ends the program, whatever hangs.
 //! - [`mod@format`]: numbers and names as people read them, on the screen and in the shell.
 //! - [`filter`]: the language in which files are searched for, in the app and by `ls`.
+//! - [`members`]: who is in the network, and whose its files are; `pattern`: which files of a folder are meant.
 //! - [`hooks`]: programs of the user's that run when a download is done or something failed.
 //! - [`metrics`]: numbers and health over HTTP, for machines that watch.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
@@ -40,6 +41,7 @@ mod leave;
 pub mod logfile;
 pub mod members;
 pub mod metrics;
+mod pattern;
 mod scratch;
 #[cfg(feature = "tui")]
 mod screen;

@@ -4,6 +4,7 @@
 
 mod follow;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::content::Kind;
 use common::id::ContentId;
 use common::join::{Link, parse_any};
+use common::names::show;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -29,6 +31,7 @@ use crate::engine::command::{Command, Download, Reply, Selection};
 use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events, Stop};
 use crate::engine::snapshot::{ChunkState, FolderEntry, Look, NetState, Snapshot, TransferState};
+use crate::pattern::{PathPattern, is_pattern, with_folders};
 
 /// The line at the bottom, and looks at whether somebody still reads, this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -240,7 +243,8 @@ impl Work<'_> {
             return Ok(());
         };
         let (raw, chosen) = choose(&files, &self.streaming.files).map_err(|(why, code)| {
-            out.error("files", &why, "--files takes the path of one file in the folder");
+            let hint = "--files takes the path of one file in the folder, or a pattern for it";
+            out.error("files", &why, hint);
             code
         })?;
         self.chosen = Some(chosen);
@@ -366,16 +370,31 @@ fn no_folder(out: &mut Output) -> u8 {
     exit::USAGE
 }
 
-/// The one file that these paths mean (it, or a folder with it alone), or why there is none, with the exit
-/// code.
+/// Files told by name where one was wanted.
+const MAX_TOLD: usize = 3;
+
+/// The one file that these paths or patterns mean (it, or a folder with it alone), or why there is none, with the
+/// exit code. A path that is there is meant itself, whatever signs of patterns are in it.
 fn choose(files: &[FolderEntry], paths: &[String]) -> Result<(String, Chosen), (String, u8)> {
-    let is_meant = |file: &FolderEntry| {
-        paths.iter().any(|path| {
-            let rest = file.raw.strip_prefix(path.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+    // The files of which the path, or that of a folder above them, is meant.
+    let such = |is_meant: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        let files = files.iter().enumerate();
+        files.filter(|(_, file)| with_folders(&file.raw).any(is_meant)).map(|(at, _)| at).collect()
     };
-    let meant: Vec<usize> = (0..).zip(files).filter(|(_, f)| is_meant(f)).map(|(i, _)| i).collect();
+    let mut meant = BTreeSet::new();
+    for path in paths {
+        let exact = path.trim_end_matches('/');
+        let mut found = such(&|name| name == exact);
+        if let Some(pattern) = PathPattern::of(exact).filter(|_| found.is_empty()) {
+            found = such(&|name| pattern.matches(name));
+        }
+        if found.is_empty() {
+            let what = if is_pattern(exact) { "nothing in it matches" } else { "there is no" };
+            return Err((format!("{what} {:?}", show(path)), exit::NOT_FOUND));
+        }
+        meant.extend(found);
+    }
+    let meant: Vec<usize> = meant.into_iter().collect();
     match meant.as_slice() {
         [only] => {
             let before = files.iter().take(*only).map(|file| file.size).collect();
@@ -383,11 +402,16 @@ fn choose(files: &[FolderEntry], paths: &[String]) -> Result<(String, Chosen), (
             let (raw, size) = file.unwrap_or_default();
             Ok((raw, Chosen { size, before }))
         }
-        [] => Err((format!("there is no {} in the folder", paths.join(", ")), exit::NOT_FOUND)),
-        many => Err((
-            format!("that means {} files, and standard output takes one", many.len()),
-            exit::USAGE,
-        )),
+        many => {
+            let names = many.iter().take(MAX_TOLD).filter_map(|at| files.get(*at));
+            let mut names: Vec<&str> = names.map(|file| file.path.as_str()).collect();
+            if many.len() > MAX_TOLD {
+                names.push("…");
+            }
+            let (count, names) = (many.len(), names.join(", "));
+            let why = format!("that means {count} files ({names}), and standard output takes one");
+            Err((why, exit::USAGE))
+        }
     }
 }
 
@@ -414,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_one_file_of_a_folder_is_found_behind_the_chunks_of_those_before_it() {
+    fn p6_one_file_of_a_folder_is_found_by_path_or_pattern_behind_those_before_it() {
         let files = [("a", 10), ("b/empty", 0), ("b/x", 129), ("bx", 1), ("c", 64)];
         let files = files.map(|(raw, size)| FolderEntry {
             path: raw.to_owned(),
@@ -434,10 +458,19 @@ mod tests {
         assert_eq!(find(&["b/x"]), Ok(("b/x".to_owned(), 129, 1)));
         assert_eq!(find(&["c/"]), Ok(("c".to_owned(), 64, 5)));
         assert_eq!(find(&["b/empty"]), Ok(("b/empty".to_owned(), 0, 1)));
-        for (paths, code) in
-            [(&["nosuch"][..], exit::NOT_FOUND), (&["b"], exit::USAGE), (&["a", "c"], exit::USAGE)]
-        {
-            assert_eq!(find(paths).unwrap_err().1, code, "{paths:?}");
+        // Patterns, as without -o -: of a folder that matches everything below it is meant.
+        assert_eq!(find(&["b/x*"]), find(&["b/x"]));
+        assert_eq!(find(&["?x"]), Ok(("bx".to_owned(), 1, 4)));
+        assert_eq!(find(&["**/x", "b/x"]), find(&["b/x"]), "a file twice is one");
+        for (paths, code, why) in [
+            (&["nosuch"][..], exit::NOT_FOUND, "there is no \"nosuch\""),
+            (&["a", "sub/*.bin"], exit::NOT_FOUND, "nothing in it matches \"sub/*.bin\""),
+            (&["b"], exit::USAGE, "that means 2 files (b/empty, b/x), and"),
+            (&["a", "c"], exit::USAGE, "(a, c)"),
+            (&["*"], exit::USAGE, "5 files (a, b/empty, b/x, …)"),
+        ] {
+            let (said, told) = find(paths).unwrap_err();
+            assert!(told == code && said.contains(why), "{paths:?}: {said}");
         }
         let far = Chosen { size: 1, before: vec![u64::MAX; 3] };
         assert!(place(&far, 1).is_none());

@@ -317,7 +317,9 @@ fn c3_a_folder_is_refused_and_one_of_its_files_is_not() {
     for (more, code, word) in [
         (&[][..], 2, "is a folder"),
         (&["--files", "nosuch"], 4, "nosuch"),
-        (&["--files", "a.bin,sub/b.bin"], 2, "2 files"),
+        (&["--files", "sub/*.txt"], 4, "nothing in it matches \"sub/*.txt\""),
+        (&["--files", "a.bin,sub/b.bin"], 2, "2 files (a.bin, sub/b.bin)"),
+        (&["--files", "**/*.bin"], 2, "2 files (a.bin, sub/b.bin)"),
         (&["--files", "sub/b.bin", "--json"], 2, "--json"),
         (&["--files", "sub/b.bin", "--seed"], 2, "--seed"),
     ] {
@@ -328,10 +330,12 @@ fn c3_a_folder_is_refused_and_one_of_its_files_is_not() {
         assert_eq!(end.status.code(), Some(code), "{more:?}: {err}");
         assert!(err.contains(word) && end.stdout.is_empty(), "{more:?}: {err}");
     }
-    let args = ["get", &link, "-o", "-", "--files", "sub/b.bin", "--timeout", "80"];
-    let end = there.command(&args).output().unwrap();
-    assert_eq!(end.status.code(), Some(0), "{}", String::from_utf8_lossy(&end.stderr));
-    assert!(end.stdout == bytes, "{} bytes", end.stdout.len());
+    for file in ["sub/b.bin", "sub/*.bin"] {
+        let args = ["get", &link, "-o", "-", "--files", file, "--timeout", "80"];
+        let end = there.command(&args).output().unwrap();
+        assert_eq!(end.status.code(), Some(0), "{}", String::from_utf8_lossy(&end.stderr));
+        assert!(end.stdout == bytes, "{file}: {} bytes", end.stdout.len());
+    }
     there.knows_nothing();
     // Nothing of that was a reception.
     assert_eq!(sender.stop(), 143);

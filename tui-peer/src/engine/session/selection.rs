@@ -7,16 +7,10 @@ use common::chunk_set::ChunkSet;
 use common::layout::Layout;
 use common::manifest::Manifest;
 use common::names::show;
-use glob::{MatchOptions, Pattern};
 
 use crate::engine::command::Selection;
+use crate::pattern::{PathPattern, is_pattern, with_folders};
 
-/// How a pattern is read: `*` and `?` stay within one component, `**` does not; hidden files are files.
-const PATTERNS: MatchOptions = MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: false,
-};
 /// Names proposed for one that is not there.
 const MAX_NEAR: usize = 3;
 /// Names a wrong one is compared with: a few milliseconds, also for long ones.
@@ -80,9 +74,9 @@ pub(super) fn settle(manifest: &Manifest, files: &Selection) -> Result<Selection
             continue;
         }
         let mut any = false;
-        if let Some(pattern) = pattern_of(exact) {
+        if let Some(pattern) = PathPattern::of(exact) {
             // Of a folder that matches everything below it is meant.
-            for name in names.iter().filter(|name| pattern.matches_with(name, PATTERNS)) {
+            for name in names.iter().filter(|name| pattern.matches(name)) {
                 any = true;
                 settled.insert((*name).to_owned());
             }
@@ -105,14 +99,6 @@ pub(super) fn settle(manifest: &Manifest, files: &Selection) -> Result<Selection
         }
     }
     Ok(Selection::Paths(rest))
-}
-
-fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?', '['])
-}
-
-fn pattern_of(text: &str) -> Option<Pattern> {
-    if is_pattern(text) { Pattern::new(text).ok() } else { None }
 }
 
 /// Names like a wrong one, the best first.
@@ -181,12 +167,6 @@ impl<'a> Chosen<'a> {
 
 fn is_chosen(chosen: &HashSet<&str>, path: &str) -> bool {
     with_folders(path).any(|name| chosen.contains(name))
-}
-
-/// A path and the folders above it.
-fn with_folders(path: &str) -> impl Iterator<Item = &str> {
-    let ends = path.match_indices('/').map(|(at, _)| at);
-    ends.chain([path.len()]).filter_map(|end| path.get(..end))
 }
 
 #[cfg(test)]
