@@ -16,7 +16,7 @@ use crate::engine::config::{EngineConfig, OnStart};
 use crate::engine::known_network;
 use crate::headless::{self, Output, Sending, SpoolError, Streaming};
 use crate::scratch::Scratch;
-use crate::settings::{Item, Origin, Settings, Table, settings};
+use crate::settings::{Item, Origin, Settings, settings};
 
 /// Whose parts these are in their journals: of all peers of one run, so that the next one takes up what the
 /// last one left. That they are this user's own is told by the file system, as with all others.
@@ -92,7 +92,7 @@ fn get_once(mut wish: Get, join: JoinString) -> u8 {
             config.downloads.clone_from(dir);
         }
         config.join = Some(join);
-        start::private(&common, config, &settings.table, out, |engine, mut out| async move {
+        start::private(&common, config, Some(&settings.table), out, |engine, mut out| async move {
             headless::get(engine, wish, &mut out).await
         })
         .await
@@ -139,8 +139,9 @@ fn stream(wish: Get, link: Option<Links>, out: &mut Output) -> u8 {
         };
         let Get { files, wait, timeout, .. } = wish;
         let streaming = Streaming { what, files, wait, timeout, dir };
-        // What is fetched is gone with the run: nothing a hook could be told of.
-        start::private(&common, config, &Table::default(), out, |engine, mut out| async move {
+        // What is downloaded is gone with the run, and whoever reads the pipe sees how it ended: there is nothing that a
+        // hook could be told of.
+        start::private(&common, config, None, out, |engine, mut out| async move {
             headless::stream(engine, &streaming, &mut out).await
         })
         .await
@@ -204,7 +205,7 @@ pub(super) fn send(wish: Send) -> u8 {
             timeout: wish.timeout,
             qr: !wish.no_qr,
         };
-        start::private(&common, config, &settings.table, out, |engine, mut out| async move {
+        start::private(&common, config, Some(&settings.table), out, |engine, mut out| async move {
             headless::send(engine, sending, &mut out).await
         })
         .await

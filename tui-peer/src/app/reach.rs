@@ -99,7 +99,7 @@ where
             (Ok(None), None) => {
                 config.listen.set_port(0);
                 config.on_start = OnStart::Resume;
-                start::private(common, config, &settings.table, out, command).await
+                start::private(common, config, Some(&settings.table), out, command).await
             }
             (Err(error), _) => cannot(&error, &mut out),
         }

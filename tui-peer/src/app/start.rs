@@ -115,11 +115,12 @@ where
     })
 }
 
-/// An engine for one command, with nobody reaching it.
+/// An engine for one command, with nobody reaching it. Without a `table` nothing of the user's is to hear of it: no
+/// log file, no hooks.
 pub(super) async fn private<F, Fut>(
     common: &Common,
     config: EngineConfig,
-    table: &Table,
+    table: Option<&Table>,
     mut out: Output,
     command: F,
 ) -> u8
@@ -130,10 +131,14 @@ where
     match engine(&config, false).await {
         Ok(engine) => {
             let _pid = PidFile::write(&config.state_dir);
-            log::record(&engine, table, &config.state_dir, &out);
-            let hooks = hooks(&engine, table, common);
+            let hooks = table.map(|table| {
+                log::record(&engine, table, &config.state_dir, &out);
+                hooks(&engine, table, common)
+            });
             let code = command(engine, out).await;
-            end_hooks(hooks, PATIENCE_OF_GET).await;
+            if let Some(hooks) = hooks {
+                end_hooks(hooks, PATIENCE_OF_GET).await;
+            }
             code
         }
         Err(error) => refuse(&error, &config, &mut out),

@@ -89,6 +89,22 @@ fn c5_get_waits_for_its_hook_and_tells_it_all_but_the_join_string() {
 }
 
 #[test]
+fn c5_a_get_that_keeps_nothing_runs_no_hooks() {
+    let place = Place::new();
+    let file = place.write("a file", &[5; 100_000]);
+    let host = host(&place, &[&file]);
+    let (program, told) = teller(&place, "hook");
+    place.config(&format!("on_done = [\"{program}\"]\non_error = [\"{program}\"]\n"));
+    let end = other(&place, "b", &host, &["get", "a file", "-o", "-"]).output().unwrap();
+    assert!(end.status.success() && end.stdout == [5; 100_000]);
+    // A get that keeps it runs one, and waits for it: the file would be there, had there been another.
+    assert!(!told.exists(), "{}", fs::read_to_string(&told).unwrap_or_default());
+    let end = other(&place, "c", &host, &["get", "a file"]).output().unwrap();
+    assert!(end.status.success() && told.exists());
+    assert_eq!(host.stop(), 0);
+}
+
+#[test]
 fn c5_what_fails_is_told_and_code_and_last_line_are_in_the_log() {
     let place = Place::new();
     let (program, told) = teller(&place, "hook");
