@@ -62,7 +62,7 @@ fn senseless_command_lines_say_what_is_wrong() {
         (&["get"], &["NAME|ID|LINK"]),
         (&["--tracker", "shoal://x", "--serve-only"], &["--tracker"]),
         (&["--tracker", "@/nowhere", "--serve-only"], &["--tracker", "/nowhere"]),
-        (&["--json", "ls"], &["ls is a command", "tui-peer ls"]),
+        (&["--serve-only", "ls"], &["ls is a command", "tui-peer ls"]),
         (&["--no-such-option"], &["--no-such-option"]),
         (&[], &["needs a terminal", "--serve-only"]),
     ] {
