@@ -40,9 +40,19 @@ pub struct Subject<'a> {
     pub id: Option<ContentId>,
     /// Seconds since it appeared.
     pub age: u64,
-    /// Peer and address, for rows that have one; for files their owners, where the filter asks for them
-    /// ([`crate::members::Owners`]).
+    /// Peer and address, for rows of peers.
     pub peer: &'a str,
+    /// Who shares it, for files and as far as the filter asks for that ([`crate::members::Owners`]).
+    pub owners: &'a [Arc<Owner>],
+}
+
+/// A member of the network, as a filter means it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Its name, safe to show: its nick, or how its key begins.
+    pub name: String,
+    /// The names in the filter that mean it, folded.
+    pub words: Vec<String>,
 }
 
 /// A parsed filter.
@@ -168,10 +178,10 @@ impl Filter {
         self.terms.iter().any(|term| term.any.iter().any(|test| matches!(test, Test::Peer(..))))
     }
 
-    /// The names, or parts of them, by which it asks for peers, as they were typed.
-    pub fn peers(&self) -> impl Iterator<Item = &str> {
+    /// The names, or parts of them, by which it asks for peers: folded, and as they were typed.
+    pub fn peers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.terms.iter().flat_map(|term| &term.any).filter_map(|test| match test {
-            Test::Peer(_, typed) => Some(typed.as_str()),
+            Test::Peer(folded, typed) => Some((folded.as_str(), typed.as_str())),
             _ => None,
         })
     }
@@ -206,6 +216,17 @@ impl Filter {
         let words = self.terms.iter().filter(|term| !term.not).filter_map(|term| {
             match term.any.as_slice() {
                 [Test::Has(word)] => Some(word.as_str()),
+                _ => None,
+            }
+        });
+        words.max_by_key(|word| word.len())
+    }
+
+    /// The longest part of a nick or of a key that every matching peer has, if one has to be there.
+    pub fn needed_peer(&self) -> Option<&str> {
+        let words = self.terms.iter().filter(|term| !term.not).filter_map(|term| {
+            match term.any.as_slice() {
+                [Test::Has(word) | Test::Peer(word, _)] => Some(word.as_str()),
                 _ => None,
             }
         });
@@ -298,7 +319,10 @@ impl Test {
             Self::Hash(prefix) => {
                 row.id.is_some_and(|id| id.to_string().starts_with(prefix.as_str()))
             }
-            Self::Peer(wanted, _) => row.peer.contains(wanted.as_str()),
+            Self::Peer(wanted, _) => {
+                row.peer.contains(wanted.as_str())
+                    || row.owners.iter().any(|owner| owner.words.contains(wanted))
+            }
         }
     }
 }
@@ -468,6 +492,7 @@ mod tests {
             id: Some(ContentId::from_bytes([0; 32])),
             age: 7200,
             peer: "",
+            owners: &[Arc::new(Owner { name: "Ada".into(), words: vec!["ada".into()] })],
         })
     }
 
@@ -483,7 +508,8 @@ mod tests {
             assert_eq!(Filter::checked(text).as_ref(), Ok(&Filter::parse(text)), "{text}");
         }
         let names = Filter::parse("peer:Zoë|peer:\"a b\" !peer:x y:z peer:");
-        assert_eq!(names.peers().collect::<Vec<_>>(), ["Zoë", "a b", "x"]);
+        let names: Vec<_> = names.peers().collect();
+        assert_eq!(names, [("zoe", "Zoë"), ("a b", "a b"), ("x", "x")]);
         assert!(Filter::parse("x peer:ada").needs_peers() && !Filter::parse("ada").needs_peers());
     }
 
@@ -517,6 +543,14 @@ mod tests {
         );
         assert!(hit("hash:aaaa", "x", 1) && !hit("hash:b", "x", 1));
         assert!(hit("!size:>2G|src:9", "x", gib));
+    }
+
+    #[test]
+    fn c4_files_match_by_the_names_that_mean_their_owners() {
+        assert!(hit("peer:Ada", "x", 1) && hit("peer:bob|peer:ada x", "x", 1));
+        assert!(!hit("peer:bob", "x", 1) && !hit("!peer:ada", "x", 1) && hit("!peer:bob", "x", 1));
+        // Exactly these, and a word alone is looked for in names only.
+        assert!(!hit("peer:ad", "x", 1) && !hit("ada", "x", 1));
     }
 
     #[test]

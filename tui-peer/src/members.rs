@@ -1,13 +1,15 @@
 //! Who is in the network, and whose its files are: asked of the engine page by page, while somebody looks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
+use common::names::show;
 
 use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::handle::EngineHandle;
 use crate::engine::snapshot::{CatalogueRow, MemberRow, Page};
-use crate::filter::{Filter, fold};
+use crate::filter::{Filter, Owner};
 
 /// Members that one word of a filter may mean: what each of them shares has to be asked for.
 pub const MAX_OWNERS: usize = 50;
@@ -16,8 +18,6 @@ pub const MAX_OWNED: usize = 200_000;
 /// Pages that are read of one list at most: with 200 rows each twice what a tracker knows. One that leads round in
 /// circles comes to an end.
 pub const MAX_PAGES: usize = 10_000;
-/// Stands between the owners of one file; cannot be typed into a filter.
-const BETWEEN: char = '\u{1}';
 
 /// A page of the members whose nick has `query` in it, or whose key begins so; all of them if it is empty.
 ///
@@ -62,39 +62,47 @@ pub async fn each_file(
     Ok(())
 }
 
-/// Who shares what, of the members that a filter asks for.
+/// Who shares which files, of the members that a filter asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Owners(HashMap<ContentId, String>);
+pub struct Owners(HashMap<ContentId, Vec<Arc<Owner>>>);
 
 impl Owners {
     /// Reads what the members share whom `peer:` of a filter means.
     ///
     /// # Errors
-    /// As of [`Command::Members`]; [`CommandErrorKind::NotFound`] for a name that nobody has and that is not
-    /// asked not to have, and [`CommandErrorKind::Invalid`] for one that too many have.
+    /// As of [`Command::Members`]; [`CommandErrorKind::NotFound`] for a name that nobody has, and
+    /// [`CommandErrorKind::Invalid`] for one that too many have.
     pub async fn of(engine: &EngineHandle, filter: &Filter) -> Result<Self, CommandError> {
-        let mut members: HashMap<PeerId, String> = HashMap::new();
-        for word in filter.peers() {
-            let page = page(engine, word, Vec::new()).await?;
+        let mut members: BTreeMap<PeerId, Owner> = BTreeMap::new();
+        for (folded, typed) in filter.peers() {
+            let page = page(engine, typed, Vec::new()).await?;
             if page.rows.is_empty() {
-                let message = format!(
-                    "nobody in the network is called {word:?}, and no key begins so; tui-peer peers --all lists who is there"
-                );
+                let typed = show(typed);
+                let message =
+                    format!("nobody in the network is called {typed:?}, and no key begins so");
                 return Err(CommandError { kind: CommandErrorKind::NotFound, message });
             }
             if page.rows.len() > MAX_OWNERS || !page.cursor.is_empty() {
+                let typed = show(typed);
                 let message = format!(
-                    "more than {MAX_OWNERS} members are called {word:?}; give more of the name, or the key"
+                    "more than {MAX_OWNERS} members are called {typed:?}; give more of the name, or the key"
                 );
                 return Err(CommandError { kind: CommandErrorKind::Invalid, message });
             }
-            members.extend(page.rows.iter().map(|row| (row.peer, said(row))));
+            for row in page.rows {
+                let owner = members.entry(row.peer).or_insert_with(|| Owner {
+                    name: if row.nick.is_empty() { row.peer.short() } else { row.nick },
+                    words: Vec::new(),
+                });
+                if !owner.words.iter().any(|word| word == folded) {
+                    owner.words.push(folded.to_owned());
+                }
+            }
         }
         let mut owners = Self::default();
-        let mut order: Vec<_> = members.into_iter().collect();
-        order.sort_unstable();
-        for (peer, said) in order {
-            match each_file(engine, peer, |row| owners.add(row.id, &said)).await {
+        for (peer, owner) in members {
+            let owner = Arc::new(owner);
+            match each_file(engine, peer, |row| owners.add(row.id, &owner)).await {
                 // It left in between.
                 Err(CommandError { kind: CommandErrorKind::NotFound, .. }) => {}
                 other => other?,
@@ -104,29 +112,27 @@ impl Owners {
     }
 
     /// Adds an owner; false when there is no room for more.
-    fn add(&mut self, id: ContentId, owner: &str) -> bool {
-        if let Some(owners) = self.0.get_mut(&id) {
-            // A tracker may say the same again and again. What is said of a member ends with its key.
-            if owners.ends_with(owner) {
-                return true;
-            }
-            owners.push(BETWEEN);
-            owners.push_str(owner);
-        } else if self.0.len() < MAX_OWNED {
-            self.0.insert(id, owner.to_owned());
+    fn add(&mut self, id: ContentId, owner: &Arc<Owner>) -> bool {
+        if self.0.len() >= MAX_OWNED && !self.0.contains_key(&id) {
+            return false;
         }
-        self.0.len() < MAX_OWNED
+        let known = self.0.entry(id).or_default();
+        // A tracker may say the same again and again.
+        if !known.iter().any(|other| Arc::ptr_eq(other, owner)) {
+            known.push(owner.clone());
+        }
+        true
     }
 
-    /// The owners of a content as [`crate::filter::Subject::peer`] wants them; empty if none is known.
-    pub fn text(&self, id: &ContentId) -> &str {
-        self.0.get(id).map_or("", String::as_str)
+    /// Those who share a content, in the order of their keys; none if nobody was asked for.
+    pub fn of_file(&self, id: &ContentId) -> &[Arc<Owner>] {
+        self.0.get(id).map_or(&[], Vec::as_slice)
     }
-}
 
-/// A member as a filter sees it.
-fn said(row: &MemberRow) -> String {
-    format!("{} {}", fold(&row.nick), row.peer)
+    /// Whether nothing is known of anybody.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 fn misunderstood() -> CommandError {

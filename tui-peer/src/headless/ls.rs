@@ -61,7 +61,8 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
                 }
                 Ok(Err(error)) if error.kind == CommandErrorKind::NotFound => {
                     if !wish.wait {
-                        break Err(("not-found", error.message, PEERS_HINT, exit::NOT_FOUND));
+                        let why = format!("{}; {PEERS_HINT}", error.message);
+                        break Err(("not-found", why, PEERS_HINT, exit::NOT_FOUND));
                     }
                 }
                 Ok(Err(error)) => break Err(("members", error.message, PEERS_HINT, exit::TRACKER)),
@@ -176,7 +177,8 @@ fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<Catalogue
             state: own.map_or("none", |t| t.state.word()),
             id: Some(row.id),
             age: now.saturating_sub(row.first_seen),
-            peer: owners.text(&row.id),
+            peer: "",
+            owners: owners.of_file(&row.id),
         };
         if filter.matches(&subject) {
             rows.push(row);

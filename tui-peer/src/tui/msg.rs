@@ -9,8 +9,10 @@ use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
-use crate::engine::snapshot::{Look, Snapshot};
+use crate::engine::snapshot::{Look, MemberRow, Page, Snapshot};
+use crate::filter::Filter;
 use crate::logfile::Entry;
+use crate::members::Owners;
 use crate::settings::{Change, Item};
 
 use super::heatmap::Map;
@@ -52,6 +54,10 @@ pub enum Msg {
     Opened(PathBuf, Result<(), String>),
     /// A long list was ordered.
     Indexed(u64, Job, Built),
+    /// A page of who is in the network, for the question with this number.
+    Members(u64, Result<Page<MemberRow>, CommandError>),
+    /// Who shares what, of the members with these names.
+    Owners(Vec<String>, Result<Owners, CommandError>),
     /// A chunk map was built.
     Mapped(MapJob, Map),
     /// Something was copied (which, and by which way), or not (why).
@@ -79,6 +85,17 @@ pub enum Effect {
     Open(PathBuf),
     /// Order a long list.
     Index(Job),
+    /// Ask the engine for a page of who is in the network.
+    Members {
+        /// Comes back with the answer.
+        number: u64,
+        /// Part of a nick, or the beginning of a key; empty for all.
+        query: String,
+        /// Of the page before; empty for the first.
+        cursor: Vec<u8>,
+    },
+    /// Ask the engine what the members share whom this filter means.
+    Owners(Filter),
     /// Build a chunk map.
     Map(MapJob),
     /// Put this into the clipboard; what it is.

@@ -11,6 +11,7 @@
 mod bytes;
 mod dialogs;
 mod map;
+mod members;
 mod narrow;
 mod pictures;
 mod polish;

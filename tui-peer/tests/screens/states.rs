@@ -384,9 +384,12 @@ fn empty_lists_say_what_to_do() {
     snap.peers = Arc::new([]);
     snap.focus = None;
     let mut stage = Stage::of(snap, 80, 24);
-    for expected in
-        ["No files on the network yet", "No downloads", "Nothing shared yet", "Not connected"]
-    {
+    for expected in [
+        "No files on the network yet",
+        "No downloads",
+        "Nothing shared yet",
+        "Asking the tracker who is in the network",
+    ] {
         assert!(stage.screen().contains(expected), "{expected}");
         stage.keys("]");
     }

@@ -90,7 +90,7 @@ fn peers_are_banned_after_a_question_and_the_list_lifts_it() {
     let mut stage = Stage::rich(120, 40);
     stage.keys("gp");
     insta::assert_snapshot!("peers_120", stage.screen());
-    stage.keys("<Enter>");
+    stage.keys("i");
     insta::assert_snapshot!("peer_takes", stage.screen());
     stage.keys("<Esc>b");
     insta::assert_snapshot!("ban", stage.screen());

@@ -84,6 +84,34 @@ fn an_ordinary_day() {
 }
 
 #[test]
+fn c4_members_are_listed_in_the_app_and_what_one_shares_is_a_key_away() {
+    let net = Net::start();
+    let (hers, his) = (net.file("hers.tar", MIB, 1), net.file("his.tar", MIB, 2));
+    let _bea = net.seeder("bea", &hers, &[]);
+    let _cid = net.seeder("cid", &his, &[]);
+    let mut me = Terminal::start(app(&net, "ada", &[]), 120, 40);
+    me.until("both files", |text| text.contains("hers.tar") && text.contains("his.tar"));
+    // We are connected to nobody: the tracker says who is there.
+    me.keys("gp");
+    me.until("the members", |text| text.contains("[Peers 3]") && text.contains("this peer"));
+    me.keys("/bea\r");
+    me.until("one of them", |text| text.contains("bea (") && !text.contains("cid ("));
+    me.keys("\r");
+    me.until("her files", |text| {
+        text.contains("peer:") && text.contains("hers.tar") && !text.contains("his.tar")
+    });
+    // By name, as it is typed.
+    me.keys("\x1b");
+    me.sees("his.tar");
+    me.keys("/peer:ci");
+    me.until("his files", |text| text.contains("his.tar") && !text.contains("hers.tar"));
+    me.keys("\x1b");
+    me.keys("\x03\x03");
+    assert!(me.wait().success());
+    restored(&me);
+}
+
+#[test]
 fn a_window_dragged_about_loses_nothing() {
     let net = Net::start();
     let big = net.file("holiday.tar", 2 * MIB, 1);

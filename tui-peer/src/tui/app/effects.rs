@@ -15,6 +15,7 @@ use super::super::outside::{open, write_filters};
 use super::App;
 use crate::engine::command::Command;
 use crate::engine::snapshot::Look;
+use crate::members::{self, Owners};
 use crate::settings::{Change, Item, write};
 
 /// Calls to the engine under way; more means that it hangs, and the user is told.
@@ -67,6 +68,22 @@ impl<F: Front> App<'_, F> {
                     }
                     .boxed(),
                 ),
+                Effect::Members { number, query, cursor } => {
+                    let handle = self.handle.clone();
+                    let asking = async move {
+                        let page = members::page(&handle, &query, cursor).await;
+                        Some(Msg::Members(number, page))
+                    };
+                    self.work.push(asking.boxed());
+                }
+                Effect::Owners(filter) => {
+                    let handle = self.handle.clone();
+                    let asking = async move {
+                        let words = filter.peers().map(|(_, typed)| typed.to_owned()).collect();
+                        Some(Msg::Owners(words, Owners::of(&handle, &filter).await))
+                    };
+                    self.work.push(asking.boxed());
+                }
                 Effect::Map(job) => self.work.push(
                     async move {
                         let work = job.clone();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use common::id::ContentId;
 
-use crate::engine::snapshot::{Catalogue, PeerRow, Transfer};
+use crate::engine::snapshot::{Catalogue, Transfer};
+use crate::members::Owners;
 
 use super::super::filter::{Filter, Subject, fold};
 use super::super::names::Names;
@@ -44,7 +45,7 @@ impl Sort {
             Tab::Downloads | Tab::Shared => {
                 &[Self::Given, Self::Name, Self::Size, Self::Sources, Self::Done]
             }
-            Tab::Peers => &[Self::Given, Self::Sources, Self::Name],
+            Tab::Peers => &[Self::Given, Self::Sources, Self::Name, Self::Size, Self::Newest],
         }
     }
 
@@ -53,9 +54,10 @@ impl Sort {
         match (self, tab) {
             (Self::Given, Tab::Downloads) => "queue",
             (Self::Given, Tab::Shared) => "as added",
-            (Self::Given, _) => "uploads first",
+            (Self::Given, _) => "connected first",
             (Self::Mine, _) => "mine first",
             (Self::Name, _) => "name",
+            (Self::Size, Tab::Peers) => "shares",
             (Self::Size, _) => "size",
             (Self::Sources, Tab::Network) => "sources",
             (Self::Sources, _) => "rate",
@@ -80,6 +82,8 @@ pub struct Job {
     pub sort: Sort,
     /// Reversed.
     pub reverse: bool,
+    /// Whose the files are, as far as the filter asks for that.
+    pub owners: Arc<Owners>,
     /// Now, in seconds since 1970.
     pub unix: u64,
     /// What is under the cursor.
@@ -236,6 +240,7 @@ impl Job {
             id: Some(row.id),
             age: self.unix.saturating_sub(row.first_seen),
             peer: "",
+            owners: self.owners.of_file(&row.id),
         })
     }
 }
@@ -272,6 +277,7 @@ pub fn transfers_for(
                 id: Some(t.id),
                 age: 0,
                 peer: "",
+                owners: &[],
             });
         if hit {
             out.push(i);
@@ -303,49 +309,4 @@ fn queue_key(t: &Transfer) -> (bool, u32) {
 
 fn share(t: &Transfer) -> f64 {
     t.done as f64 / t.size.max(1) as f64
-}
-
-/// The rows of the peers tab.
-pub(crate) fn peers_for(peers: &[PeerRow], filter: &Filter, sort: Sort, reverse: bool) -> Vec<u32> {
-    let mut out: Vec<u32> = (0u32..)
-        .zip(peers)
-        .filter(|(_, p)| {
-            let text = fold(&format!("{} {} {}", p.nick, p.peer.short(), p.addr));
-            filter.is_empty()
-                || filter.matches(&Subject {
-                    name: &p.nick,
-                    aliases: &[],
-                    folded: &text,
-                    size: p.up.saturating_add(p.down),
-                    sources: p.contents,
-                    availability: 0.0,
-                    kind: common::content::Kind::File,
-                    state: "none",
-                    id: None,
-                    age: 0,
-                    peer: &text,
-                })
-        })
-        .map(|(i, _)| i)
-        .collect();
-    out.sort_by(|a, b| {
-        let (Some(a), Some(b)) = (peers.get(*a as usize), peers.get(*b as usize)) else {
-            return Ordering::Equal;
-        };
-        match sort {
-            Sort::Sources => (b.down_rate + b.up_rate).total_cmp(&(a.down_rate + a.up_rate)),
-            Sort::Name => a.nick.cmp(&b.nick),
-            Sort::Given => a
-                .upload
-                .cmp(&b.upload)
-                .then(b.up_rate.total_cmp(&a.up_rate))
-                .then(b.up.cmp(&a.up))
-                .then(a.peer.cmp(&b.peer)),
-            _ => Ordering::Equal,
-        }
-    });
-    if reverse {
-        out.reverse();
-    }
-    out
 }

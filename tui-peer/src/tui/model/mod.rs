@@ -1,6 +1,7 @@
 //! Everything the screen shows and remembers. Changed only by [`super::update`], read by [`super::view`].
 
 mod contents;
+mod crowd;
 mod dialog;
 mod graph;
 mod held;
@@ -9,12 +10,15 @@ mod index;
 mod list;
 mod log;
 mod map;
+mod owned;
 mod pane;
 mod panel;
 mod paths;
+mod peer;
 mod picks;
 mod prefs;
 mod recall;
+mod roll;
 mod selection;
 mod swarm;
 mod toast;
@@ -38,20 +42,22 @@ use super::layout::{Areas, Wish};
 use super::theme::Theme;
 
 pub use contents::{Contents, Node};
+pub use crowd::{Ask, Crowd};
 pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
 pub use graph::{Drawn, Graph, MAX_POINTS, Scale, Window};
 pub use held::Held;
 pub use history::{History, SLOTS, Slots};
-pub(crate) use index::peers_for;
 pub use index::{Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for};
 pub use list::{List, RowKey};
 pub use log::{Log, LogLine};
 pub use map::MapJob;
+pub use owned::Owned;
 pub use pane::{Pane, Tab};
 pub use panel::{Capture, Edit, Panel, Row};
 pub use paths::{
     MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
 };
+pub use peer::Peer;
 pub use picks::{LimitOne, PickKind, Picks};
 pub use prefs::Prefs;
 pub use recall::Recall;
@@ -225,6 +231,10 @@ pub struct Model {
     pub stale: bool,
     /// Generation of the newest index job, and whether one runs.
     pub job: (u64, bool),
+    /// Who is in the network.
+    pub crowd: Crowd,
+    /// Whose files are, where the filter asks for that.
+    pub owned: Owned,
     /// What index jobs found out.
     pub index: Cache,
     /// Content the engine was asked to give details of, and what else of it.
@@ -299,6 +309,8 @@ impl Model {
             last_key: None,
             stale: false,
             job: (0, false),
+            crowd: Crowd::default(),
+            owned: Owned::default(),
             index: Cache::default(),
             asked_focus: (None, Look::default()),
             swarm: Swarm::default(),

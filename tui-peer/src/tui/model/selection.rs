@@ -5,8 +5,8 @@ use std::sync::Arc;
 use common::id::ContentId;
 
 use super::super::verdict::Case;
-use super::{List, Model, Pane, RowKey, Tab};
-use crate::engine::snapshot::{CatalogueRow, Focus, PeerRow, SourceRow, Transfer};
+use super::{List, Model, Pane, Peer, RowKey, Tab};
+use crate::engine::snapshot::{CatalogueRow, Focus, SourceRow, Transfer};
 
 impl Model {
     /// The list in which something is selected: that of the Transfers pane, or of the open tab.
@@ -42,9 +42,9 @@ impl Model {
     }
 
     /// Row `at` of the peers tab.
-    pub fn peer_row(&self, at: usize) -> Option<&PeerRow> {
+    pub fn peer_row(&self, at: usize) -> Option<Peer<'_>> {
         let row = *self.list_of(Tab::Peers).rows.get(at)?;
-        self.snap.peers.get(row as usize)
+        self.crowd.get(row as usize, &self.snap.peers)
     }
 
     /// What identifies row `at` of a tab.

@@ -104,6 +104,9 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             out.push(Effect::Copy(ids.join("\n"), "id"));
         }
         Action::OpenFolder => open_folder(model, out),
+        Action::Why if model.tab == Tab::Peers && model.focus == Pane::Files => {
+            wishes::about_peer(model);
+        }
         Action::Why => explain(model),
         Action::Holders => swarm::toggle(model),
         Action::Senders => {

@@ -7,7 +7,7 @@ use common::content::Kind;
 use crate::engine::snapshot::{NetState, Transfer, TransferState};
 
 use super::super::action::Action;
-use super::super::model::Model;
+use super::super::model::{Model, Pane, Tab};
 use super::super::words;
 use super::wishes;
 
@@ -88,7 +88,11 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             let downloads = keymap.and(": ", Action::Download, "downloads it");
             Err(format!("somebody has it{downloads}").into())
         }
-        Action::Ban => need(wishes::peer(model).is_some(), "no peer is selected"),
+        Action::Ban => {
+            let peer = wishes::peer(model);
+            need(peer.is_some(), "no peer is selected")?;
+            need(peer.is_some_and(|(peer, _)| peer != model.snap.me.peer), "that is this peer")
+        }
         Action::Unshare => need(
             transfer.is_some_and(|t| {
                 matches!(t.state, TransferState::Sharing | TransferState::Changed) || !t.downloaded
@@ -101,6 +105,9 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
         }
         Action::Holders => {
             need(model.swarm.open || model.selected().is_some(), "no file is selected")
+        }
+        Action::Why if model.tab == Tab::Peers && model.focus == Pane::Files => {
+            need(wishes::peer(model).is_some(), "no peer is selected")
         }
         Action::CopyHash | Action::Why | Action::Mark => {
             need(target || model.selected().is_some(), "no file is selected")

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use common::id::ContentId;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use crate::engine::snapshot::Transfer;
+
 use super::super::filter::Filter;
 use super::super::layout::{Areas, inside};
 use super::super::model::{
-    Built, INLINE_ROWS, Job, Model, RowKey, Sort, Tab, build, peers_for, place, transfer_key,
+    Built, INLINE_ROWS, Job, List, Model, RowKey, Sort, Tab, build, place, transfer_key,
     transfers_for,
 };
 use super::super::msg::Effect;
@@ -33,6 +35,16 @@ pub(super) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
         Tab::Network => refresh_network(model, out, true),
         tab => refresh_small(model, tab),
     }
+}
+
+/// Renews the list of peers: more is known of them.
+pub(super) fn renew_peers(model: &mut Model) {
+    refresh_small(model, Tab::Peers);
+}
+
+/// Renews the network's files: more is known of them.
+pub(super) fn renew_network(model: &mut Model, out: &mut Vec<Effect>) {
+    refresh_network(model, out, true);
 }
 
 fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
@@ -65,6 +77,7 @@ fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
         filter: list.filter.clone(),
         sort,
         reverse: list.reverse,
+        owners: model.owned.owners.clone(),
         unix: model.now.unix(),
         key: match &list.key {
             Some(RowKey::Content(id)) => Some(*id),
@@ -117,20 +130,40 @@ fn swap_in(model: &mut Model, job: &Job, built: Built) {
 }
 
 fn refresh_small(model: &mut Model, tab: Tab) {
+    if tab == Tab::Peers {
+        return refresh_peers(model);
+    }
     let snap = model.snap.clone();
     let list = model.list_of(tab);
-    let (rows, total) = if tab == Tab::Peers {
-        (peers_for(&snap.peers, &list.filter, list.sort, list.reverse), snap.peers.len())
-    } else {
-        transfers_for(tab, &snap.transfers, &list.filter, list.sort, list.reverse)
-    };
+    let (rows, total) = transfers_for(tab, &snap.transfers, &list.filter, list.sort, list.reverse);
     let position = list.key.as_ref().and_then(|key| {
-        rows.iter().position(|i| match key {
-            RowKey::Peer(peer) => snap.peers.get(*i as usize).is_some_and(|p| p.peer == *peer),
-            key => snap.transfers.get(*i as usize).is_some_and(|t| transfer_key(t) == *key),
-        })
+        let is_it = |t: &Transfer| transfer_key(t) == *key;
+        rows.iter().position(|i| snap.transfers.get(*i as usize).is_some_and(is_it))
     });
-    let list = model.list_mut(tab);
+    put(model.list_mut(tab), rows, total, position);
+}
+
+fn refresh_peers(model: &mut Model) {
+    let snap = model.snap.clone();
+    if !model.crowd.open {
+        // Nobody looks, so nobody is asked who is there; but connections are known.
+        let list = model.list_mut(Tab::Peers);
+        (list.total, list.rows) = (snap.peers.len(), Vec::new());
+        return;
+    }
+    model.crowd.gather(&snap.peers);
+    let (list, crowd) = (model.list_of(Tab::Peers), &model.crowd);
+    let order = (list.sort, list.reverse);
+    let rows = crowd.rows(&snap.peers, &list.filter, order, model.now.unix());
+    let position = match &list.key {
+        Some(RowKey::Peer(peer)) => crowd.find(&rows, *peer),
+        _ => None,
+    };
+    let total = crowd.total();
+    put(model.list_mut(Tab::Peers), rows, total, position);
+}
+
+fn put(list: &mut List, rows: Vec<u32>, total: usize, position: Option<usize>) {
     list.rows = rows;
     list.total = total;
     list.find_again(position);

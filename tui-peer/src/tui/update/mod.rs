@@ -4,6 +4,7 @@ mod actions;
 mod ask;
 mod can;
 mod contents;
+mod crowd;
 mod dialogs;
 mod filtering;
 mod graph;
@@ -15,6 +16,7 @@ mod map;
 mod marks;
 mod mouse;
 mod moves;
+mod owned;
 mod palette;
 mod picker;
 mod probes;
@@ -42,7 +44,7 @@ use crate::engine::snapshot::{NetState, Snapshot};
 
 use super::action::Action;
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Held, Model, Pane, Tab, Tone, WhenIdle};
+use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdle};
 use super::msg::{Effect, ExitReason, Msg};
 use super::view::banner;
 use super::words;
@@ -78,6 +80,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Indexed(generation, job, built) => {
             lists::indexed(model, generation, &job, built, &mut out);
         }
+        Msg::Members(number, result) => crowd::told(model, number, result),
+        Msg::Owners(words, result) => owned::told(model, &words, result, &mut out),
         Msg::Mapped(job, map) => map::mapped(model, job, map),
         Msg::Copied(what, Ok(way)) => {
             model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono);
@@ -121,7 +125,17 @@ pub fn deadline(model: &Model) -> Option<Instant> {
     };
     let reorder = model.last_key.filter(|_| model.stale).map(|at| (at + HOLD).max(now));
     let banner = super::view::banner::deadline(model);
-    [model.toasts.deadline(), clock, reorder, banner].into_iter().flatten().min()
+    [
+        model.toasts.deadline(),
+        clock,
+        reorder,
+        banner,
+        owned::deadline(model),
+        crowd::deadline(model),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
 }
 
 fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
@@ -129,6 +143,12 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
     if !same || model.mine.len() != snap.transfers.len() {
         model.mine = snap.transfers.iter().enumerate().map(|(i, t)| (t.id, i)).collect();
         model.held = Held::of(&snap.transfers);
+    }
+    let out_of_it = matches!(snap.network.state, NetState::Left | NetState::NoNetwork);
+    if out_of_it || model.snap.network.join != snap.network.join {
+        // Others are there, or nobody.
+        model.crowd.forget();
+        model.owned = Owned { asking: model.owned.asking, ..Owned::default() };
     }
     model.snap = snap;
     let snap = model.snap.clone();
@@ -252,6 +272,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if model.stale && model.last_key.is_none_or(|at| model.now.mono >= at + HOLD) {
         lists::refresh(model, out);
     }
+    crowd::open(model);
     moves::settle_focus(model);
     swarm::settle_open(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
@@ -274,6 +295,8 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         model.history.sources.clear();
     }
     filtering::settle(model);
+    owned::settle(model, &mut *out);
+    crowd::settle(model, &mut *out);
     settle_row(model);
     let sources = model.source_rows().len();
     model.sources.rows.resize(sources, 0);

@@ -89,7 +89,7 @@ pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
         _ if model.swarm.open => swarm::about(model),
         _ if model.details && kind(model) == Some(Kind::Folder) => contents::open(model, out),
-        Pane::Files if model.tab == Tab::Peers => super::wishes::about_peer(model),
+        Pane::Files if model.tab == Tab::Peers => super::crowd::browse(model, out),
         Pane::Files | Pane::Transfers if model.selected().is_some() => {
             model.details = true;
             model.zoom = false;

@@ -6,7 +6,7 @@ use common::id::{ContentId, PeerId};
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Priority, Reorder};
-use crate::engine::snapshot::{PeerRow, Transfer};
+use crate::engine::snapshot::{MemberRow, PeerRow, Transfer};
 use crate::settings::parse_rate;
 
 use super::super::action::Action;
@@ -177,7 +177,7 @@ pub(super) fn peer(model: &Model) -> Option<(PeerId, String)> {
         }
         Pane::Files if model.tab == Tab::Peers => {
             let row = model.peer_row(model.list().cursor)?;
-            Some(shown(row.peer, &row.nick))
+            Some(shown(row.peer, row.nick()))
         }
         _ => None,
     }
@@ -242,18 +242,56 @@ pub(super) fn picks_key(
 
 /// What a peer takes from us, and gives.
 pub(super) fn about_peer(model: &mut Model) {
-    let Some(row) = model.peer_row(model.list().cursor).cloned() else { return };
+    let Some(row) = model.peer_row(model.list().cursor) else { return };
     let Some((_, name)) = peer(model) else { return };
-    let lines = peer_lines(model, &row);
+    let mut lines = vec![(Tone::Dim, row.peer.to_string())];
+    match row.member {
+        Some(member) => lines.extend(member_lines(model, member)),
+        None if model.crowd.has_members() => {
+            lines.push((Tone::Dim, "The tracker did not name it.".to_owned()));
+        }
+        None => {}
+    }
+    match row.connected {
+        Some(row) => lines.extend(peer_lines(model, row)),
+        None if row.peer == model.snap.me.peer => {
+            lines.push((Tone::Dim, "That is this peer.".to_owned()));
+        }
+        None => lines.push((Tone::Dim, "Not connected to it.".to_owned())),
+    }
     model.dialogs.push(Dialog::Why { title: name, lines, about: None });
+}
+
+/// Addresses of a member that are told: it may announce as many as it likes.
+const MAX_ADDRS: usize = 8;
+
+fn member_lines(model: &Model, row: &MemberRow) -> Vec<super::super::model::Line> {
+    let online = format::lasting(model.now.unix().saturating_sub(row.since));
+    let shares = format::plural(u64::from(row.shares), "share");
+    let mut lines = vec![(Tone::Plain, format!("In the network for {online}, with {shares}."))];
+    if row.addrs.is_empty() {
+        lines.push((Tone::Dim, "It has no address where it can be dialled.".to_owned()));
+    }
+    for addr in row.addrs.iter().take(MAX_ADDRS) {
+        lines.push((Tone::Plain, format!("at {addr}")));
+    }
+    lines
 }
 
 pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::model::Line> {
     let units = model.units;
     let dash = model.theme.dash();
+    let mut connected = format!("{}   connected {}", row.addr, words::age(model, row.since));
+    if let Some(ms) = row.rtt_ms {
+        connected.push_str(&format!("   round trip {ms} ms"));
+    }
+    let open = format::count(u64::from(row.contents));
     let mut lines = vec![
-        (Tone::Plain, format!("{}   connected {}", row.addr, words::age(model, row.since))),
-        (Tone::Plain, format!("It is {}.", words::upload(row.upload))),
+        (Tone::Plain, connected),
+        (
+            Tone::Plain,
+            format!("It is {}; files open between us: {open}.", words::upload(row.upload)),
+        ),
     ];
     if row.takes.is_empty() {
         lines.push((Tone::Dim, "It is not downloading from us right now.".to_owned()));

@@ -6,11 +6,14 @@ use crate::engine::command::Priority;
 use crate::engine::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState, Upload};
 
 use super::super::format;
-use super::super::model::{Model, Tab};
+use super::super::model::{Model, Peer, Tab};
 use super::super::theme::Theme;
 use super::super::words;
 use super::columns::Column;
 use super::paint::Piece;
+
+/// Columns of the name of whoever shares a file.
+const OWNER: usize = 14;
 
 pub(super) fn plain(text: String) -> Piece {
     (text, Style::new())
@@ -35,6 +38,15 @@ pub(super) fn catalogue_cell(
             Some(copies) => availability(model, copies),
             None if row.sources == 0 => (theme.dash().to_owned(), theme.dim()),
             None => plain(format::short_count(u64::from(row.complete))),
+        },
+        Column::Owner => match model.owned.owners.of_file(&row.id) {
+            [] => Piece::default(),
+            [one] => plain(theme.fit(&one.name, OWNER)),
+            [first, rest @ ..] => {
+                let more = format!(" +{}", rest.len());
+                let room = OWNER.saturating_sub(more.len());
+                plain(theme.fit(&first.name, room) + &more)
+            }
         },
         Column::Bar | Column::Rate | Column::Pace if !own.is_some_and(Transfer::is_unfinished) => {
             Piece::default()
@@ -93,16 +105,41 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
             Priority::Low => (t.plan.priority.word().to_owned(), theme.dim()),
             Priority::High | Priority::First => (t.plan.priority.word().to_owned(), theme.bold()),
         },
-        Column::Address | Column::Files | Column::Rtt | Column::Since | Column::State => {
-            Piece::default()
-        }
+        Column::Address
+        | Column::Files
+        | Column::Shares
+        | Column::Online
+        | Column::Owner
+        | Column::Rtt
+        | Column::Since
+        | Column::State => Piece::default(),
     }
 }
 
-pub(super) fn peer_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece {
+/// What the tracker says of somebody, and what our connection does if there is one.
+pub(super) fn peer_cell(model: &Model, peer: &Peer<'_>, column: Column) -> Piece {
+    let theme = model.theme;
+    match (column, peer.member, peer.connected) {
+        (Column::Address, ..) => {
+            peer.addr().map_or_else(|| (theme.dash().to_owned(), theme.dim()), plain)
+        }
+        (Column::Shares, Some(member), _) => plain(format::short_count(u64::from(member.shares))),
+        (Column::Shares, None, _) => (theme.dash().to_owned(), theme.dim()),
+        (Column::Online, Some(member), _) => {
+            plain(format::lasting(model.now.unix().saturating_sub(member.since)))
+        }
+        (Column::Online, None, _) => (theme.dash().to_owned(), theme.dim()),
+        (_, _, Some(connected)) => connected_cell(model, connected, column),
+        (Column::State, _, None) if peer.peer == model.snap.me.peer => {
+            ("this peer".to_owned(), theme.dim())
+        }
+        (_, _, None) => Piece::default(),
+    }
+}
+
+fn connected_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece {
     let theme = model.theme;
     match column {
-        Column::Address => plain(peer.addr.to_string()),
         Column::Down | Column::Rate | Column::Pace => {
             plain(format::rate(peer.down_rate, theme.dash(), model.units))
         }

@@ -1,7 +1,7 @@
 //! Columns of the lists, and which of them fit.
 
 use super::super::format;
-use super::super::model::{Held, Tab};
+use super::super::model::{Model, Tab};
 
 /// Narrowest name column before a column is dropped.
 const MIN_NAME: u16 = 24;
@@ -28,6 +28,12 @@ pub(super) enum Column {
     Down,
     Got,
     Files,
+    /// Contents a member shares.
+    Shares,
+    /// How long it has been in the network.
+    Online,
+    /// Members who share a file.
+    Owner,
     Rtt,
     Priority,
     Since,
@@ -51,6 +57,9 @@ impl Column {
             Self::Down => "Down",
             Self::Got => "Got",
             Self::Files => "Files",
+            Self::Shares => "Shares",
+            Self::Online => "Online",
+            Self::Owner => "Owner",
             Self::Rtt => "RTT",
             Self::Priority => "Prio",
             Self::Since => "Since",
@@ -58,25 +67,34 @@ impl Column {
         }
     }
 
+    /// Whether it holds words, which begin where its heading does.
+    pub(super) fn is_left(self) -> bool {
+        matches!(self, Self::Address | Self::State | Self::Owner)
+    }
+
     pub(super) fn width(self) -> u16 {
         match self {
             Self::Size | Self::Sent | Self::Got => format::SIZE_WIDTH,
             Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
+            Self::Shares => 6,
             Self::Bar => 12,
             Self::Rate | Self::Pace | Self::Up | Self::Down => format::RATE_WIDTH,
             Self::Outlook | Self::State => 10,
             Self::Priority => 5,
             Self::Others => 7,
             Self::Address => 21,
-            Self::Rtt | Self::Since => 7,
+            Self::Rtt | Self::Since | Self::Online => 7,
+            Self::Owner => 14,
         }
     }
 
-    /// Columns of a tab from left to right, and in which order they go when it gets narrow.
-    pub(super) fn of(tab: Tab) -> (&'static [Self], &'static [Self]) {
+    /// Columns of a tab from left to right, and in which order they go when it gets narrow. `members`: the tracker
+    /// has said who is in the network.
+    fn of(tab: Tab, members: bool) -> (&'static [Self], &'static [Self]) {
         match tab {
             Tab::Network => (
                 &[
+                    Self::Owner,
                     Self::Size,
                     Self::Sources,
                     Self::Avail,
@@ -85,7 +103,7 @@ impl Column {
                     Self::Rate,
                     Self::Outlook,
                 ],
-                &[Self::Bar, Self::Outlook, Self::Avail, Self::Rate, Self::Sources],
+                &[Self::Bar, Self::Outlook, Self::Avail, Self::Rate, Self::Owner, Self::Sources],
             ),
             Tab::Downloads => (
                 &[Self::Size, Self::Priority, Self::Bar, Self::Done, Self::Rate, Self::Outlook],
@@ -94,6 +112,31 @@ impl Column {
             Tab::Shared => (
                 &[Self::Size, Self::Others, Self::Up, Self::Sent, Self::Outlook],
                 &[Self::Others, Self::Sent, Self::Outlook, Self::Up],
+            ),
+            Tab::Peers if members => (
+                &[
+                    Self::Address,
+                    Self::Shares,
+                    Self::Online,
+                    Self::Up,
+                    Self::Sent,
+                    Self::Down,
+                    Self::Got,
+                    Self::Files,
+                    Self::Rtt,
+                    Self::Since,
+                    Self::State,
+                ],
+                &[
+                    Self::Got,
+                    Self::Rtt,
+                    Self::Since,
+                    Self::Files,
+                    Self::Sent,
+                    Self::Address,
+                    Self::Down,
+                    Self::Online,
+                ],
             ),
             Tab::Peers => (
                 &[
@@ -123,8 +166,21 @@ impl Column {
 
 /// Whether some row of the tab has something in a column. What is empty in all of them leaves its room to
 /// the names. Looks at all transfers, not at the visible ones, so that nothing jumps while one scrolls.
-fn is_used(tab: Tab, held: Held, column: Column) -> bool {
-    match (tab, column) {
+fn is_used(model: &Model, column: Column) -> bool {
+    let held = model.held;
+    match (model.tab, column) {
+        (_, Column::Owner) => !model.owned.owners.is_empty(),
+        // Connected to nobody: who is in the network has an address.
+        (
+            Tab::Peers,
+            Column::Up
+            | Column::Sent
+            | Column::Down
+            | Column::Got
+            | Column::Files
+            | Column::Rtt
+            | Column::Since,
+        ) => !model.snap.peers.is_empty(),
         (Tab::Network, Column::Bar | Column::Rate) => held.unfinished,
         (Tab::Network, Column::Done) => held.any,
         (Tab::Network, Column::Outlook) => held.unfinished || held.wrong,
@@ -134,11 +190,12 @@ fn is_used(tab: Tab, held: Held, column: Column) -> bool {
     }
 }
 
-/// Columns that fit, and the width left for the name.
-pub(super) fn fit(tab: Tab, held: Held, width: u16) -> (Vec<Column>, u16) {
-    let (all, drops) = Column::of(tab);
+/// Columns of the open tab that fit, and the width left for the name.
+pub(super) fn fit(model: &Model, width: u16) -> (Vec<Column>, u16) {
+    let tab = model.tab;
+    let (all, drops) = Column::of(tab, model.crowd.has_members());
     let mut columns: Vec<Column> =
-        all.iter().copied().filter(|column| is_used(tab, held, *column)).collect();
+        all.iter().copied().filter(|column| is_used(model, *column)).collect();
     let mut drops = drops.iter();
     loop {
         let taken: u16 = columns.iter().map(|c| c.width() + 1).sum();

@@ -11,7 +11,7 @@ use crate::engine::snapshot::{Transfer, TransferState};
 use super::super::action::Action;
 use super::super::format;
 use super::super::model::Model;
-use super::super::verdict::sentence;
+use super::super::verdict::{sentence, source_name};
 use super::super::words;
 use super::cells::{done, progress};
 use super::paint::{self, Piece};
@@ -213,9 +213,9 @@ fn when(model: &Model, unix: u64) -> String {
     clock.get(..5).unwrap_or_default().to_owned()
 }
 
-/// Where it is, and what holds it back.
+/// Where it is, and what holds it back; of what is not ours, who has it.
 fn place(model: &Model) -> Vec<Piece> {
-    let Some(t) = model.selected_transfer() else { return Vec::new() };
+    let Some(t) = model.selected_transfer() else { return holders(model) };
     let theme = model.theme;
     let mut parts = vec![(model.show_path(&t.path), theme.dim())];
     if let Some(cause) = t.why.as_ref().filter(|_| t.is_unfinished()) {
@@ -226,4 +226,26 @@ fn place(model: &Model) -> Vec<Piece> {
         ));
     }
     parts
+}
+
+/// Names of those who have it, as many as matter; the Sources pane has all.
+const MAX_NAMED: usize = 4;
+
+/// Who has what is not ours, the tracker's word for those we are not connected to.
+fn holders(model: &Model) -> Vec<Piece> {
+    let rows = model.source_rows();
+    let mut names: Vec<String> = rows
+        .iter()
+        .take(MAX_NAMED)
+        .map(|row| model.theme.name(&source_name(row)).into_owned())
+        .collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    if let Some(more @ 1..) = rows.len().checked_sub(MAX_NAMED) {
+        names.push(format!("{more} more"));
+    }
+    let last = names.pop().unwrap_or_default();
+    let text = if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) };
+    vec![(format!("shared by {text}"), Style::new())]
 }

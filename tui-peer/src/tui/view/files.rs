@@ -9,7 +9,7 @@ use ratatui::style::Style;
 
 use common::content::Kind;
 
-use crate::engine::snapshot::Transfer;
+use crate::engine::snapshot::{NetState, Transfer};
 
 use super::super::action::Action;
 use super::super::format;
@@ -45,6 +45,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         );
         let mut foot = vec![(range, theme.dim())];
         if model.tab == Tab::Peers {
+            foot.extend(unknown(model));
             foot.push((uploads(model), theme.dim()));
         }
         foot
@@ -71,7 +72,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         inner.height = inner.height.saturating_sub(1);
     }
     let buf = frame.buffer_mut();
-    let (columns, name) = fit(model.tab, model.held, inner.width);
+    let (columns, name) = fit(model, inner.width);
     heads(model, buf, inner, &columns, name);
     let first = inner.y + 1;
     for (y, at) in (first..inner.bottom()).zip(visible) {
@@ -84,6 +85,28 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             Rect { y: first, height: inner.height.saturating_sub(1), ..inner },
         );
     }
+}
+
+/// What the list of peers does not show, and why, for its foot.
+fn unknown(model: &Model) -> Option<Piece> {
+    let (theme, crowd) = (model.theme, &model.crowd);
+    let dot = theme.dot();
+    if let Some(why) = &crowd.error {
+        return Some((format!(" {dot} {why}"), theme.error()));
+    }
+    if crowd.has_members() && model.snap.network.state != NetState::On {
+        return Some((format!(" {dot} members as before the tracker was lost"), theme.error()));
+    }
+    let text = match crowd.kept_of()? {
+        (_, _, true) => "more match: type more of the name".to_owned(),
+        (kept, total, false) => {
+            let filter = model.keymap.does(Action::Filter, "finds the others");
+            let filter = filter.map_or_else(String::new, |filter| format!(", {filter}"));
+            let (kept, total) = (format::count(kept as u64), format::count(total.into()));
+            format!("the first {kept} of {total} by name{filter}")
+        }
+    };
+    Some((format!(" {dot} {text}"), theme.warn()))
 }
 
 /// Slots, limit and what was served today, for the foot of the list of peers.
@@ -125,7 +148,9 @@ fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
     }
     for tab in Tab::ALL {
         let list = model.list_of(tab);
-        let count = if list.filter.is_empty() {
+        // Who is there is only known while it is looked at.
+        let unseen = tab == Tab::Peers && tab != model.tab;
+        let count = if list.filter.is_empty() || unseen {
             format::count(list.total as u64)
         } else {
             format!(
@@ -155,13 +180,17 @@ fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
 fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = model.theme;
     let list = model.list_of(model.tab);
+    let unowned = model.tab == Tab::Network && model.owned.error.is_some() && !list.rows.is_empty();
     let note = match list.filter.problems.first() {
         Some((_, hint)) => hint.clone(),
+        // Without rows it stands in their place.
+        None if unowned => model.owned.error.clone().unwrap_or_default(),
         None if model.job.1 && model.tab == Tab::Network => "searching".to_owned(),
         None if model.filtering => format!("{} match", format::count(list.rows.len() as u64)),
         None => model.keymap.does(Action::Back, "clears").unwrap_or_default(),
     };
-    let style = if list.filter.problems.is_empty() { theme.dim() } else { theme.error() };
+    let style =
+        if unowned || !list.filter.problems.is_empty() { theme.error() } else { theme.dim() };
     let x = paint::text(frame.buffer_mut(), area.x + 1, area.y, 2, "/ ", theme.bold());
     let note_width = u16::try_from(note.chars().count()).unwrap_or(0).min(area.width / 2);
     let width = area.width.saturating_sub(note_width + 5);
@@ -204,7 +233,7 @@ fn heads(model: &Model, buf: &mut Buffer, area: Rect, columns: &[Column], name: 
             (Column::Outlook, Tab::Shared) => "State",
             (column, _) => column.head(),
         };
-        if matches!(column, Column::Address | Column::State) {
+        if column.is_left() {
             paint::text(buf, x + 1, area.y, column.width(), head, dim);
         } else {
             paint::right(buf, x + 1, area.y, column.width(), head, dim);
@@ -245,17 +274,16 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
         }
         Tab::Peers => {
             let Some(peer) = model.peer_row(at) else { return };
-            let glyph = if peer.up_rate >= 1.0 {
-                model.theme.up()
-            } else if peer.down_rate >= 1.0 {
-                model.theme.down()
-            } else {
-                " "
+            let glyph = match peer.connected {
+                Some(row) if row.up_rate >= 1.0 => model.theme.up(),
+                Some(row) if row.down_rate >= 1.0 => model.theme.down(),
+                Some(_) => model.theme.dot(),
+                None => " ",
             };
-            let shown = if peer.nick.is_empty() {
+            let shown = if peer.nick().is_empty() {
                 peer.peer.short()
             } else {
-                format!("{} ({})", peer.nick, peer.peer.short())
+                format!("{} ({})", peer.nick(), peer.peer.short())
             };
             base(
                 model,
@@ -271,7 +299,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                     own: None,
                 },
             );
-            cells(buf, area, name, columns, |column| peer_cell(model, peer, column));
+            cells(buf, area, name, columns, |column| peer_cell(model, &peer, column));
         }
     }
     let list = model.list_of(model.tab);
@@ -349,7 +377,7 @@ fn cells(
     let mut x = area.x + 3 + name;
     for column in columns {
         let (text, style) = cell(*column);
-        if matches!(column, Column::Address | Column::State) {
+        if column.is_left() {
             paint::text(buf, x + 1, area.y, column.width(), &text, style);
         } else {
             paint::right(buf, x + 1, area.y, column.width(), &text, style);

@@ -132,7 +132,8 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
     }
     match model.focus {
         Pane::Files if model.tab == Tab::Peers => out.extend([
-            (Action::Enter, "what it downloads"),
+            (Action::Enter, "what it shares"),
+            (Action::Why, "about it"),
             (Action::Ban, "ban"),
             (Action::Bans, "bans"),
             (Action::Filter, "filter"),

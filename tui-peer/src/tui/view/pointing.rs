@@ -19,7 +19,7 @@ pub(crate) fn sort_at(model: &Model, area: Rect, at: Position) -> Option<Sort> {
     if !heads.contains(at) || !inside(area).contains(at) {
         return None;
     }
-    let (columns, name) = fit(model.tab, model.held, heads.width);
+    let (columns, name) = fit(model, heads.width);
     let mut end = heads.x + 3 + name;
     let mut sort = Some(Sort::Name);
     for column in columns {
@@ -28,7 +28,8 @@ pub(crate) fn sort_at(model: &Model, area: Rect, at: Position) -> Option<Sort> {
         }
         end += column.width() + 1;
         sort = match column {
-            Column::Size => Some(Sort::Size),
+            Column::Size | Column::Shares => Some(Sort::Size),
+            Column::Online => Some(Sort::Newest),
             // The order of that list knows no rates.
             Column::Rate | Column::Pace if model.tab == Tab::Network => None,
             Column::Sources | Column::Rate | Column::Pace | Column::Up | Column::Down => {

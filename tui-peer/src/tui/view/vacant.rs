@@ -36,6 +36,8 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     });
     let (first, second) = if let Some(meant) = meant {
         (format!("No match for \"{}\".", list.field.text()), meant)
+    } else if let Some(why) = unowned(model) {
+        (why, clears.unwrap_or_default())
     } else if !list.filter.is_empty() {
         let watch = if super::super::update::can(model, Action::Watch).is_ok() {
             way(Action::Watch, "watch: download the first that appears")
@@ -91,10 +93,17 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
                 "Nothing shared yet.".to_owned(),
                 way(Action::Share, "share a file or a folder").unwrap_or_default(),
             ),
-            (Tab::Peers, _) => (
+            (Tab::Peers, NetState::On) => match &model.crowd.error {
+                None => ("Asking the tracker who is in the network.".to_owned(), String::new()),
+                Some(why) => ("Not connected to any peer.".to_owned(), why.clone()),
+            },
+            (Tab::Peers, NetState::Lost { .. } | NetState::Connecting) => (
                 "Not connected to any peer.".to_owned(),
-                "Connections open when something is downloaded or served".to_owned(),
+                "Who is in the network is known once the tracker answers".to_owned(),
             ),
+            (Tab::Peers, _) => {
+                ("Not connected to any peer.".to_owned(), "You are in no network".to_owned())
+            }
         }
     };
     paint::text(buf, area.x + 3, area.y, area.width.saturating_sub(4), &first, Style::new());
@@ -102,5 +111,21 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let below = area.y.saturating_add(1)..area.bottom();
     for (y, line) in below.zip(paint::wrap(&second, usize::from(room))) {
         paint::text(buf, area.x + 5, y, room, &line, model.theme.dim());
+    }
+}
+
+/// Why no file is shown of those whose files are looked for, if that is not because they share none.
+fn unowned(model: &Model) -> Option<String> {
+    if model.tab != Tab::Network || !model.list_of(Tab::Network).filter.needs_peers() {
+        return None;
+    }
+    let owned = &model.owned;
+    match (&owned.error, &model.snap.network.state) {
+        (_, state) if *state != NetState::On && owned.owners.is_empty() => {
+            Some("Who shares what is known once the tracker answers.".to_owned())
+        }
+        (Some(why), _) => Some(format!("No files: {why}.")),
+        (None, _) if owned.asking => Some("Asking the tracker what they share.".to_owned()),
+        (None, _) => None,
     }
 }

@@ -1,0 +1,312 @@
+//! C4: who is in the network, and whose its files are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::id::ContentId;
+use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
+use tui_peer::engine::handle;
+use tui_peer::engine::snapshot::{CatalogueRow, MemberRow, NetState, Page};
+use tui_peer::filter::Filter;
+use tui_peer::members::{MAX_OWNERS, Owners};
+use tui_peer::tui::model::Tab;
+use tui_peer::tui::msg::{Effect, Msg};
+
+use super::stage::Stage;
+use super::testkit;
+
+/// Asks an engine in whose network Ada shares these, and any number of others are called so too.
+fn ask(
+    filter: &Filter,
+    shared: &[CatalogueRow],
+    others: usize,
+) -> Result<Owners, (CommandErrorKind, String)> {
+    let (engine, mut parts) = handle::channel(testkit::rich(std::time::Instant::now()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let member = |n: usize| MemberRow {
+        peer: testkit::peer(u32::try_from(n).unwrap()),
+        nick: "Ada".into(),
+        addrs: Vec::new(),
+        shares: 1,
+        since: 0,
+    };
+    runtime.block_on(async {
+        let play = async {
+            while let Some((command, reply)) = parts.commands.recv().await {
+                let answer = match command {
+                    Command::Members { query, .. } => {
+                        let count =
+                            if "ada".contains(&query.to_lowercase()) { 1 + others } else { 0 };
+                        let rows = (0..count).map(member).collect();
+                        Reply::Members(Page { rows, total: 9, cursor: Vec::new() })
+                    }
+                    // One row a page.
+                    Command::MemberFiles { cursor, .. } => {
+                        let at = cursor.first().map_or(0, |at| usize::from(*at));
+                        let rows = shared.iter().skip(at).take(1).cloned().collect();
+                        let next = u8::try_from(at + 1).unwrap();
+                        let cursor = if at + 1 < shared.len() { vec![next] } else { Vec::new() };
+                        Reply::MemberFiles(Page { rows, total: 9, cursor })
+                    }
+                    other => panic!("{other:?}"),
+                };
+                reply.send(Ok(answer)).unwrap();
+            }
+        };
+        tokio::select! {
+            owners = Owners::of(&engine, filter) => owners.map_err(|e| (e.kind, e.message)),
+            () = play => unreachable!("the handle is there"),
+        }
+    })
+}
+
+/// Some of the connected peers, others, and we.
+fn members() -> Vec<MemberRow> {
+    let member = |n: u32, nick: &str| MemberRow {
+        peer: testkit::peer(n),
+        nick: nick.to_owned(),
+        addrs: vec![([10, 0, 1, u8::try_from(n % 250).unwrap()], 7421).into()],
+        shares: n * 7 % 1300,
+        since: 0,
+    };
+    let mut all = vec![member(500, "ada")];
+    all.extend((100..160).map(|n| member(n, &format!("desk-{n}"))));
+    all.extend((0..37).step_by(3).map(|n| member(n, &format!("node-{n}"))));
+    let now = testkit::wall().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (n, row) in all.iter_mut().enumerate() {
+        row.since = now - 4_000 * n as u64 - 77;
+    }
+    all
+}
+
+/// The pages the screen asks for: number, search, cursor. Other effects are dropped.
+fn wanted(stage: &mut Stage) -> Vec<(u64, String, Vec<u8>)> {
+    let wanted = stage.effects.drain(..).filter_map(|effect| match effect {
+        Effect::Members { number, query, cursor } => Some((number, query, cursor)),
+        _ => None,
+    });
+    wanted.collect()
+}
+
+/// Answers like a tracker that knows these, until nothing more is asked; says how often that was.
+fn answer(stage: &mut Stage, members: &[MemberRow]) -> usize {
+    let mut questions = 0;
+    loop {
+        let mut wanted = wanted(stage);
+        assert!(wanted.len() <= 1, "one question at a time");
+        let Some((number, query, cursor)) = wanted.pop() else { return questions };
+        questions += 1;
+        let from = cursor.try_into().map_or(0, usize::from_be_bytes);
+        let rows = members.iter().filter(|row| row.nick.to_lowercase().contains(&query));
+        let page: Vec<MemberRow> = rows.clone().skip(from).take(200).cloned().collect();
+        let next = from + page.len();
+        let cursor = if next < rows.count() { next.to_be_bytes().to_vec() } else { Vec::new() };
+        let total = u32::try_from(members.len()).unwrap();
+        stage.send(Msg::Members(number, Ok(Page { rows: page, total, cursor })));
+    }
+}
+
+fn refusal(message: &str) -> CommandError {
+    CommandError { kind: CommandErrorKind::Invalid, message: message.to_owned() }
+}
+
+#[test]
+fn c4_the_peers_tab_lists_members_and_enter_shows_what_one_shares() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let mut stage = Stage::rich(width, height);
+        assert!(wanted(&mut stage).is_empty(), "nobody looks");
+        stage.keys("gp");
+        assert_eq!(answer(&mut stage, &members()), 1);
+        insta::assert_snapshot!(format!("peers_members_{width}"), stage.screen());
+        stage.keys("G");
+        insta::assert_snapshot!(format!("peers_members_end_{width}"), stage.screen());
+        assert_eq!(answer(&mut stage, &members()), 0);
+        stage.pass(Duration::from_secs(60));
+        assert_eq!(answer(&mut stage, &members()), 1, "again while it is looked at");
+    }
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("gp");
+    answer(&mut stage, &members());
+    stage.keys("/desk-117<Enter>");
+    assert_eq!(stage.model.list_of(Tab::Peers).rows.len(), 1);
+    stage.keys("i");
+    insta::assert_snapshot!("peer_that_is_not_connected", stage.screen());
+    stage.keys("<Esc>");
+    asked(&mut stage);
+    stage.keys("<Enter>");
+    assert_eq!(stage.model.tab, Tab::Network);
+    let key = testkit::peer(117).to_string();
+    assert_eq!(stage.model.list().field.text(), format!("peer:{key}"));
+    assert_eq!(asked(&mut stage).iter().map(words).collect::<Vec<_>>(), [[key]]);
+    assert!(stage.screen().contains("Asking the tracker what they share"), "{}", stage.screen());
+    stage.pass(Duration::from_secs(100));
+    assert!(wanted(&mut stage).is_empty(), "another tab is open");
+    // And back, where it was.
+    stage.keys("gp");
+    assert_eq!(answer(&mut stage, &members()), 1);
+    assert_eq!(stage.model.peer_row(stage.model.list().cursor).unwrap().peer, testkit::peer(117));
+}
+
+#[test]
+fn c4_members_are_put_in_order_like_the_rows_of_other_tabs() {
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("gp");
+    answer(&mut stage, &members());
+    let first = |stage: &Stage| stage.model.peer_row(0).unwrap().member.cloned().unwrap();
+    stage.keys("os<Enter>");
+    let most = members().iter().map(|row| row.shares).max().unwrap();
+    assert_eq!(first(&stage).shares, most, "{}", stage.screen());
+    stage.keys("oj<Enter>");
+    let newest = members().iter().map(|row| row.since).max().unwrap();
+    assert_eq!(first(&stage).since, newest);
+    stage.keys("on<Enter>O");
+    assert_eq!(first(&stage).nick, "node-9", "by name, reversed");
+}
+
+#[test]
+fn c4_connections_stay_in_the_list_whatever_the_tracker_says_of_members() {
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("gp");
+    let (number, ..) = wanted(&mut stage).remove(0);
+    let older = "this tracker is older: it does not list members";
+    stage.send(Msg::Members(number, Err(refusal(older))));
+    let screen = stage.screen();
+    assert!(screen.contains("this tracker is older"), "{screen}");
+    assert_eq!(stage.model.list_of(Tab::Peers).rows.len(), 37);
+    assert!(screen.contains("node-9") && screen.contains("sending"), "{screen}");
+    assert!(!screen.contains("Shares"), "nothing is known of that");
+    // One that was not asked answers nothing.
+    stage.send(Msg::Members(number, Err(refusal("again"))));
+    assert!(!stage.screen().contains("again"));
+    stage.pass(Duration::from_secs(20));
+    let mut twice = members();
+    twice.extend(members());
+    assert_eq!(answer(&mut stage, &twice), 1);
+    assert_eq!(stage.model.list_of(Tab::Peers).rows.len(), 37 + 61);
+    assert!(!stage.screen().contains("this tracker is older"));
+    // Then the tracker is lost: what it said stays, and that it may be old.
+    let mut snap = (*stage.model.snap).clone();
+    let since = stage.model.now.mono;
+    snap.network.state = NetState::Lost { since, retry_at: since, why: "gone".to_owned() };
+    stage.send(Msg::Snapshot(Arc::new(snap.clone())));
+    stage.pass(Duration::from_secs(100));
+    assert!(wanted(&mut stage).is_empty(), "nobody could answer");
+    assert!(
+        stage.screen().contains("members as before the tracker was lost"),
+        "{}",
+        stage.screen()
+    );
+    snap.network.state = NetState::Left;
+    stage.send(Msg::Snapshot(Arc::new(snap)));
+    assert_eq!(stage.model.list_of(Tab::Peers).rows.len(), 37, "no members of a network left");
+}
+
+#[test]
+fn c4_fifty_thousand_members_are_listed_in_part_and_searched_in_whole() {
+    let now = testkit::wall().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let member = |n: u32| MemberRow {
+        peer: testkit::peer(1000 + n),
+        nick: format!("host-{n:05}"),
+        addrs: vec![([10, 1, (n >> 8) as u8, n as u8], 7421).into()],
+        shares: n % 7,
+        since: now - u64::from(n),
+    };
+    let all: Vec<MemberRow> = (0..50_000).map(member).collect();
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("gp");
+    assert_eq!(answer(&mut stage, &all), 50, "pages of the first ten thousand");
+    stage.keys("G");
+    assert_eq!(stage.model.list_of(Tab::Peers).rows.len(), 37 + 10_000);
+    let screen = stage.screen();
+    assert!(screen.contains("the first 10,000 of 50,000 by name"), "{screen}");
+    assert!(screen.contains("[Peers 50,000]"), "{screen}");
+    insta::assert_snapshot!("peers_50000_members", screen);
+    stage.keys("/host-49");
+    while answer(&mut stage, &all) > 0 || stage.model.list().rows.len() < 1000 {
+        stage.pass(Duration::from_millis(300));
+    }
+    assert_eq!(stage.model.list().rows.len(), 1000);
+    stage.keys("999");
+    stage.pass(Duration::from_millis(300));
+    answer(&mut stage, &all);
+    assert_eq!(stage.model.list().rows.len(), 1, "{}", stage.screen());
+    assert_eq!(stage.model.peer_row(0).unwrap().nick(), "host-49999");
+}
+
+/// What the screen wants to know now; other effects are dropped.
+fn asked(stage: &mut Stage) -> Vec<Filter> {
+    let asked = stage.effects.drain(..).filter_map(|effect| match effect {
+        Effect::Owners(filter) => Some(filter),
+        _ => None,
+    });
+    asked.collect()
+}
+
+fn words(filter: &Filter) -> Vec<String> {
+    filter.peers().map(|(_, typed)| typed.to_owned()).collect()
+}
+
+fn shown(stage: &Stage) -> Vec<ContentId> {
+    let rows = 0..stage.model.list_of(Tab::Network).rows.len();
+    rows.map(|at| stage.model.catalogue_row(at).unwrap().id).collect()
+}
+
+#[test]
+fn c4_the_network_is_filtered_by_whose_files_are() {
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("gn");
+    assert!(asked(&mut stage).is_empty(), "nobody asks");
+    let all: Vec<CatalogueRow> = stage.model.catalogue.rows.clone();
+    let of_ada = [all[2].clone(), all[5].clone()];
+    stage.keys("/peer:ad");
+    // One question at a time, and few: what was typed meanwhile waits.
+    let first = asked(&mut stage);
+    assert_eq!(first.iter().map(words).collect::<Vec<_>>(), [["a"]]);
+    assert!(stage.screen().contains("Asking the tracker"), "{}", stage.screen());
+    let owners = ask(&first[0], &of_ada, 0).unwrap();
+    stage.send(Msg::Owners(words(&first[0]), Ok(owners)));
+    assert!(asked(&mut stage).is_empty(), "too soon");
+    stage.pass(Duration::from_millis(300));
+    let second = asked(&mut stage);
+    assert_eq!(second.iter().map(words).collect::<Vec<_>>(), [["ad"]]);
+    let owners = ask(&second[0], &of_ada, 0).unwrap();
+    stage.send(Msg::Owners(words(&second[0]), Ok(owners)));
+    assert_eq!(shown(&stage), [of_ada[0].id, of_ada[1].id]);
+    stage.keys("<Enter>");
+    insta::assert_snapshot!("network_of_one_member", stage.screen());
+    assert!(asked(&mut stage).is_empty());
+
+    // It is asked again after a while, but not while another tab is open.
+    stage.keys("gd");
+    stage.pass(Duration::from_secs(60));
+    assert!(asked(&mut stage).is_empty());
+    stage.keys("gn");
+    let again = asked(&mut stage);
+    assert_eq!(again.len(), 1);
+    let none = ask(&again[0], &of_ada[1..], 0).unwrap();
+    stage.send(Msg::Owners(words(&again[0]), Ok(none)));
+    assert_eq!(shown(&stage), [of_ada[1].id]);
+    stage.keys("<Esc>");
+    stage.pass(Duration::from_secs(60));
+    assert_eq!(shown(&stage).len(), all.len());
+    assert!(asked(&mut stage).is_empty(), "the filter is gone, and nobody looks");
+}
+
+#[test]
+fn c4_why_nothing_is_known_of_owners_stands_in_the_filter_line() {
+    let filter = Filter::parse("peer:zoe");
+    let (kind, nobody) = ask(&filter, &[], 0).unwrap_err();
+    assert_eq!(kind, CommandErrorKind::NotFound);
+    assert!(nobody.contains("zoe"), "{nobody}");
+    let (kind, many) = ask(&Filter::parse("peer:ada"), &[], MAX_OWNERS).unwrap_err();
+    assert_eq!(kind, CommandErrorKind::Invalid);
+    assert!(many.contains("more than 50"), "{many}");
+
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("gn/peer:z");
+    let older = "this tracker is older: it does not list members";
+    stage.send(Msg::Owners(vec!["z".to_owned()], Err(refusal(older))));
+    let screen = stage.screen();
+    assert!(screen.contains(&format!("No files: {older}.")), "{screen}");
+    assert!(asked(&mut stage).len() == 1 && shown(&stage).is_empty());
+}
