@@ -42,8 +42,9 @@ pub struct Subject<'a> {
     pub age: u64,
     /// Peer and address, for rows of peers.
     pub peer: &'a str,
-    /// Who shares it, for files and as far as the filter asks for that ([`crate::members::Owners`]).
-    pub owners: &'a [Arc<Owner>],
+    /// Who shares it, for files and as far as the filter asks for that ([`crate::members::Owners`]). Where it is not
+    /// known, `peer:` and `!peer:` match neither.
+    pub owners: Option<&'a [Arc<Owner>]>,
 }
 
 /// A member of the network, as a filter means it.
@@ -53,6 +54,17 @@ pub struct Owner {
     pub name: String,
     /// The names in the filter that mean it, folded.
     pub words: Vec<String>,
+}
+
+/// A name by which a filter asks for peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// Folded.
+    pub folded: &'a str,
+    /// As it was typed.
+    pub typed: &'a str,
+    /// Its peers are not wanted.
+    pub not: bool,
 }
 
 /// A parsed filter.
@@ -175,14 +187,16 @@ impl Filter {
 
     /// Whether it asks for peers, or for what some of them have.
     pub fn needs_peers(&self) -> bool {
-        self.terms.iter().any(|term| term.any.iter().any(|test| matches!(test, Test::Peer(..))))
+        self.terms.iter().any(Term::asks_for_peers)
     }
 
-    /// The names, or parts of them, by which it asks for peers: folded, and as they were typed.
-    pub fn peers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.terms.iter().flat_map(|term| &term.any).filter_map(|test| match test {
-            Test::Peer(folded, typed) => Some((folded.as_str(), typed.as_str())),
-            _ => None,
+    /// The names, or parts of them, by which it asks for peers.
+    pub fn peers(&self) -> impl Iterator<Item = Asked<'_>> {
+        self.terms.iter().flat_map(|term| {
+            term.any.iter().filter_map(|test| match test {
+                Test::Peer(folded, typed) => Some(Asked { folded, typed, not: term.not }),
+                _ => None,
+            })
         })
     }
 
@@ -193,7 +207,10 @@ impl Filter {
 
     /// Whether a row matches.
     pub fn matches(&self, row: &Subject<'_>) -> bool {
-        self.terms.iter().all(|term| term.any.iter().any(|test| test.matches(row)) != term.not)
+        self.terms.iter().all(|term| {
+            let is_unknown = row.owners.is_none() && term.not && term.asks_for_peers();
+            !is_unknown && term.any.iter().any(|test| test.matches(row)) != term.not
+        })
     }
 
     /// Whether its result can only be a part of what `old` gave: every old term is still there, or has
@@ -291,6 +308,12 @@ impl Filter {
     }
 }
 
+impl Term {
+    fn asks_for_peers(&self) -> bool {
+        self.any.iter().any(|test| matches!(test, Test::Peer(..)))
+    }
+}
+
 impl Test {
     fn matches(&self, row: &Subject<'_>) -> bool {
         match self {
@@ -321,7 +344,11 @@ impl Test {
             }
             Self::Peer(wanted, _) => {
                 row.peer.contains(wanted.as_str())
-                    || row.owners.iter().any(|owner| owner.words.contains(wanted))
+                    || row
+                        .owners
+                        .unwrap_or_default()
+                        .iter()
+                        .any(|owner| owner.words.contains(wanted))
             }
         }
     }
@@ -492,7 +519,7 @@ mod tests {
             id: Some(ContentId::from_bytes([0; 32])),
             age: 7200,
             peer: "",
-            owners: &[Arc::new(Owner { name: "Ada".into(), words: vec!["ada".into()] })],
+            owners: Some(&[Arc::new(Owner { name: "Ada".into(), words: vec!["ada".into()] })]),
         })
     }
 
@@ -508,8 +535,8 @@ mod tests {
             assert_eq!(Filter::checked(text).as_ref(), Ok(&Filter::parse(text)), "{text}");
         }
         let names = Filter::parse("peer:Zoë|peer:\"a b\" !peer:x y:z peer:");
-        let names: Vec<_> = names.peers().collect();
-        assert_eq!(names, [("zoe", "Zoë"), ("a b", "a b"), ("x", "x")]);
+        let names: Vec<_> = names.peers().map(|name| (name.folded, name.typed, name.not)).collect();
+        assert_eq!(names, [("zoe", "Zoë", false), ("a b", "a b", false), ("x", "x", true)]);
         assert!(Filter::parse("x peer:ada").needs_peers() && !Filter::parse("ada").needs_peers());
     }
 
@@ -549,6 +576,22 @@ mod tests {
     fn c4_files_match_by_the_names_that_mean_their_owners() {
         assert!(hit("peer:Ada", "x", 1) && hit("peer:bob|peer:ada x", "x", 1));
         assert!(!hit("peer:bob", "x", 1) && !hit("!peer:ada", "x", 1) && hit("!peer:bob", "x", 1));
+        let unknown = Subject {
+            name: "x",
+            aliases: &[],
+            folded: "x",
+            size: 0,
+            sources: 0,
+            availability: 0.0,
+            kind: Kind::File,
+            state: "none",
+            id: None,
+            age: 0,
+            peer: "",
+            owners: None,
+        };
+        let hits = |text: &str| Filter::parse(text).matches(&unknown);
+        assert!(!hits("peer:ada") && !hits("!peer:ada") && hits("!ada") && hits("peer:ada|src:0"));
         // Exactly these, and a word alone is looked for in names only.
         assert!(!hit("peer:ad", "x", 1) && !hit("ada", "x", 1));
     }

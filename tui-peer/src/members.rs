@@ -8,13 +8,16 @@ use common::names::show;
 
 use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::handle::EngineHandle;
-use crate::engine::snapshot::{CatalogueRow, MemberRow, Page};
-use crate::filter::{Filter, Owner};
+use crate::engine::snapshot::{MemberRow, Page};
+use crate::filter::{Asked, Filter, Owner, fold};
 
 /// Members that one word of a filter may mean: what each of them shares has to be asked for.
 pub const MAX_OWNERS: usize = 50;
 /// Files whose owners one filter tells at most: as many as the catalogue has that is kept.
 pub const MAX_OWNED: usize = 200_000;
+/// Pages of files that are read for one filter: what [`MAX_OWNED`] files take is a fifth of it. One question is not to
+/// keep the tracker busy for minutes.
+pub const MAX_FILE_PAGES: usize = 2000;
 /// Pages that are read of one list at most: with 200 rows each twice what a tracker knows. One that leads round in
 /// circles comes to an end.
 pub const MAX_PAGES: usize = 10_000;
@@ -34,89 +37,114 @@ pub async fn page(
     }
 }
 
-/// Calls `row` for what a member shares, until there is no more or it says that it is enough.
-///
-/// # Errors
-/// As of [`Command::MemberFiles`].
-pub async fn each_file(
-    engine: &EngineHandle,
-    peer: PeerId,
-    mut row: impl FnMut(CatalogueRow) -> bool,
-) -> Result<(), CommandError> {
-    let mut cursor = Vec::new();
-    for _ in 0..MAX_PAGES {
-        let Reply::MemberFiles(page) = engine.call(Command::MemberFiles { peer, cursor }).await?
-        else {
-            return Err(misunderstood());
-        };
-        for found in page.rows {
-            if !row(found) {
-                return Ok(());
-            }
-        }
-        cursor = page.cursor;
-        if cursor.is_empty() {
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// Who shares which files, of the members that a filter asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Owners(HashMap<ContentId, Vec<Arc<Owner>>>);
+pub struct Owners {
+    of: HashMap<ContentId, Vec<Arc<Owner>>>,
+    /// Pages that were read for it.
+    pages: usize,
+}
 
 impl Owners {
-    /// Reads what the members share whom `peer:` of a filter means.
+    /// Reads what the members share whom `peer:` of a filter means. A whole key means that member only: anybody may have
+    /// it as a name.
     ///
     /// # Errors
-    /// As of [`Command::Members`]; [`CommandErrorKind::NotFound`] for a name that nobody has, and
-    /// [`CommandErrorKind::Invalid`] for one that too many have.
+    /// As of [`Command::Members`]; [`CommandErrorKind::NotFound`] if nobody has any of the names that are wanted, and
+    /// [`CommandErrorKind::Invalid`] if too many have one, or share too much.
     pub async fn of(engine: &EngineHandle, filter: &Filter) -> Result<Self, CommandError> {
+        let mut owners = Self::default();
         let mut members: BTreeMap<PeerId, Owner> = BTreeMap::new();
-        for (folded, typed) in filter.peers() {
-            let page = page(engine, typed, Vec::new()).await?;
-            if page.rows.is_empty() {
-                let typed = show(typed);
-                let message =
-                    format!("nobody in the network is called {typed:?}, and no key begins so");
-                return Err(CommandError { kind: CommandErrorKind::NotFound, message });
+        // The first of the wanted names that nobody has, and whether somebody has another one.
+        let (mut missed, mut found) = (None, false);
+        for Asked { folded, typed, not } in filter.peers() {
+            let meant = owners.meant(engine, typed).await?;
+            match meant.is_empty() {
+                true if !not => missed = missed.or(Some(typed)),
+                empty => found |= !empty && !not,
             }
-            if page.rows.len() > MAX_OWNERS || !page.cursor.is_empty() {
-                let typed = show(typed);
-                let message = format!(
-                    "more than {MAX_OWNERS} members are called {typed:?}; give more of the name, or the key"
-                );
-                return Err(CommandError { kind: CommandErrorKind::Invalid, message });
-            }
-            for row in page.rows {
-                let owner = members.entry(row.peer).or_insert_with(|| Owner {
-                    name: if row.nick.is_empty() { row.peer.short() } else { row.nick },
-                    words: Vec::new(),
-                });
+            for (peer, name) in meant {
+                let owner = members.entry(peer).or_insert(Owner { name, words: Vec::new() });
                 if !owner.words.iter().any(|word| word == folded) {
                     owner.words.push(folded.to_owned());
                 }
             }
         }
-        let mut owners = Self::default();
+        if let Some(typed) = missed.filter(|_| !found) {
+            return Err(nobody(typed));
+        }
         for (peer, owner) in members {
-            let owner = Arc::new(owner);
-            match each_file(engine, peer, |row| owners.add(row.id, &owner)).await {
-                // It left in between.
-                Err(CommandError { kind: CommandErrorKind::NotFound, .. }) => {}
-                other => other?,
-            }
+            owners.read(engine, peer, &Arc::new(owner)).await?;
         }
         Ok(owners)
     }
 
+    /// The members that a name means, and what they are called.
+    async fn meant(
+        &mut self,
+        engine: &EngineHandle,
+        typed: &str,
+    ) -> Result<Vec<(PeerId, String)>, CommandError> {
+        let key: Option<PeerId> = fold(typed).parse().ok();
+        let page = page(engine, typed, Vec::new()).await?;
+        self.pages += 1;
+        let named = page.rows.into_iter().map(|row| {
+            let name = if row.nick.is_empty() { row.peer.short() } else { row.nick };
+            (row.peer, name)
+        });
+        if let Some(key) = key {
+            // Whoever is called so may stand before it on the page, or fill it.
+            let mut it: Vec<_> = named.filter(|(peer, _)| *peer == key).collect();
+            if it.is_empty() && !page.cursor.is_empty() {
+                it.push((key, key.short()));
+            }
+            return Ok(it);
+        }
+        let named: Vec<_> = named.collect();
+        if named.len() > MAX_OWNERS || !page.cursor.is_empty() {
+            let typed = show(typed);
+            return Err(invalid(format!(
+                "more than {MAX_OWNERS} members are called {typed:?}; give more of the name, or the key"
+            )));
+        }
+        Ok(named)
+    }
+
+    /// Reads what one member shares.
+    async fn read(
+        &mut self,
+        engine: &EngineHandle,
+        peer: PeerId,
+        owner: &Arc<Owner>,
+    ) -> Result<(), CommandError> {
+        let mut cursor = Vec::new();
+        loop {
+            let page = match engine.call(Command::MemberFiles { peer, cursor }).await {
+                Ok(Reply::MemberFiles(page)) => page,
+                Ok(_) => return Err(misunderstood()),
+                // It left in between.
+                Err(CommandError { kind: CommandErrorKind::NotFound, .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            self.pages += 1;
+            let room = page.rows.into_iter().all(|row| self.add(row.id, owner));
+            if page.cursor.is_empty() || !room {
+                return Ok(());
+            }
+            if self.pages >= MAX_FILE_PAGES {
+                let why = "they share more than can be asked for at once; give more of the name, or the key";
+                return Err(invalid(why.to_owned()));
+            }
+            cursor = page.cursor;
+        }
+    }
+
     /// Adds an owner; false when there is no room for more.
     fn add(&mut self, id: ContentId, owner: &Arc<Owner>) -> bool {
-        if self.0.len() >= MAX_OWNED && !self.0.contains_key(&id) {
+        if self.of.len() >= MAX_OWNED && !self.of.contains_key(&id) {
             return false;
         }
-        let known = self.0.entry(id).or_default();
+        let known = self.of.entry(id).or_default();
         // A tracker may say the same again and again.
         if !known.iter().any(|other| Arc::ptr_eq(other, owner)) {
             known.push(owner.clone());
@@ -126,16 +154,30 @@ impl Owners {
 
     /// Those who share a content, in the order of their keys; none if nobody was asked for.
     pub fn of_file(&self, id: &ContentId) -> &[Arc<Owner>] {
-        self.0.get(id).map_or(&[], Vec::as_slice)
+        self.of.get(id).map_or(&[], Vec::as_slice)
     }
 
     /// Whether nothing is known of anybody.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.of.is_empty()
+    }
+
+    /// Pages of the tracker that were read for it: what it would cost once more.
+    pub fn pages(&self) -> usize {
+        self.pages
     }
 }
 
-fn misunderstood() -> CommandError {
-    let message = "the running peer gave another answer than the one asked for".to_owned();
+fn nobody(typed: &str) -> CommandError {
+    let typed = show(typed);
+    let message = format!("nobody in the network is called {typed:?}, and no key begins so");
+    CommandError { kind: CommandErrorKind::NotFound, message }
+}
+
+fn invalid(message: String) -> CommandError {
     CommandError { kind: CommandErrorKind::Invalid, message }
+}
+
+fn misunderstood() -> CommandError {
+    invalid("the running peer gave another answer than the one asked for".to_owned())
 }

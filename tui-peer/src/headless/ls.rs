@@ -178,7 +178,7 @@ fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<Catalogue
             id: Some(row.id),
             age: now.saturating_sub(row.first_seen),
             peer: "",
-            owners: owners.of_file(&row.id),
+            owners: Some(owners.of_file(&row.id)),
         };
         if filter.matches(&subject) {
             rows.push(row);

@@ -15,30 +15,39 @@ use tui_peer::tui::msg::{Effect, Msg};
 use super::stage::Stage;
 use super::testkit;
 
-/// Asks an engine in whose network Ada shares these, and any number of others are called so too.
+fn member(n: u32, nick: &str) -> MemberRow {
+    MemberRow {
+        peer: testkit::peer(n),
+        nick: nick.to_owned(),
+        addrs: vec![([10, 0, 1, u8::try_from(n % 250).unwrap()], 7421).into()],
+        shares: n * 7 % 1300,
+        since: 0,
+    }
+}
+
+/// Asks an engine in whose network these are, of whom the first shares this; the others share nothing.
 fn ask(
     filter: &Filter,
+    members: &[MemberRow],
     shared: &[CatalogueRow],
-    others: usize,
 ) -> Result<Owners, (CommandErrorKind, String)> {
     let (engine, mut parts) = handle::channel(testkit::rich(std::time::Instant::now()));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let member = |n: usize| MemberRow {
-        peer: testkit::peer(u32::try_from(n).unwrap()),
-        nick: "Ada".into(),
-        addrs: Vec::new(),
-        shares: 1,
-        since: 0,
-    };
     runtime.block_on(async {
         let play = async {
             while let Some((command, reply)) = parts.commands.recv().await {
                 let answer = match command {
                     Command::Members { query, .. } => {
-                        let count =
-                            if "ada".contains(&query.to_lowercase()) { 1 + others } else { 0 };
-                        let rows = (0..count).map(member).collect();
+                        let query = query.to_lowercase();
+                        let is_meant = |row: &&MemberRow| {
+                            let key = row.peer.to_string();
+                            row.nick.to_lowercase().contains(&query) || key.starts_with(&query)
+                        };
+                        let rows = members.iter().filter(is_meant).cloned().collect();
                         Reply::Members(Page { rows, total: 9, cursor: Vec::new() })
+                    }
+                    Command::MemberFiles { peer, .. } if peer != members[0].peer => {
+                        Reply::MemberFiles(Page { rows: vec![], total: 0, cursor: Vec::new() })
                     }
                     // One row a page.
                     Command::MemberFiles { cursor, .. } => {
@@ -62,13 +71,6 @@ fn ask(
 
 /// Some of the connected peers, others, and we.
 fn members() -> Vec<MemberRow> {
-    let member = |n: u32, nick: &str| MemberRow {
-        peer: testkit::peer(n),
-        nick: nick.to_owned(),
-        addrs: vec![([10, 0, 1, u8::try_from(n % 250).unwrap()], 7421).into()],
-        shares: n * 7 % 1300,
-        since: 0,
-    };
     let mut all = vec![member(500, "ada")];
     all.extend((100..160).map(|n| member(n, &format!("desk-{n}"))));
     all.extend((0..37).step_by(3).map(|n| member(n, &format!("node-{n}"))));
@@ -243,7 +245,7 @@ fn asked(stage: &mut Stage) -> Vec<Filter> {
 }
 
 fn words(filter: &Filter) -> Vec<String> {
-    filter.peers().map(|(_, typed)| typed.to_owned()).collect()
+    filter.peers().map(|name| name.typed.to_owned()).collect()
 }
 
 fn shown(stage: &Stage) -> Vec<ContentId> {
@@ -259,18 +261,17 @@ fn c4_the_network_is_filtered_by_whose_files_are() {
     let all: Vec<CatalogueRow> = stage.model.catalogue.rows.clone();
     let of_ada = [all[2].clone(), all[5].clone()];
     stage.keys("/peer:ad");
-    // One question at a time, and few: what was typed meanwhile waits.
+    // Few questions: what is typed on in a hurry waits, and the newest takes the place of the one before.
     let first = asked(&mut stage);
     assert_eq!(first.iter().map(words).collect::<Vec<_>>(), [["a"]]);
     assert!(stage.screen().contains("Asking the tracker"), "{}", stage.screen());
-    let owners = ask(&first[0], &of_ada, 0).unwrap();
-    stage.send(Msg::Owners(words(&first[0]), Ok(owners)));
-    assert!(asked(&mut stage).is_empty(), "too soon");
     stage.pass(Duration::from_millis(300));
     let second = asked(&mut stage);
     assert_eq!(second.iter().map(words).collect::<Vec<_>>(), [["ad"]]);
-    let owners = ask(&second[0], &of_ada, 0).unwrap();
-    stage.send(Msg::Owners(words(&second[0]), Ok(owners)));
+    let ada = [member(500, "Ada")];
+    stage.send(Msg::Owners(words(&first[0]), Ok(ask(&first[0], &ada, &of_ada).unwrap())));
+    assert!(shown(&stage).is_empty(), "of another name");
+    stage.send(Msg::Owners(words(&second[0]), Ok(ask(&second[0], &ada, &of_ada).unwrap())));
     assert_eq!(shown(&stage), [of_ada[0].id, of_ada[1].id]);
     stage.keys("<Enter>");
     insta::assert_snapshot!("network_of_one_member", stage.screen());
@@ -283,9 +284,26 @@ fn c4_the_network_is_filtered_by_whose_files_are() {
     stage.keys("gn");
     let again = asked(&mut stage);
     assert_eq!(again.len(), 1);
-    let none = ask(&again[0], &of_ada[1..], 0).unwrap();
-    stage.send(Msg::Owners(words(&again[0]), Ok(none)));
+    let less = ask(&again[0], &ada, &of_ada[1..]).unwrap();
+    stage.send(Msg::Owners(words(&again[0]), Ok(less)));
     assert_eq!(shown(&stage), [of_ada[1].id]);
+    // A question that is refused takes nothing away; that she is gone does.
+    stage.pass(Duration::from_secs(60));
+    assert_eq!(asked(&mut stage).len(), 1);
+    stage.send(Msg::Owners(words(&again[0]), Err(refusal("the connection to the tracker ended"))));
+    assert_eq!(shown(&stage), [of_ada[1].id]);
+    assert!(stage.screen().contains("the connection to the trac"), "{}", stage.screen());
+    stage.pass(Duration::from_secs(60));
+    let gone = CommandError { kind: CommandErrorKind::NotFound, message: "nobody".to_owned() };
+    stage.send(Msg::Owners(words(&again[0]), Err(gone)));
+    assert!(shown(&stage).is_empty() && stage.screen().contains("No files: nobody."));
+    // Whose the others are is not known before the answer.
+    stage.keys("<Esc>/!peer:ad");
+    stage.pass(Duration::from_millis(300));
+    assert!(shown(&stage).is_empty());
+    let others = asked(&mut stage).pop().unwrap();
+    stage.send(Msg::Owners(words(&others), Ok(ask(&others, &ada, &of_ada).unwrap())));
+    assert_eq!(shown(&stage).len(), all.len() - 2);
     stage.keys("<Esc>");
     stage.pass(Duration::from_secs(60));
     assert_eq!(shown(&stage).len(), all.len());
@@ -293,12 +311,38 @@ fn c4_the_network_is_filtered_by_whose_files_are() {
 }
 
 #[test]
+fn c4_a_whole_key_means_that_member_whoever_is_called_so() {
+    let shared = testkit::rich(std::time::Instant::now()).catalogue.rows[..2].to_vec();
+    let ada = member(1, "Ada");
+    let filter = Filter::parse(&format!("peer:{}", ada.peer));
+    let mut members = vec![ada.clone(), member(2, "bob")];
+    members.extend(
+        (10..10 + 2 * u32::try_from(MAX_OWNERS).unwrap()).map(|n| member(n, &ada.peer.to_string())),
+    );
+    let owners = ask(&filter, &members, &shared).unwrap();
+    let of =
+        |n: usize| owners.of_file(&shared[n].id).iter().map(|o| o.name.clone()).collect::<Vec<_>>();
+    assert_eq!((of(0), of(1)), (vec!["Ada".to_owned()], vec!["Ada".to_owned()]));
+    // She is gone: those who are called so are not her.
+    let (kind, _) = ask(&filter, &members[1..], &shared).unwrap_err();
+    assert_eq!(kind, CommandErrorKind::NotFound);
+    // A name that nobody has takes nothing from the others.
+    let of = |text: &str| ask(&Filter::parse(text), &members[..2], &shared);
+    assert!(
+        !of("peer:ada|peer:nobody").unwrap().is_empty() && of("!peer:nobody").unwrap().is_empty()
+    );
+    assert_eq!(of("peer:nobody !peer:ada").unwrap_err().0, CommandErrorKind::NotFound);
+}
+
+#[test]
 fn c4_why_nothing_is_known_of_owners_stands_in_the_filter_line() {
     let filter = Filter::parse("peer:zoe");
-    let (kind, nobody) = ask(&filter, &[], 0).unwrap_err();
+    let adas: Vec<MemberRow> = (0..51).map(|n| member(n, &format!("Ada {n}"))).collect();
+    let (kind, nobody) = ask(&filter, &adas, &[]).unwrap_err();
     assert_eq!(kind, CommandErrorKind::NotFound);
     assert!(nobody.contains("zoe"), "{nobody}");
-    let (kind, many) = ask(&Filter::parse("peer:ada"), &[], MAX_OWNERS).unwrap_err();
+    assert_eq!(adas.len(), MAX_OWNERS + 1);
+    let (kind, many) = ask(&Filter::parse("peer:ada"), &adas, &[]).unwrap_err();
     assert_eq!(kind, CommandErrorKind::Invalid);
     assert!(many.contains("more than 50"), "{many}");
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
+use futures_util::future::abortable;
 use futures_util::{FutureExt, StreamExt};
 
 use super::super::front::Front;
@@ -78,10 +79,15 @@ impl<F: Front> App<'_, F> {
                 }
                 Effect::Owners(filter) => {
                     let handle = self.handle.clone();
-                    let asking = async move {
-                        let words = filter.peers().map(|(_, typed)| typed.to_owned()).collect();
-                        Some(Msg::Owners(words, Owners::of(&handle, &filter).await))
-                    };
+                    let (asking, abort) = abortable(async move {
+                        let words = filter.peers().map(|name| name.typed.to_owned()).collect();
+                        Msg::Owners(words, Owners::of(&handle, &filter).await)
+                    });
+                    // Nobody waits any more for what was asked before.
+                    if let Some(before) = self.owners.replace(abort) {
+                        before.abort();
+                    }
+                    let asking = asking.map(|told| Some(told.unwrap_or(Msg::Nothing)));
                     self.work.push(asking.boxed());
                 }
                 Effect::Map(job) => self.work.push(

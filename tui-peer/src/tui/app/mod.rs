@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use common::id::ContentId;
 use futures_util::StreamExt;
+use futures_util::future::AbortHandle;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{broadcast, watch};
@@ -55,6 +56,8 @@ struct App<'a, F> {
     rates: bool,
     /// Changes of the configuration file that wait, and whether one is under way: one at a time, in order.
     saves: (VecDeque<Change>, bool),
+    /// Ends the question whose the network's files are.
+    owners: Option<AbortHandle>,
     exit: Option<ExitReason>,
 }
 
@@ -88,6 +91,7 @@ where
         traces: false,
         rates: false,
         saves: (VecDeque::new(), false),
+        owners: None,
         exit: None,
     };
     match in_screen(|| start(&mut app.model)) {

@@ -102,16 +102,10 @@ impl Crowd {
 
     fn next_found(&mut self, now: Instant, word: Option<&str>) -> Option<Vec<u8>> {
         self.typed = None;
-        let Some(word) = word else {
-            if self.found.asked_at().is_some() {
-                self.found = Roll::default();
-                self.place();
-            }
-            return None;
-        };
-        // Who matches the longer word was found by the shorter one.
+        let word = word?;
+        // Whose nick has the longer word in it, or whose key begins so, was found by its beginning.
         let known = self.found.whole && !self.found.query.is_empty();
-        if word != self.found.query && !(known && word.contains(&self.found.query)) {
+        if word != self.found.query && !(known && word.starts_with(&self.found.query)) {
             let from = self.found.asked_at().map(|at| at + GAP);
             if from.is_some_and(|from| now < from) {
                 self.typed = from;
@@ -176,6 +170,11 @@ impl Crowd {
         }
     }
 
+    /// Whether an answer is on its way for those that are found.
+    fn is_searching(&self) -> bool {
+        self.asking.is_some_and(|(_, list)| list == List::Found)
+    }
+
     fn roll(&self, list: List) -> &Roll {
         match list {
             List::Everybody => &self.everybody,
@@ -200,8 +199,14 @@ impl Crowd {
         rows.iter().position(|at| self.all.get(*at as usize).is_some_and(|row| row.peer == peer))
     }
 
-    /// Puts members and connected peers together: first the connected ones.
-    pub fn gather(&mut self, connected: &[PeerRow]) {
+    /// Puts members and connected peers together: first the connected ones. `word` is what the filter looks for; those
+    /// that were found for it go with it.
+    pub fn gather(&mut self, connected: &[PeerRow], word: Option<&str>) {
+        let searched = word.is_some() && self.everybody.is_full(MAX_MEMBERS);
+        if !searched && self.found.asked_at().is_some() && !self.is_searching() {
+            self.found = Roll::default();
+            self.place();
+        }
         let mut used =
             [vec![false; self.everybody.members.len()], vec![false; self.found.members.len()]];
         let mut all = std::mem::take(&mut self.all);
@@ -313,7 +318,7 @@ mod tests {
         assert!(crowd.told(ask.number, Instant::now(), Ok(page)));
         // The tracker does not name the last one (any more).
         let there = [connected(3, 1.0), connected(9, 2.0)];
-        crowd.gather(&there);
+        crowd.gather(&there, None);
         let shown = |filter: &str, sort, reverse| -> Vec<(u32, bool, bool)> {
             let rows = crowd.rows(&there, &Filter::parse(filter), (sort, reverse), 100);
             let peers = rows.iter().map(|at| crowd.get(*at as usize, &there).unwrap());
@@ -341,7 +346,7 @@ mod tests {
     fn c4_fifty_thousand_members_are_read_as_far_as_is_kept_and_the_rest_is_searched() {
         let (mut crowd, mut now) = (Crowd::default(), Instant::now());
         assert_eq!(serve(&mut crowd, now, None, 50_000), MAX_MEMBERS / 200);
-        crowd.gather(&[]);
+        crowd.gather(&[], None);
         assert_eq!((crowd.all.len(), crowd.total()), (MAX_MEMBERS, 50_000));
         assert_eq!(crowd.kept_of(), Some((MAX_MEMBERS, 50_000, false)));
         // Nothing for a while, then all of it once more.
@@ -349,8 +354,9 @@ mod tests {
         now = crowd.deadline().unwrap();
         assert_eq!(serve(&mut crowd, now, None, 50_000), MAX_MEMBERS / 200);
         let shown = |crowd: &mut Crowd, word: &str| {
-            crowd.gather(&[]);
-            crowd.rows(&[], &Filter::parse(word), (Sort::Given, false), 0).len()
+            let filter = Filter::parse(word);
+            crowd.gather(&[], filter.needed_peer());
+            crowd.rows(&[], &filter, (Sort::Given, false), 0).len()
         };
         assert_eq!(shown(&mut crowd, "n-4"), 0);
         assert_eq!(serve(&mut crowd, now, Some("n-4"), 50_000), MAX_FOUND / 200);
@@ -363,7 +369,13 @@ mod tests {
         assert_eq!(shown(&mut crowd, "n-4999"), 10);
         assert_eq!(serve(&mut crowd, now + GAP, Some("n-49999"), 50_000), 0, "is among those");
         assert_eq!(shown(&mut crowd, "n-49999"), 1);
-        assert_eq!(serve(&mut crowd, now + GAP, None, 50_000), 0);
+        // A key may begin with what only the middle of another word has.
+        assert_eq!(serve(&mut crowd, now + GAP, Some("x-n-4999"), 50_000), 1, "is another word");
+        crowd.gather(&[], None);
+        assert_eq!(
+            (crowd.all.len(), crowd.kept_of().map(|kept| kept.2)),
+            (MAX_MEMBERS, Some(false))
+        );
         assert_eq!(shown(&mut crowd, "n-4"), 0, "the search is over");
     }
 
@@ -383,7 +395,7 @@ mod tests {
         let later = crowd.deadline().unwrap();
         assert!(later > now);
         assert_eq!(serve(&mut crowd, later, None, 450), 3);
-        crowd.gather(&[]);
+        crowd.gather(&[], None);
         assert_eq!((crowd.error.as_deref(), crowd.total()), (None, 450));
         // The next time it fails on the second page.
         let later = crowd.deadline().unwrap();
@@ -392,7 +404,7 @@ mod tests {
         assert!(crowd.told(ask.number, later, Ok(page)));
         let ask = crowd.next(later, None).unwrap();
         assert!(crowd.told(ask.number, later, Err(refusal("gone"))));
-        crowd.gather(&[]);
+        crowd.gather(&[], None);
         assert_eq!((crowd.all.len(), crowd.next(later, None)), (450, None));
         // An answer that was on its way when the network was left is of no use.
         let ask = crowd.next(crowd.deadline().unwrap(), None).unwrap();

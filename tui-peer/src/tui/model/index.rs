@@ -82,8 +82,8 @@ pub struct Job {
     pub sort: Sort,
     /// Reversed.
     pub reverse: bool,
-    /// Whose the files are, as far as the filter asks for that.
-    pub owners: Arc<Owners>,
+    /// Whose the files are, as far as the filter asks for that and it is known.
+    pub owners: Option<Arc<Owners>>,
     /// Now, in seconds since 1970.
     pub unix: u64,
     /// What is under the cursor.
@@ -240,7 +240,7 @@ impl Job {
             id: Some(row.id),
             age: self.unix.saturating_sub(row.first_seen),
             peer: "",
-            owners: self.owners.of_file(&row.id),
+            owners: self.owners.as_ref().map(|owners| owners.of_file(&row.id)),
         })
     }
 }
@@ -277,7 +277,7 @@ pub fn transfers_for(
                 id: Some(t.id),
                 age: 0,
                 peer: "",
-                owners: &[],
+                owners: Some(&[]),
             });
         if hit {
             out.push(i);

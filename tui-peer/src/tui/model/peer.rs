@@ -65,7 +65,7 @@ impl Peer<'_> {
             id: None,
             age: self.member.map_or(0, |row| unix.saturating_sub(row.since)),
             peer: text,
-            owners: &[],
+            owners: Some(&[]),
         })
     }
 }

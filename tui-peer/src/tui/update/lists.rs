@@ -151,7 +151,8 @@ fn refresh_peers(model: &mut Model) {
         (list.total, list.rows) = (snap.peers.len(), Vec::new());
         return;
     }
-    model.crowd.gather(&snap.peers);
+    let word = model.list_of(Tab::Peers).filter.needed_peer().map(str::to_owned);
+    model.crowd.gather(&snap.peers, word.as_deref());
     let (list, crowd) = (model.list_of(Tab::Peers), &model.crowd);
     let order = (list.sort, list.reverse);
     let rows = crowd.rows(&snap.peers, &list.filter, order, model.now.unix());

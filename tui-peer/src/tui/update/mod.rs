@@ -148,7 +148,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
     if out_of_it || model.snap.network.join != snap.network.join {
         // Others are there, or nobody.
         model.crowd.forget();
-        model.owned = Owned { asking: model.owned.asking, ..Owned::default() };
+        model.owned = Owned::default();
     }
     model.snap = snap;
     let snap = model.snap.clone();

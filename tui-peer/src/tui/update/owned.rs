@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::engine::command::CommandError;
+use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::snapshot::NetState;
 use crate::members::Owners;
 
@@ -14,20 +14,25 @@ use super::{lists, show};
 /// After every message.
 pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     let words = words(model);
+    let other = model.owned.words != words;
+    if other && model.owned.owners.take().is_some() {
+        // What is known of others says nothing of these.
+        lists::renew_network(model, out);
+    }
     if words.is_empty() {
-        if !model.owned.words.is_empty() {
-            model.owned = Owned { asking: model.owned.asking, ..Owned::default() };
+        if other {
+            model.owned = Owned::default();
         }
         return;
     }
     let now = model.now.mono;
     let early = model.owned.ask_at(&words).is_some_and(|at| now < at);
-    if early || model.owned.asking || !is_wanted(model) {
+    if early || model.owned.asking && !other || !is_wanted(model) {
         return;
     }
     out.push(Effect::Owners(model.list_of(Tab::Network).filter.clone()));
-    let owned = &mut model.owned;
-    (owned.words, owned.asking, owned.asked) = (words, true, Some(now));
+    let owners = model.owned.owners.take();
+    model.owned = Owned { words, owners, error: None, asking: true, asked: Some(now) };
 }
 
 /// The answer to what was asked for these names.
@@ -37,32 +42,40 @@ pub(super) fn told(
     result: Result<Owners, CommandError>,
     out: &mut Vec<Effect>,
 ) {
-    model.owned.asking = false;
     if model.owned.words != words {
         return;
     }
-    let (owners, error) = match result {
-        Ok(owners) => (owners, None),
-        Err(error) => (Owners::default(), Some(show(&error.message))),
-    };
-    let same = *model.owned.owners == owners;
-    (model.owned.owners, model.owned.error) = (Arc::new(owners), error);
-    if !same {
-        lists::renew_network(model, out);
+    model.owned.asking = false;
+    match result {
+        Ok(owners) => {
+            model.owned.error = None;
+            if model.owned.owners.as_deref() != Some(&owners) {
+                model.owned.owners = Some(Arc::new(owners));
+                lists::renew_network(model, out);
+            }
+        }
+        Err(error) => {
+            model.owned.error = Some(show(&error.message));
+            // Those are gone; of anything else it is only not known whether they are.
+            if error.kind == CommandErrorKind::NotFound && model.owned.owners.take().is_some() {
+                lists::renew_network(model, out);
+            }
+        }
     }
 }
 
 /// When it is to be asked for next.
 pub(super) fn deadline(model: &Model) -> Option<Instant> {
     let words = words(model);
-    let wanted = !words.is_empty() && !model.owned.asking && is_wanted(model);
+    let waits = model.owned.asking && model.owned.words == words;
+    let wanted = !words.is_empty() && !waits && is_wanted(model);
     model.owned.ask_at(&words).filter(|_| wanted)
 }
 
 /// The names by which the filter asks for members.
 fn words(model: &Model) -> Vec<String> {
     let filter = &model.list_of(Tab::Network).filter;
-    filter.peers().map(|(_, typed)| typed.to_owned()).collect()
+    filter.peers().map(|name| name.typed.to_owned()).collect()
 }
 
 fn is_wanted(model: &Model) -> bool {

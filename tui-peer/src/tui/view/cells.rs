@@ -39,15 +39,17 @@ pub(super) fn catalogue_cell(
             None if row.sources == 0 => (theme.dash().to_owned(), theme.dim()),
             None => plain(format::short_count(u64::from(row.complete))),
         },
-        Column::Owner => match model.owned.owners.of_file(&row.id) {
-            [] => Piece::default(),
-            [one] => plain(theme.fit(&one.name, OWNER)),
-            [first, rest @ ..] => {
-                let more = format!(" +{}", rest.len());
-                let room = OWNER.saturating_sub(more.len());
-                plain(theme.fit(&first.name, room) + &more)
+        Column::Owner => {
+            match model.owned.owners.as_ref().map_or(&[][..], |o| o.of_file(&row.id)) {
+                [] => Piece::default(),
+                [one] => plain(theme.fit(&one.name, OWNER)),
+                [first, rest @ ..] => {
+                    let more = format!(" +{}", rest.len());
+                    let room = OWNER.saturating_sub(more.len());
+                    plain(theme.fit(&first.name, room) + &more)
+                }
             }
-        },
+        }
         Column::Bar | Column::Rate | Column::Pace if !own.is_some_and(Transfer::is_unfinished) => {
             Piece::default()
         }

@@ -169,7 +169,7 @@ impl Column {
 fn is_used(model: &Model, column: Column) -> bool {
     let held = model.held;
     match (model.tab, column) {
-        (_, Column::Owner) => !model.owned.owners.is_empty(),
+        (_, Column::Owner) => model.owned.owners.as_ref().is_some_and(|owners| !owners.is_empty()),
         // Connected to nobody: who is in the network has an address.
         (
             Tab::Peers,

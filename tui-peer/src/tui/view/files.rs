@@ -100,10 +100,18 @@ fn unknown(model: &Model) -> Option<Piece> {
     let text = match crowd.kept_of()? {
         (_, _, true) => "more match: type more of the name".to_owned(),
         (kept, total, false) => {
-            let filter = model.keymap.does(Action::Filter, "finds the others");
-            let filter = filter.map_or_else(String::new, |filter| format!(", {filter}"));
             let (kept, total) = (format::count(kept as u64), format::count(total.into()));
-            format!("the first {kept} of {total} by name{filter}")
+            let filter = &model.list_of(Tab::Peers).filter;
+            match model.keymap.does(Action::Filter, "finds others by nick or key") {
+                // Only part of a nick and the beginning of a key are looked up by the tracker.
+                _ if !filter.is_empty() && filter.needed_peer().is_none() => {
+                    format!("only the first {kept} of {total} are searched")
+                }
+                Some(finds) if filter.is_empty() => {
+                    format!("the first {kept} of {total} by name, {finds}")
+                }
+                _ => format!("the first {kept} of {total} by name"),
+            }
         }
     };
     Some((format!(" {dot} {text}"), theme.warn()))

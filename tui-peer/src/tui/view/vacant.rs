@@ -121,7 +121,7 @@ fn unowned(model: &Model) -> Option<String> {
     }
     let owned = &model.owned;
     match (&owned.error, &model.snap.network.state) {
-        (_, state) if *state != NetState::On && owned.owners.is_empty() => {
+        (_, state) if *state != NetState::On && owned.owners.is_none() => {
             Some("Who shares what is known once the tracker answers.".to_owned())
         }
         (Some(why), _) => Some(format!("No files: {why}.")),
