@@ -16,6 +16,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
@@ -88,8 +89,16 @@ impl Content {
         }
     }
 
+    /// A program that another test is about to start has a copy of the lock that was let go here, for
+    /// the moment until it runs.
     fn open(&self, dir: &Path) -> Going {
-        going(Partial::open(self.spec(dir)).unwrap())
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            match Partial::open(self.spec(dir)) {
+                Err(DiskError::InUse { .. }) if Instant::now() < until => std::thread::yield_now(),
+                opened => return going(opened.unwrap()),
+            }
+        }
     }
 
     fn write(&self, partial: &Partial, chunks: impl IntoIterator<Item = u32>) {
