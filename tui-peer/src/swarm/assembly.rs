@@ -101,7 +101,7 @@ impl Node {
                 if done {
                     self.chunk_arrived(cx, at, rid, id, chunk, whole);
                 }
-                self.fill_beside(cx, at, id);
+                self.fill_link(cx, at, id);
             }
             Asked::Meta { id, len: whole, got } => {
                 if !fits(off, len, *got, *whole) {

@@ -9,6 +9,7 @@ use common::net::AddrGroup;
 
 use super::answers::Questions;
 use super::event::ConnId;
+use super::line::Line;
 use super::rate::Rate;
 use super::time::Time;
 
@@ -44,6 +45,10 @@ pub(super) struct Conn {
     pub(super) next_rid: u32,
     /// Payload bytes requested and not yet received.
     pub(super) outstanding: u64,
+    /// Contents that want more of it.
+    pub(super) line: Line,
+    /// It is to be looked at for those.
+    pub(super) roomy: bool,
     /// When payload last arrived, or the first request of an idle connection went out.
     pub(super) progress: Time,
     /// Seconds per byte of its chunks, and since when the next one is on its way.
@@ -113,15 +118,6 @@ impl Asked {
         }
     }
 
-    /// Payload bytes it still stands for.
-    pub(super) fn left(&self) -> u64 {
-        match self {
-            Self::Chunk { len, got, .. } => u64::from(len.saturating_sub(*got)),
-            Self::Any { len, .. } => u64::from(*len),
-            Self::Meta { .. } | Self::Hashes { .. } => 0,
-        }
-    }
-
     /// Whether it is about payload of this content.
     pub(super) fn is_chunk_of(&self, of: ContentId) -> bool {
         matches!(self, Self::Chunk { id, .. } | Self::Any { id, .. } if *id == of)
@@ -187,6 +183,8 @@ impl Conn {
             recalled: BTreeMap::new(),
             next_rid: 0,
             outstanding: 0,
+            line: Line::default(),
+            roomy: false,
             progress: now,
             pace: (0.0, now),
             snubbed_until: None,

@@ -12,7 +12,7 @@ use common::merkle::{ChunkHashes, HashRange};
 use super::census::Census;
 use super::event::{ConnId, Ready, SourceHint};
 use super::picker::Picker;
-use super::policy::{Pace, Policy};
+use super::policy::{NORMAL_WEIGHT, Pace, Policy};
 use super::rate::Rate;
 use super::senders::Senders;
 use super::time::Time;
@@ -139,6 +139,8 @@ pub(super) struct Link {
     pub(super) dry: Option<u64>,
     /// Chunks we chose for it: not chosen again.
     pub(super) assigned: Option<ChunkSet>,
+    /// Its turn among the contents on this connection: the least is next.
+    pub(super) turn: u64,
 }
 
 /// What a peer has of a content.
@@ -225,6 +227,11 @@ impl Content {
     pub(super) fn forget(&mut self, peer: &PeerId) {
         self.known.remove(peer);
         self.retry.remove(peer);
+    }
+
+    /// What so many bytes cost it of its turn.
+    pub(super) fn turn_of(&self, bytes: u64) -> u64 {
+        bytes * u64::from(NORMAL_WEIGHT) / u64::from(self.policy.weight.max(1))
     }
 
     /// Whether something is still wanted.

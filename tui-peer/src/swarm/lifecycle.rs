@@ -74,6 +74,7 @@ impl Node {
             cx.send(*at, PeerMsg::Close { handle: link.handle });
             if let Some(conn) = self.conns.get_mut(at) {
                 conn.handles.remove(&link.handle);
+                conn.line.leave(id, link.turn);
                 conn.idle_since = cx.now;
                 let serving = conn.pipe_of.iter().filter(|(_, (of, _))| *of == id);
                 for (rid, _) in serving {

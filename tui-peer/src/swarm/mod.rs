@@ -4,9 +4,9 @@
 //! - [`event`]: the contract with the shell; [`time`]: time as it is passed in.
 //! - `node`: one peer's brain; dispatches to the parts below. `content`, `conn`: what it keeps.
 //! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
-//! - Fetching: [`picker`] (rarest first), `request`, `pipeline` (how much at once), `endgame` (late
-//!   chunks), `recall` (waiting ones), `assembly` (what arrives, and who is believed), `waste` (those
-//!   who break off what they began).
+//! - Fetching: [`picker`] (rarest first), `request`, `pipeline` (how much at once), `line` (which content
+//!   next), `endgame` (late chunks), `recall` (waiting ones), `assembly` (what arrives, and who is
+//!   believed), `waste` (those who break off what they began).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign`
 //!   (uploader-side assignment), `answers` (how many questions are answered), `doubt` (when a peer says
 //!   that our copy is wrong).
@@ -30,6 +30,7 @@ mod endgame;
 pub mod event;
 mod hashes;
 mod lifecycle;
+mod line;
 mod manifest;
 mod node;
 mod open;

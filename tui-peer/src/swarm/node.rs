@@ -43,6 +43,8 @@ pub struct Node {
     pub(super) resting: Remembered<PeerId, Time, MAX_RESTING>,
     /// Payload bytes requested or being verified.
     pub(super) outstanding: u64,
+    /// Connections at which somebody may be next, each once.
+    pub(super) roomy: Vec<ConnId>,
     /// Lengths of chunks that the disk has.
     pub(super) verifying: BTreeMap<(ContentId, u32), u64>,
     /// Contents that time may have to look after: those wanted and those with news.
@@ -101,6 +103,7 @@ impl Node {
             strikes: Remembered::default(),
             resting: Remembered::default(),
             outstanding: 0,
+            roomy: Vec::new(),
             verifying: BTreeMap::new(),
             live: BTreeSet::new(),
             uplink: Uplink::default(),
@@ -172,6 +175,7 @@ impl Node {
             Input::ChunkNotStored { id, chunk } => self.chunk_not_stored(cx, id, chunk),
             Input::Tick => self.tick(cx),
         }
+        self.refill(cx);
     }
 
     /// This machine's links: addresses on them are dialled as often as need be.
@@ -367,6 +371,7 @@ impl Node {
                     cx.out.push(Output::Discard { conn: at, rid, wasted });
                 }
                 self.free(id, u64::from(*len));
+                self.refund_turn(at, *id, u64::from(*len));
                 if let Some(body) = self.body_mut(id)
                     && let Some(flight) = body.flights.get_mut(chunk)
                 {
@@ -379,6 +384,7 @@ impl Node {
             }
             Asked::Any { id, len } => {
                 self.free(id, u64::from(*len));
+                self.refund_turn(at, *id, u64::from(*len));
                 u64::from(*len)
             }
             Asked::Meta { id, got, .. } => {

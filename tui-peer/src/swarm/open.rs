@@ -175,6 +175,7 @@ impl Node {
                 self.expect_late(cx, at, rid, asked);
             }
         }
+        self.has_room(at);
         self.unlink(cx, at, id, peer, requeued);
         if let Some(content) = self.contents.get_mut(&id) {
             content.forget(&peer);
@@ -216,6 +217,7 @@ impl Node {
             hashless_until: cx.now,
             dry: None,
             assigned: None,
+            turn: 0,
         };
         content.links.insert(at, link);
         let chunks = content.body.as_ref().map(|body| body.layout.chunks());
@@ -240,6 +242,7 @@ impl Node {
         peer: PeerId,
         requeued: u32,
     ) {
+        self.leave_line(at, id);
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Some(mut link) = content.links.remove(&at) else { return };
         if let Some(body) = content.body.as_mut() {

@@ -8,6 +8,7 @@ use common::limits::MAX_LIVE_REQUESTS;
 
 use super::content::{Body, Content};
 use super::event::ConnId;
+use super::line::Step;
 use super::node::{Cx, Node};
 use super::time::Time;
 
@@ -37,22 +38,29 @@ impl Node {
         }
     }
 
-    /// Keeps a source busy: rate × delay bytes outstanding.
+    /// Keeps a source busy, rate × delay bytes outstanding, as far as it is this content's turn.
     pub(super) fn fill_link(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) {
         self.fetch_hashes(cx, at, id);
-        while self.may_ask(cx, at, id) {
-            if !self.ask_any(cx, at, id) && !self.ask_chunk(cx, at, id) {
-                break;
-            }
+        self.line_up(at, id);
+        self.has_room(at);
+    }
+
+    /// Asks a source for one thing more of a content, if that makes sense.
+    pub(super) fn ask_once(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) -> Step {
+        match self.may_ask(cx, at, id) {
+            Some(no) => no,
+            None if self.ask_any(cx, at, id) || self.ask_chunk(cx, at, id) => Step::Asked,
+            None => Step::Nothing,
         }
     }
 
-    fn may_ask(&self, cx: &Cx<'_>, at: ConnId, id: ContentId) -> bool {
+    /// Why a source may not be asked for more of a content, if so.
+    fn may_ask(&self, cx: &Cx<'_>, at: ConnId, id: ContentId) -> Option<Step> {
         let (Some(content), Some(conn)) = (self.contents.get(&id), self.conns.get(&at)) else {
-            return false;
+            return Some(Step::Nothing);
         };
         let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_ref()) else {
-            return false;
+            return Some(Step::Nothing);
         };
         // Whom to do without is a matter of whom else there is.
         let does_without = || {
@@ -63,25 +71,26 @@ impl Node {
             || content.rest_until > cx.now
             || (conn.rests_until > cx.now && does_without());
         if resting || !link.is_open() {
-            return false;
+            return Some(Step::Nothing);
         }
         let usual = body.usual_len();
         let pending = conn.pending();
         if conn.busy.is_some_and(|(until, _)| until > cx.now) {
-            return false;
+            return Some(Step::Full);
         }
         if let Some(until) = conn.snubbed_until {
             // One request now and then shows whether it has come back to life.
             if until > cx.now || pending > 0 {
-                return false;
+                return Some(Step::Full);
             }
         }
         let depth = self.depth(cx.now, at, content).min(conn.max_queued);
         let room = conn.outstanding + usual <= depth || pending == 0;
-        room && self.may_pace(cx.now, content)
-            && self.may_weigh(at, &id, depth, usual)
-            && self.may_reserve(content, usual)
-            && pending < MAX_LIVE_REQUESTS
+        if !room || pending >= MAX_LIVE_REQUESTS {
+            return Some(Step::Full);
+        }
+        let held = !self.may_pace(cx.now, content) || !self.may_reserve(content, usual);
+        held.then_some(Step::Held)
     }
 
     /// Whether the byte budget lets a content ask for more. The last part of it is kept for contents

@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::id::{ContentId, PeerId};
 use common::wire::Code;
 
-use super::content::{Content, Link};
+use super::content::Content;
 use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
 use super::time::Time;
@@ -142,58 +142,6 @@ impl Node {
         let sum: u64 = live.map(|content| u64::from(content.policy.weight)).sum();
         let own = u64::from(content.policy.weight);
         u64::try_from(u128::from(whole) * u128::from(own) / u128::from(sum.max(own))).unwrap_or(0)
-    }
-
-    /// Whether a content may take more of what a source is asked for at once, if others of another
-    /// weight want to ask it too.
-    pub(super) fn may_weigh(&self, at: ConnId, id: &ContentId, depth: u64, usual: u64) -> bool {
-        let (Some(conn), Some(content)) = (self.conns.get(&at), self.contents.get(id)) else {
-            return false;
-        };
-        if !self.mixed || conn.handles.len() < 2 {
-            return true;
-        }
-        let own = u64::from(content.policy.weight);
-        let rival = |other: &&ContentId| *other != id && self.asks(at, other);
-        let rivals = conn.handles.values().filter(rival).filter_map(|id| self.contents.get(id));
-        let sum: u64 = rivals.map(|rival| u64::from(rival.policy.weight)).sum();
-        if sum == 0 {
-            return true;
-        }
-        let asked: u64 = conn
-            .requests
-            .values()
-            .filter(|asked| asked.id() == *id)
-            .map(super::conn::Asked::left)
-            .sum();
-        asked == 0 || asked + usual <= depth * own / (own + sum)
-    }
-
-    /// Whether a content could ask a source for something now.
-    fn asks(&self, at: ConnId, id: &ContentId) -> bool {
-        self.contents.get(id).is_some_and(|content| {
-            content.is_active()
-                && content.body.as_ref().is_some_and(|body| body.picker.pickable() > 0)
-                && content.links.get(&at).is_some_and(Link::is_open)
-        })
-    }
-
-    /// Asks a source for more: of this content, and of the others if there is a weightier one that may
-    /// take the place that became free.
-    pub(super) fn fill_beside(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) {
-        let shared = self.mixed && self.conns.get(&at).is_some_and(|conn| conn.handles.len() > 1);
-        if !shared {
-            return self.fill_link(cx, at, id);
-        }
-        let Some(conn) = self.conns.get(&at) else { return };
-        let mut ids: Vec<ContentId> = conn.handles.values().copied().collect();
-        ids.sort_by_key(|id| {
-            let weight = self.contents.get(id).map_or(0, |content| content.policy.weight);
-            (std::cmp::Reverse(weight), *id)
-        });
-        for id in ids {
-            self.fill_link(cx, at, id);
-        }
     }
 
     /// Whether a content lacks something that no connected peer has. Cheap.

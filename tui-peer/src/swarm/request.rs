@@ -89,6 +89,7 @@ impl Node {
             count: u8::try_from(count).unwrap_or(1),
             except: body.flights.keys().copied().collect(),
         };
+        self.count_turn(at, id, count as u64 * usual);
         cx.send(at, msg);
         true
     }
@@ -153,6 +154,7 @@ impl Node {
         note_flight(body, chunk, at, rid);
         body.asked_at = cx.now;
         self.reserve(&id, u64::from(len));
+        self.count_turn(at, id, u64::from(len));
         cx.send(at, PeerMsg::Request { handle, rid, chunk, off: 0, len });
     }
 
@@ -171,6 +173,8 @@ impl Node {
     /// A request of ours is no longer needed.
     pub(super) fn cancel(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) {
         let Some(asked) = self.take_back(cx, at, rid) else { return };
+        // Not so where the source refuses: it would be asked and refuse again at once, for ever.
+        self.has_room(at);
         if !matches!(asked, Asked::Hashes { .. }) {
             cx.send(at, PeerMsg::Cancel { rid });
         }

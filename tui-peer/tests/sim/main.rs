@@ -9,6 +9,7 @@
 
 mod ending;
 mod links;
+mod many;
 mod matter;
 mod network;
 mod outcome;

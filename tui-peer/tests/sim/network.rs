@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::id::PeerId;
+use common::id::{ContentId, PeerId};
 use common::net::{OnLink, Prefix};
 use tui_peer::swarm::event::{ConnId, Input, Notice, SourceHint};
 use tui_peer::swarm::time::Time;
@@ -30,6 +30,9 @@ pub(crate) struct Peer {
     /// When its downlink has nothing more to bring.
     pub(crate) downlink_free: Time,
     pub(crate) done: Option<Time>,
+    /// Contents it was told to get, and has.
+    begun: usize,
+    completed: usize,
     deadline: Option<Time>,
     pub(crate) wasted: u64,
     pub(crate) received: u64,
@@ -65,6 +68,9 @@ pub(crate) struct Network {
     pub(crate) arrived: HashMap<(usize, ConnId), Time>,
     next_conn: u64,
     pub(crate) matter: Matter,
+    /// What is shared beside it, and how many at most a peer gets at once.
+    others: Vec<Matter>,
+    active: usize,
     pub(crate) weather: Weather,
     pub(crate) rng: fastrand::Rng,
     /// Everything that anybody did, if it is to be compared.
@@ -95,6 +101,8 @@ impl Network {
             arrived: HashMap::new(),
             next_conn: 1,
             matter,
+            others: Vec::new(),
+            active: 1,
             weather: Weather::default(),
             rng: fastrand::Rng::with_seed(seed ^ 1),
             trace: None,
@@ -110,6 +118,8 @@ impl Network {
                 uplink: Uplink::default(),
                 downlink_free: Time::ZERO,
                 done: None,
+                begun: 0,
+                completed: 0,
                 deadline: None,
                 wasted: 0,
                 received: 0,
@@ -133,6 +143,21 @@ impl Network {
     pub(crate) fn with_weather(mut self, weather: Weather) -> Self {
         self.weather = weather;
         self
+    }
+
+    /// The same with more contents, of which everybody gets so many at once.
+    pub(crate) fn with_more(mut self, others: Vec<Matter>, active: usize) -> Self {
+        (self.others, self.active) = (others, active);
+        self
+    }
+
+    /// All that is shared.
+    pub(crate) fn matters(&self) -> impl Iterator<Item = &Matter> {
+        std::iter::once(&self.matter).chain(&self.others)
+    }
+
+    pub(crate) fn matter(&self, id: ContentId) -> &Matter {
+        self.matters().find(|matter| matter.id == id).unwrap()
     }
 
     pub(crate) fn at(&mut self, time: Time, peer: usize, event: Event) {
@@ -188,24 +213,52 @@ impl Network {
 
     fn join(&mut self, i: usize) {
         self.peers[i].alive = true;
-        let whole = self.peers[i].spec.seed || self.peers[i].spec.manner != Manner::Honest;
-        let ready = match (whole, self.matter.is_folder()) {
-            (true, _) => Some(self.matter.whole()),
-            (false, false) => Some(self.matter.nothing()),
+        let at_once = if self.has_all(i) { usize::MAX } else { self.active };
+        for _ in 0..at_once {
+            if !self.begin_next(i) {
+                break;
+            }
+        }
+    }
+
+    fn has_all(&self, i: usize) -> bool {
+        self.peers[i].spec.seed || self.peers[i].spec.manner != Manner::Honest
+    }
+
+    /// A peer turns to the next content; false if there is none.
+    fn begin_next(&mut self, i: usize) -> bool {
+        let Some(matter) = self.matters().nth(self.peers[i].begun) else { return false };
+        let id = matter.id;
+        let ready = match (self.has_all(i), matter.is_folder()) {
+            (true, _) => Some(matter.whole()),
+            (false, false) => Some(matter.nothing()),
             // Nothing but the id is known of a folder.
             (false, true) => None,
         };
-        self.feed(i, Input::ContentAdded { id: self.matter.id, ready });
-        self.name_sources(i, NAMED);
+        self.peers[i].begun += 1;
+        self.feed(i, Input::ContentAdded { id, ready });
+        self.name_sources(i, id, NAMED);
+        true
+    }
+
+    /// A peer has all of a content.
+    pub(crate) fn completed(&mut self, i: usize) {
+        self.peers[i].completed += 1;
+        if self.peers[i].completed == 1 + self.others.len() {
+            self.peers[i].done = Some(self.now);
+        }
+        if !self.has_all(i) {
+            self.begin_next(i);
+        }
     }
 
     /// The tracker names a random subset of those who are here.
-    pub(crate) fn name_sources(&mut self, i: usize, most: usize) {
+    pub(crate) fn name_sources(&mut self, i: usize, id: ContentId, most: usize) {
         let mut others: Vec<usize> =
             (0..self.peers.len()).filter(|o| *o != i && self.peers[*o].alive).collect();
         self.rng.shuffle(&mut others);
         let sources = others.into_iter().take(most).map(hint).collect();
-        self.soon(i, Input::SourcesFound { id: self.matter.id, sources });
+        self.soon(i, Input::SourcesFound { id, sources });
     }
 
     fn die(&mut self, i: usize) {

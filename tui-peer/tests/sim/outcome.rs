@@ -54,7 +54,8 @@ impl Network {
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        let total = self.matter.layout.total() as f64;
+        let total: u64 = self.matters().map(|matter| matter.layout.total()).sum();
+        let total = total as f64;
         let counted: Vec<&Peer> = self.peers.iter().filter(|p| p.spec.counts()).collect();
         let sum = |of: &dyn Fn(&Peer) -> u64| self.peers.iter().map(of).sum::<u64>() as f64;
         let received: u64 = counted.iter().map(|p| p.received).sum();

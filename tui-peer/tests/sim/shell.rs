@@ -42,16 +42,16 @@ impl Network {
                 self.at(self.now + DISK, i, Event::Input(verdict));
             }
             Output::Discard { wasted, .. } => self.peers[i].wasted += wasted,
-            Output::Completed { .. } => self.peers[i].done = Some(self.now),
-            Output::NeedSources { .. } => self.name_sources(i, usize::MAX),
+            Output::Completed { .. } => self.completed(i),
+            Output::NeedSources { id } => self.name_sources(i, id, usize::MAX),
             Output::Notice(notice) => self.peers[i].notices.push(notice),
             Output::ManifestFetched { id, .. } => {
-                let ready = self.matter.nothing();
+                let ready = self.matter(id).nothing();
                 self.soon(i, Input::ContentReady { id, ready });
             }
             Output::Described { id, .. } => {
-                if !self.matter.is_folder() {
-                    let ready = self.matter.nothing();
+                if !self.matter(id).is_folder() {
+                    let ready = self.matter(id).nothing();
                     self.soon(i, Input::ContentReady { id, ready });
                 }
             }

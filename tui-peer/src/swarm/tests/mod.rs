@@ -8,6 +8,7 @@ mod doubts;
 mod hostile;
 mod pair;
 mod serving;
+mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -109,6 +110,9 @@ fn check(node: &Node) {
         assert_eq!(node.by_peer.get(&conn.peer), Some(at));
         for (handle, id) in &conn.handles {
             assert_eq!(node.contents[id].links[at].handle, *handle);
+        }
+        for (turn, id) in conn.line.waiting() {
+            assert_eq!(node.contents[id].links[at].turn, *turn, "in line twice or for nothing");
         }
     }
     for ((id, _), len) in &node.verifying {
