@@ -198,3 +198,31 @@ async fn who_has_what_and_who_sent_it_is_said_to_who_asks() {
     };
     until(&fetcher, "who sent it", sent).await;
 }
+
+/// Every exit with an open connection took 300 ms: as long as BYE may take to go out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_with_an_open_connection_stops_when_it_has_said_goodbye() {
+    let temp = tempfile::tempdir().unwrap();
+    let join = tracker().await;
+    let sharer = peer(temp.path(), "sharer", &join).await;
+    let path = temp.path().join("small");
+    std::fs::write(&path, "x".repeat(1000)).unwrap();
+    sharer.call(Command::Share { path, name: None }).await.unwrap();
+    let mut took = Vec::new();
+    // The best of some: others may use the machine.
+    for n in 0..5 {
+        let fetcher = peer(temp.path(), &format!("f{n}"), &join).await;
+        until(&fetcher, "the source", |s| sources(s, "small") > Some(0)).await;
+        let id = fetcher.snapshot().catalogue.rows[0].id;
+        let wish = Download { id, name: None, dir: None, files: Selection::All };
+        fetcher.call(Command::Download(wish)).await.unwrap();
+        let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
+        until(&fetcher, "it is here", done).await;
+        assert!(!fetcher.snapshot().peers.is_empty(), "connected");
+        let began = std::time::Instant::now();
+        fetcher.stop(Stop::Gracefully);
+        fetcher.stopped().await;
+        took.push(began.elapsed());
+    }
+    assert!(took.iter().min().unwrap() < &Duration::from_millis(200), "{took:?}");
+}

@@ -45,6 +45,8 @@ pub(super) struct Mirror {
     keys: HashMap<ContentId, Arc<str>>,
     text_bytes: usize,
     whole: bool,
+    /// Whether it was when it was last taken.
+    taken_whole: bool,
     version: u64,
     dirty: bool,
     /// News since the last snapshot; `None` is a row that is gone.
@@ -86,7 +88,7 @@ impl Mirror {
     }
 
     fn begin(&mut self) {
-        self.whole = false;
+        (self.whole, self.taken_whole) = (false, false);
         self.seen.clear();
         self.pages = 0;
         self.listing = Listing::Next(Vec::new());
@@ -186,7 +188,13 @@ impl Mirror {
         self.dirty
     }
 
-    /// How long to wait before the next [`take`](Self::take).
+    /// Whether it has just become whole: somebody may wait for that to look something up, and it is no matter
+    /// of how long ago the first pages of it were taken.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.dirty && self.whole && !self.taken_whole
+    }
+
+    /// How long to wait before the next [`take`](Self::take), unless it [is awaited](Self::is_awaited).
     pub(super) fn pause(&self) -> Duration {
         let rows = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         EVERY + PER_ROW.saturating_mul(rows)
@@ -198,6 +206,7 @@ impl Mirror {
             return None;
         }
         self.version += 1;
+        self.taken_whole = self.whole;
         let rows = self.rows.values().cloned().collect();
         let catalogue = Arc::new(Catalogue { version: self.version, rows, whole: self.whole });
         let (mut metas, mut gone) = (Vec::new(), Vec::new());
@@ -308,11 +317,15 @@ mod tests {
         // While listing: one row comes and stays, one is listed and goes.
         mirror.upsert(row(4, "aa"));
         mirror.remove(&row(2, "b").meta.descriptor.id());
+        assert!(!mirror.is_awaited());
         assert!(!mirror.take().unwrap().catalogue.whole);
         mirror.page(vec![row(3, "c")], vec![]);
+        assert!(mirror.is_awaited(), "it is whole");
         let Changed { catalogue, gone, .. } = mirror.take().unwrap();
         assert_eq!(names(&catalogue), ["aa", "c"]);
-        assert!(catalogue.whole);
+        assert!(catalogue.whole && !mirror.is_awaited());
+        mirror.upsert(row(5, "e"));
+        assert!(mirror.is_dirty() && !mirror.is_awaited(), "a change of it can wait");
         assert_eq!(gone, [row(1, "a").meta.descriptor.id()]);
     }
 

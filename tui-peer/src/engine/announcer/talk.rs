@@ -175,7 +175,7 @@ impl Client {
         let patience = self.patience.write;
         let link = self.link()?;
         timeout(patience, link.writer.flush()).await.map_err(|_| Ended::Timeout)??;
-        if now >= talk.catalogue_at
+        if (now >= talk.catalogue_at || self.mirror.is_awaited())
             && let Some(Changed { catalogue, metas, gone }) = self.mirror.take()
         {
             talk.catalogue_at = now + self.mirror.pause();

@@ -63,24 +63,60 @@ async fn attempt(
         .unwrap_or_else(|| HandshakeError::Connect(std::io::Error::other("no address known"))))
 }
 
-/// The first address that answers, each tried a little after the one before.
+/// The first address that answers. Each is tried a little after the one before, or as soon as that has failed
+/// (RFC 8305, 5).
 pub(in crate::engine) async fn connect(
     addrs: &[SocketAddr],
 ) -> std::io::Result<(TcpStream, SocketAddr)> {
-    let mut tries: FuturesUnordered<_> = (0u32..)
-        .zip(addrs.iter().take(MAX_TRIES))
-        .map(|(i, addr)| async move {
-            tokio::time::sleep(STAGGER * i).await;
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
-            connected.map_err(|_| std::io::ErrorKind::TimedOut)?.map(|stream| (stream, *addr))
-        })
-        .collect();
+    let mut left = addrs.iter().take(MAX_TRIES).copied();
+    let mut tries = FuturesUnordered::new();
     let mut last = std::io::Error::other("no address known");
-    while let Some(tried) = tries.next().await {
-        match tried {
-            Ok(connected) => return Ok(connected),
-            Err(error) => last = error,
+    loop {
+        match left.next() {
+            Some(addr) => tries.push(open(addr)),
+            None if tries.is_empty() => return Err(last),
+            None => {}
+        }
+        let more = left.len() > 0;
+        tokio::select! {
+            biased;
+            Some(tried) = tries.next() => match tried {
+                Ok(connected) => return Ok(connected),
+                Err(error) => last = error,
+            },
+            () = tokio::time::sleep(STAGGER), if more => {}
         }
     }
-    Err(last)
+}
+
+async fn open(addr: SocketAddr) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
+    let stream = connected.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    Ok((stream, addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Each address that refused cost the head start of the next.
+    #[tokio::test]
+    async fn an_address_that_refuses_costs_nothing() {
+        let there = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut addrs = Vec::new();
+        for _ in 1..MAX_TRIES {
+            // Nobody listens there any more.
+            let gone = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            addrs.push(gone.local_addr().unwrap());
+        }
+        addrs.push(there.local_addr().unwrap());
+        let began = Instant::now();
+        let (_, addr) = connect(&addrs).await.unwrap();
+        assert_eq!(addr, there.local_addr().unwrap());
+        assert!(began.elapsed() < STAGGER * 2, "{:?}", began.elapsed());
+        assert!(connect(&addrs[..2]).await.is_err());
+        assert!(connect(&[]).await.is_err());
+    }
 }

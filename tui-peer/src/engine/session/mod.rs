@@ -263,7 +263,7 @@ impl Session {
             self.drain(&mut queues);
             self.on_time();
         }
-        self.finish().await;
+        self.finish(&mut queues.conns).await;
     }
 
     /// Takes what else is waiting, a bounded number from each queue, so that none starves.

@@ -13,6 +13,7 @@ use super::Session;
 use super::content::{Content, HashRange, Role};
 use super::recall::save_hashes;
 use super::removed::Removed;
+use crate::engine::conn::ConnEvent;
 use crate::engine::disk::{Disk, Partial};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Stop;
@@ -22,7 +23,7 @@ use crate::swarm::event::Input;
 const TRANSFERS: Duration = Duration::from_secs(5);
 /// Time for the tracker to take our leave.
 const LEAVE: Duration = Duration::from_secs(2);
-/// Time for BYE to go out.
+/// Time for BYE to go out, at most.
 const GOODBYE: Duration = Duration::from_millis(300);
 /// Time for what was written last to reach the disks. What does not is hashed again at the next start, or
 /// fetched again: nothing wrong is believed.
@@ -80,7 +81,7 @@ impl Session {
 
     /// Says goodbye, syncs everything, publishes the last snapshot. No disk that hangs keeps it from
     /// ending.
-    pub(super) async fn finish(mut self) {
+    pub(super) async fn finish(mut self, conns: &mut mpsc::Receiver<ConnEvent>) {
         for job in self.jobs.iter() {
             job.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         }
@@ -96,9 +97,7 @@ impl Session {
         let copies = std::mem::take(&mut self.copies);
         let ((), deleted) = tokio::join!(copies.end(until), self.finish_volumes(until));
         self.finish_library(deleted, until.max(Instant::now() + LIBRARY)).await;
-        if !self.conns.is_empty() {
-            tokio::time::sleep(GOODBYE).await;
-        }
+        let _ = tokio::time::timeout(GOODBYE, self.parted(conns)).await;
         if let Some((hosted, _)) = self.net.hosted.take() {
             hosted.stop().await;
         }
@@ -106,6 +105,17 @@ impl Session {
         // Whoever starts again at once finds the library free.
         let closed = tokio::task::spawn_blocking(move || drop(self));
         let _ = tokio::time::timeout(CLOSING, closed).await;
+    }
+
+    /// Ends when every connection has: BYE is out, or nobody is there to hear it.
+    async fn parted(&mut self, conns: &mut mpsc::Receiver<ConnEvent>) {
+        while !self.conns.is_empty() {
+            match conns.recv().await {
+                Some(ConnEvent::Down { conn, .. }) => drop(self.conns.remove(&conn)),
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 
     /// Syncs and deletes what is to be, on all volumes beside each other; what was deleted.
