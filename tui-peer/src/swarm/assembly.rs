@@ -39,7 +39,7 @@ impl Node {
             let body = self.contents.get(&id).and_then(|content| content.body.as_ref());
             let len = body.map_or(len, |body| body.len(chunk).min(len));
             if len > 0 {
-                conn.cancelled.insert(rid, Asked::Chunk { id, chunk, len, got: 0 });
+                conn.cancelled.insert(rid, Asked::Chunk { id, chunk, len, got: 0, moved: cx.now });
             }
             return;
         }
@@ -55,9 +55,14 @@ impl Node {
             // It came (or was asked) from elsewhere meanwhile.
             self.take_back(cx, at, rid);
             cx.send(at, PeerMsg::Cancel { rid });
-            return self.expect_late(cx, at, rid, Asked::Chunk { id, chunk, len: real, got: 0 });
+            return self.expect_late(
+                cx,
+                at,
+                rid,
+                Asked::Chunk { id, chunk, len: real, got: 0, moved: cx.now },
+            );
         }
-        let asked = Asked::Chunk { id, chunk, len: real, got: 0 };
+        let asked = Asked::Chunk { id, chunk, len: real, got: 0, moved: cx.now };
         conn.requests.insert(rid, asked);
         conn.outstanding = conn.outstanding.saturating_sub(u64::from(len)) + u64::from(real);
         note_flight(body, chunk, at, rid);
@@ -80,12 +85,12 @@ impl Node {
             return self.fault(cx, at, "sent data nobody asked for");
         };
         match asked {
-            Asked::Chunk { id, chunk, len: whole, got, .. } => {
+            Asked::Chunk { id, chunk, len: whole, got, moved } => {
                 if !fits(off, len, *got, *whole) {
                     return self.fault(cx, at, MISFIT);
                 }
                 let begins = *got == 0;
-                *got += len;
+                (*got, *moved) = (*got + len, cx.now);
                 let (id, chunk, whole, done) = (*id, *chunk, *whole, got == whole);
                 if begins && !done && conn.begun(&id) > MAX_BEGUN {
                     return self.fault(cx, at, "begins chunks and does not finish them");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
+use common::limits::MIN_DATA_LEN;
 use common::merkle::HashRange;
 use common::net::AddrGroup;
 
@@ -17,6 +18,17 @@ use super::time::Time;
 const PACE_WEIGHT: f64 = 0.25;
 /// Seconds between chunks from which on a rate over two seconds says too little.
 const SLOW_ROUND: f64 = 0.4;
+/// What a source did before says little if its next chunk has taken so many times longer already.
+const OVERDUE: f64 = 2.0;
+/// A source is slow if a chunk of it takes longer than this, or if it has finished none for so long.
+const SLOW_CHUNK: Duration = Duration::from_secs(4);
+/// Requests that were not begun are given up if the one before takes so many times longer than usual.
+const GIVEN_UP: u32 = 4;
+/// A chunk that was begun stands still if nothing of it came for so long,
+const STANDS_STILL: Duration = Duration::from_secs(1);
+/// and for so many times longer than the smallest frame takes, which a source whose pace is not known is given
+/// [`SLOW_CHUNK`] for.
+const FRAMES: f64 = 4.0;
 
 /// One connection to one peer.
 #[derive(Debug)]
@@ -98,8 +110,8 @@ pub(super) struct Conn {
 /// A request of ours.
 #[derive(Debug, Clone)]
 pub(super) enum Asked {
-    /// A whole chunk.
-    Chunk { id: ContentId, chunk: u32, len: u32, got: u32 },
+    /// A whole chunk, and when some of it last came.
+    Chunk { id: ContentId, chunk: u32, len: u32, got: u32, moved: Time },
     /// Any chunk; the source has not said which yet.
     Any { id: ContentId, len: u32 },
     /// A slice of the manifest.
@@ -291,7 +303,34 @@ impl Conn {
     /// Bytes per second to expect of it. A rate over two seconds says little of a source whose chunks
     /// come seconds apart; there the time between them counts.
     pub(super) fn speed(&self, now: Time, len: u64) -> f64 {
-        if self.round(len) > SLOW_ROUND { 1.0 / self.pace.0 } else { self.down.get(now) }
+        if self.round(len) <= SLOW_ROUND {
+            return self.down.get(now);
+        }
+        let waited = now.since(self.pace.1);
+        let waits = waited > SLOW_CHUNK && self.pending() > 0;
+        let waited = if waits { waited.as_secs_f64() } else { 0.0 };
+        let (due, largest) = (self.pace.0 * OVERDUE, self.largest().max(1) as f64);
+        OVERDUE / due.max(waited / largest)
+    }
+
+    /// Whether its chunks take long, by what it has sent, or has not.
+    pub(super) fn is_slow(&self, now: Time, len: u64) -> bool {
+        self.round(len) > SLOW_CHUNK.as_secs_f64()
+            || (now.since(self.pace.1) > SLOW_CHUNK && self.pending() > 0)
+    }
+
+    /// Whether its next chunk should have been here long ago.
+    pub(super) fn is_overdue(&self, now: Time) -> bool {
+        let round = Duration::try_from_secs_f64(self.round(self.largest())).unwrap_or_default();
+        now.since(self.pace.1) > SLOW_CHUNK.max(round * GIVEN_UP)
+    }
+
+    /// Whether a chunk that it has begun stands still.
+    pub(super) fn stands_still(&self, now: Time, asked: &Asked) -> bool {
+        let Asked::Chunk { got, moved, .. } = asked else { return false };
+        let frame = self.pace.0 * MIN_DATA_LEN as f64 * FRAMES;
+        let patience = if frame > 0.0 { frame } else { SLOW_CHUNK.as_secs_f64() };
+        *got > 0 && now.since(*moved).as_secs_f64() > patience.max(STANDS_STILL.as_secs_f64())
     }
 
     /// The writer is done with a request; its length, if it had it.

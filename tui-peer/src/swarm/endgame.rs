@@ -20,6 +20,8 @@ const ROUNDS: f64 = 1.5;
 /// For a source that needs so many times less than what is left to wait, rounds do not count at the end:
 /// sending one chunk twice costs next to nothing then.
 const CHEAP: f64 = 20.0;
+/// What has stood still is expected to take so many times longer than it has already.
+const SILENCE: f64 = 4.0;
 /// Sources asked for one chunk at once, at most.
 const MAX_ASKED: usize = 2;
 
@@ -100,7 +102,10 @@ impl Node {
                 return None;
             }
             let etas = flight.asked.iter().filter_map(|(holder, rid)| {
-                let round = self.conns.get(holder)?.round(usual);
+                let conn = self.conns.get(holder)?;
+                // Its turns come no more often, but what it has begun it sends.
+                let still = conn.stands_still(now, conn.requests.get(rid)?);
+                let round = if end && still { 0.0 } else { conn.round(usual) };
                 Some((self.eta(now, *holder, *rid, usual)?, round))
             });
             let (eta, round) = etas.min_by(|a, b| a.0.total_cmp(&b.0))?;
@@ -128,7 +133,10 @@ impl Node {
     /// against it.
     pub(super) fn eta(&self, now: Time, at: ConnId, rid: u32, usual: u64) -> Option<f64> {
         let conn = self.conns.get(&at)?;
-        let Some(Asked::Chunk { len, got, .. }) = conn.requests.get(&rid) else { return None };
+        let asked = conn.requests.get(&rid)?;
+        let Asked::Chunk { len, got, moved, .. } = asked else { return None };
+        let still = conn.stands_still(now, asked);
+        let still = if still { now.since(*moved).as_secs_f64() * SILENCE } else { 0.0 };
         let quiet = now.since(conn.progress).as_secs_f64();
         let (speed, recent) = (conn.speed(now, usual), conn.down.get(now));
         let (ahead, speed, usual_quiet) = if *got > 0 {
@@ -137,10 +145,11 @@ impl Node {
             (conn.outstanding, speed, conn.round(usual))
         };
         if speed < 1.0 {
-            return Some(quiet * 4.0);
+            return Some(still.max(quiet * SILENCE));
         }
         let over = (quiet - usual_quiet).max(0.0);
-        Some((ahead as f64 / speed - quiet.min(usual_quiet)).max(0.0) + over)
+        let flowing = (ahead as f64 / speed - quiet.min(usual_quiet)).max(0.0) + over;
+        Some(flowing.max(still))
     }
 
     /// Another source takes over a chunk. Who has not begun to send it need not; of those who have, one

@@ -14,6 +14,9 @@ use super::time::Time;
 
 /// The part of the budget (one in so many) kept for contents that use less than their share.
 const KEPT: u64 = 4;
+/// Bytes that a slow source still has to send at least when it is asked for its next chunk: at the rate of
+/// one whose chunks of 4 MiB take four seconds, a round trip of 60 ms.
+const SLOW_AHEAD: u64 = 64 << 10;
 
 impl Node {
     /// Asks for as much as makes sense, of every content and source.
@@ -33,6 +36,11 @@ impl Node {
         };
         let mut links: Vec<ConnId> = content.links.keys().copied().collect();
         self.rng.shuffle(&mut links);
+        let usual = content.body.as_ref().map_or(0, Body::usual_len);
+        if self.budget_for(content) < usual * links.len() as u64 {
+            // It does not hold something for all of them: who has nothing to do comes first.
+            links.sort_by_key(|at| self.conns.get(at).is_some_and(|conn| conn.pending() > 0));
+        }
         for at in links {
             self.fill_link(cx, at, id);
         }
@@ -84,6 +92,9 @@ impl Node {
                 return Some(Step::Full);
             }
         }
+        if pending > 0 && conn.is_overdue(cx.now) {
+            return Some(Step::Full);
+        }
         let depth = self.depth(cx.now, at, content).min(conn.max_queued);
         let room = conn.outstanding + usual <= depth || pending == 0;
         if !room || pending >= MAX_LIVE_REQUESTS {
@@ -124,6 +135,13 @@ impl Node {
         let start = self.cfg.start_depth / sources.max(1);
         let least = start.min(self.cfg.min_depth);
         let usual = content.body.as_ref().map_or(0, Body::usual_len);
-        bytes.clamp(least, self.cfg.max_depth).max(2 * usual)
+        if conn.is_slow(now, usual) {
+            // The chunk it is at, and when that is nearly here, the next: all share one byte budget, and one
+            // that trickles must not hold more of it than need be.
+            return usual + bytes.clamp(SLOW_AHEAD.min(usual), usual);
+        }
+        let bytes = bytes.clamp(least, self.cfg.max_depth);
+        // Who has sent no whole chunk yet may be one of those.
+        if conn.pace.0 > 0.0 { bytes.max(2 * usual) } else { bytes.max(usual) }
     }
 }

@@ -149,7 +149,7 @@ impl Node {
         let (handle, len) = (link.handle, body.len(chunk));
         conn.wake(cx.now);
         let rid = conn.rid();
-        conn.requests.insert(rid, Asked::Chunk { id, chunk, len, got: 0 });
+        conn.requests.insert(rid, Asked::Chunk { id, chunk, len, got: 0, moved: cx.now });
         conn.outstanding += u64::from(len);
         note_flight(body, chunk, at, rid);
         body.asked_at = cx.now;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use common::wire::Code;
 use tui_peer::swarm::event::{ConnId, Input};
 use tui_peer::swarm::time::Time;
 
@@ -116,17 +117,30 @@ impl Network {
             peer.uplink.busy = false;
             return;
         };
-        let rate = peer.spec.up;
-        let frame = (rate * FRAME_TIME).clamp(FRAME.1, FRAME.0) as u32;
         peer.uplink.last = Some(conn);
         let Some(queue) = peer.uplink.queues.get_mut(&conn) else { return };
-        let Some(job) = queue.front_mut() else { return };
-        let len = frame.min(job.len - job.sent);
+        let free = |job: &Job| job.len - job.sent > peer.spec.holds_back(job.len);
+        let rests = peer.spec.manner == Manner::NineTenths;
+        let at = queue.iter().position(free).or((!rests).then_some(0));
+        let Some((at, job)) = at.and_then(|at| Some((at, queue.get_mut(at)?))) else {
+            peer.uplink.busy = false;
+            return;
+        };
+        let (left, back) = (job.len - job.sent, peer.spec.holds_back(job.len));
+        let rate = peer.spec.rate(peer.uplink.sent, u64::from(left));
+        let frame = match peer.spec.manner {
+            Manner::Crumbs => 1,
+            _ => (rate * FRAME_TIME).clamp(FRAME.1, FRAME.0) as u32,
+        };
+        let len = frame.min(if left > back { left - back } else { left });
         let (rid, off, chunk) = (job.rid, job.sent, job.chunk);
         job.sent += len;
         let finished = job.sent == job.len;
-        if finished {
-            queue.pop_front();
+        let parts = left - len == back && !finished;
+        let breaks_off = parts && peer.spec.manner == Manner::BreaksOff;
+        let hangs_up = parts && peer.spec.manner == Manner::HangsUp;
+        if finished || breaks_off {
+            queue.remove(at);
         }
         let lie = match (peer.spec.manner, chunk) {
             (Manner::Liar(n), Some(chunk)) => finished && chunk.is_multiple_of(n),
@@ -140,6 +154,10 @@ impl Network {
         self.at(sent_at + standstill, i, Event::Uplink);
         if finished {
             self.at(sent_at, i, Event::Input(Input::Served { conn, rid }));
+        }
+        if breaks_off {
+            let code = Code::Choked;
+            self.at(sent_at, i, Event::Input(Input::ServeFailed { conn, rid, code }));
         }
         let Some((other, back)) = self.wires.get(&(i, conn)).copied() else { return };
         let extra = self.bad_luck();
@@ -156,6 +174,9 @@ impl Network {
         }
         self.at(arrives, other, Event::Input(Input::Data { conn: back, rid, off, len }));
         self.at(arrives, i, Event::Arrived(conn, len));
+        if hangs_up {
+            self.at(arrives, i, Event::HangUp(conn));
+        }
     }
 
     /// How much later a frame comes than it could.

@@ -8,6 +8,7 @@
 )]
 
 mod ending;
+mod liars;
 mod links;
 mod many;
 mod matter;

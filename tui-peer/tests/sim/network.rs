@@ -50,6 +50,7 @@ pub(crate) enum Event {
     Uplink,
     /// So many bytes arrived at the other end of a connection.
     Arrived(ConnId, u32),
+    HangUp(ConnId),
     Wake,
     Join,
     Die,
@@ -192,6 +193,7 @@ impl Network {
             Event::Taint(conn, rid) => drop(self.peers[i].tainted.insert((conn, rid), ())),
             Event::Uplink => self.uplink(i),
             Event::Arrived(conn, len) => self.arrived(i, conn, len),
+            Event::HangUp(conn) => self.cut(i, conn),
             Event::Wake => {
                 if self.peers[i].deadline == Some(self.now) {
                     self.peers[i].deadline = None;

@@ -9,6 +9,7 @@ use tui_peer::swarm::event::{ConnId, Input, Output};
 
 use super::links::Job;
 use super::network::{Event, Network};
+use super::spec::Manner;
 
 /// Hashing and writing a chunk.
 const DISK: Duration = Duration::from_micros(500);
@@ -20,6 +21,10 @@ impl Network {
             Output::Send { conn, msg } => self.send(i, conn, &msg),
             Output::Disconnect { conn, .. } => self.cut(i, conn),
             Output::Serve { conn, rid, chunk, len, .. } => {
+                if let Manner::Refuses(code) = self.peers[i].spec.manner {
+                    self.send(i, conn, &PeerMsg::Reject { rid, code });
+                    return self.soon(i, Input::Served { conn, rid });
+                }
                 self.enqueue(i, conn, Job { rid, chunk: Some(chunk), len, sent: 0 });
             }
             Output::ServeManifest { conn, rid, len, .. } => {
@@ -64,6 +69,9 @@ impl Network {
     }
 
     fn send(&mut self, i: usize, conn: ConnId, msg: &PeerMsg) {
+        if self.peers[i].spec.manner == Manner::Mute {
+            return;
+        }
         if let Some((other, back)) = self.wires.get(&(i, conn)).copied() {
             self.peers[i].messages += 1;
             self.peers[i].answered_hashes += u64::from(matches!(msg, PeerMsg::Hashes { .. }));

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use common::wire::Code;
+
 /// A mebibyte.
 pub(crate) const MIB: u64 = 1 << 20;
 /// One link unit: 10 MB/s.
 pub(crate) const UNIT: f64 = 10e6;
 /// A link that is nobody's bottleneck.
 const WIDE: f64 = 1e15;
+
+/// 16 KiB, the smallest frame, every four seconds.
+pub(crate) const TRICKLE: f64 = 4096.0;
 
 /// How a peer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +24,24 @@ pub(crate) enum Manner {
     Silent,
     /// Stops for good after this many payload bytes.
     StopsAfter(u64),
+    /// Does not even say what it has.
+    Mute,
+    /// Says it has all and answers no request otherwise than with this refusal.
+    Refuses(Code),
+    /// Sends a byte at a time.
+    Crumbs,
+    /// Sends nine tenths of each chunk that it was asked for, and then the next.
+    NineTenths,
+    /// Sends nine tenths of each chunk and says that it will not go on.
+    BreaksOff,
+    /// Sends nine tenths of a chunk, hangs up and comes back.
+    HangsUp,
+    /// Sends 16 KiB every four seconds after this many payload bytes, as somebody does who wants to hold
+    /// what he was asked for without being called silent.
+    TricklesAfter(u64),
+    /// Sends everything but this many last bytes of each chunk at once, of all that it was asked for, and the
+    /// rest by 16 KiB every four seconds.
+    TricklesAtEnd(u64),
 }
 
 /// A peer to be.
@@ -48,6 +71,24 @@ impl Spec {
             joins: Duration::ZERO,
             dies: None,
             leaves: None,
+        }
+    }
+
+    /// Bytes per second at which it sends, when it has sent so much, and so much of a chunk is left.
+    pub(crate) fn rate(&self, sent: u64, left: u64) -> f64 {
+        match self.manner {
+            Manner::TricklesAfter(most) if sent >= most => TRICKLE,
+            Manner::TricklesAtEnd(last) if left <= last => TRICKLE,
+            _ => self.up,
+        }
+    }
+
+    /// Bytes of a chunk of this length that it sends only when it has nothing else to do, if at all.
+    pub(crate) fn holds_back(&self, len: u32) -> u32 {
+        match self.manner {
+            Manner::TricklesAtEnd(last) => u32::try_from(last).unwrap_or(len).min(len),
+            Manner::NineTenths | Manner::BreaksOff | Manner::HangsUp => len / 10,
+            _ => 0,
         }
     }
 

@@ -89,7 +89,7 @@ fn check(node: &Node) {
         let mut own = 0;
         for (rid, request) in &conn.requests {
             let (len, got) = match request {
-                Asked::Chunk { id, chunk, len, got } => {
+                Asked::Chunk { id, chunk, len, got, .. } => {
                     asked.entry((*id, *chunk)).or_default().insert((*at, *rid));
                     (*len, *got)
                 }
