@@ -15,9 +15,14 @@ pub struct Touched {
     pub all: bool,
 }
 
-/// See the module.
+/// See the module. Takes no memory while nothing is missing, no partial source has anything and nobody looks.
 #[derive(Debug, Default)]
 pub(super) struct Census {
+    counts: Option<Box<Counts>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     /// Missing wanted chunks by their number of partial sources.
     lacking: Vec<u32>,
     /// Per chunk, its partial sources' connections, all XORed: with one source that is the source. Made
@@ -28,19 +33,19 @@ pub(super) struct Census {
 }
 
 impl Census {
+    fn counts(&mut self) -> &mut Counts {
+        self.counts.get_or_insert_default()
+    }
+
     /// A partial source got (or lost) a chunk.
     pub(super) fn holder(&mut self, chunk: u32, at: ConnId, chunks: u32) {
-        if self.who.is_empty() {
-            self.who = vec![0; chunks as usize];
-        }
-        if let Some(who) = self.who.get_mut(chunk as usize) {
-            *who ^= key(at);
-        }
+        self.counts().holder(chunk, at, chunks);
     }
 
     /// The connection whose chunk this is, if exactly one partial source has it.
     pub(super) fn sole(&self, chunk: u32) -> u32 {
-        self.who.get(chunk as usize).copied().unwrap_or(0)
+        let who = self.counts.as_ref().and_then(|counts| counts.who.get(chunk as usize));
+        who.copied().unwrap_or(0)
     }
 
     /// A missing chunk has another number of partial sources.
@@ -51,6 +56,73 @@ impl Census {
 
     /// A chunk is missing now.
     pub(super) fn came(&mut self, copies: u16) {
+        self.counts().came(copies);
+    }
+
+    /// A chunk is not missing any more.
+    pub(super) fn left(&mut self, copies: u16) {
+        let lacking = self.counts.as_mut().map(|counts| &mut counts.lacking);
+        if let Some(count) = lacking.and_then(|lacking| lacking.get_mut(usize::from(copies))) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Forgets how rare what is missing is; it is counted anew.
+    pub(super) fn recount(&mut self) {
+        if let Some(counts) = &mut self.counts {
+            counts.lacking.clear();
+            counts.touch_all();
+        }
+    }
+
+    /// Missing chunks without any source, and copies of the rarest missing one plus the share of
+    /// missing ones that have more; `None` if nothing is missing. `seeds` have every chunk.
+    pub(super) fn scarcity(&self, seeds: u16) -> (u32, Option<f32>) {
+        self.counts.as_ref().map_or((0, None), |counts| counts.scarcity(seeds))
+    }
+
+    /// A chunk may stand otherwise now.
+    pub(super) fn touch(&mut self, chunk: u32) {
+        if let Some(counts) = &mut self.counts {
+            counts.touch(chunk);
+        }
+    }
+
+    /// What changed since this was called last; from now on a list is kept.
+    pub(super) fn take_touched(&mut self) -> Touched {
+        let all = Touched { chunks: Vec::new(), all: true };
+        self.counts().touched.replace(Touched::default()).unwrap_or(all)
+    }
+
+    /// Whether somebody looks.
+    pub(super) fn is_watched(&self) -> bool {
+        self.counts.as_ref().is_some_and(|counts| counts.touched.is_some())
+    }
+
+    /// Somebody looks from now on: all of it may stand otherwise.
+    pub(super) fn watch(&mut self) {
+        self.counts().touched = Some(Touched { chunks: Vec::new(), all: true });
+    }
+
+    /// Nobody looks any more.
+    pub(super) fn unwatch(&mut self) {
+        if let Some(counts) = &mut self.counts {
+            counts.touched = None;
+        }
+    }
+}
+
+impl Counts {
+    fn holder(&mut self, chunk: u32, at: ConnId, chunks: u32) {
+        if self.who.is_empty() {
+            self.who = vec![0; chunks as usize];
+        }
+        if let Some(who) = self.who.get_mut(chunk as usize) {
+            *who ^= key(at);
+        }
+    }
+
+    fn came(&mut self, copies: u16) {
         let at = usize::from(copies);
         if self.lacking.len() <= at {
             self.lacking.resize(at + 1, 0);
@@ -60,22 +132,7 @@ impl Census {
         }
     }
 
-    /// A chunk is not missing any more.
-    pub(super) fn left(&mut self, copies: u16) {
-        if let Some(count) = self.lacking.get_mut(usize::from(copies)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    /// Forgets how rare what is missing is; it is counted anew.
-    pub(super) fn recount(&mut self) {
-        self.lacking.clear();
-        self.touch_all();
-    }
-
-    /// Missing chunks without any source, and copies of the rarest missing one plus the share of
-    /// missing ones that have more; `None` if nothing is missing. `seeds` have every chunk.
-    pub(super) fn scarcity(&self, seeds: u16) -> (u32, Option<f32>) {
+    fn scarcity(&self, seeds: u16) -> (u32, Option<f32>) {
         let total: u32 = self.lacking.iter().sum();
         let first = self.lacking.iter().position(|count| *count > 0);
         let Some((least, at_least)) = first.and_then(|at| Some((at, *self.lacking.get(at)?)))
@@ -87,8 +144,7 @@ impl Census {
         (none, Some((least as f64 + f64::from(seeds) + more) as f32))
     }
 
-    /// A chunk may stand otherwise now.
-    pub(super) fn touch(&mut self, chunk: u32) {
+    fn touch(&mut self, chunk: u32) {
         if let Some(touched) = &mut self.touched
             && !touched.all
         {
@@ -104,30 +160,9 @@ impl Census {
             *touched = Touched { chunks: Vec::new(), all: true };
         }
     }
-
-    /// What changed since this was called last; from now on a list is kept.
-    pub(super) fn take_touched(&mut self) -> Touched {
-        let all = Touched { chunks: Vec::new(), all: true };
-        self.touched.replace(Touched::default()).unwrap_or(all)
-    }
-
-    /// Whether somebody looks.
-    pub(super) fn is_watched(&self) -> bool {
-        self.touched.is_some()
-    }
-
-    /// Somebody looks from now on: all of it may stand otherwise.
-    pub(super) fn watch(&mut self) {
-        self.touched = Some(Touched { chunks: Vec::new(), all: true });
-    }
-
-    /// Nobody looks any more.
-    pub(super) fn unwatch(&mut self) {
-        self.touched = None;
-    }
 }
 
-/// A connection as it stands in [`Census::who`]; never zero for the first four thousand million.
+/// A connection as it stands in [`Counts::who`]; never zero for the first four thousand million.
 pub(super) fn key(at: ConnId) -> u32 {
     (at.0 as u32).wrapping_add(1)
 }
@@ -184,6 +219,6 @@ mod tests {
         assert!(census.take_touched().all);
         census.unwatch();
         census.touch(1);
-        assert!(census.touched.is_none());
+        assert!(!census.is_watched());
     }
 }

@@ -373,7 +373,7 @@ impl Body {
     /// Counts one more sending of a chunk.
     pub(super) fn count_sent(&mut self, chunk: u32) {
         let sent = self.sent_counts();
-        if sent.availability().get(chunk as usize).is_some_and(|times| *times < MAX_SENT) {
+        if sent.copies(chunk) < MAX_SENT {
             sent.gained(chunk);
         }
     }

@@ -11,10 +11,11 @@ use super::conn::Asked;
 use super::content::{Body, Content};
 use super::event::{ConnId, Output, Ready};
 use super::node::{Cx, Node};
+use super::policy::NORMAL_WEIGHT;
 
 impl Node {
     pub(super) fn add_content(&mut self, cx: &mut Cx<'_>, id: ContentId, ready: Option<Ready>) {
-        self.contents.entry(id).or_insert_with(|| Content::new(cx.now));
+        self.contents.entry(id).or_insert_with(|| Box::new(Content::new(cx.now)));
         self.live.insert(id);
         if let Some(ready) = ready {
             self.content_ready(cx, id, ready);
@@ -69,7 +70,10 @@ impl Node {
         self.cancel_requests(cx, |asked| asked.id() == id);
         self.live.remove(&id);
         let Some(content) = self.contents.remove(&id) else { return };
-        self.weigh();
+        // Who takes thousands away need not have all others gone through for each.
+        if content.up_limited || content.policy.weight != NORMAL_WEIGHT {
+            self.weigh();
+        }
         for (at, link) in &content.links {
             cx.send(*at, PeerMsg::Close { handle: link.handle });
             if let Some(conn) = self.conns.get_mut(at) {

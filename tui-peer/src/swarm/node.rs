@@ -29,7 +29,8 @@ pub struct Node {
     pub(super) cfg: NodeConfig,
     pub(super) me: PeerId,
     pub(super) rng: fastrand::Rng,
-    pub(super) contents: BTreeMap<ContentId, Content>,
+    /// Boxed: of tens of thousands every other place in the nodes of the tree is empty.
+    pub(super) contents: BTreeMap<ContentId, Box<Content>>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) by_peer: BTreeMap<PeerId, ConnId>,
     pub(super) dialer: Dialer,

@@ -12,9 +12,104 @@ const CANDIDATES: usize = 32;
 /// Not pickable.
 const NOWHERE: u32 = u32::MAX;
 
-/// Availability of chunks, and the pickable ones by rarity.
+/// Availability of chunks, and the pickable ones by rarity. As long as nothing is pickable and no partial source
+/// has anything it takes no memory: most of many thousands of shares are complete and nobody's wish.
 #[derive(Debug, Clone)]
 pub struct Picker {
+    chunks: u32,
+    tables: Option<Box<Tables>>,
+}
+
+impl Picker {
+    /// `chunks` chunks that nobody has and none of which is pickable.
+    pub fn new(chunks: u32) -> Self {
+        Self { chunks, tables: None }
+    }
+
+    /// Partial sources per chunk; empty if that is 0 for all.
+    pub fn availability(&self) -> &[u16] {
+        self.tables.as_ref().map_or(&[], |tables| &tables.availability)
+    }
+
+    /// Partial sources of one chunk.
+    pub fn copies(&self, chunk: u32) -> u16 {
+        self.tables.as_ref().map_or(0, |tables| tables.copies(chunk))
+    }
+
+    /// How many chunks can be picked.
+    pub fn pickable(&self) -> usize {
+        self.tables.as_ref().map_or(0, |tables| tables.order.len())
+    }
+
+    /// Whether a chunk can be picked.
+    pub fn is_pickable(&self, chunk: u32) -> bool {
+        self.tables.as_ref().is_some_and(|tables| tables.is_pickable(chunk))
+    }
+
+    /// Makes a chunk pickable.
+    pub fn insert(&mut self, chunk: u32) {
+        self.tables().insert(chunk);
+    }
+
+    /// Makes a chunk not pickable: requested, here, or not wanted.
+    pub fn remove(&mut self, chunk: u32) {
+        if let Some(tables) = &mut self.tables {
+            tables.remove(chunk);
+        }
+    }
+
+    /// One more partial source has this chunk.
+    pub fn gained(&mut self, chunk: u32) {
+        self.tables().gained(chunk);
+    }
+
+    /// One partial source fewer has this chunk.
+    pub fn lost(&mut self, chunk: u32) {
+        if let Some(tables) = &mut self.tables {
+            tables.lost(chunk);
+        }
+    }
+
+    /// The rarest pickable chunk for which `usable` holds; among equally rare ones any with the same
+    /// probability (as long as few of a bucket are unusable).
+    pub fn pick(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
+        self.tables.as_ref()?.pick(usable, rng)
+    }
+
+    /// Like [`pick`](Self::pick), but of several equally rare ones that with the least `cost`: a few
+    /// are compared.
+    pub fn pick_cheapest(
+        &self,
+        usable: impl Fn(u32) -> bool,
+        cost: impl Fn(u32) -> u16,
+        rng: &mut fastrand::Rng,
+    ) -> Option<u32> {
+        self.tables.as_ref()?.pick_cheapest(usable, cost, rng)
+    }
+
+    /// The first pickable chunk from `from` on for which `usable` holds.
+    pub fn pick_first(&self, from: u32, usable: impl Fn(u32) -> bool) -> Option<u32> {
+        self.tables.as_ref()?.pick_first(from, usable)
+    }
+
+    /// Any pickable chunk for which `usable` holds, whatever its rarity.
+    pub fn pick_random(
+        &self,
+        usable: impl Fn(u32) -> bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<u32> {
+        self.tables.as_ref()?.pick_random(usable, rng)
+    }
+
+    fn tables(&mut self) -> &mut Tables {
+        let chunks = self.chunks;
+        self.tables.get_or_insert_with(|| Box::new(Tables::new(chunks)))
+    }
+}
+
+/// What a [`Picker`] holds once there is something to hold.
+#[derive(Debug, Clone)]
+struct Tables {
     /// Partial sources per chunk, saturating.
     availability: Vec<u16>,
     /// Pickable chunks, rarest first.
@@ -25,9 +120,8 @@ pub struct Picker {
     ends: Vec<u32>,
 }
 
-impl Picker {
-    /// `chunks` chunks that nobody has and none of which is pickable.
-    pub fn new(chunks: u32) -> Self {
+impl Tables {
+    fn new(chunks: u32) -> Self {
         Self {
             availability: vec![0; chunks as usize],
             order: Vec::new(),
@@ -36,28 +130,15 @@ impl Picker {
         }
     }
 
-    /// Partial sources per chunk.
-    pub fn availability(&self) -> &[u16] {
-        &self.availability
-    }
-
-    /// Partial sources of one chunk.
-    pub fn copies(&self, chunk: u32) -> u16 {
+    fn copies(&self, chunk: u32) -> u16 {
         self.availability.get(chunk as usize).copied().unwrap_or(0)
     }
 
-    /// How many chunks can be picked.
-    pub fn pickable(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether a chunk can be picked.
-    pub fn is_pickable(&self, chunk: u32) -> bool {
+    fn is_pickable(&self, chunk: u32) -> bool {
         self.position.get(chunk as usize).is_some_and(|at| *at != NOWHERE)
     }
 
-    /// Makes a chunk pickable.
-    pub fn insert(&mut self, chunk: u32) {
+    fn insert(&mut self, chunk: u32) {
         if chunk as usize >= self.position.len() || self.is_pickable(chunk) {
             return;
         }
@@ -79,8 +160,7 @@ impl Picker {
         self.put(hole, chunk);
     }
 
-    /// Makes a chunk not pickable: requested, here, or not wanted.
-    pub fn remove(&mut self, chunk: u32) {
+    fn remove(&mut self, chunk: u32) {
         let Some(at) = self.position.get(chunk as usize).copied().filter(|at| *at != NOWHERE)
         else {
             return;
@@ -99,8 +179,7 @@ impl Picker {
         self.position[chunk as usize] = NOWHERE;
     }
 
-    /// One more partial source has this chunk.
-    pub fn gained(&mut self, chunk: u32) {
+    fn gained(&mut self, chunk: u32) {
         let Some(count) = self.availability.get(chunk as usize).copied() else { return };
         if count == u16::MAX {
             return;
@@ -116,8 +195,7 @@ impl Picker {
         self.availability[chunk as usize] = count + 1;
     }
 
-    /// One partial source fewer has this chunk.
-    pub fn lost(&mut self, chunk: u32) {
+    fn lost(&mut self, chunk: u32) {
         let Some(count) = self.availability.get(chunk as usize).copied() else { return };
         if count == 0 {
             return;
@@ -131,9 +209,7 @@ impl Picker {
         self.availability[chunk as usize] = count - 1;
     }
 
-    /// The rarest pickable chunk for which `usable` holds; among equally rare ones any with the same
-    /// probability (as long as few of a bucket are unusable).
-    pub fn pick(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
+    fn pick(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
         let mut start = 0usize;
         for end in &self.ends {
             let end = *end as usize;
@@ -156,9 +232,7 @@ impl Picker {
         None
     }
 
-    /// Like [`pick`](Self::pick), but of several equally rare ones that with the least `cost`: a few
-    /// are compared.
-    pub fn pick_cheapest(
+    fn pick_cheapest(
         &self,
         usable: impl Fn(u32) -> bool,
         cost: impl Fn(u32) -> u16,
@@ -180,18 +254,12 @@ impl Picker {
         None
     }
 
-    /// The first pickable chunk from `from` on for which `usable` holds.
-    pub fn pick_first(&self, from: u32, usable: impl Fn(u32) -> bool) -> Option<u32> {
+    fn pick_first(&self, from: u32, usable: impl Fn(u32) -> bool) -> Option<u32> {
         let end = u32::try_from(self.position.len()).unwrap_or(u32::MAX);
         (from..end).find(|chunk| self.is_pickable(*chunk) && usable(*chunk))
     }
 
-    /// Any pickable chunk for which `usable` holds, whatever its rarity.
-    pub fn pick_random(
-        &self,
-        usable: impl Fn(u32) -> bool,
-        rng: &mut fastrand::Rng,
-    ) -> Option<u32> {
+    fn pick_random(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
         if self.order.is_empty() {
             return None;
         }
@@ -235,6 +303,7 @@ mod tests {
     use super::*;
 
     fn check(picker: &Picker) {
+        let Some(picker) = &picker.tables else { return };
         let mut start = 0;
         for (bucket, end) in picker.ends.iter().enumerate() {
             for at in start..*end as usize {
@@ -271,7 +340,8 @@ mod tests {
                 check(&picker);
             }
             prop_assert_eq!(picker.pickable(), pickable.len());
-            prop_assert_eq!(picker.availability(), &availability);
+            let counted: Vec<u16> = (0..30).map(|chunk| picker.copies(chunk)).collect();
+            prop_assert_eq!(counted, availability);
             let usable = |chunk: u32| !chunk.is_multiple_of(3);
             let rarest =
                 pickable.iter().filter(|c| usable(**c)).map(|c| availability[*c as usize]).min();

@@ -10,10 +10,15 @@ pub const NOBODY: u8 = 0;
 /// The number of the ninth sender and later ones.
 pub const OTHERS: u8 = NAMED as u8 + 1;
 
-/// See the module.
+/// See the module. Takes no memory before the first chunk came.
 #[derive(Debug, Default)]
 pub struct Senders {
-    /// Of each chunk: 0, or a peer's place in `peers` from 1, or [`OTHERS`]. Made with the first chunk.
+    noted: Option<Box<Noted>>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// Of each chunk: 0, or a peer's place in `peers` from 1, or [`OTHERS`].
     slots: Vec<u8>,
     peers: Vec<PeerId>,
 }
@@ -21,30 +26,32 @@ pub struct Senders {
 impl Senders {
     /// A chunk came from a peer and was found good.
     pub(crate) fn note(&mut self, chunk: u32, peer: PeerId, chunks: u32) {
-        if self.slots.is_empty() {
-            self.slots = vec![NOBODY; chunks as usize];
+        let Noted { slots, peers } = &mut **self.noted.get_or_insert_default();
+        if slots.is_empty() {
+            *slots = vec![NOBODY; chunks as usize];
         }
-        let at = self.peers.iter().position(|known| *known == peer);
+        let at = peers.iter().position(|known| *known == peer);
         let at = at.or_else(|| {
-            (self.peers.len() < NAMED).then(|| {
-                self.peers.push(peer);
-                self.peers.len() - 1
+            (peers.len() < NAMED).then(|| {
+                peers.push(peer);
+                peers.len() - 1
             })
         });
         let number = at.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(OTHERS);
-        if let Some(slot) = self.slots.get_mut(chunk as usize) {
+        if let Some(slot) = slots.get_mut(chunk as usize) {
             *slot = number;
         }
     }
 
     /// Those with a number of their own, in the order of their numbers from 1.
     pub fn peers(&self) -> &[PeerId] {
-        &self.peers
+        self.noted.as_ref().map_or(&[], |noted| &noted.peers)
     }
 
     /// The number of who sent a chunk.
     pub fn of(&self, chunk: u32) -> u8 {
-        self.slots.get(chunk as usize).copied().unwrap_or(NOBODY)
+        let slot = self.noted.as_ref().and_then(|noted| noted.slots.get(chunk as usize));
+        slot.copied().unwrap_or(NOBODY)
     }
 }
 

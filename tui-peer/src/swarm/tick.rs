@@ -107,7 +107,7 @@ impl Node {
             live().any(|content| content.body.as_ref().is_some_and(|body| !body.news.is_empty()));
         if moving || news {
             BUSY
-        } else if live().any(super::content::Content::is_active) {
+        } else if live().any(|content| content.is_active()) {
             WAITING
         } else {
             IDLE

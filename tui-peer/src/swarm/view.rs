@@ -190,7 +190,7 @@ impl ContentView<'_> {
         self.body.picker.copies(chunk)
     }
 
-    /// The same of all chunks.
+    /// The same of all chunks; empty if that is 0 for all.
     pub fn partials(&self) -> &[u16] {
         self.body.picker.availability()
     }
