@@ -323,14 +323,26 @@ impl Opening<'_> {
         // What cannot be opened is said when it is copied from.
         let Ok(from) = tree.open_uncached(0, Access::Read) else { return Ok(None) };
         let file = sys::open_private(self.dir, names.part.as_str(), Access::CreateNew)?;
-        if sys::share_blocks(&file, &from) && sys::look_at(&file)?.size == self.spec.descriptor.size
-        {
-            file.sync_all()?;
-            let seen = sys::look_at(&file)?;
-            return Ok(Some((file, seen)));
+        match self.fill(&file, &from) {
+            Ok(Some(seen)) => Ok(Some((file, seen))),
+            Ok(None) => remove_part(self.dir, &self.spec.dir, &names.part).map(|()| None),
+            Err(error) => {
+                // A part without a journal is nobody's. The first error is the one that tells.
+                let _ = remove_part(self.dir, &self.spec.dir, &names.part);
+                Err(error)
+            }
         }
-        remove_part(self.dir, &self.spec.dir, &names.part)?;
-        Ok(None)
+    }
+
+    /// Gives a new part the blocks of what is there; `None` if that cannot be.
+    fn fill(&self, file: &fs::File, from: &fs::File) -> io::Result<Option<Seen>> {
+        self.hook.before(Step::ShareBlocks)?;
+        let shares = sys::share_blocks(file, from);
+        if !shares || sys::look_at(file)?.size != self.spec.descriptor.size {
+            return Ok(None);
+        }
+        file.sync_all()?;
+        sys::look_at(file).map(Some)
     }
 
     /// Gives a part of the wrong length the right one.

@@ -20,6 +20,7 @@ const MAX_SLICES: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Create,
+    ShareBlocks,
     Write { chunk: u32 },
     Append { len: usize },
     SyncData,

@@ -341,3 +341,19 @@ fn a_write_beside_a_failed_sync_does_not_turn_a_full_disk_into_a_failed_download
     let error = partial.write_chunk(1, &[content.chunk(1)], true).unwrap_err();
     assert!(matches!(error, DiskError::Unsure { .. }), "{error}");
 }
+
+#[test]
+fn h3_an_error_while_blocks_are_shared_leaves_no_part_without_a_journal() {
+    let content = Content::file(200_000);
+    let temp = tempfile::tempdir().unwrap();
+    let (whole, new) = (temp.path().join("whole"), temp.path().join("new"));
+    fs::write(&whole, &content.files[0]).unwrap();
+    fs::create_dir(&new).unwrap();
+    let hook = Faults::new(|_, step| (step == Step::ShareBlocks).then_some(Errno::IO));
+    let places = [Elsewhere::Whole(whole)];
+    assert!(Partial::open_all(content.spec(&new), hook, &places).is_err());
+    assert!(names_in(&new).is_empty(), "{:?}", names_in(&new));
+    // The next try begins as if there had been none.
+    let Going { durable, .. } = going(Partial::open_from(content.spec(&new), &places).unwrap());
+    assert!(durable.is_empty());
+}
