@@ -20,6 +20,7 @@ mod reload;
 mod send;
 mod serve;
 mod share;
+mod sharing;
 mod signals;
 mod status;
 mod stop;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::program::{Place, Running};
+use crate::program::{Place, Running, values};
 
 /// Small files, each with bytes of its own, and the names of all.
 fn files(place: &Place, count: usize) -> Vec<String> {
@@ -63,4 +63,27 @@ fn h3_signals_are_heard_while_paths_are_handed_over() {
     peer.signal(Signal::TERM);
     assert_eq!(peer.wait(), 0);
     assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn h3_a_running_peer_takes_many_paths_at_once() {
+    const COUNT: usize = 1_000;
+    let place = Place::new();
+    let names = files(&place, COUNT);
+    let peer = serve(&place, &[]);
+    let mut command = place.command(&["share", "--wait", "--json"]);
+    command.args(&names).arg("nowhere").current_dir(place.path("d"));
+    let began = Instant::now();
+    let end = command.output().unwrap();
+    // Was a snapshot and a commit for each, so more than four minutes.
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    let told = values(std::str::from_utf8(&end.stdout).unwrap());
+    let shared: Vec<&str> = told.iter().filter_map(|event| event["name"].as_str()).collect();
+    assert_eq!(shared, names, "each once, in their order");
+    assert!(told.iter().all(|event| event["event"] == "error" || event["remembered"] == true));
+    assert_eq!(end.status.code(), Some(69), "one of them is not there");
+    assert_eq!(peer.stop(), 0);
+    let mut again = serve(&place, &[]);
+    (0..COUNT).for_each(|_| drop(again.expect("shared")));
+    assert_eq!(again.stop(), 0);
 }

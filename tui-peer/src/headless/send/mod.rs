@@ -20,7 +20,7 @@ use self::receivers::{Receiver, Receivers};
 pub use self::spool::{SpoolError, spool};
 use super::output::{Output, SCHEMA, bytes};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
-use super::share::{Failed, Waiting};
+use super::sharing::{Failed, Sharing};
 use super::signals::Signals;
 use super::wait::{deadline, no_way};
 use super::working::Working;
@@ -150,16 +150,12 @@ impl Work {
     ) -> Result<Sent, u8> {
         let engine = self.engine.clone();
         let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let mut waiting = Waiting::new(&engine, &path);
-        let command = Command::Share { path, name: name.clone() };
-        if let Err(error) = engine.call(command).await {
-            out.error("share", &error.message, "check the path");
-            return Err(error.kind.exit());
-        }
+        let mut sharing = Sharing::new(&engine, name.clone());
+        sharing.ask(path);
         let (mut ticker, mut working) = (tokio::time::interval(PROGRESS), Working::default());
         loop {
             tokio::select! {
-                shared = waiting.shared(&engine, &mut self.events) => return match shared {
+                shared = sharing.next(&mut self.events) => return match shared {
                     Ok(shared) => Ok(Sent {
                         id: shared.row.id,
                         name: name.or(file_name).unwrap_or_else(|| shared.row.name.to_string()),
@@ -225,6 +221,10 @@ fn too_late(done: usize, out: &mut Output) -> u8 {
 
 fn not_shared(failed: Failed, out: &mut Output) -> u8 {
     match failed {
+        Failed::Refused(error) => {
+            out.error("share", &error.message, "check the path");
+            error.kind.exit()
+        }
         Failed::Share(why, hint) => {
             out.error("share", &why, &hint);
             exit::IO

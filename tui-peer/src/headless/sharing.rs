@@ -1,0 +1,394 @@
+//! What a running peer is to share, until others can download it: many paths at once, so that they are hashed side by
+//! side, written down in a few commits and told to the tracker in a few messages.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::id::ContentId;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::status::unkept_line;
+use super::wait::Ended;
+use crate::engine::command::{Command, CommandError, Reply};
+use crate::engine::event::{Event, What};
+use crate::engine::handle::{EngineHandle, Events};
+use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+
+/// Paths asked for and not answered: enough for full commits and messages to the tracker, and each is looked at for
+/// every event.
+const AT_ONCE: usize = 256;
+
+/// What others can download now.
+pub(super) struct Shared {
+    pub(super) row: Transfer,
+    /// Why a restart would forget it.
+    pub(super) unkept: Option<String>,
+}
+
+/// Why something is not shared.
+pub(super) enum Failed {
+    /// The peer does not take it.
+    Refused(CommandError),
+    /// It could not be shared: why, and what to do.
+    Share(String, String),
+    /// The tracker does not take it.
+    Tracker(String),
+    Ended(Ended),
+}
+
+/// Everything that is waited for, in the order in which it was asked for.
+pub(super) struct Sharing {
+    engine: EngineHandle,
+    name: Option<String>,
+    window: VecDeque<Waiting>,
+    calls: JoinSet<(u64, Result<Reply, CommandError>)>,
+    asked: u64,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    shares: Shares,
+}
+
+impl Sharing {
+    /// Nothing yet; what is asked for is shared under `name`, if that is given.
+    pub(super) fn new(engine: &EngineHandle, name: Option<String>) -> Self {
+        let mut snapshots = engine.snapshots();
+        let shares = Shares::new(snapshots.borrow_and_update().clone());
+        let (window, calls) = (VecDeque::new(), JoinSet::new());
+        Self { engine: engine.clone(), name, window, calls, asked: 0, snapshots, shares }
+    }
+
+    /// Whether as much is waited for as may be at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.window.len() >= AT_ONCE
+    }
+
+    /// Whether nothing is waited for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// Asks for a path.
+    pub(super) fn ask(&mut self, path: PathBuf) {
+        let number = self.asked;
+        self.asked += 1;
+        self.window.push_back(self.shares.waiting(number, &path));
+        self.call(number, path);
+    }
+
+    fn call(&mut self, number: u64, path: PathBuf) {
+        let (engine, name) = (self.engine.clone(), self.name.clone());
+        self.calls.spawn(async move { (number, engine.call(Command::Share { path, name }).await) });
+    }
+
+    /// The final word on the first that was asked for. May be given up and called again.
+    pub(super) async fn next(&mut self, events: &mut Events) -> Result<Shared, Failed> {
+        loop {
+            let Some(first) = self.window.front_mut() else { return std::future::pending().await };
+            match first.look(&self.shares) {
+                Ok(None) => {}
+                Ok(Some(shared)) => {
+                    self.window.pop_front();
+                    return Ok(shared);
+                }
+                Err(failed) => {
+                    self.window.pop_front();
+                    return Err(failed);
+                }
+            }
+            tokio::select! {
+                Some(Ok((number, answer))) = self.calls.join_next() => self.on_answer(number, answer),
+                event = events.recv() => match event {
+                    Ok(event) => self.hear(&event),
+                    Err(RecvError::Lagged(_)) => self.catch_up(),
+                    Err(RecvError::Closed) => return Err(Failed::Ended(Ended::Stopped)),
+                },
+                changed = self.snapshots.changed() => {
+                    changed.map_err(|_| Failed::Ended(Ended::Stopped))?;
+                    self.shares.update(self.snapshots.borrow_and_update().clone());
+                }
+            }
+        }
+    }
+
+    fn on_answer(&mut self, number: u64, answer: Result<Reply, CommandError>) {
+        let asked = self.window.iter_mut().find(|waiting| waiting.number == number);
+        if let (Some(waiting), Err(error)) = (asked, answer) {
+            waiting.failed.get_or_insert(Failed::Refused(error));
+        }
+    }
+
+    fn hear(&mut self, event: &Event) {
+        match &event.what {
+            What::Hashed { id, path, unkept } => {
+                for waiting in self.window.iter_mut().filter(|waiting| waiting.path == *path) {
+                    (waiting.id, waiting.unkept) = (Some(*id), unkept.clone());
+                }
+            }
+            What::Shared { id, .. } => {
+                self.shares.registered.insert(*id);
+            }
+            What::Failed { id: None, code: "share", hint } => {
+                // Of several paths in it the longest is meant: the others begin as it does.
+                let named = |waiting: &&mut Waiting| names(&event.text, &waiting.path);
+                let waiting = self.window.iter_mut().filter(named);
+                if let Some(waiting) = waiting.max_by_key(|waiting| waiting.path.as_os_str().len())
+                {
+                    let failed = Failed::Share(event.text.clone(), hint.clone());
+                    waiting.failed.get_or_insert(failed);
+                }
+            }
+            What::Failed { id: Some(id), code: "register", .. } => {
+                for waiting in self.window.iter_mut().filter(|waiting| waiting.id == Some(*id)) {
+                    waiting.failed.get_or_insert(Failed::Tracker(event.text.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Some events were missed: what is shared shows in the snapshot; what does not is asked for once more, and told
+    /// again if it was told.
+    fn catch_up(&mut self) {
+        self.shares.update(self.engine.snapshot());
+        let mut again = Vec::new();
+        let rows: HashMap<&Path, &Transfer> =
+            self.shares.snapshot.transfers.iter().map(|row| (row.path.as_path(), row)).collect();
+        for waiting in self.window.iter_mut().filter(|waiting| waiting.failed.is_none()) {
+            let row = rows.get(waiting.path.as_path());
+            match row.filter(|row| is_there(row)).map(|row| row.id) {
+                Some(id) => {
+                    waiting.id = Some(id);
+                    self.shares.registered.insert(id);
+                }
+                None => again.push((waiting.number, waiting.path.clone())),
+            }
+        }
+        again.into_iter().for_each(|(number, path)| self.call(number, path));
+    }
+}
+
+/// What a peer shares.
+struct Shares {
+    snapshot: Arc<Snapshot>,
+    /// Places in the snapshot's rows.
+    places: HashMap<ContentId, usize>,
+    /// What lay at paths when it was begun to wait.
+    before: HashMap<PathBuf, ContentId>,
+    /// What the tracker has.
+    registered: HashSet<ContentId>,
+}
+
+impl Shares {
+    fn new(first: Arc<Snapshot>) -> Self {
+        let rows = || first.transfers.iter();
+        let taken = rows().filter(|row| is_there(row) && !row.refused).map(|row| row.id);
+        let here = rows().filter(|row| row.state == TransferState::Sharing);
+        Self {
+            registered: taken.collect(),
+            before: here.map(|row| (row.path.clone(), row.id)).collect(),
+            places: places(&first),
+            snapshot: first,
+        }
+    }
+
+    fn waiting(&self, number: u64, path: &Path) -> Waiting {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        // Shared before: nothing will happen, and nothing has to.
+        let id = self.before.get(&path).copied();
+        let unkept = self.snapshot.unkept.as_ref().filter(|_| id.is_some()).map(unkept_line);
+        Waiting { number, path, id, unkept, seen: false, failed: None }
+    }
+
+    fn update(&mut self, snapshot: Arc<Snapshot>) {
+        if !snapshot.transfers.is_same(&self.snapshot.transfers) {
+            self.places = places(&snapshot);
+        }
+        self.snapshot = snapshot;
+    }
+
+    fn row(&self, id: &ContentId) -> Option<&Transfer> {
+        self.snapshot.transfers.get(*self.places.get(id)?)
+    }
+}
+
+fn places(snapshot: &Snapshot) -> HashMap<ContentId, usize> {
+    snapshot.transfers.iter().enumerate().map(|(at, row)| (row.id, at)).collect()
+}
+
+fn is_there(row: &Transfer) -> bool {
+    matches!(row.state, TransferState::Sharing | TransferState::Checking)
+}
+
+/// Whether a text speaks of just this path, and not only of one that begins as it does.
+fn names(text: &str, path: &Path) -> bool {
+    let path = path.to_string_lossy();
+    let after = |(at, found): (usize, &str)| text.get(at + found.len()..)?.chars().next();
+    text.match_indices(&*path)
+        .any(|found| after(found).is_none_or(|next| matches!(next, ':' | ' ' | ',' | ';' | ')')))
+}
+
+/// One path.
+struct Waiting {
+    number: u64,
+    path: PathBuf,
+    id: Option<ContentId>,
+    unkept: Option<String>,
+    /// Whether it was seen among the peer's shares.
+    seen: bool,
+    failed: Option<Failed>,
+}
+
+impl Waiting {
+    /// Whether others can download it now (or, without a network, could).
+    fn look(&mut self, shares: &Shares) -> Result<Option<Shared>, Failed> {
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
+        let Some(id) = self.id else { return Ok(None) };
+        let row = shares.row(&id);
+        let gone = |why: &str| {
+            let why = format!("{}: {why}", self.path.display());
+            Err(Failed::Share(why, "tui-peer status lists what there is".to_owned()))
+        };
+        match row.map(|row| &row.state) {
+            // Snapshots come a little later than events.
+            None if !self.seen => return Ok(None),
+            None => return gone("it was unshared"),
+            Some(TransferState::Changed) if self.seen => return gone("it changed, or vanished"),
+            _ => {}
+        }
+        self.seen = true;
+        let network = &shares.snapshot.network;
+        let alone = match &network.state {
+            NetState::NoNetwork | NetState::Left => true,
+            NetState::Rejected { why } => return Err(Failed::Tracker(why.clone())),
+            _ => false,
+        };
+        let refused = row.is_some_and(|row| row.refused) && !alone;
+        if let (true, Some((_, why))) = (refused, &network.refused) {
+            return Err(Failed::Tracker(format!("{}: {why}", self.path.display())));
+        }
+        let there = alone || shares.registered.contains(&id);
+        let shared = |row: &Transfer| Shared { row: row.clone(), unkept: self.unkept.clone() };
+        Ok(row.filter(|_| there).map(shared))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::engine::event::{Level, Target};
+    use crate::engine::handle::{HandleParts, channel};
+    use crate::engine::snapshot::Me;
+
+    fn row(n: u8, refused: bool) -> Transfer {
+        Transfer {
+            state: TransferState::Sharing,
+            path: format!("/nowhere/{n}").into(),
+            refused,
+            ..Transfer::blank(ContentId::from_bytes([n; 32]))
+        }
+    }
+
+    fn on(state: NetState, rows: Vec<Transfer>) -> Snapshot {
+        let mut snapshot = Snapshot::first(Me::example());
+        snapshot.network.state = state;
+        snapshot.transfers = rows.into();
+        snapshot
+    }
+
+    fn tell(parts: &HandleParts, text: &str, what: What) {
+        let (at, text) = (SystemTime::now(), text.to_owned());
+        parts.events.send(Event { at, level: Level::Info, target: Target::Share, text, what });
+    }
+
+    /// Takes a call, and accepts it.
+    async fn accept(parts: &mut HandleParts) -> PathBuf {
+        let (command, reply) = parts.commands.recv().await.unwrap();
+        let Command::Share { path, .. } = command else { panic!("{command:?}") };
+        reply.send(Ok(Reply::Accepted)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn b14_what_is_shared_and_refused_by_the_tracker_is_not_said_to_be_shared() {
+        let mut snapshot = on(NetState::On, vec![row(1, false), row(2, true)]);
+        snapshot.network.refused = Some((1, "this tracker is full".to_owned()));
+        let (engine, parts) = channel(snapshot.clone());
+        let mut events = engine.events();
+        let mut sharing = Sharing::new(&engine, None);
+        ["/nowhere/1", "/nowhere/2"].iter().for_each(|path| sharing.ask(path.into()));
+        assert!(sharing.next(&mut events).await.is_ok());
+        let Err(Failed::Tracker(why)) = sharing.next(&mut events).await else {
+            panic!("said to be shared")
+        };
+        assert!(why.contains("/nowhere/2") && why.contains("full"), "{why}");
+        // Without a network there is nobody to refuse it.
+        snapshot.network.state = NetState::Left;
+        parts.snapshots.send_replace(snapshot.into());
+        let mut sharing = Sharing::new(&engine, None);
+        sharing.ask("/nowhere/2".into());
+        assert!(sharing.next(&mut events).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn h3_many_paths_are_asked_for_before_the_first_is_shared_and_told_in_their_order() {
+        let (engine, mut parts) = channel(on(NetState::On, Vec::new()));
+        let mut events = engine.events();
+        let mut sharing = Sharing::new(&engine, None);
+        let path = |n: u8| PathBuf::from(format!("/nowhere/{n}"));
+        [1, 11, 12].into_iter().for_each(|n| sharing.ask(path(n)));
+        let mut asked = Vec::new();
+        for _ in 0..3 {
+            asked.push(accept(&mut parts).await);
+        }
+        asked.sort();
+        assert_eq!(asked, [path(1), path(11), path(12)]);
+        // The second cannot be shared; that is not said of the first, which is a part of its name.
+        let failed = What::Failed { id: None, code: "share", hint: String::new() };
+        tell(&parts, "cannot read /nowhere/11: no", failed);
+        let shared = |n: u8| {
+            let id = ContentId::from_bytes([n; 32]);
+            tell(&parts, "", What::Hashed { id, path: path(n), unkept: None });
+            let name = String::new();
+            tell(&parts, "", What::Shared { id, name, size: 0, chunks: 0 });
+        };
+        [12, 1].into_iter().for_each(shared);
+        parts.snapshots.send_replace(on(NetState::On, vec![row(12, false), row(1, false)]).into());
+        let first = sharing.next(&mut events).await;
+        assert!(first.is_ok_and(|shared| shared.row.path == path(1)));
+        let second = sharing.next(&mut events).await;
+        assert!(matches!(second, Err(Failed::Share(why, _)) if why.contains("/nowhere/11")));
+        let third = sharing.next(&mut events).await;
+        assert!(third.is_ok_and(|shared| shared.row.path == path(12)));
+        assert!(sharing.is_empty());
+        (0..AT_ONCE).for_each(|_| sharing.ask(path(1)));
+        assert!(sharing.is_full());
+    }
+
+    #[tokio::test]
+    async fn h3_what_was_missed_among_the_events_is_asked_for_again() {
+        use crate::engine::handle::EVENT_QUEUE;
+        let (engine, mut parts) = channel(on(NetState::On, Vec::new()));
+        let mut events = engine.events();
+        let mut sharing = Sharing::new(&engine, None);
+        let path = PathBuf::from("/nowhere/1");
+        sharing.ask(path.clone());
+        assert_eq!(accept(&mut parts).await, path);
+        (0..=EVENT_QUEUE).for_each(|_| tell(&parts, "", What::Said));
+        let asked_again = async {
+            assert_eq!(accept(&mut parts).await, path);
+            let id = ContentId::from_bytes([1; 32]);
+            tell(&parts, "", What::Hashed { id, path, unkept: None });
+            let name = String::new();
+            tell(&parts, "", What::Shared { id, name, size: 0, chunks: 0 });
+            parts.snapshots.send_replace(on(NetState::On, vec![row(1, false)]).into());
+        };
+        let (shared, ()) = tokio::join!(sharing.next(&mut events), asked_again);
+        assert!(shared.is_ok());
+    }
+}
