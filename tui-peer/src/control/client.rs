@@ -256,7 +256,7 @@ impl Pages {
         let room = MAX_ROWS.saturating_sub(self.coming.len());
         self.coming.extend(page.rows.into_iter().take(room));
         if page.last {
-            let rows = std::mem::take(&mut self.coming);
+            let rows = std::mem::take(&mut self.coming).into();
             let (version, whole) = (page.version, page.whole);
             self.whole = Arc::new(Catalogue { version, rows, whole });
         }

@@ -222,14 +222,14 @@ fn stale(engine: &EngineHandle, wanted: bool, sent: Option<&Arc<Catalogue>>) -> 
 
 async fn pages(to: &mut Half, catalogue: &Catalogue) -> io::Result<()> {
     let count = catalogue.rows.len().div_ceil(PAGE_ROWS).max(1);
-    let mut rows = catalogue.rows.chunks(PAGE_ROWS);
+    let mut rows = catalogue.rows.iter();
     for number in 0..count {
         let page = Page {
             version: catalogue.version,
             whole: catalogue.whole,
             first: number == 0,
             last: number + 1 == count,
-            rows: rows.next().unwrap_or_default().to_vec(),
+            rows: rows.by_ref().take(PAGE_ROWS).cloned().collect(),
         };
         send(to, &Answer::Catalogue(page)).await?;
     }

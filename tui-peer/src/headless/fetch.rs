@@ -196,7 +196,7 @@ mod tests {
         };
         let mut snapshot = Snapshot::first(Me::example());
         let mut show = |version, rows: &[CatalogueRow]| {
-            let rows = rows.to_vec();
+            let rows = rows.to_vec().into();
             snapshot.catalogue = Arc::new(Catalogue { version, rows, whole: true });
             snapshot.clone()
         };

@@ -69,6 +69,8 @@ pub async fn serve(engine: EngineHandle, service: Service, out: &mut Output) -> 
         not_shared: offer(&engine, paths),
         deadline: require_tracker.then(|| Instant::now() + TRACKER),
         code: exit::OK,
+        seen: None,
+        line: String::new(),
         reported: HashMap::new(),
         told: Told::default(),
         working: Working::default(),
@@ -155,6 +157,9 @@ struct Serving {
     /// The tracker is to be reached by then.
     deadline: Option<Instant>,
     code: u8,
+    /// The number of the snapshot that was looked at last, and what it says in one line.
+    seen: Option<u64>,
+    line: String,
     /// Chunks of each download as last told to programs.
     reported: HashMap<ContentId, u32>,
     /// Sources that cannot be reached, as told to programs.
@@ -212,10 +217,20 @@ impl Serving {
 
     /// Once a second.
     fn look(&mut self, snapshot: &Snapshot, out: &mut Output) {
-        let line = figures::line(snapshot);
-        out.status(&line);
+        // At rest tens of thousands of rows are not gone through every second.
+        if self.seen.replace(snapshot.seq) != Some(snapshot.seq) {
+            self.line = figures::line(snapshot);
+            self.report_downloads(snapshot, out);
+        }
+        out.status(&self.line);
         self.working.show(snapshot, out);
         out.look();
+        self.manager.look(snapshot, &self.line, Instant::now());
+        self.look_at_network(snapshot, out);
+    }
+
+    /// Tells programs how far downloads are.
+    fn report_downloads(&mut self, snapshot: &Snapshot, out: &mut Output) {
         for transfer in snapshot.transfers.iter().filter(|t| t.state == TransferState::Getting) {
             if self.reported.insert(transfer.id, transfer.have) != Some(transfer.have) {
                 out.progress(&transfer.id, transfer);
@@ -226,7 +241,10 @@ impl Serving {
         }
         self.told.retain(&snapshot.transfers);
         self.reported.retain(|id, _| snapshot.transfers.iter().any(|t| t.id == *id));
-        self.manager.look(snapshot, &line, Instant::now());
+    }
+
+    /// Whether the tracker is reached in time.
+    fn look_at_network(&mut self, snapshot: &Snapshot, out: &mut Output) {
         if snapshot.network.state == NetState::On {
             self.deadline = None;
         }

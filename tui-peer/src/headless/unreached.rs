@@ -7,7 +7,7 @@ use common::id::{ContentId, PeerId};
 
 use super::output::Output;
 use crate::engine::event::{Event, What};
-use crate::engine::snapshot::Transfer;
+use crate::engine::snapshot::{Rows, Transfer};
 
 /// What was told, and what the engine said by itself.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Told {
     }
 
     /// Forgets what is no longer downloaded.
-    pub(super) fn retain(&mut self, transfers: &[Transfer]) {
+    pub(super) fn retain(&mut self, transfers: &Rows<Transfer>) {
         self.programs.retain(|(id, ..)| transfers.iter().any(|transfer| transfer.id == *id));
     }
 }

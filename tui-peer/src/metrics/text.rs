@@ -3,7 +3,7 @@
 use common::http::{Exposition, Kind};
 
 use crate::engine::figures::{Errors, Figures};
-use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use crate::engine::snapshot::{NetState, Rows, Snapshot, Transfer, TransferState};
 
 /// States of a transfer as labels: all of them are told, also those in which there is none.
 const STATES: [&str; 12] = [
@@ -86,7 +86,7 @@ fn network(out: &mut Exposition, snapshot: &Snapshot, figures: &Figures) {
     }
 }
 
-fn transfers(out: &mut Exposition, transfers: &[Transfer]) {
+fn transfers(out: &mut Exposition, transfers: &Rows<Transfer>) {
     let sharing = |row: &&Transfer| row.state == TransferState::Sharing;
     let shares = || transfers.iter().filter(sharing);
     out.gauge("shares", "Complete contents that are shared", shares().count());
@@ -133,12 +133,12 @@ mod tests {
     fn c6_every_state_is_counted_under_its_label() {
         let id = ContentId::from_bytes([1; 32]);
         let row = |state| Transfer { state, kind: Content::File, size: 7, ..Transfer::blank(id) };
-        let rows = [
+        let rows = Rows::from([
             row(TransferState::Sharing),
             row(TransferState::Sharing),
             row(TransferState::Failed("why".into())),
             row(TransferState::NoSource),
-        ];
+        ]);
         let mut out = Exposition::new("t");
         transfers(&mut out, &rows);
         for line in [

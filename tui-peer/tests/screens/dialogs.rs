@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use tui_peer::engine::command::{Command, Reply};
@@ -383,6 +382,6 @@ fn dialogs_survive_every_size() {
         let _ = Stage::of(snap, width, height).screen();
     }
     let mut snap = testkit::rich(Instant::now());
-    snap.transfers = Arc::new([]);
+    snap.transfers = [].into();
     let _ = Stage::of(snap, 80, 24).screen();
 }

@@ -162,8 +162,8 @@ fn troubles() -> Vec<Snapshot> {
         let mut snap = snapshot(now);
         snap.network.state = state;
         all.push(snap.clone());
-        snap.catalogue = Arc::new(Catalogue { version: 2, rows: Vec::new(), whole: true });
-        (snap.transfers, snap.peers, snap.focus) = (Arc::new([]), Arc::new([]), None);
+        snap.catalogue = Arc::new(Catalogue { version: 2, rows: [].into(), whole: true });
+        (snap.transfers, snap.peers, snap.focus) = ([].into(), Arc::new([]), None);
         (snap.bans, snap.watches) = (Arc::new([]), Arc::new([]));
         all.push(snap);
     }
@@ -173,7 +173,7 @@ fn troubles() -> Vec<Snapshot> {
     snap.network.asking = false;
     snap.me.serving = false;
     snap.me.listen.set_port(WANTED_PORT);
-    snap.transfers = Arc::new([]);
+    snap.transfers = [].into();
     all.push(snap);
     for (state, why, plan) in [
         (TransferState::Failed("no room".into()), None, ""),
@@ -199,10 +199,10 @@ fn troubles() -> Vec<Snapshot> {
     }
     let mut snap = snapshot(now);
     let mut catalogue = testkit::catalogue(20);
-    for row in &mut catalogue.rows {
-        (row.sources, row.complete) = (0, 0);
-    }
-    (snap.catalogue, snap.transfers) = (Arc::new(catalogue), Arc::new([]));
+    let mut rows = catalogue.rows.to_vec();
+    rows.iter_mut().for_each(|row| (row.sources, row.complete) = (0, 0));
+    catalogue.rows = rows.into();
+    (snap.catalogue, snap.transfers) = (Arc::new(catalogue), [].into());
     all.push(snap);
     all
 }
@@ -349,7 +349,7 @@ fn other_keys_and_missing_ones_read_well() {
     let mut stage = Stage::of(snap.clone(), 80, 24);
     stage.model.keymap = keymap.clone();
     insta::assert_snapshot!("rebound_left_and_failed", stage.screen());
-    snap.transfers = Arc::new([]);
+    snap.transfers = [].into();
     snap.focus = None;
     let mut stage = Stage::of(snap, 120, 40);
     stage.model.keymap = keymap;

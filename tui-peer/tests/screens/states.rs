@@ -107,11 +107,12 @@ fn the_cursor_stays_on_its_file() {
     let before = stage.model.list().key.clone();
     let mut snap = testkit::rich(stage.model.now.mono);
     let mut catalogue = testkit::catalogue(700);
-    catalogue.rows.extend(
-        testkit::catalogue(1204).rows.into_iter().filter(|r| Some(RowKey::Content(r.id)) == before),
-    );
-    catalogue.rows.sort_by(|a, b| a.name.cmp(&b.name));
-    catalogue.rows.dedup_by_key(|r| r.id);
+    let more = testkit::catalogue(1204).rows;
+    let more = more.iter().filter(|row| Some(RowKey::Content(row.id)) == before).cloned();
+    let mut rows: Vec<_> = catalogue.rows.iter().cloned().chain(more).collect();
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows.dedup_by_key(|row| row.id);
+    catalogue.rows = rows.into();
     snap.catalogue = Arc::new(catalogue);
     stage.send(Msg::Snapshot(Arc::new(snap)));
     assert!(stage.model.stale, "the order holds still while keys are pressed");
@@ -379,8 +380,8 @@ fn a_folder_that_was_only_looked_into_is_not_kept() {
 #[test]
 fn empty_lists_say_what_to_do() {
     let mut snap = testkit::rich(Instant::now());
-    snap.catalogue = Arc::new(Catalogue { version: 2, rows: Vec::new(), whole: true });
-    snap.transfers = Arc::new([]);
+    snap.catalogue = Arc::new(Catalogue { version: 2, rows: [].into(), whole: true });
+    snap.transfers = [].into();
     snap.peers = Arc::new([]);
     snap.focus = None;
     let mut stage = Stage::of(snap, 80, 24);

@@ -108,7 +108,7 @@ pub(crate) fn catalogue(n: u32) -> Catalogue {
         })
         .collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
-    Catalogue { version: 1, rows, whole: true }
+    Catalogue { version: 1, rows: rows.into(), whole: true }
 }
 
 fn chunks_of(size: u64) -> u32 {

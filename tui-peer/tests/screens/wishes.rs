@@ -129,11 +129,11 @@ fn what_nobody_has_is_watched() {
 
     let mut snap = testkit::rich(Instant::now());
     let mut catalogue = testkit::catalogue(20);
-    for row in &mut catalogue.rows {
-        (row.sources, row.complete) = (0, 0);
-    }
+    let mut rows = catalogue.rows.to_vec();
+    rows.iter_mut().for_each(|row| (row.sources, row.complete) = (0, 0));
+    catalogue.rows = rows.into();
     snap.catalogue = Arc::new(catalogue);
-    snap.transfers = Arc::new([]);
+    snap.transfers = [].into();
     let mut stage = Stage::of(snap, 80, 24);
     stage.keys("W");
     assert!(matches!(stage.calls()[..], [Command::Watch { on: true, .. }]));

@@ -9,7 +9,7 @@ use common::id::ContentId;
 use common::names::show;
 use common::wire::tracker::{FileMeta, FileRow};
 
-use crate::engine::snapshot::{Catalogue, CatalogueRow, raw_of};
+use crate::engine::snapshot::{Catalogue, CatalogueRow, Rows, raw_of};
 
 /// Rows mirrored at most: at twice what one peer may share, the list is past what anybody reads, and
 /// a tracker must not fill our memory. What comes later is left out.
@@ -41,7 +41,7 @@ type Key = (Arc<str>, ContentId);
 /// All rows, and how far listing them has come.
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
-    rows: BTreeMap<Key, CatalogueRow>,
+    rows: BTreeMap<Key, Arc<CatalogueRow>>,
     keys: HashMap<ContentId, Arc<str>>,
     text_bytes: usize,
     whole: bool,
@@ -151,13 +151,13 @@ impl Mirror {
         }
         let shown = shown(&row);
         let key = (folded(&shown.name), id);
-        if self.rows.get(&key) == Some(&shown) {
+        if self.rows.get(&key).is_some_and(|known| **known == shown) {
             return;
         }
         self.take_out(&id);
         self.text_bytes += text_len(&key, &shown);
         self.keys.insert(id, key.0.clone());
-        self.rows.insert(key, shown);
+        self.rows.insert(key, Arc::new(shown));
         self.changed.insert(id, Some(row.meta));
         self.dirty = true;
     }
@@ -207,7 +207,7 @@ impl Mirror {
         }
         self.version += 1;
         self.taken_whole = self.whole;
-        let rows = self.rows.values().cloned().collect();
+        let rows = Rows::shared(self.rows.values().cloned().collect());
         let catalogue = Arc::new(Catalogue { version: self.version, rows, whole: self.whole });
         let (mut metas, mut gone) = (Vec::new(), Vec::new());
         for (id, meta) in std::mem::take(&mut self.changed) {
@@ -286,7 +286,11 @@ mod tests {
         let raw = |row: &CatalogueRow| row.raw_name().to_owned();
         let raw: Vec<String> = catalogue.rows.iter().map(raw).collect();
         assert_eq!(raw, ["apple\u{1b}[2J", "zeal", "Zebra"]);
-        assert_eq!(catalogue.rows[1].raw, None, "it is kept only where it is different");
+        assert_eq!(
+            catalogue.rows.get(1).unwrap().raw,
+            None,
+            "it is kept only where it is different"
+        );
         assert!(catalogue.whole);
         assert_eq!((metas.len(), gone.len()), (3, 0));
         assert!(mirror.take().is_none(), "nothing new");

@@ -82,11 +82,20 @@ impl Library {
         state_dir: &Path,
         opener: Opener,
     ) -> Result<(Self, Loaded), LibraryError> {
+        let library = Self::open_unread(state_dir, opener)?;
+        let loaded = library.load()?;
+        Ok((library, loaded))
+    }
+
+    /// The same without a look at what is in it.
+    pub(in crate::engine) fn open_unread(
+        state_dir: &Path,
+        opener: Opener,
+    ) -> Result<Self, LibraryError> {
         let base = Base::open(state_dir, opener, prepare_tables)?;
         let library = Self { base, pending: Mutex::default(), turn: Mutex::default() };
         library.check_schema()?;
-        let loaded = library.load()?;
-        Ok((library, loaded))
+        Ok(library)
     }
 
     /// Keeps about so many bytes while the disk takes nothing.
@@ -420,15 +429,32 @@ impl Library {
     /// # Errors
     /// [`LibraryError`] when the database cannot be read.
     pub fn load(&self) -> Result<Loaded, LibraryError> {
+        let (shares, loaded) = self.load_with(|record| record)?;
+        Ok(Loaded { shares, ..loaded })
+    }
+
+    /// The same, of the shares only where they lie: [`Self::share`] has the rest of each. All at once would
+    /// be many megabytes that are needed for a moment.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(in crate::engine) fn load_paths(&self) -> Result<(Vec<PathBuf>, Loaded), LibraryError> {
+        self.load_with(|record| record.path)
+    }
+
+    fn load_with<S>(
+        &self,
+        kept: impl Fn(ShareRecord) -> S,
+    ) -> Result<(Vec<S>, Loaded), LibraryError> {
         self.base.read(|txn| {
-            let mut loaded = Loaded::default();
+            let (mut shares, mut loaded) = (Vec::new(), Loaded::default());
             let files = txn.open_table(SHARE_FILES)?;
             for row in txn.open_table(SHARES)?.iter()? {
                 let (key, head) = row?;
                 let files =
                     files.get(key.value())?.ok_or_else(|| Failure::bad("a share has no files"))?;
                 let record = ShareRecord::decode(key.value(), head.value(), files.value());
-                loaded.shares.push(record.map_err(|error| Failure::bad(&error))?);
+                shares.push(kept(record.map_err(|error| Failure::bad(&error))?));
             }
             for row in txn.open_table(DOWNLOADS)?.iter()? {
                 let (key, bytes) = row?;
@@ -446,7 +472,7 @@ impl Library {
                 let (key, value) = row?;
                 loaded.settings.insert(key.value().to_owned(), value.value().to_owned());
             }
-            Ok(loaded)
+            Ok((shares, loaded))
         })
     }
 

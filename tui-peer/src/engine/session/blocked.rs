@@ -95,7 +95,7 @@ impl Session {
     /// Downloads on volumes that do not answer rest, and take no place from others.
     pub(super) fn rest_hung(&mut self, now: Instant) {
         let mut hung = Vec::new();
-        for content in self.contents.values_mut() {
+        for content in self.contents.downloads_mut() {
             let id = content.id;
             let Some(download) = content.as_download() else { continue };
             let partial = download.partial.as_ref().filter(|_| download.phase == Phase::Getting);
@@ -149,7 +149,7 @@ impl Session {
     /// more of it.
     pub(super) fn leave_room(&mut self) {
         let mut getting: Vec<(PathBuf, ContentId)> = Vec::new();
-        for content in self.contents.values_mut() {
+        for content in self.contents.downloads_mut() {
             let id = content.id;
             if let Some(download) = content.as_download()
                 && download.phase == Phase::Getting
@@ -193,7 +193,7 @@ impl Session {
 
     /// Looks at once at what rests for lack of room.
     pub(super) fn retry_blocked_now(&mut self, now: Instant) {
-        for content in self.contents.values_mut() {
+        for content in self.contents.downloads_mut() {
             if let Some(download) = content.as_download()
                 && let Phase::Blocked { retry_at, .. } = &mut download.phase
             {
@@ -206,7 +206,7 @@ impl Session {
     /// Downloads that the disk refused: go on if it might work now.
     pub(super) fn retry_blocked(&mut self, now: Instant) {
         let mut due = Vec::new();
-        for content in self.contents.values_mut() {
+        for content in self.contents.downloads_mut() {
             let Some(download) = content.as_download() else { continue };
             if let Phase::Blocked { full, retry_at, .. } = &mut download.phase
                 && *retry_at <= now

@@ -15,6 +15,7 @@ use crate::engine::command::Selection;
 use crate::engine::disk::{ChunkSource, Partial};
 use crate::engine::library::DownloadRecord;
 use crate::engine::limiter::Limiter;
+use crate::engine::snapshot::Transfer;
 use crate::swarm::event::ConnId;
 
 /// One content of ours.
@@ -39,6 +40,8 @@ pub(super) struct Content {
     pub(super) registered: bool,
     /// Limit for uploads of it, if there ever was one.
     pub(super) limit: Option<Arc<Limiter>>,
+    /// As it stood in the last snapshot, which goes on using it while it stays so.
+    pub(super) row: Option<Arc<Transfer>>,
 }
 
 /// Why we have it.
@@ -255,6 +258,7 @@ impl Content {
             other_partial: 0,
             registered: false,
             limit: None,
+            row: None,
         }
     }
 
@@ -267,6 +271,11 @@ impl Content {
             total: layout.total(),
             chunks: layout.chunks(),
         })
+    }
+
+    /// Whether it is shared, so that we know what it is whatever others say.
+    pub(super) fn is_known_share(&self) -> bool {
+        matches!(self.role, Role::Share(_)) && self.layout.is_some() && self.descriptor.is_some()
     }
 
     /// What the tracker says about all who have it, ourselves included as far as it knows of us.

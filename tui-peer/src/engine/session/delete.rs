@@ -158,7 +158,7 @@ impl Session {
         let meets = |other: &Path| {
             [path, real].iter().any(|own| other.starts_with(own) || own.starts_with(other))
         };
-        let shares = self.contents.values().filter(|content| content.id != *id);
+        let shares = self.contents.shares().filter(|content| content.id != *id);
         let paths = shares.flat_map(|content| match &content.role {
             Role::Share(share) => share.paths.as_slice(),
             Role::Download(_) => &[],

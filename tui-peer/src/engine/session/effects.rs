@@ -204,7 +204,7 @@ impl Session {
     pub(super) fn is_busy(&self) -> bool {
         !self.jobs.is_empty()
             || self.conns.values().any(|conn| !conn.serving.is_empty() || !conn.bufs.is_empty())
-            || self.contents.values().any(|content| match &content.role {
+            || self.contents.downloads().any(|content| match &content.role {
                 Role::Download(download) => download.phase.is_active(),
                 Role::Share(_) => false,
             })

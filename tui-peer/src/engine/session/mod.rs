@@ -11,6 +11,7 @@ mod blocked;
 mod clock;
 mod commands;
 mod content;
+mod contents;
 mod copies;
 mod delete;
 mod doubts;
@@ -64,7 +65,6 @@ use tokio::sync::{mpsc, watch};
 
 use self::bans::Ban;
 use self::clock::{Clocks, Gap, GapNews, Jump, system_up};
-use self::content::Content;
 use self::hashing::HashJobs;
 use self::helpers::{Helpers, Place};
 use self::kept::Keeping;
@@ -115,7 +115,7 @@ pub(super) struct Session {
     effects: VecDeque<Output>,
     executing: bool,
     conns: BTreeMap<ConnId, Conn>,
-    contents: BTreeMap<ContentId, Content>,
+    contents: contents::Contents,
     /// Ids of `contents` in the order in which they were added.
     order: Vec<ContentId>,
     jobs: HashJobs,

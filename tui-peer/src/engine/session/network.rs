@@ -11,7 +11,7 @@ use common::wire::Code;
 use common::wire::tracker::FileMeta;
 use tokio::sync::mpsc;
 
-use super::content::{Phase, Role};
+use super::content::{Content, Phase, Role};
 use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
@@ -61,8 +61,9 @@ pub(super) struct Net {
     pub(super) state: NetState,
     pub(super) latency_ms: Option<u32>,
     pub(super) catalogue: Arc<Catalogue>,
-    /// What is known of contents that were located, by the tracker's word, bound to the id.
-    pub(super) metas: HashMap<ContentId, FileMeta>,
+    /// What is known of contents that were listed or located, by the tracker's word, bound to the id. `None` of
+    /// those that we share: there may be many thousands, and they know it themselves.
+    metas: HashMap<ContentId, Option<Box<FileMeta>>>,
     /// Sources of watched contents, as the tracker names them.
     pub(super) sources: HashMap<ContentId, HashMap<PeerId, SourceInfo>>,
     /// Our own tracker, and the way to it for others.
@@ -106,7 +107,21 @@ impl Net {
 
     /// What the tracker said about a content.
     pub(super) fn row(&self, id: &ContentId) -> Option<&FileMeta> {
-        self.metas.get(id)
+        self.metas.get(id)?.as_deref()
+    }
+
+    /// We share this, and know it from our own disk.
+    pub(super) fn know(&mut self, id: &ContentId) {
+        if let Some(meta) = self.metas.get_mut(id) {
+            *meta = None;
+        }
+    }
+
+    /// We do not share this any more.
+    pub(super) fn unknow(&mut self, own: FileMeta) {
+        if let Some(meta @ None) = self.metas.get_mut(&own.descriptor.id()) {
+            *meta = Some(own.into());
+        }
     }
 
     /// The tracker of this network let us in.
@@ -195,7 +210,7 @@ impl Session {
     /// Watches the sources of everything that is being downloaded or looked at.
     pub(super) fn watch_sources(&mut self) {
         let Some(announcer) = &self.net.announcer else { return };
-        let downloads = self.contents.values().filter(|c| c.phase().is_some()).map(|c| c.id);
+        let downloads = self.contents.downloads().map(|content| content.id);
         let ids: HashSet<ContentId> = downloads.chain(self.focus).collect();
         self.net.sources.retain(|id, _| ids.contains(id));
         announcer.watch(ids);
@@ -337,7 +352,7 @@ impl Session {
                         (content.other_complete, content.other_partial) = (0, 0);
                     }
                 }
-                self.net.metas.extend(metas.into_iter().map(|meta| (meta.descriptor.id(), meta)));
+                metas.into_iter().for_each(|meta| self.note_meta(meta));
                 self.count_other_copies();
                 self.check_watches();
                 if first {
@@ -347,7 +362,7 @@ impl Session {
             }
             TrackerEvent::Sources { id, meta, sources, complete, partial, whole } => {
                 if let Some(meta) = meta {
-                    self.net.metas.insert(id, meta);
+                    self.note_meta(meta);
                 }
                 self.on_sources(id, sources, whole);
                 if self.contents.get(&id).is_some_and(|c| c.phase() == Some(&Phase::Watching)) {
@@ -368,6 +383,13 @@ impl Session {
             }
             TrackerEvent::Latency(ms) => self.net.latency_ms = Some(ms),
         }
+    }
+
+    /// The tracker says what a content is.
+    fn note_meta(&mut self, meta: FileMeta) {
+        let id = meta.descriptor.id();
+        let ours = self.contents.get(&id).is_some_and(Content::is_known_share);
+        self.net.metas.insert(id, (!ours).then(|| meta.into()));
     }
 
     fn on_net_state(&mut self, state: NetState) {

@@ -224,7 +224,7 @@ impl Session {
             }
             Err(_) => self.redirect(&dir, since),
         }
-        let waiting: Vec<_> = self.contents.values_mut().filter_map(unopened).collect();
+        let waiting: Vec<_> = self.contents.downloads_mut().filter_map(unopened).collect();
         waiting.into_iter().for_each(|id| self.open(id));
         // A caller that no longer waits is fine.
         let _ = reply.send(result.map(|()| Reply::Accepted));
@@ -234,7 +234,7 @@ impl Session {
     fn redirect(&mut self, dir: &Path, since: Instant) {
         let instead = self.downloads_folder().to_path_buf();
         let mut records = Vec::new();
-        for download in self.contents.values_mut().filter_map(Content::as_download) {
+        for download in self.contents.downloads_mut().filter_map(Content::as_download) {
             if download.record.dir == dir && download.asked >= since && download.partial.is_none() {
                 download.record.dir.clone_from(&instead);
                 records.push(download.record.clone());

@@ -34,7 +34,7 @@ impl Session {
     pub(super) fn line(&self) -> Vec<ContentId> {
         let mut line: Vec<_> = self
             .contents
-            .values()
+            .downloads()
             .filter_map(|content| match &content.role {
                 Role::Download(download) => {
                     let wish = &download.record.wish;
@@ -50,7 +50,7 @@ impl Session {
 
     /// A place behind everything in the queue.
     pub(super) fn last_rank(&self) -> i64 {
-        let ranks = self.contents.values().filter_map(|content| match &content.role {
+        let ranks = self.contents.downloads().filter_map(|content| match &content.role {
             Role::Download(download) => Some(download.record.wish.rank),
             Role::Share(_) => None,
         });
@@ -99,7 +99,7 @@ impl Session {
     /// Notes which running downloads nobody has anything for, or whose folder does not answer.
     pub(super) fn note_stuck(&mut self, now: Instant) {
         let mut changed = false;
-        for content in self.contents.values_mut() {
+        for content in self.contents.downloads_mut() {
             let id = content.id;
             let Some(download) = content.as_download() else { continue };
             let stuck = match download.phase {

@@ -122,7 +122,7 @@ impl Rooms {
 impl Session {
     /// Looks at the folders that matter, beside the session.
     pub(super) fn look_at_rooms(&mut self) {
-        let active = self.contents.values().filter_map(|content| match &content.role {
+        let active = self.contents.downloads().filter_map(|content| match &content.role {
             Role::Download(download) if download.phase.is_active() => Some(&download.record.dir),
             _ => None,
         });

@@ -1,6 +1,7 @@
 //! Which shares lie at a path: found without a look at all of them, of which there may be many thousands.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 
 use common::id::ContentId;
@@ -8,38 +9,37 @@ use common::id::ContentId;
 use super::Session;
 use super::content::{Content, Role, Share};
 
-/// Contents by the paths from which they are (or were) shared. What has become of one since is seen from the
-/// content itself.
+/// Contents by hashes of the paths from which they are (or were) shared: the paths themselves stand in the contents,
+/// and what has become of one since is seen from that.
 #[derive(Debug, Default)]
 pub(super) struct SharePaths {
-    by_path: HashMap<PathBuf, Vec<ContentId>>,
+    /// Nobody outside can make many paths of one hash.
+    keys: RandomState,
+    ids: BTreeSet<(u64, ContentId)>,
 }
 
 impl SharePaths {
     pub(super) fn note(&mut self, path: &Path, id: ContentId) {
-        match self.by_path.get_mut(path) {
-            Some(ids) if ids.contains(&id) => {}
-            Some(ids) => ids.push(id),
-            None => {
-                self.by_path.insert(path.to_path_buf(), vec![id]);
-            }
-        }
+        self.ids.insert((self.hash(path), id));
     }
 
     pub(super) fn forget(&mut self, path: &Path, id: &ContentId) {
-        let Some(ids) = self.by_path.get_mut(path) else { return };
-        ids.retain(|other| other != id);
-        if ids.is_empty() {
-            self.by_path.remove(path);
-        }
+        self.ids.remove(&(self.hash(path), *id));
     }
 
     pub(super) fn has(&self, path: &Path, id: &ContentId) -> bool {
-        self.at(path).contains(id)
+        self.ids.contains(&(self.hash(path), *id))
     }
 
-    fn at(&self, path: &Path) -> &[ContentId] {
-        self.by_path.get(path).map_or(&[], Vec::as_slice)
+    /// Those that may lie there: paths of one hash are told apart by who asks.
+    fn at(&self, path: &Path) -> impl Iterator<Item = &ContentId> {
+        let hash = self.hash(path);
+        let (first, last) = (ContentId::from_bytes([0; 32]), ContentId::from_bytes([0xff; 32]));
+        self.ids.range((hash, first)..=(hash, last)).map(|(_, id)| id)
+    }
+
+    fn hash(&self, path: &Path) -> u64 {
+        self.keys.hash_one(path.as_os_str())
     }
 }
 
@@ -49,7 +49,7 @@ impl Session {
         &'a self,
         path: &'a Path,
     ) -> impl Iterator<Item = (ContentId, &'a Share)> {
-        self.share_paths.at(path).iter().filter_map(move |id| {
+        self.share_paths.at(path).filter_map(move |id| {
             let Content { role: Role::Share(share), .. } = self.contents.get(id)? else {
                 return None;
             };
@@ -92,12 +92,12 @@ mod tests {
         paths.note(path, a);
         paths.note(path, a);
         paths.note(path, b);
-        assert_eq!(paths.at(path), [a, b]);
+        assert!(paths.at(path).eq(&[a, b]));
         assert!(paths.has(path, &a) && !paths.has(Path::new("/d/y"), &a));
         paths.forget(path, &a);
         paths.forget(path, &a);
-        assert_eq!(paths.at(path), [b]);
+        assert!(paths.at(path).eq(&[b]));
         paths.forget(path, &b);
-        assert!(paths.by_path.is_empty());
+        assert!(paths.ids.is_empty());
     }
 }

@@ -22,8 +22,9 @@ use crate::engine::library::{
 };
 use crate::swarm::event::{Input, Ready};
 
-/// Remembered shares looked at by one thread before it reports.
-const RESTORED_AT_ONCE: usize = 64;
+/// Remembered shares looked at by one thread before it reports. As many for each place in the queue of results may
+/// wait for the session, some hundred bytes each.
+const RESTORED_AT_ONCE: usize = 16;
 
 /// Results of background work.
 pub(super) enum Done {
@@ -76,6 +77,8 @@ pub(super) enum Restored {
     /// It looks unchanged, but was written so shortly before it was hashed that it may not be.
     Young(ShareRecord),
     Gone(ShareRecord),
+    /// The library could be read at the start and cannot any more.
+    Unread(PathBuf, LibraryError),
 }
 
 impl Session {
@@ -111,21 +114,24 @@ impl Session {
         self.shares_at(path).find(|(_, share)| share.state.is_good()).map(|(id, _)| id)
     }
 
-    /// Looks at everything that was shared before.
-    pub(super) fn restore_shares(&mut self, records: Vec<ShareRecord>) {
-        let mut by_volume: BTreeMap<u64, Vec<ShareRecord>> = BTreeMap::new();
-        for record in records {
-            by_volume.entry(self.volume_of(&record.path)).or_default().push(record);
+    /// Looks at everything that was shared before. What is remembered of it is read by whoever looks.
+    pub(super) fn restore_shares(&mut self, paths: Vec<PathBuf>) {
+        let mut by_volume: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
+        for path in paths {
+            by_volume.entry(self.volume_of(&path)).or_default().push(path);
         }
-        for (volume, records) in by_volume {
-            for some in in_parts(records, RESTORED_AT_ONCE) {
+        for (volume, paths) in by_volume {
+            for some in in_parts(paths, RESTORED_AT_ONCE) {
                 let (library, probe) = (self.library.clone(), self.probe.clone());
                 self.help(Place::Volume(volume), move || {
-                    let look = |record: ShareRecord| {
-                        probe.before(&record.path);
-                        look(&library, record)
+                    let look = |path: PathBuf| match library.share(&path) {
+                        Ok(record) => {
+                            probe.before(&path);
+                            record.map(|record| look(&library, record))
+                        }
+                        Err(error) => Some(Restored::Unread(path, error)),
                     };
-                    Done::Restored(some.into_iter().map(look).collect())
+                    Done::Restored(some.into_iter().filter_map(look).collect())
                 });
             }
         }
@@ -188,6 +194,12 @@ impl Session {
                 if !self.contents.contains_key(&record.id) {
                     self.insert_off(record, ShareState::Damaged { why });
                 }
+            }
+            Restored::Unread(path, error) => {
+                let text = format!("{}: not served: {error}", path.display());
+                let hint = "see to the disk of the state folder, then start this peer again";
+                let what = What::Failed { id: None, code: "library", hint: hint.to_owned() };
+                self.tell(Level::Error, Target::Share, text, what);
             }
             Restored::Gone(record) => {
                 let why = format!("{} is gone", record.path.display());
@@ -297,6 +309,7 @@ impl Session {
             other_partial: 0,
             registered: false,
             limit: None,
+            row: None,
         };
         let doubted = common::chunk_set::ChunkSet::empty(prepared.layout.chunks());
         let ready = Ready {
@@ -317,8 +330,10 @@ impl Session {
         let id = content.id;
         if matches!(content.role, Role::Download(_)) {
             self.orphans.claim(&id);
+        } else if content.is_known_share() {
+            self.net.know(&id);
         }
-        if self.contents.insert(id, content).is_none() {
+        if self.contents.insert(content).is_none() {
             self.order.push(id);
         }
         self.note_paths(&id);
@@ -330,6 +345,9 @@ impl Session {
         self.judge(*id, Err(format!("{} is no longer shared here", self.shown_name(id))));
         self.end_move(id, Err(super::refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)));
         let mut content = self.contents.remove(id)?;
+        if content.is_known_share() {
+            content.meta().into_iter().for_each(|meta| self.net.unknow(meta));
+        }
         self.let_go(content.source.take());
         if let Role::Share(share) = &content.role {
             share.paths.iter().for_each(|path| self.share_paths.forget(path, id));
@@ -341,7 +359,10 @@ impl Session {
             announcer.remove_share(*id);
             announcer.clear_partial(*id);
         }
-        self.watch_sources();
+        // Of the others no sources are watched.
+        if matches!(content.role, Role::Download(_)) {
+            self.watch_sources();
+        }
         self.changed();
         Some(content)
     }

@@ -67,8 +67,9 @@ pub(super) async fn start_on(
     probe: Arc<dyn Probe>,
     opener: Opener,
 ) -> Result<EngineHandle, StartError> {
-    let opened = Library::open_with(&config.state_dir, opener);
-    let (library, loaded) = opened.map_err(|error| match error {
+    let opened = Library::open_unread(&config.state_dir, opener);
+    let opened = opened.and_then(|library| library.load_paths().map(|loaded| (library, loaded)));
+    let (library, (shared, loaded)) = opened.map_err(|error| match error {
         LibraryError::Locked(path) => StartError::Locked { dir: path.display().to_string() },
         LibraryError::Io { path, source } => {
             StartError::Folder { dir: path.display().to_string(), source }
@@ -127,7 +128,7 @@ pub(super) async fn start_on(
         effects: VecDeque::new(),
         executing: false,
         conns: BTreeMap::new(),
-        contents: BTreeMap::new(),
+        contents: Default::default(),
         order: Vec::new(),
         jobs: Default::default(),
         share_paths: Default::default(),
@@ -195,7 +196,7 @@ pub(super) async fn start_on(
         (Some(join), wish) => session.stay_off(join, wish == OnStart::Ask),
         (None, _) => {}
     }
-    session.restore_shares(loaded.shares);
+    session.restore_shares(shared);
     session.restore_downloads(loaded.downloads);
     session.restore_removals(loaded.doomed);
     session.look_at_rooms();

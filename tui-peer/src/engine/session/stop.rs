@@ -10,7 +10,7 @@ use common::wire::Code;
 use tokio::sync::mpsc;
 
 use super::Session;
-use super::content::{Content, HashRange, Role};
+use super::content::{Content, HashRange};
 use super::recall::save_hashes;
 use super::removed::Removed;
 use crate::engine::conn::ConnEvent;
@@ -47,12 +47,8 @@ impl Session {
             Stop::Gracefully if self.stopping.is_none() => {
                 self.say(Level::Info, Target::Net, "stopping: finishing transfers in progress");
                 self.stopping = Some(Stopping { deadline: now + TRANSFERS });
-                let downloads: Vec<_> = self
-                    .contents
-                    .values()
-                    .filter(|content| matches!(content.role, Role::Download(_)))
-                    .map(|content| content.id)
-                    .collect();
+                let downloads: Vec<_> =
+                    self.contents.downloads().map(|content| content.id).collect();
                 for id in downloads {
                     self.feed(Input::PausedChanged { id, paused: true });
                 }
@@ -154,7 +150,7 @@ impl Session {
     /// What is left to do, by volume, with a folder of each.
     fn leftovers(&mut self) -> Vec<(PathBuf, Leftover)> {
         let mut all = Vec::new();
-        for download in self.contents.values_mut().filter_map(Content::as_download) {
+        for download in self.contents.downloads_mut().filter_map(Content::as_download) {
             if let Some(partial) = download.partial.clone() {
                 let hashes = std::mem::take(&mut download.unsaved);
                 let left = Leftover { partials: vec![(partial, hashes)], ..Leftover::default() };

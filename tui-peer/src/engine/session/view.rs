@@ -14,8 +14,8 @@ use super::lens::{Doing, Known, Lens};
 use super::network::Met;
 use super::{SNAPSHOT_EVERY, SNAPSHOT_PART, SNAPSHOT_REST, Session, Totals};
 use crate::engine::snapshot::{
-    self, Flags, Focus, MAX_FLIGHTS, Me, Network, Plan, Snapshot, Sole, SourceRow, SourceState,
-    Transfer, TransferState, raw_of,
+    self, Flags, Focus, MAX_FLIGHTS, Me, Network, Plan, Rows, Snapshot, Sole, SourceRow,
+    SourceState, Transfer, TransferState, raw_of,
 };
 use crate::engine::why::Cause;
 use crate::swarm::view::{ContentView, SourceView, SourceWord, sole_key};
@@ -86,11 +86,30 @@ impl Session {
         }
     }
 
-    fn transfers(&self, meters: &mut Meters) -> Arc<[Transfer]> {
-        let jobs = self.jobs.iter().map(|job| {
+    fn transfers(&mut self, meters: &mut Meters) -> Rows<Transfer> {
+        let places = self.places();
+        let mut rows = Vec::with_capacity(self.order.len() + self.jobs.len());
+        let mut changed: Vec<(ContentId, Arc<Transfer>)> = Vec::new();
+        for content in self.order.iter().filter_map(|id| self.contents.get(id)) {
+            let row = self.transfer(content, places.get(&content.id), meters);
+            rows.push(match &content.row {
+                Some(known) if **known == row => known.clone(),
+                _ => {
+                    let row = Arc::new(row);
+                    changed.push((content.id, row.clone()));
+                    row
+                }
+            });
+        }
+        for (id, row) in changed {
+            if let Some(content) = self.contents.get_mut(&id) {
+                content.row = Some(row);
+            }
+        }
+        rows.extend(self.jobs.iter().map(|job| {
             let total = job.progress.total.load(Ordering::Relaxed);
             let done = job.progress.done.load(Ordering::Relaxed);
-            Transfer {
+            Arc::new(Transfer {
                 name: job.shown.clone(),
                 raw: job.raw.clone(),
                 state: TransferState::Hashing,
@@ -98,35 +117,33 @@ impl Session {
                 done,
                 path: job.path.clone(),
                 ..Transfer::blank(ContentId::from_bytes([0; 32]))
-            }
-        });
-        let own = self.order.iter().filter_map(|id| self.contents.get(id));
-        // Many thousands are many megabytes: room for all of them at once.
-        let mut rows = Vec::with_capacity(self.order.len() + self.jobs.len());
-        rows.extend(own.map(|content| self.transfer(content, meters)).chain(jobs));
-        self.number(&mut rows);
-        rows.into()
+            })
+        }));
+        self.snapshots.borrow().transfers.renewed(rows)
     }
 
-    /// Places in the line of unfinished downloads.
-    fn number(&self, rows: &mut [Transfer]) {
-        let line: HashMap<ContentId, u32> = self.line().into_iter().zip(0u32..).collect();
-        let mut queued: Vec<(u32, &mut Plan, &mut Option<Cause>)> = Vec::new();
-        for row in rows {
-            let Some(order) = line.get(&row.id) else { continue };
-            row.plan.order = *order;
-            if row.state == TransferState::Queued {
-                queued.push((*order, &mut row.plan, &mut row.why));
-            }
-        }
-        queued.sort_by_key(|(order, ..)| *order);
-        for (place, (_, plan, why)) in (1u32..).zip(queued) {
-            plan.place = Some(place);
-            *why = Some(Cause::Queued(place));
-        }
+    /// Where unfinished downloads stand: in their line, from 0, and among those that wait, from 1.
+    fn places(&self) -> HashMap<ContentId, (u32, Option<u32>)> {
+        let waits = |id: &ContentId| {
+            self.contents.get(id).is_some_and(|content| content.phase() == Some(&Phase::Queued))
+        };
+        let mut waiting = 0;
+        let mut place = |id: &ContentId| {
+            waits(id).then(|| {
+                waiting += 1;
+                waiting
+            })
+        };
+        let line = (0u32..).zip(self.line());
+        line.map(|(order, id)| (id, (order, place(&id)))).collect()
     }
 
-    fn transfer(&self, content: &Content, meters: &mut Meters) -> Transfer {
+    fn transfer(
+        &self,
+        content: &Content,
+        place: Option<&(u32, Option<u32>)>,
+        meters: &mut Meters,
+    ) -> Transfer {
         let now = self.now();
         let view = self.node.content(&content.id, now);
         let mut row = Transfer {
@@ -167,6 +184,13 @@ impl Session {
             }
             Role::Download(download) => {
                 self.download_row(&mut row, content, download, view.as_ref(), meters);
+            }
+        }
+        if let Some((order, place)) = place {
+            row.plan.order = *order;
+            if let Some(place) = place {
+                row.plan.place = Some(*place);
+                row.why = Some(Cause::Queued(*place));
             }
         }
         row

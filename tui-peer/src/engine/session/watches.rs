@@ -101,7 +101,7 @@ impl Session {
 
     /// Something changed in the network: is there what is waited for?
     pub(super) fn check_watches(&mut self) {
-        let waiting = self.contents.values().filter(|c| c.phase() == Some(&Phase::Watching));
+        let waiting = self.contents.downloads().filter(|c| c.phase() == Some(&Phase::Watching));
         let ids: Vec<ContentId> = waiting.map(|content| content.id).collect();
         for id in ids {
             if self.is_offered(&id) {

@@ -7,6 +7,7 @@ mod focus;
 mod holders;
 mod member;
 mod peer;
+mod rows;
 mod senders;
 mod transfer;
 
@@ -26,6 +27,7 @@ pub use holders::{
 };
 pub use member::{MemberRow, Page};
 pub use peer::{PeerRow, Take, Upload, who};
+pub use rows::{Rows, RowsIter};
 pub use senders::{MAX_CELLS, MAX_SENDERS, Sent};
 pub use transfer::{FolderEntry, Plan, Transfer, TransferState, Unreached};
 
@@ -49,7 +51,7 @@ pub struct Snapshot {
     #[serde(skip)]
     pub catalogue: Arc<Catalogue>,
     /// Our downloads and shares, in the order they were added.
-    pub transfers: Arc<[Transfer]>,
+    pub transfers: Rows<Transfer>,
     /// Peers we are connected to.
     pub peers: Arc<[PeerRow]>,
     /// Details of the content asked for by [`super::command::Command::Focus`].
@@ -115,7 +117,7 @@ impl Snapshot {
             network,
             totals: Totals::default(),
             catalogue: Arc::default(),
-            transfers: Arc::new([]),
+            transfers: Rows::default(),
             peers: Arc::new([]),
             focus: None,
             uploads: Uploads::default(),
@@ -297,7 +299,7 @@ pub struct Catalogue {
     /// Counts up with every change.
     pub version: u64,
     /// Sorted by name, then id.
-    pub rows: Vec<CatalogueRow>,
+    pub rows: Rows<CatalogueRow>,
     /// Whether all pages have arrived since we (re)joined.
     pub whole: bool,
 }

@@ -1,7 +1,7 @@
 //! What there is among our transfers.
 
 use crate::engine::command::Priority;
-use crate::engine::snapshot::Transfer;
+use crate::engine::snapshot::{Rows, Transfer};
 
 use super::super::words;
 
@@ -20,7 +20,7 @@ pub struct Held {
 
 impl Held {
     /// Looks at all of them.
-    pub fn of(transfers: &[Transfer]) -> Self {
+    pub fn of(transfers: &Rows<Transfer>) -> Self {
         let mut held = Self { any: !transfers.is_empty(), ..Self::default() };
         for transfer in transfers {
             let unfinished = transfer.is_unfinished();

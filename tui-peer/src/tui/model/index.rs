@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::id::ContentId;
 
-use crate::engine::snapshot::{Catalogue, Transfer};
+use crate::engine::snapshot::{Catalogue, Rows, Transfer};
 use crate::members::Owners;
 
 use super::super::filter::{Filter, Subject, fold};
@@ -75,7 +75,7 @@ pub struct Job {
     /// The files.
     pub catalogue: Arc<Catalogue>,
     /// Ours.
-    pub transfers: Arc<[Transfer]>,
+    pub transfers: Rows<Transfer>,
     /// What to show.
     pub filter: Filter,
     /// In which order.
@@ -248,7 +248,7 @@ impl Job {
 /// The rows of the downloads or shared tab, and how many there are without the filter.
 pub fn transfers_for(
     tab: Tab,
-    transfers: &[Transfer],
+    transfers: &Rows<Transfer>,
     filter: &Filter,
     sort: Sort,
     reverse: bool,

@@ -139,7 +139,7 @@ pub fn deadline(model: &Model) -> Option<Instant> {
 }
 
 fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
-    let same = Arc::ptr_eq(&model.snap.transfers, &snap.transfers);
+    let same = model.snap.transfers.is_same(&snap.transfers);
     if !same || model.mine.len() != snap.transfers.len() {
         model.mine = snap.transfers.iter().enumerate().map(|(i, t)| (t.id, i)).collect();
         model.held = Held::of(&snap.transfers);

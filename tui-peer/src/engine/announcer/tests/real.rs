@@ -41,10 +41,8 @@ impl Running {
 
 /// Sources and complete copies of the only row.
 fn counts(catalogue: &Catalogue) -> Option<(u32, u32)> {
-    match catalogue.rows.as_slice() {
-        [row] if catalogue.whole => Some((row.sources, row.complete)),
-        _ => None,
-    }
+    let row = catalogue.rows.first().filter(|_| catalogue.whole && catalogue.rows.len() == 1)?;
+    Some((row.sources, row.complete))
 }
 
 #[tokio::test]
