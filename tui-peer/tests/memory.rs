@@ -23,11 +23,11 @@ static ALLOCATED: PeakAlloc = PeakAlloc;
 
 /// Fills hash tables of 4096 places as far as they go.
 const SHARES: usize = 3_500;
-/// Bytes an idle share may take, the library's pages in memory included. 50,000 of them are 125 MB; the rest of the
+/// Bytes an idle share may take, the library's pages in memory included. 50,000 of them are 140 MB; the rest of the
 /// 250 MB that a peer with them may have is what any peer takes, and what the tracker tells of them.
-const IDLE: usize = 2_500;
+const IDLE: usize = 2_800;
 /// The same at the peak of a start that looks at all of them, what is being looked at included.
-const START: usize = 3_500;
+const START: usize = 3_300;
 /// Longest a step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -55,7 +55,7 @@ async fn shared(engine: &EngineHandle, before: usize) -> (usize, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn h3_an_idle_share_takes_at_most_2500_bytes() {
+async fn h3_an_idle_share_takes_at_most_2800_bytes() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("files");
     fs::create_dir(&dir).unwrap();
