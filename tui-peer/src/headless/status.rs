@@ -89,7 +89,7 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         show_transfers(&snapshot, out);
         return exit::OK;
     }
-    for transfer in snapshot.transfers.iter() {
+    for transfer in &snapshot.transfers {
         out.line(&format!("  {}  {}", short(transfer), line(transfer)));
         for source in &transfer.unreached {
             out.line(&format!("            {}", source.words("tried", Instant::now())));
@@ -149,7 +149,7 @@ fn show_transfers(snapshot: &Snapshot, out: &mut Output) {
     let rows: Vec<Vec<Cell>> = rows.collect();
     out.line("");
     out.table(&COLUMNS, &rows);
-    for transfer in snapshot.transfers.iter() {
+    for transfer in &snapshot.transfers {
         if let TransferState::Failed(why) = &transfer.state {
             out.line(&format!("{}: {why}", transfer.name));
         }
