@@ -2,7 +2,7 @@
 //! side, written down in a few commits and told to the tracker in a few messages.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::Arc;
 
 use common::id::ContentId;
@@ -130,13 +130,15 @@ impl Sharing {
                 self.shares.registered.insert(*id);
             }
             What::Failed { id: None, code: "share", hint } => {
-                // Of several paths in it the longest is meant: the others begin as it does.
-                let named = |waiting: &&mut Waiting| names(&event.text, &waiting.path);
-                let waiting = self.window.iter_mut().filter(named);
-                if let Some(waiting) = waiting.max_by_key(|waiting| waiting.path.as_os_str().len())
-                {
-                    let failed = Failed::Share(event.text.clone(), hint.clone());
-                    waiting.failed.get_or_insert(failed);
+                // Of several paths the longest is meant: the others begin as it does. What is in a folder that is to
+                // be shared stands for that, if it is not waited for itself, or was told already.
+                let open = self.window.iter_mut().filter(|waiting| waiting.is_open());
+                let named =
+                    open.filter_map(|waiting| Some((names(&event.text, &waiting.path)?, waiting)));
+                let len = |waiting: &Waiting| waiting.path.as_os_str().len();
+                let best = named.max_by_key(|(how, waiting)| (*how, len(waiting)));
+                if let Some((_, waiting)) = best {
+                    waiting.failed = Some(Failed::Share(event.text.clone(), hint.clone()));
                 }
             }
             What::Failed { id: Some(id), code: "register", .. } => {
@@ -148,8 +150,8 @@ impl Sharing {
         }
     }
 
-    /// Some events were missed: what is shared shows in the snapshot; what does not is asked for once more, and told
-    /// again if it was told.
+    /// Some events were missed: what is shared shows in the snapshot; what does not is asked for once more, and what
+    /// became of it is told again. That the tracker has it is not.
     fn catch_up(&mut self) {
         self.shares.update(self.engine.snapshot());
         let mut again = Vec::new();
@@ -162,7 +164,10 @@ impl Sharing {
                     waiting.id = Some(id);
                     self.shares.registered.insert(id);
                 }
-                None => again.push((waiting.number, waiting.path.clone())),
+                None => {
+                    waiting.missed = true;
+                    again.push((waiting.number, waiting.path.clone()));
+                }
             }
         }
         again.into_iter().for_each(|(number, path)| self.call(number, path));
@@ -195,10 +200,13 @@ impl Shares {
 
     fn waiting(&self, number: u64, path: &Path) -> Waiting {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        // Shared before: nothing will happen, and nothing has to.
-        let id = self.before.get(&path).copied();
+        // Shared before, and still: nothing will happen, and nothing has to.
+        let sharing = |id: &ContentId| {
+            self.row(id).is_some_and(|row| row.state == TransferState::Sharing && row.path == path)
+        };
+        let id = self.before.get(&path).copied().filter(sharing);
         let unkept = self.snapshot.unkept.as_ref().filter(|_| id.is_some()).map(unkept_line);
-        Waiting { number, path, id, unkept, seen: false, failed: None }
+        Waiting { number, path, id, unkept, seen: false, missed: false, failed: None }
     }
 
     fn update(&mut self, snapshot: Arc<Snapshot>) {
@@ -221,12 +229,23 @@ fn is_there(row: &Transfer) -> bool {
     matches!(row.state, TransferState::Sharing | TransferState::Checking)
 }
 
-/// Whether a text speaks of just this path, and not only of one that begins as it does.
-fn names(text: &str, path: &Path) -> bool {
+/// How a text speaks of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    /// Of something in it.
+    Inside,
+    Itself,
+}
+
+/// Nothing if a text speaks only of paths that begin as this one does.
+fn names(text: &str, path: &Path) -> Option<Named> {
     let path = path.to_string_lossy();
-    let after = |(at, found): (usize, &str)| text.get(at + found.len()..)?.chars().next();
-    text.match_indices(&*path)
-        .any(|found| after(found).is_none_or(|next| matches!(next, ':' | ' ' | ',' | ';' | ')')))
+    let how = |(at, found): (usize, &str)| match text.get(at + found.len()..)?.chars().next() {
+        None | Some(':' | ' ' | ',' | ';' | ')') => Some(Named::Itself),
+        Some(MAIN_SEPARATOR) => Some(Named::Inside),
+        Some(_) => None,
+    };
+    text.match_indices(&*path).filter_map(how).max()
 }
 
 /// One path.
@@ -237,10 +256,17 @@ struct Waiting {
     unkept: Option<String>,
     /// Whether it was seen among the peer's shares.
     seen: bool,
+    /// That the tracker has it may have been told, and missed.
+    missed: bool,
     failed: Option<Failed>,
 }
 
 impl Waiting {
+    /// Whether nothing is known of it yet.
+    fn is_open(&self) -> bool {
+        self.id.is_none() && self.failed.is_none()
+    }
+
     /// Whether others can download it now (or, without a network, could).
     fn look(&mut self, shares: &Shares) -> Result<Option<Shared>, Failed> {
         if let Some(failed) = self.failed.take() {
@@ -270,7 +296,7 @@ impl Waiting {
         if let (true, Some((_, why))) = (refused, &network.refused) {
             return Err(Failed::Tracker(format!("{}: {why}", self.path.display())));
         }
-        let there = alone || shares.registered.contains(&id);
+        let there = alone || self.missed || shares.registered.contains(&id);
         let shared = |row: &Transfer| Shared { row: row.clone(), unkept: self.unkept.clone() };
         Ok(row.filter(|_| there).map(shared))
     }
@@ -371,6 +397,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn h3_what_is_wrong_inside_a_folder_is_told_of_the_folder() {
+        let (engine, parts) = channel(on(NetState::On, Vec::new()));
+        let mut events = engine.events();
+        let mut sharing = Sharing::new(&engine, None);
+        ["/nowhere/d", "/nowhere/d/x"].iter().for_each(|path| sharing.ask(path.into()));
+        // Once for the file itself, once for the folder.
+        for _ in 0..2 {
+            let failed = What::Failed { id: None, code: "share", hint: String::new() };
+            tell(&parts, "cannot read /nowhere/d/x: no", failed);
+        }
+        for _ in 0..2 {
+            assert!(matches!(sharing.next(&mut events).await, Err(Failed::Share(..))));
+        }
+        assert!(sharing.is_empty());
+        assert_eq!(names("/a/b changed", Path::new("/a/b")), Some(Named::Itself));
+        assert_eq!(names("cannot read /a/b/c: no", Path::new("/a/b")), Some(Named::Inside));
+        assert_eq!(names("cannot read /a/bc: no", Path::new("/a/b")), None);
+    }
+
+    #[tokio::test]
     async fn h3_what_was_missed_among_the_events_is_asked_for_again() {
         use crate::engine::handle::EVENT_QUEUE;
         let (engine, mut parts) = channel(on(NetState::On, Vec::new()));
@@ -382,10 +428,9 @@ mod tests {
         (0..=EVENT_QUEUE).for_each(|_| tell(&parts, "", What::Said));
         let asked_again = async {
             assert_eq!(accept(&mut parts).await, path);
+            // It was shared in between: only that is told again.
             let id = ContentId::from_bytes([1; 32]);
             tell(&parts, "", What::Hashed { id, path, unkept: None });
-            let name = String::new();
-            tell(&parts, "", What::Shared { id, name, size: 0, chunks: 0 });
             parts.snapshots.send_replace(on(NetState::On, vec![row(1, false)]).into());
         };
         let (shared, ()) = tokio::join!(sharing.next(&mut events), asked_again);

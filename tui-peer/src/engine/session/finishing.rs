@@ -110,7 +110,7 @@ impl Session {
 
     /// The download goes on as a share, without a moment in which it is not served.
     fn become_share(&mut self, id: ContentId, prepared: Prepared, part: Option<ChunkSet>) {
-        let Some(mut content) = self.contents.remove(&id) else { return };
+        let Some(content) = self.contents.get_mut(&id) else { return };
         let tree =
             FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
         let files = Arc::new(SharedFiles::new(tree, prepared.stats.clone()));
@@ -123,9 +123,9 @@ impl Session {
             finished_ms: prepared.hashed_at,
             part,
         });
-        let role = std::mem::replace(&mut content.role, share);
-        self.contents.insert(content);
+        let role = self.contents.change_role(&id, share);
         self.let_go((source, role));
+        self.net.know(&id);
         self.note_paths(&id);
         if complete {
             self.announce(&id);

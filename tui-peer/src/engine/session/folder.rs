@@ -183,8 +183,7 @@ impl Session {
         if let Some(download) = download.as_download() {
             download.opening = Some(number);
         }
-        let Some(content) = self.contents.get_mut(id) else { return Ok(Reply::Accepted) };
-        std::mem::swap(&mut content.role, &mut download.role);
+        self.contents.change_role(id, download.role);
         self.set_phase(id, Phase::Opening);
         self.changed();
         let text = format!("fetching more files of {shown}");

@@ -117,7 +117,7 @@ impl Net {
         }
     }
 
-    /// We do not share this any more.
+    /// We do not have this any more; what the tracker says of it is known.
     pub(super) fn unknow(&mut self, own: FileMeta) {
         if let Some(meta @ None) = self.metas.get_mut(&own.descriptor.id()) {
             *meta = Some(own.into());

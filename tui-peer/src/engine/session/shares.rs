@@ -345,8 +345,8 @@ impl Session {
         self.judge(*id, Err(format!("{} is no longer shared here", self.shown_name(id))));
         self.end_move(id, Err(super::refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)));
         let mut content = self.contents.remove(id)?;
-        if content.is_known_share() {
-            content.meta().into_iter().for_each(|meta| self.net.unknow(meta));
+        if let Some(meta) = content.meta() {
+            self.net.unknow(meta);
         }
         self.let_go(content.source.take());
         if let Role::Share(share) = &content.role {
@@ -359,8 +359,8 @@ impl Session {
             announcer.remove_share(*id);
             announcer.clear_partial(*id);
         }
-        // Of the others no sources are watched.
-        if matches!(content.role, Role::Download(_)) {
+        // Of the others, but for what has just been fetched, no sources are watched.
+        if matches!(content.role, Role::Download(_)) || self.net.sources.contains_key(id) {
             self.watch_sources();
         }
         self.changed();

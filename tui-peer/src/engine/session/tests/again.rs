@@ -78,6 +78,25 @@ async fn h1_files_asked_for_later_come_too_before_and_after_the_first_are_here()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h3_a_folder_of_which_more_is_wanted_rests_and_goes_on_like_any_download() {
+    let temp = tempfile::tempdir().unwrap();
+    let (seed, []) = seed(temp.path(), []).await;
+    let id = share_folder(temp.path(), &seed).await;
+    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    ok(&peer, some(id, None, &["a.bin"])).await;
+    until(&peer, "the first", is_here(id)).await;
+    limit(&peer, Some(1_000)).await;
+    ok(&peer, wish(id, None)).await;
+    until(&peer, "more of it", |s| state(s, id) == Some(TransferState::Getting)).await;
+    ok(&peer, Command::Pause { id }).await;
+    until(&peer, "it rests", |s| state(s, id) == Some(TransferState::Paused)).await;
+    limit(&peer, None).await;
+    ok(&peer, Command::Resume { id }).await;
+    let last = temp.path().join("peer/d/folder/sub/d.txt");
+    until(&peer, "all", |s| is_here(id)(s) && last.exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn h2_what_is_not_in_a_folder_is_refused_with_its_name_and_leaves_nothing() {
     let temp = tempfile::tempdir().unwrap();
     let (seed, []) = seed(temp.path(), []).await;
