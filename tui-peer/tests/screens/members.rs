@@ -258,7 +258,7 @@ fn c4_the_network_is_filtered_by_whose_files_are() {
     let mut stage = Stage::rich(120, 40);
     stage.keys("gn");
     assert!(asked(&mut stage).is_empty(), "nobody asks");
-    let all: Vec<CatalogueRow> = stage.model.catalogue.rows.clone();
+    let all: Vec<CatalogueRow> = stage.model.catalogue.rows.to_vec();
     let of_ada = [all[2].clone(), all[5].clone()];
     stage.keys("/peer:ad");
     // Few questions: what is typed on in a hurry waits, and the newest takes the place of the one before.
@@ -312,7 +312,13 @@ fn c4_the_network_is_filtered_by_whose_files_are() {
 
 #[test]
 fn c4_a_whole_key_means_that_member_whoever_is_called_so() {
-    let shared = testkit::rich(std::time::Instant::now()).catalogue.rows[..2].to_vec();
+    let shared = testkit::rich(std::time::Instant::now())
+        .catalogue
+        .rows
+        .iter()
+        .take(2)
+        .cloned()
+        .collect::<Vec<_>>();
     let ada = member(1, "Ada");
     let filter = Filter::parse(&format!("peer:{}", ada.peer));
     let mut members = vec![ada.clone(), member(2, "bob")];
