@@ -213,7 +213,7 @@ async fn a_peer_with_an_open_connection_stops_when_it_has_said_goodbye() {
     for n in 0..5 {
         let fetcher = peer(temp.path(), &format!("f{n}"), &join).await;
         until(&fetcher, "the source", |s| sources(s, "small") > Some(0)).await;
-        let id = fetcher.snapshot().catalogue.rows[0].id;
+        let id = fetcher.snapshot().catalogue.rows.first().unwrap().id;
         let wish = Download { id, name: None, dir: None, files: Selection::All };
         fetcher.call(Command::Download(wish)).await.unwrap();
         let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
