@@ -206,8 +206,8 @@ pub struct Get {
     /// standard input.
     #[arg(value_name = "NAME|ID|LINK")]
     pub what: Vec<String>,
-    /// Folder to save in, where what is on its way moves and what is here already is copied; - writes one file to
-    /// standard output.
+    /// Folder to save in, where what is on its way moves and what is here already is copied; - writes one file (of a
+    /// folder the one that --files means) to standard output.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Only these files of a folder (paths within it or patterns as 'sub/*.bin', separated by commas);

@@ -112,7 +112,7 @@ pub fn misplaced(run: &Run) -> Option<String> {
     let name = first.to_str()?;
     known.find_subcommand(name).filter(|_| !Path::new(name).exists())?;
     Some(format!(
-        "{name} is a command, and there is no file of that name; an option before it is none of its own: tui-peer {name} --help"
+        "{name} is a command, and there is no file of that name; one of the options before it is not for that command: see tui-peer {name} --help"
     ))
 }
 

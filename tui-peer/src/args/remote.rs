@@ -24,7 +24,7 @@ pub struct Status {
 /// Options of `peers`.
 #[derive(Debug, Clone, Args)]
 pub struct Peers {
-    /// Everybody in the network by name, with address, number of shares and since when; needs no running peer.
+    /// Everybody in the network by name: key, address, number of shares, for how long; needs no running peer.
     #[arg(long)]
     pub all: bool,
     /// Wait until there is one.
@@ -47,10 +47,11 @@ pub struct Share {
     /// Use another name than its own (one path only).
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Wait until others can download it.
+    /// Wait until others can download it (with a running peer); told in the order of the paths.
     #[arg(long)]
     pub wait: bool,
-    /// Give up after this many seconds; sharing continues.
+    /// Give up after this many seconds; what was handed over by then (256 paths at a time) goes on being
+    /// shared, the rest does not.
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     pub timeout: Option<u64>,
     /// What every command takes.

@@ -98,7 +98,11 @@ async fn share_and_wait(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
             }
             Err(Failed::Ended(ended)) => {
                 let (why, code) = ended.words();
-                out.error("wait", why, "it goes on: tui-peer status shows how far it is");
+                out.error(
+                    "wait",
+                    why,
+                    "what was handed over goes on (tui-peer status); run it again for the rest",
+                );
                 return code;
             }
         });
