@@ -1,6 +1,6 @@
 //! What happened, for logs and scripts: a bounded stream, oldest dropped first for a slow reader.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use common::id::{ContentId, PeerId};
@@ -80,6 +80,14 @@ impl Event {
 
 /// A stable word for scripts.
 pub type Word = &'static str;
+
+/// Whether the text of a [`What::Failed`] with the code `share` is about the share at `path`, and not about one
+/// whose path begins as this one does or lies in it: such a text begins with the path, but for two words.
+pub fn speaks_of(text: &str, path: &Path) -> bool {
+    let text = text.strip_prefix("cannot read ").unwrap_or(text);
+    let rest = text.strip_prefix(&*path.to_string_lossy());
+    rest.is_some_and(|rest| rest.starts_with([':', ' ']))
+}
 
 /// Code of a [`What::Failed`]: files of a folder were chosen that it does not have.
 pub const NO_SUCH_FILE: Word = "no-such-file";

@@ -2,7 +2,7 @@
 //! side, written down in a few commits and told to the tracker in a few messages.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::id::ContentId;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::status::unkept_line;
 use super::wait::Ended;
 use crate::engine::command::{Command, CommandError, Reply};
-use crate::engine::event::{Event, What};
+use crate::engine::event::{Event, What, speaks_of};
 use crate::engine::handle::{EngineHandle, Events};
 use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
 
@@ -130,14 +130,10 @@ impl Sharing {
                 self.shares.registered.insert(*id);
             }
             What::Failed { id: None, code: "share", hint } => {
-                // Of several paths the longest is meant: the others begin as it does. What is in a folder that is to
-                // be shared stands for that, if it is not waited for itself, or was told already.
+                // Of several paths the longest is meant: "/a" may stand in the text of "/a b".
                 let open = self.window.iter_mut().filter(|waiting| waiting.is_open());
-                let named =
-                    open.filter_map(|waiting| Some((names(&event.text, &waiting.path)?, waiting)));
-                let len = |waiting: &Waiting| waiting.path.as_os_str().len();
-                let best = named.max_by_key(|(how, waiting)| (*how, len(waiting)));
-                if let Some((_, waiting)) = best {
+                let meant = open.filter(|waiting| speaks_of(&event.text, &waiting.path));
+                if let Some(waiting) = meant.max_by_key(|waiting| waiting.path.as_os_str().len()) {
                     waiting.failed = Some(Failed::Share(event.text.clone(), hint.clone()));
                 }
             }
@@ -227,25 +223,6 @@ fn places(snapshot: &Snapshot) -> HashMap<ContentId, usize> {
 
 fn is_there(row: &Transfer) -> bool {
     matches!(row.state, TransferState::Sharing | TransferState::Checking)
-}
-
-/// How a text speaks of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Named {
-    /// Of something in it.
-    Inside,
-    Itself,
-}
-
-/// Nothing if a text speaks only of paths that begin as this one does.
-fn names(text: &str, path: &Path) -> Option<Named> {
-    let path = path.to_string_lossy();
-    let how = |(at, found): (usize, &str)| match text.get(at + found.len()..)?.chars().next() {
-        None | Some(':' | ' ' | ',' | ';' | ')') => Some(Named::Itself),
-        Some(MAIN_SEPARATOR) => Some(Named::Inside),
-        Some(_) => None,
-    };
-    text.match_indices(&*path).filter_map(how).max()
 }
 
 /// One path.
@@ -402,18 +379,26 @@ mod tests {
         let mut events = engine.events();
         let mut sharing = Sharing::new(&engine, None);
         ["/nowhere/d", "/nowhere/d/x"].iter().for_each(|path| sharing.ask(path.into()));
-        // Once for the file itself, once for the folder.
-        for _ in 0..2 {
+        // Of the folder alone, then of the file that is waited for as well.
+        for text in ["/nowhere/d: cannot read /nowhere/d/x: no", "cannot read /nowhere/d/x: no"] {
             let failed = What::Failed { id: None, code: "share", hint: String::new() };
-            tell(&parts, "cannot read /nowhere/d/x: no", failed);
-        }
-        for _ in 0..2 {
-            assert!(matches!(sharing.next(&mut events).await, Err(Failed::Share(..))));
+            tell(&parts, text, failed);
+            let why = sharing.next(&mut events).await;
+            assert!(matches!(why, Err(Failed::Share(why, _)) if why == text));
         }
         assert!(sharing.is_empty());
-        assert_eq!(names("/a/b changed", Path::new("/a/b")), Some(Named::Itself));
-        assert_eq!(names("cannot read /a/b/c: no", Path::new("/a/b")), Some(Named::Inside));
-        assert_eq!(names("cannot read /a/bc: no", Path::new("/a/b")), None);
+    }
+
+    #[test]
+    fn h3_a_text_is_about_the_path_that_it_begins_with() {
+        let about = |text, path| speaks_of(text, Path::new(path));
+        assert!(about("/a/b changed while it was being hashed", "/a/b"));
+        assert!(about("cannot read /a/b: no", "/a/b"));
+        assert!(about("/srv: cannot read /srv/data: no", "/srv"));
+        for other in ["/srv/data", "/data", "/s"] {
+            assert!(!about("/srv: cannot read /srv/data: no", other), "{other}");
+        }
+        assert!(!about("cannot read /a/b/c: no", "/a/b"));
     }
 
     #[tokio::test]

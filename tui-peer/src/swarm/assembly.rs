@@ -116,6 +116,8 @@ impl Node {
                 if got == whole {
                     let (id, whole) = (*id, *whole);
                     conn.requests.remove(&rid);
+                    // It delivers: no chunk that waits behind a list of files is late for that.
+                    conn.pace.1 = cx.now;
                     self.manifest_slice(cx, at, rid, id, whole);
                 }
             }

@@ -325,12 +325,13 @@ impl Conn {
         now.since(self.pace.1) > SLOW_CHUNK.max(round * GIVEN_UP)
     }
 
-    /// Whether a chunk that it has begun stands still.
-    pub(super) fn stands_still(&self, now: Time, asked: &Asked) -> bool {
+    /// Whether a chunk that it has begun stands still, longer than our own limit alone would hold it up.
+    pub(super) fn stands_still(&self, now: Time, ours: Duration, asked: &Asked) -> bool {
         let Asked::Chunk { got, moved, .. } = asked else { return false };
         let frame = self.pace.0 * MIN_DATA_LEN as f64 * FRAMES;
         let patience = if frame > 0.0 { frame } else { SLOW_CHUNK.as_secs_f64() };
-        *got > 0 && now.since(*moved).as_secs_f64() > patience.max(STANDS_STILL.as_secs_f64())
+        let patience = patience.max(STANDS_STILL.max(ours).as_secs_f64());
+        *got > 0 && now.since(*moved).as_secs_f64() > patience
     }
 
     /// The writer is done with a request; its length, if it had it.

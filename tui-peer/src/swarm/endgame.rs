@@ -104,7 +104,7 @@ impl Node {
             let etas = flight.asked.iter().filter_map(|(holder, rid)| {
                 let conn = self.conns.get(holder)?;
                 // Its turns come no more often, but what it has begun it sends.
-                let still = conn.stands_still(now, conn.requests.get(rid)?);
+                let still = conn.stands_still(now, self.limit_delay(), conn.requests.get(rid)?);
                 let round = if end && still { 0.0 } else { conn.round(usual) };
                 Some((self.eta(now, *holder, *rid, usual)?, round))
             });
@@ -135,7 +135,7 @@ impl Node {
         let conn = self.conns.get(&at)?;
         let asked = conn.requests.get(&rid)?;
         let Asked::Chunk { len, got, moved, .. } = asked else { return None };
-        let still = conn.stands_still(now, asked);
+        let still = conn.stands_still(now, self.limit_delay(), asked);
         let still = if still { now.since(*moved).as_secs_f64() * SILENCE } else { 0.0 };
         let quiet = now.since(conn.progress).as_secs_f64();
         let (speed, recent) = (conn.speed(now, usual), conn.down.get(now));

@@ -372,7 +372,8 @@ impl Node {
                     cx.out.push(Output::Discard { conn: at, rid, wasted });
                 }
                 self.free(id, u64::from(*len));
-                self.refund_turn(at, *id, u64::from(*len));
+                // What has come was its turn, though it is thrown away.
+                self.refund_turn(at, *id, u64::from(len.saturating_sub(*got)));
                 if let Some(body) = self.body_mut(id)
                     && let Some(flight) = body.flights.get_mut(chunk)
                 {

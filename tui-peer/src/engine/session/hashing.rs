@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::Session;
 use super::ledger::{hint, unkept_words};
 use super::shares::{Done, threads};
-use crate::engine::event::{Level, Target, What};
+use crate::engine::event::{Level, Target, What, speaks_of};
 use crate::engine::library::{
     self, Check, Library, LibraryError, Prepared, Progress, ShareError, ShareRecord, ShareRows,
 };
@@ -252,10 +252,10 @@ impl Session {
     fn tell_unshareable(&self, job: &HashJob, error: &ShareError) {
         let hint = "share it again once that is mended".to_owned();
         let what = What::Failed { id: None, code: "share", hint };
-        // Whoever waits for it knows it by its path.
-        let (mut text, path) = (error.to_string(), job.path.display().to_string());
-        if !text.contains(&path) {
-            text = format!("{path}: {text}");
+        // Whoever waits for it knows it by its path; the error may be of something in it.
+        let mut text = error.to_string();
+        if !speaks_of(&text, &job.path) {
+            text = format!("{}: {text}", job.path.display());
         }
         self.tell(Level::Error, Target::Share, text, what);
     }
