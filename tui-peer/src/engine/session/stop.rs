@@ -33,6 +33,9 @@ const LIBRARY: Duration = Duration::from_secs(1);
 /// Time for closing files: one that hangs must not keep the program.
 const CLOSING: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether everybody has let go of the library.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stopping {
@@ -98,8 +101,15 @@ impl Session {
             hosted.stop().await;
         }
         self.publish();
-        // Whoever starts again at once finds the library free.
-        let closed = tokio::task::spawn_blocking(move || drop(self));
+        // Whoever starts again at once finds the library free, also of those who are about to open a download.
+        let library = Arc::downgrade(&self.library);
+        let until = Instant::now() + CLOSING;
+        let closed = tokio::task::spawn_blocking(move || {
+            drop(self);
+            while library.strong_count() > 0 && Instant::now() < until {
+                std::thread::sleep(LOOK);
+            }
+        });
         let _ = tokio::time::timeout(CLOSING, closed).await;
     }
 
