@@ -121,7 +121,8 @@ fn p6_members_are_a_table_on_a_terminal_and_lines_elsewhere() {
     assert_eq!(titles, ["NAME", "KEY", "ADDRESS", "SHARES", "ONLINE"], "{text}");
     assert!(lines[1].starts_with("Ada ") && lines[1].ends_with("this peer"), "{text}");
     assert!(lines[2].starts_with("bob") && lines[2].contains('…'), "{text}");
-    let before = |line: &str, word: &str| line.split_once(word).map(|(left, _)| left.width());
+    // From the end: a port may end as the number does.
+    let before = |line: &str, word: &str| line.rsplit_once(word).map(|(left, _)| left.width());
     let shares = before(lines[0], "  ONLINE");
     assert_eq!(
         before(lines[1], "1  ").map(|at| at + 1),

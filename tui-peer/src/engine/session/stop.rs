@@ -101,16 +101,18 @@ impl Session {
             hosted.stop().await;
         }
         self.publish();
-        // Whoever starts again at once finds the library free, also of those who are about to open a download.
-        let library = Arc::downgrade(&self.library);
+        // Whoever starts again at once finds the library free, also of those who are about to open a download: the
+        // last hand on it is ours, and closes it.
+        let library = Arc::clone(&self.library);
         let until = Instant::now() + CLOSING;
         let closed = tokio::task::spawn_blocking(move || {
             drop(self);
-            while library.strong_count() > 0 && Instant::now() < until {
+            while Arc::strong_count(&library) > 1 && Instant::now() < until {
                 std::thread::sleep(LOOK);
             }
+            drop(library);
         });
-        let _ = tokio::time::timeout(CLOSING, closed).await;
+        let _ = tokio::time::timeout(CLOSING * 2, closed).await;
     }
 
     /// Ends when every connection has: BYE is out, or nobody is there to hear it.
