@@ -42,12 +42,13 @@ fn c6_a_peer_serves_metrics_and_health() {
     let mut get = place.other("b", &peer.ready, &["get", "file", "--json"]);
     assert!(get.env("SHOAL_DOWNLOADS", place.path("d")).output().unwrap().status.success());
 
-    // What was sent is known a moment after it arrived.
+    // What was sent is known a moment after it arrived, and so is what the tracker lists.
     let end = Instant::now() + PATIENCE;
     let of = |all: &BTreeMap<String, f64>, name: &str| all[&format!("shoal_peer_{name}")];
     let all = loop {
         let all = scrape(&addr);
-        if of(&all, "payload_sent_bytes_total") >= size as f64 {
+        let sent = of(&all, "payload_sent_bytes_total") >= size as f64;
+        if sent && of(&all, "catalogue_files") > 0.0 {
             break all;
         }
         assert!(Instant::now() < end, "{all:?}");
