@@ -130,6 +130,11 @@ impl Asked {
         }
     }
 
+    /// Whether some of a chunk has come.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self, Self::Chunk { got, .. } if *got > 0)
+    }
+
     /// Whether it is about payload of this content.
     pub(super) fn is_chunk_of(&self, of: ContentId) -> bool {
         matches!(self, Self::Chunk { id, .. } | Self::Any { id, .. } if *id == of)
@@ -319,19 +324,19 @@ impl Conn {
             || (now.since(self.pace.1) > SLOW_CHUNK && self.pending() > 0)
     }
 
-    /// Whether its next chunk should have been here long ago.
-    pub(super) fn is_overdue(&self, now: Time) -> bool {
+    /// Whether its next chunk should have been here long ago, longer than our own limit alone would hold it up.
+    pub(super) fn is_overdue(&self, now: Time, ours: Duration) -> bool {
         let round = Duration::try_from_secs_f64(self.round(self.largest())).unwrap_or_default();
-        now.since(self.pace.1) > SLOW_CHUNK.max(round * GIVEN_UP)
+        now.since(self.pace.1) > SLOW_CHUNK.max(round * GIVEN_UP).max(ours)
     }
 
     /// Whether a chunk that it has begun stands still, longer than our own limit alone would hold it up.
     pub(super) fn stands_still(&self, now: Time, ours: Duration, asked: &Asked) -> bool {
-        let Asked::Chunk { got, moved, .. } = asked else { return false };
+        let Asked::Chunk { moved, .. } = asked else { return false };
         let frame = self.pace.0 * MIN_DATA_LEN as f64 * FRAMES;
         let patience = if frame > 0.0 { frame } else { SLOW_CHUNK.as_secs_f64() };
         let patience = patience.max(STANDS_STILL.max(ours).as_secs_f64());
-        *got > 0 && now.since(*moved).as_secs_f64() > patience
+        asked.has_begun() && now.since(*moved).as_secs_f64() > patience
     }
 
     /// The writer is done with a request; its length, if it had it.

@@ -126,7 +126,7 @@ impl Node {
     /// Whether a source has sent some of what this request is about.
     pub(super) fn has_begun(&self, at: ConnId, rid: u32) -> bool {
         let request = self.conns.get(&at).and_then(|conn| conn.requests.get(&rid));
-        matches!(request, Some(Asked::Chunk { got, .. }) if *got > 0)
+        request.is_some_and(Asked::has_begun)
     }
 
     /// Seconds until a request of ours is expected to be complete. Silence longer than usual counts

@@ -64,46 +64,46 @@ impl Line {
 }
 
 impl Node {
+    /// The line at a source, a content's turn there, and what so many bytes of it cost.
+    fn turn(
+        &mut self,
+        at: ConnId,
+        id: &ContentId,
+        bytes: u64,
+    ) -> Option<(&mut Line, &mut u64, u64)> {
+        let (content, conn) = (self.contents.get_mut(id)?, self.conns.get_mut(&at)?);
+        let cost = content.turn_of(bytes);
+        Some((&mut conn.line, &mut content.links.get_mut(&at)?.turn, cost))
+    }
+
     /// A content waits for its turn at a source.
     pub(super) fn line_up(&mut self, at: ConnId, id: ContentId) {
-        let link = self.contents.get_mut(&id).and_then(|content| content.links.get_mut(&at));
-        if let (Some(conn), Some(link)) = (self.conns.get_mut(&at), link) {
-            link.turn = conn.line.join(id, link.turn);
+        if let Some((line, turn, _)) = self.turn(at, &id, 0) {
+            *turn = line.join(id, *turn);
         }
     }
 
     /// It does not wait any more.
     pub(super) fn leave_line(&mut self, at: ConnId, id: ContentId) {
-        let link = self.contents.get(&id).and_then(|content| content.links.get(&at));
-        if let (Some(conn), Some(link)) = (self.conns.get_mut(&at), link) {
-            conn.line.leave(id, link.turn);
+        if let Some((line, turn, _)) = self.turn(at, &id, 0) {
+            line.leave(id, *turn);
         }
     }
 
     /// So many bytes of a content are asked of a source.
     pub(super) fn count_turn(&mut self, at: ConnId, id: ContentId, bytes: u64) {
-        let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
-        else {
-            return;
-        };
-        let cost = content.turn_of(bytes);
-        if let Some(link) = content.links.get_mut(&at) {
-            link.turn = conn.line.asked(id, link.turn, cost);
+        if let Some((line, turn, cost)) = self.turn(at, &id, bytes) {
+            *turn = line.asked(id, *turn, cost);
         }
     }
 
     /// So many bytes that were asked for will not come from there.
     pub(super) fn refund_turn(&mut self, at: ConnId, id: ContentId, bytes: u64) {
-        let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
-        else {
-            return;
-        };
-        let cost = content.turn_of(bytes);
-        if let Some(link) = content.links.get_mut(&at) {
-            let waits = conn.line.leave(id, link.turn);
-            link.turn = link.turn.saturating_sub(cost);
+        if let Some((line, turn, cost)) = self.turn(at, &id, bytes) {
+            let waits = line.leave(id, *turn);
+            *turn = turn.saturating_sub(cost);
             if waits {
-                link.turn = conn.line.join(id, link.turn);
+                *turn = line.join(id, *turn);
             }
         }
     }

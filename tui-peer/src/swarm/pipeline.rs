@@ -92,9 +92,7 @@ impl Node {
                 return Some(Step::Full);
             }
         }
-        // What our own limit holds up is not late.
-        let ours = cx.now.since(conn.pace.1) < self.limit_delay();
-        if pending > 0 && !ours && conn.is_overdue(cx.now) {
+        if pending > 0 && conn.is_overdue(cx.now, self.limit_delay()) {
             return Some(Step::Full);
         }
         let depth = self.depth(cx.now, at, content).min(conn.max_queued);

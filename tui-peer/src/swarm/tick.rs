@@ -177,18 +177,17 @@ impl Node {
     /// A source whose next chunk should have been here long ago keeps what it has begun; the rest of what it
     /// was asked for holds the byte budget in vain.
     fn give_up_overdue(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        let Some(conn) = self.conns.get(&at).filter(|conn| conn.is_overdue(cx.now)) else { return };
-        if conn.pending() < 2 || cx.now.since(conn.pace.1) < self.limit_delay() {
+        let Some(conn) = self.conns.get(&at) else { return };
+        if conn.pending() < 2 || !conn.is_overdue(cx.now, self.limit_delay()) {
             return;
         }
-        let begun = |asked: &Asked| matches!(asked, Asked::Chunk { got, .. } if *got > 0);
         let waits = |asked: &Asked| match asked {
-            Asked::Chunk { got, .. } => *got == 0,
+            Asked::Chunk { .. } => !asked.has_begun(),
             Asked::Any { .. } => true,
             Asked::Meta { .. } | Asked::Hashes { .. } => false,
         };
         // The oldest stays in any case, to see it go on.
-        let keep = usize::from(!conn.requests.values().any(begun));
+        let keep = usize::from(!conn.requests.values().any(Asked::has_begun));
         let rids = conn.requests.iter().filter(|(_, asked)| waits(asked)).map(|(rid, _)| *rid);
         for rid in rids.skip(keep).collect::<Vec<u32>>() {
             self.cancel(cx, at, rid);

@@ -11,6 +11,14 @@ use crate::engine::handle::Events;
 const FILES: [&str; 4] = ["a.bin", "b.bin", "sub/c.bin", "sub/d.txt"];
 const EACH: usize = 100_000;
 
+/// One that shares a folder, the folder, and a peer that wants it.
+async fn beside_a_folder(temp: &Path) -> (EngineHandle, ContentId, EngineHandle) {
+    let (seed, []) = seed(temp, []).await;
+    let id = share_folder(temp, &seed).await;
+    let peer = joined(temp, &seed, &Hang::new()).await;
+    (seed, id, peer)
+}
+
 async fn share_folder(temp: &Path, seed: &EngineHandle) -> ContentId {
     let folder = temp.canonicalize().unwrap().join("folder");
     fs::create_dir_all(folder.join("sub")).unwrap();
@@ -60,9 +68,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn h1_files_asked_for_later_come_too_before_and_after_the_first_are_here() {
     let temp = tempfile::tempdir().unwrap();
-    let (seed, []) = seed(temp.path(), []).await;
-    let id = share_folder(temp.path(), &seed).await;
-    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let (_seed, id, peer) = beside_a_folder(temp.path()).await;
     ok(&peer, some(id, None, &["a.bin"])).await;
     ok(&peer, some(id, None, &["b.bin"])).await;
     let dir = temp.path().join("peer/d/folder");
@@ -80,9 +86,7 @@ async fn h1_files_asked_for_later_come_too_before_and_after_the_first_are_here()
 #[tokio::test(flavor = "multi_thread")]
 async fn h3_a_folder_of_which_more_is_wanted_rests_and_goes_on_like_any_download() {
     let temp = tempfile::tempdir().unwrap();
-    let (seed, []) = seed(temp.path(), []).await;
-    let id = share_folder(temp.path(), &seed).await;
-    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let (_seed, id, peer) = beside_a_folder(temp.path()).await;
     ok(&peer, some(id, None, &["a.bin"])).await;
     until(&peer, "the first", is_here(id)).await;
     limit(&peer, Some(1_000)).await;
@@ -99,9 +103,7 @@ async fn h3_a_folder_of_which_more_is_wanted_rests_and_goes_on_like_any_download
 #[tokio::test(flavor = "multi_thread")]
 async fn h2_what_is_not_in_a_folder_is_refused_with_its_name_and_leaves_nothing() {
     let temp = tempfile::tempdir().unwrap();
-    let (seed, []) = seed(temp.path(), []).await;
-    let id = share_folder(temp.path(), &seed).await;
-    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let (_seed, id, peer) = beside_a_folder(temp.path()).await;
     let mut events = peer.events();
     // Its list of files is not known yet.
     ok(&peer, some(id, None, &["a.bin", "sub/c.bim"])).await;
@@ -382,9 +384,7 @@ async fn h1_a_folder_that_moves_while_its_list_of_files_comes_bans_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h1_a_move_that_is_refused_chooses_no_files_either() {
     let temp = tempfile::tempdir().unwrap();
-    let (seed, []) = seed(temp.path(), []).await;
-    let id = share_folder(temp.path(), &seed).await;
-    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let (_seed, id, peer) = beside_a_folder(temp.path()).await;
     limit(&peer, Some(20_000)).await;
     let old = temp.path().join("old");
     ok(&peer, some(id, Some(&old), &["a.bin"])).await;
@@ -402,9 +402,7 @@ async fn h1_a_move_that_is_refused_chooses_no_files_either() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h2_a_wrong_name_is_told_while_the_whole_folder_is_on_its_way() {
     let temp = tempfile::tempdir().unwrap();
-    let (seed, []) = seed(temp.path(), []).await;
-    let id = share_folder(temp.path(), &seed).await;
-    let peer = joined(temp.path(), &seed, &Hang::new()).await;
+    let (_seed, id, peer) = beside_a_folder(temp.path()).await;
     limit(&peer, Some(20_000)).await;
     ok(&peer, wish(id, None)).await;
     until(&peer, "it goes on", |s| state(s, id) == Some(TransferState::Getting)).await;
