@@ -4,8 +4,8 @@
 //!
 //! - [`args`]: what the user typed; [`settings`]: what follows from it and the configuration file.
 //! - [`act`]: what a running peer can be told, by the shell, line by line or on the screen; [`find`]: what names mean.
-//! - [`swarm`]: PURE. Who is asked for what, who is served, who is believed. Events in, effects out.
-//! - [`engine`]: the async shell around it: connections, disk, shares, the tracker.
+//! - [`engine`]: the async shell around the pure crate [`swarm`] (who is asked for what, who is served, who is
+//!   believed): connections, disk, shares, the tracker.
 //! - [`logfile`]: what is written down.
 //! - `scratch`: folders of one run, for what nothing is to be remembered of.
 //! - `leave`: the second signal ends the program, whatever hangs.
@@ -20,8 +20,8 @@
 //!
 //! Arrows point one way: front ends use [`engine::handle`], [`engine::command`], [`engine::event`],
 //! [`engine::snapshot`], [`engine::config`] and (for `hash` and `verify`, which need no engine)
-//! [`engine::library`], and nothing else of the engine; the engine knows no front end; `swarm` knows
-//! only `common`. `tests/tidy.rs` holds this.
+//! [`engine::library`], and nothing else of the engine; the engine knows no front end. `tests/tidy.rs` holds this;
+//! that `swarm` knows only `common` its manifest holds.
 
 pub mod act;
 mod app;
@@ -46,7 +46,6 @@ mod scratch;
 #[cfg(feature = "tui")]
 mod screen;
 pub mod settings;
-pub mod swarm;
 #[cfg(feature = "tui")]
 pub mod tui;
 

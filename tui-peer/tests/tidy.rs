@@ -36,7 +36,7 @@ fn forbid(dir: &str, words: &[&str]) {
 #[test]
 fn the_swarm_core_is_pure() {
     forbid(
-        "src/swarm",
+        "swarm/src",
         &[
             "tokio",
             "std::net::Tcp",
@@ -44,10 +44,6 @@ fn the_swarm_core_is_pure() {
             "Instant::now",
             "SystemTime::now",
             "std::thread",
-            "crate::engine",
-            "crate::tui",
-            "crate::headless",
-            "crate::demo",
             "getrandom",
         ],
     );
@@ -95,7 +91,7 @@ fn front_ends_know_only_the_handle_of_the_engine() {
                 let fine = allowed.iter().any(|word| rest.starts_with(word));
                 assert!(fine, "{}: {}", path.display(), &rest[..rest.len().min(40)]);
             }
-            for word in ["crate::swarm", "tracker::"] {
+            for word in ["use swarm::", "tracker::"] {
                 assert!(!code.contains(word), "{} mentions {word}", path.display());
             }
         }

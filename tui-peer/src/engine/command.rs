@@ -297,12 +297,12 @@ impl Priority {
         }
     }
 
-    /// Its part of what is asked for at once, against others; [`crate::swarm::policy::NORMAL_WEIGHT`]
+    /// Its part of what is asked for at once, against others; [`swarm::policy::NORMAL_WEIGHT`]
     /// is normal.
     pub fn weight(self) -> u32 {
         match self {
             Self::Low => 1,
-            Self::Normal => crate::swarm::policy::NORMAL_WEIGHT,
+            Self::Normal => swarm::policy::NORMAL_WEIGHT,
             Self::High => 16,
             Self::First => 64,
         }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::swarm::time::Time;
+use swarm::time::Time;
 
 /// Half-life of the rate of one peer.
 pub(super) const PEER: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! The async shell: executes what [`crate::swarm`] decides, and what the user asks for.
+//! The async shell: executes what [`swarm`] decides, and what the user asks for.
 //!
 //! The engine does not know who is looking. A front end holds an [`handle::EngineHandle`]: bounded
 //! [`command::Command`]s in, a `watch` of an immutable [`snapshot::Snapshot`] out, plus a bounded stream

@@ -20,7 +20,7 @@ use super::{COMMAND_QUEUE, ConnEvent, ConnHandle, Traffic, reader, writer};
 use crate::engine::disk::{BufPool, Disk, Part};
 use crate::engine::gate::{Admission, Gate};
 use crate::engine::limiter::Limiter;
-use crate::swarm::event::ConnId;
+use swarm::event::ConnId;
 
 /// Time for the TLS handshake of a connection that we dialled: the other side may be busy.
 pub(super) const TLS_TIMEOUT: Duration = Duration::from_secs(10);

@@ -31,7 +31,7 @@ pub(in crate::engine) use traffic::Traffic;
 use self::flow::Flow;
 use super::disk::{Buf, ChunkSource};
 use super::limiter::Limiter;
-use crate::swarm::event::ConnId;
+use swarm::event::ConnId;
 
 /// Commands waiting at a writer. A peer that lets this many pile up is not reading.
 const COMMAND_QUEUE: usize = 4096;

@@ -11,7 +11,7 @@ use tokio::io::AsyncRead;
 use super::flow::Flow;
 use super::{ConnEvent, Ours};
 use crate::engine::disk::{Held, Holder};
-use crate::swarm::event::ConnId;
+use swarm::event::ConnId;
 
 /// Silence after which a connection is dead: the core pings every 15 s.
 const SILENCE: Duration = Duration::from_secs(90);

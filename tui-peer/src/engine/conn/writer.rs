@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{ConnCommand, ConnEvent, Ours, ServeJob, ServeSource};
 use crate::engine::disk::{Buf, Holder, ReadError};
-use crate::swarm::event::ConnId;
+use swarm::event::ConnId;
 
 /// A frame should take about this long to hand to the kernel.
 const FRAME_TIME: Duration = Duration::from_millis(100);

@@ -13,7 +13,7 @@ use super::shares::{Done, Restored, look};
 use crate::engine::command::{CommandError, Download, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{self, Check, Library, Prepared};
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 /// How often shares are looked at beside being looked at whenever they are read.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(30);

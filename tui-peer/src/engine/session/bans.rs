@@ -8,7 +8,7 @@ use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::snapshot::BanRow;
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 /// Bans shown and remembered at most; a list for people.
 const MAX_BANS: usize = 1000;

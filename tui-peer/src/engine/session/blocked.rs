@@ -9,7 +9,7 @@ use super::Session;
 use super::content::{Content, Download, Phase};
 use crate::engine::disk::{DiskError, Space, kept_free, lack};
 use crate::engine::event::{Level, Target, What};
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 /// How long a full or read-only disk is left alone before the next look.
 const BLOCKED_RETRY: Duration = Duration::from_secs(3);

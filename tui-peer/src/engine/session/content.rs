@@ -16,7 +16,7 @@ use crate::engine::disk::{ChunkSource, Partial};
 use crate::engine::library::DownloadRecord;
 use crate::engine::limiter::Limiter;
 use crate::engine::snapshot::Transfer;
-use crate::swarm::event::ConnId;
+use swarm::event::ConnId;
 
 /// One content of ours.
 pub(super) struct Content {

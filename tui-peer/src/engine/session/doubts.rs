@@ -13,7 +13,7 @@ use super::downloads::Step;
 use super::shares::Done;
 use crate::engine::disk::{DiskError, Partial};
 use crate::engine::event::{Level, Target};
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 /// Bytes read in one piece of work (at least one chunk): little enough that what was found is soon seen
 /// and soon served, and that a download that is removed does not wait for long.

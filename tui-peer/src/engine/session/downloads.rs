@@ -27,7 +27,7 @@ use crate::engine::command::{self, CommandError, Reply, Selection};
 use crate::engine::disk::{Buf, DiskError, Elsewhere, Opened, Partial, PartialSpec};
 use crate::engine::event::{Level, Target};
 use crate::engine::library::{DownloadRecord, LibraryError, Prepared, ShareError, Wish};
-use crate::swarm::event::{ConnId, Input, Ready};
+use swarm::event::{ConnId, Input, Ready};
 
 /// Background work of a download that is done.
 pub(super) enum Step {

@@ -8,7 +8,7 @@ use super::content::Role;
 use crate::engine::conn::{ConnCommand, ServeJob, ServeSource, dial};
 use crate::engine::disk::{Buf, VerifyJob};
 use crate::engine::event::{Level, Target, What};
-use crate::swarm::event::{ConnId, Input, Notice, Output, Part};
+use swarm::event::{ConnId, Input, Notice, Output, Part};
 
 impl Session {
     pub(super) fn execute(&mut self, output: Output) {

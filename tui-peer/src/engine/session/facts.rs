@@ -12,9 +12,9 @@ use crate::engine::disk::Spent;
 use crate::engine::meter::{Eta, Meter, PEER, TOTAL};
 use crate::engine::snapshot::{Departed, NetState};
 use crate::engine::why::{self, Cause, Facts, SourceFacts, Stage};
-use crate::swarm::event::{ConnId, Notice};
-use crate::swarm::time::Time;
-use crate::swarm::view::{ContentView, DialState, SourceView, SourceWord};
+use swarm::event::{ConnId, Notice};
+use swarm::time::Time;
+use swarm::view::{ContentView, DialState, SourceView, SourceWord};
 
 /// Shortest time over which shares of time mean something.
 const GAUGE: Duration = Duration::from_millis(200);

@@ -11,7 +11,7 @@ use super::content::Role;
 use super::shares::Done;
 use crate::engine::disk::ReadError;
 use crate::engine::event::{Level, Target, What};
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 /// When a chunk that could not be read is tried again, each after the try before: all within 30 s, for
 /// a loose cable or a server that restarts. With the first, three tries.

@@ -16,7 +16,7 @@ use crate::engine::disk::{DiskError, FileTree, FinishPlan, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::Prepared;
 use crate::engine::library::prepared::FolderParts;
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 impl Session {
     pub(super) fn on_completed(&mut self, id: ContentId) {

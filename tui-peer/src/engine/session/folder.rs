@@ -21,7 +21,7 @@ use crate::engine::disk::{DiskError, PartialSpec, reclaim};
 use crate::engine::event::{Level, NO_SUCH_FILE, Target, What};
 use crate::engine::library::{self, Check, DownloadRecord, Wish};
 use crate::engine::snapshot::FolderEntry;
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 impl Session {
     /// Chooses other files of a folder that is being downloaded, or more of one that is finished.

@@ -13,7 +13,7 @@ use common::id::{ContentId, PeerId};
 use crate::engine::announcer::SourceInfo;
 use crate::engine::chunks::Chunks;
 use crate::engine::snapshot::{ChunkState, Departed};
-use crate::swarm::view::{ContentView, Touched};
+use swarm::view::{ContentView, Touched};
 
 /// How long a chunk that failed verification is shown as bad.
 const BAD_FOR: Duration = Duration::from_secs(10);

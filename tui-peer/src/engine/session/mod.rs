@@ -84,9 +84,9 @@ use super::library::Library;
 use super::replay::EventSender;
 use super::snapshot::{Look, Snapshot, who};
 use super::why;
-use crate::swarm::Node;
-use crate::swarm::event::{ConnId, Input, Output};
-use crate::swarm::time::Time;
+use swarm::Node;
+use swarm::event::{ConnId, Input, Output};
+use swarm::time::Time;
 
 pub(super) use remembered::known;
 pub(super) use start::start;

@@ -29,7 +29,7 @@ use crate::engine::disk::{
 use crate::engine::event::{Level, Target};
 use crate::engine::library::Library;
 use crate::engine::plain::RawPath;
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 /// Setting of the library that holds where downloads come from, as JSON.
 const KEY: &str = "moves";

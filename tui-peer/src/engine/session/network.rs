@@ -19,8 +19,8 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::host::{self, HostedTracker};
 use crate::engine::snapshot::{Catalogue, NetState};
-use crate::swarm::MAX_KNOWN;
-use crate::swarm::event::{Input, SourceHint};
+use swarm::MAX_KNOWN;
+use swarm::event::{Input, SourceHint};
 
 /// Shares that the tracker did not take and that are told one by one: about as many as an event queue has
 /// room for beside other things.

@@ -11,7 +11,7 @@ use super::Session;
 use crate::engine::conn::{ConnEvent, ConnHandle};
 use crate::engine::disk::{Buf, DiskError, DiskEvent};
 use crate::engine::event::{Level, Target, What};
-use crate::swarm::event::{ConnId, Input};
+use swarm::event::{ConnId, Input};
 
 /// A connection and what the shell keeps for it.
 pub(super) struct Conn {

@@ -12,8 +12,8 @@ use crate::engine::command::{CommandError, CommandErrorKind, Priority, Reorder, 
 use crate::engine::event::{Level, Target};
 use crate::engine::library::DownloadRecord;
 use crate::engine::limiter::Limiter;
-use crate::swarm::event::Input;
-use crate::swarm::policy::Policy;
+use swarm::event::Input;
+use swarm::policy::Policy;
 
 /// A running download for which nobody has had anything for so long lets another run beside it. Longer
 /// than finding and dialling sources takes.

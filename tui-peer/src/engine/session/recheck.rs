@@ -10,7 +10,7 @@ use super::downloads::Step;
 use super::shares::Done;
 use crate::engine::disk::ReadError;
 use crate::engine::event::{Level, Target};
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 impl Session {
     pub(super) fn recheck(&mut self, id: ContentId, chunk: u32, expected: Hash) {

@@ -20,7 +20,7 @@ use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{
     self, Check, Compared, Library, LibraryError, Prepared, ShareError, ShareRecord, Wish,
 };
-use crate::swarm::event::{Input, Ready};
+use swarm::event::{Input, Ready};
 
 /// Remembered shares looked at by one thread before it reports. As many for each place in the queue of results may
 /// wait for the session, some hundred bytes each.

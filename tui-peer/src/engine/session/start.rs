@@ -33,8 +33,8 @@ use crate::engine::handle::{self, EngineHandle};
 use crate::engine::library::{Library, LibraryError, Opener, plain_opener};
 use crate::engine::limiter::Limiter;
 use crate::engine::snapshot::{Look, Me, Snapshot};
-use crate::swarm::event::Input;
-use crate::swarm::{Node, NodeConfig};
+use swarm::event::Input;
+use swarm::{Node, NodeConfig};
 
 /// Bytes of payload in memory at most: received and not yet written, or read and not yet sent. Enough
 /// for a fast link's delay, little enough that the whole peer stays under 150 MB (THREATS.md adds it up).

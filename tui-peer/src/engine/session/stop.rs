@@ -17,7 +17,7 @@ use crate::engine::conn::ConnEvent;
 use crate::engine::disk::{Disk, Partial};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Stop;
-use crate::swarm::event::Input;
+use swarm::event::Input;
 
 /// Time for transfers in progress.
 const TRANSFERS: Duration = Duration::from_secs(5);

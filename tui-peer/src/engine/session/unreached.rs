@@ -11,8 +11,8 @@ use super::content::Phase;
 use crate::engine::announcer::SourceInfo;
 use crate::engine::event::{Level, Target, What};
 use crate::engine::snapshot::Unreached;
-use crate::swarm::event::Input;
-use crate::swarm::view::DialState;
+use swarm::event::Input;
+use swarm::view::DialState;
 
 /// Peers remembered with why they could not be reached; the dialer remembers as many.
 const MAX_FAILED: usize = 4096;

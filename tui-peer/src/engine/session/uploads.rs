@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Session;
 use super::facts::{Meters, Of};
 use crate::engine::snapshot::{PeerRow, Take, Upload, Uploads};
-use crate::swarm::event::ConnId;
+use swarm::event::ConnId;
 
 impl Session {
     pub(super) fn uploads(&self) -> Uploads {

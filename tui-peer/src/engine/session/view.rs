@@ -18,7 +18,7 @@ use crate::engine::snapshot::{
     SourceState, Transfer, TransferState, raw_of,
 };
 use crate::engine::why::Cause;
-use crate::swarm::view::{ContentView, SourceView, SourceWord, sole_key};
+use swarm::view::{ContentView, SourceView, SourceWord, sole_key};
 
 impl Session {
     pub(super) fn publish(&mut self) {

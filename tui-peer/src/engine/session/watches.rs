@@ -49,7 +49,7 @@ impl Session {
         download.phase = Phase::Watching;
         let record = download.record.clone();
         self.remember(&record);
-        self.feed(crate::swarm::event::Input::PausedChanged { id: *id, paused: true });
+        self.feed(swarm::event::Input::PausedChanged { id: *id, paused: true });
         let text = format!("starts when somebody has it: {}", self.shown_name(id));
         self.say(Level::Info, Target::Fetch, text);
         if let Some(announcer) = &self.net.announcer {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Session;
 use crate::engine::conn::MAX_TRIES;
 use crate::engine::event::{Level, Target};
-use crate::swarm::event::{Input, SourceHint};
+use swarm::event::{Input, SourceHint};
 
 /// Setting of the library that holds it, as JSON.
 const KEY: &str = "whereabouts";

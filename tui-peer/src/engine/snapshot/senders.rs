@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Buckets of a map at most: more than a screen has cells.
 pub const MAX_CELLS: u32 = 65_536;
 /// Peers that a map tells apart; the others share [`Sent::OTHERS`].
-pub const MAX_SENDERS: usize = crate::swarm::senders::NAMED;
+pub const MAX_SENDERS: usize = swarm::senders::NAMED;
 
 /// Who sent what in this run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl Sent {
     /// Nothing of a bucket is here.
     pub const NOTHING: u8 = 0;
     /// Sent by somebody who has no place of his own.
-    pub const OTHERS: u8 = crate::swarm::senders::OTHERS;
+    pub const OTHERS: u8 = swarm::senders::OTHERS;
     /// It was here before.
     pub const BEFORE: u8 = Self::OTHERS + 1;
 

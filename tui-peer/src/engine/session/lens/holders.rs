@@ -12,7 +12,7 @@ use crate::engine::chunks::first_chunk;
 use crate::engine::snapshot::{
     HolderRow, Holders, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
 };
-use crate::swarm::view::{ContentView, Holding, sole_key};
+use swarm::view::{ContentView, Holding, sole_key};
 
 /// Stands for ourselves among those who alone have a chunk: no connection's key and no claim's number.
 const US: u32 = 0;
@@ -248,7 +248,7 @@ mod tests {
     use super::super::Doing;
     use super::*;
     use crate::engine::announcer::SourceInfo;
-    use crate::swarm::view::Touched;
+    use swarm::view::Touched;
 
     const CHUNKS: u32 = 700;
 

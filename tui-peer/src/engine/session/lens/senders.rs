@@ -3,7 +3,7 @@
 use super::Lens;
 use crate::engine::chunks::first_chunk;
 use crate::engine::snapshot::{ChunkState, MAX_CELLS, Sent};
-use crate::swarm::senders::{NOBODY, Senders};
+use swarm::senders::{NOBODY, Senders};
 
 /// Numbers that a bucket can have.
 const NUMBERS: usize = Sent::BEFORE as usize + 1;

@@ -25,7 +25,7 @@ struct Noted {
 
 impl Senders {
     /// A chunk came from a peer and was found good.
-    pub(crate) fn note(&mut self, chunk: u32, peer: PeerId, chunks: u32) {
+    pub fn note(&mut self, chunk: u32, peer: PeerId, chunks: u32) {
         let Noted { slots, peers } = &mut **self.noted.get_or_insert_default();
         if slots.is_empty() {
             *slots = vec![NOBODY; chunks as usize];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::hash::sha256;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
-use tui_peer::swarm::event::{ConnId, Input, Output};
+use swarm::event::{ConnId, Input, Output};
 
 use super::links::Job;
 use super::network::{Event, Network};

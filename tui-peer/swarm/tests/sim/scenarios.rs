@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tui_peer::swarm::event::Notice;
+use swarm::event::Notice;
 
 use super::network::peer_id;
 use super::run;

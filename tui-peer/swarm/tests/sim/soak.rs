@@ -1,6 +1,6 @@
 //! Thousands of small swarms, each of its own make: folders, bad links, peers that come late, leave, die,
 //! lie or say nothing. Whoever is honest and stays gets everything, whatever happens.
-//! `SIM_SEEDS=5000 cargo test --release -p tui-peer --no-default-features --test sim -- --ignored soak`
+//! `SIM_SEEDS=5000 cargo test --release -p swarm --test sim -- --ignored soak`
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use common::hash::sha256;
 use common::id::{ContentId, Hash};
 use common::layout::Layout;
 use common::merkle::ChunkHashes;
-use tui_peer::swarm::event::Ready;
+use swarm::event::Ready;
 
 /// A content.
 #[derive(Debug, Clone)]

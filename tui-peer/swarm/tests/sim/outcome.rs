@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tui_peer::swarm::event::Notice;
-use tui_peer::swarm::time::Time;
+use swarm::event::Notice;
+use swarm::time::Time;
 
 use super::network::{Network, Peer};
 

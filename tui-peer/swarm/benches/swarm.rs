@@ -1,5 +1,5 @@
 //! What the core costs per chunk, and its memory, at the largest size it takes: 2^20 chunks.
-//! `cargo bench -p tui-peer --no-default-features --bench swarm`
+//! `cargo bench -p swarm`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use common::id::{Hash, PeerId};
 use common::layout::Layout;
 use common::merkle::ChunkHashes;
 use common::wire::peer::{HaveState, Open, PeerMsg, Run};
-use tui_peer::swarm::event::{ConnId, Input, Output, Ready};
-use tui_peer::swarm::time::Time;
-use tui_peer::swarm::{Node, NodeConfig};
+use swarm::event::{ConnId, Input, Output, Ready};
+use swarm::time::Time;
+use swarm::{Node, NodeConfig};
 
 const CHUNKS: u32 = 1 << 20;
 const ROUNDS: u32 = 2000;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 use common::net::{OnLink, Prefix};
-use tui_peer::swarm::event::{ConnId, Input, Notice, SourceHint};
-use tui_peer::swarm::time::Time;
-use tui_peer::swarm::{Node, NodeConfig};
+use swarm::event::{ConnId, Input, Notice, SourceHint};
+use swarm::time::Time;
+use swarm::{Node, NodeConfig};
 
 use super::links::{Uplink, Weather};
 use super::matter::Matter;

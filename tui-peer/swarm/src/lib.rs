@@ -56,4 +56,4 @@ mod waste;
 
 pub use config::NodeConfig;
 pub use node::Node;
-pub(crate) use seek::MAX_KNOWN;
+pub use seek::MAX_KNOWN;

@@ -1,5 +1,5 @@
 //! The table of scenarios with their limits.
-//! `cargo test --release -p tui-peer --no-default-features --test sim -- --ignored --nocapture table`
+//! `cargo test --release -p swarm --test sim -- --ignored --nocapture table`
 //! prints and holds all of it; `SIM=<part of a name>` prints some of it, `SIM_SEEDS=<n>` with more seeds.
 
 use super::run;

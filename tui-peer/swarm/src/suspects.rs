@@ -58,7 +58,7 @@ impl Suspects {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::swarm::event::ConnId;
+    use crate::event::ConnId;
 
     fn peer(n: u32) -> PeerId {
         let mut bytes = [0; 32];

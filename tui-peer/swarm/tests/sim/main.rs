@@ -27,7 +27,7 @@ use matter::Matter;
 use network::Network;
 use outcome::Outcome;
 use spec::{Spec, bound};
-use tui_peer::swarm::NodeConfig;
+use swarm::NodeConfig;
 
 fn network(size: u64, specs: &[Spec], seed: u64) -> Network {
     Network::new(Matter::file(size), specs, &config(), seed)

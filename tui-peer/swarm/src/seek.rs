@@ -12,7 +12,7 @@ use super::node::{Cx, Node};
 use super::places::STARVING;
 
 /// Sources remembered per content by the tracker's word.
-pub(crate) const MAX_KNOWN: usize = 1000;
+pub const MAX_KNOWN: usize = 1000;
 /// Sources looked at in one pass for one that would find a place in a full table; the next pass looks at
 /// others.
 const MAX_LOOKED_AT: usize = 16;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use common::wire::Code;
-use tui_peer::swarm::event::{ConnId, Input};
-use tui_peer::swarm::time::Time;
+use swarm::event::{ConnId, Input};
+use swarm::time::Time;
 
 use super::network::{DELAY, Event, Network};
 use super::spec::Manner;

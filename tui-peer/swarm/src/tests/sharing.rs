@@ -1,7 +1,7 @@
 //! Several downloads from one source.
 
-use super::super::policy::Policy;
 use super::*;
+use crate::policy::Policy;
 
 const SOURCE: ConnId = ConnId(1);
 
