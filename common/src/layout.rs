@@ -8,7 +8,7 @@ use crate::limits::{
 };
 
 /// Chunk length for content of `size` bytes: a power of two near `size / 2048`, between 64 KiB and
-/// 4 MiB, doubled further only to stay within 2^20 chunks (protocol.md 3).
+/// 4 MiB, doubled further only to stay within 2^20 chunks (PROTOCOL.md 7.2).
 pub fn chunk_len_for(size: u64) -> u32 {
     let wanted = size.div_ceil(TARGET_CHUNKS).max(1).next_power_of_two();
     let mut len = wanted.clamp(u64::from(MIN_CHUNK_LEN), u64::from(TYPICAL_MAX_CHUNK_LEN));

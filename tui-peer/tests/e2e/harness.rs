@@ -21,6 +21,7 @@ pub(crate) struct Net {
     pub(crate) temp: tempfile::TempDir,
     pub(crate) join: String,
     tracker: Option<Program>,
+    tracker_args: &'static [&'static str],
     addr: String,
 }
 
@@ -38,8 +39,14 @@ fn tracker_binary() -> PathBuf {
 
 impl Net {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With a tracker that has more arguments.
+    pub(crate) fn start_with(tracker_args: &'static [&'static str]) -> Self {
         let temp = tempfile::tempdir().unwrap();
-        let mut net = Self { temp, join: String::new(), tracker: None, addr: "127.0.0.1:0".into() };
+        let (join, addr) = (String::new(), "127.0.0.1:0".into());
+        let mut net = Self { temp, join, tracker: None, tracker_args, addr };
         net.start_tracker();
         net
     }
@@ -48,7 +55,7 @@ impl Net {
     pub(crate) fn start_tracker(&mut self) {
         let mut command = Command::new(tracker_binary());
         command.args(["--listen", &self.addr, "--json", "--state"]).arg(self.path("tracker"));
-        command.env("HOME", self.temp.path());
+        command.args(self.tracker_args).env("HOME", self.temp.path());
         let mut program = Program::spawn(command);
         let ready = program.expect(|v| v["event"] == "ready");
         self.addr = ready["addr"].as_str().unwrap().to_owned();

@@ -6,6 +6,7 @@ mod deaf;
 mod descriptors;
 mod evil;
 mod harness;
+mod stranger;
 
 use std::fs;
 use std::io::Write as _;
