@@ -51,6 +51,14 @@ pub fn file_root(size: u64, chunk_hashes: &[Hash], chunk_level: u8) -> Hash {
     }
 }
 
+/// Hashes of longer chunks of a file from those of its shorter ones, which are `from` levels above the blocks; the
+/// longer ones are `to`. For a file of more than one of them: the only chunk's hash is the root.
+pub fn coarser(hashes: &[Hash], from: u8, to: u8) -> Vec<Hash> {
+    let up = to.saturating_sub(from);
+    let together = 1usize.checked_shl(u32::from(up)).unwrap_or(usize::MAX);
+    hashes.chunks(together).map(|part| subtree_root(part, from, up)).collect()
+}
+
 /// Smallest `h` with `2^h >= leaves`.
 fn height(leaves: usize) -> u8 {
     u8::try_from(leaves.max(1).next_power_of_two().trailing_zeros()).unwrap_or(u8::MAX)
@@ -376,6 +384,19 @@ mod tests {
 
     fn hashes(n: u32) -> Vec<Hash> {
         (0..n).map(|i| sha256(&i.to_le_bytes())).collect()
+    }
+
+    #[test]
+    fn c7_hashes_of_longer_chunks_come_from_those_of_shorter_ones() {
+        for blocks in [5, 16, 17, 31, 64, 100] {
+            let all = hashes(blocks);
+            let at = |level: u8| -> Vec<Hash> {
+                all.chunks(1 << level).map(|chunk| chunk_hash(chunk, level, false)).collect()
+            };
+            for (from, to) in [(0, 0), (0, 2), (1, 2), (2, 2), (1, 3)] {
+                assert_eq!(coarser(&at(from), from, to), at(to), "{blocks} blocks, {from} to {to}");
+            }
+        }
     }
 
     fn all_ranges(chunks: u32) -> Vec<HashRange> {

@@ -158,6 +158,7 @@ fn app(run: Run) -> u8 {
     let mut common = run.common.clone();
     common.look = run.look.clone();
     common.metrics = run.metrics.clone();
+    common.watch = run.watch;
     if let Some(why) = misplaced(&run) {
         Output::new(common.json, 0).error("usage", &why, "tui-peer --help");
         return exit::USAGE;

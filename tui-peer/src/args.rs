@@ -121,6 +121,9 @@ pub struct Common {
     /// Where to serve metrics; an option of the app and --serve-only.
     #[arg(skip)]
     pub metrics: Option<String>,
+    /// Whether shared folders are watched; an option of the app and --serve-only.
+    #[arg(skip)]
+    pub watch: bool,
     /// Print one JSON object per line on standard output.
     #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
@@ -170,6 +173,9 @@ pub struct Look {
 pub struct Run {
     /// Files and folders to share.
     pub paths: Vec<PathBuf>,
+    /// Publish by itself whatever comes into folders that are shared from now on, PATHS among them.
+    #[arg(long)]
+    pub watch: bool,
     /// Run a tracker inside this peer and print its join string.
     #[arg(long, env = "SHOAL_HOST", value_parser = FalseyValueParser::new())]
     pub host: bool,
@@ -352,6 +358,7 @@ impl Common {
         flags.set_if(Item::Downloads, self.downloads.clone());
         flags.set_if(Item::State, self.state.clone());
         flags.set_if(Item::Metrics, self.metrics.clone());
+        flags.set_if(Item::Watch, self.watch.then_some("true"));
         flags.set_if(Item::OnDone, self.on_done.clone());
         flags.set_if(Item::OnError, self.on_error.clone());
         flags.set_if(Item::HookTimeout, self.hook_timeout.clone());

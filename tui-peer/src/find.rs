@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use common::id::ContentId;
 
 use crate::engine::library::ShareRecord;
-use crate::engine::snapshot::{Catalogue, CatalogueRow, Transfer};
+use crate::engine::snapshot::{Catalogue, CatalogueRow, Transfer, before_mark};
 use crate::settings::nearest;
 
 /// Stands for everything; what is really called so is named by its id or its path.
@@ -227,15 +227,26 @@ pub fn in_catalogue(
         [only] => Ok((only.id, None)),
         [] => Err(Miss::nothing(what, catalogue.rows.iter().map(|row| &*row.name))),
         many => {
-            let all = many.iter().map(|row| Candidate {
+            let mut all: Vec<(Option<&str>, &CatalogueRow)> =
+                many.iter().map(|row| (earlier(row), *row)).collect();
+            // Nobody's word makes another content the only one of a name: whoever likes can say it.
+            all.sort_by_key(|(earlier, _)| earlier.is_some());
+            let all = all.into_iter().map(|(earlier, row)| Candidate {
                 id: row.id.to_string(),
                 raw: row.raw_name().to_owned(),
-                shown: row.name.to_string(),
+                shown: earlier.unwrap_or(&row.name).to_owned(),
                 path: None,
             });
             Err(Miss::many(what, all.collect()))
         }
     }
+}
+
+/// The name by which somebody says that it is an earlier state of a folder.
+fn earlier(row: &CatalogueRow) -> Option<&str> {
+    let mark = before_mark(&row.id);
+    let names = std::iter::once(&row.name).chain(&row.aliases);
+    names.map(|name| &**name).find(|name| name.ends_with(&mark))
 }
 
 #[cfg(test)]
@@ -257,6 +268,30 @@ mod tests {
         let yes = |what: &str| Wanted::new(what).means(&thing);
         assert!(yes("file") && yes(&text) && yes(&text[..8]) && yes("/gone/file"));
         assert!(!yes("fil") && !yes(&text[..3]) && !yes("") && !yes("/gone"));
+    }
+
+    #[test]
+    fn c7_of_two_states_under_one_name_the_earlier_is_listed_last_and_as_such() {
+        let row = |n: u8, aliases: &[&str]| CatalogueRow {
+            id: ContentId::from_bytes([n; 32]),
+            name: "photos".into(),
+            raw: None,
+            aliases: aliases.iter().map(|name| (*name).into()).collect(),
+            kind: common::content::Kind::Folder,
+            size: 1,
+            chunks: 1,
+            sources: 1,
+            complete: 1,
+            first_seen: 0,
+        };
+        let first = ContentId::from_bytes([1; 32]);
+        let before = format!("photos (before, {})", first.short());
+        let both = vec![row(1, &[&before]), row(2, &[])];
+        let catalogue = Catalogue { rows: both.into(), ..Catalogue::default() };
+        let miss = in_catalogue("photos", &catalogue).unwrap_err();
+        let shown: Vec<&str> = miss.candidates.iter().map(|one| &*one.shown).collect();
+        assert_eq!(shown, ["photos", &*before]);
+        assert_eq!(in_catalogue(&before, &catalogue).unwrap().0, first);
     }
 
     #[test]

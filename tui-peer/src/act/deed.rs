@@ -40,6 +40,8 @@ pub enum Deed {
     InOrder(bool),
     /// Limits of it alone.
     Limit(Rates),
+    /// Share the folder as it is now.
+    Rescan,
     /// Take it out of the list.
     Remove {
         /// With what was fetched of it.

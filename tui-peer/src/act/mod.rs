@@ -46,6 +46,7 @@ verbs! {
     Move     "move"     "Move downloads within the queue, among those of the same priority";
     Order    "order"    "Fetch chunks in order (to watch or read meanwhile), or the rarest first";
     Limit    "limit"    "Limit the speed of single files or folders, or of the whole peer until it stops";
+    Rescan   "rescan"   "Share folders as they are now: with what is new, without what is gone";
     Remove   "remove"   "Take downloads out of the list; deletes nothing unless told to";
     Ban      "ban"      "Neither download from peers nor serve them";
     Unban    "unban"    "Lift bans; without a PEER list them";

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::content::Kind;
 use common::id::ContentId;
 use serde_json::Value;
 
@@ -129,6 +130,13 @@ fn applies(deed: Deed, t: &Transfer) -> bool {
         }
         Deed::Prioritize(_) | Deed::Move(_) | Deed::InOrder(_) => t.is_on_its_way(),
         Deed::Limit(_) => t.state != TransferState::Hashing,
+        // What came into a folder may not have been noticed yet; earlier states of one have no path.
+        Deed::Rescan => {
+            t.kind == Kind::Folder
+                && !t.downloaded
+                && t.state == TransferState::Sharing
+                && !t.path.as_os_str().is_empty()
+        }
         Deed::Remove { data, yes } => {
             let finished = if data { yes } else { !t.plan.cleared };
             t.downloaded && (t.is_unfinished() || finished)
@@ -171,6 +179,10 @@ fn step(deed: Deed, t: &Transfer) -> Result<Step, Box<Refused>> {
             let words = if on { "chunks in order" } else { "rarest chunks first" };
             let more = vec![("order", order.into())];
             (Command::Sequential { id, on }, "ordered", more, format!("{words}: {name}"))
+        }
+        Deed::Rescan => {
+            let said = format!("hashed, and shared as it is now: {name}");
+            (Command::Rescan { id }, "rescanning", Vec::new(), said)
         }
         Deed::Limit(rates) => return limit(rates, t, about),
         Deed::Remove { data, yes } => return remove(data, yes, t, about),
@@ -297,6 +309,28 @@ mod tests {
             Err(refused) => format!("!{}", refused.code),
         };
         steps.iter().map(name).collect()
+    }
+
+    #[test]
+    fn c7_all_folders_are_looked_at_also_those_where_nothing_was_noticed_yet() {
+        let mut snapshot = snapshot();
+        let row = |n: u8, name: &str, kind, downloaded, path: &str| Transfer {
+            name: name.into(),
+            state: TransferState::Sharing,
+            kind,
+            downloaded,
+            path: path.into(),
+            ..Transfer::blank(ContentId::from_bytes([n; 32]))
+        };
+        snapshot.transfers = [
+            row(1, "photos", Kind::Folder, false, "/d/photos"),
+            row(2, "photos before", Kind::Folder, false, ""),
+            row(3, "fetched", Kind::Folder, true, "/d/fetched"),
+            row(4, "file", Kind::File, false, "/d/file"),
+        ]
+        .into();
+        let wish = Wish::On(Deed::Rescan, vec!["all".to_owned()]);
+        assert_eq!(names(&plan(&wish, &snapshot, &|_| None)), ["photos"]);
     }
 
     #[test]

@@ -118,6 +118,9 @@ fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io:
             command.args([option, value]);
         }
     }
+    if common.watch {
+        command.arg("--watch");
+    }
     if wish.hosting.is_some() {
         command.arg("--host");
     }

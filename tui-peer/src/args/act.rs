@@ -60,6 +60,8 @@ pub enum Act<R: Args> {
     Order(Order<R>),
     #[command(about = Verb::Limit.help())]
     Limit(Limit<R>),
+    #[command(about = Verb::Rescan.help())]
+    Rescan(Targets<R>),
     #[command(about = Verb::Remove.help())]
     Remove(Remove<R>),
     #[command(about = Verb::Ban.help())]
@@ -209,6 +211,7 @@ impl<R: Args> Act<R> {
             Self::Move(_) => Verb::Move,
             Self::Order(_) => Verb::Order,
             Self::Limit(_) => Verb::Limit,
+            Self::Rescan(_) => Verb::Rescan,
             Self::Remove(_) => Verb::Remove,
             Self::Ban(_) => Verb::Ban,
             Self::Unban(_) => Verb::Unban,
@@ -222,7 +225,7 @@ impl<R: Args> Act<R> {
     /// How the peer is reached.
     pub fn reach(&self) -> &R {
         match self {
-            Self::Pause(targets) | Self::Resume(targets) => &targets.reach,
+            Self::Pause(targets) | Self::Resume(targets) | Self::Rescan(targets) => &targets.reach,
             Self::Priority(SetPriority { targets, .. })
             | Self::Move(Place { targets, .. })
             | Self::Order(Order { targets, .. })
@@ -240,6 +243,7 @@ impl<R: Args> Act<R> {
         match self {
             Self::Pause(targets) => Wish::On(Deed::Pause, targets.what.clone()),
             Self::Resume(targets) => Wish::On(Deed::Resume, targets.what.clone()),
+            Self::Rescan(targets) => Wish::On(Deed::Rescan, targets.what.clone()),
             Self::Priority(wish) => {
                 Wish::On(Deed::Prioritize(wish.level), wish.targets.what.clone())
             }
@@ -362,6 +366,7 @@ mod tests {
     fn c1_words_become_wishes() {
         let all = || vec!["all".to_owned()];
         assert_eq!(line("pause all"), Ok(Wish::On(Deed::Pause, all())));
+        assert_eq!(line("rescan all"), Ok(Wish::On(Deed::Rescan, all())));
         assert_eq!(
             line("priority high all"),
             Ok(Wish::On(Deed::Prioritize(Priority::High), all()))

@@ -47,6 +47,13 @@ pub struct Share {
     /// Use another name than its own (one path only).
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// From now on publish by itself whatever comes into these folders, whoever puts it there, and what becomes of
+    /// their files: once nothing has moved for 2 seconds, at most once a minute, until they are unshared.
+    #[arg(long, overrides_with = "no_watch")]
+    pub watch: bool,
+    /// Publish what comes into these folders only when told to, as usual; stops what is just being hashed for --watch.
+    #[arg(long, overrides_with = "watch")]
+    pub no_watch: bool,
     /// Wait until others can download it (with a running peer); told in the order of the paths.
     #[arg(long)]
     pub wait: bool,

@@ -12,7 +12,7 @@ use crate::engine::snapshot::{CatalogueRow, Snapshot};
 pub const PROTOCOL: u16 = 1;
 /// Counts up when a command, a choice within one, or an event is added that an earlier version cannot read
 /// ([`Command::since`], [`Event::for_older`]).
-pub const KNOWS: u16 = 2;
+pub const KNOWS: u16 = 3;
 /// Longest frame to the running peer: a command. The largest chooses files of a folder by their paths.
 pub const MAX_REQUEST: u32 = 4 << 20;
 /// Longest frame from the running peer. The largest are a folder's listing (100,000 files with two paths

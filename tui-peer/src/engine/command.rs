@@ -24,11 +24,26 @@ pub enum Command {
         name: Option<String>,
     },
     /// As [`Command::Share`], for what a configuration or a command line names at every start: what was
-    /// found damaged stays off the network until the user shares it again.
+    /// found damaged stays off the network until the user shares it again, and what came into a folder since is told
+    /// and not shared.
     Offer {
         /// What.
         #[serde(with = "plain::path")]
         path: PathBuf,
+    },
+    /// Share a folder as it is now: with what came into it and without what is gone. Answered when it is being
+    /// hashed; the end is an event as of [`Command::Share`]. Refused for what is no shared folder of the user's own.
+    Rescan {
+        /// Which.
+        id: ContentId,
+    },
+    /// What comes into a folder that is shared (or being hashed for that) is shared without asking, or no longer.
+    Watched {
+        /// Where it lies.
+        #[serde(with = "plain::path")]
+        path: PathBuf,
+        /// Whether to.
+        on: bool,
     },
     /// No longer share this; files are not touched. Answered when that is on disk.
     Unshare {
@@ -223,6 +238,7 @@ impl Command {
     /// From which count of [`crate::control::wire::KNOWS`] on a peer can read it.
     pub fn since(&self) -> u16 {
         match self {
+            Self::Rescan { .. } | Self::Watched { .. } => 3,
             Self::Members { .. } | Self::MemberFiles { .. } => 2,
             Self::Figures
             | Self::Delete { .. }

@@ -60,6 +60,8 @@ pub struct EngineConfig {
     /// Downloads pause while less than so many bytes are free on their volume; `None` is
     /// [`DEFAULT_KEEP_FREE`] or one in [`DEFAULT_KEEP_PART`] of the volume, whichever is less.
     pub keep_free: Option<u64>,
+    /// Whether folders that are shared from now on are watched: what comes into them is shared without asking.
+    pub watch: bool,
     /// What to do with the network and the downloads of the last run.
     pub on_start: OnStart,
     /// Whether to take the next free port if the wanted one is in use; `None` leaves it to the front
@@ -86,6 +88,7 @@ impl EngineConfig {
             down: None,
             max_active: DEFAULT_ACTIVE,
             keep_free: None,
+            watch: false,
             on_start: OnStart::default(),
             port_fallback: None,
             seed: None,

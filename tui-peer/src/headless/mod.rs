@@ -120,7 +120,7 @@ fn library_code(error: &LibraryError) -> u8 {
 /// The exit code for something that cannot be shared.
 fn share_code(error: &ShareError) -> u8 {
     match error {
-        ShareError::NotFound(_) => exit::NOT_FOUND,
+        ShareError::NotFound(_) | ShareError::Elsewhere(_) => exit::NOT_FOUND,
         ShareError::Unreadable { source, .. }
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {

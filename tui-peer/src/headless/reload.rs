@@ -96,6 +96,7 @@ fn changes(old: &EngineConfig, new: &EngineConfig) -> Changes {
         ("listen", old.listen != new.listen),
         ("state", old.state_dir != new.state_dir),
         ("max_active", old.max_active != new.max_active),
+        ("watch", old.watch != new.watch),
     ] {
         if differs {
             later.push(name);
@@ -128,10 +129,10 @@ mod tests {
             some.commands
         );
         assert_eq!(some.later, ["nick"]);
-        let new = EngineConfig { keep_free: Some(7), max_active: 9, ..old.clone() };
+        let new = EngineConfig { keep_free: Some(7), max_active: 9, watch: true, ..old.clone() };
         let some = changes(&old, &new);
         assert!(matches!(some.commands[..], [Command::KeepFree { bytes: Some(7) }]));
-        assert_eq!(some.later, ["max_active"]);
+        assert_eq!(some.later, ["max_active", "watch"]);
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! `share` and `unshare`: by the running peer, or in its library for the next start.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::content::Kind;
 use common::id::ContentId;
 use serde_json::json;
 use tokio::time::{interval, sleep_until};
@@ -18,7 +20,10 @@ use super::{library_code, missed, together};
 use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
 use crate::engine::command::Command;
-use crate::engine::library::{Library, ShareError, hash_watched};
+use crate::engine::library::{
+    self, Library, LibraryError, MAX_WATCHED, ShareError, ShareRecord, WATCHED_KEY, hash_watched,
+    too_many_watched, watched_text,
+};
 use crate::find::{self, Wanted};
 
 /// How often bars move.
@@ -37,7 +42,11 @@ async fn ask(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
     for path in &wish.paths {
         let path = absolute(path);
         let command = Command::Share { path: path.clone(), name: wish.name.clone() };
-        if let Err(error) = peer.engine.call(command).await {
+        let mut asked = peer.engine.call(command).await;
+        if let (Ok(_), Some(on)) = (&asked, watched(wish)) {
+            asked = peer.engine.call(Command::Watched { path: path.clone(), on }).await;
+        }
+        if let Err(error) = asked {
             out.error("share", &error.message, "check the path");
             failed.push(error.kind.exit());
             continue;
@@ -60,7 +69,7 @@ async fn share_and_wait(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut failed = Vec::new();
     let mut paths = wish.paths.iter();
-    let mut sharing = Sharing::new(&peer.engine, wish.name.clone());
+    let mut sharing = Sharing::new(&peer.engine, wish.name.clone(), watched(wish));
     let (mut working, mut ticker) = (Working::default(), interval(LOOK));
     loop {
         while !sharing.is_full()
@@ -114,6 +123,11 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
+/// Whether the folders are watched from now on, if that was said.
+fn watched(wish: &Share) -> Option<bool> {
+    (wish.watch || wish.no_watch).then_some(wish.watch)
+}
+
 /// The final word on something shared; the exit code unless all is well.
 fn said(shared: &Shared, out: &mut Output) -> Result<(), u8> {
     let Shared { row, unkept } = shared;
@@ -134,8 +148,8 @@ fn said(shared: &Shared, out: &mut Output) -> Result<(), u8> {
 
 /// Without a running peer: hashed here, remembered for the next start; returns the exit code.
 pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
-    let library = match Library::open(state) {
-        Ok((library, _)) => Arc::new(library),
+    let (library, mut folders) = match open_watched(state) {
+        Ok((library, folders)) => (Arc::new(library), folders),
         Err(error) => {
             out.error("state", &error.to_string(), "stop whatever uses the folder");
             return library_code(&error);
@@ -144,13 +158,13 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
     let mut failed = Vec::new();
     for path in &wish.paths {
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let (library, path, name) = (library.clone(), real.clone(), wish.name.clone());
+        let (kept, path, name) = (library.clone(), real.clone(), wish.name.clone());
         let work = move |progress: &_, cancel: &_| {
             let mut prepared = hash_watched(&path, 0, progress, cancel)?;
             if let Some(name) = name {
                 prepared.name = name;
             }
-            library.put_share(&prepared.record(false), &prepared)?;
+            kept.put_share(&prepared.record(false), &prepared)?;
             Ok(prepared)
         };
         let shared: Result<_, ShareError> = match reading(label(&real), out, work).await {
@@ -159,6 +173,21 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
         };
         match shared {
             Ok(prepared) => {
+                let on = watched(wish).filter(|_| prepared.kind == Kind::Folder);
+                let more = on == Some(true) && !folders.contains(&real);
+                if more && folders.len() >= MAX_WATCHED {
+                    let why = format!("{}: {}", real.display(), too_many_watched());
+                    out.error("share", &why, "it will be shared, and not watched");
+                    failed.push(exit::OTHER);
+                    continue;
+                }
+                if let Some(on) = on
+                    && let Err(error) = watch(&library, &mut folders, &real, on)
+                {
+                    out.error("state", &error.to_string(), "check the disk");
+                    failed.push(library_code(&error));
+                    continue;
+                }
                 let name = common::names::show(&prepared.name);
                 let object = json!({
                     "event": "remembered", "id": prepared.id.to_string(),
@@ -178,6 +207,33 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
         out.note("no tui-peer runs here: it will be shared when one does (tui-peer --serve-only)");
     }
     together(&failed, wish.paths.len())
+}
+
+/// The library, and the folders that the next start watches. One that is shared no more is none of them from now on:
+/// if it is shared again now, that does not say that it is to be watched.
+fn open_watched(state: &Path) -> Result<(Library, BTreeSet<PathBuf>), LibraryError> {
+    let (library, loaded) = Library::open(state)?;
+    let shared = loaded.shares.iter().map(|record| &record.path);
+    let (folders, stale) = library::watched(&loaded.settings, shared);
+    if stale {
+        library.set_setting(WATCHED_KEY, watched_text(&folders).as_deref())?;
+    }
+    Ok((library, folders))
+}
+
+/// Has the next start watch a folder, or not.
+fn watch(
+    library: &Library,
+    folders: &mut BTreeSet<PathBuf>,
+    path: &Path,
+    on: bool,
+) -> Result<(), LibraryError> {
+    if on {
+        folders.insert(path.to_path_buf());
+    } else {
+        folders.remove(path);
+    }
+    library.set_setting(WATCHED_KEY, watched_text(folders).as_deref())
 }
 
 /// By the running peer; returns the exit code.
@@ -213,6 +269,8 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
         }
     };
     let mut failed = Vec::new();
+    let shared = loaded.shares.iter().map(|record| &record.path);
+    let (mut folders, _) = library::watched(&loaded.settings, shared);
     for what in &wish.what {
         let record = match find::one(what, loaded.shares.iter()) {
             Ok(record) => record,
@@ -224,7 +282,13 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
         // The same content may lie at several places; all that are meant.
         let wanted = Wanted::new(what);
         let mut fits = loaded.shares.iter().filter(|record| wanted.means(*record));
-        match fits.try_for_each(|record| library.remove_share(&record.path).map(drop)) {
+        let mut forget = |record: &ShareRecord| {
+            if folders.contains(&record.path) {
+                watch(&library, &mut folders, &record.path, false)?;
+            }
+            library.remove_share(&record.path).map(drop)
+        };
+        match fits.try_for_each(&mut forget) {
             Ok(()) => gone(&record.id, &record.name, out),
             Err(error) => {
                 out.error("state", &error.to_string(), "check the disk");
@@ -239,4 +303,30 @@ fn gone(id: &ContentId, name: &str, out: &mut Output) {
     let shown = common::names::show(name);
     out.json(&with_name(json!({"event": "unshared", "id": id.to_string()}), name, &shown));
     out.line(&format!("no longer shared: {shown}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c7_a_folder_that_is_shared_again_is_not_watched_by_a_word_of_long_ago() {
+        let temp = tempfile::tempdir().unwrap();
+        let (state, one, two) =
+            (temp.path().join("state"), temp.path().join("one"), temp.path().join("two"));
+        std::fs::create_dir(&one).unwrap();
+        std::fs::write(one.join("file"), "x").unwrap();
+        let prepared = library::hash_path(&one, 1).unwrap();
+        {
+            let (library, _) = Library::open(&state).unwrap();
+            library.put_share(&prepared.record(false), &prepared).unwrap();
+            let both = BTreeSet::from([prepared.path.clone(), two]);
+            library.set_setting(WATCHED_KEY, watched_text(&both).as_deref()).unwrap();
+        }
+        let only = BTreeSet::from([prepared.path.clone()]);
+        assert_eq!(open_watched(&state).unwrap().1, only);
+        // Also on disk, or a later start would find it shared and watched.
+        let (_, loaded) = Library::open(&state).unwrap();
+        assert_eq!(loaded.settings.get(WATCHED_KEY), watched_text(&only).as_ref());
+    }
 }

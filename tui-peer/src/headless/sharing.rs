@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use common::content::Kind;
 use common::id::ContentId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -43,6 +44,7 @@ pub(super) enum Failed {
 pub(super) struct Sharing {
     engine: EngineHandle,
     name: Option<String>,
+    watched: Option<bool>,
     window: VecDeque<Waiting>,
     calls: JoinSet<(u64, Result<Reply, CommandError>)>,
     asked: u64,
@@ -51,12 +53,13 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    /// Nothing yet; what is asked for is shared under `name`, if that is given.
-    pub(super) fn new(engine: &EngineHandle, name: Option<String>) -> Self {
+    /// Nothing yet; what is asked for is shared under `name`, if that is given, and watched from then on, or not, if
+    /// that is said.
+    pub(super) fn new(engine: &EngineHandle, name: Option<String>, watched: Option<bool>) -> Self {
         let mut snapshots = engine.snapshots();
         let shares = Shares::new(snapshots.borrow_and_update().clone());
         let (window, calls) = (VecDeque::new(), JoinSet::new());
-        Self { engine: engine.clone(), name, window, calls, asked: 0, snapshots, shares }
+        Self { engine: engine.clone(), name, watched, window, calls, asked: 0, snapshots, shares }
     }
 
     /// Whether as much is waited for as may be at once.
@@ -78,15 +81,24 @@ impl Sharing {
     }
 
     fn call(&mut self, number: u64, path: PathBuf) {
-        let (engine, name) = (self.engine.clone(), self.name.clone());
-        self.calls.spawn(async move { (number, engine.call(Command::Share { path, name }).await) });
+        let (engine, name, watched) = (self.engine.clone(), self.name.clone(), self.watched);
+        self.calls.spawn(async move {
+            let mut answer = engine.call(Command::Share { path: path.clone(), name }).await;
+            if let (Ok(_), Some(on)) = (&answer, watched) {
+                answer = engine.call(Command::Watched { path, on }).await;
+            }
+            (number, answer)
+        });
     }
 
     /// The final word on the first that was asked for. May be given up and called again.
     pub(super) async fn next(&mut self, events: &mut Events) -> Result<Shared, Failed> {
         loop {
             let Some(first) = self.window.front_mut() else { return std::future::pending().await };
-            match first.look(&self.shares) {
+            let looked = first.look(&self.shares);
+            match looked {
+                // That it is shared does not say that it is watched, or no longer.
+                Ok(Some(_)) if self.watched.is_some() && !first.answered => {}
                 Ok(None) => {}
                 Ok(Some(shared)) => {
                     self.window.pop_front();
@@ -114,7 +126,9 @@ impl Sharing {
 
     fn on_answer(&mut self, number: u64, answer: Result<Reply, CommandError>) {
         let asked = self.window.iter_mut().find(|waiting| waiting.number == number);
-        if let (Some(waiting), Err(error)) = (asked, answer) {
+        let Some(waiting) = asked else { return };
+        waiting.answered = true;
+        if let Err(error) = answer {
             waiting.failed.get_or_insert(Failed::Refused(error));
         }
     }
@@ -155,7 +169,8 @@ impl Sharing {
             self.shares.snapshot.transfers.iter().map(|row| (row.path.as_path(), row)).collect();
         for waiting in self.window.iter_mut().filter(|waiting| waiting.failed.is_none()) {
             let row = rows.get(waiting.path.as_path());
-            match row.filter(|row| is_there(row)).map(|row| row.id) {
+            let row = row.filter(|row| is_there(row) && row.kind == Kind::File);
+            match row.map(|row| row.id) {
                 Some(id) => {
                     waiting.id = Some(id);
                     self.shares.registered.insert(id);
@@ -185,7 +200,9 @@ impl Shares {
     fn new(first: Arc<Snapshot>) -> Self {
         let rows = || first.transfers.iter();
         let taken = rows().filter(|row| is_there(row) && !row.refused).map(|row| row.id);
-        let here = rows().filter(|row| row.state == TransferState::Sharing);
+        // A folder is looked at again.
+        let here =
+            rows().filter(|row| row.state == TransferState::Sharing && row.kind == Kind::File);
         Self {
             registered: taken.collect(),
             before: here.map(|row| (row.path.clone(), row.id)).collect(),
@@ -202,7 +219,8 @@ impl Shares {
         };
         let id = self.before.get(&path).copied().filter(sharing);
         let unkept = self.snapshot.unkept.as_ref().filter(|_| id.is_some()).map(unkept_line);
-        Waiting { number, path, id, unkept, seen: false, missed: false, failed: None }
+        let (seen, missed, answered) = (false, false, false);
+        Waiting { number, path, id, unkept, seen, missed, answered, failed: None }
     }
 
     fn update(&mut self, snapshot: Arc<Snapshot>) {
@@ -235,6 +253,8 @@ struct Waiting {
     seen: bool,
     /// That the tracker has it may have been told, and missed.
     missed: bool,
+    /// The peer has answered what it was asked.
+    answered: bool,
     failed: Option<Failed>,
 }
 
@@ -304,6 +324,10 @@ mod tests {
         snapshot
     }
 
+    fn on_net(rows: Vec<Transfer>) -> Snapshot {
+        on(NetState::On, rows)
+    }
+
     fn tell(parts: &HandleParts, text: &str, what: What) {
         let (at, text) = (SystemTime::now(), text.to_owned());
         parts.events.send(Event { at, level: Level::Info, target: Target::Share, text, what });
@@ -323,7 +347,7 @@ mod tests {
         snapshot.network.refused = Some((1, "this tracker is full".to_owned()));
         let (engine, parts) = channel(snapshot.clone());
         let mut events = engine.events();
-        let mut sharing = Sharing::new(&engine, None);
+        let mut sharing = Sharing::new(&engine, None, None);
         ["/nowhere/1", "/nowhere/2"].iter().for_each(|path| sharing.ask(path.into()));
         assert!(sharing.next(&mut events).await.is_ok());
         let Err(Failed::Tracker(why)) = sharing.next(&mut events).await else {
@@ -333,7 +357,7 @@ mod tests {
         // Without a network there is nobody to refuse it.
         snapshot.network.state = NetState::Left;
         parts.snapshots.send_replace(snapshot.into());
-        let mut sharing = Sharing::new(&engine, None);
+        let mut sharing = Sharing::new(&engine, None, None);
         sharing.ask("/nowhere/2".into());
         assert!(sharing.next(&mut events).await.is_ok());
     }
@@ -342,7 +366,7 @@ mod tests {
     async fn h3_many_paths_are_asked_for_before_the_first_is_shared_and_told_in_their_order() {
         let (engine, mut parts) = channel(on(NetState::On, Vec::new()));
         let mut events = engine.events();
-        let mut sharing = Sharing::new(&engine, None);
+        let mut sharing = Sharing::new(&engine, None, None);
         let path = |n: u8| PathBuf::from(format!("/nowhere/{n}"));
         [1, 11, 12].into_iter().for_each(|n| sharing.ask(path(n)));
         let mut asked = Vec::new();
@@ -374,10 +398,52 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn c7_what_is_to_be_watched_or_not_is_not_done_before_that_is_answered() {
+        let refusal = |text: &str| CommandError {
+            kind: crate::engine::command::CommandErrorKind::Invalid,
+            message: text.to_owned(),
+        };
+        for (on, answer) in [(false, Ok(Reply::Accepted)), (true, Err(refusal("so many")))] {
+            let (engine, mut parts) = channel(on_net(vec![row(1, false)]));
+            let mut events = engine.events();
+            let mut sharing = Sharing::new(&engine, None, Some(on));
+            let path = PathBuf::from("/nowhere/1");
+            sharing.ask(path.clone());
+            assert_eq!(accept(&mut parts).await, path);
+            let id = ContentId::from_bytes([1; 32]);
+            tell(&parts, "", What::Hashed { id, path: path.clone(), unkept: None });
+            let name = String::new();
+            tell(&parts, "", What::Shared { id, name, size: 0, chunks: 0 });
+            let (command, reply) = parts.commands.recv().await.unwrap();
+            assert!(
+                matches!(command, Command::Watched { path: of, on: said } if of == path && said == on)
+            );
+            // Everything is told but that.
+            {
+                let mut next = std::pin::pin!(sharing.next(&mut events));
+                for _ in 0..10 {
+                    tokio::select! {
+                        biased;
+                        _ = &mut next => panic!("said to be done"),
+                        () = tokio::task::yield_now() => {}
+                    }
+                }
+            }
+            let taken = answer.is_ok();
+            reply.send(answer).unwrap();
+            let end = sharing.next(&mut events).await;
+            match taken {
+                true => assert!(end.is_ok()),
+                false => assert!(matches!(end, Err(Failed::Refused(_)))),
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn h3_what_is_wrong_inside_a_folder_is_told_of_the_folder() {
         let (engine, parts) = channel(on(NetState::On, Vec::new()));
         let mut events = engine.events();
-        let mut sharing = Sharing::new(&engine, None);
+        let mut sharing = Sharing::new(&engine, None, None);
         ["/nowhere/d", "/nowhere/d/x"].iter().for_each(|path| sharing.ask(path.into()));
         // Of the folder alone, then of the file that is waited for as well.
         for text in ["/nowhere/d: cannot read /nowhere/d/x: no", "cannot read /nowhere/d/x: no"] {
@@ -406,7 +472,7 @@ mod tests {
         use crate::engine::handle::EVENT_QUEUE;
         let (engine, mut parts) = channel(on(NetState::On, Vec::new()));
         let mut events = engine.events();
-        let mut sharing = Sharing::new(&engine, None);
+        let mut sharing = Sharing::new(&engine, None, None);
         let path = PathBuf::from("/nowhere/1");
         sharing.ask(path.clone());
         assert_eq!(accept(&mut parts).await, path);

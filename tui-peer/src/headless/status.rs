@@ -91,6 +91,9 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
     }
     for transfer in &snapshot.transfers {
         out.line(&format!("  {}  {}", short(transfer), line(transfer)));
+        if let Some(news) = news(transfer) {
+            out.line(&format!("            {news}"));
+        }
         for source in &transfer.unreached {
             out.line(&format!("            {}", source.words("tried", Instant::now())));
         }
@@ -152,6 +155,9 @@ fn show_transfers(snapshot: &Snapshot, out: &mut Output) {
     for transfer in &snapshot.transfers {
         if let TransferState::Failed(why) = &transfer.state {
             out.line(&format!("{}: {why}", transfer.name));
+        }
+        if let Some(news) = news(transfer) {
+            out.line(&format!("{}: {news}", transfer.name));
         }
         for source in &transfer.unreached {
             out.line(&source.words(&transfer.name, Instant::now()));
@@ -285,6 +291,16 @@ fn line(transfer: &Transfer) -> String {
     }
 }
 
+/// What is different in a folder on disk, and what to do about it.
+fn news(transfer: &Transfer) -> Option<String> {
+    let news = transfer.news.filter(|news| !news.is_nothing())?;
+    Some(if news.watched {
+        format!("{} on disk; shared so once nothing moves any more", news.words())
+    } else {
+        format!("{} on disk; tui-peer rescan {} shares it so", news.words(), transfer.id.short())
+    })
+}
+
 fn row(transfer: &Transfer) -> serde_json::Value {
     let id = (transfer.state != TransferState::Hashing).then(|| transfer.id.to_string());
     let unreached = transfer.unreached.iter().map(|source| {
@@ -301,7 +317,7 @@ fn row(transfer: &Transfer) -> serde_json::Value {
         "sources": transfer.sources, "downloaded": transfer.downloaded,
         "priority": transfer.plan.priority.word(), "order": transfer.plan.order,
         "sequential": transfer.plan.sequential, "up_limit": transfer.plan.up,
-        "down_limit": transfer.plan.down,
+        "down_limit": transfer.plan.down, "news": transfer.news,
     });
     with_path(with_name(object, transfer.raw_name(), &transfer.name), "path", &transfer.path)
 }

@@ -128,6 +128,8 @@ items! {
         "Log file", "A file, none, or state: log/shoal.log in the state folder.";
     LogLevel General "log_level" "LOG_LEVEL" Kind::Choice(LEVELS), false, "info",
         "Log level", "The least important lines that are written down.";
+    Watch General "watch" "WATCH" Kind::Toggle, false, "false",
+        "Watch folders", "Whatever comes into a folder shared from now on is published by itself.";
 
     Tracker Network "tracker" "TRACKER" Kind::Join, false, "",
         "Tracker", "Join string of the network, or @FILE holding it; the one joined last if empty.";

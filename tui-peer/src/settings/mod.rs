@@ -103,6 +103,7 @@ fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
     engine.max_active = table.text(Item::Active).parse().unwrap_or(engine.max_active);
     engine.keep_free = table.keep_free();
     engine.on_start = table.on_start();
+    engine.watch = table.is_on(Item::Watch);
     // Unless the user says something, it depends on what runs.
     if table.origin(Item::PortFallback) != Origin::Default {
         engine.port_fallback = Some(table.is_on(Item::PortFallback));

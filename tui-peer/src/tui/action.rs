@@ -158,6 +158,7 @@ actions! {
     LimitOne    "limit"       File FILE ["g r"], "limit the speed of this one", "rate bandwidth";
     Watch       "watch"       File FILE ["W"], "start when somebody has it", "wait source";
     Unshare     "unshare"     File FILE ["u"], "stop sharing it", "remove stop";
+    Rescan      "rescan"      File FILE ["R"], "share the folder as it is now", "refresh update new files";
     CopyLink    "copy-link"   File FILE ["y"], "copy link", "yank url";
     CopyHash    "copy-id"     File FILE ["Y"], "copy id", "yank hash";
     OpenFolder  "open-folder" File FILE ["e"], "open its folder (over ssh: copy its path)", "show xdg file manager yank path";

@@ -253,6 +253,11 @@ impl Plain {
             let done = format::percent(t.done, t.size);
             out.push(Out::Say(format!("{}: {done}, {}", t.name, words::outlook(t))));
         }
+        let news = |t: &&Transfer| t.news.is_some_and(|news| !news.is_nothing());
+        for t in snap.transfers.iter().filter(news).take(PAGE) {
+            let words = t.news.map(|news| news.words()).unwrap_or_default();
+            out.push(Out::Say(format!("{}: {words} on disk; rescan shares it so.", t.name)));
+        }
         let sharing = snap.transfers.iter().filter(|t| !t.is_unfinished()).count() as u64;
         out.push(Out::Say(format!("Sharing {}.", format::plural(sharing, "item"))));
         out

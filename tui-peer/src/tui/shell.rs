@@ -54,6 +54,7 @@ impl Action {
             Self::Watch | Self::Watches => Command("get"),
             Self::Share => Command("share"),
             Self::Unshare => Command("unshare"),
+            Self::Rescan => Verbs(&[Verb::Rescan]),
             Self::CopyLink | Self::CopyHash | Self::CopyLine | Self::CopyLog => COPIES,
             Self::OpenFolder => Screen("status prints where it lies"),
             Self::Mark | Self::MarkRange | Self::MarkAll => MARKS,

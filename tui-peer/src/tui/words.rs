@@ -43,7 +43,7 @@ pub fn state_glyph(transfer: &Transfer, theme: Theme) -> &'static str {
 pub fn outlook(transfer: &Transfer) -> String {
     let why = || transfer.why.as_ref().map(Cause::short);
     match transfer.state {
-        TransferState::Sharing => String::new(),
+        TransferState::Sharing => transfer.news.map(|news| news.short()).unwrap_or_default(),
         TransferState::Getting => match transfer.eta_s {
             Some(seconds) => format::eta(seconds),
             None if transfer.down_rate >= 1.0 => String::new(),

@@ -1,5 +1,6 @@
 //! Who has which chunks: theirs as they tell us, ours as we tell them.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use common::chunk_set::ChunkSet;
@@ -10,6 +11,7 @@ use common::wire::peer::{PeerMsg, Run};
 
 use super::content::{Body, Has, Link};
 use super::event::{ConnId, Notice};
+use super::lifecycle::wire_runs;
 use super::node::{Cx, Node};
 
 /// Runs of HAVE kept while the layout of a content is not known yet.
@@ -81,16 +83,24 @@ impl Node {
         }
     }
 
-    /// A chunk could not be read: it is not offered again until it is stored anew.
-    pub(super) fn withhold(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) {
+    /// Chunks cannot be read: they are not offered again until they are stored anew.
+    pub(super) fn withhold(&mut self, cx: &mut Cx<'_>, id: ContentId, chunks: Range<u32>) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Some(body) = content.body.as_mut() else { return };
-        if !body.have.contains(chunk) || !body.withheld.insert(chunk) {
+        let mut new = false;
+        let chunks = chunks.start..chunks.end.min(body.have.chunks());
+        for chunk in chunks.clone() {
+            new |= body.have.contains(chunk) && body.withheld.insert(chunk);
+        }
+        if !new {
             return;
         }
+        let runs: Vec<Run> = wire_runs(chunks).collect();
         for (at, link) in &content.links {
-            let (handle, runs) = (link.handle, vec![Run { start: chunk, len: 1 }]);
-            cx.send(*at, PeerMsg::DontHave { handle, runs });
+            for part in runs.chunks(MAX_HAVE_RUNS) {
+                let (handle, runs) = (link.handle, part.to_vec());
+                cx.send(*at, PeerMsg::DontHave { handle, runs });
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 //! tracker. A chunk that fails → `ChunkCorrupt` → back to the picker, its sender blamed.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -249,6 +250,13 @@ pub enum Input {
         id: ContentId,
         /// Which chunk.
         chunk: u32,
+    },
+    /// The file with these chunks of ours is not there any more, or is another one now.
+    ChunksGone {
+        /// Which content.
+        id: ContentId,
+        /// Which chunks.
+        chunks: Range<u32>,
     },
     /// A chunk was right but could not be written; the shell pauses the content itself.
     ChunkNotStored {

@@ -172,7 +172,10 @@ impl Node {
             Input::ServeFailed { conn, rid, code } => self.serve_failed(cx, conn, rid, code),
             Input::ChunkStored { id, chunk } => self.chunk_stored(cx, id, chunk),
             Input::ChunkCorrupt { id, chunk, actual } => self.chunk_corrupt(cx, id, chunk, actual),
-            Input::ChunkDamaged { id, chunk } => self.withhold(cx, id, chunk),
+            Input::ChunkDamaged { id, chunk } => {
+                self.withhold(cx, id, chunk..chunk.saturating_add(1))
+            }
+            Input::ChunksGone { id, chunks } => self.withhold(cx, id, chunks),
             Input::ChunkNotStored { id, chunk } => self.chunk_not_stored(cx, id, chunk),
             Input::Tick => self.tick(cx),
         }

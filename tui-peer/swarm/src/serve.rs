@@ -165,7 +165,7 @@ impl Node {
             cx.send(at, PeerMsg::Reject { rid, code });
         }
         if let (Some((id, chunk)), Code::Gone) = (of, code) {
-            self.withhold(cx, id, chunk);
+            self.withhold(cx, id, chunk..chunk.saturating_add(1));
         }
         self.pump(cx);
     }

@@ -246,6 +246,12 @@ impl Node {
         self.contents.get(id)?.body.as_ref().map(|body| &body.have)
     }
 
+    /// What others may have of a content of which some chunks that are here are not offered; `None` if all are.
+    pub fn offered_rest(&self, id: &ContentId) -> Option<ChunkSet> {
+        let body = self.contents.get(id)?.body.as_ref()?;
+        (!body.withheld.is_empty()).then(|| body.offered())
+    }
+
     /// Whether all wanted chunks of a content are here.
     pub fn is_complete(&self, id: &ContentId) -> bool {
         self.contents.get(id).and_then(|c| c.body.as_ref()).is_some_and(Body::is_done)

@@ -6,6 +6,7 @@ mod again;
 #[path = "../../../common/tests/exposition/mod.rs"]
 mod exposition;
 mod first_start;
+mod folders;
 mod handover;
 mod hooks;
 #[path = "../e2e/lines.rs"]

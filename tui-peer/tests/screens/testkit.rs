@@ -152,6 +152,7 @@ pub(crate) fn transfer(n: u32, state: TransferState, percent: u64) -> Transfer {
         plan: plan(n, &state),
         unreached: Vec::new(),
         refused: false,
+        news: None,
         state,
     }
 }

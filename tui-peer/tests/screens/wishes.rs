@@ -86,6 +86,38 @@ fn finished_downloads_are_cleared_and_folders_open_with_another_key() {
 }
 
 #[test]
+fn c7_what_came_into_a_shared_folder_stands_in_its_row_and_a_key_shares_it() {
+    use tui_peer::engine::snapshot::FolderNews;
+    let stage_of = |news: FolderNews| {
+        let mut snap = testkit::rich(std::time::Instant::now());
+        let mut transfers = testkit::transfers();
+        let folder = transfers.iter_mut().find(|t| t.id == testkit::content(22)).unwrap();
+        folder.news = Some(news);
+        snap.transfers = transfers.into();
+        let mut stage = Stage::of(snap, 120, 40);
+        stage.keys("gs/year-2025<Enter>");
+        stage
+    };
+    let mut stage = stage_of(FolderNews { new: 3, gone: 1, ..FolderNews::default() });
+    let screen = stage.screen();
+    for words in ["+3 -1", "3 new, 1 gone", "Others get it as it was; R", "shares it so"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    stage.keys("R");
+    assert!(matches!(stage.calls()[..], [Command::Rescan { id }] if id == testkit::content(22)));
+    let watched = stage_of(FolderNews { new: 3, watched: true, ..FolderNews::default() });
+    let screen = watched.screen();
+    for words in ["3 new", "once nothing moves"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    assert!(!screen.contains("shares it so"), "{screen}");
+    // A file has nothing to be looked for in.
+    let mut other = Stage::rich(120, 40);
+    other.keys("gn/ubuntu-24<Enter>R");
+    assert!(other.calls().is_empty());
+}
+
+#[test]
 fn peers_are_banned_after_a_question_and_the_list_lifts_it() {
     let mut stage = Stage::rich(120, 40);
     stage.keys("gp");

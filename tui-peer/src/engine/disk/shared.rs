@@ -1,5 +1,6 @@
 //! Complete files, served only while they are what was hashed.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::error::ReadError;
@@ -63,6 +64,13 @@ impl ChunkSource for SharedFiles {
     fn volume(&self, chunk: u32) -> u64 {
         let place = self.tree.place(chunk, 0, 0).ok();
         place.and_then(|place| self.stats.get(place.file)).map_or(0, |stat| stat.dev)
+    }
+
+    fn is_of(&self, root: &Path, stats: &[Stat]) -> bool {
+        let same = |(a, b): (&Stat, &Stat)| a.same_but_for_device(b);
+        self.tree.is_at(root)
+            && self.stats.len() == stats.len()
+            && self.stats.iter().zip(stats).all(same)
     }
 
     fn read_cached(&self, chunk: u32, off: u32, out: &mut [u8]) -> bool {

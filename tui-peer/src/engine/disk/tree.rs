@@ -16,6 +16,7 @@ use common::names::{PathList, check_component, components};
 use super::cache::{FdCache, Key};
 use super::error::{ReadError, is_short};
 use super::sys::{self, Access};
+use crate::engine::library::Stat;
 
 /// Somewhere chunks can be read from.
 pub trait ChunkSource: Send + Sync {
@@ -34,6 +35,12 @@ pub trait ChunkSource: Send + Sync {
     fn read_cached(&self, chunk: u32, off: u32, out: &mut [u8]) -> bool {
         let _ = (chunk, off, out);
         false
+    }
+
+    /// Whether it reads what lies at `root`, with files that are as `stats` say. Also where that cannot be told.
+    fn is_of(&self, root: &Path, stats: &[Stat]) -> bool {
+        let _ = (root, stats);
+        true
     }
 }
 
@@ -132,6 +139,11 @@ impl FileTree {
     /// Where it is now.
     pub fn root(&self) -> PathBuf {
         self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it is there now.
+    pub(super) fn is_at(&self, root: &Path) -> bool {
+        *self.root.read().unwrap_or_else(PoisonError::into_inner) == root
     }
 
     /// Paths of a folder's files below it.

@@ -10,7 +10,7 @@ use common::content::Kind;
 use common::id::{Hash, ID_LEN};
 use common::layout::Layout;
 use common::manifest::Manifest;
-use common::merkle::ChunkHashes;
+use common::merkle::{ChunkHashes, coarser};
 use common::names::{PathList, components};
 
 use super::error::{LibraryError, ShareError};
@@ -43,6 +43,9 @@ pub enum Check {
 /// that was downloaded only the files that belong to it are looked at.
 pub fn check(record: &ShareRecord) -> Check {
     let Ok(meta) = fs::symlink_metadata(&record.path) else { return Check::Gone };
+    if is_elsewhere(record) {
+        return Check::Gone;
+    }
     let mut found = Differences::default();
     match (record.descriptor.kind, &record.rel) {
         (Kind::File, _) if meta.is_file() => match record.files.first() {
@@ -71,6 +74,14 @@ pub fn check(record: &ShareRecord) -> Check {
 fn is_emptied(record: &ShareRecord) -> bool {
     let had = record.files.iter().any(|was| *was != Stat::ABSENT);
     had && fs::read_dir(&record.path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Whether the path of a share leads somewhere else now: it, or a folder above it, became a link. What lies there was
+/// never named to be shared. What was downloaded may lie behind a link of the user's.
+pub(super) fn is_elsewhere(record: &ShareRecord) -> bool {
+    !record.downloaded
+        && fs::canonicalize(&record.path)
+            .is_ok_and(|real| real.as_os_str() != record.path.as_os_str())
 }
 
 /// A file compared with what is known of it.
@@ -186,16 +197,29 @@ pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, Libr
     })
 }
 
+/// Which files of a folder are looked for when it is hashed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All that lie there.
+    All,
+    /// Those that lie there and have not moved for [`super::SETTLED`], without those that programs keep beside what they
+    /// write: what comes into a watched folder.
+    Settled,
+    /// Those that were shared before: nobody asked to publish what came since.
+    Known,
+}
+
 /// Looks at a changed share again; only files that changed are read.
 ///
 /// A downloaded folder stays what it is as long as its files hold the right bytes, whatever else lies
 /// beside them; once one differs it is taken as it lies, like any other folder.
 ///
 /// # Errors
-/// As [`scan`] and [`prepare`].
+/// As [`scan`] and [`prepare`]; [`ShareError::Elsewhere`].
 pub fn refresh(
     library: &Library,
     record: &ShareRecord,
+    scope: Scope,
     threads: usize,
     progress: &Progress,
     cancel: &AtomicBool,
@@ -206,7 +230,16 @@ pub fn refresh(
     {
         return Ok(same);
     }
-    let found = scan(&record.path)?;
+    let mut found = scan(&record.path)?;
+    let empty = match scope {
+        Scope::Known if found.kind == Kind::Folder => manifest_of(library, record).ok(),
+        _ => None,
+    };
+    let empty = empty.map(|manifest| Arc::clone(manifest.empty_dirs())).unwrap_or_default();
+    found.leave_out(scope, record, &empty)?;
+    if scope == Scope::Settled {
+        found.leave_out_moving(record, cancel)?;
+    }
     let known = known_files(library, record, found.layout.chunk_level())?;
     let reuse = |rel: &[String], stat: &Stat| {
         let (was, root, hashes) = known.get(rel.join("/").as_str())?;
@@ -327,25 +360,31 @@ fn known_files(
     record: &ShareRecord,
     level: u8,
 ) -> Result<HashMap<String, KnownFile>, LibraryError> {
-    let files: Vec<(String, Hash)> = match record.descriptor.kind {
-        Kind::File => vec![(String::new(), record.descriptor.root)],
+    // Chunks grow with the folder: the hashes of longer ones come from those of shorter ones, without the bytes.
+    let (files, stored): (Vec<(String, Hash)>, u8) = match record.descriptor.kind {
+        Kind::File => {
+            let own = Layout::for_file(record.descriptor.size);
+            let own = own.map_or(level, |layout| layout.chunk_level());
+            (vec![(String::new(), record.descriptor.root)], own.min(level))
+        }
         Kind::Folder => match manifest_of(library, record) {
             Ok(manifest) => {
                 let rel = record.rel.iter().flat_map(|rel| rel.iter()).map(str::to_owned);
-                rel.zip(manifest.files().map(|entry| entry.root)).collect()
+                let own = manifest.layout().chunk_level().min(level);
+                (rel.zip(manifest.files().map(|entry| entry.root)).collect(), own)
             }
-            Err(LibraryError::Incomplete { .. }) => Vec::new(),
+            Err(LibraryError::Incomplete { .. }) => (Vec::new(), level),
             Err(error) => return Err(error),
         },
     };
-    let trees = library.trees(files.iter().map(|(_, root)| (*root, level)))?;
+    let trees = library.trees(files.iter().map(|(_, root)| (*root, stored)))?;
     let known = files.into_iter().zip(record.files.iter()).zip(trees);
     Ok(known
         .map(|(((rel, root), stat), tree)| {
-            let hashes = tree.map_or_else(Vec::new, |bytes| {
+            let hashes: Vec<Hash> = tree.map_or_else(Vec::new, |bytes| {
                 bytes.chunks_exact(ID_LEN).filter_map(|hash| Hash::try_from(hash).ok()).collect()
             });
-            (rel, (*stat, root, hashes))
+            (rel, (*stat, root, coarser(&hashes, stored, level)))
         })
         .collect())
 }

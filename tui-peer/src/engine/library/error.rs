@@ -78,6 +78,9 @@ pub enum ShareError {
     /// There is no such file or folder.
     #[error("{} does not exist", .0.display())]
     NotFound(PathBuf),
+    /// Its path leads to another place than when it was shared.
+    #[error("{} leads somewhere else than when it was shared (a link?); share it from where it lies", .0.display())]
+    Elsewhere(PathBuf),
     /// Neither file nor folder.
     #[error("{} is neither a file nor a folder", .0.display())]
     NotShareable(PathBuf),

@@ -7,6 +7,8 @@
 //! - [`mod@scan`]: what is in a file or folder, by stat only; [`hasher`]: its hashes, on all cores.
 //! - [`mod@check`]: at start, what changed since; an unchanged share is restored without reading a byte of
 //!   it.
+//! - `news`: what came into a shared folder and left it while the program runs; `passing`: what is never taken into a
+//!   watched one.
 //! - [`mod@verify`]: everything read again and compared.
 
 pub mod check;
@@ -16,6 +18,8 @@ mod failure;
 mod folder;
 mod garbage;
 pub mod hasher;
+mod news;
+mod passing;
 mod pending;
 pub mod prepared;
 pub mod record;
@@ -24,22 +28,25 @@ mod skip;
 pub mod stat;
 pub mod store;
 pub mod verify;
+mod watched;
 mod work;
 
 pub(in crate::engine) use database::{Opener, plain_opener};
 
-pub use check::{Check, check, is_altered, look, refresh, restore};
+pub use check::{Check, Scope, check, is_altered, look, refresh, restore};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
+pub use news::{MANY_FILES, News, SETTLED, Seen, picture, see};
 pub use prepared::{FolderParts, Prepared};
 pub use record::{DownloadRecord, Loaded, ShareRecord, Wish};
-pub use scan::{Scan, ScanFile, scan};
+pub use scan::{Scan, ScanFile, Steps, scan};
 pub use skip::{Skip, Skipped};
 pub use stat::Stat;
 pub(in crate::engine) use store::ShareRows;
 pub use store::{Collected, Library};
 pub(in crate::engine) use verify::compare_then;
 pub use verify::{Compared, compare, hash_path, hash_watched, verify};
+pub use watched::{MAX_WATCHED, WATCHED_KEY, too_many_watched, watched, watched_text};
 
 #[cfg(test)]
 pub(in crate::engine) mod faults;

@@ -36,6 +36,8 @@ pub struct Scan {
     pub layout: Arc<Layout>,
     /// What was left out.
     pub skipped: Skipped,
+    /// Folders that were looked into, its own among them; none for a single file.
+    pub(super) dirs: usize,
     /// When the scan began, milliseconds since 1970.
     pub looked_at: u64,
 }
@@ -56,6 +58,22 @@ impl Scan {
     pub fn file_path(&self, file: &ScanFile) -> PathBuf {
         join(&self.path, &file.rel)
     }
+
+    /// Makes its chunks from its files.
+    pub(super) fn lay_out(&mut self) -> Result<(), ShareError> {
+        self.layout = layout_of(&self.path, self.kind, &self.files)?;
+        Ok(())
+    }
+}
+
+fn layout_of(path: &Path, kind: Kind, files: &[ScanFile]) -> Result<Arc<Layout>, ShareError> {
+    let sizes: Vec<u64> = files.iter().map(|file| file.stat.size).collect();
+    let layout = match kind {
+        Kind::File => Layout::for_file(sizes.first().copied().unwrap_or(0)),
+        Kind::Folder => Layout::for_folder(&sizes),
+    };
+    let too_large = |source| ShareError::TooLarge { path: path.to_path_buf(), source };
+    layout.map(Arc::new).map_err(too_large)
 }
 
 /// Looks at a file, or at everything below a folder. Links are not followed, except that `path` itself
@@ -65,31 +83,39 @@ impl Scan {
 /// # Errors
 /// [`ShareError`] when `path` itself cannot be shared, or is beyond the limits of a share.
 pub fn scan(path: &Path) -> Result<Scan, ShareError> {
+    scan_while(path, &Steps { going: &|| true, entered: &|_| {} })
+}
+
+/// What is asked and told on the way through a folder.
+pub struct Steps<'a> {
+    /// Whether to go on; asked for each folder, and every so many entries.
+    pub going: &'a dyn Fn() -> bool,
+    /// Each folder, before what is in it is listed.
+    pub entered: &'a dyn Fn(&Path),
+}
+
+/// The same, step by step.
+///
+/// # Errors
+/// As [`scan`]; [`ShareError::Cancelled`] when it is not to go on.
+pub(super) fn scan_while(path: &Path, steps: &Steps<'_>) -> Result<Scan, ShareError> {
     let looked_at = now_ms();
     let real = fs::canonicalize(path).map_err(|source| at_root(path, source))?;
     let meta = fs::symlink_metadata(&real).map_err(|source| at_root(&real, source))?;
     let name = own_name(path, &real);
     let (kind, walked) = if meta.is_dir() {
-        (Kind::Folder, walk(&real)?)
+        (Kind::Folder, walk(&real, steps)?)
     } else if meta.is_file() {
         readable(&real).map_err(|source| at_root(&real, source))?;
         (Kind::File, Walked { files: vec![scan_file(Vec::new(), &meta)], ..Walked::default() })
     } else {
         return Err(ShareError::NotShareable(real));
     };
-    let Walked { mut files, mut empty_dirs, skipped } = walked;
+    let Walked { mut files, mut empty_dirs, dirs, skipped } = walked;
     files.sort_unstable_by(|a, b| in_manifest_order(&a.rel, &b.rel));
     empty_dirs.sort_unstable_by(|a, b| in_manifest_order(a, b));
-    let layout = match kind {
-        Kind::File => Layout::for_file(meta.len()),
-        Kind::Folder => {
-            let sizes: Vec<u64> = files.iter().map(|file| file.stat.size).collect();
-            Layout::for_folder(&sizes)
-        }
-    }
-    .map_err(|source| ShareError::TooLarge { path: real.clone(), source })?;
-    let layout = Arc::new(layout);
-    Ok(Scan { path: real, name, kind, files, empty_dirs, layout, skipped, looked_at })
+    let layout = layout_of(&real, kind, &files)?;
+    Ok(Scan { path: real, name, kind, files, empty_dirs, layout, skipped, dirs, looked_at })
 }
 
 /// Milliseconds since 1970.
@@ -124,15 +150,23 @@ fn scan_file(rel: Vec<String>, meta: &Metadata) -> ScanFile {
 struct Walked {
     files: Vec<ScanFile>,
     empty_dirs: Vec<Vec<String>>,
+    dirs: usize,
     skipped: Skipped,
 }
 
+/// Entries after which it is asked whether to go on: a stat takes a millisecond on a slow file server.
+const ASK_AFTER: usize = 256;
+
 /// Everything below `root`.
-fn walk(root: &Path) -> Result<Walked, ShareError> {
+fn walk(root: &Path, steps: &Steps<'_>) -> Result<Walked, ShareError> {
     let mut walked = Walked::default();
     let mut pending: Vec<Vec<String>> = vec![Vec::new()];
     let mut entries = 0usize;
     while let Some(rel) = pending.pop() {
+        if !(steps.going)() {
+            return Err(ShareError::Cancelled);
+        }
+        walked.dirs += 1;
         let dir = join(root, &rel);
         // Whoever shares a home folder does not mean to give away the keys in it.
         if dir.join(FILE_NAME).exists() {
@@ -142,6 +176,7 @@ fn walk(root: &Path) -> Result<Walked, ShareError> {
             walked.skipped.add(dir, Skip::State);
             continue;
         }
+        (steps.entered)(&dir);
         let listing = match fs::read_dir(&dir) {
             Ok(listing) => listing,
             Err(source) if rel.is_empty() => return Err(at_root(root, source)),
@@ -154,6 +189,9 @@ fn walk(root: &Path) -> Result<Walked, ShareError> {
         for entry in listing {
             empty = false;
             entries += 1;
+            if entries.is_multiple_of(ASK_AFTER) && !(steps.going)() {
+                return Err(ShareError::Cancelled);
+            }
             if entries > MAX_MANIFEST_ENTRIES {
                 let max = MAX_MANIFEST_ENTRIES;
                 return Err(ShareError::TooManyEntries { path: root.to_path_buf(), max });

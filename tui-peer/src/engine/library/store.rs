@@ -419,9 +419,27 @@ impl Library {
         let key = path.as_os_str().as_bytes();
         let head = self.row(Table::Shares, key)?;
         let files = self.row(Table::ShareFiles, key)?;
-        let (Some(head), Some(files)) = (head, files) else { return Ok(None) };
-        let record = ShareRecord::decode(key, &head, &files);
+        let Some(head) = head else { return Ok(None) };
+        let record = match files {
+            Some(files) => ShareRecord::decode(key, &head, &files),
+            None => return Err(Failure::bad("a share has no files").at(self.base.path())),
+        };
         record.map(Some).map_err(|error| Failure::bad(&error).at(self.base.path()))
+    }
+
+    /// Whether anything is remembered of a path as shared.
+    ///
+    /// # Errors
+    /// [`LibraryError`] when the database cannot be read.
+    pub fn is_shared(&self, path: &Path) -> Result<bool, LibraryError> {
+        Ok(self.row(Table::Shares, path.as_os_str().as_bytes())?.is_some())
+    }
+
+    /// What is remembered of a path cannot be read any more.
+    #[cfg(test)]
+    pub(in crate::engine) fn spoil(&self, path: &Path) {
+        let key = path.as_os_str().as_bytes();
+        self.note(vec![Change::put(Table::Shares, key, b"spoilt")]).unwrap();
     }
 
     /// All that is on disk, as [`open`](Self::open) returned it.

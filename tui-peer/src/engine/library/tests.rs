@@ -81,7 +81,7 @@ impl Home {
         let (library, record) = self.reopen();
         let checked = check(&record);
         let progress = Progress::default();
-        let prepared = refresh(&library, &record, 2, &progress, &NO).unwrap();
+        let prepared = refresh(&library, &record, Scope::All, 2, &progress, &NO).unwrap();
         let done = progress.done.load(Ordering::Relaxed);
         assert_eq!(done, progress.total.load(Ordering::Relaxed));
         (checked, done, prepared)
@@ -213,7 +213,10 @@ fn a_disk_with_another_number_after_a_reboot_is_no_change() {
     assert_eq!(check(&record), Check::Unchanged);
     assert_eq!(restore(&library, &record).unwrap().stats, prepared.stats);
     let progress = Progress::default();
-    assert_eq!(refresh(&library, &record, 1, &progress, &NO).unwrap().stats, prepared.stats);
+    assert_eq!(
+        refresh(&library, &record, Scope::All, 1, &progress, &NO).unwrap().stats,
+        prepared.stats
+    );
     assert_eq!(progress.done.load(Ordering::Relaxed), 0);
 }
 
@@ -318,12 +321,12 @@ fn a_downloaded_folder_keeps_its_identity() {
     a.set_modified(SystemTime::now()).unwrap();
     assert_eq!(check(&record), changed(&["a_b"]));
     let progress = Progress::default();
-    let same = refresh(&library, &record, 2, &progress, &NO).unwrap();
+    let same = refresh(&library, &record, Scope::All, 2, &progress, &NO).unwrap();
     assert_eq!((same.id, progress.done.load(Ordering::Relaxed)), (mine.id, 150_000));
 
     // Other bytes: it is another folder now.
     a.write_all_at(b"!", 9).unwrap();
-    let other = refresh(&library, &record, 2, &Progress::default(), &NO).unwrap();
+    let other = refresh(&library, &record, Scope::All, 2, &Progress::default(), &NO).unwrap();
     assert_ne!(other.id, mine.id);
     assert_eq!(other.stats.len(), 3);
 }
@@ -436,4 +439,47 @@ fn h11_a_file_written_just_before_it_was_shared_is_not_called_changed() {
     assert_eq!(check(&record), Check::Young(vec![Vec::new()]), "it is hashed again all the same");
     fs::write(&home.share, b"other!").unwrap();
     assert_eq!(check(&record), changed(&[""]));
+}
+
+/// What `refresh` of a folder reads after files were added to it: how many bytes, and what it finds.
+fn after_adding(home: &Home, scope: Scope, files: &[(&str, usize)]) -> (u64, Prepared) {
+    for (name, len) in files {
+        write_old(&home.share.join(name), &vec![b'n'; *len]);
+    }
+    let (library, record) = home.reopen();
+    let progress = Progress::default();
+    let prepared = refresh(&library, &record, scope, 2, &progress, &NO).unwrap();
+    (progress.done.load(Ordering::Relaxed), prepared)
+}
+
+#[test]
+fn c7_only_new_bytes_are_hashed_even_where_the_chunks_grow() {
+    let home = Home::new(|path| {
+        write_old(&path.join("a"), &vec![b'a'; 100 << 20]);
+        write_old(&path.join("b"), &noise(5 << 20, 2));
+        write_old(&path.join("c"), b"small");
+    });
+    let before = home.share();
+    let (read, after) = after_adding(&home, Scope::All, &[("new", 40 << 20)]);
+    assert_eq!(read, 40 << 20);
+    assert!(after.layout.chunk_len() > before.layout.chunk_len(), "the point of it");
+    assert_eq!(
+        after,
+        Prepared { hashed_at: after.hashed_at, ..hash_path(&home.share, 0).unwrap() }
+    );
+}
+
+#[test]
+fn c7_what_came_since_is_hashed_only_if_that_is_asked_for() {
+    let home = Home::new(|path| make_folder(path, 20));
+    let before = home.share();
+    let new = [("d1/new", 9_000), ("sub/new", 10_000)];
+    let (read, known) = after_adding(&home, Scope::Known, &new);
+    assert_eq!((read, known.id), (0, before.id));
+    assert_eq!(known, Prepared { hashed_at: known.hashed_at, ..before });
+    fs::remove_file(home.share.join("d1/f1")).unwrap();
+    let (read, less) = after_adding(&home, Scope::Known, &[]);
+    assert_eq!((read, less.stats.len()), (0, 19));
+    let (read, all) = after_adding(&home, Scope::All, &[]);
+    assert_eq!((read, all.stats.len()), (19_000, 21));
 }

@@ -49,7 +49,14 @@ pub(super) struct Looked {
     altered: Vec<ContentId>,
     /// Those that were not there before and are now: how they stand, or where something lies of which
     /// nothing is remembered.
-    back: Vec<(ContentId, Result<Restored, PathBuf>)>,
+    back: Vec<(ContentId, Back)>,
+}
+
+/// What lies at the place of something that had vanished.
+struct Back {
+    found: Result<Restored, PathBuf>,
+    /// Of a folder that is not what it was: tells this difference from others.
+    picture: Option<u64>,
 }
 
 /// What is to be looked at on one volume.
@@ -59,17 +66,37 @@ struct Chosen {
     missed: Vec<(ContentId, Vec<PathBuf>)>,
 }
 
-/// Whether something lies at a path that is (or was) shared; blocks.
+/// Whether something lies at a path that is (or was) shared; blocks. What the library cannot tell of is not there: it
+/// might be anything.
 fn is_there(library: &Library, path: &Path) -> bool {
-    match library.share(path).ok().flatten() {
-        Some(record) => library::check(&record) != Check::Gone,
-        None => path.exists(),
+    match library.share(path) {
+        Ok(Some(record)) => library::check(&record) != Check::Gone,
+        Ok(None) => path.exists(),
+        Err(_) => false,
     }
 }
 
 impl Session {
-    /// A chunk could not be read for serving: the file changed or vanished.
+    /// A chunk could not be read for serving: the file changed or vanished. Of a folder it is looked at what is
+    /// left.
     pub(super) fn on_unreadable(&mut self, id: ContentId) {
+        if self.is_lost_older(&id) {
+            return;
+        }
+        let path = match self.contents.get(&id).map(|content| &content.role) {
+            Some(Role::Share(share)) => share.paths.first().cloned(),
+            _ => None,
+        };
+        if path.is_some_and(|path| self.look_soon(&id, &path)) {
+            // Until it is known what is left, what could not be read is had elsewhere.
+            self.announce(&id);
+        } else {
+            self.doubt(id);
+        }
+    }
+
+    /// It is not what was hashed any more: taken off until it is known what it is.
+    pub(super) fn doubt(&mut self, id: ContentId) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let shown = content.shown.clone();
         let Role::Share(share) = &mut content.role else {
@@ -96,6 +123,8 @@ impl Session {
             // Unshared meanwhile, and shared again.
             return;
         }
+        // A folder that was lost and is there again may be on its way there.
+        let there: Vec<&PathBuf> = there.iter().filter(|path| !self.folders.has(path)).collect();
         let (why, hint) = if there.is_empty() {
             (
                 "vanished from disk: not served any more",
@@ -109,7 +138,7 @@ impl Session {
         let what = What::Failed { id: Some(id), code: "changed", hint: hint.to_owned() };
         let text_of_verdict = text.clone();
         self.tell(Level::Warn, Target::Share, text, what);
-        there.iter().for_each(|path| self.share_real(path.clone(), None));
+        there.into_iter().for_each(|path| self.share_real(path.clone(), None));
         self.judge_missed(id, &text_of_verdict);
     }
 
@@ -136,6 +165,7 @@ impl Session {
             // The record of the download is written anew: only that of the share is in the way.
             let noted = self.library.note_unshared(&share.paths, None);
             self.write_down(noted);
+            self.unwatch(&share.paths);
         }
         self.download_new(wish)
     }
@@ -145,6 +175,9 @@ impl Session {
         let old = self.shares_at(&prepared.path).filter(|(_, share)| !share.state.is_good());
         let old: Vec<ContentId> = old.map(|(id, _)| id).collect();
         for id in old {
+            if id != prepared.id {
+                self.hand_on_limit(&id, &prepared.id);
+            }
             self.forget(&id);
         }
     }
@@ -191,9 +224,11 @@ impl Session {
             let Role::Share(share) = &content.role else { continue };
             let Some(path) = share.paths.first() else { continue };
             let count = content.layout.as_ref().map_or(1, |layout| layout.files());
-            // Large folders are looked at where they are read: a stat of each file for nothing would
-            // keep a disk awake.
-            let serves = share.state == ShareState::Serving && count <= LOOK_FILES;
+            // Folders of the user's are looked at by themselves. Large ones that were downloaded are looked at
+            // where they are read: a stat of each file for nothing would keep a disk awake.
+            let serves = share.state == ShareState::Serving
+                && count <= LOOK_FILES
+                && !self.folders.has(path);
             if !serves && !share.is_missed() {
                 continue;
             }
@@ -221,8 +256,8 @@ impl Session {
     pub(super) fn on_looked(&mut self, looked: Looked) {
         let Looked { volume, altered, back } = looked;
         self.looks.out.remove(&volume);
-        for (id, found) in back {
-            self.on_back(id, found);
+        for (id, back) in back {
+            self.on_back(id, back);
         }
         for id in altered {
             self.on_unreadable(id);
@@ -230,7 +265,8 @@ impl Session {
     }
 
     /// A share that had vanished is there again.
-    fn on_back(&mut self, id: ContentId, found: Result<Restored, PathBuf>) {
+    fn on_back(&mut self, id: ContentId, back: Back) {
+        let Back { found, picture } = back;
         let Some(content) = self.contents.get_mut(&id) else { return };
         let shown = content.shown.clone();
         let Role::Share(share) = &mut content.role else { return };
@@ -248,7 +284,10 @@ impl Session {
                 }
             }
             Ok(Restored::Damaged(record)) if missed => self.on_damaged_back(record),
-            Ok(Restored::Changed(record) | Restored::Young(record)) if missed => {
+            // It may be on its way there: what is half of it is not shared.
+            Ok(Restored::Changed(record) | Restored::Young(record))
+                if missed && self.folders.is_settled(&record.path, picture, Instant::now()) =>
+            {
                 self.on_missed_changed(id, record.path)
             }
             Err(path) if missed => self.on_missed_changed(id, path),
@@ -270,13 +309,36 @@ impl Session {
     }
 }
 
-/// How something stands that had vanished; nothing if it is not back. Blocks.
-fn look_back(library: &Library, path: PathBuf) -> Option<Result<Restored, PathBuf>> {
-    match library.share(&path).ok().flatten() {
-        Some(record) => match look(library, record) {
-            Restored::Gone(_) => None,
-            found => Some(Ok(found)),
-        },
-        None => path.exists().then_some(Err(path)),
+/// How something stands that had vanished; nothing if it is not back, or the library cannot tell what it was. Blocks.
+fn look_back(library: &Library, path: PathBuf) -> Option<Back> {
+    let Some(record) = library.share(&path).ok()? else {
+        return path.exists().then_some(Back { found: Err(path), picture: None });
+    };
+    let found = look(library, record);
+    let picture = match &found {
+        Restored::Gone(_) => return None,
+        Restored::Changed(record) if !record.downloaded => library::picture(record),
+        _ => None,
+    };
+    Some(Back { found: Ok(found), picture })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c7_what_the_library_cannot_tell_of_is_not_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().canonicalize().unwrap().join("photos");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("a"), "shared").unwrap();
+        let (library, _) = Library::open(&temp.path().join("state")).unwrap();
+        assert!(is_there(&library, &folder) && look_back(&library, folder.clone()).is_some());
+        let prepared = library::hash_path(&folder, 1).unwrap();
+        library.put_share(&prepared.record(false), &prepared).unwrap();
+        assert!(is_there(&library, &folder) && look_back(&library, folder.clone()).is_some());
+        library.spoil(&folder);
+        assert!(!is_there(&library, &folder) && look_back(&library, folder).is_none());
     }
 }

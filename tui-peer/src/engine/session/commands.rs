@@ -60,6 +60,11 @@ impl Session {
                 self.offer(path, reply);
                 return None;
             }
+            Command::Rescan { id } => self.rescan(&id),
+            Command::Watched { path, on } => {
+                self.watched(path, on, reply);
+                return None;
+            }
             Command::Unshare { id } => self.unshare(&id),
             Command::Download(wish) => return self.download(wish, reply),
             Command::Pause { id } => self.pause(&id),

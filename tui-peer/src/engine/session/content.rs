@@ -278,10 +278,14 @@ impl Content {
         matches!(self.role, Role::Share(_)) && self.layout.is_some() && self.descriptor.is_some()
     }
 
-    /// What the tracker says about all who have it, ourselves included as far as it knows of us.
-    pub(super) fn note_others(&mut self, complete: u32, partial: u32) {
+    /// What the tracker says about all who have it, ourselves included as far as it knows of us: whether we offer all
+    /// that is here.
+    pub(super) fn note_others(&mut self, complete: u32, partial: u32, offers_all: bool) {
         let (whole, part) = match &self.role {
-            Role::Share(share) => (share.part.is_none() && self.registered, share.part.is_some()),
+            Role::Share(share) => {
+                let whole = share.part.is_none() && offers_all;
+                (whole && self.registered, !whole)
+            }
             Role::Download(download) => (false, !download.found.is_empty()),
         };
         self.other_complete = complete.saturating_sub(u32::from(whole));

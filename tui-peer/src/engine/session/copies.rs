@@ -21,6 +21,7 @@ use super::moves::{Found, Question};
 use super::paths::usable;
 use super::selection::wanted_chunks;
 use super::shares::Done;
+use super::verified::EARLIER_STATE;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Download, Reply, Selection};
 use crate::engine::disk::{Copied, CopyError, CopyPlan, FinishPlan, PartialSpec, may_be};
@@ -129,6 +130,9 @@ impl Session {
             Some((content, Role::Share(share))) => (content, share),
             _ => return Err(refuse(CommandErrorKind::NotFound, "it is not here any more")),
         };
+        if share.paths.is_empty() {
+            return Err(refuse(CommandErrorKind::Invalid, EARLIER_STATE));
+        }
         let parents = share.paths.iter().filter_map(|path| path.parent());
         let size = match content.manifest {
             Some(_) => None,
@@ -198,7 +202,8 @@ impl Session {
         let gone = || invalid("it is not here any more".to_owned());
         let content = self.contents.get(id).ok_or_else(gone)?;
         let Role::Share(share) = &content.role else { return Err(gone()) };
-        let source = share.paths.first().cloned().ok_or_else(gone)?;
+        let source = share.paths.first().cloned();
+        let source = source.ok_or_else(|| invalid(EARLIER_STATE.to_owned()))?;
         if !share.state.is_good() {
             let text = format!("what is at {} is not in order: verify it first", source.display());
             return Err(invalid(text));

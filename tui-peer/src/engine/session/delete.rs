@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use common::id::ContentId;
 use common::layout::Layout;
@@ -128,9 +127,7 @@ impl Session {
             return Err(refuse(CommandErrorKind::Permission, text));
         }
         let Some(Content { layout, shown, .. }) = self.forget(id) else { return Ok(()) };
-        for job in self.jobs.at(&path) {
-            job.cancel.store(true, Ordering::Relaxed);
-        }
+        self.jobs.cancel(&path);
         let paths = [path];
         self.note_unshared(&paths);
         let noted = self.library.note_unshared(&paths, Some(id));

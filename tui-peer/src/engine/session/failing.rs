@@ -131,6 +131,8 @@ impl Session {
         let what = What::Failed { id: Some(id), code: "unreadable", hint };
         self.tell(Level::Error, Target::Disk, text, what);
         self.feed(Input::ChunkDamaged { id, chunk });
+        // Nobody takes us for somebody who has all of it.
+        self.announce(&id);
     }
 }
 

@@ -131,6 +131,15 @@ impl Session {
         }
     }
 
+    /// The upload limit of a share is that of what takes its place from now on.
+    pub(super) fn hand_on_limit(&mut self, from: &ContentId, to: &ContentId) {
+        let limits = &mut self.keeping.kept.limits;
+        if let Some(up) = limits.remove(&from.to_string()) {
+            limits.entry(to.to_string()).or_insert(up);
+            self.write_kept();
+        }
+    }
+
     /// The remembered upload limit of a share takes effect.
     pub(super) fn recall_limit(&mut self, id: &ContentId) {
         if let Some(up) = self.keeping.kept.limits.get(&id.to_string()).copied() {

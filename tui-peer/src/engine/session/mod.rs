@@ -23,6 +23,7 @@ mod failing;
 mod figures;
 mod finishing;
 mod folder;
+mod folders;
 mod hashing;
 mod helpers;
 mod kept;
@@ -173,6 +174,8 @@ pub(super) struct Session {
     asked: BTreeMap<ContentId, verified::Waits>,
     /// When shares are looked at.
     looks: altered::Looks,
+    /// Shared folders, and what came into them.
+    folders: folders::Folders,
     failing: failing::Failing,
     failures: unreached::Failures,
     /// The front end has to ask the user before the network is joined.
@@ -189,6 +192,9 @@ pub(super) trait Probe: Send + Sync {
     fn library_keeps(&self) -> Option<usize> {
         None
     }
+
+    /// Called before something is hashed to be shared.
+    fn hashing(&self, _: &Path) {}
 
     /// Called when a share was read again, before what was found is written down.
     fn compared(&self, _: &Path) {}
@@ -211,6 +217,11 @@ pub(super) trait Probe: Send + Sync {
     /// How often shares are looked at.
     fn look_every(&self) -> Duration {
         altered::LOOK_EVERY
+    }
+
+    /// Bytes that earlier states of folders may leave in the library.
+    fn states_leave(&self) -> u64 {
+        folders::MAX_LEFT
     }
 }
 
@@ -305,7 +316,7 @@ impl Session {
         due = due.min(self.looks.next_due(self.probe.look_every()));
         let others = self.removal_due().into_iter().chain(self.failing.next_due());
         let others = others.chain(self.ledger.due()).chain(self.telling.due(Instant::now()));
-        let others = others.chain(self.copies.due());
+        let others = others.chain(self.copies.due()).chain(self.folders.next_due());
         others.chain(self.moves.due()).fold(due, Instant::min)
     }
 
@@ -332,6 +343,7 @@ impl Session {
             self.dirty |= self.is_busy();
         }
         self.look_at_shares(now);
+        self.look_at_folders(now);
         self.search_on(now);
         self.try_failing(now);
         self.end_slow_moves(now);

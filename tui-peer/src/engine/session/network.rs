@@ -193,7 +193,13 @@ impl Session {
         let Some(content) = self.contents.get(id) else { return };
         match &content.role {
             Role::Share(share) if share.state.is_good() => match (&share.part, content.meta()) {
-                (None, Some(meta)) => announcer.set_share(meta),
+                (None, Some(meta)) => {
+                    announcer.set_share(meta);
+                    // It is known by us, and had from us in part.
+                    if let Some(rest) = self.node.offered_rest(id) {
+                        announcer.set_partial(*id, rest);
+                    }
+                }
                 (Some(part), _) => announcer.set_partial(*id, part.clone()),
                 _ => {}
             },
@@ -369,7 +375,7 @@ impl Session {
                     self.check_watches();
                 }
                 if whole && let Some(content) = self.contents.get_mut(&id) {
-                    content.note_others(complete, partial);
+                    content.note_others(complete, partial, self.node.offered_rest(&id).is_none());
                 }
             }
             TrackerEvent::SourcesLeft { id, peers } => {
@@ -477,7 +483,12 @@ impl Session {
     fn count_other_copies(&mut self) {
         for row in &self.net.catalogue.rows {
             if let Some(content) = self.contents.get_mut(&row.id) {
-                content.note_others(row.complete, row.sources.saturating_sub(row.complete));
+                let partial = row.sources.saturating_sub(row.complete);
+                content.note_others(
+                    row.complete,
+                    partial,
+                    self.node.offered_rest(&row.id).is_none(),
+                );
             }
         }
     }

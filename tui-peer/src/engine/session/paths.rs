@@ -34,6 +34,8 @@ pub(super) enum Aim {
     Share(Option<String>),
     /// It is to be shared unless it was found damaged.
     Offer,
+    /// It is shared, and to be watched or not.
+    Watched(bool),
     /// The user wants to know what became of an altered share.
     Verify(ContentId),
 }
@@ -107,6 +109,11 @@ impl Session {
         self.seek(path, Aim::Offer, reply);
     }
 
+    /// What comes into a folder that is shared is shared without asking from now on, or no longer.
+    pub(super) fn watched(&mut self, path: PathBuf, on: bool, reply: oneshot::Sender<Answer>) {
+        self.seek(path, Aim::Watched(on), reply);
+    }
+
     /// The user wants an altered share looked at again.
     pub(super) fn look_again(
         &mut self,
@@ -137,11 +144,21 @@ impl Session {
             return self.sought.later.push_back(number);
         }
         let find: Find = match sought.aim {
-            Aim::Share(_) | Aim::Offer => real_path,
+            Aim::Share(_) | Aim::Offer | Aim::Watched(_) => real_path,
             Aim::Verify(_) => still_there,
         };
         let path = sought.path.clone();
-        self.beside(path, move |path| Done::Found { number, result: find(&path) });
+        // A program that is told its paths at each start says nothing new about them.
+        let asks = self.config.watch && matches!(sought.aim, Aim::Offer);
+        let library = asks.then(|| self.library.clone());
+        self.beside(path, move |path| {
+            let result = find(&path);
+            let known = match (&library, &result) {
+                (Some(library), Ok(path)) => library.is_shared(path).unwrap_or(true),
+                _ => false,
+            };
+            Done::Found { number, result, known }
+        });
     }
 
     /// Less is being hashed: looks for what waits for that.
@@ -153,10 +170,15 @@ impl Session {
         }
     }
 
-    pub(super) fn on_found(&mut self, number: u64, result: Result<PathBuf, CommandError>) {
+    pub(super) fn on_found(
+        &mut self,
+        number: u64,
+        result: Result<PathBuf, CommandError>,
+        known: bool,
+    ) {
         let Some((sought, next)) = self.sought.take(number) else { return };
         let Sought { aim, unshared, reply, .. } = sought;
-        let answer = result.and_then(|path| self.found(aim, path, &unshared));
+        let answer = result.and_then(|path| self.found(aim, path, known, &unshared));
         // A caller that no longer waits is fine.
         let _ = reply.send(answer);
         if let Some(next) = next {
@@ -166,13 +188,23 @@ impl Session {
         self.look_for_more();
     }
 
-    fn found(&mut self, aim: Aim, path: PathBuf, unshared: &[PathBuf]) -> Answer {
+    fn found(&mut self, aim: Aim, path: PathBuf, known: bool, unshared: &[PathBuf]) -> Answer {
         let later = unshared.contains(&path);
         match aim {
             Aim::Verify(id) => return self.found_again(id, path),
             _ if later => self.not_shared(&path),
-            Aim::Share(name) => self.share_as_it_is(path, name),
-            Aim::Offer => self.share_real(path, None),
+            Aim::Share(name) => {
+                self.share_as_it_is(path.clone(), name);
+                self.watch_as_set(&path);
+            }
+            Aim::Offer => {
+                let known = known || self.is_listed(&path);
+                self.share_real(path.clone(), None);
+                if !known {
+                    self.watch_as_set(&path);
+                }
+            }
+            Aim::Watched(on) => return self.watch_folder(&path, on),
         }
         Ok(Reply::Accepted)
     }

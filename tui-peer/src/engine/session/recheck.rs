@@ -64,5 +64,7 @@ impl Session {
         );
         self.say(Level::Error, Target::Disk, text);
         self.feed(Input::ChunkDamaged { id, chunk });
+        // Nobody takes us for somebody who has all of it.
+        self.announce(&id);
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use common::content::Kind;
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
-use super::hashing::{Hashed, Trust};
+use super::hashing::{Hashed, Order, Trust};
 use super::helpers::Place;
 use super::ledger::unkept_words;
 use super::moves::NO_DOWNLOAD;
@@ -18,7 +18,8 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{DiskError, FileTree, Leftover, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{
-    self, Check, Compared, Library, LibraryError, Prepared, ShareError, ShareRecord, Wish,
+    self, Check, Collected, Compared, Library, LibraryError, Prepared, Scope, ShareError,
+    ShareRecord, Wish,
 };
 use swarm::event::{Input, Ready};
 
@@ -42,14 +43,21 @@ pub(super) enum Done {
     Damaged { id: ContentId, chunk: u32 },
     /// Shares of a volume were looked at.
     Looked(super::altered::Looked),
+    /// A shared folder was looked at.
+    Folder(Box<super::folders::LookedAt>),
+    /// What earlier states of folders had left in the library was removed, or could not be.
+    Collected(Result<Collected, LibraryError>),
+    /// The system tells that something moved in shared folders.
+    Heard(super::folders::Heard),
     /// A chunk that could not be read was tried again: whether it can be, if that is known.
     ReadAgain { id: ContentId, chunk: u32, read: Option<bool> },
     /// A download got on.
     Download(downloads::Step),
     /// A folder for downloads was looked at: its room, if that can be known.
     Room { dir: PathBuf, room: Option<Room> },
-    /// What is to be shared was found (or not): where it really is.
-    Found { number: u64, result: Result<PathBuf, CommandError> },
+    /// What is to be shared was found (or not): where it really is, and whether it is known to have been shared before,
+    /// where somebody wants to know that.
+    Found { number: u64, result: Result<PathBuf, CommandError>, known: bool },
     /// Whether a folder chosen for downloads can be used.
     Chosen { number: u64, result: Result<(), CommandError> },
     /// A share that could not be read was looked at: where something lies still.
@@ -82,22 +90,31 @@ pub(super) enum Restored {
 }
 
 impl Session {
-    /// Shares what really lies at `path`, unless that is done or under way. What is known to be damaged
-    /// stays off the network.
+    /// Shares what really lies at `path`, unless that is done or under way: of a folder that was shared before the
+    /// files that were. What is known to be damaged stays off the network.
     pub(super) fn share_real(&mut self, path: PathBuf, name: Option<String>) {
-        self.share_unless_shared(path, name, Trust::Record);
+        let (trust, scope) = (Trust::Record, Scope::Known);
+        self.share_unless_shared(path, Order { name, known: None, trust, scope });
     }
 
     /// The same as the user's word: whatever lies there now is what is meant.
     pub(super) fn share_as_it_is(&mut self, path: PathBuf, name: Option<String>) {
-        self.share_unless_shared(path, name, Trust::Disk);
+        let order = Order { name, known: None, trust: Trust::Disk, scope: Scope::All };
+        if self.jobs.name(&path) {
+            return;
+        }
+        // A folder of the user's is looked at again.
+        if self.folders.has(&path) {
+            return self.hash(path, order);
+        }
+        self.share_unless_shared(path, order);
     }
 
-    fn share_unless_shared(&mut self, path: PathBuf, name: Option<String>, trust: Trust) {
+    fn share_unless_shared(&mut self, path: PathBuf, order: Order) {
         if self.is_being_hashed(&path) {
             return;
         }
-        let Some(id) = self.shared_at(&path) else { return self.hash(path, name, None, trust) };
+        let Some(id) = self.shared_at(&path) else { return self.hash(path, order) };
         // Whoever waits for it has waited enough.
         let text = format!("shared already: {}", self.shown_name(&id));
         let unkept = self.unkept().map(|unkept| unkept_words(&unkept.why, &unkept.hint));
@@ -139,12 +156,12 @@ impl Session {
 
     pub(super) fn on_done(&mut self, done: Done) {
         // Nobody needs a new picture each time somebody looked at the disk.
-        if !matches!(done, Done::Room { .. }) {
+        if !matches!(done, Done::Room { .. } | Done::Folder(_) | Done::Heard(_)) {
             self.changed();
         }
         match done {
             Done::Room { dir, room } => self.on_room(&dir, room),
-            Done::Found { number, result } => self.on_found(number, result),
+            Done::Found { number, result, known } => self.on_found(number, result, known),
             Done::Chosen { number, result } => self.on_chosen(number, result),
             Done::Missed { id, there } => self.on_missed(id, &there),
             Done::Prepared { job, result } => self.on_prepared(job, result),
@@ -154,6 +171,9 @@ impl Session {
             Done::Restored(all) => all.into_iter().for_each(|one| self.on_restored(one)),
             Done::Settled { result } => self.on_settled(result),
             Done::Looked(looked) => self.on_looked(looked),
+            Done::Folder(looked) => self.on_folder(*looked),
+            Done::Heard(heard) => self.on_heard(heard),
+            Done::Collected(result) => self.on_collected(result),
             Done::ReadAgain { id, chunk, read } => self.on_read_again(id, chunk, read),
             Done::Verified { id, number, path, result } => {
                 self.on_verified(id, number, path, result);
@@ -176,8 +196,7 @@ impl Session {
                 let shown = common::names::show(&record.name);
                 let text = format!("changed since it was hashed; hashed again: {shown}");
                 self.say(Level::Info, Target::Share, text);
-                let (path, name) = (record.path.clone(), record.name.clone());
-                self.hash(path, Some(name), Some(record), Trust::Record);
+                self.hash_restored(record);
             }
             Restored::Young(record) => {
                 let shown = common::names::show(&record.name);
@@ -185,8 +204,7 @@ impl Session {
                     "hashed again to be sure (it was written just before it was shared): {shown}"
                 );
                 self.say(Level::Info, Target::Share, text);
-                let (path, name) = (record.path.clone(), record.name.clone());
-                self.hash(path, Some(name), Some(record), Trust::Record);
+                self.hash_restored(record);
             }
             Restored::Damaged(record) => {
                 let why = self.tell_damaged(&record);
@@ -212,12 +230,24 @@ impl Session {
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
                 if self.contents.contains_key(&record.id) {
                     // It is a download again (more files of a folder were wanted).
+                    self.unwatch(std::slice::from_ref(&record.path));
                     let noted = self.library.note_unshared(&[record.path], None);
                     return self.write_down(noted);
                 }
                 self.insert_off(record, ShareState::Gone { why, there: false });
             }
         }
+    }
+
+    /// Hashes again what was remembered and is not, or may not be, as it was.
+    fn hash_restored(&mut self, record: ShareRecord) {
+        if self.is_being_hashed(&record.path) {
+            // At the user's word, who may want more than what is remembered.
+            return;
+        }
+        let (path, name) = (record.path.clone(), Some(record.name.clone()));
+        let (trust, scope) = (Trust::Record, Scope::Known);
+        self.hash(path, Order { name, known: Some(record), trust, scope });
     }
 
     /// A share that had vanished is there again, and was found damaged before that.
@@ -275,7 +305,21 @@ impl Session {
             match &mut existing.role {
                 // The same bytes under another path: one content.
                 Role::Share(share) if share.state.is_good() && share.part.is_none() => {
-                    return self.add_path(id, &prepared.path);
+                    let path = prepared.path;
+                    // What is read is elsewhere, or was touched since.
+                    if share.paths.first() == Some(&path)
+                        && existing
+                            .source
+                            .as_ref()
+                            .is_some_and(|s| !s.is_of(&path, &prepared.stats))
+                    {
+                        return self.serve_anew(Prepared { path, ..prepared }, downloaded);
+                    }
+                    self.add_path(id, &path);
+                    if prepared.kind == Kind::Folder && !downloaded {
+                        self.note_folder(&path, id);
+                    }
+                    return;
                 }
                 // It is about to be a share by itself.
                 Role::Download(download) if download.phase == Phase::Finishing => return,
@@ -289,6 +333,8 @@ impl Session {
         let tree =
             FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
         let source = SharedFiles::new(tree, prepared.stats.clone());
+        let folder = prepared.kind == Kind::Folder && !downloaded;
+        let folder = folder.then(|| prepared.path.clone());
         let content = Content {
             id,
             name: prepared.name.clone(),
@@ -324,6 +370,9 @@ impl Session {
         self.feed(Input::ContentAdded { id, ready: Some(ready) });
         self.recall_limit(&id);
         self.announce(&id);
+        if let Some(path) = folder {
+            self.note_folder(&path, id);
+        }
     }
 
     pub(super) fn insert(&mut self, content: Content) {
@@ -351,6 +400,10 @@ impl Session {
         self.let_go(content.source.take());
         if let Role::Share(share) = &content.role {
             share.paths.iter().for_each(|path| self.share_paths.forget(path, id));
+            // The earlier states of a folder go with the newest.
+            for older in self.folders.ended(id, &share.paths) {
+                self.forget(&older);
+            }
         }
         self.order.retain(|other| other != id);
         self.not_refused(id);
@@ -381,10 +434,9 @@ impl Session {
         if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
             self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
             // One that is just looked at again must not come back.
-            for job in share.paths.iter().flat_map(|path| self.jobs.at(path)) {
-                job.cancel.store(true, Ordering::Relaxed);
-            }
+            share.paths.iter().for_each(|path| self.jobs.cancel(path));
             self.note_unshared(&share.paths);
+            self.unwatch(&share.paths);
             let noted = self.library.note_unshared(&share.paths, Some(id));
             self.write_down(noted);
         }

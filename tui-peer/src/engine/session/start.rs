@@ -119,6 +119,7 @@ pub(super) async fn start_on(
     }));
     let accepting = tokio::spawn(listen(listener, ours.clone()));
 
+    let (folders, stale) = super::folders::Folders::load(&loaded.settings, &shared);
     let mut session = Session {
         identity: Arc::new(identity),
         me,
@@ -173,6 +174,7 @@ pub(super) async fn start_on(
         ledger: Default::default(),
         asked: Default::default(),
         looks: super::altered::Looks::new(Instant::now()),
+        folders,
         failing: Default::default(),
         failures: Default::default(),
         asking: false,
@@ -180,6 +182,10 @@ pub(super) async fn start_on(
     };
     if let Some(text) = fallback {
         session.say(Level::Warn, Target::Net, text);
+    }
+    session.hear_folders();
+    if stale {
+        session.write_watched();
     }
     session.restore_bans();
     session.feed(Input::UpLimit(session.config.up));

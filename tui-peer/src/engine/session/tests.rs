@@ -3,6 +3,7 @@
 
 mod again;
 mod answers;
+mod folders;
 mod ledger;
 mod orphans;
 mod room;
@@ -10,6 +11,7 @@ mod verified;
 mod volumes;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,10 @@ struct Hang {
     orphans_after: Mutex<Duration>,
     /// Looks that hung.
     held: watch::Sender<usize>,
+    /// Whether hashing waits, and what was read again.
+    holds: AtomicBool,
+    /// What has waited so.
+    waited: watch::Sender<usize>,
 }
 
 impl Hang {
@@ -54,7 +60,8 @@ impl Hang {
         let (dir, volume) = (Mutex::default(), Mutex::default());
         let (freed, held) = (Condvar::new(), watch::channel(0).0);
         let (space, orphans_after) = (Mutex::default(), Mutex::new(FIRST_AFTER));
-        Arc::new(Self { dir, volume, every, freed, space, orphans_after, held })
+        let (holds, waited) = (AtomicBool::new(false), watch::channel(0).0);
+        Arc::new(Self { dir, volume, every, freed, space, orphans_after, held, holds, waited })
     }
 
     /// From now on looks at what is in `dir` hang.
@@ -63,7 +70,30 @@ impl Hang {
         *self.dir.lock().unwrap() = Some(dir.to_path_buf());
     }
 
+    /// From now on nothing is hashed, and what was read again is not told.
+    fn hold(&self) {
+        self.waited.send_replace(0);
+        self.holds.store(true, Ordering::SeqCst);
+    }
+
+    fn wait(&self) {
+        if self.holds.load(Ordering::SeqCst) {
+            self.waited.send_modify(|waited| *waited += 1);
+        }
+        while self.holds.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Until so much waits to be hashed or told.
+    async fn until_waiting(&self, count: usize) {
+        let mut waited = self.waited.subscribe();
+        let enough = waited.wait_for(|waited| *waited >= count);
+        tokio::time::timeout(PATIENCE, enough).await.expect("nothing is hashed").unwrap();
+    }
+
     fn free(&self) {
+        self.holds.store(false, Ordering::SeqCst);
         *self.dir.lock().unwrap() = None;
         self.freed.notify_all();
     }
@@ -83,6 +113,18 @@ impl Probe for Hang {
 
     fn look_every(&self) -> Duration {
         self.every
+    }
+
+    fn hashing(&self, _: &Path) {
+        self.wait();
+    }
+
+    fn compared(&self, _: &Path) {
+        self.wait();
+    }
+
+    fn states_leave(&self) -> u64 {
+        1
     }
 
     fn orphans_after(&self) -> Duration {

@@ -17,6 +17,10 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{self, Compared, ShareError};
 
+/// Why something that is shared lies nowhere by itself.
+pub(super) const EARLIER_STATE: &str =
+    "that is an earlier state of a folder, which has no place of its own; name the newest one";
+
 /// What a verdict waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waits {
@@ -55,7 +59,7 @@ impl Session {
             ));
         };
         let Some(path) = share.paths.first().cloned() else {
-            return Err(refuse(CommandErrorKind::NotFound, "no path known"));
+            return Err(refuse(CommandErrorKind::Invalid, EARLIER_STATE));
         };
         match &share.state {
             ShareState::Serving | ShareState::Damaged { .. } if self.asked.contains_key(id) => {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use common::content::Kind;
 use common::id::{ContentId, PeerId};
 use common::names::show;
 
@@ -19,6 +20,9 @@ use crate::engine::snapshot::{
 };
 use crate::engine::why::Cause;
 use swarm::view::{ContentView, SourceView, SourceWord, sole_key};
+
+/// Folders of the same bytes of which it is told what came into them: of more copies nobody reads all.
+const NEWS_OF: usize = 8;
 
 impl Session {
     pub(super) fn publish(&mut self) {
@@ -177,6 +181,10 @@ impl Session {
         match &content.role {
             Role::Share(share) => {
                 share_row(&mut row, content, share);
+                if content.kind == Kind::Folder && share.state.is_good() {
+                    let mut paths = share.paths.iter().take(NEWS_OF);
+                    row.news = paths.find_map(|path| self.folders.news(path, &content.id));
+                }
                 if self.is_read_again(&content.id) {
                     row.state = TransferState::Checking;
                 }

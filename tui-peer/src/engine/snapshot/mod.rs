@@ -29,7 +29,7 @@ pub use member::{MemberRow, Page};
 pub use peer::{PeerRow, Take, Upload, who};
 pub use rows::{Rows, RowsIter};
 pub use senders::{MAX_CELLS, MAX_SENDERS, Sent};
-pub use transfer::{FolderEntry, Plan, Transfer, TransferState, Unreached};
+pub use transfer::{FolderEntry, FolderNews, Plan, Transfer, TransferState, Unreached};
 
 use super::plain;
 
@@ -335,6 +335,11 @@ impl CatalogueRow {
     pub fn raw_name(&self) -> &str {
         self.raw.as_ref().unwrap_or(&self.name)
     }
+}
+
+/// What stands after the name of an earlier state of a folder, in the network's list as well.
+pub fn before_mark(id: &ContentId) -> String {
+    format!(" (before, {})", id.short())
 }
 
 /// A name as its owner gave it, if that is not how it is shown.

@@ -72,6 +72,10 @@ pub struct Transfer {
     /// The tracker does not take it ([`super::Network::refused`] says why): others cannot find it.
     #[serde(default)]
     pub refused: bool,
+    /// For a shared folder of the user's own: what is different on disk, and whether it is watched; `None` if
+    /// neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news: Option<FolderNews>,
 }
 
 impl Transfer {
@@ -118,6 +122,46 @@ impl Transfer {
             plan: Plan::default(),
             unreached: Vec::new(),
             refused: false,
+            news: None,
+        }
+    }
+}
+
+/// A shared folder compared with what is shared of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FolderNews {
+    /// Files that came into it.
+    pub new: u32,
+    /// Files that are gone.
+    pub gone: u32,
+    /// Files that are something else now.
+    pub changed: u32,
+    /// All this is shared by itself once nothing moves any more.
+    pub watched: bool,
+}
+
+impl FolderNews {
+    /// Whether it is shared as it is.
+    pub fn is_nothing(&self) -> bool {
+        (self.new, self.gone, self.changed) == (0, 0, 0)
+    }
+
+    /// "3 new, 1 gone"; empty if it is shared as it is.
+    pub fn words(&self) -> String {
+        let parts = [(self.new, "new"), (self.gone, "gone"), (self.changed, "changed")];
+        let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The same in at most ten columns.
+    pub fn short(&self) -> String {
+        let Self { new, gone, changed, .. } = *self;
+        let words = self.words();
+        let all = new.saturating_add(gone).saturating_add(changed);
+        match words.len() {
+            0..=10 => words,
+            _ if changed == 0 && new.max(gone) <= 999 => format!("+{new} -{gone}"),
+            _ => format!("{} differ", all.min(999)),
         }
     }
 }

@@ -150,7 +150,7 @@ impl Work {
     ) -> Result<Sent, u8> {
         let engine = self.engine.clone();
         let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let mut sharing = Sharing::new(&engine, name.clone());
+        let mut sharing = Sharing::new(&engine, name.clone(), None);
         sharing.ask(path);
         let (mut ticker, mut working) = (tokio::time::interval(PROGRESS), Working::default());
         loop {

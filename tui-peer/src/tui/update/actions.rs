@@ -71,6 +71,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Contents => contents::open(model, out),
         Action::Retry => retry(model, out),
         Action::Verify => each(model, out, |id| Command::Verify { id }, "verifying"),
+        Action::Rescan => each(model, out, |id| Command::Rescan { id }, "hashing it as it is now"),
         Action::VerifyAll => {
             for t in model.snap.transfers.iter().filter(|t| t.have > 0) {
                 out.push(Effect::Call(Command::Verify { id: t.id }, Asked::Quietly));

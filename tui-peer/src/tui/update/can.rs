@@ -99,6 +99,10 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             }),
             "you do not share it",
         ),
+        Action::Rescan => need(
+            transfer.is_some_and(|t| t.kind == Kind::Folder && !t.downloaded && t.have > 0),
+            "no shared folder of your own is selected",
+        ),
         Action::CopyLink => {
             need(target, "no file is selected")?;
             need(model.snap.network.join.is_some(), "there is no network")
@@ -112,7 +116,11 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
         Action::CopyHash | Action::Why | Action::Mark => {
             need(target || model.selected().is_some(), "no file is selected")
         }
-        Action::OpenFolder => need(transfer.is_some(), "it is not on this machine"),
+        Action::OpenFolder => {
+            need(transfer.is_some(), "it is not on this machine")?;
+            let place = transfer.is_some_and(|t| !t.path.as_os_str().is_empty());
+            need(place, "it is an earlier state of a folder")
+        }
         Action::Contents => need(kind(model) == Some(Kind::Folder), "it is not a folder"),
         Action::NextActive => {
             need(model.snap.transfers.iter().any(Transfer::is_unfinished), "there are no downloads")

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::{CatalogueRow, Focus, Sole, SourceRow, Transfer, TransferState};
+use crate::engine::snapshot::{
+    CatalogueRow, Focus, FolderNews, Sole, SourceRow, Transfer, TransferState,
+};
 use crate::engine::why::Cause;
 use crate::settings::Units;
 
@@ -46,7 +48,7 @@ pub struct Case<'a> {
 /// Verdict on a content, most important line first.
 pub fn verdict(case: &Case<'_>) -> Vec<Line> {
     match case.transfer {
-        Some(t) if t.state == TransferState::Sharing => shared(t),
+        Some(t) if t.state == TransferState::Sharing => case.shared(t),
         Some(t) if t.state == TransferState::Hashing => {
             vec![(Tone::Plain, "Being hashed; others can see it once that is done.".to_owned())]
         }
@@ -69,6 +71,12 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
     };
     let counts = &case.counts;
     Some(match &t.state {
+        TransferState::Sharing if t.news.is_some_and(|news| !news.is_nothing()) => {
+            let news = t.news.unwrap_or_default();
+            let ways = [(Action::Rescan, "shares it so")];
+            let ways = if news.watched { &[][..] } else { &ways };
+            (Tone::Warn, case.with(&news.words(), "; ", ways))
+        }
         TransferState::Sharing if t.other_complete == 0 => {
             (Tone::Warn, "Only you have all of it".to_owned())
         }
@@ -134,6 +142,19 @@ impl Case<'_> {
             }
         }
         out
+    }
+
+    fn shared(&self, t: &Transfer) -> Vec<Line> {
+        let news = t.news.filter(|news| !news.is_nothing());
+        let mut lines: Vec<Line> =
+            news.into_iter().map(|news| different(self.keymap, news)).collect();
+        lines.extend(shared(t));
+        lines.extend(
+            t.news.filter(|news| news.watched).map(|_| {
+                (Tone::Plain, "Watched: what comes into it is shared by itself.".to_owned())
+            }),
+        );
+        lines
     }
 
     fn known(&self) -> bool {
@@ -320,6 +341,17 @@ impl Case<'_> {
     }
 }
 
+/// What is different in a shared folder on disk, and what to do about it.
+fn different(keymap: &Keymap, news: FolderNews) -> Line {
+    let then = if news.watched {
+        "; shared so once nothing moves any more.".to_owned()
+    } else {
+        let key = keymap.and("; ", Action::Rescan, "shares it so");
+        format!(". Others get it as it was{key}.")
+    };
+    (Tone::Warn, format!("On disk: {}{then}", news.words()))
+}
+
 fn shared(t: &Transfer) -> Vec<Line> {
     let others = match t.other_complete {
         0 => (Tone::Warn, "You are the only one who has all of it.".to_owned()),
@@ -406,6 +438,7 @@ mod tests {
             plan: Default::default(),
             unreached: Vec::new(),
             refused: false,
+            news: None,
         }
     }
 

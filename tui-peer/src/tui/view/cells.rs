@@ -99,7 +99,12 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
                 }
                 _ => words::outlook(t),
             };
-            (text, if words::is_wrong(t) { theme.error() } else { Style::new() })
+            let style = match t.news {
+                _ if words::is_wrong(t) => theme.error(),
+                Some(news) if !news.is_nothing() && t.wanted_by == 0 => theme.warn(),
+                _ => Style::new(),
+            };
+            (text, style)
         }
         Column::Priority => match t.plan.priority {
             Priority::Normal => Piece::default(),

@@ -169,9 +169,11 @@ fn kind(command: &Command) -> usize {
         Command::Nick { .. } => 32,
         Command::Members { .. } => 33,
         Command::MemberFiles { .. } => 34,
+        Command::Rescan { .. } => 35,
+        Command::Watched { .. } => 36,
     }
 }
-const KINDS: usize = 35;
+const KINDS: usize = 37;
 
 /// A content, and where it lies or would.
 #[derive(Debug, Clone)]
@@ -185,6 +187,8 @@ fn asked() -> Vec<fn(&Thing) -> Vec<Command>> {
     vec![
         |t| vec![Command::Share { path: t.path.clone(), name: None }],
         |t| vec![Command::Offer { path: t.path.clone() }],
+        |t| vec![Command::Rescan { id: t.id }],
+        |t| vec![Command::Watched { path: t.path.clone(), on: true }],
         |t| vec![Command::Unshare { id: t.id }],
         |t| vec![wish(t.id, None)],
         |t| vec![Command::Pause { id: t.id }],
