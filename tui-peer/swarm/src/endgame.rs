@@ -139,7 +139,11 @@ impl Node {
         let still = if still { now.since(*moved).as_secs_f64() * SILENCE } else { 0.0 };
         let quiet = now.since(conn.progress).as_secs_f64();
         let (speed, recent) = (conn.speed(now, usual), conn.down.get(now));
-        let (ahead, speed, usual_quiet) = if *got > 0 {
+        let (ahead, speed, usual_quiet) = if *got > 0 && conn.is_overdue(now, self.limit_delay()) {
+            // What it did before says nothing any more, and neither does its last frame.
+            let since = now.since(conn.pace.1).as_secs_f64();
+            (u64::from(len - got), f64::from(*got) / since, 0.0)
+        } else if *got > 0 {
             (u64::from(len - got), speed.max(recent), 0.0)
         } else {
             (conn.outstanding, speed, conn.round(usual))

@@ -1,7 +1,5 @@
 //! S1: whatever one source sends, a download takes at most 1.2 x its time without that source.
 //! `cargo test --release -p swarm --test sim -- --ignored --nocapture s1_table`
-//! Two cells of its 288 are over (1.34): three slow sources and chunks of 4 MiB, with either budget, beside one
-//! that trickles after 20 MiB: it was well on with the last chunk when the others had nothing else left to do.
 
 use std::time::Duration;
 
