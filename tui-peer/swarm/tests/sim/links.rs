@@ -1,15 +1,17 @@
 //! Links: an uplink sends the requests it serves in frames, round robin over its connections; a frame
 //! then queues at the receiver's downlink. A connection has only so much under way that has not
-//! arrived, as in TCP. Control messages take the delay only, but never overtake payload.
+//! arrived, as in TCP. Control messages take the delay only, but never overtake payload; on shaped
+//! links ([`super::sockets`]) they queue with it, at either end.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use common::wire::Code;
+use common::wire::peer::PeerMsg;
 use swarm::event::{ConnId, Input};
 use swarm::time::Time;
 
-use super::network::{DELAY, Event, Network};
+use super::network::{Event, Network};
 use super::spec::Manner;
 
 /// Longest and shortest frame; one takes a tenth of a second on slow links, as the writer sees to.
@@ -27,6 +29,36 @@ pub(crate) struct Uplink {
     last: ConnIdOrNone,
     busy: bool,
     pub(crate) sent: u64,
+}
+
+/// What is on its way from one end of a connection to the other.
+pub(crate) struct Packet {
+    /// Who gets it, at which end.
+    pub(crate) to: (usize, ConnId),
+    /// Who sent it, at which end.
+    pub(crate) from: (usize, ConnId),
+    pub(crate) load: Load,
+    /// Its length in bytes.
+    pub(crate) len: u32,
+    /// When the last of it has left.
+    pub(crate) left: Time,
+    /// How much later it comes than it could.
+    pub(crate) extra: Duration,
+}
+
+/// What a packet carries.
+pub(crate) enum Load {
+    /// Payload of a request from this offset on. Whether other bytes than asked for, and whether its
+    /// sender hangs up then.
+    Frame {
+        rid: u32,
+        off: u32,
+        lie: bool,
+        hangs_up: bool,
+    },
+    Message(PeerMsg),
+    /// So many packets of the handshake are still to come; for this end.
+    Handshake(u32, (usize, ConnId)),
 }
 
 type ConnIdOrNone = Option<ConnId>;
@@ -72,6 +104,21 @@ impl Uplink {
         queue.len() < before
     }
 
+    /// The next bytes of what is served on a connection, at most so many: of which request, from where on, how
+    /// many, and whether those are the last.
+    pub(crate) fn take_frame(&mut self, conn: ConnId, most: u32) -> Option<(u32, u32, u32, bool)> {
+        let queue = self.queues.get_mut(&conn)?;
+        let job = queue.front_mut()?;
+        let (rid, off, len) = (job.rid, job.sent, most.min(job.len - job.sent));
+        job.sent += len;
+        self.sent += u64::from(len);
+        let finished = job.sent == job.len;
+        if finished {
+            queue.pop_front();
+        }
+        Some((rid, off, len, finished))
+    }
+
     /// The next connection in turn that has something to send and room for it.
     fn next(&self) -> Option<ConnId> {
         let ready = |(conn, queue): &(&ConnId, &VecDeque<Job>)| {
@@ -87,6 +134,9 @@ impl Uplink {
 impl Network {
     pub(crate) fn enqueue(&mut self, i: usize, conn: ConnId, job: Job) {
         self.peers[i].uplink.queues.entry(conn).or_default().push_back(job);
+        if self.start.is_some() {
+            return self.write_frames(i, conn);
+        }
         self.kick(i);
     }
 
@@ -159,24 +209,65 @@ impl Network {
             let code = Code::Choked;
             self.at(sent_at, i, Event::Input(Input::ServeFailed { conn, rid, code }));
         }
-        let Some((other, back)) = self.wires.get(&(i, conn)).copied() else { return };
+        let Some(to) = self.wires.get(&(i, conn)).copied() else { return };
+        let load = Load::Frame { rid, off, lie, hangs_up };
         let extra = self.bad_luck();
-        let there = &mut self.peers[other];
-        let start = there.downlink_free.max(self.now + DELAY);
-        let took = Duration::from_secs_f64(f64::from(len) / there.spec.down);
-        there.downlink_free = start + took;
-        there.received += u64::from(len);
-        let behind = self.arrived.get(&(other, back)).copied().unwrap_or(Time::ZERO);
-        let arrives = (start + took).max(sent_at + DELAY).max(behind) + extra;
-        self.arrived.insert((other, back), arrives);
-        if lie {
-            self.at(arrives, other, Event::Taint(back, rid));
+        let packet = Packet { to, from: (i, conn), load, len, left: sent_at, extra };
+        self.at(self.now + self.delay(), to.0, Event::Incoming(packet));
+    }
+
+    /// The first byte of a packet has come to the downlink.
+    pub(crate) fn incoming(&mut self, packet: Packet) {
+        let Packet { to, from, load, len, left, extra } = packet;
+        let shaped = self.start.is_some();
+        let mut arrives = (left + self.delay()).max(self.now);
+        let there = &mut self.peers[to.0];
+        if shaped || matches!(load, Load::Frame { .. }) {
+            let begins = there.downlink_free.max(self.now);
+            there.downlink_free =
+                begins + Duration::from_secs_f64(f64::from(len) / there.spec.down);
+            arrives = arrives.max(there.downlink_free);
         }
-        self.at(arrives, other, Event::Input(Input::Data { conn: back, rid, off, len }));
-        self.at(arrives, i, Event::Arrived(conn, len));
-        if hangs_up {
-            self.at(arrives, i, Event::HangUp(conn));
+        // A stream keeps its order.
+        let behind = self.arrived.get(&to).copied().unwrap_or(Time::ZERO);
+        let arrives = arrives.max(behind) + extra;
+        self.arrived.insert(to, arrives);
+        match load {
+            Load::Frame { rid, off, lie, hangs_up } => {
+                self.peers[to.0].received += u64::from(len);
+                if lie {
+                    self.at(arrives, to.0, Event::Taint(to.1, rid));
+                }
+                let data = Input::Data { conn: to.1, rid, off, len };
+                self.at(arrives, to.0, Event::Input(data));
+                if !shaped {
+                    self.at(arrives, from.0, Event::Arrived(from.1, len));
+                }
+                if hangs_up {
+                    self.at(arrives, from.0, Event::HangUp(from.1));
+                }
+            }
+            Load::Message(msg) => {
+                self.at(arrives, to.0, Event::Input(Input::Message { conn: to.1, msg }));
+            }
+            Load::Handshake(left, _) => self.at(arrives, to.0, Event::Shake(to.1, from, left)),
         }
+    }
+
+    /// Sends something that is no payload, so many bytes of it.
+    pub(crate) fn send_small(
+        &mut self,
+        from: (usize, ConnId),
+        to: (usize, ConnId),
+        load: Load,
+        len: u32,
+    ) {
+        if self.start.is_some() {
+            return self.write_small(from, load, len);
+        }
+        let extra = self.weather.jitter.mul_f64(self.rng.f64());
+        let packet = Packet { to, from, load, len, left: self.now, extra };
+        self.at(self.now + self.delay(), to.0, Event::Incoming(packet));
     }
 
     /// How much later a frame comes than it could.
@@ -190,13 +281,5 @@ impl Network {
         let every = self.weather.stalls;
         let stands = every > 0.0 && self.rng.f64() < took / every;
         if stands { Duration::from_secs_f64(self.rng.f64()) } else { Duration::ZERO }
-    }
-
-    /// When a message sent now arrives.
-    pub(crate) fn message_time(&mut self, to: (usize, ConnId)) -> Time {
-        let behind = self.arrived.get(&to).copied().unwrap_or(Time::ZERO);
-        let time = (self.now + DELAY).max(behind) + self.weather.jitter.mul_f64(self.rng.f64());
-        self.arrived.insert(to, time);
-        time
     }
 }

@@ -16,9 +16,12 @@ mod network;
 mod outcome;
 mod repeat;
 mod scenarios;
+mod shaped;
 mod shell;
 mod soak;
+mod sockets;
 mod spec;
+mod start;
 mod table;
 
 use std::time::Duration;

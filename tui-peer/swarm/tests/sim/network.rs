@@ -2,7 +2,7 @@
 //! is connected to whom, what the tracker says.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,20 +13,23 @@ use swarm::event::{ConnId, Input, Notice, SourceHint};
 use swarm::time::Time;
 use swarm::{Node, NodeConfig};
 
-use super::links::{Uplink, Weather};
+use super::links::{Load, Packet, Uplink, Weather};
 use super::matter::Matter;
+use super::sockets::Sockets;
 use super::spec::{Manner, Spec};
+use super::start::{HANDSHAKE_LEN, Start, Tracker};
 
 /// Peers the tracker names at once.
 const NAMED: usize = 50;
-/// Way of a message or the first byte of a frame, one way.
-pub(crate) const DELAY: Duration = Duration::from_millis(2);
+/// Way of a message or the first byte of a frame, one way, where nothing else is said.
+const DELAY: Duration = Duration::from_millis(2);
 
 pub(crate) struct Peer {
     pub(crate) node: Node,
     pub(crate) spec: Spec,
     pub(crate) alive: bool,
     pub(crate) uplink: Uplink,
+    pub(crate) sockets: Sockets,
     /// When its downlink has nothing more to bring.
     pub(crate) downlink_free: Time,
     pub(crate) done: Option<Time>,
@@ -41,6 +44,10 @@ pub(crate) struct Peer {
     pub(crate) notices: Vec<Notice>,
     /// Requests answered with other bytes than asked for.
     pub(crate) tainted: HashMap<(ConnId, u32), ()>,
+    /// Requests for which it chose the chunk itself.
+    pub(crate) chosen: HashSet<(ConnId, u32)>,
+    /// What it served: when, to whom, which chunk, and whether it chose that.
+    pub(crate) served: Vec<(Time, usize, u32, bool)>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "most of them are the large one")]
@@ -48,11 +55,21 @@ pub(crate) enum Event {
     Input(Input),
     Taint(ConnId, u32),
     Uplink,
+    /// The link takes more from the sockets.
+    Link,
+    Incoming(Packet),
+    /// A packet of a handshake arrived at one end from the other, and so many are still to come.
+    Shake(ConnId, (usize, ConnId), u32),
+    /// It has been looked at, and the answer goes out.
+    ShakeOn(ConnId, (usize, ConnId), u32),
+    /// The tracker tells what changed.
+    Told,
     /// So many bytes arrived at the other end of a connection.
     Arrived(ConnId, u32),
     HangUp(ConnId),
     Wake,
     Join,
+    TakesPart,
     Die,
     Leave,
 }
@@ -73,6 +90,9 @@ pub(crate) struct Network {
     others: Vec<Matter>,
     active: usize,
     pub(crate) weather: Weather,
+    /// Links are shaped, and peers start as real ones do.
+    pub(crate) start: Option<Start>,
+    pub(crate) tracker: Tracker,
     pub(crate) rng: fastrand::Rng,
     /// Everything that anybody did, if it is to be compared.
     pub(crate) trace: Option<DefaultHasher>,
@@ -84,7 +104,7 @@ pub(crate) fn peer_id(i: usize) -> PeerId {
     PeerId::from_bytes(bytes)
 }
 
-fn hint(i: usize) -> SourceHint {
+pub(crate) fn hint(i: usize) -> SourceHint {
     let addr = SocketAddr::from(([10, 0, (i >> 8) as u8, i as u8], 7421));
     SourceHint { peer: peer_id(i), addrs: vec![addr], have: 1, set: None }
 }
@@ -105,6 +125,8 @@ impl Network {
             others: Vec::new(),
             active: 1,
             weather: Weather::default(),
+            start: None,
+            tracker: Tracker::default(),
             rng: fastrand::Rng::with_seed(seed ^ 1),
             trace: None,
         };
@@ -117,6 +139,7 @@ impl Network {
                 spec: spec.clone(),
                 alive: false,
                 uplink: Uplink::default(),
+                sockets: Sockets::default(),
                 downlink_free: Time::ZERO,
                 done: None,
                 begun: 0,
@@ -128,6 +151,8 @@ impl Network {
                 messages: 0,
                 notices: Vec::new(),
                 tainted: HashMap::new(),
+                chosen: HashSet::new(),
+                served: Vec::new(),
             });
             network.at(Time::ZERO + spec.joins, i, Event::Join);
             if let Some(dies) = spec.dies {
@@ -161,6 +186,11 @@ impl Network {
         self.matters().find(|matter| matter.id == id).unwrap()
     }
 
+    /// Way of a message or the first byte of a frame, one way.
+    pub(crate) fn delay(&self) -> Duration {
+        self.start.map_or(DELAY, |start| start.delay)
+    }
+
     pub(crate) fn at(&mut self, time: Time, peer: usize, event: Event) {
         self.count += 1;
         self.events.insert(self.count, event);
@@ -168,7 +198,7 @@ impl Network {
     }
 
     pub(crate) fn soon(&mut self, peer: usize, input: Input) {
-        self.at(self.now + DELAY, peer, Event::Input(input));
+        self.at(self.now + self.delay(), peer, Event::Input(input));
     }
 
     /// Runs until everybody whose completion counts is done, or it is `until`. Says whether all are.
@@ -192,6 +222,13 @@ impl Network {
             Event::Input(input) => self.feed(i, input),
             Event::Taint(conn, rid) => drop(self.peers[i].tainted.insert((conn, rid), ())),
             Event::Uplink => self.uplink(i),
+            Event::Link => self.link(i),
+            Event::Incoming(packet) => self.incoming(packet),
+            Event::Shake(conn, from, left) => self.shake((i, conn), from, left),
+            Event::ShakeOn(conn, from, left) => {
+                self.send_small((i, conn), from, Load::Handshake(left, from), HANDSHAKE_LEN);
+            }
+            Event::Told => self.tell_all(),
             Event::Arrived(conn, len) => self.arrived(i, conn, len),
             Event::HangUp(conn) => self.cut(i, conn),
             Event::Wake => {
@@ -200,7 +237,11 @@ impl Network {
                     self.feed(i, Input::Tick);
                 }
             }
-            Event::Join => self.join(i),
+            Event::Join => {
+                let time = self.now + self.starts_up(i);
+                self.at(time, i, Event::TakesPart);
+            }
+            Event::TakesPart => self.join(i),
             Event::Die => self.die(i),
             Event::Leave => {
                 let id = self.matter.id;
@@ -221,9 +262,10 @@ impl Network {
                 break;
             }
         }
+        self.joined(i);
     }
 
-    fn has_all(&self, i: usize) -> bool {
+    pub(crate) fn has_all(&self, i: usize) -> bool {
         self.peers[i].spec.seed || self.peers[i].spec.manner != Manner::Honest
     }
 
@@ -239,7 +281,9 @@ impl Network {
         };
         self.peers[i].begun += 1;
         self.feed(i, Input::ContentAdded { id, ready });
-        self.name_sources(i, id, NAMED);
+        if self.start.is_none() {
+            self.name_sources(i, id, NAMED);
+        }
         true
     }
 
@@ -256,6 +300,9 @@ impl Network {
 
     /// The tracker names a random subset of those who are here.
     pub(crate) fn name_sources(&mut self, i: usize, id: ContentId, most: usize) {
+        if self.start.is_some() {
+            return self.locate(i);
+        }
         let mut others: Vec<usize> =
             (0..self.peers.len()).filter(|o| *o != i && self.peers[*o].alive).collect();
         self.rng.shuffle(&mut others);
@@ -279,6 +326,7 @@ impl Network {
         self.wires.remove(&other);
         for (peer, conn) in [(peer, conn), other] {
             self.peers[peer].uplink.forget(conn);
+            self.peers[peer].sockets.forget(conn);
             self.soon(peer, Input::Disconnected { conn });
         }
     }
@@ -316,13 +364,21 @@ impl Network {
         }
         let (a, b) = (ConnId(self.next_conn), ConnId(self.next_conn + 1));
         self.next_conn += 2;
-        self.wires.insert((i, a), (other, b));
-        self.wires.insert((other, b), (i, a));
-        let max_queued = 64 << 20;
-        let up = |conn, peer, dialed| {
-            Event::Input(Input::Connected { conn, peer, dialed, group: None, max_queued })
-        };
-        self.at(later, i, up(a, peer, true));
-        self.at(later, other, up(b, peer_id(i), false));
+        if self.start.is_some() {
+            return self.shake_hands((i, a), (other, b));
+        }
+        self.wire((i, a), (other, b));
+        self.at(later, i, Event::Input(up(a, peer, true)));
+        self.at(later, other, Event::Input(up(b, peer_id(i), false)));
     }
+
+    pub(crate) fn wire(&mut self, one: (usize, ConnId), other: (usize, ConnId)) {
+        self.wires.insert(one, other);
+        self.wires.insert(other, one);
+    }
+}
+
+/// A connection is up.
+pub(crate) fn up(conn: ConnId, peer: PeerId, dialed: bool) -> Input {
+    Input::Connected { conn, peer, dialed, group: None, max_queued: 64 << 20 }
 }

@@ -1,5 +1,6 @@
 //! What comes of a run, and what it looks like on the way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use swarm::event::Notice;
@@ -127,6 +128,49 @@ impl Network {
             100.0 * wasted as f64 / received.max(1) as f64,
         );
         (seed, others)
+    }
+
+    /// Megabits per second up and down of every peer, in each period from a moment on.
+    pub(crate) fn print_rates(&mut self, from: Duration, period: Duration, periods: u32) {
+        let count = |n: &Self| -> Vec<(u64, u64)> {
+            n.peers.iter().map(|p| (p.uplink.sent, p.received)).collect()
+        };
+        let mut before = count(self);
+        for line in 1..=periods {
+            let done = self.run_until(Time::ZERO + from + period * line);
+            let now = count(self);
+            let mbit = |bytes: u64| bytes as f64 * 8e-6 / period.as_secs_f64();
+            let pairs = || now.iter().zip(&before);
+            let up: Vec<_> = pairs().map(|(a, b)| format!("{:4.0}", mbit(a.0 - b.0))).collect();
+            let down: Vec<_> = pairs().map(|(a, b)| format!("{:4.0}", mbit(a.1 - b.1))).collect();
+            let at = period.as_secs_f64() * f64::from(line);
+            println!("{at:6.2} {} |{}", up.join(""), down.join(""));
+            before = now;
+            if done {
+                break;
+            }
+        }
+    }
+
+    /// What peers served in each period: first copies from there and others, by who chose the chunk, and to whom.
+    pub(crate) fn print_served(&self, from: Duration, period: Duration) {
+        for (i, peer) in self.peers.iter().enumerate() {
+            let mut sent = BTreeSet::new();
+            let mut lines: BTreeMap<u128, ([[u32; 2]; 2], Vec<u32>)> = BTreeMap::new();
+            for (time, to, chunk, chosen) in &peer.served {
+                let again = !sent.insert(*chunk);
+                let at = time.since(Time::ZERO + from).as_millis() / period.as_millis();
+                let (counts, by) = lines.entry(at).or_default();
+                by.resize(self.peers.len(), 0);
+                counts[usize::from(again)][usize::from(*chosen)] += 1;
+                by[*to] += 1;
+            }
+            println!("peer {i}: new asked, new chosen, again asked, again chosen; to whom");
+            for (at, ([[na, nc], [aa, ac]], by)) in lines {
+                let at = at as f64 * period.as_secs_f64();
+                println!("{at:>8.2} {na:>5} {nc:>5} {aa:>5} {ac:>5}   {by:?}");
+            }
+        }
     }
 
     fn describe(&self, peer: &Peer) -> String {

@@ -7,12 +7,14 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 use swarm::event::{ConnId, Input, Output};
 
-use super::links::Job;
+use super::links::{Job, Load};
 use super::network::{Event, Network};
 use super::spec::Manner;
 
 /// Hashing and writing a chunk.
 const DISK: Duration = Duration::from_micros(500);
+/// What a message takes on the wire beside its body: headers of Ethernet, IP, TCP, TLS and frame.
+const MESSAGE: u32 = 100;
 
 impl Network {
     pub(crate) fn execute(&mut self, i: usize, output: Output) {
@@ -24,6 +26,10 @@ impl Network {
                 if let Manner::Refuses(code) = self.peers[i].spec.manner {
                     self.send(i, conn, &PeerMsg::Reject { rid, code });
                     return self.soon(i, Input::Served { conn, rid });
+                }
+                if let Some((other, _)) = self.wires.get(&(i, conn)).copied() {
+                    let chosen = self.peers[i].chosen.remove(&(conn, rid));
+                    self.peers[i].served.push((self.now, other, chunk, chosen));
                 }
                 self.enqueue(i, conn, Job { rid, chunk: Some(chunk), len, sent: 0 });
             }
@@ -60,9 +66,9 @@ impl Network {
                     self.soon(i, Input::ContentReady { id, ready });
                 }
             }
+            Output::Stored { .. } => self.stored(i),
             Output::Recheck { .. }
             | Output::CheckDoubted { .. }
-            | Output::Stored { .. }
             | Output::HashesLearned { .. }
             | Output::ManifestPart { .. } => {}
         }
@@ -72,13 +78,17 @@ impl Network {
         if self.peers[i].spec.manner == Manner::Mute {
             return;
         }
+        if let PeerMsg::Assign { rid, .. } = msg {
+            self.peers[i].chosen.insert((conn, *rid));
+        }
         if let Some((other, back)) = self.wires.get(&(i, conn)).copied() {
             self.peers[i].messages += 1;
             self.peers[i].answered_hashes += u64::from(matches!(msg, PeerMsg::Hashes { .. }));
             // Every message crosses the wire format.
-            let msg = PeerMsg::decode(msg.kind(), &msg.body()).unwrap().unwrap();
-            let time = self.message_time((other, back));
-            self.at(time, other, Event::Input(Input::Message { conn: back, msg }));
+            let body = msg.body();
+            let len = MESSAGE + u32::try_from(body.len()).unwrap();
+            let msg = PeerMsg::decode(msg.kind(), &body).unwrap().unwrap();
+            self.send_small((i, conn), (other, back), Load::Message(msg), len);
         }
     }
 }

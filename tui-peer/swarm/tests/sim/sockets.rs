@@ -1,0 +1,117 @@
+//! The sending side of a real peer on a shaped link: each connection has a socket that takes some bytes ahead,
+//! payload and messages in one order; the link takes from all of them in turn.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use swarm::event::{ConnId, Input};
+use swarm::time::Time;
+
+use super::links::{Load, Packet};
+use super::network::{Event, Network};
+
+/// A socket takes what the connection carries in this time ahead,
+const AHEAD_TIME: f64 = 0.02;
+/// and so many bytes at least, as `conn::stream` sees to.
+const MIN_AHEAD: f64 = 32.0 * 1024.0;
+/// Longest and shortest frame; one takes a tenth of a second, as `conn::writer` sees to.
+const FRAME: (f64, f64) = (256.0 * 1024.0, 16.0 * 1024.0);
+const FRAME_TIME: f64 = 0.1;
+
+/// What waits in the sockets of one peer.
+#[derive(Default)]
+pub(crate) struct Sockets {
+    waiting: BTreeMap<ConnId, VecDeque<(Load, u32)>>,
+    last: Option<ConnId>,
+    busy: bool,
+    /// When all that the link has taken has left it.
+    free: Time,
+}
+
+impl Sockets {
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        self.waiting.remove(&conn);
+    }
+
+    /// When all that the link has taken has left it.
+    pub(crate) fn free(&self) -> Time {
+        self.free
+    }
+
+    fn bytes(&self, conn: ConnId) -> u32 {
+        self.waiting.get(&conn).map_or(0, |queue| queue.iter().map(|(_, len)| len).sum())
+    }
+
+    fn next(&self) -> Option<ConnId> {
+        let ready = |(_, queue): &(&ConnId, &VecDeque<_>)| !queue.is_empty();
+        let after = |conn: &ConnId| self.last.is_none_or(|last| *conn > last);
+        let mut later = self.waiting.iter().filter(|(conn, _)| after(conn)).filter(ready);
+        let first = || self.waiting.iter().find(ready);
+        later.next().or_else(first).map(|(conn, _)| *conn)
+    }
+}
+
+impl Network {
+    /// A message or a packet of a handshake is written to a socket.
+    pub(crate) fn write_small(&mut self, from: (usize, ConnId), load: Load, len: u32) {
+        let sockets = &mut self.peers[from.0].sockets;
+        sockets.waiting.entry(from.1).or_default().push_back((load, len));
+        self.kick_link(from.0);
+    }
+
+    /// A connection's writer writes frames as long as its socket takes them.
+    pub(crate) fn write_frames(&mut self, i: usize, conn: ConnId) {
+        loop {
+            let peer = &mut self.peers[i];
+            let sharing = peer.sockets.waiting.values().filter(|queue| !queue.is_empty()).count();
+            let rate = peer.spec.up / sharing.max(1) as f64;
+            if f64::from(peer.sockets.bytes(conn)) >= (rate * AHEAD_TIME).max(MIN_AHEAD) {
+                break;
+            }
+            let most = (rate * FRAME_TIME).clamp(FRAME.1, FRAME.0) as u32;
+            let Some((rid, off, len, finished)) = peer.uplink.take_frame(conn, most) else { break };
+            let load = Load::Frame { rid, off, lie: false, hangs_up: false };
+            peer.sockets.waiting.entry(conn).or_default().push_back((load, len));
+            if finished {
+                self.at(self.now, i, Event::Input(Input::Served { conn, rid }));
+            }
+        }
+        self.kick_link(i);
+    }
+
+    fn kick_link(&mut self, i: usize) {
+        if !self.peers[i].sockets.busy {
+            self.peers[i].sockets.busy = true;
+            self.at(self.now, i, Event::Link);
+        }
+    }
+
+    /// The link takes something from the next socket in turn.
+    pub(crate) fn link(&mut self, i: usize) {
+        let (queue, delay) = (self.queue_time(i), self.delay());
+        let peer = &mut self.peers[i];
+        let next = peer.sockets.next().filter(|_| peer.alive);
+        let found =
+            next.and_then(|conn| Some((conn, peer.sockets.waiting.get_mut(&conn)?.pop_front()?)));
+        let Some((conn, (load, len))) = found else {
+            peer.sockets.busy = false;
+            return;
+        };
+        peer.sockets.last = Some(conn);
+        let begins = peer.sockets.free.max(self.now);
+        let left = begins + Duration::from_secs_f64(f64::from(len) / peer.spec.up);
+        peer.sockets.free = left;
+        self.at((left - queue).max(self.now), i, Event::Link);
+        // Who dials has no wire yet.
+        let to = match &load {
+            Load::Handshake(_, to) => Some(*to),
+            _ => self.wires.get(&(i, conn)).copied(),
+        };
+        if let Some(to) = to {
+            let extra = Duration::ZERO;
+            let packet = Packet { to, from: (i, conn), load, len, left, extra };
+            self.at(begins + delay, to.0, Event::Incoming(packet));
+        }
+        self.write_frames(i, conn);
+    }
+}
