@@ -60,6 +60,36 @@ async fn a_closed_network_admits_who_knows_the_secret() {
 }
 
 #[tokio::test]
+async fn questions_that_come_with_a_hello_are_answered_after_the_welcome_and_only_then() {
+    let tracker = Running::start(Config { admission: Admission::Kept, ..quick() }).await;
+    let secret = tracker.join.secret().cloned();
+    let meta = file("film", 1);
+    let who = Who { secret: secret.clone(), ..Who::new(1) };
+    let (mut peer, _) = Client::connect(&tracker.join, &who).await;
+    peer.must_register(std::slice::from_ref(&meta)).await;
+    for (who, admitted) in [(Who { secret, ..Who::new(2) }, true), (Who::new(3), false)] {
+        let mut client = Client::dial(&tracker.join, &who.identity).await;
+        let hello = client.hello(&who);
+        let (id, query, cursor, sort) = (id(&meta), String::new(), Vec::new(), Sort::Name);
+        client.send(&Request::Hello(hello)).await;
+        client.send(&Request::FileLocations { q: 1, id, want: 50 }).await;
+        client.send(&Request::Watch { q: 2, catalogue: true, ids: Vec::new() }).await;
+        client.send(&Request::FileList { q: 3, query, cursor, limit: 500, sort }).await;
+        if !admitted {
+            is_refused(&mut client, Code::Auth, "needs a secret").await;
+            continue;
+        }
+        assert!(matches!(client.receive().await, Reply::Welcome(_)));
+        let found = client.answer(1).await;
+        assert!(matches!(&found, Reply::Locations { sources, .. } if sources.len() == 1));
+        assert!(matches!(client.answer(2).await, Reply::Done { .. }));
+        let listed = client.answer(3).await;
+        assert!(matches!(&listed, Reply::Files { rows, .. } if rows.len() == 1), "{listed:?}");
+    }
+    tracker.stop().await;
+}
+
+#[tokio::test]
 async fn before_hello_strangers_get_little() {
     let tracker = Running::start(quick()).await;
     let me = identity(3);

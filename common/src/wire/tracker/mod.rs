@@ -4,7 +4,8 @@
 //! and pushes have none. All bodies are MessagePack maps with short keys.
 //!
 //! Flow: HELLO / WELCOME, then REGISTER only when the share digest did not match, CHUNK_REGISTER for
-//! every unfinished download, WATCH for what the user looks at, and deltas from then on. Nobody polls.
+//! every unfinished download, WATCH for what the user looks at, and deltas from then on. Nobody polls. Questions may
+//! come right behind HELLO; they are answered after WELCOME, by every version.
 
 mod parts;
 mod reply;

@@ -46,6 +46,9 @@ pub(super) struct Client {
     pub(super) epoch: Option<u64>,
     /// Since when we have no connection.
     lost: Option<Instant>,
+    /// The last hello was not answered by a welcome. The next goes alone: who closes a connection without having
+    /// read all of it may lose its own last words, and they say why we are not let in.
+    alone: bool,
     /// The open connection; kept here so that it survives when talking is interrupted.
     pub(super) link: Option<Link>,
 }
@@ -70,6 +73,7 @@ impl Client {
             mirror: Mirror::default(),
             epoch: None,
             lost: None,
+            alone: false,
             link: None,
         }
     }
@@ -106,12 +110,23 @@ impl Client {
 
     /// One connection, from the first attempt to its end; and how long it was up.
     async fn once(&mut self) -> (Ended, Duration) {
-        let link = match connect(&self.config, || self.shared.desired().hello()).await {
+        let Self { config, shared, mirror, alone, .. } = self;
+        let opening = || {
+            let mut desired = shared.desired();
+            mirror.connected();
+            let digest = desired.hello();
+            let early = match std::mem::replace(alone, true) {
+                true => Vec::new(),
+                false => desired.early(Instant::now(), || mirror.ask_page()),
+            };
+            (digest, early)
+        };
+        let link = match connect(config, opening).await {
             Ok(link) => link,
             Err(ended) => return (ended, Duration::ZERO),
         };
         self.link = Some(link);
-        self.lost = None;
+        (self.lost, self.alone) = (None, false);
         let up = Instant::now();
         match self.talk().await {
             Ok(never) => match never {},

@@ -118,17 +118,19 @@ impl Ended {
     }
 }
 
-/// Reaches the tracker, makes sure it is the one of the join string, says HELLO. `digest` is asked for
-/// at the last moment.
+/// Reaches the tracker, makes sure it is the one of the join string, says HELLO. `opening` is asked at the last
+/// moment for the digest of our shares, and for what is asked at once: that is read there after HELLO was found right,
+/// and answered after WELCOME, by trackers of every version.
 pub(super) async fn connect(
     config: &AnnouncerConfig,
-    digest: impl FnOnce() -> Hash,
+    opening: impl FnOnce() -> (Hash, Vec<Request>),
 ) -> Result<Link, Ended> {
     let join = &config.join;
     let address = join.address();
     let (secure, tracker) = reach(&Channel::new(&config.identity)?, join).await?;
     let proof =
         join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
+    let (digest, early) = opening();
     let hello = Request::Hello(Hello {
         versions: (PROTOCOL_MIN, PROTOCOL_VERSION),
         agent: cut(&config.agent, MAX_AGENT).to_owned(),
@@ -136,12 +138,15 @@ pub(super) async fn connect(
         port: config.port,
         local: config.local.iter().take(MAX_ADDRS).copied().collect(),
         proof,
-        digest: digest(),
+        digest,
     });
     let (mut reader, mut writer) = secure.into_frames();
     let asked = Instant::now();
     let answer = async {
         writer.write(hello.kind(), &hello.body()).await?;
+        for request in early {
+            writer.write(request.kind(), &request.body()).await?;
+        }
         writer.flush().await?;
         let frame = reader.read(MAX_FRAME_BEFORE_HELLO).await?;
         Ok::<_, Ended>(Reply::decode(frame.kind, &frame.body)?)

@@ -25,6 +25,11 @@ const ROOM_PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 const MAX_SPLITS: u32 = 256;
 /// Contents to be located that may wait; as many as one peer may have.
 const MAX_LOCATES: usize = MAX_FILES_PER_PEER;
+/// Contents located together with the hello: with the other early questions fewer than may be in flight.
+const EARLY_LOCATES: usize = 4;
+/// Contents watched together with the hello at most, two kilobytes: a tracker that does not let us in should not
+/// have to be sent more first.
+const EARLY_WATCHES: usize = 64;
 
 /// Desired state and what of it the tracker has been told on this connection.
 #[derive(Debug, Default)]
@@ -50,6 +55,8 @@ pub(super) struct Desired {
     offer_at: Option<Instant>,
     /// Nothing is asked for before this.
     paused_until: Option<Instant>,
+    /// Hello was said on this connection, and not answered yet.
+    greeted: bool,
     pub(super) requests: Requests,
     pub(super) asks: Asks,
 }
@@ -157,13 +164,33 @@ impl Desired {
     /// What the tracker compares with what it remembers of us. From here on only what changes is to be
     /// registered, unless [`connected`](Self::connected) says otherwise.
     pub(super) fn hello(&mut self) -> Hash {
+        self.begin();
+        self.greeted = true;
         self.register.clear();
         share_digest(self.shares.iter().map(|(id, meta)| (*id, meta.name.as_str())))
     }
 
-    /// A new connection: everything is to be told again, shares only if the digest did not match.
-    /// Returns shares that the tracker knows already.
-    pub(super) fn connected(&mut self, share_ok: bool) -> Vec<ContentId> {
+    /// What goes out together with the hello, before the tracker's answer to it, and so a round trip sooner:
+    /// questions that change nothing there, locations first (a page of the catalogue may be long). A page is asked
+    /// for by `page`.
+    pub(super) fn early(
+        &mut self,
+        now: Instant,
+        page: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Vec<Request> {
+        let mut early: Vec<Request> =
+            std::iter::from_fn(|| self.next_locate(now)).take(EARLY_LOCATES).collect();
+        if self.watch.len() <= EARLY_WATCHES {
+            early.extend(self.next_watch(now));
+        }
+        early.extend(self.next_catalogue(now));
+        early.extend(page().map(|cursor| self.list(cursor, now)));
+        early
+    }
+
+    /// A new connection begins, or a tracker that has forgotten us goes on with one: nothing that was asked
+    /// will be answered.
+    fn begin(&mut self) {
         for lost in self.requests.drain() {
             match lost {
                 Pending::Locate(id) => self.locate(id),
@@ -175,17 +202,26 @@ impl Desired {
         }
         self.asks.unanswered();
         self.paused_until = None;
+        self.unwatch.clear();
+        self.watch = self.watched.iter().copied().collect();
+        self.watch_catalogue = true;
+        // Changes of sources were missed meanwhile.
+        self.locate.extend(self.watched.iter().copied());
+    }
+
+    /// The tracker has let us in, or has forgotten us since: everything is to be told again, shares only if the
+    /// digest did not match. What was asked together with the hello stands. Returns shares that the tracker knows
+    /// already.
+    pub(super) fn connected(&mut self, share_ok: bool) -> Vec<ContentId> {
+        if !std::mem::take(&mut self.greeted) {
+            self.begin();
+        }
         self.suspects.clear();
         self.splits = 0;
         self.offer_at = None;
         // What was refused on the last connection is tried on this one.
         self.register.append(&mut self.no_room);
         self.more_follow = false;
-        self.unwatch.clear();
-        self.watch = self.watched.iter().copied().collect();
-        self.watch_catalogue = true;
-        // Changes of sources were missed meanwhile.
-        self.locate.extend(self.watched.iter().copied());
         self.progress.tell_all_again();
         self.full = if share_ok { Full::No } else { Full::Wanted };
         if !share_ok {
@@ -326,9 +362,8 @@ impl Desired {
             return Some(Request::Unwatch { catalogue: false, ids });
         }
         // Before the first page, so that no change is missed in between.
-        if std::mem::take(&mut self.watch_catalogue) {
-            let q = self.requests.ask(Pending::Watch(Vec::new()), now);
-            return Some(Request::Watch { q, catalogue: true, ids: Vec::new() });
+        if let Some(watch) = self.next_catalogue(now) {
+            return Some(watch);
         }
         // Registrations go out before anything that depends on them.
         if let Some(register) = self.next_register(now) {
@@ -339,16 +374,12 @@ impl Desired {
             let q = self.requests.ask(Pending::Unregister(ids.clone()), now);
             return Some(Request::Unregister { q, ids });
         }
-        if !self.watch.is_empty() {
-            let ids = take(&mut self.watch, MAX_WATCHES);
-            let q = self.requests.ask(Pending::Watch(ids.clone()), now);
-            return Some(Request::Watch { q, catalogue: false, ids });
+        if let Some(watch) = self.next_watch(now) {
+            return Some(watch);
         }
         // One page is under way at a time, so it holds up nothing; a thousand locations would.
         if let Some(cursor) = page() {
-            let (q, query) = (self.requests.ask(Pending::List, now), String::new());
-            let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
-            return Some(Request::FileList { q, query, cursor, limit, sort: Sort::Name });
+            return Some(self.list(cursor, now));
         }
         let Self { asks, requests, .. } = self;
         let number = |ask: &Ask| match ask {
@@ -358,10 +389,37 @@ impl Desired {
         if let Some(request) = asks.next(now, number) {
             return Some(request);
         }
+        self.next_locate(now)
+    }
+
+    fn next_catalogue(&mut self, now: Instant) -> Option<Request> {
+        std::mem::take(&mut self.watch_catalogue).then(|| {
+            let q = self.requests.ask(Pending::Watch(Vec::new()), now);
+            Request::Watch { q, catalogue: true, ids: Vec::new() }
+        })
+    }
+
+    fn next_watch(&mut self, now: Instant) -> Option<Request> {
+        if self.watch.is_empty() {
+            return None;
+        }
+        let ids = take(&mut self.watch, MAX_WATCHES);
+        let q = self.requests.ask(Pending::Watch(ids.clone()), now);
+        Some(Request::Watch { q, catalogue: false, ids })
+    }
+
+    fn next_locate(&mut self, now: Instant) -> Option<Request> {
         let id = self.locate.pop_first()?;
         let q = self.requests.ask(Pending::Locate(id), now);
         let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
         Some(Request::FileLocations { q, id, want })
+    }
+
+    /// The page of the catalogue after `cursor`.
+    fn list(&mut self, cursor: Vec<u8>, now: Instant) -> Request {
+        let (q, query) = (self.requests.ask(Pending::List, now), String::new());
+        let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
+        Request::FileList { q, query, cursor, limit, sort: Sort::Name }
     }
 
     fn next_register(&mut self, now: Instant) -> Option<Request> {
@@ -518,6 +576,53 @@ mod tests {
             matches!(&sent[1], Request::Register { files, full: false, .. } if *files == [meta(3)])
         );
         assert!(matches!(&sent[2], Request::Unregister { ids, .. } if *ids == [id(1)]));
+    }
+
+    /// Kinds of what goes out: locate, watch, watch of the catalogue, list.
+    fn kinds(sent: &[Request]) -> String {
+        let kind = |request: &Request| match request {
+            Request::FileLocations { .. } => 'l',
+            Request::Watch { catalogue: true, .. } => 'c',
+            Request::Watch { .. } => 'w',
+            Request::FileList { .. } => 'p',
+            _ => '?',
+        };
+        sent.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn what_is_asked_with_the_hello_is_not_asked_again_but_after_a_lost_connection() {
+        let mut desired = Desired::default();
+        desired.set_share(meta(9));
+        desired.watch([id(1)].into());
+        (2..9).for_each(|n| desired.locate(id(n)));
+        for _ in 0..2 {
+            desired.hello();
+            let early = desired.early(Instant::now(), || Some(Vec::new()));
+            assert_eq!(kinds(&early), "llllwcp");
+            assert!(desired.requests.has_room());
+        }
+        // Wished for meanwhile.
+        desired.watch([id(2)].into());
+        desired.connected(false);
+        let sent = accepted(&mut desired);
+        assert!(matches!(&sent[0], Request::Unwatch { ids, .. } if *ids == [id(1)]), "{sent:?}");
+        assert!(matches!(&sent[1], Request::Register { full: true, .. }));
+        assert!(matches!(&sent[2], Request::Watch { ids, .. } if *ids == [id(2)]));
+        assert_eq!(kinds(&sent[3..]), "llll", "the other half");
+        // A tracker that has forgotten us meanwhile does not answer what came before.
+        desired.connected(false);
+        assert_eq!(kinds(&accepted(&mut desired)), "c?wl");
+    }
+
+    #[test]
+    fn with_the_hello_only_little_is_asked() {
+        let mut desired = Desired::default();
+        desired.watch((0..100).map(id).collect());
+        desired.hello();
+        assert_eq!(kinds(&desired.early(Instant::now(), || None)), "llllc");
+        desired.connected(true);
+        assert_eq!(kinds(&accepted(&mut desired))[..2], *"wl");
     }
 
     #[test]
@@ -828,6 +933,12 @@ mod tests {
                         let share_ok = model.list.is_none() && model.shares == shares;
                         model.list = None;
                         model.watched.clear();
+                        if flag {
+                            let early = desired.early(Instant::now(), || None);
+                            early.iter().for_each(|request| model.accept(request));
+                            let last = desired.requests.ask(Pending::Ping, Instant::now());
+                            (0..=last).for_each(|q| _ = desired.requests.answered(q, |_| true));
+                        }
                         desired.connected(share_ok);
                     }
                     _ => {}

@@ -129,8 +129,10 @@ impl Client {
         if first {
             self.tell(TrackerEvent::State(NetState::On)).await;
         }
-        if first || new_epoch {
+        if new_epoch && !first {
             self.mirror.connected();
+        }
+        if first || new_epoch {
             let known = self.shared.desired().connected(share_ok && first);
             if !known.is_empty() {
                 self.tell(TrackerEvent::Registered { ids: known }).await;

@@ -49,6 +49,61 @@ async fn connects_registers_and_is_told_so() {
 }
 
 #[tokio::test]
+async fn what_a_download_waits_for_is_asked_together_with_the_hello() {
+    let fake = Fake::new().await;
+    let (announcer, mut events) = join(1, &fake.join());
+    let meta = file("a", 1);
+    announcer.watch([id(&meta)].into());
+    announcer.locate(id(&meta));
+    let mut conn = fake.accept().await;
+    // They are here though nothing was answered yet.
+    let Request::FileLocations { q, .. } = conn.receive().await else { panic!("no locate") };
+    let Request::Watch { q: watch, catalogue: false, .. } = conn.receive().await else {
+        panic!("no watch");
+    };
+    let catalogue = conn.receive().await;
+    assert!(matches!(catalogue, Request::Watch { catalogue: true, .. }));
+    let list = conn.receive().await;
+    assert!(matches!(list, Request::FileList { .. }));
+    conn.send(&Reply::Welcome(welcome(1, true))).await;
+    let sources = vec![source(2)];
+    let (id, meta) = (id(&meta), Some(meta));
+    conn.send(&Reply::Locations { q, id, meta, sources, complete: 1, partial: 0 }).await;
+    conn.send(&Reply::Done { q: watch }).await;
+    conn.answer(&catalogue, &[]).await;
+    conn.answer(&list, &[]).await;
+    let found = |event| match event {
+        TrackerEvent::Sources { sources, whole: true, .. } => Some(sources.len()),
+        _ => None,
+    };
+    assert_eq!(events.until(found).await, 1);
+    events.catalogue(|catalogue| catalogue.whole).await;
+    // Nothing of it twice.
+    let (before, _) = conn.serve_until(|r| matches!(r, Request::Ping { .. })).await;
+    assert_eq!(before, []);
+}
+
+#[tokio::test]
+async fn after_a_refusal_hello_goes_alone() {
+    let fake = Fake::new().await;
+    let (announcer, mut events) = join(1, &fake.join());
+    let mut conn = fake.accept().await;
+    let text = "no".to_owned();
+    conn.send(&Reply::Error { q: 0, code: Code::Auth, text, retry_ms: 0 }).await;
+    events.rejected().await;
+    drop(conn);
+    for alone in [true, false] {
+        announcer.announce_now();
+        let mut conn = fake.welcome(1, true).await;
+        // The ping is the first that is sent after a welcome.
+        let first = conn.receive().await;
+        assert_eq!(matches!(first, Request::Ping { .. }), alone, "{first:?}");
+        drop(conn);
+        events.lost().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reconnect_with_a_matching_digest_registers_nothing() {
     let fake = Fake::new().await;
     let (announcer, mut events) = join(1, &fake.join());
