@@ -111,11 +111,13 @@ fn a_bad_file_stops_every_command_and_a_bad_option_is_named() {
 }
 
 #[test]
-fn the_example_of_the_readme_is_valid() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let example = readme.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-    let home = home(example);
-    let out = tui_peer(home.path(), &[], &["config", "check"]);
-    assert!(out.status.success(), "{}", text(&out.stdout));
+fn the_examples_of_the_readme_and_the_guide_are_valid() {
+    for page in ["../README.md", "../assets/guide.md"] {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let page = std::fs::read_to_string(page).unwrap();
+        let example = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+        let home = home(example);
+        let out = tui_peer(home.path(), &[], &["config", "check"]);
+        assert!(out.status.success(), "{}", text(&out.stdout));
+    }
 }

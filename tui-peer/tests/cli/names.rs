@@ -48,7 +48,7 @@ fn h9_no_byte_of_a_path_is_lost() {
     let end = command.arg(&path).output().unwrap();
     let hashed = values(&String::from_utf8(end.stdout).unwrap()).remove(0);
     assert_eq!(hashed["path_escaped"], true, "{hashed}");
-    // As the README says.
+    // As the guide says.
     let escaped = hashed["path"].as_str().unwrap();
     let mut printf = std::process::Command::new("/bin/bash");
     let back = printf.args(["-c", "printf %b \"$1\"", "-", escaped]).output().unwrap();
