@@ -34,7 +34,7 @@ pub enum Command {
     /// Share a folder as it is now: with what came into it and without what is gone. Answered when it is being
     /// hashed; the end is an event as of [`Command::Share`]. Refused for what is no shared folder of the user's own.
     Rescan {
-        /// Which.
+        /// The folder, by its newest state.
         id: ContentId,
     },
     /// What comes into a folder that is shared (or being hashed for that) is shared without asking, or no longer.
@@ -42,7 +42,7 @@ pub enum Command {
         /// Where it lies.
         #[serde(with = "plain::path")]
         path: PathBuf,
-        /// Whether to.
+        /// Whether it is watched from now on.
         on: bool,
     },
     /// No longer share this; files are not touched. Answered when that is on disk.

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::{interval, sleep_until};
 
 use super::output::{Output, with_name, with_path};
-use super::sharing::{Failed, Shared, Sharing};
+use super::sharing::{Failed, Shared, Sharing, ask_for};
 use super::signals::Signals;
 use super::status::unkept_line;
 use super::wait::{Ended, deadline};
@@ -41,11 +41,7 @@ async fn ask(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
     let mut failed = Vec::new();
     for path in &wish.paths {
         let path = absolute(path);
-        let command = Command::Share { path: path.clone(), name: wish.name.clone() };
-        let mut asked = peer.engine.call(command).await;
-        if let (Ok(_), Some(on)) = (&asked, watched(wish)) {
-            asked = peer.engine.call(Command::Watched { path: path.clone(), on }).await;
-        }
+        let asked = ask_for(&peer.engine, path.clone(), wish.name.clone(), watched(wish)).await;
         if let Err(error) = asked {
             out.error("share", &error.message, "check the path");
             failed.push(error.kind.exit());

@@ -52,6 +52,23 @@ pub(super) struct Sharing {
     shares: Shares,
 }
 
+/// Has the peer share a path under `name`, if that is given, and watch it from then on, or not, if that is said.
+///
+/// # Errors
+/// Whichever of the two the peer refuses; it is not watched where it is not shared.
+pub(super) async fn ask_for(
+    engine: &EngineHandle,
+    path: PathBuf,
+    name: Option<String>,
+    watched: Option<bool>,
+) -> Result<Reply, CommandError> {
+    let answer = engine.call(Command::Share { path: path.clone(), name }).await?;
+    match watched {
+        Some(on) => engine.call(Command::Watched { path, on }).await,
+        None => Ok(answer),
+    }
+}
+
 impl Sharing {
     /// Nothing yet; what is asked for is shared under `name`, if that is given, and watched from then on, or not, if
     /// that is said.
@@ -82,13 +99,7 @@ impl Sharing {
 
     fn call(&mut self, number: u64, path: PathBuf) {
         let (engine, name, watched) = (self.engine.clone(), self.name.clone(), self.watched);
-        self.calls.spawn(async move {
-            let mut answer = engine.call(Command::Share { path: path.clone(), name }).await;
-            if let (Ok(_), Some(on)) = (&answer, watched) {
-                answer = engine.call(Command::Watched { path, on }).await;
-            }
-            (number, answer)
-        });
+        self.calls.spawn(async move { (number, ask_for(&engine, path, name, watched).await) });
     }
 
     /// The final word on the first that was asked for. May be given up and called again.

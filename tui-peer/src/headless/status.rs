@@ -293,7 +293,7 @@ fn line(transfer: &Transfer) -> String {
 
 /// What is different in a folder on disk, and what to do about it.
 fn news(transfer: &Transfer) -> Option<String> {
-    let news = transfer.news.filter(|news| !news.is_nothing())?;
+    let news = transfer.differs()?;
     Some(if news.watched {
         format!("{} on disk; shared so once nothing moves any more", news.words())
     } else {

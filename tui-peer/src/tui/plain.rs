@@ -253,9 +253,8 @@ impl Plain {
             let done = format::percent(t.done, t.size);
             out.push(Out::Say(format!("{}: {done}, {}", t.name, words::outlook(t))));
         }
-        let news = |t: &&Transfer| t.news.is_some_and(|news| !news.is_nothing());
-        for t in snap.transfers.iter().filter(news).take(PAGE) {
-            let words = t.news.map(|news| news.words()).unwrap_or_default();
+        let differ = snap.transfers.iter().filter_map(|t| Some((t, t.differs()?.words())));
+        for (t, words) in differ.take(PAGE) {
             out.push(Out::Say(format!("{}: {words} on disk; rescan shares it so.", t.name)));
         }
         let sharing = snap.transfers.iter().filter(|t| !t.is_unfinished()).count() as u64;

@@ -1,5 +1,6 @@
 //! Who has which chunks: theirs as they tell us, ours as we tell them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -96,12 +97,7 @@ impl Node {
             return;
         }
         let runs: Vec<Run> = wire_runs(chunks).collect();
-        for (at, link) in &content.links {
-            for part in runs.chunks(MAX_HAVE_RUNS) {
-                let (handle, runs) = (link.handle, part.to_vec());
-                cx.send(*at, PeerMsg::DontHave { handle, runs });
-            }
-        }
+        tell_lost(cx, &content.links, &runs);
     }
 
     /// Makes sense of what a peer said before we knew the layout. False if it made no sense.
@@ -387,5 +383,15 @@ fn useful(link: &Link, body: &Body) -> u32 {
             u32::try_from(count).unwrap_or(u32::MAX)
         }
         Has::Unread { .. } => 0,
+    }
+}
+
+/// Tells everybody that has a content open that these chunks are not to be had here any more.
+pub(super) fn tell_lost(cx: &mut Cx<'_>, links: &BTreeMap<ConnId, Link>, runs: &[Run]) {
+    for (at, link) in links {
+        for part in runs.chunks(MAX_HAVE_RUNS) {
+            let (handle, runs) = (link.handle, part.to_vec());
+            cx.send(*at, PeerMsg::DontHave { handle, runs });
+        }
     }
 }

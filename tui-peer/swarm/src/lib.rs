@@ -4,7 +4,7 @@
 //! - [`event`]: the contract with the shell; [`time`]: time as it is passed in.
 //! - `node`: one peer's brain; dispatches to the parts below. `content`, `conn`: what it keeps.
 //! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
-//! - Fetching: [`picker`] (rarest first), `request`, `pipeline` (how much at once), `line` (which content
+//! - Fetching: `picker` (rarest first), `request`, `pipeline` (how much at once), `line` (which content
 //!   next), `endgame` (late chunks), `recall` (waiting ones), `assembly` (what arrives, and who is
 //!   believed), `waste` (those who break off what they began).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign`
@@ -34,7 +34,7 @@ mod line;
 mod manifest;
 mod node;
 mod open;
-pub mod picker;
+mod picker;
 mod pipeline;
 mod places;
 pub mod policy;

@@ -2,11 +2,10 @@
 
 use common::chunk_set::ChunkSet;
 use common::id::ContentId;
-use common::limits::MAX_HAVE_RUNS;
 use common::wire::Code;
 use common::wire::peer::{PeerMsg, Run};
 
-use super::availability::count_has;
+use super::availability::{count_has, tell_lost};
 use super::conn::Asked;
 use super::content::{Body, Content};
 use super::event::{ConnId, Output, Ready};
@@ -174,12 +173,7 @@ impl Node {
         let wanted = body.wanted.clone();
         body.want(wanted);
         self.live.insert(id);
-        for (at, link) in &content.links {
-            for part in runs.chunks(MAX_HAVE_RUNS) {
-                let (handle, runs) = (link.handle, part.to_vec());
-                cx.out.push(Output::Send { conn: *at, msg: PeerMsg::DontHave { handle, runs } });
-            }
-        }
+        tell_lost(cx, &content.links, &runs);
         self.recount(cx, id);
         self.fill(cx, id);
     }

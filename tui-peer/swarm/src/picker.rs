@@ -15,56 +15,57 @@ const NOWHERE: u32 = u32::MAX;
 /// Availability of chunks, and the pickable ones by rarity. As long as nothing is pickable and no partial source
 /// has anything it takes no memory: most of many thousands of shares are complete and nobody's wish.
 #[derive(Debug, Clone)]
-pub struct Picker {
+pub(super) struct Picker {
     chunks: u32,
     tables: Option<Box<Tables>>,
 }
 
 impl Picker {
     /// `chunks` chunks that nobody has and none of which is pickable.
-    pub fn new(chunks: u32) -> Self {
+    pub(super) fn new(chunks: u32) -> Self {
         Self { chunks, tables: None }
     }
 
     /// Partial sources per chunk; empty if that is 0 for all.
-    pub fn availability(&self) -> &[u16] {
+    pub(super) fn availability(&self) -> &[u16] {
         self.tables.as_ref().map_or(&[], |tables| &tables.availability)
     }
 
     /// Partial sources of one chunk.
-    pub fn copies(&self, chunk: u32) -> u16 {
+    pub(super) fn copies(&self, chunk: u32) -> u16 {
         self.tables.as_ref().map_or(0, |tables| tables.copies(chunk))
     }
 
     /// How many chunks can be picked.
-    pub fn pickable(&self) -> usize {
+    pub(super) fn pickable(&self) -> usize {
         self.tables.as_ref().map_or(0, |tables| tables.order.len())
     }
 
     /// Whether a chunk can be picked.
-    pub fn is_pickable(&self, chunk: u32) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_pickable(&self, chunk: u32) -> bool {
         self.tables.as_ref().is_some_and(|tables| tables.is_pickable(chunk))
     }
 
     /// Makes a chunk pickable.
-    pub fn insert(&mut self, chunk: u32) {
+    pub(super) fn insert(&mut self, chunk: u32) {
         self.tables().insert(chunk);
     }
 
     /// Makes a chunk not pickable: requested, here, or not wanted.
-    pub fn remove(&mut self, chunk: u32) {
+    pub(super) fn remove(&mut self, chunk: u32) {
         if let Some(tables) = &mut self.tables {
             tables.remove(chunk);
         }
     }
 
     /// One more partial source has this chunk.
-    pub fn gained(&mut self, chunk: u32) {
+    pub(super) fn gained(&mut self, chunk: u32) {
         self.tables().gained(chunk);
     }
 
     /// One partial source fewer has this chunk.
-    pub fn lost(&mut self, chunk: u32) {
+    pub(super) fn lost(&mut self, chunk: u32) {
         if let Some(tables) = &mut self.tables {
             tables.lost(chunk);
         }
@@ -72,13 +73,17 @@ impl Picker {
 
     /// The rarest pickable chunk for which `usable` holds; among equally rare ones any with the same
     /// probability (as long as few of a bucket are unusable).
-    pub fn pick(&self, usable: impl Fn(u32) -> bool, rng: &mut fastrand::Rng) -> Option<u32> {
+    pub(super) fn pick(
+        &self,
+        usable: impl Fn(u32) -> bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<u32> {
         self.tables.as_ref()?.pick(usable, rng)
     }
 
     /// Like [`pick`](Self::pick), but of several equally rare ones that with the least `cost`: a few
     /// are compared.
-    pub fn pick_cheapest(
+    pub(super) fn pick_cheapest(
         &self,
         usable: impl Fn(u32) -> bool,
         cost: impl Fn(u32) -> u16,
@@ -88,12 +93,12 @@ impl Picker {
     }
 
     /// The first pickable chunk from `from` on for which `usable` holds.
-    pub fn pick_first(&self, from: u32, usable: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(super) fn pick_first(&self, from: u32, usable: impl Fn(u32) -> bool) -> Option<u32> {
         self.tables.as_ref()?.pick_first(from, usable)
     }
 
     /// Any pickable chunk for which `usable` holds, whatever its rarity.
-    pub fn pick_random(
+    pub(super) fn pick_random(
         &self,
         usable: impl Fn(u32) -> bool,
         rng: &mut fastrand::Rng,

@@ -219,11 +219,6 @@ impl ContentView<'_> {
         &self.body.senders
     }
 
-    /// Bytes of most chunks.
-    pub fn usual_len(&self) -> u64 {
-        self.body.usual_len()
-    }
-
     /// Chunks that cannot be asked for yet because their hashes are not known.
     pub fn hashless(&self) -> bool {
         !self.body.hashes_missing.is_empty()

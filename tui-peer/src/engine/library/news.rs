@@ -70,12 +70,11 @@ pub fn see(record: &ShareRecord, folders: Option<u64>, watched: bool, steps: &St
     if is_elsewhere(record) {
         return Seen::Lost;
     }
-    let mut at_first = None;
-    if record.files.len() > MANY_FILES {
-        at_first = picture_of_folders(&record.path, rel, steps.going);
-        if at_first.is_some() && at_first == folders {
-            return Seen::Still;
-        }
+    let inner = (record.files.len() > MANY_FILES).then(|| folders_of(rel));
+    let at_first =
+        inner.as_ref().and_then(|inner| picture_of_folders(&record.path, inner, steps.going));
+    if at_first.is_some() && at_first == folders {
+        return Seen::Still;
     }
     let found = match scan_while(&record.path, steps) {
         Ok(found) => found,
@@ -90,7 +89,7 @@ pub fn see(record: &ShareRecord, folders: Option<u64>, watched: bool, steps: &St
     let mut news =
         compare(rel, &record.files, &found.files, &counts, &|file| found.is_settled(file));
     // Of a folder that holds no file of the share it is not known when something comes into it.
-    news.folders = at_first.filter(|_| found.dirs == folders_of(rel).len());
+    news.folders = at_first.filter(|_| inner.is_some_and(|inner| found.dirs == inner.len()));
     Seen::News(news)
 }
 
@@ -161,15 +160,30 @@ fn folders_of(rel: &PathList) -> BTreeSet<&str> {
 }
 
 /// Changes whenever an entry comes into one of the folders or leaves it; `None` if one cannot be looked at.
-fn picture_of_folders(root: &Path, rel: &PathList, going: &dyn Fn() -> bool) -> Option<u64> {
+fn picture_of_folders(
+    root: &Path,
+    folders: &BTreeSet<&str>,
+    going: &dyn Fn() -> bool,
+) -> Option<u64> {
     let mut picture = DefaultHasher::new();
-    for folder in folders_of(rel) {
+    for folder in folders {
         let parts = components(folder).filter(|part| !part.is_empty());
         let meta = fs::symlink_metadata(join(root, parts)).ok().filter(|_| going())?;
         let stat = Stat::of(&meta);
         (folder, stat.ino, stat.mtime_ns, stat.ctime_ns).hash(&mut picture);
     }
     Some(picture.finish())
+}
+
+/// How the files of a share were, by their paths.
+fn files_of(record: &ShareRecord) -> HashMap<&str, &Stat> {
+    record.rel.iter().flat_map(|rel| rel.iter()).zip(record.files.iter()).collect()
+}
+
+/// Whether a file is as it was hashed.
+fn is_same(known: &HashMap<&str, &Stat>, file: &ScanFile) -> bool {
+    let was = known.get(file.rel.join("/").as_str());
+    was.is_some_and(|was| was.same_but_for_device(&file.stat))
 }
 
 impl ScanFile {
@@ -194,17 +208,20 @@ impl Scan {
     /// the chunks anew.
     /// Refuses what leaves nothing.
     fn only_settled(&mut self, record: &ShareRecord) -> Result<(), ShareError> {
-        let Some(rel) = record.rel.as_deref() else { return Ok(()) };
-        let known: HashMap<&str, &Stat> = rel.iter().zip(record.files.iter()).collect();
-        let all = std::mem::take(&mut self.files);
-        let had = all.len();
-        let settled = |file: &ScanFile| {
-            let was = known.get(file.rel.join("/").as_str());
-            let same = was.is_some_and(|was| was.same_but_for_device(&file.stat));
+        let known = files_of(record);
+        self.keep(|scan, file| {
             // What the user once shared by name stays.
-            (was.is_some() || !is_passing(file.name())) && (same || self.is_settled(file))
-        };
-        self.files = all.into_iter().filter(settled).collect();
+            let stays = known.contains_key(file.rel.join("/").as_str()) || !is_passing(file.name());
+            stays && (is_same(&known, file) || scan.is_settled(file))
+        })
+    }
+
+    /// Keeps some of its files and makes the chunks anew. Refuses what leaves nothing.
+    fn keep(&mut self, is_kept: impl Fn(&Self, &ScanFile) -> bool) -> Result<(), ShareError> {
+        let mut files = std::mem::take(&mut self.files);
+        let had = files.len();
+        files.retain(|file| is_kept(self, file));
+        self.files = files;
         if self.files.is_empty() && had > 0 {
             return Err(ShareError::Changed { path: self.path.clone() });
         }
@@ -221,13 +238,8 @@ impl Scan {
         record: &ShareRecord,
         cancel: &AtomicBool,
     ) -> Result<(), ShareError> {
-        let Some(rel) = record.rel.as_deref() else { return Ok(()) };
-        let known: HashMap<&str, &Stat> = rel.iter().zip(record.files.iter()).collect();
-        let is_known = |file: &ScanFile| {
-            let was = known.get(file.rel.join("/").as_str());
-            was.is_some_and(|was| was.same_but_for_device(&file.stat))
-        };
-        if self.files.iter().all(is_known) {
+        let known = files_of(record);
+        if record.rel.is_none() || self.files.iter().all(|file| is_same(&known, file)) {
             return Ok(());
         }
         let until = Instant::now() + SETTLED;
@@ -237,17 +249,10 @@ impl Scan {
             }
             std::thread::sleep(SETTLED / 20);
         }
-        let is_still = |file: &ScanFile| {
-            let meta = fs::symlink_metadata(join(&self.path, &file.rel));
-            meta.is_ok_and(|meta| Stat::of(&meta) == file.stat)
+        let is_still = |path: &Path, was: &Stat| {
+            fs::symlink_metadata(path).is_ok_and(|meta| Stat::of(&meta) == *was)
         };
-        let mut files = std::mem::take(&mut self.files);
-        files.retain(|file| is_known(file) || is_still(file));
-        self.files = files;
-        if self.files.is_empty() {
-            return Err(ShareError::Changed { path: self.path.clone() });
-        }
-        self.lay_out()
+        self.keep(|scan, file| is_same(&known, file) || is_still(&scan.file_path(file), &file.stat))
     }
 
     /// Leaves out of a folder what is not to be shared of it; `empty` are its empty folders that were.

@@ -83,10 +83,7 @@ impl Session {
         if self.is_lost_older(&id) {
             return;
         }
-        let path = match self.contents.get(&id).map(|content| &content.role) {
-            Some(Role::Share(share)) => share.paths.first().cloned(),
-            _ => None,
-        };
+        let path = self.share_of(&id).and_then(|share| share.paths.first().cloned());
         if path.is_some_and(|path| self.look_soon(&id, &path)) {
             // Until it is known what is left, what could not be read is had elsewhere.
             self.announce(&id);
@@ -163,9 +160,7 @@ impl Session {
     pub(super) fn fetch_again(&mut self, wish: Download) -> Result<Reply, CommandError> {
         if let Some(Content { role: Role::Share(share), .. }) = self.forget(&wish.id) {
             // The record of the download is written anew: only that of the share is in the way.
-            let noted = self.library.note_unshared(&share.paths, None);
-            self.write_down(noted);
-            self.unwatch(&share.paths);
+            self.unremember(&share.paths, None);
         }
         self.download_new(wish)
     }

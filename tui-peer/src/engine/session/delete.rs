@@ -130,8 +130,7 @@ impl Session {
         self.jobs.cancel(&path);
         let paths = [path];
         self.note_unshared(&paths);
-        let noted = self.library.note_unshared(&paths, Some(id));
-        self.write_down(noted);
+        self.unremember(&paths, Some(id));
         let ([path], id) = (paths, *id);
         let layout = layout.map_or_else(|| layout_of(&record), Ok)?;
         self.beside(path, move |path| {

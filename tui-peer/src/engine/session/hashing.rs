@@ -84,42 +84,46 @@ impl HashJobs {
 
     /// Says of what is being hashed at a path whether it is watched then. `false`: nothing is.
     pub(super) fn watch(&mut self, path: &Path, on: bool) -> bool {
-        self.each_at(path, |job| job.watched = Some(on))
+        self.each_at(path, |job| !job.is_cancelled(), |job| job.watched = Some(on))
     }
 
     /// Says of what is being hashed at a path that the user wants all that lies there. `false`: nothing is.
     pub(super) fn name(&mut self, path: &Path) -> bool {
-        self.each_at(path, |job| job.named = job.scope != Scope::All)
+        self.each_at(path, |job| !job.is_cancelled(), |job| job.named = job.scope != Scope::All)
     }
 
     /// Stops everything at a path: it is not shared any more.
     pub(super) fn cancel(&mut self, path: &Path) {
-        for number in self.by_path.get(path).into_iter().flatten() {
-            if let Some(job) = self.all.get_mut(number) {
+        self.each_at(
+            path,
+            |_| true,
+            |job| {
                 job.cancel.store(true, Ordering::Relaxed);
                 job.unwatched = false;
-            }
-        }
+            },
+        );
     }
 
     /// Stops what takes what came into a watched folder, unless it is hashed already. Whether there is some.
     pub(super) fn unwatch(&mut self, path: &Path) -> bool {
-        let mut any = false;
-        for number in self.by_path.get(path).into_iter().flatten() {
-            let job = self.all.get_mut(number);
-            let job = job.filter(|job| job.scope == Scope::Settled && !job.hashed);
-            if let Some(job) = job.filter(|job| !job.is_cancelled()) {
-                job.cancel.store(true, Ordering::Relaxed);
-                (job.unwatched, any) = (true, true);
-            }
-        }
-        any
+        let is_meant =
+            |job: &HashJob| job.scope == Scope::Settled && !job.hashed && !job.is_cancelled();
+        self.each_at(path, is_meant, |job| {
+            job.cancel.store(true, Ordering::Relaxed);
+            job.unwatched = true;
+        })
     }
 
-    fn each_at(&mut self, path: &Path, change: impl Fn(&mut HashJob)) -> bool {
+    /// Changes those at a path that are meant. Whether there is some.
+    fn each_at(
+        &mut self,
+        path: &Path,
+        is_meant: impl Fn(&HashJob) -> bool,
+        change: impl Fn(&mut HashJob),
+    ) -> bool {
         let mut any = false;
         for number in self.by_path.get(path).into_iter().flatten() {
-            if let Some(job) = self.all.get_mut(number).filter(|job| !job.is_cancelled()) {
+            if let Some(job) = self.all.get_mut(number).filter(|job| is_meant(job)) {
                 change(job);
                 any = true;
             }
@@ -140,23 +144,14 @@ impl HashJobs {
     }
 }
 
-/// Whose word counts about a share that was found damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// What is remembered of it: it stays off the network.
-    Record,
-    /// The user's, who shares it as it is.
-    Disk,
-}
-
 /// How something is to be hashed.
 pub(super) struct Order {
     /// Its name, if it is not to be its own.
     pub(super) name: Option<String>,
     /// What was remembered of it, so that unchanged files of a folder are not read again; looked up if `None`.
     pub(super) known: Option<ShareRecord>,
-    pub(super) trust: Trust,
-    /// Which files of a folder that was shared before.
+    /// Which files of a folder that was shared before. All of them at the user's word, who shares it as it is, also
+    /// where it was found damaged; whatever else is found damaged stays off the network.
     pub(super) scope: Scope,
 }
 
@@ -195,8 +190,7 @@ impl Session {
 
     /// Shares again what is remembered of `path`.
     pub(super) fn share_again(&mut self, path: PathBuf) {
-        let (trust, scope) = (Trust::Record, Scope::Known);
-        self.hash(path, Order { name: None, known: None, trust, scope });
+        self.hash(path, Order { name: None, known: None, scope: Scope::Known });
     }
 
     /// Hashes `path` in the background.
@@ -323,8 +317,8 @@ impl Session {
     /// The user shares all that lies at a path, whatever is hashed of it just now.
     pub(super) fn share_all(&mut self, path: &Path) {
         if !self.jobs.name(path) {
-            let (trust, scope) = (Trust::Disk, Scope::All);
-            self.hash(path.to_path_buf(), Order { name: None, known: None, trust, scope });
+            let order = Order { name: None, known: None, scope: Scope::All };
+            self.hash(path.to_path_buf(), order);
         }
     }
 
@@ -344,8 +338,7 @@ impl Session {
             // Unshared when it was all but done: it may be remembered already.
             let path = prepared.path;
             if !self.is_being_hashed(&path) && self.shared_at(&path).is_none() {
-                let noted = self.library.note_unshared(&[path], None);
-                self.write_down(noted);
+                self.unremember(&[path], None);
             }
         }
     }
@@ -397,7 +390,7 @@ fn prepare(
     // Shared before (then unshared and shared again, or the program was restarted with the same path):
     // whatever did not change is not read again. A library that cannot be read saves no work, and is no
     // reason not to share what the user names; it is one where only it tells what was shared before.
-    let Order { name, known, trust, scope } = order;
+    let Order { name, known, scope } = order;
     let known = match known {
         Some(record) => Some(record),
         None => match library.share(path) {
@@ -413,7 +406,7 @@ fn prepare(
         }
         library::prepare(&found, &library::hasher::reuse_nothing, threads(), progress, cancel)
     };
-    if trust == Trust::Record && known.as_ref().is_some_and(ShareRecord::is_doubted) {
+    if scope != Scope::All && known.as_ref().is_some_and(ShareRecord::is_doubted) {
         return Err(ShareError::Damaged { path: path.to_path_buf() });
     }
     let mut prepared = match &known {
@@ -448,7 +441,7 @@ mod tests {
         std::fs::write(folder.join("a"), "shared").unwrap();
         let (library, _) = Library::open(&temp.path().join("state")).unwrap();
         let hash = |scope| {
-            let order = Order { name: None, known: None, trust: Trust::Record, scope };
+            let order = Order { name: None, known: None, scope };
             prepare(&library, &folder, order, &Progress::default(), &AtomicBool::new(false))
         };
         // Never shared: all of it, whoever says so.

@@ -8,7 +8,7 @@ use common::content::Kind;
 use common::id::ContentId;
 
 use super::content::{Content, Phase, Role, Share, ShareState};
-use super::hashing::{Hashed, Order, Trust};
+use super::hashing::{Hashed, Order};
 use super::helpers::Place;
 use super::ledger::unkept_words;
 use super::moves::NO_DOWNLOAD;
@@ -93,13 +93,12 @@ impl Session {
     /// Shares what really lies at `path`, unless that is done or under way: of a folder that was shared before the
     /// files that were. What is known to be damaged stays off the network.
     pub(super) fn share_real(&mut self, path: PathBuf, name: Option<String>) {
-        let (trust, scope) = (Trust::Record, Scope::Known);
-        self.share_unless_shared(path, Order { name, known: None, trust, scope });
+        self.share_unless_shared(path, Order { name, known: None, scope: Scope::Known });
     }
 
     /// The same as the user's word: whatever lies there now is what is meant.
     pub(super) fn share_as_it_is(&mut self, path: PathBuf, name: Option<String>) {
-        let order = Order { name, known: None, trust: Trust::Disk, scope: Scope::All };
+        let order = Order { name, known: None, scope: Scope::All };
         if self.jobs.name(&path) {
             return;
         }
@@ -230,9 +229,7 @@ impl Session {
                 self.tell(Level::Warn, Target::Share, why.clone(), what);
                 if self.contents.contains_key(&record.id) {
                     // It is a download again (more files of a folder were wanted).
-                    self.unwatch(std::slice::from_ref(&record.path));
-                    let noted = self.library.note_unshared(&[record.path], None);
-                    return self.write_down(noted);
+                    return self.unremember(&[record.path], None);
                 }
                 self.insert_off(record, ShareState::Gone { why, there: false });
             }
@@ -246,8 +243,7 @@ impl Session {
             return;
         }
         let (path, name) = (record.path.clone(), Some(record.name.clone()));
-        let (trust, scope) = (Trust::Record, Scope::Known);
-        self.hash(path, Order { name, known: Some(record), trust, scope });
+        self.hash(path, Order { name, known: Some(record), scope: Scope::Known });
     }
 
     /// A share that had vanished is there again, and was found damaged before that.
@@ -436,9 +432,7 @@ impl Session {
             // One that is just looked at again must not come back.
             share.paths.iter().for_each(|path| self.jobs.cancel(path));
             self.note_unshared(&share.paths);
-            self.unwatch(&share.paths);
-            let noted = self.library.note_unshared(&share.paths, Some(id));
-            self.write_down(noted);
+            self.unremember(&share.paths, Some(id));
         }
         Ok(Reply::Accepted)
     }

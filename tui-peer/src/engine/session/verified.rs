@@ -126,8 +126,7 @@ impl Session {
         if self.asked.get(&id) != Some(&Waits::Reading(number)) {
             // What was found may have been written down after the removal.
             if !self.is_being_hashed(&path) && !self.is_listed(&path) {
-                let noted = self.library.note_unshared(&[path], None);
-                self.write_down(noted);
+                self.unremember(&[path], None);
             }
             return;
         }
@@ -218,7 +217,7 @@ impl Session {
         matches!(self.asked.get(id), Some(Waits::Reading(_)))
     }
 
-    fn share_of(&mut self, id: &ContentId) -> Option<&mut Share> {
+    pub(super) fn share_of(&mut self, id: &ContentId) -> Option<&mut Share> {
         match self.contents.get_mut(id).map(|content| &mut content.role) {
             Some(Role::Share(share)) => Some(share),
             _ => None,

@@ -79,6 +79,11 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// What is different in its folder on disk, if anything is.
+    pub fn differs(&self) -> Option<FolderNews> {
+        self.news.filter(|news| !news.is_nothing())
+    }
+
     /// Its name as its owner gave it: not for a screen.
     pub fn raw_name(&self) -> &str {
         self.raw.as_ref().unwrap_or(&self.name)

@@ -71,8 +71,8 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
     };
     let counts = &case.counts;
     Some(match &t.state {
-        TransferState::Sharing if t.news.is_some_and(|news| !news.is_nothing()) => {
-            let news = t.news.unwrap_or_default();
+        TransferState::Sharing if t.differs().is_some() => {
+            let news = t.differs().unwrap_or_default();
             let ways = [(Action::Rescan, "shares it so")];
             let ways = if news.watched { &[][..] } else { &ways };
             (Tone::Warn, case.with(&news.words(), "; ", ways))
@@ -145,9 +145,8 @@ impl Case<'_> {
     }
 
     fn shared(&self, t: &Transfer) -> Vec<Line> {
-        let news = t.news.filter(|news| !news.is_nothing());
         let mut lines: Vec<Line> =
-            news.into_iter().map(|news| different(self.keymap, news)).collect();
+            t.differs().into_iter().map(|news| different(self.keymap, news)).collect();
         lines.extend(shared(t));
         lines.extend(
             t.news.filter(|news| news.watched).map(|_| {

@@ -99,9 +99,9 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
                 }
                 _ => words::outlook(t),
             };
-            let style = match t.news {
+            let style = match t.differs() {
                 _ if words::is_wrong(t) => theme.error(),
-                Some(news) if !news.is_nothing() && t.wanted_by == 0 => theme.warn(),
+                Some(_) if t.wanted_by == 0 => theme.warn(),
                 _ => Style::new(),
             };
             (text, style)

@@ -15,8 +15,8 @@ use super::network::{Event, Network};
 use super::spec::Manner;
 
 /// Longest and shortest frame; one takes a tenth of a second on slow links, as the writer sees to.
-const FRAME: (f64, f64) = (256.0 * 1024.0, 16.0 * 1024.0);
-const FRAME_TIME: f64 = 0.1;
+pub(crate) const FRAME: (f64, f64) = (256.0 * 1024.0, 16.0 * 1024.0);
+pub(crate) const FRAME_TIME: f64 = 0.1;
 /// Bytes of a connection under way at most: its window.
 const WINDOW: u32 = 512 << 10;
 
@@ -121,14 +121,21 @@ impl Uplink {
 
     /// The next connection in turn that has something to send and room for it.
     fn next(&self) -> Option<ConnId> {
-        let ready = |(conn, queue): &(&ConnId, &VecDeque<Job>)| {
-            !queue.is_empty() && self.under_way.get(conn).is_none_or(|bytes| *bytes < WINDOW)
-        };
-        let after = |conn: &ConnId| self.last.is_none_or(|last| *conn > last);
-        let mut later = self.queues.iter().filter(|(conn, _)| after(conn)).filter(ready);
-        let first = || self.queues.iter().find(ready);
-        later.next().or_else(first).map(|(conn, _)| *conn)
+        let has_room = |conn: &ConnId| self.under_way.get(conn).is_none_or(|bytes| *bytes < WINDOW);
+        next_in_turn(&self.queues, self.last, |conn, queue| !queue.is_empty() && has_room(conn))
     }
+}
+
+/// The next connection in turn after `last` that is ready.
+pub(crate) fn next_in_turn<T>(
+    queues: &BTreeMap<ConnId, T>,
+    last: Option<ConnId>,
+    ready: impl Fn(&ConnId, &T) -> bool,
+) -> Option<ConnId> {
+    let ready = |(conn, queue): &(&ConnId, &T)| ready(conn, queue);
+    let after = |conn: &ConnId| last.is_none_or(|last| *conn > last);
+    let later = queues.iter().filter(|(conn, _)| after(conn)).find(ready);
+    later.or_else(|| queues.iter().find(ready)).map(|(conn, _)| *conn)
 }
 
 impl Network {

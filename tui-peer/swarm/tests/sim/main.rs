@@ -60,6 +60,11 @@ fn config() -> NodeConfig {
     cfg
 }
 
+/// How many seeds a table or a soak goes through: what `SIM_SEEDS` says, or as many as usual.
+fn seeds(usual: u64) -> u64 {
+    std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
 /// A swarm to its end; the outcome, and the last completion over the fluid bound.
 fn run(size: u64, specs: &[Spec], seed: u64) -> (Outcome, f64) {
     finish(network(size, specs, seed), bound(size, specs), seed)

@@ -111,7 +111,7 @@ fn start() -> Start {
 #[test]
 #[ignore = "prints the table of crowds on shaped links"]
 fn shaped_table() {
-    let seeds = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+    let seeds = super::seeds(5);
     let only = std::env::var("SIM").unwrap_or_default();
     println!(
         "{:<28}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}",

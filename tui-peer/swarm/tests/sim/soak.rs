@@ -65,7 +65,7 @@ fn some_swarms_of_any_make_finish() {
 #[test]
 #[ignore = "thousands of swarms; minutes"]
 fn thousands_of_swarms_of_any_make_finish() {
-    let seeds = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3000);
+    let seeds = super::seeds(3000);
     soak(0..seeds);
 }
 

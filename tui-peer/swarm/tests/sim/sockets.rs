@@ -7,16 +7,13 @@ use std::time::Duration;
 use swarm::event::{ConnId, Input};
 use swarm::time::Time;
 
-use super::links::{Load, Packet};
+use super::links::{FRAME, FRAME_TIME, Load, Packet, next_in_turn};
 use super::network::{Event, Network};
 
 /// A socket takes what the connection carries in this time ahead,
 const AHEAD_TIME: f64 = 0.02;
 /// and so many bytes at least, as `conn::stream` sees to.
 const MIN_AHEAD: f64 = 32.0 * 1024.0;
-/// Longest and shortest frame; one takes a tenth of a second, as `conn::writer` sees to.
-const FRAME: (f64, f64) = (256.0 * 1024.0, 16.0 * 1024.0);
-const FRAME_TIME: f64 = 0.1;
 
 /// What waits in the sockets of one peer.
 #[derive(Default)]
@@ -43,11 +40,7 @@ impl Sockets {
     }
 
     fn next(&self) -> Option<ConnId> {
-        let ready = |(_, queue): &(&ConnId, &VecDeque<_>)| !queue.is_empty();
-        let after = |conn: &ConnId| self.last.is_none_or(|last| *conn > last);
-        let mut later = self.waiting.iter().filter(|(conn, _)| after(conn)).filter(ready);
-        let first = || self.waiting.iter().find(ready);
-        later.next().or_else(first).map(|(conn, _)| *conn)
+        next_in_turn(&self.waiting, self.last, |_, queue| !queue.is_empty())
     }
 }
 

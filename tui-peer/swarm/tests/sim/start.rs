@@ -89,13 +89,13 @@ impl Network {
 
     /// A peer has joined.
     pub(crate) fn joined(&mut self, i: usize) {
-        if self.start.is_some() {
-            if self.has_all(i) || self.start.is_some_and(|start| start.names_beginners) {
-                self.tracker.sources.push((i, self.now));
-            }
-            if !self.has_all(i) {
-                self.locate(i);
-            }
+        let Some(start) = self.start else { return };
+        let has_all = self.has_all(i);
+        if has_all || start.names_beginners {
+            self.tracker.sources.push((i, self.now));
+        }
+        if !has_all {
+            self.locate(i);
         }
     }
 

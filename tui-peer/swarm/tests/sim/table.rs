@@ -50,7 +50,7 @@ fn scenarios() -> Vec<Scenario> {
 #[ignore = "prints the table of scenarios; minutes in a debug build"]
 fn table() {
     let only = std::env::var("SIM").unwrap_or_default();
-    let seeds = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    let seeds = super::seeds(3);
     println!(
         "{:<40}{:>7}{:>7}{:>7}{:>8}{:>8}{:>8}{:>6}{:>7}",
         "worst of seeds", "last", "limit", "mean", "copies", "waste", "msg/ch", "fair", "hashes"

@@ -216,7 +216,8 @@ impl Session {
         mended: Option<Box<Prepared>>,
         now: Instant,
     ) {
-        let watched = self.folders.watched.contains(path);
+        let watched = self.folders.is_watched(path);
+        let moving = watched && news.moving;
         if self.is_read_from(path, &id) {
             if let Some(prepared) = mended {
                 self.serve_anew(*prepared, false);
@@ -245,7 +246,7 @@ impl Session {
         let (ripe, due) = match picture {
             None => {
                 if let Some(pace) = self.folders.paces.get_mut(path) {
-                    match watched && news.moving {
+                    match moving {
                         true => _ = pace.seen(None, now),
                         false => pace.nothing(),
                     }
@@ -258,10 +259,7 @@ impl Session {
             }
         };
         // What is to be taken is looked at file by file until it is.
-        let waits = picture.is_some() || watched && news.moving;
-        if let Some(folder) = self.folders.all.get_mut(path) {
-            folder.inner = news.folders.filter(|_| !waits);
-        }
+        folder.inner = news.folders.filter(|_| picture.is_none() && !moving);
         if before != found {
             self.changed();
         }
@@ -270,8 +268,7 @@ impl Session {
         } else if before.is_nothing() && !found.is_nothing() {
             self.tell_found(&id, found, watched);
         }
-        let moving = (watched && news.moving).then_some(now + SETTLE);
-        for due in due.into_iter().chain(moving) {
+        for due in due.into_iter().chain(moving.then_some(now + SETTLE)) {
             self.folders.plan(path, due);
         }
     }

@@ -54,7 +54,7 @@ pub(super) struct Folders {
 
 /// A look that has not come back.
 struct Out {
-    /// At which folder.
+    /// The folder that is being looked at.
     path: PathBuf,
     since: Instant,
     /// The folders of the volume whose turn it is, in the order in which they have waited.
@@ -205,7 +205,7 @@ impl Folders {
 
     /// What lies in a folder is its next state from now on.
     pub(super) fn took(&mut self, path: &Path, now: Instant) {
-        if self.all.contains_key(path) {
+        if self.has(path) {
             self.paces.entry(path.to_path_buf()).or_default().took(now);
         }
     }
@@ -247,7 +247,7 @@ impl Folders {
     /// What the row of a folder says beside its state.
     pub(super) fn news(&self, path: &Path, id: &ContentId) -> Option<FolderNews> {
         let folder = self.all.get(path).filter(|folder| folder.id == *id)?;
-        let news = FolderNews { watched: self.watched.contains(path), ..folder.found };
+        let news = FolderNews { watched: self.is_watched(path), ..folder.found };
         (news != FolderNews::default()).then_some(news)
     }
 

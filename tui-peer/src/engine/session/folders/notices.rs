@@ -22,7 +22,7 @@ const MAX_TOLD: usize = 4_096;
 
 pub(super) use self::system::Notices;
 
-/// What was heard.
+/// What the system told of shared folders, gathered.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::engine::session) enum Heard {
     /// Something moved in these shared folders.

@@ -35,7 +35,7 @@ struct Failed {
     until: Instant,
 }
 
-/// See the module.
+/// When the next state of one folder is taken, by what its looks showed.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     phase: Phase,

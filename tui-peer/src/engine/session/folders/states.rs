@@ -12,8 +12,8 @@ use common::limits::MAX_NAME_LEN;
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::library::{Collected, LibraryError, Prepared, Scope, ShareRecord};
-use crate::engine::session::content::{Content, Role, Share};
-use crate::engine::session::hashing::{Order, Trust};
+use crate::engine::session::content::Role;
+use crate::engine::session::hashing::Order;
 use crate::engine::session::shares::Done;
 use crate::engine::session::{Session, refuse};
 use crate::engine::snapshot::before_mark;
@@ -81,8 +81,7 @@ impl Session {
     /// A folder is hashed as it is now: all of it, or what was shared of it before.
     pub(super) fn take_state(&mut self, path: PathBuf, scope: Scope) {
         if !self.is_being_hashed(&path) {
-            let order = Order { name: None, known: None, trust: Trust::Record, scope };
-            self.hash(path, order);
+            self.hash(path, Order { name: None, known: None, scope });
         }
     }
 
@@ -112,13 +111,9 @@ impl Session {
     /// What was the newest state of a folder is not any more.
     fn outdate(&mut self, id: ContentId, next: &Prepared, record: Option<ShareRecord>) {
         let path = next.path.as_path();
-        let Some(Content { role: Role::Share(share), .. }) = self.contents.get_mut(&id) else {
-            return;
-        };
+        let Some(share) = self.share_of(&id) else { return };
         share.paths.retain(|other| other != path);
-        let Share { paths, part, .. } = share;
-        let whole = part.is_none();
-        let elsewhere = paths.first().cloned();
+        let (whole, elsewhere) = (share.part.is_none(), share.paths.first().cloned());
         self.share_paths.forget(path, &id);
         if let Some(other) = elsewhere {
             // The same bytes lie in another folder too, and are read from there once it was looked at.
@@ -147,10 +142,7 @@ impl Session {
     /// What is served already is read from where it lies now, as it is there now.
     pub(in crate::engine::session) fn serve_anew(&mut self, prepared: Prepared, downloaded: bool) {
         let id = prepared.id;
-        let paths = match self.contents.get(&id).map(|content| &content.role) {
-            Some(Role::Share(share)) => share.paths.clone(),
-            _ => Vec::new(),
-        };
+        let paths = self.share_of(&id).map(|share| share.paths.clone()).unwrap_or_default();
         // Otherwise their earlier states would go with them.
         let kept = paths.iter().filter_map(|path| self.folders.all.remove_entry(path));
         let kept: Vec<_> = kept.collect();

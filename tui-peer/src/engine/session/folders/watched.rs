@@ -1,8 +1,9 @@
 //! Which folders are watched: what comes into them is shared without asking.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::content::Kind;
+use common::id::ContentId;
 
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target};
@@ -16,7 +17,7 @@ impl Session {
         path: &Path,
         on: bool,
     ) -> Result<Reply, CommandError> {
-        if self.folders.all.contains_key(path) {
+        if self.folders.has(path) {
             self.set_watched(path, on)?;
             // Nothing that is hashed just now has an earlier word.
             self.jobs.watch(path, on);
@@ -43,8 +44,7 @@ impl Session {
     }
 
     fn has_room_to_watch(&self, path: &Path) -> Result<(), CommandError> {
-        let watched = &self.folders.watched;
-        if watched.len() >= MAX_WATCHED && !watched.contains(path) {
+        if self.folders.watched.len() >= MAX_WATCHED && !self.folders.is_watched(path) {
             return Err(refuse(CommandErrorKind::Invalid, too_many_watched()));
         }
         Ok(())
@@ -60,15 +60,25 @@ impl Session {
 
     /// The same of a folder that has just been hashed; a file cannot be watched, and needs not.
     pub(in crate::engine::session) fn watch_hashed(&mut self, path: &Path, on: bool) {
-        if self.folders.all.contains_key(path)
+        if self.folders.has(path)
             && let Err(error) = self.set_watched(path, on)
         {
             self.say(Level::Error, Target::Share, error.message);
         }
     }
 
-    /// It is not shared from these paths any more.
-    pub(in crate::engine::session) fn unwatch(&mut self, paths: &[std::path::PathBuf]) {
+    /// Nothing is remembered as shared at these paths any more, nor of the download that it was, if it was one.
+    pub(in crate::engine::session) fn unremember(
+        &mut self,
+        paths: &[PathBuf],
+        download: Option<&ContentId>,
+    ) {
+        self.unwatch(paths);
+        let noted = self.library.note_unshared(paths, download);
+        self.write_down(noted);
+    }
+
+    fn unwatch(&mut self, paths: &[PathBuf]) {
         let mut watched = false;
         for path in paths {
             watched |= self.folders.watched.remove(path);
@@ -80,7 +90,7 @@ impl Session {
     }
 
     fn set_watched(&mut self, path: &Path, on: bool) -> Result<(), CommandError> {
-        if self.folders.watched.contains(path) == on {
+        if self.folders.is_watched(path) == on {
             return Ok(());
         }
         let text = if on {
