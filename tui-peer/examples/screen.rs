@@ -15,11 +15,11 @@ mod testkit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use settings::load;
 use tui_peer::engine::chunks::Chunks;
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::engine::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
-use tui_peer::settings::load;
 use tui_peer::tui::{Options, run};
 
 #[tokio::main]

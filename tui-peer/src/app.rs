@@ -1,6 +1,7 @@
 //! From the command line to what runs.
 
 pub(crate) mod background;
+mod config;
 mod links;
 mod log;
 mod look;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
+use self::config::{settings, settings_as_far};
 use self::look::look;
 use self::reach::{beside, reach, reach_or};
 use self::start::{Plan, block_on, with_settings};
@@ -19,7 +21,7 @@ use crate::args::{Cli, Command, Common, Config, ConfigCommand, Hash, Ls, Run, ex
 use crate::demo;
 use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
-use crate::settings::{KeyCheck, settings, settings_as_far};
+use settings::KeyCheck;
 
 /// Runs what the command line says; returns the exit code.
 pub fn run(cli: Cli) -> u8 {

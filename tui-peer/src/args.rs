@@ -12,8 +12,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::logfile::LogTo;
-use crate::settings::{Item, Layer, parse_rate};
+use settings::{Item, Layer, LogTo, parse_rate};
 
 pub use act::{Act, Here, Reach, parse_line};
 pub use parse::{misplaced, parse};

@@ -21,7 +21,7 @@ use crate::engine::config::EngineConfig;
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::{self};
 use crate::headless::{self, Output, Service, stop_signal};
-use crate::settings::Table;
+use settings::Table;
 
 /// Sample files: name and MiB. Small enough to be made in a moment, large enough to watch.
 const FILES: [(&str, usize); 4] = [
@@ -61,7 +61,7 @@ pub async fn run(wish: Demo) -> u8 {
     // As the user has it; what is wrong in the file is told when it matters.
     let common =
         Common { look: wish.look.clone(), colours: wish.colours.clone(), ..Common::default() };
-    let table = crate::settings::load::table(common.flags(), KEYS).unwrap_or_default();
+    let table = settings::load::table(common.flags(), KEYS).unwrap_or_default();
     run_with(wish, table).await
 }
 

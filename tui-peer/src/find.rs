@@ -6,7 +6,7 @@ use common::id::ContentId;
 
 use crate::engine::library::ShareRecord;
 use crate::engine::snapshot::{Catalogue, CatalogueRow, Transfer, before_mark};
-use crate::settings::nearest;
+use settings::nearest;
 
 /// Stands for everything; what is really called so is named by its id or its path.
 pub const ALL: &str = "all";

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-use crate::settings::Units;
+use settings::Units;
 
 /// Widest [`size`], in columns.
 pub const SIZE_WIDTH: u16 = 8;

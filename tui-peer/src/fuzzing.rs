@@ -6,7 +6,6 @@ use common::fuzzing::Target;
 use crate::control::wire::{Answer, Request};
 use crate::engine::disk::journal::{Bounds, HEADER_LEN, Header, Record, read_records};
 use crate::engine::library::record;
-use crate::settings;
 
 /// All of this crate, by the names of their folders of examples.
 pub const TARGETS: &[(&str, Target)] = &[

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //!
-//! - [`args`]: what the user typed; [`settings`]: what follows from it and the configuration file.
+//! - [`args`]: what the user typed; the crate [`settings`]: what that, the environment and the configuration file say.
 //! - [`act`]: what a running peer can be told, by the shell, line by line or on the screen; [`find`]: what names mean.
 //! - [`engine`]: the async shell around the pure crate [`swarm`] (who is asked for what, who is served, who is
 //!   believed): connections, disk, shares, the tracker.
@@ -45,7 +45,6 @@ mod pattern;
 mod scratch;
 #[cfg(feature = "tui")]
 mod screen;
-pub mod settings;
 #[cfg(feature = "tui")]
 pub mod tui;
 

@@ -12,8 +12,8 @@ use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::TransferState;
 use crate::headless::Output;
 use crate::logfile::Logs;
-use crate::settings::Table;
 use crate::tui::{self, ExitReason, Options};
+use settings::Table;
 
 /// Whether there is a terminal to show the app on; otherwise what to do instead.
 pub(crate) fn terminal() -> Result<(), &'static str> {

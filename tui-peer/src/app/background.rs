@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::config::settings;
 use crate::args::{Common, exit};
 use crate::control;
 use crate::engine::config::EngineConfig;
 use crate::headless::Output;
-use crate::settings::settings;
 
 /// What it says on standard error, in the state folder.
 const LOG: &str = "serve.log";

@@ -9,8 +9,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::engine::event::Level;
 use crate::engine::handle::EngineHandle;
 use crate::headless::Output;
-use crate::logfile::{LogLayer, LogTo, Logs, parse_level};
-use crate::settings::{Item, Table};
+use crate::logfile::{LogLayer, Logs, parse_level};
+use settings::{Item, LogTo, Table};
 
 /// `-vv` shows what the program's parts trace beside the log.
 const TRACED: u8 = 2;

@@ -1,14 +1,14 @@
 //! How words look in the shell: as on the screen.
 
 use crate::headless::Look;
-use crate::settings::Table;
+use settings::Table;
 
 /// From what the user asked for and what the terminal is.
 #[cfg(feature = "tui")]
 pub(super) fn look(table: &Table) -> Look {
     use crate::headless::{Paint, Signs};
-    use crate::settings::Role;
     use crate::tui::theme::{Detected, Glyphs, Theme};
+    use settings::Role;
 
     let theme = Theme::resolve(table, &Detected::from(&|name| std::env::var(name).ok()));
     let signs = Signs {

@@ -7,6 +7,7 @@ use common::id::PeerId;
 use common::join::{JoinString, MAX_IDS, Secret};
 
 use super::KEYS;
+use super::config::{Settings, settings};
 use super::links::{Links, links, read_links};
 use super::reach::beside;
 use super::start::{self, in_runtime};
@@ -16,7 +17,7 @@ use crate::engine::config::{EngineConfig, OnStart};
 use crate::engine::known_network;
 use crate::headless::{self, Output, Sending, SpoolError, Streaming};
 use crate::scratch::Scratch;
-use crate::settings::{Item, Origin, Settings, settings};
+use settings::{Item, Origin};
 
 /// Whose parts these are in their journals: of all peers of one run, so that the next one takes up what the
 /// last one left. That they are this user's own is told by the file system, as with all others.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use super::background::{self, Wish};
+use super::config::{Settings, settings, settings_as_far};
 use super::look::look;
 use super::{KEYS, log};
 use crate::args::{Common, exit};
@@ -21,7 +22,7 @@ use crate::headless::{self, Output};
 use crate::hooks::{Hooks, PATIENCE_OF_GET, PATIENCE_OF_PEER};
 use crate::logfile::Logs;
 use crate::metrics;
-use crate::settings::{Settings, SettingsError, Table, settings, settings_as_far};
+use settings::{SettingsError, Table};
 
 /// How long the state folder and port of a peer that is stopping are waited for: its transfers get 5 s,
 /// the tracker 2 s, and then everything is synced.

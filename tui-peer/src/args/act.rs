@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use super::{Common, LogFormat};
 use crate::act::{Deed, Rates, Verb, Wish};
 use crate::engine::command::{Priority, Reorder};
-use crate::settings::parse_rate;
+use settings::parse_rate;
 
 /// Which peer is meant and how it answers; what every such command takes in the shell.
 #[derive(Debug, Clone, Default, Args)]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Output;
 use crate::args::exit;
-use crate::settings::{Item, KeyCheck, SettingsError, Table, load};
+use settings::{Item, KeyCheck, SettingsError, Table, load};
 
 /// Prints every setting with its value and where that comes from.
 pub fn config(table: &Table, out: &mut Output) -> u8 {

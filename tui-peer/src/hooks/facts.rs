@@ -8,7 +8,7 @@ use common::names::{cut, show};
 use crate::engine::event::{Event, What};
 use crate::engine::snapshot::{Snapshot, Transfer};
 use crate::logfile::redact;
-use crate::settings::Hooks as Settings;
+use settings::Hooks as Settings;
 
 /// Longest text of an error that is passed on, in bytes: systems refuse environments that are too large.
 const MAX_TEXT: usize = 4096;

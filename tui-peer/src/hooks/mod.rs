@@ -23,7 +23,7 @@ use self::facts::{Call, call, program};
 use self::process::{Outcome, run};
 use crate::engine::event::{Event, Level, Target, What};
 use crate::engine::handle::{EngineHandle, Events};
-use crate::settings::Hooks as Settings;
+use settings::Hooks as Settings;
 
 /// Hooks that run at once: enough for short ones to keep up, too few to be a load.
 const MAX_RUNNING: usize = 4;

@@ -12,7 +12,6 @@ mod rotate;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,31 +35,6 @@ const QUEUE: usize = 8192;
 const MAX_WAITING: usize = 4096;
 /// How long the end of the program waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
-
-/// Where the log goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum LogTo {
-    /// `log/shoal.log` in the state folder.
-    #[default]
-    State,
-    /// This file.
-    File(PathBuf),
-    /// Nowhere.
-    None,
-}
-
-impl FromStr for LogTo {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.trim() {
-            "" => Err("write a file name, \"none\" or \"state\"".to_owned()),
-            "state" => Ok(Self::State),
-            "none" => Ok(Self::None),
-            path => Ok(Self::File(PathBuf::from(path))),
-        }
-    }
-}
 
 /// Reads `error`, `warn`, `info` or `debug`.
 ///
@@ -350,10 +324,8 @@ mod tests {
     }
 
     #[test]
-    fn levels_and_places_are_read_as_written() {
-        assert_eq!("none".parse(), Ok(LogTo::None));
-        assert_eq!("a/b".parse(), Ok(LogTo::File(PathBuf::from("a/b"))));
-        assert!("".parse::<LogTo>().is_err() && parse_level("loud").is_err());
+    fn levels_are_read_as_written() {
+        assert!(parse_level("loud").is_err());
         assert_eq!(parse_level("WARN"), Ok(Level::Warn));
     }
 }

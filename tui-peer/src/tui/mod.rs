@@ -49,10 +49,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::engine::handle::EngineHandle;
 use crate::logfile::Logs;
 
-use crate::settings::{Item, Table};
 use front::{Front as _, Tty};
 use keymap::Keymap;
 use model::{Model, Now, Prefs, Setting};
+use settings::{Item, Table};
 use theme::Detected;
 
 pub use msg::ExitReason;
@@ -113,7 +113,7 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
         Now::read(),
     );
     model.set_prefs(prefs);
-    if let Some(state) = model.prefs.table.path_of(crate::settings::Item::State) {
+    if let Some(state) = model.prefs.table.path_of(settings::Item::State) {
         model.recall = model::Recall::parse(&outside::read_filters(&state));
     }
     logs.watch(true);

@@ -13,7 +13,7 @@ use crate::engine::snapshot::{Look, MemberRow, Page, Snapshot};
 use crate::filter::Filter;
 use crate::logfile::Entry;
 use crate::members::Owners;
-use crate::settings::{Change, Item};
+use settings::{Change, Item};
 
 use super::heatmap::Map;
 use super::model::{Built, Job, MapJob, PathEntry};

@@ -15,7 +15,7 @@ use crate::engine::event::{Event, Level, What};
 use crate::engine::handle::EngineHandle;
 use crate::engine::snapshot::{BanRow, NetState, Snapshot, Transfer};
 use crate::find;
-use crate::settings::Units;
+use settings::Units;
 
 use super::filter::fold;
 use super::{ExitReason, format, words};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use settings::{Item, Table};
 use tui_peer::engine::command::Command;
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::{NetState, Snapshot, TransferState};
 use tui_peer::engine::why::Cause;
-use tui_peer::settings::{Item, Table};
 use tui_peer::tui::model::{Dialog, Prefs};
 use tui_peer::tui::msg::{Effect, ExitReason, Msg};
 use tui_peer::tui::theme::Detected;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use settings::Binding;
 use tui_peer::engine::snapshot::{Catalogue, NetState, Snapshot, TransferState};
 use tui_peer::engine::why::Cause;
-use tui_peer::settings::Binding;
 use tui_peer::tui::action::Action;
 use tui_peer::tui::keymap::Keymap;
 use tui_peer::tui::model::Pane;

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use settings::{Binding, Change, Item, Layer, OwnTheme, Page, Paint, Role, Table, Units};
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use tui_peer::engine::snapshot::NetState;
-use tui_peer::settings::{Binding, Change, Item, Layer, OwnTheme, Page, Paint, Role, Table, Units};
 use tui_peer::tui::action::Action;
 use tui_peer::tui::keymap::Keymap;
 use tui_peer::tui::model::{Dialog, Panel, Prefs};

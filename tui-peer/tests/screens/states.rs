@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::join::FileLink;
+use settings::Item;
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply, Selection};
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
-use tui_peer::settings::Item;
 use tui_peer::tui::model::{Dialog, Pane, RowKey, Tab};
 use tui_peer::tui::msg::{Asked, Effect, ExitReason, Msg};
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use settings::Units;
 use tui_peer::act::Verb;
 use tui_peer::engine::command::Command;
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::{NetState, TransferState};
-use tui_peer::settings::Units;
 use tui_peer::tui::model::Sort;
 use tui_peer::tui::msg::{Effect, Msg};
 use tui_peer::tui::plain::{Out, Plain};

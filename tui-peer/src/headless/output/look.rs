@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::format;
-use crate::settings::Units;
+use settings::Units;
 
 /// What a colour says; each is one of the screen's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::super::update::deadline;
 use super::App;
 use crate::engine::event::What;
 use crate::engine::snapshot::Snapshot;
-use crate::settings::Item;
+use settings::Item;
 
 /// Log lines taken at once: ten times a second, this is more than anybody can produce.
 const MAX_EVENTS: usize = 2048;

@@ -17,7 +17,7 @@ use super::App;
 use crate::engine::command::Command;
 use crate::engine::snapshot::Look;
 use crate::members::{self, Owners};
-use crate::settings::{Change, Item, write};
+use settings::{Change, Item, write};
 
 /// Calls to the engine under way; more means that it hangs, and the user is told.
 const MAX_CALLS: usize = 2048;

@@ -21,7 +21,7 @@ use crate::engine::event::Event;
 use crate::engine::handle::{EngineHandle, Events};
 use crate::engine::snapshot::{Look, Snapshot};
 use crate::logfile::Logs;
-use crate::settings::Change;
+use settings::Change;
 
 use super::HANGUP;
 use super::front::Front;

@@ -63,7 +63,7 @@ impl Keymap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Binding;
+    use settings::Binding;
 
     fn own(action: Action, keys: &[&str]) -> Binding {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();

@@ -5,7 +5,7 @@ mod hint;
 mod key;
 
 use super::action::{Action, Where};
-use crate::settings::{Binding, Problem, nearest};
+use settings::{Binding, Problem, nearest};
 
 pub use key::{Key, Sequence, show, write};
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::engine::snapshot::Totals;
-use crate::settings::Units;
+use settings::Units;
 
 /// Points of one series at most, over all steps.
 pub const MAX_POINTS: usize = 1000;

@@ -33,7 +33,7 @@ use common::id::ContentId;
 
 use crate::engine::chunks::Chunks;
 use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
-use crate::settings::Units;
+use settings::Units;
 
 use super::action::Action;
 use super::heatmap::Map;

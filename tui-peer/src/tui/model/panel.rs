@@ -1,6 +1,6 @@
 //! The settings screen.
 
-use crate::settings::{Item, Page};
+use settings::{Item, Page};
 
 use super::super::action::Action;
 use super::super::field::Field;

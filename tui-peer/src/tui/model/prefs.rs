@@ -1,6 +1,6 @@
 //! The settings as the app has them: with what was found out about the terminal.
 
-use crate::settings::{Item, Table};
+use settings::{Item, Table};
 
 use super::super::theme::{Detected, Theme};
 use super::Model;

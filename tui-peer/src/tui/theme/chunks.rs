@@ -5,7 +5,7 @@ use ratatui::style::{Color, Modifier, Style};
 use super::super::heatmap::{Rarity, Standing};
 use super::palette::ink;
 use super::{Depth, Glyphs, Theme};
-use crate::settings::Role;
+use settings::Role;
 
 impl Theme {
     /// Foreground colour of a chunk's standing; `None` without colours.

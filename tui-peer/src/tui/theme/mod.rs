@@ -13,7 +13,7 @@ mod senders;
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::settings::Role;
+use settings::Role;
 
 pub use detect::{Detected, Env};
 pub use glyphs::{Glyphs, Lines};

@@ -4,7 +4,7 @@
 use ratatui::style::Color;
 
 use super::{Depth, Ground};
-use crate::settings::Role;
+use settings::Role;
 
 const ROLES: usize = Role::ALL.len();
 

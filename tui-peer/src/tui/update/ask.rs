@@ -4,7 +4,7 @@ use common::id::ContentId;
 
 use crate::engine::command::Command;
 use crate::engine::snapshot::{NetState, PeerRow, Transfer, TransferState};
-use crate::settings::AskQuit;
+use settings::AskQuit;
 
 use super::super::action::Action;
 use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::Command;
-use crate::settings::Item;
+use ::settings::Item;
 
 use super::super::action::Action;
 use super::super::field::Field;

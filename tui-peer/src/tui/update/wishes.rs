@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Priority, Reorder};
 use crate::engine::snapshot::{MemberRow, PeerRow, Transfer};
-use crate::settings::parse_rate;
+use settings::parse_rate;
 
 use super::super::action::Action;
 use super::super::field::Field;

@@ -89,7 +89,7 @@ fn vanished(keymap: &Keymap) -> String {
 mod tests {
     use super::*;
     use crate::engine::why::one_of_each;
-    use crate::settings::Binding;
+    use settings::Binding;
 
     #[test]
     fn every_cause_has_a_sentence_with_and_without_keys() {

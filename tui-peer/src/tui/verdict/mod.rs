@@ -12,7 +12,7 @@ use crate::engine::snapshot::{
     CatalogueRow, Focus, FolderNews, Sole, SourceRow, Transfer, TransferState,
 };
 use crate::engine::why::Cause;
-use crate::settings::Units;
+use settings::Units;
 
 use super::action::Action;
 use super::format::{self, percent, plural};

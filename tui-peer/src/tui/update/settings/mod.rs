@@ -9,7 +9,7 @@ pub(super) use mouse::mouse;
 pub(super) use screen::{paste, settings_key};
 
 use crate::engine::command::Command;
-use crate::settings::{Binding, Change, Item, Origin};
+use settings::{Binding, Change, Item, Origin};
 
 use super::super::action::Action;
 use super::super::keymap::{Keymap, KeymapError};

@@ -3,7 +3,7 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
 
-use crate::settings::Page;
+use settings::Page;
 
 use super::super::super::model::{Model, Panel};
 use super::super::super::msg::Effect;

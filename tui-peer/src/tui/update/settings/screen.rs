@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::settings::{Item, Kind, Page};
+use settings::{Item, Kind, Page};
 
 use super::super::super::action::Action;
 use super::super::super::field::Field;

@@ -8,7 +8,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::settings::{Item, Page};
+use settings::{Item, Page};
 
 use super::super::action::Action;
 use super::super::format;

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use crate::settings::{Item, Kind, Origin};
+use settings::{Item, Kind, Origin};
 
 use super::super::super::action::Action;
 use super::super::super::format;

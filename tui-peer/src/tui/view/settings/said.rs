@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::settings::Page;
+use settings::Page;
 
 use super::super::super::heatmap::Standing;
 use super::super::super::model::{Line, Model, Panel, Row, Tone};

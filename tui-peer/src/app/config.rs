@@ -1,64 +1,26 @@
-//! The settings in force: what the command line, the environment and the configuration file say, put
-//! together. Order: flag, environment, file, default.
-//!
-//! [`Item`] lists every setting; [`Table`] holds their values with where they come from; `file` reads
-//! the configuration file and [`write()`] changes one entry of it; [`load`] puts all together.
-
-mod error;
-mod file;
-mod hooks;
-mod item;
-mod join;
-mod kind;
-pub mod load;
-mod rate;
-mod table;
-mod themes;
-mod typed;
-mod units;
-mod write;
+//! What the settings come to: a configuration for the engine.
 
 use std::path::PathBuf;
 
+use settings::{Item, KeyCheck, Origin, SettingsError, Table, load, parse_join, read_secret};
+
 use crate::args::Common;
-use crate::engine::config::EngineConfig;
-
-pub use error::{Problem, SettingsError};
-pub use file::Binding;
-pub use hooks::Hooks;
-pub use item::{Item, Page};
-pub use join::parse_join;
-pub use kind::Kind;
-pub use load::KeyCheck;
-pub use rate::{Rate, parse_rate, parse_size};
-pub use table::{Layer, Origin, Table};
-pub use themes::{Base, OwnTheme, Paint, Role};
-pub use typed::{AskQuit, Notify};
-pub use units::Units;
-pub use write::{Change, WriteError, write};
-
-use join::read_secret;
-pub(crate) use kind::nearest;
-
-/// What is wrong in the text of a configuration file.
-pub(crate) fn problems_in(text: &str) -> Vec<Problem> {
-    file::parse(text).problems
-}
+use crate::engine::config::{EngineConfig, OnStart};
 
 /// Everything decided.
 #[derive(Debug)]
-pub struct Settings {
+pub(super) struct Settings {
     /// For the engine.
-    pub engine: EngineConfig,
+    pub(super) engine: EngineConfig,
     /// All of it, with where it comes from.
-    pub table: Table,
+    pub(super) table: Table,
 }
 
 /// Puts flags, environment, file and defaults together.
 ///
 /// # Errors
 /// [`SettingsError`]: what, where, what to do.
-pub fn settings(common: &Common, keys: KeyCheck) -> Result<Settings, SettingsError> {
+pub(super) fn settings(common: &Common, keys: KeyCheck) -> Result<Settings, SettingsError> {
     let table = load::table(common.flags(), keys)?;
     Ok(Settings { engine: engine(&table)?, table })
 }
@@ -68,7 +30,7 @@ pub fn settings(common: &Common, keys: KeyCheck) -> Result<Settings, SettingsErr
 ///
 /// # Errors
 /// [`SettingsError::Option`] for what was typed.
-pub fn settings_as_far(
+pub(super) fn settings_as_far(
     common: &Common,
     keys: KeyCheck,
 ) -> Result<(Settings, Option<SettingsError>), SettingsError> {
@@ -102,7 +64,7 @@ fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
     engine.down = table.rate(Item::Down);
     engine.max_active = table.text(Item::Active).parse().unwrap_or(engine.max_active);
     engine.keep_free = table.keep_free();
-    engine.on_start = table.on_start();
+    engine.on_start = on_start(table);
     engine.watch = table.is_on(Item::Watch);
     // Unless the user says something, it depends on what runs.
     if table.origin(Item::PortFallback) != Origin::Default {
@@ -117,4 +79,28 @@ fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
         engine.join = Some(join);
     }
     Ok(engine)
+}
+
+/// What a start does with the network and the downloads of the last run.
+fn on_start(table: &Table) -> OnStart {
+    match table.text(Item::OnStart).as_ref() {
+        "ask" => OnStart::Ask,
+        "off" => OnStart::StayOff,
+        _ => OnStart::Resume,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_as_the_settings_say() {
+        let mut table = Table::default();
+        assert_eq!(on_start(&table), OnStart::Resume);
+        for (text, start) in [("ask", OnStart::Ask), ("off", OnStart::StayOff)] {
+            table.set(Item::OnStart, text).unwrap();
+            assert_eq!(on_start(&table), start);
+        }
+    }
 }

@@ -4,9 +4,19 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::file::Binding;
 use super::item::Item;
 use super::themes::OwnTheme;
+
+/// Keys of an action, as the file gives them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// Name of the action.
+    pub action: String,
+    /// Its keys.
+    pub keys: Vec<String>,
+    /// Line in the file, from 1.
+    pub line: usize,
+}
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,7 +221,7 @@ impl Table {
     }
 
     /// Whether the value in force is the file's.
-    pub(super) fn is_from_file(&self, item: Item) -> bool {
+    pub fn is_from_file(&self, item: Item) -> bool {
         self.origin(item) == Origin::File
     }
 

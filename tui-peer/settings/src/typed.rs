@@ -7,7 +7,6 @@ use super::item::Item;
 use super::rate::{parse_rate, parse_size};
 use super::table::Table;
 use super::units::Units;
-use crate::engine::config::OnStart;
 
 /// When `q` asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,15 +35,6 @@ impl Table {
     /// Whether a toggle is on.
     pub fn is_on(&self, item: Item) -> bool {
         self.text(item) == "true"
-    }
-
-    /// What a start does with the network and the downloads of the last run.
-    pub fn on_start(&self) -> OnStart {
-        match self.text(Item::OnStart).as_ref() {
-            "ask" => OnStart::Ask,
-            "off" => OnStart::StayOff,
-            _ => OnStart::Resume,
-        }
     }
 
     /// Where to serve metrics, if at all.
@@ -102,13 +92,12 @@ mod tests {
     #[test]
     fn words_become_values() {
         let mut table = Table::default();
-        assert_eq!((table.on_start(), table.ask_quit()), (OnStart::Resume, AskQuit::IfBusy));
+        assert_eq!(table.ask_quit(), AskQuit::IfBusy);
         assert_eq!((table.units(), table.keep_free()), (Units::Iec, None));
         assert_eq!(table.rate(Item::Up), None);
         assert_eq!(table.notify(), Notify { done: true, error: true, peer: false });
         assert!(!table.serves_after_hangup());
         for (item, text) in [
-            (Item::OnStart, "ask"),
             (Item::Quit, "never"),
             (Item::Hangup, "serve"),
             (Item::Units, "bits"),
@@ -118,11 +107,9 @@ mod tests {
         ] {
             table.set(item, text).unwrap();
         }
-        assert_eq!((table.on_start(), table.ask_quit()), (OnStart::Ask, AskQuit::Never));
+        assert_eq!(table.ask_quit(), AskQuit::Never);
         assert_eq!((table.units(), table.keep_free()), (Units::Bits, Some(5 << 30)));
         assert_eq!(table.rate(Item::Up), Some(2 << 20));
         assert!(!table.notify().done && table.serves_after_hangup());
-        table.set(Item::OnStart, "off").unwrap();
-        assert_eq!(table.on_start(), OnStart::StayOff);
     }
 }

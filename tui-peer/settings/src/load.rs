@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 
 use super::error::{Problem, SettingsError};
-use super::file::{self, Binding};
+use super::file;
 use super::hooks::exposed;
 use super::item::Item;
 use super::kind::Kind;
-use super::table::{Layer, Table};
+use super::table::{Binding, Layer, Table};
 
 /// Says what is wrong with changed keys. Only the app knows its actions.
 pub type KeyCheck = fn(&[Binding]) -> Vec<Problem>;
@@ -34,7 +34,7 @@ pub fn table(flags: Layer, keys: KeyCheck) -> Result<Table, SettingsError> {
 ///
 /// # Errors
 /// [`SettingsError::Option`]: what was typed is still to make sense.
-pub(super) fn table_as_far(
+pub fn table_as_far(
     flags: Layer,
     keys: KeyCheck,
 ) -> Result<(Table, Option<SettingsError>), SettingsError> {

@@ -23,7 +23,11 @@ pub fn parse_join(text: &str) -> Result<JoinString, SettingsError> {
     text.parse().map_err(|error| SettingsError::Option(format!("{place}: {error}")))
 }
 
-pub(super) fn read_secret(path: &Path) -> Result<Secret, SettingsError> {
+/// The secret that a file holds.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn read_secret(path: &Path) -> Result<Secret, SettingsError> {
     let wrong = |why: String| SettingsError::Option(format!("{}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     text.parse().map_err(|error: common::join::SecretError| wrong(error.to_string()))

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Array, DocumentMut, Item as Toml, Table, TableLike, Value};
 
 use super::file;
-use super::hooks::{parse_program, program_value};
 use super::item::Item;
 use super::kind::Kind;
+use super::program::{parse_program, program_value};
 
 /// A change of the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use toml_edit::{Document, Item as Toml, TableLike, Value};
 
 use super::error::{Problem, SettingsError};
-use super::hooks::{program_text, words};
 use super::item::Item;
 use super::kind::{Kind, nearest};
-use super::table::Layer;
+use super::program::{program_text, words};
+use super::table::{Binding, Layer};
 use super::themes::{Base, OwnTheme, Paint, Role};
 
 /// Largest file that is read; settings by hand are a few kilobytes.
@@ -18,17 +18,6 @@ const MAX_PROBLEMS: usize = 100;
 /// Names that a theme of the user's own cannot have.
 const TAKEN: [&str; 7] =
     ["auto", "auto-ssh", "dark", "light", "high-contrast", "mono", "monochrome"];
-
-/// Keys of an action, as the file gives them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding {
-    /// Name of the action.
-    pub action: String,
-    /// Its keys.
-    pub keys: Vec<String>,
-    /// Line in the file, from 1.
-    pub line: usize,
-}
 
 /// What a configuration file says.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ pub enum Page {
 }
 
 fn expect_log(text: &str) -> Result<(), String> {
-    text.parse::<crate::logfile::LogTo>().map(drop)
+    text.parse::<super::log::LogTo>().map(drop)
 }
 
 impl Page {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::hooks::{parse_program, program_text};
+use super::program::{parse_program, program_text};
 use super::rate::{parse_rate, parse_size};
 use super::themes::OwnTheme;
 
@@ -141,7 +141,7 @@ pub(super) fn expect_metrics(text: &str) -> Result<(), String> {
 }
 
 /// The word nearest to a misspelt one, if any is near.
-pub(crate) fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Similarity from which on a word is probably what was meant; found by trying usual slips.
     const NEAR: f64 = 0.75;
     words
