@@ -16,6 +16,7 @@ mod entrance;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod index;
+mod intervals;
 mod metrics;
 pub mod record;
 mod server;

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::index::{Index, Page, Search, SessionId, WORK_SLICE};
+use crate::intervals::{MIN_HAVE_INTERVAL_MS, spread_ms};
 use crate::metrics::Metrics;
 use crate::session::{Rates, RatesByPeer};
 use crate::store::{Commit, StoreError, Writer};
@@ -104,8 +105,8 @@ impl Shared {
             clock,
             epoch: seeds.epoch,
             metrics: Metrics::new(),
-            have_interval_ms: AtomicU32::new(crate::server::MIN_HAVE_INTERVAL_MS),
-            spread_ms: AtomicU32::new(crate::server::spread_ms(0)),
+            have_interval_ms: AtomicU32::new(MIN_HAVE_INTERVAL_MS),
+            spread_ms: AtomicU32::new(spread_ms(0)),
             jumps: AtomicU64::new(0),
             tick_ms,
             stirred: Notify::new(),

@@ -20,7 +20,7 @@
 //!
 //! Arrows point one way: front ends use [`engine::handle`], [`engine::command`], [`engine::event`],
 //! [`engine::snapshot`], [`engine::config`] and (for `hash` and `verify`, which need no engine)
-//! [`engine::library`], and nothing else of the engine; the engine knows no front end. `tests/tidy.rs` holds this;
+//! [`engine::library`], and nothing else of the engine; the engine knows no front end. `tests/tidy` holds this;
 //! that `swarm` knows only `common` its manifest holds.
 
 pub mod act;

@@ -4,6 +4,7 @@ mod damage;
 mod memory;
 mod read;
 mod redb;
+mod tables;
 mod writer;
 
 use std::io;

@@ -8,7 +8,7 @@ use common::names::check_component;
 use serde::de::DeserializeOwned;
 
 use super::damage::guarded;
-use super::redb::{BANS, FILES, PEERS, SHARES};
+use super::tables::{BANS, FILES, PEERS, SHARES};
 use crate::record::{FileRecord, Saved, Target};
 
 /// Why something could not be read.

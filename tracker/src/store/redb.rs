@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use ::redb::{
     Database, DatabaseError, Error, ReadOnlyDatabase, ReadableDatabase, StorageError, Table,
-    TableDefinition, WriteTransaction,
+    WriteTransaction,
 };
 use common::id::{ContentId, ID_LEN, PeerId};
 use serde::Serialize;
 
 use super::damage::{clear_unborn, close, guarded, put_back, set_aside, sync_folder};
 use super::read::{ReadError, Salvaged, read_all, salvage};
+use super::tables::{BANS, FILES, META, PEERS, SHARES};
 use super::{MetaStore, StoreError};
 use crate::record::{BanRecord, Change, Saved, Target};
 
@@ -22,15 +23,6 @@ const SCHEMA: u64 = 1;
 const SCHEMA_KEY: &str = "schema";
 /// Pages held in memory: read once at start, then only written.
 const CACHE_LEN: usize = 32 * 1024 * 1024;
-
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-pub(super) const FILES: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("files");
-pub(super) const PEERS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("peers");
-/// Peer and content → name.
-pub(super) const SHARES: TableDefinition<'_, &[u8; 2 * ID_LEN], &str> =
-    TableDefinition::new("shares");
-/// Who may not join. Not in the files of older programs, which leave it alone.
-pub(super) const BANS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bans");
 
 /// Keeps records in a file. One process at a time.
 ///

@@ -5,11 +5,27 @@
 
 use std::sync::Arc;
 
-use super::snapshot::ChunkState;
-
 /// Chunks in a page: small enough that one change copies little (768 bytes), large enough that a
 /// million chunks are few pages (3,907).
 pub const PAGE: usize = 256;
+
+/// How a chunk stands with us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ChunkState {
+    /// Not here.
+    Missing,
+    /// Not here and not wanted (file not chosen).
+    Unwanted,
+    /// Requested or being written.
+    InFlight,
+    /// On our disk, verified.
+    Have,
+    /// Failed verification in the last ten seconds.
+    Bad,
+    /// What is on disk is being checked.
+    Checking,
+}
 
 /// First chunk of bucket `i` of `buckets` for `n` chunks: sizes differ by at most one. The scale of every
 /// picture of chunks.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
 use super::plain;
+pub use super::priority::Priority;
 use super::snapshot::{CatalogueRow, FolderEntry, Look, MemberRow, Page};
 
 /// A request of the user.
@@ -264,66 +265,6 @@ pub struct Download {
 
 /// How long a removed download can be taken back; somewhat longer than front ends offer it.
 pub const UNDO_TIME: Duration = Duration::from_secs(12);
-
-/// How important a download is: which one starts first, and who gets how much when several run.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-pub enum Priority {
-    /// A quarter of what a normal one gets.
-    Low,
-    /// As usual.
-    #[default]
-    Normal,
-    /// Four times as much.
-    High,
-    /// Before everything else.
-    First,
-}
-
-impl Priority {
-    /// From the least to the most important.
-    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::First];
-
-    /// In one word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-            Self::First => "first",
-        }
-    }
-
-    /// The next higher one.
-    pub fn raised(self) -> Self {
-        match self {
-            Self::Low => Self::Normal,
-            Self::Normal => Self::High,
-            Self::High | Self::First => Self::First,
-        }
-    }
-
-    /// The next lower one.
-    pub fn lowered(self) -> Self {
-        match self {
-            Self::First => Self::High,
-            Self::High => Self::Normal,
-            Self::Normal | Self::Low => Self::Low,
-        }
-    }
-
-    /// Its part of what is asked for at once, against others; [`swarm::policy::NORMAL_WEIGHT`]
-    /// is normal.
-    pub fn weight(self) -> u32 {
-        match self {
-            Self::Low => 1,
-            Self::Normal => swarm::policy::NORMAL_WEIGHT,
-            Self::High => 16,
-            Self::First => 64,
-        }
-    }
-}
 
 /// Where to move a download in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

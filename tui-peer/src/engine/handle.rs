@@ -7,14 +7,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Command, CommandError, CommandErrorKind, Reply};
 use super::event::{Event, Level, Target, What};
-pub use super::replay::{EventSender, Events};
+pub use super::replay::{EVENT_QUEUE, EventSender, Events};
 use super::snapshot::Snapshot;
 
 /// Commands waiting to be carried out: a user cannot type faster than the engine works.
 pub const COMMAND_QUEUE: usize = 64;
-/// Events kept for a slow reader before the oldest are dropped.
-pub const EVENT_QUEUE: usize = 4096;
-
 /// A command and where its answer goes.
 pub type Call = (Command, oneshot::Sender<Result<Reply, CommandError>>);
 

@@ -28,6 +28,7 @@ pub mod library;
 mod limiter;
 mod meter;
 mod plain;
+mod priority;
 mod replay;
 mod session;
 pub mod snapshot;

@@ -183,8 +183,7 @@ pub(super) mod chunks {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de};
     use serde_bytes::ByteBuf;
 
-    use crate::engine::chunks::Chunks;
-    use crate::engine::snapshot::ChunkState;
+    use crate::engine::chunks::{ChunkState, Chunks};
 
     pub(in crate::engine) fn serialize<S: Serializer>(
         chunks: &Chunks,

@@ -8,8 +8,9 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::event::Event;
-use super::handle::EVENT_QUEUE;
 
+/// Events kept for a slow reader before the oldest are dropped.
+pub const EVENT_QUEUE: usize = 4096;
 /// Events kept while nobody listens: a start with many shares says one line for each.
 const KEPT: usize = 1024;
 

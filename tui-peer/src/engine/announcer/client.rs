@@ -11,9 +11,9 @@ use tokio::time::timeout;
 use super::backoff::Backoff;
 use super::connect::{Ended, Link, connect};
 use super::mirror::Mirror;
+use super::patience::Patience;
 use super::requests::Pending;
 use super::sources::Sources;
-use super::talk::Patience;
 use super::{AnnouncerConfig, Shared, TrackerEvent};
 use crate::engine::snapshot::NetState;
 

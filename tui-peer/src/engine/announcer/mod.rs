@@ -20,6 +20,7 @@ mod client;
 mod connect;
 mod desired;
 mod mirror;
+mod patience;
 mod progress;
 mod requests;
 mod sources;
@@ -46,7 +47,7 @@ use asks::Answering;
 pub(in crate::engine) use asks::Ask;
 use client::Phase;
 use desired::Desired;
-use talk::Patience;
+use patience::Patience;
 
 /// Events waiting for the session. While they wait nothing more is read from the tracker.
 const EVENT_QUEUE: usize = 256;

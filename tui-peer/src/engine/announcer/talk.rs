@@ -19,23 +19,6 @@ use super::{Shared, SourceInfo, TrackerEvent};
 use crate::engine::snapshot::NetState;
 use crate::engine::tracker_clock::Reading;
 
-/// How long a tracker may be silent where it should not be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// Time for the answer to a ping.
-    pub(super) pong: Duration,
-    /// Time for the tracker to take what we write.
-    pub(super) write: Duration,
-    /// How long a pause between two connections really takes: tests let time fly.
-    pub(super) pause: fn(Duration) -> Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { pong: Duration::from_secs(10), write: Duration::from_secs(20), pause: |pause| pause }
-    }
-}
-
 /// Heartbeats that make sense, in seconds: a tracker that wants more is kept to these.
 const HEARTBEATS: (u16, u16) = (1, 300);
 /// Intervals of CHUNK_REGISTER that make sense, in milliseconds.

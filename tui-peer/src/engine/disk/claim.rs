@@ -8,14 +8,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
-use super::sys::{self, Seen};
+use super::sys::{self, PRIVATE, PRIVATE_DIR, Seen};
 
 /// Bits of a mode that let others write.
 const OTHERS_WRITE: u32 = 0o022;
-/// Mode of what nobody else may touch.
-pub(super) const PRIVATE: u32 = 0o600;
-/// The same of a folder.
-pub(super) const PRIVATE_DIR: u32 = 0o700;
 /// Length of a file that shows whether holes can be told from data: several pages of any system.
 const PROBE_LEN: u64 = 1024 * 1024;
 

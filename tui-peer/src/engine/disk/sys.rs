@@ -11,8 +11,10 @@ use rustix::fs::{self, AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, SeekF
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-use super::claim::{PRIVATE, PRIVATE_DIR};
-
+/// Mode of what nobody else may touch.
+pub(super) const PRIVATE: u32 = 0o600;
+/// The same of a folder.
+pub(super) const PRIVATE_DIR: u32 = 0o700;
 /// Slices per vectored write: the kernel takes 1024, and gains nothing past a few.
 const MAX_SLICES: usize = 64;
 

@@ -17,8 +17,8 @@ use super::error::{LibraryError, ShareError};
 use super::hasher::{Progress, prepare};
 use super::prepared::{Prepared, join};
 use super::record::ShareRecord;
-use super::scan::{now_ms, scan};
-use super::stat::Stat;
+use super::scan::scan;
+use super::stat::{Stat, now_ms};
 use super::store::Library;
 use super::verify::verify_files;
 

@@ -1,6 +1,5 @@
 //! Between a scanned folder and its manifest.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use common::content::Descriptor;
@@ -19,11 +18,6 @@ const MANIFEST_MTIME: i64 = 0;
 pub(super) struct Described {
     pub(super) descriptor: Descriptor,
     pub(super) manifest: Arc<Manifest>,
-}
-
-/// Order of paths in a manifest: by components, each by its bytes.
-pub(super) fn in_manifest_order(a: &[String], b: &[String]) -> Ordering {
-    a.iter().map(String::as_bytes).cmp(b.iter().map(String::as_bytes))
 }
 
 /// Makes the manifest of a folder whose files have these hashes.

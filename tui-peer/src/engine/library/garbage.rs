@@ -10,7 +10,7 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::failure::Failure;
 use super::record::{DownloadRecord, ShareRecord};
-use super::store::{DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SHARES, TREES, TreeKey, tree_key};
+use super::tables::{DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SHARES, TREES, TreeKey, tree_key};
 
 /// What a collection removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

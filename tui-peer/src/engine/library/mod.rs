@@ -9,9 +9,11 @@
 //!   it.
 //! - `news`: what came into a shared folder and left it while the program runs; `passing`: what is never taken into a
 //!   watched one.
-//! - [`mod@verify`]: everything read again and compared.
+//! - [`mod@verify`]: everything read again; `compare`: and compared with what is remembered.
+//! - `tables`: the tables of the file; `garbage`: what of them nobody needs any more.
 
 pub mod check;
+mod compare;
 mod database;
 pub mod error;
 mod failure;
@@ -27,6 +29,7 @@ pub mod scan;
 mod skip;
 pub mod stat;
 pub mod store;
+mod tables;
 pub mod verify;
 mod watched;
 mod work;
@@ -34,6 +37,8 @@ mod work;
 pub(in crate::engine) use database::{Opener, plain_opener};
 
 pub use check::{Check, Scope, check, is_altered, look, refresh, restore};
+pub(in crate::engine) use compare::compare_then;
+pub use compare::{Compared, compare};
 pub use error::{LibraryError, ShareError};
 pub use hasher::{Progress, prepare};
 pub use news::{MANY_FILES, News, SETTLED, Seen, picture, see};
@@ -44,8 +49,7 @@ pub use skip::{Skip, Skipped};
 pub use stat::Stat;
 pub(in crate::engine) use store::ShareRows;
 pub use store::{Collected, Library};
-pub(in crate::engine) use verify::compare_then;
-pub use verify::{Compared, compare, hash_path, hash_watched, verify};
+pub use verify::{hash_path, hash_watched, verify};
 pub use watched::{MAX_WATCHED, WATCHED_KEY, too_many_watched, watched, watched_text};
 
 #[cfg(test)]

@@ -14,8 +14,7 @@ use common::names::{PathList, components};
 
 use super::error::ShareError;
 use super::record::ShareRecord;
-use super::scan::now_ms;
-use super::stat::Stat;
+use super::stat::{Stat, now_ms};
 
 /// All that is needed to serve a file or folder: what it is, where its bytes lie, and their hashes.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,11 @@
 //! What there is to share, without reading any of it.
 
+use std::cmp::Ordering;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::content::Kind;
 use common::layout::Layout;
@@ -14,10 +14,9 @@ use rustix::fs::{Access, access};
 
 use super::database::FILE_NAME;
 use super::error::ShareError;
-use super::folder::in_manifest_order;
 use super::prepared::join;
 use super::skip::{Skip, Skipped};
-use super::stat::Stat;
+use super::stat::{Stat, now_ms};
 
 /// A file or folder as it lies on the disk now.
 #[derive(Debug, Clone)]
@@ -118,10 +117,9 @@ pub(super) fn scan_while(path: &Path, steps: &Steps<'_>) -> Result<Scan, ShareEr
     Ok(Scan { path: real, name, kind, files, empty_dirs, layout, skipped, dirs, looked_at })
 }
 
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// Order of paths in a manifest: by components, each by its bytes.
+fn in_manifest_order(a: &[String], b: &[String]) -> Ordering {
+    a.iter().map(String::as_bytes).cmp(b.iter().map(String::as_bytes))
 }
 
 /// The name the user wrote, or the real one if that was `.` or the like.

@@ -25,35 +25,19 @@ use super::garbage::collect;
 use super::pending::{Change, Pending, Table, TooMuch};
 use super::prepared::Prepared;
 use super::record::{DownloadRecord, Loaded, ShareRecord};
+use super::tables::{
+    DOOMED, DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SETTINGS, SHARE_FILES, SHARES, TREES, TreeKey,
+    tree_key,
+};
 
 /// Format of the tables and records below.
 const SCHEMA: u32 = 1;
-
-pub(super) const META: TableDefinition<'_, &str, u32> = TableDefinition::new("meta");
-const SETTINGS: TableDefinition<'_, &str, &str> = TableDefinition::new("settings");
-/// Path → record without its files.
-pub(super) const SHARES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("shares");
-/// Path → stats and relative paths.
-const SHARE_FILES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("share_files");
-pub(super) const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
-    TableDefinition::new("downloads");
-/// Downloads that were removed together with their data, as long as that is not deleted.
-const DOOMED: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("doomed");
-pub(super) const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
-    TableDefinition::new("manifests");
-/// Root and tree level → chunk hashes, 32 bytes each.
-pub(super) const TREES: TableDefinition<'_, &TreeKey, &[u8]> = TableDefinition::new("trees");
 
 /// Names of all of them but [`META`], which says whether there are any.
 const TABLES: [&str; 7] =
     ["settings", "shares", "share_files", "downloads", "doomed", "manifests", "trees"];
 
 const SCHEMA_KEY: &str = "schema";
-/// 1 once something was removed or replaced since the last collection.
-pub(super) const GARBAGE_KEY: &str = "garbage";
-
-pub(super) type TreeKey = [u8; ID_LEN + 1];
-
 /// A share as the library writes it down.
 #[derive(Debug)]
 pub(in crate::engine) struct ShareRows(Vec<Change>);
@@ -701,14 +685,6 @@ fn new_only<const N: usize>(
         }
     }
     Ok(())
-}
-
-pub(super) fn tree_key(root: Hash, level: u8) -> TreeKey {
-    let mut key = [level; ID_LEN + 1];
-    if let Some(head) = key.first_chunk_mut::<ID_LEN>() {
-        *head = *root.as_bytes();
-    }
-    key
 }
 
 fn note_garbage(txn: &WriteTransaction) -> Result<(), Failure> {

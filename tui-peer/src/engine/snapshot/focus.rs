@@ -75,24 +75,6 @@ pub struct Departed {
     pub have: u32,
 }
 
-/// How a chunk stands with us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ChunkState {
-    /// Not here.
-    Missing,
-    /// Not here and not wanted (file not chosen).
-    Unwanted,
-    /// Requested or being written.
-    InFlight,
-    /// On our disk, verified.
-    Have,
-    /// Failed verification in the last ten seconds.
-    Bad,
-    /// What is on disk is being checked.
-    Checking,
-}
-
 /// One source of the focused content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceRow {

@@ -21,7 +21,8 @@ use common::id::{ContentId, PeerId};
 use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
-pub use focus::{ChunkState, Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
+pub use super::chunks::ChunkState;
+pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
 pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
 };

@@ -9,8 +9,8 @@ use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
 use super::who;
-use crate::engine::command::Priority;
 use crate::engine::plain;
+use crate::engine::priority::Priority;
 use crate::engine::why::Cause;
 
 /// A download or a share of ours.

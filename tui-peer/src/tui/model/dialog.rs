@@ -5,25 +5,7 @@ use common::join::{Link, parse_any};
 
 use super::super::field::Field;
 use super::super::layout::Class;
-use super::{Contents, LimitOne, Panel, Picker, Picks, SharePath};
-
-/// Good, bad or neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    /// As it should be.
-    Good,
-    /// Only said.
-    Plain,
-    /// Less important.
-    Dim,
-    /// Be careful.
-    Warn,
-    /// Wrong.
-    Bad,
-}
-
-/// A line of text with a tone.
-pub type Line = (Tone, String);
+use super::{Contents, LimitOne, Line, Panel, Picker, Picks, SharePath};
 
 /// Something in front of the panes.
 #[derive(Debug, Clone)]

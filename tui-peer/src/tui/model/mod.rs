@@ -22,6 +22,7 @@ mod roll;
 mod selection;
 mod swarm;
 mod toast;
+mod tone;
 mod welcome;
 
 use std::collections::{HashMap, HashSet};
@@ -43,7 +44,7 @@ use super::theme::Theme;
 
 pub use contents::{Contents, Node};
 pub use crowd::{Ask, Crowd};
-pub use dialog::{Button, Choice, Confirm, Dialog, GetLink, Line, Tone};
+pub use dialog::{Button, Choice, Confirm, Dialog, GetLink};
 pub use graph::{Drawn, Graph, MAX_POINTS, Scale, Window};
 pub use held::Held;
 pub use history::{History, SLOTS, Slots};
@@ -64,6 +65,7 @@ pub use recall::Recall;
 pub use selection::transfer_key;
 pub use swarm::Swarm;
 pub use toast::{Toast, Toasts};
+pub use tone::{Line, Tone};
 pub use welcome::{Check, Stop, Welcome};
 
 /// How long a second `^C` counts as "now".

@@ -22,7 +22,7 @@ use common::wire::tracker::FileMeta;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::talk::Patience;
+use super::patience::Patience;
 use super::{Announcer, AnnouncerConfig, TrackerEvent, start_with};
 use crate::engine::snapshot::{Catalogue, NetState};
 

@@ -1,6 +1,9 @@
 //! What the compiler does not hold: which part may know which.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod circles;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +54,10 @@ fn the_swarm_core_is_pure() {
 
 #[test]
 fn the_engine_knows_no_front_end() {
-    forbid("src/engine", &["crate::tui", "crate::headless", "crate::demo", "ratatui", "crossterm"]);
+    forbid(
+        "src/engine",
+        &["crate::tui", "crate::headless", "crate::demo", "settings::", "ratatui", "crossterm"],
+    );
 }
 
 #[test]
@@ -119,4 +125,72 @@ fn the_trackers_index_is_pure() {
         "../tracker/src/index",
         &["tokio", "std::net::Tcp", "std::fs", "Instant::now", "SystemTime::now", "std::thread"],
     );
+}
+
+/// Circles that there are, as groups of files with an empty line between. May only shrink.
+const KNOWN: &str = include_str!("circles.txt");
+
+#[test]
+fn files_use_each_other_in_no_new_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let crates = [
+        "common/src",
+        "tracker/src",
+        "tui-peer/settings/src",
+        "tui-peer/swarm/src",
+        "tui-peer/src",
+    ];
+    let arrows: Vec<_> = crates.iter().flat_map(|src| circles::arrows(root, src)).collect();
+    assert!(arrows.len() > 1000, "{} arrows: the sources are not understood", arrows.len());
+    let known: Vec<BTreeSet<String>> = KNOWN
+        .split("\n\n")
+        .map(|group| group.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect())
+        .collect();
+    let found = circles::circles(&arrows);
+    for circle in &found {
+        let is_known = known.iter().any(|known| circle.is_subset(known));
+        let inside =
+            |arrow: &&circles::Arrow| circle.contains(&arrow.from) && circle.contains(&arrow.to);
+        let mut parts: Vec<_> = arrows
+            .iter()
+            .filter(inside)
+            .map(|a| format!("{}:{} -> {}", a.from, a.line, a.to))
+            .collect();
+        parts.dedup();
+        assert!(
+            is_known,
+            "a new circle; move what both need into a file below both, or turn an arrow round:\n{}",
+            parts.join("\n")
+        );
+    }
+    let left: BTreeSet<&String> = found.iter().flatten().collect();
+    let gone: Vec<_> = known.iter().flatten().filter(|file| !left.contains(file)).collect();
+    assert!(gone.is_empty(), "in no circle any more: delete them from circles.txt: {gone:#?}");
+}
+
+#[test]
+fn circles_are_found_through_reexports_and_written_out_paths() {
+    let temp = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("lib.rs", "mod a; mod b; mod c; pub use b::Thing;"),
+        (
+            "a.rs",
+            "use super::{Thing, c::{self, C as D}}; #[cfg(test)] mod tests { use crate::b::x; }",
+        ),
+        (
+            "b.rs",
+            "// crate::c::C\npub struct Thing(char); fn f<'a>() { g('\\'', \"}\", crate::a::A) }",
+        ),
+        ("c.rs", "mod below { use super::super::a::A; }"),
+    ] {
+        fs::write(temp.path().join(name), text).unwrap();
+    }
+    let arrows = circles::arrows(temp.path(), "");
+    let found: BTreeSet<_> = arrows.iter().map(|a| (&*a.from, &*a.to, a.line)).collect();
+    let wanted =
+        [("a.rs", "b.rs", 1), ("a.rs", "c.rs", 1), ("b.rs", "a.rs", 2), ("c.rs", "a.rs", 1)];
+    assert_eq!(found, BTreeSet::from(wanted));
+    let circle = ["a.rs", "b.rs", "c.rs"].map(str::to_owned);
+    assert_eq!(circles::circles(&arrows), [BTreeSet::from(circle)]);
+    assert!(circles::circles(&arrows[..2]).is_empty());
 }

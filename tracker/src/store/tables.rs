@@ -1,0 +1,13 @@
+//! The tables of the store's file.
+
+use ::redb::TableDefinition;
+use common::id::ID_LEN;
+
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) const FILES: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("files");
+pub(super) const PEERS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("peers");
+/// Peer and content → name.
+pub(super) const SHARES: TableDefinition<'_, &[u8; 2 * ID_LEN], &str> =
+    TableDefinition::new("shares");
+/// Who may not join. Not in the files of older programs, which leave it alone.
+pub(super) const BANS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bans");

@@ -1,0 +1,20 @@
+//! How long the client of the tracker waits.
+
+use std::time::Duration;
+
+/// How long a tracker may be silent where it should not be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Time for the answer to a ping.
+    pub(super) pong: Duration,
+    /// Time for the tracker to take what we write.
+    pub(super) write: Duration,
+    /// How long a pause between two connections really takes: tests let time fly.
+    pub(super) pause: fn(Duration) -> Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { pong: Duration::from_secs(10), write: Duration::from_secs(20), pause: |pause| pause }
+    }
+}
