@@ -1,8 +1,10 @@
 //! Numbers and names as people read them. Pure; every width is bounded so that columns stay aligned.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -163,12 +165,20 @@ pub fn lasting(seconds: u64) -> String {
     }
 }
 
-/// Time of day, `HH:MM:SS`, `offset` seconds east of UTC.
-pub fn time_of_day(at: SystemTime, offset: i32) -> String {
-    let unix = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let day = i64::try_from(DAY).unwrap_or(i64::MAX);
-    let s = (i64::try_from(unix % DAY).unwrap_or(0) + i64::from(offset)).rem_euclid(day);
-    format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
+/// The same time for the calendar, which ends with the year 9999.
+fn timestamp(at: SystemTime) -> Timestamp {
+    Timestamp::try_from(at).unwrap_or(Timestamp::MAX)
+}
+
+/// Time of day, `HH:MM:SS`, as clocks in `zone` showed it then.
+pub fn time_of_day(at: SystemTime, zone: &TimeZone) -> String {
+    let time = zone.to_datetime(timestamp(at)).time();
+    format!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())
+}
+
+/// Universal time as `2026-11-21T12:04:31.120Z`.
+pub fn stamp(at: SystemTime) -> String {
+    format!("{:.3}", timestamp(at))
 }
 
 /// `one chunk`, `2 chunks`.
@@ -403,9 +413,35 @@ mod tests {
         assert_eq!(clock(Duration::from_secs(42)), "0:42");
         assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
         assert_eq!(age(7200), "2 h ago");
-        let at = UNIX_EPOCH + Duration::from_secs(1_763_726_671);
-        assert_eq!(time_of_day(at, 0), "12:04:31");
-        assert_eq!(time_of_day(at, -13 * 3600), "23:04:31");
+    }
+
+    fn at(unix_ms: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(unix_ms)
+    }
+
+    #[test]
+    fn times_are_universal() {
+        assert_eq!(stamp(at(1_795_262_671_120)), "2026-11-21T12:04:31.120Z");
+        assert_eq!(stamp(at(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(stamp(at(1_582_934_400_999)), "2020-02-29T00:00:00.999Z");
+        assert!(stamp(at(u64::MAX)).starts_with("9999-12-"), "{}", stamp(at(u64::MAX)));
+    }
+
+    #[test]
+    fn times_of_day_follow_the_rules_of_the_zone() {
+        let november = at(1_763_726_671_000);
+        assert_eq!(time_of_day(november, &TimeZone::UTC), "12:04:31");
+        let west = TimeZone::fixed(jiff::tz::offset(-13));
+        assert_eq!(time_of_day(november, &west), "23:04:31");
+        // All that a short zone file says of Berlin: two hours ahead in summer, also when it was read in winter,
+        // and after 2037.
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(time_of_day(november, &berlin), "13:04:31");
+        let july = at(1_784_635_200_000);
+        assert_eq!(time_of_day(july, &berlin), "14:00:00");
+        let summer_of_2050 = at(2_541_931_200_000);
+        assert_eq!(stamp(summer_of_2050), "2050-07-20T12:00:00.000Z");
+        assert_eq!(time_of_day(summer_of_2050, &berlin), "14:00:00");
     }
 
     #[test]

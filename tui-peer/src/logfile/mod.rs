@@ -24,7 +24,6 @@ use crate::engine::event::Level;
 use crate::engine::handle::Events;
 
 pub use entry::Entry;
-pub(crate) use entry::stamp;
 pub use layer::LogLayer;
 pub use redact::redact;
 pub use rotate::{KEEP, MAX_FILE, Rotating};

@@ -37,13 +37,13 @@ pub mod view;
 pub mod words;
 
 pub use crate::{filter, format};
-mod zone;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::pin;
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine::handle::EngineHandle;
@@ -96,7 +96,7 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
     let setting = Setting {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-        utc_offset: zone::utc_offset(Now::read().unix()),
+        zone: TimeZone::system(),
         job_control: front::job_control(),
         desktop: outside::has_desktop(&env),
         demo: options.demo,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use tui_peer::engine::command::Command;
@@ -26,7 +27,7 @@ pub(crate) fn setting() -> Setting {
     Setting {
         home: Some(PathBuf::from("/home/ada")),
         cwd: PathBuf::from("/home/ada"),
-        utc_offset: 0,
+        zone: TimeZone::UTC,
         job_control: true,
         desktop: false,
         demo: true,

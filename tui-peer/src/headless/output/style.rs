@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::args::LogFormat;
 use crate::engine::event::Level;
-use crate::logfile::stamp;
+use crate::format::stamp;
 
 /// How lines of the log are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::id::ContentId;
+use jiff::tz::TimeZone;
 
 use crate::engine::chunks::Chunks;
 use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
@@ -117,8 +118,8 @@ pub struct Setting {
     pub home: Option<PathBuf>,
     /// Where relative paths start.
     pub cwd: PathBuf,
-    /// Seconds east of UTC.
-    pub utc_offset: i32,
+    /// Where clocks are shown.
+    pub zone: TimeZone,
     /// Whether a shell could take over on `^Z`.
     pub job_control: bool,
     /// Whether a desktop can show folders: a local session with a display.

@@ -88,7 +88,7 @@ pub(super) fn copy_all(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 fn written(model: &Model, line: &LogLine) -> String {
-    let time = format::time_of_day(line.at, model.setting.utc_offset);
+    let time = format::time_of_day(line.at, &model.setting.zone);
     let times = if line.times > 1 { format!(" x{}", line.times) } else { String::new() };
     let level = words::level_word(line.level);
     let mut text = format!("{time} {level:<5} {:<5} {}{times}", line.target, line.text);

@@ -147,7 +147,7 @@ fn urgent(model: &Model) -> Vec<(Tone, String)> {
             let left = retry_at.saturating_duration_since(now.mono).as_secs_f64().ceil();
             let age = now.mono.saturating_duration_since(*since);
             let then = now.wall.checked_sub(age).unwrap_or(now.wall);
-            let when = format::time_of_day(then, model.setting.utc_offset);
+            let when = format::time_of_day(then, &model.setting.zone);
             let peers = match snap.peers.len() {
                 0 => String::new(),
                 n => format!("{} still usable, ", format::plural(n as u64, "peer")),

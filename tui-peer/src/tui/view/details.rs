@@ -209,7 +209,7 @@ fn when(model: &Model, unix: u64) -> String {
         return format::age(ago);
     }
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(unix);
-    let clock = format::time_of_day(at, model.setting.utc_offset);
+    let clock = format::time_of_day(at, &model.setting.zone);
     clock.get(..5).unwrap_or_default().to_owned()
 }
 

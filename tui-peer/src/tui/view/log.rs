@@ -132,7 +132,7 @@ fn standing(model: &Model) -> String {
         return "following".to_owned();
     }
     let at = log.paused_at.map_or_else(String::new, |at| {
-        format!(" at {}", format::time_of_day(at, model.setting.utc_offset))
+        format!(" at {}", format::time_of_day(at, &model.setting.zone))
     });
     match log.newer() {
         0 => format!("[PAUSED{at}]"),
@@ -221,7 +221,7 @@ fn entry(
     };
     let room = |x: u16| area.right().saturating_sub(x);
     let mut x = area.x + 1;
-    let time = format::time_of_day(line.at, model.setting.utc_offset);
+    let time = format::time_of_day(line.at, &model.setting.zone);
     x = paint::text(buf, x, area.y, room(x), &time, theme.dim()) + 1;
     let level = format!("{:<5}", words::level_word(line.level));
     x = paint::text(buf, x, area.y, room(x), &level, style) + 1;

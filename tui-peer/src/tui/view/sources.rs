@@ -192,7 +192,7 @@ fn nobody(model: &Model) -> (String, String) {
                 // The time of day: an age would have to be painted again and again.
                 let ago = model.now.mono.saturating_duration_since(left.at);
                 let at = model.now.wall.checked_sub(ago).unwrap_or(model.now.wall);
-                format!(" ({who} left at {})", format::time_of_day(at, model.setting.utc_offset))
+                format!(" ({who} left at {})", format::time_of_day(at, &model.setting.zone))
             });
             let running = model
                 .selected_transfer()
