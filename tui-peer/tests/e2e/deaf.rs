@@ -128,7 +128,7 @@ async fn ask(
     manner: Manner,
     turns: &Semaphore,
 ) -> bool {
-    let turn = turns.acquire().await.unwrap();
+    let mut turn = Some(turns.acquire().await.unwrap());
     let channel = Channel::new(&Identity::generate().unwrap()).unwrap();
     let (tracker, membership) = enter(&channel, join, 1).await;
     let most = if matches!(manner, Manner::HalfAMessage) { HALF } else { u64::MAX };
@@ -159,6 +159,8 @@ async fn ask(
             match PeerMsg::decode(frame.kind, &frame.body) {
                 Ok(Some(PeerMsg::OpenOk(_))) => {
                     opened = true;
+                    // The next may shake hands: that it is unchoked this one may wait for in vain.
+                    turn = None;
                     if !matches!(manner, Manner::Asks) {
                         break;
                     }

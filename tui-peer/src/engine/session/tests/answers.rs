@@ -1,8 +1,9 @@
 //! Every command gets exactly one final answer, good or bad, in whatever state that is which it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::id::PeerId;
+use tokio::task::JoinSet;
 
 use super::super::start::start_on;
 use super::*;
@@ -287,8 +288,10 @@ async fn arrange(of: State, n: usize) -> (World, Vec<Thing>) {
         let Ok(Reply::Hosting(join)) = peer.call(Command::Host).await else { panic!("no tracker") };
         config.join = Some(join);
         for thing in &things {
-            share(&peer, &thing.path).await;
+            ok(&peer, Command::Share { path: thing.path.clone(), name: None }).await;
         }
+        let shared = |t: &Thing, s: &Snapshot| state(s, t.id) == Some(TransferState::Sharing);
+        until(&peer, "all are shared", |s| things.iter().all(|t| shared(t, s))).await;
         seed = Some(peer);
         // It lies elsewhere on the peer's own disk.
         things.iter_mut().for_each(|thing| thing.path = temp.path().join("nowhere"));
@@ -447,61 +450,78 @@ async fn verdicts(mut events: Events) -> BTreeMap<ContentId, usize> {
     verdicts
 }
 
+/// States that are tried at once, each in folders of its own: most of a try is waiting for disks.
+const AT_ONCE: usize = 4;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f2_every_command_gets_exactly_one_final_answer_in_every_state() {
-    let kinds = asked().len();
-    let mut met = std::collections::BTreeSet::new();
-    for of in STATES {
-        let (mut world, things) = arrange(of, kinds).await;
-        let _free = Freed(world.gate.clone(), world.faults.clone());
-        // From before the first command, those of the arrangement included.
-        let verdicts = tokio::spawn(verdicts(world.peer.events()));
-        let mut calls = Vec::new();
-        for (ask, thing) in asked().iter().zip(&things) {
-            for command in ask(thing) {
-                met.insert(kind(&command));
-                calls.push((command.clone(), call(&world.peer, command)));
-                // In this order.
-                tokio::task::yield_now().await;
-            }
-        }
-        for command in of_nothing(world.temp.path()) {
-            met.insert(kind(&command));
-            calls.push((command.clone(), call(&world.peer, command)));
-        }
-        world.gate.free();
-        if of != State::Finishing {
-            world.faults.mend();
-        }
-        for (command, answer) in calls {
-            let answer = tokio::time::timeout(PATIENCE, answer).await;
-            let Ok(Ok(answer)) = answer else { panic!("{of:?}: no answer to {command:?}") };
-            let dropped = matches!(&answer, Err(e) if e.kind == CommandErrorKind::Stopped);
-            assert!(!dropped, "{of:?}: {command:?} was dropped");
-            if let (Command::Verify { id }, Ok(_)) = (&command, &answer) {
-                *world.accepted.entry(*id).or_default() += 1;
-            }
-        }
-        world.faults.mend();
-        let at_work = |s: &Snapshot| {
-            let works = [TransferState::Hashing, TransferState::Checking, TransferState::Finishing];
-            s.transfers.iter().any(|t| works.contains(&t.state))
-        };
-        until(&world.peer, "all work is done", |s| !at_work(s)).await;
-        world.peer.stop(Stop::Now);
-        world.peer.stopped().await;
-        let World { peer, accepted, .. } = world;
-        drop(peer);
-        let given = tokio::time::timeout(PATIENCE, verdicts).await.expect("events end").unwrap();
-        for thing in &things {
-            let (asked, got) = (accepted.get(&thing.id), given.get(&thing.id));
-            let (asked, got) = (asked.copied().unwrap_or(0), got.copied().unwrap_or(0));
-            // Those who ask while it is being read share a verdict.
-            let right = if asked == 0 { got == 0 } else { (1..=asked).contains(&got) };
-            assert!(right, "{of:?}: asked {asked} times, {got} verdicts on {}", thing.id);
+    let mut met = BTreeSet::new();
+    let mut left = STATES.into_iter();
+    let mut tried = JoinSet::new();
+    for of in left.by_ref().take(AT_ONCE) {
+        tried.spawn(every_command_in(of));
+    }
+    while let Some(kinds) = tried.join_next().await {
+        met.extend(kinds.unwrap());
+        if let Some(of) = left.next() {
+            tried.spawn(every_command_in(of));
         }
     }
     assert_eq!(met.len(), KINDS, "some kind of command was not tried: {met:?}");
+}
+
+/// Tries all commands on contents in this state; which kinds that were.
+async fn every_command_in(of: State) -> BTreeSet<usize> {
+    let mut met = BTreeSet::new();
+    let (mut world, things) = arrange(of, asked().len()).await;
+    let _free = Freed(world.gate.clone(), world.faults.clone());
+    // From before the first command, those of the arrangement included.
+    let verdicts = tokio::spawn(verdicts(world.peer.events()));
+    let mut calls = Vec::new();
+    for (ask, thing) in asked().iter().zip(&things) {
+        for command in ask(thing) {
+            met.insert(kind(&command));
+            calls.push((command.clone(), call(&world.peer, command)));
+            // In this order.
+            tokio::task::yield_now().await;
+        }
+    }
+    for command in of_nothing(world.temp.path()) {
+        met.insert(kind(&command));
+        calls.push((command.clone(), call(&world.peer, command)));
+    }
+    world.gate.free();
+    if of != State::Finishing {
+        world.faults.mend();
+    }
+    for (command, answer) in calls {
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
+        let Ok(Ok(answer)) = answer else { panic!("{of:?}: no answer to {command:?}") };
+        let dropped = matches!(&answer, Err(e) if e.kind == CommandErrorKind::Stopped);
+        assert!(!dropped, "{of:?}: {command:?} was dropped");
+        if let (Command::Verify { id }, Ok(_)) = (&command, &answer) {
+            *world.accepted.entry(*id).or_default() += 1;
+        }
+    }
+    world.faults.mend();
+    let at_work = |s: &Snapshot| {
+        let works = [TransferState::Hashing, TransferState::Checking, TransferState::Finishing];
+        s.transfers.iter().any(|t| works.contains(&t.state))
+    };
+    until(&world.peer, "all work is done", |s| !at_work(s)).await;
+    world.peer.stop(Stop::Now);
+    world.peer.stopped().await;
+    let World { peer, accepted, .. } = world;
+    drop(peer);
+    let given = tokio::time::timeout(PATIENCE, verdicts).await.expect("events end").unwrap();
+    for thing in &things {
+        let (asked, got) = (accepted.get(&thing.id), given.get(&thing.id));
+        let (asked, got) = (asked.copied().unwrap_or(0), got.copied().unwrap_or(0));
+        // Those who ask while it is being read share a verdict.
+        let right = if asked == 0 { got == 0 } else { (1..=asked).contains(&got) };
+        assert!(right, "{of:?}: asked {asked} times, {got} verdicts on {}", thing.id);
+    }
+    met
 }
 
 /// Damage that the disk does not show stays damage, over a restart too, until the owner says otherwise.
