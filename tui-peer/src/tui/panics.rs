@@ -108,11 +108,14 @@ fn report(dir: &Path, text: &str) -> Option<PathBuf> {
     let path = dir.join(format!("panic-{now}.txt"));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).ok()?;
     let trace = std::backtrace::Backtrace::force_capture();
+    // A release has no names: with where it lies in memory, a build that has them tells whose the addresses are.
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let base = maps.split('-').next().unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION");
     let text = crate::logfile::redact(text);
     let mut file = std::fs::OpenOptions::new();
     let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&path).ok()?;
-    write!(file, "tui-peer {version}\n{text}\n\n{trace}\n").ok()?;
+    write!(file, "tui-peer {version}\n{text}\n\nbase 0x{base}\n{trace:#}\n").ok()?;
     Some(path)
 }
 
@@ -134,5 +137,6 @@ mod tests {
         let path = report(&dir.path().join("log"), "boom in a.rs ?secret=xyz").unwrap();
         let text = std::fs::read_to_string(path).unwrap();
         assert!(text.contains("boom in a.rs") && !text.contains("xyz"), "{text}");
+        assert!(text.contains("\nbase 0x") && text.contains(" 0: "), "{text}");
     }
 }
