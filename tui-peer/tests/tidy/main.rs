@@ -163,9 +163,11 @@ fn files_use_each_other_in_no_new_circle() {
             parts.join("\n")
         );
     }
+    // Two who work beside each other may both open circles: which lines are left over is told, and no error.
     let left: BTreeSet<&String> = found.iter().flatten().collect();
-    let gone: Vec<_> = known.iter().flatten().filter(|file| !left.contains(file)).collect();
-    assert!(gone.is_empty(), "in no circle any more: delete them from circles.txt: {gone:#?}");
+    for file in known.iter().flatten().filter(|file| !file.is_empty() && !left.contains(file)) {
+        eprintln!("in no circle any more, delete its line from circles.txt: {file}");
+    }
 }
 
 #[test]
