@@ -11,6 +11,7 @@ mod listener;
 mod reader;
 mod stream;
 mod traffic;
+mod window;
 mod writer;
 
 use std::net::SocketAddr;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Traffic;
+use super::window::SendBuffer;
 
 /// The system takes what the network carries in this time from us ahead, and no more. It would take
 /// hundreds of kilobytes from every connection otherwise and send them side by side: each chunk would be
@@ -34,6 +35,7 @@ pub(super) struct Stream {
     tcp: TcpStream,
     traffic: Arc<Traffic>,
     ahead: u32,
+    buffer: SendBuffer,
     /// Bytes written in the running period, and when that began.
     written: u64,
     since: Instant,
@@ -48,7 +50,8 @@ impl Stream {
         // Payload goes out in large writes and requests must not wait.
         let _ = tcp.set_nodelay(true);
         let (since, low) = (Instant::now(), Duration::ZERO);
-        let stream = Self { tcp, traffic, ahead: MIN_AHEAD, written: 0, since, low };
+        let (ahead, buffer) = (MIN_AHEAD, SendBuffer::Growing);
+        let stream = Self { tcp, traffic, ahead, buffer, written: 0, since, low };
         stream.apply();
         stream
     }
@@ -76,6 +79,7 @@ impl Stream {
         if elapsed < PERIOD {
             return;
         }
+        self.buffer.grow(&self.tcp);
         let ahead = ahead_for(self.written, elapsed);
         (self.written, self.since) = (0, Instant::now());
         self.low = if ahead < self.ahead / 2 { self.low + elapsed } else { Duration::ZERO };
