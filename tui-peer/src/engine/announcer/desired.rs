@@ -110,8 +110,11 @@ impl Desired {
         self.progress.set(id, set);
     }
 
-    pub(super) fn add_chunks(&mut self, id: ContentId, chunks: &[u32]) {
-        self.progress.add(id, chunks);
+    /// Whether there is news for whoever sends it: to what waits to be told anyway more may come.
+    pub(super) fn add_chunks(&mut self, id: ContentId, chunks: &[u32]) -> bool {
+        let untold = self.progress.is_untold();
+        let begun = self.progress.add(id, chunks);
+        begun || (!untold && self.progress.is_untold())
     }
 
     pub(super) fn clear_partial(&mut self, id: ContentId) {
@@ -502,6 +505,23 @@ mod tests {
 
     fn id(n: u16) -> ContentId {
         meta(n).descriptor.id()
+    }
+
+    #[test]
+    fn of_chunks_that_follow_each_other_only_the_first_is_news() {
+        let mut desired = Desired::default();
+        assert!(!desired.add_chunks(id(1), &[1]), "of nothing that anybody is told of");
+        desired.set_partial(id(1), ChunkSet::empty(10));
+        while desired.next_progress().is_some() {}
+        assert!(desired.add_chunks(id(1), &[1]), "the first of all");
+        assert!(!desired.add_chunks(id(1), &[2]), "to be told anyway");
+        while desired.next_progress().is_some() {}
+        assert!(desired.add_chunks(id(1), &[3, 4]));
+        assert!(!desired.add_chunks(id(1), &[5]));
+        // Another download begins: that does not wait for the next time.
+        desired.set_partial(id(2), ChunkSet::empty(10));
+        assert!(desired.add_chunks(id(2), &[5]));
+        assert!(!desired.add_chunks(id(2), &[5]));
     }
 
     /// Sends all there is; `refuse` says what the tracker does not like. What it says yes to is returned.

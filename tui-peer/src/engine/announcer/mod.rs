@@ -191,7 +191,10 @@ impl Announcer {
 
     /// We have these chunks more. Needs a `set_partial` before, which says how many there are.
     pub(in crate::engine) fn add_chunks(&self, id: ContentId, chunks: &[u32]) {
-        self.with(|desired| desired.add_chunks(id, chunks));
+        // Each chunk that is stored comes here: the task is woken for the first that it has to tell of.
+        if self.shared.desired().add_chunks(id, chunks) {
+            self.shared.changed.notify_one();
+        }
     }
 
     /// It is no longer an unfinished download. Not needed before `set_share`.

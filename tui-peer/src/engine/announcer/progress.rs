@@ -41,9 +41,11 @@ impl Progress {
         self.untold.insert(id);
     }
 
-    pub(super) fn add(&mut self, id: ContentId, chunks: &[u32]) {
-        let Some(partial) = self.partials.get_mut(&id) else { return };
-        self.begun |= partial.set.is_empty() && !chunks.is_empty();
+    /// Returns whether these are the first chunks of a download.
+    pub(super) fn add(&mut self, id: ContentId, chunks: &[u32]) -> bool {
+        let Some(partial) = self.partials.get_mut(&id) else { return false };
+        let begins = partial.set.is_empty() && !chunks.is_empty();
+        self.begun |= begins;
         for chunk in chunks {
             if partial.set.insert(*chunk) {
                 if !partial.full {
@@ -52,6 +54,7 @@ impl Progress {
                 self.untold.insert(id);
             }
         }
+        begins
     }
 
     /// Returns whether there was one.
