@@ -22,6 +22,8 @@ const ROUNDS: f64 = 1.5;
 const CHEAP: f64 = 20.0;
 /// What has stood still is expected to take so many times longer than it has already.
 const SILENCE: f64 = 4.0;
+/// Seconds by which a source may always be slower than all others with what is left.
+const SOON: f64 = 0.5;
 /// Sources asked for one chunk at once, at most.
 const MAX_ASKED: usize = 2;
 
@@ -42,25 +44,34 @@ impl Node {
             return false;
         }
         let own = conn.speed(cx.now, usual);
+        let mine = (conn.outstanding + usual) as f64 / own;
+        if own < 1.0 || mine <= SOON {
+            return false;
+        }
+        let pending = body.flights.len() as u64 * usual;
+        let waited = cx.now.since(body.asked_at).as_secs_f64();
         let (mut speed, mut soonest) = (0.0, f64::INFINITY);
+        // A chunk comes from one source: however many there are, none is done before the soonest. Were
+        // that left out, many that are equally slow would leave the last chunk to each other for ever.
+        let patience = |speed: f64, soonest: f64| {
+            ((left + pending) as f64 / speed).max(soonest) * STEAL_FACTOR + SOON
+        };
         for other in self.others_for_rest(cx.now, at, content, body) {
             let its = other.speed(cx.now, usual);
             if its >= 1.0 {
                 speed += its;
                 soonest = soonest.min((other.outstanding + usual) as f64 / its);
+                // With more of them the rest takes no longer: a crowd is not looked at to its end.
+                if waited <= SOON && speed > own * 0.01 && mine > patience(speed, soonest) {
+                    return true;
+                }
             }
         }
-        if own < 1.0 || speed <= own * 0.01 {
+        if speed <= own * 0.01 {
             return false;
         }
-        let pending = body.flights.len() as u64 * usual;
-        let mine = (conn.outstanding + usual) as f64 / own;
-        // A chunk comes from one source: however many there are, none is done before the soonest. Were
-        // that left out, many that are equally slow would leave the last chunk to each other for ever.
-        let rest = ((left + pending) as f64 / speed).max(soonest);
-        let patience = rest * STEAL_FACTOR + 0.5;
+        let patience = patience(speed, soonest);
         // Time enough for the others to be done with all of it, and nobody was asked for any: they cannot.
-        let waited = cx.now.since(body.asked_at).as_secs_f64();
         mine > patience && waited <= patience
     }
 

@@ -33,6 +33,10 @@ pub(super) enum Step {
 impl Line {
     /// A content with this turn wants more; its turn now.
     pub(super) fn join(&mut self, id: ContentId, turn: u64) -> u64 {
+        // As a rule it is in line already: each chunk that is stored puts its content in line at every source.
+        if turn >= self.turn && self.waiting.contains(&(turn, id)) {
+            return turn;
+        }
         self.waiting.remove(&(turn, id));
         let turn = turn.max(self.turn);
         self.waiting.insert((turn, id));
@@ -53,8 +57,16 @@ impl Line {
         from.saturating_add(cost)
     }
 
-    fn next(&mut self) -> Option<ContentId> {
-        self.waiting.pop_first().map(|(_, id)| id)
+    fn next(&self) -> Option<ContentId> {
+        self.waiting.first().map(|(_, id)| *id)
+    }
+
+    /// There is nothing to ask for of the content whose turn it was.
+    fn pass(&mut self, id: ContentId) {
+        match self.waiting.first() {
+            Some((_, first)) if *first == id => drop(self.waiting.pop_first()),
+            _ => self.waiting.retain(|(_, of)| *of != id),
+        }
     }
 
     #[cfg(test)]
@@ -129,13 +141,17 @@ impl Node {
     }
 
     fn refill_conn(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        while let Some(id) = self.conns.get_mut(&at).and_then(|conn| conn.line.next()) {
+        while let Some(id) = self.conns.get(&at).and_then(|conn| conn.line.next()) {
             match self.ask_once(cx, at, id) {
                 Step::Asked => self.line_up(at, id),
                 // Nobody passes: one with large chunks would always find room before one with small ones.
                 Step::Full => return self.line_up(at, id),
                 // What is held is put back in line by the next tick, or by what arrives of it.
-                Step::Nothing | Step::Held => {}
+                Step::Nothing | Step::Held => {
+                    if let Some(conn) = self.conns.get_mut(&at) {
+                        conn.line.pass(id);
+                    }
+                }
             }
         }
     }

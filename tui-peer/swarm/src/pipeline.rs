@@ -95,8 +95,8 @@ impl Node {
         if pending > 0 && conn.is_overdue(cx.now, self.limit_delay()) {
             return Some(Step::Full);
         }
-        let depth = self.depth(cx.now, at, content).min(conn.max_queued);
-        let room = conn.outstanding + usual <= depth || pending == 0;
+        let deep = |bytes: u64| bytes <= self.depth(cx.now, at, content).min(conn.max_queued);
+        let room = pending == 0 || deep(conn.outstanding + usual);
         if !room || pending >= MAX_LIVE_REQUESTS {
             return Some(Step::Full);
         }
@@ -131,17 +131,22 @@ impl Node {
         let rtt = conn.rtt.unwrap_or(Duration::from_millis(100));
         let time = (rtt * 2 + self.cfg.depth_time).as_secs_f64();
         let bytes = (conn.down.get(now) * time) as u64;
-        let sources = content.links.values().filter(|link| link.is_open()).count() as u64;
-        let start = self.cfg.start_depth / sources.max(1);
-        let least = start.min(self.cfg.min_depth);
         let usual = content.body.as_ref().map_or(0, Body::usual_len);
         if conn.is_slow(now, usual) {
             // The chunk it is at, and when that is nearly here, the next: all share one byte budget, and one
             // that trickles must not hold more of it than need be.
             return usual + bytes.clamp(SLOW_AHEAD.min(usual), usual);
         }
-        let bytes = bytes.clamp(least, self.cfg.max_depth);
         // Who has sent no whole chunk yet may be one of those.
-        if conn.pace.0 > 0.0 { bytes.max(2 * usual) } else { bytes.max(usual) }
+        let chunks = if conn.pace.0 > 0.0 { 2 * usual } else { usual };
+        let bytes = bytes.min(self.cfg.max_depth).max(chunks);
+        if bytes >= self.cfg.min_depth {
+            return bytes;
+        }
+        // Of more sources the part is no more than that: this is asked at every turn, and a crowd is large.
+        let enough = self.cfg.start_depth / bytes.max(1) + 1;
+        let open = content.links.values().filter(|link| link.is_open());
+        let sources = open.take(usize::try_from(enough).unwrap_or(usize::MAX)).count() as u64;
+        bytes.max((self.cfg.start_depth / sources.max(1)).min(self.cfg.min_depth))
     }
 }

@@ -30,6 +30,9 @@ impl Node {
     pub(super) fn ask_any(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) -> bool {
         let (assign, most) = (self.cfg.assign, MAX_REQ_ANY);
         let Some(content) = self.contents.get(&id) else { return false };
+        if !content.links.get(&at).is_some_and(|link| matches!(link.has, Has::All)) {
+            return false;
+        }
         let depth = self.depth(cx.now, at, content);
         let may_have = self.budget_for(content);
         let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
@@ -48,7 +51,6 @@ impl Node {
         let able = assign
             && spreads
             && !content.policy.sequential
-            && matches!(link.has, Has::All)
             && !link.barren
             && body.wanted.is_complete()
             && body.hashes_missing.is_empty()

@@ -57,6 +57,9 @@ impl Node {
             let idle = requests < MIN_PIPED;
             let own = if is_slow(conn) { idle } else { !full };
             let open = own && (idle || bytes < self.cfg.pipe);
+            if !open && self.up_limited == 0 {
+                return None;
+            }
             // What waits for a limit of its own content waits for nobody, and nobody for it.
             let goes = |wanted: &Wanted| match self.has_up_limit(&wanted.id()) {
                 true => conn.piped_limited(&wanted.id()) < MIN_PIPED,
