@@ -213,7 +213,7 @@ pub fn in_catalogue(
     let called = |row: &&CatalogueRow| {
         row.raw_name() == what
             || &*row.name == what
-            || row.aliases.iter().any(|name| &**name == what)
+            || row.aliases().iter().any(|name| &**name == what)
     };
     let exact: Vec<_> = catalogue.rows.iter().filter(called).collect();
     if let [only] = exact.as_slice() {
@@ -245,13 +245,14 @@ pub fn in_catalogue(
 /// The name by which somebody says that it is an earlier state of a folder.
 fn earlier(row: &CatalogueRow) -> Option<&str> {
     let mark = before_mark(&row.id);
-    let names = std::iter::once(&row.name).chain(&row.aliases);
+    let names = std::iter::once(&row.name).chain(row.aliases());
     names.map(|name| &**name).find(|name| name.ends_with(&mark))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::snapshot::OtherNames;
 
     fn transfer(n: u8, name: &str, path: &str) -> Transfer {
         Transfer {
@@ -275,8 +276,7 @@ mod tests {
         let row = |n: u8, aliases: &[&str]| CatalogueRow {
             id: ContentId::from_bytes([n; 32]),
             name: "photos".into(),
-            raw: None,
-            aliases: aliases.iter().map(|name| (*name).into()).collect(),
+            others: OtherNames::of(None, aliases.iter().map(|name| (*name).into()).collect()),
             kind: common::content::Kind::Folder,
             size: 1,
             chunks: 1,

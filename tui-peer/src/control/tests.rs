@@ -14,7 +14,7 @@ use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Event, Level, Target, What};
 use crate::engine::handle::{Call, EngineHandle, HandleParts, Stop, channel};
 use crate::engine::snapshot::{
-    Catalogue, CatalogueRow, ChunkState, Focus, Me, NetState, Network, Snapshot,
+    Catalogue, CatalogueRow, ChunkState, Focus, Me, NetState, Network, OtherNames, Snapshot,
 };
 
 /// Longer than any step takes.
@@ -40,8 +40,7 @@ fn snapshot(rows: u32) -> Snapshot {
     let row = |n: u32| CatalogueRow {
         id: ContentId::from_bytes([1; 32]),
         name: format!("file {n}").as_str().into(),
-        raw: (n == 1).then(|| "file\u{7} 1".into()),
-        aliases: vec!["alias".into()],
+        others: OtherNames::of((n == 1).then(|| "file\u{7} 1".into()), vec!["alias".into()]),
         kind: Kind::File,
         size: 5,
         chunks: 1,

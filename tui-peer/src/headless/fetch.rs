@@ -185,8 +185,7 @@ mod tests {
         let row = CatalogueRow {
             id: ContentId::from_bytes([1; 32]),
             name: "newest.iso".into(),
-            raw: None,
-            aliases: Vec::new(),
+            others: None,
             kind: common::content::Kind::File,
             size: 1,
             chunks: 1,

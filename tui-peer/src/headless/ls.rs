@@ -161,14 +161,14 @@ fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<Catalogue
     let (mut rows, mut names): (Vec<&CatalogueRow>, Vec<String>) = Default::default();
     for row in &snapshot.catalogue.rows {
         let mut folded = fold(&row.name);
-        for alias in &row.aliases {
+        for alias in row.aliases() {
             folded.push(ALIAS);
             folded.push_str(&fold(alias));
         }
         let own = own.get(&row.id);
         let subject = Subject {
             name: &row.name,
-            aliases: &row.aliases,
+            aliases: row.aliases(),
             folded: &folded,
             size: row.size,
             sources: row.sources,
@@ -341,8 +341,7 @@ mod tests {
         let row = |sources, complete| CatalogueRow {
             id: ContentId::from_bytes([1; 32]),
             name: "x".into(),
-            raw: None,
-            aliases: Vec::new(),
+            others: None,
             kind: ContentKind::File,
             size: 1,
             chunks: 1,

@@ -29,7 +29,7 @@ impl Names {
             Self { text: String::new(), ends: Vec::with_capacity(catalogue.rows.len()) };
         for row in &catalogue.rows {
             names.push(&row.name);
-            for alias in &row.aliases {
+            for alias in row.aliases() {
                 names.text.push(ALIAS);
                 names.push(alias);
             }
@@ -111,14 +111,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::snapshot::CatalogueRow;
+    use crate::engine::snapshot::{CatalogueRow, OtherNames};
 
     fn catalogue(names: &[(String, Vec<String>)]) -> Catalogue {
         let row = |(name, aliases): &(String, Vec<String>)| CatalogueRow {
             id: ContentId::from_bytes([0; 32]),
             name: name.as_str().into(),
-            raw: None,
-            aliases: aliases.iter().map(|alias| alias.as_str().into()).collect(),
+            others: OtherNames::of(None, aliases.iter().map(|a| a.as_str().into()).collect()),
             kind: Kind::File,
             size: 1,
             chunks: 1,

@@ -9,7 +9,7 @@ use common::id::ContentId;
 use common::names::show;
 use common::wire::tracker::{FileMeta, FileRow};
 
-use crate::engine::snapshot::{Catalogue, CatalogueRow, Rows, raw_of};
+use crate::engine::snapshot::{Catalogue, CatalogueRow, OtherNames, Rows, raw_of};
 
 /// Rows mirrored at most: at twice what one peer may share, the list is past what anybody reads, and
 /// a tracker must not fill our memory. What comes later is left out.
@@ -223,11 +223,11 @@ impl Mirror {
 /// A row of the tracker's, made safe to show.
 pub(super) fn shown(row: &FileRow) -> CatalogueRow {
     let name = show(&row.meta.name);
+    let aliases = row.aliases.iter().map(|name| show(name).into()).collect();
     CatalogueRow {
         id: row.meta.descriptor.id(),
-        raw: raw_of(&row.meta.name, &name),
+        others: OtherNames::of(raw_of(&row.meta.name, &name), aliases),
         name: name.into(),
-        aliases: row.aliases.iter().map(|name| show(name).into()).collect(),
         kind: row.meta.descriptor.kind,
         size: row.meta.total,
         chunks: row.meta.chunks,
@@ -244,9 +244,7 @@ fn folded(name: &Arc<str>) -> Arc<str> {
 }
 
 fn text_len(key: &Key, row: &CatalogueRow) -> usize {
-    let aliases: usize = row.aliases.iter().map(|name| name.len()).sum();
-    let raw = row.raw.as_ref().map_or(0, |raw| raw.len());
-    key.0.len() + row.name.len() + raw + aliases
+    key.0.len() + row.text_len()
 }
 
 #[cfg(test)]
@@ -286,11 +284,7 @@ mod tests {
         let raw = |row: &CatalogueRow| row.raw_name().to_owned();
         let raw: Vec<String> = catalogue.rows.iter().map(raw).collect();
         assert_eq!(raw, ["apple\u{1b}[2J", "zeal", "Zebra"]);
-        assert_eq!(
-            catalogue.rows.get(1).unwrap().raw,
-            None,
-            "it is kept only where it is different"
-        );
+        assert_eq!(catalogue.rows.get(1).unwrap().others, None, "kept only where it is different");
         assert!(catalogue.whole);
         assert_eq!((metas.len(), gone.len()), (3, 0));
         assert!(mirror.take().is_none(), "nothing new");

@@ -3,6 +3,7 @@
 //!
 //! Strings that came from the network are already safe to show ([`common::names::show`]).
 
+mod catalogue;
 mod focus;
 mod holders;
 mod member;
@@ -16,12 +17,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use common::content::Kind;
 use common::id::{ContentId, PeerId};
 use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
 pub use super::chunks::ChunkState;
+pub use catalogue::{Catalogue, CatalogueRow, OtherNames};
 pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
 pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
@@ -292,50 +293,6 @@ pub struct Totals {
     pub up: u64,
     /// Payload received and not used in this run.
     pub wasted: u64,
-}
-
-/// The network's files.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Catalogue {
-    /// Counts up with every change.
-    pub version: u64,
-    /// Sorted by name, then id.
-    pub rows: Rows<CatalogueRow>,
-    /// Whether all pages have arrived since we (re)joined.
-    pub whole: bool,
-}
-
-/// One content of the network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CatalogueRow {
-    /// Its id.
-    pub id: ContentId,
-    /// Its name, safe to show.
-    pub name: Arc<str>,
-    /// The same as its owner gave it, where that is different.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub raw: Option<Arc<str>>,
-    /// Its other names.
-    pub aliases: Vec<Arc<str>>,
-    /// File or folder.
-    pub kind: Kind,
-    /// Bytes of all its files (a claim until it is downloaded).
-    pub size: u64,
-    /// Its chunks (a claim until it is downloaded).
-    pub chunks: u32,
-    /// Connected peers with at least one chunk.
-    pub sources: u32,
-    /// Connected peers with all chunks.
-    pub complete: u32,
-    /// When it first appeared, in seconds since 1970.
-    pub first_seen: u64,
-}
-
-impl CatalogueRow {
-    /// Its name as its owner gave it: not for a screen.
-    pub fn raw_name(&self) -> &str {
-        self.raw.as_ref().unwrap_or(&self.name)
-    }
 }
 
 /// What stands after the name of an earlier state of a folder, in the network's list as well.

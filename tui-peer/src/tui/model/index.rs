@@ -230,7 +230,7 @@ impl Job {
         let own = if self.filter.needs_own() { mine.get(&row.id) } else { None };
         self.filter.matches(&Subject {
             name: &row.name,
-            aliases: &row.aliases,
+            aliases: row.aliases(),
             folded: names.row(i as usize),
             size: row.size,
             sources: row.sources,

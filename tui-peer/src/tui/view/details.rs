@@ -39,8 +39,8 @@ pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     lines.push(fitting(width, identity(model)));
     lines.push(fitting(width, place(model)));
-    if let Some(r) = model.selected_row().filter(|r| !r.aliases.is_empty()) {
-        let names: Vec<&str> = r.aliases.iter().map(AsRef::as_ref).collect();
+    if let Some(r) = model.selected_row().filter(|r| !r.aliases().is_empty()) {
+        let names: Vec<&str> = r.aliases().iter().map(AsRef::as_ref).collect();
         let text = format!("also called {}", names.join(", "));
         lines.push(vec![(format::start(&theme.name(&text), usize::from(width)), Style::new())]);
     }
