@@ -1,6 +1,9 @@
 //! Real engines and a real tracker in one process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "network/early.rs"]
+mod early;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -72,7 +72,8 @@ impl Node {
 
     /// Payload arrived.
     pub(super) fn data(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, off: u32, len: u32) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
+        let conn = self.conns.get_mut(&at).filter(|conn| conn.greeted);
+        let Some(conn) = conn else { return };
         conn.heard = cx.now;
         if conn.cancelled.contains_key(&rid) {
             return self.late_data(cx, at, rid, off, len);
@@ -80,7 +81,7 @@ impl Node {
         conn.progress = cx.now;
         conn.snubbed_until = None;
         conn.busy = None;
-        conn.down.add(cx.now, u64::from(len));
+        conn.count_down(cx.now, u64::from(len));
         let Some(asked) = conn.requests.get_mut(&rid) else {
             return self.fault(cx, at, "sent data nobody asked for");
         };
@@ -247,7 +248,8 @@ impl Node {
                 body.senders = Default::default();
             }
             cx.out.push(Output::Completed { id });
-            self.cancel_requests(cx, |asked| asked.is_chunk_of(id));
+            // Hashes too, of whoever has not said HELLO: nobody would wait for them.
+            self.cancel_requests(cx, |asked| asked.id() == id);
             self.tell_news(cx, id);
         }
     }

@@ -11,9 +11,11 @@ use common::net::AddrGroup;
 use super::answers::Questions;
 use super::event::ConnId;
 use super::line::Line;
-use super::rate::Rate;
+use super::rate::{Rate, Round};
 use super::time::Time;
 
+/// A round trip before it is known.
+const USUAL_RTT: Duration = Duration::from_millis(100);
 /// Weight of the last chunk in a source's pace.
 const PACE_WEIGHT: f64 = 0.25;
 /// Seconds between chunks from which on a rate over two seconds says too little.
@@ -37,6 +39,8 @@ pub(super) struct Conn {
     pub(super) peer: PeerId,
     /// Whether we dialled: then our handles are even and theirs odd.
     pub(super) dialed: bool,
+    /// Its HELLO has passed.
+    pub(super) greeted: bool,
     /// Whose connections count as one with it where places are scarce; none if it is exempt.
     pub(super) group: Option<AddrGroup>,
     /// A key of its address was banned before it came: until then it is the first to lose its place.
@@ -83,6 +87,8 @@ pub(super) struct Conn {
     pub(super) turn: u64,
     pub(super) unchoked: bool,
     pub(super) down: Rate,
+    /// What it sends in a round trip.
+    pub(super) per_round: Round,
     pub(super) up: Rate,
     /// Bytes sent in the last minute or so: halved every thirty seconds.
     pub(super) recent_up: u64,
@@ -116,8 +122,8 @@ pub(super) enum Asked {
     Any { id: ContentId, len: u32 },
     /// A slice of the manifest.
     Meta { id: ContentId, len: u32, got: u32 },
-    /// Chunk hashes.
-    Hashes { id: ContentId, file: u32, range: HashRange, since: Time },
+    /// Chunk hashes; `early`: before the content was open, beside what is planned.
+    Hashes { id: ContentId, file: u32, range: HashRange, since: Time, early: bool },
 }
 
 impl Asked {
@@ -133,6 +139,14 @@ impl Asked {
     /// Whether some of a chunk has come.
     pub(super) fn has_begun(&self) -> bool {
         matches!(self, Self::Chunk { got, .. } if *got > 0)
+    }
+
+    /// Its time begins only now.
+    pub(super) fn begin(&mut self, now: Time) {
+        match self {
+            Self::Chunk { moved: since, .. } | Self::Hashes { since, .. } => *since = now,
+            Self::Any { .. } | Self::Meta { .. } => {}
+        }
     }
 
     /// Whether it is about payload of this content.
@@ -189,6 +203,7 @@ impl Conn {
             id,
             peer,
             dialed,
+            greeted: true,
             group,
             suspect_until: Time::ZERO,
             max_queued: u64::from(max_queued),
@@ -214,6 +229,7 @@ impl Conn {
             turn: 0,
             unchoked: false,
             down: Rate::default(),
+            per_round: Round::default(),
             up: Rate::default(),
             recent_up: 0,
             delivered: false,
@@ -229,6 +245,17 @@ impl Conn {
             since: now,
             churn: (now, 0),
         }
+    }
+
+    /// Its round trip, or what is likely before it is known.
+    pub(super) fn rtt(&self) -> Duration {
+        self.rtt.unwrap_or(USUAL_RTT)
+    }
+
+    /// Payload arrived.
+    pub(super) fn count_down(&mut self, now: Time, bytes: u64) {
+        self.down.add(now, bytes);
+        self.per_round.add(now, bytes, self.rtt());
     }
 
     /// Whether we asked to open this content and have no answer yet.

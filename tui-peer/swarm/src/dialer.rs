@@ -22,12 +22,22 @@ const PERMANENT_WAIT: Duration = Duration::from_secs(600);
 /// must not outlast an old ban.
 const MAX_REMEMBERED: usize = 4096;
 
+/// A peer's last dial or connection is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Wait {
+    /// It is not dialled again before.
+    until: Time,
+    /// Failures in a row.
+    fails: u32,
+    /// The last dial came to nothing, or HELLO did not pass.
+    refused: bool,
+}
+
 /// Dials under way, waits and bans.
 #[derive(Debug, Default)]
 pub(super) struct Dialer {
     dialing: BTreeSet<PeerId>,
-    /// Until when a peer is not dialled again, and after how many failures.
-    waits: Remembered<PeerId, (Time, u32), MAX_REMEMBERED>,
+    waits: Remembered<PeerId, Wait, MAX_REMEMBERED>,
     bans: Remembered<PeerId, Time, MAX_REMEMBERED>,
     pub(super) rate: DialRate,
 }
@@ -44,7 +54,7 @@ impl Dialer {
     pub(super) fn may_dial(&self, peer: &PeerId, now: Time) -> bool {
         !self.dialing.contains(peer)
             && !self.is_banned(peer, now)
-            && self.waits.get(peer).is_none_or(|(until, _)| until <= now)
+            && self.waits.get(peer).is_none_or(|wait| wait.until <= now)
     }
 
     pub(super) fn state(&self, peer: &PeerId, now: Time) -> DialState {
@@ -52,8 +62,8 @@ impl Dialer {
             DialState::Dialing
         } else if let Some(until) = self.bans.get(peer).filter(|until| *until > now) {
             DialState::Banned { left: until.since(now) }
-        } else if let Some((until, fails)) = self.waits.get(peer).filter(|wait| wait.0 > now) {
-            DialState::Waiting { fails, left: until.since(now) }
+        } else if let Some(wait) = self.waits.get(peer).filter(|wait| wait.until > now) {
+            DialState::Waiting { fails: wait.fails, left: wait.until.since(now) }
         } else {
             DialState::Free
         }
@@ -63,6 +73,12 @@ impl Dialer {
         self.dialing.insert(peer);
     }
 
+    /// Whether the last dial of this peer came to nothing.
+    pub(super) fn was_refused(&self, peer: &PeerId) -> bool {
+        self.waits.get(peer).is_some_and(|wait| wait.refused)
+    }
+
+    /// A dial came to nothing, or HELLO did not pass.
     pub(super) fn failed(
         &mut self,
         peer: PeerId,
@@ -70,8 +86,19 @@ impl Dialer {
         now: Time,
         rng: &mut fastrand::Rng,
     ) {
+        self.wait(peer, permanent, true, now, rng);
+    }
+
+    fn wait(
+        &mut self,
+        peer: PeerId,
+        permanent: bool,
+        refused: bool,
+        now: Time,
+        rng: &mut fastrand::Rng,
+    ) {
         self.dialing.remove(&peer);
-        let fails = self.waits.get(&peer).map_or(0, |(_, fails)| fails);
+        let fails = self.waits.get(&peer).map_or(0, |wait| wait.fails);
         let wait = if permanent {
             PERMANENT_WAIT
         } else {
@@ -79,7 +106,8 @@ impl Dialer {
         };
         // Half to one and a half times, so that a crowd does not come back at once.
         let wait = wait.mul_f64(0.5 + rng.f64());
-        self.waits.remember(peer, (now + wait, fails.saturating_add(1)));
+        let (until, fails) = (now + wait, fails.saturating_add(1));
+        self.waits.remember(peer, Wait { until, fails, refused });
     }
 
     pub(super) fn connected(&mut self, peer: &PeerId) {
@@ -98,7 +126,7 @@ impl Dialer {
         if lived >= LASTING {
             self.waits.forget(&peer);
         }
-        self.failed(peer, false, now, rng);
+        self.wait(peer, false, false, now, rng);
     }
 
     pub(super) fn ban(&mut self, peer: PeerId, until: Time) {
@@ -135,6 +163,7 @@ mod tests {
             dialer.started(peer);
             assert!(!dialer.may_dial(&peer, now));
             dialer.failed(peer, false, now, &mut rng);
+            assert!(dialer.was_refused(&peer));
             let mut waited = Duration::ZERO;
             while !dialer.may_dial(&peer, now + waited) {
                 waited += Duration::from_millis(100);
@@ -146,6 +175,7 @@ mod tests {
         assert!(waits[11] >= LONGEST_WAIT / 2 && waits[11] <= LONGEST_WAIT.mul_f64(1.5));
         dialer.connected(&peer);
         dialer.ended(peer, Duration::from_secs(1), now, &mut rng);
+        assert!(!dialer.was_refused(&peer), "it was up");
         assert!(!dialer.may_dial(&peer, now + LONGEST_WAIT / 3), "it did not last");
         dialer.ended(peer, LASTING, now, &mut rng);
         now = now + FIRST_WAIT * 2;

@@ -77,6 +77,13 @@ pub enum Input {
         /// All there is to know.
         ready: Ready,
     },
+    /// The tracker said what a content is (checked against the id).
+    Described {
+        /// Which content.
+        id: ContentId,
+        /// What it is.
+        descriptor: Descriptor,
+    },
     /// The assembled manifest does not have the right root: its sender lied.
     ManifestRejected {
         /// Which content.
@@ -179,6 +186,30 @@ pub enum Input {
         group: Option<AddrGroup>,
         /// Most bytes it lets us have queued (its HELLO).
         max_queued: u32,
+    },
+    /// A peer that we dialled has proven its key, and our HELLO is on its way. Its own is still to come: until
+    /// [`Input::Greeted`] says that it passed, nothing that the peer sends is told.
+    Reached {
+        /// The connection's number.
+        conn: ConnId,
+        /// Who it is.
+        peer: PeerId,
+        /// As of [`Input::Connected`].
+        group: Option<AddrGroup>,
+    },
+    /// The HELLO of a peer that was reached has passed.
+    Greeted {
+        /// On which connection.
+        conn: ConnId,
+        /// Most bytes it lets us have queued.
+        max_queued: u32,
+    },
+    /// It did not pass, or did not come.
+    Refused {
+        /// Which connection is over.
+        conn: ConnId,
+        /// Whether trying again later makes no sense.
+        permanent: bool,
     },
     /// A dial came to nothing.
     DialFailed {

@@ -53,7 +53,10 @@ impl Node {
                 break;
             }
             let Some((file, range)) = body.hash_todo.pop_front() else { break };
-            if !body.chunks_of(file, range).any(|chunk| body.lacks(chunk)) {
+            let mut chunks = body.chunks_of(file, range);
+            // Or what was asked for early has brought them all.
+            let known = body.chunks_of(file, range).all(|chunk| body.hash(chunk).is_some());
+            if known || !chunks.any(|chunk| body.lacks(chunk)) {
                 continue;
             }
             if !body.chunks_of(file, range).any(|chunk| link.has.contains(chunk)) {
@@ -63,11 +66,33 @@ impl Node {
             }
             let rid = conn.rid();
             body.hash_asked.insert((file, range.index));
-            conn.requests.insert(rid, Asked::Hashes { id, file, range, since: cx.now });
+            let question = Asked::Hashes { id, file, range, since: cx.now, early: false };
+            conn.requests.insert(rid, question);
             let HashRange { index, count } = range;
             let handle = link.handle;
             cx.send(at, PeerMsg::HashReq { handle, rid, file, level, index, count });
             asked += 1;
+        }
+    }
+
+    /// A content that was just opened: what was asked for early is not asked for again, if it is all of a range.
+    pub(super) fn claim_early_hashes(&mut self, at: ConnId, id: ContentId) {
+        let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
+        else {
+            return;
+        };
+        let Some(body) = content.body.as_mut() else { return };
+        for asked in conn.requests.values_mut() {
+            let Asked::Hashes { id: of, file, range, early, .. } = asked else { continue };
+            let mut todo = body.hash_todo.iter();
+            if *of == id
+                && *early
+                && let Some(place) = todo.position(|todo| *todo == (*file, *range))
+            {
+                body.hash_todo.remove(place);
+                body.hash_asked.insert((*file, range.index));
+                *early = false;
+            }
         }
     }
 
@@ -84,15 +109,20 @@ impl Node {
             conn.cancelled.remove(&rid);
             return;
         }
-        let Some(Asked::Hashes { id, file, range, .. }) = conn.requests.get(&rid).cloned() else {
+        let Some(Asked::Hashes { id, file, range, early, .. }) = conn.requests.get(&rid).cloned()
+        else {
             return self.fault(cx, at, "sent hashes nobody asked for");
         };
         conn.requests.remove(&rid);
         let Some(body) = self.body_mut(&id) else { return };
-        body.hash_asked.remove(&(file, range.index));
+        if !early {
+            body.hash_asked.remove(&(file, range.index));
+        }
         let Some(hashes) = body.hashes.get_mut(file as usize) else { return };
         if hashes.accept(range, list, proof).is_err() {
-            body.hash_todo.push_front((file, range));
+            if !early {
+                body.hash_todo.push_front((file, range));
+            }
             let (code, time) = (Code::BadData, self.cfg.ban_bad);
             return self.ban_and_close(cx, at, code, "sent hashes that lead nowhere", time);
         }

@@ -4,13 +4,13 @@
 //! - [`event`]: the contract with the shell; [`time`]: time as it is passed in.
 //! - `node`: one peer's brain; dispatches to the parts below. `content`, `conn`: what it keeps.
 //! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
-//! - Fetching: `picker` (rarest first), `request`, `pipeline` (how much at once), `line` (which content
-//!   next), `endgame` (late chunks), `recall` (waiting ones), `assembly` (what arrives, and who is
-//!   believed), `waste` (those who break off what they began).
+//! - Fetching: `early` (before the first answer), `picker` (rarest first), `request`, `pipeline` (how much
+//!   at once), `line` (which content next), `endgame` (late chunks), `recall` (waiting ones), `assembly`
+//!   (what arrives, and who is believed), `waste` (those who break off what they began).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign`
 //!   (uploader-side assignment), `answers` (how many questions are answered), `doubt` (when a peer says
 //!   that our copy is wrong).
-//! - Connections: `seek`, `dialer` (back-off, bans), `dial_rate`, `places` (who goes when a table is
+//! - Connections: `seek`, `dialer` (back-off, bans), `dial_rate`, `greeting` (their way in), `places` (who goes when a table is
 //!   full), `suspects` (neighbours of banned keys). `tick`: what time brings.
 //! - [`policy`]: weights, order, limits and bans the user wishes. `rate`, [`config`], [`view`].
 
@@ -26,8 +26,10 @@ mod content;
 mod dial_rate;
 mod dialer;
 mod doubt;
+mod early;
 mod endgame;
 pub mod event;
+mod greeting;
 mod hashes;
 mod lifecycle;
 mod line;

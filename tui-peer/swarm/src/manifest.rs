@@ -7,7 +7,7 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
 use super::conn::{Asked, Wanted};
-use super::content::{Has, ManifestFetch};
+use super::content::{Content, Has, ManifestFetch};
 use super::event::{ConnId, Output};
 use super::node::{Cx, Node};
 
@@ -17,27 +17,28 @@ const MANIFEST_WINDOW: usize = 8;
 impl Node {
     /// Asks one source for (more of) a folder's manifest.
     pub(super) fn fetch_manifest(&mut self, cx: &mut Cx<'_>, id: ContentId) {
-        let Some(content) = self.contents.get_mut(&id) else { return };
+        let Some(content) = self.contents.get(&id) else { return };
         let Some(descriptor) = content.descriptor.filter(|d| d.kind == Kind::Folder) else {
             return;
         };
         if content.body.is_some() || content.paused {
             return;
         }
-        if content.manifest.is_none() {
-            // Whoever has any chunk of a folder has its manifest.
-            let rests = |at| self.conns.get(at).is_none_or(|conn| conn.ask_after > cx.now);
-            let source = content.links.iter().find(|(at, link)| match &link.has {
-                _ if rests(at) => false,
-                Has::Unread { all, bitfield, runs } => {
-                    *all || bitfield.is_some() || !runs.is_empty()
-                }
-                _ => true,
-            });
-            let Some((at, _)) = source else { return };
-            content.manifest =
-                Some(ManifestFetch { conn: *at, next: 0, slices: Vec::new(), delivered: 0 });
+        // Whoever has any chunk of a folder has its manifest.
+        let rests = |at| self.conns.get(at).is_none_or(|conn| conn.ask_after > cx.now);
+        let mut sources = content.links.iter().filter(|(at, link)| match &link.has {
+            _ if rests(at) => false,
+            Has::Unread { all, bitfield, runs } => *all || bitfield.is_some() || !runs.is_empty(),
+            _ => true,
+        });
+        let source = sources.next().map(|(at, _)| *at);
+        if let Some(source) = source {
+            self.give_up_early_list(cx, &id);
+            let Some(content) = self.contents.get_mut(&id) else { return };
+            let fresh = ManifestFetch { conn: source, next: 0, slices: Vec::new(), delivered: 0 };
+            content.manifest.get_or_insert(fresh);
         }
+        let Some(content) = self.contents.get_mut(&id) else { return };
         let Some(fetch) = content.manifest.as_mut() else { return };
         let Some(handle) = content.links.get(&fetch.conn).map(|link| link.handle) else { return };
         let Some(conn) = self.conns.get_mut(&fetch.conn) else { return };
@@ -53,6 +54,17 @@ impl Node {
             });
             fetch.next += len;
             fetch.slices.push((rid, false));
+        }
+    }
+
+    /// A peer that was asked along with our HELLO and has not opened the folder yet keeps nobody waiting who has.
+    fn give_up_early_list(&mut self, cx: &mut Cx<'_>, id: &ContentId) {
+        let Some(content) = self.contents.get_mut(id) else { return };
+        let Content { manifest, links, .. } = &mut **content;
+        if let Some(fetch) = manifest.take_if(|fetch| !links.contains_key(&fetch.conn)) {
+            for (rid, _) in fetch.slices {
+                self.cancel(cx, fetch.conn, rid);
+            }
         }
     }
 

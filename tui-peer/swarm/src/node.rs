@@ -32,7 +32,10 @@ pub struct Node {
     /// Boxed: of tens of thousands every other place in the nodes of the tree is empty.
     pub(super) contents: BTreeMap<ContentId, Box<Content>>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
+    /// Connections whose HELLO has passed.
     pub(super) by_peer: BTreeMap<PeerId, ConnId>,
+    /// Those that we dialled and whose HELLO is still to come.
+    pub(super) reached: BTreeMap<PeerId, ConnId>,
     pub(super) dialer: Dialer,
     /// Which addresses are exempt from the rate of dials to one network.
     pub(super) near: OnLink,
@@ -72,6 +75,17 @@ pub struct Node {
     pub(super) pace: Option<Pace>,
 }
 
+/// How a connection ended, for whether and when its peer is dialled again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was up.
+    Itself,
+    /// Its HELLO did not pass; `permanent`: another try makes no sense.
+    Refused { permanent: bool },
+    /// There is another one.
+    Spare,
+}
+
 /// What handlers work with: the moment and where outputs go.
 pub(super) struct Cx<'a> {
     pub(super) now: Time,
@@ -98,6 +112,7 @@ impl Node {
             contents: BTreeMap::new(),
             conns: BTreeMap::new(),
             by_peer: BTreeMap::new(),
+            reached: BTreeMap::new(),
             dialer: Dialer::default(),
             near: OnLink::default(),
             suspects: Suspects::default(),
@@ -128,6 +143,11 @@ impl Node {
         match input {
             Input::ContentAdded { id, ready } => self.add_content(cx, id, ready),
             Input::ContentReady { id, ready } => self.content_ready(cx, id, ready),
+            Input::Described { id, descriptor } => {
+                if let Some(content) = self.contents.get_mut(&id) {
+                    content.descriptor.get_or_insert(descriptor);
+                }
+            }
             Input::ManifestRejected { id, conn } => self.manifest_rejected(cx, id, conn),
             Input::WantedChanged { id, wanted } => self.change_wanted(cx, id, wanted),
             Input::PausedChanged { id, paused } => self.change_paused(cx, id, paused),
@@ -158,6 +178,14 @@ impl Node {
                     self.dial_on(cx);
                 }
             }
+            Input::Reached { conn, peer, group } => {
+                let mut conn = Conn::new(conn, peer, true, group, 0, now);
+                conn.suspect_until = self.suspects.until(&peer, group);
+                self.reached(cx, conn);
+                self.dial_on(cx);
+            }
+            Input::Greeted { conn, max_queued } => self.greeted(cx, conn, max_queued),
+            Input::Refused { conn, permanent } => self.refused(cx, conn, permanent),
             Input::DialFailed { peer, permanent, proven } => {
                 self.dialer.rate.ended(&peer, proven);
                 self.dialer.failed(peer, permanent, now, &mut self.rng);
@@ -196,7 +224,8 @@ impl Node {
     }
 
     fn message(&mut self, cx: &mut Cx<'_>, at: ConnId, msg: PeerMsg) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
+        let conn = self.conns.get_mut(&at).filter(|conn| conn.greeted);
+        let Some(conn) = conn else { return };
         conn.heard = cx.now;
         match msg {
             PeerMsg::Hello(_) => self.fault(cx, at, "HELLO twice"),
@@ -273,94 +302,70 @@ impl Node {
     }
 
     /// The same. If the reason is ours, what the peer leaves half answered is not its doing.
-    fn close_for(&mut self, cx: &mut Cx<'_>, at: ConnId, code: Code, why: &str, ours: bool) {
+    pub(super) fn close_for(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: ConnId,
+        code: Code,
+        why: &str,
+        ours: bool,
+    ) {
         if self.conns.contains_key(&at) {
             cx.out.push(Output::Disconnect { conn: at, code, text: why.to_owned() });
             if ours {
-                self.parted(cx, at);
+                self.parted(cx, at, Ended::Itself);
             } else {
                 self.disconnected(cx, at);
             }
         }
     }
 
-    fn connected(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
-        conn.rests_until = self.resting.get(&conn.peer).unwrap_or_default();
-        let (at, peer) = (conn.id, conn.peer);
-        self.dialer.connected(&peer);
-        if conn.dialed {
-            self.dialer.rate.ended(&peer, true);
-        }
-        if self.dialer.is_banned(&peer, cx.now) {
-            let text = "banned for a while".to_owned();
-            cx.out.push(Output::Disconnect { conn: at, code: Code::NotPermitted, text });
-            return;
-        }
-        if let Some(old) = self.by_peer.get(&peer).copied().and_then(|old| self.conns.get(&old)) {
-            // Both ends keep the connection dialled by the smaller key; of two dialled by the same
-            // side, the newer (the older is dead, or its owner would not dial again).
-            let dialer = |conn: &Conn| if conn.dialed { self.me } else { peer };
-            let keep_old = dialer(old) < dialer(&conn);
-            let (loser, text) =
-                (if keep_old { at } else { old.id }, "another connection is open".to_owned());
-            let code = Code::Duplicate;
-            if keep_old {
-                cx.out.push(Output::Disconnect { conn: loser, code, text });
-                return;
-            }
-            // Both dialled each other; a peer that dials anew leaves its own requests half answered.
-            let crossed = conn.dialed || self.conns.get(&loser).is_some_and(|old| old.dialed);
-            self.close_for(cx, loser, code, &text, crossed);
-        }
-        if self.conns.len() >= self.cfg.max_conns
-            && let Some(loser) = self.crowded_conn(&conn, cx.now)
-        {
-            self.close_for(cx, loser, Code::Busy, "room is needed for others", true);
-        }
-        if self.conns.len() >= self.cfg.max_conns {
-            if conn.dialed {
-                // Or it would be dialled again at once.
-                self.dialer.failed(peer, false, cx.now, &mut self.rng);
-            }
-            let text = "too many connections".to_owned();
-            cx.out.push(Output::Disconnect { conn: at, code: Code::Busy, text });
-            return;
-        }
-        self.by_peer.insert(peer, at);
-        self.conns.insert(at, conn);
-        self.ping(cx, at);
-        self.open_wanted(cx, at);
-        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
-    }
-
     pub(super) fn disconnected(&mut self, cx: &mut Cx<'_>, at: ConnId) {
         let Some(conn) = self.conns.get(&at) else { return };
         let (peer, wasted) = (conn.peer, Self::half_answered(conn.requests.values()));
+        let ended = conn.ended();
         self.note_waste(cx, at, peer, wasted);
-        self.parted(cx, at);
+        self.parted(cx, at, ended);
     }
 
-    fn parted(&mut self, cx: &mut Cx<'_>, at: ConnId) {
+    pub(super) fn parted(&mut self, cx: &mut Cx<'_>, at: ConnId, ended: Ended) {
         let Some(conn) = self.conns.remove(&at) else { return };
-        if self.by_peer.get(&conn.peer) == Some(&at) {
-            self.by_peer.remove(&conn.peer);
+        for table in [&mut self.by_peer, &mut self.reached] {
+            if table.get(&conn.peer) == Some(&at) {
+                table.remove(&conn.peer);
+            }
         }
-        let lived = cx.now.since(conn.since);
-        self.dialer.ended(conn.peer, lived, cx.now, &mut self.rng);
+        match ended {
+            Ended::Itself => {
+                let lived = cx.now.since(conn.since);
+                self.dialer.ended(conn.peer, lived, cx.now, &mut self.rng);
+            }
+            Ended::Refused { permanent } => {
+                self.dialer.failed(conn.peer, permanent, cx.now, &mut self.rng);
+            }
+            Ended::Spare => {}
+        }
         if !self.dialer.is_banned(&conn.peer, cx.now) {
             self.suspects.left(&conn, cx.now);
         }
         let mut requeued: BTreeMap<ContentId, u32> = BTreeMap::new();
+        let mut lists = BTreeSet::new();
         for (rid, asked) in &conn.requests {
             self.undo(cx, at, *rid, asked);
-            if let Asked::Chunk { id, .. } | Asked::Any { id, .. } = asked {
-                *requeued.entry(*id).or_default() += 1;
+            match asked {
+                Asked::Chunk { id, .. } | Asked::Any { id, .. } => {
+                    *requeued.entry(*id).or_default() += 1;
+                }
+                Asked::Meta { id, .. } => _ = lists.insert(*id),
+                Asked::Hashes { .. } => {}
             }
         }
         let ids: BTreeSet<ContentId> = conn.handles.values().copied().collect();
         for id in ids {
             self.unlink(cx, at, id, conn.peer, requeued.get(&id).copied().unwrap_or(0));
         }
+        // Of what was not open yet too.
+        lists.into_iter().for_each(|id| self.fetch_manifest(cx, id));
         self.fill_all(cx);
         self.fill_slots(cx);
         self.pump(cx);
@@ -403,8 +408,8 @@ impl Node {
                 }
                 0
             }
-            Asked::Hashes { id, file, range, .. } => {
-                if let Some(body) = self.body_mut(id) {
+            Asked::Hashes { id, file, range, early, .. } => {
+                if let Some(body) = self.body_mut(id).filter(|_| !early) {
                     body.hash_asked.remove(&(*file, range.index));
                     body.hash_todo.push_back((*file, *range));
                 }

@@ -53,13 +53,17 @@ impl Node {
             let Some(spare) = self.spare_link(&id, at, cx.now) else { return };
             self.close_link(cx, spare, id);
         }
-        let (Some(conn), Some(content)) = (self.conns.get_mut(&at), self.contents.get(&id)) else {
-            return;
-        };
+        self.say_open(cx, at, id);
+    }
+
+    /// Says OPEN; under which handle.
+    pub(super) fn say_open(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) -> Option<u16> {
+        let (conn, content) = (self.conns.get_mut(&at)?, self.contents.get(&id)?);
         let handle = conn.handle();
         conn.opening.insert(handle, (id, cx.now));
         let open = Open { handle, id, state: own_state(content), want: true };
         cx.send(at, PeerMsg::Open(open));
+        Some(handle)
     }
 
     pub(super) fn on_open(&mut self, cx: &mut Cx<'_>, at: ConnId, open: Open) {
@@ -139,6 +143,7 @@ impl Node {
             content.descriptor = Some(descriptor);
             cx.out.push(Output::Described { id, descriptor });
         }
+        self.claim_early_hashes(at, id);
         self.link(cx, at, handle, id, (state, want), true);
     }
 

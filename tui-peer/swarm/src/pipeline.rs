@@ -1,8 +1,6 @@
 //! How much is asked of whom at once: a source's rate times the delay, within a byte budget that all
 //! contents share.
 
-use std::time::Duration;
-
 use common::id::ContentId;
 use common::limits::MAX_LIVE_REQUESTS;
 
@@ -106,7 +104,7 @@ impl Node {
 
     /// Whether the byte budget lets a content ask for more. The last part of it is kept for contents
     /// that use less than their share, so that one fast download never keeps out the others.
-    fn may_reserve(&self, content: &Content, bytes: u64) -> bool {
+    pub(super) fn may_reserve(&self, content: &Content, bytes: u64) -> bool {
         let share = self.part_of(self.cfg.budget, content);
         let modest = content.outstanding == 0 || content.outstanding + bytes <= share;
         let kept = if modest { 0 } else { self.cfg.budget / KEPT };
@@ -128,9 +126,10 @@ impl Node {
     /// early is asked of the wrong peer (64 peers, 128 MiB: 1.67 of the bound, shared 1.3).
     pub(super) fn depth(&self, now: Time, at: ConnId, content: &Content) -> u64 {
         let Some(conn) = self.conns.get(&at) else { return 0 };
-        let rtt = conn.rtt.unwrap_or(Duration::from_millis(100));
-        let time = (rtt * 2 + self.cfg.depth_time).as_secs_f64();
-        let bytes = (conn.down.get(now) * time) as u64;
+        let time = (conn.rtt() * 2 + self.cfg.depth_time).as_secs_f64();
+        // TCP sends twice as much in each round trip until it is as fast as it can be: that must be asked for.
+        let growing = conn.per_round.get(now, conn.rtt()) * 2;
+        let bytes = ((conn.down.get(now) * time) as u64).max(growing);
         let usual = content.body.as_ref().map_or(0, Body::usual_len);
         if conn.is_slow(now, usual) {
             // The chunk it is at, and when that is nearly here, the next: all share one byte budget, and one

@@ -66,7 +66,7 @@ pub(super) struct FullTables {
 
 /// Where a peer comes from.
 #[derive(Debug, Clone, Copy, Default)]
-struct Origin {
+pub(super) struct Origin {
     group: Option<AddrGroup>,
     /// A new key from an address with a banned one.
     suspect: bool,
@@ -114,9 +114,13 @@ fn loser(holders: &[Holder], newcomer: Origin, now: Time) -> Option<ConnId> {
 
 impl Node {
     /// A connection that goes for a new one; `None` if the new one has to.
-    pub(super) fn crowded_conn(&self, newcomer: &Conn, now: Time) -> Option<ConnId> {
-        let holders: Vec<Holder> = self.conns.values().map(|c| self.holds(c, now)).collect();
-        loser(&holders, origin(newcomer, now), now)
+    pub(super) fn crowded_conn(&self, newcomer: Origin, now: Time) -> Option<ConnId> {
+        loser(&self.conn_holders(now), newcomer, now)
+    }
+
+    fn conn_holders(&self, now: Time) -> Vec<Holder> {
+        let greeted = self.conns.values().filter(|conn| conn.greeted);
+        greeted.map(|conn| self.holds(conn, now)).collect()
     }
 
     /// A connection whose peer loses its place in a content for another one.
@@ -142,11 +146,10 @@ impl Node {
     pub(super) fn full_tables(&self, id: &ContentId, now: Time) -> Option<FullTables> {
         let content = self.contents.get(id).filter(|content| starves(content, now))?;
         let links = content.links.len() >= self.cfg.max_links;
-        let conns = self.conns.len() >= self.cfg.max_conns;
-        let conn_holders = || self.conns.values().map(|conn| self.holds(conn, now)).collect();
+        let conns = self.places() >= self.cfg.max_conns;
         Some(FullTables {
             links: if links { self.link_holders(content, id, now) } else { Vec::new() },
-            conns: if conns { conn_holders() } else { Vec::new() },
+            conns: if conns { self.conn_holders(now) } else { Vec::new() },
             now,
         })
     }
@@ -186,7 +189,7 @@ impl Node {
     }
 }
 
-fn origin(conn: &Conn, now: Time) -> Origin {
+pub(super) fn origin(conn: &Conn, now: Time) -> Origin {
     Origin { group: conn.group, suspect: conn.suspect_until > now }
 }
 

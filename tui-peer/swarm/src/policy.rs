@@ -159,7 +159,8 @@ impl Node {
     pub(super) fn ban_peer(&mut self, cx: &mut Cx<'_>, peer: PeerId, time: Option<Duration>) {
         self.dialer.ban(peer, time.map_or(FOR_EVER, |time| cx.now + time));
         self.suspects.forget(&peer);
-        if let Some(at) = self.by_peer.get(&peer).copied() {
+        for at in [&self.by_peer, &self.reached].map(|table| table.get(&peer).copied()) {
+            let Some(at) = at else { continue };
             if let Some(group) = self.conns.get(&at).and_then(|conn| conn.group) {
                 self.suspects.add(group, cx.now);
             }

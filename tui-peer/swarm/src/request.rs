@@ -141,14 +141,27 @@ impl Node {
     }
 
     fn request(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, chunk: u32) {
+        let link = self.contents.get(&id).and_then(|content| content.links.get(&at));
+        if let Some(handle) = link.map(|link| link.handle) {
+            self.request_on(cx, at, id, handle, chunk);
+        }
+    }
+
+    /// Asks for a chunk under a handle that may not be open yet.
+    pub(super) fn request_on(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: ConnId,
+        id: ContentId,
+        handle: u16,
+        chunk: u32,
+    ) {
         let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
         else {
             return;
         };
-        let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_mut()) else {
-            return;
-        };
-        let (handle, len) = (link.handle, body.len(chunk));
+        let Some(body) = content.body.as_mut() else { return };
+        let len = body.len(chunk);
         conn.wake(cx.now);
         let rid = conn.rid();
         conn.requests.insert(rid, Asked::Chunk { id, chunk, len, got: 0, moved: cx.now });
@@ -273,7 +286,12 @@ impl Node {
                 }
                 self.fill(cx, *id);
             }
-            (Asked::Meta { .. }, _) => self.count_reject(cx, at),
+            // What was asked for before it was open is no fault of the peer's.
+            (Asked::Meta { id, .. }, _) => {
+                if self.contents.get(id).is_some_and(|content| content.links.contains_key(&at)) {
+                    self.count_reject(cx, at);
+                }
+            }
         }
     }
 
@@ -312,7 +330,7 @@ impl Node {
 }
 
 /// The chunk after the run that begins at the start, if there is one.
-fn first_missing(have: &common::chunk_set::ChunkSet) -> u32 {
+pub(super) fn first_missing(have: &common::chunk_set::ChunkSet) -> u32 {
     have.runs().next().filter(|run| run.start == 0).map_or(0, |run| run.end)
 }
 

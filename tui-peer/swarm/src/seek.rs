@@ -51,16 +51,19 @@ impl Node {
         if !content.is_active() {
             return;
         }
-        let coming =
-            |peer: &&PeerId| self.dialer.is_dialing(peer) && !self.by_peer.contains_key(*peer);
+        // Those that were reached and have not said HELLO are on their way too.
+        let under_way =
+            |peer: &PeerId| self.dialer.is_dialing(peer) || self.reached.contains_key(peer);
+        let coming = |peer: &&PeerId| under_way(peer) && !self.by_peer.contains_key(*peer);
         let dialing = content.known.keys().filter(coming).count();
         let room = self.cfg.dial_target.saturating_sub(content.links.len() + dialing);
-        let mut room = room.min(self.cfg.max_conns.saturating_sub(self.conns.len()));
+        let mut room = room.min(self.cfg.max_conns.saturating_sub(self.places()));
         let crowded = room == 0;
         if crowded {
             room = STARVING.saturating_sub(dialing);
         }
-        let room = room.min(self.cfg.max_dialing.saturating_sub(self.dialer.dialing()));
+        let all_dialing = self.dialer.dialing() + self.reached.len();
+        let room = room.min(self.cfg.max_dialing.saturating_sub(all_dialing));
         if room == 0 {
             return;
         }
@@ -68,7 +71,7 @@ impl Node {
             .known
             .values()
             .filter(|s| !self.by_peer.contains_key(&s.peer) && !s.addrs.is_empty())
-            .filter(|s| self.dialer.may_dial(&s.peer, cx.now))
+            .filter(|s| !under_way(&s.peer) && self.dialer.may_dial(&s.peer, cx.now))
             .collect();
         if candidates.is_empty() {
             return;

@@ -114,18 +114,20 @@ impl Node {
         }
     }
 
-    /// Whether payload is under way in either direction.
+    /// Whether payload, or a list of files, is under way in either direction.
     pub fn is_busy(&self) -> bool {
         self.outstanding > 0
             || self
                 .conns
                 .values()
-                .any(|c| !c.in_pipe.is_empty() || !c.queue.is_empty() || !c.requests.is_empty())
+                .any(|c| !c.in_pipe.is_empty() || !c.queue.is_empty() || c.pending() > 0)
     }
 
     /// Looks after one connection.
     fn watch(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
+        // Until HELLO has passed the shell says when it is over.
+        let conn = self.conns.get_mut(&at).filter(|conn| conn.greeted);
+        let Some(conn) = conn else { return };
         let stale: Vec<u32> = conn
             .requests
             .iter()

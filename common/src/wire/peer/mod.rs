@@ -1,6 +1,10 @@
 //! Messages between peers (protocol.md 5.1).
 //!
 //! `h` is a content handle: the dialling side gives out even numbers, the accepting side odd ones.
+//! The dialling side need not wait for answers: OPEN may come right behind its HELLO, and what is asked under a
+//! handle right behind the OPEN. All of it is read in order once that HELLO has passed, and what is asked under a
+//! handle that was not opened after all is rejected. Every version does so; the dialling side reads nothing before
+//! the other's HELLO has passed in its turn.
 //! DATA is not part of [`PeerMsg`]: its payload goes from the socket straight into a pooled buffer,
 //! so a reader looks at the frame type first ([`DATA`]) and reads a [`DataHeader`].
 

@@ -43,6 +43,8 @@ pub(super) struct Desired {
     watch: BTreeSet<ContentId>,
     unwatch: BTreeSet<ContentId>,
     locate: BTreeSet<ContentId>,
+    /// Watched contents whose changes of sources may have been missed: located after those that are waited for.
+    catch_up: BTreeSet<ContentId>,
     watch_catalogue: bool,
     full: Full,
     /// A REGISTER said that more follow.
@@ -209,7 +211,7 @@ impl Desired {
         self.watch = self.watched.iter().copied().collect();
         self.watch_catalogue = true;
         // Changes of sources were missed meanwhile.
-        self.locate.extend(self.watched.iter().copied());
+        self.catch_up = self.watched.iter().copied().collect();
     }
 
     /// The tracker has let us in, or has forgotten us since: everything is to be told again, shares only if the
@@ -412,7 +414,8 @@ impl Desired {
     }
 
     fn next_locate(&mut self, now: Instant) -> Option<Request> {
-        let id = self.locate.pop_first()?;
+        let id = self.locate.pop_first().or_else(|| self.catch_up.pop_first())?;
+        self.catch_up.remove(&id);
         let q = self.requests.ask(Pending::Locate(id), now);
         let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
         Some(Request::FileLocations { q, id, want })
@@ -643,6 +646,24 @@ mod tests {
         assert_eq!(kinds(&desired.early(Instant::now(), || None)), "llllc");
         desired.connected(true);
         assert_eq!(kinds(&accepted(&mut desired))[..2], *"wl");
+    }
+
+    #[test]
+    fn what_a_download_waits_for_is_asked_with_the_hello_however_many_are_watched() {
+        let mut desired = Desired::default();
+        desired.watch((0..100).map(id).collect());
+        let last = (0..100).map(id).max().unwrap();
+        desired.locate(last);
+        desired.hello();
+        let first = desired.early(Instant::now(), || None).into_iter().next();
+        assert!(matches!(first, Some(Request::FileLocations { id, .. }) if id == last));
+        desired.connected(true);
+        let located = |request: &Request| match request {
+            Request::FileLocations { id, .. } => Some(*id),
+            _ => None,
+        };
+        let rest: Vec<ContentId> = accepted(&mut desired).iter().filter_map(located).collect();
+        assert_eq!((rest.len(), rest.contains(&last)), (96, false), "each once");
     }
 
     #[test]

@@ -20,14 +20,12 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses tried in one dial.
 pub(in crate::engine) const MAX_TRIES: usize = 4;
 
-/// One attempt over `addrs`; reports `Up` or `DialFailed`.
+/// One attempt over `addrs`; reports `Reached` or `DialFailed`.
 pub(in crate::engine) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
     let failed = match attempt(peer, &addrs, &ours).await {
         Err(error) => Some((error, false)),
         // The key was the right one, whatever comes of it.
-        Ok((secure, addr)) => {
-            ours.finish(secure, addr, true).await.err().map(|error| (error, true))
-        }
+        Ok((secure, addr)) => ours.reached(secure, addr).await.err().map(|error| (error, true)),
     };
     if let Some((error, proven)) = failed {
         let permanent = error.is_permanent();

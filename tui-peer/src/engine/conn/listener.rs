@@ -71,5 +71,5 @@ async fn shake_hands(
     let secure = tokio::time::timeout(ACCEPT_TIMEOUT, accept)
         .await
         .map_err(|_| HandshakeError::Timeout)??;
-    Box::pin(ours.finish(secure, addr, false)).await
+    Box::pin(ours.accepted(secure, addr)).await
 }

@@ -40,20 +40,47 @@ const COMMAND_QUEUE: usize = 4096;
 /// What connections tell the session.
 #[derive(Debug)]
 pub(in crate::engine) enum ConnEvent {
-    /// A connection passed TLS and HELLO.
+    /// A connection that a peer made passed TLS and HELLO.
     Up {
         /// Its number.
         conn: ConnId,
         /// Who it is.
         peer: PeerId,
-        /// Whether we dialled.
-        dialed: bool,
         /// The other end.
         addr: SocketAddr,
         /// Most bytes it lets us have queued.
         max_queued: u32,
         /// Its writer.
         handle: ConnHandle,
+    },
+    /// A peer that we dialled has proven its key, and our HELLO is on its way; its own is still to come.
+    Reached {
+        /// The connection's number.
+        conn: ConnId,
+        /// Who it is.
+        peer: PeerId,
+        /// The other end.
+        addr: SocketAddr,
+        /// Its writer.
+        handle: ConnHandle,
+    },
+    /// The HELLO of a peer that was reached has passed.
+    Greeted {
+        /// Which connection.
+        conn: ConnId,
+        /// Most bytes it lets us have queued.
+        max_queued: u32,
+    },
+    /// It did not pass, or did not come: the connection is to be closed.
+    Refused {
+        /// Which.
+        conn: ConnId,
+        /// Whether another try makes no sense.
+        permanent: bool,
+        /// What the peer is to be told, if anything.
+        code: Option<Code>,
+        /// Why, in words.
+        why: String,
     },
     /// A dial came to nothing.
     DialFailed {

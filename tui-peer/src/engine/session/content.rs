@@ -214,6 +214,11 @@ impl Phase {
 }
 
 impl Content {
+    pub(super) fn rename(&mut self, name: String) {
+        self.shown = common::names::show(&name).into();
+        self.name = name;
+    }
+
     /// A download of which only the record is known.
     pub(super) fn download(record: DownloadRecord) -> Self {
         let name = record.name.clone();

@@ -11,6 +11,7 @@ use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
 use common::names::safe_component;
+use common::wire::tracker::FileMeta;
 use tokio::sync::oneshot;
 
 use super::Session;
@@ -216,8 +217,25 @@ impl Session {
         let record = download.record.clone();
         self.remember(&record);
         if descriptor.kind == Kind::File {
-            self.open(id);
+            self.open_unless_looking(id);
         }
+    }
+
+    /// The tracker says what it is, which is bound to the id like a peer's word: a download that only waited for that
+    /// goes on while its sources are dialled. One that nobody gave a name takes the tracker's.
+    pub(super) fn on_located(&mut self, id: ContentId, meta: &FileMeta) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        let waits = content.descriptor.is_none() && content.phase() == Some(&Phase::Resolving);
+        if !waits || meta.descriptor.id() != id {
+            return;
+        }
+        let nameless = content.name == id.short();
+        if let Some(download) = content.as_download().filter(|_| nameless) {
+            download.record.name.clone_from(&meta.name);
+            content.rename(meta.name.clone());
+        }
+        self.feed(Input::Described { id, descriptor: meta.descriptor });
+        self.on_described(id, meta.descriptor);
     }
 
     /// The next bytes of a manifest are here.

@@ -22,7 +22,7 @@ impl Session {
             uptime: self.began.elapsed(),
             received,
             sent,
-            connections: self.conns.len(),
+            connections: self.conns.values().filter(|conn| conn.greeted).count(),
             volumes: volumes.into_values().collect(),
             writes_waiting: self.disk.writes_waiting(),
             errors: self.errors,

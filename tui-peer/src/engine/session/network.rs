@@ -368,7 +368,8 @@ impl Session {
             }
             TrackerEvent::Sources { id, meta, sources, complete, partial, whole } => {
                 if let Some(meta) = meta {
-                    self.note_meta(meta);
+                    self.note_meta(meta.clone());
+                    self.on_located(id, &meta);
                 }
                 self.on_sources(id, sources, whole);
                 if self.contents.get(&id).is_some_and(|c| c.phase() == Some(&Phase::Watching)) {

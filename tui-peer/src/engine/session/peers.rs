@@ -17,6 +17,8 @@ use swarm::event::{ConnId, Input};
 pub(super) struct Conn {
     pub(super) peer: PeerId,
     pub(super) addr: SocketAddr,
+    /// Its HELLO has passed.
+    pub(super) greeted: bool,
     pub(super) handle: ConnHandle,
     /// We ended it: what still comes from it is of no interest.
     pub(super) closing: bool,
@@ -30,6 +32,12 @@ pub(super) struct Conn {
 }
 
 impl Conn {
+    fn new(peer: PeerId, addr: SocketAddr, greeted: bool, handle: ConnHandle) -> Self {
+        let (bufs, serving, since) = (HashMap::new(), HashMap::new(), Instant::now());
+        let (closing, down, up) = (false, 0, 0);
+        Self { peer, addr, greeted, handle, closing, bufs, serving, down, up, since }
+    }
+
     /// Ends it from our side; what it holds is free at once.
     pub(super) fn close(&mut self, code: Code, text: String) {
         self.closing = true;
@@ -41,19 +49,28 @@ impl Conn {
 impl Session {
     pub(super) fn on_conn(&mut self, event: ConnEvent) {
         match event {
-            ConnEvent::Up { conn, peer, dialed, addr, max_queued, handle } => {
-                let (bufs, serving) = (HashMap::new(), HashMap::new());
-                let since = Instant::now();
-                let closing = false;
-                let entry =
-                    Conn { peer, addr, handle, closing, bufs, serving, down: 0, up: 0, since };
-                self.conns.insert(conn, entry);
-                self.failures.reached(&peer);
-                let text = format!("{} connected ({addr})", self.who(&peer));
-                let what = What::Peer { peer, connected: true };
-                self.tell(Level::Debug, Target::Net, text, what);
+            ConnEvent::Up { conn, peer, addr, max_queued, handle } => {
+                self.conns.insert(conn, Conn::new(peer, addr, true, handle));
+                self.say_connected(peer, addr);
                 let group = self.ours.links.now().group(addr.ip());
-                self.feed(Input::Connected { conn, peer, dialed, group, max_queued });
+                self.feed(Input::Connected { conn, peer, dialed: false, group, max_queued });
+            }
+            ConnEvent::Reached { conn, peer, addr, handle } => {
+                self.conns.insert(conn, Conn::new(peer, addr, false, handle));
+                let group = self.ours.links.now().group(addr.ip());
+                self.feed(Input::Reached { conn, peer, group });
+            }
+            ConnEvent::Greeted { conn, max_queued } => {
+                let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else {
+                    return;
+                };
+                entry.greeted = true;
+                let (peer, addr) = (entry.peer, entry.addr);
+                self.say_connected(peer, addr);
+                self.feed(Input::Greeted { conn, max_queued });
+            }
+            ConnEvent::Refused { conn, permanent, code, why } => {
+                self.on_refused(conn, permanent, code, &why);
             }
             ConnEvent::DialFailed { peer, permanent, proven, why } => {
                 self.on_dial_failed(peer, (permanent, proven), &why);
@@ -92,14 +109,43 @@ impl Session {
                 }
             }
             ConnEvent::Down { conn, why } => {
-                if let Some(entry) = self.conns.remove(&conn) {
+                let Some(entry) = self.conns.remove(&conn) else { return };
+                if entry.greeted {
                     let text = format!("{} disconnected: {why}", self.who(&entry.peer));
                     let what = What::Peer { peer: entry.peer, connected: false };
                     self.tell(Level::Debug, Target::Net, text, what);
-                    self.feed(Input::Disconnected { conn });
                 }
+                self.feed(Input::Disconnected { conn });
+                self.note_ungreeted(&entry, &why);
             }
         }
+    }
+
+    fn say_connected(&mut self, peer: PeerId, addr: SocketAddr) {
+        self.failures.reached(&peer);
+        let text = format!("{} connected ({addr})", self.who(&peer));
+        let what = What::Peer { peer, connected: true };
+        self.tell(Level::Debug, Target::Net, text, what);
+    }
+
+    /// Tells of a connection that ended before its peer had said HELLO, or anything else.
+    fn note_ungreeted(&mut self, entry: &Conn, why: &str) {
+        if !entry.greeted && !entry.closing {
+            self.note_unreached(entry.peer, why);
+        }
+    }
+
+    /// A peer that was reached does not let us in, or we do not let it.
+    fn on_refused(&mut self, conn: ConnId, permanent: bool, code: Option<Code>, why: &str) {
+        let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else { return };
+        let peer = entry.peer;
+        match code {
+            Some(code) => entry.close(code, why.to_owned()),
+            // It is gone, or has said why itself.
+            None => drop(self.conns.remove(&conn)),
+        }
+        self.feed(Input::Refused { conn, permanent });
+        self.note_unreached(peer, why);
     }
 
     fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {
@@ -113,8 +159,9 @@ impl Session {
 
     /// Forgets a connection whose writer cannot keep up; its tasks end by themselves.
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
-        if self.conns.remove(&conn).is_some() {
+        if let Some(entry) = self.conns.remove(&conn) {
             self.feed(Input::Disconnected { conn });
+            self.note_ungreeted(&entry, "it closed the connection");
         }
     }
 

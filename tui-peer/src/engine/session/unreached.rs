@@ -8,6 +8,7 @@ use common::names::show;
 
 use super::Session;
 use super::content::Phase;
+use super::peers::Conn;
 use crate::engine::announcer::SourceInfo;
 use crate::engine::event::{Level, Target, What};
 use crate::engine::snapshot::Unreached;
@@ -68,10 +69,15 @@ impl Session {
         (permanent, proven): (bool, bool),
         why: &str,
     ) {
+        self.feed(Input::DialFailed { peer, permanent, proven });
+        self.note_unreached(peer, why);
+    }
+
+    /// Tells of a peer that could not be reached, in the log and where it is waited for.
+    pub(super) fn note_unreached(&mut self, peer: PeerId, why: &str) {
         let text = format!("could not reach {}: {why}", self.who(&peer));
         self.say(Level::Debug, Target::Net, text);
         self.failures.failed(peer, show(why));
-        self.feed(Input::DialFailed { peer, permanent, proven });
         let waits = |(id, sources): (&ContentId, &std::collections::HashMap<PeerId, _>)| {
             sources.contains_key(&peer).then_some(*id)
         };
@@ -95,7 +101,8 @@ impl Session {
             return Vec::new();
         }
         let Some(known) = self.net.sources.get(id) else { return Vec::new() };
-        if self.conns.values().any(|conn| !conn.closing && known.contains_key(&conn.peer)) {
+        let is_there = |conn: &Conn| conn.greeted && !conn.closing;
+        if self.conns.values().any(|conn| is_there(conn) && known.contains_key(&conn.peer)) {
             return Vec::new();
         }
         let now = self.now();

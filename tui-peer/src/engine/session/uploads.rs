@@ -27,7 +27,8 @@ impl Session {
         let now = self.now();
         let line = self.node.upload_line(self.now());
         let places: HashMap<ConnId, u32> = line.waiting.iter().copied().zip(1u32..).collect();
-        let rows = self.conns.iter().map(|(id, conn)| {
+        let greeted = self.conns.iter().filter(|(_, conn)| conn.greeted);
+        let rows = greeted.map(|(id, conn)| {
             let view = self.node.conn(*id, now).unwrap_or_default();
             let takes: Vec<Take> = self
                 .node

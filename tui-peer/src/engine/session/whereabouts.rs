@@ -141,8 +141,8 @@ impl Session {
     /// Sources of a content that may be dialled: those we are connected to first.
     fn sources_of(&self, id: &ContentId) -> BTreeMap<String, Vec<SocketAddr>> {
         let Some(known) = self.net.sources.get(id) else { return BTreeMap::new() };
-        let connected: std::collections::BTreeSet<PeerId> =
-            self.conns.values().map(|conn| conn.peer).collect();
+        let greeted = self.conns.values().filter(|conn| conn.greeted);
+        let connected: std::collections::BTreeSet<PeerId> = greeted.map(|conn| conn.peer).collect();
         let mut known: Vec<_> = known.values().filter(|source| !source.addrs.is_empty()).collect();
         known.sort_by_key(|source| (!connected.contains(&source.peer), source.peer));
         let note = |source: &crate::engine::announcer::SourceInfo| {

@@ -12,6 +12,8 @@ struct Chaos {
     rng: fastrand::Rng,
     things: Vec<Thing>,
     conns: Vec<ConnId>,
+    /// Those whose HELLO is still to come.
+    reached: Vec<ConnId>,
     next: u64,
     /// Messages of the node to which nobody has answered.
     open: Vec<(ConnId, PeerMsg)>,
@@ -45,6 +47,7 @@ impl Chaos {
             rng: fastrand::Rng::with_seed(seed),
             things: vec![thing(2_000_000), thing(700_000), thing(1)],
             conns: Vec::new(),
+            reached: Vec::new(),
             next: 1,
             open: Vec::new(),
             streams: Vec::new(),
@@ -138,6 +141,7 @@ impl Chaos {
 
     fn gone(&mut self, conn: ConnId) {
         self.conns.retain(|c| *c != conn);
+        self.reached.retain(|c| *c != conn);
         self.open.retain(|(c, _)| *c != conn);
         self.streams.retain(|s| s.0 != conn);
         self.serve.retain(|s| s.0 != conn);
@@ -167,6 +171,7 @@ impl Chaos {
             return self.rubbish();
         }
         match self.rng.u32(0..100) {
+            0..4 if !self.reached.is_empty() && self.rng.bool() => self.greet(),
             0..4 if self.conns.len() < 4 || self.rng.u8(..16) == 0 => self.connect(),
             0..4 => self.ask(),
             4 => {
@@ -204,11 +209,38 @@ impl Chaos {
     fn connect(&mut self) {
         let conn = ConnId(self.next);
         self.next += 1;
-        self.conns.push(conn);
         let peer = peer(self.rng.u8(1..40));
         let (dialed, max_queued) = (self.rng.bool(), self.rng.u32(..));
         let group = self.rng.bool().then(|| common::net::AddrGroup::V6(self.rng.u64(..3)));
-        self.feed(Input::Connected { conn, peer, dialed, group, max_queued });
+        if !dialed || self.rng.bool() {
+            self.conns.push(conn);
+            return self.feed(Input::Connected { conn, peer, dialed, group, max_queued });
+        }
+        self.reached.push(conn);
+        self.feed(Input::Reached { conn, peer, group });
+    }
+
+    /// One that was reached passes its HELLO, or does not; much may have happened meanwhile.
+    fn greet(&mut self) {
+        let conn = self.reached[self.rng.usize(..self.reached.len())];
+        match self.rng.u32(0..8) {
+            0 => {
+                self.gone(conn);
+                let permanent = self.rng.bool();
+                self.feed(Input::Refused { conn, permanent });
+            }
+            1 => {
+                self.gone(conn);
+                self.feed(Input::Disconnected { conn });
+            }
+            2 => self.feed(Input::Message { conn, msg: PeerMsg::Ping(7) }),
+            _ => {
+                self.reached.retain(|c| *c != conn);
+                self.conns.push(conn);
+                let max_queued = self.rng.u32(..);
+                self.feed(Input::Greeted { conn, max_queued });
+            }
+        }
     }
 
     /// Something the user, the tracker or the disk does.
@@ -239,7 +271,11 @@ impl Chaos {
             13 if self.rng.u32(0..8) == 0 => {
                 Input::ManifestRejected { id, conn: ConnId(self.rng.u64(0..self.next)) }
             }
-            _ => Input::SourcesFound { id, sources: (0..40).map(hint).collect() },
+            _ => {
+                let have = self.rng.choice([1, u32::MAX]).unwrap_or(1);
+                let sources = (0..40).map(|n| SourceHint { have, ..hint(n) });
+                Input::SourcesFound { id, sources: sources.collect() }
+            }
         };
         self.feed(input);
     }
@@ -260,6 +296,10 @@ impl Chaos {
             return;
         }
         let (conn, msg) = self.open.swap_remove(self.rng.usize(..self.open.len()));
+        if self.reached.contains(&conn) {
+            // It reads all of that behind our HELLO, and answers when its own has passed.
+            return self.open.push((conn, msg));
+        }
         let say = |msg| Input::Message { conn, msg };
         match msg {
             PeerMsg::Open(Open { handle, id, .. }) => {

@@ -5,6 +5,7 @@ mod busy;
 mod chaos;
 mod crowds;
 mod doubts;
+mod early;
 mod hostile;
 mod pair;
 mod serving;
@@ -107,7 +108,13 @@ fn check(node: &Node) {
         assert!(conn.requests.len() <= MAX_LIVE_REQUESTS + MAX_REQ_ANY + 16);
         assert!(conn.cancelled.len() <= 1025);
         assert!(conn.queue.len() <= MAX_LIVE_REQUESTS * 2);
-        assert_eq!(node.by_peer.get(&conn.peer), Some(at));
+        let (by_peer, reached) = (node.by_peer.get(&conn.peer), node.reached.get(&conn.peer));
+        if conn.greeted {
+            assert_eq!(by_peer, Some(at));
+        } else {
+            assert_eq!(reached, Some(at));
+            assert!(conn.handles.is_empty() && conn.opening.len() <= 1 && conn.down.total == 0);
+        }
         for (handle, id) in &conn.handles {
             assert_eq!(node.contents[id].links[at].handle, *handle);
         }
@@ -178,6 +185,8 @@ fn check(node: &Node) {
         }
         assert!(node.live.contains(id) || !content.is_active(), "wanted and forgotten");
     }
+    assert_eq!(node.conns.len(), node.by_peer.len() + node.reached.len());
+    assert!(node.places() <= node.cfg.max_conns);
     let budget = node.cfg.budget;
     let single = node.contents.values().any(|c| c.outstanding == node.outstanding);
     assert!(node.outstanding <= budget || single, "{} of {budget}", node.outstanding);

@@ -37,11 +37,14 @@ impl Pair {
         let (other, conn) = (1 - from, Self::CONN);
         match output {
             Output::Dial { .. } => {
-                let up = |to: usize, dialed| {
-                    let peer = peer(2 - to as u8);
-                    (to, Input::Connected { conn, peer, dialed, group: None, max_queued: 1 << 24 })
-                };
-                self.inbox.extend([up(from, true), up(other, false)]);
+                let (group, max_queued) = (None, 1 << 24);
+                let key = |to: usize| peer(2 - to as u8);
+                let (to, theirs) = (key(from), key(other));
+                let reached = Input::Reached { conn, peer: to, group };
+                let dialed = false;
+                let up = Input::Connected { conn, peer: theirs, dialed, group, max_queued };
+                let greeted = Input::Greeted { conn, max_queued };
+                self.inbox.extend([(from, reached), (other, up), (from, greeted)]);
             }
             Output::Send { msg, .. } => {
                 self.requested += u32::from(matches!(msg, PeerMsg::Request { .. }));
