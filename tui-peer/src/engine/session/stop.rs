@@ -21,8 +21,9 @@ use swarm::event::Input;
 
 /// Time for transfers in progress.
 const TRANSFERS: Duration = Duration::from_secs(5);
-/// Time for the tracker to take our leave.
-const LEAVE: Duration = Duration::from_secs(2);
+/// Time for the tracker to say that it has taken our leave, once all else is done. One that is near has said it long
+/// before; to one that is far away the word is on its way. Should it be lost, the tracker keeps our place for a minute.
+const LEAVE: Duration = Duration::from_millis(50);
 /// Time for BYE to go out, at most.
 const GOODBYE: Duration = Duration::from_millis(300);
 /// Time for what was written last to reach the disks. What does not is hashed again at the next start, or
@@ -86,9 +87,7 @@ impl Session {
         }
         self.write_sources();
         self.disconnect_all(Code::ShuttingDown, "the peer is stopping");
-        if let Some(announcer) = self.net.announcer.take() {
-            let _ = tokio::time::timeout(LEAVE, announcer.leave()).await;
-        }
+        let leaving = self.net.announcer.take().map(|announcer| tokio::spawn(announcer.leave()));
         let until = Instant::now() + SYNC;
         self.disk.close();
         self.last_kept();
@@ -97,6 +96,9 @@ impl Session {
         let ((), deleted) = tokio::join!(copies.end(until), self.finish_volumes(until));
         self.finish_library(deleted, until.max(Instant::now() + LIBRARY)).await;
         let _ = tokio::time::timeout(GOODBYE, self.parted(conns)).await;
+        if let Some(leaving) = leaving {
+            let _ = tokio::time::timeout(LEAVE, leaving).await;
+        }
         if let Some((hosted, _)) = self.net.hosted.take() {
             hosted.stop().await;
         }
