@@ -1,5 +1,9 @@
 //! What a dialled source is asked before it has said anything, over real sockets.
 
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
 use common::channel::{Channel, Purpose, SecureReader, SecureWriter};
 use common::content::{Descriptor, Kind};
 use common::identity::Identity;
@@ -10,6 +14,7 @@ use common::merkle::{ChunkHashes, HashRange, block_hashes, chunk_hash};
 use common::wire::Code;
 use common::wire::peer::{DATA, DataHeader, HaveState, Hello, Open, OpenOk, PeerMsg};
 use common::wire::tracker::{self as track, FileMeta, Reply, Request, share_digest};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast::error::TryRecvError;
 use tui_peer::engine::event::What;
@@ -343,4 +348,90 @@ async fn a_stranger_that_asks_along_with_its_hello_is_told_nothing() {
             true => assert_eq!((answers[0], *answers.last().unwrap()), (0x01, DATA)),
         }
     }
+}
+
+/// Keeps a copy of what is read.
+struct Tap {
+    stream: TcpStream,
+    read: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.read.lock().unwrap().extend_from_slice(&buf.filled()[before..]);
+        polled
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Lengths of the TLS records in it, of what is encrypted: without the tag and the type.
+fn records(mut bytes: &[u8]) -> Vec<usize> {
+    let mut all = Vec::new();
+    while let [_, _, _, high, low, rest @ ..] = bytes {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        all.push(len.saturating_sub(17));
+        bytes = rest.get(len..).unwrap_or_default();
+    }
+    all
+}
+
+/// What OPEN_OK allows to be asked for would come a round trip later: a record can be read only when all of it is here,
+/// and 16 KiB are more than a new connection carries in one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_answers_do_not_share_a_record_with_payload() {
+    let temp = tempfile::tempdir().unwrap();
+    let join = tracker().await;
+    let sharer = peer(temp.path(), "sharer", &join).await;
+    let path = temp.path().join("thing");
+    std::fs::write(&path, [7; 65_536]).unwrap();
+    sharer.call(Command::Share { path, name: None }).await.unwrap();
+    until(&sharer, "it is listed", |s| sources(s, "thing") == Some(1)).await;
+    let snapshot = sharer.snapshot();
+    let id = snapshot.catalogue.rows.first().unwrap().id;
+    let source = Source::new(&join, 1000).await;
+    let stream = TcpStream::connect(snapshot.me.listen).await.unwrap();
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let tap = Tap { stream, read: read.clone() };
+    let secure = source.channel.connect(tap, &snapshot.me.peer, Purpose::Peer).await.unwrap();
+    let (mut reader, mut writer) = secure.into_frames();
+    let open = Open { handle: 0, id, state: HaveState::None, want: true };
+    let request = PeerMsg::Request { handle: 0, rid: 7, chunk: 0, off: 0, len: 65_536 };
+    for msg in [source.hello(&source.membership), PeerMsg::Open(open), request] {
+        writer.write(msg.kind(), &msg.body()).await.unwrap();
+    }
+    writer.flush().await.unwrap();
+    let payload = loop {
+        let frame = reader.read(MAX_PEER_FRAME).await.unwrap();
+        if frame.kind == DATA {
+            break frame.body.len();
+        }
+    };
+    assert_eq!(payload, 8 + 65_536, "all of it, and its number and place");
+    let records = records(&read.lock().unwrap());
+    let with_payload = records.iter().skip_while(|len| **len < 16_384);
+    // Its length, its type, and it.
+    assert_eq!(with_payload.sum::<usize>(), 5 + payload, "{records:?}");
 }

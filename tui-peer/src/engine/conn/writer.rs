@@ -73,6 +73,8 @@ struct Writer<'a, W> {
     waiting: VecDeque<Active>,
     active: Option<Active>,
     frame_len: usize,
+    /// Payload has gone out.
+    flows: bool,
 }
 
 /// Writes until the session drops the handle or the stream breaks; says why it ended.
@@ -91,6 +93,7 @@ pub(super) async fn run<W: AsyncWrite + Unpin>(
         waiting: VecDeque::new(),
         active: None,
         frame_len: MAX_DATA_LEN / 2,
+        flows: false,
     };
     match writer.run(&mut commands).await {
         Ok(why) | Err(why) => why,
@@ -280,6 +283,11 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         // The disk reads the next frame while this one waits for its turn and is written.
         self.active = Some(active);
         self.wait_turn(len, commands).await?;
+        if !std::mem::replace(&mut self.flows, true) {
+            // OPEN_OK and the first hashes in one record with payload could be read only with all of its 16 KiB, more
+            // than a new connection carries in a round trip: what they allow to be asked for would come later by one.
+            self.flush().await?;
+        }
         let begun = Instant::now();
         let parts: [&[u8]; 2] = [&header, payload.bytes()];
         // This frame and the next.
