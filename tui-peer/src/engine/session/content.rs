@@ -136,6 +136,8 @@ pub(super) struct Download {
     pub(super) lacking: u64,
     /// When the user (or a restart) asked for it.
     pub(super) asked: Instant,
+    /// The user named its folder, since the program began.
+    pub(super) named: bool,
     /// The manifest on its way: from whom, and what has come.
     pub(super) manifest: (Option<ConnId>, Vec<u8>),
     /// Hash ranges already written to the journal, per file.
@@ -248,6 +250,7 @@ impl Content {
                 shaky: Default::default(),
                 lacking: 0,
                 asked: Instant::now(),
+                named: false,
                 manifest: (None, Vec::new()),
                 saved_hashes: std::collections::HashSet::new(),
                 unsaved: Vec::new(),

@@ -48,6 +48,8 @@ struct Copy {
 /// All of them.
 pub(super) struct Copies {
     all: BTreeMap<ContentId, Copy>,
+    /// Those of them that wait until what there was of a download in their place is deleted.
+    held: BTreeMap<ContentId, CopyPlan>,
     /// Each that is being made holds one of these until it has ended.
     alive: mpsc::Sender<()>,
     ended: mpsc::Receiver<()>,
@@ -56,7 +58,7 @@ pub(super) struct Copies {
 impl Default for Copies {
     fn default() -> Self {
         let (alive, ended) = mpsc::channel(1);
-        Self { all: BTreeMap::new(), alive, ended }
+        Self { all: BTreeMap::new(), held: BTreeMap::new(), alive, ended }
     }
 }
 
@@ -88,7 +90,7 @@ impl Copies {
     /// Gives up those that are not done, and waits until that has deleted what they began, but not for a disk that
     /// hangs.
     pub(super) async fn end(self, until: Instant) {
-        let Self { all, alive, mut ended } = self;
+        let Self { all, alive, mut ended, .. } = self;
         all.values().for_each(|copy| copy.cancel.store(true, Ordering::Relaxed));
         drop(alive);
         let _ = tokio::time::timeout_at(until.into(), ended.recv()).await;
@@ -153,6 +155,62 @@ impl Session {
         if found == Found::Same {
             return self.select(id, files);
         }
+        let plan = self.copy_plan(id, dir, &files)?;
+        self.note_copy(*id, &plan);
+        self.run_copy(*id, plan);
+        // Who hears the answer sees that it is being made.
+        self.publish();
+        Ok(Reply::Accepted)
+    }
+
+    /// What was being fetched to `dir` turned out to be here: it is copied there once what there was of it in its place
+    /// is deleted, and how that ends is told.
+    pub(super) fn copy_after_deletion(&mut self, id: ContentId, dir: PathBuf, files: Selection) {
+        let plan = self.settled(&id, files).and_then(|files| self.copy_plan(&id, dir, &files));
+        match plan {
+            Ok(plan) => {
+                self.note_copy(id, &plan);
+                self.copies.held.insert(id, plan);
+            }
+            Err(error) => {
+                let hint = "name another folder, or copy it from there".to_owned();
+                let what = What::Failed { id: Some(id), code: NOT_COPIED, hint };
+                self.tell(Level::Error, Target::Fetch, error.message, what);
+            }
+        }
+    }
+
+    /// What there was of a download is deleted, or cannot be.
+    pub(super) fn copy_held(&mut self, id: ContentId) {
+        if let Some(plan) = self.copies.held.remove(&id) {
+            self.run_copy(id, plan);
+        }
+    }
+
+    /// A copy is seen from here on.
+    fn note_copy(&mut self, id: ContentId, plan: &CopyPlan) {
+        let (path, now) = (plan.target(), Instant::now());
+        let size = bytes_of(&plan.spec.layout, &plan.wanted);
+        let text = format!("copying {} ({size} bytes) to {}", self.shown_name(&id), path.display());
+        self.say(Level::Info, Target::Fetch, text);
+        let (done, cancel) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let copy = Copy { path, size, done, cancel, began: now, told: now };
+        self.copies.all.insert(id, copy);
+    }
+
+    fn run_copy(&mut self, id: ContentId, plan: CopyPlan) {
+        let Some(copy) = self.copies.all.get(&id) else { return };
+        let (path, done, cancel) = (copy.path.clone(), copy.done.clone(), copy.cancel.clone());
+        let (from, to) = (self.volume_of(&plan.source), self.volume_of(&path));
+        let (place, alive) = (Place::Copying(from, to), self.copies.alive.clone());
+        self.help_at(place, path, move |_| {
+            let result = plan.run(&done, &cancel);
+            drop(alive);
+            Done::Copied(Ended { id, result })
+        });
+    }
+
+    fn may_copy(&self, id: &ContentId) -> Result<(), CommandError> {
         if let Some(copy) = self.copies.all.get(id) {
             let text = format!(
                 "it is just being copied to {}; ask again when that is done",
@@ -164,40 +222,18 @@ impl Session {
             let text = "too much is being copied already; ask again when that is done";
             return Err(refuse(CommandErrorKind::Invalid, text));
         }
-        let plan = self.copy_plan(id, dir, &files)?;
-        let (path, now) = (plan.target(), Instant::now());
-        let size = bytes_of(&plan.spec.layout, &plan.wanted);
-        let text = format!("copying {} ({size} bytes) to {}", self.shown_name(id), path.display());
-        self.say(Level::Info, Target::Fetch, text);
-        let (done, cancel) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let copy = Copy {
-            path: path.clone(),
-            size,
-            done: done.clone(),
-            cancel: cancel.clone(),
-            began: now,
-            told: now,
-        };
-        self.copies.all.insert(*id, copy);
-        let (from, to) = (self.volume_of(&plan.source), self.volume_of(&path));
-        let (place, alive) = (Place::Copying(from, to), self.copies.alive.clone());
-        let id = *id;
-        self.help_at(place, path, move |_| {
-            let result = plan.run(&done, &cancel);
-            drop(alive);
-            Done::Copied(Ended { id, result })
-        });
-        // Who hears the answer sees that it is being made.
-        self.publish();
-        Ok(Reply::Accepted)
+        Ok(())
     }
 
+    /// # Errors
+    /// Why it cannot be copied there.
     fn copy_plan(
         &self,
         id: &ContentId,
         dir: PathBuf,
         files: &Selection,
     ) -> Result<CopyPlan, CommandError> {
+        self.may_copy(id)?;
         let invalid = |text: String| refuse(CommandErrorKind::Invalid, text);
         let gone = || invalid("it is not here any more".to_owned());
         let content = self.contents.get(id).ok_or_else(gone)?;

@@ -112,12 +112,13 @@ impl Session {
         // What there is of it is not deleted after all.
         let removed = self.take_removed(&wish.id);
         self.let_go(removed);
+        let named = wish.dir.is_some();
         let record = self.new_record(wish);
         self.remember(&record);
         let id = record.id;
         let mut content = Content::download(record);
         let looks = content.as_download().is_some_and(|download| {
-            download.new = true;
+            (download.new, download.named) = (true, named);
             download.only_looks()
         });
         let what = if looks { "fetching the list of files" } else { "download started" };
@@ -324,10 +325,13 @@ impl Session {
                 self.feed(Input::ChunksLost { id, lost });
             }
             Step::Checked { id, checked } => self.on_checked(id, *checked),
-            Step::Deleted { id, result } => match result {
-                Ok(()) => self.on_deleted(id),
-                Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
-            },
+            Step::Deleted { id, result } => {
+                match result {
+                    Ok(()) => self.on_deleted(id),
+                    Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
+                }
+                self.copy_held(id);
+            }
             Step::JournalClosed { result } => {
                 if let Err(error) = result {
                     self.say(Level::Warn, Target::Disk, error.to_string());

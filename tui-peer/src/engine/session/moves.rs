@@ -261,6 +261,7 @@ impl Session {
         found: Found,
     ) -> Answer {
         let download = self.download_of(id)?;
+        download.named = true;
         let open = download.partial.is_some();
         let (old, before) = (download.record.dir.clone(), download.record.selection.clone());
         // Its list of files may have become known since it was asked for.

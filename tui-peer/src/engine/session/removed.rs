@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::id::ContentId;
+use common::names::show;
 
 use super::content::{Content, Phase, Role};
 use super::downloads::{Step, disk_name};
@@ -12,7 +13,7 @@ use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, UNDO_TIME};
 use crate::engine::disk::{DiskError, Partial, discard};
-use crate::engine::event::{Level, Target};
+use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{DownloadRecord, Prepared};
 
 /// Removed downloads that can be taken back at once; more than anybody marks in a few seconds by hand.
@@ -51,6 +52,17 @@ impl Removed {
         }
         from.iter().try_for_each(|dir| discard(dir))
     }
+}
+
+/// A download that turned out to be here already.
+pub(super) struct Superseded {
+    record: DownloadRecord,
+    /// When it was asked for.
+    asked: Instant,
+    /// In which folder, if one was named.
+    dir: Option<PathBuf>,
+    /// Where it is.
+    path: PathBuf,
 }
 
 impl Session {
@@ -104,19 +116,43 @@ impl Session {
     }
 
     /// What is being downloaded lies complete elsewhere on our disk: nothing more is to be fetched.
-    pub(super) fn supersede(&mut self, prepared: &Prepared) {
+    pub(super) fn supersede(&mut self, prepared: &Prepared) -> Option<Superseded> {
         let id = prepared.id;
         self.too_late_to_move(&id, &prepared.path);
-        let Some(content) = self.forget(&id) else { return };
-        let Role::Download(download) = content.role else { return };
-        let text =
-            format!("{}: all of it is here already, at {}", content.shown, prepared.path.display());
-        self.say(Level::Info, Target::Fetch, text);
+        let Role::Download(download) = self.forget(&id)?.role else { return None };
         self.write_removal(&download.record, true);
+        let looks = download.only_looks();
+        let (record, asked) = (download.record.clone(), download.asked);
+        let dir = download.named.then(|| record.dir.clone());
+        let superseded = Superseded { record, asked, dir, path: prepared.path.clone() };
         let (record, partial) = (download.record, download.partial);
         let from = self.moves.from(&id);
         self.bury(Removed { record, partial, from, delete: true, at: Instant::now() });
         self.start_queued();
+        let text = format!(
+            "{}: all of it is here already, at {}",
+            show(&superseded.record.name),
+            superseded.path.display()
+        );
+        self.say(Level::Info, Target::Fetch, text);
+        // Of what was only looked at nothing was wanted.
+        (!looks).then_some(superseded)
+    }
+
+    /// A download turned out to be here already: if it was asked for in a folder of its own, it is copied there, and
+    /// otherwise it is done.
+    pub(super) fn superseded(&mut self, superseded: Superseded) {
+        let Superseded { record, asked, dir, path } = superseded;
+        let DownloadRecord { id, name, selection: files, .. } = record;
+        match dir.filter(|dir| path.parent() != Some(dir.as_path())) {
+            Some(dir) => self.copy_after_deletion(id, dir, files),
+            None => {
+                let text = format!("{} is here", show(&name));
+                let (bytes, seconds, unkept) = (0, asked.elapsed().as_secs_f64(), None);
+                let what = What::Done { id, path, bytes, seconds, unkept };
+                self.tell(Level::Info, Target::Fetch, text, what);
+            }
+        }
     }
 
     /// What is to be deleted is written down: should the program be killed before that is done, the next

@@ -297,6 +297,7 @@ impl Session {
     /// Serves content that lies complete on our disk.
     pub(super) fn serve_prepared(&mut self, prepared: Prepared, downloaded: bool) {
         let id = prepared.id;
+        let mut superseded = None;
         if let Some(existing) = self.contents.get_mut(&id) {
             match &mut existing.role {
                 // The same bytes under another path: one content.
@@ -319,7 +320,9 @@ impl Session {
                 }
                 // It is about to be a share by itself.
                 Role::Download(download) if download.phase == Phase::Finishing => return,
-                Role::Download(_) if prepared.have().is_complete() => self.supersede(&prepared),
+                Role::Download(_) if prepared.have().is_complete() => {
+                    superseded = self.supersede(&prepared);
+                }
                 _ => {
                     self.forget(&id);
                 }
@@ -368,6 +371,9 @@ impl Session {
         self.announce(&id);
         if let Some(path) = folder {
             self.note_folder(&path, id);
+        }
+        if let Some(superseded) = superseded {
+            self.superseded(superseded);
         }
     }
 

@@ -182,6 +182,30 @@ async fn h1_a_copy_of_what_is_complete_is_made_where_it_is_asked_for() {
     assert_eq!(names(temp.path()), before);
 }
 
+/// `get -o` of something whose share was still being looked at when it was asked for: nothing was copied, and `get`
+/// waited a second for an end that nobody told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_out_to_be_here_goes_where_it_was_asked_for_and_that_is_told() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().canonicalize().unwrap();
+    let (seed, ids) = seed(&root, [300_000, 200_000]).await;
+    let peer = joined(&root, &seed, &Hang::new()).await;
+    // Slow enough to be overtaken.
+    limit(&peer, Some(1000)).await;
+    let mut events = peer.events();
+    let (own, new) = (root.join("own"), root.join("new"));
+    fs::create_dir(&own).unwrap();
+    for (id, name, dir) in [(ids[0], "300000.bin", Some(&new)), (ids[1], "200000.bin", None)] {
+        fs::copy(root.join(name), own.join(name)).unwrap();
+        ok(&peer, wish(id, dir.map(PathBuf::as_path))).await;
+        ok(&peer, Command::Share { path: own.join(name), name: None }).await;
+        // Without a folder of its own it is fine where it is.
+        let end = dir.unwrap_or(&own).join(name);
+        assert_eq!(done(&mut events).await, end);
+        assert!(fs::read(&end).unwrap() == fs::read(root.join(name)).unwrap());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h1_a_copy_that_would_be_wrong_or_in_the_way_is_not_made() {
     let temp = tempfile::tempdir().unwrap();
