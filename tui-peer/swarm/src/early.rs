@@ -7,7 +7,6 @@
 
 use common::content::Kind;
 use common::id::ContentId;
-use common::limits::MAX_DATA_LEN;
 use common::merkle::HashRange;
 use common::wire::peer::PeerMsg;
 
@@ -78,7 +77,10 @@ impl Node {
         // to all that is opened on it, it would hold those up.
         let limited = self.pace.is_some() || content.pace.is_some();
         let has_room = self.may_reserve(content, body.usual_len());
-        if !has_all(content, conn) || limited || !has_room || chunks == 0 {
+        // In order the next chunk is what is waited for: others that may be asked for it need not wait for this HELLO.
+        let others = sources > 1 || !content.links.is_empty();
+        let waited_for = content.policy.sequential && others;
+        if !has_all(content, conn) || limited || waited_for || !has_room || chunks == 0 {
             return;
         }
         let from = match content.policy.sequential {
@@ -119,8 +121,10 @@ impl Node {
         else {
             return;
         };
-        let Some(descriptor) = content.descriptor.filter(|_| lacks_list(content)) else { return };
-        let most = u32::try_from(MAX_DATA_LEN).unwrap_or(u32::MAX);
+        let limited = self.pace.is_some() || content.pace.is_some();
+        let lacking = content.descriptor.filter(|_| lacks_list(content) && !limited);
+        let Some(descriptor) = lacking else { return };
+        let most = u32::try_from(PAYLOAD).unwrap_or(u32::MAX);
         let len = u32::try_from(descriptor.size).unwrap_or(u32::MAX).min(most);
         let rid = conn.rid();
         conn.wake(cx.now);

@@ -6,7 +6,7 @@ use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
-use super::conn::Asked;
+use super::conn::{Asked, Conn};
 use super::content::Has;
 use super::event::{ConnId, Notice};
 use super::node::{Cx, Node};
@@ -114,13 +114,11 @@ impl Node {
         }
     }
 
-    /// Whether payload, or a list of files, is under way in either direction.
+    /// Whether payload, or a list of files, is under way in either direction. What was asked for early of a peer that
+    /// says no HELLO is not.
     pub fn is_busy(&self) -> bool {
-        self.outstanding > 0
-            || self
-                .conns
-                .values()
-                .any(|c| !c.in_pipe.is_empty() || !c.queue.is_empty() || c.pending() > 0)
+        let moves = |c: &Conn| !c.in_pipe.is_empty() || !c.queue.is_empty() || c.pending() > 0;
+        self.outstanding > 0 || self.conns.values().any(|c| c.greeted && moves(c))
     }
 
     /// Looks after one connection.

@@ -261,13 +261,13 @@ impl Session {
         found: Found,
     ) -> Answer {
         let download = self.download_of(id)?;
-        download.named = true;
         let open = download.partial.is_some();
         let (old, before) = (download.record.dir.clone(), download.record.selection.clone());
         // Its list of files may have become known since it was asked for.
         let files = merged(&before, &self.settled(id, files)?);
         let more = files != before;
         if found == Found::Same {
+            self.download_of(id)?.named = true;
             if more {
                 self.choose(id, files);
             }
@@ -284,6 +284,7 @@ impl Session {
         }
         self.write_moves();
         let download = self.download_of(id)?;
+        download.named = true;
         download.record.dir.clone_from(&dir);
         let open = download.begin_anew();
         let record = download.record.clone();

@@ -477,4 +477,28 @@ fn hashes_that_a_silent_peer_was_asked_for_keep_nobody_busy() {
     }
     assert!(node.contents[&thing.id].completed && !node.is_busy());
     assert!(node.conns[&CONN].requests.is_empty());
+    // Nor does a folder's list, which is never completed.
+    let descriptor = Descriptor { kind: Kind::Folder, size: 3 << 20, root: sha256(b"list") };
+    let id = descriptor.id();
+    let mut node = Node::new(NodeConfig::default(), peer(0), 1);
+    feed(&mut node, Input::ContentAdded { id, ready: None });
+    feed(&mut node, Input::Described { id, descriptor });
+    feed(&mut node, Input::SourcesFound { id, sources: vec![hint(1)] });
+    let Some(PeerMsg::MetaReq { len, .. }) = reach(&mut node).pop() else { panic!("no list") };
+    assert_eq!(len, 128 << 10, "no more than of payload");
+    assert!(!node.is_busy());
+}
+
+/// What is fetched in order stood still behind it.
+#[test]
+fn the_next_chunk_in_order_is_not_left_to_a_peer_that_says_no_hello() {
+    let thing = thing(1 << 20);
+    for sources in [1, 2] {
+        let mut node = leecher(&thing, thing.chunks());
+        let policy = crate::policy::Policy { sequential: true, ..Default::default() };
+        feed(&mut node, Input::PolicyChanged { id: thing.id, policy });
+        knows(&mut node, &thing, 1..1 + sources);
+        let chunks = asked(&reach(&mut node)).2.len();
+        assert_eq!(chunks > 0, sources == 1, "{sources} sources: {chunks}");
+    }
 }
