@@ -282,9 +282,9 @@ fn on_event(
     out: &mut Output,
     reported: &mut HashMap<ContentId, u32>,
 ) {
+    let snapshot = engine.snapshot();
     if let What::Done { id, .. } = &event.what {
         // The last progress before the end, so that programs see all chunks.
-        let snapshot = engine.snapshot();
         if let Some(transfer) = snapshot.transfers.iter().find(|t| t.id == *id) {
             let whole = Transfer { have: transfer.chunks, ..transfer.clone() };
             out.progress(id, &whole);
@@ -296,7 +296,12 @@ fn on_event(
         match &event.what {
             What::Done { id: done, path, bytes, seconds, .. } if *id == Some(*done) => {
                 *fate = Fate::Done;
-                out.fetched(path, *bytes, *seconds);
+                // Nothing came of it, though it is not empty: it turned out to be here.
+                let size = snapshot.transfers.iter().find(|t| t.id == *done).map(|t| t.size);
+                match *bytes == 0 && size != Some(0) {
+                    true => out.here(path),
+                    false => out.fetched(path, *bytes, *seconds),
+                }
             }
             What::Failed { id: failed, code, .. }
                 if id == failed && *fate == Fate::Getting && !passes(code) =>

@@ -24,7 +24,9 @@ use super::shares::Done;
 use super::verified::EARLIER_STATE;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Download, Reply, Selection};
-use crate::engine::disk::{Copied, CopyError, CopyPlan, FinishPlan, PartialSpec, may_be};
+use crate::engine::disk::{
+    Copied, CopyError, CopyPlan, DiskError, FinishPlan, PartialSpec, may_be,
+};
 use crate::engine::event::{Level, NOT_COPIED, TAKEN, Target, What};
 use crate::engine::snapshot::Copying;
 
@@ -32,6 +34,12 @@ use crate::engine::snapshot::Copying;
 const MAX_COPIES: usize = 1000;
 /// The log says how far a copy is this often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// A download that ends because it is here may still be being opened, or closed, where it was to be: the copy that
+/// takes its place waits for that so long at most, …
+const OPEN_TIME: Duration = Duration::from_secs(10);
+/// … and looks this often whether it is over.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A copy that is being made, or waits for that.
 struct Copy {
@@ -157,7 +165,7 @@ impl Session {
         }
         let plan = self.copy_plan(id, dir, &files)?;
         self.note_copy(*id, &plan);
-        self.run_copy(*id, plan);
+        self.run_copy(*id, plan, Duration::ZERO);
         // Who hears the answer sees that it is being made.
         self.publish();
         Ok(Reply::Accepted)
@@ -183,7 +191,7 @@ impl Session {
     /// What there was of a download is deleted, or cannot be.
     pub(super) fn copy_held(&mut self, id: ContentId) {
         if let Some(plan) = self.copies.held.remove(&id) {
-            self.run_copy(id, plan);
+            self.run_copy(id, plan, OPEN_TIME);
         }
     }
 
@@ -198,13 +206,22 @@ impl Session {
         self.copies.all.insert(id, copy);
     }
 
-    fn run_copy(&mut self, id: ContentId, plan: CopyPlan) {
+    /// What is open where the copy is to be made is waited for, for `patience` at most.
+    fn run_copy(&mut self, id: ContentId, plan: CopyPlan, patience: Duration) {
         let Some(copy) = self.copies.all.get(&id) else { return };
         let (path, done, cancel) = (copy.path.clone(), copy.done.clone(), copy.cancel.clone());
         let (from, to) = (self.volume_of(&plan.source), self.volume_of(&path));
         let (place, alive) = (Place::Copying(from, to), self.copies.alive.clone());
         self.help_at(place, path, move |_| {
-            let result = plan.run(&done, &cancel);
+            let begun = Instant::now();
+            let result = loop {
+                let result = plan.run(&done, &cancel);
+                let open = matches!(result, Err(CopyError::Disk(DiskError::InUse { .. })));
+                if !open || begun.elapsed() >= patience {
+                    break result;
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            };
             drop(alive);
             Done::Copied(Ended { id, result })
         });

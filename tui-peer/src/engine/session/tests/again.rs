@@ -145,9 +145,10 @@ async fn h1_a_folder_that_cannot_be_used_spoils_no_later_download() {
 async fn done(events: &mut Events) -> PathBuf {
     loop {
         let event = tokio::time::timeout(PATIENCE, events.recv()).await;
-        match event.expect("it never ended").unwrap().what {
+        let event = event.expect("it never ended").unwrap();
+        match event.what {
             What::Done { path, .. } => return path,
-            What::Failed { code, hint, .. } => panic!("{code}: {hint}"),
+            What::Failed { code, hint, .. } => panic!("{code}: {}: {hint}", event.text),
             _ => {}
         }
     }
