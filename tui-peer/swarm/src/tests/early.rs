@@ -203,7 +203,7 @@ fn a_folder_whose_source_does_not_open_it_bans_nobody() {
     else {
         panic!("{sent:?}")
     };
-    assert_eq!((handle, len), (open.handle, 256 << 10));
+    assert_eq!((handle, len), (open.handle, 128 << 10));
     greet(&mut node);
     say(&mut node, PeerMsg::OpenNo { handle, code: Code::Busy });
     for _ in 0..5 {
