@@ -1,6 +1,7 @@
 //! The program in a home folder of its own.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::lines::{json, lines};
 
@@ -92,11 +94,15 @@ impl Place {
         command
     }
 
-    /// The join string of a tracker nobody runs.
+    /// The join string of a tracker nobody runs. Its port stays taken, and nobody listens there: another test's tracker
+    /// would be given it otherwise, and answer.
     pub(crate) fn gone_tracker(&self) -> String {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        std::mem::forget(socket);
         let key = common::id::PeerId::from_bytes([7; 32]);
-        format!("shoal://{key}@{}", socket.local_addr().unwrap())
+        format!("shoal://{key}@{address}")
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> End {
