@@ -282,13 +282,15 @@ fn on_event(
     out: &mut Output,
     reported: &mut HashMap<ContentId, u32>,
 ) {
-    let snapshot = engine.snapshot();
+    let mut size = None;
     if let What::Done { id, .. } = &event.what {
         // The last progress before the end, so that programs see all chunks.
+        let snapshot = engine.snapshot();
         if let Some(transfer) = snapshot.transfers.iter().find(|t| t.id == *id) {
             let whole = Transfer { have: transfer.chunks, ..transfer.clone() };
             out.progress(id, &whole);
             reported.insert(*id, whole.have);
+            size = Some(whole.size);
         }
     }
     out.event(event);
@@ -297,7 +299,6 @@ fn on_event(
             What::Done { id: done, path, bytes, seconds, .. } if *id == Some(*done) => {
                 *fate = Fate::Done;
                 // Nothing came of it, though it is not empty: it turned out to be here.
-                let size = snapshot.transfers.iter().find(|t| t.id == *done).map(|t| t.size);
                 match *bytes == 0 && size != Some(0) {
                     true => out.here(path),
                     false => out.fetched(path, *bytes, *seconds),

@@ -50,7 +50,13 @@ impl Node {
         };
         let Some((_, _, id)) = self.live.iter().filter_map(rank).min() else { return };
         let Some(handle) = self.say_open(cx, at, id) else { return };
-        match self.contents.get(&id).is_some_and(|content| content.body.is_some()) {
+        let Some(content) = self.contents.get(&id) else { return };
+        // Payload is taken in as slowly as a limit wants, and what follows on the connection with it: before the answers
+        // to all that is opened on it, it would hold those up.
+        if self.pace.is_some() || content.pace.is_some() {
+            return;
+        }
+        match content.body.is_some() {
             true => self.ask_chunks_early(cx, at, id, handle),
             false => self.ask_list_early(cx, at, id, handle),
         }
@@ -73,14 +79,11 @@ impl Node {
         let chunks = body.layout.chunks();
         let sources = content.known.len() as u64;
         let payload = PAYLOAD.min(self.cfg.start_depth / sources.max(1));
-        // Payload is taken in as slowly as a limit wants, and what follows on the connection with it: before the answers
-        // to all that is opened on it, it would hold those up.
-        let limited = self.pace.is_some() || content.pace.is_some();
         let has_room = self.may_reserve(content, body.usual_len());
         // In order the next chunk is what is waited for: others that may be asked for it need not wait for this HELLO.
         let others = sources > 1 || !content.links.is_empty();
         let waited_for = content.policy.sequential && others;
-        if !has_all(content, conn) || limited || waited_for || !has_room || chunks == 0 {
+        if !has_all(content, conn) || waited_for || !has_room || chunks == 0 {
             return;
         }
         let from = match content.policy.sequential {
@@ -121,9 +124,7 @@ impl Node {
         else {
             return;
         };
-        let limited = self.pace.is_some() || content.pace.is_some();
-        let lacking = content.descriptor.filter(|_| lacks_list(content) && !limited);
-        let Some(descriptor) = lacking else { return };
+        let Some(descriptor) = content.descriptor.filter(|_| lacks_list(content)) else { return };
         let most = u32::try_from(PAYLOAD).unwrap_or(u32::MAX);
         let len = u32::try_from(descriptor.size).unwrap_or(u32::MAX).min(most);
         let rid = conn.rid();

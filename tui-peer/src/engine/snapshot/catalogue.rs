@@ -61,7 +61,11 @@ impl OtherNames {
 impl CatalogueRow {
     /// Its name as its owner gave it: not for a screen.
     pub fn raw_name(&self) -> &str {
-        self.others.as_ref().and_then(|others| others.raw.as_ref()).unwrap_or(&self.name)
+        self.raw().unwrap_or(&self.name)
+    }
+
+    fn raw(&self) -> Option<&Arc<str>> {
+        self.others.as_ref()?.raw.as_ref()
     }
 
     /// What others call it, safe to show.
@@ -71,9 +75,8 @@ impl CatalogueRow {
 
     /// Bytes of all its names.
     pub(in crate::engine) fn text_len(&self) -> usize {
-        let raw = self.others.as_ref().and_then(|others| others.raw.as_ref());
-        let aliases: usize = self.aliases().iter().map(|name| name.len()).sum();
-        self.name.len() + raw.map_or(0, |raw| raw.len()) + aliases
+        self.raw().into_iter().chain(self.aliases()).map(|name| name.len()).sum::<usize>()
+            + self.name.len()
     }
 }
 
