@@ -5,7 +5,7 @@ use common::id::ContentId;
 use common::wire::Code;
 use common::wire::tracker::ChunkUpdate;
 
-use super::peer::Have;
+use super::entry::Have;
 use super::quota::wide;
 use super::usage::ENTRY_BYTES;
 use super::{Index, Refusal, SessionId};

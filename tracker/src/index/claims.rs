@@ -7,16 +7,8 @@ use common::id::{ContentId, Hash};
 use common::wire::tracker::{ShareDigest, share_digest};
 
 use super::peer::{Peer, Presence};
+use super::steps::Claim;
 use super::{Index, SessionId};
-
-/// A digest that a peer came with.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
-    /// Of its shares, as it says.
-    pub(super) digest: Hash,
-    /// Its place in the queue.
-    pub(super) number: u64,
-}
 
 /// A digest that is being made: one at a time, since it has a list of all shares of a peer.
 #[derive(Debug)]

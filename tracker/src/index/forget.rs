@@ -4,29 +4,13 @@ use common::id::PeerId;
 use common::wire::Code;
 
 use super::peer::{Peer, Presence};
+use super::steps::{Forget, What};
 use super::{Index, Refusal};
 use crate::record::Change;
 
 /// When to come back, in milliseconds, for a peer that is just being forgotten: 2 s are some twenty ticks, in which
 /// the shares of an ordinary peer are gone.
 const FORGETTING_RETRY_MS: u32 = 2_000;
-
-/// What is to be dropped of a peer that is away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
-    /// All, and the peer with it. Until then it is not let in.
-    All,
-    /// Contents that no other address group ever had.
-    Lone,
-}
-
-/// How far that has come.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Forget {
-    pub(super) what: What,
-    /// The last entry that was looked at and is still there; `None` at the start.
-    after: Option<u32>,
-}
 
 impl Index {
     /// Drops some of the entries of a peer that is forgotten, and looks at no others. Returns how many there were.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::id::ContentId;
 
 use super::Index;
+use super::entry::{Entry, Have, Share};
 use super::file::File;
-use super::peer::{Entry, Have, Share};
 use super::quota::{name_bytes, wide};
 use super::rules::Fate;
 use super::usage::ENTRY_BYTES;

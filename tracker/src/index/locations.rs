@@ -7,7 +7,8 @@ use common::id::ContentId;
 use common::limits::{LOCATIONS_HAVE_BUDGET, MAX_ADDRS, MAX_LOCATIONS};
 use common::wire::tracker::{FileMeta, Source};
 
-use super::peer::{Endpoint, Entry, Have, Peer};
+use super::entry::{Entry, Have};
+use super::peer::{Endpoint, Peer};
 use super::session::{Session, Told};
 use super::{Index, Refusal, SessionId, replaced};
 

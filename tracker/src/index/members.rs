@@ -14,9 +14,10 @@ use common::wire::Code;
 use common::wire::tracker::Member;
 
 use super::bans::begins_with;
+use super::entry::Entry;
 use super::list::{MAX_PAGE_BYTES, ROW_COST};
 use super::locations::addresses;
-use super::peer::{Entry, Peer};
+use super::peer::Peer;
 use super::query::fold;
 use super::rules::Fate;
 use super::session::Session;

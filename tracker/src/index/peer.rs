@@ -5,17 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use common::chunk_set::ChunkSet;
 use common::id::{Hash, PeerId};
 use common::net::AddrGroup;
 
 use super::SessionId;
-use super::claims::Claim;
-use super::forget::Forget;
+use super::entry::Entry;
 use super::rules::Rules;
-use super::swarm::{Part, Place};
+use super::steps::{Claim, Forget, Pass};
 use super::usage::PEER_BYTES;
-use super::work::Pass;
 use crate::record::PeerRecord;
 
 /// One peer, connected or remembered.
@@ -90,42 +87,6 @@ pub(super) struct Endpoint {
     pub(super) local: Vec<SocketAddr>,
 }
 
-/// What a peer has to do with one content.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// Set while it is registered (and so remembered).
-    pub(super) share: Option<Share>,
-    pub(super) have: Have,
-    /// Where it stands in the swarm, while it does.
-    pub(super) place: Option<Place>,
-    /// Grows with every change that a watcher should see.
-    pub(super) stamp: u64,
-    /// Up to where it has caught up with what happens to all entries of its peer (see [`Rules`]).
-    pub(super) era: u64,
-}
-
-/// A registration.
-#[derive(Debug)]
-pub(super) struct Share {
-    pub(super) name: Box<str>,
-    /// Whether the row counts this peer as a holder of the name.
-    pub(super) held: bool,
-    pub(super) generation: u32,
-    /// What its name takes.
-    pub(super) bytes: u64,
-}
-
-/// Chunks a peer has of a content, as far as it said in this session.
-#[derive(Debug)]
-pub(super) enum Have {
-    /// It has not said.
-    Nothing,
-    /// Some; never none and never all.
-    Some(Box<ChunkSet>),
-    /// All.
-    All,
-}
-
 impl Peer {
     pub(super) fn new(id: PeerId, record: PeerRecord) -> Self {
         Self {
@@ -180,54 +141,5 @@ impl Peer {
     /// Whether an entry says what is so: it has caught up with all that happened to it, as far as others see.
     pub(super) fn counts(&self, entry: &Entry) -> bool {
         self.is_here() && entry.place.is_some() && self.rules.leave_alone(entry)
-    }
-}
-
-impl Entry {
-    pub(super) fn new(era: u64) -> Self {
-        Self { share: None, have: Have::Nothing, place: None, stamp: 0, era }
-    }
-}
-
-impl Have {
-    /// The part of the swarm it belongs in.
-    pub(super) fn part(&self) -> Option<Part> {
-        match self {
-            Self::Nothing => None,
-            Self::Some(_) => Some(Part::Partials),
-            Self::All => Some(Part::Seeds),
-        }
-    }
-
-    /// Whether it makes sense for a content of `chunks` chunks.
-    pub(super) fn is_about(&self, chunks: u32) -> bool {
-        match self {
-            Self::Some(set) => set.chunks() == chunks,
-            Self::Nothing | Self::All => true,
-        }
-    }
-
-    /// Whether it is the same as another that is none or all.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::All, Self::All) | (Self::Nothing, Self::Nothing))
-    }
-
-    pub(super) fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Some(set) => set.heap_bytes(),
-            Self::Nothing | Self::All => 0,
-        }
-    }
-}
-
-impl From<ChunkSet> for Have {
-    fn from(set: ChunkSet) -> Self {
-        if set.is_complete() {
-            Self::All
-        } else if set.is_empty() {
-            Self::Nothing
-        } else {
-            Self::Some(Box::new(set))
-        }
     }
 }

@@ -9,8 +9,8 @@ use common::net::AddrGroup;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
 
+use super::entry::Have;
 use super::file::File;
-use super::peer::Have;
 use super::{Index, Refusal, SessionId, replaced};
 use crate::record::{Change, FileRecord};
 

@@ -1,7 +1,8 @@
 //! From what a store holds to an index in which nobody is connected.
 
+use super::entry::Share;
 use super::file::File;
-use super::peer::{Peer, Share};
+use super::peer::Peer;
 use super::quota::name_bytes;
 use super::usage::PEER_BYTES;
 use super::{Index, Limits};

@@ -2,7 +2,7 @@
 //! next touched, or when the peer's entries are gone through (see `work.rs`). So a peer with a hundred thousand shares
 //! comes and goes as fast as any other, and what is asked of one entry meets it as if all had been done at once.
 
-use super::peer::{Entry, Have};
+use super::entry::{Entry, Have};
 
 /// Numbered events. What an event means for an entry follows from which of them it has not seen yet; 0 is never.
 #[derive(Debug, Default)]

@@ -10,19 +10,12 @@
 
 use std::ops::Bound;
 
-use super::forget::What;
 use super::peer::{Peer, Presence};
+use super::steps::{Pass, What};
 use super::{Index, SessionId};
 
 /// Entries gone through at a time: 1 to 2 us each, so some 1 ms.
 pub const WORK_SLICE: usize = 500;
-
-/// How far a peer's entries have been gone through.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pass {
-    /// The last one; `None` at the start.
-    after: Option<u32>,
-}
 
 /// What one step did.
 #[derive(Debug, Default)]
