@@ -13,11 +13,12 @@ use common::id::Hash;
 use common::merkle::ChunkHashes;
 use common::names::top_component;
 
-use super::donors::Elsewhere;
+use super::elsewhere::Elsewhere;
 use super::error::DiskError;
 use super::finish::FinishPlan;
-use super::partial::{Opened, Partial, PartialSpec};
+use super::partial::{Opened, Partial};
 use super::relocate::holds_part;
+use super::spec::PartialSpec;
 use super::sys::{self, Access};
 use super::tree::FileTree;
 use super::verify::hash_of;

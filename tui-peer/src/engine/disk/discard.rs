@@ -9,7 +9,7 @@ use common::id::ContentId;
 use super::claim::{Claim, Norm};
 use super::error::DiskError;
 use super::names::Names;
-use super::open::{lock_journal, remove_part};
+use super::part_files::{lock_journal, remove_part};
 use super::slots::Slots;
 use super::sys::{self, Access};
 

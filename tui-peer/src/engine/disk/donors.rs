@@ -1,35 +1,17 @@
-//! Where else bytes of a download may lie: parts that others can write to, parts that it left in another
-//! folder, files that were there before. They are read, compared, and what is right of them is copied.
+//! Donors of a download: parts that others can write to, parts that it left in another folder, files that were there
+//! before. They are read, compared, and what is right of them is copied.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::chunk_set::ChunkSet;
 
-use super::claim::{Claim, Norm};
+use super::claim::Norm;
 use super::discard::remove_slot;
-use super::error::DiskError;
 use super::names::Names;
-use super::open::{HashRun, Opening};
-use super::partial::{Partial, PartialSpec};
-use super::slots::Slots;
-use super::sys::{self, Hook};
 use super::tree::FileTree;
-
-/// Where bytes of a download may lie besides its part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Elsewhere {
-    /// A folder where it was before: a part of ours there is taken over, and deleted when all of it is
-    /// here.
-    Before(PathBuf),
-    /// A file or folder of the user's, of the right shape: only read.
-    Lies(PathBuf),
-    /// The same, and all of it is right as far as is known: what can be shares its blocks.
-    Whole(PathBuf),
-}
 
 /// One of them.
 pub(super) struct Donor {
@@ -41,18 +23,28 @@ pub(super) struct Donor {
 }
 
 /// A part of ours.
-struct Place {
-    dir: Arc<OwnedFd>,
-    path: PathBuf,
-    names: Names,
-    norm: Norm,
+pub(super) struct Place {
+    pub(super) dir: Arc<OwnedFd>,
+    pub(super) path: PathBuf,
+    pub(super) names: Names,
+    pub(super) norm: Norm,
     /// From another folder: it goes as soon as all of it was taken over, not only at the end.
-    moved: bool,
+    pub(super) moved: bool,
     /// Keeps others from writing to it.
-    lock: Mutex<Option<File>>,
+    pub(super) lock: Mutex<Option<File>>,
 }
 
 impl Donor {
+    /// What is not ours: only read.
+    pub(super) fn foreign(tree: FileTree, chunks: ChunkSet) -> Self {
+        Self { tree, chunks, own: None }
+    }
+
+    /// A part of ours, which is deleted in the end.
+    pub(super) fn own(tree: FileTree, chunks: ChunkSet, place: Place) -> Self {
+        Self { tree, chunks, own: Some(place) }
+    }
+
     /// A part in the folder of the download itself; `own` if we made it.
     pub(super) fn beside(
         tree: FileTree,
@@ -69,146 +61,58 @@ impl Donor {
         });
         Self { tree, chunks, own }
     }
+
+    /// Whether it is a part of ours in another folder.
+    fn is_moved(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.moved)
+    }
 }
 
-/// What was found elsewhere.
-#[derive(Default)]
-pub(super) struct FoundElsewhere {
-    pub(super) donors: Vec<Donor>,
-    /// Proven hashes of its chunks.
-    pub(super) hashes: Vec<HashRun>,
-    /// In a folder where some of it was before there is nothing of it now: its disk may be away for the moment.
-    pub(super) missed: bool,
+/// All of a download.
+pub(super) struct Donors {
+    /// Held only for a moment: the session's task takes it too.
+    all: Mutex<Vec<Arc<Donor>>>,
+    /// A folder where some of it was before had nothing of it when it was opened.
+    missed: bool,
 }
 
-/// Looks for what there is of a download elsewhere.
-///
-/// # Errors
-/// [`DiskError::InUse`] while it is open there; what cannot be read holds nothing.
-pub(super) fn find(
-    spec: &PartialSpec,
-    hook: &dyn Hook,
-    places: &[Elsewhere],
-) -> Result<FoundElsewhere, DiskError> {
-    let mut found = FoundElsewhere::default();
-    for place in places {
-        match place {
-            Elsewhere::Lies(path) | Elsewhere::Whole(path) => {
-                let tree = FileTree::new(spec.layout.clone(), path.clone(), spec.rel.clone());
-                let chunks = ChunkSet::full(spec.layout.chunks());
-                found.donors.push(Donor { tree, chunks, own: None });
-            }
-            Elsewhere::Before(dir) => {
-                let known = found.donors.len();
-                match before(spec, hook, dir, &mut found) {
-                    Err(error @ DiskError::InUse { .. }) => return Err(error),
-                    Err(error) => {
-                        tracing::warn!(%error, "what was fetched there is not taken over yet");
-                    }
-                    Ok(()) => {}
-                }
-                found.missed |= found.donors.len() == known;
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// A part of ours that it left in another folder.
-fn before(
-    spec: &PartialSpec,
-    hook: &dyn Hook,
-    path: &Path,
-    found: &mut FoundElsewhere,
-) -> Result<(), DiskError> {
-    let error = |error| DiskError::sort("look at", path, 0, error);
-    let dir = match sys::open_root_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => Arc::new(opened.map_err(error)?),
-    };
-    let names = Names::all(&spec.name, &spec.id)?;
-    let slots = Slots::look(&dir, path, names, Some(spec.rel.is_some()))?;
-    let spec = PartialSpec { dir: path.to_path_buf(), ..spec.clone() };
-    let opening = Opening { spec: &spec, dir: &dir, hook, whole: None };
-    for slot in slots.all() {
-        let Some((Claim::Ours, part)) = slot.part else { continue };
-        let tree = opening.tree(&slot.names);
-        let told = match slot.state {
-            Some((Claim::Ours, _)) => match opening.read(slot, &slots.norm)? {
-                Some(told) => Some(told),
-                // Another download's.
-                None => continue,
-            },
-            _ => None,
-        };
-        let none = ChunkSet::empty(spec.layout.chunks());
-        let (mut chunks, lock) = match told.and_then(|told| told.vouched(&part)) {
-            Some((chunks, hashes, lock)) => {
-                found.hashes.extend(hashes);
-                (chunks, lock)
-            }
-            None => (none.clone(), None),
-        };
-        if chunks.is_empty() {
-            chunks = tree.data_chunks(&none);
-        }
-        let own = Place {
-            dir: dir.clone(),
-            path: path.to_path_buf(),
-            names: slot.names.clone(),
-            norm: slots.norm,
-            moved: true,
-            lock: Mutex::new(lock),
-        };
-        found.donors.push(Donor { tree, chunks, own: Some(own) });
-    }
-    Ok(())
-}
-
-impl Partial {
-    /// Whether chunks of it are still in another folder, or may be.
-    pub fn comes_from_elsewhere(&self) -> bool {
-        let moved = |donor: &Arc<Donor>| donor.own.as_ref().is_some_and(|own| own.moved);
-        self.missed || self.donors().iter().any(moved)
+impl Donors {
+    pub(super) fn new(all: Vec<Donor>, missed: bool) -> Self {
+        Self { all: Mutex::new(all.into_iter().map(Arc::new).collect()), missed }
     }
 
-    /// Deletes those parts in other folders all of whose chunks are durable here, or were found wrong.
-    pub fn leave_donors(&self) {
-        let settled = {
-            let state = self.state();
-            let mut settled = state.durable.clone();
-            settled.union_with(&state.refuted);
-            settled
-        };
-        let done = |donor: &Arc<Donor>| {
-            let moved = donor.own.as_ref().is_some_and(|own| own.moved);
-            moved && donor.chunks.iter().all(|chunk| settled.contains(chunk))
-        };
-        let gone = self.take_donors(done);
-        delete(&gone);
-    }
-
-    /// Deletes those parts of ours that only served to be copied from.
-    pub(super) fn forget_donors(&self) {
-        let gone = self.take_donors(|_| true);
-        delete(&gone);
+    /// Whether chunks are still in another folder, or may be.
+    pub(super) fn are_elsewhere(&self) -> bool {
+        self.missed || self.lock().iter().any(|donor| donor.is_moved())
     }
 
     /// Those that may hold a chunk. Nobody waits for the disk to get them.
-    pub(super) fn donors_of(&self, chunk: u32) -> Vec<Arc<Donor>> {
-        self.donors().iter().filter(|donor| donor.chunks.contains(chunk)).cloned().collect()
+    pub(super) fn of(&self, chunk: u32) -> Vec<Arc<Donor>> {
+        self.lock().iter().filter(|donor| donor.chunks.contains(chunk)).cloned().collect()
     }
 
-    fn take_donors(&self, which: impl Fn(&Arc<Donor>) -> bool) -> Vec<Arc<Donor>> {
-        let mut all = self.donors();
+    /// Deletes those parts in other folders that hold nothing but `settled` chunks.
+    pub(super) fn leave(&self, settled: &ChunkSet) {
+        let done = |donor: &Arc<Donor>| {
+            donor.is_moved() && donor.chunks.iter().all(|chunk| settled.contains(chunk))
+        };
+        delete(&self.take(done));
+    }
+
+    /// Deletes those parts of ours that only served to be copied from.
+    pub(super) fn forget(&self) {
+        delete(&self.take(|_| true));
+    }
+
+    fn take(&self, which: impl Fn(&Arc<Donor>) -> bool) -> Vec<Arc<Donor>> {
+        let mut all = self.lock();
         let (gone, left) = std::mem::take(&mut *all).into_iter().partition(which);
         *all = left;
         gone
     }
 
-    /// Held only for a moment: the session's task takes it too.
-    fn donors(&self) -> MutexGuard<'_, Vec<Arc<Donor>>> {
-        self.donors.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Donor>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

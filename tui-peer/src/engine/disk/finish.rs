@@ -165,7 +165,7 @@ impl Partial {
     pub fn close_journal(&self) -> Result<(), DiskError> {
         self.forget_journal()?;
         self.close_own();
-        self.forget_donors();
+        self.donors.forget();
         Ok(())
     }
 

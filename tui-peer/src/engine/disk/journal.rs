@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, ID_LEN, PeerId};
+use common::layout::Layout;
 use common::limits::{MAX_HASHES, MAX_NAME_LEN};
 
 use super::room::in_blocks;
@@ -111,6 +112,14 @@ pub struct Bounds {
     pub chunks: u32,
     /// Files it has.
     pub files: u32,
+}
+
+impl Bounds {
+    /// What the journal of a content may name.
+    pub(super) fn of(layout: &Layout) -> Self {
+        let files = u32::try_from(layout.files()).unwrap_or(u32::MAX);
+        Self { chunks: layout.chunks(), files }
+    }
 }
 
 impl Header {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use common::id::Hash;
 use tokio::sync::mpsc;
 
+use super::event::DiskEvent;
 use super::partial::Partial;
 use super::queue::{Job, Queue};
 use super::turns::Turns;
 use super::verify::{VerifyJob, hashes_of};
-use super::workers::DiskEvent;
 
 /// A download is synced after so many bytes…
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;

@@ -7,18 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
-use common::id::Hash;
-use common::layout::Layout;
-use rustix::fs::FlockOperation;
 
 use super::claim::{Claim, Norm, knows_holes, make_private, make_public};
 use super::donors::Donor;
 use super::error::DiskError;
 use super::journal::{Bounds, Header, Journal, Record, room_of};
 use super::names::Names;
-use super::partial::PartialSpec;
+use super::part_files::{lock_journal, remove_part, replace_journal};
 use super::room::{enough_room, in_blocks};
 use super::slots::{Beside, Slot, Slots};
+use super::spec::{HashRun, PartialSpec};
 use super::sys::{self, Access, Hook, Seen, Step};
 use super::tree::FileTree;
 
@@ -48,9 +46,6 @@ pub(super) struct FoundPart {
     pub(super) donors: Vec<Donor>,
     pub(super) note: Option<&'static str>,
 }
-
-/// Proven chunk hashes: file, number of the first within the file, hashes.
-pub(super) type HashRun = (u32, u32, Vec<Hash>);
 
 /// What a journal says.
 pub(super) struct Told {
@@ -141,7 +136,7 @@ impl Opening<'_> {
             header.id == self.spec.id && header.descriptor == self.spec.descriptor
         };
         let found =
-            Journal::open(file, bounds_of(&self.spec.layout), is_ours, |record| match record {
+            Journal::open(file, Bounds::of(&self.spec.layout), is_ours, |record| match record {
                 Record::Written { start, run } => _ = told.written.insert_run(start, run),
                 Record::Durable { start, run } => _ = told.durable.insert_run(start, run),
                 Record::Hashes { file, index, hashes } => told.hashes.push((file, index, hashes)),
@@ -291,7 +286,7 @@ impl Opening<'_> {
         let size = self.spec.descriptor.size;
         let error = |needed| move |error| self.error("create", &names.part, needed, error);
         self.hook.before(Step::Create).map_err(error(size))?;
-        let needed = in_blocks(size).saturating_add(room_of(bounds_of(&self.spec.layout)));
+        let needed = in_blocks(size).saturating_add(room_of(Bounds::of(&self.spec.layout)));
         if self.spec.rel.is_some() {
             // Which of its files are wanted is not known here.
             self.enough_room(in_blocks(1))?;
@@ -392,72 +387,4 @@ impl Opening<'_> {
     fn error(&self, doing: &'static str, name: &str, needed: u64, error: io::Error) -> DiskError {
         DiskError::sort(doing, &self.spec.dir.join(name), needed, error)
     }
-}
-
-/// Keeps a second program (or a second run) from writing the same download. Where locks do not work
-/// (some network file systems), nothing is kept.
-pub(super) fn lock(file: &fs::File) -> io::Result<()> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
-        _ => Ok(()),
-    }
-}
-
-/// The same of the journal at `path`.
-///
-/// # Errors
-/// [`DiskError::InUse`] if somebody else has it.
-pub(super) fn lock_journal(file: &fs::File, path: &Path) -> Result<(), DiskError> {
-    lock(file).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => DiskError::InUse { path: path.to_path_buf() },
-        _ => DiskError::sort("lock", path, 0, error),
-    })
-}
-
-/// Writes a new journal beside the old one and puts it in its place.
-pub(super) fn replace_journal(
-    dir: &OwnedFd,
-    names: &Names,
-    header: &Header,
-    records: &[Record],
-) -> io::Result<Journal> {
-    put_journal(dir, names, |file| {
-        let journal = Journal::create(file, header, records)?;
-        journal.file().sync_all()?;
-        Ok(journal)
-    })
-}
-
-/// Puts what `write` writes and syncs, locked, in the place of a journal.
-pub(super) fn put_journal<T>(
-    dir: &OwnedFd,
-    names: &Names,
-    write: impl FnOnce(fs::File) -> io::Result<T>,
-) -> io::Result<T> {
-    // Whoever chose these names has seen that what stands there is ours.
-    sys::remove_file(dir, names.state_new.as_str())?;
-    let file = sys::open_private(dir, names.state_new.as_str(), Access::CreateNew)?;
-    lock(&file)?;
-    let written = write(file)?;
-    rustix::fs::renameat(dir, names.state_new.as_str(), dir, names.state.as_str())?;
-    rustix::fs::fsync(dir)?;
-    Ok(written)
-}
-
-/// Removes a part of ours, a file or a folder.
-pub(super) fn remove_part(dir: &OwnedFd, dir_path: &Path, part: &str) -> io::Result<()> {
-    match sys::look(dir, part)? {
-        // Does not follow links.
-        Some(seen) if seen.is_dir => {
-            let now = sys::path_of(dir).unwrap_or_else(|| dir_path.to_path_buf());
-            fs::remove_dir_all(now.join(part))
-        }
-        Some(_) => sys::remove_file(dir, part),
-        None => Ok(()),
-    }
-}
-
-/// What its journal may name.
-pub(super) fn bounds_of(layout: &Layout) -> Bounds {
-    Bounds { chunks: layout.chunks(), files: u32::try_from(layout.files()).unwrap_or(u32::MAX) }
 }

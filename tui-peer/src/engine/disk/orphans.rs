@@ -15,7 +15,7 @@ use super::claim::{Claim, Norm};
 use super::error::DiskError;
 use super::journal::{HEADER_LEN, Header};
 use super::names::Names;
-use super::open::{lock, remove_part};
+use super::part_files::{lock, remove_part};
 use super::sys::{self, Access};
 
 /// Names read in one go; a few milliseconds of a disk.

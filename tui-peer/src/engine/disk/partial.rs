@@ -17,36 +17,18 @@ use common::limits::MAX_HASHES;
 use common::names::PathList;
 
 use super::claim::{Claim, Norm};
-use super::donors::{self, Donor, Elsewhere};
+use super::donors::Donors;
+use super::elsewhere::{self, Elsewhere};
 use super::error::{DiskError, ReadError};
 use super::journal::{Bounds, Journal, Record, room_of};
 use super::names::Names;
-use super::open::{Opening, bounds_of, remove_part};
+use super::open::Opening;
+use super::part_files::remove_part;
 use super::room::{enough_room, in_blocks};
+use super::spec::PartialSpec;
 use super::sys::{self, Access, Hook, NoHook, Step};
 use super::tree::{ChunkSource, FileTree};
 use super::way::{Way, Ways};
-
-/// What to download and where to.
-#[derive(Debug, Clone)]
-pub struct PartialSpec {
-    /// Its id.
-    pub id: ContentId,
-    /// Its kind, size and root.
-    pub descriptor: Descriptor,
-    /// Its chunks.
-    pub layout: Arc<Layout>,
-    /// For a folder, the safe path of every file below it, in layout order.
-    pub rel: Option<Arc<PathList>>,
-    /// What to call it: one safe component.
-    pub name: String,
-    /// Target folder; created if it is not there.
-    pub dir: PathBuf,
-    /// Bytes to be left free on its volume, if not as many as usual.
-    pub keep_free: Option<u64>,
-    /// Whose download it is, so that what is left of it can be told from what others left.
-    pub owner: Option<PeerId>,
-}
 
 /// What [`Partial::open`] found or made.
 #[derive(Debug)]
@@ -86,9 +68,7 @@ pub struct Partial {
     /// it is finished, or gone.
     pub(super) own: Mutex<Option<Arc<fs::File>>>,
     /// Parts that others can write to, or wrote: read, compared, and left alone.
-    pub(super) donors: Mutex<Vec<Arc<Donor>>>,
-    /// A folder where some of it was before had nothing of it when this was opened.
-    pub(super) missed: bool,
+    pub(super) donors: Donors,
     pub(super) hook: Arc<dyn Hook>,
     /// Taken before `state` where both are.
     pub(super) journal: Mutex<Journal>,
@@ -172,7 +152,7 @@ impl Partial {
             _ => None,
         });
         let opening = Opening { spec: &spec, dir: &dir, hook: &*hook, whole };
-        let elsewhere = donors::find(&spec, &*hook, places)?;
+        let elsewhere = elsewhere::find(&spec, &*hook, places)?;
         let mut found = match opening.open()? {
             Ok(found) => *found,
             Err(path) => return Ok(Opened::Finished(path)),
@@ -188,9 +168,9 @@ impl Partial {
                 found.unsure.insert(chunk);
             }
         }
-        let (mut donors, hashes, missed) = (found.donors, elsewhere.hashes, elsewhere.missed);
+        let (mut donors, hashes) = (found.donors, elsewhere.hashes);
         donors.extend(elsewhere.donors);
-        let journal_has_room = found.journal.reserve(room_of(bounds_of(&spec.layout)));
+        let journal_has_room = found.journal.reserve(room_of(Bounds::of(&spec.layout)));
         let reserved = reserved_of(&spec, &tree, &own, &found.durable, &found.unsure);
         let state = State {
             written: found.durable.clone(),
@@ -216,8 +196,7 @@ impl Partial {
             descriptor: spec.descriptor,
             ways: Mutex::new(Ways::new(spec.layout.total())),
             tree,
-            donors: Mutex::new(donors.into_iter().map(Arc::new).collect()),
-            missed,
+            donors: Donors::new(donors, elsewhere.missed),
             names: found.names,
             norm: found.norm,
             ino: found.ino,
@@ -287,6 +266,22 @@ impl Partial {
     /// Chunks that can be read.
     pub fn written(&self) -> ChunkSet {
         self.state().written.clone()
+    }
+
+    /// Whether chunks of it are still in another folder, or may be.
+    pub fn comes_from_elsewhere(&self) -> bool {
+        self.donors.are_elsewhere()
+    }
+
+    /// Deletes those parts in other folders all of whose chunks are durable here, or were found wrong.
+    pub fn leave_donors(&self) {
+        let settled = {
+            let state = self.state();
+            let mut settled = state.durable.clone();
+            settled.union_with(&state.refuted);
+            settled
+        };
+        self.donors.leave(&settled);
     }
 
     /// Bytes written and not yet synced.
@@ -531,7 +526,7 @@ impl Partial {
                 .map_err(|e| self.error("delete", 0, e))?;
         }
         self.forget_journal()?;
-        self.forget_donors();
+        self.donors.forget();
         Ok(())
     }
 
@@ -596,7 +591,7 @@ impl Partial {
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        bounds_of(self.layout())
+        Bounds::of(self.layout())
     }
 
     /// Forgets which files have their room: after they may have been replaced. What is open is to be

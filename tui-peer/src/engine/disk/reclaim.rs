@@ -12,9 +12,9 @@ use super::claim::{Claim, make_private};
 use super::error::DiskError;
 use super::journal::{Header, Record};
 use super::names::Names;
-use super::open::replace_journal;
-use super::partial::PartialSpec;
+use super::part_files::replace_journal;
 use super::slots::Slots;
+use super::spec::PartialSpec;
 use super::sys;
 
 /// Turns the finished folder at `path` (in `spec.dir`, with the chunks `have`, all of them right) back

@@ -10,7 +10,7 @@ use common::id::ContentId;
 use super::claim::Claim;
 use super::error::DiskError;
 use super::names::Names;
-use super::open::{lock_journal, put_journal};
+use super::part_files::{lock_journal, put_journal};
 use super::slots::{Slot, Slots};
 use super::sys::{self, Access};
 

@@ -4,7 +4,7 @@ use common::chunk_set::ChunkSet;
 
 use super::error::{DiskError, SyncError};
 use super::journal::{Header, Record, room_of};
-use super::open::replace_journal;
+use super::part_files::replace_journal;
 use super::partial::{Partial, State};
 use super::sys::{self, Access, Step};
 

@@ -170,7 +170,7 @@ impl Partial {
         let place = layout.place(chunk);
         let mut bytes = vec![0; place.len as usize];
         let mut unread = false;
-        for donor in self.donors_of(number) {
+        for donor in self.donors.of(number) {
             match donor.tree.read_at(place.file, place.offset, &mut bytes) {
                 Ok(()) if self.is_right(&place, &bytes, expected) => {
                     self.write_chunk(number, &[&bytes], false)?;

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::chunk_set::ChunkSet;
-use common::id::{ContentId, Hash};
 use common::limits::MAX_DATA_LEN;
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::{DiskError, ReadError};
+use super::error::ReadError;
+use super::event::DiskEvent;
 use super::lane::{Common, Lane, MAX_UNSYNCED};
 use super::pool::{Buf, BufPool};
 use super::queue::{Job, Work};
@@ -46,52 +45,6 @@ const READ_PATIENCE: Duration = Duration::from_secs(20);
 /// When too many files are open to read, it is tried again after these: others close theirs.
 const SHORT_WAITS: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
-
-/// What became of chunks.
-#[derive(Debug)]
-pub enum DiskEvent {
-    /// Verified and written: it can be read.
-    ChunkStored {
-        /// Of which content.
-        id: ContentId,
-        /// Which chunk.
-        chunk: u32,
-    },
-    /// It does not have the right hash; not written.
-    ChunkCorrupt {
-        /// Of which content.
-        id: ContentId,
-        /// Which chunk.
-        chunk: u32,
-        /// Hash of what arrived.
-        actual: Hash,
-    },
-    /// It was right but could not be written.
-    ChunkNotStored {
-        /// Of which content.
-        id: ContentId,
-        /// Which chunk.
-        chunk: u32,
-        /// Why.
-        error: DiskError,
-    },
-    /// These became durable.
-    Synced {
-        /// Of which content.
-        id: ContentId,
-        /// Which chunks.
-        chunks: ChunkSet,
-    },
-    /// A sync failed: `lost` is to be treated as missing.
-    SyncFailed {
-        /// Of which content.
-        id: ContentId,
-        /// Chunks written since the last good sync.
-        lost: ChunkSet,
-        /// Why.
-        error: DiskError,
-    },
-}
 
 /// The disk does not take work any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
