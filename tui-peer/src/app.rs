@@ -1,6 +1,6 @@
 //! From the command line to what runs.
 
-pub(crate) mod background;
+mod background;
 mod config;
 mod links;
 mod log;
@@ -17,7 +17,9 @@ use self::config::{settings, settings_as_far};
 use self::look::look;
 use self::reach::{beside, reach, reach_or};
 use self::start::{Plan, block_on, with_settings};
-use crate::args::{Cli, Command, Common, Config, ConfigCommand, Hash, Ls, Run, exit, misplaced};
+use crate::args::{
+    Cli, Command, Common, Config, ConfigCommand, Demo, Hash, Ls, Run, exit, misplaced,
+};
 use crate::demo;
 use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
@@ -109,7 +111,7 @@ pub fn run(cli: Cli) -> u8 {
                 crate::screen::attach(peer, wish.plain, table.unwrap_or_default(), &mut out).await
             })
         }
-        Command::Demo(wish) => block_on(demo::run(wish)),
+        Command::Demo(wish) => demo(wish),
         Command::Config(wish) => config(wish),
         Command::Completions(wish) => {
             let mut command = Cli::command();
@@ -125,6 +127,14 @@ fn hash(wish: Hash) -> u8 {
     let look = settings_as_far(&common, KEYS).map(|(settings, _)| look(&settings.table));
     let mut out = Output::new(wish.json, 0).looking(look.unwrap_or_default());
     block_on(async move { headless::hash(&wish.paths, &mut out).await })
+}
+
+/// Nothing is saved; as the user has it, and what is wrong in the file is told when it matters.
+fn demo(wish: Demo) -> u8 {
+    let common =
+        Common { look: wish.look.clone(), colours: wish.colours.clone(), ..Common::default() };
+    let table = settings::load::table(common.flags(), KEYS).unwrap_or_default();
+    block_on(demo::run(wish, table))
 }
 
 fn ls(wish: Ls) -> u8 {
@@ -152,9 +162,9 @@ fn config(wish: Config) -> u8 {
 
 /// Only the app knows its actions; without it, any are taken.
 #[cfg(feature = "tui")]
-pub(crate) const KEYS: KeyCheck = crate::tui::keymap::check;
+const KEYS: KeyCheck = crate::tui::keymap::check;
 #[cfg(not(feature = "tui"))]
-pub(crate) const KEYS: KeyCheck = |_| Vec::new();
+const KEYS: KeyCheck = |_| Vec::new();
 
 fn app(run: Run) -> u8 {
     let mut common = run.common.clone();
@@ -201,6 +211,8 @@ fn screen(_: Run, _: &Common) -> u8 {
 
 #[cfg(feature = "tui")]
 fn screen(run: Run, common: &Common) -> u8 {
+    use crate::screen::After;
+
     if let Err(why) = crate::screen::terminal() {
         Output::new(common.json, 0).error("usage", why, "tui-peer --help");
         return exit::USAGE;
@@ -217,6 +229,12 @@ fn screen(run: Run, common: &Common) -> u8 {
     };
     start::run(common, &plan, |engine, out, settings| async move {
         let wish = (settings.engine.listen.port(), run.plain);
-        crate::screen::show(engine, run.paths, run.host, wish, settings.table, &out).await
+        let table = settings.table.clone();
+        match crate::screen::show(engine, run.paths, run.host, wish, table, &out).await {
+            After::End(code) => (code, None),
+            After::ServeOn(code, goes_on) => (code, Some(goes_on)),
+            // As the screen looked.
+            After::Demo => (demo::run(Demo::default(), settings.table).await, None),
+        }
     })
 }

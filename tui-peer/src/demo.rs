@@ -14,8 +14,7 @@ use common::join::JoinString;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::app::KEYS;
-use crate::args::{Common, Demo, exit};
+use crate::args::{Demo, exit};
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::config::EngineConfig;
 use crate::engine::handle::{EngineHandle, Stop};
@@ -56,17 +55,17 @@ const LEAVES_AFTER: Duration = Duration::from_secs(25);
 /// When it comes back.
 const RETURNS_AFTER: Duration = Duration::from_secs(15);
 
-/// Runs until the user quits; returns the exit code.
-pub async fn run(wish: Demo) -> u8 {
-    // As the user has it; what is wrong in the file is told when it matters.
-    let common =
-        Common { look: wish.look.clone(), colours: wish.colours.clone(), ..Common::default() };
-    let table = settings::load::table(common.flags(), KEYS).unwrap_or_default();
-    run_with(wish, table).await
+/// Runs until the user quits, with these settings, none of which is saved; returns the exit code.
+pub async fn run(wish: Demo, table: Table) -> u8 {
+    loop {
+        if let Some(code) = run_once(&wish, table.clone()).await {
+            return code;
+        }
+    }
 }
 
-/// The same with these settings; none of them is saved.
-pub async fn run_with(wish: Demo, table: Table) -> u8 {
+/// One demo; `None` if the user wants to see another one.
+async fn run_once(wish: &Demo, table: Table) -> Option<u8> {
     let mut out = Output::new(wish.json, 0);
     // Before there is anything to clean up.
     let stopped = stop_signal();
@@ -74,7 +73,7 @@ pub async fn run_with(wish: Demo, table: Table) -> u8 {
         Ok(root) => root,
         Err(error) => {
             out.note(&format!("tui-peer: demo: cannot make a temporary folder: {error}"));
-            return exit::IO;
+            return Some(exit::IO);
         }
     };
     let stop = Arc::new(AtomicBool::new(false));
@@ -86,7 +85,7 @@ pub async fn run_with(wish: Demo, table: Table) -> u8 {
             while Arc::strong_count(&stop) > 1 {
                 tokio::time::sleep(LET_GO).await;
             }
-            return code;
+            return Some(code);
         }
     };
     match built {
@@ -97,7 +96,7 @@ pub async fn run_with(wish: Demo, table: Table) -> u8 {
         }
         Err(why) => {
             out.note(&format!("tui-peer: demo: {why}"));
-            exit::OTHER
+            Some(exit::OTHER)
         }
     }
 }
@@ -219,7 +218,7 @@ fn find(snapshot: &engine::snapshot::Snapshot, name: &str) -> Option<ContentId> 
 }
 
 impl Network {
-    async fn show(self, wish: Demo, table: Table, out: &mut Output) -> u8 {
+    async fn show(self, wish: &Demo, table: Table, out: &mut Output) -> Option<u8> {
         let Self { root, join, own, peers, tracker } = self;
         fetch(&own, FILES[0].0);
         let drama = tokio::spawn(come_and_go(root.clone(), join, peers.last().cloned()));
@@ -242,18 +241,22 @@ impl Network {
 }
 
 #[cfg(feature = "tui")]
-async fn front_end(wish: Demo, own: EngineHandle, table: Table, out: &mut Output) -> u8 {
+async fn front_end(wish: &Demo, own: EngineHandle, table: Table, out: &mut Output) -> Option<u8> {
+    use crate::screen::{After, show};
+
     if wish.headless || wish.json {
-        headless::serve(own, Service::default(), out).await
-    } else {
+        return Some(headless::serve(own, Service::default(), out).await);
+    }
+    match show(own, Vec::new(), false, (0, wish.plain), table, out).await {
         // Nothing of a demo is left to go on in the background.
-        crate::screen::show(own, Vec::new(), false, (0, wish.plain), table, out).await.0
+        After::End(code) | After::ServeOn(code, _) => Some(code),
+        After::Demo => None,
     }
 }
 
 #[cfg(not(feature = "tui"))]
-async fn front_end(_: Demo, own: EngineHandle, _: Table, out: &mut Output) -> u8 {
-    headless::serve(own, Service::default(), out).await
+async fn front_end(_: &Demo, own: EngineHandle, _: Table, out: &mut Output) -> Option<u8> {
+    Some(headless::serve(own, Service::default(), out).await)
 }
 
 /// The only holder of one file leaves after a while, and comes back: the heatmap shows what that means.

@@ -8,6 +8,7 @@
 //!   believed): connections, disk, shares, the tracker.
 //! - [`logfile`]: what is written down.
 //! - `scratch`: folders of one run, for what nothing is to be remembered of.
+//! - `hand_over`: what goes on in the background.
 //! - `leave`: the second signal ends the program, whatever hangs.
 //! - [`mod@format`]: numbers and names as people read them, on the screen and in the shell.
 //! - [`filter`]: the language in which files are searched for, in the app and by `ls`.
@@ -34,6 +35,7 @@ pub mod find;
 pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hand_over;
 pub mod headless;
 pub mod hooks;
 mod json;

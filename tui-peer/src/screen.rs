@@ -4,16 +4,27 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use crate::app::background::Wish;
-use crate::args::{Demo, exit};
+use crate::args::exit;
 use crate::control::Attached;
 use crate::engine::command::Command;
 use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::TransferState;
+use crate::hand_over::HandOver;
 use crate::headless::Output;
 use crate::logfile::Logs;
 use crate::tui::{self, ExitReason, Options};
 use settings::Table;
+
+/// What comes after the screen.
+#[derive(Debug)]
+pub(crate) enum After {
+    /// The program ends with this exit code.
+    End(u8),
+    /// The same, and this goes on in the background.
+    ServeOn(u8, HandOver),
+    /// The user wants to see a demo.
+    Demo,
+}
 
 /// Whether there is a terminal to show the app on; otherwise what to do instead.
 pub(crate) fn terminal() -> Result<(), &'static str> {
@@ -24,8 +35,7 @@ pub(crate) fn terminal() -> Result<(), &'static str> {
     }
 }
 
-/// Shares `paths`, hosts a tracker if asked, shows the app, and stops the engine as the user left it;
-/// returns the exit code, and what is to go on in the background.
+/// Shares `paths`, hosts a tracker if asked, shows the app, and stops the engine as the user left it.
 pub(crate) async fn show(
     engine: EngineHandle,
     paths: Vec<PathBuf>,
@@ -33,14 +43,14 @@ pub(crate) async fn show(
     (wanted_port, plain): (u16, bool),
     table: Table,
     out: &Output,
-) -> (u8, Option<Wish>) {
+) -> After {
     if let Err(why) = terminal() {
         out.note(why);
-        return (stop(engine, Stop::Now, exit::USAGE).await, None);
+        return After::End(stop(engine, Stop::Now, exit::USAGE).await);
     }
     if host && let Err(error) = engine.call(Command::Host).await {
         out.note(&error.message);
-        return (stop(engine, Stop::Now, exit::OTHER).await, None);
+        return After::End(stop(engine, Stop::Now, exit::OTHER).await);
     }
     for path in paths {
         // A refusal shows again in the app's log; here it would be lost behind the screen.
@@ -48,17 +58,12 @@ pub(crate) async fn show(
             out.note(&error.message);
         }
     }
-    let options = Options {
-        table: table.clone(),
-        demo: true,
-        wanted_port: Some(wanted_port),
-        attached: None,
-    };
+    let options = Options { table, demo: true, wanted_port: Some(wanted_port), attached: None };
     match run(engine.clone(), plain, options, out).await {
-        Ok(reason) => leave(engine, reason, table, out).await,
+        Ok(reason) => leave(engine, reason, out).await,
         Err(error) => {
             out.note(&format!("tui-peer: {error:#}"));
-            (stop(engine, Stop::Gracefully, exit::OTHER).await, None)
+            After::End(stop(engine, Stop::Gracefully, exit::OTHER).await)
         }
     }
 }
@@ -122,32 +127,26 @@ pub(crate) async fn attach(peer: Attached, plain: bool, table: Table, out: &mut 
 }
 
 /// After the screen: says goodbye to the network, or lets a peer in the background go on.
-async fn leave(
-    engine: EngineHandle,
-    reason: ExitReason,
-    table: Table,
-    out: &Output,
-) -> (u8, Option<Wish>) {
+async fn leave(engine: EngineHandle, reason: ExitReason, out: &Output) -> After {
     let code = match reason {
         ExitReason::ServeOn => {
             let snapshot = engine.snapshot();
             let network = &snapshot.network;
             let hashing = |state: &TransferState| *state == TransferState::Hashing;
             let unfinished = snapshot.transfers.iter().filter(|t| hashing(&t.state));
-            let wish = Wish {
+            let goes_on = HandOver {
                 paths: unfinished.map(|transfer| transfer.path.clone()).collect(),
                 hosting: snapshot.network.join.clone().filter(|_| snapshot.network.hosting),
                 network: network.join.clone().filter(|_| !network.met && !network.hosting),
                 listen: snapshot.me.listen,
             };
-            return (stop(engine, Stop::Gracefully, exit::OK).await, Some(wish));
+            return After::ServeOn(stop(engine, Stop::Gracefully, exit::OK).await, goes_on);
         }
         ExitReason::QuitNow => stop(engine, Stop::Now, exit::OK).await,
         ExitReason::Panicked => stop(engine, Stop::Gracefully, exit::OTHER).await,
         ExitReason::Demo => {
             stop(engine, Stop::Gracefully, exit::OK).await;
-            // As the screen looked.
-            Box::pin(crate::demo::run_with(Demo::default(), table)).await
+            return After::Demo;
         }
         ExitReason::Signal(number) => {
             let code = u8::try_from(128 + number).unwrap_or(exit::OTHER);
@@ -174,7 +173,7 @@ async fn leave(
             stop(engine, Stop::Gracefully, exit::OK).await
         }
     };
-    (code, None)
+    After::End(code)
 }
 
 async fn stop(engine: EngineHandle, how: Stop, code: u8) -> u8 {
@@ -199,10 +198,8 @@ mod tests {
             let (engine, parts) = engine();
             engine.stop(asked);
             drop(parts);
-            let (code, _) =
-                leave(engine, ExitReason::EngineStopped, Table::default(), &Output::new(false, 0))
-                    .await;
-            assert_eq!(code, wanted, "{asked:?}");
+            let after = leave(engine, ExitReason::EngineStopped, &Output::new(false, 0)).await;
+            assert!(matches!(after, After::End(code) if code == wanted), "{asked:?}: {after:?}");
         }
     }
 
@@ -211,9 +208,7 @@ mod tests {
         let (engine, parts) = engine();
         drop(parts);
         let why = "the terminal gives no more input".to_owned();
-        let (code, wish) =
-            leave(engine, ExitReason::Gone(why), Table::default(), &Output::new(false, 0)).await;
-        assert!(wish.is_none());
-        assert_eq!(code, exit::HUNG_UP);
+        let after = leave(engine, ExitReason::Gone(why), &Output::new(false, 0)).await;
+        assert!(matches!(after, After::End(exit::HUNG_UP)), "{after:?}");
     }
 }

@@ -2,9 +2,8 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use super::config::settings;
 use crate::args::{Common, exit};
 use crate::control;
 use crate::engine::config::EngineConfig;
+use crate::hand_over::HandOver;
 use crate::headless::Output;
 
 /// What it says on standard error, in the state folder.
@@ -21,25 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What is to go on.
-#[derive(Debug)]
-pub(crate) struct Wish {
-    /// Shares that were still being hashed.
-    pub(crate) paths: Vec<PathBuf>,
-    /// A tracker ran here: its join string.
-    pub(crate) hosting: Option<String>,
-    /// The network it is to go on trying, if that is remembered nowhere: its tracker was never reached.
-    pub(crate) network: Option<String>,
-    /// Where we listened, so that others find it again.
-    pub(crate) listen: SocketAddr,
-}
-
 /// Starts it, once this process has let go of the state folder, and says how to reach it; returns the
 /// exit code, `code` if all is well.
-pub(super) async fn start(common: &Common, config: &EngineConfig, wish: Wish, code: u8) -> u8 {
+pub(super) async fn start(
+    common: &Common,
+    config: &EngineConfig,
+    goes_on: HandOver,
+    code: u8,
+) -> u8 {
     let mut out = Output::new(false, 0);
     let log = config.state_dir.join(LOG);
-    let mut child = match spawn(common, config, &wish, &log) {
+    let mut child = match spawn(common, config, &goes_on, &log) {
         Ok(child) => child,
         Err(error) => {
             let hint = "tui-peer --serve-only does it by hand";
@@ -70,7 +62,7 @@ pub(super) async fn start(common: &Common, config: &EngineConfig, wish: Wish, co
     let state = state_option(&config.state_dir);
     out.line(&format!("serving on in the background as process {pid}; log: {}", log.display()));
     out.line(&format!("tui-peer status{state} shows it, tui-peer stop{state} ends it"));
-    if let Some(join) = wish.hosting {
+    if let Some(join) = goes_on.hosting {
         out.line(&format!("join {join}"));
     }
     code
@@ -94,13 +86,18 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io::Result<Child> {
+fn spawn(
+    common: &Common,
+    config: &EngineConfig,
+    goes_on: &HandOver,
+    log: &Path,
+) -> io::Result<Child> {
     // Names of files and addresses of people: nobody else's business.
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--serve-only", "--detached"]);
     command.arg("--state").arg(std::path::absolute(&config.state_dir)?);
-    command.args(["--listen", &wish.listen.to_string()]);
+    command.args(["--listen", &goes_on.listen.to_string()]);
     // What was typed; the rest is found in the environment and the configuration file again.
     if let Some(dir) = &common.downloads {
         command.arg("--downloads").arg(std::path::absolute(dir)?);
@@ -121,13 +118,13 @@ fn spawn(common: &Common, config: &EngineConfig, wish: &Wish, log: &Path) -> io:
     if common.watch {
         command.arg("--watch");
     }
-    if wish.hosting.is_some() {
+    if goes_on.hosting.is_some() {
         command.arg("--host");
     }
-    command.arg("--").args(&wish.paths);
+    command.arg("--").args(&goes_on.paths);
     // Its lines go to the log; the network is the one remembered in the state folder.
     command.env_remove("SHOAL_JSON").env_remove("SHOAL_TRACKER").env_remove("SHOAL_HOST");
-    if let Some(join) = &wish.network {
+    if let Some(join) = &goes_on.network {
         command.env("SHOAL_TRACKER", join);
     }
     command.env_remove("SHOAL_SERVE_ONLY").env_remove("SHOAL_REQUIRE_TRACKER");

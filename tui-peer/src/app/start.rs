@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
-use super::background::{self, Wish};
+use super::background;
 use super::config::{Settings, settings, settings_as_far};
 use super::look::look;
 use super::{KEYS, log};
@@ -18,6 +18,7 @@ use crate::engine;
 use crate::engine::config::{EngineConfig, StartError};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::EngineHandle;
+use crate::hand_over::HandOver;
 use crate::headless::{self, Output};
 use crate::hooks::{Hooks, PATIENCE_OF_GET, PATIENCE_OF_PEER};
 use crate::logfile::Logs;
@@ -51,7 +52,7 @@ pub(super) struct Plan {
 pub(super) fn run<F, Fut>(common: &Common, plan: &Plan, front: F) -> u8
 where
     F: FnOnce(EngineHandle, Output, Settings) -> Fut,
-    Fut: Future<Output = (u8, Option<Wish>)>,
+    Fut: Future<Output = (u8, Option<HandOver>)>,
 {
     in_runtime(common, plan.what == APP, |settings, mut out| async move {
         let mut config = settings.engine.clone();
@@ -98,7 +99,7 @@ where
         }
         log::record(&engine, &settings.table, &config.state_dir, &out);
         let hooks = hooks(&engine, &settings.table, common);
-        let (code, wish) = front(engine, out, settings).await;
+        let (code, goes_on) = front(engine, out, settings).await;
         end_hooks(hooks, PATIENCE_OF_PEER).await;
         drop(pid);
         if let Some(watching) = watching
@@ -109,8 +110,8 @@ where
         if let Ok(control) = control {
             control.close().await;
         }
-        match wish {
-            Some(wish) => background::start(common, &config, wish, code).await,
+        match goes_on {
+            Some(goes_on) => background::start(common, &config, goes_on, code).await,
             None => code,
         }
     })
