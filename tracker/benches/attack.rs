@@ -13,18 +13,18 @@
     reason = "this is a bench"
 )]
 
-#[path = "../tests/common/mod.rs"]
-mod common;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::common::join::JoinString;
-use ::common::limits::MAX_FILES_PER_PEER;
-use ::common::wire::Code;
-use ::common::wire::tracker::{FileMeta, Reply, Request, Sort};
-use common::{Client, Running, Who, digest, file};
+use common::join::JoinString;
+use common::limits::MAX_FILES_PER_PEER;
+use common::wire::Code;
+use common::wire::tracker::{FileMeta, Reply, Request, Sort};
+use support::{Client, Running, Who, digest, file};
 use tracker::Config;
 
 /// As many as the row of the issue says.
@@ -124,7 +124,7 @@ async fn run(rows: usize) {
         }
         let (mut pings, mut pages, mut places) = (Vec::new(), Vec::new(), Vec::new());
         let (mut honest, _) = Client::connect(&tracker.join, &Who::new(100)).await;
-        let wanted = ::common::id::ContentId::from_bytes([1; 32]);
+        let wanted = common::id::ContentId::from_bytes([1; 32]);
         let began = Instant::now();
         while began.elapsed() < LENGTH {
             let at = Instant::now();

@@ -9,13 +9,13 @@
     reason = "these are tests"
 )]
 
-mod common;
+mod support;
 
 use std::net::IpAddr;
 
-use ::common::id::PeerId;
-use ::common::wire::tracker::FileMeta;
-use common::{digest, file};
+use common::id::PeerId;
+use common::wire::tracker::FileMeta;
+use support::{digest, file};
 use tracker::index::{Arrival, Index, Limits};
 use tracker::store::{MetaStore as _, RedbStore};
 

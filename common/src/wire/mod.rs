@@ -2,7 +2,7 @@
 //!
 //! **Goals.** Bulk bytes stay outside serde; hot messages are fixed little-endian binary; control
 //! messages are MessagePack maps with short keys, so that a field can be added without breaking old
-//! readers. Every message has golden bytes in `tests/wire_golden.rs`.
+//! readers. Every message has golden bytes in `tests/suite/wire_golden.rs`.
 //! `PROTOCOL.md`, beside this crate's `Cargo.toml`, tells all of it to those who write another program.
 //!
 //! **Non-goals.** No compression (no bombs), no recursive types, no self-describing values.

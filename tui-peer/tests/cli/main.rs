@@ -108,7 +108,7 @@ fn a_wrong_configuration_file_is_named_with_the_line() {
     assert_eq!(values(&end.out)[0]["code"], "config");
 }
 
-/// Roots made by libtorrent 2.0; the whole set stands in `common/tests/bep52_vectors.rs`.
+/// Roots made by libtorrent 2.0; the whole set stands in `common/tests/suite/bep52_vectors.rs`.
 #[test]
 fn hash_prints_the_roots_of_bittorrent() {
     let place = Place::new();

@@ -1,12 +1,9 @@
 //! What watchers are told, over real sockets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::time::Duration;
 
-use ::common::wire::tracker::{Reply, Request};
-use common::{Client, Running, Who, file, id, progress, quick};
+use crate::support::{Client, Running, Who, file, id, progress, quick};
+use common::wire::tracker::{Reply, Request};
 use tokio::time::Instant;
 use tracker::{Config, Timing};
 

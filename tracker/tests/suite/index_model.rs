@@ -1,23 +1,19 @@
 //! The index against a model that is too simple to be wrong: any interleaving of what peers do, and of when
 //! watchers look, ends in what the model says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
-mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ::common::id::{ContentId, PeerId};
-use ::common::net::AddrGroup;
-use ::common::wire::Code;
-use ::common::wire::tracker::{FileRow, Reply, Source, share_digest};
-use common::{digest, file, id};
+use crate::support::{digest, file, id};
+use common::id::{ContentId, PeerId};
+use common::net::AddrGroup;
+use common::wire::Code;
+use common::wire::tracker::{FileRow, Reply, Source, share_digest};
 use proptest::prelude::*;
 use tracker::index::{Index, Limits, Taken};
 use tracker::record::Change;
 use tracker::store::MetaStore;
 
-use world::*;
+use crate::world::*;
 
 /// What a watcher knows: a snapshot and every delta since.
 #[derive(Default)]

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::common::{digest, file, folder, id, progress};
-use ::common::chunk_set::ChunkSet;
-use ::common::id::{ContentId, PeerId};
-use ::common::net::AddrGroup;
-use ::common::wire::Code;
-use ::common::wire::tracker::{FileMeta, FileRow, Sort, Source, share_digest};
+use crate::support::{digest, file, folder, id, progress};
+use common::chunk_set::ChunkSet;
+use common::id::{ContentId, PeerId};
+use common::net::AddrGroup;
+use common::wire::Code;
+use common::wire::tracker::{FileMeta, FileRow, Sort, Source, share_digest};
 use proptest::prelude::*;
 use tracker::index::{
     Arrival, Expelled, Expulsion, Index, Limits, Progress, SessionId, Taken, WORK_SLICE,
@@ -124,11 +124,11 @@ pub(crate) fn key(peer: usize) -> PeerId {
     PeerId::from_bytes([u8::try_from(peer).unwrap() + 1; 32])
 }
 
-pub(crate) fn arrival(peer: PeerId, digest: ::common::id::Hash) -> Arrival {
+pub(crate) fn arrival(peer: PeerId, digest: common::id::Hash) -> Arrival {
     arrival_from(0, peer, digest)
 }
 
-pub(crate) fn arrival_from(at: usize, peer: PeerId, digest: ::common::id::Hash) -> Arrival {
+pub(crate) fn arrival_from(at: usize, peer: PeerId, digest: common::id::Hash) -> Arrival {
     let (observed, via) = (place(at), place(0));
     Arrival { peer, nick: String::new(), observed, via, port: 7, local: vec![], digest }
 }
@@ -172,7 +172,7 @@ impl World {
         self.peers.iter().any(|p| p.shares.contains_key(&file) || p.have.contains_key(&file))
     }
 
-    pub(crate) fn digest_of(&self, peer: usize) -> ::common::id::Hash {
+    pub(crate) fn digest_of(&self, peer: usize) -> common::id::Hash {
         let shares = &self.peers[peer].shares;
         share_digest(shares.iter().map(|(file, name)| (id(&self.contents[*file]), name.as_str())))
     }

@@ -1,12 +1,9 @@
 //! Many peers at once that come, register, progress, look and go: nobody is stuck, and what is left is the truth.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::time::Duration;
 
-use ::common::wire::tracker::{Reply, Request, Sort};
-use common::{Client, Running, Who, file, id, progress, quick};
+use crate::support::{Client, Running, Who, file, id, progress, quick};
+use common::wire::tracker::{Reply, Request, Sort};
 use tokio::sync::Barrier;
 
 const PEERS: u8 = 60;

@@ -1,5 +1,4 @@
 //! One contract for every store, and what each promises beyond it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 use std::net::IpAddr;
 

@@ -1,16 +1,13 @@
 //! C4: who is in the network, and what one of them shares.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ::common::id::PeerId;
-use ::common::limits::{MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_NICK};
-use ::common::wire::Code;
-use ::common::wire::tracker::{FileMeta, Reply, Request};
-use common::{Client, Running, Who, digest, file, id, progress, quick};
+use crate::support::{Client, Running, Who, digest, file, id, progress, quick};
+use common::id::PeerId;
+use common::limits::{MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_NICK};
+use common::wire::Code;
+use common::wire::tracker::{FileMeta, Reply, Request};
 use tracker::Work;
 use tracker::index::{
     Arrival, Index, Limits, MemberSearch, Members, Progress, SessionId, WORK_SLICE,
@@ -252,7 +249,7 @@ fn c4_the_longest_rows_and_the_longest_nick_fit_what_they_are_sent_in() {
     assert!(page.cursor.len() <= MAX_MEMBER_CURSOR, "{}", page.cursor.len());
     let Members { members, total, cursor } = page;
     let reply = Reply::Members { q: 1, members, total, cursor };
-    assert!(reply.body().len() < ::common::limits::MAX_TRACKER_FRAME / 2);
+    assert!(reply.body().len() < common::limits::MAX_TRACKER_FRAME / 2);
     assert_eq!(Reply::decode(reply.kind(), &reply.body()), Ok(Some(reply)));
 }
 

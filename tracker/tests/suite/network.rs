@@ -1,12 +1,10 @@
 //! What peers get from a tracker, over real sockets.
 
-mod common;
-
-use ::common::chunk_set::ChunkSet;
-use ::common::id::PeerId;
-use ::common::membership::Membership;
-use ::common::wire::tracker::{Reply, Request, Sort};
-use common::{Client, Running, Who, file, folder, id, identity, progress, quick};
+use crate::support::{Client, Running, Who, file, folder, id, identity, progress, quick};
+use common::chunk_set::ChunkSet;
+use common::id::PeerId;
+use common::membership::Membership;
+use common::wire::tracker::{Reply, Request, Sort};
 
 #[tokio::test]
 async fn a_registered_file_is_listed_and_located() {
@@ -147,10 +145,7 @@ async fn a_new_session_replaces_the_old_one() {
     let (mut new, welcome) = Client::connect(&tracker.join, &Who::sharing(1, &shares)).await;
     assert!(welcome.share_ok);
     let reply = old.receive().await;
-    assert!(
-        matches!(reply, Reply::Error { code: ::common::wire::Code::Duplicate, .. }),
-        "{reply:?}"
-    );
+    assert!(matches!(reply, Reply::Error { code: common::wire::Code::Duplicate, .. }), "{reply:?}");
     assert_eq!(old.next().await, None);
     let row = &new.list("", Sort::Name).await[0];
     assert_eq!((row.sources, row.complete), (1, 1));

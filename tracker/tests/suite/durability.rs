@@ -1,7 +1,4 @@
 //! Nothing acknowledged is lost, and nothing known is asked for again.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::common::join::JoinString;
-use ::common::wire::Code;
-use ::common::wire::tracker::{FileMeta, Reply, Request, Sort};
-use common::{Client, Running, Who, file, quick};
+use crate::support::{Client, Running, Who, file, quick};
+use common::join::JoinString;
+use common::wire::Code;
+use common::wire::tracker::{FileMeta, Reply, Request, Sort};
 use tracker::record::{Change, Saved};
 use tracker::store::{MemoryStore, MetaStore, StoreError};
 use tracker::{Config, Tracker};

@@ -1,6 +1,5 @@
 //! The exact bytes of every message. A change here is a change of the protocol: old and new programs
 //! stop understanding each other, unless the version goes up with it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, PeerId};
@@ -183,7 +182,7 @@ fn lines<'a>(messages: impl Iterator<Item = (u8, Vec<u8>)> + 'a) -> String {
 fn peer_messages_have_their_bytes() {
     let all = peer_messages();
     let got = lines(all.iter().map(|m| (m.kind(), m.body())));
-    assert_eq!(got, include_str!("golden/peer.txt"), "got:\n{got}");
+    assert_eq!(got, include_str!("../golden/peer.txt"), "got:\n{got}");
     for message in all {
         let (kind, body) = (message.kind(), message.body());
         assert_eq!(PeerMsg::decode(kind, &body), Ok(Some(message)));
@@ -195,7 +194,7 @@ fn peer_messages_have_their_bytes() {
 fn tracker_requests_have_their_bytes() {
     let all = requests();
     let got = lines(all.iter().map(|m| (m.kind(), m.body())));
-    assert_eq!(got, include_str!("golden/requests.txt"), "got:\n{got}");
+    assert_eq!(got, include_str!("../golden/requests.txt"), "got:\n{got}");
     for message in all {
         let (kind, body) = (message.kind(), message.body());
         assert_eq!(Request::decode(kind, &body), Ok(Some(message)));
@@ -207,7 +206,7 @@ fn tracker_requests_have_their_bytes() {
 fn tracker_replies_have_their_bytes() {
     let all = replies();
     let got = lines(all.iter().map(|m| (m.kind(), m.body())));
-    assert_eq!(got, include_str!("golden/replies.txt"), "got:\n{got}");
+    assert_eq!(got, include_str!("../golden/replies.txt"), "got:\n{got}");
     for message in all {
         let (kind, body) = (message.kind(), message.body());
         assert_eq!(Reply::decode(kind, &body), Ok(Some(message)));
@@ -218,7 +217,7 @@ fn tracker_replies_have_their_bytes() {
 /// What was recorded before trackers listed members is still what is sent and understood.
 #[test]
 fn c4_a_tracker_that_does_not_list_members_is_understood() {
-    let golden = include_str!("golden/replies.txt");
+    let golden = include_str!("../golden/replies.txt");
     let welcomes: Vec<&str> = golden.lines().filter(|line| line.starts_with("41 ")).collect();
     let lists: Vec<bool> = welcomes.iter().map(|line| line.contains("a26c6d")).collect();
     assert_eq!(lists, [false, false, true]);
@@ -237,7 +236,7 @@ fn refuses_damage(decode: impl Fn(&[u8]) -> Result<(), WireError>, body: &[u8], 
 
 #[test]
 fn a_tracker_that_tells_no_time_is_understood() {
-    let golden = include_str!("golden/replies.txt").lines().next().unwrap();
+    let golden = include_str!("../golden/replies.txt").lines().next().unwrap();
     let hex = golden.strip_prefix("41 ").unwrap();
     let time = "a177cf0000018bcfe56800";
     assert!(hex.contains(time), "{hex}");

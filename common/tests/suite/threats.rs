@@ -1,5 +1,4 @@
 //! Every test that THREATS.md names is there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::fs;

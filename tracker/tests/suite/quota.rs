@@ -1,14 +1,11 @@
 //! S5 over real sockets: each 127.0.0.x is an address of its own, as the tracker is told to count loopback.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::time::Duration;
 
-use ::common::join::JoinString;
-use ::common::wire::Code;
-use ::common::wire::tracker::{FileMeta, Reply, Sort};
-use common::{Client, PATIENCE, Running, Who, file, numbered_identity, quick};
+use crate::support::{Client, PATIENCE, Running, Who, file, numbered_identity, quick};
+use common::join::JoinString;
+use common::wire::Code;
+use common::wire::tracker::{FileMeta, Reply, Sort};
 use tokio::time::{Instant, sleep};
 use tracker::Config;
 use tracker::index::{GroupLimits, Limits};

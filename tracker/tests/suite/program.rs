@@ -1,16 +1,13 @@
 //! The program as people start it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use ::common::join::JoinString;
-use ::common::wire::tracker::Reply;
-use common::{Client, Who};
+use crate::support::{Client, Who};
+use common::join::JoinString;
+use common::wire::tracker::Reply;
 
 fn tracker(state: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracker"));

@@ -1,6 +1,5 @@
 //! `PROTOCOL.md` is written for strangers, who have nothing else: what stands there in bytes and numbers is what
 //! the program has.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 
@@ -16,11 +15,11 @@ use common::merkle::{ChunkHashes, HashRange, block_hashes, chunk_hash, pad_hash}
 use common::wire::Code;
 use common::wire::tracker::share_digest;
 
-const PAGE: &str = include_str!("../PROTOCOL.md");
+const PAGE: &str = include_str!("../../PROTOCOL.md");
 const GOLDEN: [&str; 3] = [
-    include_str!("golden/peer.txt"),
-    include_str!("golden/requests.txt"),
-    include_str!("golden/replies.txt"),
+    include_str!("../golden/peer.txt"),
+    include_str!("../golden/requests.txt"),
+    include_str!("../golden/replies.txt"),
 ];
 
 fn has(text: &str) {

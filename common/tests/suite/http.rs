@@ -1,13 +1,11 @@
 //! The HTTP server as machines and strangers meet it, over real sockets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod exposition;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::exposition;
 use common::http::{Answering, Asked, Exposition, Kind, Limits, Route, Running, StatusCode, text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

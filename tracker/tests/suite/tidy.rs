@@ -1,5 +1,4 @@
 //! What the compiler cannot see: the index stays pure, and dependencies point one way.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,17 +1,16 @@
 //! Strangers and broken programs: refused with a reason where there is somebody to tell, and nobody else notices.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::common::channel::{Channel, Purpose};
-use ::common::join::Secret;
-use ::common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_TRACKER_FRAME, MAX_WATCHES};
-use ::common::wire::Code;
-use ::common::wire::tracker::{Reply, Request, Sort};
-use common::{Client, Running, Who, address, file, folder, id, identity, progress, quick};
+use crate::support::{
+    Client, PATIENCE, Running, Who, address, file, folder, id, identity, progress, quick,
+};
+use common::channel::{Channel, Purpose};
+use common::join::Secret;
+use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_TRACKER_FRAME, MAX_WATCHES};
+use common::wire::Code;
+use common::wire::tracker::{Reply, Request, Sort};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -177,7 +176,7 @@ async fn other_protocols_are_hung_up_on() {
         stream.write_all(&garbage).await.unwrap();
         let mut answer = Vec::new();
         // A TLS alert at most; then, or at the deadline, the end.
-        let _ = timeout(common::PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed");
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed");
         assert!(answer.len() < 16, "{answer:?}");
     }
     // A peer that wants to talk to a peer.
@@ -234,7 +233,7 @@ async fn s6_a_full_tracker_takes_the_place_of_another_and_refuses_nobody() {
         });
     }
     for _ in 0..25 {
-        let told = timeout(common::PATIENCE, peers.join_next()).await.expect("ended").unwrap();
+        let told = timeout(PATIENCE, peers.join_next()).await.expect("ended").unwrap();
         assert_eq!(told.unwrap(), (Code::Busy, 60_000));
     }
     assert!(peers.try_join_next().is_none(), "five stay");
@@ -394,7 +393,7 @@ async fn who_does_not_read_blocks_nobody_and_is_hung_up_on() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(common::PATIENCE, all_cut).await.expect("cut off without having read");
+    timeout(PATIENCE, all_cut).await.expect("cut off without having read");
     is_alive(&tracker).await;
     tracker.stop().await;
 }

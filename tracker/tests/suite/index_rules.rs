@@ -1,16 +1,13 @@
 //! Single rules of the index that the model does not know.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use ::common::chunk_set::ChunkSet;
-use ::common::id::PeerId;
-use ::common::limits::{LOCATIONS_HAVE_BUDGET, MAX_ALIASES};
-use ::common::wire::tracker::{ChunkUpdate, FileMeta, Sort};
-use common::{digest, file, folder, id};
+use crate::support::{digest, file, folder, id};
+use common::chunk_set::ChunkSet;
+use common::id::PeerId;
+use common::limits::{LOCATIONS_HAVE_BUDGET, MAX_ALIASES};
+use common::wire::tracker::{ChunkUpdate, FileMeta, Sort};
 use proptest::prelude::*;
 use tracker::index::{Arrival, Index, Limits, Progress, SessionId, WORK_SLICE};
 use tracker::record::Change;

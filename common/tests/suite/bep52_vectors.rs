@@ -3,7 +3,6 @@
 //! The numbers come from the `libtorrent` package of PyPI (2.0): for every size a v2-only torrent with
 //! 64 KiB pieces of the bytes below; `pieces root`, the length of the `piece layers` entry and its
 //! SHA-256 were printed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use common::hash::sha256;
 use common::merkle::{block_hashes, chunk_hash, file_root};

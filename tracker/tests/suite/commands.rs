@@ -1,17 +1,14 @@
 //! S5: `tracker ban`, `unban`, `bans`, `forget` and `peers`, with the real program.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use ::common::join::JoinString;
-use ::common::wire::Code;
-use ::common::wire::tracker::Reply;
-use common::{Client, Who, file, identity};
+use crate::support::{Client, Who, file, identity};
+use common::join::JoinString;
+use common::wire::Code;
+use common::wire::tracker::Reply;
 
 fn tracker(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracker"));

@@ -1,16 +1,13 @@
 //! What a question may cost: rows looked at while the index is held, entries touched by a hello, and who pays.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ::common::id::PeerId;
-use ::common::limits::MAX_QUERY;
-use ::common::wire::Code;
-use ::common::wire::tracker::{FileMeta, Reply, Request, Sort};
-use common::{Client, Running, Who, digest, file, id, progress, quick};
+use crate::support::{Client, Running, Who, digest, file, id, progress, quick};
+use common::id::PeerId;
+use common::limits::MAX_QUERY;
+use common::wire::Code;
+use common::wire::tracker::{FileMeta, Reply, Request, Sort};
 use tracker::Work;
 use tracker::index::{Arrival, Expulsion, Index, Limits, Progress, SLICE, SessionId, WORK_SLICE};
 use tracker::record::Target;

@@ -1,14 +1,9 @@
 //! A first start that is killed, or finds no room, at any of its system calls: the second one works.
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-#[path = "../../common/tests/traced/mod.rs"]
-mod traced;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use traced::{PATIENCE, Plan, lines, start, whole};
+use crate::traced::{PATIENCE, Plan, lines, start, whole};
 
 /// Calls that change something on a disk, and the opening of what is changed.
 const CALLS: [&str; 13] = [

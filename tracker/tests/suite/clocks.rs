@@ -1,15 +1,12 @@
 //! A tracker whose clock is set.
 
-mod clock;
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use ::common::membership::{Membership, MembershipError};
-use ::common::wire::tracker::{Reply, Welcome};
-use clock::set_by;
-use common::{Client, Running, Who, quick};
+use crate::clock::set_by;
+use crate::support::{Client, Running, Who, quick};
+use common::membership::{Membership, MembershipError};
+use common::wire::tracker::{Reply, Welcome};
 use tracker::Config;
 
 fn holds(welcome: &Welcome, tracker: &Running, client: &Client) -> Result<(), MembershipError> {

@@ -1,16 +1,13 @@
 //! S5: who may take how much of a tracker, and for how long what is left of the departed stays.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
 
 use std::net::IpAddr;
 
-use ::common::hash::sha256_concat;
-use ::common::id::PeerId;
-use ::common::net::AddrGroup;
-use ::common::wire::Code;
-use ::common::wire::tracker::FileMeta;
-use common::{digest, file, id, progress};
+use crate::support::{digest, file, id, progress};
+use common::hash::sha256_concat;
+use common::id::PeerId;
+use common::net::AddrGroup;
+use common::wire::Code;
+use common::wire::tracker::FileMeta;
 use proptest::prelude::*;
 use tracker::index::{
     Arrival, Expelled, Expulsion, GroupLimits, Index, Limits, Progress, Refusal, SessionId, Taken,
@@ -358,7 +355,7 @@ fn s5_what_only_one_address_ever_had_is_kept_for_hours_and_the_rest_for_weeks() 
     let rows = |index: &mut Index, now| {
         index.tick(now);
         work(index, now);
-        let rows = index.list("", &[], 10, ::common::wire::tracker::Sort::Name).unwrap().rows;
+        let rows = index.list("", &[], 10, common::wire::tracker::Sort::Name).unwrap().rows;
         rows.into_iter().map(|row| row.meta.name).collect::<Vec<_>>()
     };
     assert_eq!(rows(&mut index, NOW + 11 * HOUR), ["alone", "both"]);

@@ -1,17 +1,13 @@
 //! What the tracker says to machines that watch.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-
-mod common;
-#[path = "../../common/tests/exposition/mod.rs"]
-mod exposition;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::common::wire::tracker::Request;
-use common::{Client, Running, Who, file, progress, quick};
+use crate::exposition;
+use crate::support::{Client, PATIENCE, Running, Who, file, progress, quick};
+use common::wire::tracker::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -135,9 +131,9 @@ async fn c6_health_fails_while_the_store_does() {
             tokio::task::yield_now().await;
         }
     };
-    let body = timeout(common::PATIENCE, until(503)).await.expect("it is told");
+    let body = timeout(PATIENCE, until(503)).await.expect("it is told");
     assert!(body.starts_with("store: "), "{body}");
     failing.store(false, Ordering::Relaxed);
-    timeout(common::PATIENCE, until(200)).await.expect("it is well again");
+    timeout(PATIENCE, until(200)).await.expect("it is well again");
     tracker.stop().await;
 }
