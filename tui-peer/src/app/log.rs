@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -22,7 +23,7 @@ pub(super) fn trace(table: &Table, verbose: u8, screen: bool) {
     // Checked when the settings were read.
     logs.set_level(parse_level(&table.text(Item::LogLevel)).unwrap_or(Level::Info));
     let stderr = (verbose >= TRACED && !screen).then(|| {
-        let filter = tracing_subscriber::EnvFilter::new("tui_peer=debug");
+        let filter = Targets::new().with_target("tui_peer", LevelFilter::DEBUG);
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter)
     });
     let to = tracing_subscriber::registry().with(LogLayer::new(logs)).with(stderr);
