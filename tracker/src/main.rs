@@ -105,7 +105,6 @@ enum BindError {
     Other { addr: SocketAddr, source: io::Error },
 }
 
-/// Where it listens.
 struct Bound {
     peers: SocketAddr,
     metrics: Option<SocketAddr>,

@@ -22,7 +22,6 @@ pub struct FileRecord {
     /// Bytes of all files together.
     #[serde(rename = "t")]
     pub total: u64,
-    /// Number of chunks.
     #[serde(rename = "c")]
     pub chunks: u32,
     /// When it was first registered, in seconds since 1970.
@@ -62,7 +61,6 @@ pub struct PeerRecord {
 /// Who may not join: a key, or whoever comes from an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
-    /// One peer.
     Key(PeerId),
     /// An IPv4 address, or an IPv6 /64.
     Address(AddrGroup),
@@ -104,9 +102,7 @@ pub enum Change {
 /// Everything a store holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Saved {
-    /// All contents.
     pub files: Vec<(ContentId, FileRecord)>,
-    /// All peers.
     pub peers: Vec<(PeerId, PeerRecord)>,
     /// Who shares what, under which name.
     pub shares: Vec<(PeerId, ContentId, Box<str>)>,

@@ -295,7 +295,6 @@ impl Shared {
         }
     }
 
-    /// Wakes all sessions.
     pub(crate) fn wake_all(&self) {
         self.lock_controls().values().for_each(|control| control.wake.notify_one());
     }

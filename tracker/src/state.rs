@@ -24,29 +24,18 @@ const MAX_SECRET_FILE: u64 = 1024;
 pub enum StartError {
     /// The folder cannot be made or written.
     #[error("cannot use the state folder {}: {source}; check its permissions or choose another with --state", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Folder { path: PathBuf, source: io::Error },
     /// The key cannot be read or made.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The secret cannot be read or made.
     #[error("cannot use the secret file {}: {why}", path.display())]
-    Secret {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
+    Secret { path: PathBuf, why: String },
     /// The join string cannot be read: no tracker has started here yet, or the file is another's.
     #[error("no join string in {}: {why}; start the tracker once with this state folder", path.display())]
     Join {
         /// Where it should be.
         path: PathBuf,
-        /// Why.
         why: String,
     },
     /// No secret could be made.

@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Why a running tracker cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Nobody is there.
     #[error(
         "no tracker runs on {}; start it, or give its state folder with --state (a peer with --host keeps its tracker's in its own)",
         .0.display()
@@ -24,12 +23,7 @@ pub enum ControlError {
     NotRunning(PathBuf),
     /// The socket does not work.
     #[error("{}: {source}; is the tracker there still well?", path.display())]
-    Io {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 /// Asks the tracker that runs on `state_dir`. Needs a tokio runtime with I/O and time.

@@ -13,26 +13,21 @@ pub(super) const MAX_ANSWER: u32 = 8 << 20;
 pub enum Ask {
     /// Drop what somebody has registered.
     Forget {
-        /// Whose.
         who: String,
     },
     /// The same, and let them in no more.
     Ban {
-        /// Whom.
         who: String,
         /// Told to whoever is refused; may be empty.
         reason: String,
     },
     /// Let somebody in again.
     Unban {
-        /// Whom.
         who: String,
     },
-    /// All bans.
     Bans,
     /// Those who take most.
     Peers {
-        /// How many.
         most: u32,
     },
 }
@@ -40,13 +35,11 @@ pub enum Ask {
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Done.
     Done(Outcome),
     /// Everybody who is banned.
     Bans(Vec<BanRow>),
     /// Peers, those that take most first.
     Peers(Vec<PeerRow>),
-    /// Not done.
     Refused(String),
 }
 

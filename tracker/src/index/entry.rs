@@ -36,7 +36,6 @@ pub(super) enum Have {
     Nothing,
     /// Some; never none and never all.
     Some(Box<ChunkSet>),
-    /// All.
     All,
 }
 

@@ -42,7 +42,6 @@ impl Locations {
 /// What the chunk sets of one answer may take, in bytes.
 #[derive(Debug)]
 pub(super) struct SetBudget {
-    /// For the answer.
     bytes: usize,
     /// For all that is looked through and written, also what proves too long for the answer and is thrown away:
     /// there may be two hundred such sets.

@@ -169,7 +169,6 @@ pub struct Counts {
     pub copied_once: usize,
 }
 
-/// See the module.
 #[derive(Debug)]
 pub struct Index {
     limits: Limits,

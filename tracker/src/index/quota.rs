@@ -33,7 +33,6 @@ const LISTS: usize = 2;
 /// full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupLimits {
-    /// Peers known.
     pub peers: usize,
     /// Rows it brought; `None` is one in [`GROUP_PART`] of all rows.
     pub rows: Option<usize>,

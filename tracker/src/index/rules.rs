@@ -26,9 +26,7 @@ pub(super) struct Rules {
 /// What becomes of an entry that catches up.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// It is over.
     Gone,
-    /// It stays.
     Stays {
         /// With this instead of what it had, if there is something.
         have: Option<Have>,

@@ -26,7 +26,6 @@ const TIDY_SLICE: usize = 1000;
 /// What is taken of the three things that are bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
-    /// Peers known.
     pub peers: usize,
     /// Rows of the catalogue.
     pub rows: usize,
@@ -37,7 +36,6 @@ pub struct Taken {
 /// A peer and what it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerUse {
-    /// Its key.
     pub key: PeerId,
     /// What it calls itself.
     pub nick: String,
@@ -51,7 +49,6 @@ pub struct PeerUse {
     pub bytes: u64,
 }
 
-/// The sums.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     all: Taken,

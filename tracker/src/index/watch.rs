@@ -76,7 +76,6 @@ impl Index {
         Ok(())
     }
 
-    /// Ends watches.
     pub fn unwatch(&mut self, session: SessionId, catalogue: bool, ids: &[ContentId]) {
         let Some(viewer) = self.sessions.get_mut(&session) else { return };
         if catalogue {

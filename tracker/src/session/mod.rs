@@ -142,7 +142,6 @@ struct Place {
     exporter: [u8; 32],
 }
 
-/// An admitted connection.
 struct Session<'a> {
     shared: &'a Shared,
     outbox: &'a Outbox,

@@ -51,7 +51,6 @@ impl Outbox {
         })
     }
 
-    /// Adds a message.
     pub(super) fn push(&self, reply: &Reply) {
         let body = reply.body();
         let mut queue = self.lock();
@@ -67,7 +66,6 @@ impl Outbox {
         self.added.notify_one();
     }
 
-    /// Unsent bytes.
     pub(super) fn unsent(&self) -> usize {
         self.lock().bytes
     }

@@ -38,19 +38,14 @@ pub trait MetaStore: Send {
 pub enum StoreError {
     /// Another tracker has it open.
     #[error("{} is in use by another tracker; stop it, or use another folder with --state", path.display())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-    },
+    Locked { path: PathBuf },
     /// Written by a newer program.
     #[error(
         "{} has format {found}, this tracker knows up to {known}; use the newer tracker that wrote it",
         path.display()
     )]
     TooNew {
-        /// The file.
         path: PathBuf,
-        /// Its format.
         found: u64,
         /// The newest format this build knows.
         known: u64,
@@ -60,16 +55,10 @@ pub enum StoreError {
         "{} is damaged ({why})",
         path.display()
     )]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
+    Corrupt { path: PathBuf, why: String },
     /// The system refused: no space, no permission, a dying disk.
     #[error("cannot write {}: {why}; check permissions and free space there", path.display())]
     Io {
-        /// The file.
         path: PathBuf,
         /// What kind of refusal.
         kind: io::ErrorKind,

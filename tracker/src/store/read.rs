@@ -14,7 +14,6 @@ use crate::record::{FileRecord, Saved, Target};
 /// Why something could not be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// What redb says.
     Redb(Error),
     /// One record is not what a tracker writes; those around it may be.
     Record(String),
@@ -56,7 +55,6 @@ pub(super) struct Salvaged {
     pub(super) all_bans: bool,
 }
 
-/// Everything.
 pub(super) fn read_all(db: &dyn ReadableDatabase) -> Result<Saved, ReadError> {
     let mut saved = Saved::default();
     let readers: [Reader; 4] = [read_bans, read_peers, read_files, read_shares];

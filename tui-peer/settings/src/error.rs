@@ -17,19 +17,13 @@ pub enum SettingsError {
     /// The configuration file makes no sense; all its problems.
     #[error("{}", Listed(.path, .problems))]
     File {
-        /// The file.
         path: String,
         /// What and where.
         problems: Vec<Problem>,
     },
     /// The configuration file cannot be read.
     #[error("{path}: {source}; check its permissions")]
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Unreadable { path: String, source: std::io::Error },
     /// An option makes no sense.
     #[error("{0}")]
     Option(String),

@@ -41,7 +41,6 @@ impl Page {
         Self::About,
     ];
 
-    /// Its name.
     pub fn title(self) -> &'static str {
         match self {
             Self::General => "General",
@@ -58,7 +57,6 @@ impl Page {
 macro_rules! items {
     ($($variant:ident $page:ident $key:literal $env:literal $kind:expr, $now:literal, $default:literal,
        $label:literal, $help:literal;)*) => {
-        /// A setting.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Item {
             $(#[doc = $help] $variant,)*
@@ -68,7 +66,6 @@ macro_rules! items {
             /// All of them, in the order of their numbers.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// Its page.
             pub fn page(self) -> Page {
                 match self { $(Self::$variant => Page::$page,)* }
             }
@@ -78,7 +75,6 @@ macro_rules! items {
                 match self { $(Self::$variant => $key,)* }
             }
 
-            /// Its environment variable.
             pub fn env(self) -> &'static str {
                 match self { $(Self::$variant => concat!("SHOAL_", $env),)* }
             }
@@ -179,7 +175,6 @@ items! {
 }
 
 impl Item {
-    /// Number of settings.
     pub const COUNT: usize = Self::ALL.len();
 
     /// Section and key in the file; the top level has no section.

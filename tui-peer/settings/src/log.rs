@@ -9,7 +9,6 @@ pub enum LogTo {
     /// `log/shoal.log` in the state folder.
     #[default]
     State,
-    /// This file.
     File(PathBuf),
     /// Nowhere.
     None,

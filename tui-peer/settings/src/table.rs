@@ -12,7 +12,6 @@ use super::themes::OwnTheme;
 pub struct Binding {
     /// Name of the action.
     pub action: String,
-    /// Its keys.
     pub keys: Vec<String>,
     /// Line in the file, from 1.
     pub line: usize,
@@ -21,11 +20,8 @@ pub struct Binding {
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The command line.
     Flag,
-    /// The environment.
     Env,
-    /// The configuration file.
     File,
     /// Nobody said anything.
     Default,

@@ -21,7 +21,6 @@ pub enum Role {
     Accent,
     /// What needs attention.
     Warn,
-    /// What is wrong.
     Error,
     /// Less important text.
     Dim,
@@ -111,7 +110,6 @@ pub enum Base {
 }
 
 impl Base {
-    /// From its name.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "dark" => Some(Self::Dark),
@@ -125,7 +123,6 @@ impl Base {
 /// A theme of the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnTheme {
-    /// Its name.
     pub name: String,
     /// What it changes.
     pub base: Base,
@@ -134,7 +131,6 @@ pub struct OwnTheme {
 }
 
 impl OwnTheme {
-    /// Without changes.
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), base: Base::Dark, paints: [None; Role::ALL.len()] }
     }

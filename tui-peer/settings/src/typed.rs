@@ -14,9 +14,7 @@ pub enum AskQuit {
     /// If somebody would lose something.
     #[default]
     IfBusy,
-    /// In any case.
     Always,
-    /// Never.
     Never,
 }
 
@@ -25,7 +23,6 @@ pub enum AskQuit {
 pub struct Notify {
     /// Downloads have finished.
     pub done: bool,
-    /// Something failed.
     pub error: bool,
     /// Another peer connected.
     pub peer: bool,
@@ -42,7 +39,6 @@ impl Table {
         self.text(Item::Metrics).parse().ok()
     }
 
-    /// See [`AskQuit`].
     pub fn ask_quit(&self) -> AskQuit {
         match self.text(Item::Quit).as_ref() {
             "always" => AskQuit::Always,
@@ -56,7 +52,6 @@ impl Table {
         self.text(Item::Hangup) == "serve"
     }
 
-    /// See [`Units`].
     pub fn units(&self) -> Units {
         match self.text(Item::Units).as_ref() {
             "si" => Units::Si,
@@ -65,7 +60,6 @@ impl Table {
         }
     }
 
-    /// See [`Notify`].
     pub fn notify(&self) -> Notify {
         Notify {
             done: self.is_on(Item::NotifyDone),

@@ -30,7 +30,6 @@ pub enum WriteError {
         "{path}: line {line} makes no sense, so the file is left alone; see tui-peer config check"
     )]
     Damaged {
-        /// The file.
         path: String,
         /// Line, from 1.
         line: usize,
@@ -40,7 +39,6 @@ pub enum WriteError {
     Io {
         /// The file or folder.
         path: String,
-        /// Why.
         source: io::Error,
     },
 }

@@ -26,7 +26,6 @@ const FIRST_WORDS: Duration = Duration::from_secs(10);
 /// Why a running peer cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Nobody is there.
     #[error(
         "no tui-peer runs on {}; start one (tui-peer, or tui-peer --serve-only), or give its state folder with --state",
         .0.display()
@@ -36,23 +35,12 @@ pub enum ControlError {
     #[error(
         "process {pid} on this state folder is tui-peer {version}, which speaks another language than this one; stop it (kill {pid}) and start it again"
     )]
-    Version {
-        /// Its process.
-        pid: u32,
-        /// Its version.
-        version: String,
-    },
+    Version { pid: u32, version: String },
     /// The socket does not work.
     #[error("{}: {source}; is the tui-peer there still well?", path.display())]
-    Io {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
-/// A running peer.
 #[derive(Debug)]
 pub struct Attached {
     /// Its engine. Stopping this handle only detaches; [`Attached::stop`] stops the peer.

@@ -47,7 +47,6 @@ pub struct Control {
 }
 
 impl Control {
-    /// Where it listens.
     pub fn path(&self) -> &Path {
         &self.path
     }

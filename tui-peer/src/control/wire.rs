@@ -30,7 +30,6 @@ pub struct Hello {
     pub protocol: u16,
     /// Version of the program, for people.
     pub version: String,
-    /// Process id.
     pub pid: u32,
     /// What runs there (`app`, `serve-only`, `get`), or what the client is.
     pub what: String,

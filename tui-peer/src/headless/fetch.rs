@@ -38,7 +38,6 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Begins now.
     pub(super) fn new(wait: bool) -> Self {
         Self { began: Instant::now(), wait, seen: None }
     }

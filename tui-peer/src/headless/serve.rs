@@ -38,7 +38,6 @@ const NOT_SHARED: usize = 64;
 /// What a service does beside serving what it remembers.
 #[derive(Default)]
 pub struct Service {
-    /// To share.
     pub paths: Vec<PathBuf>,
     /// Run a tracker too.
     pub host: bool,

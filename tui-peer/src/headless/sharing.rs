@@ -254,7 +254,6 @@ fn is_there(row: &Transfer) -> bool {
     matches!(row.state, TransferState::Sharing | TransferState::Checking)
 }
 
-/// One path.
 struct Waiting {
     number: u64,
     path: PathBuf,

@@ -19,7 +19,6 @@ pub(super) struct Signals {
     missed: Option<u8>,
 }
 
-/// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     /// Stop; the exit code if this command is not done. `again`: this was not the first.

@@ -36,7 +36,6 @@ use crate::pattern::{PathPattern, is_pattern, with_folders};
 /// The line at the bottom, and looks at whether somebody still reads, this often.
 const PROGRESS: Duration = Duration::from_millis(500);
 
-/// What is wanted.
 #[derive(Debug, Clone)]
 pub struct Streaming {
     /// Name, id or link.

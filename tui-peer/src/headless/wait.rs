@@ -37,7 +37,6 @@ pub(super) fn deadline(seconds: Option<u64>) -> Instant {
 pub(super) enum Ended {
     /// The time is over.
     TooLate,
-    /// The peer stopped.
     Stopped,
     /// A signal, with its exit code.
     Signal(u8),

@@ -43,7 +43,6 @@ impl Pace {
 pub(super) struct Working(HashMap<PathBuf, Pace>);
 
 impl Working {
-    /// Shows it.
     pub(super) fn show(&mut self, snapshot: &Snapshot, out: &mut Output) {
         if !out.is_terminal() {
             return;

@@ -11,11 +11,9 @@ use settings::Units;
 pub enum Paint {
     /// Ours, on its way.
     Accent,
-    /// Needs attention.
     Warn,
     /// Wrong, lost.
     Error,
-    /// Less important.
     Dim,
     /// Headers.
     Title,
@@ -43,7 +41,6 @@ pub struct Signs {
 pub struct Look {
     /// Of sizes and rates.
     pub units: Units,
-    /// Its signs.
     pub signs: Signs,
     /// What begins a colour (parameters of SGR), in the order of [`Paint`]; empty where there is none.
     pub colours: [String; 5],

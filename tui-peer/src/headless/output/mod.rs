@@ -44,7 +44,6 @@ pub struct Output {
     level: Level,
     /// Standard error is a terminal, on which people read sentences and no log.
     told: bool,
-    /// How they look.
     look: Look,
     /// On a terminal, and only there.
     bars: Option<Bars>,

@@ -10,10 +10,8 @@ const GAP: usize = 2;
 /// Fewest columns of what may be shortened.
 const MIN_TEXT: usize = 16;
 
-/// A column.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::headless) struct Column {
-    /// Its header.
     pub(in crate::headless) title: &'static str,
     /// How it stands, and what becomes of it where there is no room.
     pub(in crate::headless) kind: Kind,
@@ -26,7 +24,6 @@ pub(in crate::headless) enum Kind {
     Text,
     /// Text of few words.
     Word,
-    /// A number.
     Number,
 }
 
@@ -35,7 +32,6 @@ pub(in crate::headless) enum Kind {
 pub(in crate::headless) struct Cell {
     /// Safe to show.
     pub(in crate::headless) text: String,
-    /// Its colour.
     pub(in crate::headless) paint: Option<Paint>,
 }
 

@@ -33,7 +33,6 @@ pub(super) struct Receiver {
     lacked: bool,
 }
 
-/// All of them.
 #[derive(Debug)]
 pub(super) struct Receivers {
     /// Chunks of each content.

@@ -24,17 +24,11 @@ pub enum SpoolError {
     Full {
         /// Bytes that were kept.
         done: u64,
-        /// Where.
         dir: PathBuf,
     },
     /// It could not be read or kept.
     #[error("cannot keep standard input in {}: {source}", dir.display())]
-    Io {
-        /// Where.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { dir: PathBuf, source: io::Error },
 }
 
 /// Copies `from` into a file in `dir` that only its owner may read; where it is. Blocks until the end of

@@ -25,12 +25,7 @@ pub(super) enum Broken {
     Reader(io::Error),
     /// What was fetched cannot be read.
     #[error("cannot read what was fetched, in {}: {source}", dir.display())]
-    Disk {
-        /// Where.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Disk { dir: PathBuf, source: io::Error },
     /// The download ended before it was whole.
     #[error("the download stopped before its end")]
     Stopped,
