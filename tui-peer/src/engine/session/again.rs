@@ -4,7 +4,8 @@ use tokio::sync::oneshot;
 
 use super::Session;
 use super::commands::Answer;
-use super::content::{Content, Phase, Role};
+use super::content::{Content, Role};
+use super::download::Phase;
 use super::refuse;
 use super::selection::merged;
 use crate::engine::command::{CommandErrorKind, Download, Reply};

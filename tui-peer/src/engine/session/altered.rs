@@ -8,8 +8,9 @@ use common::id::ContentId;
 
 use super::Session;
 use super::content::{Content, Role, ShareState};
+use super::done::Done;
 use super::helpers::Place;
-use super::shares::{Done, Restored, look};
+use super::shares::{Restored, look};
 use crate::engine::command::{CommandError, Download, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{self, Check, Library, Prepared};
@@ -42,17 +43,8 @@ impl Looks {
     }
 }
 
-/// What was found out about shares of one volume.
-pub(super) struct Looked {
-    volume: u64,
-    /// Those that do not lie on disk as they were hashed.
-    altered: Vec<ContentId>,
-    /// Those that were not there before and are now: how they stand, or where something lies of which
-    /// nothing is remembered.
-    back: Vec<(ContentId, Back)>,
-}
-
-/// What lies at the place of something that had vanished.
+/// What lies at the place of something that had vanished: how it stands, or where something lies of which nothing is
+/// remembered.
 struct Back {
     found: Result<Restored, PathBuf>,
     /// Of a folder that is not what it was: tells this difference from others.
@@ -107,13 +99,14 @@ impl Session {
         self.take_off(id, ShareState::Doubted);
         let library = self.library.clone();
         self.beside(paths.first().cloned().unwrap_or_default(), move |_| {
-            let there = paths.into_iter().filter(|path| is_there(&library, path)).collect();
-            Done::Missed { id, there }
+            let there: Vec<PathBuf> =
+                paths.into_iter().filter(|path| is_there(&library, path)).collect();
+            Done::new(move |session| session.on_missed(id, &there))
         });
     }
 
     /// Where something still lies of a share that could not be read.
-    pub(super) fn on_missed(&mut self, id: ContentId, there: &[PathBuf]) {
+    fn on_missed(&mut self, id: ContentId, there: &[PathBuf]) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Role::Share(share) = &mut content.role else { return };
         if share.state != ShareState::Doubted {
@@ -193,7 +186,7 @@ impl Session {
                     record.is_some_and(|record| library::is_altered(&record))
                 };
                 let found = chosen.serving.into_iter().filter(|(_, path)| altered(path));
-                let altered = found.map(|(id, _)| id).collect();
+                let altered: Vec<ContentId> = found.map(|(id, _)| id).collect();
                 let mut back = Vec::new();
                 for (id, paths) in chosen.missed {
                     for path in paths {
@@ -201,7 +194,7 @@ impl Session {
                         back.extend(look_back(&library, path).map(|found| (id, found)));
                     }
                 }
-                Done::Looked(Looked { volume, altered, back })
+                Done::new(move |session| session.on_looked(volume, altered, back))
             });
         }
     }
@@ -248,8 +241,9 @@ impl Session {
         by_volume
     }
 
-    pub(super) fn on_looked(&mut self, looked: Looked) {
-        let Looked { volume, altered, back } = looked;
+    /// Shares of a volume were looked at: those in `altered` do not lie there as they were hashed, and those in `back`
+    /// were not there before.
+    fn on_looked(&mut self, volume: u64, altered: Vec<ContentId>, back: Vec<(ContentId, Back)>) {
         self.looks.out.remove(&volume);
         for (id, back) in back {
             self.on_back(id, back);

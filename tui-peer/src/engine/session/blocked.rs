@@ -6,48 +6,16 @@ use std::time::{Duration, Instant};
 use common::id::ContentId;
 
 use super::Session;
-use super::content::{Content, Download, Phase};
+use super::content::Content;
+use super::download::Phase;
 use crate::engine::disk::{DiskError, Space, kept_free, lack};
 use crate::engine::event::{Level, Target, What};
 use swarm::event::Input;
 
 /// How long a full or read-only disk is left alone before the next look.
 const BLOCKED_RETRY: Duration = Duration::from_secs(3);
-/// How long a disk that could not write (a loose cable, a server that restarts) is left alone before each
-/// further try; after the last the download fails.
-const SHAKY_RETRY: [Duration; 3] =
-    [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
-/// After so long without an error the tries count anew.
-const SHAKY_OVER: Duration = Duration::from_secs(120);
 /// Least that a step which found no room is taken to need, in bytes: what file systems give out at once.
 const LEAST_STEP: u64 = 4096;
-
-/// How often the disk could not write a download lately.
-#[derive(Debug, Default)]
-pub(super) struct Shaky {
-    errors: usize,
-    last: Option<Instant>,
-}
-
-impl Shaky {
-    /// It could not; when to try again, if at all.
-    fn next_try(&mut self, now: Instant) -> Option<Instant> {
-        if self.last.is_none_or(|last| now.saturating_duration_since(last) >= SHAKY_OVER) {
-            self.errors = 0;
-        }
-        self.last = Some(now);
-        let wait = SHAKY_RETRY.get(self.errors);
-        self.errors += 1;
-        wait.map(|wait| now + *wait)
-    }
-}
-
-impl Download {
-    /// Bytes of the disk that it has still to be given; `None` if nothing was opened yet that could tell.
-    fn unreserved(&self) -> Option<u64> {
-        self.partial.as_ref().map(|partial| partial.unreserved(&self.wanted))
-    }
-}
 
 /// Whether what came to rest for want of room finds it now: all that is still to be written fits beside
 /// what is to stay free. Whose room is reserved takes nothing of that, and waits only for the step that
@@ -234,19 +202,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn f9_a_disk_that_cannot_write_is_tried_again_a_few_times() {
-        let (mut shaky, begin) = (Shaky::default(), Instant::now());
-        let mut now = begin;
-        for wait in [2, 10, 30] {
-            let next = shaky.next_try(now).unwrap();
-            assert_eq!(next, now + Duration::from_secs(wait));
-            now = next;
-        }
-        assert_eq!(shaky.next_try(now), None);
-        assert!(shaky.next_try(now + SHAKY_OVER).is_some(), "it was well for long");
-    }
 
     #[test]
     fn f11_what_rests_for_want_of_room_goes_on_when_the_rest_of_it_fits() {

@@ -1,6 +1,6 @@
 //! Noticing that the machine slept, that somebody set its clock, and that its clock is not the tracker's.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::membership::CLOCK_GAP_SECS;
 
@@ -119,6 +119,12 @@ impl Gap {
         self.told_at = Some(now);
         Some(news)
     }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

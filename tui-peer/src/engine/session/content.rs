@@ -2,21 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
-use common::id::{ContentId, Hash};
+use common::id::ContentId;
 use common::layout::Layout;
 use common::manifest::Manifest;
+use common::names::safe_component;
 use common::wire::tracker::FileMeta;
 
-use crate::engine::command::Selection;
-use crate::engine::disk::{ChunkSource, Partial};
+use super::download::{Download, Phase};
+use crate::engine::disk::ChunkSource;
 use crate::engine::library::DownloadRecord;
 use crate::engine::limiter::Limiter;
 use crate::engine::snapshot::Transfer;
-use swarm::event::ConnId;
 
 /// One content of ours.
 pub(super) struct Content {
@@ -77,13 +76,6 @@ impl Share {
     }
 }
 
-impl Download {
-    /// Whether it was begun only to see what files there are: none of them is chosen yet.
-    pub(super) fn only_looks(&self) -> bool {
-        matches!(&self.record.selection, Selection::Paths(paths) if paths.is_empty())
-    }
-}
-
 /// What a share is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ShareState {
@@ -115,106 +107,6 @@ impl ShareState {
     }
 }
 
-/// A download that is not finished.
-pub(super) struct Download {
-    pub(super) record: DownloadRecord,
-    pub(super) phase: Phase,
-    pub(super) partial: Option<Arc<Partial>>,
-    /// Just being opened (or taken up again): nobody else can open it meanwhile.
-    pub(super) opening: Option<u64>,
-    /// All chunks wanted, those already here included.
-    pub(super) wanted: ChunkSet,
-    /// Chunks found on disk when it was opened.
-    pub(super) found: ChunkSet,
-    /// Since when nobody has had anything for it.
-    pub(super) stuck_since: Option<Instant>,
-    /// The user has been told what is wrong with it.
-    pub(super) told: bool,
-    /// How often the disk could not write it lately.
-    pub(super) shaky: super::blocked::Shaky,
-    /// Bytes of the disk that it could not have when it came to rest for want of room.
-    pub(super) lacking: u64,
-    /// When the user (or a restart) asked for it.
-    pub(super) asked: Instant,
-    /// The user named its folder, since the program began.
-    pub(super) named: bool,
-    /// The manifest on its way: from whom, and what has come.
-    pub(super) manifest: (Option<ConnId>, Vec<u8>),
-    /// Hash ranges already written to the journal, per file.
-    pub(super) saved_hashes: std::collections::HashSet<(u32, u32)>,
-    /// Those on their way there: file, number of the first within the file, hashes.
-    pub(super) unsaved: Vec<HashRange>,
-    /// Some are just being written.
-    pub(super) saving: bool,
-    /// Chunks that may be on disk and are still to be compared.
-    pub(super) doubts: ChunkSet,
-    /// Some are just being compared.
-    pub(super) checking: bool,
-    /// How many were compared since the user was told, and how many of them were right.
-    pub(super) compared: (u32, u32),
-    /// Whether the library was asked for its list of files in this run.
-    pub(super) recall: Recall,
-    /// Whether something that lies where it is to go was looked for.
-    pub(super) existing: super::existing::Existing,
-    /// Asked for in this run, and nothing of it was known before.
-    pub(super) new: bool,
-}
-
-/// How far asking for a list of files of an earlier run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Recall {
-    NotYet,
-    Asked,
-    Done,
-}
-
-/// Proven chunk hashes: of which file, from which of its chunks on.
-pub(super) type HashRange = (u32, u32, Vec<Hash>);
-
-/// What a download is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Waiting for others to finish.
-    Queued,
-    /// Waiting for somebody who has it.
-    Watching,
-    /// Asking sources what it is.
-    Resolving,
-    /// Looking at what is on disk already.
-    Opening,
-    /// Chunks may come.
-    Getting,
-    /// Sync and rename.
-    Finishing,
-    /// The user paused it.
-    Paused,
-    /// The disk is full or not writable for now; tried again at `retry_at`.
-    Blocked {
-        /// Whether it is for lack of room.
-        full: bool,
-        /// Why, in words.
-        why: String,
-        /// When to try again.
-        retry_at: Instant,
-    },
-    /// It failed, and why.
-    Failed(String),
-}
-
-impl Phase {
-    /// Whether it counts among the downloads that run at once.
-    pub(super) fn is_active(&self) -> bool {
-        matches!(
-            self,
-            Self::Resolving
-                | Self::Opening
-                | Self::Getting
-                | Self::Finishing
-                | Self::Blocked { .. }
-        )
-    }
-}
-
 impl Content {
     pub(super) fn rename(&mut self, name: String) {
         self.shown = common::names::show(&name).into();
@@ -234,34 +126,7 @@ impl Content {
             layout: None,
             manifest: None,
             source: None,
-            role: Role::Download(Box::new(Download {
-                phase: match &record {
-                    record if record.paused => Phase::Paused,
-                    record if record.wish.watch => Phase::Watching,
-                    _ => Phase::Queued,
-                },
-                record,
-                partial: None,
-                opening: None,
-                wanted: ChunkSet::empty(0),
-                found: ChunkSet::empty(0),
-                stuck_since: None,
-                told: false,
-                shaky: Default::default(),
-                lacking: 0,
-                asked: Instant::now(),
-                named: false,
-                manifest: (None, Vec::new()),
-                saved_hashes: std::collections::HashSet::new(),
-                unsaved: Vec::new(),
-                saving: false,
-                doubts: ChunkSet::empty(0),
-                checking: false,
-                compared: (0, 0),
-                recall: Recall::NotYet,
-                existing: Default::default(),
-                new: false,
-            })),
+            role: Role::Download(Box::new(Download::new(record))),
             other_complete: 0,
             other_partial: 0,
             registered: false,
@@ -321,4 +186,9 @@ pub(super) fn bytes_of(layout: &Layout, set: &ChunkSet) -> u64 {
         return layout.total();
     }
     set.iter().filter_map(|n| layout.chunk(n)).map(|c| u64::from(layout.len_of(c))).sum()
+}
+
+/// What a download is called on disk.
+pub(super) fn disk_name(name: &str, id: &ContentId) -> String {
+    safe_component(name).unwrap_or_else(|_| id.short())
 }

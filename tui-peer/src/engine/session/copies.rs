@@ -14,13 +14,12 @@ use common::names::top_component;
 use tokio::sync::{mpsc, oneshot};
 
 use super::commands::Answer;
-use super::content::{Role, Share, bytes_of};
-use super::downloads::disk_name;
+use super::content::{Role, Share, bytes_of, disk_name};
+use super::done::Done;
 use super::helpers::Place;
 use super::moves::{Found, Question};
 use super::paths::usable;
 use super::selection::wanted_chunks;
-use super::shares::Done;
 use super::verified::EARLIER_STATE;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Download, Reply, Selection};
@@ -103,12 +102,6 @@ impl Copies {
         drop(alive);
         let _ = tokio::time::timeout_at(until.into(), ended.recv()).await;
     }
-}
-
-/// A copy that has ended.
-pub(super) struct Ended {
-    id: ContentId,
-    result: Result<Copied, CopyError>,
 }
 
 impl Session {
@@ -223,7 +216,7 @@ impl Session {
                 std::thread::sleep(LOOK_AGAIN);
             };
             drop(alive);
-            Done::Copied(Ended { id, result })
+            Done::new(move |session| session.on_copied(id, result))
         });
     }
 
@@ -285,8 +278,7 @@ impl Session {
         })
     }
 
-    pub(super) fn on_copied(&mut self, ended: Ended) {
-        let Ended { id, result } = ended;
+    fn on_copied(&mut self, id: ContentId, result: Result<Copied, CopyError>) {
         let Some(copy) = self.copies.all.remove(&id) else { return };
         let (shown, seconds) = (self.shown_name(&id), copy.began.elapsed().as_secs_f64());
         match result {

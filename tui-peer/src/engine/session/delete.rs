@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::commands::Answer;
 use super::content::{Content, Role};
-use super::shares::Done;
+use super::done::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{Erased, erase};
@@ -24,14 +24,6 @@ const MAX_DELETING: usize = 64;
 pub(super) struct Deleting {
     id: ContentId,
     reply: oneshot::Sender<Answer>,
-}
-
-/// How far a deletion has come.
-pub(super) enum Step {
-    /// Where it really lies, and what is remembered of it.
-    Found(ContentId, Result<(PathBuf, Box<ShareRecord>), CommandError>),
-    /// Its files are gone, or not.
-    Erased(ContentId, Arc<str>, Erased),
 }
 
 impl Session {
@@ -51,9 +43,10 @@ impl Session {
                         let record = record.filter(|record| record.downloaded && record.id == id);
                         let record = record.ok_or_else(|| not_fetched(&path))?;
                         let real = std::fs::canonicalize(&path).map_err(|error| broken(&error))?;
-                        Ok((real, Box::new(record)))
+                        Ok((real, record))
                     };
-                    Done::Delete(Step::Found(id, found()))
+                    let found = found();
+                    Done::new(move |session| session.on_found_to_delete(&id, found))
                 });
             }
             Ok(_) => {
@@ -93,19 +86,15 @@ impl Session {
         }
     }
 
-    pub(super) fn on_delete(&mut self, step: Step) {
-        match step {
-            Step::Found(id, found) => {
-                let begun =
-                    found.and_then(|(real, record)| self.begin_deleting(&id, &real, *record));
-                if let Err(error) = begun {
-                    self.deleted(&id, Err(error));
-                }
-            }
-            Step::Erased(id, shown, erased) => {
-                let answer = self.judge_erased(&shown, &erased);
-                self.deleted(&id, answer);
-            }
+    /// Where it really lies, and what is remembered of it.
+    fn on_found_to_delete(
+        &mut self,
+        id: &ContentId,
+        found: Result<(PathBuf, ShareRecord), CommandError>,
+    ) {
+        let begun = found.and_then(|(real, record)| self.begin_deleting(id, &real, record));
+        if let Err(error) = begun {
+            self.deleted(id, Err(error));
         }
     }
 
@@ -135,7 +124,10 @@ impl Session {
         let layout = layout.map_or_else(|| layout_of(&record), Ok)?;
         self.beside(path, move |path| {
             let erased = erase(&layout, &path, record.rel.as_ref(), &record.files);
-            Done::Delete(Step::Erased(id, shown, erased))
+            Done::new(move |session| {
+                let answer = session.judge_erased(&shown, &erased);
+                session.deleted(&id, answer);
+            })
         });
         Ok(())
     }

@@ -9,8 +9,7 @@ use common::id::{ContentId, Hash};
 
 use super::Session;
 use super::content::Content;
-use super::downloads::Step;
-use super::shares::Done;
+use super::done::Done;
 use crate::engine::disk::{DiskError, Partial};
 use crate::engine::event::{Level, Target};
 use swarm::event::Input;
@@ -24,7 +23,7 @@ const LOT_CHUNKS: usize = 512;
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a look at some doubted chunks showed.
-pub(super) struct Checked {
+struct Checked {
     partial: Arc<Partial>,
     here: ChunkSet,
     gone: ChunkSet,
@@ -80,11 +79,11 @@ impl Session {
         let place = self.place_of(&id, &dir);
         self.help_at(place, dir, move |_| {
             let checked = check(partial, &lot, last);
-            Done::Download(Step::Checked { id, checked: Box::new(checked) })
+            Done::new(move |session| session.on_checked(id, checked))
         });
     }
 
-    pub(super) fn on_checked(&mut self, id: ContentId, checked: Checked) {
+    fn on_checked(&mut self, id: ContentId, checked: Checked) {
         let Checked { partial, here, gone, left, lost, error } = checked;
         let download = self.contents.get_mut(&id).and_then(Content::as_download);
         // Begun anew meanwhile, it has doubts of its own.

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::chunk_set::ChunkSet;
 use common::content::{Descriptor, Kind};
@@ -10,63 +9,25 @@ use common::id::{ContentId, PeerId};
 use common::layout::Layout;
 use common::manifest::Manifest;
 use common::merkle::ChunkHashes;
-use common::names::safe_component;
 use common::wire::tracker::FileMeta;
-use tokio::sync::oneshot;
 
 use super::Session;
-use super::commands::Answer;
-use super::content::{Content, Phase, Role};
-use super::doubts::Checked;
-use super::existing::{Existing, Sought};
-use super::helpers::Place;
+use super::clock::unix_ms;
+use super::content::{Content, Role, disk_name};
+use super::done::Done;
+use super::download::{Existing, Phase};
+use super::helpers::{Place, when_free};
 use super::moves::bring_along;
 use super::paths::real_path;
 use super::selection::wanted_chunks;
-use super::shares::Done;
 use crate::engine::command::{self, CommandError, Reply, Selection};
 use crate::engine::disk::{Buf, DiskError, Elsewhere, Opened, Partial, PartialSpec};
 use crate::engine::event::{Level, Target};
-use crate::engine::library::{DownloadRecord, LibraryError, Prepared, ShareError, Wish};
+use crate::engine::library::{DownloadRecord, Wish};
 use swarm::event::{ConnId, Input, Ready};
 
-/// Background work of a download that is done.
-pub(super) enum Step {
-    /// The manifest was checked and parsed.
-    Manifest { id: ContentId, conn: ConnId, manifest: Option<Manifest> },
-    /// The library was asked for a manifest of an earlier run, by somebody who waits or by the download.
-    Recalled { id: ContentId, manifest: Option<Manifest>, reply: Option<oneshot::Sender<Answer>> },
-    /// Hashes are in its journal (or could not be written there).
-    HashesSaved { id: ContentId, result: Result<(), DiskError> },
-    /// The `.part` file was created or found again, by the attempt of this number.
-    Opened { id: ContentId, number: u64, result: Result<Box<OpenedDownload>, DiskError> },
-    /// Something lies where it is to go, and may be it.
-    Candidate { id: ContentId, number: u64, sought: Sought, path: PathBuf },
-    /// That was compared: it is all of it, or not.
-    Compared {
-        id: ContentId,
-        number: u64,
-        path: PathBuf,
-        result: Result<Option<Box<Prepared>>, ShareError>,
-    },
-    /// It is all of it, and remembered as a share.
-    Taken { id: ContentId, prepared: Box<Prepared>, remembered: Result<(), LibraryError> },
-    /// It is in place, and remembered as a share.
-    Finished { id: ContentId, result: Result<Box<FinishedDownload>, DiskError> },
-    /// A finished folder is a download again (or could not be).
-    Widened { id: ContentId, path: PathBuf, result: Result<(), DiskError> },
-    /// Chunks of it were found damaged, and do not count as fetched any more.
-    Distrusted { id: ContentId, lost: ChunkSet, result: Result<(), DiskError> },
-    /// Chunks that may have been on disk were compared.
-    Checked { id: ContentId, checked: Box<Checked> },
-    /// What was fetched so far is deleted (or could not be).
-    Deleted { id: ContentId, result: Result<(), DiskError> },
-    /// The journal of a finished download is deleted (or could not be).
-    JournalClosed { result: Result<(), DiskError> },
-}
-
 /// A download as it was found on disk.
-pub(super) struct OpenedDownload {
+struct OpenedDownload {
     layout: Arc<Layout>,
     hashes: Vec<ChunkHashes>,
     found: ChunkSet,
@@ -96,14 +57,6 @@ enum Outcome {
     Going(Arc<Partial>),
     /// A crash came between the rename and the end of the record: it is finished.
     InPlace(Result<PathBuf, CommandError>),
-}
-
-/// A download in place.
-pub(super) struct FinishedDownload {
-    pub(super) path: PathBuf,
-    /// What to share it as.
-    pub(super) prepared: Prepared,
-    pub(super) remembered: Result<(), LibraryError>,
 }
 
 impl Session {
@@ -203,7 +156,7 @@ impl Session {
     }
 
     /// An attempt to open a download is over. `false`: it has been removed since, and perhaps begun anew.
-    fn end_opening(&mut self, id: &ContentId, number: u64) -> bool {
+    pub(super) fn end_opening(&mut self, id: &ContentId, number: u64) -> bool {
         let download = self.contents.get_mut(id).and_then(Content::as_download);
         let current = download.filter(|download| download.opening == Some(number));
         current.map(|download| download.opening = None).is_some()
@@ -269,74 +222,38 @@ impl Session {
                 // It is fetched again after a restart.
                 tracing::warn!(%error, "manifest not remembered");
             }
-            Done::Download(Step::Manifest { id, conn, manifest })
+            Done::new(move |session| session.on_manifest_checked(id, conn, manifest))
         });
     }
 
-    pub(super) fn on_step(&mut self, step: Step) {
-        match step {
-            Step::Manifest { id, conn, manifest } => match manifest {
-                Some(manifest) => {
-                    if let Some(content) = self.contents.get_mut(&id) {
-                        content.manifest = Some(Arc::new(manifest));
-                        self.open_unless_looking(id);
-                    }
-                }
-                None => self.feed(Input::ManifestRejected { id, conn }),
-            },
-            Step::Recalled { id, manifest, reply } => self.on_recalled(id, manifest, reply),
-            Step::HashesSaved { id, result } => self.on_hashes_saved(id, result),
-            Step::Opened { id, number, result } => match (self.end_opening(&id, number), result) {
-                (true, Ok(opened)) => {
-                    self.on_opened(id, *opened);
-                    self.move_on(&id);
-                }
-                (true, Err(error)) => {
-                    self.block(id, &error);
-                    self.move_on(&id);
-                }
-                (false, Ok(opened)) => self.abandon(opened),
-                (false, Err(_)) => {}
-            },
-            Step::Candidate { id, number, sought, path } => {
-                if self.end_opening(&id, number) {
-                    self.compare_existing(sought, path);
-                }
+    fn on_manifest_checked(&mut self, id: ContentId, conn: ConnId, manifest: Option<Manifest>) {
+        let Some(manifest) = manifest else {
+            return self.feed(Input::ManifestRejected { id, conn });
+        };
+        if let Some(content) = self.contents.get_mut(&id) {
+            content.manifest = Some(Arc::new(manifest));
+            self.open_unless_looking(id);
+        }
+    }
+
+    /// The `.part` file was created or found again, by the attempt of this number.
+    fn on_attempt(
+        &mut self,
+        id: ContentId,
+        number: u64,
+        result: Result<OpenedDownload, DiskError>,
+    ) {
+        match (self.end_opening(&id, number), result) {
+            (true, Ok(opened)) => {
+                self.on_opened(id, opened);
+                self.move_on(&id);
             }
-            Step::Compared { id, number, path, result } => {
-                if self.end_opening(&id, number) {
-                    self.on_compared(id, path, result);
-                    self.move_on(&id);
-                }
+            (true, Err(error)) => {
+                self.block(id, &error);
+                self.move_on(&id);
             }
-            Step::Taken { id, prepared, remembered } => self.on_taken(id, *prepared, remembered),
-            Step::Finished { id, result } => match result {
-                Ok(finished) => self.on_finished(id, *finished),
-                Err(error) => {
-                    self.block(id, &error);
-                    self.distrust(id);
-                }
-            },
-            Step::Widened { id, path, result } => self.on_widened(id, path, result),
-            Step::Distrusted { id, lost, result } => {
-                if let Err(error) = result {
-                    self.say(Level::Warn, Target::Disk, error.to_string());
-                }
-                self.feed(Input::ChunksLost { id, lost });
-            }
-            Step::Checked { id, checked } => self.on_checked(id, *checked),
-            Step::Deleted { id, result } => {
-                match result {
-                    Ok(()) => self.on_deleted(id),
-                    Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
-                }
-                self.copy_held(id);
-            }
-            Step::JournalClosed { result } => {
-                if let Err(error) = result {
-                    self.say(Level::Warn, Target::Disk, error.to_string());
-                }
-            }
+            (false, Ok(opened)) => self.abandon(opened),
+            (false, Err(_)) => {}
         }
     }
 
@@ -387,7 +304,11 @@ impl Session {
             if let Some(sought) = sought
                 && let Some(path) = sought.candidate(&dir, &name)
             {
-                return Done::Download(Step::Candidate { id, number, sought, path });
+                return Done::new(move |session| {
+                    if session.end_opening(&id, number) {
+                        session.compare_existing(sought, path);
+                    }
+                });
             }
             let open = || {
                 let mut places = bring_along(&library, &from, &dir, &name, &id)?;
@@ -396,13 +317,13 @@ impl Session {
                 let what = Wanted { id, descriptor, manifest, selection: &selection, keep_free };
                 open_partial(&what, name, dir, owner, &places)
             };
-            let result = when_free(open).map(Box::new);
-            Done::Download(Step::Opened { id, number, result })
+            let result = when_free(open);
+            Done::new(move |session| session.on_attempt(id, number, result))
         });
     }
 
     /// Nobody wants what was opened any more. A part in which there is nothing yet goes.
-    fn abandon(&self, opened: Box<OpenedDownload>) {
+    fn abandon(&self, opened: OpenedDownload) {
         self.helpers.run(Place::Closing, move || opened.abandon());
     }
 
@@ -481,23 +402,6 @@ impl Session {
         let noted = self.library.note_download(record);
         self.write_down(noted);
     }
-}
-
-/// How long a download that was removed and wanted again waits for what was still being written of it
-/// before.
-const FREE_TRIES: u32 = 150;
-const FREE_WAIT: Duration = Duration::from_millis(20);
-
-/// Opens once nobody else has it open any more: mostly that is ourselves, before a removal was taken back.
-/// Blocks.
-pub(super) fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, DiskError> {
-    for _ in 0..FREE_TRIES {
-        match open() {
-            Err(DiskError::InUse { .. }) => std::thread::sleep(FREE_WAIT),
-            result => return result,
-        }
-    }
-    open()
 }
 
 /// Bytes compared before a download goes on: what a crash leaves unsure. What is more has its turn while
@@ -580,17 +484,6 @@ fn open_partial(
     }
 }
 
-/// What a download is called on disk.
-pub(super) fn disk_name(name: &str, id: &ContentId) -> String {
-    safe_component(name).unwrap_or_else(|_| id.short())
-}
-
-/// Milliseconds since 1970.
-pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -627,17 +520,5 @@ mod tests {
         let empty = open(&temp.path().join("third"), &[]);
         empty.abandon();
         assert_eq!(names(&temp.path().join("third")), 0);
-    }
-
-    #[test]
-    fn a_removal_taken_back_waits_for_the_old_handle_instead_of_failing() {
-        let mut tries = 0;
-        let result = when_free(|| {
-            tries += 1;
-            if tries < 3 { Err(DiskError::InUse { path: PathBuf::new() }) } else { Ok(tries) }
-        });
-        assert!(matches!(result, Ok(3)));
-        let other: Result<(), _> = when_free(|| Err(DiskError::TooLarge));
-        assert!(matches!(other, Err(DiskError::TooLarge)), "everything else is said at once");
     }
 }

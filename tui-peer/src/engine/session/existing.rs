@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use common::content::Descriptor;
 use common::id::ContentId;
@@ -14,10 +14,11 @@ use common::merkle::ChunkHashes;
 use common::names::{components, top_component};
 
 use super::Session;
-use super::content::{Content, Phase};
-use super::downloads::Step;
+use super::content::{Content, Role};
+use super::done::Done;
+use super::download::{Ends, Existing, Phase};
+use super::helpers::threads;
 use super::ledger::{hint, unkept_words};
-use super::shares::{Done, threads};
 use crate::engine::command::Selection;
 use crate::engine::disk::holds_part;
 use crate::engine::event::{Level, Target, What};
@@ -25,30 +26,6 @@ use crate::engine::library::prepared::FolderParts;
 use crate::engine::library::{
     LibraryError, Prepared, Progress, ShareError, Stat, hasher, prepare, scan,
 };
-
-/// How far the look for it has come.
-#[derive(Debug, Default)]
-pub(super) enum Existing {
-    /// Nobody has looked yet.
-    #[default]
-    Unknown,
-    /// It is being compared; dropping this ends that.
-    Comparing(#[expect(dead_code, reason = "held for its end")] Ends),
-    /// Nothing of use is there.
-    Nothing,
-    /// Some of it may be right.
-    Some(PathBuf),
-}
-
-/// Tells work that nobody needs its result any more, when dropped.
-#[derive(Debug)]
-pub(super) struct Ends(Arc<AtomicBool>);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// What is to be compared.
 #[derive(Clone)]
@@ -138,7 +115,7 @@ impl Session {
     /// What is to be looked for before a download is opened: once, and only where all of it is wanted.
     pub(super) fn sought(&self, id: &ContentId) -> Option<Sought> {
         let content = self.contents.get(id)?;
-        let super::content::Role::Download(download) = &content.role else { return None };
+        let Role::Download(download) = &content.role else { return None };
         let whole = download.record.selection == Selection::All;
         let first =
             matches!(download.existing, Existing::Unknown) && self.moves.from(id).is_empty();
@@ -158,7 +135,7 @@ impl Session {
         let (id, number, cancel) = (sought.id, self.new_number(), Arc::new(AtomicBool::new(false)));
         let Ok(download) = self.download_of(&id) else { return };
         download.opening = Some(number);
-        download.existing = Existing::Comparing(Ends(cancel.clone()));
+        download.existing = Existing::Comparing(Ends::new(cancel.clone()));
         let text = format!(
             "{}: {} may be it: reading it, to compare",
             self.shown_name(&id),
@@ -167,12 +144,17 @@ impl Session {
         self.say(Level::Info, Target::Fetch, text);
         self.read_beside(path, move |path| {
             let result = sought.compare(&path, &cancel).map(|same| same.map(Box::new));
-            Done::Download(Step::Compared { id, number, path, result })
+            Done::new(move |session| {
+                if session.end_opening(&id, number) {
+                    session.on_compared(id, path, result);
+                    session.move_on(&id);
+                }
+            })
         });
     }
 
     /// It was compared.
-    pub(super) fn on_compared(
+    fn on_compared(
         &mut self,
         id: ContentId,
         path: PathBuf,
@@ -191,7 +173,7 @@ impl Session {
                 self.changed();
                 return self.background(move || {
                     let remembered = library.put_finished(&prepared.record(false), &prepared);
-                    Done::Download(Step::Taken { id, prepared, remembered })
+                    Done::new(move |session| session.on_taken(id, *prepared, remembered))
                 });
             }
             Ok(None) => {
@@ -208,7 +190,7 @@ impl Session {
     }
 
     /// What lay there is all of it, and is shared from there.
-    pub(super) fn on_taken(
+    fn on_taken(
         &mut self,
         id: ContentId,
         prepared: Prepared,

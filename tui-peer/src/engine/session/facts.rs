@@ -6,7 +6,9 @@ use std::time::Duration;
 use common::id::{ContentId, PeerId};
 
 use super::Session;
-use super::content::{Content, Download, Phase};
+use super::content::Content;
+use super::download::{Download, Phase};
+use super::helpers::threads;
 use crate::engine::announcer::SourceInfo;
 use crate::engine::disk::Spent;
 use crate::engine::meter::{Eta, Meter, PEER, TOTAL};
@@ -114,7 +116,7 @@ impl Gauges {
 impl Session {
     /// Reads what the disk, the buffers and our own limit were busy with.
     pub(super) fn read_gauges(&self, meters: &mut Meters, now: Time) {
-        let (spent, threads) = (self.disk.spent(), super::shares::threads());
+        let (spent, threads) = (self.disk.spent(), threads());
         let (limit, pool) = (self.ours.down.waited(), self.ours.pool.waited());
         meters.gauges.read(now, spent, threads, limit, pool);
     }

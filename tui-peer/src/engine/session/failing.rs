@@ -8,7 +8,7 @@ use common::id::ContentId;
 
 use super::Session;
 use super::content::Role;
-use super::shares::Done;
+use super::done::Done;
 use crate::engine::disk::ReadError;
 use crate::engine::event::{Level, Target, What};
 use swarm::event::Input;
@@ -109,12 +109,14 @@ impl Session {
                     Err(_) => None,
                 };
                 // Nobody left to tell: the engine has stopped.
-                let _ = done.send(Done::ReadAgain { id, chunk, read }).await;
+                let then = move |session: &mut Session| session.on_read_again(id, chunk, read);
+                let _ = done.send(Done::new(then)).await;
             });
         }
     }
 
-    pub(super) fn on_read_again(&mut self, id: ContentId, chunk: u32, read: Option<bool>) {
+    /// A chunk that could not be read was tried again: whether it can be, if that is known.
+    fn on_read_again(&mut self, id: ContentId, chunk: u32, read: Option<bool>) {
         if !self.failing.end(id, chunk, read, Instant::now()) {
             return;
         }

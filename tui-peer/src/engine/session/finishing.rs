@@ -7,16 +7,24 @@ use common::chunk_set::ChunkSet;
 use common::id::ContentId;
 
 use super::Session;
-use super::content::{Content, Phase, Role, Share, ShareState, bytes_of};
-use super::downloads::{FinishedDownload, Step};
+use super::content::{Content, Role, Share, ShareState, bytes_of};
+use super::done::Done;
+use super::download::Phase;
 use super::ledger::{Unclosed, hint, unkept_words};
-use super::shares::Done;
 use crate::engine::command::CommandError;
 use crate::engine::disk::{DiskError, FileTree, FinishPlan, SharedFiles};
 use crate::engine::event::{Level, Target, What};
-use crate::engine::library::Prepared;
 use crate::engine::library::prepared::FolderParts;
+use crate::engine::library::{LibraryError, Prepared};
 use swarm::event::Input;
+
+/// A download in place.
+struct FinishedDownload {
+    path: PathBuf,
+    /// What to share it as.
+    prepared: Prepared,
+    remembered: Result<(), LibraryError>,
+}
 
 impl Session {
     pub(super) fn on_completed(&mut self, id: ContentId) {
@@ -55,7 +63,14 @@ impl Session {
                 }
                 Ok(FinishedDownload { path, prepared, remembered })
             };
-            Done::Download(Step::Finished { id, result: finish().map(Box::new) })
+            let result = finish();
+            Done::new(move |session| match result {
+                Ok(finished) => session.on_finished(id, finished),
+                Err(error) => {
+                    session.block(id, &error);
+                    session.distrust(id);
+                }
+            })
         });
     }
 
@@ -75,7 +90,7 @@ impl Session {
         }
     }
 
-    pub(super) fn on_finished(&mut self, id: ContentId, finished: FinishedDownload) {
+    fn on_finished(&mut self, id: ContentId, finished: FinishedDownload) {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Role::Download(download) = &content.role else { return };
         let bytes = content.layout.as_ref().map_or(0, |l| bytes_of(l, &download.wanted));
@@ -134,7 +149,7 @@ impl Session {
     }
 
     /// A failed end may have lost what was written since the last good sync.
-    pub(super) fn distrust(&mut self, id: ContentId) {
+    fn distrust(&mut self, id: ContentId) {
         let download = self.contents.get_mut(&id).and_then(Content::as_download);
         let Some(download) = download else { return };
         let Some(written) = download.partial.as_ref().map(|partial| partial.written()) else {

@@ -10,11 +10,12 @@ use common::merkle::ChunkHashes;
 use common::names::show;
 use tokio::sync::oneshot;
 
+use super::clock::unix_ms;
 use super::commands::Answer;
-use super::content::{Content, Phase, Role, ShareState};
-use super::downloads::{self, Step};
+use super::content::{Content, Role, ShareState, disk_name};
+use super::done::Done;
+use super::download::Phase;
 use super::selection::{Chosen, UNMATCHED_HINT, settle, wanted_chunks};
-use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, Selection};
 use crate::engine::disk::{DiskError, PartialSpec, reclaim};
@@ -158,7 +159,7 @@ impl Session {
             descriptor: Some(descriptor),
             selection,
             paused: false,
-            added_ms: downloads::unix_ms(),
+            added_ms: unix_ms(),
             finished: None,
             wish: Wish {
                 rank: self.last_rank(),
@@ -173,7 +174,7 @@ impl Session {
             descriptor,
             layout,
             rel: Some(std::sync::Arc::clone(manifest.disk_paths())),
-            name: downloads::disk_name(&content.name, id),
+            name: disk_name(&content.name, id),
             dir,
             keep_free: self.config.keep_free,
             owner: Some(self.owner()),
@@ -209,18 +210,13 @@ impl Session {
                 Ok(())
             };
             let result = take();
-            Done::Download(Step::Widened { id, path, result })
+            Done::new(move |session| session.on_widened(id, path, result))
         });
         Ok(Reply::Accepted)
     }
 
     /// The finished folder is a download again; or it stays what it was.
-    pub(super) fn on_widened(
-        &mut self,
-        id: ContentId,
-        path: PathBuf,
-        result: Result<(), DiskError>,
-    ) {
+    fn on_widened(&mut self, id: ContentId, path: PathBuf, result: Result<(), DiskError>) {
         if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
             download.opening = None;
         }

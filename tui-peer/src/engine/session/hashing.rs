@@ -11,8 +11,9 @@ use common::content::Kind;
 use common::names::PathList;
 
 use super::Session;
+use super::done::Done;
+use super::helpers::threads;
 use super::ledger::{hint, unkept_words};
-use super::shares::{Done, threads};
 use crate::engine::event::{Level, Target, What, speaks_of};
 use crate::engine::library::{
     self, Check, Library, LibraryError, Prepared, Progress, Scope, ShareError, ShareRecord,
@@ -156,7 +157,7 @@ pub(super) struct Order {
 }
 
 /// A share that was hashed, and what the library is to write down of it.
-pub(super) struct Hashed {
+struct Hashed {
     prepared: Box<Prepared>,
     rows: Result<ShareRows, LibraryError>,
     /// What was remembered before.
@@ -177,7 +178,7 @@ struct Ready {
 }
 
 impl Finished {
-    pub(super) fn ready(job: u64, prepared: Box<Prepared>, unkept: Option<String>) -> Self {
+    fn ready(job: u64, prepared: Box<Prepared>, unkept: Option<String>) -> Self {
         Self { job, result: Ok(Ready { prepared, unkept }) }
     }
 }
@@ -221,13 +222,13 @@ impl Session {
         self.read_beside(path, move |path| {
             probe.hashing(&path);
             let result = prepare(&library, &path, order, &progress, &cancel);
-            Done::Prepared { job: number, result }
+            Done::new(move |session| session.on_prepared(number, result))
         });
         self.changed();
     }
 
     /// It was hashed: it is written down together with all that is ready meanwhile, and shared after that.
-    pub(super) fn on_prepared(&mut self, number: u64, result: Result<Hashed, ShareError>) {
+    fn on_prepared(&mut self, number: u64, result: Result<Hashed, ShareError>) {
         let Hashed { prepared, rows, before } = match result {
             Ok(hashed) => hashed,
             Err(error) => return self.hashed(Finished { job: number, result: Err(error) }),
@@ -237,13 +238,15 @@ impl Session {
             None => return self.hashed(Finished::ready(number, prepared, None)),
         }
         match rows.map(|rows| self.library.note_share(rows)) {
-            Ok(Ok(change)) => self.share_when_kept(change, number, prepared),
+            Ok(Ok(change)) => self.when_kept(change, move |session, unkept| {
+                session.hashed(Finished::ready(number, prepared, unkept));
+            }),
             // More waits than is kept: with the next commit, or not at all.
             Ok(Err(rows)) => {
                 let library = self.library.clone();
                 self.background(move || {
                     let result = library.put_rows(rows);
-                    Done::Remembered { job: number, prepared, result }
+                    Done::new(move |session| session.on_remembered(number, prepared, result))
                 });
             }
             Err(error) => self.on_remembered(number, prepared, Err(error)),
@@ -251,7 +254,7 @@ impl Session {
     }
 
     /// It was written into the library by itself, or could not be.
-    pub(super) fn on_remembered(
+    fn on_remembered(
         &mut self,
         number: u64,
         prepared: Box<Prepared>,

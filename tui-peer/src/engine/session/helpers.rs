@@ -4,6 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::engine::disk::DiskError;
 
 /// Threads in all. The runtime has 512, and others need some.
 const MAX_THREADS: usize = 256;
@@ -122,10 +125,32 @@ impl Inner {
     }
 }
 
+/// Threads for hashing: all cores.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// How long a download that was removed and wanted again waits for what was still being written of it
+/// before.
+const FREE_TRIES: u32 = 150;
+const FREE_WAIT: Duration = Duration::from_millis(20);
+
+/// Opens once nobody else has it open any more: mostly that is ourselves, before a removal was taken back.
+/// Blocks.
+pub(super) fn when_free<T>(mut open: impl FnMut() -> Result<T, DiskError>) -> Result<T, DiskError> {
+    for _ in 0..FREE_TRIES {
+        match open() {
+            Err(DiskError::InUse { .. }) => std::thread::sleep(FREE_WAIT),
+            result => return result,
+        }
+    }
+    open()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::mpsc::{Receiver, channel};
-    use std::time::Duration;
 
     use super::*;
 
@@ -170,5 +195,17 @@ mod tests {
         }
         let sum: u64 = (0..10_000).map(|_| rx.recv_timeout(PATIENCE).unwrap()).sum();
         assert_eq!(sum, 9_999 * 5_000);
+    }
+
+    #[test]
+    fn a_removal_taken_back_waits_for_the_old_handle_instead_of_failing() {
+        let mut tries = 0;
+        let result = when_free(|| {
+            tries += 1;
+            if tries < 3 { Err(DiskError::InUse { path: PathBuf::new() }) } else { Ok(tries) }
+        });
+        assert!(matches!(result, Ok(3)));
+        let other: Result<(), _> = when_free(|| Err(DiskError::TooLarge));
+        assert!(matches!(other, Err(DiskError::TooLarge)), "everything else is said at once");
     }
 }

@@ -8,8 +8,8 @@ use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
 use super::Session;
+use super::clock::unix_ms;
 use super::content::{Content, Role, Share};
-use super::downloads::unix_ms;
 use crate::engine::event::{Level, Target};
 
 /// Setting of the library that holds it, as JSON.

@@ -9,15 +9,14 @@ use common::id::ContentId;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::Role;
-use super::downloads::{disk_name, when_free};
-use super::hashing::Finished;
-use super::shares::Done;
+use super::content::{Role, disk_name};
+use super::done::Done;
+use super::helpers::when_free;
 use super::{Session, refuse};
 use crate::engine::command::CommandErrorKind;
-use crate::engine::disk::discard;
+use crate::engine::disk::{DiskError, discard};
 use crate::engine::event::{Level, Target, What};
-use crate::engine::library::{LibraryError, Prepared};
+use crate::engine::library::LibraryError;
 use crate::engine::snapshot::Unkept;
 
 /// How long after a first failure it is tried again; twice as long after each further one.
@@ -64,8 +63,8 @@ struct Owed {
 /// What follows once something is on disk, or turns out not to be.
 enum Due {
     Answer(Answer, oneshot::Sender<Answer>),
-    /// Something that was hashed is shared: the number of that work, and what it is.
-    Share(u64, Box<Prepared>),
+    /// Something goes on, told why it is not on disk if it is not.
+    Then(Box<dyn FnOnce(&mut Session, Option<String>) + Send>),
 }
 
 /// A finished download whose journal is still there.
@@ -118,11 +117,14 @@ impl Session {
             return;
         }
         let library = self.library.clone();
-        self.background(move || Done::Settled { result: library.settle() });
+        self.background(move || {
+            let result = library.settle();
+            Done::new(move |session| session.on_settled(result))
+        });
     }
 
     /// Everything that waited was written, or could not be.
-    pub(super) fn on_settled(&mut self, result: Result<u64, LibraryError>) {
+    fn on_settled(&mut self, result: Result<u64, LibraryError>) {
         self.ledger.settling = false;
         match result {
             Ok(number) => {
@@ -198,8 +200,15 @@ impl Session {
             }
             self.beside(dir, move |dir| {
                 let result = when_free(|| discard(&dir, &disk_name(&name, &id), &id));
-                Done::Download(super::downloads::Step::JournalClosed { result })
+                Done::new(move |session| session.on_journal_closed(result))
             });
+        }
+    }
+
+    /// The journal of a finished download is deleted, or could not be.
+    pub(super) fn on_journal_closed(&self, result: Result<(), DiskError>) {
+        if let Err(error) = result {
+            self.say(Level::Warn, Target::Disk, error.to_string());
         }
     }
 
@@ -220,10 +229,13 @@ impl Session {
         self.owe(number, Due::Answer(answer, reply));
     }
 
-    /// Shares something that was hashed when everything noted so far is on disk, or once it turns out that it
-    /// cannot be.
-    pub(super) fn share_when_kept(&mut self, number: u64, job: u64, prepared: Box<Prepared>) {
-        self.owe(number, Due::Share(job, prepared));
+    /// Goes on when everything noted so far is on disk, or once it turns out that it cannot be: with the reason then.
+    pub(super) fn when_kept(
+        &mut self,
+        number: u64,
+        then: impl FnOnce(&mut Self, Option<String>) + Send + 'static,
+    ) {
+        self.owe(number, Due::Then(Box::new(then)));
     }
 
     fn owe(&mut self, number: u64, due: Due) {
@@ -244,9 +256,7 @@ impl Session {
                 let answer = answer.and_then(|_| Err(refuse(CommandErrorKind::Io, text)));
                 let _ = reply.send(answer);
             }
-            (Due::Share(job, prepared), unkept) => {
-                self.hashed(Finished::ready(job, prepared, unkept.map(str::to_owned)));
-            }
+            (Due::Then(then), unkept) => then(self, unkept.map(str::to_owned)),
         }
     }
 

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::{Download, Phase, Role, bytes_of};
-use super::downloads::{Step, disk_name};
+use super::content::{Role, bytes_of, disk_name};
+use super::done::Done;
+use super::download::Phase;
 use super::helpers::Place;
 use super::paths::usable;
 use super::selection::merged;
-use super::shares::Done;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Selection};
 use crate::engine::disk::{
@@ -93,13 +93,6 @@ pub(super) enum Found {
     Nothing,
     /// Something of it is.
     Some,
-}
-
-/// A look that is over.
-pub(super) struct Looked {
-    id: ContentId,
-    number: u64,
-    result: Result<Found, CommandError>,
 }
 
 impl Moves {
@@ -188,7 +181,7 @@ impl Session {
         self.help_at(place, dir, move |dir| {
             probe.before(&old);
             let result = look(&old, &dir);
-            Done::Moving(Looked { id, number, result })
+            Done::new(move |session| session.on_moving(id, number, result))
         });
         None
     }
@@ -208,7 +201,7 @@ impl Session {
     /// Bytes that all of a download takes on another volume, as far as is known.
     fn room_for(&self, id: &ContentId) -> u64 {
         let Some(content) = self.contents.get(id) else { return 0 };
-        let super::content::Role::Download(download) = &content.role else { return 0 };
+        let Role::Download(download) = &content.role else { return 0 };
         match (&content.layout, content.descriptor) {
             (Some(layout), _) if !download.wanted.is_empty() => bytes_of(layout, &download.wanted),
             (None, Some(descriptor)) if content.manifest.is_none() => match descriptor.kind {
@@ -220,8 +213,7 @@ impl Session {
     }
 
     /// Both folders were looked at.
-    pub(super) fn on_moving(&mut self, looked: Looked) {
-        let Looked { id, number, result } = looked;
+    fn on_moving(&mut self, id: ContentId, number: u64, result: Result<Found, CommandError>) {
         let Some(asked) = self.moves.asked.get_mut(&id).filter(|asked| asked.number == number)
         else {
             return;
@@ -363,7 +355,7 @@ impl Session {
             let (id, name) = (*id, disk_name(name, id));
             self.beside(dir, move |dir| {
                 let result = discard(&dir, &name, &id);
-                Done::Download(Step::JournalClosed { result })
+                Done::new(move |session| session.on_journal_closed(result))
             });
         }
         self.forget_moves(id);
@@ -384,25 +376,6 @@ impl Session {
             }
             Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
         }
-    }
-}
-
-impl Download {
-    /// Forgets what was opened: the next opening finds it, wherever it is then. Returns what is to be
-    /// closed.
-    fn begin_anew(&mut self) -> Option<std::sync::Arc<disk::Partial>> {
-        if !matches!(self.phase, Phase::Paused | Phase::Watching) {
-            self.phase = Phase::Queued;
-        }
-        (self.opening, self.checking, self.told, self.lacking) = (None, false, false, 0);
-        self.shaky = Default::default();
-        self.existing = Default::default();
-        (self.doubts, self.compared) = (common::chunk_set::ChunkSet::empty(0), (0, 0));
-        // The core asks anew for the list of files and for hashes, from the first byte on.
-        self.manifest = Default::default();
-        self.saved_hashes.clear();
-        self.unsaved.clear();
-        self.partial.take()
     }
 }
 

@@ -9,10 +9,12 @@ use common::id::{ContentId, PeerId};
 use common::join::JoinString;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::content::{Content, Phase, Role};
-use super::shares::Done;
+use super::commands::Answer;
+use super::content::{Content, Role};
+use super::done::Done;
+use super::download::Phase;
 use super::{Session, refuse};
 use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
@@ -75,12 +77,6 @@ pub(super) struct Refused {
     pub(super) ids: HashSet<ContentId>,
     /// What it said last.
     pub(super) why: String,
-}
-
-/// A tracker in this process: the join string for others, or why not; and who asked.
-pub(super) struct Hosted {
-    pub(super) result: Result<(HostedTracker, JoinString), String>,
-    pub(super) reply: Option<tokio::sync::oneshot::Sender<Result<Reply, CommandError>>>,
 }
 
 impl Net {
@@ -267,10 +263,7 @@ impl Session {
     }
 
     /// Starts a tracker in this process, then joins it.
-    pub(super) fn host(
-        &mut self,
-        reply: tokio::sync::oneshot::Sender<Result<Reply, CommandError>>,
-    ) {
+    pub(super) fn host(&mut self, reply: oneshot::Sender<Answer>) {
         if let Some((_, join)) = &self.net.hosted {
             let join = join.clone();
             let there = self.net.announcer.is_some() && self.net.join.as_ref() == Some(&join);
@@ -285,13 +278,18 @@ impl Session {
         let (tx, secret) = (self.done_tx.clone(), self.config.host_secret.clone());
         tokio::spawn(async move {
             let result = host::start(state_dir, listen, secret).await;
-            let hosted = Hosted { result, reply: Some(reply) };
-            let _ = tx.send(Done::Hosted(hosted)).await;
+            // Nobody left to tell: the engine has stopped.
+            let _ = tx.send(Done::new(move |session| session.on_hosted(result, reply))).await;
         });
     }
 
-    pub(super) fn on_hosted(&mut self, hosted: Hosted) {
-        let answer = match hosted.result {
+    /// A tracker runs in this process, with the join string for others; or why not.
+    fn on_hosted(
+        &mut self,
+        result: Result<(HostedTracker, JoinString), String>,
+        reply: oneshot::Sender<Answer>,
+    ) {
+        let answer = match result {
             Ok((tracker, join)) => {
                 self.net.hosted = Some((tracker, join.clone()));
                 let text = format!("tracker running here, at {}", join.address());
@@ -303,9 +301,7 @@ impl Session {
         };
         // Whoever asked finds it in the next snapshot it looks at.
         self.publish();
-        if let Some(reply) = hosted.reply {
-            let _ = reply.send(answer);
-        }
+        let _ = reply.send(answer);
     }
 
     pub(super) fn on_tracker(&mut self, event: TrackerEvent) {

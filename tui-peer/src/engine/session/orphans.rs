@@ -14,9 +14,9 @@ use common::names::show;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
+use super::clock::unix_ms;
 use super::content::Role;
-use super::downloads::unix_ms;
-use super::shares::Done;
+use super::done::Done;
 use crate::engine::disk::{DiskError, Leftover, Search, bury};
 use crate::engine::event::{Level, Target};
 use crate::engine::plain::{RawPath, by_path};
@@ -207,7 +207,7 @@ impl Orphans {
 }
 
 /// A step of a search: what was found, and how to go on.
-pub(super) type Step = std::io::Result<(Vec<Leftover>, Option<Search>)>;
+type Step = std::io::Result<(Vec<Leftover>, Option<Search>)>;
 
 impl Session {
     /// A folder for downloads just told how much is free: it does not hang, and may be searched.
@@ -219,7 +219,7 @@ impl Session {
         let me = self.me;
         self.beside(dir.to_path_buf(), move |dir| {
             let step = Search::open(&dir).and_then(|search| search.go_on(&me));
-            Done::Searched { dir, step }
+            Done::new(move |session| session.on_searched(dir, step))
         });
     }
 
@@ -227,11 +227,14 @@ impl Session {
     pub(super) fn search_on(&mut self, now: Instant) {
         for (dir, search) in self.orphans.take_due(now) {
             let me = self.me;
-            self.beside(dir, move |dir| Done::Searched { step: search.go_on(&me), dir });
+            self.beside(dir, move |dir| {
+                let step = search.go_on(&me);
+                Done::new(move |session| session.on_searched(dir, step))
+            });
         }
     }
 
-    pub(super) fn on_searched(&mut self, dir: PathBuf, step: Step) {
+    fn on_searched(&mut self, dir: PathBuf, step: Step) {
         let Some(mut going) = self.orphans.going.remove(&dir) else { return };
         let (found, next) = match step {
             Ok(step) => step,
@@ -302,11 +305,11 @@ impl Session {
         self.orphans.buried.insert(found.journal.clone(), (found.id, wanted.clone()));
         self.beside(dir.to_path_buf(), move |dir| {
             let result = bury(&dir, &found, &me, &wanted);
-            Done::Buried { found, result }
+            Done::new(move |session| session.on_buried(&found, result))
         });
     }
 
-    pub(super) fn on_buried(&mut self, found: &Leftover, result: Result<Option<u64>, DiskError>) {
+    fn on_buried(&mut self, found: &Leftover, result: Result<Option<u64>, DiskError>) {
         self.orphans.buried.remove(&found.journal);
         match result {
             Ok(bytes) => {

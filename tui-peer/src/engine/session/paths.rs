@@ -10,8 +10,9 @@ use common::id::ContentId;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::{Content, Phase, Recall};
-use super::shares::Done;
+use super::content::Content;
+use super::done::Done;
+use super::download::{Phase, Recall};
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 
@@ -157,7 +158,7 @@ impl Session {
                 (Some(library), Ok(path)) => library.is_shared(path).unwrap_or(true),
                 _ => false,
             };
-            Done::Found { number, result, known }
+            Done::new(move |session| session.on_found(number, result, known))
         });
     }
 
@@ -170,12 +171,9 @@ impl Session {
         }
     }
 
-    pub(super) fn on_found(
-        &mut self,
-        number: u64,
-        result: Result<PathBuf, CommandError>,
-        known: bool,
-    ) {
+    /// What is to be shared was found, or not: where it really is, and whether it is `known` to have been shared before,
+    /// where somebody wants to know that.
+    fn on_found(&mut self, number: u64, result: Result<PathBuf, CommandError>, known: bool) {
         let Some((sought, next)) = self.sought.take(number) else { return };
         let Sought { aim, unshared, reply, .. } = sought;
         let answer = result.and_then(|path| self.found(aim, path, known, &unshared));
@@ -225,9 +223,9 @@ impl Session {
         }
         let (number, at) = (self.new_number(), Instant::now());
         self.chosen.push(Chosen { number, dir: dir.clone(), at, late: false, reply });
-        self.beside(dir, move |dir| Done::Chosen {
-            number,
-            result: usable(&dir, "downloads go where they went"),
+        self.beside(dir, move |dir| {
+            let result = usable(&dir, "downloads go where they went");
+            Done::new(move |session| session.on_chosen(number, result))
         });
     }
 
@@ -242,7 +240,7 @@ impl Session {
         self.chosen.iter().any(|chosen| chosen.dir == dir)
     }
 
-    pub(super) fn on_chosen(&mut self, number: u64, result: Result<(), CommandError>) {
+    fn on_chosen(&mut self, number: u64, result: Result<(), CommandError>) {
         let Some(at) = self.chosen.iter().position(|chosen| chosen.number == number) else {
             return;
         };

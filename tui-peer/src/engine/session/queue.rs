@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use common::id::ContentId;
 
-use super::content::{Content, Download, Phase, Role};
-use super::downloads::unix_ms;
+use super::clock::unix_ms;
+use super::content::{Content, Role};
+use super::download::{Download, Phase};
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Priority, Reorder, Reply, Selection};
 use crate::engine::event::{Level, Target};

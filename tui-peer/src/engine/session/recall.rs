@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use super::Session;
 use super::commands::Answer;
-use super::content::{Content, HashRange, Phase, Recall};
-use super::downloads::Step;
-use super::shares::Done;
+use super::content::Content;
+use super::done::Done;
+use super::download::{HashRange, Phase, Recall};
 use crate::engine::disk::{DiskError, Partial};
 use crate::engine::event::{Level, Target};
 
@@ -33,11 +33,12 @@ impl Session {
         self.background(move || {
             let bytes = library.manifest(&id).ok().flatten();
             let manifest = bytes.and_then(|bytes| Manifest::parse(bytes).ok());
-            Done::Download(Step::Recalled { id, manifest, reply })
+            Done::new(move |session| session.on_recalled(id, manifest, reply))
         });
     }
 
-    pub(super) fn on_recalled(
+    /// The library was asked for a manifest of an earlier run, by somebody who waits or by the download.
+    fn on_recalled(
         &mut self,
         id: ContentId,
         manifest: Option<Manifest>,
@@ -89,11 +90,11 @@ impl Session {
         let (hashes, dir) = (std::mem::take(&mut download.unsaved), download.record.dir.clone());
         self.beside(dir, move |_| {
             let result = save_hashes(&partial, &hashes);
-            Done::Download(Step::HashesSaved { id, result })
+            Done::new(move |session| session.on_hashes_saved(id, result))
         });
     }
 
-    pub(super) fn on_hashes_saved(&mut self, id: ContentId, result: Result<(), DiskError>) {
+    fn on_hashes_saved(&mut self, id: ContentId, result: Result<(), DiskError>) {
         if let Err(error) = result {
             self.say(Level::Warn, Target::Disk, error.to_string());
         }

@@ -5,9 +5,9 @@ use common::id::{ContentId, Hash};
 use common::merkle::{block_hashes, chunk_hash};
 
 use super::Session;
-use super::content::{Content, Phase};
-use super::downloads::Step;
-use super::shares::Done;
+use super::content::Content;
+use super::done::Done;
+use super::download::Phase;
 use crate::engine::disk::ReadError;
 use crate::engine::event::{Level, Target};
 use swarm::event::Input;
@@ -34,7 +34,7 @@ impl Session {
             };
             if !right {
                 // Nobody left to tell: the engine has stopped.
-                let _ = done.send(Done::Damaged { id, chunk }).await;
+                let _ = done.send(Done::new(move |session| session.on_damaged(id, chunk))).await;
             }
         });
     }
@@ -55,7 +55,12 @@ impl Session {
                 let mut lost = ChunkSet::empty(partial.layout().chunks());
                 lost.insert(chunk);
                 let result = partial.distrust(&lost);
-                Done::Download(Step::Distrusted { id, lost, result })
+                Done::new(move |session| {
+                    if let Err(error) = result {
+                        session.say(Level::Warn, Target::Disk, error.to_string());
+                    }
+                    session.feed(Input::ChunksLost { id, lost });
+                })
             });
         }
         let text = format!(

@@ -7,9 +7,9 @@ use std::time::Instant;
 use common::id::ContentId;
 use common::names::show;
 
-use super::content::{Content, Phase, Role};
-use super::downloads::{Step, disk_name};
-use super::shares::Done;
+use super::content::{Content, Role, disk_name};
+use super::done::Done;
+use super::download::Phase;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, UNDO_TIME};
 use crate::engine::disk::{DiskError, Partial, discard};
@@ -175,8 +175,16 @@ impl Session {
         }
     }
 
-    /// What there was of a removed download is deleted.
-    pub(super) fn on_deleted(&mut self, id: ContentId) {
+    /// What there was of a removed download is deleted, or could not be.
+    fn on_deleted(&mut self, id: ContentId, result: Result<(), DiskError>) {
+        match result {
+            Ok(()) => self.forget_removal(id),
+            Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
+        }
+        self.copy_held(id);
+    }
+
+    fn forget_removal(&mut self, id: ContentId) {
         // Wanted again and removed again meanwhile: that removal is not done yet.
         if self.removed.iter().all(|removed| removed.id() != id) {
             self.forget_moves(&id);
@@ -233,7 +241,8 @@ impl Session {
             let (id, dir) = (removed.id(), removed.record.dir.clone());
             let place = self.place_of(&id, &dir);
             self.help_at(place, dir, move |_| {
-                Done::Download(Step::Deleted { id, result: removed.delete() })
+                let result = removed.delete();
+                Done::new(move |session| session.on_deleted(id, result))
             });
         }
     }

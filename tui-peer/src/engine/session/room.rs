@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::content::Role;
-use super::shares::Done;
+use super::done::Done;
 use crate::engine::disk::{Space, space};
 
 /// What was seen longer ago does not stop a download any more: its volume hangs, or nobody looked while
@@ -134,12 +134,12 @@ impl Session {
                 if let (Some(room), Some(space)) = (&mut room, probe.space(&dir)) {
                     room.space = space;
                 }
-                Done::Room { room, dir }
+                Done::looked(move |session| session.on_room(&dir, room))
             });
         }
     }
 
-    pub(super) fn on_room(&mut self, dir: &Path, room: Option<Room>) {
+    fn on_room(&mut self, dir: &Path, room: Option<Room>) {
         let now = Instant::now();
         if self.rooms.end(dir, room, now) {
             self.changed();

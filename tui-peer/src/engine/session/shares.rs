@@ -7,74 +7,25 @@ use std::sync::Arc;
 use common::content::Kind;
 use common::id::ContentId;
 
-use super::content::{Content, Phase, Role, Share, ShareState};
-use super::hashing::{Hashed, Order};
+use super::Session;
+use super::content::{Content, Role, Share, ShareState};
+use super::done::Done;
+use super::download::Phase;
+use super::hashing::Order;
 use super::helpers::Place;
 use super::ledger::unkept_words;
 use super::moves::NO_DOWNLOAD;
-use super::room::Room;
-use super::{Session, downloads};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
-use crate::engine::disk::{DiskError, FileTree, Leftover, SharedFiles};
+use crate::engine::disk::{FileTree, SharedFiles};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::library::{
-    self, Check, Collected, Compared, Library, LibraryError, Prepared, Scope, ShareError,
-    ShareRecord, Wish,
+    self, Check, Library, LibraryError, Prepared, Scope, ShareRecord, Wish,
 };
 use swarm::event::{Input, Ready};
 
 /// Remembered shares looked at by one thread before it reports. As many for each place in the queue of results may
 /// wait for the session, some hundred bytes each.
 const RESTORED_AT_ONCE: usize = 16;
-
-/// Results of background work.
-pub(super) enum Done {
-    /// Something was hashed (or restored).
-    Prepared { job: u64, result: Result<Hashed, ShareError> },
-    /// It was written into the library, or could not be.
-    Remembered { job: u64, prepared: Box<Prepared>, result: Result<(), LibraryError> },
-    /// Remembered shares were looked at: what is unchanged, and what has to be hashed again or is gone.
-    Restored(Vec<Restored>),
-    /// Everything that waited was written into the library, up to this change.
-    Settled { result: Result<u64, LibraryError> },
-    /// Everything was read again.
-    Verified { id: ContentId, number: u64, path: PathBuf, result: Result<Compared, ShareError> },
-    /// A chunk of which a peer complained was read again: it is wrong.
-    Damaged { id: ContentId, chunk: u32 },
-    /// Shares of a volume were looked at.
-    Looked(super::altered::Looked),
-    /// A shared folder was looked at.
-    Folder(Box<super::folders::LookedAt>),
-    /// What earlier states of folders had left in the library was removed, or could not be.
-    Collected(Result<Collected, LibraryError>),
-    /// The system tells that something moved in shared folders.
-    Heard(super::folders::Heard),
-    /// A chunk that could not be read was tried again: whether it can be, if that is known.
-    ReadAgain { id: ContentId, chunk: u32, read: Option<bool> },
-    /// A download got on.
-    Download(downloads::Step),
-    /// A folder for downloads was looked at: its room, if that can be known.
-    Room { dir: PathBuf, room: Option<Room> },
-    /// What is to be shared was found (or not): where it really is, and whether it is known to have been shared before,
-    /// where somebody wants to know that.
-    Found { number: u64, result: Result<PathBuf, CommandError>, known: bool },
-    /// Whether a folder chosen for downloads can be used.
-    Chosen { number: u64, result: Result<(), CommandError> },
-    /// A share that could not be read was looked at: where something lies still.
-    Missed { id: ContentId, there: Vec<PathBuf> },
-    /// The folders of a download that is to move were looked at.
-    Moving(super::moves::Looked),
-    /// A copy of what is here has ended.
-    Copied(super::copies::Ended),
-    /// A step of the search for old parts in a folder.
-    Searched { dir: PathBuf, step: super::orphans::Step },
-    /// An old part was deleted, and its bytes (or it is wanted, or could not be).
-    Buried { found: Leftover, result: Result<Option<u64>, DiskError> },
-    /// What was fetched is being deleted.
-    Delete(super::delete::Step),
-    /// A tracker runs in this process, or could not.
-    Hosted(super::network::Hosted),
-}
 
 /// A remembered share after a look at the disk.
 pub(super) enum Restored {
@@ -147,44 +98,12 @@ impl Session {
                         }
                         Err(error) => Some(Restored::Unread(path, error)),
                     };
-                    Done::Restored(some.into_iter().filter_map(look).collect())
+                    let all: Vec<Restored> = some.into_iter().filter_map(look).collect();
+                    Done::new(move |session| {
+                        all.into_iter().for_each(|one| session.on_restored(one));
+                    })
                 });
             }
-        }
-    }
-
-    pub(super) fn on_done(&mut self, done: Done) {
-        // Nobody needs a new picture each time somebody looked at the disk.
-        if !matches!(done, Done::Room { .. } | Done::Folder(_) | Done::Heard(_)) {
-            self.changed();
-        }
-        match done {
-            Done::Room { dir, room } => self.on_room(&dir, room),
-            Done::Found { number, result, known } => self.on_found(number, result, known),
-            Done::Chosen { number, result } => self.on_chosen(number, result),
-            Done::Missed { id, there } => self.on_missed(id, &there),
-            Done::Prepared { job, result } => self.on_prepared(job, result),
-            Done::Remembered { job, prepared, result } => {
-                self.on_remembered(job, prepared, result);
-            }
-            Done::Restored(all) => all.into_iter().for_each(|one| self.on_restored(one)),
-            Done::Settled { result } => self.on_settled(result),
-            Done::Looked(looked) => self.on_looked(looked),
-            Done::Folder(looked) => self.on_folder(*looked),
-            Done::Heard(heard) => self.on_heard(heard),
-            Done::Collected(result) => self.on_collected(result),
-            Done::ReadAgain { id, chunk, read } => self.on_read_again(id, chunk, read),
-            Done::Verified { id, number, path, result } => {
-                self.on_verified(id, number, path, result);
-            }
-            Done::Damaged { id, chunk } => self.on_damaged(id, chunk),
-            Done::Download(step) => self.on_step(step),
-            Done::Moving(looked) => self.on_moving(looked),
-            Done::Copied(ended) => self.on_copied(ended),
-            Done::Searched { dir, step } => self.on_searched(dir, step),
-            Done::Buried { found, result } => self.on_buried(&found, result),
-            Done::Delete(step) => self.on_delete(step),
-            Done::Hosted(hosted) => self.on_hosted(hosted),
         }
     }
 
@@ -456,11 +375,6 @@ pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
             Err(_) => Restored::Changed(record),
         },
     }
-}
-
-/// Threads for hashing: all cores.
-pub(super) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Everything in its order, in parts of at most `most` (never 0). Each part has room for itself alone: what is split

@@ -17,12 +17,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::clock::{Clocks, Gap, system_up};
+use super::helpers::threads;
 use super::kept::Keeping;
 use super::network::Net;
 use super::orphans::Orphans;
 use super::remembered::remembered;
 use super::whereabouts::Whereabouts;
-use super::{DONE_QUEUE, NoProbe, Probe, Queues, SNAPSHOT_EVERY, Session, Totals, shares};
+use super::{DONE_QUEUE, NoProbe, Probe, Queues, SNAPSHOT_EVERY, Session, Totals};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
 use crate::engine::conn::{Ours, Traffic, listen};
 use crate::engine::disk::{BufPool, Disk};
@@ -91,7 +92,7 @@ pub(super) async fn start_on(
     let (disk_tx, disk_rx) = mpsc::channel(DISK_QUEUE);
     let (done_tx, done) = mpsc::channel(DONE_QUEUE);
     let pool = BufPool::new(BUFFER_BUDGET);
-    let disk = Disk::start(shares::threads(), pool.clone(), disk_tx);
+    let disk = Disk::start(threads(), pool.clone(), disk_tx);
     let ours = Ours {
         channel,
         gate: Gate::new(),

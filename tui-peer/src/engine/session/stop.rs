@@ -10,7 +10,8 @@ use common::wire::Code;
 use tokio::sync::mpsc;
 
 use super::Session;
-use super::content::{Content, HashRange};
+use super::content::Content;
+use super::download::HashRange;
 use super::recall::save_hashes;
 use super::removed::Removed;
 use crate::engine::conn::ConnEvent;

@@ -7,7 +7,7 @@ use common::id::{ContentId, PeerId};
 use common::names::show;
 
 use super::Session;
-use super::content::Phase;
+use super::download::Phase;
 use super::peers::Conn;
 use crate::engine::announcer::SourceInfo;
 use crate::engine::event::{Level, Target, What};

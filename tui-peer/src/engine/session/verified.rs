@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::commands::Answer;
 use super::content::{Role, Share, ShareState};
-use super::shares::{Done, threads};
+use super::done::Done;
+use super::helpers::threads;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target, What};
@@ -91,7 +92,7 @@ impl Session {
         self.read_beside(path, move |path| {
             let read = || probe.compared(&path);
             let result = library::compare_then(&library, &path, threads(), read);
-            Done::Verified { id, number, path, result }
+            Done::new(move |session| session.on_verified(id, number, path, result))
         });
         self.changed();
     }
@@ -115,7 +116,7 @@ impl Session {
         }
     }
 
-    pub(super) fn on_verified(
+    fn on_verified(
         &mut self,
         id: ContentId,
         number: u64,

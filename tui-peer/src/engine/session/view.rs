@@ -9,7 +9,8 @@ use common::content::Kind;
 use common::id::{ContentId, PeerId};
 use common::names::show;
 
-use super::content::{Content, Download, Phase, Role, Share, ShareState, bytes_of};
+use super::content::{Content, Role, Share, ShareState, bytes_of};
+use super::download::{Download, Phase};
 use super::facts::{Meters, Of};
 use super::lens::{Doing, Known, Lens};
 use super::network::Met;

@@ -3,7 +3,8 @@
 use common::id::ContentId;
 use common::names::show;
 
-use super::content::{Content, Phase, Role};
+use super::content::{Content, Role};
+use super::download::Phase;
 use super::{Session, refuse};
 use crate::engine::command::{self, CommandError, CommandErrorKind, Reply, Selection};
 use crate::engine::event::{Level, Target};

@@ -18,8 +18,8 @@ use crate::engine::library::{
 };
 use crate::engine::session::Session;
 use crate::engine::session::content::{Role, Share};
+use crate::engine::session::done::Done;
 use crate::engine::session::helpers::Place;
-use crate::engine::session::shares::Done;
 use crate::engine::snapshot::FolderNews;
 use swarm::event::Input;
 
@@ -36,7 +36,7 @@ const UNSEEN_REST: Duration = Duration::from_secs(600);
 pub(in crate::engine::session) const MAX_WITHDRAWN: usize = 1_000;
 
 /// What a look at a folder showed.
-pub(in crate::engine::session) struct LookedAt {
+struct LookedAt {
     path: PathBuf,
     volume: u64,
     /// What it was compared with.
@@ -140,11 +140,12 @@ impl Session {
                 older.into_iter().filter(|(_, record)| lost(record)).map(|(id, _)| id).collect();
             let (id, took) = (record.map(|record| record.id), begun.elapsed());
             let limited = limited.get();
-            Done::Folder(Box::new(LookedAt { path, volume, id, seen, mended, lost, took, limited }))
+            let looked = LookedAt { path, volume, id, seen, mended, lost, took, limited };
+            Done::looked(move |session| session.on_folder(looked))
         });
     }
 
-    pub(in crate::engine::session) fn on_folder(&mut self, looked: LookedAt) {
+    fn on_folder(&mut self, looked: LookedAt) {
         let LookedAt { path, volume, id, seen, mended, lost, took, limited } = looked;
         let now = Instant::now();
         if limited {

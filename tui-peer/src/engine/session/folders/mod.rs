@@ -17,11 +17,9 @@ use std::time::{Duration, Instant};
 
 use common::id::ContentId;
 
-pub(super) use self::looks::LookedAt;
 #[cfg(test)]
 pub(super) use self::looks::MAX_WITHDRAWN;
 use self::looks::{GIVE_UP, REST};
-pub(super) use self::notices::Heard;
 use self::notices::Notices;
 use self::pace::Pace;
 pub(super) use self::states::MAX_LEFT;

@@ -5,11 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use crate::engine::event::{Level, Target};
 use crate::engine::session::Session;
-use crate::engine::session::shares::Done;
+use crate::engine::session::done::Done;
 
 #[cfg(not(target_os = "linux"))]
 use self::nothing as system;
@@ -24,7 +22,7 @@ pub(super) use self::system::Notices;
 
 /// What the system told of shared folders, gathered.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::engine::session) enum Heard {
+pub(super) enum Heard {
     /// Something moved in these shared folders.
     In(Vec<Arc<Path>>),
     /// More than the system keeps: it may have been in any.
@@ -34,10 +32,13 @@ pub(in crate::engine::session) enum Heard {
 impl Session {
     /// From now on hears what the system tells, if it can.
     pub(in crate::engine::session) fn hear_folders(&mut self) {
-        self.folders.notices = Notices::start(self.done_tx.clone());
+        let tx = self.done_tx.clone();
+        self.folders.notices = Notices::start(move |heard| {
+            tx.blocking_send(Done::looked(move |session| session.on_heard(heard))).is_ok()
+        });
     }
 
-    pub(in crate::engine::session) fn on_heard(&mut self, heard: Heard) {
+    fn on_heard(&mut self, heard: Heard) {
         let now = Instant::now();
         let paths: Vec<Arc<Path>> = match heard {
             Heard::In(paths) => paths,
@@ -93,14 +94,14 @@ mod system {
     }
 
     impl Notices {
-        /// `None` where the system cannot.
-        pub(super) fn start(tx: mpsc::Sender<Done>) -> Option<Arc<Self>> {
+        /// Hands what is heard to `tell`, until that says that nobody is there any more. `None` where the system cannot.
+        pub(super) fn start(tell: impl Fn(Heard) -> bool + Send + 'static) -> Option<Arc<Self>> {
             let system = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok()?;
             let (ended, open) = std::io::pipe().ok()?;
             let told = Arc::new(Told { system, roots: Mutex::default() });
             let listener = std::thread::Builder::new().name("folders".to_owned());
             let heard = told.clone();
-            listener.spawn(move || heard.listen(&ended, &tx)).ok()?;
+            listener.spawn(move || heard.listen(&ended, tell)).ok()?;
             Some(Arc::new(Self { told, _open: open }))
         }
 
@@ -148,7 +149,7 @@ mod system {
 
     impl Told {
         /// Hands on what is heard until nobody is there any more.
-        fn listen(&self, ended: &PipeReader, tx: &mpsc::Sender<Done>) {
+        fn listen(&self, ended: &PipeReader, tell: impl Fn(Heard) -> bool) {
             let gather = Timespec { tv_sec: 0, tv_nsec: i64::from(GATHER.subsec_nanos()) };
             loop {
                 let mut either =
@@ -163,7 +164,7 @@ mod system {
                 }
                 loop {
                     let (heard, more) = self.read();
-                    if heard.is_some_and(|heard| tx.blocking_send(Done::Heard(heard)).is_err()) {
+                    if heard.is_some_and(|heard| !tell(heard)) {
                         return;
                     }
                     if !more {
@@ -216,14 +217,13 @@ mod system {
     mod tests {
         use std::fs;
 
+        use tokio::sync::mpsc;
+
         use super::*;
 
-        async fn next(heard: &mut mpsc::Receiver<Done>) -> Heard {
+        async fn next(heard: &mut mpsc::Receiver<Heard>) -> Heard {
             let wait = tokio::time::timeout(Duration::from_secs(60), heard.recv());
-            match wait.await.expect("nothing is heard") {
-                Some(Done::Heard(heard)) => heard,
-                _ => panic!("the end"),
-            }
+            wait.await.expect("nothing is heard").expect("the end")
         }
 
         #[tokio::test]
@@ -234,7 +234,8 @@ mod system {
             fs::create_dir(&two).unwrap();
             let (tx, mut heard) = mpsc::channel(8);
             // Not everybody lets a program have one.
-            let Some(notices) = Notices::start(tx) else { return };
+            let tell = move |heard| tx.blocking_send(heard).is_ok();
+            let Some(notices) = Notices::start(tell) else { return };
             let (first, second): (Arc<Path>, Arc<Path>) =
                 (one.as_path().into(), two.as_path().into());
             assert!(notices.add(&first, &one) && notices.add(&first, &one.join("sub")));
@@ -262,7 +263,7 @@ mod nothing {
     pub(in super::super) enum Notices {}
 
     impl Notices {
-        pub(super) fn start(_: mpsc::Sender<Done>) -> Option<Arc<Self>> {
+        pub(super) fn start(_: impl Fn(Heard) -> bool + Send + 'static) -> Option<Arc<Self>> {
             None
         }
 

@@ -13,8 +13,8 @@ use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::library::{Collected, LibraryError, Prepared, Scope, ShareRecord};
 use crate::engine::session::content::Role;
+use crate::engine::session::done::Done;
 use crate::engine::session::hashing::Order;
-use crate::engine::session::shares::Done;
 use crate::engine::session::{Session, refuse};
 use crate::engine::snapshot::before_mark;
 
@@ -68,11 +68,14 @@ impl Session {
     pub(in crate::engine::session) fn leave_behind(&mut self, bytes: u64) {
         if self.folders.leave_behind(bytes, self.probe.states_leave()) {
             let library = self.library.clone();
-            self.background(move || Done::Collected(library.collect_garbage()));
+            self.background(move || {
+                let result = library.collect_garbage();
+                Done::new(move |session| session.on_collected(result))
+            });
         }
     }
 
-    pub(in crate::engine::session) fn on_collected(&self, result: Result<Collected, LibraryError>) {
+    fn on_collected(&self, result: Result<Collected, LibraryError>) {
         if let Err(error) = result {
             self.say(Level::Error, Target::Disk, error.to_string());
         }
