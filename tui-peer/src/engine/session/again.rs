@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::Session;
 use super::commands::Answer;
-use super::content::{Content, Role};
+use super::content::Role;
 use super::download::Phase;
 use super::refuse;
 use super::selection::merged;
@@ -44,7 +44,7 @@ impl Session {
             Ok(files) => files,
             Err(error) => return Some((Err(error), reply)),
         };
-        let Ok(download) = self.download_of(&id) else { return None };
+        let Ok(download) = self.contents.download_of(&id) else { return None };
         let here = download.record.dir.clone();
         // To be put somewhere is more than to be looked at.
         let looks = dir.is_none();
@@ -74,7 +74,7 @@ impl Session {
 
     /// Goes on after a pause or an error; what was begun only to see its files stays that.
     fn go_on_unless_looking(&mut self, id: &common::id::ContentId) -> Answer {
-        let download = self.contents.get_mut(id).and_then(Content::as_download);
+        let download = self.contents.download_mut(id);
         match download {
             Some(download) if download.only_looks() => {
                 self.try_again(id);

@@ -75,7 +75,7 @@ impl Session {
         if self.is_lost_older(&id) {
             return;
         }
-        let path = self.share_of(&id).and_then(|share| share.paths.first().cloned());
+        let path = self.contents.share_mut(&id).and_then(|share| share.paths.first().cloned());
         if path.is_some_and(|path| self.look_soon(&id, &path)) {
             // Until it is known what is left, what could not be read is had elsewhere.
             self.announce(&id);
@@ -97,8 +97,8 @@ impl Session {
         }
         let paths = share.paths.clone();
         self.take_off(id, ShareState::Doubted);
-        let library = self.library.clone();
-        self.beside(paths.first().cloned().unwrap_or_default(), move |_| {
+        let library = self.ledger.library().clone();
+        self.background.on_path(paths.first().cloned().unwrap_or_default(), move |_| {
             let there: Vec<PathBuf> =
                 paths.into_iter().filter(|path| is_there(&library, path)).collect();
             Done::new(move |session| session.on_missed(id, &there))
@@ -139,7 +139,7 @@ impl Session {
         share.state = state;
         let source = content.source.take();
         content.registered = false;
-        self.let_go(source);
+        self.background.close(source);
         self.not_refused(&id);
         self.feed(Input::ContentRemoved { id });
         if let Some(announcer) = &self.net.announcer {
@@ -160,7 +160,8 @@ impl Session {
 
     /// What lies at a path now takes the place of what lay there before.
     pub(super) fn replace_altered(&mut self, prepared: &Prepared) {
-        let old = self.shares_at(&prepared.path).filter(|(_, share)| !share.state.is_good());
+        let old =
+            self.contents.shares_at(&prepared.path).filter(|(_, share)| !share.state.is_good());
         let old: Vec<ContentId> = old.map(|(id, _)| id).collect();
         for id in old {
             if id != prepared.id {
@@ -172,14 +173,14 @@ impl Session {
 
     /// Looks at shares, some thousand files at a time, each volume by itself.
     pub(super) fn look_at_shares(&mut self, now: Instant) {
-        if now < self.looks.next_due(self.probe.look_every()) {
+        if now < self.checks.looks.next_due(self.background.probe().look_every()) {
             return;
         }
-        self.looks.last = now;
-        for (volume, chosen) in self.choose_shares(now) {
-            self.looks.out.insert(volume);
-            let (library, probe) = (self.library.clone(), self.probe.clone());
-            self.help(Place::Volume(volume), move || {
+        self.checks.looks.last = now;
+        for (volume, chosen) in self.choose_shares() {
+            self.checks.looks.out.insert(volume);
+            let (library, probe) = (self.ledger.library().clone(), self.background.probe().clone());
+            self.background.run(Place::Volume(volume), move || {
                 let altered = |path: &PathBuf| {
                     probe.before(path);
                     let record = library.share(path).ok().flatten();
@@ -200,13 +201,14 @@ impl Session {
     }
 
     /// The shares whose turn it is, by volume; none where a look is still out.
-    fn choose_shares(&mut self, now: Instant) -> BTreeMap<u64, Chosen> {
+    fn choose_shares(&mut self) -> BTreeMap<u64, Chosen> {
         let mut by_volume: BTreeMap<u64, Chosen> = BTreeMap::new();
         let mut files = 0;
-        let n = self.order.len();
+        let n = self.contents.order().len();
         for step in 0..n {
-            let at = (self.looks.from + step) % n.max(1);
-            let Some(content) = self.order.get(at).and_then(|id| self.contents.get(id)) else {
+            let at = (self.checks.looks.from + step) % n.max(1);
+            let Some(content) = self.contents.order().get(at).and_then(|id| self.contents.get(id))
+            else {
                 continue;
             };
             let Role::Share(share) = &content.role else { continue };
@@ -220,14 +222,13 @@ impl Session {
             if !serves && !share.is_missed() {
                 continue;
             }
-            let given = self.probe.volume(path);
-            let volume = given.unwrap_or_else(|| self.volumes.of(path, now));
-            if self.looks.out.contains(&volume) {
+            let volume = self.background.volume_of(path);
+            if self.checks.looks.out.contains(&volume) {
                 continue;
             }
             let count = if serves { count } else { 1 };
             if files + count > LOOK_FILES {
-                self.looks.from = at;
+                self.checks.looks.from = at;
                 break;
             }
             files += count;
@@ -244,7 +245,7 @@ impl Session {
     /// Shares of a volume were looked at: those in `altered` do not lie there as they were hashed, and those in `back`
     /// were not there before.
     fn on_looked(&mut self, volume: u64, altered: Vec<ContentId>, back: Vec<(ContentId, Back)>) {
-        self.looks.out.remove(&volume);
+        self.checks.looks.out.remove(&volume);
         for (id, back) in back {
             self.on_back(id, back);
         }
@@ -263,10 +264,10 @@ impl Session {
         let paths = share.paths.clone();
         match found {
             // Also a second copy of it, after the first is served.
-            Ok(Restored::Unchanged(prepared, downloaded)) if missed || share.state.is_good() => {
+            Ok(Restored::Unchanged { prepared, downloaded }) if missed || share.state.is_good() => {
                 self.serve_prepared(*prepared, downloaded);
                 // The other copies may come back too.
-                paths.iter().for_each(|path| self.add_path(id, path));
+                paths.iter().for_each(|path| self.contents.add_path(id, path));
                 if missed {
                     let text = format!("back and unchanged, served again: {shown}");
                     self.say(Level::Info, Target::Share, text);

@@ -14,19 +14,57 @@ use swarm::event::Input;
 const MAX_BANS: usize = 1000;
 
 /// A ban in force.
-pub(super) struct Ban {
-    pub(super) peer: PeerId,
-    pub(super) why: String,
+struct Ban {
+    peer: PeerId,
+    why: String,
     /// `None` is for ever.
-    pub(super) until: Option<Instant>,
-    pub(super) by_user: bool,
+    until: Option<Instant>,
+    by_user: bool,
+}
+
+/// All that are in force, in the order in which they were noted.
+#[derive(Default)]
+pub(super) struct Bans {
+    all: Vec<Ban>,
+}
+
+impl Bans {
+    fn is_for_ever(&self, peer: &PeerId) -> bool {
+        self.all.iter().any(|ban| ban.peer == *peer && ban.until.is_none())
+    }
+
+    fn note(&mut self, ban: Ban) {
+        self.remove(&ban.peer);
+        if self.all.len() >= MAX_BANS {
+            // The one that ends first makes room.
+            let ends = self.all.iter().enumerate().filter(|(_, ban)| ban.until.is_some());
+            if let Some((at, _)) = ends.min_by_key(|(_, ban)| ban.until) {
+                self.all.remove(at);
+            }
+        }
+        self.all.push(ban);
+    }
+
+    /// Says whether it was there.
+    fn remove(&mut self, peer: &PeerId) -> bool {
+        let before = self.all.len();
+        self.all.retain(|ban| ban.peer != *peer);
+        self.all.len() != before
+    }
+
+    /// Those whose time is over leave the list. Says whether there were some.
+    fn end(&mut self, now: Instant) -> bool {
+        let before = self.all.len();
+        self.all.retain(|ban| ban.until.is_none_or(|until| until > now));
+        self.all.len() != before
+    }
 }
 
 impl Session {
     /// Bans for ever of earlier runs.
     pub(super) fn restore_bans(&mut self) {
-        for (peer, why) in self.keeping.kept.bans() {
-            self.bans.push(Ban { peer, why, until: None, by_user: true });
+        for (peer, why) in self.preferences.kept.bans() {
+            self.preferences.bans.all.push(Ban { peer, why, until: None, by_user: true });
             self.feed(Input::Ban { peer, time: None });
         }
     }
@@ -37,24 +75,24 @@ impl Session {
         time: Option<Duration>,
     ) -> Result<Reply, CommandError> {
         let invalid = |text: &str| Err(refuse(CommandErrorKind::Invalid, text));
-        if peer == self.me {
+        if peer == self.core.me() {
             return invalid("that is this peer itself");
         }
-        if self.bans.len() >= MAX_BANS && time.is_none() {
+        if self.preferences.bans.all.len() >= MAX_BANS && time.is_none() {
             return invalid("a thousand peers are banned already; lift some bans first");
         }
         let why = "by you".to_owned();
         if time.is_none() {
-            self.keeping.kept.ban(&peer, &why);
+            self.preferences.kept.ban(&peer, &why);
             self.write_kept();
-        } else if self.keeping.kept.unban(&peer) {
+        } else if self.preferences.kept.unban(&peer) {
             self.write_kept();
         }
         let for_how_long = match time {
             None => "for ever".to_owned(),
             Some(time) => format!("for {} min", time.as_secs().div_ceil(60)),
         };
-        let text = format!("{} is banned {for_how_long}, by you", self.who(&peer));
+        let text = format!("{} is banned {for_how_long}, by you", self.net.who(&peer));
         self.tell(Level::Info, Target::Net, text, What::Said);
         let until = time.and_then(|time| Instant::now().checked_add(time));
         self.note_ban(Ban { peer, why, until, by_user: true });
@@ -63,24 +101,22 @@ impl Session {
     }
 
     pub(super) fn unban(&mut self, peer: &PeerId) -> Result<Reply, CommandError> {
-        let before = self.bans.len();
-        self.bans.retain(|ban| ban.peer != *peer);
-        if self.keeping.kept.unban(peer) {
+        let was_banned = self.preferences.bans.remove(peer);
+        if self.preferences.kept.unban(peer) {
             self.write_kept();
         }
         self.feed(Input::Unban { peer: *peer });
-        if self.bans.len() == before {
+        if !was_banned {
             return Err(refuse(CommandErrorKind::NotFound, "that peer is not banned"));
         }
-        let text = format!("{} is no longer banned", self.who(peer));
+        let text = format!("{} is no longer banned", self.net.who(peer));
         self.say(Level::Info, Target::Net, text);
         Ok(Reply::Accepted)
     }
 
     /// The core banned a peer.
     pub(super) fn banned(&mut self, peer: PeerId, why: &str, time: Duration) {
-        let for_ever = self.bans.iter().any(|ban| ban.peer == peer && ban.until.is_none());
-        if for_ever {
+        if self.preferences.bans.is_for_ever(&peer) {
             // What it did now must not shorten what the user said.
             return self.feed(Input::Ban { peer, time: None });
         }
@@ -89,23 +125,13 @@ impl Session {
     }
 
     fn note_ban(&mut self, ban: Ban) {
-        self.bans.retain(|other| other.peer != ban.peer);
-        if self.bans.len() >= MAX_BANS {
-            // The one that ends first makes room.
-            let ends = self.bans.iter().enumerate().filter(|(_, ban)| ban.until.is_some());
-            if let Some((at, _)) = ends.min_by_key(|(_, ban)| ban.until) {
-                self.bans.remove(at);
-            }
-        }
-        self.bans.push(ban);
+        self.preferences.bans.note(ban);
         self.changed();
     }
 
     /// Bans whose time is over leave the list.
     pub(super) fn end_bans(&mut self, now: Instant) {
-        let before = self.bans.len();
-        self.bans.retain(|ban| ban.until.is_none_or(|until| until > now));
-        if self.bans.len() != before {
+        if self.preferences.bans.end(now) {
             self.changed();
         }
     }
@@ -113,11 +139,11 @@ impl Session {
     pub(super) fn ban_rows(&self) -> std::sync::Arc<[BanRow]> {
         let row = |ban: &Ban| BanRow {
             peer: ban.peer,
-            nick: self.nick(&ban.peer),
+            nick: self.net.nick(&ban.peer),
             why: ban.why.clone(),
             until: ban.until,
             by_user: ban.by_user,
         };
-        self.bans.iter().map(row).collect()
+        self.preferences.bans.all.iter().map(row).collect()
     }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use common::id::ContentId;
 
 use super::Session;
-use super::content::Content;
 use super::download::Phase;
 use crate::engine::disk::{DiskError, Space, kept_free, lack};
 use crate::engine::event::{Level, Target, What};
@@ -29,21 +28,21 @@ fn fits(space: Space, keep_free: Option<u64>, unreserved: Option<u64>, lacking: 
 impl Session {
     /// What was seen just now of the volume of a folder.
     fn space_of(&self, dir: &Path) -> Option<Space> {
-        self.rooms.fresh(dir, Instant::now()).map(|room| room.space)
+        self.storage.rooms.fresh(dir, Instant::now()).map(|room| room.space)
     }
 
     /// The disk refuses: rest, say why, and look again from time to time.
     pub(super) fn block(&mut self, id: ContentId, error: &DiskError) {
         let (why, now) = (error.to_string(), Instant::now());
-        let mut download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let mut download = self.contents.download_mut(&id);
         if let (Some(download), true) = (&mut download, error.is_full()) {
-            download.lacking = error.needed().max(LEAST_STEP);
+            download.trouble.lacking = error.needed().max(LEAST_STEP);
         }
         let again = match download.filter(|_| error.is_shaky()) {
             // What else was on its way to the disk then fails the same way: one try for all.
             Some(download) => match &download.phase {
                 Phase::Blocked { retry_at, .. } => Some(*retry_at),
-                _ => download.shaky.next_try(now),
+                _ => download.trouble.shaky.next_try(now),
             },
             None => error.is_temporary().then(|| now + BLOCKED_RETRY),
         };
@@ -66,8 +65,8 @@ impl Session {
         for content in self.contents.downloads_mut() {
             let id = content.id;
             let Some(download) = content.as_download() else { continue };
-            let partial = download.partial.as_ref().filter(|_| download.phase == Phase::Getting);
-            if partial.is_some_and(|partial| self.disk.is_hung(partial.volume())) {
+            let partial = download.partial().filter(|_| download.phase == Phase::Getting);
+            if partial.is_some_and(|partial| self.ours.disk.is_hung(partial.volume())) {
                 hung.push((id, download.record.dir.clone()));
             }
         }
@@ -93,15 +92,15 @@ impl Session {
         let shown = content.shown.clone();
         let Some(download) = content.as_download() else { return };
         // The same trouble again after a try that nobody asked for is not told again.
-        let first = !std::mem::replace(&mut download.told, true);
+        let first = !std::mem::replace(&mut download.trouble.told, true);
         // What we wrote is not there any more: the next start looks at the disk anew.
-        let partial = if replaced { download.partial.take() } else { None };
+        let open = if replaced { download.files.close() } else { None };
         if !matches!(download.phase, Phase::Paused) {
             download.phase = phase;
         }
         if replaced {
             let source = self.contents.get_mut(&id).and_then(|content| content.source.take());
-            self.let_go((partial, source));
+            self.background.close((open, source));
             self.feed(Input::ContentRemoved { id });
         } else {
             self.feed(Input::PausedChanged { id, paused: true });
@@ -130,7 +129,7 @@ impl Session {
             if space.free >= kept_free(self.config.keep_free, space.size) {
                 continue;
             }
-            let download = self.contents.get_mut(&id).and_then(Content::as_download);
+            let download = self.contents.download_mut(&id);
             let needed = download.and_then(|download| download.unreserved()).unwrap_or(0);
             if let Err(error) = lack(&dir, space, self.config.keep_free, needed) {
                 self.block(id, &error);
@@ -141,7 +140,7 @@ impl Session {
     /// Whether a download may begin to write, as far as is known; it rests if not. How much it needs that
     /// was not opened yet is seen when it is.
     pub(super) fn has_room(&mut self, id: ContentId) -> bool {
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let download = self.contents.download_mut(&id);
         let Some(download) = download else { return false };
         let needed = match download.record.descriptor {
             Some(_) => download.unreserved().unwrap_or(0),
@@ -179,18 +178,19 @@ impl Session {
             if let Phase::Blocked { full, retry_at, .. } = &mut download.phase
                 && *retry_at <= now
             {
+                let full = *full;
                 *retry_at = now + BLOCKED_RETRY;
                 // What is on its way to a volume that hangs is not there yet.
-                let partial = download.partial.as_ref();
-                if partial.is_none_or(|partial| !self.disk.is_hung(partial.volume())) {
-                    let need = full.then(|| (download.unreserved(), download.lacking));
+                let partial = download.partial();
+                if partial.is_none_or(|partial| !self.ours.disk.is_hung(partial.volume())) {
+                    let need = full.then(|| (download.unreserved(), download.trouble.lacking));
                     due.push((download.record.id, need, download.record.dir.clone()));
                 }
             }
         }
         for (id, need, dir) in due {
             let enough = need
-                .zip(self.rooms.last(&dir))
+                .zip(self.storage.rooms.last(&dir))
                 .is_none_or(|(need, room)| fits(room.space, self.config.keep_free, need.0, need.1));
             if enough {
                 self.try_again(&id);

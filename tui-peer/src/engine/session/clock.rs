@@ -4,6 +4,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::membership::CLOCK_GAP_SECS;
 
+use super::Session;
+use crate::engine::event::{Level, Target, What};
+use crate::engine::why;
+use swarm::event::Input;
+
 /// Clocks that differ by less over one look are only being adjusted. Also more than the second to which the
 /// system tells how long it has been up.
 const SLACK: Duration = Duration::from_secs(10);
@@ -118,6 +123,63 @@ impl Gap {
         self.told = (news != GapNews::Agree).then_some(ahead);
         self.told_at = Some(now);
         Some(news)
+    }
+}
+
+impl Session {
+    pub(super) fn look_at_clocks(&mut self, now: Instant, wall: SystemTime) {
+        if self.clocks.is_due(now)
+            && let Some(jump) = self.clocks.look(now, wall, system_up())
+        {
+            self.on_jump(jump, now);
+        }
+        if let Some(news) = self.net.gap.look(now, self.ours.gate.ahead_secs(now, wall)) {
+            self.on_gap(news);
+        }
+    }
+
+    fn on_jump(&mut self, jump: Jump, now: Instant) {
+        match jump {
+            Jump::Back(by) => {
+                let text = format!("the clock was set back by {} s", by.as_secs());
+                self.say(Level::Info, Target::Net, text);
+            }
+            // Whoever we are connected to did not notice; unless we are a virtual machine that stood still,
+            // which is told by a tracker that does not answer.
+            Jump::Ahead(by) => {
+                let text = format!("the clock was set ahead by {} s", by.as_secs());
+                self.say(Level::Info, Target::Net, text);
+                if let Some(announcer) = &self.net.announcer {
+                    announcer.announce_now();
+                }
+            }
+            // Whoever we were connected to is gone or soon will be.
+            Jump::Slept(by) => {
+                let text = format!("{} s passed at once: reconnecting", by.as_secs());
+                self.say(Level::Info, Target::Net, text);
+                self.ours.gate.slept(by, now);
+                self.feed(Input::Woke);
+                if let Some(announcer) = &self.net.announcer {
+                    announcer.announce_now();
+                }
+            }
+        }
+    }
+
+    /// Our clock and the tracker's differ by more than they should, or do no longer.
+    fn on_gap(&mut self, news: GapNews) {
+        self.changed();
+        match news {
+            GapNews::Differ(ahead) => {
+                let text = format!("{}; transfers are not affected", why::clocks(ahead));
+                let hint = "set whichever of the two is wrong (timedatectl set-ntp true)";
+                let what = What::Failed { id: None, code: "clock", hint: hint.to_owned() };
+                self.tell(Level::Warn, Target::Track, text, what);
+            }
+            GapNews::Agree => {
+                self.say(Level::Info, Target::Track, "the tracker's clock and ours agree again");
+            }
+        }
     }
 }
 

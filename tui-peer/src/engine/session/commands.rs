@@ -1,5 +1,6 @@
 //! Carrying out what the user asks for.
 
+use common::id::ContentId;
 use tokio::sync::oneshot;
 
 use super::{Session, refuse};
@@ -7,7 +8,7 @@ use crate::engine::announcer::Ask;
 use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target};
 use crate::engine::handle::Call;
-use crate::engine::snapshot::NetState;
+use crate::engine::snapshot::{Look, NetState};
 
 /// What a caller gets.
 pub(super) type Answer = Result<Reply, CommandError>;
@@ -17,7 +18,9 @@ impl Session {
         // Who only watches changes nothing, but is to see what has changed.
         let asks = matches!(command, Command::Members { .. } | Command::MemberFiles { .. });
         let looks = asks || matches!(command, Command::Figures);
-        self.dirty |= !looks;
+        if !looks {
+            self.changed();
+        }
         let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin)
             || matches!(&command, Command::Download(wish) if self.is_part(&wish.id));
         // What takes something away for good must not come back after a power cut once that was said.
@@ -29,13 +32,13 @@ impl Session {
                 | Command::Unban { .. }
                 | Command::WatchFor { .. }
         );
-        let before = self.library.newest();
+        let before = self.ledger.library().newest();
         if let Some((answer, reply)) = self.answer(command, reply) {
-            let noted = self.library.newest();
+            let noted = self.ledger.library().newest();
             if lasts && answer.is_ok() && noted > before {
                 return self.answer_when_kept(noted, answer, reply);
             }
-            if moves || looks && self.dirty {
+            if moves || looks && self.publisher.has_news() {
                 // Whoever reads that we left may ask to rejoin at once, what was complete until more of it was
                 // asked for looks as if it were done, and who looks wants what is so now: the state is out before.
                 self.publish();
@@ -75,10 +78,7 @@ impl Session {
                 return None;
             }
             Command::Restore { id } => self.restore_removed(&id),
-            Command::ClearFinished => {
-                self.clear_finished();
-                Ok(Reply::Accepted)
-            }
+            Command::ClearFinished => self.clear_finished(),
             Command::Prioritize { id, priority } => self.prioritize(&id, priority),
             Command::Reorder { id, to } => self.reorder(&id, to),
             Command::Sequential { id, on } => self.sequential(&id, on),
@@ -100,34 +100,9 @@ impl Session {
             }
             Command::Leave => self.leave(),
             Command::Rejoin => self.rejoin(),
-            Command::Announce => {
-                if let Some(announcer) = &self.net.announcer {
-                    announcer.announce_now();
-                }
-                Ok(Reply::Accepted)
-            }
-            Command::Focus { id, look } => {
-                self.look = look;
-                if self.focus != id {
-                    if let Some(lens) = self.lens.take() {
-                        self.node.unwatch(&lens.id);
-                    }
-                    self.focus = id;
-                    self.watch_sources();
-                    self.locate_focus();
-                }
-                Ok(Reply::Accepted)
-            }
-            Command::Serve { on } => {
-                self.serving = on;
-                let text = if on {
-                    "serving others again"
-                } else {
-                    "serving paused: others get nothing from us"
-                };
-                self.say(Level::Info, Target::Serve, text);
-                Ok(Reply::Accepted)
-            }
+            Command::Announce => self.announce_now(),
+            Command::Focus { id, look } => self.focus_on(id, look),
+            Command::Serve { on } => self.serve_others(on),
             Command::Nick { nick } => {
                 self.config.nick = nick;
                 Ok(Reply::Accepted)
@@ -136,17 +111,8 @@ impl Session {
                 self.download_to(dir, reply);
                 return None;
             }
-            Command::KeepFree { bytes } => {
-                self.config.keep_free = bytes;
-                let now = std::time::Instant::now();
-                self.leave_room();
-                self.retry_blocked_now(now);
-                Ok(Reply::Accepted)
-            }
-            Command::Limits { up, down } => {
-                self.limits(up, down);
-                Ok(Reply::Accepted)
-            }
+            Command::KeepFree { bytes } => self.keep_free(bytes),
+            Command::Limits { up, down } => self.limits(up, down),
             Command::Members { query, cursor } => {
                 self.ask_tracker(Ask::Members { query, cursor }, reply);
                 return None;
@@ -172,10 +138,41 @@ impl Session {
         }
     }
 
-    /// Asks the tracker who has what the user looks at.
-    fn locate_focus(&mut self) {
-        if let (Some(id), Some(announcer)) = (self.focus, &self.net.announcer) {
-            announcer.locate(id);
+    /// The user looks at a content: its chunks are kept track of, and the tracker is asked who has it.
+    fn focus_on(&mut self, id: Option<ContentId>, look: Look) -> Answer {
+        let same = self.publisher.focus() == id;
+        if let Some(left) = self.publisher.turn_to(id, look) {
+            self.core.node_mut().unwatch(&left);
         }
+        if !same {
+            self.watch_sources();
+            if let (Some(id), Some(announcer)) = (id, &self.net.announcer) {
+                announcer.locate(id);
+            }
+        }
+        Ok(Reply::Accepted)
+    }
+
+    fn announce_now(&self) -> Answer {
+        if let Some(announcer) = &self.net.announcer {
+            announcer.announce_now();
+        }
+        Ok(Reply::Accepted)
+    }
+
+    fn serve_others(&mut self, on: bool) -> Answer {
+        self.preferences.serving = on;
+        let text =
+            if on { "serving others again" } else { "serving paused: others get nothing from us" };
+        self.say(Level::Info, Target::Serve, text);
+        Ok(Reply::Accepted)
+    }
+
+    fn keep_free(&mut self, bytes: Option<u64>) -> Answer {
+        self.config.keep_free = bytes;
+        let now = std::time::Instant::now();
+        self.leave_room();
+        self.retry_blocked_now(now);
+        Ok(Reply::Accepted)
     }
 }

@@ -2,16 +2,24 @@
 //! many thousands, and whoever looks after downloads at every turn must not go through those.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use common::id::ContentId;
 
-use super::content::{Content, Role};
+use super::content::{Content, Role, Share};
+use super::download::Download;
+use super::refuse;
+use super::share_paths::SharePaths;
+use crate::engine::command::{CommandError, CommandErrorKind};
 
 /// See the module. Boxed: of many thousands every other place in the nodes of the trees is empty.
 #[derive(Default)]
 pub(super) struct Contents {
     downloads: BTreeMap<ContentId, Box<Content>>,
     shares: BTreeMap<ContentId, Box<Content>>,
+    /// In the order in which they were added.
+    order: Vec<ContentId>,
+    paths: SharePaths,
 }
 
 impl Contents {
@@ -29,28 +37,118 @@ impl Contents {
         self.get(id).is_some()
     }
 
-    /// The one that was there before.
+    /// Gives back the one that was there before, whose place in the order it takes.
     pub(super) fn insert(&mut self, content: Content) -> Option<Content> {
-        let (id, content) = (content.id, Box::new(content));
-        let before = self.remove(&id);
-        match content.role {
-            Role::Download(_) => self.downloads.insert(id, content),
-            Role::Share(_) => self.shares.insert(id, content),
-        };
+        let id = content.id;
+        let before = self.take(&id);
+        if before.is_none() {
+            self.order.push(id);
+        }
+        self.put(content);
         before
+    }
+
+    fn put(&mut self, content: Content) {
+        let (id, content) = (content.id, Box::new(content));
+        match &content.role {
+            Role::Download(_) => self.downloads.insert(id, content),
+            Role::Share(share) => {
+                share.paths.iter().for_each(|path| self.paths.note(path, id));
+                self.shares.insert(id, content)
+            }
+        };
     }
 
     /// A share becomes a download, or a download a share; what there was before, if it is here.
     pub(super) fn change_role(&mut self, id: &ContentId, role: Role) -> Option<Role> {
-        let mut content = self.remove(id)?;
+        let mut content = self.take(id)?;
         let before = std::mem::replace(&mut content.role, role);
-        self.insert(content);
+        self.put(content);
         Some(before)
     }
 
     pub(super) fn remove(&mut self, id: &ContentId) -> Option<Content> {
+        let content = self.take(id)?;
+        self.order.retain(|other| other != id);
+        if let Role::Share(share) = &content.role {
+            share.paths.iter().for_each(|path| self.paths.forget(path, id));
+        }
+        Some(content)
+    }
+
+    fn take(&mut self, id: &ContentId) -> Option<Content> {
         let found = self.downloads.remove(id).or_else(|| self.shares.remove(id));
         found.map(|content| *content)
+    }
+
+    /// All ids, in the order in which they were added.
+    pub(super) fn order(&self) -> &[ContentId] {
+        &self.order
+    }
+
+    /// All, in that order.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Content> {
+        self.order.iter().filter_map(|id| self.get(id))
+    }
+
+    /// A content, if it is on its way.
+    pub(super) fn download_mut(&mut self, id: &ContentId) -> Option<&mut Download> {
+        self.downloads.get_mut(id).and_then(|content| content.as_download())
+    }
+
+    /// The same for the user.
+    ///
+    /// # Errors
+    /// If it is not here, or not on its way.
+    pub(super) fn download_of(&mut self, id: &ContentId) -> Result<&mut Download, CommandError> {
+        if self.shares.contains_key(id) {
+            let text = "it is complete and shared, not a download";
+            return Err(refuse(CommandErrorKind::Invalid, text));
+        }
+        let none = || refuse(CommandErrorKind::NotFound, "no such download");
+        self.download_mut(id).ok_or_else(none)
+    }
+
+    /// A content, if it is complete, or was.
+    pub(super) fn share_mut(&mut self, id: &ContentId) -> Option<&mut Share> {
+        match self.shares.get_mut(id).map(|content| &mut content.role) {
+            Some(Role::Share(share)) => Some(share),
+            _ => None,
+        }
+    }
+
+    /// Shares that lie at a path, in order or not.
+    pub(super) fn shares_at<'a>(
+        &'a self,
+        path: &'a Path,
+    ) -> impl Iterator<Item = (ContentId, &'a Share)> {
+        self.paths.at(path).filter_map(move |id| {
+            let Content { role: Role::Share(share), .. } = self.get(id)? else { return None };
+            // Byte by byte: all are real paths.
+            let same = |other: &PathBuf| other.as_os_str() == path.as_os_str();
+            share.paths.iter().any(same).then_some((*id, share))
+        })
+    }
+
+    /// Whether a content was noted as a share at a path.
+    pub(super) fn has_path(&self, path: &Path, id: &ContentId) -> bool {
+        self.paths.has(path, id)
+    }
+
+    /// Adds a path to a share, unless it has that already.
+    pub(super) fn add_path(&mut self, id: ContentId, path: &Path) {
+        let noted = self.paths.has(path, &id);
+        let Some(share) = self.share_mut(&id) else { return };
+        // Of thousands of copies nobody wants to compare each with each.
+        if !noted || !share.paths.iter().any(|other| other == path) {
+            share.paths.push(path.to_path_buf());
+        }
+        self.paths.note(path, id);
+    }
+
+    /// A share lies no longer at a path.
+    pub(super) fn forget_path(&mut self, path: &Path, id: &ContentId) {
+        self.paths.forget(path, id);
     }
 
     /// Those that are on their way.
@@ -90,7 +188,7 @@ mod tests {
     }
 
     fn share() -> Role {
-        Role::Share(super::super::content::Share {
+        Role::Share(Share {
             paths: vec!["/d/f".into()],
             state: super::super::content::ShareState::Serving,
             downloaded: true,

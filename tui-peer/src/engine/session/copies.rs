@@ -171,7 +171,7 @@ impl Session {
         match plan {
             Ok(plan) => {
                 self.note_copy(id, &plan);
-                self.copies.held.insert(id, plan);
+                self.storage.copies.held.insert(id, plan);
             }
             Err(error) => {
                 let hint = "name another folder, or copy it from there".to_owned();
@@ -183,7 +183,7 @@ impl Session {
 
     /// What there was of a download is deleted, or cannot be.
     pub(super) fn copy_held(&mut self, id: ContentId) {
-        if let Some(plan) = self.copies.held.remove(&id) {
+        if let Some(plan) = self.storage.copies.held.remove(&id) {
             self.run_copy(id, plan, OPEN_TIME);
         }
     }
@@ -196,16 +196,17 @@ impl Session {
         self.say(Level::Info, Target::Fetch, text);
         let (done, cancel) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let copy = Copy { path, size, done, cancel, began: now, told: now };
-        self.copies.all.insert(id, copy);
+        self.storage.copies.all.insert(id, copy);
     }
 
     /// What is open where the copy is to be made is waited for, for `patience` at most.
     fn run_copy(&mut self, id: ContentId, plan: CopyPlan, patience: Duration) {
-        let Some(copy) = self.copies.all.get(&id) else { return };
+        let Some(copy) = self.storage.copies.all.get(&id) else { return };
         let (path, done, cancel) = (copy.path.clone(), copy.done.clone(), copy.cancel.clone());
-        let (from, to) = (self.volume_of(&plan.source), self.volume_of(&path));
-        let (place, alive) = (Place::Copying(from, to), self.copies.alive.clone());
-        self.help_at(place, path, move |_| {
+        let (from, to) =
+            (self.background.volume_of(&plan.source), self.background.volume_of(&path));
+        let (place, alive) = (Place::Copying(from, to), self.storage.copies.alive.clone());
+        self.background.run_at(place, path, move |_| {
             let begun = Instant::now();
             let result = loop {
                 let result = plan.run(&done, &cancel);
@@ -221,14 +222,14 @@ impl Session {
     }
 
     fn may_copy(&self, id: &ContentId) -> Result<(), CommandError> {
-        if let Some(copy) = self.copies.all.get(id) {
+        if let Some(copy) = self.storage.copies.all.get(id) {
             let text = format!(
                 "it is just being copied to {}; ask again when that is done",
                 copy.path.display()
             );
             return Err(refuse(CommandErrorKind::Invalid, text));
         }
-        if self.copies.all.len() >= MAX_COPIES {
+        if self.storage.copies.all.len() >= MAX_COPIES {
             let text = "too much is being copied already; ask again when that is done";
             return Err(refuse(CommandErrorKind::Invalid, text));
         }
@@ -274,12 +275,12 @@ impl Session {
             },
             source,
             wanted,
-            hashes: self.node.hashes(id).map(<[_]>::to_vec).unwrap_or_default(),
+            hashes: self.core.node().hashes(id).map(<[_]>::to_vec).unwrap_or_default(),
         })
     }
 
     fn on_copied(&mut self, id: ContentId, result: Result<Copied, CopyError>) {
-        let Some(copy) = self.copies.all.remove(&id) else { return };
+        let Some(copy) = self.storage.copies.all.remove(&id) else { return };
         let (shown, seconds) = (self.shown_name(&id), copy.began.elapsed().as_secs_f64());
         match result {
             Ok(Copied { path, was_there }) => {
@@ -309,7 +310,7 @@ impl Session {
     /// Says now and then how far copies are that take long.
     pub(super) fn tell_copies(&mut self, now: Instant) {
         let mut said = Vec::new();
-        for (id, copy) in &mut self.copies.all {
+        for (id, copy) in &mut self.storage.copies.all {
             if now >= copy.told + TELL_EVERY {
                 copy.told = now;
                 let done = copy.done.load(Ordering::Relaxed).min(copy.size);

@@ -21,19 +21,25 @@ use crate::engine::library::ShareRecord;
 const MAX_DELETING: usize = 64;
 
 /// A deletion under way.
-pub(super) struct Deleting {
+struct Deleting {
     id: ContentId,
     reply: oneshot::Sender<Answer>,
+}
+
+/// Finished downloads being deleted at the user's word.
+#[derive(Default)]
+pub(super) struct Deletions {
+    going: Vec<Deleting>,
 }
 
 impl Session {
     /// Deletes a finished download; the answer comes when that is done.
     pub(super) fn delete(&mut self, id: &ContentId, reply: oneshot::Sender<Answer>) {
         match self.may_delete(id) {
-            Ok(path) if self.deleting.len() < MAX_DELETING => {
-                self.deleting.push(Deleting { id: *id, reply });
-                let (library, id) = (self.library.clone(), *id);
-                self.beside(path, move |path| {
+            Ok(path) if self.storage.deletions.going.len() < MAX_DELETING => {
+                self.storage.deletions.going.push(Deleting { id: *id, reply });
+                let (library, id) = (self.ledger.library().clone(), *id);
+                self.background.on_path(path, move |path| {
                     let found = || -> Result<_, CommandError> {
                         let broken = |error: &dyn std::fmt::Display| {
                             let text = format!("{}: not deleted: {error}", path.display());
@@ -69,7 +75,7 @@ impl Session {
             }
             Some(Role::Share(share)) => share,
         };
-        if self.deleting.iter().any(|deleting| deleting.id == *id) {
+        if self.storage.deletions.going.iter().any(|deleting| deleting.id == *id) {
             return invalid("it is being deleted already".to_owned());
         }
         match share.paths.as_slice() {
@@ -116,13 +122,13 @@ impl Session {
             return Err(refuse(CommandErrorKind::Permission, text));
         }
         let Some(Content { layout, shown, .. }) = self.forget(id) else { return Ok(()) };
-        self.jobs.cancel(&path);
+        self.sharing.jobs.cancel(&path);
         let paths = [path];
         self.note_unshared(&paths);
         self.unremember(&paths, Some(id));
         let ([path], id) = (paths, *id);
         let layout = layout.map_or_else(|| layout_of(&record), Ok)?;
-        self.beside(path, move |path| {
+        self.background.on_path(path, move |path| {
             let erased = erase(&layout, &path, record.rel.as_ref(), &record.files);
             Done::new(move |session| {
                 let answer = session.judge_erased(&shown, &erased);
@@ -134,10 +140,10 @@ impl Session {
 
     fn may_delete_now(&mut self, id: &ContentId) -> Result<PathBuf, CommandError> {
         // It is in the list itself by now.
-        let at = self.deleting.iter().position(|deleting| deleting.id == *id);
-        let own = at.map(|at| self.deleting.swap_remove(at));
+        let at = self.storage.deletions.going.iter().position(|deleting| deleting.id == *id);
+        let own = at.map(|at| self.storage.deletions.going.swap_remove(at));
         let path = self.may_delete(id);
-        self.deleting.extend(own);
+        self.storage.deletions.going.extend(own);
         path
     }
 
@@ -151,7 +157,7 @@ impl Session {
             Role::Share(share) => share.paths.as_slice(),
             Role::Download(_) => &[],
         });
-        let hashing = self.jobs.iter().map(|job| &job.path).filter(|other| *other != path);
+        let hashing = self.sharing.jobs.iter().map(|job| &job.path).filter(|other| *other != path);
         paths.chain(hashing).find(|other| meets(other)).cloned()
     }
 
@@ -190,9 +196,9 @@ impl Session {
 
     /// The final answer.
     fn deleted(&mut self, id: &ContentId, answer: Answer) {
-        let at = self.deleting.iter().position(|deleting| deleting.id == *id);
+        let at = self.storage.deletions.going.iter().position(|deleting| deleting.id == *id);
         if let Some(at) = at {
-            let Deleting { reply, .. } = self.deleting.swap_remove(at);
+            let Deleting { reply, .. } = self.storage.deletions.going.swap_remove(at);
             let _ = reply.send(answer);
         }
     }

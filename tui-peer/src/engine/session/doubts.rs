@@ -5,20 +5,15 @@
 use std::sync::Arc;
 
 use common::chunk_set::ChunkSet;
-use common::id::{ContentId, Hash};
+use common::id::ContentId;
 
 use super::Session;
-use super::content::Content;
 use super::done::Done;
+use super::opened::{Compared, Lot};
 use crate::engine::disk::{DiskError, Partial};
 use crate::engine::event::{Level, Target};
 use swarm::event::Input;
 
-/// Bytes read in one piece of work (at least one chunk): little enough that what was found is soon seen
-/// and soon served, and that a download that is removed does not wait for long.
-const LOT_BYTES: u64 = 32 * 1024 * 1024;
-/// Chunks in one piece of work: in folders of small files opening them costs more than reading.
-const LOT_CHUNKS: usize = 512;
 /// Bytes copied from another's part beyond which they are synced before more are copied.
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -37,11 +32,9 @@ struct Checked {
 impl Session {
     /// The hashes of these are known now.
     pub(super) fn on_doubted(&mut self, id: ContentId, chunks: &ChunkSet) {
-        let Ok(download) = self.download_of(&id) else { return };
-        if download.doubts.chunks() != chunks.chunks() {
-            download.doubts = ChunkSet::empty(chunks.chunks());
-        }
-        download.doubts.union_with(chunks);
+        let download = self.contents.download_mut(&id);
+        let Some(open) = download.and_then(|download| download.files.get_mut()) else { return };
+        open.doubts.add(chunks);
         self.check_doubts(id);
     }
 
@@ -50,54 +43,31 @@ impl Session {
         let Some(layout) = self.contents.get(&id).and_then(|content| content.layout.clone()) else {
             return;
         };
-        let Some(hashes) = self.node.hashes(&id) else { return };
-        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
-            return;
-        };
-        let Some(partial) = download.partial.clone().filter(|_| !download.checking) else { return };
-        let (mut lot, mut bytes) = (Vec::new(), 0);
-        for chunk in download.doubts.iter() {
-            let Some(place) = layout.chunk(chunk).map(|chunk| layout.place(chunk)) else {
-                continue;
-            };
-            let hash = hashes.get(place.file).and_then(|file| file.get(place.chunk_in_file));
-            lot.push((chunk, hash));
-            bytes += u64::from(place.len);
-            if bytes >= LOT_BYTES || lot.len() >= LOT_CHUNKS {
-                break;
-            }
-        }
-        if lot.is_empty() {
-            return;
-        }
-        for (chunk, _) in &lot {
-            download.doubts.remove(*chunk);
-        }
-        download.checking = true;
-        let last = download.doubts.is_empty();
+        let Some(hashes) = self.core.node().hashes(&id) else { return };
+        let Some(download) = self.contents.download_mut(&id) else { return };
+        let Some(open) = download.files.get_mut() else { return };
+        let Some(lot) = open.doubts.begin(&layout, hashes) else { return };
+        let partial = open.partial().clone();
         let dir = download.record.dir.clone();
         let place = self.place_of(&id, &dir);
-        self.help_at(place, dir, move |_| {
-            let checked = check(partial, &lot, last);
+        self.background.run_at(place, dir, move |_| {
+            let checked = check(partial, &lot);
             Done::new(move |session| session.on_checked(id, checked))
         });
     }
 
     fn on_checked(&mut self, id: ContentId, checked: Checked) {
         let Checked { partial, here, gone, left, lost, error } = checked;
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
-        // Begun anew meanwhile, it has doubts of its own.
-        let current = |of: &Arc<Partial>| Arc::ptr_eq(of, &partial);
-        let download = download.filter(|d| d.partial.as_ref().is_some_and(current));
-        let Some(download) = download else { return self.let_go(partial) };
-        download.checking = false;
-        download.doubts.union_with(&left);
+        let download = self.contents.download_mut(&id);
+        let Some(download) = download else { return self.background.close(partial) };
+        let Some(open) = download.files.same(&partial) else {
+            return self.background.close(partial);
+        };
+        let lot = Compared { all: here.count() + gone.count(), right: here.count() };
+        let told = open.doubts.end(lot, &left);
         download.found.union_with(&here);
         let together = !partial.comes_from_elsewhere();
-        let (all, right) = &mut download.compared;
-        (*all, *right) = (*all + here.count() + gone.count(), *right + here.count());
-        if download.doubts.is_empty() {
-            let (all, right) = std::mem::take(&mut download.compared);
+        if let Some(Compared { all, right }) = told {
             let text = format!(
                 "{}: {all} chunks on disk were compared, {right} of them are right",
                 self.shown_name(&id)
@@ -118,12 +88,12 @@ impl Session {
     }
 }
 
-/// Reads and compares; blocks. `last`: nothing else is to be looked at for now.
-fn check(partial: Arc<Partial>, lot: &[(u32, Option<Hash>)], last: bool) -> Checked {
+/// Reads and compares; blocks.
+fn check(partial: Arc<Partial>, lot: &Lot) -> Checked {
     let none = ChunkSet::empty(partial.layout().chunks());
     let (mut here, mut gone, mut left) = (none.clone(), none.clone(), none);
     let mut failed = None;
-    for (chunk, hash) in lot {
+    for (chunk, hash) in &lot.chunks {
         let right = match (hash, &failed) {
             (Some(hash), None) => partial.check(*chunk, *hash),
             // Its hash was known a moment ago: the core says so again.
@@ -146,7 +116,7 @@ fn check(partial: Arc<Partial>, lot: &[(u32, Option<Hash>)], last: bool) -> Chec
     }
     // From then on the journal vouches for them.
     let mut lost = None;
-    if (last || partial.unsynced() >= SYNC_BYTES)
+    if (lot.last || partial.unsynced() >= SYNC_BYTES)
         && let Err(sync) = partial.sync()
     {
         for chunk in sync.lost.iter().filter(|chunk| here.contains(*chunk)).collect::<Vec<_>>() {
@@ -195,7 +165,7 @@ mod tests {
         partial.write_chunk(1, &[&bytes], true).unwrap();
         std::fs::remove_file(partial.path()).unwrap();
         let hash = chunk_hash(&block_hashes(&bytes), layout.chunk_level(), false);
-        let checked = check(partial, &[(1, Some(hash))], true);
+        let checked = check(partial, &Lot { chunks: vec![(1, Some(hash))], last: true });
         assert!(checked.here.is_empty() && checked.gone.iter().eq([1]));
         assert!(checked.lost.unwrap().iter().eq([0, 1]), "the core is told of the earlier one");
         assert!(matches!(checked.error, Some(DiskError::Changed { .. })));

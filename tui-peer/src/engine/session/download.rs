@@ -1,14 +1,13 @@
 //! A download that is not finished: what it is doing, and what is known of it.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
-use common::id::Hash;
 
+use super::opened::{Files, Open};
 use crate::engine::command::Selection;
 use crate::engine::disk::Partial;
 use crate::engine::library::DownloadRecord;
@@ -25,45 +24,49 @@ const SHAKY_OVER: Duration = Duration::from_secs(120);
 pub(super) struct Download {
     pub(super) record: DownloadRecord,
     pub(super) phase: Phase,
-    pub(super) partial: Option<Arc<Partial>>,
-    /// Just being opened (or taken up again): nobody else can open it meanwhile.
-    pub(super) opening: Option<u64>,
+    pub(super) files: Files,
     /// All chunks wanted, those already here included.
     pub(super) wanted: ChunkSet,
     /// Chunks found on disk when it was opened.
     pub(super) found: ChunkSet,
     /// Since when nobody has had anything for it.
     pub(super) stuck_since: Option<Instant>,
-    /// The user has been told what is wrong with it.
+    pub(super) trouble: Trouble,
+    pub(super) asked: Asked,
+    /// Its manifest, on its way.
+    pub(super) manifest: Option<ManifestParts>,
+    /// Whether the library was asked for its list of files in this run.
+    pub(super) recall: Recall,
+    /// Whether something that lies where it is to go was looked for.
+    pub(super) existing: Existing,
+}
+
+/// What is wrong with a download, since it was resumed or begun anew.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// The user has been told.
     pub(super) told: bool,
     /// How often the disk could not write it lately.
     pub(super) shaky: Shaky,
     /// Bytes of the disk that it could not have when it came to rest for want of room.
     pub(super) lacking: u64,
-    /// When the user (or a restart) asked for it.
-    pub(super) asked: Instant,
+}
+
+/// How somebody asked for a download.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// When the user (or a restart) did.
+    pub(super) at: Instant,
     /// The user named its folder, since the program began.
     pub(super) named: bool,
-    /// The manifest on its way: from whom, and what has come.
-    pub(super) manifest: (Option<ConnId>, Vec<u8>),
-    /// Hash ranges already written to the journal, per file.
-    pub(super) saved_hashes: HashSet<(u32, u32)>,
-    /// Those on their way there: file, number of the first within the file, hashes.
-    pub(super) unsaved: Vec<HashRange>,
-    /// Some are just being written.
-    pub(super) saving: bool,
-    /// Chunks that may be on disk and are still to be compared.
-    pub(super) doubts: ChunkSet,
-    /// Some are just being compared.
-    pub(super) checking: bool,
-    /// How many were compared since the user was told, and how many of them were right.
-    pub(super) compared: (u32, u32),
-    /// Whether the library was asked for its list of files in this run.
-    pub(super) recall: Recall,
-    /// Whether something that lies where it is to go was looked for.
-    pub(super) existing: Existing,
-    /// Asked for in this run, and nothing of it was known before.
+    /// In this run, and nothing of it was known before.
     pub(super) new: bool,
+}
+
+/// The bytes of a manifest that have come from somebody.
+pub(super) struct ManifestParts {
+    pub(super) from: ConnId,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Download {
@@ -76,26 +79,15 @@ impl Download {
                 _ => Phase::Queued,
             },
             record,
-            partial: None,
-            opening: None,
+            files: Files::Closed,
             wanted: ChunkSet::empty(0),
             found: ChunkSet::empty(0),
             stuck_since: None,
-            told: false,
-            shaky: Default::default(),
-            lacking: 0,
-            asked: Instant::now(),
-            named: false,
-            manifest: (None, Vec::new()),
-            saved_hashes: HashSet::new(),
-            unsaved: Vec::new(),
-            saving: false,
-            doubts: ChunkSet::empty(0),
-            checking: false,
-            compared: (0, 0),
+            trouble: Trouble::default(),
+            asked: Asked { at: Instant::now(), named: false, new: false },
+            manifest: None,
             recall: Recall::NotYet,
-            existing: Default::default(),
-            new: false,
+            existing: Existing::Unknown,
         }
     }
 
@@ -104,26 +96,36 @@ impl Download {
         matches!(&self.record.selection, Selection::Paths(paths) if paths.is_empty())
     }
 
+    /// The part that is open.
+    pub(super) fn partial(&self) -> Option<&Arc<Partial>> {
+        self.files.get().map(Open::partial)
+    }
+
+    /// An attempt to open it is over. `false`: it is not that of this number, which somebody has begun anew since.
+    pub(super) fn end_opening(&mut self, number: u64) -> bool {
+        let current = matches!(self.files, Files::Opening(attempt) if attempt == number);
+        if current {
+            self.files = Files::Closed;
+        }
+        current
+    }
+
     /// Bytes of the disk that it has still to be given; `None` if nothing was opened yet that could tell.
     pub(super) fn unreserved(&self) -> Option<u64> {
-        self.partial.as_ref().map(|partial| partial.unreserved(&self.wanted))
+        self.partial().map(|partial| partial.unreserved(&self.wanted))
     }
 
     /// Forgets what was opened: the next opening finds it, wherever it is then. Returns what is to be
     /// closed.
-    pub(super) fn begin_anew(&mut self) -> Option<Arc<Partial>> {
+    pub(super) fn begin_anew(&mut self) -> Files {
         if !matches!(self.phase, Phase::Paused | Phase::Watching) {
             self.phase = Phase::Queued;
         }
-        (self.opening, self.checking, self.told, self.lacking) = (None, false, false, 0);
-        self.shaky = Default::default();
-        self.existing = Default::default();
-        (self.doubts, self.compared) = (ChunkSet::empty(0), (0, 0));
+        self.trouble = Trouble::default();
+        self.existing = Existing::Unknown;
         // The core asks anew for the list of files and for hashes, from the first byte on.
-        self.manifest = Default::default();
-        self.saved_hashes.clear();
-        self.unsaved.clear();
-        self.partial.take()
+        self.manifest = None;
+        std::mem::take(&mut self.files)
     }
 }
 
@@ -134,9 +136,6 @@ pub(super) enum Recall {
     Asked,
     Done,
 }
-
-/// Proven chunk hashes: of which file, from which of its chunks on.
-pub(super) type HashRange = (u32, u32, Vec<Hash>);
 
 /// What a download is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,9 +15,10 @@ use super::Session;
 use super::clock::unix_ms;
 use super::content::{Content, Role, disk_name};
 use super::done::Done;
-use super::download::{Existing, Phase};
-use super::helpers::{Place, when_free};
+use super::download::{Existing, ManifestParts, Phase};
+use super::helpers::when_free;
 use super::moves::bring_along;
+use super::opened::{Files, Open};
 use super::paths::real_path;
 use super::selection::wanted_chunks;
 use crate::engine::command::{self, CommandError, Reply, Selection};
@@ -64,14 +65,14 @@ impl Session {
     pub(super) fn download_new(&mut self, wish: command::Download) -> Result<Reply, CommandError> {
         // What there is of it is not deleted after all.
         let removed = self.take_removed(&wish.id);
-        self.let_go(removed);
+        self.background.close(removed);
         let named = wish.dir.is_some();
         let record = self.new_record(wish);
         self.remember(&record);
         let id = record.id;
         let mut content = Content::download(record);
         let looks = content.as_download().is_some_and(|download| {
-            (download.new, download.named) = (true, named);
+            (download.asked.new, download.asked.named) = (true, named);
             download.only_looks()
         });
         let what = if looks { "fetching the list of files" } else { "download started" };
@@ -111,12 +112,11 @@ impl Session {
             return;
         }
         let Some(content) = self.contents.get_mut(&id) else { return };
-        if content.as_download().is_some_and(|download| download.partial.is_some()) {
-            return self.go_on(id);
-        }
-        if content.as_download().is_some_and(|download| download.opening.is_some()) {
+        match content.as_download().map(|download| &download.files) {
+            Some(Files::Open(_)) => return self.go_on(id),
             // Paused and resumed while it is being opened.
-            return self.set_phase(&id, Phase::Opening);
+            Some(Files::Opening(_)) => return self.set_phase(&id, Phase::Opening),
+            Some(Files::Closed) | None => {}
         }
         let (descriptor, has_list) = (content.descriptor, content.manifest.is_some());
         let known = match descriptor.map(|descriptor| descriptor.kind) {
@@ -147,7 +147,7 @@ impl Session {
         self.feed(Input::PausedChanged { id, paused: false });
         self.check_doubts(id);
         // One whose last step failed (no room for the rename's folder, say) tries that step again.
-        if self.node.is_complete(&id) {
+        if self.core.node().is_complete(&id) {
             self.on_completed(id);
         }
         if let Some(announcer) = &self.net.announcer {
@@ -157,9 +157,7 @@ impl Session {
 
     /// An attempt to open a download is over. `false`: it has been removed since, and perhaps begun anew.
     pub(super) fn end_opening(&mut self, id: &ContentId, number: u64) -> bool {
-        let download = self.contents.get_mut(id).and_then(Content::as_download);
-        let current = download.filter(|download| download.opening == Some(number));
-        current.map(|download| download.opening = None).is_some()
+        self.contents.download_mut(id).is_some_and(|download| download.end_opening(number))
     }
 
     pub(super) fn on_described(&mut self, id: ContentId, descriptor: Descriptor) {
@@ -198,12 +196,14 @@ impl Session {
         let len = content.descriptor.filter(Descriptor::is_sane).map_or(0, |d| d.size);
         let len = usize::try_from(len).unwrap_or(0);
         let Some(download) = content.as_download() else { return };
-        let (from, bytes) = &mut download.manifest;
-        if *from != Some(conn) {
+        if download.manifest.as_ref().is_none_or(|parts| parts.from != conn) {
             // Its length is bound by the id and was checked; what does not come is never touched.
-            (*from, *bytes) = (Some(conn), Vec::with_capacity(len));
+            let bytes = Vec::with_capacity(len);
+            download.manifest = Some(ManifestParts { from: conn, bytes });
         }
-        bufs.iter().for_each(|buf| bytes.extend_from_slice(buf));
+        if let Some(parts) = &mut download.manifest {
+            bufs.iter().for_each(|buf| parts.bytes.extend_from_slice(buf));
+        }
     }
 
     /// All of a manifest is here: check and parse it beside the session, it may be long.
@@ -211,9 +211,9 @@ impl Session {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let expected = content.descriptor;
         let Some(download) = content.as_download() else { return };
-        let (_, bytes) = std::mem::take(&mut download.manifest);
-        let library = self.library.clone();
-        self.background(move || {
+        let bytes = download.manifest.take().map_or_else(Vec::new, |parts| parts.bytes);
+        let library = self.ledger.library().clone();
+        self.background.own(move || {
             let right = expected == Some(Manifest::descriptor_of(&bytes));
             let manifest = right.then(|| Manifest::parse(bytes).ok()).flatten();
             if let Some(manifest) = &manifest
@@ -262,7 +262,7 @@ impl Session {
         if !self.settle_selection(&id) {
             return;
         }
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let download = self.contents.download_mut(&id);
         if download.is_some_and(|download| download.only_looks()) {
             // It cannot fail: it is a download, and not finishing.
             let _ = self.pause(&id);
@@ -273,32 +273,32 @@ impl Session {
 
     /// Whose parts and journals are ours.
     pub(super) fn owner(&self) -> PeerId {
-        self.config.owner.unwrap_or(self.me)
+        self.config.owner.unwrap_or(self.core.me())
     }
 
     /// Creates or finds the `.part` file, and hashes again what a crash left unsure.
     pub(super) fn open(&mut self, id: ContentId) {
         self.set_phase(&id, Phase::Opening);
-        let dir = self.download_of(&id).map(|download| download.record.dir.clone());
+        let dir = self.contents.download_of(&id).map(|download| download.record.dir.clone());
         let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
         let (keep_free, owner) = (self.config.keep_free, self.owner());
-        let (number, sought) = (self.new_number(), self.sought(&id));
+        let (number, sought) = (self.background.new_number(), self.sought(&id));
         let Some(content) = self.contents.get_mut(&id) else { return };
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
         let manifest = content.manifest.clone();
         let Some(download) = content.as_download() else { return };
-        if download.opening.is_some() {
+        if !matches!(download.files, Files::Closed) {
             return;
         }
-        download.opening = Some(number);
+        download.files = Files::Opening(number);
         let selection = download.record.selection.clone();
         let lies = match &download.existing {
             Existing::Some(path) => Some(Elsewhere::Lies(path.clone())),
             _ => None,
         };
-        let (library, from) = (self.library.clone(), self.moves.from(&id));
+        let (library, from) = (self.ledger.library().clone(), self.storage.moves.from(&id));
         let place = self.place_of(&id, &dir);
-        self.help_at(place, dir, move |dir| {
+        self.background.run_at(place, dir, move |dir| {
             let manifest = manifest.as_deref();
             let name = disk_name(&name, &id);
             if let Some(sought) = sought
@@ -324,15 +324,19 @@ impl Session {
 
     /// Nobody wants what was opened any more. A part in which there is nothing yet goes.
     fn abandon(&self, opened: OpenedDownload) {
-        self.helpers.run(Place::Closing, move || opened.abandon());
+        self.background.closing(move || opened.abandon());
     }
 
     fn on_opened(&mut self, id: ContentId, opened: OpenedDownload) {
-        let Some(content) = self.contents.get_mut(&id) else { return self.let_go(opened) };
+        let Some(content) = self.contents.get_mut(&id) else {
+            return self.background.close(opened);
+        };
         let manifest = content.manifest.clone();
         content.layout = Some(opened.layout.clone());
         let Some(descriptor) = content.descriptor else { return };
-        let Role::Download(download) = &mut content.role else { return self.let_go(opened) };
+        let Role::Download(download) = &mut content.role else {
+            return self.background.close(opened);
+        };
         let wanted = wanted_chunks(manifest.as_deref(), &opened.layout, &download.record.selection);
         download.wanted = wanted.clone();
         download.found = opened.found.clone();
@@ -342,8 +346,7 @@ impl Session {
                 return self.finish_in_place(id, path);
             }
         };
-        (download.doubts, download.checking) = (ChunkSet::empty(0), false);
-        download.partial = Some(partial.clone());
+        download.files = Files::Open(Open::new(partial.clone()));
         let (note, together) = (partial.note(), !partial.comes_from_elsewhere());
         content.source = Some(partial);
         if let Some(note) = note {
@@ -370,14 +373,14 @@ impl Session {
         if !paused {
             self.set_phase(&id, Phase::Getting);
         }
-        if self.node.knows(&id) {
+        if self.core.node().knows(&id) {
             self.feed(Input::ContentReady { id, ready });
         } else {
             self.feed(Input::ContentAdded { id, ready: Some(ready) });
         }
         // At once: it may be here before the next snapshot.
-        if self.focus == Some(id) {
-            self.node.watch_chunks(&id);
+        if self.publisher.focus() == Some(id) {
+            self.core.node_mut().watch_chunks(&id);
         }
         self.feed(Input::PausedChanged { id, paused });
         self.tell_policy(&id);
@@ -390,7 +393,7 @@ impl Session {
     }
 
     pub(super) fn set_phase(&mut self, id: &ContentId, phase: Phase) {
-        if let Some(download) = self.contents.get_mut(id).and_then(Content::as_download)
+        if let Some(download) = self.contents.download_mut(id)
             && download.phase != Phase::Paused
         {
             download.phase = phase;
@@ -399,7 +402,7 @@ impl Session {
     }
 
     pub(super) fn remember(&mut self, record: &DownloadRecord) {
-        let noted = self.library.note_download(record);
+        let noted = self.ledger.library().note_download(record);
         self.write_down(noted);
     }
 }

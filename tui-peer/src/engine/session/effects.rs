@@ -51,7 +51,7 @@ impl Session {
             Output::Recheck { id, chunk, expected } => self.recheck(id, chunk, expected),
             Output::CheckDoubted { id, chunks } => self.on_doubted(id, &chunks),
             Output::Discard { conn, rid, wasted } => {
-                self.totals.wasted += wasted;
+                self.counters.totals.wasted += wasted;
                 if let Some(conn) = self.conns.get_mut(&conn) {
                     conn.bufs.remove(&rid);
                 }
@@ -64,7 +64,7 @@ impl Session {
             }
             Output::ManifestFetched { id, conn } => self.on_manifest(id, conn),
             Output::Stored { id, chunk } => {
-                if let Some(lens) = self.lens.as_mut().filter(|lens| lens.id == id) {
+                if let Some(lens) = self.publisher.lens_of(&id) {
                     lens.newest = Some(chunk);
                 }
                 if let Some(announcer) = &self.net.announcer {
@@ -96,7 +96,7 @@ impl Session {
 
     fn serve(&mut self, conn: ConnId, rid: u32, id: &ContentId, chunk: u32, off: u32, len: u32) {
         let source = self.contents.get(id).and_then(|content| content.source.clone());
-        let Some(source) = source.filter(|_| self.serving) else {
+        let Some(source) = source.filter(|_| self.preferences.serving) else {
             return self.feed(Input::ServeFailed { conn, rid, code: Code::NotPermitted });
         };
         if let Some(conn) = self.conns.get_mut(&conn) {
@@ -110,12 +110,12 @@ impl Session {
 
     fn verify(&mut self, id: ContentId, chunk: u32, expected: common::id::Hash, parts: &[Part]) {
         let bufs = self.take_bufs(parts);
-        let read_soon = self.node.is_asked_for(&id);
+        let read_soon = self.core.node().is_asked_for(&id);
         let job = self.contents.get_mut(&id).and_then(|content| {
             let layout = content.layout.clone()?;
             let file = layout.place(layout.chunk(chunk)?).file;
             let only = layout.file_chunks(file)?.len() == 1;
-            let target = content.as_download()?.partial.clone()?;
+            let target = content.as_download()?.partial()?.clone();
             let chunk_level = layout.chunk_level();
             Some(VerifyJob {
                 id,
@@ -129,7 +129,7 @@ impl Session {
             })
         });
         match job {
-            Some(job) => self.disk.verify(job),
+            Some(job) => self.ours.disk.verify(job),
             None => self.feed(Input::ChunkNotStored { id, chunk }),
         }
     }
@@ -153,13 +153,13 @@ impl Session {
         let name = |id: &ContentId| self.shown_name(id);
         match notice {
             Notice::SourceJoined { id, peer, have } => {
-                let text = format!("{} joined ({have} chunks): {}", self.who(peer), name(id));
+                let text = format!("{} joined ({have} chunks): {}", self.net.who(peer), name(id));
                 self.say(Level::Info, Target::Fetch, text);
             }
             Notice::SourceLeft { id, peer, requeued } => {
                 let text = format!(
                     "{} left, {requeued} requests go to others: {}",
-                    self.who(peer),
+                    self.net.who(peer),
                     name(id)
                 );
                 self.say(Level::Info, Target::Fetch, text);
@@ -167,13 +167,14 @@ impl Session {
             Notice::Snubbed { id, peer } => {
                 let text = format!(
                     "{} stopped delivering, its chunks are asked of others: {}",
-                    self.who(peer),
+                    self.net.who(peer),
                     name(id)
                 );
                 self.say(Level::Warn, Target::Fetch, text);
             }
             Notice::BadChunk { id, chunk, peer, strikes: (strike, of) } => {
-                let from = peer.as_ref().map_or("several peers".to_owned(), |peer| self.who(peer));
+                let from =
+                    peer.as_ref().map_or("several peers".to_owned(), |peer| self.net.who(peer));
                 let text = format!(
                     "wrong hash: chunk {chunk} from {from}, fetched again ({strike} of {of} before a ban): {}",
                     name(id)
@@ -181,20 +182,21 @@ impl Session {
                 self.say(Level::Error, Target::Fetch, text);
             }
             Notice::Banned { peer, why, .. } => {
-                let text = format!("{} is banned: {why}", self.who(peer));
+                let text = format!("{} is banned: {why}", self.net.who(peer));
                 self.tell(Level::Error, Target::Net, text, What::Banned { peer: *peer });
             }
             Notice::Unchoked { id, peer } => {
-                let text = format!("serving {}: {}", self.who(peer), name(id));
+                let text = format!("serving {}: {}", self.net.who(peer), name(id));
                 self.say(Level::Debug, Target::Serve, text);
             }
             Notice::HasAll { id, peer, fetched } => {
-                let text = format!("{}: {} has all of it", name(id), self.who(peer));
+                let text = format!("{}: {} has all of it", name(id), self.net.who(peer));
                 let what = What::HasAll { id: *id, peer: *peer, fetched: *fetched };
                 self.tell(Level::Debug, Target::Serve, text, what);
             }
             Notice::Withdrew { id, peer } => {
-                let text = format!("{} no longer has some chunks: {}", self.who(peer), name(id));
+                let text =
+                    format!("{} no longer has some chunks: {}", self.net.who(peer), name(id));
                 self.say(Level::Debug, Target::Fetch, text);
             }
         }
@@ -202,12 +204,12 @@ impl Session {
 
     /// Whether somebody is fetching or we are.
     pub(super) fn is_busy(&self) -> bool {
-        !self.jobs.is_empty()
+        !self.sharing.jobs.is_empty()
             || self.conns.values().any(|conn| !conn.serving.is_empty() || !conn.bufs.is_empty())
             || self.contents.downloads().any(|content| match &content.role {
                 Role::Download(download) => download.phase.is_active(),
                 Role::Share(_) => false,
             })
-            || self.node.is_busy()
+            || self.core.node().is_busy()
     }
 }

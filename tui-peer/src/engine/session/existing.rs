@@ -14,11 +14,12 @@ use common::merkle::ChunkHashes;
 use common::names::{components, top_component};
 
 use super::Session;
-use super::content::{Content, Role};
+use super::content::Role;
 use super::done::Done;
 use super::download::{Ends, Existing, Phase};
 use super::helpers::threads;
 use super::ledger::{hint, unkept_words};
+use super::opened::Files;
 use crate::engine::command::Selection;
 use crate::engine::disk::holds_part;
 use crate::engine::event::{Level, Target, What};
@@ -117,8 +118,8 @@ impl Session {
         let content = self.contents.get(id)?;
         let Role::Download(download) = &content.role else { return None };
         let whole = download.record.selection == Selection::All;
-        let first =
-            matches!(download.existing, Existing::Unknown) && self.moves.from(id).is_empty();
+        let first = matches!(download.existing, Existing::Unknown)
+            && self.storage.moves.from(id).is_empty();
         if !whole || !first {
             return None;
         }
@@ -132,9 +133,10 @@ impl Session {
 
     /// Something of the right shape lies where a download is to go: it is compared first.
     pub(super) fn compare_existing(&mut self, sought: Sought, path: PathBuf) {
-        let (id, number, cancel) = (sought.id, self.new_number(), Arc::new(AtomicBool::new(false)));
-        let Ok(download) = self.download_of(&id) else { return };
-        download.opening = Some(number);
+        let (id, number, cancel) =
+            (sought.id, self.background.new_number(), Arc::new(AtomicBool::new(false)));
+        let Ok(download) = self.contents.download_of(&id) else { return };
+        download.files = Files::Opening(number);
         download.existing = Existing::Comparing(Ends::new(cancel.clone()));
         let text = format!(
             "{}: {} may be it: reading it, to compare",
@@ -142,7 +144,7 @@ impl Session {
             path.display()
         );
         self.say(Level::Info, Target::Fetch, text);
-        self.read_beside(path, move |path| {
+        self.background.reading(path, move |path| {
             let result = sought.compare(&path, &cancel).map(|same| same.map(Box::new));
             Done::new(move |session| {
                 if session.end_opening(&id, number) {
@@ -161,7 +163,7 @@ impl Session {
         result: Result<Option<Box<Prepared>>, ShareError>,
     ) {
         let shown = self.shown_name(&id);
-        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
+        let Some(download) = self.contents.download_mut(&id) else {
             return;
         };
         let text = match result {
@@ -169,9 +171,9 @@ impl Session {
                 download.existing = Existing::Nothing;
                 // As at the end of any download: nobody takes it away meanwhile.
                 download.phase = Phase::Finishing;
-                let library = self.library.clone();
+                let library = self.ledger.library().clone();
                 self.changed();
-                return self.background(move || {
+                return self.background.own(move || {
                     let remembered = library.put_finished(&prepared.record(false), &prepared);
                     Done::new(move |session| session.on_taken(id, *prepared, remembered))
                 });
@@ -196,8 +198,8 @@ impl Session {
         prepared: Prepared,
         remembered: Result<(), LibraryError>,
     ) {
-        let Ok(download) = self.download_of(&id) else { return };
-        let (seconds, path) = (download.asked.elapsed().as_secs_f64(), prepared.path.clone());
+        let Ok(download) = self.contents.download_of(&id) else { return };
+        let (seconds, path) = (download.asked.at.elapsed().as_secs_f64(), prepared.path.clone());
         let unkept = remembered.as_ref().err();
         let unkept = unkept.map(|error| unkept_words(&error.to_string(), hint(error)));
         self.note_written(remembered.as_ref().map(drop));

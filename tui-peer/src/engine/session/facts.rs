@@ -21,13 +21,20 @@ use swarm::view::{ContentView, DialState, SourceView, SourceWord};
 /// Shortest time over which shares of time mean something.
 const GAUGE: Duration = Duration::from_millis(200);
 
-/// What a rate is of; down, then up.
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Direction {
+    Down,
+    Up,
+}
+
+/// What a rate is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Of {
-    All(bool),
-    Conn(ConnId, bool),
-    Content(ContentId, bool),
-    Link(ContentId, ConnId, bool),
+    All(Direction),
+    Conn(ConnId, Direction),
+    Content(ContentId, Direction),
+    Link(ContentId, ConnId, Direction),
 }
 
 /// Everything that is measured.
@@ -116,7 +123,7 @@ impl Gauges {
 impl Session {
     /// Reads what the disk, the buffers and our own limit were busy with.
     pub(super) fn read_gauges(&self, meters: &mut Meters, now: Time) {
-        let (spent, threads) = (self.disk.spent(), threads());
+        let (spent, threads) = (self.ours.disk.spent(), threads());
         let (limit, pool) = (self.ours.down.waited(), self.ours.pool.waited());
         meters.gauges.read(now, spent, threads, limit, pool);
     }
@@ -143,7 +150,7 @@ impl Session {
         view: Option<&ContentView<'_>>,
         (rate, left): (f64, u64),
     ) -> (Option<u64>, Vec<Cause>) {
-        let now = self.now();
+        let now = self.core.now();
         let stage = Self::stage(download);
         let moving = matches!(download.phase, Phase::Getting);
         let total = view.map_or(0, |view| view.downloaded);
@@ -181,7 +188,7 @@ impl Session {
             }
         }
         for other in self.others(&content.id, view) {
-            match self.node.dial_state(&other.peer, now) {
+            match self.core.node().dial_state(&other.peer, now) {
                 DialState::Dialing => facts.dialing += 1,
                 DialState::Waiting { .. } => facts.unreachable += 1,
                 DialState::Free | DialState::Banned { .. } => {}
@@ -191,7 +198,7 @@ impl Session {
     }
 
     fn meters_all(&self, meters: &mut Meters) -> f64 {
-        meters.rate(Of::All(false), self.now(), self.totals.down)
+        meters.rate(Of::All(Direction::Down), self.core.now(), self.counters.totals.down)
     }
 
     fn stage(download: &Download) -> Stage {
@@ -244,7 +251,7 @@ impl Session {
     /// Why a source that we are not connected to does not send.
     pub(super) fn other_why(&self, peer: &PeerId, wanting: bool) -> String {
         let mut facts = SourceFacts { wanting, ..SourceFacts::default() };
-        match self.node.dial_state(peer, self.now()) {
+        match self.core.node().dial_state(peer, self.core.now()) {
             DialState::Free => {}
             DialState::Dialing => facts.dialing = true,
             DialState::Waiting { fails, left } => facts.failed = Some((fails, left.as_secs())),
@@ -255,7 +262,7 @@ impl Session {
 
     /// What a notice says about the content somebody looks at.
     pub(super) fn lens_notice(&mut self, notice: &Notice) {
-        let Some(lens) = self.lens.as_mut() else { return };
+        let Some(lens) = self.publisher.lens_mut() else { return };
         match notice {
             Notice::BadChunk { id, chunk, .. } if *id == lens.id => {
                 lens.was_bad(*chunk, std::time::Instant::now());
@@ -269,11 +276,11 @@ impl Session {
 
     /// A source of the content somebody looks at is gone.
     pub(super) fn lens_left(&mut self, peer: PeerId) {
-        let Some(lens) = self.lens.as_mut() else { return };
+        let Some(lens) = self.publisher.lens_mut() else { return };
         let known = self.net.sources.get(&lens.id).and_then(|sources| sources.get(&peer));
         lens.left = Some(Departed {
             peer,
-            nick: self.nicks.get(&peer).cloned().unwrap_or_default(),
+            nick: self.net.nick(&peer),
             at: std::time::Instant::now(),
             have: known.map_or(0, |source| source.have),
         });

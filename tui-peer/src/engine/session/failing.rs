@@ -81,7 +81,7 @@ impl Failing {
 impl Session {
     /// A chunk could not be read for a peer. It is told to ask again later: the disk may recover.
     pub(super) fn on_read_error(&mut self, id: ContentId, chunk: u32) {
-        if self.failing.note(id, chunk, Instant::now()) {
+        if self.checks.failing.note(id, chunk, Instant::now()) {
             let text =
                 format!("{}: chunk {chunk} cannot be read; trying again", self.shown_name(&id));
             self.say(Level::Warn, Target::Disk, text);
@@ -90,17 +90,17 @@ impl Session {
 
     /// Tries again what is due.
     pub(super) fn try_failing(&mut self, now: Instant) {
-        for (id, chunk) in self.failing.due(now) {
+        for (id, chunk) in self.checks.failing.due(now) {
             let content = self.contents.get(&id);
             let known = content.and_then(|c| Some((c.source.clone()?, c.layout.clone()?)));
             let len =
                 known.as_ref().and_then(|(_, layout)| Some(layout.len_of(layout.chunk(chunk)?)));
             let (Some((source, _)), Some(len)) = (known, len) else {
                 // Not served any more.
-                self.failing.chunks.remove(&(id, chunk));
+                self.checks.failing.chunks.remove(&(id, chunk));
                 continue;
             };
-            let (disk, done) = (self.disk.clone(), self.done_tx.clone());
+            let (disk, done) = (self.ours.disk.clone(), self.background.done());
             tokio::spawn(async move {
                 let read = match disk.read_chunk(source, chunk, len, |_| {}).await {
                     Ok(()) => Some(true),
@@ -117,7 +117,7 @@ impl Session {
 
     /// A chunk that could not be read was tried again: whether it can be, if that is known.
     fn on_read_again(&mut self, id: ContentId, chunk: u32, read: Option<bool>) {
-        if !self.failing.end(id, chunk, read, Instant::now()) {
+        if !self.checks.failing.end(id, chunk, read, Instant::now()) {
             return;
         }
         let Some(content) = self.contents.get(&id) else { return };

@@ -11,7 +11,7 @@ impl Session {
         let (received, sent) = self.ours.traffic.get();
         // Rooms come in no order: a volume keeps its name only if the choice does not depend on that.
         let mut volumes = BTreeMap::new();
-        for (dir, room) in self.rooms.all() {
+        for (dir, room) in self.storage.rooms.all() {
             let volume = || Volume { dir: dir.to_owned(), free: room.space.free };
             let known = volumes.entry(room.volume()).or_insert_with(volume);
             if *dir < *known.dir {
@@ -19,13 +19,13 @@ impl Session {
             }
         }
         Figures {
-            uptime: self.began.elapsed(),
+            uptime: self.core.uptime(),
             received,
             sent,
             connections: self.conns.values().filter(|conn| conn.greeted).count(),
             volumes: volumes.into_values().collect(),
-            writes_waiting: self.disk.writes_waiting(),
-            errors: self.errors,
+            writes_waiting: self.ours.disk.writes_waiting(),
+            errors: self.counters.errors,
         }
     }
 }

@@ -7,7 +7,7 @@ use common::chunk_set::ChunkSet;
 use common::id::ContentId;
 
 use super::Session;
-use super::content::{Content, Role, Share, ShareState, bytes_of};
+use super::content::{Role, Share, ShareState, bytes_of};
 use super::done::Done;
 use super::download::Phase;
 use super::ledger::{Unclosed, hint, unkept_words};
@@ -34,17 +34,17 @@ impl Session {
         };
         let (name, manifest) = (content.name.clone(), content.manifest.clone());
         let Role::Download(download) = &mut content.role else { return };
-        let Some(partial) = download.partial.clone() else { return };
+        let Some(partial) = download.partial().cloned() else { return };
         let (wanted, dir) = (download.wanted.clone(), download.record.dir.clone());
         // Also if it was paused with its last chunks on their way: what removes or changes a download
         // must know that this has begun.
         download.phase = Phase::Finishing;
         self.changed();
-        let hashes = self.node.hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
-        let library = self.library.clone();
+        let hashes = self.core.node().hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
+        let library = self.ledger.library().clone();
         // What was taken over is deleted where it was.
         let place = self.place_of(&id, &dir);
-        self.help(place, move || {
+        self.background.run(place, move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
                 let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
                 let path = partial.place(&plan)?.path;
@@ -82,7 +82,7 @@ impl Session {
         if let Some(content) = self.forget(&id) {
             self.end_moves(&id, &content.name);
         }
-        let noted = self.library.note_removed(&id);
+        let noted = self.ledger.library().note_removed(&id);
         self.write_down(noted);
         match path {
             Ok(path) => self.share_real(path, None),
@@ -94,7 +94,7 @@ impl Session {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Role::Download(download) = &content.role else { return };
         let bytes = content.layout.as_ref().map_or(0, |l| bytes_of(l, &download.wanted));
-        let seconds = download.asked.elapsed().as_secs_f64();
+        let seconds = download.asked.at.elapsed().as_secs_f64();
         let wanted = download.wanted.clone();
         let unclosed =
             Unclosed { id, dir: download.record.dir.clone(), name: content.name.clone() };
@@ -139,9 +139,8 @@ impl Session {
             part,
         });
         let role = self.contents.change_role(&id, share);
-        self.let_go((source, role));
+        self.background.close((source, role));
         self.net.know(&id);
-        self.note_paths(&id);
         if complete {
             self.announce(&id);
         }
@@ -150,9 +149,9 @@ impl Session {
 
     /// A failed end may have lost what was written since the last good sync.
     fn distrust(&mut self, id: ContentId) {
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let download = self.contents.download_mut(&id);
         let Some(download) = download else { return };
-        let Some(written) = download.partial.as_ref().map(|partial| partial.written()) else {
+        let Some(written) = download.partial().map(|partial| partial.written()) else {
             return;
         };
         let mut lost = ChunkSet::empty(written.chunks());

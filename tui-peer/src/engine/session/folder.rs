@@ -1,7 +1,7 @@
 //! Files of a folder: which are there, which are wanted, and more of them later.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, Hash};
@@ -15,12 +15,13 @@ use super::commands::Answer;
 use super::content::{Content, Role, ShareState, disk_name};
 use super::done::Done;
 use super::download::Phase;
+use super::opened::{Files, HashRange};
 use super::selection::{Chosen, UNMATCHED_HINT, settle, wanted_chunks};
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, Selection};
 use crate::engine::disk::{DiskError, PartialSpec, reclaim};
 use crate::engine::event::{Level, NO_SUCH_FILE, Target, What};
-use crate::engine::library::{self, Check, DownloadRecord, Wish};
+use crate::engine::library::{self, Check, DownloadRecord, Library, Wish};
 use crate::engine::snapshot::FolderEntry;
 use swarm::event::Input;
 
@@ -32,7 +33,7 @@ impl Session {
         files: Selection,
     ) -> Result<Reply, CommandError> {
         let files = self.settled(id, files)?;
-        let content = self.contents.get_mut(id).and_then(Content::as_download);
+        let content = self.contents.download_mut(id);
         let Some(download) = content else { return self.widen(id, &files) };
         if download.phase == Phase::Finishing {
             // What is put in place now is what was wanted until now.
@@ -106,7 +107,7 @@ impl Session {
             }
         };
         // What was asked for as a whole just now is taken back as a whole.
-        let ends = unmatched.is_some() && (download.new || chooses_nothing(&selection));
+        let ends = unmatched.is_some() && (download.asked.new || chooses_nothing(&selection));
         download.record.selection = selection;
         let record = download.record.clone();
         if let Some(why) = unmatched {
@@ -116,7 +117,7 @@ impl Session {
         }
         if ends {
             self.forget(id);
-            let noted = self.library.note_removed(id);
+            let noted = self.ledger.library().note_removed(id);
             self.write_down(noted);
             self.start_queued();
         } else if record.selection != before {
@@ -168,7 +169,7 @@ impl Session {
             },
         };
         let (have, shown) = (part.clone(), content.shown.clone());
-        let hashes = known_hashes(self.node.hashes(id).unwrap_or_default());
+        let hashes = known_hashes(self.core.node().hashes(id).unwrap_or_default());
         let spec = PartialSpec {
             id: *id,
             descriptor,
@@ -180,46 +181,28 @@ impl Session {
             owner: Some(self.owner()),
         };
         let mut download = Content::download(record.clone());
-        let number = self.new_number();
+        let number = self.background.new_number();
         if let Some(download) = download.as_download() {
-            download.opening = Some(number);
+            download.files = Files::Opening(number);
         }
         self.contents.change_role(id, download.role);
         self.set_phase(id, Phase::Opening);
         self.changed();
         let text = format!("fetching more files of {shown}");
         self.say(Level::Info, Target::Fetch, text);
-        let (library, id) = (self.library.clone(), *id);
-        self.beside(path, move |path| {
-            // The wish first: after a crash it is taken up again.
-            let take = || -> Result<(), DiskError> {
-                let other = |why: String| DiskError::Io {
-                    doing: "take up again",
-                    path: path.clone(),
-                    source: std::io::Error::other(why),
-                };
-                library.put_download(&record).map_err(|error| other(error.to_string()))?;
-                let share = library.share(&path).map_err(|error| other(error.to_string()))?;
-                let unchanged =
-                    share.is_some_and(|share| library::check(&share) == Check::Unchanged);
-                if !unchanged {
-                    return Err(DiskError::Changed { path: path.clone() });
-                }
-                reclaim(&spec, &path, &have, &hashes)?;
-                library.remove_share(&path).map_err(|error| other(error.to_string()))?;
-                Ok(())
-            };
-            let result = take();
-            Done::new(move |session| session.on_widened(id, path, result))
+        let (library, id) = (self.ledger.library().clone(), *id);
+        self.background.on_path(path, move |path| {
+            let result = take_up(&library, &record, &spec, &path, &have, &hashes);
+            Done::new(move |session| {
+                session.end_opening(&id, number);
+                session.on_widened(id, path, result);
+            })
         });
         Ok(Reply::Accepted)
     }
 
     /// The finished folder is a download again; or it stays what it was.
     fn on_widened(&mut self, id: ContentId, path: PathBuf, result: Result<(), DiskError>) {
-        if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
-            download.opening = None;
-        }
         let Err(error) = result else {
             return self.begin(id);
         };
@@ -228,7 +211,7 @@ impl Session {
         let what = What::Failed { id: Some(id), code: "widen", hint };
         self.tell(Level::Error, Target::Disk, text, what);
         self.forget(&id);
-        let noted = self.library.note_removed(&id);
+        let noted = self.ledger.library().note_removed(&id);
         self.write_down(noted);
         self.share_again(path);
     }
@@ -259,7 +242,7 @@ impl Session {
             ));
         };
         let layout = manifest.layout();
-        let have = self.node.have(id);
+        let have = self.core.node().have(id);
         let wanted = match &content.role {
             Role::Download(download) => Some(&download.wanted).filter(|_| !download.only_looks()),
             Role::Share(share) => share.part.as_ref(),
@@ -288,6 +271,31 @@ fn chooses_nothing(selection: &Selection) -> bool {
     matches!(selection, Selection::Paths(paths) if paths.is_empty())
 }
 
+/// Makes a download of a finished folder: what is here stays. Blocks.
+fn take_up(
+    library: &Library,
+    record: &DownloadRecord,
+    spec: &PartialSpec,
+    path: &Path,
+    have: &ChunkSet,
+    hashes: &[HashRange],
+) -> Result<(), DiskError> {
+    let other = |why: String| DiskError::Io {
+        doing: "take up again",
+        path: path.to_path_buf(),
+        source: std::io::Error::other(why),
+    };
+    // The wish first: after a crash it is taken up again.
+    library.put_download(record).map_err(|error| other(error.to_string()))?;
+    let share = library.share(path).map_err(|error| other(error.to_string()))?;
+    if !share.is_some_and(|share| library::check(&share) == Check::Unchanged) {
+        return Err(DiskError::Changed { path: path.to_path_buf() });
+    }
+    reclaim(spec, path, have, hashes)?;
+    library.remove_share(path).map_err(|error| other(error.to_string()))?;
+    Ok(())
+}
+
 /// The files that are here and those that are chosen.
 fn union(manifest: &Manifest, files: &Selection, here: impl Fn(usize) -> bool) -> Selection {
     let Selection::Paths(chosen) = files else { return Selection::All };
@@ -312,8 +320,8 @@ fn union(manifest: &Manifest, files: &Selection, here: impl Fn(usize) -> bool) -
 }
 
 /// Runs of known chunk hashes: file, first, hashes.
-fn known_hashes(files: &[ChunkHashes]) -> Vec<(u32, u32, Vec<Hash>)> {
-    let mut runs: Vec<(u32, u32, Vec<Hash>)> = Vec::new();
+fn known_hashes(files: &[ChunkHashes]) -> Vec<HashRange> {
+    let mut runs: Vec<HashRange> = Vec::new();
     for (file, hashes) in (0u32..).zip(files) {
         let mut run: Option<(u32, Vec<Hash>)> = None;
         for chunk in 0..hashes.chunks() {

@@ -186,7 +186,7 @@ impl Finished {
 impl Session {
     /// Whether it is hashed just now, to be shared.
     pub(super) fn is_being_hashed(&self, path: &Path) -> bool {
-        self.jobs.at(path).any(|job| !job.is_cancelled())
+        self.sharing.jobs.at(path).any(|job| !job.is_cancelled())
     }
 
     /// Shares again what is remembered of `path`.
@@ -196,14 +196,14 @@ impl Session {
 
     /// Hashes `path` in the background.
     pub(super) fn hash(&mut self, path: PathBuf, order: Order) {
-        let number = self.new_number();
+        let number = self.background.new_number();
         let progress = Arc::new(Progress::default());
         let cancel = Arc::new(AtomicBool::new(false));
         let raw = order.name.clone().unwrap_or_else(|| {
             path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
         });
         let shown = common::names::show(&raw);
-        self.jobs.add(HashJob {
+        self.sharing.jobs.add(HashJob {
             number,
             path: path.clone(),
             raw: raw_of(&raw, &shown),
@@ -218,8 +218,8 @@ impl Session {
             unwatched: false,
             before: None,
         });
-        let (library, probe) = (self.library.clone(), self.probe.clone());
-        self.read_beside(path, move |path| {
+        let (library, probe) = (self.ledger.library().clone(), self.background.probe().clone());
+        self.background.reading(path, move |path| {
             probe.hashing(&path);
             let result = prepare(&library, &path, order, &progress, &cancel);
             Done::new(move |session| session.on_prepared(number, result))
@@ -233,18 +233,18 @@ impl Session {
             Ok(hashed) => hashed,
             Err(error) => return self.hashed(Finished { job: number, result: Err(error) }),
         };
-        match self.jobs.all.get_mut(&number).filter(|job| !job.is_cancelled()) {
+        match self.sharing.jobs.all.get_mut(&number).filter(|job| !job.is_cancelled()) {
             Some(job) => (job.before, job.hashed) = (before, true),
             None => return self.hashed(Finished::ready(number, prepared, None)),
         }
-        match rows.map(|rows| self.library.note_share(rows)) {
+        match rows.map(|rows| self.ledger.library().note_share(rows)) {
             Ok(Ok(change)) => self.when_kept(change, move |session, unkept| {
                 session.hashed(Finished::ready(number, prepared, unkept));
             }),
             // More waits than is kept: with the next commit, or not at all.
             Ok(Err(rows)) => {
-                let library = self.library.clone();
-                self.background(move || {
+                let library = self.ledger.library().clone();
+                self.background.own(move || {
                     let result = library.put_rows(rows);
                     Done::new(move |session| session.on_remembered(number, prepared, result))
                 });
@@ -269,7 +269,7 @@ impl Session {
     /// The last word on something that was to be shared; it is served from here on.
     pub(super) fn on_hashed(&mut self, finished: Finished) {
         let Finished { job: number, result } = finished;
-        let Some(mut job) = self.jobs.take(number) else { return };
+        let Some(mut job) = self.sharing.jobs.take(number) else { return };
         self.look_for_more();
         self.changed();
         if job.is_cancelled() {
@@ -308,7 +308,9 @@ impl Session {
                 let is_new = self.folders.failed(&job.path, moved, Instant::now());
                 if job.named {
                     self.share_all(&job.path);
-                    job.watched.into_iter().for_each(|on| _ = self.jobs.watch(&job.path, on));
+                    job.watched
+                        .into_iter()
+                        .for_each(|on| _ = self.sharing.jobs.watch(&job.path, on));
                     return;
                 }
                 self.judge_hashed(&job.path, &Err(error.to_string()));
@@ -319,7 +321,7 @@ impl Session {
 
     /// The user shares all that lies at a path, whatever is hashed of it just now.
     pub(super) fn share_all(&mut self, path: &Path) {
-        if !self.jobs.name(path) {
+        if !self.sharing.jobs.name(path) {
             let order = Order { name: None, known: None, scope: Scope::All };
             self.hash(path.to_path_buf(), order);
         }

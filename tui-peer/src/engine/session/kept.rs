@@ -8,8 +8,11 @@ use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
 use super::Session;
+use super::bans::Bans;
 use super::clock::unix_ms;
+use super::commands::Answer;
 use super::content::{Content, Role, Share};
+use crate::engine::command::Reply;
 use crate::engine::event::{Level, Target};
 
 /// Setting of the library that holds it, as JSON.
@@ -39,23 +42,26 @@ pub(super) struct Kept {
     served: (u64, u64),
 }
 
-/// What is kept, and how it stands with the disk.
-#[derive(Debug)]
-pub(super) struct Keeping {
+/// What the user wishes: what of that is kept, and how it stands with the disk.
+pub(super) struct Preferences {
     pub(super) kept: Kept,
     /// Not written yet.
     dirty: bool,
     written: Instant,
     /// Bytes of `Totals::up` that are in `served` already.
     counted: u64,
+    /// Those in force, for ever or for a time.
+    pub(super) bans: Bans,
+    /// Whether others get something from us, in this run.
+    pub(super) serving: bool,
 }
 
-impl Keeping {
+impl Preferences {
     /// From the library's settings; a text that cannot be read counts as none.
     pub(super) fn load(settings: &BTreeMap<String, String>, now: Instant) -> Self {
         let text = settings.get(KEY);
         let kept = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        Self { kept, dirty: false, written: now, counted: 0 }
+        Self { kept, dirty: false, written: now, counted: 0, bans: Bans::default(), serving: true }
     }
 }
 
@@ -90,25 +96,26 @@ impl Kept {
 impl Session {
     /// Whether a finished download is out of the list.
     pub(super) fn is_hidden(&self, id: &ContentId, share: &Share) -> bool {
-        share.downloaded && self.keeping.kept.hides(id, share.finished_ms, unix_ms())
+        share.downloaded && self.preferences.kept.hides(id, share.finished_ms, unix_ms())
     }
 
     /// Whether it was taken out of the list by itself.
     pub(super) fn is_cleared(&self, id: &ContentId) -> bool {
-        self.keeping.kept.cleared.contains_key(&id.to_string())
+        self.preferences.kept.cleared.contains_key(&id.to_string())
     }
 
     /// Takes all finished downloads out of the list.
-    pub(super) fn clear_finished(&mut self) {
-        self.keeping.kept.cleared_ms = unix_ms();
-        self.keeping.kept.cleared.clear();
+    pub(super) fn clear_finished(&mut self) -> Answer {
+        self.preferences.kept.cleared_ms = unix_ms();
+        self.preferences.kept.cleared.clear();
         self.write_kept();
+        Ok(Reply::Accepted)
     }
 
     /// Takes one finished download out of the list, or puts it back.
     pub(super) fn keep_cleared(&mut self, id: &ContentId, cleared: bool) {
         let now = unix_ms();
-        let list = &mut self.keeping.kept.cleared;
+        let list = &mut self.preferences.kept.cleared;
         // What is too old for the list needs no entry.
         list.retain(|_, finished| now.saturating_sub(*finished) < LISTED_MS);
         if !cleared {
@@ -121,7 +128,7 @@ impl Session {
 
     /// Remembers the upload limit of a share.
     pub(super) fn keep_limit(&mut self, id: &ContentId, up: Option<u64>) {
-        let limits = &mut self.keeping.kept.limits;
+        let limits = &mut self.preferences.kept.limits;
         let changed = match up {
             Some(up) => limits.insert(id.to_string(), up) != Some(up),
             None => limits.remove(&id.to_string()).is_some(),
@@ -133,7 +140,7 @@ impl Session {
 
     /// The upload limit of a share is that of what takes its place from now on.
     pub(super) fn hand_on_limit(&mut self, from: &ContentId, to: &ContentId) {
-        let limits = &mut self.keeping.kept.limits;
+        let limits = &mut self.preferences.kept.limits;
         if let Some(up) = limits.remove(&from.to_string()) {
             limits.entry(to.to_string()).or_insert(up);
             self.write_kept();
@@ -142,27 +149,27 @@ impl Session {
 
     /// The remembered upload limit of a share takes effect.
     pub(super) fn recall_limit(&mut self, id: &ContentId) {
-        if let Some(up) = self.keeping.kept.limits.get(&id.to_string()).copied() {
+        if let Some(up) = self.preferences.kept.limits.get(&id.to_string()).copied() {
             self.limit_up(id, Some(up));
         }
     }
 
     /// Payload sent since midnight.
     pub(super) fn served_today(&self) -> u64 {
-        let (day, served) = self.keeping.kept.served;
+        let (day, served) = self.preferences.kept.served;
         let today = if day == unix_ms() / DAY_MS { served } else { 0 };
-        today + self.totals.up.saturating_sub(self.keeping.counted)
+        today + self.counters.totals.up.saturating_sub(self.preferences.counted)
     }
 
     /// Counts what was served, and writes it down now and then.
     pub(super) fn count_served(&mut self, now: Instant) {
-        let new = self.totals.up.saturating_sub(self.keeping.counted);
+        let new = self.counters.totals.up.saturating_sub(self.preferences.counted);
         if new > 0 {
-            self.keeping.counted = self.totals.up;
-            self.keeping.kept.serve(unix_ms() / DAY_MS, new);
-            self.keeping.dirty = true;
+            self.preferences.counted = self.counters.totals.up;
+            self.preferences.kept.serve(unix_ms() / DAY_MS, new);
+            self.preferences.dirty = true;
         }
-        if self.keeping.dirty && now >= self.keeping.written + WRITE_EVERY {
+        if self.preferences.dirty && now >= self.preferences.written + WRITE_EVERY {
             self.write_kept();
         }
     }
@@ -170,15 +177,15 @@ impl Session {
     /// Writes what is kept, beside the session.
     pub(super) fn write_kept(&mut self) {
         self.changed();
-        self.keeping.dirty = false;
-        self.keeping.written = Instant::now();
+        self.preferences.dirty = false;
+        self.preferences.written = Instant::now();
         let Some(text) = self.kept_text() else { return };
-        let noted = self.library.note_setting(KEY, Some(&text));
+        let noted = self.ledger.library().note_setting(KEY, Some(&text));
         self.write_down(noted);
     }
 
     fn kept_text(&self) -> Option<String> {
-        serde_json::to_string(&self.keeping.kept)
+        serde_json::to_string(&self.preferences.kept)
             .inspect_err(|error| self.say(Level::Error, Target::Disk, error.to_string()))
             .ok()
     }
@@ -216,7 +223,7 @@ mod tests {
         kept.limits.insert(ContentId::from_bytes([4; 32]).to_string(), 7);
         let text = serde_json::to_string(&kept).unwrap();
         let settings = |text: &str| BTreeMap::from([(KEY.to_owned(), text.to_owned())]);
-        assert_eq!(Keeping::load(&settings(&text), Instant::now()).kept, kept);
-        assert_eq!(Keeping::load(&settings("{nonsense"), Instant::now()).kept, Kept::default());
+        assert_eq!(Preferences::load(&settings(&text), Instant::now()).kept, kept);
+        assert_eq!(Preferences::load(&settings("{nonsense"), Instant::now()).kept, Kept::default());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
@@ -16,7 +17,7 @@ use super::{Session, refuse};
 use crate::engine::command::CommandErrorKind;
 use crate::engine::disk::{DiskError, discard};
 use crate::engine::event::{Level, Target, What};
-use crate::engine::library::LibraryError;
+use crate::engine::library::{Library, LibraryError};
 use crate::engine::snapshot::Unkept;
 
 /// How long after a first failure it is tried again; twice as long after each further one.
@@ -29,9 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Journals of finished downloads that are left until those are remembered. Further ones stay on disk.
 const MAX_UNCLOSED: usize = 1000;
 
-/// How it stands between the session and the library.
-#[derive(Default)]
+/// The library, and how it stands between the session and that.
 pub(super) struct Ledger {
+    library: Arc<Library>,
     /// A write is under way.
     settling: bool,
     trouble: Option<Trouble>,
@@ -75,6 +76,21 @@ pub(super) struct Unclosed {
 }
 
 impl Ledger {
+    pub(super) fn new(library: Library) -> Self {
+        let library = Arc::new(library);
+        Self {
+            library,
+            settling: false,
+            trouble: None,
+            owed: VecDeque::new(),
+            unclosed: Vec::new(),
+        }
+    }
+
+    pub(super) fn library(&self) -> &Arc<Library> {
+        &self.library
+    }
+
     /// When there is something to do even if nothing happens.
     pub(super) fn due(&self) -> Option<Instant> {
         let retry = self.trouble.as_ref().filter(|_| !self.settling).map(|t| t.retry_at);
@@ -116,8 +132,8 @@ impl Session {
         if std::mem::replace(&mut self.ledger.settling, true) {
             return;
         }
-        let library = self.library.clone();
-        self.background(move || {
+        let library = self.ledger.library.clone();
+        self.background.own(move || {
             let result = library.settle();
             Done::new(move |session| session.on_settled(result))
         });
@@ -134,7 +150,7 @@ impl Session {
                 self.ledger.owed = owed;
                 let paid: VecDeque<Owed> = paid;
                 paid.into_iter().for_each(|owed| self.pay(owed.due, None));
-                if !self.library.is_settled() {
+                if !self.ledger.library.is_settled() {
                     self.settle();
                 }
             }
@@ -149,7 +165,7 @@ impl Session {
     pub(super) fn note_written(&mut self, result: Result<(), &LibraryError>) {
         match result {
             Err(error) => self.note_trouble(error),
-            Ok(()) if self.library.is_settled() => self.note_well(),
+            Ok(()) if self.ledger.library.is_settled() => self.note_well(),
             Ok(()) => {}
         }
     }
@@ -198,7 +214,7 @@ impl Session {
                 // Its journal is that of a new download.
                 continue;
             }
-            self.beside(dir, move |dir| {
+            self.background.on_path(dir, move |dir| {
                 let result = when_free(|| discard(&dir, &disk_name(&name, &id), &id));
                 Done::new(move |session| session.on_journal_closed(result))
             });
@@ -284,7 +300,7 @@ impl Session {
     /// The last write of this run: whoever waits is answered, and what is lost is said.
     pub(super) fn last_settled(&mut self, result: Result<u64, LibraryError>) {
         if let Err(error) = &result {
-            let (waiting, hint) = (self.library.waiting(), hint(error));
+            let (waiting, hint) = (self.ledger.library.waiting(), hint(error));
             let text = format!("{waiting} records are not remembered: {error}");
             let what = What::Failed { id: None, code: "library", hint: hint.to_owned() };
             self.tell(Level::Error, Target::Disk, text, what);
@@ -295,7 +311,7 @@ impl Session {
     /// What is not on disk, for those who look.
     pub(super) fn unkept(&self) -> Option<Unkept> {
         let trouble = self.ledger.trouble.as_ref()?;
-        let waiting = u32::try_from(self.library.waiting()).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(self.ledger.library.waiting()).unwrap_or(u32::MAX);
         let (why, hint) = (trouble.why.clone(), trouble.hint.to_owned());
         Some(Unkept { why, hint, waiting })
     }

@@ -45,6 +45,15 @@ pub(super) struct Known<'a> {
     pub(super) others: Vec<&'a SourceInfo>,
 }
 
+/// A connection to somebody who has some of it.
+pub(super) struct Link {
+    /// Tells it from others among those who alone have a chunk.
+    pub(super) key: u32,
+    pub(super) peer: PeerId,
+    /// It has everything.
+    pub(super) whole: bool,
+}
+
 pub(super) struct Lens {
     pub(super) id: ContentId,
     pub(super) chunks: Chunks,
@@ -266,21 +275,20 @@ impl Lens {
         }
     }
 
-    /// Who has missing chunks that nobody else has, and how many; `keys` are the connections' keys, and
-    /// whether they have everything.
-    pub(super) fn soles(&self, keys: &[(u32, PeerId, bool)]) -> Vec<(PeerId, u32)> {
+    /// Who has missing chunks that nobody else has, and how many.
+    pub(super) fn soles(&self, links: &[Link]) -> Vec<(PeerId, u32)> {
         let mut out: Vec<(PeerId, u32)> = match self.chunks.base() {
             // Everybody's chunks are also those of the complete sources.
             2.. => Vec::new(),
             1 => {
-                let connected = keys.iter().find(|(_, _, all)| *all).map(|(_, peer, _)| *peer);
+                let connected = links.iter().find(|link| link.whole).map(|link| link.peer);
                 let claimed = || self.claims.peers.iter().find(|(_, claim)| claim.set.is_none());
                 let peer = connected.or_else(|| claimed().map(|(peer, _)| *peer));
                 peer.map(|peer| (peer, self.bare)).into_iter().collect()
             }
             0 => {
                 let claims = self.claims.peers.iter().map(|(peer, c)| (c.number | CLAIM, *peer));
-                let conns = keys.iter().map(|(key, peer, _)| (key & !CLAIM, *peer));
+                let conns = links.iter().map(|link| (link.key & !CLAIM, link.peer));
                 let count = |key| self.sole.get(&key).copied().unwrap_or(0);
                 conns.chain(claims).map(|(key, peer)| (peer, count(key))).collect()
             }

@@ -6,13 +6,16 @@
 
 mod again;
 mod altered;
+mod background;
 mod bans;
 mod blocked;
+mod checks;
 mod clock;
 mod commands;
 mod content;
 mod contents;
 mod copies;
+mod core;
 mod delete;
 mod done;
 mod doubts;
@@ -24,6 +27,7 @@ mod facts;
 mod failing;
 mod figures;
 mod finishing;
+mod focus;
 mod folder;
 mod folders;
 mod hashing;
@@ -33,9 +37,11 @@ mod ledger;
 mod lens;
 mod moves;
 mod network;
+mod opened;
 mod orphans;
 mod paths;
 mod peers;
+mod publisher;
 mod queue;
 mod recall;
 mod recheck;
@@ -45,8 +51,10 @@ mod room;
 mod selection;
 mod share_paths;
 mod shares;
+mod sharing;
 mod start;
 mod stop;
+mod storage;
 mod telling;
 mod unreached;
 mod uploads;
@@ -56,40 +64,37 @@ mod volumes;
 mod watches;
 mod whereabouts;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::id::{ContentId, PeerId};
-use common::identity::Identity;
+use common::id::ContentId;
 use tokio::sync::{mpsc, watch};
 
-use self::bans::Ban;
-use self::clock::{Clocks, Gap, GapNews, Jump, system_up};
+use self::background::Background;
+use self::checks::Checks;
+use self::clock::Clocks;
+use self::contents::Contents;
+use self::core::Core;
 use self::done::Done;
-use self::hashing::HashJobs;
-use self::helpers::{Helpers, Place};
-use self::kept::Keeping;
+use self::folders::Folders;
+use self::kept::Preferences;
+use self::ledger::Ledger;
 use self::network::Net;
 use self::peers::Conn;
-use self::removed::Removed;
+use self::publisher::Publisher;
+use self::sharing::Sharing;
+use self::stop::Stopping;
+use self::storage::Storage;
 use super::announcer::TrackerEvent;
 use super::command::CommandError;
 use super::config::EngineConfig;
 use super::conn::{ConnEvent, Ours};
-use super::disk::{Disk, DiskEvent, Space};
+use super::disk::{DiskEvent, Space};
 use super::event::{Event, Level, Target, What};
 use super::figures::Errors;
 use super::handle::{Call, Stop};
-use super::library::Library;
-use super::replay::EventSender;
-use super::snapshot::{Look, Snapshot, who};
-use super::why;
-use swarm::Node;
-use swarm::event::{ConnId, Input, Output};
-use swarm::time::Time;
+use swarm::event::{ConnId, Input};
 
 pub(super) use remembered::known;
 pub(super) use start::start;
@@ -98,90 +103,32 @@ pub(super) use start::start;
 const BATCH: usize = 256;
 /// Results of background work waiting to be taken; each job reports once.
 const DONE_QUEUE: usize = 256;
-/// Snapshots per second while something moves.
-const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
-/// One takes at most this part of the time: with fifty thousand shares it is tens of milliseconds.
-const SNAPSHOT_PART: u32 = 10;
-/// However busy the machine is, somebody looks at a screen.
-const SNAPSHOT_REST: Duration = Duration::from_secs(2);
 /// Housekeeping: retries of blocked downloads, rates that fade.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// The task, as parts that know nothing of each other: each is private to the file that it is of, and is told what it
+/// needs. What concerns several of them is done by the methods of the session, which stand by the part they change.
 pub(super) struct Session {
     config: EngineConfig,
-    identity: Arc<Identity>,
-    me: PeerId,
-    listen: SocketAddr,
-    began: Instant,
-    node: Node,
-    /// What the core said and has not been executed yet.
-    effects: VecDeque<Output>,
-    executing: bool,
-    conns: BTreeMap<ConnId, Conn>,
-    contents: contents::Contents,
-    /// Ids of `contents` in the order in which they were added.
-    order: Vec<ContentId>,
-    jobs: HashJobs,
-    share_paths: share_paths::SharePaths,
-    telling: telling::Telling,
-    next_job: u64,
+    core: Core,
+    background: Background,
+    publisher: Publisher,
+    ledger: Ledger,
     net: Net,
-    /// Names peers gave themselves, as the tracker passed them on.
-    nicks: HashMap<PeerId, String>,
-    disk: Disk,
+    /// What all connections share.
     ours: Ours,
-    library: Arc<Library>,
-    done_tx: mpsc::Sender<Done>,
-    events: EventSender,
-    snapshots: watch::Sender<Arc<Snapshot>>,
-    focus: Option<ContentId>,
-    look: Look,
-    /// Chunks of the content somebody looks at.
-    lens: Option<lens::Lens>,
-    meters: facts::Meters,
-    serving: bool,
-    totals: Totals,
-    /// What went wrong in this run.
-    errors: Errors,
-    stopping: Option<stop::Stopping>,
-    /// Something changed since the last snapshot.
-    dirty: bool,
-    published: Instant,
-    /// How long after the last snapshot the next may come.
-    snapshot_pause: Duration,
-    housekept: Instant,
-    rooms: room::Rooms,
-    orphans: orphans::Orphans,
-    moves: moves::Moves,
-    copies: copies::Copies,
-    /// What is to be shared and not found yet.
-    sought: paths::SoughtPaths,
-    /// Finished downloads being deleted at the user's word.
-    deleting: Vec<delete::Deleting>,
-    /// Folders chosen for downloads that are not known to be usable yet, the newest last.
-    chosen: Vec<paths::Chosen>,
-    probe: Arc<dyn Probe>,
-    helpers: Helpers,
-    volumes: volumes::Volumes,
+    conns: BTreeMap<ConnId, Conn>,
+    contents: Contents,
+    folders: Folders,
+    sharing: Sharing,
+    checks: Checks,
+    storage: Storage,
+    preferences: Preferences,
+    counters: Counters,
     clocks: Clocks,
-    /// How far the tracker's clock is from ours.
-    gap: Gap,
-    /// Downloads that can be taken back.
-    removed: VecDeque<Removed>,
-    bans: Vec<Ban>,
-    keeping: Keeping,
-    whereabouts: whereabouts::Whereabouts,
-    ledger: ledger::Ledger,
-    /// Shares on which somebody waits for a verdict, and what it waits for.
-    asked: BTreeMap<ContentId, verified::Waits>,
-    /// When shares are looked at.
-    looks: altered::Looks,
-    /// Shared folders, and what came into them.
-    folders: folders::Folders,
-    failing: failing::Failing,
-    failures: unreached::Failures,
-    /// The front end has to ask the user before the network is joined.
-    asking: bool,
+    /// When the last round of housekeeping was.
+    housekept: Instant,
+    stopping: Option<Stopping>,
 }
 
 /// Stands between the session and the user's paths. Only tests do something there.
@@ -231,6 +178,14 @@ pub(super) trait Probe: Send + Sync {
 struct NoProbe;
 
 impl Probe for NoProbe {}
+
+/// What is counted in this run.
+#[derive(Debug, Default)]
+struct Counters {
+    totals: Totals,
+    /// What went wrong.
+    errors: Errors,
+}
 
 /// Payload moved in this run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -308,18 +263,12 @@ impl Session {
     /// When there is something to do even if nothing happens.
     fn next_due(&self) -> Instant {
         let mut due = self.housekept + self.housekeeping_interval();
-        if let Some(deadline) = self.node.next_deadline() {
-            due = due.min(self.began + Duration::from_micros(deadline.as_micros()));
-        }
-        if self.dirty {
-            due = due.min(self.published + self.snapshot_pause);
-        }
-        due = due.min(self.orphans.due().unwrap_or(due));
-        due = due.min(self.looks.next_due(self.probe.look_every()));
-        let others = self.removal_due().into_iter().chain(self.failing.next_due());
-        let others = others.chain(self.ledger.due()).chain(self.telling.due(Instant::now()));
-        let others = others.chain(self.copies.due()).chain(self.folders.next_due());
-        others.chain(self.moves.due()).fold(due, Instant::min)
+        due = due.min(self.checks.looks.next_due(self.background.probe().look_every()));
+        let others = self.core.due().into_iter().chain(self.publisher.due());
+        let others = others.chain(self.checks.failing.next_due()).chain(self.ledger.due());
+        let others = others.chain(self.sharing.telling.due(Instant::now()));
+        let others = others.chain(self.folders.next_due()).chain(self.storage.due());
+        others.fold(due, Instant::min)
     }
 
     /// At rest nothing needs a second's resolution.
@@ -330,7 +279,7 @@ impl Session {
     fn on_time(&mut self) {
         let now = Instant::now();
         self.tell_news(now);
-        if self.node.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
+        if self.core.is_due() {
             self.feed(Input::Tick);
         }
         if now >= self.housekept + self.housekeeping_interval() {
@@ -342,7 +291,9 @@ impl Session {
             self.end_bans(now);
             self.count_served(now);
             self.note_sources(now);
-            self.dirty |= self.is_busy();
+            if self.is_busy() {
+                self.changed();
+            }
         }
         self.look_at_shares(now);
         self.look_at_folders(now);
@@ -354,143 +305,19 @@ impl Session {
         self.look_at_clocks(now, SystemTime::now());
         self.look_at_ledger(now);
         self.check_stopping(now);
-        if self.dirty && now >= self.published + self.snapshot_pause {
+        if self.publisher.due().is_some_and(|due| due <= now) {
             self.publish();
         }
     }
 
-    fn look_at_clocks(&mut self, now: Instant, wall: SystemTime) {
-        if self.clocks.is_due(now)
-            && let Some(jump) = self.clocks.look(now, wall, system_up())
-        {
-            self.on_jump(jump, now);
-        }
-        if let Some(news) = self.gap.look(now, self.ours.gate.ahead_secs(now, wall)) {
-            self.on_gap(news);
-        }
-    }
-
-    fn on_jump(&mut self, jump: Jump, now: Instant) {
-        match jump {
-            Jump::Back(by) => {
-                let text = format!("the clock was set back by {} s", by.as_secs());
-                self.say(Level::Info, Target::Net, text);
-            }
-            // Whoever we are connected to did not notice; unless we are a virtual machine that stood still,
-            // which is told by a tracker that does not answer.
-            Jump::Ahead(by) => {
-                let text = format!("the clock was set ahead by {} s", by.as_secs());
-                self.say(Level::Info, Target::Net, text);
-                if let Some(announcer) = &self.net.announcer {
-                    announcer.announce_now();
-                }
-            }
-            // Whoever we were connected to is gone or soon will be.
-            Jump::Slept(by) => {
-                let text = format!("{} s passed at once: reconnecting", by.as_secs());
-                self.say(Level::Info, Target::Net, text);
-                self.ours.gate.slept(by, now);
-                self.feed(Input::Woke);
-                if let Some(announcer) = &self.net.announcer {
-                    announcer.announce_now();
-                }
-            }
-        }
-    }
-
-    /// Our clock and the tracker's differ by more than they should, or do no longer.
-    fn on_gap(&mut self, news: GapNews) {
-        self.changed();
-        match news {
-            GapNews::Differ(ahead) => {
-                let text = format!("{}; transfers are not affected", why::clocks(ahead));
-                let hint = "set whichever of the two is wrong (timedatectl set-ntp true)";
-                let what = What::Failed { id: None, code: "clock", hint: hint.to_owned() };
-                self.tell(Level::Warn, Target::Track, text, what);
-            }
-            GapNews::Agree => {
-                self.say(Level::Info, Target::Track, "the tracker's clock and ours agree again");
-            }
-        }
-    }
-
-    /// The core's clock.
-    fn now(&self) -> Time {
-        let micros = self.began.elapsed().as_micros();
-        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
-    }
-
     /// Tells the core what happened and does what it says.
     fn feed(&mut self, input: Input) {
-        let now = self.now();
-        let mut out = Vec::new();
-        self.node.handle(now, input, &mut out);
-        self.effects.extend(out);
-        self.dirty = true;
-        if self.executing {
-            return;
+        self.changed();
+        if self.core.tell(input) {
+            while let Some(output) = self.core.next() {
+                self.execute(output);
+            }
         }
-        self.executing = true;
-        while let Some(output) = self.effects.pop_front() {
-            self.execute(output);
-        }
-        self.executing = false;
-    }
-
-    /// Tells a piece of work from every other.
-    fn new_number(&mut self) -> u64 {
-        self.next_job += 1;
-        self.next_job
-    }
-
-    /// Runs blocking work beside the session that touches nothing but our own state folder; its result
-    /// comes back through [`Self::on_done`].
-    fn background(&self, work: impl FnOnce() -> Done + Send + 'static) {
-        self.help(Place::Own, work);
-    }
-
-    /// The same for work on a path of the user's, whose disk may hang.
-    fn beside(&mut self, path: PathBuf, work: impl FnOnce(PathBuf) -> Done + Send + 'static) {
-        let place = Place::Volume(self.volume_of(&path));
-        self.help_at(place, path, work);
-    }
-
-    /// The same for work that may read all there is at the path.
-    fn read_beside(&mut self, path: PathBuf, work: impl FnOnce(PathBuf) -> Done + Send + 'static) {
-        let place = Place::Reading(self.volume_of(&path));
-        self.help_at(place, path, work);
-    }
-
-    fn help_at(
-        &self,
-        place: Place,
-        path: PathBuf,
-        work: impl FnOnce(PathBuf) -> Done + Send + 'static,
-    ) {
-        let probe = self.probe.clone();
-        self.help(place, move || {
-            probe.before(&path);
-            work(path)
-        });
-    }
-
-    fn help(&self, place: Place, work: impl FnOnce() -> Done + Send + 'static) {
-        let tx = self.done_tx.clone();
-        self.helpers.run(place, move || {
-            // Nobody left to tell: the engine has stopped.
-            let _ = tx.blocking_send(work());
-        });
-    }
-
-    /// Tells the volume of a path from others, without a look at it.
-    fn volume_of(&mut self, path: &Path) -> u64 {
-        let given = self.probe.volume(path);
-        given.unwrap_or_else(|| self.volumes.of(path, Instant::now()))
-    }
-
-    /// Drops what may hold open files elsewhere: closing them may have to write what is left.
-    fn let_go(&self, files: impl Send + 'static) {
-        self.helpers.run(Place::Closing, move || drop(files));
     }
 
     /// Says something in the log.
@@ -501,17 +328,12 @@ impl Session {
     /// Says something in the log, for programs too.
     fn tell(&self, level: Level, target: Target, text: impl Into<String>, what: What) {
         let event = Event { at: SystemTime::now(), level, target, text: text.into(), what };
-        self.events.send(event);
-    }
-
-    /// A peer as people know it: its own name, or the start of its key.
-    fn who(&self, peer: &PeerId) -> String {
-        who(peer, self.nicks.get(peer).map_or("", |nick| nick))
+        self.publisher.tell(event);
     }
 
     /// Something that deserves a snapshot soon, even if nothing else moves.
     fn changed(&mut self) {
-        self.dirty = true;
+        self.publisher.changed();
     }
 
     fn shown_name(&self, id: &ContentId) -> String {

@@ -163,22 +163,22 @@ impl Session {
         look: impl FnOnce(&Path, &Path) -> Result<Found, CommandError> + Send + 'static,
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
         let Question { id, old, dir, files, reply } = question;
-        if let Some(asked) = self.moves.asked.get(&id) {
+        if let Some(asked) = self.storage.moves.asked.get(&id) {
             let to = asked.dir.display();
             let text = format!("it is about to go to {to}; ask again when that is done");
             return Some((Err(refuse(CommandErrorKind::Invalid, text)), reply));
         }
-        if self.moves.asked.len() >= MAX_ASKED {
+        if self.storage.moves.asked.len() >= MAX_ASKED {
             let text = format!("too many moves at once; it stays in {}", old.display());
             return Some((Err(refuse(CommandErrorKind::Invalid, text)), reply));
         }
-        let (number, due) = (self.new_number(), Instant::now() + PATIENCE);
+        let (number, due) = (self.background.new_number(), Instant::now() + PATIENCE);
         let place = self.place_between(&old, &dir);
         let asked =
             Asked { number, old: old.clone(), dir: dir.clone(), files, due, found: None, reply };
-        self.moves.asked.insert(id, asked);
-        let probe = self.probe.clone();
-        self.help_at(place, dir, move |dir| {
+        self.storage.moves.asked.insert(id, asked);
+        let probe = self.background.probe().clone();
+        self.background.run_at(place, dir, move |dir| {
             probe.before(&old);
             let result = look(&old, &dir);
             Done::new(move |session| session.on_moving(id, number, result))
@@ -188,11 +188,11 @@ impl Session {
 
     /// Where a download is and what it is called there, if it may move now.
     fn may_move(&mut self, id: &ContentId) -> Result<(PathBuf, String), CommandError> {
-        let download = self.download_of(id)?;
+        let download = self.contents.download_of(id)?;
         let old = download.record.dir.clone();
-        let volume = download.partial.as_ref().map(|partial| partial.volume());
+        let volume = download.partial().map(|partial| partial.volume());
         let name = disk_name(&download.record.name, id);
-        if volume.is_some_and(|volume| self.disk.is_hung(volume)) {
+        if volume.is_some_and(|volume| self.ours.disk.is_hung(volume)) {
             return Err(refuse(CommandErrorKind::Io, silent(&old, &old)));
         }
         Ok((old, name))
@@ -214,7 +214,8 @@ impl Session {
 
     /// Both folders were looked at.
     fn on_moving(&mut self, id: ContentId, number: u64, result: Result<Found, CommandError>) {
-        let Some(asked) = self.moves.asked.get_mut(&id).filter(|asked| asked.number == number)
+        let Some(asked) =
+            self.storage.moves.asked.get_mut(&id).filter(|asked| asked.number == number)
         else {
             return;
         };
@@ -229,13 +230,13 @@ impl Session {
 
     /// Moves a download that waited for its opening, if there is such a wish and nothing is in its way.
     pub(super) fn move_on(&mut self, id: &ContentId) {
-        let Some(asked) = self.moves.asked.get(id) else { return };
+        let Some(asked) = self.storage.moves.asked.get(id) else { return };
         let Some(found) = asked.found else { return };
         let (dir, files) = (asked.dir.clone(), asked.files.clone());
         let answer = match self.contents.get(id).map(|content| &content.role) {
             None => Err(refuse(CommandErrorKind::Invalid, NO_DOWNLOAD)),
             Some(Role::Share(_)) => self.copy_on(id, dir, files, found),
-            Some(Role::Download(download)) if download.opening.is_some() => return,
+            Some(Role::Download(download)) if download.files.is_opening() => return,
             Some(Role::Download(download)) if download.phase == Phase::Finishing => {
                 let text = "it is just being put in place; ask again when that is done";
                 Err(refuse(CommandErrorKind::Invalid, text))
@@ -252,14 +253,14 @@ impl Session {
         files: Selection,
         found: Found,
     ) -> Answer {
-        let download = self.download_of(id)?;
-        let open = download.partial.is_some();
+        let download = self.contents.download_of(id)?;
+        let open = download.partial().is_some();
         let (old, before) = (download.record.dir.clone(), download.record.selection.clone());
         // Its list of files may have become known since it was asked for.
         let files = merged(&before, &self.settled(id, files)?);
         let more = files != before;
         if found == Found::Same {
-            self.download_of(id)?.named = true;
+            self.contents.download_of(id)?.asked.named = true;
             if more {
                 self.choose(id, files);
             }
@@ -267,7 +268,7 @@ impl Session {
         }
         // It may have been begun there since that was looked at.
         let from = (open || found == Found::Some).then_some(old.as_path());
-        if !self.moves.note(id, from, &dir) {
+        if !self.storage.moves.note(id, from, &dir) {
             let text = format!(
                 "too many downloads are on their way to another folder; it stays in {}",
                 old.display()
@@ -275,14 +276,14 @@ impl Session {
             return Err(refuse(CommandErrorKind::Invalid, text));
         }
         self.write_moves();
-        let download = self.download_of(id)?;
-        download.named = true;
+        let download = self.contents.download_of(id)?;
+        download.asked.named = true;
         download.record.dir.clone_from(&dir);
         let open = download.begin_anew();
         let record = download.record.clone();
         self.remember(&record);
         let source = self.contents.get_mut(id).and_then(|content| content.source.take());
-        self.let_go((open, source));
+        self.background.close((open, source));
         self.feed(Input::ContentRemoved { id: *id });
         if more {
             // Only now: it may go on by that, where it is to be.
@@ -302,7 +303,7 @@ impl Session {
 
     /// The one answer to whoever asked.
     pub(super) fn end_move(&mut self, id: &ContentId, answer: Answer) {
-        if let Some(asked) = self.moves.asked.remove(id) {
+        if let Some(asked) = self.storage.moves.asked.remove(id) {
             // A caller that no longer waits is fine.
             let _ = asked.reply.send(answer);
             self.changed();
@@ -311,7 +312,7 @@ impl Session {
 
     /// Whoever waited for a disk too long is told that the download stays.
     pub(super) fn end_slow_moves(&mut self, now: Instant) {
-        let due = self.moves.asked.iter().filter(|(_, asked)| asked.due <= now);
+        let due = self.storage.moves.asked.iter().filter(|(_, asked)| asked.due <= now);
         let error = |asked: &Asked| match asked.found {
             None => refuse(CommandErrorKind::Io, silent(&asked.dir, &asked.old)),
             Some(_) => {
@@ -335,15 +336,15 @@ impl Session {
     /// Where to work on a download that may have to look at another disk than that of `dir`: if that one hangs,
     /// only what comes from there to here waits for it.
     pub(super) fn place_of(&mut self, id: &ContentId, dir: &Path) -> Place {
-        let from = self.moves.from(id).into_iter().find(|from| from != dir);
+        let from = self.storage.moves.from(id).into_iter().find(|from| from != dir);
         match from {
             Some(from) => self.place_between(&from, dir),
-            None => Place::Volume(self.volume_of(dir)),
+            None => Place::Volume(self.background.volume_of(dir)),
         }
     }
 
     fn place_between(&mut self, from: &Path, to: &Path) -> Place {
-        match (self.volume_of(from), self.volume_of(to)) {
+        match (self.background.volume_of(from), self.background.volume_of(to)) {
             (from, to) if from == to => Place::Volume(to),
             (from, to) => Place::Moving(from, to),
         }
@@ -351,9 +352,9 @@ impl Session {
 
     /// All of a download is here: what may be left of it elsewhere, on a disk that was away, goes.
     pub(super) fn end_moves(&mut self, id: &ContentId, name: &str) {
-        for dir in self.moves.from(id) {
+        for dir in self.storage.moves.from(id) {
             let (id, name) = (*id, disk_name(name, id));
-            self.beside(dir, move |dir| {
+            self.background.on_path(dir, move |dir| {
                 let result = discard(&dir, &name, &id);
                 Done::new(move |session| session.on_journal_closed(result))
             });
@@ -363,15 +364,15 @@ impl Session {
 
     /// All of a download is in one place, or nobody wants it any more.
     pub(super) fn forget_moves(&mut self, id: &ContentId) {
-        if self.moves.noted.from.remove(&id.to_string()).is_some() {
+        if self.storage.moves.noted.from.remove(&id.to_string()).is_some() {
             self.write_moves();
         }
     }
 
     fn write_moves(&mut self) {
-        match serde_json::to_string(&self.moves.noted) {
+        match serde_json::to_string(&self.storage.moves.noted) {
             Ok(text) => {
-                let noted = self.library.note_setting(KEY, Some(&text));
+                let noted = self.ledger.library().note_setting(KEY, Some(&text));
                 self.write_down(noted);
             }
             Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),

@@ -6,21 +6,25 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use common::id::{ContentId, PeerId};
+use common::identity::Identity;
 use common::join::JoinString;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock::Gap;
 use super::commands::Answer;
 use super::content::{Content, Role};
 use super::done::Done;
 use super::download::Phase;
+use super::unreached::Failures;
+use super::whereabouts::Whereabouts;
 use super::{Session, refuse};
 use crate::engine::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::event::{Level, Target, What};
 use crate::engine::host::{self, HostedTracker};
-use crate::engine::snapshot::{Catalogue, NetState};
+use crate::engine::snapshot::{Catalogue, NetState, who};
 use swarm::MAX_KNOWN;
 use swarm::event::{Input, SourceHint};
 
@@ -70,6 +74,19 @@ pub(super) struct Net {
     pub(super) sources: HashMap<ContentId, HashMap<PeerId, SourceInfo>>,
     /// Our own tracker, and the way to it for others.
     pub(super) hosted: Option<(HostedTracker, JoinString)>,
+    /// The front end has to ask the user before the network is joined.
+    pub(super) asking: bool,
+    /// How far the tracker's clock is from ours.
+    pub(super) gap: Gap,
+    /// Where sources were in an earlier run.
+    pub(super) whereabouts: Whereabouts,
+    /// Why sources could not be reached.
+    pub(super) failures: Failures,
+    /// Names peers gave themselves, as the tracker passed them on.
+    nicks: HashMap<PeerId, String>,
+    identity: Arc<Identity>,
+    /// Where we listen.
+    listen: SocketAddr,
 }
 
 /// Shares that the tracker does not take.
@@ -80,7 +97,7 @@ pub(super) struct Refused {
 }
 
 impl Net {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(identity: Identity, listen: SocketAddr, whereabouts: Whereabouts) -> Self {
         Self {
             announcer: None,
             events: None,
@@ -98,7 +115,28 @@ impl Net {
             metas: HashMap::new(),
             sources: HashMap::new(),
             hosted: None,
+            asking: false,
+            gap: Gap::default(),
+            whereabouts,
+            failures: Failures::default(),
+            nicks: HashMap::new(),
+            identity: Arc::new(identity),
+            listen,
         }
+    }
+
+    pub(super) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The name that a peer gave itself; empty if it is not known.
+    pub(super) fn nick(&self, peer: &PeerId) -> String {
+        self.nicks.get(peer).cloned().unwrap_or_default()
+    }
+
+    /// A peer as people know it: its own name, or the start of its key.
+    pub(super) fn who(&self, peer: &PeerId) -> String {
+        who(peer, self.nicks.get(peer).map_or("", |nick| nick))
     }
 
     /// What the tracker said about a content.
@@ -135,16 +173,16 @@ impl Session {
     /// Joins a network, leaving the present one.
     pub(super) fn join(&mut self, join: JoinString) {
         self.disconnect_all(Code::ShuttingDown, "joining another network");
-        self.asking = false;
+        self.net.asking = false;
         self.ours.gate.close();
         if let Some(old) = self.net.announcer.take() {
             tokio::spawn(async move { old.leave().await });
         }
         let config = AnnouncerConfig {
-            identity: self.identity.clone(),
+            identity: self.net.identity.clone(),
             join: join.clone(),
             nick: self.config.nick.clone(),
-            port: self.listen.port(),
+            port: self.net.listen.port(),
             local: self.announced_addrs(),
             agent: self.ours.agent.to_string(),
         };
@@ -162,8 +200,8 @@ impl Session {
         self.net.trouble = None;
         self.net.seen_as = None;
         self.net.refused = None;
-        self.telling.forget_registered();
-        let ids: Vec<ContentId> = self.order.clone();
+        self.sharing.telling.forget_registered();
+        let ids: Vec<ContentId> = self.contents.order().to_vec();
         for id in &ids {
             if let Some(content) = self.contents.get_mut(id) {
                 content.registered = false;
@@ -178,8 +216,8 @@ impl Session {
     /// count: whoever has the link may come from anywhere.
     fn announced_addrs(&self) -> Vec<SocketAddr> {
         match self.config.host_secret {
-            Some(_) => host::all_addrs(self.listen),
-            None => host::local_addrs(self.listen),
+            Some(_) => host::all_addrs(self.net.listen),
+            None => host::local_addrs(self.net.listen),
         }
     }
 
@@ -192,7 +230,7 @@ impl Session {
                 (None, Some(meta)) => {
                     announcer.set_share(meta);
                     // It is known by us, and had from us in part.
-                    if let Some(rest) = self.node.offered_rest(id) {
+                    if let Some(rest) = self.core.node().offered_rest(id) {
                         announcer.set_partial(*id, rest);
                     }
                 }
@@ -201,7 +239,7 @@ impl Session {
             },
             Role::Share(_) => {}
             Role::Download(_) => {
-                if let Some(have) = self.node.have(id) {
+                if let Some(have) = self.core.node().have(id) {
                     announcer.set_partial(*id, have.clone());
                 }
                 announcer.locate(*id);
@@ -213,7 +251,7 @@ impl Session {
     pub(super) fn watch_sources(&mut self) {
         let Some(announcer) = &self.net.announcer else { return };
         let downloads = self.contents.downloads().map(|content| content.id);
-        let ids: HashSet<ContentId> = downloads.chain(self.focus).collect();
+        let ids: HashSet<ContentId> = downloads.chain(self.publisher.focus()).collect();
         self.net.sources.retain(|id, _| ids.contains(id));
         announcer.watch(ids);
     }
@@ -222,7 +260,7 @@ impl Session {
     pub(super) fn stay_off(&mut self, join: JoinString, asking: bool) {
         self.net.join = Some(join);
         self.net.state = NetState::Left;
-        self.asking = asking;
+        self.net.asking = asking;
         self.say(Level::Info, Target::Track, "staying out of the network, as configured");
     }
 
@@ -274,8 +312,8 @@ impl Session {
             let _ = reply.send(Ok(Reply::Hosting(join)));
             return;
         }
-        let (state_dir, listen) = (self.config.state_dir.join("tracker"), self.listen);
-        let (tx, secret) = (self.done_tx.clone(), self.config.host_secret.clone());
+        let (state_dir, listen) = (self.config.state_dir.join("tracker"), self.net.listen);
+        let (tx, secret) = (self.background.done(), self.config.host_secret.clone());
         tokio::spawn(async move {
             let result = host::start(state_dir, listen, secret).await;
             // Nobody left to tell: the engine has stopped.
@@ -325,42 +363,9 @@ impl Session {
                 self.recall_all_sources();
             }
             TrackerEvent::Registered { ids } => self.on_registered(ids),
-            TrackerEvent::RegisterFailed { ids, why } => {
-                let text = format!("the tracker did not take {} shares: {why}", ids.len());
-                let refused = self
-                    .net
-                    .refused
-                    .get_or_insert_with(|| Refused { ids: HashSet::new(), why: why.clone() });
-                refused.ids.extend(ids.iter().copied());
-                refused.why = why;
-                let hint = "others cannot find them until that is fixed".to_owned();
-                let what = What::Failed { id: ids.first().copied(), code: "register", hint };
-                self.tell(Level::Error, Target::Track, text.clone(), what);
-                // For whoever waits for one of the others.
-                for id in ids.into_iter().skip(1).take(MAX_TOLD) {
-                    let what = What::Failed { id: Some(id), code: "register", hint: String::new() };
-                    self.tell(Level::Debug, Target::Track, text.clone(), what);
-                }
-            }
+            TrackerEvent::RegisterFailed { ids, why } => self.on_refused_shares(ids, why),
             TrackerEvent::Catalogue { catalogue, metas, gone } => {
-                let first = catalogue.whole && !self.net.catalogue.whole;
-                self.net.catalogue = catalogue;
-                // What is ours is remembered also when nobody offers it any more.
-                for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
-                    self.net.metas.remove(id);
-                }
-                for id in &gone {
-                    if let Some(content) = self.contents.get_mut(id) {
-                        (content.other_complete, content.other_partial) = (0, 0);
-                    }
-                }
-                metas.into_iter().for_each(|meta| self.note_meta(meta));
-                self.count_other_copies();
-                self.check_watches();
-                if first {
-                    // Somebody may wait for just that, to look up a name.
-                    self.publish();
-                }
+                self.on_catalogue(catalogue, metas, gone);
             }
             TrackerEvent::Sources { id, meta, sources, complete, partial, whole } => {
                 if let Some(meta) = meta {
@@ -372,11 +377,15 @@ impl Session {
                     self.check_watches();
                 }
                 if whole && let Some(content) = self.contents.get_mut(&id) {
-                    content.note_others(complete, partial, self.node.offered_rest(&id).is_none());
+                    content.note_others(
+                        complete,
+                        partial,
+                        self.core.node().offered_rest(&id).is_none(),
+                    );
                 }
             }
             TrackerEvent::SourcesLeft { id, peers } => {
-                if let Some(peer) = peers.last().filter(|_| self.focus == Some(id)) {
+                if let Some(peer) = peers.last().filter(|_| self.publisher.focus() == Some(id)) {
                     self.lens_left(*peer);
                 }
                 if let Some(known) = self.net.sources.get_mut(&id) {
@@ -385,6 +394,51 @@ impl Session {
                 self.feed(Input::SourcesLeft { id, peers });
             }
             TrackerEvent::Latency(ms) => self.net.latency_ms = Some(ms),
+        }
+    }
+
+    /// Shares that the tracker does not take.
+    fn on_refused_shares(&mut self, ids: Vec<ContentId>, why: String) {
+        let text = format!("the tracker did not take {} shares: {why}", ids.len());
+        let refused = self
+            .net
+            .refused
+            .get_or_insert_with(|| Refused { ids: HashSet::new(), why: why.clone() });
+        refused.ids.extend(ids.iter().copied());
+        refused.why = why;
+        let hint = "others cannot find them until that is fixed".to_owned();
+        let what = What::Failed { id: ids.first().copied(), code: "register", hint };
+        self.tell(Level::Error, Target::Track, text.clone(), what);
+        // For whoever waits for one of the others.
+        for id in ids.into_iter().skip(1).take(MAX_TOLD) {
+            let what = What::Failed { id: Some(id), code: "register", hint: String::new() };
+            self.tell(Level::Debug, Target::Track, text.clone(), what);
+        }
+    }
+
+    fn on_catalogue(
+        &mut self,
+        catalogue: Arc<Catalogue>,
+        metas: Vec<FileMeta>,
+        gone: Vec<ContentId>,
+    ) {
+        let first = catalogue.whole && !self.net.catalogue.whole;
+        self.net.catalogue = catalogue;
+        // What is ours is remembered also when nobody offers it any more.
+        for id in gone.iter().filter(|id| !self.contents.contains_key(id)) {
+            self.net.metas.remove(id);
+        }
+        for id in &gone {
+            if let Some(content) = self.contents.get_mut(id) {
+                (content.other_complete, content.other_partial) = (0, 0);
+            }
+        }
+        metas.into_iter().for_each(|meta| self.note_meta(meta));
+        self.count_other_copies();
+        self.check_watches();
+        if first {
+            // Somebody may wait for just that, to look up a name.
+            self.publish();
         }
     }
 
@@ -442,20 +496,20 @@ impl Session {
 
     fn on_sources(&mut self, id: ContentId, sources: Vec<SourceInfo>, whole: bool) {
         let mut hints = Vec::with_capacity(sources.len());
-        let watched =
-            self.contents.get(&id).is_some_and(|c| c.phase().is_some()) || self.focus == Some(id);
+        let watched = self.contents.get(&id).is_some_and(|c| c.phase().is_some())
+            || self.publisher.focus() == Some(id);
         for source in sources {
-            if source.peer == self.me {
+            if source.peer == self.core.me() {
                 continue;
             }
-            self.nicks.insert(source.peer, source.nick.clone());
+            self.net.nicks.insert(source.peer, source.nick.clone());
             hints.push(SourceHint {
                 peer: source.peer,
                 addrs: source.addrs.clone(),
                 have: source.have,
                 set: source.set.clone(),
             });
-            if let Some(lens) = self.lens.as_mut().filter(|lens| lens.id == id) {
+            if let Some(lens) = self.publisher.lens_of(&id) {
                 lens.heard(source.peer);
             }
             if watched {
@@ -466,12 +520,12 @@ impl Session {
             }
         }
         // Names are kept only for as long as they may be shown.
-        if self.nicks.len() > MAX_NICKS {
+        if self.net.nicks.len() > MAX_NICKS {
             let conns: HashSet<PeerId> = self.conns.values().map(|conn| conn.peer).collect();
-            self.nicks.retain(|peer, _| conns.contains(peer));
+            self.net.nicks.retain(|peer, _| conns.contains(peer));
         }
         if self.contents.contains_key(&id) && (whole || !hints.is_empty()) {
-            self.node.set_links(&self.ours.links.now());
+            self.core.node_mut().set_links(&self.ours.links.now());
             self.feed(Input::SourcesFound { id, sources: hints });
         }
     }
@@ -484,7 +538,7 @@ impl Session {
                 content.note_others(
                     row.complete,
                     partial,
-                    self.node.offered_rest(&row.id).is_none(),
+                    self.core.node().offered_rest(&row.id).is_none(),
                 );
             }
         }

@@ -212,12 +212,12 @@ type Step = std::io::Result<(Vec<Leftover>, Option<Search>)>;
 impl Session {
     /// A folder for downloads just told how much is free: it does not hang, and may be searched.
     pub(super) fn look_for_orphans(&mut self, dir: &Path, now: Instant) {
-        let first = self.probe.orphans_after();
-        if self.stopping.is_some() || !self.orphans.begin(dir, now, first) {
+        let first = self.background.probe().orphans_after();
+        if self.stopping.is_some() || !self.storage.orphans.begin(dir, now, first) {
             return;
         }
-        let me = self.me;
-        self.beside(dir.to_path_buf(), move |dir| {
+        let me = self.core.me();
+        self.background.on_path(dir.to_path_buf(), move |dir| {
             let step = Search::open(&dir).and_then(|search| search.go_on(&me));
             Done::new(move |session| session.on_searched(dir, step))
         });
@@ -225,9 +225,9 @@ impl Session {
 
     /// Goes on with searches, so many steps a second.
     pub(super) fn search_on(&mut self, now: Instant) {
-        for (dir, search) in self.orphans.take_due(now) {
-            let me = self.me;
-            self.beside(dir, move |dir| {
+        for (dir, search) in self.storage.orphans.take_due(now) {
+            let me = self.core.me();
+            self.background.on_path(dir, move |dir| {
                 let step = search.go_on(&me);
                 Done::new(move |session| session.on_searched(dir, step))
             });
@@ -235,7 +235,7 @@ impl Session {
     }
 
     fn on_searched(&mut self, dir: PathBuf, step: Step) {
-        let Some(mut going) = self.orphans.going.remove(&dir) else { return };
+        let Some(mut going) = self.storage.orphans.going.remove(&dir) else { return };
         let (found, next) = match step {
             Ok(step) => step,
             Err(error) => {
@@ -249,10 +249,10 @@ impl Session {
         }
         if let Some(search) = next {
             going.next = Some((search, Instant::now() + STEP_EVERY));
-            self.orphans.going.insert(dir, going);
+            self.storage.orphans.going.insert(dir, going);
             return;
         }
-        self.orphans.end(&dir, &going.seen);
+        self.storage.orphans.end(&dir, &going.seen);
         if let Some(more @ 1..) = going.told.checked_sub(MAX_TOLD) {
             let text = format!("{}: {more} more old parts like these", dir.display());
             self.say(Level::Warn, Target::Disk, text);
@@ -267,20 +267,21 @@ impl Session {
         let claimed = match known {
             Some(Role::Download(_)) => true,
             // Its journal may be all that remembers it.
-            Some(Role::Share(_)) => found.part.is_none() || self.copies.has(&found.id),
-            None => self.removed.iter().any(|removed| removed.id() == found.id),
+            Some(Role::Share(_)) => found.part.is_none() || self.storage.copies.has(&found.id),
+            None => self.storage.removals.has(&found.id),
         };
-        if claimed || self.orphans.is_spared(&found.id) {
-            self.orphans.dirty |= self.orphans.noted.unwanted.remove(&found.journal).is_some();
+        if claimed || self.storage.orphans.is_spared(&found.id) {
+            self.storage.orphans.dirty |=
+                self.storage.orphans.noted.unwanted.remove(&found.journal).is_some();
             return false;
         }
-        let Some(days) = self.orphans.note(&found, unix_ms()) else { return false };
+        let Some(days) = self.storage.orphans.note(&found, unix_ms()) else { return false };
         if days >= WAIT_DAYS {
             self.bury_orphan(dir, found);
             return false;
         }
         let Some(part) = &found.part else { return false };
-        let news = self.orphans.told.insert(found.journal.clone());
+        let news = self.storage.orphans.told.insert(found.journal.clone());
         if news && tell {
             let (id, left) = (found.id, WAIT_DAYS - days);
             let size =
@@ -298,23 +299,23 @@ impl Session {
 
     /// Deletes it beside the session; should somebody want it before that is done, it stays.
     fn bury_orphan(&mut self, dir: &Path, found: Leftover) {
-        if self.orphans.buried.contains_key(&found.journal) {
+        if self.storage.orphans.buried.contains_key(&found.journal) {
             return;
         }
-        let (me, wanted) = (self.me, Arc::new(AtomicBool::new(false)));
-        self.orphans.buried.insert(found.journal.clone(), (found.id, wanted.clone()));
-        self.beside(dir.to_path_buf(), move |dir| {
+        let (me, wanted) = (self.core.me(), Arc::new(AtomicBool::new(false)));
+        self.storage.orphans.buried.insert(found.journal.clone(), (found.id, wanted.clone()));
+        self.background.on_path(dir.to_path_buf(), move |dir| {
             let result = bury(&dir, &found, &me, &wanted);
             Done::new(move |session| session.on_buried(&found, result))
         });
     }
 
     fn on_buried(&mut self, found: &Leftover, result: Result<Option<u64>, DiskError>) {
-        self.orphans.buried.remove(&found.journal);
+        self.storage.orphans.buried.remove(&found.journal);
         match result {
             Ok(bytes) => {
-                self.orphans.noted.unwanted.remove(&found.journal);
-                self.orphans.dirty = true;
+                self.storage.orphans.noted.unwanted.remove(&found.journal);
+                self.storage.orphans.dirty = true;
                 if let Some(bytes) = bytes {
                     let path = found.part.as_ref().unwrap_or(&found.journal);
                     let text = format!(
@@ -332,12 +333,12 @@ impl Session {
 
     /// Writes down what is known, if that changed.
     pub(super) fn write_orphans(&mut self) {
-        if !std::mem::take(&mut self.orphans.dirty) {
+        if !std::mem::take(&mut self.storage.orphans.dirty) {
             return;
         }
-        match serde_json::to_string(&self.orphans.noted) {
+        match serde_json::to_string(&self.storage.orphans.noted) {
             Ok(text) => {
-                let noted = self.library.note_setting(KEY, Some(&text));
+                let noted = self.ledger.library().note_setting(KEY, Some(&text));
                 self.write_down(noted);
             }
             Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),

@@ -13,6 +13,7 @@ use super::commands::Answer;
 use super::content::Content;
 use super::done::Done;
 use super::download::{Phase, Recall};
+use super::opened::Files;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 
@@ -30,7 +31,7 @@ type Find = fn(&Path) -> Result<PathBuf, CommandError>;
 
 /// Why something is looked for.
 #[derive(Debug, Clone)]
-pub(super) enum Aim {
+enum Aim {
     /// The user wants it shared, under this name if it is not to be its own.
     Share(Option<String>),
     /// It is to be shared unless it was found damaged.
@@ -42,7 +43,7 @@ pub(super) enum Aim {
 }
 
 /// Something to be shared, once it is found.
-pub(super) struct Sought {
+struct Sought {
     path: PathBuf,
     aim: Aim,
     /// What was unshared after this was asked for: that is the user's later word.
@@ -83,8 +84,14 @@ impl SoughtPaths {
     }
 }
 
+/// Folders chosen for downloads that are not known to be usable yet, the newest last.
+#[derive(Default)]
+pub(super) struct ChosenFolders {
+    all: Vec<Chosen>,
+}
+
 /// A folder where downloads are to go, once it turns out to be usable.
-pub(super) struct Chosen {
+struct Chosen {
     number: u64,
     dir: PathBuf,
     at: Instant,
@@ -126,23 +133,23 @@ impl Session {
     }
 
     fn seek(&mut self, path: PathBuf, aim: Aim, reply: oneshot::Sender<Answer>) {
-        if self.sought.all.len() + self.jobs.len() >= MAX_SOUGHT {
+        if self.sharing.sought.all.len() + self.sharing.jobs.len() >= MAX_SOUGHT {
             let text = "too much waits to be shared already; share it again when that is done";
             let _ = reply.send(Err(refuse(CommandErrorKind::Io, text)));
             return;
         }
-        let number = self.new_number();
+        let number = self.background.new_number();
         let sought = Sought { path, aim, unshared: Vec::new(), reply };
-        if self.sought.add(number, sought) {
+        if self.sharing.sought.add(number, sought) {
             self.look_for(number);
         }
     }
 
     /// Looks for it beside the session: many at once on all volumes, few on each.
     fn look_for(&mut self, number: u64) {
-        let Some(sought) = self.sought.all.get(&number) else { return };
-        if matches!(sought.aim, Aim::Offer) && self.jobs.len() >= MAX_AHEAD {
-            return self.sought.later.push_back(number);
+        let Some(sought) = self.sharing.sought.all.get(&number) else { return };
+        if matches!(sought.aim, Aim::Offer) && self.sharing.jobs.len() >= MAX_AHEAD {
+            return self.sharing.sought.later.push_back(number);
         }
         let find: Find = match sought.aim {
             Aim::Share(_) | Aim::Offer | Aim::Watched(_) => real_path,
@@ -151,8 +158,8 @@ impl Session {
         let path = sought.path.clone();
         // A program that is told its paths at each start says nothing new about them.
         let asks = self.config.watch && matches!(sought.aim, Aim::Offer);
-        let library = asks.then(|| self.library.clone());
-        self.beside(path, move |path| {
+        let library = asks.then(|| self.ledger.library().clone());
+        self.background.on_path(path, move |path| {
             let result = find(&path);
             let known = match (&library, &result) {
                 (Some(library), Ok(path)) => library.is_shared(path).unwrap_or(true),
@@ -164,8 +171,8 @@ impl Session {
 
     /// Less is being hashed: looks for what waits for that.
     pub(super) fn look_for_more(&mut self) {
-        if self.jobs.len() < MAX_AHEAD
-            && let Some(number) = self.sought.later.pop_front()
+        if self.sharing.jobs.len() < MAX_AHEAD
+            && let Some(number) = self.sharing.sought.later.pop_front()
         {
             self.look_for(number);
         }
@@ -174,7 +181,7 @@ impl Session {
     /// What is to be shared was found, or not: where it really is, and whether it is `known` to have been shared before,
     /// where somebody wants to know that.
     fn on_found(&mut self, number: u64, result: Result<PathBuf, CommandError>, known: bool) {
-        let Some((sought, next)) = self.sought.take(number) else { return };
+        let Some((sought, next)) = self.sharing.sought.take(number) else { return };
         let Sought { aim, unshared, reply, .. } = sought;
         let answer = result.and_then(|path| self.found(aim, path, known, &unshared));
         // A caller that no longer waits is fine.
@@ -209,21 +216,21 @@ impl Session {
 
     /// What is sought and lies there is not to be shared any more.
     pub(super) fn note_unshared(&mut self, paths: &[PathBuf]) {
-        for sought in self.sought.all.values_mut() {
+        for sought in self.sharing.sought.all.values_mut() {
             sought.unshared.extend_from_slice(paths);
         }
     }
 
     /// Another folder for downloads, once it turns out to be usable.
     pub(super) fn download_to(&mut self, dir: PathBuf, reply: oneshot::Sender<Answer>) {
-        if self.chosen.len() >= MAX_CHOSEN {
+        if self.storage.chosen.all.len() >= MAX_CHOSEN {
             let text = "the folders chosen before do not answer; is their disk connected?";
             let _ = reply.send(Err(refuse(CommandErrorKind::Io, text)));
             return;
         }
-        let (number, at) = (self.new_number(), Instant::now());
-        self.chosen.push(Chosen { number, dir: dir.clone(), at, late: false, reply });
-        self.beside(dir, move |dir| {
+        let (number, at) = (self.background.new_number(), Instant::now());
+        self.storage.chosen.all.push(Chosen { number, dir: dir.clone(), at, late: false, reply });
+        self.background.on_path(dir, move |dir| {
             let result = usable(&dir, "downloads go where they went");
             Done::new(move |session| session.on_chosen(number, result))
         });
@@ -231,24 +238,25 @@ impl Session {
 
     /// Where a download goes that is asked for now.
     pub(super) fn downloads_folder(&self) -> &Path {
-        let chosen = self.chosen.iter().rev().find(|chosen| !chosen.late);
+        let chosen = self.storage.chosen.all.iter().rev().find(|chosen| !chosen.late);
         chosen.map_or(&self.config.downloads, |chosen| &chosen.dir)
     }
 
     /// Whether it is not known yet if a folder can be used: nothing is begun there.
     pub(super) fn is_unsure_of(&self, dir: &Path) -> bool {
-        self.chosen.iter().any(|chosen| chosen.dir == dir)
+        self.storage.chosen.all.iter().any(|chosen| chosen.dir == dir)
     }
 
     fn on_chosen(&mut self, number: u64, result: Result<(), CommandError>) {
-        let Some(at) = self.chosen.iter().position(|chosen| chosen.number == number) else {
+        let Some(at) = self.storage.chosen.all.iter().position(|chosen| chosen.number == number)
+        else {
             return;
         };
-        let Chosen { dir, at: since, late, reply, .. } = self.chosen.remove(at);
+        let Chosen { dir, at: since, late, reply, .. } = self.storage.chosen.all.remove(at);
         match &result {
             Ok(()) if late => {}
             Ok(()) => {
-                self.chosen.iter_mut().take(at).for_each(|earlier| earlier.late = true);
+                self.storage.chosen.all.iter_mut().take(at).for_each(|earlier| earlier.late = true);
                 self.config.downloads.clone_from(&dir);
                 self.look_at_rooms();
             }
@@ -265,7 +273,10 @@ impl Session {
         let instead = self.downloads_folder().to_path_buf();
         let mut records = Vec::new();
         for download in self.contents.downloads_mut().filter_map(Content::as_download) {
-            if download.record.dir == dir && download.asked >= since && download.partial.is_none() {
+            if download.record.dir == dir
+                && download.asked.at >= since
+                && download.partial().is_none()
+            {
                 download.record.dir.clone_from(&instead);
                 records.push(download.record.clone());
             }
@@ -278,9 +289,9 @@ impl Session {
 fn unopened(content: &mut Content) -> Option<ContentId> {
     let id = content.id;
     let download = content.as_download()?;
-    let open = download.opening.is_some() || download.partial.is_some();
+    let closed = matches!(download.files, Files::Closed);
     let waits = download.phase == Phase::Opening && download.recall != Recall::Asked;
-    (waits && !open).then_some(id)
+    (waits && closed).then_some(id)
 }
 
 /// Where a file or folder really is, which is how shares are told apart; blocks.

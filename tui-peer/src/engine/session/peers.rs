@@ -73,7 +73,7 @@ impl Session {
                 self.on_refused(conn, permanent, code, &why);
             }
             ConnEvent::DialFailed { peer, permanent, proven, why } => {
-                self.on_dial_failed(peer, (permanent, proven), &why);
+                self.on_dial_failed(peer, permanent, proven, &why);
             }
             ConnEvent::Message { conn, msg, mut place } => {
                 place.answer();
@@ -87,7 +87,7 @@ impl Session {
                 if let Some(entry) = self.conns.get_mut(&conn) {
                     if let Some((_, _, len)) = entry.serving.remove(&rid) {
                         entry.up += u64::from(len);
-                        self.totals.up += u64::from(len);
+                        self.counters.totals.up += u64::from(len);
                     }
                     self.feed(Input::Served { conn, rid });
                 }
@@ -102,7 +102,7 @@ impl Session {
                 match (what, code) {
                     (Some((id, _, _)), Code::Gone) => self.on_unreadable(id),
                     (Some((id, chunk, _)), Code::LocalIo) => {
-                        self.errors.read += 1;
+                        self.counters.errors.read += 1;
                         self.on_read_error(id, chunk);
                     }
                     _ => {}
@@ -111,7 +111,7 @@ impl Session {
             ConnEvent::Down { conn, why } => {
                 let Some(entry) = self.conns.remove(&conn) else { return };
                 if entry.greeted {
-                    let text = format!("{} disconnected: {why}", self.who(&entry.peer));
+                    let text = format!("{} disconnected: {why}", self.net.who(&entry.peer));
                     let what = What::Peer { peer: entry.peer, connected: false };
                     self.tell(Level::Debug, Target::Net, text, what);
                 }
@@ -122,8 +122,8 @@ impl Session {
     }
 
     fn say_connected(&mut self, peer: PeerId, addr: SocketAddr) {
-        self.failures.reached(&peer);
-        let text = format!("{} connected ({addr})", self.who(&peer));
+        self.net.failures.reached(&peer);
+        let text = format!("{} connected ({addr})", self.net.who(&peer));
         let what = What::Peer { peer, connected: true };
         self.tell(Level::Debug, Target::Net, text, what);
     }
@@ -153,7 +153,7 @@ impl Session {
         let len = u32::try_from(buf.len()).unwrap_or(u32::MAX);
         entry.down += u64::from(len);
         entry.bufs.entry(rid).or_default().push(buf);
-        self.totals.down += u64::from(len);
+        self.counters.totals.down += u64::from(len);
         self.feed(Input::Data { conn, rid, off, len });
     }
 
@@ -169,21 +169,21 @@ impl Session {
         match event {
             DiskEvent::ChunkStored { id, chunk } => self.feed(Input::ChunkStored { id, chunk }),
             DiskEvent::ChunkCorrupt { id, chunk, actual } => {
-                self.errors.hash += 1;
+                self.counters.errors.hash += 1;
                 self.feed(Input::ChunkCorrupt { id, chunk, actual });
             }
             DiskEvent::ChunkNotStored { id, chunk, error } => {
                 // What the sync said counts, and comes with an event of its own.
                 if !matches!(error, DiskError::Unsure { .. }) {
-                    self.errors.write += 1;
+                    self.counters.errors.write += 1;
                     self.block(id, &error);
                 }
                 self.feed(Input::ChunkNotStored { id, chunk });
             }
             DiskEvent::Synced { .. } => {}
             DiskEvent::SyncFailed { id, lost, error } => {
-                self.errors.sync += 1;
-                if self.download_of(&id).is_err() {
+                self.counters.errors.sync += 1;
+                if self.contents.download_of(&id).is_err() {
                     // Removed meanwhile, and perhaps shared from elsewhere.
                     return;
                 }

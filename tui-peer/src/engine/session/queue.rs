@@ -7,7 +7,7 @@ use common::id::ContentId;
 
 use super::clock::unix_ms;
 use super::content::{Content, Role};
-use super::download::{Download, Phase};
+use super::download::Phase;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Priority, Reorder, Reply, Selection};
 use crate::engine::event::{Level, Target};
@@ -68,7 +68,7 @@ impl Session {
         let mut places = self.config.max_active.max(1);
         let now = Instant::now();
         for id in self.line() {
-            let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
+            let Some(download) = self.contents.download_mut(&id) else {
                 continue;
             };
             match download.phase {
@@ -104,7 +104,7 @@ impl Session {
             let id = content.id;
             let Some(download) = content.as_download() else { continue };
             let stuck = match download.phase {
-                Phase::Getting | Phase::Resolving => self.node.is_stuck(&id),
+                Phase::Getting | Phase::Resolving => self.core.node().is_stuck(&id),
                 Phase::Opening => true,
                 _ => false,
             };
@@ -121,7 +121,7 @@ impl Session {
     }
 
     pub(super) fn pause(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
-        let download = self.download_of(id)?;
+        let download = self.contents.download_of(id)?;
         if matches!(download.phase, Phase::Finishing) {
             let text = "all of it is here and just being put in place";
             return Err(refuse(CommandErrorKind::Invalid, text));
@@ -137,8 +137,8 @@ impl Session {
     }
 
     pub(super) fn resume(&mut self, id: &ContentId) -> Result<Reply, CommandError> {
-        let download = self.download_of(id)?;
-        download.told = false;
+        let download = self.contents.download_of(id)?;
+        download.trouble.told = false;
         if download.only_looks() {
             download.record.selection = Selection::All;
         }
@@ -148,7 +148,7 @@ impl Session {
 
     /// Goes on after a pause or an error, or without waiting for a source: when its turn comes.
     pub(super) fn try_again(&mut self, id: &ContentId) {
-        let Ok(download) = self.download_of(id) else { return };
+        let Ok(download) = self.contents.download_of(id) else { return };
         match download.phase {
             Phase::Paused | Phase::Failed(_) | Phase::Blocked { .. } | Phase::Watching => {}
             _ => return,
@@ -169,7 +169,7 @@ impl Session {
         id: &ContentId,
         priority: Priority,
     ) -> Result<Reply, CommandError> {
-        let download = self.download_of(id)?;
+        let download = self.contents.download_of(id)?;
         if download.record.wish.priority != priority {
             download.record.wish.priority = priority;
             self.wish_changed(id);
@@ -178,10 +178,10 @@ impl Session {
     }
 
     pub(super) fn reorder(&mut self, id: &ContentId, to: Reorder) -> Result<Reply, CommandError> {
-        let priority = self.download_of(id)?.record.wish.priority;
+        let priority = self.contents.download_of(id)?.record.wish.priority;
         let mut order = self.line();
         let alike = |session: &mut Self, other: &ContentId| {
-            session.download_of(other).is_ok_and(|d| d.record.wish.priority == priority)
+            session.contents.download_of(other).is_ok_and(|d| d.record.wish.priority == priority)
         };
         // Those of a priority stand together.
         let first = order.iter().position(|other| alike(self, other)).unwrap_or(0);
@@ -206,7 +206,7 @@ impl Session {
         let moved = order.remove(at);
         order.insert(there, moved);
         for (rank, id) in (0i64..).zip(&order) {
-            if let Ok(download) = self.download_of(id)
+            if let Ok(download) = self.contents.download_of(id)
                 && download.record.wish.rank != rank
             {
                 download.record.wish.rank = rank;
@@ -220,7 +220,7 @@ impl Session {
     }
 
     pub(super) fn sequential(&mut self, id: &ContentId, on: bool) -> Result<Reply, CommandError> {
-        let download = self.download_of(id)?;
+        let download = self.contents.download_of(id)?;
         if download.record.wish.sequential != on {
             download.record.wish.sequential = on;
             self.wish_changed(id);
@@ -266,7 +266,7 @@ impl Session {
 
     /// Remembers what the user wishes for a download now, and acts on it.
     fn wish_changed(&mut self, id: &ContentId) {
-        let Ok(download) = self.download_of(id) else { return };
+        let Ok(download) = self.contents.download_of(id) else { return };
         let record = download.record.clone();
         self.remember(&record);
         self.tell_policy(id);
@@ -276,7 +276,7 @@ impl Session {
 
     /// Tells the core what the user wishes for a content it knows.
     pub(super) fn tell_policy(&mut self, id: &ContentId) {
-        let Ok(download) = self.download_of(id) else { return };
+        let Ok(download) = self.contents.download_of(id) else { return };
         let wish = download.record.wish;
         let policy =
             Policy { weight: wish.priority.weight(), sequential: wish.sequential, down: wish.down };
@@ -284,7 +284,12 @@ impl Session {
         self.limit_up(id, wish.up);
     }
 
-    pub(super) fn limits(&mut self, up: Option<u64>, down: Option<u64>) {
+    /// Limits for all transfers together.
+    pub(super) fn limits(
+        &mut self,
+        up: Option<u64>,
+        down: Option<u64>,
+    ) -> Result<Reply, CommandError> {
         self.ours.up.set(up);
         self.ours.down.set(down);
         self.feed(Input::UpLimit(up));
@@ -294,17 +299,6 @@ impl Session {
         };
         let text = format!("limits: up {}, down {}", show(up), show(down));
         self.say(Level::Info, Target::Net, text);
-    }
-
-    pub(super) fn download_of(&mut self, id: &ContentId) -> Result<&mut Download, CommandError> {
-        let content = self.contents.get_mut(id);
-        let content =
-            content.ok_or_else(|| refuse(CommandErrorKind::NotFound, "no such download"))?;
-        match &mut content.role {
-            Role::Download(download) => Ok(download),
-            Role::Share(_) => {
-                Err(refuse(CommandErrorKind::Invalid, "it is complete and shared, not a download"))
-            }
-        }
+        Ok(Reply::Accepted)
     }
 }

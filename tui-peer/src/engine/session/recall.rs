@@ -9,16 +9,16 @@ use tokio::sync::oneshot;
 
 use super::Session;
 use super::commands::Answer;
-use super::content::Content;
 use super::done::Done;
-use super::download::{HashRange, Phase, Recall};
+use super::download::{Phase, Recall};
+use super::opened::HashRange;
 use crate::engine::disk::{DiskError, Partial};
 use crate::engine::event::{Level, Target};
 
 impl Session {
     /// Whether a download has to wait for what the library knows of its files, which is asked once.
     pub(super) fn recalls(&mut self, id: &ContentId) -> bool {
-        let Ok(download) = self.download_of(id) else { return false };
+        let Ok(download) = self.contents.download_of(id) else { return false };
         let before = download.recall;
         if before == Recall::NotYet {
             download.recall = Recall::Asked;
@@ -29,8 +29,8 @@ impl Session {
 
     /// Looks for a manifest fetched in an earlier run: for somebody who asks, or to go on.
     pub(super) fn recall_manifest(&self, id: ContentId, reply: Option<oneshot::Sender<Answer>>) {
-        let library = self.library.clone();
-        self.background(move || {
+        let library = self.ledger.library().clone();
+        self.background.own(move || {
             let bytes = library.manifest(&id).ok().flatten();
             let manifest = bytes.and_then(|bytes| Manifest::parse(bytes).ok());
             Done::new(move |session| session.on_recalled(id, manifest, reply))
@@ -54,7 +54,7 @@ impl Session {
             let _ = reply.send(self.known_files(&id));
             return;
         }
-        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
+        let Some(download) = self.contents.download_mut(&id) else {
             return;
         };
         if std::mem::replace(&mut download.recall, Recall::Done) == Recall::Asked
@@ -67,41 +67,41 @@ impl Session {
     /// Hash ranges just learned go into the journal, so that a restart can check what is on disk
     /// without asking anybody.
     pub(super) fn on_hashes(&mut self, id: ContentId, file: u32, index: u32, hashes: &[Hash]) {
-        let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) else {
-            return;
-        };
-        if !download.saved_hashes.insert((file, index)) {
-            return;
-        }
-        if download.partial.is_some() {
-            download.unsaved.push((file, index, hashes.to_vec()));
+        let download = self.contents.download_mut(&id);
+        if let Some(open) = download.and_then(|download| download.files.get_mut()) {
+            open.hashes.add(file, index, hashes);
             self.save_hashes(id);
         }
     }
 
     /// Writes what is not in the journal yet, beside the session and one lot after the other.
     fn save_hashes(&mut self, id: ContentId) {
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
-        let Some(download) = download.filter(|d| !d.saving && !d.unsaved.is_empty()) else {
-            return;
-        };
-        let Some(partial) = download.partial.clone() else { return };
-        download.saving = true;
-        let (hashes, dir) = (std::mem::take(&mut download.unsaved), download.record.dir.clone());
-        self.beside(dir, move |_| {
+        let Some(download) = self.contents.download_mut(&id) else { return };
+        let Some(open) = download.files.get_mut() else { return };
+        let Some(hashes) = open.hashes.begin() else { return };
+        let (partial, dir) = (open.partial().clone(), download.record.dir.clone());
+        self.background.on_path(dir, move |_| {
             let result = save_hashes(&partial, &hashes);
-            Done::new(move |session| session.on_hashes_saved(id, result))
+            Done::new(move |session| session.on_hashes_saved(id, partial, result))
         });
     }
 
-    fn on_hashes_saved(&mut self, id: ContentId, result: Result<(), DiskError>) {
+    fn on_hashes_saved(
+        &mut self,
+        id: ContentId,
+        partial: Arc<Partial>,
+        result: Result<(), DiskError>,
+    ) {
         if let Err(error) = result {
             self.say(Level::Warn, Target::Disk, error.to_string());
         }
-        if let Some(download) = self.contents.get_mut(&id).and_then(Content::as_download) {
-            download.saving = false;
+        let download = self.contents.download_mut(&id);
+        if let Some(open) = download.and_then(|download| download.files.same(&partial)) {
+            open.hashes.end();
             self.save_hashes(id);
         }
+        // It may be the last hand on it.
+        self.background.close(partial);
     }
 }
 

@@ -5,7 +5,6 @@ use common::id::{ContentId, Hash};
 use common::merkle::{block_hashes, chunk_hash};
 
 use super::Session;
-use super::content::Content;
 use super::done::Done;
 use super::download::Phase;
 use crate::engine::disk::ReadError;
@@ -22,7 +21,7 @@ impl Session {
         let file = layout.place(number).file;
         let only = layout.file_chunks(file).is_some_and(|chunks| chunks.len() == 1);
         let (len, level) = (layout.len_of(number), layout.chunk_level());
-        let (disk, done) = (self.disk.clone(), self.done_tx.clone());
+        let (disk, done) = (self.ours.disk.clone(), self.background.done());
         tokio::spawn(async move {
             let mut blocks = Vec::new();
             let hash = |bytes: &[u8]| blocks.extend(block_hashes(bytes));
@@ -40,10 +39,10 @@ impl Session {
     }
 
     pub(super) fn on_damaged(&mut self, id: ContentId, chunk: u32) {
-        let download = self.contents.get_mut(&id).and_then(Content::as_download);
+        let download = self.contents.download_mut(&id);
         let partial = download
             .filter(|download| download.phase != Phase::Finishing)
-            .and_then(|download| Some((download.partial.clone()?, download.record.dir.clone())));
+            .and_then(|download| Some((download.partial()?.clone(), download.record.dir.clone())));
         if let Some((partial, dir)) = partial {
             // Not finished yet: the journal must not vouch for it, then it is fetched again.
             let text = format!(
@@ -51,7 +50,7 @@ impl Session {
                 self.shown_name(&id)
             );
             self.say(Level::Error, Target::Disk, text);
-            return self.beside(dir, move |_| {
+            return self.background.on_path(dir, move |_| {
                 let mut lost = ChunkSet::empty(partial.layout().chunks());
                 lost.insert(chunk);
                 let result = partial.distrust(&lost);

@@ -1,5 +1,6 @@
 //! Downloads the user took out of the list, and for some seconds can have back.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use common::names::show;
 use super::content::{Content, Role, disk_name};
 use super::done::Done;
 use super::download::Phase;
+use super::opened::Open;
 use super::{Session, refuse};
 use crate::engine::command::{CommandError, CommandErrorKind, Reply, UNDO_TIME};
 use crate::engine::disk::{DiskError, Partial, discard};
@@ -54,6 +56,28 @@ impl Removed {
     }
 }
 
+/// Downloads that can be taken back, the oldest first.
+#[derive(Default)]
+pub(super) struct Removals {
+    all: VecDeque<Removed>,
+}
+
+impl Removals {
+    pub(super) fn has(&self, id: &ContentId) -> bool {
+        self.all.iter().any(|removed| removed.id() == *id)
+    }
+
+    fn take(&mut self, id: &ContentId) -> Option<Removed> {
+        let at = self.all.iter().position(|removed| removed.id() == *id)?;
+        self.all.remove(at)
+    }
+
+    /// When the next one can no longer be taken back.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.all.front().map(|removed| removed.at + UNDO_TIME)
+    }
+}
+
 /// A download that turned out to be here already.
 pub(super) struct Superseded {
     record: DownloadRecord,
@@ -93,23 +117,24 @@ impl Session {
         self.say(Level::Info, Target::Fetch, text);
         if let Role::Download(download) = content.role {
             self.write_removal(&download.record, delete_partial);
-            let mut partial = download.partial;
+            let open = download.files.into_open();
+            let mut partial = open.map(Open::into_partial);
             if !delete_partial {
-                self.let_go(partial.take());
-                let elsewhere = self.moves.from(id);
+                self.background.close(partial.take());
+                let elsewhere = self.storage.moves.from(id);
                 for dir in elsewhere.iter().chain([&download.record.dir]) {
-                    self.orphans.spare(id, dir);
+                    self.storage.orphans.spare(id, dir);
                 }
                 self.write_orphans();
             }
-            if self.removed.len() >= MAX_REMOVED
-                && let Some(oldest) = self.removed.pop_front()
+            if self.storage.removals.all.len() >= MAX_REMOVED
+                && let Some(oldest) = self.storage.removals.all.pop_front()
             {
                 self.bury(oldest);
             }
             let record = download.record;
-            let (delete, at, from) = (delete_partial, Instant::now(), self.moves.from(id));
-            self.removed.push_back(Removed { record, partial, from, delete, at });
+            let (delete, at, from) = (delete_partial, Instant::now(), self.storage.moves.from(id));
+            self.storage.removals.all.push_back(Removed { record, partial, from, delete, at });
         }
         self.start_queued();
         Ok(Reply::Accepted)
@@ -122,11 +147,12 @@ impl Session {
         let Role::Download(download) = self.forget(&id)?.role else { return None };
         self.write_removal(&download.record, true);
         let looks = download.only_looks();
-        let (record, asked) = (download.record.clone(), download.asked);
-        let dir = download.named.then(|| record.dir.clone());
+        let (record, asked) = (download.record.clone(), download.asked.at);
+        let dir = download.asked.named.then(|| record.dir.clone());
         let superseded = Superseded { record, asked, dir, path: prepared.path.clone() };
-        let (record, partial) = (download.record, download.partial);
-        let from = self.moves.from(&id);
+        let partial = download.files.into_open().map(Open::into_partial);
+        let record = download.record;
+        let from = self.storage.moves.from(&id);
         self.bury(Removed { record, partial, from, delete: true, at: Instant::now() });
         self.start_queued();
         let text = format!(
@@ -159,8 +185,8 @@ impl Session {
     /// start does it.
     fn write_removal(&mut self, record: &DownloadRecord, delete: bool) {
         let noted = match delete {
-            true => self.library.note_doomed(record),
-            false => self.library.note_removed(&record.id),
+            true => self.ledger.library().note_doomed(record),
+            false => self.ledger.library().note_removed(&record.id),
         };
         self.write_down(noted);
     }
@@ -170,8 +196,14 @@ impl Session {
     pub(super) fn restore_removals(&mut self, records: Vec<DownloadRecord>) {
         let at = Instant::now();
         for record in records.into_iter().take(MAX_REMOVED) {
-            let from = self.moves.from(&record.id);
-            self.removed.push_back(Removed { record, partial: None, from, delete: true, at });
+            let from = self.storage.moves.from(&record.id);
+            self.storage.removals.all.push_back(Removed {
+                record,
+                partial: None,
+                from,
+                delete: true,
+                at,
+            });
         }
     }
 
@@ -186,9 +218,9 @@ impl Session {
 
     fn forget_removal(&mut self, id: ContentId) {
         // Wanted again and removed again meanwhile: that removal is not done yet.
-        if self.removed.iter().all(|removed| removed.id() != id) {
+        if !self.storage.removals.has(&id) {
             self.forget_moves(&id);
-            let noted = self.library.note_undoomed(&[id]);
+            let noted = self.ledger.library().note_undoomed(&[id]);
             self.write_down(noted);
         }
     }
@@ -205,7 +237,7 @@ impl Session {
         };
         let record = removed.record.clone();
         // Opened anew, and it is locked while the old one lives.
-        self.let_go(removed);
+        self.background.close(removed);
         if !self.contents.contains_key(id) {
             self.remember(&record);
             self.insert(Content::download(record));
@@ -216,21 +248,15 @@ impl Session {
 
     /// A removed download that is wanted again: what there is of it is not deleted.
     pub(super) fn take_removed(&mut self, id: &ContentId) -> Option<Removed> {
-        let at = self.removed.iter().position(|removed| removed.record.id == *id)?;
-        self.removed.remove(at)
-    }
-
-    /// When the next one can no longer be taken back.
-    pub(super) fn removal_due(&self) -> Option<Instant> {
-        self.removed.front().map(|removed| removed.at + UNDO_TIME)
+        self.storage.removals.take(id)
     }
 
     /// Ends the time to take back, of those whose time is over, or of all.
     pub(super) fn bury_removed(&mut self, now: Option<Instant>) {
-        while let Some(due) = self.removal_due()
+        while let Some(due) = self.storage.removals.due()
             && now.is_none_or(|now| now >= due)
         {
-            if let Some(removed) = self.removed.pop_front() {
+            if let Some(removed) = self.storage.removals.all.pop_front() {
                 self.bury(removed);
             }
         }
@@ -240,7 +266,7 @@ impl Session {
         if self.is_doomed(&removed) {
             let (id, dir) = (removed.id(), removed.record.dir.clone());
             let place = self.place_of(&id, &dir);
-            self.help_at(place, dir, move |_| {
+            self.background.run_at(place, dir, move |_| {
                 let result = removed.delete();
                 Done::new(move |session| session.on_deleted(id, result))
             });
@@ -255,7 +281,7 @@ impl Session {
 
     /// What is still to be deleted.
     pub(super) fn take_deletions(&mut self) -> Vec<Removed> {
-        let all = std::mem::take(&mut self.removed);
+        let all = std::mem::take(&mut self.storage.removals.all);
         all.into_iter().filter(|removed| self.is_doomed(removed)).collect()
     }
 }

@@ -127,9 +127,9 @@ impl Session {
             _ => None,
         });
         let wanted = active.chain([&self.config.downloads]).cloned().collect();
-        for dir in self.rooms.begin(wanted, Instant::now()) {
-            let probe = self.probe.clone();
-            self.beside(dir, move |dir| {
+        for dir in self.storage.rooms.begin(wanted, Instant::now()) {
+            let probe = self.background.probe().clone();
+            self.background.on_path(dir, move |dir| {
                 let mut room = Room::look(&dir).ok();
                 if let (Some(room), Some(space)) = (&mut room, probe.space(&dir)) {
                     room.space = space;
@@ -141,7 +141,7 @@ impl Session {
 
     fn on_room(&mut self, dir: &Path, room: Option<Room>) {
         let now = Instant::now();
-        if self.rooms.end(dir, room, now) {
+        if self.storage.rooms.end(dir, room, now) {
             self.changed();
         }
         if room.is_some() {

@@ -15,6 +15,7 @@ use super::hashing::Order;
 use super::helpers::Place;
 use super::ledger::unkept_words;
 use super::moves::NO_DOWNLOAD;
+use super::removed::Superseded;
 use crate::engine::command::{CommandError, CommandErrorKind, Reply};
 use crate::engine::disk::{FileTree, SharedFiles};
 use crate::engine::event::{Level, Target, What};
@@ -29,7 +30,10 @@ const RESTORED_AT_ONCE: usize = 16;
 
 /// A remembered share after a look at the disk.
 pub(super) enum Restored {
-    Unchanged(Box<Prepared>, bool),
+    Unchanged {
+        prepared: Box<Prepared>,
+        downloaded: bool,
+    },
     /// It was found damaged in an earlier run.
     Damaged(ShareRecord),
     Changed(ShareRecord),
@@ -38,6 +42,14 @@ pub(super) enum Restored {
     Gone(ShareRecord),
     /// The library could be read at the start and cannot any more.
     Unread(PathBuf, LibraryError),
+}
+
+/// What becomes of something that is ready, beside what is here of it.
+enum Beside {
+    /// It is served as, or with, what was here.
+    Served,
+    /// By itself, after a download that is done by this.
+    Alone(Box<Prepared>, Option<Superseded>),
 }
 
 impl Session {
@@ -50,7 +62,7 @@ impl Session {
     /// The same as the user's word: whatever lies there now is what is meant.
     pub(super) fn share_as_it_is(&mut self, path: PathBuf, name: Option<String>) {
         let order = Order { name, known: None, scope: Scope::All };
-        if self.jobs.name(&path) {
+        if self.sharing.jobs.name(&path) {
             return;
         }
         // A folder of the user's is looked at again.
@@ -73,24 +85,25 @@ impl Session {
 
     /// Whether something is listed as shared from a path, in order or not.
     pub(super) fn is_listed(&self, path: &Path) -> bool {
-        self.shares_at(path).next().is_some()
+        self.contents.shares_at(path).next().is_some()
     }
 
     /// What is shared from a path, and in order as far as is known.
     pub(super) fn shared_at(&self, path: &Path) -> Option<ContentId> {
-        self.shares_at(path).find(|(_, share)| share.state.is_good()).map(|(id, _)| id)
+        self.contents.shares_at(path).find(|(_, share)| share.state.is_good()).map(|(id, _)| id)
     }
 
     /// Looks at everything that was shared before. What is remembered of it is read by whoever looks.
     pub(super) fn restore_shares(&mut self, paths: Vec<PathBuf>) {
         let mut by_volume: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
         for path in paths {
-            by_volume.entry(self.volume_of(&path)).or_default().push(path);
+            by_volume.entry(self.background.volume_of(&path)).or_default().push(path);
         }
         for (volume, paths) in by_volume {
             for some in in_parts(paths, RESTORED_AT_ONCE) {
-                let (library, probe) = (self.library.clone(), self.probe.clone());
-                self.help(Place::Volume(volume), move || {
+                let (library, probe) =
+                    (self.ledger.library().clone(), self.background.probe().clone());
+                self.background.run(Place::Volume(volume), move || {
                     let look = |path: PathBuf| match library.share(&path) {
                         Ok(record) => {
                             probe.before(&path);
@@ -109,7 +122,9 @@ impl Session {
 
     fn on_restored(&mut self, restored: Restored) {
         match restored {
-            Restored::Unchanged(prepared, downloaded) => self.serve_prepared(*prepared, downloaded),
+            Restored::Unchanged { prepared, downloaded } => {
+                self.serve_prepared(*prepared, downloaded)
+            }
             Restored::Changed(record) => {
                 let shown = common::names::show(&record.name);
                 let text = format!("changed since it was hashed; hashed again: {shown}");
@@ -216,37 +231,10 @@ impl Session {
     /// Serves content that lies complete on our disk.
     pub(super) fn serve_prepared(&mut self, prepared: Prepared, downloaded: bool) {
         let id = prepared.id;
-        let mut superseded = None;
-        if let Some(existing) = self.contents.get_mut(&id) {
-            match &mut existing.role {
-                // The same bytes under another path: one content.
-                Role::Share(share) if share.state.is_good() && share.part.is_none() => {
-                    let path = prepared.path;
-                    // What is read is elsewhere, or was touched since.
-                    if share.paths.first() == Some(&path)
-                        && existing
-                            .source
-                            .as_ref()
-                            .is_some_and(|s| !s.is_of(&path, &prepared.stats))
-                    {
-                        return self.serve_anew(Prepared { path, ..prepared }, downloaded);
-                    }
-                    self.add_path(id, &path);
-                    if prepared.kind == Kind::Folder && !downloaded {
-                        self.note_folder(&path, id);
-                    }
-                    return;
-                }
-                // It is about to be a share by itself.
-                Role::Download(download) if download.phase == Phase::Finishing => return,
-                Role::Download(_) if prepared.have().is_complete() => {
-                    superseded = self.supersede(&prepared);
-                }
-                _ => {
-                    self.forget(&id);
-                }
-            }
-        }
+        let (prepared, superseded) = match self.serve_beside(prepared, downloaded) {
+            Beside::Served => return,
+            Beside::Alone(prepared, superseded) => (*prepared, superseded),
+        };
         let have = prepared.have();
         let tree =
             FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
@@ -296,17 +284,49 @@ impl Session {
         }
     }
 
+    /// The same bytes may be here already: as a share, or as a download that is done by this.
+    fn serve_beside(&mut self, prepared: Prepared, downloaded: bool) -> Beside {
+        let id = prepared.id;
+        let Some(existing) = self.contents.get(&id) else {
+            return Beside::Alone(Box::new(prepared), None);
+        };
+        let superseded = match &existing.role {
+            // The same bytes under another path: one content.
+            Role::Share(share) if share.state.is_good() && share.part.is_none() => {
+                let (path, source) = (&prepared.path, existing.source.as_ref());
+                let first = share.paths.first() == Some(path);
+                // What is read is elsewhere, or was touched since.
+                if first && source.is_some_and(|s| !s.is_of(path, &prepared.stats)) {
+                    self.serve_anew(prepared, downloaded);
+                } else {
+                    self.contents.add_path(id, &prepared.path);
+                    if prepared.kind == Kind::Folder && !downloaded {
+                        self.note_folder(&prepared.path, id);
+                    }
+                }
+                return Beside::Served;
+            }
+            // It is about to be a share by itself.
+            Role::Download(download) if download.phase == Phase::Finishing => {
+                return Beside::Served;
+            }
+            Role::Download(_) if prepared.have().is_complete() => self.supersede(&prepared),
+            _ => {
+                self.forget(&id);
+                None
+            }
+        };
+        Beside::Alone(Box::new(prepared), superseded)
+    }
+
     pub(super) fn insert(&mut self, content: Content) {
         let id = content.id;
         if matches!(content.role, Role::Download(_)) {
-            self.orphans.claim(&id);
+            self.storage.orphans.claim(&id);
         } else if content.is_known_share() {
             self.net.know(&id);
         }
-        if self.contents.insert(content).is_none() {
-            self.order.push(id);
-        }
-        self.note_paths(&id);
+        self.contents.insert(content);
         self.changed();
     }
 
@@ -318,15 +338,13 @@ impl Session {
         if let Some(meta) = content.meta() {
             self.net.unknow(meta);
         }
-        self.let_go(content.source.take());
+        self.background.close(content.source.take());
         if let Role::Share(share) = &content.role {
-            share.paths.iter().for_each(|path| self.share_paths.forget(path, id));
             // The earlier states of a folder go with the newest.
             for older in self.folders.ended(id, &share.paths) {
                 self.forget(&older);
             }
         }
-        self.order.retain(|other| other != id);
         self.not_refused(id);
         self.feed(Input::ContentRemoved { id: *id });
         if let Some(announcer) = &self.net.announcer {
@@ -355,7 +373,7 @@ impl Session {
         if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
             self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
             // One that is just looked at again must not come back.
-            share.paths.iter().for_each(|path| self.jobs.cancel(path));
+            share.paths.iter().for_each(|path| self.sharing.jobs.cancel(path));
             self.note_unshared(&share.paths);
             self.unremember(&share.paths, Some(id));
         }
@@ -371,7 +389,9 @@ pub(super) fn look(library: &Library, record: ShareRecord) -> Restored {
         Check::Young(_) => Restored::Young(record),
         Check::Changed(_) => Restored::Changed(record),
         Check::Unchanged => match library::restore(library, &record) {
-            Ok(prepared) => Restored::Unchanged(Box::new(prepared), record.downloaded),
+            Ok(prepared) => {
+                Restored::Unchanged { prepared: Box::new(prepared), downloaded: record.downloaded }
+            }
             Err(_) => Restored::Changed(record),
         },
     }

@@ -1,10 +1,10 @@
 //! From a configuration to a running session.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
@@ -16,24 +16,30 @@ use common::net::Links;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::clock::{Clocks, Gap, system_up};
+use super::background::Background;
+use super::checks::Checks;
+use super::clock::{Clocks, system_up};
+use super::contents::Contents;
+use super::core::Core;
+use super::folders::Folders;
 use super::helpers::threads;
-use super::kept::Keeping;
+use super::kept::Preferences;
+use super::ledger::Ledger;
 use super::network::Net;
-use super::orphans::Orphans;
-use super::remembered::remembered;
+use super::publisher::Publisher;
+use super::sharing::Sharing;
+use super::storage::Storage;
 use super::whereabouts::Whereabouts;
-use super::{DONE_QUEUE, NoProbe, Probe, Queues, SNAPSHOT_EVERY, Session, Totals};
+use super::{Counters, DONE_QUEUE, NoProbe, Probe, Queues, Session};
 use crate::engine::config::{EngineConfig, OnStart, StartError};
-use crate::engine::conn::{Ours, Traffic, listen};
-use crate::engine::disk::{BufPool, Disk};
+use crate::engine::conn::{ConnEvent, Ours, Traffic, listen};
+use crate::engine::disk::{BufPool, Disk, DiskEvent};
 use crate::engine::event::{Level, Target};
-use crate::engine::figures::Errors;
 use crate::engine::gate::Gate;
 use crate::engine::handle::{self, EngineHandle};
-use crate::engine::library::{Library, LibraryError, Opener, plain_opener};
+use crate::engine::library::{Library, LibraryError, Loaded, Opener, plain_opener};
 use crate::engine::limiter::Limiter;
-use crate::engine::snapshot::{Look, Me, Snapshot};
+use crate::engine::snapshot::{Me, Snapshot};
 use swarm::event::Input;
 use swarm::{Node, NodeConfig};
 
@@ -68,15 +74,7 @@ pub(super) async fn start_on(
     probe: Arc<dyn Probe>,
     opener: Opener,
 ) -> Result<EngineHandle, StartError> {
-    let opened = Library::open_unread(&config.state_dir, opener);
-    let opened = opened.and_then(|library| library.load_paths().map(|loaded| (library, loaded)));
-    let (library, (shared, loaded)) = opened.map_err(|error| match error {
-        LibraryError::Locked(path) => StartError::Locked { dir: path.display().to_string() },
-        LibraryError::Io { path, source } => {
-            StartError::Folder { dir: path.display().to_string(), source }
-        }
-        other => StartError::State(other.to_string()),
-    })?;
+    let (library, Remembered { shared, loaded }) = open_library(&config, opener)?;
     if let Some(bytes) = probe.library_keeps() {
         library.keep(bytes);
     }
@@ -91,23 +89,7 @@ pub(super) async fn start_on(
     let (conn_tx, conns) = mpsc::channel(CONN_QUEUE);
     let (disk_tx, disk_rx) = mpsc::channel(DISK_QUEUE);
     let (done_tx, done) = mpsc::channel(DONE_QUEUE);
-    let pool = BufPool::new(BUFFER_BUDGET);
-    let disk = Disk::start(threads(), pool.clone(), disk_tx);
-    let ours = Ours {
-        channel,
-        gate: Gate::new(),
-        port: listening.port(),
-        agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).into(),
-        pool,
-        disk: disk.clone(),
-        up: Arc::new(Limiter::new(config.up)),
-        down: Arc::new(Limiter::new(config.down)),
-        events: conn_tx,
-        links: Arc::new(Links::new()),
-        queued: Arc::default(),
-        traffic: Arc::new(Traffic::default()),
-        next: Arc::new(AtomicU64::new(1)),
-    };
+    let ours = ours(&config, channel, listening.port(), disk_tx, conn_tx);
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
     let node = Node::new(NodeConfig { budget: REQUEST_BUDGET, ..NodeConfig::default() }, me, seed);
     let (handle, parts) = handle::channel(Snapshot::first(Me {
@@ -120,65 +102,26 @@ pub(super) async fn start_on(
     }));
     let accepting = tokio::spawn(listen(listener, ours.clone()));
 
-    let (folders, stale) = super::folders::Folders::load(&loaded.settings, &shared);
+    let now = Instant::now();
+    let (folders, stale) = Folders::load(&loaded.settings, &shared);
     let mut session = Session {
-        identity: Arc::new(identity),
-        me,
-        listen: listening,
-        began: Instant::now(),
-        node,
-        effects: VecDeque::new(),
-        executing: false,
-        conns: BTreeMap::new(),
-        contents: Default::default(),
-        order: Vec::new(),
-        jobs: Default::default(),
-        share_paths: Default::default(),
-        telling: Default::default(),
-        next_job: 0,
-        net: Net::new(),
-        nicks: HashMap::new(),
-        disk,
+        core: Core::new(node, me),
+        background: Background::new(probe, done_tx),
+        publisher: Publisher::new(parts.events, parts.snapshots),
+        ledger: Ledger::new(library),
+        net: Net::new(identity, listening, Whereabouts::load(&loaded.settings, now)),
         ours,
-        library: Arc::new(library),
-        done_tx,
-        events: parts.events,
-        snapshots: parts.snapshots,
-        focus: None,
-        look: Look::default(),
-        lens: None,
-        meters: Default::default(),
-        serving: true,
-        totals: Totals::default(),
-        errors: Errors::default(),
-        stopping: None,
-        dirty: true,
-        published: Instant::now(),
-        snapshot_pause: SNAPSHOT_EVERY,
-        housekept: Instant::now(),
-        rooms: Default::default(),
-        orphans: Orphans::load(&loaded.settings, Instant::now()),
-        moves: super::moves::Moves::load(&loaded.settings),
-        copies: Default::default(),
-        sought: Default::default(),
-        deleting: Vec::new(),
-        chosen: Vec::new(),
-        probe,
-        helpers: Default::default(),
-        volumes: Default::default(),
-        clocks: Clocks::new(Instant::now(), SystemTime::now(), system_up()),
-        gap: Gap::default(),
-        removed: VecDeque::new(),
-        bans: Vec::new(),
-        keeping: Keeping::load(&loaded.settings, Instant::now()),
-        whereabouts: Whereabouts::load(&loaded.settings, Instant::now()),
-        ledger: Default::default(),
-        asked: Default::default(),
-        looks: super::altered::Looks::new(Instant::now()),
+        conns: BTreeMap::new(),
+        contents: Contents::default(),
         folders,
-        failing: Default::default(),
-        failures: Default::default(),
-        asking: false,
+        sharing: Sharing::default(),
+        checks: Checks::new(now),
+        storage: Storage::load(&loaded.settings, now),
+        preferences: Preferences::load(&loaded.settings, now),
+        counters: Counters::default(),
+        clocks: Clocks::new(now, SystemTime::now(), system_up()),
+        housekept: now,
+        stopping: None,
         config,
     };
     if let Some(text) = fallback {
@@ -188,32 +131,89 @@ pub(super) async fn start_on(
     if stale {
         session.write_watched();
     }
-    session.restore_bans();
-    session.feed(Input::UpLimit(session.config.up));
-    session.feed(Input::DownLimit(session.config.down));
-    let mut join = session.config.join.clone();
-    if join.is_none() && session.config.remember && !session.config.will_host {
-        match remembered(&session.config.state_dir) {
-            Ok(found) => join = found,
-            Err(unusable) => session.miss_network(&unusable),
-        }
-    }
-    match (join, session.config.on_start) {
-        (Some(join), OnStart::Resume) => session.join(join),
-        (Some(join), wish) => session.stay_off(join, wish == OnStart::Ask),
-        (None, _) => {}
-    }
-    session.restore_shares(shared);
-    session.restore_downloads(loaded.downloads);
-    session.restore_removals(loaded.doomed);
-    session.look_at_rooms();
-    session.publish();
+    session.begin_run(Remembered { shared, loaded });
     let queues = Queues { commands: parts.commands, stop: parts.stop, conns, disk: disk_rx, done };
     tokio::spawn(async move {
         session.run(queues).await;
         accepting.abort();
     });
     Ok(handle)
+}
+
+/// What the library has of earlier runs.
+struct Remembered {
+    /// Where shares lie.
+    shared: Vec<PathBuf>,
+    loaded: Loaded,
+}
+
+fn open_library(
+    config: &EngineConfig,
+    opener: Opener,
+) -> Result<(Library, Remembered), StartError> {
+    let opened = Library::open_unread(&config.state_dir, opener);
+    let opened = opened.and_then(|library| library.load_paths().map(|loaded| (library, loaded)));
+    let (library, (shared, loaded)) = opened.map_err(|error| match error {
+        LibraryError::Locked(path) => StartError::Locked { dir: path.display().to_string() },
+        LibraryError::Io { path, source } => {
+            StartError::Folder { dir: path.display().to_string(), source }
+        }
+        other => StartError::State(other.to_string()),
+    })?;
+    Ok((library, Remembered { shared, loaded }))
+}
+
+/// What all connections share.
+fn ours(
+    config: &EngineConfig,
+    channel: Channel,
+    port: u16,
+    disk_tx: mpsc::Sender<DiskEvent>,
+    events: mpsc::Sender<ConnEvent>,
+) -> Ours {
+    let pool = BufPool::new(BUFFER_BUDGET);
+    Ours {
+        channel,
+        gate: Gate::new(),
+        port,
+        agent: concat!("shoal/", env!("CARGO_PKG_VERSION")).into(),
+        disk: Disk::start(threads(), pool.clone(), disk_tx),
+        pool,
+        up: Arc::new(Limiter::new(config.up)),
+        down: Arc::new(Limiter::new(config.down)),
+        events,
+        links: Arc::new(Links::new()),
+        queued: Arc::default(),
+        traffic: Arc::new(Traffic::default()),
+        next: Arc::new(AtomicU64::new(1)),
+    }
+}
+
+impl Session {
+    /// Takes up again what was remembered: the network, shares and downloads.
+    fn begin_run(&mut self, remembered: Remembered) {
+        let Remembered { shared, loaded } = remembered;
+        self.restore_bans();
+        self.feed(Input::UpLimit(self.config.up));
+        self.feed(Input::DownLimit(self.config.down));
+        let mut join = self.config.join.clone();
+        if join.is_none() && self.config.remember && !self.config.will_host {
+            match super::remembered::remembered(&self.config.state_dir) {
+                Ok(found) => join = found,
+                Err(unusable) => self.miss_network(&unusable),
+            }
+        }
+        match (join, self.config.on_start) {
+            (Some(join), OnStart::Resume) => self.join(join),
+            (Some(join), wish) => self.stay_off(join, wish == OnStart::Ask),
+            (None, _) => {}
+        }
+        self.restore_shares(shared);
+        self.restore_downloads(loaded.downloads);
+        self.restore_removals(loaded.doomed);
+        self.look_at_rooms();
+        self.publish();
+    }
 }
 
 /// Ports tried after the wanted one before the system chooses one.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Session;
 use super::content::Content;
-use super::download::HashRange;
+use super::opened::HashRange;
 use super::recall::save_hashes;
 use super::removed::Removed;
 use crate::engine::conn::ConnEvent;
@@ -70,7 +70,7 @@ impl Session {
         {
             let in_progress =
                 self.conns.values().any(|c| !c.serving.is_empty() || !c.bufs.is_empty());
-            if !in_progress && !self.node.is_busy() {
+            if !in_progress && !self.core.node().is_busy() {
                 stopping.deadline = now;
             }
         }
@@ -83,17 +83,17 @@ impl Session {
     /// Says goodbye, syncs everything, publishes the last snapshot. No disk that hangs keeps it from
     /// ending.
     pub(super) async fn finish(mut self, conns: &mut mpsc::Receiver<ConnEvent>) {
-        for job in self.jobs.iter() {
+        for job in self.sharing.jobs.iter() {
             job.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         self.write_sources();
         self.disconnect_all(Code::ShuttingDown, "the peer is stopping");
         let leaving = self.net.announcer.take().map(|announcer| tokio::spawn(announcer.leave()));
         let until = Instant::now() + SYNC;
-        self.disk.close();
+        self.ours.disk.close();
         self.last_kept();
         self.write_orphans();
-        let copies = std::mem::take(&mut self.copies);
+        let copies = std::mem::take(&mut self.storage.copies);
         let ((), deleted) = tokio::join!(copies.end(until), self.finish_volumes(until));
         self.finish_library(deleted, until.max(Instant::now() + LIBRARY)).await;
         let _ = tokio::time::timeout(GOODBYE, self.parted(conns)).await;
@@ -106,7 +106,7 @@ impl Session {
         self.publish();
         // Whoever starts again at once finds the library free, also of those who are about to open a download: the
         // last hand on it is ours, and closes it.
-        let library = Arc::clone(&self.library);
+        let library = Arc::clone(&self.ledger.library());
         let until = Instant::now() + CLOSING;
         let closed = tokio::task::spawn_blocking(move || {
             drop(self);
@@ -136,7 +136,7 @@ impl Session {
         let (tx, mut ended) = mpsc::channel(leftovers.len().max(1));
         let mut out = BTreeMap::new();
         for (number, (dir, leftover)) in leftovers.into_iter().enumerate() {
-            let (disk, tx) = (self.disk.clone(), tx.clone());
+            let (disk, tx) = (self.ours.disk.clone(), tx.clone());
             out.insert(number, dir);
             tokio::task::spawn_blocking(move || {
                 // Nobody waits any more if it took too long.
@@ -166,8 +166,8 @@ impl Session {
     fn leftovers(&mut self) -> Vec<(PathBuf, Leftover)> {
         let mut all = Vec::new();
         for download in self.contents.downloads_mut().filter_map(Content::as_download) {
-            if let Some(partial) = download.partial.clone() {
-                let hashes = std::mem::take(&mut download.unsaved);
+            if let Some(open) = download.files.get_mut() {
+                let (partial, hashes) = (open.partial().clone(), open.hashes.take());
                 let left = Leftover { partials: vec![(partial, hashes)], ..Leftover::default() };
                 all.push((download.record.dir.clone(), left));
             }
@@ -178,7 +178,7 @@ impl Session {
         }
         let mut by_volume: BTreeMap<u64, (PathBuf, Leftover)> = BTreeMap::new();
         for (dir, left) in all {
-            let volume = self.volume_of(&dir);
+            let volume = self.background.volume_of(&dir);
             let (_, sum) = by_volume.entry(volume).or_insert((dir, Leftover::default()));
             sum.partials.extend(left.partials);
             sum.deletions.extend(left.deletions);
@@ -187,7 +187,7 @@ impl Session {
     }
 
     async fn finish_library(&mut self, deleted: Vec<ContentId>, until: Instant) {
-        let library = self.library.clone();
+        let library = self.ledger.library().clone();
         let written = tokio::task::spawn_blocking(move || {
             let settled = library.note_undoomed(&deleted).and_then(|_| library.settle());
             // Only now: until here a removal could be taken back. What is not removed now goes next time.

@@ -73,7 +73,7 @@ impl Pace {
 impl Session {
     /// Something was hashed, or could not be; what follows from it is done when it can be told.
     pub(super) fn hashed(&mut self, finished: Finished) {
-        self.telling.hashed.push_back(finished);
+        self.sharing.telling.hashed.push_back(finished);
     }
 
     /// The tracker has these: others can find them.
@@ -82,23 +82,23 @@ impl Session {
             self.not_refused(&id);
             let Some(content) = self.contents.get_mut(&id) else { continue };
             if !std::mem::replace(&mut content.registered, true) {
-                self.telling.registered.push_back(id);
+                self.sharing.telling.registered.push_back(id);
             }
         }
     }
 
     /// Tells what waits for that, as far as there is room.
     pub(super) fn tell_news(&mut self, now: Instant) {
-        if self.telling.due(now).is_none()
-            || !self.telling.pace.may_tell(self.events.waiting(), now)
+        if self.sharing.telling.due(now).is_none()
+            || !self.sharing.telling.pace.may_tell(self.publisher.waiting(), now)
         {
             return;
         }
         for _ in 0..AT_ONCE {
             // Whoever waits for a share waits for both, in this order.
-            if let Some(finished) = self.telling.hashed.pop_front() {
+            if let Some(finished) = self.sharing.telling.hashed.pop_front() {
                 self.on_hashed(finished);
-            } else if let Some(id) = self.telling.registered.pop_front() {
+            } else if let Some(id) = self.sharing.telling.registered.pop_front() {
                 self.tell_shared(&id);
             } else {
                 return;

@@ -66,7 +66,8 @@ impl Session {
     pub(super) fn on_dial_failed(
         &mut self,
         peer: PeerId,
-        (permanent, proven): (bool, bool),
+        permanent: bool,
+        proven: bool,
         why: &str,
     ) {
         self.feed(Input::DialFailed { peer, permanent, proven });
@@ -75,16 +76,16 @@ impl Session {
 
     /// Tells of a peer that could not be reached, in the log and where it is waited for.
     pub(super) fn note_unreached(&mut self, peer: PeerId, why: &str) {
-        let text = format!("could not reach {}: {why}", self.who(&peer));
+        let text = format!("could not reach {}: {why}", self.net.who(&peer));
         self.say(Level::Debug, Target::Net, text);
-        self.failures.failed(peer, show(why));
+        self.net.failures.failed(peer, show(why));
         let waits = |(id, sources): (&ContentId, &std::collections::HashMap<PeerId, _>)| {
             sources.contains_key(&peer).then_some(*id)
         };
         let waiting: BTreeSet<ContentId> = self.net.sources.iter().filter_map(waits).collect();
         for id in waiting {
             for source in self.unreached(&id) {
-                if self.failures.is_news(source.peer, id, &source.why) {
+                if self.net.failures.is_news(source.peer, id, &source.why) {
                     let text = source.words(&self.shown_name(&id), Instant::now());
                     let what = What::Unreached { id, peer: source.peer };
                     self.tell(Level::Info, Target::Fetch, text, what);
@@ -105,12 +106,12 @@ impl Session {
         if self.conns.values().any(|conn| is_there(conn) && known.contains_key(&conn.peer)) {
             return Vec::new();
         }
-        let now = self.now();
+        let now = self.core.now();
         // There may be thousands, and this is asked for every picture of a download.
         let mut named = BTreeMap::new();
         for (peer, source) in known {
-            let why = self.failures.why(peer);
-            let (why, left) = match (self.node.dial_state(peer, now), why) {
+            let why = self.net.failures.why(peer);
+            let (why, left) = match (self.core.node().dial_state(peer, now), why) {
                 (DialState::Banned { .. }, _) => continue,
                 (DialState::Waiting { left, .. }, Some(why)) => (why, Some(left)),
                 (DialState::Dialing | DialState::Free, Some(why)) => (why, None),

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Session;
-use super::facts::{Meters, Of};
+use super::facts::{Direction, Meters, Of};
 use crate::engine::snapshot::{PeerRow, Take, Upload, Uploads};
 use swarm::event::ConnId;
 
 impl Session {
     pub(super) fn uploads(&self) -> Uploads {
-        let line = self.node.upload_line(self.now());
+        let line = self.core.node().upload_line(self.core.now());
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Uploads {
             slots: count(line.slots),
@@ -24,14 +24,15 @@ impl Session {
 
     /// Connected peers.
     pub(super) fn peers(&self, meters: &mut Meters) -> Arc<[PeerRow]> {
-        let now = self.now();
-        let line = self.node.upload_line(self.now());
+        let now = self.core.now();
+        let line = self.core.node().upload_line(self.core.now());
         let places: HashMap<ConnId, u32> = line.waiting.iter().copied().zip(1u32..).collect();
         let greeted = self.conns.iter().filter(|(_, conn)| conn.greeted);
         let rows = greeted.map(|(id, conn)| {
-            let view = self.node.conn(*id, now).unwrap_or_default();
+            let view = self.core.node().conn(*id, now).unwrap_or_default();
             let takes: Vec<Take> = self
-                .node
+                .core
+                .node()
                 .takes(*id, now)
                 .into_iter()
                 .map(|(id, rate, sent, have)| Take {
@@ -49,10 +50,10 @@ impl Session {
             };
             PeerRow {
                 peer: conn.peer,
-                nick: self.nick(&conn.peer),
+                nick: self.net.nick(&conn.peer),
                 addr: conn.addr,
-                down_rate: meters.rate(Of::Conn(*id, false), now, view.down),
-                up_rate: meters.rate(Of::Conn(*id, true), now, view.up),
+                down_rate: meters.rate(Of::Conn(*id, Direction::Down), now, view.down),
+                up_rate: meters.rate(Of::Conn(*id, Direction::Up), now, view.up),
                 down: conn.down,
                 up: conn.up,
                 contents: view.contents,

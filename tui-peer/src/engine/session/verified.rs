@@ -4,13 +4,14 @@
 //! meanwhile: [`What::Verified`], or [`What::Failed`] with the code `verify`. Several who ask while it is
 //! being read share a verdict.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::id::ContentId;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
-use super::content::{Role, Share, ShareState};
+use super::content::{Role, ShareState};
 use super::done::Done;
 use super::helpers::threads;
 use super::{Session, refuse};
@@ -24,12 +25,33 @@ pub(super) const EARLIER_STATE: &str =
 
 /// What a verdict waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waits {
+enum Waits {
     /// Work of this number, which reads the share.
     Reading(u64),
     /// That the share is found and hashed again.
     Hashing,
 }
+
+/// Shares on which somebody waits for a verdict, and what it waits for.
+#[derive(Default)]
+pub(super) struct Verdicts {
+    asked: BTreeMap<ContentId, Waits>,
+}
+
+impl Verdicts {
+    /// Takes along what somebody waits for of a share that is served anew: whoever has it read again gets the verdict of
+    /// that.
+    pub(super) fn hold(&mut self, id: &ContentId) -> Held {
+        Held(self.asked.remove_entry(id))
+    }
+
+    pub(super) fn put_back(&mut self, held: Held) {
+        self.asked.extend(held.0);
+    }
+}
+
+/// What somebody waits for, if somebody does.
+pub(super) struct Held(Option<(ContentId, Waits)>);
 
 impl Session {
     /// Reads everything again and compares; the answer, unless it comes later.
@@ -63,16 +85,17 @@ impl Session {
             return Err(refuse(CommandErrorKind::Invalid, EARLIER_STATE));
         };
         match &share.state {
-            ShareState::Serving | ShareState::Damaged { .. } if self.asked.contains_key(id) => {}
+            ShareState::Serving | ShareState::Damaged { .. }
+                if self.checks.verdicts.asked.contains_key(id) => {}
             ShareState::Serving | ShareState::Damaged { .. } => self.read_share(*id, path),
             // It is being read, and whoever asked for that gets the verdict.
             ShareState::Verifying => {}
             // What it is now is just being found out.
             ShareState::Doubted => {
-                self.asked.entry(*id).or_insert(Waits::Hashing);
+                self.checks.verdicts.asked.entry(*id).or_insert(Waits::Hashing);
             }
             ShareState::Gone { .. } if share.paths.iter().any(|p| self.is_being_hashed(p)) => {
-                self.asked.entry(*id).or_insert(Waits::Hashing);
+                self.checks.verdicts.asked.entry(*id).or_insert(Waits::Hashing);
             }
             ShareState::Gone { .. } => return Ok(Some(path)),
         }
@@ -81,15 +104,15 @@ impl Session {
 
     /// Begins to read a share again.
     fn read_share(&mut self, id: ContentId, path: PathBuf) {
-        let number = self.new_number();
-        if let Some(share) = self.share_of(&id)
+        let number = self.background.new_number();
+        if let Some(share) = self.contents.share_mut(&id)
             && share.state == ShareState::Serving
         {
             share.state = ShareState::Verifying;
         }
-        self.asked.insert(id, Waits::Reading(number));
-        let (library, probe) = (self.library.clone(), self.probe.clone());
-        self.read_beside(path, move |path| {
+        self.checks.verdicts.asked.insert(id, Waits::Reading(number));
+        let (library, probe) = (self.ledger.library().clone(), self.background.probe().clone());
+        self.background.reading(path, move |path| {
             let read = || probe.compared(&path);
             let result = library::compare_then(&library, &path, threads(), read);
             Done::new(move |session| session.on_verified(id, number, path, result))
@@ -99,16 +122,16 @@ impl Session {
 
     /// An altered share was looked for: it is there. The answer to whoever asked.
     pub(super) fn found_again(&mut self, id: ContentId, path: PathBuf) -> Answer {
-        if self.share_of(&id).is_none() {
+        if self.contents.share_mut(&id).is_none() {
             let text = "it is no longer shared here";
             return Err(refuse(CommandErrorKind::NotFound, text));
         }
         self.share_real(path.clone(), None);
         if self.is_being_hashed(&path) {
-            self.asked.entry(id).or_insert(Waits::Hashing);
+            self.checks.verdicts.asked.entry(id).or_insert(Waits::Hashing);
             return Ok(Reply::Accepted);
         }
-        match self.share_of(&id).map(|share| share.state.clone()) {
+        match self.contents.share_mut(&id).map(|share| share.state.clone()) {
             // Something else is shared from there by now.
             Some(ShareState::Gone { why, .. }) => Err(refuse(CommandErrorKind::NotFound, why)),
             // It came back meanwhile.
@@ -124,7 +147,7 @@ impl Session {
         result: Result<Compared, ShareError>,
     ) {
         // Unshared, and perhaps shared again since: whoever asked knows.
-        if self.asked.get(&id) != Some(&Waits::Reading(number)) {
+        if self.checks.verdicts.asked.get(&id) != Some(&Waits::Reading(number)) {
             // What was found may have been written down after the removal.
             if !self.is_being_hashed(&path) && !self.is_listed(&path) {
                 self.unremember(&[path], None);
@@ -132,7 +155,7 @@ impl Session {
             return;
         }
         let shown = self.shown_name(&id);
-        let Some(share) = self.share_of(&id) else { return };
+        let Some(share) = self.contents.share_mut(&id) else { return };
         let downloaded = share.downloaded;
         let was_damaged = matches!(share.state, ShareState::Damaged { .. });
         if share.state == ShareState::Verifying {
@@ -166,7 +189,8 @@ impl Session {
             }
             _ => false,
         };
-        let judged: Vec<ContentId> = self.asked.keys().copied().filter(lies).collect();
+        let judged: Vec<ContentId> =
+            self.checks.verdicts.asked.keys().copied().filter(lies).collect();
         for id in judged {
             let outcome = match found {
                 Ok(new) if *new == id => Ok(0),
@@ -182,7 +206,8 @@ impl Session {
 
     /// A share that could not be read was looked at: a verdict, unless it is being hashed again.
     pub(super) fn judge_missed(&mut self, id: ContentId, why: &str) {
-        let paths = self.share_of(&id).map(|share| share.paths.clone()).unwrap_or_default();
+        let paths =
+            self.contents.share_mut(&id).map(|share| share.paths.clone()).unwrap_or_default();
         if !paths.iter().any(|path| self.is_being_hashed(path)) {
             self.judge(id, Err(why.to_owned()));
         }
@@ -190,7 +215,7 @@ impl Session {
 
     /// Gives the verdict, if somebody waits for one: how many chunks are wrong, or why that cannot be said.
     pub(super) fn judge(&mut self, id: ContentId, outcome: Result<usize, String>) {
-        if self.asked.remove(&id).is_none() {
+        if self.checks.verdicts.asked.remove(&id).is_none() {
             return;
         }
         self.changed();
@@ -215,14 +240,7 @@ impl Session {
 
     /// Whether it is being read just now.
     pub(super) fn is_read_again(&self, id: &ContentId) -> bool {
-        matches!(self.asked.get(id), Some(Waits::Reading(_)))
-    }
-
-    pub(super) fn share_of(&mut self, id: &ContentId) -> Option<&mut Share> {
-        match self.contents.get_mut(id).map(|content| &mut content.role) {
-            Some(Role::Share(share)) => Some(share),
-            _ => None,
-        }
+        matches!(self.checks.verdicts.asked.get(id), Some(Waits::Reading(_)))
     }
 }
 

@@ -44,7 +44,7 @@ impl Session {
             let record = self.new_record(wish);
             self.insert(Content::download(record));
         }
-        let download = self.download_of(id)?;
+        let download = self.contents.download_of(id)?;
         download.record.wish.watch = true;
         download.record.paused = false;
         download.phase = Phase::Watching;
@@ -64,16 +64,17 @@ impl Session {
     pub(super) fn watch_for(&mut self, words: &str, on: bool) -> Result<Reply, CommandError> {
         let invalid = |text: String| Err(refuse(CommandErrorKind::Invalid, text));
         let words = show(&words.split_whitespace().collect::<Vec<_>>().join(" ")).to_lowercase();
-        let known = self.keeping.kept.watches.contains(&words);
+        let known = self.preferences.kept.watches.contains(&words);
         match (on, known) {
             (false, false) => return invalid(format!("nothing waits for \"{words}\"")),
             (true, true) => return Ok(Reply::Accepted),
-            (false, true) => self.keeping.kept.watches.retain(|other| *other != words),
+            (false, true) => self.preferences.kept.watches.retain(|other| *other != words),
             (true, false) => {
                 if words.is_empty() {
                     return invalid("type words of the name first".to_owned());
                 }
-                if words.len() > MAX_WORDS_LEN || self.keeping.kept.watches.len() >= MAX_WATCHES {
+                if words.len() > MAX_WORDS_LEN || self.preferences.kept.watches.len() >= MAX_WATCHES
+                {
                     let text = "too much to wait for; end another watch first";
                     return invalid(text.to_owned());
                 }
@@ -81,7 +82,7 @@ impl Session {
                     let text = format!("\"{}\" is there already: download it", row.name);
                     return invalid(text);
                 }
-                self.keeping.kept.watches.push(words);
+                self.preferences.kept.watches.push(words);
             }
         }
         self.write_kept();
@@ -111,9 +112,9 @@ impl Session {
                 self.try_again(&id);
             }
         }
-        for words in self.keeping.kept.watches.clone() {
+        for words in self.preferences.kept.watches.clone() {
             let Some(id) = self.find_offer(&words).map(|row| row.id) else { continue };
-            self.keeping.kept.watches.retain(|other| *other != words);
+            self.preferences.kept.watches.retain(|other| *other != words);
             self.write_kept();
             let text = format!("\"{words}\" has appeared; downloading it");
             self.say(Level::Info, Target::Fetch, text);

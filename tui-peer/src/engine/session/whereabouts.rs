@@ -71,15 +71,16 @@ impl Session {
     /// Has sources of an earlier run dialled, if they may help and nobody did so yet.
     pub(super) fn recall_sources(&mut self, id: &ContentId) {
         let Some((tracker, seen_as)) = self.network_place() else { return };
-        if self.ours.gate.get().is_none() || self.node.content(id, self.now()).is_none() {
+        if self.ours.gate.get().is_none() || self.core.node().content(id, self.core.now()).is_none()
+        {
             return;
         }
-        let sources = self.whereabouts.take(id, &tracker, seen_as);
+        let sources = self.net.whereabouts.take(id, &tracker, seen_as);
         if !sources.is_empty() {
             let text =
                 format!("{}: trying {} sources known before", self.shown_name(id), sources.len());
             self.say(Level::Debug, Target::Fetch, text);
-            self.node.set_links(&self.ours.links.now());
+            self.core.node_mut().set_links(&self.ours.links.now());
             self.feed(Input::SourcesFound { id: *id, sources });
         }
     }
@@ -87,7 +88,7 @@ impl Session {
     /// The same for all contents whose sources were not needed yet.
     pub(super) fn recall_all_sources(&mut self) {
         let ids: Vec<ContentId> =
-            self.whereabouts.unused.keys().filter_map(|id| id.parse().ok()).collect();
+            self.net.whereabouts.unused.keys().filter_map(|id| id.parse().ok()).collect();
         for id in ids {
             self.recall_sources(&id);
         }
@@ -95,8 +96,8 @@ impl Session {
 
     /// Writes down where sources are, now and then.
     pub(super) fn note_sources(&mut self, now: Instant) {
-        if now >= self.whereabouts.written + WRITE_EVERY {
-            self.whereabouts.written = now;
+        if now >= self.net.whereabouts.written + WRITE_EVERY {
+            self.net.whereabouts.written = now;
             self.write_sources();
         }
     }
@@ -104,7 +105,7 @@ impl Session {
     /// Writes down where sources are, if that changed.
     pub(super) fn write_sources(&mut self) {
         let Some((tracker, seen_as)) = self.network_place() else { return };
-        let (tracker, before) = (tracker.to_string(), &self.whereabouts.noted);
+        let (tracker, before) = (tracker.to_string(), &self.net.whereabouts.noted);
         let same = before.tracker == tracker && before.seen_as == Some(seen_as);
         let mut sources = BTreeMap::new();
         for id in self.line().into_iter().take(MAX_DOWNLOADS) {
@@ -119,14 +120,14 @@ impl Session {
             }
         }
         let noted = Noted { tracker, seen_as: Some(seen_as), sources };
-        if noted == self.whereabouts.noted {
+        if noted == self.net.whereabouts.noted {
             return;
         }
         let text = serde_json::to_string(&noted);
-        self.whereabouts.noted = noted;
+        self.net.whereabouts.noted = noted;
         match text {
             Ok(text) => {
-                let noted = self.library.note_setting(KEY, Some(&text));
+                let noted = self.ledger.library().note_setting(KEY, Some(&text));
                 self.write_down(noted);
             }
             Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),

@@ -61,10 +61,10 @@ impl Session {
         }
         while let Some(path) = self.folders.take_due(now) {
             if !self.is_served_from(&path) || self.is_being_hashed(&path) {
-                self.folders.plan(&path, now + self.probe.look_every());
+                self.folders.plan(&path, now + self.background.probe().look_every());
                 continue;
             }
-            let volume = self.volume_of(&path);
+            let volume = self.background.volume_of(&path);
             if let Some(out) = self.folders.out.get_mut(&volume) {
                 out.waiting.push_back(path.clone());
                 self.folders.turn(&path, Turn::Waits);
@@ -79,7 +79,7 @@ impl Session {
         let Some(folder) = self.folders.all.get(path) else { return false };
         match self.contents.get(&folder.id).map(|content| &content.role) {
             Some(Role::Share(Share { state, .. })) => {
-                state.is_good() && self.share_paths.has(path, &folder.id)
+                state.is_good() && self.contents.has_path(path, &folder.id)
             }
             _ => false,
         }
@@ -110,8 +110,8 @@ impl Session {
         let (inner, withdrawn) = (folder.inner, folder.withdrawn.clone());
         let older: Vec<_> =
             folder.older.iter().map(|older| (older.id, older.record.clone())).collect();
-        let (library, notices) = (self.library.clone(), self.folders.notices.clone());
-        self.help_at(Place::Volume(volume), path, move |path| {
+        let (library, notices) = (self.ledger.library().clone(), self.folders.notices.clone());
+        self.background.run_at(Place::Volume(volume), path, move |path| {
             let (begun, root, limited) =
                 (Instant::now(), Arc::from(path.as_path()), Cell::new(false));
             let entered = |dir: &Path| {
@@ -167,7 +167,7 @@ impl Session {
             return;
         };
         let newest = folder.id;
-        self.folders.plan(&path, now + self.probe.look_every());
+        self.folders.plan(&path, now + self.background.probe().look_every());
         if !matches!(seen, Seen::Unseen(_)) && id != Some(newest) || !self.is_served_from(&path) {
             return;
         }
@@ -194,7 +194,7 @@ impl Session {
             if self.is_served_from(&next) && !self.is_being_hashed(&next) {
                 return self.look_at_folder(next, volume, waiting, now);
             }
-            self.folders.plan(&next, now + self.probe.look_every());
+            self.folders.plan(&next, now + self.background.probe().look_every());
         }
     }
 
@@ -310,9 +310,9 @@ impl Session {
         let Some(folder) = self.folders.all.get(path) else { return };
         let old = folder.older.iter().filter(|older| now >= older.since + OLDER_KEPT);
         let old: Vec<ContentId> = old.map(|older| older.id).collect();
-        let at = self.now();
+        let at = self.core.now();
         for id in old {
-            if self.node.content(&id, at).is_none_or(|view| view.fetchers == 0) {
+            if self.core.node().content(&id, at).is_none_or(|view| view.fetchers == 0) {
                 self.drop_older(&id, "nobody fetches it any more");
             }
         }

@@ -268,7 +268,7 @@ impl Folders {
 impl Session {
     /// A folder is served from here.
     pub(super) fn note_folder(&mut self, path: &Path, id: ContentId) {
-        self.folders.served(path, id, Instant::now() + self.probe.look_every());
+        self.folders.served(path, id, Instant::now() + self.background.probe().look_every());
     }
 
     /// A folder is looked at now, file by file. `false`: it is none that is looked at.

@@ -32,7 +32,7 @@ pub(super) enum Heard {
 impl Session {
     /// From now on hears what the system tells, if it can.
     pub(in crate::engine::session) fn hear_folders(&mut self) {
-        let tx = self.done_tx.clone();
+        let tx = self.background.done();
         self.folders.notices = Notices::start(move |heard| {
             tx.blocking_send(Done::looked(move |session| session.on_heard(heard))).is_ok()
         });
@@ -54,7 +54,7 @@ impl Session {
     /// The system tells of no more folders.
     pub(super) fn note_limited(&mut self) {
         if !std::mem::replace(&mut self.folders.limited, true) {
-            let every = self.probe.look_every().as_secs();
+            let every = self.background.probe().look_every().as_secs();
             let text = format!(
                 "the system tells of no more folders (fs.inotify.max_user_watches): looked at every {every} s"
             );

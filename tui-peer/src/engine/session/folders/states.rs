@@ -66,9 +66,9 @@ impl Session {
 
     /// A new state was taken, for which the library grew by so many bytes.
     pub(in crate::engine::session) fn leave_behind(&mut self, bytes: u64) {
-        if self.folders.leave_behind(bytes, self.probe.states_leave()) {
-            let library = self.library.clone();
-            self.background(move || {
+        if self.folders.leave_behind(bytes, self.background.probe().states_leave()) {
+            let library = self.ledger.library().clone();
+            self.background.own(move || {
                 let result = library.collect_garbage();
                 Done::new(move |session| session.on_collected(result))
             });
@@ -102,7 +102,8 @@ impl Session {
             // It is again what it was.
             self.forget(&prepared.id);
         }
-        let good = self.shares_at(&prepared.path).filter(|(_, share)| share.state.is_good());
+        let good =
+            self.contents.shares_at(&prepared.path).filter(|(_, share)| share.state.is_good());
         let others = good.map(|(id, _)| id).filter(|id| *id != prepared.id);
         let others: Vec<ContentId> = others.collect();
         for id in others {
@@ -114,10 +115,10 @@ impl Session {
     /// What was the newest state of a folder is not any more.
     fn outdate(&mut self, id: ContentId, next: &Prepared, record: Option<ShareRecord>) {
         let path = next.path.as_path();
-        let Some(share) = self.share_of(&id) else { return };
+        let Some(share) = self.contents.share_mut(&id) else { return };
         share.paths.retain(|other| other != path);
         let (whole, elsewhere) = (share.part.is_none(), share.paths.first().cloned());
-        self.share_paths.forget(path, &id);
+        self.contents.forget_path(path, &id);
         if let Some(other) = elsewhere {
             // The same bytes lie in another folder too, and are read from there once it was looked at.
             if !self.is_being_hashed(&other) {
@@ -145,12 +146,12 @@ impl Session {
     /// What is served already is read from where it lies now, as it is there now.
     pub(in crate::engine::session) fn serve_anew(&mut self, prepared: Prepared, downloaded: bool) {
         let id = prepared.id;
-        let paths = self.share_of(&id).map(|share| share.paths.clone()).unwrap_or_default();
+        let paths =
+            self.contents.share_mut(&id).map(|share| share.paths.clone()).unwrap_or_default();
         // Otherwise their earlier states would go with them.
         let kept = paths.iter().filter_map(|path| self.folders.all.remove_entry(path));
         let kept: Vec<_> = kept.collect();
-        // Whoever has it read again gets the verdict of that.
-        let asked = self.asked.remove(&id);
+        let held = self.checks.verdicts.hold(&id);
         self.forget(&id);
         for (path, mut folder) in kept {
             folder.withdrawn.clear();
@@ -159,11 +160,9 @@ impl Session {
         let first = prepared.path.clone();
         self.serve_prepared(prepared, downloaded);
         for other in paths.iter().filter(|path| **path != first) {
-            self.add_path(id, other);
+            self.contents.add_path(id, other);
         }
-        if let Some(asked) = asked {
-            self.asked.insert(id, asked);
-        }
+        self.checks.verdicts.put_back(held);
     }
 
     /// Its name goes to the newest state.

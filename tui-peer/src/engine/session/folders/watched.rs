@@ -20,13 +20,13 @@ impl Session {
         if self.folders.has(path) {
             self.set_watched(path, on)?;
             // Nothing that is hashed just now has an earlier word.
-            self.jobs.watch(path, on);
+            self.sharing.jobs.watch(path, on);
             return Ok(Reply::Accepted);
         }
         if on {
             self.has_room_to_watch(path)?;
         }
-        if self.jobs.watch(path, on) || self.is_file(path) {
+        if self.sharing.jobs.watch(path, on) || self.is_file(path) {
             return Ok(Reply::Accepted);
         }
         let text = match self.is_listed(path) {
@@ -39,7 +39,7 @@ impl Session {
 
     /// Whether a single file is shared from there: it cannot be watched, and needs not.
     fn is_file(&self, path: &Path) -> bool {
-        let listed = self.shares_at(path).filter_map(|(id, _)| self.contents.get(&id));
+        let listed = self.contents.shares_at(path).filter_map(|(id, _)| self.contents.get(&id));
         listed.map(|content| content.kind).any(|kind| kind == Kind::File)
     }
 
@@ -74,7 +74,7 @@ impl Session {
         download: Option<&ContentId>,
     ) {
         self.unwatch(paths);
-        let noted = self.library.note_unshared(paths, download);
+        let noted = self.ledger.library().note_unshared(paths, download);
         self.write_down(noted);
     }
 
@@ -99,7 +99,7 @@ impl Session {
             "watched: what comes into it is shared"
         } else {
             self.folders.watched.remove(path);
-            match self.jobs.unwatch(path) {
+            match self.sharing.jobs.unwatch(path) {
                 true => "no longer watched: what came into it and was being hashed is not shared",
                 false => "no longer watched",
             }
@@ -113,7 +113,7 @@ impl Session {
 
     pub(in crate::engine::session) fn write_watched(&mut self) {
         let text = watched_text(&self.folders.watched);
-        let noted = self.library.note_setting(WATCHED_KEY, text.as_deref());
+        let noted = self.ledger.library().note_setting(WATCHED_KEY, text.as_deref());
         self.write_down(noted);
     }
 }
