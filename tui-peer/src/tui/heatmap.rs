@@ -1,9 +1,10 @@
 //! The chunk map: how many chunks stand behind every cell, and how bad the worst of them is. Never
 //! samples: one missing chunk in a million shows. Pure.
 
-pub use crate::engine::chunks::first_chunk;
 use crate::engine::chunks::{Chunks, PAGE};
 use crate::engine::snapshot::ChunkState;
+
+pub use crate::engine::chunks::first_chunk;
 
 /// Most cells one chunk is drawn with.
 const MAX_BRICK: usize = 8;
@@ -140,6 +141,14 @@ pub fn standing(chunks: &Chunks, i: usize) -> Standing {
         Some(ChunkState::Unwanted) => Standing::Unwanted,
         Some(ChunkState::Missing) => Standing::Lack(chunks.copies(i)),
         None => Standing::Lack(0),
+    }
+}
+
+/// Buckets of a map of so many cells, whose chunks nobody counts one by one.
+pub fn buckets(chunks: usize, cells: usize) -> usize {
+    match mode(chunks, cells, false) {
+        Mode::Brick(_) => chunks,
+        _ => cells,
     }
 }
 

@@ -24,13 +24,18 @@ pub mod names;
 pub mod output;
 pub mod outside;
 pub mod pace;
+pub mod panes;
 mod panics;
 pub mod plain;
 pub mod probe;
+pub mod queries;
+pub mod screens;
 pub mod shell;
 pub mod signs;
 pub mod term;
+pub(crate) mod text;
 pub mod theme;
+pub mod tone;
 pub mod update;
 pub mod verdict;
 pub mod view;
@@ -46,14 +51,14 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::engine::handle::EngineHandle;
-use crate::logfile::Logs;
-
 use front::{Front as _, Tty};
 use keymap::Keymap;
 use model::{Model, Now, Prefs, Setting};
 use settings::{Item, Table};
 use theme::Detected;
+
+use crate::engine::handle::EngineHandle;
+use crate::logfile::Logs;
 
 pub use msg::ExitReason;
 

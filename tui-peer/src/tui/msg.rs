@@ -7,17 +7,17 @@ use std::time::SystemTime;
 use common::id::ContentId;
 use crossterm::event::{KeyEvent, MouseEvent};
 
+use settings::{Change, Item};
+
+use super::heatmap::Map;
+use super::model::{Built, Job, MapJob, PathEntry};
+use super::outside::{Found, Probe};
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::{Look, MemberRow, Page, Snapshot};
 use crate::filter::Filter;
 use crate::logfile::Entry;
 use crate::members::Owners;
-use settings::{Change, Item};
-
-use super::heatmap::Map;
-use super::model::{Built, Job, MapJob, PathEntry};
-use super::outside::{Found, Probe};
 
 /// Something happened.
 #[derive(Debug)]

@@ -3,9 +3,8 @@
 
 use memchr::memmem::Finder;
 
-use crate::engine::snapshot::Catalogue;
-
 use super::filter::{ALIAS, fold};
+use crate::engine::snapshot::Catalogue;
 
 /// Ends a row.
 const ROW: char = '\n';

@@ -12,10 +12,9 @@ use std::time::SystemTime;
 
 use tokio::sync::Notify;
 
+use super::term;
 use crate::engine::event::Level;
 use crate::logfile::{Entry, Logs};
-
-use super::term;
 
 /// Panic messages kept for the screen; more are only in the log file.
 const MAX_NOTES: usize = 16;

@@ -8,6 +8,10 @@ use common::id::ContentId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
+use settings::Units;
+
+use super::filter::fold;
+use super::{ExitReason, format, words};
 use crate::act::{Verb, Wish, plan};
 use crate::args::parse_line;
 use crate::engine::command::{Command, Download, Selection};
@@ -15,10 +19,6 @@ use crate::engine::event::{Event, Level, What};
 use crate::engine::handle::EngineHandle;
 use crate::engine::snapshot::{BanRow, NetState, Snapshot, Transfer};
 use crate::find;
-use settings::Units;
-
-use super::filter::fold;
-use super::{ExitReason, format, words};
 
 /// Files listed at once; a filter finds the others.
 const PAGE: usize = 20;

@@ -3,12 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::event::{Event, What};
-use crate::engine::snapshot::{NetState, Transfer, TransferState};
-
 use super::format;
 use super::model::Model;
 use super::theme::Env;
+use crate::engine::event::{Event, What};
+use crate::engine::snapshot::{NetState, Transfer, TransferState};
 
 /// Between two titles, and between two values of progress.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -1,14 +1,12 @@
 //! Words and glyphs for states, the same everywhere.
 
-use crate::engine::event::Level;
-use std::time::Instant;
-
-use crate::engine::snapshot::{Transfer, TransferState, Upload};
-use crate::engine::why::Cause;
+use std::time::Duration;
 
 use super::format;
-use super::model::Model;
 use super::theme::Theme;
+use crate::engine::event::Level;
+use crate::engine::snapshot::{Transfer, TransferState, Upload};
+use crate::engine::why::Cause;
 
 /// State of a transfer in one or two words.
 pub fn state_word(state: &TransferState) -> &'static str {
@@ -91,8 +89,8 @@ pub fn upload(upload: Upload) -> String {
 }
 
 /// How long something lasts, in at most seven columns: `04:12`, `1h 02m`, `3d 4h`.
-pub fn age(model: &Model, since: Instant) -> String {
-    let seconds = model.snap.at.saturating_duration_since(since).as_secs();
+pub fn age(time: Duration) -> String {
+    let seconds = time.as_secs();
     match seconds {
         0..3600 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
         3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),

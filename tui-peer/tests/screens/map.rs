@@ -107,7 +107,7 @@ fn the_cursor_follows_the_newest_chunk_until_it_is_moved() {
 fn a_click_and_keys_move_the_cursor_and_n_finds_what_is_wrong() {
     let mut stage = stage(1_000_000, Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark));
     assert_eq!(stage.model.map.mode, Mode::Level);
-    let area = tui_peer::tui::view::chunks::map_area(&stage.model);
+    let area = tui_peer::tui::panes::chunks::geometry::map_area(&stage.model);
     stage.send(Msg::Mouse(MouseEvent {
         kind: MouseEventKind::Down(MouseButton::Left),
         column: area.x + 3,

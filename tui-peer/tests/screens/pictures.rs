@@ -191,7 +191,7 @@ fn who_sent_it_is_asked_for_only_while_it_is_shown() {
     asked(&mut stage);
     stage.keys("M");
     let wanted = asked(&mut stage).and_then(|look| look.senders).unwrap();
-    let area = tui_peer::tui::view::chunks::map_area(&stage.model);
+    let area = tui_peer::tui::panes::chunks::geometry::map_area(&stage.model);
     assert_eq!(wanted, u32::from(area.width) * u32::from(area.height));
     stage.keys("M");
     assert_eq!(asked(&mut stage), Some(Look::default()));

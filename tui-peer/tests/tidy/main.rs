@@ -170,6 +170,48 @@ fn files_use_each_other_in_no_new_circle() {
     }
 }
 
+/// What a file of the screen is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What the screen knows, and what can be asked of it or measured.
+    Model,
+    Update,
+    View,
+}
+
+/// By the name of the file, or of a folder it is in.
+fn part(file: &str) -> Option<Part> {
+    let path = file.strip_prefix("tui-peer/src/tui/")?.trim_end_matches(".rs");
+    path.split('/').find_map(|name| match name {
+        "model" | "state" | "geometry" | "queries" => Some(Part::Model),
+        "update" => Some(Part::Update),
+        "view" => Some(Part::View),
+        _ => None,
+    })
+}
+
+#[test]
+fn update_and_view_of_the_screen_know_the_model_and_never_each_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let arrows = circles::arrows(root, "tui-peer/src");
+    let (mut updates, mut views) = (0, 0);
+    for arrow in &arrows {
+        let (from, to) = (part(&arrow.from), part(&arrow.to));
+        match (from, to) {
+            (Some(Part::Update), Some(Part::Model)) => updates += 1,
+            (Some(Part::View), Some(Part::Model)) => views += 1,
+            (Some(Part::Update), Some(Part::View))
+            | (Some(Part::View), Some(Part::Update))
+            | (Some(Part::Model), Some(Part::Update | Part::View)) => panic!(
+                "{}:{} uses {}; what both need belongs in state, geometry or queries",
+                arrow.from, arrow.line, arrow.to
+            ),
+            _ => {}
+        }
+    }
+    assert!(updates > 30 && views > 30, "{updates} and {views}: the files have other names now");
+}
+
 #[test]
 fn circles_are_found_through_reexports_and_written_out_paths() {
     let temp = tempfile::tempdir().unwrap();

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use tokio::sync::broadcast;
 
-use super::super::front::Front;
-use super::super::msg::Msg;
-use super::super::update::deadline;
+use settings::Item;
+
 use super::App;
 use crate::engine::event::What;
 use crate::engine::snapshot::Snapshot;
-use settings::Item;
+use crate::tui::front::Front;
+use crate::tui::msg::Msg;
+use crate::tui::update::deadline;
 
 /// Log lines taken at once: ten times a second, this is more than anybody can produce.
 const MAX_EVENTS: usize = 2048;

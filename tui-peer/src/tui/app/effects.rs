@@ -1,4 +1,4 @@
-//! Carrying out what [`update`](super::super::update) asks for: calls to the engine, and work on other
+//! Carrying out what [`update`](crate::tui::update) asks for: calls to the engine, and work on other
 //! threads whose results come back as messages.
 
 use std::path::PathBuf;
@@ -8,16 +8,17 @@ use common::id::ContentId;
 use futures_util::future::abortable;
 use futures_util::{FutureExt, StreamExt};
 
-use super::super::front::Front;
-use super::super::heatmap::Map;
-use super::super::model::build;
-use super::super::msg::{Asked, Effect, Msg};
-use super::super::outside::{open, write_filters};
+use settings::{Change, Item, write};
+
 use super::App;
 use crate::engine::command::Command;
 use crate::engine::snapshot::Look;
 use crate::members::{self, Owners};
-use settings::{Change, Item, write};
+use crate::tui::front::Front;
+use crate::tui::heatmap::Map;
+use crate::tui::model::build;
+use crate::tui::msg::{Asked, Effect, Msg};
+use crate::tui::outside::{open, write_filters};
 
 /// Calls to the engine under way; more means that it hangs, and the user is told.
 const MAX_CALLS: usize = 2048;

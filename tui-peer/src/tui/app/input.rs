@@ -5,9 +5,9 @@ use std::time::Instant;
 use crossterm::event::{Event as Input, KeyEventKind, MouseEventKind};
 use ratatui::layout::Rect;
 
-use super::super::front::{Front, Happened};
-use super::super::msg::Msg;
 use super::App;
+use crate::tui::front::{Front, Happened};
+use crate::tui::msg::Msg;
 
 /// Inputs handled before the next frame: a paste or a held key must not starve the screen.
 const MAX_BATCH: usize = 256;

@@ -17,10 +17,6 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{broadcast, watch};
 
-use crate::engine::event::Event;
-use crate::engine::handle::{EngineHandle, Events};
-use crate::engine::snapshot::{Look, Snapshot};
-use crate::logfile::Logs;
 use settings::Change;
 
 use super::HANGUP;
@@ -33,6 +29,10 @@ use super::panics::{Notes, in_screen};
 use super::signs::{Known, Signs};
 use super::update::{start, update};
 use super::view::view;
+use crate::engine::event::Event;
+use crate::engine::handle::{EngineHandle, Events};
+use crate::engine::snapshot::{Look, Snapshot};
+use crate::logfile::Logs;
 
 struct App<'a, F> {
     model: Model,

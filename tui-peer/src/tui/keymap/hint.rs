@@ -1,8 +1,8 @@
 //! What keys do, in the words of hints: with the keys in use. An action without a key gives no hint, or
 //! the way through the command palette where the screen says nothing else.
 
-use super::super::action::Action;
 use super::{Key, Keymap};
+use crate::tui::action::Action;
 
 impl Keymap {
     /// `d downloads it`; `None` if the action has no key.

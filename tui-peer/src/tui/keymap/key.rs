@@ -33,10 +33,20 @@ const NAMED: [(&str, KeyCode); 15] = [
     ("del", KeyCode::Delete),
 ];
 
+/// Whether Ctrl was held.
+pub fn ctrl(event: KeyEvent) -> bool {
+    event.modifiers.contains(KeyModifiers::CONTROL)
+}
+
+/// Whether this is Esc or `^C`, which end a dialog, or what is typed in one.
+pub fn cancels(event: KeyEvent) -> bool {
+    event.code == KeyCode::Esc || event.code == KeyCode::Char('c') && ctrl(event)
+}
+
 impl Key {
     /// Of a key press.
     pub fn of(event: KeyEvent) -> Self {
-        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        let ctrl = ctrl(event);
         let shift = event.modifiers.contains(KeyModifiers::SHIFT);
         let code = match event.code {
             KeyCode::Char(c) if shift && c.is_lowercase() => {

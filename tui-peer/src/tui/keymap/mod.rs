@@ -4,10 +4,11 @@
 mod hint;
 mod key;
 
-use super::action::{Action, Where};
 use settings::{Binding, Problem, nearest};
 
-pub use key::{Key, Sequence, show, write};
+use super::action::{Action, Where};
+
+pub use key::{Key, Sequence, cancels, ctrl, show, write};
 
 /// What a key press means at this point.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,8 @@ use std::ops::Range;
 use common::id::ContentId;
 
 use crate::engine::snapshot::FolderEntry;
-
-use super::super::field::Field;
-use super::super::filter::fold;
+use crate::tui::field::Field;
+use crate::tui::filter::fold;
 
 /// With at most so many files, all folders are open at first.
 const OPEN_ALL: usize = 60;
@@ -87,6 +86,11 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// Rows of files in the dialog, on a terminal of this size.
+    pub fn rows_shown(size: (u16, u16)) -> usize {
+        usize::from(size.1.saturating_sub(2).min(30).saturating_sub(5)).max(1)
+    }
+
     /// Before the files are known.
     pub fn new(id: ContentId, name: String) -> Self {
         Self {

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use common::id::PeerId;
 
-use super::super::filter::Filter;
 use super::Sort;
 use super::peer::{Peer, order};
 use super::roll::{GAP, MAX_FOUND, MAX_MEMBERS, Roll};
 use crate::engine::command::CommandError;
 use crate::engine::snapshot::{MemberRow, Page, PeerRow};
+use crate::tui::filter::Filter;
 
 /// What the tracker said, and the rows that come of it.
 #[derive(Debug, Default)]

@@ -3,9 +3,8 @@
 use common::id::{ContentId, PeerId};
 use common::join::{Link, parse_any};
 
-use super::super::field::Field;
-use super::super::layout::Class;
 use super::{Contents, LimitOne, Line, Panel, Picker, Picks, SharePath};
+use crate::tui::field::Field;
 
 /// Something in front of the panes.
 #[derive(Debug, Clone)]
@@ -139,12 +138,5 @@ impl Confirm {
             free
         };
         self.buttons.iter().map(letter).collect()
-    }
-}
-
-impl Dialog {
-    /// Rows of the list in a dialog that has one, for scrolling by pages.
-    pub fn page(&self, class: Class) -> usize {
-        if matches!(class, Class::Card | Class::Small) { 6 } else { 12 }
     }
 }

@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::engine::snapshot::Totals;
 use settings::Units;
+
+use crate::engine::snapshot::Totals;
 
 /// Points of one series at most, over all steps.
 pub const MAX_POINTS: usize = 1000;

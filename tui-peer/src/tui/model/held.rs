@@ -2,8 +2,7 @@
 
 use crate::engine::command::Priority;
 use crate::engine::snapshot::{Rows, Transfer};
-
-use super::super::words;
+use crate::tui::words;
 
 /// What at least one of our transfers is; found out once for every change of them, not for every frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

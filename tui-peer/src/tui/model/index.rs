@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use common::id::ContentId;
 
+use super::Tab;
 use crate::engine::snapshot::{Catalogue, Rows, Transfer};
 use crate::members::Owners;
-
-use super::super::filter::{Filter, Subject, fold};
-use super::super::names::Names;
-use super::super::words;
-use super::Tab;
+use crate::tui::filter::{Filter, Subject, fold};
+use crate::tui::names::Names;
+use crate::tui::words;
 
 /// Rows from which on ordering is done on another thread: below, it takes less than a frame.
 pub const INLINE_ROWS: usize = 20_000;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use common::id::{ContentId, PeerId};
 
-use super::super::field::Field;
-use super::super::filter::Filter;
 use super::Sort;
+use crate::tui::field::Field;
+use crate::tui::filter::Filter;
 
 /// What identifies a row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,9 +10,8 @@ use std::time::SystemTime;
 
 use crate::engine::event::{Event, Level};
 use crate::logfile::Entry;
-
-use super::super::field::Field;
-use super::super::filter::fold;
+use crate::tui::field::Field;
+use crate::tui::filter::fold;
 
 /// Lines kept: some hours of a busy peer, about two megabytes.
 pub(crate) const MAX_LINES: usize = 8192;

@@ -1,5 +1,6 @@
 //! Everything the screen shows and remembers. Changed only by [`super::update`], read by [`super::view`].
 
+pub(crate) mod banner;
 mod contents;
 mod crowd;
 mod dialog;
@@ -16,13 +17,13 @@ mod panel;
 mod paths;
 mod peer;
 mod picks;
+mod pointer;
 mod prefs;
 mod recall;
 mod roll;
 mod selection;
 mod swarm;
 mod toast;
-mod tone;
 mod welcome;
 
 use std::collections::{HashMap, HashSet};
@@ -33,8 +34,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::id::ContentId;
 use jiff::tz::TimeZone;
 
-use crate::engine::chunks::Chunks;
-use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
 use settings::Units;
 
 use super::action::Action;
@@ -42,6 +41,10 @@ use super::heatmap::Map;
 use super::keymap::{Key, Keymap};
 use super::layout::{Areas, Wish};
 use super::theme::Theme;
+use crate::engine::chunks::Chunks;
+use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
+
+pub use super::tone::{Line, Tone};
 
 pub use contents::{Contents, Node};
 pub use crowd::{Ask, Crowd};
@@ -61,12 +64,12 @@ pub use paths::{
 };
 pub use peer::Peer;
 pub use picks::{LimitOne, PickKind, Picks};
+pub use pointer::Pointer;
 pub use prefs::Prefs;
 pub use recall::Recall;
 pub use selection::transfer_key;
 pub use swarm::Swarm;
 pub use toast::{Toast, Toasts};
-pub use tone::{Line, Tone};
 pub use welcome::{Check, Stop, Welcome};
 
 /// How long a second `^C` counts as "now".
@@ -221,7 +224,7 @@ pub struct Model {
     /// Whether the mouse is ours.
     pub mouse: bool,
     /// What the mouse did last.
-    pub pointer: super::update::Pointer,
+    pub pointer: Pointer,
     /// Bans that came lately, and when.
     pub told_bans: Vec<(common::id::PeerId, Instant)>,
     /// Whether the terminal has the keyboard's attention.
@@ -353,8 +356,18 @@ impl Model {
             details: self.details,
             swarm: self.swarm.open,
             split: self.split,
-            banner: super::view::banner::has(self),
+            banner: banner::has(self),
         }
+    }
+
+    /// How long something that began then had lasted when the engine last told how things stand.
+    pub fn age(&self, since: Instant) -> Duration {
+        self.snap.at.saturating_duration_since(since)
+    }
+
+    /// Says something in short.
+    pub fn toast(&mut self, tone: Tone, text: &str) {
+        self.toasts.push(tone, text.to_owned(), self.now.mono);
     }
 
     /// A path with the home folder as `~`, safe to show.

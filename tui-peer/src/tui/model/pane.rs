@@ -1,7 +1,7 @@
 //! The panes, and the tabs of the first.
 
-use super::super::action::{Action, Where};
-use super::super::keymap::Keymap;
+use crate::tui::action::{Action, Where};
+use crate::tui::keymap::Keymap;
 
 /// A pane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,10 +2,10 @@
 
 use settings::{Item, Page};
 
-use super::super::action::Action;
-use super::super::field::Field;
-use super::super::keymap::Sequence;
 use super::{Line, Model};
+use crate::tui::action::Action;
+use crate::tui::field::Field;
+use crate::tui::keymap::Sequence;
 
 /// A row of the settings screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use common::id::ContentId;
 
 use crate::engine::command::Priority;
-
-use super::super::field::Field;
-use super::super::filter::fold;
+use crate::tui::field::Field;
+use crate::tui::filter::fold;
 
 /// A name in a folder of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +212,11 @@ pub struct Picker {
 }
 
 impl Picker {
+    /// Rows of names in the picker, on a terminal of this size.
+    pub fn rows_shown(size: (u16, u16)) -> usize {
+        usize::from(size.1.saturating_sub(2).min(30).saturating_sub(6)).max(1)
+    }
+
     /// Begins in a folder.
     pub fn new(dir: PathBuf, save: Vec<ContentId>) -> Self {
         Self {

@@ -6,10 +6,10 @@ use std::cmp::Ordering;
 use common::content::Kind;
 use common::id::PeerId;
 
-use super::super::filter::{Filter, Subject, fold};
 use super::Sort;
 use super::roll::Member;
 use crate::engine::snapshot::{MemberRow, PeerRow};
+use crate::tui::filter::{Filter, Subject, fold};
 
 /// A row of the list of peers.
 #[derive(Debug, Clone, Copy)]

@@ -2,10 +2,9 @@
 
 use common::id::ContentId;
 
-use crate::engine::command::Command;
-
-use super::super::field::Field;
 use super::Model;
+use crate::engine::command::Command;
+use crate::tui::field::Field;
 
 /// Which list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

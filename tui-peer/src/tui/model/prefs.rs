@@ -2,8 +2,8 @@
 
 use settings::{Item, Table};
 
-use super::super::theme::{Detected, Theme};
 use super::Model;
+use crate::tui::theme::{Detected, Theme};
 
 /// Settings in force.
 #[derive(Debug, Clone, Default)]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::filter::fold;
 use crate::engine::snapshot::{MemberRow, Page};
+use crate::tui::filter::fold;
 
 /// Members that are kept of all: more than anybody scrolls through, and some 3 MB. Of more, the tracker looks up those
 /// that a filter means.

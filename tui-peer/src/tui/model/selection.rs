@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use common::id::ContentId;
 
-use super::super::verdict::Case;
 use super::{List, Model, Pane, Peer, RowKey, Tab};
-use crate::engine::snapshot::{CatalogueRow, Focus, SourceRow, Transfer};
+use crate::engine::snapshot::{CatalogueRow, Focus, Holders, SourceRow, Transfer};
+use crate::tui::verdict::Case;
 
 impl Model {
     /// The list in which something is selected: that of the Transfers pane, or of the open tab.
@@ -103,6 +103,16 @@ impl Model {
     pub fn focus_data(&self) -> Option<&Arc<Focus>> {
         let id = self.selected()?;
         self.snap.focus.as_ref().filter(|focus| focus.id == id)
+    }
+
+    /// Who has what of the selected content, once the engine has said it.
+    pub fn holders(&self) -> Option<&Holders> {
+        self.focus_data()?.holders.as_ref()
+    }
+
+    /// How many chunks the selected content has; 0 while that is not known.
+    pub fn chunk_count(&self) -> usize {
+        self.focus_data().map_or(0, |focus| focus.chunks.len())
     }
 
     /// The selected content, to be judged.

@@ -1,6 +1,6 @@
 //! Who has what: the list of peers, of which the engine says only the rows on the screen and around it.
 
-use super::{List, Model};
+use super::List;
 use crate::engine::snapshot::{HolderRow, Holders};
 
 /// The view of who has what.
@@ -22,12 +22,5 @@ impl Swarm {
     /// The row under the cursor.
     pub fn row<'a>(&self, holders: &'a Holders) -> Option<&'a HolderRow> {
         self.at(holders, self.list.cursor)
-    }
-}
-
-impl Model {
-    /// Who has what of the selected content, once the engine has said it.
-    pub fn holders(&self) -> Option<&Holders> {
-        self.focus_data()?.holders.as_ref()
     }
 }

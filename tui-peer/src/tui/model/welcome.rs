@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use common::join::{JoinString, Link, parse_any};
 
-use super::super::field::Field;
+use crate::tui::field::Field;
 
 /// A line of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

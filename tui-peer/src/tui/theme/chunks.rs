@@ -2,10 +2,11 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use super::super::heatmap::{Rarity, Standing};
+use settings::Role;
+
 use super::palette::ink;
 use super::{Depth, Glyphs, Theme};
-use settings::Role;
+use crate::tui::heatmap::{Rarity, Standing};
 
 impl Theme {
     /// Foreground colour of a chunk's standing; `None` without colours.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::super::format;
 use super::Theme;
+use crate::tui::format;
 
 /// Which characters the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

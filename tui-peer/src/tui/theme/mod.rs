@@ -119,8 +119,8 @@ impl Theme {
 
 #[cfg(test)]
 mod tests {
-    use super::super::heatmap::Standing;
     use super::*;
+    use crate::tui::heatmap::Standing;
 
     #[test]
     fn every_standing_has_its_own_glyph_without_colour() {

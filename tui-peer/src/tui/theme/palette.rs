@@ -3,8 +3,9 @@
 
 use ratatui::style::Color;
 
-use super::{Depth, Ground};
 use settings::Role;
+
+use super::{Depth, Ground};
 
 const ROLES: usize = Role::ALL.len();
 

@@ -2,10 +2,11 @@
 
 use ratatui::style::Color;
 
+use settings::{Base, Item, OwnTheme, Paint, Role, Table};
+
 use super::detect::Detected;
 use super::palette::{Palette, nearest};
 use super::{Depth, Glyphs, Ground, Theme};
-use settings::{Base, Item, OwnTheme, Paint, Role, Table};
 
 /// Colours below this place in the palette are the terminal's own.
 const OWN_COLOURS: u8 = 16;

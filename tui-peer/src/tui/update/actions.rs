@@ -2,24 +2,39 @@
 
 use common::id::ContentId;
 
+use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invite, join};
+use super::focus::{focus, open_tab, turn_pane, turn_tab};
+use super::moves::{back, edge, enter, next_active, page, scroll, sideways, step};
+use super::transfers::{copy_link, download, each, explain, open_folder, pause, pause_all, retry};
+use super::{contents, graph, interrupt, lists, log, map, marks, share, swarm, wishes};
 use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
-
-use super::super::action::Action;
-use super::super::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
-use super::super::msg::{Asked, Effect};
-use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invite, join};
-use super::moves::{
-    back, edge, enter, focus, next_active, open_tab, page, scroll, sideways, step, turn_pane,
-    turn_tab,
-};
-use super::transfers::{
-    copy_link, download, each, explain, mark, mark_all, open_folder, pause, pause_all, retry,
-};
-use super::{contents, graph, keys, lists, log, map, marks, share, swarm, wishes};
+use crate::tui::action::Action;
+use crate::tui::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
+use crate::tui::msg::{Asked, Effect};
+use crate::tui::queries::can;
 
 /// Most rows marked by one key with a count.
 const MAX_TIMES: isize = 1000;
+
+/// Runs an action chosen by name.
+pub(super) fn run(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
+    match can(model, action) {
+        Ok(()) => {
+            if marks::repeats(action) {
+                model.repeat = Some((action, count));
+            }
+            act(model, action, count, out);
+        }
+        Err(why) => {
+            model.toasts.push(
+                Tone::Plain,
+                format!("{}: {why}", model.help(action)),
+                model.now.mono,
+            );
+        }
+    }
+}
 
 /// Does it.
 pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
@@ -76,7 +91,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             for t in model.snap.transfers.iter().filter(|t| t.have > 0) {
                 out.push(Effect::Call(Command::Verify { id: t.id }, Asked::Quietly));
             }
-            toast(model, Tone::Good, "verifying everything on disk");
+            model.toast(Tone::Good, "verifying everything on disk");
         }
         Action::Remove => ask_remove(model),
         Action::Undo => wishes::undo(model, out),
@@ -112,22 +127,22 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Holders => swarm::toggle(model),
         Action::Senders => {
             let text = map::toggle_senders(model);
-            toast(model, Tone::Plain, text);
+            model.toast(Tone::Plain, text);
         }
         Action::Mark => {
             // Not twice on the last row: that would take the mark back.
             let below = model.list().rows.len().saturating_sub(model.list().cursor);
             let below = isize::try_from(below).unwrap_or(MAX_TIMES);
-            (0..times.min(below).clamp(1, MAX_TIMES)).for_each(|_| mark(model));
+            (0..times.min(below).clamp(1, MAX_TIMES)).for_each(|_| marks::mark(model));
         }
         Action::MarkRange => marks::range(model),
         Action::Repeat => {
             if let Some((action, count)) = model.repeat {
-                keys::run(model, action, count, out);
+                run(model, action, count, out);
             }
         }
         Action::Version => version(model),
-        Action::MarkAll => mark_all(model),
+        Action::MarkAll => marks::mark_all(model),
         Action::Share | Action::DownloadTo => {
             let save = if action == Action::DownloadTo { model.targets() } else { Vec::new() };
             share::open(model, save, out);
@@ -193,7 +208,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             } else {
                 "mouse off: the terminal selects text"
             };
-            toast(model, Tone::Plain, text);
+            model.toast(Tone::Plain, text);
         }
         Action::Palette => {
             model.dialogs.push(Dialog::Palette { query: Default::default(), cursor: 0 });
@@ -203,12 +218,12 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Suspend => ask_suspend(model, out),
         Action::Back => back(model, out),
         Action::Quit => ask_quit(model, out),
-        Action::Interrupt => _ = keys::interrupt(model, "once more", out),
+        Action::Interrupt => _ = interrupt::interrupt(model, "once more", out),
         Action::LogMore => model.log.change_level(true),
         Action::LogLess => model.log.change_level(false),
         Action::FollowMap => {
             let text = map::toggle_follow(model);
-            toast(model, Tone::Plain, text);
+            model.toast(Tone::Plain, text);
         }
         Action::Follow => {
             let pause = model.log.paused.is_none();
@@ -221,10 +236,6 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::CopyLine => log::copy_line(model, out),
         Action::CopyLog => log::copy_all(model, out),
     }
-}
-
-pub(super) fn toast(model: &mut Model, tone: Tone, text: &str) {
-    model.toasts.push(tone, text.to_owned(), model.now.mono);
 }
 
 fn version(model: &mut Model) {

@@ -2,17 +2,17 @@
 
 use common::id::ContentId;
 
-use crate::engine::command::Command;
-use crate::engine::snapshot::{NetState, PeerRow, Transfer, TransferState};
 use settings::AskQuit;
 
-use super::super::action::Action;
-use super::super::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone};
-use super::super::msg::{Asked, Effect, ExitReason};
-use super::super::theme::Theme;
-use super::super::view::banner;
-use super::super::{format, words};
 use super::transfers::unshare;
+use crate::engine::command::Command;
+use crate::engine::snapshot::{NetState, Transfer, TransferState};
+use crate::tui::action::Action;
+use crate::tui::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone, banner};
+use crate::tui::msg::{Asked, Effect, ExitReason};
+use crate::tui::queries::takes;
+use crate::tui::theme::Theme;
+use crate::tui::{format, words};
 
 /// Names listed in a question before "and n more".
 const LISTED: usize = 4;
@@ -88,11 +88,6 @@ pub(super) fn all_losses(model: &Model) -> Vec<Line> {
 /// Seconds to go beyond which a guess helps nobody.
 const FAR: f64 = 86_400.0;
 
-/// Whether a peer takes something of ours.
-fn takes(model: &Model, peer: &PeerRow) -> bool {
-    peer.takes.iter().any(|take| model.transfer(&take.id).is_some())
-}
-
 /// Who is downloading from us, and for how long at the most.
 fn uploads(model: &Model) -> Option<Line> {
     let busy: Vec<_> = model.snap.peers.iter().filter(|p| takes(model, p)).collect();
@@ -125,26 +120,6 @@ fn downloading(peers: u64, left: &str) -> String {
         1 => format!("1 peer is downloading from you{left}."),
         n => format!("{} peers are downloading from you{left}.", format::count(n)),
     }
-}
-
-/// What "when idle" still waits for.
-pub(crate) fn waits_for(model: &Model) -> String {
-    let running = model.snap.transfers.iter().filter(|t| words::is_running(t));
-    let (mut downloads, mut eta) = (0u64, None);
-    for t in running {
-        downloads += 1;
-        eta = eta.max(t.eta_s);
-    }
-    let peers = model.snap.peers.iter().filter(|p| takes(model, p)).count() as u64;
-    let mut parts = Vec::new();
-    if downloads > 0 {
-        let eta = eta.map_or_else(String::new, |s| format!(" {}", format::eta(s)));
-        parts.push(format!("{}{eta}", format::plural(downloads, "download")));
-    }
-    if peers > 0 {
-        parts.push(format!("{} served", format::plural(peers, "peer")));
-    }
-    parts.join(", ")
 }
 
 pub(super) fn button(label: &'static str, choice: Choice) -> Button {

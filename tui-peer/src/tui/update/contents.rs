@@ -3,12 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Download, Selection};
-
 use crate::engine::snapshot::TransferState;
-
-use super::super::model::{Contents, Dialog, Model, Tone};
-use super::super::msg::{Asked, Effect};
-use super::dialogs::ctrl;
+use crate::tui::keymap::cancels;
+use crate::tui::model::{Contents, Dialog, Model, Tone};
+use crate::tui::msg::{Asked, Effect};
 
 /// Opens the dialog. The list of a folder that is not ours has to be fetched first.
 pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
@@ -71,8 +69,8 @@ fn pressed(
     key: KeyEvent,
     out: &mut Vec<Effect>,
 ) -> bool {
-    let page = super::super::view::dialogs::contents_rows(model.size);
-    let close = key.code == KeyCode::Esc || key.code == KeyCode::Char('c') && ctrl(key);
+    let page = Contents::rows_shown(model.size);
+    let close = cancels(key);
     if contents.filtering {
         match key.code {
             _ if close => {

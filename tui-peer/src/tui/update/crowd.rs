@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
+use super::{filtering, focus, lists};
 use crate::engine::command::CommandError;
 use crate::engine::snapshot::{MemberRow, NetState, Page};
-
-use super::super::model::{Ask, Model, Tab};
-use super::super::msg::Effect;
-use super::{lists, moves};
+use crate::tui::model::{Ask, Model, Tab};
+use crate::tui::msg::Effect;
 
 /// After every message, before rows are looked at: the list may have been opened.
 pub(super) fn open(model: &mut Model) {
@@ -47,8 +46,8 @@ fn is_wanted(model: &Model) -> bool {
 /// Shows what the member under the cursor shares.
 pub(super) fn browse(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(peer) = model.peer_row(model.list().cursor).map(|row| row.peer) else { return };
-    moves::open_tab(model, Tab::Network);
+    focus::open_tab(model, Tab::Network);
     // The whole key: another one may begin in the same way, and anybody may have any name.
     model.list_mut(Tab::Network).field.set(&format!("peer:{peer}"));
-    lists::filter_changed(model, out);
+    filtering::changed(model, out);
 }

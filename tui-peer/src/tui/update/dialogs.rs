@@ -1,25 +1,25 @@
 //! Keys and pastes while a dialog or the welcome screen is open.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::Command;
-
-use super::super::action::Action;
-use super::super::keymap::Key;
-use super::super::model::{Choice, Confirm, Dialog, Model, ShareField, Sort, Tone, WhenIdle};
-use super::super::msg::{Asked, Effect, ExitReason};
 use super::contents::contents_key;
 use super::link::link_key;
 use super::palette::palette_key;
 use super::picker::picker_key;
 use super::settings::settings_key;
 use super::share::{look_again, share_key};
-use super::{keys, lists};
+use super::{actions, lists};
+use crate::engine::command::Command;
+use crate::tui::action::Action;
+use crate::tui::keymap::{Key, cancels};
+use crate::tui::model::{Choice, Confirm, Dialog, Model, ShareField, Sort, Tone, WhenIdle};
+use crate::tui::msg::{Asked, Effect, ExitReason};
+use crate::tui::screens::help::geometry::last_scroll;
 
 /// A key while a dialog is open. The dialog is taken out, changed, and put back unless it is done.
 pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     let Some(mut dialog) = model.dialogs.pop() else { return };
-    let cancelled = key.code == KeyCode::Esc || key.code == KeyCode::Char('c') && ctrl(key);
+    let cancelled = cancels(key);
     let keep = match &mut dialog {
         Dialog::Contents(contents) => contents_key(model, contents, key, out),
         Dialog::Picker(picker) => picker_key(model, picker, key, out),
@@ -29,7 +29,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Dialog::Palette { query, cursor } => match palette_key(model, query, cursor, key) {
             Ok(keep) => keep,
             Err(action) => {
-                keys::run(model, action, None, out);
+                actions::run(model, action, None, out);
                 return;
             }
         },
@@ -50,10 +50,6 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     if keep {
         model.dialogs.push(dialog);
     }
-}
-
-pub(super) fn ctrl(key: KeyEvent) -> bool {
-    key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
 /// Pasted text, if an open field takes it.
@@ -100,7 +96,7 @@ pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
 fn help_key(
     model: &Model,
     scroll: &mut usize,
-    query: &mut super::super::field::Field,
+    query: &mut crate::tui::field::Field,
     key: KeyEvent,
 ) -> bool {
     let page = usize::from(model.size.1.saturating_sub(6)).max(1);
@@ -118,7 +114,7 @@ fn help_key(
             }
         }
     }
-    *scroll = (*scroll).min(super::super::view::help::last_scroll(model, query.text()));
+    *scroll = (*scroll).min(last_scroll(model, query.text()));
     true
 }
 
@@ -126,7 +122,7 @@ fn sort_key(model: &mut Model, cursor: &mut usize, key: KeyEvent, out: &mut Vec<
     let choices = Sort::choices(model.tab);
     match key.code {
         _ if model.keymap.is(Action::Reverse, Key::of(key)) => {
-            super::actions::act(model, Action::Reverse, None, out);
+            actions::act(model, Action::Reverse, None, out);
         }
         KeyCode::Down | KeyCode::Tab | KeyCode::Char('j' | 'o') => {
             *cursor = (*cursor + 1) % choices.len().max(1);
@@ -192,7 +188,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
             super::when_idle(model, out);
         }
         Choice::Rejoin => {
-            super::actions::act(model, Action::Rejoin, None, out);
+            actions::act(model, Action::Rejoin, None, out);
         }
         Choice::Leave => super::ask::leave_now(model, out),
         Choice::Remove => {

@@ -1,9 +1,12 @@
-//! What the filter field does beside editing: history, and a word that was probably meant.
+//! The filter field: its keys, filters used before, and a word that was probably meant.
 
-use super::super::filter::fold;
-use super::super::model::{Model, Tab};
-use super::super::msg::Effect;
+use crossterm::event::{KeyCode, KeyEvent};
+
 use super::lists;
+use crate::tui::filter::{Filter, fold};
+use crate::tui::keymap::ctrl;
+use crate::tui::model::{Model, Tab};
+use crate::tui::msg::Effect;
 
 /// Rows whose words are compared; more would be felt while typing.
 const MAX_ROWS: usize = 20_000;
@@ -12,12 +15,70 @@ const MAX_WRONG: usize = 2;
 /// Shorter words resemble everything.
 const MIN_WORD: usize = 3;
 
+/// A key while the filter field is open.
+pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+    let page = isize::try_from(lists::height(&model.areas(), true)).unwrap_or(1);
+    let ctrl = ctrl(key);
+    let tab = model.tab;
+    match key.code {
+        KeyCode::Esc => {
+            model.filtering = false;
+            clear(model, out);
+        }
+        KeyCode::Enter => {
+            model.filtering = false;
+            keep(model, out);
+        }
+        KeyCode::Tab => take_meant(model, out),
+        KeyCode::Char('r') if ctrl => recall(model, out),
+        KeyCode::Down => model.list_mut(tab).step(1),
+        KeyCode::Up => model.list_mut(tab).step(-1),
+        KeyCode::PageDown => model.list_mut(tab).step(page),
+        KeyCode::PageUp => model.list_mut(tab).step(-page),
+        KeyCode::Backspace if model.list().field.text().is_empty() => model.filtering = false,
+        KeyCode::Char('c') if ctrl => {
+            model.filtering = false;
+            clear(model, out);
+        }
+        _ => {
+            let list = model.list_mut(tab);
+            if list.field.key(key) {
+                model.recall.rewind();
+                changed(model, out);
+            }
+        }
+    }
+}
+
+pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
+    let tab = model.at();
+    model.list_mut(tab).field.paste(text);
+    changed(model, out);
+}
+
+/// Shows everything again.
+pub(super) fn clear(model: &mut Model, out: &mut Vec<Effect>) {
+    let tab = model.at();
+    model.list_mut(tab).field.set("");
+    changed(model, out);
+}
+
+pub(super) fn changed(model: &mut Model, out: &mut Vec<Effect>) {
+    let tab = model.at();
+    let list = model.list_mut(tab);
+    let filter = Filter::parse(list.field.text());
+    if filter != list.filter {
+        list.filter = filter;
+        lists::renew(model, out);
+    }
+}
+
 /// `^R`: the filter used before.
 pub(super) fn recall(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(text) = model.recall.older().map(str::to_owned) else { return };
     let tab = model.tab;
     model.list_mut(tab).field.set(&text);
-    lists::filter_changed(model, out);
+    changed(model, out);
 }
 
 /// The filter is kept: it is remembered as well.
@@ -37,7 +98,7 @@ pub(super) fn take_meant(model: &mut Model, out: &mut Vec<Effect>) {
     let text = model.list().field.text().replacen(&word, &meant, 1);
     let tab = model.tab;
     model.list_mut(tab).field.set(&text);
-    lists::filter_changed(model, out);
+    changed(model, out);
 }
 
 /// After every message: looks for what was meant, once for each text without any match.

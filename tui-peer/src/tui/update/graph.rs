@@ -1,8 +1,7 @@
 //! The graph of rates: its scale follows what it shows, where there is a graph.
 
-use super::super::layout::inside;
-use super::super::model::{Model, Tone};
-use super::actions::toast;
+use crate::tui::layout::inside;
+use crate::tui::model::{Model, Tone};
 
 /// After every message.
 pub(super) fn settle(model: &mut Model) {
@@ -24,6 +23,6 @@ pub(super) fn turn_window(model: &mut Model) {
             "the graph shows the last {} min where there is room for it",
             model.graph.window.minutes()
         );
-        toast(model, Tone::Plain, &text);
+        model.toast(Tone::Plain, &text);
     }
 }

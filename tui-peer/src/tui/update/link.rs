@@ -4,9 +4,8 @@ use common::join::Link;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Download, Selection};
-
-use super::super::model::{GetLink, Model};
-use super::super::msg::{Asked, Effect};
+use crate::tui::model::{GetLink, Model};
+use crate::tui::msg::{Asked, Effect};
 
 fn join_of(dialog: &GetLink) -> Result<Command, String> {
     match dialog.parsed() {

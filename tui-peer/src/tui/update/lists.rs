@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use common::id::ContentId;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::HOLD;
 use crate::engine::snapshot::Transfer;
-
-use super::super::filter::Filter;
-use super::super::layout::{Areas, inside};
-use super::super::model::{
+use crate::tui::layout::{Areas, inside};
+use crate::tui::model::{
     Built, INLINE_ROWS, Job, List, Model, RowKey, Sort, Tab, build, place, transfer_key,
     transfers_for,
 };
-use super::super::msg::Effect;
-use super::{HOLD, filtering};
+use crate::tui::msg::Effect;
 
 /// Visible rows of the files pane: its inside without column titles and filter line.
 pub(super) fn height(areas: &Areas, filtering: bool) -> usize {
@@ -168,62 +165,4 @@ fn put(list: &mut List, rows: Vec<u32>, total: usize, position: Option<usize>) {
     list.rows = rows;
     list.total = total;
     list.find_again(position);
-}
-
-/// A key while the filter field is open.
-pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
-    let page = isize::try_from(height(&model.areas(), true)).unwrap_or(1);
-    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
-    let tab = model.tab;
-    match key.code {
-        KeyCode::Esc => {
-            model.filtering = false;
-            clear_filter(model, out);
-        }
-        KeyCode::Enter => {
-            model.filtering = false;
-            filtering::keep(model, out);
-        }
-        KeyCode::Tab => filtering::take_meant(model, out),
-        KeyCode::Char('r') if ctrl => filtering::recall(model, out),
-        KeyCode::Down => model.list_mut(tab).step(1),
-        KeyCode::Up => model.list_mut(tab).step(-1),
-        KeyCode::PageDown => model.list_mut(tab).step(page),
-        KeyCode::PageUp => model.list_mut(tab).step(-page),
-        KeyCode::Backspace if model.list().field.text().is_empty() => model.filtering = false,
-        KeyCode::Char('c') if ctrl => {
-            model.filtering = false;
-            clear_filter(model, out);
-        }
-        _ => {
-            let list = model.list_mut(tab);
-            if list.field.key(key) {
-                model.recall.rewind();
-                filter_changed(model, out);
-            }
-        }
-    }
-}
-
-pub(super) fn paste_filter(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
-    let tab = model.at();
-    model.list_mut(tab).field.paste(text);
-    filter_changed(model, out);
-}
-
-/// Shows everything again.
-pub(super) fn clear_filter(model: &mut Model, out: &mut Vec<Effect>) {
-    let tab = model.at();
-    model.list_mut(tab).field.set("");
-    filter_changed(model, out);
-}
-
-pub(super) fn filter_changed(model: &mut Model, out: &mut Vec<Effect>) {
-    let tab = model.at();
-    let list = model.list_mut(tab);
-    let filter = Filter::parse(list.field.text());
-    if filter != list.filter {
-        list.filter = filter;
-        renew(model, out);
-    }
 }

@@ -5,13 +5,11 @@ use ratatui::layout::Rect;
 
 use crate::engine::event::Level;
 use crate::logfile::Entry;
-
-use super::super::action::Action;
-use super::super::format;
-use super::super::model::{LogLine, Model, Tone};
-use super::super::msg::Effect;
-use super::super::view::log::{Shape, list_area};
-use super::super::words;
+use crate::tui::action::Action;
+use crate::tui::model::{LogLine, Model, Tone};
+use crate::tui::msg::Effect;
+use crate::tui::panes::log::geometry::{Shape, list_area};
+use crate::tui::{format, words};
 
 /// Keeps the cursor in sight.
 pub(super) fn settle(model: &mut Model, area: Rect) {

@@ -1,8 +1,9 @@
 //! The chunk map: kept up to date change by change, built elsewhere when that takes long; its cursor.
 
-use super::super::heatmap::{Map, Mode, Standing, standing};
-use super::super::model::{MapJob, Model};
-use super::super::msg::Effect;
+use crate::tui::heatmap::{Map, Mode, Standing, buckets, first_chunk, standing};
+use crate::tui::model::{MapJob, Model};
+use crate::tui::msg::Effect;
+use crate::tui::panes::chunks::geometry::map_area;
 
 /// Chunks up to which a map is built at once: well below a millisecond.
 const INLINE_CHUNKS: usize = 65_536;
@@ -11,7 +12,7 @@ const INLINE_PAGES: usize = 256;
 
 /// Brings the map up to date with the engine's details and the size of its pane.
 pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
-    let area = super::super::view::chunks::map_area(model);
+    let area = map_area(model);
     let cells = usize::from(area.width) * usize::from(area.height);
     let halves = model.theme.backgrounds();
     let Some(focus) = model.focus_data().cloned() else {
@@ -90,11 +91,11 @@ pub(super) fn toggle_senders(model: &mut Model) -> &'static str {
 
 /// Buckets of the map for which the engine is to say who sent them, if it shows that.
 pub(super) fn senders_wanted(model: &Model) -> Option<u32> {
-    let area = super::super::view::chunks::map_area(model);
+    let area = map_area(model);
     let cells = usize::from(area.width) * usize::from(area.height);
     let shown = model.shows_senders && cells > 0 && !model.swarm.open;
-    let buckets = super::super::view::senders::buckets(model, cells);
-    u32::try_from(buckets).ok().filter(|_| shown)
+    let wanted = buckets(model.chunk_count(), cells);
+    u32::try_from(wanted).ok().filter(|_| shown)
 }
 
 /// Puts the cursor on the cell a click was in.
@@ -131,8 +132,8 @@ pub(super) fn problem(model: &mut Model, forward: bool) {
     let own = map.bucket_of(here);
     let (n, of) = (map.chunks(), map.len());
     let range = |at: usize| {
-        let first = super::super::heatmap::first_chunk(at, of, n);
-        first..super::super::heatmap::first_chunk(at + 1, of, n)
+        let first = first_chunk(at, of, n);
+        first..first_chunk(at + 1, of, n)
     };
     let rest = range(own);
     let found = if forward {

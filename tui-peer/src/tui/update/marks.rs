@@ -1,11 +1,43 @@
-//! Marking a range of rows, and what `.` repeats.
+//! Marks on rows, one by one or a range of them, and what `.` repeats.
 
-use super::super::action::{Action, Group};
-use super::super::model::{Model, Range, RowKey, Tone};
-use super::actions::toast;
+use common::id::ContentId;
 
-/// Most rows of a range: every one becomes a command.
+use super::moves::step;
+use crate::tui::action::{Action, Group};
+use crate::tui::model::{Model, Range, RowKey, Tone};
+
+/// Most rows marked at once: more are a mistake, and every one becomes a command.
 const MOST: usize = 1000;
+
+pub(super) fn mark(model: &mut Model) {
+    // By place: with a count, the cursor is ahead of what is known to be selected.
+    if let Some(RowKey::Content(id)) = model.row_key(model.tab, model.list().cursor) {
+        if !model.marks.remove(&id) {
+            model.marks.insert(id);
+        }
+        step(model, 1);
+    }
+}
+
+pub(super) fn mark_all(model: &mut Model) {
+    if !model.marks.is_empty() {
+        model.marks.clear();
+        return;
+    }
+    let tab = model.tab;
+    let n = model.list().rows.len();
+    if n > MOST {
+        model.toast(Tone::Warn, "too many to mark at once: filter first");
+        return;
+    }
+    let ids: Vec<ContentId> = (0..n)
+        .filter_map(|at| match model.row_key(tab, at) {
+            Some(RowKey::Content(id)) => Some(id),
+            _ => None,
+        })
+        .collect();
+    model.marks.extend(ids);
+}
 
 /// Begins a range at the cursor, or ends the one that was begun.
 pub(super) fn range(model: &mut Model) {
@@ -18,7 +50,7 @@ pub(super) fn range(model: &mut Model) {
     let keymap = &model.keymap;
     let ends = keymap.and(", then ", Action::MarkRange, "ends it");
     let text = format!("range: move{ends}{}", keymap.and(", ", Action::Back, "drops it"));
-    toast(model, Tone::Plain, &text);
+    model.toast(Tone::Plain, &text);
 }
 
 /// After a key: the range reaches to the cursor.
@@ -37,7 +69,7 @@ pub(super) fn extend(model: &mut Model, action: Action) {
     let cursor = model.list().cursor;
     let (low, high) = (anchor.min(cursor), anchor.max(cursor));
     if high - low >= MOST {
-        toast(model, Tone::Warn, "too many to mark at once: filter first");
+        model.toast(Tone::Warn, "too many to mark at once: filter first");
     } else {
         model.marks.clone_from(&range.before);
         for at in low..=high {

@@ -2,12 +2,13 @@
 
 mod actions;
 mod ask;
-mod can;
 mod contents;
 mod crowd;
 mod dialogs;
 mod filtering;
+mod focus;
 mod graph;
+mod interrupt;
 mod keys;
 mod link;
 mod lists;
@@ -28,26 +29,18 @@ mod transfers;
 mod welcome;
 mod wishes;
 
-pub(crate) use ask::waits_for;
-pub use can::can;
-pub use mouse::Pointer;
-pub(crate) use palette::palette_rows;
-pub(crate) use welcome::{downloads_text, listen_text, nick_text, stops};
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::join::Link;
 
-use crate::engine::event::{Event, Level, What};
-use crate::engine::snapshot::{NetState, Snapshot};
-
 use super::action::Action;
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdle};
+use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdle, banner};
 use super::msg::{Effect, ExitReason, Msg};
-use super::view::banner;
 use super::words;
+use crate::engine::event::{Event, Level, What};
+use crate::engine::snapshot::{NetState, Snapshot};
 
 /// Bans told in the banner at once; the others are in the log.
 const MAX_BANS: usize = 8;
@@ -124,7 +117,7 @@ pub fn deadline(model: &Model) -> Option<Instant> {
         _ => None,
     };
     let reorder = model.last_key.filter(|_| model.stale).map(|at| (at + HOLD).max(now));
-    let banner = super::view::banner::deadline(model);
+    let banner = banner::deadline(model);
     [
         model.toasts.deadline(),
         clock,
@@ -245,7 +238,7 @@ fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
         return;
     }
     if model.filtering {
-        lists::paste_filter(model, text, out);
+        filtering::paste(model, text, out);
         return;
     }
     match common::join::parse_any(text.trim()) {
@@ -273,7 +266,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
         lists::refresh(model, out);
     }
     crowd::open(model);
-    moves::settle_focus(model);
+    focus::settle(model);
     swarm::settle_open(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
         model.focus = Pane::Chunks;

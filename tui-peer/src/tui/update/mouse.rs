@@ -1,18 +1,19 @@
 //! The mouse: wheel scrolls what is under it; a click focuses and selects, sorts by a heading, opens a
 //! tab; a second click is Enter; the border between panes can be dragged.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
-use super::super::layout::{Areas, Wish, inside};
-use super::super::model::{Dialog, Model, Pane, Tab};
-use super::super::msg::Effect;
-use super::super::view::files;
-use super::super::view::log::{Shape, list_area};
-use super::super::view::pointing;
-use super::{lists, moves};
+use super::{focus, lists, moves};
+use crate::tui::layout::{Areas, Wish, inside};
+use crate::tui::model::{Dialog, Model, Pane, Tab};
+use crate::tui::msg::Effect;
+use crate::tui::panes::chunks::geometry::map_area;
+use crate::tui::panes::files::geometry::{row_at, sort_at, tab_at};
+use crate::tui::panes::log::geometry::{Shape, list_area};
+use crate::tui::panes::transfers;
 
 /// Rows per notch of the wheel.
 const WHEEL: isize = 3;
@@ -20,14 +21,6 @@ const WHEEL: isize = 3;
 const DOUBLE: Duration = Duration::from_millis(400);
 /// How far a split moves either way, in percent.
 const MAX_SPLIT: i16 = 35;
-
-/// What the mouse did last.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Pointer {
-    clicked: Option<(Instant, Position)>,
-    /// The border beside the files is being dragged.
-    dragging: bool,
-}
 
 pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>) {
     if let Some(Dialog::Settings(panel)) = model.dialogs.last() {
@@ -58,17 +51,17 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>)
         MouseEventKind::ScrollDown => wheel(model, pane, WHEEL),
         MouseEventKind::ScrollUp => wheel(model, pane, -WHEEL),
         MouseEventKind::Down(MouseButton::Left) => {
-            moves::focus(model, pane);
+            focus::focus(model, pane);
             let again = model.pointer.clicked.is_some_and(|(when, place)| {
                 place == at && model.now.mono.saturating_duration_since(when) < DOUBLE
             });
             // Three clicks are not two double clicks.
             model.pointer.clicked = (!again).then_some((model.now.mono, at));
             if pane == Pane::Files && at.y == areas.files.y {
-                if let Some(tab) = files::tab_at(model, areas.files, at.x) {
-                    moves::open_tab(model, tab);
+                if let Some(tab) = tab_at(model, areas.files, at.x) {
+                    focus::open_tab(model, tab);
                 }
-            } else if let Some(sort) = pointing::sort_at(model, areas.files, at) {
+            } else if let Some(sort) = sort_at(model, areas.files, at) {
                 let tab = model.tab;
                 let list = model.list_mut(tab);
                 list.reverse = list.sort == sort && !list.reverse;
@@ -88,8 +81,8 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>)
 /// Whether a double click here means the thing under it.
 fn is_row(model: &Model, pane: Pane, areas: &Areas, at: Position) -> bool {
     match pane {
-        Pane::Files => pointing::row_at(model, areas.files, at).is_some(),
-        Pane::Chunks => super::super::view::chunks::map_area(model).contains(at),
+        Pane::Files => row_at(model, areas.files, at).is_some(),
+        Pane::Chunks => map_area(model).contains(at),
         Pane::Sources => at.y > areas.sources.y + 1 + u16::from(model.swarm.open),
         Pane::Log | Pane::Transfers => false,
     }
@@ -143,13 +136,13 @@ fn click(model: &mut Model, pane: Pane, area: Rect, at: Position) {
     let row = usize::from(at.y.saturating_sub(inner.y));
     match pane {
         Pane::Files => {
-            if let Some(to) = pointing::row_at(model, area, at) {
+            if let Some(to) = row_at(model, area, at) {
                 let tab = model.tab;
                 model.list_mut(tab).cursor = to;
             }
         }
         Pane::Transfers => {
-            let to = super::super::view::transfers::first(model, inner) + row;
+            let to = transfers::geometry::first(model, inner) + row;
             let list = model.list_mut(Tab::Downloads);
             if to < list.rows.len() {
                 list.cursor = to;
@@ -170,7 +163,7 @@ fn click(model: &mut Model, pane: Pane, area: Rect, at: Position) {
         }
         Pane::Log => log_click(model, area, at),
         Pane::Chunks => {
-            let map = super::super::view::chunks::map_area(model);
+            let map = map_area(model);
             if map.contains(at) {
                 let cell =
                     usize::from(at.y - map.y) * usize::from(map.width) + usize::from(at.x - map.x);

@@ -1,18 +1,15 @@
-//! Moving about: cursors, panes, tabs.
+//! Moving about: cursors.
 
 use common::content::Kind;
 
+use super::focus::{open_tab, turn_tab};
+use super::{contents, crowd, filtering, lists, map, swarm};
 use crate::engine::snapshot::Transfer;
-
-use super::super::layout::{Class, class, inside};
-use super::super::model::{Model, Pane, Tab, Tone};
-use super::super::msg::Effect;
-use super::actions::toast;
-use super::can::kind;
-use super::{contents, lists, map, swarm};
-
-/// From left to right, from top to bottom.
-const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
+use crate::tui::layout::inside;
+use crate::tui::model::{Model, Pane, Tab, Tone};
+use crate::tui::msg::Effect;
+use crate::tui::panes::chunks::geometry::map_area;
+use crate::tui::queries::kind;
 
 pub(super) fn page(model: &Model) -> isize {
     let areas = model.areas();
@@ -31,8 +28,7 @@ pub(super) fn step(model: &mut Model, by: isize) {
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),
         Pane::Chunks => {
-            let width = isize::try_from(super::super::view::chunks::map_area(model).width.max(1))
-                .unwrap_or(1);
+            let width = isize::try_from(map_area(model).width.max(1)).unwrap_or(1);
             map::step(model, by.saturating_mul(width));
         }
     }
@@ -89,7 +85,7 @@ pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
         _ if model.swarm.open => swarm::about(model),
         _ if model.details && kind(model) == Some(Kind::Folder) => contents::open(model, out),
-        Pane::Files if model.tab == Tab::Peers => super::crowd::browse(model, out),
+        Pane::Files if model.tab == Tab::Peers => crowd::browse(model, out),
         Pane::Files | Pane::Transfers if model.selected().is_some() => {
             model.details = true;
             model.zoom = false;
@@ -107,7 +103,7 @@ pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
 /// One step back: details, filter, zoom, marks, then nothing.
 pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
     if model.when_idle.take().is_some() {
-        toast(model, Tone::Good, "staying");
+        model.toast(Tone::Good, "staying");
     } else if model.count.take().is_some() {
         // Only the count.
     } else if model.swarm.open {
@@ -120,7 +116,7 @@ pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
     } else if model.focus == Pane::Log && model.log.paused.is_some() {
         model.log.set_paused(false);
     } else if !model.list().field.text().is_empty() {
-        lists::clear_filter(model, out);
+        filtering::clear(model, out);
     } else if model.zoom {
         model.zoom = false;
     } else if !model.marks.is_empty() {
@@ -129,63 +125,4 @@ pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
     } else {
         model.toasts.clear();
     }
-}
-
-pub(super) fn turn_pane(model: &mut Model, by: usize) {
-    if model.details {
-        model.focus = if model.focus == Pane::Chunks { Pane::Sources } else { Pane::Chunks };
-        return;
-    }
-    let n = PANES.len();
-    let at = PANES.iter().position(|p| *p == model.focus).unwrap_or(0);
-    // The Transfers pane is only there where there is room.
-    let there = |pane: &Pane| *pane != Pane::Transfers || has_transfers(model);
-    let next = (1..=n).map(|step| PANES[(at + step * by) % n]).find(there);
-    focus(model, next.unwrap_or(Pane::Files));
-}
-
-/// Whether the Transfers pane has a place.
-fn has_transfers(model: &Model) -> bool {
-    class(model.size.0, model.size.1) == Class::Huge
-}
-
-/// Gives a pane the keys. Where there is no Transfers pane, its list is a tab.
-pub(super) fn focus(model: &mut Model, pane: Pane) {
-    if pane == Pane::Transfers && !has_transfers(model) {
-        return open_tab(model, Tab::Downloads);
-    }
-    match pane {
-        Pane::Files => model.in_transfers = false,
-        Pane::Transfers => {
-            model.in_transfers = true;
-            model.details = false;
-            model.marks.clear();
-        }
-        _ => {}
-    }
-    model.focus = pane;
-}
-
-/// After a change of size: a pane that is gone has no keys.
-pub(super) fn settle_focus(model: &mut Model) {
-    if model.in_transfers && !has_transfers(model) {
-        model.in_transfers = false;
-        if model.focus == Pane::Transfers {
-            model.tab = Tab::Downloads;
-            model.focus = Pane::Files;
-        }
-    }
-}
-
-pub(super) fn turn_tab(model: &mut Model, by: usize) {
-    let at = Tab::ALL.iter().position(|t| *t == model.tab).unwrap_or(0);
-    open_tab(model, Tab::ALL[(at + by) % Tab::ALL.len()]);
-}
-
-pub(super) fn open_tab(model: &mut Model, tab: Tab) {
-    model.tab = tab;
-    model.details = false;
-    model.in_transfers = false;
-    model.focus = Pane::Files;
-    model.marks.clear();
 }

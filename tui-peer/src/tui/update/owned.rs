@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::{lists, show};
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::snapshot::NetState;
 use crate::members::Owners;
-
-use super::super::model::{Model, Owned, Tab};
-use super::super::msg::Effect;
-use super::{lists, show};
+use crate::tui::model::{Model, Owned, Tab};
+use crate::tui::msg::Effect;
 
 /// After every message.
 pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {

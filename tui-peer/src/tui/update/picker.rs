@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::Command;
-
-use super::super::model::{Dialog, MAX_MARKED, Marked, Model, Picker, SharePath, Tone, typed};
-use super::super::msg::{Asked, Effect};
-use super::dialogs::ctrl;
 use super::share::{save_to, share_path};
+use crate::engine::command::Command;
+use crate::tui::keymap::cancels;
+use crate::tui::model::{Dialog, MAX_MARKED, Marked, Model, Picker, SharePath, Tone, typed};
+use crate::tui::msg::{Asked, Effect};
 
 /// What a key did.
 enum After {
@@ -33,7 +32,7 @@ pub(super) fn picker_key(
     };
     let rows = picker.rows();
     picker.cursor = picker.cursor.min(rows.saturating_sub(1));
-    let page = super::super::view::dialogs::picker_rows(model.size);
+    let page = Picker::rows_shown(model.size);
     if picker.cursor < picker.offset {
         picker.offset = picker.cursor;
     } else if picker.cursor >= picker.offset + page {
@@ -51,10 +50,6 @@ pub(super) fn picker_key(
     }
 }
 
-fn is_close(key: KeyEvent) -> bool {
-    key.code == KeyCode::Esc || key.code == KeyCode::Char('c') && ctrl(key)
-}
-
 fn query_key(
     model: &mut Model,
     picker: &mut Picker,
@@ -62,7 +57,7 @@ fn query_key(
     out: &mut Vec<Effect>,
 ) -> After {
     match key.code {
-        _ if is_close(key) => {
+        _ if cancels(key) => {
             picker.filtering = false;
             picker.query.set("");
         }
@@ -90,10 +85,10 @@ fn plain_key(
     key: KeyEvent,
     out: &mut Vec<Effect>,
 ) -> After {
-    let page = super::super::view::dialogs::picker_rows(model.size);
+    let page = Picker::rows_shown(model.size);
     match key.code {
         KeyCode::Esc if !picker.query.text().is_empty() => picker.query.set(""),
-        _ if is_close(key) => return After::Close,
+        _ if cancels(key) => return After::Close,
         KeyCode::Char('q') | KeyCode::F(3) => return After::Close,
         KeyCode::Down | KeyCode::Char('j') => picker.cursor += 1,
         KeyCode::Up | KeyCode::Char('k') => picker.cursor = picker.cursor.saturating_sub(1),

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::super::model::{Model, Tone};
-use super::super::outside::{Found, Probe};
 use super::share;
+use crate::tui::model::{Model, Tone};
+use crate::tui::outside::{Found, Probe};
 
 pub(super) fn found(model: &mut Model, probe: &Probe, found: &Found) {
     match (probe, found) {

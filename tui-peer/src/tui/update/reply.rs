@@ -1,10 +1,9 @@
 //! Answers of the engine.
 
-use crate::engine::command::{CommandError, Reply};
-
-use super::super::model::{Dialog, Model, Tone};
-use super::super::msg::{Asked, Effect};
 use super::show;
+use crate::engine::command::{CommandError, Reply};
+use crate::tui::model::{Dialog, Model, Tone};
+use crate::tui::msg::{Asked, Effect};
 
 pub(super) fn reply(
     model: &mut Model,

@@ -7,33 +7,10 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Download, Priority, Selection};
 use crate::engine::snapshot::{Transfer, TransferState};
-
-use super::super::model::{
-    Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath, typed, untyped,
-};
-use super::super::msg::{Asked, Effect};
-use super::super::outside::Probe;
-
-/// A path as typed, absolute.
-pub(super) fn expand(model: &Model, text: &str) -> PathBuf {
-    let path = match (text.strip_prefix('~'), &model.setting.home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-            home.join(untyped(rest.trim_start_matches('/')))
-        }
-        _ => PathBuf::from(untyped(text)),
-    };
-    model.setting.cwd.join(path)
-}
-
-/// The other way: how a path is typed.
-pub(super) fn written(model: &Model, path: &Path) -> String {
-    let home = model.setting.home.as_deref();
-    match home.and_then(|home| path.strip_prefix(home).ok()) {
-        Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
-        Some(rest) => format!("~/{}", typed(rest.as_os_str())),
-        None => typed(path.as_os_str()),
-    }
-}
+use crate::tui::model::{Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath};
+use crate::tui::msg::{Asked, Effect};
+use crate::tui::outside::Probe;
+use crate::tui::queries::{expand, written};
 
 /// Opens the dialog for a path to share, or to download `save` to.
 pub(super) fn open(model: &mut Model, save: Vec<ContentId>, out: &mut Vec<Effect>) {

@@ -1,10 +1,11 @@
 //! The view of who has what: opened, scrolled, and what is asked of the engine for it.
 
-use super::super::format;
-use super::super::model::{Dialog, List, Model, Pane, Tone};
-use super::super::view::swarm::{own_strip, peer_rows};
-use super::wishes::{peer, peer_lines};
+use super::wishes::peer_lines;
 use crate::engine::snapshot::{Look, MAX_BUCKETS, MAX_STRIPS, StripWish};
+use crate::tui::model::{Dialog, List, Model, Pane, Tone};
+use crate::tui::panes::swarm::geometry::{own_strip, peer_rows};
+use crate::tui::queries::peer;
+use crate::tui::{format, heatmap};
 
 /// Opens or closes it.
 pub(super) fn toggle(model: &mut Model) {
@@ -39,7 +40,7 @@ pub(super) fn look(model: &Model) -> Look {
     let height = peer_rows(model).max(1);
     // The page on the screen and one on either side: a step of the cursor asks nothing new.
     let first = (model.swarm.list.offset / height).saturating_sub(1) * height;
-    let buckets = super::super::view::swarm::buckets(model, own_strip(model).width);
+    let buckets = heatmap::buckets(model.chunk_count(), usize::from(own_strip(model).width));
     Look {
         senders,
         holders: Some(StripWish {
@@ -56,7 +57,7 @@ pub(super) fn about(model: &mut Model) {
         return;
     };
     let Some((_, name)) = peer(model) else { return };
-    let chunks = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
+    let chunks = model.chunk_count() as u64;
     let share = format::percent(u64::from(row.have).min(chunks), chunks.max(1));
     let has = format!("It has {share} of this: {}", format::plural(row.have.into(), "chunk"));
     let lack = match row.useful {

@@ -6,12 +6,9 @@ use common::join::FileLink;
 
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::snapshot::{Transfer, TransferState};
-
-use super::super::model::{Dialog, Model, RowKey, Tone};
-use super::super::msg::{Asked, Effect};
-use super::super::verdict;
-use super::actions::toast;
-use super::moves::step;
+use crate::tui::model::{Dialog, Model, Tone};
+use crate::tui::msg::{Asked, Effect};
+use crate::tui::verdict;
 
 pub(super) fn each(
     model: &mut Model,
@@ -73,12 +70,12 @@ pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
         let command = if resume { Command::Resume { id } } else { Command::Pause { id } };
         out.push(Effect::Call(command, Asked::Quietly));
     }
-    toast(model, Tone::Good, if resume { "all downloads resumed" } else { "all downloads paused" });
+    model.toast(Tone::Good, if resume { "all downloads resumed" } else { "all downloads paused" });
 }
 
 pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(join) = model.snap.network.joined() else {
-        toast(model, Tone::Bad, "the network has no usable join string");
+        model.toast(Tone::Bad, "the network has no usable join string");
         return;
     };
     let links: Vec<String> = model
@@ -99,38 +96,6 @@ pub(super) fn explain(model: &mut Model) {
     let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
     let lines = verdict::why(&model.case());
     model.dialogs.push(Dialog::Why { title, lines, about: model.selected() });
-}
-
-pub(super) fn mark(model: &mut Model) {
-    // By place: with a count, the cursor is ahead of what is known to be selected.
-    if let Some(RowKey::Content(id)) = model.row_key(model.tab, model.list().cursor) {
-        if !model.marks.remove(&id) {
-            model.marks.insert(id);
-        }
-        step(model, 1);
-    }
-}
-
-pub(super) fn mark_all(model: &mut Model) {
-    /// More marks than this are a mistake, and every one becomes a command.
-    const MOST: usize = 1000;
-    if !model.marks.is_empty() {
-        model.marks.clear();
-        return;
-    }
-    let tab = model.tab;
-    let n = model.list().rows.len();
-    if n > MOST {
-        toast(model, Tone::Warn, "too many to mark at once: filter first");
-        return;
-    }
-    let ids: Vec<ContentId> = (0..n)
-        .filter_map(|at| match model.row_key(tab, at) {
-            Some(RowKey::Content(id)) => Some(id),
-            _ => None,
-        })
-        .collect();
-    model.marks.extend(ids);
 }
 
 /// "a, b and 3 more".

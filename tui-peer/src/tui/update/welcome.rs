@@ -2,17 +2,17 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::Command;
 use ::settings::Item;
 
-use super::super::action::Action;
-use super::super::field::Field;
-use super::super::model::{Dialog, Model, Picker, Stop};
-use super::super::msg::{Asked, Effect, ExitReason};
-use super::super::outside::{Found, Probe};
-use super::dialogs::ctrl;
-use super::share::{expand, written};
-use super::{keys, settings};
+use super::{actions, settings};
+use crate::engine::command::Command;
+use crate::tui::action::Action;
+use crate::tui::field::Field;
+use crate::tui::keymap::ctrl;
+use crate::tui::model::{Dialog, Model, Picker, Stop};
+use crate::tui::msg::{Asked, Effect, ExitReason};
+use crate::tui::outside::{Found, Probe};
+use crate::tui::queries::{downloads_text, expand, listen_text, nick_text, stops};
 
 /// A key on the welcome screen.
 pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
@@ -21,10 +21,10 @@ pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
         KeyCode::Up | KeyCode::BackTab => turn(model, -1),
         KeyCode::Enter => enter(model, out),
         KeyCode::Esc => escape(model),
-        KeyCode::F(1) => keys::run(model, Action::Help, None, out),
-        KeyCode::F(2) => keys::run(model, Action::Settings, None, out),
+        KeyCode::F(1) => actions::run(model, Action::Help, None, out),
+        KeyCode::F(2) => actions::run(model, Action::Settings, None, out),
         KeyCode::Char('l') if ctrl(key) => out.push(Effect::Redraw),
-        KeyCode::Char('z') if ctrl(key) => keys::run(model, Action::Suspend, None, out),
+        KeyCode::Char('z') if ctrl(key) => actions::run(model, Action::Suspend, None, out),
         KeyCode::Char(c) if !ctrl(key) && !is_typing(model) && shortcut(model, c, out) => {}
         KeyCode::Char('a') if !ctrl(key) && model.welcome.stop == Stop::Listen => {
             let mut any = listen_text(model).parse().unwrap_or(model.snap.me.listen);
@@ -64,11 +64,6 @@ fn turn(model: &mut Model, by: isize) {
     model.welcome.stop = next.copied().unwrap_or_default();
 }
 
-/// The lines there are.
-pub(crate) fn stops(model: &Model) -> Vec<Stop> {
-    Stop::ALL.into_iter().filter(|stop| *stop != Stop::Demo || model.setting.demo).collect()
-}
-
 /// Whether letters belong to a field.
 fn is_typing(model: &Model) -> bool {
     match model.welcome.stop {
@@ -80,8 +75,8 @@ fn is_typing(model: &Model) -> bool {
 
 fn shortcut(model: &mut Model, c: char, out: &mut Vec<Effect>) -> bool {
     match c {
-        'q' => keys::run(model, Action::Quit, None, out),
-        '?' => keys::run(model, Action::Help, None, out),
+        'q' => actions::run(model, Action::Quit, None, out),
+        '?' => actions::run(model, Action::Help, None, out),
         'h' => {
             model.welcome.stop = Stop::Host;
             enter(model, out);
@@ -117,24 +112,6 @@ fn current(model: &Model) -> Option<String> {
         Stop::Nick => Some(nick_text(model)),
         Stop::Share | Stop::Host | Stop::Demo => None,
     }
-}
-
-/// The address to listen on, as it stands in its field.
-pub(crate) fn listen_text(model: &Model) -> String {
-    let now = || model.snap.me.listen.to_string();
-    model.welcome.listen.as_ref().map_or_else(now, |field| field.text().to_owned())
-}
-
-/// The folder for downloads, as it stands in its field.
-pub(crate) fn downloads_text(model: &Model) -> String {
-    let now = || written(model, &model.snap.me.downloads);
-    model.welcome.downloads.as_ref().map_or_else(now, |field| field.text().to_owned())
-}
-
-/// Our name, as it stands in its field.
-pub(crate) fn nick_text(model: &Model) -> String {
-    let now = || model.snap.me.nick.clone();
-    model.welcome.nick.as_ref().map_or_else(now, |field| field.text().to_owned())
 }
 
 /// Changes the chosen field and has the new text checked.

@@ -1,24 +1,23 @@
 //! What the user wishes beyond having a file: order, speed, patience, and whom to do without.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::engine::command::{Command, Priority, Reorder};
-use crate::engine::snapshot::{MemberRow, PeerRow, Transfer};
 use settings::parse_rate;
 
-use super::super::action::Action;
-use super::super::field::Field;
-use super::super::model::{Choice, Confirm, Dialog, LimitOne, Model, Pane, Picks, Tab, Tone};
-use super::super::msg::{Asked, Effect};
-use super::super::{format, words};
 use super::ask::button;
 use super::transfers::named;
+use crate::engine::command::{Command, Priority, Reorder};
+use crate::engine::snapshot::{MemberRow, PeerRow, Transfer};
+use crate::tui::action::Action;
+use crate::tui::field::Field;
+use crate::tui::model::{Choice, Confirm, Dialog, LimitOne, Model, Picks, Tab, Tone};
+use crate::tui::msg::{Asked, Effect};
+use crate::tui::queries::{UNDO, peer, words_to_watch};
+use crate::tui::{format, words};
 
-/// How long a removal is offered to be taken back.
-pub(super) const UNDO: Duration = Duration::from_secs(8);
 /// A ban that is not for ever.
 const A_WHILE: Duration = Duration::from_secs(600);
 
@@ -126,15 +125,6 @@ pub(super) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
     out.push(Effect::Call(Command::Watch { id, on }, Asked::Say(text)));
 }
 
-/// The words of a filter that finds nothing, if they are only words.
-pub(super) fn words_to_watch(model: &Model) -> Option<String> {
-    let list = model.list();
-    let text = list.field.text().trim();
-    let empty = model.tab == Tab::Network && list.rows.is_empty() && !text.is_empty();
-    let plain = !text.contains([':', '!', '|', '~', '"']);
-    (empty && plain).then(|| text.to_owned())
-}
-
 /// What can be taken back was removed just now.
 pub(super) fn removed(model: &mut Model, ids: &[ContentId]) {
     let now = model.now.mono;
@@ -145,11 +135,6 @@ pub(super) fn removed(model: &mut Model, ids: &[ContentId]) {
     model.toasts.push_for(Tone::Good, format!("removed: {what}{back}"), now, UNDO);
 }
 
-/// Whether there is something to take back.
-pub(super) fn can_undo(model: &Model, now: Instant) -> bool {
-    model.removed.as_ref().is_some_and(|(_, at)| now < *at + UNDO)
-}
-
 /// Takes the removal back.
 pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
     let Some((ids, _)) = model.removed.take() else { return };
@@ -157,29 +142,6 @@ pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
     for (i, id) in ids.iter().enumerate() {
         let asked = if i == 0 { Asked::Say("taken back".to_owned()) } else { Asked::Quietly };
         out.push(Effect::Call(Command::Restore { id: *id }, asked));
-    }
-}
-
-/// The peer that an action is for.
-pub(super) fn peer(model: &Model) -> Option<(PeerId, String)> {
-    let shown = |peer: PeerId, nick: &str| {
-        let short = peer.short();
-        (peer, if nick.is_empty() { short } else { format!("{nick} ({short})") })
-    };
-    match model.focus {
-        Pane::Sources if model.swarm.open => {
-            let row = model.swarm.row(model.holders()?)?;
-            Some(shown(row.peer, &row.nick))
-        }
-        Pane::Sources => {
-            let row = model.source_rows().get(model.sources.cursor)?;
-            Some(shown(row.peer, &row.nick))
-        }
-        Pane::Files if model.tab == Tab::Peers => {
-            let row = model.peer_row(model.list().cursor)?;
-            Some(shown(row.peer, row.nick()))
-        }
-        _ => None,
     }
 }
 
@@ -265,7 +227,7 @@ pub(super) fn about_peer(model: &mut Model) {
 /// Addresses of a member that are told: it may announce as many as it likes.
 const MAX_ADDRS: usize = 8;
 
-fn member_lines(model: &Model, row: &MemberRow) -> Vec<super::super::model::Line> {
+fn member_lines(model: &Model, row: &MemberRow) -> Vec<crate::tui::model::Line> {
     let online = format::lasting(model.now.unix().saturating_sub(row.since));
     let shares = format::plural(u64::from(row.shares), "share");
     let mut lines = vec![(Tone::Plain, format!("In the network for {online}, with {shares}."))];
@@ -278,10 +240,10 @@ fn member_lines(model: &Model, row: &MemberRow) -> Vec<super::super::model::Line
     lines
 }
 
-pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<super::super::model::Line> {
+pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<crate::tui::model::Line> {
     let units = model.units;
     let dash = model.theme.dash();
-    let mut connected = format!("{}   connected {}", row.addr, words::age(model, row.since));
+    let mut connected = format!("{}   connected {}", row.addr, words::age(model.age(row.since)));
     if let Some(ms) = row.rtt_ms {
         connected.push_str(&format!("   round trip {ms} ms"));
     }

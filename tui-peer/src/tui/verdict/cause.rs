@@ -1,9 +1,8 @@
 //! What holds a download back, each cause in a sentence, with the key that helps.
 
 use crate::engine::why::Cause;
-
-use super::super::action::Action;
-use super::super::keymap::Keymap;
+use crate::tui::action::Action;
+use crate::tui::keymap::Keymap;
 
 /// A cause in a sentence. `rate` writes bytes per second as the reader wants them.
 pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) -> String {

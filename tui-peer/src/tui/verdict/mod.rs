@@ -8,17 +8,17 @@ use std::time::Instant;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::{
-    CatalogueRow, Focus, FolderNews, Sole, SourceRow, Transfer, TransferState,
-};
-use crate::engine::why::Cause;
 use settings::Units;
 
 use super::action::Action;
 use super::format::{self, percent, plural};
 use super::heatmap::Counts;
 use super::keymap::Keymap;
-use super::model::{Line, Tone};
+use super::tone::{Line, Tone};
+use crate::engine::snapshot::{
+    CatalogueRow, Focus, FolderNews, Sole, SourceRow, Transfer, TransferState,
+};
+use crate::engine::why::Cause;
 
 pub use cause::sentence;
 pub use why::why;

@@ -1,12 +1,11 @@
 //! The long answer: everything that holds a content back, and what each source is doing.
 
+use super::{Case, chunks, copies_word, sentence, source_name, tone, verdict};
 use crate::engine::snapshot::{SourceRow, SourceState, TransferState};
 use crate::engine::why::Cause;
-
-use super::super::action::Action;
-use super::super::format::{self, plural};
-use super::super::model::{Line, Tone};
-use super::{Case, chunks, copies_word, sentence, source_name, tone, verdict};
+use crate::tui::action::Action;
+use crate::tui::format::{self, plural};
+use crate::tui::tone::{Line, Tone};
 
 /// The long answer to "why is this slow or stuck?".
 pub fn why(case: &Case<'_>) -> Vec<Line> {

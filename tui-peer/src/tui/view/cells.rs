@@ -2,15 +2,13 @@
 
 use ratatui::style::Style;
 
+use super::paint::Piece;
 use crate::engine::command::Priority;
 use crate::engine::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState, Upload};
-
-use super::super::format;
-use super::super::model::{Model, Peer, Tab};
-use super::super::theme::Theme;
-use super::super::words;
-use super::columns::Column;
-use super::paint::Piece;
+use crate::tui::model::{Model, Peer, Tab};
+use crate::tui::panes::files::columns::Column;
+use crate::tui::theme::Theme;
+use crate::tui::{format, words};
 
 /// Columns of the name of whoever shares a file.
 const OWNER: usize = 14;
@@ -155,7 +153,7 @@ fn connected_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece {
         Column::Sent => plain(format::size(peer.up, model.units)),
         Column::Files => plain(format::short_count(u64::from(peer.contents))),
         Column::Rtt => plain(rtt(peer.rtt_ms, theme.dash())),
-        Column::Since => plain(words::age(model, peer.since)),
+        Column::Since => plain(words::age(model.age(peer.since))),
         Column::State => {
             let style = match peer.upload {
                 Upload::Sending => theme.accent(),

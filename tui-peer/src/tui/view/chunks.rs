@@ -5,65 +5,15 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::super::format;
-use super::super::heatmap::{Mode, Standing, standing};
-use super::super::layout::{Areas, inside};
-use super::super::model::{Line, Model, Pane, Tone};
-use super::super::verdict;
 use super::map::{cells, legend};
 use super::paint;
+use crate::tui::heatmap::{Mode, Standing, standing};
+use crate::tui::model::{Line, Model, Pane, Tone};
+use crate::tui::panes::chunks::geometry::{MIN_MAP, map_area, scale_rows, word_rows};
+use crate::tui::{format, verdict};
 
-/// Rows of the map that words and legend must leave it.
-const MIN_MAP: u16 = 3;
 /// Sources of chunks in flight that the read-out names.
 const NAMED: usize = 3;
-
-/// Where the map itself is; also decides for how many cells it is built. Does not depend on what is
-/// said beside it, so that the map stands still while that changes.
-pub fn map_area(model: &Model) -> Rect {
-    let areas: Areas = model.areas();
-    if model.swarm.open {
-        return super::swarm::own_strip(model);
-    }
-    if areas.chunks.is_empty() {
-        // The small layout has the map of one line in its summary.
-        let line = areas.summary;
-        if line.height < 2 {
-            return Rect::ZERO;
-        }
-        return Rect {
-            x: line.x + 1,
-            y: line.y + 1,
-            width: line.width.saturating_sub(2),
-            height: 1,
-        };
-    }
-    let inner = inside(areas.chunks);
-    let legend = u16::from(inner.height > MIN_MAP);
-    let scale = scale_rows(model, inner);
-    let height = inner.height.saturating_sub(word_rows(model, inner) + legend + scale);
-    Rect { y: inner.y + scale, height, ..inner }
-}
-
-/// Rows for words: as many as the pane can spare.
-fn word_rows(model: &Model, inner: Rect) -> u16 {
-    let most = match inner.height {
-        0..=4 => 0,
-        5..=7 => 1,
-        8..=11 => 2,
-        // Long sentences need a second row where it is narrow.
-        _ if inner.width >= 70 => 3,
-        12..=17 => 4,
-        _ => 5,
-    };
-    // The details have a line for the cursor as well.
-    most + u16::from(model.details && inner.height >= 8)
-}
-
-/// Whether the scale stands above the map.
-fn scale_rows(model: &Model, inner: Rect) -> u16 {
-    u16::from(model.details && inner.height >= 7)
-}
 
 /// The verdict, wrapped, as many lines as there are rows; the cursor's chunk last.
 fn words(model: &Model, inner: Rect) -> Vec<Line> {

@@ -6,15 +6,13 @@ use ratatui::style::Style;
 
 use common::content::Kind;
 
-use crate::engine::snapshot::{Transfer, TransferState};
-
-use super::super::action::Action;
-use super::super::format;
-use super::super::model::Model;
-use super::super::verdict::{sentence, source_name};
-use super::super::words;
 use super::cells::{done, progress};
 use super::paint::{self, Piece};
+use crate::engine::snapshot::{Transfer, TransferState};
+use crate::tui::action::Action;
+use crate::tui::model::Model;
+use crate::tui::verdict::{sentence, source_name};
+use crate::tui::{format, words};
 
 /// The upper part of the details.
 pub(crate) fn info(model: &Model, buf: &mut Buffer, area: Rect) {

@@ -9,16 +9,15 @@ use ratatui::style::Style;
 
 use common::content::Kind;
 
-use crate::engine::snapshot::{NetState, Transfer};
-
-use super::super::action::Action;
-use super::super::format;
-use super::super::model::{Model, Pane, Tab};
-use super::super::words;
 use super::cells::{catalogue_cell, peer_cell, transfer_cell};
-use super::columns::{Column, fit};
 use super::paint::{self, Piece};
 use super::vacant;
+use crate::engine::snapshot::{NetState, Transfer};
+use crate::tui::action::Action;
+use crate::tui::model::{Model, Pane, Tab};
+use crate::tui::panes::files::columns::{Column, fit};
+use crate::tui::panes::files::geometry::{Title, titles};
+use crate::tui::{format, words};
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     if area.is_empty() {
@@ -133,56 +132,15 @@ fn uploads(model: &Model) -> String {
     )
 }
 
-/// The tab whose title is at column `x` of the pane's upper border.
-pub fn tab_at(model: &Model, area: Rect, x: u16) -> Option<Tab> {
-    let mut at = area.x + 3;
-    let titles = tabs(model, area.width, true);
-    for (text, style) in &titles {
-        let end = at + paint::width(&[(text.clone(), *style)]);
-        if (at..end).contains(&x) {
-            return Tab::ALL.into_iter().find(|tab| text.contains(tab.title()));
-        }
-        at = end;
-    }
-    None
-}
-
 fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
     let theme = model.theme;
-    let mut title: Vec<Piece> = Vec::new();
-    if width >= 70 {
-        let name = format!("{}  ", Pane::Files.title(&model.keymap));
-        title.push((name, if focused { theme.bold() } else { theme.dim() }));
-    }
-    for tab in Tab::ALL {
-        let list = model.list_of(tab);
-        // Who is there is only known while it is looked at.
-        let unseen = tab == Tab::Peers && tab != model.tab;
-        let count = if list.filter.is_empty() || unseen {
-            format::count(list.total as u64)
-        } else {
-            format!(
-                "{} of {}",
-                format::count(list.rows.len() as u64),
-                format::count(list.total as u64)
-            )
-        };
-        if tab != Tab::Network {
-            title.push((format!(" {} ", theme.separator()), theme.line()));
-        }
-        let open = tab == model.tab;
-        let style = if open { theme.bold() } else { theme.dim() };
-        let mut text = tab.title().to_owned();
-        if open || width >= 56 {
-            text = format!("{text} {count}");
-        }
-        if open {
-            title.push((format!("[{text}]"), style));
-        } else {
-            title.push((text, style));
-        }
-    }
-    title
+    let styled = |(text, title)| match title {
+        Title::Gap => (text, theme.line()),
+        Title::Pane if focused => (text, theme.bold()),
+        Title::Tab(tab) if tab == model.tab => (text, theme.bold()),
+        Title::Pane | Title::Tab(_) => (text, theme.dim()),
+    };
+    titles(model, width).into_iter().map(styled).collect()
 }
 
 fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {

@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::NetState;
-
-use super::super::action::Action;
-use super::super::model::{Model, Pane, Tab};
-use super::super::{update, words};
 use super::paint;
+use crate::engine::snapshot::NetState;
+use crate::tui::action::Action;
+use crate::tui::model::{Model, Pane, Tab};
+use crate::tui::queries::can;
+use crate::tui::words;
 
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if area.is_empty() {
@@ -50,8 +50,7 @@ pub(super) fn toast(model: &Model, buf: &mut Buffer, area: Rect) -> bool {
         lines.truncate(TALL_TOAST);
         let room = usize::from(width).saturating_sub(model.theme.ellipsis().width());
         if let Some(last) = lines.last_mut() {
-            *last =
-                format!("{}{}", super::super::format::start(last, room), model.theme.ellipsis());
+            *last = format!("{}{}", crate::tui::format::start(last, room), model.theme.ellipsis());
         }
     }
     for (up, line) in lines.iter().rev().enumerate() {
@@ -77,7 +76,7 @@ fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
     let room = usize::from(area.width).saturating_sub(1 + need(&fixed));
     let mut chosen: Vec<(String, String)> = Vec::new();
     for wish in wishes(model) {
-        if update::can(model, wish.0).is_err() || is_done(model, wish.0) {
+        if can(model, wish.0).is_err() || is_done(model, wish.0) {
             continue;
         }
         let Some(item) = label(&wish) else { continue };
@@ -230,7 +229,7 @@ const FOLLOW: u16 = 36;
 /// What can follow the first key of a sequence, in a box above the footer.
 fn continuations(model: &Model, buf: &mut Buffer, area: Rect) {
     let theme = model.theme;
-    let prefix = super::super::keymap::show(&model.prefix);
+    let prefix = crate::tui::keymap::show(&model.prefix);
     let end = paint::text(buf, area.x + 1, area.y, area.width, &prefix, theme.bold());
     let text = format!(" {} Esc cancels", theme.ellipsis());
     paint::text(buf, end, area.y, area.right().saturating_sub(end), &text, theme.dim());
@@ -258,7 +257,7 @@ fn continuations(model: &Model, buf: &mut Buffer, area: Rect) {
         }
         let (x, y) = (inner.x + 1 + column * FOLLOW, inner.y + row);
         let room = FOLLOW.min(inner.right().saturating_sub(x + 1));
-        let why = update::can(model, *action).is_err();
+        let why = can(model, *action).is_err();
         let style = if why { theme.dim() } else { theme.bold().patch(theme.accent()) };
         let end = paint::text(buf, x, y, room, key, style);
         let style = if why { theme.dim() } else { Style::new() };
@@ -287,7 +286,7 @@ fn filter_keys(model: &Model, buf: &mut Buffer, area: Rect) {
         say(key, word, buf);
     }
     // As many as fit, the most used ones first.
-    for (i, field) in super::super::filter::FIELDS.iter().enumerate() {
+    for (i, field) in crate::tui::filter::FIELDS.iter().enumerate() {
         say(if i == 0 { "fields" } else { "" }, &format!("{field}:"), buf);
     }
 }

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::super::action::Action;
-use super::super::format;
-use super::super::model::Model;
-use super::super::theme::Glyphs;
 use super::paint::{self, Piece};
+use crate::tui::action::Action;
+use crate::tui::format;
+use crate::tui::model::Model;
+use crate::tui::theme::Glyphs;
 
 /// Columns of the rates beside the graph.
 const LABEL: u16 = format::RATE_WIDTH;

@@ -5,14 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::{NetState, TransferState};
-
-use super::super::action::Action;
-use super::super::format;
-use super::super::layout::Class;
-use super::super::model::{Model, Pane, Tab, WhenIdle};
-use super::super::{verdict, words};
 use super::paint::{self, Piece};
+use crate::engine::snapshot::{NetState, TransferState};
+use crate::tui::action::Action;
+use crate::tui::layout::Class;
+use crate::tui::model::{Model, Pane, Tab, WhenIdle, banner};
+use crate::tui::{format, queries, verdict, words};
 
 /// The first line: network, rates, disk. Parts that do not fit are left out from the right.
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
@@ -28,13 +26,13 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     if let Some(what) = model.when_idle {
         let text = if what == WhenIdle::Quit { "quits when idle" } else { "leaves when idle" };
-        let left = super::super::update::waits_for(model);
+        let left = queries::waits_for(model);
         let left = if left.is_empty() || area.width < 76 { left } else { format!(": {left}") };
         let left = if area.width < 76 { "" } else { left.as_str() };
         let cancels = model.keymap.aside(Action::Back, "cancels");
         parts.push(vec![(format!("{text}{left}{cancels}"), theme.warn())]);
     }
-    if !snap.me.serving && !super::banner::has(model) {
+    if !snap.me.serving && !banner::has(model) {
         let key = model.keymap.aside(Action::Serving, "");
         parts.push(vec![(format!("{} serving paused{key}", theme.pause()), theme.warn())]);
     }
@@ -145,12 +143,12 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
             let left = retry_at.saturating_duration_since(now).as_secs_f64().ceil();
             let how = if net.met { format!("lost {age}") } else { "never reached".to_owned() };
             let mut text = format!("{} {tracker} {how}", theme.off());
-            if width >= 100 && !super::banner::has(model) {
+            if width >= 100 && !banner::has(model) {
                 let dot = format!(" {} ", theme.dot());
                 let now = model.keymap.and(&dot, Action::Announce, "now");
                 text.push_str(&format!("{dot}retry in {left} s{now}"));
             }
-            if width >= 160 && !super::banner::has(model) && !why.is_empty() {
+            if width >= 160 && !banner::has(model) && !why.is_empty() {
                 text.push_str(&format!(
                     " {} {}",
                     theme.dot(),
@@ -281,5 +279,5 @@ pub(crate) fn card(model: &Model, buf: &mut Buffer, area: Rect) {
             paint::text(buf, area.x, area.y + y, area.width, line, Style::new());
         }
     }
-    debug_assert_eq!(super::super::layout::class(area.width, area.height), Class::Card);
+    debug_assert_eq!(crate::tui::layout::class(area.width, area.height), Class::Card);
 }

@@ -6,18 +6,15 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::event::Level;
-
-use super::super::action::Action;
-use super::super::filter::fold;
-use super::super::format;
-use super::super::layout::inside;
-use super::super::model::{LogLine, Model, Pane};
-use super::super::words;
 use super::paint::{self, Piece};
+use crate::engine::event::Level;
+use crate::tui::action::Action;
+use crate::tui::filter::fold;
+use crate::tui::layout::inside;
+use crate::tui::model::{LogLine, Model, Pane};
+use crate::tui::panes::log::geometry::{Shape, WITH_TARGET, list_area};
+use crate::tui::{format, words};
 
-/// Rows inside a zoomed log from which on what is filtered and the keys get rows of their own.
-const ROOMY: u16 = 8;
 /// Keys of the zoomed log, the most used ones first: as many as fit.
 const KEYS: [(&[Action], &str); 8] = [
     (&[Action::LogMore, Action::LogLess], "more/less detail"),
@@ -29,49 +26,6 @@ const KEYS: [(&[Action], &str); 8] = [
     (&[Action::CopyLine], "copy"),
     (&[Action::CopyLog], "all"),
 ];
-/// Width from which on the part of the program is named.
-const WITH_TARGET: u16 = 60;
-
-/// How lines are laid out: what decides how many rows each takes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    room: usize,
-    wrap: bool,
-    details: bool,
-}
-
-impl Shape {
-    pub(crate) fn of(model: &Model, area: Rect) -> Self {
-        // Time, level, margins; and the target.
-        let before = if area.width >= WITH_TARGET { 1 + 9 + 6 + 6 } else { 1 + 9 + 6 };
-        Self {
-            room: usize::from(area.width.saturating_sub(before + 1)),
-            wrap: model.log.wrap,
-            details: model.log.wrap || is_zoomed(model),
-        }
-    }
-
-    /// Rows that a line takes.
-    pub(crate) fn rows(self, line: &LogLine) -> usize {
-        let text = if self.wrap { paint::wrap(&line.text, self.room).len().max(1) } else { 1 };
-        text + if self.details { line.details.len() } else { 0 }
-    }
-}
-
-fn is_zoomed(model: &Model) -> bool {
-    model.zoom && model.focus == Pane::Log
-}
-
-/// Where the lines are.
-pub(crate) fn list_area(model: &Model, area: Rect) -> Rect {
-    let inner = inside(area);
-    if is_zoomed(model) && inner.height >= ROOMY {
-        Rect { y: inner.y + 1, height: inner.height - 3, ..inner }
-    } else {
-        inner
-    }
-}
-
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if area.is_empty() {
         return;

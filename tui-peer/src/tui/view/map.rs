@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-use super::super::format;
-use super::super::heatmap::{Bucket, Map, Mode, Standing};
-use super::super::model::Model;
-use super::super::theme::{Depth, Theme};
 use super::paint::{self, Piece};
+use crate::tui::format;
+use crate::tui::heatmap::{Bucket, Map, Mode, Standing};
+use crate::tui::model::Model;
+use crate::tui::theme::{Depth, Theme};
 
 pub(super) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
     if super::senders::cells(model, buf, area, focused) {

@@ -3,7 +3,6 @@
 pub(crate) mod banner;
 mod cells;
 pub mod chunks;
-mod columns;
 pub mod details;
 pub mod dialogs;
 mod field;
@@ -16,7 +15,6 @@ pub(crate) mod log;
 mod map;
 mod paint;
 mod picks;
-pub(crate) mod pointing;
 pub(crate) mod senders;
 pub(crate) mod settings;
 mod sources;

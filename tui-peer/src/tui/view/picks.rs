@@ -6,11 +6,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::super::action::Action;
-use super::super::field::Field;
-use super::super::model::{LimitOne, Line, Model, PickKind, Picks, Tone};
 use super::dialogs::{chosen, lines, open, tall};
 use super::paint;
+use crate::tui::action::Action;
+use crate::tui::field::Field;
+use crate::tui::model::{LimitOne, Line, Model, PickKind, Picks, Tone};
 
 /// Rows shown at once.
 const ROWS: usize = 12;

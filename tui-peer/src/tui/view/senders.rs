@@ -5,12 +5,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::super::format;
-use super::super::heatmap::{Mode, Standing, mode};
-use super::super::model::Model;
-use super::super::theme::{Depth, Theme};
 use super::paint::{self, Piece};
 use crate::engine::snapshot::{Sent, SourceRow};
+use crate::tui::format;
+use crate::tui::heatmap::{Mode, Standing, buckets};
+use crate::tui::model::Model;
+use crate::tui::theme::{Depth, Theme};
 
 /// Letters of the senders that are told apart.
 const LETTERS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -20,20 +20,11 @@ pub(super) fn shown(model: &Model) -> Option<&Sent> {
     model.focus_data()?.sent.as_ref().filter(|_| model.shows_senders && !model.swarm.open)
 }
 
-/// Buckets of a map of so many cells.
-pub(crate) fn buckets(model: &Model, cells: usize) -> usize {
-    let n = model.focus_data().map_or(0, |focus| focus.chunks.len());
-    match mode(n, cells, false) {
-        Mode::Brick(_) => n,
-        _ => cells,
-    }
-}
-
 /// The map's cells; false if the engine's answer is for another map.
 pub(super) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) -> bool {
     let count = usize::from(area.width) * usize::from(area.height);
     let Some(sent) = shown(model) else { return false };
-    if sent.buckets.len() != buckets(model, count) {
+    if sent.buckets.len() != buckets(model.chunk_count(), count) {
         return false;
     }
     let map = &model.map;

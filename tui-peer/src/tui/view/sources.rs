@@ -5,16 +5,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use crate::engine::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState};
-use crate::engine::why::Cause;
-
-use super::super::action::Action;
-use super::super::format;
-use super::super::model::{Model, Pane};
-use super::super::verdict::source_name;
-use super::super::words;
 use super::cells::rtt;
 use super::paint::{self, Piece};
+use crate::engine::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState};
+use crate::engine::why::Cause;
+use crate::tui::action::Action;
+use crate::tui::model::{Model, Pane};
+use crate::tui::verdict::source_name;
+use crate::tui::{format, words};
 
 /// Most columns kept for the reasons.
 const MAX_WHY: u16 = 40;
@@ -335,7 +333,7 @@ fn holding(model: &Model, source: &SourceRow) -> Option<&'static str> {
     if !rests || is_fetched(model) {
         return None;
     }
-    let n = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
+    let n = model.chunk_count() as u64;
     match u64::from(source.have) {
         0 => None,
         have if have >= n => Some("has all"),

@@ -5,75 +5,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::super::format;
-use super::super::heatmap::{Mode, Standing, mode};
-use super::super::layout::inside;
-use super::super::model::{Model, Pane};
-use super::super::theme::{Glyphs, Theme};
 use super::map::cells;
 use super::paint::{self, Piece};
 use crate::engine::snapshot::{HolderRow, Holders, Only, SEVERAL, SourceRow};
-
-/// Columns a strip needs to be worth it.
-const MIN_STRIP: u16 = 40;
-/// Columns of what a peer has, in percent.
-const HAS: u16 = 5;
-/// Rows above the peers: the scale, and ourselves.
-const ABOVE: u16 = 2;
-/// Rows below them: copies, who must stay, and that in words.
-const BELOW: u16 = 3;
-
-/// Where everything of a row is.
-struct Columns {
-    name: u16,
-    strip: u16,
-    /// Columns for the rates from and to a peer: two, one or none.
-    rates: u16,
-}
-
-impl Columns {
-    fn new(width: u16) -> Self {
-        let name = if width >= 110 { 20 } else { 14 };
-        let rate = format::RATE_WIDTH + 1;
-        let fixed = 1 + name + 1 + HAS + 1;
-        let left = |rates: u16| width.saturating_sub(fixed + rates * rate);
-        let rates = [2, 1, 0].into_iter().find(|rates| left(*rates) >= MIN_STRIP);
-        match rates {
-            Some(rates) => Self { name, strip: left(rates), rates },
-            None => Self { name, strip: 0, rates: 0 },
-        }
-    }
-
-    /// Where the strip begins, from the left edge.
-    fn at(&self) -> u16 {
-        1 + self.name + 1 + HAS + 1
-    }
-}
-
-/// Our own row: where the map goes while this view is open, so that both have the same scale.
-pub(crate) fn own_strip(model: &Model) -> Rect {
-    let inner = inside(model.areas().sources);
-    let columns = Columns::new(inner.width);
-    if columns.strip == 0 || inner.height < ABOVE {
-        return Rect::ZERO;
-    }
-    Rect { x: inner.x + columns.at(), y: inner.y + 1, width: columns.strip, height: 1 }
-}
-
-/// Rows there are for peers.
-pub(crate) fn peer_rows(model: &Model) -> usize {
-    let inner = inside(model.areas().sources);
-    usize::from(inner.height.saturating_sub(ABOVE + BELOW))
-}
-
-/// Buckets of a strip of so many cells.
-pub(crate) fn buckets(model: &Model, cells: u16) -> usize {
-    let n = model.focus_data().map_or(0, |focus| focus.chunks.len());
-    match mode(n, usize::from(cells), false) {
-        Mode::Brick(_) => n,
-        _ => usize::from(cells),
-    }
-}
+use crate::tui::format;
+use crate::tui::heatmap::{Mode, Standing, buckets};
+use crate::tui::model::{Model, Pane};
+use crate::tui::panes::swarm::geometry::{ABOVE, BELOW, Columns, HAS, own_strip, peer_rows};
+use crate::tui::theme::{Glyphs, Theme};
 
 /// Cells of a strip that its buckets take: fewer than there are where chunks are few.
 fn used(model: &Model, cells: u16) -> u16 {
@@ -81,7 +20,8 @@ fn used(model: &Model, cells: u16) -> u16 {
         Mode::Brick(k) => k.max(1),
         _ => 1,
     };
-    let taken = u16::try_from(buckets(model, cells) * wide).unwrap_or(u16::MAX);
+    let taken =
+        u16::try_from(buckets(model.chunk_count(), usize::from(cells)) * wide).unwrap_or(u16::MAX);
     // As wide as "chunk 0" and the number of the last one.
     taken.clamp(cells.min(16), cells)
 }
@@ -140,7 +80,7 @@ fn heads(model: &Model, buf: &mut Buffer, inner: Rect, columns: &Columns) {
     paint::text(buf, x + 1, y, columns.name, "Peer", dim);
     paint::right(buf, x + 2 + columns.name, y, HAS, "Has", dim);
     let at = x + columns.at();
-    let n = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
+    let n = model.chunk_count() as u64;
     if columns.strip == 0 {
         let room = inner.right().saturating_sub(at);
         paint::text(buf, at, y, room, "Chunks you lack", dim);
@@ -176,7 +116,7 @@ fn ourselves(model: &Model, buf: &mut Buffer, line: Rect, columns: &Columns) {
 
 fn peer(model: &Model, buf: &mut Buffer, line: Rect, columns: &Columns, row: &HolderRow) {
     let theme = model.theme;
-    let n = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
+    let n = model.chunk_count() as u64;
     let plain = if row.connected { Style::new() } else { theme.dim() };
     let name = if row.nick.is_empty() { row.peer.short() } else { row.nick.clone() };
     let name = theme.fit(&name, usize::from(columns.name));
@@ -217,7 +157,7 @@ fn strip(
     values: &[u8],
     sign: impl Fn(u8) -> (&'static str, Style),
 ) {
-    if values.len() != buckets(model, line.width) {
+    if values.len() != buckets(model.chunk_count(), usize::from(line.width)) {
         return;
     }
     let wide = match model.map.mode {
@@ -297,7 +237,7 @@ fn mark(theme: Theme, who: u8, single: bool) -> (&'static str, Style) {
 /// Who must not leave and why, as far as there is room.
 fn words(model: &Model, holders: &Holders, width: u16) -> Vec<Piece> {
     let theme = model.theme;
-    let n = model.focus_data().map_or(0, |focus| focus.chunks.len() as u64);
+    let n = model.chunk_count() as u64;
     let lost = model.map.counts().none;
     let mut out: Vec<Piece> = Vec::new();
     if lost > 0 {

@@ -4,16 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::cells::{progress, transfer_cell};
+use super::paint::{self, Piece};
 use crate::engine::command::Priority;
 use crate::engine::snapshot::{Transfer, TransferState};
-
-use super::super::action::Action;
-use super::super::format;
-use super::super::model::{Model, Pane, Tab};
-use super::super::words;
-use super::cells::{progress, transfer_cell};
-use super::columns::Column;
-use super::paint::{self, Piece};
+use crate::tui::action::Action;
+use crate::tui::model::{Model, Pane, Tab};
+use crate::tui::panes::files::columns::Column;
+use crate::tui::panes::transfers::geometry::first;
+use crate::tui::{format, words};
 
 /// Cells of the progress bar.
 const BAR: u16 = 25;
@@ -29,14 +28,6 @@ enum Cell {
     Why,
 }
 
-/// First visible row: the cursor is always visible.
-pub(crate) fn first(model: &Model, inner: Rect) -> usize {
-    let list = model.list_of(Tab::Downloads);
-    let height = usize::from(inner.height.max(1));
-    let cursor = if model.in_transfers { list.cursor } else { 0 };
-    (cursor + 1).saturating_sub(height)
-}
-
 /// Draws the pane.
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if area.is_empty() {
@@ -46,7 +37,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let focused = model.focus == Pane::Transfers;
     let list = model.list_of(Tab::Downloads);
     let height = usize::from(area.height.saturating_sub(2));
-    let inner = super::super::layout::inside(area);
+    let inner = crate::tui::layout::inside(area);
     let first = first(model, inner);
     let title = if focused { theme.bold() } else { theme.dim() };
     let frame = paint::Frame {

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::engine::snapshot::NetState;
-
-use super::super::action::Action;
-use super::super::model::{Model, Tab};
 use super::paint;
+use crate::engine::snapshot::NetState;
+use crate::tui::action::Action;
+use crate::tui::model::{Model, Tab};
+use crate::tui::queries::can;
 
 /// Between two hints of a line.
 const GAP: &str = "    ";
@@ -39,7 +39,7 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     } else if let Some(why) = unowned(model) {
         (why, clears.unwrap_or_default())
     } else if !list.filter.is_empty() {
-        let watch = if super::super::update::can(model, Action::Watch).is_ok() {
+        let watch = if can(model, Action::Watch).is_ok() {
             way(Action::Watch, "watch: download the first that appears")
         } else {
             None

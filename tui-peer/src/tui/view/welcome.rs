@@ -4,12 +4,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::super::action::Action;
-use super::super::format;
-use super::super::layout::centred;
-use super::super::model::{Check, Line, Model, Stop, Tone};
-use super::super::update::{downloads_text, listen_text, nick_text, stops};
 use super::paint;
+use crate::tui::action::Action;
+use crate::tui::format;
+use crate::tui::layout::centred;
+use crate::tui::model::{Check, Line, Model, Stop, Tone};
+use crate::tui::queries::{downloads_text, listen_text, nick_text, stops};
 
 /// Columns before the values.
 const LABEL: u16 = 13;
@@ -126,7 +126,7 @@ fn value(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, number: u
                 Stop::Nick => (nick_text(model), &model.welcome.nick),
                 _ => (downloads_text(model), &model.welcome.downloads),
             };
-            let shown = edited.clone().unwrap_or_else(|| super::super::field::Field::with(&text));
+            let shown = edited.clone().unwrap_or_else(|| crate::tui::field::Field::with(&text));
             super::field::draw(frame, theme, (x, line.y), half, &shown, "");
         }
         Stop::Listen => super::field::still(frame, (x, line.y), half, &listen_text(model)),

@@ -2,11 +2,11 @@
 
 use crossterm::event::{KeyEvent, KeyModifiers};
 
-use super::super::super::action::Where;
-use super::super::super::keymap::{self, Key};
-use super::super::super::model::{Model, Panel, Tone};
-use super::super::super::msg::Effect;
 use super::bind;
+use crate::tui::action::Where;
+use crate::tui::keymap::{self, Key};
+use crate::tui::model::{Model, Panel, Tone};
+use crate::tui::msg::Effect;
 
 /// Takes a key, or the second one of a sequence.
 pub(super) fn key(

@@ -8,15 +8,14 @@ mod screen;
 pub(super) use mouse::mouse;
 pub(super) use screen::{paste, settings_key};
 
-use crate::engine::command::Command;
 use settings::{Binding, Change, Item, Origin};
 
-use super::super::action::Action;
-use super::super::keymap::{Keymap, KeymapError};
-use super::super::model::{Dialog, Model, Panel, Tone};
-use super::super::msg::{Asked, Effect};
-use super::super::theme;
-use super::actions::toast;
+use crate::engine::command::Command;
+use crate::tui::action::Action;
+use crate::tui::keymap::{Keymap, KeymapError};
+use crate::tui::model::{Dialog, Model, Panel, Tone};
+use crate::tui::msg::{Asked, Effect};
+use crate::tui::theme;
 
 /// Opens the settings.
 pub(super) fn open(model: &mut Model) {
@@ -27,8 +26,8 @@ pub(super) fn open(model: &mut Model) {
 pub(super) fn next_theme(model: &mut Model, out: &mut Vec<Effect>) {
     let name = theme::next_theme(&model.prefs.table, model.theme);
     match change(model, Item::Theme, &name, out) {
-        Ok(()) => toast(model, Tone::Plain, &format!("theme: {name}")),
-        Err(why) => toast(model, Tone::Plain, &why),
+        Ok(()) => model.toast(Tone::Plain, &format!("theme: {name}")),
+        Err(why) => model.toast(Tone::Plain, &why),
     }
 }
 

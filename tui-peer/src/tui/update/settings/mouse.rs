@@ -5,14 +5,14 @@ use ratatui::layout::Position;
 
 use settings::Page;
 
-use super::super::super::model::{Model, Panel};
-use super::super::super::msg::Effect;
-use super::super::super::view::settings::Places;
 use super::screen;
+use crate::tui::model::{Model, Panel};
+use crate::tui::msg::Effect;
+use crate::tui::screens::settings::geometry::Places;
 
 /// A click on a page opens it, one on a row chooses that, one on the chosen row changes it; the wheel
 /// moves the cursor.
-pub(in super::super) fn mouse(
+pub(in crate::tui::update) fn mouse(
     model: &mut Model,
     panel: &mut Panel,
     event: MouseEvent,

@@ -4,25 +4,24 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use settings::{Item, Kind, Page};
 
-use super::super::super::action::Action;
-use super::super::super::field::Field;
-use super::super::super::keymap::Key;
-use super::super::super::model::{Capture, Edit, Model, Panel, Row, Tone};
-use super::super::super::msg::Effect;
-use super::super::dialogs::ctrl;
 use super::{bind, capture, change, reset};
+use crate::tui::action::Action;
+use crate::tui::field::Field;
+use crate::tui::keymap::{Key, cancels};
+use crate::tui::model::{Capture, Edit, Model, Panel, Row, Tone};
+use crate::tui::msg::Effect;
 
 /// Rows that PgUp and PgDn move by.
 const PAGE: usize = 10;
 
 /// Handles a key; says whether the screen stays open.
-pub(in super::super) fn settings_key(
+pub(in crate::tui::update) fn settings_key(
     model: &mut Model,
     panel: &mut Panel,
     key: KeyEvent,
     out: &mut Vec<Effect>,
 ) -> bool {
-    let cancelled = key.code == KeyCode::Esc || key.code == KeyCode::Char('c') && ctrl(key);
+    let cancelled = cancels(key);
     if panel.capture.is_some() {
         capture::key(model, panel, key, cancelled, out);
         return true;
@@ -214,7 +213,7 @@ fn tell(panel: &mut Panel, result: Result<(), String>) {
 }
 
 /// Text from the clipboard, for the field that is open.
-pub(in super::super) fn paste(panel: &mut Panel, text: &str) {
+pub(in crate::tui::update) fn paste(panel: &mut Panel, text: &str) {
     if let Some(edit) = &mut panel.edit {
         edit.field.paste(text);
         panel.note = None;

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::super::super::layout::centred;
-use super::super::super::model::{Line, Model};
-use super::super::paint;
+use crate::tui::layout::centred;
+use crate::tui::model::{Line, Model};
+use crate::tui::view::paint;
 
 /// Widest dialog.
 pub(super) const WIDE: u16 = 72;
@@ -36,7 +36,7 @@ fn fitting(foot: &str, room: usize) -> String {
 }
 
 /// An empty box in the middle.
-pub(in super::super) fn open(
+pub(in crate::tui::view) fn open(
     model: &Model,
     frame: &mut Frame<'_>,
     height: u16,
@@ -56,7 +56,12 @@ pub(in super::super) fn open(
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 
-pub(in super::super) fn lines(model: &Model, frame: &mut Frame<'_>, area: Rect, content: &[Line]) {
+pub(in crate::tui::view) fn lines(
+    model: &Model,
+    frame: &mut Frame<'_>,
+    area: Rect,
+    content: &[Line],
+) {
     for (y, (tone, text)) in (area.y..area.bottom()).zip(content) {
         paint::text(
             frame.buffer_mut(),
@@ -82,11 +87,11 @@ pub(super) fn text_width(frame: &Frame<'_>) -> usize {
     usize::from(WIDE.min(frame.area().width.saturating_sub(2)).saturating_sub(4))
 }
 
-pub(in super::super) fn tall(n: usize) -> u16 {
+pub(in crate::tui::view) fn tall(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 
-pub(in super::super) fn chosen(
+pub(in crate::tui::view) fn chosen(
     model: &Model,
     frame: &mut Frame<'_>,
     area: Rect,

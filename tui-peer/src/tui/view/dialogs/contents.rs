@@ -4,15 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::super::super::format;
-use super::super::super::model::{Contents, Model, Node, Tone};
-use super::super::{field, paint};
 use super::base::{chosen, lines, open, text_width, wrapped};
-
-/// Rows of files in the contents dialog.
-pub fn contents_rows(size: (u16, u16)) -> usize {
-    usize::from(size.1.saturating_sub(2).min(30).saturating_sub(5)).max(1)
-}
+use crate::tui::format;
+use crate::tui::model::{Contents, Model, Node, Tone};
+use crate::tui::view::{field, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
     let theme = model.theme;
@@ -30,7 +25,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
         return;
     }
     head(model, frame, area, contents);
-    let rows = contents_rows(model.size);
+    let rows = Contents::rows_shown(model.size);
     let shown = contents.rows.iter().enumerate().skip(contents.offset).take(rows);
     for (y, (at, node)) in (area.y + 1..area.bottom()).zip(shown) {
         let line = Rect { y, height: 1, ..area };

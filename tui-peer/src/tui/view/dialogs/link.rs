@@ -4,11 +4,10 @@ use common::join::Link;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::super::format;
-use super::super::super::model::{GetLink, Line, Model, Tone};
-use super::super::field;
-use super::super::paint;
 use super::base::{lines, open, wrapped};
+use crate::tui::format;
+use crate::tui::model::{GetLink, Line, Model, Tone};
+use crate::tui::view::{field, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
     let theme = model.theme;

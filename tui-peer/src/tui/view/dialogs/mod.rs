@@ -12,12 +12,10 @@ mod why;
 
 use ratatui::Frame;
 
-use super::super::model::{Dialog, Model};
-use super::super::verdict;
+use crate::tui::model::{Dialog, Model};
+use crate::tui::verdict;
 
 pub(super) use base::{chosen, lines, open, tall};
-pub use contents::contents_rows;
-pub use picker::picker_rows;
 
 /// Draws the open dialog, if any, over what is there.
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {

@@ -3,16 +3,16 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::super::action::Action;
-use super::super::super::field::Field;
-use super::super::super::model::Model;
-use super::super::super::update;
-use super::super::{field, paint};
 use super::base::{chosen, open};
+use crate::tui::action::Action;
+use crate::tui::field::Field;
+use crate::tui::model::Model;
+use crate::tui::queries::{can, palette_rows};
+use crate::tui::view::{field, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: usize) {
     let theme = model.theme;
-    let found = update::palette_rows(model, query.text());
+    let found = palette_rows(model, query.text());
     let height = frame.area().height.saturating_sub(4).min(20);
     let foot = "Enter runs - Esc closes - matches name, synonyms and key";
     let area = open(model, frame, height, "Command palette", foot);
@@ -24,7 +24,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: 
     let offset = cursor.saturating_sub(rows.saturating_sub(1));
     for (y, (i, action)) in (area.y + 2..area.bottom()).zip(found.iter().enumerate().skip(offset)) {
         let line = Rect { y, height: 1, ..area };
-        let why = update::can(model, *action).err();
+        let why = can(model, *action).err();
         let keys = model.keymap.keys(*action).join(", ");
         let keys = if keys.is_empty() { format!("{colon}{}", action.name()) } else { keys };
         let bar = if i == cursor { theme.bar() } else { " " };

@@ -3,16 +3,11 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::super::format;
-use super::super::super::model::{Line, Model, PathEntry, Picker, Tone};
-use super::super::{field, paint};
 use super::base::{chosen, lines, open, text_width, wrapped};
 use super::share::note;
-
-/// Rows of names in the picker.
-pub fn picker_rows(size: (u16, u16)) -> usize {
-    usize::from(size.1.saturating_sub(2).min(30).saturating_sub(6)).max(1)
-}
+use crate::tui::format;
+use crate::tui::model::{Line, Model, PathEntry, Picker, Tone};
+use crate::tui::view::{field, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
     let theme = model.theme;
@@ -38,7 +33,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
     paint::right(frame.buffer_mut(), area.x, area.y, area.width, hidden, theme.dim());
     let body = Rect {
         y: area.y + 1,
-        height: u16::try_from(picker_rows(model.size)).unwrap_or(u16::MAX),
+        height: u16::try_from(Picker::rows_shown(model.size)).unwrap_or(u16::MAX),
         ..area
     };
     match &picker.entries {

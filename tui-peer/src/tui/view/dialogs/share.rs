@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::super::super::format;
-use super::super::super::model::{Line, Measure, Model, PathEntry, ShareField, SharePath, Tone};
-use super::super::super::outside::{MAX_ITEMS, MAX_NAMES};
-use super::super::{field, paint};
 use super::base::{chosen, lines, open, tall};
+use crate::tui::format;
+use crate::tui::model::{Line, Measure, Model, PathEntry, ShareField, SharePath, Tone};
+use crate::tui::outside::{MAX_ITEMS, MAX_NAMES};
+use crate::tui::view::{field, paint};
 
 /// Names shown.
 const NAMES: usize = 8;

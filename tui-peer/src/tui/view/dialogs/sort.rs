@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::super::action::Action;
-use super::super::super::model::{Model, Sort};
 use super::base::{chosen, open, tall};
+use crate::tui::action::Action;
+use crate::tui::model::{Model, Sort};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, cursor: usize) {
     let choices = Sort::choices(model.tab);

@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::style::Style;
 
-use super::super::super::model::{Line, Model};
-use super::super::paint;
 use super::base::{lines, open, tall, text_width, wrapped};
+use crate::tui::model::{Line, Model};
+use crate::tui::view::paint;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, title: &str, content: &[Line]) {
     let width = text_width(frame);

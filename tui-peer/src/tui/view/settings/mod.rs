@@ -1,6 +1,5 @@
 //! The settings screen: pages at the left, rows at the right, below them what is to be said.
 
-mod places;
 mod row;
 mod said;
 
@@ -10,14 +9,11 @@ use ratatui::style::Style;
 
 use settings::{Item, Page};
 
-use super::super::action::Action;
-use super::super::format;
-use super::super::model::{Model, Panel, Row};
 use super::paint;
-
-pub(crate) use places::Places;
-
-use places::PAGES;
+use crate::tui::action::Action;
+use crate::tui::format;
+use crate::tui::model::{Model, Panel, Row};
+use crate::tui::screens::settings::geometry::{PAGES, Places};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     let places = Places::new(model, panel);

@@ -7,11 +7,11 @@ use unicode_width::UnicodeWidthStr;
 
 use settings::{Item, Kind, Origin};
 
-use super::super::super::action::Action;
-use super::super::super::format;
-use super::super::super::model::{Model, Panel, Row};
-use super::super::super::theme::{Depth, Glyphs, Ground};
-use super::super::{field, paint};
+use crate::tui::action::Action;
+use crate::tui::format;
+use crate::tui::model::{Model, Panel, Row};
+use crate::tui::theme::{Depth, Glyphs, Ground};
+use crate::tui::view::{field, paint};
 
 /// Columns of a label.
 pub(super) const LABEL: u16 = 20;

@@ -6,11 +6,11 @@ use ratatui::style::Style;
 
 use settings::Page;
 
-use super::super::super::heatmap::Standing;
-use super::super::super::model::{Line, Model, Panel, Row, Tone};
-use super::super::super::{format, keymap};
-use super::super::paint::{self, Piece};
-use super::places::BELOW;
+use crate::tui::heatmap::Standing;
+use crate::tui::model::{Line, Model, Panel, Row, Tone};
+use crate::tui::screens::settings::geometry::BELOW;
+use crate::tui::view::paint::{self, Piece};
+use crate::tui::{format, keymap};
 
 /// Draws all of it.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Panel) {

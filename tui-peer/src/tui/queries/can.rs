@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use common::content::Kind;
 
+use super::{can_undo, kind, peer, words_to_watch};
 use crate::engine::snapshot::{NetState, Transfer, TransferState};
-
-use super::super::action::Action;
-use super::super::model::{Model, Pane, Tab};
-use super::super::words;
-use super::wishes;
+use crate::tui::action::Action;
+use crate::tui::model::{Model, Pane, Tab};
+use crate::tui::words;
 
 /// Whether an action makes sense now; if not, why.
 pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
@@ -53,7 +52,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             let unshares = keymap.aside(Action::Unshare, "unshares");
             Err(format!("no download is selected{unshares}").into())
         }
-        Action::Undo => need(wishes::can_undo(model, model.now.mono), "nothing was just removed"),
+        Action::Undo => need(can_undo(model, model.now.mono), "nothing was just removed"),
         Action::Clear => need(
             model
                 .snap
@@ -73,7 +72,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             "it is not on this machine",
         ),
         Action::Watch => {
-            if wishes::words_to_watch(model).is_some() {
+            if words_to_watch(model).is_some() {
                 return Ok(());
             }
             need(target, "no file is selected")?;
@@ -89,7 +88,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             Err(format!("somebody has it{downloads}").into())
         }
         Action::Ban => {
-            let peer = wishes::peer(model);
+            let peer = peer(model);
             need(peer.is_some(), "no peer is selected")?;
             need(peer.is_some_and(|(peer, _)| peer != model.snap.me.peer), "that is this peer")
         }
@@ -111,7 +110,7 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
             need(model.swarm.open || model.selected().is_some(), "no file is selected")
         }
         Action::Why if model.tab == Tab::Peers && model.focus == Pane::Files => {
-            need(wishes::peer(model).is_some(), "no peer is selected")
+            need(peer(model).is_some(), "no peer is selected")
         }
         Action::CopyHash | Action::Why | Action::Mark => {
             need(target || model.selected().is_some(), "no file is selected")
@@ -145,9 +144,4 @@ pub fn can(model: &Model, action: Action) -> Result<(), Cow<'static, str>> {
         }
         _ => Ok(()),
     }
-}
-
-/// File or folder, of the selected content.
-pub(super) fn kind(model: &Model) -> Option<Kind> {
-    model.selected_transfer().map(|t| t.kind).or_else(|| model.selected_row().map(|r| r.kind))
 }

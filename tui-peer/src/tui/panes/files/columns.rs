@@ -1,7 +1,7 @@
 //! Columns of the lists, and which of them fit.
 
-use super::super::format;
-use super::super::model::{Model, Tab};
+use crate::tui::format;
+use crate::tui::model::{Model, Tab};
 
 /// Narrowest name column before a column is dropped.
 const MIN_NAME: u16 = 24;
@@ -11,7 +11,7 @@ const MIN_PEER: u16 = 16;
 
 /// A column right of the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(crate) enum Column {
     Size,
     Sources,
     Avail,
@@ -41,7 +41,7 @@ pub(super) enum Column {
 }
 
 impl Column {
-    pub(super) fn head(self) -> &'static str {
+    pub(crate) fn head(self) -> &'static str {
         match self {
             Self::Size => "Size",
             Self::Sources => "Src",
@@ -68,11 +68,11 @@ impl Column {
     }
 
     /// Whether it holds words, which begin where its heading does.
-    pub(super) fn is_left(self) -> bool {
+    pub(crate) fn is_left(self) -> bool {
         matches!(self, Self::Address | Self::State | Self::Owner)
     }
 
-    pub(super) fn width(self) -> u16 {
+    pub(crate) fn width(self) -> u16 {
         match self {
             Self::Size | Self::Sent | Self::Got => format::SIZE_WIDTH,
             Self::Sources | Self::Avail | Self::Done | Self::Files => 5,
@@ -191,7 +191,7 @@ fn is_used(model: &Model, column: Column) -> bool {
 }
 
 /// Columns of the open tab that fit, and the width left for the name.
-pub(super) fn fit(model: &Model, width: u16) -> (Vec<Column>, u16) {
+pub(crate) fn fit(model: &Model, width: u16) -> (Vec<Column>, u16) {
     let tab = model.tab;
     let (all, drops) = Column::of(tab, model.crowd.has_members());
     let mut columns: Vec<Column> =

@@ -2,34 +2,34 @@
 
 use ratatui::layout::Rect;
 
-use super::super::super::layout::{centred, inside};
-use super::super::super::model::{Model, Panel};
+use crate::tui::layout::{centred, inside};
+use crate::tui::model::{Model, Panel};
 
 /// Widest box: longer lines are harder to read than to scroll.
 const WIDE: u16 = 100;
 /// Tallest box.
 const TALL: u16 = 28;
 /// Columns of the pages' names.
-pub(super) const PAGES: u16 = 12;
+pub(crate) const PAGES: u16 = 12;
 /// Narrower boxes show the open page in the title instead.
 const NARROW: u16 = 64;
 /// Lines below the rows: preview, explanation (two), message (two).
-pub(super) const BELOW: u16 = 6;
+pub(crate) const BELOW: u16 = 6;
 
 /// Where everything is.
 pub(crate) struct Places {
     /// The box.
-    pub(super) area: Rect,
+    pub(crate) area: Rect,
     /// Names of the pages; empty where it is too narrow.
     pub(crate) pages: Rect,
     /// The field to find rows by, if it is open.
-    pub(super) find: Rect,
+    pub(crate) find: Rect,
     /// The rows.
     pub(crate) rows: Rect,
     /// First visible row.
     pub(crate) first: usize,
     /// What is said below.
-    pub(super) below: Rect,
+    pub(crate) below: Rect,
 }
 
 impl Places {

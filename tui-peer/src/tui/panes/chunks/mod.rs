@@ -1,0 +1,3 @@
+//! The pane of the chunk map.
+
+pub mod geometry;

@@ -1,0 +1,4 @@
+//! The pane of the lists.
+
+pub(crate) mod columns;
+pub(crate) mod geometry;

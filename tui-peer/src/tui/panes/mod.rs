@@ -1,0 +1,7 @@
+//! The panes, each in a folder of its own.
+
+pub mod chunks;
+pub(crate) mod files;
+pub(crate) mod log;
+pub(crate) mod swarm;
+pub(crate) mod transfers;

@@ -1,0 +1,3 @@
+//! Who has what, in the place of map and sources.
+
+pub(crate) mod geometry;

@@ -1,0 +1,3 @@
+//! The downloads, where there is room for them all the time.
+
+pub(crate) mod geometry;

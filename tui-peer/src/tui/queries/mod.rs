@@ -1,0 +1,16 @@
+//! Questions to a model that both [`update`](super::update) and [`view`](super::view) have: what can be done now,
+//! what it would be about, which rows there are. They change nothing.
+
+mod can;
+mod idle;
+mod palette;
+mod selected;
+mod typed;
+mod welcome;
+
+pub use can::can;
+pub(crate) use idle::{takes, waits_for};
+pub(crate) use palette::palette_rows;
+pub(crate) use selected::{UNDO, can_undo, kind, peer, words_to_watch};
+pub(crate) use typed::{expand, written};
+pub(crate) use welcome::{downloads_text, listen_text, nick_text, stops};

@@ -1,0 +1,4 @@
+//! Help.
+
+pub(crate) mod geometry;
+pub(crate) mod text;

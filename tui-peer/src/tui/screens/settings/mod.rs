@@ -1,0 +1,3 @@
+//! The settings screen.
+
+pub(crate) mod geometry;
