@@ -8,7 +8,9 @@ use super::transfers::unshare;
 use crate::engine::command::Command;
 use crate::engine::snapshot::{NetState, Transfer, TransferState};
 use crate::tui::action::Action;
-use crate::tui::model::{Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone, banner};
+use crate::tui::model::{
+    Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone, WhenIdle, banner,
+};
 use crate::tui::msg::{Asked, Effect, ExitReason};
 use crate::tui::queries::takes;
 use crate::tui::theme::Theme;
@@ -315,4 +317,17 @@ pub(super) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
 
 pub(super) fn join(model: &mut Model) {
     model.dialogs.push(Dialog::Link(GetLink { joining: true, ..GetLink::default() }));
+}
+
+/// Does what was put off until nothing runs, once nothing does.
+pub(crate) fn when_idle(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(what) = model.when_idle else { return };
+    if model.snap.transfers.iter().any(|t| words::is_running(t) || t.wanted_by > 0) {
+        return;
+    }
+    model.when_idle = None;
+    match what {
+        WhenIdle::Quit => out.push(Effect::Exit(ExitReason::Quit)),
+        WhenIdle::Leave => leave_now(model, out),
+    }
 }

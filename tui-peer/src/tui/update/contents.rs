@@ -43,7 +43,7 @@ pub(super) fn look(model: &mut Model, out: &mut Vec<Effect>) {
         Some(TransferState::NoSource) => {
             Some("Nobody online has its list of files; it comes when somebody does.".to_owned())
         }
-        Some(TransferState::Failed(why)) => Some(super::show(why)),
+        Some(TransferState::Failed(why)) => Some(common::names::show(why)),
         _ => None,
     };
 }

@@ -185,7 +185,7 @@ fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: &mut Vec<Ef
         Choice::QuitWhenIdle | Choice::LeaveWhenIdle => {
             let quit = choice == Choice::QuitWhenIdle;
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
-            super::when_idle(model, out);
+            super::ask::when_idle(model, out);
         }
         Choice::Rejoin => {
             actions::act(model, Action::Rejoin, None, out);

@@ -1,10 +1,10 @@
 //! The four lists: rows, order, filter.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::id::ContentId;
 
-use super::HOLD;
 use crate::engine::snapshot::Transfer;
 use crate::tui::layout::{Areas, inside};
 use crate::tui::model::{
@@ -12,6 +12,9 @@ use crate::tui::model::{
     transfers_for,
 };
 use crate::tui::msg::Effect;
+
+/// How long the order of a list holds still after a key was pressed.
+pub(crate) const HOLD: Duration = Duration::from_millis(1500);
 
 /// Visible rows of the files pane: its inside without column titles and filter line.
 pub(super) fn height(areas: &Areas, filtering: bool) -> usize {

@@ -37,15 +37,12 @@ use common::join::Link;
 use super::action::Action;
 use super::layout::inside;
 use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdle, banner};
-use super::msg::{Effect, ExitReason, Msg};
-use super::words;
+use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
 
 /// Bans told in the banner at once; the others are in the log.
 const MAX_BANS: usize = 8;
-/// How long the order of a list holds still after a key was pressed.
-const HOLD: Duration = Duration::from_millis(1500);
 
 /// Handles one message. `model.now` must be set before.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
@@ -116,7 +113,7 @@ pub fn deadline(model: &Model) -> Option<Instant> {
         }
         _ => None,
     };
-    let reorder = model.last_key.filter(|_| model.stale).map(|at| (at + HOLD).max(now));
+    let reorder = model.last_key.filter(|_| model.stale).map(|at| (at + lists::HOLD).max(now));
     let banner = banner::deadline(model);
     [
         model.toasts.deadline(),
@@ -154,19 +151,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
     lists::refresh(model, out);
     ask::ask_start(model);
     contents::look(model, out);
-    when_idle(model, out);
-}
-
-fn when_idle(model: &mut Model, out: &mut Vec<Effect>) {
-    let Some(what) = model.when_idle else { return };
-    if model.snap.transfers.iter().any(|t| words::is_running(t) || t.wanted_by > 0) {
-        return;
-    }
-    model.when_idle = None;
-    match what {
-        WhenIdle::Quit => out.push(Effect::Exit(ExitReason::Quit)),
-        WhenIdle::Leave => ask::leave_now(model, out),
-    }
+    ask::when_idle(model, out);
 }
 
 fn event_came(model: &mut Model, event: &Event) {
@@ -178,7 +163,7 @@ fn event_came(model: &mut Model, event: &Event) {
     let now = model.now.mono;
     match &event.what {
         What::Done { id, .. } => {
-            let mut text = show(&event.text);
+            let mut text = common::names::show(&event.text);
             let key = model.keymap.key(Action::OpenFolder);
             if let Some(key) = key.filter(|_| model.selected() == Some(*id)) {
                 let does =
@@ -189,7 +174,7 @@ fn event_came(model: &mut Model, event: &Event) {
         }
         // That a download is shared from now on would hide that it is done.
         What::Shared { id, .. } if model.transfer(id).is_some_and(|t| t.downloaded) => {}
-        What::Shared { .. } => model.toasts.push(Tone::Good, show(&event.text), now),
+        What::Shared { .. } => model.toasts.push(Tone::Good, common::names::show(&event.text), now),
         // Less is for those who wait for it.
         what @ What::Failed { .. } if banner::tells(model, what) => {}
         What::Failed { hint, .. } if event.level <= Level::Warn => {
@@ -198,11 +183,11 @@ fn event_came(model: &mut Model, event: &Event) {
             } else {
                 format!("{} · {hint}", event.text)
             };
-            model.toasts.push(Tone::Bad, show(&text), now);
+            model.toasts.push(Tone::Bad, common::names::show(&text), now);
         }
         What::Banned { peer } => {
             if !banner::tells(model, &event.what) {
-                model.toasts.push(Tone::Warn, show(&event.text), now);
+                model.toasts.push(Tone::Warn, common::names::show(&event.text), now);
             }
             if model.told_bans.len() >= MAX_BANS {
                 model.told_bans.remove(0);
@@ -210,7 +195,7 @@ fn event_came(model: &mut Model, event: &Event) {
             model.told_bans.push((*peer, now));
         }
         What::Said if event.level == Level::Error => {
-            model.toasts.push(Tone::Bad, show(&event.text), now);
+            model.toasts.push(Tone::Bad, common::names::show(&event.text), now);
         }
         What::Said
         | What::Failed { .. }
@@ -262,7 +247,7 @@ fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
 
 /// After every message: everything is where it can be seen, the engine knows what is looked at.
 fn settle(model: &mut Model, out: &mut Vec<Effect>) {
-    if model.stale && model.last_key.is_none_or(|at| model.now.mono >= at + HOLD) {
+    if model.stale && model.last_key.is_none_or(|at| model.now.mono >= at + lists::HOLD) {
         lists::refresh(model, out);
     }
     crowd::open(model);
@@ -314,8 +299,4 @@ fn settle_row(model: &mut Model) {
     if known.is_none() {
         model.row_place = rows.iter().position(|row| row.id == id).map(|at| (id, at));
     }
-}
-
-fn show(text: &str) -> String {
-    common::names::show(text)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{lists, show};
+use super::lists;
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::snapshot::NetState;
 use crate::members::Owners;
@@ -54,7 +54,7 @@ pub(super) fn told(
             }
         }
         Err(error) => {
-            model.owned.error = Some(show(&error.message));
+            model.owned.error = Some(common::names::show(&error.message));
             // Those are gone; of anything else it is only not known whether they are.
             if error.kind == CommandErrorKind::NotFound && model.owned.owners.take().is_some() {
                 lists::renew_network(model, out);

@@ -1,6 +1,5 @@
 //! Answers of the engine.
 
-use super::show;
 use crate::engine::command::{CommandError, Reply};
 use crate::tui::model::{Dialog, Model, Tone};
 use crate::tui::msg::{Asked, Effect};
@@ -20,7 +19,7 @@ pub(super) fn reply(
             let entries = match result {
                 Ok(Reply::Files(entries)) => Ok(entries),
                 Ok(_) => Err("no answer".to_owned()),
-                Err(error) => Err(show(&error.message)),
+                Err(error) => Err(common::names::show(&error.message)),
             };
             for dialog in &mut model.dialogs {
                 if let Dialog::Contents(contents) = dialog
@@ -38,15 +37,15 @@ pub(super) fn reply(
             let text = format!("hosting a network at {}", join.address());
             model.toasts.push(Tone::Good, text, now);
         }
-        (Asked::Say(text), Ok(_)) => model.toasts.push(Tone::Good, show(&text), now),
+        (Asked::Say(text), Ok(_)) => model.toasts.push(Tone::Good, common::names::show(&text), now),
         (Asked::Join, Ok(_)) => model.toasts.push(Tone::Good, "joining".to_owned(), now),
         (Asked::Setting(item, text), Ok(_)) => super::settings::agreed(model, item, text, out),
         (_, Ok(_)) => {}
         (asked, Err(error)) => {
             if matches!(asked, Asked::Host | Asked::Join) && model.is_welcome() {
-                model.welcome.error = Some(show(&error.message));
+                model.welcome.error = Some(common::names::show(&error.message));
             }
-            model.toasts.push(Tone::Bad, show(&error.message), now);
+            model.toasts.push(Tone::Bad, common::names::show(&error.message), now);
         }
     }
 }

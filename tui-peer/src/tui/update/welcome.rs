@@ -259,7 +259,7 @@ fn keep(model: &mut Model, item: Item, text: &str, out: &mut Vec<Effect>) {
     };
     match done {
         Ok(()) => turn(model, 1),
-        Err(why) => model.welcome.error = Some(super::show(&why)),
+        Err(why) => model.welcome.error = Some(common::names::show(&why)),
     }
 }
 
