@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
-use super::paint;
 use crate::tui::format;
 use crate::tui::model::Model;
 use crate::tui::model::banner::lines;
+use crate::tui::ui::paint;
 
 /// As many of the parts between dots as fit; the most important ones stand first.
 fn fitting(text: &str, dot: &str, room: usize, ellipsis: &str) -> String {

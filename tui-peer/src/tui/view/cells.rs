@@ -2,12 +2,12 @@
 
 use ratatui::style::Style;
 
-use super::paint::Piece;
 use crate::engine::command::Priority;
 use crate::engine::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState, Upload};
 use crate::tui::model::{Model, Peer, Tab};
 use crate::tui::panes::files::columns::Column;
 use crate::tui::theme::Theme;
+use crate::tui::ui::paint::Piece;
 use crate::tui::{format, words};
 
 /// Columns of the name of whoever shares a file.

@@ -6,10 +6,10 @@ use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use super::map::{cells, legend};
-use super::paint;
 use crate::tui::heatmap::{Mode, Standing, standing};
 use crate::tui::model::{Line, Model, Pane, Tone};
 use crate::tui::panes::chunks::geometry::{MIN_MAP, map_area, scale_rows, word_rows};
+use crate::tui::ui::paint;
 use crate::tui::{format, verdict};
 
 /// Sources of chunks in flight that the read-out names.

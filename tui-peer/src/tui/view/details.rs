@@ -7,10 +7,10 @@ use ratatui::style::Style;
 use common::content::Kind;
 
 use super::cells::{done, progress};
-use super::paint::{self, Piece};
 use crate::engine::snapshot::{Transfer, TransferState};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
+use crate::tui::ui::paint::{self, Piece};
 use crate::tui::verdict::{sentence, source_name};
 use crate::tui::{format, words};
 

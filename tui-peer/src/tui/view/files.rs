@@ -10,13 +10,13 @@ use ratatui::style::Style;
 use common::content::Kind;
 
 use super::cells::{catalogue_cell, peer_cell, transfer_cell};
-use super::paint::{self, Piece};
 use super::vacant;
 use crate::engine::snapshot::{NetState, Transfer};
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane, Tab};
 use crate::tui::panes::files::columns::{Column, fit};
 use crate::tui::panes::files::geometry::{Title, titles};
+use crate::tui::ui::paint::{self, Piece};
 use crate::tui::{format, words};
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -161,7 +161,7 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let note_width = u16::try_from(note.chars().count()).unwrap_or(0).min(area.width / 2);
     let width = area.width.saturating_sub(note_width + 5);
     if model.filtering {
-        super::field::draw(frame, theme, (x, area.y), width, &list.field, "");
+        crate::tui::ui::input::draw(frame, theme, (x, area.y), width, &list.field, "");
     } else {
         paint::text(frame.buffer_mut(), x, area.y, width, list.field.text(), Style::new());
     }

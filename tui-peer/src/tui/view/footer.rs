@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::paint;
 use crate::engine::snapshot::NetState;
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane, Tab};
 use crate::tui::queries::can;
+use crate::tui::ui::paint;
 use crate::tui::words;
 
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::paint::{self, Piece};
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::model::Model;
 use crate::tui::theme::Glyphs;
+use crate::tui::ui::paint::{self, Piece};
 
 /// Columns of the rates beside the graph.
 const LABEL: u16 = format::RATE_WIDTH;

@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::paint::{self, Piece};
 use crate::engine::snapshot::{NetState, TransferState};
 use crate::tui::action::Action;
 use crate::tui::layout::Class;
 use crate::tui::model::{Model, Pane, Tab, WhenIdle, banner};
+use crate::tui::ui::paint::{self, Piece};
 use crate::tui::{format, queries, verdict, words};
 
 /// The first line: network, rates, disk. Parts that do not fit are left out from the right.

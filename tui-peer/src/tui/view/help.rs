@@ -2,12 +2,12 @@
 
 use ratatui::Frame;
 
-use super::paint;
 use crate::tui::action::Action;
 use crate::tui::field::Field;
 use crate::tui::model::Model;
 use crate::tui::screens::help::geometry::places;
 use crate::tui::screens::help::text::{COLUMN, rows};
+use crate::tui::ui::paint;
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, scroll: usize, query: &Field) {
     let theme = model.theme;
@@ -35,7 +35,14 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, scroll: usize, query: &
     }
     let x =
         paint::text(frame.buffer_mut(), inner.x + 1, inner.y, inner.width, "Search: ", theme.dim());
-    super::field::draw(frame, theme, (x, inner.y), inner.width.saturating_sub(10), query, "");
+    crate::tui::ui::input::draw(
+        frame,
+        theme,
+        (x, inner.y),
+        inner.width.saturating_sub(10),
+        query,
+        "",
+    );
     let buf = frame.buffer_mut();
     for column in 0..columns {
         let first = usize::from(column) * per_column;

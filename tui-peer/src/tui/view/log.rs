@@ -6,13 +6,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::paint::{self, Piece};
 use crate::engine::event::Level;
 use crate::tui::action::Action;
 use crate::tui::filter::fold;
 use crate::tui::layout::inside;
 use crate::tui::model::{LogLine, Model, Pane};
 use crate::tui::panes::log::geometry::{Shape, WITH_TARGET, list_area};
+use crate::tui::ui::paint::{self, Piece};
 use crate::tui::{format, words};
 
 /// Keys of the zoomed log, the most used ones first: as many as fit.
@@ -268,5 +268,5 @@ pub(crate) fn cursor(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let x = paint::text(frame.buffer_mut(), area.x + 2, y, area.width, " / ", model.theme.bold());
     let width = area.width.saturating_sub(8).min(40);
     paint::text(frame.buffer_mut(), x, y, width, &" ".repeat(usize::from(width)), Style::new());
-    super::field::draw(frame, model.theme, (x, y), width, &model.log.field, "");
+    crate::tui::ui::input::draw(frame, model.theme, (x, y), width, &model.log.field, "");
 }

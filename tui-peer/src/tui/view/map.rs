@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-use super::paint::{self, Piece};
 use crate::tui::format;
 use crate::tui::heatmap::{Bucket, Map, Mode, Standing};
 use crate::tui::model::Model;
 use crate::tui::theme::{Depth, Theme};
+use crate::tui::ui::paint::{self, Piece};
 
 pub(super) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
     if super::senders::cells(model, buf, area, focused) {

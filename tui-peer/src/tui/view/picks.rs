@@ -6,11 +6,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::dialogs::{chosen, lines, open, tall};
-use super::paint;
 use crate::tui::action::Action;
 use crate::tui::field::Field;
 use crate::tui::model::{LimitOne, Line, Model, PickKind, Picks, Tone};
+use crate::tui::ui::dialog::{chosen, lines, open, tall};
+use crate::tui::ui::paint;
 
 /// Rows shown at once.
 const ROWS: usize = 12;
@@ -98,11 +98,11 @@ pub(crate) fn limit(model: &Model, frame: &mut Frame<'_>, limit: &LimitOne) {
         let (at, room) = ((area.x + LABEL, y), area.width.saturating_sub(LABEL));
         if *active {
             let ghost = if field.text().is_empty() { "no limit" } else { "" };
-            super::field::draw(frame, theme, at, room, field, ghost);
+            crate::tui::ui::input::draw(frame, theme, at, room, field, ghost);
         } else if field.text().is_empty() {
             paint::text(frame.buffer_mut(), at.0, y, room, "no limit", theme.dim());
         } else {
-            super::field::still(frame, at, room, field.text());
+            crate::tui::ui::input::still(frame, at, room, field.text());
         }
         y += 1;
     }

@@ -5,12 +5,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::paint::{self, Piece};
 use crate::engine::snapshot::{Sent, SourceRow};
 use crate::tui::format;
 use crate::tui::heatmap::{Mode, Standing, buckets};
 use crate::tui::model::Model;
 use crate::tui::theme::{Depth, Theme};
+use crate::tui::ui::paint::{self, Piece};
 
 /// Letters of the senders that are told apart.
 const LETTERS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];

@@ -6,13 +6,13 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::map::cells;
-use super::paint::{self, Piece};
 use crate::engine::snapshot::{HolderRow, Holders, Only, SEVERAL, SourceRow};
 use crate::tui::format;
 use crate::tui::heatmap::{Mode, Standing, buckets};
 use crate::tui::model::{Model, Pane};
 use crate::tui::panes::swarm::geometry::{ABOVE, BELOW, Columns, HAS, own_strip, peer_rows};
 use crate::tui::theme::{Glyphs, Theme};
+use crate::tui::ui::paint::{self, Piece};
 
 /// Cells of a strip that its buckets take: fewer than there are where chunks are few.
 fn used(model: &Model, cells: u16) -> u16 {

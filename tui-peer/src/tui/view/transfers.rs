@@ -5,13 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::cells::{progress, transfer_cell};
-use super::paint::{self, Piece};
 use crate::engine::command::Priority;
 use crate::engine::snapshot::{Transfer, TransferState};
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane, Tab};
 use crate::tui::panes::files::columns::Column;
 use crate::tui::panes::transfers::geometry::first;
+use crate::tui::ui::paint::{self, Piece};
 use crate::tui::{format, words};
 
 /// Cells of the progress bar.

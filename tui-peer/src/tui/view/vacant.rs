@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::paint;
 use crate::engine::snapshot::NetState;
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Tab};
 use crate::tui::queries::can;
+use crate::tui::ui::paint;
 
 /// Between two hints of a line.
 const GAP: &str = "    ";

@@ -4,12 +4,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::paint;
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::layout::centred;
 use crate::tui::model::{Check, Line, Model, Stop, Tone};
 use crate::tui::queries::{downloads_text, listen_text, nick_text, stops};
+use crate::tui::ui::paint;
 
 /// Columns before the values.
 const LABEL: u16 = 13;
@@ -108,9 +108,9 @@ fn value(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, number: u
         if has_keys {
             let ghost =
                 if field.text().is_empty() { "shoal:// paste the tracker's line" } else { "" };
-            super::field::draw(frame, theme, (x, line.y), room, field, ghost);
+            crate::tui::ui::input::draw(frame, theme, (x, line.y), room, field, ghost);
         } else {
-            super::field::still(frame, (x, line.y), room, field.text());
+            crate::tui::ui::input::still(frame, (x, line.y), room, field.text());
         }
         let lines = paint::wrap(&check, usize::from(room));
         for (y, text) in (line.y + 1..).zip(lines.iter().take(2)) {
@@ -127,11 +127,13 @@ fn value(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, number: u
                 _ => (downloads_text(model), &model.welcome.downloads),
             };
             let shown = edited.clone().unwrap_or_else(|| crate::tui::field::Field::with(&text));
-            super::field::draw(frame, theme, (x, line.y), half, &shown, "");
+            crate::tui::ui::input::draw(frame, theme, (x, line.y), half, &shown, "");
         }
-        Stop::Listen => super::field::still(frame, (x, line.y), half, &listen_text(model)),
-        Stop::Downloads => super::field::still(frame, (x, line.y), half, &downloads_text(model)),
-        Stop::Nick => super::field::still(frame, (x, line.y), half, &nick_text(model)),
+        Stop::Listen => crate::tui::ui::input::still(frame, (x, line.y), half, &listen_text(model)),
+        Stop::Downloads => {
+            crate::tui::ui::input::still(frame, (x, line.y), half, &downloads_text(model))
+        }
+        Stop::Nick => crate::tui::ui::input::still(frame, (x, line.y), half, &nick_text(model)),
         _ => {
             let text = shares(model);
             paint::text(frame.buffer_mut(), x, line.y, half, &text, Style::new());

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::tui::layout::inside;
 use crate::tui::model::{LogLine, Model, Pane};
-use crate::tui::text::wrap;
+use crate::tui::ui::text::wrap;
 
 /// Rows inside a zoomed log from which on what is filtered and the keys get rows of their own.
 const ROOMY: u16 = 8;

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::tui::action::{Action, Group};
 use crate::tui::heatmap::Standing;
 use crate::tui::model::Model;
-use crate::tui::text::{Piece, wrap};
+use crate::tui::ui::text::{Piece, wrap};
 
 /// Columns of one help column.
 pub(crate) const COLUMN: u16 = 38;

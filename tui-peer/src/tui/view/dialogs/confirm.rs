@@ -4,9 +4,9 @@ use ratatui::Frame;
 use ratatui::style::{Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
-use super::base::{lines, open, tall, text_width, wrapped};
 use crate::tui::model::{Confirm, Model};
-use crate::tui::view::paint::{self, Piece};
+use crate::tui::ui::dialog::{lines, open, tall, text_width, wrapped};
+use crate::tui::ui::paint::{self, Piece};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, confirm: &Confirm) {
     let theme = model.theme;

@@ -4,10 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::base::{chosen, lines, open, text_width, wrapped};
 use crate::tui::format;
 use crate::tui::model::{Contents, Model, Node, Tone};
-use crate::tui::view::{field, paint};
+use crate::tui::ui::dialog::{chosen, lines, open, text_width, wrapped};
+use crate::tui::ui::{input, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
     let theme = model.theme;
@@ -59,9 +59,9 @@ fn head(model: &Model, frame: &mut Frame<'_>, area: Rect, contents: &Contents) {
     let wide = u16::try_from(note.len()).unwrap_or(0);
     let room = area.width.saturating_sub(wide + 4);
     if contents.filtering {
-        field::draw(frame, theme, (x, area.y), room, &contents.query, "");
+        input::draw(frame, theme, (x, area.y), room, &contents.query, "");
     } else {
-        field::still(frame, (x, area.y), room, contents.query.text());
+        input::still(frame, (x, area.y), room, contents.query.text());
     }
     paint::right(frame.buffer_mut(), area.x, area.y, area.width, &note, theme.dim());
 }

@@ -4,10 +4,10 @@ use common::join::Link;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::base::{lines, open, wrapped};
 use crate::tui::format;
 use crate::tui::model::{GetLink, Line, Model, Tone};
-use crate::tui::view::{field, paint};
+use crate::tui::ui::dialog::{lines, open, wrapped};
+use crate::tui::ui::{input, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
     let theme = model.theme;
@@ -19,7 +19,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
         "Paste a shoal:// link:"
     };
     paint::text(frame.buffer_mut(), area.x, area.y, area.width, hint, theme.dim());
-    field::draw(frame, theme, (area.x, area.y + 1), area.width, &link.field, "");
+    input::draw(frame, theme, (area.x, area.y + 1), area.width, &link.field, "");
     let content: Vec<Line> = match (&link.error, link.parsed()) {
         (Some(error), _) => vec![(Tone::Bad, error.clone())],
         (None, None) => Vec::new(),

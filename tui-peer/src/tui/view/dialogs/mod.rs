@@ -1,6 +1,5 @@
 //! Dialogs in front of the panes, one file each.
 
-mod base;
 mod confirm;
 mod contents;
 mod link;
@@ -13,14 +12,13 @@ mod why;
 use ratatui::Frame;
 
 use crate::tui::model::{Dialog, Model};
+use crate::tui::ui::dialog;
 use crate::tui::verdict;
-
-pub(super) use base::{chosen, lines, open, tall};
 
 /// Draws the open dialog, if any, over what is there.
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let Some(dialog) = model.dialogs.last() else { return };
-    base::shade(model, frame);
+    dialog::shade(model, frame);
     match dialog {
         Dialog::Help { scroll, query } => super::help::draw(model, frame, *scroll, query),
         Dialog::Palette { query, cursor } => palette::draw(model, frame, query, *cursor),

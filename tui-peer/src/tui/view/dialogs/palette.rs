@@ -3,12 +3,12 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::base::{chosen, open};
 use crate::tui::action::Action;
 use crate::tui::field::Field;
 use crate::tui::model::Model;
 use crate::tui::queries::{can, palette_rows};
-use crate::tui::view::{field, paint};
+use crate::tui::ui::dialog::{chosen, open};
+use crate::tui::ui::{input, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: usize) {
     let theme = model.theme;
@@ -17,7 +17,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: 
     let foot = "Enter runs - Esc closes - matches name, synonyms and key";
     let area = open(model, frame, height, "Command palette", foot);
     let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "> ", theme.bold());
-    field::draw(frame, theme, (x, area.y), area.width.saturating_sub(3), query, "");
+    input::draw(frame, theme, (x, area.y), area.width.saturating_sub(3), query, "");
     // As it would be typed from anywhere, if that is how the palette opens.
     let colon = model.keymap.key(Action::Palette).filter(|key| key == ":").unwrap_or_default();
     let rows = usize::from(area.height.saturating_sub(2));

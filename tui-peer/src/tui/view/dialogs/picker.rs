@@ -3,11 +3,11 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::base::{chosen, lines, open, text_width, wrapped};
 use super::share::note;
 use crate::tui::format;
 use crate::tui::model::{Line, Model, PathEntry, Picker, Tone};
-use crate::tui::view::{field, paint};
+use crate::tui::ui::dialog::{chosen, lines, open, text_width, wrapped};
+use crate::tui::ui::{input, paint};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
     let theme = model.theme;
@@ -24,11 +24,11 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
     let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "/ ", theme.bold());
     let width = area.width.saturating_sub(18);
     if picker.filtering {
-        field::draw(frame, theme, (x, area.y), width, &picker.query, "");
+        input::draw(frame, theme, (x, area.y), width, &picker.query, "");
     } else if picker.query.text().is_empty() {
         paint::text(frame.buffer_mut(), x, area.y, width, "filter   ~ home", theme.dim());
     } else {
-        field::still(frame, (x, area.y), width, picker.query.text());
+        input::still(frame, (x, area.y), width, picker.query.text());
     }
     paint::right(frame.buffer_mut(), area.x, area.y, area.width, hidden, theme.dim());
     let body = Rect {

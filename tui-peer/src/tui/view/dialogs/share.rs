@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::base::{chosen, lines, open, tall};
 use crate::tui::format;
 use crate::tui::model::{Line, Measure, Model, PathEntry, ShareField, SharePath, Tone};
 use crate::tui::outside::{MAX_ITEMS, MAX_NAMES};
-use crate::tui::view::{field, paint};
+use crate::tui::ui::dialog::{chosen, lines, open, tall};
+use crate::tui::ui::{input, paint};
 
 /// Names shown.
 const NAMES: usize = 8;
@@ -32,9 +32,9 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
     let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "Path ", theme.bold());
     let room = area.width.saturating_sub(6);
     if share.active == ShareField::Path {
-        field::draw(frame, theme, (x, area.y), room, &share.field, &ghost(share, &matching));
+        input::draw(frame, theme, (x, area.y), room, &share.field, &ghost(share, &matching));
     } else {
-        field::still(frame, (x, area.y), room, share.field.text());
+        input::still(frame, (x, area.y), room, share.field.text());
     }
     candidates(model, frame, Rect { y: area.y + 1, ..area }, share, &matching, names);
     let below = Rect { y: area.y + 1 + tall(names), ..area };
@@ -127,14 +127,14 @@ fn name(model: &Model, frame: &mut Frame<'_>, area: Rect, share: &SharePath) {
     let own = if own == "~" { "" } else { own };
     let ghost = if share.name.text().is_empty() { common::names::show(own) } else { String::new() };
     if share.active == ShareField::Name {
-        field::draw(frame, theme, (x, area.y), room, &share.name, &ghost);
+        input::draw(frame, theme, (x, area.y), room, &share.name, &ghost);
     } else if share.name.text().is_empty() {
         let note =
             if ghost.is_empty() { String::new() } else { format!("{ghost}  (S-Tab changes it)") };
         let note = theme.fit(&note, usize::from(room));
         paint::text(frame.buffer_mut(), x, area.y, room, &note, theme.dim());
     } else {
-        field::still(frame, (x, area.y), room, share.name.text());
+        input::still(frame, (x, area.y), room, share.name.text());
     }
 }
 

@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::base::{chosen, open, tall};
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Sort};
+use crate::tui::ui::dialog::{chosen, open, tall};
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, cursor: usize) {
     let choices = Sort::choices(model.tab);

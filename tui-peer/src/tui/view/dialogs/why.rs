@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::style::Style;
 
-use super::base::{lines, open, tall, text_width, wrapped};
 use crate::tui::model::{Line, Model};
-use crate::tui::view::paint;
+use crate::tui::ui::dialog::{lines, open, tall, text_width, wrapped};
+use crate::tui::ui::paint;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, title: &str, content: &[Line]) {
     let width = text_width(frame);

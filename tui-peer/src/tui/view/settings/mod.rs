@@ -9,11 +9,11 @@ use ratatui::style::Style;
 
 use settings::{Item, Page};
 
-use super::paint;
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::model::{Model, Panel, Row};
 use crate::tui::screens::settings::geometry::{PAGES, Places};
+use crate::tui::ui::paint;
 
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     let places = Places::new(model, panel);
@@ -78,7 +78,7 @@ fn list(model: &Model, frame: &mut Frame<'_>, places: &Places, panel: &Panel) {
         let bold = model.theme.bold();
         let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "Find ", bold);
         let room = area.right().saturating_sub(x);
-        super::field::draw(frame, model.theme, (x, area.y), room, query, "");
+        crate::tui::ui::input::draw(frame, model.theme, (x, area.y), room, query, "");
     }
     let (area, offset) = (places.rows, places.first);
     let rows = panel.rows(model);

@@ -11,7 +11,7 @@ use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::model::{Model, Panel, Row};
 use crate::tui::theme::{Depth, Glyphs, Ground};
-use crate::tui::view::{field, paint};
+use crate::tui::ui::{input, paint};
 
 /// Columns of a label.
 pub(super) const LABEL: u16 = 20;
@@ -68,7 +68,7 @@ pub(super) fn draw(
         paint::clear(frame.buffer_mut(), Rect { x, width: room, ..area });
         let ghost = model.prefs.table.shown(edit.item);
         let ghost = if edit.field.text().is_empty() { ghost.as_ref() } else { "" };
-        field::draw(frame, theme, (x, area.y), room, &edit.field, ghost);
+        input::draw(frame, theme, (x, area.y), room, &edit.field, ghost);
     }
 }
 

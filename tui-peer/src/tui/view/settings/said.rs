@@ -9,7 +9,7 @@ use settings::Page;
 use crate::tui::heatmap::Standing;
 use crate::tui::model::{Line, Model, Panel, Row, Tone};
 use crate::tui::screens::settings::geometry::BELOW;
-use crate::tui::view::paint::{self, Piece};
+use crate::tui::ui::paint::{self, Piece};
 use crate::tui::{format, keymap};
 
 /// Draws all of it.

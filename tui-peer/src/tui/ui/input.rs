@@ -4,9 +4,9 @@ use ratatui::Frame;
 use ratatui::style::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::paint;
 use crate::tui::field::Field;
 use crate::tui::theme::Theme;
+use crate::tui::ui::paint;
 
 /// Draws a field on one line; `ghost` is what completion would add.
 pub(crate) fn draw(

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::tui::model::Tone;
 use crate::tui::theme::Theme;
 
-pub(crate) use crate::tui::text::{Piece, width, wrap};
+pub(crate) use crate::tui::ui::text::{Piece, width, wrap};
 
 /// Writes at most `width` columns; returns the column after the text.
 pub(crate) fn text(buf: &mut Buffer, x: u16, y: u16, width: u16, s: &str, style: Style) -> u16 {

@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::format;
+use crate::tui::format;
 
 /// A piece of text with its style.
 pub(crate) type Piece = (String, Style);

@@ -7,12 +7,12 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::tui::layout::centred;
 use crate::tui::model::{Line, Model};
-use crate::tui::view::paint;
+use crate::tui::ui::paint;
 
 /// Widest dialog.
-pub(super) const WIDE: u16 = 72;
+pub(crate) const WIDE: u16 = 72;
 
-pub(super) fn shade(model: &Model, frame: &mut Frame<'_>) {
+pub(crate) fn shade(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
     let style = model.theme.shade();
     let buf = frame.buffer_mut();
@@ -36,7 +36,7 @@ fn fitting(foot: &str, room: usize) -> String {
 }
 
 /// An empty box in the middle.
-pub(in crate::tui::view) fn open(
+pub(crate) fn open(
     model: &Model,
     frame: &mut Frame<'_>,
     height: u16,
@@ -56,12 +56,7 @@ pub(in crate::tui::view) fn open(
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner }
 }
 
-pub(in crate::tui::view) fn lines(
-    model: &Model,
-    frame: &mut Frame<'_>,
-    area: Rect,
-    content: &[Line],
-) {
+pub(crate) fn lines(model: &Model, frame: &mut Frame<'_>, area: Rect, content: &[Line]) {
     for (y, (tone, text)) in (area.y..area.bottom()).zip(content) {
         paint::text(
             frame.buffer_mut(),
@@ -74,7 +69,7 @@ pub(in crate::tui::view) fn lines(
     }
 }
 
-pub(super) fn wrapped(content: &[Line], width: usize) -> Vec<Line> {
+pub(crate) fn wrapped(content: &[Line], width: usize) -> Vec<Line> {
     content
         .iter()
         .flat_map(|(tone, text)| {
@@ -83,21 +78,15 @@ pub(super) fn wrapped(content: &[Line], width: usize) -> Vec<Line> {
         .collect()
 }
 
-pub(super) fn text_width(frame: &Frame<'_>) -> usize {
+pub(crate) fn text_width(frame: &Frame<'_>) -> usize {
     usize::from(WIDE.min(frame.area().width.saturating_sub(2)).saturating_sub(4))
 }
 
-pub(in crate::tui::view) fn tall(n: usize) -> u16 {
+pub(crate) fn tall(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 
-pub(in crate::tui::view) fn chosen(
-    model: &Model,
-    frame: &mut Frame<'_>,
-    area: Rect,
-    text: &str,
-    selected: bool,
-) {
+pub(crate) fn chosen(model: &Model, frame: &mut Frame<'_>, area: Rect, text: &str, selected: bool) {
     let style = if selected { model.theme.selected() } else { Style::new() };
     // By columns: wide characters count twice.
     let missing = usize::from(area.width).saturating_sub(text.width());
