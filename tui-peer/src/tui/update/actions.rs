@@ -6,12 +6,13 @@ use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invi
 use super::focus::{focus, open_tab, turn_pane, turn_tab};
 use super::moves::{back, edge, enter, next_active, page, scroll, sideways, step};
 use super::transfers::{copy_link, download, each, explain, open_folder, pause, pause_all, retry};
-use super::{contents, graph, interrupt, lists, log, map, marks, share, swarm, wishes};
+use super::{contents, graph, interrupt, lists, map, marks, share, swarm, wishes};
 use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
 use crate::tui::action::Action;
 use crate::tui::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
 use crate::tui::msg::{Asked, Effect};
+use crate::tui::panes::log;
 use crate::tui::queries::can;
 
 /// Most rows marked by one key with a count.
@@ -231,10 +232,10 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         }
         Action::Wrap => model.log.wrap = !model.log.wrap,
         Action::LogTarget => model.log.next_target(),
-        Action::LogNext => log::search(model, true),
-        Action::LogPrev => log::search(model, false),
-        Action::CopyLine => log::copy_line(model, out),
-        Action::CopyLog => log::copy_all(model, out),
+        Action::LogNext => log::update::search(model, true),
+        Action::LogPrev => log::update::search(model, false),
+        Action::CopyLine => log::update::copy_line(model, out),
+        Action::CopyLog => log::update::copy_all(model, out),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{actions, dialogs, filtering, interrupt, log, marks, welcome};
+use super::{actions, dialogs, filtering, interrupt, marks, welcome};
 use crate::tui::action::Action;
 use crate::tui::keymap::{Found, Key};
 use crate::tui::model::{Model, Pane, Tone};
 use crate::tui::msg::Effect;
+use crate::tui::panes::log;
 use crate::tui::queries::can;
 
 /// Largest count typed before a key.
@@ -40,7 +41,7 @@ fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         filtering::filter_key(model, key, out);
         return;
     }
-    log::search_key(model, key);
+    log::update::search_key(model, key);
 }
 
 fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {

@@ -12,7 +12,6 @@ mod interrupt;
 mod keys;
 mod link;
 mod lists;
-mod log;
 mod map;
 mod marks;
 mod mouse;
@@ -40,6 +39,7 @@ use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdl
 use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
+use crate::tui::panes::log;
 
 /// Bans told in the banner at once; the others are in the log.
 const MAX_BANS: usize = 8;
@@ -56,7 +56,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Snapshot(snap) => snapshot(model, snap, &mut out),
         Msg::Event(event) => event_came(model, &event),
         Msg::Events(events) => events.iter().for_each(|event| event_came(model, event)),
-        Msg::Traces(entries) => log::traces(model, entries),
+        Msg::Traces(entries) => log::update::traces(model, entries),
         Msg::Missed(n) => {
             let text = format!("{n} log lines were lost: too many at once");
             model.log.push(&said(model, Level::Warn, text));
@@ -279,7 +279,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     let sources = model.source_rows().len();
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
-    log::settle(model, areas.log);
+    log::update::settle(model, areas.log);
     map::settle(model, &mut *out);
     graph::settle(model);
     let wanted = (model.selected(), swarm::look(model));

@@ -10,7 +10,6 @@ mod footer;
 mod graph;
 mod header;
 pub mod help;
-pub(crate) mod log;
 mod map;
 mod picks;
 pub(crate) mod senders;
@@ -27,6 +26,7 @@ use ratatui::buffer::Buffer;
 use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
+use crate::tui::panes::log;
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -54,13 +54,13 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             sources::draw(model, buf, areas.sources);
         }
         graph::draw(model, buf, areas.graph);
-        log::draw(model, buf, areas.log);
+        log::view::draw(model, buf, areas.log);
         header::summary(model, buf, areas.summary);
         if !areas.transfers.is_empty() {
             transfers::draw(model, buf, areas.transfers);
         }
         files::draw(model, frame, areas.files);
-        log::cursor(model, frame, areas.log);
+        log::view::cursor(model, frame, areas.log);
         footer::draw(model, frame.buffer_mut(), areas.footer);
     }
     dialogs::draw(model, frame);

@@ -12,7 +12,7 @@ use crate::tui::panes::log::geometry::{Shape, list_area};
 use crate::tui::{format, words};
 
 /// Keeps the cursor in sight.
-pub(super) fn settle(model: &mut Model, area: Rect) {
+pub(crate) fn settle(model: &mut Model, area: Rect) {
     let area = list_area(model, area);
     let shape = Shape::of(model, area);
     model.log.settle(usize::from(area.height), |line| shape.rows(line));
@@ -22,7 +22,7 @@ pub(super) fn settle(model: &mut Model, area: Rect) {
 }
 
 /// What the program's parts traced; an error of theirs is told like one of the engine's.
-pub(super) fn traces(model: &mut Model, entries: Vec<Entry>) {
+pub(crate) fn traces(model: &mut Model, entries: Vec<Entry>) {
     for entry in entries {
         if entry.level == Level::Error {
             model.toasts.push(Tone::Bad, common::names::show(&entry.text), model.now.mono);
@@ -32,7 +32,7 @@ pub(super) fn traces(model: &mut Model, entries: Vec<Entry>) {
 }
 
 /// A key while the search is typed.
-pub(super) fn search_key(model: &mut Model, key: KeyEvent) {
+pub(crate) fn search_key(model: &mut Model, key: KeyEvent) {
     match key.code {
         KeyCode::Esc => {
             model.log.field.set("");
@@ -55,7 +55,7 @@ pub(super) fn search_key(model: &mut Model, key: KeyEvent) {
 }
 
 /// The next match, or the one before.
-pub(super) fn search(model: &mut Model, older: bool) {
+pub(crate) fn search(model: &mut Model, older: bool) {
     if model.log.needle().is_none() {
         let searches = model.keymap.and(": ", Action::Filter, "searches");
         let text = format!("nothing is searched for{searches}");
@@ -70,14 +70,14 @@ fn missing(model: &mut Model) {
     model.toasts.push(Tone::Plain, text, model.now.mono);
 }
 
-pub(super) fn copy_line(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn copy_line(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some(line) = model.log.current() {
         out.push(Effect::Copy(written(model, line), "line"));
     }
 }
 
 /// All lines shown, the oldest first, as a file would have them.
-pub(super) fn copy_all(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn copy_all(model: &mut Model, out: &mut Vec<Effect>) {
     let mut lines: Vec<String> = model.log.shown().map(|line| written(model, line)).collect();
     lines.reverse();
     if !lines.is_empty() {
