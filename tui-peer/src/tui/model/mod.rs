@@ -9,7 +9,6 @@ mod held;
 mod history;
 mod index;
 mod list;
-mod map;
 mod owned;
 mod pane;
 mod panel;
@@ -45,6 +44,7 @@ use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
 
 pub use super::tone::{Line, Tone};
 
+pub use crate::tui::panes::chunks::state::MapJob;
 pub use crate::tui::panes::log::state::{Log, LogLine};
 pub use contents::{Contents, Node};
 pub use crowd::{Ask, Crowd};
@@ -54,7 +54,6 @@ pub use held::Held;
 pub use history::{History, SLOTS, Slots};
 pub use index::{Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for};
 pub use list::{List, RowKey};
-pub use map::MapJob;
 pub use owned::Owned;
 pub use pane::{Pane, Tab};
 pub use panel::{Capture, Edit, Panel, Row};

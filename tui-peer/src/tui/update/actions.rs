@@ -6,13 +6,13 @@ use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invi
 use super::focus::{focus, open_tab, turn_pane, turn_tab};
 use super::moves::{back, edge, enter, next_active, page, scroll, sideways, step};
 use super::transfers::{copy_link, download, each, explain, open_folder, pause, pause_all, retry};
-use super::{contents, graph, interrupt, lists, map, marks, share, swarm, wishes};
+use super::{contents, graph, interrupt, lists, marks, share, swarm, wishes};
 use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
 use crate::tui::action::Action;
 use crate::tui::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
 use crate::tui::msg::{Asked, Effect};
-use crate::tui::panes::log;
+use crate::tui::panes::{chunks, log};
 use crate::tui::queries::can;
 
 /// Most rows marked by one key with a count.
@@ -66,8 +66,8 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
             }
             model.filtering = true;
         }
-        Action::NextMatch => map::problem(model, true),
-        Action::PrevMatch => map::problem(model, false),
+        Action::NextMatch => chunks::update::problem(model, true),
+        Action::PrevMatch => chunks::update::problem(model, false),
         Action::NextActive => next_active(model),
         Action::Sort => {
             let now = model.list().sort;
@@ -127,7 +127,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Why => explain(model),
         Action::Holders => swarm::toggle(model),
         Action::Senders => {
-            let text = map::toggle_senders(model);
+            let text = chunks::update::toggle_senders(model);
             model.toast(Tone::Plain, text);
         }
         Action::Mark => {
@@ -223,7 +223,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::LogMore => model.log.change_level(true),
         Action::LogLess => model.log.change_level(false),
         Action::FollowMap => {
-            let text = map::toggle_follow(model);
+            let text = chunks::update::toggle_follow(model);
             model.toast(Tone::Plain, text);
         }
         Action::Follow => {

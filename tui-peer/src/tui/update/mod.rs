@@ -12,7 +12,6 @@ mod interrupt;
 mod keys;
 mod link;
 mod lists;
-mod map;
 mod marks;
 mod mouse;
 mod moves;
@@ -39,7 +38,7 @@ use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdl
 use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
-use crate::tui::panes::log;
+use crate::tui::panes::{chunks, log};
 
 /// Bans told in the banner at once; the others are in the log.
 const MAX_BANS: usize = 8;
@@ -72,7 +71,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Members(number, result) => crowd::told(model, number, result),
         Msg::Owners(words, result) => owned::told(model, &words, result, &mut out),
-        Msg::Mapped(job, map) => map::mapped(model, job, map),
+        Msg::Mapped(job, map) => chunks::update::mapped(model, job, map),
         Msg::Copied(what, Ok(way)) => {
             model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono);
         }
@@ -280,7 +279,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     model.sources.rows.resize(sources, 0);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     log::update::settle(model, areas.log);
-    map::settle(model, &mut *out);
+    chunks::update::settle(model, &mut *out);
     graph::settle(model);
     let wanted = (model.selected(), swarm::look(model));
     if wanted != model.asked_focus {

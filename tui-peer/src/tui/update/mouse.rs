@@ -167,7 +167,7 @@ fn click(model: &mut Model, pane: Pane, area: Rect, at: Position) {
             if map.contains(at) {
                 let cell =
                     usize::from(at.y - map.y) * usize::from(map.width) + usize::from(at.x - map.x);
-                super::map::point(model, cell);
+                crate::tui::panes::chunks::update::point(model, cell);
             }
         }
     }

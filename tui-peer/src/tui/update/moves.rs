@@ -3,11 +3,12 @@
 use common::content::Kind;
 
 use super::focus::{open_tab, turn_tab};
-use super::{contents, crowd, filtering, lists, map, swarm};
+use super::{contents, crowd, filtering, lists, swarm};
 use crate::engine::snapshot::Transfer;
 use crate::tui::layout::inside;
 use crate::tui::model::{Model, Pane, Tab, Tone};
 use crate::tui::msg::Effect;
+use crate::tui::panes::chunks;
 use crate::tui::panes::chunks::geometry::map_area;
 use crate::tui::queries::kind;
 
@@ -29,7 +30,7 @@ pub(super) fn step(model: &mut Model, by: isize) {
         Pane::Log => model.log.step(by),
         Pane::Chunks => {
             let width = isize::try_from(map_area(model).width.max(1)).unwrap_or(1);
-            map::step(model, by.saturating_mul(width));
+            chunks::update::step(model, by.saturating_mul(width));
         }
     }
 }
@@ -46,7 +47,7 @@ pub(super) fn scroll(model: &mut Model, by: isize) {
 
 pub(super) fn sideways(model: &mut Model, by: isize) {
     match model.focus {
-        Pane::Chunks => map::step(model, by),
+        Pane::Chunks => chunks::update::step(model, by),
         Pane::Files => turn_tab(model, if by > 0 { 1 } else { 3 }),
         Pane::Sources | Pane::Log | Pane::Transfers => {}
     }
@@ -57,7 +58,7 @@ pub(super) fn edge(model: &mut Model, end: bool) {
     match model.focus {
         Pane::Log if !end => model.log.set_paused(false),
         Pane::Log => model.log.step(far),
-        Pane::Chunks => map::edge(model, end),
+        Pane::Chunks => chunks::update::edge(model, end),
         _ => step(model, if end { far } else { -far }),
     }
 }

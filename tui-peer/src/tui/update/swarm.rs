@@ -33,7 +33,7 @@ pub(super) fn settle_open(model: &mut Model) {
 
 /// What the engine is to say beside chunks and sources: nothing as long as nobody looks.
 pub(super) fn look(model: &Model) -> Look {
-    let senders = super::map::senders_wanted(model);
+    let senders = crate::tui::panes::chunks::update::senders_wanted(model);
     if !model.swarm.open {
         return Look { senders, ..Look::default() };
     }

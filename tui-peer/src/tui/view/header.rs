@@ -204,7 +204,7 @@ pub(crate) fn summary(model: &Model, buf: &mut Buffer, area: Rect) {
     let room = usize::from(width).saturating_sub(end.chars().count() + 2);
     paint::text(buf, x, area.y, width, &theme.fit(&name, room), theme.bold());
     paint::right(buf, x, area.y, width, &end, Style::new());
-    super::chunks::strip(model, buf, Rect { x, y: area.y + 1, width, height: 1 });
+    crate::tui::panes::chunks::view::strip(model, buf, Rect { x, y: area.y + 1, width, height: 1 });
     let line = match transfer {
         Some(t) => format!(
             "{}/{} sources {} {}",

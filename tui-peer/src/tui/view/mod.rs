@@ -2,7 +2,6 @@
 
 pub(crate) mod banner;
 mod cells;
-pub mod chunks;
 pub mod details;
 pub mod dialogs;
 pub mod files;
@@ -10,9 +9,7 @@ mod footer;
 mod graph;
 mod header;
 pub mod help;
-mod map;
 mod picks;
-pub(crate) mod senders;
 pub(crate) mod settings;
 mod sources;
 pub(crate) mod swarm;
@@ -26,7 +23,7 @@ use ratatui::buffer::Buffer;
 use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
-use crate::tui::panes::log;
+use crate::tui::panes::{chunks, log};
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -47,7 +44,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         banner::draw(model, buf, areas.banner);
         header::strip(model, buf, areas.strip);
         details::info(model, buf, areas.info);
-        chunks::draw(model, buf, areas.chunks);
+        chunks::view::draw(model, buf, areas.chunks);
         if model.swarm.open {
             swarm::draw(model, buf, areas.sources);
         } else {

@@ -276,7 +276,9 @@ fn row(
 ) {
     let theme = model.theme;
     let mut name_x = area.x + 1;
-    if let Some((sign, style)) = super::senders::before_name(model, source) {
+    if let Some((sign, style)) =
+        crate::tui::panes::chunks::view::senders::before_name(model, source)
+    {
         paint::text(buf, name_x, area.y, name, &sign, style);
         name_x += 2;
     }

@@ -5,11 +5,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::map::cells;
 use crate::engine::snapshot::{HolderRow, Holders, Only, SEVERAL, SourceRow};
 use crate::tui::format;
 use crate::tui::heatmap::{Mode, Standing, buckets};
 use crate::tui::model::{Model, Pane};
+use crate::tui::panes::chunks::view::cells::cells;
 use crate::tui::panes::swarm::geometry::{ABOVE, BELOW, Columns, HAS, own_strip, peer_rows};
 use crate::tui::theme::{Glyphs, Theme};
 use crate::tui::ui::paint::{self, Piece};

@@ -10,8 +10,8 @@ use crate::tui::model::Model;
 use crate::tui::theme::{Depth, Theme};
 use crate::tui::ui::paint::{self, Piece};
 
-pub(super) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
-    if super::senders::cells(model, buf, area, focused) {
+pub(crate) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) {
+    if crate::tui::panes::chunks::view::senders::cells(model, buf, area, focused) {
         return;
     }
     let map = &model.map;
@@ -106,7 +106,7 @@ fn level(
 
 /// Glyph, word and exact count of every state, in the longest form that fits: the count is the first to
 /// go, the words get short, at last only the signs are left. Lost chunks are always counted.
-pub(super) fn legend(model: &Model, width: u16) -> Vec<Piece> {
+pub(crate) fn legend(model: &Model, width: u16) -> Vec<Piece> {
     let c = model.map.counts();
     let range = model.theme.range();
     let some = format!("2{range}4");

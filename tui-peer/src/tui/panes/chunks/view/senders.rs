@@ -16,12 +16,12 @@ use crate::tui::ui::paint::{self, Piece};
 const LETTERS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// Who sent what of the selected content, if the map shows it and the engine has said it.
-pub(super) fn shown(model: &Model) -> Option<&Sent> {
+pub(crate) fn shown(model: &Model) -> Option<&Sent> {
     model.focus_data()?.sent.as_ref().filter(|_| model.shows_senders && !model.swarm.open)
 }
 
 /// The map's cells; false if the engine's answer is for another map.
-pub(super) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) -> bool {
+pub(crate) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) -> bool {
     let count = usize::from(area.width) * usize::from(area.height);
     let Some(sent) = shown(model) else { return false };
     if sent.buckets.len() != buckets(model.chunk_count(), count) {
@@ -95,7 +95,7 @@ fn swatch(theme: Theme, number: u8) -> Piece {
 }
 
 /// What stands before a source's name, if the map shows who sent it: its letter, or room for one.
-pub(super) fn before_name(model: &Model, source: &SourceRow) -> Option<Piece> {
+pub(crate) fn before_name(model: &Model, source: &SourceRow) -> Option<Piece> {
     let sent = shown(model)?;
     Some(match sent.number(&source.peer) {
         Some(number) => swatch(model.theme, number),
@@ -105,7 +105,7 @@ pub(super) fn before_name(model: &Model, source: &SourceRow) -> Option<Piece> {
 }
 
 /// Who sent how much, as many as fit; those who sent most come first to be named.
-pub(super) fn legend(model: &Model, width: u16) -> Option<Vec<Piece>> {
+pub(crate) fn legend(model: &Model, width: u16) -> Option<Vec<Piece>> {
     let sent = shown(model)?;
     let theme = model.theme;
     let known: u32 = sent.peers.iter().map(|(_, n)| n).sum::<u32>();

@@ -1,14 +1,17 @@
 //! The pane of the chunk map: the map, what it means in words, what is under its cursor, its legend.
 
+pub(crate) mod cells;
+pub(crate) mod senders;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::map::{cells, legend};
 use crate::tui::heatmap::{Mode, Standing, standing};
 use crate::tui::model::{Line, Model, Pane, Tone};
 use crate::tui::panes::chunks::geometry::{MIN_MAP, map_area, scale_rows, word_rows};
+use crate::tui::panes::chunks::view::cells::{cells, legend};
 use crate::tui::ui::paint;
 use crate::tui::{format, verdict};
 
@@ -180,7 +183,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         paint::text(buf, inner.x, y, inner.width, line, paint::tone(theme, *tone));
     }
     if inner.height > MIN_MAP && map.mode != Mode::Empty {
-        let senders = super::senders::legend(model, inner.width);
+        let senders = crate::tui::panes::chunks::view::senders::legend(model, inner.width);
         let line = senders.unwrap_or_else(|| legend(model, inner.width));
         paint::pieces(buf, inner.x, inner.bottom() - 1, inner.width, &line);
     }

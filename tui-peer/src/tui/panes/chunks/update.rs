@@ -11,7 +11,7 @@ const INLINE_CHUNKS: usize = 65_536;
 const INLINE_PAGES: usize = 256;
 
 /// Brings the map up to date with the engine's details and the size of its pane.
-pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     let area = map_area(model);
     let cells = usize::from(area.width) * usize::from(area.height);
     let halves = model.theme.backgrounds();
@@ -48,7 +48,7 @@ pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// A map that was built elsewhere is ready. What has changed meanwhile follows.
-pub(super) fn mapped(model: &mut Model, job: MapJob, map: Map) {
+pub(crate) fn mapped(model: &mut Model, job: MapJob, map: Map) {
     model.map_job = false;
     if model.focus_data().is_some_and(|focus| focus.id == job.id) {
         install(model, map, job);
@@ -68,7 +68,7 @@ fn follow(model: &mut Model, newest: Option<u32>) {
 }
 
 /// Turns following the newest verified chunk on or off; moving the cursor turns it off.
-pub(super) fn toggle_follow(model: &mut Model) -> &'static str {
+pub(crate) fn toggle_follow(model: &mut Model) -> &'static str {
     model.follow_chunks = !model.follow_chunks;
     let newest = model.focus_data().and_then(|focus| focus.newest);
     follow(model, newest);
@@ -80,7 +80,7 @@ pub(super) fn toggle_follow(model: &mut Model) -> &'static str {
 }
 
 /// The map shows who sent each chunk, or how it stands.
-pub(super) fn toggle_senders(model: &mut Model) -> &'static str {
+pub(crate) fn toggle_senders(model: &mut Model) -> &'static str {
     model.shows_senders = !model.shows_senders;
     if model.shows_senders {
         "the map shows who sent each chunk"
@@ -90,7 +90,7 @@ pub(super) fn toggle_senders(model: &mut Model) -> &'static str {
 }
 
 /// Buckets of the map for which the engine is to say who sent them, if it shows that.
-pub(super) fn senders_wanted(model: &Model) -> Option<u32> {
+pub(crate) fn senders_wanted(model: &Model) -> Option<u32> {
     let area = map_area(model);
     let cells = usize::from(area.width) * usize::from(area.height);
     let shown = model.shows_senders && cells > 0 && !model.swarm.open;
@@ -99,7 +99,7 @@ pub(super) fn senders_wanted(model: &Model) -> Option<u32> {
 }
 
 /// Puts the cursor on the cell a click was in.
-pub(super) fn point(model: &mut Model, cell: usize) {
+pub(crate) fn point(model: &mut Model, cell: usize) {
     if let Some(chunks) = model.map.chunks_at(cell) {
         model.chunk = chunks.start;
         model.follow_chunks = false;
@@ -107,7 +107,7 @@ pub(super) fn point(model: &mut Model, cell: usize) {
 }
 
 /// Moves the cursor by cells.
-pub(super) fn step(model: &mut Model, by: isize) {
+pub(crate) fn step(model: &mut Model, by: isize) {
     let cells = model.map.cell_of(model.map.chunks().saturating_sub(1)) + 1;
     let stride = match model.map.mode {
         Mode::Brick(k) if by.unsigned_abs() == 1 => k,
@@ -119,13 +119,13 @@ pub(super) fn step(model: &mut Model, by: isize) {
 }
 
 /// To the first or the last chunk.
-pub(super) fn edge(model: &mut Model, end: bool) {
+pub(crate) fn edge(model: &mut Model, end: bool) {
     model.chunk = if end { model.map.chunks().saturating_sub(1) } else { 0 };
     model.follow_chunks = false;
 }
 
 /// Jumps to the next chunk that nobody has or that was bad: through the buckets, then within one.
-pub(super) fn problem(model: &mut Model, forward: bool) {
+pub(crate) fn problem(model: &mut Model, forward: bool) {
     let Some((_, chunks)) = &model.map_of else { return };
     let is = |i: &usize| matches!(standing(chunks, *i), Standing::Lack(0) | Standing::Bad);
     let (map, here) = (&model.map, model.chunk);
