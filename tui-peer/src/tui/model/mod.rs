@@ -20,7 +20,6 @@ mod prefs;
 mod recall;
 mod roll;
 mod selection;
-mod swarm;
 mod toast;
 mod welcome;
 
@@ -46,6 +45,7 @@ pub use super::tone::{Line, Tone};
 
 pub use crate::tui::panes::chunks::state::MapJob;
 pub use crate::tui::panes::log::state::{Log, LogLine};
+pub use crate::tui::panes::swarm::state::Swarm;
 pub use contents::{Contents, Node};
 pub use crowd::{Ask, Crowd};
 pub use dialog::{Button, Choice, Confirm, Dialog, GetLink};
@@ -66,7 +66,6 @@ pub use pointer::Pointer;
 pub use prefs::Prefs;
 pub use recall::Recall;
 pub use selection::transfer_key;
-pub use swarm::Swarm;
 pub use toast::{Toast, Toasts};
 pub use welcome::{Check, Stop, Welcome};
 

@@ -22,10 +22,9 @@ mod probes;
 mod reply;
 mod settings;
 mod share;
-mod swarm;
 mod transfers;
 mod welcome;
-mod wishes;
+pub(crate) mod wishes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +37,7 @@ use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdl
 use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
-use crate::tui::panes::{chunks, log};
+use crate::tui::panes::{chunks, log, swarm};
 
 /// Bans told in the banner at once; the others are in the log.
 const MAX_BANS: usize = 8;
@@ -251,7 +250,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     }
     crowd::open(model);
     focus::settle(model);
-    swarm::settle_open(model);
+    swarm::update::settle_open(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
         model.focus = Pane::Chunks;
     }
@@ -281,7 +280,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     log::update::settle(model, areas.log);
     chunks::update::settle(model, &mut *out);
     graph::settle(model);
-    let wanted = (model.selected(), swarm::look(model));
+    let wanted = (model.selected(), swarm::update::look(model));
     if wanted != model.asked_focus {
         model.asked_focus = wanted;
         out.push(Effect::Focus(wanted.0, wanted.1));

@@ -3,13 +3,13 @@
 use common::content::Kind;
 
 use super::focus::{open_tab, turn_tab};
-use super::{contents, crowd, filtering, lists, swarm};
+use super::{contents, crowd, filtering, lists};
 use crate::engine::snapshot::Transfer;
 use crate::tui::layout::inside;
 use crate::tui::model::{Model, Pane, Tab, Tone};
 use crate::tui::msg::Effect;
-use crate::tui::panes::chunks;
 use crate::tui::panes::chunks::geometry::map_area;
+use crate::tui::panes::{chunks, swarm};
 use crate::tui::queries::kind;
 
 pub(super) fn page(model: &Model) -> isize {
@@ -84,7 +84,7 @@ pub(super) fn next_active(model: &mut Model) {
 
 pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
-        _ if model.swarm.open => swarm::about(model),
+        _ if model.swarm.open => swarm::update::about(model),
         _ if model.details && kind(model) == Some(Kind::Folder) => contents::open(model, out),
         Pane::Files if model.tab == Tab::Peers => crowd::browse(model, out),
         Pane::Files | Pane::Transfers if model.selected().is_some() => {

@@ -22,7 +22,7 @@ use crate::tui::{format, words};
 const A_WHILE: Duration = Duration::from_secs(600);
 
 /// Raises or lowers the priority of the chosen downloads.
-pub(super) fn prioritize(model: &mut Model, up: bool, out: &mut Vec<Effect>) {
+pub(crate) fn prioritize(model: &mut Model, up: bool, out: &mut Vec<Effect>) {
     let chosen: Vec<(ContentId, Priority)> = unfinished(model)
         .map(|t| {
             let now = t.plan.priority;
@@ -39,14 +39,14 @@ pub(super) fn prioritize(model: &mut Model, up: bool, out: &mut Vec<Effect>) {
 }
 
 /// Moves the download under the cursor in the queue.
-pub(super) fn reorder(model: &Model, to: Reorder, out: &mut Vec<Effect>) {
+pub(crate) fn reorder(model: &Model, to: Reorder, out: &mut Vec<Effect>) {
     if let Some(t) = model.selected_transfer() {
         out.push(Effect::Call(Command::Reorder { id: t.id, to }, Asked::Quietly));
     }
 }
 
 /// In order, or rarest first.
-pub(super) fn sequential(model: &Model, out: &mut Vec<Effect>) {
+pub(crate) fn sequential(model: &Model, out: &mut Vec<Effect>) {
     let Some(t) = model.selected_transfer() else { return };
     let (id, on) = (t.id, !t.plan.sequential);
     let text = if on {
@@ -58,7 +58,7 @@ pub(super) fn sequential(model: &Model, out: &mut Vec<Effect>) {
 }
 
 /// Asks for the limits of one content.
-pub(super) fn ask_limit(model: &mut Model) {
+pub(crate) fn ask_limit(model: &mut Model) {
     let Some(t) = model.selected_transfer() else { return };
     let show = |rate: Option<u64>| {
         rate.map_or_else(Field::default, |rate| Field::with(&format!("{}K", rate.div_ceil(1024))))
@@ -77,7 +77,7 @@ pub(super) fn ask_limit(model: &mut Model) {
 }
 
 /// Says whether the dialog stays open.
-pub(super) fn limit_key(limit: &mut LimitOne, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
+pub(crate) fn limit_key(limit: &mut LimitOne, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
     match key.code {
         KeyCode::Tab | KeyCode::BackTab | KeyCode::Up | KeyCode::Down => {
             limit.at_up = !limit.at_up || !limit.downloading;
@@ -107,7 +107,7 @@ fn typed_rate(field: &Field) -> Result<Option<u64>, String> {
 }
 
 /// Waits for a file that nobody has, or for the words of the filter.
-pub(super) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some(words) = words_to_watch(model) {
         let lists = model.keymap.and(" · ", Action::Watches, "lists what you wait for");
         let text = format!("downloads the first \"{words}\" that appears{lists}");
@@ -126,7 +126,7 @@ pub(super) fn watch(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// What can be taken back was removed just now.
-pub(super) fn removed(model: &mut Model, ids: &[ContentId]) {
+pub(crate) fn removed(model: &mut Model, ids: &[ContentId]) {
     let now = model.now.mono;
     let what = named(model, ids);
     model.removed = Some((ids.to_vec(), now));
@@ -136,7 +136,7 @@ pub(super) fn removed(model: &mut Model, ids: &[ContentId]) {
 }
 
 /// Takes the removal back.
-pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
     let Some((ids, _)) = model.removed.take() else { return };
     model.toasts.clear();
     for (i, id) in ids.iter().enumerate() {
@@ -146,7 +146,7 @@ pub(super) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Asks for how long.
-pub(super) fn ask_ban(model: &mut Model) {
+pub(crate) fn ask_ban(model: &mut Model) {
     let Some((peer, name)) = peer(model) else { return };
     let mut lines = vec![(
         Tone::Plain,
@@ -169,7 +169,7 @@ pub(super) fn ask_ban(model: &mut Model) {
     }));
 }
 
-pub(super) fn ban(model: &Model, peer: PeerId, for_ever: bool, out: &mut Vec<Effect>) {
+pub(crate) fn ban(model: &Model, peer: PeerId, for_ever: bool, out: &mut Vec<Effect>) {
     let time = (!for_ever).then_some(A_WHILE);
     let text = if for_ever { "banned for ever" } else { "banned for 10 minutes" };
     let lists = model.keymap.and(" · ", Action::Bans, "lists the bans");
@@ -178,7 +178,7 @@ pub(super) fn ban(model: &Model, peer: PeerId, for_ever: bool, out: &mut Vec<Eff
 }
 
 /// Says whether the list stays open.
-pub(super) fn picks_key(
+pub(crate) fn picks_key(
     model: &Model,
     picks: &mut Picks,
     key: KeyEvent,
@@ -203,7 +203,7 @@ pub(super) fn picks_key(
 }
 
 /// What a peer takes from us, and gives.
-pub(super) fn about_peer(model: &mut Model) {
+pub(crate) fn about_peer(model: &mut Model) {
     let Some(row) = model.peer_row(model.list().cursor) else { return };
     let Some((_, name)) = peer(model) else { return };
     let mut lines = vec![(Tone::Dim, row.peer.to_string())];
@@ -240,7 +240,7 @@ fn member_lines(model: &Model, row: &MemberRow) -> Vec<crate::tui::model::Line> 
     lines
 }
 
-pub(super) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<crate::tui::model::Line> {
+pub(crate) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<crate::tui::model::Line> {
     let units = model.units;
     let dash = model.theme.dash();
     let mut connected = format!("{}   connected {}", row.addr, words::age(model.age(row.since)));

@@ -12,7 +12,6 @@ pub mod help;
 mod picks;
 pub(crate) mod settings;
 mod sources;
-pub(crate) mod swarm;
 pub(crate) mod transfers;
 mod vacant;
 mod welcome;
@@ -23,7 +22,7 @@ use ratatui::buffer::Buffer;
 use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
-use crate::tui::panes::{chunks, log};
+use crate::tui::panes::{chunks, log, swarm};
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -46,7 +45,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         details::info(model, buf, areas.info);
         chunks::view::draw(model, buf, areas.chunks);
         if model.swarm.open {
-            swarm::draw(model, buf, areas.sources);
+            swarm::view::draw(model, buf, areas.sources);
         } else {
             sources::draw(model, buf, areas.sources);
         }

@@ -1,14 +1,14 @@
 //! The view of who has what: opened, scrolled, and what is asked of the engine for it.
 
-use super::wishes::peer_lines;
 use crate::engine::snapshot::{Look, MAX_BUCKETS, MAX_STRIPS, StripWish};
 use crate::tui::model::{Dialog, List, Model, Pane, Tone};
 use crate::tui::panes::swarm::geometry::{own_strip, peer_rows};
 use crate::tui::queries::peer;
+use crate::tui::update::wishes::peer_lines;
 use crate::tui::{format, heatmap};
 
 /// Opens or closes it.
-pub(super) fn toggle(model: &mut Model) {
+pub(crate) fn toggle(model: &mut Model) {
     model.swarm.open = !model.swarm.open;
     if model.swarm.open {
         model.swarm.list = List::default();
@@ -19,7 +19,7 @@ pub(super) fn toggle(model: &mut Model) {
 }
 
 /// It is a part of the details, and has the keys while it is open.
-pub(super) fn settle_open(model: &mut Model) {
+pub(crate) fn settle_open(model: &mut Model) {
     model.swarm.open &= model.details && model.selected().is_some();
     if !model.swarm.open {
         return;
@@ -32,7 +32,7 @@ pub(super) fn settle_open(model: &mut Model) {
 }
 
 /// What the engine is to say beside chunks and sources: nothing as long as nobody looks.
-pub(super) fn look(model: &Model) -> Look {
+pub(crate) fn look(model: &Model) -> Look {
     let senders = crate::tui::panes::chunks::update::senders_wanted(model);
     if !model.swarm.open {
         return Look { senders, ..Look::default() };
@@ -52,7 +52,7 @@ pub(super) fn look(model: &Model) -> Look {
 }
 
 /// More about the peer under the cursor.
-pub(super) fn about(model: &mut Model) {
+pub(crate) fn about(model: &mut Model) {
     let Some(row) = model.holders().and_then(|holders| model.swarm.row(holders)).cloned() else {
         return;
     };

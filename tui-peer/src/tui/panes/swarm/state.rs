@@ -1,7 +1,7 @@
 //! Who has what: the list of peers, of which the engine says only the rows on the screen and around it.
 
-use super::List;
 use crate::engine::snapshot::{HolderRow, Holders};
+use crate::tui::model::List;
 
 /// The view of who has what.
 #[derive(Debug, Clone, Default)]
