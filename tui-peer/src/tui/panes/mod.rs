@@ -2,6 +2,8 @@
 
 pub mod chunks;
 pub(crate) mod files;
+pub(crate) mod graph;
 pub(crate) mod log;
+pub(crate) mod sources;
 pub(crate) mod swarm;
 pub(crate) mod transfers;

@@ -7,7 +7,6 @@ mod crowd;
 mod dialogs;
 mod filtering;
 mod focus;
-mod graph;
 mod interrupt;
 mod keys;
 mod link;
@@ -37,7 +36,7 @@ use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdl
 use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
-use crate::tui::panes::{chunks, log, swarm};
+use crate::tui::panes::{chunks, graph, log, swarm};
 
 /// Bans told in the banner at once; the others are in the log.
 const MAX_BANS: usize = 8;
@@ -279,7 +278,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     log::update::settle(model, areas.log);
     chunks::update::settle(model, &mut *out);
-    graph::settle(model);
+    graph::update::settle(model);
     let wanted = (model.selected(), swarm::update::look(model));
     if wanted != model.asked_focus {
         model.asked_focus = wanted;

@@ -6,12 +6,10 @@ pub mod details;
 pub mod dialogs;
 pub mod files;
 mod footer;
-mod graph;
 mod header;
 pub mod help;
 mod picks;
 pub(crate) mod settings;
-mod sources;
 pub(crate) mod transfers;
 mod vacant;
 mod welcome;
@@ -22,7 +20,7 @@ use ratatui::buffer::Buffer;
 use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
-use crate::tui::panes::{chunks, log, swarm};
+use crate::tui::panes::{chunks, graph, log, sources, swarm};
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -47,9 +45,9 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         if model.swarm.open {
             swarm::view::draw(model, buf, areas.sources);
         } else {
-            sources::draw(model, buf, areas.sources);
+            sources::view::draw(model, buf, areas.sources);
         }
-        graph::draw(model, buf, areas.graph);
+        graph::view::draw(model, buf, areas.graph);
         log::view::draw(model, buf, areas.log);
         header::summary(model, buf, areas.summary);
         if !areas.transfers.is_empty() {

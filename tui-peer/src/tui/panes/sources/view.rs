@@ -5,13 +5,13 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
-use super::cells::rtt;
 use crate::engine::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState};
 use crate::engine::why::Cause;
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane};
 use crate::tui::ui::paint::{self, Piece};
 use crate::tui::verdict::source_name;
+use crate::tui::view::cells::rtt;
 use crate::tui::{format, words};
 
 /// Most columns kept for the reasons.

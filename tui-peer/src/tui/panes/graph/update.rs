@@ -4,7 +4,7 @@ use crate::tui::layout::inside;
 use crate::tui::model::{Model, Tone};
 
 /// After every message.
-pub(super) fn settle(model: &mut Model) {
+pub(crate) fn settle(model: &mut Model) {
     let area = inside(model.areas().graph);
     if area.is_empty() {
         return;
@@ -16,7 +16,7 @@ pub(super) fn settle(model: &mut Model) {
 }
 
 /// The next longer window.
-pub(super) fn turn_window(model: &mut Model) {
+pub(crate) fn turn_window(model: &mut Model) {
     model.graph.window = model.graph.window.next();
     if model.areas().graph.is_empty() {
         let text = format!(

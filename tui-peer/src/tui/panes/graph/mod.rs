@@ -1,0 +1,5 @@
+//! Rates over time, below the sources.
+
+pub(crate) mod state;
+pub(crate) mod update;
+pub(crate) mod view;

@@ -1,0 +1,3 @@
+//! The sources of the selected file.
+
+pub(crate) mod view;
