@@ -2,7 +2,6 @@
 
 pub(crate) mod banner;
 mod cells;
-pub mod details;
 pub mod dialogs;
 pub mod files;
 mod footer;
@@ -10,7 +9,6 @@ mod header;
 pub mod help;
 mod picks;
 pub(crate) mod settings;
-pub(crate) mod transfers;
 mod vacant;
 mod welcome;
 
@@ -20,7 +18,7 @@ use ratatui::buffer::Buffer;
 use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
-use crate::tui::panes::{chunks, graph, log, sources, swarm};
+use crate::tui::panes::{chunks, details, graph, log, sources, swarm, transfers};
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -40,7 +38,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         header::draw(model, buf, areas.header);
         banner::draw(model, buf, areas.banner);
         header::strip(model, buf, areas.strip);
-        details::info(model, buf, areas.info);
+        details::view::info(model, buf, areas.info);
         chunks::view::draw(model, buf, areas.chunks);
         if model.swarm.open {
             swarm::view::draw(model, buf, areas.sources);
@@ -51,7 +49,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         log::view::draw(model, buf, areas.log);
         header::summary(model, buf, areas.summary);
         if !areas.transfers.is_empty() {
-            transfers::draw(model, buf, areas.transfers);
+            transfers::view::draw(model, buf, areas.transfers);
         }
         files::draw(model, frame, areas.files);
         log::view::cursor(model, frame, areas.log);

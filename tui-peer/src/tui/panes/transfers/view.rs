@@ -4,7 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::cells::{progress, transfer_cell};
 use crate::engine::command::Priority;
 use crate::engine::snapshot::{Transfer, TransferState};
 use crate::tui::action::Action;
@@ -12,6 +11,7 @@ use crate::tui::model::{Model, Pane, Tab};
 use crate::tui::panes::files::columns::Column;
 use crate::tui::panes::transfers::geometry::first;
 use crate::tui::ui::paint::{self, Piece};
+use crate::tui::view::cells::{progress, transfer_cell};
 use crate::tui::{format, words};
 
 /// Cells of the progress bar.

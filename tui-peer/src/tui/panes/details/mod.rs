@@ -1,0 +1,3 @@
+//! Numbers of the selected file, above its map.
+
+pub(crate) mod view;
