@@ -2,22 +2,15 @@
 
 pub(crate) mod banner;
 mod contents;
-mod crowd;
 mod dialog;
-mod held;
 mod history;
-mod index;
 mod list;
-mod owned;
 mod pane;
 mod panel;
 mod paths;
-mod peer;
 mod picks;
 mod pointer;
 mod prefs;
-mod recall;
-mod roll;
 mod selection;
 mod toast;
 mod welcome;
@@ -43,27 +36,29 @@ use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
 pub use super::tone::{Line, Tone};
 
 pub use crate::tui::panes::chunks::state::MapJob;
+pub use crate::tui::panes::files::state::crowd::{Ask, Crowd};
+pub use crate::tui::panes::files::state::held::Held;
+pub use crate::tui::panes::files::state::index::{
+    Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for,
+};
+pub use crate::tui::panes::files::state::owned::Owned;
+pub use crate::tui::panes::files::state::peer::Peer;
+pub use crate::tui::panes::files::state::recall::Recall;
 pub use crate::tui::panes::graph::state::{Drawn, Graph, MAX_POINTS, Scale, Window};
 pub use crate::tui::panes::log::state::{Log, LogLine};
 pub use crate::tui::panes::swarm::state::Swarm;
 pub use contents::{Contents, Node};
-pub use crowd::{Ask, Crowd};
 pub use dialog::{Button, Choice, Confirm, Dialog, GetLink};
-pub use held::Held;
 pub use history::{History, SLOTS, Slots};
-pub use index::{Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for};
 pub use list::{List, RowKey};
-pub use owned::Owned;
 pub use pane::{Pane, Tab};
 pub use panel::{Capture, Edit, Panel, Row};
 pub use paths::{
     MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
 };
-pub use peer::Peer;
 pub use picks::{LimitOne, PickKind, Picks};
 pub use pointer::Pointer;
 pub use prefs::Prefs;
-pub use recall::Recall;
 pub use selection::transfer_key;
 pub use toast::{Toast, Toasts};
 pub use welcome::{Check, Stop, Welcome};

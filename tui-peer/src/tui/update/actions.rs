@@ -6,12 +6,13 @@ use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invi
 use super::focus::{focus, open_tab, turn_pane, turn_tab};
 use super::moves::{back, edge, enter, next_active, page, scroll, sideways, step};
 use super::transfers::{copy_link, download, each, explain, open_folder, pause, pause_all, retry};
-use super::{contents, interrupt, lists, marks, share, wishes};
+use super::{contents, interrupt, share, wishes};
 use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
 use crate::tui::action::Action;
 use crate::tui::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
 use crate::tui::msg::{Asked, Effect};
+use crate::tui::panes::files::update::{lists, marks};
 use crate::tui::panes::{chunks, graph, log, swarm};
 use crate::tui::queries::can;
 

@@ -2,18 +2,19 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use super::actions;
 use super::contents::contents_key;
 use super::link::link_key;
 use super::palette::palette_key;
 use super::picker::picker_key;
 use super::settings::settings_key;
 use super::share::{look_again, share_key};
-use super::{actions, lists};
 use crate::engine::command::Command;
 use crate::tui::action::Action;
 use crate::tui::keymap::{Key, cancels};
 use crate::tui::model::{Choice, Confirm, Dialog, Model, ShareField, Sort, Tone, WhenIdle};
 use crate::tui::msg::{Asked, Effect, ExitReason};
+use crate::tui::panes::files::update::lists;
 use crate::tui::screens::help::geometry::last_scroll;
 
 /// A key while a dialog is open. The dialog is taken out, changed, and put back unless it is done.

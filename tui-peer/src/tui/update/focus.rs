@@ -6,7 +6,7 @@ use crate::tui::model::{Model, Pane, Tab};
 /// From left to right, from top to bottom.
 const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
 
-pub(super) fn turn_pane(model: &mut Model, by: usize) {
+pub(crate) fn turn_pane(model: &mut Model, by: usize) {
     if model.details {
         model.focus = if model.focus == Pane::Chunks { Pane::Sources } else { Pane::Chunks };
         return;
@@ -25,7 +25,7 @@ fn has_transfers(model: &Model) -> bool {
 }
 
 /// Gives a pane the keys. Where there is no Transfers pane, its list is a tab.
-pub(super) fn focus(model: &mut Model, pane: Pane) {
+pub(crate) fn focus(model: &mut Model, pane: Pane) {
     if pane == Pane::Transfers && !has_transfers(model) {
         return open_tab(model, Tab::Downloads);
     }
@@ -42,7 +42,7 @@ pub(super) fn focus(model: &mut Model, pane: Pane) {
 }
 
 /// After a change of size: a pane that is gone has no keys.
-pub(super) fn settle(model: &mut Model) {
+pub(crate) fn settle(model: &mut Model) {
     if model.in_transfers && !has_transfers(model) {
         model.in_transfers = false;
         if model.focus == Pane::Transfers {
@@ -52,12 +52,12 @@ pub(super) fn settle(model: &mut Model) {
     }
 }
 
-pub(super) fn turn_tab(model: &mut Model, by: usize) {
+pub(crate) fn turn_tab(model: &mut Model, by: usize) {
     let at = Tab::ALL.iter().position(|t| *t == model.tab).unwrap_or(0);
     open_tab(model, Tab::ALL[(at + by) % Tab::ALL.len()]);
 }
 
-pub(super) fn open_tab(model: &mut Model, tab: Tab) {
+pub(crate) fn open_tab(model: &mut Model, tab: Tab) {
     model.tab = tab;
     model.details = false;
     model.in_transfers = false;

@@ -2,11 +2,12 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{actions, dialogs, filtering, interrupt, marks, welcome};
+use super::{actions, dialogs, interrupt, welcome};
 use crate::tui::action::Action;
 use crate::tui::keymap::{Found, Key};
 use crate::tui::model::{Model, Pane, Tone};
 use crate::tui::msg::Effect;
+use crate::tui::panes::files::update::{filtering, marks};
 use crate::tui::panes::log;
 use crate::tui::queries::can;
 

@@ -3,18 +3,13 @@
 mod actions;
 mod ask;
 mod contents;
-mod crowd;
 mod dialogs;
-mod filtering;
-mod focus;
+pub(crate) mod focus;
 mod interrupt;
 mod keys;
 mod link;
-mod lists;
-mod marks;
 mod mouse;
-mod moves;
-mod owned;
+pub(crate) mod moves;
 mod palette;
 mod picker;
 mod probes;
@@ -36,6 +31,7 @@ use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdl
 use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
+use crate::tui::panes::files::update::{crowd, filtering, lists, owned};
 use crate::tui::panes::{chunks, graph, log, swarm};
 
 /// Bans told in the banner at once; the others are in the log.

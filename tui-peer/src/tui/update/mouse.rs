@@ -6,12 +6,13 @@ use std::time::Duration;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
-use super::{focus, lists, moves};
+use super::{focus, moves};
 use crate::tui::layout::{Areas, Wish, inside};
 use crate::tui::model::{Dialog, Model, Pane, Tab};
 use crate::tui::msg::Effect;
 use crate::tui::panes::chunks::geometry::map_area;
 use crate::tui::panes::files::geometry::{row_at, sort_at, tab_at};
+use crate::tui::panes::files::update::lists;
 use crate::tui::panes::log::geometry::{Shape, list_area};
 use crate::tui::panes::transfers;
 

@@ -2,23 +2,24 @@
 
 use common::content::Kind;
 
+use super::contents;
 use super::focus::{open_tab, turn_tab};
-use super::{contents, crowd, filtering, lists};
 use crate::engine::snapshot::Transfer;
 use crate::tui::layout::inside;
 use crate::tui::model::{Model, Pane, Tab, Tone};
 use crate::tui::msg::Effect;
 use crate::tui::panes::chunks::geometry::map_area;
+use crate::tui::panes::files::update::{crowd, filtering, lists};
 use crate::tui::panes::{chunks, swarm};
 use crate::tui::queries::kind;
 
-pub(super) fn page(model: &Model) -> isize {
+pub(crate) fn page(model: &Model) -> isize {
     let areas = model.areas();
     let area = areas.of(model.focus);
     isize::try_from(inside(area).height.saturating_sub(1).max(1)).unwrap_or(1)
 }
 
-pub(super) fn step(model: &mut Model, by: isize) {
+pub(crate) fn step(model: &mut Model, by: isize) {
     match model.focus {
         Pane::Files => {
             let tab = model.tab;
@@ -35,7 +36,7 @@ pub(super) fn step(model: &mut Model, by: isize) {
     }
 }
 
-pub(super) fn scroll(model: &mut Model, by: isize) {
+pub(crate) fn scroll(model: &mut Model, by: isize) {
     if model.focus == Pane::Files {
         let height = lists::height(&model.areas(), model.filtering);
         let tab = model.tab;
@@ -45,7 +46,7 @@ pub(super) fn scroll(model: &mut Model, by: isize) {
     }
 }
 
-pub(super) fn sideways(model: &mut Model, by: isize) {
+pub(crate) fn sideways(model: &mut Model, by: isize) {
     match model.focus {
         Pane::Chunks => chunks::update::step(model, by),
         Pane::Files => turn_tab(model, if by > 0 { 1 } else { 3 }),
@@ -53,7 +54,7 @@ pub(super) fn sideways(model: &mut Model, by: isize) {
     }
 }
 
-pub(super) fn edge(model: &mut Model, end: bool) {
+pub(crate) fn edge(model: &mut Model, end: bool) {
     let far = isize::MAX / 2;
     match model.focus {
         Pane::Log if !end => model.log.set_paused(false),
@@ -63,7 +64,7 @@ pub(super) fn edge(model: &mut Model, end: bool) {
     }
 }
 
-pub(super) fn next_active(model: &mut Model) {
+pub(crate) fn next_active(model: &mut Model) {
     if !matches!(model.tab, Tab::Network | Tab::Downloads) {
         open_tab(model, Tab::Downloads);
     }
@@ -82,7 +83,7 @@ pub(super) fn next_active(model: &mut Model) {
     }
 }
 
-pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
         _ if model.swarm.open => swarm::update::about(model),
         _ if model.details && kind(model) == Some(Kind::Folder) => contents::open(model, out),
@@ -102,7 +103,7 @@ pub(super) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// One step back: details, filter, zoom, marks, then nothing.
-pub(super) fn back(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn back(model: &mut Model, out: &mut Vec<Effect>) {
     if model.when_idle.take().is_some() {
         model.toast(Tone::Good, "staying");
     } else if model.count.take().is_some() {

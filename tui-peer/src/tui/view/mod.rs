@@ -1,15 +1,12 @@
 //! PURE: the model on the screen. Only what is visible is built.
 
 pub(crate) mod banner;
-mod cells;
 pub mod dialogs;
-pub mod files;
 mod footer;
 mod header;
 pub mod help;
 mod picks;
 pub(crate) mod settings;
-mod vacant;
 mod welcome;
 
 use ratatui::Frame;
@@ -18,7 +15,7 @@ use ratatui::buffer::Buffer;
 use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
-use crate::tui::panes::{chunks, details, graph, log, sources, swarm, transfers};
+use crate::tui::panes::{chunks, details, files, graph, log, sources, swarm, transfers};
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -51,7 +48,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         if !areas.transfers.is_empty() {
             transfers::view::draw(model, buf, areas.transfers);
         }
-        files::draw(model, frame, areas.files);
+        files::view::draw(model, frame, areas.files);
         log::view::cursor(model, frame, areas.log);
         footer::draw(model, frame.buffer_mut(), areas.footer);
     }

@@ -9,9 +9,9 @@ use common::content::Kind;
 use crate::engine::snapshot::{Transfer, TransferState};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
+use crate::tui::panes::files::view::cells::{done, progress};
 use crate::tui::ui::paint::{self, Piece};
 use crate::tui::verdict::{sentence, source_name};
-use crate::tui::view::cells::{done, progress};
 use crate::tui::{format, words};
 
 /// The upper part of the details.
@@ -179,7 +179,7 @@ fn identity(model: &Model) -> Vec<Piece> {
     };
     parts.push(plain(format!("{of}{}", format::plural(chunks, "chunk"))));
     if let Some(copies) = transfer.and_then(|t| t.availability) {
-        let (text, style) = crate::tui::view::cells::availability(model, copies);
+        let (text, style) = crate::tui::panes::files::view::cells::availability(model, copies);
         parts.push((format!("avail {text}"), style));
     }
     if let Some(t) = transfer.filter(|t| t.state != TransferState::Sharing) {

@@ -9,9 +9,9 @@ use crate::engine::snapshot::{NetState, SourceRow, SourceState, Transfer, Transf
 use crate::engine::why::Cause;
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane};
+use crate::tui::panes::files::view::cells::rtt;
 use crate::tui::ui::paint::{self, Piece};
 use crate::tui::verdict::source_name;
-use crate::tui::view::cells::rtt;
 use crate::tui::{format, words};
 
 /// Most columns kept for the reasons.

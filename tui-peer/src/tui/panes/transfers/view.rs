@@ -9,9 +9,9 @@ use crate::engine::snapshot::{Transfer, TransferState};
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane, Tab};
 use crate::tui::panes::files::columns::Column;
+use crate::tui::panes::files::view::cells::{progress, transfer_cell};
 use crate::tui::panes::transfers::geometry::first;
 use crate::tui::ui::paint::{self, Piece};
-use crate::tui::view::cells::{progress, transfer_cell};
 use crate::tui::{format, words};
 
 /// Cells of the progress bar.

@@ -2,14 +2,14 @@
 
 use common::id::ContentId;
 
-use super::moves::step;
 use crate::tui::action::{Action, Group};
 use crate::tui::model::{Model, Range, RowKey, Tone};
+use crate::tui::update::moves::step;
 
 /// Most rows marked at once: more are a mistake, and every one becomes a command.
 const MOST: usize = 1000;
 
-pub(super) fn mark(model: &mut Model) {
+pub(crate) fn mark(model: &mut Model) {
     // By place: with a count, the cursor is ahead of what is known to be selected.
     if let Some(RowKey::Content(id)) = model.row_key(model.tab, model.list().cursor) {
         if !model.marks.remove(&id) {
@@ -19,7 +19,7 @@ pub(super) fn mark(model: &mut Model) {
     }
 }
 
-pub(super) fn mark_all(model: &mut Model) {
+pub(crate) fn mark_all(model: &mut Model) {
     if !model.marks.is_empty() {
         model.marks.clear();
         return;
@@ -40,7 +40,7 @@ pub(super) fn mark_all(model: &mut Model) {
 }
 
 /// Begins a range at the cursor, or ends the one that was begun.
-pub(super) fn range(model: &mut Model) {
+pub(crate) fn range(model: &mut Model) {
     if model.range.take().is_some() {
         return;
     }
@@ -54,7 +54,7 @@ pub(super) fn range(model: &mut Model) {
 }
 
 /// After a key: the range reaches to the cursor.
-pub(super) fn extend(model: &mut Model, action: Action) {
+pub(crate) fn extend(model: &mut Model, action: Action) {
     let Some(range) = model.range.take() else { return };
     let moved = matches!(action.group(), Group::Move) || action == Action::MarkRange;
     if !moved {
@@ -82,7 +82,7 @@ pub(super) fn extend(model: &mut Model, action: Action) {
 }
 
 /// Whether `.` does it again: what is done with files, not what only shows something.
-pub(super) fn repeats(action: Action) -> bool {
+pub(crate) fn repeats(action: Action) -> bool {
     action.group() == Group::File
         && !matches!(
             action,

@@ -1,5 +1,8 @@
 //! The files pane with its tabs, and the transfers pane of the largest layout.
 
+pub(crate) mod cells;
+pub(crate) mod vacant;
+
 use std::ops::Range;
 
 use ratatui::Frame;
@@ -9,13 +12,12 @@ use ratatui::style::Style;
 
 use common::content::Kind;
 
-use super::cells::{catalogue_cell, peer_cell, transfer_cell};
-use super::vacant;
 use crate::engine::snapshot::{NetState, Transfer};
 use crate::tui::action::Action;
 use crate::tui::model::{Model, Pane, Tab};
 use crate::tui::panes::files::columns::{Column, fit};
 use crate::tui::panes::files::geometry::{Title, titles};
+use crate::tui::panes::files::view::cells::{catalogue_cell, peer_cell, transfer_cell};
 use crate::tui::ui::paint::{self, Piece};
 use crate::tui::{format, words};
 

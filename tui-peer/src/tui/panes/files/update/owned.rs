@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::lists;
 use crate::engine::command::{CommandError, CommandErrorKind};
 use crate::engine::snapshot::NetState;
 use crate::members::Owners;
 use crate::tui::model::{Model, Owned, Tab};
 use crate::tui::msg::Effect;
+use crate::tui::panes::files::update::lists;
 
 /// After every message.
-pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     let words = words(model);
     let other = model.owned.words != words;
     if other && model.owned.owners.take().is_some() {
@@ -35,7 +35,7 @@ pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// The answer to what was asked for these names.
-pub(super) fn told(
+pub(crate) fn told(
     model: &mut Model,
     words: &[String],
     result: Result<Owners, CommandError>,
@@ -64,7 +64,7 @@ pub(super) fn told(
 }
 
 /// When it is to be asked for next.
-pub(super) fn deadline(model: &Model) -> Option<Instant> {
+pub(crate) fn deadline(model: &Model) -> Option<Instant> {
     let words = words(model);
     let waits = model.owned.asking && model.owned.words == words;
     let wanted = !words.is_empty() && !waits && is_wanted(model);

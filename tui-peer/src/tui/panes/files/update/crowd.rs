@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use super::{filtering, focus, lists};
 use crate::engine::command::CommandError;
 use crate::engine::snapshot::{MemberRow, NetState, Page};
 use crate::tui::model::{Ask, Model, Tab};
 use crate::tui::msg::Effect;
+use crate::tui::panes::files::update::{filtering, lists};
+use crate::tui::update::focus;
 
 /// After every message, before rows are looked at: the list may have been opened.
-pub(super) fn open(model: &mut Model) {
+pub(crate) fn open(model: &mut Model) {
     let open = model.tab == Tab::Peers;
     if open != std::mem::replace(&mut model.crowd.open, open) && open {
         lists::renew_peers(model);
@@ -17,7 +18,7 @@ pub(super) fn open(model: &mut Model) {
 }
 
 /// After every message.
-pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     if !is_wanted(model) {
         return;
     }
@@ -28,14 +29,14 @@ pub(super) fn settle(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// A page of who is there, or why there is none.
-pub(super) fn told(model: &mut Model, number: u64, result: Result<Page<MemberRow>, CommandError>) {
+pub(crate) fn told(model: &mut Model, number: u64, result: Result<Page<MemberRow>, CommandError>) {
     if model.crowd.told(number, model.now.mono, result) && model.crowd.open {
         lists::renew_peers(model);
     }
 }
 
 /// When a page is to be asked for next.
-pub(super) fn deadline(model: &Model) -> Option<Instant> {
+pub(crate) fn deadline(model: &Model) -> Option<Instant> {
     model.crowd.deadline().filter(|_| is_wanted(model))
 }
 
@@ -44,7 +45,7 @@ fn is_wanted(model: &Model) -> bool {
 }
 
 /// Shows what the member under the cursor shares.
-pub(super) fn browse(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn browse(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(peer) = model.peer_row(model.list().cursor).map(|row| row.peer) else { return };
     focus::open_tab(model, Tab::Network);
     // The whole key: another one may begin in the same way, and anybody may have any name.

@@ -7,13 +7,13 @@ use crate::tui::filter::fold;
 
 /// Members that are kept of all: more than anybody scrolls through, and some 3 MB. Of more, the tracker looks up those
 /// that a filter means.
-pub(super) const MAX_MEMBERS: usize = 10_000;
+pub(crate) const MAX_MEMBERS: usize = 10_000;
 /// Members that are kept of a search: nobody picks one out of more.
-pub(super) const MAX_FOUND: usize = 1000;
+pub(crate) const MAX_FOUND: usize = 1000;
 /// Pages that are read at a time: twice as many as the longest list has.
 const MAX_PAGES: usize = 100;
 /// Shortest time between two questions for what is typed: the tracker has others to serve.
-pub(super) const GAP: Duration = Duration::from_millis(300);
+pub(crate) const GAP: Duration = Duration::from_millis(300);
 /// How long a list counts while it is looked at …
 const FRESH: Duration = Duration::from_secs(15);
 /// … and this much longer for each member: ten thousand take fifty pages of the tracker.
@@ -21,12 +21,12 @@ const PER_MEMBER: Duration = Duration::from_millis(5);
 
 /// A member, and as what it is searched.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) row: MemberRow,
+pub(crate) struct Member {
+    pub(crate) row: MemberRow,
     /// Its folded nick.
-    pub(super) nick: String,
+    pub(crate) nick: String,
     /// That, its key and its addresses.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl From<MemberRow> for Member {
@@ -43,15 +43,15 @@ impl From<MemberRow> for Member {
 
 /// One list of members.
 #[derive(Debug, Default)]
-pub(super) struct Roll {
+pub(crate) struct Roll {
     /// Part of a nick, or the beginning of a key; empty for all.
-    pub(super) query: String,
+    pub(crate) query: String,
     /// In the order of the tracker, which is by nick.
-    pub(super) members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
     /// Members of the network there are in all.
-    pub(super) total: u32,
+    pub(crate) total: u32,
     /// Nobody is missing.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
     /// What is read to take the place of `members`.
     anew: Option<Vec<Member>>,
     /// Where the next page begins; empty if none is to be read.
@@ -64,29 +64,29 @@ pub(super) struct Roll {
 
 impl Roll {
     /// When it was asked for last.
-    pub(super) fn asked_at(&self) -> Option<Instant> {
+    pub(crate) fn asked_at(&self) -> Option<Instant> {
         self.asked
     }
 
     /// As many as are kept, and there are more.
-    pub(super) fn is_full(&self, most: usize) -> bool {
+    pub(crate) fn is_full(&self, most: usize) -> bool {
         self.members.len() >= most && !self.whole
     }
 
     /// Other members are wanted from now on; the present ones stay until they are known.
-    pub(super) fn ask_for(&mut self, query: &str) {
+    pub(crate) fn ask_for(&mut self, query: &str) {
         let members = std::mem::take(&mut self.members);
         *self = Self { query: query.to_owned(), members, total: self.total, ..Self::default() };
     }
 
     /// When it is to be read anew.
-    pub(super) fn stale_at(&self) -> Option<Instant> {
+    pub(crate) fn stale_at(&self) -> Option<Instant> {
         let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
         self.asked.map(|at| at + FRESH + PER_MEMBER.saturating_mul(members))
     }
 
     /// Where the page begins that is to be asked for now, if there is one.
-    pub(super) fn next(&mut self, now: Instant, most: usize) -> Option<Vec<u8>> {
+    pub(crate) fn next(&mut self, now: Instant, most: usize) -> Option<Vec<u8>> {
         if self.anew.is_none() && self.stale_at().is_none_or(|at| now >= at) {
             self.asked = Some(now);
             self.anew = Some(Vec::new());
@@ -99,7 +99,7 @@ impl Roll {
     }
 
     /// Takes a page; of all of them no more than `most` members.
-    pub(super) fn take(&mut self, page: Page<MemberRow>, most: usize) {
+    pub(crate) fn take(&mut self, page: Page<MemberRow>, most: usize) {
         self.pages += 1;
         self.total = page.total;
         self.cursor = if self.pages < MAX_PAGES { page.cursor.clone() } else { Vec::new() };
@@ -121,7 +121,7 @@ impl Roll {
     }
 
     /// There was no page. What is known stays, and is asked for again when it is stale.
-    pub(super) fn failed(&mut self, now: Instant) {
+    pub(crate) fn failed(&mut self, now: Instant) {
         self.anew = None;
         self.cursor.clear();
         self.asked = Some(now);

@@ -17,12 +17,12 @@ use crate::tui::msg::Effect;
 pub(crate) const HOLD: Duration = Duration::from_millis(1500);
 
 /// Visible rows of the files pane: its inside without column titles and filter line.
-pub(super) fn height(areas: &Areas, filtering: bool) -> usize {
+pub(crate) fn height(areas: &Areas, filtering: bool) -> usize {
     usize::from(inside(areas.files).height.saturating_sub(1 + u16::from(filtering)))
 }
 
 /// Brings all lists up to date with the snapshot.
-pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
     refresh_network(model, out, false);
     for tab in [Tab::Downloads, Tab::Shared, Tab::Peers] {
         refresh_small(model, tab);
@@ -30,7 +30,7 @@ pub(super) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Renews the open list after its filter or order was changed by the user.
-pub(super) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
     match model.at() {
         Tab::Network => refresh_network(model, out, true),
         tab => refresh_small(model, tab),
@@ -38,12 +38,12 @@ pub(super) fn renew(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Renews the list of peers: more is known of them.
-pub(super) fn renew_peers(model: &mut Model) {
+pub(crate) fn renew_peers(model: &mut Model) {
     refresh_small(model, Tab::Peers);
 }
 
 /// Renews the network's files: more is known of them.
-pub(super) fn renew_network(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn renew_network(model: &mut Model, out: &mut Vec<Effect>) {
     refresh_network(model, out, true);
 }
 
@@ -95,7 +95,7 @@ fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
 }
 
 /// A long list is ready. If more has changed meanwhile, it is shown and the next one started.
-pub(super) fn indexed(
+pub(crate) fn indexed(
     model: &mut Model,
     generation: u64,
     job: &Job,

@@ -14,7 +14,7 @@ use crate::tui::ui::paint;
 const GAP: &str = "    ";
 
 /// Why there are no rows, and what to do next.
-pub(super) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
+pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let (list, keymap) = (model.list_of(model.tab), &model.keymap);
     // While the filter is typed, Esc is not looked up in the key map.
     let clears = if model.filtering {

@@ -2,11 +2,11 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::lists;
 use crate::tui::filter::{Filter, fold};
 use crate::tui::keymap::ctrl;
 use crate::tui::model::{Model, Tab};
 use crate::tui::msg::Effect;
+use crate::tui::panes::files::update::lists;
 
 /// Rows whose words are compared; more would be felt while typing.
 const MAX_ROWS: usize = 20_000;
@@ -16,7 +16,7 @@ const MAX_WRONG: usize = 2;
 const MIN_WORD: usize = 3;
 
 /// A key while the filter field is open.
-pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+pub(crate) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     let page = isize::try_from(lists::height(&model.areas(), true)).unwrap_or(1);
     let ctrl = ctrl(key);
     let tab = model.tab;
@@ -50,20 +50,20 @@ pub(super) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>
     }
 }
 
-pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
+pub(crate) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
     let tab = model.at();
     model.list_mut(tab).field.paste(text);
     changed(model, out);
 }
 
 /// Shows everything again.
-pub(super) fn clear(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn clear(model: &mut Model, out: &mut Vec<Effect>) {
     let tab = model.at();
     model.list_mut(tab).field.set("");
     changed(model, out);
 }
 
-pub(super) fn changed(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn changed(model: &mut Model, out: &mut Vec<Effect>) {
     let tab = model.at();
     let list = model.list_mut(tab);
     let filter = Filter::parse(list.field.text());
@@ -74,7 +74,7 @@ pub(super) fn changed(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// `^R`: the filter used before.
-pub(super) fn recall(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn recall(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(text) = model.recall.older().map(str::to_owned) else { return };
     let tab = model.tab;
     model.list_mut(tab).field.set(&text);
@@ -82,7 +82,7 @@ pub(super) fn recall(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// The filter is kept: it is remembered as well.
-pub(super) fn keep(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn keep(model: &mut Model, out: &mut Vec<Effect>) {
     let text = model.list().field.text().to_owned();
     if model.recall.add(&text) {
         out.push(Effect::KeepFilters(model.recall.text()));
@@ -90,7 +90,7 @@ pub(super) fn keep(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Tab: takes the word that was probably meant.
-pub(super) fn take_meant(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn take_meant(model: &mut Model, out: &mut Vec<Effect>) {
     let Some((_, word, meant)) = model.meant.take() else { return };
     if word.is_empty() {
         return;
@@ -102,7 +102,7 @@ pub(super) fn take_meant(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// After every message: looks for what was meant, once for each text without any match.
-pub(super) fn settle(model: &mut Model) {
+pub(crate) fn settle(model: &mut Model) {
     let list = model.list();
     if !list.rows.is_empty() || list.filter.is_empty() {
         model.meant = None;

@@ -13,11 +13,11 @@ use crate::tui::{format, words};
 /// Columns of the name of whoever shares a file.
 const OWNER: usize = 14;
 
-pub(super) fn plain(text: String) -> Piece {
+pub(crate) fn plain(text: String) -> Piece {
     (text, Style::new())
 }
 
-pub(super) fn catalogue_cell(
+pub(crate) fn catalogue_cell(
     model: &Model,
     row: &CatalogueRow,
     own: Option<&Transfer>,
@@ -55,12 +55,12 @@ pub(super) fn catalogue_cell(
     }
 }
 
-pub(super) fn availability(model: &Model, copies: f32) -> Piece {
+pub(crate) fn availability(model: &Model, copies: f32) -> Piece {
     let text = format::availability(copies);
     if copies < 1.0 { (format!("{text}!"), model.theme.error()) } else { plain(text) }
 }
 
-pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piece {
+pub(crate) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piece {
     let theme = model.theme;
     match column {
         Column::Size => plain(format::size(t.size, model.units)),
@@ -122,7 +122,7 @@ pub(super) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
 }
 
 /// What the tracker says of somebody, and what our connection does if there is one.
-pub(super) fn peer_cell(model: &Model, peer: &Peer<'_>, column: Column) -> Piece {
+pub(crate) fn peer_cell(model: &Model, peer: &Peer<'_>, column: Column) -> Piece {
     let theme = model.theme;
     match (column, peer.member, peer.connected) {
         (Column::Address, ..) => {
@@ -176,7 +176,7 @@ pub(crate) fn rtt(ms: Option<u32>, none: &str) -> String {
 }
 
 /// How much of it is here. All bytes here is not yet all: only verified and in place is.
-pub(super) fn done(t: &Transfer) -> String {
+pub(crate) fn done(t: &Transfer) -> String {
     if !is_whole(t) && t.done >= t.size {
         "99.9%".to_owned()
     } else {
@@ -189,7 +189,7 @@ fn is_whole(t: &Transfer) -> bool {
 }
 
 /// A progress bar, in eighths of a cell where there are signs for them; full only when [`done`] is.
-pub(super) fn progress(theme: Theme, t: &Transfer, cells: usize) -> String {
+pub(crate) fn progress(theme: Theme, t: &Transfer, cells: usize) -> String {
     let (full, empty) = theme.bar_parts();
     let parts = theme.bar_eighths();
     let steps = cells * parts.len();

@@ -6,10 +6,10 @@ use std::cmp::Ordering;
 use common::content::Kind;
 use common::id::PeerId;
 
-use super::Sort;
-use super::roll::Member;
 use crate::engine::snapshot::{MemberRow, PeerRow};
 use crate::tui::filter::{Filter, Subject, fold};
+use crate::tui::model::Sort;
+use crate::tui::panes::files::state::roll::Member;
 
 /// A row of the list of peers.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ pub struct Peer<'a> {
     /// Our connection to it.
     pub connected: Option<&'a PeerRow>,
     /// The member as it is searched.
-    pub(super) known: Option<&'a Member>,
+    pub(crate) known: Option<&'a Member>,
 }
 
 impl Peer<'_> {
@@ -45,7 +45,7 @@ impl Peer<'_> {
     }
 
     /// Whether it is what a filter looks for, at so many seconds since 1970.
-    pub(super) fn matches(&self, filter: &Filter, unix: u64) -> bool {
+    pub(crate) fn matches(&self, filter: &Filter, unix: u64) -> bool {
         // What is searched of a connection are its name and the address at its other end.
         let of_connection = self.connected.map(|row| {
             let text = fold(&format!("{} {} {}", row.nick, row.peer, row.addr));
@@ -71,7 +71,7 @@ impl Peer<'_> {
 }
 
 /// Which of two stands first. Of several that are connected, those that a slot is used for.
-pub(super) fn order(a: &Peer<'_>, b: &Peer<'_>, sort: Sort) -> Ordering {
+pub(crate) fn order(a: &Peer<'_>, b: &Peer<'_>, sort: Sort) -> Ordering {
     let by_nick = || a.sorted_as().cmp(&b.sorted_as()).then(a.peer.cmp(&b.peer));
     let shares = |peer: &Peer<'_>| peer.member.map(|row| row.shares);
     let since = |peer: &Peer<'_>| peer.member.map(|row| row.since);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use common::id::ContentId;
 
-use super::Tab;
 use crate::engine::snapshot::{Catalogue, Rows, Transfer};
 use crate::members::Owners;
 use crate::tui::filter::{Filter, Subject, fold};
+use crate::tui::model::Tab;
 use crate::tui::names::Names;
 use crate::tui::words;
 

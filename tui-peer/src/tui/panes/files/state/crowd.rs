@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use common::id::PeerId;
 
-use super::Sort;
-use super::peer::{Peer, order};
-use super::roll::{GAP, MAX_FOUND, MAX_MEMBERS, Roll};
 use crate::engine::command::CommandError;
 use crate::engine::snapshot::{MemberRow, Page, PeerRow};
 use crate::tui::filter::Filter;
+use crate::tui::model::Sort;
+use crate::tui::panes::files::state::peer::{Peer, order};
+use crate::tui::panes::files::state::roll::{GAP, MAX_FOUND, MAX_MEMBERS, Roll};
 
 /// What the tracker said, and the rows that come of it.
 #[derive(Debug, Default)]

@@ -1,0 +1,7 @@
+//! What changes the lists.
+
+pub(crate) mod crowd;
+pub(crate) mod filtering;
+pub(crate) mod lists;
+pub(crate) mod marks;
+pub(crate) mod owned;
