@@ -13,6 +13,7 @@
 pub mod action;
 pub mod app;
 mod clipboard;
+pub(crate) mod dialogs;
 pub mod field;
 pub mod front;
 pub mod heatmap;
@@ -26,6 +27,7 @@ pub mod outside;
 pub mod pace;
 pub mod panes;
 mod panics;
+pub(crate) mod paths;
 pub mod plain;
 pub mod probe;
 pub mod queries;

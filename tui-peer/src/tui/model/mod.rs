@@ -1,14 +1,10 @@
 //! Everything the screen shows and remembers. Changed only by [`super::update`], read by [`super::view`].
 
 pub(crate) mod banner;
-mod contents;
-mod dialog;
 mod history;
 mod list;
 mod pane;
 mod panel;
-mod paths;
-mod picks;
 mod pointer;
 mod prefs;
 mod selection;
@@ -35,6 +31,13 @@ use crate::engine::snapshot::{Catalogue, Look, NetState, Snapshot};
 
 pub use super::tone::{Line, Tone};
 
+pub use crate::tui::dialogs::confirm::state::{Button, Choice, Confirm};
+pub use crate::tui::dialogs::contents::state::{Contents, Node};
+pub use crate::tui::dialogs::link::state::GetLink;
+pub use crate::tui::dialogs::picker::state::{MAX_MARKED, Marked, Picker};
+pub use crate::tui::dialogs::picks::state::{LimitOne, PickKind, Picks};
+pub use crate::tui::dialogs::share::state::{ShareField, SharePath};
+pub use crate::tui::dialogs::state::Dialog;
 pub use crate::tui::panes::chunks::state::MapJob;
 pub use crate::tui::panes::files::state::crowd::{Ask, Crowd};
 pub use crate::tui::panes::files::state::held::Held;
@@ -47,16 +50,11 @@ pub use crate::tui::panes::files::state::recall::Recall;
 pub use crate::tui::panes::graph::state::{Drawn, Graph, MAX_POINTS, Scale, Window};
 pub use crate::tui::panes::log::state::{Log, LogLine};
 pub use crate::tui::panes::swarm::state::Swarm;
-pub use contents::{Contents, Node};
-pub use dialog::{Button, Choice, Confirm, Dialog, GetLink};
+pub use crate::tui::paths::{Measure, PathEntry, typed, untyped};
 pub use history::{History, SLOTS, Slots};
 pub use list::{List, RowKey};
 pub use pane::{Pane, Tab};
 pub use panel::{Capture, Edit, Panel, Row};
-pub use paths::{
-    MAX_MARKED, Marked, Measure, PathEntry, Picker, ShareField, SharePath, typed, untyped,
-};
-pub use picks::{LimitOne, PickKind, Picks};
 pub use pointer::Pointer;
 pub use prefs::Prefs;
 pub use selection::transfer_key;

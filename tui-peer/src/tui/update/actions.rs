@@ -6,10 +6,11 @@ use super::ask::{ask_leave, ask_quit, ask_remove, ask_suspend, ask_unshare, invi
 use super::focus::{focus, open_tab, turn_pane, turn_tab};
 use super::moves::{back, edge, enter, next_active, page, scroll, sideways, step};
 use super::transfers::{copy_link, download, each, explain, open_folder, pause, pause_all, retry};
-use super::{contents, interrupt, share, wishes};
+use super::{interrupt, wishes};
 use crate::engine::command::{Command, Reorder};
 use crate::engine::snapshot::NetState;
 use crate::tui::action::Action;
+use crate::tui::dialogs::{contents, share};
 use crate::tui::model::{Dialog, GetLink, Model, Pane, PickKind, Picks, Sort, Tab, Tone};
 use crate::tui::msg::{Asked, Effect};
 use crate::tui::panes::files::update::{lists, marks};
@@ -20,7 +21,7 @@ use crate::tui::queries::can;
 const MAX_TIMES: isize = 1000;
 
 /// Runs an action chosen by name.
-pub(super) fn run(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
+pub(crate) fn run(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
     match can(model, action) {
         Ok(()) => {
             if marks::repeats(action) {
@@ -39,7 +40,7 @@ pub(super) fn run(model: &mut Model, action: Action, count: Option<u32>, out: &m
 }
 
 /// Does it.
-pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
+pub(crate) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &mut Vec<Effect>) {
     let times = isize::try_from(count.unwrap_or(1)).unwrap_or(1);
     match action {
         Action::Down => step(model, times),
@@ -85,7 +86,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Download => download(model, out),
         Action::Pause => pause(model, out),
         Action::PauseAll => pause_all(model, out),
-        Action::Contents => contents::open(model, out),
+        Action::Contents => contents::update::open(model, out),
         Action::Retry => retry(model, out),
         Action::Verify => each(model, out, |id| Command::Verify { id }, "verifying"),
         Action::Rescan => each(model, out, |id| Command::Rescan { id }, "hashing it as it is now"),
@@ -147,7 +148,7 @@ pub(super) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::MarkAll => marks::mark_all(model),
         Action::Share | Action::DownloadTo => {
             let save = if action == Action::DownloadTo { model.targets() } else { Vec::new() };
-            share::open(model, save, out);
+            share::update::open(model, save, out);
         }
         Action::GetLink => model.dialogs.push(Dialog::Link(GetLink::default())),
         Action::JoinOther => join(model),

@@ -20,7 +20,7 @@ use crate::tui::{format, words};
 const LISTED: usize = 4;
 
 /// Shows the join string, for terminals that do not take copies.
-pub(super) fn invite(model: &mut Model, join: &str) {
+pub(crate) fn invite(model: &mut Model, join: &str) {
     // Their keys are not known; ours are the best guess.
     let key = model.keymap.key(Action::Rejoin).map_or_else(String::new, |key| format!("{key}, "));
     let mut lines = vec![
@@ -37,7 +37,7 @@ pub(super) fn invite(model: &mut Model, join: &str) {
 }
 
 /// Who loses what if we stop serving: files that only we have all of.
-pub(super) fn losses<'a>(theme: Theme, transfers: impl Iterator<Item = &'a Transfer>) -> Vec<Line> {
+pub(crate) fn losses<'a>(theme: Theme, transfers: impl Iterator<Item = &'a Transfer>) -> Vec<Line> {
     let only: Vec<&Transfer> =
         transfers.filter(|t| t.state == TransferState::Sharing && t.other_complete == 0).collect();
     if only.is_empty() {
@@ -68,7 +68,7 @@ pub(super) fn losses<'a>(theme: Theme, transfers: impl Iterator<Item = &'a Trans
 }
 
 /// Who loses what if everything stops.
-pub(super) fn all_losses(model: &Model) -> Vec<Line> {
+pub(crate) fn all_losses(model: &Model) -> Vec<Line> {
     let transfers = &model.snap.transfers;
     // Without a network nobody fetches from us.
     let alone = model.snap.network.state == NetState::NoNetwork;
@@ -124,11 +124,11 @@ fn downloading(peers: u64, left: &str) -> String {
     }
 }
 
-pub(super) fn button(label: &'static str, choice: Choice) -> Button {
+pub(crate) fn button(label: &'static str, choice: Choice) -> Button {
     Button { label, choice }
 }
 
-pub(super) fn ask(model: &mut Model, title: &str, lines: Vec<Line>, buttons: Vec<Button>) {
+pub(crate) fn ask(model: &mut Model, title: &str, lines: Vec<Line>, buttons: Vec<Button>) {
     model.dialogs.push(Dialog::Confirm(Confirm {
         title: title.to_owned(),
         lines,
@@ -154,7 +154,7 @@ fn ask_close(model: &mut Model, pid: u32, out: &mut Vec<Effect>) {
     ask(model, "Close this screen?", lines, buttons);
 }
 
-pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some(pid) = model.setting.attached {
         return ask_close(model, pid, out);
     }
@@ -183,7 +183,7 @@ pub(super) fn ask_quit(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// At the start, if the settings say so: whether to go on where the last run ended.
-pub(super) fn ask_start(model: &mut Model) {
+pub(crate) fn ask_start(model: &mut Model) {
     if !model.snap.network.asking || std::mem::replace(&mut model.asked_start, true) {
         return;
     }
@@ -207,7 +207,7 @@ pub(super) fn ask_start(model: &mut Model) {
     }));
 }
 
-pub(super) fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
     let lines = all_losses(model);
     if lines.is_empty() {
         leave_now(model, out);
@@ -221,7 +221,7 @@ pub(super) fn ask_leave(model: &mut Model, out: &mut Vec<Effect>) {
     ask(model, "Leave the network?", lines, buttons);
 }
 
-pub(super) fn leave_now(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn leave_now(model: &mut Model, out: &mut Vec<Effect>) {
     model.when_idle = None;
     let rejoins = model.keymap.and(" · ", Action::Rejoin, "rejoins");
     let say = Asked::Say(format!("you left the network{rejoins}"));
@@ -230,7 +230,7 @@ pub(super) fn leave_now(model: &mut Model, out: &mut Vec<Effect>) {
     out.push(Effect::Call(Command::Leave, asked));
 }
 
-pub(super) fn ask_remove(model: &mut Model) {
+pub(crate) fn ask_remove(model: &mut Model) {
     let ids: Vec<ContentId> = model
         .targets()
         .into_iter()
@@ -276,7 +276,7 @@ pub(super) fn ask_remove(model: &mut Model) {
     }));
 }
 
-pub(super) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
     let ids = model.targets();
     let shares: Vec<&Transfer> = ids.iter().filter_map(|id| model.transfer(id)).collect();
     let mut lines = losses(model.theme, shares.iter().copied());
@@ -298,7 +298,7 @@ pub(super) fn ask_unshare(model: &mut Model, out: &mut Vec<Effect>) {
     }));
 }
 
-pub(super) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
     // On a peer that runs elsewhere nothing rests but the screen.
     if model.suspend_confirmed || model.setting.attached.is_some() {
         out.push(Effect::Suspend);
@@ -315,7 +315,7 @@ pub(super) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
     ask(model, "Suspend?", lines, buttons);
 }
 
-pub(super) fn join(model: &mut Model) {
+pub(crate) fn join(model: &mut Model) {
     model.dialogs.push(Dialog::Link(GetLink { joining: true, ..GetLink::default() }));
 }
 

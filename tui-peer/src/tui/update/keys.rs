@@ -2,8 +2,9 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{actions, dialogs, interrupt, welcome};
+use super::{actions, interrupt, welcome};
 use crate::tui::action::Action;
+use crate::tui::dialogs;
 use crate::tui::keymap::{Found, Key};
 use crate::tui::model::{Model, Pane, Tone};
 use crate::tui::msg::Effect;
@@ -23,7 +24,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     }
     model.last_key = Some(model.now.mono);
     if !model.dialogs.is_empty() {
-        dialogs::key(model, key, out);
+        dialogs::update::key(model, key, out);
     } else if model.is_welcome() {
         welcome::welcome_key(model, key, out);
     } else if model.filtering {

@@ -1,22 +1,16 @@
 //! PURE: what happens to the model, and what is to be done outside. No clock, no IO.
 
-mod actions;
-mod ask;
-mod contents;
-mod dialogs;
+pub(crate) mod actions;
+pub(crate) mod ask;
 pub(crate) mod focus;
 mod interrupt;
 mod keys;
-mod link;
 mod mouse;
 pub(crate) mod moves;
-mod palette;
-mod picker;
 mod probes;
 mod reply;
 mod settings;
-mod share;
-mod transfers;
+pub(crate) mod transfers;
 mod welcome;
 pub(crate) mod wishes;
 
@@ -31,6 +25,7 @@ use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdl
 use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
+use crate::tui::dialogs::{self, contents, share};
 use crate::tui::panes::files::update::{crowd, filtering, lists, owned};
 use crate::tui::panes::{chunks, graph, log, swarm};
 
@@ -56,7 +51,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Reply(asked, result) => reply::reply(model, asked, result, &mut out),
         Msg::Saved(result) => settings::saved(model, result),
-        Msg::Dir(dir, entries) => share::listed(model, dir, &entries),
+        Msg::Dir(dir, entries) => share::update::listed(model, dir, &entries),
         Msg::Probed(probe, found) => probes::found(model, &probe, &found),
         Msg::Nothing => {}
         Msg::Opened(path, result) => probes::opened(model, &path, result),
@@ -143,7 +138,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
     }
     lists::refresh(model, out);
     ask::ask_start(model);
-    contents::look(model, out);
+    contents::update::look(model, out);
     ask::when_idle(model, out);
 }
 
@@ -212,7 +207,7 @@ fn said(model: &Model, level: Level, text: String) -> Event {
 
 /// Pasted text goes into the field that is open; a link opens its dialog; anything else is left alone.
 fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
-    if dialogs::paste(model, text, out) {
+    if dialogs::update::paste(model, text, out) {
         return;
     }
     if model.filtering {

@@ -2,9 +2,9 @@
 
 use common::content::Kind;
 
-use super::contents;
 use super::focus::{open_tab, turn_tab};
 use crate::engine::snapshot::Transfer;
+use crate::tui::dialogs::contents;
 use crate::tui::layout::inside;
 use crate::tui::model::{Model, Pane, Tab, Tone};
 use crate::tui::msg::Effect;
@@ -86,7 +86,9 @@ pub(crate) fn next_active(model: &mut Model) {
 pub(crate) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
         _ if model.swarm.open => swarm::update::about(model),
-        _ if model.details && kind(model) == Some(Kind::Folder) => contents::open(model, out),
+        _ if model.details && kind(model) == Some(Kind::Folder) => {
+            contents::update::open(model, out)
+        }
         Pane::Files if model.tab == Tab::Peers => crowd::browse(model, out),
         Pane::Files | Pane::Transfers if model.selected().is_some() => {
             model.details = true;

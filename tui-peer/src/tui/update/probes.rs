@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use super::share;
+use crate::tui::dialogs::share;
 use crate::tui::model::{Model, Tone};
 use crate::tui::outside::{Found, Probe};
 
 pub(super) fn found(model: &mut Model, probe: &Probe, found: &Found) {
     match (probe, found) {
-        (Probe::Measure(path), Found::Measure(result)) => share::measured(model, path, result),
+        (Probe::Measure(path), Found::Measure(result)) => {
+            share::update::measured(model, path, result)
+        }
         _ => super::welcome::checked(model, probe, found),
     }
 }

@@ -10,7 +10,7 @@ use crate::tui::model::{Dialog, Model, Tone};
 use crate::tui::msg::{Asked, Effect};
 use crate::tui::verdict;
 
-pub(super) fn each(
+pub(crate) fn each(
     model: &mut Model,
     out: &mut Vec<Effect>,
     make: fn(ContentId) -> Command,
@@ -25,7 +25,7 @@ pub(super) fn each(
     model.marks.clear();
 }
 
-pub(super) fn download(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn download(model: &mut Model, out: &mut Vec<Effect>) {
     let ids = model.targets();
     let what = named(model, &ids);
     for (i, id) in ids.into_iter().enumerate() {
@@ -42,7 +42,7 @@ pub(super) fn download(model: &mut Model, out: &mut Vec<Effect>) {
     model.marks.clear();
 }
 
-pub(super) fn retry(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn retry(model: &mut Model, out: &mut Vec<Effect>) {
     // What changed or vanished after it was complete is looked at again, not resumed.
     if model.selected_transfer().is_some_and(|t| t.state == TransferState::Changed) {
         each(model, out, |id| Command::Verify { id }, "looking again");
@@ -51,7 +51,7 @@ pub(super) fn retry(model: &mut Model, out: &mut Vec<Effect>) {
     }
 }
 
-pub(super) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
     let resting =
         |t: &Transfer| matches!(t.state, TransferState::Paused | TransferState::Failed(_));
     if model.selected_transfer().is_some_and(resting) {
@@ -61,7 +61,7 @@ pub(super) fn pause(model: &mut Model, out: &mut Vec<Effect>) {
     }
 }
 
-pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
     let unfinished: Vec<&Transfer> =
         model.snap.transfers.iter().filter(|t| t.is_unfinished()).collect();
     let resume = unfinished.iter().all(|t| t.state == TransferState::Paused);
@@ -73,7 +73,7 @@ pub(super) fn pause_all(model: &mut Model, out: &mut Vec<Effect>) {
     model.toast(Tone::Good, if resume { "all downloads resumed" } else { "all downloads paused" });
 }
 
-pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(join) = model.snap.network.joined() else {
         model.toast(Tone::Bad, "the network has no usable join string");
         return;
@@ -92,14 +92,14 @@ pub(super) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
     out.push(Effect::Copy(links.join("\n"), "link"));
 }
 
-pub(super) fn explain(model: &mut Model) {
+pub(crate) fn explain(model: &mut Model) {
     let title = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
     let lines = verdict::why(&model.case());
     model.dialogs.push(Dialog::Why { title, lines, about: model.selected() });
 }
 
 /// "a, b and 3 more".
-pub(super) fn named(model: &Model, ids: &[ContentId]) -> String {
+pub(crate) fn named(model: &Model, ids: &[ContentId]) -> String {
     let name = |id: &ContentId| {
         model
             .transfer(id)
@@ -116,7 +116,7 @@ pub(super) fn named(model: &Model, ids: &[ContentId]) -> String {
     }
 }
 
-pub(super) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect>) {
+pub(crate) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect>) {
     let what = named(model, ids);
     for (i, id) in ids.iter().enumerate() {
         let asked =
@@ -127,7 +127,7 @@ pub(super) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect
 }
 
 /// Opens the folder of the selected file where there is a desktop, else copies the path.
-pub(super) fn open_folder(model: &Model, out: &mut Vec<Effect>) {
+pub(crate) fn open_folder(model: &Model, out: &mut Vec<Effect>) {
     let Some(t) = model.selected_transfer() else { return };
     if !model.setting.desktop {
         out.push(Effect::Copy(t.path.to_string_lossy().into_owned(), "path"));

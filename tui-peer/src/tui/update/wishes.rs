@@ -3,9 +3,6 @@
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
-use crossterm::event::{KeyCode, KeyEvent};
-
-use settings::parse_rate;
 
 use super::ask::button;
 use super::transfers::named;
@@ -13,7 +10,7 @@ use crate::engine::command::{Command, Priority, Reorder};
 use crate::engine::snapshot::{MemberRow, PeerRow, Transfer};
 use crate::tui::action::Action;
 use crate::tui::field::Field;
-use crate::tui::model::{Choice, Confirm, Dialog, LimitOne, Model, Picks, Tab, Tone};
+use crate::tui::model::{Choice, Confirm, Dialog, LimitOne, Model, Tab, Tone};
 use crate::tui::msg::{Asked, Effect};
 use crate::tui::queries::{UNDO, peer, words_to_watch};
 use crate::tui::{format, words};
@@ -74,36 +71,6 @@ pub(crate) fn ask_limit(model: &mut Model) {
         error: None,
     };
     model.dialogs.push(Dialog::Limit(limit));
-}
-
-/// Says whether the dialog stays open.
-pub(crate) fn limit_key(limit: &mut LimitOne, key: KeyEvent, out: &mut Vec<Effect>) -> bool {
-    match key.code {
-        KeyCode::Tab | KeyCode::BackTab | KeyCode::Up | KeyCode::Down => {
-            limit.at_up = !limit.at_up || !limit.downloading;
-        }
-        KeyCode::Enter => match (typed_rate(&limit.up), typed_rate(&limit.down)) {
-            (Ok(up), Ok(down)) => {
-                let say = Asked::Say(format!("limits set: {}", limit.name));
-                out.push(Effect::Call(Command::LimitOne { id: limit.id, up, down }, say));
-                return false;
-            }
-            (Err(why), _) | (_, Err(why)) => limit.error = Some(why),
-        },
-        _ => {
-            limit.field().key(key);
-            limit.error = None;
-        }
-    }
-    true
-}
-
-/// A rate as typed; nothing is no limit.
-fn typed_rate(field: &Field) -> Result<Option<u64>, String> {
-    match field.text().trim() {
-        "" => Ok(None),
-        text => Ok(parse_rate(text)?.0),
-    }
 }
 
 /// Waits for a file that nobody has, or for the words of the filter.
@@ -175,31 +142,6 @@ pub(crate) fn ban(model: &Model, peer: PeerId, for_ever: bool, out: &mut Vec<Eff
     let lists = model.keymap.and(" · ", Action::Bans, "lists the bans");
     let say = Asked::Say(format!("{} {text}{lists}", peer.short()));
     out.push(Effect::Call(Command::Ban { peer, time }, say));
-}
-
-/// Says whether the list stays open.
-pub(crate) fn picks_key(
-    model: &Model,
-    picks: &mut Picks,
-    key: KeyEvent,
-    out: &mut Vec<Effect>,
-) -> bool {
-    let last = picks.len(model).saturating_sub(1);
-    match key.code {
-        KeyCode::Char('q') => return false,
-        KeyCode::Down | KeyCode::Char('j') => picks.cursor = (picks.cursor + 1).min(last),
-        KeyCode::Up | KeyCode::Char('k') => picks.cursor = picks.cursor.saturating_sub(1),
-        KeyCode::Enter | KeyCode::Char('x' | 'u') | KeyCode::Delete => {
-            out.extend(
-                picks
-                    .end(model)
-                    .map(|command| Effect::Call(command, Asked::Say("lifted".to_owned()))),
-            );
-        }
-        _ => {}
-    }
-    picks.cursor = picks.cursor.min(last);
-    true
 }
 
 /// What a peer takes from us, and gives.

@@ -1,11 +1,9 @@
 //! PURE: the model on the screen. Only what is visible is built.
 
 pub(crate) mod banner;
-pub mod dialogs;
 mod footer;
 mod header;
 pub mod help;
-mod picks;
 pub(crate) mod settings;
 mod welcome;
 
@@ -15,6 +13,7 @@ use ratatui::buffer::Buffer;
 use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
+use crate::tui::dialogs;
 use crate::tui::panes::{chunks, details, files, graph, log, sources, swarm, transfers};
 
 /// Draws everything.
@@ -52,7 +51,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         log::view::cursor(model, frame, areas.log);
         footer::draw(model, frame.buffer_mut(), areas.footer);
     }
-    dialogs::draw(model, frame);
+    dialogs::view::draw(model, frame);
     if model.theme.glyphs == Glyphs::Ascii {
         seven_bits(frame.buffer_mut());
     }

@@ -13,7 +13,7 @@ use crate::tui::outside::Probe;
 use crate::tui::queries::{expand, written};
 
 /// Opens the dialog for a path to share, or to download `save` to.
-pub(super) fn open(model: &mut Model, save: Vec<ContentId>, out: &mut Vec<Effect>) {
+pub(crate) fn open(model: &mut Model, save: Vec<ContentId>, out: &mut Vec<Effect>) {
     let mut dialog = SharePath { save, ..SharePath::default() };
     if !dialog.save.is_empty() {
         let downloads = written(model, &model.snap.me.downloads);
@@ -30,7 +30,7 @@ fn wanted_dir(model: &Model, share: &SharePath) -> PathBuf {
 }
 
 /// After the path was changed: other names may complete it.
-pub(super) fn look_again(model: &Model, share: &mut SharePath, out: &mut Vec<Effect>) {
+pub(crate) fn look_again(model: &Model, share: &mut SharePath, out: &mut Vec<Effect>) {
     share.error = None;
     share.cursor = None;
     let dir = Some(wanted_dir(model, share));
@@ -60,7 +60,7 @@ fn measure(model: &Model, share: &mut SharePath, out: &mut Vec<Effect>) {
 }
 
 /// A measure arrived.
-pub(super) fn measured(model: &mut Model, path: &Path, result: &Result<Measure, String>) {
+pub(crate) fn measured(model: &mut Model, path: &Path, result: &Result<Measure, String>) {
     for dialog in &mut model.dialogs {
         if let Dialog::Share(share) = dialog
             && let Some((of, answer)) = &mut share.measured
@@ -72,7 +72,7 @@ pub(super) fn measured(model: &mut Model, path: &Path, result: &Result<Measure, 
 }
 
 /// Names of a folder arrived.
-pub(super) fn listed(model: &mut Model, dir: PathBuf, entries: &Result<Vec<PathEntry>, String>) {
+pub(crate) fn listed(model: &mut Model, dir: PathBuf, entries: &Result<Vec<PathEntry>, String>) {
     let dir = Some(dir);
     for dialog in &mut model.dialogs {
         match dialog {
@@ -84,7 +84,7 @@ pub(super) fn listed(model: &mut Model, dir: PathBuf, entries: &Result<Vec<PathE
 }
 
 /// Whether the dialog stays open.
-pub(super) fn share_key(
+pub(crate) fn share_key(
     model: &mut Model,
     share: &mut SharePath,
     key: KeyEvent,
@@ -215,7 +215,7 @@ fn enter(model: &mut Model, share: &mut SharePath, out: &mut Vec<Effect>) -> boo
 }
 
 /// Downloads these to a folder.
-pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mut Vec<Effect>) {
+pub(crate) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mut Vec<Effect>) {
     let here = |id: &ContentId| {
         model.transfer(id).is_some_and(|transfer| transfer.state == TransferState::Sharing)
     };
@@ -244,7 +244,7 @@ pub(super) fn save_to(model: &mut Model, share: &SharePath, dir: &Path, out: &mu
 }
 
 /// Shares a file or folder.
-pub(super) fn share_path(
+pub(crate) fn share_path(
     model: &Model,
     path: PathBuf,
     name: Option<String>,

@@ -9,7 +9,7 @@ use crate::tui::model::{GetLink, Line, Model, Tone};
 use crate::tui::ui::dialog::{lines, open, wrapped};
 use crate::tui::ui::{input, paint};
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, link: &GetLink) {
     let theme = model.theme;
     let title = if link.joining { "Join a network" } else { "Get a link" };
     let area = open(model, frame, 9, title, "Enter continues - Esc cancels");

@@ -16,7 +16,7 @@ fn join_of(dialog: &GetLink) -> Result<Command, String> {
     }
 }
 
-pub(super) fn link_key(
+pub(crate) fn link_key(
     model: &mut Model,
     link: &mut GetLink,
     key: KeyEvent,

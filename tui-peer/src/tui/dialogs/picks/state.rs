@@ -2,8 +2,8 @@
 
 use common::id::ContentId;
 
-use super::Model;
 use crate::engine::command::Command;
+use crate::engine::snapshot::Snapshot;
 use crate::tui::field::Field;
 
 /// Which list.
@@ -26,27 +26,27 @@ pub struct Picks {
 
 impl Picks {
     /// Rows.
-    pub fn len(&self, model: &Model) -> usize {
+    pub fn len(&self, snap: &Snapshot) -> usize {
         match self.kind {
-            PickKind::Bans => model.snap.bans.len(),
-            PickKind::Watches => model.snap.watches.len(),
+            PickKind::Bans => snap.bans.len(),
+            PickKind::Watches => snap.watches.len(),
         }
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self, model: &Model) -> bool {
-        self.len(model) == 0
+    pub fn is_empty(&self, snap: &Snapshot) -> bool {
+        self.len(snap) == 0
     }
 
     /// What ends the chosen one.
-    pub fn end(&self, model: &Model) -> Option<Command> {
+    pub fn end(&self, snap: &Snapshot) -> Option<Command> {
         match self.kind {
             PickKind::Bans => {
-                let ban = model.snap.bans.get(self.cursor)?;
+                let ban = snap.bans.get(self.cursor)?;
                 Some(Command::Unban { peer: ban.peer })
             }
             PickKind::Watches => {
-                let words = model.snap.watches.get(self.cursor)?.to_string();
+                let words = snap.watches.get(self.cursor)?.to_string();
                 Some(Command::WatchFor { words, on: false })
             }
         }

@@ -2,13 +2,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use super::queries::palette_rows;
 use crate::tui::action::Action;
 use crate::tui::field::Field;
 use crate::tui::model::Model;
-use crate::tui::queries::palette_rows;
 
 /// `Err` is the action to run.
-pub(super) fn palette_key(
+pub(crate) fn palette_key(
     model: &Model,
     query: &mut Field,
     cursor: &mut usize,

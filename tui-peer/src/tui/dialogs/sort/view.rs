@@ -7,7 +7,7 @@ use crate::tui::action::Action;
 use crate::tui::model::{Model, Sort};
 use crate::tui::ui::dialog::{chosen, open, tall};
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, cursor: usize) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, cursor: usize) {
     let choices = Sort::choices(model.tab);
     // A sequence means nothing here.
     let key = model.keymap.single(Action::Reverse);

@@ -8,7 +8,7 @@ use crate::tui::model::{Confirm, Model};
 use crate::tui::ui::dialog::{lines, open, tall, text_width, wrapped};
 use crate::tui::ui::paint::{self, Piece};
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, confirm: &Confirm) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, confirm: &Confirm) {
     let theme = model.theme;
     let content = wrapped(&confirm.lines, text_width(frame));
     let tick = usize::from(confirm.tick.is_some()) * 2;

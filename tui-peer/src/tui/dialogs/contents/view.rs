@@ -9,7 +9,7 @@ use crate::tui::model::{Contents, Model, Node, Tone};
 use crate::tui::ui::dialog::{chosen, lines, open, text_width, wrapped};
 use crate::tui::ui::{input, paint};
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
     let theme = model.theme;
     let height = frame.area().height.saturating_sub(2).min(30);
     let title = theme.fit(&contents.name, text_width(frame).saturating_sub(4));

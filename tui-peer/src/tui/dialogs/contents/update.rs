@@ -9,7 +9,7 @@ use crate::tui::model::{Contents, Dialog, Model, Tone};
 use crate::tui::msg::{Asked, Effect};
 
 /// Opens the dialog. The list of a folder that is not ours has to be fetched first.
-pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn open(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(id) = model.selected() else { return };
     let name = model.selected_name().map(|n| n.to_string()).unwrap_or_default();
     let mut contents = Contents::new(id, name);
@@ -26,7 +26,7 @@ pub(super) fn open(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Asks for the list once it is there.
-pub(super) fn look(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn look(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(Dialog::Contents(contents)) = model.dialogs.last_mut() else { return };
     if contents.asked {
         return;
@@ -49,7 +49,7 @@ pub(super) fn look(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// Says whether the dialog stays open.
-pub(super) fn contents_key(
+pub(crate) fn contents_key(
     model: &mut Model,
     contents: &mut Contents,
     key: KeyEvent,
@@ -120,7 +120,7 @@ fn pressed(
 }
 
 /// Pasted text goes into the query.
-pub(super) fn paste(contents: &mut Contents, text: &str) {
+pub(crate) fn paste(contents: &mut Contents, text: &str) {
     if contents.filtering {
         contents.query.paste(text);
         contents.refresh();

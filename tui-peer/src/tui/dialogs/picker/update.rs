@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::share::{save_to, share_path};
 use crate::engine::command::Command;
+use crate::tui::dialogs::share::update::{save_to, share_path};
 use crate::tui::keymap::cancels;
 use crate::tui::model::{Dialog, MAX_MARKED, Marked, Model, Picker, SharePath, Tone, typed};
 use crate::tui::msg::{Asked, Effect};
@@ -19,7 +19,7 @@ enum After {
 }
 
 /// Whether the picker stays open.
-pub(super) fn picker_key(
+pub(crate) fn picker_key(
     model: &mut Model,
     picker: &mut Picker,
     key: KeyEvent,

@@ -7,7 +7,7 @@ use crate::tui::model::{Line, Model};
 use crate::tui::ui::dialog::{lines, open, tall, text_width, wrapped};
 use crate::tui::ui::paint;
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, title: &str, content: &[Line]) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, title: &str, content: &[Line]) {
     let width = text_width(frame);
     let content = wrapped(content, width);
     let title = model.theme.fit(title, width.saturating_sub(4));

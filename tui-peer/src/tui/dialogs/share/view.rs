@@ -13,7 +13,7 @@ use crate::tui::ui::{input, paint};
 /// Names shown.
 const NAMES: usize = 8;
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, share: &SharePath) {
     let theme = model.theme;
     let saving = !share.save.is_empty();
     let matching = share.matching();
@@ -104,7 +104,7 @@ fn candidates(
 }
 
 /// Size of a file, number of names in a folder, or that it cannot be read.
-pub(super) fn note(model: &Model, entry: &PathEntry) -> String {
+pub(crate) fn note(model: &Model, entry: &PathEntry) -> String {
     if !entry.readable {
         return "not readable".to_owned();
     }

@@ -3,14 +3,15 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::queries::palette_rows;
 use crate::tui::action::Action;
 use crate::tui::field::Field;
 use crate::tui::model::Model;
-use crate::tui::queries::{can, palette_rows};
+use crate::tui::queries::can;
 use crate::tui::ui::dialog::{chosen, open};
 use crate::tui::ui::{input, paint};
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: usize) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, query: &Field, cursor: usize) {
     let theme = model.theme;
     let found = palette_rows(model, query.text());
     let height = frame.area().height.saturating_sub(4).min(20);

@@ -3,13 +3,13 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::share::note;
+use crate::tui::dialogs::share::view::note;
 use crate::tui::format;
 use crate::tui::model::{Line, Model, PathEntry, Picker, Tone};
 use crate::tui::ui::dialog::{chosen, lines, open, text_width, wrapped};
 use crate::tui::ui::{input, paint};
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
     let theme = model.theme;
     let room = text_width(frame).saturating_sub(12);
     let title = theme.fit(&model.show_path(&picker.dir), room);

@@ -1,0 +1,5 @@
+//! Questions before something is lost.
+
+pub(crate) mod state;
+pub(crate) mod update;
+pub(crate) mod view;

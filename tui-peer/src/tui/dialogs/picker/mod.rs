@@ -1,0 +1,5 @@
+//! The file picker.
+
+pub(crate) mod state;
+pub(crate) mod update;
+pub(crate) mod view;

@@ -1,0 +1,48 @@
+//! Choosing the order of a list.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use crate::tui::action::Action;
+use crate::tui::keymap::Key;
+use crate::tui::model::{Model, Sort};
+use crate::tui::msg::Effect;
+use crate::tui::panes::files::update::lists;
+use crate::tui::update::actions::act;
+
+/// Says whether the dialog stays open.
+pub(crate) fn sort_key(
+    model: &mut Model,
+    cursor: &mut usize,
+    key: KeyEvent,
+    out: &mut Vec<Effect>,
+) -> bool {
+    let choices = Sort::choices(model.tab);
+    match key.code {
+        _ if model.keymap.is(Action::Reverse, Key::of(key)) => {
+            act(model, Action::Reverse, None, out);
+        }
+        KeyCode::Down | KeyCode::Tab | KeyCode::Char('j' | 'o') => {
+            *cursor = (*cursor + 1) % choices.len().max(1);
+        }
+        KeyCode::Up | KeyCode::Char('k') => {
+            *cursor = cursor.checked_sub(1).unwrap_or(choices.len().saturating_sub(1));
+        }
+        KeyCode::Char('q') => return false,
+        KeyCode::Enter | KeyCode::Char(' ') => {
+            if let Some(sort) = choices.get(*cursor) {
+                let tab = model.tab;
+                model.list_mut(tab).sort = *sort;
+                lists::renew(model, out);
+            }
+            return false;
+        }
+        KeyCode::Char(c) => {
+            let tab = model.tab;
+            if let Some(at) = choices.iter().position(|s| s.title(tab).starts_with(c)) {
+                *cursor = at;
+            }
+        }
+        _ => {}
+    }
+    true
+}

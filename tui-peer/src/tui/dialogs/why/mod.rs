@@ -1,0 +1,3 @@
+//! Lines to read.
+
+pub(crate) mod view;
