@@ -3,8 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::engine::command::Priority;
-
 /// A name in a folder of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathEntry {

@@ -9,7 +9,7 @@ use super::picker::state::Picker;
 use super::picks::state::{LimitOne, Picks};
 use super::share::state::SharePath;
 use crate::tui::field::Field;
-use crate::tui::model::Panel;
+use crate::tui::screens::settings::state::Panel;
 use crate::tui::tone::Line;
 
 /// Something in front of the panes.

@@ -12,8 +12,8 @@ use crate::tui::keymap::cancels;
 use crate::tui::model::{Dialog, Model, ShareField, Tone};
 use crate::tui::msg::Effect;
 use crate::tui::screens::help;
+use crate::tui::screens::settings::update::settings_key;
 use crate::tui::update::actions;
-use crate::tui::update::settings::settings_key;
 
 /// A key while a dialog is open. The dialog is taken out, changed, and put back unless it is done.
 pub(crate) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
@@ -73,7 +73,7 @@ pub(crate) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
                 crate::tui::dialogs::contents::update::paste(contents, text)
             }
             Dialog::Picker(picker) if picker.filtering => picker.query.paste(text),
-            Dialog::Settings(panel) => crate::tui::update::settings::paste(panel, text),
+            Dialog::Settings(panel) => crate::tui::screens::settings::update::paste(panel, text),
             Dialog::Limit(limit) => limit.field().paste(text),
             Dialog::Picks(_)
             | Dialog::Picker(_)
@@ -88,7 +88,7 @@ pub(crate) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
         return true;
     }
     if model.is_welcome() {
-        crate::tui::update::welcome::paste(model, text, out);
+        crate::tui::screens::welcome::update::paste(model, text, out);
         return true;
     }
     false

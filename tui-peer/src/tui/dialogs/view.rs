@@ -13,7 +13,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     dialog::shade(model, frame);
     match dialog {
         Dialog::Help { scroll, query } => {
-            crate::tui::view::help::draw(model, frame, *scroll, query)
+            crate::tui::screens::help::view::draw(model, frame, *scroll, query)
         }
         Dialog::Palette { query, cursor } => palette::view::draw(model, frame, query, *cursor),
         Dialog::Sort { cursor } => sort::view::draw(model, frame, *cursor),
@@ -29,6 +29,6 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Dialog::Contents(contents) => contents::view::draw(model, frame, contents),
         Dialog::Picks(picks) => crate::tui::dialogs::picks::view::draw(model, frame, picks),
         Dialog::Limit(limit) => crate::tui::dialogs::picks::view::limit(model, frame, limit),
-        Dialog::Settings(panel) => crate::tui::view::settings::draw(model, frame, panel),
+        Dialog::Settings(panel) => crate::tui::screens::settings::view::draw(model, frame, panel),
     }
 }

@@ -4,12 +4,10 @@ pub(crate) mod banner;
 mod history;
 mod list;
 mod pane;
-mod panel;
 mod pointer;
 mod prefs;
 mod selection;
 mod toast;
-mod welcome;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -51,15 +49,15 @@ pub use crate::tui::panes::graph::state::{Drawn, Graph, MAX_POINTS, Scale, Windo
 pub use crate::tui::panes::log::state::{Log, LogLine};
 pub use crate::tui::panes::swarm::state::Swarm;
 pub use crate::tui::paths::{Measure, PathEntry, typed, untyped};
+pub use crate::tui::screens::settings::state::{Capture, Edit, Panel, Row};
+pub use crate::tui::screens::welcome::state::{Check, Stop, Welcome};
 pub use history::{History, SLOTS, Slots};
 pub use list::{List, RowKey};
 pub use pane::{Pane, Tab};
-pub use panel::{Capture, Edit, Panel, Row};
 pub use pointer::Pointer;
 pub use prefs::Prefs;
 pub use selection::transfer_key;
 pub use toast::{Toast, Toasts};
-pub use welcome::{Check, Stop, Welcome};
 
 /// How long a second `^C` counts as "now".
 pub const INTERRUPT_WINDOW: Duration = Duration::from_secs(2);

@@ -5,10 +5,8 @@ mod can;
 mod idle;
 mod selected;
 mod typed;
-mod welcome;
 
 pub use can::can;
 pub(crate) use idle::{takes, waits_for};
 pub(crate) use selected::{UNDO, can_undo, kind, peer, words_to_watch};
 pub(crate) use typed::{expand, written};
-pub(crate) use welcome::{downloads_text, listen_text, nick_text, stops};

@@ -2,3 +2,4 @@
 
 pub(crate) mod help;
 pub(crate) mod settings;
+pub(crate) mod welcome;

@@ -201,8 +201,8 @@ pub(crate) fn act(model: &mut Model, action: Action, count: Option<u32>, out: &m
         Action::Window => graph::update::turn_window(model),
         Action::Wider => model.split = (model.split + 5).min(35),
         Action::Narrower => model.split = (model.split - 5).max(-35),
-        Action::Settings => super::settings::open(model),
-        Action::Theme => super::settings::next_theme(model, out),
+        Action::Settings => crate::tui::screens::settings::update::open(model),
+        Action::Theme => crate::tui::screens::settings::update::next_theme(model, out),
         Action::Mouse => {
             model.mouse = !model.mouse;
             out.push(Effect::Mouse(model.mouse));

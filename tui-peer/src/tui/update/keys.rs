@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{actions, interrupt, welcome};
+use super::{actions, interrupt};
 use crate::tui::action::Action;
 use crate::tui::dialogs;
 use crate::tui::keymap::{Found, Key};
@@ -11,6 +11,7 @@ use crate::tui::msg::Effect;
 use crate::tui::panes::files::update::{filtering, marks};
 use crate::tui::panes::log;
 use crate::tui::queries::can;
+use crate::tui::screens::welcome;
 
 /// Largest count typed before a key.
 const MAX_COUNT: u32 = 100_000;
@@ -26,7 +27,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     if !model.dialogs.is_empty() {
         dialogs::update::key(model, key, out);
     } else if model.is_welcome() {
-        welcome::welcome_key(model, key, out);
+        welcome::update::welcome_key(model, key, out);
     } else if model.filtering {
         filter_key(model, key, out);
     } else {

@@ -9,9 +9,7 @@ mod mouse;
 pub(crate) mod moves;
 mod probes;
 mod reply;
-mod settings;
 pub(crate) mod transfers;
-mod welcome;
 pub(crate) mod wishes;
 
 use std::sync::Arc;
@@ -21,13 +19,14 @@ use common::join::Link;
 
 use super::action::Action;
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, WhenIdle, banner};
+use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, banner};
 use super::msg::{Effect, Msg};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
 use crate::tui::dialogs::{self, contents, share};
 use crate::tui::panes::files::update::{crowd, filtering, lists, owned};
 use crate::tui::panes::{chunks, graph, log, swarm};
+use crate::tui::screens::settings;
 
 /// Bans told in the banner at once; the others are in the log.
 const MAX_BANS: usize = 8;
@@ -50,7 +49,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.log.push(&said(model, Level::Warn, text));
         }
         Msg::Reply(asked, result) => reply::reply(model, asked, result, &mut out),
-        Msg::Saved(result) => settings::saved(model, result),
+        Msg::Saved(result) => settings::update::saved(model, result),
         Msg::Dir(dir, entries) => share::update::listed(model, dir, &entries),
         Msg::Probed(probe, found) => probes::found(model, &probe, &found),
         Msg::Nothing => {}

@@ -26,7 +26,7 @@ const MAX_SPLIT: i16 = 35;
 pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>) {
     if let Some(Dialog::Settings(panel)) = model.dialogs.last() {
         let mut panel = panel.clone();
-        super::settings::mouse(model, &mut panel, event, out);
+        crate::tui::screens::settings::update::mouse(model, &mut panel, event, out);
         model.dialogs.pop();
         model.dialogs.push(Dialog::Settings(panel));
         return;

@@ -11,7 +11,7 @@ pub(super) fn found(model: &mut Model, probe: &Probe, found: &Found) {
         (Probe::Measure(path), Found::Measure(result)) => {
             share::update::measured(model, path, result)
         }
-        _ => super::welcome::checked(model, probe, found),
+        _ => crate::tui::screens::welcome::update::checked(model, probe, found),
     }
 }
 

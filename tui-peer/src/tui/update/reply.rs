@@ -39,7 +39,9 @@ pub(super) fn reply(
         }
         (Asked::Say(text), Ok(_)) => model.toasts.push(Tone::Good, common::names::show(&text), now),
         (Asked::Join, Ok(_)) => model.toasts.push(Tone::Good, "joining".to_owned(), now),
-        (Asked::Setting(item, text), Ok(_)) => super::settings::agreed(model, item, text, out),
+        (Asked::Setting(item, text), Ok(_)) => {
+            crate::tui::screens::settings::update::agreed(model, item, text, out)
+        }
         (_, Ok(_)) => {}
         (asked, Err(error)) => {
             if matches!(asked, Asked::Host | Asked::Join) && model.is_welcome() {

@@ -10,7 +10,7 @@ use crate::engine::command::{Command, Priority, Reorder};
 use crate::engine::snapshot::{MemberRow, PeerRow, Transfer};
 use crate::tui::action::Action;
 use crate::tui::field::Field;
-use crate::tui::model::{Choice, Confirm, Dialog, LimitOne, Model, Tab, Tone};
+use crate::tui::model::{Choice, Confirm, Dialog, LimitOne, Model, Tone};
 use crate::tui::msg::{Asked, Effect};
 use crate::tui::queries::{UNDO, peer, words_to_watch};
 use crate::tui::{format, words};

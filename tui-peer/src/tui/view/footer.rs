@@ -34,7 +34,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
 const TALL_TOAST: usize = 3;
 
 /// The newest message, if there is one: in the footer, and over the rows above it as far as it is longer.
-pub(super) fn toast(model: &Model, buf: &mut Buffer, area: Rect) -> bool {
+pub(crate) fn toast(model: &Model, buf: &mut Buffer, area: Rect) -> bool {
     let Some(toast) = model.toasts.newest() else { return false };
     let mut text = toast.text.clone();
     if toast.times > 1 {

@@ -1,11 +1,8 @@
 //! PURE: the model on the screen. Only what is visible is built.
 
 pub(crate) mod banner;
-mod footer;
+pub(crate) mod footer;
 mod header;
-pub mod help;
-pub(crate) mod settings;
-mod welcome;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -15,6 +12,7 @@ use super::model::Model;
 use super::theme::Glyphs;
 use crate::tui::dialogs;
 use crate::tui::panes::{chunks, details, files, graph, log, sources, swarm, transfers};
+use crate::tui::screens::welcome;
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
@@ -28,7 +26,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         return;
     }
     if model.is_welcome() {
-        welcome::draw(model, frame);
+        welcome::view::draw(model, frame);
     } else {
         let buf = frame.buffer_mut();
         header::draw(model, buf, areas.header);

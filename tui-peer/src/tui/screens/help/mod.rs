@@ -3,3 +3,4 @@
 pub(crate) mod geometry;
 pub(crate) mod text;
 pub(crate) mod update;
+pub(crate) mod view;

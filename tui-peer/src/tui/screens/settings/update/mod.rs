@@ -1,12 +1,12 @@
 //! Changes of settings while the app runs: in force at once where that is possible, saved as they are
 //! made.
 
-mod capture;
-mod mouse;
-mod screen;
+pub(crate) mod capture;
+pub(crate) mod keys;
+pub(crate) mod mouse;
 
-pub(super) use mouse::mouse;
-pub(super) use screen::{paste, settings_key};
+pub(crate) use crate::tui::screens::settings::update::keys::{paste, settings_key};
+pub(crate) use crate::tui::screens::settings::update::mouse::mouse;
 
 use settings::{Binding, Change, Item, Origin};
 
@@ -18,12 +18,12 @@ use crate::tui::msg::{Asked, Effect};
 use crate::tui::theme;
 
 /// Opens the settings.
-pub(super) fn open(model: &mut Model) {
+pub(crate) fn open(model: &mut Model) {
     model.dialogs.push(Dialog::Settings(Panel::default()));
 }
 
 /// Shows the next theme and remembers it.
-pub(super) fn next_theme(model: &mut Model, out: &mut Vec<Effect>) {
+pub(crate) fn next_theme(model: &mut Model, out: &mut Vec<Effect>) {
     let name = theme::next_theme(&model.prefs.table, model.theme);
     match change(model, Item::Theme, &name, out) {
         Ok(()) => model.toast(Tone::Plain, &format!("theme: {name}")),
@@ -36,7 +36,7 @@ pub(super) fn next_theme(model: &mut Model, out: &mut Vec<Effect>) {
 ///
 /// # Errors
 /// Why not; the old value stays.
-pub(super) fn change(
+pub(crate) fn change(
     model: &mut Model,
     item: Item,
     text: &str,
@@ -88,7 +88,7 @@ fn unlocked(model: &Model, item: Item) -> Result<(), String> {
 }
 
 /// The engine has taken a value: it is kept and saved.
-pub(super) fn agreed(model: &mut Model, item: Item, text: Option<String>, out: &mut Vec<Effect>) {
+pub(crate) fn agreed(model: &mut Model, item: Item, text: Option<String>, out: &mut Vec<Effect>) {
     match &text {
         Some(text) => {
             // It was checked before the engine was asked.
@@ -158,7 +158,7 @@ fn bind(
 }
 
 /// The file was written, or not.
-pub(super) fn saved(model: &mut Model, result: Result<(), String>) {
+pub(crate) fn saved(model: &mut Model, result: Result<(), String>) {
     let note = match &result {
         Ok(()) => (Tone::Dim, "Saved.".to_owned()),
         Err(why) => (Tone::Bad, common::names::show(why)),

@@ -1,7 +1,7 @@
 //! The lines of the welcome screen, and what stands in them.
 
-use super::written;
 use crate::tui::model::{Model, Stop};
+use crate::tui::queries::written;
 
 /// The lines there are.
 pub(crate) fn stops(model: &Model) -> Vec<Stop> {

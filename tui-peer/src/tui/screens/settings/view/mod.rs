@@ -1,7 +1,7 @@
 //! The settings screen: pages at the left, rows at the right, below them what is to be said.
 
-mod row;
-mod said;
+pub(crate) mod row;
+pub(crate) mod said;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -15,7 +15,7 @@ use crate::tui::model::{Model, Panel, Row};
 use crate::tui::screens::settings::geometry::{PAGES, Places};
 use crate::tui::ui::paint;
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, panel: &Panel) {
     let places = Places::new(model, panel);
     paint::clear(frame.buffer_mut(), places.area);
     let theme = model.theme;

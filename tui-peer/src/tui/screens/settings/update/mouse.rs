@@ -5,14 +5,14 @@ use ratatui::layout::Position;
 
 use settings::Page;
 
-use super::screen;
 use crate::tui::model::{Model, Panel};
 use crate::tui::msg::Effect;
 use crate::tui::screens::settings::geometry::Places;
+use crate::tui::screens::settings::update::keys;
 
 /// A click on a page opens it, one on a row chooses that, one on the chosen row changes it; the wheel
 /// moves the cursor.
-pub(in crate::tui::update) fn mouse(
+pub(crate) fn mouse(
     model: &mut Model,
     panel: &mut Panel,
     event: MouseEvent,
@@ -32,12 +32,12 @@ pub(in crate::tui::update) fn mouse(
             if places.pages.contains(at) {
                 let row = usize::from(at.y - places.pages.y);
                 if let Some(page) = Page::ALL.get(row) {
-                    screen::open_page(panel, *page);
+                    keys::open_page(panel, *page);
                 }
             } else if places.rows.contains(at) {
                 let row = places.first + usize::from(at.y - places.rows.y);
                 if row == panel.cursor {
-                    screen::enter(model, panel, 1, out);
+                    keys::enter(model, panel, 1, out);
                 } else if row <= last {
                     panel.cursor = row;
                     panel.note = None;

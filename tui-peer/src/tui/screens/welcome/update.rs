@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use ::settings::Item;
 
-use super::{actions, settings};
+use super::queries::{downloads_text, listen_text, nick_text, stops};
 use crate::engine::command::Command;
 use crate::tui::action::Action;
 use crate::tui::field::Field;
@@ -12,10 +12,12 @@ use crate::tui::keymap::ctrl;
 use crate::tui::model::{Dialog, Model, Picker, Stop};
 use crate::tui::msg::{Asked, Effect, ExitReason};
 use crate::tui::outside::{Found, Probe};
-use crate::tui::queries::{downloads_text, expand, listen_text, nick_text, stops};
+use crate::tui::queries::expand;
+use crate::tui::screens::settings;
+use crate::tui::update::actions;
 
 /// A key on the welcome screen.
-pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
+pub(crate) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     match key.code {
         KeyCode::Down | KeyCode::Tab => turn(model, 1),
         KeyCode::Up | KeyCode::BackTab => turn(model, -1),
@@ -41,7 +43,7 @@ pub(super) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
 }
 
 /// Pasted text goes into the chosen field, or is a join string.
-pub(super) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
+pub(crate) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
     if text.trim_start().starts_with("shoal:") || current(model).is_none() {
         model.welcome.stop = Stop::Tracker;
     }
@@ -157,7 +159,7 @@ fn check(model: &mut Model, out: &mut Vec<Effect>) {
 }
 
 /// A check has an answer, if it is still wanted.
-pub(super) fn checked(model: &mut Model, probe: &Probe, found: &Found) {
+pub(crate) fn checked(model: &mut Model, probe: &Probe, found: &Found) {
     let welcome = &mut model.welcome;
     match (probe, found) {
         (Probe::Tracker(of), Found::Tracker(result)) => {
@@ -255,7 +257,7 @@ fn keep(model: &mut Model, item: Item, text: &str, out: &mut Vec<Effect>) {
     };
     let done = match failed {
         Some(why) => Err(why),
-        None => settings::change(model, item, text, out),
+        None => settings::update::change(model, item, text, out),
     };
     match done {
         Ok(()) => turn(model, 1),

@@ -13,7 +13,7 @@ use crate::tui::ui::paint::{self, Piece};
 use crate::tui::{format, keymap};
 
 /// Draws all of it.
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Panel) {
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect, panel: &Panel) {
     if panel.page == Page::Look && panel.query.is_none() && area.height >= BELOW {
         let (map, words) = preview(model);
         let x = paint::text(

@@ -4,18 +4,18 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use settings::{Item, Kind, Page};
 
-use super::{bind, capture, change, reset};
 use crate::tui::action::Action;
 use crate::tui::field::Field;
 use crate::tui::keymap::{Key, cancels};
 use crate::tui::model::{Capture, Edit, Model, Panel, Row, Tone};
 use crate::tui::msg::Effect;
+use crate::tui::screens::settings::update::{bind, capture, change, reset};
 
 /// Rows that PgUp and PgDn move by.
 const PAGE: usize = 10;
 
 /// Handles a key; says whether the screen stays open.
-pub(in crate::tui::update) fn settings_key(
+pub(crate) fn settings_key(
     model: &mut Model,
     panel: &mut Panel,
     key: KeyEvent,
@@ -91,7 +91,7 @@ fn turn(panel: &mut Panel, by: isize) {
     open_page(panel, pages.get(to).copied().unwrap_or(Page::General));
 }
 
-pub(super) fn open_page(panel: &mut Panel, page: Page) {
+pub(crate) fn open_page(panel: &mut Panel, page: Page) {
     panel.page = page;
     panel.query = None;
     panel.note = None;
@@ -99,10 +99,10 @@ pub(super) fn open_page(panel: &mut Panel, page: Page) {
 }
 
 /// Changes the value of the row, or begins to.
-pub(super) fn enter(model: &mut Model, panel: &mut Panel, by: isize, out: &mut Vec<Effect>) {
+pub(crate) fn enter(model: &mut Model, panel: &mut Panel, by: isize, out: &mut Vec<Effect>) {
     match panel.row(model) {
         Some(Row::Item(item)) => {
-            if let Err(why) = super::unlocked(model, item) {
+            if let Err(why) = crate::tui::screens::settings::update::unlocked(model, item) {
                 panel.note = Some((Tone::Warn, why));
                 return;
             }
@@ -213,7 +213,7 @@ fn tell(panel: &mut Panel, result: Result<(), String>) {
 }
 
 /// Text from the clipboard, for the field that is open.
-pub(in crate::tui::update) fn paste(panel: &mut Panel, text: &str) {
+pub(crate) fn paste(panel: &mut Panel, text: &str) {
     if let Some(edit) = &mut panel.edit {
         edit.field.paste(text);
         panel.note = None;

@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::queries::{downloads_text, listen_text, nick_text, stops};
 use crate::tui::action::Action;
 use crate::tui::format;
 use crate::tui::layout::centred;
 use crate::tui::model::{Check, Line, Model, Stop, Tone};
-use crate::tui::queries::{downloads_text, listen_text, nick_text, stops};
 use crate::tui::ui::paint;
 
 /// Columns before the values.
@@ -267,7 +267,7 @@ fn foot(model: &Model, frame: &mut Frame<'_>, whole: Rect) {
     let buf = frame.buffer_mut();
     let bottom = whole.bottom().saturating_sub(1);
     let mut at = whole.x + 1;
-    if super::footer::toast(model, buf, Rect { y: bottom, height: 1, ..whole }) {
+    if crate::tui::view::footer::toast(model, buf, Rect { y: bottom, height: 1, ..whole }) {
         return;
     }
     for (key, word) in [

@@ -2,14 +2,14 @@
 
 use crossterm::event::{KeyEvent, KeyModifiers};
 
-use super::bind;
 use crate::tui::action::Where;
 use crate::tui::keymap::{self, Key};
 use crate::tui::model::{Model, Panel, Tone};
 use crate::tui::msg::Effect;
+use crate::tui::screens::settings::update::bind;
 
 /// Takes a key, or the second one of a sequence.
-pub(super) fn key(
+pub(crate) fn key(
     model: &mut Model,
     panel: &mut Panel,
     key: KeyEvent,

@@ -14,13 +14,13 @@ use crate::tui::theme::{Depth, Glyphs, Ground};
 use crate::tui::ui::{input, paint};
 
 /// Columns of a label.
-pub(super) const LABEL: u16 = 20;
+pub(crate) const LABEL: u16 = 20;
 /// Columns of an action's keys.
 const KEYS: u16 = 16;
 /// Columns of the mark at the right, if there is one: `[flag]`, `changed`.
 const MARK: u16 = 8;
 
-pub(super) fn draw(
+pub(crate) fn draw(
     model: &Model,
     frame: &mut Frame<'_>,
     area: Rect,
