@@ -28,7 +28,7 @@ pub(crate) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         Dialog::Palette { query, cursor } => match palette_key(model, query, cursor, key) {
             Ok(keep) => keep,
             Err(action) => {
-                actions::run(model, action, None, out);
+                _ = actions::run(model, action, None, out);
                 return;
             }
         },

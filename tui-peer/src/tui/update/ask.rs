@@ -8,9 +8,7 @@ use super::transfers::unshare;
 use crate::engine::command::Command;
 use crate::engine::snapshot::{NetState, Transfer, TransferState};
 use crate::tui::action::Action;
-use crate::tui::model::{
-    Button, Choice, Confirm, Dialog, GetLink, Line, Model, Tone, WhenIdle, banner,
-};
+use crate::tui::model::{Button, Choice, Confirm, Dialog, Line, Model, Tone, WhenIdle, banner};
 use crate::tui::msg::{Asked, Effect, ExitReason};
 use crate::tui::queries::takes;
 use crate::tui::theme::Theme;
@@ -18,23 +16,6 @@ use crate::tui::{format, words};
 
 /// Names listed in a question before "and n more".
 const LISTED: usize = 4;
-
-/// Shows the join string, for terminals that do not take copies.
-pub(crate) fn invite(model: &mut Model, join: &str) {
-    // Their keys are not known; ours are the best guess.
-    let key = model.keymap.key(Action::Rejoin).map_or_else(String::new, |key| format!("{key}, "));
-    let mut lines = vec![
-        (Tone::Plain, format!("Others join with this line (welcome screen, {key}or --tracker):")),
-        (Tone::Good, join.to_owned()),
-    ];
-    if join.contains("secret=") {
-        lines.push((
-            Tone::Warn,
-            "It contains the secret: give it only to people you want in.".to_owned(),
-        ));
-    }
-    model.dialogs.push(Dialog::Why { title: "Invite others".to_owned(), lines, about: None });
-}
 
 /// Who loses what if we stop serving: files that only we have all of.
 pub(crate) fn losses<'a>(theme: Theme, transfers: impl Iterator<Item = &'a Transfer>) -> Vec<Line> {
@@ -313,10 +294,6 @@ pub(crate) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
     ];
     let buttons = vec![button("Stay", Choice::Stay), button("Suspend", Choice::Suspend)];
     ask(model, "Suspend?", lines, buttons);
-}
-
-pub(crate) fn join(model: &mut Model) {
-    model.dialogs.push(Dialog::Link(GetLink { joining: true, ..GetLink::default() }));
 }
 
 /// Does what was put off until nothing runs, once nothing does.

@@ -64,3 +64,21 @@ pub(crate) fn open_tab(model: &mut Model, tab: Tab) {
     model.focus = Pane::Files;
     model.marks.clear();
 }
+
+/// The focused pane takes all the room, or gives it back.
+pub(crate) fn zoom(model: &mut Model) {
+    if model.details {
+        model.details = false;
+    } else {
+        model.zoom = !model.zoom;
+    }
+}
+
+/// Opens the filter of the list, or the search of the log.
+pub(crate) fn filter(model: &mut Model) {
+    if model.focus != Pane::Log {
+        focus(model, Pane::Files);
+        model.details = false;
+    }
+    model.filtering = true;
+}

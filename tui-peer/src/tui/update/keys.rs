@@ -10,7 +10,6 @@ use crate::tui::model::{Model, Pane, Tone};
 use crate::tui::msg::Effect;
 use crate::tui::panes::files::update::{filtering, marks};
 use crate::tui::panes::log;
-use crate::tui::queries::can;
 use crate::tui::screens::welcome;
 
 /// Largest count typed before a key.
@@ -70,17 +69,7 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
     match model.keymap.find(model.focus.place(), &sequence) {
         Found::Action(action) => {
             let count = model.count.take();
-            if let Err(why) = can(model, action) {
-                model.toasts.push(
-                    Tone::Plain,
-                    format!("{}: {why}", model.help(action)),
-                    model.now.mono,
-                );
-            } else {
-                if marks::repeats(action) {
-                    model.repeat = Some((action, count));
-                }
-                actions::act(model, action, count, out);
+            if actions::run(model, action, count, out) {
                 marks::extend(model, action);
             }
         }

@@ -7,6 +7,7 @@ mod interrupt;
 mod keys;
 mod mouse;
 pub(crate) mod moves;
+pub(crate) mod network;
 mod probes;
 mod reply;
 pub(crate) mod transfers;

@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::{focus, moves};
 use crate::tui::layout::{Areas, Wish, inside};
-use crate::tui::model::{Dialog, Model, Pane, Tab};
+use crate::tui::model::{Dialog, Model, Pane, Tab, Tone};
 use crate::tui::msg::Effect;
 use crate::tui::panes::chunks::geometry::map_area;
 use crate::tui::panes::files::geometry::{row_at, sort_at, tab_at};
@@ -194,4 +194,16 @@ fn log_click(model: &mut Model, area: Rect, at: Position) {
         let from = isize::try_from(model.log.position()).unwrap_or(0);
         model.log.step(to - from);
     }
+}
+
+/// Takes the mouse, or leaves it to the terminal.
+pub(super) fn toggle(model: &mut Model, out: &mut Vec<Effect>) {
+    model.mouse = !model.mouse;
+    out.push(Effect::Mouse(model.mouse));
+    let text = if model.mouse {
+        "mouse on (Shift-drag selects text)"
+    } else {
+        "mouse off: the terminal selects text"
+    };
+    model.toast(Tone::Plain, text);
 }

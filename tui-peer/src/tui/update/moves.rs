@@ -13,7 +13,7 @@ use crate::tui::panes::files::update::{crowd, filtering, lists};
 use crate::tui::panes::{chunks, swarm};
 use crate::tui::queries::kind;
 
-pub(crate) fn page(model: &Model) -> isize {
+fn page(model: &Model) -> isize {
     let areas = model.areas();
     let area = areas.of(model.focus);
     isize::try_from(inside(area).height.saturating_sub(1).max(1)).unwrap_or(1)
@@ -128,5 +128,28 @@ pub(crate) fn back(model: &mut Model, out: &mut Vec<Effect>) {
         model.marks.clear();
     } else {
         model.toasts.clear();
+    }
+}
+
+/// By pages of the focused pane.
+pub(crate) fn pages(model: &mut Model, times: isize) {
+    let page = page(model);
+    step(model, times * page);
+}
+
+/// By half pages.
+pub(crate) fn half_pages(model: &mut Model, times: isize) {
+    let half = (page(model) / 2).max(1);
+    step(model, times * half);
+}
+
+/// To the end; in the lists to the row whose number was typed.
+pub(crate) fn bottom(model: &mut Model, count: Option<u32>) {
+    match count {
+        Some(row) if model.focus == Pane::Files => {
+            edge(model, false);
+            step(model, isize::try_from(row).unwrap_or(1) - 1);
+        }
+        _ => edge(model, true),
     }
 }

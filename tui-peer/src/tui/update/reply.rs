@@ -33,7 +33,7 @@ pub(super) fn reply(
             }
         }
         (Asked::Host, Ok(Reply::Hosting(join))) => {
-            super::ask::invite(model, &join.to_string());
+            super::network::invite(model, &join.to_string());
             let text = format!("hosting a network at {}", join.address());
             model.toasts.push(Tone::Good, text, now);
         }

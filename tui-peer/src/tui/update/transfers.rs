@@ -10,12 +10,7 @@ use crate::tui::model::{Dialog, Model, Tone};
 use crate::tui::msg::{Asked, Effect};
 use crate::tui::verdict;
 
-pub(crate) fn each(
-    model: &mut Model,
-    out: &mut Vec<Effect>,
-    make: fn(ContentId) -> Command,
-    say: &str,
-) {
+fn each(model: &mut Model, out: &mut Vec<Effect>, make: fn(ContentId) -> Command, say: &str) {
     let ids = model.targets();
     let what = named(model, &ids);
     for (i, id) in ids.into_iter().enumerate() {
@@ -138,4 +133,30 @@ pub(crate) fn open_folder(model: &Model, out: &mut Vec<Effect>) {
         Kind::File => t.path.parent(),
     };
     out.extend(dir.map(|dir| Effect::Open(dir.to_owned())));
+}
+
+pub(crate) fn verify(model: &mut Model, out: &mut Vec<Effect>) {
+    each(model, out, |id| Command::Verify { id }, "verifying");
+}
+
+pub(crate) fn verify_all(model: &mut Model, out: &mut Vec<Effect>) {
+    for t in model.snap.transfers.iter().filter(|t| t.have > 0) {
+        out.push(Effect::Call(Command::Verify { id: t.id }, Asked::Quietly));
+    }
+    model.toast(Tone::Good, "verifying everything on disk");
+}
+
+pub(crate) fn rescan(model: &mut Model, out: &mut Vec<Effect>) {
+    each(model, out, |id| Command::Rescan { id }, "hashing it as it is now");
+}
+
+/// Finished downloads leave the list.
+pub(crate) fn clear(out: &mut Vec<Effect>) {
+    let say = Asked::Say("finished downloads cleared · they are still shared".to_owned());
+    out.push(Effect::Call(Command::ClearFinished, say));
+}
+
+pub(crate) fn copy_ids(model: &Model, out: &mut Vec<Effect>) {
+    let ids: Vec<String> = model.targets().iter().map(ContentId::to_string).collect();
+    out.push(Effect::Copy(ids.join("\n"), "id"));
 }

@@ -3,11 +3,9 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::Command;
-use crate::tui::action::Action;
 use crate::tui::model::{Choice, Confirm, Model, WhenIdle};
 use crate::tui::msg::{Asked, Effect, ExitReason};
-use crate::tui::update::actions::act;
-use crate::tui::update::{ask, transfers, wishes};
+use crate::tui::update::{ask, network, transfers, wishes};
 
 /// The button that was pressed.
 pub(crate) fn confirm_key(confirm: &mut Confirm, key: KeyEvent) -> Option<Choice> {
@@ -49,7 +47,7 @@ pub(crate) fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: 
             ask::when_idle(model, out);
         }
         Choice::Rejoin => {
-            act(model, Action::Rejoin, None, out);
+            network::rejoin(model, out);
         }
         Choice::Leave => ask::leave_now(model, out),
         Choice::Remove => {

@@ -4,7 +4,7 @@ use common::join::Link;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::engine::command::{Command, Download, Selection};
-use crate::tui::model::{GetLink, Model};
+use crate::tui::model::{Dialog, GetLink, Model};
 use crate::tui::msg::{Asked, Effect};
 
 fn join_of(dialog: &GetLink) -> Result<Command, String> {
@@ -70,4 +70,9 @@ pub(crate) fn link_key(
             true
         }
     }
+}
+
+/// Opens the dialog.
+pub(crate) fn open(model: &mut Model) {
+    model.dialogs.push(Dialog::Link(GetLink::default()));
 }

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use super::queries::palette_rows;
 use crate::tui::action::Action;
 use crate::tui::field::Field;
-use crate::tui::model::Model;
+use crate::tui::model::{Dialog, Model};
 
 /// `Err` is the action to run.
 pub(crate) fn palette_key(
@@ -31,4 +31,9 @@ pub(crate) fn palette_key(
     }
     *cursor = (*cursor).min(palette_rows(model, query.text()).len().saturating_sub(1));
     Ok(true)
+}
+
+/// Opens the palette.
+pub(crate) fn open(model: &mut Model) {
+    model.dialogs.push(Dialog::Palette { query: Field::default(), cursor: 0 });
 }

@@ -3,10 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use settings::parse_rate;
 
-use super::state::{LimitOne, Picks};
+use super::state::{LimitOne, PickKind, Picks};
 use crate::engine::command::Command;
 use crate::tui::field::Field;
-use crate::tui::model::Model;
+use crate::tui::model::{Dialog, Model};
 use crate::tui::msg::{Asked, Effect};
 
 /// Says whether the dialog stays open.
@@ -62,4 +62,9 @@ pub(crate) fn picks_key(
     }
     picks.cursor = picks.cursor.min(last);
     true
+}
+
+/// Opens a list.
+pub(crate) fn open(model: &mut Model, kind: PickKind) {
+    model.dialogs.push(Dialog::Picks(Picks { kind, cursor: 0 }));
 }

@@ -253,3 +253,9 @@ pub(crate) fn share_path(
     let say = format!("hashing {} · others can see it once that is done", model.show_path(&path));
     out.push(Effect::Call(Command::Share { path, name }, Asked::Say(say)));
 }
+
+/// Opens the dialog for a folder to download the chosen contents to.
+pub(crate) fn open_for_targets(model: &mut Model, out: &mut Vec<Effect>) {
+    let save = model.targets();
+    open(model, save, out);
+}

@@ -4,10 +4,9 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::tui::action::Action;
 use crate::tui::keymap::Key;
-use crate::tui::model::{Model, Sort};
+use crate::tui::model::{Dialog, Model, Sort};
 use crate::tui::msg::Effect;
 use crate::tui::panes::files::update::lists;
-use crate::tui::update::actions::act;
 
 /// Says whether the dialog stays open.
 pub(crate) fn sort_key(
@@ -19,7 +18,7 @@ pub(crate) fn sort_key(
     let choices = Sort::choices(model.tab);
     match key.code {
         _ if model.keymap.is(Action::Reverse, Key::of(key)) => {
-            act(model, Action::Reverse, None, out);
+            lists::reverse(model, out);
         }
         KeyCode::Down | KeyCode::Tab | KeyCode::Char('j' | 'o') => {
             *cursor = (*cursor + 1) % choices.len().max(1);
@@ -45,4 +44,11 @@ pub(crate) fn sort_key(
         _ => {}
     }
     true
+}
+
+/// Opens the dialog on the order of now.
+pub(crate) fn open(model: &mut Model) {
+    let now = model.list().sort;
+    let cursor = Sort::choices(model.tab).iter().position(|s| *s == now).unwrap_or(0);
+    model.dialogs.push(Dialog::Sort { cursor });
 }

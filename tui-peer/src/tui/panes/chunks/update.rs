@@ -1,7 +1,7 @@
 //! The chunk map: kept up to date change by change, built elsewhere when that takes long; its cursor.
 
 use crate::tui::heatmap::{Map, Mode, Standing, buckets, first_chunk, standing};
-use crate::tui::model::{MapJob, Model};
+use crate::tui::model::{MapJob, Model, Tone};
 use crate::tui::msg::Effect;
 use crate::tui::panes::chunks::geometry::map_area;
 
@@ -68,25 +68,27 @@ fn follow(model: &mut Model, newest: Option<u32>) {
 }
 
 /// Turns following the newest verified chunk on or off; moving the cursor turns it off.
-pub(crate) fn toggle_follow(model: &mut Model) -> &'static str {
+pub(crate) fn toggle_follow(model: &mut Model) {
     model.follow_chunks = !model.follow_chunks;
     let newest = model.focus_data().and_then(|focus| focus.newest);
     follow(model, newest);
-    if model.follow_chunks {
+    let text = if model.follow_chunks {
         "the cursor follows the newest verified chunk"
     } else {
         "the cursor stays where it is"
-    }
+    };
+    model.toast(Tone::Plain, text);
 }
 
 /// The map shows who sent each chunk, or how it stands.
-pub(crate) fn toggle_senders(model: &mut Model) -> &'static str {
+pub(crate) fn toggle_senders(model: &mut Model) {
     model.shows_senders = !model.shows_senders;
-    if model.shows_senders {
+    let text = if model.shows_senders {
         "the map shows who sent each chunk"
     } else {
         "the map shows how each chunk stands"
-    }
+    };
+    model.toast(Tone::Plain, text);
 }
 
 /// Buckets of the map for which the engine is to say who sent them, if it shows that.

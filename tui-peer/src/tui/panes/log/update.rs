@@ -96,3 +96,9 @@ fn written(model: &Model, line: &LogLine) -> String {
     }
     text
 }
+
+/// Stops what comes in from moving the lines, or lets it again.
+pub(crate) fn toggle_paused(model: &mut Model) {
+    let pause = model.log.paused.is_none();
+    model.log.set_paused(pause);
+}

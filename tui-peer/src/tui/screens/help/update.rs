@@ -6,7 +6,7 @@ use super::geometry::last_scroll;
 use crate::tui::action::Action;
 use crate::tui::field::Field;
 use crate::tui::keymap::Key;
-use crate::tui::model::Model;
+use crate::tui::model::{Dialog, Model};
 
 /// Says whether the help stays open.
 pub(crate) fn help_key(
@@ -32,4 +32,9 @@ pub(crate) fn help_key(
     }
     *scroll = (*scroll).min(last_scroll(model, query.text()));
     true
+}
+
+/// Opens the help.
+pub(crate) fn open(model: &mut Model) {
+    model.dialogs.push(Dialog::Help { scroll: 0, query: Field::default() });
 }

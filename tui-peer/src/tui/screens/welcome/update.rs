@@ -23,10 +23,10 @@ pub(crate) fn welcome_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect
         KeyCode::Up | KeyCode::BackTab => turn(model, -1),
         KeyCode::Enter => enter(model, out),
         KeyCode::Esc => escape(model),
-        KeyCode::F(1) => actions::run(model, Action::Help, None, out),
-        KeyCode::F(2) => actions::run(model, Action::Settings, None, out),
+        KeyCode::F(1) => _ = actions::run(model, Action::Help, None, out),
+        KeyCode::F(2) => _ = actions::run(model, Action::Settings, None, out),
         KeyCode::Char('l') if ctrl(key) => out.push(Effect::Redraw),
-        KeyCode::Char('z') if ctrl(key) => actions::run(model, Action::Suspend, None, out),
+        KeyCode::Char('z') if ctrl(key) => _ = actions::run(model, Action::Suspend, None, out),
         KeyCode::Char(c) if !ctrl(key) && !is_typing(model) && shortcut(model, c, out) => {}
         KeyCode::Char('a') if !ctrl(key) && model.welcome.stop == Stop::Listen => {
             let mut any = listen_text(model).parse().unwrap_or(model.snap.me.listen);
@@ -77,8 +77,8 @@ fn is_typing(model: &Model) -> bool {
 
 fn shortcut(model: &mut Model, c: char, out: &mut Vec<Effect>) -> bool {
     match c {
-        'q' => actions::run(model, Action::Quit, None, out),
-        '?' => actions::run(model, Action::Help, None, out),
+        'q' => _ = actions::run(model, Action::Quit, None, out),
+        '?' => _ = actions::run(model, Action::Help, None, out),
         'h' => {
             model.welcome.stop = Stop::Host;
             enter(model, out);

@@ -169,3 +169,11 @@ fn put(list: &mut List, rows: Vec<u32>, total: usize, position: Option<usize>) {
     list.total = total;
     list.find_again(position);
 }
+
+/// Turns the order of the open tab round.
+pub(crate) fn reverse(model: &mut Model, out: &mut Vec<Effect>) {
+    let tab = model.tab;
+    let list = model.list_mut(tab);
+    list.reverse = !list.reverse;
+    renew(model, out);
+}

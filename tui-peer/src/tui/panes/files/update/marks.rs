@@ -8,8 +8,10 @@ use crate::tui::update::moves::step;
 
 /// Most rows marked at once: more are a mistake, and every one becomes a command.
 const MOST: usize = 1000;
+/// Most rows marked by one key with a count.
+const MAX_TIMES: isize = 1000;
 
-pub(crate) fn mark(model: &mut Model) {
+fn mark(model: &mut Model) {
     // By place: with a count, the cursor is ahead of what is known to be selected.
     if let Some(RowKey::Content(id)) = model.row_key(model.tab, model.list().cursor) {
         if !model.marks.remove(&id) {
@@ -88,4 +90,12 @@ pub(crate) fn repeats(action: Action) -> bool {
             action,
             Action::Enter | Action::Why | Action::Contents | Action::MarkAll | Action::MarkRange
         )
+}
+
+/// Marks as many rows from the cursor on.
+pub(crate) fn mark_rows(model: &mut Model, times: isize) {
+    // Not twice on the last row: that would take the mark back.
+    let below = model.list().rows.len().saturating_sub(model.list().cursor);
+    let below = isize::try_from(below).unwrap_or(MAX_TIMES);
+    (0..times.min(below).clamp(1, MAX_TIMES)).for_each(|_| mark(model));
 }
