@@ -20,7 +20,7 @@ use tui_peer::engine::chunks::Chunks;
 use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
 use tui_peer::engine::handle::{HandleParts, channel};
 use tui_peer::engine::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
-use tui_peer::tui::{Options, run};
+use tui_peer::tui::{Options, run, signals};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -48,7 +48,8 @@ async fn main() -> anyhow::Result<()> {
         });
     }
     let table = load::table(Default::default(), tui_peer::tui::keymap::check)?;
-    let reason = run(handle, Options { table, demo: true, ..Options::default() }).await?;
+    let reason =
+        run(handle, Options { table, demo: true, ..Options::default() }, signals()?).await?;
     engine.abort();
     eprintln!("{reason:?}");
     Ok(())

@@ -16,7 +16,7 @@
 //! - [`hooks`]: programs of the user's that run when a download is done or something failed.
 //! - [`metrics`]: numbers and health over HTTP, for machines that watch.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
-//! - `tui`: the full-screen app (feature `tui`).
+//! - `tui`: the full-screen app, `line_mode`: lines and numbered questions instead (feature `tui`).
 //! - `app`: which of them runs.
 //!
 //! Arrows point one way: front ends use [`engine::handle`], [`engine::command`], [`engine::event`],
@@ -40,6 +40,8 @@ pub mod headless;
 pub mod hooks;
 mod json;
 mod leave;
+#[cfg(feature = "tui")]
+pub mod line_mode;
 pub mod logfile;
 pub mod members;
 pub mod metrics;

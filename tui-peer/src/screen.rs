@@ -3,6 +3,9 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::pin::pin;
+
+use anyhow::Context as _;
 
 use crate::args::exit;
 use crate::control::Attached;
@@ -11,6 +14,7 @@ use crate::engine::handle::{EngineHandle, Stop};
 use crate::engine::snapshot::TransferState;
 use crate::hand_over::HandOver;
 use crate::headless::Output;
+use crate::line_mode;
 use crate::logfile::Logs;
 use crate::tui::{self, ExitReason, Options};
 use settings::Table;
@@ -76,9 +80,18 @@ async fn run(
     out: &Output,
 ) -> anyhow::Result<ExitReason> {
     if plain || wants_plain(&|name| std::env::var(name).ok(), out) {
-        tui::run_plain(engine, options).await
+        let units = options.table.units();
+        let attached = options.attached.is_some();
+        let signals = tui::signals()?;
+        crate::leave::watch();
+        let reason = line_mode::run(engine, units, attached, pin!(signals)).await;
+        reason.context("cannot read what is typed")
     } else {
-        tui::run(engine, options).await
+        // Before the terminal is taken: a signal in between must find somebody.
+        let signals = tui::signals()?;
+        crate::leave::before(tui::term::restore);
+        crate::leave::watch();
+        tui::run(engine, options, signals).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tui_peer::engine::command::Reply;
 use tui_peer::engine::handle::channel;
-use tui_peer::tui::{Options, run};
+use tui_peer::tui::{Options, run, signals};
 
 use super::testkit;
 
@@ -135,7 +135,7 @@ impl Toy {
                     }
                 }
             });
-            run(handle, Options::default()).await.unwrap();
+            run(handle, Options::default(), signals().unwrap()).await.unwrap();
         });
     }
 }

@@ -8,7 +8,7 @@
 //! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be
 //! done, and by which keys); [`shell`] (the same without a screen); [`heatmap`], [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`]
 //! (pure helpers); [`app`], [`front`], [`term`], [`output`], [`pace`], [`signs`], [`probe`] (the shell
-//! around it); [`plain`] (the same without a screen).
+//! around it).
 
 pub mod action;
 pub mod app;
@@ -28,7 +28,6 @@ pub mod pace;
 pub mod panes;
 mod panics;
 pub(crate) mod paths;
-pub mod plain;
 pub mod probe;
 pub mod queries;
 pub mod screens;
@@ -77,19 +76,21 @@ pub struct Options {
     pub attached: Option<u32>,
 }
 
-/// Shows the app on the terminal until the user or a signal ends it. The engine runs on: stopping it is
+/// Shows the app on the terminal until the user or one of the [`signals`] ends it. The engine runs on: stopping it is
 /// the caller's business ([`ExitReason`] says how).
 ///
 /// # Errors
 /// If there is no terminal, it goes away, or the key bindings contradict each other.
-pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
+pub async fn run(
+    handle: EngineHandle,
+    options: Options,
+    signals: impl Future<Output = i32>,
+) -> anyhow::Result<ExitReason> {
     let keymap = Keymap::new(&options.table.keys).map_err(|errors| {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("key bindings: {}", all.join("; "))
     })?;
     let env = |name: &str| std::env::var(name).ok();
-    // Before the terminal is taken: a signal in between must find somebody.
-    let signals = signals()?;
     let logs = Logs::shared();
     panics::install(logs.dir().unwrap_or_else(std::env::temp_dir));
     let mut prefs = Prefs::new(options.table, Detected::from(&env));
@@ -139,19 +140,12 @@ pub async fn run(handle: EngineHandle, options: Options) -> anyhow::Result<ExitR
 /// SIGHUP: the terminal hung up.
 const HANGUP: i32 = 1;
 
-/// Lines and numbered questions instead of a screen: its list, its downloads and shares, not all of it.
+/// The number of the first signal that ends the app. They are listened for from now on: to be called before
+/// [`run`].
 ///
 /// # Errors
-/// If there is no input.
-pub async fn run_plain(handle: EngineHandle, options: Options) -> anyhow::Result<ExitReason> {
-    let signals = signals()?;
-    let (units, attached) = (options.table.units(), options.attached.is_some());
-    let reason = plain::run(handle, units, attached, pin!(signals)).await;
-    reason.context("cannot read what is typed")
-}
-
-/// The number of the first signal that ends the app.
-fn signals() -> anyhow::Result<impl Future<Output = i32>> {
+/// If that is not possible.
+pub fn signals() -> anyhow::Result<impl Future<Output = i32>> {
     let mut kinds = Vec::new();
     for (kind, number) in [
         (SignalKind::terminate(), 15),
@@ -160,8 +154,6 @@ fn signals() -> anyhow::Result<impl Future<Output = i32>> {
     ] {
         kinds.push((signal(kind).context("cannot listen for signals")?, number));
     }
-    crate::leave::before(term::restore);
-    crate::leave::watch();
     Ok(async move {
         let waits = kinds.iter_mut().map(|(kind, number)| {
             Box::pin(async move {

@@ -8,9 +8,9 @@ use tui_peer::act::Verb;
 use tui_peer::engine::command::Command;
 use tui_peer::engine::event::{Event, Level, Target, What};
 use tui_peer::engine::snapshot::{NetState, TransferState};
+use tui_peer::line_mode::{Out, Plain};
 use tui_peer::tui::model::Sort;
 use tui_peer::tui::msg::{Effect, Msg};
-use tui_peer::tui::plain::{Out, Plain};
 
 use super::stage::Stage;
 use super::testkit;

@@ -87,7 +87,9 @@ fn front_ends_know_only_the_handle_of_the_engine() {
         "handle", "command", "event", "figures", "replay", "snapshot", "chunks", "why", "config",
         "library",
     ];
-    for dir in ["src/headless", "src/control", "src/hooks", "src/metrics", "src/tui"] {
+    for dir in
+        ["src/headless", "src/control", "src/hooks", "src/line_mode", "src/metrics", "src/tui"]
+    {
         if dir == "src/tui" && !Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).exists() {
             continue;
         }

@@ -10,15 +10,16 @@ use tokio::sync::mpsc;
 
 use settings::Units;
 
-use super::filter::fold;
-use super::{ExitReason, format, words};
 use crate::act::{Verb, Wish, plan};
 use crate::args::parse_line;
 use crate::engine::command::{Command, Download, Selection};
 use crate::engine::event::{Event, Level, What};
 use crate::engine::handle::EngineHandle;
 use crate::engine::snapshot::{BanRow, NetState, Snapshot, Transfer};
+use crate::filter::fold;
 use crate::find;
+use crate::format;
+use crate::tui::{ExitReason, words};
 
 /// Files listed at once; a filter finds the others.
 const PAGE: usize = 20;
