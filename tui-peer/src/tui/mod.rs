@@ -5,10 +5,11 @@
 //! [`app::drive`] carries out. The loop sleeps when nothing happens. Of the engine only its handle,
 //! commands, events and snapshots are used.
 //!
-//! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be
-//! done, and by which keys); [`shell`] (the same without a screen); [`heatmap`], [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`]
-//! (pure helpers); [`app`], [`front`], [`term`], [`output`], [`pace`], [`signs`], [`probe`] (the shell
-//! around it).
+//! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be done, and by
+//! which keys); [`shell`] (the same without a screen); [`panes`], `dialogs` and [`screens`] (a folder for each, with
+//! its state, geometry, update and view); [`queries`] (what update and view both ask a model); [`heatmap`],
+//! [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`], `ui` (pure helpers); [`app`], [`front`], [`term`],
+//! [`output`], [`pace`], [`signs`], [`probe`] (the shell around it).
 
 pub mod action;
 pub mod app;

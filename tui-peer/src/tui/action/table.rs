@@ -99,7 +99,7 @@ macro_rules! action_table {
             Why "why" File FILE ["i"] "why is this slow or stuck?", "explain info",
                 Command("status"), explained, |it| explain_selected(it.model);
             Holders "who-has" File FILE ["w"] "who has which chunks", "swarm peers copies pieces bitfield",
-                Screen("it is a picture; status counts the sources"), holders, |it| swarm::update::toggle(it.model);
+                Screen("it is a picture; status counts the sources"), holders, |it| holders::update::toggle(it.model);
             Senders "who-sent" File FILE ["M"] "map: who sent it / how it stands", "colours sources senders mode",
                 LOOKS, always, |it| chunks::update::toggle_senders(it.model);
             Mark "mark" File FILES ["space"] "mark", "select",

@@ -17,7 +17,7 @@ use crate::tui::dialogs::{contents, link, palette, picks, share, sort};
 use crate::tui::model::{Dialog, Model, Pane, PickKind, Tab, Tone};
 use crate::tui::msg::Effect;
 use crate::tui::panes::files::update::{lists, marks};
-use crate::tui::panes::{chunks, graph, log, swarm};
+use crate::tui::panes::{chunks, graph, holders, log};
 use crate::tui::queries::can;
 use crate::tui::screens::{help, settings};
 

@@ -26,7 +26,7 @@ use crate::engine::event::{Event, Level, What};
 use crate::engine::snapshot::{NetState, Snapshot};
 use crate::tui::dialogs::{self, contents, share};
 use crate::tui::panes::files::update::{crowd, filtering, lists, owned};
-use crate::tui::panes::{chunks, graph, log, swarm};
+use crate::tui::panes::{chunks, graph, holders, log};
 use crate::tui::screens::settings;
 
 /// Bans told in the banner at once; the others are in the log.
@@ -240,7 +240,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     }
     crowd::open(model);
     focus::settle(model);
-    swarm::update::settle_open(model);
+    holders::update::settle_open(model);
     if model.details && !matches!(model.focus, Pane::Chunks | Pane::Sources) {
         model.focus = Pane::Chunks;
     }
@@ -270,7 +270,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     log::update::settle(model, areas.log);
     chunks::update::settle(model, &mut *out);
     graph::update::settle(model);
-    let wanted = (model.selected(), swarm::update::look(model));
+    let wanted = (model.selected(), holders::update::look(model));
     if wanted != model.asked_focus {
         model.asked_focus = wanted;
         out.push(Effect::Focus(wanted.0, wanted.1));

@@ -10,7 +10,7 @@ use crate::tui::model::{Model, Pane, Tab, Tone};
 use crate::tui::msg::Effect;
 use crate::tui::panes::chunks::geometry::map_area;
 use crate::tui::panes::files::update::{crowd, filtering, lists};
-use crate::tui::panes::{chunks, swarm};
+use crate::tui::panes::{chunks, holders};
 use crate::tui::queries::kind;
 
 fn page(model: &Model) -> isize {
@@ -85,7 +85,7 @@ pub(crate) fn next_active(model: &mut Model) {
 
 pub(crate) fn enter(model: &mut Model, out: &mut Vec<Effect>) {
     match model.focus {
-        _ if model.swarm.open => swarm::update::about(model),
+        _ if model.swarm.open => holders::update::about(model),
         _ if model.details && kind(model) == Some(Kind::Folder) => {
             contents::update::open(model, out)
         }

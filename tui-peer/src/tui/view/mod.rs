@@ -11,7 +11,7 @@ use super::layout::Class;
 use super::model::Model;
 use super::theme::Glyphs;
 use crate::tui::dialogs;
-use crate::tui::panes::{chunks, details, files, graph, log, sources, swarm, transfers};
+use crate::tui::panes::{chunks, details, files, graph, holders, log, sources, transfers};
 use crate::tui::screens::welcome;
 
 /// Draws everything.
@@ -35,7 +35,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         details::view::info(model, buf, areas.info);
         chunks::view::draw(model, buf, areas.chunks);
         if model.swarm.open {
-            swarm::view::draw(model, buf, areas.sources);
+            holders::view::draw(model, buf, areas.sources);
         } else {
             sources::view::draw(model, buf, areas.sources);
         }

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::tui::layout::inside;
 use crate::tui::model::Model;
-use crate::tui::panes::swarm;
+use crate::tui::panes::holders;
 
 /// Rows of the map that words and legend must leave it.
 pub(crate) const MIN_MAP: u16 = 3;
@@ -14,7 +14,7 @@ pub(crate) const MIN_MAP: u16 = 3;
 pub fn map_area(model: &Model) -> Rect {
     let areas = model.areas();
     if model.swarm.open {
-        return swarm::geometry::own_strip(model);
+        return holders::geometry::own_strip(model);
     }
     if areas.chunks.is_empty() {
         // The small layout has the map of one line in its summary.

@@ -2,7 +2,7 @@
 
 use crate::engine::snapshot::{Look, MAX_BUCKETS, MAX_STRIPS, StripWish};
 use crate::tui::model::{Dialog, List, Model, Pane, Tone};
-use crate::tui::panes::swarm::geometry::{own_strip, peer_rows};
+use crate::tui::panes::holders::geometry::{own_strip, peer_rows};
 use crate::tui::queries::peer;
 use crate::tui::update::wishes::peer_lines;
 use crate::tui::{format, heatmap};

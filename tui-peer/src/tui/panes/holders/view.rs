@@ -10,7 +10,7 @@ use crate::tui::format;
 use crate::tui::heatmap::{Mode, Standing, buckets};
 use crate::tui::model::{Model, Pane};
 use crate::tui::panes::chunks::view::cells::cells;
-use crate::tui::panes::swarm::geometry::{ABOVE, BELOW, Columns, HAS, own_strip, peer_rows};
+use crate::tui::panes::holders::geometry::{ABOVE, BELOW, Columns, HAS, own_strip, peer_rows};
 use crate::tui::theme::{Glyphs, Theme};
 use crate::tui::ui::paint::{self, Piece};
 
