@@ -4,32 +4,27 @@
 //!
 //! - [`args`]: what the user typed; the crate [`settings`]: what that, the environment and the configuration file say.
 //! - [`act`]: what a running peer can be told, by the shell, line by line or on the screen; [`find`]: what names mean.
-//! - [`engine`]: the async shell around the pure crate [`swarm`] (who is asked for what, who is served, who is
-//!   believed): connections, disk, shares, the tracker.
+//! - [`engine`]: the crate of that name, as far as it may be known here: its `api`.
 //! - [`logfile`]: what is written down.
 //! - `scratch`: folders of one run, for what nothing is to be remembered of.
 //! - `hand_over`: what goes on in the background.
 //! - `leave`: the second signal ends the program, whatever hangs.
 //! - [`mod@format`]: numbers and names as people read them, on the screen and in the shell.
 //! - [`filter`]: the language in which files are searched for, in the app and by `ls`.
-//! - [`members`]: who is in the network, and whose its files are; `pattern`: which files of a folder are meant.
+//! - [`members`]: who is in the network, and whose its files are.
 //! - [`hooks`]: programs of the user's that run when a download is done or something failed.
 //! - [`metrics`]: numbers and health over HTTP, for machines that watch.
 //! - [`headless`]: the peer without a screen; [`demo`]: a whole network on one machine.
 //! - `tui`: the full-screen app, `line_mode`: lines and numbered questions instead (feature `tui`).
 //! - `app`: which of them runs.
 //!
-//! Arrows point one way: front ends use [`engine::handle`], [`engine::command`], [`engine::event`],
-//! [`engine::snapshot`], [`engine::config`] and (for `hash` and `verify`, which need no engine)
-//! [`engine::library`], and nothing else of the engine; the engine knows no front end. `tests/tidy` holds this;
-//! that `swarm` knows only `common` its manifest holds.
+//! Arrows point one way: the engine is a crate of its own and knows none of this; its `api` is all it shows.
 
 pub mod act;
 mod app;
 pub mod args;
 pub mod control;
 pub mod demo;
-pub mod engine;
 pub mod filter;
 pub mod find;
 pub mod format;
@@ -45,7 +40,6 @@ pub mod line_mode;
 pub mod logfile;
 pub mod members;
 pub mod metrics;
-mod pattern;
 mod scratch;
 #[cfg(feature = "tui")]
 mod screen;
@@ -53,3 +47,8 @@ mod screen;
 pub mod tui;
 
 pub use app::run;
+
+/// All that may be known of the engine.
+pub mod engine {
+    pub use ::engine::api::*;
+}

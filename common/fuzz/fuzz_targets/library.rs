@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tui_peer::fuzzing::library(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| engine::fuzzing::library(bytes));

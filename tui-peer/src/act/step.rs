@@ -128,7 +128,7 @@ impl Refused {
             CommandErrorKind::Invalid => ("refused", "tui-peer status"),
             CommandErrorKind::Stopped => ("stopped", "start it, then run this again"),
         };
-        let exit = error.kind.exit();
+        let exit = exit::of(error.kind);
         let message = match &about {
             About::Content { name, .. } if !error.message.contains(&**name) => {
                 format!("{name}: {}", error.message)

@@ -23,7 +23,8 @@ pub(super) fn trace(table: &Table, verbose: u8, screen: bool) {
     // Checked when the settings were read.
     logs.set_level(parse_level(&table.text(Item::LogLevel)).unwrap_or(Level::Info));
     let stderr = (verbose >= TRACED && !screen).then(|| {
-        let filter = Targets::new().with_target("tui_peer", LevelFilter::DEBUG);
+        let ours = ["tui_peer", "engine"].map(|name| (name, LevelFilter::DEBUG));
+        let filter = Targets::new().with_targets(ours);
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter)
     });
     let to = tracing_subscriber::registry().with(LogLayer::new(logs)).with(stderr);

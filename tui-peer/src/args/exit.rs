@@ -39,15 +39,13 @@ pub const PIPE: u8 = 141;
 /// Stopped by SIGTERM.
 pub const TERMINATED: u8 = 143;
 
-impl CommandErrorKind {
-    /// The exit code of a command that the engine refused so.
-    pub fn exit(self) -> u8 {
-        match self {
-            Self::NotFound => NOT_FOUND,
-            Self::Io => IO,
-            Self::Permission => PERMISSION,
-            Self::Invalid | Self::Stopped => OTHER,
-        }
+/// The exit code of a command that the engine refused so.
+pub fn of(kind: CommandErrorKind) -> u8 {
+    match kind {
+        CommandErrorKind::NotFound => NOT_FOUND,
+        CommandErrorKind::Io => IO,
+        CommandErrorKind::Permission => PERMISSION,
+        CommandErrorKind::Invalid | CommandErrorKind::Stopped => OTHER,
     }
 }
 

@@ -4,15 +4,13 @@ pub(super) use common::control::{decode, read, read_bytes, write};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::KNOWS;
 use crate::engine::command::{Command, CommandError, Reply};
 use crate::engine::event::Event;
 use crate::engine::snapshot::{CatalogueRow, Snapshot};
 
 /// Counts up when a message changes so that the two ends would misunderstand each other.
 pub const PROTOCOL: u16 = 1;
-/// Counts up when a command, a choice within one, or an event is added that an earlier version cannot read
-/// ([`Command::since`], [`Event::for_older`]).
-pub const KNOWS: u16 = 3;
 /// Longest frame to the running peer: a command. The largest chooses files of a folder by their paths.
 pub const MAX_REQUEST: u32 = 4 << 20;
 /// Longest frame from the running peer. The largest are a folder's listing (100,000 files with two paths

@@ -206,7 +206,7 @@ async fn resolve(
             Err(error) => {
                 let (word, hint) = refusal(error.kind);
                 out.error(word, &format!("{what}: {}", error.message), hint);
-                *fate = Fate::Failed(error.kind.exit());
+                *fate = Fate::Failed(exit::of(error.kind));
             }
         }
     }

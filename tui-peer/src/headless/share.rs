@@ -44,7 +44,7 @@ async fn ask(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
         let asked = ask_for(&peer.engine, path.clone(), wish.name.clone(), watched(wish)).await;
         if let Err(error) = asked {
             out.error("share", &error.message, "check the path");
-            failed.push(error.kind.exit());
+            failed.push(exit::of(error.kind));
             continue;
         }
         out.json(&with_path(json!({"event": "sharing"}), "path", &path));
@@ -90,7 +90,7 @@ async fn share_and_wait(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
             Ok(shared) => said(&shared, out).err(),
             Err(Failed::Refused(error)) => {
                 out.error("share", &error.message, "check the path");
-                Some(error.kind.exit())
+                Some(exit::of(error.kind))
             }
             Err(Failed::Share(why, hint)) => {
                 out.error("share", &why, &hint);
@@ -248,7 +248,7 @@ pub async fn unshare(peer: Attached, wish: &Unshare, out: &mut Output) -> u8 {
             Ok(_) => gone(&id, &name, out),
             Err(error) => {
                 out.error("unshare", &error.message, "tui-peer status lists what there is");
-                failed.push(error.kind.exit());
+                failed.push(exit::of(error.kind));
             }
         }
     }

@@ -30,8 +30,8 @@ use crate::engine::chunks::Chunks;
 use crate::engine::command::{Command, Download, Reply, Selection};
 use crate::engine::event::{Event, What};
 use crate::engine::handle::{EngineHandle, Events, Stop};
+use crate::engine::pattern::{PathPattern, is_pattern, with_folders};
 use crate::engine::snapshot::{ChunkState, FolderEntry, Look, NetState, Snapshot, TransferState};
-use crate::pattern::{PathPattern, is_pattern, with_folders};
 
 /// The line at the bottom, and looks at whether somebody still reads, this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -229,7 +229,7 @@ impl Work<'_> {
         for command in all {
             if let Err(error) = self.engine.call(command).await {
                 out.error("get", &error.message, LIST);
-                return Err(error.kind.exit());
+                return Err(exit::of(error.kind));
             }
         }
         self.id = Some(id);
@@ -250,7 +250,7 @@ impl Work<'_> {
         let select = Command::Select { id, files: Selection::Paths(vec![raw]) };
         self.engine.call(select).await.map(drop).map_err(|error| {
             out.error("files", &error.message, "run it again");
-            error.kind.exit()
+            exit::of(error.kind)
         })
     }
 

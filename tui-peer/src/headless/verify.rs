@@ -125,7 +125,7 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
         }
         if let Err(error) = peer.engine.call(Command::Verify { id: transfer.id }).await {
             out.error("verify", &error.message, "tui-peer status lists what there is");
-            code = error.kind.exit();
+            code = exit::of(error.kind);
             continue;
         }
         let verdict = verdict(&peer.engine, &transfer.id, &mut events);

@@ -52,7 +52,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
 }
 
 fn is_ours(target: &str) -> bool {
-    ["tui_peer", "tracker", "shoal_common"].iter().any(|name| target.starts_with(name))
+    ["tui_peer", "engine", "tracker", "shoal_common"].iter().any(|name| target.starts_with(name))
 }
 
 fn level(of: tracing::Level) -> Option<Level> {
@@ -115,7 +115,7 @@ mod tests {
         logs.watch(true);
         let subscriber = tracing_subscriber::registry().with(LogLayer::new(logs.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(target: "tui_peer::engine::disk", n = 3, "slow {}", "disk");
+            tracing::warn!(target: "engine::disk", n = 3, "slow {}", "disk");
             tracing::error!(target: "rustls", "not ours");
             tracing::trace!(target: "tui_peer", "too much");
         });

@@ -223,7 +223,7 @@ fn not_shared(failed: Failed, out: &mut Output) -> u8 {
     match failed {
         Failed::Refused(error) => {
             out.error("share", &error.message, "check the path");
-            error.kind.exit()
+            exit::of(error.kind)
         }
         Failed::Share(why, hint) => {
             out.error("share", &why, &hint);

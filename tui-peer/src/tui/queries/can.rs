@@ -117,7 +117,7 @@ fn to_watch(model: &Model) -> Possible {
     }
     target(model)?;
     need(!is(model, |t| t.state == TransferState::Sharing), "it is here already")?;
-    if !model.selected_row().is_some_and(|row| row.sources > 0) {
+    if model.selected_row().is_none_or(|row| row.sources == 0) {
         return Ok(());
     }
     let downloads = model.keymap.and(": ", Action::Download, "downloads it");

@@ -1,0 +1,175 @@
+//! Keeps a connection to the tracker up: connect, talk, and when it ends say so, wait, start again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::limits::MAX_TRACKER_FRAME;
+use common::wire::tracker::{Reply, Request};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::backoff::Backoff;
+use super::connect::{Ended, Link, connect};
+use super::mirror::Mirror;
+use super::patience::Patience;
+use super::requests::Pending;
+use super::sources::Sources;
+use super::{AnnouncerConfig, Shared, TrackerEvent};
+use crate::api::snapshot::NetState;
+
+/// Time for LEAVE to be acknowledged; less than the session gives us in all.
+const FAREWELL: Duration = Duration::from_millis(1500);
+/// Time for the connection to be closed in good order after that.
+const CLOSE: Duration = Duration::from_millis(200);
+
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Run,
+    /// Take leave of the tracker, then end.
+    Leave,
+    /// End.
+    Close,
+}
+
+pub(super) struct Client {
+    pub(super) config: AnnouncerConfig,
+    pub(super) shared: Arc<Shared>,
+    stop: watch::Receiver<Phase>,
+    events: mpsc::Sender<TrackerEvent>,
+    rng: fastrand::Rng,
+    pub(super) patience: Patience,
+    pub(super) backoff: Backoff,
+    pub(super) mirror: Mirror,
+    pub(super) sources: Sources,
+    /// Of the last welcome.
+    pub(super) epoch: Option<u64>,
+    /// Since when we have no connection.
+    lost: Option<Instant>,
+    /// The last hello was not answered by a welcome. The next goes alone: who closes a connection without having
+    /// read all of it may lose its own last words, and they say why we are not let in.
+    alone: bool,
+    /// The open connection; kept here so that it survives when talking is interrupted.
+    pub(super) link: Option<Link>,
+}
+
+impl Client {
+    pub(super) fn new(
+        config: AnnouncerConfig,
+        shared: Arc<Shared>,
+        stop: watch::Receiver<Phase>,
+        events: mpsc::Sender<TrackerEvent>,
+        (rng, patience): (fastrand::Rng, Patience),
+    ) -> Self {
+        Self {
+            sources: Sources::new(config.identity.peer_id()),
+            config,
+            shared,
+            stop,
+            events,
+            rng,
+            patience,
+            backoff: Backoff::default(),
+            mirror: Mirror::default(),
+            epoch: None,
+            lost: None,
+            alone: false,
+            link: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            // An error is a session that is gone.
+            _ = stop.wait_for(|phase| *phase != Phase::Run) => {}
+            () = self.keep_up() => {}
+        }
+        let phase = *stop.borrow();
+        if let (Phase::Leave, Some(link)) = (phase, self.link.take()) {
+            self.farewell(link).await;
+        }
+    }
+
+    async fn keep_up(&mut self) {
+        self.tell(TrackerEvent::State(NetState::Connecting)).await;
+        loop {
+            let (ended, lived) = self.once().await;
+            self.shared.desired().asks.lost();
+            self.link = None;
+            let pause = self.backoff.wait(ended.why(), lived, &mut self.rng);
+            let state = self.state_after(&ended, pause);
+            self.tell(TrackerEvent::State(state)).await;
+            tokio::select! {
+                () = tokio::time::sleep((self.patience.pause)(pause)) => {}
+                () = self.shared.hurry.notified() => self.backoff.reset(),
+            }
+        }
+    }
+
+    /// One connection, from the first attempt to its end; and how long it was up.
+    async fn once(&mut self) -> (Ended, Duration) {
+        let Self { config, shared, mirror, alone, .. } = self;
+        let opening = || {
+            let mut desired = shared.desired();
+            mirror.connected();
+            let digest = desired.hello();
+            let early = match std::mem::replace(alone, true) {
+                true => Vec::new(),
+                false => desired.early(Instant::now(), || mirror.ask_page()),
+            };
+            (digest, early)
+        };
+        let link = match connect(config, opening).await {
+            Ok(link) => link,
+            Err(ended) => return (ended, Duration::ZERO),
+        };
+        self.link = Some(link);
+        (self.lost, self.alone) = (None, false);
+        let up = Instant::now();
+        match self.talk().await {
+            Ok(never) => match never {},
+            Err(ended) => (ended, up.elapsed()),
+        }
+    }
+
+    fn state_after(&mut self, ended: &Ended, pause: Duration) -> NetState {
+        if let Some(why) = ended.rejected(&self.config.join.address()) {
+            self.lost = None;
+            return NetState::Rejected { why };
+        }
+        let now = Instant::now();
+        let since = *self.lost.get_or_insert(now);
+        NetState::Lost { since, retry_at: now + pause, why: ended.to_string() }
+    }
+
+    /// Says goodbye and waits for the answer. Progress not told yet does not matter any more.
+    async fn farewell(&mut self, mut link: Link) {
+        let goodbye = async {
+            let q = {
+                let mut desired = self.shared.desired();
+                desired.requests.ask(Pending::Leave, Instant::now())
+            };
+            let leave = Request::Leave { q };
+            link.writer.write(leave.kind(), &leave.body()).await?;
+            link.writer.flush().await?;
+            loop {
+                let frame = link.reader.read(MAX_TRACKER_FRAME).await?;
+                match Reply::decode(frame.kind, &frame.body)? {
+                    Some(Reply::Done { q: answered }) if answered == q => return Ok(()),
+                    Some(Reply::Error { q: answered, .. }) if answered == q => return Ok(()),
+                    _ => {}
+                }
+            }
+        };
+        // A tracker that does not answer is not waited for.
+        let _: Result<Result<(), Ended>, _> = timeout(FAREWELL, goodbye).await;
+        let _ = timeout(CLOSE, link.writer.shutdown()).await;
+    }
+
+    /// Tells the session. One that is gone shows in `stop`.
+    pub(super) async fn tell(&self, event: TrackerEvent) {
+        let _ = self.events.send(event).await;
+    }
+}

@@ -1,0 +1,276 @@
+//! From a join string to a welcome, or to a reason why not.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use common::channel::{
+    Channel, ChannelError, FrameError, Purpose, Secure, SecureReader, SecureWriter,
+};
+use common::id::Hash;
+use common::join::JoinString;
+use common::limits::{
+    MAX_ADDRS, MAX_AGENT, MAX_FRAME_BEFORE_HELLO, MAX_MEMBERSHIP, MAX_NICK, PROTOCOL_MIN,
+    PROTOCOL_VERSION,
+};
+use common::names::{cut, show};
+use common::wire::tracker::{Hello, Reply, Request, Welcome};
+use common::wire::{Code, WireError};
+use futures_util::future::join_all;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::AnnouncerConfig;
+use super::addrs::Place;
+use super::backoff::{LONGEST_SPREAD, Why};
+use crate::conn;
+
+/// Time for the name of the tracker to be found.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the TLS handshake.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for WELCOME.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(5);
+/// Role under which a peer proves that it knows the network's secret.
+const PROOF_ROLE: &str = "peer";
+
+/// Why a connection did not come up, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("cannot find the address of {0}: {1}; check the name and your network")]
+    Resolve(String, #[source] std::io::Error),
+    #[error("cannot reach {0}: {1}")]
+    Connect(String, #[source] std::io::Error),
+    #[error("{0} does not answer")]
+    Silent(String),
+    #[error("the tracker does not answer any more")]
+    Timeout,
+    #[error("{0}")]
+    Channel(#[from] ChannelError),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("the tracker sent something wrong: {0}")]
+    Wire(#[from] WireError),
+    #[error("the tracker sent something wrong: {0}")]
+    Protocol(&'static str),
+    #[error("the tracker refused us: {}", show(.text))]
+    Refused { code: Code, text: String, retry_ms: u32 },
+    #[error("the tracker speaks protocol version {0}")]
+    Version(u8),
+    #[error("the tracker is going away")]
+    Goaway(u32),
+}
+
+/// An open connection.
+pub(super) struct Link {
+    pub(super) reader: SecureReader<TcpStream>,
+    pub(super) writer: SecureWriter<TcpStream>,
+    pub(super) place: Place,
+    pub(super) welcome: Welcome,
+    /// When `welcome` came.
+    pub(super) came: Instant,
+    /// How long it took from our hello.
+    pub(super) took: Duration,
+}
+
+impl Ended {
+    /// How long to wait then.
+    pub(super) fn why(&self) -> Why {
+        match self {
+            Self::Goaway(delay_ms) => {
+                let pause = Duration::from_millis(u64::from(*delay_ms));
+                Why::Asked(pause.min(LONGEST_SPREAD))
+            }
+            Self::Refused { retry_ms, .. } if *retry_ms > 0 && self.rejected("").is_none() => {
+                Why::Asked(Duration::from_millis(u64::from(*retry_ms)))
+            }
+            _ if self.rejected("").is_some() => Why::Refused,
+            _ => Why::Broken,
+        }
+    }
+
+    /// For what a person has to mend, not time: what happened, and what to do.
+    pub(super) fn rejected(&self, address: &str) -> Option<String> {
+        Some(match self {
+            Self::Channel(error @ ChannelError::WrongKey { .. }) => format!(
+                "the tracker at {address} is not the one of the join string ({error}): the join string is outdated, or somebody stands in between; ask for a new join string"
+            ),
+            Self::Refused { code: Code::Auth, text, .. } => format!(
+                "the tracker at {address} does not let us in (wrong or missing secret): {}",
+                show(text)
+            ),
+            Self::Refused { code: Code::Version, .. } | Self::Version(_) => format!(
+                "the tracker at {address} speaks another protocol version; update the older program"
+            ),
+            Self::Refused { code: Code::Duplicate, .. } => format!(
+                "another program with the same identity is connected to the tracker at {address}; stop one of the two, or give it a state folder of its own"
+            ),
+            Self::Refused {
+                code: Code::NotMember | Code::Revoked | Code::NotPermitted,
+                text,
+                ..
+            } => format!(
+                "the tracker at {address} does not let us in: {}; ask its owner",
+                show(text)
+            ),
+            _ => return None,
+        })
+    }
+}
+
+/// Reaches the tracker, makes sure it is the one of the join string, says HELLO. `opening` is asked at the last
+/// moment for the digest of our shares, and for what is asked at once: that is read there after HELLO was found right,
+/// and answered after WELCOME, by trackers of every version.
+pub(super) async fn connect(
+    config: &AnnouncerConfig,
+    opening: impl FnOnce() -> (Hash, Vec<Request>),
+) -> Result<Link, Ended> {
+    let join = &config.join;
+    let address = join.address();
+    let (secure, tracker) = reach(&Channel::new(&config.identity)?, join).await?;
+    let proof =
+        join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
+    let (digest, early) = opening();
+    let hello = Request::Hello(Hello {
+        versions: (PROTOCOL_MIN, PROTOCOL_VERSION),
+        agent: cut(&config.agent, MAX_AGENT).to_owned(),
+        nick: cut(&config.nick, MAX_NICK).to_owned(),
+        port: config.port,
+        local: config.local.iter().take(MAX_ADDRS).copied().collect(),
+        proof,
+        digest,
+    });
+    let (mut reader, mut writer) = secure.into_frames();
+    let asked = Instant::now();
+    let answer = async {
+        writer.write(hello.kind(), &hello.body()).await?;
+        for request in early {
+            writer.write(request.kind(), &request.body()).await?;
+        }
+        writer.flush().await?;
+        let frame = reader.read(MAX_FRAME_BEFORE_HELLO).await?;
+        Ok::<_, Ended>(Reply::decode(frame.kind, &frame.body)?)
+    };
+    let answer = timeout(WELCOME_TIMEOUT, answer).await.map_err(|_| Ended::Silent(address))??;
+    match answer {
+        Some(Reply::Welcome(welcome)) => {
+            check(&welcome)?;
+            let place = Place { tracker, observed: welcome.observed };
+            let came = Instant::now();
+            Ok(Link { reader, writer, place, welcome, came, took: came.duration_since(asked) })
+        }
+        Some(Reply::Error { code, text, retry_ms, .. }) => {
+            Err(Ended::Refused { code, text, retry_ms })
+        }
+        Some(Reply::Goaway { delay_ms }) => Err(Ended::Goaway(delay_ms)),
+        _ => Err(Ended::Protocol("no welcome")),
+    }
+}
+
+/// The first of the tracker's addresses behind which its key is. A private address means another machine
+/// in another network, so one with the wrong key behind it is no reason to give up the rest.
+async fn reach(
+    channel: &Channel,
+    join: &JoinString,
+) -> Result<(Secure<TcpStream>, SocketAddr), Ended> {
+    let (address, key) = (join.address(), join.tracker());
+    let mut left = resolve(join).await?;
+    let mut failed = None;
+    while !left.is_empty() {
+        let (stream, tracker) = match conn::connect(&left).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                left.drain(..left.len().min(conn::MAX_TRIES));
+                failed = failed.or(Some(Ended::Connect(address.clone(), error)));
+                continue;
+            }
+        };
+        // Small requests should not wait for more.
+        let _ = stream.set_nodelay(true);
+        let secure = channel.connect(stream, &key, Purpose::Tracker);
+        match timeout(TLS_TIMEOUT, secure).await {
+            Ok(Ok(secure)) => return Ok((secure, tracker)),
+            // What was wrong there tells more than that others are silent.
+            Ok(Err(error)) => failed = Some(error.into()),
+            Err(_) => failed = failed.or(Some(Ended::Silent(address.clone()))),
+        }
+        left.retain(|addr| *addr != tracker);
+    }
+    Err(failed.unwrap_or(Ended::Silent(address)))
+}
+
+/// All addresses of the tracker, in the order they are to be tried.
+async fn resolve(join: &JoinString) -> Result<Vec<SocketAddr>, Ended> {
+    let lookups = join.hosts().map(|host| timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(host)));
+    let (mut all, mut failed) = (Vec::new(), None);
+    for found in join_all(lookups).await {
+        match found.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+            Ok(found) => {
+                let found: Vec<SocketAddr> = found.collect();
+                all.extend(alternating(&found));
+            }
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let mut once = HashSet::new();
+    all.retain(|addr| once.insert(*addr));
+    match failed {
+        Some(error) if all.is_empty() => Err(Ended::Resolve(join.address(), error)),
+        _ => Ok(all),
+    }
+}
+
+/// Whether a welcome is one we can live with.
+pub(super) fn check(welcome: &Welcome) -> Result<(), Ended> {
+    if !(PROTOCOL_MIN..=PROTOCOL_VERSION).contains(&welcome.version) {
+        return Err(Ended::Version(welcome.version));
+    }
+    if welcome.membership.len() > MAX_MEMBERSHIP {
+        return Err(Ended::Protocol("a membership that is too long"));
+    }
+    Ok(())
+}
+
+/// IPv6 and IPv4 in turn, beginning with the family the system puts first (RFC 8305).
+fn alternating(found: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (a, b): (Vec<_>, Vec<_>) =
+        found.iter().copied().partition(|addr| addr.is_ipv6() == first_v6);
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    let mut turns = Vec::with_capacity(found.len());
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return turns,
+            (one, other) => turns.extend(one.into_iter().chain(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let addrs = |list: &[&str]| -> Vec<SocketAddr> {
+            list.iter().map(|addr| addr.parse().unwrap()).collect()
+        };
+        let found = addrs(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "1.1.1.2:1"]);
+        let turns = addrs(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "[::3]:1"]);
+        assert_eq!(alternating(&found), turns);
+        assert!(alternating(&[]).is_empty());
+    }
+
+    #[test]
+    fn only_what_a_person_must_mend_is_a_rejection() {
+        let refused = |code, retry_ms| Ended::Refused { code, text: "x\u{1b}".into(), retry_ms };
+        let auth = refused(Code::Auth, 0);
+        assert_eq!(auth.why(), Why::Refused);
+        let text = auth.rejected("t:1").unwrap();
+        assert!(text.contains("t:1") && text.contains("secret") && !text.contains('\u{1b}'));
+        assert_eq!(refused(Code::Busy, 700).why(), Why::Asked(Duration::from_millis(700)));
+        assert_eq!(refused(Code::Busy, 0).why(), Why::Broken);
+        assert_eq!(Ended::Goaway(5).why(), Why::Asked(Duration::from_millis(5)));
+        assert!(Ended::Timeout.rejected("t:1").is_none());
+    }
+}

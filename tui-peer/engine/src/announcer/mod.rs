@@ -1,0 +1,251 @@
+//! The tracker client: one task per joined network that owns the standing connection and what the
+//! tracker should know, so that after any interruption it puts everything right by itself.
+//!
+//! - [`desired`]: PURE. What the tracker should know, and the messages that get it there;
+//!   [`progress`] is its part about unfinished downloads, [`requests`] what waits for answers,
+//!   [`asks`] what somebody wants to know who looks.
+//! - [`mirror`]: PURE. The catalogue as the tracker tells it.
+//! - [`sources`], [`addrs`]: PURE. Who has what, and which announced addresses may be dialled.
+//! - [`backoff`]: PURE. When to try again.
+//! - [`connect`]: from a join string to a welcome; [`client`]: keeps a connection up; [`talk`]: one
+//!   open connection.
+//!
+//! Setting what the tracker should know never waits and is never lost: it goes into the desired state,
+//! and the task is woken to make it true.
+
+mod addrs;
+mod asks;
+mod backoff;
+mod client;
+mod connect;
+mod desired;
+mod mirror;
+mod patience;
+mod progress;
+mod requests;
+mod sources;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::chunk_set::ChunkSet;
+use common::id::{ContentId, PeerId};
+use common::identity::Identity;
+use common::join::JoinString;
+use common::wire::tracker::FileMeta;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::tracker_clock::Reading;
+use crate::api::snapshot::{Catalogue, NetState};
+use asks::Answering;
+pub(crate) use asks::Ask;
+use client::Phase;
+use desired::Desired;
+use patience::Patience;
+
+/// Events waiting for the session. While they wait nothing more is read from the tracker.
+const EVENT_QUEUE: usize = 256;
+/// Longest time that leaving takes.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Who we are and where the tracker is.
+#[derive(Debug, Clone)]
+pub(crate) struct AnnouncerConfig {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) join: JoinString,
+    /// Our name for others; cut if it is too long for the wire.
+    pub(crate) nick: String,
+    /// The port we listen on.
+    pub(crate) port: u16,
+    /// Addresses for peers behind the same router; the first eight are used.
+    pub(crate) local: Vec<SocketAddr>,
+    /// Program and version.
+    pub(crate) agent: String,
+}
+
+/// A peer that has (part of) a content. Never ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourceInfo {
+    pub(crate) peer: PeerId,
+    /// Safe to show.
+    pub(crate) nick: String,
+    /// Those that may be dialled (protocol.md 7); may be none.
+    pub(crate) addrs: Vec<SocketAddr>,
+    /// Chunks it has, by the tracker's word.
+    pub(crate) have: u32,
+    /// Which, if the tracker said and the number of chunks is known.
+    pub(crate) set: Option<ChunkSet>,
+}
+
+/// What the tracker said, or how we stand with it.
+#[derive(Debug)]
+#[allow(dead_code, reason = "a whole description; the session takes what it needs")]
+pub(crate) enum TrackerEvent {
+    /// How we stand.
+    State(NetState),
+    /// We were let in, or our membership was renewed.
+    Welcomed {
+        /// To be shown to other peers.
+        membership: Vec<u8>,
+        /// Our address as the tracker sees it.
+        observed: SocketAddr,
+        /// The tracker's address as connected.
+        tracker: SocketAddr,
+        /// The tracker has no memory of an earlier connection of this announcer.
+        new_epoch: bool,
+        /// The tracker's clock.
+        time: Reading,
+    },
+    /// These are on the tracker's disk: others can find them. Said again after every reconnect.
+    Registered { ids: Vec<ContentId> },
+    /// These were not taken.
+    RegisterFailed { ids: Vec<ContentId>, why: String },
+    /// The catalogue changed.
+    Catalogue {
+        /// All of it, as it may be shown.
+        catalogue: Arc<Catalogue>,
+        /// Rows that are new or different since the last event, with their names as they were sent.
+        metas: Vec<FileMeta>,
+        /// Rows that are gone since the last event.
+        gone: Vec<ContentId>,
+    },
+    /// Sources of a content.
+    Sources {
+        id: ContentId,
+        /// What it is (checked against the id); in answers to `locate`, if the tracker knows.
+        meta: Option<FileMeta>,
+        sources: Vec<SourceInfo>,
+        /// Connected peers that have all of it, ourselves included; in answers to `locate`.
+        complete: u32,
+        /// Connected peers that have part of it, ourselves included; in answers to `locate`.
+        partial: u32,
+        /// An answer to `locate`, not a change.
+        whole: bool,
+    },
+    /// These peers are no longer sources.
+    SourcesLeft { id: ContentId, peers: Vec<PeerId> },
+    /// Round trip to the tracker in milliseconds.
+    Latency(u32),
+}
+
+/// The session's side. Dropping it ends the task without a farewell.
+#[derive(Debug)]
+pub(crate) struct Announcer {
+    shared: Arc<Shared>,
+    stop: watch::Sender<Phase>,
+    task: JoinHandle<()>,
+}
+
+/// What the session and the task share.
+#[derive(Debug, Default)]
+struct Shared {
+    desired: Mutex<Desired>,
+    /// `desired` is different.
+    changed: Notify,
+    /// Do at once what would be done later.
+    hurry: Notify,
+}
+
+/// Starts the task.
+pub(crate) fn start(config: AnnouncerConfig) -> (Announcer, mpsc::Receiver<TrackerEvent>) {
+    start_with(config, fastrand::Rng::new(), Patience::default())
+}
+
+/// [`start`] with a seeded generator for waits, and other limits for silence.
+fn start_with(
+    config: AnnouncerConfig,
+    rng: fastrand::Rng,
+    patience: Patience,
+) -> (Announcer, mpsc::Receiver<TrackerEvent>) {
+    let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+    let (stop, stopped) = watch::channel(Phase::Run);
+    let shared = Arc::new(Shared::default());
+    let client = client::Client::new(config, shared.clone(), stopped, events, (rng, patience));
+    let task = tokio::spawn(client.run());
+    (Announcer { shared, stop, task }, receiver)
+}
+
+impl Announcer {
+    /// We have this completely.
+    pub(crate) fn set_share(&self, meta: FileMeta) {
+        self.with(|desired| desired.set_share(meta));
+    }
+
+    /// We no longer share this.
+    pub(crate) fn remove_share(&self, id: ContentId) {
+        self.with(|desired| desired.remove_share(id));
+    }
+
+    /// We have exactly these chunks: of an unfinished download, or of a share that is damaged.
+    pub(crate) fn set_partial(&self, id: ContentId, set: ChunkSet) {
+        self.with(|desired| desired.set_partial(id, set));
+    }
+
+    /// We have these chunks more. Needs a `set_partial` before, which says how many there are.
+    pub(crate) fn add_chunks(&self, id: ContentId, chunks: &[u32]) {
+        // Each chunk that is stored comes here: the task is woken for the first that it has to tell of.
+        if self.shared.desired().add_chunks(id, chunks) {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// It is no longer an unfinished download. Not needed before `set_share`.
+    pub(crate) fn clear_partial(&self, id: ContentId) {
+        self.with(|desired| desired.clear_partial(id));
+    }
+
+    /// Who has this? The answer comes as an event.
+    pub(crate) fn locate(&self, id: ContentId) {
+        self.with(|desired| desired.locate(id));
+    }
+
+    /// Asks the tracker for somebody who waits for the answer, and gets one whatever happens.
+    pub(crate) fn ask(&self, ask: Ask, reply: Answering) {
+        self.with(|desired| desired.asks.push(ask, reply));
+    }
+
+    /// Exactly these are watched from now on; at most 1000.
+    pub(crate) fn watch(&self, ids: HashSet<ContentId>) {
+        self.with(|desired| desired.watch(ids));
+    }
+
+    /// Try to connect, or tell what is new, now instead of later.
+    pub(crate) fn announce_now(&self) {
+        self.shared.hurry.notify_one();
+    }
+
+    /// Tells the tracker that we leave, and ends the task; within two seconds.
+    pub(crate) async fn leave(self) {
+        self.end(Phase::Leave).await;
+    }
+
+    /// Ends the task at once; the tracker keeps our place for a minute.
+    #[allow(dead_code, reason = "for a session that changes its network")]
+    pub(crate) async fn close(self) {
+        self.end(Phase::Close).await;
+    }
+
+    async fn end(mut self, phase: Phase) {
+        self.stop.send_replace(phase);
+        if tokio::time::timeout(LEAVE_TIMEOUT, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Desired)) {
+        change(&mut self.shared.desired());
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Shared {
+    fn desired(&self) -> std::sync::MutexGuard<'_, Desired> {
+        self.desired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,373 @@
+//! One open connection: sends what [`super::desired`] wants, takes in what comes, notices silence.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use common::id::{ContentId, PeerId};
+use common::limits::MAX_TRACKER_FRAME;
+use common::names::show;
+use common::wire::Code;
+use common::wire::tracker::{Reply, Request, Welcome};
+use tokio::time::timeout;
+
+use super::client::Client;
+use super::connect::{Ended, Link, check};
+use super::desired::Failed;
+use super::mirror::Changed;
+use super::requests::Pending;
+use super::{Shared, SourceInfo, TrackerEvent};
+use crate::api::snapshot::NetState;
+use crate::tracker_clock::Reading;
+
+/// Heartbeats that make sense, in seconds: a tracker that wants more is kept to these.
+const HEARTBEATS: (u16, u16) = (1, 300);
+/// Intervals of CHUNK_REGISTER that make sense, in milliseconds.
+const INTERVALS: (u32, u32) = (50, 60_000);
+/// Least time between two rounds of progress, also for what others wait for: a queue of small downloads
+/// must not flood the tracker.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
+/// Messages with progress in one interval: those of a thousand downloads, or part of one huge set.
+const PROGRESS_MESSAGES: usize = 8;
+
+/// What one connection remembers.
+struct Talk {
+    heartbeat: Duration,
+    progress_every: Duration,
+    progress_at: Instant,
+    /// When progress may be told at the earliest.
+    progress_from: Instant,
+    catalogue_at: Instant,
+    ping_at: Instant,
+    /// The ping that waits for its answer, and when it was sent.
+    pinged: Option<(u32, Instant)>,
+    /// When something came last.
+    heard: Instant,
+    /// The session was told that the tracker cannot register at present.
+    told_failing: bool,
+    /// Time for the answer to a ping.
+    pong: Duration,
+    /// How long a question and its answer take, as measured last.
+    round_trip: Duration,
+}
+
+impl Talk {
+    fn new(link: &Link, now: Instant, pong: Duration) -> Self {
+        let welcome = &link.welcome;
+        Self {
+            heartbeat: heartbeat(welcome),
+            progress_every: interval(welcome.have_interval_ms),
+            progress_at: now,
+            progress_from: now,
+            catalogue_at: now,
+            ping_at: now,
+            pinged: None,
+            heard: now,
+            told_failing: false,
+            pong,
+            round_trip: link.took,
+        }
+    }
+
+    /// When the unanswered ping means that nobody is there. Whoever still sends something is there.
+    fn silent_at(&self) -> Option<Instant> {
+        self.pinged.map(|(_, at)| at.max(self.heard) + self.pong)
+    }
+}
+
+impl Client {
+    /// Talks over the open connection until it ends.
+    pub(super) async fn talk(&mut self) -> Result<Infallible, Ended> {
+        let pong = self.patience.pong;
+        let link = self.link()?;
+        let (welcome, came) = (link.welcome.clone(), link.came);
+        let mut talk = Talk::new(link, Instant::now(), pong);
+        self.welcomed(&mut talk, welcome, came, true).await;
+        let shared = self.shared.clone();
+        loop {
+            self.send_all(&mut talk).await?;
+            if let Some(reply) = self.wait(&mut talk, &shared).await? {
+                talk.heard = Instant::now();
+                self.take(&mut talk, reply).await?;
+            }
+        }
+    }
+
+    /// A welcome: the first one of a connection, or a renewed one.
+    async fn welcomed(&mut self, talk: &mut Talk, welcome: Welcome, came: Instant, first: bool) {
+        let Some(link) = &mut self.link else { return };
+        let new_epoch = self.epoch.replace(welcome.epoch) != Some(welcome.epoch);
+        link.place.observed = welcome.observed;
+        let tracker = link.place.tracker;
+        talk.heartbeat = heartbeat(&welcome);
+        talk.progress_every = interval(welcome.have_interval_ms);
+        let Welcome { membership, observed, now_ms, share_ok, spread_ms, lists_members, .. } =
+            welcome;
+        self.shared.desired().asks.welcomed(lists_members);
+        let spread = Duration::from_millis(u64::from(spread_ms.unwrap_or(0)));
+        self.backoff.welcomed(new_epoch, spread);
+        // Half of the round trip was the way back.
+        let at = came.checked_sub(talk.round_trip / 2).unwrap_or(came);
+        let time = Reading { at, unix_ms: now_ms };
+        self.tell(TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time }).await;
+        if first {
+            self.tell(TrackerEvent::State(NetState::On)).await;
+        }
+        if new_epoch && !first {
+            self.mirror.connected();
+        }
+        if first || new_epoch {
+            let known = self.shared.desired().connected(share_ok && first);
+            if !known.is_empty() {
+                self.tell(TrackerEvent::Registered { ids: known }).await;
+            }
+        }
+    }
+
+    /// Everything that is to be sent, or told to the session, by now.
+    async fn send_all(&mut self, talk: &mut Talk) -> Result<(), Ended> {
+        let now = Instant::now();
+        if self.shared.desired().is_overdue(now) {
+            return Err(Ended::Timeout);
+        }
+        if now >= talk.ping_at && talk.pinged.is_none() {
+            talk.ping_at = now + talk.heartbeat;
+            let q = self.shared.desired().requests.ask(Pending::Ping, now);
+            talk.pinged = Some((q, now));
+            self.write(&Request::Ping { q }).await?;
+        }
+        loop {
+            let next = self.shared.desired().next(now, || self.mirror.ask_page());
+            let Some(request) = next else { break };
+            self.write(&request).await?;
+        }
+        if self.shared.desired().take_begun() {
+            // Peers that begin together would not find each other for a whole interval.
+            talk.progress_at = talk.progress_at.min(talk.progress_from);
+        }
+        if now >= talk.progress_at && self.shared.desired().has_progress() {
+            let mut sent = 0;
+            while sent < PROGRESS_MESSAGES {
+                let next = self.shared.desired().next_progress();
+                let Some(request) = next else { break };
+                self.write(&request).await?;
+                sent += 1;
+            }
+            // All of it may have to wait for something else: looked at again a little later.
+            let pause = if sent > 0 { talk.progress_every } else { PROGRESS_PAUSE };
+            talk.progress_at = now + pause;
+            talk.progress_from = now + PROGRESS_PAUSE;
+        }
+        let patience = self.patience.write;
+        let link = self.link()?;
+        timeout(patience, link.writer.flush()).await.map_err(|_| Ended::Timeout)??;
+        if (now >= talk.catalogue_at || self.mirror.is_awaited())
+            && let Some(Changed { catalogue, metas, gone }) = self.mirror.take()
+        {
+            talk.catalogue_at = now + self.mirror.pause();
+            self.tell(TrackerEvent::Catalogue { catalogue, metas, gone }).await;
+        }
+        Ok(())
+    }
+
+    /// Until something comes, or there is something to do; nothing wakes us at rest but the heartbeat.
+    async fn wait(&mut self, talk: &mut Talk, shared: &Shared) -> Result<Option<Reply>, Ended> {
+        let mut due = talk.silent_at().unwrap_or(talk.ping_at);
+        {
+            let desired = shared.desired();
+            if desired.has_progress() {
+                due = due.min(talk.progress_at);
+            }
+            due = desired.deadline().map_or(due, |at| due.min(at));
+        }
+        if self.mirror.is_dirty() {
+            due = due.min(talk.catalogue_at);
+        }
+        let link = self.link()?;
+        tokio::select! {
+            // What has come counts, even if it is only read now because the session was busy.
+            biased;
+            frame = link.reader.read(MAX_TRACKER_FRAME) => {
+                let frame = frame?;
+                Ok(Reply::decode(frame.kind, &frame.body)?)
+            }
+            () = shared.changed.notified() => Ok(None),
+            () = shared.hurry.notified() => {
+                talk.progress_at = Instant::now();
+                talk.ping_at = talk.progress_at;
+                Ok(None)
+            }
+            () = tokio::time::sleep_until(due.into()) => {
+                match talk.silent_at() {
+                    Some(at) if Instant::now() >= at => Err(Ended::Timeout),
+                    _ => Ok(None),
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, talk: &mut Talk, reply: Reply) -> Result<(), Ended> {
+        match reply {
+            Reply::Done { q } => self.done(q).await,
+            Reply::Pong { q } => {
+                let pong = self.shared.desired().requests.answered(q, |p| *p == Pending::Ping);
+                if pong.is_some()
+                    && let Some((_, at)) = talk.pinged.take()
+                {
+                    let took = at.elapsed();
+                    // Longer is not the way, but a session of ours that was busy.
+                    talk.round_trip = took.min(talk.pong);
+                    let ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+                    self.tell(TrackerEvent::Latency(ms)).await;
+                }
+            }
+            Reply::Files { q, rows, total, cursor } => {
+                let is_files = |p: &Pending| matches!(p, Pending::List | Pending::MemberFiles);
+                let mut desired = self.shared.desired();
+                match desired.requests.answered(q, is_files) {
+                    Some(Pending::MemberFiles) => desired.asks.files(q, &rows, (total, cursor)),
+                    Some(_) => self.mirror.page(rows, cursor),
+                    None => {}
+                }
+            }
+            Reply::Members { q, members, total, cursor } => {
+                let place = self.link()?.place;
+                let mut desired = self.shared.desired();
+                if desired.requests.answered(q, |p| *p == Pending::Members).is_some() {
+                    desired.asks.members(q, members, (total, cursor), &place);
+                }
+            }
+            Reply::CatalogueDelta { upserts, removes, resync } => {
+                upserts.into_iter().for_each(|row| self.mirror.upsert(row));
+                removes.iter().for_each(|id| self.mirror.remove(id));
+                if resync {
+                    self.mirror.resync();
+                }
+            }
+            Reply::Locations { q, id, meta, sources, complete, partial } => {
+                let (asked, chunks) = {
+                    let mut desired = self.shared.desired();
+                    let asked = desired.requests.answered(q, |p| *p == Pending::Locate(id));
+                    (asked, desired.chunks(&id))
+                };
+                if asked.is_some() {
+                    let meta = self.sources.described(id, meta);
+                    let place = self.link()?.place;
+                    let sources = self.sources.read(id, sources, chunks, &place);
+                    let event =
+                        TrackerEvent::Sources { id, meta, sources, complete, partial, whole: true };
+                    self.tell(event).await;
+                }
+            }
+            Reply::SourceDelta { id, joins, leaves } => {
+                let (watched, chunks) = {
+                    let desired = self.shared.desired();
+                    (desired.is_watched(&id), desired.chunks(&id))
+                };
+                if watched {
+                    let place = self.link()?.place;
+                    let sources = self.sources.read(id, joins, chunks, &place);
+                    self.sources_changed(id, sources, leaves).await;
+                }
+            }
+            Reply::Pace { have_interval_ms } => talk.progress_every = interval(have_interval_ms),
+            Reply::Resend { ids } => self.shared.desired().resend(&ids),
+            Reply::Welcome(welcome) => {
+                check(&welcome)?;
+                self.welcomed(talk, welcome, Instant::now(), false).await;
+            }
+            Reply::Goaway { delay_ms } => return Err(Ended::Goaway(delay_ms)),
+            Reply::Error { q: 0, code, text, retry_ms } => {
+                return Err(Ended::Refused { code, text, retry_ms });
+            }
+            Reply::Error { q, code, text, retry_ms } => {
+                self.refused(talk, q, code, &text, retry_ms).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn done(&mut self, q: u32) {
+        let registered = {
+            let mut desired = self.shared.desired();
+            let is_done = |p: &Pending| {
+                matches!(p, Pending::Register { .. } | Pending::Unregister(_) | Pending::Watch(_))
+            };
+            match desired.requests.answered(q, is_done) {
+                Some(Pending::Register { ids, begins }) => desired.registered(ids, begins),
+                _ => return,
+            }
+        };
+        if !registered.is_empty() {
+            self.tell(TrackerEvent::Registered { ids: registered }).await;
+        }
+    }
+
+    async fn sources_changed(
+        &mut self,
+        id: ContentId,
+        sources: Vec<SourceInfo>,
+        leaves: Vec<PeerId>,
+    ) {
+        if !leaves.is_empty() {
+            self.tell(TrackerEvent::SourcesLeft { id, peers: leaves }).await;
+        }
+        if !sources.is_empty() {
+            let (meta, complete, partial) = (None, 0, 0);
+            let event =
+                TrackerEvent::Sources { id, meta, sources, complete, partial, whole: false };
+            self.tell(event).await;
+        }
+    }
+
+    /// A request was refused.
+    async fn refused(&mut self, talk: &mut Talk, q: u32, code: Code, text: &str, retry_ms: u32) {
+        let failed = {
+            let mut desired = self.shared.desired();
+            let Some(pending) = desired.requests.answered(q, |_| true) else { return };
+            if pending == Pending::Ping {
+                talk.pinged = None;
+            }
+            let now = Instant::now();
+            desired.asks.refused(q, code, text, retry_ms, now);
+            desired.failed(pending, code, retry_ms, now)
+        };
+        let event = match failed {
+            Failed::Register(ids) if !ids.is_empty() => {
+                TrackerEvent::RegisterFailed { ids, why: show(text) }
+            }
+            Failed::RegisterForNow(ids) if !ids.is_empty() && !talk.told_failing => {
+                talk.told_failing = true;
+                TrackerEvent::RegisterFailed { ids, why: show(text) }
+            }
+            Failed::Locate(id) => TrackerEvent::Sources {
+                id,
+                meta: None,
+                sources: Vec::new(),
+                complete: 0,
+                partial: 0,
+                whole: true,
+            },
+            Failed::List { from_start } => return self.mirror.page_failed(from_start),
+            _ => return,
+        };
+        self.tell(event).await;
+    }
+
+    async fn write(&mut self, request: &Request) -> Result<(), Ended> {
+        let (body, patience) = (request.body(), self.patience.write);
+        let write = self.link()?.writer.write(request.kind(), &body);
+        Ok(timeout(patience, write).await.map_err(|_| Ended::Timeout)??)
+    }
+
+    fn link(&mut self) -> Result<&mut Link, Ended> {
+        self.link.as_mut().ok_or(Ended::Timeout)
+    }
+}
+
+fn heartbeat(welcome: &Welcome) -> Duration {
+    Duration::from_secs(u64::from(welcome.heartbeat_s.clamp(HEARTBEATS.0, HEARTBEATS.1)))
+}
+
+fn interval(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms.clamp(INTERVALS.0, INTERVALS.1)))
+}

@@ -1,0 +1,118 @@
+//! Reaches a peer over the addresses the tracker gave, and makes sure it is the one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::channel::{Purpose, Secure};
+use common::id::PeerId;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+
+use super::handshake::{HandshakeError, TLS_TIMEOUT};
+use super::stream::Stream;
+use super::{ConnEvent, Ours};
+
+/// Time for a TCP connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Head start of each address over the next (RFC 8305).
+const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses tried in one dial.
+pub(crate) const MAX_TRIES: usize = 4;
+
+/// One attempt over `addrs`; reports `Reached` or `DialFailed`.
+pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
+    let failed = match attempt(peer, &addrs, &ours).await {
+        Err(error) => Some((error, false)),
+        // The key was the right one, whatever comes of it.
+        Ok((secure, addr)) => ours.reached(secure, addr).await.err().map(|error| (error, true)),
+    };
+    if let Some((error, proven)) = failed {
+        let permanent = error.is_permanent();
+        let why = error.to_string();
+        let _ = ours.events.send(ConnEvent::DialFailed { peer, permanent, proven, why }).await;
+    }
+}
+
+async fn attempt(
+    peer: PeerId,
+    addrs: &[SocketAddr],
+    ours: &Ours,
+) -> Result<(Secure<Stream>, SocketAddr), HandshakeError> {
+    if ours.gate.get().is_none() {
+        return Err(HandshakeError::NoNetwork);
+    }
+    let mut left: Vec<SocketAddr> = addrs.iter().take(MAX_TRIES).copied().collect();
+    let mut failed = None;
+    // A private address means another machine in another network: that somebody else answers there says
+    // nothing about the next address.
+    while !left.is_empty() {
+        let (stream, addr) = connect(&left).await.map_err(HandshakeError::Connect)?;
+        let stream = Stream::new(stream, ours.traffic.clone());
+        let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
+        match tokio::time::timeout(TLS_TIMEOUT, connect).await {
+            Ok(Ok(secure)) => return Ok((secure, addr)),
+            Ok(Err(error)) => failed = Some(error.into()),
+            Err(_) => failed = failed.or(Some(HandshakeError::Timeout)),
+        }
+        left.retain(|other| *other != addr);
+    }
+    Err(failed
+        .unwrap_or_else(|| HandshakeError::Connect(std::io::Error::other("no address known"))))
+}
+
+/// The first address that answers. Each is tried a little after the one before, or as soon as that has failed
+/// (RFC 8305, 5).
+pub(crate) async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let mut left = addrs.iter().take(MAX_TRIES).copied();
+    let mut tries = FuturesUnordered::new();
+    let mut last = std::io::Error::other("no address known");
+    loop {
+        match left.next() {
+            Some(addr) => tries.push(open(addr)),
+            None if tries.is_empty() => return Err(last),
+            None => {}
+        }
+        let more = left.len() > 0;
+        tokio::select! {
+            biased;
+            Some(tried) = tries.next() => match tried {
+                Ok(connected) => return Ok(connected),
+                Err(error) => last = error,
+            },
+            () = tokio::time::sleep(STAGGER), if more => {}
+        }
+    }
+}
+
+async fn open(addr: SocketAddr) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
+    let stream = connected.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    Ok((stream, addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Each address that refused cost the head start of the next.
+    #[tokio::test]
+    async fn an_address_that_refuses_costs_nothing() {
+        let there = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut addrs = Vec::new();
+        for _ in 1..MAX_TRIES {
+            // Nobody listens there any more.
+            let gone = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            addrs.push(gone.local_addr().unwrap());
+        }
+        addrs.push(there.local_addr().unwrap());
+        let began = Instant::now();
+        let (_, addr) = connect(&addrs).await.unwrap();
+        assert_eq!(addr, there.local_addr().unwrap());
+        assert!(began.elapsed() < STAGGER * 2, "{:?}", began.elapsed());
+        assert!(connect(&addrs[..2]).await.is_err());
+        assert!(connect(&[]).await.is_err());
+    }
+}

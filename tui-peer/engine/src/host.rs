@@ -1,0 +1,140 @@
+//! A tracker inside this process, and the addresses of this machine.
+
+use std::collections::HashSet;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::join::{DEFAULT_TRACKER_PORT, JoinString, Secret};
+use common::net::own_addresses;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tracker::Admission;
+
+/// Time for the tracker to say goodbye to everybody.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// A tracker running in this process; stops when told to, or when dropped.
+#[derive(Debug)]
+pub(crate) struct HostedTracker {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl HostedTracker {
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = tokio::time::timeout(GOODBYE, self.task).await;
+    }
+}
+
+/// Starts a tracker that keeps its state in `state_dir` and listens where the peer does, on the
+/// usual port or, if that is taken, on any free one. With a secret it lets in only who knows that, and its
+/// join string names all addresses of this machine.
+pub(crate) async fn start(
+    state_dir: PathBuf,
+    peer_listen: SocketAddr,
+    secret: Option<Secret>,
+) -> Result<(HostedTracker, JoinString), String> {
+    let usual = SocketAddr::new(peer_listen.ip(), DEFAULT_TRACKER_PORT);
+    let any = SocketAddr::new(peer_listen.ip(), 0);
+    let listener = match TcpListener::bind(usual).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind(any)
+            .await
+            .map_err(|error| format!("cannot listen for a tracker on {any}: {error}"))?,
+    };
+    let bound = listener.local_addr().map_err(|error| error.to_string())?;
+    let all = if secret.is_some() { all_addrs(bound) } else { Vec::new() };
+    let config = tracker::Config {
+        state_dir: Some(state_dir.clone()),
+        admission: secret.map_or(Admission::Open, Admission::Secret),
+        ..tracker::Config::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || tracker::Tracker::open(config)).await;
+    let tracker = opened.map_err(|e| e.to_string())?.map_err(|error| error.to_string())?;
+    let host = if bound.ip().is_unspecified() { own_address() } else { bound.ip() };
+    let join =
+        tracker.join_string(&host.to_string(), bound.port()).map_err(|error| error.to_string())?;
+    let all: Vec<String> = all.iter().map(|addr| addr.ip().to_string()).collect();
+    let join = join.with_more(all.iter().map(|ip| (ip.as_str(), bound.port())));
+    let whole = join.clone();
+    let kept = tokio::task::spawn_blocking(move || tracker::keep_join(&state_dir, &whole)).await;
+    if let Ok(Err(error)) = kept {
+        // The tracker is of use all the same.
+        tracing::warn!("cannot keep the join string: {error}; `tracker join` will not know it");
+    }
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(async move {
+        tracker
+            .run(listener, async {
+                let _ = stopped.await;
+            })
+            .await;
+    });
+    Ok((HostedTracker { stop, task }, join))
+}
+
+/// Addresses at which peers behind the same router may reach us.
+pub(crate) fn local_addrs(listen: SocketAddr) -> Vec<SocketAddr> {
+    let ip = if listen.ip().is_unspecified() { own_address() } else { listen.ip() };
+    if ip.is_loopback() { Vec::new() } else { vec![SocketAddr::new(ip, listen.port())] }
+}
+
+/// All addresses at which others may reach what listens there, best first.
+pub(crate) fn all_addrs(listen: SocketAddr) -> Vec<SocketAddr> {
+    if !listen.ip().is_unspecified() {
+        return local_addrs(listen);
+    }
+    let own = own_addresses().into_iter().filter(|own| own.ip.is_ipv4() || listen.is_ipv6());
+    // Where the system sends what leaves this machine, most come from.
+    let mut all = local_addrs(listen);
+    all.extend(own.map(|own| SocketAddr::new(own.ip, listen.port())));
+    let mut once = HashSet::new();
+    all.retain(|addr| once.insert(*addr));
+    all
+}
+
+/// The address that leads out of this machine; loopback if it is alone.
+fn own_address() -> IpAddr {
+    // Connecting a UDP socket sends nothing; it only asks the system which address it would use. The
+    // target is from the range for documentation (RFC 5737).
+    let outgoing = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+        socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    outgoing().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// Writes a file that only its owner may read, all of it or nothing.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn s3_a_hosted_tracker_keeps_the_whole_join_string_for_its_commands() {
+        let dir = tempfile::tempdir().unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (hosted, join) = start(dir.path().to_owned(), any, None).await.unwrap();
+        assert_eq!(tracker::read_join(dir.path()).unwrap(), join);
+        hosted.stop().await;
+    }
+}

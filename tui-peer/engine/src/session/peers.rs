@@ -1,0 +1,201 @@
+//! What connections and disk workers report.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use common::id::{ContentId, PeerId};
+use common::wire::Code;
+
+use super::Session;
+use crate::api::event::{Level, Target, What};
+use crate::conn::{ConnEvent, ConnHandle};
+use crate::disk::{Buf, DiskError, DiskEvent};
+use swarm::event::{ConnId, Input};
+
+/// A connection and what the shell keeps for it.
+pub(super) struct Conn {
+    pub(super) peer: PeerId,
+    pub(super) addr: SocketAddr,
+    /// Its HELLO has passed.
+    pub(super) greeted: bool,
+    pub(super) handle: ConnHandle,
+    /// We ended it: what still comes from it is of no interest.
+    pub(super) closing: bool,
+    /// Payload received for requests not yet complete, in order of arrival.
+    pub(super) bufs: HashMap<u32, Vec<Buf>>,
+    /// Requests being served: content, chunk and length.
+    pub(super) serving: HashMap<u32, (ContentId, u32, u32)>,
+    pub(super) down: u64,
+    pub(super) up: u64,
+    pub(super) since: Instant,
+}
+
+impl Conn {
+    fn new(peer: PeerId, addr: SocketAddr, greeted: bool, handle: ConnHandle) -> Self {
+        let (bufs, serving, since) = (HashMap::new(), HashMap::new(), Instant::now());
+        let (closing, down, up) = (false, 0, 0);
+        Self { peer, addr, greeted, handle, closing, bufs, serving, down, up, since }
+    }
+
+    /// Ends it from our side; what it holds is free at once.
+    pub(super) fn close(&mut self, code: Code, text: String) {
+        self.closing = true;
+        self.bufs.clear();
+        self.handle.close(code, text);
+    }
+}
+
+impl Session {
+    pub(super) fn on_conn(&mut self, event: ConnEvent) {
+        match event {
+            ConnEvent::Up { conn, peer, addr, max_queued, handle } => {
+                self.conns.insert(conn, Conn::new(peer, addr, true, handle));
+                self.say_connected(peer, addr);
+                let group = self.ours.links.now().group(addr.ip());
+                self.feed(Input::Connected { conn, peer, dialed: false, group, max_queued });
+            }
+            ConnEvent::Reached { conn, peer, addr, handle } => {
+                self.conns.insert(conn, Conn::new(peer, addr, false, handle));
+                let group = self.ours.links.now().group(addr.ip());
+                self.feed(Input::Reached { conn, peer, group });
+            }
+            ConnEvent::Greeted { conn, max_queued } => {
+                let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else {
+                    return;
+                };
+                entry.greeted = true;
+                let (peer, addr) = (entry.peer, entry.addr);
+                self.say_connected(peer, addr);
+                self.feed(Input::Greeted { conn, max_queued });
+            }
+            ConnEvent::Refused { conn, permanent, code, why } => {
+                self.on_refused(conn, permanent, code, &why);
+            }
+            ConnEvent::DialFailed { peer, permanent, proven, why } => {
+                self.on_dial_failed(peer, permanent, proven, &why);
+            }
+            ConnEvent::Message { conn, msg, mut place } => {
+                place.answer();
+                if self.conns.get(&conn).is_some_and(|conn| !conn.closing) {
+                    self.feed(Input::Message { conn, msg });
+                }
+                drop(place);
+            }
+            ConnEvent::Data { conn, rid, off, buf } => self.on_data(conn, rid, off, buf),
+            ConnEvent::Served { conn, rid } => {
+                if let Some(entry) = self.conns.get_mut(&conn) {
+                    if let Some((_, _, len)) = entry.serving.remove(&rid) {
+                        entry.up += u64::from(len);
+                        self.counters.totals.up += u64::from(len);
+                    }
+                    self.feed(Input::Served { conn, rid });
+                }
+            }
+            ConnEvent::ServeFailed { conn, rid, code } => {
+                let Some(entry) = self.conns.get_mut(&conn) else { return };
+                let what = entry.serving.remove(&rid);
+                // What cannot be read now may be later: that is no reason to call it gone, and a peer that
+                // cannot read its disk is no liar.
+                let told = if code == Code::LocalIo { Code::Busy } else { code };
+                self.feed(Input::ServeFailed { conn, rid, code: told });
+                match (what, code) {
+                    (Some((id, _, _)), Code::Gone) => self.on_unreadable(id),
+                    (Some((id, chunk, _)), Code::LocalIo) => {
+                        self.counters.errors.read += 1;
+                        self.on_read_error(id, chunk);
+                    }
+                    _ => {}
+                }
+            }
+            ConnEvent::Down { conn, why } => {
+                let Some(entry) = self.conns.remove(&conn) else { return };
+                if entry.greeted {
+                    let text = format!("{} disconnected: {why}", self.net.who(&entry.peer));
+                    let what = What::Peer { peer: entry.peer, connected: false };
+                    self.tell(Level::Debug, Target::Net, text, what);
+                }
+                self.feed(Input::Disconnected { conn });
+                self.note_ungreeted(&entry, &why);
+            }
+        }
+    }
+
+    fn say_connected(&mut self, peer: PeerId, addr: SocketAddr) {
+        self.net.failures.reached(&peer);
+        let text = format!("{} connected ({addr})", self.net.who(&peer));
+        let what = What::Peer { peer, connected: true };
+        self.tell(Level::Debug, Target::Net, text, what);
+    }
+
+    /// Tells of a connection that ended before its peer had said HELLO, or anything else.
+    fn note_ungreeted(&mut self, entry: &Conn, why: &str) {
+        if !entry.greeted && !entry.closing {
+            self.note_unreached(entry.peer, why);
+        }
+    }
+
+    /// A peer that was reached does not let us in, or we do not let it.
+    fn on_refused(&mut self, conn: ConnId, permanent: bool, code: Option<Code>, why: &str) {
+        let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else { return };
+        let peer = entry.peer;
+        match code {
+            Some(code) => entry.close(code, why.to_owned()),
+            // It is gone, or has said why itself.
+            None => drop(self.conns.remove(&conn)),
+        }
+        self.feed(Input::Refused { conn, permanent });
+        self.note_unreached(peer, why);
+    }
+
+    fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {
+        let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else { return };
+        let len = u32::try_from(buf.len()).unwrap_or(u32::MAX);
+        entry.down += u64::from(len);
+        entry.bufs.entry(rid).or_default().push(buf);
+        self.counters.totals.down += u64::from(len);
+        self.feed(Input::Data { conn, rid, off, len });
+    }
+
+    /// Forgets a connection whose writer cannot keep up; its tasks end by themselves.
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        if let Some(entry) = self.conns.remove(&conn) {
+            self.feed(Input::Disconnected { conn });
+            self.note_ungreeted(&entry, "it closed the connection");
+        }
+    }
+
+    pub(super) fn on_disk(&mut self, event: DiskEvent) {
+        match event {
+            DiskEvent::ChunkStored { id, chunk } => self.feed(Input::ChunkStored { id, chunk }),
+            DiskEvent::ChunkCorrupt { id, chunk, actual } => {
+                self.counters.errors.hash += 1;
+                self.feed(Input::ChunkCorrupt { id, chunk, actual });
+            }
+            DiskEvent::ChunkNotStored { id, chunk, error } => {
+                // What the sync said counts, and comes with an event of its own.
+                if !matches!(error, DiskError::Unsure { .. }) {
+                    self.counters.errors.write += 1;
+                    self.block(id, &error);
+                }
+                self.feed(Input::ChunkNotStored { id, chunk });
+            }
+            DiskEvent::Synced { .. } => {}
+            DiskEvent::SyncFailed { id, lost, error } => {
+                self.counters.errors.sync += 1;
+                if self.contents.download_of(&id).is_err() {
+                    // Removed meanwhile, and perhaps shared from elsewhere.
+                    return;
+                }
+                let text = format!(
+                    "{}: the disk lost {} chunks: {error}",
+                    self.shown_name(&id),
+                    lost.count()
+                );
+                self.say(Level::Error, Target::Disk, text);
+                self.feed(Input::ChunksLost { id, lost });
+                self.block(id, &error);
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What front ends get: events, snapshots and when, and what of a content they look at.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::id::ContentId;
+use tokio::sync::watch;
+
+use super::facts::Meters;
+use super::lens::Lens;
+use crate::api::event::Event;
+use crate::api::replay::EventSender;
+use crate::api::snapshot::{Look, Snapshot};
+
+/// Snapshots per second while something moves.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
+/// One takes at most this part of the time: with fifty thousand shares it is tens of milliseconds.
+const SNAPSHOT_PART: u32 = 10;
+/// However busy the machine is, somebody looks at a screen.
+const SNAPSHOT_REST: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub(super) struct Publisher {
+    events: EventSender,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Something changed since the last snapshot.
+    dirty: bool,
+    published: Instant,
+    /// How long after the last snapshot the next may come.
+    pause: Duration,
+    /// The content somebody looks at.
+    focus: Option<ContentId>,
+    look: Look,
+    /// Its chunks.
+    lens: Option<Lens>,
+    meters: Meters,
+}
+
+impl Publisher {
+    pub(super) fn new(events: EventSender, snapshots: watch::Sender<Arc<Snapshot>>) -> Self {
+        Self {
+            events,
+            snapshots,
+            dirty: true,
+            published: Instant::now(),
+            pause: SNAPSHOT_EVERY,
+            focus: None,
+            look: Look::default(),
+            lens: None,
+            meters: Meters::default(),
+        }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        self.events.send(event);
+    }
+
+    /// Events that the slowest who listens has not taken.
+    pub(super) fn waiting(&self) -> usize {
+        self.events.waiting()
+    }
+
+    /// Something deserves a snapshot soon, even if nothing else moves.
+    pub(super) fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.dirty
+    }
+
+    /// When the next snapshot is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.dirty.then(|| self.published + self.pause)
+    }
+
+    /// When the last snapshot was begun.
+    pub(super) fn published(&self) -> Instant {
+        self.published
+    }
+
+    pub(super) fn last(&self) -> watch::Ref<'_, Arc<Snapshot>> {
+        self.snapshots.borrow()
+    }
+
+    /// Begins a snapshot, which takes the meters along.
+    pub(super) fn begin(&mut self) -> Meters {
+        self.published = Instant::now();
+        std::mem::take(&mut self.meters)
+    }
+
+    /// Sends a snapshot. `moving`: the next will show something else, whatever happens.
+    pub(super) fn send(&mut self, snapshot: Snapshot, meters: Meters, moving: bool) {
+        self.meters = meters;
+        self.dirty = moving || self.lens.as_ref().is_some_and(Lens::is_waiting);
+        self.snapshots.send_replace(Arc::new(snapshot));
+        let pause = self.published.elapsed() * SNAPSHOT_PART;
+        self.pause = pause.clamp(SNAPSHOT_EVERY, SNAPSHOT_REST);
+    }
+
+    /// The content somebody looks at.
+    pub(super) fn focus(&self) -> Option<ContentId> {
+        self.focus
+    }
+
+    /// How somebody looks at it.
+    pub(super) fn look(&self) -> Look {
+        self.look
+    }
+
+    /// Somebody looks at this. What was looked at before and is not now, if that is another.
+    pub(super) fn turn_to(&mut self, id: Option<ContentId>, look: Look) -> Option<ContentId> {
+        self.look = look;
+        if self.focus == id {
+            return None;
+        }
+        self.focus = id;
+        self.lens.take().map(|lens| lens.id)
+    }
+
+    pub(super) fn lens_mut(&mut self) -> Option<&mut Lens> {
+        self.lens.as_mut()
+    }
+
+    /// The chunks of a content, if somebody looks at it.
+    pub(super) fn lens_of(&mut self, id: &ContentId) -> Option<&mut Lens> {
+        self.lens.as_mut().filter(|lens| lens.id == *id)
+    }
+
+    /// Takes them out, to bring them up to date; put back by [`Self::put_lens`].
+    pub(super) fn take_lens(&mut self, id: ContentId) -> Lens {
+        let known = self.lens.take().filter(|lens| lens.id == id);
+        known.unwrap_or_else(|| Lens::new(id))
+    }
+
+    pub(super) fn put_lens(&mut self, lens: Lens) {
+        self.lens = Some(lens);
+    }
+}

@@ -1,0 +1,165 @@
+//! Sources that cannot be reached while nobody else sends: each is told once for each cause, not at every dial.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use common::id::{ContentId, PeerId};
+use common::names::show;
+
+use super::Session;
+use super::download::Phase;
+use super::peers::Conn;
+use crate::announcer::SourceInfo;
+use crate::api::event::{Level, Target, What};
+use crate::api::snapshot::Unreached;
+use swarm::event::Input;
+use swarm::view::DialState;
+
+/// Peers remembered with why they could not be reached; the dialer remembers as many.
+const MAX_FAILED: usize = 4096;
+/// Things told of one peer: causes are few, and so are the downloads that wait for one source alone.
+const MAX_TOLD: usize = 64;
+/// Sources named of one download; more would say no more.
+const MAX_NAMED: usize = 8;
+/// Why somebody is not even dialled.
+const NO_ADDRESS: &str = "no address of it can be reached from here";
+
+/// Why peers could not be reached at the last try, and what of that was told.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    failed: BTreeMap<PeerId, Failed>,
+}
+
+#[derive(Debug, Default)]
+struct Failed {
+    why: String,
+    told: BTreeSet<(ContentId, String)>,
+}
+
+impl Failures {
+    fn failed(&mut self, peer: PeerId, why: String) {
+        if self.failed.len() >= MAX_FAILED && !self.failed.contains_key(&peer) {
+            // Whoever it is, it is told once more at worst.
+            self.failed.pop_first();
+        }
+        self.failed.entry(peer).or_default().why = why;
+    }
+
+    fn why(&self, peer: &PeerId) -> Option<&str> {
+        self.failed.get(peer).map(|failed| failed.why.as_str())
+    }
+
+    /// Whether this is to be told of a peer; it is not from then on.
+    fn is_news(&mut self, peer: PeerId, id: ContentId, why: &str) -> bool {
+        let told = &mut self.failed.entry(peer).or_default().told;
+        told.len() < MAX_TOLD && told.insert((id, why.to_owned()))
+    }
+
+    /// It was reached: what keeps us from it next time is told again.
+    pub(super) fn reached(&mut self, peer: &PeerId) {
+        self.failed.remove(peer);
+    }
+}
+
+impl Session {
+    /// A dial failed.
+    pub(super) fn on_dial_failed(
+        &mut self,
+        peer: PeerId,
+        permanent: bool,
+        proven: bool,
+        why: &str,
+    ) {
+        self.feed(Input::DialFailed { peer, permanent, proven });
+        self.note_unreached(peer, why);
+    }
+
+    /// Tells of a peer that could not be reached, in the log and where it is waited for.
+    pub(super) fn note_unreached(&mut self, peer: PeerId, why: &str) {
+        let text = format!("could not reach {}: {why}", self.net.who(&peer));
+        self.say(Level::Debug, Target::Net, text);
+        self.net.failures.failed(peer, show(why));
+        let waits = |(id, sources): (&ContentId, &std::collections::HashMap<PeerId, _>)| {
+            sources.contains_key(&peer).then_some(*id)
+        };
+        let waiting: BTreeSet<ContentId> = self.net.sources.iter().filter_map(waits).collect();
+        for id in waiting {
+            for source in self.unreached(&id) {
+                if self.net.failures.is_news(source.peer, id, &source.why) {
+                    let text = source.words(&self.shown_name(&id), Instant::now());
+                    let what = What::Unreached { id, peer: source.peer };
+                    self.tell(Level::Info, Target::Fetch, text, what);
+                }
+            }
+        }
+    }
+
+    /// The sources of a download, once it turned out that none of them can be reached: whoever is reached
+    /// makes it empty, and so does one that was not tried yet.
+    pub(super) fn unreached(&self, id: &ContentId) -> Vec<Unreached> {
+        let phase = self.contents.get(id).and_then(|content| content.phase());
+        if !matches!(phase, Some(Phase::Getting | Phase::Resolving)) {
+            return Vec::new();
+        }
+        let Some(known) = self.net.sources.get(id) else { return Vec::new() };
+        let is_there = |conn: &Conn| conn.greeted && !conn.closing;
+        if self.conns.values().any(|conn| is_there(conn) && known.contains_key(&conn.peer)) {
+            return Vec::new();
+        }
+        let now = self.core.now();
+        // There may be thousands, and this is asked for every picture of a download.
+        let mut named = BTreeMap::new();
+        for (peer, source) in known {
+            let why = self.net.failures.why(peer);
+            let (why, left) = match (self.core.node().dial_state(peer, now), why) {
+                (DialState::Banned { .. }, _) => continue,
+                (DialState::Waiting { left, .. }, Some(why)) => (why, Some(left)),
+                (DialState::Dialing | DialState::Free, Some(why)) => (why, None),
+                (_, None) if source.addrs.is_empty() => (NO_ADDRESS, None),
+                // The first round is not over.
+                (DialState::Dialing | DialState::Free | DialState::Waiting { .. }, None) => {
+                    return Vec::new();
+                }
+            };
+            named.insert(*peer, (source, why, left));
+            if named.len() > MAX_NAMED {
+                named.pop_last();
+            }
+        }
+        let row = |(peer, (source, why, left)): (PeerId, (&SourceInfo, &str, Option<Duration>))| {
+            let retry_at = left.map(|left| Instant::now() + left);
+            Unreached { peer, nick: source.nick.clone(), why: why.to_owned(), retry_at }
+        };
+        named.into_iter().map(row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h10_a_cause_is_told_once_for_each_source_and_again_after_that_was_reached() {
+        let (peer, other) = (PeerId::from_bytes([1; 32]), PeerId::from_bytes([2; 32]));
+        let id = ContentId::from_bytes([3; 32]);
+        let mut failures = Failures::default();
+        failures.failed(peer, "refused".to_owned());
+        assert_eq!((failures.why(&peer), failures.why(&other)), (Some("refused"), None));
+        assert!(failures.is_news(peer, id, "refused"));
+        assert!(!failures.is_news(peer, id, "refused") && failures.is_news(peer, id, "timed out"));
+        assert!(failures.is_news(other, id, "refused"));
+        assert!(failures.is_news(peer, ContentId::from_bytes([4; 32]), "refused"));
+        failures.reached(&peer);
+        assert!(failures.why(&peer).is_none() && failures.is_news(peer, id, "refused"));
+        for n in 0..=MAX_TOLD {
+            failures.is_news(peer, id, &n.to_string());
+        }
+        assert!(!failures.is_news(peer, id, "one more"));
+        for n in 0u32..2 * u32::try_from(MAX_FAILED).unwrap() {
+            let mut bytes = [9; 32];
+            bytes[..4].copy_from_slice(&n.to_be_bytes());
+            failures.failed(PeerId::from_bytes(bytes), String::new());
+        }
+        assert!(failures.failed.len() <= MAX_FAILED);
+    }
+}
