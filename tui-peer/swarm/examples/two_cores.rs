@@ -132,7 +132,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             node.handle(now, input, &mut out);
         }
         for output in out {
-            done |= matches!(output, Output::Completed { .. });
+            done |= to == 1 && matches!(output, Output::Completed { .. });
             execute(now, to, output, &mut post);
         }
     }
