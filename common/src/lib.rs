@@ -14,7 +14,7 @@
 //! - [`net`]: whose connections count as one where places are scarce.
 //! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
-//! - [`http`]: metrics and the like, in plain HTTP.
+//! - [`http`]: metrics and the like, in plain HTTP; [`lock`]: locks after a panic.
 #![deny(missing_docs)]
 
 pub mod channel;
@@ -32,6 +32,7 @@ pub mod identity;
 pub mod join;
 pub mod layout;
 pub mod limits;
+pub mod lock;
 pub mod manifest;
 pub mod membership;
 pub mod memory;

@@ -1,8 +1,9 @@
 //! Who keeps a place when there are not enough for all: among strangers, and among peers.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use common::lock::Unpoisoned as _;
 use common::net::{FairTable, HalfOpen, Links, Slot, half_open_for};
 
 use crate::config::ServerLimits;
@@ -54,7 +55,7 @@ impl Entrance {
     }
 
     fn lock(&self) -> MutexGuard<'_, FairTable<SessionId>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unpoisoned()
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
 use common::channel::Channel;
 use common::id::PeerId;
 use common::identity::Identity;
 use common::join::Secret;
+use common::lock::Unpoisoned as _;
 use common::membership::{LIFETIME_SECS, Membership};
 use common::wire::Code;
 use tokio::sync::{Notify, Semaphore};
@@ -272,11 +273,7 @@ impl Shared {
 
     /// What `peer` may ask for.
     pub(crate) fn rates_of(&self, peer: PeerId, now_ms: u64) -> Arc<Mutex<Rates>> {
-        self.rates.lock().unwrap_or_else(PoisonError::into_inner).of(
-            peer,
-            &self.config.server,
-            now_ms,
-        )
+        self.rates.lock().unpoisoned().of(peer, &self.config.server, now_ms)
     }
 
     pub(crate) fn add_control(&self, session: SessionId, control: Arc<Control>) {
@@ -330,7 +327,7 @@ impl Shared {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 self.waiting.fetch_add(1, Ordering::Relaxed);
-                let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+                let index = self.index.lock().unpoisoned();
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 index
             }
@@ -338,7 +335,7 @@ impl Shared {
     }
 
     fn lock_controls(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Control>>> {
-        self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.controls.lock().unpoisoned()
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
+
+use common::lock::Unpoisoned as _;
 
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,12 +27,12 @@ static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Has a folder removed too when the program is ended so.
 pub(crate) fn remove_folder(dir: PathBuf) {
-    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).push(dir);
+    FOLDERS.lock().unpoisoned().push(dir);
 }
 
 /// It is removed in good order.
 pub(crate) fn keep_folder(dir: &Path) {
-    FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != dir);
+    FOLDERS.lock().unpoisoned().retain(|other| other != dir);
 }
 
 /// The code of the first signal, once it came; 0 before.
@@ -63,7 +65,7 @@ pub(crate) fn watch() {
 
 /// Has this done before the program is ended so.
 pub(crate) fn before(what: fn()) {
-    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    *BEFORE.lock().unpoisoned() = Some(what);
 }
 
 fn listen() {
@@ -104,11 +106,11 @@ fn end(code: u8) {
         std::thread::sleep(PATIENCE);
         let _ = kill_process(getpid(), Signal::KILL);
     });
-    let before = *BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = *BEFORE.lock().unpoisoned();
     if let Some(before) = before {
         before();
     }
-    let folders = std::mem::take(&mut *FOLDERS.lock().unwrap_or_else(PoisonError::into_inner));
+    let folders = std::mem::take(&mut *FOLDERS.lock().unpoisoned());
     for dir in folders {
         // What is left over, the next run removes.
         let _ = std::fs::remove_dir_all(dir);

@@ -1,8 +1,10 @@
 //! Connections of strangers: accepted, and not yet known to be of a member.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
+
+use crate::lock::Unpoisoned as _;
 
 use tokio::task::AbortHandle;
 
@@ -84,7 +86,7 @@ impl HalfOpen {
     }
 
     fn lock(&self) -> MutexGuard<'_, FairTable<Task>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unpoisoned()
     }
 }
 

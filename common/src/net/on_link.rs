@@ -1,8 +1,10 @@
 //! Which addresses are on this machine's own links.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use crate::lock::Unpoisoned as _;
 
 /// Fewer leading bits than these are no link but most of the Internet: an interface that claims them
 /// (a tunnel, a mistake) exempts nobody.
@@ -101,7 +103,7 @@ impl Links {
 
     /// The links as they were half a minute ago at most.
     pub fn now(&self) -> Arc<OnLink> {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock().unpoisoned();
         if seen.0.elapsed() >= FRESH {
             *seen = (Instant::now(), Arc::new(OnLink::of_this_machine()));
         }

@@ -9,12 +9,13 @@ mod requests;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::channel::{Frame, FrameError, HEADER_LEN, SecureReader};
 use common::id::PeerId;
 use common::limits::{MAX_TEXT, MAX_TRACKER_FRAME};
+use common::lock::Unpoisoned as _;
 use common::membership::LIFETIME_SECS;
 use common::net::HalfOpenPlace;
 use common::wire::Code;
@@ -192,7 +193,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Refusal> {
         let now = shared.clock.now_ms();
         let rates = shared.rates_of(peer, now);
-        let admitted = rates.lock().unwrap_or_else(PoisonError::into_inner).admit(now);
+        let admitted = rates.lock().unpoisoned().admit(now);
         if let Err(wait_ms) = admitted {
             shared.metrics.throttled.add(1);
             let text = "connected too often for so many shares; wait a little".to_owned();

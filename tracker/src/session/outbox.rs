@@ -2,10 +2,11 @@
 //! peer that does not read costs a bounded amount and nobody else notices.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::channel::{HEADER_LEN, SecureWriter};
+use common::lock::Unpoisoned as _;
 use common::wire::tracker::Reply;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -153,6 +154,6 @@ impl Outbox {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unpoisoned()
     }
 }

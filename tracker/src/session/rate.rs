@@ -5,9 +5,10 @@
 //! taken until that is paid back.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use common::id::PeerId;
+use common::lock::Unpoisoned as _;
 use common::wire::tracker::Request;
 
 use crate::config::ServerLimits;
@@ -66,7 +67,7 @@ impl RatesByPeer {
         }
         if self.peers.len() >= self.sweep_at {
             self.peers.retain(|_, rates| {
-                let mut of_one = rates.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut of_one = rates.lock().unpoisoned();
                 Arc::strong_count(rates) > 1 || !of_one.is_full(now_ms)
             });
             if self.peers.len() >= MAX_REMEMBERED {

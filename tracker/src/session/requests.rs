@@ -1,8 +1,9 @@
 //! What each request does.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use common::id::PeerId;
+use common::lock::Unpoisoned as _;
 use common::wire::Code;
 use common::wire::tracker::{ChunkUpdate, Hello, Reply, Request, Sort};
 use tokio::time::{Duration, Instant};
@@ -253,7 +254,7 @@ impl Session<'_> {
     }
 
     fn lock_rates(&self) -> MutexGuard<'_, Rates> {
-        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rates.lock().unpoisoned()
     }
 
     /// Answers when the change is on disk. `touched` says what it was in entries.

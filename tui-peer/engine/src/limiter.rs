@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::limits::MIN_DATA_LEN;
+use common::lock::Unpoisoned as _;
 use tokio::sync::Notify;
 
 /// Tokens that may pile up while nobody sends: as much as flows in this time. Longer than a busy machine
@@ -109,7 +110,7 @@ impl Limiter {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Bucket> {
-        self.bucket.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.bucket.lock().unpoisoned()
     }
 }
 

@@ -14,8 +14,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
+
+use common::lock::Unpoisoned as _;
 
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
@@ -215,7 +217,7 @@ impl Logs {
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Entry>> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.waiting.lock().unpoisoned()
     }
 }
 

@@ -5,8 +5,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use common::lock::Unpoisoned as _;
 
 use tokio::sync::Notify;
 
@@ -23,7 +25,7 @@ pub struct FrameBuffer(Arc<Mutex<Vec<u8>>>);
 impl FrameBuffer {
     /// Takes what was collected as one frame; nothing if nothing was.
     pub fn take(&self) -> Vec<u8> {
-        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = self.0.lock().unpoisoned();
         if buffer.is_empty() {
             return Vec::new();
         }
@@ -37,7 +39,7 @@ impl FrameBuffer {
 
 impl Write for FrameBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0.lock().unpoisoned().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -138,8 +140,7 @@ impl Writer {
                 state.waiting.clear();
                 return;
             }
-            (state, _) =
-                self.0.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self.0.work.wait_timeout(state, left).unpoisoned();
         }
     }
 
@@ -152,7 +153,7 @@ impl Writer {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     fn write(&self, mut file: File) {
@@ -162,7 +163,7 @@ impl Shared {
                 if state.closed {
                     return;
                 }
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self.work.wait(state).unpoisoned();
                 continue;
             }
             let bytes = std::mem::take(&mut state.waiting);

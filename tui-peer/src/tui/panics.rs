@@ -7,8 +7,10 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
+
+use common::lock::Unpoisoned as _;
 
 use tokio::sync::Notify;
 
@@ -57,7 +59,7 @@ impl Notes {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(SystemTime, String)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unpoisoned()
     }
 }
 

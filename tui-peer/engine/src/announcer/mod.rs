@@ -30,13 +30,14 @@ mod tests;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, PeerId};
 use common::identity::Identity;
 use common::join::JoinString;
+use common::lock::Unpoisoned as _;
 use common::wire::tracker::FileMeta;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -246,6 +247,6 @@ impl Announcer {
 
 impl Shared {
     fn desired(&self) -> std::sync::MutexGuard<'_, Desired> {
-        self.desired.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desired.lock().unpoisoned()
     }
 }

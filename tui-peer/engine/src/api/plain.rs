@@ -2,7 +2,9 @@
 //! written down when the handle is in another process: field adapters for serde.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use common::lock::Unpoisoned as _;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -159,7 +161,7 @@ pub(super) mod text {
 pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
     static MET: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
     let word = String::deserialize(deserializer)?;
-    let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut met = MET.lock().unpoisoned();
     if let Some(known) = met.iter().find(|known| **known == word) {
         return Ok(known);
     }

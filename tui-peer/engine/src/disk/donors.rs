@@ -4,9 +4,10 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use common::chunk_set::ChunkSet;
+use common::lock::Unpoisoned as _;
 
 use super::claim::Norm;
 use super::discard::remove_slot;
@@ -112,7 +113,7 @@ impl Donors {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Donor>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unpoisoned()
     }
 }
 
@@ -121,7 +122,7 @@ fn delete(donors: &[Arc<Donor>]) {
         donor.tree.close();
         let Some(Place { dir, path, names, norm, lock, .. }) = &donor.own else { continue };
         // Deleting takes the lock itself.
-        drop(lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(lock.lock().unpoisoned().take());
         if let Err(error) = remove_slot(dir, path, names, norm) {
             tracing::warn!(%error, part = names.part, "an old part stays");
         }

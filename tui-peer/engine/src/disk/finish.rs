@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::chunk_set::ChunkSet;
 use common::layout::Layout;
+use common::lock::Unpoisoned as _;
 use common::manifest::Manifest;
 use common::names::PathList;
 
@@ -258,7 +259,7 @@ impl Partial {
 
     fn rename(&self) -> Result<(), DiskError> {
         // A sync that runs beside this would look for the part where it was.
-        let _one = self.syncing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one = self.syncing.lock().unpoisoned();
         self.check_own()?;
         self.state().closed = true;
         let renamed = self.tree.renaming(|| {

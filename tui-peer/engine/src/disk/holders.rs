@@ -2,8 +2,10 @@
 //! frame. When memory is short, whoever has stood still longest loses it, and its connection with it.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
+
+use common::lock::Unpoisoned as _;
 
 use tokio::sync::Notify;
 
@@ -91,7 +93,7 @@ impl Holders {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Weak<State>>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unpoisoned()
     }
 }
 

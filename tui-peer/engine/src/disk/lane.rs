@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::id::Hash;
+use common::lock::Unpoisoned as _;
 use tokio::sync::mpsc;
 
 use super::event::DiskEvent;
@@ -166,7 +167,7 @@ impl Lane {
                 return false;
             }
             let waited = self.ended.wait_timeout(threads, until - now);
-            threads = waited.unwrap_or_else(PoisonError::into_inner).0;
+            threads = waited.unpoisoned().0;
         }
         true
     }
@@ -353,10 +354,10 @@ impl Lane {
                 }
                 Some((_, when)) => {
                     let waited = self.wake.wait_timeout(due, when - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    waited.unpoisoned().0
                 }
                 None if due.closing => return None,
-                None => self.wake.wait(due).unwrap_or_else(PoisonError::into_inner),
+                None => self.wake.wait(due).unpoisoned(),
             };
         }
     }
@@ -388,5 +389,5 @@ fn add(sum: &AtomicU64, time: Duration) {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unpoisoned()
 }

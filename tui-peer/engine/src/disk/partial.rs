@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use common::chunk_set::ChunkSet;
@@ -14,6 +14,7 @@ use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, PeerId};
 use common::layout::{Layout, Place};
 use common::limits::MAX_HASHES;
+use common::lock::Unpoisoned as _;
 use common::names::PathList;
 
 use super::claim::{Claim, Norm};
@@ -430,13 +431,13 @@ impl Partial {
 
     /// The part itself.
     pub(super) fn own(&self) -> Result<Arc<fs::File>, DiskError> {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let own = self.own.lock().unpoisoned().clone();
         own.ok_or_else(|| DiskError::Changed { path: self.path() })
     }
 
     /// Closes the part.
     pub(super) fn close_own(&self) {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let own = self.own.lock().unpoisoned().take();
         // Closing may have to write: nobody waits for the lock meanwhile.
         drop(own);
         self.tree.close();
@@ -512,7 +513,7 @@ impl Partial {
     /// [`DiskError`] if something of it could not be deleted.
     pub(crate) fn delete(&self) -> Result<(), DiskError> {
         // A sync opens the files it syncs, which would make them anew.
-        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.syncing.lock().unpoisoned();
         let placed = {
             let mut state = self.state();
             state.closed = true;
@@ -612,15 +613,15 @@ impl Partial {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     fn ways(&self) -> MutexGuard<'_, Ways> {
-        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ways.lock().unpoisoned()
     }
 
     pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.journal.lock().unpoisoned()
     }
 
     pub(super) fn error(&self, doing: &'static str, needed: u64, error: io::Error) -> DiskError {

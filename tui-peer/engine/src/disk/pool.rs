@@ -8,10 +8,11 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use common::limits::MAX_DATA_LEN;
+use common::lock::Unpoisoned as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use super::holders::{Holder, Part};
@@ -260,7 +261,7 @@ impl Inner {
     }
 
     fn free(&self) -> MutexGuard<'_, Free> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock().unpoisoned()
     }
 
     fn take(&self, size: usize) -> Memory {

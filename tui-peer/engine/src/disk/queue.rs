@@ -1,7 +1,9 @@
 //! What waits for the workers, by urgency: reads first, for somebody's socket runs dry without them.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+use common::lock::Unpoisoned as _;
 
 use tokio::sync::Notify;
 
@@ -103,7 +105,7 @@ impl Queue {
                 None if waiting.closing && waiting.parked.is_empty() => return None,
                 None => {
                     waiting.idle += 1;
-                    waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    waiting = self.wake.wait(waiting).unpoisoned();
                     waiting.idle -= 1;
                 }
             }
@@ -158,7 +160,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unpoisoned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! From written to durable: data first, then the record that says so.
 
 use common::chunk_set::ChunkSet;
+use common::lock::Unpoisoned as _;
 
 use super::error::{DiskError, SyncError};
 use super::journal::{Header, Record, room_of};
@@ -20,7 +21,7 @@ impl Partial {
     /// [`SyncError`] with the chunks that must be fetched again. They do not count as written any
     /// more; a later sync covers only what is written after this.
     pub(crate) fn sync(&self) -> Result<ChunkSet, SyncError> {
-        let _one = self.syncing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one = self.syncing.lock().unpoisoned();
         let chunks = self.layout().chunks();
         let (batch, dirty, created, bytes) = {
             let mut state = self.state();

@@ -7,10 +7,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use common::chunk_set::ChunkSet;
 use common::layout::{Layout, Place};
+use common::lock::Unpoisoned as _;
 use common::names::{PathList, check_component, components};
 
 use super::cache::{FdCache, Key};
@@ -138,12 +139,12 @@ impl FileTree {
 
     /// Where it is now.
     pub(crate) fn root(&self) -> PathBuf {
-        self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.root.read().unpoisoned().clone()
     }
 
     /// Whether it is there now.
     pub(super) fn is_at(&self, root: &Path) -> bool {
-        *self.root.read().unwrap_or_else(PoisonError::into_inner) == root
+        *self.root.read().unpoisoned() == root
     }
 
     /// Paths of a folder's files below it.
@@ -195,7 +196,7 @@ impl FileTree {
     /// The same without the cache: for passes over all files.
     pub(super) fn open_uncached(&self, file: usize, access: Access) -> io::Result<File> {
         // Held while opening, so that a rename does not come between.
-        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        let root = self.root.read().unpoisoned();
         let Some(rel) = &self.rel else {
             let (parent, name) = split(&root)?;
             return if file == 0 {
@@ -213,14 +214,14 @@ impl FileTree {
 
     /// Creates a folder (and those above it) within the tree.
     pub(super) fn make_dirs(&self, path: &str) -> io::Result<()> {
-        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        let root = self.root.read().unpoisoned();
         walk(self.open_root(&root)?, path, true).map(drop)
     }
 
     /// Removes a file of the tree, and the folders above it that are empty then.
     pub(super) fn remove(&self, file: usize) -> io::Result<()> {
         FdCache::shared().forget_file(self.number, file);
-        let root = self.root.read().unwrap_or_else(PoisonError::into_inner);
+        let root = self.root.read().unpoisoned();
         let path = self.rel.as_ref().and_then(|rel| rel.get(file)).ok_or_else(no_such_file)?;
         let (mut folders, last) = split_last(path);
         check(last)?;
@@ -245,7 +246,7 @@ impl FileTree {
         &self,
         rename: impl FnOnce() -> Result<PathBuf, E>,
     ) -> Result<PathBuf, E> {
-        let mut root = self.root.write().unwrap_or_else(PoisonError::into_inner);
+        let mut root = self.root.write().unpoisoned();
         let new = rename()?;
         root.clone_from(&new);
         Ok(new)

@@ -3,7 +3,9 @@
 //! hold every worker as soon as one of them does not come back from the system.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use common::lock::Unpoisoned as _;
 
 /// Work by what it is done to. Holds as much as its users bring, and nothing when nobody works.
 pub(super) struct Turns<K, T> {
@@ -43,7 +45,7 @@ impl<K: Ord + Copy, T> Turns<K, T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<K, VecDeque<T>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unpoisoned()
     }
 }
 

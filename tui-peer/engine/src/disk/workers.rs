@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use common::limits::MAX_DATA_LEN;
+use common::lock::Unpoisoned as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::ReadError;
@@ -324,7 +325,7 @@ impl Guard {
     }
 
     fn lock(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock().unpoisoned()
     }
 }
 

@@ -7,7 +7,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use common::lock::Unpoisoned as _;
 
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 
@@ -55,7 +57,7 @@ struct Slot {
 
 impl Drop for Base {
     fn drop(&mut self) {
-        let db = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner).db.take();
+        let db = self.slot.get_mut().unpoisoned().db.take();
         close(&self.path, db);
     }
 }
@@ -144,12 +146,12 @@ impl Base {
     /// The database, opened anew if it had to be closed.
     fn opened(&self) -> Result<RwLockReadGuard<'_, Slot>, LibraryError> {
         loop {
-            let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+            let slot = self.slot.read().unpoisoned();
             if slot.db.is_some() {
                 return Ok(slot);
             }
             drop(slot);
-            let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = self.slot.write().unpoisoned();
             if slot.db.is_none() {
                 let state_dir = self.path.parent().unwrap_or(Path::new(""));
                 let file = OpenOptions::new().read(true).write(true).open(&self.path);
@@ -162,7 +164,7 @@ impl Base {
 
     /// Closes what was opened as number `opened`, if nobody has yet.
     fn close(&self, opened: u64) {
-        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot.write().unpoisoned();
         if slot.opened == opened {
             close(&self.path, slot.db.take());
         }

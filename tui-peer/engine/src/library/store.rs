@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use common::id::{ContentId, Hash, ID_LEN};
+use common::lock::Unpoisoned as _;
 use redb::{
     Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle as _,
     WriteTransaction,
@@ -690,7 +691,7 @@ fn note_garbage(txn: &WriteTransaction) -> Result<(), Failure> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unpoisoned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `^C` and the like are not shown while bars stand at the bottom: what the terminal writes by itself moves the cursor
 //! away from where they were drawn, and some of them would stay for good.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use common::lock::Unpoisoned as _;
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
@@ -11,7 +13,7 @@ static OFF: Mutex<bool> = Mutex::new(false);
 /// Has them not shown, until [`back`]. A terminal that somebody else drives, as what reads our output from a pipe may,
 /// is left alone.
 pub(super) fn off() {
-    let mut off = OFF.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut off = OFF.lock().unpoisoned();
     if *off || !is_ours() {
         return;
     }
@@ -30,7 +32,7 @@ pub(super) fn off() {
 
 /// Has them shown again, and changes nothing else that may have become of the terminal meanwhile.
 pub(super) fn back() {
-    let was_off = std::mem::take(&mut *OFF.lock().unwrap_or_else(PoisonError::into_inner));
+    let was_off = std::mem::take(&mut *OFF.lock().unpoisoned());
     let stderr = std::io::stderr();
     if was_off
         && is_ours()

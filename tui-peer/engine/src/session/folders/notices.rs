@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::lock::Unpoisoned as _;
+
 use crate::api::event::{Level, Target};
 use crate::session::Session;
 use crate::session::done::Done;
@@ -69,7 +71,7 @@ mod system {
     use std::io::{PipeReader, PipeWriter};
     use std::mem::MaybeUninit;
     use std::os::fd::{AsFd as _, OwnedFd};
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{Mutex, MutexGuard};
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
@@ -209,7 +211,7 @@ mod system {
         }
 
         fn lock(&self) -> MutexGuard<'_, HashMap<i32, Vec<Arc<Path>>>> {
-            self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+            self.roots.lock().unpoisoned()
         }
     }
 
