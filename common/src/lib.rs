@@ -14,11 +14,12 @@
 //! - [`net`]: whose connections count as one where places are scarce.
 //! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
-//! - [`http`]: metrics and the like, in plain HTTP; [`lock`]: locks after a panic.
+//! - [`http`]: metrics and the like, in plain HTTP; [`lock`]: locks after a panic; [`clock`]: times as numbers.
 #![deny(missing_docs)]
 
 pub mod channel;
 pub mod chunk_set;
+pub mod clock;
 pub mod content;
 pub mod control;
 pub mod descriptors;

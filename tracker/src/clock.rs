@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
+use common::clock::{millis, unix_ms};
 use common::membership::CLOCK_GAP_SECS;
 
 /// Where the time of day comes from: the system, or a test.
@@ -17,7 +18,7 @@ impl WallClock {
     }
 
     fn now_ms(&self) -> u64 {
-        millis((self.0)().duration_since(UNIX_EPOCH).unwrap_or_default())
+        unix_ms((self.0)())
     }
 }
 
@@ -77,10 +78,6 @@ impl Drift {
             moved
         })
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 //! judged by that time for as long as they may hold: their owners get new ones as fast as we do, but not at
 //! the same moment.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
+use common::clock::{millis, unix_ms};
 use common::membership::{CLOCK_GAP_SECS, GRACE_SECS, LIFETIME_SECS, MembershipError};
 
 /// How long a time that the tracker told before is remembered: until the last membership made by it has
@@ -109,14 +110,6 @@ impl TrackerClock {
     }
 }
 
-fn unix_ms(wall: SystemTime) -> u64 {
-    wall.duration_since(UNIX_EPOCH).map_or(0, millis)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +119,7 @@ mod tests {
     const NOON: u64 = 1_800_000_000_000;
 
     fn wall(ms: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(ms)
+        SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
     }
 
     /// Times by which `clock` judges, in seconds.

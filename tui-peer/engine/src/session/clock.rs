@@ -1,6 +1,6 @@
 //! Noticing that the machine slept, that somebody set its clock, and that its clock is not the tracker's.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::membership::CLOCK_GAP_SECS;
 
@@ -185,8 +185,7 @@ impl Session {
 
 /// Milliseconds since 1970.
 pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    common::clock::unix_ms(SystemTime::now())
 }
 
 #[cfg(test)]

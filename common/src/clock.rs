@@ -1,0 +1,13 @@
+//! Times as whole numbers. Nothing here reads a clock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Whole milliseconds; `u64::MAX` after 584 million years.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since 1970, by a clock that shows `wall`; 0 before.
+pub fn unix_ms(wall: SystemTime) -> u64 {
+    wall.duration_since(UNIX_EPOCH).map_or(0, millis)
+}
