@@ -23,7 +23,7 @@ pub struct Subject<'a> {
     /// As shown.
     pub name: &'a str,
     /// Its other names.
-    pub aliases: &'a [Arc<str>],
+    pub aliases: &'a [Box<str>],
     /// [`fold`] of the names, [`ALIAS`] between them.
     pub folded: &'a str,
     /// Bytes.

@@ -1,7 +1,10 @@
 //! The catalogue as the tracker tells it: pages first, then changes. It outlives connections, so that
 //! a front end goes on showing what was last known.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use common::id::ContentId;
 use common::names::show;
 use common::wire::tracker::{FileMeta, FileRow};
 
-use crate::api::snapshot::{Catalogue, CatalogueRow, OtherNames, Rows, raw_of};
+use crate::api::snapshot::{Catalogue, CatalogueRow, OtherNames, Rows};
 
 /// Rows mirrored at most: at twice what one peer may share, the list is past what anybody reads, and
 /// a tracker must not fill our memory. What comes later is left out.
@@ -35,14 +38,23 @@ pub(super) struct Changed {
     pub(super) gone: Vec<ContentId>,
 }
 
-/// Sorts by case-folded name, then id.
-type Key = (Arc<str>, ContentId);
+/// A row in its place: sorted by its name in lower case, then by id.
+#[derive(Debug, Clone)]
+struct Placed {
+    row: Arc<CatalogueRow>,
+    /// Its name in lower case, where that is not its name.
+    lower: Option<Box<str>>,
+}
+
+/// A row by its id, which is stored once.
+#[derive(Debug)]
+struct ById(Arc<CatalogueRow>);
 
 /// All rows, and how far listing them has come.
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
-    rows: BTreeMap<Key, Arc<CatalogueRow>>,
-    keys: HashMap<ContentId, Arc<str>>,
+    rows: BTreeSet<Placed>,
+    ids: HashSet<ById>,
     text_bytes: usize,
     whole: bool,
     /// Whether it was when it was last taken.
@@ -116,8 +128,8 @@ impl Mirror {
             return;
         }
         self.listing = Listing::Idle;
-        let keys = self.keys.keys();
-        let gone: Vec<_> = keys.filter(|id| !self.seen.contains(id)).copied().collect();
+        let ids = self.ids.iter().map(|known| known.0.id);
+        let gone: Vec<_> = ids.filter(|id| !self.seen.contains(id)).collect();
         gone.iter().for_each(|id| self.remove(id));
         self.seen = HashSet::new();
         self.whole = true;
@@ -142,22 +154,22 @@ impl Mirror {
     pub(super) fn upsert(&mut self, row: FileRow) {
         let id = row.meta.descriptor.id();
         let listing = self.listing != Listing::Idle;
-        let known = self.keys.contains_key(&id);
-        if !known && self.is_full() {
+        let known = self.ids.get(&id);
+        if known.is_none() && self.is_full() {
             return;
         }
         if listing {
             self.seen.insert(id);
         }
         let shown = shown(&row);
-        let key = (folded(&shown.name), id);
-        if self.rows.get(&key).is_some_and(|known| **known == shown) {
+        if known.is_some_and(|known| *known.0 == shown) {
             return;
         }
         self.take_out(&id);
-        self.text_bytes += text_len(&key, &shown);
-        self.keys.insert(id, key.0.clone());
-        self.rows.insert(key, Arc::new(shown));
+        let placed = Placed::of(Arc::new(shown));
+        self.text_bytes += placed.text_len();
+        self.ids.insert(ById(placed.row.clone()));
+        self.rows.insert(placed);
         self.changed.insert(id, Some(row.meta));
         self.dirty = true;
     }
@@ -171,10 +183,9 @@ impl Mirror {
     }
 
     fn take_out(&mut self, id: &ContentId) -> bool {
-        let Some(name) = self.keys.remove(id) else { return false };
-        let key = (name, *id);
-        if let Some(row) = self.rows.remove(&key) {
-            self.text_bytes = self.text_bytes.saturating_sub(text_len(&key, &row));
+        let Some(ById(row)) = self.ids.take(id) else { return false };
+        if let Some(placed) = self.rows.take(&Placed::of(row)) {
+            self.text_bytes = self.text_bytes.saturating_sub(placed.text_len());
         }
         true
     }
@@ -207,7 +218,7 @@ impl Mirror {
         }
         self.version += 1;
         self.taken_whole = self.whole;
-        let rows = Rows::shared(self.rows.values().cloned().collect());
+        let rows = Rows::shared(self.rows.iter().map(|placed| placed.row.clone()).collect());
         let catalogue = Arc::new(Catalogue { version: self.version, rows, whole: self.whole });
         let (mut metas, mut gone) = (Vec::new(), Vec::new());
         for (id, meta) in std::mem::take(&mut self.changed) {
@@ -226,7 +237,7 @@ pub(super) fn shown(row: &FileRow) -> CatalogueRow {
     let aliases = row.aliases.iter().map(|name| show(name).into()).collect();
     CatalogueRow {
         id: row.meta.descriptor.id(),
-        others: OtherNames::of(raw_of(&row.meta.name, &name), aliases),
+        others: OtherNames::of((row.meta.name != name).then(|| (*row.meta.name).into()), aliases),
         name: name.into(),
         kind: row.meta.descriptor.kind,
         size: row.meta.total,
@@ -237,15 +248,62 @@ pub(super) fn shown(row: &FileRow) -> CatalogueRow {
     }
 }
 
-/// The name for sorting; shares its memory with the name if that is in lower case already.
-fn folded(name: &Arc<str>) -> Arc<str> {
-    let lower = name.to_lowercase();
-    if *lower == **name { name.clone() } else { lower.into() }
+impl Placed {
+    fn of(row: Arc<CatalogueRow>) -> Self {
+        let lower = row.name.to_lowercase();
+        let lower = (lower != *row.name).then(|| lower.into());
+        Self { row, lower }
+    }
+
+    fn key(&self) -> (&str, &ContentId) {
+        (self.lower.as_deref().unwrap_or(&self.row.name), &self.row.id)
+    }
+
+    /// Bytes of its names.
+    fn text_len(&self) -> usize {
+        self.key().0.len() + self.row.text_len()
+    }
 }
 
-fn text_len(key: &Key, row: &CatalogueRow) -> usize {
-    key.0.len() + row.text_len()
+impl Ord for Placed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
 }
+
+impl PartialOrd for Placed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Placed {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Placed {}
+
+impl Borrow<ContentId> for ById {
+    fn borrow(&self) -> &ContentId {
+        &self.0.id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
 
 #[cfg(test)]
 mod tests {

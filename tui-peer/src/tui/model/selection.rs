@@ -96,7 +96,7 @@ impl Model {
     pub fn selected_name(&self) -> Option<Arc<str>> {
         self.selected_transfer()
             .map(|t| t.name.clone())
-            .or_else(|| self.selected_row().map(|r| r.name.clone()))
+            .or_else(|| self.selected_row().map(|r| (*r.name).into()))
     }
 
     /// The engine's details, if they are of the selected content.

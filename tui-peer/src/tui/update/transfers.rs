@@ -80,7 +80,7 @@ pub(crate) fn copy_link(model: &mut Model, out: &mut Vec<Effect>) {
             let transfer = model.transfer(id);
             let row = model.catalogue.rows.iter().find(|row| row.id == *id);
             let kind = transfer.map(|t| t.kind).or_else(|| row.map(|r| r.kind));
-            let name = transfer.map(|t| t.name.clone()).or_else(|| row.map(|r| r.name.clone()));
+            let name = transfer.map(|t| t.name.clone()).or_else(|| row.map(|r| (*r.name).into()));
             FileLink::new(&join, *id, kind, name.as_deref()).to_string()
         })
         .collect();

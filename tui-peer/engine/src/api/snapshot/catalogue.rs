@@ -1,7 +1,5 @@
 //! The network's files as a front end shows them.
 
-use std::sync::Arc;
-
 use common::content::Kind;
 use common::id::ContentId;
 use serde::{Deserialize, Serialize};
@@ -26,7 +24,7 @@ pub struct CatalogueRow {
     /// Its id.
     pub id: ContentId,
     /// Its name, safe to show.
-    pub name: Arc<str>,
+    pub name: Box<str>,
     /// What else it is called; most contents have one name.
     pub others: Option<Box<OtherNames>>,
     /// File or folder.
@@ -46,14 +44,14 @@ pub struct CatalogueRow {
 /// What a content is called besides the name that is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherNames {
-    raw: Option<Arc<str>>,
-    aliases: Vec<Arc<str>>,
+    raw: Option<Box<str>>,
+    aliases: Vec<Box<str>>,
 }
 
 impl OtherNames {
     /// `raw` is the name as its owner gave it, where that is not how it is shown; `aliases` are what others
     /// call it, safe to show. `None` if there are none.
-    pub fn of(raw: Option<Arc<str>>, aliases: Vec<Arc<str>>) -> Option<Box<Self>> {
+    pub fn of(raw: Option<Box<str>>, aliases: Vec<Box<str>>) -> Option<Box<Self>> {
         (raw.is_some() || !aliases.is_empty()).then(|| Box::new(Self { raw, aliases }))
     }
 }
@@ -64,12 +62,12 @@ impl CatalogueRow {
         self.raw().unwrap_or(&self.name)
     }
 
-    fn raw(&self) -> Option<&Arc<str>> {
+    fn raw(&self) -> Option<&Box<str>> {
         self.others.as_ref()?.raw.as_ref()
     }
 
     /// What others call it, safe to show.
-    pub fn aliases(&self) -> &[Arc<str>] {
+    pub fn aliases(&self) -> &[Box<str>] {
         self.others.as_ref().map_or(&[], |others| &others.aliases)
     }
 
@@ -84,10 +82,10 @@ impl CatalogueRow {
 #[derive(Serialize, Deserialize)]
 struct Written {
     id: ContentId,
-    name: Arc<str>,
+    name: Box<str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    raw: Option<Arc<str>>,
-    aliases: Vec<Arc<str>>,
+    raw: Option<Box<str>>,
+    aliases: Vec<Box<str>>,
     kind: Kind,
     size: u64,
     chunks: u32,
