@@ -1,4 +1,4 @@
-//! Where records outlive the process: a narrow trait, two drivers, one contract (`tests/store.rs`).
+//! Where records outlive the process: a narrow trait, two drivers, one contract (`tests/suite/store.rs`).
 
 mod damage;
 mod memory;

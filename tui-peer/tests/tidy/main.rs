@@ -73,6 +73,43 @@ fn texts_of_the_engine_name_no_keys() {
     }
 }
 
+/// Crates of ours with those they may know, and what only the screen draws with. Cargo itself refuses circles only.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("../common", &[]),
+    ("swarm", &["common"]),
+    ("settings", &["common"]),
+    ("engine", &["common", "swarm", "tracker"]),
+    ("../tracker", &["common"]),
+    (".", &["common", "engine", "settings", "tracker"]),
+];
+const OURS: [&str; 6] = ["common", "engine", "settings", "swarm", "tracker", "tui-peer"];
+const DRAWING: [&str; 3] = ["crossterm", "ratatui", "tui-input"];
+
+#[test]
+fn crates_know_only_those_below_them() {
+    for (dir, below) in FLOORS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir).join("Cargo.toml");
+        let manifest = fs::read_to_string(&path).unwrap();
+        let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+        let dependencies = dependencies.split("\n[").next().unwrap();
+        for name in dependencies.lines().filter_map(|line| line.split([' ', '.', '=']).next()) {
+            let ours = OURS.contains(&name) && !below.contains(&name);
+            assert!(!ours, "{} knows {name}", path.display());
+            assert!(*dir == "." || !DRAWING.contains(&name), "{} draws", path.display());
+        }
+    }
+}
+
+#[test]
+fn front_ends_know_only_the_engines_api() {
+    // What its own tests and fuzz targets need is public, but not for them.
+    for (path, code) in sources("src") {
+        for word in ["engine::testing", "engine::fuzzing", "use engine::{", "use ::engine::{"] {
+            assert!(!code.contains(word), "{} mentions {word}", path.display());
+        }
+    }
+}
+
 #[test]
 fn front_ends_do_not_know_the_tracker() {
     // The demo runs one, so the crate is there for all of the program.

@@ -358,7 +358,7 @@ proptest! {
     }
 }
 
-/// `cargo test --release -p tui-peer --no-default-features library_speed -- --ignored --nocapture`
+/// `cargo test --release -p engine library_speed -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement, for release builds"]
 fn library_speed() {

@@ -261,7 +261,7 @@ async fn connections_that_hold_back_go_on_when_chunks_are_taken_or_parked() {
     assert!(worker.join().unwrap());
 }
 
-/// `cargo test --release -p tui-peer --no-default-features -- --ignored --nocapture disk_speed`
+/// `cargo test --release -p engine disk_speed -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
 fn disk_speed() {
