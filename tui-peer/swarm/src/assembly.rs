@@ -265,8 +265,8 @@ impl Node {
         let peer = sender.and_then(|at| self.conns.get(&at)).map(|conn| conn.peer);
         let mut strikes = 0;
         if let Some(peer) = peer {
-            strikes = self.strikes.get(&peer).unwrap_or(0).saturating_add(1);
-            self.strikes.remember(peer, strikes);
+            strikes = self.conduct.strikes.get(&peer).unwrap_or(0).saturating_add(1);
+            self.conduct.strikes.remember(peer, strikes);
         }
         let most = self.cfg.max_strikes;
         cx.notice(Notice::BadChunk { id, chunk, peer, strikes: (strikes, most) });

@@ -37,17 +37,14 @@ impl Node {
 
     /// A chunk came in: others hear of it at once, or soon if they heard of some a moment ago.
     pub(super) fn spread_news(&mut self, cx: &mut Cx<'_>) {
-        let due = self.told_at + self.cfg.have_delay;
-        if cx.now >= due {
+        if self.timers.tells_at_once(cx.now, self.cfg.have_delay) {
             self.tell_all_news(cx);
-        } else {
-            self.news_at = Some(due);
         }
     }
 
     /// Tells what came in, of all contents.
     pub(super) fn tell_all_news(&mut self, cx: &mut Cx<'_>) {
-        (self.news_at, self.told_at) = (None, cx.now);
+        self.timers.told(cx.now);
         let has_news = |id: &&ContentId| {
             let body = self.contents.get(id).and_then(|content| content.body.as_ref());
             body.is_some_and(|body| !body.news.is_empty())

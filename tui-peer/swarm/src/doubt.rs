@@ -26,9 +26,9 @@ impl Node {
         };
         // Who got the right hash has nothing to complain about.
         let expected = body.hash(chunk).filter(|expected| *expected != bad && body.offers(chunk));
-        let soon = self.checked_at.is_some_and(|last| cx.now.since(last) < EVERY);
-        if let Some(expected) = expected.filter(|_| !soon) {
-            self.checked_at = Some(cx.now);
+        if let Some(expected) = expected
+            && self.timers.may_check(cx.now, EVERY)
+        {
             cx.out.push(Output::Recheck { id, chunk, expected });
         }
     }

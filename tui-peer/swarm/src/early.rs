@@ -53,7 +53,7 @@ impl Node {
         let Some(content) = self.contents.get(&id) else { return };
         // Payload is taken in as slowly as a limit wants, and what follows on the connection with it: before the answers
         // to all that is opened on it, it would hold those up.
-        if self.pace.is_some() || content.pace.is_some() {
+        if self.shaping.pace.is_some() || content.pace.is_some() {
             return;
         }
         match content.body.is_some() {

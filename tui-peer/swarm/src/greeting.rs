@@ -20,7 +20,7 @@ const DUPLICATE: Refusal = (Code::Duplicate, "another connection is open");
 impl Node {
     /// A connection to a peer whose HELLO has passed.
     pub(super) fn connected(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
-        conn.rests_until = self.resting.get(&conn.peer).unwrap_or_default();
+        conn.rests_until = self.conduct.resting.get(&conn.peer).unwrap_or_default();
         let (at, peer) = (conn.id, conn.peer);
         self.dialer.connected(&peer);
         if conn.dialed {
@@ -34,38 +34,38 @@ impl Node {
             }
             return refuse(cx, at, (code, why));
         }
-        self.by_peer.insert(peer, at);
+        self.peers.greeted.insert(peer, at);
         self.conns.insert(at, conn);
         self.ping(cx, at);
         self.open_wanted(cx, at);
-        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+        self.timers.tick_by(cx.now + super::tick::BUSY);
     }
 
     /// A peer that we dialled has proven its key: what is asked first may go along with our HELLO.
     pub(super) fn reached(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
         (conn.greeted, conn.max_queued) = (false, 0);
-        conn.rests_until = self.resting.get(&conn.peer).unwrap_or_default();
+        conn.rests_until = self.conduct.resting.get(&conn.peer).unwrap_or_default();
         let (at, peer) = (conn.id, conn.peer);
         self.dialer.connected(&peer);
         self.dialer.rate.ended(&peer, true);
         if self.dialer.is_banned(&peer, cx.now) {
             return refuse(cx, at, BANNED);
         }
-        if self.reached.contains_key(&peer) {
+        if self.peers.reached.contains_key(&peer) {
             return refuse(cx, at, DUPLICATE);
         }
         // Who refuses a HELLO with more behind it that it has not read may not get its reason through: after a dial
         // that came to nothing HELLO goes alone. Nor is anything asked of one that may find no place.
         let alone = self.dialer.was_refused(&peer)
-            || self.by_peer.contains_key(&peer)
+            || self.peers.greeted.contains_key(&peer)
             || self.places() >= self.cfg.max_conns;
-        self.reached.insert(peer, at);
+        self.peers.reached.insert(peer, at);
         self.conns.insert(at, conn);
         if !alone {
             self.ping(cx, at);
             self.ask_early(cx, at);
         }
-        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+        self.timers.tick_by(cx.now + super::tick::BUSY);
     }
 
     /// The HELLO of a peer that was reached has passed: it is a connection like any other from now on, or none.
@@ -78,11 +78,11 @@ impl Node {
             let ended = if duplicate { Ended::Spare } else { Ended::Refused { permanent: false } };
             return self.parted(cx, at, ended);
         }
-        self.reached.remove(&peer);
+        self.peers.reached.remove(&peer);
         let Some(conn) = self.conns.get_mut(&at) else { return };
         conn.greet(cx.now, max_queued);
         let pinged = conn.ping.is_some();
-        self.by_peer.insert(peer, at);
+        self.peers.greeted.insert(peer, at);
         if !pinged {
             self.ping(cx, at);
         }
@@ -111,7 +111,7 @@ impl Node {
         if self.dialer.is_banned(&peer, cx.now) {
             return Err(BANNED);
         }
-        if let Some(old) = self.by_peer.get(&peer).and_then(|old| self.conns.get(old)) {
+        if let Some(old) = self.peers.greeted.get(&peer).and_then(|old| self.conns.get(old)) {
             // Both ends keep the connection dialled by the smaller key; of two dialled by the same
             // side, the newer (the older is dead, or its owner would not dial again).
             let dialer = |dialed| if dialed { self.me } else { peer };
@@ -135,7 +135,7 @@ impl Node {
 
     /// Connections that have a place: not those whose HELLO is still to come.
     pub(super) fn places(&self) -> usize {
-        self.conns.len().saturating_sub(self.reached.len())
+        self.conns.len().saturating_sub(self.peers.reached.len())
     }
 }
 

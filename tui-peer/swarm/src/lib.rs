@@ -52,6 +52,7 @@ mod suspects;
 mod tests;
 mod tick;
 pub mod time;
+mod timers;
 mod turns;
 pub mod view;
 mod waste;

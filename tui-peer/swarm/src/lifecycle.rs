@@ -19,7 +19,7 @@ impl Node {
         if let Some(ready) = ready {
             self.content_ready(cx, id, ready);
         }
-        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+        self.timers.tick_by(cx.now + super::tick::BUSY);
     }
 
     pub(super) fn content_ready(&mut self, cx: &mut Cx<'_>, id: ContentId, ready: Ready) {
@@ -123,7 +123,7 @@ impl Node {
         self.recount(cx, id);
         self.dial_for(cx, id);
         self.fill(cx, id);
-        self.tick_at = self.tick_at.min(cx.now + super::tick::BUSY);
+        self.timers.tick_by(cx.now + super::tick::BUSY);
     }
 
     /// Doubted chunks were read again: those that are right are as good as stored just now, the others

@@ -20,6 +20,7 @@ use super::policy::Pace;
 use super::remembered::Remembered;
 use super::suspects::Suspects;
 use super::time::Time;
+use super::timers::Timers;
 use super::waste::MAX_RESTING;
 
 /// The state machine. Feed it [`Input`]s with [`handle`](Self::handle), execute the [`Output`]s, call
@@ -32,19 +33,11 @@ pub struct Node {
     /// Boxed: of tens of thousands every other place in the nodes of the tree is empty.
     pub(super) contents: BTreeMap<ContentId, Box<Content>>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
-    /// Connections whose HELLO has passed.
-    pub(super) by_peer: BTreeMap<PeerId, ConnId>,
-    /// Those that we dialled and whose HELLO is still to come.
-    pub(super) reached: BTreeMap<PeerId, ConnId>,
+    pub(super) peers: Peers,
     pub(super) dialer: Dialer,
     /// Which addresses are exempt from the rate of dials to one network.
     pub(super) near: OnLink,
-    /// Addresses of which a key was banned.
-    pub(super) suspects: Suspects,
-    /// Bad chunks per peer.
-    pub(super) strikes: Remembered<PeerId, u8, MAX_STRUCK>,
-    /// Peers that broke off what they had begun: not asked until then.
-    pub(super) resting: Remembered<PeerId, Time, MAX_RESTING>,
+    pub(super) conduct: Conduct,
     /// Payload bytes requested or being verified.
     pub(super) outstanding: u64,
     /// Connections at which somebody may be next, each once.
@@ -57,22 +50,41 @@ pub struct Node {
     pub(super) uplink: Uplink,
     /// How far serving has come: the turn of whoever was served last.
     pub(super) turn: u64,
-    /// When HAVE is due, and went out last.
-    pub(super) news_at: Option<Time>,
-    pub(super) told_at: Time,
-    /// When a chunk of ours was last read again because a peer complained.
-    pub(super) checked_at: Option<Time>,
-    pub(super) rechoke_at: Time,
-    pub(super) tick_at: Time,
-    pub(super) halve_at: Time,
+    pub(super) timers: Timers,
+    pub(super) shaping: Shaping,
+    /// What is answered at once.
+    pub(super) answers: Answers,
+}
+
+/// The connection to each peer.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    /// Connections whose HELLO has passed.
+    pub(super) greeted: BTreeMap<PeerId, ConnId>,
+    /// Those that we dialled and whose HELLO is still to come.
+    pub(super) reached: BTreeMap<PeerId, ConnId>,
+}
+
+/// How peers have behaved.
+#[derive(Debug, Default)]
+pub(super) struct Conduct {
+    /// Addresses of which a key was banned.
+    pub(super) suspects: Suspects,
+    /// Bad chunks per peer.
+    pub(super) strikes: Remembered<PeerId, u8, MAX_STRUCK>,
+    /// Peers that broke off what they had begun: not asked until then.
+    pub(super) resting: Remembered<PeerId, Time, MAX_RESTING>,
+}
+
+/// What limits and weights make of what is asked for and served.
+#[derive(Debug, Default)]
+pub(super) struct Shaping {
+    /// Our limit for all that comes in.
+    pub(super) pace: Option<Pace>,
     /// Some content has another weight than usual.
     pub(super) mixed: bool,
     /// Contents whose uploads have a limit of their own.
     pub(super) up_limited: usize,
-    /// What is answered at once.
-    pub(super) answers: Answers,
-    /// Our limit for all that comes in.
-    pub(super) pace: Option<Pace>,
 }
 
 /// How a connection ended, for whether and when its peer is dialled again.
@@ -111,29 +123,19 @@ impl Node {
             rng: fastrand::Rng::with_seed(seed),
             contents: BTreeMap::new(),
             conns: BTreeMap::new(),
-            by_peer: BTreeMap::new(),
-            reached: BTreeMap::new(),
+            peers: Peers::default(),
             dialer: Dialer::default(),
             near: OnLink::default(),
-            suspects: Suspects::default(),
-            strikes: Remembered::default(),
-            resting: Remembered::default(),
+            conduct: Conduct::default(),
             outstanding: 0,
             roomy: Vec::new(),
             verifying: BTreeMap::new(),
             live: BTreeSet::new(),
             uplink: Uplink::default(),
             turn: 0,
-            news_at: None,
-            told_at: Time::ZERO,
-            checked_at: None,
-            rechoke_at: Time::ZERO,
-            tick_at: Time::ZERO,
-            halve_at: Time::ZERO,
-            mixed: false,
-            up_limited: 0,
+            timers: Timers::default(),
+            shaping: Shaping::default(),
             answers: Answers::default(),
-            pace: None,
         }
     }
 
@@ -172,7 +174,7 @@ impl Node {
             }
             Input::Connected { conn, peer, dialed, group, max_queued } => {
                 let mut conn = Conn::new(conn, peer, dialed, group, max_queued, now);
-                conn.suspect_until = self.suspects.until(&peer, group);
+                conn.suspect_until = self.conduct.suspects.until(&peer, group);
                 self.connected(cx, conn);
                 if dialed {
                     self.dial_on(cx);
@@ -180,7 +182,7 @@ impl Node {
             }
             Input::Reached { conn, peer, group } => {
                 let mut conn = Conn::new(conn, peer, true, group, 0, now);
-                conn.suspect_until = self.suspects.until(&peer, group);
+                conn.suspect_until = self.conduct.suspects.until(&peer, group);
                 self.reached(cx, conn);
                 self.dial_on(cx);
             }
@@ -220,7 +222,7 @@ impl Node {
     /// When `Tick` is due next, if ever.
     pub fn next_deadline(&self) -> Option<Time> {
         let rest = self.conns.is_empty() && self.live.is_empty();
-        (!rest).then_some(self.news_at.map_or(self.tick_at, |news| news.min(self.tick_at)))
+        (!rest).then(|| self.timers.next())
     }
 
     fn message(&mut self, cx: &mut Cx<'_>, at: ConnId, msg: PeerMsg) {
@@ -287,9 +289,9 @@ impl Node {
         if let Some(conn) = self.conns.get(&at) {
             let (peer, group) = (conn.peer, conn.group);
             self.dialer.ban(peer, cx.now + time);
-            self.suspects.forget(&peer);
+            self.conduct.suspects.forget(&peer);
             if let Some(group) = group {
-                self.suspects.add(group, cx.now);
+                self.conduct.suspects.add(group, cx.now);
             }
             Self::say_banned(cx, peer, why, time);
             self.close(cx, at, code, why);
@@ -330,7 +332,7 @@ impl Node {
 
     pub(super) fn parted(&mut self, cx: &mut Cx<'_>, at: ConnId, ended: Ended) {
         let Some(conn) = self.conns.remove(&at) else { return };
-        for table in [&mut self.by_peer, &mut self.reached] {
+        for table in [&mut self.peers.greeted, &mut self.peers.reached] {
             if table.get(&conn.peer) == Some(&at) {
                 table.remove(&conn.peer);
             }
@@ -346,7 +348,7 @@ impl Node {
             Ended::Spare => {}
         }
         if !self.dialer.is_banned(&conn.peer, cx.now) {
-            self.suspects.left(&conn, cx.now);
+            self.conduct.suspects.left(&conn, cx.now);
         }
         let mut requeued: BTreeMap<ContentId, u32> = BTreeMap::new();
         let mut lists = BTreeSet::new();

@@ -24,7 +24,7 @@ impl Node {
     pub(super) fn open_known(&mut self, cx: &mut Cx<'_>, id: ContentId) {
         let Some(content) = self.contents.get(&id) else { return };
         let connected: BTreeSet<ConnId> =
-            content.known.keys().filter_map(|peer| self.by_peer.get(peer).copied()).collect();
+            content.known.keys().filter_map(|peer| self.peers.greeted.get(peer).copied()).collect();
         for at in connected {
             self.open(cx, at, id);
         }

@@ -157,7 +157,7 @@ impl Node {
     /// Whether a source could have a place if it came from here.
     pub(super) fn has_place(&self, full: &FullTables, peer: &PeerId, ip: IpAddr) -> bool {
         let group = self.near.group(ip);
-        let origin = Origin { group, suspect: self.suspects.until(peer, group) > full.now };
+        let origin = Origin { group, suspect: self.conduct.suspects.until(peer, group) > full.now };
         let has = |table: &[Holder]| table.is_empty() || loser(table, origin, full.now).is_some();
         has(&full.links) && has(&full.conns)
     }

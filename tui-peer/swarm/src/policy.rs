@@ -97,24 +97,25 @@ impl Node {
     /// Notes whether weights and limits of single contents matter at all: as a rule they do not, and
     /// then cost nothing.
     pub(super) fn weigh(&mut self) {
-        self.up_limited = self.contents.values().filter(|content| content.up_limited).count();
-        self.mixed = self.contents.values().any(|c| c.policy.weight != NORMAL_WEIGHT);
+        self.shaping.up_limited =
+            self.contents.values().filter(|content| content.up_limited).count();
+        self.shaping.mixed = self.contents.values().any(|c| c.policy.weight != NORMAL_WEIGHT);
     }
 
     pub(super) fn set_down_limit(&mut self, now: Time, rate: Option<u64>) {
-        self.pace = rate.map(|rate| Pace::new(rate, now));
+        self.shaping.pace = rate.map(|rate| Pace::new(rate, now));
     }
 
     /// Whether the limits let a content ask for one more chunk.
     pub(super) fn may_pace(&self, now: Time, content: &Content) -> bool {
-        self.pace.is_none_or(|pace| pace.allows(now, self.outstanding))
+        self.shaping.pace.is_none_or(|pace| pace.allows(now, self.outstanding))
             && content.pace.is_none_or(|pace| pace.allows(now, content.outstanding))
     }
 
     /// Payload came in.
     pub(super) fn spend(&mut self, now: Time, id: &ContentId, bytes: u64) {
         let all = self.outstanding;
-        if let Some(pace) = &mut self.pace {
+        if let Some(pace) = &mut self.shaping.pace {
             pace.spend(now, bytes, all);
         }
         if let Some(content) = self.contents.get_mut(id) {
@@ -127,7 +128,7 @@ impl Node {
 
     /// How long our own limit may keep an answer from us: no reason to blame its sender.
     pub(super) fn limit_delay(&self) -> Duration {
-        self.pace.map_or(Duration::ZERO, |pace| {
+        self.shaping.pace.map_or(Duration::ZERO, |pace| {
             let seconds = self.outstanding as f64 / pace.rate().max(1) as f64 * 2.0;
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
         })
@@ -135,7 +136,7 @@ impl Node {
 
     /// A content's part of `whole`, by its weight among all that are wanted.
     pub(super) fn part_of(&self, whole: u64, content: &Content) -> u64 {
-        if !self.mixed {
+        if !self.shaping.mixed {
             return whole / (self.live.len() as u64).max(1);
         }
         let live = self.live.iter().filter_map(|id| self.contents.get(id));
@@ -158,19 +159,20 @@ impl Node {
 
     pub(super) fn ban_peer(&mut self, cx: &mut Cx<'_>, peer: PeerId, time: Option<Duration>) {
         self.dialer.ban(peer, time.map_or(FOR_EVER, |time| cx.now + time));
-        self.suspects.forget(&peer);
-        for at in [&self.by_peer, &self.reached].map(|table| table.get(&peer).copied()) {
+        self.conduct.suspects.forget(&peer);
+        for at in [&self.peers.greeted, &self.peers.reached].map(|table| table.get(&peer).copied())
+        {
             let Some(at) = at else { continue };
             if let Some(group) = self.conns.get(&at).and_then(|conn| conn.group) {
-                self.suspects.add(group, cx.now);
+                self.conduct.suspects.add(group, cx.now);
             }
             self.close(cx, at, Code::NotPermitted, "banned");
         }
     }
 
     pub(super) fn unban(&mut self, peer: &PeerId) {
-        self.strikes.forget(peer);
-        self.resting.forget(peer);
+        self.conduct.strikes.forget(peer);
+        self.conduct.resting.forget(peer);
         self.dialer.unban(peer);
     }
 
@@ -182,7 +184,7 @@ impl Node {
         }
         self.dialer.forgive();
         // Nobody broke anything off: we did.
-        self.resting.forget_all();
+        self.conduct.resting.forget_all();
         for content in self.contents.values_mut() {
             content.asked = 0;
             content.ask_at = cx.now;

@@ -68,8 +68,11 @@ impl Node {
         let budget = (may_have / usual).max(1);
         let left = body.picker.pickable().saturating_sub(any_pending);
         // Under a limit or beside weightier downloads every single chunk has to be allowed.
-        let most =
-            if self.mixed || self.pace.is_some() || content.pace.is_some() { 1 } else { most };
+        let most = if self.shaping.mixed || self.shaping.pace.is_some() || content.pace.is_some() {
+            1
+        } else {
+            most
+        };
         let count = usize::try_from(room.min(budget)).unwrap_or(most).min(most).min(left);
         if count == 0 {
             return false;

@@ -53,8 +53,8 @@ impl Node {
         }
         // Those that were reached and have not said HELLO are on their way too.
         let under_way =
-            |peer: &PeerId| self.dialer.is_dialing(peer) || self.reached.contains_key(peer);
-        let coming = |peer: &&PeerId| under_way(peer) && !self.by_peer.contains_key(*peer);
+            |peer: &PeerId| self.dialer.is_dialing(peer) || self.peers.reached.contains_key(peer);
+        let coming = |peer: &&PeerId| under_way(peer) && !self.peers.greeted.contains_key(*peer);
         let dialing = content.known.keys().filter(coming).count();
         let room = self.cfg.dial_target.saturating_sub(content.links.len() + dialing);
         let mut room = room.min(self.cfg.max_conns.saturating_sub(self.places()));
@@ -62,7 +62,7 @@ impl Node {
         if crowded {
             room = STARVING.saturating_sub(dialing);
         }
-        let all_dialing = self.dialer.dialing() + self.reached.len();
+        let all_dialing = self.dialer.dialing() + self.peers.reached.len();
         let room = room.min(self.cfg.max_dialing.saturating_sub(all_dialing));
         if room == 0 {
             return;
@@ -70,7 +70,7 @@ impl Node {
         let mut candidates: Vec<&SourceHint> = content
             .known
             .values()
-            .filter(|s| !self.by_peer.contains_key(&s.peer) && !s.addrs.is_empty())
+            .filter(|s| !self.peers.greeted.contains_key(&s.peer) && !s.addrs.is_empty())
             .filter(|s| !under_way(&s.peer) && self.dialer.may_dial(&s.peer, cx.now))
             .collect();
         if candidates.is_empty() {

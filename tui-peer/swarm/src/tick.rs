@@ -34,25 +34,24 @@ const DEAD_AFTER: Duration = Duration::from_secs(90);
 const HALVE: Duration = Duration::from_secs(30);
 impl Node {
     pub(super) fn tick(&mut self, cx: &mut Cx<'_>) {
-        if self.news_at.is_some_and(|due| cx.now >= due) {
+        if self.timers.is_news_due(cx.now) {
             self.tell_all_news(cx);
         }
-        if cx.now < self.tick_at {
+        if !self.timers.is_tick_due(cx.now) {
             return;
         }
-        self.tick_at = cx.now + self.pace();
+        let pace = self.pace();
+        self.timers.tick_at(cx.now + pace);
         let ids: Vec<ContentId> = self.live.iter().copied().collect();
         let conns: Vec<ConnId> = self.conns.keys().copied().collect();
         for at in conns {
             self.watch(cx, at);
         }
-        if cx.now >= self.rechoke_at {
-            self.rechoke_at = cx.now + self.cfg.choke_interval;
+        if self.timers.rechokes(cx.now, self.cfg.choke_interval) {
             self.rechoke(cx);
             self.part_seeds(cx);
         }
-        if cx.now >= self.halve_at {
-            self.halve_at = cx.now + HALVE;
+        if self.timers.halves(cx.now, HALVE) {
             for conn in self.conns.values_mut() {
                 conn.recent_up /= 2;
                 conn.answered /= 2;

@@ -57,7 +57,7 @@ impl Node {
             let idle = requests < MIN_PIPED;
             let own = if is_slow(conn) { idle } else { !full };
             let open = own && (idle || bytes < self.cfg.pipe);
-            if !open && self.up_limited == 0 {
+            if !open && self.shaping.up_limited == 0 {
                 return None;
             }
             // What waits for a limit of its own content waits for nobody, and nobody for it.
@@ -72,7 +72,8 @@ impl Node {
     }
 
     fn has_up_limit(&self, id: &ContentId) -> bool {
-        self.up_limited > 0 && self.contents.get(id).is_some_and(|content| content.up_limited)
+        self.shaping.up_limited > 0
+            && self.contents.get(id).is_some_and(|content| content.up_limited)
     }
 
     /// Uploads of a content have a limit of their own now, or no longer. The shell keeps to it; we see

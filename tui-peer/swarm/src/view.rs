@@ -312,7 +312,7 @@ impl Node {
 
     /// Whether and when a peer is dialled.
     pub fn dial_state(&self, peer: &PeerId, now: Time) -> DialState {
-        if self.reached.contains_key(peer) {
+        if self.peers.reached.contains_key(peer) {
             return DialState::Dialing;
         }
         self.dialer.state(peer, now)

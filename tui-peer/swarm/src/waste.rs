@@ -31,8 +31,8 @@ impl Node {
         }
         let rest = Duration::try_from_secs_f64(wasted as f64 * TIMES / rate).unwrap_or(LONGEST);
         let until = cx.now + rest.min(LONGEST);
-        let until = self.resting.get(&peer).map_or(until, |known| until.max(known));
-        self.resting.remember(peer, until);
+        let until = self.conduct.resting.get(&peer).map_or(until, |known| until.max(known));
+        self.conduct.resting.remember(peer, until);
         if let Some(conn) = self.conns.get_mut(&at) {
             conn.rests_until = until;
         }

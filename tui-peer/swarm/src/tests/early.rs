@@ -305,7 +305,7 @@ fn of_two_connections_of_one_peer_the_one_that_has_said_hello_stays_until_the_ot
         } else {
             // Ours is the smaller key.
             assert_eq!(closed(&greet(&mut node)), [(2, Code::Duplicate)]);
-            assert_eq!(node.by_peer.get(&peer(1)), Some(&CONN));
+            assert_eq!(node.peers.greeted.get(&peer(1)), Some(&CONN));
         }
     }
 }
@@ -356,7 +356,7 @@ fn what_a_peer_says_before_its_hello_counts_for_nothing() {
 fn who_broke_off_what_it_began_is_asked_nothing_early() {
     let thing = thing(1 << 20);
     let mut node = leecher(&thing, thing.chunks());
-    node.resting.remember(peer(1), at(1));
+    node.conduct.resting.remember(peer(1), at(1));
     assert!(matches!(*reach(&mut node), [PeerMsg::Ping(_)]));
     assert!(matches!(*sent(&greet(&mut node)), [PeerMsg::Open(_)]));
 }

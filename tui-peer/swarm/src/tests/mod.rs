@@ -108,7 +108,8 @@ fn check(node: &Node) {
         assert!(conn.requests.len() <= MAX_LIVE_REQUESTS + MAX_REQ_ANY + 16);
         assert!(conn.cancelled.len() <= 1025);
         assert!(conn.queue.len() <= MAX_LIVE_REQUESTS * 2);
-        let (by_peer, reached) = (node.by_peer.get(&conn.peer), node.reached.get(&conn.peer));
+        let (by_peer, reached) =
+            (node.peers.greeted.get(&conn.peer), node.peers.reached.get(&conn.peer));
         if conn.greeted {
             assert_eq!(by_peer, Some(at));
         } else {
@@ -185,7 +186,7 @@ fn check(node: &Node) {
         }
         assert!(node.live.contains(id) || !content.is_active(), "wanted and forgotten");
     }
-    assert_eq!(node.conns.len(), node.by_peer.len() + node.reached.len());
+    assert_eq!(node.conns.len(), node.peers.greeted.len() + node.peers.reached.len());
     assert!(node.places() <= node.cfg.max_conns);
     let budget = node.cfg.budget;
     let single = node.contents.values().any(|c| c.outstanding == node.outstanding);
