@@ -2,7 +2,7 @@
 //! `size:>1G`. Pure. A field that does not exist is reported and matches everything: a typing error
 //! never empties the list silently.
 
-use std::ops::Range;
+use std::ops::{Bound, Range, RangeBounds as _};
 use std::sync::Arc;
 
 use common::content::Kind;
@@ -107,13 +107,11 @@ enum Test {
     Peer(String, String),
 }
 
-/// From, to; inclusive as said.
+/// From, to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Span {
-    low: f64,
-    high: f64,
-    /// Whether the ends themselves belong to it.
-    closed: (bool, bool),
+    low: Bound<f64>,
+    high: Bound<f64>,
 }
 
 /// The fields there are.
@@ -356,9 +354,7 @@ impl Test {
 
 impl Span {
     fn holds(self, value: f64) -> bool {
-        let low = if self.closed.0 { value >= self.low } else { value > self.low };
-        let high = if self.closed.1 { value <= self.high } else { value < self.high };
-        low && high
+        (self.low, self.high).contains(&value)
     }
 }
 
@@ -441,24 +437,25 @@ fn span(
         return Ok(None);
     }
     let ends =
-        |low: Option<f64>, high: Option<f64>, closed| Some(Span { low: low?, high: high?, closed });
-    let least = Some(f64::NEG_INFINITY);
-    let most = Some(f64::INFINITY);
+        |low: Option<Bound<f64>>, high: Option<Bound<f64>>| Some(Span { low: low?, high: high? });
+    let (with, without) = (Bound::Included, Bound::Excluded);
+    let least = Some(with(f64::NEG_INFINITY));
+    let most = Some(with(f64::INFINITY));
     let span = if let Some(n) = value.strip_prefix("<=") {
-        ends(least, number(n), (true, true))
+        ends(least, number(n).map(with))
     } else if let Some(n) = value.strip_prefix(">=") {
-        ends(number(n), most, (true, true))
+        ends(number(n).map(with), most)
     } else if let Some(n) = value.strip_prefix('<') {
-        ends(least, number(n), (true, false))
+        ends(least, number(n).map(without))
     } else if let Some(n) = value.strip_prefix('>') {
-        ends(number(n), most, (false, true))
+        ends(number(n).map(without), most)
     } else if let Some((low, high)) = value.split_once("..") {
-        let low = if low.is_empty() { least } else { number(low) };
-        let high = if high.is_empty() { most } else { number(high) };
-        ends(low, high, (true, true))
+        let low = if low.is_empty() { least } else { number(low).map(with) };
+        let high = if high.is_empty() { most } else { number(high).map(with) };
+        ends(low, high)
     } else {
-        let n = number(value.strip_prefix('=').unwrap_or(value));
-        ends(n, n, (true, true))
+        let n = number(value.strip_prefix('=').unwrap_or(value)).map(with);
+        ends(n, n)
     };
     span.map(|span| Some(make(span))).ok_or_else(|| hint.to_owned())
 }
