@@ -142,7 +142,7 @@ impl Session {
     fn focus_on(&mut self, id: Option<ContentId>, look: Look) -> Answer {
         let same = self.publisher.focus() == id;
         if let Some(left) = self.publisher.turn_to(id, look) {
-            self.core.node_mut().unwatch(&left);
+            self.core.unwatch(&left);
         }
         if !same {
             self.watch_sources();

@@ -207,12 +207,23 @@ mod tests {
         assert!(matches!(was, Some(Role::Download(_))));
         assert_eq!((contents.downloads().count(), contents.shares().count()), (1, 1));
         assert!(contents.contains_key(&id));
+        let other = ContentId::from_bytes([2; 32]);
+        assert_eq!(contents.order(), [id, other], "its place stays");
+        let at =
+            |contents: &Contents| contents.shares_at(Path::new("/d/f")).map(|(id, _)| id).next();
+        assert_eq!(at(&contents), Some(id));
         // More of its files are wanted.
         let was = contents.change_role(&id, download(1).role);
         assert!(matches!(was, Some(Role::Share(_))));
         assert_eq!((contents.downloads().count(), contents.shares().count()), (2, 0));
         assert_eq!(contents.downloads_mut().filter_map(Content::as_download).count(), 2);
+        assert_eq!(at(&contents), None, "it is no share");
+        contents.change_role(&id, share());
+        contents.add_path(id, Path::new("/e/f"));
+        assert!(contents.has_path(Path::new("/e/f"), &id));
         assert!(contents.remove(&id).is_some() && contents.get(&id).is_none());
+        assert_eq!((at(&contents), contents.order()), (None, &[other][..]));
+        assert!(!contents.has_path(Path::new("/e/f"), &id));
         assert!(contents.change_role(&id, share()).is_none());
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use common::id::PeerId;
+use common::id::{ContentId, PeerId};
+use common::net::OnLink;
 use swarm::Node;
 use swarm::event::{Input, Output};
 use swarm::time::Time;
+use swarm::view::Touched;
 
 /// See the module.
 pub(super) struct Core {
@@ -28,9 +30,23 @@ impl Core {
         &self.node
     }
 
-    /// For what is read of it and counts as read then. What happened is told by [`super::Session::feed`] alone.
-    pub(super) fn node_mut(&mut self) -> &mut Node {
-        &mut self.node
+    /// Which chunks of a content have changed since that was asked last.
+    pub(super) fn touched(&mut self, id: &ContentId) -> Touched {
+        self.node.touched(id)
+    }
+
+    /// Notes from now on which chunks of a content change.
+    pub(super) fn watch_chunks(&mut self, id: &ContentId) {
+        self.node.watch_chunks(id);
+    }
+
+    pub(super) fn unwatch(&mut self, id: &ContentId) {
+        self.node.unwatch(id);
+    }
+
+    /// Networks that we are in: dials there are not limited.
+    pub(super) fn set_links(&mut self, near: &OnLink) {
+        self.node.set_links(near);
     }
 
     pub(super) fn me(&self) -> PeerId {

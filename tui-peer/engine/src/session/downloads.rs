@@ -245,7 +245,7 @@ impl Session {
     ) {
         match (self.end_opening(&id, number), result) {
             (true, Ok(opened)) => {
-                self.on_opened(id, opened);
+                self.on_opened(id, number, opened);
                 self.move_on(&id);
             }
             (true, Err(error)) => {
@@ -278,6 +278,12 @@ impl Session {
 
     /// Creates or finds the `.part` file, and hashes again what a crash left unsure.
     pub(super) fn open(&mut self, id: ContentId) {
+        match self.contents.download_mut(&id).map(|download| &download.files) {
+            Some(Files::Closed) => {}
+            Some(Files::Opening(_)) => return self.set_phase(&id, Phase::Opening),
+            // A second list of its files was checked after it was opened: it goes on as it is.
+            Some(Files::Open(_)) | None => return,
+        }
         self.set_phase(&id, Phase::Opening);
         let dir = self.contents.download_of(&id).map(|download| download.record.dir.clone());
         let Some(dir) = dir.ok().filter(|dir| !self.is_unsure_of(dir)) else { return };
@@ -287,9 +293,6 @@ impl Session {
         let (Some(descriptor), name) = (content.descriptor, content.name.clone()) else { return };
         let manifest = content.manifest.clone();
         let Some(download) = content.as_download() else { return };
-        if !matches!(download.files, Files::Closed) {
-            return;
-        }
         download.files = Files::Opening(number);
         let selection = download.record.selection.clone();
         let lies = match &download.existing {
@@ -327,7 +330,7 @@ impl Session {
         self.background.closing(move || opened.abandon());
     }
 
-    fn on_opened(&mut self, id: ContentId, opened: OpenedDownload) {
+    fn on_opened(&mut self, id: ContentId, number: u64, opened: OpenedDownload) {
         let Some(content) = self.contents.get_mut(&id) else {
             return self.background.close(opened);
         };
@@ -346,7 +349,7 @@ impl Session {
                 return self.finish_in_place(id, path);
             }
         };
-        download.files = Files::Open(Open::new(partial.clone()));
+        download.files = Files::Open(Open::new(number, partial.clone()));
         let (note, together) = (partial.note(), !partial.comes_from_elsewhere());
         content.source = Some(partial);
         if let Some(note) = note {
@@ -380,7 +383,7 @@ impl Session {
         }
         // At once: it may be here before the next snapshot.
         if self.publisher.focus() == Some(id) {
-            self.core.node_mut().watch_chunks(&id);
+            self.core.watch_chunks(&id);
         }
         self.feed(Input::PausedChanged { id, paused });
         self.tell_policy(&id);

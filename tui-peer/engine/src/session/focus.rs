@@ -37,7 +37,7 @@ impl Session {
     /// Chunks and sources of one content: exact if it is ours, else as the tracker says.
     pub(super) fn focus_view(&mut self, id: ContentId, meters: &mut Meters) -> Option<Focus> {
         let mut lens = self.publisher.take_lens(id);
-        let touched = self.core.node_mut().touched(&id);
+        let touched = self.core.touched(&id);
         let focus = self.look_through(&mut lens, touched, meters);
         self.publisher.put_lens(lens);
         focus

@@ -106,13 +106,13 @@ const DONE_QUEUE: usize = 256;
 /// Housekeeping: retries of blocked downloads, rates that fade.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// The task, as parts that know nothing of each other: each is private to the file that it is of, and is told what it
-/// needs. What concerns several of them is done by the methods of the session, which stand by the part they change.
+/// The task, as parts that know nothing of each other: each is told what it needs, and what it is made of is private to
+/// its file, but for what stands in [`Net`], in a [`download::Download`] and in the user's preferences. What concerns
+/// several parts is done by the methods of the session, which stand by the part they change.
 pub(super) struct Session {
     config: EngineConfig,
     core: Core,
     background: Background,
-    publisher: Publisher,
     ledger: Ledger,
     net: Net,
     /// What all connections share.
@@ -129,6 +129,8 @@ pub(super) struct Session {
     /// When the last round of housekeeping was.
     housekept: Instant,
     stopping: Option<Stopping>,
+    /// Dropped last: who sees the end of the snapshots may open what was open.
+    publisher: Publisher,
 }
 
 /// Stands between the session and the user's paths. Only tests do something there.

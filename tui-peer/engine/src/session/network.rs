@@ -525,7 +525,7 @@ impl Session {
             self.net.nicks.retain(|peer, _| conns.contains(peer));
         }
         if self.contents.contains_key(&id) && (whole || !hints.is_empty()) {
-            self.core.node_mut().set_links(&self.ours.links.now());
+            self.core.set_links(&self.ours.links.now());
             self.feed(Input::SourcesFound { id, sources: hints });
         }
     }

@@ -44,6 +44,11 @@ impl Files {
         }
     }
 
+    /// The same, if it is what the attempt of this number has opened.
+    pub(super) fn of(&mut self, number: u64) -> Option<&mut Open> {
+        self.get_mut().filter(|open| open.number == number)
+    }
+
     /// The same, if it is still this part that is open: begun anew meanwhile, a download has another.
     pub(super) fn same(&mut self, partial: &Arc<Partial>) -> Option<&mut Open> {
         self.get_mut().filter(|open| Arc::ptr_eq(&open.partial, partial))
@@ -68,14 +73,20 @@ impl Files {
 
 /// What is open of a download.
 pub(super) struct Open {
+    /// Of the attempt that opened it.
+    number: u64,
     partial: Arc<Partial>,
     pub(super) hashes: HashQueue,
     pub(super) doubts: Doubts,
 }
 
 impl Open {
-    pub(super) fn new(partial: Arc<Partial>) -> Self {
-        Self { partial, hashes: HashQueue::default(), doubts: Doubts::default() }
+    pub(super) fn new(number: u64, partial: Arc<Partial>) -> Self {
+        Self { number, partial, hashes: HashQueue::default(), doubts: Doubts::default() }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn partial(&self) -> &Arc<Partial> {
@@ -206,7 +217,10 @@ impl Doubts {
 
 #[cfg(test)]
 mod tests {
+    use common::content::{Descriptor, Kind};
+
     use super::*;
+    use crate::disk::{Opened, PartialSpec};
 
     #[test]
     fn f5_doubts_are_compared_in_lots_and_told_once_none_is_left() {
@@ -242,5 +256,36 @@ mod tests {
         assert_eq!(queue.begin(), Some(vec![(1, 0, hash.to_vec())]));
         queue.end();
         assert!(queue.begin().is_none() && queue.take().is_empty());
+    }
+
+    #[test]
+    fn f11_a_part_that_is_opened_anew_has_its_hashes_written_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = common::hash::sha256(b"whatever");
+        let descriptor = Descriptor { kind: Kind::File, size: 65_536, root };
+        let spec = PartialSpec {
+            id: descriptor.id(),
+            descriptor,
+            layout: Arc::new(Layout::for_file(65_536).unwrap()),
+            rel: None,
+            name: "thing".into(),
+            dir: temp.path().to_path_buf(),
+            keep_free: Some(0),
+            owner: None,
+        };
+        let Opened::Going { partial, .. } = Partial::open(spec).unwrap() else { panic!() };
+        let hash = [Hash::from_bytes([7; 32])];
+        let mut files = Files::Open(Open::new(1, partial.clone()));
+        files.get_mut().unwrap().hashes.add(0, 0, &hash);
+        assert!(files.get_mut().unwrap().hashes.begin().is_some());
+        assert!(files.close().is_some() && files.get().is_none());
+        files = Files::Opening(2);
+        assert!(files.close().is_none() && files.is_opening(), "the attempt goes on");
+        files = Files::Open(Open::new(2, partial));
+        // The first lot ends now, which says nothing of the second part.
+        assert!(files.of(1).is_none());
+        let hashes = &mut files.of(2).unwrap().hashes;
+        hashes.add(0, 0, &hash);
+        assert_eq!(hashes.begin().map(|lot| lot.len()), Some(1));
     }
 }

@@ -79,29 +79,26 @@ impl Session {
         let Some(download) = self.contents.download_mut(&id) else { return };
         let Some(open) = download.files.get_mut() else { return };
         let Some(hashes) = open.hashes.begin() else { return };
-        let (partial, dir) = (open.partial().clone(), download.record.dir.clone());
+        let (number, partial) = (open.number(), open.partial().clone());
+        let dir = download.record.dir.clone();
         self.background.on_path(dir, move |_| {
             let result = save_hashes(&partial, &hashes);
-            Done::new(move |session| session.on_hashes_saved(id, partial, result))
+            // Closed here if that was the last hand on it: closing may block too.
+            drop(partial);
+            Done::new(move |session| session.on_hashes_saved(id, number, result))
         });
     }
 
-    fn on_hashes_saved(
-        &mut self,
-        id: ContentId,
-        partial: Arc<Partial>,
-        result: Result<(), DiskError>,
-    ) {
+    /// Hashes of what the attempt of this number has opened are in its journal, or could not be written there.
+    fn on_hashes_saved(&mut self, id: ContentId, number: u64, result: Result<(), DiskError>) {
         if let Err(error) = result {
             self.say(Level::Warn, Target::Disk, error.to_string());
         }
         let download = self.contents.download_mut(&id);
-        if let Some(open) = download.and_then(|download| download.files.same(&partial)) {
+        if let Some(open) = download.and_then(|download| download.files.of(number)) {
             open.hashes.end();
             self.save_hashes(id);
         }
-        // It may be the last hand on it.
-        self.background.close(partial);
     }
 }
 

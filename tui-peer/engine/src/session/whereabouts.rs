@@ -80,7 +80,7 @@ impl Session {
             let text =
                 format!("{}: trying {} sources known before", self.shown_name(id), sources.len());
             self.say(Level::Debug, Target::Fetch, text);
-            self.core.node_mut().set_links(&self.ours.links.now());
+            self.core.set_links(&self.ours.links.now());
             self.feed(Input::SourcesFound { id: *id, sources });
         }
     }
