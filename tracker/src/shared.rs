@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     tick_ms: AtomicU64,
     /// A session changed the index.
     pub(crate) stirred: Notify,
+    /// Somebody came for whom others wait.
+    pub(crate) hurried: Notify,
     serial: AtomicU64,
     writer: Writer,
     index: Mutex<Index>,
@@ -111,6 +113,7 @@ impl Shared {
             jumps: AtomicU64::new(0),
             tick_ms,
             stirred: Notify::new(),
+            hurried: Notify::new(),
             serial: AtomicU64::new(seeds.serial),
             writer,
             index: Mutex::new(index),
@@ -223,9 +226,13 @@ impl Shared {
         &self,
         work: impl FnOnce(&mut Index) -> T,
     ) -> Result<(T, Commit), StoreError> {
-        let outcome = self.apply(work).await;
+        let outcome = self.apply(|index| (work(index), index.take_came())).await;
         self.stirred.notify_one();
-        outcome
+        let ((value, came), commit) = outcome?;
+        if came {
+            self.hurried.notify_one();
+        }
+        Ok((value, commit))
     }
 
     /// Changes the index, and hands what must be stored to the writer before anybody else can change it

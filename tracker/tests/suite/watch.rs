@@ -62,6 +62,73 @@ async fn peers_that_begin_together_hear_of_each_other_without_the_longest_pause(
 }
 
 #[tokio::test]
+async fn who_fetches_and_has_nothing_yet_is_named_to_those_who_fetch_too_and_is_no_source() {
+    let tracker = Running::start(Config { timing: Timing::default(), ..quick() }).await;
+    let (mut seed, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    let (mut one, _) = Client::connect(&tracker.join, &Who::new(2)).await;
+    let (mut other, _) = Client::connect(&tracker.join, &Who::new(3)).await;
+    let a = file("a", 5 * 65536);
+    seed.must_register(std::slice::from_ref(&a)).await;
+    one.locations(id(&a), 50).await;
+    one.watch(false, &[id(&a)]).await;
+    other.chunks(vec![progress(&a, &[], 0, true)]).await;
+    match one.push().await {
+        Reply::SourceDelta { joins, .. } => {
+            assert_eq!((joins.len(), joins[0].peer, joins[0].have), (1, other.me, 0));
+        }
+        reply => panic!("{reply:?}"),
+    }
+    // Who comes later is told at once, and nobody counts it.
+    one.chunks(vec![progress(&a, &[], 0, true)]).await;
+    one.sync().await;
+    let found = other.locations(id(&a), 50).await;
+    let has = |have: u32| found.sources.iter().filter(|source| source.have == have).count();
+    assert_eq!((found.complete, found.partial, has(0), has(a.chunks)), (1, 0, 1, 1));
+    let q = other.q();
+    other.ask(q, &Request::Unregister { q, ids: vec![id(&a)] }).await;
+    match one.push().await {
+        Reply::SourceDelta { joins, leaves, .. } => {
+            assert!(joins.is_empty() && leaves == [other.me]);
+        }
+        reply => panic!("{reply:?}"),
+    }
+    tracker.stop().await;
+}
+
+#[tokio::test]
+async fn s4_who_has_nothing_yet_makes_room_for_a_source() {
+    let tracker = Running::start(Config { timing: Timing::default(), ..quick() }).await;
+    let (mut viewer, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    let (mut seed, _) = Client::connect(&tracker.join, &Who::new(2)).await;
+    let a = file("a", 5 * 65536);
+    seed.must_register(std::slice::from_ref(&a)).await;
+    viewer.watch(false, &[id(&a)]).await;
+    // More than a watcher follows.
+    let mut beginners = Vec::new();
+    for n in 3..60 {
+        let (mut other, _) = Client::connect(&tracker.join, &Who::new(n)).await;
+        other.chunks(vec![progress(&a, &[], 0, true)]).await;
+        other.sync().await;
+        beginners.push(other);
+    }
+    let (mut late, _) = Client::connect(&tracker.join, &Who::new(60)).await;
+    late.must_register(std::slice::from_ref(&a)).await;
+    let mut told = std::collections::BTreeMap::new();
+    while told.get(&late.me) != Some(&a.chunks) {
+        match viewer.push().await {
+            Reply::SourceDelta { joins, leaves, .. } => {
+                leaves.iter().for_each(|peer| _ = told.remove(peer));
+                told.extend(joins.iter().map(|source| (source.peer, source.have)));
+                assert!(told.len() <= 50, "{}", told.len());
+            }
+            reply => panic!("{reply:?}"),
+        }
+    }
+    assert_eq!((told.len(), told.get(&seed.me)), (50, Some(&a.chunks)));
+    tracker.stop().await;
+}
+
+#[tokio::test]
 async fn sources_come_progress_and_go() {
     let tracker = Running::start(quick()).await;
     let (mut viewer, _) = Client::connect(&tracker.join, &Who::new(1)).await;

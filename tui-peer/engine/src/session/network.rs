@@ -514,7 +514,10 @@ impl Session {
             }
             if watched {
                 let known = self.net.sources.entry(id).or_default();
-                if known.len() < MAX_KNOWN || known.contains_key(&source.peer) {
+                if source.begins {
+                    // To be connected with it is good; a source it is not yet.
+                    known.remove(&source.peer);
+                } else if known.len() < MAX_KNOWN || known.contains_key(&source.peer) {
                     known.insert(source.peer, source);
                 }
             }

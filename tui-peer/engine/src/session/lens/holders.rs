@@ -254,6 +254,7 @@ mod tests {
 
     fn source(n: u8, set: ChunkSet) -> SourceInfo {
         SourceInfo {
+            begins: false,
             peer: PeerId::from_bytes([n; 32]),
             nick: format!("peer{n}"),
             addrs: Vec::new(),
