@@ -48,15 +48,18 @@ pub(crate) struct Packet {
 
 /// What a packet carries.
 pub(crate) enum Load {
-    /// Payload of a request from this offset on. Whether other bytes than asked for, and whether its
-    /// sender hangs up then.
+    /// Payload of a request from this offset on: its last bytes, and how many it is in all. Whether other bytes than
+    /// asked for, and whether its sender hangs up then.
     Frame {
         rid: u32,
         off: u32,
+        whole: u32,
         lie: bool,
         hangs_up: bool,
     },
     Message(PeerMsg),
+    /// Bytes of a frame whose last ones are still to come.
+    Part,
     /// So many packets of the handshake are still to come; for this end.
     Handshake(u32, (usize, ConnId)),
 }
@@ -217,7 +220,7 @@ impl Network {
             self.at(sent_at, i, Event::Input(Input::ServeFailed { conn, rid, code }));
         }
         let Some(to) = self.wires.get(&(i, conn)).copied() else { return };
-        let load = Load::Frame { rid, off, lie, hangs_up };
+        let load = Load::Frame { rid, off, whole: len, lie, hangs_up };
         let extra = self.bad_luck();
         let packet = Packet { to, from: (i, conn), load, len, left: sent_at, extra };
         self.at(self.now + self.delay(), to.0, Event::Incoming(packet));
@@ -239,13 +242,16 @@ impl Network {
         let behind = self.arrived.get(&to).copied().unwrap_or(Time::ZERO);
         let arrives = arrives.max(behind) + extra;
         self.arrived.insert(to, arrives);
+        if shaped {
+            self.at(arrives, to.0, Event::Acknowledge(from, len));
+        }
         match load {
-            Load::Frame { rid, off, lie, hangs_up } => {
+            Load::Frame { rid, off, whole, lie, hangs_up } => {
                 self.peers[to.0].received += u64::from(len);
                 if lie {
                     self.at(arrives, to.0, Event::Taint(to.1, rid));
                 }
-                let data = Input::Data { conn: to.1, rid, off, len };
+                let data = Input::Data { conn: to.1, rid, off, len: whole };
                 self.at(arrives, to.0, Event::Input(data));
                 if !shaped {
                     self.at(arrives, from.0, Event::Arrived(from.1, len));
@@ -254,6 +260,7 @@ impl Network {
                     self.at(arrives, from.0, Event::HangUp(from.1));
                 }
             }
+            Load::Part => self.peers[to.0].received += u64::from(len),
             Load::Message(msg) => {
                 self.at(arrives, to.0, Event::Input(Input::Message { conn: to.1, msg }));
             }

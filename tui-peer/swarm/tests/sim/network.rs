@@ -13,14 +13,16 @@ use swarm::event::{ConnId, Input, Notice, SourceHint};
 use swarm::time::Time;
 use swarm::{Node, NodeConfig};
 
-use super::links::{Load, Packet, Uplink, Weather};
+use super::links::{Packet, Uplink, Weather};
 use super::matter::Matter;
 use super::sockets::Sockets;
 use super::spec::{Manner, Spec};
-use super::start::{HANDSHAKE_LEN, Start, Tracker};
+use super::start::{Start, Tracker};
 
 /// Peers the tracker names at once.
 const NAMED: usize = 50;
+/// Bytes that a peer lets others have queued.
+pub(crate) const MAX_QUEUED: u32 = 64 << 20;
 /// Way of a message or the first byte of a frame, one way, where nothing else is said.
 const DELAY: Duration = Duration::from_millis(2);
 
@@ -64,8 +66,14 @@ pub(crate) enum Event {
     ShakeOn(ConnId, (usize, ConnId), u32),
     /// The tracker tells what changed.
     Told,
+    /// It tells of somebody who came.
+    Hurried,
     /// So many bytes arrived at the other end of a connection.
     Arrived(ConnId, u32),
+    /// They did, and TCP there says so.
+    Acknowledge((usize, ConnId), u32),
+    /// It was heard.
+    Acknowledged(ConnId, u32),
     HangUp(ConnId),
     Wake,
     Join,
@@ -225,11 +233,12 @@ impl Network {
             Event::Link => self.link(i),
             Event::Incoming(packet) => self.incoming(packet),
             Event::Shake(conn, from, left) => self.shake((i, conn), from, left),
-            Event::ShakeOn(conn, from, left) => {
-                self.send_small((i, conn), from, Load::Handshake(left, from), HANDSHAKE_LEN);
-            }
-            Event::Told => self.tell_all(),
+            Event::ShakeOn(conn, from, left) => self.shake_on((i, conn), from, left),
+            Event::Told => self.tick(),
+            Event::Hurried => self.hurry(),
             Event::Arrived(conn, len) => self.arrived(i, conn, len),
+            Event::Acknowledge(to, len) => self.acknowledge(i, to, len),
+            Event::Acknowledged(conn, len) => self.acknowledged(i, conn, len),
             Event::HangUp(conn) => self.cut(i, conn),
             Event::Wake => {
                 if self.peers[i].deadline == Some(self.now) {
@@ -291,7 +300,8 @@ impl Network {
     pub(crate) fn completed(&mut self, i: usize) {
         self.peers[i].completed += 1;
         if self.peers[i].completed == 1 + self.others.len() {
-            self.peers[i].done = Some(self.now);
+            let ends = self.start.map_or(Duration::ZERO, |start| start.ends);
+            self.peers[i].done = Some(self.now + ends);
         }
         if !self.has_all(i) {
             self.begin_next(i);
@@ -380,5 +390,5 @@ impl Network {
 
 /// A connection is up.
 pub(crate) fn up(conn: ConnId, peer: PeerId, dialed: bool) -> Input {
-    Input::Connected { conn, peer, dialed, group: None, max_queued: 64 << 20 }
+    Input::Connected { conn, peer, dialed, group: None, max_queued: MAX_QUEUED }
 }

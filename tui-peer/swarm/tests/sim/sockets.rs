@@ -1,5 +1,7 @@
 //! The sending side of a real peer on a shaped link: each connection has a socket that takes some bytes ahead,
-//! payload and messages in one order; the link takes from all of them in turn.
+//! payload and messages in one order; the link takes from all of them in turn, and of each only as much as TCP lets
+//! be under way until the other end has said that it came. That waits in the other end's uplink behind what it sends
+//! itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -15,10 +17,15 @@ const AHEAD_TIME: f64 = 0.02;
 /// and so many bytes at least, as `conn::stream` sees to.
 const MIN_AHEAD: f64 = 32.0 * 1024.0;
 
+/// What the link takes of a frame at once, in bytes.
+const SEGMENTS: u32 = 8 * 1448;
+
 /// What waits in the sockets of one peer.
 #[derive(Default)]
 pub(crate) struct Sockets {
     waiting: BTreeMap<ConnId, VecDeque<(Load, u32)>>,
+    /// Bytes that were sent and not acknowledged.
+    under_way: BTreeMap<ConnId, u32>,
     last: Option<ConnId>,
     busy: bool,
     /// When all that the link has taken has left it.
@@ -28,6 +35,7 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn forget(&mut self, conn: ConnId) {
         self.waiting.remove(&conn);
+        self.under_way.remove(&conn);
     }
 
     /// When all that the link has taken has left it.
@@ -39,8 +47,9 @@ impl Sockets {
         self.waiting.get(&conn).map_or(0, |queue| queue.iter().map(|(_, len)| len).sum())
     }
 
-    fn next(&self) -> Option<ConnId> {
-        next_in_turn(&self.waiting, self.last, |_, queue| !queue.is_empty())
+    fn next(&self, window: u32) -> Option<ConnId> {
+        let has_room = |conn: &ConnId| self.under_way.get(conn).is_none_or(|bytes| *bytes < window);
+        next_in_turn(&self.waiting, self.last, |conn, queue| !queue.is_empty() && has_room(conn))
     }
 }
 
@@ -63,8 +72,14 @@ impl Network {
             }
             let most = (rate * FRAME_TIME).clamp(FRAME.1, FRAME.0) as u32;
             let Some((rid, off, len, finished)) = peer.uplink.take_frame(conn, most) else { break };
-            let load = Load::Frame { rid, off, lie: false, hangs_up: false };
-            peer.sockets.waiting.entry(conn).or_default().push_back((load, len));
+            let load = Load::Frame { rid, off, whole: len, lie: false, hangs_up: false };
+            let queue = peer.sockets.waiting.entry(conn).or_default();
+            let mut left = len;
+            while left > SEGMENTS {
+                queue.push_back((Load::Part, SEGMENTS));
+                left -= SEGMENTS;
+            }
+            queue.push_back((load, left));
             if finished {
                 self.at(self.now, i, Event::Input(Input::Served { conn, rid }));
             }
@@ -81,9 +96,15 @@ impl Network {
 
     /// The link takes something from the next socket in turn.
     pub(crate) fn link(&mut self, i: usize) {
+        if let Some(until) =
+            self.start.and_then(|start| start.stands_until(self.now, self.peers.len() - 1))
+        {
+            return self.at(until, i, Event::Link);
+        }
         let (queue, delay) = (self.queue_time(i), self.delay());
+        let window = self.start.map_or(u32::MAX, |start| start.window);
         let peer = &mut self.peers[i];
-        let next = peer.sockets.next().filter(|_| peer.alive);
+        let next = peer.sockets.next(window).filter(|_| peer.alive);
         let found =
             next.and_then(|conn| Some((conn, peer.sockets.waiting.get_mut(&conn)?.pop_front()?)));
         let Some((conn, (load, len))) = found else {
@@ -91,6 +112,7 @@ impl Network {
             return;
         };
         peer.sockets.last = Some(conn);
+        *peer.sockets.under_way.entry(conn).or_default() += len;
         let begins = peer.sockets.free.max(self.now);
         let left = begins + Duration::from_secs_f64(f64::from(len) / peer.spec.up);
         peer.sockets.free = left;
@@ -106,5 +128,19 @@ impl Network {
             self.at(begins + delay, to.0, Event::Incoming(packet));
         }
         self.write_frames(i, conn);
+    }
+
+    /// Bytes have come: TCP says so, behind all that waits in this peer's uplink.
+    pub(crate) fn acknowledge(&mut self, i: usize, to: (usize, ConnId), len: u32) {
+        let heard = self.peers[i].sockets.free.max(self.now) + self.delay();
+        self.at(heard, to.0, Event::Acknowledged(to.1, len));
+    }
+
+    /// There is room for more of a connection.
+    pub(crate) fn acknowledged(&mut self, i: usize, conn: ConnId, len: u32) {
+        if let Some(bytes) = self.peers[i].sockets.under_way.get_mut(&conn) {
+            *bytes = bytes.saturating_sub(len);
+            self.kick_link(i);
+        }
     }
 }
