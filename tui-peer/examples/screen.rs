@@ -15,12 +15,12 @@ mod testkit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::api::chunks::Chunks;
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
+use engine::api::handle::{HandleParts, channel};
+use engine::api::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
+use screen::{Options, run, signals};
 use settings::load;
-use tui_peer::engine::chunks::Chunks;
-use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
-use tui_peer::engine::handle::{HandleParts, channel};
-use tui_peer::engine::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};
-use tui_peer::tui::{Options, run, signals};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
             eprintln!("{number}");
         });
     }
-    let table = load::table(Default::default(), tui_peer::tui::keymap::check)?;
+    let table = load::table(Default::default(), screen::keymap::check)?;
     let reason =
         run(handle, Options { table, demo: true, ..Options::default() }, signals()?).await?;
     engine.abort();

@@ -21,8 +21,8 @@ use crate::args::{
     Cli, Command, Common, Config, ConfigCommand, Demo, Hash, Ls, Run, exit, misplaced,
 };
 use crate::demo;
-use crate::engine::config::OnStart;
 use crate::headless::{self, Output, Reload, Service};
+use engine::api::config::OnStart;
 use settings::KeyCheck;
 
 /// Runs what the command line says; returns the exit code.
@@ -162,7 +162,7 @@ fn config(wish: Config) -> u8 {
 
 /// Only the app knows its actions; without it, any are taken.
 #[cfg(feature = "tui")]
-const KEYS: KeyCheck = crate::tui::keymap::check;
+const KEYS: KeyCheck = screen::keymap::check;
 #[cfg(not(feature = "tui"))]
 const KEYS: KeyCheck = |_| Vec::new();
 

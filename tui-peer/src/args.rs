@@ -1,7 +1,6 @@
 //! The command line: what the user typed, or said in the environment.
 
 mod act;
-pub mod exit;
 mod parse;
 mod remote;
 mod send;
@@ -13,6 +12,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use settings::{Item, Layer, LogTo, parse_rate};
+
+pub use frontend::exit;
 
 pub use act::{Act, Here, Reach, parse_line};
 pub use parse::{misplaced, parse};
@@ -403,5 +404,33 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    #[cfg(feature = "tui")]
+    #[test]
+    fn c1_every_action_of_the_screen_has_its_command_or_a_reason() {
+        use clap::CommandFactory as _;
+        use frontend::act::Verb;
+        use screen::action::Action;
+        use screen::shell::Shell;
+
+        let shell = Cli::command();
+        let mut told = Vec::new();
+        for action in Action::ALL {
+            match action.shell() {
+                Shell::Verbs(verbs) => {
+                    assert!(!verbs.is_empty(), "{action:?}");
+                    told.extend(verbs);
+                }
+                Shell::Command(name) => {
+                    assert!(shell.find_subcommand(name).is_some(), "{action:?}: {name}");
+                }
+                Shell::Screen(why) => assert!(why.contains(' '), "{action:?}: {why}"),
+            }
+        }
+        // And the other way round: what a shell can say, a screen can do.
+        for verb in Verb::ALL {
+            assert!(told.contains(verb), "{verb:?} is on no key");
+        }
     }
 }

@@ -15,11 +15,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::args::{Demo, exit};
-use crate::engine::command::{Command, Download, Selection};
-use crate::engine::config::EngineConfig;
-use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::{self};
 use crate::headless::{self, Output, Service, stop_signal};
+use engine::api::command::{Command, Download, Selection};
+use engine::api::config::EngineConfig;
+use engine::api::handle::{EngineHandle, Stop};
 use settings::Table;
 
 /// Sample files: name and MiB. Small enough to be made in a moment, large enough to watch.
@@ -184,7 +183,7 @@ async fn peer(
     config.nick = nick.to_owned();
     config.join = Some(join.clone());
     config.up = up;
-    engine::start(config).await.map_err(|error| error.to_string())
+    engine::api::start(config).await.map_err(|error| error.to_string())
 }
 
 async fn share(engine: &EngineHandle, path: PathBuf) {
@@ -212,7 +211,7 @@ fn fetch(engine: &EngineHandle, name: &'static str) {
     });
 }
 
-fn find(snapshot: &engine::snapshot::Snapshot, name: &str) -> Option<ContentId> {
+fn find(snapshot: &engine::api::snapshot::Snapshot, name: &str) -> Option<ContentId> {
     let row = snapshot.catalogue.rows.iter().find(|row| &*row.name == name)?;
     (row.sources > 0).then_some(row.id)
 }

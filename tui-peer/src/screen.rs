@@ -9,14 +9,14 @@ use anyhow::Context as _;
 
 use crate::args::exit;
 use crate::control::Attached;
-use crate::engine::command::Command;
-use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::TransferState;
 use crate::hand_over::HandOver;
 use crate::headless::Output;
 use crate::line_mode;
-use crate::logfile::Logs;
-use crate::tui::{self, ExitReason, Options};
+use engine::api::command::Command;
+use engine::api::handle::{EngineHandle, Stop};
+use engine::api::snapshot::TransferState;
+use frontend::logfile::Logs;
+use screen::{ExitReason, Options};
 use settings::Table;
 
 /// What comes after the screen.
@@ -82,16 +82,16 @@ async fn run(
     if plain || wants_plain(&|name| std::env::var(name).ok(), out) {
         let units = options.table.units();
         let attached = options.attached.is_some();
-        let signals = tui::signals()?;
+        let signals = screen::signals()?;
         crate::leave::watch();
         let reason = line_mode::run(engine, units, attached, pin!(signals)).await;
         reason.context("cannot read what is typed")
     } else {
         // Before the terminal is taken: a signal in between must find somebody.
-        let signals = tui::signals()?;
-        crate::leave::before(tui::term::restore);
+        let signals = screen::signals()?;
+        crate::leave::before(screen::term::restore);
         crate::leave::watch();
-        tui::run(engine, options, signals).await
+        screen::run(engine, options, signals).await
     }
 }
 
@@ -198,8 +198,8 @@ async fn stop(engine: EngineHandle, how: Stop, code: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::handle::{HandleParts, channel};
-    use crate::engine::snapshot::{Me, Snapshot};
+    use engine::api::handle::{HandleParts, channel};
+    use engine::api::snapshot::{Me, Snapshot};
 
     fn engine() -> (EngineHandle, HandleParts) {
         channel(Snapshot::first(Me::example()))

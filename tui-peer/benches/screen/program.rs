@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tui_peer::engine::command::Reply;
-use tui_peer::engine::handle::channel;
-use tui_peer::tui::{Options, run, signals};
+use engine::api::command::Reply;
+use engine::api::handle::channel;
+use screen::{Options, run, signals};
 
 use super::testkit;
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use super::config::settings;
 use crate::args::{Common, exit};
 use crate::control;
-use crate::engine::config::EngineConfig;
 use crate::hand_over::HandOver;
 use crate::headless::Output;
+use engine::api::config::EngineConfig;
 
 /// What it says on standard error, in the state folder.
 const LOG: &str = "serve.log";

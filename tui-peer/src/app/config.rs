@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use settings::{Item, KeyCheck, Origin, SettingsError, Table, load, parse_join, read_secret};
 
 use crate::args::Common;
-use crate::engine::config::{EngineConfig, OnStart};
+use engine::api::config::{EngineConfig, OnStart};
 
 /// Everything decided.
 #[derive(Debug)]

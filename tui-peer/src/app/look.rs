@@ -7,7 +7,7 @@ use settings::Table;
 #[cfg(feature = "tui")]
 pub(super) fn look(table: &Table) -> Look {
     use crate::headless::{Paint, Signs};
-    use crate::tui::theme::{Detected, Glyphs, Theme};
+    use screen::theme::{Detected, Glyphs, Theme};
     use settings::Role;
 
     let theme = Theme::resolve(table, &Detected::from(&|name| std::env::var(name).ok()));
@@ -22,7 +22,7 @@ pub(super) fn look(table: &Table) -> Look {
     let mut look = Look { units: table.units(), signs, ..Look::default() };
     let role = |role: Role| theme.palette.get(role).and_then(colour);
     // Bold says the same where there are no colours; but who wants none of them wants no escapes.
-    let bold = if theme.depth == crate::tui::theme::Depth::Mono { "" } else { "1" };
+    let bold = if theme.depth == screen::theme::Depth::Mono { "" } else { "1" };
     for (paint, code) in [
         (Paint::Accent, role(Role::Accent)),
         (Paint::Warn, role(Role::Warn)),

@@ -13,10 +13,10 @@ use super::reach::beside;
 use super::start::{self, in_runtime};
 use crate::args::{Common, Get, Send, exit};
 use crate::control::place;
-use crate::engine::config::{EngineConfig, OnStart};
-use crate::engine::known_network;
 use crate::headless::{self, Output, Sending, SpoolError, Streaming};
 use crate::scratch::Scratch;
+use engine::api::config::{EngineConfig, OnStart};
+use engine::api::known_network;
 use settings::{Item, Origin};
 
 /// Whose parts these are in their journals: of all peers of one run, so that the next one takes up what the

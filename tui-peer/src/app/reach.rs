@@ -8,9 +8,9 @@ use super::background;
 use super::start::{self, in_runtime_as_far, refuse_settings, warn};
 use crate::args::{Common, exit};
 use crate::control::{self, Attached, ControlError};
-use crate::engine::config::{EngineConfig, OnStart};
-use crate::engine::handle::EngineHandle;
 use crate::headless::Output;
+use engine::api::config::{EngineConfig, OnStart};
+use engine::api::handle::EngineHandle;
 
 /// How often a peer that is waited for is looked for.
 const LOOK: Duration = Duration::from_millis(100);

@@ -14,15 +14,14 @@ use super::look::look;
 use super::{KEYS, log};
 use crate::args::{Common, exit};
 use crate::control::{self, PidFile};
-use crate::engine;
-use crate::engine::config::{EngineConfig, StartError};
-use crate::engine::event::{Level, Target};
-use crate::engine::handle::EngineHandle;
 use crate::hand_over::HandOver;
 use crate::headless::{self, Output};
 use crate::hooks::{Hooks, PATIENCE_OF_GET, PATIENCE_OF_PEER};
-use crate::logfile::Logs;
 use crate::metrics;
+use engine::api::config::{EngineConfig, StartError};
+use engine::api::event::{Level, Target};
+use engine::api::handle::EngineHandle;
+use frontend::logfile::Logs;
 use settings::{SettingsError, Table};
 
 /// How long the state folder and port of a peer that is stopping are waited for: its transfers get 5 s,
@@ -191,7 +190,7 @@ async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, St
     let in_use = |error: &StartError| {
         matches!(error, StartError::Locked { .. } | StartError::PortInUse { .. })
     };
-    patiently(patient, in_use, async || engine::start(config.clone()).await).await
+    patiently(patient, in_use, async || engine::api::start(config.clone()).await).await
 }
 
 /// The port of the metrics; waited for like the engine's own.

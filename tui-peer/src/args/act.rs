@@ -7,8 +7,8 @@ use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 use super::{Common, LogFormat};
-use crate::act::{Deed, Rates, Verb, Wish};
-use crate::engine::command::{Priority, Reorder};
+use engine::api::command::{Priority, Reorder};
+use frontend::act::{Deed, Rates, Verb, Wish};
 use settings::parse_rate;
 
 /// Which peer is meant and how it answers; what every such command takes in the shell.

@@ -14,9 +14,9 @@ use super::place;
 use super::wire::{
     self, Answer, AnswerShape, Hello, MAX_ANSWER, MAX_REQUEST, MAX_ROWS, Page, Request,
 };
-use crate::engine::command::{CommandError, CommandErrorKind, Reply};
-use crate::engine::handle::{self, EngineHandle, HandleParts, Stop};
-use crate::engine::snapshot::{Catalogue, Snapshot};
+use engine::api::command::{CommandError, CommandErrorKind, Reply};
+use engine::api::handle::{self, EngineHandle, HandleParts, Stop};
+use engine::api::snapshot::{Catalogue, Snapshot};
 
 /// Answers read and not yet taken in.
 const ANSWERS: usize = 64;
@@ -232,7 +232,7 @@ async fn pump(
 /// The catalogue as it comes in.
 #[derive(Debug, Default)]
 struct Pages {
-    coming: Vec<crate::engine::snapshot::CatalogueRow>,
+    coming: Vec<engine::api::snapshot::CatalogueRow>,
     whole: Arc<Catalogue>,
 }
 

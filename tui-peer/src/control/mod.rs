@@ -1,7 +1,7 @@
 //! One running peer, many commands: a socket in the state folder through which `status`, `share`,
 //! `get`, `attach` and the rest reach the peer that runs there.
 //!
-//! What crosses it is an [`EngineHandle`](crate::engine::handle::EngineHandle): the client's end is one
+//! What crosses it is an [`EngineHandle`](engine::api::handle::EngineHandle): the client's end is one
 //! ([`attach`]), so that everything that works on an engine works on a remote one. Frames are a `u32`
 //! length and MessagePack ([`wire`]); both ends make sure that the other is the same user, or root commands.
 //!

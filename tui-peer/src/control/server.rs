@@ -16,9 +16,9 @@ use super::place;
 use super::wire::{
     self, Answer, Hello, MAX_ANSWER, MAX_REQUEST, PAGE_ROWS, Page, Request, RequestShape,
 };
-use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
-use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::Catalogue;
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
+use engine::api::handle::{EngineHandle, Stop};
+use engine::api::snapshot::Catalogue;
 
 /// Clients served at once; commands are short, and nobody looks at more screens.
 const MAX_CLIENTS: usize = 32;

@@ -10,10 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::wire::{self, Hello, MAX_ANSWER, MAX_REQUEST};
 use super::{ControlError, attach, place, serve};
-use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
-use crate::engine::event::{Event, Level, Target, What};
-use crate::engine::handle::{Call, EngineHandle, HandleParts, Stop, channel};
-use crate::engine::snapshot::{
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
+use engine::api::event::{Event, Level, Target, What};
+use engine::api::handle::{Call, EngineHandle, HandleParts, Stop, channel};
+use engine::api::snapshot::{
     Catalogue, CatalogueRow, ChunkState, Focus, Me, NetState, Network, OtherNames, Snapshot,
 };
 
@@ -80,7 +80,7 @@ fn snapshot(rows: u32) -> Snapshot {
         focus: Some(
             Focus {
                 id: ContentId::from_bytes([1; 32]),
-                chunks: crate::engine::chunks::Chunks::of(
+                chunks: engine::api::chunks::Chunks::of(
                     &[ChunkState::Have, ChunkState::Bad, ChunkState::Missing],
                     &[1, 2, 3],
                 ),

@@ -4,10 +4,10 @@ pub(super) use common::control::{decode, read, read_bytes, write};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::KNOWS;
-use crate::engine::command::{Command, CommandError, Reply};
-use crate::engine::event::Event;
-use crate::engine::snapshot::{CatalogueRow, Snapshot};
+use engine::api::KNOWS;
+use engine::api::command::{Command, CommandError, Reply};
+use engine::api::event::Event;
+use engine::api::snapshot::{CatalogueRow, Snapshot};
 
 /// Counts up when a message changes so that the two ends would misunderstand each other.
 pub const PROTOCOL: u16 = 1;

@@ -1,4 +1,4 @@
-//! Has the running peer do something: `pause`, `limit`, `ban` and the rest of [`crate::act`].
+//! Has the running peer do something: `pause`, `limit`, `ban` and the rest of [`frontend::act`].
 
 use std::time::Instant;
 
@@ -8,10 +8,10 @@ use super::output::Output;
 use super::signals::Signals;
 use super::together;
 use super::wait::Ended;
-use crate::act::{Refused, Wish, plan};
 use crate::args::exit;
 use crate::control::Attached;
-use crate::engine::snapshot::BanRow;
+use engine::api::snapshot::BanRow;
+use frontend::act::{Refused, Wish, plan};
 
 /// Does it for every target, with one answer each; returns the exit code. Whoever looks afterwards sees it: a
 /// client of the control socket is shown all that happened before it came.

@@ -9,11 +9,11 @@ use common::join::{Link, parse_any};
 use super::output::{Row, bytes};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::wait::TRACKER_WAIT;
-use crate::act::{About, Refused};
 use crate::args::exit;
-use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
-use crate::engine::why::Cause;
-use crate::find;
+use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use engine::api::why::Cause;
+use frontend::act::{About, Refused};
+use frontend::find;
 
 /// Where to look for names.
 pub(super) const LIST: &str = "tui-peer ls lists what there is";
@@ -177,7 +177,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::engine::snapshot::{Catalogue, CatalogueRow, Me};
+    use engine::api::snapshot::{Catalogue, CatalogueRow, Me};
 
     #[test]
     fn c2_what_is_waited_for_by_name_is_looked_for_once_in_each_catalogue() {

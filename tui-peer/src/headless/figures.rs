@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::output::bytes;
-use crate::engine::snapshot::{NetState, Network, Snapshot, TransferState};
+use engine::api::snapshot::{NetState, Network, Snapshot, TransferState};
 
 /// How we stand with the tracker, for people.
 pub(super) fn tracker(network: &Network) -> &'static str {

@@ -17,10 +17,10 @@ use super::together;
 use super::unreached::Told;
 use super::wait::no_way;
 use crate::args::{Get, exit};
-use crate::engine::command::{Command, CommandErrorKind, Download, Selection};
-use crate::engine::event::{Event, NO_SUCH_FILE, TAKEN, What};
-use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::{Copying, NetState, Snapshot, Transfer, TransferState};
+use engine::api::command::{Command, CommandErrorKind, Download, Selection};
+use engine::api::event::{Event, NO_SUCH_FILE, TAKEN, What};
+use engine::api::handle::{EngineHandle, Stop};
+use engine::api::snapshot::{Copying, NetState, Snapshot, Transfer, TransferState};
 
 /// Progress events and the bottom line at most this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -137,7 +137,7 @@ fn stranded(snapshot: &Snapshot, wish: &Get, was_on: bool, began: Instant) -> Op
 }
 
 async fn next_until_stopped(
-    events: &mut crate::engine::handle::Events,
+    events: &mut engine::api::handle::Events,
     engine: &EngineHandle,
     signals: &mut Signals,
 ) -> Option<Event> {

@@ -9,7 +9,7 @@ use super::output::{Output, with_name, with_path};
 use super::working::{label, reading};
 use super::{share_code, together};
 use crate::args::exit;
-use crate::engine::library::hash_watched;
+use engine::api::library::hash_watched;
 
 /// Hashes every path; returns the exit code.
 pub async fn hash(paths: &[PathBuf], out: &mut Output) -> u8 {

@@ -13,13 +13,13 @@ use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::{Ended, deadline, within};
 use crate::args::{Ls, exit};
-use crate::engine::command::{CommandError, CommandErrorKind};
-use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::{CatalogueRow, NetState, Snapshot, Transfer, TransferState};
-use crate::filter::{ALIAS, Filter, Misread, Subject, fold};
-use crate::find::Miss;
-use crate::format;
-use crate::members::Owners;
+use engine::api::command::{CommandError, CommandErrorKind};
+use engine::api::handle::{EngineHandle, Stop};
+use engine::api::snapshot::{CatalogueRow, NetState, Snapshot, Transfer, TransferState};
+use frontend::filter::{ALIAS, Filter, Misread, Subject, fold};
+use frontend::find::Miss;
+use frontend::format;
+use frontend::members::Owners;
 
 /// How long the catalogue is waited for.
 const WAIT: Duration = Duration::from_secs(20);
@@ -300,8 +300,8 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::handle::channel;
-    use crate::engine::snapshot::Me;
+    use engine::api::handle::channel;
+    use engine::api::snapshot::Me;
 
     /// Longest it may take on a busy machine; for ever if nobody notices.
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

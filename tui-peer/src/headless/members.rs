@@ -11,11 +11,11 @@ use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::{Ended, TRACKER_WAIT, deadline, no_way, until, within};
 use crate::args::{Peers, exit};
-use crate::engine::command::{CommandError, CommandErrorKind};
-use crate::engine::handle::{EngineHandle, Stop};
-use crate::engine::snapshot::{MemberRow, NetState, Snapshot};
-use crate::format;
-use crate::members;
+use engine::api::command::{CommandError, CommandErrorKind};
+use engine::api::handle::{EngineHandle, Stop};
+use engine::api::snapshot::{MemberRow, NetState, Snapshot};
+use frontend::format;
+use frontend::members;
 
 /// How often somebody else is looked for.
 const LOOK: Duration = Duration::from_secs(1);

@@ -47,11 +47,11 @@ pub use stop::stop;
 pub use stream::{Streaming, stream};
 pub use verify::{verify, verify_there};
 
-use crate::act::Refused;
 use crate::args::exit;
-use crate::engine::config::StartError;
-use crate::engine::library::{LibraryError, ShareError};
-use crate::find::Miss;
+use engine::api::config::StartError;
+use engine::api::library::{LibraryError, ShareError};
+use frontend::act::Refused;
+use frontend::find::Miss;
 
 /// Waits for a signal to stop, before there is an engine; its exit code. Signals are caught from the
 /// call on, not from the first time it is waited for.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::output::Output;
-use crate::engine::command::Command;
-use crate::engine::config::EngineConfig;
-use crate::engine::handle::EngineHandle;
-use crate::logfile::Logs;
+use engine::api::command::Command;
+use engine::api::config::EngineConfig;
+use engine::api::handle::EngineHandle;
+use frontend::logfile::Logs;
 
 /// How long a setting may take to be carried out. A download folder on a disk that hangs must not keep
 /// us from hearing signals.
@@ -137,7 +137,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_hangs_keeps_nobody_from_hearing_signals() {
-        let state = crate::engine::snapshot::Snapshot::first(crate::engine::snapshot::Me {
+        let state = engine::api::snapshot::Snapshot::first(engine::api::snapshot::Me {
             peer: common::id::PeerId::from_bytes([7; 32]),
             nick: String::new(),
             listen: ([127, 0, 0, 1], 1).into(),
@@ -145,7 +145,7 @@ mod tests {
             disk_free: None,
             serving: true,
         });
-        let (handle, mut parts) = crate::engine::handle::channel(state);
+        let (handle, mut parts) = engine::api::handle::channel(state);
         let old = EngineConfig::new("/s".into(), "/d".into());
         let new = EngineConfig { downloads: "/hangs".into(), ..old.clone() };
         let mut reload = Reload::new(old, Box::new(move || Ok(new.clone())));

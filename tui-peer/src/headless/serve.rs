@@ -18,10 +18,10 @@ use super::systemd::Manager;
 use super::unreached::Told;
 use super::working::Working;
 use crate::args::exit;
-use crate::engine::command::{Command, CommandError, CommandErrorKind, Reply};
-use crate::engine::handle::{EngineHandle, Events, Stop};
-use crate::engine::snapshot::{NetState, Snapshot, TransferState};
-use crate::logfile::Logs;
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
+use engine::api::handle::{EngineHandle, Events, Stop};
+use engine::api::snapshot::{NetState, Snapshot, TransferState};
+use frontend::logfile::Logs;
 
 /// How often the bottom line of a terminal changes, and the service manager's status is looked at.
 const STATUS: Duration = Duration::from_secs(1);

@@ -19,12 +19,12 @@ use super::working::{Working, label, reading};
 use super::{library_code, missed, together};
 use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
-use crate::engine::command::Command;
-use crate::engine::library::{
+use engine::api::command::Command;
+use engine::api::library::{
     self, Library, LibraryError, MAX_WATCHED, ShareError, ShareRecord, WATCHED_KEY, hash_watched,
     too_many_watched, watched_text,
 };
-use crate::find::{self, Wanted};
+use frontend::find::{self, Wanted};
 
 /// How often bars move.
 const LOOK: Duration = Duration::from_millis(500);

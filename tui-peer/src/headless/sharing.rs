@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 
 use super::status::unkept_line;
 use super::wait::Ended;
-use crate::engine::command::{Command, CommandError, Reply};
-use crate::engine::event::{Event, What, speaks_of};
-use crate::engine::handle::{EngineHandle, Events};
-use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState};
+use engine::api::command::{Command, CommandError, Reply};
+use engine::api::event::{Event, What, speaks_of};
+use engine::api::handle::{EngineHandle, Events};
+use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState};
 
 /// Paths asked for and not answered: enough for full commits and messages to the tracker, and each is looked at for
 /// every event.
@@ -314,9 +314,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::engine::event::{Level, Target};
-    use crate::engine::handle::{HandleParts, channel};
-    use crate::engine::snapshot::Me;
+    use engine::api::event::{Level, Target};
+    use engine::api::handle::{HandleParts, channel};
+    use engine::api::snapshot::Me;
 
     fn row(n: u8, refused: bool) -> Transfer {
         Transfer {
@@ -410,7 +410,7 @@ mod tests {
     #[tokio::test]
     async fn c7_what_is_to_be_watched_or_not_is_not_done_before_that_is_answered() {
         let refusal = |text: &str| CommandError {
-            kind: crate::engine::command::CommandErrorKind::Invalid,
+            kind: engine::api::command::CommandErrorKind::Invalid,
             message: text.to_owned(),
         };
         for (on, answer) in [(false, Ok(Reply::Accepted)), (true, Err(refusal("so many")))] {
@@ -479,7 +479,7 @@ mod tests {
 
     #[tokio::test]
     async fn h3_what_was_missed_among_the_events_is_asked_for_again() {
-        use crate::engine::handle::EVENT_QUEUE;
+        use engine::api::handle::EVENT_QUEUE;
         let (engine, mut parts) = channel(on(NetState::On, Vec::new()));
         let mut events = engine.events();
         let mut sharing = Sharing::new(&engine, None, None);

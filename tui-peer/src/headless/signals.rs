@@ -5,7 +5,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::exit;
-use crate::engine::handle::{EngineHandle, Stop};
+use engine::api::handle::{EngineHandle, Stop};
 
 /// Signals a command listens for.
 pub(super) struct Signals {

@@ -11,9 +11,9 @@ use super::wait::{deadline, until};
 use super::{fetch, figures};
 use crate::args::{Peers, Status, exit};
 use crate::control::Attached;
-use crate::engine::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept};
-use crate::engine::why;
-use crate::format;
+use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept};
+use engine::api::why;
+use frontend::format;
 
 /// Prints it; returns the exit code.
 pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {

@@ -26,12 +26,12 @@ use super::output::Output;
 use super::signals::Signals;
 use super::wait::{deadline, no_way};
 use crate::args::exit;
-use crate::engine::chunks::Chunks;
-use crate::engine::command::{Command, Download, Reply, Selection};
-use crate::engine::event::{Event, What};
-use crate::engine::handle::{EngineHandle, Events, Stop};
-use crate::engine::pattern::{PathPattern, is_pattern, with_folders};
-use crate::engine::snapshot::{ChunkState, FolderEntry, Look, NetState, Snapshot, TransferState};
+use engine::api::chunks::Chunks;
+use engine::api::command::{Command, Download, Reply, Selection};
+use engine::api::event::{Event, What};
+use engine::api::handle::{EngineHandle, Events, Stop};
+use engine::api::pattern::{PathPattern, is_pattern, with_folders};
+use engine::api::snapshot::{ChunkState, FolderEntry, Look, NetState, Snapshot, TransferState};
 
 /// The line at the bottom, and looks at whether somebody still reads, this often.
 const PROGRESS: Duration = Duration::from_millis(500);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use crate::engine::snapshot::{NetState, Snapshot, TransferState};
+use engine::api::snapshot::{NetState, Snapshot, TransferState};
 
 /// The status goes out this often at most, and only when it changed.
 const STATUS: Duration = Duration::from_secs(10);

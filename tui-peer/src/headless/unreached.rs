@@ -6,8 +6,8 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 
 use super::output::Output;
-use crate::engine::event::{Event, What};
-use crate::engine::snapshot::{Rows, Transfer};
+use engine::api::event::{Event, What};
+use engine::api::snapshot::{Rows, Transfer};
 
 /// What was told, and what the engine said by itself.
 #[derive(Debug, Default)]

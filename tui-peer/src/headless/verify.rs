@@ -16,12 +16,12 @@ use super::working::{Working, reading};
 use super::{library_code, missed};
 use crate::args::{Verify, exit};
 use crate::control::Attached;
-use crate::engine::command::Command;
-use crate::engine::event::{Event, What};
-use crate::engine::handle::{EngineHandle, Events};
-use crate::engine::library::{Compared, Library, ShareRecord, compare};
-use crate::engine::snapshot::{Transfer, TransferState};
-use crate::find::{self, ALL, Miss, Named, Wanted};
+use engine::api::command::Command;
+use engine::api::event::{Event, What};
+use engine::api::handle::{EngineHandle, Events};
+use engine::api::library::{Compared, Library, ShareRecord, compare};
+use engine::api::snapshot::{Transfer, TransferState};
+use frontend::find::{self, ALL, Miss, Named, Wanted};
 
 /// How often bars move.
 const LOOK: Duration = Duration::from_millis(500);
@@ -233,10 +233,10 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::engine::command::Reply;
-    use crate::engine::event::{Level, Target};
-    use crate::engine::handle::{EVENT_QUEUE, EventSender, HandleParts, channel};
-    use crate::engine::snapshot::{Me, Snapshot};
+    use engine::api::command::Reply;
+    use engine::api::event::{Level, Target};
+    use engine::api::handle::{EVENT_QUEUE, EventSender, HandleParts, channel};
+    use engine::api::snapshot::{Me, Snapshot};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::signals::Signals;
 use crate::args::exit;
-use crate::engine::handle::EngineHandle;
-use crate::engine::snapshot::{NetState, Snapshot};
+use engine::api::handle::EngineHandle;
+use engine::api::snapshot::{NetState, Snapshot};
 
 /// How long an unreachable tracker is waited for.
 pub(super) const TRACKER_WAIT: Duration = Duration::from_secs(20);

@@ -12,8 +12,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::output::{Output, Row};
 use super::signals::{Heard, Signals};
 use crate::args::exit;
-use crate::engine::library::Progress;
-use crate::engine::snapshot::{Snapshot, TransferState};
+use engine::api::library::Progress;
+use engine::api::snapshot::{Snapshot, TransferState};
 
 /// How often bars move.
 const LOOK: Duration = Duration::from_millis(250);

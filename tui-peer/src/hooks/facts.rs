@@ -5,9 +5,9 @@ use std::path::Path;
 
 use common::names::{cut, show};
 
-use crate::engine::event::{Event, What};
-use crate::engine::snapshot::{Snapshot, Transfer};
-use crate::logfile::redact;
+use engine::api::event::{Event, What};
+use engine::api::snapshot::{Snapshot, Transfer};
+use frontend::logfile::redact;
 use settings::Hooks as Settings;
 
 /// Longest text of an error that is passed on, in bytes: systems refuse environments that are too large.
@@ -107,8 +107,8 @@ mod tests {
     use common::id::ContentId;
 
     use super::*;
-    use crate::engine::event::{Level, Target};
-    use crate::engine::snapshot::Me;
+    use engine::api::event::{Level, Target};
+    use engine::api::snapshot::Me;
 
     fn event(text: &str, what: What) -> Event {
         let (level, target) = (Level::Info, Target::Fetch);

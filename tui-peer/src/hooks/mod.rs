@@ -21,8 +21,8 @@ use tokio::time::timeout;
 
 use self::facts::{Call, call, program};
 use self::process::{Outcome, run};
-use crate::engine::event::{Event, Level, Target, What};
-use crate::engine::handle::{EngineHandle, Events};
+use engine::api::event::{Event, Level, Target, What};
+use engine::api::handle::{EngineHandle, Events};
 use settings::Hooks as Settings;
 
 /// Hooks that run at once: enough for short ones to keep up, too few to be a load.
@@ -237,8 +237,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::engine::handle::{EVENT_QUEUE, HandleParts, channel};
-    use crate::engine::snapshot::{Me, Snapshot};
+    use engine::api::handle::{EVENT_QUEUE, HandleParts, channel};
+    use engine::api::snapshot::{Me, Snapshot};
 
     fn settings(done: Option<&str>) -> Settings {
         let done = done.map(|program| vec![program.to_owned()]);

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::facts::Call;
-use crate::engine::event::Level;
+use engine::api::event::Level;
 
 /// Time between asking a hook that is over its limit to end and ending it.
 const GRACE: Duration = Duration::from_secs(2);

@@ -10,16 +10,16 @@ use tokio::sync::mpsc;
 
 use settings::Units;
 
-use crate::act::{Verb, Wish, plan};
 use crate::args::parse_line;
-use crate::engine::command::{Command, Download, Selection};
-use crate::engine::event::{Event, Level, What};
-use crate::engine::handle::EngineHandle;
-use crate::engine::snapshot::{BanRow, NetState, Snapshot, Transfer};
-use crate::filter::fold;
-use crate::find;
-use crate::format;
-use crate::tui::{ExitReason, words};
+use engine::api::command::{Command, Download, Selection};
+use engine::api::event::{Event, Level, What};
+use engine::api::handle::EngineHandle;
+use engine::api::snapshot::{BanRow, NetState, Snapshot, Transfer};
+use frontend::act::{Verb, Wish, plan};
+use frontend::filter::fold;
+use frontend::find;
+use frontend::format;
+use screen::{ExitReason, words};
 
 /// Files listed at once; a filter finds the others.
 const PAGE: usize = 20;
@@ -246,7 +246,7 @@ impl Plain {
             )),
         ];
         let clocks = snap.network.clock_ahead_s.map(|ahead| {
-            format!("Warning: {}; set whichever is wrong.", crate::engine::why::clocks(ahead))
+            format!("Warning: {}; set whichever is wrong.", engine::api::why::clocks(ahead))
         });
         let trouble = snap.network.trouble.as_ref().map(|why| format!("Warning: {why}."));
         out.splice(1..1, clocks.into_iter().chain(trouble).map(Out::Say));

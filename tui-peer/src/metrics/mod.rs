@@ -12,9 +12,9 @@ use common::http::{Answering, Asked, Limits, Route, Running, StatusCode, text};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::engine::command::{Command, Reply};
-use crate::engine::figures::Figures;
-use crate::engine::handle::EngineHandle;
+use engine::api::command::{Command, Reply};
+use engine::api::figures::Figures;
+use engine::api::handle::EngineHandle;
 
 /// How long the engine may take to answer: it does in microseconds, and in a second on a machine that has no time.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -66,9 +66,9 @@ async fn trouble(engine: &EngineHandle) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::figures::Errors;
-    use crate::engine::handle::{HandleParts, channel};
-    use crate::engine::snapshot::{Me, Snapshot, Unkept};
+    use engine::api::figures::Errors;
+    use engine::api::handle::{HandleParts, channel};
+    use engine::api::snapshot::{Me, Snapshot, Unkept};
 
     fn first() -> Snapshot {
         Snapshot::first(Me { downloads: "/".into(), ..Me::example() })

@@ -2,8 +2,8 @@
 
 use common::http::{Exposition, Kind};
 
-use crate::engine::figures::{Errors, Figures};
-use crate::engine::snapshot::{NetState, Rows, Snapshot, Transfer, TransferState};
+use engine::api::figures::{Errors, Figures};
+use engine::api::snapshot::{NetState, Rows, Snapshot, Transfer, TransferState};
 
 /// States of a transfer as labels: all of them are told, also those in which there is none.
 const STATES: [&str; 12] = [

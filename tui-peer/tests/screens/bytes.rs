@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use engine::api::command::{Command, Reply};
+use engine::api::handle::{HandleParts, channel};
 use futures_util::future::BoxFuture;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use screen::app::drive;
+use screen::front::{Copied, Front, Happened, terminal};
+use screen::model::Prefs;
+use screen::msg::ExitReason;
+use screen::output::FrameBuffer;
+use screen::signs::Known;
+use screen::theme::{Depth, Detected, Glyphs, Ground, Theme};
 use settings::{Item, Table};
 use tokio::sync::mpsc;
-use tui_peer::engine::command::{Command, Reply};
-use tui_peer::engine::handle::{HandleParts, channel};
-use tui_peer::tui::app::drive;
-use tui_peer::tui::front::{Copied, Front, Happened, terminal};
-use tui_peer::tui::model::Prefs;
-use tui_peer::tui::msg::ExitReason;
-use tui_peer::tui::output::FrameBuffer;
-use tui_peer::tui::signs::Known;
-use tui_peer::tui::theme::{Depth, Detected, Glyphs, Ground, Theme};
 
 use super::stage;
 use super::testkit;
@@ -335,8 +335,8 @@ async fn what_the_log_does_not_show_costs_no_frame() {
     let mut play = play(80, 24);
     play.until("Network").await;
     let mut event = testkit::events().remove(0);
-    event.level = tui_peer::engine::event::Level::Debug;
-    event.what = tui_peer::engine::event::What::Said;
+    event.level = engine::api::event::Level::Debug;
+    event.what = engine::api::event::What::Said;
     play.parts.events.send(event);
     // A snapshot that looks the same.
     let same = play.parts.snapshots.borrow().clone();

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use tui_peer::engine::command::{Command, Reply};
-use tui_peer::engine::snapshot::FolderEntry;
-use tui_peer::tui::model::{Dialog, Measure, PathEntry, Stop};
-use tui_peer::tui::msg::{Asked, Effect, Msg};
-use tui_peer::tui::outside::{Found, Probe};
-use tui_peer::tui::theme::{Depth, Glyphs, Ground};
+use engine::api::command::{Command, Reply};
+use engine::api::snapshot::FolderEntry;
+use screen::model::{Dialog, Measure, PathEntry, Stop};
+use screen::msg::{Asked, Effect, Msg};
+use screen::outside::{Found, Probe};
+use screen::theme::{Depth, Glyphs, Ground};
 
 use super::stage::Stage;
 use super::testkit;

@@ -27,8 +27,8 @@ mod terminal;
 mod testkit;
 mod wishes;
 
+use screen::theme::{Depth, Glyphs, Ground};
 use stage::Stage;
-use tui_peer::tui::theme::{Depth, Glyphs, Ground};
 
 const SIZES: [(u16, u16); 5] = [(60, 20), (80, 24), (120, 40), (200, 60), (170, 26)];
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use tui_peer::engine::chunks::Chunks;
-use tui_peer::engine::snapshot::{ChunkState, Focus};
-use tui_peer::tui::heatmap::{Map, Mode};
-use tui_peer::tui::msg::{Effect, Msg};
-use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
+use engine::api::chunks::Chunks;
+use engine::api::snapshot::{ChunkState, Focus};
+use screen::heatmap::{Map, Mode};
+use screen::msg::{Effect, Msg};
+use screen::theme::{Depth, Glyphs, Ground, Theme};
 
 use super::stage::Stage;
 use super::testkit;
@@ -107,7 +107,7 @@ fn the_cursor_follows_the_newest_chunk_until_it_is_moved() {
 fn a_click_and_keys_move_the_cursor_and_n_finds_what_is_wrong() {
     let mut stage = stage(1_000_000, Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark));
     assert_eq!(stage.model.map.mode, Mode::Level);
-    let area = tui_peer::tui::panes::chunks::geometry::map_area(&stage.model);
+    let area = screen::panes::chunks::geometry::map_area(&stage.model);
     stage.send(Msg::Mouse(MouseEvent {
         kind: MouseEventKind::Down(MouseButton::Left),
         column: area.x + 3,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::id::ContentId;
-use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
-use tui_peer::engine::handle;
-use tui_peer::engine::snapshot::{CatalogueRow, MemberRow, NetState, Page};
-use tui_peer::filter::Filter;
-use tui_peer::members::{MAX_OWNERS, Owners};
-use tui_peer::tui::model::Tab;
-use tui_peer::tui::msg::{Effect, Msg};
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
+use engine::api::handle;
+use engine::api::snapshot::{CatalogueRow, MemberRow, NetState, Page};
+use frontend::filter::Filter;
+use frontend::members::{MAX_OWNERS, Owners};
+use screen::model::Tab;
+use screen::msg::{Effect, Msg};
 
 use super::stage::Stage;
 use super::testkit;

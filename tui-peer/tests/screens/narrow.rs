@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::api::command::Command;
+use engine::api::event::{Event, Level, Target, What};
+use engine::api::snapshot::{NetState, Snapshot, TransferState};
+use engine::api::why::Cause;
+use screen::model::{Dialog, Prefs};
+use screen::msg::{Effect, ExitReason, Msg};
+use screen::theme::Detected;
 use settings::{Item, Table};
-use tui_peer::engine::command::Command;
-use tui_peer::engine::event::{Event, Level, Target, What};
-use tui_peer::engine::snapshot::{NetState, Snapshot, TransferState};
-use tui_peer::engine::why::Cause;
-use tui_peer::tui::model::{Dialog, Prefs};
-use tui_peer::tui::msg::{Effect, ExitReason, Msg};
-use tui_peer::tui::theme::Detected;
 
 use super::stage::Stage;
 use super::testkit;
@@ -112,7 +112,7 @@ fn sources_of_a_finished_file_are_not_said_to_wait() {
         focus.sources.truncate(2);
         for source in &mut focus.sources {
             source.down_rate = 0.0;
-            source.state = tui_peer::engine::snapshot::SourceState::Waiting;
+            source.state = engine::api::snapshot::SourceState::Waiting;
         }
         focus.sources[0].have = u32::MAX;
         focus.sources[1].have = 1;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tui_peer::engine::snapshot::Look;
-use tui_peer::tui::msg::{Effect, Msg};
-use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
+use engine::api::snapshot::Look;
+use screen::msg::{Effect, Msg};
+use screen::theme::{Depth, Glyphs, Ground, Theme};
 
 use super::stage::Stage;
 use super::testkit;
@@ -146,7 +146,7 @@ fn the_window_turns_and_nothing_wakes_us_for_the_graph() {
         large.keys("t");
     }
     large.model.toasts.clear();
-    assert_eq!(tui_peer::tui::update::deadline(&large.model), None, "no timer at rest");
+    assert_eq!(screen::update::deadline(&large.model), None, "no timer at rest");
     // No room: it says so instead of nothing.
     let mut small = stage(80, 24, 1536, dark());
     small.keys("t");
@@ -191,7 +191,7 @@ fn who_sent_it_is_asked_for_only_while_it_is_shown() {
     asked(&mut stage);
     stage.keys("M");
     let wanted = asked(&mut stage).and_then(|look| look.senders).unwrap();
-    let area = tui_peer::tui::panes::chunks::geometry::map_area(&stage.model);
+    let area = screen::panes::chunks::geometry::map_area(&stage.model);
     assert_eq!(wanted, u32::from(area.width) * u32::from(area.height));
     stage.keys("M");
     assert_eq!(asked(&mut stage), Some(Look::default()));

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use engine::api::command::Command;
+use engine::api::event::{Event, Level, Target, What};
+use engine::api::snapshot::{NetState, TransferState};
 use ratatui::style::Color;
-use tui_peer::engine::command::Command;
-use tui_peer::engine::event::{Event, Level, Target, What};
-use tui_peer::engine::snapshot::{NetState, TransferState};
-use tui_peer::tui::model::{Pane, Stop};
-use tui_peer::tui::msg::Msg;
-use tui_peer::tui::theme::{Depth, Glyphs, Ground};
+use screen::model::{Pane, Stop};
+use screen::msg::Msg;
+use screen::theme::{Depth, Glyphs, Ground};
 
 use super::stage::Stage;
 use super::testkit;
@@ -169,7 +169,7 @@ fn h11_names_are_escaped_where_only_seven_bits_show() {
         snap,
         120,
         40,
-        tui_peer::tui::theme::Theme::new(Depth::Mono, Glyphs::Ascii, Ground::Dark),
+        screen::theme::Theme::new(Depth::Mono, Glyphs::Ascii, Ground::Dark),
     );
     stage.keys("gd");
     let screen = stage.screen();

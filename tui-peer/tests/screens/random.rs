@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use engine::api::snapshot::{NetState, Snapshot};
 use proptest::prelude::*;
-use tui_peer::engine::snapshot::{NetState, Snapshot};
-use tui_peer::tui::layout::Class;
-use tui_peer::tui::model::Tab;
-use tui_peer::tui::msg::Msg;
+use screen::layout::Class;
+use screen::model::Tab;
+use screen::msg::Msg;
 
 use super::stage::Stage;
 use super::testkit;
@@ -106,11 +106,11 @@ proptest! {
 #[test]
 #[ignore = "a measurement"]
 fn map_and_filter_cost() {
-    use tui_peer::engine::chunks::Chunks;
-    use tui_peer::engine::snapshot::ChunkState;
-    use tui_peer::tui::filter::Filter;
-    use tui_peer::tui::heatmap::Map;
-    use tui_peer::tui::model::build;
+    use engine::api::chunks::Chunks;
+    use engine::api::snapshot::ChunkState;
+    use screen::filter::Filter;
+    use screen::heatmap::Map;
+    use screen::model::build;
     fn time<T>(what: &str, work: impl FnOnce() -> T) -> T {
         let before = Instant::now();
         let out = work();
@@ -171,17 +171,17 @@ fn frame_cost() {
     let mut stage = Stage::of(snap.clone(), 200, 60);
     let job = stage.job();
     let before = Instant::now();
-    let built = tui_peer::tui::model::build(&job);
+    let built = screen::model::build(&job);
     println!("order 100k rows: {:?}", before.elapsed());
     stage.send(Msg::Indexed(job.generation, job.clone(), built.clone()));
     let mut filtered = job;
-    filtered.filter = tui_peer::tui::filter::Filter::parse("sample 7");
+    filtered.filter = screen::filter::Filter::parse("sample 7");
     let before = Instant::now();
-    let n = tui_peer::tui::model::build(&filtered).rows.len();
+    let n = screen::model::build(&filtered).rows.len();
     println!("filter 100k rows: {:?}, {n} match", before.elapsed());
     let mut out = Vec::new();
-    let buffer = tui_peer::tui::output::FrameBuffer::default();
-    let mut terminal = tui_peer::tui::front::terminal(&buffer, 200, 60).unwrap();
+    let buffer = screen::output::FrameBuffer::default();
+    let mut terminal = screen::front::terminal(&buffer, 200, 60).unwrap();
     let mut costs = Vec::new();
     for i in 0..400u64 {
         snap.seq += 1;
@@ -194,7 +194,7 @@ fn frame_cost() {
         let before = Instant::now();
         stage.send(Msg::Snapshot(next));
         stage.keys("j");
-        terminal.draw(|frame| tui_peer::tui::view::view(&stage.model, frame)).unwrap();
+        terminal.draw(|frame| screen::view::view(&stage.model, frame)).unwrap();
         out.clear();
         out.extend(buffer.take());
         costs.push((before.elapsed(), out.len()));

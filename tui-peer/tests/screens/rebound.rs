@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use engine::api::snapshot::{Catalogue, NetState, Snapshot, TransferState};
+use engine::api::why::Cause;
+use screen::action::Action;
+use screen::keymap::Keymap;
+use screen::model::Pane;
+use screen::msg::{Effect, ExitReason, Msg};
+use screen::theme::{Depth, Glyphs, Ground, Theme};
+use screen::update;
 use settings::Binding;
-use tui_peer::engine::snapshot::{Catalogue, NetState, Snapshot, TransferState};
-use tui_peer::engine::why::Cause;
-use tui_peer::tui::action::Action;
-use tui_peer::tui::keymap::Keymap;
-use tui_peer::tui::model::Pane;
-use tui_peer::tui::msg::{Effect, ExitReason, Msg};
-use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
-use tui_peer::tui::update;
 
 use super::stage::{self, Stage};
 use super::testkit;

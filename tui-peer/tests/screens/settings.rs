@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
+use engine::api::snapshot::NetState;
+use screen::action::Action;
+use screen::keymap::Keymap;
+use screen::model::{Dialog, Panel, Prefs};
+use screen::msg::{Asked, Effect, ExitReason, Msg};
+use screen::theme::{Depth, Detected, Ground};
 use settings::{Binding, Change, Item, Layer, OwnTheme, Page, Paint, Role, Table, Units};
-use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply};
-use tui_peer::engine::snapshot::NetState;
-use tui_peer::tui::action::Action;
-use tui_peer::tui::keymap::Keymap;
-use tui_peer::tui::model::{Dialog, Panel, Prefs};
-use tui_peer::tui::msg::{Asked, Effect, ExitReason, Msg};
-use tui_peer::tui::theme::{Depth, Detected, Ground};
 
 use super::stage::Stage;
 

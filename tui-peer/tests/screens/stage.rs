@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use engine::api::command::Command;
+use engine::api::snapshot::Snapshot;
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use tui_peer::engine::command::Command;
-use tui_peer::engine::snapshot::Snapshot;
-use tui_peer::tui::keymap::Keymap;
-use tui_peer::tui::model::{Job, Model, Now, Setting};
-use tui_peer::tui::msg::{Effect, Msg};
-use tui_peer::tui::theme::{Depth, Glyphs, Ground, Theme};
-use tui_peer::tui::{update, view};
+use screen::keymap::Keymap;
+use screen::model::{Job, Model, Now, Setting};
+use screen::msg::{Effect, Msg};
+use screen::theme::{Depth, Glyphs, Ground, Theme};
+use screen::{update, view};
 
 use super::testkit;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::join::FileLink;
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply, Selection};
+use engine::api::event::{Event, Level, Target, What};
+use engine::api::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
+use screen::model::{Dialog, Pane, RowKey, Tab};
+use screen::msg::{Asked, Effect, ExitReason, Msg};
 use settings::Item;
-use tui_peer::engine::command::{Command, CommandError, CommandErrorKind, Reply, Selection};
-use tui_peer::engine::event::{Event, Level, Target, What};
-use tui_peer::engine::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
-use tui_peer::tui::model::{Dialog, Pane, RowKey, Tab};
-use tui_peer::tui::msg::{Asked, Effect, ExitReason, Msg};
 
 use super::stage::Stage;
 use super::testkit;
@@ -92,10 +92,10 @@ fn lost_tracker_counts_once_a_second_and_rest_needs_no_timer() {
     let now = Instant::now();
     let mut snap = testkit::rich(now);
     let stage = Stage::of(snap.clone(), 80, 24);
-    assert_eq!(tui_peer::tui::update::deadline(&stage.model), None);
+    assert_eq!(screen::update::deadline(&stage.model), None);
     snap.network.state = NetState::Lost { since: now, retry_at: now, why: String::new() };
     let stage = Stage::of(snap, 80, 24);
-    let due = tui_peer::tui::update::deadline(&stage.model).unwrap();
+    let due = screen::update::deadline(&stage.model).unwrap();
     assert!(due <= stage.model.now.mono + Duration::from_secs(1));
 }
 
@@ -290,7 +290,7 @@ fn pasted_links_open_a_question_and_rubbish_is_left_alone() {
 
 #[test]
 fn sharing_completes_paths() {
-    use tui_peer::tui::model::PathEntry;
+    use screen::model::PathEntry;
     let entry = |name: &str, is_dir| PathEntry {
         name: name.to_owned(),
         is_dir,
@@ -421,7 +421,7 @@ fn a_long_list_is_ordered_elsewhere() {
     let mut stage = Stage::of(snap, 80, 24);
     let job = stage.job();
     assert!(stage.model.list().rows.is_empty());
-    let built = tui_peer::tui::model::build(&job);
+    let built = screen::model::build(&job);
     stage.send(Msg::Indexed(job.generation, job, built));
     assert_eq!(stage.model.list().rows.len(), 30_000);
     assert!(stage.screen().contains("of 30,000"));

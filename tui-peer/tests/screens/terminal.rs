@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use engine::api::command::Command;
+use engine::api::event::{Event, Level, Target, What};
+use engine::api::snapshot::{NetState, TransferState};
+use frontend::act::Verb;
+use screen::model::Sort;
+use screen::msg::{Effect, Msg};
 use settings::Units;
-use tui_peer::act::Verb;
-use tui_peer::engine::command::Command;
-use tui_peer::engine::event::{Event, Level, Target, What};
-use tui_peer::engine::snapshot::{NetState, TransferState};
 use tui_peer::line_mode::{Out, Plain};
-use tui_peer::tui::model::Sort;
-use tui_peer::tui::msg::{Effect, Msg};
 
 use super::stage::Stage;
 use super::testkit;
@@ -125,7 +125,7 @@ fn ten_thousand_lines_cost_no_more_than_a_few() {
 fn the_banner_says_what_is_wrong_and_goes_by_itself() {
     let mut stage = Stage::rich(100, 30);
     let now = stage.model.now.mono;
-    let change = |stage: &mut Stage, change: &dyn Fn(&mut tui_peer::engine::snapshot::Snapshot)| {
+    let change = |stage: &mut Stage, change: &dyn Fn(&mut engine::api::snapshot::Snapshot)| {
         let mut snap = (*stage.model.snap).clone();
         snap.seq += 1;
         change(&mut snap);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tui_peer::engine::command::{Command, Priority, Reorder};
-use tui_peer::engine::snapshot::TransferState;
-use tui_peer::tui::model::{Dialog, Pane, Tab};
-use tui_peer::tui::msg::Msg;
+use engine::api::command::{Command, Priority, Reorder};
+use engine::api::snapshot::TransferState;
+use screen::model::{Dialog, Pane, Tab};
+use screen::msg::Msg;
 
 use super::stage::Stage;
 use super::testkit;
@@ -87,7 +87,7 @@ fn finished_downloads_are_cleared_and_folders_open_with_another_key() {
 
 #[test]
 fn c7_what_came_into_a_shared_folder_stands_in_its_row_and_a_key_shares_it() {
-    use tui_peer::engine::snapshot::FolderNews;
+    use engine::api::snapshot::FolderNews;
     let stage_of = |news: FolderNews| {
         let mut snap = testkit::rich(std::time::Instant::now());
         let mut transfers = testkit::transfers();

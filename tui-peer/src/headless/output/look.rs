@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::format;
+use frontend::format;
 use settings::Units;
 
 /// What a colour says; each is one of the screen's.

@@ -22,13 +22,13 @@ pub use self::look::{Look, Paint, Signs};
 pub(in crate::headless) use self::rows::Row;
 use self::style::Style;
 pub(in crate::headless) use self::table::{Cell, Column, Kind};
-use crate::act::Refused;
 use crate::args::LogFormat;
-use crate::engine::event::{Event, Level, What};
-use crate::engine::snapshot::{Snapshot, Transfer, Unreached};
-use crate::format;
-pub(super) use crate::json::{with_name, with_path};
-use crate::logfile::redact;
+use engine::api::event::{Event, Level, What};
+use engine::api::snapshot::{Snapshot, Transfer, Unreached};
+use frontend::act::Refused;
+use frontend::format;
+pub(super) use frontend::json::{with_name, with_path};
+use frontend::logfile::redact;
 
 /// Version of the JSON lines, in the `ready` event. Counts up when a field changes its meaning or goes;
 /// new events and fields may come at any time.

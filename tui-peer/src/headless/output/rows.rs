@@ -4,7 +4,7 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use super::look::{Look, Paint};
-use crate::format;
+use frontend::format;
 
 /// Widest name, in columns: more of a long one says little, and the bar is to be seen.
 const MAX_NAME: usize = 44;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use crate::args::LogFormat;
-use crate::engine::event::Level;
-use crate::format::stamp;
+use engine::api::event::Level;
+use frontend::format::stamp;
 
 /// How lines of the log are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use super::look::{Look, Paint};
-use crate::format;
+use frontend::format;
 
 /// Between columns.
 const GAP: usize = 2;

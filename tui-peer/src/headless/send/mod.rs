@@ -25,10 +25,10 @@ use super::signals::Signals;
 use super::wait::{deadline, no_way};
 use super::working::Working;
 use crate::args::exit;
-use crate::engine::command::{Command, Reply};
-use crate::engine::event::{Event, What};
-use crate::engine::handle::{EngineHandle, Events, Stop};
-use crate::engine::snapshot::{Look, Snapshot};
+use engine::api::command::{Command, Reply};
+use engine::api::event::{Event, What};
+use engine::api::handle::{EngineHandle, Events, Stop};
+use engine::api::snapshot::{Look, Snapshot};
 
 /// Progress events and bars at most this often.
 const PROGRESS: Duration = Duration::from_millis(500);

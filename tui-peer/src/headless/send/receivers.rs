@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use common::id::{ContentId, PeerId};
 
-use crate::engine::snapshot::{Snapshot, who};
 use crate::headless::output::Row;
+use engine::api::snapshot::{Snapshot, who};
 
 /// Receivers kept at once; more than that, and those that went away with nothing are forgotten first.
 const MAX_RECEIVERS: usize = 4096;
@@ -181,7 +181,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::engine::snapshot::{Me, PeerRow, Take, Upload};
+    use engine::api::snapshot::{Me, PeerRow, Take, Upload};
 
     fn id(n: u8) -> ContentId {
         ContentId::from_bytes([n; 32])

@@ -62,8 +62,8 @@ impl CatalogueRow {
         self.raw().unwrap_or(&self.name)
     }
 
-    fn raw(&self) -> Option<&Box<str>> {
-        self.others.as_ref()?.raw.as_ref()
+    fn raw(&self) -> Option<&str> {
+        self.others.as_ref()?.raw.as_deref()
     }
 
     /// What others call it, safe to show.
@@ -73,7 +73,11 @@ impl CatalogueRow {
 
     /// Bytes of all its names.
     pub(crate) fn text_len(&self) -> usize {
-        self.raw().into_iter().chain(self.aliases()).map(|name| name.len()).sum::<usize>()
+        self.raw()
+            .into_iter()
+            .chain(self.aliases().iter().map(|alias| &**alias))
+            .map(str::len)
+            .sum::<usize>()
             + self.name.len()
     }
 }

@@ -1,0 +1,116 @@
+//! What stands where in the files pane.
+
+use ratatui::layout::{Position, Rect};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::columns::{Column, fit};
+use crate::format;
+use crate::layout::inside;
+use crate::model::{Model, Pane, Sort, Tab};
+
+/// Row of the headings.
+fn heads(model: &Model, area: Rect) -> Rect {
+    let inner = inside(area);
+    let filter = model.filtering || !model.list().field.text().is_empty();
+    Rect { y: inner.y + u16::from(filter), height: 1, ..inner }
+}
+
+/// The order that the heading at a place stands for.
+pub(crate) fn sort_at(model: &Model, area: Rect, at: Position) -> Option<Sort> {
+    let heads = heads(model, area);
+    if !heads.contains(at) || !inside(area).contains(at) {
+        return None;
+    }
+    let (columns, name) = fit(model, heads.width);
+    let mut end = heads.x + 3 + name;
+    let mut sort = Some(Sort::Name);
+    for column in columns {
+        if at.x < end {
+            break;
+        }
+        end += column.width() + 1;
+        sort = match column {
+            Column::Size | Column::Shares => Some(Sort::Size),
+            Column::Online => Some(Sort::Newest),
+            // The order of that list knows no rates.
+            Column::Rate | Column::Pace if model.tab == Tab::Network => None,
+            Column::Sources | Column::Rate | Column::Pace | Column::Up | Column::Down => {
+                Some(Sort::Sources)
+            }
+            Column::Done | Column::Bar => Some(Sort::Done),
+            _ => None,
+        };
+    }
+    sort.filter(|sort| Sort::choices(model.tab).contains(sort))
+}
+
+/// Place in the list of the row at a place.
+pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
+    let first = heads(model, area).bottom();
+    let list = model.list();
+    let row = usize::from(at.y.checked_sub(first)?);
+    let place = list.offset + row;
+    (inside(area).contains(at) && place < list.rows.len()).then_some(place)
+}
+
+/// A part of the pane's title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Title {
+    /// The name of the pane.
+    Pane,
+    /// What stands between tabs.
+    Gap,
+    /// A tab.
+    Tab(Tab),
+}
+
+/// The parts of the title in a pane of this width, from left to right.
+pub(crate) fn titles(model: &Model, width: u16) -> Vec<(String, Title)> {
+    let mut title = Vec::new();
+    if width >= 70 {
+        title.push((format!("{}  ", Pane::Files.title(&model.keymap)), Title::Pane));
+    }
+    for tab in Tab::ALL {
+        let list = model.list_of(tab);
+        // Who is there is only known while it is looked at.
+        let unseen = tab == Tab::Peers && tab != model.tab;
+        let count = if list.filter.is_empty() || unseen {
+            format::count(list.total as u64)
+        } else {
+            format!(
+                "{} of {}",
+                format::count(list.rows.len() as u64),
+                format::count(list.total as u64)
+            )
+        };
+        if tab != Tab::Network {
+            title.push((format!(" {} ", model.theme.separator()), Title::Gap));
+        }
+        let open = tab == model.tab;
+        let mut text = tab.title().to_owned();
+        if open || width >= 56 {
+            text = format!("{text} {count}");
+        }
+        if open {
+            text = format!("[{text}]");
+        }
+        title.push((text, Title::Tab(tab)));
+    }
+    title
+}
+
+/// The tab whose title is at column `x` of the pane's upper border.
+pub(crate) fn tab_at(model: &Model, area: Rect, x: u16) -> Option<Tab> {
+    let mut at = area.x + 3;
+    for (text, title) in titles(model, area.width) {
+        let end = at + u16::try_from(text.width()).unwrap_or(u16::MAX);
+        if (at..end).contains(&x) {
+            return match title {
+                Title::Tab(tab) => Some(tab),
+                Title::Pane | Title::Gap => None,
+            };
+        }
+        at = end;
+    }
+    None
+}

@@ -1,0 +1,84 @@
+//! Which pane has the keys, and which tab is open.
+
+use crate::layout::{Class, class};
+use crate::model::{Model, Pane, Tab};
+
+/// From left to right, from top to bottom.
+const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
+
+pub(crate) fn turn_pane(model: &mut Model, by: usize) {
+    if model.details {
+        model.focus = if model.focus == Pane::Chunks { Pane::Sources } else { Pane::Chunks };
+        return;
+    }
+    let n = PANES.len();
+    let at = PANES.iter().position(|p| *p == model.focus).unwrap_or(0);
+    // The Transfers pane is only there where there is room.
+    let there = |pane: &Pane| *pane != Pane::Transfers || has_transfers(model);
+    let next = (1..=n).map(|step| PANES[(at + step * by) % n]).find(there);
+    focus(model, next.unwrap_or(Pane::Files));
+}
+
+/// Whether the Transfers pane has a place.
+fn has_transfers(model: &Model) -> bool {
+    class(model.size.0, model.size.1) == Class::Huge
+}
+
+/// Gives a pane the keys. Where there is no Transfers pane, its list is a tab.
+pub(crate) fn focus(model: &mut Model, pane: Pane) {
+    if pane == Pane::Transfers && !has_transfers(model) {
+        return open_tab(model, Tab::Downloads);
+    }
+    match pane {
+        Pane::Files => model.in_transfers = false,
+        Pane::Transfers => {
+            model.in_transfers = true;
+            model.details = false;
+            model.marks.clear();
+        }
+        _ => {}
+    }
+    model.focus = pane;
+}
+
+/// After a change of size: a pane that is gone has no keys.
+pub(crate) fn settle(model: &mut Model) {
+    if model.in_transfers && !has_transfers(model) {
+        model.in_transfers = false;
+        if model.focus == Pane::Transfers {
+            model.tab = Tab::Downloads;
+            model.focus = Pane::Files;
+        }
+    }
+}
+
+pub(crate) fn turn_tab(model: &mut Model, by: usize) {
+    let at = Tab::ALL.iter().position(|t| *t == model.tab).unwrap_or(0);
+    open_tab(model, Tab::ALL[(at + by) % Tab::ALL.len()]);
+}
+
+pub(crate) fn open_tab(model: &mut Model, tab: Tab) {
+    model.tab = tab;
+    model.details = false;
+    model.in_transfers = false;
+    model.focus = Pane::Files;
+    model.marks.clear();
+}
+
+/// The focused pane takes all the room, or gives it back.
+pub(crate) fn zoom(model: &mut Model) {
+    if model.details {
+        model.details = false;
+    } else {
+        model.zoom = !model.zoom;
+    }
+}
+
+/// Opens the filter of the list, or the search of the log.
+pub(crate) fn filter(model: &mut Model) {
+    if model.focus != Pane::Log {
+        focus(model, Pane::Files);
+        model.details = false;
+    }
+    model.filtering = true;
+}
