@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-/// Least time between two rounds of pushes.
+/// Least time between two rounds of pushes. Peers that begin together find each other after one.
 const MIN_TICK: Duration = Duration::from_millis(100);
-/// The same where somebody came for whom others wait: peers that begin together find each other after one.
-const MIN_HURRY: Duration = Duration::from_millis(10);
 /// Interval of CHUNK_REGISTER while few are connected.
 pub(crate) const MIN_HAVE_INTERVAL_MS: u32 = 1_000;
 /// And at most: sources of a download then still become known within half a minute.
@@ -27,11 +25,6 @@ pub(crate) fn spread_ms(peers: usize) -> u32 {
 /// core, as long as the longest pause is not reached.
 pub(crate) fn tick_pause(peers: usize) -> Duration {
     MIN_TICK.max(Duration::from_millis(u64::try_from(peers).unwrap_or(u64::MAX)))
-}
-
-/// The same where somebody came to a content that others watch. It is as short as the same bound allows.
-pub(crate) fn hurried_pause(peers: usize) -> Duration {
-    MIN_HURRY.max(Duration::from_millis(u64::try_from(peers).unwrap_or(u64::MAX)))
 }
 
 /// Grows with the number of peers, in steps of two so that it seldom changes.
@@ -55,9 +48,6 @@ mod tests {
         assert_eq!(tick_pause(0), MIN_TICK);
         assert_eq!(tick_pause(100), MIN_TICK);
         assert_eq!(tick_pause(300), Duration::from_millis(300));
-        assert_eq!(hurried_pause(8), MIN_HURRY);
-        assert_eq!(hurried_pause(50), Duration::from_millis(50));
-        assert_eq!(hurried_pause(300), tick_pause(300));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Drift;
 use crate::entrance::Entrance;
-use crate::intervals::{have_interval, hurried_pause, spread_ms, tick_pause};
+use crate::intervals::{have_interval, spread_ms, tick_pause};
 use crate::session;
 use crate::shared::{Closing, Shared};
 
@@ -114,11 +114,9 @@ async fn accept(
 /// so often that telling everybody of everything becomes most of the work.
 async fn tick(shared: &Shared) {
     let longest = shared.config.timing.tick;
-    let (mut pause, mut hurried) = (Duration::ZERO, Duration::ZERO);
+    let mut pause = Duration::ZERO;
     loop {
-        sleep(hurried).await;
-        let came = shared.hurried.notified();
-        let _ = timeout(pause.saturating_sub(hurried), came).await;
+        sleep(pause).await;
         // What nobody asked for (somebody is gone) is seen after the longest pause.
         let _ = timeout(longest.saturating_sub(pause), shared.stirred.notified()).await;
         let now = shared.clock.now_ms();
@@ -130,7 +128,6 @@ async fn tick(shared: &Shared) {
         shared.ticked(now);
         shared.wake(&readers);
         pause = tick_pause(counts.sessions).min(longest);
-        hurried = hurried_pause(counts.sessions).min(pause);
         shared.spread_ms.store(spread_ms(counts.sessions), Ordering::Relaxed);
         let interval_ms = have_interval(counts.sessions);
         if shared.have_interval_ms.swap(interval_ms, Ordering::Relaxed) != interval_ms {

@@ -47,8 +47,6 @@ pub(crate) struct Shared {
     tick_ms: AtomicU64,
     /// A session changed the index.
     pub(crate) stirred: Notify,
-    /// Somebody came for whom others wait.
-    pub(crate) hurried: Notify,
     serial: AtomicU64,
     writer: Writer,
     index: Mutex<Index>,
@@ -113,7 +111,6 @@ impl Shared {
             jumps: AtomicU64::new(0),
             tick_ms,
             stirred: Notify::new(),
-            hurried: Notify::new(),
             serial: AtomicU64::new(seeds.serial),
             writer,
             index: Mutex::new(index),
@@ -226,13 +223,9 @@ impl Shared {
         &self,
         work: impl FnOnce(&mut Index) -> T,
     ) -> Result<(T, Commit), StoreError> {
-        let outcome = self.apply(|index| (work(index), index.take_came())).await;
+        let outcome = self.apply(work).await;
         self.stirred.notify_one();
-        let ((value, came), commit) = outcome?;
-        if came {
-            self.hurried.notify_one();
-        }
-        Ok((value, commit))
+        outcome
     }
 
     /// Changes the index, and hands what must be stored to the writer before anybody else can change it

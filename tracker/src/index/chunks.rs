@@ -157,18 +157,18 @@ impl Index {
             _ => new,
         };
         let lost = !update.full && next.count() != update.total;
-        let registered = entry.is_some_and(|entry| entry.share.is_some());
-        let next = if next.is_empty() && !registered { Have::Begun } else { Have::from(next) };
+        let next = Have::from(next);
         let before = entry.map_or(0, |entry| entry.have.heap_bytes());
         let more = wide(next.heap_bytes().saturating_sub(before))
             + if entry.is_none() { ENTRY_BYTES } else { 0 };
         let fits = owner.set_bytes.saturating_sub(before) + next.heap_bytes() <= MAX_SET_BYTES
             && (entry.is_some() || owner.files.len() < self.limits.files_per_peer)
             && self.check_bytes(owner, more).is_ok();
-        if fits {
-            self.set_have(peer, file, next);
-        } else if matches!(next, Have::Begun) {
+        let registered = entry.is_some_and(|entry| entry.share.is_some());
+        if !registered && matches!(next, Have::Nothing) {
             self.drop_entry(peer, file);
+        } else if fits {
+            self.set_have(peer, file, next);
         }
         if lost { Verdict::Lost } else { Verdict::Taken }
     }

@@ -34,8 +34,6 @@ pub(super) struct Share {
 pub(super) enum Have {
     /// It has not said.
     Nothing,
-    /// It fetches it and has nothing yet.
-    Begun,
     /// Some; never none and never all.
     Some(Box<ChunkSet>),
     All,
@@ -52,7 +50,6 @@ impl Have {
     pub(super) fn part(&self) -> Option<Part> {
         match self {
             Self::Nothing => None,
-            Self::Begun => Some(Part::Beginners),
             Self::Some(_) => Some(Part::Partials),
             Self::All => Some(Part::Seeds),
         }
@@ -62,7 +59,7 @@ impl Have {
     pub(super) fn is_about(&self, chunks: u32) -> bool {
         match self {
             Self::Some(set) => set.chunks() == chunks,
-            Self::Nothing | Self::Begun | Self::All => true,
+            Self::Nothing | Self::All => true,
         }
     }
 
@@ -74,7 +71,7 @@ impl Have {
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Some(set) => set.heap_bytes(),
-            Self::Nothing | Self::Begun | Self::All => 0,
+            Self::Nothing | Self::All => 0,
         }
     }
 }

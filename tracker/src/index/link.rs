@@ -11,7 +11,6 @@ use super::entry::{Entry, Have, Share};
 use super::file::File;
 use super::quota::{name_bytes, wide};
 use super::rules::Fate;
-use super::swarm::Part;
 use super::usage::ENTRY_BYTES;
 use crate::record::{Change, FileRecord};
 
@@ -81,7 +80,7 @@ impl Index {
         }
     }
 
-    /// Puts a peer that is here into the swarm, if it has anything or fetches it.
+    /// Puts a peer that is here into the swarm, if it has anything.
     fn enter_swarm(&mut self, peer: u32, file: u32) {
         let Some(owner) = self.peers.get_mut(peer).filter(|owner| owner.is_here()) else { return };
         let Some(entry) = owner.files.get_mut(&file) else { return };
@@ -94,13 +93,10 @@ impl Index {
         self.copies.moved(before, row.swarm.seeds());
         self.last_stamp += 1;
         entry.stamp = self.last_stamp;
+        self.memberships += 1;
         let id = row.id;
-        if part != Part::Beginners {
-            self.memberships += 1;
-            self.touch_row(id);
-        }
+        self.touch_row(id);
         self.touch_sources(id);
-        self.came |= self.watchers.contains_key(&id);
     }
 
     /// Has watchers told anew of a source: it says something else of itself. False if it is none.
@@ -130,10 +126,8 @@ impl Index {
         {
             entry.place = Some(place);
         }
-        if place.part != Part::Beginners {
-            self.memberships = self.memberships.saturating_sub(1);
-            self.touch_row(id);
-        }
+        self.memberships = self.memberships.saturating_sub(1);
+        self.touch_row(id);
         self.touch_sources(id);
     }
 

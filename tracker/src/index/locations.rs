@@ -82,7 +82,7 @@ impl SetBudget {
 }
 
 impl Index {
-    /// At most `want` random sources of a content, and behind them peers that have begun to fetch it. The answer replaces what the peer knew of them: if the content is
+    /// At most `want` random sources of a content. The answer replaces what the peer knew of them: if the content is
     /// watched, now or next, deltas go on from here.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ pub(super) fn source(
     let (have, set) = match &entry.have {
         Have::All => (chunks, budget.take(&ChunkSet::full(chunks))),
         Have::Some(set) => (set.count(), budget.take(set)),
-        Have::Nothing | Have::Begun => (0, budget.take(&ChunkSet::empty(chunks))),
+        Have::Nothing => (0, budget.take(&ChunkSet::empty(chunks))),
     };
     Source {
         peer: owner.id,

@@ -192,8 +192,6 @@ pub struct Index {
     dirty_rows: BTreeSet<ContentId>,
     /// Watched contents whose sources changed since the last tick.
     dirty_sources: BTreeSet<ContentId>,
-    /// Somebody came to a watched content since [`Index::take_came`] was asked last.
-    came: bool,
     /// What changed before that, as far as it is not entered yet where readers find it.
     round: Round,
     catalogue_watchers: HashSet<SessionId>,
@@ -240,7 +238,6 @@ impl Index {
             log,
             dirty_rows: BTreeSet::new(),
             dirty_sources: BTreeSet::new(),
-            came: false,
             round: Round::default(),
             catalogue_watchers: HashSet::new(),
             watchers: HashMap::new(),

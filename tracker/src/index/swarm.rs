@@ -1,20 +1,16 @@
-//! The connected peers that have to do with one content: who has all of it, who has part of it, who has begun to fetch
-//! it and has nothing yet.
+//! The connected sources of one content: who has all of it, who has part of it.
 //!
-//! Vectors with swap-remove: joining, leaving and drawing `k` members at random cost the same in a
+//! Two vectors with swap-remove: joining, leaving and drawing `k` members at random cost the same in a
 //! swarm of ten and of a hundred thousand. Each member's place is kept with the peer; whoever takes
 //! one out must tell the peer that moved into the gap.
 
 use std::collections::HashSet;
 
-/// Which of the vectors a member is in.
+/// Which of the two vectors a member is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Seeds,
     Partials,
-    /// Fetches it and has nothing yet: no source, but those who fetch it too are told of it, so that they are connected
-    /// when it gets its first chunk.
-    Beginners,
 }
 
 /// Where a member stands.
@@ -24,12 +20,11 @@ pub(super) struct Place {
     pub(super) at: u32,
 }
 
-/// Handles of the connected peers.
+/// Handles of the connected peers that have at least one chunk.
 #[derive(Debug, Default)]
 pub(super) struct Swarm {
     seeds: Vec<u32>,
     partials: Vec<u32>,
-    beginners: Vec<u32>,
 }
 
 impl Swarm {
@@ -41,17 +36,15 @@ impl Swarm {
         u32::try_from(self.partials.len()).unwrap_or(u32::MAX)
     }
 
-    /// How many have at least one chunk.
     pub(super) fn len(&self) -> usize {
         self.seeds.len() + self.partials.len()
     }
 
-    /// Whether nobody has a chunk.
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// One of those that have a chunk.
+    /// One of its members.
     pub(super) fn first(&self) -> Option<u32> {
         self.seeds.first().or_else(|| self.partials.first()).copied()
     }
@@ -75,16 +68,14 @@ impl Swarm {
     }
 
     /// At most `k` distinct members, drawn at random: half seeds, half partials, and more of the one
-    /// where the other has not enough; behind them beginners, where both have not. O(k).
+    /// where the other has not enough. O(k).
     pub(super) fn sample(&self, k: usize, rng: &mut fastrand::Rng) -> Vec<u32> {
-        let beginners = k.saturating_sub(self.len());
         let k = k.min(self.len());
         let half = k.div_ceil(2);
         let seeds = half.min(self.seeds.len()).max(k.saturating_sub(self.partials.len()));
         let mut out = draw(&self.seeds, seeds, rng);
         out.extend(draw(&self.partials, k.saturating_sub(seeds), rng));
         rng.shuffle(&mut out);
-        out.extend(draw(&self.beginners, beginners, rng));
         out
     }
 
@@ -92,7 +83,6 @@ impl Swarm {
         match part {
             Part::Seeds => &mut self.seeds,
             Part::Partials => &mut self.partials,
-            Part::Beginners => &mut self.beginners,
         }
     }
 }
@@ -135,20 +125,6 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_yet_takes_nobodys_place_in_a_sample() {
-        let mut swarm = Swarm::default();
-        (0..20).for_each(|peer| _ = swarm.add(peer, Part::Beginners));
-        assert!(swarm.is_empty() && swarm.first().is_none());
-        (20..30).for_each(|peer| _ = swarm.add(peer, Part::Partials));
-        let mut rng = fastrand::Rng::with_seed(1);
-        let sample = swarm.sample(10, &mut rng);
-        assert!(sample.len() == 10 && sample.iter().all(|peer| *peer >= 20), "{sample:?}");
-        let sample = swarm.sample(15, &mut rng);
-        assert!(sample.len() == 15 && sample[..10].iter().all(|peer| *peer >= 20), "{sample:?}");
-        assert_eq!((swarm.sample(100, &mut rng).len(), swarm.len()), (30, 10));
-    }
-
-    #[test]
     fn every_member_is_drawn_as_often() {
         let members: Vec<u32> = (0..20).collect();
         let mut rng = fastrand::Rng::with_seed(7);
@@ -167,7 +143,7 @@ mod tests {
             let mut places: Vec<(u32, Place)> = Vec::new();
             for (next, (add, at)) in (0u32..).zip(ops) {
                 if add || places.is_empty() {
-                    let part = [Part::Seeds, Part::Partials, Part::Beginners][at % 3];
+                    let part = if at % 2 == 0 { Part::Seeds } else { Part::Partials };
                     places.push((next, swarm.add(next, part)));
                 } else {
                     let (_, place) = places.swap_remove(at % places.len());

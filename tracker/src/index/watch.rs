@@ -8,7 +8,6 @@ use common::limits::{DEFAULT_LOCATIONS, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES};
 use common::wire::Code;
 use common::wire::tracker::{FileRow, Reply, Source};
 
-use super::entry::Have;
 use super::locations::{SetBudget, source};
 use super::session::{Session, Watch};
 use super::{Index, Refusal, SessionId, replaced};
@@ -124,12 +123,6 @@ impl Index {
             };
         }
         begins
-    }
-
-    /// Whether somebody came to a watched content since this was asked last: whoever waits for sources should hear of
-    /// it sooner than of what sources say of themselves.
-    pub fn take_came(&mut self) -> bool {
-        std::mem::take(&mut self.came)
     }
 
     pub(super) fn is_publishing(&self) -> bool {
@@ -248,43 +241,27 @@ impl Index {
         let mut budget = SetBudget::new();
         let (mut joins, mut leaves) = (Vec::new(), Vec::new());
         let mut news: Vec<(PeerId, u64)> = Vec::new();
-        let mut beginners = Vec::new();
         for (peer, stamp) in told {
             let handle = self.by_key.get(peer).copied();
             match handle.zip(file).and_then(|(peer, file)| self.member(peer, file)) {
                 None => leaves.push(*peer),
-                Some((_, entry)) if entry.stamp == *stamp => {
-                    if matches!(entry.have, Have::Begun) {
-                        beginners.push(*peer);
-                    }
-                }
+                Some((_, entry)) if entry.stamp == *stamp => {}
                 Some(_) => {
                     joins.extend(self.describe(viewer, handle, file, &mut budget, &mut news));
                 }
             }
         }
         let kept = told.len() - leaves.len();
-        let followed = viewer.followed_per_watch();
-        // Who has nothing yet makes room for whoever has something.
-        let wanted = followed.saturating_sub(kept - beginners.len());
-        let mut room = followed.saturating_sub(kept);
-        if let Some(row) = file.filter(|_| wanted > 0).and_then(|file| self.files.get(file)) {
-            // Enough to find as many others however many of the drawn ones are known already.
-            let drawn = row.swarm.sample(wanted + kept + 1, rng);
-            let unknown = drawn.into_iter().filter_map(|peer| {
+        let room = viewer.followed_per_watch().saturating_sub(kept);
+        if let Some(row) = file.filter(|_| room > 0).and_then(|file| self.files.get(file)) {
+            // Enough to find `room` others however many of the drawn ones are known already.
+            let drawn = row.swarm.sample(room + kept + 1, rng);
+            let unknown = drawn.into_iter().filter(|peer| {
                 // Those that are just going are told of to nobody.
-                let (owner, entry) = file.and_then(|file| self.member(peer, file))?;
-                let is_new = peer != viewer.peer && !told.contains_key(&owner.id);
-                is_new.then_some((peer, matches!(entry.have, Have::Begun)))
+                let key = file.and_then(|file| Some(self.member(*peer, file)?.0.id));
+                *peer != viewer.peer && key.is_some_and(|key| !told.contains_key(&key))
             });
-            for (peer, begins) in unknown.take(wanted) {
-                if room > 0 {
-                    room -= 1;
-                } else if let Some(beginner) = beginners.pop().filter(|_| !begins) {
-                    leaves.push(beginner);
-                } else {
-                    break;
-                }
+            for peer in unknown.take(room) {
                 joins.extend(self.describe(viewer, Some(peer), file, &mut budget, &mut news));
             }
         }

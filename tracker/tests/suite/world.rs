@@ -442,16 +442,15 @@ impl World {
             return;
         }
         assert_eq!(resend.len(), usize::from(!full && total != true_total));
-        if next.is_empty() && model.shares.contains_key(&file) {
+        if next.is_empty() {
             model.have.remove(&file);
         } else {
-            // Of nothing too: it fetches it.
             self.holds(peer, file);
             self.peers[peer].have.insert(file, next);
         }
     }
 
-    /// Who is a source of what, or begins to fetch it, as the model has it.
+    /// Who is a source of what, as the model has it.
     pub(crate) fn sources(&self, file: usize) -> BTreeMap<PeerId, BTreeSet<u32>> {
         let here = (0..PEERS).filter(|peer| self.peers[*peer].state == State::Here);
         here.filter_map(|peer| Some((key(peer), self.peers[peer].have.get(&file)?.clone())))
@@ -468,17 +467,17 @@ impl World {
         for file in 0..self.contents.len() {
             let content = id(&self.contents[file]);
             let sources = self.sources(file);
-            let nobody =
-                sources.values().filter(|have| have.is_empty() && !self.all(file).is_empty());
-            let some = sources.len() - nobody.count();
-            memberships += some as u64;
+            memberships += sources.len() as u64;
             let all = self.all(file);
             let complete =
                 u32::try_from(sources.values().filter(|have| **have == all).count()).unwrap();
             let row = rows.get(&content);
             assert_eq!(row.is_some(), self.is_known(file), "{}", self.contents[file].name);
             if let Some(row) = row {
-                assert_eq!((row.sources, row.complete), (u32::try_from(some).unwrap(), complete));
+                assert_eq!(
+                    (row.sources, row.complete),
+                    (u32::try_from(sources.len()).unwrap(), complete)
+                );
                 let mut names: BTreeSet<&str> = row.aliases.iter().map(String::as_str).collect();
                 names.insert(&row.meta.name);
                 let held: BTreeSet<&str> = self

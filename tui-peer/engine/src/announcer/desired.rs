@@ -465,7 +465,7 @@ impl Desired {
         })
     }
 
-    /// Whether a download began, or got its first chunk, since this was asked last.
+    /// Whether a download got its first chunk since this was asked last.
     pub(super) fn take_begun(&mut self) -> bool {
         self.progress.take_begun()
     }

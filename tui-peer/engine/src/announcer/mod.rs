@@ -82,8 +82,6 @@ pub(crate) struct SourceInfo {
     pub(crate) have: u32,
     /// Which, if the tracker said and the number of chunks is known.
     pub(crate) set: Option<ChunkSet>,
-    /// It fetches the content itself and has nothing of it yet.
-    pub(crate) begins: bool,
 }
 
 /// What the tracker said, or how we stand with it.

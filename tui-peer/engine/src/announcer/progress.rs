@@ -21,7 +21,7 @@ pub(super) struct Progress {
     untold: BTreeSet<ContentId>,
     /// Parts of a set that is too long for one frame, still to be sent.
     parts: VecDeque<ChunkUpdate>,
-    /// A download began, or got its first chunk.
+    /// A download got its first chunk.
     begun: bool,
 }
 
@@ -39,7 +39,6 @@ impl Progress {
         self.forget_parts(&id);
         self.partials.insert(id, Partial { set, news: Vec::new(), full: true });
         self.untold.insert(id);
-        self.begun = true;
     }
 
     /// Returns whether these are the first chunks of a download.
@@ -89,8 +88,8 @@ impl Progress {
         }
     }
 
-    /// Whether a download began, or got its first chunk, since this was asked last: nobody finds us before that is
-    /// told, neither those who fetch it too nor those who look for a source.
+    /// Whether a download got its first chunk since this was asked last: nobody finds us as its source
+    /// before that is told.
     pub(super) fn take_begun(&mut self) -> bool {
         std::mem::take(&mut self.begun)
     }
@@ -188,10 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn a_download_that_begins_and_its_first_chunk_are_news_at_once() {
+    fn the_first_chunk_of_a_download_is_news_at_once() {
         let mut progress = Progress::default();
         progress.set(id(1), ChunkSet::empty(10));
-        assert!(progress.take_begun() && !progress.take_begun(), "others that fetch it come");
+        assert!(!progress.take_begun(), "nothing there that anybody could fetch");
         progress.add(id(1), &[]);
         assert!(!progress.take_begun());
         progress.add(id(1), &[3]);

@@ -53,11 +53,7 @@ impl Sources {
 /// A set that does not fit the number of chunks is left out: the peer itself will say what it has.
 fn info(source: &Source, chunks: Option<u32>, place: &Place) -> SourceInfo {
     let set = chunks.and_then(|chunks| ChunkSet::decode(chunks, source.set.as_deref()?).ok());
-    // A set that is empty of however many chunks: who has an empty file has all of it.
-    let told = source.set.as_deref().and_then(|set| ChunkSet::decode(1, set).ok());
-    let begins = source.have == 0 && told.is_some_and(|set| set.is_empty());
     SourceInfo {
-        begins,
         peer: source.peer,
         nick: common::names::show(&source.nick),
         addrs: place.filter(&source.addrs),
@@ -104,12 +100,6 @@ mod tests {
         assert_eq!(read[0].addrs, ["203.0.113.7:1".parse().unwrap()]);
         assert_eq!((read[0].have, read[0].set.as_ref()), (1000, Some(&set)));
         assert_eq!(read[1].set, None, "rubbish is left out");
-        let begins = |have: u32, set: &ChunkSet| {
-            let told = Source { have, ..source(4, Some(set.encode())) };
-            sources.read(other, vec![told], None, &place)[0].begins
-        };
-        assert!(begins(0, &ChunkSet::empty(1000)) && !begins(0, &ChunkSet::full(0)));
-        assert!(!begins(1, &set) && !read.iter().any(|source| source.begins));
         // What we know ourselves counts more than what the tracker says; unknown sets stay unread.
         assert_eq!(
             sources.read(id, told.clone(), Some(2000), &place)[0]

@@ -145,21 +145,17 @@ impl Client {
             talk.progress_at = talk.progress_at.min(talk.progress_from);
         }
         if now >= talk.progress_at && self.shared.desired().has_progress() {
-            let (mut sent, mut chunks) = (0, false);
+            let mut sent = 0;
             while sent < PROGRESS_MESSAGES {
                 let next = self.shared.desired().next_progress();
                 let Some(request) = next else { break };
                 self.write(&request).await?;
                 sent += 1;
-                chunks |= has_chunks(&request);
             }
             // All of it may have to wait for something else: looked at again a little later.
             let pause = if sent > 0 { talk.progress_every } else { PROGRESS_PAUSE };
             talk.progress_at = now + pause;
-            if chunks || sent == 0 {
-                // Not behind a download that began a moment ago: its first chunk would wait for that.
-                talk.progress_from = now + PROGRESS_PAUSE;
-            }
+            talk.progress_from = now + PROGRESS_PAUSE;
         }
         let patience = self.patience.write;
         let link = self.link()?;
@@ -370,11 +366,6 @@ impl Client {
 
 fn heartbeat(welcome: &Welcome) -> Duration {
     Duration::from_secs(u64::from(welcome.heartbeat_s.clamp(HEARTBEATS.0, HEARTBEATS.1)))
-}
-
-/// Whether it tells of any chunk at all.
-fn has_chunks(request: &Request) -> bool {
-    matches!(request, Request::ChunkRegister { files } if files.iter().any(|file| file.total > 0))
 }
 
 fn interval(ms: u32) -> Duration {

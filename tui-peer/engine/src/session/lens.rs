@@ -416,7 +416,6 @@ mod tests {
             set = ChunkSet::full(CHUNKS);
         }
         SourceInfo {
-            begins: false,
             peer: PeerId::from_bytes([n; 32]),
             nick: String::new(),
             addrs: Vec::new(),

@@ -514,10 +514,7 @@ impl Session {
             }
             if watched {
                 let known = self.net.sources.entry(id).or_default();
-                if source.begins {
-                    // To be connected with it is good; a source it is not yet.
-                    known.remove(&source.peer);
-                } else if known.len() < MAX_KNOWN || known.contains_key(&source.peer) {
+                if known.len() < MAX_KNOWN || known.contains_key(&source.peer) {
                     known.insert(source.peer, source);
                 }
             }

@@ -254,7 +254,6 @@ mod tests {
 
     fn source(n: u8, set: ChunkSet) -> SourceInfo {
         SourceInfo {
-            begins: false,
             peer: PeerId::from_bytes([n; 32]),
             nick: format!("peer{n}"),
             addrs: Vec::new(),
