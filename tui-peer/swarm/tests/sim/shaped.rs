@@ -124,8 +124,8 @@ fn shaped_table() {
     print_table(start(Start::default()));
     println!("all on one machine");
     print_table(start(Start::on_one_machine()));
-    println!("all on one machine, as the real programs were measured");
-    print_table(start(Start::on_one_machine().as_it_was()));
+    println!("all on one machine, if the tracker named who begins");
+    print_table(start(Start::on_one_machine().if_beginners_were_named()));
 }
 
 fn print_table(start: Start) {

@@ -33,7 +33,7 @@ pub(crate) struct Start {
     pub(crate) tick: Duration,
     /// and of somebody who came so long after the last time.
     pub(crate) hurry: Duration,
-    /// It names a peer that has nothing yet too.
+    /// It names a peer that has nothing yet too: the programs do not.
     pub(crate) names_beginners: bool,
     /// Not sooner than so long after it began does a peer tell of its first chunk.
     pub(crate) first: Duration,
@@ -55,9 +55,9 @@ impl Default for Start {
             least_queue: 65536.0,
             window: u32::MAX,
             tick: Duration::from_millis(100),
-            hurry: Duration::from_millis(10),
-            names_beginners: true,
-            first: Duration::ZERO,
+            hurry: Duration::from_millis(100),
+            names_beginners: false,
+            first: Duration::from_millis(250),
             sync: Duration::ZERO,
             ends: Duration::ZERO,
         }
@@ -82,10 +82,15 @@ impl Start {
         }
     }
 
-    /// The same before the tracker named those who begin (bc09dc0).
-    pub(crate) fn as_it_was(self) -> Self {
-        let first = Duration::from_millis(250);
-        Self { names_beginners: false, hurry: self.tick, first, ..self }
+    /// The same if the tracker named at once who begins and has nothing yet, which it does not (branch
+    /// `crowd-meeting`): what that is worth.
+    pub(crate) fn if_beginners_were_named(self) -> Self {
+        Self {
+            names_beginners: true,
+            hurry: Duration::from_millis(10),
+            first: Duration::ZERO,
+            ..self
+        }
     }
 
     /// Until when everything stands still, if it does, while so many fetch.
