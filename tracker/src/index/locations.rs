@@ -42,6 +42,7 @@ impl Locations {
 /// What the chunk sets of one answer may take, in bytes.
 #[derive(Debug)]
 pub(super) struct SetBudget {
+    /// For what goes into the answer.
     bytes: usize,
     /// For all that is looked through and written, also what proves too long for the answer and is thrown away:
     /// there may be two hundred such sets.

@@ -9,7 +9,9 @@ use std::collections::HashSet;
 /// Which of the two vectors a member is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
+    /// Has every chunk.
     Seeds,
+    /// Has some chunks.
     Partials,
 }
 

@@ -67,6 +67,7 @@ impl Outbox {
         self.added.notify_one();
     }
 
+    /// Bytes of frames that wait to be sent.
     pub(super) fn unsent(&self) -> usize {
         self.lock().bytes
     }

@@ -23,6 +23,7 @@ pub enum AskQuit {
 pub struct Notify {
     /// Downloads have finished.
     pub done: bool,
+    /// Something failed that the user asked for.
     pub error: bool,
     /// Another peer connected.
     pub peer: bool,

@@ -41,6 +41,7 @@ pub enum ControlError {
     Io { path: PathBuf, source: io::Error },
 }
 
+/// A peer that runs, as another process sees it.
 #[derive(Debug)]
 pub struct Attached {
     /// Its engine. Stopping this handle only detaches; [`Attached::stop`] stops the peer.

@@ -20,6 +20,7 @@ const MIN_BAR: usize = 6;
 pub(in crate::headless) struct Row {
     /// What or who; safe to show.
     pub(in crate::headless) label: String,
+    /// Bytes that have come.
     pub(in crate::headless) done: u64,
     /// Bytes in all.
     pub(in crate::headless) total: u64,
