@@ -23,7 +23,7 @@ pub enum AskQuit {
 pub struct Notify {
     /// Downloads have finished.
     pub done: bool,
-    /// Something failed that the user asked for.
+    /// Something failed.
     pub error: bool,
     /// Another peer connected.
     pub peer: bool,
