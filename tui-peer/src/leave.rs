@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, Once};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use common::lock::Unpoisoned as _;
 
 use rustix::process::{Signal, getpid, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use crate::args::exit;
 
@@ -40,8 +41,16 @@ static FIRST: AtomicU8 = AtomicU8::new(0);
 /// Whether somebody has acted on the first signal.
 static HEARD: AtomicBool = AtomicBool::new(false);
 
-/// The code of a first signal that came while nobody listened: between two who do.
+/// Listens from the first call of [`watch`] on, for those who come later.
+static SINCE: Mutex<Option<Listening>> = Mutex::new(None);
+
+/// The code of a first signal that came while nobody listened: between two who do. To be called by one who
+/// listens already: what comes later, that one hears.
 pub(crate) fn unheard() -> Option<u8> {
+    // Asked here and not left to the thread below, which may not have begun yet on a busy machine.
+    if let Some(code) = SINCE.lock().unpoisoned().as_mut().and_then(Listening::came) {
+        note_first(code);
+    }
     let first = FIRST.load(Ordering::SeqCst);
     (first != 0 && !HEARD.load(Ordering::SeqCst)).then_some(first)
 }
@@ -56,6 +65,10 @@ pub(crate) fn heard() {
 pub(crate) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        match Listening::new() {
+            Ok(listening) => *SINCE.lock().unpoisoned() = Some(listening),
+            Err(error) => tracing::warn!(%error, "a signal between two steps may be lost"),
+        }
         let thread = std::thread::Builder::new().name("signals".to_owned());
         if let Err(error) = thread.spawn(listen) {
             tracing::warn!(%error, "a second signal will not end the program");
@@ -77,17 +90,52 @@ fn listen() {
     }
 }
 
+/// The two signals that stop.
+struct Listening {
+    interrupt: Signals,
+    terminate: Signals,
+}
+
+impl Listening {
+    fn new() -> std::io::Result<Self> {
+        Self::of(SignalKind::interrupt(), SignalKind::terminate())
+    }
+
+    fn of(interrupt: SignalKind, terminate: SignalKind) -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
+    }
+
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => exit::INTERRUPTED,
+            _ = self.terminate.recv() => exit::TERMINATED,
+        }
+    }
+
+    /// The code of one that has come, without waiting.
+    fn came(&mut self) -> Option<u8> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut has = |signals: &mut Signals| signals.poll_recv(&mut context).is_ready();
+        let (interrupted, terminated) = (has(&mut self.interrupt), has(&mut self.terminate));
+        match (interrupted, terminated) {
+            (true, _) => Some(exit::INTERRUPTED),
+            (false, true) => Some(exit::TERMINATED),
+            (false, false) => None,
+        }
+    }
+}
+
+fn note_first(code: u8) {
+    let _ = FIRST.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+}
+
 /// Waits for the second signal; the exit code.
 async fn second() -> std::io::Result<u8> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut listening = Listening::new()?;
     let mut first = None;
     loop {
-        let code = tokio::select! {
-            _ = interrupt.recv() => exit::INTERRUPTED,
-            _ = terminate.recv() => exit::TERMINATED,
-        };
-        let _ = FIRST.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+        let code = listening.next().await;
+        note_first(code);
         if is_second(&mut first, Instant::now()) {
             return Ok(code);
         }
@@ -121,6 +169,18 @@ fn end(code: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_came_before_the_thread_began_is_not_lost() {
+        // Instead of TERM one that ends no test and that no test waits for.
+        let listening = || Listening::of(SignalKind::alarm(), SignalKind::window_change()).unwrap();
+        let (mut since, mut other) = (listening(), listening());
+        assert_eq!(since.came(), None);
+        kill_process(getpid(), Signal::WINCH).unwrap();
+        assert_eq!(other.next().await, exit::TERMINATED);
+        assert_eq!(since.came(), Some(exit::TERMINATED), "told to all who listen, at once");
+        assert_eq!(since.came(), None);
+    }
 
     #[test]
     fn one_signal_sent_twice_is_one() {
