@@ -27,7 +27,8 @@ fn teller(place: &Place, name: &str) -> (String, PathBuf) {
     (script(place, name, &text), told)
 }
 
-fn wait_for(path: &Path) -> String {
+/// What stands in a file, once it is there.
+pub(crate) fn wait_for(path: &Path) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Ok(text) = fs::read_to_string(path) {

@@ -161,7 +161,7 @@ fn parts(path: &str) -> Vec<String> {
 ///
 /// # Errors
 /// [`LibraryError::Incomplete`] when hashes or the manifest are missing or do not fit:
-/// [`refresh`] mends it.
+/// `refresh` mends it.
 pub fn restore(library: &Library, record: &ShareRecord) -> Result<Prepared, LibraryError> {
     let missing = |what| LibraryError::Incomplete { path: record.path.clone(), what };
     let (manifest, layout, files) = match record.descriptor.kind {

@@ -105,7 +105,7 @@ fn numbers(prepared: &Prepared, unit: Unit, is: impl Fn(u32) -> bool) -> Vec<u32
 /// Hashes a file or folder that need not be in any library.
 ///
 /// # Errors
-/// As [`scan`] and [`prepare`].
+/// As `scan` and `prepare`.
 pub fn hash_path(path: &Path, threads: usize) -> Result<Prepared, ShareError> {
     hash_watched(path, threads, &Progress::default(), &AtomicBool::new(false))
 }
@@ -113,7 +113,7 @@ pub fn hash_path(path: &Path, threads: usize) -> Result<Prepared, ShareError> {
 /// The same; says how far it is, and can be told to stop.
 ///
 /// # Errors
-/// As [`scan`] and [`prepare`].
+/// As `scan` and `prepare`.
 pub fn hash_watched(
     path: &Path,
     threads: usize,
