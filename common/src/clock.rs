@@ -7,6 +7,11 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whole seconds since 1970, by a clock that shows `wall`; 0 before.
+pub fn unix_secs(wall: SystemTime) -> u64 {
+    wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Milliseconds since 1970, by a clock that shows `wall`; 0 before.
 pub fn unix_ms(wall: SystemTime) -> u64 {
     wall.duration_since(UNIX_EPOCH).map_or(0, millis)

@@ -1,6 +1,6 @@
 //! Commands to a tracker that runs: the question, and its answer in words or in JSON.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use anyhow::bail;
 use common::names::show;
@@ -110,5 +110,5 @@ fn peer_json(row: &PeerRow) -> String {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    common::clock::unix_secs(SystemTime::now())
 }

@@ -294,7 +294,7 @@ fn nothing(wish: &Ls, snapshot: &Snapshot) -> String {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    common::clock::unix_secs(SystemTime::now())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod toast;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::id::ContentId;
 use jiff::tz::TimeZone;
@@ -79,7 +79,7 @@ impl Now {
 
     /// Seconds since 1970.
     pub fn unix(&self) -> u64 {
-        self.wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        common::clock::unix_secs(self.wall)
     }
 }
 
@@ -353,8 +353,8 @@ impl Model {
     }
 
     /// Says something in short.
-    pub fn toast(&mut self, tone: Tone, text: &str) {
-        self.toasts.push(tone, text.to_owned(), self.now.mono);
+    pub fn toast(&mut self, tone: Tone, text: impl Into<String>) {
+        self.toasts.push(tone, text.into(), self.now.mono);
     }
 
     /// A path with the home folder as `~`, safe to show.
