@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use common::chunk_set::ChunkSet;
@@ -36,30 +36,8 @@ pub(super) struct Place {
 }
 
 impl Donor {
-    /// What is not ours: only read.
-    pub(super) fn foreign(tree: FileTree, chunks: ChunkSet) -> Self {
-        Self { tree, chunks, own: None }
-    }
-
-    /// A part of ours, which is deleted in the end.
-    pub(super) fn own(tree: FileTree, chunks: ChunkSet, place: Place) -> Self {
-        Self { tree, chunks, own: Some(place) }
-    }
-
-    /// A part in the folder of the download itself; `own` if we made it.
-    pub(super) fn beside(
-        tree: FileTree,
-        chunks: ChunkSet,
-        own: Option<(Arc<OwnedFd>, &Path, Names, Norm)>,
-    ) -> Self {
-        let own = own.map(|(dir, path, names, norm)| Place {
-            dir,
-            path: path.to_path_buf(),
-            names,
-            norm,
-            moved: false,
-            lock: Mutex::default(),
-        });
+    /// `own` if it is a part of ours, which is deleted in the end; else it is only read.
+    pub(super) fn new(tree: FileTree, chunks: ChunkSet, own: Option<Place>) -> Self {
         Self { tree, chunks, own }
     }
 

@@ -54,7 +54,7 @@ pub(super) fn find(
             Elsewhere::Lies(path) | Elsewhere::Whole(path) => {
                 let tree = FileTree::new(spec.layout.clone(), path.clone(), spec.rel.clone());
                 let chunks = ChunkSet::full(spec.layout.chunks());
-                found.donors.push(Donor::foreign(tree, chunks));
+                found.donors.push(Donor::new(tree, chunks, None));
             }
             Elsewhere::Before(dir) => {
                 let known = found.donors.len();
@@ -118,7 +118,7 @@ fn before(
             moved: true,
             lock: Mutex::new(lock),
         };
-        found.donors.push(Donor::own(tree, chunks, place));
+        found.donors.push(Donor::new(tree, chunks, Some(place)));
     }
     Ok(())
 }

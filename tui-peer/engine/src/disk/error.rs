@@ -171,7 +171,7 @@ impl DiskError {
         matches!(self, Self::Io { source, .. } if source.raw_os_error() == Some(io))
     }
 
-    /// A stable word for scripts.
+    /// A word for its kind, which tests compare.
     #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         match self {

@@ -9,45 +9,24 @@ use super::error::DiskError;
 #[derive(Debug)]
 pub(crate) enum DiskEvent {
     /// Verified and written: it can be read.
-    ChunkStored {
-        /// Of which content.
-        id: ContentId,
-        /// Which chunk.
-        chunk: u32,
-    },
+    ChunkStored { id: ContentId, chunk: u32 },
     /// It does not have the right hash; not written.
     ChunkCorrupt {
-        /// Of which content.
         id: ContentId,
-        /// Which chunk.
         chunk: u32,
         /// Hash of what arrived.
         actual: Hash,
     },
     /// It was right but could not be written.
-    ChunkNotStored {
-        /// Of which content.
-        id: ContentId,
-        /// Which chunk.
-        chunk: u32,
-        /// Why.
-        error: DiskError,
-    },
+    ChunkNotStored { id: ContentId, chunk: u32, error: DiskError },
     /// These became durable.
     #[allow(dead_code, reason = "nobody but tests waits for it")]
-    Synced {
-        /// Of which content.
-        id: ContentId,
-        /// Which chunks.
-        chunks: ChunkSet,
-    },
+    Synced { id: ContentId, chunks: ChunkSet },
     /// A sync failed: `lost` is to be treated as missing.
     SyncFailed {
-        /// Of which content.
         id: ContentId,
         /// Chunks written since the last good sync.
         lost: ChunkSet,
-        /// Why.
         error: DiskError,
     },
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::clock::millis;
 use common::id::Hash;
 use common::lock::Unpoisoned as _;
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ use super::verify::{VerifyJob, hashes_of};
 
 /// A download is synced after so many bytes…
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
-/// …or so long after the first unsynced one (protocol.md 8).
+/// …or so long after the first unsynced one.
 const SYNC_AFTER: Duration = Duration::from_secs(2);
 /// Most unsynced bytes of a download: what a restart may have to hash again.
 pub(super) const MAX_UNSYNCED: u64 = 256 * 1024 * 1024;
@@ -139,14 +140,14 @@ impl Lane {
     /// Whether chunks have to wait for a sync that has lasted for `time` already. Writes into the
     /// system's cache, and reads out of it, may go on meanwhile.
     pub(super) fn is_sync_stuck(&self, time: Duration, now: Instant) -> bool {
-        let since = *lock(&self.syncing_since);
+        let since = *self.syncing_since.lock().unpoisoned();
         since.is_some_and(|since| now.saturating_duration_since(since) >= time)
             && self.queue.is_parking()
     }
 
     /// Whether nothing waits and nobody works.
     pub(super) fn is_idle(&self) -> bool {
-        let unsynced = lock(&self.due).partials.len();
+        let unsynced = self.due.lock().unpoisoned().partials.len();
         unsynced + self.queue.len() + self.busy.load(Ordering::Relaxed) == 0
     }
 
@@ -220,7 +221,7 @@ impl Lane {
     }
 
     fn note_move(&self) {
-        let now = u64::try_from(self.common.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = millis(self.common.began.elapsed());
         self.moved.store(now, Ordering::Relaxed);
     }
 
@@ -299,7 +300,7 @@ impl Lane {
 
     /// Has a download synced at `when` or before.
     fn sync_by(&self, partial: &Arc<Partial>, when: Instant) {
-        let mut due = lock(&self.due);
+        let mut due = self.due.lock().unpoisoned();
         let known = due.partials.entry(partial.serial());
         let mut sooner = false;
         let entry = known.or_insert_with(|| {
@@ -320,9 +321,9 @@ impl Lane {
     fn sync(&self) {
         while let Some(partial) = self.next_due() {
             let id = partial.id();
-            *lock(&self.syncing_since) = Some(Instant::now());
+            *self.syncing_since.lock().unpoisoned() = Some(Instant::now());
             let synced = partial.sync();
-            *lock(&self.syncing_since) = None;
+            *self.syncing_since.lock().unpoisoned() = None;
             match synced {
                 Ok(chunks) if chunks.is_empty() => {}
                 Ok(chunks) => self.tell(DiskEvent::Synced { id, chunks }),
@@ -338,12 +339,12 @@ impl Lane {
     }
 
     fn end_syncs(&self) {
-        lock(&self.due).closing = true;
+        self.due.lock().unpoisoned().closing = true;
         self.wake.notify_all();
     }
 
     fn next_due(&self) -> Option<Arc<Partial>> {
-        let mut due = lock(&self.due);
+        let mut due = self.due.lock().unpoisoned();
         loop {
             let now = Instant::now();
             let first = due.partials.iter().min_by_key(|(serial, (_, when))| (*when, **serial));
@@ -380,14 +381,10 @@ impl Lane {
     }
 
     fn lock_threads(&self) -> MutexGuard<'_, Threads> {
-        lock(&self.threads)
+        self.threads.lock().unpoisoned()
     }
 }
 
 fn add(sum: &AtomicU64, time: Duration) {
     sum.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unpoisoned()
 }

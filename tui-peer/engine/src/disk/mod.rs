@@ -6,7 +6,7 @@
 //! - [`tree`]: where a content's files are, and how they are opened without following a link.
 //! - [`shared`]: complete files, served only while they are what was hashed.
 //! - [`journal`]: which chunks of a download are on disk, in a file that survives any crash.
-//! - [`partial`]: a download in progress, from creation to the rename at its end.
+//! - [`partial`]: a download in progress, from creation to the rename at its end; `write`: its chunks.
 //! - `lane`: the threads of a volume, which verify, write, read and sync.
 //! - [`workers`]: all of them, as the rest of the engine sees them.
 //!
@@ -45,6 +45,7 @@ mod turns;
 mod verify;
 mod way;
 pub(crate) mod workers;
+mod write;
 
 pub(crate) use copy::{Copied, CopyError, CopyPlan, may_be};
 pub(crate) use discard::discard;

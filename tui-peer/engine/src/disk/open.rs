@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::chunk_set::ChunkSet;
 
 use super::claim::{Claim, Norm, knows_holes, make_private, make_public};
-use super::donors::Donor;
+use super::donors::{Donor, Place};
 use super::error::DiskError;
 use super::journal::{Bounds, Header, Journal, Record, room_of};
 use super::names::Names;
@@ -208,8 +208,15 @@ impl Opening<'_> {
             let chunks = tree.data_chunks(&found.durable);
             found.unsure.union_with(&chunks);
             found.note = Some(TAKEN_OVER);
-            let own = own.then(|| (self.dir.clone(), self.spec.dir.as_path(), names, norm));
-            found.donors.push(Donor::beside(tree, chunks, own));
+            let own = own.then(|| Place {
+                dir: self.dir.clone(),
+                path: self.spec.dir.clone(),
+                names,
+                norm,
+                moved: false,
+                lock: Mutex::default(),
+            });
+            found.donors.push(Donor::new(tree, chunks, own));
         }
     }
 

@@ -18,7 +18,7 @@ use super::spec::PartialSpec;
 use super::sys;
 
 /// Turns the finished folder at `path` (in `spec.dir`, with the chunks `have`, all of them right) back
-/// into the part of a download, so that `Partial::open` goes on with it. Nothing is copied or
+/// into the part of a download, so that [`super::Partial::open_from`] goes on with it. Nothing is copied or
 /// read. `hashes` are proven chunk hashes: file, number of the first within the file, hashes.
 ///
 /// After a crash on the way the folder is either where it was, or the part of a download.

@@ -11,11 +11,9 @@ use common::names::PathList;
 /// What to download and where to.
 #[derive(Debug, Clone)]
 pub(crate) struct PartialSpec {
-    /// Its id.
     pub id: ContentId,
     /// Its kind, size and root.
     pub descriptor: Descriptor,
-    /// Its chunks.
     pub layout: Arc<Layout>,
     /// For a folder, the safe path of every file below it, in layout order.
     pub rel: Option<Arc<PathList>>,

@@ -27,6 +27,7 @@ use common::merkle::{ChunkHashes, file_root};
 use common::names::PathList;
 
 pub(crate) use self::room::reserves;
+use super::spec::HashRun;
 use super::sys::{Hook, Step};
 use super::verify::hash_of;
 use super::*;
@@ -131,7 +132,7 @@ struct Going {
     partial: Arc<Partial>,
     durable: ChunkSet,
     written: ChunkSet,
-    hashes: Vec<(u32, u32, Vec<Hash>)>,
+    hashes: Vec<HashRun>,
 }
 
 fn going(opened: Opened) -> Going {
