@@ -10,7 +10,7 @@ use common::merkle::ChunkHashes;
 use super::scan::Scan;
 
 /// Name and times are kept out of manifests: the same files under another name, or copied at another
-/// time, are the same content and one swarm (decisions.md 4). The catalogue carries the real name.
+/// time, are the same content and one swarm. The catalogue carries the real name.
 const MANIFEST_NAME: &str = "folder";
 const MANIFEST_MTIME: i64 = 0;
 

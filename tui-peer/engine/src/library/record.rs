@@ -48,7 +48,7 @@ pub struct ShareRecord {
 
 impl ShareRecord {
     /// Whether a file may have been changed after it was hashed without a trace in its stat, so that
-    /// it has to be hashed again at the next start (protocol.md 8). Files this program wrote itself
+    /// it has to be hashed again at the next start. Files this program wrote itself
     /// were hashed in memory, before anybody could see them.
     pub fn is_racy(&self, stat: &Stat) -> bool {
         let looked = i64::try_from(self.hashed_at).unwrap_or(i64::MAX);

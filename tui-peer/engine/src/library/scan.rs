@@ -249,8 +249,8 @@ fn sort_out(parent: &[String], entry: &DirEntry) -> Result<Found, (PathBuf, Skip
     Ok(Found::File(scan_file(rel, &meta)))
 }
 
-/// Whether a name is that of a download in progress or its journal: `.<name>.<id8>.part` or `.state`
-/// (protocol.md 8), `id8` being eight base32 characters.
+/// Whether a name is that of a download in progress or its journal: `.<name>.<id8>.part` or `.state`,
+/// `id8` being eight base32 characters.
 fn is_partial(name: &str) -> bool {
     let inner = name.strip_prefix('.');
     let stem = inner.and_then(|s| s.strip_suffix(".part").or_else(|| s.strip_suffix(".state")));

@@ -6,17 +6,13 @@
 //! already. Chunk hashes are kept by root, so that they serve every share and download of the same file;
 //! what nobody needs any more goes with [`Library::collect_garbage`].
 
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 use common::id::{ContentId, Hash, ID_LEN};
 use common::lock::Unpoisoned as _;
-use redb::{
-    Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle as _,
-    WriteTransaction,
-};
+use redb::ReadableTable;
 
 use super::database::{Base, Opener, plain_opener};
 use super::error::LibraryError;
@@ -27,18 +23,10 @@ use super::pending::{Change, Pending, Table, TooMuch};
 use super::prepared::Prepared;
 use super::record::{DownloadRecord, Loaded, ShareRecord};
 use super::tables::{
-    DOOMED, DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SETTINGS, SHARE_FILES, SHARES, TREES, TreeKey,
-    tree_key,
+    DOOMED, DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SCHEMA, SCHEMA_KEY, SETTINGS, SHARE_FILES,
+    SHARES, TREES, TreeKey, apply, prepare_tables, tree_key,
 };
 
-/// Format of the tables and records below.
-const SCHEMA: u32 = 1;
-
-/// Names of all of them but [`META`], which says whether there are any.
-const TABLES: [&str; 7] =
-    ["settings", "shares", "share_files", "downloads", "doomed", "manifests", "trees"];
-
-const SCHEMA_KEY: &str = "schema";
 /// A share as the library writes it down.
 #[derive(Debug)]
 pub(crate) struct ShareRows(Vec<Change>);
@@ -82,7 +70,7 @@ impl Library {
 
     /// Keeps about so many bytes while the disk takes nothing.
     pub(crate) fn keep(&self, bytes: usize) {
-        lock(&self.pending).keep(bytes);
+        self.pending.lock().unpoisoned().keep(bytes);
     }
 
     /// Writes everything that waits in one durable commit; blocks. Returns the number of the last change
@@ -96,41 +84,41 @@ impl Library {
 
     /// The same, together with changes that do not wait themselves.
     fn write(&self, more: Vec<Change>) -> Result<u64, LibraryError> {
-        let _turn = lock(&self.turn);
-        let mut batch = lock(&self.pending).batch();
+        let _turn = self.turn.lock().unpoisoned();
+        let mut batch = self.pending.lock().unpoisoned().batch();
         // Later than what waits: of two values of a key the last is written last.
         batch.changes.extend(more);
         if !batch.changes.is_empty() {
             self.base.write(|txn| apply(txn, &batch.changes))?;
-            lock(&self.pending).written(batch.upto);
+            self.pending.lock().unpoisoned().written(batch.upto);
         }
         Ok(batch.upto)
     }
 
     /// Number of the last change that was noted, written or not.
     pub fn newest(&self) -> u64 {
-        lock(&self.pending).newest()
+        self.pending.lock().unpoisoned().newest()
     }
 
     /// Rows that wait to be written.
     pub fn waiting(&self) -> usize {
-        lock(&self.pending).len()
+        self.pending.lock().unpoisoned().len()
     }
 
     /// Whether everything is on disk.
     pub fn is_settled(&self) -> bool {
-        lock(&self.pending).is_empty()
+        self.pending.lock().unpoisoned().is_empty()
     }
 
     /// Adds changes to what is to be written; never blocks for the disk.
     fn note(&self, changes: Vec<Change>) -> Result<u64, LibraryError> {
-        let added = lock(&self.pending).add(changes);
+        let added = self.pending.lock().unpoisoned().add(changes);
         added.map_err(|_| self.behind())
     }
 
     /// Adds changes and writes everything. Where that is more than is kept, they are dropped if it fails.
     fn put(&self, changes: Vec<Change>) -> Result<(), LibraryError> {
-        let added = lock(&self.pending).add(changes);
+        let added = self.pending.lock().unpoisoned().add(changes);
         match added {
             Ok(_) => self.settle().map(drop),
             Err(TooMuch(changes)) => self.write(changes).map(drop).map_err(|error| {
@@ -181,7 +169,7 @@ impl Library {
     /// As [`Self::put_share`], without blocking for the disk: shares that are noted while others are being
     /// written are written together. Returns the number of the change, or the rows if too much waits.
     pub(crate) fn note_share(&self, rows: ShareRows) -> Result<u64, ShareRows> {
-        lock(&self.pending).add(rows.0).map_err(|TooMuch(rows)| ShareRows(rows))
+        self.pending.lock().unpoisoned().add(rows.0).map_err(|TooMuch(rows)| ShareRows(rows))
     }
 
     /// Writes what [`Self::note_share`] did not take.
@@ -287,6 +275,7 @@ impl Library {
     ///
     /// # Errors
     /// As [`Self::put_share`].
+    #[cfg(test)]
     pub fn remove_download(&self, id: &ContentId) -> Result<bool, LibraryError> {
         let known = self.row(Table::Downloads, id.as_bytes());
         self.note_removed(id)?;
@@ -306,6 +295,7 @@ impl Library {
     ///
     /// # Errors
     /// [`LibraryError`] when the database cannot be read.
+    #[cfg(test)]
     pub fn tree(&self, root: &Hash, chunk_level: u8) -> Result<Option<Vec<u8>>, LibraryError> {
         Ok(self.trees([(*root, chunk_level)])?.pop().flatten())
     }
@@ -324,7 +314,7 @@ impl Library {
             return Ok(Vec::new());
         }
         let mut found: Vec<Option<Vec<u8>>> = {
-            let pending = lock(&self.pending);
+            let pending = self.pending.lock().unpoisoned();
             let value = |key: &TreeKey| Some(pending.get(Table::Trees, key)??.to_vec());
             wanted.iter().map(value).collect()
         };
@@ -351,6 +341,7 @@ impl Library {
     ///
     /// # Errors
     /// As [`Self::put_share`].
+    #[cfg(test)]
     pub fn put_tree(&self, root: &Hash, level: u8, bytes: &[u8]) -> Result<(), LibraryError> {
         self.put(vec![Change::put(Table::Trees, &tree_key(*root, level), bytes)])
     }
@@ -495,7 +486,7 @@ impl Library {
 
     /// One row as it is to be: on disk, unless a change of it waits.
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, LibraryError> {
-        if let Some(value) = lock(&self.pending).get(table, key) {
+        if let Some(value) = self.pending.lock().unpoisoned().get(table, key) {
             return Ok(value.map(|bytes| bytes.to_vec()));
         }
         self.base.read(|txn| {
@@ -558,140 +549,6 @@ impl Library {
             }
         }
     }
-}
-
-/// Gives a database its tables, if it has not all of them; leaves those of other versions alone.
-fn prepare_tables(db: &Database) -> Result<(), Failure> {
-    let txn = db.begin_read()?;
-    let found = match txn.open_table(META) {
-        Ok(meta) => meta.get(SCHEMA_KEY)?.map(|version| version.value()),
-        Err(TableError::TableDoesNotExist(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    // A start on a full disk writes nothing that is there already.
-    let names: Vec<String> = txn.list_tables()?.map(|table| table.name().to_owned()).collect();
-    let complete = TABLES.iter().all(|name| names.iter().any(|there| there == name));
-    if found.is_some_and(|found| found != SCHEMA || complete) {
-        return Ok(());
-    }
-    drop(txn);
-    let txn = db.begin_write()?;
-    txn.open_table(META)?.insert(SCHEMA_KEY, SCHEMA)?;
-    txn.open_table(SETTINGS)?;
-    txn.open_table(SHARES)?;
-    txn.open_table(SHARE_FILES)?;
-    txn.open_table(DOWNLOADS)?;
-    txn.open_table(DOOMED)?;
-    txn.open_table(MANIFESTS)?;
-    txn.open_table(TREES)?;
-    txn.commit()?;
-    Ok(())
-}
-
-/// Makes rows what they are to be.
-fn apply(txn: &WriteTransaction, changes: &[Change]) -> Result<(), Failure> {
-    let mut by_table: BTreeMap<Table, Vec<&Change>> = BTreeMap::new();
-    for change in changes {
-        by_table.entry(change.table).or_default().push(change);
-    }
-    let mut garbage = false;
-    for (table, changes) in by_table {
-        match table {
-            Table::Settings => settings(txn, &changes)?,
-            Table::Shares => garbage |= paths(txn, SHARES, &changes)?,
-            Table::ShareFiles => {
-                paths(txn, SHARE_FILES, &changes)?;
-            }
-            Table::Downloads => garbage |= ids(txn, DOWNLOADS, &changes)?,
-            Table::Doomed => {
-                ids(txn, DOOMED, &changes)?;
-            }
-            Table::Manifests => new_only(txn, MANIFESTS, &changes)?,
-            Table::Trees => new_only(txn, TREES, &changes)?,
-        }
-    }
-    if garbage { note_garbage(txn) } else { Ok(()) }
-}
-
-fn settings(txn: &WriteTransaction, changes: &[&Change]) -> Result<(), Failure> {
-    let mut table = txn.open_table(SETTINGS)?;
-    for Change { key, value, .. } in changes {
-        let text = |bytes| std::str::from_utf8(bytes).map_err(|error| Failure::bad(&error));
-        match value {
-            Some(value) => table.insert(text(key)?, text(value)?)?,
-            None => table.remove(text(key)?)?,
-        };
-    }
-    Ok(())
-}
-
-/// Says whether anything was replaced or removed, or is not to be there: what belonged to it may have been
-/// written before it was.
-fn paths(
-    txn: &WriteTransaction,
-    table: TableDefinition<'_, &'static [u8], &'static [u8]>,
-    changes: &[&Change],
-) -> Result<bool, Failure> {
-    let mut table = txn.open_table(table)?;
-    let mut replaced = false;
-    for Change { key, value, .. } in changes {
-        let old = match value {
-            Some(value) => table.insert(&**key, &**value)?,
-            None => table.remove(&**key)?,
-        };
-        replaced |= old.is_some() || value.is_none();
-    }
-    Ok(replaced)
-}
-
-/// Says whether anything is not to be there.
-fn ids(
-    txn: &WriteTransaction,
-    table: TableDefinition<'_, &'static [u8; ID_LEN], &'static [u8]>,
-    changes: &[&Change],
-) -> Result<bool, Failure> {
-    let mut table = txn.open_table(table)?;
-    let mut removed = false;
-    for Change { key, value, .. } in changes {
-        let id = <&[u8; ID_LEN]>::try_from(&**key).map_err(|_| Failure::bad("not an id"))?;
-        match value {
-            Some(value) => {
-                table.insert(id, &**value)?;
-            }
-            None => {
-                table.remove(id)?;
-                removed = true;
-            }
-        }
-    }
-    Ok(removed)
-}
-
-/// Values are named by their hash: what is there already is the same, unless it was damaged.
-fn new_only<const N: usize>(
-    txn: &WriteTransaction,
-    table: TableDefinition<'_, &'static [u8; N], &'static [u8]>,
-    changes: &[&Change],
-) -> Result<(), Failure> {
-    let mut table = txn.open_table(table)?;
-    for Change { key, value, .. } in changes {
-        let key = <&[u8; N]>::try_from(&**key).map_err(|_| Failure::bad("not a hash"))?;
-        let Some(value) = value else { continue };
-        let known = table.get(key)?.is_some_and(|there| *there.value() == **value);
-        if !known {
-            table.insert(key, &**value)?;
-        }
-    }
-    Ok(())
-}
-
-fn note_garbage(txn: &WriteTransaction) -> Result<(), Failure> {
-    txn.open_table(META)?.insert(GARBAGE_KEY, 1)?;
-    Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unpoisoned()
 }
 
 #[cfg(test)]
