@@ -1,4 +1,4 @@
-//! Rates and times to go as people read them (`tui.md` 2.6), from counters read now and then. Pure.
+//! Rates and times to go as people read them, from counters read now and then. Pure.
 //!
 //! Not what the swarm decides by: that is its own rolling rate.
 

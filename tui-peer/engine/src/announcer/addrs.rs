@@ -1,4 +1,4 @@
-//! Which announced addresses may be dialled (protocol.md 7 and 10). A tracker or a peer must not be
+//! Which announced addresses may be dialled. A tracker or a peer must not be
 //! able to point us at our own services, our router or a cloud's metadata.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

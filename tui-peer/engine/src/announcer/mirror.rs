@@ -12,7 +12,7 @@ use common::id::ContentId;
 use common::names::show;
 use common::wire::tracker::{FileMeta, FileRow};
 
-use crate::api::snapshot::{Catalogue, CatalogueRow, OtherNames, Rows};
+use crate::api::snapshot::{Catalogue, CatalogueRow, OtherNames, Rows, raw_of};
 
 /// Rows mirrored at most: at twice what one peer may share, the list is past what anybody reads, and
 /// a tracker must not fill our memory. What comes later is left out.
@@ -237,7 +237,7 @@ pub(super) fn shown(row: &FileRow) -> CatalogueRow {
     let aliases = row.aliases.iter().map(|name| show(name).into()).collect();
     CatalogueRow {
         id: row.meta.descriptor.id(),
-        others: OtherNames::of((row.meta.name != name).then(|| (*row.meta.name).into()), aliases),
+        others: OtherNames::of(raw_of(&row.meta.name, &name), aliases),
         name: name.into(),
         kind: row.meta.descriptor.kind,
         size: row.meta.total,

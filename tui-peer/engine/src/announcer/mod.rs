@@ -76,7 +76,7 @@ pub(crate) struct SourceInfo {
     pub(crate) peer: PeerId,
     /// Safe to show.
     pub(crate) nick: String,
-    /// Those that may be dialled (protocol.md 7); may be none.
+    /// Those that may be dialled; may be none.
     pub(crate) addrs: Vec<SocketAddr>,
     /// Chunks it has, by the tracker's word.
     pub(crate) have: u32,

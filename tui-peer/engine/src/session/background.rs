@@ -34,7 +34,7 @@ impl Background {
         &self.probe
     }
 
-    /// Where tasks that wait for something else than a thread report.
+    /// Where a thread of its own reports.
     pub(super) fn done(&self) -> mpsc::Sender<Done> {
         self.done.clone()
     }
@@ -96,6 +96,17 @@ impl Background {
         self.helpers.run(place, move || {
             // Nobody left to tell: the engine has stopped.
             let _ = done.blocking_send(work());
+        });
+    }
+
+    /// Runs what waits for something else than a thread; nothing follows from `None`.
+    pub(super) fn task(&self, work: impl Future<Output = Option<Done>> + Send + 'static) {
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            if let Some(end) = work.await {
+                // Nobody left to tell: the engine has stopped.
+                let _ = done.send(end).await;
+            }
         });
     }
 

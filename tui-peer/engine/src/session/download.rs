@@ -41,10 +41,10 @@ pub(super) struct Download {
     pub(super) existing: Existing,
 }
 
-/// What is wrong with a download, since it was resumed or begun anew.
+/// What is wrong with a download, since it was begun anew.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
-    /// The user has been told.
+    /// The user has been told, since it was last resumed.
     pub(super) told: bool,
     /// How often the disk could not write it lately.
     pub(super) shaky: Shaky,

@@ -4,7 +4,7 @@ use common::id::ContentId;
 use common::wire::Code;
 
 use super::Session;
-use super::content::Role;
+use super::download::Phase;
 use crate::api::event::{Level, Target, What};
 use crate::conn::{ConnCommand, ServeJob, ServeSource, dial};
 use crate::disk::{Buf, VerifyJob};
@@ -206,10 +206,10 @@ impl Session {
     pub(super) fn is_busy(&self) -> bool {
         !self.sharing.jobs.is_empty()
             || self.conns.values().any(|conn| !conn.serving.is_empty() || !conn.bufs.is_empty())
-            || self.contents.downloads().any(|content| match &content.role {
-                Role::Download(download) => download.phase.is_active(),
-                Role::Share(_) => false,
-            })
+            || self
+                .contents
+                .downloads()
+                .any(|content| content.phase().is_some_and(Phase::is_active))
             || self.core.node().is_busy()
     }
 }

@@ -100,17 +100,16 @@ impl Session {
                 self.checks.failing.chunks.remove(&(id, chunk));
                 continue;
             };
-            let (disk, done) = (self.ours.disk.clone(), self.background.done());
-            tokio::spawn(async move {
+            let disk = self.ours.disk.clone();
+            self.background.task(async move {
                 let read = match disk.read_chunk(source, chunk, len, |_| {}).await {
                     Ok(()) => Some(true),
                     Err(ReadError::Io(_)) => Some(false),
                     // Short of descriptors; or changed, which is noticed by itself.
                     Err(_) => None,
                 };
-                // Nobody left to tell: the engine has stopped.
                 let then = move |session: &mut Session| session.on_read_again(id, chunk, read);
-                let _ = done.send(Done::new(then)).await;
+                Some(Done::new(then))
             });
         }
     }

@@ -13,7 +13,6 @@ use super::clock::unix_ms;
 use super::commands::Answer;
 use super::content::{Content, Role, Share};
 use crate::api::command::Reply;
-use crate::api::event::{Level, Target};
 
 /// Setting of the library that holds it, as JSON.
 const KEY: &str = "session";
@@ -179,15 +178,7 @@ impl Session {
         self.changed();
         self.preferences.dirty = false;
         self.preferences.written = Instant::now();
-        let Some(text) = self.kept_text() else { return };
-        let noted = self.ledger.library().note_setting(KEY, Some(&text));
-        self.write_down(noted);
-    }
-
-    fn kept_text(&self) -> Option<String> {
-        serde_json::to_string(&self.preferences.kept)
-            .inspect_err(|error| self.say(Level::Error, Target::Disk, error.to_string()))
-            .ok()
+        self.write_setting(KEY, serde_json::to_string(&self.preferences.kept));
     }
 
     /// Writes what is kept at the end.

@@ -130,6 +130,17 @@ impl Session {
         }
     }
 
+    /// The same for a setting, as JSON.
+    pub(super) fn write_setting(&mut self, key: &str, text: serde_json::Result<String>) {
+        match text {
+            Ok(text) => {
+                let noted = self.ledger.library().note_setting(key, Some(&text));
+                self.write_down(noted);
+            }
+            Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
+        }
+    }
+
     fn settle(&mut self) {
         if std::mem::replace(&mut self.ledger.settling, true) {
             return;

@@ -368,13 +368,7 @@ impl Session {
     }
 
     fn write_moves(&mut self) {
-        match serde_json::to_string(&self.storage.moves.noted) {
-            Ok(text) => {
-                let noted = self.ledger.library().note_setting(KEY, Some(&text));
-                self.write_down(noted);
-            }
-            Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
-        }
+        self.write_setting(KEY, serde_json::to_string(&self.storage.moves.noted));
     }
 }
 

@@ -336,13 +336,7 @@ impl Session {
         if !std::mem::take(&mut self.storage.orphans.dirty) {
             return;
         }
-        match serde_json::to_string(&self.storage.orphans.noted) {
-            Ok(text) => {
-                let noted = self.ledger.library().note_setting(KEY, Some(&text));
-                self.write_down(noted);
-            }
-            Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
-        }
+        self.write_setting(KEY, serde_json::to_string(&self.storage.orphans.noted));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::api::event::Event;
 use crate::api::replay::EventSender;
 use crate::api::snapshot::{Look, Snapshot};
 
-/// Snapshots per second while something moves.
+/// Shortest time between two snapshots.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
 /// One takes at most this part of the time: with fifty thousand shares it is tens of milliseconds.
 const SNAPSHOT_PART: u32 = 10;

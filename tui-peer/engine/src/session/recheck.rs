@@ -21,8 +21,8 @@ impl Session {
         let file = layout.place(number).file;
         let only = layout.file_chunks(file).is_some_and(|chunks| chunks.len() == 1);
         let (len, level) = (layout.len_of(number), layout.chunk_level());
-        let (disk, done) = (self.ours.disk.clone(), self.background.done());
-        tokio::spawn(async move {
+        let disk = self.ours.disk.clone();
+        self.background.task(async move {
             let mut blocks = Vec::new();
             let hash = |bytes: &[u8]| blocks.extend(block_hashes(bytes));
             let right = match disk.read_chunk(source, chunk, len, hash).await {
@@ -31,10 +31,7 @@ impl Session {
                 Err(ReadError::Busy(_)) => true,
                 Err(_) => false,
             };
-            if !right {
-                // Nobody left to tell: the engine has stopped.
-                let _ = done.send(Done::new(move |session| session.on_damaged(id, chunk))).await;
-            }
+            (!right).then(|| Done::new(move |session| session.on_damaged(id, chunk)))
         });
     }
 

@@ -42,14 +42,6 @@ pub(super) enum Restored {
     Unread(PathBuf, LibraryError),
 }
 
-/// What becomes of something that is ready, beside what is here of it.
-enum Beside {
-    /// It is served as, or with, what was here.
-    Served,
-    /// By itself, after a download that is done by this.
-    Alone(Box<(Prepared, Option<Superseded>)>),
-}
-
 impl Session {
     /// Shares what really lies at `path`, unless that is done or under way: of a folder that was shared before the
     /// files that were. What is known to be damaged stays off the network.
@@ -229,10 +221,7 @@ impl Session {
     /// Serves content that lies complete on our disk.
     pub(super) fn serve_prepared(&mut self, prepared: Prepared, downloaded: bool) {
         let id = prepared.id;
-        let (prepared, superseded) = match self.serve_beside(prepared, downloaded) {
-            Beside::Served => return,
-            Beside::Alone(alone) => *alone,
-        };
+        let Some((prepared, superseded)) = self.serve_beside(prepared, downloaded) else { return };
         let have = prepared.have();
         let tree =
             FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
@@ -282,11 +271,16 @@ impl Session {
         }
     }
 
-    /// The same bytes may be here already: as a share, or as a download that is done by this.
-    fn serve_beside(&mut self, prepared: Prepared, downloaded: bool) -> Beside {
+    /// The same bytes may be here already: as a share, or as a download that is done by this, which is given back
+    /// too. `None`: it is served as, or with, what was here.
+    fn serve_beside(
+        &mut self,
+        prepared: Prepared,
+        downloaded: bool,
+    ) -> Option<(Prepared, Option<Superseded>)> {
         let id = prepared.id;
         let Some(existing) = self.contents.get(&id) else {
-            return Beside::Alone(Box::new((prepared, None)));
+            return Some((prepared, None));
         };
         let superseded = match &existing.role {
             // The same bytes under another path: one content.
@@ -302,11 +296,11 @@ impl Session {
                         self.note_folder(&prepared.path, id);
                     }
                 }
-                return Beside::Served;
+                return None;
             }
             // It is about to be a share by itself.
             Role::Download(download) if download.phase == Phase::Finishing => {
-                return Beside::Served;
+                return None;
             }
             Role::Download(_) if prepared.have().is_complete() => self.supersede(&prepared),
             _ => {
@@ -314,7 +308,7 @@ impl Session {
                 None
             }
         };
-        Beside::Alone(Box::new((prepared, superseded)))
+        Some((prepared, superseded))
     }
 
     pub(super) fn insert(&mut self, content: Content) {

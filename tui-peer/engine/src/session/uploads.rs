@@ -25,7 +25,7 @@ impl Session {
     /// Connected peers.
     pub(super) fn peers(&self, meters: &mut Meters) -> Arc<[PeerRow]> {
         let now = self.core.now();
-        let line = self.core.node().upload_line(self.core.now());
+        let line = self.core.node().upload_line(now);
         let places: HashMap<ConnId, u32> = line.waiting.iter().copied().zip(1u32..).collect();
         let greeted = self.conns.iter().filter(|(_, conn)| conn.greeted);
         let rows = greeted.map(|(id, conn)| {

@@ -125,13 +125,7 @@ impl Session {
         }
         let text = serde_json::to_string(&noted);
         self.net.whereabouts.noted = noted;
-        match text {
-            Ok(text) => {
-                let noted = self.ledger.library().note_setting(KEY, Some(&text));
-                self.write_down(noted);
-            }
-            Err(error) => self.say(Level::Error, Target::Disk, error.to_string()),
-        }
+        self.write_setting(KEY, text);
     }
 
     /// Key of our tracker, and where it sees us.

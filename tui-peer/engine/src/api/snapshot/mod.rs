@@ -301,6 +301,6 @@ pub fn before_mark(id: &ContentId) -> String {
 }
 
 /// A name as its owner gave it, if that is not how it is shown.
-pub(crate) fn raw_of(name: &str, shown: &str) -> Option<Arc<str>> {
-    (name != shown).then(|| name.into())
+pub(crate) fn raw_of<T: for<'a> From<&'a str>>(name: &str, shown: &str) -> Option<T> {
+    (name != shown).then(|| T::from(name))
 }
