@@ -289,6 +289,11 @@ pub fn inside(area: Rect) -> Rect {
     }
 }
 
+/// Rows of the tallest dialogs, on a terminal of so many.
+pub(crate) fn tallest(rows: u16) -> u16 {
+    rows.saturating_sub(2).min(30)
+}
+
 /// A rectangle of at most this size in the middle of another.
 pub fn centred(within: Rect, width: u16, height: u16) -> Rect {
     let width = width.min(within.width);

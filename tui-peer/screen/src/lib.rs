@@ -6,8 +6,8 @@
 //! commands, events and snapshots are used.
 //!
 //! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be done, and by
-//! which keys); [`shell`] (the same without a screen); [`panes`], `dialogs` and [`screens`] (a folder for each, with
-//! its state, geometry, update and view); [`queries`] (what update and view both ask a model); [`heatmap`],
+//! which keys); [`shell`] (the same without a screen); [`panes`], `dialogs` and `screens` (a folder for each, with
+//! its state, geometry, update and view); `queries` (what update and view both ask a model); [`heatmap`],
 //! [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`], `ui` (pure helpers); [`app`], [`front`], [`term`],
 //! [`output`], [`pace`], [`signs`], [`probe`] (the shell around it).
 
@@ -30,13 +30,13 @@ pub mod panes;
 mod panics;
 pub(crate) mod paths;
 pub mod probe;
-pub mod queries;
-pub mod screens;
+pub(crate) mod queries;
+pub(crate) mod screens;
 pub mod shell;
 pub mod signs;
 pub mod term;
 pub mod theme;
-pub mod tone;
+pub(crate) mod tone;
 pub(crate) mod ui;
 pub mod update;
 pub mod verdict;

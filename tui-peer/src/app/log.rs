@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::headless::Output;
 use engine::api::event::Level;
 use engine::api::handle::EngineHandle;
-use frontend::logfile::{LogLayer, Logs, parse_level};
+use frontend::logfile::{LogLayer, Logs, PARTS, parse_level};
 use settings::{Item, LogTo, Table};
 
 /// `-vv` shows what the program's parts trace beside the log.
@@ -23,8 +23,7 @@ pub(super) fn trace(table: &Table, verbose: u8, screen: bool) {
     // Checked when the settings were read.
     logs.set_level(parse_level(&table.text(Item::LogLevel)).unwrap_or(Level::Info));
     let stderr = (verbose >= TRACED && !screen).then(|| {
-        let ours =
-            ["tui_peer", "engine", "frontend", "screen"].map(|name| (name, LevelFilter::DEBUG));
+        let ours = PARTS.map(|name| (name, LevelFilter::DEBUG));
         let filter = Targets::new().with_targets(ours);
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter)
     });

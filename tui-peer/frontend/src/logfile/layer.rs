@@ -51,10 +51,12 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 }
 
+/// Crates of the peer that trace, as their targets begin.
+pub const PARTS: [&str; 4] = ["tui_peer", "engine", "frontend", "screen"];
+
 fn is_ours(target: &str) -> bool {
-    ["tui_peer", "engine", "frontend", "screen", "tracker", "shoal_common"]
-        .iter()
-        .any(|name| target.starts_with(name))
+    // A demo and --host run a tracker in this process.
+    PARTS.iter().chain(&["tracker"]).any(|name| target.starts_with(name))
 }
 
 fn level(of: tracing::Level) -> Option<Level> {

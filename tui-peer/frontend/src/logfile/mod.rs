@@ -26,7 +26,7 @@ use engine::api::event::Level;
 use engine::api::handle::Events;
 
 pub use entry::Entry;
-pub use layer::LogLayer;
+pub use layer::{LogLayer, PARTS};
 pub use redact::redact;
 pub use rotate::{KEEP, MAX_FILE, Rotating};
 

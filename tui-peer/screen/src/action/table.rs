@@ -52,6 +52,7 @@ macro_rules! action_table {
                 Command("status"), always, |it| enter(it.model, it.out);
             Download "download" File FILE ["d"] "download, or resume", "get fetch",
                 Command("get"), to_download, |it| download(it.model, it.out);
+            // What is here is copied there.
             DownloadTo "download-to" File FILE ["D"] "download to another folder", "save directory",
                 Command("get"), target, |it| share::update::open_for_targets(it.model, it.out);
             Pause "pause" File FILE ["p"] "pause / resume", "stop continue",
@@ -93,7 +94,7 @@ macro_rules! action_table {
             CopyLink "copy-link" File FILE ["y"] "copy link", "yank url",
                 COPIES, link, |it| copy_link(it.model, it.out);
             CopyHash "copy-id" File FILE ["Y"] "copy id", "yank hash",
-                COPIES, selected, |it| copy_ids(it.model, it.out);
+                COPIES, target, |it| copy_ids(it.model, it.out);
             OpenFolder "open-folder" File FILE ["e"] "open its folder (over ssh: copy its path)", "show xdg file manager yank path",
                 Screen("status prints where it lies"), place, |it| open_folder(it.model, it.out);
             Why "why" File FILE ["i"] "why is this slow or stuck?", "explain info",
@@ -103,7 +104,7 @@ macro_rules! action_table {
             Senders "who-sent" File FILE ["M"] "map: who sent it / how it stands", "colours sources senders mode",
                 LOOKS, always, |it| chunks::update::toggle_senders(it.model);
             Mark "mark" File FILES ["space"] "mark", "select",
-                MARKS, selected, |it| marks::mark_rows(it.model, it.times);
+                MARKS, target, |it| marks::mark_rows(it.model, it.times);
             MarkRange "mark-range" File FILES ["V"] "mark a range: begin / end", "select visual",
                 MARKS, range, |it| marks::range(it.model);
             MarkAll "mark-all" File FILES ["*"] "mark all / none", "select",
@@ -163,9 +164,9 @@ macro_rules! action_table {
             Zoom "zoom" View ALL ["z"] "zoom this pane", "maximise",
                 LOOKS, always, |it| zoom(it.model);
             Wider "wider" View ALL [">"] "split right / down", "resize",
-                LOOKS, split, |it| it.model.split = (it.model.split + 5).min(35);
+                LOOKS, split, |it| it.model.split = (it.model.split + 5).min(mouse::MAX_SPLIT);
             Narrower "narrower" View ALL ["<"] "split left / up", "resize",
-                LOOKS, split, |it| it.model.split = (it.model.split - 5).max(-35);
+                LOOKS, split, |it| it.model.split = (it.model.split - 5).max(-mouse::MAX_SPLIT);
             Window "graph-window" View FILE ["t"] "how far back the graph goes", "throughput speed rate history minutes",
                 LOOKS, always, |it| graph::update::turn_window(it.model);
             Settings "settings" View ALL ["f2"] "settings", "options preferences configuration limit speed rate port folder notify units colours",
@@ -191,7 +192,7 @@ macro_rules! action_table {
             Quit "quit" View ALL ["q"] "quit", "exit",
                 Command("stop"), always, |it| ask_quit(it.model, it.out);
             Interrupt "quit-now" View ALL ["ctrl-c"] "twice: quit now", "exit",
-                Command("stop"), always, |it| quit_now(it.model, it.out);
+                Command("stop"), always, |it| interrupt(it.model, "once more", it.out);
 
             LogMore "log-more" Log LOG ["+", "="] "more detail", "level debug",
                 LOG, always, |it| it.model.log.change_level(true);

@@ -18,12 +18,11 @@ use crate::update::actions;
 /// A key while a dialog is open. The dialog is taken out, changed, and put back unless it is done.
 pub(crate) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     let Some(mut dialog) = model.dialogs.pop() else { return };
-    let cancelled = cancels(key);
     let keep = match &mut dialog {
         Dialog::Contents(contents) => contents_key(model, contents, key, out),
         Dialog::Picker(picker) => picker_key(model, picker, key, out),
         Dialog::Settings(panel) => settings_key(model, panel, key, out),
-        _ if cancelled => false,
+        _ if cancels(key) => false,
         Dialog::Help { scroll, query } => help::update::help_key(model, scroll, query, key),
         Dialog::Palette { query, cursor } => match palette_key(model, query, cursor, key) {
             Ok(keep) => keep,
@@ -78,8 +77,8 @@ pub(crate) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) -> boo
             | Dialog::Confirm(_)
             | Dialog::Sort { .. }
             | Dialog::Why { .. } => {
-                let hint = "Pasted text ignored: there is no field here".to_owned();
-                model.toasts.push(Tone::Plain, hint, model.now.mono);
+                let hint = "Pasted text ignored: there is no field here";
+                model.toast(Tone::Plain, hint);
             }
         }
         model.dialogs.push(dialog);

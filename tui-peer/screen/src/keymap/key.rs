@@ -38,9 +38,14 @@ pub fn ctrl(event: KeyEvent) -> bool {
     event.modifiers.contains(KeyModifiers::CONTROL)
 }
 
+/// Whether this is `^C`.
+pub fn is_interrupt(event: KeyEvent) -> bool {
+    event.code == KeyCode::Char('c') && ctrl(event)
+}
+
 /// Whether this is Esc or `^C`, which end a dialog, or what is typed in one.
 pub fn cancels(event: KeyEvent) -> bool {
-    event.code == KeyCode::Esc || event.code == KeyCode::Char('c') && ctrl(event)
+    event.code == KeyCode::Esc || is_interrupt(event)
 }
 
 impl Key {

@@ -8,7 +8,7 @@ use settings::{Binding, Problem, nearest};
 
 use super::action::{Action, Where};
 
-pub use key::{Key, Sequence, cancels, ctrl, show, write};
+pub use key::{Key, Sequence, cancels, ctrl, is_interrupt, show, write};
 
 /// What a key press means at this point.
 #[derive(Debug, Clone, PartialEq, Eq)]

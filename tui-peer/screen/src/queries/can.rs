@@ -19,7 +19,7 @@ macro_rules! whens {
             $shell:expr, $when:ident, |$it:ident| $run:expr;)*
     ) => {
         /// Whether an action makes sense now; if not, why.
-        pub fn can(model: &Model, action: Action) -> Possible {
+        pub(crate) fn can(model: &Model, action: Action) -> Possible {
             match action { $(Action::$variant => $when(model),)* }
         }
     };
@@ -48,13 +48,8 @@ fn always(_: &Model) -> Possible {
     Ok(())
 }
 
-/// What is here is copied there.
 fn target(model: &Model) -> Possible {
     need(has_target(model), "no file is selected")
-}
-
-fn selected(model: &Model) -> Possible {
-    need(has_target(model) || model.selected().is_some(), "no file is selected")
 }
 
 fn to_download(model: &Model) -> Possible {
@@ -155,7 +150,7 @@ fn explained(model: &Model) -> Possible {
     if model.tab == Tab::Peers && model.focus == Pane::Files {
         return need(peer(model).is_some(), "no peer is selected");
     }
-    selected(model)
+    target(model)
 }
 
 fn place(model: &Model) -> Possible {
@@ -169,7 +164,7 @@ fn folder(model: &Model) -> Possible {
 }
 
 fn range(model: &Model) -> Possible {
-    if model.range.is_some() { Ok(()) } else { selected(model) }
+    if model.range.is_some() { Ok(()) } else { target(model) }
 }
 
 fn repeated(model: &Model) -> Possible {

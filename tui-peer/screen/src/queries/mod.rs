@@ -6,7 +6,7 @@ mod idle;
 mod selected;
 mod typed;
 
-pub use can::can;
+pub(crate) use can::can;
 pub(crate) use idle::{takes, waits_for};
 pub(crate) use selected::{UNDO, can_undo, kind, peer, words_to_watch};
 pub(crate) use typed::{expand, written};

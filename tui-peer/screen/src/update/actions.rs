@@ -58,7 +58,7 @@ pub(crate) fn run(
 ) -> bool {
     if let Err(why) = can(model, action) {
         let text = format!("{}: {why}", model.help(action));
-        model.toast(Tone::Plain, &text);
+        model.toast(Tone::Plain, text);
         return false;
     }
     if marks::repeats(action) {
@@ -73,10 +73,6 @@ fn repeat(model: &mut Model, out: &mut Vec<Effect>) {
     if let Some((action, count)) = model.repeat {
         run(model, action, count, out);
     }
-}
-
-fn quit_now(model: &mut Model, out: &mut Vec<Effect>) {
-    interrupt(model, "once more", out);
 }
 
 /// Of the peer under the cursor, or of the selected content.

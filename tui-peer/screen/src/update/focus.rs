@@ -3,19 +3,16 @@
 use crate::layout::{Class, class};
 use crate::model::{Model, Pane, Tab};
 
-/// From left to right, from top to bottom.
-const PANES: [Pane; 5] = [Pane::Files, Pane::Chunks, Pane::Sources, Pane::Log, Pane::Transfers];
-
 pub(crate) fn turn_pane(model: &mut Model, by: usize) {
     if model.details {
         model.focus = if model.focus == Pane::Chunks { Pane::Sources } else { Pane::Chunks };
         return;
     }
-    let n = PANES.len();
-    let at = PANES.iter().position(|p| *p == model.focus).unwrap_or(0);
+    let n = Pane::ALL.len();
+    let at = Pane::ALL.iter().position(|p| *p == model.focus).unwrap_or(0);
     // The Transfers pane is only there where there is room.
     let there = |pane: &Pane| *pane != Pane::Transfers || has_transfers(model);
-    let next = (1..=n).map(|step| PANES[(at + step * by) % n]).find(there);
+    let next = (1..=n).map(|step| Pane::ALL[(at + step * by) % n]).find(there);
     focus(model, next.unwrap_or(Pane::Files));
 }
 

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use super::{actions, interrupt};
 use crate::action::Action;
 use crate::dialogs;
-use crate::keymap::{Found, Key};
+use crate::keymap::{Found, Key, is_interrupt};
 use crate::model::{Model, Pane, Tone};
 use crate::msg::Effect;
 use crate::panes::files::update::{filtering, marks};
@@ -32,10 +32,6 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
     } else {
         pane_key(model, key, out);
     }
-}
-
-fn is_interrupt(key: KeyEvent) -> bool {
-    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
 fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
@@ -79,7 +75,7 @@ fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {
             let keys = crate::keymap::show(&sequence);
             let help = model.keymap.and(" · ", Action::Help, "shows the keys");
             let text = format!("{keys} does nothing here{help}");
-            model.toasts.push(Tone::Dim, text, model.now.mono);
+            model.toast(Tone::Dim, text);
         }
     }
 }

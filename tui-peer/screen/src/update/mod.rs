@@ -62,10 +62,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Owners(words, result) => owned::told(model, &words, result, &mut out),
         Msg::Mapped(job, map) => chunks::update::mapped(model, job, map),
         Msg::Copied(what, Ok(way)) => {
-            model.toasts.push(Tone::Good, format!("{what} copied ({way})"), model.now.mono);
+            model.toast(Tone::Good, format!("{what} copied ({way})"));
         }
         Msg::Copied(what, Err(why)) => {
-            model.toasts.push(Tone::Bad, format!("{what} not copied: {why}"), model.now.mono);
+            model.toast(Tone::Bad, format!("{what} not copied: {why}"));
         }
         Msg::Panicked(at, text) => {
             let mut event =
@@ -222,13 +222,13 @@ fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
             model.dialogs.push(Dialog::Link(dialog));
         }
         Err(error) if text.trim_start().starts_with("shoal://") => {
-            model.toasts.push(Tone::Bad, error.to_string(), model.now.mono);
+            model.toast(Tone::Bad, error.to_string());
         }
         Err(_) => {
             let also = |action, what| model.keymap.and(" · ", action, what);
             let (filter, share) = (also(Action::Filter, "filter"), also(Action::Share, "share"));
             let text = "Pasted text ignored: only shoal:// links are taken here";
-            model.toasts.push(Tone::Plain, format!("{text}{filter}{share}"), model.now.mono);
+            model.toast(Tone::Plain, format!("{text}{filter}{share}"));
         }
     }
 }

@@ -21,7 +21,7 @@ const WHEEL: isize = 3;
 /// A second click on the same cell within this time is Enter.
 const DOUBLE: Duration = Duration::from_millis(400);
 /// How far a split moves either way, in percent.
-const MAX_SPLIT: i16 = 35;
+pub(super) const MAX_SPLIT: i16 = 35;
 
 pub(super) fn mouse(model: &mut Model, event: MouseEvent, out: &mut Vec<Effect>) {
     if let Some(Dialog::Settings(panel)) = model.dialogs.last() {

@@ -22,5 +22,5 @@ pub(super) fn opened(model: &mut Model, path: &Path, result: Result<(), String>)
         Ok(()) => (Tone::Good, format!("opened {shown}")),
         Err(why) => (Tone::Bad, format!("cannot open {shown}: {why}")),
     };
-    model.toasts.push(tone, common::names::show(&text), model.now.mono);
+    model.toast(tone, common::names::show(&text));
 }

@@ -46,9 +46,7 @@ pub(crate) fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: 
             model.when_idle = Some(if quit { WhenIdle::Quit } else { WhenIdle::Leave });
             ask::when_idle(model, out);
         }
-        Choice::Rejoin => {
-            network::rejoin(model, out);
-        }
+        Choice::Rejoin => network::rejoin(model, out),
         Choice::Leave => ask::leave_now(model, out),
         Choice::Remove => {
             let delete_partial = confirm.tick.is_some_and(|(_, ticked)| ticked);

@@ -7,6 +7,7 @@ use common::id::ContentId;
 
 use crate::field::Field;
 use crate::filter::fold;
+use crate::layout::tallest;
 use engine::api::snapshot::FolderEntry;
 
 /// With at most so many files, all folders are open at first.
@@ -88,7 +89,7 @@ pub struct Contents {
 impl Contents {
     /// Rows of files in the dialog, on a terminal of this size.
     pub fn rows_shown(size: (u16, u16)) -> usize {
-        usize::from(size.1.saturating_sub(2).min(30).saturating_sub(5)).max(1)
+        usize::from(tallest(size.1).saturating_sub(5)).max(1)
     }
 
     /// Before the files are known.

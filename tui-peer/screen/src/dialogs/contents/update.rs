@@ -134,8 +134,8 @@ fn select(model: &mut Model, contents: &mut Contents, out: &mut Vec<Effect>) -> 
     }
     let wanted = contents.wanted();
     if wanted.is_empty() {
-        let text = "no file is chosen · Space chooses".to_owned();
-        model.toasts.push(Tone::Warn, text, model.now.mono);
+        let text = "no file is chosen · Space chooses";
+        model.toast(Tone::Warn, text);
         return false;
     }
     let id = contents.id;

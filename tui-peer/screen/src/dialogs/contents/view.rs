@@ -5,13 +5,14 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::format;
+use crate::layout::tallest;
 use crate::model::{Contents, Model, Node, Tone};
 use crate::ui::dialog::{chosen, lines, open, text_width, wrapped};
 use crate::ui::{input, paint};
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, contents: &Contents) {
     let theme = model.theme;
-    let height = frame.area().height.saturating_sub(2).min(30);
+    let height = tallest(frame.area().height);
     let title = theme.fit(&contents.name, text_width(frame).saturating_sub(4));
     let foot = "Space choose - * all - Left Right fold - / filter - Enter fetches";
     let area = open(model, frame, height, &title, foot);

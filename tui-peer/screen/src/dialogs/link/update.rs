@@ -72,7 +72,6 @@ pub(crate) fn link_key(
     }
 }
 
-/// Opens the dialog.
 pub(crate) fn open(model: &mut Model) {
     model.dialogs.push(Dialog::Link(GetLink::default()));
 }

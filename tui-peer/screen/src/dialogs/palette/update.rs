@@ -33,7 +33,6 @@ pub(crate) fn palette_key(
     Ok(true)
 }
 
-/// Opens the palette.
 pub(crate) fn open(model: &mut Model) {
     model.dialogs.push(Dialog::Palette { query: Field::default(), cursor: 0 });
 }

@@ -7,6 +7,7 @@ use common::id::ContentId;
 
 use crate::field::Field;
 use crate::filter::fold;
+use crate::layout::tallest;
 use crate::paths::{PathEntry, untyped};
 
 /// What is marked in the picker.
@@ -43,7 +44,7 @@ pub struct Picker {
 impl Picker {
     /// Rows of names in the picker, on a terminal of this size.
     pub fn rows_shown(size: (u16, u16)) -> usize {
-        usize::from(size.1.saturating_sub(2).min(30).saturating_sub(6)).max(1)
+        usize::from(tallest(size.1).saturating_sub(6)).max(1)
     }
 
     /// Begins in a folder.

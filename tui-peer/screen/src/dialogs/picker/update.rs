@@ -154,8 +154,8 @@ fn mark(model: &mut Model, picker: &mut Picker) {
         return;
     }
     if !entry.readable {
-        let text = "not readable: it cannot be shared".to_owned();
-        model.toasts.push(Tone::Warn, text, model.now.mono);
+        let text = "not readable: it cannot be shared";
+        model.toast(Tone::Warn, text);
     } else if picker.marked.len() < MAX_MARKED {
         let what = (entry.size, entry.is_dir);
         picker.marked.insert(path, what);
@@ -173,8 +173,8 @@ fn mark_all(model: &mut Model, picker: &mut Picker) {
     if here.keys().all(|path| picker.marked.contains_key(path)) {
         picker.marked.retain(|path, _| !here.contains_key(path));
     } else if picker.marked.len() + here.len() > MAX_MARKED {
-        let text = "too many to mark: share the folder instead".to_owned();
-        model.toasts.push(Tone::Warn, text, model.now.mono);
+        let text = "too many to mark: share the folder instead";
+        model.toast(Tone::Warn, text);
     } else {
         picker.marked.extend(here);
     }

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::dialogs::share::view::note;
 use crate::format;
+use crate::layout::tallest;
 use crate::model::{Line, Model, PathEntry, Picker, Tone};
 use crate::ui::dialog::{chosen, lines, open, text_width, wrapped};
 use crate::ui::{input, paint};
@@ -18,7 +19,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
     } else {
         "Enter opens - d downloads here - Backspace up - Esc back"
     };
-    let height = model.size.1.saturating_sub(2).min(30);
+    let height = tallest(model.size.1);
     let area = open(model, frame, height, &format!("Browse {title}"), foot);
     let hidden = if picker.hidden { "hidden on (.)" } else { "hidden off (.)" };
     let x = paint::text(frame.buffer_mut(), area.x, area.y, area.width, "/ ", theme.bold());

@@ -64,7 +64,6 @@ pub(crate) fn picks_key(
     true
 }
 
-/// Opens a list.
 pub(crate) fn open(model: &mut Model, kind: PickKind) {
     model.dialogs.push(Dialog::Picks(Picks { kind, cursor: 0 }));
 }

@@ -60,7 +60,6 @@ pub(crate) enum Title {
     Pane,
     /// What stands between tabs.
     Gap,
-    /// A tab.
     Tab(Tab),
 }
 

@@ -23,6 +23,6 @@ pub(crate) fn turn_window(model: &mut Model) {
             "the graph shows the last {} min where there is room for it",
             model.graph.window.minutes()
         );
-        model.toast(Tone::Plain, &text);
+        model.toast(Tone::Plain, text);
     }
 }

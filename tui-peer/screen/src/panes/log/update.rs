@@ -25,7 +25,7 @@ pub(crate) fn settle(model: &mut Model, area: Rect) {
 pub(crate) fn traces(model: &mut Model, entries: Vec<Entry>) {
     for entry in entries {
         if entry.level == Level::Error {
-            model.toasts.push(Tone::Bad, common::names::show(&entry.text), model.now.mono);
+            model.toast(Tone::Bad, common::names::show(&entry.text));
         }
         model.log.add(entry);
     }
@@ -59,7 +59,7 @@ pub(crate) fn search(model: &mut Model, older: bool) {
     if model.log.needle().is_none() {
         let searches = model.keymap.and(": ", Action::Filter, "searches");
         let text = format!("nothing is searched for{searches}");
-        model.toasts.push(Tone::Plain, text, model.now.mono);
+        model.toast(Tone::Plain, text);
     } else if !model.log.search(older, false) {
         missing(model);
     }
@@ -67,7 +67,7 @@ pub(crate) fn search(model: &mut Model, older: bool) {
 
 fn missing(model: &mut Model) {
     let text = format!("no line shown here has \"{}\"", model.log.field.text());
-    model.toasts.push(Tone::Plain, text, model.now.mono);
+    model.toast(Tone::Plain, text);
 }
 
 pub(crate) fn copy_line(model: &mut Model, out: &mut Vec<Effect>) {

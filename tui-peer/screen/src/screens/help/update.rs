@@ -34,7 +34,6 @@ pub(crate) fn help_key(
     true
 }
 
-/// Opens the help.
 pub(crate) fn open(model: &mut Model) {
     model.dialogs.push(Dialog::Help { scroll: 0, query: Field::default() });
 }

@@ -52,7 +52,7 @@ pub(crate) fn range(model: &mut Model) {
     let keymap = &model.keymap;
     let ends = keymap.and(", then ", Action::MarkRange, "ends it");
     let text = format!("range: move{ends}{}", keymap.and(", ", Action::Back, "drops it"));
-    model.toast(Tone::Plain, &text);
+    model.toast(Tone::Plain, text);
 }
 
 /// After a key: the range reaches to the cursor.

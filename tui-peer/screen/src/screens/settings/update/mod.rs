@@ -26,8 +26,8 @@ pub(crate) fn open(model: &mut Model) {
 pub(crate) fn next_theme(model: &mut Model, out: &mut Vec<Effect>) {
     let name = theme::next_theme(&model.prefs.table, model.theme);
     match change(model, Item::Theme, &name, out) {
-        Ok(()) => model.toast(Tone::Plain, &format!("theme: {name}")),
-        Err(why) => model.toast(Tone::Plain, &why),
+        Ok(()) => model.toast(Tone::Plain, format!("theme: {name}")),
+        Err(why) => model.toast(Tone::Plain, why),
     }
 }
 
