@@ -8,7 +8,6 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use common::lock::Unpoisoned as _;
-
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
@@ -91,13 +90,15 @@ fn listen() {
 }
 
 /// The two signals that stop.
-struct Listening {
+pub(crate) struct Listening {
     interrupt: Signals,
     terminate: Signals,
 }
 
 impl Listening {
-    fn new() -> std::io::Result<Self> {
+    /// # Errors
+    /// When the system refuses handlers.
+    pub(crate) fn new() -> std::io::Result<Self> {
         Self::of(SignalKind::interrupt(), SignalKind::terminate())
     }
 
@@ -105,7 +106,8 @@ impl Listening {
         Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
     }
 
-    async fn next(&mut self) -> u8 {
+    /// The code of the next one.
+    pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => exit::INTERRUPTED,
             _ = self.terminate.recv() => exit::TERMINATED,

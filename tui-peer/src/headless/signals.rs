@@ -5,12 +5,12 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::exit;
+use crate::leave::Listening;
 use engine::api::handle::{EngineHandle, Stop};
 
 /// Signals a command listens for.
 pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    ending: Listening,
     hangup: Signal,
     user1: Signal,
     user2: Signal,
@@ -36,8 +36,7 @@ impl Signals {
     /// When the system refuses handlers.
     pub(super) fn new() -> std::io::Result<Self> {
         let signals = Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+            ending: Listening::new()?,
             hangup: signal(SignalKind::hangup())?,
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
@@ -53,8 +52,7 @@ impl Signals {
         let code = match self.missed.take() {
             Some(code) => code,
             None => tokio::select! {
-            _ = self.interrupt.recv() => exit::INTERRUPTED,
-            _ = self.terminate.recv() => exit::TERMINATED,
+            code = self.ending.next() => code,
             _ = self.hangup.recv() => return Heard::Reload,
             _ = self.user1.recv() => return Heard::Stats,
             _ = self.user2.recv() => return Heard::Level,

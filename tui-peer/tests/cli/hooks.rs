@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::program::{PATIENCE, Place, Running};
+use crate::program::{PATIENCE, Place, Running, wait_for};
 
 /// A program that does what a script says.
 fn script(place: &Place, name: &str, text: &str) -> String {
@@ -25,18 +25,6 @@ fn teller(place: &Place, name: &str) -> (String, PathBuf) {
         told.display()
     );
     (script(place, name, &text), told)
-}
-
-/// What stands in a file, once it is there.
-pub(crate) fn wait_for(path: &Path) -> String {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Ok(text) = fs::read_to_string(path) {
-            return text;
-        }
-        assert!(Instant::now() < end, "no {}", path.display());
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn facts(text: &str) -> BTreeMap<&str, &str> {

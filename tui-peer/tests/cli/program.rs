@@ -1,16 +1,14 @@
 //! The program in a home folder of its own.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 use super::lines::{json, lines};
 
@@ -97,9 +95,9 @@ impl Place {
     /// The join string of a tracker nobody runs. Its port stays taken, and nobody listens there: another test's tracker
     /// would be given it otherwise, and answer.
     pub(crate) fn gone_tracker(&self) -> String {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = socket.local_addr().unwrap();
         std::mem::forget(socket);
         let key = common::id::PeerId::from_bytes([7; 32]);
         format!("shoal://{key}@{address}")
@@ -122,6 +120,18 @@ impl Place {
 
 pub(crate) fn values(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What stands in a file, once it is there.
+pub(crate) fn wait_for(path: &Path) -> String {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Ok(text) = fs::read_to_string(path) {
+            return text;
+        }
+        assert!(Instant::now() < end, "no {}", path.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A program that runs until it is stopped.

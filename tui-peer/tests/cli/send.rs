@@ -347,7 +347,7 @@ fn c2_where_a_network_is_known_it_is_used_and_stays_as_it_is() {
     let host = Running::start(place.command(&["--serve-only", "--host", "--json"]));
     let file = place.write("x.bin", &[7; 100_000]);
     // The home of the host knows its own network, once the host was let into it.
-    crate::hooks::wait_for(&place.path(".local/state/shoal/network.join"));
+    crate::program::wait_for(&place.path(".local/state/shoal/network.join"));
     let args = ["send", "--json", &file, "--name", "sent.bin"];
     let mut sender = Running::start(place.command(&args));
     let link = link(&sender);

@@ -4,7 +4,6 @@
 use std::sync::Mutex;
 
 use common::lock::Unpoisoned as _;
-
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 /// Whether we have them not shown.

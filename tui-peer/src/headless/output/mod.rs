@@ -109,11 +109,6 @@ impl Output {
         self.metrics = Some(addr);
     }
 
-    /// Whether standard output carries JSON.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Whether a person reads standard output on a terminal.
     pub(in crate::headless) fn is_read(&self) -> bool {
         !self.json && std::io::stdout().is_terminal()
