@@ -40,7 +40,7 @@ pub const MAX_PATH_LEN: usize = 4096;
 
 /// Largest frame before HELLO has been accepted: strangers get little memory.
 pub const MAX_FRAME_BEFORE_HELLO: usize = 4 * 1024;
-/// Payload of one DATA frame: 256 KiB halves the CPU cost of 16 KiB frames (protocol.md 1.2).
+/// Payload of one DATA frame: 256 KiB halves the CPU cost of 16 KiB frames.
 pub const MAX_DATA_LEN: usize = 256 * 1024;
 /// Least payload of a DATA frame that does not end its request. No sender cuts finer, whatever its limits
 /// and however slow its link; below it, what a frame costs its receiver is more than what it brings.
@@ -85,7 +85,7 @@ pub const MAX_MEMBERSHIP: usize = 512;
 pub const MAX_REGISTER: usize = 256;
 /// Rows in one FileList answer.
 pub const MAX_LIST_ROWS: usize = 500;
-/// Sources in one FileLocations answer unless fewer are asked for (decisions.md 5).
+/// Sources in one FileLocations answer unless fewer are asked for.
 pub const DEFAULT_LOCATIONS: usize = 50;
 /// Most sources in one FileLocations answer.
 pub const MAX_LOCATIONS: usize = 200;

@@ -1,5 +1,5 @@
 //! Names from strangers: one function for disk ([`safe_component`]), one for terminals ([`show`]).
-//! Nothing else may join or print a name that came from elsewhere (protocol.md 9).
+//! Nothing else may join or print a name that came from elsewhere.
 
 mod collisions;
 mod path_list;

@@ -21,7 +21,7 @@ pub(crate) fn spread_ms(peers: usize) -> u32 {
 }
 
 /// Least time between two rounds of telling watchers, in a network of so many peers: in the worst case
-/// every peer is told something in every round, at some 7 us each (tracker.md). Below one per cent of a
+/// every peer is told something in every round, at some 7 us each. Below one per cent of a
 /// core, as long as the longest pause is not reached.
 pub(crate) fn tick_pause(peers: usize) -> Duration {
     MIN_TICK.max(Duration::from_millis(u64::try_from(peers).unwrap_or(u64::MAX)))

@@ -50,7 +50,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Exit code of a program that ends because of this (`tui.md` 3).
+    /// Exit code of a program that ends because of this.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Store(StoreError::Locked { .. }) => 75,

@@ -35,7 +35,7 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(me: &Identity) -> Self {
         let provider = CryptoProvider {
-            // AES-128 is cheapest on machines with AES instructions, and enough (protocol.md 0).
+            // AES-128 is cheapest on machines with AES instructions, and enough.
             cipher_suites: vec![
                 cipher_suite::TLS13_AES_128_GCM_SHA256,
                 cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,

@@ -42,7 +42,7 @@ impl Node {
     }
 
     /// The chunk that helps the swarm most among those the peer lacks: one that we sent least often, of
-    /// those one that few have, of those any (uploader-side assignment, protocol.md 6).
+    /// those one that few have, of those any (uploader-side assignment).
     pub(super) fn choose(&mut self, at: ConnId, id: ContentId, except: &[u32]) -> Option<u32> {
         let content = self.contents.get_mut(&id)?;
         let (link, body) = (content.links.get_mut(&at)?, content.body.as_mut()?);

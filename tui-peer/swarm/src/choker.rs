@@ -1,5 +1,5 @@
 //! Who may request. In a private network choking does not punish: it bounds how many are served at
-//! once and rotates to those who got least (protocol.md 6: 1.16 of the bound, where tit-for-tat took
+//! once and rotates to those who got least (1.16 of the bound, where tit-for-tat took
 //! 1.32 and no choking at all 1.46).
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Every number the core decides by, each with its reason (protocol.md 6).
+//! Every number the core decides by, each with its reason.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@
 //!   (uploader-side assignment), `answers` (how many questions are answered), `doubt` (when a peer says
 //!   that our copy is wrong).
 //! - Connections: `seek`, `dialer` (back-off, bans), `dial_rate`, `greeting` (their way in), `places` (who goes when a table is
-//!   full), `suspects` (neighbours of banned keys). `tick`: what time brings.
+//!   full), `suspects` (neighbours of banned keys). `tick`: what time brings; `timers`: when.
 //! - [`policy`]: weights, order, limits and bans the user wishes. `rate`, [`config`], [`view`].
 
 mod answers;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::time::Time;
 
 /// Length of a window. A rate is the larger of the last full window and the running one, so that it
-/// rises at once and does not collapse at a window's start (protocol.md 6).
+/// rises at once and does not collapse at a window's start.
 const WINDOW: Duration = Duration::from_secs(2);
 
 /// Bytes per second over the last few seconds.

@@ -13,7 +13,7 @@ use super::content::{Body, Flight, Has};
 use super::event::ConnId;
 use super::node::{Cx, Node};
 
-/// The first chunks of a newcomer are random: it has something to give soon (protocol.md 6).
+/// The first chunks of a newcomer are random: it has something to give soon.
 const RANDOM_FIRST: u32 = 4;
 /// Several complete sources choose only while there are so many times more connections.
 const MOSTLY_INCOMPLETE: usize = 4;

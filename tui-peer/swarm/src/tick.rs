@@ -26,7 +26,7 @@ const SNUB_FACTOR: u32 = 4;
 const DROP_FACTOR: u32 = 8;
 /// Longest time between chunks that counts, in seconds.
 const MOST_ROUND: f64 = 600.0;
-/// OPEN without an answer ends a connection after this (protocol.md 5.1).
+/// OPEN without an answer ends a connection after this.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection is dead when nothing at all was heard for so long; PING asks every 15 s.
 const DEAD_AFTER: Duration = Duration::from_secs(90);

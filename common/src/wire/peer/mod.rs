@@ -1,4 +1,4 @@
-//! Messages between peers (protocol.md 5.1).
+//! Messages between peers.
 //!
 //! `h` is a content handle: the dialling side gives out even numbers, the accepting side odd ones.
 //! The dialling side need not wait for answers: OPEN may come right behind its HELLO, and what is asked under a

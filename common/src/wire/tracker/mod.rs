@@ -1,4 +1,4 @@
-//! Messages between a peer and its tracker (decisions.md 1 and 5, tracker.md 3.3).
+//! Messages between a peer and its tracker.
 //!
 //! One standing connection per peer. Every request carries `q`, echoed by its answer; one-way messages
 //! and pushes have none. All bodies are MessagePack maps with short keys.

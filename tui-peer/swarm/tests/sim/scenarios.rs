@@ -1,4 +1,4 @@
-//! What a swarm must withstand, and how fast it must be (protocol.md 11).
+//! What a swarm must withstand, and how fast it must be.
 
 use std::time::Duration;
 

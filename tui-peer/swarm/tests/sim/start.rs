@@ -1,6 +1,6 @@
 //! Links and a start as real peers have them: an uplink with a queue in which everything waits alike, dials
 //! and handshakes of several round trips with the first questions in their last flight, a tracker that names
-//! whoever begins and whoever has something, and tells that at its next tick.
+//! a peer once it has something (or, where a start says so, once it begins), and tells that at its next tick or sooner.
 
 use std::time::Duration;
 
@@ -180,7 +180,6 @@ impl Network {
         self.tell(i, Time::ZERO);
     }
 
-    /// The tracker's tick.
     pub(crate) fn tick(&mut self) {
         let Some(Start { tick, .. }) = self.start else { return };
         self.tell_all();
