@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use super::event::ConnId;
-use super::node::{Cx, Node};
 use super::time::Time;
 
 /// How long to wait after REJECT(rate): it says no time itself. The period over which answers are counted,
@@ -57,6 +55,23 @@ impl Answers {
         self.ahead = 0.0;
     }
 
+    /// Whether somebody may have another answer: `own` bytes were answered to it lately, and so many to each of
+    /// all connections.
+    pub(super) fn is_fair(
+        &mut self,
+        now: Time,
+        own: u64,
+        lately: impl Iterator<Item = u64>,
+    ) -> bool {
+        let ahead = self.ahead(now);
+        ahead < AHEAD || ahead < most_ahead(own, lately)
+    }
+
+    /// An answer of so many bytes goes out.
+    pub(super) fn count(&mut self, bytes: u64) {
+        self.ahead += bytes as f64;
+    }
+
     /// Seconds by which answers are ahead of their rate.
     fn ahead(&mut self, now: Time) -> f64 {
         let passed = now.since(self.at).as_secs_f64();
@@ -66,49 +81,64 @@ impl Answers {
     }
 }
 
-impl Node {
-    /// Whether a question is answered whose answer is of so many bytes; counts it. Who only asks to make work
-    /// loses the connection.
-    pub(super) fn answers(&mut self, cx: &mut Cx<'_>, at: ConnId, bytes: u64) -> bool {
-        let ahead = self.answers.ahead(cx.now);
-        let fair = ahead < AHEAD || ahead < self.most_ahead(at);
-        let Some(conn) = self.conns.get_mut(&at) else { return false };
-        let asked = &mut conn.questions;
-        if cx.now.since(asked.since) >= RATE_WAIT {
-            *asked = Questions { since: cx.now, ..Questions::default() };
-        }
-        asked.count = asked.count.saturating_add(1);
-        if asked.count > MOST * FLOOD {
-            self.fault(cx, at, "asks without end");
-            return false;
-        }
-        // The first answer of a period may be of any length.
-        let within = asked.bytes == 0 || asked.bytes + bytes <= MOST_BYTES;
-        let answers = asked.count <= MOST && within && fair;
-        if answers {
-            asked.bytes += bytes;
-            conn.answered += bytes;
-            self.answers.ahead += bytes as f64;
-        }
-        answers
+/// How far ahead of their rate answers may be for one who had so many bytes to have another.
+fn most_ahead(own: u64, lately: impl Iterator<Item = u64>) -> f64 {
+    if own == 0 {
+        return AHEAD_FOR_NEW;
     }
-
-    /// How far ahead of their rate answers may be for this one to have another.
-    fn most_ahead(&self, at: ConnId) -> f64 {
-        let all: u64 = self.conns.values().map(|conn| conn.answered).sum();
-        let askers = self.conns.values().filter(|conn| conn.answered > 0).count();
-        match self.conns.get(&at).map_or(0, |conn| conn.answered) {
-            0 => AHEAD_FOR_NEW,
-            own if own <= all / (askers as u64).max(1) => AHEAD_FOR_MODEST,
-            _ => AHEAD,
-        }
-    }
+    let asked = lately.filter(|bytes| *bytes > 0);
+    let (all, askers) = asked.fold((0u64, 0u64), |(all, askers), bytes| (all + bytes, askers + 1));
+    if own <= all / askers.max(1) { AHEAD_FOR_MODEST } else { AHEAD }
 }
 
-/// What a connection asked in the running period.
+/// What becomes of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Answered,
+    Refused,
+    /// Who asks so much only wants to make work.
+    Flood,
+}
+
+/// What a connection asks beside payload.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Questions {
+    /// The running period: its start, questions, and bytes of their answers.
     since: Time,
     count: u32,
     bytes: u64,
+    /// Bytes of answers in the last minute or so.
+    lately: u64,
+}
+
+impl Questions {
+    /// Bytes of answers in the last minute or so.
+    pub(super) fn lately(&self) -> u64 {
+        self.lately
+    }
+
+    /// What happened lately counts half from now on.
+    pub(super) fn halve(&mut self) {
+        self.lately /= 2;
+    }
+
+    /// Counts a question whose answer is of so many bytes. `fair`: as far as all others are concerned it may be
+    /// answered.
+    pub(super) fn ask(&mut self, now: Time, bytes: u64, fair: bool) -> Verdict {
+        if now.since(self.since) >= RATE_WAIT {
+            (self.since, self.count, self.bytes) = (now, 0, 0);
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count > MOST * FLOOD {
+            return Verdict::Flood;
+        }
+        // The first answer of a period may be of any length.
+        let within = self.bytes == 0 || self.bytes + bytes <= MOST_BYTES;
+        if self.count > MOST || !within || !fair {
+            return Verdict::Refused;
+        }
+        self.bytes += bytes;
+        self.lately += bytes;
+        Verdict::Answered
+    }
 }

@@ -8,8 +8,8 @@ use common::limits::MIN_DATA_LEN;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
+use super::body::Body;
 use super::conn::Asked;
-use super::content::Body;
 use super::event::{ConnId, Notice, Output, Part};
 use super::node::{Cx, Node};
 use super::request::note_flight;
@@ -20,8 +20,6 @@ const DISK_REST: Duration = Duration::from_secs(1);
 /// only where the content has an upload limit of its own do two take turns, and one more that it began
 /// before it had. Who begins many and finishes none would hold as much memory as there is.
 const MAX_BEGUN: usize = 4;
-/// Peers whose bad chunks are remembered; beyond it those with the fewest are forgotten.
-pub(super) const MAX_STRUCK: usize = 4096;
 
 const MISFIT: &str = "sent data that does not fit its request";
 
@@ -97,8 +95,9 @@ impl Node {
                     return self.fault(cx, at, "begins chunks and does not finish them");
                 }
                 conn.outstanding = conn.outstanding.saturating_sub(u64::from(len));
-                self.spend(cx.now, &id, u64::from(len));
+                self.shaping.spend(cx.now, u64::from(len), self.outstanding);
                 if let Some(content) = self.contents.get_mut(&id) {
+                    content.spend(cx.now, u64::from(len));
                     content.down.add(cx.now, u64::from(len));
                     if let Some(link) = content.links.get_mut(&at) {
                         link.down.add(cx.now, u64::from(len));
@@ -265,8 +264,7 @@ impl Node {
         let peer = sender.and_then(|at| self.conns.get(&at)).map(|conn| conn.peer);
         let mut strikes = 0;
         if let Some(peer) = peer {
-            strikes = self.conduct.strikes.get(&peer).unwrap_or(0).saturating_add(1);
-            self.conduct.strikes.remember(peer, strikes);
+            strikes = self.conduct.strike(peer);
         }
         let most = self.cfg.max_strikes;
         cx.notice(Notice::BadChunk { id, chunk, peer, strikes: (strikes, most) });

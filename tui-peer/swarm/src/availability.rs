@@ -10,10 +10,10 @@ use common::limits::MAX_HAVE_RUNS;
 use common::wire::Code;
 use common::wire::peer::{PeerMsg, Run};
 
-use super::content::{Body, Has, Link};
 use super::event::{ConnId, Notice};
-use super::lifecycle::wire_runs;
+use super::link::{Has, Link};
 use super::node::{Cx, Node};
+use super::runs::{are_runs_of, count_runs, runs_of, wire_runs};
 
 /// Runs of HAVE kept while the layout of a content is not known yet.
 const MAX_UNREAD_RUNS: usize = 4096;
@@ -64,15 +64,7 @@ impl Node {
         news.retain(|chunk| body.offers(*chunk));
         news.sort_unstable();
         news.dedup();
-        let mut runs: Vec<Run> = Vec::new();
-        for chunk in news {
-            match runs.last_mut() {
-                Some(run) if run.start + u32::from(run.len) == chunk && run.len < u16::MAX => {
-                    run.len += 1;
-                }
-                _ => runs.push(Run { start: chunk, len: 1 }),
-            }
-        }
+        let runs = runs_of(&news);
         for part in runs.chunks(MAX_HAVE_RUNS) {
             for (at, link) in &content.links {
                 let (handle, runs) = (link.handle, part.to_vec());
@@ -134,7 +126,7 @@ impl Node {
             return;
         };
         let lacked = matches!(&link.has, Has::Some(had) if !had.is_complete());
-        forget_has(at, link, body);
+        body.forget_has(at, link);
         if set.is_complete() {
             link.has = Has::All;
             body.seeds = body.seeds.saturating_add(1);
@@ -144,7 +136,7 @@ impl Node {
         }
         link.barren = false;
         link.dry = None;
-        link.useful = useful(link, body);
+        link.useful = body.useful(&link.has);
         self.note_complete(cx, at, id, lacked);
         self.update_interest(cx, at, id);
     }
@@ -226,10 +218,10 @@ impl Node {
                 }
             }
             if set.is_complete() {
-                forget_has(at, link, body);
+                body.forget_has(at, link);
                 link.has = Has::All;
-                count_has(at, link, body);
-                link.useful = useful(link, body);
+                body.count_has(at, &link.has);
+                link.useful = body.useful(&link.has);
                 self.note_complete(cx, at, id, true);
             }
         }
@@ -257,10 +249,10 @@ impl Node {
             return;
         };
         if whole {
-            forget_has(at, link, body);
+            body.forget_has(at, link);
             link.has = Has::Some(ChunkSet::full(chunks));
-            count_has(at, link, body);
-            link.useful = useful(link, body);
+            body.count_has(at, &link.has);
+            link.useful = body.useful(&link.has);
         }
         if let Has::Some(set) = &mut link.has {
             for chunk in runs.iter().flat_map(|run| run.start..run.start + u32::from(run.len)) {
@@ -295,7 +287,7 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Some(body) = content.body.as_ref() else { return };
         for link in content.links.values_mut() {
-            link.useful = useful(link, body);
+            link.useful = body.useful(&link.has);
             link.barren = false;
             link.dry = None;
         }
@@ -332,54 +324,6 @@ impl Node {
             };
             cx.notice(Notice::SourceJoined { id, peer: conn.peer, have });
         }
-    }
-}
-
-/// Counts a peer's chunks in a new body.
-pub(super) fn count_has(at: ConnId, link: &mut Link, body: &mut Body) {
-    match &link.has {
-        Has::All => body.seeds = body.seeds.saturating_add(1),
-        Has::Some(set) => set.iter().for_each(|chunk| body.gained(at, chunk)),
-        Has::Unread { .. } => {}
-    }
-}
-
-/// Whether runs lie within the content, in order and apart: then there is no more work in them than
-/// the content has chunks.
-fn are_runs_of(runs: &[Run], chunks: u32) -> bool {
-    let mut least = 0;
-    runs.iter().all(|run| {
-        let end = run.start.checked_add(u32::from(run.len));
-        let fits = run.start >= least && end.is_some_and(|end| end <= chunks);
-        least = end.unwrap_or(u32::MAX);
-        fits
-    })
-}
-
-fn count_runs(runs: &[Run]) -> u32 {
-    runs.iter().map(|run| u32::from(run.len)).sum()
-}
-
-/// Takes a peer's chunks out of the counts.
-pub(super) fn forget_has(at: ConnId, link: &mut Link, body: &mut Body) {
-    let nothing = Has::Unread { all: false, bitfield: None, runs: Vec::new() };
-    match std::mem::replace(&mut link.has, nothing) {
-        Has::All => body.seeds = body.seeds.saturating_sub(1),
-        Has::Some(set) => set.iter().for_each(|chunk| body.lost(at, chunk)),
-        Has::Unread { .. } => {}
-    }
-    link.useful = 0;
-}
-
-/// Chunks a peer has that we want and lack.
-fn useful(link: &Link, body: &Body) -> u32 {
-    match &link.has {
-        Has::All => body.missing(),
-        Has::Some(set) => {
-            let count = set.iter().filter(|chunk| body.lacks(*chunk)).count();
-            u32::try_from(count).unwrap_or(u32::MAX)
-        }
-        Has::Unread { .. } => 0,
     }
 }
 

@@ -8,72 +8,19 @@ use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
-use super::content::Has;
+use super::body::Body;
+use super::conn::Conn;
 use super::event::{ConnId, Notice};
+use super::link::Has;
 use super::node::{Cx, Node};
-use super::rate::Rate;
 use super::time::Time;
+use super::uplink::MIN_SLOTS;
 
-/// A round over all slots should take no more than this many seconds per peer: who waits longer had
-/// better ask somebody else. Chunks go out one after the other, so this does not make them late.
-const CHUNK_TIME: f64 = 30.0;
-/// Slots on the slowest uplink: one may be with a peer that does not ask.
-const MIN_SLOTS: usize = 2;
 /// Who took nothing of what its writer has for so long,
 const STUCK: Duration = Duration::from_secs(10);
 /// or for as long as that takes at so many bytes per second, does not read. It gets no slot and says nothing
 /// about our uplink, or a few dozen of its kind would keep everybody else waiting.
 const STUCK_RATE: f64 = 16.0 * 1024.0;
-/// Weight of the last period in the uplink's rate: payload counts when a whole request is out, which
-/// on slow links is seldom.
-const SMOOTH: f64 = 0.25;
-
-/// What our uplink was seen to carry while it was the bottleneck.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Uplink {
-    /// Bytes served in the running period, and when that began.
-    served: u64,
-    since: Time,
-    /// Bytes per second; zero until known.
-    rate: f64,
-    /// What it carries now, saturated or not.
-    flow: Rate,
-}
-
-impl Uplink {
-    /// So many bytes were handed to the network.
-    pub(super) fn served(&mut self, now: Time, bytes: u64) {
-        self.served += bytes;
-        self.flow.add(now, bytes);
-    }
-
-    /// Bytes per second in the last moments.
-    pub(super) fn rate(&self, now: Time) -> f64 {
-        self.flow.get(now)
-    }
-
-    /// Ends a period in which somebody was waiting all the time.
-    fn measure(&mut self, now: Time, saturated: bool) {
-        let seconds = now.since(self.since).as_secs_f64();
-        // Before anything went out, that nothing does says more of those who ask than of the link.
-        if saturated && seconds > 0.0 && (self.served > 0 || self.rate > 0.0) {
-            // One byte: not even one request went out.
-            let rate = self.served.max(1) as f64 / seconds;
-            self.rate =
-                if self.rate > 0.0 { self.rate + (rate - self.rate) * SMOOTH } else { rate };
-        }
-        (self.since, self.served) = (now, 0);
-    }
-
-    /// How many peers to serve at once, at most `most`.
-    fn slots(&self, chunk: u64, most: usize) -> usize {
-        if self.rate <= 0.0 {
-            return most;
-        }
-        let slots = self.rate * CHUNK_TIME / chunk.max(1) as f64;
-        (slots as usize).clamp(MIN_SLOTS.min(most), most)
-    }
-}
 
 /// A peer as the policy sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +94,7 @@ impl Node {
 
     /// Peers that want something of ours.
     fn candidates(&self, now: Time) -> Vec<Candidate> {
-        let interested = |conn: &&super::conn::Conn| {
+        let interested = |conn: &&Conn| {
             conn.handles.values().any(|id| {
                 let link = self.contents.get(id).and_then(|c| c.links.get(&conn.id));
                 link.is_some_and(|link| link.interesting)
@@ -165,7 +112,7 @@ impl Node {
         let served = self.conns.values().flat_map(|conn| conn.pipe_of.values());
         let chunk = served
             .filter_map(|(id, _)| self.contents.get(id)?.body.as_ref())
-            .map(super::content::Body::usual_len)
+            .map(Body::usual_len)
             .max();
         self.uplink.slots(chunk.unwrap_or(1), self.cfg.slots)
     }
@@ -190,8 +137,7 @@ impl Node {
 
     /// Rotates slots.
     pub(super) fn rechoke(&mut self, cx: &mut Cx<'_>) {
-        let waiting =
-            |conn: &super::conn::Conn| !conn.in_pipe.is_empty() && !is_stuck(conn, cx.now);
+        let waiting = |conn: &Conn| !conn.in_pipe.is_empty() && !is_stuck(conn, cx.now);
         let serving = self.conns.values().filter(|conn| waiting(conn)).count();
         self.uplink.measure(cx.now, serving >= MIN_SLOTS);
         let chosen = choose(self.candidates(cx.now), self.slots(), &mut self.rng);
@@ -235,7 +181,7 @@ impl Node {
 }
 
 /// Whether a peer leaves unread what it asked for.
-fn is_stuck(conn: &super::conn::Conn, now: Time) -> bool {
+fn is_stuck(conn: &Conn, now: Time) -> bool {
     let bytes: u64 = conn.in_pipe.values().map(|piped| piped.len).sum();
     let time = Duration::from_secs_f64(bytes as f64 / STUCK_RATE).max(STUCK);
     bytes > 0 && now.since(conn.pipe_moved) > time
@@ -261,24 +207,6 @@ mod tests {
             lucky.insert(chosen[3]);
         }
         assert_eq!(lucky.len(), 17, "everybody else has a chance");
-    }
-
-    #[test]
-    fn a_slow_uplink_serves_few_at_once() {
-        let mut uplink = Uplink::default();
-        assert_eq!(uplink.slots(4 << 20, 16), 16, "not known yet");
-        let at = |s: u64| Time::from_micros(s * 1_000_000);
-        uplink.measure(at(0), false);
-        for period in 1..20 {
-            // One 4 MiB chunk every 20 s: 200 KiB/s, of which most periods see nothing.
-            uplink.served = if period % 4 == 0 { 4 << 20 } else { 0 };
-            uplink.measure(at(period * 5), true);
-        }
-        assert_eq!(uplink.slots(4 << 20, 16), 2);
-        assert!(uplink.slots(64 << 10, 16) >= 8, "small chunks move soon enough");
-        let known = uplink.rate;
-        uplink.measure(at(200), false);
-        assert_eq!(uplink.rate, known, "nobody asked: that says nothing about the link");
     }
 
     #[test]

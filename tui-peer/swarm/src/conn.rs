@@ -102,8 +102,6 @@ pub(super) struct Conn {
     pub(super) idle_since: Time,
     /// What it asks beside payload.
     pub(super) questions: Questions,
-    /// Bytes of answers to that in the last minute or so: halved every thirty seconds.
-    pub(super) answered: u64,
     /// It refused a question of ours for their number: none until then.
     pub(super) ask_after: Time,
     pub(super) rejects: u8,
@@ -136,9 +134,17 @@ impl Asked {
         }
     }
 
+    /// Bytes of a chunk that have come, though the chunk is not whole.
+    pub(super) fn got(&self) -> u64 {
+        match self {
+            Self::Chunk { got, .. } => u64::from(*got),
+            _ => 0,
+        }
+    }
+
     /// Whether some of a chunk has come.
     pub(super) fn has_begun(&self) -> bool {
-        matches!(self, Self::Chunk { got, .. } if *got > 0)
+        self.got() > 0
     }
 
     /// Its time begins only now.
@@ -239,7 +245,6 @@ impl Conn {
             rtt: None,
             idle_since: now,
             questions: Questions::default(),
-            answered: 0,
             ask_after: Time::ZERO,
             rejects: 0,
             since: now,

@@ -10,8 +10,9 @@ use common::id::ContentId;
 use common::merkle::HashRange;
 use common::wire::peer::PeerMsg;
 
+use super::body::Body;
 use super::conn::{Asked, Conn};
-use super::content::{Body, Content, ManifestFetch};
+use super::content::{Content, ManifestFetch};
 use super::event::ConnId;
 use super::node::{Cx, Node};
 use super::request::first_missing;
@@ -53,7 +54,7 @@ impl Node {
         let Some(content) = self.contents.get(&id) else { return };
         // Payload is taken in as slowly as a limit wants, and what follows on the connection with it: before the answers
         // to all that is opened on it, it would hold those up.
-        if self.shaping.pace.is_some() || content.pace.is_some() {
+        if self.shaping.is_limited(content) {
             return;
         }
         match content.body.is_some() {

@@ -2,9 +2,11 @@
 
 use common::id::ContentId;
 
+use super::body::{Body, Flight};
 use super::conn::{Asked, Conn};
-use super::content::{Body, Content, Flight, Link};
+use super::content::Content;
 use super::event::ConnId;
+use super::link::Link;
 use super::node::{Cx, Node};
 use super::time::Time;
 
@@ -24,9 +26,6 @@ const CHEAP: f64 = 20.0;
 const SILENCE: f64 = 4.0;
 /// Seconds by which a source may always be slower than all others with what is left.
 const SOON: f64 = 0.5;
-/// Sources asked for one chunk at once, at most.
-const MAX_ASKED: usize = 2;
-
 /// Patience is not doubled more often: 0.2 s become more than any deadline.
 const MOST_DOUBLINGS: u8 = 12;
 
@@ -165,27 +164,5 @@ impl Node {
         let over = (quiet - usual_quiet).max(0.0);
         let flowing = (ahead as f64 / speed - quiet.min(usual_quiet)).max(0.0) + over;
         Some(flowing.max(still))
-    }
-
-    /// Another source takes over a chunk. Who has not begun to send it need not; of those who have, one
-    /// may go on: several slow ones together cannot keep a chunk. Says how often it has moved then.
-    pub(super) fn unburden(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) -> u8 {
-        let now = cx.now;
-        let body = self.contents.get(&id).and_then(|content| content.body.as_ref());
-        let usual = body.map_or(0, Body::usual_len);
-        let Some(flight) = body.and_then(|body| body.flights.get(&chunk)) else { return 0 };
-        let moves = flight.moves.saturating_add(1);
-        let (kept, mut gone): (Vec<_>, Vec<_>) =
-            flight.asked.iter().copied().partition(|(at, rid)| self.has_begun(*at, *rid));
-        let mut kept: Vec<_> = kept
-            .into_iter()
-            .map(|(at, rid)| (self.eta(now, at, rid, usual).unwrap_or(f64::MAX), at, rid))
-            .collect();
-        kept.sort_by(|a, b| a.0.total_cmp(&b.0));
-        gone.extend(kept.into_iter().skip(MAX_ASKED - 1).map(|(_, at, rid)| (at, rid)));
-        for (at, rid) in gone {
-            self.cancel(cx, at, rid);
-        }
-        moves
     }
 }

@@ -5,9 +5,10 @@
 use common::id::PeerId;
 use common::wire::Code;
 
+use super::closing::Ended;
 use super::conn::Conn;
 use super::event::{ConnId, Output};
-use super::node::{Cx, Ended, Node};
+use super::node::{Cx, Node};
 use super::places::{Origin, origin};
 use super::time::Time;
 
@@ -20,7 +21,7 @@ const DUPLICATE: Refusal = (Code::Duplicate, "another connection is open");
 impl Node {
     /// A connection to a peer whose HELLO has passed.
     pub(super) fn connected(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
-        conn.rests_until = self.conduct.resting.get(&conn.peer).unwrap_or_default();
+        conn.rests_until = self.conduct.rests_until(&conn.peer);
         let (at, peer) = (conn.id, conn.peer);
         self.dialer.connected(&peer);
         if conn.dialed {
@@ -44,7 +45,7 @@ impl Node {
     /// A peer that we dialled has proven its key: what is asked first may go along with our HELLO.
     pub(super) fn reached(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
         (conn.greeted, conn.max_queued) = (false, 0);
-        conn.rests_until = self.conduct.resting.get(&conn.peer).unwrap_or_default();
+        conn.rests_until = self.conduct.rests_until(&conn.peer);
         let (at, peer) = (conn.id, conn.peer);
         self.dialer.connected(&peer);
         self.dialer.rate.ended(&peer, true);
@@ -132,23 +133,9 @@ impl Node {
         }
         Ok(())
     }
-
-    /// Connections that have a place: not those whose HELLO is still to come.
-    pub(super) fn places(&self) -> usize {
-        self.conns.len().saturating_sub(self.peers.reached.len())
-    }
 }
 
 impl Conn {
-    /// How it ends. Every version says HELLO before it reads ours: who says nothing else has refused it.
-    pub(super) fn ended(&self) -> Ended {
-        let refused = self.dialed && self.heard == self.since && self.handles.is_empty();
-        match !self.greeted || refused {
-            true => Ended::Refused { permanent: false },
-            false => Ended::Itself,
-        }
-    }
-
     /// Its HELLO has passed: what it was asked before counts from here.
     fn greet(&mut self, now: Time, max_queued: u32) {
         (self.greeted, self.max_queued) = (true, u64::from(max_queued));

@@ -152,7 +152,7 @@ impl Node {
         let id = self.by_handle(at, handle);
         let body = id.and_then(|id| self.contents.get(&id)?.body.as_ref());
         let chunks = body.and_then(|body| Some(body.hashes.get(file as usize)?.chunks()));
-        if !self.answers(cx, at, answer_len(count, chunks.unwrap_or(0))) {
+        if !self.may_answer(cx, at, answer_len(count, chunks.unwrap_or(0))) {
             return cx.send(at, PeerMsg::Reject { rid, code: Code::Rate });
         }
         let proof = id.and_then(|id| {

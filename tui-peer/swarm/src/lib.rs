@@ -1,30 +1,45 @@
 //! The swarm core: a plain state machine. No tokio, no clock, no socket, no file, no OS randomness.
 //! Bytes of chunks never pass through it: it sees who sent how much of which request.
 //!
-//! - [`event`]: the contract with the shell; [`time`]: time as it is passed in.
-//! - `node`: one peer's brain; dispatches to the parts below. `content`, `conn`: what it keeps.
+//! What is kept, below: each part has its own state, and none knows `node`.
+//! - [`event`]: the contract with the shell; [`time`]: time as it is passed in; [`policy`]: what the user wants of a
+//!   content; [`config`]: numbers.
+//! - `content`, `conn`: what is kept for one of these; `link`: for a content on a connection; `body`: for the chunks
+//!   of a content. In them `picker` (rarest first), `census` and [`senders`] (for those who look), `line` (which
+//!   content next), `pace` (a limit), `rate`.
+//! - `conduct`, `suspects`: how peers have behaved; `dialer`, `dial_rate`: back-off, bans; `shaping`: limits and
+//!   weights; `uplink`: what it carries; `answers`: how many questions are answered; `timers`: when; `remembered`:
+//!   maps that stay small.
+//! - `node`: one peer's brain, made of these. [`view`]: what it shows.
+//!
+//! Who works with it, above: `impl Node`, a file for each matter.
+//! - `dispatch`: what happened goes to one of the others; `tick`: what time brings; `queries`: questions.
 //! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
-//! - Fetching: `early` (before the first answer), `picker` (rarest first), `request`, `pipeline` (how much
-//!   at once), `line` (which content next), `endgame` (late chunks), `recall` (waiting ones), `assembly`
-//!   (what arrives, and who is believed), `waste` (those who break off what they began).
-//! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign`
-//!   (uploader-side assignment), `answers` (how many questions are answered), `doubt` (when a peer says
-//!   that our copy is wrong).
-//! - Connections: `seek`, `dialer` (back-off, bans), `dial_rate`, `greeting` (their way in), `places` (who goes when a table is
-//!   full), `suspects` (neighbours of banned keys). `tick`: what time brings; `timers`: when.
-//! - [`policy`]: weights, order, limits and bans the user wishes. `rate`, [`config`], [`view`].
+//! - Fetching: `early` (before the first answer), `budget` (how much at once), `waiting` (for a turn), `pipeline` (who
+//!   is asked), `request` (which chunk), `endgame` (late chunks), `recall` (waiting ones), `cancel` (what ends without
+//!   data), `assembly` (what arrives, and who is believed).
+//! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign` (uploader-side assignment),
+//!   `doubt` (when a peer says that our copy is wrong).
+//! - Connections: `seek`, `greeting` (their way in), `closing`, `bans`, `places` (who goes when a table is full).
 
 mod answers;
 mod assembly;
 mod assign;
 mod availability;
+mod bans;
+mod body;
+mod budget;
+mod cancel;
 mod census;
 mod choker;
+mod closing;
+mod conduct;
 pub mod config;
 mod conn;
 mod content;
 mod dial_rate;
 mod dialer;
+mod dispatch;
 mod doubt;
 mod early;
 mod endgame;
@@ -33,20 +48,25 @@ mod greeting;
 mod hashes;
 mod lifecycle;
 mod line;
+mod link;
 mod manifest;
 mod node;
 mod open;
+mod pace;
 mod picker;
 mod pipeline;
 mod places;
 pub mod policy;
+mod queries;
 mod rate;
 mod recall;
 mod remembered;
 mod request;
+mod runs;
 mod seek;
 pub mod senders;
 mod serve;
+mod shaping;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -54,8 +74,9 @@ mod tick;
 pub mod time;
 mod timers;
 mod turns;
+mod uplink;
 pub mod view;
-mod waste;
+mod waiting;
 
 pub use config::NodeConfig;
 pub use node::Node;

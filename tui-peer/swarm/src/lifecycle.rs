@@ -3,14 +3,17 @@
 use common::chunk_set::ChunkSet;
 use common::id::ContentId;
 use common::wire::Code;
-use common::wire::peer::{PeerMsg, Run};
+use common::wire::peer::PeerMsg;
 
-use super::availability::{count_has, tell_lost};
+use super::availability::tell_lost;
+use super::body::Body;
 use super::conn::Asked;
-use super::content::{Body, Content};
+use super::content::Content;
 use super::event::{ConnId, Output, Ready};
 use super::node::{Cx, Node};
-use super::policy::NORMAL_WEIGHT;
+use super::pace::Pace;
+use super::policy::{NORMAL_WEIGHT, Policy};
+use super::runs::wire_runs;
 
 impl Node {
     pub(super) fn add_content(&mut self, cx: &mut Cx<'_>, id: ContentId, ready: Option<Ready>) {
@@ -38,7 +41,7 @@ impl Node {
         }
         let chunks = body.layout.chunks();
         for (at, link) in &mut content.links {
-            count_has(*at, link, &mut body);
+            body.count_has(*at, &link.has);
         }
         let doubts = body.checkable(body.doubted.iter());
         if !doubts.is_empty() {
@@ -61,6 +64,23 @@ impl Node {
         // Data that a crash left complete, or an empty file, needs nobody.
         self.maybe_completed(cx, id);
         self.dial_for(cx, id);
+        self.fill(cx, id);
+    }
+
+    /// How important a content is, in which order and how fast it comes.
+    pub(super) fn set_policy(&mut self, cx: &mut Cx<'_>, id: ContentId, policy: Policy) {
+        let Some(content) = self.contents.get_mut(&id) else { return };
+        content.pace = match (policy.down, content.pace) {
+            (Some(rate), Some(pace)) if pace.rate() == rate => Some(pace),
+            (Some(rate), _) => Some(Pace::new(rate, cx.now)),
+            (None, _) => None,
+        };
+        content.policy = Policy { weight: policy.weight.max(1), ..policy };
+        if let Some(body) = &mut content.body {
+            // Another order, another first choice.
+            body.offers += 1;
+        }
+        self.weigh();
         self.fill(cx, id);
     }
 
@@ -177,13 +197,4 @@ impl Node {
         self.recount(cx, id);
         self.fill(cx, id);
     }
-}
-
-/// A range as runs of the wire, whose length is two bytes.
-pub(super) fn wire_runs(range: std::ops::Range<u32>) -> impl Iterator<Item = Run> {
-    let most = u32::from(u16::MAX);
-    (range.start..range.end).step_by(most as usize).map(move |start| {
-        let len = (range.end - start).min(most);
-        Run { start, len: u16::try_from(len).unwrap_or(u16::MAX) }
-    })
 }

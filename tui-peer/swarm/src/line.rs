@@ -7,9 +7,6 @@ use std::collections::BTreeSet;
 
 use common::id::ContentId;
 
-use super::event::ConnId;
-use super::node::{Cx, Node};
-
 /// Contents that a source has not been asked for as much of as they want.
 #[derive(Debug, Default)]
 pub(super) struct Line {
@@ -57,12 +54,12 @@ impl Line {
         from.saturating_add(cost)
     }
 
-    fn next(&self) -> Option<ContentId> {
+    pub(super) fn next(&self) -> Option<ContentId> {
         self.waiting.first().map(|(_, id)| *id)
     }
 
     /// There is nothing to ask for of the content whose turn it was.
-    fn pass(&mut self, id: ContentId) {
+    pub(super) fn pass(&mut self, id: ContentId) {
         match self.waiting.first() {
             Some((_, first)) if *first == id => drop(self.waiting.pop_first()),
             _ => self.waiting.retain(|(_, of)| *of != id),
@@ -72,88 +69,6 @@ impl Line {
     #[cfg(test)]
     pub(super) fn waiting(&self) -> impl Iterator<Item = &(u64, ContentId)> {
         self.waiting.iter()
-    }
-}
-
-impl Node {
-    /// The line at a source, a content's turn there, and what so many bytes of it cost.
-    fn turn(
-        &mut self,
-        at: ConnId,
-        id: &ContentId,
-        bytes: u64,
-    ) -> Option<(&mut Line, &mut u64, u64)> {
-        let (content, conn) = (self.contents.get_mut(id)?, self.conns.get_mut(&at)?);
-        let cost = content.turn_of(bytes);
-        Some((&mut conn.line, &mut content.links.get_mut(&at)?.turn, cost))
-    }
-
-    /// A content waits for its turn at a source.
-    pub(super) fn line_up(&mut self, at: ConnId, id: ContentId) {
-        if let Some((line, turn, _)) = self.turn(at, &id, 0) {
-            *turn = line.join(id, *turn);
-        }
-    }
-
-    /// It does not wait any more.
-    pub(super) fn leave_line(&mut self, at: ConnId, id: ContentId) {
-        if let Some((line, turn, _)) = self.turn(at, &id, 0) {
-            line.leave(id, *turn);
-        }
-    }
-
-    /// So many bytes of a content are asked of a source.
-    pub(super) fn count_turn(&mut self, at: ConnId, id: ContentId, bytes: u64) {
-        if let Some((line, turn, cost)) = self.turn(at, &id, bytes) {
-            *turn = line.asked(id, *turn, cost);
-        }
-    }
-
-    /// So many bytes that were asked for will not come from there.
-    pub(super) fn refund_turn(&mut self, at: ConnId, id: ContentId, bytes: u64) {
-        if let Some((line, turn, cost)) = self.turn(at, &id, bytes) {
-            let waits = line.leave(id, *turn);
-            *turn = turn.saturating_sub(cost);
-            if waits {
-                *turn = line.join(id, *turn);
-            }
-        }
-    }
-
-    /// A source may be asked for more, of whatever waits there.
-    pub(super) fn has_room(&mut self, at: ConnId) {
-        if let Some(conn) = self.conns.get_mut(&at)
-            && !std::mem::replace(&mut conn.roomy, true)
-        {
-            self.roomy.push(at);
-        }
-    }
-
-    /// Asks the sources that have room for what waits there.
-    pub(super) fn refill(&mut self, cx: &mut Cx<'_>) {
-        // Taking a chunk over from another source makes room there: that is for the next time.
-        for at in std::mem::take(&mut self.roomy) {
-            if let Some(conn) = self.conns.get_mut(&at) {
-                conn.roomy = false;
-                self.refill_conn(cx, at);
-            }
-        }
-    }
-
-    fn refill_conn(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        while let Some(id) = self.conns.get(&at).and_then(|conn| conn.line.next()) {
-            match self.ask_once(cx, at, id) {
-                Step::Asked => self.line_up(at, id),
-                // Nobody passes: one with large chunks would always find room before one with small ones.
-                Step::Full => return self.line_up(at, id),
-                // What is held is put back in line by the next tick, or by what arrives of it.
-                Step::Nothing | Step::Held => {
-                    if let Some(conn) = self.conns.get_mut(&at) {
-                        conn.line.pass(id);
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -7,8 +7,9 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
 use super::conn::{Asked, Wanted};
-use super::content::{Content, Has, ManifestFetch};
+use super::content::{Content, ManifestFetch};
 use super::event::{ConnId, Output};
+use super::link::Has;
 use super::node::{Cx, Node};
 
 /// Slices of a manifest asked for at once.
@@ -124,7 +125,7 @@ impl Node {
         });
         let code = match size {
             // Its bytes are payload, and wait in line with it.
-            Some(_) if !self.answers(cx, at, 0) => Code::Rate,
+            Some(_) if !self.may_answer(cx, at, 0) => Code::Rate,
             Some((id, size)) => {
                 let end = u64::from(off) + u64::from(len);
                 if len == 0 || len as usize > MAX_DATA_LEN || end > size {

@@ -8,9 +8,9 @@ use common::limits::MAX_OPEN_PER_PEER;
 use common::wire::Code;
 use common::wire::peer::{HaveState, Open, OpenOk, PeerMsg};
 
-use super::availability::forget_has;
-use super::content::{Content, Has, Link};
+use super::content::Content;
 use super::event::{ConnId, Notice, Output};
+use super::link::{Has, Link};
 use super::node::{Cx, Node};
 use super::rate::Rate;
 
@@ -100,7 +100,7 @@ impl Node {
         let chunks = content.body.as_ref().map_or(0, |body| body.layout.chunks());
         // The bitfield, which costs whoever asks for it again and again nothing.
         let bytes = if ours == HaveState::Part { u64::from(chunks / 8) } else { 0 };
-        if !self.answers(cx, at, bytes) {
+        if !self.may_answer(cx, at, bytes) {
             return cx.send(at, PeerMsg::OpenNo { handle, code: Code::Busy });
         }
         // Nobody goes for one that is not let in.
@@ -251,7 +251,7 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let Some(mut link) = content.links.remove(&at) else { return };
         if let Some(body) = content.body.as_mut() {
-            forget_has(at, &mut link, body);
+            body.forget_has(at, &mut link);
         }
         if content.manifest.as_ref().is_some_and(|fetch| fetch.conn == at) {
             content.manifest = None;

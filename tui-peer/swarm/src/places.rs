@@ -14,8 +14,9 @@ use common::id::{ContentId, PeerId};
 use common::net::AddrGroup;
 
 use super::conn::{Asked, Conn, Wanted};
-use super::content::{Content, Has, Link};
+use super::content::Content;
 use super::event::ConnId;
+use super::link::{Has, Link};
 use super::node::Node;
 use super::time::Time;
 
@@ -157,7 +158,7 @@ impl Node {
     /// Whether a source could have a place if it came from here.
     pub(super) fn has_place(&self, full: &FullTables, peer: &PeerId, ip: IpAddr) -> bool {
         let group = self.near.group(ip);
-        let origin = Origin { group, suspect: self.conduct.suspects.until(peer, group) > full.now };
+        let origin = Origin { group, suspect: self.conduct.suspect_until(peer, group) > full.now };
         let has = |table: &[Holder]| table.is_empty() || loser(table, origin, full.now).is_some();
         has(&full.links) && has(&full.conns)
     }

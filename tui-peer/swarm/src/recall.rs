@@ -8,7 +8,7 @@ use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
-use super::content::Flight;
+use super::body::Flight;
 use super::event::ConnId;
 use super::node::{Cx, Node};
 

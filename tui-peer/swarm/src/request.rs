@@ -1,29 +1,21 @@
-//! Which chunk is asked of a source, and how a request of ours ends without data.
-
-use std::time::Duration;
+//! Which chunk is asked of a source.
 
 use common::id::ContentId;
 use common::limits::{MAX_REQ_ANY, MAX_REQ_ANY_EXCLUDES};
-use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
-use super::answers::RATE_WAIT;
+use super::body::{Body, Flight};
 use super::conn::Asked;
-use super::content::{Body, Flight, Has};
 use super::event::ConnId;
+use super::link::Has;
 use super::node::{Cx, Node};
 
 /// The first chunks of a newcomer are random: it has something to give soon.
 const RANDOM_FIRST: u32 = 4;
 /// Several complete sources choose only while there are so many times more connections.
 const MOSTLY_INCOMPLETE: usize = 4;
-/// Cancelled requests of a connection whose end has not been said, at most.
-const MAX_CANCELLED: usize = 1024;
-
-/// A source that is busy is asked again after this, and each time after twice as long…
-const BUSY_REST: Duration = Duration::from_secs(1);
-/// …but so often doubled at most: half a minute.
-const BUSY_MOST: u32 = 5;
+/// Sources asked for one chunk at once, at most.
+const MAX_ASKED: usize = 2;
 
 impl Node {
     /// Lets a complete source choose (uploader-side assignment of first copies). True if asked.
@@ -35,6 +27,7 @@ impl Node {
         }
         let depth = self.depth(cx.now, at, content);
         let may_have = self.budget_for(content);
+        let one_by_one = self.shaping.is_mixed() || self.shaping.is_limited(content);
         let (Some(content), Some(conn)) = (self.contents.get_mut(&id), self.conns.get_mut(&at))
         else {
             return false;
@@ -68,11 +61,7 @@ impl Node {
         let budget = (may_have / usual).max(1);
         let left = body.picker.pickable().saturating_sub(any_pending);
         // Under a limit or beside weightier downloads every single chunk has to be allowed.
-        let most = if self.shaping.mixed || self.shaping.pace.is_some() || content.pace.is_some() {
-            1
-        } else {
-            most
-        };
+        let most = if one_by_one { 1 } else { most };
         let count = usize::try_from(room.min(budget)).unwrap_or(most).min(most).min(left);
         if count == 0 {
             return false;
@@ -143,6 +132,28 @@ impl Node {
         true
     }
 
+    /// Another source takes over a chunk. Who has not begun to send it need not; of those who have, one
+    /// may go on: several slow ones together cannot keep a chunk. Says how often it has moved then.
+    fn unburden(&mut self, cx: &mut Cx<'_>, id: ContentId, chunk: u32) -> u8 {
+        let now = cx.now;
+        let body = self.contents.get(&id).and_then(|content| content.body.as_ref());
+        let usual = body.map_or(0, Body::usual_len);
+        let Some(flight) = body.and_then(|body| body.flights.get(&chunk)) else { return 0 };
+        let moves = flight.moves.saturating_add(1);
+        let (kept, mut gone): (Vec<_>, Vec<_>) =
+            flight.asked.iter().copied().partition(|(at, rid)| self.has_begun(*at, *rid));
+        let mut kept: Vec<_> = kept
+            .into_iter()
+            .map(|(at, rid)| (self.eta(now, at, rid, usual).unwrap_or(f64::MAX), at, rid))
+            .collect();
+        kept.sort_by(|a, b| a.0.total_cmp(&b.0));
+        gone.extend(kept.into_iter().skip(MAX_ASKED - 1).map(|(_, at, rid)| (at, rid)));
+        for (at, rid) in gone {
+            self.cancel(cx, at, rid);
+        }
+        moves
+    }
+
     fn request(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, chunk: u32) {
         let link = self.contents.get(&id).and_then(|content| content.links.get(&at));
         if let Some(handle) = link.map(|link| link.handle) {
@@ -185,149 +196,6 @@ impl Node {
         if !choke {
             link.barren = false;
             self.fill_link(cx, at, id);
-        }
-    }
-
-    /// A request of ours is no longer needed.
-    pub(super) fn cancel(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) {
-        let Some(asked) = self.take_back(cx, at, rid) else { return };
-        // Not so where the source refuses: it would be asked and refuse again at once, for ever.
-        self.has_room(at);
-        if !matches!(asked, Asked::Hashes { .. }) {
-            cx.send(at, PeerMsg::Cancel { rid });
-        }
-        self.expect_late(cx, at, rid, asked);
-    }
-
-    /// Answers to this request may still come.
-    pub(super) fn expect_late(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, asked: Asked) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
-        conn.cancelled.insert(rid, asked);
-        if conn.cancelled.len() > MAX_CANCELLED {
-            self.close(cx, at, Code::Protocol, "never ends its requests");
-        }
-    }
-
-    /// Forgets a request of ours, if there is one; what it reserved is free again.
-    pub(super) fn take_back(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32) -> Option<Asked> {
-        let asked = self.conns.get_mut(&at)?.requests.remove(&rid)?;
-        let received = match &asked {
-            Asked::Chunk { got, .. } => u64::from(*got),
-            _ => 0,
-        };
-        let freed = self.undo(cx, at, rid, &asked);
-        if let Some(conn) = self.conns.get_mut(&at) {
-            conn.recalled.remove(&rid);
-            conn.outstanding = conn.outstanding.saturating_sub(freed.saturating_sub(received));
-        }
-        Some(asked)
-    }
-
-    /// Cancels the requests of which this is so.
-    pub(super) fn cancel_requests(&mut self, cx: &mut Cx<'_>, of: impl Fn(&Asked) -> bool) {
-        let mut all = Vec::new();
-        for conn in self.conns.values() {
-            all.extend(
-                conn.requests.iter().filter(|(_, asked)| of(asked)).map(|(rid, _)| (conn.id, *rid)),
-            );
-        }
-        for (at, rid) in all {
-            self.cancel(cx, at, rid);
-        }
-    }
-
-    pub(super) fn on_reject(&mut self, cx: &mut Cx<'_>, at: ConnId, rid: u32, code: Code) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
-        if conn.cancelled.remove(&rid).is_some() {
-            return;
-        }
-        let recalled_for = conn.recalled.get(&rid).copied();
-        let peer = conn.peer;
-        let Some(asked) = self.take_back(cx, at, rid) else { return };
-        let wasted = Self::half_answered(std::iter::once(&asked));
-        self.note_waste(cx, at, peer, wasted);
-        match (&asked, code) {
-            (Asked::Chunk { id, .. } | Asked::Any { id, .. }, Code::Busy) => {
-                self.let_rest(cx, at);
-                self.fill(cx, *id);
-            }
-            (Asked::Any { id, .. }, _) => {
-                // It has nothing for us beyond what is on its way: ordinary requests take over.
-                if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {
-                    link.barren = code != Code::Choked;
-                }
-                self.fill(cx, *id);
-            }
-            (Asked::Chunk { id, .. }, Code::Cancelled) => {
-                if let Some(idle) = recalled_for {
-                    self.fill_link(cx, idle, *id);
-                }
-            }
-            (Asked::Chunk { .. }, Code::Choked) => {}
-            // A failing disk is no lie, and this chunk is not asked for again.
-            (Asked::Chunk { id, chunk, .. }, Code::LocalIo) => {
-                self.withdrawn(cx, at, *id, *chunk);
-                self.fill(cx, *id);
-            }
-            (Asked::Chunk { id, chunk, .. }, _) => {
-                if self.withdrawn(cx, at, *id, *chunk) {
-                    self.count_reject(cx, at);
-                }
-                self.fill(cx, *id);
-            }
-            // Busy, not without them: it is asked again when it said, others at once.
-            (Asked::Hashes { id, .. } | Asked::Meta { id, .. }, Code::Rate) => {
-                if let Some(conn) = self.conns.get_mut(&at) {
-                    conn.ask_after = cx.now + RATE_WAIT;
-                }
-                self.fetch_manifest(cx, *id);
-                self.fill(cx, *id);
-            }
-            (Asked::Hashes { id, .. }, _) => {
-                if let Some(link) = self.contents.get_mut(id).and_then(|c| c.links.get_mut(&at)) {
-                    link.hashless_until = cx.now + super::hashes::HASHLESS;
-                }
-                self.fill(cx, *id);
-            }
-            // What was asked for before it was open is no fault of the peer's.
-            (Asked::Meta { id, .. }, _) => {
-                if self.contents.get(id).is_some_and(|content| content.links.contains_key(&at)) {
-                    self.count_reject(cx, at);
-                }
-            }
-        }
-    }
-
-    /// A source does not serve what it advertised, which then counts as not advertised; `false` if it
-    /// has said so itself meanwhile.
-    fn withdrawn(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId, chunk: u32) -> bool {
-        let link = self.contents.get(&id).and_then(|c| c.links.get(&at));
-        let handle = link.filter(|link| link.has.contains(chunk)).map(|l| l.handle);
-        if let Some(handle) = handle {
-            let runs = [common::wire::peer::Run { start: chunk, len: 1 }];
-            self.on_dont_have(cx, at, handle, &runs);
-        }
-        handle.is_some()
-    }
-
-    /// A source cannot serve just now: it is asked again later, each time later than before, until it
-    /// serves. That is no fault; what it is asked for others may have.
-    fn let_rest(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
-        let (until, times) = conn.busy.unwrap_or((cx.now, 0));
-        if until > cx.now {
-            // Of what was asked before it said so for the first time.
-            return;
-        }
-        conn.busy = Some((cx.now + BUSY_REST * (1 << times.min(BUSY_MOST)), times + 1));
-    }
-
-    fn count_reject(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        let Some(conn) = self.conns.get_mut(&at) else { return };
-        conn.rejects = conn.rejects.saturating_add(1);
-        if conn.rejects >= self.cfg.max_rejects {
-            let (code, time) = (Code::BadData, self.cfg.ban_rude);
-            self.ban_and_close(cx, at, code, "does not serve what it advertises", time);
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Serving: what peers ask of us, and in which order it goes out.
 
+use std::sync::Arc;
+
 use common::chunk_set::ChunkSet;
 use common::id::ContentId;
 use common::limits::{MAX_LIVE_REQUESTS, MAX_QUEUED_BYTES, REQUEST_ALIGN};
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
-use super::conn::Wanted;
+use super::answers::Verdict;
+use super::assign::choose;
+use super::conn::{Conn, Wanted};
 use super::event::{ConnId, Output};
 use super::node::{Cx, Node};
 
@@ -52,6 +56,51 @@ impl Node {
             link.assigned.get_or_insert_with(|| ChunkSet::empty(chunks)).insert(chunk);
         }
         self.enqueue(cx, at, Wanted::Chunk { rid, id, chunk, off, len });
+    }
+
+    pub(super) fn on_req_any(
+        &mut self,
+        cx: &mut Cx<'_>,
+        at: ConnId,
+        handle: u16,
+        rid: u32,
+        count: u8,
+        except: &Arc<[u32]>,
+    ) {
+        let id = self.by_handle(at, handle);
+        let link = id.and_then(|id| self.contents.get(&id)?.links.get(&at));
+        let code = match link {
+            None => Some(Code::Gone),
+            Some(link) if link.choking => Some(Code::Choked),
+            Some(_) => None,
+        };
+        for rid in (0..u32::from(count)).map(|i| rid.wrapping_add(i)) {
+            match (code, id) {
+                (None, Some(id)) => {
+                    self.enqueue(cx, at, Wanted::Any { rid, id, except: except.clone() });
+                }
+                (code, _) => {
+                    let code = code.unwrap_or(Code::Gone);
+                    cx.send(at, PeerMsg::Reject { rid, code });
+                }
+            }
+        }
+    }
+
+    /// Whether a question is answered whose answer is of so many bytes; counts it. Who only asks to make work
+    /// loses the connection.
+    pub(super) fn may_answer(&mut self, cx: &mut Cx<'_>, at: ConnId, bytes: u64) -> bool {
+        let lately = |conn: &Conn| conn.questions.lately();
+        let own = self.conns.get(&at).map_or(0, lately);
+        let fair = self.answers.is_fair(cx.now, own, self.conns.values().map(lately));
+        let Some(conn) = self.conns.get_mut(&at) else { return false };
+        let verdict = conn.questions.ask(cx.now, bytes, fair);
+        match verdict {
+            Verdict::Answered => self.answers.count(bytes),
+            Verdict::Refused => {}
+            Verdict::Flood => self.fault(cx, at, "asks without end"),
+        }
+        verdict == Verdict::Answered
     }
 
     pub(super) fn enqueue(&mut self, cx: &mut Cx<'_>, at: ConnId, wanted: Wanted) {
@@ -107,6 +156,12 @@ impl Node {
                 None => cx.send(at, PeerMsg::Reject { rid, code: Code::Gone }),
             },
         }
+    }
+
+    /// A chunk for a peer that takes any.
+    fn choose(&mut self, at: ConnId, id: ContentId, except: &[u32]) -> Option<u32> {
+        let content = self.contents.get_mut(&id)?;
+        choose(content.body.as_mut()?, content.links.get_mut(&at)?, except, &mut self.rng)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one output")]

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use common::id::ContentId;
 use common::wire::Code;
-use common::wire::peer::PeerMsg;
 
 use super::conn::{Asked, Conn};
-use super::content::Has;
 use super::event::{ConnId, Notice};
+use super::link::Has;
 use super::node::{Cx, Node};
 use super::time::Time;
 
@@ -54,7 +53,7 @@ impl Node {
         if self.timers.halves(cx.now, HALVE) {
             for conn in self.conns.values_mut() {
                 conn.recent_up /= 2;
-                conn.answered /= 2;
+                conn.questions.halve();
             }
         }
         for id in &ids {
@@ -63,6 +62,25 @@ impl Node {
         }
         self.fill_all(cx);
         self.pump(cx);
+    }
+
+    /// The machine slept: whoever we were connected to has given us up. What is known of them stays.
+    pub(super) fn woke(&mut self, cx: &mut Cx<'_>) {
+        let conns: Vec<ConnId> = self.conns.keys().copied().collect();
+        for at in conns {
+            self.close(cx, at, Code::Timeout, "this machine slept");
+        }
+        self.dialer.forgive();
+        // Nobody broke anything off: we did.
+        self.conduct.wake_all();
+        for content in self.contents.values_mut() {
+            content.asked = 0;
+            content.ask_at = cx.now;
+            content.retry.clear();
+            content.down.reset();
+            content.up.reset();
+        }
+        self.tick(cx);
     }
 
     /// A content that nothing is wanted of, and of which nothing is to be told, needs no looking after.
@@ -214,15 +232,6 @@ impl Node {
         for (rid, id) in payload.into_iter().skip(1) {
             self.cancel(cx, at, rid);
             self.fetch_manifest(cx, id);
-        }
-    }
-
-    pub(super) fn ping(&mut self, cx: &mut Cx<'_>, at: ConnId) {
-        let nonce = self.rng.u64(..);
-        if let Some(conn) = self.conns.get_mut(&at) {
-            conn.ping = Some((nonce, cx.now));
-            conn.pinged = cx.now;
-            cx.send(at, PeerMsg::Ping(nonce));
         }
     }
 }

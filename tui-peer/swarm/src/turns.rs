@@ -10,8 +10,8 @@ use std::time::Duration;
 use common::id::ContentId;
 
 use super::conn::{Conn, Piped, Wanted};
-use super::content::{Has, Link};
 use super::event::ConnId;
+use super::link::{Has, Link};
 use super::node::Node;
 use super::time::Time;
 
@@ -57,7 +57,7 @@ impl Node {
             let idle = requests < MIN_PIPED;
             let own = if is_slow(conn) { idle } else { !full };
             let open = own && (idle || bytes < self.cfg.pipe);
-            if !open && self.shaping.up_limited == 0 {
+            if !open && !self.shaping.limits_uploads() {
                 return None;
             }
             // What waits for a limit of its own content waits for nobody, and nobody for it.
@@ -72,7 +72,7 @@ impl Node {
     }
 
     fn has_up_limit(&self, id: &ContentId) -> bool {
-        self.shaping.up_limited > 0
+        self.shaping.limits_uploads()
             && self.contents.get(id).is_some_and(|content| content.up_limited)
     }
 

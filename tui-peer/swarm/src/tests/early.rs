@@ -356,7 +356,7 @@ fn what_a_peer_says_before_its_hello_counts_for_nothing() {
 fn who_broke_off_what_it_began_is_asked_nothing_early() {
     let thing = thing(1 << 20);
     let mut node = leecher(&thing, thing.chunks());
-    node.conduct.resting.remember(peer(1), at(1));
+    node.conduct.rest(peer(1), at(1));
     assert!(matches!(*reach(&mut node), [PeerMsg::Ping(_)]));
     assert!(matches!(*sent(&greet(&mut node)), [PeerMsg::Open(_)]));
 }

@@ -241,7 +241,7 @@ fn s1_a_source_that_rests_is_asked_when_nobody_else_delivers() {
     }
     assert_eq!(asked(&mut node, &thing, 1), [], "it rests while another delivers");
     assert!(node.conns[&ConnId(1)].rests_until > at(203));
-    node.conduct.resting.remember(peer(1), at(60_000));
+    node.conduct.rest(peer(1), at(60_000));
     node.conns.get_mut(&ConnId(1)).unwrap().rests_until = at(60_000);
     node.handle(at(300), Input::Disconnected { conn: ConnId(2) }, &mut out);
     assert!(!asked(&mut node, &thing, 1).is_empty(), "it is the only one left");
@@ -274,9 +274,9 @@ fn s1_what_a_connection_that_we_give_up_leaves_half_answered_is_nobodys_fault() 
     let (_, mut node, mut out) = half_a_chunk();
     node.handle(at(300), up(7, true), &mut out);
     assert!(node.conns.contains_key(&ConnId(7)) && !node.conns.contains_key(&ConnId(1)));
-    assert_eq!(node.conduct.resting.len(), 0, "both dialled each other");
+    assert_eq!(node.conduct.resting(), 0, "both dialled each other");
     let (_, mut node, mut out) = half_a_chunk();
     node.handle(at(300), up(7, false), &mut out);
     assert!(node.conns.contains_key(&ConnId(7)) && !node.conns.contains_key(&ConnId(1)));
-    assert_eq!(node.conduct.resting.len(), 1, "it dialled anew and left the rest");
+    assert_eq!(node.conduct.resting(), 1, "it dialled anew and left the rest");
 }

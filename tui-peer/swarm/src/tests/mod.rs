@@ -26,8 +26,8 @@ use common::wire::Code;
 use common::wire::peer::{HaveState, Open, OpenOk, PeerMsg, Run};
 
 use super::conn::Asked;
-use super::content::Has;
 use super::event::{ConnId, Input, Output, Ready, SourceHint};
+use super::link::Has;
 use super::time::Time;
 use super::{Node, NodeConfig};
 
