@@ -15,7 +15,7 @@ mod testkit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::api::chunks::Chunks;
+use engine::api::chunk_states::Chunks;
 use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
 use engine::api::handle::{HandleParts, channel};
 use engine::api::snapshot::{ChunkState, FolderEntry, NetState, Snapshot, TransferState};

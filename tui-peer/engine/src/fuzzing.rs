@@ -2,7 +2,7 @@
 
 use common::fuzzing::Target;
 
-use crate::disk::journal::{Bounds, HEADER_LEN, Header, Record, read_records};
+use crate::disk::part_file::journal::{Bounds, HEADER_LEN, Header, Record, read_records};
 use crate::library::record;
 
 /// All of this crate, by the names of their folders of examples.

@@ -11,13 +11,13 @@
 //! - `meter`: rates as people read them.
 //! - `announcer`: the tracker client; `tracker_clock`: what its clock says; `host`: a tracker inside this process.
 
+mod admission;
 mod announcer;
 pub mod api;
 mod conn;
 mod disk;
 #[doc(hidden)]
 pub mod fuzzing;
-mod gate;
 mod host;
 mod library;
 mod limiter;

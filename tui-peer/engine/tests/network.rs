@@ -177,8 +177,8 @@ async fn who_has_what_and_who_sent_it_is_said_to_who_asks() {
     let plain =
         |s: &Snapshot| s.focus.as_ref().is_some_and(|f| f.holders.is_none() && f.sent.is_none());
     until(&fetcher, "details without more", plain).await;
-    let wish = StripWish { first: 0, rows: 5, buckets: 4 };
-    let look = Look { holders: Some(wish), senders: Some(6) };
+    let request = StripWish { first: 0, rows: 5, buckets: 4 };
+    let look = Look { holders: Some(request), senders: Some(6) };
     fetcher.call(Command::Focus { id, look }).await.unwrap();
     let all = |s: &Snapshot| {
         let holders = s.focus.as_ref().and_then(|focus| focus.holders.as_ref());
@@ -188,8 +188,8 @@ async fn who_has_what_and_who_sent_it_is_said_to_who_asks() {
     };
     until(&fetcher, "who has what", all).await;
     fetcher.call(Command::Limits { up: None, down: Some(2 << 20) }).await.unwrap();
-    let wish = Download { id: id.unwrap(), name: None, dir: None, files: Selection::All };
-    fetcher.call(Command::Download(wish)).await.unwrap();
+    let request = Download { id: id.unwrap(), name: None, dir: None, files: Selection::All };
+    fetcher.call(Command::Download(request)).await.unwrap();
     let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
     until(&fetcher, "it is here", done).await;
     let sent = |s: &Snapshot| {
@@ -217,8 +217,8 @@ async fn a_peer_with_an_open_connection_stops_when_it_has_said_goodbye() {
         let fetcher = peer(temp.path(), &format!("f{n}"), &join).await;
         until(&fetcher, "the source", |s| sources(s, "small") > Some(0)).await;
         let id = fetcher.snapshot().catalogue.rows.first().unwrap().id;
-        let wish = Download { id, name: None, dir: None, files: Selection::All };
-        fetcher.call(Command::Download(wish)).await.unwrap();
+        let request = Download { id, name: None, dir: None, files: Selection::All };
+        fetcher.call(Command::Download(request)).await.unwrap();
         let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
         until(&fetcher, "it is here", done).await;
         assert!(!fetcher.snapshot().peers.is_empty(), "connected");

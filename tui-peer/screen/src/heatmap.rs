@@ -1,10 +1,10 @@
 //! The chunk map: how many chunks stand behind every cell, and how bad the worst of them is. Never
 //! samples: one missing chunk in a million shows. Pure.
 
-use engine::api::chunks::{Chunks, PAGE};
+use engine::api::chunk_states::{Chunks, PAGE};
 use engine::api::snapshot::ChunkState;
 
-pub use engine::api::chunks::first_chunk;
+pub use engine::api::chunk_states::first_chunk;
 
 /// Most cells one chunk is drawn with.
 const MAX_BRICK: usize = 8;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::format;
 use super::theme::Theme;
+use engine::api::cause::Cause;
 use engine::api::event::Level;
 use engine::api::snapshot::{Transfer, TransferState, Upload};
-use engine::api::why::Cause;
 
 /// State of a transfer in one or two words.
 pub fn state_word(state: &TransferState) -> &'static str {

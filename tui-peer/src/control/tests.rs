@@ -80,7 +80,7 @@ fn snapshot(rows: u32) -> Snapshot {
         focus: Some(
             Focus {
                 id: ContentId::from_bytes([1; 32]),
-                chunks: engine::api::chunks::Chunks::of(
+                chunks: engine::api::chunk_states::Chunks::of(
                     &[ChunkState::Have, ChunkState::Bad, ChunkState::Missing],
                     &[1, 2, 3],
                 ),

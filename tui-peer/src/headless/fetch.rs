@@ -10,8 +10,8 @@ use super::output::{Row, bytes};
 use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::wait::TRACKER_WAIT;
 use crate::args::exit;
+use engine::api::cause::Cause;
 use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState};
-use engine::api::why::Cause;
 use frontend::act::{About, Refused};
 use frontend::find;
 
@@ -117,7 +117,7 @@ pub(super) fn passes(code: &str) -> bool {
 /// How far a download is, for a bar.
 pub(super) fn row(transfer: &Transfer) -> Row {
     let note = match (&transfer.state, transfer.unreached.first()) {
-        (_, Some(source)) => Some(format!("cannot reach {}", source.who())),
+        (_, Some(source)) => Some(format!("cannot reach {}", source.display_name())),
         (TransferState::Getting, None) if transfer.down_rate < 1.0 => {
             transfer.why.as_ref().map(Cause::short)
         }
@@ -141,7 +141,7 @@ pub(super) fn line(transfer: &Transfer) -> String {
     let percent = transfer.done as f64 * 100.0 / transfer.size.max(1) as f64;
     let state = match (&transfer.state, transfer.unreached.first()) {
         // It is kept only while there is nobody else.
-        (_, Some(source)) => format!("cannot reach {}", source.who()),
+        (_, Some(source)) => format!("cannot reach {}", source.display_name()),
         (TransferState::Getting, None) => format!("{}/s", bytes(transfer.down_rate)),
         (state, None) => state_words(state),
     };

@@ -11,8 +11,8 @@ use super::wait::{deadline, until};
 use super::{fetch, figures};
 use crate::args::{Peers, Status, exit};
 use crate::control::Attached;
+use engine::api::cause;
 use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept};
-use engine::api::why;
 use frontend::format;
 
 /// Prints it; returns the exit code.
@@ -79,7 +79,7 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         out.line(trouble);
     }
     if let Some(ahead) = snapshot.network.clock_ahead_s {
-        out.line(&format!("{}: set whichever is wrong", why::clocks(ahead)));
+        out.line(&format!("{}: set whichever is wrong", cause::clocks(ahead)));
     }
     out.line(&figures::line(&snapshot));
     if let Some(unkept) = &snapshot.unkept {

@@ -26,7 +26,7 @@ use super::output::Output;
 use super::signals::Signals;
 use super::wait::{deadline, no_way};
 use crate::args::exit;
-use engine::api::chunks::Chunks;
+use engine::api::chunk_states::Chunks;
 use engine::api::command::{Command, Download, Reply, Selection};
 use engine::api::event::{Event, What};
 use engine::api::handle::{EngineHandle, Events, Stop};

@@ -246,7 +246,7 @@ impl Plain {
             )),
         ];
         let clocks = snap.network.clock_ahead_s.map(|ahead| {
-            format!("Warning: {}; set whichever is wrong.", engine::api::why::clocks(ahead))
+            format!("Warning: {}; set whichever is wrong.", engine::api::cause::clocks(ahead))
         });
         let trouble = snap.network.trouble.as_ref().map(|why| format!("Warning: {why}."));
         out.splice(1..1, clocks.into_iter().chain(trouble).map(Out::Say));

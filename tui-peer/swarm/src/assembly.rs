@@ -243,7 +243,7 @@ impl Node {
         let Some(content) = self.contents.get_mut(&id) else { return };
         let done = content.body.as_ref().is_some_and(Body::is_done);
         if done && !std::mem::replace(&mut content.completed, true) {
-            if let Some(body) = content.body.as_mut().filter(|body| !body.census.is_watched()) {
+            if let Some(body) = content.body.as_mut().filter(|body| !body.stats.is_watched()) {
                 body.senders = Default::default();
             }
             cx.out.push(Output::Completed { id });

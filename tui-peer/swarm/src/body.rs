@@ -7,7 +7,7 @@ use common::chunk_set::ChunkSet;
 use common::layout::Layout;
 use common::merkle::{ChunkHashes, HashRange};
 
-use super::census::Census;
+use super::availability_stats::AvailabilityStats;
 use super::event::{ConnId, Ready};
 use super::link::{Has, Link};
 use super::picker::Picker;
@@ -53,7 +53,7 @@ pub(super) struct Body {
     /// Wanted chunks that are here.
     pub(super) wanted_here: u32,
     /// For those who look.
-    pub(super) census: Census,
+    pub(super) stats: AvailabilityStats,
     /// Who sent which chunk, while it is on its way or looked at.
     pub(super) senders: Senders,
 }
@@ -98,7 +98,7 @@ impl Body {
             news: Vec::new(),
             done_bytes: 0,
             wanted_here: 0,
-            census: Census::default(),
+            stats: AvailabilityStats::default(),
             senders: Senders::default(),
         };
         body.want(wanted);
@@ -109,7 +109,7 @@ impl Body {
     pub(super) fn want(&mut self, wanted: ChunkSet) {
         self.wanted = wanted;
         (self.done_bytes, self.wanted_here) = (0, 0);
-        self.census.recount();
+        self.stats.recount();
         for chunk in 0..self.layout.chunks() {
             if self.have.contains(chunk) {
                 if self.wanted.contains(chunk) {
@@ -119,7 +119,7 @@ impl Body {
                 self.picker.remove(chunk);
             } else if self.wanted.contains(chunk) {
                 self.offer(chunk);
-                self.census.came(self.picker.copies(chunk));
+                self.stats.came(self.picker.copies(chunk));
             } else {
                 self.picker.remove(chunk);
             }
@@ -251,9 +251,9 @@ impl Body {
         self.picker.remove(chunk);
         self.withheld.remove(&chunk);
         self.doubted.remove(chunk);
-        self.census.touch(chunk);
+        self.stats.touch(chunk);
         if self.lacks(chunk) {
-            self.census.left(self.picker.copies(chunk));
+            self.stats.left(self.picker.copies(chunk));
         }
         let new = self.have.insert(chunk);
         if new {
@@ -272,7 +272,7 @@ impl Body {
     /// A chunk is to be fetched (again).
     pub(super) fn release(&mut self, chunk: u32) {
         self.flights.remove(&chunk);
-        self.census.touch(chunk);
+        self.stats.touch(chunk);
         self.offer(chunk);
     }
 
@@ -324,10 +324,10 @@ impl Body {
 
     fn count_again(&mut self, at: ConnId, chunk: u32, before: u16) {
         let now = self.picker.copies(chunk);
-        self.census.holder(chunk, at, self.layout.chunks());
+        self.stats.holder(chunk, at, self.layout.chunks());
         if self.lacks(chunk) {
-            self.census.moved(before, now);
+            self.stats.moved(before, now);
         }
-        self.census.touch(chunk);
+        self.stats.touch(chunk);
     }
 }

@@ -5,8 +5,8 @@
 //! - [`event`]: the contract with the shell; [`time`]: time as it is passed in; [`policy`]: what the user wants of a
 //!   content; [`config`]: numbers.
 //! - `content`, `conn`: what is kept for one of these; `link`: for a content on a connection; `body`: for the chunks
-//!   of a content. In them `picker` (rarest first), `census` and [`senders`] (for those who look), `line` (which
-//!   content next), `pace` (a limit), `rate`.
+//!   of a content. In them `picker` (rarest first), `availability_stats` and [`senders`] (for those who look), `line`
+//!   (which content next), `pace` (a limit), `rate`.
 //! - `conduct`, `suspects`: how peers have behaved; `dialer`, `dial_rate`: back-off, bans; `shaping`: limits and
 //!   weights; `uplink`: what it carries; `answers`: how many questions are answered; `timers`: when; `remembered`:
 //!   maps that stay small.
@@ -16,21 +16,21 @@
 //! - `dispatch`: what happened goes to one of the others; `tick`: what time brings; `queries`: questions.
 //! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
 //! - Fetching: `early` (before the first answer), `budget` (how much at once), `waiting` (for a turn), `pipeline` (who
-//!   is asked), `request` (which chunk), `endgame` (late chunks), `recall` (waiting ones), `cancel` (what ends without
+//!   is asked), `request` (which chunk), `endgame` (late chunks), `reassign` (waiting ones), `cancel` (what ends without
 //!   data), `assembly` (what arrives, and who is believed).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign` (uploader-side assignment),
-//!   `doubt` (when a peer says that our copy is wrong).
-//! - Connections: `seek`, `greeting` (their way in), `closing`, `bans`, `places` (who goes when a table is full).
+//!   `recheck` (when a peer says that our copy is wrong).
+//! - Connections: `discovery`, `greeting` (their way in), `closing`, `bans`, `places` (who goes when a table is full).
 
 mod answers;
 mod assembly;
 mod assign;
 mod availability;
+mod availability_stats;
 mod bans;
 mod body;
 mod budget;
 mod cancel;
-mod census;
 mod choker;
 mod closing;
 mod conduct;
@@ -39,8 +39,8 @@ mod conn;
 mod content;
 mod dial_rate;
 mod dialer;
+mod discovery;
 mod dispatch;
-mod doubt;
 mod early;
 mod endgame;
 pub mod event;
@@ -59,11 +59,11 @@ mod places;
 pub mod policy;
 mod queries;
 mod rate;
-mod recall;
+mod reassign;
+mod recheck;
 mod remembered;
 mod request;
 mod runs;
-mod seek;
 pub mod senders;
 mod serve;
 mod shaping;
@@ -79,5 +79,5 @@ pub mod view;
 mod waiting;
 
 pub use config::NodeConfig;
+pub use discovery::MAX_KNOWN;
 pub use node::Node;
-pub use seek::MAX_KNOWN;

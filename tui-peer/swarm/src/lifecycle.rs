@@ -35,8 +35,8 @@ impl Node {
         // The chunks are the same: whoever looks goes on seeing who sent them.
         if let Some(old) = &mut content.body {
             body.senders = std::mem::take(&mut old.senders);
-            if old.census.is_watched() {
-                body.census.watch();
+            if old.stats.is_watched() {
+                body.stats.watch();
             }
         }
         let chunks = body.layout.chunks();

@@ -81,13 +81,13 @@ impl Node {
     /// the first time on, until [`Self::unwatch`].
     pub fn touched(&mut self, id: &ContentId) -> Touched {
         let body = self.contents.get_mut(id).and_then(|content| content.body.as_mut());
-        body.map(|body| body.census.take_touched()).unwrap_or_default()
+        body.map(|body| body.stats.take_touched()).unwrap_or_default()
     }
 
     /// Somebody looks at the chunks of this content from now on: all of them may stand otherwise.
     pub fn watch_chunks(&mut self, id: &ContentId) {
         if let Some(body) = self.contents.get_mut(id).and_then(|content| content.body.as_mut()) {
-            body.census.watch();
+            body.stats.watch();
         }
     }
 
@@ -95,7 +95,7 @@ impl Node {
     pub fn unwatch(&mut self, id: &ContentId) {
         let body = self.contents.get_mut(id).and_then(|content| content.body.as_mut());
         if let Some(body) = body {
-            body.census.unwatch();
+            body.stats.unwatch();
             if body.is_done() {
                 body.senders = Senders::default();
             }
@@ -161,7 +161,7 @@ impl Node {
                 })
             })
             .collect();
-        let (unavailable, copies) = body.census.scarcity(body.seeds);
+        let (unavailable, copies) = body.stats.scarcity(body.seeds);
         Some(ContentView {
             body,
             links: &content.links,

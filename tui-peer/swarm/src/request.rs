@@ -121,7 +121,7 @@ impl Node {
             None => self.steal(cx, at, id),
         };
         let Some(chunk) = picked else {
-            self.recall(cx, at, id);
+            self.reassign(cx, at, id);
             return false;
         };
         let moves = self.unburden(cx, id, chunk);
@@ -207,7 +207,7 @@ pub(super) fn first_missing(have: &common::chunk_set::ChunkSet) -> u32 {
 
 pub(super) fn note_flight(body: &mut Body, chunk: u32, at: ConnId, rid: u32) {
     body.picker.remove(chunk);
-    body.census.touch(chunk);
+    body.stats.touch(chunk);
     let flight = body.flights.entry(chunk).or_insert_with(|| Flight {
         asked: Vec::with_capacity(1),
         verifying: None,

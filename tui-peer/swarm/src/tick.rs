@@ -57,7 +57,7 @@ impl Node {
             }
         }
         for id in &ids {
-            self.seek(cx, *id);
+            self.discover(cx, *id);
             self.rest(id);
         }
         self.fill_all(cx);

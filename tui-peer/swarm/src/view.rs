@@ -6,9 +6,9 @@ use std::time::Duration;
 use common::chunk_set::ChunkSet;
 use common::id::PeerId;
 
+pub use super::availability_stats::Touched;
+use super::availability_stats::key;
 use super::body::Body;
-pub use super::census::Touched;
-use super::census::key;
 use super::event::ConnId;
 use super::link::{Has, Link};
 use super::senders::Senders;
@@ -197,7 +197,7 @@ impl ContentView<'_> {
 
     /// The only partial source of a chunk that has one.
     pub fn sole(&self, chunk: u32) -> Option<u32> {
-        (self.partial(chunk) == 1).then(|| self.body.census.sole(chunk))
+        (self.partial(chunk) == 1).then(|| self.body.stats.sole(chunk))
     }
 
     /// What a connected peer has.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use engine::api::chunks::Chunks;
+use engine::api::chunk_states::Chunks;
 use engine::api::snapshot::{ChunkState, Focus};
 use screen::heatmap::{Map, Mode};
 use screen::msg::{Effect, Msg};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::api::cause::Cause;
 use engine::api::command::Command;
 use engine::api::event::{Event, Level, Target, What};
 use engine::api::snapshot::{NetState, Snapshot, TransferState};
-use engine::api::why::Cause;
 use screen::model::{Dialog, Prefs};
 use screen::msg::{Effect, ExitReason, Msg};
 use screen::theme::Detected;

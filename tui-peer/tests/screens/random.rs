@@ -106,7 +106,7 @@ proptest! {
 #[test]
 #[ignore = "a measurement"]
 fn map_and_filter_cost() {
-    use engine::api::chunks::Chunks;
+    use engine::api::chunk_states::Chunks;
     use engine::api::snapshot::ChunkState;
     use screen::filter::Filter;
     use screen::heatmap::Map;

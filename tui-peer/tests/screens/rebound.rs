@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use engine::api::cause::Cause;
 use engine::api::snapshot::{Catalogue, NetState, Snapshot, TransferState};
-use engine::api::why::Cause;
 use screen::action::Action;
 use screen::keymap::Keymap;
 use screen::model::Pane;

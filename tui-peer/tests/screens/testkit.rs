@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
-use engine::api::chunks::{Chunks, first_chunk};
+use engine::api::cause::Cause;
+use engine::api::chunk_states::{Chunks, first_chunk};
 use engine::api::command::Priority;
 use engine::api::event::{Event, Level, Target, What};
 use engine::api::snapshot::*;
-use engine::api::why::Cause;
 
 /// 12:04:31 UTC on some day in 2025.
 pub(crate) const UNIX: u64 = 1_763_726_671;

@@ -8,7 +8,7 @@ use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
-use super::plain;
+use super::serde_with;
 use super::snapshot::{CatalogueRow, FolderEntry, Look, MemberRow, Page};
 pub use crate::priority::Priority;
 
@@ -19,7 +19,7 @@ pub enum Command {
     /// a disk that hangs delays; hashing shows in the snapshot, the end as an event.
     Share {
         /// What.
-        #[serde(with = "plain::path")]
+        #[serde(with = "serde_with::path")]
         path: PathBuf,
         /// Under another name than its own.
         name: Option<String>,
@@ -29,7 +29,7 @@ pub enum Command {
     /// and not shared.
     Offer {
         /// What.
-        #[serde(with = "plain::path")]
+        #[serde(with = "serde_with::path")]
         path: PathBuf,
     },
     /// Share a folder as it is now: with what came into it and without what is gone. Answered when it is being
@@ -41,7 +41,7 @@ pub enum Command {
     /// What comes into a folder that is shared (or being hashed for that) is shared without asking, or no longer.
     Watched {
         /// Where it lies.
-        #[serde(with = "plain::path")]
+        #[serde(with = "serde_with::path")]
         path: PathBuf,
         /// Whether it is watched from now on.
         on: bool,
@@ -165,7 +165,7 @@ pub enum Command {
     /// Join a network (leaving the present one).
     Join {
         /// Which.
-        #[serde(with = "plain::text")]
+        #[serde(with = "serde_with::text")]
         join: JoinString,
     },
     /// Start a tracker in this process and join it; answered by [`Reply::Hosting`].
@@ -198,7 +198,7 @@ pub enum Command {
     /// it is known to be usable, which a disk that hangs delays; until then they wait.
     Downloads {
         /// The folder.
-        #[serde(with = "plain::path")]
+        #[serde(with = "serde_with::path")]
         dir: PathBuf,
     },
     /// Free space that downloads leave on their volume in bytes; `None` is the default
@@ -257,7 +257,7 @@ pub struct Download {
     /// Name to save it under, before it is made safe; the catalogue's if `None`.
     pub name: Option<String>,
     /// Folder to save it in; the configured one if `None`.
-    #[serde(with = "plain::maybe_path")]
+    #[serde(with = "serde_with::maybe_path")]
     pub dir: Option<PathBuf>,
     /// Which files of a folder.
     pub files: Selection,
@@ -313,7 +313,7 @@ pub enum Reply {
     /// Contents of a folder.
     Files(Vec<FolderEntry>),
     /// The join string of the tracker now running here.
-    Hosting(#[serde(with = "plain::text")] JoinString),
+    Hosting(#[serde(with = "serde_with::text")] JoinString),
     /// Numbers for machines that watch.
     Figures(Box<Figures>),
     /// A page of who is in the network.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::plain;
+use super::serde_with;
 
 /// How important an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ pub enum What {
         /// Its id.
         id: ContentId,
         /// Where it is.
-        #[serde(with = "plain::path")]
+        #[serde(with = "serde_with::path")]
         path: PathBuf,
         /// Why a restart would forget it, if so, and what to do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,7 @@ pub enum What {
         /// Its id.
         id: ContentId,
         /// Where it is.
-        #[serde(with = "plain::path")]
+        #[serde(with = "serde_with::path")]
         path: PathBuf,
         /// Its payload bytes.
         bytes: u64,
@@ -150,7 +150,7 @@ pub enum What {
         /// Which content, if one.
         id: Option<ContentId>,
         /// A stable word for scripts: `disk-full`, `io`, `changed`, `not-found`, `share`, `tracker`, …
-        #[serde(deserialize_with = "plain::word")]
+        #[serde(deserialize_with = "serde_with::word")]
         code: Word,
         /// What the user can do.
         hint: String,

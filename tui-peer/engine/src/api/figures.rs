@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::plain;
+use super::serde_with;
 
 /// Answer to [`super::command::Command::Figures`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Figures {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// A folder on it to which downloads go; of several the first by name.
-    #[serde(with = "plain::path")]
+    #[serde(with = "serde_with::path")]
     pub dir: PathBuf,
     /// Bytes free, when it was last looked at: up to half a minute ago.
     pub free: u64,

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Command, CommandError, CommandErrorKind, Reply};
 use super::event::{Event, Level, Target, What};
-pub use super::replay::{EVENT_QUEUE, EventSender, Events};
+pub use super::event_replay::{EVENT_QUEUE, EventSender, Events};
 use super::snapshot::Snapshot;
 
 /// Commands waiting to be carried out: a user cannot type faster than the engine works.

@@ -1,24 +1,24 @@
 //! All that a front end may know of the engine.
 //!
 //! - [`handle`]: the way in and out; [`command`]: what can be asked of the engine, and what it answers.
-//! - [`event`]: what happened; `replay`: events nobody has heard yet.
-//! - [`snapshot`]: how everything stands; [`chunks`]: how every chunk stands, shared page by page; [`why`]: why
+//! - [`event`]: what happened; `event_replay`: events nobody has heard yet.
+//! - [`snapshot`]: how everything stands; [`chunk_states`]: how every chunk stands, shared page by page; [`cause`]: why
 //!   something is slow; [`figures`]: numbers for machines that watch.
 //! - [`config`]: what an engine is started with; [`pattern`]: which files of a folder are meant.
 //! - [`library`]: for `share`, `hash` and `verify`, which need no engine.
-//! - `plain`: how all that crosses to another process.
+//! - `serde_with`: how all that crosses to another process.
 
-pub mod chunks;
+pub mod cause;
+pub mod chunk_states;
 pub mod command;
 pub mod config;
 pub mod event;
+pub(crate) mod event_replay;
 pub mod figures;
 pub mod handle;
 pub mod pattern;
-pub(crate) mod plain;
-pub(crate) mod replay;
+pub(crate) mod serde_with;
 pub mod snapshot;
-pub mod why;
 
 use std::path::Path;
 

@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use super::flow::{Flow, Queued};
 use super::stream::Stream;
 use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Traffic, reader, writer};
+use crate::admission::{Admission, Gate};
 use crate::disk::{BufPool, Disk, Part};
-use crate::gate::{Admission, Gate};
 use crate::limiter::Limiter;
 use swarm::event::ConnId;
 

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
-use super::sys::{self, PRIVATE, PRIVATE_DIR, Seen};
+use super::syscalls::{self, PRIVATE, PRIVATE_DIR, Seen};
 
 /// Bits of a mode that let others write.
 const OTHERS_WRITE: u32 = 0o022;
@@ -45,10 +45,10 @@ impl Norm {
     pub(super) fn of(dir: &OwnedFd) -> Self {
         let usual = Self::usual();
         // A disk that is full or read-only says nothing; then the strict rule holds.
-        let file = with_probe(dir, |file| sys::look_at(file)).ok();
+        let file = with_probe(dir, |file| syscalls::stat(file)).ok();
         let name = probe_name();
         let made = fs::mkdirat(dir, &name, Mode::from_raw_mode(PRIVATE_DIR));
-        let folder = made.ok().and_then(|()| sys::look(dir, &name).ok().flatten());
+        let folder = made.ok().and_then(|()| syscalls::stat_at(dir, &name).ok().flatten());
         if made.is_ok() {
             let _ = fs::unlinkat(dir, &name, AtFlags::REMOVEDIR);
         }
@@ -94,7 +94,7 @@ fn with_probe<T>(dir: &OwnedFd, look: impl FnOnce(&File) -> io::Result<T>) -> io
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(fs::openat(dir, &name, flags, Mode::from_raw_mode(PRIVATE))?);
     let seen = look(&file);
-    sys::remove_file(dir, &name)?;
+    syscalls::remove_file(dir, &name)?;
     seen
 }
 
@@ -104,7 +104,7 @@ fn probe_name() -> String {
 
 /// Takes the others' rights to something of ours.
 pub(super) fn make_private(fd: impl AsFd) -> io::Result<()> {
-    let seen = sys::look_at(&fd)?;
+    let seen = syscalls::stat(&fd)?;
     // The bit by which a folder hands on its group stays.
     let own = if seen.is_dir { PRIVATE_DIR | seen.mode & 0o2000 } else { PRIVATE };
     set_mode(fd, &seen, own)
@@ -112,7 +112,7 @@ pub(super) fn make_private(fd: impl AsFd) -> io::Result<()> {
 
 /// Gives something of ours the mode that a new one would get.
 pub(super) fn make_public(fd: impl AsFd) -> io::Result<()> {
-    let seen = sys::look_at(&fd)?;
+    let seen = syscalls::stat(&fd)?;
     let mask = umask();
     let mode = if seen.is_dir { 0o777 & !mask | seen.mode & 0o2000 } else { 0o666 & !mask };
     set_mode(fd, &seen, mode)

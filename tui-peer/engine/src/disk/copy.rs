@@ -15,12 +15,12 @@ use common::names::top_component;
 
 use super::elsewhere::Elsewhere;
 use super::error::DiskError;
-use super::finish::FinishPlan;
-use super::partial::{Opened, Partial};
+use super::file_tree::FileTree;
+use super::part_file::finish::FinishPlan;
+use super::part_file::partial::{Opened, Partial};
 use super::relocate::holds_part;
 use super::spec::PartialSpec;
-use super::sys::{self, Access};
-use super::tree::FileTree;
+use super::syscalls::{self, Access};
 use super::verify::hash_of;
 
 /// Bytes copied beyond which they are synced before more are: what is lost when the machine stops, and what the
@@ -190,7 +190,7 @@ impl CopyPlan {
             let mut chunks = layout.file_chunks(file).unwrap_or(0..0);
             let wanted = all || chunks.any(|chunk| self.wanted.contains(chunk));
             let right = || {
-                let seen = tree.open_uncached(file, Access::Read).and_then(sys::look_at);
+                let seen = tree.open_uncached(file, Access::Read).and_then(syscalls::stat);
                 seen.is_ok_and(|seen| layout.file_size(file) == Some(seen.size))
             };
             !wanted || right()
@@ -241,10 +241,10 @@ impl Partial {
             None => self.own().map_err(io::Error::other)?,
             Some(_) => self.tree.open(file, Access::Write)?,
         };
-        if !sys::share_blocks(&own, &from) {
+        if !syscalls::share_blocks(&own, &from) {
             return Ok(false);
         }
-        if sys::look_at(&*own)?.size != size {
+        if syscalls::stat(&*own)?.size != size {
             own.set_len(size)?;
         }
         let number = u32::try_from(file).unwrap_or(u32::MAX);

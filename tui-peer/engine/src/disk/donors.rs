@@ -10,9 +10,9 @@ use common::chunk_set::ChunkSet;
 use common::lock::Unpoisoned as _;
 
 use super::claim::Norm;
-use super::discard::remove_slot;
-use super::names::Names;
-use super::tree::FileTree;
+use super::file_tree::FileTree;
+use super::part_file::discard::remove_slot;
+use super::part_file::names::Names;
 
 /// One of them.
 pub(super) struct Donor {

@@ -10,12 +10,12 @@ use common::chunk_set::ChunkSet;
 use super::claim::Claim;
 use super::donors::{Donor, Place};
 use super::error::DiskError;
-use super::names::Names;
-use super::open::Opening;
-use super::slots::Slots;
+use super::file_tree::FileTree;
+use super::part_file::names::Names;
+use super::part_file::open::Opening;
+use super::part_file::slots::Slots;
 use super::spec::{HashRun, PartialSpec};
-use super::sys::{self, Hook};
-use super::tree::FileTree;
+use super::syscalls::{self, Hook};
 
 /// Where bytes of a download may lie besides its part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ fn before(
     found: &mut FoundElsewhere,
 ) -> Result<(), DiskError> {
     let error = |error| DiskError::sort("look at", path, 0, error);
-    let dir = match sys::open_root_dir(path) {
+    let dir = match syscalls::open_root_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => Arc::new(opened.map_err(error)?),
     };

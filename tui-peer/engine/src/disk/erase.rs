@@ -9,8 +9,8 @@ use common::layout::Layout;
 use common::names::PathList;
 use rustix::fs::{AtFlags, unlinkat};
 
-use super::sys::{self, Access};
-use super::tree::{FileTree, split};
+use super::file_tree::{FileTree, split};
+use super::syscalls::{self, Access};
 use crate::library::Stat;
 
 /// Files named of those that stay; the number of all is told beside them.
@@ -67,7 +67,7 @@ pub(crate) fn erase(
     }
     if rel.is_some()
         && let Ok((parent, name)) = split(root)
-        && let Ok(dir) = sys::open_root_dir(parent)
+        && let Ok(dir) = syscalls::open_root_dir(parent)
     {
         // One that still holds something is somebody's.
         let _ = unlinkat(dir, name, AtFlags::REMOVEDIR);
@@ -86,7 +86,7 @@ fn one(tree: &FileTree, file: usize, was: &Stat, in_folder: bool) -> io::Result<
     } else {
         let root = tree.root();
         let (parent, name) = split(&root)?;
-        sys::remove_file(sys::open_root_dir(parent)?, name)?;
+        syscalls::remove_file(syscalls::open_root_dir(parent)?, name)?;
     }
     Ok(true)
 }

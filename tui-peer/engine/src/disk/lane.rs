@@ -14,7 +14,7 @@ use common::lock::Unpoisoned as _;
 use tokio::sync::mpsc;
 
 use super::event::DiskEvent;
-use super::partial::Partial;
+use super::part_file::partial::Partial;
 use super::queue::{Job, Queue};
 use super::turns::Turns;
 use super::verify::{VerifyJob, hashes_of};

@@ -13,10 +13,10 @@ use common::id::{ContentId, PeerId};
 
 use super::claim::{Claim, Norm};
 use super::error::DiskError;
-use super::journal::{HEADER_LEN, Header};
-use super::names::Names;
-use super::part_files::{lock, remove_part};
-use super::sys::{self, Access};
+use super::part_file::files::{lock, remove_part};
+use super::part_file::journal::{HEADER_LEN, Header};
+use super::part_file::names::Names;
+use super::syscalls::{self, Access};
 
 /// Names read in one go; a few milliseconds of a disk.
 const NAMES_AT_ONCE: usize = 10_000;
@@ -81,7 +81,7 @@ impl Search {
     /// # Errors
     /// If it cannot be read.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let dir = sys::open_root_dir(path)?;
+        let dir = syscalls::open_root_dir(path)?;
         let entries = fs::read_dir(path)?;
         Ok(Self { path: path.to_path_buf(), dir, entries, names: 0, norm: None })
     }
@@ -120,7 +120,7 @@ fn is_journal(name: &str) -> bool {
 impl Folder<'_> {
     /// What stands at this name, if it is ours and nobody else can write to it.
     fn judge(&mut self, state: &str) -> Option<Leftover> {
-        let file = sys::open_file(self.dir, state, Access::Read).ok()?;
+        let file = syscalls::open_file(self.dir, state, Access::Read).ok()?;
         self.read(&file, state)
     }
 
@@ -132,11 +132,11 @@ impl Folder<'_> {
         // A copy under another name says nothing about what stands beside it.
         let all = Names::all(&header.name, &header.id).ok()?;
         let names = all.into_iter().find(|names| names.state == state)?;
-        let seen = sys::look_at(file).ok()?;
+        let seen = syscalls::stat(file).ok()?;
         if seen.unlinked || self.claim(&seen) != Claim::Ours {
             return None;
         }
-        let part = sys::look(self.dir, names.part.as_str()).ok()?;
+        let part = syscalls::stat_at(self.dir, names.part.as_str()).ok()?;
         if let Some(part) = &part {
             let right = part.is_dir == (header.descriptor.kind == Kind::Folder);
             if !right || part.ino != header.ino || self.claim(part) == Claim::Other {
@@ -156,7 +156,7 @@ impl Folder<'_> {
         })
     }
 
-    fn claim(&mut self, seen: &sys::Seen) -> Claim {
+    fn claim(&mut self, seen: &syscalls::Seen) -> Claim {
         match Norm::usual().judge(seen) {
             Claim::Ours => Claim::Ours,
             _ => self.norm.get_or_insert_with(|| Norm::of(self.dir)).judge(seen),
@@ -169,16 +169,16 @@ impl Folder<'_> {
 ///
 /// # Errors
 /// [`DiskError`] if something of it could not be deleted.
-pub(crate) fn bury(
+pub(crate) fn delete_leftover(
     dir: &Path,
     found: &Leftover,
     owner: &PeerId,
     wanted: &AtomicBool,
 ) -> Result<Option<u64>, DiskError> {
     let error = |error| DiskError::sort("delete", &found.journal, 0, error);
-    let root = sys::open_root_dir(dir).map_err(error)?;
+    let root = syscalls::open_root_dir(dir).map_err(error)?;
     let state = found.names.state.as_str();
-    let file = match sys::open_private(&root, state, Access::Existing) {
+    let file = match syscalls::open_private(&root, state, Access::Existing) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(error)?,
     };
@@ -188,8 +188,8 @@ pub(crate) fn bury(
     }
     // Held from here on: whoever wants to open it waits, and finds nothing.
     let now = Folder { path: dir, dir: &root, owner, norm: &mut None }.read(&file, state);
-    let here = sys::look(&root, state).map_err(error)?.map(|seen| seen.ino);
-    let same = here == sys::look_at(&file).ok().map(|seen| seen.ino);
+    let here = syscalls::stat_at(&root, state).map_err(error)?.map(|seen| seen.ino);
+    let same = here == syscalls::stat(&file).ok().map(|seen| seen.ino);
     if now.as_ref() != Some(found) || !same || wanted.load(Ordering::SeqCst) {
         return Ok(None);
     }
@@ -198,11 +198,11 @@ pub(crate) fn bury(
         None => 0,
     };
     remove_part(&root, dir, &found.names.part).map_err(error)?;
-    sys::remove_file(&root, state).map_err(error)?;
+    syscalls::remove_file(&root, state).map_err(error)?;
     let new = found.names.state_new.as_str();
-    let ours = |seen: sys::Seen| Norm::usual().judge(&seen) == Claim::Ours;
-    if sys::look(&root, new).map_err(error)?.is_some_and(ours) {
-        sys::remove_file(&root, new).map_err(error)?;
+    let ours = |seen: syscalls::Seen| Norm::usual().judge(&seen) == Claim::Ours;
+    if syscalls::stat_at(&root, new).map_err(error)?.is_some_and(ours) {
+        syscalls::remove_file(&root, new).map_err(error)?;
     }
     Ok(Some(bytes))
 }

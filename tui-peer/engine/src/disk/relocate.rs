@@ -9,10 +9,10 @@ use common::id::ContentId;
 
 use super::claim::Claim;
 use super::error::DiskError;
-use super::names::Names;
-use super::part_files::{lock_journal, put_journal};
-use super::slots::{Slot, Slots};
-use super::sys::{self, Access};
+use super::part_file::files::{lock_journal, put_journal};
+use super::part_file::names::Names;
+use super::part_file::slots::{Slot, Slots};
+use super::syscalls::{self, Access};
 
 /// Bytes of a journal that are copied; a longer one is none of ours, since ours are rewritten when they
 /// get long.
@@ -57,11 +57,11 @@ pub(crate) fn relocate(
     };
     let error = |error| DiskError::sort("move to", to, 0, error);
     std::fs::create_dir_all(to).map_err(error)?;
-    let new = sys::open_root_dir(to).map_err(error)?;
+    let new = syscalls::open_root_dir(to).map_err(error)?;
     let there = Slots::look(&new, to, Names::all(name, id)?, None)?;
     let taken = there.all().any(|slot| own_part(slot).is_some());
     let free = there.usable().into_iter().find(|slot| slot.part.is_none());
-    let dev = |dir: &OwnedFd| sys::look_at(dir).map(|seen| seen.dev);
+    let dev = |dir: &OwnedFd| syscalls::stat(dir).map(|seen| seen.dev);
     let same = dev(&old).map_err(error)? == dev(&new).map_err(error)?;
     let (Some(free), true, false) = (free, same, taken) else { return Ok(Relocated::Stays) };
     // Held until the end, so that nobody opens it on its way.
@@ -70,10 +70,10 @@ pub(crate) fn relocate(
         Some(journal) => Some(copy(journal, &new, &free.names).map_err(error)?),
         None => None,
     };
-    let renamed = sys::rename_across(&old, &slot.names.part, &new, &free.names.part);
+    let renamed = syscalls::rename_across(&old, &slot.names.part, &new, &free.names.part);
     if !matches!(renamed, Ok(true)) {
         if copied.is_some() {
-            sys::remove_file(&new, free.names.state.as_str()).map_err(error)?;
+            syscalls::remove_file(&new, free.names.state.as_str()).map_err(error)?;
         }
         let elsewhere = |error: &io::Error| error.kind() == io::ErrorKind::CrossesDevices;
         return match renamed {
@@ -85,20 +85,20 @@ pub(crate) fn relocate(
         rustix::fs::fsync(dir).map_err(|failed| error(failed.into()))?;
     }
     for state in [&slot.names.state, &slot.names.state_new] {
-        sys::remove_file(&old, state.as_str()).map_err(error)?;
+        syscalls::remove_file(&old, state.as_str()).map_err(error)?;
     }
     Ok(Relocated::Renamed)
 }
 
 /// A part that nobody else can write to.
-fn own_part(slot: &Slot) -> Option<sys::Seen> {
+fn own_part(slot: &Slot) -> Option<syscalls::Seen> {
     slot.part.filter(|(claim, _)| *claim == Claim::Ours).map(|(_, seen)| seen)
 }
 
 /// The journal of a part, open and locked, if there is one.
 fn locked(dir: &OwnedFd, path: &Path, names: &Names) -> Result<Option<File>, DiskError> {
     let at = path.join(&names.state);
-    let file = match sys::open_private(dir, names.state.as_str(), Access::Existing) {
+    let file = match syscalls::open_private(dir, names.state.as_str(), Access::Existing) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| DiskError::sort("open the journal", &at, 0, error))?,
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::DiskError;
-use super::sys::{self, Space};
+use super::syscalls::{self, Space};
 use crate::api::config::{DEFAULT_KEEP_FREE, DEFAULT_KEEP_PART};
 
 /// What file systems give out at once, in bytes; most of them.
@@ -36,7 +36,7 @@ pub(super) fn enough_room(
     needed: u64,
 ) -> Result<(), DiskError> {
     // Where nobody can tell, the reservation will.
-    sys::space(dir).map_or(Ok(()), |space| lack(dir, space, keep_free, needed))
+    syscalls::space(dir).map_or(Ok(()), |space| lack(dir, space, keep_free, needed))
 }
 
 /// Bytes of whole blocks.

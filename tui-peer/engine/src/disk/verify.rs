@@ -9,10 +9,10 @@ use common::layout::Place;
 use common::limits::BLOCK_LEN;
 use common::merkle::{block_hashes_of, chunk_hash};
 
+use super::buffers::Buf;
 use super::error::DiskError;
-use super::partial::Partial;
-use super::pool::Buf;
-use super::tree::read_exact;
+use super::file_tree::read_exact;
+use super::part_file::partial::Partial;
 
 /// A chunk all of whose bytes are here.
 #[derive(Debug)]

@@ -11,12 +11,12 @@ use common::limits::MAX_DATA_LEN;
 use common::lock::Unpoisoned as _;
 use tokio::sync::{mpsc, oneshot};
 
+use super::buffers::{Buf, BufPool};
 use super::error::ReadError;
 use super::event::DiskEvent;
+use super::file_tree::ChunkSource;
 use super::lane::{Common, Lane, MAX_UNSYNCED};
-use super::pool::{Buf, BufPool};
 use super::queue::{Job, Work};
-use super::tree::ChunkSource;
 use super::verify::VerifyJob;
 
 /// Volumes with threads of their own; more than a machine has in use at once as a rule. The others share

@@ -14,8 +14,8 @@ use common::merkle::{ChunkHashes, coarser};
 use common::names::{PathList, components};
 
 use super::error::{LibraryError, ShareError};
-use super::hasher::{Progress, prepare};
-use super::prepared::{Prepared, join};
+use super::hash::prepared::{Prepared, join};
+use super::hash::{Progress, prepare};
 use super::record::ShareRecord;
 use super::scan::scan;
 use super::stat::{Stat, now_ms};

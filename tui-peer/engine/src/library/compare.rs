@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::check::{Check, check, look, restore};
 use super::error::{LibraryError, ShareError};
-use super::hasher::Progress;
-use super::prepared::Prepared;
+use super::hash::Progress;
+use super::hash::prepared::Prepared;
 use super::store::Library;
 use super::verify::verify;
 

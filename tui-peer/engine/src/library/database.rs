@@ -14,7 +14,7 @@ use common::lock::Unpoisoned as _;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 
 use super::error::LibraryError;
-use super::failure::{Failure, closed, guarded, open_error};
+use super::redb_error::{Failure, closed, guarded, open_error};
 
 /// Name of the database in the state folder.
 pub(super) const FILE_NAME: &str = "library.redb";

@@ -141,7 +141,7 @@ mod f1 {
     use common::id::ContentId;
     use rustix::io::Errno;
 
-    use super::super::{DownloadRecord, Library, Wish, hash_path};
+    use super::super::{DownloadOptions, DownloadRecord, Library, hash_path};
     use super::*;
     use crate::api::command::Selection;
 
@@ -155,7 +155,7 @@ mod f1 {
             paused: false,
             added_ms: 7,
             finished: None,
-            wish: Wish::default(),
+            options: DownloadOptions::default(),
         }
     }
 

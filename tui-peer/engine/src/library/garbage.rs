@@ -8,8 +8,8 @@ use common::layout::Layout;
 use common::manifest::Manifest;
 use redb::{ReadableTable, WriteTransaction};
 
-use super::failure::Failure;
 use super::record::{DownloadRecord, ShareRecord};
+use super::redb_error::Failure;
 use super::tables::{DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SHARES, TREES, TreeKey, tree_key};
 
 /// What a collection removed.

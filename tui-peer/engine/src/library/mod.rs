@@ -4,7 +4,7 @@
 //! - [`store`]: the one database of a profile: shares, downloads, chunk hashes, manifests, settings.
 //! - `database`: its file; `pending`: what is to be written and is not on disk yet.
 //! - [`record`]: what it holds.
-//! - [`mod@scan`]: what is in a file or folder, by stat only; [`hasher`]: its hashes, on all cores.
+//! - [`mod@scan`]: what is in a file or folder, by stat only; [`hash`]: its hashes, on all cores.
 //! - [`mod@check`]: at start, what changed since; an unchanged share is restored without reading a byte of
 //!   it.
 //! - `news`: what came into a shared folder and left it while the program runs; `passing`: what is never taken into a
@@ -16,15 +16,14 @@ pub(crate) mod check;
 mod compare;
 mod database;
 pub(crate) mod error;
-mod failure;
 mod folder;
 mod garbage;
-pub(crate) mod hasher;
+pub(crate) mod hash;
 mod news;
 mod passing;
 mod pending;
-pub(crate) mod prepared;
 pub(crate) mod record;
+mod redb_error;
 pub(crate) mod scan;
 mod skip;
 pub(crate) mod stat;
@@ -32,7 +31,6 @@ pub(crate) mod store;
 mod tables;
 pub(crate) mod verify;
 mod watched;
-mod work;
 
 pub(crate) use database::{Opener, plain_opener};
 
@@ -41,12 +39,12 @@ pub(crate) use check::{Check, Scope, check, is_altered, refresh};
 pub(crate) use compare::compare_then;
 pub use compare::{Compared, compare};
 pub use error::{LibraryError, ShareError};
-pub use hasher::Progress;
-pub(crate) use hasher::prepare;
+pub use hash::Progress;
+pub(crate) use hash::prepare;
+pub use hash::prepared::Prepared;
 pub(crate) use news::{MANY_FILES, News, SETTLED, Seen, picture, see};
-pub use prepared::Prepared;
 pub use record::ShareRecord;
-pub(crate) use record::{DownloadRecord, Loaded, Wish};
+pub(crate) use record::{DownloadOptions, DownloadRecord, Loaded};
 pub(crate) use scan::{Steps, scan};
 pub use stat::Stat;
 pub(crate) use store::Collected;

@@ -13,8 +13,8 @@ use common::names::{PathList, components};
 
 use super::check::{Scope, is_elsewhere};
 use super::error::ShareError;
+use super::hash::prepared::join;
 use super::passing::is_passing;
-use super::prepared::join;
 use super::record::ShareRecord;
 use super::scan::{Scan, ScanFile, Steps, scan, scan_while};
 use super::stat::Stat;

@@ -95,12 +95,12 @@ pub struct DownloadRecord {
     /// Where it lies, once finished.
     pub finished: Option<PathBuf>,
     /// What the user wishes for it.
-    pub wish: Wish,
+    pub options: DownloadOptions,
 }
 
 /// What the user wishes for a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wish {
+pub struct DownloadOptions {
     /// How important it is.
     pub priority: Priority,
     /// Its place among those of its priority: the lowest first.
@@ -123,7 +123,7 @@ pub struct Loaded {
     /// Downloads, by id.
     pub downloads: Vec<DownloadRecord>,
     /// Downloads that were removed and whose data is still to be deleted, by id.
-    pub doomed: Vec<DownloadRecord>,
+    pub tombstones: Vec<DownloadRecord>,
     /// Settings that are no secrets.
     pub settings: BTreeMap<String, String>,
 }
@@ -152,12 +152,12 @@ struct StoredDownload {
     finished: Option<Vec<u8>>,
     /// Absent in records of earlier versions, which knew no wishes.
     #[serde(default)]
-    wish: Option<StoredWish>,
+    options: Option<StoredOptions>,
 }
 
-/// A [`Wish`] as it is stored; fields by position.
+/// A [`DownloadOptions`] as it is stored; fields by position.
 #[derive(Serialize, Deserialize)]
-struct StoredWish {
+struct StoredOptions {
     /// Place in [`Priority::ALL`].
     priority: u8,
     rank: i64,
@@ -167,21 +167,21 @@ struct StoredWish {
     watch: bool,
 }
 
-impl StoredWish {
-    fn of(wish: &Wish) -> Self {
-        let place = Priority::ALL.iter().position(|priority| *priority == wish.priority);
+impl StoredOptions {
+    fn of(options: &DownloadOptions) -> Self {
+        let place = Priority::ALL.iter().position(|priority| *priority == options.priority);
         Self {
             priority: place.and_then(|place| u8::try_from(place).ok()).unwrap_or(1),
-            rank: wish.rank,
-            sequential: wish.sequential,
-            up: wish.up,
-            down: wish.down,
-            watch: wish.watch,
+            rank: options.rank,
+            sequential: options.sequential,
+            up: options.up,
+            down: options.down,
+            watch: options.watch,
         }
     }
 
-    fn wish(&self) -> Wish {
-        Wish {
+    fn options(&self) -> DownloadOptions {
+        DownloadOptions {
             priority: Priority::ALL.get(usize::from(self.priority)).copied().unwrap_or_default(),
             rank: self.rank,
             sequential: self.sequential,
@@ -274,7 +274,7 @@ impl DownloadRecord {
             paused: self.paused,
             added_ms: self.added_ms,
             finished: self.finished.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
-            wish: Some(StoredWish::of(&self.wish)),
+            options: Some(StoredOptions::of(&self.options)),
         })
     }
 
@@ -289,9 +289,12 @@ impl DownloadRecord {
             paused: stored.paused,
             added_ms: stored.added_ms,
             finished: stored.finished.map(path_from),
-            wish: stored.wish.as_ref().map_or_else(
-                || Wish { rank: i64::try_from(stored.added_ms).unwrap_or(0), ..Wish::default() },
-                StoredWish::wish,
+            options: stored.options.as_ref().map_or_else(
+                || DownloadOptions {
+                    rank: i64::try_from(stored.added_ms).unwrap_or(0),
+                    ..DownloadOptions::default()
+                },
+                StoredOptions::options,
             ),
         })
     }
@@ -318,7 +321,7 @@ mod tests {
         );
         let id = ContentId::from_bytes([1; 32]);
         let record = DownloadRecord::decode(id, &rmp_serde::to_vec(&old).unwrap()).unwrap();
-        assert_eq!((record.name.as_str(), record.paused, record.wish.rank), ("name", true, 7));
-        assert_eq!(record.wish.priority, Priority::Normal);
+        assert_eq!((record.name.as_str(), record.paused, record.options.rank), ("name", true, 7));
+        assert_eq!(record.options.priority, Priority::Normal);
     }
 }

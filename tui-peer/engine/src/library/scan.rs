@@ -14,7 +14,7 @@ use rustix::fs::{Access, access};
 
 use super::database::FILE_NAME;
 use super::error::ShareError;
-use super::prepared::join;
+use super::hash::prepared::join;
 use super::skip::{Skip, Skipped};
 use super::stat::{Stat, now_ms};
 

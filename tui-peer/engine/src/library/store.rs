@@ -16,15 +16,15 @@ use redb::ReadableTable;
 
 use super::database::{Base, Opener, plain_opener};
 use super::error::LibraryError;
-use super::failure::{Failure, unencodable};
 pub(crate) use super::garbage::Collected;
 use super::garbage::collect;
+use super::hash::prepared::Prepared;
 use super::pending::{Change, Pending, Table, TooMuch};
-use super::prepared::Prepared;
 use super::record::{DownloadRecord, Loaded, ShareRecord};
+use super::redb_error::{Failure, unencodable};
 use super::tables::{
-    DOOMED, DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SCHEMA, SCHEMA_KEY, SETTINGS, SHARE_FILES,
-    SHARES, TREES, TreeKey, apply, prepare_tables, tree_key,
+    DOWNLOADS, GARBAGE_KEY, MANIFESTS, META, SCHEMA, SCHEMA_KEY, SETTINGS, SHARE_FILES, SHARES,
+    TOMBSTONES, TREES, TreeKey, apply, prepare_tables, tree_key,
 };
 
 /// A share as the library writes it down.
@@ -225,7 +225,7 @@ impl Library {
         self.note(changes)
     }
 
-    /// Remembers a download, or what became of it. One that was doomed is not any more.
+    /// Remembers a download, or what became of it. Its tombstone, if it had one, is gone.
     ///
     /// # Errors
     /// As [`Self::put_share`].
@@ -248,12 +248,12 @@ impl Library {
     }
 
     /// Forgets a download, and remembers that what was fetched of it is to be deleted, until that is done
-    /// ([`Self::note_undoomed`]) or it is wanted again ([`Self::put_download`]). Returns the number of
+    /// ([`Self::drop_tombstones`]) or it is wanted again ([`Self::put_download`]). Returns the number of
     /// the change; never blocks for the disk.
     ///
     /// # Errors
     /// [`LibraryError::Behind`].
-    pub fn note_doomed(&self, record: &DownloadRecord) -> Result<u64, LibraryError> {
+    pub fn note_tombstone(&self, record: &DownloadRecord) -> Result<u64, LibraryError> {
         let key = record.id.as_bytes();
         let bytes = self.encoded(record)?;
         self.note(vec![
@@ -262,12 +262,12 @@ impl Library {
         ])
     }
 
-    /// What was fetched of doomed downloads is deleted. Returns the number of the change; never blocks for
+    /// What was fetched of these downloads is deleted. Returns the number of the change; never blocks for
     /// the disk.
     ///
     /// # Errors
     /// [`LibraryError::Behind`].
-    pub fn note_undoomed(&self, ids: &[ContentId]) -> Result<u64, LibraryError> {
+    pub fn drop_tombstones(&self, ids: &[ContentId]) -> Result<u64, LibraryError> {
         self.note(ids.iter().map(|id| Change::remove(Table::Doomed, id.as_bytes())).collect())
     }
 
@@ -453,11 +453,11 @@ impl Library {
                 let record = DownloadRecord::decode(id, bytes.value());
                 loaded.downloads.push(record.map_err(|error| Failure::bad(&error))?);
             }
-            for row in txn.open_table(DOOMED)?.iter()? {
+            for row in txn.open_table(TOMBSTONES)?.iter()? {
                 let (key, bytes) = row?;
                 let id = ContentId::from_bytes(*key.value());
                 let record = DownloadRecord::decode(id, bytes.value());
-                loaded.doomed.push(record.map_err(|error| Failure::bad(&error))?);
+                loaded.tombstones.push(record.map_err(|error| Failure::bad(&error))?);
             }
             for row in txn.open_table(SETTINGS)?.iter()? {
                 let (key, value) = row?;
@@ -563,7 +563,7 @@ mod tests {
     use super::super::database::FILE_NAME;
     use super::*;
     use crate::api::command::{Priority, Selection};
-    use crate::library::{Wish, hash_path, restore};
+    use crate::library::{DownloadOptions, hash_path, restore};
 
     fn download(seed: u8, selection: Selection) -> DownloadRecord {
         DownloadRecord {
@@ -575,7 +575,7 @@ mod tests {
             paused: seed == 1,
             added_ms: 7,
             finished: (seed == 2).then(|| PathBuf::from("/down/name (1)")),
-            wish: Wish {
+            options: DownloadOptions {
                 priority: Priority::High,
                 rank: -5,
                 sequential: seed == 1,
@@ -639,26 +639,26 @@ mod tests {
     }
 
     #[test]
-    fn a_doomed_download_is_remembered_until_it_is_deleted_or_wanted_again() {
+    fn a_tombstone_is_remembered_until_it_is_deleted_or_wanted_again() {
         let dir = tempfile::tempdir().unwrap();
         let all = [download(1, Selection::All), download(2, Selection::All)];
         {
             let (library, _) = Library::open(dir.path()).unwrap();
             all.iter().for_each(|record| library.put_download(record).unwrap());
             for record in &all {
-                library.note_doomed(record).unwrap();
+                library.note_tombstone(record).unwrap();
             }
             library.settle().unwrap();
         }
         let (library, loaded) = Library::open(dir.path()).unwrap();
-        assert_eq!((loaded.downloads.len(), &loaded.doomed[..]), (0, &all[..]));
+        assert_eq!((loaded.downloads.len(), &loaded.tombstones[..]), (0, &all[..]));
         library.put_download(&all[0]).unwrap();
         let loaded = library.load().unwrap();
-        assert_eq!((&loaded.downloads[..], &loaded.doomed[..]), (&all[..1], &all[1..]));
-        library.note_undoomed(&[all[1].id]).unwrap();
+        assert_eq!((&loaded.downloads[..], &loaded.tombstones[..]), (&all[..1], &all[1..]));
+        library.drop_tombstones(&[all[1].id]).unwrap();
         library.settle().unwrap();
         let loaded = library.load().unwrap();
-        assert_eq!((&loaded.downloads[..], loaded.doomed.len()), (&all[..1], 0));
+        assert_eq!((&loaded.downloads[..], loaded.tombstones.len()), (&all[..1], 0));
     }
 
     #[test]

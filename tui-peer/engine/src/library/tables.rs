@@ -8,8 +8,8 @@ use redb::{
     WriteTransaction,
 };
 
-use super::failure::Failure;
 use super::pending::{Change, Table};
+use super::redb_error::Failure;
 
 /// Format of the tables and of the records in them.
 pub(super) const SCHEMA: u32 = 1;
@@ -30,7 +30,8 @@ pub(super) const SHARE_FILES: TableDefinition<'_, &[u8], &[u8]> =
 pub(super) const DOWNLOADS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
     TableDefinition::new("downloads");
 /// Downloads that were removed together with their data, as long as that is not deleted.
-pub(super) const DOOMED: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("doomed");
+pub(super) const TOMBSTONES: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
+    TableDefinition::new("doomed");
 pub(super) const MANIFESTS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> =
     TableDefinition::new("manifests");
 /// Root and tree level → chunk hashes, 32 bytes each.
@@ -71,7 +72,7 @@ pub(super) fn prepare_tables(db: &Database) -> Result<(), Failure> {
     txn.open_table(SHARES)?;
     txn.open_table(SHARE_FILES)?;
     txn.open_table(DOWNLOADS)?;
-    txn.open_table(DOOMED)?;
+    txn.open_table(TOMBSTONES)?;
     txn.open_table(MANIFESTS)?;
     txn.open_table(TREES)?;
     txn.commit()?;
@@ -94,7 +95,7 @@ pub(super) fn apply(txn: &WriteTransaction, changes: &[Change]) -> Result<(), Fa
             }
             Table::Downloads => garbage |= ids(txn, DOWNLOADS, &changes)?,
             Table::Doomed => {
-                ids(txn, DOOMED, &changes)?;
+                ids(txn, TOMBSTONES, &changes)?;
             }
             Table::Manifests => new_only(txn, MANIFESTS, &changes)?,
             Table::Trees => new_only(txn, TREES, &changes)?,

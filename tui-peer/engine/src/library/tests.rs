@@ -14,8 +14,8 @@ use common::manifest::{Manifest, root_of};
 use common::merkle::{block_hashes, chunk_hash, file_root};
 use proptest::prelude::*;
 
-use super::hasher::reuse_nothing;
-use super::prepared::FolderParts;
+use super::hash::prepared::FolderParts;
+use super::hash::reuse_nothing;
 use super::verify::verify;
 use super::*;
 

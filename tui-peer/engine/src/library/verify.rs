@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::id::Hash;
 
 use super::error::ShareError;
-use super::hasher::{Progress, prepare, reuse_nothing};
-use super::prepared::Prepared;
+use super::hash::prepared::Prepared;
+use super::hash::work::{ReadError, Reader, Unit, for_units, units_of};
+use super::hash::{Progress, prepare, reuse_nothing};
 use super::scan::scan;
 use super::stat::Stat;
-use super::work::{ReadError, Reader, Unit, for_units, units_of};
 
 /// Hashes everything again and returns the numbers of the chunks that are not (or no longer) what
 /// `prepared` says, in order. A file that is missing, unreadable or too short costs the chunks that

@@ -14,20 +14,20 @@ impl Session {
     /// Downloads something; the answer, unless it comes later.
     pub(super) fn download(
         &mut self,
-        wish: Download,
+        request: Download,
         reply: oneshot::Sender<Answer>,
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
-        let Some(content) = self.contents.get(&wish.id) else {
-            return Some((self.download_new(wish), reply));
+        let Some(content) = self.contents.get(&request.id) else {
+            return Some((self.download_new(request), reply));
         };
         match &content.role {
-            Role::Share(share) if share.is_missed() => Some((self.fetch_again(wish), reply)),
-            Role::Share(share) => match wish.dir.clone().filter(|dir| !share.lies_in(dir)) {
-                Some(dir) => self.copy_to(wish, dir, reply),
+            Role::Share(share) if share.is_missed() => Some((self.fetch_again(request), reply)),
+            Role::Share(share) => match request.dir.clone().filter(|dir| !share.lies_in(dir)) {
+                Some(dir) => self.copy_to(request, dir, reply),
                 // Files that it does not have are named, also if it is complete.
-                None => Some((self.select(&wish.id, wish.files), reply)),
+                None => Some((self.select(&request.id, request.files), reply)),
             },
-            Role::Download(_) => self.change(wish, reply),
+            Role::Download(_) => self.change(request, reply),
         }
     }
 
@@ -35,10 +35,10 @@ impl Session {
     /// the folder that is asked for now.
     fn change(
         &mut self,
-        wish: Download,
+        request: Download,
         reply: oneshot::Sender<Answer>,
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
-        let Download { id, dir, files, .. } = wish;
+        let Download { id, dir, files, .. } = request;
         // What is not there is named, also if all that is there is wanted already.
         let files = match self.settled(&id, files) {
             Ok(files) => files,

@@ -92,7 +92,7 @@ impl Session {
             None => "for ever".to_owned(),
             Some(time) => format!("for {} min", time.as_secs().div_ceil(60)),
         };
-        let text = format!("{} is banned {for_how_long}, by you", self.net.who(&peer));
+        let text = format!("{} is banned {for_how_long}, by you", self.net.display_name(&peer));
         self.tell(Level::Info, Target::Net, text, What::Said);
         let until = time.and_then(|time| Instant::now().checked_add(time));
         self.note_ban(Ban { peer, why, until, by_user: true });
@@ -109,8 +109,8 @@ impl Session {
         if !was_banned {
             return Err(refuse(CommandErrorKind::NotFound, "that peer is not banned"));
         }
-        let text = format!("{} is no longer banned", self.net.who(peer));
-        self.say(Level::Info, Target::Net, text);
+        let text = format!("{} is no longer banned", self.net.display_name(peer));
+        self.log(Level::Info, Target::Net, text);
         Ok(Reply::Accepted)
     }
 

@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use super::altered::Looks;
+use super::changed::Looks;
 use super::failing::Failing;
-use super::verified::Verdicts;
+use super::verify::Verdicts;
 
 /// See the module. Each part is private to the file that it is of.
 pub(super) struct Checks {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 use common::membership::CLOCK_GAP_SECS;
 
 use super::Session;
+use crate::api::cause;
 use crate::api::event::{Level, Target, What};
-use crate::api::why;
 use swarm::event::Input;
 
 /// Clocks that differ by less over one look are only being adjusted. Also more than the second to which the
@@ -127,7 +127,7 @@ impl Gap {
 }
 
 impl Session {
-    pub(super) fn look_at_clocks(&mut self, now: Instant, wall: SystemTime) {
+    pub(super) fn check_clocks(&mut self, now: Instant, wall: SystemTime) {
         if self.clocks.is_due(now)
             && let Some(jump) = self.clocks.look(now, wall, system_up())
         {
@@ -142,13 +142,13 @@ impl Session {
         match jump {
             Jump::Back(by) => {
                 let text = format!("the clock was set back by {} s", by.as_secs());
-                self.say(Level::Info, Target::Net, text);
+                self.log(Level::Info, Target::Net, text);
             }
             // Whoever we are connected to did not notice; unless we are a virtual machine that stood still,
             // which is told by a tracker that does not answer.
             Jump::Ahead(by) => {
                 let text = format!("the clock was set ahead by {} s", by.as_secs());
-                self.say(Level::Info, Target::Net, text);
+                self.log(Level::Info, Target::Net, text);
                 if let Some(announcer) = &self.net.announcer {
                     announcer.announce_now();
                 }
@@ -156,7 +156,7 @@ impl Session {
             // Whoever we were connected to is gone or soon will be.
             Jump::Slept(by) => {
                 let text = format!("{} s passed at once: reconnecting", by.as_secs());
-                self.say(Level::Info, Target::Net, text);
+                self.log(Level::Info, Target::Net, text);
                 self.ours.gate.slept(by, now);
                 self.feed(Input::Woke);
                 if let Some(announcer) = &self.net.announcer {
@@ -171,13 +171,13 @@ impl Session {
         self.changed();
         match news {
             GapNews::Differ(ahead) => {
-                let text = format!("{}; transfers are not affected", why::clocks(ahead));
+                let text = format!("{}; transfers are not affected", cause::clocks(ahead));
                 let hint = "set whichever of the two is wrong (timedatectl set-ntp true)";
                 let what = What::Failed { id: None, code: "clock", hint: hint.to_owned() };
                 self.tell(Level::Warn, Target::Track, text, what);
             }
             GapNews::Agree => {
-                self.say(Level::Info, Target::Track, "the tracker's clock and ours agree again");
+                self.log(Level::Info, Target::Track, "the tracker's clock and ours agree again");
             }
         }
     }

@@ -22,7 +22,7 @@ impl Session {
             self.changed();
         }
         let moves = matches!(command, Command::Join { .. } | Command::Leave | Command::Rejoin)
-            || matches!(&command, Command::Download(wish) if self.is_part(&wish.id));
+            || matches!(&command, Command::Download(request) if self.is_part(&request.id));
         // What takes something away for good must not come back after a power cut once that was said.
         let lasts = matches!(
             command,
@@ -32,9 +32,9 @@ impl Session {
                 | Command::Unban { .. }
                 | Command::WatchFor { .. }
         );
-        let before = self.ledger.library().newest();
+        let before = self.write_queue.library().newest();
         if let Some((answer, reply)) = self.answer(command, reply) {
-            let noted = self.ledger.library().newest();
+            let noted = self.write_queue.library().newest();
             if lasts && answer.is_ok() && noted > before {
                 return self.answer_when_kept(noted, answer, reply);
             }
@@ -69,7 +69,7 @@ impl Session {
                 return None;
             }
             Command::Unshare { id } => self.unshare(&id),
-            Command::Download(wish) => return self.download(wish, reply),
+            Command::Download(request) => return self.download(request, reply),
             Command::Pause { id } => self.pause(&id),
             Command::Resume { id } => self.resume(&id),
             Command::Remove { id, delete_partial } => self.remove(&id, delete_partial),
@@ -164,7 +164,7 @@ impl Session {
         self.preferences.serving = on;
         let text =
             if on { "serving others again" } else { "serving paused: others get nothing from us" };
-        self.say(Level::Info, Target::Serve, text);
+        self.log(Level::Info, Target::Serve, text);
         Ok(Reply::Accepted)
     }
 

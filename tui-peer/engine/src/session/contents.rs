@@ -171,7 +171,7 @@ impl Contents {
 mod tests {
     use super::*;
     use crate::api::command::Selection;
-    use crate::library::{DownloadRecord, Wish};
+    use crate::library::{DownloadOptions, DownloadRecord};
 
     fn download(n: u8) -> Content {
         Content::download(DownloadRecord {
@@ -183,7 +183,7 @@ mod tests {
             paused: false,
             added_ms: 0,
             finished: None,
-            wish: Wish::default(),
+            options: DownloadOptions::default(),
         })
     }
 

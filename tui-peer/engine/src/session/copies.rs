@@ -18,9 +18,9 @@ use super::content::{Role, Share, bytes_of, disk_name};
 use super::done::Done;
 use super::helpers::Place;
 use super::moves::{Found, Question};
-use super::paths::usable;
+use super::path_lookups::usable;
 use super::selection::wanted_chunks;
-use super::verified::EARLIER_STATE;
+use super::verify::EARLIER_STATE;
 use super::{Session, refuse};
 use crate::api::command::{CommandError, CommandErrorKind, Download, Reply, Selection};
 use crate::api::event::{Level, NOT_COPIED, TAKEN, Target, What};
@@ -106,11 +106,11 @@ impl Session {
     /// Something that is here is asked for in `dir`; the answer comes when that was looked at.
     pub(super) fn copy_to(
         &mut self,
-        wish: Download,
+        request: Download,
         dir: PathBuf,
         reply: oneshot::Sender<Answer>,
     ) -> Option<(Answer, oneshot::Sender<Answer>)> {
-        let Download { id, files, .. } = wish;
+        let Download { id, files, .. } = request;
         let asked = self.settled(&id, files).and_then(|files| {
             let (places, name, size) = self.lies(&id)?;
             Ok((files, places, name, size))
@@ -191,7 +191,7 @@ impl Session {
         let (path, now) = (plan.target(), Instant::now());
         let size = bytes_of(&plan.spec.layout, &plan.wanted);
         let text = format!("copying {} ({size} bytes) to {}", self.shown_name(&id), path.display());
-        self.say(Level::Info, Target::Fetch, text);
+        self.log(Level::Info, Target::Fetch, text);
         let (done, cancel) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let copy = Copy { path, size, done, cancel, began: now, told: now };
         self.storage.copies.all.insert(id, copy);
@@ -321,7 +321,7 @@ impl Session {
             }
         }
         for (id, text) in said {
-            self.say(Level::Info, Target::Fetch, format!("{}: {text}", self.shown_name(&id)));
+            self.log(Level::Info, Target::Fetch, format!("{}: {text}", self.shown_name(&id)));
         }
     }
 }

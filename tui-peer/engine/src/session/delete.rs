@@ -38,7 +38,7 @@ impl Session {
         match self.may_delete(id) {
             Ok(path) if self.storage.deletions.going.len() < MAX_DELETING => {
                 self.storage.deletions.going.push(Deleting { id: *id, reply });
-                let (library, id) = (self.ledger.library().clone(), *id);
+                let (library, id) = (self.write_queue.library().clone(), *id);
                 self.background.on_path(path, move |path| {
                     let found = || -> Result<_, CommandError> {
                         let broken = |error: &dyn std::fmt::Display| {
@@ -168,7 +168,7 @@ impl Session {
             files(erased.files),
             erased.bytes
         );
-        self.say(Level::Info, Target::Disk, text);
+        self.log(Level::Info, Target::Disk, text);
         if let Some((path, error)) = &erased.failed {
             let kind = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => CommandErrorKind::Permission,

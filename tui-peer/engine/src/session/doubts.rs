@@ -72,7 +72,7 @@ impl Session {
                 "{}: {all} chunks on disk were compared, {right} of them are right",
                 self.shown_name(&id)
             );
-            self.say(Level::Info, Target::Fetch, text);
+            self.log(Level::Info, Target::Fetch, text);
         }
         if together {
             self.forget_moves(&id);

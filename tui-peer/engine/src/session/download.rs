@@ -75,7 +75,7 @@ impl Download {
         Self {
             phase: match &record {
                 record if record.paused => Phase::Paused,
-                record if record.wish.watch => Phase::Watching,
+                record if record.options.watch => Phase::Watching,
                 _ => Phase::Queued,
             },
             record,

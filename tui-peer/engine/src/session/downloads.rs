@@ -19,12 +19,12 @@ use super::download::{Existing, ManifestParts, Phase};
 use super::helpers::when_free;
 use super::moves::bring_along;
 use super::opened::{Files, Open};
-use super::paths::real_path;
+use super::path_lookups::real_path;
 use super::selection::wanted_chunks;
 use crate::api::command::{self, CommandError, Reply, Selection};
 use crate::api::event::{Level, Target};
 use crate::disk::{Buf, DiskError, Elsewhere, Opened, Partial, PartialSpec};
-use crate::library::{DownloadRecord, Wish};
+use crate::library::{DownloadOptions, DownloadRecord};
 use swarm::event::{ConnId, Input, Ready};
 
 /// A download as it was found on disk.
@@ -62,12 +62,15 @@ enum Outcome {
 
 impl Session {
     /// Begins a download of something that is not known yet.
-    pub(super) fn download_new(&mut self, wish: command::Download) -> Result<Reply, CommandError> {
+    pub(super) fn download_new(
+        &mut self,
+        request: command::Download,
+    ) -> Result<Reply, CommandError> {
         // What there is of it is not deleted after all.
-        let removed = self.take_removed(&wish.id);
+        let removed = self.take_removed(&request.id);
         self.background.close(removed);
-        let named = wish.dir.is_some();
-        let record = self.new_record(wish);
+        let named = request.dir.is_some();
+        let record = self.new_record(request);
         self.remember(&record);
         let id = record.id;
         let mut content = Content::download(record);
@@ -77,7 +80,7 @@ impl Session {
         });
         let what = if looks { "fetching the list of files" } else { "download started" };
         let text = format!("{what}: {}", content.shown);
-        self.say(Level::Info, Target::Fetch, text);
+        self.log(Level::Info, Target::Fetch, text);
         self.insert(content);
         if looks {
             // Somebody waits for it: it does not stand in line.
@@ -88,21 +91,21 @@ impl Session {
     }
 
     /// A download as the user asks for it, last in the queue.
-    pub(super) fn new_record(&self, wish: command::Download) -> DownloadRecord {
-        let row = self.net.row(&wish.id);
-        let name = wish.name.clone().or_else(|| row.map(|meta| meta.name.clone()));
+    pub(super) fn new_record(&self, request: command::Download) -> DownloadRecord {
+        let row = self.net.row(&request.id);
+        let name = request.name.clone().or_else(|| row.map(|meta| meta.name.clone()));
         let added_ms = unix_ms();
         DownloadRecord {
-            id: wish.id,
-            name: name.unwrap_or_else(|| wish.id.short()),
-            dir: wish.dir.unwrap_or_else(|| self.downloads_folder().to_path_buf()),
+            id: request.id,
+            name: name.unwrap_or_else(|| request.id.short()),
+            dir: request.dir.unwrap_or_else(|| self.downloads_folder().to_path_buf()),
             // Bound to the id, so whoever says so is right.
-            descriptor: row.map(|meta| meta.descriptor).filter(|d| d.id() == wish.id),
-            selection: wish.files,
+            descriptor: row.map(|meta| meta.descriptor).filter(|d| d.id() == request.id),
+            selection: request.files,
             paused: false,
             added_ms,
             finished: None,
-            wish: Wish { rank: self.last_rank(), ..Wish::default() },
+            options: DownloadOptions { rank: self.last_rank(), ..DownloadOptions::default() },
         }
     }
 
@@ -212,7 +215,7 @@ impl Session {
         let expected = content.descriptor;
         let Some(download) = content.as_download() else { return };
         let bytes = download.manifest.take().map_or_else(Vec::new, |parts| parts.bytes);
-        let library = self.ledger.library().clone();
+        let library = self.write_queue.library().clone();
         self.background.own(move || {
             let right = expected == Some(Manifest::descriptor_of(&bytes));
             let manifest = right.then(|| Manifest::parse(bytes).ok()).flatten();
@@ -299,7 +302,7 @@ impl Session {
             Existing::Some(path) => Some(Elsewhere::Lies(path.clone())),
             _ => None,
         };
-        let (library, from) = (self.ledger.library().clone(), self.storage.moves.from(&id));
+        let (library, from) = (self.write_queue.library().clone(), self.storage.moves.from(&id));
         let place = self.place_of(&id, &dir);
         self.background.run_at(place, dir, move |dir| {
             let manifest = manifest.as_deref();
@@ -354,7 +357,7 @@ impl Session {
         content.source = Some(partial);
         if let Some(note) = note {
             let text = format!("{}: {note}", content.shown);
-            self.say(Level::Warn, Target::Disk, text);
+            self.log(Level::Warn, Target::Disk, text);
         }
         if together {
             self.forget_moves(&id);
@@ -367,7 +370,7 @@ impl Session {
                 opened.found.count(),
                 opened.layout.chunks()
             );
-            self.say(Level::Info, Target::Fetch, text);
+            self.log(Level::Info, Target::Fetch, text);
         }
         let have = opened.found.clone();
         let (layout, hashes, doubted) = (opened.layout, opened.hashes, opened.doubted);
@@ -405,7 +408,7 @@ impl Session {
     }
 
     pub(super) fn remember(&mut self, record: &DownloadRecord) {
-        let noted = self.ledger.library().note_download(record);
+        let noted = self.write_queue.library().note_download(record);
         self.write_down(noted);
     }
 }

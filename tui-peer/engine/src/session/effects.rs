@@ -24,7 +24,7 @@ impl Session {
             }
             Output::Disconnect { conn, code, text } => {
                 if code != Code::Duplicate {
-                    self.say(Level::Debug, Target::Net, format!("closing a connection: {text}"));
+                    self.log(Level::Debug, Target::Net, format!("closing a connection: {text}"));
                 }
                 if let Some(conn) = self.conns.get_mut(&conn) {
                     conn.close(code, text);
@@ -64,8 +64,8 @@ impl Session {
             }
             Output::ManifestFetched { id, conn } => self.on_manifest(id, conn),
             Output::Stored { id, chunk } => {
-                if let Some(lens) = self.publisher.lens_of(&id) {
-                    lens.newest = Some(chunk);
+                if let Some(chunk_map) = self.publisher.chunk_map_of(&id) {
+                    chunk_map.newest = Some(chunk);
                 }
                 if let Some(announcer) = &self.net.announcer {
                     announcer.add_chunks(id, &[chunk]);
@@ -153,51 +153,56 @@ impl Session {
         let name = |id: &ContentId| self.shown_name(id);
         match notice {
             Notice::SourceJoined { id, peer, have } => {
-                let text = format!("{} joined ({have} chunks): {}", self.net.who(peer), name(id));
-                self.say(Level::Info, Target::Fetch, text);
+                let text =
+                    format!("{} joined ({have} chunks): {}", self.net.display_name(peer), name(id));
+                self.log(Level::Info, Target::Fetch, text);
             }
             Notice::SourceLeft { id, peer, requeued } => {
                 let text = format!(
                     "{} left, {requeued} requests go to others: {}",
-                    self.net.who(peer),
+                    self.net.display_name(peer),
                     name(id)
                 );
-                self.say(Level::Info, Target::Fetch, text);
+                self.log(Level::Info, Target::Fetch, text);
             }
             Notice::Snubbed { id, peer } => {
                 let text = format!(
                     "{} stopped delivering, its chunks are asked of others: {}",
-                    self.net.who(peer),
+                    self.net.display_name(peer),
                     name(id)
                 );
-                self.say(Level::Warn, Target::Fetch, text);
+                self.log(Level::Warn, Target::Fetch, text);
             }
             Notice::BadChunk { id, chunk, peer, strikes: (strike, of) } => {
-                let from =
-                    peer.as_ref().map_or("several peers".to_owned(), |peer| self.net.who(peer));
+                let from = peer
+                    .as_ref()
+                    .map_or("several peers".to_owned(), |peer| self.net.display_name(peer));
                 let text = format!(
                     "wrong hash: chunk {chunk} from {from}, fetched again ({strike} of {of} before a ban): {}",
                     name(id)
                 );
-                self.say(Level::Error, Target::Fetch, text);
+                self.log(Level::Error, Target::Fetch, text);
             }
             Notice::Banned { peer, why, .. } => {
-                let text = format!("{} is banned: {why}", self.net.who(peer));
+                let text = format!("{} is banned: {why}", self.net.display_name(peer));
                 self.tell(Level::Error, Target::Net, text, What::Banned { peer: *peer });
             }
             Notice::Unchoked { id, peer } => {
-                let text = format!("serving {}: {}", self.net.who(peer), name(id));
-                self.say(Level::Debug, Target::Serve, text);
+                let text = format!("serving {}: {}", self.net.display_name(peer), name(id));
+                self.log(Level::Debug, Target::Serve, text);
             }
             Notice::HasAll { id, peer, fetched } => {
-                let text = format!("{}: {} has all of it", name(id), self.net.who(peer));
+                let text = format!("{}: {} has all of it", name(id), self.net.display_name(peer));
                 let what = What::HasAll { id: *id, peer: *peer, fetched: *fetched };
                 self.tell(Level::Debug, Target::Serve, text, what);
             }
             Notice::Withdrew { id, peer } => {
-                let text =
-                    format!("{} no longer has some chunks: {}", self.net.who(peer), name(id));
-                self.say(Level::Debug, Target::Fetch, text);
+                let text = format!(
+                    "{} no longer has some chunks: {}",
+                    self.net.display_name(peer),
+                    name(id)
+                );
+                self.log(Level::Debug, Target::Fetch, text);
             }
         }
     }

@@ -18,13 +18,13 @@ use super::content::Role;
 use super::done::Done;
 use super::download::{Ends, Existing, Phase};
 use super::helpers::threads;
-use super::ledger::{hint, unkept_words};
 use super::opened::Files;
+use super::write_queue::{hint, unkept_words};
 use crate::api::command::Selection;
 use crate::api::event::{Level, Target, What};
 use crate::disk::holds_part;
-use crate::library::prepared::FolderParts;
-use crate::library::{LibraryError, Prepared, Progress, ShareError, Stat, hasher, prepare, scan};
+use crate::library::hash::prepared::FolderParts;
+use crate::library::{LibraryError, Prepared, Progress, ShareError, Stat, hash, prepare, scan};
 
 /// What is to be compared.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl Sought {
             return Ok(None);
         }
         let progress = Progress::default();
-        let mut prepared = prepare(&found, &hasher::reuse_nothing, threads(), &progress, cancel)?;
+        let mut prepared = prepare(&found, &hash::reuse_nothing, threads(), &progress, cancel)?;
         let Some(manifest) = &self.manifest else {
             // As if it had been put there just now.
             (prepared.name, prepared.path) = (self.name.clone(), path.to_path_buf());
@@ -141,7 +141,7 @@ impl Session {
             self.shown_name(&id),
             path.display()
         );
-        self.say(Level::Info, Target::Fetch, text);
+        self.log(Level::Info, Target::Fetch, text);
         self.background.reading(path, move |path| {
             let result = sought.compare(&path, &cancel).map(|same| same.map(Box::new));
             Done::new(move |session| {
@@ -169,7 +169,7 @@ impl Session {
                 download.existing = Existing::Nothing;
                 // As at the end of any download: nobody takes it away meanwhile.
                 download.phase = Phase::Finishing;
-                let library = self.ledger.library().clone();
+                let library = self.write_queue.library().clone();
                 self.changed();
                 return self.background.own(move || {
                     let remembered = library.put_finished(&prepared.record(false), &prepared);
@@ -185,7 +185,7 @@ impl Session {
                 format!("{shown}: {} cannot be compared: {error}", path.display())
             }
         };
-        self.say(Level::Info, Target::Fetch, text);
+        self.log(Level::Info, Target::Fetch, text);
         self.open(id);
     }
 

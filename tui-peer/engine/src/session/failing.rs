@@ -84,7 +84,7 @@ impl Session {
         if self.checks.failing.note(id, chunk, Instant::now()) {
             let text =
                 format!("{}: chunk {chunk} cannot be read; trying again", self.shown_name(&id));
-            self.say(Level::Warn, Target::Disk, text);
+            self.log(Level::Warn, Target::Disk, text);
         }
     }
 

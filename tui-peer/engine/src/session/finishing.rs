@@ -10,11 +10,11 @@ use super::Session;
 use super::content::{Role, Share, ShareState, bytes_of};
 use super::done::Done;
 use super::download::Phase;
-use super::ledger::{Unclosed, hint, unkept_words};
+use super::write_queue::{Unclosed, hint, unkept_words};
 use crate::api::command::CommandError;
 use crate::api::event::{Level, Target, What};
 use crate::disk::{DiskError, FileTree, FinishPlan, SharedFiles};
-use crate::library::prepared::FolderParts;
+use crate::library::hash::prepared::FolderParts;
 use crate::library::{LibraryError, Prepared};
 use swarm::event::Input;
 
@@ -41,7 +41,7 @@ impl Session {
         download.phase = Phase::Finishing;
         self.changed();
         let hashes = self.core.node().hashes(&id).map(<[_]>::to_vec).unwrap_or_default();
-        let library = self.ledger.library().clone();
+        let library = self.write_queue.library().clone();
         // What was taken over is deleted where it was.
         let place = self.place_of(&id, &dir);
         self.background.run(place, move || {
@@ -82,11 +82,11 @@ impl Session {
         if let Some(content) = self.forget(&id) {
             self.end_moves(&id, &content.name);
         }
-        let noted = self.ledger.library().note_removed(&id);
+        let noted = self.write_queue.library().note_removed(&id);
         self.write_down(noted);
         match path {
             Ok(path) => self.share_real(path, None),
-            Err(error) => self.say(Level::Error, Target::Share, error.message),
+            Err(error) => self.log(Level::Error, Target::Share, error.message),
         }
     }
 

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use common::id::ContentId;
 
 use super::Session;
+use super::chunk_map::{ChunkMap, Doing, Known, Link};
 use super::content::{Content, Role, ShareState};
 use super::download::{Download, Phase};
-use super::facts::{Direction, Meters, Of};
-use super::lens::{Doing, Known, Lens, Link};
+use super::measures::{Direction, Meters, Of};
 use crate::announcer::SourceInfo;
+use crate::api::cause::Cause;
 use crate::api::snapshot::{Flags, Focus, Holders, MAX_FLIGHTS, Sole, SourceRow, SourceState};
-use crate::api::why::Cause;
 use swarm::view::{ContentView, SourceView, SourceWord, Touched, sole_key};
 
 /// What is looked at, and what the core says of it if it has it.
@@ -36,20 +36,20 @@ impl Looked<'_> {
 impl Session {
     /// Chunks and sources of one content: exact if it is ours, else as the tracker says.
     pub(super) fn focus_view(&mut self, id: ContentId, meters: &mut Meters) -> Option<Focus> {
-        let mut lens = self.publisher.take_lens(id);
+        let mut chunk_map = self.publisher.take_chunk_map(id);
         let touched = self.core.touched(&id);
-        let focus = self.look_through(&mut lens, touched, meters);
-        self.publisher.put_lens(lens);
+        let focus = self.look_through(&mut chunk_map, touched, meters);
+        self.publisher.put_chunk_map(chunk_map);
         focus
     }
 
     fn look_through(
         &self,
-        lens: &mut Lens,
+        chunk_map: &mut ChunkMap,
         touched: Touched,
         meters: &mut Meters,
     ) -> Option<Focus> {
-        let id = lens.id;
+        let id = chunk_map.id;
         let view = self.core.node().content(&id, self.core.now());
         let (content, view) = (self.contents.get(&id), view.as_ref());
         let download = content.and_then(|content| match &content.role {
@@ -70,26 +70,26 @@ impl Session {
             found: download.map(|download| &download.found),
             others: self.others(&id, view),
         };
-        lens.update(&known, view, touched, self.publisher.published());
+        chunk_map.update(&known, view, touched, self.publisher.published());
         let sources = self.source_rows(&looked, &known.others, meters);
         let look = self.publisher.look();
-        let mut holders = lens.holders(look.holders, &known, view);
+        let mut holders = chunk_map.holders(look.holders, &known, view);
         if let Some(holders) = &mut holders {
             self.name_holders(holders);
         }
         Some(Focus {
             id,
-            chunks: lens.chunks.clone(),
+            chunks: chunk_map.chunks.clone(),
             chunk_len: layout.map_or(0, |layout| u64::from(layout.chunk_len())),
             flights: flights(view, looked.links(), &sources),
             sources,
-            newest: lens.newest,
-            sole: self.soles(lens, looked.links(), chunks),
-            left: lens.left.clone(),
+            newest: chunk_map.newest,
+            sole: self.soles(chunk_map, looked.links(), chunks),
+            left: chunk_map.left.clone(),
             added: download.map(|download| download.record.added_ms / 1000),
             causes: self.causes(&looked, meters),
             holders,
-            sent: lens.senders(look.senders, view.map(ContentView::senders)),
+            sent: chunk_map.senders(look.senders, view.map(ContentView::senders)),
         })
     }
 
@@ -172,7 +172,7 @@ impl Session {
     }
 
     /// Who alone has missing chunks.
-    fn soles(&self, lens: &Lens, links: &[SourceView], chunks: u32) -> Vec<Sole> {
+    fn soles(&self, chunk_map: &ChunkMap, links: &[SourceView], chunks: u32) -> Vec<Sole> {
         let link = |link: &SourceView| Link {
             key: sole_key(link.conn),
             peer: link.peer,
@@ -185,7 +185,7 @@ impl Session {
             chunks,
             connected: links.iter().any(|link| link.peer == peer),
         };
-        lens.soles(&links).into_iter().map(sole).collect()
+        chunk_map.soles(&links).into_iter().map(sole).collect()
     }
 
     /// Why a download does not get on faster.

@@ -22,7 +22,7 @@ use crate::api::command::{CommandError, CommandErrorKind, Reply, Selection};
 use crate::api::event::{Level, NO_SUCH_FILE, Target, What};
 use crate::api::snapshot::FolderEntry;
 use crate::disk::{DiskError, PartialSpec, reclaim};
-use crate::library::{self, Check, DownloadRecord, Library, Wish};
+use crate::library::{self, Check, DownloadOptions, DownloadRecord, Library};
 use swarm::event::Input;
 
 impl Session {
@@ -117,7 +117,7 @@ impl Session {
         }
         if ends {
             self.forget(id);
-            let noted = self.ledger.library().note_removed(id);
+            let noted = self.write_queue.library().note_removed(id);
             self.write_down(noted);
             self.start_queued();
         } else if record.selection != before {
@@ -162,10 +162,10 @@ impl Session {
             paused: false,
             added_ms: unix_ms(),
             finished: None,
-            wish: Wish {
+            options: DownloadOptions {
                 rank: self.last_rank(),
                 up: content.limit.as_ref().and_then(|limit| limit.rate()),
-                ..Wish::default()
+                ..DownloadOptions::default()
             },
         };
         let (have, shown) = (part.clone(), content.shown.clone());
@@ -189,8 +189,8 @@ impl Session {
         self.set_phase(id, Phase::Opening);
         self.changed();
         let text = format!("fetching more files of {shown}");
-        self.say(Level::Info, Target::Fetch, text);
-        let (library, id) = (self.ledger.library().clone(), *id);
+        self.log(Level::Info, Target::Fetch, text);
+        let (library, id) = (self.write_queue.library().clone(), *id);
         self.background.on_path(path, move |path| {
             let result = take_up(&library, &record, &spec, &path, &have, &hashes);
             Done::new(move |session| {
@@ -211,7 +211,7 @@ impl Session {
         let what = What::Failed { id: Some(id), code: "widen", hint };
         self.tell(Level::Error, Target::Disk, text, what);
         self.forget(&id);
-        let noted = self.ledger.library().note_removed(&id);
+        let noted = self.write_queue.library().note_removed(&id);
         self.write_down(noted);
         self.share_again(path);
     }

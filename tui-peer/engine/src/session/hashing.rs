@@ -13,7 +13,7 @@ use common::names::PathList;
 use super::Session;
 use super::done::Done;
 use super::helpers::threads;
-use super::ledger::{hint, unkept_words};
+use super::write_queue::{hint, unkept_words};
 use crate::api::event::{Level, Target, What, speaks_of};
 use crate::api::snapshot::raw_of;
 use crate::library::{
@@ -218,7 +218,8 @@ impl Session {
             unwatched: false,
             before: None,
         });
-        let (library, probe) = (self.ledger.library().clone(), self.background.probe().clone());
+        let (library, probe) =
+            (self.write_queue.library().clone(), self.background.probe().clone());
         self.background.reading(path, move |path| {
             probe.hashing(&path);
             let result = prepare(&library, &path, order, &progress, &cancel);
@@ -237,13 +238,13 @@ impl Session {
             Some(job) => (job.before, job.hashed) = (before, true),
             None => return self.hashed(Finished::ready(number, prepared, None)),
         }
-        match rows.map(|rows| self.ledger.library().note_share(rows)) {
+        match rows.map(|rows| self.write_queue.library().note_share(rows)) {
             Ok(Ok(change)) => self.when_kept(change, move |session, unkept| {
                 session.hashed(Finished::ready(number, prepared, unkept));
             }),
             // More waits than is kept: with the next commit, or not at all.
             Ok(Err(rows)) => {
-                let library = self.ledger.library().clone();
+                let library = self.write_queue.library().clone();
                 self.background.own(move || {
                     let result = library.put_rows(rows);
                     Done::new(move |session| session.on_remembered(number, prepared, result))
@@ -295,7 +296,7 @@ impl Session {
                     let hashes = job.progress.done.load(Ordering::Relaxed) / chunk * HASH_BYTES;
                     self.leave_behind(list + hashes);
                 }
-                self.look_soon(&id, &path);
+                self.check_soon(&id, &path);
                 if let Some(on) = job.watched {
                     self.watch_hashed(&path, on);
                 }
@@ -409,7 +410,7 @@ fn prepare(
         if let Some(record) = &known {
             found.leave_out(scope, record, &PathList::default())?;
         }
-        library::prepare(&found, &library::hasher::reuse_nothing, threads(), progress, cancel)
+        library::prepare(&found, &library::hash::reuse_nothing, threads(), progress, cancel)
     };
     if scope != Scope::All && known.as_ref().is_some_and(ShareRecord::is_doubted) {
         return Err(ShareError::Damaged { path: path.to_path_buf() });

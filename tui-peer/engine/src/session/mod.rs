@@ -5,11 +5,12 @@
 //! it holds up only what lies on it.
 
 mod again;
-mod altered;
 mod background;
 mod bans;
 mod blocked;
+mod changed;
 mod checks;
+mod chunk_map;
 mod clock;
 mod commands;
 mod content;
@@ -23,31 +24,28 @@ mod download;
 mod downloads;
 mod effects;
 mod existing;
-mod facts;
 mod failing;
 mod figures;
 mod finishing;
 mod focus;
 mod folder;
 mod folders;
+mod free_space;
 mod hashing;
 mod helpers;
-mod kept;
-mod ledger;
-mod lens;
+mod manifest_cache;
+mod measures;
 mod moves;
 mod network;
 mod opened;
 mod orphans;
-mod paths;
+mod path_lookups;
 mod peers;
+mod preferences;
 mod publisher;
 mod queue;
-mod recall;
 mod recheck;
 mod remembered;
-mod removed;
-mod room;
 mod selection;
 mod share_paths;
 mod shares;
@@ -56,13 +54,15 @@ mod start;
 mod stop;
 mod storage;
 mod telling;
+mod undo;
 mod unreached;
 mod uploads;
-mod verified;
+mod verify;
 mod view;
 mod volumes;
 mod watches;
 mod whereabouts;
+mod write_queue;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -78,14 +78,14 @@ use self::contents::Contents;
 use self::core::Core;
 use self::done::Done;
 use self::folders::Folders;
-use self::kept::Preferences;
-use self::ledger::Ledger;
 use self::network::Net;
 use self::peers::Conn;
+use self::preferences::Preferences;
 use self::publisher::Publisher;
 use self::sharing::Sharing;
 use self::stop::Stopping;
 use self::storage::Storage;
+use self::write_queue::WriteQueue;
 use super::announcer::TrackerEvent;
 use super::conn::{ConnEvent, Ours};
 use super::disk::{DiskEvent, Space};
@@ -113,7 +113,7 @@ pub(super) struct Session {
     config: EngineConfig,
     core: Core,
     background: Background,
-    ledger: Ledger,
+    write_queue: WriteQueue,
     net: Net,
     /// What all connections share.
     ours: Ours,
@@ -166,8 +166,8 @@ pub(super) trait Probe: Send + Sync {
     }
 
     /// How often shares are looked at.
-    fn look_every(&self) -> Duration {
-        altered::LOOK_EVERY
+    fn check_every(&self) -> Duration {
+        changed::CHECK_EVERY
     }
 
     /// Bytes that earlier states of folders may leave in the library.
@@ -265,9 +265,9 @@ impl Session {
     /// When there is something to do even if nothing happens.
     fn next_due(&self) -> Instant {
         let mut due = self.housekept + self.housekeeping_interval();
-        due = due.min(self.checks.looks.next_due(self.background.probe().look_every()));
+        due = due.min(self.checks.looks.next_due(self.background.probe().check_every()));
         let others = self.core.due().into_iter().chain(self.publisher.due());
-        let others = others.chain(self.checks.failing.next_due()).chain(self.ledger.due());
+        let others = others.chain(self.checks.failing.next_due()).chain(self.write_queue.due());
         let others = others.chain(self.sharing.telling.due(Instant::now()));
         let others = others.chain(self.folders.next_due()).chain(self.storage.due());
         others.fold(due, Instant::min)
@@ -286,7 +286,7 @@ impl Session {
         }
         if now >= self.housekept + self.housekeeping_interval() {
             self.housekept = now;
-            self.look_at_rooms();
+            self.check_free_space();
             self.rest_hung(now);
             self.retry_blocked(now);
             self.note_stuck(now);
@@ -297,15 +297,15 @@ impl Session {
                 self.changed();
             }
         }
-        self.look_at_shares(now);
-        self.look_at_folders(now);
+        self.check_shares(now);
+        self.check_folders(now);
         self.search_on(now);
         self.try_failing(now);
         self.end_slow_moves(now);
         self.tell_copies(now);
-        self.bury_removed(Some(now));
-        self.look_at_clocks(now, SystemTime::now());
-        self.look_at_ledger(now);
+        self.delete_removed(Some(now));
+        self.check_clocks(now, SystemTime::now());
+        self.check_write_queue(now);
         self.check_stopping(now);
         if self.publisher.due().is_some_and(|due| due <= now) {
             self.publish();
@@ -323,7 +323,7 @@ impl Session {
     }
 
     /// Says something in the log.
-    fn say(&self, level: Level, target: Target, text: impl Into<String>) {
+    fn log(&self, level: Level, target: Target, text: impl Into<String>) {
         self.tell(level, target, text, What::Said);
     }
 

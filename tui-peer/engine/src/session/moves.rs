@@ -19,12 +19,12 @@ use super::content::{Role, bytes_of, disk_name};
 use super::done::Done;
 use super::download::Phase;
 use super::helpers::Place;
-use super::paths::usable;
+use super::path_lookups::usable;
 use super::selection::merged;
 use super::{Session, refuse};
 use crate::api::command::{CommandError, CommandErrorKind, Selection};
 use crate::api::event::{Level, Target};
-use crate::api::plain::RawPath;
+use crate::api::serde_with::RawPath;
 use crate::disk::{self, DiskError, Elsewhere, Relocated, discard, holds_part, lack, relocate};
 use crate::library::Library;
 use swarm::event::Input;
@@ -293,7 +293,7 @@ impl Session {
             dir.display(),
             old.display()
         );
-        self.say(Level::Info, Target::Fetch, text);
+        self.log(Level::Info, Target::Fetch, text);
         let answer = self.resume(id);
         self.start_queued();
         answer

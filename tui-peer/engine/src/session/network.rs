@@ -23,7 +23,7 @@ use super::{Session, refuse};
 use crate::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target};
-use crate::api::snapshot::{Catalogue, NetState, who};
+use crate::api::snapshot::{Catalogue, NetState, display_name};
 use crate::host::{self, HostedTracker};
 
 /// Networks of which is kept that they let us in: more than anybody changes between in one run.
@@ -129,8 +129,8 @@ impl Net {
     }
 
     /// A peer as people know it: its own name, or the start of its key.
-    pub(super) fn who(&self, peer: &PeerId) -> String {
-        who(peer, self.nicks.get(peer).map_or("", |nick| nick))
+    pub(super) fn display_name(&self, peer: &PeerId) -> String {
+        display_name(peer, self.nicks.get(peer).map_or("", |nick| nick))
     }
 
     /// What the tracker said about a content.
@@ -255,7 +255,7 @@ impl Session {
         self.net.join = Some(join);
         self.net.state = NetState::Left;
         self.net.asking = asking;
-        self.say(Level::Info, Target::Track, "staying out of the network, as configured");
+        self.log(Level::Info, Target::Track, "staying out of the network, as configured");
     }
 
     pub(super) fn leave(&mut self) -> Result<Reply, CommandError> {
@@ -269,7 +269,7 @@ impl Session {
         self.net.latency_ms = None;
         self.ours.gate.close();
         self.disconnect_all(Code::ShuttingDown, "left the network");
-        self.say(Level::Info, Target::Track, "left the network; downloads rest, progress is kept");
+        self.log(Level::Info, Target::Track, "left the network; downloads rest, progress is kept");
         self.changed();
         Ok(Reply::Accepted)
     }
@@ -324,7 +324,7 @@ impl Session {
             Ok((tracker, join)) => {
                 self.net.hosted = Some((tracker, join.clone()));
                 let text = format!("tracker running here, at {}", join.address());
-                self.say(Level::Info, Target::Track, text);
+                self.log(Level::Info, Target::Track, text);
                 self.join(join.clone());
                 Ok(Reply::Hosting(join))
             }

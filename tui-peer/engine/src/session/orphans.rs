@@ -18,8 +18,8 @@ use super::clock::unix_ms;
 use super::content::Role;
 use super::done::Done;
 use crate::api::event::{Level, Target};
-use crate::api::plain::{RawPath, by_path};
-use crate::disk::{DiskError, Leftover, Search, bury};
+use crate::api::serde_with::{RawPath, by_path};
+use crate::disk::{DiskError, Leftover, Search, delete_leftover};
 
 /// Setting of the library that holds what is known, as JSON.
 const KEY: &str = "orphans";
@@ -28,7 +28,7 @@ const WAIT_DAYS: u32 = 14;
 /// Milliseconds of a day.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// A folder is looked at this often: a little more than a day, so that each look can count one.
-const LOOK_EVERY: Duration = Duration::from_secs(25 * 60 * 60);
+const CHECK_EVERY: Duration = Duration::from_secs(25 * 60 * 60);
 /// Nothing is looked at before the program has run so long: what was asked for at its start is known then.
 pub(super) const FIRST_AFTER: Duration = Duration::from_secs(60);
 /// Between two steps of a search, each of which is bounded.
@@ -154,7 +154,7 @@ impl Orphans {
 
     /// Whether a folder is to be searched now; it counts as being searched then.
     fn begin(&mut self, dir: &Path, now: Instant, first: Duration) -> bool {
-        let fresh = |at: &Instant| now.saturating_duration_since(*at) < LOOK_EVERY;
+        let fresh = |at: &Instant| now.saturating_duration_since(*at) < CHECK_EVERY;
         if now.saturating_duration_since(self.began) < first
             || self.going.len() >= MAX_SEARCHES
             || self.going.contains_key(dir)
@@ -211,7 +211,7 @@ type Step = std::io::Result<(Vec<Leftover>, Option<Search>)>;
 
 impl Session {
     /// A folder for downloads just told how much is free: it does not hang, and may be searched.
-    pub(super) fn look_for_orphans(&mut self, dir: &Path, now: Instant) {
+    pub(super) fn find_orphans(&mut self, dir: &Path, now: Instant) {
         let first = self.background.probe().orphans_after();
         if self.stopping.is_some() || !self.storage.orphans.begin(dir, now, first) {
             return;
@@ -240,7 +240,7 @@ impl Session {
             Ok(step) => step,
             Err(error) => {
                 let text = format!("{}: not searched for old parts: {error}", dir.display());
-                return self.say(Level::Debug, Target::Disk, text);
+                return self.log(Level::Debug, Target::Disk, text);
             }
         };
         for one in found {
@@ -255,7 +255,7 @@ impl Session {
         self.storage.orphans.end(&dir, &going.seen);
         if let Some(more @ 1..) = going.told.checked_sub(MAX_TOLD) {
             let text = format!("{}: {more} more old parts like these", dir.display());
-            self.say(Level::Warn, Target::Disk, text);
+            self.log(Level::Warn, Target::Disk, text);
         }
         self.write_orphans();
     }
@@ -277,7 +277,7 @@ impl Session {
         }
         let Some(days) = self.storage.orphans.note(&found, unix_ms()) else { return false };
         if days >= WAIT_DAYS {
-            self.bury_orphan(dir, found);
+            self.delete_orphan(dir, found);
             return false;
         }
         let Some(part) = &found.part else { return false };
@@ -292,20 +292,20 @@ impl Session {
                 part.display(),
                 show(&found.name)
             );
-            self.say(Level::Warn, Target::Disk, text);
+            self.log(Level::Warn, Target::Disk, text);
         }
         news
     }
 
     /// Deletes it beside the session; should somebody want it before that is done, it stays.
-    fn bury_orphan(&mut self, dir: &Path, found: Leftover) {
+    fn delete_orphan(&mut self, dir: &Path, found: Leftover) {
         if self.storage.orphans.buried.contains_key(&found.journal) {
             return;
         }
         let (me, wanted) = (self.core.me(), Arc::new(AtomicBool::new(false)));
         self.storage.orphans.buried.insert(found.journal.clone(), (found.id, wanted.clone()));
         self.background.on_path(dir.to_path_buf(), move |dir| {
-            let result = bury(&dir, &found, &me, &wanted);
+            let result = delete_leftover(&dir, &found, &me, &wanted);
             Done::new(move |session| session.on_buried(&found, result))
         });
     }
@@ -322,12 +322,12 @@ impl Session {
                         "{}: deleted, {bytes} bytes: nobody wanted it for {WAIT_DAYS} days",
                         path.display()
                     );
-                    self.say(Level::Info, Target::Disk, text);
+                    self.log(Level::Info, Target::Disk, text);
                 }
                 self.write_orphans();
             }
             // Tried again at the next look.
-            Err(error) => self.say(Level::Warn, Target::Disk, error.to_string()),
+            Err(error) => self.log(Level::Warn, Target::Disk, error.to_string()),
         }
     }
 
@@ -403,8 +403,8 @@ mod tests {
         let begun = (0..9).filter(|n| orphans.begin(&dir(*n), now, FIRST_AFTER)).count();
         assert_eq!(begun, MAX_SEARCHES);
         orphans.going.clear();
-        assert!(!orphans.begin(&dir(0), now + LOOK_EVERY / 2, FIRST_AFTER));
-        assert!(orphans.begin(&dir(0), now + LOOK_EVERY, FIRST_AFTER));
+        assert!(!orphans.begin(&dir(0), now + CHECK_EVERY / 2, FIRST_AFTER));
+        assert!(orphans.begin(&dir(0), now + CHECK_EVERY, FIRST_AFTER));
     }
 
     #[test]

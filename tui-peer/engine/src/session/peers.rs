@@ -111,7 +111,8 @@ impl Session {
             ConnEvent::Down { conn, why } => {
                 let Some(entry) = self.conns.remove(&conn) else { return };
                 if entry.greeted {
-                    let text = format!("{} disconnected: {why}", self.net.who(&entry.peer));
+                    let text =
+                        format!("{} disconnected: {why}", self.net.display_name(&entry.peer));
                     let what = What::Peer { peer: entry.peer, connected: false };
                     self.tell(Level::Debug, Target::Net, text, what);
                 }
@@ -123,7 +124,7 @@ impl Session {
 
     fn say_connected(&mut self, peer: PeerId, addr: SocketAddr) {
         self.net.failures.reached(&peer);
-        let text = format!("{} connected ({addr})", self.net.who(&peer));
+        let text = format!("{} connected ({addr})", self.net.display_name(&peer));
         let what = What::Peer { peer, connected: true };
         self.tell(Level::Debug, Target::Net, text, what);
     }
@@ -192,7 +193,7 @@ impl Session {
                     self.shown_name(&id),
                     lost.count()
                 );
-                self.say(Level::Error, Target::Disk, text);
+                self.log(Level::Error, Target::Disk, text);
                 self.feed(Input::ChunksLost { id, lost });
                 self.block(id, &error);
             }

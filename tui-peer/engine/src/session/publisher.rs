@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use common::id::ContentId;
 use tokio::sync::watch;
 
-use super::facts::Meters;
-use super::lens::Lens;
+use super::chunk_map::ChunkMap;
+use super::measures::Meters;
 use crate::api::event::Event;
-use crate::api::replay::EventSender;
+use crate::api::event_replay::EventSender;
 use crate::api::snapshot::{Look, Snapshot};
 
 /// Shortest time between two snapshots.
@@ -32,7 +32,7 @@ pub(super) struct Publisher {
     focus: Option<ContentId>,
     look: Look,
     /// Its chunks.
-    lens: Option<Lens>,
+    chunk_map: Option<ChunkMap>,
     meters: Meters,
 }
 
@@ -46,7 +46,7 @@ impl Publisher {
             pause: SNAPSHOT_EVERY,
             focus: None,
             look: Look::default(),
-            lens: None,
+            chunk_map: None,
             meters: Meters::default(),
         }
     }
@@ -92,7 +92,7 @@ impl Publisher {
     /// Sends a snapshot. `moving`: the next will show something else, whatever happens.
     pub(super) fn send(&mut self, snapshot: Snapshot, meters: Meters, moving: bool) {
         self.meters = meters;
-        self.dirty = moving || self.lens.as_ref().is_some_and(Lens::is_waiting);
+        self.dirty = moving || self.chunk_map.as_ref().is_some_and(ChunkMap::is_waiting);
         self.snapshots.send_replace(Arc::new(snapshot));
         let pause = self.published.elapsed() * SNAPSHOT_PART;
         self.pause = pause.clamp(SNAPSHOT_EVERY, SNAPSHOT_REST);
@@ -115,25 +115,25 @@ impl Publisher {
             return None;
         }
         self.focus = id;
-        self.lens.take().map(|lens| lens.id)
+        self.chunk_map.take().map(|chunk_map| chunk_map.id)
     }
 
-    pub(super) fn lens_mut(&mut self) -> Option<&mut Lens> {
-        self.lens.as_mut()
+    pub(super) fn chunk_map_mut(&mut self) -> Option<&mut ChunkMap> {
+        self.chunk_map.as_mut()
     }
 
     /// The chunks of a content, if somebody looks at it.
-    pub(super) fn lens_of(&mut self, id: &ContentId) -> Option<&mut Lens> {
-        self.lens.as_mut().filter(|lens| lens.id == *id)
+    pub(super) fn chunk_map_of(&mut self, id: &ContentId) -> Option<&mut ChunkMap> {
+        self.chunk_map.as_mut().filter(|chunk_map| chunk_map.id == *id)
     }
 
-    /// Takes them out, to bring them up to date; put back by [`Self::put_lens`].
-    pub(super) fn take_lens(&mut self, id: ContentId) -> Lens {
-        let known = self.lens.take().filter(|lens| lens.id == id);
-        known.unwrap_or_else(|| Lens::new(id))
+    /// Takes them out, to bring them up to date; put back by [`Self::put_chunk_map`].
+    pub(super) fn take_chunk_map(&mut self, id: ContentId) -> ChunkMap {
+        let known = self.chunk_map.take().filter(|chunk_map| chunk_map.id == id);
+        known.unwrap_or_else(|| ChunkMap::new(id))
     }
 
-    pub(super) fn put_lens(&mut self, lens: Lens) {
-        self.lens = Some(lens);
+    pub(super) fn put_chunk_map(&mut self, chunk_map: ChunkMap) {
+        self.chunk_map = Some(chunk_map);
     }
 }

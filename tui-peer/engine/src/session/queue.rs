@@ -38,9 +38,9 @@ impl Session {
             .downloads()
             .filter_map(|content| match &content.role {
                 Role::Download(download) => {
-                    let wish = &download.record.wish;
-                    let priority = std::cmp::Reverse(wish.priority);
-                    Some((priority, wish.rank, download.record.added_ms, content.id))
+                    let options = &download.record.options;
+                    let priority = std::cmp::Reverse(options.priority);
+                    Some((priority, options.rank, download.record.added_ms, content.id))
                 }
                 Role::Share(_) => None,
             })
@@ -52,7 +52,7 @@ impl Session {
     /// A place behind everything in the queue.
     pub(super) fn last_rank(&self) -> i64 {
         let ranks = self.contents.downloads().filter_map(|content| match &content.role {
-            Role::Download(download) => Some(download.record.wish.rank),
+            Role::Download(download) => Some(download.record.options.rank),
             Role::Share(_) => None,
         });
         let now = i64::try_from(unix_ms()).unwrap_or(0);
@@ -128,7 +128,7 @@ impl Session {
         }
         download.phase = Phase::Paused;
         download.record.paused = true;
-        download.record.wish.watch = false;
+        download.record.options.watch = false;
         let record = download.record.clone();
         self.remember(&record);
         self.feed(Input::PausedChanged { id: *id, paused: true });
@@ -156,7 +156,7 @@ impl Session {
         download.phase = Phase::Queued;
         // One that rests for want of room is tried every few seconds, and nothing else changes.
         let record = &mut download.record;
-        let other = std::mem::take(&mut record.paused) | std::mem::take(&mut record.wish.watch);
+        let other = std::mem::take(&mut record.paused) | std::mem::take(&mut record.options.watch);
         if other {
             let record = record.clone();
             self.remember(&record);
@@ -170,18 +170,18 @@ impl Session {
         priority: Priority,
     ) -> Result<Reply, CommandError> {
         let download = self.contents.download_of(id)?;
-        if download.record.wish.priority != priority {
-            download.record.wish.priority = priority;
-            self.wish_changed(id);
+        if download.record.options.priority != priority {
+            download.record.options.priority = priority;
+            self.options_changed(id);
         }
         Ok(Reply::Accepted)
     }
 
     pub(super) fn reorder(&mut self, id: &ContentId, to: Reorder) -> Result<Reply, CommandError> {
-        let priority = self.contents.download_of(id)?.record.wish.priority;
+        let priority = self.contents.download_of(id)?.record.options.priority;
         let mut order = self.line();
         let alike = |session: &mut Self, other: &ContentId| {
-            session.contents.download_of(other).is_ok_and(|d| d.record.wish.priority == priority)
+            session.contents.download_of(other).is_ok_and(|d| d.record.options.priority == priority)
         };
         // Those of a priority stand together.
         let first = order.iter().position(|other| alike(self, other)).unwrap_or(0);
@@ -207,9 +207,9 @@ impl Session {
         order.insert(there, moved);
         for (rank, id) in (0i64..).zip(&order) {
             if let Ok(download) = self.contents.download_of(id)
-                && download.record.wish.rank != rank
+                && download.record.options.rank != rank
             {
-                download.record.wish.rank = rank;
+                download.record.options.rank = rank;
                 let record = download.record.clone();
                 self.remember(&record);
             }
@@ -221,9 +221,9 @@ impl Session {
 
     pub(super) fn sequential(&mut self, id: &ContentId, on: bool) -> Result<Reply, CommandError> {
         let download = self.contents.download_of(id)?;
-        if download.record.wish.sequential != on {
-            download.record.wish.sequential = on;
-            self.wish_changed(id);
+        if download.record.options.sequential != on {
+            download.record.options.sequential = on;
+            self.options_changed(id);
         }
         Ok(Reply::Accepted)
     }
@@ -243,8 +243,8 @@ impl Session {
         })?;
         match &mut content.role {
             Role::Download(download) => {
-                (download.record.wish.up, download.record.wish.down) = (up, down);
-                self.wish_changed(id);
+                (download.record.options.up, download.record.options.down) = (up, down);
+                self.options_changed(id);
             }
             Role::Share(_) => self.keep_limit(id, up),
         }
@@ -265,7 +265,7 @@ impl Session {
     }
 
     /// Remembers what the user wishes for a download now, and acts on it.
-    fn wish_changed(&mut self, id: &ContentId) {
+    fn options_changed(&mut self, id: &ContentId) {
         let Ok(download) = self.contents.download_of(id) else { return };
         let record = download.record.clone();
         self.remember(&record);
@@ -277,11 +277,14 @@ impl Session {
     /// Tells the core what the user wishes for a content it knows.
     pub(super) fn tell_policy(&mut self, id: &ContentId) {
         let Ok(download) = self.contents.download_of(id) else { return };
-        let wish = download.record.wish;
-        let policy =
-            Policy { weight: wish.priority.weight(), sequential: wish.sequential, down: wish.down };
+        let options = download.record.options;
+        let policy = Policy {
+            weight: options.priority.weight(),
+            sequential: options.sequential,
+            down: options.down,
+        };
         self.feed(Input::PolicyChanged { id: *id, policy });
-        self.limit_up(id, wish.up);
+        self.limit_up(id, options.up);
     }
 
     /// Limits for all transfers together.
@@ -298,7 +301,7 @@ impl Session {
             rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{} KiB/s", rate / 1024))
         };
         let text = format!("limits: up {}, down {}", show(up), show(down));
-        self.say(Level::Info, Target::Net, text);
+        self.log(Level::Info, Target::Net, text);
         Ok(Reply::Accepted)
     }
 }

@@ -46,14 +46,14 @@ impl Session {
                 "{}: chunk {chunk} was damaged on disk and is fetched again; check the disk",
                 self.shown_name(&id)
             );
-            self.say(Level::Error, Target::Disk, text);
+            self.log(Level::Error, Target::Disk, text);
             return self.background.on_path(dir, move |_| {
                 let mut lost = ChunkSet::empty(partial.layout().chunks());
                 lost.insert(chunk);
                 let result = partial.distrust(&lost);
                 Done::new(move |session| {
                     if let Err(error) = result {
-                        session.say(Level::Warn, Target::Disk, error.to_string());
+                        session.log(Level::Warn, Target::Disk, error.to_string());
                     }
                     session.feed(Input::ChunksLost { id, lost });
                 })
@@ -63,7 +63,7 @@ impl Session {
             "{}: chunk {chunk} is damaged on disk and not served any more; verify the file",
             self.shown_name(&id)
         );
-        self.say(Level::Error, Target::Disk, text);
+        self.log(Level::Error, Target::Disk, text);
         self.feed(Input::ChunkDamaged { id, chunk });
         // Nobody takes us for somebody who has all of it.
         self.announce(&id);

@@ -101,7 +101,7 @@ impl Session {
         let path = self.config.state_dir.join(JOIN_FILE);
         if let Err(error) = host::write_private(&path, &join.to_string()) {
             let text = format!("could not remember the network in {}: {error}", path.display());
-            self.say(Level::Warn, Target::Track, text);
+            self.log(Level::Warn, Target::Track, text);
         }
     }
 }

@@ -13,13 +13,15 @@ use super::done::Done;
 use super::download::Phase;
 use super::hashing::Order;
 use super::helpers::Place;
-use super::ledger::unkept_words;
 use super::moves::NO_DOWNLOAD;
-use super::removed::Superseded;
+use super::undo::Superseded;
+use super::write_queue::unkept_words;
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target, What};
 use crate::disk::{FileTree, SharedFiles};
-use crate::library::{self, Check, Library, LibraryError, Prepared, Scope, ShareRecord, Wish};
+use crate::library::{
+    self, Check, DownloadOptions, Library, LibraryError, Prepared, Scope, ShareRecord,
+};
 use swarm::event::{Input, Ready};
 
 /// Remembered shares looked at by one thread before it reports. As many for each place in the queue of results may
@@ -92,7 +94,7 @@ impl Session {
         for (volume, paths) in by_volume {
             for some in in_parts(paths, RESTORED_AT_ONCE) {
                 let (library, probe) =
-                    (self.ledger.library().clone(), self.background.probe().clone());
+                    (self.write_queue.library().clone(), self.background.probe().clone());
                 self.background.run(Place::Volume(volume), move || {
                     let look = |path: PathBuf| match library.share(&path) {
                         Ok(record) => {
@@ -118,7 +120,7 @@ impl Session {
             Restored::Changed(record) => {
                 let shown = common::names::show(&record.name);
                 let text = format!("changed since it was hashed; hashed again: {shown}");
-                self.say(Level::Info, Target::Share, text);
+                self.log(Level::Info, Target::Share, text);
                 self.hash_restored(record);
             }
             Restored::Young(record) => {
@@ -126,7 +128,7 @@ impl Session {
                 let text = format!(
                     "hashed again to be sure (it was written just before it was shared): {shown}"
                 );
-                self.say(Level::Info, Target::Share, text);
+                self.log(Level::Info, Target::Share, text);
                 self.hash_restored(record);
             }
             Restored::Damaged(record) => {
@@ -199,7 +201,7 @@ impl Session {
             paused: true,
             added_ms: 0,
             finished: None,
-            wish: Wish::default(),
+            options: DownloadOptions::default(),
         });
         content.role = Role::Share(Share {
             paths: vec![record.path],
@@ -221,7 +223,9 @@ impl Session {
     /// Serves content that lies complete on our disk.
     pub(super) fn serve_prepared(&mut self, prepared: Prepared, downloaded: bool) {
         let id = prepared.id;
-        let Some((prepared, superseded)) = self.serve_beside(prepared, downloaded) else { return };
+        let Some((prepared, superseded)) = self.serve_in_background(prepared, downloaded) else {
+            return;
+        };
         let have = prepared.have();
         let tree =
             FileTree::new(prepared.layout.clone(), prepared.path.clone(), prepared.rel.clone());
@@ -273,7 +277,7 @@ impl Session {
 
     /// The same bytes may be here already: as a share, or as a download that is done by this, which is given back
     /// too. `None`: it is served as, or with, what was here.
-    fn serve_beside(
+    fn serve_in_background(
         &mut self,
         prepared: Prepared,
         downloaded: bool,
@@ -363,7 +367,7 @@ impl Session {
             None => return Err(super::refuse(CommandErrorKind::NotFound, "not shared here")),
         }
         if let Some(Content { role: Role::Share(share), shown, .. }) = self.forget(id) {
-            self.say(Level::Info, Target::Share, format!("no longer sharing {shown}"));
+            self.log(Level::Info, Target::Share, format!("no longer sharing {shown}"));
             // One that is just looked at again must not come back.
             share.paths.iter().for_each(|path| self.sharing.jobs.cancel(path));
             self.note_unshared(&share.paths);

@@ -23,21 +23,21 @@ use super::contents::Contents;
 use super::core::Core;
 use super::folders::Folders;
 use super::helpers::threads;
-use super::kept::Preferences;
-use super::ledger::Ledger;
 use super::network::Net;
+use super::preferences::Preferences;
 use super::publisher::Publisher;
 use super::sharing::Sharing;
 use super::storage::Storage;
 use super::whereabouts::Whereabouts;
+use super::write_queue::WriteQueue;
 use super::{Counters, DONE_QUEUE, NoProbe, Probe, Queues, Session};
+use crate::admission::Gate;
 use crate::api::config::{EngineConfig, OnStart, StartError};
 use crate::api::event::{Level, Target};
 use crate::api::handle::{self, EngineHandle};
 use crate::api::snapshot::{Me, Snapshot};
 use crate::conn::{ConnEvent, Ours, Traffic, listen};
 use crate::disk::{BufPool, Disk, DiskEvent};
-use crate::gate::Gate;
 use crate::library::{Library, LibraryError, Loaded, Opener, plain_opener};
 use crate::limiter::Limiter;
 use swarm::event::Input;
@@ -108,7 +108,7 @@ pub(super) async fn start_on(
         core: Core::new(node, me),
         background: Background::new(probe, done_tx),
         publisher: Publisher::new(parts.events, parts.snapshots),
-        ledger: Ledger::new(library),
+        write_queue: WriteQueue::new(library),
         net: Net::new(identity, listening, Whereabouts::load(&loaded.settings, now)),
         ours,
         conns: BTreeMap::new(),
@@ -125,7 +125,7 @@ pub(super) async fn start_on(
         config,
     };
     if let Some(text) = fallback {
-        session.say(Level::Warn, Target::Net, text);
+        session.log(Level::Warn, Target::Net, text);
     }
     session.hear_folders();
     if stale {
@@ -210,8 +210,8 @@ impl Session {
         }
         self.restore_shares(shared);
         self.restore_downloads(loaded.downloads);
-        self.restore_removals(loaded.doomed);
-        self.look_at_rooms();
+        self.restore_removals(loaded.tombstones);
+        self.check_free_space();
         self.publish();
     }
 }

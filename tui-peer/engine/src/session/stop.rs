@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::Session;
 use super::content::Content;
+use super::manifest_cache::save_hashes;
 use super::opened::HashRange;
-use super::recall::save_hashes;
-use super::removed::Removed;
+use super::undo::Removed;
 use crate::api::event::{Level, Target};
 use crate::api::handle::Stop;
 use crate::conn::ConnEvent;
@@ -50,7 +50,7 @@ impl Session {
         match how {
             Stop::No => {}
             Stop::Gracefully if self.stopping.is_none() => {
-                self.say(Level::Info, Target::Net, "stopping: finishing transfers in progress");
+                self.log(Level::Info, Target::Net, "stopping: finishing transfers in progress");
                 self.stopping = Some(Stopping { deadline: now + TRANSFERS });
                 let downloads: Vec<_> =
                     self.contents.downloads().map(|content| content.id).collect();
@@ -106,7 +106,7 @@ impl Session {
         self.publish();
         // Whoever starts again at once finds the library free, also of those who are about to open a download: the
         // last hand on it is ours, and closes it.
-        let library = Arc::clone(self.ledger.library());
+        let library = Arc::clone(self.write_queue.library());
         let until = Instant::now() + CLOSING;
         let closed = tokio::task::spawn_blocking(move || {
             drop(self);
@@ -150,14 +150,14 @@ impl Session {
         {
             out.remove(&number);
             deleted.extend(gone);
-            errors.into_iter().for_each(|error| self.say(Level::Error, Target::Disk, error));
+            errors.into_iter().for_each(|error| self.log(Level::Error, Target::Disk, error));
         }
         for dir in out.into_values() {
             let text = format!(
                 "{}: the disk does not answer; what was written there last is checked at the next start",
                 dir.display()
             );
-            self.say(Level::Error, Target::Disk, text);
+            self.log(Level::Error, Target::Disk, text);
         }
         deleted
     }
@@ -187,9 +187,9 @@ impl Session {
     }
 
     async fn finish_library(&mut self, deleted: Vec<ContentId>, until: Instant) {
-        let library = self.ledger.library().clone();
+        let library = self.write_queue.library().clone();
         let written = tokio::task::spawn_blocking(move || {
-            let settled = library.note_undoomed(&deleted).and_then(|_| library.settle());
+            let settled = library.drop_tombstones(&deleted).and_then(|_| library.settle());
             // Only now: until here a removal could be taken back. What is not removed now goes next time.
             let collected = settled.is_ok().then(|| library.collect_garbage().err()).flatten();
             (settled, collected)
@@ -198,14 +198,14 @@ impl Session {
             Ok(written) => {
                 let Ok((settled, collected)) = written else { return };
                 if let Some(error) = collected {
-                    self.say(Level::Error, Target::Disk, error.to_string());
+                    self.log(Level::Error, Target::Disk, error.to_string());
                 }
                 self.last_settled(settled);
             }
             Err(_) => {
                 let text =
                     "the state folder does not answer: what was decided last may be forgotten";
-                self.say(Level::Error, Target::Disk, text);
+                self.log(Level::Error, Target::Disk, text);
             }
         }
     }

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use super::copies::Copies;
 use super::delete::Deletions;
+use super::free_space::Rooms;
 use super::moves::Moves;
 use super::orphans::Orphans;
-use super::paths::ChosenFolders;
-use super::removed::Removals;
-use super::room::Rooms;
+use super::path_lookups::ChosenFolders;
+use super::undo::Removals;
 
 /// See the module. Each part is private to the file that it is of.
 pub(super) struct Storage {

@@ -4,11 +4,11 @@
 mod again;
 mod answers;
 mod folders;
-mod ledger;
+mod free_space;
 mod orphans;
-mod room;
-mod verified;
+mod verify;
 mod volumes;
+mod write_queue;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ use common::id::ContentId;
 use tokio::sync::watch;
 
 use super::Probe;
-use super::altered::LOOK_EVERY;
+use super::changed::CHECK_EVERY;
 use super::orphans::FIRST_AFTER;
 use super::start::start_with;
 use crate::api::command::{Command, CommandError, Download, Reply, Selection};
@@ -53,7 +53,7 @@ struct Hang {
 
 impl Hang {
     fn new() -> Arc<Self> {
-        Self::looking_every(LOOK_EVERY)
+        Self::looking_every(CHECK_EVERY)
     }
 
     fn looking_every(every: Duration) -> Arc<Self> {
@@ -111,7 +111,7 @@ impl Probe for Hang {
         volume.as_ref().filter(|volume| path.starts_with(volume)).map(|_| u64::MAX)
     }
 
-    fn look_every(&self) -> Duration {
+    fn check_every(&self) -> Duration {
         self.every
     }
 
@@ -212,7 +212,7 @@ async fn share(engine: &EngineHandle, path: &Path) -> ContentId {
     engine.snapshot().transfers.iter().find(is).unwrap().id
 }
 
-fn wish(id: ContentId, dir: Option<&Path>) -> Command {
+fn request(id: ContentId, dir: Option<&Path>) -> Command {
     let dir = dir.map(Path::to_path_buf);
     Command::Download(Download { id, name: None, dir, files: Selection::All })
 }
@@ -248,19 +248,19 @@ async fn a_download_folder_that_hangs_holds_up_nothing_else() {
     let slow = temp.path().join("peer/d");
     hang.hang(&slow);
     let peer = joined(temp.path(), &seed, &hang).await;
-    ok(&peer, wish(first, None)).await;
+    ok(&peer, request(first, None)).await;
     // How much is free there, and what of the download is there already.
     hang.until_held(2).await;
     until(&peer, "it is looked for", |s| state(s, first) == Some(TransferState::Checking)).await;
     assert_eq!(peer.snapshot().me.disk_free, None);
 
     ok(&peer, Command::Limits { up: None, down: Some(8 << 20) }).await;
-    ok(&peer, wish(second, Some(&temp.path().join("fast")))).await;
+    ok(&peer, request(second, Some(&temp.path().join("fast")))).await;
     until(&peer, "the other one", is_here(second)).await;
     assert_eq!(std::fs::read(temp.path().join("fast/300001.bin")).unwrap().len(), 300_001);
     let third = share(&peer, &file(temp.path(), 300_002)).await;
     until(&seed, "it serves", |s| s.catalogue.rows.iter().any(|row| row.id == third)).await;
-    ok(&seed, wish(third, None)).await;
+    ok(&seed, request(third, None)).await;
     until(&seed, "from it", is_here(third)).await;
     ok(&peer, Command::Pause { id: first }).await;
     ok(&peer, Command::Resume { id: first }).await;
@@ -284,10 +284,10 @@ async fn a_download_begun_anew_elsewhere_stays_there_when_its_first_folder_answe
     let (slow, fast) = (temp.path().join("slow"), temp.path().join("fast"));
     std::fs::create_dir(&slow).unwrap();
     hang.hang(&slow);
-    ok(&peer, wish(id, Some(&slow))).await;
+    ok(&peer, request(id, Some(&slow))).await;
     hang.until_held(1).await;
     ok(&peer, Command::Remove { id, delete_partial: true }).await;
-    ok(&peer, wish(id, Some(&fast))).await;
+    ok(&peer, request(id, Some(&fast))).await;
     until(&peer, "it is open", |s| state(s, id) == Some(TransferState::Getting)).await;
     hang.free();
     until(&peer, "all of it", is_here(id)).await;
@@ -314,7 +314,7 @@ async fn a_download_ends_though_its_journal_and_its_free_space_hang() {
     let peer = joined(temp.path(), &seed, &hang).await;
     let dir = temp.path().join("other");
     ok(&peer, Command::Limits { up: None, down: Some(1 << 20) }).await;
-    ok(&peer, wish(id, Some(&dir))).await;
+    ok(&peer, request(id, Some(&dir))).await;
     until(&peer, "it is open", |s| state(s, id) == Some(TransferState::Getting)).await;
     hang.hang(&dir);
     hang.until_held(1).await;
@@ -407,7 +407,7 @@ async fn what_is_downloaded_while_its_folder_is_looked_at_goes_there_or_where_it
     hang.hang(&good);
     let chosen = call(&peer, Command::Downloads { dir: good.clone() });
     hang.until_held(1).await;
-    ok(&peer, wish(first, None)).await;
+    ok(&peer, request(first, None)).await;
     until(&peer, "it waits", |s| state(s, first) == Some(TransferState::Checking)).await;
     hang.free();
     assert!(chosen.await.unwrap().is_ok());
@@ -418,7 +418,7 @@ async fn what_is_downloaded_while_its_folder_is_looked_at_goes_there_or_where_it
     hang.hang(&bad);
     let chosen = call(&peer, Command::Downloads { dir: bad });
     hang.until_held(2).await;
-    ok(&peer, wish(second, None)).await;
+    ok(&peer, request(second, None)).await;
     until(&peer, "it waits", |s| state(s, second) == Some(TransferState::Checking)).await;
     hang.free();
     assert!(chosen.await.unwrap().unwrap_err().message.contains("downloads go where they went"));

@@ -76,8 +76,8 @@ impl Session {
 
     /// Tells of a peer that could not be reached, in the log and where it is waited for.
     pub(super) fn note_unreached(&mut self, peer: PeerId, why: &str) {
-        let text = format!("could not reach {}: {why}", self.net.who(&peer));
-        self.say(Level::Debug, Target::Net, text);
+        let text = format!("could not reach {}: {why}", self.net.display_name(&peer));
+        self.log(Level::Debug, Target::Net, text);
         self.net.failures.failed(peer, show(why));
         let waits = |(id, sources): (&ContentId, &std::collections::HashMap<PeerId, _>)| {
             sources.contains_key(&peer).then_some(*id)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Session;
-use super::facts::{Direction, Meters, Of};
+use super::measures::{Direction, Meters, Of};
 use crate::api::snapshot::{PeerRow, Take, Upload, Uploads};
 use swarm::event::ConnId;
 

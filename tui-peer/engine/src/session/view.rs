@@ -10,13 +10,13 @@ use common::names::show;
 
 use super::content::{Content, Role, Share, ShareState, bytes_of};
 use super::download::{Download, Phase};
-use super::facts::{Direction, Meters, Of};
+use super::measures::{Direction, Meters, Of};
 use super::network::Met;
 use super::{Session, Totals};
+use crate::api::cause::Cause;
 use crate::api::snapshot::{
     self, Me, Network, Plan, Rows, Snapshot, Transfer, TransferState, raw_of,
 };
-use crate::api::why::Cause;
 use swarm::view::ContentView;
 
 /// Folders of the same bytes of which it is told what came into them: of more copies nobody reads all.
@@ -244,7 +244,7 @@ impl Session {
     }
 
     fn plan(&self, download: &Download) -> Plan {
-        let wish = &download.record.wish;
+        let options = &download.record.options;
         let why = match &download.phase {
             Phase::Queued => format!("{} run at once", self.config.max_active),
             Phase::Watching => "starts when somebody has it".to_owned(),
@@ -253,10 +253,10 @@ impl Session {
             _ => String::new(),
         };
         Plan {
-            priority: wish.priority,
-            sequential: wish.sequential,
-            up: wish.up,
-            down: wish.down,
+            priority: options.priority,
+            sequential: options.sequential,
+            up: options.up,
+            down: options.down,
             watch: download.phase == Phase::Watching,
             why,
             ..Plan::default()

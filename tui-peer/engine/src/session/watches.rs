@@ -40,19 +40,20 @@ impl Session {
             return invalid("somebody has it: download it");
         }
         if !self.contents.contains_key(id) {
-            let wish = command::Download { id: *id, name: None, dir: None, files: Selection::All };
-            let record = self.new_record(wish);
+            let request =
+                command::Download { id: *id, name: None, dir: None, files: Selection::All };
+            let record = self.new_record(request);
             self.insert(Content::download(record));
         }
         let download = self.contents.download_of(id)?;
-        download.record.wish.watch = true;
+        download.record.options.watch = true;
         download.record.paused = false;
         download.phase = Phase::Watching;
         let record = download.record.clone();
         self.remember(&record);
         self.feed(swarm::event::Input::PausedChanged { id: *id, paused: true });
         let text = format!("starts when somebody has it: {}", self.shown_name(id));
-        self.say(Level::Info, Target::Fetch, text);
+        self.log(Level::Info, Target::Fetch, text);
         if let Some(announcer) = &self.net.announcer {
             announcer.locate(*id);
         }
@@ -108,7 +109,7 @@ impl Session {
         for id in ids {
             if self.is_offered(&id) {
                 let text = format!("somebody has it now, downloading: {}", self.shown_name(&id));
-                self.say(Level::Info, Target::Fetch, text);
+                self.log(Level::Info, Target::Fetch, text);
                 self.try_again(&id);
             }
         }
@@ -117,12 +118,12 @@ impl Session {
             self.preferences.kept.watches.retain(|other| *other != words);
             self.write_kept();
             let text = format!("\"{words}\" has appeared; downloading it");
-            self.say(Level::Info, Target::Fetch, text);
-            let wish = command::Download { id, name: None, dir: None, files: Selection::All };
+            self.log(Level::Info, Target::Fetch, text);
+            let request = command::Download { id, name: None, dir: None, files: Selection::All };
             // Without a folder the answer comes at once, and nobody waits for it.
             let (reply, _) = tokio::sync::oneshot::channel();
-            if let Some((Err(error), _)) = self.download(wish, reply) {
-                self.say(Level::Error, Target::Fetch, error.message);
+            if let Some((Err(error), _)) = self.download(request, reply) {
+                self.log(Level::Error, Target::Fetch, error.message);
             }
         }
     }

@@ -79,7 +79,7 @@ impl Session {
         if !sources.is_empty() {
             let text =
                 format!("{}: trying {} sources known before", self.shown_name(id), sources.len());
-            self.say(Level::Debug, Target::Fetch, text);
+            self.log(Level::Debug, Target::Fetch, text);
             self.core.set_links(&self.ours.links.now());
             self.feed(Input::SourcesFound { id: *id, sources });
         }

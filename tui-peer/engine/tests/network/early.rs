@@ -174,8 +174,8 @@ async fn begin_with(
     let engine = peer(dir, "fetcher", join).await;
     // What it is called, and what it is, the tracker says: nobody waits for the catalogue.
     let id = source.descriptor.id();
-    let wish = Download { id, name: None, dir: None, files };
-    engine.call(Command::Download(wish)).await.unwrap();
+    let request = Download { id, name: None, dir: None, files };
+    engine.call(Command::Download(request)).await.unwrap();
     engine
 }
 

@@ -7,7 +7,7 @@ use common::id::PeerId;
 use super::step::{About, Refused, Step};
 use crate::find::{Candidate, Miss, SHORTEST_ID};
 use engine::api::command::Command;
-use engine::api::snapshot::{Snapshot, who};
+use engine::api::snapshot::{Snapshot, display_name};
 
 /// A peer that is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) fn ban(
         command: Command::Ban { peer, time },
         event: "banned",
         more: vec![("minutes", minutes.into())],
-        said: format!("banned {how_long}: {}", who(&peer, &nick)),
+        said: format!("banned {how_long}: {}", display_name(&peer, &nick)),
         about: About::Peer { peer, nick },
     };
     let (none, hint) =
@@ -44,7 +44,7 @@ pub(super) fn unban(what: &[String], snapshot: &Snapshot) -> Vec<Result<Step, Bo
         command: Command::Unban { peer },
         event: "unbanned",
         more: Vec::new(),
-        said: format!("no longer banned: {}", who(&peer, &nick)),
+        said: format!("no longer banned: {}", display_name(&peer, &nick)),
         about: About::Peer { peer, nick },
     };
     let (none, hint) = ("nobody banned", "tui-peer unban lists the bans");

@@ -7,9 +7,9 @@ use super::{Model, Tone};
 use crate::action::Action;
 use crate::format;
 use crate::layout::{Class, class};
+use engine::api::cause;
 use engine::api::event::What;
 use engine::api::snapshot::{BanRow, NetState, Transfer, TransferState};
-use engine::api::why;
 
 /// Lowest terminal that gives a row to it; the header and the rows say the same in short.
 const MIN_HEIGHT: u16 = 20;
@@ -164,7 +164,7 @@ fn urgent(model: &Model) -> Vec<(Tone, String)> {
         NetState::NoNetwork | NetState::Connecting | NetState::On => {}
     }
     if let Some(ahead) = snap.network.clock_ahead_s {
-        let text = format!("! {} {dot} set whichever is wrong", why::clocks(ahead));
+        let text = format!("! {} {dot} set whichever is wrong", cause::clocks(ahead));
         out.push((Tone::Warn, text));
     }
     out

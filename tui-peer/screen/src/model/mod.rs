@@ -24,7 +24,7 @@ use super::heatmap::Map;
 use super::keymap::{Key, Keymap};
 use super::layout::{Areas, Wish};
 use super::theme::Theme;
-use engine::api::chunks::Chunks;
+use engine::api::chunk_states::Chunks;
 use engine::api::snapshot::{Catalogue, Look, NetState, Snapshot};
 
 pub use super::tone::{Line, Tone};

@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::keymap::Keymap;
-use engine::api::why::Cause;
+use engine::api::cause::Cause;
 
 /// A cause in a sentence. `rate` writes bytes per second as the reader wants them.
 pub fn sentence(cause: &Cause, rate: impl Fn(f64) -> String, keymap: &Keymap) -> String {
@@ -87,7 +87,7 @@ fn vanished(keymap: &Keymap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::api::why::one_of_each;
+    use engine::api::cause::one_of_each;
     use settings::Binding;
 
     #[test]

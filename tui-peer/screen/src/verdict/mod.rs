@@ -15,10 +15,10 @@ use super::format::{self, percent, plural};
 use super::heatmap::Counts;
 use super::keymap::Keymap;
 use super::tone::{Line, Tone};
+use engine::api::cause::Cause;
 use engine::api::snapshot::{
     CatalogueRow, Focus, FolderNews, Sole, SourceRow, Transfer, TransferState,
 };
-use engine::api::why::Cause;
 
 pub use cause::sentence;
 pub use why::why;
@@ -407,7 +407,7 @@ mod tests {
     use common::id::{ContentId, PeerId};
 
     use super::*;
-    use engine::api::chunks::Chunks;
+    use engine::api::chunk_states::Chunks;
     use engine::api::snapshot::{ChunkState, Departed};
 
     fn transfer(state: TransferState) -> Transfer {

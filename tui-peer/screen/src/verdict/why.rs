@@ -4,8 +4,8 @@ use super::{Case, chunks, copies_word, sentence, source_name, tone, verdict};
 use crate::action::Action;
 use crate::format::{self, plural};
 use crate::tone::{Line, Tone};
+use engine::api::cause::Cause;
 use engine::api::snapshot::{SourceRow, SourceState, TransferState};
-use engine::api::why::Cause;
 
 /// The long answer to "why is this slow or stuck?".
 pub fn why(case: &Case<'_>) -> Vec<Line> {

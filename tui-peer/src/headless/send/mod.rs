@@ -307,7 +307,7 @@ fn hear(
         tell(&done, receivers.chunks(), out);
         if to > 1 {
             let n = receivers.done().len();
-            out.always(&format!("{} has all of it ({n} of {to})", done.who()));
+            out.always(&format!("{} has all of it ({n} of {to})", done.display_name()));
         }
     }
 }
@@ -344,7 +344,7 @@ fn words(all: &[Sent], size: u64, done: &[&Receiver], took: Duration) -> String 
         many => format!("{} things", many.len()),
     };
     let who = match done {
-        [only] => only.who(),
+        [only] => only.display_name(),
         many => format!("{} receivers", many.len()),
     };
     let size = bytes(size as f64);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use common::id::{ContentId, PeerId};
 
 use crate::headless::output::Row;
-use engine::api::snapshot::{Snapshot, who};
+use engine::api::snapshot::{Snapshot, display_name};
 
 /// Receivers kept at once; more than that, and those that went away with nothing are forgotten first.
 const MAX_RECEIVERS: usize = 4096;
@@ -123,7 +123,7 @@ impl Receivers {
             let done = u64::try_from(done).unwrap_or(u64::MAX);
             let (left, rate) = (self.size.saturating_sub(done) as f64, receiver.rate);
             let eta_s = (rate >= 1.0).then(|| (left / rate).ceil() as u64);
-            let label = receiver.who();
+            let label = receiver.display_name();
             Row { label, done, total: self.size, rate, eta_s, ..Row::default() }
         };
         busy.into_iter().map(row).collect()
@@ -171,8 +171,8 @@ impl Receivers {
 
 impl Receiver {
     /// For people.
-    pub(super) fn who(&self) -> String {
-        who(&self.peer, &self.nick)
+    pub(super) fn display_name(&self) -> String {
+        display_name(&self.peer, &self.nick)
     }
 }
 

@@ -159,13 +159,13 @@ fn check(node: &Node) {
         let least = missing.iter().min().copied();
         let more = missing.iter().filter(|n| Some(**n) > least).count() as f32;
         let copies = least.map(|least| f32::from(least) + more / missing.len() as f32);
-        let (none, counted) = body.census.scarcity(body.seeds);
+        let (none, counted) = body.stats.scarcity(body.seeds);
         assert_eq!(none as usize, missing.iter().filter(|n| **n == 0).count());
         assert!((counted.unwrap_or(-1.0) - copies.unwrap_or(-1.0)).abs() < 1e-4);
         for (at, link) in &content.links {
             let Has::Some(set) = &link.has else { continue };
             for chunk in set.iter().filter(|c| availability[*c as usize] == 1) {
-                assert_eq!(body.census.sole(chunk), super::census::key(*at));
+                assert_eq!(body.stats.sole(chunk), super::availability_stats::key(*at));
             }
         }
         let here = (0..body.layout.chunks())

@@ -1,8 +1,8 @@
 //! The end of a download: the last chunks, where large ones come of many sources that are slow.
 
-use super::matter::Matter;
 use super::network::Network;
 use super::outcome::Outcome;
+use super::payload::Payload;
 use super::spec::{MIB, Spec, UNIT, crowd, mixed};
 use super::{bound, config, finish};
 
@@ -11,10 +11,10 @@ const SIZE: u64 = 8192 * MIB;
 const CHUNK: u64 = 4 * MIB;
 
 fn fetch(chunks: u32, specs: &[Spec], seed: u64) -> (Outcome, f64) {
-    let matter = Matter::file(SIZE).first(chunks);
-    assert_eq!(u64::from(matter.layout.chunk_len()), CHUNK);
+    let payload = Payload::file(SIZE).first(chunks);
+    assert_eq!(u64::from(payload.layout.chunk_len()), CHUNK);
     let least = bound(u64::from(chunks) * CHUNK, specs);
-    finish(Network::new(matter, specs, &config(), seed), least, seed)
+    finish(Network::new(payload, specs, &config(), seed), least, seed)
 }
 
 /// Each of many equally slow sources left the last chunk to the others.

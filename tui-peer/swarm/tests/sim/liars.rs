@@ -7,9 +7,9 @@ use common::wire::Code;
 use swarm::NodeConfig;
 
 use super::config;
-use super::matter::Matter;
 use super::network::Network;
 use super::outcome::Outcome;
+use super::payload::Payload;
 use super::spec::{MIB, Manner, Spec, UNIT};
 
 /// A mobile link, in bytes per second.
@@ -46,12 +46,12 @@ impl Load {
 
     /// One peer fetches from these sources; the outcome after `limit` seconds at the latest.
     fn fetch(self, sources: &[Spec], limit: f64, seed: u64) -> Outcome {
-        let matter = Matter::file(self.chunk * 2048).first(self.chunks);
-        assert_eq!(u64::from(matter.layout.chunk_len()), self.chunk);
+        let payload = Payload::file(self.chunk * 2048).first(self.chunks);
+        assert_eq!(u64::from(payload.layout.chunk_len()), self.chunk);
         let mut specs = vec![Spec::new(UNIT, UNIT * 1000.0, false)];
         specs.extend_from_slice(sources);
         let cfg = NodeConfig { budget: self.budget, ..config() };
-        Network::new(matter, &specs, &cfg, seed).run(Duration::from_secs_f64(limit))
+        Network::new(payload, &specs, &cfg, seed).run(Duration::from_secs_f64(limit))
     }
 
     /// Seconds that honest sources need alone.

@@ -11,9 +11,9 @@ mod ending;
 mod liars;
 mod links;
 mod many;
-mod matter;
 mod network;
 mod outcome;
+mod payload;
 mod repeat;
 mod scenarios;
 mod shaped;
@@ -26,14 +26,14 @@ mod table;
 
 use std::time::Duration;
 
-use matter::Matter;
 use network::Network;
 use outcome::Outcome;
+use payload::Payload;
 use spec::{Spec, bound};
 use swarm::NodeConfig;
 
 fn network(size: u64, specs: &[Spec], seed: u64) -> Network {
-    Network::new(Matter::file(size), specs, &config(), seed)
+    Network::new(Payload::file(size), specs, &config(), seed)
 }
 
 /// The defaults, but for what `SIM_CFG` says: `slots=8 depth_ms=200`. What changing a number does.

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::config;
-use super::matter::Matter;
 use super::network::Network;
+use super::payload::Payload;
 use super::spec::{MIB, Spec, UNIT};
 
 /// Seconds that one peer needs for these files from one source at 100 MB/s, so many at once.
 fn seconds(sizes: impl IntoIterator<Item = u64>, active: usize, seed: u64) -> f64 {
     let rate = 10.0 * UNIT;
     let specs = [Spec::new(rate, rate, true), Spec::new(rate, rate, false)];
-    let mut matters = sizes.into_iter().map(Matter::file);
-    let first = matters.next().unwrap();
+    let mut payloads = sizes.into_iter().map(Payload::file);
+    let first = payloads.next().unwrap();
     let mut network =
-        Network::new(first, &specs, &config(), seed).with_more(matters.collect(), active);
+        Network::new(first, &specs, &config(), seed).with_more(payloads.collect(), active);
     let outcome = network.run(Duration::from_secs(120));
     assert_eq!(outcome.unfinished, 0, "{:?}", outcome.stuck);
     assert!(outcome.waste <= 0.005, "waste {}", outcome.waste);

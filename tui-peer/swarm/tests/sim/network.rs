@@ -14,7 +14,7 @@ use swarm::time::Time;
 use swarm::{Node, NodeConfig};
 
 use super::links::{Packet, Uplink, Weather};
-use super::matter::Matter;
+use super::payload::Payload;
 use super::sockets::Sockets;
 use super::spec::{Manner, Spec};
 use super::start::{Start, Tracker};
@@ -93,9 +93,9 @@ pub(crate) struct Network {
     /// When the last payload sent so far arrives at each end: a stream keeps its order.
     pub(crate) arrived: HashMap<(usize, ConnId), Time>,
     next_conn: u64,
-    pub(crate) matter: Matter,
+    pub(crate) payload: Payload,
     /// What is shared beside it, and how many at most a peer gets at once.
-    others: Vec<Matter>,
+    others: Vec<Payload>,
     active: usize,
     pub(crate) weather: Weather,
     /// Links are shaped, and peers start as real ones do.
@@ -118,7 +118,7 @@ pub(crate) fn hint(i: usize) -> SourceHint {
 }
 
 impl Network {
-    pub(crate) fn new(matter: Matter, specs: &[Spec], cfg: &NodeConfig, seed: u64) -> Self {
+    pub(crate) fn new(payload: Payload, specs: &[Spec], cfg: &NodeConfig, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut network = Self {
             now: Time::ZERO,
@@ -129,7 +129,7 @@ impl Network {
             wires: BTreeMap::new(),
             arrived: HashMap::new(),
             next_conn: 1,
-            matter,
+            payload,
             others: Vec::new(),
             active: 1,
             weather: Weather::default(),
@@ -180,18 +180,18 @@ impl Network {
     }
 
     /// The same with more contents, of which everybody gets so many at once.
-    pub(crate) fn with_more(mut self, others: Vec<Matter>, active: usize) -> Self {
+    pub(crate) fn with_more(mut self, others: Vec<Payload>, active: usize) -> Self {
         (self.others, self.active) = (others, active);
         self
     }
 
     /// All that is shared.
-    pub(crate) fn matters(&self) -> impl Iterator<Item = &Matter> {
-        std::iter::once(&self.matter).chain(&self.others)
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &Payload> {
+        std::iter::once(&self.payload).chain(&self.others)
     }
 
-    pub(crate) fn matter(&self, id: ContentId) -> &Matter {
-        self.matters().find(|matter| matter.id == id).unwrap()
+    pub(crate) fn payload(&self, id: ContentId) -> &Payload {
+        self.payloads().find(|payload| payload.id == id).unwrap()
     }
 
     /// Way of a message or the first byte of a frame, one way.
@@ -253,7 +253,7 @@ impl Network {
             Event::TakesPart => self.join(i),
             Event::Die => self.die(i),
             Event::Leave => {
-                let id = self.matter.id;
+                let id = self.payload.id;
                 self.feed(i, Input::ContentRemoved { id });
             }
         }
@@ -280,11 +280,11 @@ impl Network {
 
     /// A peer turns to the next content; false if there is none.
     fn begin_next(&mut self, i: usize) -> bool {
-        let Some(matter) = self.matters().nth(self.peers[i].begun) else { return false };
-        let id = matter.id;
-        let ready = match (self.has_all(i), matter.is_folder()) {
-            (true, _) => Some(matter.whole()),
-            (false, false) => Some(matter.nothing()),
+        let Some(payload) = self.payloads().nth(self.peers[i].begun) else { return false };
+        let id = payload.id;
+        let ready = match (self.has_all(i), payload.is_folder()) {
+            (true, _) => Some(payload.whole()),
+            (false, false) => Some(payload.nothing()),
             // Nothing but the id is known of a folder.
             (false, true) => None,
         };

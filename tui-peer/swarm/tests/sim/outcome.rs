@@ -55,14 +55,14 @@ impl Network {
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        let total: u64 = self.matters().map(|matter| matter.layout.total()).sum();
+        let total: u64 = self.payloads().map(|payload| payload.layout.total()).sum();
         let total = total as f64;
         let counted: Vec<&Peer> = self.peers.iter().filter(|p| p.spec.counts()).collect();
         let sum = |of: &dyn Fn(&Peer) -> u64| self.peers.iter().map(of).sum::<u64>() as f64;
         let received: u64 = counted.iter().map(|p| p.received).sum();
         let wasted: u64 = counted.iter().map(|p| p.wasted).sum();
         let gave: Vec<f64> = counted.iter().map(|p| p.uplink.sent as f64 / p.spec.up).collect();
-        let chunks = sum(&|p| p.received) / f64::from(self.matter.layout.chunk_len());
+        let chunks = sum(&|p| p.received) / f64::from(self.payload.layout.chunk_len());
         let by_seeds = |p: &Peer| if p.spec.seed { p.answered_hashes } else { 0 };
         Outcome {
             times: counted
@@ -99,13 +99,13 @@ impl Network {
     }
 
     fn print_line(&self, at: f64, step: f64, before: (f64, f64)) -> (f64, f64) {
-        let layout = &self.matter.layout;
+        let layout = &self.payload.layout;
         let total = layout.total() as f64;
         let views: Vec<_> = self.peers.iter().filter(|p| !p.spec.seed && p.alive).collect();
         let mut seen = vec![false; layout.chunks() as usize];
         let mut shares = Vec::new();
         for peer in &views {
-            let Some(view) = peer.node.content(&self.matter.id, self.now) else { continue };
+            let Some(view) = peer.node.content(&self.payload.id, self.now) else { continue };
             view.have.iter().for_each(|chunk| seen[chunk as usize] = true);
             shares.push(f64::from(view.have.count()) / f64::from(layout.chunks()));
         }
@@ -174,11 +174,11 @@ impl Network {
     }
 
     fn describe(&self, peer: &Peer) -> String {
-        let Some(view) = peer.node.content(&self.matter.id, self.now) else {
+        let Some(view) = peer.node.content(&self.payload.id, self.now) else {
             return "unknown".to_owned();
         };
         let lacks: Vec<u32> =
-            (0..self.matter.layout.chunks()).filter(|c| !view.have.contains(*c)).take(8).collect();
+            (0..self.payload.layout.chunks()).filter(|c| !view.have.contains(*c)).take(8).collect();
         let flying: Vec<bool> = lacks.iter().map(|c| view.in_flight(*c)).collect();
         let sources: Vec<String> = view
             .sources

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::config;
 use super::links::Weather;
-use super::matter::Matter;
 use super::network::Network;
+use super::payload::Payload;
 use super::spec::{MIB, Manner, Spec, UNIT, dying, mixed};
 
 /// Hash maps are seeded anew for every map, also within one process: an order of theirs that decides
@@ -18,8 +18,8 @@ fn the_same_seed_gives_the_same_swarm() {
     specs.push(Spec { manner: Manner::StopsAfter(2_000_000), ..Spec::new(UNIT, UNIT, true) });
     let weather = Weather { jitter: Duration::from_millis(5), lost: 500, stalls: 30.0 };
     let run = |seed: u64| {
-        let matter = Matter::folder(&[MIB, 3, 2 * MIB, 70_000, 5 * MIB]);
-        let mut network = Network::new(matter, &specs, &config(), seed).with_weather(weather);
+        let payload = Payload::folder(&[MIB, 3, 2 * MIB, 70_000, 5 * MIB]);
+        let mut network = Network::new(payload, &specs, &config(), seed).with_weather(weather);
         network.trace = Some(DefaultHasher::new());
         let outcome = network.run(Duration::from_secs(120));
         assert_eq!(outcome.unfinished, 0, "{:?}", outcome.stuck);

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use super::matter::Matter;
 use super::network::Network;
 use super::outcome::Outcome;
+use super::payload::Payload;
 use super::spec::{MIB, Spec, bound};
 use super::start::Start;
 use super::{config, finish};
@@ -84,7 +84,7 @@ impl Crowd {
 
     fn network(&self, start: Start, seed: u64) -> Network {
         let specs = self.specs(GOODPUT);
-        Network::new(Matter::file(SIZE), &specs, &config(), seed).with_start(start)
+        Network::new(Payload::file(SIZE), &specs, &config(), seed).with_start(start)
     }
 
     fn run(&self, start: Start, seed: u64) -> (Outcome, f64) {

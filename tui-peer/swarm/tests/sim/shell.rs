@@ -57,12 +57,12 @@ impl Network {
             Output::NeedSources { id } => self.name_sources(i, id, usize::MAX),
             Output::Notice(notice) => self.peers[i].notices.push(notice),
             Output::ManifestFetched { id, .. } => {
-                let ready = self.matter(id).nothing();
+                let ready = self.payload(id).nothing();
                 self.soon(i, Input::ContentReady { id, ready });
             }
             Output::Described { id, .. } => {
-                if !self.matter(id).is_folder() {
-                    let ready = self.matter(id).nothing();
+                if !self.payload(id).is_folder() {
+                    let ready = self.payload(id).nothing();
                     self.soon(i, Input::ContentReady { id, ready });
                 }
             }

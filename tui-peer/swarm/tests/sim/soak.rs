@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use super::finish;
 use super::links::Weather;
-use super::matter::Matter;
 use super::network::Network;
+use super::payload::Payload;
 use super::spec::{MIB, Manner, Spec, UNIT, bound};
 
 /// A swarm that this number describes.
 fn any(seed: u64) -> (Network, f64) {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let matter = if rng.bool() {
-        Matter::file(rng.u64(1..8 * MIB))
+    let payload = if rng.bool() {
+        Payload::file(rng.u64(1..8 * MIB))
     } else {
         let files: Vec<u64> = (0..rng.usize(1..60)).map(|_| rng.u64(0..200_000)).collect();
-        Matter::folder(&files)
+        Payload::folder(&files)
     };
     let rates = [0.1, 0.5, 1.0, 4.0];
     let rate = |rng: &mut fastrand::Rng| rates[rng.usize(..rates.len())] * UNIT;
@@ -42,8 +42,8 @@ fn any(seed: u64) -> (Network, f64) {
         lost: if rng.bool() { 0 } else { rng.u32(20..400) },
         stalls: if rng.bool() { 0.0 } else { 2.0 + rng.f64() * 10.0 },
     };
-    let least = bound(matter.layout.total(), &specs);
-    let network = Network::new(matter, &specs, &super::config(), seed).with_weather(weather);
+    let least = bound(payload.layout.total(), &specs);
+    let network = Network::new(payload, &specs, &super::config(), seed).with_weather(weather);
     (network, least)
 }
 
@@ -73,9 +73,9 @@ fn thousands_of_swarms_of_any_make_finish() {
 fn a_folder_of_many_small_files_reaches_everybody() {
     let sizes: Vec<u64> = (0..600).map(|i| 1000 + i * 37 % 30_000).collect();
     let specs = super::spec::crowd(6, UNIT, UNIT * 4.0);
-    let matter = Matter::folder(&sizes);
-    let least = bound(matter.layout.total(), &specs);
-    let network = Network::new(matter, &specs, &super::config(), 1);
+    let payload = Payload::folder(&sizes);
+    let least = bound(payload.layout.total(), &specs);
+    let network = Network::new(payload, &specs, &super::config(), 1);
     let (outcome, _) = finish(network, least, 1);
     // Eight and a half megabytes: the manifest, 600 hash-free files, and round trips at the start.
     assert!(outcome.last() <= least * 1.25 + 0.3, "{:?} of {least}", outcome.times);

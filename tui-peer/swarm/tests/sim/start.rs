@@ -212,13 +212,13 @@ impl Network {
         let new = from..=self.now;
         let sources = self.tracker.sources.iter();
         let sources = sources.filter(|(other, since)| *other != i && new.contains(since));
-        let chunks = self.matter.layout.chunks();
+        let chunks = self.payload.layout.chunks();
         let have = |other: usize| if self.has_all(other) { chunks } else { 0 };
         let sources: Vec<_> =
             sources.map(|(i, _)| SourceHint { have: have(*i), ..hint(*i) }).collect();
         if !sources.is_empty() {
             let time = self.peers[i].downlink_free.max(self.now) + self.delay();
-            let id = self.matter.id;
+            let id = self.payload.id;
             self.at(time, i, Event::Input(Input::SourcesFound { id, sources }));
         }
     }

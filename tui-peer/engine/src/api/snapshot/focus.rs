@@ -7,9 +7,9 @@ use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
 use super::{Holders, Sent};
-use crate::api::chunks::Chunks;
-use crate::api::plain;
-use crate::api::why::Cause;
+use crate::api::cause::Cause;
+use crate::api::chunk_states::Chunks;
+use crate::api::serde_with;
 
 /// Details of one content: its chunks and sources.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Focus {
     pub id: ContentId,
     /// How each chunk stands with us, and how many copies of it the sources known have (connected ones
     /// exactly, others as the tracker says).
-    #[serde(with = "plain::chunks")]
+    #[serde(with = "serde_with::chunks")]
     pub chunks: Chunks,
     /// Bytes of most chunks, 0 if not known.
     pub chunk_len: u64,
@@ -69,7 +69,7 @@ pub struct Departed {
     /// Its name for itself.
     pub nick: String,
     /// When it was last there.
-    #[serde(with = "plain::instant")]
+    #[serde(with = "serde_with::instant")]
     pub at: Instant,
     /// Chunks it had.
     pub have: u32,

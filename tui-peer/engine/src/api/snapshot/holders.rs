@@ -44,7 +44,7 @@ pub struct StripWish {
 }
 
 /// Who has what of a content. A strip has one byte for every bucket; bucket `i` begins with chunk
-/// [`crate::api::chunks::first_chunk`].
+/// [`crate::api::chunk_states::first_chunk`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holders {
     /// What is answered.

@@ -21,19 +21,19 @@ use common::id::{ContentId, PeerId};
 use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
-pub use super::chunks::ChunkState;
+pub use super::chunk_states::ChunkState;
 pub use catalogue::{Catalogue, CatalogueRow, OtherNames};
 pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
 pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
 };
 pub use member::{MemberRow, Page};
-pub use peer::{PeerRow, Take, Upload, who};
+pub use peer::{PeerRow, Take, Upload, display_name};
 pub use rows::{Rows, RowsIter};
 pub use senders::{MAX_CELLS, MAX_SENDERS, Sent};
 pub use transfer::{FolderEntry, FolderNews, Plan, Transfer, TransferState, Unreached};
 
-use super::plain;
+use super::serde_with;
 
 /// Everything at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub struct Snapshot {
     /// Counts up with every snapshot.
     pub seq: u64,
     /// When it was made.
-    #[serde(with = "plain::instant")]
+    #[serde(with = "serde_with::instant")]
     pub at: Instant,
     /// Ourselves.
     pub me: Me,
@@ -78,7 +78,7 @@ pub struct Copying {
     /// What.
     pub id: ContentId,
     /// Where it will be.
-    #[serde(with = "plain::path")]
+    #[serde(with = "serde_with::path")]
     pub path: PathBuf,
     /// Bytes of it in all.
     pub size: u64,
@@ -158,7 +158,7 @@ pub struct BanRow {
     /// Why.
     pub why: String,
     /// Until when; `None` is for ever.
-    #[serde(with = "plain::maybe_instant")]
+    #[serde(with = "serde_with::maybe_instant")]
     pub until: Option<Instant>,
     /// Whether the user did it.
     pub by_user: bool,
@@ -174,7 +174,7 @@ pub struct Me {
     /// Where we listen.
     pub listen: SocketAddr,
     /// Where downloads go.
-    #[serde(with = "plain::path")]
+    #[serde(with = "serde_with::path")]
     pub downloads: PathBuf,
     /// Free bytes there, if known.
     pub disk_free: Option<u64>,
@@ -218,7 +218,7 @@ pub struct Network {
     /// ([`super::config::OnStart::Ask`]).
     pub asking: bool,
     /// How many seconds the tracker's clock is ahead of ours, while that is more than two minutes
-    /// ([`super::why::clocks`] says it in words).
+    /// ([`super::cause::clocks`] says it in words).
     #[serde(default)]
     pub clock_ahead_s: Option<i64>,
     /// Why the network of an earlier run is not known any more, and what to do.
@@ -263,10 +263,10 @@ pub enum NetState {
     /// Not reachable since; transfers go on with the peers we know.
     Lost {
         /// Since when.
-        #[serde(with = "plain::instant")]
+        #[serde(with = "serde_with::instant")]
         since: Instant,
         /// When we try again.
-        #[serde(with = "plain::instant")]
+        #[serde(with = "serde_with::instant")]
         retry_at: Instant,
         /// Why, in words.
         why: String,

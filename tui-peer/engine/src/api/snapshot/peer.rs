@@ -7,10 +7,10 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::api::plain;
+use crate::api::serde_with;
 
 /// A peer as people know it: its name for itself, if it has one, and the start of its key.
-pub fn who(peer: &PeerId, nick: &str) -> String {
+pub fn display_name(peer: &PeerId, nick: &str) -> String {
     if nick.is_empty() { peer.short() } else { format!("{nick} ({})", peer.short()) }
 }
 
@@ -36,7 +36,7 @@ pub struct PeerRow {
     /// Round trip in milliseconds, if measured.
     pub rtt_ms: Option<u32>,
     /// When it connected.
-    #[serde(with = "plain::instant")]
+    #[serde(with = "serde_with::instant")]
     pub since: Instant,
     /// How it stands with our uploads.
     pub upload: Upload,

@@ -13,7 +13,7 @@ pub const MAX_SENDERS: usize = swarm::senders::NAMED;
 pub struct Sent {
     /// Who sent most of the chunks of each bucket that are here: [`Self::NOTHING`], a place in `peers` from
     /// 1, [`Self::OTHERS`] or [`Self::BEFORE`]. Bucket `i` begins with chunk
-    /// [`crate::api::chunks::first_chunk`].
+    /// [`crate::api::chunk_states::first_chunk`].
     #[serde(with = "serde_bytes")]
     pub buckets: Vec<u8>,
     /// Who sent something, and how many chunks; at most [`MAX_SENDERS`]. Nobody's place changes.

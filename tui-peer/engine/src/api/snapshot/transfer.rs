@@ -8,9 +8,9 @@ use common::content::Kind;
 use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::who;
-use crate::api::plain;
-use crate::api::why::Cause;
+use super::display_name;
+use crate::api::cause::Cause;
+use crate::api::serde_with;
 use crate::priority::Priority;
 
 /// A download or a share of ours.
@@ -36,7 +36,7 @@ pub struct Transfer {
     /// Chunks of it on our disk.
     pub have: u32,
     /// Where it is, or will be.
-    #[serde(with = "plain::path")]
+    #[serde(with = "serde_with::path")]
     pub path: PathBuf,
     /// Bytes per second, smoothed.
     pub down_rate: f64,
@@ -181,14 +181,14 @@ pub struct Unreached {
     /// Why, at the last try.
     pub why: String,
     /// When it is tried again; `None` if that is just being done, or is of no use.
-    #[serde(with = "plain::maybe_instant")]
+    #[serde(with = "serde_with::maybe_instant")]
     pub retry_at: Option<Instant>,
 }
 
 impl Unreached {
     /// Its name for itself, and the start of its key.
-    pub fn who(&self) -> String {
-        who(&self.peer, &self.nick)
+    pub fn display_name(&self) -> String {
+        display_name(&self.peer, &self.nick)
     }
 
     /// Seconds to the next try, if there is one.
@@ -198,7 +198,7 @@ impl Unreached {
 
     /// What cannot be reached and why: the same at every try that ends so.
     pub fn cause(&self) -> String {
-        format!("{} cannot be reached: {}", self.who(), self.why)
+        format!("{} cannot be reached: {}", self.display_name(), self.why)
     }
 
     /// The same of something that is to come from it, and when it is tried again.

@@ -1,6 +1,6 @@
 //! Chunks written past the system's cache.
 
-use super::super::way::Ways;
+use super::super::part_file::write_mode::WriteModes;
 use super::*;
 
 /// A chunk as it arrives: in buffers of the pool, cut into frames.
@@ -23,7 +23,7 @@ fn chunks_written_past_the_cache_are_all_there() {
     {
         let dir = temp.path().join(content.descriptor.id().short());
         let Going { partial, .. } = content.open(&dir);
-        *partial.ways.lock().unwrap() = Ways::eager();
+        *partial.modes.lock().unwrap() = WriteModes::eager();
         for chunk in 0..content.layout.chunks() {
             // Whole, in pages, in frames that no page fits into; and some through the cache.
             let frame = [1 << 20, 4096, 5000][chunk as usize % 3];
@@ -35,7 +35,7 @@ fn chunks_written_past_the_cache_are_all_there() {
             assert!(read == content.chunk(chunk), "chunk {chunk}");
         }
         // Unless the file system of the temporary folder cannot do it.
-        let direct = partial.ways.lock().unwrap().direct_writes();
+        let direct = partial.modes.lock().unwrap().direct_writes();
         assert!(direct.is_none_or(|direct| direct > 0));
         assert_eq!(partial.sync().unwrap().count(), content.layout.chunks());
         let done = partial.finish(&content.plan()).unwrap();
@@ -49,7 +49,7 @@ fn a_chunk_written_again_past_the_cache_replaces_what_was_cached() {
     let temp = tempfile::tempdir().unwrap();
     let content = Content::file(200_000);
     let Going { partial, .. } = content.open(temp.path());
-    *partial.ways.lock().unwrap() = Ways::eager();
+    *partial.modes.lock().unwrap() = WriteModes::eager();
     let pool = BufPool::new(1 << 20);
     let len = content.chunk(0).len();
     let mut read = vec![0; len];

@@ -239,7 +239,7 @@ impl ChunkSource for Short {
             return Ok(());
         }
         *left -= 1;
-        Err(super::super::tree::gone(rustix::io::Errno::MFILE.into()))
+        Err(super::super::file_tree::gone(rustix::io::Errno::MFILE.into()))
     }
 
     fn volume(&self, _: u32) -> u64 {

@@ -28,7 +28,7 @@ use common::names::PathList;
 
 pub(crate) use self::room::reserves;
 use super::spec::HashRun;
-use super::sys::{Hook, Step};
+use super::syscalls::{Hook, Step};
 use super::verify::hash_of;
 use super::*;
 

@@ -26,8 +26,8 @@ fn find(dir: &Path) -> Vec<Leftover> {
     found
 }
 
-fn bury_one(dir: &Path, one: &Leftover, wanted: bool) -> Option<u64> {
-    bury(dir, one, &ME, &AtomicBool::new(wanted)).unwrap()
+fn delete_one(dir: &Path, one: &Leftover, wanted: bool) -> Option<u64> {
+    delete_leftover(dir, one, &ME, &AtomicBool::new(wanted)).unwrap()
 }
 
 #[test]
@@ -43,20 +43,20 @@ fn f11_an_old_part_is_found_and_deleted_and_what_is_open_written_or_wanted_is_no
         assert_eq!((one.id, one.name.as_str()), (content.descriptor.id(), "thing"));
         assert!(one.part.as_ref().unwrap().exists());
 
-        assert_eq!(bury_one(dir, one, true), None, "wanted at the last moment");
+        assert_eq!(delete_one(dir, one, true), None, "wanted at the last moment");
         let Going { partial, .. } = content.open(dir);
-        assert_eq!(bury_one(dir, one, false), None, "open");
+        assert_eq!(delete_one(dir, one, false), None, "open");
         content.write(&partial, [1]);
         partial.sync().unwrap();
         drop(partial);
-        assert_eq!(bury_one(dir, one, false), None, "written to since");
+        assert_eq!(delete_one(dir, one, false), None, "written to since");
         assert_eq!(numbers(&content.open(dir).durable), [0, 1], "nothing of it is lost");
 
         let found = find(dir);
-        let bytes = bury_one(dir, &found[0], false).unwrap();
+        let bytes = delete_one(dir, &found[0], false).unwrap();
         assert!(bytes >= 100_000, "{bytes}");
         assert_eq!(names_in(dir), ["thing"]);
-        assert_eq!(bury_one(dir, &found[0], false), None, "it is gone");
+        assert_eq!(delete_one(dir, &found[0], false), None, "it is gone");
     }
 }
 
@@ -100,7 +100,10 @@ fn f11_s8_only_what_is_ours_alone_and_says_so_is_found() {
         let before = names_in(temp.path());
         assert!(find(temp.path()).is_empty(), "case {n}");
         // Nor is it touched where it was right when it was found.
-        assert!(!matches!(bury(temp.path(), &found[0], &ME, &AtomicBool::new(false)), Ok(Some(_))));
+        assert!(!matches!(
+            delete_leftover(temp.path(), &found[0], &ME, &AtomicBool::new(false)),
+            Ok(Some(_))
+        ));
         assert_eq!(names_in(temp.path()), before, "case {n}");
     }
     for owner in [None, Some(PeerId::from_bytes([8; 32]))] {

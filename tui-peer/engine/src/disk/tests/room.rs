@@ -4,14 +4,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::sys::{self, space};
+use super::syscalls::{self, space};
 use super::*;
 
 /// Whether room can be reserved in this folder.
 pub(crate) fn reserves(dir: &Path) -> bool {
     let file = tempfile::tempfile_in(dir).unwrap();
-    sys::reserve(&file, 1 << 20).unwrap();
-    sys::look_at(&file).unwrap().allocated >= 1 << 20
+    syscalls::reserve(&file, 1 << 20).unwrap();
+    syscalls::stat(&file).unwrap().allocated >= 1 << 20
 }
 
 /// A disk of its own.

@@ -208,13 +208,15 @@ fn s8_a_part_of_74ee283_goes_on() {
 fn s8_where_all_names_are_taken_it_is_said() {
     let temp = tempfile::tempdir().unwrap();
     let content = Content::file(6 * 65_536);
-    for names in super::super::names::Names::all("thing", &content.descriptor.id()).unwrap() {
+    for names in
+        super::super::part_file::names::Names::all("thing", &content.descriptor.id()).unwrap()
+    {
         symlink("nowhere", temp.path().join(&names.state)).unwrap();
     }
     let error = Partial::open(content.spec(temp.path())).unwrap_err();
     assert!(matches!(error, DiskError::Occupied { .. }), "{error}");
     discard(temp.path(), "thing", &content.descriptor.id()).unwrap();
-    assert_eq!(names_in(temp.path()).len(), super::super::names::MAX_SLOTS);
+    assert_eq!(names_in(temp.path()).len(), super::super::part_file::names::MAX_SLOTS);
 }
 
 #[test]
@@ -236,7 +238,7 @@ fn s8_where_modes_and_owners_are_not_kept_the_first_attempt_ends_well() {
 
 /// Everything that is only kept open for later is closed, as when other files need the descriptors.
 fn close_files() {
-    super::super::cache::FdCache::shared().give_way();
+    super::super::open_files::OpenFiles::shared().give_way();
 }
 
 #[test]

@@ -51,15 +51,15 @@ struct LookedAt {
 
 impl Session {
     /// Looks at the folders whose turn it is.
-    pub(in crate::session) fn look_at_folders(&mut self, now: Instant) {
+    pub(in crate::session) fn check_folders(&mut self, now: Instant) {
         let late = |out: &Out| !out.waiting.is_empty() && now >= out.since + GIVE_UP;
         let late = self.folders.out.iter().filter(|(_, out)| late(out)).map(|(volume, _)| *volume);
         for volume in late.collect::<Vec<u64>>() {
-            self.look_at_next(volume, now);
+            self.check_next(volume, now);
         }
         while let Some(path) = self.folders.take_due(now) {
             if !self.is_served_from(&path) || self.is_being_hashed(&path) {
-                self.folders.plan(&path, now + self.background.probe().look_every());
+                self.folders.plan(&path, now + self.background.probe().check_every());
                 continue;
             }
             let volume = self.background.volume_of(&path);
@@ -67,7 +67,7 @@ impl Session {
                 out.waiting.push_back(path.clone());
                 self.folders.turn(&path, Turn::Waits);
             } else {
-                self.look_at_folder(path, volume, VecDeque::new(), now);
+                self.check_folder(path, volume, VecDeque::new(), now);
             }
         }
     }
@@ -91,7 +91,7 @@ impl Session {
         }
     }
 
-    fn look_at_folder(
+    fn check_folder(
         &mut self,
         path: PathBuf,
         volume: u64,
@@ -108,7 +108,7 @@ impl Session {
         let (inner, withdrawn) = (folder.inner, folder.withdrawn.clone());
         let older: Vec<_> =
             folder.older.iter().map(|older| (older.id, older.record.clone())).collect();
-        let (library, notices) = (self.ledger.library().clone(), self.folders.notices.clone());
+        let (library, notices) = (self.write_queue.library().clone(), self.folders.notices.clone());
         self.background.run_at(Place::Volume(volume), path, move |path| {
             let (begun, root, limited) =
                 (Instant::now(), Arc::from(path.as_path()), Cell::new(false));
@@ -151,7 +151,7 @@ impl Session {
         }
         let again = self.folders.came_back(&path, took, now);
         if self.folders.out.get(&volume).is_some_and(|out| out.path == path) {
-            self.look_at_next(volume, now);
+            self.check_next(volume, now);
         }
         for id in lost {
             self.drop_older(&id, "its files have changed");
@@ -165,7 +165,7 @@ impl Session {
             return;
         };
         let newest = folder.id;
-        self.folders.plan(&path, now + self.background.probe().look_every());
+        self.folders.plan(&path, now + self.background.probe().check_every());
         if !matches!(seen, Seen::Unseen(_)) && id != Some(newest) || !self.is_served_from(&path) {
             return;
         }
@@ -184,15 +184,15 @@ impl Session {
     }
 
     /// The next folder that waits for a volume is looked at, if there is one.
-    fn look_at_next(&mut self, volume: u64, now: Instant) {
+    fn check_next(&mut self, volume: u64, now: Instant) {
         let out = self.folders.out.remove(&volume);
         let mut waiting = out.map(|out| out.waiting).unwrap_or_default();
         while let Some(next) = waiting.pop_front() {
             self.folders.turn(&next, Turn::Rests);
             if self.is_served_from(&next) && !self.is_being_hashed(&next) {
-                return self.look_at_folder(next, volume, waiting, now);
+                return self.check_folder(next, volume, waiting, now);
             }
-            self.folders.plan(&next, now + self.background.probe().look_every());
+            self.folders.plan(&next, now + self.background.probe().check_every());
         }
     }
 
@@ -202,7 +202,7 @@ impl Session {
         let Some(folder) = self.folders.all.get_mut(path) else { return };
         if !std::mem::replace(&mut folder.unseen, true) {
             let text = format!("{}: new files are not noticed: {why}", path.display());
-            self.say(Level::Warn, Target::Share, text);
+            self.log(Level::Warn, Target::Share, text);
         }
     }
 
@@ -281,7 +281,7 @@ impl Session {
         } else {
             "not shared so until you say it (tui-peer rescan)"
         };
-        self.say(Level::Info, Target::Share, format!("{shown}: {words} on disk; {then}"));
+        self.log(Level::Info, Target::Share, format!("{shown}: {words} on disk; {then}"));
     }
 
     /// Files of a folder are gone: nobody is offered them any more.

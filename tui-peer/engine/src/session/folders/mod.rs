@@ -268,11 +268,11 @@ impl Folders {
 impl Session {
     /// A folder is served from here.
     pub(super) fn note_folder(&mut self, path: &Path, id: ContentId) {
-        self.folders.served(path, id, Instant::now() + self.background.probe().look_every());
+        self.folders.served(path, id, Instant::now() + self.background.probe().check_every());
     }
 
     /// A folder is looked at now, file by file. `false`: it is none that is looked at.
-    pub(super) fn look_soon(&mut self, id: &ContentId, path: &Path) -> bool {
+    pub(super) fn check_soon(&mut self, id: &ContentId, path: &Path) -> bool {
         if !self.folders.is_newest(path, id) {
             return false;
         }

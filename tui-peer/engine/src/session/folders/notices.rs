@@ -56,11 +56,11 @@ impl Session {
     /// The system tells of no more folders.
     pub(super) fn note_limited(&mut self) {
         if !std::mem::replace(&mut self.folders.limited, true) {
-            let every = self.background.probe().look_every().as_secs();
+            let every = self.background.probe().check_every().as_secs();
             let text = format!(
                 "the system tells of no more folders (fs.inotify.max_user_watches): looked at every {every} s"
             );
-            self.say(Level::Info, Target::Share, text);
+            self.log(Level::Info, Target::Share, text);
         }
     }
 }

@@ -64,7 +64,7 @@ impl Session {
     /// A new state was taken, for which the library grew by so many bytes.
     pub(in crate::session) fn leave_behind(&mut self, bytes: u64) {
         if self.folders.leave_behind(bytes, self.background.probe().states_leave()) {
-            let library = self.ledger.library().clone();
+            let library = self.write_queue.library().clone();
             self.background.own(move || {
                 let result = library.collect_garbage();
                 Done::new(move |session| session.on_collected(result))
@@ -74,7 +74,7 @@ impl Session {
 
     fn on_collected(&self, result: Result<Collected, LibraryError>) {
         if let Err(error) = result {
-            self.say(Level::Error, Target::Disk, error.to_string());
+            self.log(Level::Error, Target::Disk, error.to_string());
         }
     }
 
@@ -174,7 +174,7 @@ impl Session {
         if self.folders.older.contains_key(id) {
             let shown = self.shown_name(id);
             self.forget(id);
-            self.say(Level::Info, Target::Share, format!("no longer served: {shown}: {why}"));
+            self.log(Level::Info, Target::Share, format!("no longer served: {shown}: {why}"));
         }
     }
 

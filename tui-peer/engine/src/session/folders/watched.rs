@@ -63,7 +63,7 @@ impl Session {
         if self.folders.has(path)
             && let Err(error) = self.set_watched(path, on)
         {
-            self.say(Level::Error, Target::Share, error.message);
+            self.log(Level::Error, Target::Share, error.message);
         }
     }
 
@@ -74,7 +74,7 @@ impl Session {
         download: Option<&ContentId>,
     ) {
         self.unwatch(paths);
-        let noted = self.ledger.library().note_unshared(paths, download);
+        let noted = self.write_queue.library().note_unshared(paths, download);
         self.write_down(noted);
     }
 
@@ -104,7 +104,7 @@ impl Session {
                 false => "no longer watched",
             }
         };
-        self.say(Level::Info, Target::Share, format!("{}: {text}", path.display()));
+        self.log(Level::Info, Target::Share, format!("{}: {text}", path.display()));
         self.write_watched();
         self.folders.plan(path, std::time::Instant::now());
         self.changed();
@@ -113,7 +113,7 @@ impl Session {
 
     pub(in crate::session) fn write_watched(&mut self) {
         let text = watched_text(&self.folders.watched);
-        let noted = self.ledger.library().note_setting(WATCHED_KEY, text.as_deref());
+        let noted = self.write_queue.library().note_setting(WATCHED_KEY, text.as_deref());
         self.write_down(noted);
     }
 }

@@ -141,7 +141,7 @@ impl Session {
                 NetState::On => {
                     // All shares are offered anew.
                     self.net.refused = None;
-                    self.say(Level::Info, Target::Track, "connected to the tracker");
+                    self.log(Level::Info, Target::Track, "connected to the tracker");
                 }
                 NetState::Lost { why, .. } if self.net.met == Met::Never => {
                     let at = self.net.join.as_ref().map_or_else(String::new, JoinString::address);
@@ -192,8 +192,8 @@ impl Session {
                 have: source.have,
                 set: source.set.clone(),
             });
-            if let Some(lens) = self.publisher.lens_of(&id) {
-                lens.heard(source.peer);
+            if let Some(chunk_map) = self.publisher.chunk_map_of(&id) {
+                chunk_map.heard(source.peer);
             }
             if watched {
                 let known = self.net.sources.entry(id).or_default();

@@ -79,7 +79,7 @@ async fn h1_files_asked_for_later_come_too_before_and_after_the_first_are_here()
     let third = dir.join("sub/c.bin");
     until(&peer, "one more", |s| is_here(id)(s) && third.exists()).await;
     assert_eq!(names(&dir.join("sub")), ["c.bin"]);
-    ok(&peer, wish(id, None)).await;
+    ok(&peer, request(id, None)).await;
     until(&peer, "all", |s| is_here(id)(s) && dir.join("sub/d.txt").exists()).await;
 }
 
@@ -90,7 +90,7 @@ async fn h3_a_folder_of_which_more_is_wanted_rests_and_goes_on_like_any_download
     ok(&peer, some(id, None, &["a.bin"])).await;
     until(&peer, "the first", is_here(id)).await;
     limit(&peer, Some(1_000)).await;
-    ok(&peer, wish(id, None)).await;
+    ok(&peer, request(id, None)).await;
     until(&peer, "more of it", |s| state(s, id) == Some(TransferState::Getting)).await;
     ok(&peer, Command::Pause { id }).await;
     until(&peer, "it rests", |s| state(s, id) == Some(TransferState::Paused)).await;
@@ -128,16 +128,16 @@ async fn h1_a_folder_that_cannot_be_used_spoils_no_later_download() {
     let peer = joined(temp.path(), &seed, &Hang::new()).await;
     let mut events = peer.events();
     let bad = temp.path().join("300000.bin/below");
-    ok(&peer, wish(id, Some(&bad))).await;
+    ok(&peer, request(id, Some(&bad))).await;
     failure(&mut events, "io").await;
     // Neither can this one, and the answer says where it stays.
-    let error = refused(&peer, wish(id, Some(&bad.join("deeper")))).await;
+    let error = refused(&peer, request(id, Some(&bad.join("deeper")))).await;
     assert!(error.message.contains(&format!("it stays in {}", bad.display())), "{error:?}");
     let good = temp.path().join("good");
-    ok(&peer, wish(id, Some(&good))).await;
+    ok(&peer, request(id, Some(&good))).await;
     until(&peer, "all of it", is_here(id)).await;
     assert_eq!(names(&good), ["300000.bin"]);
-    ok(&peer, wish(id, Some(&good))).await;
+    ok(&peer, request(id, Some(&good))).await;
     assert_eq!(names(&good), ["300000.bin"]);
 }
 
@@ -161,7 +161,7 @@ async fn h1_a_copy_of_what_is_complete_is_made_where_it_is_asked_for() {
     let (seed, [id]) = seed(temp.path(), [300_000]).await;
     let mut events = seed.events();
     let (own, new) = (temp.path().join("300000.bin"), temp.path().join("new"));
-    ok(&seed, wish(id, Some(&new))).await;
+    ok(&seed, request(id, Some(&new))).await;
     assert_eq!(done(&mut events).await, new.join("300000.bin"));
     assert!(fs::read(new.join("300000.bin")).unwrap() == fs::read(&own).unwrap());
     let links = |path: &Path| fs::metadata(path).unwrap().nlink();
@@ -170,7 +170,7 @@ async fn h1_a_copy_of_what_is_complete_is_made_where_it_is_asked_for() {
     // Only where it was it is shared.
     assert_eq!(seed.snapshot().transfers.iter().filter(|t| t.id == id).count(), 1);
     // It is there: nothing is copied again.
-    ok(&seed, wish(id, Some(&new))).await;
+    ok(&seed, request(id, Some(&new))).await;
     done(&mut events).await;
     assert_eq!(names(&new), ["300000.bin"]);
     until(&seed, "that has ended too", |s| s.copies.is_empty()).await;
@@ -178,7 +178,7 @@ async fn h1_a_copy_of_what_is_complete_is_made_where_it_is_asked_for() {
     let link = temp.path().join("link");
     std::os::unix::fs::symlink(temp.path(), &link).unwrap();
     let before = names(temp.path());
-    ok(&seed, wish(id, Some(&link))).await;
+    ok(&seed, request(id, Some(&link))).await;
     assert!(seed.snapshot().copies.is_empty());
     assert_eq!(names(temp.path()), before);
 }
@@ -198,7 +198,7 @@ async fn what_turns_out_to_be_here_goes_where_it_was_asked_for_and_that_is_told(
     fs::create_dir(&own).unwrap();
     for (id, name, dir) in [(ids[0], "300000.bin", Some(&new)), (ids[1], "200000.bin", None)] {
         fs::copy(root.join(name), own.join(name)).unwrap();
-        ok(&peer, wish(id, dir.map(PathBuf::as_path))).await;
+        ok(&peer, request(id, dir.map(PathBuf::as_path))).await;
         ok(&peer, Command::Share { path: own.join(name), name: None }).await;
         // Without a folder of its own it is fine where it is.
         let end = dir.unwrap_or(&own).join(name);
@@ -217,10 +217,10 @@ async fn h1_a_copy_that_would_be_wrong_or_in_the_way_is_not_made() {
     let there = new.join("300000.bin");
     // Another length is seen at once, other bytes when they were compared.
     fs::write(&there, "the user's own").unwrap();
-    let error = refused(&seed, wish(id, Some(&new))).await;
+    let error = refused(&seed, request(id, Some(&new))).await;
     assert!(error.message.contains("is there already"), "{error:?}");
     fs::write(&there, vec![7; 300_000]).unwrap();
-    ok(&seed, wish(id, Some(&new))).await;
+    ok(&seed, request(id, Some(&new))).await;
     failure(&mut events, "taken").await;
     assert!(fs::read(&there).unwrap() == vec![7; 300_000]);
     fs::remove_file(&there).unwrap();
@@ -229,7 +229,7 @@ async fn h1_a_copy_that_would_be_wrong_or_in_the_way_is_not_made() {
     let mut bytes = fs::read(&own).unwrap();
     bytes[200_000] ^= 1;
     fs::write(&own, bytes).unwrap();
-    ok(&seed, wish(id, Some(&new))).await;
+    ok(&seed, request(id, Some(&new))).await;
     let why = failure(&mut events, "copy").await;
     assert!(why.contains("chunk 3 of"), "{why}");
     assert!(names(&new).is_empty(), "{:?}", names(&new));
@@ -246,7 +246,7 @@ async fn h1_a_copy_for_which_there_is_no_room_is_refused_before_it_begins() {
     let (seed, [id]) = seed(temp.path(), [300_000]).await;
     let mut events = seed.events();
     ok(&seed, Command::KeepFree { bytes: Some(1 << 60) }).await;
-    ok(&seed, wish(id, Some(other.path()))).await;
+    ok(&seed, request(id, Some(other.path()))).await;
     let why = failure(&mut events, "copy").await;
     assert!(why.contains("no room in"), "{why}");
     assert!(names(other.path()).is_empty(), "{:?}", names(other.path()));
@@ -258,9 +258,9 @@ async fn moves(temp: &Path, old: &Path, new: &Path, stop: bool) {
     let (seed, [id]) = seed(temp, [SIZE]).await;
     let peer = joined(temp, &seed, &Hang::new()).await;
     limit(&peer, Some(400_000)).await;
-    ok(&peer, wish(id, Some(old))).await;
+    ok(&peer, request(id, Some(old))).await;
     until(&peer, "some of it", |s| have(s, id) >= 8).await;
-    ok(&peer, wish(id, Some(new))).await;
+    ok(&peer, request(id, Some(new))).await;
     let peer = if stop {
         peer.stop(Stop::Now);
         peer.stopped().await;
@@ -322,13 +322,13 @@ async fn h1_a_move_to_a_disk_that_hangs_is_refused_and_the_download_goes_on() {
     // It must not be here before the answer is.
     limit(&peer, Some(60_000)).await;
     let old = temp.path().join("old");
-    ok(&peer, wish(id, Some(&old))).await;
+    ok(&peer, request(id, Some(&old))).await;
     until(&peer, "some of it", |s| have(s, id) > 0).await;
     let slow = temp.path().join("slow");
     hang.hang(&slow);
-    let first = call(&peer, wish(id, Some(&slow)));
+    let first = call(&peer, request(id, Some(&slow)));
     hang.until_held(1).await;
-    let error = refused(&peer, wish(id, Some(&temp.path().join("other")))).await;
+    let error = refused(&peer, request(id, Some(&temp.path().join("other")))).await;
     assert!(error.message.contains("about to go to"), "{error:?}");
     let error = first.await.unwrap().unwrap_err();
     assert!(error.message.contains(&format!("It stays in {}", old.display())), "{error:?}");
@@ -346,7 +346,7 @@ async fn h5_what_was_unshared_is_compared_where_it_lies_and_shared_again() {
     let peer = joined(temp.path(), &seed, &Hang::new()).await;
     let dir = temp.path().join("peer/d");
     for id in [file, folder] {
-        ok(&peer, wish(id, None)).await;
+        ok(&peer, request(id, None)).await;
         until(&peer, "all of it", is_here(id)).await;
     }
     let before = names(&dir);
@@ -354,7 +354,7 @@ async fn h5_what_was_unshared_is_compared_where_it_lies_and_shared_again() {
     for id in [file, folder] {
         ok(&peer, Command::Unshare { id }).await;
         until(&peer, "it is unshared", |s| state(s, id).is_none()).await;
-        ok(&peer, wish(id, None)).await;
+        ok(&peer, request(id, None)).await;
         until(&peer, "it is shared again", is_here(id)).await;
     }
     assert_eq!(names(&dir), before, "nothing beside it");
@@ -374,7 +374,7 @@ async fn h5_a_file_that_differs_stays_and_what_is_right_of_it_is_not_fetched() {
     let right = bytes.clone();
     bytes[1_000_000] ^= 1;
     fs::write(dir.join("3000000.bin"), &bytes).unwrap();
-    ok(&peer, wish(id, None)).await;
+    ok(&peer, request(id, None)).await;
     until(&peer, "all of it", is_here(id)).await;
     assert_eq!(names(&dir), ["3000000 (1).bin", "3000000.bin"]);
     assert!(fs::read(dir.join("3000000.bin")).unwrap() == bytes, "the user's own was changed");
@@ -429,7 +429,7 @@ async fn h2_a_wrong_name_is_told_while_the_whole_folder_is_on_its_way() {
     let temp = tempfile::tempdir().unwrap();
     let (_seed, id, peer) = beside_a_folder(temp.path()).await;
     limit(&peer, Some(20_000)).await;
-    ok(&peer, wish(id, None)).await;
+    ok(&peer, request(id, None)).await;
     until(&peer, "it goes on", |s| state(s, id) == Some(TransferState::Getting)).await;
     let error = refused(&peer, some(id, None, &["sub/c.bim"])).await;
     assert_eq!(error.kind, CommandErrorKind::NotFound);
@@ -444,10 +444,10 @@ async fn h1_a_move_ends_with_its_download() {
     let _free = Free(hang.clone());
     let peer = joined(temp.path(), &seed, &hang).await;
     limit(&peer, Some(20_000)).await;
-    ok(&peer, wish(id, Some(&temp.path().join("old")))).await;
+    ok(&peer, request(id, Some(&temp.path().join("old")))).await;
     let slow = temp.path().join("slow");
     hang.hang(&slow);
-    let answer = call(&peer, wish(id, Some(&slow)));
+    let answer = call(&peer, request(id, Some(&slow)));
     hang.until_held(1).await;
     ok(&peer, Command::Remove { id, delete_partial: true }).await;
     let error = answer.await.unwrap().unwrap_err();
@@ -465,10 +465,10 @@ async fn h1_an_old_disk_that_hangs_holds_up_moves_from_it_and_not_the_new_one() 
     limit(&peer, Some(1000)).await;
     let (old, new) = (temp.path().join("old"), temp.path().join("new"));
     for id in ids {
-        ok(&peer, wish(id, Some(&old))).await;
+        ok(&peer, request(id, Some(&old))).await;
     }
     hang.hang(&old);
-    let _moves = ids.map(|id| call(&peer, wish(id, Some(&new))));
+    let _moves = ids.map(|id| call(&peer, request(id, Some(&new))));
     hang.until_held(2).await;
     ok(&peer, Command::Downloads { dir: new.join("other") }).await;
 }

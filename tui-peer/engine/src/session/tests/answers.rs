@@ -191,7 +191,7 @@ fn asked() -> Vec<fn(&Thing) -> Vec<Command>> {
         |t| vec![Command::Rescan { id: t.id }],
         |t| vec![Command::Watched { path: t.path.clone(), on: true }],
         |t| vec![Command::Unshare { id: t.id }],
-        |t| vec![wish(t.id, None)],
+        |t| vec![request(t.id, None)],
         |t| vec![Command::Pause { id: t.id }],
         |t| vec![Command::Resume { id: t.id }],
         |t| vec![Command::Remove { id: t.id, delete_partial: true }],
@@ -209,7 +209,7 @@ fn asked() -> Vec<fn(&Thing) -> Vec<Command>> {
         |t| vec![Command::Verify { id: t.id }, Command::Verify { id: t.id }],
         |t| vec![Command::Verify { id: t.id }, Command::Unshare { id: t.id }],
         |t| vec![Command::Verify { id: t.id }, Command::Share { path: t.path.clone(), name: None }],
-        |t| vec![Command::Verify { id: t.id }, wish(t.id, None)],
+        |t| vec![Command::Verify { id: t.id }, request(t.id, None)],
         |t| vec![Command::Verify { id: t.id }, Command::Delete { id: t.id }],
         |t| vec![Command::Delete { id: t.id }, Command::Delete { id: t.id }],
         |t| vec![Command::Delete { id: t.id }, Command::Unshare { id: t.id }],
@@ -375,9 +375,9 @@ async fn into(of: State, world: &mut World, things: &[Thing], config: &EngineCon
             world.until_all(things, |s| *s == TransferState::NoSource).await;
         }
         State::Queued => {
-            world.ok(wish(ContentId::from_bytes([1; 32]), None)).await;
+            world.ok(request(ContentId::from_bytes([1; 32]), None)).await;
             for thing in things {
-                world.ok(wish(thing.id, None)).await;
+                world.ok(request(thing.id, None)).await;
             }
             world.until_all(things, |s| *s == TransferState::Queued).await;
         }
@@ -386,7 +386,7 @@ async fn into(of: State, world: &mut World, things: &[Thing], config: &EngineCon
                 until(&world.peer, "what is free", |s| s.me.disk_free.is_some()).await;
             }
             for thing in things {
-                world.ok(wish(thing.id, None)).await;
+                world.ok(request(thing.id, None)).await;
                 if matches!(of, State::Paused | State::Removed) {
                     world.ok(Command::Pause { id: thing.id }).await;
                 }
@@ -401,7 +401,7 @@ async fn into(of: State, world: &mut World, things: &[Thing], config: &EngineCon
         State::Failed => {
             let below = config.state_dir.join("library.redb/below");
             for thing in things {
-                world.ok(wish(thing.id, Some(&below))).await;
+                world.ok(request(thing.id, Some(&below))).await;
             }
             world.until_all(things, |s| matches!(s, TransferState::Failed(_))).await;
         }
@@ -409,27 +409,27 @@ async fn into(of: State, world: &mut World, things: &[Thing], config: &EngineCon
             for (n, thing) in things.iter().enumerate() {
                 let dir = world.temp.path().join(format!("held{n}"));
                 world.gate.hold(&dir, 0);
-                world.ok(wish(thing.id, Some(&dir))).await;
+                world.ok(request(thing.id, Some(&dir))).await;
             }
             world.until_all(things, |s| *s == TransferState::Checking).await;
         }
         State::Getting => {
             world.ok(Command::Limits { up: None, down: Some(1000) }).await;
             for thing in things {
-                world.ok(wish(thing.id, None)).await;
+                world.ok(request(thing.id, None)).await;
             }
             world.until_all(things, |s| *s == TransferState::Getting).await;
         }
         State::Finishing => {
             world.faults.hang();
             for thing in things {
-                world.ok(wish(thing.id, None)).await;
+                world.ok(request(thing.id, None)).await;
             }
             world.until_all(things, |s| *s == TransferState::Finishing).await;
         }
         State::Finished => {
             for thing in things {
-                world.ok(wish(thing.id, None)).await;
+                world.ok(request(thing.id, None)).await;
             }
             world.until_all(things, |s| *s == TransferState::Sharing).await;
         }

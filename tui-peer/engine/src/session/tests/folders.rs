@@ -114,7 +114,7 @@ async fn c7_what_comes_into_a_folder_is_told_and_shared_only_when_that_is_said()
     until(&owner, "both are listed", |s| listed(s) == both).await;
     let peer = joined(temp.path(), &owner, &Hang::new()).await;
     for (id, dir, files) in [(second, "one", 3), (first, "two", 2)] {
-        ok(&peer, wish(id, Some(&temp.path().join(dir)))).await;
+        ok(&peer, request(id, Some(&temp.path().join(dir)))).await;
         until(&peer, "it comes", is_here(id)).await;
         let got = peer.snapshot().transfers.iter().find(|t| t.id == id).unwrap().path.clone();
         assert_eq!(names(&got).len(), files, "{got:?}");
@@ -139,7 +139,7 @@ async fn c7_what_goes_out_of_a_folder_is_told_and_the_rest_is_served_on() {
     assert_eq!(state(&owner.snapshot(), first), Some(TransferState::Sharing));
     // Nobody takes us for somebody who has all of it.
     until(&peer, "in part", has(first, 1, 0)).await;
-    ok(&peer, wish(first, None)).await;
+    ok(&peer, request(first, None)).await;
     let rest = |s: &Snapshot| s.transfers.iter().any(|t| t.id == first && t.have == 4);
     until(&peer, "what is left of it", rest).await;
     fs::rename(&aside, folder.join("sub")).unwrap();
@@ -168,7 +168,7 @@ async fn c7_what_comes_into_a_watched_folder_is_shared_without_asking() {
     fs::write(folder.join("a"), "something else").unwrap();
     let second = next_state(&owner, &folder, first).await;
     until(&peer, "by its name", |s| listed(s).contains(&("photos".to_owned(), second))).await;
-    ok(&peer, wish(second, None)).await;
+    ok(&peer, request(second, None)).await;
     until(&peer, "it comes", is_here(second)).await;
     let got = peer.snapshot().transfers.iter().find(|t| t.id == second).unwrap().path.clone();
     assert_eq!(names(&got), ["a", "bb", "ccc"]);
@@ -262,7 +262,7 @@ async fn c7_what_cannot_be_shared_anew_or_watched_says_why() {
     assert!(refused(path(temp.path())).await.contains("share it first"));
     ok(&owner, path(&folder)).await;
     let peer = joined(temp.path(), &owner, &Hang::new()).await;
-    ok(&peer, wish(id, None)).await;
+    ok(&peer, request(id, None)).await;
     until(&peer, "it comes", is_here(id)).await;
     let why = peer.call(Command::Rescan { id }).await.unwrap_err().message;
     assert!(why.contains("stays what it is"), "{why}");
@@ -273,7 +273,7 @@ async fn c7_what_cannot_be_shared_anew_or_watched_says_why() {
     put(&folder, "bb");
     ok(&owner, Command::Rescan { id }).await;
     next_state(&owner, &folder, id).await;
-    for command in [Command::Verify { id }, wish(id, Some(&temp.path().join("copy")))] {
+    for command in [Command::Verify { id }, request(id, Some(&temp.path().join("copy")))] {
         let why = refused(command).await;
         assert!(why.contains("an earlier state of a folder"), "{why}");
     }
@@ -356,7 +356,7 @@ async fn c7_of_two_folders_with_the_same_bytes_each_is_looked_at() {
     until(&owner, "from there", from_two).await;
     let peer = joined(temp.path(), &owner, &Hang::new()).await;
     for id in [first, second] {
-        ok(&peer, wish(id, Some(&temp.path().join(id.short())))).await;
+        ok(&peer, request(id, Some(&temp.path().join(id.short())))).await;
         until(&peer, "it comes", is_here(id)).await;
     }
 }
@@ -376,7 +376,7 @@ async fn c7_a_folder_whose_files_were_only_touched_is_served_as_it_is_now() {
     until(&owner, "it is told", |s| news(s, first).changed == 1).await;
     until(&owner, "it is what it was", |s| news(s, first) == FolderNews::default()).await;
     let peer = joined(temp.path(), &owner, &Hang::new()).await;
-    ok(&peer, wish(first, None)).await;
+    ok(&peer, request(first, None)).await;
     until(&peer, "all of it", is_here(first)).await;
     // What takes its place has its limit.
     put(&folder, "ccc");
@@ -595,7 +595,7 @@ async fn c7_whose_disk_fails_is_not_counted_among_those_who_have_all_of_it() {
     let complete =
         |s: &Snapshot| s.catalogue.rows.iter().find(|row| row.id == id).map(|row| row.complete);
     until(&peer, "all of it is there", |s| complete(s) == Some(1)).await;
-    ok(&peer, wish(id, None)).await;
+    ok(&peer, request(id, None)).await;
     until(&peer, "it is not", |s| complete(s) == Some(0)).await;
     let others = |s: &Snapshot| s.transfers.iter().any(|t| t.id == id && t.other_complete == 0);
     until(&owner, "no other has it", others).await;

@@ -58,7 +58,7 @@ async fn f11_a_part_of_a_library_that_was_lost_is_told_and_taken_up_when_it_is_w
     let (seed, [id]) = seed(temp.path(), [3_000_000]).await;
     let first = joined(temp.path(), &seed, &Hang::new()).await;
     ok(&first, Command::Limits { up: None, down: Some(400_000) }).await;
-    ok(&first, wish(id, None)).await;
+    ok(&first, request(id, None)).await;
     let some = |s: &Snapshot| s.transfers.iter().any(|t| t.id == id && t.have > 0);
     until(&first, "some of it", some).await;
     stop(first).await;
@@ -68,7 +68,7 @@ async fn f11_a_part_of_a_library_that_was_lost_is_told_and_taken_up_when_it_is_w
     let mut events = again.events();
     let told = hears(&mut events, &["in no list any more", ".part"]).await;
     assert!(told.contains(&format!("tui-peer get {id}")), "{told}");
-    ok(&again, wish(id, None)).await;
+    ok(&again, request(id, None)).await;
     hears(&mut events, &["chunks are here already"]).await;
     until(&again, "all of it", is_here(id)).await;
     let dir = temp.path().join("peer/d");
@@ -103,8 +103,8 @@ async fn f11_a_part_that_nobody_wanted_for_fourteen_days_is_deleted_and_no_other
     let [old, download, spared, jumped] =
         [100_001, 100_002, 100_003, 100_004].map(|size| leave(&dir, me, size));
     leave(&dir, PeerId::from_bytes([9; 32]), 100_005);
-    ok(&first, wish(download, None)).await;
-    ok(&first, wish(spared, None)).await;
+    ok(&first, request(download, None)).await;
+    ok(&first, request(spared, None)).await;
     ok(&first, Command::Remove { id: spared, delete_partial: false }).await;
     stop(first).await;
 

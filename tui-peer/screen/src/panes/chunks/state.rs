@@ -2,7 +2,7 @@
 
 use common::id::ContentId;
 
-use engine::api::chunks::Chunks;
+use engine::api::chunk_states::Chunks;
 
 /// One map to build.
 #[derive(Debug, Clone)]

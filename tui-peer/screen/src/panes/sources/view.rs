@@ -11,8 +11,8 @@ use crate::panes::files::view::cells::rtt;
 use crate::ui::paint::{self, Piece};
 use crate::verdict::source_name;
 use crate::{format, words};
+use engine::api::cause::Cause;
 use engine::api::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState};
-use engine::api::why::Cause;
 
 /// Most columns kept for the reasons.
 const MAX_WHY: u16 = 40;
