@@ -6,23 +6,26 @@ use common::content::Kind;
 use serde_json::json;
 
 use super::output::{Output, with_name, with_path};
+use super::share::note_left_out;
 use super::working::{label, reading};
 use super::{share_code, together};
 use crate::args::exit;
-use engine::api::library::hash_watched;
+use engine::api::library::{Progress, hash_watched};
 
 /// Hashes every path; returns the exit code.
 pub async fn hash(paths: &[PathBuf], out: &mut Output) -> u8 {
     let mut failed = Vec::new();
     for path in paths {
         let read = path.clone();
-        let work = move |progress: &_, cancel: &_| hash_watched(&read, 0, progress, cancel);
+        let work = move |progress: &Progress, cancel: &_| {
+            hash_watched(&read, 0, progress, cancel).map(|it| (it, progress.left_out()))
+        };
         let hashed = match reading(label(path), out, work).await {
             Ok(hashed) => hashed,
             Err(code) => return code,
         };
         match hashed {
-            Ok(prepared) => {
+            Ok((prepared, left_out)) => {
                 let kind = if prepared.kind == Kind::Folder { "folder" } else { "file" };
                 let (id, root) = (prepared.id.to_string(), prepared.descriptor.root.hex());
                 let object = json!({
@@ -36,6 +39,7 @@ pub async fn hash(paths: &[PathBuf], out: &mut Output) -> u8 {
                     "{id}  {root}  {}",
                     common::names::show(&path.to_string_lossy())
                 ));
+                note_left_out(&shown, left_out.as_deref(), out);
             }
             Err(error) => {
                 let code = share_code(&error);

@@ -21,8 +21,8 @@ use crate::args::{Share, Unshare, exit};
 use crate::control::Attached;
 use engine::api::command::Command;
 use engine::api::library::{
-    self, Library, LibraryError, MAX_WATCHED, ShareError, ShareRecord, WATCHED_KEY, hash_watched,
-    too_many_watched, watched_text,
+    self, Library, LibraryError, MAX_WATCHED, Progress, ShareError, ShareRecord, WATCHED_KEY,
+    hash_watched, too_many_watched, watched_text,
 };
 use frontend::find::{self, Wanted};
 
@@ -126,19 +126,27 @@ fn watched(wish: &Share) -> Option<bool> {
 
 /// The final word on something shared; the exit code unless all is well.
 fn said(shared: &Shared, out: &mut Output) -> Result<(), u8> {
-    let Shared { row, unkept } = shared;
+    let Shared { row, unkept, left_out } = shared;
     let object = json!({
         "event": "shared", "id": row.id.to_string(), "size": row.size, "chunks": row.chunks,
         "remembered": unkept.is_none(),
     });
     out.json(&with_name(object, row.raw_name(), &row.name));
     out.line(&format!("{}  {}", row.id, row.name));
+    note_left_out(&row.name, left_out.as_deref(), out);
     match unkept {
         Some(why) => {
             out.error("not-remembered", &format!("{}: {why}", row.name), "tui-peer status");
             Err(exit::IO)
         }
         None => Ok(()),
+    }
+}
+
+/// Says what of a folder others do not get.
+pub(super) fn note_left_out(name: &str, left_out: Option<&str>, out: &Output) {
+    if let Some(left_out) = left_out {
+        out.note(&format!("{name}: not shared with it: {left_out}"));
     }
 }
 
@@ -155,20 +163,20 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
     for path in &wish.paths {
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let (kept, path, name) = (library.clone(), real.clone(), wish.name.clone());
-        let work = move |progress: &_, cancel: &_| {
+        let work = move |progress: &Progress, cancel: &_| {
             let mut prepared = hash_watched(&path, 0, progress, cancel)?;
             if let Some(name) = name {
                 prepared.name = name;
             }
             kept.put_share(&prepared.record(false), &prepared)?;
-            Ok(prepared)
+            Ok((prepared, progress.left_out()))
         };
         let shared: Result<_, ShareError> = match reading(label(&real), out, work).await {
             Ok(shared) => shared,
             Err(code) => return code,
         };
         match shared {
-            Ok(prepared) => {
+            Ok((prepared, left_out)) => {
                 let on = watched(wish).filter(|_| prepared.kind == Kind::Folder);
                 let more = on == Some(true) && !folders.contains(&real);
                 if more && folders.len() >= MAX_WATCHED {
@@ -192,6 +200,7 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
                 let object = with_name(object, &prepared.name, &name);
                 out.json(&with_path(object, "path", &real));
                 out.line(&format!("{}  {name}", prepared.id));
+                note_left_out(&name, left_out.as_deref(), out);
             }
             Err(error) => {
                 out.error("share", &error.to_string(), "check the path");

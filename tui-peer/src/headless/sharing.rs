@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) row: Transfer,
     /// Why a restart would forget it.
     pub(super) unkept: Option<String>,
+    /// What lies in the folder and is not shared with it.
+    pub(super) left_out: Option<String>,
 }
 
 /// Why something is not shared.
@@ -146,9 +148,10 @@ impl Sharing {
 
     fn hear(&mut self, event: &Event) {
         match &event.what {
-            What::Hashed { id, path, unkept } => {
+            What::Hashed { id, path, unkept, left_out } => {
                 for waiting in self.window.iter_mut().filter(|waiting| waiting.path == *path) {
                     (waiting.id, waiting.unkept) = (Some(*id), unkept.clone());
+                    waiting.left_out.clone_from(left_out);
                 }
             }
             What::Shared { id, .. } => {
@@ -231,7 +234,7 @@ impl Shares {
         let id = self.before.get(&path).copied().filter(sharing);
         let unkept = self.snapshot.unkept.as_ref().filter(|_| id.is_some()).map(unkept_line);
         let (seen, missed, answered) = (false, false, false);
-        Waiting { number, path, id, unkept, seen, missed, answered, failed: None }
+        Waiting { number, path, id, unkept, left_out: None, seen, missed, answered, failed: None }
     }
 
     fn update(&mut self, snapshot: Arc<Snapshot>) {
@@ -259,6 +262,7 @@ struct Waiting {
     path: PathBuf,
     id: Option<ContentId>,
     unkept: Option<String>,
+    left_out: Option<String>,
     /// Whether it was seen among the peer's shares.
     seen: bool,
     /// That the tracker has it may have been told, and missed.
@@ -304,7 +308,11 @@ impl Waiting {
             return Err(Failed::Tracker(format!("{}: {why}", self.path.display())));
         }
         let there = alone || self.missed || shares.registered.contains(&id);
-        let shared = |row: &Transfer| Shared { row: row.clone(), unkept: self.unkept.clone() };
+        let shared = |row: &Transfer| Shared {
+            row: row.clone(),
+            unkept: self.unkept.clone(),
+            left_out: self.left_out.clone(),
+        };
         Ok(row.filter(|_| there).map(shared))
     }
 }
@@ -390,7 +398,7 @@ mod tests {
         tell(&parts, "cannot read /nowhere/11: no", failed);
         let shared = |n: u8| {
             let id = ContentId::from_bytes([n; 32]);
-            tell(&parts, "", What::Hashed { id, path: path(n), unkept: None });
+            tell(&parts, "", What::Hashed { id, path: path(n), unkept: None, left_out: None });
             let name = String::new();
             tell(&parts, "", What::Shared { id, name, size: 0, chunks: 0 });
         };
@@ -421,7 +429,7 @@ mod tests {
             sharing.ask(path.clone());
             assert_eq!(accept(&mut parts).await, path);
             let id = ContentId::from_bytes([1; 32]);
-            tell(&parts, "", What::Hashed { id, path: path.clone(), unkept: None });
+            tell(&parts, "", What::Hashed { id, path: path.clone(), unkept: None, left_out: None });
             let name = String::new();
             tell(&parts, "", What::Shared { id, name, size: 0, chunks: 0 });
             let (command, reply) = parts.commands.recv().await.unwrap();
@@ -491,7 +499,7 @@ mod tests {
             assert_eq!(accept(&mut parts).await, path);
             // It was shared in between: only that is told again.
             let id = ContentId::from_bytes([1; 32]);
-            tell(&parts, "", What::Hashed { id, path, unkept: None });
+            tell(&parts, "", What::Hashed { id, path, unkept: None, left_out: None });
             parts.snapshots.send_replace(on(NetState::On, vec![row(1, false)]).into());
         };
         let (shared, ()) = tokio::join!(sharing.next(&mut events), asked_again);

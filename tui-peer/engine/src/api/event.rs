@@ -111,6 +111,9 @@ pub enum What {
         /// Why a restart would forget it, if so, and what to do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unkept: Option<String>,
+        /// What lies in the folder and is not shared with it, if there is something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_out: Option<String>,
     },
     /// Something was read again and compared with what was hashed.
     Verified {

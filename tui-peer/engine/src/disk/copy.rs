@@ -101,7 +101,7 @@ impl CopyPlan {
             Opened::Going { partial, durable, .. } => (partial, durable),
         };
         let result = self.fill(&partial, &durable, done, cancel).and_then(|()| {
-            let path = partial.finish(&self.finish)?.path;
+            let path = partial.finish(&self.finish)?;
             Ok(Copied { path, was_there: false })
         });
         if result.is_err()

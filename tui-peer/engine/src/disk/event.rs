@@ -19,9 +19,9 @@ pub(crate) enum DiskEvent {
     },
     /// It was right but could not be written.
     ChunkNotStored { id: ContentId, chunk: u32, error: DiskError },
-    /// These became durable.
-    #[allow(dead_code, reason = "nobody but tests waits for it")]
-    Synced { id: ContentId, chunks: ChunkSet },
+    /// These became durable. Nobody but tests waits for it.
+    #[cfg(test)]
+    Synced { chunks: ChunkSet },
     /// A sync failed: `lost` is to be treated as missing.
     SyncFailed {
         id: ContentId,

@@ -34,7 +34,6 @@ pub(crate) struct Scan {
     /// Its chunks.
     pub layout: Arc<Layout>,
     /// What was left out.
-    #[allow(dead_code, reason = "counted, and told to nobody yet")]
     pub skipped: Skipped,
     /// Folders that were looked into, its own among them; none for a single file.
     pub(super) dirs: usize,
@@ -297,8 +296,8 @@ mod tests {
         assert_eq!(names, [".hidden", "sub/file"]);
         assert_eq!(scan.empty_dirs, [["sub", "empty"]]);
         assert_eq!((scan.skipped.symlinks, scan.skipped.special, scan.skipped.warned), (2, 1, 1));
-        assert_eq!(scan.skipped.listed.len(), 1);
-        assert_eq!(scan.skipped.listed[0].1, Skip::NotUtf8);
+        assert_eq!(scan.skipped.named.len(), 1);
+        assert_eq!(scan.skipped.named[0].1, Skip::NotUtf8);
         assert_eq!((scan.name.as_str(), scan.kind), ("root", Kind::Folder));
     }
 
@@ -311,7 +310,7 @@ mod tests {
         fs::write(dir.path().join("file"), "x").unwrap();
         let found = scan(dir.path()).unwrap();
         assert_eq!(found.files.len(), 1);
-        assert_eq!(found.skipped.listed[0].1, Skip::State);
+        assert_eq!(found.skipped.named[0].1, Skip::State);
         assert!(matches!(scan(&state), Err(ShareError::State(_))));
     }
 

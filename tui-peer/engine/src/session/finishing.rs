@@ -47,7 +47,7 @@ impl Session {
         self.background.run(place, move || {
             let finish = || -> Result<FinishedDownload, DiskError> {
                 let plan = FinishPlan::new(manifest.as_deref(), &layout, &wanted);
-                let path = partial.place(&plan)?.path;
+                let path = partial.place(&plan)?;
                 let folder = manifest.zip(partial.rel());
                 let folder = folder.map(|(manifest, rel)| FolderParts { manifest, rel });
                 let prepared = Prepared::downloaded(path.clone(), name, descriptor, folder, hashes)

@@ -361,9 +361,16 @@ impl Session {
             text.push_str(": ");
             text.push_str(unkept);
         }
-        let level = if unkept.is_none() { Level::Info } else { Level::Warn };
+        // Once: a folder that is hashed again by itself leaves out what it left out before.
+        let left_out = job.progress.left_out().filter(|_| job.scope == Scope::All);
+        if let Some(left_out) = &left_out {
+            text.push_str("; not shared with it: ");
+            text.push_str(left_out);
+        }
+        let all_well = unkept.is_none() && left_out.is_none();
+        let level = if all_well { Level::Info } else { Level::Warn };
         let (id, path) = (prepared.id, prepared.path.clone());
-        let what = if last { What::Hashed { id, path, unkept } } else { What::Said };
+        let what = if last { What::Hashed { id, path, unkept, left_out } } else { What::Said };
         self.tell(level, Target::Share, text, what);
     }
 

@@ -181,6 +181,7 @@ impl Session {
                 }
                 self.feed(Input::ChunkNotStored { id, chunk });
             }
+            #[cfg(test)]
             DiskEvent::Synced { .. } => {}
             DiskEvent::SyncFailed { id, lost, error } => {
                 self.counters.errors.sync += 1;

@@ -72,7 +72,12 @@ impl Session {
         // Whoever waits for it has waited enough.
         let text = format!("shared already: {}", self.shown_name(&id));
         let unkept = self.unkept().map(|unkept| unkept_words(&unkept.why, &unkept.hint));
-        self.tell(Level::Debug, Target::Share, text, What::Hashed { id, path, unkept });
+        self.tell(
+            Level::Debug,
+            Target::Share,
+            text,
+            What::Hashed { id, path, unkept, left_out: None },
+        );
     }
 
     /// Whether something is listed as shared from a path, in order or not.

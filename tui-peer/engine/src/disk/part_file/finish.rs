@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +18,6 @@ use super::partial::Partial;
 use crate::disk::claim::make_public;
 use crate::disk::error::DiskError;
 use crate::disk::syscalls::{self, Access, Step};
-use crate::library::Stat;
 
 /// What a finished download should look like.
 #[derive(Debug, Clone)]
@@ -34,19 +32,8 @@ pub(crate) struct FinishPlan {
 struct FilePlan {
     /// Seconds since 1970.
     mtime: i64,
-    exec: bool,
     /// Has no bytes, and is created all the same.
     make_empty: bool,
-}
-
-/// A download in place.
-#[derive(Debug, Clone)]
-pub(crate) struct Finished {
-    /// Where: the wanted name, or `name (1)` and so on if that was taken.
-    pub path: PathBuf,
-    /// What `stat` says of every file, in layout order; [`Stat::ABSENT`] for those that were not wanted.
-    #[allow(dead_code, reason = "the library looks at the files itself")]
-    pub stats: Vec<Stat>,
 }
 
 impl FinishPlan {
@@ -65,23 +52,11 @@ impl FinishPlan {
         let beside = if all { Beside::default() } else { Beside::of(manifest, layout, wanted) };
         let files = manifest.files().map(|entry| FilePlan {
             mtime: entry.mtime,
-            exec: false,
             make_empty: entry.size == 0 && (all || beside.all_wanted(&entry.path)),
         });
         let files = files.collect();
         let empty_dirs = if all { manifest.empty_dirs().clone() } else { Default::default() };
         Self { wanted: wanted.clone(), files, empty_dirs }
-    }
-
-    /// Also makes those files executable that were at their owner's. Off by default: content from the
-    /// network should not run by accident.
-    #[cfg(test)]
-    #[must_use]
-    pub(crate) fn with_exec_bits(mut self, manifest: &Manifest) -> Self {
-        for (plan, entry) in self.files.iter_mut().zip(manifest.files()) {
-            plan.exec = entry.exec;
-        }
-        self
     }
 }
 
@@ -120,14 +95,14 @@ fn folder_of(path: &[String]) -> String {
 
 impl Partial {
     /// Puts the download in its place and forgets the journal: [`Self::place`] and
-    /// [`Self::close_journal`] in one.
+    /// [`Self::close_journal`] in one. Where it is: the wanted name, or `name (1)` and so on if that was taken.
     ///
     /// # Errors
     /// As those two. Can be called again.
-    pub(crate) fn finish(&self, plan: &FinishPlan) -> Result<Finished, DiskError> {
-        let finished = self.place(plan)?;
+    pub(crate) fn finish(&self, plan: &FinishPlan) -> Result<PathBuf, DiskError> {
+        let path = self.place(plan)?;
         self.close_journal()?;
-        Ok(finished)
+        Ok(path)
     }
 
     /// Syncs, renames to the final name without replacing anything, syncs the folder. Until
@@ -137,28 +112,23 @@ impl Partial {
     /// # Errors
     /// [`DiskError`]: after [`DiskError::Incomplete`], or when a sync failed, [`Self::written`] tells
     /// which chunks are left. Can be called again.
-    pub(crate) fn place(&self, plan: &FinishPlan) -> Result<Finished, DiskError> {
+    pub(crate) fn place(&self, plan: &FinishPlan) -> Result<PathBuf, DiskError> {
         let placed = self.state().placed.clone();
-        let stats = if placed.is_none() {
+        if placed.is_none() {
             self.check_complete(plan)?;
-            let stats = self.dress(plan)?;
+            self.dress(plan)?;
             self.sync().map_err(|error| error.error)?;
             self.check_complete(plan)?;
             self.announce_end()?;
             self.rename()?;
-            stats
-        } else {
-            self.stats()?
-        };
+        }
         // What was nobody else's business while it was a part gets the mode of any new file or folder.
         make_public(&*self.own()?).map_err(|error| self.error("finish", 0, error))?;
         self.hook
             .before(Step::SyncDir)
             .and_then(|()| Ok(rustix::fs::fsync(&self.dir)?))
             .map_err(|error| self.error("sync the folder of", 0, error))?;
-        // A file's ctime changes with its name, that of a folder's files does not.
-        let stats = if self.tree.rel().is_some() { stats } else { self.stats()? };
-        Ok(Finished { path: self.path(), stats })
+        Ok(self.path())
     }
 
     /// Removes the journal of a finished download: once it is remembered elsewhere what it is.
@@ -181,17 +151,16 @@ impl Partial {
         }
     }
 
-    /// Gives files their times and modes, creates what is empty, removes what is incomplete.
-    fn dress(&self, plan: &FinishPlan) -> Result<Vec<Stat>, DiskError> {
+    /// Gives files their times, creates what is empty, removes what is incomplete.
+    fn dress(&self, plan: &FinishPlan) -> Result<(), DiskError> {
         if self.tree.rel().is_none() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let error = |error| self.error("finish", 0, error);
         self.hook.before(Step::Metadata).map_err(error)?;
         for dir in plan.empty_dirs.iter() {
             self.tree.make_dirs(dir).map_err(error)?;
         }
-        let mut stats = Vec::with_capacity(self.layout().files());
         let mut lost = false;
         for file in 0..self.layout().files() {
             let plan = plan.files.get(file);
@@ -201,26 +170,23 @@ impl Partial {
             };
             if !keep {
                 self.drop_file(file)?;
-                stats.push(Stat::ABSENT);
                 continue;
             }
             let Some(handle) = self.open_whole(file).map_err(error)? else {
                 self.drop_file(file)?;
                 lost = true;
-                stats.push(Stat::ABSENT);
                 continue;
             };
             if let Some(plan) = plan {
-                plan.apply(&handle).map_err(error)?;
+                handle.set_modified(time(plan.mtime)).map_err(error)?;
             }
-            stats.push(Stat::of(&handle.metadata().map_err(error)?));
         }
         if lost {
             self.compact()?;
         }
         // One sync of the file system takes all of the above.
         self.state().created = true;
-        Ok(stats)
+        Ok(())
     }
 
     /// A file all of which was written; `None` if it is not so any more.
@@ -297,29 +263,6 @@ impl Partial {
                 Err(error)
             }
         }
-    }
-
-    fn stats(&self) -> Result<Vec<Stat>, DiskError> {
-        let stat = |file| match self.tree.open_uncached(file, Access::Read) {
-            Ok(handle) => handle.metadata().map(|meta| Stat::of(&meta)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Stat::ABSENT),
-            Err(error) => Err(error),
-        };
-        let stats = (0..self.layout().files()).map(stat).collect::<Result<_, _>>();
-        stats.map_err(|error| self.error("look at", 0, error))
-    }
-}
-
-impl FilePlan {
-    fn apply(&self, file: &File) -> std::io::Result<()> {
-        if self.exec {
-            let mut permissions = file.metadata()?.permissions();
-            // Whoever may read it may run it.
-            let mode = permissions.mode() | (permissions.mode() & 0o444) >> 2;
-            permissions.set_mode(mode);
-            file.set_permissions(permissions)?;
-        }
-        file.set_modified(time(self.mtime))
     }
 }
 

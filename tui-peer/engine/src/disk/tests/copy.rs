@@ -26,7 +26,7 @@ fn lying(content: &Content, temp: &Path) -> std::path::PathBuf {
     fs::create_dir(&here).unwrap();
     let Going { partial, .. } = content.open(&here);
     content.write(&partial, 0..content.layout.chunks());
-    partial.finish(&content.plan()).unwrap().path
+    partial.finish(&content.plan()).unwrap()
 }
 
 fn all(content: &Content) -> ChunkSet {

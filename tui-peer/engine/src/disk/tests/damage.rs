@@ -129,9 +129,9 @@ proptest! {
         content.write(&partial, (0..9).filter(|chunk| !right.contains(chunk)));
         let done = partial.finish(&content.plan()).unwrap();
         match &content.rel {
-            None => prop_assert!(fs::read(&done.path).unwrap() == content.files[0]),
+            None => prop_assert!(fs::read(&done).unwrap() == content.files[0]),
             Some(rel) => for (rel, bytes) in rel.iter().zip(&content.files) {
-                prop_assert!(&fs::read(done.path.join(rel)).unwrap() == bytes);
+                prop_assert!(&fs::read(done.join(rel)).unwrap() == bytes);
             },
         }
         prop_assert_eq!(names_in(temp.path()), ["thing"]);

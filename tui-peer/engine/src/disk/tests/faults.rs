@@ -112,7 +112,7 @@ fn recover(content: &Content, dir: &Path) -> Option<Vec<u32>> {
     }
     let missing = (0..content.layout.chunks()).filter(|chunk| !here.contains(*chunk));
     content.write(&opened.partial, missing);
-    check(&opened.partial.finish(&content.plan()).unwrap().path);
+    check(&opened.partial.finish(&content.plan()).unwrap());
     Some(numbers(&here))
 }
 
@@ -219,7 +219,7 @@ fn a_full_or_read_only_disk_keeps_everything_and_goes_on_when_mended() {
                     }
                 }
             };
-            assert_eq!(fs::read(done.path).unwrap(), content.files[0]);
+            assert_eq!(fs::read(done).unwrap(), content.files[0]);
             assert_eq!(names_in(temp.path()), ["thing"], "step {n}");
             if errors == 0 {
                 assert!(n > 15, "only {n} steps");

@@ -6,7 +6,6 @@ use std::time::UNIX_EPOCH;
 use common::manifest::{Entry, EntryKind, Manifest};
 
 use super::*;
-use crate::library::Stat;
 
 fn manifest_of(content: &Content, empty_dirs: &[&str]) -> Manifest {
     let rel = content.rel.clone().unwrap();
@@ -48,22 +47,23 @@ fn a_folder_arrives_with_its_empty_files_folders_times_and_modes() {
     let all = ChunkSet::full(content.layout.chunks());
     let Going { partial, .. } = content.open(temp.path());
     content.write(&partial, all.iter());
-    let plan = FinishPlan::new(Some(&manifest), &content.layout, &all).with_exec_bits(&manifest);
+    let plan = FinishPlan::new(Some(&manifest), &content.layout, &all);
     let done = partial.finish(&plan).unwrap();
     for (path, bytes) in content.rel.as_ref().unwrap().iter().zip(&content.files) {
-        let at = done.path.join(path);
+        let at = done.join(path);
         assert_eq!(&fs::read(&at).unwrap(), bytes);
         let time = fs::metadata(&at).unwrap().modified().unwrap();
         assert_eq!(time.duration_since(UNIX_EPOCH).unwrap().as_secs(), 1_000_000_000);
     }
-    let mode = |name: &str| fs::metadata(done.path.join(name)).unwrap().permissions().mode();
-    assert_ne!(mode("run.sh") & 0o100, 0);
+    let mode = |name: &str| fs::metadata(done.join(name)).unwrap().permissions().mode();
+    assert_eq!(mode("run.sh") & 0o111, 0, "what comes from the network does not run by accident");
     assert_eq!(mode("z") & 0o111, 0);
-    assert!(done.path.join("hollow/inner").is_dir());
+    assert!(done.join("hollow/inner").is_dir());
     assert_eq!(names_in(temp.path()), ["thing"]);
     let mut out = [0; 10];
-    let tree = FileTree::new(content.layout.clone(), done.path, partial.rel());
-    SharedFiles::new(tree, Arc::new(done.stats)).read(5, 0, &mut out).unwrap();
+    let tree = FileTree::new(content.layout.clone(), done, partial.rel());
+    let stats = stats(&content, &tree);
+    SharedFiles::new(tree, Arc::new(stats)).read(5, 0, &mut out).unwrap();
 }
 
 #[test]
@@ -82,9 +82,11 @@ fn of_a_selection_only_whole_files_remain() {
     content.write(&partial, [0, 1, 2]);
     let plan = FinishPlan::new(Some(&manifest), &content.layout, &wanted);
     let done = partial.finish(&plan).unwrap();
-    assert_eq!(names_in(&done.path), ["a"]);
-    assert_eq!(names_in(&done.path.join("a")), ["__init__", "one"]);
-    let absent: Vec<bool> = done.stats.iter().map(|stat| *stat == Stat::ABSENT).collect();
+    assert_eq!(names_in(&done), ["a"]);
+    assert_eq!(names_in(&done.join("a")), ["__init__", "one"]);
+    let tree = FileTree::new(content.layout.clone(), done, partial.rel());
+    let absent: Vec<bool> =
+        stats(&content, &tree).iter().map(|stat| *stat == Stat::ABSENT).collect();
     assert_eq!(absent, [false, false, true, true]);
     assert_eq!(numbers(&partial.written()), [0, 1]);
 }
@@ -145,5 +147,5 @@ fn many_small_files_cost_no_sync_each_and_survive_a_kill() {
     let done = again.partial.finish(&plan).unwrap();
     assert!(syncs.0.load(std::sync::atomic::Ordering::Relaxed) < 6);
     let last = content.files.len() - 1;
-    assert_eq!(&fs::read(done.path.join(&names[last])).unwrap(), &content.files[last]);
+    assert_eq!(&fs::read(done.join(&names[last])).unwrap(), &content.files[last]);
 }

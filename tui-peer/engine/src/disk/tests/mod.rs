@@ -28,9 +28,10 @@ use common::names::PathList;
 
 pub(crate) use self::room::reserves;
 use super::spec::HashRun;
-use super::syscalls::{Hook, Step};
+use super::syscalls::{Access, Hook, Step};
 use super::verify::hash_of;
 use super::*;
+use crate::library::Stat;
 
 /// A content with its bytes.
 struct Content {
@@ -166,6 +167,16 @@ fn names_in(dir: &Path) -> Vec<String> {
     names
 }
 
+/// Every file of a content as it lies there now.
+fn stats(content: &Content, tree: &FileTree) -> Vec<Stat> {
+    let stat = |file| match tree.open_uncached(file, Access::Read) {
+        Ok(file) => Stat::of(&file.metadata().unwrap()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Stat::ABSENT,
+        Err(error) => panic!("{error}"),
+    };
+    (0..content.layout.files()).map(stat).collect()
+}
+
 #[test]
 fn a_file_arrives_out_of_order_and_is_served_meanwhile() {
     let temp = tempfile::tempdir().unwrap();
@@ -181,12 +192,13 @@ fn a_file_arrives_out_of_order_and_is_served_meanwhile() {
     assert_eq!(numbers(&partial.sync().unwrap()), [0, 4]);
     content.write(&partial, [1, 2, 3]);
     let done = partial.finish(&content.plan()).unwrap();
-    assert_eq!(done.path, temp.path().join("thing"));
-    assert_eq!(fs::read(&done.path).unwrap(), content.files[0]);
+    assert_eq!(done, temp.path().join("thing"));
+    assert_eq!(fs::read(&done).unwrap(), content.files[0]);
     assert_eq!(names_in(temp.path()), ["thing"]);
-    assert_eq!(done.stats.len(), 1);
-    let tree = FileTree::new(content.layout.clone(), done.path, None);
-    SharedFiles::new(tree, Arc::new(done.stats)).read(2, 0, &mut out).unwrap();
+    let tree = FileTree::new(content.layout.clone(), done, None);
+    let stats = stats(&content, &tree);
+    assert_eq!(stats.len(), 1);
+    SharedFiles::new(tree, Arc::new(stats)).read(2, 0, &mut out).unwrap();
     assert!(partial.write_chunk(0, &[content.chunk(0)], true).is_err(), "it has ended");
 }
 
@@ -195,7 +207,7 @@ fn an_empty_file_is_finished_at_once() {
     let temp = tempfile::tempdir().unwrap();
     let content = Content::file(0);
     let done = content.open(temp.path()).partial.finish(&content.plan()).unwrap();
-    assert_eq!(fs::read(done.path).unwrap(), b"");
+    assert_eq!(fs::read(done).unwrap(), b"");
 }
 
 #[test]
@@ -228,7 +240,7 @@ fn after_a_kill_what_was_synced_is_trusted_and_the_rest_hashed_again() {
     assert_eq!(numbers(&again.partial.sync().unwrap()), [5, 9]);
     content.write(&again.partial, [3, 4, 6, 7, 8]);
     let done = again.partial.finish(&content.plan()).unwrap();
-    assert_eq!(fs::read(done.path).unwrap(), content.files[0]);
+    assert_eq!(fs::read(done).unwrap(), content.files[0]);
 }
 
 #[test]
@@ -309,8 +321,8 @@ fn another_content_of_the_same_name_has_a_part_of_its_own() {
     let second = b.partial.finish(&two.plan()).unwrap();
     assert_eq!(names_in(temp.path()), ["thing", "thing (1)", "thing (2)"]);
     assert_eq!(fs::read(temp.path().join("thing")).unwrap(), b"of the user");
-    assert_eq!(fs::read(first.path).unwrap(), one.files[0]);
-    assert_eq!(fs::read(second.path).unwrap(), two.files[0]);
+    assert_eq!(fs::read(first).unwrap(), one.files[0]);
+    assert_eq!(fs::read(second).unwrap(), two.files[0]);
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn h5_a_file_of_the_user_is_read_and_never_written_or_deleted() {
     assert_eq!(numbers(&right), [0, 2, 3]);
     content.write(&partial, [1]);
     let done = partial.finish(&content.plan()).unwrap();
-    assert_eq!(done.path, temp.path().join("thing (1)"));
+    assert_eq!(done, temp.path().join("thing (1)"));
     assert!(fs::read(&own).unwrap() == before);
 }
 

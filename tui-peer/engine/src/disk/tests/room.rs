@@ -96,7 +96,7 @@ fn f11_a_file_begins_as_soon_as_it_and_its_journal_fit_and_ends_on_a_full_disk()
     assert!(again.partial.check_room(&ChunkSet::full(64)).is_ok());
     again.partial.recheck(&again.written, |chunk| content.hash(chunk));
     let done = again.partial.finish(&content.plan()).unwrap();
-    assert!(fs::read(done.path).unwrap() == content.files[0]);
+    assert!(fs::read(done).unwrap() == content.files[0]);
 }
 
 #[test]

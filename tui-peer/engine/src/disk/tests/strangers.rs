@@ -45,9 +45,9 @@ fn get(content: &Content, dir: &Path) -> Vec<u32> {
     let missing = (0..6).filter(|chunk| !here.contains(*chunk));
     content.write(&again.partial, missing);
     let done = again.partial.finish(&content.plan()).unwrap();
-    assert!(fs::read(&done.path).unwrap() == content.files[0], "right to the last byte");
-    assert_eq!(fs::metadata(&done.path).unwrap().uid(), rustix::process::geteuid().as_raw());
-    assert_ne!(mode(&done.path), 0o600, "the mode of any new file at the end");
+    assert!(fs::read(&done).unwrap() == content.files[0], "right to the last byte");
+    assert_eq!(fs::metadata(&done).unwrap().uid(), rustix::process::geteuid().as_raw());
+    assert_ne!(mode(&done), 0o600, "the mode of any new file at the end");
     numbers(&here)
 }
 
@@ -63,7 +63,7 @@ fn s8_part_and_journal_are_nobody_elses_business_until_the_end() {
     content.write(&partial, 1..6);
     let fresh = temp.path().join("fresh");
     fs::write(&fresh, "").unwrap();
-    assert_eq!(mode(&partial.finish(&content.plan()).unwrap().path), mode(&fresh));
+    assert_eq!(mode(&partial.finish(&content.plan()).unwrap()), mode(&fresh));
 
     let folder = Content::folder(&[("a/b", 10), ("c", 10)]);
     let Going { partial, .. } = folder.open(temp.path());
@@ -71,7 +71,7 @@ fn s8_part_and_journal_are_nobody_elses_business_until_the_end() {
     folder.write(&partial, 0..2);
     let fresh = temp.path().join("fresh.d");
     fs::create_dir(&fresh).unwrap();
-    assert_eq!(mode(&partial.finish(&folder.plan()).unwrap().path), mode(&fresh));
+    assert_eq!(mode(&partial.finish(&folder.plan()).unwrap()), mode(&fresh));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn s8_a_stranger_who_writes_later_changes_nothing() {
     std::os::unix::fs::FileExt::write_all_at(&theirs, &[7; 100], 50).unwrap();
     content.write(&again.partial, [1, 2, 4, 5]);
     let done = again.partial.finish(&content.plan()).unwrap();
-    assert!(fs::read(&done.path).unwrap() == content.files[0]);
+    assert!(fs::read(&done).unwrap() == content.files[0]);
     // What was ours is gone when it is of no use any more.
     assert_eq!(names_in(temp.path()), ["thing"]);
 }
@@ -182,8 +182,8 @@ fn s8_a_planted_folder_is_copied_from_and_left_alone() {
     assert_eq!(numbers(&here), [0, 1, 3]);
     content.write(&again.partial, [2, 4]);
     let done = again.partial.finish(&content.plan()).unwrap();
-    assert_eq!(fs::read(done.path.join("c")).unwrap(), content.files[2]);
-    assert_eq!(names_in(&done.path), ["a", "b", "c"]);
+    assert_eq!(fs::read(done.join("c")).unwrap(), content.files[2]);
+    assert_eq!(names_in(&done), ["a", "b", "c"]);
     assert_eq!(names_in(&root), ["a", "b", "c", "z"]);
 }
 
@@ -232,7 +232,7 @@ fn s8_where_modes_and_owners_are_not_kept_the_first_attempt_ends_well() {
     content.write(&partial, 0..6);
     partial.sync().unwrap();
     let done = partial.finish(&content.plan()).unwrap();
-    assert!(fs::read(&done.path).unwrap() == content.files[0]);
+    assert!(fs::read(&done).unwrap() == content.files[0]);
     assert_eq!(names_in(temp.path()), ["thing"]);
 }
 
@@ -271,7 +271,7 @@ fn s8_a_part_deleted_or_replaced_is_never_made_anew_nor_put_in_place() {
         let here = again.partial.recheck(&again.written, |chunk| content.hash(chunk));
         content.write(&again.partial, (0..6).filter(|chunk| !here.contains(*chunk)));
         let done = again.partial.finish(&content.plan()).unwrap();
-        assert!(fs::read(&done.path).unwrap() == content.files[0]);
+        assert!(fs::read(&done).unwrap() == content.files[0]);
     }
 }
 
@@ -297,7 +297,7 @@ fn s8_a_file_of_a_folder_that_was_deleted_is_fetched_again() {
         assert_eq!(numbers(&again.durable), [3]);
         content.write(&again.partial, 0..3);
         let done = again.partial.finish(&content.plan()).unwrap();
-        assert!(fs::read(done.path.join("a/x")).unwrap() == content.files[0]);
+        assert!(fs::read(done.join("a/x")).unwrap() == content.files[0]);
     }
 }
 
@@ -332,10 +332,10 @@ fn s8_a_run_that_ends_before_the_mode_is_set_is_mended_by_the_next() {
         let Going { partial, .. } = content.open(temp.path());
         content.write(&partial, [0]);
         let done = partial.place(&content.plan()).unwrap();
-        let public = mode(&done.path);
+        let public = mode(&done);
         drop(partial);
-        set_mode(&done.path, public & 0o700);
+        set_mode(&done, public & 0o700);
         assert!(matches!(Partial::open(content.spec(temp.path())).unwrap(), Opened::Finished(_)));
-        assert_eq!(mode(&done.path), public);
+        assert_eq!(mode(&done), public);
     }
 }

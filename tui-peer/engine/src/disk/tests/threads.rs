@@ -93,7 +93,7 @@ async fn chunks_are_verified_written_read_back_and_synced() {
                 assert_ne!(Some(actual), content.hash(1));
                 corrupt += 1;
             }
-            DiskEvent::Synced { chunks, .. } => {
+            DiskEvent::Synced { chunks } => {
                 chunks.iter().for_each(|chunk| _ = synced.insert(chunk));
             }
             other => panic!("{other:?}"),
@@ -317,6 +317,6 @@ fn disk_speed() {
             rate(written),
             rate(finished)
         );
-        fs::remove_file(done.path).unwrap();
+        fs::remove_file(done).unwrap();
     }
 }

@@ -58,6 +58,7 @@ pub(crate) fn prepare(
         done.push(known);
     }
     progress.total.fetch_add(to_read, Ordering::Relaxed);
+    progress.leave_out(&scan.skipped);
 
     let mut hashed = hash_units(scan, &units, threads, progress, cancel)?;
     // In order, so that the parts of a file follow each other.

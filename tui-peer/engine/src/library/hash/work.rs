@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use common::merkle::{block_hashes, block_hashes_of, chunk_hash};
 use rustix::fs::{Advice, OFlags, fadvise};
 
 use crate::library::error::ShareError;
+use crate::library::skip::Skipped;
 
 /// Bytes of neighbouring chunks one thread takes at a time: long enough for a disk to stream, short
 /// enough that the last unit does not leave cores idle.
@@ -36,13 +38,28 @@ const BATCH_FILES: usize = 64;
 /// Most threads: more than this no disk feeds.
 const MAX_THREADS: usize = 64;
 
-/// Bytes to hash and bytes hashed so far, for whoever shows it.
+/// How far hashing has come, and what it leaves out, for whoever shows it.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Bytes that have to be read.
     pub total: AtomicU64,
     /// Bytes read and hashed.
     pub done: AtomicU64,
+    left_out: OnceLock<String>,
+}
+
+impl Progress {
+    /// What lies in the folder and is not shared with it, in words, if there is something.
+    pub fn left_out(&self) -> Option<String> {
+        self.left_out.get().cloned()
+    }
+
+    /// Notes that for whoever asks. Of several looks at the same folder the first counts.
+    pub(in crate::library) fn leave_out(&self, skipped: &Skipped) {
+        if let Some(words) = skipped.words() {
+            let _ = self.left_out.set(words);
+        }
+    }
 }
 
 /// Neighbouring chunks of one file.

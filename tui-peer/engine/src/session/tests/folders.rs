@@ -402,6 +402,28 @@ async fn ends(events: &mut crate::api::handle::Events, path: &Path) -> Result<Co
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_shared_with_a_folder_is_told_and_told_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = folder(temp.path(), "photos", &["a"]);
+    std::os::unix::fs::symlink("a", folder.join("link")).unwrap();
+    let hang = often();
+    let _free = Free(hang.clone());
+    let owner = peer(config(temp.path(), "owner"), &hang).await;
+    let mut events = owner.live_events();
+    ok(&owner, Command::Share { path: folder.clone(), name: None }).await;
+    let told = async |events: &mut crate::api::handle::Events| loop {
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+        if let What::Hashed { left_out, .. } = event.what {
+            return (left_out, event.text.contains("not shared with it: 1 symbolic link"));
+        }
+    };
+    assert_eq!(told(&mut events).await, (Some("1 symbolic link".to_owned()), true));
+    // What is shared already is hashed again by itself.
+    fs::write(folder.join("a"), "something else").unwrap();
+    assert_eq!(told(&mut events).await, (None, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn c7_what_the_user_shares_while_less_is_hashed_comes_next_and_is_what_is_waited_for() {
     let temp = tempfile::tempdir().unwrap();
     let folder = folder(temp.path(), "photos", &["a"]);
