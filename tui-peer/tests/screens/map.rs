@@ -62,7 +62,7 @@ fn every_mode_on_every_terminal() {
             let end = lines.iter().position(|l| l.contains("3 Sources")).unwrap_or(lines.len());
             all += &format!(
                 "{n} chunks, {:?}\n{}\n",
-                stage.model.map.mode,
+                stage.model.chunks.map.mode,
                 lines[top..end].join("\n")
             );
         }
@@ -85,7 +85,7 @@ fn colours_of_half_blocks_and_levels() {
 fn the_cursor_follows_the_newest_chunk_until_it_is_moved() {
     let mut stage = stage(23_593, Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark));
     stage.keys("f");
-    assert!(stage.model.follow_chunks);
+    assert!(stage.model.chunks.follows);
     let newest = |stage: &mut Stage, chunk: usize| {
         let mut snap = (*stage.model.snap).clone();
         let mut focus = (**snap.focus.as_ref().unwrap()).clone();
@@ -95,18 +95,18 @@ fn the_cursor_follows_the_newest_chunk_until_it_is_moved() {
         stage.send(Msg::Snapshot(Arc::new(snap)));
     };
     newest(&mut stage, 20_000);
-    assert_eq!(stage.model.chunk, 20_000);
+    assert_eq!(stage.model.chunks.cursor, 20_000);
     stage.keys("l");
-    assert!(!stage.model.follow_chunks, "moving ends it");
+    assert!(!stage.model.chunks.follows, "moving ends it");
     newest(&mut stage, 5);
-    assert_ne!(stage.model.chunk, 5);
-    assert_eq!(stage.model.map.counts().total, 23_593);
+    assert_ne!(stage.model.chunks.cursor, 5);
+    assert_eq!(stage.model.chunks.map.counts().total, 23_593);
 }
 
 #[test]
 fn a_click_and_keys_move_the_cursor_and_n_finds_what_is_wrong() {
     let mut stage = stage(1_000_000, Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark));
-    assert_eq!(stage.model.map.mode, Mode::Level);
+    assert_eq!(stage.model.chunks.map.mode, Mode::Level);
     let area = screen::panes::chunks::geometry::map_area(&stage.model);
     stage.send(Msg::Mouse(MouseEvent {
         kind: MouseEventKind::Down(MouseButton::Left),
@@ -115,9 +115,9 @@ fn a_click_and_keys_move_the_cursor_and_n_finds_what_is_wrong() {
         modifiers: KeyModifiers::NONE,
     }));
     let cell = usize::from(area.width) + 3;
-    assert_eq!(stage.model.map.cell_of(stage.model.chunk), cell);
+    assert_eq!(stage.model.chunks.map.cell_of(stage.model.chunks.cursor), cell);
     stage.keys("lkhj");
-    assert_eq!(stage.model.map.cell_of(stage.model.chunk), cell);
+    assert_eq!(stage.model.chunks.map.cell_of(stage.model.chunks.cursor), cell);
     let focus = stage.model.snap.focus.clone().unwrap();
     let wrong: Vec<usize> = (0..focus.chunks.len())
         .filter(|i| match focus.chunks.state(*i) {
@@ -129,12 +129,12 @@ fn a_click_and_keys_move_the_cursor_and_n_finds_what_is_wrong() {
     for _ in 0..2 {
         for chunk in &wrong {
             stage.keys("n");
-            assert_eq!(stage.model.chunk, *chunk);
+            assert_eq!(stage.model.chunks.cursor, *chunk);
         }
     }
     for chunk in wrong.iter().rev().skip(1) {
         stage.keys("N");
-        assert_eq!(stage.model.chunk, *chunk);
+        assert_eq!(stage.model.chunks.cursor, *chunk);
     }
 }
 
@@ -142,16 +142,16 @@ fn a_click_and_keys_move_the_cursor_and_n_finds_what_is_wrong() {
 fn an_old_map_stays_while_a_new_one_is_built_and_changes_meanwhile_are_not_lost() {
     let theme = Theme::new(Depth::Full, Glyphs::Unicode, Ground::Dark);
     let mut stage = stage(200_000, theme);
-    let before = stage.model.map.cells;
+    let before = stage.model.chunks.map.cells;
     stage.send(Msg::Resize(80, 24));
-    assert_eq!(stage.model.map.cells, before, "the old one stays");
+    assert_eq!(stage.model.chunks.map.cells, before, "the old one stays");
     let mut snap = (*stage.model.snap).clone();
     let mut focus = (**snap.focus.as_ref().unwrap()).clone();
     focus.chunks.set(199_000, ChunkState::Have, 3);
     snap.focus = Some(Arc::new(focus.clone()));
     stage.send(Msg::Snapshot(Arc::new(snap)));
     finish(&mut stage);
-    let map = &stage.model.map;
+    let map = &stage.model.chunks.map;
     assert_ne!(map.cells, before);
     assert_eq!(*map, Map::build(&focus.chunks, map.cells, map.halves));
     // Another file: nothing of the old one under its name.
@@ -160,7 +160,7 @@ fn an_old_map_stays_while_a_new_one_is_built_and_changes_meanwhile_are_not_lost(
     other.chunks = Chunks::new(150_000);
     snap.focus = Some(Arc::new(other));
     stage.send(Msg::Snapshot(Arc::new(snap)));
-    assert_eq!(stage.model.map.mode, Mode::Empty);
+    assert_eq!(stage.model.chunks.map.mode, Mode::Empty);
     finish(&mut stage);
-    assert_eq!(stage.model.map.chunks(), 150_000);
+    assert_eq!(stage.model.chunks.map.chunks(), 150_000);
 }

@@ -11,6 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use settings::{Change, Item, write};
 
 use super::App;
+use crate::filter::Filter;
 use crate::front::Front;
 use crate::heatmap::Map;
 use crate::model::build;
@@ -28,6 +29,20 @@ const MAX_SAVES: usize = 64;
 const SAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl<F: Front> App<'_, F> {
+    /// Asks who shares what; nobody waits any more for what was asked before.
+    fn ask_owners(&mut self, filter: Filter) {
+        let handle = self.handle.clone();
+        let (asking, abort) = abortable(async move {
+            let words = filter.peers().map(|name| name.typed.to_owned()).collect();
+            Msg::Owners(words, Owners::of(&handle, &filter).await)
+        });
+        if let Some(before) = self.owners.replace(abort) {
+            before.abort();
+        }
+        let asking = asking.map(|told| Some(told.unwrap_or(Msg::Nothing)));
+        self.work.push(asking.boxed());
+    }
+
     pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -78,19 +93,7 @@ impl<F: Front> App<'_, F> {
                     };
                     self.work.push(asking.boxed());
                 }
-                Effect::Owners(filter) => {
-                    let handle = self.handle.clone();
-                    let (asking, abort) = abortable(async move {
-                        let words = filter.peers().map(|name| name.typed.to_owned()).collect();
-                        Msg::Owners(words, Owners::of(&handle, &filter).await)
-                    });
-                    // Nobody waits any more for what was asked before.
-                    if let Some(before) = self.owners.replace(abort) {
-                        before.abort();
-                    }
-                    let asking = asking.map(|told| Some(told.unwrap_or(Msg::Nothing)));
-                    self.work.push(asking.boxed());
-                }
+                Effect::Owners(filter) => self.ask_owners(filter),
                 Effect::Map(job) => self.work.push(
                     async move {
                         let work = job.clone();

@@ -61,6 +61,9 @@ struct App<'a, F> {
     exit: Option<ExitReason>,
 }
 
+/// Why the app ends when the terminal is read to its end.
+const NO_INPUT: &str = "the terminal gives no more input";
+
 /// Runs the app on a terminal until it ends. A terminal that is gone counts as hung up.
 pub async fn drive<F: Front>(
     handle: EngineHandle,
@@ -121,10 +124,7 @@ where
                     let why = format!("cannot read from the terminal: {error}");
                     return app.end(ExitReason::Gone(why)).await;
                 }
-                None => {
-                    let why = "the terminal gives no more input".to_owned();
-                    return app.end(ExitReason::Gone(why)).await;
-                }
+                None => return app.end(ExitReason::Gone(NO_INPUT.to_owned())).await,
             },
             () = &mut stopped => return ExitReason::EngineStopped,
             Some(msg) = app.work.next(), if !app.work.is_empty() => app.done(msg),

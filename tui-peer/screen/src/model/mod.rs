@@ -20,11 +20,9 @@ use jiff::tz::TimeZone;
 use settings::Units;
 
 use super::action::Action;
-use super::heatmap::Map;
 use super::keymap::{Key, Keymap};
 use super::layout::{Areas, Wish};
 use super::theme::Theme;
-use engine::api::chunk_states::Chunks;
 use engine::api::snapshot::{Catalogue, Look, NetState, Snapshot};
 
 pub use super::tone::{Line, Tone};
@@ -36,7 +34,7 @@ pub use crate::dialogs::picker::state::{MAX_MARKED, Marked, Picker};
 pub use crate::dialogs::picks::state::{LimitOne, PickKind, Picks};
 pub use crate::dialogs::share::state::{ShareField, SharePath};
 pub use crate::dialogs::state::Dialog;
-pub use crate::panes::chunks::state::MapJob;
+pub use crate::panes::chunks::state::{ChunkMap, MapJob};
 pub use crate::panes::files::state::crowd::{Ask, Crowd};
 pub use crate::panes::files::state::held::Held;
 pub use crate::panes::files::state::index::{
@@ -159,18 +157,8 @@ pub struct Model {
     pub lists: [List; 4],
     /// Sources of the selected file.
     pub sources: List,
-    /// Chunk under the cursor of the map.
-    pub chunk: usize,
-    /// Chunk map for the present size.
-    pub map: Map,
-    /// What the map shows: of which content, and how its chunks stood.
-    pub map_of: Option<(ContentId, Chunks)>,
-    /// Whether a map is being built elsewhere.
-    pub map_job: bool,
-    /// Whether the map's cursor goes to the newest verified chunk.
-    pub follow_chunks: bool,
-    /// Whether the map shows who sent each chunk, not how it stands.
-    pub shows_senders: bool,
+    /// The chunk map of the selected content.
+    pub chunks: ChunkMap,
     /// Log.
     pub log: Log,
     /// Whether the focused pane takes all the room.
@@ -270,12 +258,7 @@ impl Model {
             removed: None,
             lists: Default::default(),
             sources: List::default(),
-            chunk: 0,
-            map: Map::empty(),
-            map_of: None,
-            map_job: false,
-            follow_chunks: false,
-            shows_senders: false,
+            chunks: ChunkMap::default(),
             log: Log::default(),
             zoom: false,
             details: false,

@@ -121,7 +121,7 @@ impl Model {
             transfer: self.selected_transfer(),
             row: self.selected_row(),
             focus: self.focus_data().map(AsRef::as_ref),
-            counts: self.map.counts(),
+            counts: self.chunks.map.counts(),
             now: self.now.mono,
             units: self.units,
             keymap: &self.keymap,

@@ -188,7 +188,7 @@ fn join_string(model: &Model) -> Possible {
 }
 
 fn problem(model: &Model) -> Possible {
-    let counts = model.map.counts();
+    let counts = model.chunks.map.counts();
     need(counts.none + counts.bad > 0, "every chunk has a source")
 }
 

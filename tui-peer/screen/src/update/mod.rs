@@ -256,8 +256,8 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     let list = model.list_mut(tab);
     if list.key != key {
         list.key = key;
-        model.chunk = 0;
-        model.follow_chunks = false;
+        model.chunks.cursor = 0;
+        model.chunks.follows = false;
         model.history.sources.clear();
     }
     filtering::settle(model);

@@ -6,7 +6,8 @@ use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use crate::action::Action;
-use crate::model::{Model, Pane, Tab};
+use crate::model::{Model, Pane};
+use crate::panes::{chunks, files, holders, log, sources, transfers};
 use crate::queries::can;
 use crate::ui::paint;
 use crate::words;
@@ -129,95 +130,14 @@ fn wishes(model: &Model) -> Vec<(Action, &'static str)> {
     if model.details {
         out.push((Action::Back, "back"));
     }
-    match model.focus {
-        Pane::Files if model.tab == Tab::Peers => out.extend([
-            (Action::Enter, "what it shares"),
-            (Action::Why, "about it"),
-            (Action::Ban, "ban"),
-            (Action::Bans, "bans"),
-            (Action::Filter, "filter"),
-            (Action::Sort, "sort"),
-            (Action::NextPane, "pane"),
-        ]),
-        Pane::Transfers => out.extend([
-            (Action::Retry, "retry"),
-            (Action::Pause, "pause"),
-            (Action::Enter, "details"),
-            (Action::Raise, "raise"),
-            (Action::Lower, "lower"),
-            (Action::QueueUp, "up"),
-            (Action::QueueDown, "down"),
-            (Action::Remove, "remove"),
-            (Action::Clear, "clear finished"),
-            (Action::NextPane, "pane"),
-        ]),
-        Pane::Files if model.tab == Tab::Downloads => out.extend([
-            (Action::Retry, "retry"),
-            (Action::Pause, "pause"),
-            (Action::Enter, "details"),
-            (Action::Raise, "raise"),
-            (Action::QueueUp, "up"),
-            (Action::Remove, "remove"),
-            (Action::Clear, "clear finished"),
-            (Action::Filter, "filter"),
-            (Action::Sort, "sort"),
-            (Action::Why, "why?"),
-            (Action::NextPane, "pane"),
-            (Action::Zoom, "zoom"),
-        ]),
-        Pane::Files => out.extend([
-            (Action::Retry, "retry"),
-            (Action::Download, "download"),
-            (Action::Watch, "watch"),
-            (Action::Pause, "pause"),
-            (Action::Enter, "details"),
-            (Action::Filter, "filter"),
-            (Action::Share, "share"),
-            (Action::Sort, "sort"),
-            (Action::Contents, "choose files"),
-            (Action::Unshare, "unshare"),
-            (Action::CopyLink, "copy link"),
-            (Action::Why, "why?"),
-            (Action::NextPane, "pane"),
-            (Action::Zoom, "zoom"),
-            (Action::Leave, "leave"),
-        ]),
-        Pane::Chunks => out.extend([
-            (Action::Left, "move"),
-            (Action::NextMatch, "next problem"),
-            (Action::Why, "why?"),
-            (Action::Holders, "swarm"),
-            (Action::Senders, if model.shows_senders { "states" } else { "who sent it" }),
-            (Action::Contents, "choose files"),
-            (Action::Pause, "pause"),
-            (Action::Download, "download"),
-            (Action::Enter, "details"),
-            (Action::Zoom, "zoom"),
-            (Action::NextPane, "pane"),
-        ]),
-        Pane::Sources if model.swarm.open => {
-            out.extend([(Action::Enter, "this peer"), (Action::Ban, "ban"), (Action::Why, "why?")])
-        }
-        Pane::Sources => out.extend([
-            (Action::Holders, "swarm"),
-            (Action::Window, "time"),
-            (Action::Why, "why?"),
-            (Action::Pause, "pause"),
-            (Action::Ban, "ban"),
-            (Action::Enter, "details"),
-            (Action::Zoom, "zoom"),
-            (Action::NextPane, "pane"),
-        ]),
-        Pane::Log => out.extend([
-            (Action::LogMore, "more"),
-            (Action::LogLess, "less"),
-            (Action::Follow, if model.log.paused.is_some() { "follow" } else { "pause" }),
-            (Action::Filter, "search"),
-            (Action::CopyLine, "copy line"),
-            (Action::Zoom, "zoom"),
-            (Action::NextPane, "pane"),
-        ]),
-    }
+    out.extend(match model.focus {
+        Pane::Files => files::view::footer(model),
+        Pane::Transfers => transfers::view::footer(),
+        Pane::Chunks => chunks::view::footer(model),
+        Pane::Sources if model.swarm.open => holders::view::footer(),
+        Pane::Sources => sources::view::footer(),
+        Pane::Log => log::view::footer(model),
+    });
     out
 }
 

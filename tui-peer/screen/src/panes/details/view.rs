@@ -132,7 +132,7 @@ fn state(model: &Model, t: &Transfer) -> Vec<Part> {
         } else if outlook != words::state_word(&t.state) {
             parts.push(part(1, (outlook, theme.warn())));
         }
-        let counts = model.map.counts();
+        let counts = model.chunks.map.counts();
         if counts.none > 0 && counts.wanted() > 0 {
             let reach = format::percent(counts.wanted() - counts.none, counts.wanted());
             let piece = (format!("to {reach}, then stuck"), theme.error());

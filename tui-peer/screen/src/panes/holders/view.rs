@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
+use crate::action::Action;
 use crate::format;
 use crate::heatmap::{Mode, Standing, buckets};
 use crate::model::{Model, Pane};
@@ -16,7 +17,7 @@ use engine::api::snapshot::{HolderRow, Holders, Only, SEVERAL, SourceRow};
 
 /// Cells of a strip that its buckets take: fewer than there are where chunks are few.
 fn used(model: &Model, cells: u16) -> u16 {
-    let wide = match model.map.mode {
+    let wide = match model.chunks.map.mode {
         Mode::Brick(k) => k.max(1),
         _ => 1,
     };
@@ -105,7 +106,7 @@ fn heads(model: &Model, buf: &mut Buffer, inner: Rect, columns: &Columns) {
 
 /// Our own row is the map itself, one line high.
 fn ourselves(model: &Model, buf: &mut Buffer, line: Rect, columns: &Columns) {
-    let counts = model.map.counts();
+    let counts = model.chunks.map.counts();
     paint::text(buf, line.x + 1, line.y, columns.name, "you", model.theme.bold());
     let has = format::percent(counts.have, counts.total.max(1));
     paint::right(buf, line.x + 2 + columns.name, line.y, HAS, &has, Style::new());
@@ -160,7 +161,7 @@ fn strip(
     if values.len() != buckets(model.chunk_count(), usize::from(line.width)) {
         return;
     }
-    let wide = match model.map.mode {
+    let wide = match model.chunks.map.mode {
         Mode::Brick(k) => k.max(1),
         _ => 1,
     };
@@ -238,7 +239,7 @@ fn mark(theme: Theme, who: u8, single: bool) -> (&'static str, Style) {
 fn words(model: &Model, holders: &Holders, width: u16) -> Vec<Piece> {
     let theme = model.theme;
     let n = model.chunk_count() as u64;
-    let lost = model.map.counts().none;
+    let lost = model.chunks.map.counts().none;
     let mut out: Vec<Piece> = Vec::new();
     if lost > 0 {
         let text = format!("nobody has {}", format::plural(lost, "chunk"));
@@ -272,4 +273,9 @@ fn alone(model: &Model, only: &Only, n: u64) -> String {
     let (from, to) = (percent(only.first.into()), percent(u64::from(only.last) + 1));
     let range = model.theme.range();
     format!("{who} only: {} ({from}{range}{to} %)", format::plural(only.chunks.into(), "chunk"))
+}
+
+/// Keys for the footer while the pane has the keys, the most used ones first.
+pub(crate) fn footer() -> Vec<(Action, &'static str)> {
+    vec![(Action::Enter, "this peer"), (Action::Ban, "ban"), (Action::Why, "why?")]
 }

@@ -270,3 +270,16 @@ pub(crate) fn cursor(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     paint::text(frame.buffer_mut(), x, y, width, &" ".repeat(usize::from(width)), Style::new());
     crate::ui::input::draw(frame, model.theme, (x, y), width, &model.log.field, "");
 }
+
+/// Keys for the footer while the pane has the keys, the most used ones first.
+pub(crate) fn footer(model: &Model) -> Vec<(Action, &'static str)> {
+    vec![
+        (Action::LogMore, "more"),
+        (Action::LogLess, "less"),
+        (Action::Follow, if model.log.paused.is_some() { "follow" } else { "pause" }),
+        (Action::Filter, "search"),
+        (Action::CopyLine, "copy line"),
+        (Action::Zoom, "zoom"),
+        (Action::NextPane, "pane"),
+    ]
+}

@@ -383,3 +383,17 @@ fn cell(model: &Model, source: &SourceRow, column: Column, width: u16) -> Piece 
         Column::Why => (why(model, source).to_owned(), theme.dim()),
     }
 }
+
+/// Keys for the footer while the pane has the keys, the most used ones first.
+pub(crate) fn footer() -> Vec<(Action, &'static str)> {
+    vec![
+        (Action::Holders, "swarm"),
+        (Action::Window, "time"),
+        (Action::Why, "why?"),
+        (Action::Pause, "pause"),
+        (Action::Ban, "ban"),
+        (Action::Enter, "details"),
+        (Action::Zoom, "zoom"),
+        (Action::NextPane, "pane"),
+    ]
+}

@@ -148,3 +148,19 @@ fn badge(t: &Transfer) -> String {
     }
     out
 }
+
+/// Keys for the footer while the pane has the keys, the most used ones first.
+pub(crate) fn footer() -> Vec<(Action, &'static str)> {
+    vec![
+        (Action::Retry, "retry"),
+        (Action::Pause, "pause"),
+        (Action::Enter, "details"),
+        (Action::Raise, "raise"),
+        (Action::Lower, "lower"),
+        (Action::QueueUp, "up"),
+        (Action::QueueDown, "down"),
+        (Action::Remove, "remove"),
+        (Action::Clear, "clear finished"),
+        (Action::NextPane, "pane"),
+    ]
+}

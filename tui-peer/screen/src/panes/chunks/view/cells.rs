@@ -14,8 +14,8 @@ pub(crate) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) 
     if crate::panes::chunks::view::senders::cells(model, buf, area, focused) {
         return;
     }
-    let map = &model.map;
-    let here = (focused && map.mode != Mode::Empty).then(|| map.cell_of(model.chunk));
+    let map = &model.chunks.map;
+    let here = (focused && map.mode != Mode::Empty).then(|| map.cell_of(model.chunks.cursor));
     let mut cell = 0;
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {
@@ -107,7 +107,7 @@ fn level(
 /// Glyph, word and exact count of every state, in the longest form that fits: the count is the first to
 /// go, the words get short, at last only the signs are left. Lost chunks are always counted.
 pub(crate) fn legend(model: &Model, width: u16) -> Vec<Piece> {
-    let c = model.map.counts();
+    let c = model.chunks.map.counts();
     let range = model.theme.range();
     let some = format!("2{range}4");
     let items: [(Standing, u64, String, &str, bool); 9] = [
@@ -121,9 +121,9 @@ pub(crate) fn legend(model: &Model, width: u16) -> Vec<Piece> {
         (Standing::Checking, c.checking, "checking".into(), "check", c.checking > 0),
         (Standing::Unwanted, c.unwanted, "not chosen".into(), "skip", c.unwanted > 0),
     ];
-    let per_cell = match model.map.mode {
+    let per_cell = match model.chunks.map.mode {
         Mode::Level => {
-            let n = model.map.chunks().div_ceil(model.map.len().max(1));
+            let n = model.chunks.map.chunks().div_ceil(model.chunks.map.len().max(1));
             format!("{} {}/cell", model.theme.dot(), format::count(n as u64))
         }
         _ => String::new(),

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
+use crate::action::Action;
 use crate::heatmap::{Mode, Standing, standing};
 use crate::model::{Line, Model, Pane, Tone};
 use crate::panes::chunks::geometry::{MIN_MAP, map_area, scale_rows, word_rows};
@@ -34,7 +35,7 @@ fn words(model: &Model, inner: Rect) -> Vec<Line> {
         }
     }
     out.truncate(most);
-    if model.focus == Pane::Chunks && model.map.mode != Mode::Empty && most > 0 {
+    if model.focus == Pane::Chunks && model.chunks.map.mode != Mode::Empty && most > 0 {
         out.truncate(most - 1);
         out.push((Tone::Dim, read_out(model, usize::from(inner.width))));
     }
@@ -43,11 +44,11 @@ fn words(model: &Model, inner: Rect) -> Vec<Line> {
 
 /// What is under the map's cursor; what matters least is left out first if it is longer than `width`.
 fn read_out(model: &Model, width: usize) -> String {
-    let (Some(focus), Some((_, known))) = (model.focus_data(), &model.map_of) else {
+    let (Some(focus), Some((_, known))) = (model.focus_data(), &model.chunks.of) else {
         return String::new();
     };
-    let map = &model.map;
-    let cell = map.cell_of(model.chunk);
+    let map = &model.chunks.map;
+    let cell = map.cell_of(model.chunks.cursor);
     let (Some(chunks), Some(buckets)) = (map.chunks_at(cell), map.buckets_at(cell)) else {
         return String::new();
     };
@@ -139,11 +140,11 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     let theme = model.theme;
     let focused = model.focus == Pane::Chunks;
-    let map = &model.map;
+    let map = &model.chunks.map;
     let counts = map.counts();
     let wanted = counts.wanted();
     let done = if wanted > 0 { format::percent(counts.have, wanted) } else { String::new() };
-    let follow = if model.follow_chunks { "following  " } else { "" };
+    let follow = if model.chunks.follows { "following  " } else { "" };
     let note = if area.width >= 70 && wanted > 0 {
         format!("{follow}{done}  {} / {}", format::count(counts.have), format::count(wanted))
     } else {
@@ -191,7 +192,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
 
 /// Which chunks the map's first and last cell stand for, and how many each.
 fn scale(model: &Model, buf: &mut Buffer, line: Rect) {
-    let (map, theme) = (&model.map, model.theme);
+    let (map, theme) = (&model.chunks.map, model.theme);
     let n = map.chunks() as u64;
     let (left, right) = theme.arrows();
     let per = match map.mode {
@@ -229,4 +230,21 @@ fn no_map(model: &Model) -> &'static str {
 /// The map in one line, for the small layout.
 pub(crate) fn strip(model: &Model, buf: &mut Buffer, area: Rect) {
     cells(model, buf, area, false);
+}
+
+/// Keys for the footer while the pane has the keys, the most used ones first.
+pub(crate) fn footer(model: &Model) -> Vec<(Action, &'static str)> {
+    vec![
+        (Action::Left, "move"),
+        (Action::NextMatch, "next problem"),
+        (Action::Why, "why?"),
+        (Action::Holders, "swarm"),
+        (Action::Senders, if model.chunks.senders { "states" } else { "who sent it" }),
+        (Action::Contents, "choose files"),
+        (Action::Pause, "pause"),
+        (Action::Download, "download"),
+        (Action::Enter, "details"),
+        (Action::Zoom, "zoom"),
+        (Action::NextPane, "pane"),
+    ]
 }

@@ -17,7 +17,7 @@ const LETTERS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// Who sent what of the selected content, if the map shows it and the engine has said it.
 pub(crate) fn shown(model: &Model) -> Option<&Sent> {
-    model.focus_data()?.sent.as_ref().filter(|_| model.shows_senders && !model.swarm.open)
+    model.focus_data()?.sent.as_ref().filter(|_| model.chunks.senders && !model.swarm.open)
 }
 
 /// The map's cells; false if the engine's answer is for another map.
@@ -27,8 +27,8 @@ pub(crate) fn cells(model: &Model, buf: &mut Buffer, area: Rect, focused: bool) 
     if sent.buckets.len() != buckets(model.chunk_count(), count) {
         return false;
     }
-    let map = &model.map;
-    let here = focused.then(|| map.cell_of(model.chunk));
+    let map = &model.chunks.map;
+    let here = focused.then(|| map.cell_of(model.chunks.cursor));
     let wide = match map.mode {
         Mode::Brick(k) => k.max(1),
         _ => 1,

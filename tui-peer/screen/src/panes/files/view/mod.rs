@@ -353,3 +353,49 @@ fn cells(
         x += column.width() + 1;
     }
 }
+
+/// Keys for the footer while the pane has the keys, the most used ones first.
+pub(crate) fn footer(model: &Model) -> Vec<(Action, &'static str)> {
+    match model.tab {
+        Tab::Peers => vec![
+            (Action::Enter, "what it shares"),
+            (Action::Why, "about it"),
+            (Action::Ban, "ban"),
+            (Action::Bans, "bans"),
+            (Action::Filter, "filter"),
+            (Action::Sort, "sort"),
+            (Action::NextPane, "pane"),
+        ],
+        Tab::Downloads => vec![
+            (Action::Retry, "retry"),
+            (Action::Pause, "pause"),
+            (Action::Enter, "details"),
+            (Action::Raise, "raise"),
+            (Action::QueueUp, "up"),
+            (Action::Remove, "remove"),
+            (Action::Clear, "clear finished"),
+            (Action::Filter, "filter"),
+            (Action::Sort, "sort"),
+            (Action::Why, "why?"),
+            (Action::NextPane, "pane"),
+            (Action::Zoom, "zoom"),
+        ],
+        Tab::Network | Tab::Shared => vec![
+            (Action::Retry, "retry"),
+            (Action::Download, "download"),
+            (Action::Watch, "watch"),
+            (Action::Pause, "pause"),
+            (Action::Enter, "details"),
+            (Action::Filter, "filter"),
+            (Action::Share, "share"),
+            (Action::Sort, "sort"),
+            (Action::Contents, "choose files"),
+            (Action::Unshare, "unshare"),
+            (Action::CopyLink, "copy link"),
+            (Action::Why, "why?"),
+            (Action::NextPane, "pane"),
+            (Action::Zoom, "zoom"),
+            (Action::Leave, "leave"),
+        ],
+    }
+}

@@ -47,70 +47,76 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         let hints: Vec<String> = watch.into_iter().chain(clears).collect();
         (format!("No match for \"{}\".", list.field.text()), hints.join(GAP))
     } else {
-        match (model.tab, &model.snap.network.state) {
-            (Tab::Network, NetState::Connecting) => {
-                ("Asking the tracker for the list of files.".to_owned(), String::new())
-            }
-            (Tab::Network, NetState::Rejected { why }) => (
-                format!("The tracker does not let us in: {}", common::names::show(why)),
-                way(Action::JoinOther, "join another network").unwrap_or_default(),
-            ),
-            (Tab::Network, NetState::Left) => (
-                "You left the network.".to_owned(),
-                way(Action::Rejoin, "rejoin").unwrap_or_default(),
-            ),
-            (Tab::Network, NetState::Lost { .. }) if model.snap.network.is_unmet() => (
-                format!("{} was never reached: check the address.", model.snap.network.tracker),
-                way(Action::JoinOther, "join another network").unwrap_or_default(),
-            ),
-            (Tab::Network, NetState::Lost { .. })
-                if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
-            {
-                let first = "The tracker cannot be reached, so there is no list of files yet.";
-                (first.to_owned(), way(Action::Announce, "try now").unwrap_or_default())
-            }
-            (Tab::Network, _)
-                if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
-            {
-                ("The list of files is on its way.".to_owned(), String::new())
-            }
-            (Tab::Network, _) if model.snap.catalogue.rows.is_empty() => {
-                let hints = [
-                    way(Action::Share, "share the first one"),
-                    way(Action::CopyJoin, "copy the join string for others"),
-                ];
-                let hints: Vec<String> = hints.into_iter().flatten().collect();
-                ("No files on the network yet.".to_owned(), hints.join(GAP))
-            }
-            (Tab::Network, _) => ("Sorting the list.".to_owned(), String::new()),
-            (Tab::Downloads, _) => {
-                let pick = way(Action::TabNetwork, "pick a file from the network");
-                let press = keymap.way(Action::Download).map(|key| format!("then press {key}"));
-                let hints: Vec<String> = pick.into_iter().chain(press).collect();
-                ("No downloads.".to_owned(), hints.join(", "))
-            }
-            (Tab::Shared, _) => (
-                "Nothing shared yet.".to_owned(),
-                way(Action::Share, "share a file or a folder").unwrap_or_default(),
-            ),
-            (Tab::Peers, NetState::On) => match &model.crowd.error {
-                None => ("Asking the tracker who is in the network.".to_owned(), String::new()),
-                Some(why) => ("Not connected to any peer.".to_owned(), why.clone()),
-            },
-            (Tab::Peers, NetState::Lost { .. } | NetState::Connecting) => (
-                "Not connected to any peer.".to_owned(),
-                "Who is in the network is known once the tracker answers".to_owned(),
-            ),
-            (Tab::Peers, _) => {
-                ("Not connected to any peer.".to_owned(), "You are in no network".to_owned())
-            }
-        }
+        unfiltered(model)
     };
     paint::text(buf, area.x + 3, area.y, area.width.saturating_sub(4), &first, Style::new());
     let room = area.width.saturating_sub(6);
     let below = area.y.saturating_add(1)..area.bottom();
     for (y, line) in below.zip(paint::wrap(&second, usize::from(room))) {
         paint::text(buf, area.x + 5, y, room, &line, model.theme.dim());
+    }
+}
+
+/// Why a list without a filter has no rows, and what to do next.
+fn unfiltered(model: &Model) -> (String, String) {
+    let keymap = &model.keymap;
+    let way = |action, what: &str| keymap.way(action).map(|key| format!("{key}  {what}"));
+    match (model.tab, &model.snap.network.state) {
+        (Tab::Network, NetState::Connecting) => {
+            ("Asking the tracker for the list of files.".to_owned(), String::new())
+        }
+        (Tab::Network, NetState::Rejected { why }) => (
+            format!("The tracker does not let us in: {}", common::names::show(why)),
+            way(Action::JoinOther, "join another network").unwrap_or_default(),
+        ),
+        (Tab::Network, NetState::Left) => {
+            ("You left the network.".to_owned(), way(Action::Rejoin, "rejoin").unwrap_or_default())
+        }
+        (Tab::Network, NetState::Lost { .. }) if model.snap.network.is_unmet() => (
+            format!("{} was never reached: check the address.", model.snap.network.tracker),
+            way(Action::JoinOther, "join another network").unwrap_or_default(),
+        ),
+        (Tab::Network, NetState::Lost { .. })
+            if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
+        {
+            let first = "The tracker cannot be reached, so there is no list of files yet.";
+            (first.to_owned(), way(Action::Announce, "try now").unwrap_or_default())
+        }
+        (Tab::Network, _)
+            if !model.snap.catalogue.whole && model.snap.catalogue.rows.is_empty() =>
+        {
+            ("The list of files is on its way.".to_owned(), String::new())
+        }
+        (Tab::Network, _) if model.snap.catalogue.rows.is_empty() => {
+            let hints = [
+                way(Action::Share, "share the first one"),
+                way(Action::CopyJoin, "copy the join string for others"),
+            ];
+            let hints: Vec<String> = hints.into_iter().flatten().collect();
+            ("No files on the network yet.".to_owned(), hints.join(GAP))
+        }
+        (Tab::Network, _) => ("Sorting the list.".to_owned(), String::new()),
+        (Tab::Downloads, _) => {
+            let pick = way(Action::TabNetwork, "pick a file from the network");
+            let press = keymap.way(Action::Download).map(|key| format!("then press {key}"));
+            let hints: Vec<String> = pick.into_iter().chain(press).collect();
+            ("No downloads.".to_owned(), hints.join(", "))
+        }
+        (Tab::Shared, _) => (
+            "Nothing shared yet.".to_owned(),
+            way(Action::Share, "share a file or a folder").unwrap_or_default(),
+        ),
+        (Tab::Peers, NetState::On) => match &model.crowd.error {
+            None => ("Asking the tracker who is in the network.".to_owned(), String::new()),
+            Some(why) => ("Not connected to any peer.".to_owned(), why.clone()),
+        },
+        (Tab::Peers, NetState::Lost { .. } | NetState::Connecting) => (
+            "Not connected to any peer.".to_owned(),
+            "Who is in the network is known once the tracker answers".to_owned(),
+        ),
+        (Tab::Peers, _) => {
+            ("Not connected to any peer.".to_owned(), "You are in no network".to_owned())
+        }
     }
 }
 
