@@ -100,62 +100,54 @@ async fn run(rows: usize) {
     ] {
         let stop = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicU64::new(0));
+        let attackers: Vec<Who> = match attack {
+            Attack::None => Vec::new(),
+            _ if attack.takes_shares() => vec![Who { shares, ..Who::new(200) }],
+            _ => (0..ATTACKERS).map(|n| Who::new(n + 1)).collect(),
+        };
         let mut tasks = Vec::new();
-        if attack.takes_shares() {
+        for who in attackers {
             let (join, stop, sent) = (tracker.join.clone(), Arc::clone(&stop), Arc::clone(&sent));
-            tasks.push(tokio::spawn(flood(
-                join,
-                Who { shares, ..Who::new(200) },
-                attack,
-                stop,
-                sent,
-            )));
-        } else if attack != Attack::None {
-            for n in 0..ATTACKERS {
-                let (join, stop) = (tracker.join.clone(), Arc::clone(&stop));
-                tasks.push(tokio::spawn(flood(
-                    join,
-                    Who::new(n + 1),
-                    attack,
-                    stop,
-                    Arc::clone(&sent),
-                )));
-            }
+            tasks.push(tokio::spawn(flood(join, who, attack, stop, sent)));
         }
-        let (mut pings, mut pages, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut honest, _) = Client::connect(&tracker.join, &Who::new(100)).await;
-        let wanted = common::id::ContentId::from_bytes([1; 32]);
-        let began = Instant::now();
-        while began.elapsed() < LENGTH {
-            let at = Instant::now();
-            honest.sync().await;
-            pings.push(at.elapsed());
-            let at = Instant::now();
-            honest.locations(wanted, 50).await;
-            places.push(at.elapsed());
-            let q = honest.q();
-            let (query, cursor) = (String::new(), Vec::new());
-            let page = Request::FileList { q, query, cursor, limit: 50, sort: Sort::Name };
-            let at = Instant::now();
-            honest.ask(q, &page).await;
-            pages.push(at.elapsed());
-            tokio::time::sleep(Duration::from_millis(15)).await;
-        }
+        let times = honest(&tracker.join).await;
         stop.store(true, Ordering::Relaxed);
         for task in tasks {
             task.await.unwrap();
         }
-        println!(
-            "{:14} {:7} sent | ping {} | locations {} | page {}",
-            format!("{attack:?}"),
-            sent.load(Ordering::Relaxed),
-            spread(&mut pings),
-            spread(&mut places),
-            spread(&mut pages)
-        );
+        println!("{:14} {:7} sent | {times}", format!("{attack:?}"), sent.load(Ordering::Relaxed));
     }
     drop(seeds);
     tracker.stop().await;
+}
+
+/// How long an honest peer waits for its answers, for a while.
+async fn honest(join: &JoinString) -> String {
+    let (mut pings, mut pages, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut honest, _) = Client::connect(join, &Who::new(100)).await;
+    let wanted = common::id::ContentId::from_bytes([1; 32]);
+    let began = Instant::now();
+    while began.elapsed() < LENGTH {
+        let at = Instant::now();
+        honest.sync().await;
+        pings.push(at.elapsed());
+        let at = Instant::now();
+        honest.locations(wanted, 50).await;
+        places.push(at.elapsed());
+        let q = honest.q();
+        let (query, cursor) = (String::new(), Vec::new());
+        let page = Request::FileList { q, query, cursor, limit: 50, sort: Sort::Name };
+        let at = Instant::now();
+        honest.ask(q, &page).await;
+        pages.push(at.elapsed());
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    format!(
+        "ping {} | locations {} | page {}",
+        spread(&mut pings),
+        spread(&mut places),
+        spread(&mut pages)
+    )
 }
 
 /// Asks as often as it may, and reconnects when it is hung up on.

@@ -17,8 +17,11 @@ use self::config::{settings, settings_as_far};
 use self::look::look;
 use self::reach::{beside, reach, reach_or};
 use self::start::{Plan, block_on, with_settings};
+#[cfg(feature = "tui")]
+use crate::args::Attach;
 use crate::args::{
-    Cli, Command, Common, Config, ConfigCommand, Demo, Hash, Ls, Run, exit, misplaced,
+    Cli, Command, Common, Config, ConfigCommand, Demo, Hash, Ls, Peers, Run, Share, Status,
+    Unshare, Verify, exit, misplaced,
 };
 use crate::demo;
 use crate::headless::{self, Output, Reload, Service};
@@ -36,60 +39,11 @@ pub fn run(cli: Cli) -> u8 {
         Command::Send(wish) => once::send(wish),
         Command::Ls(wish) => ls(wish),
         Command::Hash(wish) => hash(wish),
-        Command::Verify(wish) => {
-            let alone = wish.what.clone();
-            reach_or(
-                &wish.common.clone(),
-                "verify",
-                async |state: &Path, out: &mut Output| headless::verify(state, &alone, out).await,
-                |peer, mut out| async move { headless::verify_there(peer, &wish, &mut out).await },
-            )
-        }
-        Command::Status(wish) => {
-            let patience = wish.wait.then_some(wish.timeout);
-            reach(&wish.common.clone(), "status", patience, true, |peer, mut out| async move {
-                headless::status(peer, &wish, &mut out).await
-            })
-        }
-        Command::Peers(wish) if wish.all => {
-            let common = wish.common.clone();
-            beside(&common, "peers", |engine, mut out| async move {
-                headless::members(engine, &wish, &mut out).await
-            })
-        }
-        Command::Peers(wish) => {
-            let patience = wish.wait.then_some(wish.timeout);
-            reach(&wish.common.clone(), "peers", patience, false, |peer, mut out| async move {
-                headless::peers(peer, &wish, &mut out).await
-            })
-        }
-        Command::Share(wish) => {
-            if wish.name.is_some() && wish.paths.len() > 1 {
-                let mut out = Output::new(wish.common.json, 0);
-                out.error("usage", "--name is for one path", "share them one by one");
-                return exit::USAGE;
-            }
-            let common = wish.common.clone();
-            let later = wish.clone();
-            reach_or(
-                &common,
-                "share",
-                async |state: &Path, out: &mut Output| {
-                    headless::share_later(state, &later, out).await
-                },
-                |peer, mut out| async move { headless::share(peer, &wish, &mut out).await },
-            )
-        }
-        Command::Unshare(wish) => {
-            let common = wish.common.clone();
-            let later = wish.clone();
-            reach_or(
-                &common,
-                "unshare",
-                async |state: &Path, out: &mut Output| headless::unshare_later(state, &later, out),
-                |peer, mut out| async move { headless::unshare(peer, &wish, &mut out).await },
-            )
-        }
+        Command::Verify(wish) => verify(wish),
+        Command::Status(wish) => status(wish),
+        Command::Peers(wish) => peers(wish),
+        Command::Share(wish) => share(wish),
+        Command::Unshare(wish) => unshare(wish),
         Command::Act(act) => {
             let common = act.reach().common();
             reach(&common, act.verb().name(), None, false, |peer, mut out| async move {
@@ -102,15 +56,7 @@ pub fn run(cli: Cli) -> u8 {
             })
         }
         #[cfg(feature = "tui")]
-        Command::Attach(wish) => {
-            let common = Common { look: wish.look, ..wish.common };
-            let wanted = common.clone();
-            reach(&common, "attach", None, true, |peer, mut out| async move {
-                // As the user has it; what is wrong in the file was told already.
-                let table = settings_as_far(&wanted, KEYS).map(|(own, _)| own.table);
-                crate::screen::attach(peer, wish.plain, table.unwrap_or_default(), &mut out).await
-            })
-        }
+        Command::Attach(wish) => attach(wish),
         Command::Demo(wish) => demo(wish),
         Command::Config(wish) => config(wish),
         Command::Completions(wish) => {
@@ -119,6 +65,74 @@ pub fn run(cli: Cli) -> u8 {
             exit::OK
         }
     }
+}
+
+fn verify(wish: Verify) -> u8 {
+    let alone = wish.what.clone();
+    reach_or(
+        &wish.common.clone(),
+        "verify",
+        async |state: &Path, out: &mut Output| headless::verify(state, &alone, out).await,
+        |peer, mut out| async move { headless::verify_there(peer, &wish, &mut out).await },
+    )
+}
+
+fn status(wish: Status) -> u8 {
+    let patience = wish.wait.then_some(wish.timeout);
+    reach(&wish.common.clone(), "status", patience, true, |peer, mut out| async move {
+        headless::status(peer, &wish, &mut out).await
+    })
+}
+
+/// All of the network, which the tracker knows; or those that the running peer is connected to.
+fn peers(wish: Peers) -> u8 {
+    let common = wish.common.clone();
+    if wish.all {
+        return beside(&common, "peers", |engine, mut out| async move {
+            headless::members(engine, &wish, &mut out).await
+        });
+    }
+    let patience = wish.wait.then_some(wish.timeout);
+    reach(&common, "peers", patience, false, |peer, mut out| async move {
+        headless::peers(peer, &wish, &mut out).await
+    })
+}
+
+fn share(wish: Share) -> u8 {
+    if wish.name.is_some() && wish.paths.len() > 1 {
+        let mut out = Output::new(wish.common.json, 0);
+        out.error("usage", "--name is for one path", "share them one by one");
+        return exit::USAGE;
+    }
+    let later = wish.clone();
+    reach_or(
+        &wish.common.clone(),
+        "share",
+        async |state: &Path, out: &mut Output| headless::share_later(state, &later, out).await,
+        |peer, mut out| async move { headless::share(peer, &wish, &mut out).await },
+    )
+}
+
+fn unshare(wish: Unshare) -> u8 {
+    let later = wish.clone();
+    reach_or(
+        &wish.common.clone(),
+        "unshare",
+        async |state: &Path, out: &mut Output| headless::unshare_later(state, &later, out),
+        |peer, mut out| async move { headless::unshare(peer, &wish, &mut out).await },
+    )
+}
+
+/// The screen of a peer that runs elsewhere.
+#[cfg(feature = "tui")]
+fn attach(wish: Attach) -> u8 {
+    let common = Common { look: wish.look, ..wish.common };
+    let wanted = common.clone();
+    reach(&common, "attach", None, true, |peer, mut out| async move {
+        // As the user has it; what is wrong in the file was told already.
+        let table = settings_as_far(&wanted, KEYS).map(|(own, _)| own.table);
+        crate::screen::attach(peer, wish.plain, table.unwrap_or_default(), &mut out).await
+    })
 }
 
 /// Needs no settings; only how it looks is taken from them, as far as they can be read.

@@ -2,10 +2,10 @@
 
 use std::sync::MutexGuard;
 
-use common::id::PeerId;
+use common::id::{ContentId, PeerId};
 use common::lock::Unpoisoned as _;
 use common::wire::Code;
-use common::wire::tracker::{ChunkUpdate, Hello, Reply, Request, Sort};
+use common::wire::tracker::{ChunkUpdate, FileMeta, Hello, Reply, Request, Sort};
 use tokio::time::{Duration, Instant};
 
 use super::rate::{Rates, Work};
@@ -25,8 +25,7 @@ const MAX_IGNORED: u32 = 50;
 impl Session<'_> {
     /// Carries out one request.
     pub(super) async fn request(&mut self, request: Request) -> Result<(), End> {
-        let now = self.shared.clock.now_ms();
-        let taken = self.lock_rates().take(&request, now);
+        let taken = self.lock_rates().take(&request, self.shared.clock.now_ms());
         if let Err(wait_ms) = taken {
             self.shared.metrics.throttled.add(1);
             match &request {
@@ -42,20 +41,7 @@ impl Session<'_> {
         match request {
             Request::Hello(hello) => self.hello_again(&hello).await,
             Request::Register { q, files, more, full } => {
-                if self.shared.is_full() {
-                    let text = "the tracker's disk is full or failing; known files stay available";
-                    self.fail(q, Code::LocalIo, text, DISK_RETRY_MS);
-                    return Ok(());
-                }
-                self.shared.metrics.registered.add(files.len() as u64);
-                let id = self.id;
-                let outcome =
-                    self.shared.change(|index| index.register(now, id, &files, more, full)).await;
-                if !more {
-                    self.settle().await?;
-                }
-                let touched = |touched: &usize| *touched;
-                self.await_commit(q, outcome, touched)
+                self.register(q, &files, more, full).await
             }
             Request::Unregister { q, ids } => {
                 let id = self.id;
@@ -65,27 +51,7 @@ impl Session<'_> {
             Request::FileList { q, query, cursor, limit, sort } => {
                 self.file_list(q, &query, &cursor, usize::from(limit), sort).await
             }
-            Request::FileLocations { q, id, want } => {
-                let Self { id: session, rng, .. } = self;
-                let found = self
-                    .shared
-                    .with_index(|index| index.locations(*session, id, usize::from(want), rng));
-                match found {
-                    Ok(found) => {
-                        self.charge(Work::Touched, found.cost());
-                        self.outbox.push(&Reply::Locations {
-                            q,
-                            id,
-                            meta: found.meta,
-                            sources: found.sources,
-                            complete: found.complete,
-                            partial: found.partial,
-                        });
-                        Ok(())
-                    }
-                    Err(refusal) => self.answer(q, Err(refusal)),
-                }
-            }
+            Request::FileLocations { q, id, want } => self.locations(q, id, usize::from(want)),
             Request::Members { q, query, cursor, limit } => {
                 self.members(q, &query, &cursor, usize::from(limit)).await
             }
@@ -96,22 +62,8 @@ impl Session<'_> {
                 self.shared.metrics.chunk_updates.add(files.len() as u64);
                 self.chunk_register(&files).await
             }
-            Request::Leave { q } => {
-                let id = self.id;
-                let outcome = self.shared.change(|index| index.leave(id)).await;
-                let result = self.settled(outcome)?;
-                self.settle().await?;
-                let result = result.map(|touched| self.charge(Work::Touched, touched));
-                self.answer(q, result)
-            }
-            Request::Watch { q, catalogue, ids } => {
-                self.charge(Work::Touched, ids.len().saturating_mul(WATCH_COST));
-                let id = self.id;
-                let result = self.shared.with_index(|index| index.watch(id, catalogue, &ids));
-                // What is not told yet goes out soon.
-                self.shared.stirred.notify_one();
-                self.answer(q, result)
-            }
+            Request::Leave { q } => self.leave(q).await,
+            Request::Watch { q, catalogue, ids } => self.watch(q, catalogue, &ids),
             Request::Unwatch { catalogue, ids } => {
                 let id = self.id;
                 self.shared.with_index(|index| index.unwatch(id, catalogue, &ids));
@@ -145,6 +97,67 @@ impl Session<'_> {
             }
             Err(refusal) => Err(self.refuse(refusal.code, &refusal.text)),
         }
+    }
+
+    /// Enters contents that the peer has completely, as [`Index::register`](crate::index::Index::register) says.
+    async fn register(
+        &mut self,
+        q: u32,
+        files: &[FileMeta],
+        more: bool,
+        full: bool,
+    ) -> Result<(), End> {
+        if self.shared.is_full() {
+            let text = "the tracker's disk is full or failing; known files stay available";
+            self.fail(q, Code::LocalIo, text, DISK_RETRY_MS);
+            return Ok(());
+        }
+        self.shared.metrics.registered.add(files.len() as u64);
+        let (id, now) = (self.id, self.shared.clock.now_ms());
+        let outcome = self.shared.change(|index| index.register(now, id, files, more, full)).await;
+        if !more {
+            self.settle().await?;
+        }
+        self.await_commit(q, outcome, |touched| *touched)
+    }
+
+    /// Takes the peer out of the network; the connection stays.
+    async fn leave(&mut self, q: u32) -> Result<(), End> {
+        let id = self.id;
+        let outcome = self.shared.change(|index| index.leave(id)).await;
+        let result = self.settled(outcome)?;
+        self.settle().await?;
+        let result = result.map(|touched| self.charge(Work::Touched, touched));
+        self.answer(q, result)
+    }
+
+    /// Some sources of a content.
+    fn locations(&mut self, q: u32, id: ContentId, want: usize) -> Result<(), End> {
+        let Self { id: session, rng, .. } = self;
+        let found = self.shared.with_index(|index| index.locations(*session, id, want, rng));
+        match found {
+            Ok(found) => {
+                self.charge(Work::Touched, found.cost());
+                self.outbox.push(&Reply::Locations {
+                    q,
+                    id,
+                    meta: found.meta,
+                    sources: found.sources,
+                    complete: found.complete,
+                    partial: found.partial,
+                });
+                Ok(())
+            }
+            Err(refusal) => self.answer(q, Err(refusal)),
+        }
+    }
+
+    fn watch(&self, q: u32, catalogue: bool, ids: &[ContentId]) -> Result<(), End> {
+        self.charge(Work::Touched, ids.len().saturating_mul(WATCH_COST));
+        let result = self.shared.with_index(|index| index.watch(self.id, catalogue, ids));
+        // What is not told yet goes out soon.
+        self.shared.stirred.notify_one();
+        self.answer(q, result)
     }
 
     /// What was asked for is done when all entries have been gone through.

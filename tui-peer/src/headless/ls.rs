@@ -72,22 +72,8 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
             }
         }
         let late = !wish.wait && began.elapsed() > WAIT;
-        match &snapshot.network.state {
-            NetState::NoNetwork => {
-                break Err(("no-network", NO_NETWORK.to_owned(), NO_NETWORK_HINT, exit::TRACKER));
-            }
-            NetState::Rejected { why } => {
-                break Err(("tracker", why.clone(), HINT, exit::TRACKER));
-            }
-            NetState::Lost { why, .. } if late => {
-                let why = format!("the tracker cannot be reached: {why}");
-                break Err(("tracker", why, HINT, exit::TRACKER));
-            }
-            _ if late => {
-                let why = "the tracker does not answer".to_owned();
-                break Err(("tracker", why, HINT, exit::TRACKER));
-            }
-            _ => {}
+        if let Some(why) = no_list(&snapshot.network.state, late) {
+            break Err(why);
         }
         let news = tokio::time::timeout(LOOK, snapshots.changed());
         match within(&engine, end, &mut signals, news).await {
@@ -116,8 +102,27 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
     code
 }
 
+/// Why there is no list: a word for programs, why, what to do, the exit code.
+type NoList = (&'static str, String, &'static str, u8);
+
+/// Why no list will come, after having waited long enough for it if that is `late`.
+fn no_list(state: &NetState, late: bool) -> Option<NoList> {
+    let tracker = |why| Some(("tracker", why, HINT, exit::TRACKER));
+    match state {
+        NetState::NoNetwork => {
+            Some(("no-network", NO_NETWORK.to_owned(), NO_NETWORK_HINT, exit::TRACKER))
+        }
+        NetState::Rejected { why } => tracker(why.clone()),
+        NetState::Lost { why, .. } if late => {
+            tracker(format!("the tracker cannot be reached: {why}"))
+        }
+        _ if late => tracker("the tracker does not answer".to_owned()),
+        _ => None,
+    }
+}
+
 /// Why it was not waited for any longer, if not for a signal.
-fn gave_up(ended: Ended) -> (&'static str, String, &'static str, u8) {
+fn gave_up(ended: Ended) -> NoList {
     let (why, code) = ended.words();
     let (word, hint) = match ended {
         Ended::Stopped => ("stopped", "start it, then run this again"),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use common::names::show;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ls::availability;
 use super::output::{Cell, Column, Kind, Output, Paint, bytes, with_name, with_path};
@@ -11,6 +11,7 @@ use super::wait::{deadline, until};
 use super::{fetch, figures};
 use crate::args::{Peers, Status, exit};
 use crate::control::Attached;
+use crate::control::wire::Hello;
 use engine::api::cause;
 use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept};
 use frontend::format;
@@ -32,12 +33,32 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
             return code;
         }
     };
-    let mut object = figures::object("status", &snapshot);
+    out.json(&with_path(object(&peer.peer, &snapshot), "downloads", &snapshot.me.downloads));
+    head(&peer.peer, &snapshot, out);
+    if out.is_read() {
+        show_transfers(&snapshot, out);
+        return exit::OK;
+    }
+    for transfer in &snapshot.transfers {
+        out.line(&format!("  {}  {}", short(transfer), line(transfer)));
+        if let Some(news) = news(transfer) {
+            out.line(&format!("            {news}"));
+        }
+        for source in &transfer.unreached {
+            out.line(&format!("            {}", source.words("tried", Instant::now())));
+        }
+    }
+    exit::OK
+}
+
+/// All of it, for programs.
+fn object(peer: &Hello, snapshot: &Snapshot) -> Value {
+    let mut object = figures::object("status", snapshot);
     if let Some(fields) = object.as_object_mut() {
         let (me, network) = (&snapshot.me, &snapshot.network);
-        fields.insert("pid".into(), peer.peer.pid.into());
-        fields.insert("runs".into(), peer.peer.what.clone().into());
-        fields.insert("version".into(), peer.peer.version.clone().into());
+        fields.insert("pid".into(), peer.pid.into());
+        fields.insert("runs".into(), peer.what.clone().into());
+        fields.insert("version".into(), peer.version.clone().into());
         fields.insert("peer_id".into(), me.peer.to_string().into());
         fields.insert("nick".into(), show(&me.nick).into());
         fields.insert("addr".into(), me.listen.to_string().into());
@@ -58,12 +79,16 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
         let unkept = unkept.map(|u| json!({"why": u.why, "hint": u.hint, "waiting": u.waiting}));
         fields.insert("unkept".into(), unkept.into());
     }
-    out.json(&with_path(object, "downloads", &snapshot.me.downloads));
+    object
+}
+
+/// The peer and its network, in lines for people.
+fn head(peer: &Hello, snapshot: &Snapshot, out: &mut Output) {
     out.line(&format!(
         "{} ({}, process {}) on {}",
         show(&snapshot.me.nick),
-        peer.peer.what,
-        peer.peer.pid,
+        peer.what,
+        peer.pid,
         snapshot.me.listen
     ));
     let tracker = figures::tracker(&snapshot.network);
@@ -81,24 +106,10 @@ pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
     if let Some(ahead) = snapshot.network.clock_ahead_s {
         out.line(&format!("{}: set whichever is wrong", cause::clocks(ahead)));
     }
-    out.line(&figures::line(&snapshot));
+    out.line(&figures::line(snapshot));
     if let Some(unkept) = &snapshot.unkept {
         out.line(&unkept_line(unkept));
     }
-    if out.is_read() {
-        show_transfers(&snapshot, out);
-        return exit::OK;
-    }
-    for transfer in &snapshot.transfers {
-        out.line(&format!("  {}  {}", short(transfer), line(transfer)));
-        if let Some(news) = news(transfer) {
-            out.line(&format!("            {news}"));
-        }
-        for source in &transfer.unreached {
-            out.line(&format!("            {}", source.words("tried", Instant::now())));
-        }
-    }
-    exit::OK
 }
 
 /// What stands in the table of transfers.

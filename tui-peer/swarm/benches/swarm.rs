@@ -136,9 +136,15 @@ fn main() {
     let level = Layout::for_file(size).unwrap().chunk_level();
     let hashes = ChunkHashes::complete(size, list, level);
 
+    from_partial_sources(size, &hashes);
+    from_sources_of_one_chunk(size, &hashes);
+    served_at_our_choice(size, &hashes);
+}
+
+fn from_partial_sources(size: u64, hashes: &ChunkHashes) {
     let before = resident();
     let begun = Instant::now();
-    let mut world = World::new(size, &hashes, false, 30, HaveState::Part);
+    let mut world = World::new(size, hashes, false, 30, HaveState::Part);
     show("add a content, 30 peers", 1, begun.elapsed());
 
     // Every peer has another half.
@@ -172,9 +178,11 @@ fn main() {
         world.say(u64::from(i % 30) + 1, PeerMsg::Have { handle: 0, runs });
     }
     show("HAVE of three chunks", ROUNDS, begun.elapsed());
+}
 
-    // A peer with one chunk in a million.
-    let mut world = World::new(size, &hashes, false, 30, HaveState::None);
+/// Peers with one chunk in a million.
+fn from_sources_of_one_chunk(size: u64, hashes: &ChunkHashes) {
+    let mut world = World::new(size, hashes, false, 30, HaveState::None);
     for n in 1..=30u32 {
         let conn = u64::from(n);
         world.say(conn, PeerMsg::Choke { handle: 0, choke: false });
@@ -188,8 +196,10 @@ fn main() {
         world.say(i % 30 + 1, PeerMsg::Ping(0));
     }
     show("tick with 30 sources of one chunk each", 100, begun.elapsed());
+}
 
-    let mut world = World::new(size, &hashes, true, 30, HaveState::None);
+fn served_at_our_choice(size: u64, hashes: &ChunkHashes) {
+    let mut world = World::new(size, hashes, true, 30, HaveState::None);
     let ask = |world: &mut World, conn: u64, rid: &mut u32, count: u8| {
         world.say(conn, PeerMsg::ReqAny { handle: 0, rid: *rid, count, except: Vec::new() });
         *rid += u32::from(count);

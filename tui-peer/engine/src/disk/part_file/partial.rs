@@ -107,6 +107,48 @@ pub(in crate::disk) struct State {
     pub(in crate::disk) placed: Option<PathBuf>,
 }
 
+impl State {
+    /// As it is when the part is opened.
+    fn opened(
+        spec: &PartialSpec,
+        durable: ChunkSet,
+        reserved: ChunkSet,
+        journal_has_room: bool,
+    ) -> Self {
+        let files = u32::try_from(spec.layout.files()).unwrap_or(u32::MAX);
+        Self {
+            written: durable.clone(),
+            pending: Vec::new(),
+            refuted: ChunkSet::empty(spec.layout.chunks()),
+            durable,
+            dirty: HashSet::new(),
+            created: false,
+            unsynced: 0,
+            // A single file had its room reserved when it was created.
+            ready: match &spec.rel {
+                Some(_) => ChunkSet::empty(files),
+                None => ChunkSet::full(1),
+            },
+            reserved,
+            journal_has_room,
+            failures: 0,
+            closed: false,
+            placed: None,
+        }
+    }
+}
+
+/// Whether the name can be one, and kind and files fit together.
+fn check(spec: &PartialSpec) -> Result<(), DiskError> {
+    Names::new(&spec.name, &spec.id)?;
+    let files = spec.rel.as_ref().map_or(1, |rel| rel.len());
+    let is_folder = spec.descriptor.kind == Kind::Folder;
+    if is_folder != spec.rel.is_some() || files != spec.layout.files() {
+        return Err(DiskError::BadName(spec.name.clone()));
+    }
+    Ok(())
+}
+
 impl Partial {
     /// Creates a download, or takes up one that is there. Where the journal is damaged, missing, or not
     /// of this part, what there is of the part is in `written`. What is not ours alone (another owner,
@@ -138,13 +180,7 @@ impl Partial {
         hook: Arc<dyn Hook>,
         places: &[Elsewhere],
     ) -> Result<Opened, DiskError> {
-        Names::new(&spec.name, &spec.id)?;
-        let files = spec.rel.as_ref().map_or(1, |rel| rel.len());
-        if (spec.descriptor.kind == Kind::Folder) != spec.rel.is_some()
-            || files != spec.layout.files()
-        {
-            return Err(DiskError::BadName(spec.name));
-        }
+        check(&spec)?;
         let dir_error = |error| DiskError::sort("open", &spec.dir, 0, error);
         fs::create_dir_all(&spec.dir).map_err(dir_error)?;
         let dir = Arc::new(syscalls::open_root_dir(&spec.dir).map_err(dir_error)?);
@@ -174,25 +210,7 @@ impl Partial {
         donors.extend(elsewhere.donors);
         let journal_has_room = found.journal.reserve(room_of(Bounds::of(&spec.layout)));
         let reserved = reserved_of(&spec, &tree, &own, &found.durable, &found.unsure);
-        let state = State {
-            written: found.durable.clone(),
-            durable: found.durable.clone(),
-            pending: Vec::new(),
-            refuted: ChunkSet::empty(chunks),
-            dirty: HashSet::new(),
-            created: false,
-            unsynced: 0,
-            // A single file had its room reserved when it was created.
-            ready: match &spec.rel {
-                Some(_) => ChunkSet::empty(u32::try_from(files).unwrap_or(u32::MAX)),
-                None => ChunkSet::full(1),
-            },
-            reserved,
-            journal_has_room,
-            failures: 0,
-            closed: false,
-            placed: None,
-        };
+        let state = State::opened(&spec, found.durable.clone(), reserved, journal_has_room);
         let partial = Arc::new(Self {
             id: spec.id,
             descriptor: spec.descriptor,

@@ -316,23 +316,30 @@ async fn arrange(of: State, n: usize) -> (World, Vec<Thing>) {
 
 /// Brings all contents into a state.
 async fn into(of: State, world: &mut World, things: &[Thing], config: &EngineConfig) {
+    match of {
+        State::Unknown => {}
+        State::Ready
+        | State::Damaged
+        | State::Hashing
+        | State::Verifying
+        | State::Doubted
+        | State::HashedAgain
+        | State::Gone
+        | State::Unshared => into_share(of, world, things).await,
+        _ => into_download(of, world, things, config).await,
+    }
+}
+
+/// States of what is shared from here.
+async fn into_share(of: State, world: &mut World, things: &[Thing]) {
     let again = |thing: &Thing| Command::Share { path: thing.path.clone(), name: None };
-    let shared = [
-        State::Ready,
-        State::Verifying,
-        State::Doubted,
-        State::HashedAgain,
-        State::Gone,
-        State::Unshared,
-    ];
-    if shared.contains(&of) {
+    if !matches!(of, State::Damaged | State::Hashing) {
         for thing in things {
             world.ok(again(thing)).await;
         }
         world.until_all(things, |state| *state == TransferState::Sharing).await;
     }
     match of {
-        State::Unknown | State::Ready => {}
         State::Damaged => world.until_all(things, |s| *s == TransferState::Changed).await,
         State::Hashing => {
             for thing in things {
@@ -368,6 +375,13 @@ async fn into(of: State, world: &mut World, things: &[Thing], config: &EngineCon
                 world.ok(Command::Unshare { id: thing.id }).await;
             }
         }
+        _ => assert_eq!(of, State::Ready),
+    }
+}
+
+/// States of what is downloaded.
+async fn into_download(of: State, world: &mut World, things: &[Thing], config: &EngineConfig) {
+    match of {
         State::Watching => {
             for thing in things {
                 world.ok(Command::Watch { id: thing.id, on: true }).await;
@@ -433,6 +447,7 @@ async fn into(of: State, world: &mut World, things: &[Thing], config: &EngineCon
             }
             world.until_all(things, |s| *s == TransferState::Sharing).await;
         }
+        _ => panic!("{of:?} is no state of a download"),
     }
 }
 
@@ -524,6 +539,34 @@ async fn every_command_in(of: State) -> BTreeSet<usize> {
     met
 }
 
+/// Ends it, and waits until its last thread is gone.
+async fn ended(peer: EngineHandle, config: &EngineConfig) {
+    peer.stop(Stop::Now);
+    peer.stopped().await;
+    drop(peer);
+    let end = Instant::now() + PATIENCE;
+    while Library::open(&config.state_dir).is_err() {
+        assert!(Instant::now() < end);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Has it verified: how many chunks are bad, or `None` if it could not be read.
+async fn verdict(peer: &EngineHandle, id: ContentId) -> Option<u32> {
+    let mut events = peer.live_events();
+    ok(peer, Command::Verify { id }).await;
+    let wait = async {
+        loop {
+            match events.recv().await.unwrap().what {
+                What::Verified { id: of, bad } if of == id => return Some(bad),
+                What::Failed { id: Some(of), code: "verify", .. } if of == id => return None,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("no verdict")
+}
+
 /// Damage that the disk does not show stays damage, over a restart too, until the owner says otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn f11_what_was_found_damaged_is_never_offered_as_new_by_itself() {
@@ -550,41 +593,16 @@ async fn f11_what_was_found_damaged_is_never_offered_as_new_by_itself() {
             .unwrap();
     }
     let start = async || peer(config.clone(), &Hang::new()).await;
-    let ended = async |peer: EngineHandle| {
-        peer.stop(Stop::Now);
-        peer.stopped().await;
-        drop(peer);
-        let end = Instant::now() + PATIENCE;
-        // Until its last thread is gone.
-        while Library::open(&config.state_dir).is_err() {
-            assert!(Instant::now() < end);
-            tokio::task::yield_now().await;
-        }
-    };
-    let verdict = async |peer: &EngineHandle| {
-        let mut events = peer.live_events();
-        ok(peer, Command::Verify { id }).await;
-        let wait = async {
-            loop {
-                match events.recv().await.unwrap().what {
-                    What::Verified { id: of, bad } if of == id => return Some(bad),
-                    What::Failed { id: Some(of), code: "verify", .. } if of == id => return None,
-                    _ => {}
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.expect("no verdict")
-    };
     let alone =
         |s: &Snapshot| s.transfers.len() == 1 && state(s, id) == Some(TransferState::Changed);
 
     let first = start().await;
     until(&first, "it is believed", is_here(id)).await;
-    assert_eq!(verdict(&first).await, Some(1));
+    assert_eq!(verdict(&first, id).await, Some(1));
     until(&first, "it is off", alone).await;
-    assert_eq!(verdict(&first).await, Some(1), "the second says the same");
+    assert_eq!(verdict(&first, id).await, Some(1), "the second says the same");
     until(&first, "it is still off", alone).await;
-    ended(first).await;
+    ended(first, &config).await;
 
     // What a command line names at every start is not the owner's word on it.
     let second = start().await;
@@ -595,14 +613,14 @@ async fn f11_what_was_found_damaged_is_never_offered_as_new_by_itself() {
     };
     tokio::time::timeout(PATIENCE, told).await.expect("not told");
     until(&second, "it is off after a restart", alone).await;
-    assert_eq!(verdict(&second).await, Some(1));
+    assert_eq!(verdict(&second, id).await, Some(1));
     // The right bytes are back: it is served again, and believed again.
     std::fs::write(&path, &good).unwrap();
-    assert_eq!(verdict(&second).await, Some(0));
+    assert_eq!(verdict(&second, id).await, Some(0));
     until(&second, "it is served", is_here(id)).await;
     // Damaged once more, and this time it is meant to be so.
     let record = {
-        ended(second).await;
+        ended(second, &config).await;
         let (library, _) = Library::open(&config.state_dir).unwrap();
         let record = library.share(&path).unwrap().unwrap();
         assert!(!record.is_doubted());
