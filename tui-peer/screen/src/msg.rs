@@ -131,6 +131,20 @@ pub enum Asked {
     Setting(Item, Option<String>),
 }
 
+/// Asks the engine one thing after the other for what the user wished once: `say` if the first went well; of all that
+/// went wrong is told.
+pub(crate) fn call_each(
+    commands: impl Iterator<Item = Command>,
+    say: String,
+    out: &mut Vec<Effect>,
+) {
+    let mut asked = Asked::Say(say);
+    out.extend(
+        commands
+            .map(|command| Effect::Call(command, std::mem::replace(&mut asked, Asked::Quietly))),
+    );
+}
+
 /// Why the app ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExitReason {

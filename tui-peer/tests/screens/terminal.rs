@@ -58,6 +58,56 @@ fn headings_sort_and_a_second_click_opens() {
     assert!(!stage.model.details, "two slow clicks are two clicks");
 }
 
+/// The row was one too high: the pane was thought to have a row for the text that is typed for the log.
+#[test]
+fn a_click_in_the_list_while_the_log_is_searched_takes_the_row_that_is_seen() {
+    let mut stage = Stage::rich(120, 40);
+    stage.keys("4/snub");
+    let (x, y) = find(&stage, "empty.txt  ");
+    click(&mut stage, x, y);
+    assert_eq!(stage.model.selected_name().unwrap().to_string(), "empty.txt");
+    // What is typed now is not for the log, nor for a filter that nobody opened.
+    stage.keys("j");
+    assert_eq!((stage.model.log.field.text(), stage.model.list().field.text()), ("snub", ""));
+    stage.keys("k");
+    assert_eq!(stage.model.selected_name().unwrap().to_string(), "empty.txt");
+    // The other way round: the filter stays, and its row.
+    stage.keys("/iso");
+    let (x, y) = find(&stage, "registered: 1,204 files");
+    click(&mut stage, x, y);
+    stage.keys("j");
+    assert_eq!((stage.model.log.field.text(), stage.model.list().field.text()), ("snub", "iso"));
+    let (x, y) = find(&stage, "fedora-42-silverblue.iso");
+    click(&mut stage, x, y);
+    assert_eq!(stage.model.selected_name().unwrap().to_string(), "fedora-42-silverblue.iso");
+}
+
+/// It scrolled a row less under a filter that was kept: the list was thought to be a row higher.
+#[test]
+fn the_wheel_scrolls_as_far_under_a_filter_as_without() {
+    let mut stage = Stage::rich(120, 40);
+    for keys in ["G", "/sample<Enter>G"] {
+        stage.keys(keys);
+        let before = stage.model.list().offset;
+        let files = stage.model.areas().files;
+        mouse(&mut stage, MouseEventKind::ScrollUp, files.x + 5, files.y + 5);
+        assert_eq!(stage.model.list().offset, before - 3, "after {keys}");
+    }
+}
+
+/// It went into the filter of the list, which nobody saw.
+#[test]
+fn what_is_pasted_into_the_search_of_the_log_is_searched_for() {
+    let mut stage = Stage::rich(100, 30);
+    stage.keys("4z/");
+    stage.send(Msg::Paste("bad hash".to_owned()));
+    assert_eq!((stage.model.log.field.text(), stage.model.list().field.text()), ("bad hash", ""));
+    assert!(stage.model.log.current().unwrap().text.contains("bad hash"));
+    stage.keys("<C-c>");
+    assert_eq!(stage.model.log.field.text(), "", "^C leaves what is typed");
+    assert!(stage.screen().contains("^C again"));
+}
+
 #[test]
 fn the_border_between_panes_can_be_dragged() {
     let mut stage = Stage::rich(120, 40);

@@ -175,8 +175,8 @@ pub struct Model {
     pub prefix: Vec<Key>,
     /// Count typed before a key.
     pub count: Option<u32>,
-    /// Whether the filter field has the keys.
-    pub filtering: bool,
+    /// The pane whose field has the keys: the filter of the list, or the search of the log.
+    pub typing: Option<Pane>,
     /// Filters used before.
     pub recall: Recall,
     /// For a filter without any match: its text, a word of it, and the word probably meant (both
@@ -267,7 +267,7 @@ impl Model {
             toasts: Toasts::default(),
             prefix: Vec::new(),
             count: None,
-            filtering: false,
+            typing: None,
             recall: Recall::default(),
             meant: None,
             range: None,

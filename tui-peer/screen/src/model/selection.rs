@@ -19,6 +19,11 @@ impl Model {
         self.list_of(self.at())
     }
 
+    /// Whether the filter of the open tab is typed.
+    pub fn is_filtering(&self) -> bool {
+        self.typing == Some(Pane::Files)
+    }
+
     /// The list of a tab.
     pub fn list_of(&self, tab: Tab) -> &List {
         &self.lists[tab as usize]

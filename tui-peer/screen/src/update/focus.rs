@@ -38,7 +38,7 @@ pub(crate) fn focus(model: &mut Model, pane: Pane) {
     model.focus = pane;
 }
 
-/// After a change of size: a pane that is gone has no keys.
+/// A pane that is gone after a change of size has no keys, and no field has them in a pane that has not.
 pub(crate) fn settle(model: &mut Model) {
     if model.in_transfers && !has_transfers(model) {
         model.in_transfers = false;
@@ -46,6 +46,9 @@ pub(crate) fn settle(model: &mut Model) {
             model.tab = Tab::Downloads;
             model.focus = Pane::Files;
         }
+    }
+    if model.typing.is_some_and(|pane| pane != model.focus) {
+        model.typing = None;
     }
 }
 
@@ -77,5 +80,5 @@ pub(crate) fn filter(model: &mut Model) {
         focus(model, Pane::Files);
         model.details = false;
     }
-    model.filtering = true;
+    model.typing = Some(model.focus);
 }

@@ -24,5 +24,5 @@ pub(super) fn interrupt(model: &mut Model, again: &str, out: &mut Vec<Effect>) -
     };
     model.toasts.push(tone, text, now);
     // In a field or dialog the first one also cancels.
-    model.dialogs.is_empty() && !model.filtering
+    model.dialogs.is_empty() && model.typing.is_none()
 }

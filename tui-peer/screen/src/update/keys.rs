@@ -27,19 +27,13 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
         dialogs::update::key(model, key, out);
     } else if model.is_welcome() {
         welcome::update::welcome_key(model, key, out);
-    } else if model.filtering {
-        filter_key(model, key, out);
     } else {
-        pane_key(model, key, out);
+        match model.typing {
+            Some(Pane::Log) => log::update::search_key(model, key),
+            Some(_) => filtering::filter_key(model, key, out),
+            None => pane_key(model, key, out),
+        }
     }
-}
-
-fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
-    if model.focus != Pane::Log {
-        filtering::filter_key(model, key, out);
-        return;
-    }
-    log::update::search_key(model, key);
 }
 
 fn pane_key(model: &mut Model, event: KeyEvent, out: &mut Vec<Effect>) {

@@ -23,6 +23,7 @@ use super::layout::inside;
 use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, banner};
 use super::msg::{Effect, Msg};
 use crate::dialogs::{self, contents, share};
+use crate::panes::files::geometry::height;
 use crate::panes::files::update::{crowd, filtering, lists, owned};
 use crate::panes::{chunks, graph, holders, log};
 use crate::screens::settings;
@@ -210,9 +211,10 @@ fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
     if dialogs::update::paste(model, text, out) {
         return;
     }
-    if model.filtering {
-        filtering::paste(model, text, out);
-        return;
+    match model.typing {
+        Some(Pane::Log) => return log::update::search_paste(model, text),
+        Some(_) => return filtering::paste(model, text, out),
+        None => {}
     }
     match common::join::parse_any(text.trim()) {
         Ok(link) => {
@@ -246,8 +248,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     }
     let areas = model.areas();
     for tab in Tab::ALL {
-        let height =
-            lists::height(&areas, model.filtering || !model.list_of(tab).field.text().is_empty());
+        let height = height(model, areas.files, tab);
         model.list_mut(tab).settle(height);
     }
     let tab = model.at();

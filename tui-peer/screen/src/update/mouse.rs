@@ -91,11 +91,7 @@ fn is_row(model: &Model, pane: Pane, areas: &Areas, at: Position) -> bool {
 
 fn wheel(model: &mut Model, pane: Pane, by: isize) {
     match pane {
-        Pane::Files => {
-            let height = lists::height(&model.areas(), model.filtering);
-            let tab = model.tab;
-            model.list_mut(tab).scroll(by, height);
-        }
+        Pane::Files => moves::scroll_list(model, by),
         Pane::Sources if model.swarm.open => model.swarm.list.step(by),
         Pane::Sources => model.sources.step(by),
         Pane::Log => model.log.step(by),

@@ -8,7 +8,8 @@ use crate::layout::inside;
 use crate::model::{Model, Pane, Tab, Tone};
 use crate::msg::Effect;
 use crate::panes::chunks::geometry::map_area;
-use crate::panes::files::update::{crowd, filtering, lists};
+use crate::panes::files::geometry::height;
+use crate::panes::files::update::{crowd, filtering};
 use crate::panes::{chunks, holders};
 use crate::queries::kind;
 use engine::api::snapshot::Transfer;
@@ -38,12 +39,17 @@ pub(crate) fn step(model: &mut Model, by: isize) {
 
 pub(crate) fn scroll(model: &mut Model, by: isize) {
     if model.focus == Pane::Files {
-        let height = lists::height(&model.areas(), model.filtering);
-        let tab = model.tab;
-        model.list_mut(tab).scroll(by, height);
+        scroll_list(model, by);
     } else {
         step(model, by);
     }
+}
+
+/// Scrolls the list of the open tab, whichever pane has the keys.
+pub(super) fn scroll_list(model: &mut Model, by: isize) {
+    let tab = model.tab;
+    let height = height(model, model.areas().files, tab);
+    model.list_mut(tab).scroll(by, height);
 }
 
 pub(crate) fn sideways(model: &mut Model, by: isize) {

@@ -5,35 +5,27 @@ use common::id::ContentId;
 use common::join::FileLink;
 
 use crate::model::{Dialog, Model, Tone};
-use crate::msg::{Asked, Effect};
+use crate::msg::{Asked, Effect, call_each};
 use crate::verdict;
 use engine::api::command::{Command, Download, Selection};
 use engine::api::snapshot::{Transfer, TransferState};
 
 fn each(model: &mut Model, out: &mut Vec<Effect>, make: fn(ContentId) -> Command, say: &str) {
     let ids = model.targets();
-    let what = named(model, &ids);
-    for (i, id) in ids.into_iter().enumerate() {
-        let asked = if i == 0 { Asked::Say(format!("{say}: {what}")) } else { Asked::Quietly };
-        out.push(Effect::Call(make(id), asked));
-    }
+    let say = format!("{say}: {}", named(model, &ids));
+    call_each(ids.into_iter().map(make), say, out);
     model.marks.clear();
 }
 
 pub(crate) fn download(model: &mut Model, out: &mut Vec<Effect>) {
     let ids = model.targets();
-    let what = named(model, &ids);
-    for (i, id) in ids.into_iter().enumerate() {
-        // What is on its way goes on with the files that are wanted of it.
-        let command = match model.transfer(&id).is_some_and(Transfer::is_on_its_way) {
-            true => Command::Resume { id },
-            false => {
-                Command::Download(Download { id, name: None, dir: None, files: Selection::All })
-            }
-        };
-        let say = format!("downloading: {what}");
-        out.push(Effect::Call(command, if i == 0 { Asked::Say(say) } else { Asked::Quietly }));
-    }
+    let say = format!("downloading: {}", named(model, &ids));
+    // What is on its way goes on with the files that are wanted of it.
+    let command = |id| match model.transfer(&id).is_some_and(Transfer::is_on_its_way) {
+        true => Command::Resume { id },
+        false => Command::Download(Download { id, name: None, dir: None, files: Selection::All }),
+    };
+    call_each(ids.into_iter().map(command), say, out);
     model.marks.clear();
 }
 
@@ -112,12 +104,8 @@ pub(crate) fn named(model: &Model, ids: &[ContentId]) -> String {
 }
 
 pub(crate) fn unshare(model: &mut Model, ids: &[ContentId], out: &mut Vec<Effect>) {
-    let what = named(model, ids);
-    for (i, id) in ids.iter().enumerate() {
-        let asked =
-            if i == 0 { Asked::Say(format!("no longer shared: {what}")) } else { Asked::Quietly };
-        out.push(Effect::Call(Command::Unshare { id: *id }, asked));
-    }
+    let say = format!("no longer shared: {}", named(model, ids));
+    call_each(ids.iter().map(|id| Command::Unshare { id: *id }), say, out);
     model.marks.clear();
 }
 

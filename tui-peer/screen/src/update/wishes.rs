@@ -9,7 +9,7 @@ use super::transfers::named;
 use crate::action::Action;
 use crate::field::Field;
 use crate::model::{Choice, Confirm, Dialog, LimitOne, Model, Tone};
-use crate::msg::{Asked, Effect};
+use crate::msg::{Asked, Effect, call_each};
 use crate::queries::{UNDO, peer, words_to_watch};
 use crate::{format, words};
 use engine::api::command::{Command, Priority, Reorder};
@@ -29,10 +29,8 @@ pub(crate) fn prioritize(model: &mut Model, up: bool, out: &mut Vec<Effect>) {
     let Some((_, first)) = chosen.first().copied() else { return };
     let ids: Vec<ContentId> = chosen.iter().map(|(id, _)| *id).collect();
     let text = format!("priority {}: {}", first.word(), named(model, &ids));
-    for (i, (id, priority)) in chosen.into_iter().enumerate() {
-        let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
-        out.push(Effect::Call(Command::Prioritize { id, priority }, asked));
-    }
+    let command = |(id, priority)| Command::Prioritize { id, priority };
+    call_each(chosen.into_iter().map(command), text, out);
 }
 
 /// Moves the download under the cursor in the queue.
@@ -106,10 +104,8 @@ pub(crate) fn removed(model: &mut Model, ids: &[ContentId]) {
 pub(crate) fn undo(model: &mut Model, out: &mut Vec<Effect>) {
     let Some((ids, _)) = model.removed.take() else { return };
     model.toasts.clear();
-    for (i, id) in ids.iter().enumerate() {
-        let asked = if i == 0 { Asked::Say("taken back".to_owned()) } else { Asked::Quietly };
-        out.push(Effect::Call(Command::Restore { id: *id }, asked));
-    }
+    let command = |id| Command::Restore { id };
+    call_each(ids.into_iter().map(command), "taken back".to_owned(), out);
 }
 
 /// Asks for how long.

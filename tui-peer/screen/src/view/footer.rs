@@ -24,7 +24,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     if toast(model, buf, area) {
         return;
     }
-    if model.filtering && model.focus == Pane::Files {
+    if model.is_filtering() {
         filter_keys(model, buf, area);
         return;
     }

@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use crate::dialogs::share::update::{save_to, share_path};
 use crate::keymap::cancels;
 use crate::model::{Dialog, MAX_MARKED, Marked, Model, Picker, SharePath, Tone, typed};
-use crate::msg::{Asked, Effect};
+use crate::msg::{Effect, call_each};
 use engine::api::command::Command;
 
 /// What a key did.
@@ -200,10 +200,8 @@ fn take(model: &mut Model, picker: &mut Picker, out: &mut Vec<Effect>) -> After 
         [one] => share_path(model, one.clone(), None, out),
         many => {
             let text = format!("hashing {} · others see them when that is done", many.len());
-            for (i, path) in many.iter().enumerate() {
-                let asked = if i == 0 { Asked::Say(text.clone()) } else { Asked::Quietly };
-                out.push(Effect::Call(Command::Share { path: path.clone(), name: None }, asked));
-            }
+            let command = |path: &PathBuf| Command::Share { path: path.clone(), name: None };
+            call_each(many.iter().map(command), text, out);
         }
     }
     After::Done

@@ -8,11 +8,22 @@ use crate::format;
 use crate::layout::inside;
 use crate::model::{Model, Pane, Sort, Tab};
 
+/// Whether the first row of a tab is its filter: while that is typed, and as long as there is one.
+pub(crate) fn has_filter_row(model: &Model, tab: Tab) -> bool {
+    model.is_filtering() && tab == model.tab || !model.list_of(tab).field.text().is_empty()
+}
+
 /// Row of the headings.
 fn heads(model: &Model, area: Rect) -> Rect {
     let inner = inside(area);
-    let filter = model.filtering || !model.list().field.text().is_empty();
-    Rect { y: inner.y + u16::from(filter), height: 1, ..inner }
+    let above = u16::from(has_filter_row(model, model.tab));
+    Rect { y: inner.y + above, height: 1, ..inner }
+}
+
+/// Rows for the list of a tab in a pane of this size: its inside without filter and headings.
+pub(crate) fn height(model: &Model, area: Rect, tab: Tab) -> usize {
+    let above = 1 + u16::from(has_filter_row(model, tab));
+    usize::from(inside(area).height.saturating_sub(above))
 }
 
 /// The order that the heading at a place stands for.
@@ -47,7 +58,7 @@ pub(crate) fn sort_at(model: &Model, area: Rect, at: Position) -> Option<Sort> {
 /// Place in the list of the row at a place.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     let first = heads(model, area).bottom();
-    let list = model.list();
+    let list = model.list_of(model.tab);
     let row = usize::from(at.y.checked_sub(first)?);
     let place = list.offset + row;
     (inside(area).contains(at) && place < list.rows.len()).then_some(place)

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use crate::action::Action;
+use crate::keymap::cancels;
 use crate::model::{LogLine, Model, Tone};
 use crate::msg::Effect;
 use crate::panes::log::geometry::{Shape, list_area};
@@ -34,12 +35,12 @@ pub(crate) fn traces(model: &mut Model, entries: Vec<Entry>) {
 /// A key while the search is typed.
 pub(crate) fn search_key(model: &mut Model, key: KeyEvent) {
     match key.code {
-        KeyCode::Esc => {
+        _ if cancels(key) => {
             model.log.field.set("");
-            model.filtering = false;
+            model.typing = None;
         }
         KeyCode::Enter => {
-            model.filtering = false;
+            model.typing = None;
             if model.log.needle().is_some() && !model.log.search(true, true) {
                 missing(model);
             }
@@ -52,6 +53,11 @@ pub(crate) fn search_key(model: &mut Model, key: KeyEvent) {
             model.log.search(true, true);
         }
     }
+}
+
+pub(crate) fn search_paste(model: &mut Model, text: &str) {
+    model.log.field.paste(text);
+    model.log.search(true, true);
 }
 
 /// The next match, or the one before.

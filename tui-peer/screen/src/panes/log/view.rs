@@ -128,7 +128,7 @@ fn around(model: &Model, buf: &mut Buffer, inner: Rect) {
     }
     top.push(("  target ".to_owned(), theme.dim()));
     top.push((log.target().unwrap_or("all").to_owned(), theme.bold()));
-    if !model.filtering && !log.field.text().is_empty() {
+    if model.typing != Some(Pane::Log) && !log.field.text().is_empty() {
         top.push((format!("   / {}", log.field.text()), theme.bold()));
     }
     paint::pieces(buf, x, inner.y, width, &top);
@@ -261,7 +261,7 @@ fn mark(buf: &mut Buffer, (x, y): (u16, u16), text: &str, needle: Option<&str>, 
 
 /// The search field, in the bottom border.
 pub(crate) fn cursor(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    if area.is_empty() || !model.filtering || model.focus != Pane::Log || area.height < 2 {
+    if area.is_empty() || model.typing != Some(Pane::Log) || area.height < 2 {
         return;
     }
     let y = area.bottom() - 1;

@@ -196,11 +196,13 @@ fn order(job: &Job, mine: &HashMap<ContentId, &Transfer>) -> Vec<u32> {
         Sort::Given | Sort::Name | Sort::Done => {}
         Sort::Mine if mine.is_empty() => {}
         Sort::Mine => {
-            let (first, rest): (Vec<u32>, Vec<u32>) =
-                out.into_iter().partition(|i| row(i).is_some_and(|row| mine.contains_key(&row.id)));
-            out = first;
-            out.sort_by_key(|i| row(i).and_then(|row| mine.get(&row.id)).map_or(9, |t| rank(t)));
-            out.extend(rest);
+            let own = |i: &u32| row(i).and_then(|row| mine.get(&row.id));
+            let mut first: Vec<u32> = out.iter().copied().filter(|i| own(i).is_some()).collect();
+            // In place: what a copy of the list took would stay with the program.
+            let mut next = first.iter().peekable();
+            out.retain(|i| next.next_if_eq(&i).is_none());
+            first.sort_by_key(|i| own(i).map_or(9, |t| rank(t)));
+            out.splice(..0, first);
         }
         Sort::Size => out.sort_by_cached_key(|i| Reverse(row(i).map_or(0, |row| row.size))),
         Sort::Sources => out.sort_by_cached_key(|i| Reverse(row(i).map_or(0, |row| row.sources))),

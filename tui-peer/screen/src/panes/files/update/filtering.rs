@@ -6,6 +6,7 @@ use crate::filter::{Filter, fold};
 use crate::keymap::ctrl;
 use crate::model::{Model, Tab};
 use crate::msg::Effect;
+use crate::panes::files::geometry::height;
 use crate::panes::files::update::lists;
 
 /// Rows whose words are compared; more would be felt while typing.
@@ -17,16 +18,16 @@ const MIN_WORD: usize = 3;
 
 /// A key while the filter field is open.
 pub(crate) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>) {
-    let page = isize::try_from(lists::height(&model.areas(), true)).unwrap_or(1);
     let ctrl = ctrl(key);
     let tab = model.tab;
+    let page = isize::try_from(height(model, model.areas().files, tab)).unwrap_or(1);
     match key.code {
         KeyCode::Esc => {
-            model.filtering = false;
+            model.typing = None;
             clear(model, out);
         }
         KeyCode::Enter => {
-            model.filtering = false;
+            model.typing = None;
             keep(model, out);
         }
         KeyCode::Tab => take_meant(model, out),
@@ -35,9 +36,9 @@ pub(crate) fn filter_key(model: &mut Model, key: KeyEvent, out: &mut Vec<Effect>
         KeyCode::Up => model.list_mut(tab).step(-1),
         KeyCode::PageDown => model.list_mut(tab).step(page),
         KeyCode::PageUp => model.list_mut(tab).step(-page),
-        KeyCode::Backspace if model.list().field.text().is_empty() => model.filtering = false,
+        KeyCode::Backspace if model.list().field.text().is_empty() => model.typing = None,
         KeyCode::Char('c') if ctrl => {
-            model.filtering = false;
+            model.typing = None;
             clear(model, out);
         }
         _ => {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use common::id::ContentId;
 
-use crate::layout::{Areas, inside};
 use crate::model::{
     Built, INLINE_ROWS, Job, List, Model, RowKey, Sort, Tab, build, place, transfer_key,
     transfers_for,
@@ -15,11 +14,6 @@ use engine::api::snapshot::Transfer;
 
 /// How long the order of a list holds still after a key was pressed.
 pub(crate) const HOLD: Duration = Duration::from_millis(1500);
-
-/// Visible rows of the files pane: its inside without column titles and filter line.
-pub(crate) fn height(areas: &Areas, filtering: bool) -> usize {
-    usize::from(inside(areas.files).height.saturating_sub(1 + u16::from(filtering)))
-}
 
 /// Brings all lists up to date with the snapshot.
 pub(crate) fn refresh(model: &mut Model, out: &mut Vec<Effect>) {

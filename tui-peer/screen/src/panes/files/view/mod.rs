@@ -15,7 +15,7 @@ use common::content::Kind;
 use crate::action::Action;
 use crate::model::{Model, Pane, Tab};
 use crate::panes::files::columns::{Column, fit};
-use crate::panes::files::geometry::{Title, titles};
+use crate::panes::files::geometry::{Title, has_filter_row, height, titles};
 use crate::panes::files::view::cells::{catalogue_cell, peer_cell, transfer_cell};
 use crate::ui::paint::{self, Piece};
 use crate::{format, words};
@@ -28,8 +28,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = model.theme;
     let focused = model.focus == Pane::Files;
     let list = model.list_of(model.tab);
-    let filtered = model.filtering && focused || !list.field.text().is_empty();
-    let rows = usize::from(area.height.saturating_sub(3 + u16::from(filtered)));
+    let rows = height(model, area, model.tab);
     let visible = list.visible(rows);
     let ranked = model.tab == Tab::Network && list.filter.ranks();
     let order = if ranked { "relevance" } else { list.sort.title(model.tab) };
@@ -67,7 +66,7 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     if inner.is_empty() {
         return;
     }
-    if filtered {
+    if has_filter_row(model, model.tab) {
         filter_line(model, frame, Rect { height: 1, ..inner });
         inner.y += 1;
         inner.height = inner.height.saturating_sub(1);
@@ -154,7 +153,7 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         // Without rows it stands in their place.
         None if unowned => model.owned.error.clone().unwrap_or_default(),
         None if model.job.1 && model.tab == Tab::Network => "searching".to_owned(),
-        None if model.filtering => format!("{} match", format::count(list.rows.len() as u64)),
+        None if model.is_filtering() => format!("{} match", format::count(list.rows.len() as u64)),
         None => model.keymap.does(Action::Back, "clears").unwrap_or_default(),
     };
     let style =
@@ -162,7 +161,7 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let x = paint::text(frame.buffer_mut(), area.x + 1, area.y, 2, "/ ", theme.bold());
     let note_width = u16::try_from(note.chars().count()).unwrap_or(0).min(area.width / 2);
     let width = area.width.saturating_sub(note_width + 5);
-    if model.filtering {
+    if model.is_filtering() {
         crate::ui::input::draw(frame, theme, (x, area.y), width, &list.field, "");
     } else {
         paint::text(frame.buffer_mut(), x, area.y, width, list.field.text(), Style::new());

@@ -17,7 +17,7 @@ const GAP: &str = "    ";
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let (list, keymap) = (model.list_of(model.tab), &model.keymap);
     // While the filter is typed, Esc is not looked up in the key map.
-    let clears = if model.filtering {
+    let clears = if model.is_filtering() {
         Some("Esc clears the filter".to_owned())
     } else {
         keymap.does(Action::Back, "clears the filter")
@@ -25,7 +25,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let way = |action, what: &str| keymap.way(action).map(|key| format!("{key}  {what}"));
     let near = model.meant.as_ref().filter(|(_, word, _)| !word.is_empty());
     let meant = near.map(|(_, _, near)| {
-        let then = if model.filtering {
+        let then = if model.is_filtering() {
             Some("Tab takes it".to_owned())
         } else {
             keymap.does(Action::Filter, "then Tab takes it")
