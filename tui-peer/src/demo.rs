@@ -56,15 +56,6 @@ const RETURNS_AFTER: Duration = Duration::from_secs(15);
 
 /// Runs until the user quits, with these settings, none of which is saved; returns the exit code.
 pub async fn run(wish: Demo, table: Table) -> u8 {
-    loop {
-        if let Some(code) = run_once(&wish, table.clone()).await {
-            return code;
-        }
-    }
-}
-
-/// One demo; `None` if the user wants to see another one.
-async fn run_once(wish: &Demo, table: Table) -> Option<u8> {
     let mut out = Output::new(wish.json, 0);
     // Before there is anything to clean up.
     let stopped = stop_signal();
@@ -72,7 +63,7 @@ async fn run_once(wish: &Demo, table: Table) -> Option<u8> {
         Ok(root) => root,
         Err(error) => {
             out.note(&format!("tui-peer: demo: cannot make a temporary folder: {error}"));
-            return Some(exit::IO);
+            return exit::IO;
         }
     };
     let stop = Arc::new(AtomicBool::new(false));
@@ -84,18 +75,18 @@ async fn run_once(wish: &Demo, table: Table) -> Option<u8> {
             while Arc::strong_count(&stop) > 1 {
                 tokio::time::sleep(LET_GO).await;
             }
-            return Some(code);
+            return code;
         }
     };
     match built {
         Ok(network) => {
-            let code = network.show(wish, table, &mut out).await;
+            let code = network.show(&wish, table, &mut out).await;
             drop(root);
             code
         }
         Err(why) => {
             out.note(&format!("tui-peer: demo: {why}"));
-            Some(exit::OTHER)
+            exit::OTHER
         }
     }
 }
@@ -217,7 +208,7 @@ fn find(snapshot: &engine::api::snapshot::Snapshot, name: &str) -> Option<Conten
 }
 
 impl Network {
-    async fn show(self, wish: &Demo, table: Table, out: &mut Output) -> Option<u8> {
+    async fn show(self, wish: &Demo, table: Table, out: &mut Output) -> u8 {
         let Self { root, join, own, peers, tracker } = self;
         fetch(&own, FILES[0].0);
         let drama = tokio::spawn(come_and_go(root.clone(), join, peers.last().cloned()));
@@ -240,22 +231,23 @@ impl Network {
 }
 
 #[cfg(feature = "tui")]
-async fn front_end(wish: &Demo, own: EngineHandle, table: Table, out: &mut Output) -> Option<u8> {
+async fn front_end(wish: &Demo, own: EngineHandle, table: Table, out: &mut Output) -> u8 {
     use crate::screen::{After, show};
 
     if wish.headless || wish.json {
-        return Some(headless::serve(own, Service::default(), out).await);
+        return headless::serve(own, Service::default(), out).await;
     }
     match show(own, Vec::new(), false, (0, wish.plain), table, out).await {
         // Nothing of a demo is left to go on in the background.
-        After::End(code) | After::ServeOn(code, _) => Some(code),
-        After::Demo => None,
+        After::End(code) | After::ServeOn(code, _) => code,
+        // Its peer is in a network from the first moment: nothing offers a demo in it.
+        After::Demo => exit::OK,
     }
 }
 
 #[cfg(not(feature = "tui"))]
-async fn front_end(_: &Demo, own: EngineHandle, _: Table, out: &mut Output) -> Option<u8> {
-    Some(headless::serve(own, Service::default(), out).await)
+async fn front_end(_: &Demo, own: EngineHandle, _: Table, out: &mut Output) -> u8 {
+    headless::serve(own, Service::default(), out).await
 }
 
 /// The only holder of one file leaves after a while, and comes back: the heatmap shows what that means.

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
@@ -19,6 +19,7 @@ use super::probe::{self, Answers, Late};
 use super::signs::Known;
 use super::term::{self, Guard, Modes};
 use super::theme::Ground;
+use super::woken::Woken;
 
 /// How long the last frame may take at the end.
 const LAST_FRAME: Duration = Duration::from_millis(100);
@@ -91,7 +92,7 @@ pub struct Tty {
     terminal: Terminal<CrosstermBackend<FrameBuffer>>,
     buffer: FrameBuffer,
     writer: Writer,
-    events: Option<EventStream>,
+    events: Option<Woken<EventStream>>,
     late: Late,
     stop: Signal,
     cont: Signal,
@@ -127,7 +128,7 @@ impl Tty {
             buffer,
             writer: Writer::new(out)?,
             // Only now: it would take the answers.
-            events: Some(EventStream::new()),
+            events: Some(Woken::new(EventStream::new())),
             late: Late::default(),
             stop,
             cont,
@@ -260,7 +261,7 @@ impl Front for Tty {
         // Here again after `fg`.
         self.expected = stopped.is_ok();
         self.guard.take(self.guard.modes())?;
-        self.events = Some(EventStream::new());
+        self.events = Some(Woken::new(EventStream::new()));
         stopped.map_err(io::Error::from)
     }
 

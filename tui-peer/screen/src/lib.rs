@@ -41,6 +41,7 @@ pub(crate) mod ui;
 pub mod update;
 pub mod verdict;
 pub mod view;
+mod woken;
 pub mod words;
 
 pub use frontend::{filter, format};
@@ -50,7 +51,6 @@ use std::path::PathBuf;
 use std::pin::pin;
 
 use anyhow::Context as _;
-use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
 use front::{Front as _, Tty};
@@ -105,7 +105,7 @@ pub async fn run(
     let setting = Setting {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-        zone: TimeZone::system(),
+        zone: outside::zone(&env),
         job_control: front::job_control(),
         desktop: outside::has_desktop(&env),
         demo: options.demo,

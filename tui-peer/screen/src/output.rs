@@ -102,7 +102,7 @@ impl Writer {
         }
         if !bytes.is_empty() {
             state.waiting.extend(bytes);
-            self.0.work.notify_all();
+            self.0.wake(state);
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Writer {
         let room = state.waiting.len() + bytes.len() <= MAX_ASIDES;
         if room && !bytes.is_empty() {
             state.waiting.extend_from_slice(bytes);
-            self.0.work.notify_all();
+            self.0.wake(state);
         }
         room
     }
@@ -154,6 +154,12 @@ impl Writer {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unpoisoned()
+    }
+
+    /// Wakes the thread, which finds the lock free: on a busy machine each time that it has to wait takes milliseconds.
+    fn wake(&self, state: MutexGuard<'_, State>) {
+        drop(state);
+        self.work.notify_all();
     }
 
     fn write(&self, mut file: File) {

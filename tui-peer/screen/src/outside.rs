@@ -14,6 +14,7 @@ use common::channel::{Channel, ChannelError, Purpose};
 use common::identity::Identity;
 use common::join::JoinString;
 use common::layout::{Layout, chunk_len_for};
+use jiff::tz::TimeZone;
 use rustix::fs::{Access, access};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -37,6 +38,9 @@ pub const MAX_NAMES: usize = 5000;
 pub const MAX_ITEMS: usize = 1000;
 /// Folders of a listing whose names are counted.
 const MAX_COUNTED: usize = 200;
+
+/// When summer time is where `TZ` names one and does not say it (`CET-1CEST`): the rule that the C library takes.
+const SUMMER: &str = ",M3.2.0,M11.1.0";
 
 /// Looks at disks under way at once: each may hang and hold one of the runtime's threads (512), which the
 /// engine needs too. More wait.
@@ -66,6 +70,17 @@ pub enum Found {
     Folder(Result<(Option<u64>, bool), String>),
     /// The address that is free.
     Listen(Result<SocketAddr, String>),
+}
+
+/// Where clocks are shown: as the C library has it, so that they agree with `date`; in UTC if that is not known.
+pub(crate) fn zone(env: &dyn Fn(&str) -> Option<String>) -> TimeZone {
+    let named = || summer_time(&env("TZ")?);
+    TimeZone::try_system().ok().or_else(named).unwrap_or(TimeZone::UTC)
+}
+
+/// The zone of a `TZ` that names a summer time and does not say when it is.
+fn summer_time(tz: &str) -> Option<TimeZone> {
+    TimeZone::posix(&format!("{tz}{SUMMER}")).ok()
 }
 
 /// Which probes are the newest of their kind, and how many more may look at a disk.
@@ -384,6 +399,20 @@ mod tests {
         assert_eq!((entries[1].name.as_str(), entries[1].size), ("caf\\xE9.txt", 3));
         assert!(entries[1].readable);
         assert!(list_dir(&dir.path().join("nope")).unwrap_err().contains("nope"));
+    }
+
+    /// Clocks were in UTC.
+    #[test]
+    fn a_summer_time_without_dates_is_shown_as_date_shows_it() {
+        let zone = summer_time("CET-1CEST").unwrap();
+        let clock = |secs| {
+            let at = std::time::UNIX_EPOCH + Duration::from_secs(secs);
+            crate::format::time_of_day(at, &zone)
+        };
+        // TZ=CET-1CEST date -d @1763726671; the same in July 2025.
+        assert_eq!(clock(1_763_726_671), "13:04:31");
+        assert_eq!(clock(1_752_148_800), "14:00:00");
+        assert!(summer_time("somewhere").is_none());
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl<F: Front> App<'_, F> {
             if self.exit.is_some() {
                 return;
             }
-            // Polled with this task's own waker: crossterm's stream keeps the first one it sees, and a
-            // no-op waker would leave the screen one key behind.
+            // Polled with this task's own waker: the next key wakes whoever asked last, and a no-op waker
+            // would leave the screen one key behind.
             let ready = futures_util::poll!(std::pin::pin!(self.front.event()));
             next = match ready {
                 std::task::Poll::Ready(Some(Ok(input))) => Some(input),
