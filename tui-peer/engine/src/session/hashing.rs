@@ -10,10 +10,11 @@ use std::time::Instant;
 use common::content::Kind;
 use common::names::PathList;
 
-use super::Session;
 use super::done::Done;
 use super::helpers::threads;
 use super::write_queue::{hint, unkept_words};
+use super::{Session, refuse};
+use crate::api::command::{CommandError, CommandErrorKind};
 use crate::api::event::{Level, Target, What, speaks_of};
 use crate::api::snapshot::raw_of;
 use crate::library::{
@@ -37,7 +38,7 @@ pub(super) struct HashJob {
     /// Whether the folder is watched from then on, if that was said.
     watched: Option<bool>,
     scope: Scope,
-    /// The user shared the folder as it is while only some of it was being hashed.
+    /// The user shared it as it is while it was being hashed: what came in meanwhile may be missing.
     named: bool,
     /// It is hashed, and being written down.
     hashed: bool,
@@ -48,6 +49,11 @@ pub(super) struct HashJob {
 }
 
 impl HashJob {
+    /// As it is listed, not as it is shown.
+    fn name(&self) -> &str {
+        self.raw.as_deref().unwrap_or(&self.shown)
+    }
+
     fn is_cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
@@ -88,9 +94,9 @@ impl HashJobs {
         self.each_at(path, |job| !job.is_cancelled(), |job| job.watched = Some(on))
     }
 
-    /// Says of what is being hashed at a path that the user wants all that lies there. `false`: nothing is.
+    /// Says of what is being hashed at a path that the user wants all that lies there now. `false`: nothing is.
     pub(super) fn name(&mut self, path: &Path) -> bool {
-        self.each_at(path, |job| !job.is_cancelled(), |job| job.named = job.scope != Scope::All)
+        self.each_at(path, |job| !job.is_cancelled(), |job| job.named = true)
     }
 
     /// Stops everything at a path: it is not shared any more.
@@ -184,6 +190,29 @@ impl Finished {
 }
 
 impl Session {
+    /// Under what name it is shared, or being hashed, which only unsharing it ends.
+    fn name_at(&self, path: &Path) -> Option<&str> {
+        let hashed = self.sharing.jobs.at(path).find(|job| !job.is_cancelled());
+        let mut listed = self.contents.shares_at(path);
+        let listed = listed.find(|(_, share)| hashed.is_some() || share.state.is_good());
+        let listed = listed.and_then(|(id, _)| self.contents.get(&id));
+        listed.map(|content| content.name.as_str()).or_else(|| hashed.map(HashJob::name))
+    }
+
+    /// Refuses another name for what is shared, or being hashed, under its name.
+    pub(super) fn check_name(&self, path: &Path, wanted: &str) -> Result<(), CommandError> {
+        match self.name_at(path).filter(|name| *name != wanted) {
+            None => Ok(()),
+            Some(name) => {
+                let (path, name) = (path.display(), common::names::show(name));
+                let text = format!(
+                    "{path} is shared as {name}; unshare that first, then share it under the other name"
+                );
+                Err(refuse(CommandErrorKind::Invalid, &text))
+            }
+        }
+    }
+
     /// Whether it is hashed just now, to be shared.
     pub(super) fn is_being_hashed(&self, path: &Path) -> bool {
         self.sharing.jobs.at(path).any(|job| !job.is_cancelled())
@@ -497,6 +526,9 @@ mod tests {
             jobs.iter().filter(|job| job.is_cancelled()).map(|job| job.number).collect();
         assert_eq!(stopped, [1]);
         assert!(jobs.iter().all(|job| job.unwatched == job.is_cancelled()));
+        // Also of one that takes all: what came into the folder since it was looked through may be missing.
+        assert!(jobs.name(path) && !jobs.name(Path::new("/b")));
+        assert!(jobs.iter().all(|job| job.named != job.is_cancelled()));
         // What is unshared after that does not come back.
         jobs.cancel(path);
         assert!(jobs.iter().all(|job| job.is_cancelled() && !job.unwatched));

@@ -199,6 +199,7 @@ impl Session {
             Aim::Verify(id) => return self.found_again(id, path),
             _ if later => self.not_shared(&path),
             Aim::Share(name) => {
+                name.iter().try_for_each(|name| self.check_name(&path, name))?;
                 self.share_as_it_is(path.clone(), name);
                 self.watch_as_set(&path);
             }

@@ -443,6 +443,38 @@ async fn c7_what_the_user_shares_while_less_is_hashed_comes_next_and_is_what_is_
     assert_eq!(files(&owner, second).await, ["a", "bb"]);
 }
 
+/// The name was dropped, and nobody told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shared_again_while_it_is_hashed_has_one_last_word_and_no_other_name() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = folder(temp.path(), "photos", &["a"]);
+    let hang = often();
+    let _free = Free(hang.clone());
+    let (owner, first) = owner(temp.path(), &folder, &hang).await;
+    hang.hold();
+    put(&folder, "bb");
+    let mut events = owner.live_events();
+    ok(&owner, Command::Rescan { id: first }).await;
+    hang.until_waiting(1).await;
+    ok(&owner, Command::Rescan { id: first }).await;
+    let share = |name: &str| Command::Share { path: folder.clone(), name: Some(name.to_owned()) };
+    let why = owner.call(share("other")).await.unwrap_err().message;
+    assert!(why.contains("is shared as photos") && why.contains("unshare"), "{why}");
+    ok(&owner, share("photos")).await;
+    hang.free();
+    let second = ends(&mut events, &folder).await.unwrap();
+    assert_eq!(files(&owner, second).await, ["a", "bb"]);
+    let why = owner.call(share("other")).await.unwrap_err().message;
+    assert!(why.contains("is shared as photos"), "{why}");
+    ok(&owner, Command::Unshare { id: second }).await;
+    let heard = hears(&mut events, "no longer sharing").await;
+    let ends = |what: &What| matches!(what, What::Hashed { .. } | What::Failed { .. });
+    assert!(!heard.iter().any(ends), "{heard:?}");
+    ok(&owner, share("other")).await;
+    let named = |s: &Snapshot| s.transfers.iter().any(|t| &*t.name == "other");
+    until(&owner, "it has the other name", named).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c7_what_the_user_shares_is_shared_though_what_was_hashed_before_it_could_not_be() {
     let temp = tempfile::tempdir().unwrap();
