@@ -40,4 +40,5 @@ pub mod memory;
 pub mod merkle;
 pub mod names;
 pub mod net;
+pub mod relay;
 pub mod wire;

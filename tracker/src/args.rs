@@ -7,14 +7,14 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use etcetera::AppStrategy as _;
 use tracker::index::{GroupLimits, Limits};
-use tracker::{Admission, Config, StartError};
+use tracker::{Admission, Config, RelayLimits, StartError};
 
 /// The tracker of a Shoal network: it knows who is there, which files exist and who has which parts.
 #[derive(Debug, Parser)]
 #[command(name = "tracker", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Where to listen; port 0 is any free port
-    #[arg(long, env = "SHOAL_LISTEN", value_name = "ADDR:PORT", default_value = "0.0.0.0:7420")]
+    /// Where to listen: [::] is all of IPv6 and IPv4; port 0 is any free port
+    #[arg(long, env = "SHOAL_LISTEN", value_name = "ADDR:PORT", default_value = "[::]:7420")]
     pub(crate) listen: SocketAddr,
 
     /// Where to keep key, secret and records [default: the state folder of shoal, such as ~/.local/state/shoal/tracker]
@@ -32,6 +32,11 @@ pub(crate) struct Args {
     /// Host that others reach this tracker at, for the join string [default: an address of this machine]
     #[arg(long, env = "SHOAL_PUBLIC", value_name = "HOST[:PORT]")]
     pub(crate) public: Option<String>,
+
+    /// Bytes a second that are passed on between peers of which neither can reach the other (they are sealed for those),
+    /// such as 10M, at most 2 MB/s of them for one pair; or off
+    #[arg(long, env = "SHOAL_RELAY", value_name = "RATE|off", value_parser = relay, default_value = "10M")]
+    relay: Relayed,
 
     /// Serve /metrics and /healthz over plain HTTP here
     #[arg(long, env = "SHOAL_METRICS", value_name = "ADDR:PORT")]
@@ -158,6 +163,25 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Bytes a second with which a handshake through a relay comes through in time.
+const LEAST_RELAY: u64 = 64 * 1024;
+
+/// What may be relayed.
+#[derive(Debug, Clone, Copy)]
+struct Relayed(Option<RelayLimits>);
+
+fn relay(text: &str) -> Result<Relayed, String> {
+    if text == "off" {
+        return Ok(Relayed(None));
+    }
+    let all = size(text).map_err(|_| "a rate is wanted, such as 10M, or off".to_owned())?;
+    if all < LEAST_RELAY {
+        return Err("at least 64K, or off".to_owned());
+    }
+    let usual = RelayLimits::default();
+    Ok(Relayed(Some(RelayLimits { all, pair: usual.pair.min(all), ..usual })))
+}
+
 /// Bytes, with K, M, G or T behind for powers of 1024.
 fn size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.char_indices().next_back() {
@@ -193,7 +217,13 @@ impl Args {
     /// The configuration. Reads the secret file.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let (state_dir, admission) = (Some(self.state_dir()?), self.admission()?);
-        Ok(Config { state_dir, admission, limits: self.bounds.limits(), ..Config::default() })
+        Ok(Config {
+            state_dir,
+            admission,
+            limits: self.bounds.limits(),
+            relay: self.relay.0,
+            ..Config::default()
+        })
     }
 
     /// Where key, secret, records and join string are kept.

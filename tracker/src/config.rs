@@ -20,6 +20,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds of the server.
     pub server: ServerLimits,
+    /// How much is relayed between peers that cannot reach each other; `None` for nothing.
+    pub relay: Option<RelayLimits>,
     /// Intervals and deadlines.
     pub timing: Timing,
     /// Seed of the tracker's randomness; `None` takes one from the system.
@@ -48,12 +50,34 @@ pub struct ServerLimits {
     /// Connections that have not said hello yet, if there are descriptors for them; each costs one and up
     /// to 13 KB. One more costs one of the address that has most its place.
     pub handshakes: usize,
+    /// Whether peers on the tracker's own links are looked at too, to see whether they can be reached: for networks
+    /// that only seem to be one.
+    pub probe_links: bool,
     /// Unsent bytes at which a connection gets no more pushes.
     pub unsent: usize,
     /// Comparisons of a name with a word that the searches of one peer may cost, at 0.1 to 0.3 us each.
     pub looked: Work,
     /// Entries (a peer and a content) that one peer's requests may touch, at 1 to 8 us each.
     pub touched: Work,
+}
+
+/// How much may be relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayLimits {
+    /// Bytes a second of one pair, both ways together.
+    pub pair: u64,
+    /// Bytes a second in all.
+    pub all: u64,
+    /// Pairs at a time; each costs two descriptors and some 40 KB while bytes move.
+    pub pairs: usize,
+    /// Pairs at a time of one peer.
+    pub pairs_of_one: usize,
+}
+
+impl Default for RelayLimits {
+    fn default() -> Self {
+        Self { pair: 2_000_000, all: 10_000_000, pairs: 2000, pairs_of_one: 16 }
+    }
 }
 
 /// How much work a peer may cause.
@@ -92,6 +116,7 @@ impl Default for Config {
             admission: Admission::Open,
             limits: Limits::default(),
             server: ServerLimits::default(),
+            relay: None,
             timing: Timing::default(),
             seed: None,
             wall: WallClock::default(),
@@ -104,6 +129,7 @@ impl Default for ServerLimits {
         Self {
             connections: 20_000,
             handshakes: MOST_HALF_OPEN,
+            probe_links: false,
             unsent: 256 * 1024,
             // A search for one word in 250,000 rows every second; at once a mirror of 200,000 rows, or eight
             // such searches while somebody types.

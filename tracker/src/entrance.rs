@@ -1,18 +1,21 @@
 //! Who keeps a place when there are not enough for all: among strangers, and among peers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard};
 
 use common::lock::Unpoisoned as _;
-use common::net::{FairTable, HalfOpen, Links, Slot, half_open_for};
+use common::net::{FairTable, HalfOpen, Interfaces, Links, Slot, half_open_for};
 
 use crate::config::ServerLimits;
 use crate::index::SessionId;
 use crate::shared::{Closing, Shared};
 
-/// Descriptors that are kept for other things: the store, the log, the port for metrics, what is just
-/// being closed.
-const RESERVED_DESCRIPTORS: u64 = 128;
+/// Descriptors that are kept for other things: the store, the log, the port for metrics, looks whether peers can be
+/// reached, what is just being closed.
+const RESERVED_DESCRIPTORS: u64 = 192;
+
+/// Addresses of its own in the other family that a tracker tells: a peer has to try them one after the other.
+const OTHER_FAMILY: usize = 2;
 
 /// Places for half-open connections and for peers, as many as the configuration wants and the process has
 /// descriptors for. There is always room for one more: a full table takes from the address that has most.
@@ -20,6 +23,8 @@ const RESERVED_DESCRIPTORS: u64 = 128;
 pub(crate) struct Entrance {
     pub(crate) links: Links,
     pub(crate) half_open: HalfOpen,
+    /// If we listen on all of them.
+    own: Option<Interfaces>,
     sessions: Mutex<FairTable<SessionId>>,
 }
 
@@ -31,15 +36,26 @@ pub(crate) struct Seat<'a> {
 }
 
 impl Entrance {
-    /// For a process that may open so many descriptors.
-    pub(crate) fn new(limits: &ServerLimits, descriptors: u64) -> Self {
+    /// For a process that may open so many descriptors; `everywhere` if it listens on all its addresses.
+    pub(crate) fn new(limits: &ServerLimits, descriptors: u64, everywhere: bool) -> Self {
         let (handshakes, connections) = sizes(limits, descriptors);
         tracing::debug!("room for {connections} peers and {handshakes} half-open connections");
         Self {
             links: Links::new(),
             half_open: HalfOpen::new(handshakes),
+            own: everywhere.then(Interfaces::new),
             sessions: Mutex::new(FairTable::new(connections)),
         }
+    }
+
+    /// Our addresses in the other of IPv4 and IPv6, for who reached us at `via`; those are enough of them.
+    pub(crate) fn other_family(&self, via: SocketAddr) -> Vec<SocketAddr> {
+        // Who is on this machine has no other family.
+        let Some(own) = self.own.as_ref().filter(|_| !via.ip().is_loopback()) else {
+            return Vec::new();
+        };
+        let all = own.other_family(via.ip()).into_iter().map(|ip| SocketAddr::new(ip, via.port()));
+        all.take(OTHER_FAMILY).collect()
     }
 
     /// Gives a new session its place; if there is none left, asks a session of the address that has most
@@ -81,8 +97,8 @@ mod tests {
     fn s6_places_follow_from_the_descriptors() {
         let limits = ServerLimits::default();
         assert_eq!(sizes(&limits, 1 << 20), (16_384, 20_000));
-        assert_eq!(sizes(&limits, 20_000), (9_936, 9_936));
-        assert_eq!(sizes(&limits, 1024), (448, 448));
+        assert_eq!(sizes(&limits, 20_000), (9_904, 9_904));
+        assert_eq!(sizes(&limits, 1024), (416, 416));
         assert_eq!(sizes(&limits, 0), (32, 1));
     }
 }

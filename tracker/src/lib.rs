@@ -19,6 +19,7 @@ pub mod index;
 mod intervals;
 mod metrics;
 pub mod record;
+mod relay;
 mod server;
 mod session;
 mod shared;
@@ -41,7 +42,7 @@ use state::State;
 use store::{MetaStore, Writer};
 
 pub use clock::WallClock;
-pub use config::{Admission, Config, ServerLimits, Timing, Work};
+pub use config::{Admission, Config, RelayLimits, ServerLimits, Timing, Work};
 pub use session::PROOF_ROLE;
 pub use state::{StartError, keep_join, read_join, read_secret};
 

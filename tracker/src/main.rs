@@ -57,10 +57,10 @@ fn start(args: &Args) -> anyhow::Result<()> {
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         common::file_limit::survive()?;
         let mut tracker = Tracker::open(config)?;
-        let listener = bind(args.listen, "--listen").await?;
+        let listener = bind(args.listen, "--listen")?;
         let mut bound = Bound { peers: listener.local_addr()?, metrics: None };
         if let Some(addr) = args.metrics {
-            let listener = bind(addr, "--metrics").await?;
+            let listener = bind(addr, "--metrics")?;
             bound.metrics = Some(listener.local_addr()?);
             tracker = tracker.with_metrics(listener);
         }
@@ -87,9 +87,9 @@ async fn next_signal(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
     }
 }
 
-async fn bind(addr: SocketAddr, option: &str) -> Result<TcpListener, BindError> {
+fn bind(addr: SocketAddr, option: &str) -> Result<TcpListener, BindError> {
     let option = option.to_owned();
-    TcpListener::bind(addr).await.map_err(|source| match source.kind() {
+    common::net::listen(addr).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse { addr, option },
         _ => BindError::Other { addr, source },
     })

@@ -41,6 +41,9 @@ pub(crate) struct Metrics {
     pub(crate) skipped_pushes: Counter,
     pub(crate) stalled: Counter,
     pub(crate) store_errors: Counter,
+    pub(crate) relayed_pairs: Counter,
+    pub(crate) relayed_bytes: Counter,
+    pub(crate) relay_refused: Counter,
 }
 
 impl Metrics {
@@ -62,15 +65,19 @@ impl Metrics {
             skipped_pushes: Counter::default(),
             stalled: Counter::default(),
             store_errors: Counter::default(),
+            relayed_pairs: Counter::default(),
+            relayed_bytes: Counter::default(),
+            relay_refused: Counter::default(),
         }
     }
 
     /// The text that Prometheus and its relatives read.
-    pub(crate) fn exposition(&self, counts: Counts) -> Exposition {
+    pub(crate) fn exposition(&self, counts: Counts, relayed: usize) -> Exposition {
         let mut out = Exposition::new("shoal_tracker");
         out.process(env!("CARGO_PKG_VERSION"), self.began.elapsed());
         for (name, help, value) in [
             ("connections", "Connected peers", counts.sessions),
+            ("relayed", "Pairs of peers that are relayed now", relayed),
             ("peers", "Peers known, connected or remembered", counts.peers),
             ("files", "Contents in the catalogue", counts.files),
             (
@@ -112,6 +119,9 @@ impl Metrics {
             ("throttled_total", "Requests over a rate limit", &self.throttled),
             ("skipped_pushes_total", "Pushes put off for slow readers", &self.skipped_pushes),
             ("stalled_total", "Connections closed because nothing was read", &self.stalled),
+            ("relayed_pairs_total", "Connections relayed between two peers", &self.relayed_pairs),
+            ("relayed_bytes_total", "Bytes relayed, both ways", &self.relayed_bytes),
+            ("relay_refused_total", "Relays refused, and wrong tokens", &self.relay_refused),
             ("store_errors_total", "Registrations that could not be stored", &self.store_errors),
         ] {
             out.counter(name, help, counter.get());

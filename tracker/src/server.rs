@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::clock::Drift;
 use crate::entrance::Entrance;
 use crate::intervals::{have_interval, spread_ms, tick_pause};
+use crate::relay::Relay;
 use crate::session;
 use crate::shared::{Closing, Shared};
 
@@ -38,8 +39,13 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
-    let entrance = Arc::new(Entrance::new(&shared.config.server, descriptors::limit()));
-    if let Ok(addr) = listener.local_addr() {
+    let addr = listener.local_addr();
+    let everywhere = addr.as_ref().is_ok_and(|addr| addr.is_ipv6() && addr.ip().is_unspecified());
+    let relayed = shared.relay.as_ref().map_or(0, Relay::descriptors);
+    let descriptors = descriptors::limit().saturating_sub(relayed);
+    let entrance = Entrance::new(&shared.config.server, descriptors, everywhere);
+    let entrance = Arc::new(entrance);
+    if let Ok(addr) = addr {
         let counts = shared.with_index(|index| index.counts());
         tracing::info!(
             "listening on {addr}; {} items of {} peers known",
@@ -66,6 +72,9 @@ pub(crate) async fn serve(
     }
     drop(listener);
     let spread = spread_ms(connections.len()).max(MIN_SPREAD_MS);
+    if let Some(relay) = &shared.relay {
+        relay.end(None);
+    }
     shared.close_all(|| Closing::Goaway(fastrand::u32(..=spread)));
     let all_gone = async { while connections.join_next().await.is_some() {} };
     if timeout(shared.config.timing.goodbye, all_gone).await.is_err() {
@@ -126,6 +135,9 @@ async fn tick(shared: &Shared) {
             return tracing::error!("the store has ended; stopping");
         };
         shared.ticked(now);
+        if let Some(relay) = &shared.relay {
+            relay.expire();
+        }
         shared.wake(&readers);
         pause = tick_pause(counts.sessions).min(longest);
         shared.spread_ms.store(spread_ms(counts.sessions), Ordering::Relaxed);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
 use common::channel::Channel;
+use common::descriptors;
 use common::id::PeerId;
 use common::identity::Identity;
 use common::join::Secret;
@@ -19,12 +20,16 @@ use crate::config::Config;
 use crate::index::{Index, Page, Search, SessionId, WORK_SLICE};
 use crate::intervals::{MIN_HAVE_INTERVAL_MS, spread_ms};
 use crate::metrics::Metrics;
+use crate::relay::Relay;
 use crate::session::{Rates, RatesByPeer};
 use crate::store::{Commit, StoreError, Writer};
 
 /// Pause of all searches, and of what is done in steps, when somebody waits for the index. A mutex of the standard library is not fair: a task
 /// that takes it again at once keeps a sleeper out, which needs some 50 us to wake up.
 const GIVE_WAY: Duration = Duration::from_millis(1);
+
+/// Peers that are dialled at a time to see whether they can be reached: one that cannot takes 5 s.
+const PROBES: usize = 64;
 
 /// The state of one tracker.
 pub(crate) struct Shared {
@@ -55,6 +60,10 @@ pub(crate) struct Shared {
     /// The right to look at one slice of a search, or to do one step of what takes long: however many search, and
     /// come and go, they keep one core busy at most, and take turns.
     turns: Semaphore,
+    /// If it relays.
+    pub(crate) relay: Option<Relay>,
+    /// Places for looking whether a peer can be reached.
+    pub(crate) probes: Semaphore,
     /// There is something to be done in steps.
     busy: Notify,
     controls: Mutex<HashMap<SessionId, Arc<Control>>>,
@@ -98,6 +107,7 @@ impl Shared {
         (index, writer, clock): (Index, Writer, Clock),
     ) -> Self {
         let tick_ms = AtomicU64::new(clock.now_ms());
+        let relay = config.relay.map(|limits| Relay::new(limits, descriptors::limit()));
         Self {
             config,
             identity,
@@ -116,6 +126,8 @@ impl Shared {
             index: Mutex::new(index),
             waiting: AtomicUsize::new(0),
             turns: Semaphore::new(1),
+            relay,
+            probes: Semaphore::new(PROBES),
             busy: Notify::new(),
             controls: Mutex::new(HashMap::new()),
             rates: Mutex::new(RatesByPeer::new()),

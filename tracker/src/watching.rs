@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::http::{Answer, Answering, Asked, Limits, Route, Running, StatusCode, text};
 use tokio::net::TcpListener;
 
+use crate::relay::Relay;
 use crate::shared::Shared;
 
 /// The ticker comes round every second or so, and while everybody is told of something after some seconds more;
@@ -27,7 +28,8 @@ pub(crate) fn start(listener: TcpListener, shared: &Arc<Shared>) -> Running {
 fn metrics<'a>(shared: &'a Shared, _: &'a Asked) -> Answering<'a> {
     Box::pin(async {
         let counts = shared.with_index(|index| index.counts());
-        shared.metrics.exposition(counts).into_answer()
+        let relayed = shared.relay.as_ref().map_or(0, Relay::running);
+        shared.metrics.exposition(counts, relayed).into_answer()
     })
 }
 

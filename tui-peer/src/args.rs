@@ -377,8 +377,7 @@ impl Common {
 
 /// An address to listen on.
 fn listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "write an address and a port, as 0.0.0.0:7421; port 0 is any".to_owned())
+    text.parse().map_err(|_| "write an address and a port, as [::]:7421; port 0 is any".to_owned())
 }
 
 /// The same, or `none`.

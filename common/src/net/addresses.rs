@@ -1,6 +1,8 @@
 //! The addresses of this machine, for others.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use super::fresh::Fresh;
 
 /// Interfaces that lead to machines inside this one (containers, virtual machines): named so by what makes
 /// them. Nobody else reaches us there, and their addresses are the same on many machines.
@@ -19,6 +21,26 @@ pub struct OwnAddress {
     pub inner: bool,
 }
 
+/// The addresses at which others reach what listens on all of them, looked at again from time to time.
+#[derive(Debug)]
+pub struct Interfaces(Fresh<Vec<OwnAddress>>);
+
+impl Interfaces {
+    /// The addresses as they are now.
+    #[allow(clippy::new_without_default, reason = "it asks the system")]
+    pub fn new() -> Self {
+        Self(Fresh::new(own_addresses))
+    }
+
+    /// Those of the other family than `ip`, best first, as they were half a minute ago at most; none that lead only to
+    /// machines inside this one.
+    pub fn other_family(&self, ip: IpAddr) -> Vec<IpAddr> {
+        let own = self.0.now();
+        let outer = own.iter().filter(|own| !own.inner).map(|own| own.ip);
+        outer.filter(|own| own.is_ipv4() != ip.is_ipv4()).collect()
+    }
+}
+
 /// This machine's addresses but loopback and link-local ones, those first by which others most likely reach
 /// it; none if the system does not tell. Asks the kernel only, and does not wait.
 pub fn own_addresses() -> Vec<OwnAddress> {
@@ -32,6 +54,21 @@ pub fn own_addresses() -> Vec<OwnAddress> {
     let up = interfaces.filter(|i| i.flags.contains(InterfaceFlags::IFF_UP));
     let found = up.filter_map(|i| Some((i.interface_name.clone(), address(i.address?)?)));
     sort(found.take(MAX_ADDRESSES))
+}
+
+/// IPv6 and IPv4 in turn, beginning with the family of the first (RFC 8305, 4).
+pub fn in_turn(found: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (a, b): (Vec<_>, Vec<_>) =
+        found.iter().copied().partition(|addr| addr.is_ipv6() == first_v6);
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    let mut turns = Vec::with_capacity(found.len());
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return turns,
+            (one, other) => turns.extend(one.into_iter().chain(other)),
+        }
+    }
 }
 
 fn sort(found: impl IntoIterator<Item = (String, IpAddr)>) -> Vec<OwnAddress> {
@@ -69,6 +106,17 @@ fn is_unique_local(ip: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let addrs = |list: &[&str]| -> Vec<SocketAddr> {
+            list.iter().map(|addr| addr.parse().unwrap()).collect()
+        };
+        let found = addrs(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "1.1.1.2:1"]);
+        let turns = addrs(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "[::3]:1"]);
+        assert_eq!(in_turn(&found), turns);
+        assert!(in_turn(&[]).is_empty());
+    }
 
     #[test]
     fn addresses_that_others_reach_come_first() {

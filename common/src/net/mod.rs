@@ -7,15 +7,18 @@
 
 mod addresses;
 mod fair_table;
+mod fresh;
 mod group;
 mod half_open;
+mod listen;
 mod on_link;
 
-pub use addresses::{OwnAddress, own_addresses};
+pub use addresses::{Interfaces, OwnAddress, in_turn, own_addresses};
 pub use fair_table::{FairTable, Slot};
 pub use group::{AddrGroup, Subnet};
 pub use half_open::{
     ACCEPT_TIMEOUT, HalfOpen, HalfOpenPlace, MOST_HALF_OPEN, MOST_HALF_OPEN_AT_PEER, half_open_for,
     out_of_descriptors,
 };
+pub use listen::{listen, plain, try_listen};
 pub use on_link::{Links, OnLink, Prefix};

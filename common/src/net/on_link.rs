@@ -1,18 +1,14 @@
 //! Which addresses are on this machine's own links.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use crate::lock::Unpoisoned as _;
+use super::fresh::Fresh;
 
 /// Fewer leading bits than these are no link but most of the Internet: an interface that claims them
 /// (a tunnel, a mistake) exempts nobody.
 const MIN_V4_BITS: u8 = 8;
 const MIN_V6_BITS: u8 = 32;
-/// How long a look at the interfaces counts: a laptop that changes its network waits no longer, and a
-/// flood of connections does not make us ask the kernel for each.
-const FRESH: Duration = Duration::from_secs(30);
 
 /// Addresses with the same leading bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,22 +88,18 @@ impl OnLink {
 
 /// This machine's links, looked at again from time to time.
 #[derive(Debug)]
-pub struct Links(Mutex<(Instant, Arc<OnLink>)>);
+pub struct Links(Fresh<OnLink>);
 
 impl Links {
     /// The links as they are now.
     #[allow(clippy::new_without_default, reason = "it asks the system")]
     pub fn new() -> Self {
-        Self(Mutex::new((Instant::now(), Arc::new(OnLink::of_this_machine()))))
+        Self(Fresh::new(OnLink::of_this_machine))
     }
 
     /// The links as they were half a minute ago at most.
     pub fn now(&self) -> Arc<OnLink> {
-        let mut seen = self.0.lock().unpoisoned();
-        if seen.0.elapsed() >= FRESH {
-            *seen = (Instant::now(), Arc::new(OnLink::of_this_machine()));
-        }
-        Arc::clone(&seen.1)
+        self.0.now()
     }
 }
 

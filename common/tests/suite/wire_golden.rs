@@ -3,6 +3,7 @@
 
 use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, PeerId};
+use common::relay::Token;
 use common::wire::peer::{DataHeader, HaveState, Hello, Open, OpenOk, PeerMsg, Run};
 use common::wire::tracker::{
     self, ChunkUpdate, FileMeta, FileRow, Member, Reply, Request, Sort, Source, Welcome,
@@ -114,6 +115,10 @@ fn requests() -> Vec<Request> {
             cursor: vec![0, 0, 0, 1],
             limit: 500,
         },
+        Request::Also { q: 10 },
+        Request::DialMe { id: id(1), peer: PeerId::from_bytes([9; 32]) },
+        Request::Relay { id: id(1), peer: PeerId::from_bytes([9; 32]) },
+        Request::Addresses { local: vec!["192.168.0.7:7421".parse().unwrap()] },
     ]
 }
 
@@ -129,9 +134,16 @@ fn replies() -> Vec<Reply> {
         share_ok: true,
         spread_ms: None,
         lists_members: false,
+        other_family: None,
+        relays: false,
     };
     let newer = Welcome { spread_ms: Some(20_000), ..welcome.clone() };
     let newest = Welcome { lists_members: true, ..newer.clone() };
+    let relays = Welcome { relays: true, ..newest.clone() };
+    let dual = Welcome {
+        other_family: Some(vec!["[2001:db8::1]:7420".parse().unwrap()]),
+        ..newest.clone()
+    };
     let member = Member {
         peer: PeerId::from_bytes([9; 32]),
         nick: "rack7".into(),
@@ -165,6 +177,17 @@ fn replies() -> Vec<Reply> {
         Reply::Welcome(newer),
         Reply::Members { q: 8, members: vec![member], total: 2, cursor: vec![3] },
         Reply::Welcome(newest),
+        Reply::Welcome(dual),
+        Reply::Seen { q: 10, observed: "[2001:db8::7]:50000".parse().unwrap() },
+        Reply::Reach { reachable: false },
+        Reply::Dial { id: id(1), who: Source { have: 0, set: None, ..source() } },
+        Reply::Relay {
+            id: id(1),
+            peer: (PeerId::from_bytes([9; 32]), "rack7".into()),
+            token: Token::from_bytes([5; 32]),
+            dials: true,
+        },
+        Reply::Welcome(relays),
     ]
 }
 
@@ -220,7 +243,7 @@ fn c4_a_tracker_that_does_not_list_members_is_understood() {
     let golden = include_str!("../golden/replies.txt");
     let welcomes: Vec<&str> = golden.lines().filter(|line| line.starts_with("41 ")).collect();
     let lists: Vec<bool> = welcomes.iter().map(|line| line.contains("a26c6d")).collect();
-    assert_eq!(lists, [false, false, true]);
+    assert_eq!(lists, [false, false, true, true, true]);
 }
 
 /// A body cut short or with a byte too many is refused (a bitmap has no length of its own).

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use common::chunk_set::ChunkSet;
 use common::id::ContentId;
 use common::limits::{LOCATIONS_HAVE_BUDGET, MAX_ADDRS, MAX_LOCATIONS};
+use common::net::AddrGroup;
 use common::wire::tracker::{FileMeta, Source};
 
 use super::entry::{Entry, Have};
@@ -175,8 +176,8 @@ pub(super) fn source(
     }
 }
 
-/// Where `viewer` can reach a peer: the address the tracker saw, and for neighbours behind the same
-/// public address the local ones. Nobody can name an address for strangers to dial.
+/// Where `viewer` can reach a peer: the addresses the tracker saw, and for neighbours behind the same router the
+/// local ones. Nobody can name an address for strangers to dial.
 ///
 /// A peer on the tracker's own machine is seen at a loopback address, which is of no use elsewhere: there
 /// it is reached where the viewer reaches the tracker.
@@ -187,14 +188,44 @@ pub(super) fn addresses(viewer: &Session, endpoint: &Endpoint) -> Vec<SocketAddr
     let same_machine = endpoint.observed.is_loopback();
     let host =
         if same_machine && !viewer.observed.is_loopback() { viewer.via } else { endpoint.observed };
-    let mut out = vec![SocketAddr::new(host, endpoint.port)];
-    if viewer.observed == endpoint.observed && !same_machine {
-        let local = endpoint.local.iter().filter(|addr| is_dialable(addr) && !out.contains(addr));
+    let other = endpoint.other.filter(|_| !same_machine);
+    let mut out: Vec<SocketAddr> =
+        [Some(host), other].into_iter().flatten().map(|ip| (ip, endpoint.port).into()).collect();
+    if are_neighbours(viewer, endpoint) && !same_machine {
+        let dialable = |addr: &SocketAddr| is_dialable(addr) && is_its_own(addr, endpoint);
+        let local = endpoint.local.iter().filter(|addr| dialable(addr) && !out.contains(addr));
         let local: Vec<_> = local.copied().collect();
         out.extend(local);
     }
     out.truncate(MAX_ADDRS);
     out
+}
+
+/// Whether both are seen at one address, or in one IPv6 /64: private addresses mean the same to them.
+fn are_neighbours(viewer: &Session, endpoint: &Endpoint) -> bool {
+    let groups =
+        |observed, other: Option<IpAddr>| [Some(observed), other].map(|ip| ip.map(AddrGroup::of));
+    let theirs = groups(endpoint.observed, endpoint.other);
+    groups(viewer.observed, viewer.other).iter().any(|ours| ours.is_some() && theirs.contains(ours))
+}
+
+/// Whether an announced address can only be one of its own network: a private one, or one where the peer is seen (all of
+/// its IPv6 /64). Any other may be a third party's.
+fn is_its_own(addr: &SocketAddr, endpoint: &Endpoint) -> bool {
+    let ip = addr.ip().to_canonical();
+    let seen = [Some(endpoint.observed), endpoint.other];
+    is_private(ip) || seen.iter().flatten().any(|seen| AddrGroup::of(*seen) == AddrGroup::of(ip))
+}
+
+/// Addresses that mean something else in every network (RFC 1918, 6598, 4193).
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(ip) => ip.is_unique_local(),
+    }
 }
 
 /// Whether an announced address may be one of a neighbour: nothing that leads back into the dialling machine,

@@ -10,6 +10,7 @@
 //! was given, never to a swarm, the catalogue or a list of somebody's shares: what does is done in steps
 //! ([`Index::work`], [`Index::advance`], [`Index::expel_some`]).
 
+mod asking;
 mod bans;
 mod chunks;
 mod claims;
@@ -27,6 +28,7 @@ mod peer;
 mod presence;
 mod query;
 mod quota;
+mod reach;
 mod register;
 mod restore;
 mod rules;

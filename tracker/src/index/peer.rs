@@ -1,7 +1,7 @@
 //! A peer: where it is, what it shares, what it has.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -81,10 +81,20 @@ pub(super) enum Presence {
 pub(super) struct Endpoint {
     /// As the tracker saw it.
     pub(super) observed: IpAddr,
+    /// The same in the other of IPv4 and IPv6, if the peer has shown that it is there too.
+    pub(super) other: Option<IpAddr>,
     /// As the peer declared it; 0 if it does not listen.
     pub(super) port: u16,
     /// Addresses in its own network.
     pub(super) local: Vec<SocketAddr>,
+}
+
+impl Default for Endpoint {
+    /// Nowhere.
+    fn default() -> Self {
+        let observed = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self { observed, other: None, port: 0, local: Vec::new() }
+    }
 }
 
 impl Peer {
@@ -93,7 +103,7 @@ impl Peer {
             id,
             nick: record.nick,
             presence: Presence::Away,
-            endpoint: Endpoint { observed: IpAddr::from([0, 0, 0, 0]), port: 0, local: Vec::new() },
+            endpoint: Endpoint::default(),
             on_roll_as: None,
             since: 0,
             files: BTreeMap::new(),

@@ -198,8 +198,13 @@ impl Index {
         if !was_here && !matches!(owner.presence, Presence::Grace(_)) {
             owner.since = now_ms / 1000;
         }
-        let endpoint =
-            Endpoint { observed: arrival.observed, port: arrival.port, local: arrival.local };
+        // Where it was seen beside there counts until it is shown anew: most come back from where they were.
+        let other = owner.endpoint.other.filter(|_| owner.endpoint.observed == arrival.observed);
+        let (observed, port, local) = (arrival.observed, arrival.port, arrival.local);
+        let endpoint = Endpoint { observed, other, port, local };
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.other = other;
+        }
         let looks_new = owner.endpoint != endpoint || owner.nick != arrival.nick;
         owner.presence = if was_here { Presence::Here(session) } else { Presence::Coming(session) };
         owner.endpoint = endpoint;

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use common::id::{ContentId, PeerId};
 
+use super::asking::Asking;
+
 /// Answers remembered so that a watch begun right after one continues from it: asking before watching
 /// is what a download does.
 pub(super) const MAX_RECENT: usize = 16;
@@ -18,6 +20,8 @@ pub(super) struct Session {
     pub(super) via: IpAddr,
     /// The peer's address as the tracker sees it.
     pub(super) observed: IpAddr,
+    /// The same in the other family, if it has shown that it is there too.
+    pub(super) other: Option<IpAddr>,
     /// Up to where it has read the change log, if it watches the catalogue.
     pub(super) cursor: Option<u64>,
     /// By watched content.
@@ -30,6 +34,8 @@ pub(super) struct Session {
     pub(super) orphans: HashSet<ContentId>,
     /// Contents whose full chunk sets it should send again.
     pub(super) resend: Vec<ContentId>,
+    /// Who cannot reach its peer.
+    pub(super) asking: Asking,
 }
 
 /// Sources a peer was told of, each with the stamp of what was said.
@@ -48,13 +54,20 @@ impl Session {
             peer,
             via,
             observed,
+            other: None,
             cursor: None,
             watches: HashMap::new(),
             queue: VecDeque::new(),
             recent: VecDeque::new(),
             orphans: HashSet::new(),
             resend: Vec::new(),
+            asking: Asking::default(),
         }
+    }
+
+    /// Whether it watches the sources of a content, or has just asked for them.
+    pub(super) fn seeks(&self, id: &ContentId) -> bool {
+        self.watches.contains_key(id) || self.recent.iter().any(|(known, _)| known == id)
     }
 
     /// Remembers an answer about sources; the list is bounded.

@@ -96,6 +96,9 @@ impl Index {
         if !viewer.resend.is_empty() {
             return Some(Reply::Resend { ids: std::mem::take(&mut viewer.resend) });
         }
+        if let Some(asking) = self.next_asking(session) {
+            return Some(asking);
+        }
         if let Some(delta) = self.catalogue_delta(session) {
             return Some(delta);
         }

@@ -2,6 +2,7 @@
 //! frame, nothing in the index.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use common::channel::{ChannelError, FrameError, Purpose, SecureReader, SecureWriter};
 use common::id::PeerId;
@@ -28,6 +29,37 @@ pub(super) struct Admitted {
     pub(super) exporter: [u8; 32],
 }
 
+/// A connection that only shows where its peer is too.
+pub(super) struct Also {
+    writer: SecureWriter<TcpStream>,
+    pub(super) peer: PeerId,
+    q: u32,
+}
+
+impl Also {
+    /// The answer, which is the end of the connection.
+    pub(super) async fn answer(self, noted: Option<SocketAddr>, shared: &Shared) {
+        let Self { writer, q, .. } = self;
+        let reply = match noted {
+            Some(observed) => Reply::Seen { q, observed },
+            None => Reply::Error {
+                q,
+                code: Code::NotMember,
+                text: "say hello first, over the other of IPv4 and IPv6".to_owned(),
+                retry_ms: 0,
+            },
+        };
+        say_last(writer, &reply, shared).await;
+    }
+}
+
+/// What a connection begins with.
+#[allow(clippy::large_enum_variant, reason = "one of them, for a moment")]
+pub(super) enum First {
+    Hello(Admitted),
+    Also(Also),
+}
+
 /// Why a connection went no further.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
@@ -47,34 +79,50 @@ pub(super) enum Refused {
     Hello { code: Code, text: String },
 }
 
-pub(super) async fn admit(stream: TcpStream, shared: &Shared) -> Result<Admitted, Refused> {
+/// One that came `waited` ago has that much less time.
+pub(super) async fn admit(
+    stream: TcpStream,
+    waited: Duration,
+    shared: &Shared,
+) -> Result<First, Refused> {
     let timing = &shared.config.timing;
-    let secure = timeout(timing.tls, shared.channel.accept(stream, Purpose::Tracker))
-        .await
-        .map_err(|_| Refused::TlsTimeout)??;
+    let secure =
+        timeout(timing.tls.saturating_sub(waited), shared.channel.accept(stream, Purpose::Tracker))
+            .await
+            .map_err(|_| Refused::TlsTimeout)??;
     let (peer, exporter) = (secure.peer, secure.exporter);
-    let (mut reader, mut writer) = secure.into_frames();
-    let checked = match timeout(timing.hello, reader.read(MAX_FRAME_BEFORE_HELLO)).await {
+    let (mut reader, writer) = secure.into_frames();
+    let first = match timeout(timing.hello, reader.read(MAX_FRAME_BEFORE_HELLO)).await {
         Err(_) => Err(Refused::HelloTimeout),
         Ok(Err(error)) => Err(Refused::Frame(error)),
-        Ok(Ok(frame)) => parse(frame.kind, &frame.body).and_then(|hello| {
-            let version = check(&hello, shared, &exporter)?;
-            Ok((hello, version))
-        }),
+        Ok(Ok(frame)) => Request::decode(frame.kind, &frame.body).map_err(Refused::Wire),
+    };
+    let checked = match first {
+        Ok(Some(Request::Hello(hello))) => {
+            check(&hello, shared, &exporter).map(|version| (hello, version))
+        }
+        Ok(Some(Request::Also { q })) => return Ok(First::Also(Also { writer, peer, q })),
+        Ok(_) => Err(Refused::NotHello),
+        Err(refused) => Err(refused),
     };
     match checked {
-        Ok((hello, version)) => Ok(Admitted { reader, writer, peer, hello, version, exporter }),
+        Ok((hello, version)) => {
+            Ok(First::Hello(Admitted { reader, writer, peer, hello, version, exporter }))
+        }
         Err(refused) => {
-            let reply = refused.reply();
-            // Best effort: a peer that is gone or does not read is not waited for.
-            let goodbye = async {
-                writer.write(reply.kind(), &reply.body()).await?;
-                writer.shutdown().await
-            };
-            let _ = timeout(timing.hello, goodbye).await;
+            say_last(writer, &refused.reply(), shared).await;
             Err(refused)
         }
     }
+}
+
+/// Best effort: a peer that is gone or does not read is not waited for.
+async fn say_last(mut writer: SecureWriter<TcpStream>, reply: &Reply, shared: &Shared) {
+    let goodbye = async {
+        writer.write(reply.kind(), &reply.body()).await?;
+        writer.shutdown().await
+    };
+    let _ = timeout(shared.config.timing.hello, goodbye).await;
 }
 
 /// Checks version and secret; returns the version to speak.
@@ -95,18 +143,6 @@ pub(super) fn check(hello: &Hello, shared: &Shared, exporter: &[u8; 32]) -> Resu
         None => "this network needs a secret; use the whole join string that the tracker prints",
     };
     Err(Refused::Hello { code: Code::Auth, text: text.to_owned() })
-}
-
-/// The peer's address without the IPv6 disguise of an IPv4 address.
-pub(super) fn plain(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}
-
-fn parse(kind: u8, body: &[u8]) -> Result<Hello, Refused> {
-    match Request::decode(kind, body)? {
-        Some(Request::Hello(hello)) => Ok(hello),
-        _ => Err(Refused::NotHello),
-    }
 }
 
 impl Refused {

@@ -3,11 +3,13 @@
 
 mod handshake;
 mod outbox;
+mod probe;
 mod rate;
+mod reach;
 mod requests;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +19,7 @@ use common::id::PeerId;
 use common::limits::{MAX_TEXT, MAX_TRACKER_FRAME};
 use common::lock::Unpoisoned as _;
 use common::membership::LIFETIME_SECS;
-use common::net::HalfOpenPlace;
+use common::net::{HalfOpenPlace, plain};
 use common::wire::Code;
 use common::wire::tracker::{Hello, Reply, Welcome};
 use tokio::net::TcpStream;
@@ -25,10 +27,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::entrance::Entrance;
 use crate::index::{Arrival, Arrived, Refusal, SessionId};
+use crate::relay::serve as relay;
 use crate::shared::{Closing, Control, Shared};
 use crate::store::{Commit, StoreError};
-use handshake::{Admitted, plain};
+use handshake::{Admitted, First};
 use outbox::Outbox;
+use probe::Probing;
 use rate::Work;
 
 pub use handshake::PROOF_ROLE;
@@ -58,14 +62,27 @@ pub(crate) async fn serve(
     entrance: &Entrance,
     shared: &Shared,
 ) {
+    let came = Instant::now();
+    if shared.relay.is_some() {
+        match relay::is_wanted(&stream, shared).await {
+            Some(true) => return Box::pin(relay::serve(stream, half_open, shared)).await,
+            Some(false) => {}
+            None => return shared.metrics.refused.add(1),
+        }
+    }
     let observed = plain(from);
     let via = stream.local_addr().map_or(observed, plain);
     // Small answers should not wait for more.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let admitted = match handshake::admit(stream, shared).await {
-        Ok(admitted) => admitted,
+    let admitted = match handshake::admit(stream, came.elapsed(), shared).await {
+        Ok(First::Hello(admitted)) => admitted,
+        Ok(First::Also(also)) => {
+            let noted = seen_also(shared, also.peer, observed.ip());
+            also.answer(noted.then_some(observed), shared).await;
+            return drop(half_open);
+        }
         Err(refused) => {
             shared.metrics.refused.add(1);
             tracing::debug!(%from, "refused: {refused}");
@@ -73,6 +90,24 @@ pub(crate) async fn serve(
         }
     };
     Box::pin(serve_admitted(admitted, (observed, via), half_open, entrance, shared)).await;
+}
+
+/// Whether it counts that a peer is at an address of the other family too. Whoever says so pays for what that costs.
+fn seen_also(shared: &Shared, peer: PeerId, ip: IpAddr) -> bool {
+    let now = shared.clock.now_ms();
+    if !shared.with_index(|index| index.is_connected(&peer)) {
+        return false;
+    }
+    let rates = shared.rates_of(peer, now);
+    if rates.lock().unpoisoned().admit(now).is_err() {
+        shared.metrics.throttled.add(1);
+        return false;
+    }
+    let touched = shared.with_index(|index| index.seen_also(peer, ip));
+    if let Some(touched) = touched {
+        rates.lock().unpoisoned().charge(Work::Touched, touched, now);
+    }
+    touched.is_some()
 }
 
 async fn serve_admitted(
@@ -86,7 +121,8 @@ async fn serve_admitted(
     let Admitted { mut reader, writer, peer, hello, version, exporter } = admitted;
     let outbox = Outbox::new();
     let place = Place { observed, via, exporter };
-    let mut session = match Session::begin(shared, peer, place, &hello, version, &outbox) {
+    let mut session = match Session::begin(shared, entrance, peer, place, &hello, version, &outbox)
+    {
         Ok(session) => session,
         Err(Refusal { code, text, retry_ms }) => {
             outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms });
@@ -103,7 +139,7 @@ async fn serve_admitted(
     let _departure = Departure { shared, session: session.id };
     let writing = outbox.write_to(writer, &shared.metrics);
     let reading = async {
-        let why = session.run(&mut reader).await;
+        let why = session.run(&mut reader, hello.port).await;
         outbox.close();
         why
     };
@@ -145,6 +181,7 @@ struct Place {
 
 struct Session<'a> {
     shared: &'a Shared,
+    entrance: &'a Entrance,
     outbox: &'a Outbox,
     control: Arc<Control>,
     id: SessionId,
@@ -185,6 +222,7 @@ enum End {
 impl<'a> Session<'a> {
     fn begin(
         shared: &'a Shared,
+        entrance: &'a Entrance,
         peer: PeerId,
         place: Place,
         hello: &Hello,
@@ -219,6 +257,7 @@ impl<'a> Session<'a> {
         let start = Instant::now();
         let session = Self {
             shared,
+            entrance,
             outbox,
             control,
             id,
@@ -239,7 +278,10 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    async fn run(&mut self, reader: &mut SecureReader<TcpStream>) -> End {
+    /// Serves to the end a peer that says it listens on `port`.
+    async fn run(&mut self, reader: &mut SecureReader<TcpStream>, port: u16) -> End {
+        let at = SocketAddr::new(self.place.observed.ip(), port);
+        let mut probing = Probing::begin(self.shared, self.entrance, self.peer, at);
         match self.shared.share_ok(self.id).await {
             Ok(share_ok) => self.welcome(share_ok),
             Err(error) => return self.refuse(Code::LocalIo, &error.to_string()),
@@ -270,6 +312,11 @@ impl<'a> Session<'a> {
                     }
                 }
                 () = self.outbox.written() => {}
+                reachable = probing.done() => {
+                    if let Some(reachable) = reachable {
+                        self.outbox.push(&Reply::Reach { reachable });
+                    }
+                }
                 () = sleep_until(check_at) => {
                     if let Err(end) = self.check() {
                         return end;
@@ -370,7 +417,12 @@ impl<'a> Session<'a> {
                 let text = "too many peers, and most of them at your address; try again later";
                 self.fail(0, closing.code(), text, BUSY_RETRY_MS);
             }
-            Closing::Banned(text) => self.say(closing.code(), text),
+            Closing::Banned(text) => {
+                if let Some(relay) = &self.shared.relay {
+                    relay.end(Some(&self.peer));
+                }
+                self.say(closing.code(), text);
+            }
             Closing::Goaway(delay_ms) => {
                 self.outbox.push(&Reply::Goaway { delay_ms: *delay_ms });
                 while !self.pending.is_empty() {
@@ -395,6 +447,8 @@ impl<'a> Session<'a> {
             share_ok,
             spread_ms: Some(self.shared.spread_ms.load(Ordering::Relaxed)),
             lists_members: true,
+            other_family: Some(self.entrance.other_family(self.place.via)),
+            relays: self.shared.relay.is_some(),
         }));
     }
 

@@ -93,6 +93,8 @@ pub(crate) struct Rates {
     register: Bucket,
     /// A second's progress of all downloads is one message.
     chunks: Bucket,
+    /// A download that begins with fifty sources behind routers asks them all.
+    dial_me: Bucket,
     other: Bucket,
     looked: Bucket,
     touched: Bucket,
@@ -112,6 +114,7 @@ impl Rates {
             locations: bucket(100, 500),
             register: bucket(200, 1000),
             chunks: bucket(20, 100),
+            dial_me: bucket(2, 100),
             other: bucket(100, 500),
             looked: bucket(limits.looked.per_s, limits.looked.burst),
             touched: bucket(limits.touched.per_s, limits.touched.burst),
@@ -135,10 +138,14 @@ impl Rates {
                 (&mut self.register, Some(&mut self.touched))
             }
             Request::ChunkRegister { .. } => (&mut self.chunks, Some(&mut self.touched)),
-            Request::Hello(_) | Request::Leave { .. } | Request::Watch { .. } => {
-                (&mut self.other, Some(&mut self.touched))
+            Request::Hello(_)
+            | Request::Addresses { .. }
+            | Request::Leave { .. }
+            | Request::Watch { .. } => (&mut self.other, Some(&mut self.touched)),
+            Request::DialMe { .. } | Request::Relay { .. } => (&mut self.dial_me, None),
+            Request::Unwatch { .. } | Request::Also { .. } | Request::Ping { .. } => {
+                (&mut self.other, None)
             }
-            Request::Unwatch { .. } | Request::Ping { .. } => (&mut self.other, None),
         };
         match work.map_or(0, |work| work.owed_ms(now_ms)) {
             0 => count.take(now_ms),
@@ -159,8 +166,9 @@ impl Rates {
 
     /// Whether these are no different from new ones.
     fn is_full(&mut self, now_ms: u64) -> bool {
-        let Self { list, next_page, locations, register, chunks, other, looked, touched } = self;
-        let all = [list, next_page, locations, register, chunks, other, looked, touched];
+        let Self { list, next_page, locations, register, chunks, dial_me, other, looked, touched } =
+            self;
+        let all = [list, next_page, locations, register, chunks, dial_me, other, looked, touched];
         all.into_iter().all(|bucket| {
             bucket.refill(now_ms);
             bucket.milli == bucket.full

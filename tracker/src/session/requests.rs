@@ -30,10 +30,15 @@ impl Session<'_> {
             self.shared.metrics.throttled.add(1);
             match &request {
                 // What has no answer must not get lost: it is taken, and then nothing is read for a while.
-                Request::Hello(_) | Request::ChunkRegister { .. } | Request::Unwatch { .. } => {
+                Request::Hello(_)
+                | Request::Addresses { .. }
+                | Request::ChunkRegister { .. }
+                | Request::Unwatch { .. } => {
                     let pause = Duration::from_millis(wait_ms).min(MAX_PAUSE);
                     self.paused_until = Instant::now() + pause;
                 }
+                // Made again by who still cannot reach a source.
+                Request::DialMe { .. } | Request::Relay { .. } => return Ok(()),
                 _ => return self.throttle(number(&request), wait_ms),
             }
         }
@@ -72,6 +77,23 @@ impl Session<'_> {
             Request::Ping { q } => {
                 self.outbox.push(&Reply::Pong { q });
                 Ok(())
+            }
+            Request::DialMe { id, peer } => {
+                self.dial_me(id, peer);
+                Ok(())
+            }
+            Request::Addresses { local } => {
+                self.has_moved(local);
+                Ok(())
+            }
+            Request::Relay { id, peer } => {
+                if self.relay(id, peer).is_none() {
+                    self.shared.metrics.relay_refused.add(1);
+                }
+                Ok(())
+            }
+            Request::Also { .. } => {
+                Err(self.refuse(Code::Protocol, "ALSO goes alone over a connection of its own"))
             }
         }
     }
@@ -324,8 +346,14 @@ fn number(request: &Request) -> u32 {
         | Request::Members { q, .. }
         | Request::MemberFiles { q, .. }
         | Request::Leave { q }
+        | Request::Also { q }
         | Request::Watch { q, .. }
         | Request::Ping { q } => *q,
-        Request::Hello(_) | Request::ChunkRegister { .. } | Request::Unwatch { .. } => 0,
+        Request::Hello(_)
+        | Request::ChunkRegister { .. }
+        | Request::DialMe { .. }
+        | Request::Relay { .. }
+        | Request::Addresses { .. }
+        | Request::Unwatch { .. } => 0,
     }
 }

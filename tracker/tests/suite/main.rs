@@ -29,6 +29,8 @@ mod metrics;
 mod network;
 mod program;
 mod quota;
+mod reach;
+mod relay;
 mod store;
 mod tidy;
 mod watch;

@@ -46,7 +46,14 @@ impl Running {
     }
 
     pub async fn serve(tracker: Tracker) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve_at(tracker, TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub async fn listening(config: Config, listener: TcpListener) -> Self {
+        Self::serve_at(Tracker::open(config).unwrap(), listener)
+    }
+
+    fn serve_at(tracker: Tracker, listener: TcpListener) -> Self {
         let port = listener.local_addr().unwrap().port();
         let join = tracker.join_string("127.0.0.1", port).unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -147,6 +154,11 @@ impl Client {
     /// Connects without saying hello.
     pub async fn dial(join: &JoinString, identity: &Identity) -> Self {
         Self::over(TcpStream::connect(address(join)).await.unwrap(), join, identity).await
+    }
+
+    /// The same at another address of the tracker.
+    pub async fn dial_at(at: SocketAddr, join: &JoinString, identity: &Identity) -> Self {
+        Self::over(TcpStream::connect(at).await.unwrap(), join, identity).await
     }
 
     /// The same from 127.0.0.`host`, which is an address of its own to a tracker that counts loopback.
@@ -257,6 +269,7 @@ impl Client {
                 | Reply::Locations { q: to, .. }
                 | Reply::Members { q: to, .. }
                 | Reply::Pong { q: to }
+                | Reply::Seen { q: to, .. }
                 | Reply::Error { q: to, .. }
                     if *to == q =>
                 {

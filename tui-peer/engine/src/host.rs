@@ -1,6 +1,5 @@
 //! A tracker inside this process, and the addresses of this machine.
 
-use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -8,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::join::{DEFAULT_TRACKER_PORT, JoinString, Secret};
-use common::net::own_addresses;
-use tokio::net::TcpListener;
+use common::net::{OwnAddress, in_turn, own_addresses};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracker::Admission;
@@ -41,14 +39,13 @@ pub(crate) async fn start(
 ) -> Result<(HostedTracker, JoinString), String> {
     let usual = SocketAddr::new(peer_listen.ip(), DEFAULT_TRACKER_PORT);
     let any = SocketAddr::new(peer_listen.ip(), 0);
-    let listener = match TcpListener::bind(usual).await {
+    let listener = match common::net::listen(usual) {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind(any)
-            .await
+        Err(_) => common::net::listen(any)
             .map_err(|error| format!("cannot listen for a tracker on {any}: {error}"))?,
     };
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
-    let all = if secret.is_some() { all_addrs(bound) } else { Vec::new() };
+    let all = if secret.is_some() { own_addrs(bound, true) } else { Vec::new() };
     let config = tracker::Config {
         state_dir: Some(state_dir.clone()),
         admission: secret.map_or(Admission::Open, Admission::Secret),
@@ -56,7 +53,10 @@ pub(crate) async fn start(
     };
     let opened = tokio::task::spawn_blocking(move || tracker::Tracker::open(config)).await;
     let tracker = opened.map_err(|e| e.to_string())?.map_err(|error| error.to_string())?;
-    let host = if bound.ip().is_unspecified() { own_address() } else { bound.ip() };
+    let host = match bound.ip().is_unspecified() {
+        true => own_addrs(bound, false).first().map_or(own_address(), SocketAddr::ip),
+        false => bound.ip(),
+    };
     let join =
         tracker.join_string(&host.to_string(), bound.port()).map_err(|error| error.to_string())?;
     let all: Vec<String> = all.iter().map(|addr| addr.ip().to_string()).collect();
@@ -78,24 +78,25 @@ pub(crate) async fn start(
     Ok((HostedTracker { stop, task }, join))
 }
 
-/// Addresses at which peers behind the same router may reach us.
-pub(crate) fn local_addrs(listen: SocketAddr) -> Vec<SocketAddr> {
-    let ip = if listen.ip().is_unspecified() { own_address() } else { listen.ip() };
-    if ip.is_loopback() { Vec::new() } else { vec![SocketAddr::new(ip, listen.port())] }
-}
-
-/// All addresses at which others may reach what listens there, best first.
-pub(crate) fn all_addrs(listen: SocketAddr) -> Vec<SocketAddr> {
-    if !listen.ip().is_unspecified() {
-        return local_addrs(listen);
-    }
-    let own = own_addresses().into_iter().filter(|own| own.ip.is_ipv4() || listen.is_ipv6());
-    // Where the system sends what leaves this machine, most come from.
-    let mut all = local_addrs(listen);
-    all.extend(own.map(|own| SocketAddr::new(own.ip, listen.port())));
-    let mut once = HashSet::new();
-    all.retain(|addr| once.insert(*addr));
-    all
+/// Addresses at which others may reach what listens there, best first and the families in turn; with `inner` also
+/// those that only machines inside this one know.
+pub(crate) fn own_addrs(listen: SocketAddr, inner: bool) -> Vec<SocketAddr> {
+    let own = match listen.ip().is_unspecified() {
+        true => own_addresses(),
+        false => vec![OwnAddress { ip: listen.ip(), inner: false }],
+    };
+    let mut ips: Vec<IpAddr> = own
+        .iter()
+        .filter(|own| (inner || !own.inner) && (own.ip.is_ipv4() || listen.is_ipv6()))
+        .map(|own| own.ip)
+        .filter(|ip| !ip.is_loopback())
+        .collect();
+    // From where the system sends what leaves this machine, most come.
+    let first = own_address();
+    ips.sort_by_key(|ip| *ip != first);
+    let addrs: Vec<SocketAddr> =
+        ips.into_iter().map(|ip| SocketAddr::new(ip, listen.port())).collect();
+    in_turn(&addrs)
 }
 
 /// The address that leads out of this machine; loopback if it is alone.

@@ -3,6 +3,8 @@
 
 #[path = "network/early.rs"]
 mod early;
+#[path = "network/reach.rs"]
+mod reach;
 
 use std::path::Path;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -291,15 +291,14 @@ fn folder(path: &Path) -> Result<(Option<u64>, bool), String> {
 }
 
 fn listen(addr: SocketAddr) -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind(addr).map_err(|error| match error.kind() {
+    common::net::try_listen(addr).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => "in use by another program".to_owned(),
         std::io::ErrorKind::PermissionDenied => {
             "not allowed: ports below 1024 need privileges".to_owned()
         }
         std::io::ErrorKind::AddrNotAvailable => "not an address of this machine".to_owned(),
         _ => error.to_string(),
-    })?;
-    listener.local_addr().map_err(|error| error.to_string())
+    })
 }
 
 /// Where the filters used before are kept, in the state folder.
@@ -381,6 +380,8 @@ async fn tracker(join: &JoinString) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn turn() -> Turn {

@@ -131,8 +131,8 @@ items! {
         "Tracker", "Join string of the network, or @FILE holding it; the one joined last if empty.";
     SecretFile Network "secret_file" "SECRET_FILE" Kind::Path, false, "",
         "Secret file", "File holding the network's secret, if the join string does not.";
-    Listen Network "listen" "LISTEN" Kind::Text(expect_address), false, "0.0.0.0:7421",
-        "Listen on", "Address and port for other peers; port 0 is any free one.";
+    Listen Network "listen" "LISTEN" Kind::Text(expect_address), false, "[::]:7421",
+        "Listen on", "Address and port for other peers: [::] is all of IPv6 and IPv4; port 0 is any free one.";
     PortFallback Network "port_fallback" "PORT_FALLBACK" Kind::Toggle, false, "true",
         "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
     Metrics Network "metrics" "METRICS" Kind::Text(expect_metrics), false, "none",

@@ -196,7 +196,7 @@ async fn engine(config: &EngineConfig, patient: bool) -> Result<EngineHandle, St
 /// The port of the metrics; waited for like the engine's own.
 async fn bind_metrics(addr: SocketAddr, patient: bool) -> io::Result<TcpListener> {
     let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
-    patiently(patient, in_use, async || TcpListener::bind(addr).await).await
+    patiently(patient, in_use, async || common::net::listen(addr)).await
 }
 
 fn refuse_metrics(addr: SocketAddr, error: &io::Error, out: &mut Output) -> u8 {

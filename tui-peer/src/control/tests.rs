@@ -70,6 +70,7 @@ fn snapshot(rows: u32) -> Snapshot {
             met: true,
             asking: false,
             clock_ahead_s: None,
+            reachable: Some((false, "203.0.113.9:7421".parse().unwrap())),
             trouble: None,
             refused: Some((3, "this tracker is full".into())),
         },

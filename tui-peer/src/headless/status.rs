@@ -69,6 +69,7 @@ fn object(peer: &Hello, snapshot: &Snapshot) -> Value {
         fields.insert("refused".into(), refused.unwrap_or(0).into());
         fields.insert("refused_why".into(), why.into());
         fields.insert("clock_ahead_s".into(), network.clock_ahead_s.into());
+        fields.insert("reachable".into(), network.reachable.map(|(can, _)| can).into());
         fields.insert("serving".into(), me.serving.into());
         fields.insert("up_limit".into(), snapshot.uploads.up_limit.into());
         fields.insert("down_limit".into(), snapshot.uploads.down_limit.into());
@@ -105,6 +106,9 @@ fn head(peer: &Hello, snapshot: &Snapshot, out: &mut Output) {
     }
     if let Some(ahead) = snapshot.network.clock_ahead_s {
         out.line(&format!("{}: set whichever is wrong", cause::clocks(ahead)));
+    }
+    if let Some((can, at)) = snapshot.network.reachable {
+        out.line(&cause::reach(can, at));
     }
     out.line(&figures::line(snapshot));
     if let Some(unkept) = &snapshot.unkept {

@@ -56,6 +56,7 @@ impl World {
             let peer = PeerId::from_bytes([u8::try_from(n).unwrap(); 32]);
             let conn = ConnId(n);
             world.feed(Input::Connected {
+                route: swarm::event::Route::Direct,
                 conn,
                 peer,
                 dialed: false,

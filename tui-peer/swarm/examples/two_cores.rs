@@ -60,10 +60,25 @@ fn execute(now: Time, from: usize, output: Output, post: &mut Post) {
         Output::Dial { peer, .. } => {
             println!("{ms} ms: {from} dials {}", peer.short());
             let (group, max_queued) = (None, MAX_QUEUED);
-            send(from, DELAY, Input::Reached { conn: CONN, peer, group });
+            send(
+                from,
+                DELAY,
+                Input::Reached { route: swarm::event::Route::Direct, conn: CONN, peer, group },
+            );
             let peer = key(from);
             let dialed = false;
-            send(other, DELAY, Input::Connected { conn: CONN, peer, dialed, group, max_queued });
+            send(
+                other,
+                DELAY,
+                Input::Connected {
+                    route: swarm::event::Route::Direct,
+                    conn: CONN,
+                    peer,
+                    dialed,
+                    group,
+                    max_queued,
+                },
+            );
             send(from, DELAY, Input::Greeted { conn: CONN, max_queued });
         }
         Output::Send { msg, .. } => {

@@ -6,7 +6,7 @@ use common::id::{ContentId, PeerId};
 use common::wire::Code;
 
 use super::conn::{Asked, Conn};
-use super::event::{ConnId, Output};
+use super::event::{ConnId, Output, Route};
 use super::node::{Cx, Node};
 
 /// How a connection ended, for whether and when its peer is dialled again.
@@ -58,8 +58,10 @@ impl Node {
 
     pub(super) fn disconnected(&mut self, cx: &mut Cx<'_>, at: ConnId) {
         let Some(conn) = self.conns.get(&at) else { return };
-        let wasted: u64 = conn.requests.values().map(Asked::got).sum();
-        let peer = conn.peer;
+        // What a relay cuts off, for a better way or at its own end, is not the peer's doing.
+        let blamed = conn.route == Route::Direct;
+        let got: u64 = conn.requests.values().map(Asked::got).sum();
+        let (peer, wasted) = (conn.peer, if blamed { got } else { 0 });
         let ended = conn.ended();
         self.note_waste(cx, at, peer, wasted);
         self.parted(cx, at, ended);

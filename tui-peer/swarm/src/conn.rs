@@ -9,7 +9,7 @@ use common::merkle::HashRange;
 use common::net::AddrGroup;
 
 use super::answers::Questions;
-use super::event::ConnId;
+use super::event::{ConnId, Route};
 use super::line::Line;
 use super::rate::{Rate, Round};
 use super::time::Time;
@@ -39,6 +39,8 @@ pub(super) struct Conn {
     pub(super) peer: PeerId,
     /// Whether we dialled: then our handles are even and theirs odd.
     pub(super) dialed: bool,
+    /// Over what it goes.
+    pub(super) route: Route,
     /// Its HELLO has passed.
     pub(super) greeted: bool,
     /// Whose connections count as one with it where places are scarce; none if it is exempt.
@@ -209,6 +211,7 @@ impl Conn {
             id,
             peer,
             dialed,
+            route: Route::Direct,
             greeted: true,
             group,
             suspect_until: Time::ZERO,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use common::id::PeerId;
+use common::limits::MAX_ADDRS;
 use common::net::{OnLink, Subnet};
 
 use super::time::Time;
@@ -16,7 +17,10 @@ const IN_ALL: f64 = 50.0;
 /// and at once: what a start with many downloads takes.
 const BURST: f64 = 200.0;
 /// Addresses tried in one dial.
-pub(super) const MAX_TRIES: usize = 4;
+pub(super) const MAX_TRIES: usize = MAX_ADDRS;
+
+/// And of these in one network.
+const MAX_OF_SUBNET: usize = 2;
 
 /// Tokens that come back with time.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +74,8 @@ impl DialRate {
         may
     }
 
-    /// Those of a peer's addresses that may be tried now, in their order: each takes a token. On-link
-    /// addresses count in all only.
+    /// Those of a peer's addresses that may be tried now, those on our own links first, else in their order: each takes a
+    /// token. On-link addresses count in all only.
     pub(super) fn take(
         &mut self,
         peer: PeerId,
@@ -79,10 +83,17 @@ impl DialRate {
         near: &OnLink,
     ) -> Vec<SocketAddr> {
         let Some(all) = &mut self.all else { return Vec::new() };
-        let mut held = Vec::new();
-        let mut allowed = Vec::new();
-        for addr in addrs.iter().take(MAX_TRIES) {
+        let (mut held, mut allowed) = (Vec::new(), Vec::new());
+        // Over our own link rather than through a router, and at once: some routers drop what turns round there.
+        let mut addrs: Vec<&SocketAddr> = addrs.iter().take(MAX_TRIES).collect();
+        addrs.sort_by_key(|addr| !near.contains(addr.ip()));
+        for addr in addrs {
             let subnet = (!near.contains(addr.ip())).then(|| Subnet::of(addr.ip()));
+            // One machine's addresses of IPv6 are many, and lead the same way.
+            let same = held.iter().filter(|other| subnet.is_some() && **other == subnet).count();
+            if same >= MAX_OF_SUBNET {
+                continue;
+            }
             let free = |subnet| self.subnets.get(subnet).is_none_or(Bucket::has_one);
             if !all.has_one() || !subnet.as_ref().is_none_or(free) {
                 self.short = true;

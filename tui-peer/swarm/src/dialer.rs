@@ -37,6 +37,8 @@ struct Wait {
 #[derive(Debug, Default)]
 pub(super) struct Dialer {
     dialing: BTreeSet<PeerId>,
+    /// Those of them that were asked for by who is dialled.
+    asked: BTreeSet<PeerId>,
     waits: Remembered<PeerId, Wait, MAX_REMEMBERED>,
     bans: Remembered<PeerId, Time, MAX_REMEMBERED>,
     pub(super) rate: DialRate,
@@ -73,6 +75,22 @@ impl Dialer {
         self.dialing.insert(peer);
     }
 
+    /// The same, because it asked for it.
+    pub(super) fn started_for(&mut self, peer: PeerId) {
+        self.started(peer);
+        self.asked.insert(peer);
+    }
+
+    /// How many are dialled because they asked for it.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.len()
+    }
+
+    fn over(&mut self, peer: &PeerId) {
+        self.dialing.remove(peer);
+        self.asked.remove(peer);
+    }
+
     /// Whether the last dial of this peer came to nothing.
     pub(super) fn was_refused(&self, peer: &PeerId) -> bool {
         self.waits.get(peer).is_some_and(|wait| wait.refused)
@@ -97,7 +115,7 @@ impl Dialer {
         now: Time,
         rng: &mut fastrand::Rng,
     ) {
-        self.dialing.remove(&peer);
+        self.over(&peer);
         let fails = self.waits.get(&peer).map_or(0, |wait| wait.fails);
         let wait = if permanent {
             PERMANENT_WAIT
@@ -111,7 +129,7 @@ impl Dialer {
     }
 
     pub(super) fn connected(&mut self, peer: &PeerId) {
-        self.dialing.remove(peer);
+        self.over(peer);
     }
 
     /// A connection ended: one that did not last is a failure like any other, so that a peer that

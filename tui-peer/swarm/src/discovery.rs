@@ -70,7 +70,7 @@ impl Node {
         let mut candidates: Vec<&SourceHint> = content
             .known
             .values()
-            .filter(|s| !self.peers.greeted.contains_key(&s.peer) && !s.addrs.is_empty())
+            .filter(|s| !self.is_direct(&s.peer))
             .filter(|s| !under_way(&s.peer) && self.dialer.may_dial(&s.peer, cx.now))
             .collect();
         if candidates.is_empty() {
@@ -84,7 +84,7 @@ impl Node {
                 let mut addrs = source.addrs.clone();
                 addrs.truncate(MAX_TRIES);
                 addrs.retain(|addr| self.has_place(&full, &source.peer, addr.ip()));
-                if !addrs.is_empty() {
+                if !addrs.is_empty() || source.addrs.is_empty() {
                     wished.push((source.peer, addrs.into()));
                 }
             }
@@ -98,9 +98,10 @@ impl Node {
             if chosen.len() >= room || !rate.has_token() {
                 break;
             }
-            let addrs = rate.take(peer, &addrs, near);
-            if !addrs.is_empty() {
-                chosen.push((peer, addrs));
+            // Who has no address that may be dialled is told so, and may dial us.
+            let allowed = rate.take(peer, &addrs, near);
+            if !allowed.is_empty() || addrs.is_empty() {
+                chosen.push((peer, allowed));
             }
         }
         for (peer, addrs) in chosen {

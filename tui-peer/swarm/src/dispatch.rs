@@ -41,22 +41,25 @@ impl Node {
                     peers.iter().for_each(|peer| content.forget(peer));
                 }
             }
-            Input::Connected { conn, peer, dialed, group, max_queued } => {
+            Input::Connected { conn, route, peer, dialed, group, max_queued } => {
                 let mut conn = Conn::new(conn, peer, dialed, group, max_queued, now);
                 conn.suspect_until = self.conduct.suspect_until(&peer, group);
+                conn.route = route;
                 self.connected(cx, conn);
                 if dialed {
                     self.dial_on(cx);
                 }
             }
-            Input::Reached { conn, peer, group } => {
+            Input::Reached { conn, route, peer, group } => {
                 let mut conn = Conn::new(conn, peer, true, group, 0, now);
                 conn.suspect_until = self.conduct.suspect_until(&peer, group);
+                conn.route = route;
                 self.reached(cx, conn);
                 self.dial_on(cx);
             }
             Input::Greeted { conn, max_queued } => self.greeted(cx, conn, max_queued),
             Input::Refused { conn, permanent } => self.refused(cx, conn, permanent),
+            Input::DialAsked { id, peer, addrs } => self.dial_asked(cx, id, peer, &addrs),
             Input::DialFailed { peer, permanent, proven } => {
                 self.dialer.rate.ended(&peer, proven);
                 self.dialer.failed(peer, permanent, now, &mut self.rng);

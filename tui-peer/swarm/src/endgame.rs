@@ -5,7 +5,7 @@ use common::id::ContentId;
 use super::body::{Body, Flight};
 use super::conn::{Asked, Conn};
 use super::content::Content;
-use super::event::ConnId;
+use super::event::{ConnId, Route};
 use super::link::Link;
 use super::node::{Cx, Node};
 use super::time::Time;
@@ -74,7 +74,8 @@ impl Node {
         mine > patience && waited <= patience
     }
 
-    /// The other sources that could be asked for what is left of a content.
+    /// The other sources that could be asked for what is left of a content; none through the tracker, which leave it to
+    /// the others themselves.
     pub(super) fn others_for_rest<'a>(
         &'a self,
         now: Time,
@@ -86,6 +87,7 @@ impl Node {
         let links = content.links.iter().filter(move |(other, link)| **other != at && open(link));
         links.filter_map(|(other, _)| self.conns.get(other)).filter(move |conn| {
             conn.snubbed_until.is_none()
+                && conn.route == Route::Direct
                 && conn.rests_until <= now
                 && conn.busy.is_none_or(|(until, _)| until <= now)
         })

@@ -173,10 +173,21 @@ pub enum Input {
         /// Who.
         peers: Vec<PeerId>,
     },
+    /// A peer wants a content that we have, cannot reach us, and had the tracker ask us to dial it.
+    DialAsked {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        addrs: Vec<SocketAddr>,
+    },
     /// A connection passed TLS and HELLO.
     Connected {
         /// Its number.
         conn: ConnId,
+        /// Over what.
+        route: Route,
         /// Who it is: the key proven in the TLS handshake.
         peer: PeerId,
         /// Whether we dialled.
@@ -192,6 +203,8 @@ pub enum Input {
     Reached {
         /// The connection's number.
         conn: ConnId,
+        /// Over what.
+        route: Route,
         /// Who it is.
         peer: PeerId,
         /// As of [`Input::Connected`].
@@ -311,6 +324,15 @@ pub struct Part {
     pub off: u32,
     /// How many bytes.
     pub len: u32,
+}
+
+/// Over what a connection goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// From one machine to the other.
+    Direct,
+    /// Through the tracker: any direct one is better, and takes its place.
+    Relayed,
 }
 
 /// What to do.

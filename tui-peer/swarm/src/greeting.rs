@@ -7,7 +7,7 @@ use common::wire::Code;
 
 use super::closing::Ended;
 use super::conn::Conn;
-use super::event::{ConnId, Output};
+use super::event::{ConnId, Output, Route};
 use super::node::{Cx, Node};
 use super::places::{Origin, origin};
 use super::time::Time;
@@ -23,11 +23,13 @@ impl Node {
     pub(super) fn connected(&mut self, cx: &mut Cx<'_>, mut conn: Conn) {
         conn.rests_until = self.conduct.rests_until(&conn.peer);
         let (at, peer) = (conn.id, conn.peer);
-        self.dialer.connected(&peer);
-        if conn.dialed {
-            self.dialer.rate.ended(&peer, true);
+        if conn.route == Route::Direct {
+            self.dialer.connected(&peer);
+            if conn.dialed {
+                self.dialer.rate.ended(&peer, true);
+            }
         }
-        let place = self.make_place(cx, peer, conn.dialed, origin(&conn, cx.now));
+        let place = self.make_place(cx, peer, (conn.dialed, conn.route), origin(&conn, cx.now));
         if let Err((code, why)) = place {
             if conn.dialed && code == Code::Busy {
                 // Or it would be dialled again at once.
@@ -47,13 +49,22 @@ impl Node {
         (conn.greeted, conn.max_queued) = (false, 0);
         conn.rests_until = self.conduct.rests_until(&conn.peer);
         let (at, peer) = (conn.id, conn.peer);
-        self.dialer.connected(&peer);
-        self.dialer.rate.ended(&peer, true);
+        // A dial may go on beside a connection through the tracker.
+        if conn.route == Route::Direct {
+            self.dialer.connected(&peer);
+            self.dialer.rate.ended(&peer, true);
+        }
         if self.dialer.is_banned(&peer, cx.now) {
             return refuse(cx, at, BANNED);
         }
-        if self.peers.reached.contains_key(&peer) {
-            return refuse(cx, at, DUPLICATE);
+        if let Some(old) = self.peers.reached.get(&peer).copied() {
+            let was = self.conns.get(&old).map(|old| old.route);
+            if was != Some(Route::Relayed) || conn.route == Route::Relayed {
+                return refuse(cx, at, DUPLICATE);
+            }
+            // The other end gives up the same one.
+            refuse(cx, old, DUPLICATE);
+            self.parted(cx, old, Ended::Spare);
         }
         // Who refuses a HELLO with more behind it that it has not read may not get its reason through: after a dial
         // that came to nothing HELLO goes alone. Nor is anything asked of one that may find no place.
@@ -72,8 +83,8 @@ impl Node {
     /// The HELLO of a peer that was reached has passed: it is a connection like any other from now on, or none.
     pub(super) fn greeted(&mut self, cx: &mut Cx<'_>, at: ConnId, max_queued: u32) {
         let Some(conn) = self.conns.get(&at).filter(|conn| !conn.greeted) else { return };
-        let (peer, from) = (conn.peer, origin(conn, cx.now));
-        if let Err(refusal) = self.make_place(cx, peer, true, from) {
+        let (peer, way, from) = (conn.peer, (true, conn.route), origin(conn, cx.now));
+        if let Err(refusal) = self.make_place(cx, peer, way, from) {
             refuse(cx, at, refusal);
             let duplicate = refusal.0 == Code::Duplicate;
             let ended = if duplicate { Ended::Spare } else { Ended::Refused { permanent: false } };
@@ -106,21 +117,29 @@ impl Node {
         &mut self,
         cx: &mut Cx<'_>,
         peer: PeerId,
-        dialed: bool,
+        (dialed, route): (bool, Route),
         from: Origin,
     ) -> Result<(), Refusal> {
         if self.dialer.is_banned(&peer, cx.now) {
             return Err(BANNED);
         }
         if let Some(old) = self.peers.greeted.get(&peer).and_then(|old| self.conns.get(old)) {
-            // Both ends keep the connection dialled by the smaller key; of two dialled by the same
-            // side, the newer (the older is dead, or its owner would not dial again).
+            // Both ends keep a direct connection rather than a relayed one; of two alike the one dialled by the
+            // smaller key; of two dialled by the same side, the newer (the older is dead, or its owner would not
+            // dial again).
             let dialer = |dialed| if dialed { self.me } else { peer };
-            if dialer(old.dialed) < dialer(dialed) {
+            let keeps = match (old.route, route) {
+                (Route::Direct, Route::Relayed) => true,
+                (Route::Relayed, Route::Direct) => false,
+                _ => dialer(old.dialed) < dialer(dialed),
+            };
+            if keeps {
                 return Err(DUPLICATE);
             }
-            // Both dialled each other; a peer that dials anew leaves its own requests half answered.
-            let (loser, crossed, (code, why)) = (old.id, dialed || old.dialed, DUPLICATE);
+            // Both dialled each other, or there is a better way now; a peer that dials anew leaves its own requests
+            // half answered.
+            let crossed = dialed || old.dialed || old.route != route;
+            let (loser, (code, why)) = (old.id, DUPLICATE);
             self.close_for(cx, loser, code, why, crossed);
         }
         if self.places() >= self.cfg.max_conns

@@ -20,7 +20,8 @@
 //!   data), `assembly` (what arrives, and who is believed).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign` (uploader-side assignment),
 //!   `recheck` (when a peer says that our copy is wrong).
-//! - Connections: `discovery`, `greeting` (their way in), `closing`, `bans`, `places` (who goes when a table is full).
+//! - Connections: `discovery`, `reach` (peers that cannot be dialled), `greeting` (their way in), `closing`, `bans`,
+//!   `places` (who goes when a table is full).
 
 mod answers;
 mod assembly;
@@ -59,6 +60,7 @@ mod places;
 pub mod policy;
 mod queries;
 mod rate;
+mod reach;
 mod reassign;
 mod recheck;
 mod remembered;

@@ -25,6 +25,9 @@ impl Node {
         if !content.links.get(&at).is_some_and(|link| matches!(link.has, Has::All)) {
             return false;
         }
+        if !self.direct_instead(cx.now, at, content).is_empty() {
+            return false;
+        }
         let depth = self.depth(cx.now, at, content);
         let may_have = self.budget_for(content);
         let one_by_one = self.shaping.is_mixed() || self.shaping.is_limited(content);
@@ -90,8 +93,9 @@ impl Node {
 
     /// Asks for a chunk of our choice. True if asked.
     pub(super) fn ask_chunk(&mut self, cx: &mut Cx<'_>, at: ConnId, id: ContentId) -> bool {
-        let Some(content) = self.contents.get_mut(&id) else { return false };
-        let (Some(link), Some(body)) = (content.links.get_mut(&at), content.body.as_ref()) else {
+        let Some(content) = self.contents.get(&id) else { return false };
+        let direct = self.direct_instead(cx.now, at, content);
+        let (Some(link), Some(body)) = (content.links.get(&at), content.body.as_ref()) else {
             return false;
         };
         // What the source was asked to choose is as good as chosen.
@@ -99,7 +103,10 @@ impl Node {
         if any > 0 && any >= body.picker.pickable() {
             return false;
         }
-        let usable = |chunk: u32| link.has.contains(chunk);
+        let has =
+            |at: &ConnId, chunk| content.links.get(at).is_some_and(|link| link.has.contains(chunk));
+        let usable =
+            |chunk: u32| link.has.contains(chunk) && !direct.iter().any(|other| has(other, chunk));
         let picked = if link.dry == Some(body.offers) {
             None
         } else if content.policy.sequential {
@@ -109,8 +116,12 @@ impl Node {
         } else {
             body.picker.pick(usable, &mut self.rng)
         };
-        if picked.is_none() {
-            link.dry = Some(body.offers);
+        if picked.is_none() && direct.is_empty() {
+            let offers = body.offers;
+            let link = self.contents.get_mut(&id).and_then(|content| content.links.get_mut(&at));
+            if let Some(link) = link {
+                link.dry = Some(offers);
+            }
         }
         let picked = match picked {
             Some(chunk) if self.is_too_slow_for_rest(cx, at, id) => {

@@ -59,7 +59,7 @@ fn senseless_command_lines_say_what_is_wrong() {
     let place = Place::new();
     for (args, words) in [
         (&["--up", "fast"][..], &["--up", "800K"][..]),
-        (&["--listen", "7421"], &["--listen", "0.0.0.0:7421"]),
+        (&["--listen", "7421"], &["--listen", "[::]:7421"]),
         (&["get"], &["NAME|ID|LINK"]),
         (&["--tracker", "shoal://x", "--serve-only"], &["--tracker"]),
         (&["--tracker", "@/nowhere", "--serve-only"], &["--tracker", "/nowhere"]),

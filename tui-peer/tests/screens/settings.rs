@@ -116,7 +116,7 @@ fn a_wrong_value_is_refused_and_the_old_one_stays() {
     let screen = stage.screen();
     assert!(screen.contains("Port 99999 — use 1 to 65535"), "{screen}");
     insta::assert_snapshot!("settings_wrong_value", screen);
-    assert_eq!(stage.model.prefs.table.text(Item::Listen), "0.0.0.0:7421");
+    assert_eq!(stage.model.prefs.table.text(Item::Listen), "[::]:7421");
     assert!(saves(&mut stage).is_empty());
     stage.keys("<Back><Enter>");
     assert_eq!(stage.model.prefs.table.text(Item::Listen), "0.0.0.0:9999");

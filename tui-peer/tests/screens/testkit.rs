@@ -235,6 +235,7 @@ pub(crate) fn sources(n: u32) -> Vec<SourceRow> {
     let row = |i: u32, nick: &str, state, why: &str, rate: f64, got, have, pipe, rtt| SourceRow {
         peer: peer(i),
         nick: nick.to_owned(),
+        way: Way::default(),
         addr: Some(SocketAddr::from(([10, 0, 0, u8::try_from(7 + i).unwrap()], 7421))),
         state,
         why: why.to_owned(),
@@ -310,6 +311,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
             tracker: "10.0.0.2:7420".to_owned(),
             join: Some(join_string()),
             latency_ms: Some(12),
+            reachable: None,
             hosting: false,
             met: true,
             asking: false,

@@ -72,6 +72,14 @@ pub struct Welcome {
     /// so, would end the connection over them.
     #[serde(rename = "lm", default, skip_serializing_if = "std::ops::Not::not")]
     pub lists_members: bool,
+    /// Addresses of the tracker in the other of IPv4 and IPv6, as far as it knows; at most
+    /// [`MAX_ADDRS`](crate::limits::MAX_ADDRS). `None`: an older tracker, which does not understand
+    /// [`Request::Also`](super::Request::Also).
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub other_family: Option<Vec<SocketAddr>>,
+    /// Whether [`Request::Relay`](super::Request::Relay) is understood and done.
+    #[serde(rename = "rl", default, skip_serializing_if = "std::ops::Not::not")]
+    pub relays: bool,
 }
 
 /// What is registered about a content.
@@ -212,6 +220,13 @@ pub(super) fn decode_hello(body: &[u8]) -> Result<Hello, WireError> {
     bounded(hello.nick.len() <= MAX_NICK, "Hello", "nick")?;
     bounded(hello.local.len() <= MAX_ADDRS, "Hello", "number of addresses")?;
     Ok(hello)
+}
+
+pub(super) fn decode_welcome(body: &[u8]) -> Result<Welcome, WireError> {
+    let welcome: Welcome = pack::decode("Welcome", body)?;
+    let addrs = welcome.other_family.as_ref().map_or(0, Vec::len);
+    bounded(addrs <= MAX_ADDRS, "Welcome", "number of addresses")?;
+    Ok(welcome)
 }
 
 pub(super) fn check_meta(meta: &FileMeta) -> Result<(), WireError> {

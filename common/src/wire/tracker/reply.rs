@@ -1,12 +1,15 @@
 //! What a tracker answers, and what it pushes unasked.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::{Code, IGNORABLE, WireError, bounded, pack};
-use super::parts::{check_member, check_meta, check_row, check_source};
+use super::parts::{check_member, check_meta, check_row, check_source, decode_welcome};
 use super::{FileMeta, FileRow, IdsBody, Member, OnlyQ, Source, Welcome};
 use crate::id::{ContentId, PeerId};
-use crate::limits::{MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBERS, MAX_TEXT};
+use crate::limits::{MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBERS, MAX_NICK, MAX_TEXT};
+use crate::relay::Token;
 
 /// Tracker to peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,13 @@ pub enum Reply {
         /// For the next page; empty at the end.
         cursor: Vec<u8>,
     },
+    /// Answer to `Also`.
+    Seen {
+        /// Which request.
+        q: u32,
+        /// Where the tracker saw it come from.
+        observed: SocketAddr,
+    },
     /// Push: the catalogue changed.
     CatalogueDelta {
         /// New or changed rows.
@@ -82,6 +92,31 @@ pub enum Reply {
     Resend {
         /// The contents.
         ids: Vec<ContentId>,
+    },
+    /// Push: whether the tracker could connect to the peer where it sees it, at the port of its HELLO. Older peers skip
+    /// this.
+    Reach {
+        /// It could.
+        reachable: bool,
+    },
+    /// Push: a peer that wants a content from us cannot reach us, and asks to be dialled. Older peers skip this.
+    Dial {
+        /// The content.
+        id: ContentId,
+        /// Who, and where.
+        who: Source,
+    },
+    /// Push: connect to the tracker, where this connection leads, and begin with the token: what comes then is from a
+    /// peer, and what is sent goes to it. Older peers skip this.
+    Relay {
+        /// The content that one of the two wants.
+        id: ContentId,
+        /// Who is at the other end; its name for itself.
+        peer: (PeerId, String),
+        /// For one use, within ten seconds.
+        token: Token,
+        /// Whether it is the reader that dials: it is the client of TLS, and knows whom to expect.
+        dials: bool,
     },
     /// Push: the tracker is going away; reconnect after this many milliseconds.
     Goaway {
@@ -125,6 +160,12 @@ struct MembersBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct SeenBody {
+    q: u32,
+    y: SocketAddr,
+}
+
+#[derive(Serialize, Deserialize)]
 struct SourcesBody {
     q: u32,
     i: ContentId,
@@ -151,6 +192,26 @@ struct SourceDeltaBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct ReachBody {
+    r: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DialBody {
+    i: ContentId,
+    s: Source,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RelayBody {
+    i: ContentId,
+    k: PeerId,
+    n: String,
+    t: Token,
+    c: bool,
+}
+
+#[derive(Serialize, Deserialize)]
 struct MillisBody {
     d: u32,
 }
@@ -174,12 +235,16 @@ impl Reply {
             Self::Locations { .. } => 0x45,
             Self::Pong { .. } => 0x4a,
             Self::Members { .. } => 0x4b,
+            Self::Seen { .. } => 0x4d,
             Self::CatalogueDelta { .. } => 0x50,
             Self::SourceDelta { .. } => 0x51,
             Self::Pace { .. } => 0x52,
             Self::Resend { .. } => 0x53,
             Self::Goaway { .. } => 0x54,
             Self::Error { .. } => 0x7f,
+            Self::Reach { .. } => 0x55 | IGNORABLE,
+            Self::Dial { .. } => 0x56 | IGNORABLE,
+            Self::Relay { .. } => 0x57 | IGNORABLE,
         }
     }
 
@@ -197,6 +262,7 @@ impl Reply {
                 t: *total,
                 c: cursor.clone(),
             }),
+            Self::Seen { q, observed } => pack::encode(&SeenBody { q: *q, y: *observed }),
             Self::Locations { q, id, meta, sources, complete, partial } => {
                 pack::encode(&SourcesBody {
                     q: *q,
@@ -216,6 +282,11 @@ impl Reply {
             Self::Pace { have_interval_ms: d } | Self::Goaway { delay_ms: d } => {
                 pack::encode(&MillisBody { d: *d })
             }
+            Self::Reach { reachable } => pack::encode(&ReachBody { r: *reachable }),
+            Self::Dial { id, who } => pack::encode(&DialBody { i: *id, s: who.clone() }),
+            Self::Relay { id, peer: (peer, nick), token, dials } => {
+                pack::encode(&RelayBody { i: *id, k: *peer, n: nick.clone(), t: *token, c: *dials })
+            }
             Self::Resend { ids } => pack::encode(&IdsBody { q: 0, c: false, i: ids.clone() }),
             Self::Error { q, code, text, retry_ms } => {
                 let e = (*code).into();
@@ -230,7 +301,7 @@ impl Reply {
     /// [`WireError`] on anything but exactly one well-formed message within all limits.
     pub fn decode(kind: u8, body: &[u8]) -> Result<Option<Self>, WireError> {
         let reply = match kind {
-            0x41 => Self::Welcome(pack::decode("Welcome", body)?),
+            0x41 => Self::Welcome(decode_welcome(body)?),
             0x42 => Self::Done { q: pack::decode::<OnlyQ>("Done", body)?.q },
             0x44 => {
                 let FilesBody { q, f, t, c } = pack::decode("Files", body)?;
@@ -252,6 +323,10 @@ impl Reply {
                 m.iter().try_for_each(check_member)?;
                 Self::Members { q, members: m, total: t, cursor: c }
             }
+            0x4d => {
+                let SeenBody { q, y } = pack::decode("Seen", body)?;
+                Self::Seen { q, observed: y }
+            }
             0x50 => {
                 let CatalogueBody { u, r, x } = pack::decode("CatalogueDelta", body)?;
                 bounded(u.len() + r.len() <= MAX_DELTA, "CatalogueDelta", "number of rows")?;
@@ -271,6 +346,17 @@ impl Reply {
                 let ErrorBody { q, e, t, d } = pack::decode("Error", body)?;
                 bounded(t.len() <= MAX_TEXT, "Error", "text")?;
                 Self::Error { q, code: e.into(), text: t, retry_ms: d }
+            }
+            0xd5 => Self::Reach { reachable: pack::decode::<ReachBody>("Reach", body)?.r },
+            0xd6 => {
+                let DialBody { i, s } = pack::decode("Dial", body)?;
+                check_source(&s)?;
+                Self::Dial { id: i, who: s }
+            }
+            0xd7 => {
+                let RelayBody { i, k, n, t, c } = pack::decode("Relay", body)?;
+                bounded(n.len() <= MAX_NICK, "Relay", "nick")?;
+                Self::Relay { id: i, peer: (k, n), token: t, dials: c }
             }
             other if other & IGNORABLE != 0 => return Ok(None),
             other => return Err(WireError::UnknownType(other)),

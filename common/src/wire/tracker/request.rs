@@ -1,5 +1,7 @@
 //! What a peer asks of its tracker.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::{IGNORABLE, WireError, bounded, pack};
@@ -7,8 +9,8 @@ use super::parts::{check_meta, decode_hello};
 use super::{ChunkUpdate, FileMeta, Hello, IdsBody, OnlyQ, Sort};
 use crate::id::{ContentId, PeerId};
 use crate::limits::{
-    MAX_CHUNK_REGISTER, MAX_FOLDER_CHUNKS, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBER_CURSOR,
-    MAX_MEMBERS, MAX_NAME_LEN, MAX_QUERY, MAX_REGISTER, MAX_WATCHES,
+    MAX_ADDRS, MAX_CHUNK_REGISTER, MAX_FOLDER_CHUNKS, MAX_LIST_ROWS, MAX_LOCATIONS,
+    MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_NAME_LEN, MAX_QUERY, MAX_REGISTER, MAX_WATCHES,
 };
 
 /// Peer to tracker.
@@ -111,6 +113,35 @@ pub enum Request {
         /// Rows wanted, at most 500.
         limit: u16,
     },
+    /// The first and only message of a second connection, over the other of IPv4 and IPv6: the sender of HELLO, which
+    /// TLS has proven to be the same, can be reached from there too. Answered by `Seen`, or by an error if its HELLO has
+    /// not been answered by WELCOME.
+    Also {
+        /// Echoed by the answer.
+        q: u32,
+    },
+    /// A source that was told of cannot be reached: have it dial the sender; one-way. Only to a tracker that
+    /// understands [`Request::Also`].
+    DialMe {
+        /// Of which content it is a source.
+        id: ContentId,
+        /// Which source.
+        peer: PeerId,
+    },
+    /// Neither the sender nor a source that it was told of reaches the other: connect them through the tracker; one-way.
+    /// Only to a tracker that [relays](super::Welcome::relays).
+    Relay {
+        /// Of which content it is a source.
+        id: ContentId,
+        /// Which source.
+        peer: PeerId,
+    },
+    /// The sender's addresses in its own network are others now; one-way. Only to a tracker that understands
+    /// [`Request::Also`].
+    Addresses {
+        /// As [`Hello::local`].
+        local: Vec<SocketAddr>,
+    },
     /// Are you there?
     Ping {
         /// Echoed by the answer.
@@ -145,6 +176,17 @@ struct MembersBody {
     #[serde(with = "serde_bytes")]
     c: Vec<u8>,
     n: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AddressesBody {
+    d: Vec<SocketAddr>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DialMeBody {
+    i: ContentId,
+    k: PeerId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,6 +226,10 @@ impl Request {
             Self::Ping { .. } => 0x0a,
             Self::Members { .. } => 0x0b,
             Self::MemberFiles { .. } => 0x0c,
+            Self::Also { .. } => 0x0d,
+            Self::DialMe { .. } => 0x0e,
+            Self::Relay { .. } => 0x0f,
+            Self::Addresses { .. } => 0x10,
         }
     }
 
@@ -210,11 +256,17 @@ impl Request {
             Self::MemberFiles { q, peer, cursor, limit } => {
                 pack::encode(&MemberFilesBody { q: *q, k: *peer, c: cursor.clone(), n: *limit })
             }
+            Self::DialMe { id, peer } | Self::Relay { id, peer } => {
+                pack::encode(&DialMeBody { i: *id, k: *peer })
+            }
+            Self::Addresses { local } => pack::encode(&AddressesBody { d: local.clone() }),
             Self::FileLocations { q, id, want } => {
                 pack::encode(&LocationsBody { q: *q, i: *id, n: *want })
             }
             Self::ChunkRegister { files } => pack::encode(&ChunkRegisterBody { f: files.clone() }),
-            Self::Leave { q } | Self::Ping { q } => pack::encode(&OnlyQ { q: *q }),
+            Self::Leave { q } | Self::Also { q } | Self::Ping { q } => {
+                pack::encode(&OnlyQ { q: *q })
+            }
             Self::Watch { q, catalogue, ids } => {
                 pack::encode(&IdsBody { q: *q, c: *catalogue, i: ids.clone() })
             }
@@ -285,6 +337,20 @@ impl Request {
                 bounded(c.len() <= MAX_MEMBER_CURSOR, "MemberFiles", "cursor")?;
                 bounded((1..=MAX_LIST_ROWS).contains(&usize::from(n)), "MemberFiles", "limit")?;
                 Self::MemberFiles { q, peer: k, cursor: c, limit: n }
+            }
+            0x0d => Self::Also { q: pack::decode::<OnlyQ>("Also", body)?.q },
+            0x0e => {
+                let DialMeBody { i, k } = pack::decode("DialMe", body)?;
+                Self::DialMe { id: i, peer: k }
+            }
+            0x0f => {
+                let DialMeBody { i, k } = pack::decode("Relay", body)?;
+                Self::Relay { id: i, peer: k }
+            }
+            0x10 => {
+                let AddressesBody { d } = pack::decode("Addresses", body)?;
+                bounded(d.len() <= MAX_ADDRS, "Addresses", "number of addresses")?;
+                Self::Addresses { local: d }
             }
             other if other & IGNORABLE != 0 => return Ok(None),
             other => return Err(WireError::UnknownType(other)),

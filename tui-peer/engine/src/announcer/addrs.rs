@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use common::net::AddrGroup;
+
 /// How far an address reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
@@ -12,6 +14,9 @@ enum Reach {
     Public,
 }
 
+/// Where the tracker sees a peer: in one family, and in the other if it was seen there.
+const SEEN: usize = 2;
+
 /// From where we look: what decides about addresses that mean something else on every network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -19,16 +24,28 @@ pub(crate) struct Place {
     pub(crate) tracker: SocketAddr,
     /// Our own address as the tracker sees it.
     pub(crate) observed: SocketAddr,
+    /// The same in the other of IPv4 and IPv6, once the tracker saw us there.
+    pub(crate) also: Option<IpAddr>,
 }
 
 impl Place {
     /// Those of a peer's announced addresses that may be dialled, in their order, each once. The first
-    /// announced one is where the tracker sees the peer: if it is also where it sees us, we are
+    /// announced ones are where the tracker sees the peer: if one of them is also where it sees us, we are
     /// behind the same router and private addresses mean the same to both.
     pub(crate) fn filter(&self, announced: &[SocketAddr]) -> Vec<SocketAddr> {
-        let neighbour = announced
-            .first()
-            .is_some_and(|first| first.ip().to_canonical() == self.observed.ip().to_canonical());
+        let ours = [Some(self.observed.ip()), self.also];
+        let ours = ours.map(|ip| ip.map(AddrGroup::of));
+        let seen = announced.iter().take(SEEN).map(|addr| AddrGroup::of(addr.ip()));
+        let neighbour = seen.into_iter().any(|theirs| ours.contains(&Some(theirs)));
+        self.filter_by(announced, neighbour)
+    }
+
+    /// The same for the tracker's own addresses.
+    pub(super) fn filter_tracker(&self, announced: &[SocketAddr]) -> Vec<SocketAddr> {
+        self.filter_by(announced, false)
+    }
+
+    fn filter_by(&self, announced: &[SocketAddr], neighbour: bool) -> Vec<SocketAddr> {
         let mut allowed = Vec::with_capacity(announced.len());
         for addr in announced {
             if self.may_dial(*addr, neighbour) && !allowed.contains(addr) {
@@ -103,7 +120,7 @@ mod tests {
 
     fn place(tracker: &str) -> Place {
         let observed = "198.51.100.4:50000".parse().unwrap();
-        Place { tracker: tracker.parse().unwrap(), observed }
+        Place { tracker: tracker.parse().unwrap(), observed, also: None }
     }
 
     #[test]

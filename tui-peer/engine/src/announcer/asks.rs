@@ -252,6 +252,7 @@ mod tests {
         Place {
             tracker: "203.0.113.9:7420".parse().unwrap(),
             observed: "198.51.100.4:1".parse().unwrap(),
+            also: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Keeps a connection to the tracker up: connect, talk, and when it ends say so, wait, start again.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use common::wire::tracker::{Reply, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Why};
 use super::connect::{Ended, Link, connect};
 use super::mirror::Mirror;
 use super::patience::Patience;
@@ -37,7 +38,7 @@ pub(super) struct Client {
     pub(super) shared: Arc<Shared>,
     stop: watch::Receiver<Phase>,
     events: mpsc::Sender<TrackerEvent>,
-    rng: fastrand::Rng,
+    pub(super) rng: fastrand::Rng,
     pub(super) patience: Patience,
     pub(super) backoff: Backoff,
     pub(super) mirror: Mirror,
@@ -49,6 +50,8 @@ pub(super) struct Client {
     /// The last hello was not answered by a welcome. The next goes alone: who closes a connection without having
     /// read all of it may lose its own last words, and they say why we are not let in.
     alone: bool,
+    /// When the tracker could not be shown where we are in the other family.
+    pub(super) not_shown: Option<Instant>,
     /// The open connection; kept here so that it survives when talking is interrupted.
     pub(super) link: Option<Link>,
 }
@@ -74,6 +77,7 @@ impl Client {
             epoch: None,
             lost: None,
             alone: false,
+            not_shown: None,
             link: None,
         }
     }
@@ -98,13 +102,28 @@ impl Client {
             let (ended, lived) = self.once().await;
             self.shared.desired().asks.lost();
             self.link = None;
+            if matches!(ended, Ended::Moved) {
+                self.tell(TrackerEvent::State(NetState::Connecting)).await;
+                continue;
+            }
+            let known = self.config.local.now();
+            let broken = ended.why() == Why::Broken;
             let pause = self.backoff.wait(ended.why(), lived, &mut self.rng);
             let state = self.state_after(&ended, pause);
             self.tell(TrackerEvent::State(state)).await;
             tokio::select! {
                 () = tokio::time::sleep((self.patience.pause)(pause)) => {}
                 () = self.shared.hurry.notified() => self.backoff.reset(),
+                // On another network it may be within reach.
+                () = self.moved(&known), if broken => self.backoff.reset(),
             }
+        }
+    }
+
+    /// Returns when our own addresses are others than those.
+    async fn moved(&self, known: &[SocketAddr]) {
+        while self.config.local.news(known).is_none() {
+            tokio::time::sleep(self.patience.look).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! From a join string to a welcome, or to a reason why not.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use common::channel::{
@@ -10,10 +10,10 @@ use common::channel::{
 use common::id::Hash;
 use common::join::JoinString;
 use common::limits::{
-    MAX_ADDRS, MAX_AGENT, MAX_FRAME_BEFORE_HELLO, MAX_MEMBERSHIP, MAX_NICK, PROTOCOL_MIN,
-    PROTOCOL_VERSION,
+    MAX_AGENT, MAX_FRAME_BEFORE_HELLO, MAX_MEMBERSHIP, MAX_NICK, PROTOCOL_MIN, PROTOCOL_VERSION,
 };
 use common::names::{cut, show};
+use common::net::in_turn;
 use common::wire::tracker::{Hello, Reply, Request, Welcome};
 use common::wire::{Code, WireError};
 use futures_util::future::join_all;
@@ -59,6 +59,8 @@ pub(super) enum Ended {
     Version(u8),
     #[error("the tracker is going away")]
     Goaway(u32),
+    #[error("this machine has other addresses now")]
+    Moved,
 }
 
 /// An open connection.
@@ -66,6 +68,13 @@ pub(super) struct Link {
     pub(super) reader: SecureReader<TcpStream>,
     pub(super) writer: SecureWriter<TcpStream>,
     pub(super) place: Place,
+    /// Our own addresses as the tracker was told of them.
+    pub(super) local: Vec<SocketAddr>,
+    /// The address of ours that it comes from.
+    pub(super) own: IpAddr,
+    /// Where the tracker may be reached in the other of IPv4 and IPv6; none if it does not understand ALSO, or we do not
+    /// listen there.
+    pub(super) other_family: Vec<SocketAddr>,
     pub(super) welcome: Welcome,
     /// When `welcome` came.
     pub(super) came: Instant,
@@ -127,16 +136,19 @@ pub(super) async fn connect(
 ) -> Result<Link, Ended> {
     let join = &config.join;
     let address = join.address();
-    let (secure, tracker) = reach(&Channel::new(&config.identity)?, join).await?;
+    let addrs = in_order(resolve(join).await?, config.listen);
+    let channel = Channel::new(&config.identity)?;
+    let (secure, tracker, own) = reach(&channel, join, &addrs).await?;
     let proof =
         join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
     let (digest, early) = opening();
+    let local = config.local.now();
     let hello = Request::Hello(Hello {
         versions: (PROTOCOL_MIN, PROTOCOL_VERSION),
         agent: cut(&config.agent, MAX_AGENT).to_owned(),
         nick: cut(&config.nick, MAX_NICK).to_owned(),
-        port: config.port,
-        local: config.local.iter().take(MAX_ADDRS).copied().collect(),
+        port: config.listen.port(),
+        local: local.clone(),
         proof,
         digest,
     });
@@ -155,9 +167,12 @@ pub(super) async fn connect(
     match answer {
         Some(Reply::Welcome(welcome)) => {
             check(&welcome)?;
-            let place = Place { tracker, observed: welcome.observed };
+            let place = Place { tracker, observed: welcome.observed, also: None };
+            let told = welcome.other_family.as_deref();
+            let other_family = other_family(&place, config.listen, &addrs, told);
             let came = Instant::now();
-            Ok(Link { reader, writer, place, welcome, came, took: came.duration_since(asked) })
+            let took = came.duration_since(asked);
+            Ok(Link { reader, writer, place, local, own, other_family, welcome, came, took })
         }
         Some(Reply::Error { code, text, retry_ms, .. }) => {
             Err(Ended::Refused { code, text, retry_ms })
@@ -172,9 +187,10 @@ pub(super) async fn connect(
 async fn reach(
     channel: &Channel,
     join: &JoinString,
-) -> Result<(Secure<TcpStream>, SocketAddr), Ended> {
+    addrs: &[SocketAddr],
+) -> Result<(Secure<TcpStream>, SocketAddr, IpAddr), Ended> {
     let (address, key) = (join.address(), join.tracker());
-    let mut left = resolve(join).await?;
+    let mut left = addrs.to_vec();
     let mut failed = None;
     while !left.is_empty() {
         let (stream, tracker) = match conn::connect(&left).await {
@@ -187,9 +203,10 @@ async fn reach(
         };
         // Small requests should not wait for more.
         let _ = stream.set_nodelay(true);
+        let own = stream.local_addr().map_or(tracker.ip(), |own| own.ip());
         let secure = channel.connect(stream, &key, Purpose::Tracker);
         match timeout(TLS_TIMEOUT, secure).await {
-            Ok(Ok(secure)) => return Ok((secure, tracker)),
+            Ok(Ok(secure)) => return Ok((secure, tracker, own)),
             // What was wrong there tells more than that others are silent.
             Ok(Err(error)) => failed = Some(error.into()),
             Err(_) => failed = failed.or(Some(Ended::Silent(address.clone()))),
@@ -197,6 +214,39 @@ async fn reach(
         left.retain(|addr| *addr != tracker);
     }
     Err(failed.unwrap_or(Ended::Silent(address)))
+}
+
+/// Addresses of a tracker that it names itself and that are tried: it is only its word that they are its own.
+const TOLD: usize = 2;
+
+/// Where to show the tracker that we are in the other family too: where the join string names it, and where it says that
+/// it is, but not beyond what a tracker may send us to.
+fn other_family(
+    place: &Place,
+    listen: SocketAddr,
+    named: &[SocketAddr],
+    told: Option<&[SocketAddr]>,
+) -> Vec<SocketAddr> {
+    let Some(told) = told else { return Vec::new() };
+    let is_v4 = |addr: &SocketAddr| addr.ip().to_canonical().is_ipv4();
+    let other = |addr: &&SocketAddr| is_v4(addr) != is_v4(&place.tracker) && serves(listen, addr);
+    let told = place.filter_tracker(told).into_iter().take(TOLD);
+    let mut all: Vec<SocketAddr> = named.iter().filter(other).copied().collect();
+    all.extend(told.filter(|addr| other(&addr)));
+    all
+}
+
+/// Whether who listens there can be reached over the family of `addr`.
+fn serves(listen: SocketAddr, addr: &SocketAddr) -> bool {
+    let both = listen.is_ipv6() && listen.ip().is_unspecified();
+    both || listen.ip().to_canonical().is_ipv4() == addr.ip().to_canonical().is_ipv4()
+}
+
+/// A tracker's addresses as they are tried: where peers could reach us first, and IPv4 before IPv6, so that private
+/// addresses mean what they did when there was nothing else; the tracker is shown the other family afterwards.
+fn in_order(mut addrs: Vec<SocketAddr>, listen: SocketAddr) -> Vec<SocketAddr> {
+    addrs.sort_by_key(|addr| (!serves(listen, addr), addr.is_ipv6()));
+    addrs
 }
 
 /// All addresses of the tracker, in the order they are to be tried.
@@ -207,7 +257,7 @@ async fn resolve(join: &JoinString) -> Result<Vec<SocketAddr>, Ended> {
         match found.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
             Ok(found) => {
                 let found: Vec<SocketAddr> = found.collect();
-                all.extend(alternating(&found));
+                all.extend(in_turn(&found));
             }
             Err(error) => failed = failed.or(Some(error)),
         }
@@ -231,34 +281,36 @@ pub(super) fn check(welcome: &Welcome) -> Result<(), Ended> {
     Ok(())
 }
 
-/// IPv6 and IPv4 in turn, beginning with the family the system puts first (RFC 8305).
-fn alternating(found: &[SocketAddr]) -> Vec<SocketAddr> {
-    let first_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (a, b): (Vec<_>, Vec<_>) =
-        found.iter().copied().partition(|addr| addr.is_ipv6() == first_v6);
-    let (mut a, mut b) = (a.into_iter(), b.into_iter());
-    let mut turns = Vec::with_capacity(found.len());
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return turns,
-            (one, other) => turns.extend(one.into_iter().chain(other)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn addrs(list: &[&str]) -> Vec<SocketAddr> {
+        list.iter().map(|addr| addr.parse().unwrap()).collect()
+    }
+
     #[test]
-    fn families_take_turns() {
-        let addrs = |list: &[&str]| -> Vec<SocketAddr> {
-            list.iter().map(|addr| addr.parse().unwrap()).collect()
-        };
-        let found = addrs(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "1.1.1.2:1"]);
-        let turns = addrs(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "[::3]:1"]);
-        assert_eq!(alternating(&found), turns);
-        assert!(alternating(&[]).is_empty());
+    fn a_tracker_is_reached_where_peers_reach_us_and_shown_the_other_family() {
+        let dual: SocketAddr = "[::]:7421".parse().unwrap();
+        let v4: SocketAddr = "0.0.0.0:7421".parse().unwrap();
+        // A name in a LAN: a global address of IPv6, a private one of IPv4.
+        let named = addrs(&["[2001:db8::1]:7420", "192.168.1.1:7420"]);
+        let tried = in_order(named.clone(), dual);
+        assert_eq!(tried, addrs(&["192.168.1.1:7420", "[2001:db8::1]:7420"]));
+        let v6: SocketAddr = "[2001:db8::7]:7421".parse().unwrap();
+        assert_eq!(in_order(named.clone(), v6), named);
+        let place =
+            Place { tracker: tried[0], observed: "192.168.1.7:1".parse().unwrap(), also: None };
+        let told = addrs(&["[2001:db8::2]:7420", "[2001:db8::3]:7420", "[2001:db8::4]:7420"]);
+        let shown = addrs(&["[2001:db8::1]:7420", "[2001:db8::2]:7420", "[2001:db8::3]:7420"]);
+        assert_eq!(other_family(&place, dual, &tried, Some(&told)), shown);
+        assert!(other_family(&place, dual, &tried, None).is_empty(), "an older tracker");
+        assert!(other_family(&place, v4, &tried, Some(&told)).is_empty(), "nobody listens there");
+        // Reached over IPv6, named at a private address too: that is no word of the tracker's.
+        let place = Place { tracker: named[0], observed: v6, also: None };
+        assert_eq!(other_family(&place, dual, &named, Some(&[])), addrs(&["192.168.1.1:7420"]));
+        let loopback = addrs(&["127.0.0.1:22", "169.254.169.254:80"]);
+        assert!(other_family(&place, dual, &[], Some(&loopback)).is_empty());
     }
 
     #[test]

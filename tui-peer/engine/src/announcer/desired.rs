@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
-use common::id::{ContentId, Hash};
+use common::id::{ContentId, Hash, PeerId};
 use common::limits::{
     DEFAULT_LOCATIONS, MAX_FILES_PER_PEER, MAX_LIST_ROWS, MAX_REGISTER, MAX_WATCHES,
 };
@@ -25,6 +25,8 @@ const ROOM_PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 const MAX_SPLITS: u32 = 256;
 /// Contents to be located that may wait; as many as one peer may have.
 const MAX_LOCATES: usize = MAX_FILES_PER_PEER;
+/// Sources that are asked to dial us at a time: more than are dialled at a time.
+const MAX_DIAL_ME: usize = 64;
 /// Contents located together with the hello: with the other early questions fewer than may be in flight.
 const EARLY_LOCATES: usize = 4;
 /// Contents watched together with the hello at most, two kilobytes: a tracker that does not let us in should not
@@ -61,6 +63,11 @@ pub(super) struct Desired {
     greeted: bool,
     pub(super) requests: Requests,
     pub(super) asks: Asks,
+    /// Sources that are to dial us, and those that are to be met at the tracker.
+    dial_me: BTreeSet<(PeerId, ContentId)>,
+    relay: BTreeSet<(PeerId, ContentId)>,
+    /// The tracker passes the first on, and does the second.
+    pub(super) reach: (bool, bool),
 }
 
 /// Whether the tracker needs the full list of our shares.
@@ -127,6 +134,21 @@ impl Desired {
             } else {
                 self.unregister.insert(id);
             }
+        }
+    }
+
+    /// A source of a content cannot be reached: it is to dial us. Said once or not at all: who still cannot reach it
+    /// comes again.
+    pub(super) fn ask_to_dial(&mut self, id: ContentId, peer: PeerId) {
+        if self.reach.0 && self.dial_me.len() < MAX_DIAL_ME {
+            self.dial_me.insert((peer, id));
+        }
+    }
+
+    /// Both are to meet at the tracker.
+    pub(super) fn ask_to_relay(&mut self, id: ContentId, peer: PeerId) {
+        if self.reach.1 && self.relay.len() < MAX_DIAL_ME {
+            self.relay.insert((peer, id));
         }
     }
 
@@ -206,7 +228,9 @@ impl Desired {
             }
         }
         self.asks.unanswered();
-        self.paused_until = None;
+        (self.reach, self.paused_until) = ((false, false), None);
+        self.dial_me.clear();
+        self.relay.clear();
         self.unwatch.clear();
         self.watch = self.watched.iter().copied().collect();
         self.watch_catalogue = true;
@@ -365,6 +389,12 @@ impl Desired {
         if !self.unwatch.is_empty() {
             let ids = take(&mut self.unwatch, MAX_WATCHES);
             return Some(Request::Unwatch { catalogue: false, ids });
+        }
+        if let Some((peer, id)) = self.dial_me.pop_first() {
+            return Some(Request::DialMe { id, peer });
+        }
+        if let Some((peer, id)) = self.relay.pop_first() {
+            return Some(Request::Relay { id, peer });
         }
         // Before the first page, so that no change is missed in between.
         if let Some(watch) = self.next_catalogue(now) {

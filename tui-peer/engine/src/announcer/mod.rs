@@ -6,7 +6,8 @@
 //!   [`asks`] what somebody wants to know who looks.
 //! - [`mirror`]: PURE. The catalogue as the tracker tells it.
 //! - [`sources`], [`addrs`]: PURE. Who has what, and which announced addresses may be dialled.
-//! - [`backoff`]: PURE. When to try again.
+//! - [`backoff`]: PURE. When to try again. [`own`]: our addresses, and when they are others.
+//! - [`also`]: shows the tracker where else we are; [`reach`]: when, and whom to reach how.
 //! - [`connect`]: from a join string to a welcome; [`client`]: keeps a connection up; [`talk`]: one
 //!   open connection.
 //!
@@ -14,14 +15,17 @@
 //! and the task is woken to make it true.
 
 mod addrs;
+mod also;
 mod asks;
 mod backoff;
 mod client;
 mod connect;
 mod desired;
 mod mirror;
+mod own;
 mod patience;
 mod progress;
+mod reach;
 mod requests;
 mod sources;
 mod talk;
@@ -44,10 +48,12 @@ use tokio::task::JoinHandle;
 
 use super::tracker_clock::Reading;
 use crate::api::snapshot::{Catalogue, NetState};
+use crate::conn::Meeting;
 use asks::Answering;
 pub(crate) use asks::Ask;
 use client::Phase;
 use desired::Desired;
+pub(crate) use own::OwnAddresses;
 use patience::Patience;
 
 /// Events waiting for the session. While they wait nothing more is read from the tracker.
@@ -62,10 +68,10 @@ pub(crate) struct AnnouncerConfig {
     pub(crate) join: JoinString,
     /// Our name for others; cut if it is too long for the wire.
     pub(crate) nick: String,
-    /// The port we listen on.
-    pub(crate) port: u16,
-    /// Addresses for peers behind the same router; the first eight are used.
-    pub(crate) local: Vec<SocketAddr>,
+    /// Where we listen.
+    pub(crate) listen: SocketAddr,
+    /// Addresses for peers behind the same router.
+    pub(crate) local: OwnAddresses,
     /// Program and version.
     pub(crate) agent: String,
 }
@@ -131,6 +137,19 @@ pub(crate) enum TrackerEvent {
     },
     /// These peers are no longer sources.
     SourcesLeft { id: ContentId, peers: Vec<PeerId> },
+    /// Whether others can reach us where the tracker sees us.
+    Reach(bool),
+    /// A peer wants a content of ours and cannot reach us.
+    DialAsked { id: ContentId, who: SourceInfo },
+    /// Meet a peer at the tracker, for a content.
+    Meet {
+        /// Which content.
+        id: ContentId,
+        /// Its name for itself, safe to show.
+        nick: String,
+        /// How.
+        meeting: Meeting,
+    },
     /// Round trip to the tracker in milliseconds.
     Latency(u32),
 }
@@ -204,6 +223,16 @@ impl Announcer {
     /// Who has this? The answer comes as an event.
     pub(crate) fn locate(&self, id: ContentId) {
         self.with(|desired| desired.locate(id));
+    }
+
+    /// A source of this cannot be reached: it is to dial us, if the tracker can be asked now.
+    pub(crate) fn ask_to_dial(&self, id: ContentId, peer: PeerId) {
+        self.with(|desired| desired.ask_to_dial(id, peer));
+    }
+
+    /// Nor does that source reach us: both are to meet at the tracker, if it does that and can be asked now.
+    pub(crate) fn ask_to_relay(&self, id: ContentId, peer: PeerId) {
+        self.with(|desired| desired.ask_to_relay(id, peer));
     }
 
     /// Asks the tracker for somebody who waits for the answer, and gets one whatever happens.

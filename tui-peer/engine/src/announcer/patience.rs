@@ -9,12 +9,20 @@ pub(super) struct Patience {
     pub(super) pong: Duration,
     /// Time for the tracker to take what we write.
     pub(super) write: Duration,
+    /// How often we look whether our own addresses are others: with the time to tell it, a new one is known to the network
+    /// within ten seconds.
+    pub(super) look: Duration,
     /// How long a pause between two connections really takes: tests let time fly.
     pub(super) pause: fn(Duration) -> Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { pong: Duration::from_secs(10), write: Duration::from_secs(20), pause: |pause| pause }
+        Self {
+            pong: Duration::from_secs(10),
+            write: Duration::from_secs(20),
+            look: Duration::from_secs(5),
+            pause: |pause| pause,
+        }
     }
 }

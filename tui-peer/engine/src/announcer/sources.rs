@@ -83,6 +83,7 @@ mod tests {
         let place = Place {
             tracker: "203.0.113.9:7420".parse().unwrap(),
             observed: "198.51.100.4:1".parse().unwrap(),
+            also: None,
         };
         let mut set = ChunkSet::empty(1000);
         set.insert(3);

@@ -10,10 +10,12 @@ use common::wire::Code;
 use common::wire::tracker::{Reply, Request, Welcome};
 use tokio::time::timeout;
 
+use super::also::{Showing, shown};
 use super::client::Client;
 use super::connect::{Ended, Link, check};
 use super::desired::Failed;
 use super::mirror::Changed;
+use super::patience::Patience;
 use super::requests::Pending;
 use super::{Shared, SourceInfo, TrackerEvent};
 use crate::api::snapshot::NetState;
@@ -30,7 +32,7 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 const PROGRESS_MESSAGES: usize = 8;
 
 /// What one connection remembers.
-struct Talk {
+pub(super) struct Talk {
     heartbeat: Duration,
     progress_every: Duration,
     progress_at: Instant,
@@ -48,10 +50,14 @@ struct Talk {
     pong: Duration,
     /// How long a question and its answer take, as measured last.
     round_trip: Duration,
+    /// When our own addresses are looked at next.
+    pub(super) look_at: Instant,
+    /// While the tracker is shown where we are in the other family.
+    pub(super) showing: Option<Showing>,
 }
 
 impl Talk {
-    fn new(link: &Link, now: Instant, pong: Duration) -> Self {
+    fn new(link: &Link, now: Instant, patience: Patience) -> Self {
         let welcome = &link.welcome;
         Self {
             heartbeat: heartbeat(welcome),
@@ -63,8 +69,10 @@ impl Talk {
             pinged: None,
             heard: now,
             told_failing: false,
-            pong,
+            pong: patience.pong,
             round_trip: link.took,
+            look_at: now + patience.look,
+            showing: None,
         }
     }
 
@@ -77,11 +85,12 @@ impl Talk {
 impl Client {
     /// Talks over the open connection until it ends.
     pub(super) async fn talk(&mut self) -> Result<Infallible, Ended> {
-        let pong = self.patience.pong;
+        let patience = self.patience;
         let link = self.link()?;
         let (welcome, came) = (link.welcome.clone(), link.came);
-        let mut talk = Talk::new(link, Instant::now(), pong);
+        let mut talk = Talk::new(link, Instant::now(), patience);
         self.welcomed(&mut talk, welcome, came, true).await;
+        self.show_also(&mut talk);
         let shared = self.shared.clone();
         loop {
             self.send_all(&mut talk).await?;
@@ -100,6 +109,7 @@ impl Client {
         let tracker = link.place.tracker;
         talk.heartbeat = heartbeat(&welcome);
         talk.progress_every = interval(welcome.have_interval_ms);
+        let reach = (welcome.other_family.is_some(), welcome.relays);
         let Welcome { membership, observed, now_ms, share_ok, spread_ms, lists_members, .. } =
             welcome;
         self.shared.desired().asks.welcomed(lists_members);
@@ -116,7 +126,12 @@ impl Client {
             self.mirror.connected();
         }
         if first || new_epoch {
-            let known = self.shared.desired().connected(share_ok && first);
+            let known = {
+                let mut desired = self.shared.desired();
+                let known = desired.connected(share_ok && first);
+                desired.reach = reach;
+                known
+            };
             if !known.is_empty() {
                 self.tell(TrackerEvent::Registered { ids: known }).await;
             }
@@ -126,6 +141,9 @@ impl Client {
     /// Everything that is to be sent, or told to the session, by now.
     async fn send_all(&mut self, talk: &mut Talk) -> Result<(), Ended> {
         let now = Instant::now();
+        if now >= talk.look_at {
+            self.look_around(talk, now).await?;
+        }
         if self.shared.desired().is_overdue(now) {
             return Err(Ended::Timeout);
         }
@@ -171,7 +189,7 @@ impl Client {
 
     /// Until something comes, or there is something to do; nothing wakes us at rest but the heartbeat.
     async fn wait(&mut self, talk: &mut Talk, shared: &Shared) -> Result<Option<Reply>, Ended> {
-        let mut due = talk.silent_at().unwrap_or(talk.ping_at);
+        let mut due = talk.silent_at().unwrap_or(talk.ping_at).min(talk.look_at);
         {
             let desired = shared.desired();
             if desired.has_progress() {
@@ -182,13 +200,21 @@ impl Client {
         if self.mirror.is_dirty() {
             due = due.min(talk.catalogue_at);
         }
-        let link = self.link()?;
+        let not_shown = &mut self.not_shown;
+        let Some(link) = &mut self.link else { return Err(Ended::Timeout) };
         tokio::select! {
             // What has come counts, even if it is only read now because the session was busy.
             biased;
             frame = link.reader.read(MAX_TRACKER_FRAME) => {
                 let frame = frame?;
                 Ok(Reply::decode(frame.kind, &frame.body)?)
+            }
+            seen = shown(&mut talk.showing) => {
+                match seen {
+                    Some(observed) => link.place.also = Some(observed.ip()),
+                    None => *not_shown = Some(Instant::now()),
+                }
+                Ok(None)
             }
             () = shared.changed.notified() => Ok(None),
             () = shared.hurry.notified() => {
@@ -208,18 +234,7 @@ impl Client {
     async fn take(&mut self, talk: &mut Talk, reply: Reply) -> Result<(), Ended> {
         match reply {
             Reply::Done { q } => self.done(q).await,
-            Reply::Pong { q } => {
-                let pong = self.shared.desired().requests.answered(q, |p| *p == Pending::Ping);
-                if pong.is_some()
-                    && let Some((_, at)) = talk.pinged.take()
-                {
-                    let took = at.elapsed();
-                    // Longer is not the way, but a session of ours that was busy.
-                    talk.round_trip = took.min(talk.pong);
-                    let ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
-                    self.tell(TrackerEvent::Latency(ms)).await;
-                }
-            }
+            Reply::Pong { q } => self.ponged(talk, q).await,
             Reply::Files { q, rows, total, cursor } => {
                 let is_files = |p: &Pending| matches!(p, Pending::List | Pending::MemberFiles);
                 let mut desired = self.shared.desired();
@@ -269,6 +284,11 @@ impl Client {
                     self.sources_changed(id, sources, leaves).await;
                 }
             }
+            reply @ (Reply::Reach { .. } | Reply::Dial { .. } | Reply::Relay { .. }) => {
+                self.take_reach(reply).await?;
+            }
+            // Of another connection.
+            Reply::Seen { .. } => {}
             Reply::Pace { have_interval_ms } => talk.progress_every = interval(have_interval_ms),
             Reply::Resend { ids } => self.shared.desired().resend(&ids),
             Reply::Welcome(welcome) => {
@@ -284,6 +304,19 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    async fn ponged(&mut self, talk: &mut Talk, q: u32) {
+        let pong = self.shared.desired().requests.answered(q, |p| *p == Pending::Ping);
+        if pong.is_some()
+            && let Some((_, at)) = talk.pinged.take()
+        {
+            let took = at.elapsed();
+            // Longer is not the way, but a session of ours that was busy.
+            talk.round_trip = took.min(talk.pong);
+            let ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+            self.tell(TrackerEvent::Latency(ms)).await;
+        }
     }
 
     async fn done(&mut self, q: u32) {
@@ -353,13 +386,13 @@ impl Client {
         self.tell(event).await;
     }
 
-    async fn write(&mut self, request: &Request) -> Result<(), Ended> {
+    pub(super) async fn write(&mut self, request: &Request) -> Result<(), Ended> {
         let (body, patience) = (request.body(), self.patience.write);
         let write = self.link()?.writer.write(request.kind(), &body);
         Ok(timeout(patience, write).await.map_err(|_| Ended::Timeout)??)
     }
 
-    fn link(&mut self) -> Result<&mut Link, Ended> {
+    pub(super) fn link(&mut self) -> Result<&mut Link, Ended> {
         self.link.as_mut().ok_or(Ended::Timeout)
     }
 }

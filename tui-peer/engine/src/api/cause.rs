@@ -1,6 +1,7 @@
 //! Why a download, or one of its sources, is slow or stuck. Pure: what the engine counted goes in, causes
 //! come out, the most important first; the same cause in a few letters stands in the row.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -245,6 +246,19 @@ pub fn clocks(ahead_secs: i64) -> String {
     };
     let way = if ahead_secs < 0 { "behind" } else { "ahead of" };
     format!("the tracker's clock is {by} {way} ours")
+}
+
+/// In words whether others can reach this machine, and what to do.
+pub fn reach(reachable: bool, at: SocketAddr) -> String {
+    match reachable {
+        true => format!("others can reach this machine at {at}"),
+        false => format!(
+            "the tracker cannot reach this machine at {at}, so others may not either: mostly a router or a firewall is \
+             in between. Whoever can be reached is dialled from here; to be reached by all, let TCP port {} through \
+             to this machine",
+            at.port()
+        ),
+    }
 }
 
 /// What the engine counted of one source.

@@ -1,12 +1,15 @@
 //! Reaches a peer over the addresses the tracker gave, and makes sure it is the one.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::channel::{Purpose, Secure};
 use common::id::PeerId;
+use common::limits::MAX_ADDRS;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use swarm::event::Route;
 use tokio::net::TcpStream;
 
 use super::handshake::{HandshakeError, TLS_TIMEOUT};
@@ -17,15 +20,41 @@ use super::{ConnEvent, Ours};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Head start of each address over the next (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
-/// Addresses tried in one dial.
-pub(crate) const MAX_TRIES: usize = 4;
+/// Addresses tried in one dial: all that a peer may have.
+pub(crate) const MAX_TRIES: usize = MAX_ADDRS;
 
-/// One attempt over `addrs`; reports `Reached` or `DialFailed`.
+/// After this a peer that has not answered is asked to dial us: the head start of an address over another way.
+const SLOW: Duration = STAGGER;
+
+/// After this without any connection both meet at the tracker: until then the other side may have come by itself.
+const STUCK: Duration = Duration::from_secs(3);
+
+/// One attempt over `addrs`; reports `Reached` or `DialFailed`, and before that `DialSlow` if it takes long, or is in
+/// vain before it could.
 pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
-    let failed = match attempt(peer, &addrs, &ours).await {
+    let answered = AtomicBool::new(false);
+    let mut attempt = std::pin::pin!(attempt(peer, &addrs, &ours, &answered));
+    let at_once = tokio::time::timeout(SLOW, &mut attempt).await;
+    // Who has answered is only far away.
+    let silent = at_once.is_err() && !answered.load(Ordering::Relaxed);
+    if silent || matches!(at_once, Ok(Err(_))) {
+        let _ = ours.events.send(ConnEvent::DialSlow { peer }).await;
+        let events = ours.events.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(STUCK.saturating_sub(SLOW)).await;
+            let _ = events.send(ConnEvent::DialStuck { peer }).await;
+        });
+    }
+    let attempted = match at_once {
+        Ok(attempted) => attempted,
+        Err(_) => attempt.await,
+    };
+    let failed = match attempted {
         Err(error) => Some((error, false)),
         // The key was the right one, whatever comes of it.
-        Ok((secure, addr)) => ours.reached(secure, addr).await.err().map(|error| (error, true)),
+        Ok((secure, addr)) => {
+            ours.reached(secure, (addr, Route::Direct)).await.err().map(|error| (error, true))
+        }
     };
     if let Some((error, proven)) = failed {
         let permanent = error.is_permanent();
@@ -38,6 +67,7 @@ async fn attempt(
     peer: PeerId,
     addrs: &[SocketAddr],
     ours: &Ours,
+    answered: &AtomicBool,
 ) -> Result<(Secure<Stream>, SocketAddr), HandshakeError> {
     if ours.gate.get().is_none() {
         return Err(HandshakeError::NoNetwork);
@@ -48,6 +78,7 @@ async fn attempt(
     // nothing about the next address.
     while !left.is_empty() {
         let (stream, addr) = connect(&left).await.map_err(HandshakeError::Connect)?;
+        answered.store(true, Ordering::Relaxed);
         let stream = Stream::new(stream, ours.traffic.clone());
         let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
         match tokio::time::timeout(TLS_TIMEOUT, connect).await {
@@ -57,8 +88,7 @@ async fn attempt(
         }
         left.retain(|other| *other != addr);
     }
-    Err(failed
-        .unwrap_or_else(|| HandshakeError::Connect(std::io::Error::other("no address known"))))
+    Err(failed.unwrap_or(HandshakeError::NoAddress))
 }
 
 /// The first address that answers. Each is tried a little after the one before, or as soon as that has failed

@@ -20,7 +20,7 @@ use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Traffic, reader, 
 use crate::admission::{Admission, Gate};
 use crate::disk::{BufPool, Disk, Part};
 use crate::limiter::Limiter;
-use swarm::event::ConnId;
+use swarm::event::{ConnId, Route};
 
 /// Time for the TLS handshake of a connection that we dialled: the other side may be busy.
 pub(super) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,6 +89,10 @@ pub(super) enum HandshakeError {
     Refused(Code, String),
     #[error("it is ourselves")]
     Ourselves,
+    #[error("no address of it can be reached from here")]
+    NoAddress,
+    #[error("somebody else came")]
+    Stranger,
     #[error("first message was not HELLO")]
     NotHello,
 }
@@ -134,7 +138,7 @@ impl Ours {
     pub(super) async fn accepted(
         &self,
         secure: Secure<Stream>,
-        addr: SocketAddr,
+        place: (SocketAddr, Route),
     ) -> Result<(), HandshakeError> {
         let peer = secure.peer;
         let admission = self.admission_for(&peer)?;
@@ -156,7 +160,7 @@ impl Ours {
         };
         let (conn, handle, parts) = self.new_conn();
         let max_queued = hello.max_queued;
-        let up = ConnEvent::Up { conn, peer, addr, max_queued, handle };
+        let up = ConnEvent::Up { conn, peer, place, max_queued, handle };
         if self.events.send(up).await.is_ok() {
             tokio::spawn(self.clone().run(conn, (reader, writer), parts, None));
         }
@@ -168,7 +172,7 @@ impl Ours {
     pub(super) async fn reached(
         &self,
         secure: Secure<Stream>,
-        addr: SocketAddr,
+        place: (SocketAddr, Route),
     ) -> Result<(), HandshakeError> {
         let peer = secure.peer;
         let admission = self.admission_for(&peer)?;
@@ -176,7 +180,7 @@ impl Ours {
         let said = self.say_hello(&mut writer, &admission);
         tokio::time::timeout(HELLO_TIMEOUT, said).await.map_err(|_| HandshakeError::Timeout)??;
         let (conn, handle, parts) = self.new_conn();
-        let reached = ConnEvent::Reached { conn, peer, addr, handle };
+        let reached = ConnEvent::Reached { conn, peer, place, handle };
         if self.events.send(reached).await.is_ok() {
             let expected = Some((peer, admission));
             tokio::spawn(self.clone().run(conn, (reader, writer), parts, expected));

@@ -9,17 +9,18 @@ use common::channel::Purpose;
 use common::descriptors;
 use common::net::{
     ACCEPT_TIMEOUT, HalfOpen, HalfOpenPlace, MOST_HALF_OPEN_AT_PEER, half_open_for,
-    out_of_descriptors,
+    out_of_descriptors, plain,
 };
+use swarm::event::Route;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Ours;
 use super::handshake::HandshakeError;
 use super::stream::Stream;
 
-/// Descriptors that are kept for other things: 200 connections, four tries of each of 32 dials, open
+/// Descriptors that are kept for other things: 200 connections, eight tries of each of 32 dials, open
 /// files of shares and downloads, the library, the log, and a tracker's own.
-const RESERVED_DESCRIPTORS: u64 = 768;
+const RESERVED_DESCRIPTORS: u64 = 896;
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The same when a half-open connection was ended for its descriptor: it is free in a moment.
@@ -35,7 +36,7 @@ async fn listen_with(listener: TcpListener, ours: Ours, half_open: HalfOpen) {
     let ours = Arc::new(ours);
     loop {
         let (stream, addr) = match listener.accept().await {
-            Ok(accepted) => accepted,
+            Ok((stream, addr)) => (stream, plain(addr)),
             Err(error) => {
                 tracing::debug!(%error, "accept failed");
                 let shed = out_of_descriptors(&error) && half_open.shed(fastrand::u64(..));
@@ -71,5 +72,5 @@ async fn shake_hands(
     let secure = tokio::time::timeout(ACCEPT_TIMEOUT, accept)
         .await
         .map_err(|_| HandshakeError::Timeout)??;
-    Box::pin(ours.accepted(secure, addr)).await
+    Box::pin(ours.accepted(secure, (addr, Route::Direct))).await
 }

@@ -9,6 +9,7 @@ mod flow;
 mod handshake;
 mod listener;
 mod reader;
+mod relay;
 mod stream;
 mod traffic;
 mod window;
@@ -27,12 +28,13 @@ pub(crate) use dial::{MAX_TRIES, connect, dial};
 pub(crate) use flow::Charge;
 pub(crate) use handshake::Ours;
 pub(crate) use listener::listen;
+pub(crate) use relay::{Meeting, meet};
 pub(crate) use traffic::Traffic;
 
 use self::flow::Flow;
 use super::disk::{Buf, ChunkSource};
 use super::limiter::Limiter;
-use swarm::event::ConnId;
+use swarm::event::{ConnId, Route};
 
 /// Commands waiting at a writer. A peer that lets this many pile up is not reading.
 const COMMAND_QUEUE: usize = 4096;
@@ -46,8 +48,8 @@ pub(crate) enum ConnEvent {
         conn: ConnId,
         /// Who it is.
         peer: PeerId,
-        /// The other end.
-        addr: SocketAddr,
+        /// Over what, and where that leads: the other end, or the tracker in between.
+        place: (SocketAddr, Route),
         /// Most bytes it lets us have queued.
         max_queued: u32,
         /// Its writer.
@@ -59,8 +61,8 @@ pub(crate) enum ConnEvent {
         conn: ConnId,
         /// Who it is.
         peer: PeerId,
-        /// The other end.
-        addr: SocketAddr,
+        /// Over what, and where that leads: the other end, or the tracker in between.
+        place: (SocketAddr, Route),
         /// Its writer.
         handle: ConnHandle,
     },
@@ -79,6 +81,23 @@ pub(crate) enum ConnEvent {
         permanent: bool,
         /// What the peer is to be told, if anything.
         code: Option<Code>,
+        /// Why, in words.
+        why: String,
+    },
+    /// A dial goes on without an answer so far, or is about to fail.
+    DialSlow {
+        /// Whom we try to reach.
+        peer: PeerId,
+    },
+    /// Nor has it been reached in another way since.
+    DialStuck {
+        /// Whom we try to reach.
+        peer: PeerId,
+    },
+    /// A peer was not met at the tracker.
+    NotMet {
+        /// Whom.
+        peer: PeerId,
         /// Why, in words.
         why: String,
     },

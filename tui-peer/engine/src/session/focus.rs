@@ -9,9 +9,10 @@ use super::chunk_map::{ChunkMap, Doing, Known, Link};
 use super::content::{Content, Role, ShareState};
 use super::download::{Download, Phase};
 use super::measures::{Direction, Meters, Of};
+use super::peers::Conn;
 use crate::announcer::SourceInfo;
 use crate::api::cause::Cause;
-use crate::api::snapshot::{Flags, Focus, Holders, MAX_FLIGHTS, Sole, SourceRow, SourceState};
+use crate::api::snapshot::{Flags, Focus, Holders, MAX_FLIGHTS, Sole, SourceRow, SourceState, Way};
 use swarm::view::{ContentView, SourceView, SourceWord, Touched, sole_key};
 
 /// What is looked at, and what the core says of it if it has it.
@@ -122,6 +123,7 @@ impl Session {
                 peer: other.peer,
                 nick: other.nick.clone(),
                 addr: other.addrs.first().copied(),
+                way: Way::default(),
                 state: SourceState::Waiting,
                 why,
                 down_rate: 0.0,
@@ -154,6 +156,7 @@ impl Session {
             peer: source.peer,
             nick: self.net.nick(&source.peer),
             addr: self.conns.get(&source.conn).map(|conn| conn.addr),
+            way: self.conns.get(&source.conn).map(Conn::way).unwrap_or_default(),
             state,
             why: String::new(),
             down_rate: 0.0,

@@ -11,7 +11,7 @@ use common::identity::Identity;
 use common::join::JoinString;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::clock::Gap;
 use super::commands::Answer;
@@ -20,7 +20,7 @@ use super::done::Done;
 use super::unreached::Failures;
 use super::whereabouts::Whereabouts;
 use super::{Session, refuse};
-use crate::announcer::{self, Announcer, AnnouncerConfig, SourceInfo, TrackerEvent};
+use crate::announcer::{self, Announcer, AnnouncerConfig, OwnAddresses, SourceInfo, TrackerEvent};
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target};
 use crate::api::snapshot::{Catalogue, NetState, display_name};
@@ -28,6 +28,9 @@ use crate::host::{self, HostedTracker};
 
 /// Networks of which is kept that they let us in: more than anybody changes between in one run.
 const MAX_REACHED: usize = 32;
+
+/// Peers that are met at the tracker at a time: as many as are dialled.
+const MAX_MEETINGS: usize = 32;
 
 /// Whether a network let us in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(super) struct Net {
     pub(super) trouble: Option<String>,
     /// Where the tracker sees us.
     pub(super) seen_as: Option<IpAddr>,
+    /// Whether others can reach us there, if the tracker has looked.
+    pub(super) reachable: Option<bool>,
     pub(super) refused: Option<Refused>,
     /// The tracker's address as connected.
     pub(super) tracker_addr: Option<SocketAddr>,
@@ -76,6 +81,8 @@ pub(super) struct Net {
     pub(super) whereabouts: Whereabouts,
     /// Why sources could not be reached.
     pub(super) failures: Failures,
+    /// Places for meeting peers at the tracker.
+    pub(super) meetings: Arc<Semaphore>,
     /// Names peers gave themselves, as the tracker passed them on.
     nicks: HashMap<PeerId, String>,
     identity: Arc<Identity>,
@@ -101,6 +108,7 @@ impl Net {
             reached: Vec::new(),
             trouble: None,
             seen_as: None,
+            reachable: None,
             refused: None,
             tracker_addr: None,
             state: NetState::NoNetwork,
@@ -113,6 +121,7 @@ impl Net {
             gap: Gap::default(),
             whereabouts,
             failures: Failures::default(),
+            meetings: Arc::new(Semaphore::new(MAX_MEETINGS)),
             nicks: HashMap::new(),
             identity: Arc::new(identity),
             listen,
@@ -121,6 +130,11 @@ impl Net {
 
     pub(super) fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Whether others can reach us, and where they try to.
+    pub(super) fn reachable_at(&self) -> Option<(bool, SocketAddr)> {
+        Some((self.reachable?, SocketAddr::new(self.seen_as?, self.listen.port())))
     }
 
     /// The name that a peer gave itself; empty if it is not known.
@@ -176,7 +190,7 @@ impl Session {
             identity: self.net.identity.clone(),
             join: join.clone(),
             nick: self.config.nick.clone(),
-            port: self.net.listen.port(),
+            listen: self.net.listen,
             local: self.announced_addrs(),
             agent: self.ours.agent.to_string(),
         };
@@ -192,7 +206,7 @@ impl Session {
         self.net.met = if reached { Met::Earlier } else { Met::Never };
         self.net.join = Some(join);
         self.net.trouble = None;
-        self.net.seen_as = None;
+        (self.net.seen_as, self.net.reachable) = (None, None);
         self.net.refused = None;
         self.sharing.telling.forget_registered();
         let ids: Vec<ContentId> = self.contents.order().to_vec();
@@ -206,13 +220,11 @@ impl Session {
         self.changed();
     }
 
-    /// Addresses of ours beside the one where the tracker sees us. In a network of one link all of them
-    /// count: whoever has the link may come from anywhere.
-    fn announced_addrs(&self) -> Vec<SocketAddr> {
-        match self.config.host_secret {
-            Some(_) => host::all_addrs(self.net.listen),
-            None => host::local_addrs(self.net.listen),
-        }
+    /// Addresses of ours beside the one where the tracker sees us. In a network of one link those inside this machine
+    /// count too: whoever has the link may come from anywhere.
+    fn announced_addrs(&self) -> OwnAddresses {
+        let (listen, inner) = (self.net.listen, self.config.host_secret.is_some());
+        OwnAddresses::new(move || host::own_addrs(listen, inner))
     }
 
     /// Tells the tracker (again) about a content of ours.

@@ -5,18 +5,24 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use common::id::{ContentId, PeerId};
+use common::net::AddrGroup;
 use common::wire::Code;
 
 use super::Session;
 use crate::api::event::{Level, Target, What};
+use crate::api::snapshot::Way;
 use crate::conn::{ConnEvent, ConnHandle};
 use crate::disk::{Buf, DiskError, DiskEvent};
-use swarm::event::{ConnId, Input};
+use swarm::event::{ConnId, Input, Route};
 
 /// A connection and what the shell keeps for it.
 pub(super) struct Conn {
     pub(super) peer: PeerId,
+    /// Where it leads: the other end, or the tracker in between.
     pub(super) addr: SocketAddr,
+    pub(super) route: Route,
+    /// The peer made it.
+    came: bool,
     /// Its HELLO has passed.
     pub(super) greeted: bool,
     pub(super) handle: ConnHandle,
@@ -32,10 +38,25 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    fn new(peer: PeerId, addr: SocketAddr, greeted: bool, handle: ConnHandle) -> Self {
+    fn new(
+        peer: PeerId,
+        (addr, route): (SocketAddr, Route),
+        greeted: bool,
+        handle: ConnHandle,
+    ) -> Self {
         let (bufs, serving, since) = (HashMap::new(), HashMap::new(), Instant::now());
-        let (closing, down, up) = (false, 0, 0);
-        Self { peer, addr, greeted, handle, closing, bufs, serving, down, up, since }
+        // Who comes has said HELLO already.
+        let (came, closing, down, up) = (greeted, false, 0, 0);
+        Self { peer, addr, route, came, greeted, handle, closing, bufs, serving, down, up, since }
+    }
+
+    /// How it came about.
+    pub(super) fn way(&self) -> Way {
+        match (self.route, self.came) {
+            (Route::Relayed, _) => Way::Relayed,
+            (Route::Direct, true) => Way::Came,
+            (Route::Direct, false) => Way::Dialled,
+        }
     }
 
     /// Ends it from our side; what it holds is free at once.
@@ -49,29 +70,33 @@ impl Conn {
 impl Session {
     pub(super) fn on_conn(&mut self, event: ConnEvent) {
         match event {
-            ConnEvent::Up { conn, peer, addr, max_queued, handle } => {
-                self.conns.insert(conn, Conn::new(peer, addr, true, handle));
-                self.say_connected(peer, addr);
-                let group = self.ours.links.now().group(addr.ip());
-                self.feed(Input::Connected { conn, peer, dialed: false, group, max_queued });
+            ConnEvent::Up { conn, peer, place, max_queued, handle } => {
+                self.conns.insert(conn, Conn::new(peer, place, true, handle));
+                self.say_connected(peer, place);
+                let (route, group) = (place.1, self.group_of(place));
+                let dialed = false;
+                self.feed(Input::Connected { conn, route, peer, dialed, group, max_queued });
             }
-            ConnEvent::Reached { conn, peer, addr, handle } => {
-                self.conns.insert(conn, Conn::new(peer, addr, false, handle));
-                let group = self.ours.links.now().group(addr.ip());
-                self.feed(Input::Reached { conn, peer, group });
+            ConnEvent::Reached { conn, peer, place, handle } => {
+                self.conns.insert(conn, Conn::new(peer, place, false, handle));
+                let (route, group) = (place.1, self.group_of(place));
+                self.feed(Input::Reached { conn, route, peer, group });
             }
             ConnEvent::Greeted { conn, max_queued } => {
                 let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else {
                     return;
                 };
                 entry.greeted = true;
-                let (peer, addr) = (entry.peer, entry.addr);
-                self.say_connected(peer, addr);
+                let (peer, place) = (entry.peer, (entry.addr, entry.route));
+                self.say_connected(peer, place);
                 self.feed(Input::Greeted { conn, max_queued });
             }
             ConnEvent::Refused { conn, permanent, code, why } => {
                 self.on_refused(conn, permanent, code, &why);
             }
+            ConnEvent::DialSlow { peer } => self.ask_to_be_dialled(peer),
+            ConnEvent::NotMet { peer, why } => self.note_unreached(peer, &why),
+            ConnEvent::DialStuck { peer } => self.ask_to_be_relayed(peer),
             ConnEvent::DialFailed { peer, permanent, proven, why } => {
                 self.on_dial_failed(peer, permanent, proven, &why);
             }
@@ -122,9 +147,21 @@ impl Session {
         }
     }
 
-    fn say_connected(&mut self, peer: PeerId, addr: SocketAddr) {
+    /// Who counts as one with it. The address of a relay says nothing about who is behind it.
+    fn group_of(&self, (addr, route): (SocketAddr, Route)) -> Option<AddrGroup> {
+        match route {
+            Route::Direct => self.ours.links.now().group(addr.ip()),
+            Route::Relayed => None,
+        }
+    }
+
+    fn say_connected(&mut self, peer: PeerId, (addr, route): (SocketAddr, Route)) {
         self.net.failures.reached(&peer);
-        let text = format!("{} connected ({addr})", self.net.display_name(&peer));
+        let way = match route {
+            Route::Direct => addr.to_string(),
+            Route::Relayed => "through the tracker".to_owned(),
+        };
+        let text = format!("{} connected ({way})", self.net.display_name(&peer));
         let what = What::Peer { peer, connected: true };
         self.tell(Level::Debug, Target::Net, text, what);
     }

@@ -83,7 +83,7 @@ pub(super) async fn start_on(
     let me = identity.peer_id();
     let channel = Channel::new(&identity).map_err(|e| StartError::State(e.to_string()))?;
     let addr = config.listen;
-    let (listener, fallback) = bind(addr, config.port_fallback.unwrap_or(false)).await?;
+    let (listener, fallback) = bind(addr, config.port_fallback.unwrap_or(false))?;
     let listening = listener.local_addr().map_err(|source| StartError::Listen { addr, source })?;
 
     let (conn_tx, conns) = mpsc::channel(CONN_QUEUE);
@@ -220,11 +220,8 @@ impl Session {
 const NEXT_PORTS: u16 = 20;
 
 /// Listens on `addr`; if that is in use and `fallback`, on the next port that is free. Says so then.
-async fn bind(
-    addr: SocketAddr,
-    fallback: bool,
-) -> Result<(TcpListener, Option<String>), StartError> {
-    let in_use = match TcpListener::bind(addr).await {
+fn bind(addr: SocketAddr, fallback: bool) -> Result<(TcpListener, Option<String>), StartError> {
+    let in_use = match common::net::listen(addr) {
         Ok(listener) => return Ok((listener, None)),
         Err(error) => error,
     };
@@ -238,7 +235,7 @@ async fn bind(
     for port in next.chain([0]) {
         let mut other = addr;
         other.set_port(port);
-        if let Ok(listener) = TcpListener::bind(other).await {
+        if let Ok(listener) = common::net::listen(other) {
             let port = listener.local_addr().map_or(port, |addr| addr.port());
             let text = format!(
                 "port {} is in use by another program: listening on {port} instead",

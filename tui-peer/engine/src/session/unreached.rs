@@ -12,6 +12,7 @@ use super::peers::Conn;
 use crate::announcer::SourceInfo;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::Unreached;
+use crate::conn::{Meeting, meet};
 use swarm::event::Input;
 use swarm::view::DialState;
 
@@ -62,6 +63,42 @@ impl Failures {
 }
 
 impl Session {
+    /// A peer does not answer: it may be behind a router, and reach us where we cannot reach it.
+    pub(super) fn ask_to_be_dialled(&mut self, peer: PeerId) {
+        let Some(announcer) = &self.net.announcer else { return };
+        let of = self.net.sources.iter().filter(|(_, sources)| sources.contains_key(&peer));
+        // Any will do, and the same each time.
+        if let Some(id) = of.map(|(id, _)| *id).min() {
+            announcer.ask_to_dial(id, peer);
+        }
+    }
+
+    /// Nor did it reach us: both can meet at the tracker, if that is needed for something that nobody else here has.
+    pub(super) fn ask_to_be_relayed(&mut self, peer: PeerId) {
+        let is_there = |conn: &Conn| conn.peer == peer && !conn.closing;
+        if self.conns.values().any(is_there) {
+            return;
+        }
+        let Some(announcer) = &self.net.announcer else { return };
+        let of = self.net.sources.iter().filter(|(_, sources)| sources.contains_key(&peer));
+        let ids: BTreeSet<ContentId> = of.map(|(id, _)| *id).collect();
+        let (node, now) = (self.core.node(), self.core.now());
+        if let Some(id) = ids.into_iter().find(|id| node.is_short_of_sources(id, now)) {
+            announcer.ask_to_relay(id, peer);
+        }
+    }
+
+    /// The tracker has us meet a peer there: one that we asked for, or one that wants what we have.
+    pub(super) fn on_meeting(&mut self, id: ContentId, meeting: Meeting) {
+        let may = self.core.node().may_meet(&id, &meeting.peer);
+        if may && (meeting.dials || self.preferences.serving) {
+            // More at a time are not asked for by us, and wait for nobody's tracker.
+            if let Ok(turn) = self.net.meetings.clone().try_acquire_owned() {
+                tokio::spawn(meet(meeting, self.ours.clone(), turn));
+            }
+        }
+    }
+
     /// A dial failed.
     pub(super) fn on_dial_failed(
         &mut self,

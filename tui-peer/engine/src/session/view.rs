@@ -85,6 +85,7 @@ impl Session {
             met: self.net.met != Met::Never,
             asking: self.net.asking,
             clock_ahead_s: self.net.gap.secs(),
+            reachable: self.net.reachable_at(),
             trouble: self.net.trouble.clone(),
             refused: self
                 .net

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::id::{ContentId, PeerId};
 use common::join::JoinString;
+use common::net::AddrGroup;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
@@ -55,7 +56,9 @@ impl Whereabouts {
 
     /// The sources of a content in an earlier run, once, if we are in the same place of the same network.
     fn take(&mut self, id: &ContentId, tracker: &PeerId, seen_as: IpAddr) -> Vec<SourceHint> {
-        if self.noted.tracker != tracker.to_string() || self.noted.seen_as != Some(seen_as) {
+        if self.noted.tracker != tracker.to_string()
+            || self.noted.seen_as.map(AddrGroup::of) != Some(AddrGroup::of(seen_as))
+        {
             return Vec::new();
         }
         let sources = self.unused.remove(&id.to_string()).unwrap_or_default();
@@ -106,7 +109,8 @@ impl Session {
     pub(super) fn write_sources(&mut self) {
         let Some((tracker, seen_as)) = self.network_place() else { return };
         let (tracker, before) = (tracker.to_string(), &self.net.whereabouts.noted);
-        let same = before.tracker == tracker && before.seen_as == Some(seen_as);
+        let same = before.tracker == tracker
+            && before.seen_as.map(AddrGroup::of) == Some(AddrGroup::of(seen_as));
         let mut sources = BTreeMap::new();
         for id in self.line().into_iter().take(MAX_DOWNLOADS) {
             let key = id.to_string();

@@ -15,6 +15,7 @@ fn fetching(thing: &Thing) -> (Node, Vec<u32>) {
     let ready = thing.ready(ChunkSet::empty(thing.chunks()), true);
     node.handle(at(0), Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
     let connected = Input::Connected {
+        route: crate::event::Route::Direct,
         conn: SOURCE,
         peer: peer(1),
         dialed: false,

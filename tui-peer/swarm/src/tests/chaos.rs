@@ -214,10 +214,17 @@ impl Chaos {
         let group = self.rng.bool().then(|| common::net::AddrGroup::V6(self.rng.u64(..3)));
         if !dialed || self.rng.bool() {
             self.conns.push(conn);
-            return self.feed(Input::Connected { conn, peer, dialed, group, max_queued });
+            return self.feed(Input::Connected {
+                route: crate::event::Route::Direct,
+                conn,
+                peer,
+                dialed,
+                group,
+                max_queued,
+            });
         }
         self.reached.push(conn);
-        self.feed(Input::Reached { conn, peer, group });
+        self.feed(Input::Reached { route: crate::event::Route::Direct, conn, peer, group });
     }
 
     /// One that was reached passes its HELLO, or does not; much may have happened meanwhile.

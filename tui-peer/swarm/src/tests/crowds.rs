@@ -1,11 +1,13 @@
 //! Crowds of keys at one address, and a tracker that names third parties: S7, S9.
 
+use std::net::SocketAddr;
+
 use common::net::AddrGroup;
 
 use super::*;
 
 /// Peers with numbers above 255.
-fn key(n: u32) -> PeerId {
+pub(super) fn key(n: u32) -> PeerId {
     let mut bytes = [0xee; 32];
     bytes[..4].copy_from_slice(&n.to_be_bytes());
     PeerId::from_bytes(bytes)
@@ -15,25 +17,25 @@ fn from(n: u8) -> Option<AddrGroup> {
     Some(AddrGroup::of([203, 0, 113, n].into()))
 }
 
-struct World {
-    node: Node,
-    now: Time,
+pub(super) struct World {
+    pub(super) node: Node,
+    pub(super) now: Time,
     out: Vec<Output>,
 }
 
 impl World {
-    fn new(cfg: NodeConfig) -> Self {
+    pub(super) fn new(cfg: NodeConfig) -> Self {
         let node = Node::new(cfg, peer(0), 1);
         Self { node, now: Time::from_micros(1_000_000), out: Vec::new() }
     }
 
-    fn feed(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn feed(&mut self, input: Input) -> Vec<Output> {
         self.node.handle(self.now, input, &mut self.out);
         check(&self.node);
         std::mem::take(&mut self.out)
     }
 
-    fn pass(&mut self, time: Duration) -> Vec<Output> {
+    pub(super) fn pass(&mut self, time: Duration) -> Vec<Output> {
         let end = self.now + time;
         let mut all = Vec::new();
         while self.now < end {
@@ -44,15 +46,22 @@ impl World {
     }
 
     /// Somebody connects; whether it stays, and who goes for it.
-    fn connect(&mut self, n: u32, group: Option<AddrGroup>) -> (bool, Vec<u64>) {
+    pub(super) fn connect(&mut self, n: u32, group: Option<AddrGroup>) -> (bool, Vec<u64>) {
         let conn = ConnId(u64::from(n));
-        let up = Input::Connected { conn, peer: key(n), dialed: false, group, max_queued: 1 << 24 };
+        let up = Input::Connected {
+            route: crate::event::Route::Direct,
+            conn,
+            peer: key(n),
+            dialed: false,
+            group,
+            max_queued: 1 << 24,
+        };
         let ended: Vec<u64> = self.feed(up).iter().filter_map(disconnected).collect();
         (!ended.contains(&conn.0), ended)
     }
 
     /// It opens the content; whether it may, and who loses its place for it.
-    fn open(&mut self, n: u32, id: ContentId, state: HaveState) -> (bool, Vec<u64>) {
+    pub(super) fn open(&mut self, n: u32, id: ContentId, state: HaveState) -> (bool, Vec<u64>) {
         let open = Open { handle: 0, id, state, want: true };
         let conn = ConnId(u64::from(n));
         let out = self.feed(Input::Message { conn, msg: PeerMsg::Open(open) });
@@ -72,7 +81,7 @@ fn disconnected(output: &Output) -> Option<u64> {
     }
 }
 
-fn seed(cfg: NodeConfig) -> (World, Thing) {
+pub(super) fn seed(cfg: NodeConfig) -> (World, Thing) {
     let (mut world, thing) = (World::new(cfg), thing(4_000_000));
     let ready = thing.ready(ChunkSet::full(thing.chunks()), true);
     world.feed(Input::ContentAdded { id: thing.id, ready: Some(ready) });
@@ -161,7 +170,14 @@ fn s7_a_download_whose_places_are_taken_finds_its_source() {
     assert!(out.contains(&dialed), "{out:?}");
     let conn = ConnId(100);
     let group = Some(AddrGroup::of(addr.ip()));
-    let up = Input::Connected { conn, peer: key(100), dialed: true, group, max_queued: 1 << 24 };
+    let up = Input::Connected {
+        route: crate::event::Route::Direct,
+        conn,
+        peer: key(100),
+        dialed: true,
+        group,
+        max_queued: 1 << 24,
+    };
     let out = world.feed(up);
     let opened =
         |o: &Output| matches!(o, Output::Send { conn: to, msg: PeerMsg::Open(_) } if *to == conn);
@@ -217,7 +233,14 @@ fn finds_a_place(world: &mut World, thing: &Thing) -> bool {
         return false;
     }
     let (conn, group) = (ConnId(100), Some(AddrGroup::of(addr.ip())));
-    let up = Input::Connected { conn, peer: key(100), dialed: true, group, max_queued: 1 << 24 };
+    let up = Input::Connected {
+        route: crate::event::Route::Direct,
+        conn,
+        peer: key(100),
+        dialed: true,
+        group,
+        max_queued: 1 << 24,
+    };
     let opened =
         |o: &Output| matches!(o, Output::Send { conn: to, msg: PeerMsg::Open(_) } if *to == conn);
     world.feed(up).iter().any(opened)
@@ -321,7 +344,14 @@ fn dials_of_a_source(world: &mut World, thing: &Thing, addr: std::net::SocketAdd
             (dials, conn) = (dials + 1, conn + 1);
             let (group, max_queued) = (from(1), 1 << 24);
             let conn = ConnId(conn);
-            let up = Input::Connected { conn, peer, dialed: true, group, max_queued };
+            let up = Input::Connected {
+                route: crate::event::Route::Direct,
+                conn,
+                peer,
+                dialed: true,
+                group,
+                max_queued,
+            };
             let ended: Vec<u64> = world.feed(up).iter().filter_map(disconnected).collect();
             assert_eq!(ended, [conn.0]);
         }
@@ -381,4 +411,26 @@ fn s7_nobody_loses_its_place_for_one_that_is_not_let_in() {
     let (may, closed) = world.open(100, thing.id, HaveState::None);
     assert!(may && closed.len() == 1, "{closed:?}");
     assert_eq!(world.open(101, thing.id, HaveState::None), (false, vec![]));
+}
+
+#[test]
+fn who_is_asked_to_dial_does_so_at_its_own_rate() {
+    let (mut world, thing) = seed(NodeConfig::default());
+    let at = |net: u8, n: u8| vec![SocketAddr::from(([198, 51, net, n], 7421))];
+    let mut asked = |peer: u32, addrs: Vec<SocketAddr>, id| {
+        let out = world.feed(Input::DialAsked { id, peer: key(peer), addrs });
+        out.iter().filter(|o| matches!(o, Output::Dial { .. })).count()
+    };
+    assert_eq!(asked(7, at(100, 7), common::id::ContentId::from_bytes([9; 32])), 0, "not ours");
+    // Five addresses of one network, whoever asks; who is dialled already is not dialled again.
+    let dialed: usize = (0..20).map(|n| asked(100 + n, at(100, n as u8), thing.id)).sum();
+    assert_eq!(dialed, 5);
+    assert_eq!(asked(200, at(101, 1), thing.id), 1);
+    assert_eq!(asked(200, at(101, 1), thing.id), 0);
+    // Few at a time: our own dials have room all the while.
+    let dialed: usize = (0..200).map(|n| asked(300 + n, at(n as u8, 9), thing.id)).sum();
+    assert_eq!(dialed, 8 - 6);
+    world.connect(50, None);
+    let out = world.feed(Input::DialAsked { id: thing.id, peer: key(50), addrs: at(7, 7) });
+    assert!(out.is_empty(), "it is here: {out:?}");
 }

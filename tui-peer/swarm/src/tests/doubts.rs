@@ -42,7 +42,14 @@ fn f5_doubted_chunks_are_checked_when_their_hashes_come_and_fetched_only_if_wron
     let conn = ConnId(1);
     let out = say(
         &mut node,
-        Input::Connected { conn, peer: peer(1), dialed: true, group: None, max_queued: 1 << 24 },
+        Input::Connected {
+            route: crate::event::Route::Direct,
+            conn,
+            peer: peer(1),
+            dialed: true,
+            group: None,
+            max_queued: 1 << 24,
+        },
     );
     let handle = out.iter().find_map(|o| match o {
         Output::Send { msg: PeerMsg::Open(open), .. } => Some(open.handle),

@@ -22,7 +22,17 @@ fn feed_at(node: &mut Node, ms: u64, input: Input) -> Vec<Output> {
 /// Another connection than [`CONN`], whose HELLO has passed.
 fn connect(node: &mut Node, conn: u64, n: u8, dialed: bool) -> Vec<Output> {
     let (conn, peer, max_queued) = (ConnId(conn), peer(n), 1 << 24);
-    feed(node, Input::Connected { conn, peer, dialed, group: None, max_queued })
+    feed(
+        node,
+        Input::Connected {
+            route: crate::event::Route::Direct,
+            conn,
+            peer,
+            dialed,
+            group: None,
+            max_queued,
+        },
+    )
 }
 
 fn greet(node: &mut Node) -> Vec<Output> {
@@ -61,7 +71,15 @@ fn leecher_with(cfg: NodeConfig, thing: &Thing, have: u32) -> Node {
 }
 
 fn reach(node: &mut Node) -> Vec<PeerMsg> {
-    sent(&feed(node, Input::Reached { conn: CONN, peer: peer(1), group: None }))
+    sent(&feed(
+        node,
+        Input::Reached {
+            route: crate::event::Route::Direct,
+            conn: CONN,
+            peer: peer(1),
+            group: None,
+        },
+    ))
 }
 
 fn sent(out: &[Output]) -> Vec<PeerMsg> {
@@ -143,7 +161,14 @@ fn only_a_peer_that_was_just_dialled_and_has_all_is_asked_early() {
     assert_eq!(asked(&reach(&mut node)).1, None, "it may lack just these");
     let mut node = leecher(&thing, thing.chunks());
     let (peer, max_queued) = (peer(1), 1 << 24);
-    let up = Input::Connected { conn: CONN, peer, dialed: true, group: None, max_queued };
+    let up = Input::Connected {
+        route: crate::event::Route::Direct,
+        conn: CONN,
+        peer,
+        dialed: true,
+        group: None,
+        max_queued,
+    };
     assert_eq!(asked(&sent(&feed(&mut node, up))).2, [], "it has said HELLO");
     let mut node = leecher(&thing, thing.chunks());
     feed(&mut node, Input::DownLimit(Some(1 << 30)));
@@ -267,7 +292,16 @@ fn before_its_hello_has_passed_a_peer_takes_nobodys_place() {
     for (ms, stays) in [(0, 2), (20_000, 1)] {
         let mut node = leecher_with(cfg.clone(), &thing, thing.chunks());
         connect(&mut node, 2, 2, false);
-        let out = feed_at(&mut node, ms, Input::Reached { conn: CONN, peer: peer(1), group: None });
+        let out = feed_at(
+            &mut node,
+            ms,
+            Input::Reached {
+                route: crate::event::Route::Direct,
+                conn: CONN,
+                peer: peer(1),
+                group: None,
+            },
+        );
         assert!(closed(&out).is_empty() && sent(&out).is_empty(), "{out:?}");
         // A member that has done nothing for its place goes for one that is one too.
         let out = feed_at(&mut node, ms, Input::Greeted { conn: CONN, max_queued: 1 << 24 });
@@ -293,7 +327,15 @@ fn of_two_connections_of_one_peer_the_one_that_has_said_hello_stays_until_the_ot
         if !reached_first {
             connect(&mut node, 2, 1, false);
         }
-        let out = feed(&mut node, Input::Reached { conn: CONN, peer: peer(1), group: None });
+        let out = feed(
+            &mut node,
+            Input::Reached {
+                route: crate::event::Route::Direct,
+                conn: CONN,
+                peer: peer(1),
+                group: None,
+            },
+        );
         assert_eq!((closed(&out).len(), !sent(&out).is_empty()), (0, reached_first), "{out:?}");
         if reached_first {
             let out = connect(&mut node, 2, 1, false);
@@ -320,7 +362,12 @@ fn a_peer_that_was_reached_counts_as_being_dialled() {
         dials.count()
     };
     assert_eq!(dialed(&knows(&mut node, &thing, 1..9)), 1, "beside the first");
-    let reached = |conn, n| Input::Reached { conn: ConnId(conn), peer: peer(n), group: None };
+    let reached = |conn, n| Input::Reached {
+        route: crate::event::Route::Direct,
+        conn: ConnId(conn),
+        peer: peer(n),
+        group: None,
+    };
     let dialing = node.contents[&thing.id].known.keys().copied();
     let dialing: Vec<PeerId> = dialing.filter(|peer| node.dialer.is_dialing(peer)).collect();
     for (conn, peer) in (1..).zip(&dialing) {

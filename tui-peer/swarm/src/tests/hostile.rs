@@ -21,8 +21,14 @@ fn leecher(thing: &Thing, sources: u8) -> (Node, Vec<Output>) {
 /// A complete source connects and lets us request.
 fn join(node: &mut Node, out: &mut Vec<Output>, ms: u64, thing: &Thing, conn: u64, n: u8) {
     let conn = ConnId(conn);
-    let up =
-        Input::Connected { conn, peer: peer(n), dialed: false, max_queued: 1 << 30, group: None };
+    let up = Input::Connected {
+        route: crate::event::Route::Direct,
+        conn,
+        peer: peer(n),
+        dialed: false,
+        max_queued: 1 << 30,
+        group: None,
+    };
     node.handle(at(ms), up, out);
     let open = Open { handle: 0, id: thing.id, state: HaveState::All, want: false };
     for msg in [PeerMsg::Open(open), PeerMsg::Choke { handle: 0, choke: false }] {
@@ -265,6 +271,7 @@ fn s1_a_source_that_rests_is_not_waited_for_at_the_end() {
 #[test]
 fn s1_what_a_connection_that_we_give_up_leaves_half_answered_is_nobodys_fault() {
     let up = |conn, dialed| Input::Connected {
+        route: crate::event::Route::Direct,
         conn: ConnId(conn),
         peer: peer(1),
         dialed,

@@ -8,6 +8,7 @@ mod doubts;
 mod early;
 mod hostile;
 mod pair;
+mod reach;
 mod serving;
 mod sharing;
 

@@ -40,9 +40,17 @@ impl Pair {
                 let (group, max_queued) = (None, 1 << 24);
                 let key = |to: usize| peer(2 - to as u8);
                 let (to, theirs) = (key(from), key(other));
-                let reached = Input::Reached { conn, peer: to, group };
+                let reached =
+                    Input::Reached { route: crate::event::Route::Direct, conn, peer: to, group };
                 let dialed = false;
-                let up = Input::Connected { conn, peer: theirs, dialed, group, max_queued };
+                let up = Input::Connected {
+                    route: crate::event::Route::Direct,
+                    conn,
+                    peer: theirs,
+                    dialed,
+                    group,
+                    max_queued,
+                };
                 let greeted = Input::Greeted { conn, max_queued };
                 self.inbox.extend([(from, reached), (other, up), (from, greeted)]);
             }
@@ -238,8 +246,14 @@ fn a_chunk_that_cannot_be_read_is_not_offered_again() {
     let conn = ConnId(1);
     let ready = thing.ready(ChunkSet::full(thing.chunks()), true);
     node.handle(Time::ZERO, Input::ContentAdded { id: thing.id, ready: Some(ready) }, &mut out);
-    let up =
-        Input::Connected { conn, peer: peer(2), dialed: false, group: None, max_queued: 1 << 24 };
+    let up = Input::Connected {
+        route: crate::event::Route::Direct,
+        conn,
+        peer: peer(2),
+        dialed: false,
+        group: None,
+        max_queued: 1 << 24,
+    };
     let open = Open { handle: 0, id: thing.id, state: HaveState::None, want: true };
     let request = |rid| PeerMsg::Request { handle: 0, rid, chunk: 1, off: 0, len: 65_536 };
     let say = |msg| Input::Message { conn, msg };
@@ -283,8 +297,14 @@ fn one_fast_download_does_not_keep_out_another() {
         if !node.knows(&thing.id) {
             say(&mut node, Input::ContentAdded { id: thing.id, ready: Some(ready) });
         }
-        let up =
-            Input::Connected { conn, peer: key, dialed: false, group: None, max_queued: 1 << 30 };
+        let up = Input::Connected {
+            route: crate::event::Route::Direct,
+            conn,
+            peer: key,
+            dialed: false,
+            group: None,
+            max_queued: 1 << 30,
+        };
         say(&mut node, up);
         let open = Open { handle: 0, id: thing.id, state: HaveState::All, want: false };
         say(&mut node, Input::Message { conn, msg: PeerMsg::Open(open) });

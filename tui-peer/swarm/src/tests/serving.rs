@@ -15,6 +15,7 @@ fn seed_with(thing: &Thing, cfg: NodeConfig, leechers: u8) -> (Node, Vec<Output>
     for n in 1..=leechers {
         let conn = ConnId(u64::from(n));
         let connected = Input::Connected {
+            route: crate::event::Route::Direct,
             conn,
             peer: peer(n),
             dialed: false,

@@ -29,6 +29,7 @@ impl Sharing {
         };
         let conn = SOURCE;
         sharing.feed(Input::Connected {
+            route: crate::event::Route::Direct,
             conn,
             peer: peer(1),
             dialed: false,

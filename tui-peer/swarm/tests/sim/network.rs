@@ -390,5 +390,12 @@ impl Network {
 
 /// A connection is up.
 pub(crate) fn up(conn: ConnId, peer: PeerId, dialed: bool) -> Input {
-    Input::Connected { conn, peer, dialed, group: None, max_queued: MAX_QUEUED }
+    Input::Connected {
+        route: swarm::event::Route::Direct,
+        conn,
+        peer,
+        dialed,
+        group: None,
+        max_queued: MAX_QUEUED,
+    }
 }

@@ -256,7 +256,10 @@ impl Network {
         self.send_small(at, to, Load::Handshake(left, to), HANDSHAKE_LEN);
         if left == 1 {
             let (conn, peer) = (at.1, peer_id(to.0));
-            self.feed(at.0, Input::Reached { conn, peer, group: None });
+            self.feed(
+                at.0,
+                Input::Reached { route: swarm::event::Route::Direct, conn, peer, group: None },
+            );
         }
     }
 }

@@ -68,6 +68,8 @@ pub(super) fn welcome(epoch: u64, share_ok: bool) -> Welcome {
         share_ok,
         spread_ms: None,
         lists_members: true,
+        other_family: None,
+        relays: false,
     }
 }
 
@@ -142,7 +144,15 @@ impl Conn {
                 complete: 0,
                 partial: 0,
             },
-            Request::Hello(_) | Request::ChunkRegister { .. } | Request::Unwatch { .. } => return,
+            Request::Also { q } => {
+                Reply::Seen { q: *q, observed: "[2001:db8::4]:5555".parse().unwrap() }
+            }
+            Request::Hello(_)
+            | Request::ChunkRegister { .. }
+            | Request::DialMe { .. }
+            | Request::Relay { .. }
+            | Request::Addresses { .. }
+            | Request::Unwatch { .. } => return,
         };
         self.send(&reply).await;
     }

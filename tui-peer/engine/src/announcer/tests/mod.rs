@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::patience::Patience;
-use super::{Announcer, AnnouncerConfig, TrackerEvent, start_with};
+use super::{Announcer, AnnouncerConfig, OwnAddresses, TrackerEvent, start_with};
 use crate::api::snapshot::{Catalogue, NetState};
 
 /// Longest wait for anything; only ever reached when a test fails.
@@ -55,8 +55,8 @@ fn config(n: u8, join: &JoinString) -> AnnouncerConfig {
         identity: Arc::new(identity(n)),
         join: join.clone(),
         nick: format!("peer {n}"),
-        port: 7000 + u16::from(n),
-        local: Vec::new(),
+        listen: ([127, 0, 0, 1], 7000 + u16::from(n)).into(),
+        local: OwnAddresses::new(Vec::new),
         agent: "test/1".to_owned(),
     }
 }

@@ -1,9 +1,11 @@
 //! How long the announcer stays away from a tracker that comes and goes. Time flies: pauses are computed and
 //! told, and are over at once.
 
+use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::wire::tracker::{Reply, Welcome};
+use common::wire::tracker::{Reply, Request, Welcome};
 
 use super::fake::{Fake, welcome};
 use super::*;
@@ -71,4 +73,28 @@ async fn f8_a_crowd_comes_back_over_the_spread_that_was_announced() {
         let most = Duration::from_secs(most);
         assert!(longest > most / 2 && longest <= most, "{longest:?} of {most:?}");
     }
+}
+
+#[tokio::test]
+async fn an_address_that_changes_is_told_and_nothing_is_lost_by_it() {
+    let fake = Fake::new().await;
+    let addr = |text: &str| -> SocketAddr { text.parse().unwrap() };
+    let own = Arc::new(Mutex::new(vec![addr("10.0.0.5:7001"), addr("[2001:db8::5]:7001")]));
+    let asked = Arc::clone(&own);
+    let config = AnnouncerConfig {
+        local: OwnAddresses::new(move || asked.lock().unwrap().clone()),
+        ..config(1, &fake.join())
+    };
+    let patience = Patience { look: Duration::from_millis(1), ..Patience::default() };
+    let (_announcer, events) = start_with(config, fastrand::Rng::with_seed(1), patience);
+    let mut events = Events(events);
+    let mut conn = fake.accept().await;
+    assert_eq!(conn.hello.local, *own.lock().unwrap());
+    let welcome = Welcome { other_family: Some(Vec::new()), ..welcome(1, true) };
+    conn.send(&Reply::Welcome(welcome)).await;
+    events.state(|state| *state == NetState::On).await;
+    *own.lock().unwrap() = vec![addr("192.168.7.5:7001")];
+    let is_told = |request: &Request| matches!(request, Request::Addresses { .. });
+    let (_, told) = conn.serve_until(is_told).await;
+    assert_eq!(told, Request::Addresses { local: vec![addr("192.168.7.5:7001")] });
 }

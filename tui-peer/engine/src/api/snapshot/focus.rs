@@ -84,6 +84,9 @@ pub struct SourceRow {
     pub nick: String,
     /// Where it is.
     pub addr: Option<SocketAddr>,
+    /// How the connection came about.
+    #[serde(default)]
+    pub way: Way,
     /// In one word.
     pub state: SourceState,
     /// Why, if that is not obvious.
@@ -102,6 +105,18 @@ pub struct SourceRow {
     pub rtt_ms: Option<u32>,
     /// The four flags: are we choked by it, interested in it, choking it, is it interested in us.
     pub flags: Flags,
+}
+
+/// How a connection came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Way {
+    /// We dialled it, or there is none.
+    #[default]
+    Dialled,
+    /// It dialled us.
+    Came,
+    /// Both met at the tracker, which passes on what they send.
+    Relayed,
 }
 
 /// The four choke and interest flags between us and a source.

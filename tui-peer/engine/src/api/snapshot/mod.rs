@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::chunk_states::ChunkState;
 pub use catalogue::{Catalogue, CatalogueRow, OtherNames};
-pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState};
+pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState, Way};
 pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
 };
@@ -109,6 +109,7 @@ impl Snapshot {
             met: false,
             asking: false,
             clock_ahead_s: None,
+            reachable: None,
             trouble: None,
             refused: None,
         };
@@ -221,6 +222,9 @@ pub struct Network {
     /// ([`super::cause::clocks`] says it in words).
     #[serde(default)]
     pub clock_ahead_s: Option<i64>,
+    /// Whether others can reach us where the tracker sees us, and where that is, once it has looked.
+    #[serde(default)]
+    pub reachable: Option<(bool, SocketAddr)>,
     /// Why the network of an earlier run is not known any more, and what to do.
     #[serde(default)]
     pub trouble: Option<String>,

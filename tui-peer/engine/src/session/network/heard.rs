@@ -10,6 +10,7 @@ use common::wire::tracker::FileMeta;
 
 use super::{Met, Refused};
 use crate::announcer::{SourceInfo, TrackerEvent};
+use crate::api::cause;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::{Catalogue, NetState};
 use crate::session::Session;
@@ -42,7 +43,10 @@ impl Session {
                     }
                 }
                 self.net.tracker_addr = Some(tracker);
-                self.net.seen_as = Some(observed.ip().to_canonical());
+                let seen_as = Some(observed.ip().to_canonical());
+                if std::mem::replace(&mut self.net.seen_as, seen_as) != seen_as {
+                    self.net.reachable = None;
+                }
                 self.recall_all_sources();
             }
             TrackerEvent::Registered { ids } => self.on_registered(ids),
@@ -76,7 +80,29 @@ impl Session {
                 }
                 self.feed(Input::SourcesLeft { id, peers });
             }
+            TrackerEvent::Reach(reachable) => self.on_reach(reachable),
+            TrackerEvent::Meet { id, nick, meeting } => {
+                if self.net.nicks.len() < MAX_NICKS {
+                    self.net.nicks.insert(meeting.peer, nick);
+                }
+                self.on_meeting(id, meeting);
+            }
+            TrackerEvent::DialAsked { id, who } => {
+                self.core.set_links(&self.ours.links.now());
+                let SourceInfo { peer, addrs, .. } = who;
+                self.feed(Input::DialAsked { id, peer, addrs });
+            }
             TrackerEvent::Latency(ms) => self.net.latency_ms = Some(ms),
+        }
+    }
+
+    /// Whether others can reach us. Told once for each place where the tracker sees us: everything works without it.
+    fn on_reach(&mut self, reachable: bool) {
+        if self.net.reachable.replace(reachable) == Some(reachable) {
+            return;
+        }
+        if let Some((reachable, at)) = self.net.reachable_at() {
+            self.log(Level::Info, Target::Net, cause::reach(reachable, at));
         }
     }
 

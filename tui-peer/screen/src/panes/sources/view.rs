@@ -12,7 +12,7 @@ use crate::ui::paint::{self, Piece};
 use crate::verdict::source_name;
 use crate::{format, words};
 use engine::api::cause::Cause;
-use engine::api::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState};
+use engine::api::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState, Way};
 
 /// Most columns kept for the reasons.
 const MAX_WHY: u16 = 40;
@@ -345,6 +345,7 @@ fn cell(model: &Model, source: &SourceRow, column: Column, width: u16) -> Piece 
     let theme = model.theme;
     let plain = |text: String| (text, Style::new());
     match column {
+        Column::Address if source.way == Way::Relayed => plain("via tracker".to_owned()),
         Column::Address => {
             plain(source.addr.map_or_else(|| theme.dash().to_owned(), |a| a.to_string()))
         }

@@ -1,0 +1,137 @@
+//! Where else a peer is, and who is asked to dial whom, or to meet at the relay.
+
+use std::net::{IpAddr, SocketAddr};
+
+use common::id::{ContentId, PeerId};
+use common::net::AddrGroup;
+use common::relay::Token;
+use common::wire::tracker::{Reply, Source};
+
+use super::asking::Wish;
+use super::locations::addresses;
+use super::peer::Peer;
+use super::{Index, SessionId};
+
+impl Index {
+    /// A connected peer has shown that it is at an address of the other of IPv4 and IPv6 too. Returns how many entries
+    /// that takes; `None` if it does not count: the peer is not connected, was seen in the same family, or may not come
+    /// from there.
+    pub fn seen_also(&mut self, key: PeerId, ip: IpAddr) -> Option<usize> {
+        self.check_ban(key, AddrGroup::of(ip)).ok()?;
+        let peer = *self.by_key.get(&key)?;
+        let owner = self.peers.get_mut(peer)?;
+        let session = self.sessions.get_mut(&owner.session()?)?;
+        if owner.endpoint.observed.is_ipv4() == ip.is_ipv4() {
+            return None;
+        }
+        session.other = Some(ip);
+        let news = owner.endpoint.other.replace(ip) != Some(ip);
+        Some(if news { self.tell_of(peer) } else { 0 })
+    }
+
+    /// Whether a peer is connected.
+    pub fn is_connected(&self, peer: &PeerId) -> bool {
+        let peer = self.by_key.get(peer).and_then(|peer| self.peers.get(*peer));
+        peer.is_some_and(|peer| peer.session().is_some())
+    }
+
+    /// A peer has other addresses in its own network. Returns how many entries that takes.
+    pub fn has_moved(&mut self, session: SessionId, local: Vec<SocketAddr>) -> usize {
+        let Some(peer) = self.session_peer(session) else { return 0 };
+        let Some(owner) = self.peers.get_mut(peer) else { return 0 };
+        let news = owner.endpoint.local != local;
+        owner.endpoint.local = local;
+        if news { self.tell_of(peer) } else { 0 }
+    }
+
+    /// Those who know a peer as a source are to be told where it is.
+    fn tell_of(&mut self, peer: u32) -> usize {
+        let Some(owner) = self.peers.get_mut(peer).filter(|owner| owner.is_here()) else {
+            return 0;
+        };
+        owner.rules.tell();
+        self.begin_pass(peer);
+        let touched = self.peers.get(peer).map_or(0, Peer::to_go_through);
+        self.work_on(peer, self.limits.slice);
+        touched
+    }
+
+    /// A peer cannot reach `source`, of which it was told for a content, and asks to be dialled by it. Says which session
+    /// is to be woken for that; `None` if there is nothing to ask: only a source is asked, by somebody who watches the
+    /// sources of the content or has just asked for them. It gets no other address than those where the tracker sees who asks, and to
+    /// neighbours their local ones: nobody can have others dial a third party.
+    pub fn ask_to_dial(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        id: ContentId,
+        source: PeerId,
+    ) -> Option<SessionId> {
+        let Asked { who, group, listens, target } = self.may_ask(session, &id, &source)?;
+        let asked = self.sessions.get_mut(&target)?;
+        (listens && asked.asking.add(now_ms, id, (who, group), Wish::Dial)).then_some(target)
+    }
+
+    /// Whether a peer may be connected to that source by a relay, for the same reasons.
+    pub fn may_relay(&self, session: SessionId, id: ContentId, source: PeerId) -> bool {
+        self.may_ask(session, &id, &source).is_some()
+    }
+
+    /// The same, of which the source is told with its token. Says which session is to be woken, and the name of the
+    /// source.
+    pub fn ask_to_relay(
+        &mut self,
+        now_ms: u64,
+        session: SessionId,
+        id: ContentId,
+        (source, token): (PeerId, Token),
+    ) -> Option<(SessionId, String)> {
+        let Asked { who, group, target, .. } = self.may_ask(session, &id, &source)?;
+        let asked = self.sessions.get_mut(&target)?;
+        let added = asked.asking.add(now_ms, id, (who, group), Wish::Relay(token));
+        let owner = self.by_key.get(&source).and_then(|owner| self.peers.get(*owner));
+        let nick = owner.map_or_else(String::new, |owner| owner.nick.clone());
+        added.then_some((target, nick))
+    }
+
+    fn may_ask(&self, session: SessionId, id: &ContentId, source: &PeerId) -> Option<Asked> {
+        let viewer = self.sessions.get(&session)?;
+        let asks = self.peers.get(viewer.peer).filter(|asks| asks.is_here())?;
+        let file = *self.by_id.get(id)?;
+        let (owner, _) = self.member(*self.by_key.get(source)?, file)?;
+        let may = asks.id != *source && viewer.seeks(id);
+        let target = owner.session().filter(|_| may)?;
+        let (listens, group) = (asks.endpoint.port != 0, AddrGroup::of(viewer.observed));
+        Some(Asked { who: asks.id, group, listens, target })
+    }
+
+    /// The next who asks the peer of a session for something.
+    pub(super) fn next_asking(&mut self, session: SessionId) -> Option<Reply> {
+        loop {
+            let (id, who, wish) = self.sessions.get_mut(&session)?.asking.next()?;
+            let viewer = self.sessions.get(&session)?;
+            let asks = self.by_key.get(&who).and_then(|peer| self.peers.get(*peer));
+            // Gone meanwhile.
+            let Some(asks) = asks.filter(|asks| asks.is_here()) else { continue };
+            let nick = asks.nick.clone();
+            return Some(match wish {
+                Wish::Dial => {
+                    let addrs = addresses(viewer, &asks.endpoint);
+                    let who = Source { peer: who, nick, addrs, have: 0, set: None };
+                    Reply::Dial { id, who }
+                }
+                Wish::Relay(token) => Reply::Relay { id, peer: (who, nick), token, dials: false },
+            });
+        }
+    }
+}
+
+/// A question that may be asked.
+struct Asked {
+    who: PeerId,
+    group: AddrGroup,
+    /// Whether who asks can be dialled at all.
+    listens: bool,
+    /// The session of whom is asked.
+    target: SessionId,
+}

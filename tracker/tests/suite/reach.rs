@@ -1,0 +1,270 @@
+//! Where peers are reached: both families, and who is asked to dial whom.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::support::{Client, Running, Who, address, digest, file, id, identity, quick};
+use common::channel::{Channel, Purpose};
+use common::id::PeerId;
+use common::wire::Code;
+use common::wire::tracker::{FileMeta, Reply, Request, Source};
+use tokio::net::TcpListener;
+use tracker::index::{Arrival, Index, Limits, SessionId};
+use tracker::{Config, ServerLimits};
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn key(n: u8) -> PeerId {
+    PeerId::from_bytes([n; 32])
+}
+
+fn arrival(n: u8, observed: &str) -> Arrival {
+    Arrival {
+        peer: key(n),
+        nick: format!("peer {n}"),
+        observed: observed.parse().unwrap(),
+        via: IpAddr::from([203, 0, 113, 99]),
+        port: 7000 + u16::from(n),
+        local: vec![format!("192.168.0.{n}:7000").parse().unwrap()],
+        digest: digest(&[]),
+    }
+}
+
+struct World {
+    index: Index,
+    rng: fastrand::Rng,
+    file: FileMeta,
+}
+
+impl World {
+    fn new() -> Self {
+        let (index, rng) = (Index::new(Limits::default()), fastrand::Rng::with_seed(7));
+        Self { index, rng, file: file("a", 1) }
+    }
+
+    fn join(&mut self, n: u8, observed: &str) -> SessionId {
+        self.index.arrive(NOW, arrival(n, observed)).unwrap().session
+    }
+
+    fn seed(&mut self, n: u8, observed: &str) -> SessionId {
+        let session = self.join(n, observed);
+        let files = std::slice::from_ref(&self.file);
+        self.index.register(NOW, session, files, false, false).unwrap();
+        session
+    }
+
+    fn ask(&mut self, session: SessionId, source: u8) -> Option<SessionId> {
+        self.index.ask_to_dial(NOW, session, id(&self.file), key(source))
+    }
+
+    fn locate(&mut self, session: SessionId) -> Vec<Source> {
+        self.index.locations(session, id(&self.file), 50, &mut self.rng).unwrap().sources
+    }
+
+    fn told(&mut self, session: SessionId) -> Option<Source> {
+        match self.index.poll(session, &mut self.rng)? {
+            Reply::Dial { id: of, who } if of == id(&self.file) => Some(who),
+            _ => None,
+        }
+    }
+}
+
+fn words(addrs: &[SocketAddr]) -> Vec<String> {
+    addrs.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn who_has_both_families_is_reached_over_both() {
+    let mut world = World::new();
+    world.seed(1, "203.0.113.1");
+    let v6: IpAddr = "2001:db8::1".parse().unwrap();
+    assert_eq!(world.index.seen_also(key(9), v6), None, "it is not connected");
+    let same = world.index.seen_also(key(1), "203.0.113.7".parse().unwrap());
+    assert_eq!(same, None, "the same family");
+    assert!(world.index.seen_also(key(1), v6).is_some_and(|touched| touched > 0));
+    assert_eq!(world.index.seen_also(key(1), v6), Some(0), "nothing new");
+    let viewer = world.join(2, "2001:db8:7::2");
+    let seen = world.locate(viewer).remove(0).addrs;
+    assert_eq!(words(&seen), ["203.0.113.1:7001", "[2001:db8::1]:7001"]);
+    // It came back from the same place: still there. From another: not known there.
+    world.index.arrive(NOW, arrival(1, "203.0.113.1")).unwrap();
+    let session = world.index.arrive(NOW, arrival(1, "203.0.113.1")).unwrap().session;
+    world.index.register(NOW, session, &[world.file.clone()], false, false).unwrap();
+    assert_eq!(world.locate(viewer).remove(0).addrs.len(), 2);
+    let session = world.index.arrive(NOW, arrival(1, "203.0.113.200")).unwrap().session;
+    world.index.register(NOW, session, &[world.file.clone()], false, false).unwrap();
+    assert_eq!(words(&world.locate(viewer).remove(0).addrs), ["203.0.113.200:7001"]);
+}
+
+#[test]
+fn who_is_in_one_ipv6_network_gets_local_addresses() {
+    let mut world = World::new();
+    world.seed(1, "2001:db8:0:5::1");
+    for (n, observed, addresses) in [(2, "2001:db8:0:5::2", 2), (3, "2001:db8:0:6::2", 1)] {
+        let viewer = world.join(n, observed);
+        assert_eq!(world.locate(viewer).remove(0).addrs.len(), addresses, "{observed}");
+    }
+    // Seen elsewhere over IPv6, and behind the same router over IPv4.
+    assert!(world.index.seen_also(key(1), "203.0.113.1".parse().unwrap()).is_some());
+    let viewer = world.join(4, "203.0.113.1");
+    assert_eq!(world.locate(viewer).remove(0).addrs.len(), 3);
+}
+
+#[test]
+fn local_addresses_are_of_ones_own_network_and_may_change() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    let viewer = world.join(2, "203.0.113.1");
+    let local = |text: &[&str]| text.iter().map(|addr| addr.parse().unwrap()).collect();
+    // A neighbour's word: no third party, whoever says so.
+    let named = ["192.0.2.80:80", "10.0.0.7:7001", "[2001:db8::80]:80", "[fd00::7]:7001"];
+    assert!(world.index.has_moved(seed, local(&named)) > 0);
+    let seen = world.locate(viewer).remove(0).addrs;
+    assert_eq!(words(&seen), ["203.0.113.1:7001", "10.0.0.7:7001", "[fd00::7]:7001"]);
+    assert_eq!(world.index.has_moved(seed, local(&named)), 0, "nothing new");
+    // An address of the network where it is seen over IPv6 is its own.
+    world.index.seen_also(key(1), "2001:db8::1".parse().unwrap()).unwrap();
+    assert_eq!(world.locate(viewer).remove(0).addrs.len(), 5);
+}
+
+#[test]
+fn a_source_that_cannot_be_reached_is_asked_to_dial() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    let getter = world.join(2, "198.51.100.2");
+    assert_eq!(world.locate(getter).len(), 1);
+    assert_eq!(world.ask(getter, 1), Some(seed));
+    let who = world.told(seed).unwrap();
+    assert_eq!((who.peer, words(&who.addrs)), (key(2), vec!["198.51.100.2:7002".to_owned()]));
+    assert_eq!(world.told(seed), None, "once");
+    // Gone before it was told.
+    assert_eq!(world.ask(getter, 1), Some(seed));
+    world.index.depart(NOW, getter);
+    assert_eq!(world.told(seed), None);
+}
+
+#[test]
+fn nobody_can_have_others_dial_without_being_told_of_them() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    let stranger = world.join(3, "198.51.100.3");
+    assert_eq!(world.ask(stranger, 1), None, "it was not told of the source");
+    assert_eq!(world.locate(stranger).len(), 1);
+    assert_eq!(world.ask(stranger, 9), None, "nobody");
+    assert_eq!(world.ask(stranger, 3), None, "itself");
+    assert_eq!(world.ask(seed, 3), None, "who has nothing of it");
+    assert_eq!(world.index.ask_to_dial(NOW, stranger, id(&file("b", 2)), key(1)), None);
+    assert_eq!(world.ask(stranger, 1), Some(seed));
+    let deaf = Arrival { port: 0, ..arrival(4, "198.51.100.4") };
+    let deaf = world.index.arrive(NOW, deaf).unwrap().session;
+    world.locate(deaf);
+    assert_eq!(world.ask(deaf, 1), None, "it does not listen");
+}
+
+#[test]
+fn a_crowd_has_a_peer_dial_only_so_often() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    let mut told = 0;
+    for round in 0..10 {
+        let mut asked = 0;
+        for n in 10..210 {
+            let getter = world.join(n, &format!("198.51.100.{n}"));
+            world.locate(getter);
+            asked += u32::from(world.ask(getter, 1).is_some());
+        }
+        // No more wait than that, and no more in ten seconds than a hundred.
+        assert!(asked <= 32, "{round}: {asked}");
+        while world.told(seed).is_some() {
+            told += 1;
+        }
+    }
+    assert_eq!(told, 100);
+    // Of one address many less, so that others have their turn.
+    let mut of_one = 0;
+    for n in 10..210 {
+        let getter = world.join(n, "192.0.2.1");
+        world.locate(getter);
+        let asked = world.index.ask_to_dial(NOW + 20_000, getter, id(&world.file), key(1));
+        of_one += u32::from(asked.is_some());
+        while world.told(seed).is_some() {}
+    }
+    assert_eq!(of_one, 20);
+    let getter = world.join(9, "198.51.100.9");
+    world.locate(getter);
+    let later = world.index.ask_to_dial(NOW + 20_000, getter, id(&world.file), key(1));
+    assert_eq!(later, Some(seed));
+}
+
+#[tokio::test]
+async fn a_second_connection_shows_where_a_peer_is_too() {
+    let listener = common::net::listen("[::]:0".parse().unwrap()).unwrap();
+    if listener.local_addr().unwrap().is_ipv4() {
+        // A machine without IPv6 has no second family.
+        return;
+    }
+    let tracker = Running::listening(quick(), listener).await;
+    let (_seed, welcome) = Client::connect(&tracker.join, &Who::new(1)).await;
+    assert_eq!(
+        welcome.other_family,
+        Some(vec![]),
+        "ALSO is understood; who is on this machine needs none"
+    );
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, address(&tracker.join).port()));
+    // Nobody that is here.
+    let mut stranger = Client::dial_at(v6, &tracker.join, &identity(2)).await;
+    let refused = stranger.ask(5, &Request::Also { q: 5 }).await;
+    assert!(matches!(refused, Reply::Error { code: Code::NotMember, .. }), "{refused:?}");
+    let mut also = Client::dial_at(v6, &tracker.join, &identity(1)).await;
+    let Reply::Seen { q: 6, observed } = also.ask(6, &Request::Also { q: 6 }).await else {
+        panic!("not seen");
+    };
+    assert_eq!(observed.ip(), Ipv6Addr::LOCALHOST);
+    assert_eq!(also.next().await, None, "that was all");
+    tracker.stop().await;
+}
+
+/// The peer at `port`, reached over an address of this machine that is not loopback, and what it is told.
+async fn reachable(tracker: &Running, own: IpAddr, n: u8, port: u16) -> bool {
+    let at = SocketAddr::new(own, address(&tracker.join).port());
+    let mut client = Client::dial_at(at, &tracker.join, &identity(n)).await;
+    let hello = client.hello(&Who { port, ..Who::new(n) });
+    client.send(&Request::Hello(hello)).await;
+    assert!(matches!(client.receive().await, Reply::Welcome(_)));
+    loop {
+        if let Reply::Reach { reachable } = client.push().await {
+            return reachable;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tracker_looks_only_where_it_sees_a_peer() {
+    let own = common::net::own_addresses().into_iter().map(|own| own.ip).find(IpAddr::is_ipv4);
+    // A machine without a network is in none.
+    let Some(own) = own else { return };
+    let everywhere = common::net::listen("0.0.0.0:0".parse().unwrap()).unwrap();
+    let server = ServerLimits { probe_links: true, ..ServerLimits::default() };
+    let tracker = Running::listening(Config { server, ..quick() }, everywhere).await;
+    let peers = TcpListener::bind((own, 0)).await.unwrap();
+    let port = peers.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        // The right key, and then a wrong one.
+        for n in [1, 9] {
+            let (stream, _) = peers.accept().await.unwrap();
+            let _ = Channel::new(&identity(n)).unwrap().accept(stream, Purpose::Peer).await;
+        }
+    });
+    assert!(reachable(&tracker, own, 1, port).await);
+    assert!(!reachable(&tracker, own, 2, port).await, "somebody else is there");
+    assert!(!reachable(&tracker, own, 3, port).await, "nobody is there any more");
+    // One at loopback could be any program of the tracker's own machine.
+    let loopback = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let who = Who { port: loopback.local_addr().unwrap().port(), ..Who::new(4) };
+    let (mut client, _) = Client::connect(&tracker.join, &who).await;
+    client.sync().await;
+    assert!(client.pushes.is_empty());
+    let knock = tokio::time::timeout(Duration::from_millis(200), loopback.accept()).await;
+    assert!(knock.is_err(), "{knock:?}");
+    tracker.stop().await;
+}

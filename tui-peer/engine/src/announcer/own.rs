@@ -1,0 +1,67 @@
+//! The addresses that the tracker is told of, and when they are others.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use common::limits::MAX_ADDRS;
+
+/// Tells the addresses at which we listen now, best first. Asks the kernel only, and does not wait.
+#[derive(Clone)]
+pub(crate) struct OwnAddresses(Arc<dyn Fn() -> Vec<SocketAddr> + Send + Sync>);
+
+impl OwnAddresses {
+    pub(crate) fn new(ask: impl Fn() -> Vec<SocketAddr> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    /// As the tracker is told of them: no more than it takes.
+    pub(super) fn now(&self) -> Vec<SocketAddr> {
+        let mut addrs = (self.0)();
+        addrs.truncate(MAX_ADDRS);
+        addrs
+    }
+
+    /// Those of now, if they are others than `told`. The order alone is no news: a route that changes turns it round.
+    pub(super) fn news(&self, told: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
+        let now = self.now();
+        let same = now.len() == told.len() && now.iter().all(|addr| told.contains(addr));
+        (!same).then_some(now)
+    }
+}
+
+impl fmt::Debug for OwnAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.now().fmt(f)
+    }
+}
+
+/// Whether an address is one of this machine (or the system does not say): a connection from one that is not leads
+/// nowhere any more.
+pub(super) fn is_ours(ip: IpAddr) -> bool {
+    // Nothing is sent.
+    match UdpSocket::bind((ip, 0)) {
+        Err(error) => error.kind() != std::io::ErrorKind::AddrNotAvailable,
+        Ok(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_order_is_no_news_and_another_address_is() {
+        let addrs = |text: &[&str]| -> Vec<SocketAddr> {
+            text.iter().map(|addr| addr.parse().unwrap()).collect()
+        };
+        let told = addrs(&["10.0.0.5:7001", "[2001:db8::5]:7001"]);
+        let own = |now: Vec<SocketAddr>| OwnAddresses::new(move || now.clone());
+        assert_eq!(own(addrs(&["[2001:db8::5]:7001", "10.0.0.5:7001"])).news(&told), None);
+        let moved = addrs(&["192.168.7.5:7001"]);
+        assert_eq!(own(moved.clone()).news(&told), Some(moved));
+        assert!(own(told.clone()).news(&told[..1]).is_some() && own(vec![]).news(&told).is_some());
+        assert_eq!(own(vec![told[0]; 20]).now().len(), MAX_ADDRS);
+        assert!(is_ours([127, 0, 0, 1].into()) && !is_ours([192, 0, 2, 1].into()));
+    }
+}
