@@ -12,13 +12,13 @@ fn h10_a_source_that_cannot_be_reached_is_named_with_the_cause_once() {
     let place = Place::new();
     let host = Running::start(place.command(&["--serve-only", "--host", "--json"]));
     let file = place.write("file", &[7; 100_000]);
-    // The tracker is reached from another address than the one it listens on: nobody listens where others
-    // look for it.
+    // The tracker is reached from other addresses than the ones they listen on: nobody listens where others look for
+    // either, so that neither can dial the other. A tracker inside a peer relays nothing.
     let args = ["--serve-only", "--json", "--listen", "127.0.0.2:0", &file];
     let mut deaf = Running::start(place.other("deaf", &host.ready, &args));
     deaf.expect("shared");
 
-    let args = ["--serve-only", "--json", "--log-level", "debug"];
+    let args = ["--serve-only", "--json", "--log-level", "debug", "--listen", "127.0.0.3:0"];
     let mut peer = Running::logged(place.other("peer", &host.ready, &args));
     let state = place.path("peer");
     let state = state.to_str().unwrap();
