@@ -13,7 +13,7 @@ use tracker::{Admission, Config, RelayLimits, StartError};
 #[derive(Debug, Parser)]
 #[command(name = "tracker", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Where to listen: [::] is all of IPv6 and IPv4; port 0 is any free port
+    /// Where to listen; the default takes IPv6 and IPv4, port 0 is any free port
     #[arg(long, env = "SHOAL_LISTEN", value_name = "ADDR:PORT", default_value = "[::]:7420")]
     pub(crate) listen: SocketAddr,
 

@@ -132,7 +132,7 @@ items! {
     SecretFile Network "secret_file" "SECRET_FILE" Kind::Path, false, "",
         "Secret file", "File holding the network's secret, if the join string does not.";
     Listen Network "listen" "LISTEN" Kind::Text(expect_address), false, "[::]:7421",
-        "Listen on", "Address and port for other peers: [::] is all of IPv6 and IPv4; port 0 is any free one.";
+        "Listen on", "Address and port for other peers; the default takes IPv6 and IPv4, port 0 is any free one.";
     PortFallback Network "port_fallback" "PORT_FALLBACK" Kind::Toggle, false, "true",
         "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
     Metrics Network "metrics" "METRICS" Kind::Text(expect_metrics), false, "none",

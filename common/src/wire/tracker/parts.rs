@@ -73,7 +73,7 @@ pub struct Welcome {
     #[serde(rename = "lm", default, skip_serializing_if = "std::ops::Not::not")]
     pub lists_members: bool,
     /// Addresses of the tracker in the other of IPv4 and IPv6, as far as it knows; at most
-    /// [`MAX_ADDRS`](crate::limits::MAX_ADDRS). `None`: an older tracker, which does not understand
+    /// [`MAX_ADDRS`]. `None`: an older tracker, which does not understand
     /// [`Request::Also`](super::Request::Also).
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub other_family: Option<Vec<SocketAddr>>,

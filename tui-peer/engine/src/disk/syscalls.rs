@@ -367,7 +367,7 @@ pub(super) fn stat(fd: impl AsFd) -> io::Result<Seen> {
     Ok(Seen::from(&fs::fstat(fd)?))
 }
 
-/// What [`look`] sees.
+/// What [`stat_at`] sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) dev: u64,
