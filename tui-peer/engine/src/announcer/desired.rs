@@ -66,8 +66,17 @@ pub(super) struct Desired {
     /// Sources that are to dial us, and those that are to be met at the tracker.
     dial_me: BTreeSet<(PeerId, ContentId)>,
     relay: BTreeSet<(PeerId, ContentId)>,
-    /// The tracker passes the first on, and does the second.
-    pub(super) reach: (bool, bool),
+    /// What the tracker does of that.
+    pub(super) helps: Helps,
+}
+
+/// What a tracker does for those who cannot reach each other, by its WELCOME.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Helps {
+    /// It asks others to dial us.
+    pub(super) passes_on_dials: bool,
+    /// It has both meet there.
+    pub(super) relays: bool,
 }
 
 /// Whether the tracker needs the full list of our shares.
@@ -140,14 +149,14 @@ impl Desired {
     /// A source of a content cannot be reached: it is to dial us. Said once or not at all: who still cannot reach it
     /// comes again.
     pub(super) fn ask_to_dial(&mut self, id: ContentId, peer: PeerId) {
-        if self.reach.0 && self.dial_me.len() < MAX_DIAL_ME {
+        if self.helps.passes_on_dials && self.dial_me.len() < MAX_DIAL_ME {
             self.dial_me.insert((peer, id));
         }
     }
 
     /// Both are to meet at the tracker.
     pub(super) fn ask_to_relay(&mut self, id: ContentId, peer: PeerId) {
-        if self.reach.1 && self.relay.len() < MAX_DIAL_ME {
+        if self.helps.relays && self.relay.len() < MAX_DIAL_ME {
             self.relay.insert((peer, id));
         }
     }
@@ -228,7 +237,7 @@ impl Desired {
             }
         }
         self.asks.unanswered();
-        (self.reach, self.paused_until) = ((false, false), None);
+        (self.helps, self.paused_until) = (Helps::default(), None);
         self.dial_me.clear();
         self.relay.clear();
         self.unwatch.clear();

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::also::{Showing, shown};
 use super::client::Client;
 use super::connect::{Ended, Link, check};
-use super::desired::Failed;
+use super::desired::{Failed, Helps};
 use super::mirror::Changed;
 use super::patience::Patience;
 use super::requests::Pending;
@@ -109,7 +109,8 @@ impl Client {
         let tracker = link.place.tracker;
         talk.heartbeat = heartbeat(&welcome);
         talk.progress_every = interval(welcome.have_interval_ms);
-        let reach = (welcome.other_family.is_some(), welcome.relays);
+        let passes_on_dials = welcome.other_family.is_some();
+        let helps = Helps { passes_on_dials, relays: welcome.relays };
         let Welcome { membership, observed, now_ms, share_ok, spread_ms, lists_members, .. } =
             welcome;
         self.shared.desired().asks.welcomed(lists_members);
@@ -129,7 +130,7 @@ impl Client {
             let known = {
                 let mut desired = self.shared.desired();
                 let known = desired.connected(share_ok && first);
-                desired.reach = reach;
+                desired.helps = helps;
                 known
             };
             if !known.is_empty() {
