@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::content::Kind;
 use common::id::{ContentId, PeerId};
+use common::names::show;
 use engine::api::cause::Cause;
 use engine::api::chunk_states::{Chunks, first_chunk};
 use engine::api::command::Priority;
@@ -96,7 +97,8 @@ pub(crate) fn catalogue(n: u32) -> Catalogue {
             CatalogueRow {
                 id: content(i),
                 kind: if matches!(i, 10 | 22) { Kind::Folder } else { Kind::File },
-                name: name.into(),
+                // As the engine makes it: no larger than it is.
+                name: show(&name).into(),
                 others: (i == 0).then(|| OtherNames::of(None, vec!["ubuntu.iso".into()])).flatten(),
                 size,
                 chunks: chunks_of(size),

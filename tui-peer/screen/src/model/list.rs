@@ -2,6 +2,7 @@
 //! rows are is the model's business.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
 
@@ -23,8 +24,8 @@ pub enum RowKey {
 /// Rows, cursor and view of a list.
 #[derive(Debug, Clone, Default)]
 pub struct List {
-    /// Places of the shown rows in their source, in order.
-    pub rows: Vec<u32>,
+    /// Places of the shown rows in their source, in order. Shared with what made them: there may be 200,000.
+    pub rows: Arc<[u32]>,
     /// Rows there are without the filter.
     pub total: usize,
     /// Place of the cursor in `rows`.
@@ -44,6 +45,13 @@ pub struct List {
 }
 
 impl List {
+    /// For a list whose source is in its own order: only how many rows there are.
+    pub fn count(&mut self, rows: usize) {
+        if self.rows.len() != rows {
+            self.rows = vec![0; rows].into();
+        }
+    }
+
     /// Moves the cursor by `by` rows.
     pub fn step(&mut self, by: isize) {
         let last = self.rows.len().saturating_sub(1);

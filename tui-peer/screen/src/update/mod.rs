@@ -266,7 +266,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     crowd::settle(model, &mut *out);
     settle_row(model);
     let sources = model.source_rows().len();
-    model.sources.rows.resize(sources, 0);
+    model.sources.count(sources);
     model.sources.settle(usize::from(inside(areas.sources).height.saturating_sub(1)));
     log::update::settle(model, areas.log);
     chunks::update::settle(model, &mut *out);

@@ -26,7 +26,7 @@ pub(crate) fn settle_open(model: &mut Model) {
     }
     model.focus = Pane::Sources;
     if let Some(all) = model.holders().map(|holders| holders.all as usize) {
-        model.swarm.list.rows.resize(all, 0);
+        model.swarm.list.count(all);
     }
     model.swarm.list.settle(peer_rows(model));
 }

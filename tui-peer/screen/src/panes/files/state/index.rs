@@ -106,14 +106,14 @@ struct Order {
     sort: Sort,
     reverse: bool,
     mine: Vec<ContentId>,
-    rows: Vec<u32>,
+    rows: Arc<[u32]>,
 }
 
 /// The rows to show.
 #[derive(Debug, Clone, Default)]
 pub struct Built {
     /// Places in the catalogue.
-    pub rows: Vec<u32>,
+    pub rows: Arc<[u32]>,
     /// Where in them the file under the cursor is.
     pub at: Option<usize>,
     /// For the next job.
@@ -124,7 +124,7 @@ impl Cache {
     /// Heap bytes used, the catalogue itself not counted.
     pub fn heap_bytes(&self) -> usize {
         self.names.as_ref().map_or(0, |names| names.heap_bytes())
-            + self.order.as_ref().map_or(0, |order| order.rows.capacity() * 4)
+            + self.order.as_ref().map_or(0, |order| order.rows.len() * 4)
             + self.shown.as_ref().map_or(0, |(_, rows)| rows.len() * 4)
     }
 }
@@ -152,7 +152,7 @@ pub fn build(job: &Job) -> Built {
         Arc::new(Order { sort: job.sort, reverse: job.reverse, mine: ids, rows })
     });
     cache.order = Some(order.clone());
-    let mut rows = if job.filter.is_empty() {
+    let mut rows: Arc<[u32]> = if job.filter.is_empty() {
         order.rows.clone()
     } else {
         let names = cache.names.get_or_insert_with(|| Arc::new(Names::of(&job.catalogue))).clone();
@@ -169,7 +169,7 @@ pub fn build(job: &Job) -> Built {
         }
     };
     // In the order of the list, so that the next longer filter can go on from here.
-    cache.shown = (!job.filter.is_empty()).then(|| (job.filter.clone(), rows.as_slice().into()));
+    cache.shown = (!job.filter.is_empty()).then(|| (job.filter.clone(), rows.clone()));
     if let Some(names) = cache.names.as_ref().filter(|_| job.filter.ranks()) {
         let scores = job.filter.scores(rows.iter().map(|i| names.row(*i as usize)));
         let mut best: Vec<(Reverse<u32>, u32)> =
@@ -187,9 +187,11 @@ pub fn place(catalogue: &Catalogue, rows: &[u32], key: ContentId) -> Option<usiz
 }
 
 /// All rows in order.
-fn order(job: &Job, mine: &HashMap<ContentId, &Transfer>) -> Vec<u32> {
+fn order(job: &Job, mine: &HashMap<ContentId, &Transfer>) -> Arc<[u32]> {
     let rows = &job.catalogue.rows;
-    let mut out: Vec<u32> = (0..u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect();
+    // In place, all of it: what a copy of the list took would stay with the program.
+    let mut shared: Arc<[u32]> = (0..u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect();
+    let out = Arc::make_mut(&mut shared);
     let row = |i: &u32| rows.get(*i as usize);
     // Stable sorts on a list that is already in the order of names.
     match job.sort {
@@ -198,11 +200,16 @@ fn order(job: &Job, mine: &HashMap<ContentId, &Transfer>) -> Vec<u32> {
         Sort::Mine => {
             let own = |i: &u32| row(i).and_then(|row| mine.get(&row.id));
             let mut first: Vec<u32> = out.iter().copied().filter(|i| own(i).is_some()).collect();
-            // In place: what a copy of the list took would stay with the program.
-            let mut next = first.iter().peekable();
-            out.retain(|i| next.next_if_eq(&i).is_none());
             first.sort_by_key(|i| own(i).map_or(9, |t| rank(t)));
-            out.splice(..0, first);
+            // The others move down to make room, the last of them first.
+            let mut free = out.len();
+            for at in (0..out.len()).rev() {
+                if own(&out[at]).is_none() {
+                    free -= 1;
+                    out[free] = out[at];
+                }
+            }
+            out[..free].copy_from_slice(&first);
         }
         Sort::Size => out.sort_by_cached_key(|i| Reverse(row(i).map_or(0, |row| row.size))),
         Sort::Sources => out.sort_by_cached_key(|i| Reverse(row(i).map_or(0, |row| row.sources))),
@@ -211,7 +218,7 @@ fn order(job: &Job, mine: &HashMap<ContentId, &Transfer>) -> Vec<u32> {
     if job.reverse {
         out.reverse();
     }
-    out
+    shared
 }
 
 /// Running ones above waiting ones above finished ones.

@@ -142,7 +142,7 @@ fn refresh_peers(model: &mut Model) {
     if !model.crowd.open {
         // Nobody looks, so nobody is asked who is there; but connections are known.
         let list = model.list_mut(Tab::Peers);
-        (list.total, list.rows) = (snap.peers.len(), Vec::new());
+        (list.total, list.rows) = (snap.peers.len(), Arc::default());
         return;
     }
     let word = model.list_of(Tab::Peers).filter.needed_peer().map(str::to_owned);
@@ -159,7 +159,7 @@ fn refresh_peers(model: &mut Model) {
 }
 
 fn put(list: &mut List, rows: Vec<u32>, total: usize, position: Option<usize>) {
-    list.rows = rows;
+    list.rows = rows.into();
     list.total = total;
     list.find_again(position);
 }
