@@ -2,24 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::channel::{Channel, ChannelError, FrameError, Secure, SecureReader, SecureWriter};
+use common::channel::{ChannelError, FrameError, Secure, SecureReader, SecureWriter};
 use common::id::PeerId;
 use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_QUEUED_BYTES, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::membership::MembershipError;
-use common::net::Links;
 use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
 use tokio::sync::mpsc;
 
-use super::flow::{Flow, Queued};
+use super::flow::Flow;
 use super::stream::Stream;
-use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Traffic, reader, writer};
-use crate::admission::{Admission, Gate};
-use crate::disk::{BufPool, Disk, Part};
-use crate::limiter::Limiter;
+use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Ours, reader, writer};
+use crate::admission::Admission;
+use crate::disk::Part;
 use swarm::event::{ConnId, Route};
 
 /// Time for the TLS handshake of a connection that we dialled: the other side may be busy.
@@ -34,37 +32,6 @@ const BYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// the connection down before the peer has read why.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_DRAINED: usize = 64 * 1024;
-
-/// What every connection of this peer shares. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Ours {
-    /// Makes secure channels.
-    pub(crate) channel: Channel,
-    /// Who may talk to us.
-    pub(crate) gate: Gate,
-    /// Port we listen on.
-    pub(crate) port: u16,
-    /// Program and version.
-    pub(crate) agent: Arc<str>,
-    /// Buffers for payload.
-    pub(crate) pool: BufPool,
-    /// Reads what is served.
-    pub(crate) disk: Disk,
-    /// Limit on payload sent.
-    pub(crate) up: Arc<Limiter>,
-    /// Limit on payload received.
-    pub(crate) down: Arc<Limiter>,
-    /// Where connections report.
-    pub(crate) events: mpsc::Sender<ConnEvent>,
-    /// Which addresses are near: they are exempt from limits by address.
-    pub(crate) links: Arc<Links>,
-    /// Bytes of messages that wait, over all connections.
-    pub(crate) queued: Arc<Queued>,
-    /// Bytes on the wire, over all connections.
-    pub(crate) traffic: Arc<Traffic>,
-    /// Gives every connection a number.
-    pub(crate) next: Arc<AtomicU64>,
-}
 
 /// Why a connection did not come up.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ mod dial;
 mod flow;
 mod handshake;
 mod listener;
+mod ours;
 mod reader;
 mod relay;
 mod stream;
@@ -26,8 +27,8 @@ use tokio::sync::mpsc;
 
 pub(crate) use dial::{MAX_TRIES, connect, dial};
 pub(crate) use flow::Charge;
-pub(crate) use handshake::Ours;
 pub(crate) use listener::listen;
+pub(crate) use ours::Ours;
 pub(crate) use relay::{Meeting, meet};
 pub(crate) use traffic::Traffic;
 
