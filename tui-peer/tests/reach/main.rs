@@ -95,6 +95,7 @@ fn every_pair_that_reaches_the_tracker_exchanges_files() {
             let way = if relayed { "through the tracker" } else { "direct" };
             println!("{source:<8?} {getter:<8?} {:>7.2}  {way}", took.as_secs_f64());
             let one_is_public = source == Place::Public || getter == Place::Public;
+            assert!(!log.contains("cannot be reached"), "{source:?} -> {getter:?}:\n{log}");
             assert_eq!(relayed, !one_is_public, "{source:?} -> {getter:?}:\n{log}");
         }
     }

@@ -29,21 +29,21 @@ const SLOW: Duration = STAGGER;
 /// After this without any connection both meet at the tracker: until then the other side may have come by itself.
 const STUCK: Duration = Duration::from_secs(3);
 
-/// One attempt over `addrs`; reports `Reached` or `DialFailed`, and before that `DialSlow` if it takes long, or is in
-/// vain before it could.
+/// After this a meeting at the tracker, asked for then, has come about where it can: two handshakes over long ways. Only
+/// now it is said that a peer cannot be reached.
+const IN_VAIN: Duration = Duration::from_secs(5);
+
+/// One attempt over `addrs`; reports `Reached` or `DialFailed`. Before that `DialSlow` if it takes long, or is in
+/// vain before it could; and then, whatever comes of it, `DialStuck` and `DialInVain` in their time.
 pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
     let answered = AtomicBool::new(false);
     let mut attempt = std::pin::pin!(attempt(peer, &addrs, &ours, &answered));
     let at_once = tokio::time::timeout(SLOW, &mut attempt).await;
     // Who has answered is only far away.
     let silent = at_once.is_err() && !answered.load(Ordering::Relaxed);
-    if silent || matches!(at_once, Ok(Err(_))) {
-        let _ = ours.events.send(ConnEvent::DialSlow { peer }).await;
-        let events = ours.events.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(STUCK.saturating_sub(SLOW)).await;
-            let _ = events.send(ConnEvent::DialStuck { peer }).await;
-        });
+    let asks_at_once = silent || matches!(at_once, Ok(Err(_)));
+    if asks_at_once {
+        ask_for_another_way(peer, &ours).await;
     }
     let attempted = match at_once {
         Ok(attempted) => attempted,
@@ -57,10 +57,25 @@ pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
         }
     };
     if let Some((error, proven)) = failed {
+        if !(asks_at_once || proven) {
+            ask_for_another_way(peer, &ours).await;
+        }
         let permanent = error.is_permanent();
         let why = error.to_string();
         let _ = ours.events.send(ConnEvent::DialFailed { peer, permanent, proven, why }).await;
     }
+}
+
+/// Has the session try other ways, one after the other.
+async fn ask_for_another_way(peer: PeerId, ours: &Ours) {
+    let events = ours.events.clone();
+    let _ = events.send(ConnEvent::DialSlow { peer }).await;
+    tokio::spawn(async move {
+        tokio::time::sleep(STUCK.saturating_sub(SLOW)).await;
+        let _ = events.send(ConnEvent::DialStuck { peer }).await;
+        tokio::time::sleep(IN_VAIN.saturating_sub(STUCK)).await;
+        let _ = events.send(ConnEvent::DialInVain { peer }).await;
+    });
 }
 
 async fn attempt(

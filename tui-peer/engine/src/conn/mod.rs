@@ -95,6 +95,11 @@ pub(crate) enum ConnEvent {
         /// Whom we try to reach.
         peer: PeerId,
     },
+    /// Nor has that helped, in the time it takes.
+    DialInVain {
+        /// Whom we tried to reach.
+        peer: PeerId,
+    },
     /// A peer was not met at the tracker.
     NotMet {
         /// Whom.

@@ -97,6 +97,7 @@ impl Session {
             ConnEvent::DialSlow { peer } => self.ask_to_be_dialled(peer),
             ConnEvent::NotMet { peer, why } => self.note_unreached(peer, &why),
             ConnEvent::DialStuck { peer } => self.ask_to_be_relayed(peer),
+            ConnEvent::DialInVain { peer } => self.on_dial_in_vain(peer),
             ConnEvent::DialFailed { peer, permanent, proven, why } => {
                 self.on_dial_failed(peer, permanent, proven, &why);
             }
@@ -169,7 +170,7 @@ impl Session {
     /// Tells of a connection that ended before its peer had said HELLO, or anything else.
     fn note_ungreeted(&mut self, entry: &Conn, why: &str) {
         if !entry.greeted && !entry.closing {
-            self.note_unreached(entry.peer, why);
+            self.note_refused(entry.peer, why);
         }
     }
 
@@ -183,7 +184,7 @@ impl Session {
             None => drop(self.conns.remove(&conn)),
         }
         self.feed(Input::Refused { conn, permanent });
-        self.note_unreached(peer, why);
+        self.note_refused(peer, why);
     }
 
     fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {

@@ -22,8 +22,6 @@ const MAX_FAILED: usize = 4096;
 const MAX_TOLD: usize = 64;
 /// Sources named of one download; more would say no more.
 const MAX_NAMED: usize = 8;
-/// Why somebody is not even dialled.
-const NO_ADDRESS: &str = "no address of it can be reached from here";
 
 /// Why peers could not be reached at the last try, and what of that was told.
 #[derive(Debug, Default)]
@@ -33,21 +31,46 @@ pub(super) struct Failures {
 
 #[derive(Debug, Default)]
 struct Failed {
-    why: String,
+    /// What went wrong last; none while that is not known yet.
+    why: Option<String>,
+    /// No other way has led to it either: connect-back and relay have had their time.
+    in_vain: bool,
     told: BTreeSet<(ContentId, String)>,
 }
 
+/// How it stands with a peer that we have no connection to.
+#[derive(Debug, PartialEq, Eq)]
+enum Reaching<'a> {
+    /// Nothing has gone wrong yet, or another way may still lead to it.
+    Open,
+    /// It cannot be reached, and why.
+    InVain(&'a str),
+}
+
 impl Failures {
-    fn failed(&mut self, peer: PeerId, why: String) {
+    fn of(&mut self, peer: PeerId) -> &mut Failed {
         if self.failed.len() >= MAX_FAILED && !self.failed.contains_key(&peer) {
             // Whoever it is, it is told once more at worst.
             self.failed.pop_first();
         }
-        self.failed.entry(peer).or_default().why = why;
+        self.failed.entry(peer).or_default()
     }
 
-    fn why(&self, peer: &PeerId) -> Option<&str> {
-        self.failed.get(peer).map(|failed| failed.why.as_str())
+    /// Something went wrong that another way may mend.
+    fn failed(&mut self, peer: PeerId, why: String) {
+        self.of(peer).why = Some(why);
+    }
+
+    /// No other way has led to it, or none can.
+    fn in_vain(&mut self, peer: PeerId) {
+        self.of(peer).in_vain = true;
+    }
+
+    fn reaching(&self, peer: &PeerId) -> Reaching<'_> {
+        match self.failed.get(peer) {
+            Some(Failed { why: Some(why), in_vain: true, .. }) => Reaching::InVain(why),
+            _ => Reaching::Open,
+        }
     }
 
     /// Whether this is to be told of a peer; it is not from then on.
@@ -108,14 +131,38 @@ impl Session {
         why: &str,
     ) {
         self.feed(Input::DialFailed { peer, permanent, proven });
+        if proven {
+            // It was there: no other way leads to anybody else.
+            self.net.failures.in_vain(peer);
+        }
         self.note_unreached(peer, why);
     }
 
-    /// Tells of a peer that could not be reached, in the log and where it is waited for.
+    /// Other ways to a peer that did not answer have had their time.
+    pub(super) fn on_dial_in_vain(&mut self, peer: PeerId) {
+        if !self.conns.values().any(|conn| conn.peer == peer && !conn.closing) {
+            self.net.failures.in_vain(peer);
+            self.tell_unreached(peer);
+        }
+    }
+
+    /// A peer that was reached lets us go, or we it: another way leads to the same.
+    pub(super) fn note_refused(&mut self, peer: PeerId, why: &str) {
+        self.net.failures.in_vain(peer);
+        self.note_unreached(peer, why);
+    }
+
+    /// Notes why a peer could not be reached, and tells it once no other way has led to it.
     pub(super) fn note_unreached(&mut self, peer: PeerId, why: &str) {
         let text = format!("could not reach {}: {why}", self.net.display_name(&peer));
         self.log(Level::Debug, Target::Net, text);
         self.net.failures.failed(peer, show(why));
+        self.tell_unreached(peer);
+    }
+
+    /// Tells of a peer that cannot be reached where it is waited for.
+    fn tell_unreached(&mut self, peer: PeerId) {
+        self.changed();
         let waits = |(id, sources): (&ContentId, &std::collections::HashMap<PeerId, _>)| {
             sources.contains_key(&peer).then_some(*id)
         };
@@ -147,17 +194,14 @@ impl Session {
         // There may be thousands, and this is asked for every picture of a download.
         let mut named = BTreeMap::new();
         for (peer, source) in known {
-            let why = self.net.failures.why(peer);
-            let (why, left) = match (self.core.node().dial_state(peer, now), why) {
-                (DialState::Banned { .. }, _) => continue,
-                (DialState::Waiting { left, .. }, Some(why)) => (why, Some(left)),
-                (DialState::Dialing | DialState::Free, Some(why)) => (why, None),
-                (_, None) if source.addrs.is_empty() => (NO_ADDRESS, None),
-                // The first round is not over.
-                (DialState::Dialing | DialState::Free | DialState::Waiting { .. }, None) => {
-                    return Vec::new();
-                }
-            };
+            let (why, left) =
+                match (self.core.node().dial_state(peer, now), self.net.failures.reaching(peer)) {
+                    (DialState::Banned { .. }, _) => continue,
+                    (DialState::Waiting { left, .. }, Reaching::InVain(why)) => (why, Some(left)),
+                    (_, Reaching::InVain(why)) => (why, None),
+                    // The first round is not over.
+                    (_, Reaching::Open) => return Vec::new(),
+                };
             named.insert(*peer, (source, why, left));
             if named.len() > MAX_NAMED {
                 named.pop_last();
@@ -181,13 +225,19 @@ mod tests {
         let id = ContentId::from_bytes([3; 32]);
         let mut failures = Failures::default();
         failures.failed(peer, "refused".to_owned());
-        assert_eq!((failures.why(&peer), failures.why(&other)), (Some("refused"), None));
+        assert_eq!(failures.reaching(&peer), Reaching::Open, "another way may lead to it");
+        failures.in_vain(peer);
+        failures.in_vain(other);
+        assert_eq!(failures.reaching(&peer), Reaching::InVain("refused"));
+        assert_eq!(failures.reaching(&other), Reaching::Open, "nothing is known to be wrong");
         assert!(failures.is_news(peer, id, "refused"));
         assert!(!failures.is_news(peer, id, "refused") && failures.is_news(peer, id, "timed out"));
         assert!(failures.is_news(other, id, "refused"));
         assert!(failures.is_news(peer, ContentId::from_bytes([4; 32]), "refused"));
         failures.reached(&peer);
-        assert!(failures.why(&peer).is_none() && failures.is_news(peer, id, "refused"));
+        assert!(
+            failures.reaching(&peer) == Reaching::Open && failures.is_news(peer, id, "refused")
+        );
         for n in 0..=MAX_TOLD {
             failures.is_news(peer, id, &n.to_string());
         }

@@ -1,6 +1,7 @@
 //! Two of which only one can reach the other.
 
 use super::*;
+use engine::api::event::What;
 
 /// Two of whom nobody else can reach the second and whom the first, if so, as behind routers: they listen at other
 /// addresses than the one where the tracker sees them.
@@ -17,12 +18,17 @@ async fn fetch_from_behind(hosts: [u8; 2], join: &JoinString, look: impl Fn(&Sna
     source.call(Command::Share { path, name: None }).await.unwrap();
     let fetcher = start(at("fetcher", hosts[1])).await.unwrap();
     until(&fetcher, "the file", |s| sources(s, "thing") == Some(1)).await;
+    let mut events = fetcher.events();
     let id = fetcher.snapshot().catalogue.rows.first().map(|row| row.id).unwrap();
     let wish = Download { id, name: None, dir: None, files: Selection::All };
     fetcher.call(Command::Download(wish)).await.unwrap();
     let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
     until(&fetcher, "it is here", done).await;
     until(&fetcher, "how it came", look).await;
+    // A dial is refused at once: nobody is told so before another way had its time.
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event.what, What::Unreached { .. }), "{}", event.text);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
