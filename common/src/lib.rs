@@ -3,7 +3,7 @@
 //! Nothing here does IO except [`channel`], the framed and encrypted connection, [`identity`], which
 //! reads and creates the key file, [`control`], a socket for this user, [`http`], the server for whoever
 //! watches, and what asks the system: [`descriptors`] for its limit of open files, [`memory`],
-//! [`net::OnLink`] for this machine's addresses. In reading order:
+//! [`net::OnLink`] for this machine's addresses, [`near`] for the networks around. In reading order:
 //!
 //! - [`id`], [`hash`]: 32-byte identifiers, SHA-256.
 //! - [`limits`]: every bound of the protocol with its reason.
@@ -11,7 +11,7 @@
 //! - [`merkle`]: BitTorrent v2's per-file hash tree, chunk hashes and proofs.
 //! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers.
 //! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links.
-//! - [`net`]: whose connections count as one where places are scarce.
+//! - [`net`]: whose connections count as one where places are scarce; [`near`]: networks that announce themselves.
 //! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
 //! - [`http`]: metrics and the like, in plain HTTP; [`lock`]: locks after a panic; [`clock`]: times as numbers.
@@ -39,6 +39,7 @@ pub mod membership;
 pub mod memory;
 pub mod merkle;
 pub mod names;
+pub mod near;
 pub mod net;
 pub mod relay;
 pub mod wire;

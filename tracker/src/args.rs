@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use common::near::Discoverable;
 use etcetera::AppStrategy as _;
 use tracker::index::{GroupLimits, Limits};
 use tracker::{Admission, Config, RelayLimits, StartError};
@@ -37,6 +38,10 @@ pub(crate) struct Args {
     /// such as 10M, at most 2 MB/s of them for one pair; or off
     #[arg(long, env = "SHOAL_RELAY", value_name = "RATE|off", value_parser = relay, default_value = "10M")]
     relay: Relayed,
+
+    /// Let peers in the local network find this tracker by multicast DNS: auto is unless a secret is needed to join
+    #[arg(long, env = "SHOAL_DISCOVERABLE", value_name = "auto|on|off", default_value = "auto")]
+    discoverable: Discoverable,
 
     /// Serve /metrics and /healthz over plain HTTP here
     #[arg(long, env = "SHOAL_METRICS", value_name = "ADDR:PORT")]
@@ -222,6 +227,7 @@ impl Args {
             admission,
             limits: self.bounds.limits(),
             relay: self.relay.0,
+            discoverable: self.discoverable,
             ..Config::default()
         })
     }

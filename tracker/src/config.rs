@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::join::Secret;
+use common::near::Discoverable;
 use common::net::{ACCEPT_TIMEOUT, MOST_HALF_OPEN};
 
 use crate::clock::WallClock;
@@ -22,6 +23,10 @@ pub struct Config {
     pub server: ServerLimits,
     /// How much is relayed between peers that cannot reach each other; `None` for nothing.
     pub relay: Option<RelayLimits>,
+    /// When it announces itself in the local network.
+    pub discoverable: Discoverable,
+    /// Its name there; empty for the name of this machine.
+    pub name: String,
     /// Intervals and deadlines.
     pub timing: Timing,
     /// Seed of the tracker's randomness; `None` takes one from the system.
@@ -117,6 +122,8 @@ impl Default for Config {
             limits: Limits::default(),
             server: ServerLimits::default(),
             relay: None,
+            discoverable: Discoverable::Off,
+            name: String::new(),
             timing: Timing::default(),
             seed: None,
             wall: WallClock::default(),

@@ -18,6 +18,7 @@ pub mod fuzzing;
 pub mod index;
 mod intervals;
 mod metrics;
+mod near;
 pub mod record;
 mod relay;
 mod server;
@@ -102,9 +103,16 @@ impl Tracker {
     /// runtime with I/O and time.
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let watching = self.metrics.map(|listener| watching::start(listener, &self.shared));
+        let near = listener.local_addr().ok().and_then(|bound| {
+            let closed = self.shared.secret.is_some();
+            near::start(&self.shared.config, self.shared.identity.peer_id(), closed, bound)
+        });
         tokio::select! {
             () = server::serve(listener, Arc::clone(&self.shared), shutdown) => {}
             () = control::serve(self.control, &self.shared) => {}
+        }
+        if let Some(near) = near {
+            near.stop().await;
         }
         if let Some(watching) = watching
             && watching.stop().await.is_err()

@@ -153,6 +153,11 @@ fn demo(wish: Demo) -> u8 {
 
 fn ls(wish: Ls) -> u8 {
     let common = wish.common.clone();
+    if wish.near {
+        return with_settings(&common, |_, mut out| {
+            block_on(async move { headless::near(&wish, &mut out).await })
+        });
+    }
     match headless::search(&wish) {
         Ok(filter) => beside(&common, "ls", |engine, mut out| async move {
             headless::ls(engine, &wish, &filter, &mut out).await
@@ -185,6 +190,7 @@ fn app(run: Run) -> u8 {
     common.look = run.look.clone();
     common.metrics = run.metrics.clone();
     common.watch = run.watch;
+    common.discoverable = run.discoverable;
     if let Some(why) = misplaced(&run) {
         Output::new(common.json, 0).error("usage", &why, "tui-peer --help");
         return exit::USAGE;

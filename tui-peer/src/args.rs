@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use common::near::Discoverable;
 use settings::{Item, Layer, LogTo, parse_rate};
 
 pub use frontend::exit;
@@ -124,6 +125,9 @@ pub struct Common {
     /// Whether shared folders are watched; an option of the app and --serve-only.
     #[arg(skip)]
     pub watch: bool,
+    /// Whether a hosted tracker is found in the local network; an option of the app and --serve-only.
+    #[arg(skip)]
+    pub discoverable: Option<Discoverable>,
     /// Print one JSON object per line on standard output.
     #[arg(long, env = "SHOAL_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
@@ -179,6 +183,10 @@ pub struct Run {
     /// Run a tracker inside this peer and print its join string.
     #[arg(long, env = "SHOAL_HOST", value_parser = FalseyValueParser::new())]
     pub host: bool,
+    /// Let peers in the local network find a tracker that runs inside this peer: auto, on, off; auto is unless it needs
+    /// a secret.
+    #[arg(long, value_name = "WHEN")]
+    pub discoverable: Option<Discoverable>,
     /// Serve without a screen.
     #[arg(long, env = "SHOAL_SERVE_ONLY", value_parser = FalseyValueParser::new())]
     pub serve_only: bool,
@@ -247,6 +255,9 @@ pub struct Ls {
     /// The same.
     #[arg(long, value_name = "WORDS", conflicts_with = "query")]
     pub filter: Option<String>,
+    /// The networks that trackers announce in the local network, instead of files.
+    #[arg(long, conflicts_with_all = ["query", "filter"])]
+    pub near: bool,
     /// Wait until something fits.
     #[arg(long)]
     pub wait: bool,
@@ -359,6 +370,7 @@ impl Common {
         flags.set_if(Item::State, self.state.clone());
         flags.set_if(Item::Metrics, self.metrics.clone());
         flags.set_if(Item::Watch, self.watch.then_some("true"));
+        flags.set_if(Item::Discoverable, self.discoverable.map(|when| when.to_string()));
         flags.set_if(Item::OnDone, self.on_done.clone());
         flags.set_if(Item::OnError, self.on_error.clone());
         flags.set_if(Item::HookTimeout, self.hook_timeout.clone());

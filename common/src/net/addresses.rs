@@ -71,6 +71,11 @@ pub fn in_turn(found: &[SocketAddr]) -> Vec<SocketAddr> {
     }
 }
 
+/// Whether an interface of this name leads only to machines inside this one.
+pub(crate) fn is_inner(interface: &str) -> bool {
+    INNER.iter().any(|start| interface.starts_with(start))
+}
+
 fn sort(found: impl IntoIterator<Item = (String, IpAddr)>) -> Vec<OwnAddress> {
     let mut all: Vec<OwnAddress> = Vec::new();
     for (interface, ip) in found {
@@ -81,8 +86,7 @@ fn sort(found: impl IntoIterator<Item = (String, IpAddr)>) -> Vec<OwnAddress> {
             }
         };
         if of_use && !all.iter().any(|known| known.ip == ip) {
-            let inner = INNER.iter().any(|start| interface.starts_with(start));
-            all.push(OwnAddress { ip, inner });
+            all.push(OwnAddress { ip, inner: is_inner(&interface) });
         }
     }
     // Stable: among equals the system's own order counts.

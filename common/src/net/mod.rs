@@ -13,6 +13,7 @@ mod half_open;
 mod listen;
 mod on_link;
 
+pub(crate) use addresses::is_inner;
 pub use addresses::{Interfaces, OwnAddress, in_turn, own_addresses};
 pub use fair_table::{FairTable, Slot};
 pub use group::{AddrGroup, Subnet};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::join::{DEFAULT_TRACKER_PORT, JoinString, Secret};
+use common::near::Discoverable;
 use common::net::{OwnAddress, in_turn, own_addresses};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,14 +30,23 @@ impl HostedTracker {
     }
 }
 
-/// Starts a tracker that keeps its state in `state_dir` and listens where the peer does, on the
-/// usual port or, if that is taken, on any free one. With a secret it lets in only who knows that, and its
-/// join string names all addresses of this machine.
-pub(crate) async fn start(
-    state_dir: PathBuf,
-    peer_listen: SocketAddr,
-    secret: Option<Secret>,
-) -> Result<(HostedTracker, JoinString), String> {
+/// How a tracker in this process is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct HostWish {
+    /// Where it keeps its state.
+    pub(crate) state_dir: PathBuf,
+    /// Where the peer listens: so does the tracker, on the usual port or, if that is taken, on any free one.
+    pub(crate) peer_listen: SocketAddr,
+    /// Only who knows this is let in, and the join string names all addresses of this machine.
+    pub(crate) secret: Option<Secret>,
+    /// When it announces itself in the local network, and as what.
+    pub(crate) discoverable: Discoverable,
+    pub(crate) name: String,
+}
+
+/// Starts it.
+pub(crate) async fn start(wish: HostWish) -> Result<(HostedTracker, JoinString), String> {
+    let HostWish { state_dir, peer_listen, secret, discoverable, name } = wish;
     let usual = SocketAddr::new(peer_listen.ip(), DEFAULT_TRACKER_PORT);
     let any = SocketAddr::new(peer_listen.ip(), 0);
     let listener = match common::net::listen(usual) {
@@ -49,6 +59,8 @@ pub(crate) async fn start(
     let config = tracker::Config {
         state_dir: Some(state_dir.clone()),
         admission: secret.map_or(Admission::Open, Admission::Secret),
+        discoverable,
+        name,
         ..tracker::Config::default()
     };
     let opened = tokio::task::spawn_blocking(move || tracker::Tracker::open(config)).await;
@@ -133,8 +145,14 @@ mod tests {
     #[tokio::test]
     async fn s3_a_hosted_tracker_keeps_the_whole_join_string_for_its_commands() {
         let dir = tempfile::tempdir().unwrap();
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (hosted, join) = start(dir.path().to_owned(), any, None).await.unwrap();
+        let wish = HostWish {
+            state_dir: dir.path().to_owned(),
+            peer_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            secret: None,
+            discoverable: Discoverable::Off,
+            name: String::new(),
+        };
+        let (hosted, join) = start(wish).await.unwrap();
         assert_eq!(tracker::read_join(dir.path()).unwrap(), join);
         hosted.stop().await;
     }

@@ -103,6 +103,7 @@ pub async fn run(
         prefs.detected.ground = ground;
     }
     let setting = Setting {
+        near: Some(common::near::Place::of_environment()),
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         zone: outside::zone(&env),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use common::id::ContentId;
+use common::near::Near;
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use settings::{Change, Item};
@@ -48,6 +49,8 @@ pub enum Msg {
     Dir(PathBuf, Result<Vec<PathEntry>, String>),
     /// Something outside was looked at.
     Probed(Probe, Found),
+    /// Other networks are near than before.
+    Near(Near),
     /// Something outside has ended and has nothing to say.
     Nothing,
     /// A folder was shown by the desktop, or why not.

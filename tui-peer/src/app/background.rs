@@ -115,6 +115,9 @@ fn spawn(
             command.args([option, value]);
         }
     }
+    if let Some(when) = common.discoverable {
+        command.arg("--discoverable").arg(when.to_string());
+    }
     if common.watch {
         command.arg("--watch");
     }

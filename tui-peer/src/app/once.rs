@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use common::id::PeerId;
 use common::join::{JoinString, MAX_IDS, Secret};
+use common::near::Discoverable;
 
 use super::KEYS;
 use super::config::{Settings, settings};
@@ -263,6 +264,8 @@ fn config(settings: &Settings, scratch: &Scratch) -> io::Result<EngineConfig> {
     let mut config = settings.engine.clone();
     config.state_dir = scratch.folder("state")?;
     config.remember = false;
+    // A network for one link is nobody else's, whatever the settings say of others.
+    config.discoverable = Discoverable::Off;
     config.on_start = OnStart::Resume;
     config.listen.set_port(0);
     config.owner = Some(OWNER);

@@ -322,6 +322,7 @@ mod tests {
             let wish = Ls {
                 query: Some("nothing".to_owned()),
                 filter: None,
+                near: false,
                 wait: true,
                 timeout: None,
                 common: crate::args::Common::default(),

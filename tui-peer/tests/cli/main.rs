@@ -17,6 +17,7 @@ mod members;
 mod metrics;
 mod mistake;
 mod names;
+mod near;
 mod private;
 mod program;
 mod remote;

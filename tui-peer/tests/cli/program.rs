@@ -71,6 +71,8 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tui-peer"));
         command.args(args).env_clear().env("HOME", self.0.path());
         command.env("XDG_CONFIG_HOME", self.path("config")).env("PATH", "/usr/bin:/bin");
+        // Nothing is heard of other networks.
+        command.env("SHOAL_NEAR", "0");
         command.stdin(Stdio::null());
         command
     }

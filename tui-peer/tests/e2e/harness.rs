@@ -92,6 +92,7 @@ impl Net {
         command.arg("--state").arg(self.path(&format!("{name}.state")));
         command.arg("--downloads").arg(self.path(&format!("{name}.d")));
         command.env("HOME", self.temp.path()).env("SHOAL_TRACKER", &self.join);
+        command.env("SHOAL_NEAR", "0");
         command
     }
 

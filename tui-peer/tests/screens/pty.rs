@@ -43,6 +43,8 @@ impl Pty {
             .env("HOME", home.path())
             .env("TERM", "xterm-256color")
             .env("LANG", "C.UTF-8")
+            // Nothing is heard of other networks.
+            .env("SHOAL_NEAR", "0")
             .envs(env.iter().copied())
             .stdin(end(&slave))
             .stdout(end(&slave))

@@ -25,6 +25,7 @@ pub(crate) struct Stage {
 
 pub(crate) fn setting() -> Setting {
     Setting {
+        near: None,
         home: Some(PathBuf::from("/home/ada")),
         cwd: PathBuf::from("/home/ada"),
         zone: TimeZone::UTC,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::join::FileLink;
+use common::near::{Announced, Heard, Near, Table};
+use common::net::OnLink;
 use engine::api::command::{Command, CommandError, CommandErrorKind, Reply, Selection};
 use engine::api::event::{Event, Level, Target, What};
 use engine::api::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
-use screen::model::{Dialog, Pane, RowKey, Tab};
+use screen::model::{Dialog, Pane, RowKey, Stop, Tab};
 use screen::msg::{Asked, Effect, ExitReason, Msg};
 use settings::Item;
 
@@ -44,6 +46,61 @@ fn first_start_welcomes_and_joins() {
     assert!(matches!(stage.calls()[..], [Command::Host]));
     stage.keys("d");
     assert_eq!(exits(&stage), Some(ExitReason::Demo));
+}
+
+/// Networks near, by name and whether they need a secret.
+fn near(names: &[(&str, bool)]) -> Near {
+    let network = |(n, (name, closed)): (u32, &(&str, bool))| {
+        let said = Announced::new(testkit::peer(n), 7420, name, *closed);
+        let mut table = Table::default();
+        let ips = vec![format!("192.168.1.{}", n + 5).parse().unwrap()];
+        table.hear(
+            Heard { instance: said.instance(), said, ips },
+            &OnLink::default(),
+            false,
+            Instant::now(),
+        );
+        table.list().remove(0)
+    };
+    Near { networks: (0..).zip(names).map(network).collect(), trouble: None }
+}
+
+#[test]
+fn networks_near_are_shown_and_joined_by_their_keys() {
+    let mut stage = Stage::of(testkit::fresh(Instant::now()), 80, 24);
+    stage.send(Msg::Near(near(&[("ada-laptop", false), ("lab\u{1b}[31m-server", true)])));
+    stage.keys("<Down>");
+    insta::assert_snapshot!("welcome_near", stage.screen());
+    stage.keys("<Enter>");
+    let Some(Command::Join { join }) = stage.calls().pop() else { panic!("not joined") };
+    assert_eq!(join.tracker(), testkit::peer(0));
+    assert_eq!(join.address(), "192.168.1.5:7420");
+    let message = "192.168.1.5:7420 does not answer".to_owned();
+    let error = CommandError { kind: CommandErrorKind::Invalid, message };
+    stage.send(Msg::Reply(Asked::Join, Err(error)));
+    // One that needs a secret is asked for it.
+    stage.keys("<Down><Down><Enter>");
+    assert!(stage.calls().is_empty());
+    assert!(stage.screen().contains("needs its secret"), "{}", stage.screen());
+    assert_eq!(stage.model.welcome.stop, Stop::Tracker);
+    assert!(
+        stage.model.welcome.field.text().is_empty(),
+        "nothing of an announcement is mixed with a secret"
+    );
+    // What is gone is chosen no more, and many leave room for the rest.
+    stage.keys("<Down>");
+    stage.send(Msg::Near(near(&[])));
+    assert_eq!(stage.model.welcome.stop, Stop::Tracker);
+    let many: Vec<(String, bool)> = (0..12).map(|n| (format!("room {n}"), false)).collect();
+    let many: Vec<(&str, bool)> =
+        many.iter().map(|(name, closed)| (name.as_str(), *closed)).collect();
+    let mut stage = Stage::of(testkit::fresh(Instant::now()), 60, 20);
+    stage.send(Msg::Near(near(&many)));
+    stage.keys("<Up><Up><Up><Up><Up><Up><Up>");
+    insta::assert_snapshot!("welcome_many_near", stage.screen());
+    let trouble = Some("this machine sends no multicast: no device".to_owned());
+    stage.send(Msg::Near(Near { trouble, ..Near::default() }));
+    assert!(stage.screen().contains("sends no multicast"), "{}", stage.screen());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use common::id::PeerId;
 use common::join::{JoinString, Secret};
+use common::near::Discoverable;
 
 /// Downloads that run at once unless configured otherwise; more wait in the queue.
 pub const DEFAULT_ACTIVE: usize = 5;
@@ -48,6 +49,8 @@ pub struct EngineConfig {
     /// A tracker that is run here lets in only who knows this, and its join string names all addresses of
     /// this machine; `None` lets in everybody.
     pub host_secret: Option<Secret>,
+    /// When a tracker that is run here announces itself in the local network.
+    pub discoverable: Discoverable,
     /// Whose downloads these are, in their journals; `None` is our own key. An engine with a key for one
     /// run only takes up what an earlier one of the same user left.
     pub owner: Option<PeerId>,
@@ -83,6 +86,7 @@ impl EngineConfig {
             remember: false,
             will_host: false,
             host_secret: None,
+            discoverable: Discoverable::Off,
             owner: None,
             up: None,
             down: None,

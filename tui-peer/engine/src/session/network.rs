@@ -24,7 +24,7 @@ use crate::announcer::{self, Announcer, AnnouncerConfig, OwnAddresses, SourceInf
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target};
 use crate::api::snapshot::{Catalogue, NetState, display_name};
-use crate::host::{self, HostedTracker};
+use crate::host::{self, HostWish, HostedTracker};
 
 /// Networks of which is kept that they let us in: more than anybody changes between in one run.
 const MAX_REACHED: usize = 32;
@@ -318,10 +318,15 @@ impl Session {
             let _ = reply.send(Ok(Reply::Hosting(join)));
             return;
         }
-        let (state_dir, listen) = (self.config.state_dir.join("tracker"), self.net.listen);
-        let secret = self.config.host_secret.clone();
+        let wish = HostWish {
+            state_dir: self.config.state_dir.join("tracker"),
+            peer_listen: self.net.listen,
+            secret: self.config.host_secret.clone(),
+            discoverable: self.config.discoverable,
+            name: self.config.nick.clone(),
+        };
         self.background.task(async move {
-            let result = host::start(state_dir, listen, secret).await;
+            let result = host::start(wish).await;
             Some(Done::new(move |session| session.on_hosted(result, reply)))
         });
     }

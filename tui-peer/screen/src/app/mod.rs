@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::id::ContentId;
+use common::near::{Looking, Near, look};
 use futures_util::StreamExt;
 use futures_util::future::AbortHandle;
 use futures_util::future::BoxFuture;
@@ -58,6 +59,8 @@ struct App<'a, F> {
     saves: (VecDeque<Change>, bool),
     /// Ends the question whose the network's files are.
     owners: Option<AbortHandle>,
+    /// Looks for networks near, while there is none.
+    near: Option<Looking>,
     exit: Option<ExitReason>,
 }
 
@@ -95,6 +98,7 @@ where
         rates: false,
         saves: (VecDeque::new(), false),
         owners: None,
+        near: None,
         exit: None,
     };
     match in_screen(|| start(&mut app.model)) {
@@ -114,6 +118,7 @@ where
         if let Some(reason) = app.exit.clone() {
             return app.end(reason).await;
         }
+        app.look_near();
         let wake = app.wake();
         tokio::select! {
             biased;
@@ -139,8 +144,20 @@ where
                     app.message(Msg::Panicked(at, text));
                 }
             }
+            near = near(&mut app.near) => app.message(Msg::Near(near)),
             () = sleep_until(wake), if wake.is_some() => app.time(),
         }
+    }
+}
+
+/// What is near, once that changes.
+async fn near(looking: &mut Option<Looking>) -> Near {
+    match looking {
+        Some(looking) => {
+            looking.changed().await;
+            looking.now()
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -163,6 +180,14 @@ impl<F: Front> App<'_, F> {
         match effects {
             Some(effects) => self.carry_out(effects),
             None => self.exit = Some(ExitReason::Panicked),
+        }
+    }
+
+    /// Networks near are looked for as long as somebody may want to join one.
+    fn look_near(&mut self) {
+        let place = self.model.setting.near.filter(|_| self.model.is_welcome());
+        if place.is_some() != self.near.is_some() {
+            self.near = place.map(look);
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::id::ContentId;
+use common::near::Place;
 use jiff::tz::TimeZone;
 
 use settings::Units;
@@ -114,6 +115,8 @@ pub struct Setting {
     pub desktop: bool,
     /// Whether the welcome screen offers a demo.
     pub demo: bool,
+    /// Where networks near are looked for while there is none.
+    pub near: Option<Place>,
     /// The port asked for.
     pub wanted_port: Option<u16>,
     /// The process in which the peer runs on when this screen is closed; `None` if that is this one.

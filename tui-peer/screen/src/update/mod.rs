@@ -74,6 +74,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             event.at = at;
             event_came(model, &event);
         }
+        Msg::Near(near) => crate::screens::welcome::update::near(model, near),
         Msg::Tick => {}
     }
     model.toasts.expire(model.now.mono);

@@ -5,7 +5,12 @@ use crate::queries::written;
 
 /// The lines there are.
 pub(crate) fn stops(model: &Model) -> Vec<Stop> {
-    Stop::ALL.into_iter().filter(|stop| *stop != Stop::Demo || model.setting.demo).collect()
+    let near = model.welcome.near.networks.iter().map(|network| Stop::Near(network.key));
+    let mut stops = vec![Stop::Tracker];
+    stops.extend(near);
+    let rest = Stop::ALL.into_iter().filter(|stop| *stop != Stop::Tracker);
+    stops.extend(rest.filter(|stop| *stop != Stop::Demo || model.setting.demo));
+    stops
 }
 
 /// The address to listen on, as it stands in its field.

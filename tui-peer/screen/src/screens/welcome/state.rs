@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use common::id::PeerId;
 use common::join::{JoinString, Link, parse_any};
+use common::near::{Near, NearNetwork};
 
 use crate::field::Field;
 
@@ -13,6 +15,8 @@ pub enum Stop {
     /// The join string.
     #[default]
     Tracker,
+    /// A network near, by its tracker's key.
+    Near(PeerId),
     /// The address we listen on.
     Listen,
     /// Where downloads go.
@@ -28,7 +32,7 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// From top to bottom.
+    /// From top to bottom, without networks near: these follow the first.
     pub const ALL: [Self; 7] = [
         Self::Tracker,
         Self::Listen,
@@ -47,7 +51,7 @@ impl Stop {
             Self::Downloads => "Downloads",
             Self::Share => "Share",
             Self::Nick => "Your name",
-            Self::Host | Self::Demo => "",
+            Self::Near(_) | Self::Host | Self::Demo => "",
         }
     }
 }
@@ -62,6 +66,8 @@ pub struct Welcome {
     pub stop: Stop,
     /// Join string being typed.
     pub field: Field,
+    /// Networks that announce themselves.
+    pub near: Near,
     /// Another address to listen on, if it was changed.
     pub listen: Option<Field>,
     /// Another folder for downloads, if it was changed.
@@ -81,6 +87,12 @@ pub struct Welcome {
 }
 
 impl Welcome {
+    /// The network near on the chosen line.
+    pub fn chosen_near(&self) -> Option<&NearNetwork> {
+        let Stop::Near(key) = self.stop else { return None };
+        self.near.networks.iter().find(|network| network.key == key)
+    }
+
     /// What the join string means.
     pub fn parsed(&self) -> Option<Result<JoinString, String>> {
         let text = self.field.text().trim();

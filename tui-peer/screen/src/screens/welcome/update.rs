@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use ::settings::Item;
+use common::near::Near;
 
 use super::queries::{downloads_text, listen_text, nick_text, stops};
 use crate::action::Action;
@@ -58,6 +59,7 @@ pub(crate) fn paste(model: &mut Model, text: &str, out: &mut Vec<Effect>) {
 }
 
 fn turn(model: &mut Model, by: isize) {
+    model.welcome.error = None;
     let stops = stops(model);
     let at = stops.iter().position(|stop| *stop == model.welcome.stop).unwrap_or(0);
     let n = isize::try_from(stops.len()).unwrap_or(1);
@@ -71,7 +73,7 @@ fn is_typing(model: &Model) -> bool {
     match model.welcome.stop {
         Stop::Tracker => !model.welcome.field.text().is_empty(),
         Stop::Listen | Stop::Downloads | Stop::Nick => true,
-        Stop::Share | Stop::Host | Stop::Demo => false,
+        Stop::Near(_) | Stop::Share | Stop::Host | Stop::Demo => false,
     }
 }
 
@@ -101,7 +103,7 @@ fn escape(model: &mut Model) {
         Stop::Listen => (welcome.listen, welcome.listen_check) = (None, None),
         Stop::Downloads => (welcome.downloads, welcome.folder_check) = (None, None),
         Stop::Nick => welcome.nick = None,
-        Stop::Share | Stop::Host | Stop::Demo => welcome.stop = Stop::Tracker,
+        Stop::Near(_) | Stop::Share | Stop::Host | Stop::Demo => welcome.stop = Stop::Tracker,
     }
 }
 
@@ -112,7 +114,7 @@ fn current(model: &Model) -> Option<String> {
         Stop::Listen => Some(listen_text(model)),
         Stop::Downloads => Some(downloads_text(model)),
         Stop::Nick => Some(nick_text(model)),
-        Stop::Share | Stop::Host | Stop::Demo => None,
+        Stop::Near(_) | Stop::Share | Stop::Host | Stop::Demo => None,
     }
 }
 
@@ -154,7 +156,7 @@ fn check(model: &mut Model, out: &mut Vec<Effect>) {
             model.welcome.folder_check = Some((path.clone(), None));
             out.push(Effect::Probe(Probe::Folder(path)));
         }
-        Stop::Nick | Stop::Share | Stop::Host | Stop::Demo => {}
+        Stop::Near(_) | Stop::Nick | Stop::Share | Stop::Host | Stop::Demo => {}
     }
 }
 
@@ -210,6 +212,7 @@ fn enter(model: &mut Model, out: &mut Vec<Effect>) {
                 model.welcome.error = Some(text.to_owned());
             }
         },
+        Stop::Near(_) => join_near(model, out),
         Stop::Listen => {
             if let Some(field) = &model.welcome.listen {
                 let text = field.text().trim().to_owned();
@@ -244,6 +247,29 @@ fn enter(model: &mut Model, out: &mut Vec<Effect>) {
             out.push(Effect::Call(Command::Host, Asked::Host));
         }
         Stop::Demo => out.push(Effect::Exit(ExitReason::Demo)),
+    }
+}
+
+/// Joins the chosen network near; of one that needs a secret only the rest of its join string is known.
+fn join_near(model: &mut Model, out: &mut Vec<Effect>) {
+    let Some(network) = model.welcome.chosen_near() else { return };
+    let (join, closed) = (network.join.clone(), network.closed);
+    model.welcome.stop = Stop::Tracker;
+    if closed {
+        // Whoever has the secret has the whole line, which nobody here can have made up.
+        let text = "this network needs its secret: paste the whole line that its tracker printed";
+        model.welcome.error = Some(text.to_owned());
+    } else {
+        model.welcome.busy = true;
+        out.push(Effect::Call(Command::Join { join }, Asked::Join));
+    }
+}
+
+/// Other networks are near; the chosen one may be gone.
+pub(crate) fn near(model: &mut Model, near: Near) {
+    model.welcome.near = near;
+    if matches!(model.welcome.stop, Stop::Near(_)) && model.welcome.chosen_near().is_none() {
+        model.welcome.stop = Stop::Tracker;
     }
 }
 

@@ -15,11 +15,18 @@ use crate::ui::paint;
 const LABEL: u16 = 13;
 /// Rows of the lines with a value, the join string's check included.
 const FIELDS: u16 = 7;
+/// Rows of what is below them: two offers, what the line is for, and what others see.
+const BELOW: u16 = 8;
+/// Rows of what is above them, with the empty one.
+const INTRO: u16 = 3;
+/// Networks near that are shown at once.
+const MAX_NEAR: u16 = 6;
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let theme = model.theme;
     let whole = frame.area();
-    let area = centred(Rect { height: whole.height.saturating_sub(1), ..whole }, 76, 21);
+    let found = u16::try_from(model.welcome.near.networks.len()).unwrap_or(MAX_NEAR).min(MAX_NEAR);
+    let area = centred(Rect { height: whole.height.saturating_sub(1), ..whole }, 76, 21 + found);
     let border = paint::Frame {
         title: vec![("Welcome to Shoal".to_owned(), theme.bold())],
         ..paint::Frame::default()
@@ -31,7 +38,10 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let (x, width) = (inner.x + 2, inner.width.saturating_sub(4));
     let mut y = inner.y;
     let roomy = inner.height >= 18;
-    if roomy {
+    let spare = inner.height.saturating_sub(FIELDS + BELOW + u16::from(roomy));
+    // One at least: what is chosen has to be seen.
+    let near = found.min(spare.max(1));
+    if roomy && spare.saturating_sub(near) >= INTRO {
         let intro =
             "Files travel straight between the machines of a network. Join one, or start one here.";
         for line in paint::wrap(intro, usize::from(width)) {
@@ -40,12 +50,14 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
         }
         y += 1;
     }
-    for (number, stop) in stops(model).into_iter().enumerate() {
+    let mut numbers = 1..;
+    for stop in stops(model) {
         if stop == Stop::Host && roomy {
             y += 1;
         }
         let line = Rect { x, y, width, height: 1 };
         match stop {
+            Stop::Near(_) => continue,
             Stop::Host => {
                 let text = match model.setting.attached {
                     Some(_) => "Host: run a tracker in the running peer (h)",
@@ -56,9 +68,13 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
             Stop::Demo => {
                 offer(model, frame, line, stop, "Demo: a small network on this machine (d)")
             }
-            stop => y += value(model, frame, line, stop, number + 1),
+            stop => y += value(model, frame, line, stop, numbers.next().unwrap_or(0)),
         }
         y += 1;
+        if stop == Stop::Tracker {
+            networks(model, frame, Rect { y, height: near, ..line });
+            y += near;
+        }
     }
     y += 1;
     let hint = paint::wrap(&hint(model), usize::from(width));
@@ -77,6 +93,33 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
 fn offer(model: &Model, frame: &mut Frame<'_>, line: Rect, stop: Stop, text: &str) {
     let style = head(model, frame, line, stop);
     paint::text(frame.buffer_mut(), line.x + 1, line.y, line.width, text, style);
+}
+
+/// Networks near, as many as there is room for: the chosen one among them.
+fn networks(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let all = &model.welcome.near.networks;
+    let rows = usize::from(area.height);
+    let chosen = all.iter().position(|network| model.welcome.stop == Stop::Near(network.key));
+    let first = chosen.map_or(0, |at| (at + 1).saturating_sub(rows));
+    if rows > 0 {
+        let label =
+            if all.len() > rows { format!("Near, {}", all.len()) } else { "Near".to_owned() };
+        let style = model.theme.dim();
+        paint::text(frame.buffer_mut(), area.x + 3, area.y, LABEL - 3, &label, style);
+    }
+    for (network, y) in all.iter().skip(first).take(rows).zip(area.y..) {
+        let line = Rect { y, height: 1, ..area };
+        let style = head(model, frame, line, Stop::Near(network.key));
+        let (x, room) = (area.x + LABEL, area.width.saturating_sub(LABEL));
+        let closed = if network.closed { "  secret" } else { "" };
+        let where_ = format!("{}{closed}  {}", network.join.address(), network.key.short());
+        let ellipsis = model.theme.ellipsis();
+        let name = format::middle(&network.name, usize::from(room / 3), ellipsis);
+        paint::text(frame.buffer_mut(), x, y, room, &name, style);
+        let (x, room) = (x + room / 3 + 2, room.saturating_sub(room / 3 + 2));
+        let where_ = format::middle(&where_, usize::from(room), ellipsis);
+        paint::text(frame.buffer_mut(), x, y, room, &where_, style);
+    }
 }
 
 /// The bar of the chosen line; returns the style of its text.
@@ -174,7 +217,13 @@ fn checked(model: &Model, stop: Stop) -> Line {
     match stop {
         Stop::Tracker => match (welcome.parsed(), pending(&welcome.tracker_check)) {
             _ if welcome.busy => (Tone::Dim, format!("{} joining", theme.half())),
-            (None, _) => (Tone::Plain, String::new()),
+            (None, _) => match &welcome.near.trouble {
+                Some(why) => (Tone::Dim, format!("no networks near are looked for: {why}")),
+                None if welcome.near.networks.is_empty() => {
+                    (Tone::Dim, "networks near that announce themselves appear here".to_owned())
+                }
+                None => (Tone::Plain, String::new()),
+            },
             (Some(Err(why)), _) => bad(&why),
             (Some(Ok(join)), Some(Some(Ok(ms)))) => {
                 let kind = if join.secret().is_some() { "closed" } else { "open" };
@@ -211,7 +260,7 @@ fn checked(model: &Model, stop: Stop) -> Line {
         },
         Stop::Share => (Tone::Dim, "Enter picks files".to_owned()),
         Stop::Nick => (Tone::Dim, "all others see it".to_owned()),
-        Stop::Host | Stop::Demo => (Tone::Plain, String::new()),
+        Stop::Near(_) | Stop::Host | Stop::Demo => (Tone::Plain, String::new()),
     }
 }
 
@@ -233,6 +282,12 @@ fn hint(model: &Model) -> String {
             let with = key.map_or_else(String::new, |key| format!(" with {key}"));
             let text = "The join string: one line that the tracker printed, or that others see";
             return format!("{text}{with}.");
+        }
+        Stop::Near(key) => {
+            let short = key.short();
+            return format!(
+                "The name can be anybody's: Enter joins the tracker whose key begins with {short}."
+            );
         }
         Stop::Listen if model.welcome.listen.is_some() => {
             "Enter saves this address; it takes effect at the next start. a picks a free port, Esc takes it back."
