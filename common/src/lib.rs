@@ -10,7 +10,8 @@
 //! - [`layout`], [`chunk_set`]: how content is cut into chunks, and which of them somebody has.
 //! - [`merkle`]: BitTorrent v2's per-file hash tree, chunk hashes and proofs.
 //! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers.
-//! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links.
+//! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links;
+//!   [`tracker_hosts`]: where a tracker is by its own word.
 //! - [`net`]: whose connections count as one where places are scarce; [`near`]: networks that announce themselves.
 //! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
@@ -42,4 +43,5 @@ pub mod names;
 pub mod near;
 pub mod net;
 pub mod relay;
+pub mod tracker_hosts;
 pub mod wire;

@@ -78,6 +78,8 @@ pub const MAX_TEXT: usize = 200;
 pub const MAX_AGENT: usize = 64;
 /// Longest encoded membership.
 pub const MAX_MEMBERSHIP: usize = 512;
+/// Longest signed list of a tracker's hosts: eight usual names, and WELCOME stays below [`MAX_FRAME_BEFORE_HELLO`].
+pub const MAX_TRACKER_HOSTS: usize = 1024;
 
 // --- tracker protocol --------------------------------------------------------------------------
 

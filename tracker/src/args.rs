@@ -30,9 +30,10 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOAL_SECRET_FILE", value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Host that others reach this tracker at, for the join string [default: an address of this machine]
-    #[arg(long, env = "SHOAL_PUBLIC", value_name = "HOST[:PORT]")]
-    pub(crate) public: Option<String>,
+    /// Hosts that others reach this tracker at, for the join string [default: an address of this machine]; peers
+    /// remember them, so that they find a tracker that moved
+    #[arg(long, env = "SHOAL_PUBLIC", value_name = "HOST[:PORT],…", value_delimiter = ',')]
+    pub(crate) public: Vec<String>,
 
     /// Bytes a second that are passed on between peers of which neither can reach the other (they are sealed for those),
     /// such as 10M, at most 2 MB/s of them for one pair; or off

@@ -92,6 +92,21 @@ impl Tracker {
         JoinString::new(self.peer_id(), host, port, self.shared.secret.clone())
     }
 
+    /// Peers are told, under the tracker's signature, that it is to be found at these hosts too, and remember them: so
+    /// it can move. The list counts as newer than those of earlier starts with this state folder, unless it is the same.
+    /// Blocking; only the first call counts.
+    ///
+    /// # Errors
+    /// If the list cannot be kept in the state folder; peers are told all the same.
+    pub fn tell_hosts(&self, hosts: &[(String, u16)]) -> std::io::Result<()> {
+        let Shared { config, identity, clock, .. } = &*self.shared;
+        let now = clock.wall_ms() / 1000;
+        let (signed, kept) = state::hosts(config.state_dir.as_deref(), identity, hosts, now);
+        // A second call finds it told.
+        let _ = self.shared.hosts.set(signed);
+        kept
+    }
+
     /// Also answers `/metrics` and `/healthz` over plain HTTP on this listener, while it runs.
     #[must_use]
     pub fn with_metrics(mut self, listener: TcpListener) -> Self {

@@ -113,8 +113,16 @@ struct Bound {
 /// Tells how to join: all of it in the state folder, and on standard output what may be seen there. Where that is
 /// no terminal it ends in a log or a journal, which others read.
 fn announce(args: &Args, tracker: &Tracker, bound: &Bound, state_dir: &Path) -> anyhow::Result<()> {
-    let (host, port) = public::host_and_port(args.public.as_deref(), bound.peers);
-    let whole = tracker.join_string(&host, port)?;
+    let hosts = public::hosts(&args.public, bound.peers);
+    let Some((host, port)) = hosts.first() else { anyhow::bail!("no host for the join string") };
+    let whole = tracker.join_string(host, *port)?;
+    let whole = whole.with_more(hosts.iter().map(|(host, port)| (host.as_str(), *port)));
+    // What the operator says is worth remembering; an address found here may be another's tomorrow.
+    if !args.public.is_empty()
+        && let Err(error) = tracker.tell_hosts(&hosts)
+    {
+        tracing::warn!("cannot keep the list of hosts in {}: {error}", state_dir.display());
+    }
     match tracker::keep_join(state_dir, &whole) {
         Ok(_) => {}
         // The tracker is of use all the same.

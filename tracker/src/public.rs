@@ -2,8 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+/// Hosts and ports to tell others, best first, for a tracker bound to `bound`; never empty.
+pub(crate) fn hosts(given: &[String], bound: SocketAddr) -> Vec<(String, u16)> {
+    match given {
+        [] => vec![host_and_port(None, bound)],
+        given => given.iter().map(|given| host_and_port(Some(given.trim()), bound)).collect(),
+    }
+}
+
 /// Host and port to tell others, for a tracker bound to `bound`. `given` is `HOST` or `HOST:PORT`.
-pub(crate) fn host_and_port(given: Option<&str>, bound: SocketAddr) -> (String, u16) {
+fn host_and_port(given: Option<&str>, bound: SocketAddr) -> (String, u16) {
     match given {
         Some(given) => split(given, bound.port()),
         None if bound.ip().is_unspecified() => (own_address(bound).to_string(), bound.port()),

@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     turns: Semaphore,
     /// If it relays.
     pub(crate) relay: Option<Relay>,
+    /// Where it is by its signed word, if somebody said.
+    pub(crate) hosts: OnceLock<Vec<u8>>,
     /// Places for looking whether a peer can be reached.
     pub(crate) probes: Semaphore,
     /// There is something to be done in steps.
@@ -127,6 +129,7 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             turns: Semaphore::new(1),
             relay,
+            hosts: OnceLock::new(),
             probes: Semaphore::new(PROBES),
             busy: Notify::new(),
             controls: Mutex::new(HashMap::new()),

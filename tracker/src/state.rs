@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use common::identity::{Identity, IdentityError};
 use common::join::{JoinString, MAX_LINK_LEN, Secret, SecretError};
+use common::limits::MAX_TRACKER_HOSTS;
+use common::tracker_hosts::TrackerHosts;
 
 use crate::config::{Admission, Config};
 use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
@@ -13,6 +15,8 @@ use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
 /// Not the name of a peer's key, so that one folder for both cannot make them one identity.
 const IDENTITY_FILE: &str = "tracker.key";
 const SECRET_FILE: &str = "network.secret";
+/// The signed list of its hosts that peers were told last.
+const HOSTS_FILE: &str = "tracker.hosts";
 const STORE_FILE: &str = "tracker.redb";
 /// The whole join string, for [`read_join`] and for peers (`--tracker @FILE`).
 const JOIN_FILE: &str = "join.txt";
@@ -101,6 +105,33 @@ impl State {
     }
 }
 
+/// The signed list of the tracker's hosts: the one of the last start with this folder if it says the same, else a new
+/// one that counts as newer, whatever the clock says; and whether it could be kept. Blocking.
+pub(crate) fn hosts(
+    dir: Option<&Path>,
+    identity: &Identity,
+    hosts: &[(String, u16)],
+    now_unix: u64,
+) -> (Vec<u8>, io::Result<()>) {
+    let path = dir.map(|dir| dir.join(HOSTS_FILE));
+    let known = path.as_deref().and_then(|path| {
+        let mut bytes = Vec::new();
+        let most = u64::try_from(MAX_TRACKER_HOSTS).unwrap_or(u64::MAX).saturating_add(1);
+        File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+        let list = TrackerHosts::verify(&bytes, &identity.peer_id()).ok()?;
+        Some((bytes, list.serial()))
+    });
+    if let Some((bytes, serial)) = &known
+        && TrackerHosts::issue(identity, *serial, hosts) == *bytes
+    {
+        return (bytes.clone(), Ok(()));
+    }
+    let serial = known.map_or(now_unix, |(_, serial)| now_unix.max(serial.saturating_add(1)));
+    let signed = TrackerHosts::issue(identity, serial, hosts);
+    let kept = path.map_or(Ok(()), |path| put_private(&path, &signed));
+    (signed, kept)
+}
+
 /// Reads a secret that an operator keeps in a file; others must not be able to read it.
 ///
 /// # Errors
@@ -129,7 +160,7 @@ pub fn read_secret(path: &Path) -> Result<Secret, StartError> {
 /// What the system says.
 pub fn keep_join(dir: &Path, join: &JoinString) -> io::Result<PathBuf> {
     let path = dir.join(JOIN_FILE);
-    put_private(&path, &format!("{join}\n"))?;
+    put_private(&path, format!("{join}\n").as_bytes())?;
     Ok(path)
 }
 
@@ -154,7 +185,7 @@ fn kept_secret(path: &Path) -> Result<Secret, StartError> {
         return read_secret(path);
     }
     let secret = Secret::generate().map_err(StartError::NoSecret)?;
-    put_private(path, &format!("{}\n", secret.expose()))
+    put_private(path, format!("{}\n", secret.expose()).as_bytes())
         .map_err(|error| StartError::Secret { path: path.to_owned(), why: error.to_string() })?;
     Ok(secret)
 }
@@ -172,7 +203,7 @@ fn is_blank(path: &Path) -> bool {
 }
 
 /// Puts a file in place whole or not at all, for its owner alone. The store's lock keeps other trackers away.
-fn put_private(path: &Path, text: &str) -> io::Result<()> {
+fn put_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -187,7 +218,7 @@ fn put_private(path: &Path, text: &str) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&beside)?;
     let written = file
-        .write_all(text.as_bytes())
+        .write_all(bytes)
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&beside, path))
         .and_then(|()| crate::store::sync_folder(path));

@@ -29,7 +29,7 @@ const MAX_TIMERS: i64 = 100_000;
 const ASK: Duration = Duration::from_secs(60);
 /// How often the thread looks for interfaces that came or went; and how often it is tried whether there is one.
 const INTERFACES_S: u32 = 15;
-const RETRY: Duration = Duration::from_secs(15);
+const RETRY: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
 /// Pause before it is begun anew; twice as long each time, up to the longest.
 const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -429,7 +429,7 @@ mod tests {
         drop(taken);
         if place.check().is_ok() {
             let found = until(&mut looking, |near| near.trouble.is_none());
-            timeout(2 * RETRY, found).await.expect("it looks again");
+            timeout(Duration::from_secs(60), found).await.expect("it looks again");
         }
     }
 

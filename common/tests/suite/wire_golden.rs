@@ -136,10 +136,12 @@ fn replies() -> Vec<Reply> {
         lists_members: false,
         other_family: None,
         relays: false,
+        hosts: None,
     };
     let newer = Welcome { spread_ms: Some(20_000), ..welcome.clone() };
     let newest = Welcome { lists_members: true, ..newer.clone() };
     let relays = Welcome { relays: true, ..newest.clone() };
+    let moves = Welcome { hosts: Some(vec![4, 5, 6]), ..newest.clone() };
     let dual = Welcome {
         other_family: Some(vec!["[2001:db8::1]:7420".parse().unwrap()]),
         ..newest.clone()
@@ -188,6 +190,7 @@ fn replies() -> Vec<Reply> {
             dials: true,
         },
         Reply::Welcome(relays),
+        Reply::Welcome(moves),
     ]
 }
 
@@ -243,7 +246,7 @@ fn c4_a_tracker_that_does_not_list_members_is_understood() {
     let golden = include_str!("../golden/replies.txt");
     let welcomes: Vec<&str> = golden.lines().filter(|line| line.starts_with("41 ")).collect();
     let lists: Vec<bool> = welcomes.iter().map(|line| line.contains("a26c6d")).collect();
-    assert_eq!(lists, [false, false, true, true, true]);
+    assert_eq!(lists, [false, false, true, true, true, true]);
 }
 
 /// A body cut short or with a byte too many is refused (a bitmap has no length of its own).

@@ -449,6 +449,7 @@ impl<'a> Session<'a> {
             lists_members: true,
             other_family: Some(self.entrance.other_family(self.place.via)),
             relays: self.shared.relay.is_some(),
+            hosts: self.shared.hosts.get().cloned(),
         }));
     }
 

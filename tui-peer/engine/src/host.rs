@@ -124,7 +124,7 @@ fn own_address() -> IpAddr {
 }
 
 /// Writes a file that only its owner may read, all of it or nothing.
-pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = std::fs::OpenOptions::new()
         .write(true)
@@ -132,8 +132,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(temporary, path)
 }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::super::{WireError, bounded, pack};
 use crate::content::Descriptor;
 use crate::id::{ContentId, Hash, PeerId};
-use crate::limits::{MAX_ADDRS, MAX_AGENT, MAX_ALIASES, MAX_FOLDER_CHUNKS, MAX_NAME_LEN, MAX_NICK};
+use crate::limits::{
+    MAX_ADDRS, MAX_AGENT, MAX_ALIASES, MAX_FOLDER_CHUNKS, MAX_NAME_LEN, MAX_NICK, MAX_TRACKER_HOSTS,
+};
 
 /// First message of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,9 @@ pub struct Welcome {
     /// Whether [`Request::Relay`](super::Request::Relay) is understood and done.
     #[serde(rename = "rl", default, skip_serializing_if = "std::ops::Not::not")]
     pub relays: bool,
+    /// Where the tracker is by its signed word ([`crate::tracker_hosts`]), if its operator said; to be remembered.
+    #[serde(rename = "th", default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
+    pub hosts: Option<Vec<u8>>,
 }
 
 /// What is registered about a content.
@@ -226,6 +231,8 @@ pub(super) fn decode_welcome(body: &[u8]) -> Result<Welcome, WireError> {
     let welcome: Welcome = pack::decode("Welcome", body)?;
     let addrs = welcome.other_family.as_ref().map_or(0, Vec::len);
     bounded(addrs <= MAX_ADDRS, "Welcome", "number of addresses")?;
+    let hosts = welcome.hosts.as_ref().map_or(0, Vec::len);
+    bounded(hosts <= MAX_TRACKER_HOSTS, "Welcome", "list of hosts")?;
     Ok(welcome)
 }
 

@@ -136,9 +136,12 @@ pub(super) async fn connect(
 ) -> Result<Link, Ended> {
     let join = &config.join;
     let address = join.address();
-    let addrs = in_order(resolve(join).await?, config.listen);
     let channel = Channel::new(&config.identity)?;
-    let (secure, tracker, own) = reach(&channel, join, &addrs).await?;
+    let reached = match named(&channel, join, config).await {
+        Err(ended) => elsewhere(&channel, config).await.ok_or(ended),
+        reached => reached,
+    };
+    let (addrs, (secure, tracker, own)) = reached?;
     let proof =
         join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
     let (digest, early) = opening();
@@ -182,13 +185,37 @@ pub(super) async fn connect(
     }
 }
 
+/// A connection to the tracker: proven to be its key, the address it is at, and ours.
+type Reached = (Secure<TcpStream>, SocketAddr, IpAddr);
+
+/// The tracker where a join string names it, and all addresses that means.
+async fn named(
+    channel: &Channel,
+    join: &JoinString,
+    config: &AnnouncerConfig,
+) -> Result<(Vec<SocketAddr>, Reached), Ended> {
+    let addrs = in_order(resolve(join).await?, config.listen);
+    let reached = reach(channel, join, &addrs).await?;
+    Ok((addrs, reached))
+}
+
+/// The tracker where it said itself that it is to be found, when it was last reached.
+async fn elsewhere(
+    channel: &Channel,
+    config: &AnnouncerConfig,
+) -> Option<(Vec<SocketAddr>, Reached)> {
+    let join = config.hosts.as_ref()?.instead(&config.join)?;
+    let found = named(channel, &join, config).await;
+    found.inspect_err(|ended| tracing::debug!("nor where the tracker said: {ended}")).ok()
+}
+
 /// The first of the tracker's addresses behind which its key is. A private address means another machine
 /// in another network, so one with the wrong key behind it is no reason to give up the rest.
 async fn reach(
     channel: &Channel,
     join: &JoinString,
     addrs: &[SocketAddr],
-) -> Result<(Secure<TcpStream>, SocketAddr, IpAddr), Ended> {
+) -> Result<Reached, Ended> {
     let (address, key) = (join.address(), join.tracker());
     let mut left = addrs.to_vec();
     let mut failed = None;

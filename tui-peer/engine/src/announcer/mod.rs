@@ -42,6 +42,7 @@ use common::id::{ContentId, PeerId};
 use common::identity::Identity;
 use common::join::JoinString;
 use common::lock::Unpoisoned as _;
+use common::tracker_hosts::TrackerHosts;
 use common::wire::tracker::FileMeta;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -66,6 +67,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct AnnouncerConfig {
     pub(crate) identity: Arc<Identity>,
     pub(crate) join: JoinString,
+    /// Where the tracker is too, by its own word when we were in its network last.
+    pub(crate) hosts: Option<TrackerHosts>,
     /// Our name for others; cut if it is too long for the wire.
     pub(crate) nick: String,
     /// Where we listen.
@@ -109,6 +112,8 @@ pub(crate) enum TrackerEvent {
         /// The tracker's clock.
         time: Reading,
     },
+    /// The tracker is to be found there too: its signed list, newer than the one we had.
+    Hosts(Vec<u8>),
     /// These are on the tracker's disk: others can find them. Said again after every reconnect.
     Registered { ids: Vec<ContentId> },
     /// These were not taken.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use common::id::{ContentId, PeerId};
 use common::limits::MAX_TRACKER_FRAME;
 use common::names::show;
+use common::tracker_hosts::TrackerHosts;
 use common::wire::Code;
 use common::wire::tracker::{Reply, Request, Welcome};
 use tokio::time::timeout;
@@ -111,9 +112,13 @@ impl Client {
         talk.progress_every = interval(welcome.have_interval_ms);
         let passes_on_dials = welcome.other_family.is_some();
         let helps = Helps { passes_on_dials, relays: welcome.relays };
-        let Welcome { membership, observed, now_ms, share_ok, spread_ms, lists_members, .. } =
-            welcome;
+        let Welcome {
+            membership, observed, now_ms, share_ok, spread_ms, lists_members, hosts, ..
+        } = welcome;
         self.shared.desired().asks.welcomed(lists_members);
+        if let Some(signed) = hosts {
+            self.note_hosts(signed).await;
+        }
         let spread = Duration::from_millis(u64::from(spread_ms.unwrap_or(0)));
         self.backoff.welcomed(new_epoch, spread);
         // Half of the round trip was the way back.
@@ -136,6 +141,20 @@ impl Client {
             if !known.is_empty() {
                 self.tell(TrackerEvent::Registered { ids: known }).await;
             }
+        }
+    }
+
+    /// Keeps the tracker's list of its hosts, if that is newer than the one we have.
+    async fn note_hosts(&mut self, signed: Vec<u8>) {
+        match TrackerHosts::verify(&signed, &self.config.join.tracker()) {
+            Ok(list) => {
+                let known = self.config.hosts.as_ref().map(TrackerHosts::serial);
+                if known.is_none_or(|known| known < list.serial()) {
+                    self.config.hosts = Some(list);
+                    self.tell(TrackerEvent::Hosts(signed)).await;
+                }
+            }
+            Err(error) => tracing::debug!("the tracker sent {error}"),
         }
     }
 

@@ -17,6 +17,7 @@ use super::clock::Gap;
 use super::commands::Answer;
 use super::content::Role;
 use super::done::Done;
+use super::remembered::known_hosts;
 use super::unreached::Failures;
 use super::whereabouts::Whereabouts;
 use super::{Session, refuse};
@@ -188,6 +189,7 @@ impl Session {
         }
         let config = AnnouncerConfig {
             identity: self.net.identity.clone(),
+            hosts: known_hosts(&self.config.state_dir, &join),
             join: join.clone(),
             nick: self.config.nick.clone(),
             listen: self.net.listen,

@@ -6,6 +6,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use common::join::{JoinString, MAX_LINK_LEN};
+use common::limits::MAX_TRACKER_HOSTS;
+use common::tracker_hosts::TrackerHosts;
 
 use super::Session;
 use crate::api::event::{Level, Target, What};
@@ -13,6 +15,8 @@ use crate::host;
 
 /// Name of the file in the state folder.
 const JOIN_FILE: &str = "network.join";
+/// The signed list of its tracker's hosts.
+const HOSTS_FILE: &str = "network.hosts";
 /// Where one is put that cannot be used.
 const ASIDE_FILE: &str = "network.join.damaged";
 
@@ -46,6 +50,15 @@ pub(super) fn remembered(state_dir: &Path) -> Result<Option<JoinString>, Unusabl
 /// The same for who only looks: nothing is put aside, and what cannot be used is none.
 pub(crate) fn known(state_dir: &Path) -> Option<JoinString> {
     read(&state_dir.join(JOIN_FILE)).ok()??.trim().parse().ok()
+}
+
+/// Where the tracker of `join` is too, by its own word when it was reached last. A list of another network is of no use,
+/// and stays until that one's tracker gives a new one.
+pub(super) fn known_hosts(state_dir: &Path, join: &JoinString) -> Option<TrackerHosts> {
+    let mut bytes = Vec::new();
+    let file = File::open(state_dir.join(HOSTS_FILE)).ok()?;
+    file.take(MAX_TRACKER_HOSTS as u64 + 1).read_to_end(&mut bytes).ok()?;
+    TrackerHosts::verify(&bytes, &join.tracker()).ok()
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {
@@ -91,6 +104,19 @@ impl Session {
         self.net.trouble = Some(unusable.short());
     }
 
+    /// The tracker said where it is.
+    pub(super) fn remember_hosts(&self, signed: &[u8]) {
+        if !self.config.remember {
+            return;
+        }
+        let path = self.config.state_dir.join(HOSTS_FILE);
+        if let Err(error) = host::write_private(&path, signed) {
+            let text =
+                format!("could not remember where the tracker is in {}: {error}", path.display());
+            self.log(Level::Warn, Target::Track, text);
+        }
+    }
+
     /// Whether `join` is the network remembered, which only one becomes that let us in.
     pub(super) fn remembers(&self, join: &JoinString) -> bool {
         known(&self.config.state_dir).is_some_and(|known| known == *join)
@@ -99,7 +125,7 @@ impl Session {
     /// The next start without another join string is in this network.
     pub(super) fn remember_network(&mut self, join: &JoinString) {
         let path = self.config.state_dir.join(JOIN_FILE);
-        if let Err(error) = host::write_private(&path, &join.to_string()) {
+        if let Err(error) = host::write_private(&path, format!("{join}\n").as_bytes()) {
             let text = format!("could not remember the network in {}: {error}", path.display());
             self.log(Level::Warn, Target::Track, text);
         }
@@ -109,6 +135,21 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_the_tracker_is_too_is_known_of_its_own_network_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let tracker = common::identity::Identity::generate().unwrap();
+        let join = |key| JoinString::new(key, "10.0.0.2", 7420, None).unwrap();
+        let own = join(tracker.peer_id());
+        assert_eq!(known_hosts(dir.path(), &own), None);
+        let signed = TrackerHosts::issue(&tracker, 7, &[("tracker.lab".to_owned(), 7420)]);
+        host::write_private(&dir.path().join(HOSTS_FILE), &signed).unwrap();
+        assert_eq!(known_hosts(dir.path(), &own).unwrap().serial(), 7);
+        assert_eq!(known_hosts(dir.path(), &join(common::id::PeerId::from_bytes([7; 32]))), None);
+        std::fs::write(dir.path().join(HOSTS_FILE), [0; 5000]).unwrap();
+        assert_eq!(known_hosts(dir.path(), &own), None);
+    }
 
     #[test]
     fn f11_only_a_file_that_is_not_there_is_none() {

@@ -70,6 +70,7 @@ pub(super) fn welcome(epoch: u64, share_ok: bool) -> Welcome {
         lists_members: true,
         other_family: None,
         relays: false,
+        hosts: None,
     }
 }
 

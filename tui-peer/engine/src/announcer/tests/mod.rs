@@ -54,6 +54,7 @@ fn config(n: u8, join: &JoinString) -> AnnouncerConfig {
     AnnouncerConfig {
         identity: Arc::new(identity(n)),
         join: join.clone(),
+        hosts: None,
         nick: format!("peer {n}"),
         listen: ([127, 0, 0, 1], 7000 + u16::from(n)).into(),
         local: OwnAddresses::new(Vec::new),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use common::tracker_hosts::TrackerHosts;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,10 +19,15 @@ struct Running {
 impl Running {
     /// With its state in `dir`; on the port of `again`, if it is the same tracker as before.
     async fn start(dir: &Path, again: Option<&JoinString>) -> Self {
+        Self::start_with(dir, again.map_or(0, JoinString::port), |_| ()).await
+    }
+
+    /// On this port, after `before`.
+    async fn start_with(dir: &Path, port: u16, before: impl FnOnce(&Tracker)) -> Self {
         let timing = Timing { tick: Duration::from_millis(20), ..Timing::default() };
         let config = Config { timing, state_dir: Some(dir.to_owned()), ..Config::default() };
         let tracker = Tracker::open(config).unwrap();
-        let port = again.map_or(0, JoinString::port);
+        before(&tracker);
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let join = tracker.join_string("127.0.0.1", port).unwrap();
@@ -88,6 +94,43 @@ async fn shares_are_found_and_progress_is_seen() {
     one.leave().await;
     events_two.catalogue(|c| counts(c) == Some((1, 1))).await;
     tracker.stop().await;
+}
+
+#[tokio::test]
+async fn a_tracker_that_moved_is_found_where_it_said_that_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    // Its next place, which nobody else is given meanwhile.
+    let next = tokio::net::TcpSocket::new_v4().unwrap();
+    next.set_reuseaddr(true).unwrap();
+    next.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = next.local_addr().unwrap().port();
+    let tell = |tracker: &Tracker, ports: &[u16]| {
+        let hosts: Vec<_> = ports.iter().map(|port| ("127.0.0.1".to_owned(), *port)).collect();
+        tracker.tell_hosts(&hosts).unwrap();
+    };
+    let first = Running::start_with(dir.path(), 0, |tracker| tell(tracker, &[port])).await;
+    let (one, mut events) = join(1, &first.join);
+    let told = |event| match event {
+        TrackerEvent::Hosts(signed) => Some(signed),
+        _ => None,
+    };
+    let signed = events.until(told).await;
+    let list = TrackerHosts::verify(&signed, &first.join.tracker()).unwrap();
+    assert_eq!(list.hosts(), [("127.0.0.1".to_owned(), port)]);
+    first.stop().await;
+    events.lost().await;
+    drop(next);
+    // In its new place it says the same, and that is no news; then something else, which is.
+    let moved = Running::start_with(dir.path(), port, |tracker| tell(tracker, &[port])).await;
+    events.on().await;
+    moved.stop().await;
+    events.lost().await;
+    let moved = Running::start_with(dir.path(), port, |tracker| tell(tracker, &[port, 1])).await;
+    let newer = events.until(told).await;
+    let newer = TrackerHosts::verify(&newer, &moved.join.tracker()).unwrap();
+    assert!(newer.serial() > list.serial() && newer.hosts().len() == 2);
+    one.leave().await;
+    moved.stop().await;
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ impl Session {
                 }
                 self.recall_all_sources();
             }
+            TrackerEvent::Hosts(signed) => self.remember_hosts(&signed),
             TrackerEvent::Registered { ids } => self.on_registered(ids),
             TrackerEvent::RegisterFailed { ids, why } => self.on_refused_shares(ids, why),
             TrackerEvent::Catalogue { catalogue, metas, gone } => {
