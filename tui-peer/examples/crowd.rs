@@ -114,6 +114,7 @@ async fn attack(target: &Target) -> Outcome<()> {
         features: 0,
         max_queued: 64 << 20,
         in_touch: None,
+        number: None,
     });
     let want = Open { handle: 0, id: target.content, state: HaveState::None, want: true };
     for msg in [hello, PeerMsg::Open(want)] {

@@ -49,8 +49,10 @@ fn peer_messages() -> Vec<PeerMsg> {
         features: 0,
         max_queued: 1 << 24,
         in_touch: None,
+        number: None,
     };
     let newer = Hello { in_touch: Some(false), ..hello.clone() };
+    let accepting = Hello { number: Some(300), ..newer.clone() };
     let (state, want) = (HaveState::Part, true);
     vec![
         PeerMsg::Hello(hello),
@@ -77,6 +79,8 @@ fn peer_messages() -> Vec<PeerMsg> {
         PeerMsg::Pong(11),
         PeerMsg::Bye { code: Code::Limit, text: "too many".into() },
         PeerMsg::Hello(newer),
+        PeerMsg::Hello(accepting),
+        PeerMsg::Extra(300),
     ]
 }
 

@@ -109,6 +109,7 @@ fn hello(membership: Vec<u8>) -> PeerMsg {
         features: 0,
         max_queued: 64 << 20,
         in_touch: None,
+        number: None,
     })
 }
 

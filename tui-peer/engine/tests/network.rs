@@ -3,6 +3,8 @@
 
 #[path = "network/early.rs"]
 mod early;
+#[path = "network/extra.rs"]
+mod extra;
 #[path = "network/reach.rs"]
 mod reach;
 

@@ -18,7 +18,7 @@ use super::request::note_flight;
 const DISK_REST: Duration = Duration::from_secs(1);
 /// Chunks of one content that a source may have begun and not finished. It sends them one after the other;
 /// only where the content has an upload limit of its own do two take turns, and one more that it began
-/// before it had. Who begins many and finishes none would hold as much memory as there is.
+/// before it had. Who begins many and finishes none would hold as much memory as there is. Over each TCP connection.
 const MAX_BEGUN: usize = 4;
 
 const MISFIT: &str = "sent data that does not fit its request";
@@ -91,7 +91,7 @@ impl Node {
                 let begins = *got == 0;
                 (*got, *moved) = (*got + len, cx.now);
                 let (id, chunk, whole, done) = (*id, *chunk, *whole, got == whole);
-                if begins && !done && conn.begun(&id) > MAX_BEGUN {
+                if begins && !done && conn.begun(&id) > MAX_BEGUN * conn.streams {
                     return self.fault(cx, at, "begins chunks and does not finish them");
                 }
                 conn.outstanding = conn.outstanding.saturating_sub(u64::from(len));

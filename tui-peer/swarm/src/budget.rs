@@ -61,7 +61,8 @@ impl Node {
         }
         // Who has sent no whole chunk yet may be one of those.
         let chunks = if conn.pace.0 > 0.0 { 2 * usual } else { usual };
-        let bytes = bytes.min(self.cfg.max_depth).max(chunks);
+        let most = if conn.streams > 1 { self.cfg.wide_depth } else { self.cfg.max_depth };
+        let bytes = bytes.min(most).max(chunks);
         if bytes >= self.cfg.min_depth {
             return bytes;
         }

@@ -1,5 +1,6 @@
 //! How a request of ours ends without data.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::id::ContentId;
@@ -97,6 +98,19 @@ impl Node {
                 0
             }
         }
+    }
+
+    /// Nothing more comes of these, and nobody is to blame: they are asked again.
+    pub(super) fn lost(&mut self, cx: &mut Cx<'_>, at: ConnId, rids: &[u32]) {
+        let mut ids = BTreeSet::new();
+        for rid in rids {
+            if let Some(conn) = self.conns.get_mut(&at) {
+                conn.cancelled.remove(rid);
+            }
+            ids.extend(self.take_back(cx, at, *rid).map(|asked| asked.id()));
+        }
+        self.has_room(at);
+        ids.into_iter().for_each(|id| self.fill(cx, id));
     }
 
     /// Cancels the requests of which this is so.

@@ -13,6 +13,9 @@ pub struct NodeConfig {
     pub start_depth: u64,
     /// Most outstanding bytes per source: 10 Gbit/s at 13 ms.
     pub max_depth: u64,
+    /// The same over several TCP connections, which there are where one is too narrow: 1 Gbit/s at 250 ms, in chunks of
+    /// 128 KiB or more. All sources share one budget ([`Self::budget`]).
+    pub wide_depth: u64,
     /// Seconds of a source's rate kept outstanding beside two round trips.
     pub depth_time: Duration,
     /// Upload slots at most; slow uplinks get fewer. More than a content has links: who is served next is
@@ -64,6 +67,7 @@ impl Default for NodeConfig {
             min_depth: 512 << 10,
             start_depth: 2 << 20,
             max_depth: 16 << 20,
+            wide_depth: 32 << 20,
             depth_time: Duration::from_millis(500),
             slots: 50,
             choke_interval: Duration::from_secs(5),

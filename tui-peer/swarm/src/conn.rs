@@ -41,6 +41,8 @@ pub(super) struct Conn {
     pub(super) dialed: bool,
     /// Over what it goes.
     pub(super) route: Route,
+    /// Over how many TCP connections.
+    pub(super) streams: usize,
     /// Its HELLO has passed.
     pub(super) greeted: bool,
     /// Whose connections count as one with it where places are scarce; none if it is exempt.
@@ -212,6 +214,7 @@ impl Conn {
             peer,
             dialed,
             route: Route::Direct,
+            streams: 1,
             greeted: true,
             group,
             suspect_until: Time::ZERO,

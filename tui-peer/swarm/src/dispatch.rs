@@ -58,6 +58,8 @@ impl Node {
                 self.dial_on(cx);
             }
             Input::Greeted { conn, max_queued } => self.greeted(cx, conn, max_queued),
+            Input::Streams { conn, streams } => self.set_streams(cx, conn, streams),
+            Input::Lost { conn, rids } => self.lost(cx, conn, &rids),
             Input::Refused { conn, permanent } => self.refused(cx, conn, permanent),
             Input::DialAsked { id, peer, addrs } => self.dial_asked(cx, id, peer, &addrs),
             Input::DialFailed { peer, permanent, proven } => {
@@ -89,7 +91,7 @@ impl Node {
         let Some(conn) = conn else { return };
         conn.heard = cx.now;
         match msg {
-            PeerMsg::Hello(_) => self.fault(cx, at, "HELLO twice"),
+            PeerMsg::Hello(_) | PeerMsg::Extra(_) => self.fault(cx, at, "HELLO twice"),
             PeerMsg::Open(open) => self.on_open(cx, at, open),
             PeerMsg::OpenOk(ok) => self.on_open_ok(cx, at, ok),
             PeerMsg::OpenNo { handle, code } => self.on_open_no(cx, at, handle, code),

@@ -217,6 +217,22 @@ pub enum Input {
         /// Most bytes it lets us have queued.
         max_queued: u32,
     },
+    /// How many TCP connections a connection goes over from now on: 1, and extra ones. What is asked goes over any of
+    /// them, and its answer comes over the same.
+    Streams {
+        /// Which connection.
+        conn: ConnId,
+        /// How many, at least 1.
+        streams: usize,
+    },
+    /// The TCP connection over which these were asked is gone, and with it all that was to come of them. The peer has
+    /// not refused anything, and hears of it otherwise.
+    Lost {
+        /// Which connection.
+        conn: ConnId,
+        /// Request numbers; some may have ended.
+        rids: Vec<u32>,
+    },
     /// It did not pass, or did not come.
     Refused {
         /// Which connection is over.

@@ -7,6 +7,7 @@ use common::id::{ContentId, PeerId};
 use common::merkle::ChunkHashes;
 
 use super::body::Body;
+use super::conn::Conn;
 use super::event::ConnId;
 use super::link::Has;
 use super::node::Node;
@@ -75,6 +76,17 @@ impl Node {
             contents: u32::try_from(conn.handles.len()).unwrap_or(u32::MAX),
             rtt_ms: conn.rtt.map(millis),
         })
+    }
+
+    /// Payload requests under way at a connection.
+    pub fn pending(&self, at: ConnId) -> usize {
+        self.conns.get(&at).map_or(0, Conn::pending)
+    }
+
+    /// Whether anything of a request is still to come: it is under way, or was cancelled and has not ended.
+    pub fn awaits(&self, at: ConnId, rid: u32) -> bool {
+        let conn = self.conns.get(&at);
+        conn.is_some_and(|c| c.requests.contains_key(&rid) || c.cancelled.contains_key(&rid))
     }
 
     /// Which chunks of a content may stand otherwise since this was asked last; a list is kept from

@@ -12,7 +12,7 @@ use common::id::ContentId;
 use super::conn::{Conn, Piped, Wanted};
 use super::event::ConnId;
 use super::link::{Has, Link};
-use super::node::Node;
+use super::node::{Cx, Node};
 use super::time::Time;
 
 /// Requests handed to a writer at least, however large: the disk reads one while the other is sent.
@@ -45,9 +45,12 @@ impl Node {
         let (mut bytes, mut requests) = (0, 0);
         for conn in self.conns.values().filter(|conn| !conn.in_pipe.is_empty() && !is_slow(conn)) {
             let (its_requests, its_bytes) = conn.piped();
-            bytes += its_bytes;
+            // Of what was handed over while nobody else waited.
+            let ahead = conn.streams > 1 && its_bytes > self.cfg.pipe;
+            bytes += if ahead { 0 } else { its_bytes };
             requests += its_requests;
         }
+        let waiting = self.conns.values().filter(|conn| !conn.queue.is_empty()).count();
         let full = bytes >= window && requests >= MIN_PIPED;
         let ready = |conn: &Conn| {
             if conn.queue.is_empty() {
@@ -55,8 +58,12 @@ impl Node {
             }
             let (requests, bytes) = conn.piped();
             let idle = requests < MIN_PIPED;
-            let own = if is_slow(conn) { idle } else { !full };
-            let open = own && (idle || bytes < self.cfg.pipe);
+            // The peer has chosen the TCP connection of each: one that is held up must not hold up those of the others.
+            // But it gets no more than others by having several.
+            let wide = conn.streams > 1 && waiting == 1;
+            let most = if wide { self.cfg.wide_depth } else { self.cfg.pipe };
+            let own = if is_slow(conn) { idle } else { wide || !full };
+            let open = own && (idle || bytes < most);
             if !open && !self.shaping.limits_uploads() {
                 return None;
             }
@@ -69,6 +76,15 @@ impl Node {
         };
         let next = self.conns.values().filter_map(ready).min_by_key(|(turn, _, _)| *turn);
         next.map(|(_, at, which)| (at, which))
+    }
+
+    /// A connection goes over so many TCP connections from now on: more may wait for them.
+    pub(super) fn set_streams(&mut self, cx: &mut Cx<'_>, at: ConnId, streams: usize) {
+        if let Some(conn) = self.conns.get_mut(&at) {
+            conn.streams = streams.max(1);
+        }
+        self.has_room(at);
+        self.pump(cx);
     }
 
     fn has_up_limit(&self, id: &ContentId) -> bool {

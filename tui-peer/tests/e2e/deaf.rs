@@ -143,6 +143,7 @@ async fn ask(
         features: 0,
         max_queued: 64 << 20,
         in_touch: None,
+        number: None,
     };
     let open = Open { handle: 0, id, state: HaveState::None, want: true };
     let any = |rid| PeerMsg::ReqAny { handle: 0, rid, count: 16, except: Vec::new() };

@@ -158,6 +158,7 @@ async fn serve(
         features: 0,
         max_queued: 64 << 20,
         in_touch: None,
+        number: None,
     });
     say(&mut writer, &hello).await;
     let mut next = 0;

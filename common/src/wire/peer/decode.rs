@@ -23,6 +23,7 @@ impl PeerMsg {
                 Self::OpenNo { handle: h, code: e.into() }
             }
             0x05 => Self::Close { handle: pack::decode::<CloseBody>("CLOSE", body)?.h },
+            0x06 => Self::Extra(decode_number("EXTRA", body)?),
             0x10 => {
                 let mut r = Reader::new("BITFIELD", body);
                 Self::Bitfield { handle: r.u16()?, set: r.rest().to_vec() }
@@ -46,8 +47,8 @@ impl PeerMsg {
             0x21..=0x25 => decode_request(kind, body)?,
             RECALL => decode_request(kind, body)?,
             0x30..=0x33 => decode_hashes(kind, body)?,
-            0x40 => Self::Ping(decode_nonce("PING", body)?),
-            0x41 => Self::Pong(decode_nonce("PONG", body)?),
+            0x40 => Self::Ping(decode_number("PING", body)?),
+            0x41 => Self::Pong(decode_number("PONG", body)?),
             0x7f => {
                 let ByeBody { e, t } = pack::decode("BYE", body)?;
                 bounded(t.len() <= MAX_TEXT, "BYE", "text")?;
@@ -82,11 +83,11 @@ fn decode_flag(name: &'static str, body: &[u8]) -> Result<(u16, bool), WireError
     Ok(fields)
 }
 
-fn decode_nonce(name: &'static str, body: &[u8]) -> Result<u64, WireError> {
+fn decode_number(name: &'static str, body: &[u8]) -> Result<u64, WireError> {
     let mut r = Reader::new(name, body);
-    let nonce = r.u64()?;
+    let number = r.u64()?;
     r.finish()?;
-    Ok(nonce)
+    Ok(number)
 }
 
 fn decode_request(kind: u8, body: &[u8]) -> Result<PeerMsg, WireError> {

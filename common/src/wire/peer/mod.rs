@@ -29,6 +29,9 @@ const RECALL: u8 = 0x26 | IGNORABLE;
 pub enum PeerMsg {
     /// First message both ways.
     Hello(Hello),
+    /// In the place of the dialling side's HELLO: this connection is an extra one to the one of that number, which the
+    /// same two peers have.
+    Extra(u64),
     /// Opens a content on this connection.
     Open(Open),
     /// It is open.
@@ -197,6 +200,7 @@ impl PeerMsg {
             Self::OpenOk(_) => 0x03,
             Self::OpenNo { .. } => 0x04,
             Self::Close { .. } => 0x05,
+            Self::Extra(_) => 0x06,
             Self::Bitfield { .. } => 0x10,
             Self::Have { .. } => 0x11,
             Self::DontHave { .. } => 0x12,
@@ -273,7 +277,7 @@ impl PeerMsg {
             Self::Corrupt { handle, chunk, bad } => {
                 w.u16(*handle).u32(*chunk).bytes(bad.as_bytes()).done()
             }
-            Self::Ping(nonce) | Self::Pong(nonce) => w.u64(*nonce).done(),
+            Self::Extra(number) | Self::Ping(number) | Self::Pong(number) => w.u64(*number).done(),
             Self::Bye { code, text } => {
                 pack::encode(&ByeBody { e: (*code).into(), t: text.clone() })
             }

@@ -63,6 +63,10 @@ pub struct Hello {
     /// ([`crate::membership::GRACE_SECS`]). `None`: an older program, which does not say.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub in_touch: Option<bool>,
+    /// The accepting side's number of this connection: the dialling side may open extra ones to it, which name it in
+    /// [`super::PeerMsg::Extra`]. `None`: it may not.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
 }
 
 /// "Let us exchange this content."

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use common::id::PeerId;
 use common::join::{JoinString, Secret};
@@ -27,6 +28,30 @@ pub enum OnStart {
     Ask,
     /// Stay out of the network until [`super::command::Command::Rejoin`].
     StayOff,
+}
+
+/// When a source is given more than one connection.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExtraPolicy {
+    /// Not to a source that is nearer than this: there no window is too small.
+    pub least_rtt: Duration,
+    /// Not before it sends so many bytes in a round trip: less than what any common system lets be under way.
+    pub least_window: u64,
+    /// Not before so many spans of two round trips have brought no more than the one before.
+    pub steady: u32,
+    /// They stay if all together carry so many times more than one.
+    pub least_gain: f64,
+}
+
+impl Default for ExtraPolicy {
+    fn default() -> Self {
+        Self {
+            least_rtt: Duration::from_millis(20),
+            least_window: 3 << 19,
+            steady: 2,
+            least_gain: 1.15,
+        }
+    }
 }
 
 /// Everything that does not change while the engine runs (limits and network can, by command).
@@ -70,6 +95,8 @@ pub struct EngineConfig {
     /// Whether to take the next free port if the wanted one is in use; `None` leaves it to the front
     /// end ([`super::start`] itself does not).
     pub port_fallback: Option<bool>,
+    /// When a source is given more than one connection; only tests want it otherwise.
+    pub extra: ExtraPolicy,
     /// Seed of the engine's randomness; `None` takes one from the system.
     pub seed: Option<u64>,
 }
@@ -95,6 +122,7 @@ impl EngineConfig {
             watch: false,
             on_start: OnStart::default(),
             port_fallback: None,
+            extra: ExtraPolicy::default(),
             seed: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::channel::{Purpose, Secure};
 use common::id::PeerId;
@@ -52,8 +52,9 @@ pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
     let failed = match attempted {
         Err(error) => Some((error, false)),
         // The key was the right one, whatever comes of it.
-        Ok((secure, addr)) => {
-            ours.reached(secure, (addr, Route::Direct)).await.err().map(|error| (error, true))
+        Ok((secure, Answered { addr, rtt })) => {
+            let reached = ours.reached(secure, (addr, Route::Direct), Some(rtt)).await;
+            reached.err().map(|error| (error, true))
         }
     };
     if let Some((error, proven)) = failed {
@@ -83,7 +84,7 @@ async fn attempt(
     addrs: &[SocketAddr],
     ours: &Ours,
     answered: &AtomicBool,
-) -> Result<(Secure<Stream>, SocketAddr), HandshakeError> {
+) -> Result<(Secure<Stream>, Answered), HandshakeError> {
     if ours.gate.get().is_none() {
         return Err(HandshakeError::NoNetwork);
     }
@@ -92,23 +93,36 @@ async fn attempt(
     // A private address means another machine in another network: that somebody else answers there says
     // nothing about the next address.
     while !left.is_empty() {
-        let (stream, addr) = connect(&left).await.map_err(HandshakeError::Connect)?;
+        let (stream, there) = first(&left).await.map_err(HandshakeError::Connect)?;
         answered.store(true, Ordering::Relaxed);
         let stream = Stream::new(stream, ours.traffic.clone());
         let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
         match tokio::time::timeout(TLS_TIMEOUT, connect).await {
-            Ok(Ok(secure)) => return Ok((secure, addr)),
+            Ok(Ok(secure)) => return Ok((secure, there)),
             Ok(Err(error)) => failed = Some(error.into()),
             Err(_) => failed = failed.or(Some(HandshakeError::Timeout)),
         }
-        left.retain(|other| *other != addr);
+        left.retain(|other| *other != there.addr);
     }
     Err(failed.unwrap_or(HandshakeError::NoAddress))
 }
 
+/// An address that answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered {
+    addr: SocketAddr,
+    /// How long the connection took: a round trip.
+    pub(super) rtt: Duration,
+}
+
+/// Connects to the first address that answers.
+pub(crate) async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, SocketAddr)> {
+    first(addrs).await.map(|(stream, there)| (stream, there.addr))
+}
+
 /// The first address that answers. Each is tried a little after the one before, or as soon as that has failed
 /// (RFC 8305, 5).
-pub(crate) async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, SocketAddr)> {
+pub(super) async fn first(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, Answered)> {
     let mut left = addrs.iter().take(MAX_TRIES).copied();
     let mut tries = FuturesUnordered::new();
     let mut last = std::io::Error::other("no address known");
@@ -130,16 +144,15 @@ pub(crate) async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream,
     }
 }
 
-async fn open(addr: SocketAddr) -> std::io::Result<(TcpStream, SocketAddr)> {
+async fn open(addr: SocketAddr) -> std::io::Result<(TcpStream, Answered)> {
+    let began = Instant::now();
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
     let stream = connected.map_err(|_| std::io::ErrorKind::TimedOut)??;
-    Ok((stream, addr))
+    Ok((stream, Answered { addr, rtt: began.elapsed() }))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     /// Each address that refused cost the head start of the next.

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::flow::Flow;
 use super::stream::Stream;
-use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Ours, reader, writer};
+use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Main, Ours, reader, writer};
 use crate::admission::Admission;
 use crate::disk::Part;
 use swarm::event::{ConnId, Route};
@@ -101,7 +101,8 @@ struct Parts {
 }
 
 impl Ours {
-    /// A peer came to us: exchanges HELLO, and only then starts the connection's tasks and reports it.
+    /// A peer came to us: exchanges HELLO, and only then starts the connection's tasks and reports it. Or it comes a
+    /// second time, for an extra connection: whether there is one to which that belongs the session knows.
     pub(super) async fn accepted(
         &self,
         secure: Secure<Stream>,
@@ -110,11 +111,14 @@ impl Ours {
         let peer = secure.peer;
         let admission = self.admission_for(&peer)?;
         let (mut reader, mut writer) = secure.into_frames();
+        let conn = self.new_id();
+        // Through the tracker there are none.
+        let number = (place.1 == Route::Direct).then_some(conn.0);
         let exchange = async {
-            self.say_hello(&mut writer, &admission).await?;
-            hear_hello(&mut reader, &admission, &peer).await
+            self.say_hello(&mut writer, &admission, number).await?;
+            hear_first(&mut reader, &admission, &peer).await
         };
-        let hello = match tokio::time::timeout(HELLO_TIMEOUT, exchange).await {
+        let first = match tokio::time::timeout(HELLO_TIMEOUT, exchange).await {
             Err(_) => return Err(HandshakeError::Timeout),
             Ok(Err(error)) => {
                 if let Some(code) = error.code() {
@@ -123,11 +127,18 @@ impl Ours {
                 }
                 return Err(error);
             }
-            Ok(Ok(hello)) => hello,
+            Ok(Ok(first)) => first,
         };
-        let (conn, handle, parts) = self.new_conn();
-        let max_queued = hello.max_queued;
-        let up = ConnEvent::Up { conn, peer, place, max_queued, handle };
+        let (handle, parts) = self.queues();
+        let up = match first {
+            First::Hello(hello) => {
+                ConnEvent::Up { conn, peer, place, max_queued: hello.max_queued, handle }
+            }
+            First::Extra(main) if number.is_some() => {
+                ConnEvent::Extra { conn, main: ConnId(main), peer, rtt: None, handle }
+            }
+            First::Extra(_) => return Err(HandshakeError::NotHello),
+        };
         if self.events.send(up).await.is_ok() {
             tokio::spawn(self.clone().run(conn, (reader, writer), parts, None));
         }
@@ -140,15 +151,42 @@ impl Ours {
         &self,
         secure: Secure<Stream>,
         place: (SocketAddr, Route),
+        rtt: Option<Duration>,
     ) -> Result<(), HandshakeError> {
         let peer = secure.peer;
         let admission = self.admission_for(&peer)?;
         let (reader, mut writer) = secure.into_frames();
-        let said = self.say_hello(&mut writer, &admission);
+        let said = self.say_hello(&mut writer, &admission, None);
         tokio::time::timeout(HELLO_TIMEOUT, said).await.map_err(|_| HandshakeError::Timeout)??;
-        let (conn, handle, parts) = self.new_conn();
-        let reached = ConnEvent::Reached { conn, peer, place, handle };
+        let (conn, (handle, parts)) = (self.new_id(), self.queues());
+        let reached = ConnEvent::Reached { conn, peer, place, rtt, handle };
         if self.events.send(reached).await.is_ok() {
+            let expected = Some((peer, admission));
+            tokio::spawn(self.clone().run(conn, (reader, writer), parts, expected));
+        }
+        Ok(())
+    }
+
+    /// We reached a peer for an extra connection: says to which one it belongs. Its HELLO comes as on any other.
+    pub(super) async fn reached_again(
+        &self,
+        secure: Secure<Stream>,
+        to: Main,
+        rtt: Duration,
+    ) -> Result<(), HandshakeError> {
+        let peer = secure.peer;
+        let admission = self.admission_for(&peer)?;
+        let (reader, mut writer) = secure.into_frames();
+        let extra = PeerMsg::Extra(to.number);
+        let said = async {
+            writer.write(extra.kind(), &extra.body()).await?;
+            writer.flush().await
+        };
+        tokio::time::timeout(HELLO_TIMEOUT, said).await.map_err(|_| HandshakeError::Timeout)??;
+        let (conn, (handle, parts)) = (self.new_id(), self.queues());
+        let rtt = Some(rtt);
+        let extra = ConnEvent::Extra { conn, main: to.conn, peer, rtt, handle };
+        if self.events.send(extra).await.is_ok() {
             let expected = Some((peer, admission));
             tokio::spawn(self.clone().run(conn, (reader, writer), parts, expected));
         }
@@ -168,6 +206,7 @@ impl Ours {
         &self,
         writer: &mut SecureWriter<Stream>,
         admission: &Admission,
+        number: Option<u64>,
     ) -> Result<(), HandshakeError> {
         let ours = PeerMsg::Hello(Hello {
             versions: (PROTOCOL_MIN, PROTOCOL_VERSION),
@@ -177,17 +216,22 @@ impl Ours {
             features: 0,
             max_queued: u32::try_from(MAX_QUEUED_BYTES).unwrap_or(u32::MAX),
             in_touch: Some(admission.in_touch),
+            number,
         });
         writer.write(ours.kind(), &ours.body()).await?;
         writer.flush().await?;
         Ok(())
     }
 
-    fn new_conn(&self) -> (ConnId, ConnHandle, Parts) {
-        let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+    fn new_id(&self) -> ConnId {
+        ConnId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What the tasks of a connection need: not before its peer has shown who it is.
+    fn queues(&self) -> (ConnHandle, Parts) {
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
         let flow = Flow::new(self.queued.clone());
-        (conn, ConnHandle { commands, flow: flow.clone() }, Parts { queue, flow })
+        (ConnHandle { commands, flow: flow.clone() }, Parts { queue, flow })
     }
 
     /// Runs a connection to its end. Either side ending ends the other: the reader on a broken or closed stream, the
@@ -256,8 +300,8 @@ impl Ours {
     ) -> Result<(), String> {
         let hello = tokio::time::timeout(HELLO_TIMEOUT, hear_hello(reader, admission, peer)).await;
         let error = match hello.unwrap_or(Err(HandshakeError::Timeout)) {
-            Ok(Hello { max_queued, .. }) => {
-                let greeted = ConnEvent::Greeted { conn, max_queued };
+            Ok(Hello { max_queued, number, .. }) => {
+                let greeted = ConnEvent::Greeted { conn, max_queued, number };
                 let told = self.events.send(greeted).await;
                 return told.map_err(|_| "the engine stopped".to_owned());
             }
@@ -273,12 +317,30 @@ impl Ours {
     }
 }
 
+/// What a peer that comes says first.
+enum First {
+    Hello(Hello),
+    /// It is here already, and this belongs to the connection of that number.
+    Extra(u64),
+}
+
 /// Reads HELLO and checks it.
 async fn hear_hello(
     reader: &mut SecureReader<Stream>,
     admission: &Admission,
     peer: &PeerId,
 ) -> Result<Hello, HandshakeError> {
+    match hear_first(reader, admission, peer).await? {
+        First::Hello(hello) => Ok(hello),
+        First::Extra(_) => Err(HandshakeError::NotHello),
+    }
+}
+
+async fn hear_first(
+    reader: &mut SecureReader<Stream>,
+    admission: &Admission,
+    peer: &PeerId,
+) -> Result<First, HandshakeError> {
     let frame = reader.read(MAX_FRAME_BEFORE_HELLO).await?;
     match PeerMsg::decode(frame.kind, &frame.body)? {
         Some(PeerMsg::Hello(theirs)) => {
@@ -287,8 +349,9 @@ async fn hear_hello(
                 return Err(HandshakeError::Version(min, max));
             }
             admission.check(peer, &theirs.membership, theirs.in_touch, Instant::now())?;
-            Ok(theirs)
+            Ok(First::Hello(theirs))
         }
+        Some(PeerMsg::Extra(main)) => Ok(First::Extra(main)),
         Some(PeerMsg::Bye { code, text }) => Err(HandshakeError::Refused(code, text)),
         _ => Err(HandshakeError::NotHello),
     }

@@ -18,9 +18,9 @@ use super::Ours;
 use super::handshake::HandshakeError;
 use super::stream::Stream;
 
-/// Descriptors that are kept for other things: 200 connections, eight tries of each of 32 dials, open
+/// Descriptors that are kept for other things: 200 connections and 24 extra ones, eight tries of each of 32 dials, open
 /// files of shares and downloads, the library, the log, and a tracker's own.
-const RESERVED_DESCRIPTORS: u64 = 896;
+const RESERVED_DESCRIPTORS: u64 = 920;
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The same when a half-open connection was ended for its descriptor: it is free in a moment.

@@ -5,6 +5,7 @@
 //! being written, and reports when a request has been served.
 
 mod dial;
+mod extra;
 mod flow;
 mod handshake;
 mod listener;
@@ -18,6 +19,7 @@ mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::id::PeerId;
@@ -26,6 +28,7 @@ use common::wire::peer::PeerMsg;
 use tokio::sync::mpsc;
 
 pub(crate) use dial::{MAX_TRIES, connect, dial};
+pub(crate) use extra::dial_extra;
 pub(crate) use flow::Charge;
 pub(crate) use listener::listen;
 pub(crate) use ours::Ours;
@@ -39,6 +42,19 @@ use swarm::event::{ConnId, Route};
 
 /// Commands waiting at a writer. A peer that lets this many pile up is not reading.
 const COMMAND_QUEUE: usize = 4096;
+
+/// The connection that an extra one is to belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Main {
+    /// Which, here.
+    pub(crate) conn: ConnId,
+    /// Which, at the other end.
+    pub(crate) number: u64,
+    /// To whom.
+    pub(crate) peer: PeerId,
+    /// Where it leads.
+    pub(crate) addr: SocketAddr,
+}
 
 /// What connections tell the session.
 #[derive(Debug)]
@@ -64,6 +80,8 @@ pub(crate) enum ConnEvent {
         peer: PeerId,
         /// Over what, and where that leads: the other end, or the tracker in between.
         place: (SocketAddr, Route),
+        /// How long the system took to connect: a round trip. Not known through the tracker.
+        rtt: Option<Duration>,
         /// Its writer.
         handle: ConnHandle,
     },
@@ -73,6 +91,28 @@ pub(crate) enum ConnEvent {
         conn: ConnId,
         /// Most bytes it lets us have queued.
         max_queued: u32,
+        /// What names it in extra connections, if the peer takes any.
+        number: Option<u64>,
+    },
+    /// An extra connection is there.
+    Extra {
+        /// Its number.
+        conn: ConnId,
+        /// The connection that it is said to belong to.
+        main: ConnId,
+        /// Who has proven to be at its other end.
+        peer: PeerId,
+        /// How long the system took to connect, if we made it and not the peer.
+        rtt: Option<Duration>,
+        /// Its writer.
+        handle: ConnHandle,
+    },
+    /// An extra connection was not to be had.
+    NoExtra {
+        /// For which connection.
+        main: ConnId,
+        /// Why, in words.
+        why: String,
     },
     /// It did not pass, or did not come: the connection is to be closed.
     Refused {

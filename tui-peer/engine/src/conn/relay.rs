@@ -66,7 +66,7 @@ async fn attempt(meeting: Meeting, ours: &Ours) -> Result<(), HandshakeError> {
     }
     let place = (tracker, Route::Relayed);
     match dials {
-        true => ours.reached(secure, place).await,
+        true => ours.reached(secure, place, None).await,
         false => Box::pin(ours.accepted(secure, place)).await,
     }
 }

@@ -16,12 +16,7 @@ impl Session {
             Output::Dial { peer, addrs } => {
                 tokio::spawn(dial(peer, addrs, self.ours.clone()));
             }
-            Output::Send { conn, msg } => {
-                if self.conns.get(&conn).is_some_and(|conn| !conn.closing && !conn.handle.say(msg))
-                {
-                    self.drop_conn(conn);
-                }
-            }
+            Output::Send { conn, msg } => self.send_to(conn, msg),
             Output::Disconnect { conn, code, text } => {
                 if code != Code::Duplicate {
                     self.log(Level::Debug, Target::Net, format!("closing a connection: {text}"));
@@ -44,7 +39,9 @@ impl Session {
                     None => self.feed(Input::ServeFailed { conn, rid, code: Code::Gone }),
                 }
             }
-            Output::StopServing { conn, rid } => self.command(conn, ConnCommand::Stop { rid }),
+            Output::StopServing { conn, rid } => {
+                self.command_for(conn, rid, ConnCommand::Stop { rid });
+            }
             Output::Verify { id, chunk, expected, parts } => {
                 self.verify(id, chunk, expected, &parts);
             }
@@ -105,7 +102,7 @@ impl Session {
         let limit = self.contents.get(id).and_then(|content| content.limit.clone());
         let source = ServeSource::Chunk(source, chunk);
         let job = ServeJob { rid, source, off, len, limit };
-        self.command(conn, ConnCommand::Serve(job));
+        self.command_for(conn, rid, ConnCommand::Serve(job));
     }
 
     fn verify(&mut self, id: ContentId, chunk: u32, expected: common::id::Hash, parts: &[Part]) {

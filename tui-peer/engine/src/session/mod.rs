@@ -24,6 +24,7 @@ mod download;
 mod downloads;
 mod effects;
 mod existing;
+mod extras;
 mod failing;
 mod figures;
 mod finishing;
@@ -293,6 +294,7 @@ impl Session {
             self.end_bans(now);
             self.count_served(now);
             self.note_sources(now);
+            self.check_extras(now);
             if self.is_busy() {
                 self.changed();
             }

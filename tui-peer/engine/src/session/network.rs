@@ -17,6 +17,7 @@ use super::clock::Gap;
 use super::commands::Answer;
 use super::content::Role;
 use super::done::Done;
+use super::extras::Extras;
 use super::remembered::known_hosts;
 use super::unreached::Failures;
 use super::whereabouts::Whereabouts;
@@ -82,6 +83,8 @@ pub(super) struct Net {
     pub(super) whereabouts: Whereabouts,
     /// Why sources could not be reached.
     pub(super) failures: Failures,
+    /// Extra connections to peers that are far away.
+    pub(super) extras: Extras,
     /// Places for meeting peers at the tracker.
     pub(super) meetings: Arc<Semaphore>,
     /// Names peers gave themselves, as the tracker passed them on.
@@ -122,6 +125,7 @@ impl Net {
             gap: Gap::default(),
             whereabouts,
             failures: Failures::default(),
+            extras: Extras::default(),
             meetings: Arc::new(Semaphore::new(MAX_MEETINGS)),
             nicks: HashMap::new(),
             identity: Arc::new(identity),

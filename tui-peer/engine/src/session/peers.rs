@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::id::{ContentId, PeerId};
 use common::net::AddrGroup;
 use common::wire::Code;
 
 use super::Session;
+use super::extras::of_conn::ConnExtras;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::Way;
 use crate::conn::{ConnEvent, ConnHandle};
@@ -22,7 +23,11 @@ pub(super) struct Conn {
     pub(super) addr: SocketAddr,
     pub(super) route: Route,
     /// The peer made it.
-    came: bool,
+    pub(super) came: bool,
+    /// How long it took to connect, if we did.
+    pub(super) rtt: Option<Duration>,
+    /// What it goes over beside.
+    pub(super) extras: ConnExtras,
     /// Its HELLO has passed.
     pub(super) greeted: bool,
     pub(super) handle: ConnHandle,
@@ -47,7 +52,23 @@ impl Conn {
         let (bufs, serving, since) = (HashMap::new(), HashMap::new(), Instant::now());
         // Who comes has said HELLO already.
         let (came, closing, down, up) = (greeted, false, 0, 0);
-        Self { peer, addr, route, came, greeted, handle, closing, bufs, serving, down, up, since }
+        let (rtt, extras) = (None, ConnExtras::default());
+        Self {
+            peer,
+            addr,
+            route,
+            came,
+            rtt,
+            extras,
+            greeted,
+            handle,
+            closing,
+            bufs,
+            serving,
+            down,
+            up,
+            since,
+        }
     }
 
     /// How it came about.
@@ -63,12 +84,14 @@ impl Conn {
     pub(super) fn close(&mut self, code: Code, text: String) {
         self.closing = true;
         self.bufs.clear();
+        self.extras.close(code, &text);
         self.handle.close(code, text);
     }
 }
 
 impl Session {
     pub(super) fn on_conn(&mut self, event: ConnEvent) {
+        let Some(event) = self.of_main(event) else { return };
         match event {
             ConnEvent::Up { conn, peer, place, max_queued, handle } => {
                 self.conns.insert(conn, Conn::new(peer, place, true, handle));
@@ -77,20 +100,19 @@ impl Session {
                 let dialed = false;
                 self.feed(Input::Connected { conn, route, peer, dialed, group, max_queued });
             }
-            ConnEvent::Reached { conn, peer, place, handle } => {
-                self.conns.insert(conn, Conn::new(peer, place, false, handle));
+            ConnEvent::Reached { conn, peer, place, rtt, handle } => {
+                let entry = Conn { rtt, ..Conn::new(peer, place, false, handle) };
+                self.conns.insert(conn, entry);
                 let (route, group) = (place.1, self.group_of(place));
                 self.feed(Input::Reached { conn, route, peer, group });
             }
-            ConnEvent::Greeted { conn, max_queued } => {
-                let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else {
-                    return;
-                };
-                entry.greeted = true;
-                let (peer, place) = (entry.peer, (entry.addr, entry.route));
-                self.say_connected(peer, place);
-                self.feed(Input::Greeted { conn, max_queued });
+            ConnEvent::Greeted { conn, max_queued, number } => {
+                self.on_greeted(conn, max_queued, number)
             }
+            ConnEvent::Extra { conn, main, peer, rtt, handle } => {
+                self.on_extra(conn, main, (peer, rtt), handle);
+            }
+            ConnEvent::NoExtra { main, why } => self.on_no_extra(main, &why),
             ConnEvent::Refused { conn, permanent, code, why } => {
                 self.on_refused(conn, permanent, code, &why);
             }
@@ -108,7 +130,10 @@ impl Session {
                 }
                 drop(place);
             }
-            ConnEvent::Data { conn, rid, off, buf } => self.on_data(conn, rid, off, buf),
+            ConnEvent::Data { conn, rid, off, buf } => {
+                self.count_main(conn, buf.len() as u64);
+                self.on_data(conn, rid, off, buf);
+            }
             ConnEvent::Served { conn, rid } => {
                 if let Some(entry) = self.conns.get_mut(&conn) {
                     if let Some((_, _, len)) = entry.serving.remove(&rid) {
@@ -118,22 +143,7 @@ impl Session {
                     self.feed(Input::Served { conn, rid });
                 }
             }
-            ConnEvent::ServeFailed { conn, rid, code } => {
-                let Some(entry) = self.conns.get_mut(&conn) else { return };
-                let what = entry.serving.remove(&rid);
-                // What cannot be read now may be later: that is no reason to call it gone, and a peer that
-                // cannot read its disk is no liar.
-                let told = if code == Code::LocalIo { Code::Busy } else { code };
-                self.feed(Input::ServeFailed { conn, rid, code: told });
-                match (what, code) {
-                    (Some((id, _, _)), Code::Gone) => self.on_unreadable(id),
-                    (Some((id, chunk, _)), Code::LocalIo) => {
-                        self.counters.errors.read += 1;
-                        self.on_read_error(id, chunk);
-                    }
-                    _ => {}
-                }
-            }
+            ConnEvent::ServeFailed { conn, rid, code } => self.on_serve_failed(conn, rid, code),
             ConnEvent::Down { conn, why } => {
                 let Some(entry) = self.conns.remove(&conn) else { return };
                 if entry.greeted {
@@ -145,6 +155,34 @@ impl Session {
                 self.feed(Input::Disconnected { conn });
                 self.note_ungreeted(&entry, &why);
             }
+        }
+    }
+
+    fn on_greeted(&mut self, conn: ConnId, max_queued: u32, number: Option<u64>) {
+        let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else {
+            return;
+        };
+        entry.greeted = true;
+        let (peer, place) = (entry.peer, (entry.addr, entry.route));
+        self.say_connected(peer, place);
+        self.may_have_extras(conn, number);
+        self.feed(Input::Greeted { conn, max_queued });
+    }
+
+    fn on_serve_failed(&mut self, conn: ConnId, rid: u32, code: Code) {
+        let Some(entry) = self.conns.get_mut(&conn) else { return };
+        let what = entry.serving.remove(&rid);
+        // What cannot be read now may be later: that is no reason to call it gone, and a peer that
+        // cannot read its disk is no liar.
+        let told = if code == Code::LocalIo { Code::Busy } else { code };
+        self.feed(Input::ServeFailed { conn, rid, code: told });
+        match (what, code) {
+            (Some((id, _, _)), Code::Gone) => self.on_unreadable(id),
+            (Some((id, chunk, _)), Code::LocalIo) => {
+                self.counters.errors.read += 1;
+                self.on_read_error(id, chunk);
+            }
+            _ => {}
         }
     }
 
@@ -187,13 +225,15 @@ impl Session {
         self.note_refused(peer, why);
     }
 
-    fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {
+    /// Payload, whichever TCP connection it came over.
+    pub(super) fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {
         let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else { return };
         let len = u32::try_from(buf.len()).unwrap_or(u32::MAX);
         entry.down += u64::from(len);
         entry.bufs.entry(rid).or_default().push(buf);
         self.counters.totals.down += u64::from(len);
         self.feed(Input::Data { conn, rid, off, len });
+        self.try_extras(conn, Instant::now());
     }
 
     /// Forgets a connection whose writer cannot keep up; its tasks end by themselves.

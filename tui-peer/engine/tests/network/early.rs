@@ -22,21 +22,21 @@ use tokio::sync::broadcast::error::TryRecvError;
 use super::*;
 
 /// A source that does what a test says: a program of any version, as far as others can tell.
-struct Source {
-    channel: Channel,
-    listener: TcpListener,
-    membership: Vec<u8>,
-    bytes: Vec<u8>,
+pub(super) struct Source {
+    pub(super) channel: Channel,
+    pub(super) listener: TcpListener,
+    pub(super) membership: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     layout: Layout,
     hashes: ChunkHashes,
-    descriptor: Descriptor,
+    pub(super) descriptor: Descriptor,
     /// What keeps it in the network.
     _tracker: (SecureReader<TcpStream>, SecureWriter<TcpStream>),
 }
 
 impl Source {
     /// Registers so many bytes.
-    async fn new(join: &JoinString, len: usize) -> Self {
+    pub(super) async fn new(join: &JoinString, len: usize) -> Self {
         let bytes: Vec<u8> = (0..len).map(|n| (n / 777) as u8).collect();
         let layout = Layout::for_file(len as u64).unwrap();
         let level = layout.chunk_level();
@@ -74,7 +74,7 @@ impl Source {
     }
 
     /// The next connection, once `begun` says so.
-    async fn accept(&self, begun: impl Future<Output = ()>) -> Conn {
+    pub(super) async fn accept(&self, begun: impl Future<Output = ()>) -> Conn {
         let (stream, _) = self.listener.accept().await.unwrap();
         begun.await;
         let secure = self.channel.accept(stream, Purpose::Peer).await.unwrap();
@@ -82,7 +82,11 @@ impl Source {
         Conn { reader, writer }
     }
 
-    fn hello(&self, membership: &[u8]) -> PeerMsg {
+    pub(super) fn hello(&self, membership: &[u8]) -> PeerMsg {
+        self.hello_with(membership, None)
+    }
+
+    pub(super) fn hello_with(&self, membership: &[u8], number: Option<u64>) -> PeerMsg {
         PeerMsg::Hello(Hello {
             versions: (1, 1),
             agent: "older".into(),
@@ -91,11 +95,12 @@ impl Source {
             features: 0,
             max_queued: 64 << 20,
             in_touch: None,
+            number,
         })
     }
 
     /// Answers as every version does.
-    async fn answer(&self, conn: &mut Conn, msg: PeerMsg) {
+    pub(super) async fn answer(&self, conn: &mut Conn, msg: PeerMsg) {
         match msg {
             PeerMsg::Open(open) => {
                 let (handle, state, want) = (open.handle, HaveState::All, false);
@@ -131,20 +136,20 @@ impl Source {
     }
 }
 
-struct Conn {
-    reader: SecureReader<TcpStream>,
-    writer: SecureWriter<TcpStream>,
+pub(super) struct Conn {
+    pub(super) reader: SecureReader<TcpStream>,
+    pub(super) writer: SecureWriter<TcpStream>,
 }
 
 impl Conn {
-    async fn say(&mut self, msg: &PeerMsg) {
+    pub(super) async fn say(&mut self, msg: &PeerMsg) {
         // Whom it does not please has hung up.
         let _ = self.writer.write(msg.kind(), &msg.body()).await;
         let _ = self.writer.flush().await;
     }
 
     /// The next message; `None` if the connection ended.
-    async fn hear(&mut self) -> Option<PeerMsg> {
+    pub(super) async fn hear(&mut self) -> Option<PeerMsg> {
         let frame = tokio::time::timeout(PATIENCE, self.reader.read(MAX_PEER_FRAME));
         let frame = frame.await.expect("something in time").ok()?;
         Some(PeerMsg::decode(frame.kind, &frame.body).unwrap().unwrap())

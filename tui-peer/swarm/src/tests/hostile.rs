@@ -287,3 +287,20 @@ fn s1_what_a_connection_that_we_give_up_leaves_half_answered_is_nobodys_fault() 
     assert!(node.conns.contains_key(&ConnId(7)) && !node.conns.contains_key(&ConnId(1)));
     assert_eq!(node.conduct.resting(), 1, "it dialled anew and left the rest");
 }
+
+#[test]
+fn what_is_lost_with_an_extra_connection_is_asked_again_at_once_and_is_nobodys_fault() {
+    let (thing, mut node, _) = half_a_chunk();
+    let conn = ConnId(1);
+    let streams = |streams| Input::Streams { conn, streams };
+    node.handle(at(203), streams(4), &mut Vec::new());
+    let live: Vec<u32> = node.conns[&conn].requests.keys().copied().collect();
+    assert!(!live.is_empty());
+    let mut out = Vec::new();
+    node.handle(at(203), Input::Lost { conn, rids: live.clone() }, &mut out);
+    node.handle(at(203), streams(1), &mut out);
+    check(&node);
+    assert!(!node.conns[&conn].requests.keys().any(|rid| live.contains(rid)));
+    assert!(node.conns[&conn].rests_until <= at(203), "it has not broken anything off");
+    assert!(!asked(&mut node, &thing, 1).is_empty(), "nor is it asked for less");
+}

@@ -245,3 +245,36 @@ fn s2_answers_leave_half_of_a_small_upload_limit_to_payload() {
     }
     assert!((900_000..1_300_000).contains(&sum), "10,000 a second, in 120 s {sum}");
 }
+
+#[test]
+fn several_tcp_connections_carry_much_at_once_but_no_more_than_one_when_others_wait() {
+    let thing = thing(16 << 20);
+    let (mut node, _) = seed(&thing, 2);
+    let mut out = Vec::new();
+    node.handle(at(0), Input::Streams { conn: ConnId(1), streams: 4 }, &mut out);
+    let mut wide = Vec::new();
+    for rid in 0..60 {
+        wide.extend(served(&say(&mut node, 0, 1, request(&thing, rid, rid))));
+    }
+    assert_eq!(wide.len(), 60, "nobody else wants anything");
+    // Somebody else does.
+    let mut narrow = Vec::new();
+    for rid in 0..40 {
+        narrow.extend(served(&say(&mut node, 1, 2, request(&thing, rid, 60 + rid))));
+    }
+    assert!(narrow.len() >= 2 && narrow.iter().all(|(conn, _)| *conn == 2), "{narrow:?}");
+    for rid in 60..80 {
+        assert_eq!(served(&say(&mut node, 1, 1, request(&thing, rid, 40 + rid))), []);
+    }
+    // Each that is out at either makes room, and whoever had less goes first.
+    for i in 0..30 {
+        for (conn, rid) in [wide[i], narrow[i]] {
+            let mut out = Vec::new();
+            node.handle(at(2 + i as u64), Input::Served { conn: ConnId(conn), rid }, &mut out);
+            assert!(served(&out).iter().all(|(conn, _)| *conn == 2), "{out:?}");
+            narrow.extend(served(&out));
+            check(&node);
+        }
+    }
+    assert!(narrow.len() > 30, "{}", narrow.len());
+}
