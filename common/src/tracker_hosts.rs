@@ -1,5 +1,4 @@
-//! Where a tracker is, by its own signed word: what peers remember, so that it can move, and so that others of the same
-//! key can stand in for it.
+//! Where a tracker is, by its own signed word: what peers remember, so that it can move.
 //!
 //! `body ‖ signature`, where `body` is version, tracker key, serial and number of hosts (1, 32, 8 and 1 bytes), then for
 //! each host its length (1 byte), itself and its port (2 bytes); numbers are big-endian. The signature is Ed25519 over
@@ -83,11 +82,13 @@ impl TrackerHosts {
         self.serial
     }
 
-    /// `join` with these hosts instead of its own; `None` if there are none.
+    /// `join` with those of these hosts that it has not; `None` if it has all.
     pub fn instead(&self, join: &JoinString) -> Option<JoinString> {
-        let (host, port) = self.hosts.first()?;
-        let other = JoinString::new(join.tracker(), host, *port, join.secret().cloned()).ok()?;
-        Some(other.with_more(self.hosts.iter().map(|(host, port)| (host.as_str(), *port))))
+        let listed = self.hosts.iter().map(|(host, port)| (host.as_str(), *port));
+        let mut others = listed.filter(|other| !join.hosts().any(|own| own == *other));
+        let (host, port) = others.next()?;
+        let other = JoinString::new(join.tracker(), host, port, join.secret().cloned()).ok()?;
+        Some(other.with_more(others))
     }
 
     /// Names or addresses with their ports, best first, as a join string has them.
@@ -161,6 +162,11 @@ mod tests {
         let list = TrackerHosts::verify(&bytes, &tracker.peer_id()).unwrap();
         assert_eq!(list.serial(), 7);
         assert_eq!(list.hosts(), hosts(&[("tracker.lab", 7420), ("2001:db8::1", 443)]));
+        let join = |host, port| JoinString::new(tracker.peer_id(), host, port, None).unwrap();
+        let other = list.instead(&join("tracker.lab", 7420)).unwrap();
+        assert_eq!(other.hosts().collect::<Vec<_>>(), [("2001:db8::1", 443)]);
+        let both = join("2001:db8::1", 443).with_more([("tracker.lab", 7420)]);
+        assert_eq!(list.instead(&both), None, "nothing is tried twice");
         let long: Vec<_> = (1..=20).map(|n| (vec!["a".repeat(60); 4].join("."), n)).collect();
         let bytes = TrackerHosts::issue(&tracker, 7, &long);
         assert!(bytes.len() <= MAX_TRACKER_HOSTS);

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use common::join::MAX_HOSTS;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -115,13 +116,23 @@ struct Bound {
 fn announce(args: &Args, tracker: &Tracker, bound: &Bound, state_dir: &Path) -> anyhow::Result<()> {
     let hosts = public::hosts(&args.public, bound.peers);
     let Some((host, port)) = hosts.first() else { anyhow::bail!("no host for the join string") };
+    // A host that cannot be one would be missed only by peers that look for it.
+    for (host, port) in &hosts {
+        tracker.join_string(host, *port)?;
+    }
+    if hosts.len() > MAX_HOSTS {
+        anyhow::bail!("--public names {} hosts, the most is {MAX_HOSTS}", hosts.len());
+    }
     let whole = tracker.join_string(host, *port)?;
     let whole = whole.with_more(hosts.iter().map(|(host, port)| (host.as_str(), *port)));
     // What the operator says is worth remembering; an address found here may be another's tomorrow.
-    if !args.public.is_empty()
-        && let Err(error) = tracker.tell_hosts(&hosts)
-    {
-        tracing::warn!("cannot keep the list of hosts in {}: {error}", state_dir.display());
+    if !args.public.is_empty() {
+        match tracker.tell_hosts(&hosts) {
+            Ok(()) => tracing::info!("peers are told to look for it at {}", args.public.join(", ")),
+            Err(error) => {
+                tracing::warn!("cannot keep the list of hosts in {}: {error}", state_dir.display())
+            }
+        }
     }
     match tracker::keep_join(state_dir, &whole) {
         Ok(_) => {}

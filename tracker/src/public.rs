@@ -95,6 +95,15 @@ mod tests {
     }
 
     #[test]
+    fn each_host_that_is_given_is_told() {
+        let bound: SocketAddr = "0.0.0.0:7420".parse().unwrap();
+        let given = ["tracker.lab".to_owned(), " [2001:db8::7]:99".to_owned()];
+        let told = hosts(&given, bound);
+        assert_eq!(told, [("tracker.lab".to_owned(), 7420), ("[2001:db8::7]".to_owned(), 99)]);
+        assert_eq!(hosts(&[], bound).len(), 1);
+    }
+
+    #[test]
     fn attached_networks_are_found() {
         let table = "Iface\tDestination\tGateway \tFlags\nwlan0\t00000000\t0101A8C0\t0003\nwlan0\t0001A8C0\t00000000\t0001\nrubbish\n";
         assert_eq!(attached(table).collect::<Vec<_>>(), [Ipv4Addr::new(192, 168, 1, 1)]);

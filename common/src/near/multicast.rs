@@ -2,7 +2,7 @@
 //!
 //! It keeps what it hears without a bound of its own. So it is asked every few seconds how much that is, ended when it
 //! is more than any network has, and begun anew after a rest. While packets come faster than it reads them it answers
-//! nothing and cannot be ended: no other is begun beside it, and what a machine of the same local network can do to it is
+//! nothing and cannot be ended: what goes on by itself begins no other beside it (what is begun anew does), and what a machine of the same local network can do to it is
 //! in THREATS.md.
 
 use std::net::IpAddr;

@@ -256,3 +256,22 @@ fn f6_empty_files_of_a_killed_first_start_count_as_absent() {
         assert!(!names.iter().any(left), "{names:?}");
     }
 }
+
+#[test]
+fn all_hosts_that_are_given_are_in_the_join_string_and_a_wrong_one_is_said() {
+    let state = tempfile::tempdir().unwrap();
+    let listen = ["--listen", "127.0.0.1:0", "--public"];
+    let mut program = Program::start(tracker(
+        state.path(),
+        &[&listen[..], &["old.lab:7420,new.lab:443"]].concat(),
+    ));
+    let join = program.line();
+    let join: JoinString = join.trim().strip_prefix("join ").unwrap().parse().unwrap();
+    assert_eq!(join.hosts().collect::<Vec<_>>(), [("old.lab", 7420), ("new.lab", 443)]);
+    assert!(state.path().join("tracker.hosts").exists());
+    drop(program);
+    for (wrong, code) in [("old.lab,new host", 65), ("a,b,c,d,e,f,g,h,i", 1)] {
+        let out = tracker(state.path(), &[&listen[..], &[wrong]].concat()).output().unwrap();
+        assert_eq!(out.status.code(), Some(code), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}

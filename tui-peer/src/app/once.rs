@@ -277,3 +277,18 @@ fn no_folder(error: &io::Error, out: &mut Output) -> u8 {
     out.error("folder", &why, "TMPDIR names another folder");
     exit::CANNOT_CREATE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use settings::Table;
+
+    #[test]
+    fn s13_a_network_for_one_link_is_announced_to_nobody_whatever_the_settings_say() {
+        let mut engine = EngineConfig::new("state".into(), "downloads".into());
+        engine.discoverable = Discoverable::On;
+        let settings = Settings { engine, table: Table::default() };
+        let config = config(&settings, &Scratch::small().unwrap()).unwrap();
+        assert_eq!(config.discoverable, Discoverable::Off);
+    }
+}

@@ -228,11 +228,11 @@ pub(super) fn decode_hello(body: &[u8]) -> Result<Hello, WireError> {
 }
 
 pub(super) fn decode_welcome(body: &[u8]) -> Result<Welcome, WireError> {
-    let welcome: Welcome = pack::decode("Welcome", body)?;
+    let mut welcome: Welcome = pack::decode("Welcome", body)?;
     let addrs = welcome.other_family.as_ref().map_or(0, Vec::len);
     bounded(addrs <= MAX_ADDRS, "Welcome", "number of addresses")?;
-    let hosts = welcome.hosts.as_ref().map_or(0, Vec::len);
-    bounded(hosts <= MAX_TRACKER_HOSTS, "Welcome", "list of hosts")?;
+    // One of a later version, which may be longer, is no reason to stay away.
+    welcome.hosts = welcome.hosts.filter(|hosts| hosts.len() <= MAX_TRACKER_HOSTS);
     Ok(welcome)
 }
 

@@ -67,6 +67,17 @@ impl Place {
     }
 }
 
+/// Those of the addresses where a tracker says that it is which may be dialled: none that reaches less far than all
+/// where the join string named it.
+pub(super) fn where_it_says(told: &[SocketAddr], named: &[SocketAddr]) -> Vec<SocketAddr> {
+    let public = |addr: &SocketAddr| addr.port() != 0 && reach(addr.ip()) == Reach::Public;
+    let beside = |addr: SocketAddr, tracker: SocketAddr| {
+        Place { tracker, observed: tracker, also: None }.may_dial(addr, false)
+    };
+    let may = |addr: &&SocketAddr| public(addr) || named.iter().any(|named| beside(**addr, *named));
+    told.iter().filter(may).copied().collect()
+}
+
 fn reach(ip: IpAddr) -> Reach {
     match ip.to_canonical() {
         IpAddr::V4(ip) => reach_v4(ip),
@@ -121,6 +132,20 @@ mod tests {
     fn place(tracker: &str) -> Place {
         let observed = "198.51.100.4:50000".parse().unwrap();
         Place { tracker: tracker.parse().unwrap(), observed, also: None }
+    }
+
+    #[test]
+    fn a_list_of_hosts_points_nobody_at_what_is_nearer_than_the_tracker() {
+        let addrs = |list: &[&str]| -> Vec<SocketAddr> {
+            list.iter().map(|addr| addr.parse().unwrap()).collect()
+        };
+        let told =
+            addrs(&["127.0.0.1:22", "169.254.169.254:80", "192.168.1.1:80", "203.0.113.8:7420"]);
+        let public = addrs(&["203.0.113.8:7420"]);
+        assert_eq!(where_it_says(&told, &[]), public);
+        assert_eq!(where_it_says(&told, &addrs(&["203.0.113.9:7420"])), public);
+        assert_eq!(where_it_says(&told, &addrs(&["203.0.113.9:7420", "10.0.0.2:7420"])), told[2..]);
+        assert_eq!(where_it_says(&told, &addrs(&["127.0.0.1:7420"])).len(), 3);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::AnnouncerConfig;
-use super::addrs::Place;
+use super::addrs::{Place, where_it_says};
 use super::backoff::{LONGEST_SPREAD, Why};
 use crate::conn;
 
@@ -137,11 +137,7 @@ pub(super) async fn connect(
     let join = &config.join;
     let address = join.address();
     let channel = Channel::new(&config.identity)?;
-    let reached = match named(&channel, join, config).await {
-        Err(ended) => elsewhere(&channel, config).await.ok_or(ended),
-        reached => reached,
-    };
-    let (addrs, (secure, tracker, own)) = reached?;
+    let (addrs, (secure, tracker, own)) = find(&channel, config).await?;
     let proof =
         join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
     let (digest, early) = opening();
@@ -188,25 +184,50 @@ pub(super) async fn connect(
 /// A connection to the tracker: proven to be its key, the address it is at, and ours.
 type Reached = (Secure<TcpStream>, SocketAddr, IpAddr);
 
-/// The tracker where a join string names it, and all addresses that means.
-async fn named(
+/// The tracker where the join string names it, else where it said itself that it is to be found; and all addresses
+/// that was tried at.
+async fn find(
     channel: &Channel,
-    join: &JoinString,
     config: &AnnouncerConfig,
 ) -> Result<(Vec<SocketAddr>, Reached), Ended> {
-    let addrs = in_order(resolve(join).await?, config.listen);
-    let reached = reach(channel, join, &addrs).await?;
-    Ok((addrs, reached))
+    let join = &config.join;
+    let (named, ended) = match resolve(join).await {
+        Ok(addrs) => {
+            let addrs = in_order(addrs, config.listen);
+            match reach(channel, join, &addrs).await {
+                Ok(reached) => return Ok((addrs, reached)),
+                Err(ended) => (addrs, ended),
+            }
+        }
+        Err(ended) => (Vec::new(), ended),
+    };
+    let Some(other) = config.hosts.as_ref().and_then(|list| list.instead(join)) else {
+        return Err(ended);
+    };
+    let listed = listed(channel, &other, &named, config.listen);
+    match timeout(ELSEWHERE, listed).await {
+        Ok(Ok(found)) => Ok(found),
+        // That somebody else is in the old place is nothing to mend: it moved, and is only away.
+        Ok(Err(error)) if ended.rejected("").is_some() => Err(error),
+        Err(_) if ended.rejected("").is_some() => Err(Ended::Silent(other.address())),
+        _ => Err(ended),
+    }
 }
 
-/// The tracker where it said itself that it is to be found, when it was last reached.
-async fn elsewhere(
+/// For all that is tried where the tracker said that it is: as long as one address that does not answer takes, and the
+/// join string has its turn again.
+const ELSEWHERE: Duration = Duration::from_secs(10);
+
+async fn listed(
     channel: &Channel,
-    config: &AnnouncerConfig,
-) -> Option<(Vec<SocketAddr>, Reached)> {
-    let join = config.hosts.as_ref()?.instead(&config.join)?;
-    let found = named(channel, &join, config).await;
-    found.inspect_err(|ended| tracing::debug!("nor where the tracker said: {ended}")).ok()
+    join: &JoinString,
+    named: &[SocketAddr],
+    listen: SocketAddr,
+) -> Result<(Vec<SocketAddr>, Reached), Ended> {
+    let mut addrs = where_it_says(&in_order(resolve(join).await?, listen), named);
+    addrs.truncate(conn::MAX_TRIES);
+    let reached = reach(channel, join, &addrs).await?;
+    Ok((addrs, reached))
 }
 
 /// The first of the tracker's addresses behind which its key is. A private address means another machine

@@ -83,6 +83,9 @@ impl Talk {
     }
 }
 
+/// Serials of lists of hosts follow the tracker's clock: one so many seconds ahead of it is from a clock that was wrong.
+const DAY: u64 = 24 * 3600;
+
 impl Client {
     /// Talks over the open connection until it ends.
     pub(super) async fn talk(&mut self) -> Result<Infallible, Ended> {
@@ -116,8 +119,9 @@ impl Client {
             membership, observed, now_ms, share_ok, spread_ms, lists_members, hosts, ..
         } = welcome;
         self.shared.desired().asks.welcomed(lists_members);
-        if let Some(signed) = hosts {
-            self.note_hosts(signed).await;
+        // Once a connection: it is written down.
+        if let Some(signed) = hosts.filter(|_| first) {
+            self.note_hosts(signed, now_ms / 1000).await;
         }
         let spread = Duration::from_millis(u64::from(spread_ms.unwrap_or(0)));
         self.backoff.welcomed(new_epoch, spread);
@@ -144,14 +148,23 @@ impl Client {
         }
     }
 
-    /// Keeps the tracker's list of its hosts, if that is newer than the one we have.
-    async fn note_hosts(&mut self, signed: Vec<u8>) {
+    /// Keeps the tracker's list of its hosts, if that is newer than the one we have, or that one is from a time that has
+    /// not come yet. `now` is the tracker's.
+    async fn note_hosts(&mut self, signed: Vec<u8>, now: u64) {
         match TrackerHosts::verify(&signed, &self.config.join.tracker()) {
             Ok(list) => {
                 let known = self.config.hosts.as_ref().map(TrackerHosts::serial);
-                if known.is_none_or(|known| known < list.serial()) {
+                let is_newer = known.is_none_or(|known| {
+                    known < list.serial()
+                        || (known > list.serial() && known > now.saturating_add(DAY))
+                });
+                if is_newer {
                     self.config.hosts = Some(list);
                     self.tell(TrackerEvent::Hosts(signed)).await;
+                } else if known > Some(list.serial()) {
+                    tracing::warn!(
+                        "the tracker names its hosts as of an earlier time than before: an old state folder?"
+                    );
                 }
             }
             Err(error) => tracing::debug!("the tracker sent {error}"),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use common::chunk_set::ChunkSet;
+use common::identity::Identity;
 use common::join::Secret;
+use common::tracker_hosts::TrackerHosts;
 use common::wire::Code;
 use common::wire::tracker::{Hello, Reply, Request, Welcome, share_digest};
 
@@ -408,5 +410,50 @@ async fn announcing_now_pings_an_open_connection() {
         let latency = |event| matches!(event, TrackerEvent::Latency(_)).then_some(());
         events.until(latency).await;
         announcer.announce_now();
+    }
+}
+
+#[tokio::test]
+async fn of_lists_of_hosts_the_newest_of_the_own_tracker_counts_once_a_connection() {
+    let fake = Fake::new().await;
+    let patience = Patience { pause: |_| Duration::ZERO, ..Patience::default() };
+    let (_announcer, mut events) = join_with(1, &fake.join(), patience);
+    let own = identity(200);
+    let list = |by: &Identity, serial| {
+        let signed = TrackerHosts::issue(by, serial, &[(format!("host{serial}.lab"), 7420)]);
+        Reply::Welcome(Welcome { hosts: Some(signed), now_ms: 1_000_000, ..welcome(1, true) })
+    };
+    let told = |event: TrackerEvent| match event {
+        TrackerEvent::Hosts(signed) => Some(Some(signed)),
+        // It would have come before this.
+        TrackerEvent::State(NetState::On) => Some(None),
+        _ => None,
+    };
+    // Of another key; the first; a lower one; the same; the next; one of a clock that is years ahead, and after that one
+    // of a clock that is right.
+    for (by, serial, counts) in [
+        (&identity(7), 9, false),
+        (&own, 5, true),
+        (&own, 4, false),
+        (&own, 5, false),
+        (&own, 6, true),
+        (&own, 4_000_000_000, true),
+        (&own, 7, true),
+    ] {
+        let mut conn = fake.accept().await;
+        conn.send(&list(by, serial)).await;
+        assert_eq!(events.until(told).await.is_some(), counts, "{serial}");
+        if counts {
+            events.on().await;
+        }
+        // A renewed welcome brings no list.
+        conn.send(&list(&own, serial + 1)).await;
+        drop(conn);
+        let silent = events.until(|event| match event {
+            TrackerEvent::Hosts(_) => Some(false),
+            TrackerEvent::State(NetState::Lost { .. }) => Some(true),
+            _ => None,
+        });
+        assert!(silent.await, "{serial}");
     }
 }
