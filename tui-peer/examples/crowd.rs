@@ -158,6 +158,7 @@ async fn membership(channel: &Channel, join: &JoinString) -> Outcome<Vec<u8>> {
         local: Vec::new(),
         proof: None,
         digest: share_digest([]),
+        punches: false,
     });
     writer.write(hello.kind(), &hello.body()).await?;
     writer.flush().await?;

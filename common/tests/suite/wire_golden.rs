@@ -93,7 +93,9 @@ fn requests() -> Vec<Request> {
         local: vec!["10.0.0.7:7421".parse().unwrap()],
         proof: Some(hash(8)),
         digest: hash(2),
+        punches: false,
     };
+    let punches = tracker::Hello { punches: true, ..hello.clone() };
     let update = ChunkUpdate { id: id(1), set: vec![1, 0, 1], chunks: 2, total: 1, full: true };
     vec![
         Request::Hello(hello),
@@ -123,6 +125,7 @@ fn requests() -> Vec<Request> {
         Request::DialMe { id: id(1), peer: PeerId::from_bytes([9; 32]) },
         Request::Relay { id: id(1), peer: PeerId::from_bytes([9; 32]) },
         Request::Addresses { local: vec!["192.168.0.7:7421".parse().unwrap()] },
+        Request::Hello(punches),
     ]
 }
 
@@ -195,6 +198,7 @@ fn replies() -> Vec<Reply> {
         },
         Reply::Welcome(relays),
         Reply::Welcome(moves),
+        Reply::Punch { id: id(1), who: Source { have: 0, set: None, ..source() }, wait_ms: 100 },
     ]
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Wish {
     Dial,
     /// To come to a relayed connection.
     Relay(Token),
+    /// To call who calls it.
+    Punch,
 }
 
 /// Those who ask one peer to dial them.
@@ -35,11 +37,10 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Whether it waits for the peer now. A few keys, or many of one address, do not keep the others out.
-    pub(super) fn add(
+    /// Whether another may be added now. A few keys, or many of one address, do not keep the others out.
+    pub(super) fn has_room_for(
         &mut self,
         now_ms: u64,
-        id: ContentId,
         who: (PeerId, AddrGroup),
         wish: Wish,
     ) -> bool {
@@ -48,14 +49,28 @@ impl Asking {
             self.by_group.clear();
         }
         let (who, group) = who;
-        let same = |waits: &Wish| matches!((waits, wish), (Wish::Dial, Wish::Dial));
+        let same = |waits: &Wish| {
+            matches!((waits, wish), (Wish::Dial, Wish::Dial) | (Wish::Punch, Wish::Punch))
+        };
         let known = self.waiting.iter().any(|(_, waits, what)| *waits == who && same(what));
-        let of_group = self.by_group.entry(group).or_default();
         let full = self.waiting.len() >= MAX_WAITING || self.asked >= MOST;
-        if known || full || *of_group >= MOST / GROUP_PART {
+        let of_group = self.by_group.get(&group).copied().unwrap_or(0);
+        !known && !full && of_group < MOST / GROUP_PART
+    }
+
+    /// Whether it waits for the peer now.
+    pub(super) fn add(
+        &mut self,
+        now_ms: u64,
+        id: ContentId,
+        who: (PeerId, AddrGroup),
+        wish: Wish,
+    ) -> bool {
+        if !self.has_room_for(now_ms, who, wish) {
             return false;
         }
-        *of_group += 1;
+        let (who, group) = who;
+        *self.by_group.entry(group).or_default() += 1;
         self.asked += 1;
         self.waiting.push_back((id, who, wish));
         true

@@ -26,6 +26,7 @@ mod log;
 mod members;
 mod peer;
 mod presence;
+mod punch;
 mod query;
 mod quota;
 mod reach;

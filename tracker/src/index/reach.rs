@@ -94,7 +94,12 @@ impl Index {
         added.then_some((target, nick))
     }
 
-    fn may_ask(&self, session: SessionId, id: &ContentId, source: &PeerId) -> Option<Asked> {
+    pub(super) fn may_ask(
+        &self,
+        session: SessionId,
+        id: &ContentId,
+        source: &PeerId,
+    ) -> Option<Asked> {
         let viewer = self.sessions.get(&session)?;
         let asks = self.peers.get(viewer.peer).filter(|asks| asks.is_here())?;
         let file = *self.by_id.get(id)?;
@@ -108,30 +113,43 @@ impl Index {
     /// The next who asks the peer of a session for something.
     pub(super) fn next_asking(&mut self, session: SessionId) -> Option<Reply> {
         loop {
-            let (id, who, wish) = self.sessions.get_mut(&session)?.asking.next()?;
-            let viewer = self.sessions.get(&session)?;
-            let asks = self.by_key.get(&who).and_then(|peer| self.peers.get(*peer));
-            // Gone meanwhile.
-            let Some(asks) = asks.filter(|asks| asks.is_here()) else { continue };
-            let nick = asks.nick.clone();
-            return Some(match wish {
-                Wish::Dial => {
-                    let addrs = addresses(viewer, &asks.endpoint);
-                    let who = Source { peer: who, nick, addrs, have: 0, set: None };
-                    Reply::Dial { id, who }
-                }
-                Wish::Relay(token) => Reply::Relay { id, peer: (who, nick), token, dials: false },
-            });
+            let asked = self.sessions.get_mut(&session)?;
+            // Both calls begin with what is said first.
+            let (id, who, wish) = asked.calls.next().or_else(|| asked.asking.next())?;
+            let word = match wish {
+                Wish::Dial => self.dial(session, id, who),
+                Wish::Relay(token) => self.asker(who).map(|asks| {
+                    let nick = asks.nick.clone();
+                    Reply::Relay { id, peer: (who, nick), token, dials: false }
+                }),
+                Wish::Punch => self.punch(session, id, who),
+            };
+            // Who asked may be gone meanwhile.
+            if word.is_some() {
+                return word;
+            }
         }
+    }
+
+    fn dial(&self, session: SessionId, id: ContentId, who: PeerId) -> Option<Reply> {
+        let (viewer, asks) = (self.sessions.get(&session)?, self.asker(who)?);
+        let addrs = addresses(viewer, &asks.endpoint);
+        let who = Source { peer: who, nick: asks.nick.clone(), addrs, have: 0, set: None };
+        Some(Reply::Dial { id, who })
+    }
+
+    /// Who asked, if it is still there.
+    pub(super) fn asker(&self, who: PeerId) -> Option<&Peer> {
+        self.peers.get(*self.by_key.get(&who)?).filter(|asks| asks.is_here())
     }
 }
 
 /// A question that may be asked.
-struct Asked {
-    who: PeerId,
-    group: AddrGroup,
+pub(super) struct Asked {
+    pub(super) who: PeerId,
+    pub(super) group: AddrGroup,
     /// Whether who asks can be dialled at all.
     listens: bool,
     /// The session of whom is asked.
-    target: SessionId,
+    pub(super) target: SessionId,
 }

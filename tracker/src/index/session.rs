@@ -36,6 +36,12 @@ pub(super) struct Session {
     pub(super) resend: Vec<ContentId>,
     /// Who cannot reach its peer.
     pub(super) asking: Asking,
+    /// Who is to be called by its peer while it calls that: apart, so that no surer way has less room for it.
+    pub(super) calls: Asking,
+    /// The port its connection comes from, if the peer listens there too, and calls others from there when asked to.
+    pub(super) punches_from: Option<u16>,
+    /// Whether the peer was reached where it is seen; `None` as long as that is not known.
+    pub(super) reached: Option<bool>,
 }
 
 /// Sources a peer was told of, each with the stamp of what was said.
@@ -62,6 +68,9 @@ impl Session {
             orphans: HashSet::new(),
             resend: Vec::new(),
             asking: Asking::default(),
+            calls: Asking::default(),
+            punches_from: None,
+            reached: None,
         }
     }
 

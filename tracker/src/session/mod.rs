@@ -240,8 +240,10 @@ impl<'a> Session<'a> {
         }
         let arrival = arrival(peer, place, hello);
         let control = Arc::new(Control::default());
+        let punches_from = punches_from(place, hello);
         let arrived = shared.with_index(|index| {
             let arrived = index.arrive(now, arrival)?;
+            index.may_punch(arrived.session, punches_from);
             // Under the index's lock: nobody can replace a session that cannot be found.
             shared.add_control(arrived.session, Arc::clone(&control));
             Ok(arrived)
@@ -314,6 +316,7 @@ impl<'a> Session<'a> {
                 () = self.outbox.written() => {}
                 reachable = probing.done() => {
                     if let Some(reachable) = reachable {
+                        self.shared.with_index(|index| index.was_reached(self.id, reachable));
                         self.outbox.push(&Reply::Reach { reachable });
                     }
                 }
@@ -493,6 +496,11 @@ fn arrival(peer: PeerId, place: Place, hello: &Hello) -> Arrival {
         local: hello.local.clone(),
         digest: hello.digest,
     }
+}
+
+/// The port from which a peer calls others when it is asked to.
+fn punches_from(place: Place, hello: &Hello) -> Option<u16> {
+    (hello.punches && hello.port != 0).then_some(place.observed.port())
 }
 
 /// A text within the limit of the wire.

@@ -9,11 +9,14 @@ use super::Session;
 use super::rate::Work;
 
 impl Session<'_> {
-    /// Has a source dial this peer.
+    /// Has a source dial this peer, and both call each other where that may help too.
     pub(super) fn dial_me(&self, id: ContentId, source: PeerId) {
         let now = self.shared.clock.now_ms();
-        let asked = |index: &mut crate::index::Index| index.ask_to_dial(now, self.id, id, source);
-        if let Some(target) = self.shared.with_index(asked) {
+        let targets = self.shared.with_index(|index| {
+            let called = index.ask_to_punch(now, self.id, id, source);
+            [called, index.ask_to_dial(now, self.id, id, source)]
+        });
+        if let Some(target) = targets.into_iter().flatten().next() {
             self.shared.wake(&[target]);
         }
     }

@@ -9,8 +9,8 @@ use common::wire::tracker::{ChunkUpdate, FileMeta, Hello, Reply, Request, Sort};
 use tokio::time::{Duration, Instant};
 
 use super::rate::{Rates, Work};
-use super::{End, Session, arrival, handshake};
-use crate::index::{MemberPage, Members, Page, Progress, Refusal, Settled, merge_slice};
+use super::{End, Session, arrival, handshake, punches_from};
+use crate::index::{Index, MemberPage, Members, Page, Progress, Refusal, Settled, merge_slice};
 use crate::store::{Commit, StoreError};
 
 /// When to try again after the disk failed.
@@ -106,7 +106,12 @@ impl Session<'_> {
         }
         let (id, now) = (self.id, self.shared.clock.now_ms());
         let arrival = arrival(self.peer, self.place, hello);
-        let outcome = self.shared.change(|index| index.arrive_again(now, id, arrival)).await;
+        let punches_from = punches_from(self.place, hello);
+        let arrive = |index: &mut Index| {
+            index.may_punch(id, punches_from);
+            index.arrive_again(now, id, arrival)
+        };
+        let outcome = self.shared.change(arrive).await;
         match self.settled(outcome)? {
             Ok(Settled { touched, .. }) => {
                 self.charge(Work::Touched, touched);

@@ -196,6 +196,144 @@ fn a_crowd_has_a_peer_dial_only_so_often() {
     assert_eq!(later, Some(seed));
 }
 
+/// Everything a session is told about calls.
+fn calls(world: &mut World, session: SessionId) -> Vec<(PeerId, Vec<String>)> {
+    let mut all = Vec::new();
+    while let Some(push) = world.index.poll(session, &mut world.rng) {
+        if let Reply::Punch { who, .. } = push {
+            all.push((who.peer, words(&who.addrs)));
+        }
+    }
+    all
+}
+
+#[test]
+fn two_behind_routers_call_each_other_where_their_own_connections_come_from() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    let getter = world.join(2, "198.51.100.2");
+    let ask =
+        |world: &mut World, getter| world.index.ask_to_punch(NOW, getter, id(&world.file), key(1));
+    world.index.may_punch(seed, Some(40_001));
+    world.index.may_punch(getter, Some(40_002));
+    assert_eq!(ask(&mut world, getter), None, "it was not told of the source");
+    world.locate(getter);
+    assert_eq!(ask(&mut world, getter), Some(seed));
+    assert_eq!(ask(&mut world, getter), None, "it waits already");
+    let [to_seed, to_getter] = [seed, getter].map(|session| calls(&mut world, session));
+    assert_eq!(to_seed, [(key(2), vec!["198.51.100.2:40002".to_owned()])]);
+    assert_eq!(to_getter, [(key(1), vec!["203.0.113.1:40001".to_owned()])]);
+    // Over IPv6 routers filter and do not translate: there each is at its own port.
+    let v6 = |n: u8| IpAddr::from([0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 1]);
+    world.index.seen_also(key(1), v6(1)).unwrap();
+    assert_eq!(ask(&mut world, getter), Some(seed));
+    assert_eq!(calls(&mut world, getter)[0].1, ["203.0.113.1:40001"], "it has no IPv6 itself");
+    world.index.seen_also(key(2), v6(2)).unwrap();
+    calls(&mut world, seed);
+    assert_eq!(ask(&mut world, getter), Some(seed));
+    let [to_seed, to_getter] = [seed, getter].map(|session| calls(&mut world, session));
+    assert_eq!(to_seed[0].1, ["198.51.100.2:40002", "[2001:db8:2::1]:7002"]);
+    assert_eq!(to_getter[0].1, ["203.0.113.1:40001", "[2001:db8:1::1]:7001"]);
+    // Gone before it was told: nobody calls a place where nobody is.
+    assert_eq!(ask(&mut world, getter), Some(seed));
+    world.index.depart(NOW, getter);
+    assert!(calls(&mut world, seed).is_empty());
+}
+
+#[test]
+fn nobody_is_called_in_vain() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    world.index.may_punch(seed, Some(40_001));
+    let mut ask = |n: u8, observed: &str, port: Option<u16>| {
+        let getter = world.join(n, observed);
+        world.index.may_punch(getter, port);
+        world.locate(getter);
+        let asked = world.index.ask_to_punch(NOW, getter, id(&world.file), key(1)).is_some();
+        (getter, asked)
+    };
+    assert!(!ask(2, "198.51.100.2", None).1, "an older peer, or its port cannot be shared");
+    let (neighbour, asked) = ask(3, "203.0.113.1", Some(1));
+    assert!(!asked, "behind the same router");
+    assert!(!ask(4, "127.0.0.1", Some(1)).1, "on the tracker's machine");
+    assert!(!ask(5, "2001:db8::5", Some(1)).1, "no family in common");
+    let (getter, asked) = ask(6, "198.51.100.6", Some(1));
+    assert!(asked);
+    // Who is reached at an address of its own is dialled by the other; a router may let in the tracker alone.
+    world.index.was_reached(getter, true);
+    [seed, getter].into_iter().for_each(|session| _ = calls(&mut world, session));
+    let id = id(&world.file);
+    assert!(world.index.ask_to_punch(NOW, getter, id, key(1)).is_some());
+    world.index.has_moved(getter, vec!["198.51.100.6:7006".parse().unwrap()]);
+    [seed, getter].into_iter().for_each(|session| _ = calls(&mut world, session));
+    assert_eq!(world.index.ask_to_punch(NOW, getter, id, key(1)), None);
+    // Homes that share an address of IPv4, each with a network of IPv6.
+    let v6 = |n: u16| IpAddr::from([0x2001, 0xdb8, n, 0, 0, 0, 0, 1]);
+    world.index.seen_also(key(1), v6(1)).unwrap();
+    world.index.seen_also(key(3), v6(3)).unwrap();
+    calls(&mut world, seed);
+    assert_eq!(world.index.ask_to_punch(NOW, neighbour, id, key(1)), Some(seed));
+    assert_eq!(calls(&mut world, seed)[0].1, ["[2001:db8:3::1]:7003"]);
+}
+
+#[test]
+fn a_crowd_has_a_peer_call_only_so_often() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    world.index.may_punch(seed, Some(40_001));
+    let mut told = 0;
+    for n in 10..210 {
+        let getter = world.join(n, &format!("198.51.100.{n}"));
+        world.index.may_punch(getter, Some(1));
+        world.locate(getter);
+        world.index.ask_to_punch(NOW, getter, id(&world.file), key(1));
+        told += calls(&mut world, seed).len();
+    }
+    assert_eq!(told, 100, "in ten seconds");
+    // None of that is taken from dials that others ask for.
+    let getter = world.join(250, "198.51.100.250");
+    world.locate(getter);
+    assert_eq!(world.ask(getter, 1), Some(seed));
+}
+
+#[tokio::test]
+async fn who_cannot_reach_a_source_is_told_to_call_it_while_that_calls() {
+    let tracker = Running::start(quick()).await;
+    let thing = file("a", 1);
+    let at = |n: u8| Who { punches: true, ..Who::sharing(n, std::slice::from_ref(&thing)) };
+    let (mut seed, _) = Client::greet_from(11, &tracker.join, &at(1)).await;
+    let register =
+        Request::Register { q: 900, files: vec![thing.clone()], more: false, full: true };
+    assert!(matches!(seed.ask(900, &register).await, Reply::Done { .. }));
+    let getter = Who { punches: true, ..Who::new(2) };
+    let (mut getter, welcome) = Client::greet_from(12, &tracker.join, &getter).await;
+    let Reply::Welcome(welcome) = welcome else { panic!("{welcome:?}") };
+    let find = Request::FileLocations { q: 901, id: id(&thing), want: 5 };
+    assert!(matches!(getter.ask(901, &find).await, Reply::Locations { .. }));
+    getter.send(&Request::DialMe { id: id(&thing), peer: seed.me }).await;
+    let mut to_seed = None;
+    loop {
+        match seed.push().await {
+            Reply::Punch { who, .. } => to_seed = Some(who),
+            // What an older peer is told, it is told too.
+            Reply::Dial { who, .. } => {
+                assert_eq!(who.peer, getter.me);
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(to_seed.map(|who| (who.peer, who.addrs)), Some((getter.me, vec![welcome.observed])));
+    loop {
+        if let Reply::Punch { id: of, who, wait_ms } = getter.push().await {
+            assert_eq!((of, who.peer, wait_ms), (id(&thing), seed.me, 100));
+            assert_eq!(who.addrs[0].ip(), IpAddr::from([127, 0, 0, 11]));
+            break;
+        }
+    }
+    tracker.stop().await;
+}
+
 #[tokio::test]
 async fn a_second_connection_shows_where_a_peer_is_too() {
     let listener = common::net::listen("[::]:0".parse().unwrap()).unwrap();

@@ -127,11 +127,14 @@ pub struct Who {
     pub secret: Option<Secret>,
     pub port: u16,
     pub shares: Hash,
+    /// Whether it listens where its connection comes from, by its own word.
+    pub punches: bool,
 }
 
 impl Who {
     pub fn new(n: u8) -> Self {
-        Self { identity: identity(n), secret: None, port: 7000 + u16::from(n), shares: digest(&[]) }
+        let (port, shares) = (7000 + u16::from(n), digest(&[]));
+        Self { identity: identity(n), secret: None, port, shares, punches: false }
     }
 
     pub fn sharing(n: u8, files: &[FileMeta]) -> Self {
@@ -216,6 +219,7 @@ impl Client {
             local: Vec::new(),
             proof: proof.map(Hash::from_bytes),
             digest: who.shares,
+            punches: who.punches,
         }
     }
 

@@ -86,6 +86,7 @@ pub(crate) async fn member(
         local: vec![],
         proof: None,
         digest: share_digest([]),
+        punches: false,
     });
     writer.write(hello.kind(), &hello.body()).await.ok()?;
     writer.flush().await.ok()?;

@@ -71,6 +71,8 @@ fn snapshot(rows: u32) -> Snapshot {
             asking: false,
             clock_ahead_s: None,
             reachable: Some((false, "203.0.113.9:7421".parse().unwrap())),
+            behind_router: true,
+            punches: Some(true),
             trouble: None,
             refused: Some((3, "this tracker is full".into())),
         },

@@ -69,7 +69,13 @@ fn object(peer: &Hello, snapshot: &Snapshot) -> Value {
         fields.insert("refused".into(), refused.unwrap_or(0).into());
         fields.insert("refused_why".into(), why.into());
         fields.insert("clock_ahead_s".into(), network.clock_ahead_s.into());
-        fields.insert("reachable".into(), network.reachable.map(|(can, _)| can).into());
+        let reachable = match network.reach() {
+            cause::Reach::Open(_) => Some(true),
+            cause::Reach::BehindNat(_) => Some(false),
+            cause::Reach::ByTracker(_) | cause::Reach::Unknown => None,
+        };
+        fields.insert("reachable".into(), reachable.into());
+        fields.insert("punches".into(), network.punches.into());
         fields.insert("serving".into(), me.serving.into());
         fields.insert("up_limit".into(), snapshot.uploads.up_limit.into());
         fields.insert("down_limit".into(), snapshot.uploads.down_limit.into());
@@ -107,8 +113,13 @@ fn head(peer: &Hello, snapshot: &Snapshot, out: &mut Output) {
     if let Some(ahead) = snapshot.network.clock_ahead_s {
         out.line(&format!("{}: set whichever is wrong", cause::clocks(ahead)));
     }
-    if let Some((can, at)) = snapshot.network.reachable {
-        out.line(&cause::reach(can, at));
+    let reach = snapshot.network.reach();
+    if snapshot.network.state == NetState::On {
+        out.line(&reach.words());
+    }
+    let is_open = matches!(reach, cause::Reach::Open(_));
+    if snapshot.network.punches == Some(false) && !is_open {
+        out.line(&cause::no_calls(snapshot.me.listen.port()));
     }
     out.line(&figures::line(snapshot));
     if let Some(unkept) = &snapshot.unkept {
@@ -213,7 +224,7 @@ pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
             "event": "connected", "peer": row.peer.to_string(), "nick": row.nick,
             "addr": row.addr.to_string(), "down_rate": row.down_rate.round(),
             "up_rate": row.up_rate.round(), "down": row.down, "up": row.up,
-            "contents": row.contents, "rtt_ms": row.rtt_ms,
+            "contents": row.contents, "rtt_ms": row.rtt_ms, "way": row.way.code(),
         }));
         if out.is_read() {
             continue;
@@ -236,10 +247,11 @@ pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
 }
 
 /// What stands in the table of peers.
-const PEER_COLUMNS: [Column; 9] = [
+const PEER_COLUMNS: [Column; 10] = [
     Column { title: "NAME", kind: Kind::Text },
     Column { title: "KEY", kind: Kind::Word },
     Column { title: "ADDRESS", kind: Kind::Word },
+    Column { title: "REACHED", kind: Kind::Word },
     Column { title: "DOWN", kind: Kind::Number },
     Column { title: "UP", kind: Kind::Number },
     Column { title: "GOT", kind: Kind::Number },
@@ -261,6 +273,7 @@ fn show_peers(snapshot: &Snapshot, out: &mut Output) {
             if row.nick.is_empty() { dash.into() } else { row.nick.clone().into() },
             row.peer.short().into(),
             row.addr.to_string().into(),
+            row.way.words().into(),
             format::rate(row.down_rate, dash, units).into(),
             format::rate(row.up_rate, dash, units).into(),
             format::size(row.down, units).into(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
-use common::limits::MIN_DATA_LEN;
+use common::limits::{MAX_DATA_LEN, MIN_DATA_LEN};
 use common::merkle::HashRange;
 use common::net::AddrGroup;
 
@@ -31,6 +31,16 @@ const STANDS_STILL: Duration = Duration::from_secs(1);
 /// and for so many times longer than the smallest frame takes, which a source whose pace is not known is given
 /// [`SLOW_CHUNK`] for.
 const FRAMES: f64 = 4.0;
+
+/// A path is taken for broken if what was asked for brings nothing, nor anything else comes, for so long: another is
+/// tried.
+const SILENT: Duration = Duration::from_secs(5);
+/// The same where the other side says so by coming over another path: it has waited as long as that, and noticed it a
+/// little sooner.
+const SILENT_TO_OTHERS: Duration = Duration::from_secs(4);
+/// Who sends nothing of what it was asked for is asked for a sign of life after so long: one whose turns are far apart
+/// answers that.
+pub(super) const ASK_ALIVE: Duration = Duration::from_secs(2);
 
 /// One connection to one peer.
 #[derive(Debug)]
@@ -290,6 +300,27 @@ impl Conn {
                 return handle;
             }
         }
+    }
+
+    /// How long nothing has come of it, though something was asked for; zero if nothing was.
+    pub(super) fn silence(&self, now: Time) -> Duration {
+        let waits = self.greeted && self.pending() > 0;
+        if waits { now.since(self.heard.max(self.progress)) } else { Duration::ZERO }
+    }
+
+    /// Whether its path seems broken, beside what our own limit holds up and what a whole frame takes at its pace:
+    /// nothing is heard of one before all of it is here, and no PONG passes it.
+    pub(super) fn is_silent(&self, now: Time, ours: Duration) -> bool {
+        let frame = Duration::from_secs_f64((self.pace.0 * MAX_DATA_LEN as f64).clamp(0.0, 60.0));
+        self.silence(now) >= SILENT.max(ours).max(frame)
+    }
+
+    /// Whether it may be broken for a peer that comes over another path, or asks for one: we have not heard of it, or
+    /// what it asked for does not get away.
+    pub(super) fn is_silent_to_others(&self, now: Time) -> bool {
+        let waits = self.in_pipe.values().any(|piped| piped.limited.is_none());
+        let stuck = waits && now.since(self.pipe_moved) >= SILENT_TO_OTHERS;
+        stuck || now.since(self.heard) >= SILENT_TO_OTHERS
     }
 
     /// Payload requests under way.

@@ -82,7 +82,27 @@ impl DialRate {
         addrs: &[SocketAddr],
         near: &OnLink,
     ) -> Vec<SocketAddr> {
-        let Some(all) = &mut self.all else { return Vec::new() };
+        let (held, allowed) = self.choose(addrs, near);
+        if !allowed.is_empty() {
+            self.held.insert(peer, held);
+        }
+        allowed
+    }
+
+    /// The same for what nobody gives anything back of. What it does not get is not missed.
+    pub(super) fn spend(&mut self, addrs: &[SocketAddr], near: &OnLink) -> Vec<SocketAddr> {
+        let short = self.short;
+        let (_, allowed) = self.choose(addrs, near);
+        self.short = short;
+        allowed
+    }
+
+    fn choose(
+        &mut self,
+        addrs: &[SocketAddr],
+        near: &OnLink,
+    ) -> (Vec<Option<Subnet>>, Vec<SocketAddr>) {
+        let Some(all) = &mut self.all else { return Default::default() };
         let (mut held, mut allowed) = (Vec::new(), Vec::new());
         // Over our own link rather than through a router, and at once: some routers drop what turns round there.
         let mut addrs: Vec<&SocketAddr> = addrs.iter().take(MAX_TRIES).collect();
@@ -107,10 +127,7 @@ impl DialRate {
             held.push(subnet);
             allowed.push(*addr);
         }
-        if !allowed.is_empty() {
-            self.held.insert(peer, held);
-        }
-        allowed
+        (held, allowed)
     }
 
     /// A dial is over. If the key was the expected one, what it took is given back.

@@ -70,7 +70,7 @@ impl Node {
         let mut candidates: Vec<&SourceHint> = content
             .known
             .values()
-            .filter(|s| !self.is_direct(&s.peer))
+            .filter(|s| !self.is_direct(&s.peer, cx.now))
             .filter(|s| !under_way(&s.peer) && self.dialer.may_dial(&s.peer, cx.now))
             .collect();
         if candidates.is_empty() {

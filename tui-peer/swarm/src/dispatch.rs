@@ -62,6 +62,9 @@ impl Node {
             Input::Lost { conn, rids } => self.lost(cx, conn, &rids),
             Input::Refused { conn, permanent } => self.refused(cx, conn, permanent),
             Input::DialAsked { id, peer, addrs } => self.dial_asked(cx, id, peer, &addrs),
+            Input::PunchAsked { id, peer, addrs, wait } => {
+                self.punch_asked(cx, id, peer, (&addrs, wait));
+            }
             Input::DialFailed { peer, permanent, proven } => {
                 self.dialer.rate.ended(&peer, proven);
                 self.dialer.failed(peer, permanent, now, &mut self.rng);

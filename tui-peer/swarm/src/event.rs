@@ -182,6 +182,18 @@ pub enum Input {
         /// Where.
         addrs: Vec<SocketAddr>,
     },
+    /// A peer that wants a content of ours, or has one that we want, calls us at these addresses in a moment, and is to be
+    /// called from here then.
+    PunchAsked {
+        /// Which content.
+        id: ContentId,
+        /// Who.
+        peer: PeerId,
+        /// Where.
+        addrs: Vec<SocketAddr>,
+        /// When.
+        wait: Duration,
+    },
     /// A connection passed TLS and HELLO.
     Connected {
         /// Its number.
@@ -360,6 +372,15 @@ pub enum Output {
         peer: PeerId,
         /// Where.
         addrs: Vec<SocketAddr>,
+    },
+    /// Call this peer while it calls us. No answer is waited for: it comes up, or does not.
+    Punch {
+        /// Whom.
+        peer: PeerId,
+        /// Where.
+        addrs: Vec<SocketAddr>,
+        /// When.
+        wait: Duration,
     },
     /// Send a message.
     Send {

@@ -59,10 +59,10 @@ impl Node {
         }
         if let Some(old) = self.peers.reached.get(&peer).copied() {
             let was = self.conns.get(&old).map(|old| old.route);
-            if was != Some(Route::Relayed) || conn.route == Route::Relayed {
+            if was == Some(Route::Direct) && conn.route == Route::Relayed {
                 return refuse(cx, at, DUPLICATE);
             }
-            // The other end gives up the same one.
+            // Of two that we made, a dial and a call, say, the other end gives up the older one too.
             refuse(cx, old, DUPLICATE);
             self.parted(cx, old, Ended::Spare);
         }
@@ -128,7 +128,12 @@ impl Node {
             // smaller key; of two dialled by the same side, the newer (the older is dead, or its owner would not
             // dial again).
             let dialer = |dialed| if dialed { self.me } else { peer };
+            // One over which nothing comes gives way to any: who has waited for it comes over another path, or has us
+            // come. (Two that dial each other without need are younger than that.)
+            let broken =
+                old.is_silent(cx.now, self.limit_delay()) || old.is_silent_to_others(cx.now);
             let keeps = match (old.route, route) {
+                _ if broken => false,
                 (Route::Direct, Route::Relayed) => true,
                 (Route::Relayed, Route::Direct) => false,
                 _ => dialer(old.dialed) < dialer(dialed),
@@ -136,9 +141,9 @@ impl Node {
             if keeps {
                 return Err(DUPLICATE);
             }
-            // Both dialled each other, or there is a better way now; a peer that dials anew leaves its own requests
-            // half answered.
-            let crossed = dialed || old.dialed || old.route != route;
+            // Both dialled each other, or there is a better way now, or the path was cut; a peer that dials anew for no
+            // such reason leaves its own requests half answered.
+            let crossed = broken || dialed || old.dialed || old.route != route;
             let (loser, (code, why)) = (old.id, DUPLICATE);
             self.close_for(cx, loser, code, why, crossed);
         }

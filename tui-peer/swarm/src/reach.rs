@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 
+use super::conn::Conn;
 use super::content::Content;
 use super::event::{ConnId, Output, Route};
 use super::link::Link;
@@ -21,10 +22,26 @@ const GIVES: Duration = Duration::from_secs(10);
 const ENOUGH: f64 = 1e6;
 
 impl Node {
-    /// Whether a peer is connected, and not through the tracker only: in that case a better way is tried from time to time.
-    pub(super) fn is_direct(&self, peer: &PeerId) -> bool {
-        let conn = self.peers.greeted.get(peer).and_then(|at| self.conns.get(at));
-        conn.is_some_and(|conn| conn.route == Route::Direct)
+    fn greeted_conn(&self, peer: &PeerId) -> Option<&Conn> {
+        self.peers.greeted.get(peer).and_then(|at| self.conns.get(at))
+    }
+
+    /// Whether a peer is connected, and not through the tracker only, nor over a path that seems broken: in these cases a
+    /// better way is tried from time to time.
+    pub(super) fn is_direct(&self, peer: &PeerId, now: Time) -> bool {
+        let conn = self.greeted_conn(peer).filter(|conn| conn.route == Route::Direct);
+        conn.is_some_and(|conn| !conn.is_silent(now, self.limit_delay()))
+    }
+
+    /// Whether a peer is connected, and its path seems broken.
+    pub fn is_silent(&self, peer: &PeerId, now: Time) -> bool {
+        self.greeted_conn(peer).is_some_and(|conn| conn.is_silent(now, self.limit_delay()))
+    }
+
+    /// Whether nobody could want another way to a peer: who asks us for one has waited, and says so by that.
+    fn is_well_reached(&self, peer: &PeerId, now: Time) -> bool {
+        let stands = |conn: &Conn| !conn.is_silent_to_others(now);
+        self.is_direct(peer, now) && self.greeted_conn(peer).is_some_and(stands)
     }
 
     /// Whether a content lacks something that nobody gives who is connected. A pass over its chunks.
@@ -37,7 +54,10 @@ impl Node {
             let since = link.delivered.unwrap_or(link.since).max(link.since);
             link.is_open() && now.since(since) < GIVES
         };
-        let givers: Vec<&Link> = content.links.values().filter(gives).collect();
+        let ours = self.limit_delay();
+        let hears = |at: &ConnId| self.conns.get(at).is_some_and(|conn| !conn.is_silent(now, ours));
+        let heard = content.links.iter().filter(|(at, _)| hears(at)).map(|(_, link)| link);
+        let givers: Vec<&Link> = heard.filter(gives).collect();
         let Some(body) = &content.body else { return givers.is_empty() };
         let missing = |chunk: &u32| body.wanted.contains(*chunk) && !body.have.contains(*chunk);
         let given = |chunk: u32| givers.iter().any(|link| link.has.contains(chunk));
@@ -54,7 +74,7 @@ impl Node {
         addrs: &[SocketAddr],
     ) {
         let known = peer != self.me && self.contents.contains_key(&id);
-        let there = self.is_direct(&peer)
+        let there = self.is_well_reached(&peer, cx.now)
             || self.peers.reached.contains_key(&peer)
             || self.dialer.is_dialing(&peer);
         let dialing = self.dialer.dialing() + self.peers.reached.len();
@@ -77,12 +97,42 @@ impl Node {
         }
     }
 
+    /// Calls a peer that calls us at the same time, under the conditions of a dial that it asks for. What that takes of
+    /// the rate of dials comes back with time alone: nothing tells what became of it.
+    pub(super) fn punch_asked(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ContentId,
+        peer: PeerId,
+        (addrs, wait): (&[SocketAddr], Duration),
+    ) {
+        let coming = self.peers.reached.get(&peer).and_then(|at| self.conns.get(at));
+        let there = self.is_well_reached(&peer, cx.now)
+            || coming.is_some_and(|conn| conn.route == Route::Direct);
+        let may = peer != self.me
+            && self.contents.contains_key(&id)
+            && self.places() < self.cfg.max_conns
+            && !self.dialer.is_banned(&peer, cx.now);
+        if !may || there {
+            return;
+        }
+        let (rate, near) = (&mut self.dialer.rate, &self.near);
+        rate.refill(cx.now);
+        let addrs = rate.spend(addrs, near);
+        if !addrs.is_empty() {
+            cx.out.push(Output::Punch { peer, addrs, wait });
+        }
+    }
+
     /// Whether a connection may be asked to go through the tracker with a peer, for a content: what is wanted there.
-    pub fn may_meet(&self, id: &ContentId, peer: &PeerId) -> bool {
+    pub fn may_meet(&self, id: &ContentId, peer: &PeerId, now: Time) -> bool {
         let dialing = self.dialer.dialing() + self.peers.reached.len();
         *peer != self.me
             && self.contents.contains_key(id)
-            && !self.peers.greeted.contains_key(peer)
+            && self.greeted_conn(peer).is_none_or(|conn| {
+                // What was here is of no use any more.
+                conn.is_silent(now, self.limit_delay()) || conn.is_silent_to_others(now)
+            })
             && self.places() < self.cfg.max_conns
             && dialing < self.cfg.max_dialing
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::id::ContentId;
 use common::wire::Code;
 
-use super::conn::{Asked, Conn};
+use super::conn::{ASK_ALIVE, Asked, Conn};
 use super::event::{ConnId, Notice};
 use super::link::Has;
 use super::node::{Cx, Node};
@@ -186,7 +186,8 @@ impl Node {
         if useless && cx.now.since(conn.idle_since) >= self.cfg.idle_close {
             return self.close(cx, at, Code::ShuttingDown, "nothing to exchange");
         }
-        if cx.now.since(conn.heard.max(conn.pinged)) >= self.cfg.ping_after {
+        let waits = conn.silence(cx.now) >= ASK_ALIVE && cx.now.since(conn.pinged) >= ASK_ALIVE;
+        if waits || cx.now.since(conn.heard.max(conn.pinged)) >= self.cfg.ping_after {
             self.ping(cx, at);
         }
     }

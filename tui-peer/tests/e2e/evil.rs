@@ -133,6 +133,7 @@ pub(crate) async fn enter(
         local: vec![],
         proof: None,
         digest: share_digest([]),
+        punches: false,
     });
     writer.write(hello.kind(), &hello.body()).await.unwrap();
     writer.flush().await.unwrap();

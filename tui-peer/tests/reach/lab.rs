@@ -54,6 +54,35 @@ impl Lab {
         self.command("b", program)
     }
 
+    /// Gives the machines in public an address of IPv6 too.
+    pub(crate) fn add_ipv6(&mut self) {
+        for (name, n) in [("trk", 10), ("a", 20), ("b", 30)] {
+            self.ip(name, &format!("addr add 2001:db8:1::{n}/64 dev wan nodad"));
+        }
+    }
+
+    /// From now on nothing gets through between source and getter over IPv4; both still reach the tracker.
+    pub(crate) fn cut_ipv4(&self) {
+        self.nft(
+            "a",
+            "table ip cut { chain in_ { type filter hook input priority -5; ip saddr 203.0.113.30 drop; } }",
+        );
+        self.nft(
+            "b",
+            "table ip cut { chain in_ { type filter hook input priority -5; ip saddr 203.0.113.20 drop; } }",
+        );
+    }
+
+    /// The router of the source lets others in at the usual port.
+    pub(crate) fn let_in_at_source(&self) {
+        self.nft(
+            "ra",
+            "table ip open { chain pre_ { type nat hook prerouting priority -100;
+               iifname \"wan\" tcp dport 7421 dnat to 10.20.0.2; } }",
+        );
+        self.nft("ra", "insert rule ip t forward_ iifname \"wan\" tcp dport 7421 accept");
+    }
+
     /// A machine `name`, behind a router of its own if need be.
     fn place(&mut self, name: &str, n: u8, place: Place) {
         let public = format!("203.0.113.{n}/24");
@@ -81,8 +110,12 @@ impl Lab {
                  iifname \"lo\" accept; iifname \"lan\" accept; ct state established,related accept; }}
              }}"
         );
+        self.nft(&router, &rules);
+    }
+
+    fn nft(&self, name: &str, rules: &str) {
         let mut nft = Command::new("ip");
-        nft.args(["netns", "exec", &outer, "nft", "--", &rules]);
+        nft.args(["netns", "exec", &self.name(name), "nft", "--", rules]);
         assert!(nft.status().expect("nftables").success(), "{rules}");
     }
 

@@ -18,6 +18,7 @@ mod polish;
 #[cfg(target_os = "linux")]
 mod pty;
 mod random;
+mod reach;
 mod rebound;
 mod settings;
 mod stage;

@@ -35,6 +35,10 @@ pub struct Hello {
     /// [`share_digest`](super::share_digest) of the peer's complete shares.
     #[serde(rename = "g")]
     pub digest: Hash,
+    /// This connection comes from the port that the peer listens on, and it understands
+    /// [`Reply::Punch`](super::Reply::Punch).
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    pub punches: bool,
 }
 
 /// Answer to [`Hello`].

@@ -118,6 +118,16 @@ pub enum Reply {
         /// Whether it is the reader that dials: it is the client of TLS, and knows whom to expect.
         dials: bool,
     },
+    /// Push: a peer and the reader call each other at the same time, each out of the port it listens on, so that routers
+    /// on both sides take the other's call for an answer. Only to who said that it [does so](super::Hello::punches).
+    Punch {
+        /// The content that one of the two wants.
+        id: ContentId,
+        /// Who, and where: addresses that lead through its router, if it calls too.
+        who: Source,
+        /// Milliseconds from the moment in which this was sent until both call.
+        wait_ms: u16,
+    },
     /// Push: the tracker is going away; reconnect after this many milliseconds.
     Goaway {
         /// Milliseconds to wait.
@@ -212,6 +222,13 @@ struct RelayBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct PunchBody {
+    i: ContentId,
+    s: Source,
+    d: u16,
+}
+
+#[derive(Serialize, Deserialize)]
 struct MillisBody {
     d: u32,
 }
@@ -245,6 +262,7 @@ impl Reply {
             Self::Reach { .. } => 0x55 | IGNORABLE,
             Self::Dial { .. } => 0x56 | IGNORABLE,
             Self::Relay { .. } => 0x57 | IGNORABLE,
+            Self::Punch { .. } => 0x58 | IGNORABLE,
         }
     }
 
@@ -286,6 +304,9 @@ impl Reply {
             Self::Dial { id, who } => pack::encode(&DialBody { i: *id, s: who.clone() }),
             Self::Relay { id, peer: (peer, nick), token, dials } => {
                 pack::encode(&RelayBody { i: *id, k: *peer, n: nick.clone(), t: *token, c: *dials })
+            }
+            Self::Punch { id, who, wait_ms } => {
+                pack::encode(&PunchBody { i: *id, s: who.clone(), d: *wait_ms })
             }
             Self::Resend { ids } => pack::encode(&IdsBody { q: 0, c: false, i: ids.clone() }),
             Self::Error { q, code, text, retry_ms } => {
@@ -357,6 +378,11 @@ impl Reply {
                 let RelayBody { i, k, n, t, c } = pack::decode("Relay", body)?;
                 bounded(n.len() <= MAX_NICK, "Relay", "nick")?;
                 Self::Relay { id: i, peer: (k, n), token: t, dials: c }
+            }
+            0xd8 => {
+                let PunchBody { i, s, d } = pack::decode("Punch", body)?;
+                check_source(&s)?;
+                Self::Punch { id: i, who: s, wait_ms: d }
             }
             other if other & IGNORABLE != 0 => return Ok(None),
             other => return Err(WireError::UnknownType(other)),

@@ -50,6 +50,8 @@ pub(super) struct Client {
     /// The last hello was not answered by a welcome. The next goes alone: who closes a connection without having
     /// read all of it may lose its own last words, and they say why we are not let in.
     alone: bool,
+    /// The connection was, or will be, made anew in order to come from the port we listen on.
+    pub(super) made_anew: bool,
     /// When the tracker could not be shown where we are in the other family.
     pub(super) not_shown: Option<Instant>,
     /// The open connection; kept here so that it survives when talking is interrupted.
@@ -77,6 +79,7 @@ impl Client {
             epoch: None,
             lost: None,
             alone: false,
+            made_anew: false,
             not_shown: None,
             link: None,
         }

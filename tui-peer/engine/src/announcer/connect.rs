@@ -72,6 +72,8 @@ pub(super) struct Link {
     pub(super) local: Vec<SocketAddr>,
     /// The address of ours that it comes from.
     pub(super) own: IpAddr,
+    /// It comes from the port we listen on.
+    pub(super) punches: bool,
     /// Where the tracker may be reached in the other of IPv4 and IPv6; none if it does not understand ALSO, or we do not
     /// listen there.
     pub(super) other_family: Vec<SocketAddr>,
@@ -137,7 +139,7 @@ pub(super) async fn connect(
     let join = &config.join;
     let address = join.address();
     let channel = Channel::new(&config.identity)?;
-    let (addrs, (secure, tracker, own)) = find(&channel, config).await?;
+    let (addrs, (secure, tracker, (own, punches))) = find(&channel, config).await?;
     let proof =
         join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
     let (digest, early) = opening();
@@ -150,6 +152,7 @@ pub(super) async fn connect(
         local: local.clone(),
         proof,
         digest,
+        punches,
     });
     let (mut reader, mut writer) = secure.into_frames();
     let asked = Instant::now();
@@ -171,7 +174,18 @@ pub(super) async fn connect(
             let other_family = other_family(&place, config.listen, &addrs, told);
             let came = Instant::now();
             let took = came.duration_since(asked);
-            Ok(Link { reader, writer, place, local, own, other_family, welcome, came, took })
+            Ok(Link {
+                reader,
+                writer,
+                place,
+                local,
+                own,
+                punches,
+                other_family,
+                welcome,
+                came,
+                took,
+            })
         }
         Some(Reply::Error { code, text, retry_ms, .. }) => {
             Err(Ended::Refused { code, text, retry_ms })
@@ -181,8 +195,9 @@ pub(super) async fn connect(
     }
 }
 
-/// A connection to the tracker: proven to be its key, the address it is at, and ours.
-type Reached = (Secure<TcpStream>, SocketAddr, IpAddr);
+/// A connection to the tracker: proven to be its key, the address it is at, and where we come from: which address of ours,
+/// and whether it is the port we listen on.
+type Reached = (Secure<TcpStream>, SocketAddr, (IpAddr, bool));
 
 /// The tracker where the join string names it, else where it said itself that it is to be found; and all addresses
 /// that was tried at.
@@ -191,10 +206,11 @@ async fn find(
     config: &AnnouncerConfig,
 ) -> Result<(Vec<SocketAddr>, Reached), Ended> {
     let join = &config.join;
+    let from = config.shared_port.then(|| config.listen.port());
     let (named, ended) = match resolve(join).await {
         Ok(addrs) => {
             let addrs = in_order(addrs, config.listen);
-            match reach(channel, join, &addrs).await {
+            match reach(channel, join, &addrs, from).await {
                 Ok(reached) => return Ok((addrs, reached)),
                 Err(ended) => (addrs, ended),
             }
@@ -204,7 +220,7 @@ async fn find(
     let Some(other) = config.hosts.as_ref().and_then(|list| list.instead(join)) else {
         return Err(ended);
     };
-    let listed = listed(channel, &other, &named, config.listen);
+    let listed = listed(channel, &other, &named, config.listen, from);
     match timeout(ELSEWHERE, listed).await {
         Ok(Ok(found)) => Ok(found),
         // That somebody else is in the old place is nothing to mend: it moved, and is only away.
@@ -223,10 +239,11 @@ async fn listed(
     join: &JoinString,
     named: &[SocketAddr],
     listen: SocketAddr,
+    from: Option<u16>,
 ) -> Result<(Vec<SocketAddr>, Reached), Ended> {
     let mut addrs = where_it_says(&in_order(resolve(join).await?, listen), named);
     addrs.truncate(conn::MAX_TRIES);
-    let reached = reach(channel, join, &addrs).await?;
+    let reached = reach(channel, join, &addrs, from).await?;
     Ok((addrs, reached))
 }
 
@@ -236,12 +253,13 @@ async fn reach(
     channel: &Channel,
     join: &JoinString,
     addrs: &[SocketAddr],
+    from: Option<u16>,
 ) -> Result<Reached, Ended> {
     let (address, key) = (join.address(), join.tracker());
     let mut left = addrs.to_vec();
     let mut failed = None;
     while !left.is_empty() {
-        let (stream, tracker) = match conn::connect(&left).await {
+        let ((stream, punches), tracker) = match conn::connect_from(from, &left).await {
             Ok(connected) => connected,
             Err(error) => {
                 left.drain(..left.len().min(conn::MAX_TRIES));
@@ -254,7 +272,7 @@ async fn reach(
         let own = stream.local_addr().map_or(tracker.ip(), |own| own.ip());
         let secure = channel.connect(stream, &key, Purpose::Tracker);
         match timeout(TLS_TIMEOUT, secure).await {
-            Ok(Ok(secure)) => return Ok((secure, tracker, own)),
+            Ok(Ok(secure)) => return Ok((secure, tracker, (own, punches))),
             // What was wrong there tells more than that others are silent.
             Ok(Err(error)) => failed = Some(error.into()),
             Err(_) => failed = failed.or(Some(Ended::Silent(address.clone()))),

@@ -35,7 +35,7 @@ mod tests;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, PeerId};
@@ -54,7 +54,7 @@ use asks::Answering;
 pub(crate) use asks::Ask;
 use client::Phase;
 use desired::Desired;
-pub(crate) use own::OwnAddresses;
+pub(crate) use own::{OwnAddresses, is_ours};
 use patience::Patience;
 
 /// Events waiting for the session. While they wait nothing more is read from the tracker.
@@ -73,6 +73,8 @@ pub(crate) struct AnnouncerConfig {
     pub(crate) nick: String,
     /// Where we listen.
     pub(crate) listen: SocketAddr,
+    /// Whether connections can come from that port.
+    pub(crate) shared_port: bool,
     /// Addresses for peers behind the same router.
     pub(crate) local: OwnAddresses,
     /// Program and version.
@@ -111,6 +113,8 @@ pub(crate) enum TrackerEvent {
         new_epoch: bool,
         /// The tracker's clock.
         time: Reading,
+        /// The connection comes from the port we listen on: others can be asked to call us there.
+        punches: bool,
     },
     /// The tracker is to be found there too: its signed list, newer than the one we had.
     Hosts(Vec<u8>),
@@ -146,6 +150,15 @@ pub(crate) enum TrackerEvent {
     Reach(bool),
     /// A peer wants a content of ours and cannot reach us.
     DialAsked { id: ContentId, who: SourceInfo },
+    /// A peer and we are to call each other at the same time, for a content.
+    PunchAsked {
+        /// Which content.
+        id: ContentId,
+        /// Whom, and where.
+        who: SourceInfo,
+        /// When.
+        at: Instant,
+    },
     /// Meet a peer at the tracker, for a content.
     Meet {
         /// Which content.

@@ -38,7 +38,7 @@ impl fmt::Debug for OwnAddresses {
 
 /// Whether an address is one of this machine (or the system does not say): a connection from one that is not leads
 /// nowhere any more.
-pub(super) fn is_ours(ip: IpAddr) -> bool {
+pub(crate) fn is_ours(ip: IpAddr) -> bool {
     // Nothing is sent.
     match UdpSocket::bind((ip, 0)) {
         Err(error) => error.kind() != std::io::ErrorKind::AddrNotAvailable,

@@ -12,6 +12,9 @@ pub(super) struct Patience {
     /// How often we look whether our own addresses are others: with the time to tell it, a new one is known to the network
     /// within ten seconds.
     pub(super) look: Duration,
+    /// When the connection is made anew, once, that could not come from the port we listen on: longer than the system
+    /// keeps the ends of an earlier one (`TIME_WAIT`, 60 s).
+    pub(super) again: Duration,
     /// How long a pause between two connections really takes: tests let time fly.
     pub(super) pause: fn(Duration) -> Duration,
 }
@@ -22,6 +25,7 @@ impl Default for Patience {
             pong: Duration::from_secs(10),
             write: Duration::from_secs(20),
             look: Duration::from_secs(5),
+            again: Duration::from_secs(90),
             pause: |pause| pause,
         }
     }

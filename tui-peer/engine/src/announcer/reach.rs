@@ -17,6 +17,9 @@ use crate::conn::Meeting;
 /// word.
 const SHOW_AGAIN: Duration = Duration::from_secs(300);
 
+/// Longest wait before a call that others make too, whatever the tracker says.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 impl Client {
     /// Shows the tracker where we are in the other family, if it can be reached there. Not all who come back at once.
     pub(super) fn show_also(&mut self, talk: &mut Talk) {
@@ -30,6 +33,18 @@ impl Client {
         let pause = spread.min(LONGEST_SPREAD).mul_f64(self.rng.f64());
         let show = also::show(self.config.clone(), link.other_family.clone(), pause);
         talk.showing = Some(Box::pin(show));
+    }
+
+    /// A connection that does not come from the port we listen on is made anew once: what held the port may be over then.
+    /// Not all do so at the same time.
+    pub(super) fn plan_another(&mut self, talk: &mut Talk) {
+        let punches = self.link.as_ref().is_none_or(|link| link.punches);
+        if punches || !self.config.shared_port {
+            self.made_anew = false;
+        } else if !std::mem::replace(&mut self.made_anew, true) {
+            let wait = self.patience.again.mul_f64(1.0 + self.rng.f64());
+            talk.again_at = Some(Instant::now() + wait);
+        }
     }
 
     /// Tells the tracker when our own addresses are others.
@@ -49,14 +64,25 @@ impl Client {
         Ok(())
     }
 
-    /// Who is to be reached in another way, and whether we can be reached.
-    pub(super) async fn take_reach(&mut self, reply: Reply) -> Result<(), Ended> {
+    /// Who is to be reached in another way, and whether we can be reached, by a word that was so long under way.
+    pub(super) async fn take_reach(
+        &mut self,
+        reply: Reply,
+        under_way: Duration,
+    ) -> Result<(), Ended> {
         let place = self.link()?.place;
         match reply {
             Reply::Reach { reachable } => self.tell(TrackerEvent::Reach(reachable)).await,
             Reply::Dial { id, who } => {
                 for who in self.sources.read(id, vec![who], None, &place) {
                     self.tell(TrackerEvent::DialAsked { id, who }).await;
+                }
+            }
+            Reply::Punch { id, who, wait_ms } => {
+                let wait = Duration::from_millis(wait_ms.into()).min(LONGEST_WAIT);
+                let at = Instant::now() + wait.saturating_sub(under_way);
+                for who in self.sources.read(id, vec![who], None, &place) {
+                    self.tell(TrackerEvent::PunchAsked { id, who, at }).await;
                 }
             }
             Reply::Relay { id, peer: (peer, nick), token, dials } => {

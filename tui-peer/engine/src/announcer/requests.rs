@@ -38,6 +38,11 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// Whether no answer is waited for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Whether another request may be sent. Pings and farewells do not ask.
     pub(super) fn has_room(&self) -> bool {
         self.pending.len() < IN_FLIGHT

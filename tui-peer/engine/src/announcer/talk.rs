@@ -53,6 +53,8 @@ pub(super) struct Talk {
     round_trip: Duration,
     /// When our own addresses are looked at next.
     pub(super) look_at: Instant,
+    /// When the connection is made anew, in the hope that it can come from the port we listen on then.
+    pub(super) again_at: Option<Instant>,
     /// While the tracker is shown where we are in the other family.
     pub(super) showing: Option<Showing>,
 }
@@ -73,6 +75,7 @@ impl Talk {
             pong: patience.pong,
             round_trip: link.took,
             look_at: now + patience.look,
+            again_at: None,
             showing: None,
         }
     }
@@ -95,6 +98,7 @@ impl Client {
         let mut talk = Talk::new(link, Instant::now(), patience);
         self.welcomed(&mut talk, welcome, came, true).await;
         self.show_also(&mut talk);
+        self.plan_another(&mut talk);
         let shared = self.shared.clone();
         loop {
             self.send_all(&mut talk).await?;
@@ -110,7 +114,7 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         let new_epoch = self.epoch.replace(welcome.epoch) != Some(welcome.epoch);
         link.place.observed = welcome.observed;
-        let tracker = link.place.tracker;
+        let (tracker, punches) = (link.place.tracker, link.punches);
         talk.heartbeat = heartbeat(&welcome);
         talk.progress_every = interval(welcome.have_interval_ms);
         let passes_on_dials = welcome.other_family.is_some();
@@ -128,7 +132,9 @@ impl Client {
         // Half of the round trip was the way back.
         let at = came.checked_sub(talk.round_trip / 2).unwrap_or(came);
         let time = Reading { at, unix_ms: now_ms };
-        self.tell(TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time }).await;
+        let event =
+            TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time, punches };
+        self.tell(event).await;
         if first {
             self.tell(TrackerEvent::State(NetState::On)).await;
         }
@@ -176,6 +182,9 @@ impl Client {
         let now = Instant::now();
         if now >= talk.look_at {
             self.look_around(talk, now).await?;
+        }
+        if talk.again_at.is_some_and(|at| now >= at) && self.shared.desired().requests.is_empty() {
+            return Err(Ended::Moved);
         }
         if self.shared.desired().is_overdue(now) {
             return Err(Ended::Timeout);
@@ -317,8 +326,13 @@ impl Client {
                     self.sources_changed(id, sources, leaves).await;
                 }
             }
-            reply @ (Reply::Reach { .. } | Reply::Dial { .. } | Reply::Relay { .. }) => {
-                self.take_reach(reply).await?;
+            reply @ (Reply::Reach { .. }
+            | Reply::Dial { .. }
+            | Reply::Punch { .. }
+            | Reply::Relay { .. }) => {
+                // Half of a question and its answer.
+                let under_way = talk.round_trip / 2;
+                self.take_reach(reply, under_way).await?;
             }
             // Of another connection.
             Reply::Seen { .. } => {}

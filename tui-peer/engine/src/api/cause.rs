@@ -248,17 +248,56 @@ pub fn clocks(ahead_secs: i64) -> String {
     format!("the tracker's clock is {by} {way} ours")
 }
 
-/// In words whether others can reach this machine, and what to do.
-pub fn reach(reachable: bool, at: SocketAddr) -> String {
-    match reachable {
-        true => format!("others can reach this machine at {at}"),
-        false => format!(
-            "the tracker cannot reach this machine at {at}, so others may not either: mostly a router or a firewall is \
-             in between. Whoever can be reached is dialled from here; to be reached by all, let TCP port {} through \
-             to this machine",
-            at.port()
-        ),
+/// Whether others can reach this machine, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// They can.
+    Open(SocketAddr),
+    /// The tracker can; a router in between may let in nobody else.
+    ByTracker(SocketAddr),
+    /// They cannot.
+    BehindNat(SocketAddr),
+    /// Nobody has looked.
+    Unknown,
+}
+
+impl Reach {
+    /// In two words, if it is worth a place in a header.
+    pub fn short(self) -> Option<&'static str> {
+        match self {
+            Self::Open(_) => Some("reachable"),
+            Self::BehindNat(_) => Some("behind NAT"),
+            Self::ByTracker(_) | Self::Unknown => None,
+        }
     }
+
+    /// In words, and what to do.
+    pub fn words(self) -> String {
+        match self {
+            Self::Open(at) => format!("reachable: others can dial this machine at {at}"),
+            Self::ByTracker(at) => format!(
+                "reach unknown: the tracker can dial this machine at {at}, others only where the router lets them; files come \
+                 and go all the same. To be reached by all, let TCP port {} through to it",
+                at.port()
+            ),
+            Self::BehindNat(at) => format!(
+                "behind NAT: others cannot dial this machine at {at}; files come and go all the same. To be reached by all, \
+                 let TCP port {} through to it",
+                at.port()
+            ),
+            Self::Unknown => {
+                "reach unknown: not looked at yet, or not needed; nothing to do".to_owned()
+            }
+        }
+    }
+}
+
+/// In words that others cannot be called while they call us, and why.
+pub fn no_calls(port: u16) -> String {
+    format!(
+        "the connection to the tracker does not come from port {port} (an earlier one from there may not be over yet, or the \
+         system does not share the port): with others behind a router, files go through the tracker until it is made anew"
+    )
 }
 
 /// What the engine counted of one source.
@@ -453,6 +492,21 @@ mod tests {
         assert_eq!(clocks(-5 * 3_600), "the tracker's clock is 5 h behind ours");
         assert_eq!(clocks(40 * 86_400), "the tracker's clock is 40 days ahead of ours");
         assert!(clocks(i64::MIN).ends_with("days behind ours"));
+    }
+
+    #[test]
+    fn reach_is_said_in_the_same_words_everywhere_and_with_what_to_do() {
+        let at = SocketAddr::from(([203, 0, 113, 9], 7421));
+        for reach in [Reach::Open(at), Reach::BehindNat(at)] {
+            let (short, long) = (reach.short().unwrap(), reach.words());
+            assert!(long.starts_with(short) && long.contains("203.0.113.9:7421"), "{long}");
+        }
+        for reach in [Reach::ByTracker(at), Reach::BehindNat(at)] {
+            assert!(reach.words().contains("let TCP port 7421 through"));
+        }
+        for reach in [Reach::ByTracker(at), Reach::Unknown] {
+            assert!(reach.short().is_none() && reach.words().starts_with("reach unknown:"));
+        }
     }
 
     #[test]

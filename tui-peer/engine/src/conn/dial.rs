@@ -9,15 +9,18 @@ use common::id::PeerId;
 use common::limits::MAX_ADDRS;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use swarm::event::Route;
 use tokio::net::TcpStream;
 
 use super::handshake::{HandshakeError, TLS_TIMEOUT};
 use super::stream::Stream;
 use super::{ConnEvent, Ours};
+use crate::api::snapshot::Way;
 
 /// Time for a TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+/// The same out of a certain port: a router may still hold an earlier connection from there for one that goes on. A packet
+/// that is lost, or that the tracker answers as one of an earlier connection, is sent again after 1 s.
+const FROM_PORT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Head start of each address over the next (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
 /// Addresses tried in one dial: all that a peer may have.
@@ -53,7 +56,7 @@ pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
         Err(error) => Some((error, false)),
         // The key was the right one, whatever comes of it.
         Ok((secure, Answered { addr, rtt })) => {
-            let reached = ours.reached(secure, (addr, Route::Direct), Some(rtt)).await;
+            let reached = ours.reached(secure, (addr, Way::Dialled), Some(rtt)).await;
             reached.err().map(|error| (error, true))
         }
     };
@@ -93,7 +96,7 @@ async fn attempt(
     // A private address means another machine in another network: that somebody else answers there says
     // nothing about the next address.
     while !left.is_empty() {
-        let (stream, there) = first(&left).await.map_err(HandshakeError::Connect)?;
+        let (stream, there) = first(&left, open).await.map_err(HandshakeError::Connect)?;
         answered.store(true, Ordering::Relaxed);
         let stream = Stream::new(stream, ours.traffic.clone());
         let connect = ours.channel.connect(stream, &peer, Purpose::Peer);
@@ -115,20 +118,35 @@ pub(super) struct Answered {
     pub(super) rtt: Duration,
 }
 
-/// Connects to the first address that answers.
+/// The first address that answers.
 pub(crate) async fn connect(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, SocketAddr)> {
-    first(addrs).await.map(|(stream, there)| (stream, there.addr))
+    first(addrs, open).await.map(|(stream, there)| (stream, there.addr))
 }
 
-/// The first address that answers. Each is tried a little after the one before, or as soon as that has failed
-/// (RFC 8305, 5).
-pub(super) async fn first(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, Answered)> {
+/// The same out of a port of ours, and that this was so; out of any where that is not possible or there is no such port.
+pub(crate) async fn connect_from(
+    port: Option<u16>,
+    addrs: &[SocketAddr],
+) -> std::io::Result<((TcpStream, bool), SocketAddr)> {
+    let connected = first(addrs, |addr| open_from(port, addr)).await;
+    connected.map(|(stream, there)| (stream, there.addr))
+}
+
+/// The first that answers. Each is tried a little after the one before, or as soon as that has failed (RFC 8305, 5).
+async fn first<T, F: Future<Output = std::io::Result<T>>>(
+    addrs: &[SocketAddr],
+    open: impl Fn(SocketAddr) -> F,
+) -> std::io::Result<(T, Answered)> {
     let mut left = addrs.iter().take(MAX_TRIES).copied();
     let mut tries = FuturesUnordered::new();
     let mut last = std::io::Error::other("no address known");
     loop {
         match left.next() {
-            Some(addr) => tries.push(open(addr)),
+            Some(addr) => {
+                let (trying, began) = (open(addr), Instant::now());
+                let answered = move || Answered { addr, rtt: began.elapsed() };
+                tries.push(async move { trying.await.map(|opened| (opened, answered())) });
+            }
             None if tries.is_empty() => return Err(last),
             None => {}
         }
@@ -144,11 +162,28 @@ pub(super) async fn first(addrs: &[SocketAddr]) -> std::io::Result<(TcpStream, A
     }
 }
 
-async fn open(addr: SocketAddr) -> std::io::Result<(TcpStream, Answered)> {
-    let began = Instant::now();
+/// One try.
+pub(super) async fn open(addr: SocketAddr) -> std::io::Result<TcpStream> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
-    let stream = connected.map_err(|_| std::io::ErrorKind::TimedOut)??;
-    Ok((stream, Answered { addr, rtt: began.elapsed() }))
+    connected.map_err(|_| std::io::ErrorKind::TimedOut)?
+}
+
+async fn open_from(port: Option<u16>, addr: SocketAddr) -> std::io::Result<(TcpStream, bool)> {
+    if let Some(port) = port {
+        let connect = common::net::connect_from(port, addr);
+        match tokio::time::timeout(FROM_PORT_TIMEOUT, connect).await {
+            Ok(Ok(stream)) => return Ok((stream, true)),
+            // Nobody is there, wherever it comes from.
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                return Err(error);
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(port, %addr, "not from the port we listen on: {error}")
+            }
+            Err(_) => tracing::debug!(port, %addr, "no answer to the port we listen on"),
+        }
+    }
+    Ok((open(addr).await?, false))
 }
 
 #[cfg(test)]
@@ -156,6 +191,23 @@ mod tests {
     use super::*;
 
     /// Each address that refused cost the head start of the next.
+    #[tokio::test]
+    async fn what_cannot_leave_from_a_port_leaves_from_any() {
+        let there = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let addr = there.local_addr().unwrap();
+        let ours = common::net::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = ours.local_addr().unwrap().port();
+        let ((stream, from_port), _) = connect_from(Some(port), &[addr]).await.unwrap();
+        assert!(!from_port && stream.local_addr().unwrap().port() != port, "it is not shared");
+        common::net::share_port(&ours).unwrap();
+        let ((stream, from_port), _) = connect_from(Some(port), &[addr]).await.unwrap();
+        assert!(from_port && stream.local_addr().unwrap().port() == port);
+        let ((again, from_port), _) = connect_from(Some(port), &[addr]).await.unwrap();
+        assert!(!from_port && again.local_addr().unwrap().port() != port, "the same two ends");
+        drop(there);
+        assert!(connect_from(Some(port), &[addr]).await.is_err(), "nobody is there");
+    }
+
     #[tokio::test]
     async fn an_address_that_refuses_costs_nothing() {
         let there = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

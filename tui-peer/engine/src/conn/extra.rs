@@ -3,9 +3,9 @@
 //! connection like any other but for its first message, EXTRA, which says to which one it belongs.
 
 use common::channel::Purpose;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::dial::first;
+use super::dial::open;
 use super::handshake::{HandshakeError, TLS_TIMEOUT};
 use super::stream::Stream;
 use super::{ConnEvent, Main, Ours};
@@ -19,8 +19,10 @@ pub(crate) async fn dial_extra(to: Main, ours: Ours) {
 }
 
 async fn attempt(to: Main, ours: &Ours) -> Result<(), HandshakeError> {
-    let (stream, there) = first(&[to.addr]).await.map_err(HandshakeError::Connect)?;
+    let began = Instant::now();
+    let stream = open(to.addr).await.map_err(HandshakeError::Connect)?;
+    let rtt = began.elapsed();
     let stream = Stream::new(stream, ours.traffic.clone());
     let secure = timeout(TLS_TIMEOUT, ours.channel.connect(stream, &to.peer, Purpose::Peer));
-    ours.reached_again(secure.await.map_err(|_| HandshakeError::Timeout)??, to, there.rtt).await
+    ours.reached_again(secure.await.map_err(|_| HandshakeError::Timeout)??, to, rtt).await
 }

@@ -17,8 +17,9 @@ use super::flow::Flow;
 use super::stream::Stream;
 use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Main, Ours, reader, writer};
 use crate::admission::Admission;
+use crate::api::snapshot::Way;
 use crate::disk::Part;
-use swarm::event::{ConnId, Route};
+use swarm::event::ConnId;
 
 /// Time for the TLS handshake of a connection that we dialled: the other side may be busy.
 pub(super) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,14 +107,14 @@ impl Ours {
     pub(super) async fn accepted(
         &self,
         secure: Secure<Stream>,
-        place: (SocketAddr, Route),
+        place: (SocketAddr, Way),
     ) -> Result<(), HandshakeError> {
         let peer = secure.peer;
         let admission = self.admission_for(&peer)?;
         let (mut reader, mut writer) = secure.into_frames();
         let conn = self.new_id();
-        // Through the tracker there are none.
-        let number = (place.1 == Route::Direct).then_some(conn.0);
+        // Through the tracker there are none, and who was called at the same moment cannot be dialled.
+        let number = (place.1 == Way::Came).then_some(conn.0);
         let exchange = async {
             self.say_hello(&mut writer, &admission, number).await?;
             hear_first(&mut reader, &admission, &peer).await
@@ -150,7 +151,7 @@ impl Ours {
     pub(super) async fn reached(
         &self,
         secure: Secure<Stream>,
-        place: (SocketAddr, Route),
+        place: (SocketAddr, Way),
         rtt: Option<Duration>,
     ) -> Result<(), HandshakeError> {
         let peer = secure.peer;

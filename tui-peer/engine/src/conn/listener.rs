@@ -11,12 +11,12 @@ use common::net::{
     ACCEPT_TIMEOUT, HalfOpen, HalfOpenPlace, MOST_HALF_OPEN_AT_PEER, half_open_for,
     out_of_descriptors, plain,
 };
-use swarm::event::Route;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Ours;
 use super::handshake::HandshakeError;
 use super::stream::Stream;
+use crate::api::snapshot::Way;
 
 /// Descriptors that are kept for other things: 200 connections and 24 extra ones, eight tries of each of 32 dials, open
 /// files of shares and downloads, the library, the log, and a tracker's own.
@@ -72,5 +72,5 @@ async fn shake_hands(
     let secure = tokio::time::timeout(ACCEPT_TIMEOUT, accept)
         .await
         .map_err(|_| HandshakeError::Timeout)??;
-    Box::pin(ours.accepted(secure, (addr, Route::Direct))).await
+    Box::pin(ours.accepted(secure, (addr, Way::Came))).await
 }

@@ -10,6 +10,7 @@ mod flow;
 mod handshake;
 mod listener;
 mod ours;
+mod punch;
 mod reader;
 mod relay;
 mod stream;
@@ -27,18 +28,20 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 use tokio::sync::mpsc;
 
-pub(crate) use dial::{MAX_TRIES, connect, dial};
+pub(crate) use dial::{MAX_TRIES, connect, connect_from, dial};
 pub(crate) use extra::dial_extra;
 pub(crate) use flow::Charge;
 pub(crate) use listener::listen;
 pub(crate) use ours::Ours;
+pub(crate) use punch::{Punch, punch};
 pub(crate) use relay::{Meeting, meet};
 pub(crate) use traffic::Traffic;
 
 use self::flow::Flow;
 use super::disk::{Buf, ChunkSource};
 use super::limiter::Limiter;
-use swarm::event::{ConnId, Route};
+use crate::api::snapshot::Way;
+use swarm::event::ConnId;
 
 /// Commands waiting at a writer. A peer that lets this many pile up is not reading.
 const COMMAND_QUEUE: usize = 4096;
@@ -65,8 +68,8 @@ pub(crate) enum ConnEvent {
         conn: ConnId,
         /// Who it is.
         peer: PeerId,
-        /// Over what, and where that leads: the other end, or the tracker in between.
-        place: (SocketAddr, Route),
+        /// How it came about, and where it leads: the other end, or the tracker in between.
+        place: (SocketAddr, Way),
         /// Most bytes it lets us have queued.
         max_queued: u32,
         /// Its writer.
@@ -78,8 +81,8 @@ pub(crate) enum ConnEvent {
         conn: ConnId,
         /// Who it is.
         peer: PeerId,
-        /// Over what, and where that leads: the other end, or the tracker in between.
-        place: (SocketAddr, Route),
+        /// How it came about, and where it leads: the other end, or the tracker in between.
+        place: (SocketAddr, Way),
         /// How long the system took to connect: a round trip. Not known through the tracker.
         rtt: Option<Duration>,
         /// Its writer.

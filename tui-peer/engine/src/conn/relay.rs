@@ -7,7 +7,6 @@ use std::time::Duration;
 use common::channel::Purpose;
 use common::id::PeerId;
 use common::relay::Token;
-use swarm::event::Route;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,6 +15,7 @@ use tokio::time::timeout;
 use super::handshake::{HandshakeError, TLS_TIMEOUT};
 use super::stream::Stream;
 use super::{ConnEvent, Ours};
+use crate::api::snapshot::Way;
 
 /// Time for a connection to the tracker, which has just sent us something.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ async fn attempt(meeting: Meeting, ours: &Ours) -> Result<(), HandshakeError> {
     if secure.peer != peer {
         return Err(HandshakeError::Stranger);
     }
-    let place = (tracker, Route::Relayed);
+    let place = (tracker, Way::Relayed);
     match dials {
         true => ours.reached(secure, place, None).await,
         false => Box::pin(ours.accepted(secure, place)).await,

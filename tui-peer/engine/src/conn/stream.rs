@@ -56,6 +56,11 @@ impl Stream {
         stream
     }
 
+    /// Waits until something has come, or it is over; what came is still to be read.
+    pub(super) async fn peek(&self) -> io::Result<usize> {
+        self.tcp.peek(&mut [0]).await
+    }
+
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn apply(&self) {
         let _ = socket2::SockRef::from(&self.tcp).set_tcp_notsent_lowat(self.ahead);

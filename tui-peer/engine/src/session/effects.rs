@@ -16,6 +16,7 @@ impl Session {
             Output::Dial { peer, addrs } => {
                 tokio::spawn(dial(peer, addrs, self.ours.clone()));
             }
+            Output::Punch { peer, addrs, wait } => self.punch(peer, addrs, wait),
             Output::Send { conn, msg } => self.send_to(conn, msg),
             Output::Disconnect { conn, code, text } => {
                 if code != Code::Duplicate {

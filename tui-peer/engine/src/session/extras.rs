@@ -20,8 +20,9 @@ use self::routes::Over;
 use self::trial::{Trial, Verdict};
 use super::Session;
 use crate::api::event::{Level, Target};
+use crate::api::snapshot::Way;
 use crate::conn::{ConnCommand, ConnEvent, ConnHandle, Main, dial_extra};
-use swarm::event::{ConnId, Input, Route};
+use swarm::event::{ConnId, Input};
 
 /// Extra connections of one connection: four together carry 1 Gbit/s over 100 ms with the buffers that systems give.
 const MOST: usize = 3;
@@ -255,7 +256,8 @@ impl Session {
         let limiter = if came { &self.ours.up } else { &self.ours.down };
         let room = limiter.rate().is_none() && (!came || self.net.extras.may_take());
         let entry = self.conns.get_mut(&main).filter(|entry| {
-            let same = entry.peer == peer && entry.came == came && entry.route == Route::Direct;
+            let dialled = matches!(entry.way, Way::Dialled | Way::Came);
+            let same = entry.peer == peer && entry.came == came && dialled;
             same && entry.greeted && !entry.closing && entry.extras.routes.count() < MOST && room
         });
         let Some(entry) = entry else {

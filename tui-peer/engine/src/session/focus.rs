@@ -9,7 +9,6 @@ use super::chunk_map::{ChunkMap, Doing, Known, Link};
 use super::content::{Content, Role, ShareState};
 use super::download::{Download, Phase};
 use super::measures::{Direction, Meters, Of};
-use super::peers::Conn;
 use crate::announcer::SourceInfo;
 use crate::api::cause::Cause;
 use crate::api::snapshot::{Flags, Focus, Holders, MAX_FLIGHTS, Sole, SourceRow, SourceState, Way};
@@ -156,7 +155,7 @@ impl Session {
             peer: source.peer,
             nick: self.net.nick(&source.peer),
             addr: self.conns.get(&source.conn).map(|conn| conn.addr),
-            way: self.conns.get(&source.conn).map(Conn::way).unwrap_or_default(),
+            way: self.conns.get(&source.conn).map(|conn| conn.way).unwrap_or_default(),
             state,
             why: String::new(),
             down_rate: 0.0,

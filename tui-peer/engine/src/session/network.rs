@@ -19,7 +19,7 @@ use super::content::Role;
 use super::done::Done;
 use super::extras::Extras;
 use super::remembered::known_hosts;
-use super::unreached::Failures;
+use super::unreached::{Calls, Failures};
 use super::whereabouts::Whereabouts;
 use super::{Session, refuse};
 use crate::announcer::{self, Announcer, AnnouncerConfig, OwnAddresses, SourceInfo, TrackerEvent};
@@ -62,6 +62,10 @@ pub(super) struct Net {
     pub(super) seen_as: Option<IpAddr>,
     /// Whether others can reach us there, if the tracker has looked.
     pub(super) reachable: Option<bool>,
+    /// That place is none of ours.
+    pub(super) behind_router: bool,
+    /// The connection to the tracker comes from the port we listen on.
+    pub(super) punches: Option<bool>,
     pub(super) refused: Option<Refused>,
     /// The tracker's address as connected.
     pub(super) tracker_addr: Option<SocketAddr>,
@@ -85,6 +89,8 @@ pub(super) struct Net {
     pub(super) failures: Failures,
     /// Extra connections to peers that are far away.
     pub(super) extras: Extras,
+    /// Those that are called while they call us, as long as nothing direct has come of it or of anything else.
+    pub(super) calls: Calls,
     /// Places for meeting peers at the tracker.
     pub(super) meetings: Arc<Semaphore>,
     /// Names peers gave themselves, as the tracker passed them on.
@@ -92,6 +98,8 @@ pub(super) struct Net {
     identity: Arc<Identity>,
     /// Where we listen.
     listen: SocketAddr,
+    /// Whether connections can come from there too.
+    shared_port: bool,
 }
 
 /// Shares that the tracker does not take.
@@ -102,7 +110,11 @@ pub(super) struct Refused {
 }
 
 impl Net {
-    pub(super) fn new(identity: Identity, listen: SocketAddr, whereabouts: Whereabouts) -> Self {
+    pub(super) fn new(
+        identity: Identity,
+        (listen, shared_port): (SocketAddr, bool),
+        whereabouts: Whereabouts,
+    ) -> Self {
         Self {
             announcer: None,
             events: None,
@@ -113,6 +125,8 @@ impl Net {
             trouble: None,
             seen_as: None,
             reachable: None,
+            behind_router: false,
+            punches: None,
             refused: None,
             tracker_addr: None,
             state: NetState::NoNetwork,
@@ -126,10 +140,12 @@ impl Net {
             whereabouts,
             failures: Failures::default(),
             extras: Extras::default(),
+            calls: Calls::default(),
             meetings: Arc::new(Semaphore::new(MAX_MEETINGS)),
             nicks: HashMap::new(),
             identity: Arc::new(identity),
             listen,
+            shared_port,
         }
     }
 
@@ -197,6 +213,7 @@ impl Session {
             join: join.clone(),
             nick: self.config.nick.clone(),
             listen: self.net.listen,
+            shared_port: self.net.shared_port,
             local: self.announced_addrs(),
             agent: self.ours.agent.to_string(),
         };
@@ -212,7 +229,7 @@ impl Session {
         self.net.met = if reached { Met::Earlier } else { Met::Never };
         self.net.join = Some(join);
         self.net.trouble = None;
-        (self.net.seen_as, self.net.reachable) = (None, None);
+        (self.net.seen_as, self.net.reachable, self.net.punches) = (None, None, None);
         self.net.refused = None;
         self.sharing.telling.forget_registered();
         let ids: Vec<ContentId> = self.contents.order().to_vec();

@@ -21,7 +21,8 @@ pub(super) struct Conn {
     pub(super) peer: PeerId,
     /// Where it leads: the other end, or the tracker in between.
     pub(super) addr: SocketAddr,
-    pub(super) route: Route,
+    /// How it came about.
+    pub(super) way: Way,
     /// The peer made it.
     pub(super) came: bool,
     /// How long it took to connect, if we did.
@@ -45,7 +46,7 @@ pub(super) struct Conn {
 impl Conn {
     fn new(
         peer: PeerId,
-        (addr, route): (SocketAddr, Route),
+        (addr, way): (SocketAddr, Way),
         greeted: bool,
         handle: ConnHandle,
     ) -> Self {
@@ -56,7 +57,7 @@ impl Conn {
         Self {
             peer,
             addr,
-            route,
+            way,
             came,
             rtt,
             extras,
@@ -71,15 +72,6 @@ impl Conn {
         }
     }
 
-    /// How it came about.
-    pub(super) fn way(&self) -> Way {
-        match (self.route, self.came) {
-            (Route::Relayed, _) => Way::Relayed,
-            (Route::Direct, true) => Way::Came,
-            (Route::Direct, false) => Way::Dialled,
-        }
-    }
-
     /// Ends it from our side; what it holds is free at once.
     pub(super) fn close(&mut self, code: Code, text: String) {
         self.closing = true;
@@ -89,21 +81,31 @@ impl Conn {
     }
 }
 
+/// Over what it goes.
+fn route(way: Way) -> Route {
+    match way {
+        Way::Dialled | Way::Came | Way::Punched => Route::Direct,
+        Way::Relayed => Route::Relayed,
+    }
+}
+
 impl Session {
     pub(super) fn on_conn(&mut self, event: ConnEvent) {
         let Some(event) = self.of_main(event) else { return };
         match event {
             ConnEvent::Up { conn, peer, place, max_queued, handle } => {
+                self.end_call(&peer, place.1);
                 self.conns.insert(conn, Conn::new(peer, place, true, handle));
                 self.say_connected(peer, place);
-                let (route, group) = (place.1, self.group_of(place));
+                let (route, group) = (route(place.1), self.group_of(place));
                 let dialed = false;
                 self.feed(Input::Connected { conn, route, peer, dialed, group, max_queued });
             }
             ConnEvent::Reached { conn, peer, place, rtt, handle } => {
+                self.end_call(&peer, place.1);
                 let entry = Conn { rtt, ..Conn::new(peer, place, false, handle) };
                 self.conns.insert(conn, entry);
-                let (route, group) = (place.1, self.group_of(place));
+                let (route, group) = (route(place.1), self.group_of(place));
                 self.feed(Input::Reached { conn, route, peer, group });
             }
             ConnEvent::Greeted { conn, max_queued, number } => {
@@ -163,7 +165,7 @@ impl Session {
             return;
         };
         entry.greeted = true;
-        let (peer, place) = (entry.peer, (entry.addr, entry.route));
+        let (peer, place) = (entry.peer, (entry.addr, entry.way));
         self.say_connected(peer, place);
         self.may_have_extras(conn, number);
         self.feed(Input::Greeted { conn, max_queued });
@@ -187,18 +189,26 @@ impl Session {
     }
 
     /// Who counts as one with it. The address of a relay says nothing about who is behind it.
-    fn group_of(&self, (addr, route): (SocketAddr, Route)) -> Option<AddrGroup> {
-        match route {
+    fn group_of(&self, (addr, way): (SocketAddr, Way)) -> Option<AddrGroup> {
+        match route(way) {
             Route::Direct => self.ours.links.now().group(addr.ip()),
             Route::Relayed => None,
         }
     }
 
-    fn say_connected(&mut self, peer: PeerId, (addr, route): (SocketAddr, Route)) {
+    /// Something direct has come of a peer: it is not called any more.
+    fn end_call(&mut self, peer: &PeerId, way: Way) {
+        if route(way) == Route::Direct {
+            self.net.calls.end(peer);
+        }
+    }
+
+    fn say_connected(&mut self, peer: PeerId, (addr, way): (SocketAddr, Way)) {
         self.net.failures.reached(&peer);
-        let way = match route {
-            Route::Direct => addr.to_string(),
-            Route::Relayed => "through the tracker".to_owned(),
+        let way = match way {
+            Way::Dialled | Way::Came => addr.to_string(),
+            Way::Punched => format!("{addr}, both called at once"),
+            Way::Relayed => "through the tracker".to_owned(),
         };
         let text = format!("{} connected ({way})", self.net.display_name(&peer));
         let what = What::Peer { peer, connected: true };

@@ -84,6 +84,8 @@ pub(super) async fn start_on(
     let channel = Channel::new(&identity).map_err(|e| StartError::State(e.to_string()))?;
     let addr = config.listen;
     let (listener, fallback) = bind(addr, config.port_fallback.unwrap_or(false))?;
+    // Where it cannot be shared, connections to the tracker come from any other.
+    let shared_port = common::net::share_port(&listener).is_ok();
     let listening = listener.local_addr().map_err(|source| StartError::Listen { addr, source })?;
 
     let (conn_tx, conns) = mpsc::channel(CONN_QUEUE);
@@ -109,7 +111,7 @@ pub(super) async fn start_on(
         background: Background::new(probe, done_tx),
         publisher: Publisher::new(parts.events, parts.snapshots),
         write_queue: WriteQueue::new(library),
-        net: Net::new(identity, listening, Whereabouts::load(&loaded.settings, now)),
+        net: Net::new(identity, (listening, shared_port), Whereabouts::load(&loaded.settings, now)),
         ours,
         conns: BTreeMap::new(),
         contents: Contents::default(),

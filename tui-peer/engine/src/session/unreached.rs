@@ -1,10 +1,12 @@
 //! Sources that cannot be reached while nobody else sends: each is told once for each cause, not at every dial.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use common::id::{ContentId, PeerId};
 use common::names::show;
+use tokio::task::AbortHandle;
 
 use super::Session;
 use super::download::Phase;
@@ -12,7 +14,7 @@ use super::peers::Conn;
 use crate::announcer::SourceInfo;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::Unreached;
-use crate::conn::{Meeting, meet};
+use crate::conn::{Meeting, Punch, meet, punch};
 use swarm::event::Input;
 use swarm::view::DialState;
 
@@ -20,6 +22,8 @@ use swarm::view::DialState;
 const MAX_FAILED: usize = 4096;
 /// Things told of one peer: causes are few, and so are the downloads that wait for one source alone.
 const MAX_TOLD: usize = 64;
+/// Peers that are called at a time: as many as are dialled.
+const MAX_CALLS: usize = 32;
 /// Sources named of one download; more would say no more.
 const MAX_NAMED: usize = 8;
 
@@ -85,6 +89,24 @@ impl Failures {
     }
 }
 
+/// Calls that others make too at the same moment, by whom they reach.
+#[derive(Debug, Default)]
+pub(super) struct Calls(BTreeMap<PeerId, AbortHandle>);
+
+impl Calls {
+    fn have_room_for(&mut self, peer: &PeerId) -> bool {
+        self.0.retain(|_, call| !call.is_finished());
+        self.0.len() < MAX_CALLS && !self.0.contains_key(peer)
+    }
+
+    /// It is here, whoever made the connection: another would take its place for nothing.
+    pub(super) fn end(&mut self, peer: &PeerId) {
+        if let Some(call) = self.0.remove(peer) {
+            call.abort();
+        }
+    }
+}
+
 impl Session {
     /// A peer does not answer: it may be behind a router, and reach us where we cannot reach it.
     pub(super) fn ask_to_be_dialled(&mut self, peer: PeerId) {
@@ -99,13 +121,13 @@ impl Session {
     /// Nor did it reach us: both can meet at the tracker, if that is needed for something that nobody else here has.
     pub(super) fn ask_to_be_relayed(&mut self, peer: PeerId) {
         let is_there = |conn: &Conn| conn.peer == peer && !conn.closing;
-        if self.conns.values().any(is_there) {
+        let (node, now) = (self.core.node(), self.core.now());
+        if self.conns.values().any(is_there) && !node.is_silent(&peer, now) {
             return;
         }
         let Some(announcer) = &self.net.announcer else { return };
         let of = self.net.sources.iter().filter(|(_, sources)| sources.contains_key(&peer));
         let ids: BTreeSet<ContentId> = of.map(|(id, _)| *id).collect();
-        let (node, now) = (self.core.node(), self.core.now());
         if let Some(id) = ids.into_iter().find(|id| node.is_short_of_sources(id, now)) {
             announcer.ask_to_relay(id, peer);
         }
@@ -113,12 +135,22 @@ impl Session {
 
     /// The tracker has us meet a peer there: one that we asked for, or one that wants what we have.
     pub(super) fn on_meeting(&mut self, id: ContentId, meeting: Meeting) {
-        let may = self.core.node().may_meet(&id, &meeting.peer);
+        let may = self.core.node().may_meet(&id, &meeting.peer, self.core.now());
         if may && (meeting.dials || self.preferences.serving) {
             // More at a time are not asked for by us, and wait for nobody's tracker.
             if let Ok(turn) = self.net.meetings.clone().try_acquire_owned() {
                 tokio::spawn(meet(meeting, self.ours.clone(), turn));
             }
+        }
+    }
+
+    /// Calls a peer that calls us at the same time. The smaller key begins TLS, so that both decide the same.
+    pub(super) fn punch(&mut self, peer: PeerId, addrs: Vec<SocketAddr>, wait: Duration) {
+        let begins = self.core.me() < peer;
+        let target = Punch { peer, addrs, begins, at: (Instant::now() + wait).into() };
+        if self.net.calls.have_room_for(&peer) {
+            let call = tokio::spawn(punch(target, self.ours.clone()));
+            self.net.calls.0.insert(peer, call.abort_handle());
         }
     }
 

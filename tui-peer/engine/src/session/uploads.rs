@@ -52,6 +52,7 @@ impl Session {
                 peer: conn.peer,
                 nick: self.net.nick(&conn.peer),
                 addr: conn.addr,
+                way: conn.way,
                 down_rate: meters.rate(Of::Conn(*id, Direction::Down), now, view.down),
                 up_rate: meters.rate(Of::Conn(*id, Direction::Up), now, view.up),
                 down: conn.down,

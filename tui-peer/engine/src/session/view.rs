@@ -74,7 +74,7 @@ impl Session {
         self.publisher.send(snapshot, meters, moving || works);
     }
 
-    fn network_view(&self) -> Network {
+    pub(super) fn network_view(&self) -> Network {
         let join = self.net.join.as_ref();
         Network {
             state: self.net.state.clone(),
@@ -86,6 +86,8 @@ impl Session {
             asking: self.net.asking,
             clock_ahead_s: self.net.gap.secs(),
             reachable: self.net.reachable_at(),
+            behind_router: self.net.behind_router,
+            punches: self.net.punches,
             trouble: self.net.trouble.clone(),
             refused: self
                 .net

@@ -37,6 +37,11 @@ pub(super) struct Source {
 impl Source {
     /// Registers so many bytes.
     pub(super) async fn new(join: &JoinString, len: usize) -> Self {
+        Self::that_listens(join, len, true).await
+    }
+
+    /// The same of one that says that it does not listen, unless so.
+    async fn that_listens(join: &JoinString, len: usize, listens: bool) -> Self {
         let bytes: Vec<u8> = (0..len).map(|n| (n / 777) as u8).collect();
         let layout = Layout::for_file(len as u64).unwrap();
         let level = layout.chunk_level();
@@ -50,9 +55,11 @@ impl Source {
         let secure = channel.connect(stream, &join.tracker(), Purpose::Tracker).await.unwrap();
         let (mut reader, mut writer) = secure.into_frames();
         let (agent, nick) = ("older".to_owned(), "older".to_owned());
-        let (port, digest) = (listener.local_addr().unwrap().port(), share_digest([]));
+        let port = if listens { listener.local_addr().unwrap().port() } else { 0 };
+        let digest = share_digest([]);
         let (versions, local, proof) = ((1, 1), vec![], None);
-        let hello = track::Hello { versions, agent, nick, port, local, proof, digest };
+        let punches = false;
+        let hello = track::Hello { versions, agent, nick, port, local, proof, digest, punches };
         let (name, total, chunks) = ("thing".to_owned(), len as u64, layout.chunks());
         let meta = FileMeta { descriptor, name, total, chunks };
         let register = Request::Register { q: 1, files: vec![meta], more: false, full: true };
@@ -297,6 +304,19 @@ async fn a_source_that_closes_with_our_questions_unread_is_told_of_and_so_is_its
         };
         until(&engine, "why it does not come", unreached).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_source_without_an_address_it_is_said_that_it_cannot_be_reached() {
+    let temp = tempfile::tempdir().unwrap();
+    let join = tracker().await;
+    let source = Source::that_listens(&join, 200_000, false).await;
+    let engine = begin(temp.path(), &join, &source).await;
+    let unreached = |s: &Snapshot| {
+        let mut rows = s.transfers.iter().flat_map(|t| &t.unreached);
+        rows.any(|source| source.why.contains("no address of it can be reached"))
+    };
+    until(&engine, "why it does not come", unreached).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

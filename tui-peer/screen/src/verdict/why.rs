@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::format::{self, plural};
 use crate::tone::{Line, Tone};
 use engine::api::cause::Cause;
-use engine::api::snapshot::{SourceRow, SourceState, TransferState};
+use engine::api::snapshot::{SourceRow, SourceState, TransferState, Way};
 
 /// The long answer to "why is this slow or stuck?".
 pub fn why(case: &Case<'_>) -> Vec<Line> {
@@ -87,6 +87,7 @@ impl Case<'_> {
                 lines.push((tone, format!("{}: {text}", plural(who.len() as u64, "source"))));
             }
         }
+        lines.extend(reached(&focus.sources).map(|text| (Tone::Dim, text)));
         if self.counts.bad > 0 {
             let text = "failed verification just now and will be fetched again.";
             lines.push((Tone::Warn, format!("{} {text}", chunks(self.counts.bad))));
@@ -97,4 +98,20 @@ impl Case<'_> {
         }
         lines
     }
+}
+
+/// How the sources are reached, if not all by our own dials.
+fn reached(sources: &[SourceRow]) -> Option<String> {
+    let ways = [
+        (Way::Dialled, "directly"),
+        (Way::Came, "because they dialled us"),
+        (Way::Punched, "by a call from both sides at once"),
+        (Way::Relayed, "through the tracker, which is slow"),
+    ];
+    let of =
+        |way| sources.iter().filter(|s| s.state != SourceState::Waiting && s.way == way).count();
+    let said = ways.map(|(way, how)| (of(way), how)).into_iter().filter(|(n, _)| *n > 0);
+    let said: Vec<String> = said.map(|(n, how)| format!("{n} {how}")).collect();
+    let others = sources.iter().any(|source| source.way != Way::Dialled);
+    others.then(|| format!("Sources are reached: {}.", said.join(", ")))
 }

@@ -10,6 +10,7 @@ use crate::layout::Class;
 use crate::model::{Model, Pane, Tab, WhenIdle, banner};
 use crate::ui::paint::{self, Piece};
 use crate::{format, queries, verdict, words};
+use engine::api::cause::Reach;
 use engine::api::snapshot::{NetState, TransferState};
 
 /// The first line: network, rates, disk. Parts that do not fit are left out from the right.
@@ -39,6 +40,13 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let peers = parts.len();
     // Connections, not all there are: a network at rest has members and no connection.
     parts.push(vec![plain(format!("{} connected", format::count(snap.peers.len() as u64)))]);
+    let reach = snap.network.reach();
+    let is_behind = matches!(reach, Reach::BehindNat(_));
+    let style = if is_behind { theme.warn() } else { Style::new() };
+    let reach = reach.short().map(|word| (word.to_owned(), style));
+    if let Some(word) = reach.clone().filter(|_| wide && is_behind || area.width >= 160) {
+        parts.push(vec![word]);
+    }
     if wide {
         parts.push(vec![plain(format::plural(snap.catalogue.rows.len() as u64, "file"))]);
     }
@@ -65,12 +73,22 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
             if snap.me.nick.is_empty() { snap.me.peer.short() } else { snap.me.nick.clone() };
         parts.push(vec![plain(format!("{name} on :{}", snap.me.listen.port()))]);
     }
+    // Everything works without: rates go first where it is narrow.
+    if let Some(word) = reach.filter(|_| is_behind && !wide && area.width >= 60) {
+        parts.push(vec![word]);
+    }
     // Where it is narrow: rather both rates than the number of peers.
     let gaps = 2 * u16::try_from(parts.len()).unwrap_or(0);
     let all: u16 = parts.iter().map(|part| paint::width(part)).sum();
     if cells == 0 && all + gaps + 5 > area.width {
         parts.remove(peers);
     }
+    paint_parts(model, buf, area, &parts);
+}
+
+/// As many of them, from the left, as there is room for.
+fn paint_parts(model: &Model, buf: &mut Buffer, area: Rect, parts: &[Vec<Piece>]) {
+    let (theme, wide) = (model.theme, area.width >= 100);
     let mut x = area.x + 1;
     x = paint::text(buf, x, area.y, area.width, "shoal ", theme.bold());
     for (i, part) in parts.iter().enumerate() {

@@ -198,6 +198,7 @@ mod tests {
             peer: peer(*n),
             nick: format!("p{n}"),
             addr: ([127, 0, 0, 1], 2).into(),
+            way: engine::api::snapshot::Way::Dialled,
             down_rate: 0.0,
             up_rate: 1.0,
             down: 0,

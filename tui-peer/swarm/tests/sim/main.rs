@@ -14,6 +14,7 @@ mod many;
 mod network;
 mod outcome;
 mod payload;
+mod reach;
 mod repeat;
 mod scenarios;
 mod shaped;

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 use common::net::{OnLink, Prefix};
-use swarm::event::{ConnId, Input, Notice, SourceHint};
+use swarm::event::{ConnId, Input, Notice, Route, SourceHint};
 use swarm::time::Time;
 use swarm::{Node, NodeConfig};
 
 use super::links::{Packet, Uplink, Weather};
 use super::payload::Payload;
+use super::reach::{Reach, Step};
 use super::sockets::Sockets;
 use super::spec::{Manner, Spec};
 use super::start::{Start, Tracker};
@@ -64,6 +65,8 @@ pub(crate) enum Event {
     Shake(ConnId, (usize, ConnId), u32),
     /// It has been looked at, and the answer goes out.
     ShakeOn(ConnId, (usize, ConnId), u32),
+    /// Another way to a peer is due.
+    Otherwise(usize, Step),
     /// The tracker tells what changed.
     Told,
     /// It tells of somebody who came.
@@ -101,6 +104,7 @@ pub(crate) struct Network {
     /// Links are shaped, and peers start as real ones do.
     pub(crate) start: Option<Start>,
     pub(crate) tracker: Tracker,
+    pub(crate) reach: Reach,
     pub(crate) rng: fastrand::Rng,
     /// Everything that anybody did, if it is to be compared.
     pub(crate) trace: Option<DefaultHasher>,
@@ -135,6 +139,7 @@ impl Network {
             weather: Weather::default(),
             start: None,
             tracker: Tracker::default(),
+            reach: Reach::default(),
             rng: fastrand::Rng::with_seed(seed ^ 1),
             trace: None,
         };
@@ -234,6 +239,7 @@ impl Network {
             Event::Incoming(packet) => self.incoming(packet),
             Event::Shake(conn, from, left) => self.shake((i, conn), from, left),
             Event::ShakeOn(conn, from, left) => self.shake_on((i, conn), from, left),
+            Event::Otherwise(other, step) => self.otherwise(i, other, step),
             Event::Told => self.tick(),
             Event::Hurried => self.hurry(),
             Event::Arrived(conn, len) => self.arrived(i, conn, len),
@@ -372,14 +378,26 @@ impl Network {
             let failed = Input::DialFailed { peer, permanent: false, proven: false };
             return self.at(later, i, Event::Input(failed));
         }
-        let (a, b) = (ConnId(self.next_conn), ConnId(self.next_conn + 1));
-        self.next_conn += 2;
+        if self.is_shut(other) {
+            return self.dial_in_vain(i, other);
+        }
         if self.start.is_some() {
+            let (a, b) = self.new_conns();
             return self.shake_hands((i, a), (other, b));
         }
+        self.dialled(i, other);
+    }
+
+    fn new_conns(&mut self) -> (ConnId, ConnId) {
+        self.next_conn += 2;
+        (ConnId(self.next_conn - 2), ConnId(self.next_conn - 1))
+    }
+
+    /// Two new connections that are the ends of one.
+    pub(crate) fn new_wire(&mut self, i: usize, other: usize) -> (ConnId, ConnId) {
+        let (a, b) = self.new_conns();
         self.wire((i, a), (other, b));
-        self.at(later, i, Event::Input(up(a, peer, true)));
-        self.at(later, other, Event::Input(up(b, peer_id(i), false)));
+        (a, b)
     }
 
     pub(crate) fn wire(&mut self, one: (usize, ConnId), other: (usize, ConnId)) {
@@ -389,13 +407,6 @@ impl Network {
 }
 
 /// A connection is up.
-pub(crate) fn up(conn: ConnId, peer: PeerId, dialed: bool) -> Input {
-    Input::Connected {
-        route: swarm::event::Route::Direct,
-        conn,
-        peer,
-        dialed,
-        group: None,
-        max_queued: MAX_QUEUED,
-    }
+pub(crate) fn up(conn: ConnId, peer: PeerId, dialed: bool, route: Route) -> Input {
+    Input::Connected { route, conn, peer, dialed, group: None, max_queued: MAX_QUEUED }
 }

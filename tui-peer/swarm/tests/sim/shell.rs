@@ -8,7 +8,7 @@ use common::wire::peer::PeerMsg;
 use swarm::event::{ConnId, Input, Output};
 
 use super::links::{Job, Load};
-use super::network::{Event, Network};
+use super::network::{Event, Network, peer_id};
 use super::spec::Manner;
 
 /// Hashing and writing a chunk.
@@ -20,6 +20,10 @@ impl Network {
     pub(crate) fn execute(&mut self, i: usize, output: Output) {
         match output {
             Output::Dial { peer, .. } => self.dial(i, peer),
+            Output::Punch { peer, wait, .. } => {
+                let other = (0..self.peers.len()).find(|other| peer_id(*other) == peer).unwrap();
+                self.call(i, other, wait);
+            }
             Output::Send { conn, msg } => self.send(i, conn, &msg),
             Output::Disconnect { conn, .. } => self.cut(i, conn),
             Output::Serve { conn, rid, chunk, len, .. } => {

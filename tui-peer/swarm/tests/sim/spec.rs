@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use common::wire::Code;
 
+use super::reach::Router;
+
 /// A mebibyte.
 pub(crate) const MIB: u64 = 1 << 20;
 /// One link unit: 10 MB/s.
@@ -53,6 +55,8 @@ pub(crate) struct Spec {
     pub(crate) down: f64,
     pub(crate) seed: bool,
     pub(crate) manner: Manner,
+    /// What stands before it.
+    pub(crate) router: Router,
     /// When it joins.
     pub(crate) joins: Duration,
     /// When its machine dies.
@@ -68,6 +72,7 @@ impl Spec {
             down,
             seed,
             manner: Manner::Honest,
+            router: Router::None,
             joins: Duration::ZERO,
             dies: None,
             leaves: None,

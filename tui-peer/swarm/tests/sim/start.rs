@@ -237,7 +237,7 @@ impl Network {
             1 if !self.wires.contains_key(&to) => {}
             1 => {
                 self.send_small(to, from, Load::Handshake(0, from), HANDSHAKE_LEN);
-                self.feed(to.0, up(to.1, peer_id(from.0), false));
+                self.feed(to.0, up(to.1, peer_id(from.0), false, swarm::event::Route::Direct));
             }
             _ => {
                 // The processor is busy, the link is not.

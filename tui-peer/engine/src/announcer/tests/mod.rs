@@ -52,6 +52,7 @@ fn some_of(meta: &FileMeta, have: &[u32]) -> ChunkSet {
 
 fn config(n: u8, join: &JoinString) -> AnnouncerConfig {
     AnnouncerConfig {
+        shared_port: false,
         identity: Arc::new(identity(n)),
         join: join.clone(),
         hosts: None,

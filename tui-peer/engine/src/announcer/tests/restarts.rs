@@ -82,6 +82,7 @@ async fn an_address_that_changes_is_told_and_nothing_is_lost_by_it() {
     let own = Arc::new(Mutex::new(vec![addr("10.0.0.5:7001"), addr("[2001:db8::5]:7001")]));
     let asked = Arc::clone(&own);
     let config = AnnouncerConfig {
+        shared_port: false,
         local: OwnAddresses::new(move || asked.lock().unwrap().clone()),
         ..config(1, &fake.join())
     };

@@ -27,7 +27,7 @@ async fn connects_registers_and_is_told_so() {
     assert_eq!(digest, share_digest([(id(&meta), "a.iso")]));
     assert!(secret.verify("peer", &conn.exporter, proof.unwrap().as_bytes()));
     conn.send(&Reply::Welcome(welcome(1, false))).await;
-    let TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time } =
+    let TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time, .. } =
         events.next().await
     else {
         panic!("no welcome");

@@ -115,8 +115,32 @@ pub enum Way {
     Dialled,
     /// It dialled us.
     Came,
+    /// Both dialled at the same time, through routers that let nobody else in.
+    Punched,
     /// Both met at the tracker, which passes on what they send.
     Relayed,
+}
+
+impl Way {
+    /// How the other end is reached, in two words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Dialled => "direct",
+            Self::Came => "they dialled",
+            Self::Punched => "punched",
+            Self::Relayed => "via tracker",
+        }
+    }
+
+    /// The same for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Dialled => "direct",
+            Self::Came => "they_dialled",
+            Self::Punched => "punched",
+            Self::Relayed => "via_tracker",
+        }
+    }
 }
 
 /// The four choke and interest flags between us and a source.

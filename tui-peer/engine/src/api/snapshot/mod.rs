@@ -21,6 +21,8 @@ use common::id::{ContentId, PeerId};
 use common::join::JoinString;
 use serde::{Deserialize, Serialize};
 
+use crate::api::cause::Reach;
+
 pub use super::chunk_states::ChunkState;
 pub use catalogue::{Catalogue, CatalogueRow, OtherNames};
 pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState, Way};
@@ -110,6 +112,8 @@ impl Snapshot {
             asking: false,
             clock_ahead_s: None,
             reachable: None,
+            behind_router: false,
+            punches: None,
             trouble: None,
             refused: None,
         };
@@ -225,6 +229,13 @@ pub struct Network {
     /// Whether others can reach us where the tracker sees us, and where that is, once it has looked.
     #[serde(default)]
     pub reachable: Option<(bool, SocketAddr)>,
+    /// Whether the address where the tracker sees us is none of this machine's: a router stands in between.
+    #[serde(default)]
+    pub behind_router: bool,
+    /// Whether our connection to the tracker comes from the port we listen on, so that others behind routers and we can call
+    /// each other; `None` while there was none.
+    #[serde(default)]
+    pub punches: Option<bool>,
     /// Why the network of an earlier run is not known any more, and what to do.
     #[serde(default)]
     pub trouble: Option<String>,
@@ -239,6 +250,21 @@ fn met() -> bool {
 }
 
 impl Network {
+    /// Whether others can reach us.
+    pub fn reach(&self) -> Reach {
+        match (&self.state, self.reachable) {
+            (NetState::On, Some((false, at))) => Reach::BehindNat(at),
+            // Our connection to the tracker has opened the port of a router for that, if it comes from there.
+            (NetState::On, Some((true, at)))
+                if self.behind_router && self.punches == Some(true) =>
+            {
+                Reach::ByTracker(at)
+            }
+            (NetState::On, Some((true, at))) => Reach::Open(at),
+            (_, _) => Reach::Unknown,
+        }
+    }
+
     /// Whether the tracker cannot be reached and never could.
     pub fn is_unmet(&self) -> bool {
         !self.met && matches!(self.state, NetState::Lost { .. })

@@ -7,6 +7,7 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 use serde::{Deserialize, Serialize};
 
+use super::Way;
 use crate::api::serde_with;
 
 /// A peer as people know it: its name for itself, if it has one, and the start of its key.
@@ -23,6 +24,9 @@ pub struct PeerRow {
     pub nick: String,
     /// The other end of the connection.
     pub addr: SocketAddr,
+    /// How the connection came about.
+    #[serde(default)]
+    pub way: Way,
     /// Bytes per second from it.
     pub down_rate: f64,
     /// Bytes per second to it.

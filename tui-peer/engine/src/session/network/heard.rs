@@ -9,7 +9,7 @@ use common::join::JoinString;
 use common::wire::tracker::FileMeta;
 
 use super::{Met, Refused};
-use crate::announcer::{SourceInfo, TrackerEvent};
+use crate::announcer::{SourceInfo, TrackerEvent, is_ours};
 use crate::api::cause;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::{Catalogue, NetState};
@@ -30,7 +30,9 @@ impl Session {
         self.changed();
         match event {
             TrackerEvent::State(state) => self.on_net_state(state),
-            TrackerEvent::Welcomed { membership, observed, tracker, time, .. } => {
+            TrackerEvent::Welcomed { membership, observed, tracker, time, punches, .. } => {
+                self.net.punches = Some(punches);
+                self.net.behind_router = !is_ours(observed.ip().to_canonical());
                 if let Some(join) = self.net.join.clone() {
                     let now = (Instant::now(), SystemTime::now());
                     self.ours.gate.welcome(join.tracker(), membership, time, now);
@@ -93,6 +95,12 @@ impl Session {
                 let SourceInfo { peer, addrs, .. } = who;
                 self.feed(Input::DialAsked { id, peer, addrs });
             }
+            TrackerEvent::PunchAsked { id, who, at } => {
+                self.core.set_links(&self.ours.links.now());
+                let SourceInfo { peer, addrs, .. } = who;
+                let wait = at.saturating_duration_since(Instant::now());
+                self.feed(Input::PunchAsked { id, peer, addrs, wait });
+            }
             TrackerEvent::Latency(ms) => self.net.latency_ms = Some(ms),
         }
     }
@@ -102,8 +110,9 @@ impl Session {
         if self.net.reachable.replace(reachable) == Some(reachable) {
             return;
         }
-        if let Some((reachable, at)) = self.net.reachable_at() {
-            self.log(Level::Info, Target::Net, cause::reach(reachable, at));
+        let reach = self.network_view().reach();
+        if reach != cause::Reach::Unknown {
+            self.log(Level::Info, Target::Net, reach.words());
         }
     }
 

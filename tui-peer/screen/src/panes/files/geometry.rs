@@ -7,22 +7,41 @@ use super::columns::{Column, fit};
 use crate::format;
 use crate::layout::inside;
 use crate::model::{Model, Pane, Sort, Tab};
+use crate::ui::text;
+use engine::api::snapshot::NetState;
 
 /// Whether the first row of a tab is its filter: while that is typed, and as long as there is one.
 pub(crate) fn has_filter_row(model: &Model, tab: Tab) -> bool {
     model.is_filtering() && tab == model.tab || !model.list_of(tab).field.text().is_empty()
 }
 
+/// Lines above the list of peers that say whether others can reach us, in a pane with so much room inside; none elsewhere.
+pub(crate) fn reach_lines(model: &Model, tab: Tab, room: u16) -> Vec<String> {
+    const MOST: usize = 2;
+    let network = &model.snap.network;
+    if tab != Tab::Peers || network.state != NetState::On {
+        return Vec::new();
+    }
+    let words = network.reach().words();
+    text::wrap(&words, usize::from(room.saturating_sub(2))).into_iter().take(MOST).collect()
+}
+
+/// Rows of a tab above its headings.
+fn above(model: &Model, area: Rect, tab: Tab) -> u16 {
+    let lines = reach_lines(model, tab, inside(area).width).len();
+    u16::from(has_filter_row(model, tab)).saturating_add(u16::try_from(lines).unwrap_or(0))
+}
+
 /// Row of the headings.
 fn heads(model: &Model, area: Rect) -> Rect {
     let inner = inside(area);
-    let above = u16::from(has_filter_row(model, model.tab));
+    let above = above(model, area, model.tab);
     Rect { y: inner.y + above, height: 1, ..inner }
 }
 
-/// Rows for the list of a tab in a pane of this size: its inside without filter and headings.
+/// Rows for the list of a tab in a pane of this size: its inside without filter, words on reach, and headings.
 pub(crate) fn height(model: &Model, area: Rect, tab: Tab) -> usize {
-    let above = 1 + u16::from(has_filter_row(model, tab));
+    let above = 1 + above(model, area, tab);
     usize::from(inside(area).height.saturating_sub(above))
 }
 

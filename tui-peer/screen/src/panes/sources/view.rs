@@ -20,6 +20,7 @@ const MAX_WHY: u16 = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Address,
+    Way,
     Rate,
     Spark,
     Got,
@@ -32,8 +33,9 @@ enum Column {
 }
 
 impl Column {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Address,
+        Self::Way,
         Self::Rate,
         Self::Spark,
         Self::Got,
@@ -45,11 +47,12 @@ impl Column {
         Self::Why,
     ];
     /// First to go when it gets narrow first.
-    const DROPS: [Self; 8] = [
+    const DROPS: [Self; 9] = [
         Self::Up,
         Self::Pipe,
         Self::Address,
         Self::Has,
+        Self::Way,
         Self::Why,
         Self::Rtt,
         Self::Spark,
@@ -59,6 +62,7 @@ impl Column {
     fn head(self) -> &'static str {
         match self {
             Self::Address => "Address",
+            Self::Way => "Reached",
             Self::Rate => "Down",
             Self::Spark => "60 s",
             Self::Got => "Got",
@@ -75,6 +79,7 @@ impl Column {
     fn width(self, pane: u16) -> u16 {
         match self {
             Self::Address => 21,
+            Self::Way => 12,
             Self::Rate | Self::Up => format::RATE_WIDTH,
             Self::Spark => match pane {
                 ..80 => 6,
@@ -90,7 +95,7 @@ impl Column {
     }
 
     fn left(self) -> bool {
-        matches!(self, Self::Address | Self::State | Self::Why)
+        matches!(self, Self::Address | Self::Way | Self::State | Self::Why)
     }
 }
 
@@ -138,7 +143,11 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         return;
     }
     let why = rows.iter().map(|source| why(model, source).width()).max().unwrap_or(0);
-    let (columns, name) = fit(inner.width, u16::try_from(why).unwrap_or(u16::MAX));
+    let told = Told {
+        way: rows.iter().any(|source| source.way != Way::Dialled),
+        why: u16::try_from(why).unwrap_or(u16::MAX),
+    };
+    let (columns, name) = fit(inner.width, told);
     heads(model, buf, inner, &columns, name);
     for (y, at) in (inner.y + 1..inner.bottom()).zip(model.sources.visible(height)) {
         let Some(source) = rows.get(at) else { break };
@@ -219,23 +228,37 @@ fn others(model: &Model) -> u64 {
     model.selected_transfer().map_or(0, |t| u64::from(t.other_complete))
 }
 
-/// Columns of a pane and the width of the names; `why` is the longest reason there is. One that is longer
-/// than usual gets its room where other columns of the usual layout need not go for it altogether.
-fn fit(width: u16, why: u16) -> (Vec<Column>, u16) {
-    let (columns, name) = fit_with(width, why.min(MAX_WHY));
-    if why == 0 || columns.contains(&Column::Why) {
+/// What has a column only where there is something to tell.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    /// Somebody is reached in another way than by our dial.
+    way: bool,
+    /// Columns of the longest reason there is.
+    why: u16,
+}
+
+/// Columns of a pane and the width of the names. A reason that is longer than usual gets its room where other columns of
+/// the usual layout need not go for it altogether.
+fn fit(width: u16, told: Told) -> (Vec<Column>, u16) {
+    let with = |why: u16| fit_with(width, Told { why, ..told });
+    let (columns, name) = with(told.why.min(MAX_WHY));
+    if told.why == 0 || columns.contains(&Column::Why) {
         return (columns, name);
     }
-    fit_with(width, why.min(Column::Why.width(width)))
+    with(told.why.min(Column::Why.width(width)))
 }
 
 /// [`fit`] with so much room kept for the reasons.
-fn fit_with(width: u16, why: u16) -> (Vec<Column>, u16) {
+fn fit_with(width: u16, Told { way, why }: Told) -> (Vec<Column>, u16) {
     const MIN_NAME: u16 = 8;
     let wide = |column: &Column| if *column == Column::Why { why } else { column.width(width) };
     let mut columns = Column::ALL.to_vec();
     // Where nobody needs an excuse there is no column for it.
-    columns.retain(|column| *column != Column::Why || why > 0);
+    columns.retain(|column| match column {
+        Column::Way => way,
+        Column::Why => why > 0,
+        _ => true,
+    });
     let mut drops = Column::DROPS.iter();
     loop {
         let taken: u16 = columns.iter().map(|c| wide(c) + 1).sum();
@@ -345,7 +368,10 @@ fn cell(model: &Model, source: &SourceRow, column: Column, width: u16) -> Piece 
     let theme = model.theme;
     let plain = |text: String| (text, Style::new());
     match column {
-        Column::Address if source.way == Way::Relayed => plain("via tracker".to_owned()),
+        // The tracker's, which is no news.
+        Column::Address if source.way == Way::Relayed => plain(theme.dash().to_owned()),
+        Column::Way if source.state == SourceState::Waiting => plain(theme.dash().to_owned()),
+        Column::Way => plain(source.way.words().to_owned()),
         Column::Address => {
             plain(source.addr.map_or_else(|| theme.dash().to_owned(), |a| a.to_string()))
         }

@@ -286,6 +286,7 @@ mod tests {
             contents: 1,
             rtt_ms: None,
             since: Instant::now(),
+            way: engine::api::snapshot::Way::Dialled,
             upload: engine::api::snapshot::Upload::Idle,
             takes: Vec::new(),
         }

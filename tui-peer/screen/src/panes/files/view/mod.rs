@@ -15,10 +15,11 @@ use common::content::Kind;
 use crate::action::Action;
 use crate::model::{Model, Pane, Tab};
 use crate::panes::files::columns::{Column, fit};
-use crate::panes::files::geometry::{Title, has_filter_row, height, titles};
+use crate::panes::files::geometry::{Title, has_filter_row, height, reach_lines, titles};
 use crate::panes::files::view::cells::{catalogue_cell, peer_cell, transfer_cell};
 use crate::ui::paint::{self, Piece};
 use crate::{format, words};
+use engine::api::cause::Reach;
 use engine::api::snapshot::{NetState, Transfer};
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -72,6 +73,13 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         inner.height = inner.height.saturating_sub(1);
     }
     let buf = frame.buffer_mut();
+    for line in reach_lines(model, model.tab, inner.width) {
+        let is_behind = matches!(model.snap.network.reach(), Reach::BehindNat(_));
+        let style = if is_behind { theme.warn() } else { theme.dim() };
+        paint::text(buf, inner.x + 1, inner.y, inner.width.saturating_sub(1), &line, style);
+        inner.y += 1;
+        inner.height = inner.height.saturating_sub(1);
+    }
     let (columns, name) = fit(model, inner.width);
     heads(model, buf, inner, &columns, name);
     let first = inner.y + 1;
