@@ -13,6 +13,7 @@ mod half_open;
 mod listen;
 mod on_link;
 mod shared_port;
+mod tcp_state;
 
 pub(crate) use addresses::is_inner;
 pub use addresses::{Interfaces, OwnAddress, in_turn, own_addresses};
@@ -25,3 +26,4 @@ pub use half_open::{
 pub use listen::{listen, plain, try_listen};
 pub use on_link::{Links, OnLink, Prefix};
 pub use shared_port::{connect_from, share_port};
+pub use tcp_state::TcpState;

@@ -16,12 +16,39 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Frames per second aimed at under a limit, so that a low limit does not come in lumps.
 const FRAMES_PER_SECOND: u64 = 8;
 
+/// How even the flow under a limit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pacing {
+    /// In frames as large as can be, caught up with after every delay: for what the user set.
+    Lumps,
+    /// Without filling a queue by itself: for a limit that is there to keep one empty. Frames of 25 ms, and what was not
+    /// sent for longer than twice that is not sent later.
+    Even,
+}
+
+impl Pacing {
+    fn burst(self) -> Duration {
+        match self {
+            Self::Lumps => BURST,
+            Self::Even => Duration::from_millis(50),
+        }
+    }
+
+    fn frames_per_second(self) -> u64 {
+        match self {
+            Self::Lumps => FRAMES_PER_SECOND,
+            Self::Even => 40,
+        }
+    }
+}
+
 /// Limits bytes per second over all its users, first come first served.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     bucket: Mutex<Bucket>,
     turn: tokio::sync::Mutex<()>,
     changed: Notify,
+    pacing: Pacing,
     /// Nanoseconds that takers waited, summed.
     waited: AtomicU64,
 }
@@ -33,13 +60,22 @@ struct Bucket {
     /// May be negative: a taker goes into debt and waits until it is paid.
     tokens: f64,
     filled: Instant,
+    /// What may pile up, as time.
+    burst: Duration,
 }
 
 impl Limiter {
     /// A limiter of `rate` bytes per second; `None` is no limit.
     pub(crate) fn new(rate: Option<u64>) -> Self {
-        let bucket = Bucket { rate, tokens: 0.0, filled: Instant::now() };
+        Self::with(rate, Pacing::Lumps)
+    }
+
+    /// The same with a flow that is more or less even.
+    pub(crate) fn with(rate: Option<u64>, pacing: Pacing) -> Self {
+        let (tokens, filled) = (0.0, Instant::now());
+        let bucket = Bucket { rate, tokens, filled, burst: pacing.burst() };
         Self {
+            pacing,
             bucket: Mutex::new(bucket),
             turn: tokio::sync::Mutex::new(()),
             changed: Notify::new(),
@@ -58,6 +94,17 @@ impl Limiter {
         self.changed.notify_waiters();
     }
 
+    /// Changes the limit a little, as is done all the time: what is owed stays owed.
+    pub(crate) fn adjust(&self, rate: Option<u64>) {
+        let mut bucket = self.lock();
+        if rate.is_none() || bucket.rate.is_none() {
+            drop(bucket);
+            return self.set(rate);
+        }
+        bucket.fill(Instant::now());
+        bucket.rate = rate;
+    }
+
     /// The limit in bytes per second.
     pub(crate) fn rate(&self) -> Option<u64> {
         self.lock().rate
@@ -67,7 +114,7 @@ impl Limiter {
     pub(crate) fn quantum(&self, most: usize) -> usize {
         match self.rate() {
             None => most,
-            Some(rate) => usize::try_from(rate / FRAMES_PER_SECOND)
+            Some(rate) => usize::try_from(rate / self.pacing.frames_per_second())
                 .unwrap_or(most)
                 .clamp(MIN_DATA_LEN, most.max(MIN_DATA_LEN)),
         }
@@ -121,7 +168,7 @@ impl Bucket {
         if let Some(rate) = self.rate {
             let rate = rate as f64;
             self.tokens =
-                (self.tokens + passed.as_secs_f64() * rate).min(BURST.as_secs_f64() * rate);
+                (self.tokens + passed.as_secs_f64() * rate).min(self.burst.as_secs_f64() * rate);
         }
     }
 
@@ -143,7 +190,8 @@ mod tests {
         for rate in [16 * 1024u64, 1_000_000, 1 << 30] {
             for frame in [1000usize, 65_536, 262_144] {
                 let start = Instant::now();
-                let mut bucket = Bucket { rate: Some(rate), tokens: 0.0, filled: start };
+                let mut bucket =
+                    Bucket { rate: Some(rate), tokens: 0.0, filled: start, burst: BURST };
                 let (mut now, mut sent) = (start, 0u64);
                 // A million frames say as much as 200 million.
                 let million = Duration::from_secs(1_000_000 * frame as u64 / rate);
@@ -166,7 +214,7 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         for rate in [16 * 1024u64, 1 << 20, 1 << 30] {
             let start = Instant::now();
-            let mut bucket = Bucket { rate: Some(rate), tokens: 0.0, filled: start };
+            let mut bucket = Bucket { rate: Some(rate), tokens: 0.0, filled: start, burst: BURST };
             let (mut now, mut sent) = (start, 0u64);
             let end = start + Duration::from_secs(400);
             while now < end {
@@ -198,9 +246,26 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_moves_all_the_time_forgives_nothing() {
+        let limiter = Limiter::with(Some(1_000_000), Pacing::Even);
+        limiter.charge(500_000);
+        for rate in [1_010_000, 990_000, 1_000_000] {
+            limiter.adjust(Some(rate));
+        }
+        assert!(limiter.debt().unwrap() > Duration::from_millis(200));
+        limiter.adjust(None);
+        assert_eq!(limiter.debt(), None);
+        limiter.adjust(Some(1_000_000));
+        assert_eq!(limiter.debt(), None, "what went out without a limit is not owed");
+        // A frame takes 25 ms, so that it fills no queue by itself.
+        assert_eq!(limiter.quantum(1 << 20), 25_000);
+        assert_eq!(Limiter::new(Some(1_000_000)).quantum(1 << 20), 125_000);
+    }
+
+    #[test]
     fn a_rest_does_not_earn_more_than_the_burst() {
         let start = Instant::now();
-        let mut bucket = Bucket { rate: Some(1000), tokens: 0.0, filled: start };
+        let mut bucket = Bucket { rate: Some(1000), tokens: 0.0, filled: start, burst: BURST };
         let later = start + Duration::from_secs(3600);
         assert_eq!(bucket.take(150, later), None);
         assert!(bucket.take(1000, later).is_some());

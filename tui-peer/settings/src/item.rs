@@ -146,6 +146,8 @@ items! {
         "Upload limit", "Per second, over all peers.";
     Down Transfers "down" "DOWN" Kind::Rate, true, "none",
         "Download limit", "Per second, over all peers.";
+    AutoLimit Transfers "auto_limit" "AUTO_LIMIT" Kind::Toggle, false, "false",
+        "Keep the line free", "Uploads to the Internet are held just below what the line carries (Linux).";
     Active Transfers "active" "ACTIVE" Kind::Number(1, MAX_ACTIVE), false, "5",
         "Downloads at once", "Others wait in the queue.";
 

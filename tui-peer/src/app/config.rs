@@ -61,6 +61,7 @@ fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
     }
     engine.nick = table.text(Item::Nick).into_owned();
     engine.up = table.rate(Item::Up);
+    engine.auto_limit = table.is_on(Item::AutoLimit);
     engine.down = table.rate(Item::Down);
     engine.max_active = table.text(Item::Active).parse().unwrap_or(engine.max_active);
     engine.keep_free = table.keep_free();

@@ -78,6 +78,7 @@ fn object(peer: &Hello, snapshot: &Snapshot) -> Value {
         fields.insert("punches".into(), network.punches.into());
         fields.insert("serving".into(), me.serving.into());
         fields.insert("up_limit".into(), snapshot.uploads.up_limit.into());
+        fields.insert("up_held".into(), snapshot.uploads.up_held.into());
         fields.insert("down_limit".into(), snapshot.uploads.down_limit.into());
         fields.insert("files".into(), snapshot.catalogue.rows.len().into());
         fields.insert("transfers".into(), snapshot.transfers.iter().map(row).collect());
@@ -122,6 +123,10 @@ fn head(peer: &Hello, snapshot: &Snapshot, out: &mut Output) {
         out.line(&cause::no_calls(snapshot.me.listen.port()));
     }
     out.line(&figures::line(snapshot));
+    if let Some(held) = snapshot.uploads.up_held {
+        let held = format::rate(held as f64, "", out.looks().units);
+        out.line(&format!("upload held at {} so that the line stays free", held.trim()));
+    }
     if let Some(unkept) = &snapshot.unkept {
         out.line(&unkept_line(unkept));
     }

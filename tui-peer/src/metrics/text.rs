@@ -84,6 +84,8 @@ fn network(out: &mut Exposition, snapshot: &Snapshot, figures: &Figures) {
     ] {
         out.gauge(name, help, value);
     }
+    let help = "What uploads are held at so that the line stays free; 0 while they are not";
+    out.gauge("upload_held_bytes_per_second", help, uploads.up_held.unwrap_or(0));
 }
 
 fn transfers(out: &mut Exposition, transfers: &Rows<Transfer>) {

@@ -10,6 +10,7 @@
 //! - `conduct`, `suspects`: how peers have behaved; `dialer`, `dial_rate`: back-off, bans; `shaping`: limits and
 //!   weights; `uplink`: what it carries; `answers`: how many questions are answered; `timers`: when; `remembered`:
 //!   maps that stay small.
+//! - [`congestion`]: a limit that keeps the uplink's queue short; the shell asks it, the node does not know it.
 //! - `node`: one peer's brain, made of these. [`view`]: what it shows.
 //!
 //! Who works with it, above: `impl Node`, a file for each matter.
@@ -36,6 +37,7 @@ mod choker;
 mod closing;
 mod conduct;
 pub mod config;
+pub mod congestion;
 mod conn;
 mod content;
 mod dial_rate;

@@ -340,6 +340,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
             used: 2,
             waiting: 1,
             up_limit: Some(8 << 20),
+            up_held: None,
             down_limit: None,
             today: 15_247_063_449,
         },

@@ -118,6 +118,22 @@ fn c7_what_came_into_a_shared_folder_stands_in_its_row_and_a_key_shares_it() {
 }
 
 #[test]
+fn uploads_that_are_held_so_that_the_line_stays_free_are_said_to_be() {
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut snap = testkit::rich(Instant::now());
+        let foot = |snap| {
+            let mut stage = Stage::of(snap, width, height);
+            stage.keys("gp");
+            stage.screen()
+        };
+        assert!(!foot(snap.clone()).contains("held at"));
+        snap.uploads.up_held = Some(1_100_000);
+        let screen = foot(snap);
+        assert!(screen.contains("held at 1.05 MiB/s so that the line stays free"), "{screen}");
+    }
+}
+
+#[test]
 fn peers_are_banned_after_a_question_and_the_list_lifts_it() {
     let mut stage = Stage::rich(120, 40);
     stage.keys("gp");

@@ -81,6 +81,9 @@ pub struct EngineConfig {
     pub owner: Option<PeerId>,
     /// Payload sent per second; `None` is no limit.
     pub up: Option<u64>,
+    /// Whether uploads to peers beyond our own links and private networks are held so that the line they take stays
+    /// free; where the system does not tell how connections fare (it is Linux that does), they are not.
+    pub auto_limit: bool,
     /// Payload received per second; `None` is no limit.
     pub down: Option<u64>,
     /// Downloads that run at once.
@@ -116,6 +119,7 @@ impl EngineConfig {
             discoverable: Discoverable::Off,
             owner: None,
             up: None,
+            auto_limit: false,
             down: None,
             max_active: DEFAULT_ACTIVE,
             keep_free: None,

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::flow::Flow;
 use super::stream::Stream;
+use super::uplink::Uplink;
 use super::{COMMAND_QUEUE, ConnCommand, ConnEvent, ConnHandle, Main, Ours, reader, writer};
 use crate::admission::Admission;
 use crate::api::snapshot::Way;
@@ -99,6 +100,8 @@ type Frames = (SecureReader<Stream>, SecureWriter<Stream>);
 struct Parts {
     queue: mpsc::Receiver<ConnCommand>,
     flow: Arc<Flow>,
+    /// The way out, where that is watched.
+    uplink: Option<Arc<Uplink>>,
 }
 
 impl Ours {
@@ -130,7 +133,7 @@ impl Ours {
             }
             Ok(Ok(first)) => first,
         };
-        let (handle, parts) = self.queues();
+        let (handle, parts) = self.queues(Some(place.0));
         let up = match first {
             First::Hello(hello) => {
                 ConnEvent::Up { conn, peer, place, max_queued: hello.max_queued, handle }
@@ -159,7 +162,7 @@ impl Ours {
         let (reader, mut writer) = secure.into_frames();
         let said = self.say_hello(&mut writer, &admission, None);
         tokio::time::timeout(HELLO_TIMEOUT, said).await.map_err(|_| HandshakeError::Timeout)??;
-        let (conn, (handle, parts)) = (self.new_id(), self.queues());
+        let (conn, (handle, parts)) = (self.new_id(), self.queues(Some(place.0)));
         let reached = ConnEvent::Reached { conn, peer, place, rtt, handle };
         if self.events.send(reached).await.is_ok() {
             let expected = Some((peer, admission));
@@ -184,7 +187,7 @@ impl Ours {
             writer.flush().await
         };
         tokio::time::timeout(HELLO_TIMEOUT, said).await.map_err(|_| HandshakeError::Timeout)??;
-        let (conn, (handle, parts)) = (self.new_id(), self.queues());
+        let (conn, (handle, parts)) = (self.new_id(), self.queues(None));
         let rtt = Some(rtt);
         let extra = ConnEvent::Extra { conn, main: to.conn, peer, rtt, handle };
         if self.events.send(extra).await.is_ok() {
@@ -228,11 +231,12 @@ impl Ours {
         ConnId(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What the tasks of a connection need: not before its peer has shown who it is.
-    fn queues(&self) -> (ConnHandle, Parts) {
+    /// What the tasks of a connection need: not before its peer has shown who it is. Where payload is sent: to whom.
+    fn queues(&self, peer: Option<SocketAddr>) -> (ConnHandle, Parts) {
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
         let flow = Flow::new(self.queued.clone());
-        (ConnHandle { commands, flow: flow.clone() }, Parts { queue, flow })
+        let uplink = peer.and_then(|peer| self.traffic.uplink_to(peer.ip()));
+        (ConnHandle { commands, flow: flow.clone() }, Parts { queue, flow, uplink })
     }
 
     /// Runs a connection to its end. Either side ending ends the other: the reader on a broken or closed stream, the
@@ -242,7 +246,7 @@ impl Ours {
         self,
         conn: ConnId,
         (mut reader, writer): Frames,
-        Parts { queue, flow }: Parts,
+        Parts { queue, flow, uplink }: Parts,
         expected: Option<(PeerId, Arc<Admission>)>,
     ) {
         let ours = &self;
@@ -258,7 +262,7 @@ impl Ours {
             greeted.store(true, Ordering::Relaxed);
             reader::run(reader, conn, ours, &flow, &payload, &messages).await
         });
-        let mut write = std::pin::pin!(writer::run(writer, queue, conn, ours, &sending));
+        let mut write = std::pin::pin!(writer::run(writer, queue, conn, (ours, uplink), &sending));
         let ended = tokio::select! {
             biased;
             () = flow.ended() => None,

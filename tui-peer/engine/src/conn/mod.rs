@@ -15,6 +15,7 @@ mod reader;
 mod relay;
 mod stream;
 mod traffic;
+mod uplink;
 mod window;
 mod writer;
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Traffic;
+use super::uplink::Uplink;
 use super::window::SendBuffer;
 
 /// The system takes what the network carries in this time from us ahead, and no more. It would take
@@ -34,6 +35,8 @@ const DIP: Duration = Duration::from_secs(2);
 pub(super) struct Stream {
     tcp: TcpStream,
     traffic: Arc<Traffic>,
+    /// The way out, where that is watched, and our number there.
+    uplink: Option<(Arc<Uplink>, u64)>,
     ahead: u32,
     buffer: SendBuffer,
     /// Bytes written in the running period, and when that began.
@@ -51,7 +54,10 @@ impl Stream {
         let _ = tcp.set_nodelay(true);
         let (since, low) = (Instant::now(), Duration::ZERO);
         let (ahead, buffer) = (MIN_AHEAD, SendBuffer::Growing);
-        let stream = Self { tcp, traffic, ahead, buffer, written: 0, since, low };
+        let peer = tcp.peer_addr().ok();
+        let uplink = peer.and_then(|peer| traffic.uplink_to(peer.ip()));
+        let uplink = uplink.map(|uplink| (uplink.clone(), uplink.number()));
+        let stream = Self { tcp, traffic, uplink, ahead, buffer, written: 0, since, low };
         stream.apply();
         stream
     }
@@ -85,6 +91,9 @@ impl Stream {
             return;
         }
         self.buffer.grow(&self.tcp);
+        if let Some((uplink, number)) = &self.uplink {
+            uplink.look(*number, &self.tcp);
+        }
         let ahead = ahead_for(self.written, elapsed);
         (self.written, self.since) = (0, Instant::now());
         self.low = if ahead < self.ahead / 2 { self.low + elapsed } else { Duration::ZERO };

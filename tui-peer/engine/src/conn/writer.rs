@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use common::wire::peer::{DATA, DataHeader, PeerMsg};
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
+use super::uplink::Uplink;
 use super::{ConnCommand, ConnEvent, Ours, ServeJob, ServeSource};
 use crate::disk::{Buf, Holder, ReadError};
 use swarm::event::ConnId;
@@ -69,6 +71,8 @@ struct Writer<'a, W> {
     frames: FrameWriter<W>,
     conn: ConnId,
     ours: &'a Ours,
+    /// The way out, where that is watched.
+    uplink: Option<Arc<Uplink>>,
     holder: &'a Holder,
     waiting: VecDeque<Active>,
     active: Option<Active>,
@@ -82,13 +86,14 @@ pub(super) async fn run<W: AsyncWrite + Unpin>(
     frames: FrameWriter<W>,
     mut commands: mpsc::Receiver<ConnCommand>,
     conn: ConnId,
-    ours: &Ours,
+    (ours, uplink): (&Ours, Option<Arc<Uplink>>),
     holder: &Holder,
 ) -> String {
     let mut writer = Writer {
         frames,
         conn,
         ours,
+        uplink,
         holder,
         waiting: VecDeque::new(),
         active: None,
@@ -242,6 +247,9 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         let off = active.job.off + active.fetched;
         let left = active.job.len - active.fetched;
         let mut most = self.ours.up.quantum(self.frame_len);
+        if let Some(uplink) = &self.uplink {
+            most = uplink.limit().quantum(most);
+        }
         if let Some(limit) = &active.job.limit {
             most = limit.quantum(most);
         }
@@ -307,17 +315,23 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         Ok(())
     }
 
-    /// Waits until the upload limit lets `len` bytes pass, sending control messages meanwhile.
+    /// Waits until the upload limits let `len` bytes pass, sending control messages meanwhile.
     async fn wait_turn(
         &mut self,
         len: usize,
         commands: &mut mpsc::Receiver<ConnCommand>,
     ) -> Result<(), String> {
-        if self.ours.up.rate().is_none() {
+        let (limiter, uplink) = (self.ours.up.clone(), self.uplink.clone());
+        let uplink = uplink.as_ref().map(|uplink| uplink.limit());
+        if limiter.rate().is_none() && uplink.is_none_or(|limit| limit.rate().is_none()) {
             return Ok(());
         }
-        let limiter = self.ours.up.clone();
-        let turn = limiter.take(len);
+        let turn = async {
+            limiter.take(len).await;
+            if let Some(limit) = uplink {
+                limit.take(len).await;
+            }
+        };
         tokio::pin!(turn);
         self.flush().await?;
         loop {
@@ -377,6 +391,9 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         if matches!(msg, PeerMsg::Hashes { .. } | PeerMsg::Bitfield { .. }) {
             // They go ahead of payload, which waits until the limit has been paid for them.
             self.ours.up.charge(body.len());
+            if let Some(uplink) = &self.uplink {
+                uplink.limit().charge(body.len());
+            }
         }
         // What follows may take a minute: not both of them in memory.
         drop(msg);

@@ -174,6 +174,11 @@ fn ours(
     events: mpsc::Sender<ConnEvent>,
 ) -> Ours {
     let pool = BufPool::new(BUFFER_BUDGET);
+    let links = Arc::new(Links::new());
+    let traffic = match config.auto_limit {
+        true => Traffic::watched(links.clone()),
+        false => Traffic::default(),
+    };
     Ours {
         channel,
         gate: Gate::new(),
@@ -184,9 +189,9 @@ fn ours(
         up: Arc::new(Limiter::new(config.up)),
         down: Arc::new(Limiter::new(config.down)),
         events,
-        links: Arc::new(Links::new()),
+        links,
         queued: Arc::default(),
-        traffic: Arc::new(Traffic::default()),
+        traffic: Arc::new(traffic),
         next: Arc::new(AtomicU64::new(1)),
     }
 }

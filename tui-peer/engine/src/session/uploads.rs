@@ -17,6 +17,7 @@ impl Session {
             used: count(line.used),
             waiting: count(line.waiting.len()),
             up_limit: self.ours.up.rate(),
+            up_held: self.ours.traffic.held(),
             down_limit: self.ours.down.rate(),
             today: self.served_today(),
         }

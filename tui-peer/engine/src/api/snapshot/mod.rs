@@ -147,6 +147,9 @@ pub struct Uploads {
     pub waiting: u32,
     /// Limit for all uploads in bytes per second.
     pub up_limit: Option<u64>,
+    /// Bytes per second that uploads are held at so that the line stays free, while they would be more.
+    #[serde(default)]
+    pub up_held: Option<u64>,
     /// Limit for all downloads in bytes per second.
     pub down_limit: Option<u64>,
     /// Payload sent since midnight (UTC), earlier runs included.

@@ -129,16 +129,17 @@ fn unknown(model: &Model) -> Option<Piece> {
 fn uploads(model: &Model) -> String {
     let uploads = &model.snap.uploads;
     let dot = model.theme.dot();
-    let limit = uploads.up_limit.map_or_else(
-        || "no limit".to_owned(),
-        |limit| format!("limit {}", format::rate(limit as f64, "", model.units).trim()),
-    );
-    format!(
-        " {dot} {} of {} upload slots {dot} {limit} {dot} today {}",
-        uploads.used,
-        uploads.slots,
-        format::size(uploads.today, model.units).trim()
-    )
+    let rate = |rate: u64| format::rate(rate as f64, "", model.units).trim().to_owned();
+    let slots = format!("{} of {} upload slots", uploads.used, uploads.slots);
+    let said = match (uploads.up_held, uploads.up_limit) {
+        // It comes first: it is news, and the foot is often too short for all.
+        (Some(held), _) => {
+            format!("held at {} so that the line stays free {dot} {slots}", rate(held))
+        }
+        (None, Some(limit)) => format!("{slots} {dot} limit {}", rate(limit)),
+        (None, None) => format!("{slots} {dot} no limit"),
+    };
+    format!(" {dot} {said} {dot} today {}", format::size(uploads.today, model.units).trim())
 }
 
 fn tabs(model: &Model, width: u16, focused: bool) -> Vec<Piece> {
