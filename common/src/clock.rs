@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::numbers::saturate;
+
 /// Whole milliseconds; `u64::MAX` after 584 million years.
 pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    saturate::<u64>(duration.as_millis())
 }
 
 /// Whole seconds since 1970, by a clock that shows `wall`; 0 before.

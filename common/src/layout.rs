@@ -6,6 +6,7 @@ use crate::limits::{
     BLOCK_LEN, MAX_CHUNK_LEN, MAX_CHUNKS, MAX_FOLDER_CHUNKS, MIN_CHUNK_LEN, TARGET_CHUNKS,
     TYPICAL_MAX_CHUNK_LEN,
 };
+use crate::numbers::saturate;
 
 /// Chunk length for content of `size` bytes: a power of two near `size / 2048`, between 64 KiB and
 /// 4 MiB, doubled further only to stay within 2^20 chunks (PROTOCOL.md 7.2).
@@ -106,7 +107,7 @@ impl Layout {
         let mut chunks = 0u64;
         let mut spans = Vec::new();
         for size in sizes {
-            let first = u32::try_from(chunks).unwrap_or(u32::MAX);
+            let first = saturate::<u32>(chunks);
             chunks = chunks.saturating_add(size.div_ceil(u64::from(chunk_len)));
             if chunks > u64::from(max) {
                 return Err(TooManyChunks { chunks, max });
@@ -124,12 +125,12 @@ impl Layout {
 
     /// log2 of the chunk length, as OPEN_OK carries it.
     pub fn chunk_log2(&self) -> u8 {
-        u8::try_from(self.chunk_len.trailing_zeros()).unwrap_or(u8::MAX)
+        saturate::<u8>(self.chunk_len.trailing_zeros())
     }
 
     /// Tree level of chunk hashes: 0 would be blocks of 16 KiB.
     pub fn chunk_level(&self) -> u8 {
-        u8::try_from((self.chunk_len / BLOCK_LEN).trailing_zeros()).unwrap_or(u8::MAX)
+        saturate::<u8>((self.chunk_len / BLOCK_LEN).trailing_zeros())
     }
 
     /// Number of chunks.

@@ -15,7 +15,8 @@
 //! - [`net`]: whose connections count as one where places are scarce; [`near`]: networks that announce themselves.
 //! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
-//! - [`http`]: metrics and the like, in plain HTTP; [`lock`]: locks after a panic; [`clock`]: times as numbers.
+//! - [`http`]: metrics and the like, in plain HTTP; [`lock`]: locks after a panic; [`clock`]: times as numbers;
+//!   [`numbers`]: numbers that have to fit.
 #![deny(missing_docs)]
 
 pub mod channel;
@@ -42,6 +43,7 @@ pub mod merkle;
 pub mod names;
 pub mod near;
 pub mod net;
+pub mod numbers;
 pub mod relay;
 pub mod tracker_hosts;
 pub mod wire;

@@ -22,6 +22,7 @@ use crate::merkle::{block_hashes, chunk_hash};
 use crate::names::{
     CollisionError, NameError, PathList, check_component, distinct_paths, safe_component,
 };
+use crate::numbers::byte_codec;
 use crate::wire::{WireError, pack};
 
 /// Version of the manifest format.
@@ -39,23 +40,7 @@ pub enum EntryKind {
     Dir,
 }
 
-impl From<EntryKind> for u8 {
-    fn from(kind: EntryKind) -> Self {
-        kind as Self
-    }
-}
-
-impl TryFrom<u8> for EntryKind {
-    type Error = String;
-
-    fn try_from(byte: u8) -> Result<Self, Self::Error> {
-        match byte {
-            0 => Ok(Self::File),
-            1 => Ok(Self::Dir),
-            other => Err(format!("unknown entry kind {other}")),
-        }
-    }
-}
+byte_codec!(EntryKind, "entry kind", File Dir);
 
 /// One file or folder of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::hash::{hash_blocks, hash_pairs, node, sha256};
 use crate::id::{Hash, ID_LEN};
 use crate::limits::{BLOCK_LEN, MAX_HASHES, MAX_PROOF};
+use crate::numbers::saturate;
 
 /// Root of a subtree of `2^level` missing leaves.
 pub fn pad_hash(level: u8) -> Hash {
@@ -61,7 +62,7 @@ pub fn coarser(hashes: &[Hash], from: u8, to: u8) -> Vec<Hash> {
 
 /// Smallest `h` with `2^h >= leaves`.
 fn height(leaves: usize) -> u8 {
-    u8::try_from(leaves.max(1).next_power_of_two().trailing_zeros()).unwrap_or(u8::MAX)
+    saturate::<u8>(leaves.max(1).next_power_of_two().trailing_zeros())
 }
 
 /// Root of a subtree `up` levels above `nodes`, which are themselves `base` levels above the leaves.
@@ -152,7 +153,7 @@ impl ChunkHashes {
     /// A file of `size` bytes whose chunk hashes were computed from its bytes.
     pub fn complete(size: u64, hashes: Vec<Hash>, chunk_level: u8) -> Self {
         let root = file_root(size, &hashes, chunk_level);
-        let chunks = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
+        let chunks = saturate::<u32>(hashes.len());
         let mut this = Self {
             root,
             chunks,

@@ -8,6 +8,7 @@ use crate::id::{ID_LEN, PeerId};
 use crate::identity::{Identity, SIGNATURE_LEN, verify};
 use crate::join::{JoinString, MAX_HOSTS};
 use crate::limits::MAX_TRACKER_HOSTS;
+use crate::numbers::saturate;
 
 const VERSION: u8 = 1;
 const CONTEXT: &[u8] = b"shoal tracker hosts/1\0";
@@ -104,9 +105,9 @@ fn encode(tracker: &PeerId, serial: u64, hosts: &[(String, u16)]) -> Vec<u8> {
     let mut out = vec![VERSION];
     out.extend_from_slice(tracker.as_bytes());
     out.extend_from_slice(&serial.to_be_bytes());
-    out.push(u8::try_from(hosts.len()).unwrap_or(u8::MAX));
+    out.push(saturate::<u8>(hosts.len()));
     for (host, port) in hosts {
-        out.push(u8::try_from(host.len()).unwrap_or(u8::MAX));
+        out.push(saturate::<u8>(host.len()));
         out.extend_from_slice(host.as_bytes());
         out.extend_from_slice(&port.to_be_bytes());
     }

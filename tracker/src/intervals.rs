@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use common::numbers::saturate;
+
 /// Least time between two rounds of pushes. Peers that begin together find each other after one.
 const MIN_TICK: Duration = Duration::from_millis(100);
 /// Interval of CHUNK_REGISTER while few are connected.
@@ -17,14 +19,14 @@ const RETURNS_PER_S: usize = 2_000;
 /// Milliseconds over which so many peers should spread when they come back after they lost their
 /// connections.
 pub(crate) fn spread_ms(peers: usize) -> u32 {
-    u32::try_from(peers.saturating_mul(1000) / RETURNS_PER_S).unwrap_or(u32::MAX)
+    saturate::<u32>(peers.saturating_mul(1000) / RETURNS_PER_S)
 }
 
 /// Least time between two rounds of telling watchers, in a network of so many peers: in the worst case
 /// every peer is told something in every round, at some 7 us each. Below one per cent of a
 /// core, as long as the longest pause is not reached.
 pub(crate) fn tick_pause(peers: usize) -> Duration {
-    MIN_TICK.max(Duration::from_millis(u64::try_from(peers).unwrap_or(u64::MAX)))
+    MIN_TICK.max(Duration::from_millis(saturate::<u64>(peers)))
 }
 
 /// Grows with the number of peers, in steps of two so that it seldom changes.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use common::identity::{Identity, IdentityError};
 use common::join::{JoinString, MAX_LINK_LEN, Secret, SecretError};
 use common::limits::MAX_TRACKER_HOSTS;
+use common::numbers::saturate;
 use common::tracker_hosts::TrackerHosts;
 
 use crate::config::{Admission, Config};
@@ -116,7 +117,7 @@ pub(crate) fn hosts(
     let path = dir.map(|dir| dir.join(HOSTS_FILE));
     let known = path.as_deref().and_then(|path| {
         let mut bytes = Vec::new();
-        let most = u64::try_from(MAX_TRACKER_HOSTS).unwrap_or(u64::MAX).saturating_add(1);
+        let most = saturate::<u64>(MAX_TRACKER_HOSTS).saturating_add(1);
         File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
         let list = TrackerHosts::verify(&bytes, &identity.peer_id()).ok()?;
         Some((bytes, list.serial()))
@@ -173,7 +174,7 @@ pub fn read_join(dir: &Path) -> Result<JoinString, StartError> {
     let bad = |why: String| StartError::Join { path: path.clone(), why };
     let file = File::open(&path).map_err(|error| bad(error.to_string()))?;
     let mut text = String::new();
-    let most = u64::try_from(MAX_LINK_LEN).unwrap_or(u64::MAX).saturating_add(1);
+    let most = saturate::<u64>(MAX_LINK_LEN).saturating_add(1);
     file.take(most).read_to_string(&mut text).map_err(|error| bad(error.to_string()))?;
     text.parse().map_err(|error: common::join::JoinError| bad(error.to_string()))
 }

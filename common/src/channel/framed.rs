@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 
+use crate::numbers::saturate;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -83,7 +85,7 @@ pub fn encode_header(kind: u8, body_len: usize) -> Result<[u8; HEADER_LEN], Fram
 /// [`FrameError::Empty`] or [`FrameError::TooLong`].
 pub fn decode_header(bytes: [u8; HEADER_LEN], max: usize) -> Result<FrameHeader, FrameError> {
     let [a, b, c, d, kind] = bytes;
-    let len = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+    let len = saturate::<usize>(u32::from_le_bytes([a, b, c, d]));
     if len > max {
         return Err(FrameError::TooLong { len, max });
     }

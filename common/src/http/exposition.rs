@@ -8,6 +8,7 @@ use hyper::header::{self, HeaderValue};
 
 use super::route::{Answer, body};
 use crate::memory;
+use crate::numbers::saturate;
 
 /// What a family of numbers is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl From<u32> for Value {
 
 impl From<usize> for Value {
     fn from(n: usize) -> Self {
-        Self::Whole(u64::try_from(n).unwrap_or(u64::MAX))
+        Self::Whole(saturate::<u64>(n))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use crate::lock::Unpoisoned as _;
+use crate::numbers::saturate;
 
 use tokio::task::AbortHandle;
 
@@ -26,7 +27,7 @@ const FEWEST_HALF_OPEN: u64 = 32;
 /// needs `reserved` of them for other things: half of the rest, at most `most`.
 pub fn half_open_for(descriptors: u64, reserved: u64, most: usize) -> usize {
     let half = (descriptors.saturating_sub(reserved) / 2).max(FEWEST_HALF_OPEN);
-    usize::try_from(half).unwrap_or(usize::MAX).min(most)
+    saturate::<usize>(half).min(most)
 }
 
 /// Whether accepting failed because there are no descriptors left, here or in the whole system.

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::numbers::saturate;
+
 use super::fresh::Fresh;
 
 /// Fewer leading bits than these are no link but most of the Internet: an interface that claims them
@@ -66,7 +68,7 @@ impl OnLink {
         Self::new(interfaces.filter_map(|interface| {
             let (ip, mask) = (address(interface.address?)?, address(interface.netmask?)?);
             let (_, bits) = left_aligned_as_is(mask);
-            Some(Prefix::new(ip, u8::try_from(bits.leading_ones()).unwrap_or(u8::MAX)))
+            Some(Prefix::new(ip, saturate::<u8>(bits.leading_ones())))
         }))
     }
 

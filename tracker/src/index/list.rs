@@ -10,6 +10,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use common::id::{ContentId, ID_LEN};
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::{FileRow, Sort};
 
@@ -156,7 +157,7 @@ impl Index {
         let Search { query, limit, total, looked, at, .. } = search;
         let page = match at {
             At::Name(at) if query.is_all() => {
-                *total = u32::try_from(self.by_name.len()).unwrap_or(u32::MAX);
+                *total = saturate::<u32>(self.by_name.len());
                 at.counts = false;
                 self.by_name(at, query, *limit, total, looked)
             }
@@ -326,7 +327,7 @@ fn decode(cursor: &[u8]) -> Result<(u32, Named), Refusal> {
         let (total, rest) = rest.split_first_chunk::<8>()?;
         let (id, text) = rest.split_first_chunk::<ID_LEN>()?;
         let text = std::str::from_utf8(text).ok()?;
-        let total = u32::try_from(u64::from_be_bytes(*total)).unwrap_or(u32::MAX);
+        let total = saturate::<u32>(u64::from_be_bytes(*total));
         Some((total, (text.into(), ContentId::from_bytes(*id))))
     };
     parse().ok_or_else(|| {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use common::id::{ID_LEN, PeerId};
 use common::limits::{MAX_LIST_ROWS, MAX_MEMBERS};
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::Member;
 
@@ -68,7 +69,7 @@ impl MemberSearch {
         let last = self.last.take().filter(|_| more);
         Members {
             members: std::mem::take(&mut self.members),
-            total: u32::try_from(total).unwrap_or(u32::MAX),
+            total: saturate::<u32>(total),
             cursor: last.map(|place| encode(&place)).unwrap_or_default(),
         }
     }
@@ -166,7 +167,7 @@ impl Index {
         }
         let looked = files.len().saturating_add(rows.len().saturating_mul(ROW_COST)).max(1);
         let cursor = last.filter(|_| more).map(|file| file.to_be_bytes().to_vec());
-        let total = u32::try_from(owner.shares).unwrap_or(u32::MAX);
+        let total = saturate::<u32>(owner.shares);
         Ok(MemberPage { page: Page { rows, total, cursor: cursor.unwrap_or_default() }, looked })
     }
 
@@ -205,7 +206,7 @@ fn member(viewer: &Session, owner: &Peer) -> Member {
         peer: owner.id,
         nick: owner.nick.clone(),
         addrs: addresses(viewer, &owner.endpoint),
-        shares: u32::try_from(owner.shares).unwrap_or(u32::MAX),
+        shares: saturate::<u32>(owner.shares),
         since: owner.since,
     }
 }

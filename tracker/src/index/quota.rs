@@ -12,6 +12,7 @@ use std::fmt;
 
 use common::id::ContentId;
 use common::net::AddrGroup;
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
 
@@ -256,7 +257,7 @@ impl Index {
 /// What one may have of a table of which so much is left.
 fn part_of(limit: u64, left: u64) -> u64 {
     let part = 4 * u128::from(left) * u128::from(left) / u128::from(limit.max(1));
-    u64::try_from(part).unwrap_or(u64::MAX)
+    saturate::<u64>(part)
 }
 
 /// What a name takes: as the peer gave it, as the row has it, and twice as it is compared.
@@ -270,7 +271,7 @@ pub(super) fn minute(now_ms: u64) -> u64 {
 }
 
 pub(super) fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
+    saturate::<u64>(n)
 }
 
 /// `::1` is all of its /64: nothing else there is an address of somebody.

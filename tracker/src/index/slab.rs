@@ -1,5 +1,7 @@
 //! Values behind dense `u32` handles, so that a membership costs bytes and not ids.
 
+use common::numbers::saturate;
+
 /// A vector whose free places are used again.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
@@ -20,7 +22,7 @@ impl<T> Slab<T> {
             *place = Some(value);
             return handle;
         }
-        let handle = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        let handle = saturate::<u32>(self.places.len());
         self.places.push(Some(value));
         handle
     }
@@ -54,7 +56,7 @@ impl<T> Slab<T> {
         let end = start.saturating_add(most).min(self.places.len());
         let places = self.places.get(start..end).unwrap_or_default();
         places.iter().enumerate().map(move |(at, place)| {
-            let handle = u32::try_from(start + at).unwrap_or(u32::MAX);
+            let handle = saturate::<u32>(start + at);
             Some((handle, place.as_ref()?))
         })
     }

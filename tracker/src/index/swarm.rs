@@ -6,6 +6,8 @@
 
 use std::collections::HashSet;
 
+use common::numbers::saturate;
+
 /// Which of the two vectors a member is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
@@ -31,11 +33,11 @@ pub(super) struct Swarm {
 
 impl Swarm {
     pub(super) fn seeds(&self) -> u32 {
-        u32::try_from(self.seeds.len()).unwrap_or(u32::MAX)
+        saturate::<u32>(self.seeds.len())
     }
 
     pub(super) fn partials(&self) -> u32 {
-        u32::try_from(self.partials.len()).unwrap_or(u32::MAX)
+        saturate::<u32>(self.partials.len())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -54,7 +56,7 @@ impl Swarm {
     /// Adds a peer that is not in it.
     pub(super) fn add(&mut self, peer: u32, part: Part) -> Place {
         let members = self.part_mut(part);
-        let at = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        let at = saturate::<u32>(members.len());
         members.push(peer);
         Place { part, at }
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::id::PeerId;
 use common::lock::Unpoisoned as _;
 use common::net::AddrGroup;
+use common::numbers::saturate;
 use common::relay::Token;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -45,7 +46,7 @@ struct Running {
 impl Relay {
     /// For a process that may open so many descriptors: a fifth of them at most are for relayed connections.
     pub(crate) fn new(limits: RelayLimits, descriptors: u64) -> Self {
-        let fit = usize::try_from(descriptors / 10).unwrap_or(usize::MAX);
+        let fit = saturate::<usize>(descriptors / 10);
         let limits = RelayLimits { pairs: limits.pairs.min(fit), ..limits };
         let (waiting, all) = (Mutex::new(Waiting::new(limits)), Pace::new(limits.all));
         Self { limits, waiting, all, running: Mutex::default() }
@@ -53,7 +54,7 @@ impl Relay {
 
     /// Descriptors that it may need.
     pub(crate) fn descriptors(&self) -> u64 {
-        u64::try_from(self.limits.pairs).unwrap_or(u64::MAX).saturating_mul(2)
+        saturate::<u64>(self.limits.pairs).saturating_mul(2)
     }
 
     /// Tokens for the two ends of a connection, that of who asks first; `None` if too many are wanted or running

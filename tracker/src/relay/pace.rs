@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use common::lock::Unpoisoned as _;
+use common::numbers::saturate;
 use tokio::time::{Instant, sleep_until};
 
 /// What may go at once after a rest: a quarter of a second's bytes.
@@ -38,7 +39,7 @@ impl Pace {
 
     /// When they may go; `None` for now.
     fn reserve(&self, now: Instant, bytes: usize) -> Option<Instant> {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let bytes = saturate::<u64>(bytes);
         let nanos = bytes.saturating_mul(1_000_000_000) / self.bytes_per_s;
         let mut next = self.next.lock().unpoisoned();
         let at = now.checked_sub(BURST).map_or(*next, |rested| rested.max(*next));

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use common::numbers::saturate;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -46,6 +48,6 @@ async fn carry(
             timeout(STALLED, pace.take(read)).await?;
         }
         timeout(STALLED, to.write_all(piece)).await??;
-        bytes.add(u64::try_from(read).unwrap_or(u64::MAX));
+        bytes.add(saturate::<u64>(read));
     }
 }

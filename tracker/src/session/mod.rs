@@ -20,6 +20,7 @@ use common::limits::{MAX_TEXT, MAX_TRACKER_FRAME};
 use common::lock::Unpoisoned as _;
 use common::membership::LIFETIME_SECS;
 use common::net::{HalfOpenPlace, plain};
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::{Hello, Reply, Welcome};
 use tokio::net::TcpStream;
@@ -235,7 +236,7 @@ impl<'a> Session<'a> {
         if let Err(wait_ms) = admitted {
             shared.metrics.throttled.add(1);
             let text = "connected too often for so many shares; wait a little".to_owned();
-            let retry_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
+            let retry_ms = saturate::<u32>(wait_ms);
             return Err(Refusal { code: Code::Rate, text, retry_ms });
         }
         let arrival = arrival(peer, place, hello);
@@ -445,7 +446,7 @@ impl<'a> Session<'a> {
             observed: self.place.observed,
             epoch: self.shared.epoch,
             now_ms: self.shared.clock.wall_ms(),
-            heartbeat_s: u16::try_from(heartbeat).unwrap_or(u16::MAX),
+            heartbeat_s: saturate::<u16>(heartbeat),
             have_interval_ms: self.told_interval,
             share_ok,
             spread_ms: Some(self.shared.spread_ms.load(Ordering::Relaxed)),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use common::id::PeerId;
 use common::lock::Unpoisoned as _;
+use common::numbers::saturate;
 use common::wire::tracker::Request;
 
 use crate::config::ServerLimits;
@@ -182,7 +183,7 @@ impl Rates {
             Work::Touched => &mut self.touched,
         };
         bucket.refill(now_ms);
-        let milli = i64::try_from(amount).unwrap_or(i64::MAX).saturating_mul(1000);
+        let milli = saturate::<i64>(amount).saturating_mul(1000);
         let most_owed = bucket.rate.saturating_mul(MAX_OWED_MS);
         bucket.milli = bucket.milli.saturating_sub(milli).max(-most_owed);
     }
@@ -190,7 +191,7 @@ impl Rates {
 
 impl Bucket {
     fn refill(&mut self, now_ms: u64) {
-        let passed = i64::try_from(now_ms.saturating_sub(self.last_ms)).unwrap_or(i64::MAX);
+        let passed = saturate::<i64>(now_ms.saturating_sub(self.last_ms));
         self.last_ms = now_ms.max(self.last_ms);
         self.milli = passed.saturating_mul(self.rate).saturating_add(self.milli).min(self.full);
     }

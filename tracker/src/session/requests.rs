@@ -4,6 +4,7 @@ use std::sync::MutexGuard;
 
 use common::id::{ContentId, PeerId};
 use common::lock::Unpoisoned as _;
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::{ChunkUpdate, FileMeta, Hello, Reply, Request, Sort};
 use tokio::time::{Duration, Instant};
@@ -284,7 +285,7 @@ impl Session<'_> {
 
     /// Counts what a search looked at, and lets the peer pay for it.
     fn looked(&self, looked: usize) {
-        self.shared.metrics.looked.add(u64::try_from(looked).unwrap_or(u64::MAX));
+        self.shared.metrics.looked.add(saturate::<u64>(looked));
         self.charge(Work::Looked, looked);
     }
 
@@ -335,7 +336,7 @@ impl Session<'_> {
         if self.ignored > MAX_IGNORED {
             return Err(self.refuse(Code::Rate, "too many requests, and answers ignored"));
         }
-        let retry_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
+        let retry_ms = saturate::<u32>(wait_ms);
         self.fail(q, Code::Rate, "too many requests of this kind; slow down", retry_ms);
         Ok(())
     }

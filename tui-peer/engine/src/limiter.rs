@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::limits::MIN_DATA_LEN;
 use common::lock::Unpoisoned as _;
+use common::numbers::saturate;
 use tokio::sync::Notify;
 
 /// Tokens that may pile up while nobody sends: as much as flows in this time. Longer than a busy machine
@@ -136,7 +137,7 @@ impl Limiter {
                 () = tokio::time::sleep(wait) => {}
                 () = changed => {}
             }
-            let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let nanos = saturate::<u64>(began.elapsed().as_nanos());
             self.waited.fetch_add(nanos, Ordering::Relaxed);
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::clock::{millis, unix_ms};
 use common::membership::{CLOCK_GAP_SECS, GRACE_SECS, LIFETIME_SECS, MembershipError};
+use common::numbers::saturate;
 
 /// How long a time that the tracker told before is remembered: until the last membership made by it has
 /// expired, grace included.
@@ -93,7 +94,7 @@ impl TrackerClock {
     /// How many seconds the tracker's clock is ahead of ours; `None` if it does not tell its time.
     pub(crate) fn ahead_secs(&self, now: Instant, wall: SystemTime) -> Option<i64> {
         let (theirs, ours) = (self.current.unix_ms(now), unix_ms(wall));
-        let secs = i64::try_from(theirs.abs_diff(ours) / 1000).unwrap_or(i64::MAX);
+        let secs = saturate::<i64>(theirs.abs_diff(ours) / 1000);
         self.told.then_some(if theirs < ours { -secs } else { secs })
     }
 

@@ -1,6 +1,8 @@
 //! The folded names of a catalogue in one piece of text, so that a word is searched for in all of them
 //! with one pass of a vector search. Pure; about 45 bytes a file.
 
+use common::numbers::saturate;
+
 use memchr::memmem::Finder;
 
 use super::filter::{ALIAS, fold};
@@ -33,7 +35,7 @@ impl Names {
                 names.push(alias);
             }
             names.text.push(ROW);
-            let end = u32::try_from(names.text.len()).unwrap_or(u32::MAX);
+            let end = saturate::<u32>(names.text.len());
             names.ends.push(end);
         }
         names.text.shrink_to_fit();

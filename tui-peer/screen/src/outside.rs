@@ -14,6 +14,7 @@ use common::channel::{Channel, ChannelError, Purpose};
 use common::identity::Identity;
 use common::join::JoinString;
 use common::layout::{Layout, chunk_len_for};
+use common::numbers::saturate;
 use jiff::tz::TimeZone;
 use rustix::fs::{Access, access};
 use tokio::net::TcpStream;
@@ -366,7 +367,7 @@ async fn tracker(join: &JoinString) -> Result<u64, String> {
         let me = Identity::generate().map_err(|error| error.to_string())?;
         let channel = Channel::new(&me).map_err(|error| error.to_string())?;
         match channel.connect(stream, &join.tracker(), Purpose::Tracker).await {
-            Ok(_) => Ok(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            Ok(_) => Ok(saturate::<u64>(begun.elapsed().as_millis())),
             Err(error @ ChannelError::WrongKey { .. }) => Err(format!(
                 "another tracker answers at {address} ({error}): ask for a new join string"
             )),

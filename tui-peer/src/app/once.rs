@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use common::id::PeerId;
 use common::join::{JoinString, MAX_IDS, Secret};
 use common::near::Discoverable;
+use common::numbers::saturate;
 
 use super::KEYS;
 use super::config::{Settings, settings};
@@ -203,7 +204,7 @@ pub(super) fn send(wish: Send) -> u8 {
         let sending = Sending {
             paths,
             host: config.will_host,
-            to: usize::try_from(wish.to).unwrap_or(usize::MAX),
+            to: saturate::<usize>(wish.to),
             timeout: wish.timeout,
             qr: !wish.no_qr,
         };

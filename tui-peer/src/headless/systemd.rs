@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use common::numbers::saturate;
+
 use sd_notify::NotifyState;
 
 use engine::api::snapshot::{NetState, Snapshot, TransferState};
@@ -86,7 +88,7 @@ impl Manager {
 }
 
 fn extend() {
-    let micros = u32::try_from(EXTEND.as_micros()).unwrap_or(u32::MAX);
+    let micros = saturate::<u32>(EXTEND.as_micros());
     tell(&[NotifyState::ExtendTimeoutUsec(micros)]);
 }
 

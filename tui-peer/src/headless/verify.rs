@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::id::ContentId;
+use common::numbers::saturate;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{interval, sleep_until};
@@ -211,9 +212,7 @@ fn last_word(id: &ContentId, events: &mut Events) -> Result<usize, String> {
 
 fn said(event: &Event, of: &ContentId) -> Option<Result<usize, String>> {
     match &event.what {
-        What::Verified { id, bad } if id == of => {
-            Some(Ok(usize::try_from(*bad).unwrap_or(usize::MAX)))
-        }
+        What::Verified { id, bad } if id == of => Some(Ok(saturate::<usize>(*bad))),
         What::Failed { id: Some(id), code: "verify", .. } if id == of => {
             Some(Err(event.text.clone()))
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use common::chunk_set::ChunkSet;
 use common::layout::Layout;
 use common::merkle::{ChunkHashes, HashRange};
+use common::numbers::saturate;
 
 use super::availability_stats::AvailabilityStats;
 use super::event::{ConnId, Ready};
@@ -302,7 +303,7 @@ impl Body {
             Has::All => self.missing(),
             Has::Some(set) => {
                 let count = set.iter().filter(|chunk| self.lacks(*chunk)).count();
-                u32::try_from(count).unwrap_or(u32::MAX)
+                saturate::<u32>(count)
             }
             Has::Unread { .. } => 0,
         }

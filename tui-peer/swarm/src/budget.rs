@@ -1,6 +1,8 @@
 //! How much is asked of whom at once: a source's rate times the delay, within a byte budget that all
 //! contents share.
 
+use common::numbers::saturate;
+
 use super::body::Body;
 use super::content::Content;
 use super::event::ConnId;
@@ -69,7 +71,7 @@ impl Node {
         // Of more sources the part is no more than that: this is asked at every turn, and a crowd is large.
         let enough = self.cfg.start_depth / bytes.max(1) + 1;
         let open = content.links.values().filter(|link| link.is_open());
-        let sources = open.take(usize::try_from(enough).unwrap_or(usize::MAX)).count() as u64;
+        let sources = open.take(saturate::<usize>(enough)).count() as u64;
         bytes.max((self.cfg.start_depth / sources.max(1)).min(self.cfg.min_depth))
     }
 }

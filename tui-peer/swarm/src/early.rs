@@ -8,6 +8,7 @@
 use common::content::Kind;
 use common::id::ContentId;
 use common::merkle::HashRange;
+use common::numbers::saturate;
 use common::wire::peer::PeerMsg;
 
 use super::body::Body;
@@ -126,8 +127,8 @@ impl Node {
             return;
         };
         let Some(descriptor) = content.descriptor.filter(|_| lacks_list(content)) else { return };
-        let most = u32::try_from(PAYLOAD).unwrap_or(u32::MAX);
-        let len = u32::try_from(descriptor.size).unwrap_or(u32::MAX).min(most);
+        let most = saturate::<u32>(PAYLOAD);
+        let len = saturate::<u32>(descriptor.size).min(most);
         let rid = conn.rid();
         conn.wake(cx.now);
         conn.requests.insert(rid, Asked::Meta { id, len, got: 0 });

@@ -3,6 +3,7 @@
 use common::content::Kind;
 use common::id::ContentId;
 use common::limits::MAX_DATA_LEN;
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
@@ -43,9 +44,9 @@ impl Node {
         let Some(fetch) = content.manifest.as_mut() else { return };
         let Some(handle) = content.links.get(&fetch.conn).map(|link| link.handle) else { return };
         let Some(conn) = self.conns.get_mut(&fetch.conn) else { return };
-        let size = u32::try_from(descriptor.size).unwrap_or(u32::MAX);
+        let size = saturate::<u32>(descriptor.size);
         while fetch.slices.len() - fetch.delivered < MANIFEST_WINDOW && fetch.next < size {
-            let len = (size - fetch.next).min(u32::try_from(MAX_DATA_LEN).unwrap_or(u32::MAX));
+            let len = (size - fetch.next).min(saturate::<u32>(MAX_DATA_LEN));
             let (rid, off) = (conn.rid(), fetch.next);
             conn.wake(cx.now);
             conn.requests.insert(rid, Asked::Meta { id, len, got: 0 });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 use common::limits::MAX_OPEN_PER_PEER;
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::peer::{HaveState, Open, OpenOk, PeerMsg};
 
@@ -173,7 +174,7 @@ impl Node {
             .filter(|(_, asked)| asked.id() == id)
             .map(|(rid, _)| *rid)
             .collect();
-        let requeued = u32::try_from(gone.len()).unwrap_or(u32::MAX);
+        let requeued = saturate::<u32>(gone.len());
         for rid in gone {
             // What its writer has already will still come.
             if let Some(asked) = self.take_back(cx, at, rid) {

@@ -5,6 +5,8 @@
 //! no place here. A change of availability by one is one swap; a pick from a complete source is O(1).
 //! The structure is libtorrent's idea (its `piece_picker`), reduced to what is needed.
 
+use common::numbers::saturate;
+
 /// Chunks of a bucket looked at from a random start before the whole bucket is searched.
 const PROBES: usize = 64;
 /// Chunks compared by their cost.
@@ -260,7 +262,7 @@ impl Tables {
     }
 
     fn pick_first(&self, from: u32, usable: impl Fn(u32) -> bool) -> Option<u32> {
-        let end = u32::try_from(self.position.len()).unwrap_or(u32::MAX);
+        let end = saturate::<u32>(self.position.len());
         (from..end).find(|chunk| self.is_pickable(*chunk) && usable(*chunk))
     }
 
@@ -283,7 +285,7 @@ impl Tables {
 
     /// Makes buckets up to `bucket`, empty ones at the end.
     fn grow(&mut self, bucket: usize) {
-        let end = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
+        let end = saturate::<u32>(self.order.len());
         while self.ends.len() <= bucket {
             self.ends.push(end);
         }

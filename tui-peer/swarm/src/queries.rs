@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::chunk_set::ChunkSet;
 use common::id::{ContentId, PeerId};
 use common::merkle::ChunkHashes;
+use common::numbers::saturate;
 
 use super::body::Body;
 use super::conn::Conn;
@@ -73,7 +74,7 @@ impl Node {
             up_rate: conn.up.get(now),
             down: conn.down.total,
             up: conn.up.total,
-            contents: u32::try_from(conn.handles.len()).unwrap_or(u32::MAX),
+            contents: saturate::<u32>(conn.handles.len()),
             rtt_ms: conn.rtt.map(millis),
         })
     }
@@ -132,7 +133,7 @@ impl Node {
             .iter()
             .filter_map(|(at, link)| {
                 let conn = self.conns.get(at)?;
-                let pending = u32::try_from(conn.pending()).unwrap_or(u32::MAX);
+                let pending = saturate::<u32>(conn.pending());
                 let rate = link.down.get(now);
                 let (word, why) = match () {
                     () if conn.snubbed_until.is_some() => {
@@ -164,7 +165,7 @@ impl Node {
                     have,
                     useful: link.useful,
                     quiet_s: now.since(conn.progress).as_secs(),
-                    pipe: (pending, u32::try_from(fit.max(2)).unwrap_or(u32::MAX)),
+                    pipe: (pending, saturate::<u32>(fit.max(2))),
                     rtt_ms: conn.rtt.map(millis),
                     choked_by: link.choked_by,
                     interested_in: link.interested,
@@ -196,9 +197,9 @@ impl Node {
 }
 
 fn count(sources: &[SourceView], which: impl Fn(&SourceView) -> bool) -> u32 {
-    u32::try_from(sources.iter().filter(|source| which(source)).count()).unwrap_or(u32::MAX)
+    saturate::<u32>(sources.iter().filter(|source| which(source)).count())
 }
 
 fn millis(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+    saturate::<u32>(duration.as_millis())
 }

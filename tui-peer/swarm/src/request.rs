@@ -2,6 +2,7 @@
 
 use common::id::ContentId;
 use common::limits::{MAX_REQ_ANY, MAX_REQ_ANY_EXCLUDES};
+use common::numbers::saturate;
 use common::wire::peer::PeerMsg;
 
 use super::body::{Body, Flight};
@@ -74,7 +75,7 @@ impl Node {
         let first = conn.next_rid;
         for _ in 0..count {
             let rid = conn.rid();
-            let len = u32::try_from(usual).unwrap_or(u32::MAX);
+            let len = saturate::<u32>(usual);
             conn.requests.insert(rid, Asked::Any { id, len });
             conn.outstanding += u64::from(len);
             self.outstanding += u64::from(len);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use common::numbers::saturate;
 use common::wire::peer::Run;
 
 /// A range as runs of the wire, whose length is two bytes.
@@ -9,7 +10,7 @@ pub(super) fn wire_runs(range: Range<u32>) -> impl Iterator<Item = Run> {
     let most = u32::from(u16::MAX);
     (range.start..range.end).step_by(most as usize).map(move |start| {
         let len = (range.end - start).min(most);
-        Run { start, len: u16::try_from(len).unwrap_or(u16::MAX) }
+        Run { start, len: saturate::<u16>(len) }
     })
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::binary::Writer;
 use super::{Code, IGNORABLE, pack};
 use crate::id::Hash;
+use crate::numbers::saturate;
 
 /// Frame type of RECALL: who does not know it may ignore it, the request just stays where it is.
 const RECALL: u8 = 0x26 | IGNORABLE;
@@ -235,7 +236,7 @@ impl PeerMsg {
             Self::Close { handle } => pack::encode(&CloseBody { h: *handle }),
             Self::Bitfield { handle, set } => w.u16(*handle).bytes(set).done(),
             Self::Have { handle, runs } | Self::DontHave { handle, runs } => {
-                let mut w = w.u16(*handle).u16(u16::try_from(runs.len()).unwrap_or(u16::MAX));
+                let mut w = w.u16(*handle).u16(saturate::<u16>(runs.len()));
                 for run in runs {
                     w = w.u32(run.start).u16(run.len);
                 }
@@ -248,7 +249,7 @@ impl PeerMsg {
                 w.u16(*handle).u32(*rid).u32(*chunk).u32(*off).u32(*len).done()
             }
             Self::ReqAny { handle, rid, count, except } => {
-                let n = u16::try_from(except.len()).unwrap_or(u16::MAX);
+                let n = saturate::<u16>(except.len());
                 let mut w = w.u16(*handle).u32(*rid).u8(*count).u16(n);
                 for chunk in except {
                     w = w.u32(*chunk);
@@ -262,10 +263,8 @@ impl PeerMsg {
                 w.u16(*handle).u32(*rid).u32(*file).u8(*level).u32(*index).u16(*count).done()
             }
             Self::Hashes { rid, hashes, proof } => {
-                let mut w = w
-                    .u32(*rid)
-                    .u16(u16::try_from(hashes.len()).unwrap_or(u16::MAX))
-                    .u8(u8::try_from(proof.len()).unwrap_or(u8::MAX));
+                let mut w =
+                    w.u32(*rid).u16(saturate::<u16>(hashes.len())).u8(saturate::<u8>(proof.len()));
                 for hash in hashes.iter().chain(proof) {
                     w = w.bytes(hash.as_bytes());
                 }

@@ -6,6 +6,7 @@ use super::super::{WireError, bounded, pack};
 use crate::content::Descriptor;
 use crate::id::ContentId;
 use crate::limits::{MAX_AGENT, MAX_MEMBERSHIP};
+use crate::numbers::byte_codec;
 
 /// How much of a content somebody has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,24 +20,7 @@ pub enum HaveState {
     All,
 }
 
-impl From<HaveState> for u8 {
-    fn from(state: HaveState) -> Self {
-        state as Self
-    }
-}
-
-impl TryFrom<u8> for HaveState {
-    type Error = String;
-
-    fn try_from(byte: u8) -> Result<Self, Self::Error> {
-        match byte {
-            0 => Ok(Self::None),
-            1 => Ok(Self::Part),
-            2 => Ok(Self::All),
-            other => Err(format!("unknown have state {other}")),
-        }
-    }
-}
+byte_codec!(HaveState, "have state", None Part All);
 
 /// First message both ways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

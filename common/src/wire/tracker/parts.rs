@@ -10,6 +10,7 @@ use crate::id::{ContentId, Hash, PeerId};
 use crate::limits::{
     MAX_ADDRS, MAX_AGENT, MAX_ALIASES, MAX_FOLDER_CHUNKS, MAX_NAME_LEN, MAX_NICK, MAX_TRACKER_HOSTS,
 };
+use crate::numbers::byte_codec;
 
 /// First message of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,25 +203,7 @@ pub enum Sort {
     Newest,
 }
 
-impl From<Sort> for u8 {
-    fn from(sort: Sort) -> Self {
-        sort as Self
-    }
-}
-
-impl TryFrom<u8> for Sort {
-    type Error = String;
-
-    fn try_from(byte: u8) -> Result<Self, Self::Error> {
-        match byte {
-            0 => Ok(Self::Name),
-            1 => Ok(Self::Size),
-            2 => Ok(Self::Sources),
-            3 => Ok(Self::Newest),
-            other => Err(format!("unknown sort order {other}")),
-        }
-    }
-}
+byte_codec!(Sort, "sort order", Name Size Sources Newest);
 
 pub(super) fn decode_hello(body: &[u8]) -> Result<Hello, WireError> {
     let hello: Hello = pack::decode("Hello", body)?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use common::id::PeerId;
 use common::limits::{MAX_LIST_ROWS, MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_QUERY};
 use common::names::{cut, show};
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::{FileRow, Member, Request};
 use tokio::sync::oneshot;
@@ -225,7 +226,7 @@ impl Asks {
 }
 
 fn wire(count: usize) -> u16 {
-    u16::try_from(count).unwrap_or(u16::MAX)
+    saturate::<u16>(count)
 }
 
 #[cfg(test)]

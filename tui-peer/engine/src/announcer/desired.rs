@@ -8,6 +8,7 @@ use common::id::{ContentId, Hash, PeerId};
 use common::limits::{
     DEFAULT_LOCATIONS, MAX_FILES_PER_PEER, MAX_LIST_ROWS, MAX_REGISTER, MAX_WATCHES,
 };
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::{FileMeta, Request, Sort, share_digest};
 
@@ -456,14 +457,14 @@ impl Desired {
         let id = self.locate.pop_first().or_else(|| self.catch_up.pop_first())?;
         self.catch_up.remove(&id);
         let q = self.requests.ask(Pending::Locate(id), now);
-        let want = u16::try_from(DEFAULT_LOCATIONS).unwrap_or(u16::MAX);
+        let want = saturate::<u16>(DEFAULT_LOCATIONS);
         Some(Request::FileLocations { q, id, want })
     }
 
     /// The page of the catalogue after `cursor`.
     fn list(&mut self, cursor: Vec<u8>, now: Instant) -> Request {
         let (q, query) = (self.requests.ask(Pending::List, now), String::new());
-        let limit = u16::try_from(MAX_LIST_ROWS).unwrap_or(u16::MAX);
+        let limit = saturate::<u16>(MAX_LIST_ROWS);
         Request::FileList { q, query, cursor, limit, sort: Sort::Name }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::id::ContentId;
 use common::names::show;
+use common::numbers::saturate;
 use common::wire::tracker::{FileMeta, FileRow};
 
 use crate::api::snapshot::{Catalogue, CatalogueRow, OtherNames, Rows, raw_of};
@@ -207,7 +208,7 @@ impl Mirror {
 
     /// How long to wait before the next [`take`](Self::take), unless it [is awaited](Self::is_awaited).
     pub(super) fn pause(&self) -> Duration {
-        let rows = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let rows = saturate::<u32>(self.rows.len());
         EVERY + PER_ROW.saturating_mul(rows)
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use common::id::{ContentId, PeerId};
 use common::limits::MAX_TRACKER_FRAME;
 use common::names::show;
+use common::numbers::saturate;
 use common::tracker_hosts::TrackerHosts;
 use common::wire::Code;
 use common::wire::tracker::{Reply, Request, Welcome};
@@ -361,7 +362,7 @@ impl Client {
             let took = at.elapsed();
             // Longer is not the way, but a session of ours that was busy.
             talk.round_trip = took.min(talk.pong);
-            let ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+            let ms = saturate::<u32>(took.as_millis());
             self.tell(TrackerEvent::Latency(ms)).await;
         }
     }

@@ -18,11 +18,12 @@ const WORD_LEN: usize = 32;
 pub(super) mod instant {
     use std::time::{Duration, Instant};
 
+    use common::numbers::saturate;
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {
         let now = Instant::now();
-        let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        let micros = |span: Duration| saturate::<i64>(span.as_micros());
         let offset = match at.checked_duration_since(now) {
             Some(ahead) => micros(ahead),
             None => micros(now.saturating_duration_since(*at)).saturating_neg(),

@@ -9,6 +9,7 @@ use common::channel::{ChannelError, FrameError, Secure, SecureReader, SecureWrit
 use common::id::PeerId;
 use common::limits::{MAX_FRAME_BEFORE_HELLO, MAX_QUEUED_BYTES, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::membership::MembershipError;
+use common::numbers::saturate;
 use common::wire::peer::{Hello, PeerMsg};
 use common::wire::{Code, WireError};
 use tokio::sync::mpsc;
@@ -218,7 +219,7 @@ impl Ours {
             membership: admission.membership.clone(),
             port: self.port,
             features: 0,
-            max_queued: u32::try_from(MAX_QUEUED_BYTES).unwrap_or(u32::MAX),
+            max_queued: saturate::<u32>(MAX_QUEUED_BYTES),
             in_touch: Some(admission.in_touch),
             number,
         });

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::channel::FrameWriter;
 use common::limits::{MAX_DATA_LEN, MIN_DATA_LEN};
+use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::peer::{DATA, DataHeader, PeerMsg};
 use tokio::io::AsyncWrite;
@@ -282,7 +283,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         let Some(mut active) = self.active.take() else { return Ok(()) };
         let len = payload.bytes().len();
         let header = DataHeader { rid: active.job.rid, off: active.sent }.encode();
-        active.sent += u32::try_from(len).unwrap_or(u32::MAX);
+        active.sent += saturate::<u32>(len);
         active.next = None;
         if let Some(limit) = &active.job.limit {
             limit.charge(len);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::limits::MAX_DATA_LEN;
 use common::lock::Unpoisoned as _;
+use common::numbers::saturate;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use super::holders::{Holder, Part};
@@ -120,7 +121,7 @@ impl BufPool {
     /// A pool of at most `budget_bytes` (at least one full frame).
     pub(crate) fn new(budget_bytes: usize) -> Self {
         let units = budget_bytes.max(LARGE) / UNIT;
-        let budget_units = u32::try_from(units).unwrap_or(u32::MAX);
+        let budget_units = saturate::<u32>(units);
         let permits = Arc::new(Semaphore::new(budget_units as usize));
         // Two frames at least: one is read while the other is sent.
         let part = |of: usize| (units / of).max(2 * LARGE / UNIT).min(budget_units as usize);
@@ -181,7 +182,7 @@ impl BufPool {
 
     /// Bytes in use.
     pub(crate) fn in_use(&self) -> usize {
-        let free = u32::try_from(self.inner.permits.available_permits()).unwrap_or(u32::MAX);
+        let free = saturate::<u32>(self.inner.permits.available_permits());
         self.inner.budget_units.saturating_sub(free) as usize * UNIT
     }
 
@@ -219,7 +220,7 @@ fn size_for(len: usize) -> usize {
 impl Inner {
     fn units(&self, len: usize) -> u32 {
         let units = size_for(len).div_ceil(UNIT).max(1);
-        u32::try_from(units).unwrap_or(u32::MAX).min(self.budget_units)
+        saturate::<u32>(units).min(self.budget_units)
     }
 
     /// Waits for memory, first come first served; after a while at the cost of those that hold some and
@@ -245,7 +246,7 @@ impl Inner {
             }
             patience = AGAIN;
         };
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let nanos = saturate::<u64>(began.elapsed().as_nanos());
         self.waited.fetch_add(nanos, Ordering::Relaxed);
         permit
     }

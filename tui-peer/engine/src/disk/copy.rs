@@ -12,6 +12,7 @@ use common::chunk_set::ChunkSet;
 use common::id::Hash;
 use common::merkle::ChunkHashes;
 use common::names::top_component;
+use common::numbers::saturate;
 
 use super::elsewhere::Elsewhere;
 use super::error::DiskError;
@@ -247,7 +248,7 @@ impl Partial {
         if syscalls::stat(&*own)?.size != size {
             own.set_len(size)?;
         }
-        let number = u32::try_from(file).unwrap_or(u32::MAX);
+        let number = saturate::<u32>(file);
         let mut state = self.state();
         state.ready.insert(number);
         state.reserved.insert(number);

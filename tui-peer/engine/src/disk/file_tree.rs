@@ -13,6 +13,7 @@ use common::chunk_set::ChunkSet;
 use common::layout::{Layout, Place};
 use common::lock::Unpoisoned as _;
 use common::names::{PathList, check_component, components};
+use common::numbers::saturate;
 
 use super::error::{ReadError, is_short};
 use super::open_files::{Key, OpenFiles};
@@ -117,8 +118,8 @@ impl FileTree {
             }
             let Ok(handle) = self.open_uncached(file, Access::Read) else { continue };
             for range in syscalls::data_ranges(&handle, step).unwrap_or_default() {
-                let first = u32::try_from(range.start / step).unwrap_or(u32::MAX);
-                let end = u32::try_from(range.end.div_ceil(step)).unwrap_or(u32::MAX);
+                let first = saturate::<u32>(range.start / step);
+                let end = saturate::<u32>(range.end.div_ceil(step));
                 let first = chunks.start.saturating_add(first);
                 let end = chunks.start.saturating_add(end).min(chunks.end);
                 found.insert_run(first.min(end), end.saturating_sub(first));

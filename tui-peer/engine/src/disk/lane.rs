@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use common::clock::millis;
 use common::id::Hash;
 use common::lock::Unpoisoned as _;
+use common::numbers::saturate;
 use tokio::sync::mpsc;
 
 use super::event::DiskEvent;
@@ -387,5 +388,5 @@ impl Lane {
 }
 
 fn add(sum: &AtomicU64, time: Duration) {
-    sum.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    sum.fetch_add(saturate::<u64>(time.as_nanos()), Ordering::Relaxed);
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::content::Kind;
 use common::names::{PathList, components};
+use common::numbers::saturate;
 
 use super::check::{Scope, is_elsewhere};
 use super::error::ShareError;
@@ -201,8 +202,8 @@ impl Scan {
     /// Whether a file had not moved for [`SETTLED`] when it was looked at. A time that is far from come says nothing: a
     /// clock was set back, or is another machine's.
     fn is_settled(&self, file: &ScanFile) -> bool {
-        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        let looked = i64::try_from(self.looked_at).unwrap_or(i64::MAX);
+        let ms = |time: Duration| saturate::<i64>(time.as_millis());
+        let looked = saturate::<i64>(self.looked_at);
         let (from, to) = (looked.saturating_sub(ms(SETTLED)), looked.saturating_add(ms(LISTED_IN)));
         let Stat { mtime_ns, ctime_ns, .. } = file.stat;
         let times = [mtime_ns, ctime_ns].map(|time| time.div_euclid(1_000_000));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use common::content::Descriptor;
 use common::id::ContentId;
 use common::names::PathList;
+use common::numbers::saturate;
 use serde::{Deserialize, Serialize};
 
 use super::stat::Stat;
@@ -51,7 +52,7 @@ impl ShareRecord {
     /// it has to be hashed again at the next start. Files this program wrote itself
     /// were hashed in memory, before anybody could see them.
     pub fn is_racy(&self, stat: &Stat) -> bool {
-        let looked = i64::try_from(self.hashed_at).unwrap_or(i64::MAX);
+        let looked = saturate::<i64>(self.hashed_at);
         !self.downloaded && stat.mtime_ms().abs_diff(looked) < RACY_MS.unsigned_abs()
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::id::{ContentId, PeerId};
 use common::net::OnLink;
+use common::numbers::saturate;
 use swarm::Node;
 use swarm::event::{Input, Output};
 use swarm::time::Time;
@@ -61,7 +62,7 @@ impl Core {
     /// Its clock.
     pub(super) fn now(&self) -> Time {
         let micros = self.uptime().as_micros();
-        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        Time::from_micros(saturate::<u64>(micros))
     }
 
     /// When it wants to be told the time.

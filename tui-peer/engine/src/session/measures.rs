@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
+use common::numbers::saturate;
 
 use super::Session;
 use super::content::Content;
@@ -222,7 +223,7 @@ impl Session {
             self.contents.get(other).is_some_and(|c| c.phase() == Some(&Phase::Queued))
         };
         let place = self.line().into_iter().filter(queued).position(|other| other == *id);
-        u32::try_from(place.map_or(1, |at| at + 1)).unwrap_or(u32::MAX)
+        saturate::<u32>(place.map_or(1, |at| at + 1))
     }
 
     /// Why a connected source sends little or nothing.

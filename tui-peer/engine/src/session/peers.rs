@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::id::{ContentId, PeerId};
 use common::net::AddrGroup;
+use common::numbers::saturate;
 use common::wire::Code;
 
 use super::Session;
@@ -238,7 +239,7 @@ impl Session {
     /// Payload, whichever TCP connection it came over.
     pub(super) fn on_data(&mut self, conn: ConnId, rid: u32, off: u32, buf: Buf) {
         let Some(entry) = self.conns.get_mut(&conn).filter(|entry| !entry.closing) else { return };
-        let len = u32::try_from(buf.len()).unwrap_or(u32::MAX);
+        let len = saturate::<u32>(buf.len());
         entry.down += u64::from(len);
         entry.bufs.entry(rid).or_default().push(buf);
         self.counters.totals.down += u64::from(len);

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use common::numbers::saturate;
+
 use super::Session;
 use super::measures::{Direction, Meters, Of};
 use crate::api::snapshot::{PeerRow, Take, Upload, Uploads};
@@ -11,7 +13,7 @@ use swarm::event::ConnId;
 impl Session {
     pub(super) fn uploads(&self) -> Uploads {
         let line = self.core.node().upload_line(self.core.now());
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let count = |n: usize| saturate::<u32>(n);
         Uploads {
             slots: count(line.slots),
             used: count(line.used),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::id::ContentId;
+use common::numbers::saturate;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
@@ -227,7 +228,7 @@ impl Session {
                 self.tell(Level::Info, Target::Share, text, What::Verified { id, bad: 0 });
             }
             Ok(bad) => {
-                let count = u32::try_from(bad).unwrap_or(u32::MAX);
+                let count = saturate::<u32>(bad);
                 let what = What::Verified { id, bad: count };
                 self.tell(Level::Debug, Target::Disk, damaged(&shown, bad), what);
             }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use common::content::Kind;
 use common::id::ContentId;
 use common::names::show;
+use common::numbers::saturate;
 
 use super::content::{Content, Role, Share, ShareState, bytes_of};
 use super::download::{Download, Phase};
@@ -185,7 +186,7 @@ impl Session {
         }
         let known = self.net.sources.get(&content.id).map_or(0, HashMap::len);
         let connected = view.as_ref().map_or(0, |view| view.sources.len());
-        row.sources = u32::try_from(known.max(connected)).unwrap_or(u32::MAX);
+        row.sources = saturate::<u32>(known.max(connected));
         match &content.role {
             Role::Share(share) => {
                 share_row(&mut row, content, share);

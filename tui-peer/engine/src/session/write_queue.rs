@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
+use common::numbers::saturate;
 use tokio::sync::oneshot;
 
 use super::commands::Answer;
@@ -324,7 +325,7 @@ impl Session {
     /// What is not on disk, for those who look.
     pub(super) fn unkept(&self) -> Option<Unkept> {
         let trouble = self.write_queue.trouble.as_ref()?;
-        let waiting = u32::try_from(self.write_queue.library.waiting()).unwrap_or(u32::MAX);
+        let waiting = saturate::<u32>(self.write_queue.library.waiting());
         let (why, hint) = (trouble.why.clone(), trouble.hint.to_owned());
         Some(Unkept { why, hint, waiting })
     }

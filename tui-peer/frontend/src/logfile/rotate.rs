@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use common::numbers::saturate;
+
 /// Bytes of one file: some days of an ordinary peer, and still opened by any editor.
 pub const MAX_FILE: u64 = 4 << 20;
 /// Files kept beside the present one: 16 MiB in all.
@@ -35,7 +37,7 @@ impl Rotating {
 
     /// Adds whole lines. A disk that is full loses them: the log must not stop the program.
     pub fn write(&mut self, lines: &[u8]) {
-        let len = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        let len = saturate::<u64>(lines.len());
         if self.file.is_none() {
             // It could not be opened when it was put aside or moved: perhaps now.
             self.reopen();

@@ -1,5 +1,7 @@
 //! What all dialogs are made of.
 
+use common::numbers::saturate;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -83,7 +85,7 @@ pub(crate) fn text_width(frame: &Frame<'_>) -> usize {
 }
 
 pub(crate) fn tall(n: usize) -> u16 {
-    u16::try_from(n).unwrap_or(u16::MAX)
+    saturate::<u16>(n)
 }
 
 pub(crate) fn chosen(model: &Model, frame: &mut Frame<'_>, area: Rect, text: &str, selected: bool) {

@@ -1,5 +1,7 @@
 //! Small brushes. Everything is clipped: no coordinate can panic.
 
+use common::numbers::saturate;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -21,7 +23,7 @@ pub(crate) fn text(buf: &mut Buffer, x: u16, y: u16, width: u16, s: &str, style:
 
 /// Writes right-aligned into `width` columns that begin at `x`.
 pub(crate) fn right(buf: &mut Buffer, x: u16, y: u16, width: u16, s: &str, style: Style) {
-    let wide = u16::try_from(s.width()).unwrap_or(u16::MAX).min(width);
+    let wide = saturate::<u16>(s.width()).min(width);
     text(buf, x + (width - wide), y, wide, s, style);
 }
 

@@ -1,5 +1,7 @@
 //! Text with styles, measured and broken into lines, before anybody draws it.
 
+use common::numbers::saturate;
+
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -10,7 +12,7 @@ pub(crate) type Piece = (String, Style);
 
 /// Columns that pieces take.
 pub(crate) fn width(pieces: &[Piece]) -> u16 {
-    u16::try_from(pieces.iter().map(|(s, _)| s.width()).sum::<usize>()).unwrap_or(u16::MAX)
+    saturate::<u16>(pieces.iter().map(|(s, _)| s.width()).sum::<usize>())
 }
 
 /// Breaks text into lines of at most `width` columns, at spaces where possible.

@@ -1,5 +1,7 @@
 //! Last line: a message, or the keys that make sense now.
 
+use common::numbers::saturate;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -192,7 +194,7 @@ fn filter_keys(model: &Model, buf: &mut Buffer, area: Rect) {
     let mut x = area.x + 1;
     let mut say = |key: &str, word: &str, buf: &mut Buffer| {
         let gap = if word.ends_with(':') { "" } else { " " };
-        let need = u16::try_from(key.width() + word.width() + 3).unwrap_or(u16::MAX);
+        let need = saturate::<u16>(key.width() + word.width() + 3);
         if need > area.right().saturating_sub(x) {
             return;
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use common::id::{ContentId, PeerId};
+use common::numbers::saturate;
 
 use crate::headless::output::Row;
 use engine::api::snapshot::{Snapshot, display_name};
@@ -120,7 +121,7 @@ impl Receivers {
         busy.sort_by_key(|receiver| (std::cmp::Reverse(receiver.have), receiver.peer));
         let row = |receiver: &Receiver| {
             let done = u128::from(self.size) * u128::from(receiver.have) / chunks;
-            let done = u64::try_from(done).unwrap_or(u64::MAX);
+            let done = saturate::<u64>(done);
             let (left, rate) = (self.size.saturating_sub(done) as f64, receiver.rate);
             let eta_s = (rate >= 1.0).then(|| (left / rate).ceil() as u64);
             let label = receiver.display_name();

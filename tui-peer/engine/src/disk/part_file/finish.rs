@@ -11,6 +11,7 @@ use common::layout::Layout;
 use common::lock::Unpoisoned as _;
 use common::manifest::Manifest;
 use common::names::PathList;
+use common::numbers::saturate;
 
 use super::journal::Record;
 use super::names::MAX_NUMBERED;
@@ -145,7 +146,7 @@ impl Partial {
     fn check_complete(&self, plan: &FinishPlan) -> Result<(), DiskError> {
         let state = self.state();
         let missing = plan.wanted.iter().filter(|chunk| !state.written.contains(*chunk)).count();
-        match u32::try_from(missing).unwrap_or(u32::MAX) {
+        match saturate::<u32>(missing) {
             0 => Ok(()),
             missing => Err(DiskError::Incomplete { missing }),
         }

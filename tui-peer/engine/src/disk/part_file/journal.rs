@@ -30,6 +30,7 @@ use common::content::{Descriptor, Kind};
 use common::id::{ContentId, Hash, ID_LEN, PeerId};
 use common::layout::Layout;
 use common::limits::{MAX_HASHES, MAX_NAME_LEN};
+use common::numbers::saturate;
 
 use crate::disk::room::in_blocks;
 use crate::disk::syscalls;
@@ -117,7 +118,7 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// What the journal of a content may name.
     pub(in crate::disk) fn of(layout: &Layout) -> Self {
-        let files = u32::try_from(layout.files()).unwrap_or(u32::MAX);
+        let files = saturate::<u32>(layout.files());
         Self { chunks: layout.chunks(), files }
     }
 }

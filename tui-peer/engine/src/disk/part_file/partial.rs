@@ -15,6 +15,7 @@ use common::layout::Layout;
 use common::limits::MAX_HASHES;
 use common::lock::Unpoisoned as _;
 use common::names::PathList;
+use common::numbers::saturate;
 
 use super::files::remove_part;
 use super::journal::{Bounds, Journal, Record, room_of};
@@ -115,7 +116,7 @@ impl State {
         reserved: ChunkSet,
         journal_has_room: bool,
     ) -> Self {
-        let files = u32::try_from(spec.layout.files()).unwrap_or(u32::MAX);
+        let files = saturate::<u32>(spec.layout.files());
         Self {
             written: durable.clone(),
             pending: Vec::new(),
@@ -399,8 +400,8 @@ impl Partial {
         }
         state.dirty.remove(&file);
         state.pending.retain(|chunk| !chunks.contains(chunk));
-        state.ready.remove(u32::try_from(file).unwrap_or(u32::MAX));
-        state.reserved.remove(u32::try_from(file).unwrap_or(u32::MAX));
+        state.ready.remove(saturate::<u32>(file));
+        state.reserved.remove(saturate::<u32>(file));
     }
 
     /// Deletes what has been fetched, and the journal. A finished download is not touched.
@@ -521,7 +522,7 @@ fn reserved_of(
     unsure: &ChunkSet,
 ) -> ChunkSet {
     let layout = &spec.layout;
-    let mut reserved = ChunkSet::empty(u32::try_from(layout.files()).unwrap_or(u32::MAX));
+    let mut reserved = ChunkSet::empty(saturate::<u32>(layout.files()));
     if spec.rel.is_none() {
         if syscalls::stat(own).is_ok_and(|seen| seen.allocated >= spec.descriptor.size) {
             reserved.insert(0);
@@ -538,14 +539,14 @@ fn reserved_of(
         let size = layout.file_size(file).unwrap_or(u64::MAX);
         let seen = tree.open_uncached(file, Access::Read).and_then(syscalls::stat);
         if seen.is_ok_and(|seen| seen.allocated >= size) {
-            reserved.insert(u32::try_from(file).unwrap_or(u32::MAX));
+            reserved.insert(saturate::<u32>(file));
         }
     }
     reserved
 }
 
 pub(in crate::disk) fn contains(files: &ChunkSet, file: usize) -> bool {
-    files.contains(u32::try_from(file).unwrap_or(u32::MAX))
+    files.contains(saturate::<u32>(file))
 }
 
 impl ChunkSource for Partial {

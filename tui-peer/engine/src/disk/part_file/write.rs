@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use common::layout::Place;
 use common::lock::Unpoisoned as _;
+use common::numbers::saturate;
 
 use super::journal::Record;
 use super::partial::{Partial, contains};
@@ -167,9 +168,9 @@ impl Partial {
         }
         let mut state = self.state();
         if seen.allocated >= size {
-            state.reserved.insert(u32::try_from(file).unwrap_or(u32::MAX));
+            state.reserved.insert(saturate::<u32>(file));
         }
-        state.ready.insert(u32::try_from(file).unwrap_or(u32::MAX));
+        state.ready.insert(saturate::<u32>(file));
         state.created |= is == 0;
         Ok(())
     }

@@ -11,6 +11,7 @@ use common::content::{Descriptor, Kind};
 use common::id::Hash;
 use common::merkle::ChunkHashes;
 use common::names::PathList;
+use common::numbers::saturate;
 
 use self::prepared::Prepared;
 pub use self::work::Progress;
@@ -164,7 +165,7 @@ fn hash_small(
         // As the scan saw it after it was read: then it was so before, too.
         let (open, _) = reader.file(unit.file, path).map_err(|e| gone_or(path(), e))?;
         unchanged(open, &file.stat, path)?;
-        let size = usize::try_from(file.stat.size).unwrap_or(usize::MAX);
+        let size = saturate::<usize>(file.stat.size);
         filled += size;
         sizes.push(size);
     }

@@ -16,6 +16,7 @@ use common::id::Hash;
 use common::layout::Layout;
 use common::limits::BLOCK_LEN;
 use common::merkle::{block_hashes, block_hashes_of, chunk_hash};
+use common::numbers::saturate;
 use rustix::fs::{Advice, OFlags, fadvise};
 
 use crate::library::error::ShareError;
@@ -272,7 +273,7 @@ impl Reader {
         size: u64,
     ) -> Result<bool, ReadError> {
         let Some((_, file)) = &self.open else { return Err(ReadError::Short) };
-        let len = usize::try_from(size).unwrap_or(usize::MAX);
+        let len = saturate::<usize>(size);
         let Some(span) = self.buffer.get_mut(filled..filled.saturating_add(len)) else {
             return Ok(false);
         };

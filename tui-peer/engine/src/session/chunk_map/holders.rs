@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use common::chunk_set::ChunkSet;
 use common::id::PeerId;
+use common::numbers::saturate;
 
 use super::{CLAIM, ChunkMap, Known};
 use crate::api::chunk_states::first_chunk;
@@ -62,7 +63,7 @@ impl ChunkMap {
         let (copies, marks, alone) = self.scan(view, ours, wish.buckets);
         let only = name(&alone, &holders);
         let buckets = usize::from(wish.buckets);
-        let from = usize::try_from(wish.first).unwrap_or(usize::MAX);
+        let from = saturate::<usize>(wish.first);
         let rows = self.shown.iter().skip(from).take(usize::from(wish.rows));
         let rows = rows.filter_map(|peer| {
             let Holder { row, holding, .. } = holders.remove(peer)?;
@@ -70,7 +71,7 @@ impl ChunkMap {
         });
         Some(Holders {
             wish,
-            all: u32::try_from(self.shown.len()).unwrap_or(u32::MAX),
+            all: saturate::<u32>(self.shown.len()),
             rows: rows.collect(),
             copies,
             marks: numbered(&marks, &alone, only.len()),
@@ -160,7 +161,7 @@ impl ChunkMap {
             let here = run.contains(&chunk);
             let total = partial.saturating_add(base).saturating_add(u16::from(here));
             if let Some(fewest) = copies.get_mut(at) {
-                *fewest = (*fewest).min(u8::try_from(total).unwrap_or(u8::MAX));
+                *fewest = (*fewest).min(saturate::<u8>(total));
             }
             if total != 1 {
                 continue;
@@ -225,7 +226,7 @@ fn levels(holding: Holding<'_>, chunks: u32, buckets: usize) -> Vec<u8> {
         Holding::Unknown => return Vec::new(),
         Holding::Some(set) => set,
     };
-    let first = |i| u32::try_from(first_chunk(i, buckets, chunks as usize)).unwrap_or(u32::MAX);
+    let first = |i| saturate::<u32>(first_chunk(i, buckets, chunks as usize));
     let level = |i: usize| {
         let (from, to) = (first(i), first(i + 1));
         let (have, all) = (set.count_in(from..to), to.saturating_sub(from));

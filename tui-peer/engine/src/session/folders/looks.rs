@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::id::ContentId;
+use common::numbers::saturate;
 
 use super::pace::SETTLE;
 use super::states::OLDER_KEPT;
@@ -224,7 +225,7 @@ impl Session {
             let missing = news.gone.iter().chain(&news.changed).copied();
             self.withdraw(path, id, missing.collect());
         }
-        let count = |files: &[usize]| u32::try_from(files.len()).unwrap_or(u32::MAX);
+        let count = |files: &[usize]| saturate::<u32>(files.len());
         let found = FolderNews {
             new: news.new,
             gone: count(&news.gone),

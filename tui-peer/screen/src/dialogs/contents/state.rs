@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use common::id::ContentId;
+use common::numbers::saturate;
 
 use crate::field::Field;
 use crate::filter::fold;
@@ -146,7 +147,7 @@ impl Contents {
             }
             for (depth, name) in parents.iter().enumerate().skip(same) {
                 let dir = self.dirs.len();
-                self.tree.push(Node::Dir(u32::try_from(dir).unwrap_or(u32::MAX)));
+                self.tree.push(Node::Dir(saturate::<u32>(dir)));
                 self.dirs.push(Dir {
                     name: shown.get(depth).copied().unwrap_or(name).to_owned(),
                     depth,
@@ -156,7 +157,7 @@ impl Contents {
                 });
                 above.push(((*name).to_owned(), dir));
             }
-            self.tree.push(Node::File(u32::try_from(at).unwrap_or(u32::MAX)));
+            self.tree.push(Node::File(saturate::<u32>(at)));
         }
         for (_, dir) in above {
             close(&mut self.dirs, dir, self.entries.len(), self.tree.len());
@@ -256,7 +257,7 @@ impl Contents {
         match node {
             Node::Dir(dir) => self.dir(dir).map_or(0..0, |dir| dir.files.clone()),
             Node::File(file) => {
-                let at = usize::try_from(file).unwrap_or(usize::MAX);
+                let at = saturate::<usize>(file);
                 at..at.saturating_add(1)
             }
         }
@@ -295,7 +296,7 @@ impl Contents {
         let Some(node) = self.rows.get(self.cursor).copied() else { return };
         match node {
             Node::Dir(at) if self.dir(at).is_some_and(|dir| dir.open != open) => {
-                let at = usize::try_from(at).unwrap_or(usize::MAX);
+                let at = saturate::<usize>(at);
                 if let Some(dir) = self.dirs.get_mut(at) {
                     dir.open = open;
                 }

@@ -1,5 +1,7 @@
 //! The file picker.
 
+use common::numbers::saturate;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
@@ -32,11 +34,8 @@ pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, picker: &Picker) {
         input::still(frame, (x, area.y), width, picker.query.text());
     }
     paint::right(frame.buffer_mut(), area.x, area.y, area.width, hidden, theme.dim());
-    let body = Rect {
-        y: area.y + 1,
-        height: u16::try_from(Picker::rows_shown(model.size)).unwrap_or(u16::MAX),
-        ..area
-    };
+    let body =
+        Rect { y: area.y + 1, height: saturate::<u16>(Picker::rows_shown(model.size)), ..area };
     match &picker.entries {
         None => lines(model, frame, body, &[(Tone::Dim, "Reading the folder.".to_owned())]),
         Some(Err(why)) => {

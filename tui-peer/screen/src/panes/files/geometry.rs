@@ -1,5 +1,7 @@
 //! What stands where in the files pane.
 
+use common::numbers::saturate;
+
 use ratatui::layout::{Position, Rect};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -132,7 +134,7 @@ pub(crate) fn titles(model: &Model, width: u16) -> Vec<(String, Title)> {
 pub(crate) fn tab_at(model: &Model, area: Rect, x: u16) -> Option<Tab> {
     let mut at = area.x + 3;
     for (text, title) in titles(model, area.width) {
-        let end = at + u16::try_from(text.width()).unwrap_or(u16::MAX);
+        let end = at + saturate::<u16>(text.width());
         if (at..end).contains(&x) {
             return match title {
                 Title::Tab(tab) => Some(tab),

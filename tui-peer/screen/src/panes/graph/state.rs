@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use common::numbers::saturate;
+
 use settings::Units;
 
 use engine::api::snapshot::Totals;
@@ -99,7 +101,7 @@ impl Tier {
             Some((open, ..)) if slot > open => after,
             Some((open, sum, n)) if slot == open => (sum / f64::from(n).max(1.0)) as f32,
             Some((open, ..)) => {
-                let back = usize::try_from(open - slot).unwrap_or(usize::MAX);
+                let back = saturate::<usize>(open - slot);
                 let at = self.values.len().checked_sub(back);
                 at.and_then(|at| self.values.get(at)).copied().unwrap_or(f32::NAN)
             }

@@ -1,5 +1,7 @@
 //! The view of who has what: opened, scrolled, and what is asked of the engine for it.
 
+use common::numbers::saturate;
+
 use crate::model::{Dialog, List, Model, Pane, Tone};
 use crate::panes::holders::geometry::{own_strip, peer_rows};
 use crate::queries::peer;
@@ -44,7 +46,7 @@ pub(crate) fn look(model: &Model) -> Look {
     Look {
         senders,
         holders: Some(StripWish {
-            first: u32::try_from(first).unwrap_or(u32::MAX),
+            first: saturate::<u32>(first),
             rows: u16::try_from(height * 3).unwrap_or(MAX_STRIPS).min(MAX_STRIPS),
             buckets: u16::try_from(buckets).unwrap_or(MAX_BUCKETS).min(MAX_BUCKETS),
         }),

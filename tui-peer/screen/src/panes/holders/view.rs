@@ -1,6 +1,8 @@
 //! Who has what: one row a peer, its chunks as a strip under the scale of the map, ours on top; below
 //! them how many copies there are, and who must not leave.
 
+use common::numbers::saturate;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -21,8 +23,7 @@ fn used(model: &Model, cells: u16) -> u16 {
         Mode::Brick(k) => k.max(1),
         _ => 1,
     };
-    let taken =
-        u16::try_from(buckets(model.chunk_count(), usize::from(cells)) * wide).unwrap_or(u16::MAX);
+    let taken = saturate::<u16>(buckets(model.chunk_count(), usize::from(cells)) * wide);
     // As wide as "chunk 0" and the number of the last one.
     taken.clamp(cells.min(16), cells)
 }
@@ -56,7 +57,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     };
     let room = inner.height - ABOVE - BELOW;
     // What is below the peers stays near them; an empty row between, if there is one.
-    let height = u16::try_from(all).unwrap_or(u16::MAX).max(1).saturating_add(1).min(room);
+    let height = saturate::<u16>(all).max(1).saturating_add(1).min(room);
     let peers = Rect { y: inner.y + ABOVE, height, ..inner };
     if all == 0 {
         let text = "No other peer online has any of it.";

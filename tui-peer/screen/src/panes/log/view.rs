@@ -1,5 +1,7 @@
 //! The log pane.
 
+use common::numbers::saturate;
+
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -182,7 +184,7 @@ fn entry(
     if area.width >= WITH_TARGET {
         x = paint::text(buf, x, area.y, room(x), &format!("{:<5}", line.target), theme.dim()) + 1;
     }
-    let width = u16::try_from(shape.room).unwrap_or(u16::MAX);
+    let width = saturate::<u16>(shape.room);
     let plain = if line.level == Level::Error { style } else { Style::new() };
     let times = match line.times {
         1 => String::new(),

@@ -1,5 +1,7 @@
 //! Sources of the selected file: who sends how fast, and why somebody does not.
 
+use common::numbers::saturate;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -145,7 +147,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let why = rows.iter().map(|source| why(model, source).width()).max().unwrap_or(0);
     let told = Told {
         way: rows.iter().any(|source| source.way != Way::Dialled),
-        why: u16::try_from(why).unwrap_or(u16::MAX),
+        why: saturate::<u16>(why),
     };
     let (columns, name) = fit(inner.width, told);
     heads(model, buf, inner, &columns, name);

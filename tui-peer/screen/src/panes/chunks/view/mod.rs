@@ -3,6 +3,8 @@
 pub(crate) mod cells;
 pub(crate) mod senders;
 
+use common::numbers::saturate;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -211,7 +213,7 @@ fn scale(model: &Model, buf: &mut Buffer, line: Rect) {
     let last = format::count(n.saturating_sub(1));
     paint::text(buf, line.x, line.y, line.width, "chunk 0", theme.dim());
     paint::right(buf, line.x, line.y, line.width, &last, theme.dim());
-    let width = u16::try_from(middle.chars().count()).unwrap_or(u16::MAX);
+    let width = saturate::<u16>(middle.chars().count());
     let ends = 8 + u16::try_from(last.len()).unwrap_or(0) + 1;
     if width + 2 * ends <= line.width {
         let x = line.x + (line.width - width) / 2;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use common::id::PeerId;
+use common::numbers::saturate;
 
 use crate::filter::Filter;
 use crate::model::Sort;
@@ -78,7 +79,7 @@ impl Crowd {
 
     /// People in the list without its filter.
     pub fn total(&self) -> usize {
-        let total = usize::try_from(self.everybody.total).unwrap_or(usize::MAX);
+        let total = saturate::<usize>(self.everybody.total);
         if self.has_members() { self.all.len().max(total) } else { self.all.len() }
     }
 
@@ -242,7 +243,7 @@ impl Crowd {
         unix: u64,
     ) -> Vec<u32> {
         let get = |at: &u32| self.get(*at as usize, connected);
-        let mut out: Vec<u32> = (0..u32::try_from(self.all.len()).unwrap_or(u32::MAX))
+        let mut out: Vec<u32> = (0..saturate::<u32>(self.all.len()))
             .filter(|at| {
                 filter.is_empty() || get(at).is_some_and(|peer| peer.matches(filter, unix))
             })

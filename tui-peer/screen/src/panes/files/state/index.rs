@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use common::id::ContentId;
+use common::numbers::saturate;
 
 use crate::filter::{Filter, Subject, fold};
 use crate::model::Tab;
@@ -190,7 +191,7 @@ pub fn place(catalogue: &Catalogue, rows: &[u32], key: ContentId) -> Option<usiz
 fn order(job: &Job, mine: &HashMap<ContentId, &Transfer>) -> Arc<[u32]> {
     let rows = &job.catalogue.rows;
     // In place, all of it: what a copy of the list took would stay with the program.
-    let mut shared: Arc<[u32]> = (0..u32::try_from(rows.len()).unwrap_or(u32::MAX)).collect();
+    let mut shared: Arc<[u32]> = (0..saturate::<u32>(rows.len())).collect();
     let out = Arc::make_mut(&mut shared);
     let row = |i: &u32| rows.get(*i as usize);
     // Stable sorts on a list that is already in the order of names.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::numbers::saturate;
+
 use frontend::members::Owners;
 
 /// How long an answer counts: what somebody shares changes seldom, and the tracker has others to serve …
@@ -31,7 +33,7 @@ impl Owned {
     /// When it may be asked for `words`; `None` is at once.
     pub fn ask_at(&self, words: &[String]) -> Option<Instant> {
         let pages = self.owners.as_ref().map_or(0, |owners| owners.pages());
-        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+        let pages = saturate::<u32>(pages);
         let again = FRESH + PER_PAGE.saturating_mul(pages);
         let pause = if self.words == words { again } else { GAP };
         self.asked.map(|at| at + pause)

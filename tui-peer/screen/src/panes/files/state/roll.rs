@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use common::numbers::saturate;
+
 use crate::filter::fold;
 use engine::api::snapshot::{MemberRow, Page};
 
@@ -81,7 +83,7 @@ impl Roll {
 
     /// When it is to be read anew.
     pub(crate) fn stale_at(&self) -> Option<Instant> {
-        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let members = saturate::<u32>(self.members.len());
         self.asked.map(|at| at + FRESH + PER_MEMBER.saturating_mul(members))
     }
 

@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use common::content::Kind;
+use common::numbers::saturate;
 
 use crate::action::Action;
 use crate::model::{Model, Pane, Tab};
@@ -181,7 +182,7 @@ fn filter_line(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         let before = list.field.text().get(..range.start).unwrap_or_default().chars().count();
         let long = list.field.text().get(range.clone()).unwrap_or_default().chars().count();
         for i in before..before + long {
-            let x = x + u16::try_from(i).unwrap_or(u16::MAX).min(width);
+            let x = x + saturate::<u16>(i).min(width);
             if x < area.right()
                 && let Some(cell) = buf.cell_mut((x, area.y))
             {
@@ -336,7 +337,7 @@ fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: &Base<'_>)
 /// Byte ranges are columns here: only ASCII names have highlights.
 fn highlight(buf: &mut Buffer, x: u16, y: u16, ranges: &[Range<usize>], style: Style) {
     for column in ranges.iter().flat_map(Clone::clone) {
-        let x = x.saturating_add(u16::try_from(column).unwrap_or(u16::MAX));
+        let x = x.saturating_add(saturate::<u16>(column));
         if let Some(cell) = buf.cell_mut((x, y)) {
             cell.set_style(style);
         }
