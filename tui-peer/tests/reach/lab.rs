@@ -57,7 +57,7 @@ impl Lab {
     /// Gives the machines in public an address of IPv6 too.
     pub(crate) fn add_ipv6(&mut self) {
         for (name, n) in [("trk", 10), ("a", 20), ("b", 30)] {
-            self.ip(name, &format!("addr add 2001:db8:1::{n}/64 dev wan nodad"));
+            self.ip(name, &format!("addr add 2a00:1450:5ca1::{n}/64 dev wan nodad"));
         }
     }
 
@@ -65,11 +65,11 @@ impl Lab {
     pub(crate) fn cut_ipv4(&self) {
         self.nft(
             "a",
-            "table ip cut { chain in_ { type filter hook input priority -5; ip saddr 203.0.113.30 drop; } }",
+            "table ip cut { chain in_ { type filter hook input priority -5; ip saddr 203.0.113.30 drop; }; }",
         );
         self.nft(
             "b",
-            "table ip cut { chain in_ { type filter hook input priority -5; ip saddr 203.0.113.20 drop; } }",
+            "table ip cut { chain in_ { type filter hook input priority -5; ip saddr 203.0.113.20 drop; }; }",
         );
     }
 
@@ -78,7 +78,7 @@ impl Lab {
         self.nft(
             "ra",
             "table ip open { chain pre_ { type nat hook prerouting priority -100;
-               iifname \"wan\" tcp dport 7421 dnat to 10.20.0.2; } }",
+               iifname \"wan\" tcp dport 7421 dnat to 10.20.0.2; }; }",
         );
         self.nft("ra", "insert rule ip t forward_ iifname \"wan\" tcp dport 7421 accept");
     }
