@@ -439,7 +439,10 @@ async fn into_download(of: State, world: &mut World, things: &[Thing], config: &
             for thing in things {
                 world.ok(request(thing.id, None)).await;
             }
-            world.until_all(things, |s| *s == TransferState::Finishing).await;
+            // The library hangs from the first one that is to be remembered on: who was opened later waits for it too.
+            let waits =
+                |s: &TransferState| matches!(s, TransferState::Finishing | TransferState::Checking);
+            world.until_all(things, waits).await;
         }
         State::Finished => {
             for thing in things {
