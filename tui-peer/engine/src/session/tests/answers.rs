@@ -427,22 +427,18 @@ async fn into_download(of: State, world: &mut World, things: &[Thing], config: &
             }
             world.until_all(things, |s| *s == TransferState::Checking).await;
         }
-        State::Getting => {
+        State::Getting | State::Finishing => {
             world.ok(Command::Limits { up: None, down: Some(1000) }).await;
             for thing in things {
                 world.ok(request(thing.id, None)).await;
             }
             world.until_all(things, |s| *s == TransferState::Getting).await;
-        }
-        State::Finishing => {
-            world.faults.hang();
-            for thing in things {
-                world.ok(request(thing.id, None)).await;
+            if of == State::Finishing {
+                // Only now: what is still being opened when the library hangs waits for it as well.
+                world.faults.hang();
+                world.ok(Command::Limits { up: None, down: None }).await;
+                world.until_all(things, |s| *s == TransferState::Finishing).await;
             }
-            // The library hangs from the first one that is to be remembered on: who was opened later waits for it too.
-            let waits =
-                |s: &TransferState| matches!(s, TransferState::Finishing | TransferState::Checking);
-            world.until_all(things, waits).await;
         }
         State::Finished => {
             for thing in things {
