@@ -151,7 +151,7 @@ fn answer(snap: &mut Snapshot, command: Command) -> Result<Reply, CommandError> 
                 if row.sources == 0 {
                     focus.sources.clear();
                 }
-                focus.holders = look.holders.map(|wish| testkit::holders(n, wish, peers()));
+                focus.holders = look.holders.map(|request| testkit::holders(n, request, peers()));
                 focus.sent = look.senders.map(testkit::sent);
                 Arc::new(focus)
             });

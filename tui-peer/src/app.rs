@@ -35,132 +35,140 @@ pub fn run(cli: Cli) -> u8 {
     let _ = common::descriptors::raise_limit();
     let Some(command) = cli.command else { return app(cli.run) };
     match command {
-        Command::Get(wish) => once::get(wish),
-        Command::Send(wish) => once::send(wish),
-        Command::Ls(wish) => ls(wish),
-        Command::Hash(wish) => hash(wish),
-        Command::Verify(wish) => verify(wish),
-        Command::Status(wish) => status(wish),
-        Command::Peers(wish) => peers(wish),
-        Command::Share(wish) => share(wish),
-        Command::Unshare(wish) => unshare(wish),
+        Command::Get(request) => once::get(request),
+        Command::Send(request) => once::send(request),
+        Command::Ls(request) => ls(request),
+        Command::Hash(request) => hash(request),
+        Command::Verify(request) => verify(request),
+        Command::Status(request) => status(request),
+        Command::Peers(request) => peers(request),
+        Command::Share(request) => share(request),
+        Command::Unshare(request) => unshare(request),
         Command::Act(act) => {
             let common = act.reach().common();
             reach(&common, act.verb().name(), None, false, |peer, mut out| async move {
-                headless::act(peer, &act.wish(), &mut out).await
+                headless::act(peer, &act.request(), &mut out).await
             })
         }
-        Command::Stop(wish) => {
-            reach(&wish.common.clone(), "stop", None, false, |peer, mut out| async move {
-                headless::stop(peer, &wish, &mut out).await
+        Command::Stop(request) => {
+            reach(&request.common.clone(), "stop", None, false, |peer, mut out| async move {
+                headless::stop(peer, &request, &mut out).await
             })
         }
         #[cfg(feature = "tui")]
-        Command::Attach(wish) => attach(wish),
-        Command::Demo(wish) => demo(wish),
-        Command::Config(wish) => config(wish),
-        Command::Completions(wish) => {
+        Command::Attach(request) => attach(request),
+        Command::Demo(request) => demo(request),
+        Command::Config(request) => config(request),
+        Command::Completions(request) => {
             let mut command = Cli::command();
-            clap_complete::generate(wish.shell, &mut command, "tui-peer", &mut std::io::stdout());
+            clap_complete::generate(
+                request.shell,
+                &mut command,
+                "tui-peer",
+                &mut std::io::stdout(),
+            );
             exit::OK
         }
     }
 }
 
-fn verify(wish: Verify) -> u8 {
-    let alone = wish.what.clone();
+fn verify(request: Verify) -> u8 {
+    let alone = request.what.clone();
     reach_or(
-        &wish.common.clone(),
+        &request.common.clone(),
         "verify",
         async |state: &Path, out: &mut Output| headless::verify(state, &alone, out).await,
-        |peer, mut out| async move { headless::verify_there(peer, &wish, &mut out).await },
+        |peer, mut out| async move { headless::verify_there(peer, &request, &mut out).await },
     )
 }
 
-fn status(wish: Status) -> u8 {
-    let patience = wish.wait.then_some(wish.timeout);
-    reach(&wish.common.clone(), "status", patience, true, |peer, mut out| async move {
-        headless::status(peer, &wish, &mut out).await
+fn status(request: Status) -> u8 {
+    let patience = request.wait.then_some(request.timeout);
+    reach(&request.common.clone(), "status", patience, true, |peer, mut out| async move {
+        headless::status(peer, &request, &mut out).await
     })
 }
 
 /// All of the network, which the tracker knows; or those that the running peer is connected to.
-fn peers(wish: Peers) -> u8 {
-    let common = wish.common.clone();
-    if wish.all {
+fn peers(request: Peers) -> u8 {
+    let common = request.common.clone();
+    if request.all {
         return beside(&common, "peers", |engine, mut out| async move {
-            headless::members(engine, &wish, &mut out).await
+            headless::members(engine, &request, &mut out).await
         });
     }
-    let patience = wish.wait.then_some(wish.timeout);
+    let patience = request.wait.then_some(request.timeout);
     reach(&common, "peers", patience, false, |peer, mut out| async move {
-        headless::peers(peer, &wish, &mut out).await
+        headless::peers(peer, &request, &mut out).await
     })
 }
 
-fn share(wish: Share) -> u8 {
-    if wish.name.is_some() && wish.paths.len() > 1 {
-        let mut out = Output::new(wish.common.json, 0);
+fn share(request: Share) -> u8 {
+    if request.name.is_some() && request.paths.len() > 1 {
+        let mut out = Output::new(request.common.json, 0);
         out.error("usage", "--name is for one path", "share them one by one");
         return exit::USAGE;
     }
-    let later = wish.clone();
+    let later = request.clone();
     reach_or(
-        &wish.common.clone(),
+        &request.common.clone(),
         "share",
         async |state: &Path, out: &mut Output| headless::share_later(state, &later, out).await,
-        |peer, mut out| async move { headless::share(peer, &wish, &mut out).await },
+        |peer, mut out| async move { headless::share(peer, &request, &mut out).await },
     )
 }
 
-fn unshare(wish: Unshare) -> u8 {
-    let later = wish.clone();
+fn unshare(request: Unshare) -> u8 {
+    let later = request.clone();
     reach_or(
-        &wish.common.clone(),
+        &request.common.clone(),
         "unshare",
         async |state: &Path, out: &mut Output| headless::unshare_later(state, &later, out),
-        |peer, mut out| async move { headless::unshare(peer, &wish, &mut out).await },
+        |peer, mut out| async move { headless::unshare(peer, &request, &mut out).await },
     )
 }
 
 /// The screen of a peer that runs elsewhere.
 #[cfg(feature = "tui")]
-fn attach(wish: Attach) -> u8 {
-    let common = Common { look: wish.look, ..wish.common };
+fn attach(request: Attach) -> u8 {
+    let common = Common { look: request.look, ..request.common };
     let wanted = common.clone();
     reach(&common, "attach", None, true, |peer, mut out| async move {
         // As the user has it; what is wrong in the file was told already.
         let table = settings_as_far(&wanted, KEYS).map(|(own, _)| own.table);
-        crate::screen::attach(peer, wish.plain, table.unwrap_or_default(), &mut out).await
+        crate::screen::attach(peer, request.plain, table.unwrap_or_default(), &mut out).await
     })
 }
 
 /// Needs no settings; only how it looks is taken from them, as far as they can be read.
-fn hash(wish: Hash) -> u8 {
-    let common = Common { colours: wish.colours, ..Common::default() };
+fn hash(request: Hash) -> u8 {
+    let common = Common { colours: request.colours, ..Common::default() };
     let look = settings_as_far(&common, KEYS).map(|(settings, _)| look(&settings.table));
-    let mut out = Output::new(wish.json, 0).looking(look.unwrap_or_default());
-    block_on(async move { headless::hash(&wish.paths, &mut out).await })
+    let mut out = Output::new(request.json, 0).looking(look.unwrap_or_default());
+    block_on(async move { headless::hash(&request.paths, &mut out).await })
 }
 
 /// Nothing is saved; as the user has it, and what is wrong in the file is told when it matters.
-fn demo(wish: Demo) -> u8 {
-    let common =
-        Common { look: wish.look.clone(), colours: wish.colours.clone(), ..Common::default() };
+fn demo(request: Demo) -> u8 {
+    let common = Common {
+        look: request.look.clone(),
+        colours: request.colours.clone(),
+        ..Common::default()
+    };
     let table = settings::load::table(common.flags(), KEYS).unwrap_or_default();
-    block_on(demo::run(wish, table))
+    block_on(demo::run(request, table))
 }
 
-fn ls(wish: Ls) -> u8 {
-    let common = wish.common.clone();
-    if wish.near {
+fn ls(request: Ls) -> u8 {
+    let common = request.common.clone();
+    if request.near {
         return with_settings(&common, |_, mut out| {
-            block_on(async move { headless::near(&wish, &mut out).await })
+            block_on(async move { headless::near(&request, &mut out).await })
         });
     }
-    match headless::search(&wish) {
+    match headless::search(&request) {
         Ok(filter) => beside(&common, "ls", |engine, mut out| async move {
-            headless::ls(engine, &wish, &filter, &mut out).await
+            headless::ls(engine, &request, &filter, &mut out).await
         }),
         Err(misread) => {
             let hint = "quote what is to be found as it stands; / in the app takes the same words";
@@ -170,12 +178,12 @@ fn ls(wish: Ls) -> u8 {
     }
 }
 
-fn config(wish: Config) -> u8 {
-    if let Some(ConfigCommand::Check { file, json }) = wish.what {
+fn config(request: Config) -> u8 {
+    if let Some(ConfigCommand::Check { file, json }) = request.what {
         return headless::config_check(file, KEYS, &mut Output::new(json, 0));
     }
-    let mut common = wish.common;
-    common.look = wish.look;
+    let mut common = request.common;
+    common.look = request.look;
     with_settings(&common, |settings, mut out| headless::config(&settings.table, &mut out))
 }
 
@@ -248,9 +256,9 @@ fn screen(run: Run, common: &Common) -> u8 {
         },
     };
     start::run(common, &plan, |engine, out, settings| async move {
-        let wish = (settings.engine.listen.port(), run.plain);
+        let request = (settings.engine.listen.port(), run.plain);
         let table = settings.table.clone();
-        match crate::screen::show(engine, run.paths, run.host, wish, table, &out).await {
+        match crate::screen::show(engine, run.paths, run.host, request, table, &out).await {
             After::End(code) => (code, None),
             After::ServeOn(code, goes_on) => (code, Some(goes_on)),
             // As the screen looked.

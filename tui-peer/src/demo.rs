@@ -55,8 +55,8 @@ const LEAVES_AFTER: Duration = Duration::from_secs(25);
 const RETURNS_AFTER: Duration = Duration::from_secs(15);
 
 /// Runs until the user quits, with these settings, none of which is saved; returns the exit code.
-pub async fn run(wish: Demo, table: Table) -> u8 {
-    let mut out = Output::new(wish.json, 0);
+pub async fn run(request: Demo, table: Table) -> u8 {
+    let mut out = Output::new(request.json, 0);
     // Before there is anything to clean up.
     let stopped = stop_signal();
     let root = match Root::new() {
@@ -80,7 +80,7 @@ pub async fn run(wish: Demo, table: Table) -> u8 {
     };
     match built {
         Ok(network) => {
-            let code = network.show(&wish, table, &mut out).await;
+            let code = network.show(&request, table, &mut out).await;
             drop(root);
             code
         }
@@ -208,14 +208,14 @@ fn find(snapshot: &engine::api::snapshot::Snapshot, name: &str) -> Option<Conten
 }
 
 impl Network {
-    async fn show(self, wish: &Demo, table: Table, out: &mut Output) -> u8 {
+    async fn show(self, request: &Demo, table: Table, out: &mut Output) -> u8 {
         let Self { root, join, own, peers, tracker } = self;
         fetch(&own, FILES[0].0);
         let drama = tokio::spawn(come_and_go(root.clone(), join, peers.last().cloned()));
         // Its own folders, which are gone at the end, and no configuration file.
         let (state, downloads) = folders(&root, OWN);
         let table = table.for_now(state, downloads, OWN);
-        let code = front_end(wish, own.clone(), table, out).await;
+        let code = front_end(request, own.clone(), table, out).await;
         drama.abort();
         own.stop(Stop::Now);
         for peer in &peers {
@@ -231,13 +231,13 @@ impl Network {
 }
 
 #[cfg(feature = "tui")]
-async fn front_end(wish: &Demo, own: EngineHandle, table: Table, out: &mut Output) -> u8 {
+async fn front_end(request: &Demo, own: EngineHandle, table: Table, out: &mut Output) -> u8 {
     use crate::screen::{After, show};
 
-    if wish.headless || wish.json {
+    if request.headless || request.json {
         return headless::serve(own, Service::default(), out).await;
     }
-    match show(own, Vec::new(), false, (0, wish.plain), table, out).await {
+    match show(own, Vec::new(), false, (0, request.plain), table, out).await {
         // Nothing of a demo is left to go on in the background.
         After::End(code) | After::ServeOn(code, _) => code,
         // Its peer is in a network from the first moment: nothing offers a demo in it.

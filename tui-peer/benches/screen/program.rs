@@ -100,8 +100,8 @@ impl Toy {
 
     /// Whether this process was started to play it.
     pub(crate) fn wanted() -> Option<Self> {
-        let wish = std::env::var(TOY).ok()?;
-        let (files, live) = wish.split_once(' ')?;
+        let request = std::env::var(TOY).ok()?;
+        let (files, live) = request.split_once(' ')?;
         Some(Self { files: files.parse().ok()?, live: live.parse().ok()? })
     }
 

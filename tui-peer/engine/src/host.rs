@@ -32,7 +32,7 @@ impl HostedTracker {
 
 /// How a tracker in this process is to be.
 #[derive(Debug, Clone)]
-pub(crate) struct HostWish {
+pub(crate) struct HostRequest {
     /// Where it keeps its state.
     pub(crate) state_dir: PathBuf,
     /// Where the peer listens: so does the tracker, on the usual port or, if that is taken, on any free one.
@@ -45,8 +45,8 @@ pub(crate) struct HostWish {
 }
 
 /// Starts it.
-pub(crate) async fn start(wish: HostWish) -> Result<(HostedTracker, JoinString), String> {
-    let HostWish { state_dir, peer_listen, secret, discoverable, name } = wish;
+pub(crate) async fn start(request: HostRequest) -> Result<(HostedTracker, JoinString), String> {
+    let HostRequest { state_dir, peer_listen, secret, discoverable, name } = request;
     let usual = SocketAddr::new(peer_listen.ip(), DEFAULT_TRACKER_PORT);
     let any = SocketAddr::new(peer_listen.ip(), 0);
     let listener = match common::net::listen(usual) {
@@ -144,14 +144,14 @@ mod tests {
     #[tokio::test]
     async fn s3_a_hosted_tracker_keeps_the_whole_join_string_for_its_commands() {
         let dir = tempfile::tempdir().unwrap();
-        let wish = HostWish {
+        let request = HostRequest {
             state_dir: dir.path().to_owned(),
             peer_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             secret: None,
             discoverable: Discoverable::Off,
             name: String::new(),
         };
-        let (hosted, join) = start(wish).await.unwrap();
+        let (hosted, join) = start(request).await.unwrap();
         assert_eq!(tracker::read_join(dir.path()).unwrap(), join);
         hosted.stop().await;
     }

@@ -15,7 +15,7 @@ use common::join::JoinString;
 use engine::api::command::{Command, Download, Selection};
 use engine::api::config::EngineConfig;
 use engine::api::handle::{EngineHandle, Stop};
-use engine::api::snapshot::{Look, NetState, Snapshot, StripWish, TransferState};
+use engine::api::snapshot::{Look, NetState, Snapshot, StripRequest, TransferState};
 use engine::api::start;
 use tokio::net::TcpListener;
 
@@ -181,7 +181,7 @@ async fn who_has_what_and_who_sent_it_is_said_to_who_asks() {
     let plain =
         |s: &Snapshot| s.focus.as_ref().is_some_and(|f| f.holders.is_none() && f.sent.is_none());
     until(&fetcher, "details without more", plain).await;
-    let request = StripWish { first: 0, rows: 5, buckets: 4 };
+    let request = StripRequest { first: 0, rows: 5, buckets: 4 };
     let look = Look { holders: Some(request), senders: Some(6) };
     fetcher.call(Command::Focus { id, look }).await.unwrap();
     let all = |s: &Snapshot| {

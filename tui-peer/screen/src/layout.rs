@@ -58,7 +58,7 @@ pub struct Areas {
 
 /// What decides besides the size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct Inputs {
     /// Focused pane.
     pub focus: Pane,
     /// Whether it takes all the room.
@@ -112,7 +112,7 @@ pub fn class(width: u16, height: u16) -> Class {
 
 impl Areas {
     /// Divides the screen.
-    pub fn new(width: u16, height: u16, wish: Wish) -> Self {
+    pub fn new(width: u16, height: u16, request: Inputs) -> Self {
         let whole = Rect::new(0, 0, width, height);
         let none = Rect::ZERO;
         let class = class(width, height);
@@ -139,7 +139,7 @@ impl Areas {
             whole,
             [
                 Constraint::Length(1),
-                Constraint::Length(u16::from(wish.banner)),
+                Constraint::Length(u16::from(request.banner)),
                 Constraint::Fill(1),
                 Constraint::Length(1),
             ],
@@ -147,16 +147,16 @@ impl Areas {
         areas.header = header;
         areas.banner = banner;
         areas.footer = footer;
-        if wish.details {
-            areas.detailed(body, wish.swarm);
+        if request.details {
+            areas.detailed(body, request.swarm);
         } else if class == Class::Small {
-            areas.small(body, wish);
-        } else if wish.zoom {
-            areas.put(wish.focus, body);
+            areas.small(body, request);
+        } else if request.zoom {
+            areas.put(request.focus, body);
         } else {
-            areas.panes(body, wish);
+            areas.panes(body, request);
         }
-        if !wish.swarm {
+        if !request.swarm {
             areas.split_graph();
         }
         areas
@@ -191,17 +191,17 @@ impl Areas {
         (self.info, self.chunks, self.sources) = (info, chunks, sources);
     }
 
-    fn small(&mut self, body: Rect, wish: Wish) {
-        let summary = if self.whole.height >= 16 && !wish.zoom { SUMMARY } else { 0 };
+    fn small(&mut self, body: Rect, request: Inputs) {
+        let summary = if self.whole.height >= 16 && !request.zoom { SUMMARY } else { 0 };
         let [strip, pane, summary] =
             rows(body, [Constraint::Length(1), Constraint::Fill(1), Constraint::Length(summary)]);
         self.strip = strip;
         self.summary = summary;
-        self.put(wish.focus, pane);
+        self.put(request.focus, pane);
     }
 
-    fn panes(&mut self, body: Rect, wish: Wish) {
-        let percent = |base: i16| u16::try_from((base + wish.split).clamp(20, 80)).unwrap_or(50);
+    fn panes(&mut self, body: Rect, request: Inputs) {
+        let percent = |base: i16| u16::try_from((base + request.split).clamp(20, 80)).unwrap_or(50);
         match self.class {
             Class::Medium => {
                 let files = body.height * percent(46) / 100;
@@ -332,8 +332,9 @@ mod tests {
                         (false, 40, true),
                         (true, 0, true),
                     ] {
-                        let wish = Wish { focus, zoom, split, details, swarm: zoom, banner: zoom };
-                        let areas = Areas::new(width, height, wish);
+                        let request =
+                            Inputs { focus, zoom, split, details, swarm: zoom, banner: zoom };
+                        let areas = Areas::new(width, height, request);
                         let all = [
                             areas.header,
                             areas.banner,

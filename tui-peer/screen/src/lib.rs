@@ -8,33 +8,34 @@
 //! In reading order: [`msg`], [`model`], [`update`], [`view`]; [`action`] and [`keymap`] (what can be done, and by
 //! which keys); [`shell`] (the same without a screen); [`panes`], `dialogs` and `screens` (a folder for each, with
 //! its state, geometry, update and view); `queries` (what update and view both ask a model); [`heatmap`],
-//! [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`], `ui` (pure helpers); [`app`], [`front`], [`term`],
-//! [`output`], [`pace`], [`signs`], [`probe`] (the shell around it).
+//! [`verdict`], [`filter`], [`mod@format`], [`layout`], [`theme`], `ui` (pure helpers); [`app`], [`terminal`], [`term`],
+//! [`output`], [`pace`], [`notifications`], [`terminal_query`] (the shell around it).
 
 pub mod action;
 pub mod app;
 mod clipboard;
 pub(crate) mod dialogs;
 pub mod field;
-pub mod front;
 pub mod heatmap;
 pub mod keymap;
+pub mod labels;
 pub mod layout;
 pub mod model;
 pub mod msg;
 pub mod names;
+pub mod notifications;
 pub mod output;
-pub mod outside;
 pub mod pace;
 pub mod panes;
 mod panics;
 pub(crate) mod paths;
-pub mod probe;
+pub mod probes;
 pub(crate) mod queries;
 pub(crate) mod screens;
 pub mod shell;
-pub mod signs;
 pub mod term;
+pub mod terminal;
+pub mod terminal_query;
 pub mod theme;
 pub(crate) mod tone;
 pub(crate) mod ui;
@@ -42,7 +43,6 @@ pub mod update;
 pub mod verdict;
 pub mod view;
 mod woken;
-pub mod words;
 
 pub use frontend::{filter, format};
 
@@ -53,10 +53,10 @@ use std::pin::pin;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use front::{Front as _, Tty};
 use keymap::Keymap;
 use model::{Model, Now, Prefs, Setting};
 use settings::{Item, Table};
+use terminal::{Front as _, Tty};
 use theme::Detected;
 
 use engine::api::handle::EngineHandle;
@@ -95,8 +95,8 @@ pub async fn run(
     let logs = Logs::shared();
     panics::install(logs.dir().unwrap_or_else(std::env::temp_dir));
     let mut prefs = Prefs::new(options.table, Detected::from(&env));
-    let wish = prefs.table.text(Item::Theme).into_owned();
-    let ask = probe::may_ask(&env, wish == "auto-ssh");
+    let request = prefs.table.text(Item::Theme).into_owned();
+    let ask = terminal_query::may_ask(&env, request == "auto-ssh");
     let mut tty =
         Tty::open(prefs.table.is_on(Item::Mouse), ask).context("cannot use the terminal")?;
     if let Some(ground) = tty.background() {
@@ -106,9 +106,9 @@ pub async fn run(
         near: Some(common::near::Place::of_environment()),
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-        zone: outside::zone(&env),
-        job_control: front::job_control(),
-        desktop: outside::has_desktop(&env),
+        zone: probes::zone(&env),
+        job_control: terminal::job_control(),
+        desktop: probes::has_desktop(&env),
         demo: options.demo,
         wanted_port: options.wanted_port,
         attached: options.attached,
@@ -124,7 +124,7 @@ pub async fn run(
     );
     model.set_prefs(prefs);
     if let Some(state) = model.prefs.table.path_of(settings::Item::State) {
-        model.recall = model::Recall::parse(&outside::read_filters(&state));
+        model.recall = model::Recall::parse(&probes::read_filters(&state));
     }
     logs.watch(true);
     let known = tty.known();

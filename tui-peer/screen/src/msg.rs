@@ -12,7 +12,7 @@ use settings::{Change, Item};
 
 use super::heatmap::Map;
 use super::model::{Built, Job, MapJob, PathEntry};
-use super::outside::{Found, Probe};
+use super::probes::{Found, Probe};
 use crate::filter::Filter;
 use engine::api::command::{Command, CommandError, Reply};
 use engine::api::event::Event;

@@ -28,14 +28,14 @@ const OWNER: PeerId = PeerId::from_bytes(*b"shoal: a peer of one run, no key");
 const DASH: &str = "-";
 
 /// `get`: as ever where the network is known; else by a peer of this run.
-pub(super) fn get(mut wish: Get) -> u8 {
-    let streams = wish.output.as_deref() == Some(Path::new(DASH));
-    let mut out = Output::new(wish.common.json && !streams, 0);
-    if let Err(why) = read_links(&mut wish.what) {
+pub(super) fn get(mut request: Get) -> u8 {
+    let streams = request.output.as_deref() == Some(Path::new(DASH));
+    let mut out = Output::new(request.common.json && !streams, 0);
+    if let Err(why) = read_links(&mut request.what) {
         out.error("usage", &why, "tui-peer get --help");
         return exit::USAGE;
     }
-    let link = match links(&wish.what) {
+    let link = match links(&request.what) {
         Ok(link) => link,
         Err(why) => {
             out.error("usage", &why, "tui-peer get --help");
@@ -43,22 +43,20 @@ pub(super) fn get(mut wish: Get) -> u8 {
         }
     };
     if streams {
-        return stream(wish, link, &mut out);
+        return stream(request, link, &mut out);
     }
     // The running peer's folder is another.
-    wish.output = wish.output.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
+    request.output = request.output.map(|dir| std::path::absolute(&dir).unwrap_or(dir));
     if let Some(link) = link {
-        wish.what = link.each;
-        if is_strange(&wish.common, &link.join) {
-            return get_once(wish, link.join);
+        request.what = link.each;
+        if is_strange(&request.common, &link.join) {
+            return get_once(request, link.join);
         }
     }
-    let common = wish.common.clone();
-    beside(
-        &common,
-        "get",
-        |engine, mut out| async move { headless::get(engine, wish, &mut out).await },
-    )
+    let common = request.common.clone();
+    beside(&common, "get", |engine, mut out| async move {
+        headless::get(engine, request, &mut out).await
+    })
 }
 
 /// Whether a link leads to where this user is not: then nothing of it is to stay, and the network of a running
@@ -77,9 +75,9 @@ fn is_strange(common: &Common, join: &JoinString) -> bool {
     }
 }
 
-fn get_once(mut wish: Get, join: JoinString) -> u8 {
-    wish.once = true;
-    let common = wish.common.clone();
+fn get_once(mut request: Get, join: JoinString) -> u8 {
+    request.once = true;
+    let common = request.common.clone();
     in_runtime(&common.clone(), false, |settings, mut out| async move {
         // The folder of this run is removed whatever comes.
         let _stopped = headless::stop_signal();
@@ -91,38 +89,38 @@ fn get_once(mut wish: Get, join: JoinString) -> u8 {
             Ok(config) => config,
             Err(error) => return no_folder(&error, &mut out),
         };
-        if let Some(dir) = &wish.output {
+        if let Some(dir) = &request.output {
             config.downloads.clone_from(dir);
         }
         config.join = Some(join);
         start::private(&common, config, Some(&settings.table), out, |engine, mut out| async move {
-            headless::get(engine, wish, &mut out).await
+            headless::get(engine, request, &mut out).await
         })
         .await
     })
 }
 
 /// `get -o -`.
-fn stream(wish: Get, link: Option<Links>, out: &mut Output) -> u8 {
+fn stream(request: Get, link: Option<Links>, out: &mut Output) -> u8 {
     let mut refuse = |why: &str, hint: &str| {
         out.error("usage", why, hint);
         exit::USAGE
     };
-    if wish.common.json {
+    if request.common.json {
         return refuse("--json and -o - both want standard output", "leave one of them away");
     }
-    if wish.seed {
+    if request.seed {
         return refuse("--seed needs a file, and -o - keeps none", "-o DIR keeps it");
     }
     let (each, join) = match link {
         Some(link) => (link.each, Some(link.join)),
-        None => (wish.what.clone(), None),
+        None => (request.what.clone(), None),
     };
     let [what] = each.as_slice() else {
         return refuse("standard output takes one file", "get them one by one");
     };
     let what = what.clone();
-    let common = wish.common.clone();
+    let common = request.common.clone();
     in_runtime(&common.clone(), false, |settings, mut out| async move {
         let _stopped = headless::stop_signal();
         let scratch = match Scratch::large() {
@@ -140,7 +138,7 @@ fn stream(wish: Get, link: Option<Links>, out: &mut Output) -> u8 {
             (Some(known), Some(join)) if known.tracker() == join.tracker() => Some(known),
             (known, join) => join.or(known),
         };
-        let Get { files, wait, timeout, .. } = wish;
+        let Get { files, wait, timeout, .. } = request;
         let streaming = Streaming { what, files, wait, timeout, dir };
         // What is downloaded is gone with the run, and whoever reads the pipe sees how it ended: there is nothing that a
         // hook could be told of.
@@ -152,24 +150,24 @@ fn stream(wish: Get, link: Option<Links>, out: &mut Output) -> u8 {
 }
 
 /// `send`.
-pub(super) fn send(wish: Send) -> u8 {
-    let dashes = wish.paths.iter().filter(|path| *path == Path::new(DASH)).count();
-    let wrong = if wish.name.is_some() && wish.paths.len() > 1 {
+pub(super) fn send(request: Send) -> u8 {
+    let dashes = request.paths.iter().filter(|path| *path == Path::new(DASH)).count();
+    let wrong = if request.name.is_some() && request.paths.len() > 1 {
         Some(("--name is for one path", "send them one by one"))
     } else if dashes > 1 {
         Some(("standard input can be sent once", "tui-peer send --help"))
-    } else if wish.paths.len() > MAX_IDS {
+    } else if request.paths.len() > MAX_IDS {
         Some(("one link takes at most 16 paths", "put them into a folder, and send that"))
     } else {
         None
     };
     if let Some((why, hint)) = wrong {
-        Output::new(wish.common.json, 0).error("usage", &format!("{why}: {hint}"), hint);
+        Output::new(request.common.json, 0).error("usage", &format!("{why}: {hint}"), hint);
         return exit::USAGE;
     }
-    let common = wish.common.clone();
+    let common = request.common.clone();
     in_runtime(&common.clone(), false, |settings, mut out| async move {
-        if known(&wish, &settings).is_none() && out.is_journaled() {
+        if known(&request, &settings).is_none() && out.is_journaled() {
             let why = "standard output is the journal, where the link's secret would stay";
             out.error("journal", &format!("{why}: send it to a file"), "send it to a file");
             return exit::USAGE;
@@ -178,7 +176,7 @@ pub(super) fn send(wish: Send) -> u8 {
         let stopped = headless::stop_signal();
         let made = if dashes > 0 { Scratch::large() } else { Scratch::small() };
         let made = made.and_then(|scratch| {
-            let config = sender(&wish, &settings, &scratch)?;
+            let config = sender(&request, &settings, &scratch)?;
             Ok((config, scratch.folder("input")?, scratch))
         });
         let (config, input, _scratch) = match made {
@@ -186,7 +184,7 @@ pub(super) fn send(wish: Send) -> u8 {
             Err(error) => return no_folder(&error, &mut out),
         };
         let paths = tokio::select! {
-            paths = paths(&wish, input, &out) => paths,
+            paths = paths(&request, input, &out) => paths,
             code = stopped => return code,
         };
         let paths = match paths {
@@ -204,9 +202,9 @@ pub(super) fn send(wish: Send) -> u8 {
         let sending = Sending {
             paths,
             host: config.will_host,
-            to: saturate::<usize>(wish.to),
-            timeout: wish.timeout,
-            qr: !wish.no_qr,
+            to: saturate::<usize>(request.to),
+            timeout: request.timeout,
+            qr: !request.no_qr,
         };
         start::private(&common, config, Some(&settings.table), out, |engine, mut out| async move {
             headless::send(engine, sending, &mut out).await
@@ -216,18 +214,18 @@ pub(super) fn send(wish: Send) -> u8 {
 }
 
 /// The network that a sender joins; without one it makes its own.
-fn known(wish: &Send, settings: &Settings) -> Option<JoinString> {
+fn known(request: &Send, settings: &Settings) -> Option<JoinString> {
     let known = || known_network(&settings.engine.state_dir);
-    settings.engine.join.clone().or_else(known).filter(|_| !wish.host)
+    settings.engine.join.clone().or_else(known).filter(|_| !request.host)
 }
 
 /// A sender joins the network that is known, or makes one for its link.
-fn sender(wish: &Send, settings: &Settings, scratch: &Scratch) -> io::Result<EngineConfig> {
+fn sender(request: &Send, settings: &Settings, scratch: &Scratch) -> io::Result<EngineConfig> {
     let mut config = config(settings, scratch)?;
     config.listen = settings.engine.listen;
     config.port_fallback = Some(settings.engine.port_fallback.unwrap_or(true));
     config.downloads = scratch.folder("downloads")?;
-    config.join = known(wish, settings);
+    config.join = known(request, settings);
     if config.join.is_none() {
         config.will_host = true;
         config.host_secret = Some(Secret::generate().map_err(io::Error::other)?);
@@ -237,20 +235,20 @@ fn sender(wish: &Send, settings: &Settings, scratch: &Scratch) -> io::Result<Eng
 
 /// The paths to send, standard input kept in `input` among them.
 async fn paths(
-    wish: &Send,
+    request: &Send,
     input: PathBuf,
     out: &Output,
 ) -> Result<Vec<(PathBuf, Option<String>)>, SpoolError> {
     let mut paths = Vec::new();
-    for path in &wish.paths {
+    for path in &request.paths {
         if path != Path::new(DASH) {
-            paths.push((path.clone(), wish.name.clone()));
+            paths.push((path.clone(), request.name.clone()));
             continue;
         }
         if io::stdin().is_terminal() {
             out.always("reading standard input; ^D ends it");
         }
-        let (dir, name) = (input.clone(), wish.name.clone());
+        let (dir, name) = (input.clone(), request.name.clone());
         let spooled = tokio::task::spawn_blocking(move || {
             headless::spool(io::stdin().lock(), &dir, name.as_deref())
         });

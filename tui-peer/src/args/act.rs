@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{Common, LogFormat};
 use engine::api::command::{Priority, Reorder};
-use frontend::act::{Deed, Rates, Verb, Wish};
+use frontend::act::{Deed, Rates, Request, Verb};
 use settings::parse_rate;
 
 /// Which peer is meant and how it answers; what every such command takes in the shell.
@@ -239,37 +239,41 @@ impl<R: Args> Act<R> {
     }
 
     /// What is wished for.
-    pub fn wish(&self) -> Wish {
+    pub fn request(&self) -> Request {
         match self {
-            Self::Pause(targets) => Wish::On(Deed::Pause, targets.what.clone()),
-            Self::Resume(targets) => Wish::On(Deed::Resume, targets.what.clone()),
-            Self::Rescan(targets) => Wish::On(Deed::Rescan, targets.what.clone()),
-            Self::Priority(wish) => {
-                Wish::On(Deed::Prioritize(wish.level), wish.targets.what.clone())
+            Self::Pause(targets) => Request::On(Deed::Pause, targets.what.clone()),
+            Self::Resume(targets) => Request::On(Deed::Resume, targets.what.clone()),
+            Self::Rescan(targets) => Request::On(Deed::Rescan, targets.what.clone()),
+            Self::Priority(request) => {
+                Request::On(Deed::Prioritize(request.level), request.targets.what.clone())
             }
-            Self::Move(wish) => Wish::On(Deed::Move(wish.to), wish.targets.what.clone()),
-            Self::Order(wish) => Wish::On(Deed::InOrder(wish.order), wish.targets.what.clone()),
-            Self::Limit(wish) => {
+            Self::Move(request) => {
+                Request::On(Deed::Move(request.to), request.targets.what.clone())
+            }
+            Self::Order(request) => {
+                Request::On(Deed::InOrder(request.order), request.targets.what.clone())
+            }
+            Self::Limit(request) => {
                 let rate = |rate: Option<RateArg>| rate.map(|RateArg(rate)| rate);
-                let rates = Rates { up: rate(wish.up), down: rate(wish.down) };
-                match wish.what.as_slice() {
-                    [] => Wish::Limits(rates),
-                    what => Wish::On(Deed::Limit(rates), what.to_vec()),
+                let rates = Rates { up: rate(request.up), down: rate(request.down) };
+                match request.what.as_slice() {
+                    [] => Request::Limits(rates),
+                    what => Request::On(Deed::Limit(rates), what.to_vec()),
                 }
             }
-            Self::Remove(wish) => {
-                let deed = Deed::Remove { data: wish.data, yes: wish.yes };
-                Wish::On(deed, wish.targets.what.clone())
+            Self::Remove(request) => {
+                let deed = Deed::Remove { data: request.data, yes: request.yes };
+                Request::On(deed, request.targets.what.clone())
             }
-            Self::Ban(wish) => {
-                let time = wish.minutes.map(|n| Duration::from_secs(u64::from(n) * 60));
-                Wish::Ban(wish.peers.clone(), time)
+            Self::Ban(request) => {
+                let time = request.minutes.map(|n| Duration::from_secs(u64::from(n) * 60));
+                Request::Ban(request.peers.clone(), time)
             }
-            Self::Unban(wish) => Wish::Unban(wish.peers.clone()),
-            Self::Leave(_) => Wish::Leave,
-            Self::Rejoin(_) => Wish::Rejoin,
-            Self::Serve(wish) => Wish::Serve(wish.on),
-            Self::Announce(_) => Wish::Announce,
+            Self::Unban(request) => Request::Unban(request.peers.clone()),
+            Self::Leave(_) => Request::Leave,
+            Self::Rejoin(_) => Request::Rejoin,
+            Self::Serve(request) => Request::Serve(request.on),
+            Self::Announce(_) => Request::Announce,
         }
     }
 }
@@ -340,9 +344,9 @@ fn rate(text: &str) -> Result<RateArg, String> {
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> Result<Wish, String> {
+    fn line(text: &str) -> Result<Request, String> {
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        parse_line(&words).map(|act| act.wish())
+        parse_line(&words).map(|act| act.request())
     }
 
     #[test]
@@ -365,23 +369,23 @@ mod tests {
     #[test]
     fn c1_words_become_wishes() {
         let all = || vec!["all".to_owned()];
-        assert_eq!(line("pause all"), Ok(Wish::On(Deed::Pause, all())));
-        assert_eq!(line("rescan all"), Ok(Wish::On(Deed::Rescan, all())));
+        assert_eq!(line("pause all"), Ok(Request::On(Deed::Pause, all())));
+        assert_eq!(line("rescan all"), Ok(Request::On(Deed::Rescan, all())));
         assert_eq!(
             line("priority high all"),
-            Ok(Wish::On(Deed::Prioritize(Priority::High), all()))
+            Ok(Request::On(Deed::Prioritize(Priority::High), all()))
         );
-        assert_eq!(line("move top all"), Ok(Wish::On(Deed::Move(Reorder::Top), all())));
-        assert_eq!(line("order sequential all"), Ok(Wish::On(Deed::InOrder(true), all())));
+        assert_eq!(line("move top all"), Ok(Request::On(Deed::Move(Reorder::Top), all())));
+        assert_eq!(line("order sequential all"), Ok(Request::On(Deed::InOrder(true), all())));
         let rates = Rates { up: Some(Some(1 << 20)), down: Some(None) };
-        assert_eq!(line("limit --up 1M --down 0"), Ok(Wish::Limits(rates)));
+        assert_eq!(line("limit --up 1M --down 0"), Ok(Request::Limits(rates)));
         let rates = Rates { up: None, down: Some(Some(800 << 10)) };
-        assert_eq!(line("limit all --down 800K"), Ok(Wish::On(Deed::Limit(rates), all())));
+        assert_eq!(line("limit all --down 800K"), Ok(Request::On(Deed::Limit(rates), all())));
         let deed = Deed::Remove { data: true, yes: true };
-        assert_eq!(line("remove all --data --yes"), Ok(Wish::On(deed, all())));
+        assert_eq!(line("remove all --data --yes"), Ok(Request::On(deed, all())));
         let time = Some(Duration::from_secs(600));
-        assert_eq!(line("ban all --minutes 10"), Ok(Wish::Ban(all(), time)));
-        assert_eq!(line("serve off"), Ok(Wish::Serve(false)));
+        assert_eq!(line("ban all --minutes 10"), Ok(Request::Ban(all(), time)));
+        assert_eq!(line("serve off"), Ok(Request::Serve(false)));
         for wrong in [
             "pause",
             "priority",
@@ -394,12 +398,12 @@ mod tests {
             assert!(!why.is_empty() && !why.contains("--help"), "{wrong}: {why}");
         }
         for level in Priority::ALL {
-            let wish = Wish::On(Deed::Prioritize(level), all());
-            assert_eq!(line(&format!("priority {} all", level.word())), Ok(wish));
+            let request = Request::On(Deed::Prioritize(level), all());
+            assert_eq!(line(&format!("priority {} all", level.word())), Ok(request));
         }
         for to in Reorder::ALL {
-            let wish = Wish::On(Deed::Move(to), all());
-            assert_eq!(line(&format!("move {} all", to.word())), Ok(wish));
+            let request = Request::On(Deed::Move(to), all());
+            assert_eq!(line(&format!("move {} all", to.word())), Ok(request));
         }
     }
 }

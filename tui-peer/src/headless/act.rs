@@ -11,16 +11,16 @@ use super::wait::Ended;
 use crate::args::exit;
 use crate::control::Attached;
 use engine::api::snapshot::BanRow;
-use frontend::act::{Refused, Wish, plan};
+use frontend::act::{Refused, Request, plan};
 
 /// Does it for every target, with one answer each; returns the exit code. Whoever looks afterwards sees it: a
 /// client of the control socket is shown all that happened before it came.
-pub async fn act(peer: Attached, wish: &Wish, out: &mut Output) -> u8 {
+pub async fn act(peer: Attached, request: &Request, out: &mut Output) -> u8 {
     let snapshot = peer.engine.snapshot();
-    if matches!(wish, Wish::Unban(what) if what.is_empty()) {
+    if matches!(request, Request::Unban(what) if what.is_empty()) {
         return bans(&snapshot.bans, out);
     }
-    let steps = plan(wish, &snapshot, &|_| None);
+    let steps = plan(request, &snapshot, &|_| None);
     let (all, mut failed) = (steps.len(), Vec::new());
     if all == 0 {
         out.note("nothing here for which that makes sense");

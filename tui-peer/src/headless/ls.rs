@@ -33,8 +33,8 @@ const PEERS_HINT: &str = "tui-peer peers --all lists who is in the network";
 const HINT: &str = "check the join string and that the tracker runs";
 
 /// Prints what a search finds in the catalogue; returns the exit code.
-pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Output) -> u8 {
-    let end = deadline(wish.timeout);
+pub async fn ls(engine: EngineHandle, request: &Ls, filter: &Filter, out: &mut Output) -> u8 {
+    let end = deadline(request.timeout);
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut snapshots = engine.snapshots();
     let began = Instant::now();
@@ -55,12 +55,12 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
                 Err(ended) => break Err(gave_up(ended)),
                 Ok(Ok(owners)) => {
                     let found = found(&snapshot, filter, &owners);
-                    if !wish.wait || !found.is_empty() {
+                    if !request.wait || !found.is_empty() {
                         break Ok(found);
                     }
                 }
                 Ok(Err(error)) if error.kind == CommandErrorKind::NotFound => {
-                    if !wish.wait {
+                    if !request.wait {
                         let why = format!("{}; {PEERS_HINT}", error.message);
                         break Err(("not-found", why, PEERS_HINT, exit::NOT_FOUND));
                     }
@@ -71,7 +71,7 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
                 ask_at = Instant::now() + ASK;
             }
         }
-        let late = !wish.wait && began.elapsed() > WAIT;
+        let late = !request.wait && began.elapsed() > WAIT;
         if let Some(why) = no_list(&snapshot.network.state, late) {
             break Err(why);
         }
@@ -94,7 +94,7 @@ pub async fn ls(engine: EngineHandle, wish: &Ls, filter: &Filter, out: &mut Outp
             *code
         }
         Ok(found) => {
-            print_all(found, wish, &engine.snapshot(), out);
+            print_all(found, request, &engine.snapshot(), out);
             exit::OK
         }
     };
@@ -136,14 +136,14 @@ async fn owners(engine: &EngineHandle, filter: &Filter) -> Result<Owners, Comman
     if filter.needs_peers() { Owners::of(engine, filter).await } else { Ok(Owners::default()) }
 }
 
-fn print_all(found: &[CatalogueRow], wish: &Ls, snapshot: &Snapshot, out: &mut Output) {
+fn print_all(found: &[CatalogueRow], request: &Ls, snapshot: &Snapshot, out: &mut Output) {
     if out.is_read() {
         show(found, snapshot, out);
     } else {
         found.iter().for_each(|row| print(row, out));
     }
     if found.is_empty() && out.is_told() {
-        out.always(&nothing(wish, snapshot));
+        out.always(&nothing(request, snapshot));
     }
 }
 
@@ -151,8 +151,8 @@ fn print_all(found: &[CatalogueRow], wish: &Ls, snapshot: &Snapshot, out: &mut O
 ///
 /// # Errors
 /// The word that means nothing, and what to write.
-pub fn search(wish: &Ls) -> Result<Filter, Misread> {
-    let query = wish.query.as_deref().or(wish.filter.as_deref()).unwrap_or_default();
+pub fn search(request: &Ls) -> Result<Filter, Misread> {
+    let query = request.query.as_deref().or(request.filter.as_deref()).unwrap_or_default();
     Filter::checked(query)
 }
 
@@ -288,8 +288,8 @@ fn here(own: &Transfer) -> Cell {
 }
 
 /// Why there is nothing, and what was probably meant.
-fn nothing(wish: &Ls, snapshot: &Snapshot) -> String {
-    let query = wish.query.as_deref().or(wish.filter.as_deref()).unwrap_or_default();
+fn nothing(request: &Ls, snapshot: &Snapshot) -> String {
+    let query = request.query.as_deref().or(request.filter.as_deref()).unwrap_or_default();
     let rows = &snapshot.catalogue.rows;
     if rows.is_empty() {
         return "nothing is shared in this network yet".to_owned();
@@ -319,7 +319,7 @@ mod tests {
             let mut snapshot = Snapshot::first(Me::example());
             snapshot.network.state = NetState::On;
             let (engine, parts) = channel(snapshot);
-            let wish = Ls {
+            let request = Ls {
                 query: Some("nothing".to_owned()),
                 filter: None,
                 near: false,
@@ -327,7 +327,7 @@ mod tests {
                 timeout: None,
                 common: crate::args::Common::default(),
             };
-            let filter = search(&wish).unwrap();
+            let filter = search(&request).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let code = runtime.unwrap().block_on(async {
                 let mut out = Output::new(true, 0);
@@ -335,7 +335,7 @@ mod tests {
                     tokio::task::yield_now().await;
                     drop(parts);
                 };
-                tokio::join!(ls(engine, &wish, &filter, &mut out), ended).0
+                tokio::join!(ls(engine, &request, &filter, &mut out), ended).0
             });
             told.send(code).unwrap();
         });

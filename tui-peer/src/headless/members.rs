@@ -31,8 +31,8 @@ const HINT: &str = "tui-peer peers without --all lists those this peer is connec
 type Failed = (&'static str, String, &'static str, u8);
 
 /// Prints who is in the network; returns the exit code.
-pub async fn members(engine: EngineHandle, wish: &Peers, out: &mut Output) -> u8 {
-    let listed = list(&engine, wish, out).await;
+pub async fn members(engine: EngineHandle, request: &Peers, out: &mut Output) -> u8 {
+    let listed = list(&engine, request, out).await;
     engine.stop(Stop::Gracefully);
     engine.stopped().await;
     match listed {
@@ -44,10 +44,10 @@ pub async fn members(engine: EngineHandle, wish: &Peers, out: &mut Output) -> u8
     }
 }
 
-async fn list(engine: &EngineHandle, wish: &Peers, out: &mut Output) -> Result<(), Failed> {
-    let end = deadline(wish.timeout);
-    let me = joined(engine, if wish.wait { end } else { Instant::now() + TRACKER_WAIT }).await?;
-    if wish.wait {
+async fn list(engine: &EngineHandle, request: &Peers, out: &mut Output) -> Result<(), Failed> {
+    let end = deadline(request.timeout);
+    let me = joined(engine, if request.wait { end } else { Instant::now() + TRACKER_WAIT }).await?;
+    if request.wait {
         alone_no_more(engine, end).await?;
     }
     let mut listing = Listing { me, count: 0, table: Vec::new() };

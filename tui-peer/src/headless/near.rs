@@ -14,11 +14,11 @@ use crate::args::{Ls, exit};
 const LOOK: Duration = Duration::from_millis(1500);
 
 /// Prints what is near; returns the exit code. Needs no network, no state folder and no running peer.
-pub async fn near(wish: &Ls, out: &mut Output) -> u8 {
+pub async fn near(request: &Ls, out: &mut Output) -> u8 {
     let stop = super::stop_signal();
     let mut looking = look(Place::of_environment());
     let near = tokio::select! {
-        near = collect(&mut looking, wish) => near,
+        near = collect(&mut looking, request) => near,
         code = stop => return code,
     };
     if let Some(why) = &near.trouble
@@ -34,7 +34,7 @@ pub async fn near(wish: &Ls, out: &mut Output) -> u8 {
         near.networks.iter().for_each(|network| print(network, out));
     }
     if near.networks.is_empty() {
-        if wish.wait {
+        if request.wait {
             let hint = "give it more with --timeout";
             out.error("wait", "no network announced itself within the time given", hint);
             return exit::OTHER;
@@ -47,14 +47,14 @@ pub async fn near(wish: &Ls, out: &mut Output) -> u8 {
 }
 
 /// What is near after a while; with `--wait`, once there is something.
-async fn collect(looking: &mut Looking, wish: &Ls) -> Near {
+async fn collect(looking: &mut Looking, request: &Ls) -> Near {
     let soon = Instant::now() + LOOK;
-    let end = match wish.timeout {
-        None if !wish.wait => soon,
+    let end = match request.timeout {
+        None if !request.wait => soon,
         seconds => deadline(seconds),
     };
     // With a time given and no --wait all of it is for looking.
-    let soon = if wish.wait { soon.min(end) } else { end };
+    let soon = if request.wait { soon.min(end) } else { end };
     loop {
         let near = looking.now();
         let found = !near.networks.is_empty();

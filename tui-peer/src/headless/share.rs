@@ -32,16 +32,21 @@ const LOOK: Duration = Duration::from_millis(500);
 const NOTHING: &str = "nothing shared here";
 
 /// By the running peer; returns the exit code.
-pub async fn share(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
-    if wish.wait { share_and_wait(peer, wish, out).await } else { ask(peer, wish, out).await }
+pub async fn share(peer: Attached, request: &Share, out: &mut Output) -> u8 {
+    if request.wait {
+        share_and_wait(peer, request, out).await
+    } else {
+        ask(peer, request, out).await
+    }
 }
 
 /// Leaves it at asking.
-async fn ask(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
+async fn ask(peer: Attached, request: &Share, out: &mut Output) -> u8 {
     let mut failed = Vec::new();
-    for path in &wish.paths {
+    for path in &request.paths {
         let path = absolute(path);
-        let asked = ask_for(&peer.engine, path.clone(), wish.name.clone(), watched(wish)).await;
+        let asked =
+            ask_for(&peer.engine, path.clone(), request.name.clone(), watched(request)).await;
         if let Err(error) = asked {
             out.error("share", &error.message, "check the path");
             failed.push(exit::of(error.kind));
@@ -56,16 +61,16 @@ async fn ask(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
             out.note(&unkept_line(unkept));
         }
     }
-    together(&failed, wish.paths.len())
+    together(&failed, request.paths.len())
 }
 
-async fn share_and_wait(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
+async fn share_and_wait(peer: Attached, request: &Share, out: &mut Output) -> u8 {
     let mut events = peer.engine.events();
-    let end = deadline(wish.timeout);
+    let end = deadline(request.timeout);
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut failed = Vec::new();
-    let mut paths = wish.paths.iter();
-    let mut sharing = Sharing::new(&peer.engine, wish.name.clone(), watched(wish));
+    let mut paths = request.paths.iter();
+    let mut sharing = Sharing::new(&peer.engine, request.name.clone(), watched(request));
     let (mut working, mut ticker) = (Working::default(), interval(LOOK));
     loop {
         while !sharing.is_full()
@@ -74,7 +79,7 @@ async fn share_and_wait(peer: Attached, wish: &Share, out: &mut Output) -> u8 {
             sharing.ask(absolute(path));
         }
         if sharing.is_empty() {
-            return together(&failed, wish.paths.len());
+            return together(&failed, request.paths.len());
         }
         let shared = loop {
             tokio::select! {
@@ -120,8 +125,8 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Whether the folders are watched from now on, if that was said.
-fn watched(wish: &Share) -> Option<bool> {
-    (wish.watch || wish.no_watch).then_some(wish.watch)
+fn watched(request: &Share) -> Option<bool> {
+    (request.watch || request.no_watch).then_some(request.watch)
 }
 
 /// The final word on something shared; the exit code unless all is well.
@@ -151,7 +156,7 @@ pub(super) fn note_left_out(name: &str, left_out: Option<&str>, out: &Output) {
 }
 
 /// Without a running peer: hashed here, remembered for the next start; returns the exit code.
-pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
+pub async fn share_later(state: &Path, request: &Share, out: &mut Output) -> u8 {
     let (library, mut folders) = match open_watched(state) {
         Ok((library, folders)) => (Arc::new(library), folders),
         Err(error) => {
@@ -160,9 +165,9 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
         }
     };
     let mut failed = Vec::new();
-    for path in &wish.paths {
+    for path in &request.paths {
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let (kept, path, name) = (library.clone(), real.clone(), wish.name.clone());
+        let (kept, path, name) = (library.clone(), real.clone(), request.name.clone());
         let work = move |progress: &Progress, cancel: &_| {
             let mut prepared = hash_watched(&path, 0, progress, cancel)?;
             if let Some(name) = name {
@@ -177,7 +182,7 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
         };
         match shared {
             Ok((prepared, left_out)) => {
-                let on = watched(wish).filter(|_| prepared.kind == Kind::Folder);
+                let on = watched(request).filter(|_| prepared.kind == Kind::Folder);
                 let more = on == Some(true) && !folders.contains(&real);
                 if more && folders.len() >= MAX_WATCHED {
                     let why = format!("{}: {}", real.display(), too_many_watched());
@@ -208,10 +213,10 @@ pub async fn share_later(state: &Path, wish: &Share, out: &mut Output) -> u8 {
             }
         }
     }
-    if failed.len() < wish.paths.len() {
+    if failed.len() < request.paths.len() {
         out.note("no tui-peer runs here: it will be shared when one does (tui-peer --serve-only)");
     }
-    together(&failed, wish.paths.len())
+    together(&failed, request.paths.len())
 }
 
 /// The library, and the folders that the next start watches. One that is shared no more is none of them from now on:
@@ -242,9 +247,9 @@ fn watch(
 }
 
 /// By the running peer; returns the exit code.
-pub async fn unshare(peer: Attached, wish: &Unshare, out: &mut Output) -> u8 {
+pub async fn unshare(peer: Attached, request: &Unshare, out: &mut Output) -> u8 {
     let mut failed = Vec::new();
-    for what in &wish.what {
+    for what in &request.what {
         let snapshot = peer.engine.snapshot();
         let (id, name) = match find::one(what, snapshot.transfers.iter()) {
             Ok(transfer) => (transfer.id, transfer.raw_name().to_owned()),
@@ -261,11 +266,11 @@ pub async fn unshare(peer: Attached, wish: &Unshare, out: &mut Output) -> u8 {
             }
         }
     }
-    together(&failed, wish.what.len())
+    together(&failed, request.what.len())
 }
 
 /// Without a running peer: out of the library; returns the exit code.
-pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
+pub fn unshare_later(state: &Path, request: &Unshare, out: &mut Output) -> u8 {
     let (library, loaded) = match Library::open(state) {
         Ok(opened) => opened,
         Err(error) => {
@@ -276,7 +281,7 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
     let mut failed = Vec::new();
     let shared = loaded.shares.iter().map(|record| &record.path);
     let (mut folders, _) = library::watched(&loaded.settings, shared);
-    for what in &wish.what {
+    for what in &request.what {
         let record = match find::one(what, loaded.shares.iter()) {
             Ok(record) => record,
             Err(miss) => {
@@ -301,7 +306,7 @@ pub fn unshare_later(state: &Path, wish: &Unshare, out: &mut Output) -> u8 {
             }
         }
     }
-    together(&failed, wish.what.len())
+    together(&failed, request.what.len())
 }
 
 fn gone(id: &ContentId, name: &str, out: &mut Output) {

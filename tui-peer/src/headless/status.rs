@@ -17,15 +17,15 @@ use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept}
 use frontend::format;
 
 /// Prints it; returns the exit code.
-pub async fn status(peer: Attached, wish: &Status, out: &mut Output) -> u8 {
+pub async fn status(peer: Attached, request: &Status, out: &mut Output) -> u8 {
     let settled = |snapshot: &Snapshot| {
         let hashing = |t: &Transfer| t.state == TransferState::Hashing;
         let on =
             matches!(snapshot.network.state, NetState::On | NetState::NoNetwork | NetState::Left);
         on && !snapshot.transfers.iter().any(hashing)
     };
-    let end = deadline(wish.timeout);
-    let snapshot = match until(&peer.engine, end, |s| !wish.wait || settled(s)).await {
+    let end = deadline(request.timeout);
+    let snapshot = match until(&peer.engine, end, |s| !request.wait || settled(s)).await {
         Ok(snapshot) => snapshot,
         Err(ended) => {
             let (why, code) = ended.words();
@@ -211,9 +211,9 @@ fn copies(t: &Transfer) -> Cell {
 }
 
 /// Prints the connected peers; returns the exit code.
-pub async fn peers(peer: Attached, wish: &Peers, out: &mut Output) -> u8 {
-    let end = deadline(wish.timeout);
-    let snapshot = match until(&peer.engine, end, |s| !wish.wait || !s.peers.is_empty()).await {
+pub async fn peers(peer: Attached, request: &Peers, out: &mut Output) -> u8 {
+    let end = deadline(request.timeout);
+    let snapshot = match until(&peer.engine, end, |s| !request.wait || !s.peers.is_empty()).await {
         Ok(snapshot) => snapshot,
         Err(ended) => {
             let (why, code) = ended.words();

@@ -11,10 +11,10 @@ use crate::control::Attached;
 const PATIENCE: u64 = 30;
 
 /// Asks it to stop and waits for that; returns the exit code.
-pub async fn stop(peer: Attached, wish: &Stop, out: &mut Output) -> u8 {
+pub async fn stop(peer: Attached, request: &Stop, out: &mut Output) -> u8 {
     let pid = peer.peer.pid;
-    peer.stop(wish.now).await;
-    let end = deadline(Some(wish.timeout.unwrap_or(PATIENCE)));
+    peer.stop(request.now).await;
+    let end = deadline(Some(request.timeout.unwrap_or(PATIENCE)));
     match until(&peer.engine, end, |_| false).await {
         Err(Ended::Stopped) | Ok(_) => {
             out.json(&json!({"event": "stopped", "pid": pid}));

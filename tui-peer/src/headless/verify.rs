@@ -98,12 +98,12 @@ fn tell(
 }
 
 /// The same by the running peer, which goes on serving meanwhile; returns the exit code.
-pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8 {
+pub async fn verify_there(peer: Attached, request: &Verify, out: &mut Output) -> u8 {
     let mut events = peer.engine.events();
     let first = peer.engine.snapshot();
     let mut chosen: Vec<&Transfer> = Vec::new();
-    let all = wish.what.is_empty() || wish.what.iter().any(|what| what == ALL);
-    for what in &wish.what {
+    let all = request.what.is_empty() || request.what.iter().any(|what| what == ALL);
+    for what in &request.what {
         match find::one(what, first.transfers.iter()) {
             _ if all => break,
             Ok(transfer) => chosen.push(transfer),
@@ -115,7 +115,7 @@ pub async fn verify_there(peer: Attached, wish: &Verify, out: &mut Output) -> u8
         chosen = first.transfers.iter().filter(complete).collect();
     }
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
-    let end = deadline(wish.timeout);
+    let end = deadline(request.timeout);
     let mut code = exit::OK;
     for transfer in chosen {
         if transfer.state == TransferState::Hashing {

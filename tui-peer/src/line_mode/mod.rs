@@ -15,11 +15,11 @@ use engine::api::command::{Command, Download, Selection};
 use engine::api::event::{Event, Level, What};
 use engine::api::handle::EngineHandle;
 use engine::api::snapshot::{BanRow, NetState, Snapshot, Transfer};
-use frontend::act::{Verb, Wish, plan};
+use frontend::act::{Request, Verb, plan};
 use frontend::filter::fold;
 use frontend::find;
 use frontend::format;
-use screen::{ExitReason, words};
+use screen::{ExitReason, labels};
 
 /// Files listed at once; a filter finds the others.
 const PAGE: usize = 20;
@@ -172,7 +172,7 @@ impl Plain {
             let own = snap.transfers.iter().find(|t| t.id == row.id);
             let state = own.map_or_else(String::new, |t| {
                 let done = format::percent(t.done, t.size);
-                format!(", {}, {done}", words::state_word(&t.state))
+                format!(", {}, {done}", labels::state_word(&t.state))
             });
             let sources = format::plural(u64::from(row.sources), "source");
             out.push(Out::Say(format!(
@@ -252,7 +252,7 @@ impl Plain {
         out.splice(1..1, clocks.into_iter().chain(trouble).map(Out::Say));
         for t in snap.transfers.iter().filter(|t| t.is_unfinished()).take(PAGE) {
             let done = format::percent(t.done, t.size);
-            out.push(Out::Say(format!("{}: {done}, {}", t.name, words::outlook(t))));
+            out.push(Out::Say(format!("{}: {done}, {}", t.name, labels::outlook(t))));
         }
         let differ = snap.transfers.iter().filter_map(|t| Some((t, t.differs()?.words())));
         for (t, words) in differ.take(PAGE) {
@@ -265,14 +265,14 @@ impl Plain {
 
     /// A verb with what it needs, as in the shell; numbers are those of the last list.
     fn act(&self, snap: &Snapshot, line: &str) -> Vec<Out> {
-        let wish = match parse_line(&words_of(line)) {
-            Ok(act) => act.wish(),
+        let request = match parse_line(&words_of(line)) {
+            Ok(act) => act.request(),
             Err(why) => return why.lines().map(|line| Out::Say(line.to_owned())).collect(),
         };
-        if matches!(&wish, Wish::Unban(what) if what.is_empty()) {
+        if matches!(&request, Request::Unban(what) if what.is_empty()) {
             return bans(snap);
         }
-        let steps = plan(&wish, snap, &|text| self.numbered(text));
+        let steps = plan(&request, snap, &|text| self.numbered(text));
         if steps.is_empty() {
             return vec![Out::Say("Nothing here for which that makes sense.".to_owned())];
         }

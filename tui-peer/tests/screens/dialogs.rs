@@ -8,7 +8,7 @@ use engine::api::command::{Command, Reply};
 use engine::api::snapshot::FolderEntry;
 use screen::model::{Dialog, Measure, PathEntry, Stop};
 use screen::msg::{Asked, Effect, Msg};
-use screen::outside::{Found, Probe};
+use screen::probes::{Found, Probe};
 use screen::theme::{Depth, Glyphs, Ground};
 
 use super::stage::Stage;

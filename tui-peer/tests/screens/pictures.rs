@@ -22,10 +22,10 @@ fn asked(stage: &mut Stage) -> Option<Look> {
 
 /// Answers until nothing more is asked.
 fn tell(stage: &mut Stage, peers: u32) {
-    while let Some(wish) = asked(stage).and_then(|look| look.holders) {
+    while let Some(request) = asked(stage).and_then(|look| look.holders) {
         let mut snap = (*stage.model.snap).clone();
         let mut focus = (**snap.focus.as_ref().unwrap()).clone();
-        focus.holders = Some(testkit::holders(focus.chunks.len(), wish, peers));
+        focus.holders = Some(testkit::holders(focus.chunks.len(), request, peers));
         snap.focus = Some(Arc::new(focus));
         stage.send(Msg::Snapshot(Arc::new(snap)));
     }

@@ -205,8 +205,8 @@ fn p1_a_typed_root_or_home_starts_afresh() {
         stage.keys(typed);
         stage.keys("<Enter>");
         match &stage.calls()[..] {
-            [Command::Download(wish)] => {
-                assert_eq!(wish.dir.as_deref(), Some(std::path::Path::new(dir)));
+            [Command::Download(request)] => {
+                assert_eq!(request.dir.as_deref(), Some(std::path::Path::new(dir)));
             }
             other => panic!("{other:?}"),
         }

@@ -181,7 +181,7 @@ fn frame_cost() {
     println!("filter 100k rows: {:?}, {n} match", before.elapsed());
     let mut out = Vec::new();
     let buffer = screen::output::FrameBuffer::default();
-    let mut terminal = screen::front::terminal(&buffer, 200, 60).unwrap();
+    let mut terminal = screen::terminal::terminal(&buffer, 200, 60).unwrap();
     let mut costs = Vec::new();
     for i in 0..400u64 {
         snap.seq += 1;

@@ -416,8 +416,8 @@ pub(crate) fn events() -> Vec<Event> {
 
 /// What an engine answers: `peers` peers, the first has everything, the others less and less; of the last
 /// tenth of the chunks the first has the only copy.
-pub(crate) fn holders(n: usize, wish: StripWish, peers: u32) -> Holders {
-    let buckets = usize::from(wish.buckets);
+pub(crate) fn holders(n: usize, request: StripRequest, peers: u32) -> Holders {
+    let buckets = usize::from(request.buckets);
     let level = |who: u32, at: usize| {
         let share = 1.0 - f64::from(who) / f64::from(peers);
         let start = first_chunk(at, buckets, n) as f64 / n as f64;
@@ -437,13 +437,13 @@ pub(crate) fn holders(n: usize, wish: StripWish, peers: u32) -> Holders {
         connected: i != 2,
         levels: (0..buckets).map(|at| level(i, at)).collect(),
     };
-    let end = peers.min(wish.first + u32::from(wish.rows));
+    let end = peers.min(request.first + u32::from(request.rows));
     let last = |at: &usize| first_chunk(*at, buckets, n) as f64 / n as f64 >= 0.9;
     let copies = |at: usize| (0..peers).filter(|who| level(*who, at) > 0).count().min(255) as u8;
     Holders {
-        wish,
+        request,
         all: peers,
-        rows: (wish.first..end).map(row).collect(),
+        rows: (request.first..end).map(row).collect(),
         copies: (0..buckets).map(copies).collect(),
         only: vec![Only {
             peer: Some(peer(0)),

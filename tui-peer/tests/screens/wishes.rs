@@ -201,10 +201,10 @@ fn downloading_to_a_folder_takes_priority_and_order() {
     assert!(matches!(
         &stage.calls()[..],
         [
-            Command::Download(wish),
+            Command::Download(request),
             Command::Prioritize { priority: Priority::High, .. },
             Command::Sequential { on: true, .. }
-        ] if wish.dir.is_some()
+        ] if request.dir.is_some()
     ));
 }
 

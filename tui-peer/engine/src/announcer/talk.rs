@@ -137,6 +137,8 @@ impl Client {
             TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time, punches };
         self.tell(event).await;
         if first {
+            let took = saturate::<u32>(talk.round_trip.as_millis());
+            self.tell(TrackerEvent::Latency(took)).await;
             self.tell(TrackerEvent::State(NetState::On)).await;
         }
         if new_epoch && !first {

@@ -28,6 +28,8 @@ pub(crate) const MAX_TRIES: usize = MAX_ADDRS;
 
 /// After this a peer that has not answered is asked to dial us: the head start of an address over another way.
 const SLOW: Duration = STAGGER;
+/// And after this wherever it may be: who waits for its dial instead has waited long enough.
+const SLOW_FAR: Duration = Duration::from_secs(1);
 
 /// After this without any connection both meet at the tracker: until then the other side may have come by itself.
 const STUCK: Duration = Duration::from_secs(3);
@@ -36,12 +38,19 @@ const STUCK: Duration = Duration::from_secs(3);
 /// now it is said that a peer cannot be reached.
 const IN_VAIN: Duration = Duration::from_secs(5);
 
-/// One attempt over `addrs`; reports `Reached` or `DialFailed`. Before that `DialSlow` if it takes long, or is in
+/// How long a dial is given before the peer is asked to dial us. `tracker`: what a round trip to the tracker takes, if that
+/// is known. A peer may be as far away, and has not been slow before that; were it asked, its dial would be the one that
+/// is kept, and over that nobody opens extra connections.
+pub(crate) fn head_start(tracker: Option<Duration>) -> Duration {
+    tracker.map_or(SLOW, |rtt| (rtt * 3 / 2).clamp(SLOW, SLOW_FAR))
+}
+
+/// One attempt over `addrs`, after `head_start` others as well; reports `Reached` or `DialFailed`. Before that `DialSlow` if it takes long, or is in
 /// vain before it could; and then, whatever comes of it, `DialStuck` and `DialInVain` in their time.
-pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, ours: Ours) {
+pub(crate) async fn dial(peer: PeerId, addrs: Vec<SocketAddr>, head_start: Duration, ours: Ours) {
     let answered = AtomicBool::new(false);
     let mut attempt = std::pin::pin!(attempt(peer, &addrs, &ours, &answered));
-    let at_once = tokio::time::timeout(SLOW, &mut attempt).await;
+    let at_once = tokio::time::timeout(head_start, &mut attempt).await;
     // Who has answered is only far away.
     let silent = at_once.is_err() && !answered.load(Ordering::Relaxed);
     let asks_at_once = silent || matches!(at_once, Ok(Err(_)));
@@ -189,6 +198,17 @@ async fn open_from(port: Option<u16>, addr: SocketAddr) -> std::io::Result<(TcpS
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_that_is_as_far_away_as_the_tracker_is_not_slow() {
+        let ms = Duration::from_millis;
+        let cases =
+            [(None, 250), (Some(1), 250), (Some(100), 250), (Some(300), 450), (Some(9000), 1000)];
+        for (tracker, wanted) in cases {
+            assert_eq!(head_start(tracker.map(ms)), ms(wanted), "{tracker:?}");
+        }
+        assert!(SLOW_FAR < STUCK);
+    }
 
     /// Each address that refused cost the head start of the next.
     #[tokio::test]

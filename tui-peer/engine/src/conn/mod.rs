@@ -29,7 +29,7 @@ use common::wire::Code;
 use common::wire::peer::PeerMsg;
 use tokio::sync::mpsc;
 
-pub(crate) use dial::{MAX_TRIES, connect, connect_from, dial};
+pub(crate) use dial::{MAX_TRIES, connect, connect_from, dial, head_start};
 pub(crate) use extra::dial_extra;
 pub(crate) use flow::Charge;
 pub(crate) use listener::listen;

@@ -101,7 +101,7 @@ impl Pending {
 
     /// Adds changes that belong together, all or none; returns the number of the last. However large a
     /// group is, it is let in when nothing else waits. What only removes has room of its own, as much
-    /// again: a wish that is taken back must not come true because the disk was full.
+    /// again: a request that is taken back must not come true because the disk was full.
     pub(super) fn add(&mut self, changes: Vec<Change>) -> Result<u64, TooMuch> {
         let more: usize = changes.iter().map(|change| cost(&change.key, &change.value)).sum();
         let adds = changes.iter().any(|change| change.value.is_some());

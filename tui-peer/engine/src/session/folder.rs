@@ -285,7 +285,7 @@ fn take_up(
         path: path.to_path_buf(),
         source: std::io::Error::other(why),
     };
-    // The wish first: after a crash it is taken up again.
+    // The request first: after a crash it is taken up again.
     library.put_download(record).map_err(|error| other(error.to_string()))?;
     let share = library.share(path).map_err(|error| other(error.to_string()))?;
     if !share.is_some_and(|share| library::check(&share) == Check::Unchanged) {

@@ -226,7 +226,7 @@ impl Session {
         }
     }
 
-    /// Moves a download that waited for its opening, if there is such a wish and nothing is in its way.
+    /// Moves a download that waited for its opening, if there is such a request and nothing is in its way.
     pub(super) fn move_on(&mut self, id: &ContentId) {
         let Some(asked) = self.storage.moves.asked.get(id) else { return };
         let Some(found) = asked.found else { return };

@@ -26,7 +26,7 @@ use crate::announcer::{self, Announcer, AnnouncerConfig, OwnAddresses, SourceInf
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target};
 use crate::api::snapshot::{Catalogue, NetState, display_name};
-use crate::host::{self, HostWish, HostedTracker};
+use crate::host::{self, HostRequest, HostedTracker};
 
 /// Networks of which is kept that they let us in: more than anybody changes between in one run.
 const MAX_REACHED: usize = 32;
@@ -341,15 +341,19 @@ impl Session {
             let _ = reply.send(Ok(Reply::Hosting(join)));
             return;
         }
-        let wish = HostWish {
+        let request = HostRequest {
             state_dir: self.config.state_dir.join("tracker"),
             peer_listen: self.net.listen,
             secret: self.config.host_secret.clone(),
             discoverable: self.config.discoverable,
             name: self.config.nick.clone(),
         };
+        if self.net.announcer.is_none() {
+            self.net.state = NetState::Connecting;
+            self.changed();
+        }
         self.background.task(async move {
-            let result = host::start(wish).await;
+            let result = host::start(request).await;
             Some(Done::new(move |session| session.on_hosted(result, reply)))
         });
     }
@@ -368,7 +372,15 @@ impl Session {
                 self.join(join.clone());
                 Ok(Reply::Hosting(join))
             }
-            Err(why) => Err(refuse(CommandErrorKind::Io, why)),
+            Err(why) => {
+                if self.net.announcer.is_none() {
+                    self.net.state = match self.net.join {
+                        Some(_) => NetState::Left,
+                        None => NetState::NoNetwork,
+                    };
+                }
+                Err(refuse(CommandErrorKind::Io, why))
+            }
         };
         // Whoever asked finds it in the next snapshot it looks at.
         self.publish();

@@ -35,7 +35,7 @@ use crate::admission::Gate;
 use crate::api::config::{EngineConfig, OnStart, StartError};
 use crate::api::event::{Level, Target};
 use crate::api::handle::{self, EngineHandle};
-use crate::api::snapshot::{Me, Snapshot};
+use crate::api::snapshot::{Me, NetState, Snapshot};
 use crate::conn::{ConnEvent, Ours, Traffic, listen};
 use crate::disk::{BufPool, Disk, DiskEvent};
 use crate::library::{Library, LibraryError, Loaded, Opener, plain_opener};
@@ -212,7 +212,9 @@ impl Session {
         }
         match (join, self.config.on_start) {
             (Some(join), OnStart::Resume) => self.join(join),
-            (Some(join), wish) => self.stay_off(join, wish == OnStart::Ask),
+            (Some(join), request) => self.stay_off(join, request == OnStart::Ask),
+            // Whoever asks before that command has come is not told that there is no network.
+            (None, _) if self.config.will_host => self.net.state = NetState::Connecting,
             (None, _) => {}
         }
         self.restore_shares(shared);

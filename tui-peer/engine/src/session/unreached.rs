@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::Session;
 use super::download::Phase;
-use super::peers::Conn;
+use super::inputs::Conn;
 use crate::announcer::SourceInfo;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::Unreached;

@@ -145,7 +145,7 @@ async fn chunks_come_in_order_if_that_is_wished() {
     let have = |n: &usize| chunks.state(*n) == Some(engine::api::snapshot::ChunkState::Have);
     let first_gap = (0..chunks.len()).find(|n| !have(n)).unwrap();
     let beyond = (first_gap..chunks.len()).filter(have).count();
-    // What was asked before the wish, and what is asked ahead of the first gap.
+    // What was asked before the request, and what is asked ahead of the first gap.
     assert!(beyond <= 16 && first_gap > chunks.len() / 4, "{first_gap} {beyond}");
 }
 

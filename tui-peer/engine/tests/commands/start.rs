@@ -26,6 +26,24 @@ async fn a_start_can_stay_off_until_the_user_says_so() {
     assert!(network.join.is_some(), "known all the same");
 }
 
+/// `status --wait` asked in that moment answered "no network".
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_about_to_host_is_on_its_way_to_a_network_until_that_fails() {
+    let net = Net::start().await;
+    let mut config = net.config("peer");
+    (config.join, config.will_host) = (None, true);
+    let tracker = config.state_dir.join("tracker");
+    let peer = engine::api::start(config).await.unwrap();
+    assert_eq!(peer.snapshot().network.state, NetState::Connecting);
+    std::fs::write(&tracker, "a file where its folder should be").unwrap();
+    assert!(peer.call(Command::Host).await.is_err());
+    until(&peer, "without a network", |s| s.network.state == NetState::NoNetwork).await;
+    std::fs::remove_file(&tracker).unwrap();
+    assert!(matches!(peer.call(Command::Host).await, Ok(Reply::Hosting(_))));
+    assert_ne!(peer.snapshot().network.state, NetState::NoNetwork);
+    until(&peer, "its own network", |s| s.network.state == NetState::On).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f11_a_damaged_network_is_told_and_forgotten_when_another_is_joined() {
     let net = Net::start().await;

@@ -20,8 +20,8 @@ async fn fetch_from_behind(hosts: [u8; 2], join: &JoinString, look: impl Fn(&Sna
     until(&fetcher, "the file", |s| sources(s, "thing") == Some(1)).await;
     let mut events = fetcher.events();
     let id = fetcher.snapshot().catalogue.rows.first().map(|row| row.id).unwrap();
-    let wish = Download { id, name: None, dir: None, files: Selection::All };
-    fetcher.call(Command::Download(wish)).await.unwrap();
+    let request = Download { id, name: None, dir: None, files: Selection::All };
+    fetcher.call(Command::Download(request)).await.unwrap();
     let done = |s: &Snapshot| s.transfers.iter().any(|t| t.state == TransferState::Sharing);
     until(&fetcher, "it is here", done).await;
     until(&fetcher, "how it came", look).await;

@@ -6,7 +6,7 @@ use engine::api::command::{Priority, Reorder};
 
 /// What is wished for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum Request {
     /// To be done to each of these contents (name, id, path, or all).
     On(Deed, Vec<String>),
     /// Limits of the whole peer.

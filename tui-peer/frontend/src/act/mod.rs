@@ -2,7 +2,7 @@
 //! by line, by a key on the screen.
 //!
 //! [`Verb`] is the one table of it: the commands of the command line, the words of the line-by-line mode and
-//! the actions of the screen are compared with it by tests. [`Wish`] is a verb with what it needs; [`plan()`]
+//! the actions of the screen are compared with it by tests. [`Request`] is a verb with what it needs; [`plan()`]
 //! makes of it and of the newest snapshot what is asked of the engine, one [`Step`] for each target, or why not.
 
 mod deed;
@@ -10,7 +10,7 @@ mod peers;
 mod plan;
 mod step;
 
-pub use deed::{Deed, Rates, Wish};
+pub use deed::{Deed, Rates, Request};
 pub use plan::plan;
 pub use step::{About, Refused, Step};
 

@@ -1,4 +1,4 @@
-//! From a wish and a snapshot to what is asked of the engine. Pure.
+//! From a request and a snapshot to what is asked of the engine. Pure.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use common::id::ContentId;
 use serde_json::Value;
 
 use super::step::{About, Refused, Step};
-use super::{Deed, Rates, Wish, peers};
+use super::{Deed, Rates, Request, peers};
 use crate::find::{self, ALL};
 use engine::api::command::{Command, Reorder, UNDO_TIME};
 use engine::api::snapshot::{Snapshot, Transfer, TransferState};
@@ -18,7 +18,7 @@ const STATUS: &str = "tui-peer status lists what there is";
 /// One step, or why not, for each target. `number` says what a name stands for beside what is here, such as the
 /// numbers of a list.
 pub fn plan(
-    wish: &Wish,
+    request: &Request,
     snapshot: &Snapshot,
     number: &dyn Fn(&str) -> Option<ContentId>,
 ) -> Vec<Result<Step, Box<Refused>>> {
@@ -26,9 +26,9 @@ pub fn plan(
         let (about, said) = (About::Itself, said.to_owned());
         vec![Ok(Step { command, about, event, more, said })]
     };
-    match wish {
-        Wish::On(deed, what) => contents(*deed, what, snapshot, number),
-        Wish::Limits(rates) => {
+    match request {
+        Request::On(deed, what) => contents(*deed, what, snapshot, number),
+        Request::Limits(rates) => {
             let up = rates.up.unwrap_or(snapshot.uploads.up_limit);
             let down = rates.down.unwrap_or(snapshot.uploads.down_limit);
             let said = format!("limits of the whole peer, until it stops: {}", limits(up, down));
@@ -39,27 +39,27 @@ pub fn plan(
                 &said,
             )
         }
-        Wish::Ban(what, time) => peers::ban(what, *time, snapshot),
-        Wish::Unban(what) => peers::unban(what, snapshot),
-        Wish::Leave => alone(
+        Request::Ban(what, time) => peers::ban(what, *time, snapshot),
+        Request::Unban(what) => peers::unban(what, snapshot),
+        Request::Leave => alone(
             Command::Leave,
             "left",
             Vec::new(),
             "left the network; downloads rest, and nothing is served",
         ),
-        Wish::Rejoin => alone(
+        Request::Rejoin => alone(
             Command::Rejoin,
             "rejoining",
             Vec::new(),
             "rejoining the network; tui-peer status --wait ends when that is done",
         ),
-        Wish::Serve(on) => alone(
+        Request::Serve(on) => alone(
             Command::Serve { on: *on },
             "serving",
             vec![("on", (*on).into())],
             if *on { "serving others" } else { "serving paused: others get nothing from here" },
         ),
-        Wish::Announce => {
+        Request::Announce => {
             alone(Command::Announce, "announced", Vec::new(), "asking the tracker now")
         }
     }
@@ -296,7 +296,7 @@ mod tests {
 
     fn on(deed: Deed, what: &[&str]) -> Vec<Result<Step, Box<Refused>>> {
         let what = what.iter().map(|what| (*what).to_owned()).collect();
-        plan(&Wish::On(deed, what), &snapshot(), &|_| None)
+        plan(&Request::On(deed, what), &snapshot(), &|_| None)
     }
 
     fn names(steps: &[Result<Step, Box<Refused>>]) -> Vec<String> {
@@ -329,8 +329,8 @@ mod tests {
             row(4, "file", Kind::File, false, "/d/file"),
         ]
         .into();
-        let wish = Wish::On(Deed::Rescan, vec!["all".to_owned()]);
-        assert_eq!(names(&plan(&wish, &snapshot, &|_| None)), ["photos"]);
+        let request = Request::On(Deed::Rescan, vec!["all".to_owned()]);
+        assert_eq!(names(&plan(&request, &snapshot, &|_| None)), ["photos"]);
     }
 
     #[test]
@@ -382,8 +382,8 @@ mod tests {
     fn c1_a_limit_that_is_not_named_stays() {
         let mut snapshot = snapshot();
         snapshot.uploads.up_limit = Some(7);
-        let wish = Wish::Limits(Rates { up: None, down: Some(Some(2048)) });
-        let step = plan(&wish, &snapshot, &|_| None).remove(0).unwrap();
+        let request = Request::Limits(Rates { up: None, down: Some(Some(2048)) });
+        let step = plan(&request, &snapshot, &|_| None).remove(0).unwrap();
         assert!(matches!(step.command, Command::Limits { up: Some(7), down: Some(2048) }));
         assert!(step.said.contains("down 2 KiB/s"), "{}", step.said);
         let down = Deed::Limit(Rates { up: None, down: Some(Some(1)) });

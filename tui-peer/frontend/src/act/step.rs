@@ -1,4 +1,4 @@
-//! What comes of a wish: a command for the engine and the words for its answer, or why not.
+//! What comes of a request: a command for the engine and the words for its answer, or why not.
 
 use std::sync::Arc;
 

@@ -70,23 +70,23 @@ macro_rules! action_table {
             Remove "remove" File FILE ["x"] "remove from the list", "delete forget cancel",
                 Verbs(&[Verb::Remove]), downloaded, |it| ask_remove(it.model);
             Undo "undo-remove" File ALL ["U"] "undo a removal", "undo restore",
-                NO_TIME, just_removed, |it| wishes::undo(it.model, it.out);
+                NO_TIME, just_removed, |it| requests::undo(it.model, it.out);
             Clear "clear" File ALL ["c"] "clear finished downloads", "remove done list",
                 TIDIES, any_finished, |it| clear(it.out);
             Raise "raise" File FILE ["+", "="] "raise the priority", "important first high",
-                Verbs(&[Verb::Priority]), unfinished, |it| wishes::prioritize(it.model, true, it.out);
+                Verbs(&[Verb::Priority]), unfinished, |it| requests::prioritize(it.model, true, it.out);
             Lower "lower" File FILE ["-"] "lower the priority", "unimportant low",
-                Verbs(&[Verb::Priority]), unfinished, |it| wishes::prioritize(it.model, false, it.out);
+                Verbs(&[Verb::Priority]), unfinished, |it| requests::prioritize(it.model, false, it.out);
             QueueUp "queue-up" File FILE ["{"] "move up in the queue", "earlier order",
-                Verbs(&[Verb::Move]), unfinished, |it| wishes::reorder(it.model, Reorder::Up, it.out);
+                Verbs(&[Verb::Move]), unfinished, |it| requests::reorder(it.model, Reorder::Up, it.out);
             QueueDown "queue-down" File FILE ["}"] "move down in the queue", "later order",
-                Verbs(&[Verb::Move]), unfinished, |it| wishes::reorder(it.model, Reorder::Down, it.out);
+                Verbs(&[Verb::Move]), unfinished, |it| requests::reorder(it.model, Reorder::Down, it.out);
             InOrder "in-order" File FILE ["g o"] "chunks in order / rarest first", "sequential stream",
-                Verbs(&[Verb::Order]), unfinished, |it| wishes::sequential(it.model, it.out);
+                Verbs(&[Verb::Order]), unfinished, |it| requests::sequential(it.model, it.out);
             LimitOne "limit" File FILE ["g r"] "limit the speed of this one", "rate bandwidth",
-                Verbs(&[Verb::Limit]), here, |it| wishes::ask_limit(it.model);
+                Verbs(&[Verb::Limit]), here, |it| requests::ask_limit(it.model);
             Watch "watch" File FILE ["W"] "start when somebody has it", "wait source",
-                Command("get"), to_watch, |it| wishes::watch(it.model, it.out);
+                Command("get"), to_watch, |it| requests::watch(it.model, it.out);
             Unshare "unshare" File FILE ["u"] "stop sharing it", "remove stop",
                 Command("unshare"), shared, |it| ask_unshare(it.model, it.out);
             Rescan "rescan" File FILE ["R"] "share the folder as it is now", "refresh update new files",
@@ -127,7 +127,7 @@ macro_rules! action_table {
             Serving "serving" Network ALL ["S"] "pause / resume serving", "upload seed",
                 Verbs(&[Verb::Serve]), always, |it| network::serving(it.model, it.out);
             Ban "ban" Network PEERS ["b"] "ban this peer", "block",
-                Verbs(&[Verb::Ban]), to_ban, |it| wishes::ask_ban(it.model);
+                Verbs(&[Verb::Ban]), to_ban, |it| requests::ask_ban(it.model);
             Bans "bans" Network ALL ["B"] "banned peers", "block unban lift",
                 Verbs(&[Verb::Unban]), always, |it| picks::update::open(it.model, PickKind::Bans);
             Watches "watches" Network ALL ["g w"] "names you wait for", "watch list",

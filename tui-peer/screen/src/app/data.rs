@@ -8,8 +8,8 @@ use tokio::sync::broadcast;
 use settings::Item;
 
 use super::App;
-use crate::front::Front;
 use crate::msg::Msg;
+use crate::terminal::Front;
 use crate::update::deadline;
 use engine::api::event::What;
 use engine::api::snapshot::Snapshot;

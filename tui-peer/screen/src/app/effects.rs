@@ -12,11 +12,11 @@ use settings::{Change, Item, write};
 
 use super::App;
 use crate::filter::Filter;
-use crate::front::Front;
 use crate::heatmap::Map;
 use crate::model::build;
 use crate::msg::{Asked, Effect, Msg};
-use crate::outside::{open, write_filters};
+use crate::probes::{open, write_filters};
+use crate::terminal::Front;
 use engine::api::command::Command;
 use engine::api::snapshot::Look;
 use frontend::members::{self, Owners};
@@ -133,7 +133,7 @@ impl<F: Front> App<'_, F> {
                 }
             }
             None => {
-                // A change of focus was taken; ask for the newest wish if that is another.
+                // A change of focus was taken; ask for the newest request if that is another.
                 let wanted = self.focus.0;
                 self.focus.1 = false;
                 if wanted != self.model.asked_focus {

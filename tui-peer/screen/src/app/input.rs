@@ -6,8 +6,8 @@ use crossterm::event::{Event as Input, KeyEventKind, MouseEventKind};
 use ratatui::layout::Rect;
 
 use super::App;
-use crate::front::{Front, Happened};
 use crate::msg::Msg;
+use crate::terminal::{Front, Happened};
 
 /// Inputs handled before the next frame: a paste or a held key must not starve the screen.
 const MAX_BATCH: usize = 256;

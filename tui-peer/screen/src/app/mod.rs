@@ -21,13 +21,13 @@ use tokio::sync::{broadcast, watch};
 use settings::Change;
 
 use super::HANGUP;
-use super::front::Front;
 use super::model::{Model, Now};
 use super::msg::{ExitReason, Msg};
-use super::outside::Probes;
+use super::notifications::{Known, Signs};
 use super::pace::Pace;
 use super::panics::{Notes, in_screen};
-use super::signs::{Known, Signs};
+use super::probes::Probes;
+use super::terminal::Front;
 use super::update::{start, update};
 use super::view::view;
 use engine::api::event::Event;
@@ -44,7 +44,7 @@ struct App<'a, F> {
     logs: Logs,
     work: FuturesUnordered<BoxFuture<'static, Option<Msg>>>,
     probes: Probes,
-    /// Wanted focus, and whether a change is under way. Only the last wish counts.
+    /// Wanted focus, and whether a change is under way. Only the last request counts.
     focus: ((Option<ContentId>, Look), bool),
     dirty: bool,
     pace: Pace,

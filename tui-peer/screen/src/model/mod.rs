@@ -22,7 +22,7 @@ use settings::Units;
 
 use super::action::Action;
 use super::keymap::{Key, Keymap};
-use super::layout::{Areas, Wish};
+use super::layout::{Areas, Inputs};
 use super::theme::Theme;
 use engine::api::snapshot::{Catalogue, Look, NetState, Snapshot};
 
@@ -318,12 +318,12 @@ impl Model {
 
     /// Where everything is.
     pub fn areas(&self) -> Areas {
-        Areas::new(self.size.0, self.size.1, self.wish())
+        Areas::new(self.size.0, self.size.1, self.request())
     }
 
     /// What decides about it besides the size.
-    pub fn wish(&self) -> Wish {
-        Wish {
+    pub fn request(&self) -> Inputs {
+        Inputs {
             focus: self.focus,
             zoom: self.zoom,
             details: self.details,

@@ -6,8 +6,8 @@ use common::content::Kind;
 
 use super::{can_undo, kind, peer, words_to_watch};
 use crate::action::{Action, action_table};
+use crate::labels;
 use crate::model::{Model, Pane, Tab};
-use crate::words;
 use engine::api::snapshot::{NetState, Transfer, TransferState};
 
 /// Whether something is possible, and why not.
@@ -68,7 +68,7 @@ fn any_unfinished(model: &Model) -> Possible {
 }
 
 fn failed(model: &Model) -> Possible {
-    need(is(model, words::is_wrong), "nothing failed here")
+    need(is(model, labels::is_wrong), "nothing failed here")
 }
 
 fn on_disk(model: &Model) -> Possible {

@@ -1,7 +1,7 @@
 //! Who would be disturbed by an end.
 
 use crate::model::Model;
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::snapshot::PeerRow;
 
 /// Whether a peer takes something of ours.
@@ -11,7 +11,7 @@ pub(crate) fn takes(model: &Model, peer: &PeerRow) -> bool {
 
 /// What "when idle" still waits for.
 pub(crate) fn waits_for(model: &Model) -> String {
-    let running = model.snap.transfers.iter().filter(|t| words::is_running(t));
+    let running = model.snap.transfers.iter().filter(|t| labels::is_running(t));
     let (mut downloads, mut eta) = (0u64, None);
     for t in running {
         downloads += 1;

@@ -10,7 +10,7 @@ use super::transfers::{
     clear, copy_ids, copy_link, download, explain, open_folder, pause, pause_all, rescan, retry,
     verify, verify_all,
 };
-use super::{mouse, network, wishes};
+use super::{mouse, network, requests};
 use crate::action::{Action, action_table};
 use crate::dialogs::{contents, link, palette, picks, share, sort};
 use crate::model::{Dialog, Model, Pane, PickKind, Tab, Tone};
@@ -78,7 +78,7 @@ fn repeat(model: &mut Model, out: &mut Vec<Effect>) {
 /// Of the peer under the cursor, or of the selected content.
 fn explain_selected(model: &mut Model) {
     if model.tab == Tab::Peers && model.focus == Pane::Files {
-        wishes::about_peer(model);
+        requests::about_peer(model);
     } else {
         explain(model);
     }

@@ -10,7 +10,7 @@ use crate::model::{Button, Choice, Confirm, Dialog, Line, Model, Tone, WhenIdle,
 use crate::msg::{Asked, Effect, ExitReason};
 use crate::queries::takes;
 use crate::theme::Theme;
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::command::Command;
 use engine::api::snapshot::{NetState, Transfer, TransferState};
 
@@ -55,7 +55,7 @@ pub(crate) fn all_losses(model: &Model) -> Vec<Line> {
     let alone = model.snap.network.state == NetState::NoNetwork;
     let mut lines = if alone { Vec::new() } else { losses(model.theme, transfers.iter()) };
     let unfinished: Vec<&Transfer> =
-        transfers.iter().filter(|t| t.is_unfinished() && words::is_running(t)).collect();
+        transfers.iter().filter(|t| t.is_unfinished() && labels::is_running(t)).collect();
     if !unfinished.is_empty() {
         let kept = format::size(unfinished.iter().map(|t| t.done).sum(), model.units);
         let (what, verb) = match unfinished.len() {
@@ -299,7 +299,7 @@ pub(crate) fn ask_suspend(model: &mut Model, out: &mut Vec<Effect>) {
 /// Does what was put off until nothing runs, once nothing does.
 pub(crate) fn when_idle(model: &mut Model, out: &mut Vec<Effect>) {
     let Some(what) = model.when_idle else { return };
-    if model.snap.transfers.iter().any(|t| words::is_running(t) || t.wanted_by > 0) {
+    if model.snap.transfers.iter().any(|t| labels::is_running(t) || t.wanted_by > 0) {
         return;
     }
     model.when_idle = None;

@@ -10,8 +10,8 @@ pub(crate) mod moves;
 pub(crate) mod network;
 mod probes;
 mod reply;
+pub(crate) mod requests;
 pub(crate) mod transfers;
-pub(crate) mod wishes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

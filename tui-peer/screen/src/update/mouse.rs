@@ -7,7 +7,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use super::{focus, moves};
-use crate::layout::{Areas, Wish, inside};
+use crate::layout::{Areas, Inputs, inside};
 use crate::model::{Dialog, Model, Pane, Tab, Tone};
 use crate::msg::Effect;
 use crate::panes::chunks::geometry::map_area;
@@ -120,8 +120,8 @@ fn drag(model: &mut Model, at: Position) {
     let now = model.areas();
     let beside = now.chunks.x >= now.files.right();
     let distance = |split: i16| {
-        let wish = Wish { split, ..model.wish() };
-        let files = Areas::new(model.size.0, model.size.1, wish).files;
+        let request = Inputs { split, ..model.request() };
+        let files = Areas::new(model.size.0, model.size.1, request).files;
         if beside { files.right().abs_diff(at.x + 1) } else { files.bottom().abs_diff(at.y + 1) }
     };
     let best = (-MAX_SPLIT..=MAX_SPLIT).min_by_key(|split| (distance(*split), split.abs()));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::dialogs::share;
 use crate::model::{Model, Tone};
-use crate::outside::{Found, Probe};
+use crate::probes::{Found, Probe};
 
 pub(super) fn found(model: &mut Model, probe: &Probe, found: &Found) {
     match (probe, found) {

@@ -115,7 +115,7 @@ pub fn headline(case: &Case<'_>) -> Option<Line> {
             (Tone::Good, "Can finish from the peers online".to_owned())
         }
         _ if t.sources == 0 => (Tone::Warn, "Nobody online has it".to_owned()),
-        state => (Tone::Dim, super::words::state_word(state).to_owned()),
+        state => (Tone::Dim, super::labels::state_word(state).to_owned()),
     })
 }
 

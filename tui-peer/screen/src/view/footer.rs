@@ -8,11 +8,11 @@ use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr;
 
 use crate::action::Action;
+use crate::labels;
 use crate::model::{Model, Pane};
 use crate::panes::{chunks, files, holders, log, sources, transfers};
 use crate::queries::can;
 use crate::ui::paint;
-use crate::words;
 use engine::api::snapshot::NetState;
 
 pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
@@ -78,11 +78,11 @@ fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
     };
     let room = usize::from(area.width).saturating_sub(1 + need(&fixed));
     let mut chosen: Vec<(String, String)> = Vec::new();
-    for wish in wishes(model) {
-        if can(model, wish.0).is_err() || is_done(model, wish.0) {
+    for request in wishes(model) {
+        if can(model, request.0).is_err() || is_done(model, request.0) {
             continue;
         }
-        let Some(item) = label(&wish) else { continue };
+        let Some(item) = label(&request) else { continue };
         if need(&chosen) + item.0.width() + item.1.width() + 3 > room || chosen.len() >= 10 {
             break;
         }
@@ -113,7 +113,7 @@ fn keys(model: &Model, buf: &mut Buffer, area: Rect) {
 fn is_done(model: &Model, action: Action) -> bool {
     match action {
         Action::Download => {
-            model.targets().len() == 1 && model.selected_transfer().is_some_and(words::is_running)
+            model.targets().len() == 1 && model.selected_transfer().is_some_and(labels::is_running)
         }
         Action::Enter => model.details && model.focus != Pane::Transfers && !model.swarm.open,
         Action::Window => model.areas().graph.is_empty(),

@@ -9,7 +9,7 @@ use crate::action::Action;
 use crate::layout::Class;
 use crate::model::{Model, Pane, Tab, WhenIdle, banner};
 use crate::ui::paint::{self, Piece};
-use crate::{format, queries, verdict, words};
+use crate::{format, labels, queries, verdict};
 use engine::api::cause::Reach;
 use engine::api::snapshot::{NetState, TransferState};
 
@@ -217,7 +217,7 @@ pub(crate) fn summary(model: &Model, buf: &mut Buffer, area: Rect) {
     let Some(name) = model.selected_name() else { return };
     let transfer = model.selected_transfer();
     let end = transfer.map_or_else(String::new, |t| {
-        format!("{}  {}", format::percent(t.done, t.size), words::outlook(t))
+        format!("{}  {}", format::percent(t.done, t.size), labels::outlook(t))
     });
     let room = usize::from(width).saturating_sub(end.chars().count() + 2);
     paint::text(buf, x, area.y, width, &theme.fit(&name, room), theme.bold());

@@ -19,7 +19,7 @@ use engine::api::snapshot::{Copying, NetState, Snapshot, Transfer, TransferState
 /// come a little later than answers, and a folder that was complete may be about to get more files.
 const STEADY: u32 = 2;
 
-/// What became of a wish.
+/// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     Unresolved,
@@ -37,7 +37,7 @@ struct Seen {
 
 /// What is got in this run, and what was said of it.
 pub(super) struct Going {
-    /// Each wish as it was typed, what it turned out to mean, and what became of it.
+    /// Each request as it was typed, what it turned out to mean, and what became of it.
     pub(super) wanted: Vec<(String, Option<ContentId>, Fate)>,
     /// Chunks of each that programs were told of last.
     reported: HashMap<ContentId, u32>,
@@ -138,7 +138,7 @@ impl Going {
         }
     }
 
-    /// A wish whose content is complete already ends without an event, and so does one that somebody else takes
+    /// A request whose content is complete already ends without an event, and so does one that somebody else takes
     /// back.
     pub(super) fn catch_up(&mut self, snapshot: &Snapshot, out: &mut Output) {
         let seen = &mut self.seen;

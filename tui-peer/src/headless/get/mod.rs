@@ -24,7 +24,7 @@ use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState};
 const PROGRESS: Duration = Duration::from_millis(500);
 
 /// Runs until everything is there, or cannot be; returns the exit code.
-pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
+pub async fn get(engine: EngineHandle, request: Get, out: &mut Output) -> u8 {
     let mut events = engine.events();
     let mut snapshots = engine.snapshots();
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
@@ -33,18 +33,19 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
         out.only_warnings();
     }
     let began = Instant::now();
-    let mut search = Search::new(wish.wait);
+    let mut search = Search::new(request.wait);
     out.ready(&engine.snapshot(), None);
-    let mut going = Going::of(&wish.what);
+    let mut going = Going::of(&request.what);
     let mut ticker = tokio::time::interval(PROGRESS);
     let (mut stopped_by, mut was_on) = (None, false);
     loop {
-        resolve(&engine, &wish, &mut going.wanted, &mut search, out).await;
+        resolve(&engine, &request, &mut going.wanted, &mut search, out).await;
         let all_ended = going.have_all_ended();
-        if (all_ended && !wish.seed) || out.broken {
+        if (all_ended && !request.seed) || out.broken {
             break;
         }
-        if wish.timeout.is_some_and(|s| began.elapsed() >= Duration::from_secs(s)) && !all_ended {
+        if request.timeout.is_some_and(|s| began.elapsed() >= Duration::from_secs(s)) && !all_ended
+        {
             out.note("not done in time; run the same command again to go on");
             stopped_by = Some(exit::OTHER);
             break;
@@ -79,7 +80,7 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
                 }
                 going.show(&snapshot, out);
                 was_on |= snapshot.network.state == NetState::On;
-                if let Some(why) = stranded(&snapshot, &wish, was_on, began) {
+                if let Some(why) = stranded(&snapshot, &request, was_on, began) {
                     out.error("tracker", &why, "check the link, and that the other side still sends");
                     stopped_by = Some(exit::TRACKER);
                     break;
@@ -101,9 +102,9 @@ pub async fn get(engine: EngineHandle, wish: Get, out: &mut Output) -> u8 {
 
 /// Why nothing will come: the tracker refuses us, or cannot be reached by a peer of this run, which knows
 /// nobody else.
-fn stranded(snapshot: &Snapshot, wish: &Get, was_on: bool, began: Instant) -> Option<String> {
+fn stranded(snapshot: &Snapshot, request: &Get, was_on: bool, began: Instant) -> Option<String> {
     let refused = matches!(snapshot.network.state, NetState::Rejected { .. });
-    let alone = (wish.once || refused) && !was_on && !wish.wait;
+    let alone = (request.once || refused) && !was_on && !request.wait;
     no_way(snapshot, began.elapsed()).filter(|_| alone)
 }
 
@@ -130,7 +131,7 @@ async fn next_until_stopped(
 /// Turns names into ids as the catalogue allows, and starts what can start.
 async fn resolve(
     engine: &EngineHandle,
-    wish: &Get,
+    request: &Get,
     wanted: &mut [(String, Option<ContentId>, Fate)],
     search: &mut Search,
     out: &mut Output,
@@ -150,16 +151,16 @@ async fn resolve(
             *fate = Fate::Failed(code);
             continue;
         }
-        if here(&snapshot, &found.0, wish, out) {
+        if here(&snapshot, &found.0, request, out) {
             (*id, *fate) = (Some(found.0), Fate::Done);
             continue;
         }
-        let files = if wish.files.is_empty() {
+        let files = if request.files.is_empty() {
             Selection::All
         } else {
-            Selection::Paths(wish.files.clone())
+            Selection::Paths(request.files.clone())
         };
-        let dir = wish.output.clone();
+        let dir = request.output.clone();
         let download = Download { id: found.0, name: found.1, dir, files };
         match engine.call(Command::Download(download)).await {
             Ok(_) => (*id, *fate) = (Some(found.0), Fate::Getting),
@@ -201,7 +202,7 @@ async fn enter(
     Ok(())
 }
 
-/// Word and hint of a wish that the engine does not carry out.
+/// Word and hint of a request that the engine does not carry out.
 fn refusal(kind: CommandErrorKind) -> (&'static str, &'static str) {
     match kind {
         CommandErrorKind::NotFound => ("not-found", LIST),
@@ -213,14 +214,14 @@ fn refusal(kind: CommandErrorKind) -> (&'static str, &'static str) {
 
 /// Whether all of it is here already, and where it is wanted if that was said; says where. Of a folder the
 /// engine knows which of its files are here.
-fn here(snapshot: &Snapshot, id: &ContentId, wish: &Get, out: &mut Output) -> bool {
+fn here(snapshot: &Snapshot, id: &ContentId, request: &Get, out: &mut Output) -> bool {
     let whole = |t: &&Transfer| {
         t.state == TransferState::Sharing && t.have == t.chunks && t.kind == Kind::File
     };
     let Some(transfer) = snapshot.transfers.iter().filter(whole).find(|t| t.id == *id) else {
         return false;
     };
-    if wish.output.as_deref().is_some_and(|dir| transfer.path.parent() != Some(dir)) {
+    if request.output.as_deref().is_some_and(|dir| transfer.path.parent() != Some(dir)) {
         // The engine knows of all places where it lies.
         return false;
     }

@@ -19,7 +19,7 @@ pub const SEVERAL: u8 = u8::MAX;
 pub struct Look {
     /// Who has what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holders: Option<StripWish>,
+    pub holders: Option<StripRequest>,
     /// Who sent what, for a map of so many buckets; at most [`super::MAX_CELLS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub senders: Option<u32>,
@@ -34,7 +34,7 @@ impl Look {
 
 /// Which strips are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StripWish {
+pub struct StripRequest {
     /// First row.
     pub first: u32,
     /// How many; at most [`MAX_STRIPS`].
@@ -48,7 +48,7 @@ pub struct StripWish {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holders {
     /// What is answered.
-    pub wish: StripWish,
+    pub request: StripRequest,
     /// Peers there are, ourselves not counted.
     pub all: u32,
     /// Those asked for. The order holds still while somebody looks.

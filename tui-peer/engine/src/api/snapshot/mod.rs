@@ -27,7 +27,7 @@ pub use super::chunk_states::ChunkState;
 pub use catalogue::{Catalogue, CatalogueRow, OtherNames};
 pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState, Way};
 pub use holders::{
-    HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
+    HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripRequest,
 };
 pub use member::{MemberRow, Page};
 pub use peer::{PeerRow, Take, Upload, display_name};

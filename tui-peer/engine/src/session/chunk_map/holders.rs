@@ -11,7 +11,7 @@ use common::numbers::saturate;
 use super::{CLAIM, ChunkMap, Known};
 use crate::api::chunk_states::first_chunk;
 use crate::api::snapshot::{
-    HolderRow, Holders, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripWish,
+    HolderRow, Holders, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripRequest,
 };
 use swarm::view::{ContentView, Holding, sole_key};
 
@@ -39,38 +39,38 @@ struct Alone {
 }
 
 impl ChunkMap {
-    /// The answer to a wish, if there is one; [`Self::update`] must have been called.
+    /// The answer to a request, if there is one; [`Self::update`] must have been called.
     pub(in crate::session) fn holders(
         &mut self,
-        wish: Option<StripWish>,
+        request: Option<StripRequest>,
         known: &Known<'_>,
         view: Option<&ContentView<'_>>,
     ) -> Option<Holders> {
-        let Some(wish) = wish else {
+        let Some(request) = request else {
             self.shown = Vec::new();
             return None;
         };
-        let wish = StripWish {
-            rows: wish.rows.min(MAX_STRIPS),
-            buckets: wish.buckets.min(MAX_BUCKETS),
-            ..wish
+        let request = StripRequest {
+            rows: request.rows.min(MAX_STRIPS),
+            buckets: request.buckets.min(MAX_BUCKETS),
+            ..request
         };
         let nothing = ChunkSet::empty(known.chunks);
         let ours = view.map(|view| view.have).or(known.found);
         let ours = ours.filter(|set| set.chunks() == known.chunks).unwrap_or(&nothing);
         let mut holders = self.all_holders(known, view, ours);
         self.keep_order(&holders);
-        let (copies, marks, alone) = self.scan(view, ours, wish.buckets);
+        let (copies, marks, alone) = self.scan(view, ours, request.buckets);
         let only = name(&alone, &holders);
-        let buckets = usize::from(wish.buckets);
-        let from = saturate::<usize>(wish.first);
-        let rows = self.shown.iter().skip(from).take(usize::from(wish.rows));
+        let buckets = usize::from(request.buckets);
+        let from = saturate::<usize>(request.first);
+        let rows = self.shown.iter().skip(from).take(usize::from(request.rows));
         let rows = rows.filter_map(|peer| {
             let Holder { row, holding, .. } = holders.remove(peer)?;
             Some(HolderRow { levels: levels(holding, known.chunks, buckets), ..row })
         });
         Some(Holders {
-            wish,
+            request,
             all: saturate::<u32>(self.shown.len()),
             rows: rows.collect(),
             copies,
@@ -275,7 +275,7 @@ mod tests {
         chunk_map: &mut ChunkMap,
         others: &[SourceInfo],
         ours: &ChunkSet,
-        wish: StripWish,
+        request: StripRequest,
     ) -> Holders {
         let known = Known {
             chunks: CHUNKS,
@@ -284,7 +284,7 @@ mod tests {
             others: others.iter().collect(),
         };
         chunk_map.update(&known, None, Touched::default(), Instant::now());
-        chunk_map.holders(Some(wish), &known, None).unwrap()
+        chunk_map.holders(Some(request), &known, None).unwrap()
     }
 
     proptest! {
@@ -304,8 +304,8 @@ mod tests {
             others.retain(|other| other.have > 0);
             let ours = set(&ours);
             let mut chunk_map = ChunkMap::new(ContentId::from_bytes([7; 32]));
-            let wish = StripWish { first: 0, rows: 9, buckets };
-            let holders = ask(&mut chunk_map, &others, &ours, wish);
+            let request = StripRequest { first: 0, rows: 9, buckets };
+            let holders = ask(&mut chunk_map, &others, &ours, request);
             prop_assert_eq!(holders.all as usize, others.len());
             let sets: Vec<&ChunkSet> = others.iter().filter_map(|o| o.set.as_ref()).collect();
             let range = |at: usize| {
@@ -356,17 +356,17 @@ mod tests {
         let ours = ChunkSet::empty(CHUNKS);
         let mut others: Vec<SourceInfo> =
             (1u8..=250).map(|n| source(n, set(&[(0, u32::from(n))]))).collect();
-        let wish = StripWish { first: 10, rows: u16::MAX, buckets: u16::MAX };
-        let holders = ask(&mut chunk_map, &others, &ours, wish);
-        assert_eq!((holders.wish.rows, holders.wish.buckets), (MAX_STRIPS, MAX_BUCKETS));
+        let request = StripRequest { first: 10, rows: u16::MAX, buckets: u16::MAX };
+        let holders = ask(&mut chunk_map, &others, &ours, request);
+        assert_eq!((holders.request.rows, holders.request.buckets), (MAX_STRIPS, MAX_BUCKETS));
         assert_eq!((holders.all, holders.rows.len()), (250, 240), "from the tenth on");
         assert_eq!(holders.rows[0].have, 240, "who helps most is first");
         // The last becomes the most useful; it stays where it is. A new one goes to the end.
         others[0] = source(1, set(&[(0, 600)]));
         chunk_map.heard(others[0].peer);
         others.push(source(251, ChunkSet::full(CHUNKS)));
-        let wish = StripWish { first: 0, rows: 252, buckets: 10 };
-        let holders = ask(&mut chunk_map, &others, &ours, wish);
+        let request = StripRequest { first: 0, rows: 252, buckets: 10 };
+        let holders = ask(&mut chunk_map, &others, &ours, request);
         assert_eq!(holders.rows[249].have, 600);
         assert_eq!(holders.rows[250].have, CHUNKS);
         // Not looked at: nothing is kept.

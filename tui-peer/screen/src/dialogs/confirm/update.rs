@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::model::{Choice, Confirm, Model, WhenIdle};
 use crate::msg::{Asked, Effect, ExitReason};
-use crate::update::{ask, network, transfers, wishes};
+use crate::update::{ask, network, requests, transfers};
 use engine::api::command::Command;
 
 /// The button that was pressed.
@@ -54,10 +54,10 @@ pub(crate) fn chosen(model: &mut Model, confirm: &Confirm, choice: Choice, out: 
                 out.push(Effect::Call(Command::Remove { id: *id, delete_partial }, Asked::Quietly));
             }
             model.marks.clear();
-            wishes::removed(model, ids);
+            requests::removed(model, ids);
         }
         Choice::Unshare => transfers::unshare(model, ids, out),
-        Choice::Ban(peer, for_ever) => wishes::ban(model, peer, for_ever, out),
+        Choice::Ban(peer, for_ever) => requests::ban(model, peer, for_ever, out),
         Choice::Suspend => {
             model.suspend_confirmed = true;
             out.push(Effect::Suspend);

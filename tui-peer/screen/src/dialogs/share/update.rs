@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::model::{Dialog, Measure, Model, PathEntry, Picker, ShareField, SharePath};
 use crate::msg::{Asked, Effect};
-use crate::outside::Probe;
+use crate::probes::Probe;
 use crate::queries::{expand, written};
 use engine::api::command::{Command, Download, Priority, Selection};
 use engine::api::snapshot::{Transfer, TransferState};

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use crate::format;
 use crate::model::{Line, Measure, Model, PathEntry, ShareField, SharePath, Tone};
-use crate::outside::{MAX_ITEMS, MAX_NAMES};
+use crate::probes::{MAX_ITEMS, MAX_NAMES};
 use crate::ui::dialog::{chosen, lines, open, tall};
 use crate::ui::{input, paint};
 

@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::panes::files::view::cells::{done, progress};
 use crate::ui::paint::{self, Piece};
 use crate::verdict::{sentence, source_name};
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::snapshot::{Transfer, TransferState};
 
 /// The upper part of the details.
@@ -107,8 +107,8 @@ fn fitting(width: u16, parts: Vec<Piece>) -> Vec<Piece> {
 fn state(model: &Model, t: &Transfer) -> Vec<Part> {
     let (theme, units) = (model.theme, model.units);
     let plain = |text: String| (text, Style::new());
-    let word = format!("{} {}", words::state_glyph(t, theme), words::state_word(&t.state));
-    let style = if words::is_wrong(t) { theme.error() } else { Style::new() };
+    let word = format!("{} {}", labels::state_glyph(t, theme), labels::state_word(&t.state));
+    let style = if labels::is_wrong(t) { theme.error() } else { Style::new() };
     let complete = t.state == TransferState::Sharing;
     let bytes = if complete {
         format::size(t.size, units)
@@ -126,10 +126,10 @@ fn state(model: &Model, t: &Transfer) -> Vec<Part> {
     if !complete {
         let rate = format::rate(t.down_rate, theme.dash(), units);
         parts.push(part(2, plain(format!("{} {rate}", theme.down()))));
-        let outlook = words::outlook(t);
+        let outlook = labels::outlook(t);
         if t.state == TransferState::Getting && t.eta_s.is_some() {
             parts.push(part(1, plain(format!("ETA {outlook}"))));
-        } else if outlook != words::state_word(&t.state) {
+        } else if outlook != labels::state_word(&t.state) {
             parts.push(part(1, (outlook, theme.warn())));
         }
         let counts = model.chunks.map.counts();

@@ -15,7 +15,7 @@ pub struct Swarm {
 impl Swarm {
     /// Row `at`, if the engine has said it.
     pub fn at<'a>(&self, holders: &'a Holders, at: usize) -> Option<&'a HolderRow> {
-        let first = usize::try_from(holders.wish.first).ok()?;
+        let first = usize::try_from(holders.request.first).ok()?;
         holders.rows.get(at.checked_sub(first)?)
     }
 

@@ -5,9 +5,9 @@ use common::numbers::saturate;
 use crate::model::{Dialog, List, Model, Pane, Tone};
 use crate::panes::holders::geometry::{own_strip, peer_rows};
 use crate::queries::peer;
-use crate::update::wishes::peer_lines;
+use crate::update::requests::peer_lines;
 use crate::{format, heatmap};
-use engine::api::snapshot::{Look, MAX_BUCKETS, MAX_STRIPS, StripWish};
+use engine::api::snapshot::{Look, MAX_BUCKETS, MAX_STRIPS, StripRequest};
 
 /// Opens or closes it.
 pub(crate) fn toggle(model: &mut Model) {
@@ -45,7 +45,7 @@ pub(crate) fn look(model: &Model) -> Look {
     let buckets = heatmap::buckets(model.chunk_count(), usize::from(own_strip(model).width));
     Look {
         senders,
-        holders: Some(StripWish {
+        holders: Some(StripRequest {
             first: saturate::<u32>(first),
             rows: u16::try_from(height * 3).unwrap_or(MAX_STRIPS).min(MAX_STRIPS),
             buckets: u16::try_from(buckets).unwrap_or(MAX_BUCKETS).min(MAX_BUCKETS),

@@ -8,7 +8,7 @@ use crate::keymap::cancels;
 use crate::model::{LogLine, Model, Tone};
 use crate::msg::Effect;
 use crate::panes::log::geometry::{Shape, list_area};
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::event::Level;
 use frontend::logfile::Entry;
 
@@ -94,7 +94,7 @@ pub(crate) fn copy_all(model: &mut Model, out: &mut Vec<Effect>) {
 fn written(model: &Model, line: &LogLine) -> String {
     let time = format::time_of_day(line.at, &model.setting.zone);
     let times = if line.times > 1 { format!(" x{}", line.times) } else { String::new() };
-    let level = words::level_word(line.level);
+    let level = labels::level_word(line.level);
     let mut text = format!("{time} {level:<5} {:<5} {}{times}", line.target, line.text);
     for detail in &line.details {
         text.push_str("\n    ");

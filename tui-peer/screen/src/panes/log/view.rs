@@ -14,7 +14,7 @@ use crate::layout::inside;
 use crate::model::{LogLine, Model, Pane};
 use crate::panes::log::geometry::{Shape, WITH_TARGET, list_area};
 use crate::ui::paint::{self, Piece};
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::event::Level;
 
 /// Keys of the zoomed log, the most used ones first: as many as fit.
@@ -43,7 +43,7 @@ pub(crate) fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     } else if !log.field.text().is_empty() {
         title.push((format!(" / {}", log.field.text()), Style::new()));
     }
-    let mut note = format!("{}+", words::level_word(log.level()));
+    let mut note = format!("{}+", labels::level_word(log.level()));
     if let Some(target) = log.target() {
         note.push_str(&format!("  {target} only"));
     }
@@ -98,7 +98,7 @@ fn standing(model: &Model) -> String {
 
 fn nothing(model: &Model) -> String {
     let (log, keymap) = (&model.log, &model.keymap);
-    let level = words::level_word(log.level());
+    let level = labels::level_word(log.level());
     let more = keymap.does(Action::LogMore, "shows more");
     match log.target() {
         _ if log.is_empty() => "Nothing has happened yet.".to_owned(),
@@ -121,7 +121,7 @@ fn around(model: &Model, buf: &mut Buffer, inner: Rect) {
     let (x, width) = (inner.x + 1, inner.width.saturating_sub(2));
     let mut top: Vec<Piece> = vec![("level ".to_owned(), theme.dim())];
     for level in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
-        let word = words::level_word(level).trim_end();
+        let word = labels::level_word(level).trim_end();
         top.push(if level == log.level() {
             (format!("[{word}] "), theme.bold())
         } else {
@@ -179,7 +179,7 @@ fn entry(
     let mut x = area.x + 1;
     let time = format::time_of_day(line.at, &model.setting.zone);
     x = paint::text(buf, x, area.y, room(x), &time, theme.dim()) + 1;
-    let level = format!("{:<5}", words::level_word(line.level));
+    let level = format!("{:<5}", labels::level_word(line.level));
     x = paint::text(buf, x, area.y, room(x), &level, style) + 1;
     if area.width >= WITH_TARGET {
         x = paint::text(buf, x, area.y, room(x), &format!("{:<5}", line.target), theme.dim()) + 1;

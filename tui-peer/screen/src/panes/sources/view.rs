@@ -12,7 +12,7 @@ use crate::model::{Model, Pane};
 use crate::panes::files::view::cells::rtt;
 use crate::ui::paint::{self, Piece};
 use crate::verdict::source_name;
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::cause::Cause;
 use engine::api::snapshot::{NetState, SourceRow, SourceState, Transfer, TransferState, Way};
 
@@ -205,7 +205,7 @@ fn nobody(model: &Model) -> (String, String) {
             });
             let running = model
                 .selected_transfer()
-                .is_some_and(|t| words::is_running(t) || t.state == TransferState::NoSource);
+                .is_some_and(|t| labels::is_running(t) || t.state == TransferState::NoSource);
             let then = if running { "It resumes by itself when one appears." } else { "" };
             (format!("No sources online{left}."), then.to_owned())
         }

@@ -10,7 +10,7 @@ use crate::panes::files::columns::Column;
 use crate::panes::files::view::cells::{progress, transfer_cell};
 use crate::panes::transfers::geometry::first;
 use crate::ui::paint::{self, Piece};
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::command::Priority;
 use engine::api::snapshot::{Transfer, TransferState};
 
@@ -85,8 +85,8 @@ fn counts(model: &Model) -> String {
         (count(|t| t.state == TransferState::Getting), "active"),
         (count(|t| t.state == TransferState::Paused), "paused"),
         (count(|t| t.state == TransferState::Queued), "queued"),
-        (count(|t| words::is_wrong(t) && t.plan.watch), "watched"),
-        (count(|t| words::is_wrong(t) && !t.plan.watch), "wrong"),
+        (count(|t| labels::is_wrong(t) && t.plan.watch), "watched"),
+        (count(|t| labels::is_wrong(t) && !t.plan.watch), "wrong"),
     ]
     .into_iter()
     .filter(|(n, _)| *n > 0)
@@ -105,8 +105,8 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, t: &Transfer) {
     let theme = model.theme;
     let taken: u16 = COLUMNS.iter().map(|(width, _)| width + 2).sum();
     let room = area.width.saturating_sub(taken + 4);
-    let style = if words::is_wrong(t) { theme.error() } else { Style::new() };
-    paint::text(buf, area.x + 1, area.y, 1, words::state_glyph(t, theme), style);
+    let style = if labels::is_wrong(t) { theme.error() } else { Style::new() };
+    paint::text(buf, area.x + 1, area.y, 1, labels::state_glyph(t, theme), style);
     let badge = badge(t);
     let width = usize::from(room).saturating_sub(badge.len());
     let name = theme.fit(&t.name, width);

@@ -11,7 +11,7 @@ use crate::field::Field;
 use crate::keymap::ctrl;
 use crate::model::{Dialog, Model, Picker, Stop};
 use crate::msg::{Asked, Effect, ExitReason};
-use crate::outside::{Found, Probe};
+use crate::probes::{Found, Probe};
 use crate::queries::expand;
 use crate::screens::settings;
 use crate::update::actions;

@@ -1,6 +1,6 @@
 //! What there is among our transfers.
 
-use crate::words;
+use crate::labels;
 use engine::api::command::Priority;
 use engine::api::snapshot::{Rows, Transfer};
 
@@ -24,7 +24,7 @@ impl Held {
         for transfer in transfers {
             let unfinished = transfer.is_unfinished();
             held.unfinished |= unfinished;
-            held.wrong |= words::is_wrong(transfer);
+            held.wrong |= labels::is_wrong(transfer);
             held.weighed |= unfinished && transfer.plan.priority != Priority::Normal;
         }
         held

@@ -8,9 +8,9 @@ use common::id::ContentId;
 use common::numbers::saturate;
 
 use crate::filter::{Filter, Subject, fold};
+use crate::labels;
 use crate::model::Tab;
 use crate::names::Names;
-use crate::words;
 use engine::api::snapshot::{Catalogue, Rows, Transfer};
 use frontend::members::Owners;
 
@@ -245,7 +245,7 @@ impl Job {
             sources: row.sources,
             availability: own.and_then(|t| t.availability).unwrap_or(row.complete as f32),
             kind: row.kind,
-            state: own.map_or("none", |t| words::state_word(&t.state)),
+            state: own.map_or("none", |t| labels::state_word(&t.state)),
             id: Some(row.id),
             age: self.unix.saturating_sub(row.first_seen),
             peer: "",
@@ -282,7 +282,7 @@ pub fn transfers_for(
                 sources: t.sources,
                 availability: t.availability.unwrap_or(t.other_complete as f32),
                 kind: t.kind,
-                state: words::state_word(&t.state),
+                state: labels::state_word(&t.state),
                 id: Some(t.id),
                 age: 0,
                 peer: "",

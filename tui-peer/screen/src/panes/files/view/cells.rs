@@ -6,7 +6,7 @@ use crate::model::{Model, Peer, Tab};
 use crate::panes::files::columns::Column;
 use crate::theme::Theme;
 use crate::ui::paint::Piece;
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::command::Priority;
 use engine::api::snapshot::{CatalogueRow, PeerRow, Transfer, TransferState, Upload};
 
@@ -95,10 +95,10 @@ pub(crate) fn transfer_cell(model: &Model, t: &Transfer, column: Column) -> Piec
                 TransferState::Getting if t.eta_s.is_none() && t.down_rate >= 1.0 => {
                     theme.dash().to_owned()
                 }
-                _ => words::outlook(t),
+                _ => labels::outlook(t),
             };
             let style = match t.differs() {
-                _ if words::is_wrong(t) => theme.error(),
+                _ if labels::is_wrong(t) => theme.error(),
                 Some(_) if t.wanted_by == 0 => theme.warn(),
                 _ => Style::new(),
             };
@@ -153,14 +153,14 @@ fn connected_cell(model: &Model, peer: &PeerRow, column: Column) -> Piece {
         Column::Sent => plain(format::size(peer.up, model.units)),
         Column::Files => plain(format::short_count(u64::from(peer.contents))),
         Column::Rtt => plain(rtt(peer.rtt_ms, theme.dash())),
-        Column::Since => plain(words::age(model.age(peer.since))),
+        Column::Since => plain(labels::age(model.age(peer.since))),
         Column::State => {
             let style = match peer.upload {
                 Upload::Sending => theme.accent(),
                 Upload::Queued(_) => theme.warn(),
                 Upload::Idle => theme.dim(),
             };
-            (words::upload(peer.upload), style)
+            (labels::upload(peer.upload), style)
         }
         _ => Piece::default(),
     }

@@ -19,7 +19,7 @@ use crate::panes::files::columns::{Column, fit};
 use crate::panes::files::geometry::{Title, has_filter_row, height, reach_lines, titles};
 use crate::panes::files::view::cells::{catalogue_cell, peer_cell, transfer_cell};
 use crate::ui::paint::{self, Piece};
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::cause::Reach;
 use engine::api::snapshot::{NetState, Transfer};
 
@@ -225,7 +225,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
             let Some(entry) = model.catalogue_row(at) else { return };
             let own = model.transfer(&entry.id);
             let marked = model.marks.contains(&entry.id);
-            let glyph = own.map_or(" ", |t| words::state_glyph(t, model.theme));
+            let glyph = own.map_or(" ", |t| labels::state_glyph(t, model.theme));
             base(
                 model,
                 buf,
@@ -238,7 +238,7 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
         }
         Tab::Downloads | Tab::Shared => {
             let Some(t) = model.transfer_row(model.tab, at) else { return };
-            let glyph = words::state_glyph(t, model.theme);
+            let glyph = labels::state_glyph(t, model.theme);
             let marked = model.marks.contains(&t.id);
             base(
                 model,
@@ -316,8 +316,8 @@ fn base(model: &Model, buf: &mut Buffer, area: Rect, at: usize, base: &Base<'_>)
     };
     paint::text(buf, area.x, area.y, 1, edge, Style::new());
     let glyph_style = match base.own {
-        Some(t) if words::is_wrong(t) => theme.error(),
-        Some(t) if words::is_running(t) => theme.warn(),
+        Some(t) if labels::is_wrong(t) => theme.error(),
+        Some(t) if labels::is_running(t) => theme.warn(),
         Some(_) => theme.accent(),
         None => Style::new(),
     };

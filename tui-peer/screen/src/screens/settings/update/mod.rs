@@ -45,9 +45,9 @@ pub(crate) fn change(
     unlocked(model, item)?;
     if item == Item::Downloads {
         // Whether the folder can be used is known only after trying.
-        let mut wish = model.prefs.table.clone();
-        let text = wish.set(item, text)?;
-        if let Some(dir) = wish.path_of(item) {
+        let mut request = model.prefs.table.clone();
+        let text = request.set(item, text)?;
+        if let Some(dir) = request.path_of(item) {
             let command = Command::Downloads { dir };
             out.push(Effect::Call(command, Asked::Setting(item, Some(text))));
         }
@@ -66,9 +66,9 @@ pub(crate) fn change(
 fn reset(model: &mut Model, item: Item, out: &mut Vec<Effect>) -> Result<(), String> {
     unlocked(model, item)?;
     if item == Item::Downloads {
-        let mut wish = model.prefs.table.clone();
-        wish.reset(item);
-        if let Some(dir) = wish.path_of(item) {
+        let mut request = model.prefs.table.clone();
+        request.reset(item);
+        if let Some(dir) = request.path_of(item) {
             out.push(Effect::Call(Command::Downloads { dir }, Asked::Setting(item, None)));
         }
         return Ok(());

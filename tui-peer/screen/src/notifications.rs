@@ -102,18 +102,18 @@ impl Signs {
         if model.attention || self.known.notify.is_none() {
             return;
         }
-        let wish = model.prefs.table.notify();
+        let request = model.prefs.table.notify();
         let (names, n) = match &event.what {
-            What::Done { path, .. } if wish.done => {
+            What::Done { path, .. } if request.done => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 add(&mut self.done.0, name);
                 (&self.done.0, &mut self.done.1)
             }
-            What::Failed { .. } if wish.error => {
+            What::Failed { .. } if request.error => {
                 add(&mut self.failed.0, event.text.clone());
                 (&self.failed.0, &mut self.failed.1)
             }
-            What::Peer { connected: true, .. } if wish.peer => {
+            What::Peer { connected: true, .. } if request.peer => {
                 add(&mut self.came.0, event.text.clone());
                 (&self.came.0, &mut self.came.1)
             }

@@ -1,12 +1,14 @@
 //! Executing what the core says.
 
+use std::time::Duration;
+
 use common::id::ContentId;
 use common::wire::Code;
 
 use super::Session;
 use super::download::Phase;
 use crate::api::event::{Level, Target, What};
-use crate::conn::{ConnCommand, ServeJob, ServeSource, dial};
+use crate::conn::{ConnCommand, ServeJob, ServeSource, dial, head_start};
 use crate::disk::{Buf, VerifyJob};
 use swarm::event::{ConnId, Input, Notice, Output, Part};
 
@@ -14,7 +16,8 @@ impl Session {
     pub(super) fn execute(&mut self, output: Output) {
         match output {
             Output::Dial { peer, addrs } => {
-                tokio::spawn(dial(peer, addrs, self.ours.clone()));
+                let tracker = self.net.latency_ms.map(|ms| Duration::from_millis(ms.into()));
+                tokio::spawn(dial(peer, addrs, head_start(tracker), self.ours.clone()));
             }
             Output::Punch { peer, addrs, wait } => self.punch(peer, addrs, wait),
             Output::Send { conn, msg } => self.send_to(conn, msg),

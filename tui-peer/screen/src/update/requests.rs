@@ -11,7 +11,7 @@ use crate::field::Field;
 use crate::model::{Choice, Confirm, Dialog, LimitOne, Model, Tone};
 use crate::msg::{Asked, Effect, call_each};
 use crate::queries::{UNDO, peer, words_to_watch};
-use crate::{format, words};
+use crate::{format, labels};
 use engine::api::command::{Command, Priority, Reorder};
 use engine::api::snapshot::{MemberRow, PeerRow, Transfer};
 
@@ -181,7 +181,7 @@ fn member_lines(model: &Model, row: &MemberRow) -> Vec<crate::model::Line> {
 pub(crate) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<crate::model::Line> {
     let units = model.units;
     let dash = model.theme.dash();
-    let mut connected = format!("{}   connected {}", row.addr, words::age(model.age(row.since)));
+    let mut connected = format!("{}   connected {}", row.addr, labels::age(model.age(row.since)));
     if let Some(ms) = row.rtt_ms {
         connected.push_str(&format!("   round trip {ms} ms"));
     }
@@ -190,7 +190,7 @@ pub(crate) fn peer_lines(model: &Model, row: &PeerRow) -> Vec<crate::model::Line
         (Tone::Plain, connected),
         (
             Tone::Plain,
-            format!("It is {}; files open between us: {open}.", words::upload(row.upload)),
+            format!("It is {}; files open between us: {open}.", labels::upload(row.upload)),
         ),
     ];
     if row.takes.is_empty() {

@@ -1,5 +1,5 @@
 //! Looks at things outside while somebody types: a folder, an address, a tracker. Each kind has one
-//! probe under way; a newer wish ends the older one.
+//! probe under way; a newer request ends the older one.
 
 use std::fs;
 use std::io::Write as _;

@@ -14,10 +14,10 @@ use rustix::process::{getpid, kill_process};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clipboard;
+use super::notifications::Known;
 use super::output::{FrameBuffer, Writer};
-use super::probe::{self, Answers, Late};
-use super::signs::Known;
 use super::term::{self, Guard, Modes};
+use super::terminal_query::{self, Answers, Late};
 use super::theme::Ground;
 use super::woken::Woken;
 
@@ -116,7 +116,7 @@ impl Tty {
         let known = Known::by(&|name| std::env::var(name).ok());
         let mut guard = Guard::enter()?;
         let mut out = term::tty()?;
-        let answers = if ask { probe::ask(&mut out)? } else { Answers::default() };
+        let answers = if ask { terminal_query::ask(&mut out)? } else { Answers::default() };
         let modes =
             Modes { mouse, kitty: answers.kitty, title: known.title, progress: known.progress };
         guard.take(modes)?;
