@@ -196,6 +196,7 @@ async fn a_busy_session_is_not_mistaken_for_a_silent_tracker() {
     let meta = file("a", 1);
     announcer.watch([id(&meta)].into());
     let mut conn = fake.welcome(1, true).await;
+    events.on().await;
     let (_, ping) = conn.serve_until(|r| matches!(r, Request::Ping { .. })).await;
     // More than the session's queue holds, and the answer behind it.
     for _ in 0..1000 {

@@ -404,6 +404,8 @@ async fn announcing_now_pings_an_open_connection() {
     let fake = Fake::new().await;
     let (announcer, mut events) = join(1, &fake.join());
     let mut conn = fake.welcome(1, true).await;
+    // How long the hello took comes before it.
+    events.on().await;
     for _ in 0..2 {
         let (_, ping) = conn.serve_until(|r| matches!(r, Request::Ping { .. })).await;
         conn.answer(&ping, &[]).await;
