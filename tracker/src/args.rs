@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use common::near::Discoverable;
 use etcetera::AppStrategy as _;
 use tracker::index::{GroupLimits, Limits};
-use tracker::{Admission, Config, RelayLimits, StartError};
+use tracker::{Admission, Config, RelayLimits, ServerLimits, StartError};
 
 /// The tracker of a Shoal network: it knows who is there, which files exist and who has which parts.
 #[derive(Debug, Parser)]
@@ -109,6 +109,14 @@ pub(crate) enum Command {
     next_help_heading = "Limits (from half of all on, in an open network also by IPv4 address or IPv6 /64)"
 )]
 struct Bounds {
+    /// Peers connected at a time, some 12 KB each, if the system allows so many open files (`ulimit -n`)
+    #[arg(long, env = "SHOAL_MAX_CONNECTIONS", value_name = "N", value_parser = at_least_one, default_value_t = ServerLimits::default().connections)]
+    max_connections: usize,
+
+    /// Connections that have not said yet who they are, up to 13 KB each
+    #[arg(long, env = "SHOAL_MAX_HANDSHAKES", value_name = "N", value_parser = at_least_one, default_value_t = ServerLimits::default().handshakes)]
+    max_handshakes: usize,
+
     /// Peers known
     #[arg(long, env = "SHOAL_MAX_PEERS", value_name = "N", value_parser = at_least_one, default_value_t = Limits::default().peers)]
     max_peers: usize,
@@ -143,6 +151,14 @@ struct Bounds {
 }
 
 impl Bounds {
+    fn server(&self) -> ServerLimits {
+        ServerLimits {
+            connections: self.max_connections,
+            handshakes: self.max_handshakes,
+            ..ServerLimits::default()
+        }
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             peers: self.max_peers,
@@ -227,6 +243,7 @@ impl Args {
             state_dir,
             admission,
             limits: self.bounds.limits(),
+            server: self.bounds.server(),
             relay: self.relay.0,
             discoverable: self.discoverable,
             ..Config::default()
@@ -280,5 +297,9 @@ mod tests {
             assert!(parse(&["--max-bytes", wrong]).is_err(), "{wrong}");
         }
         assert!(parse(&["--address-keys", "0"]).is_err());
+        assert_eq!(parse(&[]).unwrap().bounds.server(), ServerLimits::default());
+        let server = parse(&["--max-connections", "7", "--max-handshakes", "9"]).unwrap();
+        let ServerLimits { connections, handshakes, .. } = server.bounds.server();
+        assert_eq!((connections, handshakes), (7, 9));
     }
 }

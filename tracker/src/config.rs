@@ -49,7 +49,7 @@ pub enum Admission {
 /// Bounds of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Peers connected at once, if there are descriptors for them; each costs one and about 50 KiB. One
+    /// Peers connected at once, if there are descriptors for them; each costs one and about 12 KB. One
     /// more costs a peer of the address that has most its place.
     pub connections: usize,
     /// Connections that have not said hello yet, if there are descriptors for them; each costs one and up
@@ -134,10 +134,12 @@ impl Default for Config {
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            connections: 20_000,
+            // 1.2 GB.
+            connections: 100_000,
             handshakes: MOST_HALF_OPEN,
             probe_links: false,
-            unsent: 256 * 1024,
+            // With one delta more, and the system's buffer, less than 0.5 MB for who does not read.
+            unsent: 128 * 1024,
             // A search for one word in 250,000 rows every second; at once a mirror of 200,000 rows, or eight
             // such searches while somebody types.
             looked: Work { per_s: 250_000, burst: 2_000_000 },

@@ -5,14 +5,19 @@ use std::sync::{Mutex, MutexGuard};
 
 use common::lock::Unpoisoned as _;
 use common::net::{FairTable, HalfOpen, Interfaces, Links, Slot, half_open_for};
+use common::numbers::saturate;
 
 use crate::config::ServerLimits;
+use crate::controls::Closing;
 use crate::index::SessionId;
-use crate::shared::{Closing, Shared};
+use crate::shared::Shared;
 
 /// Descriptors that are kept for other things: the store, the log, the port for metrics, looks whether peers can be
 /// reached, what is just being closed.
 const RESERVED_DESCRIPTORS: u64 = 192;
+
+/// Part of all places that peers never take: else nobody could come in who would take the place of another.
+const FOR_STRANGERS: usize = 8;
 
 /// Addresses of its own in the other family that a tracker tells: a peer has to try them one after the other.
 const OTHER_FAMILY: usize = 2;
@@ -26,6 +31,8 @@ pub(crate) struct Entrance {
     /// If we listen on all of them.
     own: Option<Interfaces>,
     sessions: Mutex<FairTable<SessionId>>,
+    /// Descriptors for both.
+    all: usize,
 }
 
 /// The place of a session; given back when dropped.
@@ -38,13 +45,14 @@ pub(crate) struct Seat<'a> {
 impl Entrance {
     /// For a process that may open so many descriptors; `everywhere` if it listens on all its addresses.
     pub(crate) fn new(limits: &ServerLimits, descriptors: u64, everywhere: bool) -> Self {
-        let (handshakes, connections) = sizes(limits, descriptors);
+        let Sizes { handshakes, connections, all } = sizes(limits, descriptors);
         tracing::debug!("room for {connections} peers and {handshakes} half-open connections");
         Self {
             links: Links::new(),
             half_open: HalfOpen::new(handshakes),
             own: everywhere.then(Interfaces::new),
             sessions: Mutex::new(FairTable::new(connections)),
+            all,
         }
     }
 
@@ -70,6 +78,13 @@ impl Entrance {
         Seat { entrance: self, slot }
     }
 
+    /// Whether strangers and peers together take more descriptors than there are for them: one of the strangers has to
+    /// go then.
+    pub(crate) fn is_over_full(&self) -> bool {
+        let sessions = self.lock().len();
+        self.half_open.count().saturating_add(sessions) > self.all
+    }
+
     fn lock(&self) -> MutexGuard<'_, FairTable<SessionId>> {
         self.sessions.lock().unpoisoned()
     }
@@ -81,12 +96,22 @@ impl Drop for Seat<'_> {
     }
 }
 
-/// Places for half-open connections and for peers.
-fn sizes(limits: &ServerLimits, descriptors: u64) -> (usize, usize) {
+/// How many places there are.
+#[derive(Debug, PartialEq, Eq)]
+struct Sizes {
+    handshakes: usize,
+    connections: usize,
+    all: usize,
+}
+
+/// Places for half-open connections and for peers. Both together could be more than there are descriptors: what one
+/// does not use the other has, but for an eighth that is kept for strangers.
+fn sizes(limits: &ServerLimits, descriptors: u64) -> Sizes {
     let handshakes = half_open_for(descriptors, RESERVED_DESCRIPTORS, limits.handshakes);
-    let left = usize::try_from(descriptors.saturating_sub(RESERVED_DESCRIPTORS));
-    let left = left.unwrap_or(usize::MAX).saturating_sub(handshakes);
-    (handshakes, limits.connections.min(left).max(1))
+    let all = saturate::<usize>(descriptors.saturating_sub(RESERVED_DESCRIPTORS));
+    let kept = (all / FOR_STRANGERS).min(handshakes);
+    let connections = limits.connections.min(all.saturating_sub(kept)).max(1);
+    Sizes { handshakes, connections, all: all.max(connections.saturating_add(kept)) }
 }
 
 #[cfg(test)]
@@ -96,9 +121,15 @@ mod tests {
     #[test]
     fn s6_places_follow_from_the_descriptors() {
         let limits = ServerLimits::default();
-        assert_eq!(sizes(&limits, 1 << 20), (16_384, 20_000));
-        assert_eq!(sizes(&limits, 20_000), (9_904, 9_904));
-        assert_eq!(sizes(&limits, 1024), (416, 416));
-        assert_eq!(sizes(&limits, 0), (32, 1));
+        let sizes = |descriptors| {
+            let Sizes { handshakes, connections, all } = sizes(&limits, descriptors);
+            assert!(connections < all || descriptors == 0, "strangers always have places");
+            (handshakes, connections)
+        };
+        assert_eq!(sizes(1 << 20), (16_384, 100_000));
+        assert_eq!(sizes(60_000), (16_384, 52_332));
+        assert_eq!(sizes(20_000), (9_904, 17_332));
+        assert_eq!(sizes(1024), (416, 728));
+        assert_eq!(sizes(0), (32, 1));
     }
 }

@@ -12,6 +12,7 @@
 mod clock;
 mod config;
 pub mod control;
+mod controls;
 mod entrance;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -12,11 +12,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Drift;
+use crate::controls::{Closing, PARTS};
 use crate::entrance::Entrance;
 use crate::intervals::{have_interval, spread_ms, tick_pause};
 use crate::relay::Relay;
 use crate::session;
-use crate::shared::{Closing, Shared};
+use crate::shared::Shared;
 
 /// Pause after the system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -26,6 +27,12 @@ const SHED_PAUSE: Duration = Duration::from_millis(1);
 const DISK_RETRY: Duration = Duration::from_secs(2);
 /// Shortest spread after a goodbye, in milliseconds: it takes a moment to start again anyway.
 const MIN_SPREAD_MS: u32 = 2_000;
+/// Parts of the sessions that are swept within the shortest of their deadlines: each is noticed a quarter of it late
+/// at most.
+const SWEEPS: u32 = 4 * PARTS as u32;
+/// Between two parts, however short the deadlines are, and however long.
+const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
+const LONGEST_SWEEP: Duration = Duration::from_secs(1);
 /// How often the two clocks are compared.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// After everybody was welcomed again, at the earliest after this: a clock that jumps to and fro must not
@@ -60,6 +67,7 @@ pub(crate) async fn serve(
         let mut working = std::pin::pin!(work(&shared));
         let mut retrying = std::pin::pin!(retry_disk(&shared));
         let mut comparing = std::pin::pin!(compare_clocks(&shared));
+        let mut sweeping = std::pin::pin!(sweep(&shared));
         let mut shutdown = std::pin::pin!(shutdown);
         tokio::select! {
             () = &mut accepting => {}
@@ -67,6 +75,7 @@ pub(crate) async fn serve(
             () = &mut working => {}
             () = &mut retrying => {}
             () = &mut comparing => {}
+            () = &mut sweeping => {}
             () = &mut shutdown => {}
         }
     }
@@ -115,7 +124,8 @@ async fn accept(
                 session::serve(stream, from, place, &entrance, &shared).await;
             })
         });
-        shared.metrics.crowded.add(u64::from(crowded));
+        let shed = entrance.is_over_full() && half_open.shed(fastrand::u64(..));
+        shared.metrics.crowded.add(u64::from(crowded) + u64::from(shed));
     }
 }
 
@@ -156,6 +166,16 @@ async fn work(shared: &Shared) {
             Ok(false) => shared.until_busy().await,
             Err(_) => return tracing::error!("the store has ended; stopping"),
         }
+    }
+}
+
+/// Has sessions looked at when they are silent, stalled or have an old membership: one timer for all of them.
+async fn sweep(shared: &Shared) {
+    let timing = &shared.config.timing;
+    let every = timing.silence.min(timing.stalled) / SWEEPS;
+    loop {
+        sleep(every.clamp(SHORTEST_SWEEP, LONGEST_SWEEP)).await;
+        shared.sweep();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all connections of one tracker share, and the two ways to touch the index.
 
-use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use common::identity::Identity;
 use common::join::Secret;
 use common::lock::Unpoisoned as _;
 use common::membership::{LIFETIME_SECS, Membership};
-use common::wire::Code;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::controls::{Closing, Control, Controls};
 use crate::index::{Index, Page, Search, SessionId, WORK_SLICE};
 use crate::intervals::{MIN_HAVE_INTERVAL_MS, spread_ms};
 use crate::metrics::Metrics;
@@ -30,6 +30,9 @@ const GIVE_WAY: Duration = Duration::from_millis(1);
 
 /// Peers that are dialled at a time to see whether they can be reached: one that cannot takes 5 s.
 const PROBES: usize = 64;
+
+/// Handshakes whose first answer is computed at a time, for each core: one that computes and one that is next.
+const TURNS_OF_CORE: usize = 2;
 
 /// The state of one tracker.
 pub(crate) struct Shared {
@@ -64,33 +67,14 @@ pub(crate) struct Shared {
     pub(crate) relay: Option<Relay>,
     /// Where it is by its signed word, if somebody said.
     pub(crate) hosts: OnceLock<Vec<u8>>,
+    /// The right to compute the first answer of a handshake: whoever waits for it keeps nobody's handshake from its end.
+    pub(crate) handshakes: Semaphore,
     /// Places for looking whether a peer can be reached.
     pub(crate) probes: Semaphore,
     /// There is something to be done in steps.
     busy: Notify,
-    controls: Mutex<HashMap<SessionId, Arc<Control>>>,
+    controls: Controls,
     rates: Mutex<RatesByPeer>,
-}
-
-/// How others reach a session's task.
-#[derive(Debug, Default)]
-pub(crate) struct Control {
-    /// There is something to push, or a reason to close.
-    pub(crate) wake: Notify,
-    closing: OnceLock<Closing>,
-}
-
-/// Why a session should end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Closing {
-    /// The same peer connected again.
-    Replaced,
-    /// There are too many peers, most of them at its address.
-    Crowded,
-    /// The tracker ends; come back after so many milliseconds.
-    Goaway(u32),
-    /// The operator wants this peer no more; what it is told.
-    Banned(Arc<str>),
 }
 
 /// Random numbers that strangers need not guess, once per start.
@@ -109,6 +93,7 @@ impl Shared {
         (index, writer, clock): (Index, Writer, Clock),
     ) -> Self {
         let tick_ms = AtomicU64::new(clock.now_ms());
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let relay = config.relay.map(|limits| Relay::new(limits, descriptors::limit()));
         Self {
             config,
@@ -130,9 +115,10 @@ impl Shared {
             turns: Semaphore::new(1),
             relay,
             hosts: OnceLock::new(),
+            handshakes: Semaphore::new(TURNS_OF_CORE * cores),
             probes: Semaphore::new(PROBES),
             busy: Notify::new(),
-            controls: Mutex::new(HashMap::new()),
+            controls: Controls::default(),
             rates: Mutex::new(RatesByPeer::new()),
         }
     }
@@ -233,6 +219,25 @@ impl Shared {
         }
     }
 
+    /// Changes what as a rule need not be stored, and has watchers told of it soon. The store is visited only if
+    /// there is something for it.
+    pub(crate) async fn change_soft<T>(
+        &self,
+        work: impl FnOnce(&mut Index) -> T,
+    ) -> Result<T, StoreError> {
+        let (value, stored) = {
+            let mut index = self.lock_index();
+            let value = work(&mut index);
+            self.note_work(&index);
+            (value, index.has_changes())
+        };
+        self.stirred.notify_one();
+        if stored {
+            self.apply(|_| ()).await?;
+        }
+        Ok(value)
+    }
+
     /// [`Self::apply`]s what a session wants changed, and has watchers told of it soon.
     pub(crate) async fn change<T>(
         &self,
@@ -292,35 +297,35 @@ impl Shared {
     }
 
     pub(crate) fn add_control(&self, session: SessionId, control: Arc<Control>) {
-        self.lock_controls().insert(session, control);
+        self.controls.add(session, control);
     }
 
     pub(crate) fn remove_control(&self, session: SessionId) {
-        self.lock_controls().remove(&session);
+        self.controls.remove(session);
     }
 
     /// Wakes the tasks of these sessions.
     pub(crate) fn wake(&self, sessions: &[SessionId]) {
-        let controls = self.lock_controls();
-        for control in sessions.iter().filter_map(|session| controls.get(session)) {
-            control.wake.notify_one();
-        }
+        self.controls.wake(sessions);
     }
 
     pub(crate) fn wake_all(&self) {
-        self.lock_controls().values().for_each(|control| control.wake.notify_one());
+        self.controls.wake_all();
+    }
+
+    /// Wakes who is to be looked at by now, of a part of all sessions; the next call sees to the next part.
+    pub(crate) fn sweep(&self) {
+        self.controls.sweep(self.clock.now_ms());
     }
 
     /// Asks one session to end.
     pub(crate) fn close(&self, session: SessionId, why: Closing) {
-        if let Some(control) = self.lock_controls().get(&session) {
-            control.close(why);
-        }
+        self.controls.close(session, why);
     }
 
     /// Asks all sessions to end, each with a reason of its own.
-    pub(crate) fn close_all(&self, mut why: impl FnMut() -> Closing) {
-        self.lock_controls().values().for_each(|control| control.close(why()));
+    pub(crate) fn close_all(&self, why: impl FnMut() -> Closing) {
+        self.controls.close_all(why);
     }
 
     /// Commits what waits and ends the writer. Blocking.
@@ -346,33 +351,6 @@ impl Shared {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 index
             }
-        }
-    }
-
-    fn lock_controls(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Control>>> {
-        self.controls.lock().unpoisoned()
-    }
-}
-
-impl Control {
-    pub(crate) fn closing(&self) -> Option<Closing> {
-        self.closing.get().cloned()
-    }
-
-    fn close(&self, why: Closing) {
-        // The first reason counts.
-        let _ = self.closing.set(why);
-        self.wake.notify_one();
-    }
-}
-
-impl Closing {
-    pub(crate) fn code(&self) -> Code {
-        match self {
-            Self::Replaced => Code::Duplicate,
-            Self::Crowded => Code::Busy,
-            Self::Goaway(_) => Code::ShuttingDown,
-            Self::Banned(_) => Code::Revoked,
         }
     }
 }

@@ -1,16 +1,21 @@
 //! Frames: `u32` length (little endian, counts what follows) ‖ `u8` type ‖ body.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use crate::numbers::saturate;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Length and type: what stands before the body.
 pub const HEADER_LEN: usize = 5;
 
-/// Read in advance, in bytes: many small frames at once, little of a large payload copied twice.
+/// Read in advance, in bytes: many small frames at once, little of a large payload copied twice. Kept are only those
+/// that came: who says nothing holds no buffer.
 const READ_AHEAD: usize = 8 * 1024;
 /// The same until the other side has filled it once: before HELLO strangers get little memory.
 const FIRST_READ_AHEAD: usize = 512;
@@ -175,13 +180,14 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 let read = self.io.read_buf(&mut (&mut self.partial).limit(left)).await;
                 at_least_one(read, FrameError::Truncated)?
             } else {
-                let from_ahead = self.ahead.split_to(left.min(self.ahead.len()));
-                self.partial.extend_from_slice(&from_ahead);
-                from_ahead.len()
+                let len = left.min(self.ahead.len());
+                self.partial.extend_from_slice(self.ahead.get(..len).unwrap_or_default());
+                self.ahead.advance(len);
+                len
             };
             self.current = Some((header, left.saturating_sub(got))).filter(|(_, left)| *left > 0);
         }
-        Ok(self.partial.split().freeze())
+        Ok(std::mem::take(&mut self.partial).freeze())
     }
 
     /// Bytes of the body of the frame at hand that have not been handed out.
@@ -249,15 +255,26 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// Waits for more bytes and puts them behind those in `ahead`.
     async fn fill(&mut self) -> Result<(), FrameError> {
-        let room = self.room.saturating_sub(self.ahead.len());
-        self.ahead.reserve(room);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
         let between = self.ahead.is_empty() && self.current.is_none();
         let at_end = if between { FrameError::Closed } else { FrameError::Truncated };
-        let read = self.io.read_buf(&mut (&mut self.ahead).limit(room)).await;
+        let room = self.room.saturating_sub(self.ahead.len());
+        let read = poll_fn(|cx| self.poll_fill(cx, room)).await;
         if at_least_one(read, at_end)? >= room {
             self.room = READ_AHEAD;
         }
         Ok(())
+    }
+
+    /// Reads into a buffer that lives no longer than this call, and keeps what came.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); READ_AHEAD];
+        let mut read = ReadBuf::uninit(space.get_mut(..room).unwrap_or_default());
+        let done = Pin::new(&mut self.io).poll_read(cx, &mut read);
+        self.ahead.extend_from_slice(read.filled());
+        done.map_ok(|()| read.filled().len())
     }
 }
 
@@ -323,6 +340,8 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
             return Err(FrameError::Torn);
         }
         self.drain_with(&[]).await?;
+        // Whoever has nothing to say holds no buffer.
+        self.collected = BytesMut::new();
         self.io.flush().await.map_err(FrameError::Io)
     }
 

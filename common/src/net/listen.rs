@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the kernel keeps until they are accepted; more than come in one turn of the loop.
-const BACKLOG: u32 = 1024;
+/// Connections that the kernel keeps until they are accepted, if it allows so many: those of a crowd that comes back at
+/// once. Who finds no place tries again a second later.
+const BACKLOG: u32 = 4096;
 
 /// Listens on `addr`. `[::]` means both IPv6 and IPv4, whatever the system's default is; where it cannot be both, IPv4
 /// alone. Other addresses are taken as they are.

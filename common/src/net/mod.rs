@@ -12,6 +12,7 @@ mod group;
 mod half_open;
 mod listen;
 mod on_link;
+mod send_buffer;
 mod shared_port;
 mod tcp_state;
 
@@ -25,5 +26,6 @@ pub use half_open::{
 };
 pub use listen::{listen, plain, try_listen};
 pub use on_link::{Links, OnLink, Prefix};
+pub use send_buffer::bound_send_buffer;
 pub use shared_port::{connect_from, share_port};
 pub use tcp_state::TcpState;

@@ -11,9 +11,10 @@ use tokio::time::{sleep, timeout};
 
 use super::SOCKET;
 use super::wire::{Answer, Ask, BanRow, MAX_ANSWER, MAX_ASK, Outcome, PeerRow};
+use crate::controls::Closing;
 use crate::index::{Expelled, Expulsion, Index, PeerUse, ban_text};
 use crate::record::{BanRecord, Target};
-use crate::shared::{Closing, Shared};
+use crate::shared::Shared;
 use crate::store::{Commit, StoreError};
 
 /// For a question to come, and for an answer to be taken: both ends are on this machine.

@@ -79,6 +79,13 @@ const LONE_MS: u64 = 12 * 3600 * 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(u64);
 
+impl SessionId {
+    /// In which of so many parts of a table it stands.
+    pub(crate) fn part(self, parts: usize) -> usize {
+        common::numbers::saturate::<usize>(self.0).checked_rem(parts).unwrap_or(0)
+    }
+}
+
 /// Bounds that an operator may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -258,6 +265,11 @@ impl Index {
             bans: BTreeMap::new(),
             changes: Vec::new(),
         }
+    }
+
+    /// Whether there is something for [`Self::take_changes`].
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     /// What must be stored since the last call, in order.

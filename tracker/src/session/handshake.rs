@@ -1,10 +1,12 @@
 //! From a fresh connection to an admitted peer. Until then strangers get little: two deadlines, one small
 //! frame, nothing in the index.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
-use common::channel::{ChannelError, FrameError, Purpose, SecureReader, SecureWriter};
+use common::channel::{ChannelError, FrameError, Purpose, Secure, SecureReader, SecureWriter};
 use common::id::PeerId;
 use common::limits::{MAX_FRAME_BEFORE_HELLO, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::wire::tracker::{Hello, Reply, Request};
@@ -13,6 +15,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::shared::Shared;
+
+/// Longest wait for a turn: peers give up a tracker that has not answered their first message after 10 s.
+const LONGEST_QUEUE: Duration = Duration::from_secs(8);
 
 /// Role under which a peer proves that it knows the network's secret.
 pub const PROOF_ROLE: &str = "peer";
@@ -54,10 +59,9 @@ impl Also {
 }
 
 /// What a connection begins with.
-#[allow(clippy::large_enum_variant, reason = "one of them, for a moment")]
 pub(super) enum First {
-    Hello(Admitted),
-    Also(Also),
+    Hello(Box<Admitted>),
+    Also(Box<Also>),
 }
 
 /// Why a connection went no further.
@@ -79,17 +83,17 @@ pub(super) enum Refused {
     Hello { code: Code, text: String },
 }
 
-/// One that came `waited` ago has that much less time.
+/// One that came `waited` ago has that much less time to say something.
 pub(super) async fn admit(
     stream: TcpStream,
     waited: Duration,
     shared: &Shared,
 ) -> Result<First, Refused> {
     let timing = &shared.config.timing;
-    let secure =
-        timeout(timing.tls.saturating_sub(waited), shared.channel.accept(stream, Purpose::Tracker))
-            .await
-            .map_err(|_| Refused::TlsTimeout)??;
+    // Whoever is silent waits here, and takes no turn.
+    let spoke = timeout(timing.tls.saturating_sub(waited), stream.readable()).await;
+    spoke.map_err(|_| Refused::TlsTimeout)?.map_err(ChannelError::Io)?;
+    let secure = shake_hands(stream, shared).await?;
     let (peer, exporter) = (secure.peer, secure.exporter);
     let (mut reader, writer) = secure.into_frames();
     let first = match timeout(timing.hello, reader.read(MAX_FRAME_BEFORE_HELLO)).await {
@@ -101,19 +105,38 @@ pub(super) async fn admit(
         Ok(Some(Request::Hello(hello))) => {
             check(&hello, shared, &exporter).map(|version| (hello, version))
         }
-        Ok(Some(Request::Also { q })) => return Ok(First::Also(Also { writer, peer, q })),
+        Ok(Some(Request::Also { q })) => {
+            return Ok(First::Also(Box::new(Also { writer, peer, q })));
+        }
         Ok(_) => Err(Refused::NotHello),
         Err(refused) => Err(refused),
     };
     match checked {
         Ok((hello, version)) => {
-            Ok(First::Hello(Admitted { reader, writer, peer, hello, version, exporter }))
+            let admitted = Admitted { reader, writer, peer, hello, version, exporter };
+            Ok(First::Hello(Box::new(admitted)))
         }
         Err(refused) => {
             say_last(writer, &refused.reply(), shared).await;
             Err(refused)
         }
     }
+}
+
+/// The handshake of one that has begun to speak. When many come at once, those that were begun are ended before others
+/// begin: a turn is held only while this side computes what it answers first, so nobody who stalls keeps it. What comes
+/// after that is done as soon as it is there, and the deadline counts from where the other side can do something.
+async fn shake_hands(stream: TcpStream, shared: &Shared) -> Result<Secure<TcpStream>, Refused> {
+    let turn = timeout(LONGEST_QUEUE, shared.handshakes.acquire()).await;
+    let mut turn = turn.map_err(|_| Refused::TlsTimeout)?.ok();
+    let accepting = shared.channel.accept(stream, Purpose::Tracker);
+    let mut accepting = pin!(timeout(shared.config.timing.tls, accepting));
+    let done = poll_fn(|cx| {
+        let done = accepting.as_mut().poll(cx);
+        turn = None;
+        done
+    });
+    Ok(done.await.map_err(|_| Refused::TlsTimeout)??)
 }
 
 /// Best effort: a peer that is gone or does not read is not waited for.

@@ -15,21 +15,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::channel::{Frame, FrameError, HEADER_LEN, SecureReader};
+use common::clock::millis;
 use common::id::PeerId;
 use common::limits::{MAX_TEXT, MAX_TRACKER_FRAME};
 use common::lock::Unpoisoned as _;
 use common::membership::LIFETIME_SECS;
-use common::net::{HalfOpenPlace, plain};
+use common::net::{HalfOpenPlace, bound_send_buffer, plain};
 use common::numbers::saturate;
 use common::wire::Code;
 use common::wire::tracker::{Hello, Reply, Welcome};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::controls::{Closing, Control};
 use crate::entrance::Entrance;
 use crate::index::{Arrival, Arrived, Refusal, SessionId};
 use crate::relay::serve as relay;
-use crate::shared::{Closing, Control, Shared};
+use crate::shared::Shared;
 use crate::store::{Commit, StoreError};
 use handshake::{Admitted, First};
 use outbox::Outbox;
@@ -41,12 +43,13 @@ pub(crate) use rate::{Rates, RatesByPeer};
 
 /// Unsent bytes at which no further request is read: who does not read answers gets no more of them.
 const READ_PAUSE: usize = 64 * 1024;
+/// Bytes that the system keeps for one peer until it has taken them, twice that with its own: it would grow that to
+/// 4 MB for who does not read. At 200 ms from here 600 KB a second pass through.
+const SEND_BUFFER: usize = 64 * 1024;
 /// Pushes after which others get their turn: a thousand watched contents may all have changed.
 const PUSHES_A_TURN: u32 = 16;
 /// Registrations waiting for the disk; further requests wait until one is through.
 const MAX_PENDING: usize = 8;
-/// How often silence, stalls and the age of the membership are looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// When to try again at a tracker that is full.
 const BUSY_RETRY_MS: u32 = 60_000;
 /// For the last words of a connection.
@@ -74,14 +77,15 @@ pub(crate) async fn serve(
     let observed = plain(from);
     let via = stream.local_addr().map_or(observed, plain);
     // Small answers should not wait for more.
-    if stream.set_nodelay(true).is_err() {
+    if stream.set_nodelay(true).is_err() || bound_send_buffer(&stream, SEND_BUFFER).is_err() {
         return;
     }
-    let admitted = match handshake::admit(stream, came.elapsed(), shared).await {
+    // Its memory is given back before the session begins.
+    let admitted = match Box::pin(handshake::admit(stream, came.elapsed(), shared)).await {
         Ok(First::Hello(admitted)) => admitted,
         Ok(First::Also(also)) => {
             let noted = seen_also(shared, also.peer, observed.ip());
-            also.answer(noted.then_some(observed), shared).await;
+            Box::pin(also.answer(noted.then_some(observed), shared)).await;
             return drop(half_open);
         }
         Err(refused) => {
@@ -112,18 +116,18 @@ fn seen_also(shared: &Shared, peer: PeerId, ip: IpAddr) -> bool {
 }
 
 async fn serve_admitted(
-    admitted: Admitted,
+    admitted: Box<Admitted>,
     (observed, via): (SocketAddr, SocketAddr),
     half_open: HalfOpenPlace,
     entrance: &Entrance,
     shared: &Shared,
 ) {
     let from = observed;
-    let Admitted { mut reader, writer, peer, hello, version, exporter } = admitted;
+    let Admitted { mut reader, writer, peer, hello, version, exporter } = *admitted;
+    let port = hello.port;
     let outbox = Outbox::new();
     let place = Place { observed, via, exporter };
-    let mut session = match Session::begin(shared, entrance, peer, place, &hello, version, &outbox)
-    {
+    let mut session = match Session::begin(shared, entrance, peer, place, hello, version, &outbox) {
         Ok(session) => session,
         Err(Refusal { code, text, retry_ms }) => {
             outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms });
@@ -133,14 +137,13 @@ async fn serve_admitted(
             return tracing::debug!(peer = %peer.short(), %from, "refused: {text}");
         }
     };
-    tracing::debug!(peer = %peer.short(), %from, agent = ?hello.agent, "connected");
     let _seat = entrance.seat(shared, session.id, observed.ip());
     drop(half_open);
     // However this ends, also by a panic or at shutdown, the peer is not there any more.
     let _departure = Departure { shared, session: session.id };
     let writing = outbox.write_to(writer, &shared.metrics);
     let reading = async {
-        let why = session.run(&mut reader, hello.port).await;
+        let why = session.run(&mut reader, port).await;
         outbox.close();
         why
     };
@@ -196,7 +199,9 @@ struct Session<'a> {
     heard: Instant,
     renewed: Instant,
     /// Nothing is read before this: the peer sends faster than it may.
-    paused_until: Instant,
+    paused_until: Option<Instant>,
+    /// There may be something to push.
+    has_news: bool,
     /// Requests refused for their rate since one was served.
     ignored: u32,
     /// Interval that the peer was last told.
@@ -226,7 +231,7 @@ impl<'a> Session<'a> {
         entrance: &'a Entrance,
         peer: PeerId,
         place: Place,
-        hello: &Hello,
+        hello: Hello,
         version: u8,
         outbox: &'a Outbox,
     ) -> Result<Self, Refusal> {
@@ -239,9 +244,9 @@ impl<'a> Session<'a> {
             let retry_ms = saturate::<u32>(wait_ms);
             return Err(Refusal { code: Code::Rate, text, retry_ms });
         }
-        let arrival = arrival(peer, place, hello);
+        let arrival = arrival(peer, place, &hello);
         let control = Arc::new(Control::default());
-        let punches_from = punches_from(place, hello);
+        let punches_from = punches_from(place, &hello);
         let arrived = shared.with_index(|index| {
             let arrived = index.arrive(now, arrival)?;
             index.may_punch(arrived.session, punches_from);
@@ -257,6 +262,7 @@ impl<'a> Session<'a> {
         if let Some(old) = replaced {
             shared.close(old, Closing::Replaced);
         }
+        tracing::debug!(peer = %peer.short(), from = %place.observed, agent = ?hello.agent, "connected");
         let start = Instant::now();
         let session = Self {
             shared,
@@ -272,7 +278,8 @@ impl<'a> Session<'a> {
             pending: VecDeque::new(),
             heard: start,
             renewed: start,
-            paused_until: start,
+            paused_until: None,
+            has_news: true,
             ignored: 0,
             told_interval: shared.have_interval_ms.load(Ordering::Relaxed),
             told_jumps: shared.jumps.load(Ordering::Relaxed),
@@ -293,19 +300,20 @@ impl<'a> Session<'a> {
             if let Some(closing) = self.control.closing() {
                 return self.say_goodbye(closing).await;
             }
-            self.push_news().await;
-            let now = Instant::now();
-            let may_read = self.outbox.unsent() < READ_PAUSE
-                && self.pending.len() < MAX_PENDING
-                && now >= self.paused_until;
-            let paused = self.paused_until.saturating_duration_since(now);
-            let check_at =
-                now + if paused.is_zero() { CHECK_EVERY } else { paused.min(CHECK_EVERY) };
+            if self.has_news {
+                self.push_news().await;
+            }
+            if let Err(end) = self.look(Instant::now()) {
+                return end;
+            }
+            let may_read = self.outbox.unsent() < READ_PAUSE && self.pending.len() < MAX_PENDING;
+            let paused = self.paused_until;
             tokio::select! {
                 biased;
-                () = self.control.wake.notified() => {}
+                () = self.control.wake.notified() => self.has_news = true,
                 done = first(&mut self.pending) => self.finish_pending(done),
-                frame = reader.read(MAX_TRACKER_FRAME), if may_read => {
+                () = until(paused), if paused.is_some() => self.paused_until = None,
+                frame = reader.read(MAX_TRACKER_FRAME), if may_read && paused.is_none() => {
                     let handled = match frame {
                         Ok(frame) => self.handle(&frame).await,
                         Err(error) => Err(self.broken(error)),
@@ -321,11 +329,6 @@ impl<'a> Session<'a> {
                         self.outbox.push(&Reply::Reach { reachable });
                     }
                 }
-                () = sleep_until(check_at) => {
-                    if let Err(end) = self.check() {
-                        return end;
-                    }
-                }
             }
         }
     }
@@ -335,7 +338,8 @@ impl<'a> Session<'a> {
         self.shared.metrics.frames_in.add(1);
         self.shared.metrics.bytes_in.add((HEADER_LEN + frame.body.len()) as u64);
         match common::wire::tracker::Request::decode(frame.kind, &frame.body) {
-            Ok(Some(request)) => self.request(request).await,
+            // Of the size of the largest request: not kept while none is there.
+            Ok(Some(request)) => Box::pin(self.request(request)).await,
             Ok(None) => Ok(()),
             Err(error) => Err(self.refuse(Code::Protocol, &error.to_string())),
         }
@@ -352,6 +356,7 @@ impl<'a> Session<'a> {
             }
             let Self { id, rng, .. } = self;
             let Some(delta) = self.shared.with_index(|index| index.poll(*id, rng)) else {
+                self.has_news = false;
                 return self.push_pace();
             };
             self.shared.metrics.deltas.add(1);
@@ -372,26 +377,33 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn check(&mut self) -> Result<(), End> {
+    /// Looks at silence, stalls and the age of the membership, and says when the next look is due. There is no timer for
+    /// that: whatever happens, and every sweep after that moment, comes by here.
+    fn look(&mut self, now: Instant) -> Result<(), End> {
         let timing = &self.shared.config.timing;
-        if self.outbox.is_stalled(timing.stalled) {
+        let stands = self.outbox.stands_since().map(|since| since + timing.stalled);
+        if stands.is_some_and(|end| now >= end) {
             self.shared.metrics.stalled.add(1);
             return Err(End::Stalled);
         }
         // Who may not be read cannot be blamed for being silent.
         let waited = self.outbox.unsent() >= READ_PAUSE
             || !self.pending.is_empty()
-            || Instant::now() < self.paused_until;
-        if self.heard.elapsed() >= timing.silence && !waited {
+            || self.paused_until.is_some();
+        let silent = self.heard + timing.silence;
+        if now >= silent && !waited {
             self.say(
                 Code::Timeout,
                 "nothing heard for too long; send Ping while there is nothing to say",
             );
             return Err(End::Silent);
         }
-        if self.renewed.elapsed() >= RENEW_AFTER {
+        if now >= self.renewed + RENEW_AFTER {
             self.renew();
         }
+        let due = silent.min(self.renewed + RENEW_AFTER).min(stands.unwrap_or(silent));
+        let left = millis(due.saturating_duration_since(now));
+        self.control.look_at(self.shared.clock.now_ms().saturating_add(left));
         Ok(())
     }
 
@@ -479,6 +491,14 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Waits until a pause is over.
+async fn until(pause: Option<Instant>) {
+    match pause {
+        Some(pause) => sleep_until(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Resolves when the oldest pending registration is on disk; never while there is none.
 async fn first(pending: &mut VecDeque<(u32, Commit)>) -> Result<(), StoreError> {
     match pending.front_mut() {
@@ -511,4 +531,26 @@ fn clip(text: &str) -> String {
         text.pop();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of a future that is never made.
+    fn size<F: Future>(_: impl FnOnce() -> F) -> usize {
+        size_of::<F>()
+    }
+
+    fn never<T>() -> T {
+        unreachable!("only its type counts")
+    }
+
+    #[test]
+    fn a_connection_takes_little_memory() {
+        let stranger = size(|| serve(never(), never(), never(), never(), never()));
+        let session = size(|| serve_admitted(never(), never(), never(), never(), never()));
+        assert!(stranger <= 800, "{stranger} bytes until a hello");
+        assert!(session <= 3072, "{session} bytes after it");
+    }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use common::channel::{HEADER_LEN, SecureWriter};
 use common::lock::Unpoisoned as _;
@@ -72,10 +71,10 @@ impl Outbox {
         self.lock().bytes
     }
 
-    /// Whether the peer has taken nothing for `limit`, although there is something to take.
-    pub(super) fn is_stalled(&self, limit: Duration) -> bool {
+    /// Since when the peer has taken nothing, although there is something to take.
+    pub(super) fn stands_since(&self) -> Option<Instant> {
         let queue = self.lock();
-        queue.bytes > 0 && queue.progress.elapsed() >= limit
+        (queue.bytes > 0).then_some(queue.progress)
     }
 
     /// Nothing more will be added; the writer ends when it is done.

@@ -36,7 +36,7 @@ impl Session<'_> {
                 | Request::ChunkRegister { .. }
                 | Request::Unwatch { .. } => {
                     let pause = Duration::from_millis(wait_ms).min(MAX_PAUSE);
-                    self.paused_until = Instant::now() + pause;
+                    self.paused_until = Some(Instant::now() + pause);
                 }
                 // Made again by who still cannot reach a source.
                 Request::DialMe { .. } | Request::Relay { .. } => return Ok(()),
@@ -44,6 +44,25 @@ impl Session<'_> {
             }
         }
         self.ignored = 0;
+        match request {
+            Request::ChunkRegister { files } => {
+                self.shared.metrics.chunk_updates.add(files.len() as u64);
+                self.chunk_register(&files).await
+            }
+            Request::Ping { q } => {
+                self.outbox.push(&Reply::Pong { q });
+                Ok(())
+            }
+            other => {
+                self.has_news = true;
+                // Seldom, and large: only while it lasts.
+                Box::pin(self.seldom(other)).await
+            }
+        }
+    }
+
+    /// Carries out what is asked now and then.
+    async fn seldom(&mut self, request: Request) -> Result<(), End> {
         match request {
             Request::Hello(hello) => self.hello_again(&hello).await,
             Request::Register { q, files, more, full } => {
@@ -64,19 +83,11 @@ impl Session<'_> {
             Request::MemberFiles { q, peer, cursor, limit } => {
                 self.member_files(q, peer, &cursor, usize::from(limit))
             }
-            Request::ChunkRegister { files } => {
-                self.shared.metrics.chunk_updates.add(files.len() as u64);
-                self.chunk_register(&files).await
-            }
             Request::Leave { q } => self.leave(q).await,
             Request::Watch { q, catalogue, ids } => self.watch(q, catalogue, &ids),
             Request::Unwatch { catalogue, ids } => {
                 let id = self.id;
                 self.shared.with_index(|index| index.unwatch(id, catalogue, &ids));
-                Ok(())
-            }
-            Request::Ping { q } => {
-                self.outbox.push(&Reply::Pong { q });
                 Ok(())
             }
             Request::DialMe { id, peer } => {
@@ -96,6 +107,8 @@ impl Session<'_> {
             Request::Also { .. } => {
                 Err(self.refuse(Code::Protocol, "ALSO goes alone over a connection of its own"))
             }
+            // What comes often has been seen to.
+            Request::ChunkRegister { .. } | Request::Ping { .. } => Ok(()),
         }
     }
 
@@ -207,8 +220,9 @@ impl Session<'_> {
                 Err(refusal) => return Err(self.refuse(refusal.code, &refusal.text)),
             };
             let id = self.id;
-            let outcome = self.shared.change(|index| index.chunk_register(id, updates)).await;
-            match self.settled(outcome)? {
+            let change = self.shared.change_soft(|index| index.chunk_register(id, updates));
+            let outcome = change.await;
+            match outcome.map_err(|error| self.refuse(Code::LocalIo, &error.to_string()))? {
                 Ok(ids) => lost.extend(ids),
                 Err(refusal) => return Err(self.refuse(refusal.code, &refusal.text)),
             }

@@ -260,7 +260,10 @@ fn write_all(db: &Database, changes: &[Change]) -> Result<(), Error> {
     let txn = db.begin_write()?;
     {
         let mut tables = Tables::open(&txn)?;
-        changes.iter().try_for_each(|change| tables.apply(change))?;
+        // A page is changed once, however many of its records are. What is about one record stays in order.
+        let mut ordered: Vec<&Change> = changes.iter().collect();
+        ordered.sort_by_key(|change| place(change));
+        ordered.into_iter().try_for_each(|change| tables.apply(change))?;
     }
     txn.commit()?;
     Ok(())
@@ -303,6 +306,18 @@ impl<'txn> Tables<'txn> {
             Change::BanGone(target) => drop(self.bans.remove(target.to_bytes().as_slice())?),
         }
         Ok(())
+    }
+}
+
+/// Where the record of a change stands: in which table, and there in which order. Of bans there are few.
+fn place(change: &Change) -> (u8, &[u8], &[u8]) {
+    match change {
+        Change::File(id, _) | Change::FileGone(id) => (0, id.as_bytes(), &[]),
+        Change::Peer(id, _) | Change::PeerGone(id) => (1, id.as_bytes(), &[]),
+        Change::Share(peer, id, _) | Change::ShareGone(peer, id) => {
+            (2, peer.as_bytes(), id.as_bytes())
+        }
+        Change::Ban(..) | Change::BanGone(_) => (3, &[], &[]),
     }
 }
 

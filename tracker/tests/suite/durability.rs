@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Client, Running, Who, file, quick};
+use crate::support::{Client, Running, Who, file, id, progress, quick};
 use common::join::JoinString;
 use common::wire::Code;
 use common::wire::tracker::{FileMeta, Reply, Request, Sort};
@@ -244,4 +244,49 @@ async fn the_program_survives_a_full_disk_and_goes_on_when_there_is_room() {
     let program = Program::start(dir.path());
     let (mut peer, _) = Client::connect(&program.join, &Who::new(2)).await;
     assert_eq!(peer.names("").await.len(), 256 * (acknowledged as usize + 1));
+}
+
+/// A store whose disk hangs while that is set.
+#[derive(Debug, Default)]
+struct Hung {
+    store: MemoryStore,
+    hangs: Arc<AtomicBool>,
+}
+
+impl MetaStore for Hung {
+    fn load(&mut self) -> Result<Saved, StoreError> {
+        self.store.load()
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        while self.hangs.load(Ordering::SeqCst) {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
+        self.store.apply(changes)
+    }
+}
+
+#[tokio::test]
+async fn progress_does_not_visit_the_store() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let store = Hung { hangs: Arc::clone(&hangs), ..Hung::default() };
+    let tracker = Running::serve(Tracker::open_with(quick(), Box::new(store)).unwrap()).await;
+    let big = file("big", 100 * 65536);
+    let mut peers = Vec::new();
+    for n in 1..=5 {
+        peers.push(Client::connect(&tracker.join, &Who::new(n)).await.0);
+    }
+    peers[0].must_register(std::slice::from_ref(&big)).await;
+    hangs.store(true, Ordering::SeqCst);
+    // More than fit into the queue to the store.
+    for peer in &mut peers[1..] {
+        for chunk in 0..90 {
+            peer.chunks(vec![progress(&big, &[chunk], chunk + 1, chunk == 0)]).await;
+        }
+        peer.sync().await;
+    }
+    hangs.store(false, Ordering::SeqCst);
+    let located = peers[0].locations(id(&big), 50).await;
+    assert_eq!((located.complete, located.partial), (1, 4));
+    tracker.stop().await;
 }

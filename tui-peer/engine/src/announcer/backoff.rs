@@ -47,11 +47,10 @@ impl Backoff {
         }
         let longest = LONGEST.max(self.spread);
         let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(longest);
-        let first = self.failures == 0;
         self.failures = self.failures.saturating_add(1);
         match why {
-            // Everybody lost it at the same moment.
-            Why::Broken if first && self.spread > FIRST => {
+            // Everybody lost it at the same moment, and who found it not there yet was one of a crowd as well.
+            Why::Broken if self.spread > doubled => {
                 FIRST / 2 + (self.spread - FIRST / 2).mul_f64(rng.f64())
             }
             Why::Broken => jitter(doubled, rng),
@@ -126,6 +125,19 @@ mod tests {
             longest.is_some_and(|wait| wait > LONGEST && wait <= LONGEST_SPREAD),
             "{longest:?}"
         );
+        // Who comes too early is no denser a crowd the second time.
+        backoff.welcomed(true, secs(10));
+        let second: Vec<_> = (0..1000)
+            .map(|_| {
+                backoff.reset();
+                backoff.wait(Why::Broken, Duration::ZERO, &mut rng);
+                backoff.wait(Why::Broken, Duration::ZERO, &mut rng)
+            })
+            .collect();
+        let soon = second.iter().filter(|wait| **wait < secs(5)).count();
+        assert!((400..600).contains(&soon), "{soon} of 1000 in the first half");
+        backoff.welcomed(true, secs(10_000));
+        (0..20).for_each(|_| drop(backoff.wait(Why::Broken, Duration::ZERO, &mut rng)));
         // The same run of the tracker: what failed before still counts.
         backoff.welcomed(false, Duration::ZERO);
         assert!(backoff.wait(Why::Broken, Duration::ZERO, &mut rng) >= LONGEST / 2);
