@@ -1,6 +1,7 @@
 //! What the user typed, and the configuration it stands for.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -246,6 +247,7 @@ impl Args {
             server: self.bounds.server(),
             relay: self.relay.0,
             discoverable: self.discoverable,
+            workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             ..Config::default()
         })
     }

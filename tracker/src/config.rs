@@ -29,6 +29,9 @@ pub struct Config {
     pub name: String,
     /// Intervals and deadlines.
     pub timing: Timing,
+    /// Threads that serve peers, as a rule one for each core; 0 for the runtime it runs on, which has enough for a small
+    /// network.
+    pub workers: usize,
     /// Seed of the tracker's randomness; `None` takes one from the system.
     pub seed: Option<u64>,
     /// Where the time of day comes from.
@@ -125,6 +128,7 @@ impl Default for Config {
             discoverable: Discoverable::Off,
             name: String::new(),
             timing: Timing::default(),
+            workers: 0,
             seed: None,
             wall: WallClock::default(),
         }

@@ -13,11 +13,14 @@ use crate::index::SessionId;
 use crate::shared::Shared;
 
 /// Descriptors that are kept for other things: the store, the log, the port for metrics, looks whether peers can be
-/// reached, what is just being closed.
-const RESERVED_DESCRIPTORS: u64 = 192;
+/// reached, what is just being closed; and five of each thread that serves peers.
+const RESERVED_DESCRIPTORS: u64 = 192 + 8 * 8;
 
 /// Part of all places that peers never take: else nobody could come in who would take the place of another.
 const FOR_STRANGERS: usize = 8;
+
+/// Even a process with next to no descriptors listens.
+const FEWEST_STRANGERS: usize = 32;
 
 /// Addresses of its own in the other family that a tracker tells: a peer has to try them one after the other.
 const OTHER_FAMILY: usize = 2;
@@ -111,7 +114,8 @@ fn sizes(limits: &ServerLimits, descriptors: u64) -> Sizes {
     let all = saturate::<usize>(descriptors.saturating_sub(RESERVED_DESCRIPTORS));
     let kept = (all / FOR_STRANGERS).min(handshakes);
     let connections = limits.connections.min(all.saturating_sub(kept)).max(1);
-    Sizes { handshakes, connections, all: all.max(connections.saturating_add(kept)) }
+    let least = kept.max(handshakes.min(FEWEST_STRANGERS));
+    Sizes { handshakes, connections, all: all.max(connections.saturating_add(least)) }
 }
 
 #[cfg(test)]
@@ -123,13 +127,13 @@ mod tests {
         let limits = ServerLimits::default();
         let sizes = |descriptors| {
             let Sizes { handshakes, connections, all } = sizes(&limits, descriptors);
-            assert!(connections < all || descriptors == 0, "strangers always have places");
+            assert!(connections + FEWEST_STRANGERS <= all, "strangers always have places");
             (handshakes, connections)
         };
         assert_eq!(sizes(1 << 20), (16_384, 100_000));
-        assert_eq!(sizes(60_000), (16_384, 52_332));
-        assert_eq!(sizes(20_000), (9_904, 17_332));
-        assert_eq!(sizes(1024), (416, 728));
+        assert_eq!(sizes(60_000), (16_384, 52_276));
+        assert_eq!(sizes(20_000), (9_872, 17_276));
+        assert_eq!(sizes(1024), (384, 672));
         assert_eq!(sizes(0), (32, 1));
     }
 }

@@ -28,6 +28,7 @@ mod shared;
 mod state;
 pub mod store;
 mod watching;
+mod workers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -141,6 +142,8 @@ impl Tracker {
             if finished.is_err() {
                 tracing::error!("the store did not close");
             }
+        } else {
+            tracing::error!("something still uses the store; it is not closed");
         }
     }
 

@@ -51,7 +51,8 @@ fn start(args: &Args) -> anyhow::Result<()> {
     }
     let config = args.config()?;
     let state_dir = args.state_dir()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // What is not a peer's: accepting, ticks, commands, metrics. Peers have threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before anything is announced: a signal from here on is never lost.
         let (interrupt, terminate) =

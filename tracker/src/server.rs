@@ -18,6 +18,7 @@ use crate::intervals::{have_interval, spread_ms, tick_pause};
 use crate::relay::Relay;
 use crate::session;
 use crate::shared::Shared;
+use crate::workers::Workers;
 
 /// Pause after the system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -46,6 +47,7 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
+    let mut workers = Workers::start(shared.config.workers);
     let addr = listener.local_addr();
     let everywhere = addr.as_ref().is_ok_and(|addr| addr.is_ipv6() && addr.ip().is_unspecified());
     let relayed = shared.relay.as_ref().map_or(0, Relay::descriptors);
@@ -61,7 +63,7 @@ pub(crate) async fn serve(
         );
     }
     {
-        let accepting = accept(&listener, &shared, &entrance, &mut connections);
+        let accepting = accept(&listener, &shared, &entrance, (&mut connections, &mut workers));
         let mut accepting = std::pin::pin!(accepting);
         let mut ticking = std::pin::pin!(tick(&shared));
         let mut working = std::pin::pin!(work(&shared));
@@ -97,7 +99,7 @@ async fn accept(
     listener: &TcpListener,
     shared: &Arc<Shared>,
     entrance: &Arc<Entrance>,
-    connections: &mut JoinSet<()>,
+    (connections, workers): (&mut JoinSet<()>, &mut Workers),
 ) {
     let half_open = &entrance.half_open;
     let mut refused_before = false;
@@ -120,7 +122,7 @@ async fn accept(
         let group = entrance.links.now().group(from.ip());
         let crowded = half_open.admit(group, fastrand::u64(..), |place| {
             let (shared, entrance) = (Arc::clone(shared), Arc::clone(entrance));
-            connections.spawn(async move {
+            workers.spawn(connections, stream, move |stream| async move {
                 session::serve(stream, from, place, &entrance, &shared).await;
             })
         });
@@ -139,11 +141,11 @@ async fn tick(shared: &Shared) {
         // What nobody asked for (somebody is gone) is seen after the longest pause.
         let _ = timeout(longest.saturating_sub(pause), shared.stirred.notified()).await;
         let now = shared.clock.now_ms();
-        let Ok(((readers, counts), _)) =
-            shared.apply(|index| (index.tick(now), index.counts())).await
-        else {
+        let (readers, counts, unstored) =
+            shared.with_index(|index| (index.tick(now), index.counts(), index.unstored()));
+        if unstored > 0 && shared.apply(|_| ()).await.is_err() {
             return tracing::error!("the store has ended; stopping");
-        };
+        }
         shared.ticked(now);
         if let Some(relay) = &shared.relay {
             relay.expire();

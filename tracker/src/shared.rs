@@ -31,8 +31,9 @@ const GIVE_WAY: Duration = Duration::from_millis(1);
 /// Peers that are dialled at a time to see whether they can be reached: one that cannot takes 5 s.
 const PROBES: usize = 64;
 
-/// Handshakes whose first answer is computed at a time, for each core: one that computes and one that is next.
-const TURNS_OF_CORE: usize = 2;
+/// Handshakes whose first answer is computed at a time, for each core: one that computes, and some that are next,
+/// since a turn goes to a task that has to be woken first, and has others before it.
+const TURNS_OF_CORE: usize = 8;
 
 /// The state of one tracker.
 pub(crate) struct Shared {
@@ -227,9 +228,11 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let (value, stored) = {
             let mut index = self.lock_index();
+            // What others left goes with the next tick.
+            let left = index.unstored();
             let value = work(&mut index);
             self.note_work(&index);
-            (value, index.has_changes())
+            (value, index.unstored() > left)
         };
         self.stirred.notify_one();
         if stored {

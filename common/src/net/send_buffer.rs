@@ -25,7 +25,7 @@ mod tests {
     fn who_does_not_read_is_sent_no_more_than_that() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let deaf = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        bound_send_buffer(&deaf, 64 * 1024).unwrap();
+        setsockopt(&deaf, sockopt::RcvBuf, &(64 * 1024)).unwrap();
         let (mut near, _) = listener.accept().unwrap();
         bound_send_buffer(&near, 16 * 1024).unwrap();
         near.set_nonblocking(true).unwrap();

@@ -39,7 +39,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:52} {:>12} {:>12}  {}", "what", "figure", "goal", "figure / goal")?;
+        writeln!(f, "{:52} {:>12} {:>12}  figure / goal", "what", "figure", "goal")?;
         self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

@@ -267,9 +267,9 @@ impl Index {
         }
     }
 
-    /// Whether there is something for [`Self::take_changes`].
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changes.is_empty()
+    /// How many changes wait for [`Self::take_changes`].
+    pub(crate) fn unstored(&self) -> usize {
+        self.changes.len()
     }
 
     /// What must be stored since the last call, in order.

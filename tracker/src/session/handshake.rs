@@ -1,4 +1,4 @@
-//! From a fresh connection to an admitted peer. Until then strangers get little: two deadlines, one small
+//! From a fresh connection to an admitted peer. Until then strangers get little: three deadlines, one small
 //! frame, nothing in the index.
 
 use std::future::poll_fn;
@@ -12,12 +12,16 @@ use common::limits::{MAX_FRAME_BEFORE_HELLO, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::wire::tracker::{Hello, Reply, Request};
 use common::wire::{Code, WireError};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::shared::Shared;
 
-/// Longest wait for a turn: peers give up a tracker that has not answered their first message after 10 s.
-const LONGEST_QUEUE: Duration = Duration::from_secs(8);
+/// Longest wait for a turn: half of the 10 s after which peers give up a tracker that has not answered their first
+/// message. Whoever would wait longer had better come again, spread: their handshake would be computed in vain.
+const LONGEST_QUEUE: Duration = Duration::from_secs(5);
+
+/// Part of the time for a handshake that is left at least to who began to speak at the end of it.
+const LEAST_PART: u32 = 4;
 
 /// Role under which a peer proves that it knows the network's secret.
 pub const PROOF_ROLE: &str = "peer";
@@ -91,9 +95,11 @@ pub(super) async fn admit(
 ) -> Result<First, Refused> {
     let timing = &shared.config.timing;
     // Whoever is silent waits here, and takes no turn.
-    let spoke = timeout(timing.tls.saturating_sub(waited), stream.readable()).await;
+    let (left, since) = (timing.tls.saturating_sub(waited), Instant::now());
+    let spoke = timeout(left, stream.readable()).await;
     spoke.map_err(|_| Refused::TlsTimeout)?.map_err(ChannelError::Io)?;
-    let secure = shake_hands(stream, shared).await?;
+    let left = left.saturating_sub(since.elapsed()).max(timing.tls / LEAST_PART);
+    let secure = shake_hands(stream, left, shared).await?;
     let (peer, exporter) = (secure.peer, secure.exporter);
     let (mut reader, writer) = secure.into_frames();
     let first = match timeout(timing.hello, reader.read(MAX_FRAME_BEFORE_HELLO)).await {
@@ -125,12 +131,16 @@ pub(super) async fn admit(
 
 /// The handshake of one that has begun to speak. When many come at once, those that were begun are ended before others
 /// begin: a turn is held only while this side computes what it answers first, so nobody who stalls keeps it. What comes
-/// after that is done as soon as it is there, and the deadline counts from where the other side can do something.
-async fn shake_hands(stream: TcpStream, shared: &Shared) -> Result<Secure<TcpStream>, Refused> {
+/// after that is done as soon as it is there, and the time until it began does not count.
+async fn shake_hands(
+    stream: TcpStream,
+    left: Duration,
+    shared: &Shared,
+) -> Result<Secure<TcpStream>, Refused> {
     let turn = timeout(LONGEST_QUEUE, shared.handshakes.acquire()).await;
     let mut turn = turn.map_err(|_| Refused::TlsTimeout)?.ok();
     let accepting = shared.channel.accept(stream, Purpose::Tracker);
-    let mut accepting = pin!(timeout(shared.config.timing.tls, accepting));
+    let mut accepting = pin!(timeout(left, accepting));
     let done = poll_fn(|cx| {
         let done = accepting.as_mut().poll(cx);
         turn = None;

@@ -52,6 +52,8 @@ const PUSHES_A_TURN: u32 = 16;
 const MAX_PENDING: usize = 8;
 /// When to try again at a tracker that is full.
 const BUSY_RETRY_MS: u32 = 60_000;
+/// Part of the time for silence that is left to a peer when that is over, before it counts.
+const LAST_CHANCE: u32 = 32;
 /// For the last words of a connection.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Memberships are renewed at half life.
@@ -197,6 +199,8 @@ struct Session<'a> {
     /// Registrations waiting for the disk, oldest first.
     pending: VecDeque<(u32, Commit)>,
     heard: Instant,
+    /// When it was found to be silent for too long.
+    missed: Option<Instant>,
     renewed: Instant,
     /// Nothing is read before this: the peer sends faster than it may.
     paused_until: Option<Instant>,
@@ -277,6 +281,7 @@ impl<'a> Session<'a> {
             rng: fastrand::Rng::new(),
             pending: VecDeque::new(),
             heard: start,
+            missed: None,
             renewed: start,
             paused_until: None,
             has_news: true,
@@ -303,9 +308,10 @@ impl<'a> Session<'a> {
             if self.has_news {
                 self.push_news().await;
             }
-            if let Err(end) = self.look(Instant::now()) {
-                return end;
-            }
+            let silent = match self.look(Instant::now()) {
+                Ok(silent) => silent,
+                Err(end) => return end,
+            };
             let may_read = self.outbox.unsent() < READ_PAUSE && self.pending.len() < MAX_PENDING;
             let paused = self.paused_until;
             tokio::select! {
@@ -329,12 +335,18 @@ impl<'a> Session<'a> {
                         self.outbox.push(&Reply::Reach { reachable });
                     }
                 }
+                // Only after a look whether there is something to read.
+                () = std::future::ready(()), if silent => {
+                    let text = "nothing heard for too long; send Ping while there is nothing to say";
+                    self.say(Code::Timeout, text);
+                    return End::Silent;
+                }
             }
         }
     }
 
     async fn handle(&mut self, frame: &Frame) -> Result<(), End> {
-        self.heard = Instant::now();
+        (self.heard, self.missed) = (Instant::now(), None);
         self.shared.metrics.frames_in.add(1);
         self.shared.metrics.bytes_in.add((HEADER_LEN + frame.body.len()) as u64);
         match common::wire::tracker::Request::decode(frame.kind, &frame.body) {
@@ -374,12 +386,15 @@ impl<'a> Session<'a> {
         if self.told_interval != have_interval_ms {
             self.told_interval = have_interval_ms;
             self.outbox.push(&Reply::Pace { have_interval_ms });
+            // It changes with the number of peers, as does the time over which to come back.
+            self.renew();
         }
     }
 
     /// Looks at silence, stalls and the age of the membership, and says when the next look is due. There is no timer for
-    /// that: whatever happens, and every sweep after that moment, comes by here.
-    fn look(&mut self, now: Instant) -> Result<(), End> {
+    /// that: whatever happens, and every sweep after that moment, comes by here. Returns whether the peer has been silent
+    /// for too long, if there is nothing to read now.
+    fn look(&mut self, now: Instant) -> Result<bool, End> {
         let timing = &self.shared.config.timing;
         let stands = self.outbox.stands_since().map(|since| since + timing.stalled);
         if stands.is_some_and(|end| now >= end) {
@@ -390,21 +405,19 @@ impl<'a> Session<'a> {
         let waited = self.outbox.unsent() >= READ_PAUSE
             || !self.pending.is_empty()
             || self.paused_until.is_some();
-        let silent = self.heard + timing.silence;
-        if now >= silent && !waited {
-            self.say(
-                Code::Timeout,
-                "nothing heard for too long; send Ping while there is nothing to say",
-            );
-            return Err(End::Silent);
-        }
         if now >= self.renewed + RENEW_AFTER {
             self.renew();
         }
-        let due = silent.min(self.renewed + RENEW_AFTER).min(stands.unwrap_or(silent));
+        let timing = &self.shared.config.timing;
+        let mut end = self.heard + timing.silence;
+        if now >= end && !waited {
+            // What came while nothing was read, or while this whole process was held, is there within that.
+            end = *self.missed.get_or_insert(now) + timing.silence / LAST_CHANCE;
+        }
+        let due = end.min(self.renewed + RENEW_AFTER).min(stands.unwrap_or(end));
         let left = millis(due.saturating_duration_since(now));
         self.control.look_at(self.shared.clock.now_ms().saturating_add(left));
-        Ok(())
+        Ok(now >= end && !waited)
     }
 
     /// Welcomes the peer again: a new membership, and the time.

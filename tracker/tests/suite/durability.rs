@@ -12,7 +12,7 @@ use common::wire::Code;
 use common::wire::tracker::{FileMeta, Reply, Request, Sort};
 use tracker::record::{Change, Saved};
 use tracker::store::{MemoryStore, MetaStore, StoreError};
-use tracker::{Config, Tracker};
+use tracker::{Config, Timing, Tracker};
 
 fn on_disk(dir: &Path) -> Config {
     Config { state_dir: Some(dir.to_owned()), ..quick() }
@@ -273,11 +273,13 @@ async fn progress_does_not_visit_the_store() {
     let tracker = Running::serve(Tracker::open_with(quick(), Box::new(store)).unwrap()).await;
     let big = file("big", 100 * 65536);
     let mut peers = Vec::new();
-    for n in 1..=5 {
+    for n in 1..=6 {
         peers.push(Client::connect(&tracker.join, &Who::new(n)).await.0);
     }
     peers[0].must_register(std::slice::from_ref(&big)).await;
     hangs.store(true, Ordering::SeqCst);
+    // What has to be stored of who goes waits, and nobody for it.
+    drop(peers.pop());
     // More than fit into the queue to the store.
     for peer in &mut peers[1..] {
         for chunk in 0..90 {
@@ -288,5 +290,63 @@ async fn progress_does_not_visit_the_store() {
     hangs.store(false, Ordering::SeqCst);
     let located = peers[0].locations(id(&big), 50).await;
     assert_eq!((located.complete, located.partial), (1, 4));
+    tracker.stop().await;
+}
+
+#[tokio::test]
+async fn who_could_not_be_read_for_long_is_not_taken_for_silent() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let store = Hung { hangs: Arc::clone(&hangs), ..Hung::default() };
+    let silence = std::time::Duration::from_millis(300);
+    let timing = Timing { silence, ..quick().timing };
+    let config = Config { timing, ..quick() };
+    let tracker = Running::serve(Tracker::open_with(config, Box::new(store)).unwrap()).await;
+    let (mut peer, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    hangs.store(true, Ordering::SeqCst);
+    // As many as may wait for the disk, and pings behind them.
+    let registers: Vec<u32> = (0..8).map(|_| peer.q()).collect();
+    for q in &registers {
+        let files = vec![file(&q.to_string(), 1)];
+        peer.send(&Request::Register { q: *q, files, more: false, full: false }).await;
+    }
+    let pings: Vec<u32> = (0..3).map(|_| peer.q()).collect();
+    for q in &pings {
+        peer.send(&Request::Ping { q: *q }).await;
+    }
+    // The disk hangs for longer than anybody may be silent.
+    tokio::time::sleep(2 * silence).await;
+    hangs.store(false, Ordering::SeqCst);
+    for q in registers {
+        assert_eq!(peer.answer(q).await, Reply::Done { q });
+    }
+    for q in pings {
+        assert_eq!(peer.answer(q).await, Reply::Pong { q });
+    }
+    tracker.stop().await;
+}
+
+#[tokio::test]
+async fn threads_for_peers_end_with_the_tracker_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = || Config { workers: 2, ..on_disk(dir.path()) };
+    let tracker = Running::start(config()).await;
+    let mut peers = Vec::new();
+    for n in 1..=4u8 {
+        let (mut peer, _) = Client::connect(&tracker.join, &Who::new(n)).await;
+        peer.must_register(&[file(&n.to_string(), 1)]).await;
+        peers.push(peer);
+    }
+    // On two threads, and all of them told.
+    assert_eq!(peers[3].names("").await, ["1", "2", "3", "4"]);
+    tracker.stop().await;
+    for peer in &mut peers {
+        while let Some(reply) = peer.next().await {
+            assert!(!matches!(reply, Reply::Error { .. }), "{reply:?}");
+        }
+    }
+    // The store was closed: it can be opened again, and has everything.
+    let tracker = Running::start(config()).await;
+    let (mut peer, _) = Client::connect(&tracker.join, &Who::new(9)).await;
+    assert_eq!(peer.names("").await, ["1", "2", "3", "4"]);
     tracker.stop().await;
 }

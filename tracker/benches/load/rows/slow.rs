@@ -30,12 +30,14 @@ pub(crate) async fn run(setup: &Setup, table: &mut Table, seconds: u64) {
         }
     }
     let (mut most, mut kernel) = (0.0f64, 0.0f64);
+    let mut came = 0;
     for second in 0..seconds {
         // Coming and going touches every row.
         match owner.take() {
             Some(_) => {}
             None => owner = Peer::connect(&tracker.join, OWNER, digest(&files)).await,
         }
+        came += u32::from(owner.is_some());
         tokio::time::sleep(Duration::from_secs(1)).await;
         let unsent = tracker.unsent_in_kernel() / f64::from(PEERS);
         let held = (tracker.sample().rss - calm.rss) / f64::from(PEERS);
@@ -50,5 +52,6 @@ pub(crate) async fn run(setup: &Setup, table: &mut Table, seconds: u64) {
     table.add("who does not read: of the process", "MB", Goal::None, most / 1e6);
     table.add("who does not read: of the system", "MB", Goal::None, kernel / 1e6);
     table.add("who does not read: both", "MB", Goal::AtMost(0.5), (most + kernel) / 1e6);
+    table.add("50,000 contents came", "times", Goal::None, came.into());
     drop(deaf);
 }

@@ -12,10 +12,11 @@ use crate::peer::{Peer, digest};
 use crate::program::Setup;
 use crate::table::{Goal, Table};
 
-/// As in the announcer of tui-peer: the first wait, the longest, and what counts as a good connection.
+/// As in `announcer/backoff.rs` of tui-peer: the first wait, the longest, and what counts as a good connection.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(15);
 const LASTED: Duration = Duration::from_secs(20);
+const SPREAD_TRIES: u32 = 2;
 /// Given up after this.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -39,10 +40,11 @@ pub(crate) async fn run(setup: &Setup, table: &mut Table, peers: u32) {
                 (tracker.join.clone(), Arc::clone(&tally), Arc::clone(&places));
             tasks.spawn(async move { live(n, join, spreads, &places, &tally).await });
         }
-        while tally.up.load(Ordering::Relaxed) < peers {
+        let began = Instant::now();
+        while tally.up.load(Ordering::Relaxed) < peers && began.elapsed() < PATIENCE {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        // Only then was it a good connection, and everybody has been told how to spread.
+        // Only then was it a good connection.
         tokio::time::sleep(LASTED + Duration::from_secs(1)).await;
         tally.dials.store(0, Ordering::Relaxed);
         tally.back.lock().unwrap().clear();
@@ -94,7 +96,7 @@ async fn live(n: u32, join: JoinString, spreads: bool, places: &Semaphore, tally
             failures = 0;
         }
         let doubled = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST.max(spread));
-        let wait = if spread > doubled {
+        let wait = if failures < SPREAD_TRIES && spread > doubled {
             FIRST / 2 + (spread - FIRST / 2).mul_f64(rng.f64())
         } else {
             doubled.mul_f64(0.5 + rng.f64() / 2.0)

@@ -16,6 +16,8 @@ const REFUSED: Duration = Duration::from_secs(60);
 const LEAST_ASKED: Duration = Duration::from_secs(1);
 /// Longest wait a tracker may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
+/// Tries that are spread: the second is of those who came before it had started.
+const SPREAD_TRIES: u32 = 2;
 /// A connection that lasted this long was a good one; a shorter one counts as another failure, so that
 /// a tracker that hangs up at once is not dialled every second. One that has just started is forgiven.
 const LASTED: Duration = Duration::from_secs(20);
@@ -47,10 +49,11 @@ impl Backoff {
         }
         let longest = LONGEST.max(self.spread);
         let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(longest);
+        let starting = self.failures < SPREAD_TRIES;
         self.failures = self.failures.saturating_add(1);
         match why {
             // Everybody lost it at the same moment, and who found it not there yet was one of a crowd as well.
-            Why::Broken if self.spread > doubled => {
+            Why::Broken if starting && self.spread > doubled => {
                 FIRST / 2 + (self.spread - FIRST / 2).mul_f64(rng.f64())
             }
             Why::Broken => jitter(doubled, rng),
