@@ -28,6 +28,9 @@ use crate::store::{Commit, StoreError, Writer};
 /// that takes it again at once keeps a sleeper out, which needs some 50 us to wake up.
 const GIVE_WAY: Duration = Duration::from_millis(1);
 
+/// Long searches at a time: what one has gathered of the rows may take 512 KiB, at two million of them.
+const SEARCHES: usize = 64;
+
 /// Peers that are dialled at a time to see whether they can be reached: one that cannot takes 5 s.
 const PROBES: usize = 64;
 
@@ -64,6 +67,8 @@ pub(crate) struct Shared {
     /// The right to look at one slice of a search, or to do one step of what takes long: however many search, and
     /// come and go, they keep one core busy at most, and take turns.
     turns: Semaphore,
+    /// Places for searches that are not through at once.
+    searches: Semaphore,
     /// If it relays.
     pub(crate) relay: Option<Relay>,
     /// Where it is by its signed word, if somebody said.
@@ -114,6 +119,7 @@ impl Shared {
             index: Mutex::new(index),
             waiting: AtomicUsize::new(0),
             turns: Semaphore::new(1),
+            searches: Semaphore::new(SEARCHES),
             relay,
             hosts: OnceLock::new(),
             handshakes: Semaphore::new(TURNS_OF_CORE * cores),
@@ -188,6 +194,7 @@ impl Shared {
         stop: impl Fn() -> bool,
     ) -> Option<Page> {
         let short = search.is_short();
+        let _place = if short { None } else { self.searches.acquire().await.ok() };
         self.in_slices(short, stop, |index| index.advance(search)).await
     }
 

@@ -130,7 +130,7 @@ impl Index {
         update: &ChunkUpdate,
         new: ChunkSet,
     ) -> Verdict {
-        let Some(file) = self.by_id.get(&update.id).copied() else {
+        let Some(file) = self.row_of(&update.id) else {
             self.remember_orphan(session, update.id);
             return Verdict::Taken;
         };

@@ -1,5 +1,7 @@
 //! An entry: what a peer has to do with one content.
 
+use std::sync::Arc;
+
 use common::chunk_set::ChunkSet;
 
 use super::swarm::{Part, Place};
@@ -12,8 +14,13 @@ pub(super) struct Entry {
     pub(super) have: Have,
     /// Where it stands in the swarm, while it does.
     pub(super) place: Option<Place>,
+    /// As what it counts in its row, though it is in no swarm: its peer is lost for a moment.
+    pub(super) rests: Option<Part>,
     /// Grows with every change that a watcher should see.
     pub(super) stamp: u64,
+    /// The stamp of the last change that is told at once, whatever the size of the swarm: it came, or is to be found
+    /// elsewhere.
+    pub(super) said: u64,
     /// Up to where it has caught up with what happens to all entries of its peer (see `rules.rs`).
     pub(super) era: u64,
 }
@@ -21,12 +28,12 @@ pub(super) struct Entry {
 /// A registration.
 #[derive(Debug)]
 pub(super) struct Share {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     /// Whether the row counts this peer as a holder of the name.
     pub(super) held: bool,
     pub(super) generation: u32,
-    /// What its name takes.
-    pub(super) bytes: u64,
+    /// What its name takes, at most 255 bytes a few times.
+    pub(super) bytes: u16,
 }
 
 /// Chunks a peer has of a content, as far as it said in this session.
@@ -41,7 +48,7 @@ pub(super) enum Have {
 
 impl Entry {
     pub(super) fn new(era: u64) -> Self {
-        Self { share: None, have: Have::Nothing, place: None, stamp: 0, era }
+        Self { share: None, have: Have::Nothing, place: None, rests: None, stamp: 0, said: 0, era }
     }
 }
 

@@ -9,7 +9,7 @@ use common::net::AddrGroup;
 use common::wire::tracker::{FileMeta, FileRow};
 
 use super::query::fold;
-use super::swarm::Swarm;
+use super::swarm::{Resting, Swarm};
 use crate::record::FileRecord;
 
 /// One content.
@@ -23,10 +23,12 @@ pub(super) struct File {
     pub(super) chunks: u32,
     /// Seconds since 1970.
     pub(super) first_seen: u64,
-    /// The first is the one shown; never empty.
-    names: Vec<Name>,
-    /// Under which folded name the row stands in the order by name.
-    pub(super) ordered_as: Option<Arc<str>>,
+    /// The one shown.
+    first: Name,
+    /// All others, at most [`MAX_ALIASES`] that somebody holds.
+    others: Box<[Name]>,
+    /// Whether the name shown first is another than that under which the row stands in the order by name.
+    pub(super) misplaced: bool,
     /// Peers with an entry for it, connected or not. At 0 the row goes.
     pub(super) refs: u32,
     /// The address group that brought it, if that is known: it counts there.
@@ -34,14 +36,19 @@ pub(super) struct File {
     /// Whether nobody of another group has ever had it.
     pub(super) lone: bool,
     pub(super) swarm: Swarm,
+    /// Those who are lost for a moment.
+    pub(super) resting: Resting,
     /// Version of the change log in which the row last stood; 0 is none yet.
     pub(super) row_version: u64,
 }
 
+/// One of its names.
 #[derive(Debug)]
-struct Name {
-    text: Box<str>,
-    folded: Box<str>,
+pub(super) struct Name {
+    /// The shares under this name have the same text.
+    text: Arc<str>,
+    /// As it is compared, if that is another text.
+    folded: Option<Box<str>>,
     /// Peers that share the content under this name.
     holders: u32,
 }
@@ -51,22 +58,22 @@ impl File {
     pub(super) fn new(id: ContentId, record: FileRecord) -> Self {
         let origin = record.brought_by();
         let FileRecord { descriptor, name, total, chunks, first_seen, only, .. } = record;
-        let mut file = Self {
+        Self {
             id,
             descriptor,
             total,
             chunks,
             first_seen,
-            names: Vec::with_capacity(1),
-            ordered_as: None,
+            first: Name::new(&name, 0),
+            others: Box::default(),
+            misplaced: true,
             refs: 0,
             origin,
             lone: only.is_some(),
             swarm: Swarm::default(),
+            resting: Resting::default(),
             row_version: 0,
-        };
-        file.add_name(&name, 0);
-        file
+        }
     }
 
     pub(super) fn record(&self) -> FileRecord {
@@ -91,75 +98,108 @@ impl File {
     }
 
     pub(super) fn row(&self) -> FileRow {
-        let seeds = self.swarm.seeds();
         FileRow {
             meta: self.meta(),
-            aliases: self.names.iter().skip(1).map(|name| name.text.to_string()).collect(),
-            sources: seeds.saturating_add(self.swarm.partials()),
-            complete: seeds,
+            aliases: self.others.iter().map(|name| name.text.to_string()).collect(),
+            sources: self.sources(),
+            complete: self.swarm.seeds().saturating_add(self.resting.seeds),
             first_seen: self.first_seen,
         }
     }
 
+    /// Sources, with those who are lost for a moment.
+    pub(super) fn sources(&self) -> u32 {
+        let Resting { seeds, partials } = self.resting;
+        [self.swarm.seeds(), self.swarm.partials(), seeds, partials].iter().sum()
+    }
+
     /// The name shown first.
     pub(super) fn name(&self) -> &str {
-        self.names.first().map_or("", |name| &name.text)
+        &self.first.text
     }
 
     /// The name shown first, as it is compared.
     pub(super) fn folded(&self) -> &str {
-        self.names.first().map_or("", |name| &name.folded)
+        self.first.folded()
     }
 
     /// All names as they are compared.
     pub(super) fn all_folded(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| &*name.folded)
+        self.all().map(Name::folded)
     }
 
     /// How many names it goes by.
     pub(super) fn names(&self) -> usize {
-        self.names.len()
+        1 + self.others.len()
     }
 
     /// Upper estimate of the row's encoded length, in bytes.
     pub(super) fn encoded_len(&self) -> usize {
         // Map keys, root, numbers: 110 bytes at most; each name up to 3 bytes of header.
-        self.names.iter().map(|name| name.text.len() + 3).sum::<usize>() + 128
+        self.all().map(|name| name.text.len() + 3).sum::<usize>() + 128
     }
 
-    /// Counts one more holder of a name. False when the row has as many names as it may: the holder
-    /// then counts for none.
-    pub(super) fn hold_name(&mut self, text: &str) -> bool {
-        if let Some(name) = self.names.iter_mut().find(|name| *name.text == *text) {
+    /// Counts one more holder of a name, and returns its text. `None` when the row has as many names as it may: the
+    /// holder then counts for none.
+    pub(super) fn hold_name(&mut self, text: &str) -> Option<Arc<str>> {
+        if let Some(name) = self.all_mut().find(|name| *name.text == *text) {
             name.holders += 1;
-            true
-        } else if self.names.iter().filter(|name| name.holders > 0).count() <= MAX_ALIASES {
-            self.add_name(text, 1);
-            true
-        } else {
-            false
+            return Some(Arc::clone(&name.text));
         }
+        if self.all().filter(|name| name.holders > 0).count() > MAX_ALIASES {
+            return None;
+        }
+        let name = Name::new(text, 1);
+        let text = Arc::clone(&name.text);
+        let mut others = std::mem::take(&mut self.others).into_vec();
+        others.push(name);
+        self.others = others.into();
+        Some(text)
     }
 
     /// Counts one holder less.
     pub(super) fn release_name(&mut self, text: &str) {
-        if let Some(name) = self.names.iter_mut().find(|name| *name.text == *text) {
+        if let Some(name) = self.all_mut().find(|name| *name.text == *text) {
             name.holders = name.holders.saturating_sub(1);
         }
     }
 
-    /// Drops names nobody holds, but the last one. Returns whether any went.
-    pub(super) fn prune_names(&mut self) -> bool {
-        let before = self.names.len();
-        if self.names.iter().any(|name| name.holders > 0) {
-            self.names.retain(|name| name.holders > 0);
-        } else {
-            self.names.truncate(1);
+    /// Drops names nobody holds, but the last one. Returns those that went.
+    pub(super) fn prune_names(&mut self) -> Vec<Name> {
+        if self.all().all(|name| name.holders > 0) {
+            return Vec::new();
         }
-        self.names.len() != before
+        let others = std::mem::take(&mut self.others).into_vec();
+        let (held, mut gone): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|name| name.holders > 0);
+        let mut held = held.into_iter();
+        if self.first.holders == 0
+            && let Some(next) = held.next()
+        {
+            self.misplaced = true;
+            gone.push(std::mem::replace(&mut self.first, next));
+        }
+        self.others = held.collect();
+        gone
     }
 
-    fn add_name(&mut self, text: &str, holders: u32) {
-        self.names.push(Name { text: text.into(), folded: fold(text).into(), holders });
+    fn all(&self) -> impl Iterator<Item = &Name> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Name> {
+        std::iter::once(&mut self.first).chain(&mut self.others)
+    }
+}
+
+impl Name {
+    fn new(text: &str, holders: u32) -> Self {
+        let folded = Some(fold(text)).filter(|folded| folded != text).map(String::into_boxed_str);
+        Self { text: text.into(), folded, holders }
+    }
+
+    /// As it is compared.
+    pub(super) fn folded(&self) -> &str {
+        self.folded.as_deref().unwrap_or(&self.text)
     }
 }

@@ -1,10 +1,10 @@
 //! The ties between peers and contents. Every change of an entry goes through here, so that swarm,
 //! peer, row and counters cannot disagree.
 
-use std::collections::btree_map;
 use std::sync::Arc;
 
 use common::id::ContentId;
+use common::numbers::saturate;
 
 use super::Index;
 use super::entry::{Entry, Have, Share};
@@ -21,15 +21,15 @@ impl Index {
         id: ContentId,
         record: impl FnOnce() -> FileRecord,
     ) -> u32 {
-        if let Some(file) = self.by_id.get(&id) {
-            return *file;
+        if let Some(file) = self.row_of(&id) {
+            return file;
         }
         let record = record();
         self.changes.push(Change::File(id, record.clone()));
         self.usage.add_row(record.brought_by());
         let file = self.files.insert(File::new(id, record));
-        self.by_id.insert(id, file);
-        self.order(file);
+        self.by_id.insert(&id, file, &self.files);
+        self.enter(file);
         self.adopt_orphans(id);
         self.touch_row(id);
         self.touch_sources(id);
@@ -51,7 +51,7 @@ impl Index {
         if stays && entry.place.is_some() {
             self.replace_have(peer, file, have);
             if let Some(file) = self.files.get(file) {
-                self.touch_sources(file.id);
+                self.touch_progress(file.id);
             }
         } else {
             self.leave_swarm(peer, file);
@@ -64,6 +64,7 @@ impl Index {
     pub(super) fn catch_up(&mut self, peer: u32, file: u32) {
         let Some(owner) = self.peers.get_mut(peer) else { return };
         let (era, here) = (owner.rules.era(), owner.is_here());
+        let owner_rests = owner.rests();
         let Some(entry) = owner.files.get_mut(&file).filter(|entry| entry.era != era) else {
             return;
         };
@@ -72,6 +73,9 @@ impl Index {
         let Fate::Stays { have, told } = fate else { return self.drop_entry(peer, file) };
         if !here {
             self.leave_swarm(peer, file);
+            if !owner_rests {
+                self.end_rest(peer, file);
+            }
         }
         match have {
             Some(have) => self.put_have(peer, file, have),
@@ -87,15 +91,24 @@ impl Index {
         let Some(row) = self.files.get_mut(file) else { return };
         // A set about another number of chunks is left from before the folder was claimed anew.
         let fits = entry.place.is_none() && entry.have.is_about(row.chunks);
-        let Some(part) = entry.have.part().filter(|_| fits) else { return };
+        let Some(part) = entry.have.part().filter(|_| fits) else {
+            return self.end_rest(peer, file);
+        };
+        let rested = entry.rests.take();
+        if let Some(part) = rested {
+            row.resting.remove(part);
+        }
         let before = row.swarm.seeds();
         entry.place = Some(row.swarm.add(peer, part));
         self.copies.moved(before, row.swarm.seeds());
+        self.catalogue.note(file, row);
         self.last_stamp += 1;
-        entry.stamp = self.last_stamp;
+        (entry.stamp, entry.said) = (self.last_stamp, self.last_stamp);
         self.memberships += 1;
         let id = row.id;
-        self.touch_row(id);
+        if rested != Some(part) {
+            self.touch_counts(file);
+        }
         self.touch_sources(id);
     }
 
@@ -104,7 +117,7 @@ impl Index {
         let entry = self.peers.get_mut(peer).and_then(|owner| owner.files.get_mut(&file));
         let Some(entry) = entry.filter(|entry| entry.place.is_some()) else { return false };
         self.last_stamp += 1;
-        entry.stamp = self.last_stamp;
+        (entry.stamp, entry.said) = (self.last_stamp, self.last_stamp);
         if let Some(row) = self.files.get(file) {
             self.touch_sources(row.id);
         }
@@ -113,22 +126,39 @@ impl Index {
 
     /// Takes a peer out of the swarm; what it has stays known.
     fn leave_swarm(&mut self, peer: u32, file: u32) {
-        let Some(entry) = self.peers.get_mut(peer).and_then(|p| p.files.get_mut(&file)) else {
-            return;
-        };
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        let rests = owner.rests();
+        let Some(entry) = owner.files.get_mut(&file) else { return };
         let Some(place) = entry.place.take() else { return };
         let Some(row) = self.files.get_mut(file) else { return };
+        if rests {
+            entry.rests = Some(place.part);
+            row.resting.add(place.part);
+        }
         let (id, before) = (row.id, row.swarm.seeds());
         let moved = row.swarm.remove(place);
         self.copies.moved(before, row.swarm.seeds());
+        self.catalogue.note(file, row);
         if let Some(moved) = moved
             && let Some(entry) = self.peers.get_mut(moved).and_then(|p| p.files.get_mut(&file))
         {
             entry.place = Some(place);
         }
         self.memberships = self.memberships.saturating_sub(1);
-        self.touch_row(id);
+        if !rests {
+            self.touch_counts(file);
+        }
         self.touch_sources(id);
+    }
+
+    /// One that was lost for a moment, and counted all the while, is gone.
+    fn end_rest(&mut self, peer: u32, file: u32) {
+        let entry = self.peers.get_mut(peer).and_then(|owner| owner.files.get_mut(&file));
+        let Some(part) = entry.and_then(|entry| entry.rests.take()) else { return };
+        let Some(row) = self.files.get_mut(file) else { return };
+        row.resting.remove(part);
+        self.catalogue.note(file, row);
+        self.touch_counts(file);
     }
 
     /// Registers a content for a peer under a name; makes an entry if there is none. One that is there has caught up.
@@ -144,35 +174,42 @@ impl Index {
         if let Some(old) = old.as_ref().filter(|old| old.held) {
             row.release_name(&old.name);
         }
-        let held = row.hold_name(name);
-        row.prune_names();
-        let bytes = name_bytes(name);
+        let names_before = row.names();
+        let held = self.hold_name(file, name);
+        let added = self.files.get(file).is_some_and(|row| row.names() != names_before);
+        let (name, held) = (held.clone().unwrap_or_else(|| name.into()), held.is_some());
+        let pruned = self.prune_names(file);
+        let bytes = saturate::<u16>(name_bytes(&name));
+        let Some(row) = self.files.get(file) else { return };
         let id = row.id;
         if row.name() != first_before {
             self.changes.push(Change::File(id, row.record()));
         }
         self.order(file);
-        self.touch_row(id);
+        if added || pruned {
+            self.touch_row(id);
+        }
         let Some(owner) = self.peers.get_mut(peer) else { return };
         if owner.shares == 0 {
             self.changes.push(Change::Peer(owner.id, owner.record()));
         }
-        self.changes.push(Change::Share(owner.id, id, name.into()));
+        self.changes.push(Change::Share(owner.id, id, (&*name).into()));
         owner.shares += usize::from(old.is_none());
         if let Some(entry) = owner.files.get_mut(&file) {
-            entry.share = Some(Share { name: name.into(), held, generation, bytes });
+            entry.share = Some(Share { name, held, generation, bytes });
         }
-        self.resize_peer(peer, old.map_or(0, |old| old.bytes), bytes);
+        self.resize_peer(peer, old.map_or(0, |old| old.bytes.into()), bytes.into());
         self.forget_digest(peer);
     }
 
     /// Ends whatever a peer has to do with a content. The row goes with its last entry.
     pub(super) fn drop_entry(&mut self, peer: u32, file: u32) {
         self.leave_swarm(peer, file);
+        self.end_rest(peer, file);
         let Some(owner) = self.peers.get_mut(peer) else { return };
         let Some(entry) = owner.files.remove(&file) else { return };
         owner.set_bytes = owner.set_bytes.saturating_sub(entry.have.heap_bytes());
-        let name_bytes = entry.share.as_ref().map_or(0, |share| share.bytes);
+        let name_bytes = entry.share.as_ref().map_or(0, |share| share.bytes.into());
         self.resize_peer(peer, ENTRY_BYTES + name_bytes + wide(entry.have.heap_bytes()), 0);
         let Some(owner) = self.peers.get_mut(peer) else { return };
         let Some(row) = self.files.get_mut(file) else { return };
@@ -185,10 +222,12 @@ impl Index {
             if share.held {
                 row.release_name(&share.name);
             }
-            if row.prune_names() {
+            let refs = row.refs;
+            if self.prune_names(file) {
                 self.dirty_rows.insert(id);
             }
-            if row.refs > 0 && row.name() != first_before {
+            let row = self.files.get(file).filter(|row| refs > 0 && row.name() != first_before);
+            if let Some(row) = row {
                 self.changes.push(Change::File(id, row.record()));
             }
             self.forget_digest(peer);
@@ -204,27 +243,49 @@ impl Index {
     pub(super) fn remove_row(&mut self, file: u32) {
         let Some(row) = self.files.remove(file) else { return };
         self.usage.remove_row(row.origin);
-        self.by_id.remove(&row.id);
-        if let Some(name) = row.ordered_as {
-            self.by_name.remove(&(name, row.id));
-        }
+        self.by_id.remove(&row.id, file);
+        self.catalogue.remove(file, &row);
         self.changes.push(Change::FileGone(row.id));
+        self.recounted.remove(&row.id);
         self.touch_row(row.id);
         self.touch_sources(row.id);
     }
 
-    /// Puts a row where its name belongs.
+    /// A new row can be found.
+    pub(super) fn enter(&mut self, file: u32) {
+        let Some(row) = self.files.get(file) else { return };
+        row.all_folded().for_each(|name| self.catalogue.grams.add(file, name));
+        self.catalogue.note(file, row);
+        self.order(file);
+    }
+
+    /// Puts a row where its name belongs, if that has changed.
     pub(super) fn order(&mut self, file: u32) {
         let Some(row) = self.files.get_mut(file) else { return };
-        if row.ordered_as.as_deref() == Some(row.folded()) {
-            return;
+        if std::mem::take(&mut row.misplaced) {
+            self.catalogue.place(file, &self.files);
         }
-        let name: Arc<str> = row.folded().into();
-        let (id, old) = (row.id, row.ordered_as.replace(Arc::clone(&name)));
-        if let Some(old) = old {
-            self.by_name.remove(&(old, id));
+    }
+
+    /// Counts one more holder of a row's name, and has the row found by it; `None` if it has as many names as it may.
+    pub(super) fn hold_name(&mut self, file: u32, name: &str) -> Option<Arc<str>> {
+        let row = self.files.get_mut(file)?;
+        let before = row.names();
+        let held = row.hold_name(name);
+        for name in row.all_folded().skip(before) {
+            self.catalogue.grams.add(file, name);
         }
-        self.by_name.insert((name, id), file);
+        held
+    }
+
+    /// Drops a row's names that nobody holds; whether there were any.
+    pub(super) fn prune_names(&mut self, file: u32) -> bool {
+        let Some(row) = self.files.get_mut(file) else { return false };
+        let gone = row.prune_names();
+        for name in &gone {
+            self.catalogue.grams.remove(file, name.folded(), row.all_folded());
+        }
+        !gone.is_empty()
     }
 
     /// Notes that a row changed, for readers of the catalogue.
@@ -232,10 +293,25 @@ impl Index {
         self.dirty_rows.insert(id);
     }
 
+    /// Notes that a row has more or fewer sources.
+    fn touch_counts(&mut self, file: u32) {
+        let Some(row) = self.files.get(file) else { return };
+        // A row that nobody has been told of is told of at once.
+        let dirty = if row.row_version == 0 { &mut self.dirty_rows } else { &mut self.recounted };
+        dirty.insert(row.id);
+    }
+
     /// Notes that the sources of a content changed, if anybody watches them.
     pub(super) fn touch_sources(&mut self, id: ContentId) {
         if self.watchers.contains_key(&id) {
             self.dirty_sources.insert(id);
+        }
+    }
+
+    /// Notes that a source of a content has come further, if anybody watches it.
+    fn touch_progress(&mut self, id: ContentId) {
+        if self.watchers.contains_key(&id) {
+            self.paced.add(id);
         }
     }
 
@@ -259,9 +335,8 @@ impl Index {
         let owner = self.peers.get_mut(peer)?;
         let row = self.files.get_mut(file)?;
         let era = owner.rules.era();
-        if let btree_map::Entry::Vacant(place) = owner.files.entry(file) {
+        if owner.files.insert(file, Entry::new(era)) {
             row.refs += 1;
-            place.insert(Entry::new(era));
             self.resize_peer(peer, 0, ENTRY_BYTES);
         }
         self.peers.get_mut(peer)?.files.get_mut(&file)

@@ -1,111 +1,84 @@
 //! Pages of the catalogue, filtered and sorted.
 //!
-//! A cursor is the sort key of the last row, not a position: rows that come and go in between shift
-//! nothing. Only the order by name is kept, so only it has further pages: a cursor costs a look-up and not a
-//! pass over everything. The whole catalogue by name costs what a page holds; any other search is one pass, in
-//! slices, between which others get their turn (see [`Search`]).
+//! A search first gathers the rows that may match, from the lists of what names have in them ([`super::grams`]); then
+//! it takes the page out of them: by a walk in the order by name where they are many, else by going through the numbers
+//! that they are sorted by ([`super::pick`]). It does all of that in slices, between which others get their turn (see
+//! [`Search`]).
 
-use std::collections::BinaryHeap;
-use std::ops::Bound;
-use std::sync::Arc;
-
-use common::id::{ContentId, ID_LEN};
 use common::numbers::saturate;
-use common::wire::Code;
-use common::wire::tracker::{FileRow, Sort};
+use common::wire::tracker::Sort;
+use roaring::RoaringBitmap;
 
-use super::file::File;
+use super::order::Between;
+use super::page::{After, Asked, Filling, Page, Rows, decode};
+use super::pick::Pick;
 use super::query::Query;
 use super::{Index, Refusal};
 
-/// Bytes of rows in one page: a frame holds 256 KiB, and an estimate may be short by a little.
-pub(super) const MAX_PAGE_BYTES: usize = 200 * 1024;
-/// Sort, number and id before the text of a cursor.
-const CURSOR_HEAD: usize = 1 + 8 + ID_LEN;
 /// Comparisons in one slice of a search: at 0.1 to 0.3 us each about 1 ms, so that nobody who waits for the
 /// index notices.
 pub const SLICE: usize = 4096;
-/// What a row in an answer costs, in comparisons: it is copied and encoded.
-pub(super) const ROW_COST: usize = 5;
-
-/// A page of the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// In the asked order.
-    pub rows: Vec<FileRow>,
-    /// Rows that matched in all when the first page was made.
-    pub total: u32,
-    /// For the next page; empty at the end, and always in an order that is not kept.
-    pub cursor: Vec<u8>,
-}
+/// Matches that are counted one by one: one slice of a search. Of more it is said how many rows have in their names
+/// what the words are made of, which next to none has by chance.
+pub const COUNTED: usize = SLICE;
+/// A walk in the order by name is for rows that are one in so many of all, or more: others are picked out sooner.
+const WALK_ONE_IN: u64 = 16;
+/// Rows passed over in a walk in the time of one comparison.
+const WALKED_PER_LOOK: usize = 8;
+/// Rows passed over in one walk: when matches stand far behind, they are picked out after all.
+const WALK_MOST: usize = 65_536;
 
 /// A search under way. It holds no reference into the index, which may change between two slices: a row that
 /// is there all the time is found exactly once.
 #[derive(Debug)]
 pub struct Search {
-    query: Query,
-    limit: usize,
-    /// Matches so far; of later pages what the first one counted.
-    total: u32,
-    /// Comparisons so far.
-    looked: usize,
+    asked: Asked,
+    /// Of later pages what the first one counted.
+    counted: Option<u32>,
     /// Most comparisons between two calls so far.
     longest: usize,
     at: At,
 }
 
-/// A row by its place in the order by name.
-type Named = (Arc<str>, ContentId);
-
-/// How far a search has come, by the order it goes in.
+/// How far a search has come.
 #[derive(Debug)]
 enum At {
-    Name(ByName),
-    Best(Best),
+    Gathering(Gathered),
+    Walking(Walk),
+    Picking(Pick),
 }
 
-/// In the order that is kept: the page is full at the first match that does not fit.
+/// Rows that may match, as far as they are known.
 #[derive(Debug, Default)]
-struct ByName {
-    /// The last row that was looked at.
-    after: Option<Named>,
-    rows: Vec<FileRow>,
-    bytes: usize,
-    /// The last row of the page.
-    last: Option<Named>,
-    /// There is a match behind the page.
-    more: bool,
-    /// Only the first page counts all matches.
-    counts: bool,
+struct Gathered {
+    /// Those of the alternatives that are done.
+    all: RoaringBitmap,
+    /// Those that have all words so far of the next one.
+    some: Option<RoaringBitmap>,
+    /// The next alternative, and the next word of it.
+    next: (usize, usize),
 }
 
-/// In any other order: the best rows of one pass.
+/// In the order by name: the page is full at the first match that does not fit.
 #[derive(Debug)]
-struct Best {
-    sort: Sort,
-    /// The next place of the slab.
-    next: usize,
-    rows: BinaryHeap<Key>,
-}
-
-/// Where a row stands: the asked property, then name, then id, so that no two are equal.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    /// Smaller comes first: what is to be descending is stored as its complement.
-    number: u64,
-    text: Arc<str>,
-    id: ContentId,
+struct Walk {
+    among: Rows,
+    total: u32,
+    passed: usize,
+    /// The last row that was looked at.
+    after: Option<After>,
+    page: Filling,
 }
 
 impl Search {
-    /// Whether it is through after one slice: a page of the whole catalogue in the order that is kept.
+    /// Whether it is through after one slice: a page of the whole catalogue in the order by name.
     pub fn is_short(&self) -> bool {
-        matches!(self.at, At::Name(_)) && self.query.is_all()
+        self.asked.sort == Sort::Name && self.asked.query.is_all()
     }
 
     /// Comparisons so far: what the asking side is charged.
     pub fn looked(&self) -> usize {
-        self.looked
+        self.asked.looked
     }
 
     /// Most comparisons in one slice so far.
@@ -127,51 +100,61 @@ impl Index {
         sort: Sort,
     ) -> Result<Search, Refusal> {
         let query = Query::parse(query)?;
-        let mut search = Search {
-            query,
-            limit,
-            total: 0,
-            looked: 0,
-            longest: 0,
-            at: At::Best(Best { sort, next: 0, rows: BinaryHeap::new() }),
+        let (counted, after) = if cursor.is_empty() {
+            (None, None)
+        } else {
+            let (total, after) = decode(sort, cursor)?;
+            (Some(total), Some(after))
         };
-        if sort == Sort::Name {
-            let mut at = ByName { counts: cursor.is_empty(), ..ByName::default() };
-            if !cursor.is_empty() {
-                let (total, after) = decode(cursor)?;
-                (search.total, at.after) = (total, Some(after));
-            }
-            search.at = At::Name(at);
-        } else if !cursor.is_empty() {
-            return Err(Refusal::new(
-                Code::BadData,
-                "only the order by name has further pages; ask for the first rows, or by name",
-            ));
-        }
-        Ok(search)
+        let asked = Asked { query, limit: limit.max(1), sort, after, looked: 0 };
+        let at = At::Gathering(Gathered::default());
+        Ok(Search { asked, counted, longest: 0, at })
     }
 
     /// Goes on for one slice; the page, when the search is through.
     pub fn advance(&self, search: &mut Search) -> Option<Page> {
-        let before = search.looked;
-        let Search { query, limit, total, looked, at, .. } = search;
-        let page = match at {
-            At::Name(at) if query.is_all() => {
-                *total = saturate::<u32>(self.by_name.len());
-                at.counts = false;
-                self.by_name(at, query, *limit, total, looked)
+        let Search { asked, counted, longest, at } = search;
+        let before = asked.looked;
+        let end = before.saturating_add(self.limits.looks);
+        let page = loop {
+            // What comes in its place if it goes on.
+            let now = std::mem::replace(at, At::Gathering(Gathered::default()));
+            match now {
+                At::Gathering(mut gathered) => {
+                    let done = self.gather(asked, &mut gathered, end);
+                    *at = if done {
+                        self.begin(asked, *counted, gathered.all)
+                    } else {
+                        At::Gathering(gathered)
+                    };
+                }
+                At::Walking(mut walk) => match self.walk(asked, &mut walk, end) {
+                    Some(page) => break Some(page),
+                    None if walk.passed >= WALK_MOST && walk.page.rows.len() < asked.limit => {
+                        *at = At::Picking(self.pick(asked, walk.among, walk.total));
+                    }
+                    None => *at = At::Walking(walk),
+                },
+                At::Picking(mut pick) => {
+                    let page = self.advance_pick(asked, &mut pick, end);
+                    *at = At::Picking(pick);
+                    if page.is_some() {
+                        break page;
+                    }
+                }
             }
-            At::Name(at) => self.by_name(at, query, *limit, total, looked),
-            At::Best(best) => self.best(best, query, *limit, total, looked),
+            if asked.looked >= end {
+                break None;
+            }
         };
-        search.longest = search.longest.max(search.looked - before);
+        *longest = (*longest).max(asked.looked - before);
         page
     }
 
-    /// A whole search at once: for callers that nobody waits for.
+    /// [`Self::search`] and all slices of it at once.
     ///
     /// # Errors
-    /// As [`Index::search`].
+    /// As [`Self::search`].
     pub fn list(
         &self,
         query: &str,
@@ -187,150 +170,103 @@ impl Index {
         }
     }
 
-    fn by_name(
-        &self,
-        at: &mut ByName,
-        query: &Query,
-        limit: usize,
-        total: &mut u32,
-        looked: &mut usize,
-    ) -> Option<Page> {
-        let end = looked.saturating_add(SLICE);
-        let start = at.after.take().map_or(Bound::Unbounded, Bound::Excluded);
-        for ((name, id), handle) in self.by_name.range((start, Bound::Unbounded)) {
-            let Some(file) = self.files.get(*handle) else { continue };
-            *looked = looked.saturating_add(cost(file, query));
-            if query.matches(file.all_folded()) {
-                let fits = at.bytes + file.encoded_len() <= MAX_PAGE_BYTES || at.rows.is_empty();
-                if at.counts {
-                    *total = total.saturating_add(1);
-                }
-                if at.more || at.rows.len() >= limit || !fits {
-                    at.more = true;
-                    if !at.counts {
-                        return Some(at.page(*total));
-                    }
-                } else {
-                    at.bytes += file.encoded_len();
-                    at.rows.push(file.row());
-                    at.last = Some((Arc::clone(name), *id));
-                    *looked = looked.saturating_add(ROW_COST);
-                }
-            }
-            if *looked >= end {
-                at.after = Some((Arc::clone(name), *id));
-                return None;
+    /// Goes on gathering rows, one word after the other; whether it is done.
+    fn gather(&self, asked: &mut Asked, gathered: &mut Gathered, end: usize) -> bool {
+        while asked.looked < end {
+            let (alternative, word) = gathered.next;
+            let Some(words) = asked.query.alternatives().get(alternative) else { return true };
+            if let Some(word) = words.get(word) {
+                let (rows, looked) = self.catalogue.grams.narrow(gathered.some.take(), word);
+                asked.looked = asked.looked.saturating_add(looked);
+                gathered.some = Some(rows);
+                gathered.next.1 += 1;
+            } else {
+                gathered.all |= gathered.some.take().unwrap_or_default();
+                gathered.next = (alternative + 1, 0);
             }
         }
-        Some(at.page(*total))
+        false
     }
 
-    fn best(
-        &self,
-        best: &mut Best,
-        query: &Query,
-        limit: usize,
-        total: &mut u32,
-        looked: &mut usize,
-    ) -> Option<Page> {
-        let before = *looked;
-        let end = before.saturating_add(SLICE);
-        let places = self.files.places(best.next, SLICE);
-        let at_end = places.len() < SLICE;
-        for place in places {
-            if *looked >= end {
-                return None;
-            }
-            best.next += 1;
-            let Some((_, file)) = place else {
-                // A free place is passed over, which costs something too.
-                *looked = looked.saturating_add(1);
-                continue;
-            };
-            *looked = looked.saturating_add(cost(file, query));
-            if query.matches(file.all_folded()) {
-                *total = total.saturating_add(1);
-                best.offer(file, limit);
-            }
+    /// How the page is to be found among those that were gathered.
+    fn begin(&self, asked: &Asked, counted: Option<u32>, gathered: RoaringBitmap) -> At {
+        let all = saturate::<u64>(self.catalogue.order.len());
+        let rows = if asked.query.is_all() { Rows::All } else { Rows::Some(gathered) };
+        let many = match &rows {
+            Rows::All => all,
+            Rows::Some(rows) => rows.len(),
+        };
+        // Of all there are it is known without counting.
+        let counted = counted.filter(|_| !asked.query.is_all());
+        let total = counted.unwrap_or_else(|| saturate::<u32>(many));
+        let exact = asked.query.is_plain() && self.catalogue.grams.is_exact();
+        let sure = asked.query.is_all() || exact || many > self.counted();
+        let dense = many.saturating_mul(WALK_ONE_IN) >= all;
+        if asked.sort == Sort::Name && sure && dense {
+            let (passed, page) = (0, Filling::default());
+            return At::Walking(Walk {
+                among: rows,
+                total,
+                passed,
+                after: asked.after.clone(),
+                page,
+            });
         }
-        let answer = best.rows.len().saturating_mul(ROW_COST);
-        // The answer is part of a slice that has room for it, or a slice of its own.
-        if !at_end || (looked.saturating_add(answer) > end && *looked > before) {
-            return None;
+        let mut pick = self.pick(asked, rows, total);
+        if !sure {
+            pick.look_at_each(counted.is_none());
         }
-        *looked = looked.saturating_add(answer);
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        for key in std::mem::take(&mut best.rows).into_sorted_vec() {
-            // It may have gone since it was found.
-            let handle = self.by_id.get(&key.id);
-            let Some(file) = handle.and_then(|handle| self.files.get(*handle)) else { continue };
-            bytes += file.encoded_len();
-            if bytes > MAX_PAGE_BYTES && !rows.is_empty() {
+        At::Picking(pick)
+    }
+
+    fn pick(&self, asked: &Asked, rows: Rows, total: u32) -> Pick {
+        Pick::new(rows, asked.limit, self.catalogue.end(), total)
+    }
+
+    /// Matches up to which all are counted.
+    fn counted(&self) -> u64 {
+        saturate::<u64>(self.limits.counted)
+    }
+
+    fn walk(&self, asked: &mut Asked, walk: &mut Walk, end: usize) -> Option<Page> {
+        let (mut passed, mut last) = (0, None);
+        let mut page = std::mem::take(&mut walk.page);
+        for row in self.catalogue.order.behind(self.point(walk.after.as_ref())) {
+            if asked.looked.saturating_add(passed / WALKED_PER_LOOK) >= end {
                 break;
             }
-            rows.push(file.row());
+            passed += 1;
+            last = Some(row);
+            let among = walk.among.contains(row);
+            let file = self.files.get(row).filter(|_| among);
+            let Some(file) = file.filter(|file| asked.matches(file)) else {
+                let is_full = page.rows.len() >= asked.limit;
+                match walk.passed + passed >= WALK_MOST {
+                    // There may be more, or the next page is empty.
+                    true if is_full => return Some(page.finish(asked, walk.total, true)),
+                    true => break,
+                    false => continue,
+                }
+            };
+            if !page.take(asked, file, After::new(0, file)) {
+                return Some(page.finish(asked, walk.total, true));
+            }
         }
-        Some(Page { rows, total: *total, cursor: Vec::new() })
-    }
-}
-
-/// Comparisons that a row costs.
-fn cost(file: &File, query: &Query) -> usize {
-    file.names().saturating_mul(query.words()).max(1)
-}
-
-impl ByName {
-    fn page(&mut self, total: u32) -> Page {
-        let last = self.last.take().filter(|_| self.more);
-        let cursor = last.map(|(name, id)| encode(total, &name, id)).unwrap_or_default();
-        Page { rows: std::mem::take(&mut self.rows), total, cursor }
-    }
-}
-
-impl Best {
-    /// Takes a row in if it is one of the best so far.
-    fn offer(&mut self, file: &File, limit: usize) {
-        let number = match self.sort {
-            Sort::Name => 0,
-            Sort::Size => !file.total,
-            Sort::Sources => !(file.swarm.len() as u64),
-            Sort::Newest => !file.first_seen,
+        asked.looked = asked.looked.saturating_add(1 + passed / WALKED_PER_LOOK);
+        walk.passed += passed;
+        let Some(last) = last.and_then(|row| self.files.get(row)) else {
+            return Some(page.finish(asked, walk.total, false));
         };
-        let full = self.rows.len() >= limit;
-        let this = (number, file.folded(), file.id);
-        if full && self.rows.peek().is_none_or(|last| (last.number, &*last.text, last.id) <= this) {
-            return;
-        }
-        if full {
-            self.rows.pop();
-        }
-        // Rows in the index are always in the order by name, so this copies no text.
-        let text = file.ordered_as.clone().unwrap_or_else(|| file.folded().into());
-        self.rows.push(Key { number, text, id: file.id });
+        walk.page = page;
+        walk.after = Some(After::new(0, last));
+        None
     }
-}
 
-fn encode(total: u32, name: &str, id: ContentId) -> Vec<u8> {
-    let mut out = Vec::with_capacity(CURSOR_HEAD + name.len());
-    out.push(Sort::Name.into());
-    out.extend_from_slice(&u64::from(total).to_be_bytes());
-    out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(name.as_bytes());
-    out
-}
-
-/// What a cursor by name says: the matches that were counted, and the last row. Whoever makes one up deceives
-/// nobody else.
-fn decode(cursor: &[u8]) -> Result<(u32, Named), Refusal> {
-    let parse = || {
-        let (_, rest) = cursor.split_first().filter(|(kind, _)| **kind == u8::from(Sort::Name))?;
-        let (total, rest) = rest.split_first_chunk::<8>()?;
-        let (id, text) = rest.split_first_chunk::<ID_LEN>()?;
-        let text = std::str::from_utf8(text).ok()?;
-        let total = saturate::<u32>(u64::from_be_bytes(*total));
-        Some((total, (text.into(), ContentId::from_bytes(*id))))
-    };
-    parse().ok_or_else(|| {
-        Refusal::new(Code::BadData, "this cursor is not of this order; start at the first page")
-    })
+    /// Behind a row in the order by name.
+    pub(super) fn point(&self, after: Option<&After>) -> Between {
+        match after {
+            Some(After { name, id, .. }) => self.catalogue.behind(&self.files, name, id),
+            None => self.catalogue.order.find(|_| false),
+        }
+    }
 }

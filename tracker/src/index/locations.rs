@@ -97,7 +97,7 @@ impl Index {
         rng: &mut fastrand::Rng,
     ) -> Result<Locations, Refusal> {
         self.session_peer(session).ok_or_else(replaced)?;
-        let Some(file) = self.by_id.get(&id).copied() else { return Ok(Locations::default()) };
+        let Some(file) = self.row_of(&id) else { return Ok(Locations::default()) };
         let want = want.min(MAX_LOCATIONS);
         // One more, in case the asking peer is among them.
         let drawn = self.draw(file, want + usize::from(want > 0), rng);

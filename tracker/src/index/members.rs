@@ -16,8 +16,8 @@ use common::wire::tracker::Member;
 
 use super::bans::begins_with;
 use super::entry::Entry;
-use super::list::{MAX_PAGE_BYTES, ROW_COST};
 use super::locations::addresses;
+use super::page::{MAX_PAGE_BYTES, ROW_COST};
 use super::peer::Peer;
 use super::query::fold;
 use super::rules::Fate;

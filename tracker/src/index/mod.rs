@@ -12,21 +12,30 @@
 
 mod asking;
 mod bans;
+mod catalogue;
 mod chunks;
 mod claims;
 mod copies;
+mod entries;
 mod entry;
 mod expiry;
 mod file;
 mod forget;
+mod grams;
+mod ids;
 mod link;
 mod list;
 mod locations;
 mod log;
 mod members;
+mod order;
+mod pace;
+mod page;
 mod peer;
+mod pick;
 mod presence;
 mod punch;
+mod push;
 mod query;
 mod quota;
 mod reach;
@@ -42,19 +51,22 @@ mod watch;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
 use common::limits::MAX_FILES_PER_PEER;
 use common::wire::Code;
 
 use crate::record::{BanRecord, Change, Target};
+use catalogue::Catalogue;
 use claims::Digesting;
 use copies::Copies;
 use expiry::Expiry;
 use file::File;
+use ids::Ids;
 use log::{ChangeLog, MAX_CHANGES};
+use pace::{Paced, Watchers};
 use peer::Peer;
+use push::Deltas;
 use session::Session;
 use slab::Slab;
 use usage::Usage;
@@ -63,10 +75,12 @@ use watch::Round;
 pub use bans::{Expelled, Expulsion, MAX_BANS, MAX_REASON, ban_text};
 pub use chunks::Progress;
 pub(crate) use chunks::merge_slice;
-pub use list::{Page, SLICE, Search};
+pub use list::{COUNTED, SLICE, Search};
 pub use locations::Locations;
 pub use members::{MemberPage, MemberSearch, Members};
+pub use page::Page;
 pub use presence::{Arrival, Arrived, Settled};
+pub use push::{Push, Shared};
 pub use quota::{GROUP_PART, GroupLimits};
 pub use usage::{PeerUse, Taken};
 pub use work::{WORK_SLICE, Worked};
@@ -74,6 +88,9 @@ pub use work::{WORK_SLICE, Worked};
 /// How long what an absent peer shares is remembered if nobody of another address group ever had it. A
 /// machine that is off for a night is still listed in the morning; what a stranger made up is not for long.
 const LONE_MS: u64 = 12 * 3600 * 1000;
+
+/// A list that people look at: sooner, and a busy network would be told of most of its rows over and over.
+const RECOUNT_MS: u64 = 2_000;
 
 /// One connection's lifetime; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,8 +125,15 @@ pub struct Limits {
     pub forget_ms: u64,
     /// How long those of them are remembered that nobody of another address group ever had.
     pub lone_ms: u64,
+    /// Least time between two rounds in which those who watch the catalogue are told how many sources rows have, in
+    /// milliseconds.
+    pub recount_ms: u64,
     /// Catalogue changes remembered for readers that fell behind.
     pub changes: usize,
+    /// Comparisons of a search in one slice.
+    pub looks: usize,
+    /// Matches of a search up to which each is looked at to count them; of more it is said how many may match.
+    pub counted: usize,
     /// Entries of a peer that one call goes through at most; the rest is done by [`Index::work`].
     pub slice: usize,
 }
@@ -128,7 +152,10 @@ impl Default for Limits {
             grace_ms: 60_000,
             forget_ms: 30 * 24 * 3600 * 1000,
             lone_ms: LONE_MS,
+            recount_ms: RECOUNT_MS,
             changes: MAX_CHANGES,
+            looks: SLICE,
+            counted: COUNTED,
             slice: WORK_SLICE,
         }
     }
@@ -183,10 +210,9 @@ pub struct Counts {
 pub struct Index {
     limits: Limits,
     files: Slab<File>,
-    by_id: HashMap<ContentId, u32>,
-    /// All rows in the order of their folded names: reading the whole catalogue page by page costs no more
-    /// than its length.
-    by_name: BTreeMap<(Arc<str>, ContentId), u32>,
+    by_id: Ids,
+    /// By what they are found and put in order.
+    catalogue: Catalogue,
     peers: Slab<Peer>,
     by_key: HashMap<PeerId, u32>,
     /// All who are here.
@@ -198,14 +224,20 @@ pub struct Index {
     memberships: u64,
     copies: Copies,
     log: ChangeLog,
+    deltas: Deltas,
     /// Rows changed since the last tick.
     dirty_rows: BTreeSet<ContentId>,
+    /// Rows that have more or fewer sources since that was last told.
+    recounted: BTreeSet<ContentId>,
+    /// When it is told again, in milliseconds.
+    recount_at: u64,
     /// Watched contents whose sources changed since the last tick.
     dirty_sources: BTreeSet<ContentId>,
     /// What changed before that, as far as it is not entered yet where readers find it.
     round: Round,
     catalogue_watchers: HashSet<SessionId>,
-    watchers: HashMap<ContentId, Vec<SessionId>>,
+    watchers: HashMap<ContentId, Watchers>,
+    paced: Paced,
     /// Who said to have chunks of a content that nobody has registered.
     orphans: HashMap<ContentId, Vec<SessionId>>,
     /// Sessions with something to be told at the next tick, beside what watches find.
@@ -235,8 +267,8 @@ impl Index {
         Self {
             limits,
             files: Slab::new(),
-            by_id: HashMap::new(),
-            by_name: BTreeMap::new(),
+            by_id: Ids::default(),
+            catalogue: Catalogue::default(),
             peers: Slab::new(),
             by_key: HashMap::new(),
             roll: BTreeMap::new(),
@@ -246,11 +278,15 @@ impl Index {
             memberships: 0,
             copies: Copies::default(),
             log,
+            deltas: Deltas::default(),
             dirty_rows: BTreeSet::new(),
+            recounted: BTreeSet::new(),
+            recount_at: 0,
             dirty_sources: BTreeSet::new(),
             round: Round::default(),
             catalogue_watchers: HashSet::new(),
             watchers: HashMap::new(),
+            paced: Paced::default(),
             orphans: HashMap::new(),
             to_wake: BTreeSet::new(),
             grace: Expiry::default(),
@@ -283,7 +319,7 @@ impl Index {
         self.usage.tidy(quota::minute(now_ms));
         let due = self.work(now_ms, self.limits.slice);
         let mut readers = due.readers;
-        if self.begin_round() {
+        if self.begin_round(now_ms) {
             readers.extend(self.publish_some());
         }
         readers
@@ -302,6 +338,11 @@ impl Index {
             uncopied: self.uncopied(),
             copied_once: self.copied_once(),
         }
+    }
+
+    /// The row of a content.
+    fn row_of(&self, id: &ContentId) -> Option<u32> {
+        self.by_id.get(id, &self.files)
     }
 
     fn session_peer(&self, session: SessionId) -> Option<u32> {

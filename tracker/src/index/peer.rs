@@ -1,14 +1,13 @@
 //! A peer: where it is, what it shares, what it has.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use common::id::{Hash, PeerId};
 use common::net::AddrGroup;
 
 use super::SessionId;
+use super::entries::Entries;
 use super::entry::Entry;
 use super::rules::Rules;
 use super::steps::{Claim, Forget, Pass};
@@ -27,7 +26,7 @@ pub(super) struct Peer {
     /// When it came, in seconds since 1970; one that was lost for a moment never went.
     pub(super) since: u64,
     /// By file handle, in an order in which they can be gone through bit by bit.
-    pub(super) files: BTreeMap<u32, Entry>,
+    pub(super) files: Entries,
     /// What has happened to all of them.
     pub(super) rules: Rules,
     /// How far they have been gone through since; `None` when all have been.
@@ -106,7 +105,7 @@ impl Peer {
             endpoint: Endpoint::default(),
             on_roll_as: None,
             since: 0,
-            files: BTreeMap::new(),
+            files: Entries::default(),
             rules: Rules::default(),
             pass: None,
             forget: None,
@@ -133,6 +132,12 @@ impl Peer {
         matches!(self.presence, Presence::Here(_))
     }
 
+    /// Whether it is lost for a moment, or just coming back: it is no source, but the catalogue says nothing of that,
+    /// since most are soon back.
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.presence, Presence::Grace(_) | Presence::Coming(_))
+    }
+
     pub(super) fn session(&self) -> Option<SessionId> {
         match self.presence {
             Presence::Coming(session) | Presence::Here(session) | Presence::Left(session) => {
@@ -144,8 +149,7 @@ impl Peer {
 
     /// At most `most` of its contents, in order, behind one of them.
     pub(super) fn files_behind(&self, after: Option<u32>, most: usize) -> Vec<u32> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.files.range((start, Bound::Unbounded)).take(most).map(|(file, _)| *file).collect()
+        self.files.behind(after).take(most).collect()
     }
 
     /// Whether an entry says what is so: it has caught up with all that happened to it, as far as others see.

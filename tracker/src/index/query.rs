@@ -43,6 +43,16 @@ impl Query {
         Ok(Self { alternatives })
     }
 
+    /// Lists of words, all of which must be in a name.
+    pub(super) fn alternatives(&self) -> &[Vec<String>] {
+        &self.alternatives
+    }
+
+    /// Whether it is single words of at most three bytes: what has the threes of such a word has the word.
+    pub(super) fn is_plain(&self) -> bool {
+        self.alternatives.iter().all(|words| matches!(&words[..], [word] if word.len() <= 3))
+    }
+
     /// Whether every name matches.
     pub(super) fn is_all(&self) -> bool {
         self.alternatives.is_empty()

@@ -180,8 +180,8 @@ impl Index {
         let mut seen = HashSet::with_capacity(ids.len());
         let (mut rows, mut entries, mut bytes) = (0usize, 0usize, 0u64);
         for (meta, id) in files.iter().zip(ids) {
-            let file = self.by_id.get(id);
-            let entry = file.and_then(|file| owner.files.get(file));
+            let file = self.row_of(id);
+            let entry = file.and_then(|file| owner.files.get(&file));
             if seen.insert(id) {
                 rows += usize::from(file.is_none());
                 entries += usize::from(entry.is_none());

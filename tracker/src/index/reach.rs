@@ -102,7 +102,7 @@ impl Index {
     ) -> Option<Asked> {
         let viewer = self.sessions.get(&session)?;
         let asks = self.peers.get(viewer.peer).filter(|asks| asks.is_here())?;
-        let file = *self.by_id.get(id)?;
+        let file = self.row_of(id)?;
         let (owner, _) = self.member(*self.by_key.get(source)?, file)?;
         let may = asks.id != *source && viewer.seeks(id);
         let target = owner.session().filter(|_| may)?;

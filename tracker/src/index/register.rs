@@ -48,8 +48,8 @@ impl Index {
         let (generation, group) = (owner.generation, owner.group);
         for (meta, id) in files.iter().zip(ids) {
             // What the peer had to do with it may just be over, and the row with that.
-            if let Some(file) = self.by_id.get(&id) {
-                self.catch_up(peer, *file);
+            if let Some(file) = self.row_of(&id) {
+                self.catch_up(peer, file);
             }
             let file = self.file_or_new(id, || record_of(meta, now_ms, group));
             self.set_share(peer, file, &meta.name, generation);
@@ -69,8 +69,8 @@ impl Index {
         let peer = self.session_peer(session).ok_or_else(replaced)?;
         self.judge_unheard(peer);
         for id in ids {
-            if let Some(file) = self.by_id.get(id) {
-                self.drop_entry(peer, *file);
+            if let Some(file) = self.row_of(id) {
+                self.drop_entry(peer, file);
             }
         }
         Ok(())
@@ -91,6 +91,7 @@ impl Index {
         let Some(row) = self.files.get_mut(file) else { return };
         if row.swarm.is_empty() {
             (row.total, row.chunks) = (meta.total, meta.chunks);
+            self.catalogue.note(file, row);
             let id = row.id;
             self.changes.push(Change::File(id, row.record()));
             self.touch_row(id);

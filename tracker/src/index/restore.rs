@@ -1,5 +1,7 @@
 //! From what a store holds to an index in which nobody is connected.
 
+use common::numbers::saturate;
+
 use super::entry::Share;
 use super::file::File;
 use super::peer::Peer;
@@ -23,7 +25,8 @@ impl Index {
             if record.descriptor.id() == id {
                 index.usage.add_row(record.brought_by());
                 let file = index.files.insert(File::new(id, record));
-                index.by_id.insert(id, file);
+                index.by_id.insert(&id, file, &index.files);
+                index.enter(file);
             } else {
                 index.changes.push(Change::FileGone(id));
             }
@@ -34,7 +37,7 @@ impl Index {
             index.by_key.insert(id, peer);
         }
         for (key, id, name) in saved.shares {
-            match (index.by_key.get(&key).copied(), index.by_id.get(&id).copied()) {
+            match (index.by_key.get(&key).copied(), index.row_of(&id)) {
                 (Some(peer), Some(file)) => index.restore_share(peer, file, name),
                 _ => index.changes.push(Change::ShareGone(key, id)),
             }
@@ -45,11 +48,12 @@ impl Index {
     }
 
     fn restore_share(&mut self, peer: u32, file: u32, name: Box<str>) {
-        let held = self.files.get_mut(file).is_some_and(|row| row.hold_name(&name));
-        let bytes = name_bytes(&name);
+        let bytes = saturate::<u16>(name_bytes(&name));
+        let held = self.hold_name(file, &name);
+        let (name, held) = (held.clone().unwrap_or_else(|| name.into()), held.is_some());
         let Some(entry) = self.tie(peer, file) else { return };
         let old = entry.share.replace(Share { name, held, generation: 0, bytes });
-        self.resize_peer(peer, old.map_or(0, |old| old.bytes), bytes);
+        self.resize_peer(peer, old.map_or(0, |old| old.bytes.into()), bytes.into());
         if let Some(owner) = self.peers.get_mut(peer) {
             owner.shares += 1;
         }
@@ -59,13 +63,14 @@ impl Index {
     fn sweep(&mut self, now_ms: u64) {
         let rows: Vec<u32> = self.files.iter().map(|(handle, _)| handle).collect();
         for handle in rows {
-            let Some(row) = self.files.get_mut(handle) else { continue };
+            let Some(row) = self.files.get(handle) else { continue };
             let (id, first) = (row.id, row.name().to_owned());
             if row.refs == 0 {
                 self.remove_row(handle);
                 continue;
             }
-            if row.prune_names() && row.name() != first {
+            self.prune_names(handle);
+            if let Some(row) = self.files.get(handle).filter(|row| row.name() != first) {
                 self.changes.push(Change::File(id, row.record()));
             }
             self.order(handle);

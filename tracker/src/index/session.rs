@@ -52,6 +52,8 @@ pub(super) type Told = HashMap<PeerId, u64>;
 pub(super) struct Watch {
     pub(super) told: Told,
     pub(super) queued: bool,
+    /// The round in which it was last told how far its sources have come (see `pace.rs`).
+    pub(super) round: Option<u64>,
 }
 
 impl Session {

@@ -1,6 +1,6 @@
 //! The connected sources of one content: who has all of it, who has part of it.
 //!
-//! Two vectors with swap-remove: joining, leaving and drawing `k` members at random cost the same in a
+//! Two lists with swap-remove: joining, leaving and drawing `k` members at random cost the same in a
 //! swarm of ten and of a hundred thousand. Each member's place is kept with the peer; whoever takes
 //! one out must tell the peer that moved into the gap.
 
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use common::numbers::saturate;
 
-/// Which of the two vectors a member is in.
+/// Which of the two lists a member is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// Has every chunk.
@@ -24,24 +24,95 @@ pub(super) struct Place {
     pub(super) at: u32,
 }
 
+/// How many are in no swarm, but count in the row.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Resting {
+    pub(super) seeds: u32,
+    pub(super) partials: u32,
+}
+
+impl Resting {
+    pub(super) fn add(&mut self, part: Part) {
+        let count = self.of(part);
+        *count = count.saturating_add(1);
+    }
+
+    pub(super) fn remove(&mut self, part: Part) {
+        let count = self.of(part);
+        *count = count.saturating_sub(1);
+    }
+
+    fn of(&mut self, part: Part) -> &mut u32 {
+        match part {
+            Part::Seeds => &mut self.seeds,
+            Part::Partials => &mut self.partials,
+        }
+    }
+}
+
 /// Handles of the connected peers that have at least one chunk.
 #[derive(Debug, Default)]
 pub(super) struct Swarm {
-    seeds: Vec<u32>,
-    partials: Vec<u32>,
+    seeds: Members,
+    partials: Members,
+}
+
+/// Most contents have one source, or none: no list is kept for that.
+#[derive(Debug, Default)]
+enum Members {
+    #[default]
+    None,
+    One(u32),
+    // Boxed: 16 bytes for each of two million rows, not 24.
+    Many(Box<List>),
+}
+
+#[derive(Debug)]
+struct List(Vec<u32>);
+
+impl Members {
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::None => &[],
+            Self::One(peer) => std::slice::from_ref(peer),
+            Self::Many(list) => &list.0,
+        }
+    }
+
+    fn push(&mut self, peer: u32) {
+        match self {
+            Self::None => *self = Self::One(peer),
+            Self::One(first) => *self = Self::Many(Box::new(List(vec![*first, peer]))),
+            Self::Many(list) => list.0.push(peer),
+        }
+    }
+
+    /// Takes out who is at a place there is; the last one is there then.
+    fn swap_remove(&mut self, at: usize) {
+        match self {
+            Self::None => {}
+            Self::One(_) => *self = Self::None,
+            Self::Many(list) => {
+                list.0.swap_remove(at);
+                if let [left] = list.0[..] {
+                    *self = Self::One(left);
+                }
+            }
+        }
+    }
 }
 
 impl Swarm {
     pub(super) fn seeds(&self) -> u32 {
-        saturate::<u32>(self.seeds.len())
+        saturate::<u32>(self.seeds.as_slice().len())
     }
 
     pub(super) fn partials(&self) -> u32 {
-        saturate::<u32>(self.partials.len())
+        saturate::<u32>(self.partials.as_slice().len())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.seeds.len() + self.partials.len()
+        self.seeds.as_slice().len() + self.partials.as_slice().len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,13 +121,14 @@ impl Swarm {
 
     /// One of its members.
     pub(super) fn first(&self) -> Option<u32> {
-        self.seeds.first().or_else(|| self.partials.first()).copied()
+        let first = |members: &Members| members.as_slice().first().copied();
+        first(&self.seeds).or_else(|| first(&self.partials))
     }
 
     /// Adds a peer that is not in it.
     pub(super) fn add(&mut self, peer: u32, part: Part) -> Place {
         let members = self.part_mut(part);
-        let at = saturate::<u32>(members.len());
+        let at = saturate::<u32>(members.as_slice().len());
         members.push(peer);
         Place { part, at }
     }
@@ -65,10 +137,10 @@ impl Swarm {
     pub(super) fn remove(&mut self, place: Place) -> Option<u32> {
         let members = self.part_mut(place.part);
         let at = place.at as usize;
-        if at < members.len() {
+        if at < members.as_slice().len() {
             members.swap_remove(at);
         }
-        members.get(at).copied()
+        members.as_slice().get(at).copied()
     }
 
     /// At most `k` distinct members, drawn at random: half seeds, half partials, and more of the one
@@ -76,14 +148,15 @@ impl Swarm {
     pub(super) fn sample(&self, k: usize, rng: &mut fastrand::Rng) -> Vec<u32> {
         let k = k.min(self.len());
         let half = k.div_ceil(2);
-        let seeds = half.min(self.seeds.len()).max(k.saturating_sub(self.partials.len()));
-        let mut out = draw(&self.seeds, seeds, rng);
-        out.extend(draw(&self.partials, k.saturating_sub(seeds), rng));
+        let (all, parts) = (self.seeds.as_slice(), self.partials.as_slice());
+        let seeds = half.min(all.len()).max(k.saturating_sub(parts.len()));
+        let mut out = draw(all, seeds, rng);
+        out.extend(draw(parts, k.saturating_sub(seeds), rng));
         rng.shuffle(&mut out);
         out
     }
 
-    fn part_mut(&mut self, part: Part) -> &mut Vec<u32> {
+    fn part_mut(&mut self, part: Part) -> &mut Members {
         match part {
             Part::Seeds => &mut self.seeds,
             Part::Partials => &mut self.partials,

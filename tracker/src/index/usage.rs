@@ -12,7 +12,7 @@ use common::net::AddrGroup;
 
 use super::Index;
 
-/// A row beside its names: its place in the slab and in two maps, list headers, allocator overhead. With
+/// A row beside its names, at most: its place in the slab, the table and the order, lists, allocator overhead. With
 /// [`ENTRY_BYTES`] and names it comes to what rows were measured to take (`tests/index_memory.rs`).
 pub(super) const ROW_BYTES: u64 = 600;
 /// What one peer has to do with one content, beside names and chunk sets.

@@ -2,6 +2,7 @@
 //! difference to what is true when it is written. However slow a reader is, it costs no memory.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
 use common::limits::{DEFAULT_LOCATIONS, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES};
@@ -9,6 +10,7 @@ use common::wire::Code;
 use common::wire::tracker::{FileRow, Reply, Source};
 
 use super::locations::{SetBudget, source};
+use super::push::{Push, Shared};
 use super::session::{Session, Watch};
 use super::{Index, Refusal, SessionId, replaced};
 
@@ -67,9 +69,9 @@ impl Index {
         }
         for id in fresh {
             let told = viewer.recall(id);
-            viewer.watches.insert(*id, Watch { told, queued: false });
+            viewer.watches.insert(*id, Watch { told, queued: false, round: None });
             viewer.enqueue(*id);
-            self.watchers.entry(*id).or_default().push(session);
+            self.watchers.entry(*id).or_default().sessions.push(session);
             // What it was not told yet is found at the next tick.
             self.dirty_sources.insert(*id);
         }
@@ -90,24 +92,29 @@ impl Index {
         }
     }
 
-    /// The next push for a session, if it has one; call until `None`.
+    /// [`Self::next_push`], as a message of its own.
     pub fn poll(&mut self, session: SessionId, rng: &mut fastrand::Rng) -> Option<Reply> {
+        self.next_push(session, rng).and_then(Push::into_reply)
+    }
+
+    /// The next push for a session, if it has one; call until `None`.
+    pub fn next_push(&mut self, session: SessionId, rng: &mut fastrand::Rng) -> Option<Push> {
         let viewer = self.sessions.get_mut(&session)?;
         if !viewer.resend.is_empty() {
-            return Some(Reply::Resend { ids: std::mem::take(&mut viewer.resend) });
+            return Some(Push::One(Reply::Resend { ids: std::mem::take(&mut viewer.resend) }));
         }
         if let Some(asking) = self.next_asking(session) {
-            return Some(asking);
+            return Some(Push::One(asking));
         }
         if let Some(delta) = self.catalogue_delta(session) {
-            return Some(delta);
+            return Some(Push::All(delta));
         }
         while let Some(id) = self.sessions.get_mut(&session)?.queue.pop_front() {
             if let Some(watch) = self.sessions.get_mut(&session)?.watches.get_mut(&id) {
                 watch.queued = false;
             }
             if let Some(delta) = self.source_delta(session, id, rng) {
-                return Some(delta);
+                return Some(Push::One(delta));
             }
         }
         None
@@ -115,9 +122,14 @@ impl Index {
 
     /// What changed since the last time is to be moved to where readers find it, unless that of the time before
     /// is not yet.
-    pub(super) fn begin_round(&mut self) -> bool {
+    pub(super) fn begin_round(&mut self, now_ms: u64) -> bool {
         let begins = !self.is_publishing();
         if begins {
+            if now_ms >= self.recount_at && !self.recounted.is_empty() {
+                self.dirty_rows.append(&mut self.recounted);
+                self.recount_at = now_ms.saturating_add(self.limits.recount_ms);
+            }
+            self.dirty_sources.extend(self.paced.take_due(now_ms, &mut self.watchers));
             self.round = Round {
                 rows: std::mem::take(&mut self.dirty_rows),
                 sources: std::mem::take(&mut self.dirty_sources),
@@ -142,15 +154,16 @@ impl Index {
         {
             left -= 1;
             self.round.of_catalogue = true;
+            self.deltas.clear();
             let position = self.log.push(id);
-            if let Some(row) = self.by_id.get(&id).and_then(|file| self.files.get_mut(*file)) {
+            if let Some(row) = self.row_of(&id).and_then(|file| self.files.get_mut(file)) {
                 row.row_version = position;
             }
         }
         while left > 0
             && let Some(id) = self.round.sources.pop_first()
         {
-            let watchers = self.watchers.get(&id).map_or(&[][..], Vec::as_slice);
+            let watchers = self.watchers.get(&id).map_or(&[][..], |all| &all.sessions);
             left = left.saturating_sub(1 + watchers.len());
             for session in watchers {
                 if let Some(viewer) = self.sessions.get_mut(session) {
@@ -182,27 +195,51 @@ impl Index {
 
     fn remove_watcher(&mut self, session: SessionId, id: ContentId) {
         if let Some(watchers) = self.watchers.get_mut(&id) {
-            watchers.retain(|watcher| *watcher != session);
-            if watchers.is_empty() {
+            watchers.sessions.retain(|watcher| *watcher != session);
+            if watchers.waits_no_longer() {
+                self.paced.add(id);
+            }
+            if watchers.sessions.is_empty() {
                 self.watchers.remove(&id);
             }
         }
     }
 
-    fn catalogue_delta(&mut self, session: SessionId) -> Option<Reply> {
-        let viewer = self.sessions.get_mut(&session)?;
-        let cursor = viewer.cursor?;
+    fn catalogue_delta(&mut self, session: SessionId) -> Option<Arc<Shared>> {
+        let cursor = self.sessions.get(&session)?.cursor?;
+        let end = self.log.end();
+        if cursor >= end {
+            return None;
+        }
+        let known = self.deltas.get(cursor);
+        let (delta, next) = match known {
+            Some((delta, next)) => (Some(delta), next),
+            None => {
+                let (reply, next) = self.changes_since(cursor);
+                let delta = reply.map(|reply| Arc::new(Shared::new(&reply)));
+                if let Some(delta) = &delta {
+                    self.deltas.keep(cursor, delta, next);
+                }
+                (delta, next)
+            }
+        };
+        self.sessions.get_mut(&session)?.cursor = Some(next);
+        if delta.is_none() && next < end {
+            // Nothing so far: it goes on at the next tick.
+            self.to_wake.insert(session);
+        }
+        delta
+    }
+
+    /// What is to be told from a place in the log on, and the place up to which it is; `None` if that is nothing.
+    fn changes_since(&self, cursor: u64) -> (Option<Reply>, u64) {
         let end = self.log.end();
         let Some(entries) = self.log.since(cursor) else {
-            viewer.cursor = Some(end);
-            return Some(Reply::CatalogueDelta {
-                upserts: Vec::new(),
-                removes: Vec::new(),
-                resync: true,
-            });
+            let (upserts, removes) = (Vec::new(), Vec::new());
+            return (Some(Reply::CatalogueDelta { upserts, removes, resync: true }), end);
         };
         let mut upserts: Vec<FileRow> = Vec::new();
-        let mut removes: HashSet<ContentId> = HashSet::new();
+        let mut removes: BTreeSet<ContentId> = BTreeSet::new();
         let (mut bytes, mut next) = (0, end);
         for (looked, (position, id)) in entries.enumerate() {
             let is_full = upserts.len() + removes.len() >= MAX_DELTA || bytes >= MAX_DELTA_BYTES;
@@ -210,7 +247,7 @@ impl Index {
                 next = position;
                 break;
             }
-            match self.by_id.get(&id).and_then(|file| self.files.get(*file)) {
+            match self.row_of(&id).and_then(|file| self.files.get(file)) {
                 // A later entry, or the next tick, says the same and more.
                 Some(row) if row.row_version != position => {}
                 Some(row) => {
@@ -222,14 +259,9 @@ impl Index {
                 }
             }
         }
-        viewer.cursor = Some(next);
         let removes: Vec<_> = removes.into_iter().collect();
         let empty = upserts.is_empty() && removes.is_empty();
-        if empty && next < end {
-            // Nothing so far: it goes on at the next tick.
-            self.to_wake.insert(session);
-        }
-        (!empty).then_some(Reply::CatalogueDelta { upserts, removes, resync: false })
+        ((!empty).then_some(Reply::CatalogueDelta { upserts, removes, resync: false }), next)
     }
 
     fn source_delta(
@@ -239,8 +271,10 @@ impl Index {
         rng: &mut fastrand::Rng,
     ) -> Option<Reply> {
         let viewer = self.sessions.get(&session)?;
-        let told = &viewer.watches.get(&id)?.told;
-        let file = self.by_id.get(&id).copied();
+        let Watch { told, round, .. } = viewer.watches.get(&id)?;
+        let latest = self.watchers.get(&id).map_or(0, |watchers| watchers.round);
+        let is_due = *round != Some(latest);
+        let file = self.row_of(&id);
         let mut budget = SetBudget::new();
         let (mut joins, mut leaves) = (Vec::new(), Vec::new());
         let mut news: Vec<(PeerId, u64)> = Vec::new();
@@ -248,7 +282,8 @@ impl Index {
             let handle = self.by_key.get(peer).copied();
             match handle.zip(file).and_then(|(peer, file)| self.member(peer, file)) {
                 None => leaves.push(*peer),
-                Some((_, entry)) if entry.stamp == *stamp => {}
+                // How far it has come is told with the next round.
+                Some((_, entry)) if entry.stamp == *stamp || (entry.said <= *stamp && !is_due) => {}
                 Some(_) => {
                     joins.extend(self.describe(viewer, handle, file, &mut budget, &mut news));
                 }
@@ -268,10 +303,11 @@ impl Index {
                 joins.extend(self.describe(viewer, Some(peer), file, &mut budget, &mut news));
             }
         }
+        let watch = self.sessions.get_mut(&session)?.watches.get_mut(&id)?;
+        watch.round = Some(latest);
         if joins.is_empty() && leaves.is_empty() {
             return None;
         }
-        let watch = self.sessions.get_mut(&session)?.watches.get_mut(&id)?;
         for peer in &leaves {
             watch.told.remove(peer);
         }

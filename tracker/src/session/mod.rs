@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controls::{Closing, Control};
 use crate::entrance::Entrance;
-use crate::index::{Arrival, Arrived, Refusal, SessionId};
+use crate::index::{Arrival, Arrived, Push, Refusal, SessionId};
 use crate::relay::serve as relay;
 use crate::shared::Shared;
 use crate::store::{Commit, StoreError};
@@ -367,12 +367,15 @@ impl<'a> Session<'a> {
                 self.renew();
             }
             let Self { id, rng, .. } = self;
-            let Some(delta) = self.shared.with_index(|index| index.poll(*id, rng)) else {
+            let Some(delta) = self.shared.with_index(|index| index.next_push(*id, rng)) else {
                 self.has_news = false;
                 return self.push_pace();
             };
             self.shared.metrics.deltas.add(1);
-            self.outbox.push(&delta);
+            match delta {
+                Push::One(delta) => self.outbox.push(&delta),
+                Push::All(delta) => self.outbox.push_shared(delta),
+            }
             pushed += 1;
             if pushed.is_multiple_of(PUSHES_A_TURN) {
                 tokio::task::yield_now().await;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::index::Shared;
 use crate::metrics::Metrics;
 
 /// Bytes of a frame beside its body.
@@ -29,12 +30,28 @@ pub(super) struct Outbox {
 
 #[derive(Debug)]
 struct Queue {
-    frames: VecDeque<(u8, Vec<u8>)>,
+    frames: VecDeque<(u8, Body)>,
     /// Unsent bytes, with the frame that is being written.
     bytes: usize,
     /// When the peer last took something, or when the queue last stopped being empty.
     progress: Instant,
     closed: bool,
+}
+
+/// The body of a frame.
+#[derive(Debug)]
+enum Body {
+    Own(Vec<u8>),
+    Shared(Arc<Shared>),
+}
+
+impl Body {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(body) => body,
+            Self::Shared(shared) => shared.body(),
+        }
+    }
 }
 
 impl Outbox {
@@ -52,7 +69,16 @@ impl Outbox {
     }
 
     pub(super) fn push(&self, reply: &Reply) {
-        let body = reply.body();
+        self.add(reply.kind(), Body::Own(reply.body()));
+    }
+
+    /// Adds what many are told.
+    pub(super) fn push_shared(&self, shared: Arc<Shared>) {
+        self.add(shared.kind(), Body::Shared(shared));
+    }
+
+    fn add(&self, kind: u8, body: Body) {
+        let len = body.as_bytes().len();
         let mut queue = self.lock();
         if queue.closed {
             return;
@@ -60,8 +86,8 @@ impl Outbox {
         if queue.bytes == 0 {
             queue.progress = Instant::now();
         }
-        queue.bytes += body.len() + FRAME_OVERHEAD;
-        queue.frames.push_back((reply.kind(), body));
+        queue.bytes += len + FRAME_OVERHEAD;
+        queue.frames.push_back((kind, body));
         drop(queue);
         self.added.notify_one();
     }
@@ -97,7 +123,8 @@ impl Outbox {
             };
             let sent = match next {
                 Some((kind, body)) => {
-                    let sent = writer.write(kind, &body).await;
+                    let body = body.as_bytes();
+                    let sent = writer.write(kind, body).await;
                     metrics.frames_out.add(1);
                     metrics.bytes_out.add((HEADER_LEN + body.len()) as u64);
                     self.took(body.len() + FRAME_OVERHEAD);
@@ -140,7 +167,8 @@ impl Outbox {
     /// All is flushed: only what was added meanwhile is unsent.
     fn settle(&self) {
         let mut queue = self.lock();
-        queue.bytes = queue.frames.iter().map(|(_, body)| body.len() + FRAME_OVERHEAD).sum();
+        queue.bytes =
+            queue.frames.iter().map(|(_, body)| body.as_bytes().len() + FRAME_OVERHEAD).sum();
         queue.progress = Instant::now();
     }
 

@@ -47,7 +47,7 @@ impl Mirror {
 
 fn limits(changes: usize) -> Limits {
     let (lone_ms, forget_ms) = (LONE_MS, FORGET_MS);
-    Limits { grace_ms: GRACE_MS, lone_ms, forget_ms, changes, ..Limits::default() }
+    Limits { grace_ms: GRACE_MS, lone_ms, forget_ms, changes, recount_ms: 0, ..Limits::default() }
 }
 
 /// Whoever has looked now and then knows in the end what is so.

@@ -31,6 +31,7 @@ mod program;
 mod quota;
 mod reach;
 mod relay;
+mod search;
 mod store;
 mod tidy;
 mod watch;

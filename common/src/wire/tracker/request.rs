@@ -45,8 +45,8 @@ pub enum Request {
         /// [`MAX_QUERY_ALTERNATIVES`](crate::limits::MAX_QUERY_ALTERNATIVES) and
         /// [`MAX_QUERY_WORDS`](crate::limits::MAX_QUERY_WORDS): more is refused with `Limit`.
         query: String,
-        /// Where the last page ended; empty for the first. Only [`Sort::Name`] has further pages: the other
-        /// orders are not kept, so they give their first rows and no cursor.
+        /// Where the last page ended, of the same query and order; empty for the first. Older trackers have further
+        /// pages in [`Sort::Name`] only.
         cursor: Vec<u8>,
         /// Rows wanted, at most 500.
         limit: u16,
