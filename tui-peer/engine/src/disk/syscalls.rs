@@ -242,7 +242,20 @@ pub(super) fn read_cached(file: &File, out: &mut [u8], offset: u64) -> bool {
     let want = out.len();
     let mut slices = [io::IoSliceMut::new(out)];
     let flags = rustix::io::ReadWriteFlags::NOWAIT;
-    rustix::io::preadv2(file, &mut slices, offset, flags).is_ok_and(|got| got == want)
+    match rustix::io::preadv2(file, &mut slices, offset, flags) {
+        Ok(got) => got == want,
+        // A file system that is memory takes no such question.
+        Err(Errno::OPNOTSUPP) if is_memory(file) => file.read_exact_at(out, offset).is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Whether a file lies in memory (tmpfs).
+#[cfg(target_os = "linux")]
+fn is_memory(file: &File) -> bool {
+    /// `TMPFS_MAGIC` of statfs(2).
+    const TMPFS: fs::FsWord = 0x0102_1994;
+    fs::fstatfs(file).is_ok_and(|found| found.f_type == TMPFS)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -420,6 +433,21 @@ mod tests {
         let mut read = Vec::new();
         file.read_to_end(&mut read).unwrap();
         assert_eq!(read[3..], bufs.concat());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_lies_in_memory_is_read_at_once() {
+        // Where there is none, there is nothing to see.
+        let Ok(mut file) = tempfile::tempfile_in("/dev/shm") else { return };
+        if !is_memory(&file) {
+            return;
+        }
+        io::Write::write_all(&mut file, b"0123456789").unwrap();
+        let mut out = [0; 4];
+        assert!(read_cached(&file, &mut out, 3));
+        assert_eq!(&out, b"3456");
+        assert!(!read_cached(&file, &mut out, 8), "it ends before");
     }
 
     #[test]
