@@ -37,7 +37,8 @@ impl Node {
 
     /// A chunk came in: others hear of it at once, or soon if they heard of some a moment ago.
     pub(super) fn spread_news(&mut self, cx: &mut Cx<'_>) {
-        if self.timers.tells_at_once(cx.now, self.cfg.have_delay) {
+        let delay = self.cfg.have_delay_to(self.conns.len());
+        if self.timers.tells_at_once(cx.now, delay) {
             self.tell_all_news(cx);
         }
     }

@@ -24,8 +24,11 @@ pub struct NodeConfig {
     pub slots: usize,
     /// How often slots rotate to the least served.
     pub choke_interval: Duration,
-    /// Least time between HAVEs: what comes in meanwhile goes out together.
+    /// Least time between HAVEs: what comes in meanwhile goes out together,
     pub have_delay: Duration,
+    /// and for each connection that is told, if that comes to more: a HAVE costs both ends as much as a quarter of a
+    /// chunk, and where everybody tells everybody each chunk has as many of them as there are connections.
+    pub have_delay_each: Duration,
     /// No byte for so long with requests pending: ask others.
     pub snub_after: Duration,
     /// A snubbed source gets one request again after this.
@@ -60,6 +63,14 @@ pub struct NodeConfig {
     pub pipe: u64,
 }
 
+impl NodeConfig {
+    /// Least time between HAVEs to so many connections.
+    pub(super) fn have_delay_to(&self, connections: usize) -> Duration {
+        let each = u32::try_from(connections).unwrap_or(u32::MAX);
+        self.have_delay.max(self.have_delay_each.saturating_mul(each))
+    }
+}
+
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {
@@ -72,6 +83,7 @@ impl Default for NodeConfig {
             slots: 50,
             choke_interval: Duration::from_secs(5),
             have_delay: Duration::from_millis(20),
+            have_delay_each: Duration::from_micros(1250),
             snub_after: Duration::from_secs(5),
             snub_time: Duration::from_secs(30),
             drop_after: Duration::from_secs(30),
@@ -88,5 +100,21 @@ impl Default for NodeConfig {
             assign: true,
             pipe: 1 << 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn haves_are_gathered_for_longer_where_many_are_told() {
+        let cfg = NodeConfig::default();
+        let delay = |connections| cfg.have_delay_to(connections);
+        assert_eq!((delay(0), delay(16)), (cfg.have_delay, cfg.have_delay));
+        assert_eq!(delay(48), Duration::from_millis(60));
+        // With as many connections as there may be the last chunk is still not late for anybody.
+        assert!(delay(cfg.max_conns) <= Duration::from_millis(250));
+        assert!(delay(usize::MAX) > delay(cfg.max_conns));
     }
 }

@@ -48,6 +48,7 @@ fn config() -> NodeConfig {
             "slots" => cfg.slots = n as usize,
             "depth_ms" => cfg.depth_time = millis,
             "have_ms" => cfg.have_delay = millis,
+            "have_each_us" => cfg.have_delay_each = Duration::from_micros(n),
             "choke_ms" => cfg.choke_interval = millis,
             "min_depth" => cfg.min_depth = n,
             "start_depth" => cfg.start_depth = n,
