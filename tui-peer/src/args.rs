@@ -92,6 +92,9 @@ pub struct Common {
     /// Name shown to others; the host name by default.
     #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
+    /// Whether the router is asked to let others in when they do not reach this machine: auto, off.
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"])]
+    pub portmap: Option<String>,
     /// Upload limit per second, as 800K, 10M, 1.5GiB, 20Mbit; 0 is none.
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub up: Option<String>,
@@ -370,6 +373,7 @@ impl Common {
         flags.set_if(Item::State, self.state.clone());
         flags.set_if(Item::Metrics, self.metrics.clone());
         flags.set_if(Item::Watch, self.watch.then_some("true"));
+        flags.set_if(Item::Portmap, self.portmap.clone());
         flags.set_if(Item::Discoverable, self.discoverable.map(|when| when.to_string()));
         flags.set_if(Item::OnDone, self.on_done.clone());
         flags.set_if(Item::OnError, self.on_error.clone());

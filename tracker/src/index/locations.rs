@@ -188,11 +188,17 @@ pub(super) fn addresses(viewer: &Session, endpoint: &Endpoint) -> Vec<SocketAddr
     let same_machine = endpoint.observed.is_loopback();
     let host =
         if same_machine && !viewer.observed.is_loopback() { viewer.via } else { endpoint.observed };
-    let other = endpoint.other.filter(|_| !same_machine);
+    let port = endpoint.outside.unwrap_or(endpoint.port);
+    let other = endpoint.other.filter(|_| !same_machine).map(|ip| (ip, endpoint.port));
     let mut out: Vec<SocketAddr> =
-        [Some(host), other].into_iter().flatten().map(|ip| (ip, endpoint.port).into()).collect();
+        [Some((host, port)), other].into_iter().flatten().map(SocketAddr::from).collect();
     if are_neighbours(viewer, endpoint) && !same_machine {
-        let dialable = |addr: &SocketAddr| is_dialable(addr) && is_its_own(addr, endpoint);
+        // Where it is seen others are let in at a port that was looked at, or at its own.
+        let is_let_in = |addr: &SocketAddr| {
+            addr.ip().to_canonical() != endpoint.observed || addr.port() == endpoint.port
+        };
+        let dialable =
+            |addr: &SocketAddr| is_dialable(addr) && is_its_own(addr, endpoint) && is_let_in(addr);
         let local = endpoint.local.iter().filter(|addr| dialable(addr) && !out.contains(addr));
         let local: Vec<_> = local.copied().collect();
         out.extend(local);

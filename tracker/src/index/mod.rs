@@ -82,6 +82,7 @@ pub use page::Page;
 pub use presence::{Arrival, Arrived, Settled};
 pub use push::{Push, Shared};
 pub use quota::{GROUP_PART, GroupLimits};
+pub use reach::named_outside;
 pub use usage::{PeerUse, Taken};
 pub use work::{WORK_SLICE, Worked};
 

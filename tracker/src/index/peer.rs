@@ -84,15 +84,18 @@ pub(super) struct Endpoint {
     pub(super) other: Option<IpAddr>,
     /// As the peer declared it; 0 if it does not listen.
     pub(super) port: u16,
-    /// Addresses in its own network.
+    /// Addresses in its own network, and the one outside that its router gave it, if it did.
     pub(super) local: Vec<SocketAddr>,
+    /// The port at which its router lets others in where it is observed, if that is another than its own; only once the
+    /// tracker was let in there.
+    pub(super) outside: Option<u16>,
 }
 
 impl Default for Endpoint {
     /// Nowhere.
     fn default() -> Self {
         let observed = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self { observed, other: None, port: 0, local: Vec::new() }
+        Self { observed, other: None, port: 0, local: Vec::new(), outside: None }
     }
 }
 

@@ -7,6 +7,7 @@ use common::net::AddrGroup;
 
 use super::peer::{Endpoint, Peer, Presence};
 use super::quota::minute;
+use super::reach::named_outside;
 use super::session::Session;
 use super::usage::PEER_BYTES;
 use super::{Index, Refusal, SessionId, replaced};
@@ -201,7 +202,11 @@ impl Index {
         // Where it was seen beside there counts until it is shown anew: most come back from where they were.
         let other = owner.endpoint.other.filter(|_| owner.endpoint.observed == arrival.observed);
         let (observed, port, local) = (arrival.observed, arrival.port, arrival.local);
-        let endpoint = Endpoint { observed, other, port, local };
+        // So does where it was let in, as long as it names that.
+        let outside = owner.endpoint.outside.filter(|outside| {
+            owner.endpoint.observed == observed && named_outside(&local, observed) == Some(*outside)
+        });
+        let endpoint = Endpoint { observed, other, port, local, outside };
         if let Some(session) = self.sessions.get_mut(&session) {
             session.other = other;
         }

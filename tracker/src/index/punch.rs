@@ -26,13 +26,6 @@ impl Index {
         }
     }
 
-    /// Whether a peer was reached where it is seen.
-    pub fn was_reached(&mut self, session: SessionId, reached: bool) {
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.reached = Some(reached);
-        }
-    }
-
     /// A peer and a source of which it was told, for the same reasons as in [`ask_to_dial`](Self::ask_to_dial), are to
     /// call each other, if that may be of use. Says which session is to be woken beside the one that asks. Both get no
     /// other addresses than those from which the other's own connections come.

@@ -39,8 +39,30 @@ impl Index {
     pub fn has_moved(&mut self, session: SessionId, local: Vec<SocketAddr>) -> usize {
         let Some(peer) = self.session_peer(session) else { return 0 };
         let Some(owner) = self.peers.get_mut(peer) else { return 0 };
+        let before = named_outside(&owner.endpoint.local, owner.endpoint.observed);
         let news = owner.endpoint.local != local;
         owner.endpoint.local = local;
+        let named = named_outside(&owner.endpoint.local, owner.endpoint.observed);
+        owner.endpoint.outside = owner.endpoint.outside.filter(|port| named == Some(*port));
+        if let Some(session) = self.sessions.get_mut(&session).filter(|_| named != before) {
+            // There nobody has looked.
+            session.reached = None;
+        }
+        if news { self.tell_of(peer) } else { 0 }
+    }
+
+    /// Whether a peer was reached where it is seen, at `port`: if it is not the one where it listens but one that it named
+    /// there, that is where others are sent from now on. Returns how many entries that takes.
+    pub fn was_reached(&mut self, session: SessionId, port: u16, reached: bool) -> usize {
+        let Some(session) = self.sessions.get_mut(&session) else { return 0 };
+        session.reached = Some(reached);
+        let peer = session.peer;
+        let Some(owner) = self.peers.get_mut(peer) else { return 0 };
+        let endpoint = &mut owner.endpoint;
+        let named = named_outside(&endpoint.local, endpoint.observed);
+        let is_other = port != endpoint.port && named == Some(port);
+        let outside = (reached && is_other).then_some(port);
+        let news = std::mem::replace(&mut endpoint.outside, outside) != outside;
         if news { self.tell_of(peer) } else { 0 }
     }
 
@@ -142,6 +164,13 @@ impl Index {
     pub(super) fn asker(&self, who: PeerId) -> Option<&Peer> {
         self.peers.get(*self.by_key.get(&who)?).filter(|asks| asks.is_here())
     }
+}
+
+/// The port at which a peer says that its router lets others in: the one that it names at the very address of IPv4 where
+/// it is seen, first. Any other address may be a third party's. Over IPv6 routers do not translate.
+pub fn named_outside(local: &[SocketAddr], observed: IpAddr) -> Option<u16> {
+    let is_there = |addr: &&SocketAddr| addr.ip().to_canonical() == observed && addr.port() != 0;
+    local.iter().find(is_there).filter(|_| observed.is_ipv4()).map(SocketAddr::port)
 }
 
 /// A question that may be asked.

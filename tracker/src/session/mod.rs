@@ -29,13 +29,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::controls::{Closing, Control};
 use crate::entrance::Entrance;
-use crate::index::{Arrival, Arrived, Push, Refusal, SessionId};
+use crate::index::{Arrival, Arrived, Push, Refusal, SessionId, named_outside};
 use crate::relay::serve as relay;
 use crate::shared::Shared;
 use crate::store::{Commit, StoreError};
 use handshake::{Admitted, First};
 use outbox::Outbox;
-use probe::Probing;
 use rate::Work;
 
 pub use handshake::PROOF_ROLE;
@@ -212,6 +211,8 @@ struct Session<'a> {
     told_interval: u32,
     /// [`Shared::jumps`] when the peer was last welcomed.
     told_jumps: u64,
+    /// The port at which its router lets others in, by its word.
+    outside: Option<u16>,
 }
 
 /// Why a session ended.
@@ -288,6 +289,7 @@ impl<'a> Session<'a> {
             ignored: 0,
             told_interval: shared.have_interval_ms.load(Ordering::Relaxed),
             told_jumps: shared.jumps.load(Ordering::Relaxed),
+            outside: named_outside(&hello.local, place.observed.ip()),
         };
         session.charge(Work::Touched, touched);
         Ok(session)
@@ -295,8 +297,7 @@ impl<'a> Session<'a> {
 
     /// Serves to the end a peer that says it listens on `port`.
     async fn run(&mut self, reader: &mut SecureReader<TcpStream>, port: u16) -> End {
-        let at = SocketAddr::new(self.place.observed.ip(), port);
-        let mut probing = Probing::begin(self.shared, self.entrance, self.peer, at);
+        let mut probing = self.look_for(port, Duration::ZERO);
         match self.shared.share_ok(self.id).await {
             Ok(share_ok) => self.welcome(share_ok),
             Err(error) => return self.refuse(Code::LocalIo, &error.to_string()),
@@ -307,6 +308,9 @@ impl<'a> Session<'a> {
             }
             if self.has_news {
                 self.push_news().await;
+            }
+            if let Some(after) = probing.again(self.outside) {
+                probing = self.look_for(port, after);
             }
             let silent = match self.look(Instant::now()) {
                 Ok(silent) => silent,
@@ -329,12 +333,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 () = self.outbox.written() => {}
-                reachable = probing.done() => {
-                    if let Some(reachable) = reachable {
-                        self.shared.with_index(|index| index.was_reached(self.id, reachable));
-                        self.outbox.push(&Reply::Reach { reachable });
-                    }
-                }
+                looked = probing.done() => self.was_looked_for(looked),
                 // Only after a look whether there is something to read.
                 () = std::future::ready(()), if silent => {
                     let text = "nothing heard for too long; send Ping while there is nothing to say";

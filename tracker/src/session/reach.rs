@@ -1,14 +1,17 @@
 //! Requests of a peer about how it and others reach each other.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use common::id::{ContentId, PeerId};
 use common::wire::tracker::Reply;
 
 use super::Session;
+use super::probe::Probing;
 use super::rate::Work;
+use crate::index::named_outside;
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     /// Has a source dial this peer, and both call each other where that may help too.
     pub(super) fn dial_me(&self, id: ContentId, source: PeerId) {
         let now = self.shared.clock.now_ms();
@@ -21,8 +24,23 @@ impl Session<'_> {
         }
     }
 
-    /// This peer has other addresses in its own network.
-    pub(super) fn has_moved(&self, local: Vec<SocketAddr>) {
+    /// Looks whether others reach this peer, which listens on `port`, after some time.
+    pub(super) fn look_for(&self, port: u16, after: Duration) -> Probing<'a> {
+        let place = (self.place.observed.ip(), self.outside, port);
+        Probing::begin(self.shared, self.entrance, self.peer, place, after)
+    }
+
+    /// It was there at a port, or not; `None` if that could not be found out.
+    pub(super) fn was_looked_for(&self, looked: Option<(u16, bool)>) {
+        let Some((port, reachable)) = looked else { return };
+        let touched = self.shared.with_index(|index| index.was_reached(self.id, port, reachable));
+        self.charge(Work::Touched, touched);
+        self.outbox.push(&Reply::Reach { reachable });
+    }
+
+    /// This peer has other addresses in its own network, or another outside.
+    pub(super) fn has_moved(&mut self, local: Vec<SocketAddr>) {
+        self.outside = named_outside(&local, self.place.observed.ip());
         let touched = self.shared.with_index(|index| index.has_moved(self.id, local));
         self.charge(Work::Touched, touched);
     }

@@ -11,7 +11,9 @@ use tokio::time::{Duration, Instant};
 
 use super::rate::{Rates, Work};
 use super::{End, Session, arrival, handshake, punches_from};
-use crate::index::{Index, MemberPage, Members, Page, Progress, Refusal, Settled, merge_slice};
+use crate::index::{
+    Index, MemberPage, Members, Page, Progress, Refusal, Settled, merge_slice, named_outside,
+};
 use crate::store::{Commit, StoreError};
 
 /// When to try again after the disk failed.
@@ -121,6 +123,7 @@ impl Session<'_> {
         let (id, now) = (self.id, self.shared.clock.now_ms());
         let arrival = arrival(self.peer, self.place, hello);
         let punches_from = punches_from(self.place, hello);
+        self.outside = named_outside(&hello.local, self.place.observed.ip());
         let arrive = |index: &mut Index| {
             index.may_punch(id, punches_from);
             index.arrive_again(now, id, arrival)

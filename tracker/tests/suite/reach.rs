@@ -9,7 +9,7 @@ use common::id::PeerId;
 use common::wire::Code;
 use common::wire::tracker::{FileMeta, Reply, Request, Source};
 use tokio::net::TcpListener;
-use tracker::index::{Arrival, Index, Limits, SessionId};
+use tracker::index::{Arrival, Index, Limits, SessionId, named_outside};
 use tracker::{Config, ServerLimits};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -125,6 +125,66 @@ fn local_addresses_are_of_ones_own_network_and_may_change() {
     // An address of the network where it is seen over IPv6 is its own.
     world.index.seen_also(key(1), "2001:db8::1".parse().unwrap()).unwrap();
     assert_eq!(world.locate(viewer).remove(0).addrs.len(), 5);
+}
+
+/// Where strangers are told that the peer 1 is.
+fn told_to_strangers(world: &mut World, viewer: SessionId) -> Vec<String> {
+    words(&world.locate(viewer).remove(0).addrs)
+}
+
+#[test]
+fn who_is_let_in_by_its_router_at_another_port_is_dialled_there() {
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    let viewer = world.join(2, "198.51.100.2");
+    let neighbour = world.join(3, "203.0.113.1");
+    let local = |text: &[&str]| text.iter().map(|addr| addr.parse().unwrap()).collect();
+    let mapped = ["192.168.0.1:7001", "203.0.113.1:4711"];
+    world.index.has_moved(seed, local(&mapped));
+    assert_eq!(told_to_strangers(&mut world, viewer), ["203.0.113.1:7001"], "by its word alone");
+    let near = ["203.0.113.1:7001", "192.168.0.1:7001"];
+    assert_eq!(told_to_strangers(&mut world, neighbour), near, "nor to who is near");
+    assert_eq!(world.index.was_reached(seed, 4711, false), 0);
+    assert_eq!(world.index.was_reached(seed, 22, true), 0, "it never named that port");
+    assert_eq!(told_to_strangers(&mut world, viewer), ["203.0.113.1:7001"]);
+    assert!(world.index.was_reached(seed, 4711, true) > 0);
+    assert_eq!(told_to_strangers(&mut world, viewer), ["203.0.113.1:4711"]);
+    // It is lost for a moment, and comes back with the same.
+    let local_of = |text: &[&str]| Arrival { local: local(text), ..arrival(1, "203.0.113.1") };
+    let back = |world: &mut World, arrival| {
+        let session = world.index.arrive(NOW, arrival).unwrap().session;
+        world
+            .index
+            .register(NOW, session, std::slice::from_ref(&world.file), false, false)
+            .unwrap();
+        session
+    };
+    let seed = back(&mut world, local_of(&mapped));
+    assert_eq!(told_to_strangers(&mut world, viewer), ["203.0.113.1:4711"]);
+    // The router took it back, or has another.
+    world.index.has_moved(seed, local(&["203.0.113.1:4712"]));
+    assert_eq!(told_to_strangers(&mut world, viewer), ["203.0.113.1:7001"]);
+    world.index.was_reached(seed, 4712, true);
+    back(&mut world, arrival(1, "203.0.113.200"));
+    assert_eq!(told_to_strangers(&mut world, viewer), ["203.0.113.200:7001"]);
+}
+
+#[test]
+fn nobody_sends_others_to_a_third_party_by_a_port_of_its_router() {
+    let seen: IpAddr = "203.0.113.1".parse().unwrap();
+    let named = |text: &str| named_outside(&[text.parse().unwrap()], seen);
+    assert_eq!(named("203.0.113.1:4711"), Some(4711));
+    assert_eq!(named("[::ffff:203.0.113.1]:4711"), Some(4711));
+    assert_eq!(named("203.0.113.2:4711"), None);
+    assert_eq!(named("203.0.113.1:0"), None);
+    let v6: IpAddr = "2001:db8::1".parse().unwrap();
+    assert_eq!(named_outside(&["[2001:db8::1]:4711".parse().unwrap()], v6), None);
+    let mut world = World::new();
+    let seed = world.seed(1, "203.0.113.1");
+    let viewer = world.join(2, "198.51.100.2");
+    world.index.has_moved(seed, vec!["203.0.113.2:4711".parse().unwrap()]);
+    world.index.was_reached(seed, 4711, true);
+    assert_eq!(told_to_strangers(&mut world, viewer), ["203.0.113.1:7001"]);
 }
 
 #[test]
@@ -260,11 +320,15 @@ fn nobody_is_called_in_vain() {
     let (getter, asked) = ask(6, "198.51.100.6", Some(1));
     assert!(asked);
     // Who is reached at an address of its own is dialled by the other; a router may let in the tracker alone.
-    world.index.was_reached(getter, true);
+    world.index.was_reached(getter, 7006, true);
     [seed, getter].into_iter().for_each(|session| _ = calls(&mut world, session));
     let id = id(&world.file);
     assert!(world.index.ask_to_punch(NOW, getter, id, key(1)).is_some());
     world.index.has_moved(getter, vec!["198.51.100.6:7006".parse().unwrap()]);
+    [seed, getter].into_iter().for_each(|session| _ = calls(&mut world, session));
+    let asked = world.index.ask_to_punch(NOW, getter, id, key(1));
+    assert!(asked.is_some(), "its router lets others in there by its word, nobody has looked");
+    world.index.was_reached(getter, 7006, true);
     [seed, getter].into_iter().for_each(|session| _ = calls(&mut world, session));
     assert_eq!(world.index.ask_to_punch(NOW, getter, id, key(1)), None);
     // Homes that share an address of IPv4, each with a network of IPv6.
@@ -364,9 +428,20 @@ async fn a_second_connection_shows_where_a_peer_is_too() {
 
 /// The peer at `port`, reached over an address of this machine that is not loopback, and what it is told.
 async fn reachable(tracker: &Running, own: IpAddr, n: u8, port: u16) -> bool {
+    reachable_outside(tracker, own, n, (port, None)).await
+}
+
+/// The same for one that says that a router lets others in at an address.
+async fn reachable_outside(
+    tracker: &Running,
+    own: IpAddr,
+    n: u8,
+    (port, outside): (u16, Option<SocketAddr>),
+) -> bool {
     let at = SocketAddr::new(own, address(&tracker.join).port());
     let mut client = Client::dial_at(at, &tracker.join, &identity(n)).await;
-    let hello = client.hello(&Who { port, ..Who::new(n) });
+    let mut hello = client.hello(&Who { port, ..Who::new(n) });
+    hello.local.extend(outside);
     client.send(&Request::Hello(hello)).await;
     assert!(matches!(client.receive().await, Reply::Welcome(_)));
     loop {
@@ -387,14 +462,19 @@ async fn a_tracker_looks_only_where_it_sees_a_peer() {
     let peers = TcpListener::bind((own, 0)).await.unwrap();
     let port = peers.local_addr().unwrap().port();
     tokio::spawn(async move {
-        // The right key, and then a wrong one.
-        for n in [1, 9] {
+        // The right key, and then a wrong one; and one that a router lets in there.
+        for n in [1, 9, 5] {
             let (stream, _) = peers.accept().await.unwrap();
             let _ = Channel::new(&identity(n)).unwrap().accept(stream, Purpose::Peer).await;
         }
     });
     assert!(reachable(&tracker, own, 1, port).await);
     assert!(!reachable(&tracker, own, 2, port).await, "somebody else is there");
+    let outside = Some(SocketAddr::new(own, port));
+    assert!(
+        reachable_outside(&tracker, own, 5, (1, outside)).await,
+        "at that port, not at its own"
+    );
     assert!(!reachable(&tracker, own, 3, port).await, "nobody is there any more");
     // One at loopback could be any program of the tracker's own machine.
     let loopback = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -22,6 +22,7 @@ mod host;
 mod library;
 mod limiter;
 mod meter;
+mod portmap;
 mod priority;
 mod session;
 #[doc(hidden)]

@@ -2,8 +2,8 @@
 //! settings screen know of it is in this one table.
 
 use super::kind::{
-    COLORS, DISCOVERABLE, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, MAX_HOOK_S, QUITS, STARTS,
-    THEMES, UNITS, expect_address, expect_metrics,
+    COLORS, DISCOVERABLE, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, MAX_HOOK_S, PORTMAPS, QUITS,
+    STARTS, THEMES, UNITS, expect_address, expect_metrics,
 };
 
 /// A page of the settings screen.
@@ -135,6 +135,8 @@ items! {
         "Listen on", "Address and port for other peers; the default takes IPv6 and IPv4, port 0 is any free one.";
     PortFallback Network "port_fallback" "PORT_FALLBACK" Kind::Toggle, false, "true",
         "Try next ports", "If that port is in use, the app takes the next free one; --serve-only does not.";
+    Portmap Network "portmap" "PORTMAP" Kind::Choice(PORTMAPS), false, "auto",
+        "Map the port", "Whether the router is asked to let others in when they do not reach us (NAT-PMP, PCP).";
     Discoverable Network "discoverable" "DISCOVERABLE" Kind::Choice(DISCOVERABLE), false, "auto",
         "Discoverable", "Whether a tracker hosted here is found in the local network; auto: unless it needs a secret.";
     Metrics Network "metrics" "METRICS" Kind::Text(expect_metrics), false, "none",

@@ -14,7 +14,8 @@ use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
 use engine::api::event::{Event, Level, Target, What};
 use engine::api::handle::{Call, EngineHandle, HandleParts, Stop, channel};
 use engine::api::snapshot::{
-    Catalogue, CatalogueRow, ChunkState, Focus, Me, NetState, Network, OtherNames, Snapshot,
+    Catalogue, CatalogueRow, ChunkState, Focus, Mapping, Me, NetState, Network, OtherNames,
+    Snapshot,
 };
 
 /// Longer than any step takes.
@@ -73,6 +74,7 @@ fn snapshot(rows: u32) -> Snapshot {
             reachable: Some((false, "203.0.113.9:7421".parse().unwrap())),
             behind_router: true,
             punches: Some(true),
+            mapping: Some(Mapping::Not("the router does not answer".into())),
             trouble: None,
             refused: Some((3, "this tracker is full".into())),
         },

@@ -13,7 +13,7 @@ use crate::args::{Peers, Status, exit};
 use crate::control::Attached;
 use crate::control::wire::Hello;
 use engine::api::cause;
-use engine::api::snapshot::{NetState, Snapshot, Transfer, TransferState, Unkept};
+use engine::api::snapshot::{Mapping, NetState, Snapshot, Transfer, TransferState, Unkept};
 use frontend::format;
 
 /// Prints it; returns the exit code.
@@ -70,12 +70,19 @@ fn object(peer: &Hello, snapshot: &Snapshot) -> Value {
         fields.insert("refused_why".into(), why.into());
         fields.insert("clock_ahead_s".into(), network.clock_ahead_s.into());
         let reachable = match network.reach() {
-            cause::Reach::Open(_) => Some(true),
+            cause::Reach::Open(_) | cause::Reach::Mapped(_) => Some(true),
             cause::Reach::BehindNat(_) => Some(false),
             cause::Reach::ByTracker(_) | cause::Reach::Unknown => None,
         };
         fields.insert("reachable".into(), reachable.into());
         fields.insert("punches".into(), network.punches.into());
+        let mapped = network.mapped().map(|at| at.to_string());
+        fields.insert("mapped".into(), mapped.into());
+        let not_mapped = match &network.mapping {
+            Some(Mapping::Not(why)) => Some(why.clone()),
+            Some(Mapping::At(_)) | None => None,
+        };
+        fields.insert("mapped_why".into(), not_mapped.into());
         fields.insert("serving".into(), me.serving.into());
         fields.insert("up_limit".into(), snapshot.uploads.up_limit.into());
         fields.insert("up_held".into(), snapshot.uploads.up_held.into());
@@ -118,7 +125,11 @@ fn head(peer: &Hello, snapshot: &Snapshot, out: &mut Output) {
     if snapshot.network.state == NetState::On {
         out.line(&reach.words());
     }
-    let is_open = matches!(reach, cause::Reach::Open(_));
+    let is_open = matches!(reach, cause::Reach::Open(_) | cause::Reach::Mapped(_));
+    // Where it is mapped and reached, that was said.
+    if let Some(mapping) = snapshot.network.mapping.as_ref().filter(|_| !is_open) {
+        out.line(&mapping.words());
+    }
     if snapshot.network.punches == Some(false) && !is_open {
         out.line(&cause::no_calls(snapshot.me.listen.port()));
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Where the tracker is.
-pub(crate) const TRACKER: &str = "203.0.113.10";
+/// Where the tracker is in public.
+const TRACKER: &str = "203.0.113.10";
 
 /// Where a machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +26,13 @@ impl Place {
 pub(crate) struct Lab {
     tag: String,
     made: Vec<String>,
+    /// Where the tracker is.
+    pub(crate) tracker: &'static str,
 }
 
 impl Lab {
     pub(crate) fn new(source: Place, getter: Place) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let tag = format!("sh{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut lab = Self { tag, made: Vec::new() };
+        let mut lab = Self::empty();
         lab.make("net");
         lab.ip("net", "link add br0 type bridge");
         lab.ip("net", "link set br0 up");
@@ -40,6 +40,19 @@ impl Lab {
         lab.place("a", 20, source);
         lab.place("b", 30, getter);
         lab
+    }
+
+    /// The tracker is no neighbour of anybody: it looks whether others can be reached.
+    pub(crate) fn set_tracker_apart(&self) {
+        self.ip("trk", "addr flush dev wan");
+        self.ip("trk", &format!("addr add {TRACKER}/32 dev wan"));
+        self.ip("trk", "route add 203.0.113.0/24 dev wan");
+    }
+
+    fn empty() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let tag = format!("sh{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { tag, made: Vec::new(), tracker: TRACKER }
     }
 
     pub(crate) fn in_public(&self, program: &Path) -> Command {
@@ -81,6 +94,14 @@ impl Lab {
                iifname \"wan\" tcp dport 7421 dnat to 10.20.0.2; }; }",
         );
         self.nft("ra", "insert rule ip t forward_ iifname \"wan\" tcp dport 7421 accept");
+    }
+
+    /// A router of the source that lets others in when it is asked to; to be run.
+    pub(crate) fn asked_router_of_source(&self) -> Command {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reach/natpmp.py");
+        let mut router = self.command("ra", Path::new("python3"));
+        router.args([script, "203.0.113.20", "10.20.0.1"]);
+        router
     }
 
     /// A machine `name`, behind a router of its own if need be.

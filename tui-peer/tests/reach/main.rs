@@ -52,29 +52,41 @@ struct Network {
     lab: Lab,
     dir: TempDir,
     join: String,
-    /// End with the test.
-    _programs: Vec<Program>,
+    /// End with the test; the source is the last.
+    programs: Vec<Program>,
 }
 
 impl Network {
     /// The source sends so many bytes a second at most, if that is said.
     fn new(lab: Lab, content: &str, up: Option<&str>) -> Self {
+        Self::with(lab, content, up, |_, _| None)
+    }
+
+    /// The same with a program that runs before the source begins.
+    fn with(
+        lab: Lab,
+        content: &str,
+        up: Option<&str>,
+        before: impl FnOnce(&Lab, &Path) -> Option<Program>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut tracker = lab.in_public(&peer().with_file_name("tracker"));
-        tracker.args(["--public", lab::TRACKER, "--state"]).arg(dir.path().join("t"));
+        tracker.args(["--public", lab.tracker, "--state"]).arg(dir.path().join("t"));
         let log = dir.path().join("t.log");
         let tracker = start(tracker, &log);
         wait_for(&log, "join shoal://");
         let said = fs::read_to_string(&log).unwrap();
         let join = said.split_whitespace().find(|word| word.starts_with("shoal://")).unwrap();
-        let mut network = Self { join: join.to_owned(), lab, dir, _programs: vec![tracker] };
+        let join = join.to_owned();
+        let programs = std::iter::once(tracker).chain(before(&lab, dir.path())).collect();
+        let mut network = Self { join, lab, dir, programs };
         let file = network.path("thing");
         fs::write(&file, content).unwrap();
         let mut seed = network.command(network.lab.at_source(peer()), "s");
         seed.arg("--serve-only").arg(&file).args(up.iter().flat_map(|up| ["--up", up]));
         let seed = start(seed, &network.path("s.log"));
         wait_for(&network.path("s.log"), "shared: thing");
-        network._programs.push(seed);
+        network.programs.push(seed);
         network
     }
 
@@ -216,4 +228,30 @@ fn a_direct_way_takes_over_from_the_tracker_without_loss() {
         .unwrap_or_else(|| panic!("not direct after that:\n{log}"));
     println!("all there at {:.1} s", took.as_secs_f64());
     assert!(relayed < direct, "{log}");
+}
+
+#[test]
+#[ignore = "needs root, nftables and Python"]
+fn a_router_that_is_asked_lets_others_in_and_gets_it_back() {
+    let lab = Lab::new(Place::Easy, Place::Hard);
+    lab.set_tracker_apart();
+    let mut network = Network::with(lab, &"thing".repeat(200_000), None, |lab, dir| {
+        let log = dir.join("r.log");
+        let router = start(lab.asked_router_of_source(), &log);
+        wait_for(&log, "router is ready");
+        Some(router)
+    });
+    wait_for(&network.path("s.log"), "mapped by the router: 203.0.113.20:4711");
+    wait_for(
+        &network.path("s.log"),
+        "reachable: others can dial this machine, mapped by the router",
+    );
+    let (took, log) = network.get().finish();
+    println!("{:.2} s", took.as_secs_f64());
+    assert!(log.contains("connected (203.0.113.20:4711"), "{log}");
+    assert!(took < Duration::from_secs(2), "{took:?}: not through the tracker");
+    let source = network.programs.pop().unwrap();
+    let stop = Command::new("kill").args(["-TERM", &source.0.id().to_string()]).status();
+    assert!(stop.unwrap().success());
+    wait_for(&network.path("r.log"), "given back 7421");
 }

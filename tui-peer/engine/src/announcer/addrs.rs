@@ -78,6 +78,16 @@ pub(super) fn where_it_says(told: &[SocketAddr], named: &[SocketAddr]) -> Vec<So
     told.iter().filter(may).copied().collect()
 }
 
+/// Whether an address means something else in every network.
+pub(crate) fn is_private(ip: IpAddr) -> bool {
+    reach(ip) == Reach::Private
+}
+
+/// Whether an address is the same everywhere, and may be dialled.
+pub(crate) fn is_public(ip: IpAddr) -> bool {
+    reach(ip) == Reach::Public
+}
+
 fn reach(ip: IpAddr) -> Reach {
     match ip.to_canonical() {
         IpAddr::V4(ip) => reach_v4(ip),

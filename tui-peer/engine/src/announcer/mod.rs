@@ -50,6 +50,7 @@ use tokio::task::JoinHandle;
 use super::tracker_clock::Reading;
 use crate::api::snapshot::{Catalogue, NetState};
 use crate::conn::Meeting;
+pub(crate) use addrs::{is_private, is_public};
 use asks::Answering;
 pub(crate) use asks::Ask;
 use client::Phase;

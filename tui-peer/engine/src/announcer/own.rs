@@ -15,6 +15,20 @@ impl OwnAddresses {
         Self(Arc::new(ask))
     }
 
+    /// The same, and one outside of this network while there is one: last, since who is near needs no router.
+    pub(crate) fn with_outside(
+        self,
+        outside: impl Fn() -> Option<SocketAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(move || {
+            let mut addrs = (self.0)();
+            let outside = outside();
+            addrs.truncate(MAX_ADDRS - usize::from(outside.is_some()));
+            addrs.extend(outside);
+            addrs
+        })
+    }
+
     /// As the tracker is told of them: no more than it takes.
     pub(super) fn now(&self) -> Vec<SocketAddr> {
         let mut addrs = (self.0)();
@@ -62,6 +76,11 @@ mod tests {
         assert_eq!(own(moved.clone()).news(&told), Some(moved));
         assert!(own(told.clone()).news(&told[..1]).is_some() && own(vec![]).news(&told).is_some());
         assert_eq!(own(vec![told[0]; 20]).now().len(), MAX_ADDRS);
+        // Where a router lets others in is never among those that are too many.
+        let outside = addrs(&["203.0.113.9:4711"])[0];
+        let all = own(vec![told[0]; 20]).with_outside(move || Some(outside)).now();
+        assert_eq!((all.len(), all.last()), (MAX_ADDRS, Some(&outside)));
+        assert_eq!(own(told.clone()).with_outside(|| None).now(), told);
         assert!(is_ours([127, 0, 0, 1].into()) && !is_ours([192, 0, 2, 1].into()));
     }
 }

@@ -253,6 +253,8 @@ pub fn clocks(ahead_secs: i64) -> String {
 pub enum Reach {
     /// They can.
     Open(SocketAddr),
+    /// They can: the router lets them in there because we asked it to.
+    Mapped(SocketAddr),
     /// The tracker can; a router in between may let in nobody else.
     ByTracker(SocketAddr),
     /// They cannot.
@@ -265,7 +267,7 @@ impl Reach {
     /// In two words, if it is worth a place in a header.
     pub fn short(self) -> Option<&'static str> {
         match self {
-            Self::Open(_) => Some("reachable"),
+            Self::Open(_) | Self::Mapped(_) => Some("reachable"),
             Self::BehindNat(_) => Some("behind NAT"),
             Self::ByTracker(_) | Self::Unknown => None,
         }
@@ -275,6 +277,9 @@ impl Reach {
     pub fn words(self) -> String {
         match self {
             Self::Open(at) => format!("reachable: others can dial this machine at {at}"),
+            Self::Mapped(at) => {
+                format!("reachable: others can dial this machine, mapped by the router: {at}")
+            }
             Self::ByTracker(at) => format!(
                 "reach unknown: the tracker can dial this machine at {at}, others only where the router lets them; files come \
                  and go all the same. To be reached by all, let TCP port {} through to it",
@@ -497,7 +502,7 @@ mod tests {
     #[test]
     fn reach_is_said_in_the_same_words_everywhere_and_with_what_to_do() {
         let at = SocketAddr::from(([203, 0, 113, 9], 7421));
-        for reach in [Reach::Open(at), Reach::BehindNat(at)] {
+        for reach in [Reach::Open(at), Reach::Mapped(at), Reach::BehindNat(at)] {
             let (short, long) = (reach.short().unwrap(), reach.words());
             assert!(long.starts_with(short) && long.contains("203.0.113.9:7421"), "{long}");
         }

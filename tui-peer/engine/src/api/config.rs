@@ -79,6 +79,8 @@ pub struct EngineConfig {
     /// Whose downloads these are, in their journals; `None` is our own key. An engine with a key for one
     /// run only takes up what an earlier one of the same user left.
     pub owner: Option<PeerId>,
+    /// Whether the router of this network is asked to let others in, when they do not reach us.
+    pub portmap: bool,
     /// Payload sent per second; `None` is no limit.
     pub up: Option<u64>,
     /// Whether uploads to peers beyond our own links and private networks are held so that the line they take stays
@@ -118,6 +120,7 @@ impl EngineConfig {
             host_secret: None,
             discoverable: Discoverable::Off,
             owner: None,
+            portmap: false,
             up: None,
             auto_limit: false,
             down: None,

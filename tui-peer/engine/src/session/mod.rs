@@ -270,6 +270,7 @@ impl Session {
         let others = self.core.due().into_iter().chain(self.publisher.due());
         let others = others.chain(self.checks.failing.next_due()).chain(self.write_queue.due());
         let others = others.chain(self.sharing.telling.due(Instant::now()));
+        let others = others.chain(self.net.mapping.due());
         let others = others.chain(self.folders.next_due()).chain(self.storage.due());
         others.fold(due, Instant::min)
     }
@@ -308,6 +309,7 @@ impl Session {
         self.delete_removed(Some(now));
         self.check_clocks(now, SystemTime::now());
         self.check_write_queue(now);
+        self.check_mapping(now);
         self.check_stopping(now);
         if self.publisher.due().is_some_and(|due| due <= now) {
             self.publish();

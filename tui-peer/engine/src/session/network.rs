@@ -1,10 +1,12 @@
 //! Joining, leaving and hosting a network; what the tracker says.
 
 mod heard;
+mod mapping;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use common::id::{ContentId, PeerId};
 use common::identity::Identity;
@@ -27,6 +29,7 @@ use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target};
 use crate::api::snapshot::{Catalogue, NetState, display_name};
 use crate::host::{self, HostRequest, HostedTracker};
+use mapping::Mapping;
 
 /// Networks of which is kept that they let us in: more than anybody changes between in one run.
 const MAX_REACHED: usize = 32;
@@ -66,6 +69,8 @@ pub(super) struct Net {
     pub(super) behind_router: bool,
     /// The connection to the tracker comes from the port we listen on.
     pub(super) punches: Option<bool>,
+    /// What the router of this network lets in.
+    pub(super) mapping: Mapping,
     pub(super) refused: Option<Refused>,
     /// The tracker's address as connected.
     pub(super) tracker_addr: Option<SocketAddr>,
@@ -127,6 +132,7 @@ impl Net {
             reachable: None,
             behind_router: false,
             punches: None,
+            mapping: Mapping::new(Instant::now(), listen, &identity),
             refused: None,
             tracker_addr: None,
             state: NetState::NoNetwork,
@@ -155,7 +161,9 @@ impl Net {
 
     /// Whether others can reach us, and where they try to.
     pub(super) fn reachable_at(&self) -> Option<(bool, SocketAddr)> {
-        Some((self.reachable?, SocketAddr::new(self.seen_as?, self.listen.port())))
+        let at = SocketAddr::new(self.seen_as?, self.listen.port());
+        let reachable = self.reachable?;
+        Some((reachable, self.mapping.outside().filter(|_| reachable).unwrap_or(at)))
     }
 
     /// The name that a peer gave itself; empty if it is not known.
@@ -247,7 +255,8 @@ impl Session {
     /// count too: whoever has the link may come from anywhere.
     fn announced_addrs(&self) -> OwnAddresses {
         let (listen, inner) = (self.net.listen, self.config.host_secret.is_some());
-        OwnAddresses::new(move || host::own_addrs(listen, inner))
+        let own = OwnAddresses::new(move || host::own_addrs(listen, inner));
+        own.with_outside(self.net.mapping.told())
     }
 
     /// Tells the tracker (again) about a content of ours.

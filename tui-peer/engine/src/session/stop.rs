@@ -89,6 +89,7 @@ impl Session {
         self.write_sources();
         self.disconnect_all(Code::ShuttingDown, "the peer is stopping");
         let leaving = self.net.announcer.take().map(|announcer| tokio::spawn(announcer.leave()));
+        let given_back = tokio::spawn(self.net.mapping.give_back());
         let until = Instant::now() + SYNC;
         self.ours.disk.close();
         self.last_kept();
@@ -100,6 +101,8 @@ impl Session {
         if let Some(leaving) = leaving {
             let _ = tokio::time::timeout(LEAVE, leaving).await;
         }
+        // It is begun long since: a router that is there has heard it.
+        let _ = tokio::time::timeout(GOODBYE, given_back).await;
         if let Some((hosted, _)) = self.net.hosted.take() {
             hosted.stop().await;
         }

@@ -114,6 +114,7 @@ impl Snapshot {
             reachable: None,
             behind_router: false,
             punches: None,
+            mapping: None,
             trouble: None,
             refused: None,
         };
@@ -239,6 +240,9 @@ pub struct Network {
     /// each other; `None` while there was none.
     #[serde(default)]
     pub punches: Option<bool>,
+    /// What the router of this network said when it was asked to let others in; `None` if it was not.
+    #[serde(default)]
+    pub mapping: Option<Mapping>,
     /// Why the network of an earlier run is not known any more, and what to do.
     #[serde(default)]
     pub trouble: Option<String>,
@@ -257,6 +261,7 @@ impl Network {
     pub fn reach(&self) -> Reach {
         match (&self.state, self.reachable) {
             (NetState::On, Some((false, at))) => Reach::BehindNat(at),
+            (NetState::On, Some((true, at))) if self.mapped() == Some(at) => Reach::Mapped(at),
             // Our connection to the tracker has opened the port of a router for that, if it comes from there.
             (NetState::On, Some((true, at)))
                 if self.behind_router && self.punches == Some(true) =>
@@ -265,6 +270,14 @@ impl Network {
             }
             (NetState::On, Some((true, at))) => Reach::Open(at),
             (_, _) => Reach::Unknown,
+        }
+    }
+
+    /// Where the router of this network lets others in, by its word.
+    pub fn mapped(&self) -> Option<SocketAddr> {
+        match self.mapping {
+            Some(Mapping::At(at)) => Some(at),
+            Some(Mapping::Not(_)) | None => None,
         }
     }
 
@@ -281,6 +294,25 @@ impl Network {
     /// The network's join string, if there is one that can be read.
     pub fn joined(&self) -> Option<JoinString> {
         self.join.as_deref()?.parse().ok()
+    }
+}
+
+/// What a router said that was asked to let others in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mapping {
+    /// It lets them in there.
+    At(SocketAddr),
+    /// It does not, and why.
+    Not(String),
+}
+
+impl Mapping {
+    /// In words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::At(at) => format!("mapped by the router: {at}"),
+            Self::Not(why) => format!("not mapped by the router: {why}"),
+        }
     }
 }
 

@@ -45,6 +45,7 @@ impl Session {
                     }
                 }
                 self.net.tracker_addr = Some(tracker);
+                self.net.mapping.look_again(Instant::now());
                 let seen_as = Some(observed.ip().to_canonical());
                 if std::mem::replace(&mut self.net.seen_as, seen_as) != seen_as {
                     self.net.reachable = None;
