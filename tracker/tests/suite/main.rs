@@ -31,6 +31,8 @@ mod program;
 mod quota;
 mod reach;
 mod relay;
+#[cfg(target_os = "linux")]
+mod relayed;
 mod search;
 mod store;
 mod tidy;

@@ -9,7 +9,7 @@ use crate::support::{Client, Who};
 use common::join::JoinString;
 use common::wire::tracker::Reply;
 
-fn tracker(state: &Path, args: &[&str]) -> Command {
+pub(crate) fn tracker(state: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracker"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SHOAL_")) {
         command.env_remove(name);
@@ -19,16 +19,16 @@ fn tracker(state: &Path, args: &[&str]) -> Command {
 }
 
 /// A started program, killed at the end whatever happens.
-struct Program(Child, BufReader<ChildStdout>);
+pub(crate) struct Program(pub(crate) Child, BufReader<ChildStdout>);
 
 impl Program {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self(child, out)
     }
 
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.1.read_line(&mut line).unwrap();
         line

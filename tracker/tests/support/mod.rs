@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use common::channel::{Channel, Purpose, Secure, SecureReader, SecureWriter};
@@ -166,8 +166,12 @@ impl Client {
 
     /// The same from 127.0.0.`host`, which is an address of its own to a tracker that counts loopback.
     pub async fn dial_from(host: u8, join: &JoinString, identity: &Identity) -> Self {
+        Self::dial_out_of([127, 0, 0, host].into(), join, identity).await
+    }
+
+    async fn dial_out_of(from: Ipv4Addr, join: &JoinString, identity: &Identity) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
+        socket.bind((from, 0).into()).unwrap();
         Self::over(socket.connect(address(join)).await.unwrap(), join, identity).await
     }
 
@@ -190,6 +194,12 @@ impl Client {
     /// The same from 127.0.0.`host`.
     pub async fn greet_from(host: u8, join: &JoinString, who: &Who) -> (Self, Reply) {
         let client = Self::dial_from(host, join, &who.identity).await;
+        client.say_hello(who).await
+    }
+
+    /// The same from any address of loopback.
+    pub async fn greet_at(from: Ipv4Addr, join: &JoinString, who: &Who) -> (Self, Reply) {
+        let client = Self::dial_out_of(from, join, &who.identity).await;
         client.say_hello(who).await
     }
 
