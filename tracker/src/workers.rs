@@ -70,14 +70,21 @@ impl Workers {
 
 impl Worker {
     fn start(n: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name(format!("tracker-peers-{n}"));
+        // The runtime is made there: it must not be dropped here, in another one, when no thread is to be had.
         thread.spawn(move || {
-            // An error is a sender that is gone.
-            let _ = runtime.block_on(stopped);
+            match Builder::new_current_thread().enable_io().enable_time().build() {
+                Ok(runtime) => {
+                    let _ = tell.send(Ok(runtime.handle().clone()));
+                    // An error is a sender that is gone.
+                    let _ = runtime.block_on(stopped);
+                }
+                Err(error) => _ = tell.send(Err(error)),
+            }
         })?;
+        let handle = told.recv().map_err(io::Error::other)??;
         Ok(Self { handle, _stop: stop })
     }
 }

@@ -188,7 +188,7 @@ fn replies() -> Vec<Reply> {
         Reply::Welcome(newest),
         Reply::Welcome(dual),
         Reply::Seen { q: 10, observed: "[2001:db8::7]:50000".parse().unwrap() },
-        Reply::Reach { reachable: false },
+        Reply::Reach { reachable: false, port: None },
         Reply::Dial { id: id(1), who: Source { have: 0, set: None, ..source() } },
         Reply::Relay {
             id: id(1),
@@ -199,6 +199,7 @@ fn replies() -> Vec<Reply> {
         Reply::Welcome(relays),
         Reply::Welcome(moves),
         Reply::Punch { id: id(1), who: Source { have: 0, set: None, ..source() }, wait_ms: 100 },
+        Reply::Reach { reachable: true, port: Some(4711) },
     ]
 }
 

@@ -224,7 +224,7 @@ fn is_its_own(addr: &SocketAddr, endpoint: &Endpoint) -> bool {
 }
 
 /// Addresses that mean something else in every network (RFC 1918, 6598, 4193).
-fn is_private(ip: IpAddr) -> bool {
+pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();

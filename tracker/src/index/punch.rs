@@ -7,6 +7,7 @@ use common::net::AddrGroup;
 use common::wire::tracker::{Reply, Source};
 
 use super::asking::Wish;
+use super::locations::is_private;
 use super::peer::Endpoint;
 use super::reach::Asked;
 use super::session::Session;
@@ -100,8 +101,11 @@ fn openings(to: (&Session, &Endpoint), of: (&Session, &Endpoint)) -> Vec<SocketA
 }
 
 /// Whether a peer is certainly reached by all: it was, and has the address itself at which it is seen. A router in between
-/// may have let in the tracker alone, because the peer had called that.
+/// may have let in the tracker alone, because the peer had called that. Who names the address of its router, which has
+/// mapped a port, has private ones beside it; so have some that need no call, and a call too many costs nothing.
 fn is_open((session, endpoint): (&Session, &Endpoint)) -> bool {
-    let own = endpoint.local.iter().any(|addr| addr.ip().to_canonical() == session.observed);
-    session.reached == Some(true) && own
+    let mut local = endpoint.local.iter().map(|addr| addr.ip().to_canonical());
+    let own = local.clone().any(|ip| ip == session.observed);
+    let routed = session.observed.is_ipv4() && local.any(|ip| ip.is_ipv4() && is_private(ip));
+    session.reached == Some(true) && own && (!routed || is_private(session.observed))
 }

@@ -35,7 +35,7 @@ impl<'a> Session<'a> {
         let Some((port, reachable)) = looked else { return };
         let touched = self.shared.with_index(|index| index.was_reached(self.id, port, reachable));
         self.charge(Work::Touched, touched);
-        self.outbox.push(&Reply::Reach { reachable });
+        self.outbox.push(&Reply::Reach { reachable, port: Some(port) });
     }
 
     /// This peer has other addresses in its own network, or another outside.

@@ -331,6 +331,12 @@ fn nobody_is_called_in_vain() {
     world.index.was_reached(getter, 7006, true);
     [seed, getter].into_iter().for_each(|session| _ = calls(&mut world, session));
     assert_eq!(world.index.ask_to_punch(NOW, getter, id, key(1)), None);
+    // It is its router's, and what let the tracker in may be the hole of its own call.
+    let local = ["192.168.0.6:7006", "198.51.100.6:7006"].map(|addr| addr.parse().unwrap());
+    world.index.has_moved(getter, local.to_vec());
+    world.index.was_reached(getter, 7006, true);
+    [seed, getter].into_iter().for_each(|session| _ = calls(&mut world, session));
+    assert!(world.index.ask_to_punch(NOW, getter, id, key(1)).is_some());
     // Homes that share an address of IPv4, each with a network of IPv6.
     let v6 = |n: u16| IpAddr::from([0x2001, 0xdb8, n, 0, 0, 0, 0, 1]);
     world.index.seen_also(key(1), v6(1)).unwrap();
@@ -445,7 +451,7 @@ async fn reachable_outside(
     client.send(&Request::Hello(hello)).await;
     assert!(matches!(client.receive().await, Reply::Welcome(_)));
     loop {
-        if let Reply::Reach { reachable } = client.push().await {
+        if let Reply::Reach { reachable, .. } = client.push().await {
             return reachable;
         }
     }

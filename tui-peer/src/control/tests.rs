@@ -74,6 +74,7 @@ fn snapshot(rows: u32) -> Snapshot {
             reachable: Some((false, "203.0.113.9:7421".parse().unwrap())),
             behind_router: true,
             punches: Some(true),
+            port: 7421,
             mapping: Some(Mapping::Not("the router does not answer".into())),
             trouble: None,
             refused: Some((3, "this tracker is full".into())),

@@ -317,6 +317,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
             reachable: None,
             behind_router: false,
             punches: None,
+            port: 7421,
             mapping: None,
             hosting: false,
             met: true,

@@ -93,11 +93,13 @@ pub enum Reply {
         /// The contents.
         ids: Vec<ContentId>,
     },
-    /// Push: whether the tracker could connect to the peer where it sees it, at the port of its HELLO. Older peers skip
-    /// this.
+    /// Push: whether the tracker could connect to the peer where it sees it. Older peers skip this.
     Reach {
         /// It could.
         reachable: bool,
+        /// At which port, or at which of those it looked at last; older trackers do not say it, and look at the one of
+        /// HELLO alone.
+        port: Option<u16>,
     },
     /// Push: a peer that wants a content from us cannot reach us, and asks to be dialled. Older peers skip this.
     Dial {
@@ -204,6 +206,8 @@ struct SourceDeltaBody {
 #[derive(Serialize, Deserialize)]
 struct ReachBody {
     r: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    p: Option<u16>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -300,7 +304,7 @@ impl Reply {
             Self::Pace { have_interval_ms: d } | Self::Goaway { delay_ms: d } => {
                 pack::encode(&MillisBody { d: *d })
             }
-            Self::Reach { reachable } => pack::encode(&ReachBody { r: *reachable }),
+            Self::Reach { reachable, port } => pack::encode(&ReachBody { r: *reachable, p: *port }),
             Self::Dial { id, who } => pack::encode(&DialBody { i: *id, s: who.clone() }),
             Self::Relay { id, peer: (peer, nick), token, dials } => {
                 pack::encode(&RelayBody { i: *id, k: *peer, n: nick.clone(), t: *token, c: *dials })
@@ -368,7 +372,10 @@ impl Reply {
                 bounded(t.len() <= MAX_TEXT, "Error", "text")?;
                 Self::Error { q, code: e.into(), text: t, retry_ms: d }
             }
-            0xd5 => Self::Reach { reachable: pack::decode::<ReachBody>("Reach", body)?.r },
+            0xd5 => {
+                let ReachBody { r, p } = pack::decode("Reach", body)?;
+                Self::Reach { reachable: r, port: p }
+            }
             0xd6 => {
                 let DialBody { i, s } = pack::decode("Dial", body)?;
                 check_source(&s)?;

@@ -96,6 +96,15 @@ pub(crate) struct SourceInfo {
     pub(crate) set: Option<ChunkSet>,
 }
 
+/// What a tracker found that looked for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Looked {
+    /// We were there.
+    pub(crate) reachable: bool,
+    /// At which port, or at which it looked last; `None` is the one we listen on.
+    pub(crate) port: Option<u16>,
+}
+
 /// What the tracker said, or how we stand with it.
 #[derive(Debug)]
 #[allow(dead_code, reason = "a whole description; the session takes what it needs")]
@@ -147,8 +156,8 @@ pub(crate) enum TrackerEvent {
     },
     /// These peers are no longer sources.
     SourcesLeft { id: ContentId, peers: Vec<PeerId> },
-    /// Whether others can reach us where the tracker sees us.
-    Reach(bool),
+    /// The tracker has looked for us where it sees us.
+    Reach(Looked),
     /// A peer wants a content of ours and cannot reach us.
     DialAsked { id: ContentId, who: SourceInfo },
     /// A peer and we are to call each other at the same time, for a content.

@@ -10,7 +10,7 @@ use super::client::Client;
 use super::connect::Ended;
 use super::own::is_ours;
 use super::talk::Talk;
-use super::{TrackerEvent, also};
+use super::{Looked, TrackerEvent, also};
 use crate::conn::Meeting;
 
 /// A tracker that could not be reached over the other family is not tried there for so long: what it names is only its
@@ -72,7 +72,9 @@ impl Client {
     ) -> Result<(), Ended> {
         let place = self.link()?.place;
         match reply {
-            Reply::Reach { reachable } => self.tell(TrackerEvent::Reach(reachable)).await,
+            Reply::Reach { reachable, port } => {
+                self.tell(TrackerEvent::Reach(Looked { reachable, port })).await;
+            }
             Reply::Dial { id, who } => {
                 for who in self.sources.read(id, vec![who], None, &place) {
                     self.tell(TrackerEvent::DialAsked { id, who }).await;

@@ -24,7 +24,9 @@ use super::remembered::known_hosts;
 use super::unreached::{Calls, Failures};
 use super::whereabouts::Whereabouts;
 use super::{Session, refuse};
-use crate::announcer::{self, Announcer, AnnouncerConfig, OwnAddresses, SourceInfo, TrackerEvent};
+use crate::announcer::{
+    self, Announcer, AnnouncerConfig, Looked, OwnAddresses, SourceInfo, TrackerEvent,
+};
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target};
 use crate::api::snapshot::{Catalogue, NetState, display_name};
@@ -64,7 +66,7 @@ pub(super) struct Net {
     /// Where the tracker sees us.
     pub(super) seen_as: Option<IpAddr>,
     /// Whether others can reach us there, if the tracker has looked.
-    pub(super) reachable: Option<bool>,
+    pub(super) looked: Option<Looked>,
     /// That place is none of ours.
     pub(super) behind_router: bool,
     /// The connection to the tracker comes from the port we listen on.
@@ -129,7 +131,7 @@ impl Net {
             reached: Vec::new(),
             trouble: None,
             seen_as: None,
-            reachable: None,
+            looked: None,
             behind_router: false,
             punches: None,
             mapping: Mapping::new(Instant::now(), listen, &identity),
@@ -161,9 +163,9 @@ impl Net {
 
     /// Whether others can reach us, and where they try to.
     pub(super) fn reachable_at(&self) -> Option<(bool, SocketAddr)> {
-        let at = SocketAddr::new(self.seen_as?, self.listen.port());
-        let reachable = self.reachable?;
-        Some((reachable, self.mapping.outside().filter(|_| reachable).unwrap_or(at)))
+        let looked = self.looked?;
+        let port = looked.port.unwrap_or(self.listen.port());
+        Some((looked.reachable, SocketAddr::new(self.seen_as?, port)))
     }
 
     /// The name that a peer gave itself; empty if it is not known.
@@ -237,7 +239,7 @@ impl Session {
         self.net.met = if reached { Met::Earlier } else { Met::Never };
         self.net.join = Some(join);
         self.net.trouble = None;
-        (self.net.seen_as, self.net.reachable, self.net.punches) = (None, None, None);
+        (self.net.seen_as, self.net.looked, self.net.punches) = (None, None, None);
         self.net.refused = None;
         self.sharing.telling.forget_registered();
         let ids: Vec<ContentId> = self.contents.order().to_vec();

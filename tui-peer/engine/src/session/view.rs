@@ -89,6 +89,7 @@ impl Session {
             reachable: self.net.reachable_at(),
             behind_router: self.net.behind_router,
             punches: self.net.punches,
+            port: self.net.listen().port(),
             mapping: self.net.mapping.view(),
             trouble: self.net.trouble.clone(),
             refused: self

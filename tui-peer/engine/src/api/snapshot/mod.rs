@@ -114,6 +114,7 @@ impl Snapshot {
             reachable: None,
             behind_router: false,
             punches: None,
+            port: 0,
             mapping: None,
             trouble: None,
             refused: None,
@@ -240,6 +241,9 @@ pub struct Network {
     /// each other; `None` while there was none.
     #[serde(default)]
     pub punches: Option<bool>,
+    /// Where we listen; 0 if that is not known.
+    #[serde(default)]
+    pub port: u16,
     /// What the router of this network said when it was asked to let others in; `None` if it was not.
     #[serde(default)]
     pub mapping: Option<Mapping>,
@@ -261,13 +265,15 @@ impl Network {
     pub fn reach(&self) -> Reach {
         match (&self.state, self.reachable) {
             (NetState::On, Some((false, at))) => Reach::BehindNat(at),
-            (NetState::On, Some((true, at))) if self.mapped() == Some(at) => Reach::Mapped(at),
             // Our connection to the tracker has opened the port of a router for that, if it comes from there.
             (NetState::On, Some((true, at)))
-                if self.behind_router && self.punches == Some(true) =>
+                if self.behind_router
+                    && self.punches == Some(true)
+                    && (self.mapped() != Some(at) || at.port() == self.port) =>
             {
                 Reach::ByTracker(at)
             }
+            (NetState::On, Some((true, at))) if self.mapped() == Some(at) => Reach::Mapped(at),
             (NetState::On, Some((true, at))) => Reach::Open(at),
             (_, _) => Reach::Unknown,
         }
@@ -368,4 +374,28 @@ pub fn before_mark(id: &ContentId) -> String {
 /// A name as its owner gave it, if that is not how it is shown.
 pub(crate) fn raw_of<T: for<'a> From<&'a str>>(name: &str, shown: &str) -> Option<T> {
     (name != shown).then(|| T::from(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_router_lets_others_in_is_said_of_the_port_that_was_looked_at_alone() {
+        let at = |port| SocketAddr::from(([203, 0, 113, 1], port));
+        let reach = |looked: u16, mapped: Option<u16>, punches| {
+            let mut network = Snapshot::first(Me::example()).network;
+            network.state = NetState::On;
+            (network.port, network.behind_router, network.punches) = (7421, true, Some(punches));
+            network.reachable = Some((true, at(looked)));
+            network.mapping = mapped.map(|port| Mapping::At(at(port)));
+            network.reach()
+        };
+        assert_eq!(reach(4711, Some(4711), true), Reach::Mapped(at(4711)));
+        assert_eq!(reach(7421, Some(7421), false), Reach::Mapped(at(7421)));
+        // What let the tracker in may be the hole that our call to it made.
+        assert_eq!(reach(7421, Some(7421), true), Reach::ByTracker(at(7421)));
+        assert_eq!(reach(7421, Some(4711), true), Reach::ByTracker(at(7421)));
+        assert_eq!(reach(7421, Some(4711), false), Reach::Open(at(7421)));
+    }
 }

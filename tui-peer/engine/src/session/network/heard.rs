@@ -9,7 +9,7 @@ use common::join::JoinString;
 use common::wire::tracker::FileMeta;
 
 use super::{Met, Refused};
-use crate::announcer::{SourceInfo, TrackerEvent, is_ours};
+use crate::announcer::{Looked, SourceInfo, TrackerEvent, is_ours};
 use crate::api::cause;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::{Catalogue, NetState};
@@ -29,7 +29,12 @@ impl Session {
     pub(in crate::session) fn on_tracker(&mut self, event: TrackerEvent) {
         self.changed();
         match event {
-            TrackerEvent::State(state) => self.on_net_state(state),
+            TrackerEvent::State(state) => {
+                if state == NetState::On {
+                    self.net.mapping.look_again(Instant::now());
+                }
+                self.on_net_state(state);
+            }
             TrackerEvent::Welcomed { membership, observed, tracker, time, punches, .. } => {
                 self.net.punches = Some(punches);
                 self.net.behind_router = !is_ours(observed.ip().to_canonical());
@@ -45,10 +50,9 @@ impl Session {
                     }
                 }
                 self.net.tracker_addr = Some(tracker);
-                self.net.mapping.look_again(Instant::now());
                 let seen_as = Some(observed.ip().to_canonical());
                 if std::mem::replace(&mut self.net.seen_as, seen_as) != seen_as {
-                    self.net.reachable = None;
+                    self.net.looked = None;
                 }
                 self.recall_all_sources();
             }
@@ -84,7 +88,7 @@ impl Session {
                 }
                 self.feed(Input::SourcesLeft { id, peers });
             }
-            TrackerEvent::Reach(reachable) => self.on_reach(reachable),
+            TrackerEvent::Reach(looked) => self.on_reach(looked),
             TrackerEvent::Meet { id, nick, meeting } => {
                 if self.net.nicks.len() < MAX_NICKS {
                     self.net.nicks.insert(meeting.peer, nick);
@@ -107,8 +111,8 @@ impl Session {
     }
 
     /// Whether others can reach us. Told once for each place where the tracker sees us: everything works without it.
-    fn on_reach(&mut self, reachable: bool) {
-        if self.net.reachable.replace(reachable) == Some(reachable) {
+    fn on_reach(&mut self, looked: Looked) {
+        if self.net.looked.replace(looked) == Some(looked) {
             return;
         }
         let reach = self.network_view().reach();

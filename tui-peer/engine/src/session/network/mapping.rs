@@ -83,7 +83,7 @@ impl Net {
     /// Whether it is of use that a router lets others in.
     fn standing(&self, wanted: bool) -> Standing {
         let off = self.announcer.is_none() || !self.behind_router || !self.mapping.listens;
-        match self.reachable {
+        match self.looked.map(|looked| looked.reachable) {
             _ if !wanted || off => Standing::Off,
             Some(false) => Standing::Shut,
             // The tracker may be let in because we had called it.
@@ -145,7 +145,7 @@ impl Session {
         let told = std::mem::replace(&mut *self.net.mapping.told.lock().unpoisoned(), outside);
         if told != outside {
             // There nobody has looked.
-            self.net.reachable = None;
+            self.net.looked = None;
             self.changed();
         }
     }
