@@ -1,5 +1,6 @@
 //! Which addresses are on this machine's own links.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -44,15 +45,22 @@ impl Prefix {
 /// The prefixes of this machine's own links. Loopback and link-local addresses belong to them always.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OnLink {
-    prefixes: Vec<Prefix>,
+    /// Each once, with the Mbit/s of its link; 0 if the system does not say.
+    prefixes: Vec<(Prefix, u32)>,
 }
 
 impl OnLink {
     /// Those of these prefixes that are narrow enough to be a link.
     pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Self {
-        let mut prefixes: Vec<Prefix> = prefixes.into_iter().filter(Prefix::is_link).collect();
-        prefixes.sort_unstable();
-        prefixes.dedup();
+        Self::with_speeds(prefixes.into_iter().map(|prefix| (prefix, 0)))
+    }
+
+    /// The same with the Mbit/s of each link, 0 if that is not known. Of several links to one network the fastest counts.
+    pub fn with_speeds(prefixes: impl IntoIterator<Item = (Prefix, u32)>) -> Self {
+        let links = prefixes.into_iter().filter(|(prefix, _)| prefix.is_link());
+        let mut prefixes: Vec<_> = links.collect();
+        prefixes.sort_unstable_by_key(|(prefix, mbits)| (*prefix, Reverse(*mbits)));
+        prefixes.dedup_by_key(|(prefix, _)| *prefix);
         Self { prefixes }
     }
 
@@ -65,10 +73,11 @@ impl OnLink {
             v4.or_else(|| stored.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
         };
         let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Self::default() };
-        Self::new(interfaces.filter_map(|interface| {
+        Self::with_speeds(interfaces.filter_map(|interface| {
             let (ip, mask) = (address(interface.address?)?, address(interface.netmask?)?);
             let (_, bits) = left_aligned_as_is(mask);
-            Some(Prefix::new(ip, saturate::<u8>(bits.leading_ones())))
+            let prefix = Prefix::new(ip, saturate::<u8>(bits.leading_ones()));
+            Some((prefix, speed_of(&interface.interface_name).unwrap_or(0)))
         }))
     }
 
@@ -79,13 +88,34 @@ impl OnLink {
             IpAddr::V4(ip) => ip.is_link_local(),
             IpAddr::V6(ip) => ip.is_unicast_link_local(),
         };
-        ip.is_loopback() || link_local || self.prefixes.iter().any(|prefix| prefix.contains(ip))
+        ip.is_loopback()
+            || link_local
+            || self.prefixes.iter().any(|(prefix, _)| prefix.contains(ip))
+    }
+
+    /// The Mbit/s of the link over which an address is reached; 0 if it is on none of ours, or that is not known. Nothing is
+    /// faster than what does not leave this machine.
+    pub fn speed(&self, ip: IpAddr) -> u32 {
+        let ip = ip.to_canonical();
+        let links = self.prefixes.iter().filter(|(prefix, _)| prefix.contains(ip));
+        if ip.is_loopback() { u32::MAX } else { links.map(|(_, mbits)| *mbits).max().unwrap_or(0) }
     }
 
     /// The group that an address counts with; none if it is exempt.
     pub fn group(&self, ip: IpAddr) -> Option<super::AddrGroup> {
         (!self.contains(ip)).then(|| super::AddrGroup::of(ip))
     }
+}
+
+/// The Mbit/s of an interface, if the system says (Linux, and there a cable). What is no piece of hardware says something
+/// too, which is made up: 10,000 of a bridge, a tunnel, a container.
+fn speed_of(interface: &str) -> Option<u32> {
+    let folder = std::path::Path::new("/sys/class/net").join(interface);
+    if !folder.join("device").exists() {
+        return None;
+    }
+    // A kernel's file of a few digits; -1 is a cable that is not plugged in.
+    std::fs::read_to_string(folder.join("speed")).ok()?.trim().parse().ok()
 }
 
 /// This machine's links, looked at again from time to time.
@@ -150,6 +180,19 @@ mod tests {
             assert!(!links.contains(ip(far)), "{far}");
             assert_eq!(links.group(ip(far)), Some(super::super::AddrGroup::of(ip(far))));
         }
+    }
+
+    #[test]
+    fn of_two_links_to_one_network_the_faster_counts() {
+        let prefix = |text: &str| Prefix::new(ip(text), 24);
+        let links = OnLink::with_speeds([
+            (prefix("10.1.0.7"), 1_000),
+            (prefix("10.2.0.7"), 0),
+            (prefix("10.2.0.8"), 25_000),
+        ]);
+        let speeds = ["10.1.0.1", "10.2.0.1", "::ffff:10.2.0.1", "10.3.0.1", "127.0.0.1"];
+        assert_eq!(speeds.map(|text| links.speed(ip(text))), [1_000, 25_000, 25_000, 0, u32::MAX]);
+        assert_eq!(OnLink::new([prefix("10.1.0.7")]).speed(ip("10.1.0.1")), 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use common::chunk_set::ChunkSet;
 use common::id::ContentId;
 use common::limits::{LOCATIONS_HAVE_BUDGET, MAX_ADDRS, MAX_LOCATIONS};
-use common::net::AddrGroup;
+use common::net::{AddrGroup, Subnet};
 use common::wire::tracker::{FileMeta, Source};
 
 use super::entry::{Entry, Have};
@@ -101,13 +101,13 @@ impl Index {
         let want = want.min(MAX_LOCATIONS);
         // One more, in case the asking peer is among them.
         let drawn = self.draw(file, want + usize::from(want > 0), rng);
-        let viewer = self.sessions.get(&session).ok_or_else(replaced)?;
+        let viewer = self.viewer(session).ok_or_else(replaced)?;
         let Some(row) = self.files.get(file) else { return Ok(Locations::default()) };
         let mut budget = SetBudget::new();
         let mut told = Told::new();
         let mut sources = Vec::with_capacity(want);
         for peer in drawn {
-            if peer == viewer.peer || sources.len() >= want {
+            if peer == viewer.session.peer || sources.len() >= want {
                 continue;
             }
             let Some((owner, entry)) = self.member(peer, file) else { continue };
@@ -128,6 +128,13 @@ impl Index {
             }
         }
         Ok(answer)
+    }
+
+    /// Who is told of others over a connection.
+    pub(super) fn viewer(&self, session: SessionId) -> Option<Viewer<'_>> {
+        let session = self.sessions.get(&session)?;
+        let local = self.peers.get(session.peer).map_or(&[][..], |peer| &peer.endpoint.local);
+        Some(Viewer { session, local })
     }
 
     /// A peer and its entry, if it is a source now.
@@ -154,9 +161,17 @@ impl Index {
     }
 }
 
+/// Who is told of others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Viewer<'a> {
+    pub(super) session: &'a Session,
+    /// Its addresses in its own networks, by its word.
+    local: &'a [SocketAddr],
+}
+
 /// A source as `viewer` is told of it; takes the bytes of its chunk set from `budget`, or leaves the set out.
 pub(super) fn source(
-    viewer: &Session,
+    viewer: Viewer<'_>,
     owner: &Peer,
     entry: &Entry,
     chunks: u32,
@@ -177,22 +192,22 @@ pub(super) fn source(
 }
 
 /// Where `viewer` can reach a peer: the addresses the tracker saw, and for neighbours behind the same router the
-/// local ones. Nobody can name an address for strangers to dial.
+/// local ones; for who is in another network of its too, the one there. Nobody can name an address for strangers to dial.
 ///
 /// A peer on the tracker's own machine is seen at a loopback address, which is of no use elsewhere: there
 /// it is reached where the viewer reaches the tracker.
-pub(super) fn addresses(viewer: &Session, endpoint: &Endpoint) -> Vec<SocketAddr> {
+pub(super) fn addresses(viewer: Viewer<'_>, endpoint: &Endpoint) -> Vec<SocketAddr> {
     if endpoint.port == 0 {
         return Vec::new();
     }
-    let same_machine = endpoint.observed.is_loopback();
+    let (same_machine, seen) = (endpoint.observed.is_loopback(), viewer.session.observed);
     let host =
-        if same_machine && !viewer.observed.is_loopback() { viewer.via } else { endpoint.observed };
+        if same_machine && !seen.is_loopback() { viewer.session.via } else { endpoint.observed };
     let port = endpoint.outside.unwrap_or(endpoint.port);
     let other = endpoint.other.filter(|_| !same_machine).map(|ip| (ip, endpoint.port));
     let mut out: Vec<SocketAddr> =
         [Some((host, port)), other].into_iter().flatten().map(SocketAddr::from).collect();
-    if are_neighbours(viewer, endpoint) && !same_machine {
+    if are_neighbours(viewer.session, endpoint) && !same_machine {
         // Where it is seen others are let in at a port that was looked at, or at its own.
         let is_let_in = |addr: &SocketAddr| {
             addr.ip().to_canonical() != endpoint.observed || addr.port() == endpoint.port
@@ -202,9 +217,38 @@ pub(super) fn addresses(viewer: &Session, endpoint: &Endpoint) -> Vec<SocketAddr
         let local = endpoint.local.iter().filter(|addr| dialable(addr) && !out.contains(addr));
         let local: Vec<_> = local.copied().collect();
         out.extend(local);
+    } else if is_inside(seen) && is_inside(endpoint.observed) {
+        let shared = endpoint.local.iter().filter(|addr| viewer.shares_net_of(addr, endpoint));
+        out.extend(shared.take(MAX_SHARED_NETS).copied());
     }
     out.truncate(MAX_ADDRS);
     out
+}
+
+/// Networks in which two peers may be told of each other beside the one where the tracker sees both. Machines with more
+/// than a network for payload and one for disks are few, and each address may be a third party's.
+const MAX_SHARED_NETS: usize = 2;
+
+impl Viewer<'_> {
+    /// Whether an address that a peer names is in a network (an IPv4 /24) in which the viewer names one too, and at the
+    /// port where that peer listens. That is all that a member can make others dial in private networks: one port of
+    /// two machines in networks they are in.
+    fn shares_net_of(&self, addr: &SocketAddr, endpoint: &Endpoint) -> bool {
+        let ip = addr.ip().to_canonical();
+        let ours = |own: &SocketAddr| {
+            let own = own.ip().to_canonical();
+            own.is_ipv4() && own != ip && Subnet::of(own) == Subnet::of(ip)
+        };
+        is_inside(ip)
+            && ip != endpoint.observed
+            && addr.port() == endpoint.port
+            && self.local.iter().any(ours)
+    }
+}
+
+/// Whether an address is one of a network of somebody's own (RFC 1918): not one that everybody in an overlay has.
+fn is_inside(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.is_private())
 }
 
 /// Whether both are seen at one address, or in one IPv6 /64: private addresses mean the same to them.

@@ -16,12 +16,11 @@ use common::wire::tracker::Member;
 
 use super::bans::begins_with;
 use super::entry::Entry;
-use super::locations::addresses;
+use super::locations::{Viewer, addresses};
 use super::page::{MAX_PAGE_BYTES, ROW_COST};
 use super::peer::Peer;
 use super::query::fold;
 use super::rules::Fate;
-use super::session::Session;
 use super::work::WORK_SLICE;
 use super::{Index, Page, Refusal, SessionId, replaced};
 
@@ -106,7 +105,7 @@ impl Index {
     /// # Errors
     /// If the asking session was replaced.
     pub fn advance_members(&self, search: &mut MemberSearch) -> Option<Result<Members, Refusal>> {
-        let Some(viewer) = self.sessions.get(&search.asker) else { return Some(Err(replaced())) };
+        let Some(viewer) = self.viewer(search.asker) else { return Some(Err(replaced())) };
         let start = search.after.take().map_or(Bound::Unbounded, Bound::Excluded);
         let total = self.roll.len();
         let mut seen: Option<&Place> = None;
@@ -201,7 +200,7 @@ fn fits(query: &str, (nick, key): &Place) -> bool {
 }
 
 /// A member as `viewer` is told of it: with the addresses it is told where the member is a source.
-fn member(viewer: &Session, owner: &Peer) -> Member {
+fn member(viewer: Viewer<'_>, owner: &Peer) -> Member {
     Member {
         peer: owner.id,
         nick: owner.nick.clone(),

@@ -154,7 +154,7 @@ impl Index {
     }
 
     fn dial(&self, session: SessionId, id: ContentId, who: PeerId) -> Option<Reply> {
-        let (viewer, asks) = (self.sessions.get(&session)?, self.asker(who)?);
+        let (viewer, asks) = (self.viewer(session)?, self.asker(who)?);
         let addrs = addresses(viewer, &asks.endpoint);
         let who = Source { peer: who, nick: asks.nick.clone(), addrs, have: 0, set: None };
         Some(Reply::Dial { id, who })

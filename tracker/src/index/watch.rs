@@ -9,7 +9,7 @@ use common::limits::{DEFAULT_LOCATIONS, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES};
 use common::wire::Code;
 use common::wire::tracker::{FileRow, Reply, Source};
 
-use super::locations::{SetBudget, source};
+use super::locations::{SetBudget, Viewer, source};
 use super::push::{Push, Shared};
 use super::session::{Session, Watch};
 use super::{Index, Refusal, SessionId, replaced};
@@ -270,8 +270,8 @@ impl Index {
         id: ContentId,
         rng: &mut fastrand::Rng,
     ) -> Option<Reply> {
-        let viewer = self.sessions.get(&session)?;
-        let Watch { told, round, .. } = viewer.watches.get(&id)?;
+        let viewer = self.viewer(session)?;
+        let Watch { told, round, .. } = viewer.session.watches.get(&id)?;
         let latest = self.watchers.get(&id).map_or(0, |watchers| watchers.round);
         let is_due = *round != Some(latest);
         let file = self.row_of(&id);
@@ -290,14 +290,14 @@ impl Index {
             }
         }
         let kept = told.len() - leaves.len();
-        let room = viewer.followed_per_watch().saturating_sub(kept);
+        let room = viewer.session.followed_per_watch().saturating_sub(kept);
         if let Some(row) = file.filter(|_| room > 0).and_then(|file| self.files.get(file)) {
             // Enough to find `room` others however many of the drawn ones are known already.
             let drawn = row.swarm.sample(room + kept + 1, rng);
             let unknown = drawn.into_iter().filter(|peer| {
                 // Those that are just going are told of to nobody.
                 let key = file.and_then(|file| Some(self.member(*peer, file)?.0.id));
-                *peer != viewer.peer && key.is_some_and(|key| !told.contains_key(&key))
+                *peer != viewer.session.peer && key.is_some_and(|key| !told.contains_key(&key))
             });
             for peer in unknown.take(room) {
                 joins.extend(self.describe(viewer, Some(peer), file, &mut budget, &mut news));
@@ -318,7 +318,7 @@ impl Index {
     /// A source as it is now; notes in `news` what the viewer is told with it.
     fn describe(
         &self,
-        viewer: &Session,
+        viewer: Viewer<'_>,
         peer: Option<u32>,
         file: Option<u32>,
         budget: &mut SetBudget,

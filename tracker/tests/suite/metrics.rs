@@ -122,6 +122,10 @@ async fn c6_health_fails_while_the_store_does() {
     let (tracker, addr) = watched(quick(), Some(Box::new(store))).await;
     assert_eq!(get(addr, "/healthz").await.0, 200);
     failing.store(true, Ordering::Relaxed);
+    // Seen when there is something to store: nothing else goes there.
+    let (mut peer, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    let files = vec![file("a", 1)];
+    peer.send(&Request::Register { q: 1, files, more: false, full: false }).await;
     let until = async |status: u16| {
         loop {
             let (got, body) = get(addr, "/healthz").await;

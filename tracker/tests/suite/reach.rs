@@ -346,6 +346,36 @@ fn nobody_is_called_in_vain() {
     assert_eq!(calls(&mut world, seed)[0].1, ["[2001:db8:3::1]:7003"]);
 }
 
+/// Machines with a network for payload beside the one where the tracker is.
+#[test]
+fn who_is_in_another_network_of_a_peer_is_told_of_its_address_there() {
+    let mut world = World::new();
+    let seed = world.seed(1, "10.1.0.1");
+    let local = [
+        // A printer, an address that everybody in an overlay has, and a third party.
+        "10.2.0.9:9100",
+        "100.64.0.1:7001",
+        "203.0.113.7:7001",
+        "10.3.0.1:7001",
+        "10.2.0.1:7001",
+        "10.4.0.1:7001",
+        "10.5.0.1:7001",
+    ];
+    world.index.has_moved(seed, local.map(|addr| addr.parse().unwrap()).to_vec());
+    let mut told = |n: u8, observed: &str, local: &[&str]| {
+        let getter = world.join(n, observed);
+        world.index.has_moved(getter, local.iter().map(|addr| addr.parse().unwrap()).collect());
+        words(&world.locate(getter)[0].addrs)
+    };
+    let seen = "10.1.0.1:7001";
+    assert_eq!(told(2, "10.1.0.2", &["10.2.0.2:7002", "100.64.0.2:7002"]), [seen, "10.2.0.1:7001"]);
+    assert_eq!(told(3, "10.1.0.3", &["10.9.0.3:7003"]), [seen], "it is in none of them");
+    assert_eq!(told(4, "10.1.0.4", &["10.2.0.1:7004"]), [seen], "it would be itself");
+    assert_eq!(told(5, "198.51.100.5", &["10.2.0.5:7005"]), [seen], "its 10.2.0 is another");
+    let many = ["10.2.0.6:7006", "10.3.0.6:7006", "10.4.0.6:7006", "10.5.0.6:7006"];
+    assert_eq!(told(6, "10.1.0.6", &many).len(), 3, "no more than two beside");
+}
+
 #[test]
 fn a_crowd_has_a_peer_call_only_so_often() {
     let mut world = World::new();

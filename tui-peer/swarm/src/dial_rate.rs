@@ -1,6 +1,7 @@
 //! How fast may be dialled: a tracker that lies about who has what must not make its peers knock at third
 //! parties. Whoever proves to be the peer that was meant costs nothing.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -104,9 +105,10 @@ impl DialRate {
     ) -> (Vec<Option<Subnet>>, Vec<SocketAddr>) {
         let Some(all) = &mut self.all else { return Default::default() };
         let (mut held, mut allowed) = (Vec::new(), Vec::new());
-        // Over our own link rather than through a router, and at once: some routers drop what turns round there.
+        // Over our own link rather than through a router, and at once: some routers drop what turns round there. Over the
+        // fastest of them: machines with a network for payload are known by their address in the other one too.
         let mut addrs: Vec<&SocketAddr> = addrs.iter().take(MAX_TRIES).collect();
-        addrs.sort_by_key(|addr| !near.contains(addr.ip()));
+        addrs.sort_by_key(|addr| (!near.contains(addr.ip()), Reverse(near.speed(addr.ip()))));
         for addr in addrs {
             let subnet = (!near.contains(addr.ip())).then(|| Subnet::of(addr.ip()));
             // One machine's addresses of IPv6 are many, and lead the same way.
@@ -193,6 +195,20 @@ mod tests {
         assert_eq!(tried(one, &nobody, true), 32 * 230);
         let near = OnLink::new([common::net::Prefix::new([203, 0, 113, 0].into(), 24)]);
         assert!(tried(one, &near, false) > 1200, "a crowd on the own link");
+    }
+
+    #[test]
+    fn of_two_networks_that_both_are_in_the_faster_one_is_tried_first() {
+        let prefix = |net: u8| common::net::Prefix::new([10, net, 0, 7].into(), 24);
+        let near = OnLink::with_speeds([(prefix(1), 1_000), (prefix(2), 25_000), (prefix(3), 0)]);
+        let at = |net: u8| SocketAddr::from(([10, net, 0, 1], 7421));
+        let mut rate = DialRate::default();
+        rate.refill(Time::from_micros(0));
+        // One through a router, and one whose speed nobody knows.
+        let known = [at(9), at(1), at(3), at(2)];
+        assert_eq!(rate.take(peer(1), &known, &near), [at(2), at(1), at(3), at(9)]);
+        let nobody_says = OnLink::new([prefix(1), prefix(2), prefix(3)]);
+        assert_eq!(rate.take(peer(2), &known, &nobody_says), [at(1), at(3), at(2), at(9)]);
     }
 
     #[test]

@@ -42,6 +42,36 @@ impl Lab {
         lab
     }
 
+    /// Tracker, source and getter in private networks with a router between them that carries a megabyte a second to each;
+    /// source and getter in another one too, which is theirs alone and fast.
+    pub(crate) fn with_two_networks() -> Self {
+        let mut lab = Self::empty();
+        lab.tracker = "10.1.10.2";
+        lab.make("net");
+        let router = lab.name("net");
+        run(&format!("ip netns exec {router} sysctl -qw net.ipv4.ip_forward=1"));
+        for (name, n) in [("trk", 10), ("a", 20), ("b", 30)] {
+            lab.make(name);
+            let new = lab.name(name);
+            run(&format!("ip link add w{name} netns {router} type veth peer name wan netns {new}"));
+            lab.ip("net", &format!("addr add 10.1.{n}.1/24 dev w{name}"));
+            lab.ip("net", &format!("link set w{name} up"));
+            lab.ip(name, &format!("addr add 10.1.{n}.2/24 dev wan"));
+            lab.ip(name, "link set wan up");
+            lab.ip(name, &format!("route add default via 10.1.{n}.1"));
+            let slow =
+                format!("qdisc add dev w{name} root tbf rate 8mbit burst 16kb latency 100ms");
+            run(&format!("ip netns exec {router} tc {slow}"));
+        }
+        let [a, b] = ["a", "b"].map(|name| lab.name(name));
+        run(&format!("ip link add fast netns {a} type veth peer name fast netns {b}"));
+        for (name, n) in [("a", 20), ("b", 30)] {
+            lab.ip(name, &format!("addr add 10.2.0.{n}/24 dev fast"));
+            lab.ip(name, "link set fast up");
+        }
+        lab
+    }
+
     /// The tracker is no neighbour of anybody: it looks whether others can be reached.
     pub(crate) fn set_tracker_apart(&self) {
         self.ip("trk", "addr flush dev wan");

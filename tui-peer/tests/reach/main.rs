@@ -255,3 +255,15 @@ fn a_router_that_is_asked_lets_others_in_and_gets_it_back() {
     assert!(stop.unwrap().success());
     wait_for(&network.path("r.log"), "given back 7421");
 }
+
+/// The tracker sees both behind a slow router.
+#[test]
+#[ignore = "needs root"]
+fn of_two_networks_the_one_that_both_are_in_is_used() {
+    let network = Network::new(Lab::with_two_networks(), &long(), None);
+    let (took, log) = network.get().finish();
+    println!("30 MB in {:.2} s", took.as_secs_f64());
+    assert!(log.contains("connected (10.2.0.20:7421"), "{log}");
+    // Through the router they take 30 s.
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
