@@ -110,7 +110,7 @@ pub(crate) enum Command {
     next_help_heading = "Limits (from half of all on, in an open network also by IPv4 address or IPv6 /64)"
 )]
 struct Bounds {
-    /// Peers connected at a time, some 12 KB each, if the system allows so many open files (`ulimit -n`)
+    /// Peers connected at a time, some 15 KB each, if the system allows so many open files (`ulimit -n`)
     #[arg(long, env = "SHOAL_MAX_CONNECTIONS", value_name = "N", value_parser = at_least_one, default_value_t = ServerLimits::default().connections)]
     max_connections: usize,
 

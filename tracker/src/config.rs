@@ -52,7 +52,7 @@ pub enum Admission {
 /// Bounds of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Peers connected at once, if there are descriptors for them; each costs one and about 12 KB. One
+    /// Peers connected at once, if there are descriptors for them; each costs one and about 15 KB. One
     /// more costs a peer of the address that has most its place.
     pub connections: usize,
     /// Connections that have not said hello yet, if there are descriptors for them; each costs one and up
@@ -138,7 +138,7 @@ impl Default for Config {
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
-            // 1.2 GB.
+            // 1.5 GB.
             connections: 100_000,
             handshakes: MOST_HALF_OPEN,
             probe_links: false,
