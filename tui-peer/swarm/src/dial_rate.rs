@@ -106,9 +106,15 @@ impl DialRate {
         let Some(all) = &mut self.all else { return Default::default() };
         let (mut held, mut allowed) = (Vec::new(), Vec::new());
         // Over our own link rather than through a router, and at once: some routers drop what turns round there. Over the
-        // fastest of them: machines with a network for payload are known by their address in the other one too.
+        // fastest of them, if the speeds of all are known (of a bond or a bridge it is not): machines with a network for
+        // payload are known by their address in the other one too.
         let mut addrs: Vec<&SocketAddr> = addrs.iter().take(MAX_TRIES).collect();
-        addrs.sort_by_key(|addr| (!near.contains(addr.ip()), Reverse(near.speed(addr.ip()))));
+        let speed = |addr: &SocketAddr| near.contains(addr.ip()).then(|| near.speed(addr.ip()));
+        let all_known = addrs.iter().all(|addr| speed(addr) != Some(0));
+        addrs.sort_by_key(|addr| {
+            let speed = speed(addr);
+            (speed.is_none(), Reverse(speed.filter(|_| all_known)))
+        });
         for addr in addrs {
             let subnet = (!near.contains(addr.ip())).then(|| Subnet::of(addr.ip()));
             // One machine's addresses of IPv6 are many, and lead the same way.
@@ -204,11 +210,14 @@ mod tests {
         let at = |net: u8| SocketAddr::from(([10, net, 0, 1], 7421));
         let mut rate = DialRate::default();
         rate.refill(Time::from_micros(0));
-        // One through a router, and one whose speed nobody knows.
-        let known = [at(9), at(1), at(3), at(2)];
-        assert_eq!(rate.take(peer(1), &known, &near), [at(2), at(1), at(3), at(9)]);
+        // One through a router.
+        let known = [at(9), at(1), at(2)];
+        assert_eq!(rate.take(peer(1), &known, &near), [at(2), at(1), at(9)]);
+        // One whose speed nobody knows may be the fastest: all stay as they were told.
+        let known = [at(9), at(3), at(1), at(2)];
+        assert_eq!(rate.take(peer(3), &known, &near), [at(3), at(1), at(2), at(9)]);
         let nobody_says = OnLink::new([prefix(1), prefix(2), prefix(3)]);
-        assert_eq!(rate.take(peer(2), &known, &nobody_says), [at(1), at(3), at(2), at(9)]);
+        assert_eq!(rate.take(peer(2), &known, &nobody_says), [at(3), at(1), at(2), at(9)]);
     }
 
     #[test]
