@@ -110,6 +110,8 @@ impl OnLink {
 /// The Mbit/s of an interface, if the system says (Linux, and there a cable). What is no piece of hardware says something
 /// too, which is made up: 10,000 of a bridge, a tunnel, a container.
 fn speed_of(interface: &str) -> Option<u32> {
+    // An address may have a name of its own: "eth0:1".
+    let interface = interface.split(':').next()?;
     let folder = std::path::Path::new("/sys/class/net").join(interface);
     if !folder.join("device").exists() {
         return None;

@@ -235,14 +235,12 @@ impl Viewer<'_> {
     /// two machines in networks they are in.
     fn shares_net_of(&self, addr: &SocketAddr, endpoint: &Endpoint) -> bool {
         let ip = addr.ip().to_canonical();
-        let ours = |own: &SocketAddr| {
-            let own = own.ip().to_canonical();
-            own.is_ipv4() && own != ip && Subnet::of(own) == Subnet::of(ip)
-        };
+        let mut ours = self.local.iter().map(|own| own.ip().to_canonical());
         is_inside(ip)
-            && ip != endpoint.observed
+            && Subnet::of(ip) != Subnet::of(endpoint.observed)
             && addr.port() == endpoint.port
-            && self.local.iter().any(ours)
+            && ours.clone().all(|own| own != ip)
+            && ours.any(|own| Subnet::of(own) == Subnet::of(ip))
     }
 }
 
