@@ -1,6 +1,7 @@
 //! Which addresses are on this machine's own links.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ impl OnLink {
     }
 
     /// As the system knows them now; if it does not tell, none but loopback and link-local. Asks the
-    /// kernel only, and does not wait.
+    /// kernel only; how fast a card is, which its driver says, once for each and not for each of its addresses.
     pub fn of_this_machine() -> Self {
         use nix::sys::socket::SockaddrStorage;
         let address = |stored: SockaddrStorage| {
@@ -73,11 +74,15 @@ impl OnLink {
             v4.or_else(|| stored.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
         };
         let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Self::default() };
+        let mut speeds = BTreeMap::new();
         Self::with_speeds(interfaces.filter_map(|interface| {
             let (ip, mask) = (address(interface.address?)?, address(interface.netmask?)?);
             let (_, bits) = left_aligned_as_is(mask);
             let prefix = Prefix::new(ip, saturate::<u8>(bits.leading_ones()));
-            Some((prefix, speed_of(&interface.interface_name).unwrap_or(0)))
+            // An address may have a name of its own: "eth0:1".
+            let card = interface.interface_name.split(':').next()?.to_owned();
+            let mbits = *speeds.entry(card).or_insert_with_key(|card| speed_of(card).unwrap_or(0));
+            Some((prefix, mbits))
         }))
     }
 
@@ -110,8 +115,6 @@ impl OnLink {
 /// The Mbit/s of an interface, if the system says (Linux, and there a cable). What is no piece of hardware says something
 /// too, which is made up: 10,000 of a bridge, a tunnel, a container.
 fn speed_of(interface: &str) -> Option<u32> {
-    // An address may have a name of its own: "eth0:1".
-    let interface = interface.split(':').next()?;
     let folder = std::path::Path::new("/sys/class/net").join(interface);
     if !folder.join("device").exists() {
         return None;
