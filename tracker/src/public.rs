@@ -1,6 +1,8 @@
 //! The host that goes into the join string.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use common::net::own_address_to;
 
 /// Hosts and ports to tell others, best first, for a tracker bound to `bound`; never empty.
 pub(crate) fn hosts(given: &[String], bound: SocketAddr) -> Vec<(String, u16)> {
@@ -21,14 +23,9 @@ fn host_and_port(given: Option<&str>, bound: SocketAddr) -> (String, u16) {
 
 /// An address of this machine that others in its network can reach; loopback if it is alone.
 fn own_address(bound: SocketAddr) -> IpAddr {
-    // Connecting a UDP socket sends nothing; it only asks the system which address it would use. The targets are
-    // from the ranges for documentation (RFC 5737, RFC 3849).
-    let v4 =
-        || outgoing((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into());
-    let v6 = || {
-        let target = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-        outgoing((Ipv6Addr::UNSPECIFIED, 0).into(), (target, 9).into())
-    };
+    // From the ranges for documentation (RFC 5737, RFC 3849).
+    let v4 = || outgoing(Ipv4Addr::new(192, 0, 2, 1).into());
+    let v6 = || outgoing(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
     let found = v4().or_else(neighbour);
     let found = if bound.is_ipv6() { found.or_else(v6) } else { found };
     found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
@@ -37,8 +34,7 @@ fn own_address(bound: SocketAddr) -> IpAddr {
 /// The address used towards the first network that is directly attached: a LAN without a way out.
 fn neighbour() -> Option<IpAddr> {
     let routes = std::fs::read_to_string("/proc/net/route").ok()?;
-    attached(&routes)
-        .find_map(|first| outgoing((Ipv4Addr::UNSPECIFIED, 0).into(), (first, 9).into()))
+    attached(&routes).find_map(|first| outgoing(first.into()))
 }
 
 /// First hosts of the networks in a Linux routing table, whose numbers are hexadecimal in network order
@@ -53,11 +49,8 @@ fn attached(routes: &str) -> impl Iterator<Item = Ipv4Addr> {
     })
 }
 
-fn outgoing(from: SocketAddr, to: SocketAddr) -> Option<IpAddr> {
-    let socket = UdpSocket::bind(from).ok()?;
-    socket.connect(to).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+fn outgoing(to: IpAddr) -> Option<IpAddr> {
+    own_address_to(to).filter(|own| !own.is_loopback())
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`, or a bare IPv6 address.

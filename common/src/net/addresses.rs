@@ -1,6 +1,6 @@
 //! The addresses of this machine, for others.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::fresh::Fresh;
 
@@ -39,6 +39,20 @@ impl Interfaces {
         let outer = own.iter().filter(|own| !own.inner).map(|own| own.ip);
         outer.filter(|own| own.is_ipv4() != ip.is_ipv4()).collect()
     }
+}
+
+/// The address of this machine from which another would be reached; `None` if the system knows no way there. Sends
+/// nothing: connecting a UDP socket only asks which address it would use.
+pub fn own_address_to(other: IpAddr) -> Option<IpAddr> {
+    /// It is never sent to (RFC 863 has it discard everything).
+    const DISCARD: u16 = 9;
+    let any = match other {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((other, DISCARD)).ok()?;
+    socket.local_addr().ok().map(|own| own.ip()).filter(|own| !own.is_unspecified())
 }
 
 /// This machine's addresses but loopback and link-local ones, those first by which others most likely reach

@@ -17,7 +17,7 @@ mod shared_port;
 mod tcp_state;
 
 pub(crate) use addresses::is_inner;
-pub use addresses::{Interfaces, OwnAddress, in_turn, own_addresses};
+pub use addresses::{Interfaces, OwnAddress, in_turn, own_address_to, own_addresses};
 pub use fair_table::{FairTable, Slot};
 pub use group::{AddrGroup, Subnet};
 pub use half_open::{

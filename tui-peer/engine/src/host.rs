@@ -1,14 +1,14 @@
 //! A tracker inside this process, and the addresses of this machine.
 
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::join::{DEFAULT_TRACKER_PORT, JoinString, Secret};
 use common::near::Discoverable;
-use common::net::{OwnAddress, in_turn, own_addresses};
+use common::net::{OwnAddress, in_turn, own_address_to, own_addresses};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracker::Admission;
@@ -113,14 +113,9 @@ pub(crate) fn own_addrs(listen: SocketAddr, inner: bool) -> Vec<SocketAddr> {
 
 /// The address that leads out of this machine; loopback if it is alone.
 fn own_address() -> IpAddr {
-    // Connecting a UDP socket sends nothing; it only asks the system which address it would use. The
-    // target is from the range for documentation (RFC 5737).
-    let outgoing = || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-        socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified())
-    };
-    outgoing().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    // From the range for documentation (RFC 5737).
+    let outgoing = own_address_to(Ipv4Addr::new(192, 0, 2, 1).into());
+    outgoing.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// Writes a file that only its owner may read, all of it or nothing.

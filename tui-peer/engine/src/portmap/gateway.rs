@@ -1,6 +1,8 @@
 //! The router that leads out of this network, as the system's table of routes names it.
 
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr};
+
+use common::net::own_address_to;
 
 use super::Why;
 use crate::announcer::is_private;
@@ -74,12 +76,9 @@ fn default_route(line: &str) -> Option<(u32, Ipv4Addr)> {
 
 /// The address from which this machine speaks to the router.
 fn own_address(router: Ipv4Addr) -> Option<Ipv4Addr> {
-    // Connecting a UDP socket sends nothing.
-    let socket = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect(SocketAddrV4::new(router, crab_nat::GATEWAY_PORT)).ok()?;
-    match socket.local_addr().ok()?.ip() {
-        std::net::IpAddr::V4(own) => Some(own),
-        std::net::IpAddr::V6(_) => None,
+    match own_address_to(router.into())? {
+        IpAddr::V4(own) => Some(own),
+        IpAddr::V6(_) => None,
     }
 }
 
