@@ -1,8 +1,10 @@
-//! Where a tracker is, by its own signed word: what peers remember, so that it can move.
+//! Where a tracker is, by its own signed word: what peers remember, so that it can move, or another can stand in for it.
 //!
 //! `body ‖ signature`, where `body` is version, tracker key, serial and number of hosts (1, 32, 8 and 1 bytes), then for
 //! each host its length (1 byte), itself and its port (2 bytes); numbers are big-endian. The signature is Ed25519 over
-//! `"shoal tracker hosts/1\0" ‖ body`. Each list has exactly one encoding.
+//! `"shoal tracker hosts/1\0" ‖ body`. Each list has exactly one encoding. In version 1 all hosts are addresses of one
+//! tracker, in version 2 each is one of its own with the same key, in the order in which peers are to look for them; who
+//! knows version 1 alone skips such a list.
 
 use crate::id::{ID_LEN, PeerId};
 use crate::identity::{Identity, SIGNATURE_LEN, verify};
@@ -10,7 +12,6 @@ use crate::join::{JoinString, MAX_HOSTS};
 use crate::limits::MAX_TRACKER_HOSTS;
 use crate::numbers::saturate;
 
-const VERSION: u8 = 1;
 const CONTEXT: &[u8] = b"shoal tracker hosts/1\0";
 
 /// Why a list does not count.
@@ -30,29 +31,53 @@ pub enum HostsError {
     BadSignature,
 }
 
+/// What the hosts of a list are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// Addresses of one tracker, best first.
+    Addresses,
+    /// Trackers with one key: each is only tried when those before it are out of reach.
+    Trackers,
+}
+
+impl Listed {
+    fn version(self) -> u8 {
+        match self {
+            Self::Addresses => 1,
+            Self::Trackers => 2,
+        }
+    }
+}
+
 /// A list whose signature has been checked: only [`TrackerHosts::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackerHosts {
     serial: u64,
+    listed: Listed,
     hosts: Vec<(String, u16)>,
 }
 
 impl TrackerHosts {
     /// Signs a list. `serial` is higher than that of all before. Hosts that no join string could have are left out, and
     /// what is more than there is room for.
-    pub fn issue(tracker: &Identity, serial: u64, hosts: &[(String, u16)]) -> Vec<u8> {
-        let mut listed: Vec<(String, u16)> = Vec::new();
+    pub fn issue(
+        tracker: &Identity,
+        serial: u64,
+        listed: Listed,
+        hosts: &[(String, u16)],
+    ) -> Vec<u8> {
+        let mut taken: Vec<(String, u16)> = Vec::new();
         let mut room = MAX_TRACKER_HOSTS - SIGNATURE_LEN - HEAD_LEN;
         for (host, port) in hosts {
             let Ok(join) = JoinString::new(tracker.peer_id(), host, *port, None) else { continue };
             let entry = (join.host().to_owned(), join.port());
             let length = entry.0.len() + 3;
-            if length <= room && listed.len() < MAX_HOSTS && !listed.contains(&entry) {
+            if length <= room && taken.len() < MAX_HOSTS && !taken.contains(&entry) {
                 room -= length;
-                listed.push(entry);
+                taken.push(entry);
             }
         }
-        let mut bytes = encode(&tracker.peer_id(), serial, &listed);
+        let mut bytes = encode(&tracker.peer_id(), serial, listed, &taken);
         let signature = tracker.sign(&[CONTEXT, &bytes].concat());
         bytes.extend_from_slice(&signature);
         bytes
@@ -83,13 +108,9 @@ impl TrackerHosts {
         self.serial
     }
 
-    /// `join` with those of these hosts that it has not; `None` if it has all.
-    pub fn instead(&self, join: &JoinString) -> Option<JoinString> {
-        let listed = self.hosts.iter().map(|(host, port)| (host.as_str(), *port));
-        let mut others = listed.filter(|other| !join.hosts().any(|own| own == *other));
-        let (host, port) = others.next()?;
-        let other = JoinString::new(join.tracker(), host, port, join.secret().cloned()).ok()?;
-        Some(other.with_more(others))
+    /// What the hosts are.
+    pub fn listed(&self) -> Listed {
+        self.listed
     }
 
     /// Names or addresses with their ports, best first, as a join string has them.
@@ -101,8 +122,8 @@ impl TrackerHosts {
 /// Version, key, serial, number of hosts.
 const HEAD_LEN: usize = 1 + ID_LEN + 8 + 1;
 
-fn encode(tracker: &PeerId, serial: u64, hosts: &[(String, u16)]) -> Vec<u8> {
-    let mut out = vec![VERSION];
+fn encode(tracker: &PeerId, serial: u64, listed: Listed, hosts: &[(String, u16)]) -> Vec<u8> {
+    let mut out = vec![listed.version()];
     out.extend_from_slice(tracker.as_bytes());
     out.extend_from_slice(&serial.to_be_bytes());
     out.push(saturate::<u8>(hosts.len()));
@@ -117,7 +138,9 @@ fn encode(tracker: &PeerId, serial: u64, hosts: &[(String, u16)]) -> Vec<u8> {
 /// `None` unless `body` is exactly what [`encode`] writes of hosts that a join string can have. Says nothing about the
 /// signature.
 fn decode(body: &[u8]) -> Option<(PeerId, TrackerHosts)> {
-    let rest = body.strip_prefix(&[VERSION])?;
+    let (version, rest) = body.split_first()?;
+    let listed = [Listed::Addresses, Listed::Trackers];
+    let listed = listed.into_iter().find(|listed| listed.version() == *version)?;
     let (key, rest) = rest.split_first_chunk::<ID_LEN>()?;
     let (serial, rest) = rest.split_first_chunk::<8>()?;
     let (count, mut rest) = rest.split_first()?;
@@ -136,7 +159,7 @@ fn decode(body: &[u8]) -> Option<(PeerId, TrackerHosts)> {
         rest = after;
     }
     let is_whole = rest.is_empty() && hosts.len() <= MAX_HOSTS;
-    is_whole.then_some((key, TrackerHosts { serial: u64::from_be_bytes(*serial), hosts }))
+    is_whole.then_some((key, TrackerHosts { serial: u64::from_be_bytes(*serial), listed, hosts }))
 }
 
 #[cfg(test)]
@@ -159,17 +182,20 @@ mod tests {
             ("no host", 1),
             ("10.0.0.1", 0),
         ]);
-        let bytes = TrackerHosts::issue(&tracker, 7, &all);
+        let bytes = TrackerHosts::issue(&tracker, 7, Listed::Addresses, &all);
         let list = TrackerHosts::verify(&bytes, &tracker.peer_id()).unwrap();
         assert_eq!(list.serial(), 7);
         assert_eq!(list.hosts(), hosts(&[("tracker.lab", 7420), ("2001:db8::1", 443)]));
-        let join = |host, port| JoinString::new(tracker.peer_id(), host, port, None).unwrap();
-        let other = list.instead(&join("tracker.lab", 7420)).unwrap();
-        assert_eq!(other.hosts().collect::<Vec<_>>(), [("2001:db8::1", 443)]);
-        let both = join("2001:db8::1", 443).with_more([("tracker.lab", 7420)]);
-        assert_eq!(list.instead(&both), None, "nothing is tried twice");
+        assert_eq!(list.listed(), Listed::Addresses);
+        let bytes = TrackerHosts::issue(&tracker, 7, Listed::Trackers, &all);
+        let trackers = TrackerHosts::verify(&bytes, &tracker.peer_id()).unwrap();
+        assert_eq!((trackers.listed(), trackers.hosts()), (Listed::Trackers, list.hosts()));
+        let mut passed_off = bytes.clone();
+        passed_off[0] = 1;
+        let refused = TrackerHosts::verify(&passed_off, &tracker.peer_id());
+        assert_eq!(refused, Err(HostsError::BadSignature), "not as a list of the other kind");
         let long: Vec<_> = (1..=20).map(|n| (vec!["a".repeat(60); 4].join("."), n)).collect();
-        let bytes = TrackerHosts::issue(&tracker, 7, &long);
+        let bytes = TrackerHosts::issue(&tracker, 7, Listed::Addresses, &long);
         assert!(bytes.len() <= MAX_TRACKER_HOSTS);
         let most = TrackerHosts::verify(&bytes, &tracker.peer_id()).unwrap();
         assert!((2..=MAX_HOSTS).contains(&most.hosts().len()));
@@ -178,7 +204,8 @@ mod tests {
     #[test]
     fn a_list_of_another_tracker_or_with_a_changed_bit_does_not_count() {
         let (tracker, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
-        let bytes = TrackerHosts::issue(&tracker, 7, &hosts(&[("tracker.lab", 7420)]));
+        let bytes =
+            TrackerHosts::issue(&tracker, 7, Listed::Addresses, &hosts(&[("tracker.lab", 7420)]));
         let of_other = TrackerHosts::verify(&bytes, &other.peer_id());
         assert_eq!(of_other, Err(HostsError::WrongTracker(tracker.peer_id())));
         for bit in 0..bytes.len() * 8 {
@@ -193,11 +220,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let mut whole = vec![VERSION];
+        fn any_bytes_are_read_or_refused(version in 0u8..4, bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut whole = vec![version];
             whole.extend(&bytes);
             if let Some((key, list)) = decode(&whole) {
-                prop_assert_eq!(encode(&key, list.serial, &list.hosts), whole);
+                prop_assert_eq!(encode(&key, list.serial, list.listed, &list.hosts), whole);
             }
         }
     }

@@ -36,6 +36,18 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOAL_PUBLIC", value_name = "HOST[:PORT],…", value_delimiter = ',')]
     pub(crate) public: Vec<String>,
 
+    /// All trackers of this network in the order peers look for them: the first, then those that stand by with the same key;
+    /// the same list for each of them, without a port 7420. A peer goes to the next
+    /// when those before it were out of reach for 5 s, and comes back
+    #[arg(
+        long,
+        env = "SHOAL_TRACKERS",
+        value_name = "HOST[:PORT],…",
+        value_delimiter = ',',
+        conflicts_with = "public"
+    )]
+    pub(crate) trackers: Vec<String>,
+
     /// Bytes a second that are passed on between peers of which neither can reach the other (they are sealed for those),
     /// such as 10M, at most 2 MB/s of them for one pair; or off
     #[arg(long, env = "SHOAL_RELAY", value_name = "RATE|off", value_parser = relay, default_value = "10M")]

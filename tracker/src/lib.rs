@@ -36,6 +36,7 @@ use std::sync::Arc;
 use common::channel::Channel;
 use common::id::PeerId;
 use common::join::{JoinError, JoinString, Secret};
+use common::tracker_hosts::Listed;
 use tokio::net::TcpListener;
 
 use clock::Clock;
@@ -95,15 +96,17 @@ impl Tracker {
     }
 
     /// Peers are told, under the tracker's signature, that it is to be found at these hosts too, and remember them: so
-    /// it can move. The list counts as newer than those of earlier starts with this state folder, unless it is the same.
+    /// it can move; or where the trackers of its network are, of which this is one, so that one can stand in for another
+    /// and all peers look for them in the same order. The list counts as newer than those of earlier starts with this state folder, unless it is the same.
     /// Blocking; only the first call counts.
     ///
     /// # Errors
     /// If the list cannot be kept in the state folder; peers are told all the same.
-    pub fn tell_hosts(&self, hosts: &[(String, u16)]) -> std::io::Result<()> {
+    pub fn tell_hosts(&self, listed: Listed, hosts: &[(String, u16)]) -> std::io::Result<()> {
         let Shared { config, identity, clock, .. } = &*self.shared;
         let now = clock.wall_ms() / 1000;
-        let (signed, kept) = state::hosts(config.state_dir.as_deref(), identity, hosts, now);
+        let (signed, kept) =
+            state::hosts(config.state_dir.as_deref(), identity, (listed, hosts), now);
         // A second call finds it told.
         let _ = self.shared.hosts.set(signed);
         kept

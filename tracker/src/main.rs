@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use common::join::MAX_HOSTS;
+use common::tracker_hosts::Listed;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -18,6 +19,7 @@ use tracker::control::ControlError;
 use tracker::{StartError, Tracker};
 
 use args::Args;
+use public::Told;
 
 /// The exit code of a failure without one of its own.
 const EXIT_OTHER: u8 = 1;
@@ -115,21 +117,30 @@ struct Bound {
 /// Tells how to join: all of it in the state folder, and on standard output what may be seen there. Where that is
 /// no terminal it ends in a log or a journal, which others read.
 fn announce(args: &Args, tracker: &Tracker, bound: &Bound, state_dir: &Path) -> anyhow::Result<()> {
-    let hosts = public::hosts(&args.public, bound.peers);
-    let Some((host, port)) = hosts.first() else { anyhow::bail!("no host for the join string") };
+    let Told { listed, hosts, is_given } = Told::new(&args.public, &args.trackers, bound.peers);
+    let Some(((host, port), others)) = hosts.split_first() else {
+        anyhow::bail!("no host for the join string")
+    };
     // A host that cannot be one would be missed only by peers that look for it.
     for (host, port) in &hosts {
         tracker.join_string(host, *port)?;
     }
     if hosts.len() > MAX_HOSTS {
-        anyhow::bail!("--public names {} hosts, the most is {MAX_HOSTS}", hosts.len());
+        let option = if listed == Listed::Trackers { "--trackers" } else { "--public" };
+        anyhow::bail!("{option} names {} hosts, the most is {MAX_HOSTS}", hosts.len());
     }
+    let others = others.iter().map(|(host, port)| (host.as_str(), *port));
     let whole = tracker.join_string(host, *port)?;
-    let whole = whole.with_more(hosts.iter().map(|(host, port)| (host.as_str(), *port)));
+    let whole = match listed {
+        Listed::Addresses => whole.with_more(others),
+        Listed::Trackers => whole.with_standbys(others),
+    };
     // What the operator says is worth remembering; an address found here may be another's tomorrow.
-    if !args.public.is_empty() {
-        match tracker.tell_hosts(&hosts) {
-            Ok(()) => tracing::info!("peers are told to look for it at {}", args.public.join(", ")),
+    if is_given {
+        let named: Vec<String> =
+            hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+        match tracker.tell_hosts(listed, &hosts) {
+            Ok(()) => tracing::info!("peers are told to look for it at {}", named.join(", ")),
             Err(error) => {
                 tracing::warn!("cannot keep the list of hosts in {}: {error}", state_dir.display())
             }

@@ -1,11 +1,38 @@
-//! The host that goes into the join string.
+//! The hosts that go into the join string.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use common::join::DEFAULT_TRACKER_PORT;
 use common::net::own_address_to;
+use common::tracker_hosts::Listed;
+
+/// What is told to others: hosts and ports, and what they are. For a tracker bound to `bound`; never empty.
+pub(crate) struct Told {
+    pub(crate) listed: Listed,
+    pub(crate) hosts: Vec<(String, u16)>,
+    /// An operator said it.
+    pub(crate) is_given: bool,
+}
+
+impl Told {
+    /// Of the options `--public` and `--trackers`.
+    pub(crate) fn new(public: &[String], trackers: &[String], bound: SocketAddr) -> Self {
+        match trackers {
+            [] => {
+                let is_given = !public.is_empty();
+                Self { listed: Listed::Addresses, hosts: hosts(public, bound), is_given }
+            }
+            trackers => {
+                // Each may listen at a port of its own.
+                let hosts = trackers.iter().map(|host| split(host.trim(), DEFAULT_TRACKER_PORT));
+                Self { listed: Listed::Trackers, hosts: hosts.collect(), is_given: true }
+            }
+        }
+    }
+}
 
 /// Hosts and ports to tell others, best first, for a tracker bound to `bound`; never empty.
-pub(crate) fn hosts(given: &[String], bound: SocketAddr) -> Vec<(String, u16)> {
+fn hosts(given: &[String], bound: SocketAddr) -> Vec<(String, u16)> {
     match given {
         [] => vec![host_and_port(None, bound)],
         given => given.iter().map(|given| host_and_port(Some(given.trim()), bound)).collect(),
@@ -94,6 +121,18 @@ mod tests {
         let told = hosts(&given, bound);
         assert_eq!(told, [("tracker.lab".to_owned(), 7420), ("[2001:db8::7]".to_owned(), 99)]);
         assert_eq!(hosts(&[], bound).len(), 1);
+    }
+
+    #[test]
+    fn b1_trackers_of_a_network_have_ports_of_their_own() {
+        let bound: SocketAddr = "0.0.0.0:99".parse().unwrap();
+        let given = ["a.lab".to_owned(), " [2001:db8::7]:81".to_owned()];
+        let told = Told::new(&[], &given, bound);
+        assert_eq!(told.hosts, [("a.lab".to_owned(), 7420), ("[2001:db8::7]".to_owned(), 81)]);
+        assert_eq!((told.listed, told.is_given), (Listed::Trackers, true));
+        let told = Told::new(&given[..1], &[], bound);
+        assert_eq!((told.listed, told.hosts), (Listed::Addresses, vec![("a.lab".to_owned(), 99)]));
+        assert!(!Told::new(&[], &[], bound).is_given);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use common::identity::{Identity, IdentityError};
 use common::join::{JoinString, MAX_LINK_LEN, Secret, SecretError};
 use common::limits::MAX_TRACKER_HOSTS;
 use common::numbers::saturate;
-use common::tracker_hosts::TrackerHosts;
+use common::tracker_hosts::{Listed, TrackerHosts};
 
 use crate::config::{Admission, Config};
 use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
@@ -111,7 +111,7 @@ impl State {
 pub(crate) fn hosts(
     dir: Option<&Path>,
     identity: &Identity,
-    hosts: &[(String, u16)],
+    (listed, hosts): (Listed, &[(String, u16)]),
     now_unix: u64,
 ) -> (Vec<u8>, io::Result<()>) {
     let path = dir.map(|dir| dir.join(HOSTS_FILE));
@@ -123,12 +123,12 @@ pub(crate) fn hosts(
         Some((bytes, list.serial()))
     });
     if let Some((bytes, serial)) = &known
-        && TrackerHosts::issue(identity, *serial, hosts) == *bytes
+        && TrackerHosts::issue(identity, *serial, listed, hosts) == *bytes
     {
         return (bytes.clone(), Ok(()));
     }
     let serial = known.map_or(now_unix, |(_, serial)| now_unix.max(serial.saturating_add(1)));
-    let signed = TrackerHosts::issue(identity, serial, hosts);
+    let signed = TrackerHosts::issue(identity, serial, listed, hosts);
     let kept = path.map_or(Ok(()), |path| put_private(&path, &signed));
     (signed, kept)
 }

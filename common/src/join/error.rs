@@ -1,6 +1,6 @@
 //! What can be wrong with a join string or a file link, in words that help to correct it.
 
-use super::{MAX_LINK_LEN, SecretError};
+use super::{MAX_HOSTS, MAX_LINK_LEN, SecretError};
 
 /// Why text is not a join string or file link. Repeats at most the part that is wrong, escaped, and
 /// never a secret.
@@ -53,6 +53,9 @@ pub enum JoinError {
         /// The start of what stood there.
         shown: String,
     },
+    /// More hosts and addresses than a link may name.
+    #[error("the link names more than {MAX_HOSTS} hosts of trackers; leave some out")]
+    Hosts,
     /// The text after the `/` is not a content id.
     #[error(
         "the file id (after the /) is incomplete or mistyped: 52 characters a-z, 2-7 expected, got {got}"

@@ -1,13 +1,15 @@
 //! Join strings and file links: the text that people pass to each other.
 //!
 //! ```text
-//! shoal://<tracker key, 52 base32 characters>@host:port[?h=<more hosts>][&secret=…]
-//! shoal://<tracker key>@host:port/<content id>?k=f|d&n=<name>[&also=<more ids>][&h=<more hosts>][&secret=…]
+//! shoal://<tracker key, 52 base32 characters>@host:port[,host:port…][?h=<more addresses>][&secret=…]
+//! shoal://<tracker key>@host:port/<content id>?k=f|d&n=<name>[&also=<more ids>][&h=<more addresses>][&then=<standbys>][&secret=…]
 //! ```
 //!
-//! `h` holds other addresses of the same tracker, separated by commas, with the port of the first unless
-//! they name their own; `also` ids of what belongs to the same link. Only a one-time link carries a secret.
-//! Unknown parameters are skipped, so old programs read new links.
+//! Hosts after the first are standbys: other machines on which a tracker with the same key runs, each to be tried only
+//! once those before it are out of reach. A join string names them beside the first. A link names them in `then`, which
+//! programs skip that know of one host only; both forms are read in both. `h` holds other addresses of the first host,
+//! separated by commas, with its port unless they name their own; `also` ids of what belongs to the same link. Only a
+//! one-time link carries a secret. Unknown parameters are skipped, so old programs read new links.
 
 mod error;
 mod parse;
@@ -28,7 +30,8 @@ pub use secret::{MAX_SECRET_LEN, MIN_SECRET_LEN, Secret, SecretError};
 pub const DEFAULT_TRACKER_PORT: u16 = 7420;
 /// Longest link in bytes: a 255-byte name, percent-encoded, and a 256-byte secret fit.
 pub const MAX_LINK_LEN: usize = 2048;
-/// Addresses of one tracker in a link: more than a machine has that are of use to others.
+/// Hosts and addresses of trackers in a link, in all: more than a machine has that are of use to others, or a network has
+/// trackers.
 pub const MAX_HOSTS: usize = 8;
 /// Contents that one link names: with every address and a secret they still fit [`MAX_LINK_LEN`].
 pub const MAX_IDS: usize = 16;
@@ -41,8 +44,10 @@ pub struct JoinString {
     tracker: PeerId,
     host: String,
     port: u16,
-    /// Other addresses of the same tracker, best first; fewer than [`MAX_HOSTS`].
+    /// Other addresses of the same tracker, best first.
     more: Vec<(String, u16)>,
+    /// Where trackers with the same key stand by, in the order they are tried; with `more` fewer than [`MAX_HOSTS`].
+    standbys: Vec<(String, u16)>,
     secret: Option<Secret>,
 }
 
@@ -81,7 +86,8 @@ impl JoinString {
         if port == 0 {
             return Err(JoinError::Port { shown: "0".to_owned() });
         }
-        Ok(Self { tracker, host: parse::host(host)?, port, more: Vec::new(), secret })
+        let (more, standbys) = (Vec::new(), Vec::new());
+        Ok(Self { tracker, host: parse::host(host)?, port, more, standbys, secret })
     }
 
     /// The same with other addresses of the tracker, best first; those that are there already, cannot be
@@ -89,13 +95,28 @@ impl JoinString {
     #[must_use]
     pub fn with_more<'a>(mut self, hosts: impl IntoIterator<Item = (&'a str, u16)>) -> Self {
         for (host, port) in hosts {
-            let Ok(host) = parse::host(host) else { continue };
-            let known = self.hosts().any(|known| known == (host.as_str(), port));
-            if !known && port != 0 && self.more.len() + 1 < MAX_HOSTS {
-                self.more.push((host, port));
-            }
+            self.more.extend(self.unknown(host, port));
         }
         self
+    }
+
+    /// The same with further hosts where a tracker with this key runs, in the order they are to be tried; left out are the
+    /// same as with [`Self::with_more`].
+    #[must_use]
+    pub fn with_standbys<'a>(mut self, hosts: impl IntoIterator<Item = (&'a str, u16)>) -> Self {
+        for (host, port) in hosts {
+            self.standbys.extend(self.unknown(host, port));
+        }
+        self
+    }
+
+    /// That host, if it can be one, is not named yet, and there is room.
+    fn unknown(&self, host: &str, port: u16) -> Option<(String, u16)> {
+        let host = parse::host(host).ok()?;
+        let mut named = self.addresses().chain(self.standbys());
+        let known = named.any(|known| known == (host.as_str(), port));
+        let has_room = 1 + self.more.len() + self.standbys.len() < MAX_HOSTS;
+        (!known && port != 0 && has_room).then_some((host, port))
     }
 
     /// The tracker's key.
@@ -113,10 +134,15 @@ impl JoinString {
         self.port
     }
 
-    /// Where the tracker may be reached, best first: [`Self::host`] and [`Self::port`], then others.
-    pub fn hosts(&self) -> impl Iterator<Item = (&str, u16)> {
+    /// Where the first tracker may be reached, best first: [`Self::host`] and [`Self::port`], then others.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, u16)> {
         let more = self.more.iter().map(|(host, port)| (host.as_str(), *port));
         std::iter::once((self.host.as_str(), self.port)).chain(more)
+    }
+
+    /// Further hosts where a tracker with the same key runs, in the order they are to be tried.
+    pub fn standbys(&self) -> impl Iterator<Item = (&str, u16)> {
+        self.standbys.iter().map(|(host, port)| (host.as_str(), *port))
     }
 
     /// The secret of a closed network, if the string has one.
@@ -131,28 +157,39 @@ impl JoinString {
         self
     }
 
-    /// `host:port` with brackets around an IPv6 address; free of secrets.
+    /// `host:port` of the first tracker with brackets around an IPv6 address; free of secrets.
     pub fn address(&self) -> String {
-        address(&self.host, self.port)
+        host_and_port(&self.host, self.port)
     }
 
-    /// Parameters of a link: other hosts, and the secret.
-    fn parameters(&self) -> impl Iterator<Item = String> {
+    /// The same as text that programs which know of one host only read too: to them the first is all there is.
+    pub fn widely_read(&self) -> String {
+        let mut text = format!("{SCHEME}{}@{}", self.tracker, self.address());
+        // Writing to a text does not fail.
+        let _ = write_parameters(&mut text, self.parameters(true));
+        text
+    }
+
+    /// Parameters of a link: other addresses, standbys unless they are named before, and the secret.
+    fn parameters(&self, standbys: bool) -> impl Iterator<Item = String> {
         let more = self.more.iter().map(|(host, port)| match *port == self.port {
             true if host.contains(':') => format!("[{host}]"),
             true => host.clone(),
-            false => address(host, *port),
+            false => host_and_port(host, *port),
         });
         let more: Vec<String> = more.collect();
         let more = (!more.is_empty()).then(|| format!("h={}", more.join(",")));
+        let then: Vec<String> =
+            self.standbys().map(|(host, port)| host_and_port(host, port)).collect();
+        let then = (standbys && !then.is_empty()).then(|| format!("then={}", then.join(",")));
         let secret = self.secret.as_ref();
         let secret = secret.map(|secret| format!("secret={}", percent::encode(secret.expose())));
-        more.into_iter().chain(secret)
+        more.into_iter().chain(then).chain(secret)
     }
 }
 
 /// `host:port` with brackets around an IPv6 address.
-fn address(host: &str, port: u16) -> String {
+pub fn host_and_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
@@ -233,11 +270,14 @@ impl FromStr for FileLink {
 impl fmt::Display for JoinString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{SCHEME}{}@{}", self.tracker, self.address())?;
-        write_parameters(f, self.parameters())
+        for (host, port) in self.standbys() {
+            write!(f, ",{}", host_and_port(host, port))?;
+        }
+        write_parameters(f, self.parameters(false))
     }
 }
 
-fn write_parameters(f: &mut fmt::Formatter<'_>, all: impl Iterator<Item = String>) -> fmt::Result {
+fn write_parameters(f: &mut impl fmt::Write, all: impl Iterator<Item = String>) -> fmt::Result {
     for (separator, part) in std::iter::once("?").chain(std::iter::repeat("&")).zip(all) {
         write!(f, "{separator}{part}")?;
     }
@@ -256,7 +296,7 @@ impl fmt::Display for FileLink {
         let also: Vec<String> = self.also.iter().map(ToString::to_string).collect();
         let also = (!also.is_empty()).then(|| format!("also={}", also.join(",")));
         let own = kind.into_iter().chain(name).chain(also);
-        write_parameters(f, own.chain(join.parameters()))
+        write_parameters(f, own.chain(join.parameters(true)))
     }
 }
 
@@ -266,6 +306,7 @@ impl fmt::Debug for JoinString {
             .field("tracker", &self.tracker)
             .field("address", &self.address())
             .field("more", &self.more)
+            .field("standbys", &self.standbys)
             .field("secret", &self.secret)
             .finish()
     }

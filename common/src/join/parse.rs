@@ -28,11 +28,21 @@ pub fn parse_any(text: &str) -> Result<Link, JoinError> {
         return Err(JoinError::NoKey);
     }
     let tracker = key.parse().map_err(|_| JoinError::Key { got: key.chars().count() })?;
-    let (host, port) = split_address(address, DEFAULT_TRACKER_PORT)?;
-    let host = self::host(host)?;
-    let more = more_hosts(query, (&host, port))?;
+    let (first, standbys) = match address.split_once(',') {
+        Some((first, standbys)) => (first, Some(standbys)),
+        None => (address, None),
+    };
+    let (host, port) = split_address(first, DEFAULT_TRACKER_PORT)?;
     let secret = parameter(query, "secret")?.map(|text| text.parse()).transpose()?;
-    let join = JoinString { tracker, host, port, more, secret };
+    let mut join = JoinString::new(tracker, host, port, secret)?;
+    if let Some(list) = parameter(query, "h")? {
+        join.more = add(&join, &list, port)?;
+    }
+    let then = parameter(query, "then")?;
+    for list in standbys.into_iter().chain(then.as_deref()) {
+        let further = add(&join, list, DEFAULT_TRACKER_PORT)?;
+        join.standbys.extend(further);
+    }
     let path = path.strip_suffix('/').unwrap_or(path);
 
     if path.is_empty() {
@@ -52,21 +62,22 @@ pub fn parse_any(text: &str) -> Result<Link, JoinError> {
     Ok(Link::File(FileLink { join, id, also, kind, name }))
 }
 
-/// Other addresses of the tracker, each once.
-fn more_hosts(query: &str, first: (&str, u16)) -> Result<Vec<(String, u16)>, JoinError> {
-    let mut more: Vec<(String, u16)> = Vec::new();
-    for text in parameter(query, "h")?.iter().flat_map(|list| list.split(',')) {
-        let (host, port) = split_address(text, first.1)?;
+/// Hosts of a list, with the port `usual` unless they name their own: those that `join` has not yet, each once.
+fn add(join: &JoinString, list: &str, usual: u16) -> Result<Vec<(String, u16)>, JoinError> {
+    let mut new: Vec<(String, u16)> = Vec::new();
+    for text in list.split(',') {
+        let (host, port) = split_address(text, usual)?;
         let host = self::host(host)?;
-        let known = (host.as_str(), port) == first || more.contains(&(host.clone(), port));
-        if !known {
-            more.push((host, port));
+        let mut named = join.addresses().chain(join.standbys());
+        let known = named.any(|named| named == (host.as_str(), port));
+        if !known && !new.contains(&(host.clone(), port)) {
+            new.push((host, port));
         }
-        if more.len() >= MAX_HOSTS {
-            return Err(JoinError::Parameter { name: "h" });
+        if 1 + join.more.len() + join.standbys.len() + new.len() > MAX_HOSTS {
+            return Err(JoinError::Hosts);
         }
     }
-    Ok(more)
+    Ok(new)
 }
 
 /// More contents of the same link.

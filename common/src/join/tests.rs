@@ -80,7 +80,7 @@ fn c2_a_link_of_its_own_carries_its_secret_all_addresses_and_all_contents() {
         [("10.0.0.3", 7420), ("fd00::1", 7420), ("host", 9), ("10.0.0.3", 7420), ("a b", 1)];
     let join = JoinString::new(key(), "10.0.0.2", 7420, Some(secret)).unwrap().with_more(hosts);
     let all = [("10.0.0.2", 7420), ("10.0.0.3", 7420), ("fd00::1", 7420), ("host", 9)];
-    assert_eq!(join.hosts().collect::<Vec<_>>(), all);
+    assert_eq!(join.addresses().collect::<Vec<_>>(), all);
     assert_eq!(parse(&join.to_string()).unwrap(), join);
     let other = ContentId::from_bytes([0x5B; 32]);
     let link = FileLink::new(&join, id(), Some(Kind::File), Some("a b")).with_also([other]);
@@ -95,7 +95,7 @@ fn c2_a_link_of_its_own_carries_its_secret_all_addresses_and_all_contents() {
     let each = link.each();
     assert_eq!(each.iter().map(FileLink::id).collect::<Vec<_>>(), [id(), other]);
     assert!(each.iter().all(|link| !link.to_string().contains("horse")));
-    assert_eq!(each[0].join().hosts().count(), 4);
+    assert_eq!(each[0].join().addresses().count(), 4);
     // As long as a link can be.
     let many = (0..MAX_IDS as u8).map(|n| ContentId::from_bytes([n; 32]));
     let v6 = (0..20).map(|n| format!("2001:db8:1111:2222:3333:4444:5555:{:x}", 0x1000 + n));
@@ -103,7 +103,7 @@ fn c2_a_link_of_its_own_carries_its_secret_all_addresses_and_all_contents() {
     let join = join.with_more(v6.iter().map(|host| (host.as_str(), 65000)));
     let longest = FileLink::new(&join, id(), Some(Kind::File), None).with_also(many);
     let longest = longest.one_time(&join);
-    assert_eq!((longest.each().len(), longest.join().hosts().count()), (MAX_IDS, MAX_HOSTS));
+    assert_eq!((longest.each().len(), longest.join().addresses().count()), (MAX_IDS, MAX_HOSTS));
     assert_eq!(longest.to_string().parse::<FileLink>(), Ok(longest));
 }
 
@@ -113,7 +113,7 @@ fn c2_lists_that_are_too_long_or_damaged_are_refused() {
     let ids: Vec<String> = (0..MAX_IDS + 1).map(|_| id().to_string()).collect();
     let base = format!("shoal://{}@host", key());
     for (query, error) in [
-        (format!("h={}", hosts.join(",")), JoinError::Parameter { name: "h" }),
+        (format!("h={}", hosts.join(",")), JoinError::Hosts),
         ("h=".to_owned(), JoinError::Host { shown: String::new() }),
         ("h=a,b:0".to_owned(), JoinError::Port { shown: "0".to_owned() }),
         (format!("also={}", ids.join(",")), JoinError::Parameter { name: "also" }),
@@ -121,6 +121,53 @@ fn c2_lists_that_are_too_long_or_damaged_are_refused() {
     ] {
         assert_eq!(parse_any(&format!("{base}/{}?{query}", id())), Err(error), "{query}");
     }
+}
+
+#[test]
+fn b1_several_hosts_of_one_key_are_read_in_their_order() {
+    let key = key();
+    let join = parse(&format!("shoal://{key}@A.lab,[2001:db8::7],10.0.0.9:99?h=10.0.0.2")).unwrap();
+    assert_eq!(join.addresses().collect::<Vec<_>>(), [("a.lab", 7420), ("10.0.0.2", 7420)]);
+    assert_eq!(join.standbys().collect::<Vec<_>>(), [("2001:db8::7", 7420), ("10.0.0.9", 99)]);
+    let text = join.to_string();
+    let hosts = "a.lab:7420,[2001:db8::7]:7420,10.0.0.9:99";
+    assert_eq!(text, format!("shoal://{key}@{hosts}?h=10.0.0.2"));
+    assert_eq!(parse(&text).unwrap(), join);
+    // What older programs are given they read as the first host.
+    let wide = join.widely_read();
+    let then = "then=[2001:db8::7]:7420,10.0.0.9:99";
+    assert_eq!(wide, format!("shoal://{key}@a.lab:7420?h=10.0.0.2&{then}"));
+    assert_eq!(parse(&wide).unwrap(), join);
+    let link = FileLink::new(&join, id(), Some(Kind::File), None);
+    assert_eq!(
+        link.to_string(),
+        format!("shoal://{key}@a.lab:7420/{}?k=f&h=10.0.0.2&{then}", id())
+    );
+    assert_eq!(parse_any(&link.to_string()), Ok(Link::File(link)));
+    // Each once, whichever way it is named.
+    let twice = format!("shoal://{key}@a.lab,b,a.lab:7420,b:1?then=b,c:7420,b:1");
+    let twice = parse(&twice).unwrap();
+    assert_eq!(twice.standbys().collect::<Vec<_>>(), [("b", 7420), ("b", 1), ("c", 7420)]);
+    let one = JoinString::new(key, "a.lab", 7420, None).unwrap();
+    let named = twice.standbys().chain([("a b", 1), ("d", 0), ("a.lab", 7420)]);
+    assert_eq!(one.clone().with_standbys(named), twice);
+    assert_eq!(one.to_string(), format!("shoal://{key}@a.lab:7420"), "as ever");
+    assert_eq!(one.widely_read(), one.to_string());
+}
+
+#[test]
+fn b1_hosts_that_are_none_or_too_many_are_refused() {
+    let (key, hosts) = (key(), (0..=MAX_HOSTS).map(|n| format!("h{n}")).collect::<Vec<_>>());
+    let refused = |rest: &str| parse(&format!("shoal://{key}@{rest}")).unwrap_err();
+    assert_eq!(refused("a,"), JoinError::Host { shown: String::new() });
+    assert_eq!(refused(",a"), JoinError::Host { shown: String::new() });
+    assert_eq!(refused("a,b c"), JoinError::Control { at: 65 });
+    assert_eq!(refused("a:1,b:0"), JoinError::Port { shown: "0".to_owned() });
+    assert_eq!(refused(&hosts.join(",")), JoinError::Hosts);
+    assert_eq!(refused(&format!("a?then={}", hosts[1..].join(","))), JoinError::Hosts);
+    assert_eq!(refused("a,b,c,d?h=e,f,g&then=h,i"), JoinError::Hosts);
+    let join = parse(&format!("shoal://{key}@{}", hosts[1..].join(","))).unwrap();
+    assert_eq!(join.clone().with_standbys([("more", 1)]).with_more([("more", 1)]), join);
 }
 
 #[test]
@@ -220,8 +267,8 @@ fn port_zero_and_wrong_hosts_cannot_be_put_together() {
 proptest! {
     #[test]
     fn whatever_is_accepted_is_written_the_same_way(
-        address in "(\\[[0-9a-f:]{0,12}\\]|[a-z0-9.@_-]{0,12})(:[0-9]{0,6})?",
-        rest in "(/[a-z2-7]{0,2})?(\\?(secret|n|k|h|also)=[ -~]{0,40})?",
+        address in "(\\[[0-9a-f:]{0,12}\\]|[a-z0-9.@_-]{0,12})(:[0-9]{0,6})?(,[a-z0-9.:]{0,9}){0,2}",
+        rest in "(/[a-z2-7]{0,2})?(\\?(secret|n|k|h|then|also)=[ -~]{0,40})?",
     ) {
         if let Ok(link) = parse_any(&format!("shoal://{}@{address}{rest}", key())) {
             let text = match &link {

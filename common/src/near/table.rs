@@ -272,7 +272,7 @@ mod tests {
         }
         let list = table.list();
         assert_eq!((list.len(), list[0].addrs.len()), (1, 2 * MAX_ADDRS));
-        assert_eq!(list[0].join.hosts().count(), 2 * MAX_ADDRS);
+        assert_eq!(list[0].join.addresses().count(), 2 * MAX_ADDRS);
     }
 
     proptest! {

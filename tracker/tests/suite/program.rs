@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Client, Who};
 use common::join::JoinString;
+use common::tracker_hosts::{Listed, TrackerHosts};
 use common::wire::tracker::Reply;
 
 pub(crate) fn tracker(state: &Path, args: &[&str]) -> Command {
@@ -258,6 +259,29 @@ fn f6_empty_files_of_a_killed_first_start_count_as_absent() {
 }
 
 #[test]
+fn b1_trackers_of_a_network_stand_in_the_join_string_in_their_order() {
+    let state = tempfile::tempdir().unwrap();
+    let listen = ["--listen", "127.0.0.1:0"];
+    let trackers = ["--trackers", "a.lab,b.lab:443"];
+    let mut program = Program::start(tracker(state.path(), &[&listen[..], &trackers[..]].concat()));
+    let line = program.line();
+    assert!(line.trim().ends_with("@a.lab:7420,b.lab:443"), "{line}");
+    let signed = std::fs::read(state.path().join("tracker.hosts")).unwrap();
+    let join: JoinString = line.trim().strip_prefix("join ").unwrap().parse().unwrap();
+    let list = TrackerHosts::verify(&signed, &join.tracker()).unwrap();
+    assert_eq!(list.listed(), Listed::Trackers);
+    assert_eq!(list.hosts(), [("a.lab".to_owned(), 7420), ("b.lab".to_owned(), 443)]);
+    drop(program);
+    let both = [&listen[..], &trackers[..], &["--public", "c.lab"]].concat();
+    let out = tracker(state.path(), &both).output().unwrap();
+    assert_eq!(out.status.code(), Some(2), "{}", String::from_utf8_lossy(&out.stderr));
+    let many = [&listen[..], &["--trackers", "a,b,c,d,e,f,g,h,i"]].concat();
+    let out = tracker(state.path(), &many).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("--trackers names 9 hosts, the most is 8"), "{said}");
+}
+
+#[test]
 fn all_hosts_that_are_given_are_in_the_join_string_and_a_wrong_one_is_said() {
     let state = tempfile::tempdir().unwrap();
     let listen = ["--listen", "127.0.0.1:0", "--public"];
@@ -267,7 +291,7 @@ fn all_hosts_that_are_given_are_in_the_join_string_and_a_wrong_one_is_said() {
     ));
     let join = program.line();
     let join: JoinString = join.trim().strip_prefix("join ").unwrap().parse().unwrap();
-    assert_eq!(join.hosts().collect::<Vec<_>>(), [("old.lab", 7420), ("new.lab", 443)]);
+    assert_eq!(join.addresses().collect::<Vec<_>>(), [("old.lab", 7420), ("new.lab", 443)]);
     assert!(state.path().join("tracker.hosts").exists());
     drop(program);
     for (wrong, code) in [("old.lab,new host", 65), ("a,b,c,d,e,f,g,h,i", 1)] {

@@ -7,6 +7,8 @@ mod early;
 mod extra;
 #[path = "network/reach.rs"]
 mod reach;
+#[path = "network/standby.rs"]
+mod standby;
 
 use std::path::Path;
 use std::time::Duration;

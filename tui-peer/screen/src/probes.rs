@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::channel::{Channel, ChannelError, Purpose};
 use common::identity::Identity;
-use common::join::JoinString;
+use common::join::{JoinString, host_and_port};
 use common::layout::{Layout, chunk_len_for};
 use common::numbers::saturate;
 use jiff::tz::TimeZone;
@@ -351,17 +351,29 @@ pub fn open(path: &Path) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("xdg-open: {status}")) }
 }
 
+/// The first of the network's trackers that answers; else what is wrong with the very first.
 async fn tracker(join: &JoinString) -> Result<u64, String> {
-    let address = join.address();
+    let first = tracker_at(join, (join.host(), join.port())).await;
+    if first.is_err() {
+        for standby in join.standbys() {
+            if let Ok(took) = tracker_at(join, standby).await {
+                return Ok(took);
+            }
+        }
+    }
+    first
+}
+
+async fn tracker_at(join: &JoinString, (host, port): (&str, u16)) -> Result<u64, String> {
+    let address = host_and_port(host, port);
     let attempt = async {
-        let stream = TcpStream::connect((join.host(), join.port())).await.map_err(|error| {
-            match error.kind() {
+        let stream =
+            TcpStream::connect((host, port)).await.map_err(|error| match error.kind() {
                 std::io::ErrorKind::ConnectionRefused => {
                     format!("nothing listens at {address}: is the tracker running?")
                 }
                 _ => format!("cannot reach {address}: {error}"),
-            }
-        })?;
+            })?;
         let begun = Instant::now();
         // A key of its own: looking must not be taken for joining.
         let me = Identity::generate().map_err(|error| error.to_string())?;

@@ -15,7 +15,7 @@ use engine::api::event::{Event, Level, Target, What};
 use engine::api::handle::{Call, EngineHandle, HandleParts, Stop, channel};
 use engine::api::snapshot::{
     Catalogue, CatalogueRow, ChunkState, Focus, Mapping, Me, NetState, Network, OtherNames,
-    Snapshot,
+    Snapshot, TrackerAt,
 };
 
 /// Longer than any step takes.
@@ -65,6 +65,12 @@ fn snapshot(rows: u32) -> Snapshot {
         network: Network {
             state,
             tracker: "t:1".into(),
+            at: Some(TrackerAt {
+                address: "t:1".into(),
+                place: 2,
+                of: 3,
+                back_to: Some("s:1".into()),
+            }),
             join: None,
             latency_ms: None,
             hosting: false,

@@ -13,6 +13,7 @@ pub(super) fn tracker(network: &Network) -> &'static str {
     match &network.state {
         NetState::NoNetwork => "no network",
         NetState::Connecting => "tracker …",
+        NetState::On if network.is_at_standby() => "standby tracker ok",
         NetState::On => "tracker ok",
         NetState::Lost { .. } => "tracker lost",
         NetState::Rejected { .. } => "tracker refuses us",

@@ -63,6 +63,10 @@ fn object(peer: &Hello, snapshot: &Snapshot) -> Value {
         fields.insert("nick".into(), show(&me.nick).into());
         fields.insert("addr".into(), me.listen.to_string().into());
         fields.insert("tracker".into(), network.tracker.clone().into());
+        let at = network.at.as_ref();
+        fields.insert("tracker_place".into(), at.map(|at| at.place).into());
+        fields.insert("tracker_of".into(), at.map(|at| at.of).into());
+        fields.insert("tracker_back_to".into(), at.and_then(|at| at.back_to.clone()).into());
         fields.insert("network_trouble".into(), network.trouble.clone().into());
         fields.insert("network_why".into(), why_not(&network.state).into());
         let (refused, why) = network.refused.clone().unzip();
@@ -123,6 +127,9 @@ fn head(peer: &Hello, snapshot: &Snapshot, out: &mut Output) {
     }
     let reach = snapshot.network.reach();
     if snapshot.network.state == NetState::On {
+        if let Some(at) = &snapshot.network.at {
+            out.line(&at.words());
+        }
         out.line(&reach.words());
     }
     let is_open = matches!(reach, cause::Reach::Open(_) | cause::Reach::Mapped(_));

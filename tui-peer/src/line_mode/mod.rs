@@ -219,7 +219,8 @@ impl Plain {
             NetState::NoNetwork => "No network: start with --tracker or --host.".to_owned(),
             NetState::Connecting => "Connecting to the tracker.".to_owned(),
             NetState::On => format!(
-                "Connected, {}, {}.",
+                "Connected{}, {}, {}.",
+                snap.network.at.as_ref().map_or_else(String::new, |at| format!(" {}", at.words())),
                 format::plural(snap.peers.len() as u64, "peer"),
                 format::plural(snap.catalogue.rows.len() as u64, "file")
             ),

@@ -8,7 +8,7 @@ use common::near::{Announced, Heard, Near, Table};
 use common::net::OnLink;
 use engine::api::command::{Command, CommandError, CommandErrorKind, Reply, Selection};
 use engine::api::event::{Event, Level, Target, What};
-use engine::api::snapshot::{Catalogue, FolderEntry, NetState, TransferState};
+use engine::api::snapshot::{Catalogue, FolderEntry, NetState, TrackerAt, TransferState};
 use screen::model::{Dialog, Pane, RowKey, Stop, Tab};
 use screen::msg::{Asked, Effect, ExitReason, Msg};
 use settings::Item;
@@ -141,6 +141,25 @@ fn network_states_are_in_the_header() {
         let stage = Stage::of(snap, 120, 40);
         let screen = stage.screen();
         assert!(screen.contains(expected), "{name}: {}", screen.lines().next().unwrap());
+    }
+}
+
+#[test]
+fn b1_the_header_says_that_we_are_at_a_standby() {
+    let mut snap = testkit::rich(Instant::now());
+    let first = || Stage::of(snap.clone(), 160, 40).screen();
+    assert!(!first().contains("standby"));
+    snap.network.tracker = "b.lab:7420".to_owned();
+    let back_to = Some("a.lab:7420".to_owned());
+    let at = TrackerAt { address: "b.lab:7420".to_owned(), place: 2, of: 2, back_to };
+    assert_eq!(
+        at.words(),
+        "at the standby b.lab:7420 (tracker 2 of 2); goes back to a.lab:7420 when that answers"
+    );
+    snap.network.at = Some(at);
+    for (width, expected) in [(160, "standby tracker b.lab:7420"), (80, "standby tracker")] {
+        let screen = Stage::of(snap.clone(), width, 40).screen();
+        assert!(screen.lines().next().unwrap().contains(expected), "{screen}");
     }
 }
 

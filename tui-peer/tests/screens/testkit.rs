@@ -312,6 +312,7 @@ pub(crate) fn rich(at: Instant) -> Snapshot {
         network: Network {
             state: NetState::On,
             tracker: "10.0.0.2:7420".to_owned(),
+            at: None,
             join: Some(join_string()),
             latency_ms: Some(12),
             reachable: None,

@@ -73,6 +73,11 @@ impl Backoff {
         }
     }
 
+    /// Over which time the tracker wants a crowd to come.
+    pub(super) fn spread(&self) -> Duration {
+        self.spread
+    }
+
     /// Somebody is impatient: begin anew.
     pub(super) fn reset(&mut self) {
         self.failures = 0;

@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::backoff::{Backoff, Why};
-use super::connect::{Ended, Link, connect};
+use super::connect::{Ended, Link, Reached, find, greet};
 use super::mirror::Mirror;
+use super::order::{How, Next, Order};
 use super::patience::Patience;
 use super::requests::Pending;
 use super::sources::Sources;
@@ -41,6 +42,12 @@ pub(super) struct Client {
     pub(super) rng: fastrand::Rng,
     pub(super) patience: Patience,
     pub(super) backoff: Backoff,
+    /// The trackers of the network, and at which one we are.
+    pub(super) order: Order,
+    /// Where it was tried last, for people.
+    tried: String,
+    /// A tracker that goes before the one we were at: greeted next.
+    back: Option<Reached>,
     pub(super) mirror: Mirror,
     pub(super) sources: Sources,
     /// Of the last welcome.
@@ -68,6 +75,9 @@ impl Client {
     ) -> Self {
         Self {
             sources: Sources::new(config.identity.peer_id()),
+            order: Order::new(&config.join, config.hosts.as_ref(), patience.trackers),
+            tried: String::new(),
+            back: None,
             config,
             shared,
             stop,
@@ -102,17 +112,34 @@ impl Client {
     async fn keep_up(&mut self) {
         self.tell(TrackerEvent::State(NetState::Connecting)).await;
         loop {
-            let (ended, lived) = self.once().await;
+            let (ended, how, lived) = self.once().await;
             self.shared.desired().asks.lost();
             self.link = None;
-            if matches!(ended, Ended::Moved) {
-                self.tell(TrackerEvent::State(NetState::Connecting)).await;
-                continue;
-            }
+            let ended = match ended {
+                Ended::Moved => {
+                    self.tell(TrackerEvent::State(NetState::Connecting)).await;
+                    continue;
+                }
+                // Nothing is lost: what was left for it is still there.
+                Ended::Back(earlier, reached) => {
+                    self.order.go_back_to(earlier);
+                    self.back = Some(*reached);
+                    continue;
+                }
+                ended => ended,
+            };
             let known = self.config.local.now();
-            let broken = ended.why() == Why::Broken;
-            let pause = self.backoff.wait(ended.why(), lived, &mut self.rng);
-            let state = self.state_after(&ended, pause);
+            let (why, rejected) = self.judged(&ended, how);
+            let broken = why == Why::Broken;
+            let next = self.order.ended(Instant::now(), how, self.backoff.spread(), &mut self.rng);
+            let pause = match next {
+                Next::Now => Duration::ZERO,
+                Next::Pause(most) => {
+                    let pause = self.backoff.wait(why, lived, &mut self.rng);
+                    most.map_or(pause, |most| pause.min(most))
+                }
+            };
+            let state = self.state_after(&ended, rejected, pause);
             self.tell(TrackerEvent::State(state)).await;
             tokio::select! {
                 () = tokio::time::sleep((self.patience.pause)(pause)) => {}
@@ -131,7 +158,10 @@ impl Client {
     }
 
     /// One connection, from the first attempt to its end; and how long it was up.
-    async fn once(&mut self) -> (Ended, Duration) {
+    async fn once(&mut self) -> (Ended, How, Duration) {
+        let began = Instant::now();
+        let (host, limit, back) = (self.order.host(), self.order.limit(began), self.back.take());
+        self.tried = host.address();
         let Self { config, shared, mirror, alone, .. } = self;
         let opening = || {
             let mut desired = shared.desired();
@@ -143,27 +173,60 @@ impl Client {
             };
             (digest, early)
         };
-        let link = match connect(config, opening).await {
+        let attempt = async {
+            let reached = match back {
+                Some(reached) => reached,
+                None => find(config, &host).await?,
+            };
+            greet(config, &host, reached, opening).await
+        };
+        let tried = match limit {
+            // Others would wait for it.
+            Some(limit) => {
+                timeout(limit, attempt).await.unwrap_or_else(|_| Err(Ended::Silent(host.address())))
+            }
+            None => attempt.await,
+        };
+        let link = match tried {
             Ok(link) => link,
-            Err(ended) => return (ended, Duration::ZERO),
+            Err(ended) => {
+                let how = ended.how(Some(began));
+                return (ended, how, Duration::ZERO);
+            }
         };
         self.link = Some(link);
         (self.lost, self.alone) = (None, false);
+        self.order.welcomed();
         let up = Instant::now();
         match self.talk().await {
             Ok(never) => match never {},
-            Err(ended) => (ended, up.elapsed()),
+            Err(ended) => {
+                let how = ended.how(None);
+                (ended, how, up.elapsed())
+            }
         }
     }
 
-    fn state_after(&mut self, ended: &Ended, pause: Duration) -> NetState {
-        if let Some(why) = ended.rejected(&self.config.join.address()) {
+    /// How long to wait then, and whether we are rejected: what the first tracker says counts, or the only one. Whoever
+    /// else is in the place of one is no more than out of reach.
+    fn judged(&self, ended: &Ended, how: How) -> (Why, bool) {
+        let decides = self.order.is_first() && how == How::Refused || self.order.is_alone();
+        match ended.why() {
+            Why::Refused if !decides => (Why::Broken, false),
+            why => (why, ended.rejected("").is_some()),
+        }
+    }
+
+    fn state_after(&mut self, ended: &Ended, is_rejected: bool, pause: Duration) -> NetState {
+        let rejected = ended.rejected(&self.tried);
+        if let (true, Some(why)) = (is_rejected, &rejected) {
             self.lost = None;
-            return NetState::Rejected { why };
+            return NetState::Rejected { why: why.clone() };
         }
         let now = Instant::now();
         let since = *self.lost.get_or_insert(now);
-        NetState::Lost { since, retry_at: now + pause, why: ended.to_string() }
+        let why = rejected.unwrap_or_else(|| ended.to_string());
+        NetState::Lost { since, retry_at: now + pause, why }
     }
 
     /// Says goodbye and waits for the answer. Progress not told yet does not matter any more.

@@ -1,14 +1,14 @@
-//! From a join string to a welcome, or to a reason why not.
+//! From a host of a tracker to a welcome, or to a reason why not.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use common::channel::{
     Channel, ChannelError, FrameError, Purpose, Secure, SecureReader, SecureWriter,
 };
-use common::id::Hash;
-use common::join::JoinString;
+use common::id::{Hash, PeerId};
 use common::limits::{
     MAX_AGENT, MAX_FRAME_BEFORE_HELLO, MAX_MEMBERSHIP, MAX_NICK, PROTOCOL_MIN, PROTOCOL_VERSION,
 };
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use super::AnnouncerConfig;
 use super::addrs::{Place, where_it_says};
 use super::backoff::{LONGEST_SPREAD, Why};
+use super::order::{Host, How};
 use crate::conn;
 
 /// Time for the name of the tracker to be found.
@@ -61,6 +62,15 @@ pub(super) enum Ended {
     Goaway(u32),
     #[error("this machine has other addresses now")]
     Moved,
+    /// A tracker that goes before this one was reached.
+    #[error("a tracker before this one is back")]
+    Back(usize, Box<Reached>),
+}
+
+impl std::fmt::Debug for Reached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reached").field("tracker", &self.tracker).finish_non_exhaustive()
+    }
 }
 
 /// An open connection.
@@ -100,6 +110,15 @@ impl Ended {
         }
     }
 
+    /// What it says about the tracker: a try that began then, or a connection.
+    pub(super) fn how(&self, tried: Option<Instant>) -> How {
+        match (self, tried) {
+            (Self::Refused { .. } | Self::Version(_), _) => How::Refused,
+            (_, Some(began)) => How::Unreached(began),
+            (_, None) => How::Lost,
+        }
+    }
+
     /// For what a person has to mend, not time: what happened, and what to do.
     pub(super) fn rejected(&self, address: &str) -> Option<String> {
         Some(match self {
@@ -129,19 +148,32 @@ impl Ended {
     }
 }
 
-/// Reaches the tracker, makes sure it is the one of the join string, says HELLO. `opening` is asked at the last
+/// A connection to a tracker of the network: proven to have its key.
+pub(super) struct Reached {
+    secure: Secure<TcpStream>,
+    /// All addresses of the host.
+    addrs: Vec<SocketAddr>,
+    /// The one of them that answered.
+    tracker: SocketAddr,
+    /// The address of ours that it comes from.
+    own: IpAddr,
+    /// It comes from the port we listen on.
+    punches: bool,
+}
+
+/// Says HELLO to the tracker at `host` that was reached. `opening` is asked at the last
 /// moment for the digest of our shares, and for what is asked at once: that is read there after HELLO was found right,
 /// and answered after WELCOME, by trackers of every version.
-pub(super) async fn connect(
+pub(super) async fn greet(
     config: &AnnouncerConfig,
+    host: &Host,
+    reached: Reached,
     opening: impl FnOnce() -> (Hash, Vec<Request>),
 ) -> Result<Link, Ended> {
-    let join = &config.join;
-    let address = join.address();
-    let channel = Channel::new(&config.identity)?;
-    let (addrs, (secure, tracker, (own, punches))) = find(&channel, config).await?;
-    let proof =
-        join.secret().map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
+    let Reached { secure, addrs, tracker, own, punches } = reached;
+    let address = host.address();
+    let secret = config.join.secret();
+    let proof = secret.map(|secret| Hash::from_bytes(secret.proof(PROOF_ROLE, &secure.exporter)));
     let (digest, early) = opening();
     let local = config.local.now();
     let hello = Request::Hello(Hello {
@@ -195,68 +227,56 @@ pub(super) async fn connect(
     }
 }
 
-/// A connection to the tracker: proven to be its key, the address it is at, and where we come from: which address of ours,
-/// and whether it is the port we listen on.
-type Reached = (Secure<TcpStream>, SocketAddr, (IpAddr, bool));
-
-/// The tracker where the join string names it, else where it said itself that it is to be found; and all addresses
-/// that was tried at.
-async fn find(
-    channel: &Channel,
-    config: &AnnouncerConfig,
-) -> Result<(Vec<SocketAddr>, Reached), Ended> {
-    let join = &config.join;
-    let from = config.shared_port.then(|| config.listen.port());
-    let (named, ended) = match resolve(join).await {
-        Ok(addrs) => {
-            let addrs = in_order(addrs, config.listen);
-            match reach(channel, join, &addrs, from).await {
-                Ok(reached) => return Ok((addrs, reached)),
-                Err(ended) => (addrs, ended),
-            }
-        }
-        Err(ended) => (Vec::new(), ended),
-    };
-    let Some(other) = config.hosts.as_ref().and_then(|list| list.instead(join)) else {
-        return Err(ended);
-    };
-    let listed = listed(channel, &other, &named, config.listen, from);
-    match timeout(ELSEWHERE, listed).await {
-        Ok(Ok(found)) => Ok(found),
-        // That somebody else is in the old place is nothing to mend: it moved, and is only away.
-        Ok(Err(error)) if ended.rejected("").is_some() => Err(error),
-        Err(_) if ended.rejected("").is_some() => Err(Ended::Silent(other.address())),
-        _ => Err(ended),
+/// The tracker of the network on that host. Of what is only a tracker's word some addresses are not tried.
+pub(super) async fn find(config: &AnnouncerConfig, host: &Host) -> Result<Reached, Ended> {
+    let channel = Channel::new(&config.identity)?;
+    let mut addrs = in_order(resolve(host.addrs()).await?, config.listen);
+    if !host.is_named() {
+        let join = &config.join;
+        let named = resolve(join.addresses().chain(join.standbys())).await.unwrap_or_default();
+        addrs = where_it_says(&addrs, &named);
+        addrs.truncate(conn::MAX_TRIES);
     }
+    let from = config.shared_port.then(|| config.listen.port());
+    reach(&channel, (config.join.tracker(), host.address()), addrs, from).await
 }
 
-/// For all that is tried where the tracker said that it is: as long as one address that does not answer takes, and the
-/// join string has its turn again.
-const ELSEWHERE: Duration = Duration::from_secs(10);
+/// One of the trackers before the present one, with its place in the order, if it was found.
+pub(super) type Looking = Pin<Box<dyn Future<Output = Option<(usize, Reached)>> + Send>>;
 
-async fn listed(
-    channel: &Channel,
-    join: &JoinString,
-    named: &[SocketAddr],
-    listen: SocketAddr,
-    from: Option<u16>,
-) -> Result<(Vec<SocketAddr>, Reached), Ended> {
-    let mut addrs = where_it_says(&in_order(resolve(join).await?, listen), named);
-    addrs.truncate(conn::MAX_TRIES);
-    let reached = reach(channel, join, &addrs, from).await?;
-    Ok((addrs, reached))
+/// Resolves, once, when the look is over; never while there is none.
+pub(super) async fn looked(looking: &mut Option<Looking>) -> Option<(usize, Reached)> {
+    let Some(look) = looking else { return std::future::pending().await };
+    let found = look.await;
+    *looking = None;
+    found
 }
 
-/// The first of the tracker's addresses behind which its key is. A private address means another machine
+/// The first of these that is a tracker of the network: it answers, and has the key.
+pub(super) async fn look(
+    config: AnnouncerConfig,
+    before: Vec<(usize, Host)>,
+    limit: Duration,
+) -> Option<(usize, Reached)> {
+    for (at, host) in before {
+        match timeout(limit, find(&config, &host)).await {
+            Ok(Ok(reached)) => return Some((at, reached)),
+            Ok(Err(error)) => tracing::debug!("still at a standby: {error}"),
+            Err(_) => tracing::debug!("still at a standby: {} does not answer", host.address()),
+        }
+    }
+    None
+}
+
+/// The first of a host's addresses behind which the tracker's key is. A private address means another machine
 /// in another network, so one with the wrong key behind it is no reason to give up the rest.
 async fn reach(
     channel: &Channel,
-    join: &JoinString,
-    addrs: &[SocketAddr],
+    (key, address): (PeerId, String),
+    addrs: Vec<SocketAddr>,
     from: Option<u16>,
 ) -> Result<Reached, Ended> {
-    let (address, key) = (join.address(), join.tracker());
-    let mut left = addrs.to_vec();
+    let mut left = addrs.clone();
     let mut failed = None;
     while !left.is_empty() {
         let ((stream, punches), tracker) = match conn::connect_from(from, &left).await {
@@ -272,7 +292,7 @@ async fn reach(
         let own = stream.local_addr().map_or(tracker.ip(), |own| own.ip());
         let secure = channel.connect(stream, &key, Purpose::Tracker);
         match timeout(TLS_TIMEOUT, secure).await {
-            Ok(Ok(secure)) => return Ok((secure, tracker, (own, punches))),
+            Ok(Ok(secure)) => return Ok(Reached { secure, addrs, tracker, own, punches }),
             // What was wrong there tells more than that others are silent.
             Ok(Err(error)) => failed = Some(error.into()),
             Err(_) => failed = failed.or(Some(Ended::Silent(address.clone()))),
@@ -315,9 +335,13 @@ fn in_order(mut addrs: Vec<SocketAddr>, listen: SocketAddr) -> Vec<SocketAddr> {
     addrs
 }
 
-/// All addresses of the tracker, in the order they are to be tried.
-async fn resolve(join: &JoinString) -> Result<Vec<SocketAddr>, Ended> {
-    let lookups = join.hosts().map(|host| timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(host)));
+/// All addresses of these hosts, in the order they are to be tried.
+async fn resolve(hosts: impl Iterator<Item = (&str, u16)>) -> Result<Vec<SocketAddr>, Ended> {
+    let mut first = None;
+    let lookups = hosts.map(|host| {
+        first.get_or_insert_with(|| host.0.to_owned());
+        timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(host))
+    });
     let (mut all, mut failed) = (Vec::new(), None);
     for found in join_all(lookups).await {
         match found.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
@@ -331,7 +355,7 @@ async fn resolve(join: &JoinString) -> Result<Vec<SocketAddr>, Ended> {
     let mut once = HashSet::new();
     all.retain(|addr| once.insert(*addr));
     match failed {
-        Some(error) if all.is_empty() => Err(Ended::Resolve(join.address(), error)),
+        Some(error) if all.is_empty() => Err(Ended::Resolve(first.unwrap_or_default(), error)),
         _ => Ok(all),
     }
 }

@@ -6,9 +6,10 @@
 //!   [`asks`] what somebody wants to know who looks.
 //! - [`mirror`]: PURE. The catalogue as the tracker tells it.
 //! - [`sources`], [`addrs`]: PURE. Who has what, and which announced addresses may be dialled.
-//! - [`backoff`]: PURE. When to try again. [`own`]: our addresses, and when they are others.
+//! - [`order`]: PURE. Which of several trackers is tried. [`backoff`]: PURE. When to try again. [`own`]: our addresses, and when they are others.
+//! - [`back`]: from a standby back to a tracker before it.
 //! - [`also`]: shows the tracker where else we are; [`reach`]: when, and whom to reach how.
-//! - [`connect`]: from a join string to a welcome; [`client`]: keeps a connection up; [`talk`]: one
+//! - [`connect`]: from a host to a welcome; [`client`]: keeps a connection up; [`talk`]: one
 //!   open connection.
 //!
 //! Setting what the tracker should know never waits and is never lost: it goes into the desired state,
@@ -17,11 +18,13 @@
 mod addrs;
 mod also;
 mod asks;
+mod back;
 mod backoff;
 mod client;
 mod connect;
 mod desired;
 mod mirror;
+mod order;
 mod own;
 mod patience;
 mod progress;
@@ -48,7 +51,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::tracker_clock::Reading;
-use crate::api::snapshot::{Catalogue, NetState};
+use crate::api::snapshot::{Catalogue, NetState, TrackerAt};
 use crate::conn::Meeting;
 pub(crate) use addrs::{is_private, is_public};
 use asks::Answering;
@@ -126,6 +129,8 @@ pub(crate) enum TrackerEvent {
         /// The connection comes from the port we listen on: others can be asked to call us there.
         punches: bool,
     },
+    /// At which of the network's trackers we are, if there is more than one.
+    At(Option<TrackerAt>),
     /// The tracker is to be found there too: its signed list, newer than the one we had.
     Hosts(Vec<u8>),
     /// These are on the tracker's disk: others can find them. Said again after every reconnect.

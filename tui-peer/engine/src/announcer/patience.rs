@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::order::Waits;
+
 /// How long a tracker may be silent where it should not be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -15,6 +17,8 @@ pub(super) struct Patience {
     /// When the connection is made anew, once, that could not come from the port we listen on: longer than the system
     /// keeps the ends of an earlier one (`TIME_WAIT`, 60 s).
     pub(super) again: Duration,
+    /// When one of several trackers is given up for another, and looked for again.
+    pub(super) trackers: Waits,
     /// How long a pause between two connections really takes: tests let time fly.
     pub(super) pause: fn(Duration) -> Duration,
 }
@@ -26,6 +30,7 @@ impl Default for Patience {
             write: Duration::from_secs(20),
             look: Duration::from_secs(5),
             again: Duration::from_secs(90),
+            trackers: Waits::default(),
             pause: |pause| pause,
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::also::{Showing, shown};
 use super::client::Client;
-use super::connect::{Ended, Link, check};
+use super::connect::{Ended, Link, Looking, check, looked};
 use super::desired::{Failed, Helps};
 use super::mirror::Changed;
 use super::patience::Patience;
@@ -58,6 +58,10 @@ pub(super) struct Talk {
     pub(super) again_at: Option<Instant>,
     /// While the tracker is shown where we are in the other family.
     pub(super) showing: Option<Showing>,
+    /// When a tracker before this one is looked for.
+    pub(super) back_at: Option<Instant>,
+    /// While it is.
+    pub(super) looking: Option<Looking>,
 }
 
 impl Talk {
@@ -78,6 +82,8 @@ impl Talk {
             look_at: now + patience.look,
             again_at: None,
             showing: None,
+            back_at: None,
+            looking: None,
         }
     }
 
@@ -100,6 +106,7 @@ impl Client {
         self.welcomed(&mut talk, welcome, came, true).await;
         self.show_also(&mut talk);
         self.plan_another(&mut talk);
+        self.plan_look(&mut talk);
         let shared = self.shared.clone();
         loop {
             self.send_all(&mut talk).await?;
@@ -137,6 +144,7 @@ impl Client {
             TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time, punches };
         self.tell(event).await;
         if first {
+            self.tell(TrackerEvent::At(self.order.place())).await;
             let took = saturate::<u32>(talk.round_trip.as_millis());
             self.tell(TrackerEvent::Latency(took)).await;
             self.tell(TrackerEvent::State(NetState::On)).await;
@@ -167,10 +175,15 @@ impl Client {
                     known < list.serial()
                         || (known > list.serial() && known > now.saturating_add(DAY))
                 });
+                let known_hosts = self.config.hosts.as_ref();
+                let says_the_same = known_hosts.is_some_and(|known| {
+                    (known.listed(), known.hosts()) == (list.listed(), list.hosts())
+                });
                 if is_newer {
+                    self.order.relist(&self.config.join, &list);
                     self.config.hosts = Some(list);
                     self.tell(TrackerEvent::Hosts(signed)).await;
-                } else if known > Some(list.serial()) {
+                } else if known > Some(list.serial()) && !says_the_same {
                     tracing::warn!(
                         "the tracker names its hosts as of an earlier time than before: an old state folder?"
                     );
@@ -186,6 +199,7 @@ impl Client {
         if now >= talk.look_at {
             self.look_around(talk, now).await?;
         }
+        self.look_back(talk, now);
         if talk.again_at.is_some_and(|at| now >= at) && self.shared.desired().requests.is_empty() {
             return Err(Ended::Moved);
         }
@@ -245,6 +259,7 @@ impl Client {
         if self.mirror.is_dirty() {
             due = due.min(talk.catalogue_at);
         }
+        due = talk.back_at.filter(|_| talk.looking.is_none()).map_or(due, |at| due.min(at));
         let not_shown = &mut self.not_shown;
         let Some(link) = &mut self.link else { return Err(Ended::Timeout) };
         tokio::select! {
@@ -261,6 +276,10 @@ impl Client {
                 }
                 Ok(None)
             }
+            found = looked(&mut talk.looking) => match found {
+                Some((earlier, reached)) => Err(Ended::Back(earlier, Box::new(reached))),
+                None => Ok(None),
+            },
             () = shared.changed.notified() => Ok(None),
             () = shared.hurry.notified() => {
                 talk.progress_at = Instant::now();

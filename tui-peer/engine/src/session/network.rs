@@ -29,7 +29,7 @@ use crate::announcer::{
 };
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
 use crate::api::event::{Level, Target};
-use crate::api::snapshot::{Catalogue, NetState, display_name};
+use crate::api::snapshot::{Catalogue, NetState, TrackerAt, display_name};
 use crate::host::{self, HostRequest, HostedTracker};
 use mapping::Mapping;
 
@@ -76,6 +76,8 @@ pub(super) struct Net {
     pub(super) refused: Option<Refused>,
     /// The tracker's address as connected.
     pub(super) tracker_addr: Option<SocketAddr>,
+    /// At which of several trackers we are.
+    pub(super) at: Option<TrackerAt>,
     pub(super) state: NetState,
     pub(super) latency_ms: Option<u32>,
     pub(super) catalogue: Arc<Catalogue>,
@@ -137,6 +139,7 @@ impl Net {
             mapping: Mapping::new(Instant::now(), listen, &identity),
             refused: None,
             tracker_addr: None,
+            at: None,
             state: NetState::NoNetwork,
             latency_ms: None,
             catalogue: Arc::new(Catalogue::default()),
@@ -239,6 +242,7 @@ impl Session {
         self.net.met = if reached { Met::Earlier } else { Met::Never };
         self.net.join = Some(join);
         self.net.trouble = None;
+        self.net.at = None;
         (self.net.seen_as, self.net.looked, self.net.punches) = (None, None, None);
         self.net.refused = None;
         self.sharing.telling.forget_registered();

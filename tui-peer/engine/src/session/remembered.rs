@@ -125,7 +125,10 @@ impl Session {
     /// The next start without another join string is in this network.
     pub(super) fn remember_network(&mut self, join: &JoinString) {
         let path = self.config.state_dir.join(JOIN_FILE);
-        if let Err(error) = host::write_private(&path, format!("{join}\n").as_bytes()) {
+        // So that an older program knows it too.
+        if let Err(error) =
+            host::write_private(&path, format!("{}\n", join.widely_read()).as_bytes())
+        {
             let text = format!("could not remember the network in {}: {error}", path.display());
             self.log(Level::Warn, Target::Track, text);
         }
@@ -134,6 +137,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use common::tracker_hosts::Listed;
+
     use super::*;
 
     #[test]
@@ -143,7 +148,12 @@ mod tests {
         let join = |key| JoinString::new(key, "10.0.0.2", 7420, None).unwrap();
         let own = join(tracker.peer_id());
         assert_eq!(known_hosts(dir.path(), &own), None);
-        let signed = TrackerHosts::issue(&tracker, 7, &[("tracker.lab".to_owned(), 7420)]);
+        let signed = TrackerHosts::issue(
+            &tracker,
+            7,
+            Listed::Addresses,
+            &[("tracker.lab".to_owned(), 7420)],
+        );
         host::write_private(&dir.path().join(HOSTS_FILE), &signed).unwrap();
         assert_eq!(known_hosts(dir.path(), &own).unwrap().serial(), 7);
         assert_eq!(known_hosts(dir.path(), &join(common::id::PeerId::from_bytes([7; 32]))), None);

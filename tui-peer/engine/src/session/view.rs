@@ -79,7 +79,11 @@ impl Session {
         let join = self.net.join.as_ref();
         Network {
             state: self.net.state.clone(),
-            tracker: join.map(common::join::JoinString::address).unwrap_or_default(),
+            tracker: match &self.net.at {
+                Some(at) => at.address.clone(),
+                None => join.map(common::join::JoinString::address).unwrap_or_default(),
+            },
+            at: self.net.at.clone(),
             join: join.map(ToString::to_string),
             latency_ms: self.net.latency_ms,
             hosting: self.net.hosted.is_some(),

@@ -136,10 +136,14 @@ fn connection(model: &Model, width: u16) -> Vec<Piece> {
     let theme = model.theme;
     let net = &model.snap.network;
     let now = model.now.mono;
+    let tracker = match net.state == NetState::On && net.is_at_standby() {
+        true => "standby tracker",
+        false => "tracker",
+    };
     let tracker = if width >= 160 && !net.tracker.is_empty() {
-        format!("tracker {}", net.tracker)
+        format!("{tracker} {}", net.tracker)
     } else {
-        "tracker".to_owned()
+        tracker.to_owned()
     };
     match &net.state {
         NetState::On => {

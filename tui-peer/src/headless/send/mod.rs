@@ -257,7 +257,7 @@ fn announce(
     out: &mut Output,
 ) {
     let addrs: Vec<String> = match sending.host {
-        true => join.hosts().map(|(host, _)| host.to_owned()).collect(),
+        true => join.addresses().map(|(host, _)| host.to_owned()).collect(),
         false => Vec::new(),
     };
     out.json(&json!({

@@ -6,6 +6,7 @@ mod members;
 mod real;
 mod restarts;
 mod scripted;
+mod standby;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,9 +23,10 @@ use common::wire::tracker::FileMeta;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::order::Waits;
 use super::patience::Patience;
 use super::{Announcer, AnnouncerConfig, OwnAddresses, TrackerEvent, start_with};
-use crate::api::snapshot::{Catalogue, NetState};
+use crate::api::snapshot::{Catalogue, NetState, TrackerAt};
 
 /// Longest wait for anything; only ever reached when a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,6 +75,12 @@ fn join_with(n: u8, join: &JoinString, patience: Patience) -> (Announcer, Events
     (announcer, Events(events))
 }
 
+/// Gives a tracker up, and looks for it again, after a fifth of a second.
+fn soon() -> Patience {
+    let fifth = Duration::from_millis(200);
+    Patience { trackers: Waits { away: fifth, look: fifth }, ..Patience::default() }
+}
+
 /// What the announcer says.
 struct Events(mpsc::Receiver<TrackerEvent>);
 
@@ -103,6 +111,15 @@ impl Events {
 
     async fn on(&mut self) {
         self.state(|state| *state == NetState::On).await;
+    }
+
+    /// The next place in the order of trackers, which is told before that we are on.
+    async fn place(&mut self) -> Option<TrackerAt> {
+        self.until(|event| match event {
+            TrackerEvent::At(at) => Some(at),
+            _ => None,
+        })
+        .await
     }
 
     /// The reason of the next loss.

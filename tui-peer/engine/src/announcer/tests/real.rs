@@ -2,31 +2,43 @@
 
 use std::path::Path;
 
-use common::tracker_hosts::TrackerHosts;
+use common::tracker_hosts::{Listed, TrackerHosts};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracker::{Config, Timing, Tracker};
+use tracker::store::StoreError;
+use tracker::{Config, StartError, Timing, Tracker};
 
 use super::*;
 
-struct Running {
-    join: JoinString,
+pub(super) struct Running {
+    pub(super) join: JoinString,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Running {
     /// With its state in `dir`; on the port of `again`, if it is the same tracker as before.
-    async fn start(dir: &Path, again: Option<&JoinString>) -> Self {
+    pub(super) async fn start(dir: &Path, again: Option<&JoinString>) -> Self {
         Self::start_with(dir, again.map_or(0, JoinString::port), |_| ()).await
     }
 
     /// On this port, after `before`.
-    async fn start_with(dir: &Path, port: u16, before: impl FnOnce(&Tracker)) -> Self {
+    pub(super) async fn start_with(dir: &Path, port: u16, before: impl FnOnce(&Tracker)) -> Self {
         let timing = Timing { tick: Duration::from_millis(20), ..Timing::default() };
         let config = Config { timing, state_dir: Some(dir.to_owned()), ..Config::default() };
-        let tracker = Tracker::open(config).unwrap();
+        // The store of one that was killed closes on a thread of its own.
+        let open = async {
+            loop {
+                match Tracker::open(config.clone()) {
+                    Err(StartError::Store(StoreError::Locked { .. })) => {
+                        tokio::task::yield_now().await;
+                    }
+                    opened => break opened.unwrap(),
+                }
+            }
+        };
+        let tracker = timeout(PATIENCE, open).await.unwrap();
         before(&tracker);
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -38,7 +50,14 @@ impl Running {
         Self { join, stop, task }
     }
 
-    async fn stop(self) -> JoinString {
+    /// As by `kill -9`: says goodbye to nobody.
+    pub(super) async fn kill(self) -> JoinString {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+        self.join
+    }
+
+    pub(super) async fn stop(self) -> JoinString {
         self.stop.send(()).unwrap();
         timeout(PATIENCE, self.task).await.unwrap().unwrap();
         self.join
@@ -46,7 +65,7 @@ impl Running {
 }
 
 /// Sources and complete copies of the only row.
-fn counts(catalogue: &Catalogue) -> Option<(u32, u32)> {
+pub(super) fn counts(catalogue: &Catalogue) -> Option<(u32, u32)> {
     let row = catalogue.rows.first().filter(|_| catalogue.whole && catalogue.rows.len() == 1)?;
     Some((row.sources, row.complete))
 }
@@ -106,10 +125,10 @@ async fn a_tracker_that_moved_is_found_where_it_said_that_it_is() {
     let port = next.local_addr().unwrap().port();
     let tell = |tracker: &Tracker, ports: &[u16]| {
         let hosts: Vec<_> = ports.iter().map(|port| ("127.0.0.1".to_owned(), *port)).collect();
-        tracker.tell_hosts(&hosts).unwrap();
+        tracker.tell_hosts(Listed::Addresses, &hosts).unwrap();
     };
     let first = Running::start_with(dir.path(), 0, |tracker| tell(tracker, &[port])).await;
-    let (one, mut events) = join(1, &first.join);
+    let (one, mut events) = join_with(1, &first.join, soon());
     let told = |event| match event {
         TrackerEvent::Hosts(signed) => Some(signed),
         _ => None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::chunk_set::ChunkSet;
 use common::identity::Identity;
 use common::join::Secret;
-use common::tracker_hosts::TrackerHosts;
+use common::tracker_hosts::{Listed, TrackerHosts};
 use common::wire::Code;
 use common::wire::tracker::{Hello, Reply, Request, Welcome, share_digest};
 
@@ -422,7 +422,12 @@ async fn of_lists_of_hosts_the_newest_of_the_own_tracker_counts_once_a_connectio
     let (_announcer, mut events) = join_with(1, &fake.join(), patience);
     let own = identity(200);
     let list = |by: &Identity, serial| {
-        let signed = TrackerHosts::issue(by, serial, &[(format!("host{serial}.lab"), 7420)]);
+        let signed = TrackerHosts::issue(
+            by,
+            serial,
+            Listed::Addresses,
+            &[(format!("host{serial}.lab"), 7420)],
+        );
         Reply::Welcome(Welcome { hosts: Some(signed), now_ms: 1_000_000, ..welcome(1, true) })
     };
     let told = |event: TrackerEvent| match event {

@@ -105,6 +105,7 @@ impl Snapshot {
         let network = Network {
             state: NetState::NoNetwork,
             tracker: String::new(),
+            at: None,
             join: None,
             latency_ms: None,
             hosting: false,
@@ -212,8 +213,11 @@ impl Me {
 pub struct Network {
     /// How we stand.
     pub state: NetState,
-    /// `host:port` of the tracker, empty if there is none.
+    /// `host:port` of the tracker, empty if there is none; of several the one we are at, or were last.
     pub tracker: String,
+    /// At which of several trackers we are, or were last; `None` if there is one.
+    #[serde(default)]
+    pub at: Option<TrackerAt>,
     /// The join string for others (with the secret, if there is one), if there is a network.
     pub join: Option<String>,
     /// Round trip to the tracker in milliseconds, if measured.
@@ -292,6 +296,11 @@ impl Network {
         !self.met && matches!(self.state, NetState::Lost { .. })
     }
 
+    /// Whether we are at a tracker that stands by for another one.
+    pub fn is_at_standby(&self) -> bool {
+        self.at.as_ref().is_some_and(|at| at.back_to.is_some())
+    }
+
     /// Whether it is the network of this tracker.
     pub fn is_of(&self, tracker: &PeerId) -> bool {
         self.joined().is_some_and(|join| join.tracker() == *tracker)
@@ -300,6 +309,34 @@ impl Network {
     /// The network's join string, if there is one that can be read.
     pub fn joined(&self) -> Option<JoinString> {
         self.join.as_deref()?.parse().ok()
+    }
+}
+
+/// At which of several trackers of its network a peer is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackerAt {
+    /// Its `host:port`.
+    pub address: String,
+    /// Its place in the order they are tried, from 1.
+    pub place: u32,
+    /// How many there are.
+    pub of: u32,
+    /// The one that is looked for, to go back to it.
+    pub back_to: Option<String>,
+}
+
+impl TrackerAt {
+    /// In words.
+    pub fn words(&self) -> String {
+        let Self { address, place, of, back_to } = self;
+        match back_to {
+            Some(first) => {
+                format!(
+                    "at the standby {address} (tracker {place} of {of}); goes back to {first} when that answers"
+                )
+            }
+            None => format!("at {address} (tracker {place} of {of})"),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Met, Refused};
 use crate::announcer::{Looked, SourceInfo, TrackerEvent, is_ours};
 use crate::api::cause;
 use crate::api::event::{Level, Target, What};
-use crate::api::snapshot::{Catalogue, NetState};
+use crate::api::snapshot::{Catalogue, NetState, TrackerAt};
 use crate::session::Session;
 use crate::session::content::Content;
 use crate::session::download::Phase;
@@ -29,12 +29,7 @@ impl Session {
     pub(in crate::session) fn on_tracker(&mut self, event: TrackerEvent) {
         self.changed();
         match event {
-            TrackerEvent::State(state) => {
-                if state == NetState::On {
-                    self.net.mapping.look_again(Instant::now());
-                }
-                self.on_net_state(state);
-            }
+            TrackerEvent::State(state) => self.on_net_state(state),
             TrackerEvent::Welcomed { membership, observed, tracker, time, punches, .. } => {
                 self.net.punches = Some(punches);
                 self.net.behind_router = !is_ours(observed.ip().to_canonical());
@@ -56,6 +51,7 @@ impl Session {
                 }
                 self.recall_all_sources();
             }
+            TrackerEvent::At(at) => self.on_place(at),
             TrackerEvent::Hosts(signed) => self.remember_hosts(&signed),
             TrackerEvent::Registered { ids } => self.on_registered(ids),
             TrackerEvent::RegisterFailed { ids, why } => self.on_refused_shares(ids, why),
@@ -108,6 +104,14 @@ impl Session {
             }
             TrackerEvent::Latency(ms) => self.net.latency_ms = Some(ms),
         }
+    }
+
+    /// At which of several trackers we are. Told when it is another one.
+    fn on_place(&mut self, at: Option<TrackerAt>) {
+        if let Some(new) = at.as_ref().filter(|new| self.net.at.as_ref() != Some(new)) {
+            self.log(Level::Info, Target::Track, new.words());
+        }
+        self.net.at = at;
     }
 
     /// Whether others can reach us. Told once for each place where the tracker sees us: everything works without it.
@@ -174,6 +178,9 @@ impl Session {
     }
 
     fn on_net_state(&mut self, state: NetState) {
+        if state == NetState::On {
+            self.net.mapping.look_again(Instant::now());
+        }
         // One that refuses us is there: what we have runs out.
         self.ours.gate.set_in_touch(!matches!(state, NetState::Lost { .. }));
         let before = std::mem::discriminant(&self.net.state);
