@@ -41,15 +41,16 @@ impl World {
         let cfg = NodeConfig { budget: 1 << 40, max_links: 100, ..NodeConfig::default() };
         let node = Node::new(cfg, PeerId::from_bytes([0; 32]), 1);
         let mut world = Self { node, now: Time::from_micros(1), out: Vec::new() };
-        let have = if seed { ChunkSet::full(CHUNKS) } else { ChunkSet::empty(CHUNKS) };
-        let wanted = ChunkSet::full(CHUNKS);
+        let chunks = layout.chunks();
+        let have = if seed { ChunkSet::full(chunks) } else { ChunkSet::empty(chunks) };
+        let wanted = ChunkSet::full(chunks);
         let ready = Ready {
             descriptor,
             layout,
             have,
             wanted,
             hashes: vec![hashes.clone()],
-            doubted: ChunkSet::empty(CHUNKS),
+            doubted: ChunkSet::empty(chunks),
         };
         world.feed(Input::ContentAdded { id, ready: Some(ready) });
         for n in 1..=peers {
@@ -139,6 +140,7 @@ fn main() {
 
     from_partial_sources(size, &hashes);
     from_sources_of_one_chunk(size, &hashes);
+    nothing_left_to_ask_for();
     served_at_our_choice(size, &hashes);
 }
 
@@ -179,6 +181,44 @@ fn from_partial_sources(size: u64, hashes: &ChunkHashes) {
         world.say(u64::from(i % 30) + 1, PeerMsg::Have { handle: 0, runs });
     }
     show("HAVE of three chunks", ROUNDS, begun.elapsed());
+}
+
+/// A crowd near its end: all that is missing is asked of somebody, half of the sources are done, and tell what comes.
+fn nothing_left_to_ask_for() {
+    let (sources, chunks) = (50u64, 400u32);
+    let size = u64::from(chunks) * (64 << 10);
+    let list = (0..chunks).map(|chunk| Hash::from_bytes([(chunk % 251) as u8; 32])).collect();
+    let layout = Layout::for_file(size).unwrap();
+    assert_eq!(layout.chunks(), chunks);
+    let hashes = ChunkHashes::complete(size, list, layout.chunk_level());
+    let mut world = World::new(size, &hashes, false, sources, HaveState::Part);
+    for n in 1..=sources {
+        world.say(n, PeerMsg::Bitfield { handle: 0, set: ChunkSet::full(chunks).encode() });
+        world.say(n, PeerMsg::Choke { handle: 0, choke: false });
+    }
+    let mut asked = Vec::new();
+    for round in 0..20 {
+        for output in std::mem::take(&mut world.out) {
+            if let Output::Send { conn, msg: PeerMsg::Request { rid, len, chunk, .. } } = output {
+                asked.push((conn, rid, len, chunk));
+            }
+        }
+        world.now = world.now + Duration::from_millis(10);
+        if round % 4 == 0 {
+            world.feed(Input::Tick);
+        }
+        // The first half is done with what it was asked for at once.
+        for (conn, rid, len, _) in asked.extract_if(.., |(conn, ..)| conn.0 <= sources / 2) {
+            world.feed(Input::Data { conn, rid, off: 0, len });
+        }
+    }
+    println!("{} requests are under way", asked.len());
+    let begun = Instant::now();
+    for i in 0..ROUNDS {
+        let runs = vec![Run { start: i % chunks, len: 1 }];
+        world.say(u64::from(i) % (sources / 2) + 1, PeerMsg::Have { handle: 0, runs });
+    }
+    show("HAVE of a source with nothing to do, all is under way", ROUNDS, begun.elapsed());
 }
 
 /// Peers with one chunk in a million.

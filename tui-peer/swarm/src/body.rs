@@ -70,6 +70,13 @@ pub(super) struct Flight {
     pub(super) moves: u8,
 }
 
+impl Flight {
+    /// Whether it was asked of this source alone, by this request, and is not here yet.
+    pub(super) fn is_only_of(&self, at: ConnId, rid: u32) -> bool {
+        self.asked[..] == [(at, rid)] && self.verifying.is_none()
+    }
+}
+
 impl Body {
     pub(super) fn new(ready: Ready) -> Self {
         let Ready { layout, have, wanted, hashes, mut doubted, .. } = ready;

@@ -2,7 +2,7 @@
 
 use common::id::ContentId;
 
-use super::body::{Body, Flight};
+use super::body::Body;
 use super::conn::{Asked, Conn};
 use super::content::Content;
 use super::event::{ConnId, Route};
@@ -22,8 +22,6 @@ const ROUNDS: f64 = 1.5;
 /// For a source that needs so many times less than what is left to wait, rounds do not count at the end:
 /// sending one chunk twice costs next to nothing then.
 const CHEAP: f64 = 20.0;
-/// What has stood still is expected to take so many times longer than it has already.
-const SILENCE: f64 = 4.0;
 /// Seconds by which a source may always be slower than all others with what is left.
 const SOON: f64 = 0.5;
 /// Patience is not doubled more often: 0.2 s become more than any deadline.
@@ -109,16 +107,19 @@ impl Node {
         let usual = body.usual_len();
         let own = conn.speed(now, usual).max(64.0 * 1024.0);
         let mine = (conn.outstanding + usual) as f64 / own;
-        let late = |flight: &Flight| -> Option<f64> {
+        let ours = self.limit_delay();
+        let late = |chunk: u32| -> Option<f64> {
+            let flight = body.flights.get(&chunk)?;
             if flight.verifying.is_some() || flight.asked.iter().any(|(holder, _)| *holder == at) {
                 return None;
             }
             let etas = flight.asked.iter().filter_map(|(holder, rid)| {
                 let conn = self.conns.get(holder)?;
+                let asked = conn.requests.get(rid)?;
                 // Its turns come no more often, but what it has begun it sends.
-                let still = conn.stands_still(now, self.limit_delay(), conn.requests.get(rid)?);
+                let still = conn.stands_still(now, ours, asked);
                 let round = if end && still { 0.0 } else { conn.round(usual) };
-                Some((self.eta(now, *holder, *rid, usual)?, round))
+                Some((conn.eta(now, ours, asked, usual)?, round))
             });
             let (eta, round) = etas.min_by(|a, b| a.0.total_cmp(&b.0))?;
             let cheap = end && eta > mine * CHEAP;
@@ -128,9 +129,13 @@ impl Node {
             let patience = patience * f64::from(1u32 << flight.moves.min(MOST_DOUBLINGS));
             (eta > mine * factor + patience).then_some(eta)
         };
-        let candidates = body.flights.iter().filter(|(chunk, _)| link.has.contains(**chunk));
+        // Nearly always nothing is late, and that is seen at the sources, without a look at each chunk.
+        let candidates = self.conns.values().flat_map(|conn| {
+            conn.chunks_later_than(mine * factor + patience, now, ours, id, usual)
+        });
         candidates
-            .filter_map(|(chunk, flight)| Some((late(flight)?, *chunk)))
+            .filter(|chunk| link.has.contains(*chunk))
+            .filter_map(|chunk| Some((late(chunk)?, chunk)))
             .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
             .map(|(_, chunk)| chunk)
     }
@@ -139,32 +144,5 @@ impl Node {
     pub(super) fn has_begun(&self, at: ConnId, rid: u32) -> bool {
         let request = self.conns.get(&at).and_then(|conn| conn.requests.get(&rid));
         request.is_some_and(Asked::has_begun)
-    }
-
-    /// Seconds until a request of ours is expected to be complete. Silence longer than usual counts
-    /// against it.
-    pub(super) fn eta(&self, now: Time, at: ConnId, rid: u32, usual: u64) -> Option<f64> {
-        let conn = self.conns.get(&at)?;
-        let asked = conn.requests.get(&rid)?;
-        let Asked::Chunk { len, got, moved, .. } = asked else { return None };
-        let still = conn.stands_still(now, self.limit_delay(), asked);
-        let still = if still { now.since(*moved).as_secs_f64() * SILENCE } else { 0.0 };
-        let quiet = now.since(conn.progress).as_secs_f64();
-        let (speed, recent) = (conn.speed(now, usual), conn.down.get(now));
-        let (ahead, speed, usual_quiet) = if *got > 0 && conn.is_overdue(now, self.limit_delay()) {
-            // What it did before says nothing any more, and neither does its last frame.
-            let since = now.since(conn.pace.1).as_secs_f64();
-            (u64::from(len - got), f64::from(*got) / since, 0.0)
-        } else if *got > 0 {
-            (u64::from(len - got), speed.max(recent), 0.0)
-        } else {
-            (conn.outstanding, speed, conn.round(usual))
-        };
-        if speed < 1.0 {
-            return Some(still.max(quiet * SILENCE));
-        }
-        let over = (quiet - usual_quiet).max(0.0);
-        let flowing = (ahead as f64 / speed - quiet.min(usual_quiet)).max(0.0) + over;
-        Some(flowing.max(still))
     }
 }

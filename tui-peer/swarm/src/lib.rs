@@ -47,6 +47,7 @@ mod dispatch;
 mod early;
 mod endgame;
 pub mod event;
+mod expected;
 mod greeting;
 mod hashes;
 mod lifecycle;

@@ -8,7 +8,7 @@ use common::id::ContentId;
 use common::wire::Code;
 use common::wire::peer::PeerMsg;
 
-use super::body::Flight;
+use super::conn::Asked;
 use super::event::ConnId;
 use super::node::{Cx, Node};
 
@@ -49,25 +49,29 @@ impl Node {
         if room == 0 {
             return;
         }
-        let late = |flight: &Flight| {
-            let [(holder, rid)] = flight.asked[..] else { return None };
-            let busy = self.conns.get(&holder)?;
+        let mut found = Vec::new();
+        for (holder, busy) in &self.conns {
+            if *holder == at || busy.requests.is_empty() {
+                continue;
+            }
             // One that has something to do takes over only what much slower ones would begin in vain.
             let speed = busy.speed(cx.now, usual);
-            let near = pending > 0 && (speed < 1.0 || speed * MUCH_SLOWER > own);
-            let fixed = holder == at
-                || near
-                || flight.verifying.is_some()
-                || busy.recalled.contains_key(&rid)
-                || self.has_begun(holder, rid);
-            if fixed {
-                return None;
+            if pending > 0 && (speed < 1.0 || speed * MUCH_SLOWER > own) {
+                continue;
             }
-            let eta = self.eta(cx.now, holder, rid, usual)?;
-            (eta > mine * FACTOR + PATIENCE).then_some((eta, holder, rid))
-        };
-        let flights = body.flights.iter().filter(|(chunk, _)| link.has.contains(**chunk));
-        let mut found: Vec<_> = flights.filter_map(|(_, flight)| late(flight)).collect();
+            let eta = busy.eta_of_waiting(cx.now, usual);
+            if eta <= mine * FACTOR + PATIENCE {
+                continue;
+            }
+            let waiting = busy.requests.iter().filter(|(rid, asked)| {
+                let Asked::Chunk { id: of, chunk, got: 0, .. } = asked else { return false };
+                let flight = body.flights.get(chunk).filter(|_| *of == id);
+                flight.is_some_and(|flight| flight.is_only_of(*holder, **rid))
+                    && !busy.recalled.contains_key(rid)
+                    && link.has.contains(*chunk)
+            });
+            found.extend(waiting.map(|(rid, _)| (eta, *holder, *rid)));
+        }
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
         for (_, holder, rid) in found.into_iter().take(room) {
             if let Some(busy) = self.conns.get_mut(&holder) {

@@ -154,9 +154,14 @@ impl Node {
         let moves = flight.moves.saturating_add(1);
         let (kept, mut gone): (Vec<_>, Vec<_>) =
             flight.asked.iter().copied().partition(|(at, rid)| self.has_begun(*at, *rid));
+        let ours = self.limit_delay();
+        let eta = |at: &ConnId, rid: &u32| {
+            let conn = self.conns.get(at)?;
+            conn.eta(now, ours, conn.requests.get(rid)?, usual)
+        };
         let mut kept: Vec<_> = kept
             .into_iter()
-            .map(|(at, rid)| (self.eta(now, at, rid, usual).unwrap_or(f64::MAX), at, rid))
+            .map(|(at, rid)| (eta(&at, &rid).unwrap_or(f64::MAX), at, rid))
             .collect();
         kept.sort_by(|a, b| a.0.total_cmp(&b.0));
         gone.extend(kept.into_iter().skip(MAX_ASKED - 1).map(|(_, at, rid)| (at, rid)));
