@@ -117,3 +117,5 @@ pub const MAX_MEMBER_CURSOR: usize = 32 + 3 * MAX_NICK;
 pub const MAX_NICK: usize = 64;
 /// Changes in one pushed delta.
 pub const MAX_DELTA: usize = 500;
+/// New numbers of rows in one catalogue delta: 18 bytes each at most, beside 128 KiB of rows in a frame of 256.
+pub const MAX_COUNTS: usize = 4000;

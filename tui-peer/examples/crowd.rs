@@ -159,6 +159,7 @@ async fn membership(channel: &Channel, join: &JoinString) -> Outcome<Vec<u8>> {
         proof: None,
         digest: share_digest([]),
         punches: false,
+        counts: false,
     });
     writer.write(hello.kind(), &hello.body()).await?;
     writer.flush().await?;

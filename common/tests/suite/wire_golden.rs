@@ -6,7 +6,7 @@ use common::id::{ContentId, Hash, PeerId};
 use common::relay::Token;
 use common::wire::peer::{DataHeader, HaveState, Hello, Open, OpenOk, PeerMsg, Run};
 use common::wire::tracker::{
-    self, ChunkUpdate, FileMeta, FileRow, Member, Reply, Request, Sort, Source, Welcome,
+    self, ChunkUpdate, Counts, FileMeta, FileRow, Member, Reply, Request, Sort, Source, Welcome,
 };
 use common::wire::{Code, WireError};
 
@@ -94,8 +94,10 @@ fn requests() -> Vec<Request> {
         proof: Some(hash(8)),
         digest: hash(2),
         punches: false,
+        counts: false,
     };
     let punches = tracker::Hello { punches: true, ..hello.clone() };
+    let counts = tracker::Hello { counts: true, ..punches.clone() };
     let update = ChunkUpdate { id: id(1), set: vec![1, 0, 1], chunks: 2, total: 1, full: true };
     vec![
         Request::Hello(hello),
@@ -126,7 +128,12 @@ fn requests() -> Vec<Request> {
         Request::Relay { id: id(1), peer: PeerId::from_bytes([9; 32]) },
         Request::Addresses { local: vec!["192.168.0.7:7421".parse().unwrap()] },
         Request::Hello(punches),
+        Request::Hello(counts),
     ]
+}
+
+fn delta(upserts: Vec<FileRow>, removes: Vec<ContentId>, counts: Vec<Counts>) -> Reply {
+    Reply::CatalogueDelta { upserts, removes, resync: false, counts }
 }
 
 fn replies() -> Vec<Reply> {
@@ -173,7 +180,7 @@ fn replies() -> Vec<Reply> {
             partial: 1,
         },
         Reply::Pong { q: 7 },
-        Reply::CatalogueDelta { upserts: vec![row()], removes: vec![id(2)], resync: false },
+        delta(vec![row()], vec![id(2)], vec![]),
         Reply::SourceDelta {
             id: id(1),
             joins: vec![source()],
@@ -200,6 +207,7 @@ fn replies() -> Vec<Reply> {
         Reply::Welcome(moves),
         Reply::Punch { id: id(1), who: Source { have: 0, set: None, ..source() }, wait_ms: 100 },
         Reply::Reach { reachable: true, port: Some(4711) },
+        delta(vec![], vec![], vec![Counts::new(&id(1), 300, 2), Counts::new(&id(2), 0, 0)]),
     ]
 }
 

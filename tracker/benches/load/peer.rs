@@ -59,6 +59,7 @@ impl Peer {
             proof: None,
             digest,
             punches: false,
+            counts: true,
         });
         let (mut reader, mut writer) = secure.into_frames();
         writer.write(hello.kind(), &hello.body()).await.ok()?;

@@ -6,7 +6,7 @@ use common::content::Descriptor;
 use common::id::ContentId;
 use common::limits::MAX_ALIASES;
 use common::net::AddrGroup;
-use common::wire::tracker::{FileMeta, FileRow};
+use common::wire::tracker::{Counts, FileMeta, FileRow};
 
 use super::query::fold;
 use super::swarm::{Resting, Swarm};
@@ -40,6 +40,8 @@ pub(super) struct File {
     pub(super) resting: Resting,
     /// Version of the change log in which the row last stood; 0 is none yet.
     pub(super) row_version: u64,
+    /// Version in which more than the numbers of its sources last changed; 0 is none yet.
+    pub(super) text_version: u64,
 }
 
 /// One of its names.
@@ -73,6 +75,7 @@ impl File {
             swarm: Swarm::default(),
             resting: Resting::default(),
             row_version: 0,
+            text_version: 0,
         }
     }
 
@@ -102,9 +105,19 @@ impl File {
             meta: self.meta(),
             aliases: self.others.iter().map(|name| name.text.to_string()).collect(),
             sources: self.sources(),
-            complete: self.swarm.seeds().saturating_add(self.resting.seeds),
+            complete: self.complete(),
             first_seen: self.first_seen,
         }
+    }
+
+    /// The numbers of its row.
+    pub(super) fn counts(&self) -> Counts {
+        Counts::new(&self.id, self.sources(), self.complete())
+    }
+
+    /// Complete sources, with those who are lost for a moment.
+    fn complete(&self) -> u32 {
+        self.swarm.seeds().saturating_add(self.resting.seeds)
     }
 
     /// Sources, with those who are lost for a moment.

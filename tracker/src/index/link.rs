@@ -297,7 +297,7 @@ impl Index {
     fn touch_counts(&mut self, file: u32) {
         let Some(row) = self.files.get(file) else { return };
         // A row that nobody has been told of is told of at once.
-        let dirty = if row.row_version == 0 { &mut self.dirty_rows } else { &mut self.recounted };
+        let dirty = if row.text_version == 0 { &mut self.dirty_rows } else { &mut self.recounted };
         dirty.insert(row.id);
     }
 

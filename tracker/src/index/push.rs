@@ -27,10 +27,10 @@ pub struct Shared {
 }
 
 /// Changes of the catalogue by the place in the log from which on they are told. What is known here is no newer than
-/// the log.
+/// the log. Who understands numbers without their rows is told other bytes than who does not.
 #[derive(Debug, Default)]
 pub(super) struct Deltas {
-    from: BTreeMap<u64, (Arc<Shared>, u64)>,
+    from: BTreeMap<(u64, bool), (Arc<Shared>, u64)>,
 }
 
 impl Push {
@@ -61,11 +61,11 @@ impl Shared {
 
 impl Deltas {
     /// What is told from a place on, and the place behind it.
-    pub(super) fn get(&self, from: u64) -> Option<(Arc<Shared>, u64)> {
+    pub(super) fn get(&self, from: (u64, bool)) -> Option<(Arc<Shared>, u64)> {
         self.from.get(&from).cloned()
     }
 
-    pub(super) fn keep(&mut self, from: u64, delta: &Arc<Shared>, next: u64) {
+    pub(super) fn keep(&mut self, from: (u64, bool), delta: &Arc<Shared>, next: u64) {
         if self.from.len() >= MAX_DELTAS {
             self.from.pop_first();
         }

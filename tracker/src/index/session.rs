@@ -22,6 +22,8 @@ pub(super) struct Session {
     pub(super) observed: IpAddr,
     /// The same in the other family, if it has shown that it is there too.
     pub(super) other: Option<IpAddr>,
+    /// Whether it understands numbers of sources without their rows.
+    pub(super) counts: bool,
     /// Up to where it has read the change log, if it watches the catalogue.
     pub(super) cursor: Option<u64>,
     /// By watched content.
@@ -63,6 +65,7 @@ impl Session {
             via,
             observed,
             other: None,
+            counts: false,
             cursor: None,
             watches: HashMap::new(),
             queue: VecDeque::new(),

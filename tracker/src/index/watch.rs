@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use common::id::{ContentId, PeerId};
-use common::limits::{DEFAULT_LOCATIONS, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES};
+use common::limits::{DEFAULT_LOCATIONS, MAX_COUNTS, MAX_DELTA, MAX_LOCATIONS, MAX_WATCHES};
 use common::wire::Code;
-use common::wire::tracker::{FileRow, Reply, Source};
+use common::wire::tracker::{Counts, FileRow, Reply, Source};
 
+use super::file::File;
 use super::locations::{SetBudget, Viewer, source};
 use super::push::{Push, Shared};
 use super::session::{Session, Watch};
@@ -27,13 +28,15 @@ const MAX_DELTA_BYTES: usize = 128 * 1024;
 /// Changed rows, and readers of changed sources, that are seen to at a time: 0.2 us each.
 const PUBLISH_SLICE: usize = 2000;
 /// Entries of the log that are looked at for one delta: those that a later entry repeats give nothing for it.
-const MAX_LOOKED: usize = 4000;
+const MAX_LOOKED: usize = MAX_COUNTS;
 
 /// What changed before the last tick and is being told: what changes meanwhile waits for the next one, so that however
 /// often something changes it is told once a tick.
 #[derive(Debug, Default)]
 pub(super) struct Round {
     rows: BTreeSet<ContentId>,
+    /// Rows of which only the numbers of sources are new.
+    counted: BTreeSet<ContentId>,
     sources: BTreeSet<ContentId>,
     /// Who is to be told.
     readers: BTreeSet<SessionId>,
@@ -125,13 +128,15 @@ impl Index {
     pub(super) fn begin_round(&mut self, now_ms: u64) -> bool {
         let begins = !self.is_publishing();
         if begins {
+            let mut counted = BTreeSet::new();
             if now_ms >= self.recount_at && !self.recounted.is_empty() {
-                self.dirty_rows.append(&mut self.recounted);
+                counted = std::mem::take(&mut self.recounted);
                 self.recount_at = now_ms.saturating_add(self.limits.recount_ms);
             }
             self.dirty_sources.extend(self.paced.take_due(now_ms, &mut self.watchers));
             self.round = Round {
                 rows: std::mem::take(&mut self.dirty_rows),
+                counted,
                 sources: std::mem::take(&mut self.dirty_sources),
                 readers: std::mem::take(&mut self.to_wake),
                 of_catalogue: false,
@@ -141,9 +146,10 @@ impl Index {
     }
 
     pub(super) fn is_publishing(&self) -> bool {
-        let Round { rows, sources, readers, of_catalogue } = &self.round;
+        let Round { rows, counted, sources, readers, of_catalogue } = &self.round;
         // Once all rows are moved, those who watch the catalogue have still to be told.
-        *of_catalogue || !(rows.is_empty() && sources.is_empty() && readers.is_empty())
+        *of_catalogue
+            || !(rows.is_empty() && counted.is_empty() && sources.is_empty() && readers.is_empty())
     }
 
     /// Moves some of it; returns the readers when that was all.
@@ -153,12 +159,16 @@ impl Index {
             && let Some(id) = self.round.rows.pop_first()
         {
             left -= 1;
-            self.round.of_catalogue = true;
-            self.deltas.clear();
-            let position = self.log.push(id);
-            if let Some(row) = self.row_of(&id).and_then(|file| self.files.get_mut(file)) {
-                row.row_version = position;
+            self.round.counted.remove(&id);
+            if let Some((row, position)) = self.log_row(id) {
+                row.text_version = position;
             }
+        }
+        while left > 0
+            && let Some(id) = self.round.counted.pop_first()
+        {
+            left -= 1;
+            self.log_row(id);
         }
         while left > 0
             && let Some(id) = self.round.sources.pop_first()
@@ -180,6 +190,23 @@ impl Index {
             readers.extend(&self.catalogue_watchers);
         }
         readers.into_iter().collect()
+    }
+
+    /// Enters a changed row into the log; the row, if it is still there, and its place.
+    fn log_row(&mut self, id: ContentId) -> Option<(&mut File, u64)> {
+        self.round.of_catalogue = true;
+        self.deltas.clear();
+        let position = self.log.push(id);
+        let row = self.row_of(&id).and_then(|file| self.files.get_mut(file))?;
+        row.row_version = position;
+        Some((row, position))
+    }
+
+    /// Whether a session understands numbers of sources without their rows.
+    pub fn may_count(&mut self, session: SessionId, counts: bool) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.counts = counts;
+        }
     }
 
     /// Ends everything that refers to a session.
@@ -206,19 +233,20 @@ impl Index {
     }
 
     fn catalogue_delta(&mut self, session: SessionId) -> Option<Arc<Shared>> {
-        let cursor = self.sessions.get(&session)?.cursor?;
+        let viewer = self.sessions.get(&session)?;
+        let (cursor, counts) = (viewer.cursor?, viewer.counts);
         let end = self.log.end();
         if cursor >= end {
             return None;
         }
-        let known = self.deltas.get(cursor);
+        let known = self.deltas.get((cursor, counts));
         let (delta, next) = match known {
             Some((delta, next)) => (Some(delta), next),
             None => {
-                let (reply, next) = self.changes_since(cursor);
+                let (reply, next) = self.changes_since(cursor, counts);
                 let delta = reply.map(|reply| Arc::new(Shared::new(&reply)));
                 if let Some(delta) = &delta {
-                    self.deltas.keep(cursor, delta, next);
+                    self.deltas.keep((cursor, counts), delta, next);
                 }
                 (delta, next)
             }
@@ -232,14 +260,15 @@ impl Index {
     }
 
     /// What is to be told from a place in the log on, and the place up to which it is; `None` if that is nothing.
-    fn changes_since(&self, cursor: u64) -> (Option<Reply>, u64) {
+    fn changes_since(&self, cursor: u64, compact: bool) -> (Option<Reply>, u64) {
         let end = self.log.end();
         let Some(entries) = self.log.since(cursor) else {
-            let (upserts, removes) = (Vec::new(), Vec::new());
-            return (Some(Reply::CatalogueDelta { upserts, removes, resync: true }), end);
+            let (upserts, removes, counts) = (Vec::new(), Vec::new(), Vec::new());
+            return (Some(Reply::CatalogueDelta { upserts, removes, resync: true, counts }), end);
         };
         let mut upserts: Vec<FileRow> = Vec::new();
         let mut removes: BTreeSet<ContentId> = BTreeSet::new();
+        let mut counts: Vec<Counts> = Vec::new();
         let (mut bytes, mut next) = (0, end);
         for (looked, (position, id)) in entries.enumerate() {
             let is_full = upserts.len() + removes.len() >= MAX_DELTA || bytes >= MAX_DELTA_BYTES;
@@ -248,8 +277,15 @@ impl Index {
                 break;
             }
             match self.row_of(&id).and_then(|file| self.files.get(file)) {
+                // Who reads numbers alone needs the row where its text is new: later entries have none.
+                Some(row) if compact && row.text_version != position => {
+                    if row.row_version == position {
+                        bytes += Counts::MAX_LEN;
+                        counts.push(row.counts());
+                    }
+                }
                 // A later entry, or the next tick, says the same and more.
-                Some(row) if row.row_version != position => {}
+                Some(row) if !compact && row.row_version != position => {}
                 Some(row) => {
                     bytes += row.encoded_len();
                     upserts.push(row.row());
@@ -260,8 +296,9 @@ impl Index {
             }
         }
         let removes: Vec<_> = removes.into_iter().collect();
-        let empty = upserts.is_empty() && removes.is_empty();
-        ((!empty).then_some(Reply::CatalogueDelta { upserts, removes, resync: false }), next)
+        let empty = upserts.is_empty() && removes.is_empty() && counts.is_empty();
+        let delta = Reply::CatalogueDelta { upserts, removes, resync: false, counts };
+        ((!empty).then_some(delta), next)
     }
 
     fn source_delta(

@@ -255,6 +255,7 @@ impl<'a> Session<'a> {
         let arrived = shared.with_index(|index| {
             let arrived = index.arrive(now, arrival)?;
             index.may_punch(arrived.session, punches_from);
+            index.may_count(arrived.session, hello.counts);
             // Under the index's lock: nobody can replace a session that cannot be found.
             shared.add_control(arrived.session, Arc::clone(&control));
             Ok(arrived)

@@ -126,6 +126,7 @@ impl Session<'_> {
         self.outside = named_outside(&hello.local, self.place.observed.ip());
         let arrive = |index: &mut Index| {
             index.may_punch(id, punches_from);
+            index.may_count(id, hello.counts);
             index.arrive_again(now, id, arrival)
         };
         let outcome = self.shared.change(arrive).await;

@@ -221,7 +221,7 @@ fn who_is_back_within_the_grace_time_is_news_to_nobody_who_watches_the_catalogue
     let gone: usize = told(&mut index, NOW + 100_000, viewer)
         .iter()
         .map(|push| match push {
-            Reply::CatalogueDelta { upserts, removes, resync: false } if removes.is_empty() => {
+            Reply::CatalogueDelta { upserts, removes, resync: false, .. } if removes.is_empty() => {
                 assert!(upserts.iter().all(|row| (row.sources, row.complete) == (0, 0)));
                 upserts.len()
             }
@@ -259,6 +259,47 @@ fn how_many_sources_rows_have_is_told_every_two_seconds() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 2000), "{times:?}");
     assert!((3..=5).contains(&times.len()), "{times:?}");
     assert_eq!(latest, 15, "and the last of them is told too");
+}
+
+#[test]
+fn numbers_of_rows_take_a_tenth_of_the_bytes_of_the_rows() {
+    let (mut index, session, files) = filled(2000);
+    let mut rng = fastrand::Rng::with_seed(1);
+    let viewers = [2, 3, 4].map(|n| index.arrive(NOW, arrival(n, &[])).unwrap().session);
+    viewers.iter().for_each(|viewer| index.watch(*viewer, true, &[]).unwrap());
+    viewers.iter().take(2).for_each(|viewer| index.may_count(*viewer, true));
+    viewers.iter().for_each(|viewer| drop(told(&mut index, NOW, *viewer)));
+    index.depart(NOW, session);
+    let now = NOW + 100_000;
+    assert_eq!(told(&mut index, now, session), [], "it is gone");
+    let mut sent = viewers.map(|viewer| {
+        std::iter::from_fn(|| index.next_push(viewer, &mut rng)).collect::<Vec<Push>>()
+    });
+    let shared = |push: &Push| match push {
+        Push::All(shared) => std::sync::Arc::clone(shared),
+        other => panic!("{other:?}"),
+    };
+    assert!(!sent[0].is_empty() && sent[0].len() == sent[1].len());
+    for (one, two) in sent[0].iter().zip(&sent[1]) {
+        assert!(std::sync::Arc::ptr_eq(&shared(one), &shared(two)), "encoded once");
+    }
+    let bytes =
+        |pushes: &[Push]| pushes.iter().map(|push| shared(push).body().len()).sum::<usize>();
+    let (compact, whole) = (bytes(&sent[0]), bytes(&sent[2]));
+    println!("a row: {} and {} bytes", compact as f64 / 2000.0, whole as f64 / 2000.0);
+    assert!(compact <= 14 * files.len() && compact * 8 <= whole, "{compact} of {whole}");
+    let mut numbers = 0;
+    for push in std::mem::take(&mut sent[0]) {
+        match push.into_reply() {
+            Some(Reply::CatalogueDelta { upserts, removes, counts, resync: false }) => {
+                assert!(upserts.is_empty() && removes.is_empty());
+                assert!(counts.iter().all(|row| (row.sources, row.complete) == (0, 0)));
+                numbers += counts.len();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(numbers, files.len());
 }
 
 #[test]

@@ -31,9 +31,15 @@ impl Mirror {
                     .map(|row| (row.meta.descriptor.id(), row))
                     .collect();
             }
-            Reply::CatalogueDelta { upserts, removes, .. } => {
+            Reply::CatalogueDelta { upserts, removes, counts, .. } => {
                 self.rows.extend(upserts.into_iter().map(|row| (row.meta.descriptor.id(), row)));
                 removes.iter().for_each(|id| drop(self.rows.remove(id)));
+                for counts in counts {
+                    let (first, last) = counts.ids();
+                    for (_, row) in self.rows.range_mut(first..=last) {
+                        (row.sources, row.complete) = (counts.sources, counts.complete);
+                    }
+                }
             }
             Reply::SourceDelta { id, joins, leaves } => {
                 let known = self.sources.entry(id).or_default();
@@ -56,7 +62,10 @@ fn watched_to_the_end(mut world: World, ops: &[Op]) {
     let viewer = world.index.arrive(world.now, arrival(key(99), none)).unwrap().session;
     let ids: Vec<ContentId> = world.contents.iter().map(id).collect();
     world.index.watch(viewer, true, &ids).unwrap();
-    let mut mirror = Mirror::default();
+    let counting = world.index.arrive(world.now, arrival(key(98), none)).unwrap().session;
+    world.index.watch(counting, true, &[]).unwrap();
+    world.index.may_count(counting, true);
+    let (mut mirror, mut counted) = (Mirror::default(), Mirror::default());
     for op in ops.iter().chain([&Op::Pass { ms: 0 }, &Op::Look]) {
         world.run(op);
         if matches!(op, Op::Look) {
@@ -64,11 +73,15 @@ fn watched_to_the_end(mut world: World, ops: &[Op]) {
             while let Some(push) = world.index.poll(viewer, &mut world.rng) {
                 mirror.take(push, &world.index);
             }
+            while let Some(push) = world.index.poll(counting, &mut world.rng) {
+                counted.take(push, &world.index);
+            }
         }
     }
     let rows: BTreeMap<_, _> =
         all_rows(&world.index).into_iter().map(|row| (row.meta.descriptor.id(), row)).collect();
     assert_eq!(mirror.rows, rows);
+    assert_eq!(counted.rows, rows, "by numbers without rows");
     for file in 0..world.contents.len() {
         let told = mirror.sources.remove(&id(&world.contents[file])).unwrap_or_default();
         let told: Vec<Source> = told.into_values().collect();

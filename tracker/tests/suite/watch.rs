@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Client, Running, Who, file, id, progress, quick};
-use common::wire::tracker::{Reply, Request};
+use common::wire::tracker::{Counts, Reply, Request};
 use tokio::time::Instant;
 use tracker::{Config, Timing};
 
@@ -20,7 +20,7 @@ async fn a_change_reaches_a_watcher_within_a_second_of_the_default_tick() {
     let (mut row, mut source) = (None, None);
     while row.is_none() || source.is_none() {
         match viewer.push().await {
-            Reply::CatalogueDelta { upserts, removes, resync } => {
+            Reply::CatalogueDelta { upserts, removes, resync, .. } => {
                 assert!(removes.is_empty() && !resync);
                 row = upserts.into_iter().next();
             }
@@ -162,5 +162,42 @@ async fn chunks_of_a_content_known_too_late_are_asked_for_again() {
     half.chunks(vec![progress(&a, &[2], 1, true)]).await;
     half.sync().await;
     assert_eq!(seed.locations(id(&a), 9).await.partial, 1);
+    tracker.stop().await;
+}
+
+/// One says that it understands numbers alone, the other is of before them: both know the same in the end.
+#[tokio::test]
+async fn who_understands_numbers_is_sent_no_rows_again_and_who_does_not_is() {
+    let tracker = Running::start(quick()).await;
+    let (mut seed, _) = Client::connect(&tracker.join, &Who::new(1)).await;
+    let a = file("a", 5 * 65536);
+    let (mut new, _) = Client::connect(&tracker.join, &Who { counts: true, ..Who::new(2) }).await;
+    let (mut old, _) = Client::connect(&tracker.join, &Who::new(3)).await;
+    for viewer in [&mut new, &mut old] {
+        viewer.watch(true, &[]).await;
+    }
+    seed.must_register(std::slice::from_ref(&a)).await;
+    for viewer in [&mut new, &mut old] {
+        match viewer.push().await {
+            Reply::CatalogueDelta { upserts, counts, .. } => {
+                assert_eq!((upserts.len(), upserts[0].sources, counts.len()), (1, 1, 0));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let (mut second, _) = Client::connect(&tracker.join, &Who::new(4)).await;
+    second.chunks(vec![progress(&a, &[0], 1, true)]).await;
+    match new.push().await {
+        Reply::CatalogueDelta { upserts, counts, .. } => {
+            assert_eq!((upserts, counts), (vec![], vec![Counts::new(&id(&a), 2, 1)]));
+        }
+        other => panic!("{other:?}"),
+    }
+    match old.push().await {
+        Reply::CatalogueDelta { upserts, counts, .. } => {
+            assert_eq!((upserts[0].sources, upserts[0].complete, counts), (2, 1, vec![]));
+        }
+        other => panic!("{other:?}"),
+    }
     tracker.stop().await;
 }

@@ -129,12 +129,14 @@ pub struct Who {
     pub shares: Hash,
     /// Whether it listens where its connection comes from, by its own word.
     pub punches: bool,
+    /// Whether it says that it understands numbers without their rows.
+    pub counts: bool,
 }
 
 impl Who {
     pub fn new(n: u8) -> Self {
         let (port, shares) = (7000 + u16::from(n), digest(&[]));
-        Self { identity: identity(n), secret: None, port, shares, punches: false }
+        Self { identity: identity(n), secret: None, port, shares, punches: false, counts: false }
     }
 
     pub fn sharing(n: u8, files: &[FileMeta]) -> Self {
@@ -230,6 +232,7 @@ impl Client {
             proof: proof.map(Hash::from_bytes),
             digest: who.shares,
             punches: who.punches,
+            counts: who.counts,
         }
     }
 

@@ -87,6 +87,7 @@ pub(crate) async fn member(
         proof: None,
         digest: share_digest([]),
         punches: false,
+        counts: false,
     });
     writer.write(hello.kind(), &hello.body()).await.ok()?;
     writer.flush().await.ok()?;

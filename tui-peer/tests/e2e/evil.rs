@@ -134,6 +134,7 @@ pub(crate) async fn enter(
         proof: None,
         digest: share_digest([]),
         punches: false,
+        counts: false,
     });
     writer.write(hello.kind(), &hello.body()).await.unwrap();
     writer.flush().await.unwrap();

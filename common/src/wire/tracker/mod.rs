@@ -7,10 +7,12 @@
 //! every unfinished download, WATCH for what the user looks at, and deltas from then on. Nobody polls. Questions may
 //! come right behind HELLO; they are answered after WELCOME, by every version.
 
+mod counts;
 mod parts;
 mod reply;
 mod request;
 
+pub use counts::Counts;
 pub use parts::{ChunkUpdate, FileMeta, FileRow, Hello, Member, Sort, Source, Welcome};
 pub use reply::Reply;
 pub use request::Request;

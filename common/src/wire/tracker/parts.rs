@@ -40,6 +40,10 @@ pub struct Hello {
     /// [`Reply::Punch`](super::Reply::Punch).
     #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
     pub punches: bool,
+    /// It understands [`Counts`](super::Counts) in a
+    /// [`Reply::CatalogueDelta`](super::Reply::CatalogueDelta).
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    pub counts: bool,
 }
 
 /// Answer to [`Hello`].

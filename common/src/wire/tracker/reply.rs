@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Code, IGNORABLE, WireError, bounded, pack};
 use super::parts::{check_member, check_meta, check_row, check_source, decode_welcome};
-use super::{FileMeta, FileRow, IdsBody, Member, OnlyQ, Source, Welcome};
+use super::{Counts, FileMeta, FileRow, IdsBody, Member, OnlyQ, Source, Welcome};
 use crate::id::{ContentId, PeerId};
-use crate::limits::{MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBERS, MAX_NICK, MAX_TEXT};
+use crate::limits::{
+    MAX_COUNTS, MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBERS, MAX_NICK, MAX_TEXT,
+};
 use crate::relay::Token;
 
 /// Tracker to peer.
@@ -73,6 +75,9 @@ pub enum Reply {
         removes: Vec<ContentId>,
         /// Too much was missed: list again.
         resync: bool,
+        /// New numbers of rows that are otherwise as they were; only to who said in
+        /// [`Hello`](super::Hello) that it understands them.
+        counts: Vec<Counts>,
     },
     /// Push: sources of a watched content changed. A source named again replaces what was known.
     SourceDelta {
@@ -194,6 +199,8 @@ struct CatalogueBody {
     r: Vec<ContentId>,
     #[serde(default)]
     x: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "super::counts")]
+    n: Vec<Counts>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -295,8 +302,9 @@ impl Reply {
                     p: *partial,
                 })
             }
-            Self::CatalogueDelta { upserts, removes, resync } => {
-                pack::encode(&CatalogueBody { u: upserts.clone(), r: removes.clone(), x: *resync })
+            Self::CatalogueDelta { upserts, removes, resync, counts } => {
+                let (u, r, n) = (upserts.clone(), removes.clone(), counts.clone());
+                pack::encode(&CatalogueBody { u, r, x: *resync, n })
             }
             Self::SourceDelta { id, joins, leaves } => {
                 pack::encode(&SourceDeltaBody { i: *id, j: joins.clone(), l: leaves.clone() })
@@ -353,10 +361,11 @@ impl Reply {
                 Self::Seen { q, observed: y }
             }
             0x50 => {
-                let CatalogueBody { u, r, x } = pack::decode("CatalogueDelta", body)?;
+                let CatalogueBody { u, r, x, n } = pack::decode("CatalogueDelta", body)?;
                 bounded(u.len() + r.len() <= MAX_DELTA, "CatalogueDelta", "number of rows")?;
                 u.iter().try_for_each(check_row)?;
-                Self::CatalogueDelta { upserts: u, removes: r, resync: x }
+                bounded(n.len() <= MAX_COUNTS, "CatalogueDelta", "number of counts")?;
+                Self::CatalogueDelta { upserts: u, removes: r, resync: x, counts: n }
             }
             0x51 => {
                 let SourceDeltaBody { i, j, l } = pack::decode("SourceDelta", body)?;

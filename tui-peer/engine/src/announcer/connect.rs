@@ -185,6 +185,7 @@ pub(super) async fn greet(
         proof,
         digest,
         punches,
+        counts: true,
     });
     let (mut reader, mut writer) = secure.into_frames();
     let asked = Instant::now();

@@ -4,14 +4,13 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::id::ContentId;
 use common::names::show;
 use common::numbers::saturate;
-use common::wire::tracker::{FileMeta, FileRow};
+use common::wire::tracker::{Counts, FileMeta, FileRow};
 
 use crate::api::snapshot::{Catalogue, CatalogueRow, OtherNames, Rows, raw_of};
 
@@ -55,7 +54,8 @@ struct ById(Arc<CatalogueRow>);
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     rows: BTreeSet<Placed>,
-    ids: HashSet<ById>,
+    /// By id, so that a row is found by the beginning of it.
+    ids: BTreeSet<ById>,
     text_bytes: usize,
     whole: bool,
     /// Whether it was when it was last taken.
@@ -172,6 +172,26 @@ impl Mirror {
         self.ids.insert(ById(placed.row.clone()));
         self.rows.insert(placed);
         self.changed.insert(id, Some(row.meta));
+        self.dirty = true;
+    }
+
+    /// New numbers of a row. One that is not here is left alone: it is still to be listed, with its numbers as they
+    /// are then, or there was no room for it. Two whose ids begin alike (nobody gets there by chance) keep theirs.
+    pub(super) fn count(&mut self, counts: &Counts) {
+        let (first, last) = counts.ids();
+        let mut alike = self.ids.range::<ContentId, _>(first..=last);
+        let (Some(ById(row)), None) = (alike.next(), alike.next()) else { return };
+        if self.listing != Listing::Idle {
+            self.seen.insert(row.id);
+        }
+        if (row.sources, row.complete) == (counts.sources, counts.complete) {
+            return;
+        }
+        let (sources, complete) = (counts.sources, counts.complete);
+        let mut placed = Placed::of(row.clone());
+        placed.row = Arc::new(CatalogueRow { sources, complete, ..(**row).clone() });
+        self.ids.replace(ById(placed.row.clone()));
+        self.rows.replace(placed);
         self.dirty = true;
     }
 
@@ -292,9 +312,15 @@ impl Borrow<ContentId> for ById {
     }
 }
 
-impl Hash for ById {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id.hash(state);
+impl Ord for ById {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.id.cmp(&other.0.id)
+    }
+}
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -360,6 +386,47 @@ mod tests {
         assert_eq!(names(&after.catalogue), ["b", "c"]);
         assert_eq!(after.metas, [row(1, "c").meta]);
         assert!(after.catalogue.version > before);
+    }
+
+    #[test]
+    fn numbers_alone_change_a_row_that_is_here_and_no_other() {
+        let (one, two, three) = (row(1, "B"), row(2, "a"), row(3, "c"));
+        let counts = |row: &FileRow, sources| Counts::new(&row.meta.descriptor.id(), sources, 0);
+        let mut mirror = listed(vec![one.clone(), two.clone()]);
+        mirror.take();
+        mirror.count(&counts(&three, 7));
+        mirror.count(&Counts::new(&one.meta.descriptor.id(), 1, 1));
+        assert!(!mirror.is_dirty(), "one is not here, the other has these numbers");
+        mirror.count(&counts(&one, 300));
+        let Changed { catalogue, metas, gone } = mirror.take().unwrap();
+        let now = FileRow { sources: 300, complete: 0, ..one.clone() };
+        let rows: Vec<CatalogueRow> = catalogue.rows.iter().cloned().collect();
+        assert_eq!(rows, [shown(&two), shown(&now)]);
+        assert!(metas.is_empty() && gone.is_empty(), "its text is no news");
+        // While listing anew it counts as named.
+        mirror.connected();
+        mirror.ask_page();
+        mirror.count(&counts(&one, 5));
+        mirror.page(vec![], vec![]);
+        assert_eq!(names(&mirror.take().unwrap().catalogue), ["B"]);
+        // The whole row still finds it, and takes its place.
+        mirror.upsert(FileRow { aliases: vec!["d".into()], ..one });
+        assert_eq!(mirror.take().unwrap().catalogue.rows.get(0).unwrap().sources, 1);
+    }
+
+    #[test]
+    fn rows_whose_ids_begin_alike_keep_their_numbers() {
+        let mut mirror = listed(vec![row(1, "a")]);
+        mirror.take();
+        let mine = mirror.ids.first().unwrap().0.clone();
+        let mut twin = *mine.id.as_bytes();
+        twin[31] ^= 1;
+        let twin = CatalogueRow { id: ContentId::from_bytes(twin), ..(*mine).clone() };
+        let placed = Placed::of(Arc::new(twin));
+        mirror.ids.insert(ById(placed.row.clone()));
+        mirror.rows.insert(placed);
+        mirror.count(&Counts::new(&mine.id, 9, 9));
+        assert!(!mirror.is_dirty());
     }
 
     #[test]

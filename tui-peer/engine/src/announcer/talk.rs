@@ -315,9 +315,10 @@ impl Client {
                     desired.asks.members(q, members, (total, cursor), &place);
                 }
             }
-            Reply::CatalogueDelta { upserts, removes, resync } => {
+            Reply::CatalogueDelta { upserts, removes, resync, counts } => {
                 upserts.into_iter().for_each(|row| self.mirror.upsert(row));
                 removes.iter().for_each(|id| self.mirror.remove(id));
+                counts.iter().for_each(|counts| self.mirror.count(counts));
                 if resync {
                     self.mirror.resync();
                 }

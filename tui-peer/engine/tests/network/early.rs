@@ -59,7 +59,17 @@ impl Source {
         let digest = share_digest([]);
         let (versions, local, proof) = ((1, 1), vec![], None);
         let punches = false;
-        let hello = track::Hello { versions, agent, nick, port, local, proof, digest, punches };
+        let hello = track::Hello {
+            versions,
+            agent,
+            nick,
+            port,
+            local,
+            proof,
+            digest,
+            punches,
+            counts: false,
+        };
         let (name, total, chunks) = ("thing".to_owned(), len as u64, layout.chunks());
         let meta = FileMeta { descriptor, name, total, chunks };
         let register = Request::Register { q: 1, files: vec![meta], more: false, full: true };

@@ -7,7 +7,7 @@ use common::identity::Identity;
 use common::join::Secret;
 use common::tracker_hosts::{Listed, TrackerHosts};
 use common::wire::Code;
-use common::wire::tracker::{Hello, Reply, Request, Welcome, share_digest};
+use common::wire::tracker::{Counts, Hello, Reply, Request, Welcome, share_digest};
 
 use super::fake::{Fake, row, source, welcome};
 use super::*;
@@ -221,12 +221,18 @@ async fn the_catalogue_comes_in_pages_and_changes_by_deltas() {
     assert_eq!(names(&first), ["A", "b", "c"]);
 
     let removes = vec![id(&rows[0].meta)];
-    conn.send(&Reply::CatalogueDelta { upserts: rows[3..].to_vec(), removes, resync: false }).await;
+    let upserts = rows[3..].to_vec();
+    let counts =
+        vec![Counts::new(&id(&rows[2].meta), 400, 300), Counts::new(&id(&rows[0].meta), 9, 9)];
+    conn.send(&Reply::CatalogueDelta { upserts, removes, resync: false, counts }).await;
     let second = events.catalogue(|_| true).await;
     assert_eq!(names(&second), ["A", "c", "d"]);
     assert!(second.version > first.version && second.whole);
+    let counted = second.rows.iter().find(|row| &*row.name == "c").unwrap();
+    assert_eq!((counted.sources, counted.complete), (400, 300));
 
-    conn.send(&Reply::CatalogueDelta { upserts: vec![], removes: vec![], resync: true }).await;
+    let (upserts, removes, counts) = (vec![], vec![], vec![]);
+    conn.send(&Reply::CatalogueDelta { upserts, removes, resync: true, counts }).await;
     let (_, list) = conn.serve_until(is_list).await;
     conn.answer(&list, &rows[..1]).await;
     let third = events.catalogue(|catalogue| catalogue.whole).await;
