@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use common::near::Discoverable;
 use etcetera::AppStrategy as _;
 use tracker::index::{GroupLimits, Limits};
+use tracker::moving::{self, Passphrase, PassphraseError};
 use tracker::{Admission, Config, RelayLimits, ServerLimits, StartError};
 
 /// The tracker of a Shoal network: it knows who is there, which files exist and who has which parts.
@@ -36,8 +37,8 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOAL_PUBLIC", value_name = "HOST[:PORT],…", value_delimiter = ',')]
     pub(crate) public: Vec<String>,
 
-    /// All trackers of this network in the order peers look for them: the first, then those that stand by with the same key;
-    /// the same list for each of them, without a port 7420. A peer goes to the next
+    /// All trackers of this network in the order peers look for them: the first, then those that stand by with the same key
+    /// (`tracker export`, `tracker import`); the same list for each of them, without a port 7420. A peer goes to the next
     /// when those before it were out of reach for 5 s, and comes back
     #[arg(
         long,
@@ -108,12 +109,51 @@ pub(crate) enum Command {
         #[arg(value_name = "KEY|ADDR")]
         who: String,
     },
+    /// Write key, secret and records into an encrypted file (mode 0600), for a tracker that stands by on another machine
+    /// (--trackers) or to move this one; it may run meanwhile
+    Export {
+        /// A new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        passphrase: PassphraseFrom,
+    },
+    /// Take key, secret and records from a file of `tracker export` into the state folder, in place of records that are
+    /// there; no tracker may run on it
+    Import {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// A tracker with another key that is in the folder is put aside, as *.replaced-N
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        passphrase: PassphraseFrom,
+    },
     /// List the peers that take most
     Peers {
         /// How many
         #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
         most: u32,
     },
+}
+
+/// Where the passphrase of a file comes from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PassphraseFrom {
+    /// File or pipe with the passphrase (readable by you alone; /dev/fd/3 is descriptor 3); without it the terminal is asked
+    #[arg(long, env = "SHOAL_PASSPHRASE_FILE", value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl PassphraseFrom {
+    /// The passphrase; a new one is asked for twice.
+    pub(crate) fn get(&self, is_new: bool) -> Result<Passphrase, PassphraseError> {
+        match &self.passphrase_file {
+            Some(file) => moving::read_passphrase(file),
+            None => moving::ask(is_new),
+        }
+    }
 }
 
 /// How much may be taken of this tracker.
@@ -238,7 +278,7 @@ no terminal (a service, a log) the line is without the secret of a closed networ
 whole string, which is kept as join.txt (readable by you alone) in the state folder.
 Every option can also be set in the environment, as SHOAL_<OPTION>.
 
-Exit codes: 0 ok, 1 other (a command that was refused), 2 usage, 4 no tracker runs there, 65 unusable secret file, 73 cannot make the state folder,
+Exit codes: 0 ok, 1 other (a command that was refused), 2 usage, 4 no tracker runs there, 65 unusable secret file or export, 73 cannot make the state folder,
 74 cannot read or write, 75 state folder in use, 77 no permission, 98 port in use, 130/143 signal";
 
 /// The values of `--admission`.

@@ -1,18 +1,24 @@
 //! Commands to a tracker that runs: the question, and its answer in words or in JSON.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::bail;
 use common::names::show;
 use serde_json::json;
 use tracker::control::{self, Answer, Ask, BanRow, Outcome, PeerRow};
+use tracker::moving::{self, Moved};
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, PassphraseFrom};
 
 /// Asks, and prints what is answered.
 pub(crate) fn run(args: &Args, command: &Command) -> anyhow::Result<()> {
     let question = match command {
         Command::Join => return join(args),
+        Command::Export { file, passphrase } => return export(args, file, passphrase),
+        Command::Import { file, force, passphrase } => {
+            return import(args, file, *force, passphrase);
+        }
         Command::Ban { who, reason } => Ask::Ban { who: who.clone(), reason: reason.clone() },
         Command::Unban { who } => Ask::Unban { who: who.clone() },
         Command::Bans => Ask::Bans,
@@ -32,6 +38,7 @@ pub(crate) fn run(args: &Args, command: &Command) -> anyhow::Result<()> {
         Answer::Peers(rows) if args.json => lines(&rows, peer_json),
         Answer::Peers(rows) if rows.is_empty() => "no peer is known".to_owned(),
         Answer::Peers(rows) => lines(&rows, peer),
+        Answer::Records(_) => bail!("the tracker gave another answer than was asked for"),
     };
     if !lines.is_empty() {
         crate::print(&lines)?;
@@ -44,6 +51,56 @@ fn join(args: &Args) -> anyhow::Result<()> {
     let join = tracker::read_join(&args.state_dir()?)?.to_string();
     let line = if args.json { json!({ "join": join }).to_string() } else { join };
     Ok(crate::print(&line)?)
+}
+
+fn export(args: &Args, file: &Path, passphrase: &PassphraseFrom) -> anyhow::Result<()> {
+    let (state_dir, passphrase) = (args.state_dir()?, passphrase.get(true)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let moved = runtime.block_on(moving::export(&state_dir, file, &passphrase))?;
+    let Moved { key, records, has_secret, .. } = &moved;
+    let line = if args.json {
+        json!({ "event": "exported", "file": file, "key": key.to_string(), "secret": has_secret, "records": records }).to_string()
+    } else {
+        let secret = if *has_secret { ", the secret" } else { "" };
+        format!(
+            "{}: the key {}{secret} and {records} records; whoever has it and the passphrase has the network",
+            file.display(),
+            key.short()
+        )
+    };
+    Ok(crate::print(&line)?)
+}
+
+fn import(
+    args: &Args,
+    file: &Path,
+    force: bool,
+    passphrase: &PassphraseFrom,
+) -> anyhow::Result<()> {
+    let (state_dir, passphrase) = (args.state_dir()?, passphrase.get(false)?);
+    let moved = moving::import(&state_dir, file, &passphrase, force)?;
+    let Moved { key, has_secret, records, kept_bans, aside } = &moved;
+    if args.json {
+        let line = json!({
+            "event": "imported", "state": state_dir, "key": key.to_string(), "secret": has_secret,
+            "records": records, "kept_bans": kept_bans, "aside": aside,
+        });
+        return Ok(crate::print(&line.to_string())?);
+    }
+    let mut text =
+        format!("{}: the key {} and {records} records", state_dir.display(), key.short());
+    if *kept_bans > 0 {
+        text.push_str(&format!("\n{kept_bans} bans that only this folder had are kept"));
+    }
+    for aside in aside {
+        text.push_str(&format!("\nput aside: {}", aside.display()));
+    }
+    let secret = if *has_secret { " --admission secret" } else { "" };
+    text.push_str(&format!(
+        "\nstart it as a standby with: tracker --trackers FIRST,THIS{secret} --state {}, the first one with the same --trackers",
+        state_dir.display()
+    ));
+    Ok(crate::print(&text)?)
 }
 
 fn lines<T>(rows: &[T], line: impl Fn(&T) -> String) -> String {

@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod index;
 mod intervals;
 mod metrics;
+pub mod moving;
 mod near;
 pub mod record;
 mod relay;

@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 use tracker::control::ControlError;
+use tracker::moving::MoveError;
+use tracker::store::StoreError;
 use tracker::{StartError, Tracker};
 
 use args::Args;
@@ -209,6 +211,9 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<StartError>() {
         return error.exit_code();
     }
+    if let Some(error) = error.downcast_ref::<MoveError>() {
+        return move_code(error);
+    }
     match error.downcast_ref::<BindError>() {
         Some(BindError::InUse { .. }) => EXIT_PORT,
         Some(BindError::Other { source, .. })
@@ -223,5 +228,24 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         }
         None if error.is::<ControlError>() => EXIT_IO,
         None => EXIT_OTHER,
+    }
+}
+
+fn move_code(error: &MoveError) -> u8 {
+    match error {
+        MoveError::State(error) => error.exit_code(),
+        MoveError::Store(StoreError::Locked { .. }) => 75,
+        MoveError::Control(_) | MoveError::Store(_) | MoveError::File { .. } | MoveError::Io(_) => {
+            EXIT_IO
+        }
+        MoveError::NotAnExport
+        | MoveError::WrongPassphrase
+        | MoveError::Damaged
+        | MoveError::TooNew { .. } => EXIT_CONFIG,
+        MoveError::NoTracker(_)
+        | MoveError::Exists(_)
+        | MoveError::OtherKey { .. }
+        | MoveError::Refused(_)
+        | MoveError::NoRandom => EXIT_OTHER,
     }
 }

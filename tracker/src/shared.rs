@@ -20,6 +20,7 @@ use crate::controls::{Closing, Control, Controls};
 use crate::index::{Index, Page, Search, SessionId, WORK_SLICE};
 use crate::intervals::{MIN_HAVE_INTERVAL_MS, spread_ms};
 use crate::metrics::Metrics;
+use crate::record::Saved;
 use crate::relay::Relay;
 use crate::session::{Rates, RatesByPeer};
 use crate::store::{Commit, StoreError, Writer};
@@ -336,6 +337,12 @@ impl Shared {
     /// Asks all sessions to end, each with a reason of its own.
     pub(crate) fn close_all(&self, why: impl FnMut() -> Closing) {
         self.controls.close_all(why);
+    }
+
+    /// Everything that is stored.
+    pub(crate) async fn stored(&self) -> Result<Saved, StoreError> {
+        let saved = self.writer.reserve().await?.read();
+        saved.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Commits what waits and ends the writer. Blocking.

@@ -14,13 +14,13 @@ use crate::config::{Admission, Config};
 use crate::store::{MemoryStore, MetaStore, RedbStore, StoreError};
 
 /// Not the name of a peer's key, so that one folder for both cannot make them one identity.
-const IDENTITY_FILE: &str = "tracker.key";
-const SECRET_FILE: &str = "network.secret";
+pub(crate) const IDENTITY_FILE: &str = "tracker.key";
+pub(crate) const SECRET_FILE: &str = "network.secret";
 /// The signed list of its hosts that peers were told last.
-const HOSTS_FILE: &str = "tracker.hosts";
-const STORE_FILE: &str = "tracker.redb";
+pub(crate) const HOSTS_FILE: &str = "tracker.hosts";
+pub(crate) const STORE_FILE: &str = "tracker.redb";
 /// The whole join string, for [`read_join`] and for peers (`--tracker @FILE`).
-const JOIN_FILE: &str = "join.txt";
+pub(crate) const JOIN_FILE: &str = "join.txt";
 /// A secret has at most 256 bytes; a longer file is some other file.
 const MAX_SECRET_FILE: u64 = 1024;
 
@@ -140,19 +140,28 @@ pub(crate) fn hosts(
 pub fn read_secret(path: &Path) -> Result<Secret, StartError> {
     let bad = |why: String| StartError::Secret { path: path.to_owned(), why };
     let file = fs::File::open(path).map_err(|error| bad(error.to_string()))?;
-    #[cfg(unix)]
-    {
-        let meta = file.metadata().map_err(|error| bad(error.to_string()))?;
-        let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o7777;
-        if meta.is_file() && mode & 0o077 != 0 {
-            let fix =
-                format!("others can read it (mode {mode:04o}); run: chmod 600 {}", path.display());
-            return Err(bad(fix));
-        }
-    }
+    refuse_readable(&file, path).map_err(bad)?;
     let mut text = String::new();
     file.take(MAX_SECRET_FILE).read_to_string(&mut text).map_err(|error| bad(error.to_string()))?;
     text.parse().map_err(|error: SecretError| bad(error.to_string()))
+}
+
+/// Refuses a file that others can read; says what to do. A pipe is read by who it was given to.
+#[cfg(unix)]
+pub(crate) fn refuse_readable(file: &File, path: &Path) -> Result<(), String> {
+    let meta = file.metadata().map_err(|error| error.to_string())?;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o7777;
+    if meta.is_file() && mode & 0o077 != 0 {
+        let path = path.display();
+        return Err(format!("others can read it (mode {mode:04o}); run: chmod 600 {path}"));
+    }
+    Ok(())
+}
+
+/// Refuses a file that others can read, where that can be known.
+#[cfg(not(unix))]
+pub(crate) fn refuse_readable(_file: &File, _path: &Path) -> Result<(), String> {
+    Ok(())
 }
 
 /// Writes the whole join string into the state folder, for its owner alone; returns where. Blocking.
@@ -204,7 +213,7 @@ fn is_blank(path: &Path) -> bool {
 }
 
 /// Puts a file in place whole or not at all, for its owner alone. The store's lock keeps other trackers away.
-fn put_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn put_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -234,7 +243,7 @@ fn is_permission(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-fn make_private(dir: &Path) -> io::Result<()> {
+pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -9,6 +9,7 @@ mod wire;
 
 use common::control::Place;
 
+pub(crate) use client::records;
 pub use client::{ControlError, ask};
 pub(crate) use server::{Listening, listen, serve};
 pub use wire::{Answer, Ask, BanRow, Outcome, PeerRow};

@@ -13,6 +13,7 @@ use super::SOCKET;
 use super::wire::{Answer, Ask, BanRow, MAX_ANSWER, MAX_ASK, Outcome, PeerRow};
 use crate::controls::Closing;
 use crate::index::{Expelled, Expulsion, Index, PeerUse, ban_text};
+use crate::moving;
 use crate::record::{BanRecord, Target};
 use crate::shared::Shared;
 use crate::store::{Commit, StoreError};
@@ -29,6 +30,8 @@ const COME_BACK_MS: u32 = 2_000;
 const LEAST_KEY: usize = 8;
 /// Most peers in one answer.
 const MAX_PEERS: usize = 1000;
+/// Records in one part of an answer: with the longest names less than [`MAX_ANSWER`].
+const PART: usize = 2000;
 
 /// Where commands come in.
 pub(crate) struct Listening {
@@ -88,6 +91,7 @@ async fn accept(listener: &UnixListener, shared: &Shared) {
 async fn client(mut stream: UnixStream, shared: &Shared) -> io::Result<()> {
     control::admit(&stream)?;
     let answer = match timeout(TALK, control::read(&mut stream, MAX_ASK)).await? {
+        Ok(Some(Ask::Records)) => return send_records(&mut stream, shared).await,
         Ok(Some(ask)) => carry_out(ask, shared).await.unwrap_or_else(Answer::Refused),
         Ok(None) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Answer::Refused(format!(
@@ -97,6 +101,23 @@ async fn client(mut stream: UnixStream, shared: &Shared) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     timeout(TALK, control::write(&mut stream, &answer, MAX_ANSWER)).await?
+}
+
+/// All that is on the disk, in parts. Others wait for their turn until it is taken.
+async fn send_records(stream: &mut UnixStream, shared: &Shared) -> io::Result<()> {
+    let saved = match shared.stored().await {
+        Ok(saved) => saved,
+        Err(error) => {
+            let refused = Answer::Refused(error.to_string());
+            return timeout(TALK, control::write(stream, &refused, MAX_ANSWER)).await?;
+        }
+    };
+    let changes = saved.into_changes();
+    let parts = changes.chunks(PART).map(moving::records).chain([Vec::new()]);
+    for part in parts {
+        timeout(TALK, control::write(stream, &Answer::Records(part), MAX_ANSWER)).await??;
+    }
+    Ok(())
 }
 
 async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
@@ -138,6 +159,8 @@ async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
             };
             index.bans().map(row).collect()
         }))),
+        // Sent in parts.
+        Ask::Records => Err("no answer of one part".to_owned()),
         Ask::Peers { most } => {
             let most = usize::try_from(most).unwrap_or(MAX_PEERS).min(MAX_PEERS);
             let peers = shared.with_index(|index| index.largest_peers(most));

@@ -30,6 +30,8 @@ pub enum Ask {
     Peers {
         most: u32,
     },
+    /// All records, for a file that moves the tracker.
+    Records,
 }
 
 /// What became of it.
@@ -41,6 +43,8 @@ pub enum Answer {
     /// Peers, those that take most first.
     Peers(Vec<PeerRow>),
     Refused(String),
+    /// Some of the records, as they are in that file; an empty part is the last.
+    Records(Vec<u8>),
 }
 
 /// Of [`Ask::Forget`], [`Ask::Ban`] and [`Ask::Unban`].

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{MetaStore, StoreError};
-use crate::record::Change;
+use crate::record::{Change, Saved};
 
 /// Batches that may wait: one per request in flight; more makes the sender wait.
 const QUEUE: usize = 256;
@@ -36,9 +36,9 @@ pub(crate) struct Writer {
 pub(crate) struct Permit<'a>(mpsc::Permit<'a, Job>);
 
 #[derive(Debug)]
-struct Job {
-    changes: Vec<Change>,
-    done: oneshot::Sender<Result<(), StoreError>>,
+enum Job {
+    Write { changes: Vec<Change>, done: oneshot::Sender<Result<(), StoreError>> },
+    Read(oneshot::Sender<Result<Saved, StoreError>>),
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Writer {
     pub(crate) fn close(self, changes: Vec<Change>) {
         let (done, _) = oneshot::channel();
         // Fails only if the thread has ended, which is seen below.
-        let _ = self.jobs.blocking_send(Job { changes, done });
+        let _ = self.jobs.blocking_send(Job::Write { changes, done });
         drop(self.jobs);
         if self.thread.join().is_err() {
             tracing::error!("the store thread had panicked");
@@ -96,20 +96,32 @@ impl Permit<'_> {
     /// Adds a batch. An empty one is a barrier: it resolves after all before it.
     pub(crate) fn send(self, changes: Vec<Change>) -> Commit {
         let (done, commit) = oneshot::channel();
-        self.0.send(Job { changes, done });
+        self.0.send(Job::Write { changes, done });
         commit
+    }
+
+    /// Asks for everything that is stored, with all batches before. Nothing is written meanwhile.
+    pub(crate) fn read(self) -> oneshot::Receiver<Result<Saved, StoreError>> {
+        let (done, saved) = oneshot::channel();
+        self.0.send(Job::Read(done));
+        saved
     }
 }
 
 fn work(store: &mut dyn MetaStore, queue: &mut mpsc::Receiver<Job>, state: &State) {
     let mut backlog: Vec<Change> = Vec::new();
     while let Some(first) = queue.blocking_recv() {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut readers) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         let from = backlog.len();
         while let Some(job) = next {
-            backlog.extend(job.changes);
-            waiting.push(job.done);
+            match job {
+                Job::Write { changes, done } => {
+                    backlog.extend(changes);
+                    waiting.push(done);
+                }
+                Job::Read(done) => readers.push(done),
+            }
             // Whatever came in while the last commit was being written goes into this one.
             next = if backlog.len() - from < GROUP { queue.try_recv().ok() } else { None };
         }
@@ -131,6 +143,9 @@ fn work(store: &mut dyn MetaStore, queue: &mut mpsc::Receiver<Job>, state: &Stat
         for done in waiting {
             // Nobody may be waiting any more.
             let _ = done.send(result.clone());
+        }
+        for done in readers {
+            let _ = done.send(result.clone().and_then(|()| store.load()));
         }
     }
 }

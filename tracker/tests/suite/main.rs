@@ -26,6 +26,7 @@ mod index_quota;
 mod index_rules;
 mod members;
 mod metrics;
+mod moving;
 mod network;
 mod program;
 mod quota;
