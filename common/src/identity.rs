@@ -110,6 +110,29 @@ impl Identity {
         }
     }
 
+    /// From the text of a key file: header line, then base32 of seed and public key, which is the check value.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_text(text: &[u8]) -> Result<Self, &'static str> {
+        if text.len() as u64 > MAX_FILE_LEN {
+            return Err("it is too long");
+        }
+        let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
+        let mut lines = text.lines();
+        if lines.next() != Some(FILE_HEADER) {
+            return Err("its first line is not that of a key file");
+        }
+        let line = lines.next().ok_or("it ends early")?.trim();
+        let bytes = Zeroizing::new(
+            BASE32_NOPAD.decode(line.as_bytes()).map_err(|_| "it ends early or is damaged")?,
+        );
+        let (seed, public) = bytes.split_at_checked(SEED_LEN).ok_or("it ends early")?;
+        let key = Ed25519KeyPair::from_seed_and_public_key(seed, public)
+            .map_err(|_| "it ends early or is damaged")?;
+        Self::from_pair(key).map_err(|_| "its key is unusable")
+    }
+
     /// The public key.
     pub fn peer_id(&self) -> PeerId {
         self.id
@@ -165,27 +188,7 @@ fn load(path: &Path) -> Result<Option<Identity>, IdentityError> {
         return Ok(None);
     }
     refuse_exposed(path, &meta)?;
-    parse(&text).map(Some).map_err(damaged)
-}
-
-/// Key file: header line, then base32 of seed ‖ public key. The public key is the check value.
-fn parse(text: &[u8]) -> Result<Identity, &'static str> {
-    if text.len() as u64 > MAX_FILE_LEN {
-        return Err("it is too long");
-    }
-    let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
-    let mut lines = text.lines();
-    if lines.next() != Some(FILE_HEADER) {
-        return Err("its first line is not that of a key file");
-    }
-    let line = lines.next().ok_or("it ends early")?.trim();
-    let bytes = Zeroizing::new(
-        BASE32_NOPAD.decode(line.as_bytes()).map_err(|_| "it ends early or is damaged")?,
-    );
-    let (seed, public) = bytes.split_at_checked(SEED_LEN).ok_or("it ends early")?;
-    let key = Ed25519KeyPair::from_seed_and_public_key(seed, public)
-        .map_err(|_| "it ends early or is damaged")?;
-    Identity::from_pair(key).map_err(|_| "its key is unusable")
+    Identity::from_text(&text).map(Some).map_err(damaged)
 }
 
 /// Makes a key and puts it in place: written beside it, synced, and renamed, so that whatever happens the file is

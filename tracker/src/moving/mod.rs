@@ -207,7 +207,7 @@ pub fn import(
     let store_file = state_dir.join(STORE_FILE);
     // First the store: nobody else changes the folder while it is locked.
     let mut present = RedbStore::open(&store_file)?;
-    let brought = key_of(state_dir, &luggage.key)?;
+    let brought = Identity::from_text(&luggage.key).map_err(|_| MoveError::Damaged)?.peer_id();
     let key_file = state_dir.join(IDENTITY_FILE);
     let here = match small(&key_file)? {
         Some(_) => Some(Identity::load_or_create(&key_file).map_err(StartError::from)?.peer_id()),
@@ -260,16 +260,6 @@ fn replace(path: &Path, saved: Saved) -> Result<u64, MoveError> {
     drop(store);
     fs::rename(&beside, path).and_then(|()| sync_folder(path)).map_err(at)?;
     Ok(saturate::<u64>(changes.len()))
-}
-
-/// Whose key file that is.
-fn key_of(state_dir: &Path, key: &[u8]) -> Result<PeerId, MoveError> {
-    let beside = state_dir.join("tracker.key.import");
-    let folder = |source| StartError::Folder { path: state_dir.to_owned(), source };
-    put_private(&beside, key).map_err(folder)?;
-    let identity = Identity::load_or_create(&beside);
-    fs::remove_file(&beside).map_err(folder)?;
-    Ok(identity.map_err(|_| MoveError::Damaged)?.peer_id())
 }
 
 /// A small file of the state folder, if it is there and holds something.
