@@ -54,6 +54,11 @@ impl Host {
         self.addrs.iter().any(|own| (own.0.as_str(), own.1) == (host, port))
     }
 
+    /// Whether they have an address in common.
+    fn meets(&self, other: &Self) -> bool {
+        self.addrs().any(|(host, port)| other.has(host, port))
+    }
+
     pub(super) fn addrs(&self) -> impl Iterator<Item = (&str, u16)> {
         self.addrs.iter().map(|(host, port)| (host.as_str(), *port))
     }
@@ -110,13 +115,11 @@ impl Order {
     pub(super) fn relist(&mut self, join: &JoinString, list: &TrackerHosts) {
         let before = std::mem::replace(&mut self.hosts, hosts(join, Some(list)));
         for host in &mut self.hosts {
-            let known = before.iter().find(|known| host.addrs().any(|(h, p)| known.has(h, p)));
+            let known = before.iter().find(|known| host.meets(known));
             host.away = known.and_then(|known| known.away);
         }
         let present = before.get(self.at);
-        let is_present = |host: &Host| {
-            present.is_some_and(|present| host.addrs().any(|(h, p)| present.has(h, p)))
-        };
+        let is_present = |host: &Host| present.is_some_and(|present| host.meets(present));
         (self.at, self.left) = (self.hosts.iter().position(is_present).unwrap_or(0), None);
     }
 
@@ -242,31 +245,28 @@ fn hosts(join: &JoinString, list: Option<&TrackerHosts>) -> Vec<Host> {
     let standbys = join.standbys().map(|host| Host::new([host], true));
     let mut joined: Vec<Host> = std::iter::once(first).chain(standbys).collect();
     let Some(list) = list else { return joined };
-    let named = |host: &(String, u16)| joined.iter().any(|known| known.has(&host.0, host.1));
     let told = list.hosts().iter().map(|(host, port)| (host.as_str(), *port));
+    let is_named = |(host, port)| joined.iter().any(|known| known.has(host, port));
     if list.listed() == Listed::Addresses {
-        let unknown = list.hosts().iter().filter(|host| !named(host));
-        let unknown: Vec<_> = unknown.map(|(host, port)| (host.as_str(), *port)).collect();
+        let unknown: Vec<_> = told.filter(|host| !is_named(*host)).collect();
         if !unknown.is_empty() {
             joined.push(Host { listed: true, ..Host::new(unknown, false) });
         }
         return joined;
     }
-    let any = list.hosts().iter().any(named);
+    let alone = |host| Host { listed: true, ..Host::new([host], false) };
+    if !told.clone().any(is_named) {
+        joined.extend(told.map(alone));
+        return joined;
+    }
     let mut listed: Vec<Host> = Vec::new();
-    for (host, port) in told.filter(|_| any) {
+    for (host, port) in told {
         match joined.iter().position(|known| known.has(host, port)) {
             Some(at) => listed.push(Host { listed: true, ..joined.remove(at) }),
             // The first host may be listed by two of its addresses.
             None if listed.iter().any(|known| known.has(host, port)) => {}
-            None => listed.push(Host { listed: true, ..Host::new([(host, port)], false) }),
+            None => listed.push(alone((host, port))),
         }
-    }
-    if !any {
-        let told =
-            list.hosts().iter().map(|(host, port)| Host::new([(host.as_str(), *port)], false));
-        joined.extend(told.map(|host| Host { listed: true, ..host }));
-        return joined;
     }
     listed.extend(joined);
     listed
