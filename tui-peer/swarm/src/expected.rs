@@ -35,7 +35,7 @@ impl Conn {
         self.flowing(now, self.outstanding, self.speed(now, usual), self.round(usual))
     }
 
-    /// Seconds until so many bytes are here; so long a silence says nothing.
+    /// Seconds until `ahead` bytes are here at `speed` bytes a second; after `usual_quiet` seconds without any it is late.
     fn flowing(&self, now: Time, ahead: u64, speed: f64, usual_quiet: f64) -> f64 {
         let quiet = now.since(self.progress).as_secs_f64();
         if speed < 1.0 {

@@ -17,8 +17,8 @@
 //! - `dispatch`: what happened goes to one of the others; `tick`: what time brings; `queries`: questions.
 //! - Contents and peers: `lifecycle`, `open`, `availability`, `manifest`, `hashes`.
 //! - Fetching: `early` (before the first answer), `budget` (how much at once), `waiting` (for a turn), `pipeline` (who
-//!   is asked), `request` (which chunk), `endgame` (late chunks), `reassign` (waiting ones), `cancel` (what ends without
-//!   data), `assembly` (what arrives, and who is believed).
+//!   is asked), `request` (which chunk), `expected` (when it is here), `endgame` (late chunks), `reassign` (waiting
+//!   ones), `cancel` (what ends without data), `assembly` (what arrives, and who is believed).
 //! - Serving: `choker` (who may request), `serve`, `turns` (who is served next), `assign` (uploader-side assignment),
 //!   `recheck` (when a peer says that our copy is wrong).
 //! - Connections: `discovery`, `reach` (peers that cannot be dialled), `greeting` (their way in), `closing`, `bans`,

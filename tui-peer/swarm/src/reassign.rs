@@ -55,8 +55,8 @@ impl Node {
                 continue;
             }
             // One that has something to do takes over only what much slower ones would begin in vain.
-            let speed = busy.speed(cx.now, usual);
-            if pending > 0 && (speed < 1.0 || speed * MUCH_SLOWER > own) {
+            let is_near = |speed: f64| speed < 1.0 || speed * MUCH_SLOWER > own;
+            if pending > 0 && is_near(busy.speed(cx.now, usual)) {
                 continue;
             }
             let eta = busy.eta_of_waiting(cx.now, usual);
