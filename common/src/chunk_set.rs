@@ -9,7 +9,7 @@ mod encoding;
 use std::ops::Range;
 
 pub use encoding::ChunkSetError;
-pub(crate) use encoding::{put_varint, take_varint};
+pub use encoding::{put_varint, take_varint};
 
 /// A set of chunk numbers below a fixed count.
 #[derive(Debug, Clone)]

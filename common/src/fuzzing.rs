@@ -9,8 +9,9 @@ use std::task::{Context, Poll, Waker};
 use crate::channel::FrameReader;
 use crate::chunk_set::ChunkSet;
 use crate::id::{Hash, ID_LEN, PeerId};
+use crate::inside::Names;
 use crate::join::parse_any;
-use crate::limits::{MAX_FOLDER_CHUNKS, MAX_PEER_FRAME};
+use crate::limits::{MAX_FOLDER_CHUNKS, MAX_INSIDE_NAMES, MAX_PEER_FRAME};
 use crate::manifest::Manifest;
 use crate::membership::Membership;
 use crate::merkle::{ChunkHashes, HashRange};
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("join", join),
     ("hashes", hashes),
     ("names", names),
+    ("inside", inside),
 ];
 
 /// A message between peers: a byte for its kind, then its body. What is understood means the same
@@ -95,6 +97,13 @@ pub fn manifest(bytes: &[u8]) {
     paths.truncate(files);
     paths.sort_unstable();
     assert!(paths.windows(2).all(|pair| pair.first() != pair.last()), "two files in one place");
+}
+
+/// Packed names of files inside a folder: what is unpacked is no longer than it may be, and the same when packed again.
+pub fn inside(bytes: &[u8]) {
+    let Ok(names) = Names::unpack(bytes) else { return };
+    assert!(names.len() <= MAX_INSIDE_NAMES && names.iter().all(|name| !name.contains('\0')));
+    assert_eq!(Names::unpack(&names.pack()), Ok(names));
 }
 
 /// A set of chunks: four bytes for how many there are, then its encoding.

@@ -9,7 +9,8 @@
 //! - [`limits`]: every bound of the protocol with its reason.
 //! - [`layout`], [`chunk_set`]: how content is cut into chunks, and which of them somebody has.
 //! - [`merkle`]: BitTorrent v2's per-file hash tree, chunk hashes and proofs.
-//! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers.
+//! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers;
+//!   [`inside`]: names of files inside folders, to be found by; [`fold`](mod@fold): texts as they are compared.
 //! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links;
 //!   [`tracker_hosts`]: where a tracker is by its own word.
 //! - [`net`]: whose connections count as one where places are scarce; [`near`]: networks that announce themselves.
@@ -26,12 +27,14 @@ pub mod content;
 pub mod control;
 pub mod descriptors;
 pub mod file_limit;
+pub mod fold;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hash;
 pub mod http;
 pub mod id;
 pub mod identity;
+pub mod inside;
 pub mod join;
 pub mod layout;
 pub mod limits;

@@ -109,6 +109,17 @@ pub const MAX_QUERY: usize = 128;
 pub const MAX_QUERY_ALTERNATIVES: usize = 8;
 /// Words in one search, over all its alternatives: every row is compared with each of them.
 pub const MAX_QUERY_WORDS: usize = 8;
+/// Longest list of a folder's files that is told to the tracker: some 5,000 files, of which it takes some 20 ms to check.
+pub const MAX_INSIDE_MANIFEST: usize = 512 * 1024;
+/// The same as it is sent: what a frame of [`MAX_TRACKER_FRAME`] holds beside its other fields.
+pub const MAX_INSIDE_PACKED: usize = 240 * 1024;
+/// Longest text of the names of one folder's files, by which they are found: 2,000 names of 64 bytes, of which a
+/// search goes through some hundred.
+pub const MAX_INSIDE_NAMES: usize = 128 * 1024;
+/// Rows in one answer to FIND: more than a screen.
+pub const MAX_FIND_ROWS: usize = 100;
+/// Files named in one row of that; of the others it is said how many there are.
+pub const MAX_FIND_PATHS: usize = 3;
 /// Rows in one answer about who is in the network: with [`MAX_ADDRS`] addresses each, less than half a frame.
 pub const MAX_MEMBERS: usize = 200;
 /// Longest cursor among members, in bytes: a key and a nick, which folding makes up to three times as long.

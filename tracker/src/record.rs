@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use common::content::Descriptor;
 use common::id::{ContentId, ID_LEN, PeerId};
@@ -77,6 +78,23 @@ pub struct BanRecord {
     pub since: u64,
 }
 
+/// Names of the files inside a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesRecord {
+    /// Who gave them.
+    #[serde(rename = "k")]
+    pub by: PeerId,
+    /// How many different threes of bytes they have: what they take in memory goes by that.
+    #[serde(rename = "g")]
+    pub grams: u32,
+    /// Bytes of them as text.
+    #[serde(rename = "t")]
+    pub text: u32,
+    /// As [`common::inside::Names::pack`] packs them.
+    #[serde(rename = "p", with = "packed")]
+    pub packed: Arc<[u8]>,
+}
+
 /// One change to what is stored. Every change says the whole new value, so applying one twice does
 /// no harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +111,10 @@ pub enum Change {
     Share(PeerId, ContentId, Box<str>),
     /// A peer shares a content no longer.
     ShareGone(PeerId, ContentId),
+    /// A folder is found by these names of the files inside.
+    Names(ContentId, NamesRecord),
+    /// It no longer is.
+    NamesGone(ContentId),
     /// Somebody is banned, or the reason is another.
     Ban(Target, BanRecord),
     /// Somebody is banned no longer.
@@ -106,6 +128,8 @@ pub struct Saved {
     pub peers: Vec<(PeerId, PeerRecord)>,
     /// Who shares what, under which name.
     pub shares: Vec<(PeerId, ContentId, Box<str>)>,
+    /// Names of the files inside folders.
+    pub names: Vec<(ContentId, NamesRecord)>,
     /// Who may not join.
     pub bans: Vec<(Target, BanRecord)>,
 }
@@ -191,15 +215,34 @@ mod group {
     }
 }
 
+/// Bytes in a record that many may hold.
+mod packed {
+    use super::{Arc, Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        packed: &Arc<[u8]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(packed)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<[u8]>, D::Error> {
+        Ok(serde_bytes::ByteBuf::deserialize(deserializer)?.into_vec().into())
+    }
+}
+
 impl Saved {
     /// The changes that make an empty store hold the same.
     pub fn into_changes(self) -> Vec<Change> {
-        let Self { files, peers, shares, bans } = self;
+        let Self { files, peers, shares, names, bans } = self;
         let files = files.into_iter().map(|(id, record)| Change::File(id, record));
         let peers = peers.into_iter().map(|(id, record)| Change::Peer(id, record));
         let shares = shares.into_iter().map(|(peer, id, name)| Change::Share(peer, id, name));
+        let names = names.into_iter().map(|(id, record)| Change::Names(id, record));
         let bans = bans.into_iter().map(|(target, ban)| Change::Ban(target, ban));
-        files.chain(peers).chain(shares).chain(bans).collect()
+        files.chain(peers).chain(shares).chain(names).chain(bans).collect()
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) async fn serve(
         let mut accepting = std::pin::pin!(accepting);
         let mut ticking = std::pin::pin!(tick(&shared));
         let mut working = std::pin::pin!(work(&shared));
+        let mut reading = std::pin::pin!(read_names(&shared));
         let mut retrying = std::pin::pin!(retry_disk(&shared));
         let mut comparing = std::pin::pin!(compare_clocks(&shared));
         let mut sweeping = std::pin::pin!(sweep(&shared));
@@ -75,6 +76,7 @@ pub(crate) async fn serve(
             () = &mut accepting => {}
             () = &mut ticking => {}
             () = &mut working => {}
+            () = &mut reading => {}
             () = &mut retrying => {}
             () = &mut comparing => {}
             () = &mut sweeping => {}
@@ -169,6 +171,12 @@ async fn work(shared: &Shared) {
             Err(_) => return tracing::error!("the store has ended; stopping"),
         }
     }
+}
+
+/// Reads the names of files inside folders that were stored; then there is nothing more to do.
+async fn read_names(shared: &Shared) {
+    shared.read_stored_names().await;
+    std::future::pending().await
 }
 
 /// Has sessions looked at when they are silent, stalled or have an old membership: one timer for all of them.

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
 use common::channel::Channel;
+use common::content::Descriptor;
 use common::descriptors;
 use common::id::PeerId;
 use common::identity::Identity;
+use common::inside::InsideError;
 use common::join::Secret;
 use common::lock::Unpoisoned as _;
 use common::membership::{LIFETIME_SECS, Membership};
@@ -17,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::controls::{Closing, Control, Controls};
-use crate::index::{Index, Page, Search, SessionId, WORK_SLICE};
+use crate::index::{Find, Found, Index, Page, Refusal, Search, SessionId, Told, WORK_SLICE};
 use crate::intervals::{MIN_HAVE_INTERVAL_MS, spread_ms};
 use crate::metrics::Metrics;
 use crate::record::Saved;
@@ -31,6 +33,13 @@ const GIVE_WAY: Duration = Duration::from_millis(1);
 
 /// Long searches at a time: what one has gathered of the rows may take 512 KiB, at two million of them.
 const SEARCHES: usize = 64;
+
+/// Lists of files that are checked or wait for that: of more the senders are asked to come again. With one core that is
+/// half a second.
+const READINGS: usize = 32;
+
+/// When to come again then, in milliseconds.
+const READ_RETRY_MS: u32 = 1000;
 
 /// Peers that are dialled at a time to see whether they can be reached: one that cannot takes 5 s.
 const PROBES: usize = 64;
@@ -70,6 +79,10 @@ pub(crate) struct Shared {
     turns: Semaphore,
     /// Places for searches that are not through at once.
     searches: Semaphore,
+    /// Places for lists of files that are told, and the right to check one: however many tell names, that keeps one core
+    /// busy at most.
+    readings: Semaphore,
+    reading: Arc<Semaphore>,
     /// If it relays.
     pub(crate) relay: Option<Relay>,
     /// Where it is by its signed word, if somebody said.
@@ -121,6 +134,8 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             turns: Semaphore::new(1),
             searches: Semaphore::new(SEARCHES),
+            readings: Semaphore::new(READINGS),
+            reading: Arc::new(Semaphore::new(1)),
             relay,
             hosts: OnceLock::new(),
             handshakes: Semaphore::new(TURNS_OF_CORE * cores),
@@ -197,6 +212,66 @@ impl Shared {
         let short = search.is_short();
         let _place = if short { None } else { self.searches.acquire().await.ok() };
         self.in_slices(short, stop, |index| index.advance(search)).await
+    }
+
+    /// Carries through a search for folders by the files inside, until `stop` says that nobody wants the answer any more.
+    /// What others ask of the index comes first, and paths are looked at without it.
+    pub(crate) async fn find(&self, find: &mut Find, stop: impl Fn() -> bool) -> Option<Found> {
+        let _place = self.searches.acquire().await.ok();
+        loop {
+            // The semaphore is fair and never closed.
+            let turn = self.turns.acquire().await;
+            if stop() {
+                return None;
+            }
+            if let Some(found) = self.with_index(|index| index.advance_find(find)) {
+                return Some(found);
+            }
+            find.look();
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(GIVE_WAY).await;
+            }
+            drop(turn);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Checks the list of files that a peer tells of a folder.
+    ///
+    /// # Errors
+    /// [`Refusal`] if it is not that of the folder, or too many wait for this.
+    pub(crate) async fn read_names(
+        &self,
+        manifest: Vec<u8>,
+        descriptor: Descriptor,
+    ) -> Result<Told, Refusal> {
+        let Ok(_place) = self.readings.try_acquire() else {
+            return Err(Refusal::later("too many tell names at once", READ_RETRY_MS));
+        };
+        let told = self.beside(move || Told::read(&manifest, &descriptor)).await;
+        told.unwrap_or(Err(InsideError::Damaged)).map_err(Refusal::from)
+    }
+
+    /// Reads the names that were stored, one folder after the other, so that folders are found by them.
+    pub(crate) async fn read_stored_names(&self) {
+        while let Some((id, packed)) = self.with_index(|index| index.unread_names()) {
+            let told = self.beside(move || Told::kept(packed)).await.and_then(Result::ok);
+            self.with_index(|index| index.names_read(&id, told));
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Does what takes a while on a thread of its own, one after the other; `None` if it panicked.
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let turn = Arc::clone(&self.reading).acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.ok()
     }
 
     /// Carries out what is done in slices, until it is through or `stop` says that nobody wants the answer any more.

@@ -92,6 +92,10 @@ pub struct Common {
     /// Name shown to others; the host name by default.
     #[arg(long, value_name = "NAME")]
     pub nick: Option<String>,
+    /// In which networks the tracker may know the names of files inside folders, so that folders are found by them:
+    /// secret (those that have one), always, never.
+    #[arg(long, value_name = "WHERE", value_parser = ["secret", "always", "never"])]
+    pub names_inside: Option<String>,
     /// Whether the router is asked to let others in when they do not reach this machine: auto, off.
     #[arg(long, value_name = "WHEN", value_parser = ["auto", "off"])]
     pub portmap: Option<String>,
@@ -253,7 +257,7 @@ pub struct Get {
 pub struct Ls {
     /// What to look for, in the language of / in the app: words (all of them), !not, "exact", a|b, ~fuzzy,
     /// size:>1G, src:>5, avail:<1, type:iso, state:mine, hash:, age:<2d, peer:NICK|KEY for what one member shares.
-    /// All files without it.
+    /// All files without it. Folders are found by the files inside too, where their owners let the tracker know these.
     pub query: Option<String>,
     /// The same.
     #[arg(long, value_name = "WORDS", conflicts_with = "query")]
@@ -373,6 +377,7 @@ impl Common {
         flags.set_if(Item::State, self.state.clone());
         flags.set_if(Item::Metrics, self.metrics.clone());
         flags.set_if(Item::Watch, self.watch.then_some("true"));
+        flags.set_if(Item::NamesInside, self.names_inside.clone());
         flags.set_if(Item::Portmap, self.portmap.clone());
         flags.set_if(Item::Discoverable, self.discoverable.map(|when| when.to_string()));
         flags.set_if(Item::OnDone, self.on_done.clone());

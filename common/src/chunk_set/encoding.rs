@@ -146,7 +146,8 @@ impl ChunkSet {
     }
 }
 
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u32) {
+/// Appends a number in the shortest LEB128 form.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -154,7 +155,11 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     out.push((value & 0x7f) as u8);
 }
 
-pub(crate) fn take_varint(body: &mut &[u8]) -> Result<u32, ChunkSetError> {
+/// Takes a number off the front.
+///
+/// # Errors
+/// [`ChunkSetError`] if it is cut short, not in the shortest form, or no `u32`.
+pub fn take_varint(body: &mut &[u8]) -> Result<u32, ChunkSetError> {
     let mut value = 0u32;
     for shift in (0..35).step_by(7) {
         let (byte, rest) = body.split_first().ok_or(ChunkSetError::WrongLength)?;

@@ -55,6 +55,8 @@ enum Row {
     Register,
     /// Searches and pages of a large catalogue
     Catalogue,
+    /// Searches in a million files inside folders, without a connection
+    Inside,
     /// Everybody downloads the same file and watches its sources
     Swarm,
     /// Peers that never read
@@ -82,6 +84,7 @@ fn main() {
                 Row::Storm => rows::storm::run(&setup, &mut table, peers).await,
                 Row::Register => rows::register::run(&setup, &mut table, args.files).await,
                 Row::Catalogue => rows::catalogue::run(&setup, &mut table, args.files).await,
+                Row::Inside => rows::inside::run(&mut table),
                 Row::Swarm => rows::swarm::run(&setup, &mut table, seconds).await,
                 Row::Slow => rows::slow::run(&setup, &mut table, seconds).await,
                 Row::HalfOpen => rows::half_open::run(&setup, &mut table).await,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use common::content::Descriptor;
+use common::fold::fold;
 use common::id::ContentId;
 use common::limits::MAX_ALIASES;
 use common::net::AddrGroup;
 use common::wire::tracker::{Counts, FileMeta, FileRow};
 
-use super::query::fold;
 use super::swarm::{Resting, Swarm};
 use crate::record::FileRecord;
 

@@ -137,7 +137,7 @@ impl Index {
         self.tasks.remove(&peer);
         if let Some(owner) = self.peers.remove(peer) {
             self.by_key.remove(&owner.id);
-            self.usage.remove_peer(owner.group, owner.bytes);
+            self.usage.remove_peer(owner.group, (owner.bytes, owner.names));
             self.changes.push(Change::PeerGone(owner.id));
         }
     }

@@ -85,12 +85,15 @@ impl Hasher for Hashing {
 impl Grams {
     /// A row has a name.
     pub(super) fn add(&mut self, row: u32, name: &str) {
-        for gram in grams_of(name) {
-            if self.lists.len() < self.most || self.lists.contains_key(&gram) {
-                self.lists.entry(gram).or_default().insert(row);
-            } else {
-                self.shared.entry(gram % SHARED).or_default().insert(row);
-            }
+        grams_of(name).into_iter().for_each(|gram| self.insert(row, gram));
+    }
+
+    /// A row has a three.
+    pub(super) fn insert(&mut self, row: u32, gram: u32) {
+        if self.lists.len() < self.most || self.lists.contains_key(&gram) {
+            self.lists.entry(gram).or_default().insert(row);
+        } else {
+            self.shared.entry(gram % SHARED).or_default().insert(row);
         }
     }
 
@@ -104,13 +107,18 @@ impl Grams {
         let mut kept: Vec<u32> = left.flat_map(grams_of).collect();
         kept.sort_unstable();
         for gram in grams_of(name) {
-            if kept.binary_search(&gram).is_err()
-                && let Some(rows) = self.lists.get_mut(&gram)
-            {
-                rows.remove(row);
-                if rows.is_empty() {
-                    self.lists.remove(&gram);
-                }
+            if kept.binary_search(&gram).is_err() {
+                self.take_out(row, gram);
+            }
+        }
+    }
+
+    /// A row has a three no longer.
+    pub(super) fn take_out(&mut self, row: u32, gram: u32) {
+        if let Some(rows) = self.lists.get_mut(&gram) {
+            rows.remove(row);
+            if rows.is_empty() {
+                self.lists.remove(&gram);
             }
         }
     }
@@ -183,7 +191,8 @@ fn cost(list: &RoaringBitmap) -> usize {
     usize::try_from(list.len() / ROWS_PER_LOOK).unwrap_or(usize::MAX)
 }
 
-fn three([a, b, c]: [u8; 3]) -> u32 {
+/// The key of three bytes.
+pub(super) fn three([a, b, c]: [u8; 3]) -> u32 {
     u32::from_be_bytes([0, a, b, c])
 }
 

@@ -204,6 +204,7 @@ impl Index {
 
     /// Ends whatever a peer has to do with a content. The row goes with its last entry.
     pub(super) fn drop_entry(&mut self, peer: u32, file: u32) {
+        self.take_back_names(peer, file);
         self.leave_swarm(peer, file);
         self.end_rest(peer, file);
         let Some(owner) = self.peers.get_mut(peer) else { return };

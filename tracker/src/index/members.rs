@@ -8,6 +8,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use common::fold::fold;
 use common::id::{ID_LEN, PeerId};
 use common::limits::{MAX_LIST_ROWS, MAX_MEMBERS};
 use common::numbers::saturate;
@@ -19,7 +20,6 @@ use super::entry::Entry;
 use super::locations::{Viewer, addresses};
 use super::page::{MAX_PAGE_BYTES, ROW_COST};
 use super::peer::Peer;
-use super::query::fold;
 use super::rules::Fate;
 use super::work::WORK_SLICE;
 use super::{Index, Page, Refusal, SessionId, replaced};

@@ -20,9 +20,11 @@ mod entries;
 mod entry;
 mod expiry;
 mod file;
+mod finding;
 mod forget;
 mod grams;
 mod ids;
+mod inside;
 mod link;
 mod list;
 mod locations;
@@ -63,6 +65,7 @@ use copies::Copies;
 use expiry::Expiry;
 use file::File;
 use ids::Ids;
+use inside::Inside;
 use log::{ChangeLog, MAX_CHANGES};
 use pace::{Paced, Watchers};
 use peer::Peer;
@@ -75,6 +78,8 @@ use watch::Round;
 pub use bans::{Expelled, Expulsion, MAX_BANS, MAX_REASON, ban_text};
 pub use chunks::Progress;
 pub(crate) use chunks::merge_slice;
+pub use finding::{Find, Found};
+pub use inside::Told;
 pub use list::{COUNTED, SLICE, Search};
 pub use locations::Locations;
 pub use members::{MemberPage, MemberSearch, Members};
@@ -118,6 +123,11 @@ pub struct Limits {
     /// What all that is remembered may take, in bytes of memory: with the longest names a row takes three
     /// times what it takes with ordinary ones. The disk needs less.
     pub bytes: u64,
+    /// What the names of files inside folders may take that one peer gave, in bytes of memory: those of 200,000 files
+    /// and more.
+    pub names_per_peer: u64,
+    /// What all such names may take: they are of use, but what is shared comes first.
+    pub names: u64,
     /// Bounds by address group; `None` where only those are let in who know a secret.
     pub per_group: Option<GroupLimits>,
     /// How long a lost peer is kept, in milliseconds: a router restart, a laptop changing networks.
@@ -149,6 +159,8 @@ impl Default for Limits {
             rows: 2_000_000,
             // As many rows with names of some 40 bytes.
             bytes: 2 << 30,
+            names_per_peer: 16 << 20,
+            names: 256 << 20,
             per_group: Some(GroupLimits::default()),
             grace_ms: 60_000,
             forget_ms: 30 * 24 * 3600 * 1000,
@@ -177,6 +189,11 @@ pub struct Refusal {
 impl Refusal {
     fn new(code: Code, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), retry_ms: 0 }
+    }
+
+    /// It may work in so many milliseconds.
+    pub(crate) fn later(text: &str, retry_ms: u32) -> Self {
+        Self::new(Code::Busy, text).retry_in(retry_ms)
     }
 
     fn retry_in(self, retry_ms: u32) -> Self {
@@ -214,6 +231,8 @@ pub struct Index {
     by_id: Ids,
     /// By what they are found and put in order.
     catalogue: Catalogue,
+    /// Folders by the names of the files inside.
+    inside: Inside,
     peers: Slab<Peer>,
     by_key: HashMap<PeerId, u32>,
     /// All who are here.
@@ -270,6 +289,7 @@ impl Index {
             files: Slab::new(),
             by_id: Ids::default(),
             catalogue: Catalogue::default(),
+            inside: Inside::default(),
             peers: Slab::new(),
             by_key: HashMap::new(),
             roll: BTreeMap::new(),

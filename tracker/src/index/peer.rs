@@ -52,6 +52,8 @@ pub(super) struct Peer {
     pub(super) set_bytes: usize,
     /// All it takes, sets included, beside the rows it brought.
     pub(super) bytes: u64,
+    /// What the names take that it gave of files inside folders; it is among that.
+    pub(super) names: u64,
     /// Where it was last seen; `None` in records of an older tracker.
     pub(super) group: Option<AddrGroup>,
     /// Seconds since 1970.
@@ -121,6 +123,7 @@ impl Peer {
             settled: false,
             set_bytes: 0,
             bytes: PEER_BYTES,
+            names: 0,
             group: record.group,
             last_seen: record.last_seen,
             forget_at: None,

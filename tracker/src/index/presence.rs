@@ -182,7 +182,7 @@ impl Index {
         let record = PeerRecord { nick, last_seen, group: Some(group) };
         let peer = self.peers.insert(Peer::new(arrival.peer, record));
         self.by_key.insert(arrival.peer, peer);
-        self.usage.add_peer(Some(group), PEER_BYTES);
+        self.usage.add_peer(Some(group), (PEER_BYTES, 0));
         self.usage.note_fresh_key(group, minute(now_ms));
         peer
     }

@@ -10,6 +10,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use common::fold::fold;
 use common::id::ContentId;
 use common::net::AddrGroup;
 use common::numbers::saturate;
@@ -17,7 +18,6 @@ use common::wire::Code;
 use common::wire::tracker::FileMeta;
 
 use super::peer::Peer;
-use super::query::fold;
 use super::usage::{ENTRY_BYTES, PEER_BYTES, ROW_BYTES};
 use super::{Index, Refusal};
 
@@ -57,6 +57,8 @@ enum Thing {
     Peers,
     Rows,
     Bytes,
+    /// Bytes for names of files inside folders.
+    Names,
 }
 
 /// How much somebody wants of something, and how things stand.
@@ -126,7 +128,7 @@ impl Thing {
         let code = match self {
             // It may come back later; a share it may not.
             Self::Peers => Code::Busy,
-            Self::Rows | Self::Bytes => Code::Limit,
+            Self::Rows | Self::Bytes | Self::Names => Code::Limit,
         };
         Refusal::new(code, text)
     }
@@ -138,6 +140,7 @@ impl fmt::Display for Thing {
             Self::Peers => "peers",
             Self::Rows => "contents",
             Self::Bytes => "bytes",
+            Self::Names => "bytes of names inside folders",
         })
     }
 }
@@ -242,6 +245,24 @@ impl Index {
         let Some((group, _)) = self.limited_group_of(owner) else { return Ok(()) };
         let has = self.usage.of(group).bytes;
         wish.allows(Holder { who: Who::Group(group), has, most: limit / GROUP_PART })
+    }
+
+    /// Whether a peer may have so many bytes more for names of files inside folders.
+    pub(super) fn check_names(&self, owner: &Peer, more: u64) -> Result<(), Refusal> {
+        let (most, has) = (self.limits.names_per_peer, owner.names);
+        if has.saturating_add(more) > most {
+            let text = format!("you have {has} of {most} bytes of names inside folders");
+            return Err(Refusal::new(Code::Limit, text));
+        }
+        let limit = self.limits.names;
+        let wish = Wish { thing: Thing::Names, limit, taken: self.usage.all().names, more };
+        wish.fits()?;
+        wish.allows(Holder { who: Who::Key, has, most: u64::MAX })?;
+        if let Some((group, _)) = self.limited_group_of(owner) {
+            let has = self.usage.of(group).names;
+            wish.allows(Holder { who: Who::Group(group), has, most: limit / GROUP_PART })?;
+        }
+        self.check_bytes(owner, more)
     }
 
     fn limited_group_of(&self, owner: &Peer) -> Option<(AddrGroup, &GroupLimits)> {

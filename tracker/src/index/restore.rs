@@ -32,7 +32,7 @@ impl Index {
             }
         }
         for (id, record) in saved.peers {
-            index.usage.add_peer(record.group, PEER_BYTES);
+            index.usage.add_peer(record.group, (PEER_BYTES, 0));
             let peer = index.peers.insert(Peer::new(id, record));
             index.by_key.insert(id, peer);
         }
@@ -41,6 +41,9 @@ impl Index {
                 (Some(peer), Some(file)) => index.restore_share(peer, file, name),
                 _ => index.changes.push(Change::ShareGone(key, id)),
             }
+        }
+        for (id, record) in saved.names {
+            index.restore_names(id, record);
         }
         index.bans.extend(saved.bans);
         index.sweep(now_ms);

@@ -31,6 +31,8 @@ pub struct Taken {
     pub rows: usize,
     /// Bytes of memory, estimated; what is stored takes less of the disk.
     pub bytes: u64,
+    /// Those of them that are names of files inside folders.
+    pub names: u64,
 }
 
 /// A peer and what it takes.
@@ -92,28 +94,34 @@ impl Usage {
         group.fresh += 1;
     }
 
-    /// A peer with so many bytes is there.
-    pub(super) fn add_peer(&mut self, group: Option<AddrGroup>, bytes: u64) {
-        self.add(group, Taken { peers: 1, rows: 0, bytes });
+    /// A peer with so many bytes is there, so many of them for names.
+    pub(super) fn add_peer(&mut self, group: Option<AddrGroup>, (bytes, names): (u64, u64)) {
+        self.add(group, Taken { peers: 1, rows: 0, bytes, names });
     }
 
-    pub(super) fn remove_peer(&mut self, group: Option<AddrGroup>, bytes: u64) {
-        self.remove(group, Taken { peers: 1, rows: 0, bytes });
+    pub(super) fn remove_peer(&mut self, group: Option<AddrGroup>, (bytes, names): (u64, u64)) {
+        self.remove(group, Taken { peers: 1, rows: 0, bytes, names });
     }
 
     /// A row is there that this group brought.
     pub(super) fn add_row(&mut self, origin: Option<AddrGroup>) {
-        self.add(origin, Taken { peers: 0, rows: 1, bytes: ROW_BYTES });
+        self.add(origin, Taken { rows: 1, bytes: ROW_BYTES, ..Taken::default() });
     }
 
     pub(super) fn remove_row(&mut self, origin: Option<AddrGroup>) {
-        self.remove(origin, Taken { peers: 0, rows: 1, bytes: ROW_BYTES });
+        self.remove(origin, Taken { rows: 1, bytes: ROW_BYTES, ..Taken::default() });
     }
 
     /// What a peer of this group takes has become another number of bytes.
     pub(super) fn resize(&mut self, group: Option<AddrGroup>, before: u64, after: u64) {
         self.add(group, Taken { bytes: after, ..Taken::default() });
         self.remove(group, Taken { bytes: before, ..Taken::default() });
+    }
+
+    /// Names that a peer of this group gave take another number of bytes; they count among its bytes too.
+    pub(super) fn resize_names(&mut self, group: Option<AddrGroup>, before: u64, after: u64) {
+        self.add(group, Taken { names: after, ..Taken::default() });
+        self.remove(group, Taken { names: before, ..Taken::default() });
     }
 
     /// Forgets groups of which nothing is left: some of them, since there is a next time.
@@ -157,12 +165,14 @@ impl Taken {
         self.peers += more.peers;
         self.rows += more.rows;
         self.bytes = self.bytes.saturating_add(more.bytes);
+        self.names = self.names.saturating_add(more.names);
     }
 
     fn remove(&mut self, less: Self) {
         self.peers = self.peers.saturating_sub(less.peers);
         self.rows = self.rows.saturating_sub(less.rows);
         self.bytes = self.bytes.saturating_sub(less.bytes);
+        self.names = self.names.saturating_sub(less.names);
     }
 }
 
@@ -209,13 +219,21 @@ impl Index {
         self.usage.resize(owner.group, before, after);
     }
 
+    /// The names that a peer gave have come to take so many bytes more, or less.
+    pub(super) fn resize_names(&mut self, peer: u32, before: u64, after: u64) {
+        self.resize_peer(peer, before, after);
+        let Some(owner) = self.peers.get_mut(peer) else { return };
+        owner.names = owner.names.saturating_add(after).saturating_sub(before);
+        self.usage.resize_names(owner.group, before, after);
+    }
+
     /// A peer is seen in an address group.
     pub(super) fn move_to(&mut self, peer: u32, group: AddrGroup) {
         let Some(owner) = self.peers.get_mut(peer) else { return };
         if owner.group != Some(group) {
-            self.usage.remove_peer(owner.group, owner.bytes);
+            self.usage.remove_peer(owner.group, (owner.bytes, owner.names));
             owner.group = Some(group);
-            self.usage.add_peer(owner.group, owner.bytes);
+            self.usage.add_peer(owner.group, (owner.bytes, owner.names));
         }
     }
 }
@@ -231,14 +249,14 @@ mod tests {
         let group = AddrGroup::V4(Ipv4Addr::new(192, 0, 2, 1));
         let mut usage = Usage::default();
         usage.note_fresh_key(group, 7);
-        usage.add_peer(Some(group), PEER_BYTES);
-        usage.remove_peer(Some(group), PEER_BYTES);
+        usage.add_peer(Some(group), (PEER_BYTES, 0));
+        usage.remove_peer(Some(group), (PEER_BYTES, 0));
         usage.tidy(7);
         assert_eq!(usage.fresh_keys(group, 7), 1);
         usage.tidy(8);
         assert!(usage.groups.is_empty() && usage.emptied.is_empty());
         usage.add_row(Some(group));
-        assert_eq!(usage.of(group), Taken { peers: 0, rows: 1, bytes: ROW_BYTES });
+        assert_eq!(usage.of(group), Taken { rows: 1, bytes: ROW_BYTES, ..Taken::default() });
         usage.remove_row(Some(group));
         assert!(usage.groups.is_empty());
         assert_eq!(usage.all(), Taken::default());

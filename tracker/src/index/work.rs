@@ -36,6 +36,7 @@ impl Index {
         left -= self.expire(now_ms, left);
         // Half of it first: whoever waits for an answer to its hello is not to wait for all who have left.
         left -= self.compare_some(left.div_ceil(2));
+        left -= self.enter_names(left.div_ceil(4));
         while left > 0
             && let Some(peer) = self.next_task()
         {
@@ -43,6 +44,7 @@ impl Index {
             left -= self.work_on(peer, left).clamp(1, left);
         }
         left -= self.compare_some(left);
+        left -= self.enter_names(left);
         let readers = self.publish_some();
         let more = self.is_busy() || self.grace.is_due(now_ms) || self.forget.is_due(now_ms);
         Worked { readers, looked: budget - left, more }
@@ -50,7 +52,10 @@ impl Index {
 
     /// Whether something is under way.
     pub fn is_busy(&self) -> bool {
-        !self.tasks.is_empty() || !self.claims.is_empty() || self.is_publishing()
+        !self.tasks.is_empty()
+            || !self.claims.is_empty()
+            || self.inside.is_busy()
+            || self.is_publishing()
     }
 
     /// Whether the entries of a session's peer have still to be gone through, or its digest to be compared.

@@ -70,7 +70,10 @@ pub(crate) fn records(changes: &[Change]) -> Vec<u8> {
                     &[&[saturate::<u8>(target.len())], &target, &pack::encode(ban)],
                 );
             }
-            Change::FileGone(_)
+            // Peers say them again.
+            Change::Names(..)
+            | Change::NamesGone(_)
+            | Change::FileGone(_)
             | Change::PeerGone(_)
             | Change::ShareGone(..)
             | Change::BanGone(_) => {}

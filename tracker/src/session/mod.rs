@@ -2,6 +2,7 @@
 //! connection and nothing else.
 
 mod handshake;
+mod names;
 mod outbox;
 mod probe;
 mod rate;
@@ -479,6 +480,7 @@ impl<'a> Session<'a> {
             share_ok,
             spread_ms: Some(self.shared.spread_ms.load(Ordering::Relaxed)),
             lists_members: true,
+            looks_inside: true,
             other_family: Some(self.entrance.other_family(self.place.via)),
             relays: self.shared.relay.is_some(),
             hosts: self.shared.hosts.get().cloned(),

@@ -96,6 +96,8 @@ pub(crate) struct Rates {
     chunks: Bucket,
     /// A download that begins with fifty sources behind routers asks them all.
     dial_me: Bucket,
+    /// A list of files takes up to 20 ms of a core to check; at once what a peer with some hundred folders has.
+    names: Bucket,
     other: Bucket,
     looked: Bucket,
     touched: Bucket,
@@ -116,6 +118,7 @@ impl Rates {
             register: bucket(200, 1000),
             chunks: bucket(20, 100),
             dial_me: bucket(2, 100),
+            names: bucket(20, 400),
             other: bucket(100, 500),
             looked: bucket(limits.looked.per_s, limits.looked.burst),
             touched: bucket(limits.touched.per_s, limits.touched.burst),
@@ -133,6 +136,10 @@ impl Rates {
             | Request::MemberFiles { cursor, .. } => {
                 let pages = if cursor.is_empty() { &mut self.list } else { &mut self.next_page };
                 (pages, Some(&mut self.looked))
+            }
+            Request::Find { .. } => (&mut self.list, Some(&mut self.looked)),
+            Request::OfferNames { .. } | Request::GiveNames { .. } => {
+                (&mut self.names, Some(&mut self.touched))
             }
             Request::FileLocations { .. } => (&mut self.locations, Some(&mut self.touched)),
             Request::Register { .. } | Request::Unregister { .. } => {
@@ -167,9 +174,9 @@ impl Rates {
 
     /// Whether these are no different from new ones.
     fn is_full(&mut self, now_ms: u64) -> bool {
-        let Self { list, next_page, locations, register, chunks, dial_me, other, looked, touched } =
-            self;
-        let all = [list, next_page, locations, register, chunks, dial_me, other, looked, touched];
+        let Self { list, next_page, locations, register, chunks, dial_me, names, .. } = self;
+        let counts = [list, next_page, locations, register, chunks, dial_me, names];
+        let all = counts.into_iter().chain([&mut self.other, &mut self.looked, &mut self.touched]);
         all.into_iter().all(|bucket| {
             bucket.refill(now_ms);
             bucket.milli == bucket.full

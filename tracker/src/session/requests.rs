@@ -79,6 +79,9 @@ impl Session<'_> {
                 self.file_list(q, &query, &cursor, usize::from(limit), sort).await
             }
             Request::FileLocations { q, id, want } => self.locations(q, id, usize::from(want)),
+            Request::OfferNames { q, ids, withdraw } => self.offer_names(q, &ids, withdraw).await,
+            Request::GiveNames { q, id, manifest } => self.give_names(q, id, manifest).await,
+            Request::Find { q, query, limit } => self.find(q, &query, usize::from(limit)).await,
             Request::Members { q, query, cursor, limit } => {
                 self.members(q, &query, &cursor, usize::from(limit)).await
             }
@@ -302,7 +305,7 @@ impl Session<'_> {
     }
 
     /// Counts what a search looked at, and lets the peer pay for it.
-    fn looked(&self, looked: usize) {
+    pub(super) fn looked(&self, looked: usize) {
         self.shared.metrics.looked.add(saturate::<u64>(looked));
         self.charge(Work::Looked, looked);
     }
@@ -317,7 +320,7 @@ impl Session<'_> {
     }
 
     /// Answers when the change is on disk. `touched` says what it was in entries.
-    fn await_commit<T>(
+    pub(super) fn await_commit<T>(
         &mut self,
         q: u32,
         outcome: Result<(Result<T, Refusal>, Commit), StoreError>,
@@ -341,7 +344,7 @@ impl Session<'_> {
             .map_err(|error| self.refuse(Code::LocalIo, &error.to_string()))
     }
 
-    fn answer(&self, q: u32, result: Result<(), Refusal>) -> Result<(), End> {
+    pub(super) fn answer(&self, q: u32, result: Result<(), Refusal>) -> Result<(), End> {
         match result {
             Ok(()) => self.outbox.push(&Reply::Done { q }),
             Err(refusal) => self.fail(q, refusal.code, &refusal.text, refusal.retry_ms),
@@ -369,6 +372,9 @@ fn number(request: &Request) -> u32 {
         | Request::FileLocations { q, .. }
         | Request::Members { q, .. }
         | Request::MemberFiles { q, .. }
+        | Request::OfferNames { q, .. }
+        | Request::GiveNames { q, .. }
+        | Request::Find { q, .. }
         | Request::Leave { q }
         | Request::Also { q }
         | Request::Watch { q, .. }

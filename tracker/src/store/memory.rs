@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use common::id::{ContentId, PeerId};
 
 use super::{MetaStore, StoreError};
-use crate::record::{BanRecord, Change, FileRecord, PeerRecord, Saved, Target};
+use crate::record::{BanRecord, Change, FileRecord, NamesRecord, PeerRecord, Saved, Target};
 
 /// Keeps records in memory.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +13,7 @@ pub struct MemoryStore {
     files: BTreeMap<ContentId, FileRecord>,
     peers: BTreeMap<PeerId, PeerRecord>,
     shares: BTreeMap<(PeerId, ContentId), Box<str>>,
+    names: BTreeMap<ContentId, NamesRecord>,
     bans: BTreeMap<Target, BanRecord>,
 }
 
@@ -26,6 +27,7 @@ impl MetaStore for MemoryStore {
                 .iter()
                 .map(|((peer, id), name)| (*peer, *id, name.clone()))
                 .collect(),
+            names: self.names.iter().map(|(id, record)| (*id, record.clone())).collect(),
             bans: self.bans.iter().map(|(target, ban)| (*target, ban.clone())).collect(),
         })
     }
@@ -39,6 +41,8 @@ impl MetaStore for MemoryStore {
                 Change::PeerGone(id) => drop(self.peers.remove(&id)),
                 Change::Share(peer, id, name) => drop(self.shares.insert((peer, id), name)),
                 Change::ShareGone(peer, id) => drop(self.shares.remove(&(peer, id))),
+                Change::Names(id, record) => drop(self.names.insert(id, record)),
+                Change::NamesGone(id) => drop(self.names.remove(&id)),
                 Change::Ban(target, ban) => drop(self.bans.insert(target, ban)),
                 Change::BanGone(target) => drop(self.bans.remove(&target)),
             }

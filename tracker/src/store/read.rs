@@ -8,7 +8,7 @@ use common::names::check_component;
 use serde::de::DeserializeOwned;
 
 use super::damage::guarded;
-use super::tables::{BANS, FILES, PEERS, SHARES};
+use super::tables::{BANS, FILES, NAMES, PEERS, SHARES};
 use crate::record::{FileRecord, Saved, Target};
 
 /// Why something could not be read.
@@ -57,7 +57,7 @@ pub(super) struct Salvaged {
 
 pub(super) fn read_all(db: &dyn ReadableDatabase) -> Result<Saved, ReadError> {
     let mut saved = Saved::default();
-    let readers: [Reader; 4] = [read_bans, read_peers, read_files, read_shares];
+    let readers: [Reader; 5] = [read_bans, read_peers, read_files, read_shares, read_names];
     readers.iter().try_for_each(|read| read(db, &mut saved, &mut Bad::Stop))?;
     Ok(saved)
 }
@@ -73,7 +73,7 @@ pub(super) fn salvage(path: &Path, db: &dyn ReadableDatabase) -> Salvaged {
         whole && matches!(bad, Bad::Skip(0))
     };
     let all_bans = read(read_bans);
-    for of_peers in [read_peers as Reader, read_files, read_shares] {
+    for of_peers in [read_peers as Reader, read_files, read_shares, read_names] {
         // They say it again.
         let _ = read(of_peers);
     }
@@ -129,6 +129,25 @@ fn read_shares(
         let peer = PeerId::try_from(peer).map_err(wrong)?;
         let id = ContentId::try_from(id).map_err(wrong)?;
         bad.meet(named(value.value()).map(|name| saved.shares.push((peer, id, name.into()))))?;
+    }
+    Ok(())
+}
+
+fn read_names(
+    db: &dyn ReadableDatabase,
+    saved: &mut Saved,
+    bad: &mut Bad,
+) -> Result<(), ReadError> {
+    let names = match db.begin_read()?.open_table(NAMES) {
+        Ok(names) => names,
+        Err(::redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for item in names.iter()? {
+        let (key, value) = item?;
+        let record = unpack(value.value())
+            .map(|record| saved.names.push((ContentId::from_bytes(*key.value()), record)));
+        bad.meet(record)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::damage::{clear_unborn, close, guarded, put_back, set_aside, sync_folder};
 use super::read::{ReadError, Salvaged, read_all, salvage};
-use super::tables::{BANS, FILES, META, PEERS, SHARES};
+use super::tables::{BANS, FILES, META, NAMES, PEERS, SHARES};
 use super::{MetaStore, StoreError};
 use crate::record::{BanRecord, Change, Saved, Target};
 
@@ -273,6 +273,7 @@ struct Tables<'txn> {
     files: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
     peers: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
     shares: Table<'txn, &'static [u8; 2 * ID_LEN], &'static str>,
+    names: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
     bans: Table<'txn, &'static [u8], &'static [u8]>,
 }
 
@@ -282,6 +283,7 @@ impl<'txn> Tables<'txn> {
             files: txn.open_table(FILES)?,
             peers: txn.open_table(PEERS)?,
             shares: txn.open_table(SHARES)?,
+            names: txn.open_table(NAMES)?,
             bans: txn.open_table(BANS)?,
         })
     }
@@ -300,6 +302,10 @@ impl<'txn> Tables<'txn> {
                 self.shares.insert(&share_key(peer, id), &**name)?;
             }
             Change::ShareGone(peer, id) => drop(self.shares.remove(&share_key(peer, id))?),
+            Change::Names(id, record) => {
+                self.names.insert(id.as_bytes(), pack(record).as_slice())?;
+            }
+            Change::NamesGone(id) => drop(self.names.remove(id.as_bytes())?),
             Change::Ban(target, ban) => {
                 self.bans.insert(target.to_bytes().as_slice(), pack(ban).as_slice())?;
             }
@@ -317,7 +323,8 @@ fn place(change: &Change) -> (u8, &[u8], &[u8]) {
         Change::Share(peer, id, _) | Change::ShareGone(peer, id) => {
             (2, peer.as_bytes(), id.as_bytes())
         }
-        Change::Ban(..) | Change::BanGone(_) => (3, &[], &[]),
+        Change::Names(id, _) | Change::NamesGone(id) => (3, id.as_bytes(), &[]),
+        Change::Ban(..) | Change::BanGone(_) => (4, &[], &[]),
     }
 }
 

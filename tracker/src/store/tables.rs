@@ -9,5 +9,7 @@ pub(super) const PEERS: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinit
 /// Peer and content → name.
 pub(super) const SHARES: TableDefinition<'_, &[u8; 2 * ID_LEN], &str> =
     TableDefinition::new("shares");
+/// Names of the files inside folders. Not in the files of older programs, which leave it alone.
+pub(super) const NAMES: TableDefinition<'_, &[u8; ID_LEN], &[u8]> = TableDefinition::new("names");
 /// Who may not join. Not in the files of older programs, which leave it alone.
 pub(super) const BANS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bans");

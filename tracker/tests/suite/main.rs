@@ -24,6 +24,7 @@ mod hostile;
 mod index_model;
 mod index_quota;
 mod index_rules;
+mod inside;
 mod members;
 mod metrics;
 mod moving;

@@ -238,7 +238,7 @@ fn c4_the_longest_rows_and_the_longest_nick_fit_what_they_are_sent_in() {
     let mut index = index();
     let me = index.arrive(NOW, arrival(0, "me")).unwrap().session;
     // The nick that grows most when it is folded, and as many long addresses as there may be.
-    let nick: String = "\u{1d160}".repeat(MAX_NICK / 4);
+    let nick: String = "\u{ac01}".repeat(MAX_NICK / 3);
     let local = (0..20).map(|n| format!("[fd00:1:2:3:4:5:6:{n}]:65535").parse().unwrap()).collect();
     for n in 1..=300 {
         let crowd = Arrival { local: Vec::clone(&local), ..arrival(n, &nick) };

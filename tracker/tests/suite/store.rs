@@ -8,7 +8,7 @@ use common::id::{ContentId, PeerId};
 use common::net::AddrGroup;
 use proptest::prelude::*;
 use redb::ReadableDatabase as _;
-use tracker::record::{BanRecord, Change, FileRecord, PeerRecord, Saved, Target};
+use tracker::record::{BanRecord, Change, FileRecord, NamesRecord, PeerRecord, Saved, Target};
 use tracker::store::{MemoryStore, MetaStore, RedbStore, StoreError};
 
 fn file(n: u8, name: &str) -> (ContentId, FileRecord) {
@@ -40,6 +40,10 @@ fn ban(n: u8, reason: &str) -> (Target, BanRecord) {
     (target, BanRecord { reason: reason.to_owned(), since: n.into() })
 }
 
+fn names(n: u8, grams: u32) -> NamesRecord {
+    NamesRecord { by: peer(n), grams, text: 5, packed: vec![n; n.into()].into() }
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let name = prop_oneof![Just("a"), Just("b"), Just("naïve 日本")];
     prop_oneof![
@@ -59,6 +63,8 @@ fn change() -> impl Strategy<Value = Change> {
             name.into()
         )),
         (0u8..4, 0u8..4).prop_map(|(p, n)| Change::ShareGone(peer(p), file(n, "").0)),
+        (0u8..4, any::<u32>()).prop_map(|(n, grams)| Change::Names(file(n, "").0, names(n, grams))),
+        (0u8..4).prop_map(|n| Change::NamesGone(file(n, "").0)),
         (0u8..4, "[a-z]{0,3}").prop_map(|(n, reason)| {
             let (target, ban) = ban(n, &reason);
             Change::Ban(target, ban)
@@ -71,6 +77,7 @@ fn sorted(mut saved: Saved) -> Saved {
     saved.files.sort_by_key(|(id, _)| *id);
     saved.peers.sort_by_key(|(id, _)| *id);
     saved.shares.sort();
+    saved.names.sort_by_key(|(id, _)| *id);
     saved.bans.sort_by_key(|(target, _)| *target);
     saved
 }
@@ -88,6 +95,8 @@ fn contract(mut reopen: impl FnMut(Option<Box<dyn MetaStore>>) -> Box<dyn MetaSt
         Change::Peer(peer(1), known.clone()),
         share("one"),
         share("uno"),
+        Change::Names(a, names(9, 8)),
+        Change::Names(a, names(3, 7)),
         Change::Ban(banned, why.clone()),
     ];
     store.apply(&changes).unwrap();
@@ -95,6 +104,7 @@ fn contract(mut reopen: impl FnMut(Option<Box<dyn MetaStore>>) -> Box<dyn MetaSt
         files: vec![(a, record)],
         peers: vec![(peer(1), known)],
         shares: vec![(peer(1), a, "uno".into())],
+        names: vec![(a, names(3, 7))],
         bans: vec![(banned, why)],
     };
     assert_eq!(store.load().unwrap(), want, "the last change of a key counts");
@@ -106,6 +116,7 @@ fn contract(mut reopen: impl FnMut(Option<Box<dyn MetaStore>>) -> Box<dyn MetaSt
     let gone = [
         Change::ShareGone(peer(1), a),
         Change::FileGone(a),
+        Change::NamesGone(a),
         Change::PeerGone(peer(1)),
         Change::BanGone(banned),
     ];

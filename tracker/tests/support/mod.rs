@@ -12,9 +12,11 @@ use common::content::{Descriptor, Kind};
 use common::hash::sha256_concat;
 use common::id::{ContentId, Hash, PeerId};
 use common::identity::Identity;
+use common::inside::pack_manifest;
 use common::join::{JoinString, Secret};
 use common::layout::Layout;
 use common::limits::{MAX_TRACKER_FRAME, PROTOCOL_VERSION};
+use common::manifest::{Entry, EntryKind, Manifest};
 use common::wire::Code;
 use common::wire::tracker::{
     ChunkUpdate, FileMeta, FileRow, Hello, Reply, Request, Sort, Welcome, share_digest,
@@ -104,6 +106,23 @@ pub fn folder(name: &str, total: u64, chunks: u32) -> FileMeta {
         total,
         chunks,
     }
+}
+
+/// A folder of these files, and its list of them as it is told.
+pub fn folder_of(name: &str, paths: &[&str]) -> (FileMeta, Vec<u8>) {
+    let entries = paths.iter().map(|path| Entry {
+        path: path.split('/').map(str::to_owned).collect(),
+        kind: EntryKind::File,
+        size: 1,
+        root: sha256_concat(&[path.as_bytes()]),
+        exec: false,
+        mtime: 0,
+    });
+    let manifest = Manifest::build(name, entries.collect()).unwrap();
+    let descriptor = Manifest::descriptor_of(manifest.bytes());
+    let (total, chunks) = (paths.len() as u64, u32::try_from(paths.len()).unwrap());
+    let meta = FileMeta { descriptor, name: name.to_owned(), total, chunks };
+    (meta, pack_manifest(manifest.bytes()).unwrap())
 }
 
 pub fn id(meta: &FileMeta) -> ContentId {
@@ -287,6 +306,8 @@ impl Client {
                 | Reply::Members { q: to, .. }
                 | Reply::Pong { q: to }
                 | Reply::Seen { q: to, .. }
+                | Reply::NamesWanted { q: to, .. }
+                | Reply::Found { q: to, .. }
                 | Reply::Error { q: to, .. }
                     if *to == q =>
                 {
@@ -306,6 +327,33 @@ impl Client {
     pub async fn must_register(&mut self, files: &[FileMeta]) {
         let reply = self.register(files).await;
         assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
+    }
+
+    /// Says that it may tell the names inside these; which are wanted.
+    pub async fn offer_names(&mut self, ids: &[ContentId], withdraw: bool) -> Vec<ContentId> {
+        let q = self.q();
+        let ids = ids.to_vec();
+        match self.ask(q, &Request::OfferNames { q, ids, withdraw }).await {
+            Reply::NamesWanted { ids, .. } => ids,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn give_names(&mut self, id: ContentId, manifest: &[u8]) -> Reply {
+        let q = self.q();
+        self.ask(q, &Request::GiveNames { q, id, manifest: manifest.to_vec() }).await
+    }
+
+    /// Names of the folders in which files are found, with the first of these, and how many there are.
+    pub async fn find(&mut self, query: &str) -> Vec<(String, Vec<String>, u32)> {
+        let q = self.q();
+        match self.ask(q, &Request::Find { q, query: query.to_owned(), limit: 100 }).await {
+            Reply::Found { rows, .. } => rows
+                .into_iter()
+                .map(|found| (found.row.meta.name, found.paths, found.files))
+                .collect(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub async fn chunks(&mut self, updates: Vec<ChunkUpdate>) {

@@ -6,10 +6,9 @@ use std::ops::{Bound, Range, RangeBounds as _};
 use std::sync::Arc;
 
 use common::content::Kind;
+pub use common::fold::fold;
 use common::id::ContentId;
 use nucleo_matcher::{Config, Matcher, Utf32Str};
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 
 /// Most terms looked at: nobody types more, and a paste must not slow every row down.
 const MAX_TERMS: usize = 32;
@@ -116,15 +115,6 @@ struct Span {
 
 /// The fields there are.
 pub const FIELDS: [&str; 8] = ["size", "src", "avail", "type", "peer", "state", "hash", "age"];
-
-/// Lower case without accents, so that `cafe` finds `Café`.
-pub fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        text.to_ascii_lowercase()
-    } else {
-        text.nfd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
-    }
-}
 
 impl Filter {
     /// Reads what the user typed; never fails.
@@ -237,6 +227,16 @@ impl Filter {
         words.max_by_key(|word| word.len())
     }
 
+    /// Words that a name must have: of each entry at least one.
+    pub fn words(&self) -> impl Iterator<Item = Vec<&str>> {
+        self.terms.iter().filter_map(Term::words)
+    }
+
+    /// Whether it asks for such words alone.
+    pub fn is_words(&self) -> bool {
+        self.terms.iter().all(|term| term.words().is_some())
+    }
+
     /// The longest part of a nick or of a key that every matching peer has, if one has to be there.
     pub fn needed_peer(&self) -> Option<&str> {
         let words = self.terms.iter().filter(|term| !term.not).filter_map(|term| {
@@ -307,6 +307,20 @@ impl Filter {
 }
 
 impl Term {
+    /// If it is one of some words that is wanted: these.
+    fn words(&self) -> Option<Vec<&str>> {
+        fn word(test: &Test) -> Option<&str> {
+            match test {
+                Test::Has(word) => Some(word.as_str()),
+                _ => None,
+            }
+        }
+        if self.not {
+            return None;
+        }
+        self.any.iter().map(word).collect()
+    }
+
     fn asks_for_peers(&self) -> bool {
         self.any.iter().any(|test| matches!(test, Test::Peer(..)))
     }

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod filter;
 pub mod find;
 pub mod format;
+pub mod inside;
 pub mod json;
 pub mod logfile;
 pub mod members;

@@ -2,8 +2,8 @@
 //! settings screen know of it is in this one table.
 
 use super::kind::{
-    COLORS, DISCOVERABLE, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, MAX_HOOK_S, PORTMAPS, QUITS,
-    STARTS, THEMES, UNITS, expect_address, expect_metrics,
+    COLORS, DISCOVERABLE, GLYPHS, HANGUPS, Kind, LEVELS, MAX_ACTIVE, MAX_HOOK_S, NAMES_INSIDE,
+    PORTMAPS, QUITS, STARTS, THEMES, UNITS, expect_address, expect_metrics,
 };
 
 /// A page of the settings screen.
@@ -139,6 +139,8 @@ items! {
         "Map the port", "Whether the router is asked to let others in when they do not reach us (NAT-PMP, PCP).";
     Discoverable Network "discoverable" "DISCOVERABLE" Kind::Choice(DISCOVERABLE), false, "auto",
         "Discoverable", "Whether a tracker hosted here is found in the local network; auto: unless it needs a secret.";
+    NamesInside Network "names_inside" "NAMES_INSIDE" Kind::Choice(NAMES_INSIDE), false, "secret",
+        "Names in folders", "Where the tracker may know them, so that folders are found by them; secret: in networks with one.";
     Metrics Network "metrics" "METRICS" Kind::Text(expect_metrics), false, "none",
         "Metrics on", "Address and port of /metrics and /healthz for machines that watch, or none.";
     Nick Network "nick" "NICK" Kind::Nick, true, "",

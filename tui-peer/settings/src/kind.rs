@@ -17,6 +17,7 @@ pub(super) const QUITS: &[&str] = &["ask-if-busy", "always", "never"];
 pub(super) const HANGUPS: &[&str] = &["quit", "serve"];
 pub(super) const THEMES: &[&str] = &["auto", "auto-ssh", "dark", "light", "high-contrast", "mono"];
 pub(super) const DISCOVERABLE: &[&str] = common::near::Discoverable::WORDS;
+pub(super) const NAMES_INSIDE: &[&str] = &["secret", "always", "never"];
 pub(super) const PORTMAPS: &[&str] = &["auto", "off"];
 pub(super) const LEVELS: &[&str] = &["error", "warn", "info", "debug"];
 pub(super) const COLORS: &[&str] = &["auto", "256", "16", "never"];

@@ -104,6 +104,7 @@ fn spawn(
     }
     for (option, value) in [
         ("--nick", &common.nick),
+        ("--names-inside", &common.names_inside),
         ("--portmap", &common.portmap),
         ("--up", &common.up),
         ("--down", &common.down),

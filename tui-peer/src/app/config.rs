@@ -67,6 +67,7 @@ fn engine(table: &Table) -> Result<EngineConfig, SettingsError> {
     engine.keep_free = table.keep_free();
     engine.on_start = on_start(table);
     engine.watch = table.is_on(Item::Watch);
+    engine.names_inside = table.text(Item::NamesInside).parse().unwrap_or_default();
     engine.portmap = table.text(Item::Portmap) == "auto";
     engine.discoverable = table.text(Item::Discoverable).parse().unwrap_or_default();
     // Unless the user says something, it depends on what runs.

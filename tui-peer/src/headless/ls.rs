@@ -1,7 +1,7 @@
 //! `ls`: what the network has.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::content::Kind as ContentKind;
@@ -13,24 +13,42 @@ use super::serve::{NO_NETWORK, NO_NETWORK_HINT};
 use super::signals::Signals;
 use super::wait::{Ended, deadline, within};
 use crate::args::{Ls, exit};
-use engine::api::command::{CommandError, CommandErrorKind};
+use engine::api::command::{Command, CommandError, CommandErrorKind, Reply};
 use engine::api::handle::{EngineHandle, Stop};
-use engine::api::snapshot::{CatalogueRow, NetState, Snapshot, Transfer, TransferState};
-use frontend::filter::{ALIAS, Filter, Misread, Subject, fold};
+use engine::api::snapshot::{
+    CatalogueRow, FoundInside, NetState, Snapshot, Transfer, TransferState,
+};
+use frontend::filter::{Filter, Misread, Subject};
 use frontend::find::Miss;
 use frontend::format;
+use frontend::inside::{Question, and_more, folded};
 use frontend::members::Owners;
 
 /// How long the catalogue is waited for.
 const WAIT: Duration = Duration::from_secs(20);
 /// How often it is looked at when nothing changes.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often it is asked whose the files are while something is waited for.
+/// How often it is asked whose the files are, and what is inside folders, while something is waited for.
 const ASK: Duration = Duration::from_secs(2);
 /// What to do where it is not known whose they are.
 const PEERS_HINT: &str = "tui-peer peers --all lists who is in the network";
 /// What to do about a tracker.
 const HINT: &str = "check the join string and that the tracker runs";
+
+/// What a search finds.
+#[derive(Default)]
+struct Finds {
+    /// Rows that fit by themselves.
+    rows: Vec<CatalogueRow>,
+    /// Folders that fit by files inside.
+    inside: Vec<FoundInside>,
+}
+
+impl Finds {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.inside.is_empty()
+    }
+}
 
 /// Prints what a search finds in the catalogue; returns the exit code.
 pub async fn ls(engine: EngineHandle, request: &Ls, filter: &Filter, out: &mut Output) -> u8 {
@@ -38,23 +56,26 @@ pub async fn ls(engine: EngineHandle, request: &Ls, filter: &Filter, out: &mut O
     let Ok(mut signals) = Signals::new() else { return exit::OTHER };
     let mut snapshots = engine.snapshots();
     let began = Instant::now();
+    let question = Question::of(filter);
     let (mut ask_at, mut seen) = (began, None);
     let listed = loop {
         let snapshot = engine.snapshot();
         let catalogue = &snapshot.catalogue;
         // What is downloaded and shared here, and whose files are, change without the catalogue.
-        let news = filter.needs_own() || filter.needs_peers() || seen != Some(catalogue.version);
+        // So does what is known of folders.
+        let asks = filter.needs_peers() || request.wait && question.is_some();
+        let news = filter.needs_own() || asks || seen != Some(catalogue.version);
         if catalogue.whole && news && Instant::now() >= ask_at {
             seen = Some(catalogue.version);
-            let asked = within(&engine, end, &mut signals, owners(&engine, filter)).await;
+            let asked = search_all(&engine, &snapshot, filter, question.as_ref());
+            let asked = within(&engine, end, &mut signals, asked).await;
             match asked {
                 Err(Ended::Signal(code)) => {
                     engine.stopped().await;
                     return code;
                 }
                 Err(ended) => break Err(gave_up(ended)),
-                Ok(Ok(owners)) => {
-                    let found = found(&snapshot, filter, &owners);
+                Ok(Ok(found)) => {
                     if !request.wait || !found.is_empty() {
                         break Ok(found);
                     }
@@ -67,7 +88,7 @@ pub async fn ls(engine: EngineHandle, request: &Ls, filter: &Filter, out: &mut O
                 }
                 Ok(Err(error)) => break Err(("members", error.message, PEERS_HINT, exit::TRACKER)),
             }
-            if filter.needs_peers() {
+            if asks {
                 ask_at = Instant::now() + ASK;
             }
         }
@@ -131,16 +152,43 @@ fn gave_up(ended: Ended) -> NoList {
     (word, why.to_owned(), hint, code)
 }
 
+/// All that a search finds.
+async fn search_all(
+    engine: &EngineHandle,
+    snapshot: &Snapshot,
+    filter: &Filter,
+    question: Option<&Question>,
+) -> Result<Finds, CommandError> {
+    let owners = owners(engine, filter).await?;
+    let rows = found(snapshot, filter, &owners);
+    let mut finds = Finds { rows, inside: Vec::new() };
+    let Some(question) = question else { return Ok(finds) };
+    let query = question.query.clone();
+    // A tracker that does not look inside folders, or has no time, is no reason to find nothing else.
+    if let Ok(Reply::Found(answer)) = engine.call(Command::Find { query }).await {
+        let own = own(snapshot, filter);
+        let now = now();
+        finds.inside = question.keep(answer, |row, name, folded| {
+            filter.matches(&subject(row, (name, folded), own.get(&row.id), &owners, now))
+        });
+        // What fits by its name is there already.
+        let there: HashSet<ContentId> = finds.rows.iter().map(|row| row.id).collect();
+        finds.inside.retain(|found| !there.contains(&found.row.id));
+    }
+    Ok(finds)
+}
+
 /// Whose the files are, if the search asks for that.
 async fn owners(engine: &EngineHandle, filter: &Filter) -> Result<Owners, CommandError> {
     if filter.needs_peers() { Owners::of(engine, filter).await } else { Ok(Owners::default()) }
 }
 
-fn print_all(found: &[CatalogueRow], request: &Ls, snapshot: &Snapshot, out: &mut Output) {
+fn print_all(found: &Finds, request: &Ls, snapshot: &Snapshot, out: &mut Output) {
     if out.is_read() {
         show(found, snapshot, out);
     } else {
-        found.iter().for_each(|row| print(row, out));
+        found.rows.iter().for_each(|row| print(row, None, out));
+        found.inside.iter().for_each(|found| print(&found.row, Some(found), out));
     }
     if found.is_empty() && out.is_told() {
         out.always(&nothing(request, snapshot));
@@ -156,36 +204,46 @@ pub fn search(request: &Ls) -> Result<Filter, Misread> {
     Filter::checked(query)
 }
 
-/// The files that a search means, by name; with `~` the best first.
-fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<CatalogueRow> {
-    let own: HashMap<ContentId, &Transfer> = match filter.needs_own() {
+/// What of it is here, if the search asks for that.
+fn own<'s>(snapshot: &'s Snapshot, filter: &Filter) -> HashMap<ContentId, &'s Transfer> {
+    match filter.needs_own() {
         true => snapshot.transfers.iter().map(|transfer| (transfer.id, transfer)).collect(),
         false => HashMap::new(),
-    };
+    }
+}
+
+/// A row as a search looks at it, under a name and with all its names folded.
+fn subject<'s>(
+    row: &'s CatalogueRow,
+    (name, folded): (&'s str, &'s str),
+    own: Option<&&Transfer>,
+    owners: &'s Owners,
+    now: u64,
+) -> Subject<'s> {
+    Subject {
+        name,
+        aliases: row.aliases(),
+        folded,
+        size: row.size,
+        sources: row.sources,
+        availability: own.and_then(|t| t.availability).unwrap_or(row.complete as f32),
+        kind: row.kind,
+        state: own.map_or("none", |t| t.state.word()),
+        id: Some(row.id),
+        age: now.saturating_sub(row.first_seen),
+        peer: "",
+        owners: Some(owners.of_file(&row.id)),
+    }
+}
+
+/// The files that a search means, by name; with `~` the best first.
+fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<CatalogueRow> {
+    let own = own(snapshot, filter);
     let now = now();
     let (mut rows, mut names): (Vec<&CatalogueRow>, Vec<String>) = Default::default();
     for row in &snapshot.catalogue.rows {
-        let mut folded = fold(&row.name);
-        for alias in row.aliases() {
-            folded.push(ALIAS);
-            folded.push_str(&fold(alias));
-        }
-        let own = own.get(&row.id);
-        let subject = Subject {
-            name: &row.name,
-            aliases: row.aliases(),
-            folded: &folded,
-            size: row.size,
-            sources: row.sources,
-            availability: own.and_then(|t| t.availability).unwrap_or(row.complete as f32),
-            kind: row.kind,
-            state: own.map_or("none", |t| t.state.word()),
-            id: Some(row.id),
-            age: now.saturating_sub(row.first_seen),
-            peer: "",
-            owners: Some(owners.of_file(&row.id)),
-        };
-        if filter.matches(&subject) {
+        let folded = folded(&row.name, row.aliases());
+        if filter.matches(&subject(row, (&row.name, &folded), own.get(&row.id), owners, now)) {
             rows.push(row);
             names.extend(filter.ranks().then_some(folded));
         }
@@ -199,16 +257,29 @@ fn found(snapshot: &Snapshot, filter: &Filter, owners: &Owners) -> Vec<Catalogue
     rows.into_iter().cloned().collect()
 }
 
-fn print(row: &CatalogueRow, out: &mut Output) {
+/// For a program, or a file: a line for each row, and for each file inside by which it was found.
+fn print(row: &CatalogueRow, inside: Option<&FoundInside>, out: &mut Output) {
     let kind = if row.kind == ContentKind::Folder { "folder" } else { "file" };
-    let object = json!({
+    let mut object = json!({
         "id": row.id.to_string(), "kind": kind, "size": row.size, "chunks": row.chunks,
         "sources": row.sources, "complete": row.complete,
     });
+    if let Some(FoundInside { paths, files, .. }) = inside {
+        object["inside"] = json!(paths);
+        object["inside_files"] = json!(files);
+    }
     out.json(&with_name(object, row.raw_name(), &row.name));
     let (id, size) = (row.id.short(), bytes(row.size as f64));
     let slash = if row.kind == ContentKind::Folder { "/" } else { "" };
     out.line(&format!("{id}  {size:>9}  {:>3} src  {}{slash}", row.sources, row.name));
+    for line in inside.into_iter().flat_map(inside_lines) {
+        out.line(&format!("{:29}{line}", ""));
+    }
+}
+
+/// Below a folder: the files inside by which it was found.
+fn inside_lines(found: &FoundInside) -> impl Iterator<Item = String> {
+    found.paths.iter().cloned().chain(and_more(found)).map(|line| format!("  {line}"))
 }
 
 /// What stands in the table.
@@ -224,7 +295,7 @@ const COLUMNS: [Column; 8] = [
 ];
 
 /// For a person at a terminal.
-fn show(found: &[CatalogueRow], snapshot: &Snapshot, out: &mut Output) {
+fn show(found: &Finds, snapshot: &Snapshot, out: &mut Output) {
     if found.is_empty() {
         return;
     }
@@ -232,8 +303,13 @@ fn show(found: &[CatalogueRow], snapshot: &Snapshot, out: &mut Output) {
         snapshot.transfers.iter().map(|transfer| (transfer.id, transfer)).collect();
     let now = now();
     let units = out.looks().units;
-    let mut rows = Vec::with_capacity(found.len());
-    for row in found {
+    let plain = found.rows.iter().map(|row| (row, None));
+    let inside = found.inside.iter().map(|found| (&found.row, Some(found)));
+    let mut rows = Vec::with_capacity(found.rows.len() + found.inside.len());
+    let (mut count_of_rows, mut bytes) = (0, 0u64);
+    for (row, inside) in plain.chain(inside) {
+        count_of_rows += 1;
+        bytes = bytes.saturating_add(row.size);
         let own = own.get(&row.id).copied();
         let slash = if row.kind == ContentKind::Folder { "/" } else { "" };
         let age = now.saturating_sub(row.first_seen);
@@ -251,11 +327,11 @@ fn show(found: &[CatalogueRow], snapshot: &Snapshot, out: &mut Output) {
             row.id.short().into(),
             if row.first_seen == 0 { Cell::default() } else { format::eta(age).into() },
         ]);
+        let lines = inside.into_iter().flat_map(inside_lines);
+        rows.extend(lines.map(|line| vec![Cell::painted(line, Paint::Dim)]));
     }
     out.table(&COLUMNS, &rows);
-    let bytes = found.iter().fold(0, |sum: u64, row| sum.saturating_add(row.size));
-    let sum =
-        format!("{}, {}", format::plural(found.len() as u64, "row"), format::size(bytes, units));
+    let sum = format!("{}, {}", format::plural(count_of_rows, "row"), format::size(bytes, units));
     let sum = out.looks().paint(Paint::Dim, &sum).into_owned();
     out.line(&sum);
 }

@@ -6,6 +6,7 @@ mod deaf;
 mod descriptors;
 mod evil;
 mod harness;
+mod inside;
 mod stranger;
 
 use std::fs;

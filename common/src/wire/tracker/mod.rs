@@ -13,7 +13,7 @@ mod reply;
 mod request;
 
 pub use counts::Counts;
-pub use parts::{ChunkUpdate, FileMeta, FileRow, Hello, Member, Sort, Source, Welcome};
+pub use parts::{ChunkUpdate, FileMeta, FileRow, FoundRow, Hello, Member, Sort, Source, Welcome};
 pub use reply::Reply;
 pub use request::Request;
 

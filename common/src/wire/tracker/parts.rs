@@ -8,7 +8,8 @@ use super::super::{WireError, bounded, pack};
 use crate::content::Descriptor;
 use crate::id::{ContentId, Hash, PeerId};
 use crate::limits::{
-    MAX_ADDRS, MAX_AGENT, MAX_ALIASES, MAX_FOLDER_CHUNKS, MAX_NAME_LEN, MAX_NICK, MAX_TRACKER_HOSTS,
+    MAX_ADDRS, MAX_AGENT, MAX_ALIASES, MAX_FIND_PATHS, MAX_FOLDER_CHUNKS, MAX_NAME_LEN, MAX_NICK,
+    MAX_PATH_LEN, MAX_TRACKER_HOSTS,
 };
 use crate::numbers::byte_codec;
 
@@ -94,6 +95,10 @@ pub struct Welcome {
     /// Where the tracker is by its signed word ([`crate::tracker_hosts`]), if its operator said; to be remembered.
     #[serde(rename = "th", default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
     pub hosts: Option<Vec<u8>>,
+    /// Whether [`Request::OfferNames`](super::Request::OfferNames),
+    /// [`Request::GiveNames`](super::Request::GiveNames) and [`Request::Find`](super::Request::Find) are understood.
+    #[serde(rename = "fi", default, skip_serializing_if = "std::ops::Not::not")]
+    pub looks_inside: bool,
 }
 
 /// What is registered about a content.
@@ -131,6 +136,21 @@ pub struct FileRow {
     /// When it was first registered, in seconds since 1970.
     #[serde(rename = "b", default)]
     pub first_seen: u64,
+}
+
+/// A folder in which files were found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundRow {
+    /// The folder.
+    #[serde(rename = "r")]
+    pub row: FileRow,
+    /// Paths of the first of those files, below the folder, with `/` between the components; at most
+    /// [`MAX_FIND_PATHS`].
+    #[serde(rename = "w")]
+    pub paths: Vec<String>,
+    /// How many of its files were found.
+    #[serde(rename = "k")]
+    pub files: u32,
 }
 
 /// One peer that has (part of) a content.
@@ -237,6 +257,12 @@ pub(super) fn check_row(row: &FileRow) -> Result<(), WireError> {
     check_meta(&row.meta)?;
     bounded(row.aliases.len() <= MAX_ALIASES, "file", "number of names")?;
     bounded(row.aliases.iter().all(|name| name.len() <= MAX_NAME_LEN), "file", "name")
+}
+
+pub(super) fn check_found(found: &FoundRow) -> Result<(), WireError> {
+    check_row(&found.row)?;
+    bounded(found.paths.len() <= MAX_FIND_PATHS, "found", "number of paths")?;
+    bounded(found.paths.iter().all(|path| path.len() <= MAX_PATH_LEN), "found", "path")
 }
 
 pub(super) fn check_member(member: &Member) -> Result<(), WireError> {

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Code, IGNORABLE, WireError, bounded, pack};
-use super::parts::{check_member, check_meta, check_row, check_source, decode_welcome};
-use super::{Counts, FileMeta, FileRow, IdsBody, Member, OnlyQ, Source, Welcome};
+use super::parts::{
+    check_found, check_member, check_meta, check_row, check_source, decode_welcome,
+};
+use super::{Counts, FileMeta, FileRow, FoundRow, IdsBody, Member, OnlyQ, Source, Welcome};
 use crate::id::{ContentId, PeerId};
 use crate::limits::{
-    MAX_COUNTS, MAX_DELTA, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBERS, MAX_NICK, MAX_TEXT,
+    MAX_COUNTS, MAX_DELTA, MAX_FIND_ROWS, MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBERS, MAX_NICK,
+    MAX_REGISTER, MAX_TEXT,
 };
 use crate::relay::Token;
 
@@ -66,6 +69,22 @@ pub enum Reply {
         q: u32,
         /// Where the tracker saw it come from.
         observed: SocketAddr,
+    },
+    /// Answer to `OfferNames`.
+    NamesWanted {
+        /// Which request.
+        q: u32,
+        /// Folders whose lists of files are to be given: those of which the tracker has no names.
+        ids: Vec<ContentId>,
+    },
+    /// Answer to `Find`.
+    Found {
+        /// Which request.
+        q: u32,
+        /// Those with most sources first.
+        rows: Vec<FoundRow>,
+        /// There may be more.
+        more: bool,
     },
     /// Push: the catalogue changed.
     CatalogueDelta {
@@ -183,6 +202,20 @@ struct SeenBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct WantedBody {
+    q: u32,
+    i: Vec<ContentId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FoundBody {
+    q: u32,
+    f: Vec<FoundRow>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    m: bool,
+}
+
+#[derive(Serialize, Deserialize)]
 struct SourcesBody {
     q: u32,
     i: ContentId,
@@ -264,6 +297,8 @@ impl Reply {
             Self::Pong { .. } => 0x4a,
             Self::Members { .. } => 0x4b,
             Self::Seen { .. } => 0x4d,
+            Self::NamesWanted { .. } => 0x4e,
+            Self::Found { .. } => 0x4f,
             Self::CatalogueDelta { .. } => 0x50,
             Self::SourceDelta { .. } => 0x51,
             Self::Pace { .. } => 0x52,
@@ -292,6 +327,10 @@ impl Reply {
                 c: cursor.clone(),
             }),
             Self::Seen { q, observed } => pack::encode(&SeenBody { q: *q, y: *observed }),
+            Self::NamesWanted { q, ids } => pack::encode(&WantedBody { q: *q, i: ids.clone() }),
+            Self::Found { q, rows, more } => {
+                pack::encode(&FoundBody { q: *q, f: rows.clone(), m: *more })
+            }
             Self::Locations { q, id, meta, sources, complete, partial } => {
                 pack::encode(&SourcesBody {
                     q: *q,
@@ -360,6 +399,7 @@ impl Reply {
                 let SeenBody { q, y } = pack::decode("Seen", body)?;
                 Self::Seen { q, observed: y }
             }
+            0x4e | 0x4f => Self::decode_inside(kind, body)?,
             0x50 => {
                 let CatalogueBody { u, r, x, n } = pack::decode("CatalogueDelta", body)?;
                 bounded(u.len() + r.len() <= MAX_DELTA, "CatalogueDelta", "number of rows")?;
@@ -404,5 +444,23 @@ impl Reply {
             other => return Err(WireError::UnknownType(other)),
         };
         Ok(Some(reply))
+    }
+
+    /// The same for answers about what is inside folders.
+    fn decode_inside(kind: u8, body: &[u8]) -> Result<Self, WireError> {
+        Ok(match kind {
+            0x4e => {
+                let WantedBody { q, i } = pack::decode("NamesWanted", body)?;
+                bounded(i.len() <= MAX_REGISTER, "NamesWanted", "number of folders")?;
+                Self::NamesWanted { q, ids: i }
+            }
+            0x4f => {
+                let FoundBody { q, f, m } = pack::decode("Found", body)?;
+                bounded(f.len() <= MAX_FIND_ROWS, "Found", "number of rows")?;
+                f.iter().try_for_each(check_found)?;
+                Self::Found { q, rows: f, more: m }
+            }
+            other => return Err(WireError::UnknownType(other)),
+        })
     }
 }

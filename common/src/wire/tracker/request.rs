@@ -9,8 +9,9 @@ use super::parts::{check_meta, decode_hello};
 use super::{ChunkUpdate, FileMeta, Hello, IdsBody, OnlyQ, Sort};
 use crate::id::{ContentId, PeerId};
 use crate::limits::{
-    MAX_ADDRS, MAX_CHUNK_REGISTER, MAX_FOLDER_CHUNKS, MAX_LIST_ROWS, MAX_LOCATIONS,
-    MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_NAME_LEN, MAX_QUERY, MAX_REGISTER, MAX_WATCHES,
+    MAX_ADDRS, MAX_CHUNK_REGISTER, MAX_FIND_ROWS, MAX_FOLDER_CHUNKS, MAX_INSIDE_PACKED,
+    MAX_LIST_ROWS, MAX_LOCATIONS, MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_NAME_LEN, MAX_QUERY,
+    MAX_REGISTER, MAX_WATCHES,
 };
 
 /// Peer to tracker.
@@ -142,6 +143,37 @@ pub enum Request {
         /// As [`Hello::local`].
         local: Vec<SocketAddr>,
     },
+    /// Folders that the sender has registered, the names of whose files it may tell, or may no longer; answered by
+    /// [`Reply::NamesWanted`](super::Reply::NamesWanted). Only to a tracker that
+    /// [looks inside](super::Welcome::looks_inside).
+    OfferNames {
+        /// Echoed by the answer.
+        q: u32,
+        /// At most 256.
+        ids: Vec<ContentId>,
+        /// Names of these that the sender told are to be found no longer.
+        withdraw: bool,
+    },
+    /// The list of a folder's files, whose names the folder is found by from now on; answered by `Done` once it is on
+    /// disk. Only to a tracker that [looks inside](super::Welcome::looks_inside), and for what it wants.
+    GiveNames {
+        /// Echoed by the answer.
+        q: u32,
+        /// The folder.
+        id: ContentId,
+        /// As [`crate::inside::pack_manifest`] packs it.
+        manifest: Vec<u8>,
+    },
+    /// Folders in which a file has these words in its path, some of them perhaps in the folder's name instead; answered
+    /// by `Found`. Only to a tracker that [looks inside](super::Welcome::looks_inside).
+    Find {
+        /// Echoed by the answer.
+        q: u32,
+        /// As of [`Request::FileList`]; of each alternative one word at least has three bytes or more.
+        query: String,
+        /// Rows wanted, at most 100.
+        limit: u16,
+    },
     /// Are you there?
     Ping {
         /// Echoed by the answer.
@@ -206,6 +238,29 @@ struct LocationsBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct OfferBody {
+    q: u32,
+    i: Vec<ContentId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    x: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GiveBody {
+    q: u32,
+    i: ContentId,
+    #[serde(with = "serde_bytes")]
+    m: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FindBody {
+    q: u32,
+    t: String,
+    n: u16,
+}
+
+#[derive(Serialize, Deserialize)]
 struct ChunkRegisterBody {
     f: Vec<ChunkUpdate>,
 }
@@ -230,6 +285,9 @@ impl Request {
             Self::DialMe { .. } => 0x0e,
             Self::Relay { .. } => 0x0f,
             Self::Addresses { .. } => 0x10,
+            Self::OfferNames { .. } => 0x11,
+            Self::GiveNames { .. } => 0x12,
+            Self::Find { .. } => 0x13,
         }
     }
 
@@ -260,6 +318,15 @@ impl Request {
                 pack::encode(&DialMeBody { i: *id, k: *peer })
             }
             Self::Addresses { local } => pack::encode(&AddressesBody { d: local.clone() }),
+            Self::OfferNames { q, ids, withdraw } => {
+                pack::encode(&OfferBody { q: *q, i: ids.clone(), x: *withdraw })
+            }
+            Self::GiveNames { q, id, manifest } => {
+                pack::encode(&GiveBody { q: *q, i: *id, m: manifest.clone() })
+            }
+            Self::Find { q, query, limit } => {
+                pack::encode(&FindBody { q: *q, t: query.clone(), n: *limit })
+            }
             Self::FileLocations { q, id, want } => {
                 pack::encode(&LocationsBody { q: *q, i: *id, n: *want })
             }
@@ -352,9 +419,33 @@ impl Request {
                 bounded(d.len() <= MAX_ADDRS, "Addresses", "number of addresses")?;
                 Self::Addresses { local: d }
             }
+            0x11..=0x13 => Self::decode_inside(kind, body)?,
             other if other & IGNORABLE != 0 => return Ok(None),
             other => return Err(WireError::UnknownType(other)),
         };
         Ok(Some(request))
+    }
+
+    /// The same for messages about what is inside folders.
+    fn decode_inside(kind: u8, body: &[u8]) -> Result<Self, WireError> {
+        Ok(match kind {
+            0x11 => {
+                let OfferBody { q, i, x } = pack::decode("OfferNames", body)?;
+                bounded(i.len() <= MAX_REGISTER, "OfferNames", "number of folders")?;
+                Self::OfferNames { q, ids: i, withdraw: x }
+            }
+            0x12 => {
+                let GiveBody { q, i, m } = pack::decode("GiveNames", body)?;
+                bounded(m.len() <= MAX_INSIDE_PACKED, "GiveNames", "list of files")?;
+                Self::GiveNames { q, id: i, manifest: m }
+            }
+            0x13 => {
+                let FindBody { q, t, n } = pack::decode("Find", body)?;
+                bounded(t.len() <= MAX_QUERY, "Find", "query")?;
+                bounded((1..=MAX_FIND_ROWS).contains(&usize::from(n)), "Find", "limit")?;
+                Self::Find { q, query: t, limit: n }
+            }
+            other => return Err(WireError::UnknownType(other)),
+        })
     }
 }

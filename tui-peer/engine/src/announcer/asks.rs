@@ -5,17 +5,17 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use common::id::PeerId;
-use common::limits::{MAX_LIST_ROWS, MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_QUERY};
+use common::limits::{MAX_FIND_ROWS, MAX_LIST_ROWS, MAX_MEMBER_CURSOR, MAX_MEMBERS, MAX_QUERY};
 use common::names::{cut, show};
 use common::numbers::saturate;
 use common::wire::Code;
-use common::wire::tracker::{FileRow, Member, Request};
+use common::wire::tracker::{FileRow, FoundRow, Member, Request};
 use tokio::sync::oneshot;
 
 use super::addrs::Place;
 use super::mirror;
 use crate::api::command::{CommandError, CommandErrorKind, Reply};
-use crate::api::snapshot::{MemberRow, Page};
+use crate::api::snapshot::{Found, FoundInside, MemberRow, Page};
 
 /// Questions that wait or are under way: a person looks at one list at a time, and a few programs may.
 const MAX_ASKS: usize = 16;
@@ -26,6 +26,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// Why a tracker of an earlier version is not asked.
 const OLDER: &str = "this tracker is older: it does not list members";
+const OLDER_INSIDE: &str = "this tracker is older: it does not look inside folders";
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,29 @@ pub(crate) enum Ask {
         /// Where the last page ended.
         cursor: Vec<u8>,
     },
+    /// Folders in which files have these words.
+    Find {
+        /// Words, and alternatives with `|` between them.
+        query: String,
+    },
+}
+
+impl Ask {
+    /// Where the last page ended.
+    fn cursor(&self) -> &[u8] {
+        match self {
+            Self::Members { cursor, .. } | Self::Files { cursor, .. } => cursor,
+            Self::Find { .. } => &[],
+        }
+    }
+
+    /// Why a tracker of an earlier version is not asked this.
+    fn older(&self) -> &'static str {
+        match self {
+            Self::Members { .. } | Self::Files { .. } => OLDER,
+            Self::Find { .. } => OLDER_INSIDE,
+        }
+    }
 }
 
 /// Where the answer goes.
@@ -58,11 +82,6 @@ struct Asked {
 }
 
 impl Asked {
-    fn cursor(&self) -> &[u8] {
-        let (Ask::Members { cursor, .. } | Ask::Files { cursor, .. }) = &self.ask;
-        cursor
-    }
-
     fn answer(mut self, answer: Result<Reply, CommandError>) {
         if let Some(reply) = self.reply.take() {
             // Who no longer waits is fine.
@@ -72,6 +91,11 @@ impl Asked {
 
     fn refuse(self, kind: CommandErrorKind, message: impl Into<String>) {
         self.answer(Err(CommandError { kind, message: message.into() }));
+    }
+
+    fn refuse_as_older(self) {
+        let why = self.ask.older();
+        self.refuse(CommandErrorKind::Invalid, why);
     }
 }
 
@@ -84,11 +108,29 @@ impl Drop for Asked {
     }
 }
 
+/// Which of the questions a tracker understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Knows {
+    /// Who is in the network, and what they share.
+    pub(super) lists_members: bool,
+    /// What is inside folders.
+    pub(super) looks_inside: bool,
+}
+
+impl Knows {
+    fn ask(self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Members { .. } | Ask::Files { .. } => self.lists_members,
+            Ask::Find { .. } => self.looks_inside,
+        }
+    }
+}
+
 /// All questions of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
-    /// Whether the tracker understands them; `None` before its welcome.
-    lists_members: Option<bool>,
+    /// What the tracker understands; `None` before its welcome.
+    knows: Option<Knows>,
     waiting: VecDeque<Asked>,
     /// By the number of the request.
     sent: HashMap<u32, Asked>,
@@ -102,13 +144,14 @@ impl Asks {
             Ask::Members { query, cursor } => {
                 Ask::Members { query: cut(&query, MAX_QUERY).to_owned(), cursor }
             }
+            Ask::Find { query } => Ask::Find { query: cut(&query, MAX_QUERY).to_owned() },
             files @ Ask::Files { .. } => files,
         };
         let asked = Asked { ask, tries: 0, reply: Some(reply) };
-        if self.lists_members == Some(false) {
-            return asked.refuse(CommandErrorKind::Invalid, OLDER);
+        if self.knows.is_some_and(|knows| !knows.ask(&asked.ask)) {
+            return asked.refuse_as_older();
         }
-        if asked.cursor().len() > MAX_MEMBER_CURSOR {
+        if asked.ask.cursor().len() > MAX_MEMBER_CURSOR {
             return asked.refuse(CommandErrorKind::Invalid, "no page ends there; start anew");
         }
         if self.waiting.len() + self.sent.len() >= MAX_ASKS {
@@ -118,12 +161,14 @@ impl Asks {
         self.waiting.push_back(asked);
     }
 
-    /// The tracker has let us in and says whether it understands these questions.
-    pub(super) fn welcomed(&mut self, lists_members: bool) {
-        self.lists_members = Some(lists_members);
-        if !lists_members {
-            for asked in self.waiting.drain(..) {
-                asked.refuse(CommandErrorKind::Invalid, OLDER);
+    /// The tracker has let us in and says which of these questions it understands.
+    pub(super) fn welcomed(&mut self, knows: Knows) {
+        self.knows = Some(knows);
+        for asked in std::mem::take(&mut self.waiting) {
+            if knows.ask(&asked.ask) {
+                self.waiting.push_back(asked);
+            } else {
+                asked.refuse_as_older();
             }
         }
     }
@@ -139,7 +184,7 @@ impl Asks {
         now: Instant,
         number: impl FnOnce(&Ask) -> u32,
     ) -> Option<Request> {
-        if self.lists_members != Some(true) || self.paused_until.is_some_and(|until| now < until) {
+        if self.knows.is_none() || self.paused_until.is_some_and(|until| now < until) {
             return None;
         }
         self.paused_until = None;
@@ -158,6 +203,7 @@ impl Asks {
             Ask::Files { peer, cursor } => {
                 Request::MemberFiles { q, peer, cursor, limit: wire(MAX_LIST_ROWS) }
             }
+            Ask::Find { query } => Request::Find { q, query, limit: wire(MAX_FIND_ROWS) },
         };
         self.sent.insert(q, asked);
         Some(request)
@@ -188,10 +234,21 @@ impl Asks {
         self.answered(q, |cursor| Reply::MemberFiles(Page { rows, total, cursor }), cursor);
     }
 
+    /// Folders in which files were found. Paths are cleaned as names are.
+    pub(super) fn found(&mut self, q: u32, rows: Vec<FoundRow>, more: bool) {
+        let row = |found: FoundRow| FoundInside {
+            paths: found.paths.iter().map(|path| show(path)).collect(),
+            files: found.files,
+            row: mirror::shown(&found.row),
+        };
+        let rows = rows.into_iter().map(row).collect();
+        self.answered(q, |_| Reply::Found(Found { rows, more }), Vec::new());
+    }
+
     fn answered(&mut self, q: u32, reply: impl FnOnce(Vec<u8>) -> Reply, mut cursor: Vec<u8>) {
         let Some(asked) = self.sent.remove(&q) else { return };
         // A cursor that does not move would lead round in circles.
-        if cursor.len() > MAX_MEMBER_CURSOR || cursor == asked.cursor() {
+        if cursor.len() > MAX_MEMBER_CURSOR || cursor == asked.ask.cursor() {
             cursor = Vec::new();
         }
         asked.answer(Ok(reply(cursor)));
@@ -233,6 +290,8 @@ fn wire(count: usize) -> u16 {
 mod tests {
     use super::*;
 
+    const ALL: Knows = Knows { lists_members: true, looks_inside: true };
+
     type Waiting = oneshot::Receiver<Result<Reply, CommandError>>;
 
     fn members() -> Ask {
@@ -261,7 +320,7 @@ mod tests {
     fn c4_an_older_tracker_is_not_asked_and_that_is_said() {
         let mut asks = Asks::default();
         let mut early = ask(&mut asks);
-        asks.welcomed(false);
+        asks.welcomed(Knows { lists_members: false, looks_inside: false });
         assert_eq!(why(&mut early), OLDER);
         let mut late = ask(&mut asks);
         assert_eq!(why(&mut late), OLDER);
@@ -269,15 +328,39 @@ mod tests {
         // The one it is exchanged for may be newer.
         asks.lost();
         let mut again = ask(&mut asks);
-        asks.welcomed(true);
+        asks.welcomed(ALL);
         assert!(again.try_recv().is_err(), "it waits");
         assert!(asks.next(Instant::now(), |_| 1).is_some());
     }
 
     #[test]
+    fn a5_a_tracker_that_lists_members_may_still_not_look_inside() {
+        let mut asks = Asks::default();
+        let find = |asks: &mut Asks| {
+            let (tx, rx) = oneshot::channel();
+            asks.push(Ask::Find { query: "x".repeat(2 * MAX_QUERY) }, tx);
+            rx
+        };
+        let (mut early, mut other) = (find(&mut asks), ask(&mut asks));
+        asks.welcomed(Knows { lists_members: true, looks_inside: false });
+        assert_eq!(why(&mut early), OLDER_INSIDE);
+        assert!(other.try_recv().is_err(), "it waits");
+        assert_eq!(why(&mut find(&mut asks)), OLDER_INSIDE);
+        asks.welcomed(ALL);
+        let mut found = find(&mut asks);
+        assert!(matches!(asks.next(Instant::now(), |_| 1), Some(Request::Members { .. })));
+        let Some(Request::Find { query, .. }) = asks.next(Instant::now(), |_| 2) else {
+            panic!("not asked");
+        };
+        assert_eq!(query.len(), MAX_QUERY);
+        asks.found(2, Vec::new(), true);
+        assert!(matches!(found.try_recv(), Ok(Ok(Reply::Found(Found { more: true, .. })))));
+    }
+
+    #[test]
     fn c4_every_question_gets_exactly_one_answer() {
         let mut asks = Asks::default();
-        asks.welcomed(true);
+        asks.welcomed(ALL);
         let now = Instant::now();
         let mut all: Vec<Waiting> = (0..=MAX_ASKS).map(|_| ask(&mut asks)).collect();
         assert!(why(&mut all[MAX_ASKS]).contains("too many"));
@@ -309,7 +392,7 @@ mod tests {
         asks.lost();
         assert!(all[4..MAX_ASKS].iter_mut().all(|one| why(one).contains("ended")));
         // Who has gone is not asked for.
-        asks.welcomed(true);
+        asks.welcomed(ALL);
         drop(ask(&mut asks));
         assert_eq!(asks.next(now, |_| 1), None);
     }
@@ -317,7 +400,7 @@ mod tests {
     #[test]
     fn c4_what_a_tracker_says_of_members_is_made_safe() {
         let mut asks = Asks::default();
-        asks.welcomed(true);
+        asks.welcomed(ALL);
         let mut waiting = ask(&mut asks);
         asks.next(Instant::now(), |_| 1);
         let member = Member {

@@ -13,6 +13,7 @@ use common::wire::Code;
 use common::wire::tracker::{FileMeta, Request, Sort, share_digest};
 
 use super::asks::{Ask, Asks};
+use super::inside::Inside;
 use super::progress::Progress;
 use super::requests::{Pending, Requests};
 
@@ -64,6 +65,8 @@ pub(super) struct Desired {
     greeted: bool,
     pub(super) requests: Requests,
     pub(super) asks: Asks,
+    /// Names of the files inside our folders.
+    pub(super) inside: Inside,
     /// Sources that are to dial us, and those that are to be met at the tracker.
     dial_me: BTreeSet<(PeerId, ContentId)>,
     relay: BTreeSet<(PeerId, ContentId)>,
@@ -118,6 +121,7 @@ impl Desired {
 
     pub(super) fn remove_share(&mut self, id: ContentId) {
         if self.shares.remove(&id).is_some() {
+            self.inside.removed(&id);
             self.register.remove(&id);
             self.unregister.insert(id);
             // The tracker forgets the chunks with the registration.
@@ -238,6 +242,7 @@ impl Desired {
             }
         }
         self.asks.unanswered();
+        self.inside.begin();
         (self.helps, self.paused_until) = (Helps::default(), None);
         self.dial_me.clear();
         self.relay.clear();
@@ -285,7 +290,21 @@ impl Desired {
             self.full = Full::No;
         }
         ids.retain(|id| self.shares.contains_key(id));
+        self.offer_names(&ids);
         ids
+    }
+
+    /// The tracker has let us in, or has renewed our membership, and says whether it looks inside folders.
+    pub(super) fn looks_inside(&mut self, it_does: bool) {
+        self.inside.welcomed(it_does);
+        let known = self.shares.keys().filter(|id| !self.register.contains(id)).copied();
+        self.offer_names(&known.collect::<Vec<_>>());
+    }
+
+    /// These are registered: of folders the tracker may know more.
+    fn offer_names(&mut self, ids: &[ContentId]) {
+        let known = ids.iter().filter_map(|id| self.shares.get(id));
+        known.for_each(|meta| self.inside.registered(&meta.descriptor));
     }
 
     /// A request was refused. What may work later is put back and tried after a pause.
@@ -296,7 +315,12 @@ impl Desired {
         retry_ms: u32,
         now: Instant,
     ) -> Failed {
-        if matches!(pending, Pending::Members | Pending::MemberFiles) {
+        if matches!(pending, Pending::Members | Pending::MemberFiles | Pending::Find) {
+            return Failed::Other;
+        }
+        if matches!(pending, Pending::OfferNames(_) | Pending::GiveNames(_)) {
+            // Nothing else waits for it.
+            self.inside.refused(pending, code, retry_ms, now);
             return Failed::Other;
         }
         let later = matches!(code, Code::Rate | Code::Busy | Code::LocalIo | Code::Timeout);
@@ -430,11 +454,17 @@ impl Desired {
         let number = |ask: &Ask| match ask {
             Ask::Members { .. } => requests.ask(Pending::Members, now),
             Ask::Files { .. } => requests.ask(Pending::MemberFiles, now),
+            Ask::Find { .. } => requests.ask(Pending::Find, now),
         };
         if let Some(request) = asks.next(now, number) {
             return Some(request);
         }
-        self.next_locate(now)
+        if let Some(locate) = self.next_locate(now) {
+            return Some(locate);
+        }
+        // Last: a folder is there before what is inside is known.
+        let Self { inside, requests, .. } = self;
+        inside.next(now, |pending| requests.ask(pending, now))
     }
 
     fn next_catalogue(&mut self, now: Instant) -> Option<Request> {
@@ -518,7 +548,8 @@ impl Desired {
     /// When there may be something to do that nothing else wakes us for.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let own = self.offer_at.into_iter().chain(self.requests.deadline());
-        self.paused_until.into_iter().chain(own).chain(self.asks.deadline()).min()
+        let questions = self.asks.deadline().into_iter().chain(self.inside.deadline());
+        self.paused_until.into_iter().chain(own).chain(questions).min()
     }
 
     /// Whether the tracker owes us an answer for too long.

@@ -3,7 +3,7 @@
 //!
 //! - [`desired`]: PURE. What the tracker should know, and the messages that get it there;
 //!   [`progress`] is its part about unfinished downloads, [`requests`] what waits for answers,
-//!   [`asks`] what somebody wants to know who looks.
+//!   [`asks`] what somebody wants to know who looks, [`inside`] names of the files inside our folders.
 //! - [`mirror`]: PURE. The catalogue as the tracker tells it.
 //! - [`sources`], [`addrs`]: PURE. Who has what, and which announced addresses may be dialled.
 //! - [`order`]: PURE. Which of several trackers is tried. [`backoff`]: PURE. When to try again. [`own`]: our addresses, and when they are others.
@@ -23,6 +23,7 @@ mod backoff;
 mod client;
 mod connect;
 mod desired;
+mod inside;
 mod mirror;
 mod order;
 mod own;
@@ -83,6 +84,8 @@ pub(crate) struct AnnouncerConfig {
     pub(crate) local: OwnAddresses,
     /// Program and version.
     pub(crate) agent: String,
+    /// Whether the tracker may know the names of the files inside our folders.
+    pub(crate) names_inside: bool,
 }
 
 /// A peer that has (part of) a content. Never ourselves.
@@ -183,6 +186,8 @@ pub(crate) enum TrackerEvent {
         /// How.
         meeting: Meeting,
     },
+    /// The tracker wants to know what is inside this folder of ours: see [`Announcer::tell_inside`].
+    InsideWanted { id: ContentId },
     /// Round trip to the tracker in milliseconds.
     Latency(u32),
 }
@@ -219,6 +224,7 @@ fn start_with(
     let (events, receiver) = mpsc::channel(EVENT_QUEUE);
     let (stop, stopped) = watch::channel(Phase::Run);
     let shared = Arc::new(Shared::default());
+    shared.desired().inside.allowed = config.names_inside;
     let client = client::Client::new(config, shared.clone(), stopped, events, (rng, patience));
     let task = tokio::spawn(client.run());
     (Announcer { shared, stop, task }, receiver)
@@ -271,6 +277,11 @@ impl Announcer {
     /// Asks the tracker for somebody who waits for the answer, and gets one whatever happens.
     pub(crate) fn ask(&self, ask: Ask, reply: Answering) {
         self.with(|desired| desired.asks.push(ask, reply));
+    }
+
+    /// The list of a folder's files that the tracker wants, packed; `None` if there is none.
+    pub(crate) fn tell_inside(&self, id: ContentId, manifest: Option<Vec<u8>>) {
+        self.with(|desired| desired.inside.made(id, manifest));
     }
 
     /// Exactly these are watched from now on; at most 1000.

@@ -26,6 +26,11 @@ pub(super) enum Pending {
     List,
     Members,
     MemberFiles,
+    Find,
+    /// Of these folders.
+    OfferNames(Vec<ContentId>),
+    /// Of this folder.
+    GiveNames(ContentId),
     Ping,
     Leave,
 }

@@ -13,6 +13,7 @@ use common::wire::tracker::{Reply, Request, Welcome};
 use tokio::time::timeout;
 
 use super::also::{Showing, shown};
+use super::asks::Knows;
 use super::client::Client;
 use super::connect::{Ended, Link, Looking, check, looked};
 use super::desired::{Failed, Helps};
@@ -128,9 +129,17 @@ impl Client {
         let passes_on_dials = welcome.other_family.is_some();
         let helps = Helps { passes_on_dials, relays: welcome.relays };
         let Welcome {
-            membership, observed, now_ms, share_ok, spread_ms, lists_members, hosts, ..
+            membership,
+            observed,
+            now_ms,
+            share_ok,
+            spread_ms,
+            lists_members,
+            looks_inside,
+            hosts,
+            ..
         } = welcome;
-        self.shared.desired().asks.welcomed(lists_members);
+        self.shared.desired().asks.welcomed(Knows { lists_members, looks_inside });
         // Once a connection: it is written down.
         if let Some(signed) = hosts.filter(|_| first) {
             self.note_hosts(signed, now_ms / 1000).await;
@@ -163,6 +172,8 @@ impl Client {
                 self.tell(TrackerEvent::Registered { ids: known }).await;
             }
         }
+        // Again with each: who told the names of a folder that we have too may be gone.
+        self.shared.desired().looks_inside(looks_inside);
     }
 
     /// Keeps the tracker's list of its hosts, if that is newer than the one we have, or that one is from a time that has
@@ -216,6 +227,10 @@ impl Client {
             let next = self.shared.desired().next(now, || self.mirror.ask_page());
             let Some(request) = next else { break };
             self.write(&request).await?;
+        }
+        let wanted = self.shared.desired().inside.next_to_make();
+        if let Some(id) = wanted {
+            self.tell(TrackerEvent::InsideWanted { id }).await;
         }
         if self.shared.desired().take_begun() {
             // Peers that begin together would not find each other for a whole interval.
@@ -299,22 +314,10 @@ impl Client {
         match reply {
             Reply::Done { q } => self.done(q).await,
             Reply::Pong { q } => self.ponged(talk, q).await,
-            Reply::Files { q, rows, total, cursor } => {
-                let is_files = |p: &Pending| matches!(p, Pending::List | Pending::MemberFiles);
-                let mut desired = self.shared.desired();
-                match desired.requests.answered(q, is_files) {
-                    Some(Pending::MemberFiles) => desired.asks.files(q, &rows, (total, cursor)),
-                    Some(_) => self.mirror.page(rows, cursor),
-                    None => {}
-                }
-            }
-            Reply::Members { q, members, total, cursor } => {
-                let place = self.link()?.place;
-                let mut desired = self.shared.desired();
-                if desired.requests.answered(q, |p| *p == Pending::Members).is_some() {
-                    desired.asks.members(q, members, (total, cursor), &place);
-                }
-            }
+            reply @ (Reply::Files { .. }
+            | Reply::Members { .. }
+            | Reply::NamesWanted { .. }
+            | Reply::Found { .. }) => self.take_list(reply)?,
             Reply::CatalogueDelta { upserts, removes, resync, counts } => {
                 upserts.into_iter().for_each(|row| self.mirror.upsert(row));
                 removes.iter().for_each(|id| self.mirror.remove(id));
@@ -376,6 +379,43 @@ impl Client {
         Ok(())
     }
 
+    /// Takes in the answer to a question for a list.
+    fn take_list(&mut self, reply: Reply) -> Result<(), Ended> {
+        match reply {
+            Reply::Files { q, rows, total, cursor } => {
+                let is_files = |p: &Pending| matches!(p, Pending::List | Pending::MemberFiles);
+                let mut desired = self.shared.desired();
+                match desired.requests.answered(q, is_files) {
+                    Some(Pending::MemberFiles) => desired.asks.files(q, &rows, (total, cursor)),
+                    Some(_) => self.mirror.page(rows, cursor),
+                    None => {}
+                }
+            }
+            Reply::Members { q, members, total, cursor } => {
+                let place = self.link()?.place;
+                let mut desired = self.shared.desired();
+                if desired.requests.answered(q, |p| *p == Pending::Members).is_some() {
+                    desired.asks.members(q, members, (total, cursor), &place);
+                }
+            }
+            Reply::NamesWanted { q, ids } => {
+                let mut desired = self.shared.desired();
+                let offered = desired.requests.answered(q, |p| matches!(p, Pending::OfferNames(_)));
+                if let Some(Pending::OfferNames(offered)) = offered {
+                    desired.inside.wanted(ids, &offered, Instant::now());
+                }
+            }
+            Reply::Found { q, rows, more } => {
+                let mut desired = self.shared.desired();
+                if desired.requests.answered(q, |p| *p == Pending::Find).is_some() {
+                    desired.asks.found(q, rows, more);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     async fn ponged(&mut self, talk: &mut Talk, q: u32) {
         let pong = self.shared.desired().requests.answered(q, |p| *p == Pending::Ping);
         if pong.is_some()
@@ -393,10 +433,17 @@ impl Client {
         let registered = {
             let mut desired = self.shared.desired();
             let is_done = |p: &Pending| {
-                matches!(p, Pending::Register { .. } | Pending::Unregister(_) | Pending::Watch(_))
+                matches!(
+                    p,
+                    Pending::Register { .. }
+                        | Pending::Unregister(_)
+                        | Pending::Watch(_)
+                        | Pending::GiveNames(_)
+                )
             };
             match desired.requests.answered(q, is_done) {
                 Some(Pending::Register { ids, begins }) => desired.registered(ids, begins),
+                Some(Pending::GiveNames(_)) => return desired.inside.answered(Instant::now()),
                 _ => return,
             }
         };

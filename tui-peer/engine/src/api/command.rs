@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
 use super::serde_with;
-use super::snapshot::{CatalogueRow, FolderEntry, Look, MemberRow, Page};
+use super::snapshot::{CatalogueRow, FolderEntry, Found, Look, MemberRow, Page};
 pub use crate::priority::Priority;
 
 /// A request of the user.
@@ -230,6 +230,14 @@ pub enum Command {
         /// Of the page before; empty for the first.
         cursor: Vec<u8>,
     },
+    /// Folders in which a file has these words in its path, some of them perhaps in the folder's name instead; answered
+    /// by [`Reply::Found`]. Only as far as their owners let the tracker know such names. Refused as
+    /// [`Command::Members`] is.
+    Find {
+        /// Words, of which one at least has three letters, and alternatives with `|` between them. Cut if it is too
+        /// long for the wire.
+        query: String,
+    },
     /// Numbers for machines that watch; answered by [`Reply::Figures`] once the newest snapshot tells of all that
     /// happened before.
     Figures,
@@ -239,6 +247,7 @@ impl Command {
     /// From which count of [`super::KNOWS`] on a peer can read it.
     pub fn since(&self) -> u16 {
         match self {
+            Self::Find { .. } => 4,
             Self::Rescan { .. } | Self::Watched { .. } => 3,
             Self::Members { .. } | Self::MemberFiles { .. } => 2,
             Self::Figures
@@ -320,6 +329,8 @@ pub enum Reply {
     Members(Page<MemberRow>),
     /// A page of what one member shares.
     MemberFiles(Page<CatalogueRow>),
+    /// Folders in which files were found.
+    Found(Found),
 }
 
 /// Why a command was refused: what, where, and what to do.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use common::id::PeerId;
@@ -28,6 +29,43 @@ pub enum OnStart {
     Ask,
     /// Stay out of the network until [`super::command::Command::Rejoin`].
     StayOff,
+}
+
+/// In which networks the tracker may know the names of the files inside our folders, so that others find a folder by
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NamesInside {
+    /// In those that have a secret: elsewhere anybody may ask the tracker.
+    #[default]
+    Secret,
+    /// In all.
+    Always,
+    /// In none.
+    Never,
+}
+
+impl NamesInside {
+    /// Whether the tracker of a network, with a secret or without, may know them.
+    pub fn allows(self, has_secret: bool) -> bool {
+        match self {
+            Self::Secret => has_secret,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+impl FromStr for NamesInside {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "secret" => Ok(Self::Secret),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(()),
+        }
+    }
 }
 
 /// When a source is given more than one connection.
@@ -79,6 +117,8 @@ pub struct EngineConfig {
     /// Whose downloads these are, in their journals; `None` is our own key. An engine with a key for one
     /// run only takes up what an earlier one of the same user left.
     pub owner: Option<PeerId>,
+    /// In which networks the tracker may know the names of the files inside our folders.
+    pub names_inside: NamesInside,
     /// Whether the router of this network is asked to let others in, when they do not reach us.
     pub portmap: bool,
     /// Payload sent per second; `None` is no limit.
@@ -120,6 +160,7 @@ impl EngineConfig {
             host_secret: None,
             discoverable: Discoverable::Off,
             owner: None,
+            names_inside: NamesInside::default(),
             portmap: false,
             up: None,
             auto_limit: false,

@@ -36,7 +36,7 @@ pub mod library {
 
 /// Counts up when a command, a choice within one, or an event is added that an earlier version cannot read
 /// ([`command::Command::since`], [`event::Event::for_older`]).
-pub const KNOWS: u16 = 3;
+pub const KNOWS: u16 = 4;
 
 /// The network that an engine on this state folder would join by itself, with its secret; nothing is
 /// changed there.

@@ -16,7 +16,10 @@ pub(super) type Answer = Result<Reply, CommandError>;
 impl Session {
     pub(super) fn on_call(&mut self, (command, reply): Call) {
         // Who only watches changes nothing, but is to see what has changed.
-        let asks = matches!(command, Command::Members { .. } | Command::MemberFiles { .. });
+        let asks = matches!(
+            command,
+            Command::Members { .. } | Command::MemberFiles { .. } | Command::Find { .. }
+        );
         let looks = asks || matches!(command, Command::Figures);
         if !looks {
             self.changed();
@@ -119,6 +122,10 @@ impl Session {
             }
             Command::MemberFiles { peer, cursor } => {
                 self.ask_tracker(Ask::Files { peer, cursor }, reply);
+                return None;
+            }
+            Command::Find { query } => {
+                self.ask_tracker(Ask::Find { query }, reply);
                 return None;
             }
             Command::Figures => Ok(Reply::Figures(Box::new(self.figures()))),

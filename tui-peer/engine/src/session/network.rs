@@ -229,6 +229,7 @@ impl Session {
             shared_port: self.net.shared_port,
             local: self.announced_addrs(),
             agent: self.ours.agent.to_string(),
+            names_inside: self.config.names_inside.allows(join.secret().is_some()),
         };
         let (announcer, events) = announcer::start(config);
         self.net.announcer = Some(announcer);

@@ -71,6 +71,7 @@ pub(super) fn welcome(epoch: u64, share_ok: bool) -> Welcome {
         other_family: None,
         relays: false,
         hosts: None,
+        looks_inside: true,
     }
 }
 
@@ -137,6 +138,9 @@ impl Conn {
             Request::Members { q, .. } => {
                 Reply::Members { q: *q, members: Vec::new(), total: 0, cursor: Vec::new() }
             }
+            Request::OfferNames { q, .. } => Reply::NamesWanted { q: *q, ids: Vec::new() },
+            Request::GiveNames { q, .. } => Reply::Done { q: *q },
+            Request::Find { q, .. } => Reply::Found { q: *q, rows: Vec::new(), more: false },
             Request::FileLocations { q, id, .. } => Reply::Locations {
                 q: *q,
                 id: *id,

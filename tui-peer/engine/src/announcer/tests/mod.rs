@@ -2,6 +2,7 @@
 
 mod fake;
 mod hostile;
+mod inside;
 mod members;
 mod real;
 mod restarts;
@@ -58,6 +59,7 @@ fn config(n: u8, join: &JoinString) -> AnnouncerConfig {
         identity: Arc::new(identity(n)),
         join: join.clone(),
         hosts: None,
+        names_inside: true,
         nick: format!("peer {n}"),
         listen: ([127, 0, 0, 1], 7000 + u16::from(n)).into(),
         local: OwnAddresses::new(Vec::new),

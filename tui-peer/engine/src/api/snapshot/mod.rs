@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod focus;
+mod found;
 mod holders;
 mod member;
 mod peer;
@@ -26,6 +27,7 @@ use crate::api::cause::Reach;
 pub use super::chunk_states::ChunkState;
 pub use catalogue::{Catalogue, CatalogueRow, OtherNames};
 pub use focus::{Departed, Flags, Focus, MAX_FLIGHTS, Sole, SourceRow, SourceState, Way};
+pub use found::{Found, FoundInside};
 pub use holders::{
     HolderRow, Holders, Look, MAX_BUCKETS, MAX_ONLY, MAX_STRIPS, Only, SEVERAL, StripRequest,
 };

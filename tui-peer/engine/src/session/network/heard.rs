@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use common::id::{ContentId, PeerId};
+use common::inside::pack_manifest;
 use common::join::JoinString;
 use common::wire::tracker::FileMeta;
 
@@ -15,6 +16,7 @@ use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::{Catalogue, NetState, TrackerAt};
 use crate::session::Session;
 use crate::session::content::Content;
+use crate::session::done::Done;
 use crate::session::download::Phase;
 use swarm::MAX_KNOWN;
 use swarm::event::{Input, SourceHint};
@@ -102,8 +104,23 @@ impl Session {
                 let wait = at.saturating_duration_since(Instant::now());
                 self.feed(Input::PunchAsked { id, peer, addrs, wait });
             }
+            TrackerEvent::InsideWanted { id } => self.tell_inside(id),
             TrackerEvent::Latency(ms) => self.net.latency_ms = Some(ms),
         }
+    }
+
+    /// The tracker wants to know what is inside a folder of ours.
+    fn tell_inside(&self, id: ContentId) {
+        let manifest = self.contents.get(&id).and_then(|content| content.manifest.clone());
+        self.background.own(move || {
+            // One that is too long is as good as none.
+            let packed = manifest.and_then(|manifest| pack_manifest(manifest.bytes()).ok());
+            Done::new(move |session| {
+                if let Some(announcer) = &session.net.announcer {
+                    announcer.tell_inside(id, packed);
+                }
+            })
+        });
     }
 
     /// At which of several trackers we are. Told when it is another one.

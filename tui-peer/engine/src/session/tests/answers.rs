@@ -172,9 +172,10 @@ fn kind(command: &Command) -> usize {
         Command::MemberFiles { .. } => 34,
         Command::Rescan { .. } => 35,
         Command::Watched { .. } => 36,
+        Command::Find { .. } => 37,
     }
 }
-const KINDS: usize = 37;
+const KINDS: usize = 38;
 
 /// A content, and where it lies or would.
 #[derive(Debug, Clone)]
@@ -233,6 +234,7 @@ fn of_nothing(temp: &Path) -> Vec<Command> {
         Command::Figures,
         Command::Members { query: String::new(), cursor: Vec::new() },
         Command::MemberFiles { peer, cursor: Vec::new() },
+        Command::Find { query: "notes".into() },
         Command::Nick { nick: "ada".into() },
         Command::Host,
         Command::Leave,
