@@ -61,6 +61,8 @@ pub enum Msg {
     Members(u64, Result<Page<MemberRow>, CommandError>),
     /// Who shares what, of the members with these names.
     Owners(Vec<String>, Result<Owners, CommandError>),
+    /// Folders in which files were found, for the question with this number; none if the tracker did not say.
+    Found(u64, Option<engine::api::snapshot::Found>),
     /// A chunk map was built.
     Mapped(MapJob, Map),
     /// Something was copied (which, and by which way), or not (why).
@@ -99,6 +101,13 @@ pub enum Effect {
     },
     /// Ask the engine what the members share whom this filter means.
     Owners(Filter),
+    /// Ask the engine for folders in which files are found.
+    Find {
+        /// Comes back with the answer.
+        number: u64,
+        /// Words, and alternatives.
+        query: String,
+    },
     /// Build a chunk map.
     Map(MapJob),
     /// Put this into the clipboard; what it is.

@@ -10,6 +10,7 @@
 
 mod bytes;
 mod dialogs;
+mod inside;
 mod map;
 mod members;
 mod narrow;

@@ -17,7 +17,7 @@ use crate::model::build;
 use crate::msg::{Asked, Effect, Msg};
 use crate::probes::{open, write_filters};
 use crate::terminal::Front;
-use engine::api::command::Command;
+use engine::api::command::{Command, Reply};
 use engine::api::snapshot::Look;
 use frontend::members::{self, Owners};
 
@@ -94,6 +94,17 @@ impl<F: Front> App<'_, F> {
                     self.work.push(asking.boxed());
                 }
                 Effect::Owners(filter) => self.ask_owners(filter),
+                Effect::Find { number, query } => {
+                    let handle = self.handle.clone();
+                    let asking = async move {
+                        let found = match handle.call(Command::Find { query }).await {
+                            Ok(Reply::Found(found)) => Some(found),
+                            _ => None,
+                        };
+                        Some(Msg::Found(number, found))
+                    };
+                    self.work.push(asking.boxed());
+                }
                 Effect::Map(job) => self.work.push(
                     async move {
                         let work = job.clone();

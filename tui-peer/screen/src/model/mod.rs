@@ -41,6 +41,7 @@ pub use crate::panes::files::state::held::Held;
 pub use crate::panes::files::state::index::{
     Built, Cache, INLINE_ROWS, Job, Sort, build, place, transfers_for,
 };
+pub use crate::panes::files::state::inside::Inside;
 pub use crate::panes::files::state::owned::Owned;
 pub use crate::panes::files::state::peer::Peer;
 pub use crate::panes::files::state::recall::Recall;
@@ -219,6 +220,8 @@ pub struct Model {
     pub crowd: Crowd,
     /// Whose files are, where the filter asks for that.
     pub owned: Owned,
+    /// Folders that fit the filter by the files inside.
+    pub inside: Inside,
     /// What index jobs found out.
     pub index: Cache,
     /// Content the engine was asked to give details of, and what else of it.
@@ -290,6 +293,7 @@ impl Model {
             job: (0, false),
             crowd: Crowd::default(),
             owned: Owned::default(),
+            inside: Inside::default(),
             index: Cache::default(),
             asked_focus: (None, Look::default()),
             swarm: Swarm::default(),

@@ -6,7 +6,7 @@ use common::id::ContentId;
 
 use super::{List, Model, Pane, Peer, RowKey, Tab};
 use crate::verdict::Case;
-use engine::api::snapshot::{CatalogueRow, Focus, Holders, SourceRow, Transfer};
+use engine::api::snapshot::{CatalogueRow, Focus, FoundInside, Holders, SourceRow, Transfer};
 
 impl Model {
     /// The list in which something is selected: that of the Transfers pane, or of the open tab.
@@ -38,6 +38,14 @@ impl Model {
     pub fn catalogue_row(&self, at: usize) -> Option<&CatalogueRow> {
         let row = *self.list_of(Tab::Network).rows.get(at)?;
         self.catalogue.rows.get(row as usize)
+    }
+
+    /// The files inside, if row `at` of the network tab is a folder that is shown only for these.
+    pub fn found_inside(&self, at: usize) -> Option<&FoundInside> {
+        let first = self.list_of(Tab::Network).rows.len().checked_sub(self.inside.shown)?;
+        self.catalogue_row(at)
+            .filter(|_| at >= first)
+            .and_then(|row| self.inside.found.get(&row.id))
     }
 
     /// Row `at` of the downloads or shared tab.

@@ -20,11 +20,11 @@ use common::join::Link;
 
 use super::action::Action;
 use super::layout::inside;
-use super::model::{Dialog, GetLink, Held, Model, Owned, Pane, Tab, Tone, banner};
+use super::model::{Dialog, GetLink, Held, Inside, Model, Owned, Pane, Tab, Tone, banner};
 use super::msg::{Effect, Msg};
 use crate::dialogs::{self, contents, share};
 use crate::panes::files::geometry::height;
-use crate::panes::files::update::{crowd, filtering, lists, owned};
+use crate::panes::files::update::{crowd, filtering, inside as folders, lists, owned};
 use crate::panes::{chunks, graph, holders, log};
 use crate::screens::settings;
 use engine::api::event::{Event, Level, What};
@@ -61,6 +61,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Members(number, result) => crowd::told(model, number, result),
         Msg::Owners(words, result) => owned::told(model, &words, result, &mut out),
+        Msg::Found(number, answer) => folders::told(model, number, answer, &mut out),
         Msg::Mapped(job, map) => chunks::update::mapped(model, job, map),
         Msg::Copied(what, Ok(way)) => {
             model.toast(Tone::Good, format!("{what} copied ({way})"));
@@ -111,6 +112,7 @@ pub fn deadline(model: &Model) -> Option<Instant> {
         reorder,
         banner,
         owned::deadline(model),
+        folders::deadline(model),
         crowd::deadline(model),
     ]
     .into_iter()
@@ -129,6 +131,7 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
         // Others are there, or nobody.
         model.crowd.forget();
         model.owned = Owned::default();
+        model.inside = Inside::default();
     }
     model.snap = snap;
     let snap = model.snap.clone();
@@ -264,6 +267,7 @@ fn settle(model: &mut Model, out: &mut Vec<Effect>) {
     }
     filtering::settle(model);
     owned::settle(model, &mut *out);
+    folders::settle(model, &mut *out);
     crowd::settle(model, &mut *out);
     settle_row(model);
     let sources = model.source_rows().len();

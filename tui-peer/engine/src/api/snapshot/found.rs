@@ -17,7 +17,7 @@ pub struct FoundInside {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// Those with most sources first.
     pub rows: Vec<FoundInside>,

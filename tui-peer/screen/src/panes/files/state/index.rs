@@ -1,7 +1,7 @@
 //! Order and filter of the lists. Pure, so that a long list can be done on another thread.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use common::id::ContentId;
@@ -11,7 +11,7 @@ use crate::filter::{Filter, Subject, fold};
 use crate::labels;
 use crate::model::Tab;
 use crate::names::Names;
-use engine::api::snapshot::{Catalogue, Rows, Transfer};
+use engine::api::snapshot::{Catalogue, CatalogueRow, FoundInside, Rows, Transfer};
 use frontend::members::Owners;
 
 /// Rows from which on ordering is done on another thread: below, it takes less than a frame.
@@ -84,6 +84,8 @@ pub struct Job {
     pub reverse: bool,
     /// Whose the files are, as far as the filter asks for that and it is known.
     pub owners: Option<Arc<Owners>>,
+    /// Folders that fit by files inside.
+    pub inside: Arc<HashMap<ContentId, FoundInside>>,
     /// Now, in seconds since 1970.
     pub unix: u64,
     /// What is under the cursor.
@@ -117,6 +119,8 @@ pub struct Built {
     pub rows: Arc<[u32]>,
     /// Where in them the file under the cursor is.
     pub at: Option<usize>,
+    /// So many of them, at the end, fit only by files inside.
+    pub inside: usize,
     /// For the next job.
     pub cache: Cache,
 }
@@ -178,8 +182,12 @@ pub fn build(job: &Job) -> Built {
         best.sort_by_key(|(score, _)| *score);
         rows = best.into_iter().map(|(_, row)| row).collect();
     }
+    let inside = job.by_what_is_inside(&order.rows, &rows);
+    if !inside.is_empty() {
+        rows = rows.iter().chain(&inside).copied().collect();
+    }
     let at = job.key.and_then(|key| place(&job.catalogue, &rows, key));
-    Built { rows, at, cache }
+    Built { rows, at, inside: inside.len(), cache }
 }
 
 /// Where a file is among some rows.
@@ -236,21 +244,44 @@ fn rank(transfer: &Transfer) -> u8 {
 impl Job {
     fn matches(&self, names: &Names, mine: &HashMap<ContentId, &Transfer>, i: u32) -> bool {
         let Some(row) = self.catalogue.rows.get(i as usize) else { return false };
-        let own = if self.filter.needs_own() { mine.get(&row.id) } else { None };
-        self.filter.matches(&Subject {
-            name: &row.name,
-            aliases: row.aliases(),
-            folded: names.row(i as usize),
-            size: row.size,
-            sources: row.sources,
-            availability: own.and_then(|t| t.availability).unwrap_or(row.complete as f32),
-            kind: row.kind,
-            state: own.map_or("none", |t| labels::state_word(&t.state)),
-            id: Some(row.id),
-            age: self.unix.saturating_sub(row.first_seen),
-            peer: "",
-            owners: self.owners.as_ref().map(|owners| owners.of_file(&row.id)),
-        })
+        let own = if self.filter.needs_own() { mine.get(&row.id).copied() } else { None };
+        let names = (&*row.name, names.row(i as usize));
+        self.filter.matches(&subject(row, names, own, self.owners.as_deref(), self.unix))
+    }
+
+    /// Of `all` rows those that fit by files inside and are not `shown` already.
+    fn by_what_is_inside(&self, all: &[u32], shown: &[u32]) -> Vec<u32> {
+        if self.inside.is_empty() || self.filter.is_empty() {
+            return Vec::new();
+        }
+        let id = |i: &u32| self.catalogue.rows.get(*i as usize).map(|row| row.id);
+        let is_found = |i: &&u32| id(i).is_some_and(|id| self.inside.contains_key(&id));
+        let there: HashSet<u32> = shown.iter().filter(is_found).copied().collect();
+        all.iter().filter(is_found).copied().filter(|i| !there.contains(i)).collect()
+    }
+}
+
+/// One of the network's files as a filter looks at it, under a name and with its names folded.
+pub(crate) fn subject<'s>(
+    row: &'s CatalogueRow,
+    (name, folded): (&'s str, &'s str),
+    own: Option<&Transfer>,
+    owners: Option<&'s Owners>,
+    unix: u64,
+) -> Subject<'s> {
+    Subject {
+        name,
+        aliases: row.aliases(),
+        folded,
+        size: row.size,
+        sources: row.sources,
+        availability: own.and_then(|t| t.availability).unwrap_or(row.complete as f32),
+        kind: row.kind,
+        state: own.map_or("none", |t| labels::state_word(&t.state)),
+        id: Some(row.id),
+        age: unix.saturating_sub(row.first_seen),
+        peer: "",
+        owners: owners.map(|owners| owners.of_file(&row.id)),
     }
 }
 

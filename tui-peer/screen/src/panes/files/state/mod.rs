@@ -3,6 +3,7 @@
 pub(crate) mod crowd;
 pub(crate) mod held;
 pub(crate) mod index;
+pub(crate) mod inside;
 pub(crate) mod owned;
 pub(crate) mod peer;
 pub(crate) mod recall;

@@ -7,7 +7,7 @@ use crate::keymap::ctrl;
 use crate::model::{Model, Tab};
 use crate::msg::Effect;
 use crate::panes::files::geometry::height;
-use crate::panes::files::update::lists;
+use crate::panes::files::update::{inside, lists};
 
 /// Rows whose words are compared; more would be felt while typing.
 const MAX_ROWS: usize = 20_000;
@@ -70,6 +70,9 @@ pub(crate) fn changed(model: &mut Model, out: &mut Vec<Effect>) {
     let filter = Filter::parse(list.field.text());
     if filter != list.filter {
         list.filter = filter;
+        if tab == Tab::Network {
+            inside::filtered(model);
+        }
         lists::renew(model, out);
     }
 }

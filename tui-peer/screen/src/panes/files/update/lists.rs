@@ -10,6 +10,7 @@ use crate::model::{
     transfers_for,
 };
 use crate::msg::Effect;
+use crate::panes::files::state::index::subject;
 use engine::api::snapshot::Transfer;
 
 /// How long the order of a list holds still after a key was pressed.
@@ -63,6 +64,7 @@ fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
     model.stale = false;
     model.mine_ids = mine;
     model.job.0 += 1;
+    sift_inside(model);
     let list = model.list_of(Tab::Network);
     let job = Job {
         generation: model.job.0,
@@ -72,6 +74,7 @@ fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
         sort,
         reverse: list.reverse,
         owners: model.owned.owners.clone(),
+        inside: model.inside.found.clone(),
         unix: model.now.unix(),
         key: match &list.key {
             Some(RowKey::Content(id)) => Some(*id),
@@ -86,6 +89,17 @@ fn refresh_network(model: &mut Model, out: &mut Vec<Effect>, asked: bool) {
         model.job.1 = true;
         out.push(Effect::Index(job));
     }
+}
+
+/// Looks which folders fit the filter by the files inside.
+fn sift_inside(model: &mut Model) {
+    let unix = model.now.unix();
+    let filter = model.list_of(Tab::Network).filter.clone();
+    let Model { inside, snap, owned, .. } = model;
+    inside.sift(|row, name, folded| {
+        let own = snap.transfers.iter().find(|t| filter.needs_own() && t.id == row.id);
+        filter.matches(&subject(row, (name, folded), own, owned.owners.as_deref(), unix))
+    });
 }
 
 /// A long list is ready. If more has changed meanwhile, it is shown and the next one started.
@@ -104,8 +118,9 @@ pub(crate) fn indexed(
 }
 
 fn swap_in(model: &mut Model, job: &Job, built: Built) {
-    let Built { rows, at, cache } = built;
+    let Built { rows, at, inside, cache } = built;
     model.index = cache;
+    model.inside.shown = inside;
     model.catalogue = job.catalogue.clone();
     let key = model.list_of(Tab::Network).key.clone();
     let position = match key {

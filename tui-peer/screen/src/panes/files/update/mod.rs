@@ -2,6 +2,7 @@
 
 pub(crate) mod crowd;
 pub(crate) mod filtering;
+pub(crate) mod inside;
 pub(crate) mod lists;
 pub(crate) mod marks;
 pub(crate) mod owned;

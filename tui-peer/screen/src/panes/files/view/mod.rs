@@ -9,6 +9,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr as _;
 
 use common::content::Kind;
 use common::numbers::saturate;
@@ -18,10 +19,14 @@ use crate::model::{Model, Pane, Tab};
 use crate::panes::files::columns::{Column, fit};
 use crate::panes::files::geometry::{Title, has_filter_row, height, reach_lines, titles};
 use crate::panes::files::view::cells::{catalogue_cell, peer_cell, transfer_cell};
+use crate::theme::Theme;
 use crate::ui::paint::{self, Piece};
 use crate::{format, labels};
 use engine::api::cause::Reach;
-use engine::api::snapshot::{NetState, Transfer};
+use engine::api::snapshot::{FoundInside, NetState, Transfer};
+
+/// Columns of a folder's name that say something of it.
+const LEAST_FOLDER: usize = 6;
 
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     if area.is_empty() {
@@ -226,12 +231,19 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
             let own = model.transfer(&entry.id);
             let marked = model.marks.contains(&entry.id);
             let glyph = own.map_or(" ", |t| labels::state_glyph(t, model.theme));
+            let (inside, kind) = match model.found_inside(at) {
+                Some(found) => {
+                    (Some(inside_name(model.theme, found, usize::from(name))), Kind::File)
+                }
+                None => (None, entry.kind),
+            };
+            let shown = inside.as_deref().unwrap_or(&entry.name);
             base(
                 model,
                 buf,
                 area,
                 at,
-                &Base { name: &entry.name, kind: entry.kind, glyph, marked, width: name, own },
+                &Base { name: shown, kind, glyph, marked, width: name, own },
             );
             let cell = |column| catalogue_cell(model, entry, own, column);
             cells(buf, area, name, columns, cell);
@@ -292,6 +304,32 @@ fn row(model: &Model, buf: &mut Buffer, area: Rect, at: usize, columns: &[Column
                 cell.set_style(style);
             }
         }
+    }
+}
+
+/// A folder, the first of the files by which it was found, and how many more these are. Where that does not fit into
+/// `width` the file's name is what stays.
+fn inside_name(theme: Theme, found: &FoundInside, width: usize) -> String {
+    let path = theme.name(found.paths.first().map_or("", |path| path)).into_owned();
+    let folder = theme.name(&found.row.name);
+    let more = match found.files.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" +{}", format::short_count(more.into())),
+    };
+    let whole = format!("{folder}/{path}{more}");
+    if whole.width() <= width {
+        return whole;
+    }
+    let file = match path.rsplit_once('/') {
+        Some((_, file)) => format!("/{}/{file}", theme.ellipsis()),
+        None => format!("/{path}"),
+    };
+    let with_more = format!("{file}{more}");
+    let room = |file: &str| width.checked_sub(file.width()).filter(|room| *room >= LEAST_FOLDER);
+    match (room(&with_more), room(&file)) {
+        (Some(room), _) => theme.fit(&folder, room) + &with_more,
+        (None, Some(room)) => theme.fit(&folder, room) + &file,
+        (None, None) => theme.fit(&format!("{}{file}", theme.ellipsis()), width),
     }
 }
 
