@@ -6,7 +6,8 @@
 //!   while moving twenty times as much.
 //! - `crowd`: 8 and 16 peers at once, with limits of 100 and 50 Mbit/s; and one who comes later.
 //! - `share`: a large file. `small`: 20,000 small ones. `restart`: with 1,000 shares.
-//! - `growth`: CPU per GB and memory against chunks, sources, and downloads at once.
+//! - `growth`: CPU per GB and memory against size (to `SHOAL_BENCH_GROWTH_MIB`, 2048), sources, receivers
+//!   at once and downloads at once; each doubling beside the one before.
 //!
 //! `SHOAL_BENCH_MIB` (512) is the size of a transfer, `SHOAL_BENCH_TURNS` (3) how often each is tried:
 //! all take turns, and the best counts. Uses `curl` with `nginx`, `openssl`, and `mktorrent`, where they
@@ -125,6 +126,39 @@ impl Network {
             assert!(same(file, &got), "{} arrived damaged", got.display());
         }
         fs::remove_dir_all(downloads(&self.dir, &name)).unwrap();
+        Run { seconds, receiver, sources }
+    }
+
+    /// Fetches one file on so many fresh peers at once, which then give chunks to each other too. The
+    /// receiver's CPU is that of all of them, its peak that of the largest.
+    fn get_by_many(&mut self, file: &Path, receivers: usize) -> Run {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let source = self.sources[0].cost().cpu;
+        let getters: Vec<(String, Peer)> = (0..receivers)
+            .map(|_| {
+                self.getters += 1;
+                let getter = format!("getter{}", self.getters);
+                let args = ["get", "--seed", "--tracker", self.join.as_str(), name];
+                let peer = Peer::start(&self.dir, &getter, &args);
+                (getter, peer)
+            })
+            .collect();
+        let seconds =
+            getters.iter().map(|(_, peer)| peer.wait("done")["seconds"].as_f64().unwrap());
+        let seconds = seconds.fold(0.0, f64::max);
+        let costs: Vec<Cost> = getters.iter().map(|(_, peer)| peer.cost()).collect();
+        let receiver = Cost {
+            cpu: costs.iter().map(|cost| cost.cpu).sum(),
+            peak: costs.iter().map(|cost| cost.peak).fold(0.0, f64::max),
+        };
+        let now = self.sources[0].cost();
+        let sources = Cost { cpu: now.cpu - source, peak: now.peak };
+        for (getter, peer) in getters {
+            peer.stop();
+            let got = downloads(&self.dir, &getter);
+            assert!(same(file, &got.join(name)), "{} arrived damaged", got.display());
+            fs::remove_dir_all(got).unwrap();
+        }
         Run { seconds, receiver, sources }
     }
 }
