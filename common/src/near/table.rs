@@ -101,38 +101,47 @@ impl Table {
         self.entries.retain(|entry| now.saturating_duration_since(entry.at) < EXPIRY);
     }
 
-    /// The networks, each once, in the order of appearance.
+    /// The networks, each once, in the order of appearance. Whoever announces the same key beside is taken for a tracker of
+    /// its own that stands by: in the order of addresses, so that all who hear the same try the same one first.
     pub fn list(&self) -> Vec<NearNetwork> {
-        let mut list: Vec<NearNetwork> = Vec::new();
-        for Entry { heard: Heard { said, ips, .. }, .. } in &self.entries {
-            let addrs = ips.iter().map(|ip| SocketAddr::new(*ip, said.port));
-            match list.iter_mut().find(|known| known.key == said.key) {
-                Some(known) => known.also_at(addrs),
-                None => list.extend(NearNetwork::new(said, addrs.collect())),
+        let mut keys: Vec<PeerId> = Vec::new();
+        for Entry { heard, .. } in &self.entries {
+            if !keys.contains(&heard.said.key) {
+                keys.push(heard.said.key);
             }
         }
-        list
+        let of =
+            |key| self.entries.iter().map(|entry| &entry.heard).filter(move |h| h.said.key == key);
+        keys.into_iter().filter_map(|key| NearNetwork::new(of(key))).collect()
     }
 }
 
 impl NearNetwork {
-    fn new(said: &Announced, addrs: Vec<SocketAddr>) -> Option<Self> {
-        let hosts: Vec<String> = addrs.iter().map(|addr| addr.ip().to_string()).collect();
-        let join = JoinString::new(said.key, hosts.first()?, said.port, None).ok()?;
-        let join = join.with_more(hosts.iter().map(|host| (host.as_str(), said.port)));
-        let Announced { key, name, closed, .. } = said.clone();
-        Some(Self { key, name, closed, addrs, join })
-    }
-
-    /// The same key was announced once more; the addresses it had before come first.
-    fn also_at(&mut self, addrs: impl Iterator<Item = SocketAddr>) {
-        for addr in addrs.filter(|addr| !self.addrs.contains(addr)).collect::<Vec<_>>() {
-            if self.addrs.len() < 2 * MAX_ADDRS {
-                let host = addr.ip().to_string();
-                self.join = self.join.clone().with_more([(host.as_str(), addr.port())]);
-                self.addrs.push(addr);
-            }
+    /// Of all that announce one key.
+    fn new<'a>(heard: impl Iterator<Item = &'a Heard>) -> Option<Self> {
+        let mut heard: Vec<_> = heard.collect();
+        let Announced { key, name, closed, .. } = heard.first()?.said.clone();
+        heard.sort_by_key(|heard| (heard.ips.clone(), heard.said.port));
+        let mut addrs: Vec<SocketAddr> = Vec::new();
+        let mut join: Option<JoinString> = None;
+        for Heard { said, ips, .. } in heard {
+            let mut new: Vec<_> = ips.iter().map(|ip| SocketAddr::new(*ip, said.port)).collect();
+            new.retain(|addr| !addrs.contains(addr));
+            new.truncate((2 * MAX_ADDRS).saturating_sub(addrs.len()));
+            let hosts: Vec<String> = new.iter().map(|addr| addr.ip().to_string()).collect();
+            let hosts = hosts.iter().map(|host| (host.as_str(), said.port));
+            join = match join {
+                // A standby is one address: of a machine's the best.
+                Some(join) => Some(join.with_standbys(hosts.take(1))),
+                None => Some(
+                    JoinString::new(key, hosts.clone().next()?.0, said.port, None)
+                        .ok()?
+                        .with_more(hosts),
+                ),
+            };
+            addrs.extend(new);
         }
+        Some(Self { key, name, closed, addrs, join: join? })
     }
 }
 
@@ -272,7 +281,22 @@ mod tests {
         }
         let list = table.list();
         assert_eq!((list.len(), list[0].addrs.len()), (1, 2 * MAX_ADDRS));
-        assert_eq!(list[0].join.addresses().count(), 2 * MAX_ADDRS);
+        assert_eq!(list[0].join.standbys().count(), 2 * MAX_ADDRS - 1);
+    }
+
+    #[test]
+    fn b1_two_trackers_of_one_key_near_are_two_hosts_in_one_order_for_all() {
+        let (first, second) = (heard(1, &["10.0.0.1", "fd00::1"]), heard(1, &["10.0.0.2"]));
+        let second = Heard { instance: "another".to_owned(), ..second };
+        for order in [[&first, &second], [&second, &first]] {
+            let mut table = Table::default();
+            order.map(|one| table.hear(one.clone(), &links(), false, Instant::now()));
+            let list = table.list();
+            assert_eq!((list.len(), list[0].addrs.len()), (1, 3));
+            let key = PeerId::from_bytes([1; 32]);
+            let join = format!("shoal://{key}@10.0.0.1:7420,10.0.0.2:7420?h=[fd00::1]");
+            assert_eq!(list[0].join.to_string(), join);
+        }
     }
 
     proptest! {

@@ -70,6 +70,7 @@ fn snapshot(rows: u32) -> Snapshot {
                 place: 2,
                 of: 3,
                 back_to: Some("s:1".into()),
+                vain: Some("gone".into()),
             }),
             join: None,
             latency_ms: None,

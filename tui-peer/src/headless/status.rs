@@ -67,6 +67,7 @@ fn object(peer: &Hello, snapshot: &Snapshot) -> Value {
         fields.insert("tracker_place".into(), at.map(|at| at.place).into());
         fields.insert("tracker_of".into(), at.map(|at| at.of).into());
         fields.insert("tracker_back_to".into(), at.and_then(|at| at.back_to.clone()).into());
+        fields.insert("tracker_back_why".into(), at.and_then(|at| at.vain.clone()).into());
         fields.insert("network_trouble".into(), network.trouble.clone().into());
         fields.insert("network_why".into(), why_not(&network.state).into());
         let (refused, why) = network.refused.clone().unzip();

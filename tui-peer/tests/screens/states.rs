@@ -151,7 +151,7 @@ fn b1_the_header_says_that_we_are_at_a_standby() {
     assert!(!first().contains("standby"));
     snap.network.tracker = "b.lab:7420".to_owned();
     let back_to = Some("a.lab:7420".to_owned());
-    let at = TrackerAt { address: "b.lab:7420".to_owned(), place: 2, of: 2, back_to };
+    let at = TrackerAt { address: "b.lab:7420".to_owned(), place: 2, of: 2, back_to, vain: None };
     assert_eq!(
         at.words(),
         "at the standby b.lab:7420 (tracker 2 of 2); goes back to a.lab:7420 when that answers"

@@ -16,7 +16,9 @@ impl Client {
     /// Begins to look, if it is time.
     pub(super) fn look_back(&mut self, talk: &mut Talk, now: Instant) {
         if talk.looking.is_none() && talk.back_at.is_some_and(|at| now >= at) {
-            let look = look(self.config.clone(), self.order.before(), self.patience.trackers.away);
+            let by = (self.config.clone(), self.shared.clone());
+            let limit = self.patience.trackers.away;
+            let look = look(by, self.order.before(), self.named_at.clone(), limit);
             talk.looking = Some(Box::pin(look));
             self.plan_look(talk);
         }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::backoff::{Backoff, Why};
-use super::connect::{Ended, Link, Reached, find, greet};
+use super::connect::{Ended, Link, find, greet};
 use super::mirror::Mirror;
 use super::order::{How, Next, Order};
 use super::patience::Patience;
@@ -46,8 +46,10 @@ pub(super) struct Client {
     pub(super) order: Order,
     /// Where it was tried last, for people.
     tried: String,
-    /// A tracker that goes before the one we were at: greeted next.
-    back: Option<Reached>,
+    /// The connection to a tracker that goes before the one we were at, and has let us in.
+    back: Option<Box<Link>>,
+    /// Where a tracker that the join string names was found last.
+    pub(super) named_at: Vec<SocketAddr>,
     pub(super) mirror: Mirror,
     pub(super) sources: Sources,
     /// Of the last welcome.
@@ -78,6 +80,7 @@ impl Client {
             order: Order::new(&config.join, config.hosts.as_ref(), patience.trackers),
             tried: String::new(),
             back: None,
+            named_at: Vec::new(),
             config,
             shared,
             stop,
@@ -121,9 +124,9 @@ impl Client {
                     continue;
                 }
                 // Nothing is lost: what was left for it is still there.
-                Ended::Back(earlier, reached) => {
-                    self.order.go_back_to(earlier);
-                    self.back = Some(*reached);
+                Ended::Back(earlier, link) => {
+                    self.order.went_back_to(earlier);
+                    self.back = Some(link);
                     continue;
                 }
                 ended => ended,
@@ -160,40 +163,19 @@ impl Client {
     /// One connection, from the first attempt to its end; and how long it was up.
     async fn once(&mut self) -> (Ended, How, Duration) {
         let began = Instant::now();
-        let (host, limit, back) = (self.order.host(), self.order.limit(began), self.back.take());
-        self.tried = host.address();
-        let Self { config, shared, mirror, alone, .. } = self;
-        let opening = || {
-            let mut desired = shared.desired();
-            mirror.connected();
-            let digest = desired.hello();
-            let early = match std::mem::replace(alone, true) {
-                true => Vec::new(),
-                false => desired.early(Instant::now(), || mirror.ask_page()),
-            };
-            (digest, early)
+        let link = match self.back.take() {
+            Some(link) => self.gone_back(*link),
+            None => match self.attempt(began).await {
+                Ok(link) => link,
+                Err(ended) => {
+                    let how = ended.how(Some(began));
+                    return (ended, how, Duration::ZERO);
+                }
+            },
         };
-        let attempt = async {
-            let reached = match back {
-                Some(reached) => reached,
-                None => find(config, &host).await?,
-            };
-            greet(config, &host, reached, opening).await
-        };
-        let tried = match limit {
-            // Others would wait for it.
-            Some(limit) => {
-                timeout(limit, attempt).await.unwrap_or_else(|_| Err(Ended::Silent(host.address())))
-            }
-            None => attempt.await,
-        };
-        let link = match tried {
-            Ok(link) => link,
-            Err(ended) => {
-                let how = ended.how(Some(began));
-                return (ended, how, Duration::ZERO);
-            }
-        };
+        if self.order.host().is_named() {
+            self.named_at.clone_from(&link.addrs);
+        }
         self.link = Some(link);
         (self.lost, self.alone) = (None, false);
         self.order.welcomed();
@@ -205,6 +187,43 @@ impl Client {
                 (ended, how, up.elapsed())
             }
         }
+    }
+
+    async fn attempt(&mut self, began: Instant) -> Result<Link, Ended> {
+        let (host, limit) = (self.order.host(), self.order.limit(began));
+        self.tried = host.address();
+        let Self { config, shared, mirror, alone, named_at, .. } = self;
+        let opening = || {
+            let mut desired = shared.desired();
+            mirror.connected();
+            let digest = desired.hello();
+            let early = match std::mem::replace(alone, true) {
+                true => Vec::new(),
+                false => desired.early(Instant::now(), || mirror.ask_page()),
+            };
+            (digest, early)
+        };
+        let attempt = async {
+            let reached = find(config, &host, named_at).await?;
+            greet(config, &host, reached, opening).await
+        };
+        match limit {
+            // Others would wait for it.
+            Some(limit) => {
+                timeout(limit, attempt).await.unwrap_or_else(|_| Err(Ended::Silent(host.address())))
+            }
+            None => attempt.await,
+        }
+    }
+
+    /// Begins to talk over a connection that was opened beside another one.
+    fn gone_back(&mut self, mut link: Link) -> Link {
+        self.tried = self.order.host().address();
+        self.mirror.connected();
+        // Our shares may have changed since it was greeted.
+        let digest = self.shared.desired().hello();
+        link.welcome.share_ok &= link.digest == digest;
+        link
     }
 
     /// How long to wait then, and whether we are rejected: what the first tracker says counts, or the only one. Whoever

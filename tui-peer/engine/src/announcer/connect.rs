@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::channel::{
@@ -20,14 +21,18 @@ use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::AnnouncerConfig;
 use super::addrs::{Place, where_it_says};
 use super::backoff::{LONGEST_SPREAD, Why};
-use super::order::{Host, How};
+use super::hosts::Host;
+use super::order::How;
+use super::{AnnouncerConfig, Shared};
 use crate::conn;
 
 /// Time for the name of the tracker to be found.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the names of the join string, when they only say how far a tracker's word reaches: their server may be gone
+/// together with the tracker whose place another is to take.
+const BESIDE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for the TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for WELCOME.
@@ -62,14 +67,14 @@ pub(super) enum Ended {
     Goaway(u32),
     #[error("this machine has other addresses now")]
     Moved,
-    /// A tracker that goes before this one was reached.
+    /// A tracker that goes before this one has let us in.
     #[error("a tracker before this one is back")]
-    Back(usize, Box<Reached>),
+    Back(usize, Box<Link>),
 }
 
-impl std::fmt::Debug for Reached {
+impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reached").field("tracker", &self.tracker).finish_non_exhaustive()
+        f.debug_struct("Link").field("tracker", &self.place.tracker).finish_non_exhaustive()
     }
 }
 
@@ -88,6 +93,10 @@ pub(super) struct Link {
     /// listen there.
     pub(super) other_family: Vec<SocketAddr>,
     pub(super) welcome: Welcome,
+    /// All addresses of the host.
+    pub(super) addrs: Vec<SocketAddr>,
+    /// The digest of our shares that the tracker was told.
+    pub(super) digest: Hash,
     /// When `welcome` came.
     pub(super) came: Instant,
     /// How long it took from our hello.
@@ -114,6 +123,10 @@ impl Ended {
     pub(super) fn how(&self, tried: Option<Instant>) -> How {
         match (self, tried) {
             (Self::Refused { .. } | Self::Version(_), _) => How::Refused,
+            (Self::Goaway(_), None) => match self.why() {
+                Why::Asked(pause) => How::SentAway(pause),
+                _ => How::Lost,
+            },
             (_, Some(began)) => How::Unreached(began),
             (_, None) => How::Lost,
         }
@@ -216,6 +229,8 @@ pub(super) async fn greet(
                 punches,
                 other_family,
                 welcome,
+                addrs,
+                digest,
                 came,
                 took,
             })
@@ -228,45 +243,63 @@ pub(super) async fn greet(
     }
 }
 
-/// The tracker of the network on that host. Of what is only a tracker's word some addresses are not tried.
-pub(super) async fn find(config: &AnnouncerConfig, host: &Host) -> Result<Reached, Ended> {
+/// The tracker of the network on that host. Of what is only a tracker's word some addresses are not tried; `named` are
+/// addresses where one that the join string names was found before.
+pub(super) async fn find(
+    config: &AnnouncerConfig,
+    host: &Host,
+    named: &[SocketAddr],
+) -> Result<Reached, Ended> {
     let channel = Channel::new(&config.identity)?;
-    let mut addrs = in_order(resolve(host.addrs()).await?, config.listen);
+    let mut addrs = in_order(resolve(host.addrs(), RESOLVE_TIMEOUT).await?, config.listen);
     if !host.is_named() {
         let join = &config.join;
-        let named = resolve(join.addresses().chain(join.standbys())).await.unwrap_or_default();
-        addrs = where_it_says(&addrs, &named);
+        let mut beside = named.to_vec();
+        if where_it_says(&addrs, &beside).len() < addrs.len() {
+            let hosts = join.addresses().chain(join.standbys());
+            beside.extend(resolve(hosts, BESIDE_TIMEOUT).await.unwrap_or_default());
+        }
+        addrs = where_it_says(&addrs, &beside);
         addrs.truncate(conn::MAX_TRIES);
     }
     let from = config.shared_port.then(|| config.listen.port());
     reach(&channel, (config.join.tracker(), host.address()), addrs, from).await
 }
 
-/// One of the trackers before the present one, with its place in the order, if it was found.
-pub(super) type Looking = Pin<Box<dyn Future<Output = Option<(usize, Reached)>> + Send>>;
+/// One of the trackers before the present one, with its place in the order; or why it was none.
+pub(super) type Looking = Pin<Box<dyn Future<Output = Result<(usize, Link), String>> + Send>>;
 
 /// Resolves, once, when the look is over; never while there is none.
-pub(super) async fn looked(looking: &mut Option<Looking>) -> Option<(usize, Reached)> {
+pub(super) async fn looked(looking: &mut Option<Looking>) -> Result<(usize, Link), String> {
     let Some(look) = looking else { return std::future::pending().await };
     let found = look.await;
     *looking = None;
     found
 }
 
-/// The first of these that is a tracker of the network: it answers, and has the key.
+/// The first of these that lets us in: so the present one is not left for one that does not. Nothing else is asked there
+/// yet. `limit` is the time for each. Fails with what was wrong with the first.
 pub(super) async fn look(
-    config: AnnouncerConfig,
+    (config, shared): (AnnouncerConfig, Arc<Shared>),
     before: Vec<(usize, Host)>,
+    named: Vec<SocketAddr>,
     limit: Duration,
-) -> Option<(usize, Reached)> {
+) -> Result<(usize, Link), String> {
+    let mut wrong = None;
     for (at, host) in before {
-        match timeout(limit, find(&config, &host)).await {
-            Ok(Ok(reached)) => return Some((at, reached)),
-            Ok(Err(error)) => tracing::debug!("still at a standby: {error}"),
-            Err(_) => tracing::debug!("still at a standby: {} does not answer", host.address()),
-        }
+        let attempt = async {
+            let reached = find(&config, &host, &named).await?;
+            greet(&config, &host, reached, || (shared.desired().digest(), Vec::new())).await
+        };
+        let failed = match timeout(limit, attempt).await {
+            Ok(Ok(link)) => return Ok((at, link)),
+            Ok(Err(ended)) => ended.rejected(&host.address()).unwrap_or_else(|| ended.to_string()),
+            Err(_) => Ended::Silent(host.address()).to_string(),
+        };
+        tracing::debug!("still at a standby: {failed}");
+        wrong = wrong.or(Some(failed));
     }
-    None
+    Err(wrong.unwrap_or_default())
 }
 
 /// The first of a host's addresses behind which the tracker's key is. A private address means another machine
@@ -337,11 +370,14 @@ fn in_order(mut addrs: Vec<SocketAddr>, listen: SocketAddr) -> Vec<SocketAddr> {
 }
 
 /// All addresses of these hosts, in the order they are to be tried.
-async fn resolve(hosts: impl Iterator<Item = (&str, u16)>) -> Result<Vec<SocketAddr>, Ended> {
+async fn resolve(
+    hosts: impl Iterator<Item = (&str, u16)>,
+    limit: Duration,
+) -> Result<Vec<SocketAddr>, Ended> {
     let mut first = None;
     let lookups = hosts.map(|host| {
         first.get_or_insert_with(|| host.0.to_owned());
-        timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(host))
+        timeout(limit, tokio::net::lookup_host(host))
     });
     let (mut all, mut failed) = (Vec::new(), None);
     for found in join_all(lookups).await {

@@ -208,6 +208,11 @@ impl Desired {
         self.begin();
         self.greeted = true;
         self.register.clear();
+        self.digest()
+    }
+
+    /// Of what we share now: the tracker remembers that of the last connection.
+    pub(super) fn digest(&self) -> Hash {
         share_digest(self.shares.iter().map(|(id, meta)| (*id, meta.name.as_str())))
     }
 

@@ -23,6 +23,7 @@ mod backoff;
 mod client;
 mod connect;
 mod desired;
+mod hosts;
 mod inside;
 mod mirror;
 mod order;

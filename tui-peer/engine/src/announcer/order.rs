@@ -4,12 +4,14 @@
 //! those before it were out of reach for a while, whether they refuse, are silent, or are somebody else; and who is not at
 //! the first looks for those before, and goes back.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::join::{JoinString, host_and_port};
+use common::join::JoinString;
 use common::numbers::saturate;
-use common::tracker_hosts::{Listed, TrackerHosts};
+use common::tracker_hosts::TrackerHosts;
 
+use super::hosts::{Host, remembered, told_by_present};
 use crate::api::snapshot::TrackerAt;
 
 /// Most that is added to the time a tracker has to be out of reach, so that not all come to the next at once: with it
@@ -31,48 +33,6 @@ impl Default for Waits {
     }
 }
 
-/// A machine with a tracker of the network.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Host {
-    /// Names or addresses, best first.
-    addrs: Vec<(String, u16)>,
-    /// Whether the join string names it. Else it is only a tracker's word.
-    named: bool,
-    /// Whether the signed list of trackers names it.
-    listed: bool,
-    /// Since when it is out of reach, as far as is known.
-    away: Option<Instant>,
-}
-
-impl Host {
-    fn new<'a>(addrs: impl IntoIterator<Item = (&'a str, u16)>, named: bool) -> Self {
-        let addrs = addrs.into_iter().map(|(host, port)| (host.to_owned(), port)).collect();
-        Self { addrs, named, ..Self::default() }
-    }
-
-    fn has(&self, host: &str, port: u16) -> bool {
-        self.addrs.iter().any(|own| (own.0.as_str(), own.1) == (host, port))
-    }
-
-    /// Whether they have an address in common.
-    fn meets(&self, other: &Self) -> bool {
-        self.addrs().any(|(host, port)| other.has(host, port))
-    }
-
-    pub(super) fn addrs(&self) -> impl Iterator<Item = (&str, u16)> {
-        self.addrs.iter().map(|(host, port)| (host.as_str(), *port))
-    }
-
-    pub(super) fn is_named(&self) -> bool {
-        self.named
-    }
-
-    /// `host:port`, for people.
-    pub(super) fn address(&self) -> String {
-        self.addrs().next().map(|(host, port)| host_and_port(host, port)).unwrap_or_default()
-    }
-}
-
 /// How a try or a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
@@ -80,6 +40,8 @@ pub(super) enum How {
     Lost,
     /// It could not be reached with a try that began then.
     Unreached(Instant),
+    /// It asked us to stay away for so long.
+    SentAway(Duration),
     /// It is there and does not want us: no reason to go to another.
     Refused,
 }
@@ -99,8 +61,8 @@ pub(super) struct Order {
     hosts: Vec<Host>,
     /// The one that is tried, or connected to.
     at: usize,
-    /// The one that was left for a try at an earlier one.
-    left: Option<usize>,
+    /// Why the last look for one before the present one found none.
+    vain: Option<String>,
     /// How long the present one has to be out of reach.
     window: Duration,
     waits: Waits,
@@ -108,19 +70,17 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn new(join: &JoinString, list: Option<&TrackerHosts>, waits: Waits) -> Self {
-        Self { hosts: hosts(join, list), at: 0, left: None, window: waits.away, waits }
+        Self { hosts: remembered(join, list), at: 0, vain: None, window: waits.away, waits }
     }
 
-    /// The tracker named its hosts. What is known of those that stay is kept.
-    pub(super) fn relist(&mut self, join: &JoinString, list: &TrackerHosts) {
-        let before = std::mem::replace(&mut self.hosts, hosts(join, Some(list)));
-        for host in &mut self.hosts {
-            let known = before.iter().find(|known| host.meets(known));
+    /// The tracker that we are at, at `addr`, named its hosts. What is known of those that stay is kept.
+    pub(super) fn relist(&mut self, join: &JoinString, list: &TrackerHosts, addr: SocketAddr) {
+        let (mut hosts, at) = told_by_present(join, list, (&self.host(), addr));
+        for host in &mut hosts {
+            let known = self.hosts.iter().find(|known| host.meets(known));
             host.away = known.and_then(|known| known.away);
         }
-        let present = before.get(self.at);
-        let is_present = |host: &Host| present.is_some_and(|present| host.meets(present));
-        (self.at, self.left) = (self.hosts.iter().position(is_present).unwrap_or(0), None);
+        (self.hosts, self.at) = (hosts, at);
     }
 
     /// The one that is tried, or connected to.
@@ -160,24 +120,25 @@ impl Order {
             place: saturate::<u32>(self.at + 1),
             of: saturate::<u32>(self.hosts.len()),
             back_to: self.before().first().map(|(_, host)| host.address()),
+            vain: self.vain.clone(),
         })
     }
 
     /// It let us in.
     pub(super) fn welcomed(&mut self) {
-        self.left = None;
+        self.vain = None;
         if let Some(host) = self.hosts.get_mut(self.at) {
             host.away = None;
         }
     }
 
-    /// Those before the present one by the same word, in the order they are looked for. One that only the join string
-    /// names is not gone back to from one that the tracker names: it may have moved.
+    /// Those before the present one in the order they are looked for. One that only the join string names is not gone back
+    /// to from one that the tracker names: it may have moved.
     pub(super) fn before(&self) -> Vec<(usize, Host)> {
         let listed = self.hosts.get(self.at).is_some_and(|host| host.listed);
         let before = self.hosts.iter().enumerate().take(self.at);
         before
-            .filter(|(_, host)| host.listed == listed)
+            .filter(|(_, host)| host.listed || !listed)
             .map(|(at, host)| (at, host.clone()))
             .collect()
     }
@@ -187,9 +148,15 @@ impl Order {
         self.waits.look.max(spread).mul_f64(0.5 + rng.f64())
     }
 
-    /// Tries that one, which was found, and comes back if it does not let us in.
-    pub(super) fn go_back_to(&mut self, earlier: usize) {
-        self.left = Some(std::mem::replace(&mut self.at, earlier));
+    /// None of those before the present one let us in; whether that is news.
+    pub(super) fn looked_in_vain(&mut self, why: String) -> bool {
+        let why = Some(why);
+        why != std::mem::replace(&mut self.vain, why.clone())
+    }
+
+    /// That one let us in.
+    pub(super) fn went_back_to(&mut self, earlier: usize) {
+        self.at = earlier;
     }
 
     /// A try or a connection ended: chooses the next.
@@ -200,10 +167,6 @@ impl Order {
         spread: Duration,
         rng: &mut fastrand::Rng,
     ) -> Next {
-        if let Some(left) = self.left.take() {
-            self.at = left;
-            return Next::Now;
-        }
         let (at, is_last) = (self.at, self.at + 1 >= self.hosts.len());
         let Some(host) = self.hosts.get_mut(at) else { return Next::Pause(None) };
         let since = match how {
@@ -211,17 +174,20 @@ impl Order {
                 (host.away, self.at) = (None, 0);
                 return Next::Pause(None);
             }
-            How::Lost => {
+            How::Lost | How::SentAway(_) => {
                 // Everybody lost it at the same moment.
                 self.window = self.waits.away + spread.min(MOST_SPREAD).mul_f64(rng.f64());
-                now
+                match how {
+                    How::SentAway(pause) => now + pause,
+                    _ => now,
+                }
             }
             How::Unreached(began) => host.away.unwrap_or(began),
         };
         host.away = Some(since);
         let left = (since + self.window).saturating_duration_since(now);
         match how {
-            How::Lost if at > 0 => {
+            How::Lost | How::SentAway(_) if at > 0 => {
                 self.at = 0;
                 Next::Pause(Some(left))
             }
@@ -238,43 +204,10 @@ impl Order {
     }
 }
 
-/// All hosts in the order they are tried. The tracker's word about the order counts, so that all peers have the same, if it
-/// names a host of the join string; what it says beyond or besides that comes last.
-fn hosts(join: &JoinString, list: Option<&TrackerHosts>) -> Vec<Host> {
-    let first = Host::new(join.addresses(), true);
-    let standbys = join.standbys().map(|host| Host::new([host], true));
-    let mut joined: Vec<Host> = std::iter::once(first).chain(standbys).collect();
-    let Some(list) = list else { return joined };
-    let told = list.hosts().iter().map(|(host, port)| (host.as_str(), *port));
-    let is_named = |(host, port)| joined.iter().any(|known| known.has(host, port));
-    if list.listed() == Listed::Addresses {
-        let unknown: Vec<_> = told.filter(|host| !is_named(*host)).collect();
-        if !unknown.is_empty() {
-            joined.push(Host { listed: true, ..Host::new(unknown, false) });
-        }
-        return joined;
-    }
-    let alone = |host| Host { listed: true, ..Host::new([host], false) };
-    if !told.clone().any(is_named) {
-        joined.extend(told.map(alone));
-        return joined;
-    }
-    let mut listed: Vec<Host> = Vec::new();
-    for (host, port) in told {
-        match joined.iter().position(|known| known.has(host, port)) {
-            Some(at) => listed.push(Host { listed: true, ..joined.remove(at) }),
-            // The first host may be listed by two of its addresses.
-            None if listed.iter().any(|known| known.has(host, port)) => {}
-            None => listed.push(alone((host, port))),
-        }
-    }
-    listed.extend(joined);
-    listed
-}
-
 #[cfg(test)]
 mod tests {
     use common::identity::Identity;
+    use common::tracker_hosts::Listed;
     use proptest::prelude::*;
 
     use super::*;
@@ -299,56 +232,61 @@ mod tests {
         Order::new(&join(hosts), None, Waits::default())
     }
 
-    /// The first name of each host; in capitals those that are only a tracker's word.
-    fn shown(order: &Order) -> String {
-        let name = |host: &Host| match host.named {
-            true => host.addrs[0].0.clone(),
-            false => host.addrs[0].0.to_uppercase(),
-        };
-        order.hosts.iter().map(name).collect::<Vec<_>>().join(" ")
+    /// The order of one who is at that host when a tracker sends a list.
+    fn relisted(hosts: &str, at: usize, listed: Listed, told: &[&str]) -> Order {
+        let mut order = order(hosts);
+        order.at = at;
+        order.welcomed();
+        order.relist(&join(hosts), &list(listed, told), "10.0.0.9:7420".parse().unwrap());
+        order
     }
 
-    #[test]
-    fn b1_the_trackers_own_order_counts_for_all_who_know_one_of_its_hosts() {
-        let waits = Waits::default();
-        for (joined, listed, hosts, wanted) in [
-            ("a,b", None, &[] as &[&str], "a b"),
-            ("a?h=x", None, &[], "a"),
-            // Who came with one of them has the same order as all others.
-            ("a", Some(Listed::Trackers), &["a", "b", "c"], "a B C"),
-            ("b", Some(Listed::Trackers), &["a", "b", "c"], "A b C"),
-            ("c,a", Some(Listed::Trackers), &["a", "b", "c"], "a B c"),
-            ("a,x", Some(Listed::Trackers), &["b", "a"], "B a x"),
-            ("x?h=a", Some(Listed::Trackers), &["a", "x", "b"], "x B"),
-            // It names none of ours: ours may be newer.
-            ("x", Some(Listed::Trackers), &["a", "b"], "x A B"),
-            // Addresses of one tracker, as it may move.
-            ("a", Some(Listed::Addresses), &["a", "b", "c"], "a B"),
-            ("a", Some(Listed::Addresses), &["a"], "a"),
-        ] {
-            let list = listed.map(|listed| list(listed, hosts));
-            let order = Order::new(&join(joined), list.as_ref(), waits);
-            assert_eq!(shown(&order), wanted, "{joined} {listed:?} {hosts:?}");
-        }
+    fn shown(order: &Order) -> (String, Option<String>) {
+        let at = order.place().unwrap();
+        (format!("{} {}/{}", at.address, at.place, at.of), at.back_to)
     }
 
     #[test]
     fn b1_a_list_leaves_us_where_we_are_and_says_where_to_go_back_to() {
-        let mut order = order("b");
-        order.welcomed();
+        let alone = order("b");
         assert!(
-            order.place().is_none()
-                && order.before().is_empty()
-                && order.limit(Instant::now()).is_none()
+            alone.place().is_none()
+                && alone.before().is_empty()
+                && alone.limit(Instant::now()).is_none()
         );
-        order.relist(&join("b"), &list(Listed::Trackers, &["a", "b"]));
-        let at = order.place().unwrap();
-        assert_eq!((at.address.as_str(), at.place, at.of), ("b:7420", 2, 2));
-        assert_eq!(at.back_to.as_deref(), Some("a:7420"));
+        let order = relisted("b", 0, Listed::Trackers, &["a", "b"]);
+        assert_eq!(shown(&order), ("b:7420 2/2".to_owned(), Some("a:7420".to_owned())));
         // It moved from a: that is not gone back to.
-        order.relist(&join("b"), &list(Listed::Addresses, &["c"]));
+        let mut order = relisted("b", 0, Listed::Addresses, &["c"]);
         order.at = 1;
-        assert!(order.before().is_empty() && order.place().unwrap().back_to.is_none());
+        assert_eq!(shown(&order), ("c:7420 2/2".to_owned(), None));
+    }
+
+    #[test]
+    fn b1_who_is_where_no_list_says_returns_to_those_of_the_list() {
+        // Of a, b only a is listed, and c.
+        let order = relisted("a,b", 1, Listed::Trackers, &["a", "c"]);
+        assert_eq!(shown(&order), ("b:7420 3/3".to_owned(), Some("a:7420".to_owned())));
+        let before: Vec<String> = order.before().iter().map(|(_, host)| host.address()).collect();
+        assert_eq!(before, ["a:7420", "c:7420"]);
+    }
+
+    #[test]
+    fn b1_a_list_without_the_present_tracker_does_not_name_another_as_the_present_one() {
+        let mut order = relisted("a", 0, Listed::Trackers, &["a", "b"]);
+        order.at = 1;
+        order.relist(
+            &join("a"),
+            &list(Listed::Trackers, &["a", "c"]),
+            "10.0.0.9:7420".parse().unwrap(),
+        );
+        assert_eq!(shown(&order), ("b:7420 3/3".to_owned(), Some("a:7420".to_owned())));
+    }
+
+    #[test]
+    fn b1_a_list_of_strange_names_counts_once_a_tracker_sends_it() {
+        let order = relisted("x", 0, Listed::Trackers, &["a", "b"]);
+        assert_eq!(shown(&order), ("x:7420 3/3".to_owned(), Some("a:7420".to_owned())));
     }
 
     /// Plays a network with virtual time: `up(host, at)` says whether a tracker answers then. Returns when which one let
@@ -445,21 +383,25 @@ mod tests {
     }
 
     #[test]
-    fn b1_who_goes_back_in_vain_is_where_it_was_at_once() {
+    fn b1_who_is_sent_away_is_patient_until_that_time_is_over() {
         let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
-        let mut order = order("a,b,c");
-        order.at = 2;
-        order.welcomed();
-        let before: Vec<usize> = order.before().iter().map(|(at, _)| *at).collect();
-        assert_eq!(before, [0, 1]);
-        for how in [How::Refused, How::Unreached(now), How::Lost] {
-            order.go_back_to(0);
-            assert_eq!(order.ended(now, how, SECOND, &mut rng), Next::Now);
-            assert_eq!(order.at, 2, "{how:?}");
+        for asked in [0, 20, 60] {
+            let mut order = order("a,b");
+            order.welcomed();
+            let asked = SECOND * asked;
+            let Next::Pause(Some(left)) =
+                order.ended(now, How::SentAway(asked), SECOND * 20, &mut rng)
+            else {
+                panic!("a pause")
+            };
+            assert!(left >= asked + SECOND * 5 && left <= asked + SECOND * 8, "{left:?}");
+            // Somebody was impatient: the next one is not tried for that.
+            let how = How::Unreached(now + SECOND);
+            let next = order.ended(now + SECOND, how, SECOND * 20, &mut rng);
+            assert_eq!((next, order.at), (Next::Pause(Some(left - SECOND)), 0));
+            let next = order.ended(now + left, How::Unreached(now + left), SECOND, &mut rng);
+            assert_eq!((next, order.at), (Next::Now, 1));
         }
-        order.go_back_to(0);
-        order.welcomed();
-        assert_eq!(order.ended(now, How::Refused, SECOND, &mut rng), Next::Pause(None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One open connection: sends what [`super::desired`] wants, takes in what comes, notices silence.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use common::id::{ContentId, PeerId};
@@ -142,7 +143,7 @@ impl Client {
         self.shared.desired().asks.welcomed(Knows { lists_members, looks_inside });
         // Once a connection: it is written down.
         if let Some(signed) = hosts.filter(|_| first) {
-            self.note_hosts(signed, now_ms / 1000).await;
+            self.note_hosts(signed, (now_ms / 1000, tracker)).await;
         }
         let spread = Duration::from_millis(u64::from(spread_ms.unwrap_or(0)));
         self.backoff.welcomed(new_epoch, spread);
@@ -178,29 +179,28 @@ impl Client {
 
     /// Keeps the tracker's list of its hosts, if that is newer than the one we have, or that one is from a time that has
     /// not come yet. `now` is the tracker's.
-    async fn note_hosts(&mut self, signed: Vec<u8>, now: u64) {
-        match TrackerHosts::verify(&signed, &self.config.join.tracker()) {
-            Ok(list) => {
-                let known = self.config.hosts.as_ref().map(TrackerHosts::serial);
-                let is_newer = known.is_none_or(|known| {
-                    known < list.serial()
-                        || (known > list.serial() && known > now.saturating_add(DAY))
-                });
-                let known_hosts = self.config.hosts.as_ref();
-                let says_the_same = known_hosts.is_some_and(|known| {
-                    (known.listed(), known.hosts()) == (list.listed(), list.hosts())
-                });
-                if is_newer {
-                    self.order.relist(&self.config.join, &list);
-                    self.config.hosts = Some(list);
-                    self.tell(TrackerEvent::Hosts(signed)).await;
-                } else if known > Some(list.serial()) && !says_the_same {
-                    tracing::warn!(
-                        "the tracker names its hosts as of an earlier time than before: an old state folder?"
-                    );
-                }
-            }
-            Err(error) => tracing::debug!("the tracker sent {error}"),
+    async fn note_hosts(&mut self, signed: Vec<u8>, (now, tracker): (u64, SocketAddr)) {
+        let list = match TrackerHosts::verify(&signed, &self.config.join.tracker()) {
+            Ok(list) => list,
+            Err(error) => return tracing::debug!("the tracker sent {error}"),
+        };
+        let known = self.config.hosts.as_ref();
+        let is_newer = known.is_none_or(|known| {
+            let (known, told) = (known.serial(), list.serial());
+            known < told || (known > told && known > now.saturating_add(DAY))
+        });
+        let says_the_same = known
+            .is_some_and(|known| (known.listed(), known.hosts()) == (list.listed(), list.hosts()));
+        if is_newer || says_the_same {
+            self.order.relist(&self.config.join, &list, tracker);
+        } else {
+            tracing::warn!(
+                "the tracker names its hosts as of an earlier time than before: an old state folder?"
+            );
+        }
+        if is_newer {
+            self.config.hosts = Some(list);
+            self.tell(TrackerEvent::Hosts(signed)).await;
         }
     }
 
@@ -292,8 +292,13 @@ impl Client {
                 Ok(None)
             }
             found = looked(&mut talk.looking) => match found {
-                Some((earlier, reached)) => Err(Ended::Back(earlier, Box::new(reached))),
-                None => Ok(None),
+                Ok((earlier, link)) => Err(Ended::Back(earlier, Box::new(link))),
+                Err(why) => {
+                    if self.order.looked_in_vain(why) {
+                        self.tell(TrackerEvent::At(self.order.place())).await;
+                    }
+                    Ok(None)
+                }
             },
             () = shared.changed.notified() => Ok(None),
             () = shared.hurry.notified() => {

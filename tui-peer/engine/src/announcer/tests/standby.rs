@@ -2,11 +2,17 @@
 
 use std::time::Instant;
 
-use common::tracker_hosts::Listed;
+use common::channel::{Channel, Purpose};
+use common::tracker_hosts::{Listed, TrackerHosts};
+use common::wire::Code;
+use common::wire::tracker::{Reply, Request};
 use tokio::net::TcpListener;
 use tracker::Tracker;
 
-use super::fake::Fake;
+use super::super::connect::find;
+use super::super::hosts::remembered;
+use super::super::order::Waits;
+use super::fake::{Conn, Fake, welcome};
 use super::real::{Running, counts};
 use super::*;
 
@@ -197,4 +203,88 @@ async fn b1_a_standby_with_another_key_is_refused() {
     assert_eq!(place, 1);
     drop(conn);
     strange.stop().await;
+}
+
+/// Two trackers that do what a test says, and a peer that is let in by the second, the first being away.
+async fn at_the_second() -> (Fake, Conn, Announcer, Events) {
+    let (first, second) = (Fake::new().await, Fake::new().await);
+    let both = first.join().with_standbys([("127.0.0.1", second.join().port())]);
+    let waits = Waits { away: Duration::from_secs(2), look: Duration::from_millis(200) };
+    let (one, mut events) = join_with(1, &both, Patience { trackers: waits, ..soon() });
+    let refuses = async {
+        loop {
+            drop(first.accept_tcp().await);
+        }
+    };
+    let conn = tokio::select! {
+        conn = second.welcome(1, true) => conn,
+        () = refuses => unreachable!(),
+    };
+    assert_eq!(arrived(&mut events).await, 2);
+    (first, conn, one, events)
+}
+
+#[tokio::test]
+async fn b1_a_first_that_does_not_let_us_in_is_no_reason_to_leave_the_standby() {
+    let (first, mut conn, one, mut events) = at_the_second().await;
+    let auth = Reply::Error { q: 0, code: Code::Auth, text: "no".to_owned(), retry_ms: 0 };
+    for said in [Some(auth), Some(Reply::Goaway { delay_ms: 50 }), None] {
+        let mut greeted = first.accept().await;
+        if let Some(said) = &said {
+            greeted.send(said).await;
+        }
+        // What it said is said where the place is shown, and nothing is lost or rejected.
+        let why = match events.next().await {
+            TrackerEvent::At(Some(at)) => at.vain.unwrap(),
+            event => panic!("{event:?}"),
+        };
+        let wanted = match said {
+            Some(Reply::Error { .. }) => "does not let us in",
+            Some(_) => "going away",
+            None => "does not answer",
+        };
+        assert!(why.contains(wanted), "{why}");
+    }
+    // The same connection goes on.
+    one.set_share(file("a", 1000));
+    conn.serve_until(|request| matches!(request, Request::Register { .. })).await;
+}
+
+#[tokio::test]
+async fn b1_what_is_shared_while_the_first_lets_us_in_is_registered_there() {
+    let (first, conn, one, mut events) = at_the_second().await;
+    let mut back = first.accept().await;
+    one.set_share(file("a", 1000));
+    // It knows what it was told of: nothing.
+    back.send(&Reply::Welcome(welcome(1, true))).await;
+    assert_eq!(arrived(&mut events).await, 1);
+    back.serve_until(|request| matches!(request, Request::Register { .. })).await;
+    drop(conn);
+}
+
+#[tokio::test]
+async fn b1_a_standby_of_the_list_is_found_while_no_name_of_the_join_string_can_be_looked_up() {
+    let standby = Fake::new().await;
+    let port = standby.join().port();
+    let key = standby.join().tracker();
+    let join: JoinString = format!("shoal://{key}@no-such-host.invalid:7420").parse().unwrap();
+    let signed = TrackerHosts::issue(
+        &identity(200),
+        1,
+        Listed::Trackers,
+        &[("no-such-host.invalid".to_owned(), 7420), ("127.0.0.1".to_owned(), port)],
+    );
+    let list = TrackerHosts::verify(&signed, &key).unwrap();
+    let hosts = remembered(&join, Some(&list));
+    assert!(!hosts[1].is_named());
+    let config = config(1, &join);
+    let near = ["127.0.0.1:7420".parse().unwrap()];
+    let (found, stream) = tokio::join!(find(&config, &hosts[1], &near), async {
+        let channel = Channel::new(&identity(200)).unwrap();
+        channel.accept(standby.accept_tcp().await, Purpose::Tracker).await.unwrap()
+    });
+    assert!(found.is_ok());
+    drop(stream);
+    // Without knowing where the first was, a tracker's word does not lead into our own machine.
+    assert!(find(&config, &hosts[1], &[]).await.is_err());
 }

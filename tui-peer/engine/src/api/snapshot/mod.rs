@@ -325,16 +325,21 @@ pub struct TrackerAt {
     pub of: u32,
     /// The one that is looked for, to go back to it.
     pub back_to: Option<String>,
+    /// Why it was not gone back to when it was looked for last.
+    #[serde(default)]
+    pub vain: Option<String>,
 }
 
 impl TrackerAt {
     /// In words.
     pub fn words(&self) -> String {
-        let Self { address, place, of, back_to } = self;
+        let Self { address, place, of, back_to, vain } = self;
         match back_to {
             Some(first) => {
+                let vain = vain.as_ref().map(|why| format!("; not yet: {why}"));
                 format!(
-                    "at the standby {address} (tracker {place} of {of}); goes back to {first} when that answers"
+                    "at the standby {address} (tracker {place} of {of}); goes back to {first} when that answers{}",
+                    vain.unwrap_or_default()
                 )
             }
             None => format!("at {address} (tracker {place} of {of})"),
