@@ -290,7 +290,9 @@ mod tests {
         let second = Heard { instance: "another".to_owned(), ..second };
         for order in [[&first, &second], [&second, &first]] {
             let mut table = Table::default();
-            order.map(|one| table.hear(one.clone(), &links(), false, Instant::now()));
+            order
+                .iter()
+                .for_each(|one| table.hear((*one).clone(), &links(), false, Instant::now()));
             let list = table.list();
             assert_eq!((list.len(), list[0].addrs.len()), (1, 3));
             let key = PeerId::from_bytes([1; 32]);

@@ -31,7 +31,7 @@ pub(crate) struct Program {
     lines: Receiver<Value>,
 }
 
-fn tracker_binary() -> PathBuf {
+pub(crate) fn tracker_binary() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_tui-peer")).with_file_name("tracker");
     assert!(path.exists(), "{} is missing: cargo build -p tracker", path.display());
     path

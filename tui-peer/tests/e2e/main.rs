@@ -7,6 +7,7 @@ mod descriptors;
 mod evil;
 mod harness;
 mod inside;
+mod standby;
 mod stranger;
 
 use std::fs;

@@ -76,8 +76,11 @@ mod tests {
         let (mut there, _) = listener.accept().await.unwrap();
         let size = |tcp: &TcpStream| SockRef::from(tcp).send_buffer_size().unwrap();
         let (mut buffer, before) = (SendBuffer::Growing, size(&tcp));
-        buffer.grow(&tcp);
-        assert_eq!(size(&tcp), before, "it has hardly begun to grow");
+        // A system that remembers earlier connections to this address may let it begin full grown.
+        if usual_limit().is_none_or(|limit| before < limit) {
+            buffer.grow(&tcp);
+            assert_eq!(size(&tcp), before, "it has hardly begun to grow");
+        }
         let reader = tokio::spawn(async move {
             let mut all = vec![0; 1 << 16];
             while there.read(&mut all).await.unwrap() > 0 {}

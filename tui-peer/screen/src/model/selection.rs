@@ -135,6 +135,7 @@ impl Model {
             row: self.selected_row(),
             focus: self.focus_data().map(AsRef::as_ref),
             counts: self.chunks.map.counts(),
+            at: self.snap.network.at.as_ref(),
             now: self.now.mono,
             units: self.units,
             keymap: &self.keymap,

@@ -17,7 +17,7 @@ use super::keymap::Keymap;
 use super::tone::{Line, Tone};
 use engine::api::cause::Cause;
 use engine::api::snapshot::{
-    CatalogueRow, Focus, FolderNews, Sole, SourceRow, Transfer, TransferState,
+    CatalogueRow, Focus, FolderNews, Sole, SourceRow, TrackerAt, Transfer, TransferState,
 };
 
 pub use cause::sentence;
@@ -37,6 +37,8 @@ pub struct Case<'a> {
     pub focus: Option<&'a Focus>,
     /// How its chunks stand.
     pub counts: Counts,
+    /// At which of several trackers we are.
+    pub at: Option<&'a TrackerAt>,
     /// Now.
     pub now: Instant,
     /// How sizes and rates are written.
@@ -470,12 +472,45 @@ mod tests {
             row: None,
             focus: Some(focus),
             counts,
+            at: None,
             now: Instant::now() + Duration::from_secs(720),
             units: Units::Iec,
             keymap: &Keymap::standard(),
         };
         assert!(headline(&case).is_some_and(|(_, text)| text.chars().count() <= 34));
         verdict(&case).into_iter().chain(why(&case)).map(|(_, text)| text).collect()
+    }
+
+    #[test]
+    fn b1_the_long_answer_names_the_standby_and_why_the_first_is_away() {
+        let keymap = Keymap::standard();
+        let mut at = TrackerAt {
+            address: "b.lab:7420".to_owned(),
+            place: 2,
+            of: 2,
+            back_to: Some("a.lab:7420".to_owned()),
+            vain: Some("a.lab:7420 does not answer".to_owned()),
+        };
+        let said = |at: &TrackerAt| {
+            let case = Case {
+                transfer: None,
+                row: None,
+                focus: None,
+                counts: Counts::default(),
+                at: Some(at),
+                now: Instant::now(),
+                units: Units::Iec,
+                keymap: &keymap,
+            };
+            why(&case).into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
+        };
+        let text = said(&at);
+        assert!(
+            text.contains("standby b.lab:7420") && text.contains("a.lab:7420 does not answer"),
+            "{text}"
+        );
+        at.back_to = None;
+        assert!(!said(&at).contains("b.lab"), "at the first there is nothing to say");
     }
 
     #[test]

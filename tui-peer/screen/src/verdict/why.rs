@@ -36,6 +36,10 @@ pub fn why(case: &Case<'_>) -> Vec<Line> {
     lines.extend(verdict);
     lines.extend(case.copies());
     lines.extend(case.sources());
+    lines.extend(case.at.filter(|at| at.back_to.is_some()).map(|at| {
+        let text = format!("This network is {}. Sources that are connected stay.", at.words());
+        (Tone::Dim, text)
+    }));
     lines
 }
 
