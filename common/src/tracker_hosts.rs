@@ -117,6 +117,29 @@ impl TrackerHosts {
     pub fn hosts(&self) -> &[(String, u16)] {
         &self.hosts
     }
+
+    /// `join`, as it is to be given to others now that the tracker names these hosts: trackers in the order of the list; an
+    /// address of the join string first only if the list still has one of them. Nothing of the join string is lost but
+    /// what there is no room for ([`MAX_HOSTS`]).
+    #[must_use]
+    pub fn lead(&self, join: &JoinString) -> JoinString {
+        let told = || self.hosts.iter().map(|(host, port)| (host.as_str(), *port));
+        let Some((host, port)) = told().next() else { return join.clone() };
+        let Ok(led) = JoinString::new(join.tracker(), host, port, join.secret().cloned()) else {
+            return join.clone();
+        };
+        match self.listed {
+            Listed::Trackers => {
+                led.with_standbys(told().chain(join.addresses()).chain(join.standbys()))
+            }
+            Listed::Addresses if join.addresses().any(|own| told().any(|host| host == own)) => {
+                join.clone().with_more(told())
+            }
+            Listed::Addresses => {
+                led.with_more(told().chain(join.addresses())).with_standbys(join.standbys())
+            }
+        }
+    }
 }
 
 /// Version, key, serial, number of hosts.
@@ -199,6 +222,41 @@ mod tests {
         assert!(bytes.len() <= MAX_TRACKER_HOSTS);
         let most = TrackerHosts::verify(&bytes, &tracker.peer_id()).unwrap();
         assert!((2..=MAX_HOSTS).contains(&most.hosts().len()));
+    }
+
+    #[test]
+    fn links_of_a_tracker_that_moved_lead_to_where_it_is_now() {
+        let tracker = Identity::generate().unwrap();
+        let lead = |listed, told: &[&str], join: &str| {
+            let told: Vec<_> = told.iter().map(|host| ((*host).to_owned(), 7420)).collect();
+            let signed = TrackerHosts::issue(&tracker, 7, listed, &told);
+            let list = TrackerHosts::verify(&signed, &tracker.peer_id()).unwrap();
+            let key = tracker.peer_id();
+            let join: JoinString = format!("shoal://{key}@{join}").parse().unwrap();
+            let led = list.lead(&join);
+            assert_eq!((led.tracker(), led.secret()), (key, join.secret()));
+            led.to_string().replace(&format!("shoal://{key}@"), "").replace(":7420", "")
+        };
+        for (listed, told, join, wanted) in [
+            (Listed::Addresses, &["new"] as &[&str], "old:7420", "new?h=old"),
+            (Listed::Addresses, &["new", "more"], "old:7420,b:7420", "new,b?h=more,old"),
+            (Listed::Addresses, &["10.0.0.1", "name"], "name:7420", "name?h=10.0.0.1"),
+            (
+                Listed::Addresses,
+                &[],
+                "old:7420?secret=horsehorsehorse16",
+                "old?secret=horsehorsehorse16",
+            ),
+            (
+                Listed::Trackers,
+                &["a", "b"],
+                "b:7420?secret=horsehorsehorse16",
+                "a,b?secret=horsehorsehorse16",
+            ),
+            (Listed::Trackers, &["a", "b"], "a:7420,x:7420", "a,b,x"),
+        ] {
+            assert_eq!(lead(listed, told, join), wanted, "{told:?} {join}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::backoff::{Backoff, Why};
 use super::connect::{Ended, Link, find, greet};
 use super::mirror::Mirror;
 use super::order::{How, Next, Order};
+use super::own::are_same;
 use super::patience::Patience;
 use super::requests::Pending;
 use super::sources::Sources;
@@ -131,7 +132,7 @@ impl Client {
                 }
                 ended => ended,
             };
-            let known = self.config.local.now();
+            let known = self.config.local.of_machine();
             let (why, rejected) = self.judged(&ended, how);
             let broken = why == Why::Broken;
             let next = self.order.ended(Instant::now(), how, self.backoff.spread(), &mut self.rng);
@@ -153,9 +154,9 @@ impl Client {
         }
     }
 
-    /// Returns when our own addresses are others than those.
+    /// Returns when the addresses of this machine are others than those.
     async fn moved(&self, known: &[SocketAddr]) {
-        while self.config.local.news(known).is_none() {
+        while are_same(&self.config.local.of_machine(), known) {
             tokio::time::sleep(self.patience.look).await;
         }
     }

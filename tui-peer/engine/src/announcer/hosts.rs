@@ -179,7 +179,7 @@ mod tests {
             let names: Vec<&str> = host.addrs().map(|(host, _)| host).collect();
             let names = names.join("+");
             let names = if host.named { names } else { names.to_uppercase() };
-            if host.listed { names } else { format!("({names})") }
+            if host.listed { names } else { format!("[{names}]") }
         };
         hosts.iter().map(shown).collect::<Vec<_>>().join(" ")
     }
@@ -187,18 +187,18 @@ mod tests {
     #[test]
     fn b1_the_order_before_any_tracker_was_reached() {
         for (joined, kind, hosts, wanted) in [
-            ("a,b", None, &[] as &[&str], "(a) (b)"),
-            ("a?h=x", None, &[], "(a+x)"),
+            ("a,b", None, &[] as &[&str], "[a] [b]"),
+            ("a?h=x", None, &[], "[a+x]"),
             // Who came with one of them has the same order as all others.
             ("a", Some(Listed::Trackers), &["a", "b", "c"], "a B C"),
             ("b", Some(Listed::Trackers), &["a", "b", "c"], "A b C"),
             ("c,a", Some(Listed::Trackers), &["a", "b", "c"], "a B c"),
-            ("a,x", Some(Listed::Trackers), &["b", "a"], "B a (x)"),
+            ("a,x", Some(Listed::Trackers), &["b", "a"], "B a [x]"),
             // It names none of ours: ours may be newer.
-            ("x", Some(Listed::Trackers), &["a", "b"], "(x) A B"),
+            ("x", Some(Listed::Trackers), &["a", "b"], "[x] A B"),
             // Addresses of one tracker, as it may move.
-            ("a", Some(Listed::Addresses), &["a", "b", "c"], "(a) B+C"),
-            ("a", Some(Listed::Addresses), &["a"], "(a)"),
+            ("a", Some(Listed::Addresses), &["a", "b", "c"], "[a] B+C"),
+            ("a", Some(Listed::Addresses), &["a"], "[a]"),
         ] {
             let list = kind.map(|kind| list(kind, hosts));
             let hosts = remembered(&join(joined), list.as_ref());
@@ -229,14 +229,14 @@ mod tests {
         let lab: SocketAddr = "10.0.0.2:7420".parse().unwrap();
         for (joined, present, hosts, wanted, wanted_at) in [
             // By a name of our own: the two are taken for strangers, and the listed ones come first.
-            ("x", 0, &["a", "b"] as &[&str], "A B (x)", 2),
+            ("x", 0, &["a", "b"] as &[&str], "A B [x]", 2),
             // By a name for what the list has in numbers.
             ("x", 0, &["10.0.0.1", "10.0.0.2"], "10.0.0.1 x", 1),
             ("x,y", 0, &["10.0.0.2", "y"], "x y", 0),
             // The same the other way round.
             ("10.0.0.1,10.0.0.2", 1, &["10.0.0.1", "10.0.0.2", "c"], "10.0.0.1 10.0.0.2 C", 1),
             // What is listed under a name of its own is not another.
-            ("x,y", 0, &["x", "10.0.0.2"], "x 10.0.0.2 (y)", 0),
+            ("x,y", 0, &["x", "10.0.0.2"], "x 10.0.0.2 [y]", 0),
         ] {
             let join = join(joined);
             let present = remembered(&join, None).swap_remove(present);

@@ -135,8 +135,12 @@ pub(crate) enum TrackerEvent {
     },
     /// At which of the network's trackers we are, if there is more than one.
     At(Option<TrackerAt>),
-    /// The tracker is to be found there too: its signed list, newer than the one we had.
-    Hosts(Vec<u8>),
+    /// The tracker is to be found there too, by its signed list of now.
+    Hosts {
+        list: TrackerHosts,
+        /// As it was signed, if it is newer than the one we had.
+        newer: Option<Vec<u8>>,
+    },
     /// These are on the tracker's disk: others can find them. Said again after every reconnect.
     Registered { ids: Vec<ContentId> },
     /// These were not taken.

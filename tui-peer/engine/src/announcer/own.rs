@@ -6,42 +6,52 @@ use std::sync::Arc;
 
 use common::limits::MAX_ADDRS;
 
+type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
 /// Tells the addresses at which we listen now, best first. Asks the kernel only, and does not wait.
 #[derive(Clone)]
-pub(crate) struct OwnAddresses(Arc<dyn Fn() -> Vec<SocketAddr> + Send + Sync>);
+pub(crate) struct OwnAddresses {
+    machine: Ask<Vec<SocketAddr>>,
+    outside: Ask<Option<SocketAddr>>,
+}
 
 impl OwnAddresses {
     pub(crate) fn new(ask: impl Fn() -> Vec<SocketAddr> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(ask))
+        Self { machine: Arc::new(ask), outside: Arc::new(|| None) }
     }
 
     /// The same, and one outside of this network while there is one: last, since who is near needs no router.
     pub(crate) fn with_outside(
-        self,
+        mut self,
         outside: impl Fn() -> Option<SocketAddr> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(move || {
-            let mut addrs = (self.0)();
-            let outside = outside();
-            addrs.truncate(MAX_ADDRS - usize::from(outside.is_some()));
-            addrs.extend(outside);
-            addrs
-        })
+        self.outside = Arc::new(outside);
+        self
+    }
+
+    /// Those of this machine alone: while they are the same, so is the network it is in, whatever its router lets in.
+    pub(super) fn of_machine(&self) -> Vec<SocketAddr> {
+        (self.machine)()
     }
 
     /// As the tracker is told of them: no more than it takes.
     pub(super) fn now(&self) -> Vec<SocketAddr> {
-        let mut addrs = (self.0)();
-        addrs.truncate(MAX_ADDRS);
+        let (mut addrs, outside) = (self.of_machine(), (self.outside)());
+        addrs.truncate(MAX_ADDRS - usize::from(outside.is_some()));
+        addrs.extend(outside);
         addrs
     }
 
     /// Those of now, if they are others than `told`. The order alone is no news: a route that changes turns it round.
     pub(super) fn news(&self, told: &[SocketAddr]) -> Option<Vec<SocketAddr>> {
         let now = self.now();
-        let same = now.len() == told.len() && now.iter().all(|addr| told.contains(addr));
-        (!same).then_some(now)
+        (!are_same(&now, told)).then_some(now)
     }
+}
+
+/// Whatever their order.
+pub(super) fn are_same(some: &[SocketAddr], others: &[SocketAddr]) -> bool {
+    some.len() == others.len() && some.iter().all(|addr| others.contains(addr))
 }
 
 impl fmt::Debug for OwnAddresses {
@@ -81,6 +91,9 @@ mod tests {
         let all = own(vec![told[0]; 20]).with_outside(move || Some(outside)).now();
         assert_eq!((all.len(), all.last()), (MAX_ADDRS, Some(&outside)));
         assert_eq!(own(told.clone()).with_outside(|| None).now(), told);
+        let mapped = own(told.clone()).with_outside(move || Some(outside));
+        assert!(mapped.news(&told).is_some(), "the tracker is told");
+        assert!(are_same(&mapped.of_machine(), &told), "but it is no other network");
         assert!(is_ours([127, 0, 0, 1].into()) && !is_ours([192, 0, 2, 1].into()));
     }
 }

@@ -199,8 +199,10 @@ impl Client {
             );
         }
         if is_newer {
-            self.config.hosts = Some(list);
-            self.tell(TrackerEvent::Hosts(signed)).await;
+            self.config.hosts = Some(list.clone());
+        }
+        if is_newer || says_the_same {
+            self.tell(TrackerEvent::Hosts { list, newer: is_newer.then_some(signed) }).await;
         }
     }
 

@@ -15,6 +15,9 @@ const LOOKED_AT: Duration = Duration::from_secs(10);
 const LEAST_BETWEEN: Duration = Duration::from_secs(30);
 /// A mapping for less is none: it would be gone before others were told of it.
 const LEAST_LIFETIME: Duration = Duration::from_secs(120);
+/// A mapping by which the tracker does not reach us for so long is of no use: it looks at a new address within ten seconds
+/// ([`LOOKED_AT`]), and some routers need a minute until they do as they said.
+const LEADS_NOWHERE: Duration = Duration::from_secs(120);
 /// After so long a router that gave nothing is asked again, and after twice as long each time that it gives nothing ...
 const AGAIN: Duration = Duration::from_secs(600);
 /// ... but at least so often: it may have been set up, or be another.
@@ -68,7 +71,7 @@ enum State {
     /// Nothing is held, nothing is known.
     Rest,
     /// There is a question, and perhaps what was held before.
-    Asking(Option<Held>),
+    Asking(Question, Option<Held>),
     Held(Held),
     /// Nothing was given.
     Not {
@@ -83,6 +86,17 @@ struct Held {
     outside: SocketAddrV4,
     until: Instant,
     renew: Instant,
+    /// When it will have led nowhere for too long, while others do not reach us.
+    useless: Option<Instant>,
+}
+
+/// What is left with the router at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// This is held.
+    Granted(Granted),
+    /// This was asked, and may be granted yet.
+    Asked(Question),
 }
 
 impl Lease {
@@ -116,13 +130,35 @@ impl Lease {
             // not wanted. What is granted now is given back when it comes.
             let before = std::mem::replace(&mut self.state, State::Rest);
             self.state = match before {
-                State::Asking(_) => State::Asking(None),
+                State::Asking(question, _) => State::Asking(question, None),
                 State::Rest | State::Held(_) | State::Not { .. } => State::Rest,
             };
-            if let State::Held(held) | State::Asking(Some(held)) = before {
+            if let State::Held(held) | State::Asking(_, Some(held)) = before {
                 self.back = Some(held.granted);
             }
         }
+        if let State::Held(held) | State::Asking(_, Some(held)) = &mut self.state {
+            held.useless = match standing {
+                Standing::Shut => held.useless.or(Some(now + LEADS_NOWHERE)),
+                Standing::Off | Standing::Open | Standing::Unsure => None,
+            };
+        }
+        self.leave_useless(now);
+    }
+
+    /// What has led nowhere for too long is given back: it is one more open door, and others would be sent to it.
+    fn leave_useless(&mut self, now: Instant) {
+        let State::Held(held) = &self.state else { return };
+        if held.useless.is_some_and(|at| at <= now) {
+            self.back = Some(held.granted);
+            self.give_up(now, Why::LeadsNowhere);
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, why: Why) {
+        let wait = AGAIN.saturating_mul(1 << self.in_vain.min(8)).min(LONGEST_AGAIN);
+        self.in_vain = self.in_vain.saturating_add(1);
+        self.state = State::Not { why, again: now + wait };
     }
 
     /// The connection to the tracker is a new one: perhaps the router was off, and has forgotten us.
@@ -133,7 +169,7 @@ impl Lease {
             State::Not { again, .. } => {
                 *again = (*again).min(self.asked.map_or(now, |asked| asked + AGAIN));
             }
-            State::Rest | State::Asking(_) => {}
+            State::Rest | State::Asking(..) => {}
         }
     }
 
@@ -145,8 +181,11 @@ impl Lease {
         }
         let wanted = matches!(self.standing, Standing::Unsure | Standing::Shut);
         let at = match &self.state {
-            State::Asking(_) => return None,
-            State::Held(held) => return Some(self.not_before(held.renew.min(held.until))),
+            State::Asking(..) => return None,
+            State::Held(held) => {
+                let renew = self.not_before(held.renew.min(held.until));
+                return Some(held.useless.map_or(renew, |useless| useless.min(renew)));
+            }
             State::Not { again, .. } => wanted.then_some(*again),
             State::Rest if self.standing == Standing::Unsure => Some(self.since + LOOKED_AT),
             State::Rest => wanted.then_some(self.since),
@@ -160,6 +199,7 @@ impl Lease {
 
     /// What is to be done now, until there is nothing.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Todo> {
+        self.leave_useless(now);
         if let Some(granted) = self.back.take() {
             return Some(Todo::GiveBack(granted));
         }
@@ -171,14 +211,16 @@ impl Lease {
             State::Held(held) if held.until > now => Some(*held),
             _ => None,
         };
-        self.state = State::Asking(held);
+        let question = Question { nonce: self.nonce, port, suggested: self.last };
+        self.state = State::Asking(question, held);
         self.asked = Some(now);
-        Some(Todo::Ask(Question { nonce: self.nonce, port, suggested: self.last }))
+        Some(Todo::Ask(question))
     }
 
     /// The answer to a question.
     pub(crate) fn answered(&mut self, now: Instant, answer: Result<Granted, Why>) {
-        let State::Asking(before) = std::mem::replace(&mut self.state, State::Rest) else { return };
+        let asking = std::mem::replace(&mut self.state, State::Rest);
+        let State::Asking(_, before) = asking else { return };
         let unwanted = self.standing == Standing::Off;
         let answer = answer.and_then(|granted| {
             let checked = check(&granted, self.seen_as);
@@ -194,8 +236,19 @@ impl Lease {
                 // One that names more than it was asked for may be wrong about that.
                 let lifetime = granted.lifetime.min(LIFETIME);
                 let (until, renew) = (asked + lifetime, asked + lifetime / 2);
-                self.state = State::Held(Held { granted, outside, until, renew });
-                (self.last, self.in_vain) = (Some(outside), 0);
+                // The same again has led nowhere for as long as it was there.
+                let same = before.filter(|before| before.outside == outside);
+                let useless = match self.standing {
+                    Standing::Shut => {
+                        same.and_then(|before| before.useless).or(Some(now + LEADS_NOWHERE))
+                    }
+                    Standing::Off | Standing::Open | Standing::Unsure => None,
+                };
+                self.state = State::Held(Held { granted, outside, until, renew, useless });
+                self.last = Some(outside);
+                if before.is_some() {
+                    self.in_vain = 0;
+                }
             }
             // A word that is lost ends nothing.
             Err(Why::NoAnswer) if before.is_some_and(|held| held.until > now) => {
@@ -203,19 +256,15 @@ impl Lease {
                 let renew = now + held.until.saturating_duration_since(now) / 2;
                 self.state = State::Held(Held { renew, ..held });
             }
-            Err(why) => {
-                let wait = AGAIN.saturating_mul(1 << self.in_vain.min(8)).min(LONGEST_AGAIN);
-                self.in_vain = self.in_vain.saturating_add(1);
-                self.state = State::Not { why, again: now + wait };
-            }
+            Err(why) => self.give_up(now, why),
         }
     }
 
     /// Where the router lets others in, by its word.
     pub(crate) fn outside(&self) -> Option<SocketAddrV4> {
         match &self.state {
-            State::Held(held) | State::Asking(Some(held)) => Some(held.outside),
-            State::Rest | State::Asking(None) | State::Not { .. } => None,
+            State::Held(held) | State::Asking(_, Some(held)) => Some(held.outside),
+            State::Rest | State::Asking(_, None) | State::Not { .. } => None,
         }
     }
 
@@ -223,16 +272,18 @@ impl Lease {
     pub(crate) fn why_not(&self) -> Option<&Why> {
         match &self.state {
             State::Not { why, .. } => Some(why),
-            State::Rest | State::Asking(_) | State::Held(_) => None,
+            State::Rest | State::Asking(..) | State::Held(_) => None,
         }
     }
 
     /// Ends it; what is to be given back.
-    pub(crate) fn end(&mut self) -> Option<Granted> {
+    pub(crate) fn end(&mut self) -> Option<Left> {
         let state = std::mem::replace(&mut self.state, State::Rest);
         match state {
-            State::Held(held) | State::Asking(Some(held)) => Some(held.granted),
-            State::Rest | State::Asking(None) | State::Not { .. } => self.back.take(),
+            State::Held(held) => Some(Left::Granted(held.granted)),
+            // One question is for one port: what is held is the same, or was granted anew.
+            State::Asking(question, _) => Some(Left::Asked(question)),
+            State::Rest | State::Not { .. } => self.back.take().map(Left::Granted),
         }
     }
 }
@@ -289,6 +340,14 @@ mod tests {
         lease
     }
 
+    /// One whose mapping lets others in.
+    fn of_use(now: Instant) -> Lease {
+        let mut lease = asked(now);
+        lease.answered(now, Ok(fine(4711)));
+        lease.stand(now, Standing::Open, Some(SEEN));
+        lease
+    }
+
     #[test]
     fn a_router_is_asked_when_others_do_not_reach_us() {
         let now = Instant::now();
@@ -311,8 +370,7 @@ mod tests {
     #[test]
     fn what_is_granted_is_renewed_at_half_its_life_and_lost_at_its_end() {
         let now = Instant::now();
-        let mut lease = asked(now);
-        lease.answered(now, Ok(fine(4711)));
+        let mut lease = of_use(now);
         assert_eq!(lease.due(), Some(now + secs(3600)));
         let Some(Todo::Ask(question)) = lease.next(now + secs(3600)) else { panic!("not asked") };
         assert_eq!(question.suggested.unwrap().port(), 4711, "the same again");
@@ -330,6 +388,7 @@ mod tests {
         // One that was given for ever is renewed all the same; one that is refused now is not there.
         let mut lease = asked(now);
         lease.answered(now, Ok(granted(SEEN.octets(), 1, u64::from(u32::MAX))));
+        lease.stand(now, Standing::Open, Some(SEEN));
         assert_eq!(lease.due(), Some(now + secs(3600)));
         lease.next(now + secs(3600));
         lease.answered(now + secs(3600), Err(Why::Refused("no".into())));
@@ -365,8 +424,7 @@ mod tests {
         assert_eq!(lease.next(now), Some(Todo::GiveBack(fine(4711))));
         assert_eq!((lease.next(now), lease.due(), lease.end()), (None, None, None));
         // Another network is joined, or the tracker is reached over IPv6, while it is renewed.
-        let mut lease = asked(now);
-        lease.answered(now, Ok(fine(4711)));
+        let mut lease = of_use(now);
         assert!(lease.next(now + secs(3600)).is_some());
         lease.stand(now + secs(3600), Standing::Off, None);
         assert_eq!(lease.next(now + secs(3600)), Some(Todo::GiveBack(fine(4711))));
@@ -380,7 +438,54 @@ mod tests {
         // And at the end of the program.
         let mut lease = asked(now);
         lease.answered(now, Ok(fine(4711)));
-        assert_eq!(lease.end(), Some(fine(4711)));
+        assert_eq!(lease.end(), Some(Left::Granted(fine(4711))));
+    }
+
+    #[test]
+    fn what_was_asked_when_the_program_ends_is_taken_back() {
+        let now = Instant::now();
+        let mut lease = Lease::new(now, 7421, [1, 2, 3]);
+        lease.stand(now, Standing::Shut, Some(SEEN));
+        let Some(Todo::Ask(question)) = lease.next(now) else { panic!("not asked") };
+        assert_eq!(lease.end(), Some(Left::Asked(question)), "it may be granted yet");
+        let mut lease = of_use(now);
+        let Some(Todo::Ask(question)) = lease.next(now + secs(3600)) else { panic!("not asked") };
+        assert_eq!(lease.end(), Some(Left::Asked(question)), "while it is renewed");
+        assert_eq!(Lease::new(now, 7421, [1, 2, 3]).end(), None);
+    }
+
+    #[test]
+    fn a_mapping_that_leads_nowhere_is_given_back_and_asked_for_less_and_less() {
+        let start = Instant::now();
+        let (mut now, mut lease) = (start, Lease::new(start, 7421, [1, 2, 3]));
+        let mut granted = 0;
+        while now < start + secs(24 * 3600) {
+            lease.stand(now, Standing::Shut, Some(SEEN));
+            match lease.next(now) {
+                Some(Todo::Ask(_)) => {
+                    lease.answered(now, Ok(fine(4711)));
+                    granted += 1;
+                    // The tracker looks anew, and is not let in.
+                    lease.stand(now, Standing::Unsure, Some(SEEN));
+                    lease.stand(now + secs(5), Standing::Shut, Some(SEEN));
+                    assert_eq!(lease.due(), Some(now + secs(5) + LEADS_NOWHERE));
+                }
+                Some(Todo::GiveBack(back)) => {
+                    assert_eq!((back, lease.outside()), (fine(4711), None));
+                    assert_eq!(lease.why_not(), Some(&Why::LeadsNowhere));
+                }
+                None => {}
+            }
+            now = lease.due().unwrap().max(now);
+        }
+        assert!((10..20).contains(&granted), "{granted} in a day");
+        // One by which others come in is kept, though it took a while.
+        let mut lease = asked(start);
+        lease.answered(start, Ok(fine(4711)));
+        lease.stand(start + secs(100), Standing::Shut, Some(SEEN));
+        lease.stand(start + secs(110), Standing::Open, Some(SEEN));
+        assert_eq!(lease.next(start + secs(1000)), None);
+        assert!(lease.outside().is_some());
     }
 
     #[test]

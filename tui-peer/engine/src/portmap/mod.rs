@@ -6,7 +6,7 @@
 //! - this file: one question and its answer, by `crab_nat`.
 //!
 //! What a router says is a hint. Only a public address at which the tracker sees us too is passed on, only to the tracker,
-//! and that sends others there only after it was let in itself. UPnP is not spoken: `igd-next` brings some 50 crates (an
+//! and that sends others there only after it was let in itself. UPnP is not spoken: `igd-next` brings 39 new crates (an
 //! XML parser, a second HTTP client) for what any machine of the network answers to.
 
 mod gateway;
@@ -20,7 +20,7 @@ use crab_nat::{GatewayAddress, InternetProtocol, PortMappingOptions, TimeoutConf
 use tokio::time::timeout;
 
 use gateway::Gateway;
-pub(crate) use lease::{Lease, Standing, Todo};
+pub(crate) use lease::{Lease, Left, Standing, Todo};
 
 use crate::announcer::is_public;
 
@@ -53,6 +53,8 @@ pub(crate) enum Why {
     Elsewhere(Ipv4Addr),
     #[error("the router gives it for {0} s only")]
     TooShort(u64),
+    #[error("the router gave it, but nobody comes in there: it was given back")]
+    LeadsNowhere,
 }
 
 /// What is asked of a router: that TCP `port` of this machine can be reached from outside.
@@ -164,25 +166,36 @@ async fn by_natpmp(
 }
 
 /// Tells the router that it can forget us; whether it heard that does not matter.
-pub(crate) async fn give_back(granted: Granted) {
-    let at = GatewayAddress::IpV4(granted.gateway.at);
-    let timing = Some(timing(FIRST_WAIT));
-    let heard = async {
-        match granted.nonce {
-            Some(nonce) => {
-                let (internal_port, protocol) = (granted.port, InternetProtocol::Tcp);
-                let range = pcp::DropMappingRange::Single { protocol, internal_port };
-                let own = granted.gateway.own.into();
-                pcp::try_drop_mapping(at, own, nonce, range, timing).await.is_ok()
-            }
-            None => {
-                let port = Some(granted.port);
-                natpmp::try_drop_mapping(at, InternetProtocol::Tcp, port, timing).await.is_ok()
-            }
+pub(crate) async fn give_back(Granted { gateway, port, nonce, .. }: Granted) {
+    if !timeout(GIVING_BACK, forget(gateway, port, nonce)).await.unwrap_or(false) {
+        tracing::debug!(router = %gateway.at, "nothing was given back");
+    }
+}
+
+/// Tells it the same of what it was asked, and may have granted: in both protocols, since it did not say yet which it speaks.
+pub(crate) async fn take_back(Question { nonce, port, .. }: Question) {
+    if let Ok(gateway) = Gateway::find() {
+        take_back_at(gateway, nonce, port).await;
+    }
+}
+
+async fn take_back_at(gateway: Gateway, nonce: pcp::Nonce, port: NonZeroU16) {
+    let both =
+        async { tokio::join!(forget(gateway, port, Some(nonce)), forget(gateway, port, None)) };
+    let _ = timeout(GIVING_BACK, both).await;
+}
+
+/// Whether the router says that it has forgotten the mapping of `port`: by PCP with the nonce of the question, by NAT-PMP
+/// without.
+async fn forget(gateway: Gateway, port: NonZeroU16, nonce: Option<pcp::Nonce>) -> bool {
+    let (at, timing) = (GatewayAddress::IpV4(gateway.at), Some(timing(FIRST_WAIT)));
+    let protocol = InternetProtocol::Tcp;
+    match nonce {
+        Some(nonce) => {
+            let range = pcp::DropMappingRange::Single { protocol, internal_port: port };
+            pcp::try_drop_mapping(at, gateway.own.into(), nonce, range, timing).await.is_ok()
         }
-    };
-    if !timeout(GIVING_BACK, heard).await.unwrap_or(false) {
-        tracing::debug!(router = %granted.gateway.at, "nothing was given back");
+        None => natpmp::try_drop_mapping(at, protocol, Some(port), timing).await.is_ok(),
     }
 }
 

@@ -111,6 +111,28 @@ async fn an_older_router_is_asked_by_nat_pmp() {
 }
 
 #[tokio::test]
+async fn a_question_under_way_is_taken_back_from_either_kind_of_router() {
+    let (newer, newer_task) = router(|question| match question {
+        [2, 1, ..] => {
+            assert_eq!(
+                (&question[4..8], &question[24..36]),
+                (&[0; 4][..], &[0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 9][..])
+            );
+            vec![pcp_answer(question, [0; 4], 0, 0)]
+        }
+        _ => vec![[0, question[1] | 0x80, 0, 1].into_iter().chain([0; 12]).collect()],
+    })
+    .await;
+    let (older, older_task) = router(natpmp_answer).await;
+    for (gateway, task) in [(newer, newer_task), (older, older_task)] {
+        let began = Instant::now();
+        take_back_at(gateway, NONCE, port(7421)).await;
+        assert!(began.elapsed() < GIVING_BACK, "both answered");
+        assert!(!task.is_finished(), "the router found nothing wrong");
+    }
+}
+
+#[tokio::test]
 async fn a_router_that_says_nothing_is_not_waited_for() {
     let (gateway, _task) = router(|_| Vec::new()).await;
     let began = Instant::now();

@@ -11,6 +11,7 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 use common::identity::Identity;
 use common::join::JoinString;
+use common::tracker_hosts::TrackerHosts;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -78,6 +79,8 @@ pub(super) struct Net {
     pub(super) tracker_addr: Option<SocketAddr>,
     /// At which of several trackers we are.
     pub(super) at: Option<TrackerAt>,
+    /// Where it says now that it is.
+    pub(super) hosts: Option<TrackerHosts>,
     pub(super) state: NetState,
     pub(super) latency_ms: Option<u32>,
     pub(super) catalogue: Arc<Catalogue>,
@@ -119,6 +122,12 @@ pub(super) struct Refused {
 }
 
 impl Net {
+    /// The join string of the network as others are to have it: it leads to where the tracker is now.
+    pub(super) fn join_for_others(&self) -> Option<JoinString> {
+        let join = self.join.as_ref()?;
+        Some(self.hosts.as_ref().map_or_else(|| join.clone(), |list| list.lead(join)))
+    }
+
     pub(super) fn new(
         identity: Identity,
         (listen, shared_port): (SocketAddr, bool),
@@ -140,6 +149,7 @@ impl Net {
             refused: None,
             tracker_addr: None,
             at: None,
+            hosts: None,
             state: NetState::NoNetwork,
             latency_ms: None,
             catalogue: Arc::new(Catalogue::default()),
@@ -243,7 +253,7 @@ impl Session {
         self.net.met = if reached { Met::Earlier } else { Met::Never };
         self.net.join = Some(join);
         self.net.trouble = None;
-        self.net.at = None;
+        (self.net.at, self.net.hosts) = (None, None);
         (self.net.seen_as, self.net.looked, self.net.punches) = (None, None, None);
         self.net.refused = None;
         self.sharing.telling.forget_registered();

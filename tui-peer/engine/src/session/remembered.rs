@@ -104,11 +104,15 @@ impl Session {
         self.net.trouble = Some(unusable.short());
     }
 
-    /// The tracker said where it is.
-    pub(super) fn remember_hosts(&self, signed: &[u8]) {
-        if !self.config.remember {
-            return;
+    /// The tracker said where it is; `newer` is its signed list, if that is news.
+    pub(super) fn on_hosts(&mut self, list: TrackerHosts, newer: Option<&[u8]>) {
+        self.net.hosts = Some(list);
+        if let Some(signed) = newer.filter(|_| self.config.remember) {
+            self.remember_hosts(signed);
         }
+    }
+
+    fn remember_hosts(&self, signed: &[u8]) {
         let path = self.config.state_dir.join(HOSTS_FILE);
         if let Err(error) = host::write_private(&path, signed) {
             let text =

@@ -84,7 +84,7 @@ impl Session {
                 None => join.map(common::join::JoinString::address).unwrap_or_default(),
             },
             at: self.net.at.clone(),
-            join: join.map(ToString::to_string),
+            join: self.net.join_for_others().map(|join| join.to_string()),
             latency_ms: self.net.latency_ms,
             hosting: self.net.hosted.is_some(),
             met: self.net.met != Met::Never,

@@ -50,6 +50,10 @@ async fn b4_a_download_goes_on_untouched_while_its_peers_go_to_the_standby() {
     peer.call(Command::Download(download)).await.unwrap();
     until(&peer, "bytes", |s| s.totals.down > 0 && s.peers.len() == 1).await;
 
+    let both = format!("@127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
+    let named = |s: &Snapshot| s.network.join.as_deref().is_some_and(|join| join.contains(&both));
+    until(&peer, "links that name both, though its own join string names one", named).await;
+
     let before = peer.snapshot();
     first.abort();
     let killed = Instant::now();

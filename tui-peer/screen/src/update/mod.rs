@@ -127,7 +127,10 @@ fn snapshot(model: &mut Model, snap: Arc<Snapshot>, out: &mut Vec<Effect>) {
         model.held = Held::of(&snap.transfers);
     }
     let out_of_it = matches!(snap.network.state, NetState::Left | NetState::NoNetwork);
-    if out_of_it || model.snap.network.join != snap.network.join {
+    // Its join string changes when its tracker moves.
+    let tracker = |snap: &Snapshot| snap.network.joined().map(|join| join.tracker());
+    let same = model.snap.network.join == snap.network.join;
+    if out_of_it || !same && tracker(&model.snap) != tracker(&snap) {
         // Others are there, or nobody.
         model.crowd.forget();
         model.owned = Owned::default();

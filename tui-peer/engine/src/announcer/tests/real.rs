@@ -130,7 +130,7 @@ async fn a_tracker_that_moved_is_found_where_it_said_that_it_is() {
     let first = Running::start_with(dir.path(), 0, |tracker| tell(tracker, &[port])).await;
     let (one, mut events) = join_with(1, &first.join, soon());
     let told = |event| match event {
-        TrackerEvent::Hosts(signed) => Some(signed),
+        TrackerEvent::Hosts { newer, .. } => newer,
         _ => None,
     };
     let signed = events.until(told).await;

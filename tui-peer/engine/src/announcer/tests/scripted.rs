@@ -437,7 +437,7 @@ async fn of_lists_of_hosts_the_newest_of_the_own_tracker_counts_once_a_connectio
         Reply::Welcome(Welcome { hosts: Some(signed), now_ms: 1_000_000, ..welcome(1, true) })
     };
     let told = |event: TrackerEvent| match event {
-        TrackerEvent::Hosts(signed) => Some(Some(signed)),
+        TrackerEvent::Hosts { newer, .. } => newer.map(Some),
         // It would have come before this.
         TrackerEvent::State(NetState::On) => Some(None),
         _ => None,
@@ -463,7 +463,7 @@ async fn of_lists_of_hosts_the_newest_of_the_own_tracker_counts_once_a_connectio
         conn.send(&list(&own, serial + 1)).await;
         drop(conn);
         let silent = events.until(|event| match event {
-            TrackerEvent::Hosts(_) => Some(false),
+            TrackerEvent::Hosts { .. } => Some(false),
             TrackerEvent::State(NetState::Lost { .. }) => Some(true),
             _ => None,
         });

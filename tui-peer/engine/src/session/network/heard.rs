@@ -54,7 +54,7 @@ impl Session {
                 self.recall_all_sources();
             }
             TrackerEvent::At(at) => self.on_place(at),
-            TrackerEvent::Hosts(signed) => self.remember_hosts(&signed),
+            TrackerEvent::Hosts { list, newer } => self.on_hosts(list, newer.as_deref()),
             TrackerEvent::Registered { ids } => self.on_registered(ids),
             TrackerEvent::RegisterFailed { ids, why } => self.on_refused_shares(ids, why),
             TrackerEvent::Catalogue { catalogue, metas, gone } => {

@@ -11,7 +11,7 @@ use super::Net;
 use crate::announcer::is_public;
 use crate::api::event::{Level, Target};
 use crate::api::snapshot;
-use crate::portmap::{self, Lease, Standing, Todo};
+use crate::portmap::{self, Lease, Left, Standing, Todo};
 use crate::session::Session;
 use crate::session::done::Done;
 
@@ -60,12 +60,14 @@ impl Mapping {
         self.lease.due()
     }
 
-    /// Gives back what is held, for good.
+    /// Gives back what is held, or takes back what was asked, for good.
     pub(in crate::session) fn give_back(&mut self) -> impl Future<Output = ()> + Send + 'static {
-        let held = self.lease.end();
+        let left = self.lease.end();
         async move {
-            if let Some(held) = held {
-                portmap::give_back(held).await;
+            match left {
+                Some(Left::Granted(held)) => portmap::give_back(held).await,
+                Some(Left::Asked(question)) => portmap::take_back(question).await,
+                None => {}
             }
         }
     }
